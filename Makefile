@@ -1,0 +1,65 @@
+# One word for each daily act. Every target sets up what it needs in .venv, from any Python >= 3.11:
+#     make demo PYTHON=python3.13
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
+
+.PHONY: demo test test-slow bench lint format warnings clean help
+
+help:
+	@echo "make demo       build, then train on handwritten digits"
+	@echo "make test       build, then run all tests but the slow ones"
+	@echo "make test-slow  the exhaustive tests: minutes, and 12 GB of memory"
+	@echo "make bench      fastnn against NumPy, cell by cell"
+	@echo "make lint       ruff, cython-lint, clang-format"
+	@echo "make format     let ruff and clang-format rewrite"
+	@echo "make warnings   compile our C with warnings as errors"
+	@echo "make clean      remove what the others made"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+# fastnn installed with one of its extras, again whenever a source is newer.
+$(VENV)/installed-%: $(BIN)/python $(SOURCES)
+	$(BIN)/python -m pip install --quiet ".[$*]"
+	@touch $@
+
+demo: $(VENV)/installed-demo
+	$(BIN)/python examples/digits.py
+
+test: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest --pyargs --doctest-modules fastnn
+
+test-slow: $(VENV)/installed-test
+	$(BIN)/python -m pytest -m slow
+
+bench: $(VENV)/installed-bench
+	$(BIN)/python -m pytest bench -q --benchmark-group-by=group --benchmark-sort=name
+
+$(VENV)/lint: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --group lint
+	@touch $@
+
+lint: $(VENV)/lint
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/cython-lint src
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'src/*.c' 'src/*.h')
+
+format: $(VENV)/lint
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+	$(BIN)/clang-format -i $$(git ls-files 'src/*.c' 'src/*.h')
+
+# Cython's output is not ours to mend: only targets made of our own C are compiled so.
+warnings: $(VENV)/lint
+	rm -rf build/warnings
+	$(BIN)/meson setup --werror -Dwarning_level=2 build/warnings >/dev/null
+	$(BIN)/meson compile -C build/warnings leaves
+
+clean:
+	rm -rf $(VENV) build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache

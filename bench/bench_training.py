@@ -1,0 +1,57 @@
+"""Training: whole epochs of fastnn and of the NumPy reference, cell by cell.
+
+Same initial weights, rows in the same order, same formulas, one thread each. Before a cell is
+timed, its weights after 1 step and after up to 100 are compared with the reference's in float64.
+"""
+
+import numpy as np
+import pytest
+from cells import CELLS, disagreement
+
+from fastnn import reference
+
+TOLERANCE = {"float32": 1e-4, "float64": 1e-10}
+
+
+@pytest.fixture(scope="module")
+def agreement():
+    """Return a function that compares a cell with the reference, once."""
+    known = {}
+
+    def check(cell, dtype):
+        if (cell, dtype) not in known:
+            known[cell, dtype] = max(
+                disagreement(cell, dtype, steps) for steps in (1, min(100, cell.steps))
+            )
+        return known[cell, dtype]
+
+    return check
+
+
+@pytest.mark.parametrize("who", ["fastnn", "numpy"])
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_epoch(benchmark, agreement, cell, dtype, who):
+    net = cell.network(dtype)
+    X, y = cell.data()
+    X = X.astype(dtype)
+    if who == "fastnn":
+
+        def epoch():
+            net.fit(X, y, batch_size=cell.batch, shuffle=False)
+    else:
+        twin, order = reference.Network.like(net), np.arange(len(X))
+
+        def epoch():
+            twin.fit_epoch(X, y, order, cell.batch)
+
+    benchmark.group = str(cell)
+    error = agreement(cell, dtype)
+    benchmark.extra_info.update(
+        table=f"Training step, {dtype}",
+        steps=cell.steps,
+        flops=cell.flops,
+        disagreement=error,
+        correct=bool(error <= TOLERANCE[dtype]),
+    )
+    benchmark.pedantic(epoch, rounds=7, warmup_rounds=1)

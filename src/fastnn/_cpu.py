@@ -1,0 +1,89 @@
+"""This machine: the instruction set and the number of threads that are used here.
+
+Not here: pinning or any other global setting; the choice of a thread count for one net's size is
+the kernels'.
+"""
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from fastnn import _checks, _kernels_f32
+
+#: Instruction sets that this build has and this CPU can run, best first.
+INSTRUCTION_SETS = tuple(_kernels_f32.instruction_sets())
+
+#: The one in use: the best, or what the environment variable FASTNN_ISA names.
+ISA = _checks.instruction_set(os.environ.get("FASTNN_ISA"), INSTRUCTION_SETS)
+
+
+def _cgroup_cpus():
+    """Return the CPUs that the control group's quota is worth, or None without a quota."""
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        try:
+            folder = Path("/sys/fs/cgroup/cpu")
+            quota = (folder / "cpu.cfs_quota_us").read_text()
+            period = (folder / "cpu.cfs_period_us").read_text()
+        except OSError:
+            return None
+    try:
+        cpus = int(quota) // int(period)
+    except ValueError:  # "max": no quota
+        return None
+    return max(1, cpus) if int(quota) > 0 else None
+
+
+def available_threads():
+    """Return how many threads are worth starting.
+
+    The CPUs this process may run on, its control group's quota, and OMP_NUM_THREADS, whichever is
+    least.
+    """
+    affinity = getattr(os, "sched_getaffinity", None)
+    limits = [len(affinity(0)) if affinity else os.cpu_count() or 1, _cgroup_cpus()]
+    wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    limits.append(int(wanted) if wanted.isdecimal() and int(wanted) > 0 else None)
+    return min(limit for limit in limits if limit is not None)
+
+
+def show_config(mode="stdout"):
+    """Show what fastnn runs on here: versions, instruction set, threads.
+
+    Parameters
+    ----------
+    mode : {"stdout", "dicts"}, default "stdout"
+        Print it, or return it as a dict.
+
+    Returns
+    -------
+    dict or None
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fastnn.show_config("dicts")["precisions"]
+    ['float32', 'float64']
+    """
+    import fastnn
+
+    config = {
+        "fastnn": fastnn.__version__,
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "platform": f"{sys.platform} {platform.machine()}",
+        "compiler": _kernels_f32.COMPILER,
+        "instruction_set": ISA,
+        "instruction_sets": list(INSTRUCTION_SETS),
+        "precisions": ["float32", "float64"],
+        "threads": available_threads(),
+    }
+    if _checks.choice("mode", mode, ("stdout", "dicts")) == "dicts":
+        return config
+    for name, value in config.items():
+        print(f"{name:<18}{', '.join(value) if isinstance(value, list) else value}")
+    return None

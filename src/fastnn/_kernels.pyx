@@ -1,0 +1,1040 @@
+"""The hot loops: the bound network, its forward pass, deltas and updates, and whole epochs.
+
+This one source is compiled for float and for double (`real` is decided by the C header) into the
+modules _kernels_f32 and _kernels_f64. What runs per panel lives in simd/ as C leaves, reached
+through a table chosen for the CPU; here is what runs over them: layers, chunks of rows, tiles of weights,
+batches, threads. Shapes and the panel layout are described in simd/ops.h.
+
+A training step, on each thread of a team:
+
+    its rows of the batch:   gather, forward, loss and output delta, hidden deltas
+    ------------------------ barrier: every delta is known ------------------------
+    its tiles of the weights: dW = z_prev.T @ delta, and the optimizer right after it
+    ------------------------ barrier: every weight is new -------------------------
+
+Every number has one owner and one order of summation, so the bits don't depend on the team's size.
+All deltas of a step use the weights from before it. Nothing allocates once a workspace is bound.
+
+Not here: checks of what users pass (_checks.py comes first), defaults, history, callbacks.
+"""
+
+from cpython.exc cimport PyErr_CheckSignals
+from libc.stdint cimport int64_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcpy, memset
+
+from _ops cimport (
+    aligned_alloc,
+    PANEL,
+    fastnn_activation,
+    fastnn_dropout_args,
+    fastnn_function,
+    fastnn_hyper,
+    fastnn_loss,
+    fastnn_loss_args,
+    fastnn_ops,
+    fastnn_optimizer,
+    fastnn_run,
+    fastnn_step,
+    fastnn_table,
+    fastnn_team,
+    fastnn_team_barrier,
+    fastnn_team_size,
+    real,
+)
+
+import numpy as np
+
+cdef extern from *:
+    """
+    #ifdef __clang__
+    #define FASTNN_COMPILER __VERSION__
+    #else
+    #define FASTNN_COMPILER "GCC " __VERSION__
+    #endif
+    """
+    const char *FASTNN_COMPILER
+
+# Rows that go through all layers together: their activations stay in L2, and the tiles of every
+# instruction set divide it.
+cdef enum:
+    CHUNK = 96
+
+# Below this many flops a step, the two barriers cost more than a second thread brings.
+cdef double THREADING_FLOPS = 1e6
+
+# Flops of a slice of an epoch; between slices signals are handled: some 10 ms.
+cdef double SLICE_FLOPS = 4e8
+
+
+# ---- tables -------------------------------------------------------------------------------------
+
+
+def instruction_sets():
+    """Names of the instruction sets that can run here, best first."""
+    names = []
+    while fastnn_table(len(names)) != NULL:
+        names.append(fastnn_table(len(names)).isa.decode())
+    return names
+
+
+cdef const fastnn_ops *table(isa) except NULL:
+    """The table of the instruction set, the best one for None."""
+    names = instruction_sets()
+    return fastnn_table(0 if isa is None else names.index(isa))
+
+
+def registry():
+    """Names that the tables know, by kind; a loss is a pair (name, activation or None)."""
+    cdef const fastnn_ops *ops = table(None)
+    cdef dict found = {"activations": [], "losses": [], "optimizers": [], "functions": []}
+    cdef Py_ssize_t i = 0
+    while ops.activations[i].name != NULL:
+        found["activations"].append(ops.activations[i].name.decode())
+        i += 1
+    i = 0
+    while ops.losses[i].name != NULL:
+        activation = ops.losses[i].activation
+        pair = None if activation == NULL else ops.losses[i].activation.decode()
+        found["losses"].append((ops.losses[i].name.decode(), pair))
+        i += 1
+    i = 0
+    while ops.optimizers[i].name != NULL:
+        found["optimizers"].append(ops.optimizers[i].name.decode())
+        i += 1
+    i = 0
+    while ops.functions[i].name != NULL:
+        found["functions"].append(ops.functions[i].name.decode())
+        i += 1
+    return found
+
+
+cdef const fastnn_activation *find_activation(const fastnn_ops *ops, str name) except NULL:
+    return &ops.activations[registry()["activations"].index(name)]
+
+
+cdef const fastnn_optimizer *find_optimizer(const fastnn_ops *ops, str name) except NULL:
+    return &ops.optimizers[registry()["optimizers"].index(name)]
+
+
+cdef const fastnn_loss *find_loss(const fastnn_ops *ops, str name, str activation) except NULL:
+    """The entry for the pair, or the one that goes with any activation."""
+    entries = registry()["losses"]
+    pair = (name, activation)
+    return &ops.losses[entries.index(pair if pair in entries else (name, None))]
+
+
+cdef fastnn_hyper hyper_parameters(dict given):
+    cdef fastnn_hyper hyper
+    hyper.learning_rate = given["learning_rate"]
+    hyper.momentum = given.get("momentum", 0.0)
+    hyper.rho = given.get("rho", 0.0)
+    hyper.beta_1 = given.get("beta_1", 0.0)
+    hyper.beta_2 = given.get("beta_2", 0.0)
+    hyper.epsilon = given.get("epsilon", 0.0)
+    hyper.weight_decay = given.get("weight_decay", 0.0)
+    return hyper
+
+
+# ---- memory -------------------------------------------------------------------------------------
+
+
+cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
+    return columns // PANEL + (columns % PANEL != 0)
+
+
+cdef real *allocate(n) except NULL:
+    """n zeroed reals on a cache line; n is a Python integer, so that no product overflows."""
+    if n * sizeof(real) > (<size_t>-1) >> 2:
+        raise MemoryError(f"{n} numbers don't fit in memory")
+    cdef size_t size = (<size_t>max(n, 1) * sizeof(real) + 63) // 64 * 64
+    cdef real *block = <real *>aligned_alloc(64, size)
+    if block == NULL:
+        raise MemoryError(f"cannot allocate {size} bytes")
+    memset(block, 0, size)
+    return block
+
+
+cdef class Panels:
+    """A matrix of rows x columns in panels, for the kernels that take arrays."""
+
+    cdef real *data
+    cdef Py_ssize_t rows, columns, jump
+
+    def __cinit__(self, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t copies=1):
+        self.rows, self.columns, self.jump = rows, columns, rows * PANEL
+        self.data = allocate(rows * (panels_of(columns) * PANEL * copies))
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef void read(self, const fastnn_ops *ops, const real[:, ::1] source) noexcept:
+        if self.rows > 0 and self.columns > 0:
+            ops.gather(self.rows, self.columns, &source[0, 0], NULL, self.data, self.jump)
+
+    cdef void write(self, const fastnn_ops *ops, real[:, ::1] out) noexcept:
+        if self.rows > 0 and self.columns > 0:
+            ops.scatter(self.rows, self.columns, self.data, self.jump, &out[0, 0])
+
+
+# ---- the bound network --------------------------------------------------------------------------
+
+cdef struct Layer:                # one Dense layer: z = h(z_prev @ W + b)
+    Py_ssize_t n_in, n_out
+    const fastnn_activation *activation
+    real alpha
+    real l1, l2
+    double dropout                # rate applied to the layer's input
+    real *W                       # (n_in, n_out) in panels
+    real *b                       # (n_out,) padded, NULL without bias
+
+cdef struct Net:
+    const fastnn_ops *ops
+    Py_ssize_t n_layers
+    Layer *layers
+    Py_ssize_t n_tiles            # of all weights, PANEL x PANEL each
+    const fastnn_loss *loss
+    real *loss_parameter          # (n_out,) padded
+    bint mean                     # the batch's loss is divided by its rows (or its weights)
+    bint penalized
+    const fastnn_optimizer *optimizer
+    fastnn_hyper hyper
+    real *arena                   # all W and b; then each moment in the same order
+    Py_ssize_t block              # reals in each of these blocks
+    uint64_t seed                 # of dropout's masks
+    int64_t step                  # updates made so far
+
+cdef struct Buffers:              # what one layer keeps of a batch's rows, in panels
+    real *z_prev                  # its input: the batch, or z of the layer below
+    real *dropped                 # that input after dropout, NULL without
+    real *z
+    real *slope                   # h'(a) where it isn't a function of z, else NULL
+    real *delta
+
+cdef struct Space:                # room for the rows of a batch
+    Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
+    Buffers *layers
+    real *target
+    real *weight                  # (rows,) of the rows, over the batch's total
+    double *loss                  # (rows,) losses of the rows, times weight
+    double *penalty               # (n_tiles,)
+    real *scratch                 # a stretch for each thread: a panel of W.T, or a tile of dW
+    Py_ssize_t scratch_stretch
+
+
+cdef Py_ssize_t place(real **pointer, real *base, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """Puts a pointer at base + at; returns the place after n reals, on a cache line."""
+    pointer[0] = base + at
+    return at + (n + PANEL - 1) // PANEL * PANEL
+
+
+cdef class Workspace:
+    """Room for `rows` rows of a batch in every layer, and scratch for each thread.
+
+    With `backward` it holds all that the backward pass needs, else only z and what evaluating a
+    loss needs at the output; with `dropout` also the inputs after dropout.
+    """
+
+    cdef Space space
+    cdef real *memory
+    cdef readonly Py_ssize_t rows
+    cdef readonly int n_threads
+
+    def __cinit__(self, Network network, Py_ssize_t rows, int n_threads, bint backward,
+                  bint dropout):
+        self.rows, self.n_threads = rows, n_threads
+        self.space.stride = rows | 1
+        self.space.layers = <Buffers *>calloc(network.net.n_layers, sizeof(Buffers))
+        if self.space.layers == NULL:
+            raise MemoryError("cannot allocate a workspace")
+        # Python's integers don't overflow: an upper bound first, then the layout in Py_ssize_t.
+        columns = 5 * (network.n_in + sum(network.units) + 2 * PANEL * network.net.n_layers)
+        if (rows + 1) * columns * sizeof(double) > (<size_t>-1) >> 2:
+            raise MemoryError(f"a batch of {rows} rows doesn't fit in memory")
+        size = self.layout(&network.net, backward, dropout, NULL)
+        self.memory = allocate(size)
+        self.layout(&network.net, backward, dropout, self.memory)
+
+    def __dealloc__(self):
+        free(self.space.layers)
+        free(self.memory)
+
+    cdef Py_ssize_t layout(self, const Net *net, bint backward, bint dropout,
+                           real *base) noexcept:
+        """Places every buffer from `base` on; returns the number of reals that takes."""
+        cdef Space *space = &self.space
+        cdef Py_ssize_t l, width, widest = 0, at = 0, last = net.n_layers - 1
+        cdef Py_ssize_t panel = space.stride * PANEL
+        cdef Py_ssize_t doubles = sizeof(double) // sizeof(real)
+        cdef const Layer *layer
+        cdef Buffers *buffers
+        at = place(&space.layers[0].z_prev, base, at, panels_of(net.layers[0].n_in) * panel)
+        for l in range(net.n_layers):
+            layer, buffers = &net.layers[l], &space.layers[l]
+            width = panels_of(layer.n_out) * panel
+            widest = max(widest, layer.n_out)
+            at = place(&buffers.z, base, at, width)
+            if l > 0:
+                buffers.z_prev = space.layers[l - 1].z
+            if dropout and layer.dropout > 0:
+                at = place(&buffers.dropped, base, at, panels_of(layer.n_in) * panel)
+            if backward and layer.activation.keeps_slope:
+                at = place(&buffers.slope, base, at, width)
+            if backward or l == last:
+                at = place(&buffers.delta, base, at, width)
+        at = place(&space.target, base, at, panels_of(net.layers[last].n_out) * panel)
+        at = place(&space.weight, base, at, self.rows)
+        at = place(<real **>&space.loss, base, at, self.rows * doubles)
+        at = place(<real **>&space.penalty, base, at, net.n_tiles * doubles)
+        space.scratch_stretch = (panels_of(widest) + 1) * PANEL * PANEL
+        at = place(&space.scratch, base, at, self.n_threads * space.scratch_stretch)
+        return at
+
+
+cdef struct Job:                  # what the threads of a team work on together
+    Net *net
+    Space *space
+    const real *X                 # (n_rows, n_in)
+    const real *T                 # targets (n_rows, n_out), or
+    const int64_t *labels         # class labels (n_rows,)
+    const real *weights           # (n_rows,), or NULL for equal ones
+    const int64_t *order          # rows in the order of their use, NULL for 0, 1, ...
+    Py_ssize_t n_rows, batch
+    Py_ssize_t first, stop        # positions in that order: this slice
+    real *out                     # predictions (n_rows, n_out), or
+    double *chunk_losses          # losses, one for each CHUNK rows
+    real *gradient                # a block like the arena's, where the caller wants it
+    double loss                   # sum of the batches' losses times their rows' weight
+    double total                  # of the rows' weights
+
+
+# ---- rows: forward, loss, delta -----------------------------------------------------------------
+
+
+cdef void gather_rows(const Job *job, Py_ssize_t position, Py_ssize_t at,
+                      Py_ssize_t rows) noexcept nogil:
+    """Rows of X, from `position` in the order, into rows `at`, ... of the workspace."""
+    cdef const int64_t *order = job.order + position if job.order != NULL else NULL
+    cdef Py_ssize_t n_in = job.net.layers[0].n_in
+    cdef const real *X = job.X if order != NULL else job.X + position * n_in
+    job.net.ops.gather(rows, n_in, X, order, job.space.layers[0].z_prev + at * PANEL,
+                       job.space.stride * PANEL)
+
+
+cdef void gather_targets(const Job *job, Py_ssize_t position, Py_ssize_t at,
+                         Py_ssize_t rows) noexcept nogil:
+    """The same for the targets; labels become one-hot rows."""
+    cdef const int64_t *order = job.order + position if job.order != NULL else NULL
+    cdef Py_ssize_t n_out = job.net.layers[job.net.n_layers - 1].n_out
+    cdef Py_ssize_t skip = position if order == NULL else 0
+    cdef Py_ssize_t jump = job.space.stride * PANEL
+    cdef real *target = job.space.target + at * PANEL
+    if job.labels != NULL:
+        job.net.ops.one_hot(rows, n_out, job.labels + skip, order, target, jump)
+    else:
+        job.net.ops.gather(rows, n_out, job.T + skip * n_out, order, target, jump)
+
+
+cdef double batch_weight(const Job *job, Py_ssize_t position, Py_ssize_t rows) noexcept nogil:
+    """The rows' total weight: their number where they weigh the same."""
+    cdef double total = 0.0
+    cdef Py_ssize_t r, i
+    if job.weights == NULL:
+        return <double>rows
+    for r in range(position, position + rows):
+        i = job.order[r] if job.order != NULL else r
+        total += job.weights[i]
+    return total
+
+
+cdef void weigh_rows(const Job *job, double divisor, Py_ssize_t position, Py_ssize_t at,
+                     Py_ssize_t rows) noexcept nogil:
+    """Each row's factor in the batch's loss; all are 0 where the batch weighs nothing."""
+    cdef double scale = 1.0 / divisor if divisor > 0 else 0.0
+    cdef Py_ssize_t r, i
+    for r in range(rows):
+        if job.weights == NULL:
+            job.space.weight[at + r] = <real>scale
+        else:
+            i = job.order[position + r] if job.order != NULL else position + r
+            job.space.weight[at + r] = <real>(job.weights[i] * scale)
+
+
+cdef void drop_panel(const Net *net, uint64_t step, Py_ssize_t l, Py_ssize_t p, Py_ssize_t row,
+                     Py_ssize_t rows, const real *z, real *out) noexcept nogil:
+    """Dropout on panel p of layer l's input; `row` is the first row's place in the batch."""
+    cdef fastnn_dropout_args args
+    args.seed, args.step, args.layer = net.seed, step, l
+    args.rate = net.layers[l].dropout
+    args.rows, args.first_row = rows, row
+    args.units = net.layers[l].n_in
+    args.first_column = p * PANEL
+    args.columns = min(PANEL, args.units - args.first_column)
+    net.ops.dropout(&args, z, out)
+
+
+cdef void forward_layer(const Net *net, const Space *space, Py_ssize_t l, const real *z_prev,
+                        Py_ssize_t at, Py_ssize_t rows, bint activate) noexcept nogil:
+    """z = h(z_prev @ W + b) for rows `at`, ...; z = a where `activate` is off."""
+    cdef const Layer *layer = &net.layers[l]
+    cdef const Buffers *buffers = &space.layers[l]
+    cdef Py_ssize_t q, shift, jump = space.stride * PANEL
+    for q in range(panels_of(layer.n_out)):
+        shift = q * jump + at * PANEL
+        net.ops.product(rows, layer.n_in, z_prev + at * PANEL, jump,
+                        layer.W + q * layer.n_in * PANEL,
+                        layer.b + q * PANEL if layer.b != NULL else NULL, buffers.z + shift)
+        if activate and layer.activation.forward != NULL:
+            layer.activation.forward(rows * PANEL, layer.alpha, buffers.z + shift,
+                                     buffers.slope + shift if buffers.slope != NULL else NULL)
+    if activate and layer.activation.row_forward != NULL:
+        layer.activation.row_forward(rows, layer.n_out, jump, buffers.z + at * PANEL)
+
+
+cdef void forward(const Net *net, const Space *space, uint64_t step, Py_ssize_t at,
+                  Py_ssize_t rows, bint to_loss) noexcept nogil:
+    """All layers, each input through its dropout where the workspace has room for that.
+
+    `to_loss` leaves the last layer as its loss wants it: maybe without the activation.
+    """
+    cdef Py_ssize_t l, p, shift, last = net.n_layers - 1
+    cdef const Buffers *buffers
+    cdef const real *z_prev
+    for l in range(net.n_layers):
+        buffers = &space.layers[l]
+        z_prev = buffers.z_prev
+        if buffers.dropped != NULL:
+            z_prev = buffers.dropped
+            for p in range(panels_of(net.layers[l].n_in)):
+                shift = (p * space.stride + at) * PANEL
+                drop_panel(net, step, l, p, at, rows, buffers.z_prev + shift,
+                           buffers.dropped + shift)
+        forward_layer(net, space, l, z_prev, at, rows,
+                      not (to_loss and l == last and net.loss.activation != NULL))
+
+
+cdef void differentiate(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t p,
+                        Py_ssize_t at, Py_ssize_t rows) noexcept nogil:
+    """delta *= h'(a) for panel p of layer l."""
+    cdef const Layer *layer = &net.layers[l]
+    cdef const Buffers *buffers = &space.layers[l]
+    cdef Py_ssize_t shift = (p * space.stride + at) * PANEL
+    cdef const real *z = buffers.slope if buffers.slope != NULL else buffers.z
+    layer.activation.backward(rows * PANEL, layer.alpha, z + shift, buffers.delta + shift)
+
+
+cdef void output_loss(const Net *net, const Space *space, Py_ssize_t at,
+                      Py_ssize_t rows) noexcept nogil:
+    """The rows' losses, and dE/dy (or delta, where the loss takes pre-activations)."""
+    cdef Py_ssize_t last = net.n_layers - 1
+    cdef fastnn_loss_args args
+    args.rows, args.columns, args.jump = rows, net.layers[last].n_out, space.stride * PANEL
+    args.y = space.layers[last].z + at * PANEL
+    args.t = space.target + at * PANEL
+    args.parameter = net.loss_parameter
+    args.weight = space.weight + at
+    args.delta = space.layers[last].delta + at * PANEL
+    args.loss = space.loss + at
+    net.loss.run(&args)
+
+
+cdef void output_delta(const Net *net, const Space *space, Py_ssize_t at,
+                       Py_ssize_t rows) noexcept nogil:
+    """delta = dE/dy * sigma'(a), unless the loss has given delta itself."""
+    cdef Py_ssize_t p, last = net.n_layers - 1
+    cdef const Layer *layer = &net.layers[last]
+    cdef const Buffers *buffers = &space.layers[last]
+    if net.loss.activation != NULL:
+        return
+    if layer.activation.row_backward != NULL:
+        layer.activation.row_backward(rows, layer.n_out, space.stride * PANEL,
+                                      buffers.z + at * PANEL, buffers.delta + at * PANEL)
+        return
+    for p in range(panels_of(layer.n_out)):
+        differentiate(net, space, last, p, at, rows)
+
+
+cdef void hidden_deltas(const Net *net, const Space *space, uint64_t step, Py_ssize_t at,
+                        Py_ssize_t rows, real *scratch) noexcept nogil:
+    """delta_prev = (delta @ W.T) * mask * h'(a_prev), from the last layer down."""
+    cdef Py_ssize_t l, p, shift, jump = space.stride * PANEL
+    cdef const Layer *layer
+    cdef real *delta_prev
+    for l in range(net.n_layers - 1, 0, -1):
+        layer = &net.layers[l]
+        for p in range(panels_of(layer.n_in)):
+            shift = p * jump + at * PANEL
+            delta_prev = space.layers[l - 1].delta + shift
+            net.ops.transpose(min(PANEL, layer.n_in - p * PANEL), layer.n_out,
+                              layer.W + p * PANEL * PANEL, layer.n_in * PANEL, scratch)
+            net.ops.product(rows, layer.n_out, space.layers[l].delta + at * PANEL, jump, scratch,
+                            NULL, delta_prev)
+            if space.layers[l].dropped != NULL:
+                drop_panel(net, step, l, p, at, rows, delta_prev, delta_prev)
+            differentiate(net, space, l - 1, p, at, rows)
+
+
+cdef void train_rows(const Job *job, uint64_t step, Py_ssize_t position, Py_ssize_t rows,
+                     double divisor, Py_ssize_t at, Py_ssize_t stop, real *scratch) noexcept nogil:
+    """Rows at ... stop of the batch that begins at `position`: forward, loss and all deltas."""
+    cdef Py_ssize_t row = at, n
+    while row < stop:
+        n = min(CHUNK, stop - row)
+        gather_rows(job, position + row, row, n)
+        gather_targets(job, position + row, row, n)
+        weigh_rows(job, divisor, position + row, row, n)
+        forward(job.net, job.space, step, row, n, True)
+        output_loss(job.net, job.space, row, n)
+        output_delta(job.net, job.space, row, n)
+        row += n
+    if stop > at:
+        hidden_deltas(job.net, job.space, step, at, stop - at, scratch)
+
+
+# ---- weights: gradient and update ---------------------------------------------------------------
+
+
+cdef void gradient_tile(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q,
+                        Py_ssize_t p, Py_ssize_t rows, double *penalty, real *g) noexcept nogil:
+    """dW = z_prev.T @ delta for tile (p, q) of layer l's weights, penalties included."""
+    cdef const Layer *layer = &net.layers[l]
+    cdef const Buffers *buffers = &space.layers[l]
+    cdef const real *z = buffers.dropped if buffers.dropped != NULL else buffers.z_prev
+    cdef Py_ssize_t width = min(PANEL, layer.n_in - p * PANEL), jump = space.stride * PANEL
+    net.ops.outer(rows, width, z + p * jump, buffers.delta + q * jump, g)
+    if layer.l1 > 0 or layer.l2 > 0:
+        penalty[0] = net.ops.penalty(width * PANEL, layer.l1, layer.l2,
+                                     layer.W + (q * layer.n_in + p * PANEL) * PANEL, g)
+
+
+cdef void update_tile(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q, Py_ssize_t p,
+                      Py_ssize_t rows, const fastnn_step *step, double *penalty,
+                      real *g) noexcept nogil:
+    """The tile's gradient into the scratch g, then the optimizer; the first tile does the biases."""
+    cdef const Layer *layer = &net.layers[l]
+    cdef Py_ssize_t width = min(PANEL, layer.n_in - p * PANEL)
+    cdef fastnn_step bias_step
+    gradient_tile(net, space, l, q, p, rows, penalty, g)
+    net.optimizer.rule(width * PANEL, step, g, layer.W + (q * layer.n_in + p * PANEL) * PANEL,
+                       net.block)
+    if p == 0 and layer.b != NULL:
+        bias_step = step[0]
+        bias_step.shrink = 1
+        net.ops.column_sums(rows, space.layers[l].delta + q * space.stride * PANEL, g)
+        net.optimizer.rule(PANEL, &bias_step, g, layer.b + q * PANEL, net.block)
+
+
+cdef void store_gradient_tile(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q,
+                              Py_ssize_t p, Py_ssize_t rows, double *penalty,
+                              real *gradient) noexcept nogil:
+    """The same gradients into a block of the arena's layout, for callers who want them."""
+    cdef const Layer *layer = &net.layers[l]
+    cdef real *W = layer.W + (q * layer.n_in + p * PANEL) * PANEL
+    gradient_tile(net, space, l, q, p, rows, penalty, gradient + (W - net.arena))
+    if p == 0 and layer.b != NULL:
+        net.ops.column_sums(rows, space.layers[l].delta + q * space.stride * PANEL,
+                            gradient + (layer.b + q * PANEL - net.arena))
+
+
+cdef void train_tiles(const Job *job, int64_t t, Py_ssize_t rows, Py_ssize_t tile,
+                      Py_ssize_t stop, real *scratch) noexcept nogil:
+    """Tiles tile ... stop of all the weights, counted along each panel, panel by panel."""
+    cdef const Net *net = job.net
+    cdef Py_ssize_t l = 0, p, q, down
+    cdef fastnn_step step
+    net.optimizer.prepare(&net.hyper, <double>t, &step)
+    cdef Py_ssize_t below = 0     # tiles of the layers before l
+    while tile < stop:
+        down = panels_of(net.layers[l].n_in)
+        while tile >= below + down * panels_of(net.layers[l].n_out):
+            below += down * panels_of(net.layers[l].n_out)
+            l += 1
+            down = panels_of(net.layers[l].n_in)
+        q, p = (tile - below) // down, (tile - below) % down
+        if job.gradient != NULL:
+            store_gradient_tile(net, job.space, l, q, p, rows, &job.space.penalty[tile],
+                                job.gradient)
+        else:
+            update_tile(net, job.space, l, q, p, rows, &step, &job.space.penalty[tile], scratch)
+        tile += 1
+
+
+# ---- tasks for a team of threads ----------------------------------------------------------------
+
+
+cdef double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += x[i]
+    return total
+
+
+cdef void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    """A slice of an epoch: steps over the batches from job.first to job.stop."""
+    cdef Job *job = <Job *>context
+    cdef Net *net = job.net
+    cdef Space *space = job.space
+    cdef Py_ssize_t size = fastnn_team_size(team), position = job.first, rows
+    cdef int64_t step = net.step
+    cdef real *scratch = space.scratch + rank * space.scratch_stretch
+    cdef double weight, loss
+    while position < job.stop:
+        rows = min(job.batch, job.n_rows - position)
+        weight = batch_weight(job, position, rows)
+        train_rows(job, step, position, rows, weight if net.mean else 1.0,
+                   rows * rank // size, rows * (rank + 1) // size, scratch)
+        fastnn_team_barrier(team)
+        loss = sum_of(space.loss, rows) if rank == 0 else 0.0
+        train_tiles(job, step + 1, rows, net.n_tiles * rank // size,
+                    net.n_tiles * (rank + 1) // size, scratch)
+        fastnn_team_barrier(team)
+        if rank == 0:
+            if net.penalized:
+                loss += sum_of(space.penalty, net.n_tiles)
+            job.loss += loss * (weight if net.mean else 1.0)
+            job.total += weight
+        position += rows
+        step += 1
+    if rank == 0 and job.gradient == NULL:
+        net.step = step
+
+
+cdef void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    """Predictions, or losses, chunk by chunk; each thread has a stretch of the workspace."""
+    cdef Job *job = <Job *>context
+    cdef Net *net = job.net
+    cdef Py_ssize_t at = rank * CHUNK, row = at, rows, last = net.n_layers - 1
+    cdef Py_ssize_t n_out = net.layers[last].n_out, jump = job.space.stride * PANEL
+    while row < job.n_rows:
+        rows = min(CHUNK, job.n_rows - row)
+        gather_rows(job, row, at, rows)
+        forward(net, job.space, 0, at, rows, job.out == NULL)
+        if job.out != NULL:
+            net.ops.scatter(rows, n_out, job.space.layers[last].z + at * PANEL, jump,
+                            job.out + row * n_out)
+        else:
+            gather_targets(job, row, at, rows)
+            weigh_rows(job, 1.0, row, at, rows)
+            output_loss(net, job.space, at, rows)
+            job.chunk_losses[row // CHUNK] = sum_of(job.space.loss + at, rows)
+        row += fastnn_team_size(team) * CHUNK
+
+
+# ---- the object that Python holds ---------------------------------------------------------------
+
+
+cdef class Network:
+    """A network bound to its arena: weights, biases and moments, and the workspaces it trains in.
+
+    `layers` is a list of dicts with the keys units, activation, alpha, use_bias, l1, l2, dropout.
+    Arguments are taken as checked.
+    """
+
+    cdef Net net
+    cdef readonly object n_in, units, n_parameters
+    cdef Workspace training, inference
+    cdef bint training_busy, inference_busy
+    cdef double row_flops         # of a training step, for one row
+
+    def __cinit__(self, n_in, list layers, *, str loss, loss_parameter, bint mean, str optimizer,
+                  dict hyper, seed, isa=None):
+        cdef const fastnn_ops *ops = table(isa)
+        cdef Net *net = &self.net
+        self.n_in, self.units = n_in, [layer["units"] for layer in layers]
+        net.ops, net.n_layers, net.mean, net.seed = ops, len(layers), mean, seed
+        net.loss = find_loss(ops, loss, layers[len(layers) - 1]["activation"])
+        net.optimizer, net.hyper = find_optimizer(ops, optimizer), hyper_parameters(hyper)
+        net.layers = <Layer *>calloc(net.n_layers, sizeof(Layer))
+        if net.layers == NULL:
+            raise MemoryError("cannot allocate the layers")
+        self.lay_out(layers)
+        if loss_parameter is not None:
+            net.loss_parameter = allocate(panels_of(len(loss_parameter)) * PANEL)
+            for i, value in enumerate(loss_parameter):
+                net.loss_parameter[i] = value
+
+    def __dealloc__(self):
+        free(self.net.layers)
+        free(self.net.arena)
+        free(self.net.loss_parameter)
+
+    cdef int lay_out(self, list layers) except -1:
+        """Sizes the arena, in Python's integers first, and points the layers into it."""
+        cdef Net *net = &self.net
+        cdef Layer *layer
+        cdef Py_ssize_t l, at = 0
+        inputs = [self.n_in, *self.units][:len(layers)]
+        padded = [-(-units // PANEL) * PANEL for units in self.units]
+        block = sum((k + 1) * n for k, n in zip(inputs, padded))
+        net.arena = allocate(block * (1 + net.optimizer.n_moments))
+        net.block = block
+        self.n_parameters = 0
+        for l, spec in enumerate(layers):
+            layer = &net.layers[l]
+            layer.n_in, layer.n_out = inputs[l], self.units[l]
+            layer.activation = find_activation(net.ops, spec["activation"])
+            layer.alpha, layer.dropout = spec["alpha"], spec["dropout"]
+            layer.l1, layer.l2 = spec["l1"], spec["l2"]
+            net.penalized = net.penalized or layer.l1 > 0 or layer.l2 > 0
+            layer.W = net.arena + at
+            at += layer.n_in * <Py_ssize_t>padded[l]
+            if spec["use_bias"]:
+                layer.b = net.arena + at
+            at += padded[l]
+            net.n_tiles += panels_of(layer.n_in) * panels_of(layer.n_out)
+            self.row_flops += 6.0 * layer.n_in * layer.n_out
+            self.n_parameters += layer.n_in * layer.n_out + (layer.n_out if spec["use_bias"] else 0)
+        return 0
+
+    @property
+    def step(self):
+        """Updates made so far."""
+        return self.net.step
+
+    @step.setter
+    def step(self, value):
+        self.net.step = value
+
+    @property
+    def n_blocks(self):
+        """Blocks of the arena: the parameters, then each moment of the optimizer."""
+        return 1 + self.net.optimizer.n_moments
+
+    @property
+    def instruction_set(self):
+        return self.net.ops.isa.decode()
+
+    cdef list read_block(self, real *block):
+        """[W0, b0, W1, ...] of a block laid out like the arena's first, as new arrays."""
+        cdef const Net *net = &self.net
+        cdef const Layer *layer
+        cdef real[:, ::1] view
+        cdef Py_ssize_t l
+        arrays = []
+        for l in range(net.n_layers):
+            layer = &net.layers[l]
+            W = np.empty((layer.n_in, layer.n_out), dtype=DTYPE)
+            view = W
+            net.ops.scatter(layer.n_in, layer.n_out, block + (layer.W - net.arena),
+                            layer.n_in * PANEL, &view[0, 0])
+            arrays.append(W)
+            if layer.b != NULL:
+                b = np.empty((1, layer.n_out), dtype=DTYPE)
+                view = b
+                net.ops.scatter(1, layer.n_out, block + (layer.b - net.arena), PANEL, &view[0, 0])
+                arrays.append(b[0])
+        return arrays
+
+    def read(self, Py_ssize_t block=0):
+        """Block 0: [W0, b0, W1, ...]; block 1, ...: a moment of each, in the same order."""
+        return self.read_block(self.net.arena + block * self.net.block)
+
+    def write(self, list arrays, Py_ssize_t block=0):
+        """Takes what read gives."""
+        cdef const Net *net = &self.net
+        cdef const Layer *layer
+        cdef const real[:, ::1] view
+        cdef Py_ssize_t l
+        cdef real *base = net.arena + block * net.block
+        sources = iter(arrays)
+        for l in range(net.n_layers):
+            layer = &net.layers[l]
+            view = next(sources)
+            net.ops.gather(layer.n_in, layer.n_out, &view[0, 0], NULL,
+                           base + (layer.W - net.arena), layer.n_in * PANEL)
+            if layer.b != NULL:
+                view = next(sources)[None, :]
+                net.ops.gather(1, layer.n_out, &view[0, 0], NULL, base + (layer.b - net.arena),
+                               PANEL)
+
+    def fill_moment(self, Py_ssize_t block, real value):
+        """Sets a moment of every parameter to `value` (padding too: it is never read)."""
+        cdef Py_ssize_t i
+        for i in range(self.net.block):
+            self.net.arena[block * self.net.block + i] = value
+
+    cdef int team_for(self, double flops, int n_threads) noexcept:
+        """A team smaller than asked for where the work is too small to share."""
+        return n_threads if flops >= THREADING_FLOPS else 1
+
+    cdef Job job_for(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                     const real[::1] weights):
+        cdef Job job
+        memset(&job, 0, sizeof(Job))
+        job.net = &self.net
+        job.X, job.n_rows = &X[0, 0], X.shape[0]
+        if T is not None:
+            job.T = &T[0, 0]
+        if labels is not None:
+            job.labels = &labels[0]
+        if weights is not None:
+            job.weights = &weights[0]
+        return job
+
+    def train(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+              const real[::1] weights, const int64_t[::1] order, Py_ssize_t batch, int n_threads):
+        """Steps over all rows of X (n, n_in), in `order` if given, `batch` rows a step.
+
+        Targets are T (n, n_out) or labels (n,). Returns the losses before each update, reduced over
+        the rows. Signals are handled every few milliseconds, between steps.
+        """
+        cdef Job job = self.job_for(X, T, labels, weights)
+        cdef int threads = self.team_for(batch * self.row_flops, n_threads)
+        cdef Py_ssize_t stride
+        if self.training_busy:
+            raise RuntimeError("this model is being trained in another thread; wait for it, or "
+                               "train a copy")
+        if order is not None:
+            job.order = &order[0]
+        job.batch = min(batch, job.n_rows)
+        stride = job.batch * max(1, <Py_ssize_t>(
+            SLICE_FLOPS / (job.batch * self.row_flops + 1000)))
+        if (self.training is None or self.training.rows < job.batch
+                or self.training.n_threads < threads):
+            self.training = Workspace(self, job.batch, threads, True, True)
+        job.space = &self.training.space
+        self.training_busy = True
+        try:
+            while job.first < job.n_rows:
+                job.stop = min(job.n_rows, job.first + stride)
+                with nogil:
+                    fastnn_run(threads, train_task, &job)
+                job.first = job.stop
+                PyErr_CheckSignals()
+        finally:
+            self.training_busy = False
+        return self.reduced(&job)
+
+    cdef double reduced(self, const Job *job) noexcept:
+        """The rows' loss as the user asked for it."""
+        if not self.net.mean:
+            return job.loss
+        return job.loss / job.total if job.total > 0 else 0.0
+
+    def gradients(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                  const real[::1] weights, bint dropout, int n_threads):
+        """(loss, [dW0, db0, ...]) of one batch; nothing is updated."""
+        cdef Job job = self.job_for(X, T, labels, weights)
+        cdef int threads = self.team_for(job.n_rows * self.row_flops, n_threads)
+        cdef Workspace workspace = Workspace(self, job.n_rows, threads, True, dropout)
+        job.batch = job.stop = job.n_rows
+        job.space = &workspace.space
+        job.gradient = allocate(self.net.block)
+        try:
+            with nogil:
+                fastnn_run(threads, train_task, &job)
+            return self.reduced(&job), self.read_block(job.gradient)
+        finally:
+            free(job.gradient)
+
+    def evaluate(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                 const real[::1] weights, int n_threads):
+        """The loss of the rows, penalties included, without dropout."""
+        cdef Job job = self.job_for(X, T, labels, weights)
+        cdef double[::1] losses = np.empty(job.n_rows // CHUNK + 1)
+        job.chunk_losses = &losses[0]
+        self.infer(&job, n_threads)
+        cdef double loss = sum_of(job.chunk_losses, (job.n_rows + CHUNK - 1) // CHUNK)
+        if self.net.mean:
+            job.total = batch_weight(&job, 0, job.n_rows)
+            loss = loss / job.total if job.total > 0 else 0.0
+        return loss + self.penalties()
+
+    def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads):
+        """Outputs of the rows of X (n, n_in) into out (n, n_out)."""
+        cdef Job job = self.job_for(X, None, None, None)
+        job.out = &out[0, 0]
+        self.infer(&job, n_threads)
+
+    cdef int infer(self, Job *job, int n_threads) except -1:
+        """Runs evaluate_task; a thread that finds the workspace taken brings one of its own."""
+        cdef int threads = self.team_for(job.n_rows * self.row_flops / 3, n_threads)
+        cdef bint mine = not self.inference_busy
+        cdef Workspace workspace = self.inference if mine else None
+        if workspace is None or workspace.n_threads < threads:
+            workspace = Workspace(self, threads * CHUNK, threads, False, False)
+            if mine:
+                self.inference = workspace
+        job.space = &workspace.space
+        self.inference_busy = True
+        with nogil:
+            fastnn_run(threads, evaluate_task, job)
+        if mine:
+            self.inference_busy = False
+        return 0
+
+    cdef double penalties(self) noexcept:
+        """l1 sum|W| + l2 sum W^2 over the layers."""
+        cdef const Layer *layer
+        cdef Py_ssize_t l
+        cdef double total = 0.0
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            if layer.l1 > 0 or layer.l2 > 0:
+                total += self.net.ops.penalty(panels_of(layer.n_out) * layer.n_in * PANEL,
+                                              layer.l1, layer.l2, layer.W, NULL)
+        return total
+
+
+# ---- the three kernels, for arrays --------------------------------------------------------------
+
+
+def forward_arrays(const real[:, ::1] z_prev, const real[:, ::1] W, const real[::1] b,
+                   str activation, real alpha, real[:, ::1] a, real[:, ::1] z, isa=None):
+    """a = z_prev @ W + b and z = h(a): z_prev (n, k), W (k, m), b (m,) or None, a and z (n, m)."""
+    cdef const fastnn_ops *ops = table(isa)
+    cdef const fastnn_activation *h = find_activation(ops, activation)
+    cdef Py_ssize_t q, n = z_prev.shape[0], k = W.shape[0], m = W.shape[1]
+    cdef Panels rows = Panels(n, k), weights = Panels(k, m), bias = Panels(1, m), out = Panels(n, m)
+    rows.read(ops, z_prev)
+    weights.read(ops, W)
+    if b is not None:
+        ops.gather(1, m, &b[0], NULL, bias.data, PANEL)
+    for q in range(panels_of(m)):
+        ops.product(n, k, rows.data, rows.jump, weights.data + q * weights.jump,
+                    bias.data + q * PANEL, out.data + q * out.jump)
+    out.write(ops, a)
+    activate_panels(h, alpha, out, NULL)
+    out.write(ops, z)
+
+
+cdef void activate_panels(const fastnn_activation *h, real alpha, Panels a, real *slope) noexcept:
+    if h.row_forward != NULL:
+        h.row_forward(a.rows, a.columns, a.jump, a.data)
+    else:
+        h.forward(panels_of(a.columns) * a.jump, alpha, a.data, slope)
+
+
+cdef void differentiate_panels(const fastnn_activation *h, real alpha, Panels z, Panels slope,
+                               Panels delta) noexcept:
+    if h.row_backward != NULL:
+        h.row_backward(z.rows, z.columns, z.jump, z.data, delta.data)
+    else:
+        h.backward(panels_of(z.columns) * z.jump, alpha, slope.data if h.keeps_slope else z.data,
+                   delta.data)
+
+
+def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, parameter,
+                        str activation, real alpha, double[::1] losses, real[:, ::1] delta,
+                        isa=None):
+    """delta = dE/da at the output and the rows' losses: a, t, delta (n, m), losses (n,)."""
+    cdef const fastnn_ops *ops = table(isa)
+    cdef const fastnn_activation *h = find_activation(ops, activation)
+    cdef const fastnn_loss *entry = find_loss(ops, loss, activation)
+    cdef Py_ssize_t i, n = a.shape[0], m = a.shape[1]
+    cdef Panels y = Panels(n, m), target = Panels(n, m), slope = Panels(n, m), out = Panels(n, m)
+    cdef Panels weight = Panels(n, 1), constants = Panels(1, m)
+    cdef fastnn_loss_args args
+    y.read(ops, a)
+    target.read(ops, t)
+    for i in range(n):
+        weight.data[i] = 1
+    if parameter is not None:
+        for i in range(m):
+            constants.data[i] = parameter[i]
+    if entry.activation == NULL:
+        activate_panels(h, alpha, y, slope.data)
+    args.rows, args.columns, args.jump = n, m, y.jump
+    args.y, args.t, args.weight = y.data, target.data, weight.data
+    args.parameter = constants.data if parameter is not None else NULL
+    args.delta, args.loss = out.data, &losses[0]
+    entry.run(&args)
+    if entry.activation == NULL:
+        differentiate_panels(h, alpha, y, slope, out)
+    out.write(ops, delta)
+
+
+def delta_arrays(const real[:, ::1] a, str activation, real alpha, const real[:, ::1] W,
+                 const real[:, ::1] delta_next, real[:, ::1] delta, isa=None):
+    """delta = (delta_next @ W.T) * h'(a): a, delta (n, k), W (k, m), delta_next (n, m)."""
+    cdef const fastnn_ops *ops = table(isa)
+    cdef const fastnn_activation *h = find_activation(ops, activation)
+    cdef Py_ssize_t p, n = a.shape[0], k = W.shape[0], m = W.shape[1]
+    cdef Panels z = Panels(n, k), slope = Panels(n, k), out = Panels(n, k)
+    cdef Panels weights = Panels(k, m), above = Panels(n, m), column = Panels(m, PANEL)
+    z.read(ops, a)
+    weights.read(ops, W)
+    above.read(ops, delta_next)
+    activate_panels(h, alpha, z, slope.data)
+    for p in range(panels_of(k)):
+        ops.transpose(min(PANEL, k - p * PANEL), m, weights.data + p * PANEL * PANEL,
+                      weights.jump, column.data)
+        ops.product(n, m, above.data, above.jump, column.data, NULL, out.data + p * out.jump)
+    differentiate_panels(h, alpha, z, slope, out)
+    out.write(ops, delta)
+
+
+cdef class LayerState:
+    """One layer's weights, biases and moments for `update`: each (k, m), the bias a row below."""
+
+    cdef Panels arena
+    cdef readonly Py_ssize_t n_in, n_out
+    cdef readonly int64_t step
+    cdef const fastnn_ops *ops
+    cdef const fastnn_optimizer *optimizer
+    cdef fastnn_hyper hyper
+    cdef Py_ssize_t block
+
+    def __cinit__(self, Py_ssize_t n_in, Py_ssize_t n_out, str optimizer, dict hyper,
+                  real first_moment, isa=None):
+        cdef Py_ssize_t i
+        self.n_in, self.n_out, self.ops = n_in, n_out, table(isa)
+        self.optimizer, self.hyper = find_optimizer(self.ops, optimizer), hyper_parameters(hyper)
+        self.arena = Panels(n_in + 1, n_out, 1 + self.optimizer.n_moments)
+        self.block = panels_of(n_out) * self.arena.jump
+        for i in range(self.block * min(1, self.optimizer.n_moments)):
+            self.arena.data[self.block + i] = first_moment
+
+    def update(self, real[:, ::1] W, real[::1] b, const real[:, ::1] z_prev,
+               const real[:, ::1] delta):
+        """dW = z_prev.T @ delta, db = delta.sum(0), and one step of the optimizer on W and b."""
+        cdef const fastnn_ops *ops = self.ops
+        cdef Py_ssize_t p, q, width, n = z_prev.shape[0], panel = self.n_in * PANEL
+        cdef Panels rows = Panels(n, self.n_in), deltas = Panels(n, self.n_out)
+        cdef Panels tile = Panels(PANEL, PANEL)
+        cdef real *weights
+        cdef fastnn_step step, bias_step
+        rows.read(ops, z_prev)
+        deltas.read(ops, delta)
+        ops.gather(self.n_in, self.n_out, &W[0, 0], NULL, self.arena.data, self.arena.jump)
+        if b is not None:
+            ops.gather(1, self.n_out, &b[0], NULL, self.arena.data + panel, self.arena.jump)
+        self.step += 1
+        self.optimizer.prepare(&self.hyper, <double>self.step, &step)
+        bias_step = step
+        bias_step.shrink = 1
+        for q in range(panels_of(self.n_out)):
+            weights = self.arena.data + q * self.arena.jump
+            for p in range(panels_of(self.n_in)):
+                width = min(PANEL, self.n_in - p * PANEL)
+                ops.outer(n, width, rows.data + p * rows.jump, deltas.data + q * deltas.jump,
+                          tile.data)
+                self.optimizer.rule(width * PANEL, &step, tile.data, weights + p * PANEL * PANEL,
+                                    self.block)
+            ops.column_sums(n, deltas.data + q * deltas.jump, tile.data)
+            self.optimizer.rule(PANEL, &bias_step, tile.data, weights + panel, self.block)
+        ops.scatter(self.n_in, self.n_out, self.arena.data, self.arena.jump, &W[0, 0])
+        if b is not None:
+            ops.scatter(1, self.n_out, self.arena.data + panel, self.arena.jump, &b[0])
+
+
+def evaluate_function(str name, const real[::1] x, real[::1] out, isa=None):
+    """A function of vmath.h over an array; registry()["functions"] has their names."""
+    cdef const fastnn_ops *ops = table(isa)
+    cdef const fastnn_function *function = &ops.functions[registry()["functions"].index(name)]
+    cdef Py_ssize_t n = x.shape[0]
+    cdef Panels values = Panels(panels_of(n), PANEL)
+    if n > 0:
+        memcpy(values.data, &x[0], n * sizeof(real))
+        function.run(panels_of(n) * PANEL, values.data, values.data)
+        memcpy(&out[0], values.data, n * sizeof(real))
+
+
+def first_nonfinite(const real[::1] x):
+    """Index of the first NaN or infinity, or -1."""
+    return table(None).first_nonfinite(x.shape[0], &x[0]) if x.shape[0] > 0 else -1
+
+
+COMPILER = FASTNN_COMPILER.decode()
+DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)

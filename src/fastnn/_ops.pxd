@@ -1,0 +1,95 @@
+# The C leaves (simd/) and the thread pool (pool.h) as Cython sees them. Shapes and meanings are in
+# these headers; a size that C calls ptrdiff_t is Py_ssize_t here.
+
+from libc.stdint cimport int64_t, uint64_t
+
+cdef extern from "<stdlib.h>" nogil:
+    void *aligned_alloc(size_t alignment, size_t size)
+
+cdef extern from "simd/real.h":
+    ctypedef double real
+    cdef enum:
+        PANEL
+
+cdef extern from "simd/ops.h":
+    ctypedef struct fastnn_activation:
+        const char *name
+        bint keeps_slope
+        void (*forward)(Py_ssize_t n, real alpha, real *z, real *slope) noexcept nogil
+        void (*backward)(Py_ssize_t n, real alpha, const real *z, real *delta) noexcept nogil
+        void (*row_forward)(Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t jump,
+                            real *z) noexcept nogil
+        void (*row_backward)(Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t jump, const real *z,
+                             real *delta) noexcept nogil
+
+    ctypedef struct fastnn_loss_args:
+        Py_ssize_t rows, columns, jump
+        const real *y
+        const real *t
+        const real *parameter
+        const real *weight
+        real *delta
+        double *loss
+
+    ctypedef struct fastnn_loss:
+        const char *name
+        const char *activation
+        void (*run)(const fastnn_loss_args *args) noexcept nogil
+
+    ctypedef struct fastnn_hyper:
+        double learning_rate, momentum, rho, beta_1, beta_2, epsilon, weight_decay
+
+    ctypedef struct fastnn_step:
+        real shrink
+
+    ctypedef struct fastnn_optimizer:
+        const char *name
+        int n_moments
+        void (*prepare)(const fastnn_hyper *hyper, double t, fastnn_step *step) noexcept nogil
+        void (*rule)(Py_ssize_t n, const fastnn_step *step, const real *g, real *w,
+                     Py_ssize_t block) noexcept nogil
+
+    ctypedef struct fastnn_dropout_args:
+        uint64_t seed, step, layer
+        double rate
+        Py_ssize_t rows, first_row
+        Py_ssize_t columns, first_column, units
+
+    ctypedef struct fastnn_function:
+        const char *name
+        void (*run)(Py_ssize_t n, const real *x, real *out) noexcept nogil
+
+    ctypedef struct fastnn_ops:
+        const char *isa
+        int lanes
+        void (*product)(Py_ssize_t rows, Py_ssize_t depth, const real *a, Py_ssize_t a_jump,
+                        const real *b, const real *bias, real *c) noexcept nogil
+        void (*outer)(Py_ssize_t rows, Py_ssize_t width, const real *z, const real *delta,
+                      real *g) noexcept nogil
+        void (*column_sums)(Py_ssize_t rows, const real *delta, real *g) noexcept nogil
+        void (*transpose)(Py_ssize_t width, Py_ssize_t columns, const real *w, Py_ssize_t w_jump,
+                          real *out) noexcept nogil
+        void (*gather)(Py_ssize_t rows, Py_ssize_t columns, const real *source,
+                       const int64_t *order, real *panels, Py_ssize_t jump) noexcept nogil
+        void (*scatter)(Py_ssize_t rows, Py_ssize_t columns, const real *panels, Py_ssize_t jump,
+                        real *out) noexcept nogil
+        void (*one_hot)(Py_ssize_t rows, Py_ssize_t columns, const int64_t *labels,
+                        const int64_t *order, real *panels, Py_ssize_t jump) noexcept nogil
+        Py_ssize_t (*first_nonfinite)(Py_ssize_t n, const real *x) noexcept nogil
+        double (*penalty)(Py_ssize_t n, real l1, real l2, const real *w, real *g) noexcept nogil
+        void (*dropout)(const fastnn_dropout_args *args, const real *z, real *out) noexcept nogil
+        const fastnn_activation *activations
+        const fastnn_loss *losses
+        const fastnn_optimizer *optimizers
+        const fastnn_function *functions
+
+cdef extern from "simd/dispatch.h" nogil:
+    const fastnn_ops *fastnn_table(int i)
+
+cdef extern from "pool.h" nogil:
+    ctypedef struct fastnn_team:
+        pass
+    int fastnn_team_size(const fastnn_team *team)
+    void fastnn_team_barrier(fastnn_team *team)
+    void fastnn_run(int n_threads, void (*task)(void *, fastnn_team *, int) noexcept nogil,
+                    void *context)

@@ -1,0 +1,210 @@
+"""The three kernels of back-propagation as functions of arrays, for a training loop of your own.
+
+`forward`, `delta` (with `output_delta` at the output) and `update` compute what `MLP` does in a
+step, one layer at a time, in float32 if all arrays are and else in float64. `MLP.fit` is much
+faster: it keeps weights in the kernels' layout and crosses from Python once an epoch.
+
+Not here: arithmetic (the extension modules) and networks (mlp.py).
+
+Examples
+--------
+One step of gradient descent on two layers:
+
+>>> import numpy as np
+>>> from fastnn import SGD, kernels
+>>> x, t = np.array([[0.35, 0.9]]), np.array([[0.5]])
+>>> W0, W1 = np.array([[0.1, 0.4], [0.8, 0.6]]), np.array([[0.3], [0.9]])
+>>> a0, z0 = kernels.forward(x, W0, activation="sigmoid")
+>>> a1, y = kernels.forward(z0, W1, activation="sigmoid")
+>>> loss, delta1 = kernels.output_delta(a1, t, "squared_error", "sigmoid")
+>>> delta0 = kernels.delta(a0, "sigmoid", W1, delta1)
+>>> state1 = kernels.update(W1, None, z0, delta1, SGD(learning_rate=1.0))
+>>> state0 = kernels.update(W0, None, x, delta0, SGD(learning_rate=1.0))
+>>> W0.round(7)
+array([[0.0990709, 0.3971399],
+       [0.797611 , 0.5926455]])
+"""
+
+import numpy as np
+
+from fastnn import _checks, _cpu, activations, losses, optimizers
+
+
+def forward(z_prev, W, b=None, activation="identity"):
+    """Compute ``a = z_prev @ W + b`` and ``z = h(a)``.
+
+    Parameters
+    ----------
+    z_prev : array-like of shape (n, n_in)
+        Inputs, a row each.
+    W : array-like of shape (n_in, n_out)
+    b : array-like of shape (n_out,), optional
+    activation : str or Activation, default "identity"
+
+    Returns
+    -------
+    a, z : ndarray of shape (n, n_out)
+        Pre-activations and outputs.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unfit.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> a, z = kernels.forward([[1.0, 2.0]], [[1.0, -1.0], [1.0, -1.0]], activation="relu")
+    >>> a, z
+    (array([[ 3., -3.]]), array([[3., 0.]]))
+    """
+    h = activations.get(activation)
+    dtype = _checks.kernel_dtype(z_prev, W, b)
+    W = _checks.array_like("W", W, (None, None), dtype)
+    z_prev = _checks.array_like("z_prev", z_prev, (None, W.shape[0]), dtype)
+    if b is not None:
+        b = _checks.array_like("b", b, (W.shape[1],), dtype)
+    a, z = (np.empty((len(z_prev), W.shape[1]), dtype) for _ in range(2))
+    module = _checks.KERNELS[dtype]
+    module.forward_arrays(z_prev, W, b, h.name, h.alpha or 0.0, a, z, _cpu.ISA)
+    return a, z
+
+
+def output_delta(a, t, loss, activation):
+    """Compute the rows' losses ``E_n`` and ``delta = dE_n/da`` at the output.
+
+    Parameters
+    ----------
+    a : array-like of shape (n, n_out)
+        Pre-activations of the output layer.
+    t : array-like of shape (n, n_out) or (n,)
+        Targets; class labels or one-hot rows for cross-entropy.
+    loss : str or Loss
+    activation : str or Activation
+        Of the output layer; one that the loss goes with.
+
+    Returns
+    -------
+    losses : ndarray of shape (n,), float64
+    delta : ndarray of shape (n, n_out)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unfit, or the loss doesn't go with the activation.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.output_delta([[3.0]], [[1.0]], "squared_error", "identity")
+    (array([2.]), array([[2.]]))
+    """
+    h = activations.get(activation)
+    spec = losses.get(_checks.specification("loss", loss, losses.Loss, losses.NAMES))
+    dtype = _checks.kernel_dtype(a, t)
+    a = _checks.array_like("a", a, (None, None), dtype)
+    n, n_out = a.shape
+    _checks.pair(spec, h, n_out)
+    T, labels = _checks.targets("t", t, spec, n, n_out, dtype, rows_of="a")
+    if T is None:
+        T = np.zeros((n, n_out), dtype)
+        T[np.arange(n), labels] = 1
+    rows, delta_ = np.empty(n), np.empty((n, n_out), dtype)
+    _checks.KERNELS[dtype].output_delta_arrays(
+        a, T, spec.name, spec.parameter(n_out), h.name, h.alpha or 0.0, rows, delta_, _cpu.ISA
+    )
+    return rows, delta_
+
+
+def delta(a, activation, W_next, delta_next):
+    """Compute a hidden layer's ``delta = (delta_next @ W_next.T) * h'(a)``.
+
+    Parameters
+    ----------
+    a : array-like of shape (n, n_units)
+        The layer's pre-activations.
+    activation : str or Activation
+        The layer's.
+    W_next : array-like of shape (n_units, n_next)
+        Weights of the layer above it.
+    delta_next : array-like of shape (n, n_next)
+        Delta of the layer above it.
+
+    Returns
+    -------
+    ndarray of shape (n, n_units)
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unfit.
+
+    Examples
+    --------
+    >>> from fastnn import kernels
+    >>> kernels.delta([[3.0, -3.0]], "relu", [[2.0], [2.0]], [[1.0]])
+    array([[2., 0.]])
+    """
+    h = _checks.hidden(activations.get(activation))
+    dtype = _checks.kernel_dtype(a, W_next, delta_next)
+    a = _checks.array_like("a", a, (None, None), dtype)
+    W = _checks.array_like("W_next", W_next, (a.shape[1], None), dtype)
+    above = _checks.array_like("delta_next", delta_next, (len(a), W.shape[1]), dtype)
+    out = np.empty(a.shape, dtype)
+    module = _checks.KERNELS[dtype]
+    module.delta_arrays(a, h.name, h.alpha or 0.0, W, above, out, _cpu.ISA)
+    return out
+
+
+def update(W, b, z_prev, delta, optimizer="sgd", state=None):
+    """Compute ``dW = z_prev.T @ delta``, ``db = delta.sum(0)`` and update W and b in place.
+
+    Parameters
+    ----------
+    W : ndarray of shape (n_in, n_out), float32 or float64
+        Updated in place.
+    b : ndarray of shape (n_out,) or None
+        Updated in place.
+    z_prev : array-like of shape (n, n_in)
+        The layer's inputs.
+    delta : array-like of shape (n, n_out)
+        The layer's deltas; divide them by n for a mean loss.
+    optimizer : str or Optimizer, default "sgd"
+    state : optional
+        What the previous call for this layer returned: the optimizer's moments and step count. None
+        starts anew.
+
+    Returns
+    -------
+    object
+        The state for the next call.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unfit; W and b are then as they were.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import SGD, kernels
+    >>> W, b = np.ones((2, 1)), np.zeros(1)
+    >>> state = kernels.update(W, b, [[1.0, 3.0]], [[0.5]], SGD(learning_rate=0.1))
+    >>> W.ravel(), b
+    (array([0.95, 0.85]), array([-0.05]))
+    """
+    rule = optimizers.get(
+        _checks.specification("optimizer", optimizer, optimizers.Optimizer, optimizers.NAMES)
+    )
+    W = _checks.in_place("W", W, (None, None))
+    n_in, n_out = W.shape
+    if b is not None:
+        b = _checks.in_place("b", b, (n_out,), W.dtype)
+    z_prev = _checks.array_like("z_prev", z_prev, (None, n_in), W.dtype)
+    deltas = _checks.array_like("delta", delta, (len(z_prev), n_out), W.dtype)
+    kind = _checks.KERNELS[W.dtype].LayerState
+    if state is None:
+        state = kind(n_in, n_out, rule.rule, vars(rule), rule.initial_moment, _cpu.ISA)
+    _checks.layer_state(state, kind, W.shape)
+    state.update(W, b, z_prev, deltas)
+    return state

@@ -1,0 +1,154 @@
+"""Specifications of losses: names, parameters, the outputs and the targets that each one takes.
+
+Not here: arithmetic. Values and derivatives are in simd/losses.h and, in NumPy, in reference.py; a
+new loss takes a block or a line in each of the three.
+
+A row's loss is the sum over the outputs; ``reduction`` of the MLP says how rows are put together.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastnn import _checks
+
+
+class Loss:
+    """What all losses have in common.
+
+    Attributes
+    ----------
+    name : str
+        The name by which `MLP` knows it.
+    outputs : tuple of str or None
+        Activations that the output layer may have; None for any.
+    targets : str
+        What the targets are: "real", "positive" (0 or more), "probability" (0 to 1) or "class".
+    """
+
+    name: ClassVar[str]
+    outputs: ClassVar[tuple[str, ...] | None] = None
+    targets: ClassVar[str] = "real"
+
+    def parameter(self, n_out):
+        """Return the loss's parameter for each of `n_out` outputs, or None without one."""
+
+
+@dataclass(frozen=True)
+class SquaredError(Loss):
+    """Squared error ``E = 1/2 sum_k (y_k - t_k)**2``, with the one half; for regression."""
+
+    name: ClassVar[str] = "squared_error"
+
+
+@dataclass(frozen=True)
+class AbsoluteError(Loss):
+    """Absolute error ``E = sum_k |y_k - t_k|``; for regression towards the median."""
+
+    name: ClassVar[str] = "absolute_error"
+
+
+@dataclass(frozen=True)
+class Huber(Loss):
+    """Huber's loss: squared near the target, absolute far from it (Huber 1964).
+
+    With ``r = y - t``: ``1/2 r**2`` where ``|r| <= delta``, else ``delta * (|r| - delta / 2)``.
+
+    Parameters
+    ----------
+    delta : float, default 1.0
+        Where the two meet, in units of the target.
+    """
+
+    delta: float = 1.0
+    name: ClassVar[str] = "huber"
+
+    def __post_init__(self):
+        object.__setattr__(self, "delta", _checks.number("delta", self.delta, above=0.0))
+
+    def parameter(self, n_out):
+        """Return delta for each output."""
+        return [self.delta] * n_out
+
+
+@dataclass(frozen=True)
+class Quantile(Loss):
+    """Pinball loss: the output learns the q-quantile of the target (Koenker, Bassett 1978).
+
+    With ``u = t - y``: ``E = sum_k max(q_k u_k, (q_k - 1) u_k)``.
+
+    Parameters
+    ----------
+    q : float or sequence of float, default 0.5
+        The quantile, between 0 and 1; a sequence gives each output its own.
+    """
+
+    q: float | Sequence[float] = 0.5
+    name: ClassVar[str] = "quantile"
+
+    def __post_init__(self):
+        object.__setattr__(self, "q", _checks.quantiles(self.q))
+
+    def parameter(self, n_out):
+        """Return q for each output; a ValueError says if there are not as many as outputs."""
+        return _checks.one_per_output("q", self.q, n_out)
+
+
+@dataclass(frozen=True)
+class Poisson(Loss):
+    """Poisson's negative log-likelihood ``E = sum_k (y_k - t_k log y_k)``, for counts and rates.
+
+    The output is the expected count, so its activation is "exp" or "softplus". The term
+    ``log(t!)``, which no weight changes, is left out.
+    """
+
+    name: ClassVar[str] = "poisson"
+    outputs: ClassVar[tuple[str, ...]] = ("exp", "softplus")
+    targets: ClassVar[str] = "positive"
+
+
+@dataclass(frozen=True)
+class BinaryCrossEntropy(Loss):
+    """Binary cross-entropy ``E = -sum_k [t_k log y_k + (1 - t_k) log(1 - y_k)]``.
+
+    For binary and, with several outputs, multi-label classification; behind sigmoid outputs.
+    Computed from the pre-activations, finite for any of them.
+    """
+
+    name: ClassVar[str] = "binary_cross_entropy"
+    outputs: ClassVar[tuple[str, ...]] = ("sigmoid",)
+    targets: ClassVar[str] = "probability"
+
+
+@dataclass(frozen=True)
+class CrossEntropy(Loss):
+    """Cross-entropy ``E = -sum_g t_g log y_g`` of class labels, one-hot rows or probability rows.
+
+    For multi-class classification, behind a softmax output. Computed from the pre-activations,
+    finite for any of them.
+    """
+
+    name: ClassVar[str] = "cross_entropy"
+    outputs: ClassVar[tuple[str, ...]] = ("softmax",)
+    targets: ClassVar[str] = "class"
+
+
+_BY_NAME = {
+    loss.name: loss
+    for loss in (
+        SquaredError,
+        AbsoluteError,
+        Huber,
+        Quantile,
+        Poisson,
+        BinaryCrossEntropy,
+        CrossEntropy,
+    )
+}
+
+NAMES = tuple(_BY_NAME)
+
+
+def get(loss):
+    """Return the specification for a name; a specification is returned as it is."""
+    return loss if isinstance(loss, Loss) else _BY_NAME[_checks.choice("loss", loss, NAMES)]()

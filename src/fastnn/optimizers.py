@@ -1,0 +1,181 @@
+"""Specifications of optimizers: hyper-parameters, defaults, ranges.
+
+Not here: arithmetic and state. The update rules are in simd/optimizers.h and, in NumPy, in
+reference.py; a new one takes a block or a line in each of the three.
+
+In the formulas ``w`` is a weight or bias, ``g = dE/dw``, ``lr`` the learning rate; ``t`` counts
+updates from 1. Every epsilon stands outside the root.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+from fastnn import _checks
+
+
+class Optimizer:
+    """What all optimizers have in common: a name and dataclass fields that are numbers or flags."""
+
+    name: ClassVar[str]
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = _checks.hyper_parameter(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+    @property
+    def rule(self):
+        """Name of the update rule that these hyper-parameters amount to."""
+        return self.name
+
+    @property
+    def initial_moment(self):
+        """Value that the first moment of every parameter starts from."""
+        return 0.0
+
+
+@dataclass(frozen=True)
+class SGD(Optimizer):
+    """Gradient descent, with momentum if asked.
+
+    ``w <- w - lr * g``. With momentum ``v <- momentum * v - lr * g``, ``w <- w + v`` (Polyak 1964);
+    with Nesterov's ``w <- w + momentum * v - lr * g`` (Sutskever et al., ICML 2013).
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+    momentum : float, default 0.0
+        At least 0 and below 1.
+    nesterov : bool, default False
+    """
+
+    learning_rate: float = 0.01
+    momentum: float = 0.0
+    nesterov: bool = False
+    name: ClassVar[str] = "sgd"
+
+    @property
+    def rule(self):
+        """Name of the update rule that these hyper-parameters amount to."""
+        if self.momentum == 0.0:
+            return "sgd"
+        return "nesterov" if self.nesterov else "momentum"
+
+
+@dataclass(frozen=True)
+class Adagrad(Optimizer):
+    """Adagrad: steps shrink with the sum of squared gradients (Duchi et al., JMLR 2011).
+
+    ``s <- s + g**2``, ``w <- w - lr * g / (sqrt(s) + epsilon)``.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.01
+    initial_accumulator_value : float, default 0.0
+        Where s starts; at least 0.
+    epsilon : float, default 1e-10
+    """
+
+    learning_rate: float = 0.01
+    initial_accumulator_value: float = 0.0
+    epsilon: float = 1e-10
+    name: ClassVar[str] = "adagrad"
+
+    @property
+    def initial_moment(self):
+        """Value that s starts from."""
+        return self.initial_accumulator_value
+
+
+@dataclass(frozen=True)
+class RMSProp(Optimizer):
+    """RMSProp: steps divided by a running root mean square of gradients (Hinton 2012).
+
+    ``s <- rho * s + (1 - rho) * g**2``, ``w <- w - lr * g / (sqrt(s) + epsilon)``; with momentum
+    ``v <- momentum * v - lr * g / (sqrt(s) + epsilon)``, ``w <- w + v``.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.001
+    rho : float, default 0.9
+        At least 0 and below 1.
+    momentum : float, default 0.0
+        At least 0 and below 1.
+    epsilon : float, default 1e-8
+    """
+
+    learning_rate: float = 1e-3
+    rho: float = 0.9
+    momentum: float = 0.0
+    epsilon: float = 1e-8
+    name: ClassVar[str] = "rmsprop"
+
+    @property
+    def rule(self):
+        """Name of the update rule that these hyper-parameters amount to."""
+        return "rmsprop" if self.momentum == 0.0 else "rmsprop_momentum"
+
+
+@dataclass(frozen=True)
+class Adam(Optimizer):
+    """Adam: steps from bias-corrected moments of the gradient (Kingma, Ba, ICLR 2015).
+
+    ``m <- beta_1 * m + (1 - beta_1) * g``, ``v <- beta_2 * v + (1 - beta_2) * g**2``,
+    ``w <- w - lr * m^ / (sqrt(v^) + epsilon)`` with ``m^ = m / (1 - beta_1**t)`` and
+    ``v^ = v / (1 - beta_2**t)``. With amsgrad, v^ is of the largest v so far (Reddi et al., ICLR
+    2018).
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.001
+    beta_1 : float, default 0.9
+        At least 0 and below 1.
+    beta_2 : float, default 0.999
+        At least 0 and below 1.
+    epsilon : float, default 1e-8
+        Added to the bias-corrected root.
+    amsgrad : bool, default False
+    """
+
+    learning_rate: float = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    amsgrad: bool = False
+    name: ClassVar[str] = "adam"
+
+    @property
+    def rule(self):
+        """Name of the update rule that these hyper-parameters amount to."""
+        return "amsgrad" if self.amsgrad else "adam"
+
+
+@dataclass(frozen=True)
+class AdamW(Adam):
+    """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019).
+
+    ``w <- w - lr * weight_decay * w`` for weights, not biases, and then the step of `Adam`.
+
+    Parameters
+    ----------
+    learning_rate, beta_1, beta_2, epsilon, amsgrad
+        As for `Adam`.
+    weight_decay : float, default 0.01
+        At least 0.
+    """
+
+    weight_decay: float = 0.01
+    name: ClassVar[str] = "adamw"
+
+
+_BY_NAME = {optimizer.name: optimizer for optimizer in (SGD, Adagrad, RMSProp, Adam, AdamW)}
+
+NAMES = tuple(_BY_NAME)
+
+
+def get(optimizer):
+    """Return the specification for a name; a specification is returned as it is."""
+    if isinstance(optimizer, Optimizer):
+        return optimizer
+    return _BY_NAME[_checks.choice("optimizer", optimizer, NAMES)]()

@@ -1,0 +1,36 @@
+/* The threads that fastnn computes with: run one function on several of them, and let them meet.
+ * Not here: how many are worth it, and who owns which rows and tiles; the caller knows the shapes.
+ *
+ *     static void step(void *context, fastnn_team *team, int rank)
+ *     {
+ *         forward_my_rows(context, rank, fastnn_team_size(team));
+ *         fastnn_team_barrier(team);
+ *         update_my_tiles(context, rank, fastnn_team_size(team));
+ *     }
+ *     fastnn_run(n_threads, step, &context);
+ *
+ * A task must give the same bits for every team size, because it may get a smaller team than was
+ * asked for. It must not fork, nor leave by longjmp or pthread_exit. Its stack is 1 MiB. */
+#ifndef FASTNN_POOL_H
+#define FASTNN_POOL_H
+
+enum { FASTNN_MAX_THREADS = 256 };
+
+typedef struct fastnn_team fastnn_team; /* the threads that run one task together */
+typedef void fastnn_task(void *context, fastnn_team *team, int rank); /* rank 0 is the caller */
+
+/* Run `task` once on each rank and return when all have returned; what they wrote is then visible
+ * to the caller. Never fails. There are n_threads ranks, but no more than FASTNN_MAX_THREADS or
+ * than the system lets us create, and one alone if the threads are at work already, for another
+ * thread of the program or for the very task that makes this call. Every rank starts with the
+ * caller's floating-point environment (rounding, subnormals). */
+void fastnn_run(int n_threads, fastnn_task *task, void *context);
+
+/* The number of ranks that run this task: 1 .. FASTNN_MAX_THREADS. */
+int fastnn_team_size(const fastnn_team *team);
+
+/* Return when every rank has called this; what any of them wrote before is then visible to all.
+ * Every rank must call it equally often. In a team of one it does nothing. */
+void fastnn_team_barrier(fastnn_team *team);
+
+#endif

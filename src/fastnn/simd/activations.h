@@ -1,0 +1,228 @@
+/* activations.h - each activation: its value and, right beneath, its derivative; at the end, the
+ * list of them all. To add one: its block, its line in the list, its line in fastnn/activations.py
+ * and in fastnn/reference.py.
+ *
+ * Where the derivative is a function of the output z, nothing else is kept (OUTPUT_ACTIVATION).
+ * Where it isn't, the forward pass computes it beside the value and keeps it (SLOPE_ACTIVATION).
+ */
+#ifndef FASTNN_ACTIVATIONS_H
+#define FASTNN_ACTIVATIONS_H
+
+#include "ops.h"
+#include "vmath.h"
+
+/* Needs vec NAME(vec a, vec alpha) and vec NAME_slope(vec z, vec alpha). */
+#define OUTPUT_ACTIVATION(NAME)                                                                    \
+    static void NAME##_forward(ptrdiff_t n, real alpha, real *z, real *slope) {                    \
+        (void)slope;                                                                               \
+        for (ptrdiff_t i = 0; i < n; i += LANES) store(z + i, NAME(load(z + i), splat(alpha)));    \
+    }                                                                                              \
+    static void NAME##_backward(ptrdiff_t n, real alpha, const real *z, real *delta) {             \
+        for (ptrdiff_t i = 0; i < n; i += LANES)                                                   \
+            store(delta + i, load(delta + i) * NAME##_slope(load(z + i), splat(alpha)));           \
+    }
+
+/* Needs vec NAME(vec a, vec *slope). */
+#define SLOPE_ACTIVATION(NAME)                                                                     \
+    static void NAME##_forward(ptrdiff_t n, real alpha, real *z, real *slope) {                    \
+        (void)alpha;                                                                               \
+        for (ptrdiff_t i = 0; i < n; i += LANES) {                                                 \
+            vec h;                                                                                 \
+            store(z + i, NAME(load(z + i), &h));                                                   \
+            if (slope) store(slope + i, h);                                                        \
+        }                                                                                          \
+    }
+
+static void slope_backward(ptrdiff_t n, real alpha, const real *slope, real *delta) {
+    (void)alpha;
+    for (ptrdiff_t i = 0; i < n; i += LANES)
+        store(delta + i, load(delta + i) * load(slope + i));
+}
+
+/* identity: z = a;  dz/da = 1 */
+static void identity_forward(ptrdiff_t n, real alpha, real *z, real *slope) {
+    (void)n, (void)alpha, (void)z, (void)slope;
+}
+
+static void identity_backward(ptrdiff_t n, real alpha, const real *z, real *delta) {
+    (void)n, (void)alpha, (void)z, (void)delta;
+}
+
+/* sigmoid: z = 1 / (1 + e^-a);  dz/da = z (1 - z) */
+INLINE vec sigmoid(vec a, vec alpha) {
+    (void)alpha;
+    return vsigmoid(a);
+}
+
+INLINE vec sigmoid_slope(vec z, vec alpha) {
+    (void)alpha;
+    return z * (splat(1) - z);
+}
+
+OUTPUT_ACTIVATION(sigmoid)
+
+/* tanh: z = tanh a;  dz/da = 1 - z^2 */
+INLINE vec hyperbolic_tangent(vec a, vec alpha) {
+    (void)alpha;
+    return vtanh(a);
+}
+
+INLINE vec hyperbolic_tangent_slope(vec z, vec alpha) {
+    (void)alpha;
+    return splat(1) - z * z;
+}
+
+OUTPUT_ACTIVATION(hyperbolic_tangent)
+
+/* relu: z = max(0, a);  dz/da = 1 where a > 0, which is where z > 0 */
+INLINE vec relu(vec a, vec alpha) {
+    (void)alpha;
+    return choose(a <= splat(0), splat(0), a); /* NaN stays NaN */
+}
+
+INLINE vec relu_slope(vec z, vec alpha) {
+    (void)alpha;
+    return keep(z > splat(0), splat(1));
+}
+
+OUTPUT_ACTIVATION(relu)
+
+/* leaky_relu: z = a where a > 0, else alpha a (alpha >= 0);  dz/da = 1 or alpha */
+INLINE vec leaky_relu(vec a, vec alpha) { return choose(a > splat(0), a, alpha * a); }
+
+INLINE vec leaky_relu_slope(vec z, vec alpha) { return choose(z > splat(0), splat(1), alpha); }
+
+OUTPUT_ACTIVATION(leaky_relu)
+
+/* elu: z = a where a > 0, else alpha (e^a - 1);  dz/da = 1 or z + alpha */
+INLINE vec elu(vec a, vec alpha) { return choose(a > splat(0), a, alpha * vexpm1(a)); }
+
+INLINE vec elu_slope(vec z, vec alpha) { return choose(z > splat(0), splat(1), z + alpha); }
+
+OUTPUT_ACTIVATION(elu)
+
+/* selu: z = scale elu(a) with selu_alpha (Klambauer et al. 2017);  dz/da = scale or z + scale alpha */
+#define SELU_SCALE ((real)1.0507009873554804934193349852946)
+#define SELU_ALPHA ((real)1.6732632423543772848170429916717)
+
+INLINE vec selu(vec a, vec alpha) {
+    (void)alpha;
+    return splat(SELU_SCALE) * elu(a, splat(SELU_ALPHA));
+}
+
+INLINE vec selu_slope(vec z, vec alpha) {
+    (void)alpha;
+    return choose(z > splat(0), splat(SELU_SCALE), z + splat(SELU_SCALE * SELU_ALPHA));
+}
+
+OUTPUT_ACTIVATION(selu)
+
+/* exp: z = e^a;  dz/da = z */
+INLINE vec exponential(vec a, vec alpha) {
+    (void)alpha;
+    return vexp(a);
+}
+
+INLINE vec exponential_slope(vec z, vec alpha) {
+    (void)alpha;
+    return z;
+}
+
+OUTPUT_ACTIVATION(exponential)
+
+/* gelu: z = a Phi(a), Phi the normal distribution (the exact form);  dz/da = Phi(a) + a phi(a) */
+INLINE vec gelu(vec a, vec *slope) {
+    vec density, below = vnormal_cdf(a, &density);
+    *slope = below + a * density;
+    return a * below;
+}
+
+SLOPE_ACTIVATION(gelu)
+
+/* silu: z = a s with s = sigmoid(a);  dz/da = s + z (1 - s) */
+INLINE vec silu(vec a, vec *slope) {
+    vec s = vsigmoid(a), z = a * s;
+    *slope = s + z * (splat(1) - s);
+    return z;
+}
+
+SLOPE_ACTIVATION(silu)
+
+/* softplus: z = log(1 + e^a) = max(a, 0) + log(1 + e^-|a|);  dz/da = sigmoid(a) */
+INLINE vec softplus(vec a, vec *slope) {
+    *slope = vsigmoid(a);
+    return vmax(splat(0), a) + vlog1p(vexp(-vabs(a)));
+}
+
+SLOPE_ACTIVATION(softplus)
+
+/* softmax: y = e^(a - max a) / sum e^(a - max a) along the row;
+ * delta <- y (delta - sum delta y), its Jacobian times delta */
+INLINE ivec lanes_below(ptrdiff_t n) {
+    ivec mask;
+    for (int i = 0; i < LANES; i++) mask[i] = i < n ? -1 : 0;
+    return mask;
+}
+
+/* e^(a - max a) of one row into e (padding zero); returns their sum. */
+INLINE real exp_row(ptrdiff_t columns, ptrdiff_t jump, const real *a, real *max, real *e) {
+    vec top = splat(a[0]), sum = {0};
+    for (ptrdiff_t c = 0; c < columns; c += LANES) {
+        vec x = load(a + c / PANEL * jump + c % PANEL);
+        top = vmax(choose(lanes_below(columns - c), x, top), top);
+    }
+    *max = max_lanes(top);
+    for (ptrdiff_t c = 0; c < columns; c += PANEL)
+        for (int v = 0; v < PANEL; v += LANES) {
+            ptrdiff_t at = c / PANEL * jump + v;
+            vec x = keep(lanes_below(columns - c - v), vexp(load(a + at) - splat(*max)));
+            store(e + at, x);
+            sum += x;
+        }
+    return sum_lanes(sum);
+}
+
+static void softmax_forward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, real *z) {
+    for (ptrdiff_t r = 0; r < rows; r++, z += PANEL) {
+        real max;
+        vec sum = splat(exp_row(columns, jump, z, &max, z));
+        for (ptrdiff_t c = 0; c < columns; c += LANES) {
+            real *at = z + c / PANEL * jump + c % PANEL;
+            store(at, load(at) / sum);
+        }
+    }
+}
+
+static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, const real *z,
+                             real *delta) {
+    for (ptrdiff_t r = 0; r < rows; r++, z += PANEL, delta += PANEL) {
+        vec dot = {0};
+        for (ptrdiff_t c = 0; c < columns; c += LANES) {
+            ptrdiff_t at = c / PANEL * jump + c % PANEL;
+            dot += load(z + at) * load(delta + at);
+        }
+        vec sum = splat(sum_lanes(dot));
+        for (ptrdiff_t c = 0; c < columns; c += LANES) {
+            ptrdiff_t at = c / PANEL * jump + c % PANEL;
+            store(delta + at, load(z + at) * (load(delta + at) - sum));
+        }
+    }
+}
+
+static const fastnn_activation activations[] = {
+    {"identity", 0, identity_forward, identity_backward, NULL, NULL},
+    {"sigmoid", 0, sigmoid_forward, sigmoid_backward, NULL, NULL},
+    {"tanh", 0, hyperbolic_tangent_forward, hyperbolic_tangent_backward, NULL, NULL},
+    {"relu", 0, relu_forward, relu_backward, NULL, NULL},
+    {"leaky_relu", 0, leaky_relu_forward, leaky_relu_backward, NULL, NULL},
+    {"softmax", 0, NULL, NULL, softmax_forward, softmax_backward},
+    {"elu", 0, elu_forward, elu_backward, NULL, NULL},
+    {"selu", 0, selu_forward, selu_backward, NULL, NULL},
+    {"gelu", 1, gelu_forward, slope_backward, NULL, NULL},
+    {"silu", 1, silu_forward, slope_backward, NULL, NULL},
+    {"softplus", 1, softplus_forward, slope_backward, NULL, NULL},
+    {"exp", 0, exponential_forward, exponential_backward, NULL, NULL},
+    {NULL, 0, NULL, NULL, NULL, NULL},
+};
+
+#endif

@@ -1,0 +1,10 @@
+/* dispatch.h - which tables of leaves this build has and this CPU can run. */
+#ifndef FASTNN_DISPATCH_H
+#define FASTNN_DISPATCH_H
+
+#include "ops.h"
+
+/* The i-th table that can run here, best first; NULL past the last. */
+const fastnn_ops *fastnn_table(int i);
+
+#endif

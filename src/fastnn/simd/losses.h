@@ -1,0 +1,135 @@
+/* losses.h - each loss: the loss of one output and its derivative, and the list of them all. To add
+ * one: its block, its line in the list, its class in fastnn/losses.py, its lines in
+ * fastnn/reference.py.
+ *
+ * Most take an output y behind any activation and give dE/dy, which the activation's derivative then
+ * turns into delta. The likelihoods are computed from the pre-activation a of the one activation they
+ * pair with, where they are stable for any a, and give delta = dE/da at once.
+ */
+#ifndef FASTNN_LOSSES_H
+#define FASTNN_LOSSES_H
+
+#include "activations.h"
+
+/* Needs vec NAME(vec y, vec t, vec parameter, vec *slope): the losses of LANES outputs. */
+#define ELEMENTWISE_LOSS(NAME)                                                                     \
+    static void NAME##_rows(const fastnn_loss_args *args) {                                        \
+        for (ptrdiff_t r = 0; r < args->rows; r++) {                                               \
+            vec sum = {0}, weight = splat(args->weight[r]);                                        \
+            for (ptrdiff_t c = 0; c < args->columns; c += PANEL)                                   \
+                for (int v = 0; v < PANEL; v += LANES) {                                           \
+                    ptrdiff_t at = c / PANEL * args->jump + r * PANEL + v;                         \
+                    ivec real_column = lanes_below(args->columns - c - v);                         \
+                    vec parameter = args->parameter ? load(args->parameter + c + v) : (vec){0};    \
+                    vec slope, loss = NAME(load(args->y + at), load(args->t + at), parameter,      \
+                                           &slope);                                                \
+                    sum += keep(real_column, loss);                                                \
+                    store(args->delta + at, keep(real_column, slope * weight));                    \
+                }                                                                                  \
+            args->loss[r] = (double)sum_lanes(sum) * (double)args->weight[r];                      \
+        }                                                                                          \
+    }
+
+/* squared_error: E = 1/2 (y - t)^2;  dE/dy = y - t */
+INLINE vec squared_error(vec y, vec t, vec parameter, vec *slope) {
+    (void)parameter;
+    *slope = y - t;
+    return splat((real)0.5) * *slope * *slope;
+}
+
+ELEMENTWISE_LOSS(squared_error)
+
+/* absolute_error: E = |y - t|;  dE/dy = sign(y - t), 0 at 0 */
+INLINE vec absolute_error(vec y, vec t, vec parameter, vec *slope) {
+    (void)parameter;
+    vec r = y - t;
+    *slope = keep(r != splat(0), copy_sign(splat(1), r));
+    return vabs(r);
+}
+
+ELEMENTWISE_LOSS(absolute_error)
+
+/* huber: r = y - t; E = 1/2 r^2 where |r| <= d, else d (|r| - d/2);  dE/dy = r clipped to [-d, d] */
+INLINE vec huber(vec y, vec t, vec d, vec *slope) {
+    vec r = y - t, size = vabs(r), half = splat((real)0.5);
+    ivec near = size <= d;
+    *slope = choose(near, r, copy_sign(d, r));
+    return choose(near, half * r * r, d * (size - half * d));
+}
+
+ELEMENTWISE_LOSS(huber)
+
+/* quantile: u = t - y; E = max(q u, (q - 1) u);  dE/dy = -q where u > 0, 1 - q where u < 0, 0 at 0 */
+INLINE vec quantile(vec y, vec t, vec q, vec *slope) {
+    vec u = t - y, over = q - splat(1);
+    *slope = keep(u != splat(0), -choose(u > splat(0), q, over));
+    return vmax(q * u, over * u);
+}
+
+ELEMENTWISE_LOSS(quantile)
+
+/* poisson: E = y - t log y.  Behind exp: y = e^a, E = e^a - t a;  dE/da = y - t */
+INLINE vec poisson_exp(vec a, vec t, vec parameter, vec *slope) {
+    (void)parameter;
+    vec y = vexp(a);
+    *slope = y - t;
+    return y - t * a;
+}
+
+ELEMENTWISE_LOSS(poisson_exp)
+
+/* Behind softplus, s = sigmoid(a): dE/da = s (1 - t / y). Far below zero y and s underflow together;
+ * there log y -> a and s / y -> 1. */
+INLINE vec poisson_softplus(vec a, vec t, vec parameter, vec *slope) {
+    (void)parameter;
+    vec s, y = softplus(a, &s);
+    ivec far = a < splat(sizeof(real) == 4 ? -30 : -60);
+    *slope = s - t * choose(far, splat(1), s / y);
+    return y - t * choose(far, a, vlog(y));
+}
+
+ELEMENTWISE_LOSS(poisson_softplus)
+
+/* binary_cross_entropy behind sigmoid: E = -[t log y + (1 - t) log(1 - y)]
+ *   = max(a, 0) - t a + log(1 + e^-|a|);  dE/da = y - t */
+INLINE vec binary_cross_entropy(vec a, vec t, vec parameter, vec *slope) {
+    (void)parameter;
+    vec y;
+    vec positive = softplus(a, &y);
+    *slope = y - t;
+    return positive - t * a;
+}
+
+ELEMENTWISE_LOSS(binary_cross_entropy)
+
+/* cross_entropy behind softmax: E = -sum_g t_g log y_g = sum_g t_g (log sum_j e^a_j - a_g);
+ * dE/da = y - t */
+static void cross_entropy_rows(const fastnn_loss_args *args) {
+    for (ptrdiff_t r = 0; r < args->rows; r++) {
+        const real *a = args->y + r * PANEL, *t = args->t + r * PANEL;
+        real *delta = args->delta + r * PANEL, max;
+        real sum = exp_row(args->columns, args->jump, a, &max, delta);
+        vec log_sum = splat(max) + vlog(splat(sum)), loss = {0};
+        vec inverse = splat(1 / sum), weight = splat(args->weight[r]);
+        for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
+            ptrdiff_t at = c / PANEL * args->jump + c % PANEL;
+            loss += load(t + at) * (log_sum - load(a + at));
+            store(delta + at, (load(delta + at) * inverse - load(t + at)) * weight);
+        }
+        args->loss[r] = (double)sum_lanes(loss) * (double)args->weight[r];
+    }
+}
+
+static const fastnn_loss losses[] = {
+    {"squared_error", NULL, squared_error_rows},
+    {"absolute_error", NULL, absolute_error_rows},
+    {"huber", NULL, huber_rows},
+    {"quantile", NULL, quantile_rows},
+    {"poisson", "exp", poisson_exp_rows},
+    {"poisson", "softplus", poisson_softplus_rows},
+    {"binary_cross_entropy", "sigmoid", binary_cross_entropy_rows},
+    {"cross_entropy", "softmax", cross_entropy_rows},
+    {NULL, NULL, NULL},
+};
+
+#endif

@@ -1,0 +1,159 @@
+/* ops.h - the table of leaves: what one build (a precision, an instruction set) offers the loops of
+ * _kernels.pyx. The same header describes every build; ops.c fills the tables, dispatch.c picks one.
+ *
+ * Panels. Every matrix the leaves see is stored in panels one cache line wide (PANEL columns: 16
+ * floats or 8 doubles): element (r, c) of a matrix with `stride` rows a panel lies at
+ *
+ *     (c / PANEL) * stride * PANEL + r * PANEL + c % PANEL
+ *
+ * A panel is thus contiguous, any run of rows of it too, and the layout is the same for all
+ * instruction sets. Weights (n_in, n_out) have stride n_in; rows of a batch have the stride of their
+ * workspace. Columns past the last are padding: finite, and zero in weights and deltas.
+ * All panels are 64-byte aligned; counts `n` of a flat run are multiples of PANEL.
+ */
+#ifndef FASTNN_OPS_H
+#define FASTNN_OPS_H
+
+#include "real.h"
+
+/* tile.h: products over panels, and the ways between panels and row-major arrays. */
+
+/* c = bias + a @ b for one panel of columns: a is (rows, depth) in panels `a_jump` reals apart,
+ * b (depth, PANEL) one panel, bias (PANEL,) or NULL, c (rows, PANEL). */
+typedef void fastnn_product_fn(ptrdiff_t rows, ptrdiff_t depth, const real *a, ptrdiff_t a_jump,
+                               const real *b, const real *bias, real *c);
+
+/* g = z.T @ delta for one tile of weights: z (rows, width <= PANEL) and delta (rows, PANEL) are one
+ * panel each, g is (width, PANEL). */
+typedef void fastnn_outer_fn(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta,
+                             real *g);
+
+/* g = delta.sum(0): delta (rows, PANEL), g (PANEL,). */
+typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, real *g);
+
+/* One panel of w.T: w is (width <= PANEL, columns) in panels `w_jump` reals apart, out (columns,
+ * PANEL); lanes past the width are zero. */
+typedef void fastnn_transpose_fn(ptrdiff_t width, ptrdiff_t columns, const real *w,
+                                 ptrdiff_t w_jump, real *out);
+
+/* Rows order[0], order[1], ... (0, 1, ... where order is NULL) of the row-major `source` (its rows
+ * `columns` long) into panels `jump` reals apart, padding zeroed; and back, in sequence. */
+typedef void fastnn_gather_fn(ptrdiff_t rows, ptrdiff_t columns, const real *source,
+                              const int64_t *order, real *panels, ptrdiff_t jump);
+typedef void fastnn_scatter_fn(ptrdiff_t rows, ptrdiff_t columns, const real *panels,
+                               ptrdiff_t jump, real *out);
+
+/* The same for class labels: rows of zeros with a one at the label. */
+typedef void fastnn_one_hot_fn(ptrdiff_t rows, ptrdiff_t columns, const int64_t *labels,
+                               const int64_t *order, real *panels, ptrdiff_t jump);
+
+/* The index of the first NaN or infinity among n reals (any n, any alignment), or -1. */
+typedef ptrdiff_t fastnn_first_nonfinite_fn(ptrdiff_t n, const real *x);
+
+/* activations.h. forward: z holds a and becomes h(a); where `slope` isn't NULL and the activation
+ * keeps one, slope becomes h'(a). backward: delta *= h'(a), given z or, if kept, the slope. */
+typedef void fastnn_forward_fn(ptrdiff_t n, real alpha, real *z, real *slope);
+typedef void fastnn_backward_fn(ptrdiff_t n, real alpha, const real *z_or_slope, real *delta);
+/* The same for an activation that needs whole rows: (rows, columns) in panels `jump` apart. */
+typedef void fastnn_row_forward_fn(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, real *z);
+typedef void fastnn_row_backward_fn(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump,
+                                    const real *z, real *delta);
+
+typedef struct {
+    const char *name;
+    int keeps_slope;
+    fastnn_forward_fn *forward; /* NULL where it needs whole rows */
+    fastnn_backward_fn *backward;
+    fastnn_row_forward_fn *row_forward;
+    fastnn_row_backward_fn *row_backward;
+} fastnn_activation;
+
+/* losses.h. The rows' losses and their derivative, both times the rows' weights. An entry without
+ * `activation` takes outputs y and gives dE/dy, for any activation; one with it takes the
+ * pre-activations a of that activation and gives delta = dE/da. */
+typedef struct {
+    ptrdiff_t rows, columns, jump; /* shape and panel distance of y, t and delta */
+    const real *y;                 /* outputs, or pre-activations */
+    const real *t;                 /* targets */
+    const real *parameter;         /* (columns,) padded, for losses that have one */
+    const real *weight;            /* (rows,) */
+    real *delta;
+    double *loss; /* (rows,) */
+} fastnn_loss_args;
+
+typedef void fastnn_loss_fn(const fastnn_loss_args *args);
+
+typedef struct {
+    const char *name;
+    const char *activation;
+    fastnn_loss_fn *run;
+} fastnn_loss;
+
+/* optimizers.h. Hyper-parameters as the user gave them; a step's constants derived from them; a rule
+ * updates n weights w with gradients g. Moments lie `block` and 2 `block` ... reals after w. */
+typedef struct {
+    double learning_rate, momentum, rho, beta_1, beta_2, epsilon, weight_decay;
+} fastnn_hyper;
+
+typedef struct {
+    real rate;        /* learning rate, Adam's with the first bias correction */
+    real momentum;
+    real keep_1, new_1; /* first moment <- keep_1 * moment + new_1 * g */
+    real keep_2, new_2; /* second moment, likewise, of g^2 */
+    real root_scale;  /* second bias correction, a factor of the root */
+    real epsilon;
+    real shrink; /* decoupled weight decay: w <- shrink * w */
+} fastnn_step;
+
+/* The constants of the t-th update (t = 1, 2, ...). */
+typedef void fastnn_prepare_fn(const fastnn_hyper *hyper, double t, fastnn_step *step);
+typedef void fastnn_rule_fn(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
+                            ptrdiff_t block);
+
+typedef struct {
+    const char *name;
+    int n_moments;
+    fastnn_prepare_fn *prepare;
+    fastnn_rule_fn *rule;
+} fastnn_optimizer;
+
+/* l1 sum|w| + l2 sum w^2, its gradient added to g unless g is NULL. */
+typedef double fastnn_penalty_fn(ptrdiff_t n, real l1, real l2, const real *w, real *g);
+
+/* dropout.h. One panel of a batch's rows: out = z * mask / (1 - rate); out may be z. */
+typedef struct {
+    uint64_t seed, step, layer; /* with row and column they determine a mask's element */
+    double rate;
+    ptrdiff_t rows, first_row;               /* of the batch */
+    ptrdiff_t columns, first_column, units;  /* of the panel; of the whole layer */
+} fastnn_dropout_args;
+
+typedef void fastnn_dropout_fn(const fastnn_dropout_args *args, const real *z, real *out);
+
+/* vmath.h, each function over n reals, for tests and for those who want it. */
+typedef struct {
+    const char *name;
+    void (*run)(ptrdiff_t n, const real *x, real *out);
+} fastnn_function;
+
+/* Lists end with an entry whose name is NULL. */
+typedef struct {
+    const char *isa;
+    int lanes;
+    fastnn_product_fn *product;
+    fastnn_outer_fn *outer;
+    fastnn_column_sums_fn *column_sums;
+    fastnn_transpose_fn *transpose;
+    fastnn_gather_fn *gather;
+    fastnn_scatter_fn *scatter;
+    fastnn_one_hot_fn *one_hot;
+    fastnn_first_nonfinite_fn *first_nonfinite;
+    fastnn_penalty_fn *penalty;
+    fastnn_dropout_fn *dropout;
+    const fastnn_activation *activations;
+    const fastnn_loss *losses;
+    const fastnn_optimizer *optimizers;
+    const fastnn_function *functions;
+} fastnn_ops;
+
+#endif

@@ -1,0 +1,147 @@
+/* real.h - the precision and the vector width of this translation unit.
+ *
+ * Every other header here is written once, in terms of `real` and `vec`; the build compiles it for
+ * FASTNN_BITS 32 and 64 and for each instruction set. Vectors are the compilers' own (GCC, Clang):
+ * + - * / and comparisons work on them, a comparison gives an `ivec` of 0 and -1.
+ *
+ * Here: types, loads and stores, and the few operations the language lacks. Not here: mathematics
+ * (vmath.h) or anything that knows what a network is.
+ */
+#ifndef FASTNN_REAL_H
+#define FASTNN_REAL_H
+
+#include <math.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#if defined(__AVX__)
+#include <immintrin.h>
+#elif defined(__SSE2__)
+#include <emmintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+
+#ifndef FASTNN_BITS
+#error "define FASTNN_BITS as 32 or 64: the precision to compile for"
+#elif FASTNN_BITS == 32
+typedef float real;
+typedef int32_t ireal;
+#elif FASTNN_BITS == 64
+typedef double real;
+typedef int64_t ireal;
+#endif
+
+/* FASTNN_VECTOR_BYTES may be given to compile the logic of one width with the instructions of
+ * another: the compiler splits or joins registers. */
+#ifndef FASTNN_VECTOR_BYTES
+#if defined(__AVX512F__)
+#define FASTNN_VECTOR_BYTES 64
+#elif defined(__AVX__)
+#define FASTNN_VECTOR_BYTES 32
+#else
+#define FASTNN_VECTOR_BYTES 16
+#endif
+#endif
+
+typedef real vec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
+typedef ireal ivec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
+typedef real unaligned_vec
+    __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias, aligned(sizeof(real))));
+
+enum {
+    LANES = FASTNN_VECTOR_BYTES / (int)sizeof(real), /* reals in a vector */
+    PANEL = 64 / (int)sizeof(real),                  /* columns of a panel: one cache line */
+    PANEL_VECTORS = PANEL / LANES                    /* vectors across a panel */
+};
+
+#define INLINE static inline __attribute__((always_inline, unused))
+
+INLINE vec load(const real *p) { return *(const vec *)p; }
+
+INLINE vec load_unaligned(const real *p) { return *(const unaligned_vec *)p; }
+
+INLINE void store(real *p, vec x) { *(vec *)p = x; }
+
+INLINE void store_unaligned(real *p, vec x) { *(unaligned_vec *)p = x; }
+
+/* The same number in every lane; x - 0 costs nothing, x + 0 would be a real addition (-0 + 0 = 0). */
+INLINE vec splat(real x) { return x - (vec){0}; }
+
+/* Lane by lane: a where the mask is -1, b where it is 0. */
+INLINE vec choose(ivec mask, vec a, vec b) {
+    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
+}
+
+/* a where the mask is -1, else 0. */
+INLINE vec keep(ivec mask, vec a) { return (vec)(mask & (ivec)a); }
+
+INLINE vec vabs(vec x) { return (vec)((ivec)x & ~(ivec)(-(vec){0})); }
+
+/* |x| with the sign of y. */
+INLINE vec copy_sign(vec x, vec y) {
+    ivec sign = (ivec)(-(vec){0});
+    return (vec)(((ivec)x & ~sign) | ((ivec)y & sign));
+}
+
+/* max and min as the hardware has them: the second operand where either is NaN. */
+#if FASTNN_BITS == 32
+#define PER_TYPE(name) name##ps
+#else
+#define PER_TYPE(name) name##pd
+#endif
+
+#if defined(__AVX512F__) && FASTNN_VECTOR_BYTES == 64
+#define NATIVE(name) PER_TYPE(_mm512_##name##_)
+#elif defined(__AVX__) && FASTNN_VECTOR_BYTES == 32
+#define NATIVE(name) PER_TYPE(_mm256_##name##_)
+#elif defined(__SSE2__) && FASTNN_VECTOR_BYTES == 16
+#define NATIVE(name) PER_TYPE(_mm_##name##_)
+#endif
+
+#ifdef NATIVE
+INLINE vec vmax(vec a, vec b) { return (vec)NATIVE(max)(a, b); }
+
+INLINE vec vmin(vec a, vec b) { return (vec)NATIVE(min)(a, b); }
+
+INLINE vec vsqrt(vec x) { return (vec)NATIVE(sqrt)(x); }
+#else
+INLINE vec vmax(vec a, vec b) { return choose(a > b, a, b); }
+
+INLINE vec vmin(vec a, vec b) { return choose(a < b, a, b); }
+
+INLINE vec vsqrt(vec x) {
+    for (int i = 0; i < LANES; i++)
+        x[i] = sizeof(real) == 4 ? (real)__builtin_sqrtf((float)x[i]) : (real)__builtin_sqrt(x[i]);
+    return x;
+}
+#endif
+
+/* a * b + c, in one rounding where the hardware has that. The compilers contract a * b + c by
+ * themselves, but not always: a lone chain of additions they may leave uncontracted. */
+#if defined(NATIVE) && defined(__FMA__)
+INLINE vec multiply_add(vec a, vec b, vec c) { return (vec)NATIVE(fmadd)(a, b, c); }
+#elif defined(__ARM_FEATURE_FMA) && FASTNN_BITS == 32
+INLINE vec multiply_add(vec a, vec b, vec c) { return (vec)vfmaq_f32(c, a, b); }
+#elif defined(__ARM_FEATURE_FMA)
+INLINE vec multiply_add(vec a, vec b, vec c) { return (vec)vfmaq_f64(c, a, b); }
+#else
+INLINE vec multiply_add(vec a, vec b, vec c) { return a * b + c; }
+#endif
+
+/* Sum of the lanes, always in the same order: halves, quarters, ... */
+INLINE real sum_lanes(vec x) {
+    real lane[LANES];
+    store_unaligned(lane, x);
+    for (int half = LANES / 2; half > 0; half /= 2)
+        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
+    return lane[0];
+}
+
+INLINE real max_lanes(vec x) {
+    real m = x[0];
+    for (int i = 1; i < LANES; i++) m = x[i] > m ? x[i] : m;
+    return m;
+}
+
+#endif

@@ -1,0 +1,207 @@
+/* tile.h - matrix products over panels: a register tile and the loops right around it, and the ways
+ * between panels and row-major arrays. Shapes and layout: ops.h. Not here: blocking over layers,
+ * batches and threads (_kernels.pyx).
+ *
+ * One tile serves all three products of back-propagation. It holds TILE_ROWS x PANEL results in
+ * registers and adds one outer product a step of the depth:
+ *
+ *     forward   a = z_prev @ W         depth: inputs    A: z_prev's rows       B: a panel of W
+ *     delta     delta @ W.T            depth: outputs   A: delta's rows        B: a panel of W.T
+ *     gradient  z_prev.T @ delta       depth: rows      A: z_prev's columns    B: a panel of delta
+ *
+ * Each result is one chain of additions in the order of the depth, whatever the number of rows: so a
+ * row's result doesn't depend on the rows around it, nor on who computes it.
+ */
+#ifndef FASTNN_TILE_H
+#define FASTNN_TILE_H
+
+#include <string.h>
+
+#include "ops.h"
+
+/* Register budget, accumulators + B + A:
+ *   AVX-512   16 x 1 + 1 + 0 (A is broadcast from memory) of 32
+ *   AVX2       6 x 2 + 2 + 1 of 16
+ *   NEON       6 x 4 + 4 + 1 of 32
+ *   SSE2       3 x 4 + 0 (B stays in memory) + 1 of 16 */
+#if FASTNN_VECTOR_BYTES == 64
+#define TILE_ROWS 16
+#elif FASTNN_VECTOR_BYTES == 32 || defined(__ARM_NEON)
+#define TILE_ROWS 6
+#else
+#define TILE_ROWS 3
+#endif
+
+/* acc (n, PANEL) += A (n, depth) @ b (depth, PANEL), where A's element (i, k) is
+ * a[i * a_row + k * a_step]; n is a constant wherever this is inlined. */
+INLINE void add_outer_products(int n, ptrdiff_t depth, const real *a, ptrdiff_t a_row,
+                               ptrdiff_t a_step, const real *b, vec acc[][PANEL_VECTORS]) {
+#pragma GCC unroll 4
+    for (ptrdiff_t k = 0; k < depth; k++) {
+#pragma GCC unroll 16
+        for (int i = 0; i < n; i++) {
+            vec x = splat(a[i * a_row + k * a_step]);
+#pragma GCC unroll 4
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                acc[i][v] = multiply_add(x, load(b + k * PANEL + v * LANES), acc[i][v]);
+        }
+    }
+}
+
+INLINE void store_tile(int n, vec acc[][PANEL_VECTORS], real *c) {
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++) store(c + i * PANEL + v * LANES, acc[i][v]);
+}
+
+INLINE void product_tile(int n, ptrdiff_t depth, const real *a, ptrdiff_t a_jump, const real *b,
+                         const real *bias, real *c) {
+    vec acc[TILE_ROWS][PANEL_VECTORS];
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            acc[i][v] = bias ? load(bias + v * LANES) : (vec){0};
+    for (; depth >= PANEL; depth -= PANEL, a += a_jump, b += PANEL * PANEL)
+        add_outer_products(n, PANEL, a, PANEL, 1, b, acc);
+    add_outer_products(n, depth, a, PANEL, 1, b, acc);
+    store_tile(n, acc, c);
+}
+
+INLINE void outer_tile(int n, ptrdiff_t rows, const real *z, const real *delta, real *g) {
+    vec acc[TILE_ROWS][PANEL_VECTORS];
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++) acc[i][v] = (vec){0};
+    add_outer_products(n, rows, z, 1, PANEL, delta, acc);
+    store_tile(n, acc, g);
+}
+
+/* Calls TILE(n, ...) with n as a constant, for n in 1 ... TILE_ROWS. */
+#if TILE_ROWS == 16
+#define WIDE_CASES(TILE, ...)                                                                      \
+    case 7: TILE(7, __VA_ARGS__); break;                                                           \
+    case 8: TILE(8, __VA_ARGS__); break;                                                           \
+    case 9: TILE(9, __VA_ARGS__); break;                                                           \
+    case 10: TILE(10, __VA_ARGS__); break;                                                         \
+    case 11: TILE(11, __VA_ARGS__); break;                                                         \
+    case 12: TILE(12, __VA_ARGS__); break;                                                         \
+    case 13: TILE(13, __VA_ARGS__); break;                                                         \
+    case 14: TILE(14, __VA_ARGS__); break;                                                         \
+    case 15: TILE(15, __VA_ARGS__); break;                                                         \
+    case 16: TILE(16, __VA_ARGS__); break;
+#else
+#define WIDE_CASES(TILE, ...)
+#endif
+#if TILE_ROWS >= 6
+#define MIDDLE_CASES(TILE, ...)                                                                    \
+    case 4: TILE(4, __VA_ARGS__); break;                                                           \
+    case 5: TILE(5, __VA_ARGS__); break;                                                           \
+    case 6: TILE(6, __VA_ARGS__); break;
+#else
+#define MIDDLE_CASES(TILE, ...)
+#endif
+#define WITH_CONSTANT(n, TILE, ...)                                                                \
+    switch (n) {                                                                                   \
+    case 1: TILE(1, __VA_ARGS__); break;                                                           \
+    case 2: TILE(2, __VA_ARGS__); break;                                                           \
+    case 3: TILE(3, __VA_ARGS__); break;                                                           \
+        MIDDLE_CASES(TILE, __VA_ARGS__)                                                            \
+        WIDE_CASES(TILE, __VA_ARGS__)                                                              \
+    }
+
+static void product(ptrdiff_t rows, ptrdiff_t depth, const real *a, ptrdiff_t a_jump, const real *b,
+                    const real *bias, real *c) {
+    for (; rows >= TILE_ROWS; rows -= TILE_ROWS, a += TILE_ROWS * PANEL, c += TILE_ROWS * PANEL)
+        product_tile(TILE_ROWS, depth, a, a_jump, b, bias, c);
+    WITH_CONSTANT(rows, product_tile, depth, a, a_jump, b, bias, c)
+}
+
+/* The width is cut into tiles as even as can be: 16 = 6 + 5 + 5 keeps more chains of additions in
+ * flight than 6 + 6 + 4. */
+static void outer(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta, real *g) {
+    for (ptrdiff_t tiles = (width + TILE_ROWS - 1) / TILE_ROWS; tiles > 0; tiles--) {
+        ptrdiff_t n = (width + tiles - 1) / tiles;
+        WITH_CONSTANT(n, outer_tile, rows, z, delta, g)
+        width -= n, z += n, g += n * PANEL;
+    }
+}
+
+static void column_sums(ptrdiff_t rows, const real *delta, real *g) {
+    vec sum[PANEL_VECTORS] = {{0}};
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (int v = 0; v < PANEL_VECTORS; v++) sum[v] += load(delta + r * PANEL + v * LANES);
+    for (int v = 0; v < PANEL_VECTORS; v++) store(g + v * LANES, sum[v]);
+}
+
+static void transpose(ptrdiff_t width, ptrdiff_t columns, const real *w, ptrdiff_t w_jump,
+                      real *out) {
+    for (ptrdiff_t c = 0; c < columns; c += PANEL, w += w_jump, out += PANEL * PANEL) {
+        ptrdiff_t n = columns - c < PANEL ? columns - c : PANEL;
+        for (ptrdiff_t j = 0; j < n; j++) {
+            for (ptrdiff_t i = 0; i < width; i++) out[j * PANEL + i] = w[i * PANEL + j];
+            for (ptrdiff_t i = width; i < PANEL; i++) out[j * PANEL + i] = 0;
+        }
+    }
+}
+
+static void gather(ptrdiff_t rows, ptrdiff_t columns, const real *source, const int64_t *order,
+                   real *panels, ptrdiff_t jump) {
+    ptrdiff_t whole = columns / PANEL, rest = columns % PANEL;
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        const real *from = source + (order ? order[r] : r) * columns;
+        real *to = panels + r * PANEL;
+        for (ptrdiff_t q = 0; q < whole; q++, from += PANEL, to += jump)
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                store(to + v * LANES, load_unaligned(from + v * LANES));
+        if (rest) {
+            memset(to, 0, PANEL * sizeof(real));
+            memcpy(to, from, (size_t)rest * sizeof(real));
+        }
+    }
+}
+
+static void scatter(ptrdiff_t rows, ptrdiff_t columns, const real *panels, ptrdiff_t jump,
+                    real *out) {
+    ptrdiff_t whole = columns / PANEL, rest = columns % PANEL;
+    for (ptrdiff_t r = 0; r < rows; r++, out += columns) {
+        const real *from = panels + r * PANEL;
+        real *to = out;
+        for (ptrdiff_t q = 0; q < whole; q++, from += jump, to += PANEL)
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                store_unaligned(to + v * LANES, load(from + v * LANES));
+        if (rest) memcpy(to, from, (size_t)rest * sizeof(real));
+    }
+}
+
+static void one_hot(ptrdiff_t rows, ptrdiff_t columns, const int64_t *labels, const int64_t *order,
+                    real *panels, ptrdiff_t jump) {
+    for (ptrdiff_t c = 0; c < columns; c += PANEL, panels += jump) {
+        memset(panels, 0, (size_t)(rows * PANEL) * sizeof(real));
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            ptrdiff_t label = (ptrdiff_t)labels[order ? order[r] : r] - c;
+            if (label >= 0 && label < PANEL) panels[r * PANEL + label] = 1;
+        }
+    }
+}
+
+/* x - x is 0 for every finite x and NaN for the others. */
+static ptrdiff_t first_nonfinite(ptrdiff_t n, const real *x) {
+    enum { CHUNK = 8 * LANES };
+    ptrdiff_t i = 0;
+    for (; i + CHUNK <= n; i += CHUNK) {
+        vec sum = {0};
+        for (int j = 0; j < CHUNK; j += LANES) {
+            vec lanes = load_unaligned(x + i + j);
+            sum += lanes - lanes;
+        }
+        if (sum_lanes(sum) != 0) break;
+    }
+    for (; i < n; i++)
+        if (x[i] - x[i] != 0) return i;
+    return -1;
+}
+
+#endif

@@ -1,0 +1,77 @@
+"""The machine: choice of the instruction set, the number of threads, show_config."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+import fastnn
+from fastnn import _cpu
+
+
+def run(code, **environment):
+    return subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("isa", _cpu.INSTRUCTION_SETS)
+def test_an_instruction_set_can_be_chosen(isa):
+    code = (
+        "import fastnn, numpy as np;"
+        "net = fastnn.MLP(3, [fastnn.Dense(2)], loss='huber', optimizer='sgd');"
+        "net.predict(np.ones((1, 3)));"
+        "print(fastnn.show_config('dicts')['instruction_set'], net._network.instruction_set)"
+    )
+    assert run(code, FASTNN_ISA=isa).stdout.split() == [isa, isa]
+
+
+@pytest.mark.parametrize("isa", ["sse9", "AVX2", "neon!"])
+def test_an_unknown_instruction_set_raises(isa):
+    result = run("import fastnn", FASTNN_ISA=isa)
+    assert result.returncode != 0
+    assert f"FASTNN_ISA={isa!r}" in result.stderr
+    assert "baseline" in result.stderr
+
+
+def test_show_config_prints(capsys):
+    assert fastnn.show_config() is None
+    told = capsys.readouterr().out
+    assert fastnn.__version__ in told
+    assert "baseline" in told
+
+
+def test_omp_num_threads_is_respected():
+    assert run("from fastnn import _cpu; print(_cpu.available_threads())", OMP_NUM_THREADS="1",
+               ).stdout.strip() == "1"  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no CPU affinity on this system")
+def test_affinity_is_respected():
+    code = "import os; os.sched_setaffinity(0, {min(os.sched_getaffinity(0))});"
+    assert run(f"{code} from fastnn import _cpu; print(_cpu.available_threads())").stdout == "1\n"
+
+
+def test_importing_leaves_subnormals_alone():
+    code = (
+        "import fastnn, numpy as np;"
+        "net = fastnn.MLP(3, [fastnn.Dense(2)], loss='huber', optimizer='adam');"
+        "net.fit(np.ones((8, 3)), np.ones((8, 2)));"
+        "assert np.float32(1e-45) / np.float32(1) > 0 and 5e-324 * 1.0 > 0"
+    )
+    assert run(code).returncode == 0
+
+
+def test_numpy_is_the_only_dependency():
+    code = (
+        "import sys, numpy; before = {m.split('.')[0] for m in sys.modules}; import fastnn;"
+        "print(*{m.split('.')[0] for m in sys.modules} - before - set(sys.stdlib_module_names))"
+    )
+    assert set(run(code).stdout.split()) - {"fastnn"} <= {"_cython_3_1", "cython_runtime"} | {
+        m for m in run(code).stdout.split() if m.startswith("_cython")
+    }

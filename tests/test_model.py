@@ -1,0 +1,267 @@
+"""The network as an object: weights in and out, copies, pickles, callbacks, what it prints."""
+
+import copy
+import pickle
+import subprocess
+import sys
+import threading
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import MLP, Activation, Callback, Dense, Dropout, Huber, Quantile
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((40, 6)), RNG.standard_normal((40, 2))
+
+
+def network(optimizer="adam", **kwargs):
+    layers = [Dense(20, Activation("elu", 0.5)), Dropout(0.2), Dense(7, "gelu", use_bias=False),
+              Dense(2, l2=1e-3)]  # fmt: skip
+    return MLP(6, layers, loss=Huber(0.7), optimizer=optimizer, seed=0, **kwargs)
+
+
+def bits(net):
+    """Return weights, moments, step and random state, to be compared."""
+    state, blocks, step = net.__getstate__()
+    random = state["_shuffler"].bit_generator.state, state["dropout_seed"]
+    return [w.tobytes() for block in blocks for w in block], step, random
+
+
+# ---- weights ------------------------------------------------------------------------------------
+
+
+def test_weights_go_out_and_in():
+    net = network()
+    weights = net.get_weights()
+    assert [w.shape for w in weights] == [(6, 20), (20,), (20, 7), (7, 2), (2,)]
+    doubled = [2 * w for w in weights]
+    net.set_weights(doubled)
+    for got, given in zip(net.get_weights(), doubled, strict=True):
+        np.testing.assert_array_equal(got, given)
+
+
+def test_weights_are_copies():
+    net = network()
+    before = net.predict(X)
+    for w in net.get_weights():
+        w[...] = 0
+    np.testing.assert_array_equal(net.predict(X), before)
+
+
+@pytest.mark.parametrize("name", fastnn.initializers.NAMES)
+def test_initializers_have_their_spread(name):
+    layer = Dense(400, "tanh", initializer=name)
+    net = MLP(300, [layer, Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    W, b = net.get_weights()[:2]
+    assert not b.any()
+    if name == "zeros":
+        assert not W.any()
+    elif name == "orthogonal":
+        np.testing.assert_allclose(W @ W.T, np.eye(300), atol=1e-5)
+    else:
+        fan = {"glorot": 350 / 1, "he": 300 / 2, "lecun": 300}[name.split("_")[0]]
+        assert W.std() == pytest.approx(np.sqrt(1 / fan), rel=0.02)
+        assert abs(W.mean()) < 0.001
+        if name.endswith("uniform"):
+            assert abs(W).max() <= np.sqrt(3 / fan)
+
+
+def test_each_activation_gets_the_initializer_that_suits_it():
+    suited = {a: Dense(1, a).initializer for a in ("relu", "tanh", "selu")}
+    assert suited == {"relu": "he_uniform", "tanh": "glorot_uniform", "selu": "lecun_normal"}
+
+
+# ---- copies and pickles -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adagrad", "rmsprop", "adam", "adamw"])
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda net: pickle.loads(pickle.dumps(net))]
+)
+def test_a_copy_goes_on_with_the_same_bits(optimizer, duplicate):
+    net = network(optimizer)
+    net.fit(X, Y, epochs=3)
+    twin = duplicate(net)
+    assert twin.step == net.step
+    for each in (net, twin):
+        each.fit(X, Y, epochs=3)
+    assert bits(net) == bits(twin)
+
+
+def test_a_copy_is_independent():
+    net = network()
+    before = bits(net)
+    net.copy().fit(X, Y)
+    assert bits(net) == before
+
+
+def test_a_copy_in_another_precision():
+    net = network()
+    wide = net.copy(dtype="float64")
+    assert wide.predict(X).dtype == np.float64
+    np.testing.assert_allclose(wide.predict(X), net.predict(X), rtol=1e-4, atol=1e-5)
+
+
+def test_a_pickle_opens_in_another_process(tmp_path):
+    net = network()
+    net.fit(X, Y)
+    (tmp_path / "net.pkl").write_bytes(pickle.dumps((net, X, net.predict(X))))
+    code = (
+        "import pickle, sys; net, X, y = pickle.load(open(sys.argv[1], 'rb'));"
+        "assert net.predict(X).tobytes() == y.tobytes()"
+    )
+    subprocess.run([sys.executable, "-c", code, tmp_path / "net.pkl"], check=True, cwd=tmp_path)
+
+
+def test_the_thread_count_of_this_machine_is_not_pickled():
+    net = network()
+    assert pickle.loads(pickle.dumps(net))._n_threads is None
+    assert pickle.loads(pickle.dumps(network(n_threads=3))).n_threads == 3
+
+
+# ---- callbacks ----------------------------------------------------------------------------------
+
+
+class Recorder(Callback):
+    def __init__(self):
+        self.calls = []
+
+    def on_train_begin(self, logs):
+        self.calls.append("train begin")
+
+    def on_train_end(self, logs):
+        self.calls.append("train end")
+
+    def on_epoch_begin(self, epoch, logs):
+        self.calls.append(f"begin {epoch}")
+
+    def on_epoch_end(self, epoch, logs):
+        assert self.model.predict(X).shape == (40, 2)
+        self.calls.append(f"end {epoch} {sorted(logs)}")
+
+
+def test_hooks_are_called_in_turn():
+    recorder = Recorder()
+    network().fit(X, Y, epochs=2, callbacks=[recorder], validation_data=(X, Y))
+    assert recorder.calls == [
+        "train begin",
+        "begin 0",
+        "end 0 ['loss', 'val_loss']",
+        "begin 1",
+        "end 1 ['loss', 'val_loss']",
+        "train end",
+    ]
+
+
+def test_a_callback_can_stop_training():
+    class Stop(Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.stop_training = epoch == 2
+
+    net = network()
+    assert net.fit(X, Y, epochs=10, callbacks=[Stop()]).epoch == [0, 1, 2]
+    assert len(net.fit(X, Y, epochs=2).epoch) == 2
+
+
+def test_a_callback_that_raises_leaves_the_network_usable():
+    class Raise(Callback):
+        def on_epoch_end(self, epoch, logs):
+            raise OSError("disk full")
+
+    net = network()
+    with pytest.raises(OSError, match="disk full"):
+        net.fit(X, Y, epochs=3, callbacks=[Raise()])
+    assert net.step == 2
+    net.fit(X, Y)
+
+
+def test_fitting_from_within_fit_is_refused():
+    class Again(Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.fit(X, Y)
+
+    with pytest.raises(RuntimeError, match="being fitted already"):
+        network().fit(X, Y, callbacks=[Again()])
+
+
+def test_ctrl_c_leaves_whole_steps():
+    """A signal during an epoch raises KeyboardInterrupt between two steps."""
+    code = """
+import _thread, threading
+import numpy as np
+from fastnn import MLP, Callback, Dense
+
+class Interrupt(Callback):
+    def on_epoch_begin(self, epoch, logs):
+        threading.Timer(0.2, _thread.interrupt_main).start()
+
+net = MLP(64, [Dense(64, "relu"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+X, y = np.ones((2_000_000, 64), np.float32), np.ones(2_000_000)
+try:
+    net.fit(X, y, batch_size=1, shuffle=False, callbacks=[Interrupt()])
+except KeyboardInterrupt:
+    assert 0 < net.step < 2_000_000 and np.isfinite(net.predict(X[:1])).all()
+    net.fit(X[:10], y[:10])
+else:
+    raise SystemExit("not interrupted")
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+def test_many_threads_predict_with_one_network():
+    net = network()
+    rows = RNG.standard_normal((300, 6))
+    expected, wrong = net.predict(rows).tobytes(), []
+
+    def work():
+        for _ in range(50):
+            if net.predict(rows).tobytes() != expected:
+                wrong.append(1)
+
+    threads = [threading.Thread(target=work) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+# ---- what it prints -----------------------------------------------------------------------------
+
+
+def test_verbose_prints_a_line_an_epoch(capsys):
+    network().fit(X, Y, epochs=10, verbose=1, validation_data=(X, Y))
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    for i, line in enumerate(lines, 1):
+        assert line.startswith(f"epoch {i:>2}/10  loss ")
+        assert "val_loss" in line
+        assert line.endswith("samples/s")
+
+
+def test_it_is_silent_unless_asked(capsys):
+    network().fit(X, Y, epochs=2)
+    assert capsys.readouterr() == ("", "")
+
+
+def test_summary_counts_parameters(capsys):
+    net = network()
+    net.summary()
+    told = capsys.readouterr().out
+    assert "Dropout 0.2" in told
+    assert "elu(0.5)" in told
+    assert f"{sum(w.size for w in net.get_weights())} parameters, float32, huber, adam" in told
+
+
+def test_reprs_are_short():
+    assert repr(network()) == "<MLP 6-20-7-2, huber, adam, float32>"
+    assert repr(network().fit(X, Y, epochs=2)).startswith("<History of 2 epochs: loss=")
+
+
+def test_quantiles_for_each_output():
+    net = MLP(6, [Dense(3)], loss=Quantile((0.1, 0.5, 0.9)), optimizer="adam", seed=0)
+    net.fit(X, np.repeat(Y[:, :1], 3, axis=1), epochs=400)
+    low, middle, high = net.predict(X).mean(axis=0)
+    assert low < middle < high

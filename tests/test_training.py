@@ -1,0 +1,235 @@
+"""Training: batches, order, determinism, threads, and what fit, evaluate and predict promise.
+
+That each step's arithmetic is right is proved in test_gradients.py and test_optimizers.py.
+"""
+
+import copy
+import hashlib
+
+import numpy as np
+import pytest
+
+from fastnn import MLP, SGD, Adam, Dense, Dropout, reference
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((77, 9))
+LABELS = RNG.integers(0, 5, 77)
+
+
+def classifier(seed=1, dtype="float64", optimizer="adam", width=24, **kwargs):
+    return MLP(
+        9,
+        [Dense(width, "relu"), Dropout(0.3), Dense(17, "tanh"), Dense(5, "softmax")],
+        loss="cross_entropy",
+        optimizer=optimizer,
+        dtype=dtype,
+        seed=seed,
+        **kwargs,
+    )
+
+
+def sha256(net):
+    return hashlib.sha256(b"".join(w.tobytes() for w in net.get_weights())).hexdigest()
+
+
+def assert_same_weights(net, twin, tolerance=1e-12):
+    for ours, theirs in zip(net.get_weights(), twin.get_weights(), strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance)
+
+
+# ---- batches and order --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("batch_size", [1, 2, 10, 77, 1000, None])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_epochs_are_the_references(batch_size, reduction, weighted):
+    net = classifier(reduction=reduction, optimizer=SGD(0.01, momentum=0.5))
+    twin = reference.Network.like(net)
+    weight = RNG.random(77) * (RNG.random(77) > 0.2) if weighted else None
+    for _ in range(3):
+        order = copy.deepcopy(net._shuffler).permutation(77)
+        history = net.fit(X, LABELS, batch_size=batch_size, sample_weight=weight)
+        expected = twin.fit_epoch(X, LABELS, order, batch_size, weight)
+        assert history.history["loss"] == pytest.approx([expected], rel=1e-12)
+    assert_same_weights(net, twin)
+    assert net.step == twin.step
+
+
+def test_three_forms_of_descent_count_their_updates():
+    for batch_size, steps in [(None, 1), (1, 77), (10, 8)]:
+        net = classifier()
+        net.fit(X, LABELS, batch_size=batch_size)
+        assert net.step == steps
+
+
+def test_no_shuffle_takes_the_rows_in_turn():
+    net = classifier()
+    twin = reference.Network.like(net)
+    net.fit(X, LABELS, batch_size=7, shuffle=False)
+    twin.fit_epoch(X, LABELS, np.arange(77), 7)
+    assert_same_weights(net, twin)
+
+
+def test_batches_longer_than_a_chunk_of_rows():
+    """The kernels pass rows through the layers in chunks; a batch of several is still one batch."""
+    X_long, y_long = np.tile(X, (5, 1)), np.tile(LABELS, 5)
+    net = classifier()
+    twin = reference.Network.like(net)
+    net.fit(X_long, y_long, batch_size=300, shuffle=False, epochs=2)
+    for _ in range(2):
+        twin.fit_epoch(X_long, y_long, np.arange(len(X_long)), 300)
+    assert_same_weights(net, twin)
+
+
+def test_train_on_batch_is_an_epoch_of_one_batch():
+    one, other = classifier(), classifier()
+    loss = one.train_on_batch(X, LABELS)
+    history = other.fit(X, LABELS, batch_size=None, shuffle=False)
+    assert loss == history.history["loss"][0]
+    assert sha256(one) == sha256(other)
+
+
+def test_one_hot_rows_are_labels():
+    one, other = classifier(), classifier()
+    one.fit(X, LABELS, epochs=3)
+    other.fit(X, np.eye(5)[LABELS], epochs=3)
+    assert sha256(one) == sha256(other)
+
+
+def test_several_outputs_and_several_labels():
+    Y = RNG.standard_normal((77, 3))
+    for loss, output, targets in [
+        ("squared_error", "identity", Y),
+        ("binary_cross_entropy", "sigmoid", (Y > 0).astype(int)),
+        ("poisson", "exp", RNG.poisson(2.0, (77, 3))),
+    ]:
+        net = MLP(9, [Dense(16, "tanh"), Dense(3, output)], loss=loss, optimizer="adam", seed=0)
+        losses = net.fit(X, targets, epochs=60).history["loss"]
+        assert losses[-1] < 0.9 * losses[0]
+        assert net.predict(X).shape == (77, 3)
+
+
+def test_a_zero_weight_is_a_row_left_out():
+    kept = np.arange(77) % 3 > 0
+    one = MLP(9, [Dense(4, "tanh"), Dense(5, "softmax")], loss="cross_entropy", optimizer="sgd",
+              dtype="float64", seed=0)  # fmt: skip
+    other = one.copy()
+    one.train_on_batch(X, LABELS, kept.astype(float))
+    other.train_on_batch(X[kept], LABELS[kept])
+    assert_same_weights(one, other)
+
+
+# ---- same seed, same bits -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [2, 3, 8])
+def test_bits_do_not_depend_on_the_number_of_threads(dtype, threads):
+    """Wide enough that the work is shared among the threads."""
+    X_wide = RNG.standard_normal((250, 70))
+    y_wide = RNG.integers(0, 5, 250)
+    nets = [
+        MLP(
+            70,
+            [Dense(130, "relu", l2=1e-4), Dropout(0.2), Dense(90, "gelu"), Dense(5, "softmax")],
+            loss="cross_entropy",
+            optimizer="adam",
+            dtype=dtype,
+            seed=5,
+            n_threads=n,
+        )
+        for n in (1, threads)
+    ]
+    losses = [net.fit(X_wide, y_wide, batch_size=100, epochs=3).history["loss"] for net in nets]
+    assert losses[0] == losses[1]
+    assert sha256(nets[0]) == sha256(nets[1])
+    assert nets[0].predict(X_wide).tobytes() == nets[1].predict(X_wide).tobytes()
+    assert nets[0].evaluate(X_wide, y_wide) == nets[1].evaluate(X_wide, y_wide)
+
+
+def test_the_same_seed_gives_the_same_bits():
+    one, other, third = classifier(seed=3), classifier(seed=3), classifier(seed=4)
+    for net in (one, other, third):
+        net.fit(X, LABELS, epochs=2)
+    assert sha256(one) == sha256(other) != sha256(third)
+
+
+def test_without_a_seed_each_network_is_another():
+    assert sha256(classifier(seed=None)) != sha256(classifier(seed=None))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_prediction_does_not_depend_on_its_batch(dtype):
+    net = classifier(dtype=dtype, width=40)
+    rows = RNG.standard_normal((1000, 9))
+    together = net.predict(rows)
+    for n in (1, 2, 5, 6, 17, 97, 500):
+        parts = [net.predict(rows[i : i + n]) for i in range(0, 1000, n)]
+        assert np.concatenate(parts).tobytes() == together.tobytes()
+
+
+# ---- fit, evaluate, predict ---------------------------------------------------------------------
+
+
+def test_validation_loss_is_evaluates():
+    net = classifier()
+    history = net.fit(X, LABELS, epochs=3, validation_data=(X[:20], LABELS[:20])).history
+    assert len(history["loss"]) == len(history["val_loss"]) == 3
+    assert history["val_loss"][-1] == net.evaluate(X[:20], LABELS[:20])
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_evaluate_is_the_references(reduction):
+    net = MLP(9, [Dense(8, "tanh", l1=0.01, l2=0.02), Dense(2)], loss="huber", optimizer="sgd",
+              reduction=reduction, dtype="float64", seed=0)  # fmt: skip
+    rows, targets = RNG.standard_normal((300, 9)), RNG.standard_normal((300, 2))
+    weight = RNG.random(300)
+    twin = reference.Network.like(net)
+    assert net.evaluate(rows, targets, weight) == pytest.approx(
+        twin.evaluate(rows, targets, weight), rel=1e-12
+    )
+
+
+def test_dropout_acts_in_training_only():
+    net = classifier()
+    assert net.predict(X).tobytes() == net.predict(X).tobytes()
+    still = net.loss_and_gradients(X, LABELS)[0]
+    assert still == pytest.approx(net.evaluate(X, LABELS))
+    assert net.loss_and_gradients(X, LABELS, training=True)[0] != still
+
+
+def test_each_step_and_epoch_drops_others():
+    """With learning rate ~ 0 only the masks change from step to step."""
+    net = classifier(optimizer=SGD(1e-300))
+    losses = [net.train_on_batch(X, LABELS) for _ in range(3)]
+    assert len(set(losses)) == 3
+
+
+def test_predict_into_an_array():
+    net = classifier()
+    out = np.empty((77, 5))
+    assert net.predict(X, out=out) is out
+    assert out.tobytes() == net.predict(X).tobytes()
+
+
+def test_fit_goes_on_where_it_stopped():
+    whole, halves = classifier(), classifier()
+    whole.fit(X, LABELS, epochs=4)
+    halves.fit(X, LABELS, epochs=2)
+    halves.fit(X, LABELS, epochs=2)
+    assert sha256(whole) == sha256(halves)
+
+
+def test_divergence_is_said_and_stops():
+    net = MLP(9, [Dense(8), Dense(1)], loss="squared_error", optimizer=SGD(1e6), seed=0)
+    with pytest.warns(RuntimeWarning, match=r"epoch \d+, so training stopped; lower the learning"):
+        history = net.fit(X, X[:, 0], epochs=50)
+    assert len(history.epoch) < 50
+
+
+def test_adam_is_the_default_adam():
+    one, other = classifier(optimizer="adam"), classifier(optimizer=Adam())
+    for net in (one, other):
+        net.fit(X, LABELS)
+    assert sha256(one) == sha256(other)
