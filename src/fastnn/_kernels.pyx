@@ -24,8 +24,9 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from _ops cimport (
-    aligned_alloc,
+    NARROW,
     PANEL,
+    aligned_alloc,
     fastnn_activation,
     fastnn_dropout_args,
     fastnn_function,
@@ -59,6 +60,10 @@ cdef extern from *:
 # instruction set divide it.
 cdef enum:
     CHUNK = 96
+
+# Up to this many rows in a batch, transposing W for the hidden deltas costs more than it brings.
+cdef enum:
+    FEW_ROWS = 4
 
 # Below this many flops a step, the two barriers cost more than a second thread brings.
 cdef double THREADING_FLOPS = 1e6
@@ -143,6 +148,11 @@ cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
     return columns // PANEL + (columns % PANEL != 0)
 
 
+def padded(columns):
+    """Columns rounded up to whole panels, as a Python integer of any size."""
+    return -(-columns // PANEL) * PANEL
+
+
 cdef real *allocate(n) except NULL:
     """n zeroed reals on a cache line; n is a Python integer, so that no product overflows."""
     if n * sizeof(real) > (<size_t>-1) >> 2:
@@ -185,7 +195,8 @@ cdef struct Layer:                # one Dense layer: z = h(z_prev @ W + b)
     real alpha
     real l1, l2
     double dropout                # rate applied to the layer's input
-    real *W                       # (n_in, n_out) in panels
+    bint narrow                   # W is stored transposed
+    real *W                       # (n_in, n_out) in panels; (n_out, n_in) where narrow
     real *b                       # (n_out,) padded, NULL without bias
 
 cdef struct Net:
@@ -288,7 +299,7 @@ cdef class Workspace:
         at = place(<real **>&space.penalty, base, at, net.n_tiles * doubles)
         space.scratch_stretch = (panels_of(widest) + 1) * PANEL * PANEL
         at = place(&space.scratch, base, at, self.n_threads * space.scratch_stretch)
-        return at
+        return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
 
 
 cdef struct Job:                  # what the threads of a team work on together
@@ -379,16 +390,22 @@ cdef void forward_layer(const Net *net, const Space *space, Py_ssize_t l, const 
     cdef const Layer *layer = &net.layers[l]
     cdef const Buffers *buffers = &space.layers[l]
     cdef Py_ssize_t q, shift, jump = space.stride * PANEL
+    cdef real *z = buffers.z + at * PANEL
+    if layer.narrow:
+        net.ops.narrow(rows, layer.n_in, layer.n_out, z_prev + at * PANEL, jump, layer.W,
+                       layer.n_out * PANEL, layer.b, z)
+    else:
+        net.ops.product(rows, layer.n_in, panels_of(layer.n_out), z_prev + at * PANEL, jump,
+                        layer.W, layer.n_in * PANEL, layer.b, z, jump)
+    if not activate:
+        return
+    if layer.activation.row_forward != NULL:
+        layer.activation.row_forward(rows, layer.n_out, jump, z)
+        return
     for q in range(panels_of(layer.n_out)):
         shift = q * jump + at * PANEL
-        net.ops.product(rows, layer.n_in, z_prev + at * PANEL, jump,
-                        layer.W + q * layer.n_in * PANEL,
-                        layer.b + q * PANEL if layer.b != NULL else NULL, buffers.z + shift)
-        if activate and layer.activation.forward != NULL:
-            layer.activation.forward(rows * PANEL, layer.alpha, buffers.z + shift,
-                                     buffers.slope + shift if buffers.slope != NULL else NULL)
-    if activate and layer.activation.row_forward != NULL:
-        layer.activation.row_forward(rows, layer.n_out, jump, buffers.z + at * PANEL)
+        layer.activation.forward(rows * PANEL, layer.alpha, buffers.z + shift,
+                                 buffers.slope + shift if buffers.slope != NULL else NULL)
 
 
 cdef void forward(const Net *net, const Space *space, uint64_t step, Py_ssize_t at,
@@ -454,29 +471,47 @@ cdef void output_delta(const Net *net, const Space *space, Py_ssize_t at,
         differentiate(net, space, last, p, at, rows)
 
 
-cdef void hidden_deltas(const Net *net, const Space *space, uint64_t step, Py_ssize_t at,
-                        Py_ssize_t rows, real *scratch) noexcept nogil:
-    """delta_prev = (delta @ W.T) * mask * h'(a_prev), from the last layer down."""
-    cdef Py_ssize_t l, p, shift, jump = space.stride * PANEL
-    cdef const Layer *layer
-    cdef real *delta_prev
-    for l in range(net.n_layers - 1, 0, -1):
-        layer = &net.layers[l]
-        for p in range(panels_of(layer.n_in)):
-            shift = p * jump + at * PANEL
-            delta_prev = space.layers[l - 1].delta + shift
+cdef void carry_back(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t at,
+                     Py_ssize_t rows, bint few, real *scratch) noexcept nogil:
+    """delta @ W.T of layer l into the delta of the layer below."""
+    cdef const Layer *layer = &net.layers[l]
+    cdef const real *delta = space.layers[l].delta + at * PANEL
+    cdef real *below = space.layers[l - 1].delta + at * PANEL
+    cdef Py_ssize_t p, jump = space.stride * PANEL, panels = panels_of(layer.n_in)
+    if layer.narrow:
+        net.ops.product(rows, layer.n_out, panels, delta, jump, layer.W, layer.n_out * PANEL, NULL,
+                        below, jump)
+    elif few:
+        net.ops.dots(rows, layer.n_out, layer.n_in, delta, jump, layer.W, layer.n_in * PANEL,
+                     below, jump)
+    else:
+        for p in range(panels):
             net.ops.transpose(min(PANEL, layer.n_in - p * PANEL), layer.n_out,
                               layer.W + p * PANEL * PANEL, layer.n_in * PANEL, scratch)
-            net.ops.product(rows, layer.n_out, space.layers[l].delta + at * PANEL, jump, scratch,
-                            NULL, delta_prev)
+            net.ops.product(rows, layer.n_out, 1, delta, jump, scratch, 0, NULL, below + p * jump,
+                            jump)
+
+
+cdef void hidden_deltas(const Net *net, const Space *space, uint64_t step, Py_ssize_t at,
+                        Py_ssize_t rows, bint few, real *scratch) noexcept nogil:
+    """delta_prev = (delta @ W.T) * mask * h'(a_prev), from the last layer down.
+
+    `few` depends on the whole batch, not on this thread's share of it: the bits do too.
+    """
+    cdef Py_ssize_t l, p
+    cdef real *delta_prev
+    for l in range(net.n_layers - 1, 0, -1):
+        carry_back(net, space, l, at, rows, few, scratch)
+        for p in range(panels_of(net.layers[l].n_in)):
             if space.layers[l].dropped != NULL:
+                delta_prev = space.layers[l - 1].delta + (p * space.stride + at) * PANEL
                 drop_panel(net, step, l, p, at, rows, delta_prev, delta_prev)
             differentiate(net, space, l - 1, p, at, rows)
 
 
-cdef void train_rows(const Job *job, uint64_t step, Py_ssize_t position, Py_ssize_t rows,
+cdef void train_rows(const Job *job, uint64_t step, Py_ssize_t position, Py_ssize_t batch,
                      double divisor, Py_ssize_t at, Py_ssize_t stop, real *scratch) noexcept nogil:
-    """Rows at ... stop of the batch that begins at `position`: forward, loss and all deltas."""
+    """Rows at ... stop of the `batch` rows from `position`: forward, loss and all deltas."""
     cdef Py_ssize_t row = at, n
     while row < stop:
         n = min(CHUNK, stop - row)
@@ -488,59 +523,90 @@ cdef void train_rows(const Job *job, uint64_t step, Py_ssize_t position, Py_ssiz
         output_delta(job.net, job.space, row, n)
         row += n
     if stop > at:
-        hidden_deltas(job.net, job.space, step, at, stop - at, scratch)
+        hidden_deltas(job.net, job.space, step, at, stop - at, batch <= FEW_ROWS, scratch)
 
 
 # ---- weights: gradient and update ---------------------------------------------------------------
 
 
-cdef void gradient_tile(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q,
-                        Py_ssize_t p, Py_ssize_t rows, double *penalty, real *g) noexcept nogil:
-    """dW = z_prev.T @ delta for tile (p, q) of layer l's weights, penalties included."""
+cdef struct Tile:                 # PANEL columns of a panel of W, or fewer rows at its end
+    const Layer *layer
+    Py_ssize_t rows               # of the tile, PANEL reals each
+    real *W
+    const real *left              # g = left.T @ right: one panel each of z_prev and delta,
+    const real *right             # in this order, or the other where W is stored transposed
+    Py_ssize_t columns            # of the right one that aren't padding
+    double *penalty
+    real *b                       # biases that go with this tile, or NULL
+    const real *delta             # of these biases
+
+
+cdef Tile tile_at(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q,
+                  Py_ssize_t p) noexcept nogil:
+    """Tile p down panel q of layer l's weights; the first of a panel brings the biases."""
     cdef const Layer *layer = &net.layers[l]
     cdef const Buffers *buffers = &space.layers[l]
     cdef const real *z = buffers.dropped if buffers.dropped != NULL else buffers.z_prev
-    cdef Py_ssize_t width = min(PANEL, layer.n_in - p * PANEL), jump = space.stride * PANEL
-    net.ops.outer(rows, width, z + p * jump, buffers.delta + q * jump, g)
-    if layer.l1 > 0 or layer.l2 > 0:
-        penalty[0] = net.ops.penalty(width * PANEL, layer.l1, layer.l2,
-                                     layer.W + (q * layer.n_in + p * PANEL) * PANEL, g)
-
-
-cdef void update_tile(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q, Py_ssize_t p,
-                      Py_ssize_t rows, const fastnn_step *step, double *penalty,
-                      real *g) noexcept nogil:
-    """The tile's gradient into the scratch g, then the optimizer; the first tile does the biases."""
-    cdef const Layer *layer = &net.layers[l]
+    cdef Py_ssize_t jump = space.stride * PANEL
     cdef Py_ssize_t width = min(PANEL, layer.n_in - p * PANEL)
+    cdef Tile tile
+    tile.layer, tile.delta = layer, buffers.delta + q * jump
+    tile.b = layer.b + q * PANEL if p == 0 and layer.b != NULL else NULL
+    if layer.narrow:
+        tile.rows, tile.columns = layer.n_out, width
+        tile.left, tile.right = tile.delta, z + p * jump
+        tile.W = layer.W + p * layer.n_out * PANEL
+    else:
+        tile.rows, tile.columns = width, PANEL
+        tile.left, tile.right = z + p * jump, tile.delta
+        tile.W = layer.W + (q * layer.n_in + p * PANEL) * PANEL
+    return tile
+
+
+cdef void gradient_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
+                        real *g) noexcept nogil:
+    """dW = z_prev.T @ delta over the batch's rows, penalties included."""
+    cdef const Layer *layer = tile.layer
+    cdef Py_ssize_t i, j
+    net.ops.outer(rows, tile.rows, tile.left, tile.right, g)
+    for i in range(tile.rows):
+        for j in range(tile.columns, PANEL):
+            g[i * PANEL + j] = 0  # z_prev's padding isn't zero, but W's must stay so
+    if layer.l1 > 0 or layer.l2 > 0:
+        tile.penalty[0] = net.ops.penalty(tile.rows * PANEL, layer.l1, layer.l2, tile.W, g)
+
+
+cdef void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows, const fastnn_step *step,
+                      real *g) noexcept nogil:
+    """The tile's gradient into the scratch g, then the optimizer; the same for the biases."""
+    cdef const Layer *layer = tile.layer
     cdef fastnn_step bias_step
-    gradient_tile(net, space, l, q, p, rows, penalty, g)
-    net.optimizer.rule(width * PANEL, step, g, layer.W + (q * layer.n_in + p * PANEL) * PANEL,
-                       net.block)
-    if p == 0 and layer.b != NULL:
+    if rows == 1 and tile.columns == PANEL and not (layer.l1 > 0 or layer.l2 > 0):
+        net.optimizer.rank_one(tile.rows, step, tile.left, tile.right, tile.W, net.block)
+    else:
+        gradient_tile(net, tile, rows, g)
+        net.optimizer.rule(tile.rows * PANEL, step, g, tile.W, net.block)
+    if tile.b != NULL:
         bias_step = step[0]
         bias_step.shrink = 1
-        net.ops.column_sums(rows, space.layers[l].delta + q * space.stride * PANEL, g)
-        net.optimizer.rule(PANEL, &bias_step, g, layer.b + q * PANEL, net.block)
+        net.ops.column_sums(rows, tile.delta, g)
+        net.optimizer.rule(PANEL, &bias_step, g, tile.b, net.block)
 
 
-cdef void store_gradient_tile(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q,
-                              Py_ssize_t p, Py_ssize_t rows, double *penalty,
+cdef void store_gradient_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
                               real *gradient) noexcept nogil:
     """The same gradients into a block of the arena's layout, for callers who want them."""
-    cdef const Layer *layer = &net.layers[l]
-    cdef real *W = layer.W + (q * layer.n_in + p * PANEL) * PANEL
-    gradient_tile(net, space, l, q, p, rows, penalty, gradient + (W - net.arena))
-    if p == 0 and layer.b != NULL:
-        net.ops.column_sums(rows, space.layers[l].delta + q * space.stride * PANEL,
-                            gradient + (layer.b + q * PANEL - net.arena))
+    gradient_tile(net, tile, rows, gradient + (tile.W - net.arena))
+    if tile.b != NULL:
+        net.ops.column_sums(rows, tile.delta, gradient + (tile.b - net.arena))
 
 
 cdef void train_tiles(const Job *job, int64_t t, Py_ssize_t rows, Py_ssize_t tile,
                       Py_ssize_t stop, real *scratch) noexcept nogil:
     """Tiles tile ... stop of all the weights, counted along each panel, panel by panel."""
     cdef const Net *net = job.net
-    cdef Py_ssize_t l = 0, p, q, down
+    cdef Py_ssize_t l = 0, down
+    cdef Tile here
     cdef fastnn_step step
     net.optimizer.prepare(&net.hyper, <double>t, &step)
     cdef Py_ssize_t below = 0     # tiles of the layers before l
@@ -550,12 +616,12 @@ cdef void train_tiles(const Job *job, int64_t t, Py_ssize_t rows, Py_ssize_t til
             below += down * panels_of(net.layers[l].n_out)
             l += 1
             down = panels_of(net.layers[l].n_in)
-        q, p = (tile - below) // down, (tile - below) % down
+        here = tile_at(net, job.space, l, (tile - below) // down, (tile - below) % down)
+        here.penalty = &job.space.penalty[tile]
         if job.gradient != NULL:
-            store_gradient_tile(net, job.space, l, q, p, rows, &job.space.penalty[tile],
-                                job.gradient)
+            store_gradient_tile(net, &here, rows, job.gradient)
         else:
-            update_tile(net, job.space, l, q, p, rows, &step, &job.space.penalty[tile], scratch)
+            update_tile(net, &here, rows, &step, scratch)
         tile += 1
 
 
@@ -621,6 +687,13 @@ cdef void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nog
         row += fastnn_team_size(team) * CHUNK
 
 
+cdef Py_ssize_t weight_reals(const Layer *layer) noexcept nogil:
+    """Reals that W takes, padding included."""
+    if layer.narrow:
+        return layer.n_out * panels_of(layer.n_in) * PANEL
+    return layer.n_in * panels_of(layer.n_out) * PANEL
+
+
 # ---- the object that Python holds ---------------------------------------------------------------
 
 
@@ -665,9 +738,11 @@ cdef class Network:
         cdef Layer *layer
         cdef Py_ssize_t l, at = 0
         inputs = [self.n_in, *self.units][:len(layers)]
-        padded = [-(-units // PANEL) * PANEL for units in self.units]
-        block = sum((k + 1) * n for k, n in zip(inputs, padded))
-        net.arena = allocate(block * (1 + net.optimizer.n_moments))
+        shapes = [(n, k) if n <= NARROW else (k, n) for k, n in zip(inputs, self.units)]
+        sizes = [rows * padded(columns) for rows, columns in shapes]
+        block = sum(sizes) + sum(padded(n) for n in self.units)
+        # A tile of slack: the leaves may read, not use, rows past the end of the last weights.
+        net.arena = allocate(block * (1 + net.optimizer.n_moments) + PANEL * PANEL)
         net.block = block
         self.n_parameters = 0
         for l, spec in enumerate(layers):
@@ -677,11 +752,12 @@ cdef class Network:
             layer.alpha, layer.dropout = spec["alpha"], spec["dropout"]
             layer.l1, layer.l2 = spec["l1"], spec["l2"]
             net.penalized = net.penalized or layer.l1 > 0 or layer.l2 > 0
+            layer.narrow = layer.n_out <= NARROW
             layer.W = net.arena + at
-            at += layer.n_in * <Py_ssize_t>padded[l]
+            at += sizes[l]
             if spec["use_bias"]:
                 layer.b = net.arena + at
-            at += padded[l]
+            at += padded(layer.n_out)
             net.n_tiles += panels_of(layer.n_in) * panels_of(layer.n_out)
             self.row_flops += 6.0 * layer.n_in * layer.n_out
             self.n_parameters += layer.n_in * layer.n_out + (layer.n_out if spec["use_bias"] else 0)
@@ -714,11 +790,12 @@ cdef class Network:
         arrays = []
         for l in range(net.n_layers):
             layer = &net.layers[l]
-            W = np.empty((layer.n_in, layer.n_out), dtype=DTYPE)
+            shape = (layer.n_out, layer.n_in) if layer.narrow else (layer.n_in, layer.n_out)
+            W = np.empty(shape, dtype=DTYPE)
             view = W
-            net.ops.scatter(layer.n_in, layer.n_out, block + (layer.W - net.arena),
-                            layer.n_in * PANEL, &view[0, 0])
-            arrays.append(W)
+            net.ops.scatter(view.shape[0], view.shape[1], block + (layer.W - net.arena),
+                            view.shape[0] * PANEL, &view[0, 0])
+            arrays.append(np.ascontiguousarray(W.T) if layer.narrow else W)
             if layer.b != NULL:
                 b = np.empty((1, layer.n_out), dtype=DTYPE)
                 view = b
@@ -740,9 +817,10 @@ cdef class Network:
         sources = iter(arrays)
         for l in range(net.n_layers):
             layer = &net.layers[l]
-            view = next(sources)
-            net.ops.gather(layer.n_in, layer.n_out, &view[0, 0], NULL,
-                           base + (layer.W - net.arena), layer.n_in * PANEL)
+            W = next(sources)
+            view = np.ascontiguousarray(W.T) if layer.narrow else W
+            net.ops.gather(view.shape[0], view.shape[1], &view[0, 0], NULL,
+                           base + (layer.W - net.arena), view.shape[0] * PANEL)
             if layer.b != NULL:
                 view = next(sources)[None, :]
                 net.ops.gather(1, layer.n_out, &view[0, 0], NULL, base + (layer.b - net.arena),
@@ -872,8 +950,8 @@ cdef class Network:
         for l in range(self.net.n_layers):
             layer = &self.net.layers[l]
             if layer.l1 > 0 or layer.l2 > 0:
-                total += self.net.ops.penalty(panels_of(layer.n_out) * layer.n_in * PANEL,
-                                              layer.l1, layer.l2, layer.W, NULL)
+                total += self.net.ops.penalty(weight_reals(layer), layer.l1, layer.l2, layer.W,
+                                              NULL)
         return total
 
 
@@ -885,15 +963,14 @@ def forward_arrays(const real[:, ::1] z_prev, const real[:, ::1] W, const real[:
     """a = z_prev @ W + b and z = h(a): z_prev (n, k), W (k, m), b (m,) or None, a and z (n, m)."""
     cdef const fastnn_ops *ops = table(isa)
     cdef const fastnn_activation *h = find_activation(ops, activation)
-    cdef Py_ssize_t q, n = z_prev.shape[0], k = W.shape[0], m = W.shape[1]
+    cdef Py_ssize_t n = z_prev.shape[0], k = W.shape[0], m = W.shape[1]
     cdef Panels rows = Panels(n, k), weights = Panels(k, m), bias = Panels(1, m), out = Panels(n, m)
     rows.read(ops, z_prev)
     weights.read(ops, W)
     if b is not None:
         ops.gather(1, m, &b[0], NULL, bias.data, PANEL)
-    for q in range(panels_of(m)):
-        ops.product(n, k, rows.data, rows.jump, weights.data + q * weights.jump,
-                    bias.data + q * PANEL, out.data + q * out.jump)
+    ops.product(n, k, panels_of(m), rows.data, rows.jump, weights.data, weights.jump, bias.data,
+                out.data, out.jump)
     out.write(ops, a)
     activate_panels(h, alpha, out, NULL)
     out.write(ops, z)
@@ -960,7 +1037,8 @@ def delta_arrays(const real[:, ::1] a, str activation, real alpha, const real[:,
     for p in range(panels_of(k)):
         ops.transpose(min(PANEL, k - p * PANEL), m, weights.data + p * PANEL * PANEL,
                       weights.jump, column.data)
-        ops.product(n, m, above.data, above.jump, column.data, NULL, out.data + p * out.jump)
+        ops.product(n, m, 1, above.data, above.jump, column.data, 0, NULL, out.data + p * out.jump,
+                    out.jump)
     differentiate_panels(h, alpha, z, slope, out)
     out.write(ops, delta)
 

@@ -12,6 +12,9 @@ cdef extern from "simd/real.h":
         PANEL
 
 cdef extern from "simd/ops.h":
+    cdef enum:
+        NARROW
+
     ctypedef struct fastnn_activation:
         const char *name
         bint keeps_slope
@@ -48,6 +51,8 @@ cdef extern from "simd/ops.h":
         void (*prepare)(const fastnn_hyper *hyper, double t, fastnn_step *step) noexcept nogil
         void (*rule)(Py_ssize_t n, const fastnn_step *step, const real *g, real *w,
                      Py_ssize_t block) noexcept nogil
+        void (*rank_one)(Py_ssize_t n, const fastnn_step *step, const real *z, const real *delta,
+                         real *w, Py_ssize_t block) noexcept nogil
 
     ctypedef struct fastnn_dropout_args:
         uint64_t seed, step, layer
@@ -62,8 +67,15 @@ cdef extern from "simd/ops.h":
     ctypedef struct fastnn_ops:
         const char *isa
         int lanes
-        void (*product)(Py_ssize_t rows, Py_ssize_t depth, const real *a, Py_ssize_t a_jump,
-                        const real *b, const real *bias, real *c) noexcept nogil
+        void (*product)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t panels, const real *a,
+                        Py_ssize_t a_jump, const real *b, Py_ssize_t b_jump, const real *bias,
+                        real *c, Py_ssize_t c_jump) noexcept nogil
+        void (*narrow)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t width, const real *a,
+                       Py_ssize_t a_jump, const real *b, Py_ssize_t b_jump, const real *bias,
+                       real *c) noexcept nogil
+        void (*dots)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t columns, const real *a,
+                     Py_ssize_t a_jump, const real *b, Py_ssize_t b_jump, real *c,
+                     Py_ssize_t c_jump) noexcept nogil
         void (*outer)(Py_ssize_t rows, Py_ssize_t width, const real *z, const real *delta,
                       real *g) noexcept nogil
         void (*column_sums)(Py_ssize_t rows, const real *delta, real *g) noexcept nogil

@@ -158,12 +158,6 @@ SLOPE_ACTIVATION(softplus)
 
 /* softmax: y = e^(a - max a) / sum e^(a - max a) along the row;
  * delta <- y (delta - sum delta y), its Jacobian times delta */
-INLINE ivec lanes_below(ptrdiff_t n) {
-    ivec mask;
-    for (int i = 0; i < LANES; i++) mask[i] = i < n ? -1 : 0;
-    return mask;
-}
-
 /* e^(a - max a) of one row into e (padding zero); returns their sum. */
 INLINE real exp_row(ptrdiff_t columns, ptrdiff_t jump, const real *a, real *max, real *e) {
     vec top = splat(a[0]), sum = {0};

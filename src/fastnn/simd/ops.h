@@ -7,8 +7,8 @@
  *     (c / PANEL) * stride * PANEL + r * PANEL + c % PANEL
  *
  * A panel is thus contiguous, any run of rows of it too, and the layout is the same for all
- * instruction sets. Weights (n_in, n_out) have stride n_in; rows of a batch have the stride of their
- * workspace. Columns past the last are padding: finite, and zero in weights and deltas.
+ * instruction sets. Weights (n_in, n_out) have stride n_in; those of narrow layers, n_out <= NARROW,
+ * are stored transposed, (n_out, n_in). Rows of a batch have the stride of their workspace. Columns past the last are padding: finite, and zero in weights and deltas.
  * All panels are 64-byte aligned; counts `n` of a flat run are multiples of PANEL.
  */
 #ifndef FASTNN_OPS_H
@@ -18,10 +18,25 @@
 
 /* tile.h: products over panels, and the ways between panels and row-major arrays. */
 
-/* c = bias + a @ b for one panel of columns: a is (rows, depth) in panels `a_jump` reals apart,
- * b (depth, PANEL) one panel, bias (PANEL,) or NULL, c (rows, PANEL). */
-typedef void fastnn_product_fn(ptrdiff_t rows, ptrdiff_t depth, const real *a, ptrdiff_t a_jump,
-                               const real *b, const real *bias, real *c);
+/* c = bias + a @ b, `panels` panels of columns: a is (rows, depth) in panels `a_jump` reals apart,
+ * b (depth, columns) and c (rows, columns) likewise, bias (columns,) padded, or NULL. */
+typedef void fastnn_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const real *a,
+                               ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, const real *bias,
+                               real *c, ptrdiff_t c_jump);
+
+/* The same with b transposed, for products too small to transpose b first. Sums run across the lanes,
+ * so a or b has zeros in its padding. LANES rows are read at a time: up to PANEL - 1 rows past the end
+ * of a (narrow) or of b (dots) must be readable.
+ *
+ * narrow: c = bias + a @ b.T, a (rows, depth), b (width <= NARROW, depth), c one panel, (rows, width).
+ * dots:   c = a @ b.T, a (rows, depth), b (columns, depth), c (rows, columns). */
+enum { NARROW = PANEL / 4 };
+typedef void fastnn_narrow_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width, const real *a,
+                              ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, const real *bias,
+                              real *c);
+typedef void fastnn_dots_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a,
+                            ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, real *c,
+                            ptrdiff_t c_jump);
 
 /* g = z.T @ delta for one tile of weights: z (rows, width <= PANEL) and delta (rows, PANEL) are one
  * panel each, g is (width, PANEL). */
@@ -110,11 +125,16 @@ typedef void fastnn_prepare_fn(const fastnn_hyper *hyper, double t, fastnn_step 
 typedef void fastnn_rule_fn(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
                             ptrdiff_t block);
 
+/* The same for the gradient of a batch of one row: g = z.T @ delta is (n, PANEL), never stored. */
+typedef void fastnn_rank_one_fn(ptrdiff_t n, const fastnn_step *step, const real *z,
+                                const real *delta, real *w, ptrdiff_t block);
+
 typedef struct {
     const char *name;
     int n_moments;
     fastnn_prepare_fn *prepare;
     fastnn_rule_fn *rule;
+    fastnn_rank_one_fn *rank_one;
 } fastnn_optimizer;
 
 /* l1 sum|w| + l2 sum w^2, its gradient added to g unless g is NULL. */
@@ -141,6 +161,8 @@ typedef struct {
     const char *isa;
     int lanes;
     fastnn_product_fn *product;
+    fastnn_narrow_fn *narrow;
+    fastnn_dots_fn *dots;
     fastnn_outer_fn *outer;
     fastnn_column_sums_fn *column_sums;
     fastnn_transpose_fn *transpose;

@@ -1,14 +1,32 @@
-/* optimizers.h - each update rule as one flat loop over weights, gradients and moments, and the list
- * of them all. To add one: its block, its line in the list, its class in fastnn/optimizers.py, its
- * lines in fastnn/reference.py.
+/* optimizers.h - each update rule, and the list of them all. To add one: its block, its line in the
+ * list, its class in fastnn/optimizers.py, its lines in fastnn/reference.py.
  *
- * g = dE/dw. A rule's moments lie `block`, 2 `block`, ... reals after the weights. Padding lanes have
- * g = 0 and w = 0, and every rule leaves such a w at 0.
+ * A rule is written for one vector of weights w and gradients g = dE/dw; its moments lie `block`,
+ * 2 `block`, ... reals after w. Two loops are made of each: over stored gradients, and over those of
+ * a single row of a batch, g = z.T @ delta, which are never stored. Padding lanes have g = 0 and
+ * w = 0, and every rule leaves such a w at 0.
  */
 #ifndef FASTNN_OPTIMIZERS_H
 #define FASTNN_OPTIMIZERS_H
 
 #include "ops.h"
+
+/* Needs void NAME(const fastnn_step *step, vec g, real *w, ptrdiff_t block). */
+#define OPTIMIZER(NAME)                                                                            \
+    static void NAME##_rule(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,          \
+                            ptrdiff_t block) {                                                     \
+        fastnn_step constants = *step;                                                             \
+        for (ptrdiff_t i = 0; i < n; i += LANES) NAME(&constants, load(g + i), w + i, block);      \
+    }                                                                                              \
+    static void NAME##_rank_one(ptrdiff_t n, const fastnn_step *step, const real *z,               \
+                                const real *delta, real *w, ptrdiff_t block) {                     \
+        fastnn_step constants = *step;                                                             \
+        vec d[PANEL_VECTORS];                                                                      \
+        for (int v = 0; v < PANEL_VECTORS; v++) d[v] = load(delta + v * LANES);                    \
+        for (ptrdiff_t i = 0; i < n; i++, w += PANEL)                                              \
+            for (int v = 0; v < PANEL_VECTORS; v++)                                                \
+                NAME(&constants, splat(z[i]) * d[v], w + v * LANES, block);                        \
+    }
 
 static void prepare_plain(const fastnn_hyper *hyper, double t, fastnn_step *step) {
     (void)t;
@@ -23,47 +41,40 @@ static void prepare_plain(const fastnn_hyper *hyper, double t, fastnn_step *step
 }
 
 /* sgd: w <- w - lr g */
-static void sgd(ptrdiff_t n, const fastnn_step *step, const real *g, real *w, ptrdiff_t block) {
+INLINE void sgd(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
     (void)block;
-    vec rate = splat(step->rate);
-    for (ptrdiff_t i = 0; i < n; i += LANES) store(w + i, load(w + i) - rate * load(g + i));
+    store(w, load(w) - splat(step->rate) * g);
 }
+
+OPTIMIZER(sgd)
 
 /* momentum: v <- momentum v - lr g;  w <- w + v   (Polyak 1964) */
-static void momentum(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
-                     ptrdiff_t block) {
-    real *velocity = w + block;
-    vec rate = splat(step->rate), mu = splat(step->momentum);
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        vec v = mu * load(velocity + i) - rate * load(g + i);
-        store(velocity + i, v);
-        store(w + i, load(w + i) + v);
-    }
+INLINE void momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+    vec v = splat(step->momentum) * load(w + block) - splat(step->rate) * g;
+    store(w + block, v);
+    store(w, load(w) + v);
 }
+
+OPTIMIZER(momentum)
 
 /* nesterov: v <- momentum v - lr g;  w <- w + momentum v - lr g   (Sutskever et al. 2013) */
-static void nesterov(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
-                     ptrdiff_t block) {
-    real *velocity = w + block;
-    vec rate = splat(step->rate), mu = splat(step->momentum);
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        vec down = rate * load(g + i), v = mu * load(velocity + i) - down;
-        store(velocity + i, v);
-        store(w + i, load(w + i) + (mu * v - down));
-    }
+INLINE void nesterov(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+    vec mu = splat(step->momentum), down = splat(step->rate) * g;
+    vec v = mu * load(w + block) - down;
+    store(w + block, v);
+    store(w, load(w) + (mu * v - down));
 }
 
+OPTIMIZER(nesterov)
+
 /* adagrad: s <- s + g^2;  w <- w - lr g / (sqrt(s) + eps)   (Duchi et al. 2011) */
-static void adagrad(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
-                    ptrdiff_t block) {
-    real *squares = w + block;
-    vec rate = splat(step->rate), epsilon = splat(step->epsilon);
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        vec d = load(g + i), s = load(squares + i) + d * d;
-        store(squares + i, s);
-        store(w + i, load(w + i) - rate * d / (vsqrt(s) + epsilon));
-    }
+INLINE void adagrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+    vec s = load(w + block) + g * g;
+    store(w + block, s);
+    store(w, load(w) - splat(step->rate) * g / (vsqrt(s) + splat(step->epsilon)));
 }
+
+OPTIMIZER(adagrad)
 
 /* rmsprop: s <- rho s + (1 - rho) g^2;  w <- w - lr g / (sqrt(s) + eps)   (Hinton 2012) */
 INLINE vec rmsprop_change(const fastnn_step *step, vec g, real *squares) {
@@ -72,23 +83,21 @@ INLINE vec rmsprop_change(const fastnn_step *step, vec g, real *squares) {
     return splat(step->rate) * g / (vsqrt(s) + splat(step->epsilon));
 }
 
-static void rmsprop(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
-                    ptrdiff_t block) {
-    for (ptrdiff_t i = 0; i < n; i += LANES)
-        store(w + i, load(w + i) - rmsprop_change(step, load(g + i), w + block + i));
+INLINE void rmsprop(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+    store(w, load(w) - rmsprop_change(step, g, w + block));
 }
 
+OPTIMIZER(rmsprop)
+
 /* with momentum: v <- momentum v - change;  w <- w + v */
-static void rmsprop_momentum(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
-                             ptrdiff_t block) {
+INLINE void rmsprop_momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
     real *velocity = w + 2 * block;
-    vec mu = splat(step->momentum);
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        vec v = mu * load(velocity + i) - rmsprop_change(step, load(g + i), w + block + i);
-        store(velocity + i, v);
-        store(w + i, load(w + i) + v);
-    }
+    vec v = splat(step->momentum) * load(velocity) - rmsprop_change(step, g, w + block);
+    store(velocity, v);
+    store(w, load(w) + v);
 }
+
+OPTIMIZER(rmsprop_momentum)
 
 /* adam: m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
  *       w <- w - lr m^ / (sqrt(v^) + eps),  m^ = m / (1 - b1^t),  v^ = v / (1 - b2^t)
@@ -106,46 +115,44 @@ static void prepare_adam(const fastnn_hyper *hyper, double t, fastnn_step *step)
     };
 }
 
-/* The loop of Adam; with amsgrad the root is of the largest v so far (Reddi et al. 2018). */
-INLINE void adam_loop(int amsgrad, ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
-                      ptrdiff_t block) {
-    vec keep_1 = splat(step->keep_1), new_1 = splat(step->new_1);
-    vec keep_2 = splat(step->keep_2), new_2 = splat(step->new_2);
-    vec rate = splat(step->rate), root_scale = splat(step->root_scale);
-    vec epsilon = splat(step->epsilon), shrink = splat(step->shrink);
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        vec d = load(g + i);
-        vec m = keep_1 * load(w + block + i) + new_1 * d;
-        vec v = keep_2 * load(w + 2 * block + i) + new_2 * d * d;
-        store(w + block + i, m);
-        store(w + 2 * block + i, v);
-        if (amsgrad) {
-            v = vmax(load(w + 3 * block + i), v);
-            store(w + 3 * block + i, v);
-        }
-        store(w + i, shrink * load(w + i) - rate * m / (vsqrt(v) * root_scale + epsilon));
-    }
+INLINE void adam_change(const fastnn_step *step, vec m, vec v, real *w) {
+    vec root = vsqrt(v) * splat(step->root_scale) + splat(step->epsilon);
+    store(w, splat(step->shrink) * load(w) - splat(step->rate) * m / root);
 }
 
-static void adam(ptrdiff_t n, const fastnn_step *step, const real *g, real *w, ptrdiff_t block) {
-    adam_loop(0, n, step, g, w, block);
+INLINE void adam(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+    vec m = splat(step->keep_1) * load(w + block) + splat(step->new_1) * g;
+    vec v = splat(step->keep_2) * load(w + 2 * block) + splat(step->new_2) * g * g;
+    store(w + block, m);
+    store(w + 2 * block, v);
+    adam_change(step, m, v, w);
 }
 
-static void amsgrad(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
-                    ptrdiff_t block) {
-    adam_loop(1, n, step, g, w, block);
+OPTIMIZER(adam)
+
+/* amsgrad: the root is of the largest v so far   (Reddi et al. 2018) */
+INLINE void amsgrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+    vec m = splat(step->keep_1) * load(w + block) + splat(step->new_1) * g;
+    vec v = splat(step->keep_2) * load(w + 2 * block) + splat(step->new_2) * g * g;
+    vec largest = vmax(load(w + 3 * block), v);
+    store(w + block, m);
+    store(w + 2 * block, v);
+    store(w + 3 * block, largest);
+    adam_change(step, m, largest, w);
 }
+
+OPTIMIZER(amsgrad)
 
 static const fastnn_optimizer optimizers[] = {
-    {"sgd", 0, prepare_plain, sgd},
-    {"momentum", 1, prepare_plain, momentum},
-    {"nesterov", 1, prepare_plain, nesterov},
-    {"adagrad", 1, prepare_plain, adagrad},
-    {"rmsprop", 1, prepare_plain, rmsprop},
-    {"rmsprop_momentum", 2, prepare_plain, rmsprop_momentum},
-    {"adam", 2, prepare_adam, adam},
-    {"amsgrad", 3, prepare_adam, amsgrad},
-    {NULL, 0, NULL, NULL},
+    {"sgd", 0, prepare_plain, sgd_rule, sgd_rank_one},
+    {"momentum", 1, prepare_plain, momentum_rule, momentum_rank_one},
+    {"nesterov", 1, prepare_plain, nesterov_rule, nesterov_rank_one},
+    {"adagrad", 1, prepare_plain, adagrad_rule, adagrad_rank_one},
+    {"rmsprop", 1, prepare_plain, rmsprop_rule, rmsprop_rank_one},
+    {"rmsprop_momentum", 2, prepare_plain, rmsprop_momentum_rule, rmsprop_momentum_rank_one},
+    {"adam", 2, prepare_adam, adam_rule, adam_rank_one},
+    {"amsgrad", 3, prepare_adam, amsgrad_rule, amsgrad_rank_one},
+    {NULL, 0, NULL, NULL, NULL},
 };
 
 /* l1 sum|w| + l2 sum w^2;  d/dw = l1 sign(w) + 2 l2 w, 0 at 0 */

@@ -55,6 +55,9 @@ enum {
     PANEL_VECTORS = PANEL / LANES                    /* vectors across a panel */
 };
 
+/* LANES for the preprocessor. */
+#define LANE_COUNT (FASTNN_VECTOR_BYTES * 8 / FASTNN_BITS)
+
 #define INLINE static inline __attribute__((always_inline, unused))
 
 INLINE vec load(const real *p) { return *(const vec *)p; }
@@ -128,6 +131,58 @@ INLINE vec multiply_add(vec a, vec b, vec c) { return (vec)vfmaq_f64(c, a, b); }
 #else
 INLINE vec multiply_add(vec a, vec b, vec c) { return a * b + c; }
 #endif
+
+/* The lower (or upper) halves of a and b, lane by lane in turn: a0 b0 a1 b1 ... */
+#if LANE_COUNT == 16
+#define LOW_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define HIGH_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#elif LANE_COUNT == 8
+#define LOW_HALVES 0, 8, 1, 9, 2, 10, 3, 11
+#define HIGH_HALVES 4, 12, 5, 13, 6, 14, 7, 15
+#elif LANE_COUNT == 4
+#define LOW_HALVES 0, 4, 1, 5
+#define HIGH_HALVES 2, 6, 3, 7
+#else
+#define LOW_HALVES 0, 2
+#define HIGH_HALVES 1, 3
+#endif
+
+INLINE vec interleave_low(vec a, vec b) { return __builtin_shufflevector(a, b, LOW_HALVES); }
+
+INLINE vec interleave_high(vec a, vec b) { return __builtin_shufflevector(a, b, HIGH_HALVES); }
+
+/* Lane i of the result is the sum of the lanes of x[i], in one order for all: each stage adds the
+ * upper half of a vector to the lower and joins two. x is overwritten. */
+INLINE vec sums_of_lanes(vec x[LANES]) {
+#pragma GCC unroll 4
+    for (int n = LANES / 2; n > 0; n /= 2)
+#pragma GCC unroll 8
+        for (int i = 0; i < n; i++)
+            x[i] = interleave_low(x[i], x[i + n]) + interleave_high(x[i], x[i + n]);
+    return x[0];
+}
+
+/* x[i][j] <-> x[j][i]: log2(LANES) perfect shuffles of the rows. */
+INLINE void transpose_lanes(vec x[LANES]) {
+#pragma GCC unroll 4
+    for (int stage = 1; stage < LANES; stage *= 2) {
+        vec y[LANES];
+#pragma GCC unroll 8
+        for (int i = 0; i < LANES / 2; i++) {
+            y[2 * i] = interleave_low(x[i], x[i + LANES / 2]);
+            y[2 * i + 1] = interleave_high(x[i], x[i + LANES / 2]);
+        }
+#pragma GCC unroll 16
+        for (int i = 0; i < LANES; i++) x[i] = y[i];
+    }
+}
+
+/* -1 in the first n lanes (all for n >= LANES, none for n <= 0). */
+INLINE ivec lanes_below(ptrdiff_t n) {
+    ivec lane;
+    for (int i = 0; i < LANES; i++) lane[i] = i;
+    return lane < (ivec){0} + (ireal)(n < LANES ? n : LANES);
+}
 
 /* Sum of the lanes, always in the same order: halves, quarters, ... */
 INLINE real sum_lanes(vec x) {

@@ -32,6 +32,9 @@
 #define TILE_ROWS 3
 #endif
 
+/* Panels that a single row takes side by side: 4 x 1, 4 x 2 or 2 x 4 accumulators. */
+#define ROW_PANELS (FASTNN_VECTOR_BYTES == 16 ? 2 : 4)
+
 /* acc (n, PANEL) += A (n, depth) @ b (depth, PANEL), where A's element (i, k) is
  * a[i * a_row + k * a_step]; n is a constant wherever this is inlined. */
 INLINE void add_outer_products(int n, ptrdiff_t depth, const real *a, ptrdiff_t a_row,
@@ -67,6 +70,33 @@ INLINE void product_tile(int n, ptrdiff_t depth, const real *a, ptrdiff_t a_jump
         add_outer_products(n, PANEL, a, PANEL, 1, b, acc);
     add_outer_products(n, depth, a, PANEL, 1, b, acc);
     store_tile(n, acc, c);
+}
+
+/* One row of a with `n` panels of b side by side: a single panel's chains of additions are too few
+ * to keep the multipliers busy. */
+INLINE void row_tile(int n, ptrdiff_t depth, const real *a, ptrdiff_t a_jump, const real *b,
+                     ptrdiff_t b_jump, const real *bias, real *c, ptrdiff_t c_jump) {
+    vec acc[ROW_PANELS][PANEL_VECTORS];
+#pragma GCC unroll 4
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            acc[q][v] = bias ? load(bias + q * PANEL + v * LANES) : (vec){0};
+    for (; depth > 0; depth -= PANEL, a += a_jump, b += PANEL * PANEL) {
+        ptrdiff_t steps = depth < PANEL ? depth : PANEL;
+#pragma GCC unroll 4
+        for (ptrdiff_t k = 0; k < steps; k++)
+#pragma GCC unroll 4
+            for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+                for (int v = 0; v < PANEL_VECTORS; v++)
+                    acc[q][v] = multiply_add(
+                        splat(a[k]), load(b + q * b_jump + k * PANEL + v * LANES), acc[q][v]);
+    }
+#pragma GCC unroll 4
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++) store(c + q * c_jump + v * LANES, acc[q][v]);
 }
 
 INLINE void outer_tile(int n, ptrdiff_t rows, const real *z, const real *delta, real *g) {
@@ -112,11 +142,94 @@ INLINE void outer_tile(int n, ptrdiff_t rows, const real *z, const real *delta, 
         WIDE_CASES(TILE, __VA_ARGS__)                                                              \
     }
 
-static void product(ptrdiff_t rows, ptrdiff_t depth, const real *a, ptrdiff_t a_jump, const real *b,
-                    const real *bias, real *c) {
-    for (; rows >= TILE_ROWS; rows -= TILE_ROWS, a += TILE_ROWS * PANEL, c += TILE_ROWS * PANEL)
-        product_tile(TILE_ROWS, depth, a, a_jump, b, bias, c);
-    WITH_CONSTANT(rows, product_tile, depth, a, a_jump, b, bias, c)
+static void row_product(ptrdiff_t depth, ptrdiff_t panels, const real *a, ptrdiff_t a_jump,
+                        const real *b, ptrdiff_t b_jump, const real *bias, real *c,
+                        ptrdiff_t c_jump) {
+    for (; panels > 0; panels -= ROW_PANELS) {
+        if (panels >= ROW_PANELS)
+            row_tile(ROW_PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump);
+        else if (panels == 3)
+            row_tile(3, depth, a, a_jump, b, b_jump, bias, c, c_jump);
+        else if (panels == 2)
+            row_tile(2, depth, a, a_jump, b, b_jump, bias, c, c_jump);
+        else
+            row_tile(1, depth, a, a_jump, b, b_jump, bias, c, c_jump);
+        b += ROW_PANELS * b_jump, c += ROW_PANELS * c_jump;
+        bias = bias ? bias + ROW_PANELS * PANEL : NULL;
+    }
+}
+
+static void product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const real *a,
+                    ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, const real *bias, real *c,
+                    ptrdiff_t c_jump) {
+    if (rows == 1) {
+        row_product(depth, panels, a, a_jump, b, b_jump, bias, c, c_jump);
+        return;
+    }
+    for (; panels > 0; panels--, b += b_jump, c += c_jump) {
+        const real *row = a;
+        real *out = c;
+        ptrdiff_t n = rows;
+        for (; n >= TILE_ROWS; n -= TILE_ROWS, row += TILE_ROWS * PANEL, out += TILE_ROWS * PANEL)
+            product_tile(TILE_ROWS, depth, row, a_jump, b, bias, out);
+        WITH_CONSTANT(n, product_tile, depth, row, a_jump, b, bias, out)
+        bias = bias ? bias + PANEL : NULL;
+    }
+}
+
+/* x . y along the depth, a sum in each lane; both in panels. */
+INLINE vec lane_sums(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
+                     ptrdiff_t y_jump) {
+    vec acc = {0};
+    for (; depth > 0; depth -= PANEL, x += x_jump, y += y_jump)
+        for (int v = 0; v < PANEL; v += LANES) acc = multiply_add(load(x + v), load(y + v), acc);
+    return acc;
+}
+
+/* The same for LANES rows of x, each then summed into a lane of its own. */
+INLINE vec block_of_dots(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
+                         ptrdiff_t y_jump) {
+    vec acc[LANES] = {{0}};
+    for (; depth > 0; depth -= PANEL, x += x_jump, y += y_jump)
+        for (int v = 0; v < PANEL; v += LANES) {
+            vec other = load(y + v);
+#pragma GCC unroll 16
+            for (int i = 0; i < LANES; i++)
+                acc[i] = multiply_add(load(x + i * PANEL + v), other, acc[i]);
+        }
+    return sums_of_lanes(acc);
+}
+
+/* A few rows are quicker one by one; the sums have the same order either way. */
+static void narrow(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width, const real *a,
+                   ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, const real *bias, real *c) {
+    memset(c, 0, (size_t)(rows * PANEL) * sizeof(real));
+    for (; rows > 0; rows -= LANES, a += LANES * PANEL, c += LANES * PANEL)
+        for (ptrdiff_t j = 0; j < width; j++) {
+            const real *y = b + j * PANEL;
+            real start = bias ? bias[j] : 0;
+            if (rows < 4) {
+                for (ptrdiff_t i = 0; i < rows; i++)
+                    c[i * PANEL + j] =
+                        start + sum_lanes(lane_sums(depth, a + i * PANEL, a_jump, y, b_jump));
+            } else {
+                vec sums = block_of_dots(depth, a, a_jump, y, b_jump);
+                for (ptrdiff_t i = 0; i < LANES && i < rows; i++)
+                    c[i * PANEL + j] = start + sums[i];
+            }
+        }
+}
+
+static void dots(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real *a,
+                 ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, real *c, ptrdiff_t c_jump) {
+    for (ptrdiff_t k = 0; k < columns; k += PANEL, b += PANEL * PANEL, c += c_jump)
+        for (int v = 0; v < PANEL; v += LANES) {
+            ivec inside = lanes_below(columns - k - v);
+            for (ptrdiff_t r = 0; r < rows; r++) {
+                vec sums = block_of_dots(depth, b + v * PANEL, b_jump, a + r * PANEL, a_jump);
+                store(c + r * PANEL + v, keep(inside, sums));
+            }
+        }
 }
 
 /* The width is cut into tiles as even as can be: 16 = 6 + 5 + 5 keeps more chains of additions in
@@ -138,13 +251,17 @@ static void column_sums(ptrdiff_t rows, const real *delta, real *g) {
 
 static void transpose(ptrdiff_t width, ptrdiff_t columns, const real *w, ptrdiff_t w_jump,
                       real *out) {
-    for (ptrdiff_t c = 0; c < columns; c += PANEL, w += w_jump, out += PANEL * PANEL) {
-        ptrdiff_t n = columns - c < PANEL ? columns - c : PANEL;
-        for (ptrdiff_t j = 0; j < n; j++) {
-            for (ptrdiff_t i = 0; i < width; i++) out[j * PANEL + i] = w[i * PANEL + j];
-            for (ptrdiff_t i = width; i < PANEL; i++) out[j * PANEL + i] = 0;
-        }
-    }
+    for (ptrdiff_t c = 0; c < columns; c += PANEL, w += w_jump, out += PANEL * PANEL)
+        for (ptrdiff_t j = 0; j < PANEL && c + j < columns; j += LANES)
+            for (ptrdiff_t i = 0; i < PANEL; i += LANES) {
+                vec block[LANES];
+#pragma GCC unroll 16
+                for (int n = 0; n < LANES; n++)
+                    block[n] = i + n < width ? load(w + (i + n) * PANEL + j) : (vec){0};
+                transpose_lanes(block);
+#pragma GCC unroll 16
+                for (int n = 0; n < LANES; n++) store(out + (j + n) * PANEL + i, block[n]);
+            }
 }
 
 static void gather(ptrdiff_t rows, ptrdiff_t columns, const real *source, const int64_t *order,
