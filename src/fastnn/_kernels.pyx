@@ -1029,7 +1029,7 @@ def delta_arrays(const real[:, ::1] a, str activation, real alpha, const real[:,
     cdef const fastnn_activation *h = find_activation(ops, activation)
     cdef Py_ssize_t p, n = a.shape[0], k = W.shape[0], m = W.shape[1]
     cdef Panels z = Panels(n, k), slope = Panels(n, k), out = Panels(n, k)
-    cdef Panels weights = Panels(k, m), above = Panels(n, m), column = Panels(m, PANEL)
+    cdef Panels weights = Panels(k, m), above = Panels(n, m), column = Panels(padded(m), PANEL)
     z.read(ops, a)
     weights.read(ops, W)
     above.read(ops, delta_next)

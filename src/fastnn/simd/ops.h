@@ -47,7 +47,7 @@ typedef void fastnn_outer_fn(ptrdiff_t rows, ptrdiff_t width, const real *z, con
 typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, real *g);
 
 /* One panel of w.T: w is (width <= PANEL, columns) in panels `w_jump` reals apart, out (columns,
- * PANEL); lanes past the width are zero. */
+ * PANEL); lanes past the width are zero. w is read in whole panels, and out has room for them. */
 typedef void fastnn_transpose_fn(ptrdiff_t width, ptrdiff_t columns, const real *w,
                                  ptrdiff_t w_jump, real *out);
 
