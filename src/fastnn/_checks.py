@@ -109,6 +109,11 @@ def instruction_set(wanted, available):
     return wanted
 
 
+def verbosity(value):
+    """Return 0 or 1; True and False are these."""
+    return int(value) if _is_bool(value) else integer("verbose", value, low=0, high=1)
+
+
 def n_threads(value, default):
     """Return a number of threads; None means `default`."""
     return default if value is None else integer("n_threads", value, low=1, high=_MAX_THREADS)
@@ -132,8 +137,12 @@ def dtype(value):
 
 def _items(value):
     """Return the items of a list or other iterable of objects, or None for what is neither."""
-    no_list = str | bytes | Mapping | np.ndarray | memoryview
-    return None if isinstance(value, no_list) or not isinstance(value, Iterable) else list(value)
+    if isinstance(value, str | bytes | Mapping | np.ndarray | memoryview):
+        return None
+    try:
+        return list(value)
+    except TypeError:
+        return None
 
 
 # ---- specifications of layers, losses and optimizers --------------------------------------------
@@ -242,7 +251,13 @@ def hidden(activation):
     return activation
 
 
-def layer_state(value, kind, shape):
+def network(name, value, kind):
+    """Check that a value is a network of that class."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be an MLP; got {_shown(value)}")
+
+
+def layer_state(value, kind, shape, rule):
     """Check the state that `kernels.update` is handed back."""
     if not isinstance(value, kind):
         raise TypeError(
@@ -252,6 +267,11 @@ def layer_state(value, kind, shape):
         raise ValueError(
             f"state is of a layer of shape {(value.n_in, value.n_out)} but W has shape {shape}; "
             "pass each layer its own"
+        )
+    if value.rule != rule:
+        raise ValueError(
+            f"state is of optimizer rule {value.rule!r} but optimizer is of {rule!r}; pass the "
+            "same optimizer, or state=None to start anew"
         )
 
 
@@ -282,6 +302,16 @@ def callbacks(value, base):
 # ---- arrays -------------------------------------------------------------------------------------
 
 
+def _has_columns_of_numbers(value):
+    """Whether a pandas frame or series holds numbers, even if numpy sees objects in it.
+
+    It does in bools beside floats (as of get_dummies) and in nullable integers.
+    """
+    dtypes = value.dtypes if hasattr(value, "iloc") else ()
+    columns = list(dtypes) if isinstance(dtypes, Iterable) else [dtypes]
+    return bool(columns) and all(getattr(column, "kind", "O") in "fiub" for column in columns)
+
+
 def _as_array(name, value):
     """Return whatever holds numbers as a numpy array of numbers, of the type it has."""
     if hasattr(value, "tocsr") or hasattr(value, "todense"):
@@ -293,6 +323,8 @@ def _as_array(name, value):
             array = np.from_dlpack(value)
         else:
             array = np.asarray(value)
+        if array.dtype.kind == "O" and _has_columns_of_numbers(value):
+            array = value.to_numpy(np.float64, na_value=np.nan)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         raise TypeError(f"{name} cannot be read as an array: {error}") from error
     if array.dtype.kind not in "fiub":
@@ -311,8 +343,9 @@ def _require_finite(name, array, original):
     value = original.reshape(array.shape)[index]
     place = f"{name}[{', '.join(map(str, index))}]"
     if np.isfinite(value):
-        wider = ", or build the MLP with dtype='float64'" if array.dtype == np.float32 else ""
-        raise ValueError(f"{place} is {value}, too large for {array.dtype}; scale {name}{wider}")
+        helps = array.dtype == np.float32 and math.isfinite(value)  # as a float64, that is
+        wider = ", or build the MLP with dtype='float64'" if helps else ""
+        raise ValueError(f"{place} is {value!s}, too large for {array.dtype}; scale {name}{wider}")
     raise ValueError(f"{place} is {value}; replace or drop values that are not finite")
 
 
@@ -424,7 +457,9 @@ def sample_weight(name, value, n_rows, dtype, rows_of="X"):
         raise ValueError(f"{name}[{at}] is {weights[at]}; weights must be 0 or more")
     if weights.max() == 0:
         raise ValueError(f"{name} is 0 for every row, so nothing would be learnt; drop it")
-    if dtype == np.float64 and not np.isfinite(weights.sum()):
+    with np.errstate(over="ignore"):
+        total = weights.sum(dtype=np.float64)
+    if not np.isfinite(total):
         raise ValueError(f"{name} has a sum beyond float64; scale {name}")
     return weights
 
@@ -441,7 +476,7 @@ def validation_data(value):
 def output(value, shape, dtype, X):
     """Return an array to write predictions to, fit to be written to as it is."""
     if not isinstance(value, np.ndarray):
-        raise TypeError(f"out must be a numpy array; got {type(value).__name__}")
+        raise TypeError(f"out must be a numpy array; got {_shown(value)}")
     if value.shape != shape or value.dtype != dtype:
         raise ValueError(
             f"out has shape {value.shape} and dtype {value.dtype}; it must have shape {shape} and "
@@ -503,6 +538,12 @@ def in_place(name, value, shape, dtype=None):
         raise ValueError(f"{name} is updated in place: it must be C-contiguous and writeable")
     array_like(name, value, shape, value.dtype)
     return value
+
+
+def separate(name, array, other_name, other):
+    """Check that two arrays that are updated in place share no memory."""
+    if np.may_share_memory(array, other):
+        raise ValueError(f"{name} overlaps {other_name}; pass a copy of it")
 
 
 def kernel_dtype(*arrays):

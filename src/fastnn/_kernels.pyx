@@ -361,14 +361,14 @@ cdef double batch_weight(const Job *job, Py_ssize_t position, Py_ssize_t rows) n
 cdef void weigh_rows(const Job *job, double divisor, Py_ssize_t position, Py_ssize_t at,
                      Py_ssize_t rows) noexcept nogil:
     """Each row's factor in the batch's loss; all are 0 where the batch weighs nothing."""
-    cdef double scale = 1.0 / divisor if divisor > 0 else 0.0
+    cdef double weight = 1.0
     cdef Py_ssize_t r, i
     for r in range(rows):
-        if job.weights == NULL:
-            job.space.weight[at + r] = <real>scale
-        else:
+        if job.weights != NULL:
             i = job.order[position + r] if job.order != NULL else position + r
-            job.space.weight[at + r] = <real>(job.weights[i] * scale)
+            weight = job.weights[i]
+        # Not times 1 / divisor, which is infinite where all weights are subnormal.
+        job.space.weight[at + r] = <real>(weight / divisor) if divisor > 0 else 0
 
 
 cdef void drop_panel(const Net *net, uint64_t step, Py_ssize_t l, Py_ssize_t p, Py_ssize_t row,
@@ -1049,6 +1049,7 @@ cdef class LayerState:
     cdef Panels arena
     cdef readonly Py_ssize_t n_in, n_out
     cdef readonly int64_t step
+    cdef readonly str rule
     cdef const fastnn_ops *ops
     cdef const fastnn_optimizer *optimizer
     cdef fastnn_hyper hyper
@@ -1057,7 +1058,7 @@ cdef class LayerState:
     def __cinit__(self, Py_ssize_t n_in, Py_ssize_t n_out, str optimizer, dict hyper,
                   real first_moment, isa=None):
         cdef Py_ssize_t i
-        self.n_in, self.n_out, self.ops = n_in, n_out, table(isa)
+        self.n_in, self.n_out, self.rule, self.ops = n_in, n_out, optimizer, table(isa)
         self.optimizer, self.hyper = find_optimizer(self.ops, optimizer), hyper_parameters(hyper)
         self.arena = Panels(n_in + 1, n_out, 1 + self.optimizer.n_moments)
         self.block = panels_of(n_out) * self.arena.jump
@@ -1065,14 +1066,19 @@ cdef class LayerState:
             self.arena.data[self.block + i] = first_moment
 
     def update(self, real[:, ::1] W, real[::1] b, const real[:, ::1] z_prev,
-               const real[:, ::1] delta):
-        """dW = z_prev.T @ delta, db = delta.sum(0), and one step of the optimizer on W and b."""
+               const real[:, ::1] delta, dict hyper=None):
+        """dW = z_prev.T @ delta, db = delta.sum(0), and one step of the optimizer on W and b.
+
+        From here on with the numbers in `hyper`, where they are given.
+        """
         cdef const fastnn_ops *ops = self.ops
         cdef Py_ssize_t p, q, width, n = z_prev.shape[0], panel = self.n_in * PANEL
         cdef Panels rows = Panels(n, self.n_in), deltas = Panels(n, self.n_out)
         cdef Panels tile = Panels(PANEL, PANEL)
         cdef real *weights
         cdef fastnn_step step, bias_step
+        if hyper is not None:
+            self.hyper = hyper_parameters(hyper)
         rows.read(ops, z_prev)
         deltas.read(ops, delta)
         ops.gather(self.n_in, self.n_out, &W[0, 0], NULL, self.arena.data, self.arena.jump)

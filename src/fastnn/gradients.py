@@ -6,6 +6,7 @@ Not here: the differences of the tests' oracle (reference.py has its own).
 import numpy as np
 
 from fastnn import _checks
+from fastnn.mlp import MLP
 
 
 def check_gradients(net, X, y, sample_weight=None, *, training=False, n_samples=100, seed=0):
@@ -44,6 +45,7 @@ def check_gradients(net, X, y, sample_weight=None, *, training=False, n_samples=
     >>> fastnn.check_gradients(net, [[1.0, 2.0, 3.0]], [[0.0, 1.0]]) < 1e-6
     True
     """
+    _checks.network("net", net, MLP)
     n_samples = _checks.integer("n_samples", n_samples, low=1)
     rng = np.random.default_rng(_checks.seed(seed))
     twin = net.copy(dtype="float64")

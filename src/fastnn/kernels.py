@@ -172,7 +172,8 @@ def update(W, b, z_prev, delta, optimizer="sgd", state=None):
     optimizer : str or Optimizer, default "sgd"
     state : optional
         What the previous call for this layer returned: the optimizer's moments and step count. None
-        starts anew.
+        starts anew. The optimizer's rule must stay the same; its numbers (a learning rate, say) may
+        change from call to call.
 
     Returns
     -------
@@ -200,11 +201,12 @@ def update(W, b, z_prev, delta, optimizer="sgd", state=None):
     n_in, n_out = W.shape
     if b is not None:
         b = _checks.in_place("b", b, (n_out,), W.dtype)
+        _checks.separate("b", b, "W", W)
     z_prev = _checks.array_like("z_prev", z_prev, (None, n_in), W.dtype)
     deltas = _checks.array_like("delta", delta, (len(z_prev), n_out), W.dtype)
     kind = _checks.KERNELS[W.dtype].LayerState
     if state is None:
         state = kind(n_in, n_out, rule.rule, vars(rule), rule.initial_moment, _cpu.ISA)
-    _checks.layer_state(state, kind, W.shape)
-    state.update(W, b, z_prev, deltas)
+    _checks.layer_state(state, kind, W.shape, rule.rule)
+    state.update(W, b, z_prev, deltas, vars(rule))
     return state

@@ -209,7 +209,7 @@ class MLP:
         validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch, as "val_loss".
         callbacks : list of Callback
-        verbose : {0, 1}, default 0
+        verbose : {0, 1} or bool, default 0
             1 prints a line an epoch: losses and samples per second.
         n_threads : int, optional
             Threads for this call, instead of the network's.
@@ -241,9 +241,10 @@ class MLP:
             validation = self._checked(*_checks.validation_data(validation_data), "validation ")
         n = len(X)
         batch = n if batch_size is None else _checks.integer("batch_size", batch_size, low=1)
+        batch = min(batch, n)
         epochs = _checks.integer("epochs", epochs, low=0)
         shuffle = _checks.flag("shuffle", shuffle)
-        verbose = _checks.integer("verbose", verbose, low=0, high=1)
+        verbose = _checks.verbosity(verbose)
         threads = _checks.n_threads(n_threads, self.n_threads)
         history = History()
         listeners = [*_checks.callbacks(callbacks, Callback), history]

@@ -1,0 +1,28 @@
+"""The README's program runs as it stands there, and learns; the examples run too."""
+
+import re
+import runpy
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_the_readmes_program(capsys):
+    (program,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    exec(compile(program, "README.md", "exec"), {})
+    assert float(capsys.readouterr().out.splitlines()[-1]) >= 0.97
+
+
+def test_the_digits_example(capsys, tmp_path, monkeypatch):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr(sys, "argv", ["digits.py", str(tmp_path)])
+    accuracy = runpy.run_path(str(ROOT / "examples" / "digits.py"))["main"](tmp_path)
+    assert accuracy >= 0.97
+    told = capsys.readouterr().out
+    for words in ("epoch 40/40", "test accuracy", "samples/s", "times NumPy", "digits.pkl"):
+        assert words in told
+    assert (tmp_path / "digits.pkl").stat().st_size > 50_000
+    assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
