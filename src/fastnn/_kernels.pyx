@@ -44,6 +44,8 @@ from _ops cimport (
     real,
 )
 
+from time import perf_counter
+
 import numpy as np
 
 cdef extern from *:
@@ -1113,6 +1115,34 @@ def evaluate_function(str name, const real[::1] x, real[::1] out, isa=None):
         memcpy(values.data, &x[0], n * sizeof(real))
         function.run(panels_of(n) * PANEL, values.data, values.data)
         memcpy(&out[0], values.data, n * sizeof(real))
+
+
+cdef struct Probe:
+    const fastnn_ops *ops
+    Py_ssize_t rounds
+    double operations             # of one thread
+
+
+cdef void probe_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    cdef Probe *probe = <Probe *>context
+    cdef real sink
+    cdef double operations = probe.ops.multiply_adds(probe.rounds, &sink)
+    if rank == 0:
+        probe.operations = operations * fastnn_team_size(team)
+
+
+def peak_flops(double seconds, int n_threads, isa=None):
+    """Operations a second of fused multiply-adds in registers, the best of some `seconds`."""
+    cdef Probe probe
+    cdef double best = 0.0
+    probe.ops, probe.rounds = table(isa), 1 << 17
+    stop = perf_counter() + seconds
+    while best == 0.0 or perf_counter() < stop:
+        began = perf_counter()
+        with nogil:
+            fastnn_run(n_threads, probe_task, &probe)
+        best = max(best, probe.operations / (perf_counter() - began))
+    return best
 
 
 def first_nonfinite(const real[::1] x):

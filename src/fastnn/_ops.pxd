@@ -90,6 +90,7 @@ cdef extern from "simd/ops.h":
         Py_ssize_t (*first_nonfinite)(Py_ssize_t n, const real *x) noexcept nogil
         double (*penalty)(Py_ssize_t n, real l1, real l2, const real *w, real *g) noexcept nogil
         void (*dropout)(const fastnn_dropout_args *args, const real *z, real *out) noexcept nogil
+        double (*multiply_adds)(Py_ssize_t n, real *sink) noexcept nogil
         const fastnn_activation *activations
         const fastnn_loss *losses
         const fastnn_optimizer *optimizers

@@ -4,6 +4,7 @@
 #include "dropout.h"
 #include "losses.h"
 #include "optimizers.h"
+#include "probe.h"
 #include "tile.h"
 #include "vmath.h"
 
@@ -65,6 +66,7 @@ const fastnn_ops JOIN(FASTNN_BITS, FASTNN_ISA) = {
     .first_nonfinite = first_nonfinite,
     .penalty = penalty,
     .dropout = dropout,
+    .multiply_adds = multiply_adds,
     .activations = activations,
     .losses = losses,
     .optimizers = optimizers,

@@ -156,6 +156,9 @@ typedef struct {
     void (*run)(ptrdiff_t n, const real *x, real *out);
 } fastnn_function;
 
+/* probe.h. n rounds of fused multiply-adds in registers; returns the operations done. */
+typedef double fastnn_multiply_adds_fn(ptrdiff_t n, real *sink);
+
 /* Lists end with an entry whose name is NULL. */
 typedef struct {
     const char *isa;
@@ -172,6 +175,7 @@ typedef struct {
     fastnn_first_nonfinite_fn *first_nonfinite;
     fastnn_penalty_fn *penalty;
     fastnn_dropout_fn *dropout;
+    fastnn_multiply_adds_fn *multiply_adds;
     const fastnn_activation *activations;
     const fastnn_loss *losses;
     const fastnn_optimizer *optimizers;
