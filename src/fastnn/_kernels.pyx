@@ -41,6 +41,8 @@ from _ops cimport (
     fastnn_team,
     fastnn_team_barrier,
     fastnn_team_size,
+    fastnn_tiny,
+    fastnn_tiny_layer,
     real,
 )
 
@@ -214,6 +216,7 @@ cdef struct Net:
     fastnn_hyper hyper
     real *arena                   # all W and b; then each moment in the same order
     Py_ssize_t block              # reals in each of these blocks
+    fastnn_tiny tiny              # the same, if all layers fit one panel; else without layers
     uint64_t seed                 # of dropout's masks
     int64_t step                  # updates made so far
 
@@ -317,6 +320,7 @@ cdef struct Job:                  # what the threads of a team work on together
     real *out                     # predictions (n_rows, n_out), or
     double *chunk_losses          # losses, one for each CHUNK rows
     real *gradient                # a block like the arena's, where the caller wants it
+    bint on_line                  # by train_on_line
     double loss                   # sum of the batches' losses times their rows' weight
     double total                  # of the rows' weights
 
@@ -638,6 +642,20 @@ cdef double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
     return total
 
 
+cdef void train_on_line(Job *job) noexcept nogil:
+    """The same slice for a tiny network, a row a step."""
+    cdef Net *net = job.net
+    cdef Py_ssize_t n = job.stop - job.first, skip = job.first if job.order == NULL else 0
+    cdef Py_ssize_t n_out = net.layers[net.n_layers - 1].n_out
+    job.loss += net.ops.tiny_steps(&net.tiny, <double>(net.step + 1), n,
+                                   job.X + skip * net.layers[0].n_in,
+                                   job.T + skip * n_out if job.T != NULL else NULL,
+                                   job.labels + skip if job.labels != NULL else NULL,
+                                   job.order + job.first if job.order != NULL else NULL)
+    job.total += <double>n
+    net.step += n
+
+
 cdef void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     """A slice of an epoch: steps over the batches from job.first to job.stop."""
     cdef Job *job = <Job *>context
@@ -647,6 +665,9 @@ cdef void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     cdef int64_t step = net.step
     cdef real *scratch = space.scratch + rank * space.scratch_stretch
     cdef double weight, loss
+    if job.on_line:
+        train_on_line(job)
+        return
     while position < job.stop:
         rows = min(job.batch, job.n_rows - position)
         weight = batch_weight(job, position, rows)
@@ -699,6 +720,13 @@ cdef Py_ssize_t weight_reals(const Layer *layer) noexcept nogil:
 # ---- the object that Python holds ---------------------------------------------------------------
 
 
+cdef bint is_tiny(n_in, list layers, const fastnn_loss *loss):
+    """Whether tiny.h's step can train the network: it knows one panel a layer, and few features."""
+    return (max(n_in, *(layer["units"] for layer in layers)) <= PANEL
+            and not any(layer["dropout"] or layer["l1"] or layer["l2"] for layer in layers)
+            and (loss.activation != NULL or layers[len(layers) - 1]["activation"] != "softmax"))
+
+
 cdef class Network:
     """A network bound to its arena: weights, biases and moments, and the workspaces it trains in.
 
@@ -709,6 +737,7 @@ cdef class Network:
     cdef Net net
     cdef readonly object n_in, units, n_parameters
     cdef Workspace training, inference
+    cdef real *tiny_memory
     cdef bint training_busy, inference_busy
     cdef double row_flops         # of a training step, for one row
 
@@ -728,11 +757,15 @@ cdef class Network:
             net.loss_parameter = allocate(panels_of(len(loss_parameter)) * PANEL)
             for i, value in enumerate(loss_parameter):
                 net.loss_parameter[i] = value
+        if is_tiny(self.n_in, layers, net.loss):
+            self.bind_tiny()
 
     def __dealloc__(self):
         free(self.net.layers)
         free(self.net.arena)
         free(self.net.loss_parameter)
+        free(<void *>self.net.tiny.layers)
+        free(self.tiny_memory)
 
     cdef int lay_out(self, list layers) except -1:
         """Sizes the arena, in Python's integers first, and points the layers into it."""
@@ -740,7 +773,9 @@ cdef class Network:
         cdef Layer *layer
         cdef Py_ssize_t l, at = 0
         inputs = [self.n_in, *self.units][:len(layers)]
-        shapes = [(n, k) if n <= NARROW else (k, n) for k, n in zip(inputs, self.units)]
+        tiny = is_tiny(self.n_in, layers, net.loss)
+        shapes = [(n, k) if n <= NARROW and not tiny else (k, n)
+                  for k, n in zip(inputs, self.units)]
         sizes = [rows * padded(columns) for rows, columns in shapes]
         block = sum(sizes) + sum(padded(n) for n in self.units)
         # A tile of slack: the leaves may read, not use, rows past the end of the last weights.
@@ -754,7 +789,7 @@ cdef class Network:
             layer.alpha, layer.dropout = spec["alpha"], spec["dropout"]
             layer.l1, layer.l2 = spec["l1"], spec["l2"]
             net.penalized = net.penalized or layer.l1 > 0 or layer.l2 > 0
-            layer.narrow = layer.n_out <= NARROW
+            layer.narrow = shapes[l] != (layer.n_in, layer.n_out)
             layer.W = net.arena + at
             at += sizes[l]
             if spec["use_bias"]:
@@ -763,6 +798,28 @@ cdef class Network:
             net.n_tiles += panels_of(layer.n_in) * panels_of(layer.n_out)
             self.row_flops += 6.0 * layer.n_in * layer.n_out
             self.n_parameters += layer.n_in * layer.n_out + (layer.n_out if spec["use_bias"] else 0)
+        return 0
+
+    cdef int bind_tiny(self) except -1:
+        """Describes the network, its layers' buffers a panel each, to the on-line path."""
+        cdef Net *net = &self.net
+        cdef Py_ssize_t l
+        cdef real *buffer = allocate((1 + 3 * net.n_layers) * PANEL)
+        cdef fastnn_tiny_layer *tiny = <fastnn_tiny_layer *>calloc(net.n_layers,
+                                                                  sizeof(fastnn_tiny_layer))
+        self.tiny_memory, net.tiny.layers = buffer, tiny
+        if tiny == NULL:
+            raise MemoryError("cannot allocate the layers")
+        net.tiny.n_layers, net.tiny.block = net.n_layers, net.block
+        net.tiny.loss, net.tiny.loss_parameter = net.loss, net.loss_parameter
+        net.tiny.optimizer, net.tiny.hyper = net.optimizer, &net.hyper
+        for l in range(net.n_layers):
+            tiny[l].n_in, tiny[l].n_out = net.layers[l].n_in, net.layers[l].n_out
+            tiny[l].activation = net.layers[l].activation - net.ops.activations
+            tiny[l].alpha, tiny[l].W, tiny[l].b = (
+                net.layers[l].alpha, net.layers[l].W, net.layers[l].b)
+            tiny[l].z_prev, tiny[l].z = buffer + 3 * l * PANEL, buffer + 3 * (l + 1) * PANEL
+            tiny[l].slope, tiny[l].delta = tiny[l].z_prev + PANEL, tiny[l].z_prev + 2 * PANEL
         return 0
 
     @property
@@ -868,6 +925,7 @@ cdef class Network:
         if order is not None:
             job.order = &order[0]
         job.batch = min(batch, job.n_rows)
+        job.on_line = job.batch == 1 and weights is None and self.net.tiny.layers != NULL
         stride = job.batch * max(1, <Py_ssize_t>(
             SLICE_FLOPS / (job.batch * self.row_flops + 1000)))
         if (self.training is None or self.training.rows < job.batch

@@ -60,6 +60,26 @@ cdef extern from "simd/ops.h":
         Py_ssize_t rows, first_row
         Py_ssize_t columns, first_column, units
 
+    ctypedef struct fastnn_tiny_layer:
+        Py_ssize_t n_in, n_out
+        Py_ssize_t activation
+        real alpha
+        real *W
+        real *b
+        real *z_prev
+        real *z
+        real *slope
+        real *delta
+
+    ctypedef struct fastnn_tiny:
+        Py_ssize_t n_layers
+        const fastnn_tiny_layer *layers
+        const fastnn_loss *loss
+        const real *loss_parameter
+        const fastnn_optimizer *optimizer
+        const fastnn_hyper *hyper
+        Py_ssize_t block
+
     ctypedef struct fastnn_function:
         const char *name
         void (*run)(Py_ssize_t n, const real *x, real *out) noexcept nogil
@@ -90,6 +110,9 @@ cdef extern from "simd/ops.h":
         Py_ssize_t (*first_nonfinite)(Py_ssize_t n, const real *x) noexcept nogil
         double (*penalty)(Py_ssize_t n, real l1, real l2, const real *w, real *g) noexcept nogil
         void (*dropout)(const fastnn_dropout_args *args, const real *z, real *out) noexcept nogil
+        double (*tiny_steps)(const fastnn_tiny *net, double t, Py_ssize_t n, const real *X,
+                             const real *T, const int64_t *labels,
+                             const int64_t *order) noexcept nogil
         double (*multiply_adds)(Py_ssize_t n, real *sink) noexcept nogil
         const fastnn_activation *activations
         const fastnn_loss *losses

@@ -11,45 +11,48 @@
 #include "ops.h"
 #include "vmath.h"
 
-/* Needs vec NAME(vec a, vec alpha) and vec NAME_slope(vec z, vec alpha). */
+/* Needs vec NAME_value(vec a, vec alpha) and vec NAME_slope(vec z, vec alpha). */
 #define OUTPUT_ACTIVATION(NAME)                                                                    \
     static void NAME##_forward(ptrdiff_t n, real alpha, real *z, real *slope) {                    \
         (void)slope;                                                                               \
-        for (ptrdiff_t i = 0; i < n; i += LANES) store(z + i, NAME(load(z + i), splat(alpha)));    \
+        for (ptrdiff_t i = 0; i < n; i += LANES) store(z + i, NAME##_value(load(z + i), splat(alpha)));    \
     }                                                                                              \
     static void NAME##_backward(ptrdiff_t n, real alpha, const real *z, real *delta) {             \
         for (ptrdiff_t i = 0; i < n; i += LANES)                                                   \
             store(delta + i, load(delta + i) * NAME##_slope(load(z + i), splat(alpha)));           \
     }
 
-/* Needs vec NAME(vec a, vec *slope). */
+/* Needs vec NAME_value(vec a, vec *slope). */
 #define SLOPE_ACTIVATION(NAME)                                                                     \
     static void NAME##_forward(ptrdiff_t n, real alpha, real *z, real *slope) {                    \
         (void)alpha;                                                                               \
         for (ptrdiff_t i = 0; i < n; i += LANES) {                                                 \
             vec h;                                                                                 \
-            store(z + i, NAME(load(z + i), &h));                                                   \
+            store(z + i, NAME##_value(load(z + i), &h));                                                   \
             if (slope) store(slope + i, h);                                                        \
         }                                                                                          \
+    }                                                                                              \
+    static void NAME##_backward(ptrdiff_t n, real alpha, const real *slope, real *delta) {         \
+        (void)alpha;                                                                               \
+        for (ptrdiff_t i = 0; i < n; i += LANES)                                                   \
+            store(delta + i, load(delta + i) * load(slope + i));                                   \
     }
 
-static void slope_backward(ptrdiff_t n, real alpha, const real *slope, real *delta) {
-    (void)alpha;
-    for (ptrdiff_t i = 0; i < n; i += LANES)
-        store(delta + i, load(delta + i) * load(slope + i));
-}
-
 /* identity: z = a;  dz/da = 1 */
-static void identity_forward(ptrdiff_t n, real alpha, real *z, real *slope) {
-    (void)n, (void)alpha, (void)z, (void)slope;
+INLINE vec identity_value(vec a, vec alpha) {
+    (void)alpha;
+    return a;
 }
 
-static void identity_backward(ptrdiff_t n, real alpha, const real *z, real *delta) {
-    (void)n, (void)alpha, (void)z, (void)delta;
+INLINE vec identity_slope(vec z, vec alpha) {
+    (void)z, (void)alpha;
+    return splat(1);
 }
+
+OUTPUT_ACTIVATION(identity)
 
 /* sigmoid: z = 1 / (1 + e^-a);  dz/da = z (1 - z) */
-INLINE vec sigmoid(vec a, vec alpha) {
+INLINE vec sigmoid_value(vec a, vec alpha) {
     (void)alpha;
     return vsigmoid(a);
 }
@@ -62,20 +65,20 @@ INLINE vec sigmoid_slope(vec z, vec alpha) {
 OUTPUT_ACTIVATION(sigmoid)
 
 /* tanh: z = tanh a;  dz/da = 1 - z^2 */
-INLINE vec hyperbolic_tangent(vec a, vec alpha) {
+INLINE vec tanh_value(vec a, vec alpha) {
     (void)alpha;
     return vtanh(a);
 }
 
-INLINE vec hyperbolic_tangent_slope(vec z, vec alpha) {
+INLINE vec tanh_slope(vec z, vec alpha) {
     (void)alpha;
     return splat(1) - z * z;
 }
 
-OUTPUT_ACTIVATION(hyperbolic_tangent)
+OUTPUT_ACTIVATION(tanh)
 
 /* relu: z = max(0, a);  dz/da = 1 where a > 0, which is where z > 0 */
-INLINE vec relu(vec a, vec alpha) {
+INLINE vec relu_value(vec a, vec alpha) {
     (void)alpha;
     return choose(a <= splat(0), splat(0), a); /* NaN stays NaN */
 }
@@ -88,14 +91,14 @@ INLINE vec relu_slope(vec z, vec alpha) {
 OUTPUT_ACTIVATION(relu)
 
 /* leaky_relu: z = a where a > 0, else alpha a (alpha >= 0);  dz/da = 1 or alpha */
-INLINE vec leaky_relu(vec a, vec alpha) { return choose(a > splat(0), a, alpha * a); }
+INLINE vec leaky_relu_value(vec a, vec alpha) { return choose(a > splat(0), a, alpha * a); }
 
 INLINE vec leaky_relu_slope(vec z, vec alpha) { return choose(z > splat(0), splat(1), alpha); }
 
 OUTPUT_ACTIVATION(leaky_relu)
 
 /* elu: z = a where a > 0, else alpha (e^a - 1);  dz/da = 1 or z + alpha */
-INLINE vec elu(vec a, vec alpha) { return choose(a > splat(0), a, alpha * vexpm1(a)); }
+INLINE vec elu_value(vec a, vec alpha) { return choose(a > splat(0), a, alpha * vexpm1(a)); }
 
 INLINE vec elu_slope(vec z, vec alpha) { return choose(z > splat(0), splat(1), z + alpha); }
 
@@ -105,9 +108,9 @@ OUTPUT_ACTIVATION(elu)
 #define SELU_SCALE ((real)1.0507009873554804934193349852946)
 #define SELU_ALPHA ((real)1.6732632423543772848170429916717)
 
-INLINE vec selu(vec a, vec alpha) {
+INLINE vec selu_value(vec a, vec alpha) {
     (void)alpha;
-    return splat(SELU_SCALE) * elu(a, splat(SELU_ALPHA));
+    return splat(SELU_SCALE) * elu_value(a, splat(SELU_ALPHA));
 }
 
 INLINE vec selu_slope(vec z, vec alpha) {
@@ -118,20 +121,20 @@ INLINE vec selu_slope(vec z, vec alpha) {
 OUTPUT_ACTIVATION(selu)
 
 /* exp: z = e^a;  dz/da = z */
-INLINE vec exponential(vec a, vec alpha) {
+INLINE vec exp_value(vec a, vec alpha) {
     (void)alpha;
     return vexp(a);
 }
 
-INLINE vec exponential_slope(vec z, vec alpha) {
+INLINE vec exp_slope(vec z, vec alpha) {
     (void)alpha;
     return z;
 }
 
-OUTPUT_ACTIVATION(exponential)
+OUTPUT_ACTIVATION(exp)
 
 /* gelu: z = a Phi(a), Phi the normal distribution (the exact form);  dz/da = Phi(a) + a phi(a) */
-INLINE vec gelu(vec a, vec *slope) {
+INLINE vec gelu_value(vec a, vec *slope) {
     vec density, below = vnormal_cdf(a, &density);
     *slope = below + a * density;
     return a * below;
@@ -140,7 +143,7 @@ INLINE vec gelu(vec a, vec *slope) {
 SLOPE_ACTIVATION(gelu)
 
 /* silu: z = a s with s = sigmoid(a);  dz/da = s + z (1 - s) */
-INLINE vec silu(vec a, vec *slope) {
+INLINE vec silu_value(vec a, vec *slope) {
     vec s = vsigmoid(a), z = a * s;
     *slope = s + z * (splat(1) - s);
     return z;
@@ -149,7 +152,7 @@ INLINE vec silu(vec a, vec *slope) {
 SLOPE_ACTIVATION(silu)
 
 /* softplus: z = log(1 + e^a) = max(a, 0) + log(1 + e^-|a|);  dz/da = sigmoid(a) */
-INLINE vec softplus(vec a, vec *slope) {
+INLINE vec softplus_value(vec a, vec *slope) {
     *slope = vsigmoid(a);
     return vmax(splat(0), a) + vlog1p(vexp(-vabs(a)));
 }
@@ -203,20 +206,46 @@ static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, 
     }
 }
 
+/* All of them: those whose derivative is a function of the output, and those that keep the slope. */
+#define ACTIVATIONS(OUTPUT, SLOPE)                                                                 \
+    OUTPUT(identity)                                                                               \
+    OUTPUT(sigmoid)                                                                                \
+    OUTPUT(tanh)                                                                                   \
+    OUTPUT(relu)                                                                                   \
+    OUTPUT(leaky_relu)                                                                             \
+    OUTPUT(elu)                                                                                    \
+    OUTPUT(selu)                                                                                   \
+    OUTPUT(exp)                                                                                    \
+    SLOPE(gelu)                                                                                    \
+    SLOPE(silu)                                                                                    \
+    SLOPE(softplus)
+
+#define OUTPUT_ENTRY(NAME) {#NAME, 0, NAME##_forward, NAME##_backward, NULL, NULL},
+#define SLOPE_ENTRY(NAME) {#NAME, 1, NAME##_forward, NAME##_backward, NULL, NULL},
+
 static const fastnn_activation activations[] = {
-    {"identity", 0, identity_forward, identity_backward, NULL, NULL},
-    {"sigmoid", 0, sigmoid_forward, sigmoid_backward, NULL, NULL},
-    {"tanh", 0, hyperbolic_tangent_forward, hyperbolic_tangent_backward, NULL, NULL},
-    {"relu", 0, relu_forward, relu_backward, NULL, NULL},
-    {"leaky_relu", 0, leaky_relu_forward, leaky_relu_backward, NULL, NULL},
+    ACTIVATIONS(OUTPUT_ENTRY, SLOPE_ENTRY)
     {"softmax", 0, NULL, NULL, softmax_forward, softmax_backward},
-    {"elu", 0, elu_forward, elu_backward, NULL, NULL},
-    {"selu", 0, selu_forward, selu_backward, NULL, NULL},
-    {"gelu", 1, gelu_forward, slope_backward, NULL, NULL},
-    {"silu", 1, silu_forward, slope_backward, NULL, NULL},
-    {"softplus", 1, softplus_forward, slope_backward, NULL, NULL},
-    {"exp", 0, exponential_forward, exponential_backward, NULL, NULL},
     {NULL, 0, NULL, NULL, NULL, NULL},
 };
+
+#define ACTIVATION_INDEX(NAME) NAME##_index,
+enum { ACTIVATIONS(ACTIVATION_INDEX, ACTIVATION_INDEX) };
+
+#define OUTPUT_CASE(NAME)                                                                          \
+    case NAME##_index:                                                                             \
+        a = NAME##_value(a, splat(alpha));                                                         \
+        *slope = NAME##_slope(a, splat(alpha));                                                    \
+        return a;
+#define SLOPE_CASE(NAME)                                                                           \
+    case NAME##_index: return NAME##_value(a, slope);
+
+/* h(a) and h'(a) of one vector, where a call for each layer would cost more than the arithmetic;
+ * `index` is the activation's place in the list. */
+INLINE vec value_and_slope(ptrdiff_t index, vec a, real alpha, vec *slope) {
+    switch (index) { ACTIVATIONS(OUTPUT_CASE, SLOPE_CASE) }
+    *slope = splat(1);
+    return a;
+}
 
 #endif

@@ -82,7 +82,7 @@ ELEMENTWISE_LOSS(poisson_exp)
  * there log y -> a and s / y -> 1. */
 INLINE vec poisson_softplus(vec a, vec t, vec parameter, vec *slope) {
     (void)parameter;
-    vec s, y = softplus(a, &s);
+    vec s, y = softplus_value(a, &s);
     ivec far = a < splat(sizeof(real) == 4 ? -30 : -60);
     *slope = s - t * choose(far, splat(1), s / y);
     return y - t * choose(far, a, vlog(y));
@@ -95,7 +95,7 @@ ELEMENTWISE_LOSS(poisson_softplus)
 INLINE vec binary_cross_entropy(vec a, vec t, vec parameter, vec *slope) {
     (void)parameter;
     vec y;
-    vec positive = softplus(a, &y);
+    vec positive = softplus_value(a, &y);
     *slope = y - t;
     return positive - t * a;
 }

@@ -6,6 +6,7 @@
 #include "optimizers.h"
 #include "probe.h"
 #include "tile.h"
+#include "tiny.h"
 #include "vmath.h"
 
 #define JOIN_(a, b) fastnn_ops_##a##_##b
@@ -66,6 +67,7 @@ const fastnn_ops JOIN(FASTNN_BITS, FASTNN_ISA) = {
     .first_nonfinite = first_nonfinite,
     .penalty = penalty,
     .dropout = dropout,
+    .tiny_steps = tiny_steps,
     .multiply_adds = multiply_adds,
     .activations = activations,
     .losses = losses,

@@ -159,6 +159,29 @@ typedef struct {
 /* probe.h. n rounds of fused multiply-adds in registers; returns the operations done. */
 typedef double fastnn_multiply_adds_fn(ptrdiff_t n, real *sink);
 
+/* tiny.h. A network whose every layer fits one panel, and n on-line steps of it, the t-th, ... ; returns
+ * the sum of the rows' losses. Neither dropout, penalties nor sample weights. */
+typedef struct {
+    ptrdiff_t n_in, n_out;
+    ptrdiff_t activation; /* its place in the list */
+    real alpha;
+    real *W, *b;                      /* (n_in, PANEL); (PANEL,) or NULL */
+    real *z_prev, *z, *slope, *delta; /* (PANEL,); z_prev is the z of the layer below */
+} fastnn_tiny_layer;
+
+typedef struct {
+    ptrdiff_t n_layers;
+    const fastnn_tiny_layer *layers;
+    const fastnn_loss *loss;
+    const real *loss_parameter;
+    const fastnn_optimizer *optimizer;
+    const fastnn_hyper *hyper;
+    ptrdiff_t block;
+} fastnn_tiny;
+
+typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
+                              const real *T, const int64_t *labels, const int64_t *order);
+
 /* Lists end with an entry whose name is NULL. */
 typedef struct {
     const char *isa;
@@ -175,6 +198,7 @@ typedef struct {
     fastnn_first_nonfinite_fn *first_nonfinite;
     fastnn_penalty_fn *penalty;
     fastnn_dropout_fn *dropout;
+    fastnn_tiny_fn *tiny_steps;
     fastnn_multiply_adds_fn *multiply_adds;
     const fastnn_activation *activations;
     const fastnn_loss *losses;

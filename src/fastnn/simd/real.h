@@ -184,13 +184,11 @@ INLINE ivec lanes_below(ptrdiff_t n) {
     return lane < (ivec){0} + (ireal)(n < LANES ? n : LANES);
 }
 
-/* Sum of the lanes, always in the same order: halves, quarters, ... */
+/* Sum of the lanes, in the same order as above. */
 INLINE real sum_lanes(vec x) {
-    real lane[LANES];
-    store_unaligned(lane, x);
-    for (int half = LANES / 2; half > 0; half /= 2)
-        for (int i = 0; i < half; i++) lane[i] += lane[i + half];
-    return lane[0];
+#pragma GCC unroll 4
+    for (int n = LANES / 2; n > 0; n /= 2) x = interleave_low(x, x) + interleave_high(x, x);
+    return x[0];
 }
 
 INLINE real max_lanes(vec x) {
