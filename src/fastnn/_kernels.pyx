@@ -2,8 +2,8 @@
 
 This one source is compiled for float and for double (`real` is decided by the C header) into the
 modules _kernels_f32 and _kernels_f64. What runs per panel lives in simd/ as C leaves, reached
-through a table chosen for the CPU; here is what runs over them: layers, chunks of rows, tiles of weights,
-batches, threads. Shapes and the panel layout are described in simd/ops.h.
+through a table chosen for the CPU; here is what runs over them: layers, chunks of rows, tiles of
+weights, batches, threads. Shapes and the panel layout are described in simd/ops.h.
 
 A training step, on each thread of a team:
 
@@ -805,8 +805,8 @@ cdef class Network:
         cdef Net *net = &self.net
         cdef Py_ssize_t l
         cdef real *buffer = allocate((1 + 3 * net.n_layers) * PANEL)
-        cdef fastnn_tiny_layer *tiny = <fastnn_tiny_layer *>calloc(net.n_layers,
-                                                                  sizeof(fastnn_tiny_layer))
+        cdef fastnn_tiny_layer *tiny
+        tiny = <fastnn_tiny_layer *>calloc(net.n_layers, sizeof(fastnn_tiny_layer))
         self.tiny_memory, net.tiny.layers = buffer, tiny
         if tiny == NULL:
             raise MemoryError("cannot allocate the layers")
@@ -816,8 +816,8 @@ cdef class Network:
         for l in range(net.n_layers):
             tiny[l].n_in, tiny[l].n_out = net.layers[l].n_in, net.layers[l].n_out
             tiny[l].activation = net.layers[l].activation - net.ops.activations
-            tiny[l].alpha, tiny[l].W, tiny[l].b = (
-                net.layers[l].alpha, net.layers[l].W, net.layers[l].b)
+            tiny[l].alpha = net.layers[l].alpha
+            tiny[l].W, tiny[l].b = net.layers[l].W, net.layers[l].b
             tiny[l].z_prev, tiny[l].z = buffer + 3 * l * PANEL, buffer + 3 * (l + 1) * PANEL
             tiny[l].slope, tiny[l].delta = tiny[l].z_prev + PANEL, tiny[l].z_prev + 2 * PANEL
         return 0

@@ -54,8 +54,7 @@ struct gate {
     pthread_cond_t stepped;
 };
 
-static bool gate_init(struct gate *gate)
-{
+static bool gate_init(struct gate *gate) {
     atomic_init(&gate->steps, 0);
     atomic_init(&gate->sleepers, 0);
     return !pthread_mutex_init(&gate->mutex, NULL) && !pthread_cond_init(&gate->stepped, NULL);
@@ -64,28 +63,23 @@ static bool gate_init(struct gate *gate)
 /* Here one writes steps and then reads sleepers, in gate_sleep sleepers and then steps, all four
  * sequentially consistent: at least one side sees the other. A sleeper that was seen holds the
  * mutex until it either reads the new steps or waits where the broadcast reaches it. */
-static void gate_step(struct gate *gate)
-{
+static void gate_step(struct gate *gate) {
     atomic_fetch_add(&gate->steps, 1);
-    if (atomic_load(&gate->sleepers) == 0)
-        return;
+    if (atomic_load(&gate->sleepers) == 0) return;
     pthread_mutex_lock(&gate->mutex);
     pthread_mutex_unlock(&gate->mutex);
     pthread_cond_broadcast(&gate->stepped);
 }
 
-static void gate_sleep(struct gate *gate, unsigned seen)
-{
+static void gate_sleep(struct gate *gate, unsigned seen) {
     pthread_mutex_lock(&gate->mutex);
     atomic_fetch_add(&gate->sleepers, 1);
-    while (atomic_load(&gate->steps) == seen)
-        pthread_cond_wait(&gate->stepped, &gate->mutex);
+    while (atomic_load(&gate->steps) == seen) pthread_cond_wait(&gate->stepped, &gate->mutex);
     atomic_fetch_sub(&gate->sleepers, 1);
     pthread_mutex_unlock(&gate->mutex);
 }
 
-static inline void pause_cpu(void)
-{
+static inline void pause_cpu(void) {
 #if defined(__x86_64__) || defined(__i386__)
     __builtin_ia32_pause();
 #elif defined(__aarch64__)
@@ -93,21 +87,18 @@ static inline void pause_cpu(void)
 #endif
 }
 
-static int64_t now_ns(void)
-{
+static int64_t now_ns(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
 /* Return once `steps` is not `seen`: watch it for spin_ns, then sleep. */
-static void gate_wait(struct gate *gate, unsigned seen, int spin_ns)
-{
+static void gate_wait(struct gate *gate, unsigned seen, int spin_ns) {
     int64_t deadline = 0; /* the clock is not read until the first polls were in vain */
     while (spin_ns > 0) {
         for (int i = 0; i < POLLS; i++) {
-            if (atomic_load_explicit(&gate->steps, memory_order_acquire) != seen)
-                return;
+            if (atomic_load_explicit(&gate->steps, memory_order_acquire) != seen) return;
             pause_cpu();
         }
         int64_t now = now_ns();
@@ -129,29 +120,21 @@ struct fastnn_team {
 
 /* Count one rank as arrived; true for the last, which lets the others go on. The size is read
  * first, because the team may belong to the next task as soon as the count is made. */
-static bool team_arrive(fastnn_team *team)
-{
+static bool team_arrive(fastnn_team *team) {
     int size = team->size;
-    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 < size)
-        return false;
+    if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 < size) return false;
     atomic_store_explicit(&team->arrived, 0, memory_order_relaxed);
     gate_step(&team->all_here);
     return true;
 }
 
-int fastnn_team_size(const fastnn_team *team)
-{
-    return team->size;
-}
+int fastnn_team_size(const fastnn_team *team) { return team->size; }
 
-void fastnn_team_barrier(fastnn_team *team)
-{
-    if (team->size == 1)
-        return;
+void fastnn_team_barrier(fastnn_team *team) {
+    if (team->size == 1) return;
     int spin_ns = team->spin_ns;
     unsigned seen = atomic_load_explicit(&team->all_here.steps, memory_order_relaxed);
-    if (!team_arrive(team))
-        gate_wait(&team->all_here, seen, spin_ns);
+    if (!team_arrive(team)) gate_wait(&team->all_here, seen, spin_ns);
 }
 
 /* ---- The pool and its workers ---- */
@@ -172,8 +155,7 @@ struct pool {
     struct worker workers[FASTNN_MAX_THREADS - 1]; /* those not yet created touch no memory */
 };
 
-static void *worker_main(void *argument)
-{
+static void *worker_main(void *argument) {
     struct worker *self = argument;
     struct pool *pool = self->pool;
     int spin_ns = 0;
@@ -193,34 +175,29 @@ static void *worker_main(void *argument)
 }
 
 /* The CPUs that this thread, and so a worker that it creates now, may run on. */
-static int cpus_available(void)
-{
+static int cpus_available(void) {
 #if defined(__linux__)
     cpu_set_t set;
-    if (!sched_getaffinity(0, sizeof set, &set))
-        return CPU_COUNT(&set);
+    if (!sched_getaffinity(0, sizeof set, &set)) return CPU_COUNT(&set);
 #endif
     return (int)sysconf(_SC_NPROCESSORS_ONLN);
 }
 
 /* Create one more worker. It leaves signals to the program's own threads, but for those that report
  * a fault of its own: blocked, they would end the process before a handler could say where. */
-static bool pool_add_worker(struct pool *pool)
-{
+static bool pool_add_worker(struct pool *pool) {
     struct worker *worker = &pool->workers[pool->n_workers];
     pthread_attr_t attributes;
     pthread_t thread;
     sigset_t blocked, before;
 
-    if (!gate_init(&worker->start) || pthread_attr_init(&attributes))
-        return false;
+    if (!gate_init(&worker->start) || pthread_attr_init(&attributes)) return false;
     worker->pool = pool;
     worker->rank = pool->n_workers + 1;
     pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
     pthread_attr_setstacksize(&attributes, STACK_BYTES);
     sigfillset(&blocked);
-    for (int i = 0; i < 4; i++)
-        sigdelset(&blocked, (int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL}[i]);
+    for (int i = 0; i < 4; i++) sigdelset(&blocked, (int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL}[i]);
     pthread_sigmask(SIG_SETMASK, &blocked, &before);
     bool created = !pthread_create(&thread, &attributes, worker_main, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -232,23 +209,19 @@ static bool pool_add_worker(struct pool *pool)
 
 static _Atomic(struct pool *) the_pool; /* null until the first use, and again in a forked child */
 
-static void forget_pool(void)
-{
+static void forget_pool(void) {
     atomic_store(&the_pool, NULL); /* not freed: a lost thread may have been anywhere in it */
 }
 
 /* The pool, made if need be; null if that fails. There is no lock for a fork to catch. Of two
  * threads that both make a pool, the second throws its own away; both may register the handler,
  * which may run twice; but no pool is published before there is a handler. */
-static struct pool *pool_get(void)
-{
+static struct pool *pool_get(void) {
     static atomic_bool handles_fork;
     struct pool *current = atomic_load(&the_pool);
-    if (current != NULL)
-        return current;
+    if (current != NULL) return current;
     if (!atomic_load(&handles_fork)) {
-        if (pthread_atfork(NULL, NULL, forget_pool))
-            return NULL;
+        if (pthread_atfork(NULL, NULL, forget_pool)) return NULL;
         atomic_store(&handles_fork, true);
     }
     struct pool *made = aligned_alloc(LINE, sizeof *made);
@@ -259,24 +232,20 @@ static struct pool *pool_get(void)
     atomic_init(&made->team.arrived, 0);
     atomic_init(&made->busy, false);
     made->n_workers = made->n_cpus = 0;
-    if (atomic_compare_exchange_strong(&the_pool, &current, made))
-        return made;
+    if (atomic_compare_exchange_strong(&the_pool, &current, made)) return made;
     free(made);
     return current;
 }
 
 /* Make a team of up to n_threads ranks, out of a pool that the caller owns. */
-static void pool_form_team(struct pool *pool, int n_threads)
-{
+static void pool_form_team(struct pool *pool, int n_threads) {
     int size = n_threads < FASTNN_MAX_THREADS ? n_threads : FASTNN_MAX_THREADS;
-    while (pool->n_workers < size - 1 && pool_add_worker(pool))
-        ;
+    while (pool->n_workers < size - 1 && pool_add_worker(pool));
     pool->team.size = size <= pool->n_workers ? size : pool->n_workers + 1;
     pool->team.spin_ns = pool->team.size <= pool->n_cpus ? SPIN_NS : 0;
 }
 
-void fastnn_run(int n_threads, fastnn_task *task, void *context)
-{
+void fastnn_run(int n_threads, fastnn_task *task, void *context) {
     static fastnn_team alone = {.size = 1};
     struct pool *pool = n_threads > 1 ? pool_get() : NULL;
     if (pool == NULL || atomic_exchange_explicit(&pool->busy, true, memory_order_acquire)) {
@@ -287,8 +256,7 @@ void fastnn_run(int n_threads, fastnn_task *task, void *context)
     pool->task = task;
     pool->context = context;
     fegetenv(&pool->fp_environment);
-    for (int i = 0; i < pool->team.size - 1; i++)
-        gate_step(&pool->workers[i].start);
+    for (int i = 0; i < pool->team.size - 1; i++) gate_step(&pool->workers[i].start);
     task(context, &pool->team, 0);
     fastnn_team_barrier(&pool->team); /* where the workers arrive when they are done */
     atomic_store_explicit(&pool->busy, false, memory_order_release);

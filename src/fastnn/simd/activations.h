@@ -15,7 +15,8 @@
 #define OUTPUT_ACTIVATION(NAME)                                                                    \
     static void NAME##_forward(ptrdiff_t n, real alpha, real *z, real *slope) {                    \
         (void)slope;                                                                               \
-        for (ptrdiff_t i = 0; i < n; i += LANES) store(z + i, NAME##_value(load(z + i), splat(alpha)));    \
+        for (ptrdiff_t i = 0; i < n; i += LANES)                                                   \
+            store(z + i, NAME##_value(load(z + i), splat(alpha)));                                 \
     }                                                                                              \
     static void NAME##_backward(ptrdiff_t n, real alpha, const real *z, real *delta) {             \
         for (ptrdiff_t i = 0; i < n; i += LANES)                                                   \
@@ -28,7 +29,7 @@
         (void)alpha;                                                                               \
         for (ptrdiff_t i = 0; i < n; i += LANES) {                                                 \
             vec h;                                                                                 \
-            store(z + i, NAME##_value(load(z + i), &h));                                                   \
+            store(z + i, NAME##_value(load(z + i), &h));                                           \
             if (slope) store(slope + i, h);                                                        \
         }                                                                                          \
     }                                                                                              \
@@ -104,7 +105,8 @@ INLINE vec elu_slope(vec z, vec alpha) { return choose(z > splat(0), splat(1), z
 
 OUTPUT_ACTIVATION(elu)
 
-/* selu: z = scale elu(a) with selu_alpha (Klambauer et al. 2017);  dz/da = scale or z + scale alpha */
+/* selu: z = scale elu(a), alpha of its own (Klambauer et al. 2017);  dz/da = scale or
+ * z + scale alpha */
 #define SELU_SCALE ((real)1.0507009873554804934193349852946)
 #define SELU_ALPHA ((real)1.6732632423543772848170429916717)
 
@@ -206,7 +208,7 @@ static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, 
     }
 }
 
-/* All of them: those whose derivative is a function of the output, and those that keep the slope. */
+/* All of them: first those whose derivative is a function of z, then those that keep the slope. */
 #define ACTIVATIONS(OUTPUT, SLOPE)                                                                 \
     OUTPUT(identity)                                                                               \
     OUTPUT(sigmoid)                                                                                \
@@ -223,11 +225,13 @@ static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, 
 #define OUTPUT_ENTRY(NAME) {#NAME, 0, NAME##_forward, NAME##_backward, NULL, NULL},
 #define SLOPE_ENTRY(NAME) {#NAME, 1, NAME##_forward, NAME##_backward, NULL, NULL},
 
+/* clang-format off */
 static const fastnn_activation activations[] = {
     ACTIVATIONS(OUTPUT_ENTRY, SLOPE_ENTRY)
     {"softmax", 0, NULL, NULL, softmax_forward, softmax_backward},
     {NULL, 0, NULL, NULL, NULL, NULL},
 };
+/* clang-format on */
 
 #define ACTIVATION_INDEX(NAME) NAME##_index,
 enum { ACTIVATIONS(ACTIVATION_INDEX, ACTIVATION_INDEX) };

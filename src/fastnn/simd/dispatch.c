@@ -1,5 +1,5 @@
-/* dispatch.c - the tables of leaves compiled for this precision, best first, filtered by what the CPU
- * has. The build defines FASTNN_HAS_<ISA> for each set that it compiled. */
+/* dispatch.c - the tables of leaves compiled for this precision, best first, filtered by what the
+ * CPU has. The build defines FASTNN_HAS_<ISA> for each set that it compiled. */
 #include "dispatch.h"
 
 #if FASTNN_BITS == 32
@@ -12,7 +12,9 @@ extern const fastnn_ops TABLE(baseline);
 
 #ifdef FASTNN_HAS_AVX2
 extern const fastnn_ops TABLE(avx2);
-static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static int has_avx2(void) {
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+}
 #endif
 
 #ifdef FASTNN_HAS_AVX512

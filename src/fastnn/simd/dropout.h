@@ -1,6 +1,6 @@
-/* dropout.h - inverted dropout with masks that need no storage: an element of a mask is a function of
- * (seed, step, layer, row, column) alone, so that the backward pass computes it again, in any thread,
- * and a stopped run goes on with the same bits.
+/* dropout.h - inverted dropout with masks that need no storage: an element of a mask is a function
+ * of (seed, step, layer, row, column) alone, so that the backward pass computes it again, in any
+ * thread, and a stopped run goes on with the same bits.
  *
  * The random bits are splitmix64's (Steele, Lea, Flood 2014), used as a hash of a counter.
  */
@@ -26,8 +26,8 @@ static void dropout(const fastnn_dropout_args *args, const real *z, real *out) {
         uint64_t row = (uint64_t)(args->first_row + r) * (uint64_t)args->units;
         uint64_t counter = row + (uint64_t)args->first_column + 1;
         for (ptrdiff_t c = 0; c < args->columns; c++)
-            out[c] = mix(key + GOLDEN * (counter + (uint64_t)c)) >> 32 >= threshold ? z[c] * scale
-                                                                                   : 0;
+            out[c] =
+                mix(key + GOLDEN * (counter + (uint64_t)c)) >> 32 >= threshold ? z[c] * scale : 0;
         for (ptrdiff_t c = args->columns; c < PANEL; c++) out[c] = 0;
     }
 }

@@ -2,9 +2,9 @@
  * one: its block, its line in the list, its class in fastnn/losses.py, its lines in
  * fastnn/reference.py.
  *
- * Most take an output y behind any activation and give dE/dy, which the activation's derivative then
- * turns into delta. The likelihoods are computed from the pre-activation a of the one activation they
- * pair with, where they are stable for any a, and give delta = dE/da at once.
+ * Most take an output y behind any activation and give dE/dy, which the activation's derivative
+ * then turns into delta. The likelihoods are computed from the pre-activation a of the one
+ * activation they pair with, where they are stable for any a, and give delta = dE/da at once.
  */
 #ifndef FASTNN_LOSSES_H
 #define FASTNN_LOSSES_H
@@ -21,8 +21,8 @@
                     ptrdiff_t at = c / PANEL * args->jump + r * PANEL + v;                         \
                     ivec real_column = lanes_below(args->columns - c - v);                         \
                     vec parameter = args->parameter ? load(args->parameter + c + v) : (vec){0};    \
-                    vec slope, loss = NAME(load(args->y + at), load(args->t + at), parameter,      \
-                                           &slope);                                                \
+                    vec slope,                                                                     \
+                        loss = NAME(load(args->y + at), load(args->t + at), parameter, &slope);    \
                     sum += keep(real_column, loss);                                                \
                     store(args->delta + at, keep(real_column, slope * weight));                    \
                 }                                                                                  \
@@ -49,7 +49,8 @@ INLINE vec absolute_error(vec y, vec t, vec parameter, vec *slope) {
 
 ELEMENTWISE_LOSS(absolute_error)
 
-/* huber: r = y - t; E = 1/2 r^2 where |r| <= d, else d (|r| - d/2);  dE/dy = r clipped to [-d, d] */
+/* huber: r = y - t; E = 1/2 r^2 where |r| <= d, else d (|r| - d/2);  dE/dy = r clipped to [-d, d]
+ */
 INLINE vec huber(vec y, vec t, vec d, vec *slope) {
     vec r = y - t, size = vabs(r), half = splat((real)0.5);
     ivec near = size <= d;
@@ -59,7 +60,8 @@ INLINE vec huber(vec y, vec t, vec d, vec *slope) {
 
 ELEMENTWISE_LOSS(huber)
 
-/* quantile: u = t - y; E = max(q u, (q - 1) u);  dE/dy = -q where u > 0, 1 - q where u < 0, 0 at 0 */
+/* quantile: u = t - y; E = max(q u, (q - 1) u);  dE/dy = -q where u > 0, 1 - q where u < 0, 0 at 0
+ */
 INLINE vec quantile(vec y, vec t, vec q, vec *slope) {
     vec u = t - y, over = q - splat(1);
     *slope = keep(u != splat(0), -choose(u > splat(0), q, over));
@@ -78,8 +80,8 @@ INLINE vec poisson_exp(vec a, vec t, vec parameter, vec *slope) {
 
 ELEMENTWISE_LOSS(poisson_exp)
 
-/* Behind softplus, s = sigmoid(a): dE/da = s (1 - t / y). Far below zero y and s underflow together;
- * there log y -> a and s / y -> 1. */
+/* Behind softplus, s = sigmoid(a): dE/da = s (1 - t / y). Far below zero y and s underflow
+ * together; there log y -> a and s / y -> 1. */
 INLINE vec poisson_softplus(vec a, vec t, vec parameter, vec *slope) {
     (void)parameter;
     vec s, y = softplus_value(a, &s);
@@ -94,26 +96,25 @@ ELEMENTWISE_LOSS(poisson_softplus)
  *   = max(a, 0) - t a + log(1 + e^-|a|);  dE/da = y - t */
 INLINE vec binary_cross_entropy(vec a, vec t, vec parameter, vec *slope) {
     (void)parameter;
-    vec y;
-    vec positive = softplus_value(a, &y);
-    *slope = y - t;
-    return positive - t * a;
+    *slope = vsigmoid(a) - t;
+    vec rest = vlog1p(vexp(-vabs(a)));
+    return (vmax(splat(0), a) - t * a) + rest; /* a sure and right a leaves just the rest */
 }
 
 ELEMENTWISE_LOSS(binary_cross_entropy)
 
-/* cross_entropy behind softmax: E = -sum_g t_g log y_g = sum_g t_g (log sum_j e^a_j - a_g);
- * dE/da = y - t */
+/* cross_entropy behind softmax: E = -sum_g t_g log y_g = sum_g t_g (log sum_j e^(a_j - m) + m -
+ * a_g), m = max a; dE/da = y - t */
 static void cross_entropy_rows(const fastnn_loss_args *args) {
     for (ptrdiff_t r = 0; r < args->rows; r++) {
         const real *a = args->y + r * PANEL, *t = args->t + r * PANEL;
         real *delta = args->delta + r * PANEL, max;
         real sum = exp_row(args->columns, args->jump, a, &max, delta);
-        vec log_sum = splat(max) + vlog(splat(sum)), loss = {0};
+        vec top = splat(max), log_sum = vlog(splat(sum)), loss = {0};
         vec inverse = splat(1 / sum), weight = splat(args->weight[r]);
         for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
             ptrdiff_t at = c / PANEL * args->jump + c % PANEL;
-            loss += load(t + at) * (log_sum - load(a + at));
+            loss += load(t + at) * (log_sum + (top - load(a + at)));
             store(delta + at, (load(delta + at) * inverse - load(t + at)) * weight);
         }
         args->loss[r] = (double)sum_lanes(loss) * (double)args->weight[r];

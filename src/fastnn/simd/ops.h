@@ -1,5 +1,6 @@
 /* ops.h - the table of leaves: what one build (a precision, an instruction set) offers the loops of
- * _kernels.pyx. The same header describes every build; ops.c fills the tables, dispatch.c picks one.
+ * _kernels.pyx. The same header describes every build; ops.c fills the tables, dispatch.c picks
+ * one.
  *
  * Panels. Every matrix the leaves see is stored in panels one cache line wide (PANEL columns: 16
  * floats or 8 doubles): element (r, c) of a matrix with `stride` rows a panel lies at
@@ -7,9 +8,10 @@
  *     (c / PANEL) * stride * PANEL + r * PANEL + c % PANEL
  *
  * A panel is thus contiguous, any run of rows of it too, and the layout is the same for all
- * instruction sets. Weights (n_in, n_out) have stride n_in; those of narrow layers, n_out <= NARROW,
- * are stored transposed, (n_out, n_in). Rows of a batch have the stride of their workspace. Columns past the last are padding: finite, and zero in weights and deltas.
- * All panels are 64-byte aligned; counts `n` of a flat run are multiples of PANEL.
+ * instruction sets. Weights (n_in, n_out) have stride n_in; those of narrow layers, n_out <=
+ * NARROW, are stored transposed, (n_out, n_in). Rows of a batch have the stride of their workspace.
+ * Columns past the last are padding: finite, and zero in weights and deltas. All panels are 64-byte
+ * aligned; counts `n` of a flat run are multiples of PANEL.
  */
 #ifndef FASTNN_OPS_H
 #define FASTNN_OPS_H
@@ -24,12 +26,12 @@ typedef void fastnn_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels
                                ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, const real *bias,
                                real *c, ptrdiff_t c_jump);
 
-/* The same with b transposed, for products too small to transpose b first. Sums run across the lanes,
- * so a or b has zeros in its padding. LANES rows are read at a time: up to PANEL - 1 rows past the end
- * of a (narrow) or of b (dots) must be readable.
+/* The same with b transposed, for products too small to transpose b first. Sums run across the
+ * lanes, so a or b has zeros in its padding. LANES rows are read at a time: up to PANEL - 1 rows
+ * past the end of a (narrow) or of b (dots) must be readable.
  *
- * narrow: c = bias + a @ b.T, a (rows, depth), b (width <= NARROW, depth), c one panel, (rows, width).
- * dots:   c = a @ b.T, a (rows, depth), b (columns, depth), c (rows, columns). */
+ * narrow: c = bias + a @ b.T, a (rows, depth), b (width <= NARROW, depth), c one panel, (rows,
+ * width). dots:   c = a @ b.T, a (rows, depth), b (columns, depth), c (rows, columns). */
 enum { NARROW = PANEL / 4 };
 typedef void fastnn_narrow_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width, const real *a,
                               ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, const real *bias,
@@ -104,18 +106,19 @@ typedef struct {
     fastnn_loss_fn *run;
 } fastnn_loss;
 
-/* optimizers.h. Hyper-parameters as the user gave them; a step's constants derived from them; a rule
- * updates n weights w with gradients g. Moments lie `block` and 2 `block` ... reals after w. */
+/* optimizers.h. Hyper-parameters as the user gave them; a step's constants derived from them; a
+ * rule updates n weights w with gradients g. Moments lie `block` and 2 `block` ... reals after w.
+ */
 typedef struct {
     double learning_rate, momentum, rho, beta_1, beta_2, epsilon, weight_decay;
 } fastnn_hyper;
 
 typedef struct {
-    real rate;        /* learning rate, Adam's with the first bias correction */
+    real rate; /* learning rate, Adam's with the first bias correction */
     real momentum;
     real keep_1, new_1; /* first moment <- keep_1 * moment + new_1 * g */
     real keep_2, new_2; /* second moment, likewise, of g^2 */
-    real root_scale;  /* second bias correction, a factor of the root */
+    real root_scale;    /* second bias correction, a factor of the root */
     real epsilon;
     real shrink; /* decoupled weight decay: w <- shrink * w */
 } fastnn_step;
@@ -144,8 +147,8 @@ typedef double fastnn_penalty_fn(ptrdiff_t n, real l1, real l2, const real *w, r
 typedef struct {
     uint64_t seed, step, layer; /* with row and column they determine a mask's element */
     double rate;
-    ptrdiff_t rows, first_row;               /* of the batch */
-    ptrdiff_t columns, first_column, units;  /* of the panel; of the whole layer */
+    ptrdiff_t rows, first_row;              /* of the batch */
+    ptrdiff_t columns, first_column, units; /* of the panel; of the whole layer */
 } fastnn_dropout_args;
 
 typedef void fastnn_dropout_fn(const fastnn_dropout_args *args, const real *z, real *out);
@@ -159,8 +162,8 @@ typedef struct {
 /* probe.h. n rounds of fused multiply-adds in registers; returns the operations done. */
 typedef double fastnn_multiply_adds_fn(ptrdiff_t n, real *sink);
 
-/* tiny.h. A network whose every layer fits one panel, and n on-line steps of it, the t-th, ... ; returns
- * the sum of the rows' losses. Neither dropout, penalties nor sample weights. */
+/* tiny.h. A network whose every layer fits one panel, and n on-line steps of it, the t-th, ... ;
+ * returns the sum of the rows' losses. Neither dropout, penalties nor sample weights. */
 typedef struct {
     ptrdiff_t n_in, n_out;
     ptrdiff_t activation; /* its place in the list */

@@ -2,8 +2,8 @@
  * list, its class in fastnn/optimizers.py, its lines in fastnn/reference.py.
  *
  * A rule is written for one vector of weights w and gradients g = dE/dw; its moments lie `block`,
- * 2 `block`, ... reals after w. Two loops are made of each: over stored gradients, and over those of
- * a single row of a batch, g = z.T @ delta, which are never stored. Padding lanes have g = 0 and
+ * 2 `block`, ... reals after w. Two loops are made of each: over stored gradients, and over those
+ * of a single row of a batch, g = z.T @ delta, which are never stored. Padding lanes have g = 0 and
  * w = 0, and every rule leaves such a w at 0.
  */
 #ifndef FASTNN_OPTIMIZERS_H

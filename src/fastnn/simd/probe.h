@@ -1,11 +1,12 @@
-/* probe.h - how fast this CPU can multiply and add at best: what every other speed is a share of. */
+/* probe.h - how fast this CPU can multiply and add at best: what every other speed is a share of.
+ */
 #ifndef FASTNN_PROBE_H
 #define FASTNN_PROBE_H
 
 #include "ops.h"
 
-/* Chains of fused multiply-adds that need nothing but registers: enough of them to fill two units of
- * four cycles' latency, few enough for 16 registers. Returns the number of operations done. */
+/* Chains of fused multiply-adds that need nothing but registers: enough of them to fill two units
+ * of four cycles' latency, few enough for 16 registers. Returns the number of operations done. */
 enum { CHAINS = 12 };
 
 static double multiply_adds(ptrdiff_t n, real *sink) {

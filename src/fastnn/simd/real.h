@@ -68,13 +68,11 @@ INLINE void store(real *p, vec x) { *(vec *)p = x; }
 
 INLINE void store_unaligned(real *p, vec x) { *(unaligned_vec *)p = x; }
 
-/* The same number in every lane; x - 0 costs nothing, x + 0 would be a real addition (-0 + 0 = 0). */
+/* The same number in every lane. x - 0 costs nothing; x + 0 is an addition, since -0 + 0 = 0. */
 INLINE vec splat(real x) { return x - (vec){0}; }
 
 /* Lane by lane: a where the mask is -1, b where it is 0. */
-INLINE vec choose(ivec mask, vec a, vec b) {
-    return (vec)((mask & (ivec)a) | (~mask & (ivec)b));
-}
+INLINE vec choose(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
 
 /* a where the mask is -1, else 0. */
 INLINE vec keep(ivec mask, vec a) { return (vec)(mask & (ivec)a); }

@@ -9,8 +9,8 @@
  *     delta     delta @ W.T            depth: outputs   A: delta's rows        B: a panel of W.T
  *     gradient  z_prev.T @ delta       depth: rows      A: z_prev's columns    B: a panel of delta
  *
- * Each result is one chain of additions in the order of the depth, whatever the number of rows: so a
- * row's result doesn't depend on the rows around it, nor on who computes it.
+ * Each result is one chain of additions in the order of the depth, whatever the number of rows: so
+ * a row's result doesn't depend on the rows around it, nor on who computes it.
  */
 #ifndef FASTNN_TILE_H
 #define FASTNN_TILE_H
@@ -110,37 +110,24 @@ INLINE void outer_tile(int n, ptrdiff_t rows, const real *z, const real *delta, 
 }
 
 /* Calls TILE(n, ...) with n as a constant, for n in 1 ... TILE_ROWS. */
+/* clang-format off */
+#define CASE(n, TILE, ...) case n: TILE(n, __VA_ARGS__); break;
 #if TILE_ROWS == 16
-#define WIDE_CASES(TILE, ...)                                                                      \
-    case 7: TILE(7, __VA_ARGS__); break;                                                           \
-    case 8: TILE(8, __VA_ARGS__); break;                                                           \
-    case 9: TILE(9, __VA_ARGS__); break;                                                           \
-    case 10: TILE(10, __VA_ARGS__); break;                                                         \
-    case 11: TILE(11, __VA_ARGS__); break;                                                         \
-    case 12: TILE(12, __VA_ARGS__); break;                                                         \
-    case 13: TILE(13, __VA_ARGS__); break;                                                         \
-    case 14: TILE(14, __VA_ARGS__); break;                                                         \
-    case 15: TILE(15, __VA_ARGS__); break;                                                         \
-    case 16: TILE(16, __VA_ARGS__); break;
+#define MORE_CASES(...)                                                                            \
+    CASE(4, __VA_ARGS__) CASE(5, __VA_ARGS__) CASE(6, __VA_ARGS__) CASE(7, __VA_ARGS__)            \
+    CASE(8, __VA_ARGS__) CASE(9, __VA_ARGS__) CASE(10, __VA_ARGS__) CASE(11, __VA_ARGS__)          \
+    CASE(12, __VA_ARGS__) CASE(13, __VA_ARGS__) CASE(14, __VA_ARGS__) CASE(15, __VA_ARGS__)        \
+    CASE(16, __VA_ARGS__)
+#elif TILE_ROWS == 6
+#define MORE_CASES(...) CASE(4, __VA_ARGS__) CASE(5, __VA_ARGS__) CASE(6, __VA_ARGS__)
 #else
-#define WIDE_CASES(TILE, ...)
+#define MORE_CASES(...)
 #endif
-#if TILE_ROWS >= 6
-#define MIDDLE_CASES(TILE, ...)                                                                    \
-    case 4: TILE(4, __VA_ARGS__); break;                                                           \
-    case 5: TILE(5, __VA_ARGS__); break;                                                           \
-    case 6: TILE(6, __VA_ARGS__); break;
-#else
-#define MIDDLE_CASES(TILE, ...)
-#endif
-#define WITH_CONSTANT(n, TILE, ...)                                                                \
+#define WITH_CONSTANT(n, ...)                                                                      \
     switch (n) {                                                                                   \
-    case 1: TILE(1, __VA_ARGS__); break;                                                           \
-    case 2: TILE(2, __VA_ARGS__); break;                                                           \
-    case 3: TILE(3, __VA_ARGS__); break;                                                           \
-        MIDDLE_CASES(TILE, __VA_ARGS__)                                                            \
-        WIDE_CASES(TILE, __VA_ARGS__)                                                              \
+    CASE(1, __VA_ARGS__) CASE(2, __VA_ARGS__) CASE(3, __VA_ARGS__) MORE_CASES(__VA_ARGS__)         \
     }
+/* clang-format on */
 
 static void row_product(ptrdiff_t depth, ptrdiff_t panels, const real *a, ptrdiff_t a_jump,
                         const real *b, ptrdiff_t b_jump, const real *bias, real *c,

@@ -50,8 +50,7 @@ INLINE void tiny_update(const fastnn_tiny *net, const fastnn_tiny_layer *layer,
     } else {
         net->optimizer->rank_one(layer->n_in, step, layer->z_prev, layer->delta, layer->W,
                                  net->block);
-        if (layer->b)
-            net->optimizer->rule(PANEL, bias_step, layer->delta, layer->b, net->block);
+        if (layer->b) net->optimizer->rule(PANEL, bias_step, layer->delta, layer->b, net->block);
     }
 }
 
@@ -61,9 +60,15 @@ static double tiny_steps(const fastnn_tiny *net, double t, ptrdiff_t n, const re
     int canonical = net->loss->activation != NULL;
     double loss, total = 0;
     real target[PANEL] __attribute__((aligned(64))) = {0}, weight = 1;
-    fastnn_loss_args args = {.rows = 1, .columns = last->n_out, .jump = PANEL, .y = last->z,
-                             .t = target, .parameter = net->loss_parameter, .weight = &weight,
-                             .delta = last->delta, .loss = &loss};
+    fastnn_loss_args args = {.rows = 1,
+                             .columns = last->n_out,
+                             .jump = PANEL,
+                             .y = last->z,
+                             .t = target,
+                             .parameter = net->loss_parameter,
+                             .weight = &weight,
+                             .delta = last->delta,
+                             .loss = &loss};
     fastnn_step step, bias_step;
     for (ptrdiff_t i = 0; i < n; i++) {
         ptrdiff_t row = order ? (ptrdiff_t)order[i] : i;

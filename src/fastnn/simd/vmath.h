@@ -1,15 +1,15 @@
 /* vmath.h - exp, log, tanh and their kin over a vec.
  *
  * Written in real.h's types alone, so one text serves both precisions and every instruction set; it
- * is right whether the compiler fuses a*b+c or rounds it twice. The argument is brought into a short
- * interval; a polynomial, fitted there for the least greatest relative error with its coefficients
- * already rounded, does the rest. No branches, no tables.
+ * is right whether the compiler fuses a*b+c or rounds it twice. The argument is brought into a
+ * short interval; a polynomial, fitted there for the least greatest relative error with its
+ * coefficients already rounded, does the rest. No branches, no tables.
  *
  * Here: functions of one real variable, each with its greatest error as measured, in units in the
  * last place (ulp; a subnormal's is its own spacing): float over every float, double over at least
- * a million points where each function is hardest; with and without fused a*b+c. Infinities give
- * the limit, NaN gives NaN. Not here: activations and their derivatives (activations.h), or anything
- * that walks over an array.
+ * a million points where each function is hardest, with and without fused a*b+c. Infinities give
+ * the limit, NaN gives NaN. Not here: activations and their derivatives (activations.h), or
+ * anything that walks over an array.
  */
 #ifndef FASTNN_VMATH_H
 #define FASTNN_VMATH_H
@@ -45,23 +45,25 @@ static const real LN2_HIGH = 0.693145751953125f, LN2_LOW = 1.42860677e-06f;
 static const real LN2_HIGH = 0.6931471805601177, LN2_LOW = -1.7239444525614835e-13;
 #endif
 
-/* c[0] + c[1] x + ... + c[count - 1] x^(count - 1), from the highest power down. */
+/* c[0] + c[stride] x + c[2 stride] x^2 + ..., count terms, from the highest power down. */
 INLINE vec horner(vec x, const real *c, int count, int stride) {
     vec sum = splat(c[(count - 1) * stride]);
     for (int i = count - 2; i >= 0; i--) sum = sum * x + splat(c[i * stride]);
     return sum;
 }
 
-/* The same; a long sum takes its even and odd powers side by side, all but the first, to halve the
- * wait. Measured over an array, each form is 5 % faster than the other on its side of this length. */
+/* c[0] + c[1] x + ..., count terms; a long sum takes its even and odd powers side by side, all but
+ * the first, to halve the wait. Measured over an array, each form is 5 % faster than the other on
+ * its side of this length. */
 INLINE vec polynomial(vec x, const real *c, int count) {
     if (count < 6) return horner(x, c, count, 1);
     vec odd = horner(x * x, c + 1, count / 2, 2), even = horner(x * x, c + 2, (count - 1) / 2, 2);
     return (even * x + odd) * x + splat(c[0]);
 }
 
-/* x = n ln 2 + r, |r| <= ln 2 / 2: returns r, and n + bias in the low bits of *n. A sum as large as
- * shift has a spacing of 1, so adding rounds to an integer; the high bits are the caller's to drop. */
+/* x = n ln 2 + r, |r| <= ln 2 / 2: returns r, and n + bias in the low bits of *n. A sum as large
+ * as shift has a spacing of 1, so adding rounds to an integer; its high bits are the caller's to
+ * drop. */
 INLINE vec ln2_remainder(vec x, int bias, uvec *n) {
     vec shift = splat(INTEGER_SHIFT + (real)bias);
     vec sum = x * splat((real)1.4426950408889634) + shift, whole = sum - shift;
@@ -69,18 +71,18 @@ INLINE vec ln2_remainder(vec x, int bias, uvec *n) {
     return (x - whole * splat(LN2_HIGH)) - whole * splat(LN2_LOW);
 }
 
-/* e^r - 1 = r + r^2 P(r) for |r| <= ln 2 / 2. */
-INLINE vec expm1_remainder(vec r) {
+/* e^r - 1 - r = r^2 P(r) for |r| <= ln 2 / 2. */
+INLINE vec exp_curve(vec r) {
 #if FASTNN_BITS == 32
     static const real c[] = {0.49999997f, 0.166665465f, 0.0416674353f, 0.0083662644f,
                              0.00138706667f};
 #else
-    static const real c[] = {0.5000000000000006,     0.16666666666666644,   0.04166666666657591,
-                             0.008333333333363068,   0.0013888888931541745, 0.00019841269765022467,
-                             2.480150541048666e-05,  2.755737337145301e-06, 2.762597188164562e-07,
+    static const real c[] = {0.5000000000000006,    0.16666666666666644,   0.04166666666657591,
+                             0.008333333333363068,  0.0013888888931541745, 0.00019841269765022467,
+                             2.480150541048666e-05, 2.755737337145301e-06, 2.762597188164562e-07,
                              2.5063008487876747e-08};
 #endif
-    return r * r * polynomial(r, c, sizeof c / sizeof *c) + r;
+    return r * r * polynomial(r, c, sizeof c / sizeof *c);
 }
 
 /* e^(x - low) 2^lift = scale (1 + p): returns p. low is what x could not hold, far below ln 2. */
@@ -88,28 +90,29 @@ INLINE vec exp_parts(vec x, vec low, int lift, vec *scale) {
     uvec n;
     vec r = ln2_remainder(x, BIAS + lift, &n) - low;
     *scale = (vec)(n << FRACTION);
-    return expm1_remainder(r);
+    return exp_curve(r) + r;
 }
 
-/* e^x = 2^n e^r; 2^n is applied as two halves, for n may lie outside what one exponent can hold.
- * x is clamped where the result is 0 or infinity anyway; vmax and vmin let NaN, their second operand,
+/* e^x = 2^n e^r; 2^n is applied as two halves, for n may lie outside what one exponent can hold. x
+ * is clamped where the result is 0 or infinity anyway; vmax and vmin let NaN, their second operand,
  * pass. float 1.04 ulp, double 1.1. */
 INLINE vec vexp(vec x) {
     vec least = splat(FASTNN_BITS == 32 ? -104 : -746), most = splat(FASTNN_BITS == 32 ? 89 : 710);
     uvec n;
-    vec p = expm1_remainder(ln2_remainder(vmin(most, vmax(least, x)), 2 * BIAS, &n));
+    vec r = ln2_remainder(vmin(most, vmax(least, x)), 2 * BIAS, &n), p = exp_curve(r) + r;
     uvec half = (n << (FRACTION - 1)) & EXPONENT_BITS;
     vec scale = (vec)half, rest = (vec)((n << FRACTION) - half);
     return (scale * p + scale) * rest;
 }
 
-/* e^x - 1 = 2 (h (e^r - 1) + (h - 1/2)) with h = 2^(n-1), which exists even where 2^n overflows.
- * e^x - 1 >= x, so the maximum only repairs what h = 1/2 does to subnormals and to -0. float 1.7 ulp,
- * double 2.0 (both just above x = 0.35; 1.2 for x < 0). */
+/* e^x - 1 = 2 (h (e^r - 1) + (h - 1/2)) with h = 2^(n-1), which exists even where 2^n overflows;
+ * r joins h - 1/2 first, where it is exact near 0. e^x - 1 >= x, so the maximum only repairs what
+ * h = 1/2 does to subnormals and to -0. float 1.32 ulp, double 1.7. */
 INLINE vec vexpm1(vec x) {
     vec least = splat(FASTNN_BITS == 32 ? -18 : -38), most = splat(FASTNN_BITS == 32 ? 89 : 710);
-    vec h, p = exp_parts(vmin(most, vmax(least, x)), splat(0), -1, &h);
-    vec y = h * p + (h - splat((real)0.5));
+    uvec n;
+    vec r = ln2_remainder(vmin(most, vmax(least, x)), BIAS - 1, &n), h = (vec)(n << FRACTION);
+    vec y = h * exp_curve(r) + (h * r + (h - splat((real)0.5)));
     return vmax(y + y, x);
 }
 
@@ -148,8 +151,8 @@ INLINE vec vlog(vec x) {
 }
 
 /* log(1 + x) for x >= 0 only: 1 + x = 2^k (1 + f) gives k, and f = 2^-k x + (2^-k - 1) does not
- * suffer from the rounding of 1 + x. x's exponent is lowered in place; 2^(1-k) is 0 for k = BIAS + 1.
- * float 1.54 ulp, double 1.5. */
+ * suffer from the rounding of 1 + x. x's exponent is lowered in place; 2^(1-k) is 0 for k = BIAS +
+ * 1. float 1.54 ulp, double 1.5. */
 INLINE vec vlog1p(vec x) {
     vec infinity = (vec)(EXPONENT_BITS - (uvec){0});
     uvec bits = (uvec)(splat(1) + x) - (SQRT_HALF_BITS - ONE_BITS);
@@ -160,15 +163,15 @@ INLINE vec vlog1p(vec x) {
 }
 
 /* |x| = n ln 2 / 2 + r, s = 2^n, T = tanh r = r + r^3 P(r^2), then tanh |x| =
- * (s - 1 + (s + 1) T) / (s + 1 + (s - 1) T), which is T itself where n = 0. -1/4 before rounding lets
- * n grow at |x| = 0.26 and 0.61, just past tanh = 1/4 and 1/2, where an ulp has become larger. The
- * denominator is built from the numerator for their roundings to cancel as the ratio nears 1.
+ * (s - 1 + (s + 1) T) / (s + 1 + (s - 1) T), which is T itself where n = 0. -1/4 before rounding
+ * lets n grow at |x| = 0.26 and 0.61, just past tanh = 1/4 and 1/2, where an ulp has become larger.
+ * The denominator is built from the numerator for their roundings to cancel as the ratio nears 1.
  * float 1.75 ulp, double 1.9. */
 INLINE vec vtanh(vec x) {
 #if FASTNN_BITS == 32
     static const real c[] = {-0.333332151f, 0.133226871f, -0.0512248874f};
 #else
-    static const real c[] = {-0.3333333333333241,   0.13333333332984726,  -0.053968253522677964,
+    static const real c[] = {-0.3333333333333241,   0.13333333332984726,   -0.053968253522677964,
                              0.021869461499534497,  -0.008862356198431027, 0.0035763419671676557,
                              -0.0013073587207152826};
 #endif
@@ -182,7 +185,7 @@ INLINE vec vtanh(vec x) {
 
 /* With e = e^-|x| and t = e / (1 + e): 1 - t, or e (1 - t) for x < 0. e is small where its rounding
  * matters most, and there 1 + e, whose rounding would weigh as much, is seen only by t.
- * float 1.87 ulp, double 1.8. */
+ * float 1.87 ulp, double 1.9. */
 INLINE vec vsigmoid(vec x) {
     vec least = splat(FASTNN_BITS == 32 ? -104 : -746);
     vec s, p = exp_parts(vmax(least, copy_sign(x, splat(-1))), splat(0), LIFT, &s);
@@ -192,11 +195,11 @@ INLINE vec vsigmoid(vec x) {
 }
 
 /* Phi(x), and its density phi(x) = e^(-x^2/2) / sqrt(2 pi), from one e^: for u >= 0, Phi(-u) =
- * e^(-u^2/2) P(u) / Q(u), Phi(u) = 1 - Phi(-u). Q = (a u + b) P + S with S(u) small beside Q where u
- * is large and P has gathered rounding: dividing by Q cancels it. All that is added is positive. u is
- * split into a head whose square is exact and a rest, or the rounding of u^2 would be felt u^2
- * times. P's coefficients and the density's hold 2^-LIFT, and so a and b 2^LIFT. Phi: float 3.8 ulp,
- * double 4.0; phi: float 1.93 ulp, double 1.6; in the far tail too. */
+ * e^(-u^2/2) P(u) / Q(u), Phi(u) = 1 - Phi(-u). Q = (a u + b) P + S: where u is large and P has
+ * gathered rounding, S is small beside Q and dividing by Q cancels it. u is split into a head whose
+ * square is exact and a rest, or the rounding of u^2 would be felt u^2 times. P's coefficients and
+ * the density's hold 2^-LIFT, and so a and b 2^LIFT. Phi: float 3.8 ulp, double 4.0; phi: float
+ * 1.93 ulp, double 1.6; as good in the far tail. */
 INLINE vec vnormal_cdf(vec x, vec *density) {
 #if FASTNN_BITS == 32
     static const real most = 14.5f, peak = 9.28859906e-11f, a = 1.07657626e+10f, b = 7946240;

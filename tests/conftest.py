@@ -1,0 +1,127 @@
+"""What the tests share: the axes they run along, taken from the registries, and their data.
+
+A new activation, loss, optimizer or instruction set joins every test that names it, unasked.
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+
+from fastnn import _cpu, _kernels_f32, _kernels_f64, activations, losses, optimizers
+from fastnn.activations import Activation
+
+settings.register_profile(
+    "fastnn",
+    derandomize=True,
+    deadline=None,
+    database=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+settings.load_profile("fastnn")
+
+HIDDEN = [name for name in activations.NAMES if name != "softmax"]
+WITH_ALPHA = [Activation("leaky_relu", 0.2), Activation("elu", 0.7)]
+
+
+def legal(loss, activation):
+    outputs = losses.get(loss).outputs
+    return outputs is None or activation in outputs
+
+
+PAIRS = list(itertools.product(losses.NAMES, activations.NAMES))
+LEGAL_PAIRS = [pair for pair in PAIRS if legal(*pair)]
+ILLEGAL_PAIRS = [pair for pair in PAIRS if not legal(*pair)]
+
+
+def optimizer_variants():
+    """Every optimizer with each option that is off by default (0 or False) both off and on."""
+    for name in optimizers.NAMES:
+        kind = type(optimizers.get(name))
+        off = [f for f in dataclasses.fields(kind) if f.default in (0, False)]
+        for on in itertools.product((False, True), repeat=len(off)):
+            chosen = [f for f, turned_on in zip(off, on, strict=True) if turned_on]
+            yield kind(**{f.name: True if f.default is False else 0.5 for f in chosen})
+
+
+# ---- axes ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=[_kernels_f32, _kernels_f64], ids=["float32", "float64"])
+def kernels(request):
+    """The extension module of each precision."""
+    return request.param
+
+
+@pytest.fixture(params=_cpu.INSTRUCTION_SETS)
+def isa(request, monkeypatch):
+    """Each instruction set of this CPU; networks that are built meanwhile use it too."""
+    monkeypatch.setattr(_cpu, "ISA", request.param)
+    return request.param
+
+
+@pytest.fixture(params=[*activations.NAMES, *WITH_ALPHA], ids=str)
+def activation(request):
+    """Each activation."""
+    return activations.get(request.param)
+
+
+@pytest.fixture(params=[*HIDDEN, *WITH_ALPHA], ids=str)
+def hidden(request):
+    """Each activation that a hidden layer can have."""
+    return activations.get(request.param)
+
+
+@pytest.fixture(params=LEGAL_PAIRS, ids="-".join)
+def pair(request):
+    """Names (loss, activation) of each loss with each output that it goes with."""
+    return request.param
+
+
+@pytest.fixture(params=ILLEGAL_PAIRS, ids="-".join)
+def illegal_pair(request):
+    """Names (loss, activation) that don't go together."""
+    return request.param
+
+
+@pytest.fixture(params=list(optimizer_variants()), ids=repr)
+def optimizer(request):
+    """Each optimizer in each of its variants."""
+    return request.param
+
+
+@pytest.fixture
+def optimizer_rules():
+    """Names of the update rules that all these variants amount to."""
+    return {optimizer.rule for optimizer in optimizer_variants()}
+
+
+# ---- data ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(20240607)
+
+
+def targets(loss, y, rng):
+    """Targets (n, n_out) for outputs y, of the kind the loss takes, away from every kink.
+
+    Real targets lie 0.5 or 1.5 on either side of y, so that |y - t| is neither 0 nor huber's delta.
+    """
+    kind, shape = losses.get(loss).targets, y.shape
+    if kind == "real":
+        return y + rng.choice([-1.5, -0.5, 0.5, 1.5], shape)
+    if kind == "positive":
+        return rng.poisson(2.0, shape).astype(float)
+    if kind == "probability":
+        return rng.uniform(0, 1, shape)
+    return np.eye(shape[1])[rng.integers(shape[1], size=shape[0])]
+
+
+@pytest.fixture(name="targets")
+def targets_fixture():
+    """The function `targets`."""
+    return targets

@@ -1,0 +1,205 @@
+"""Update rules: a hundred steps equal to reference.py's, and to torch's and scikit-learn's.
+
+In float64 to 1e-10: weights and losses, alone and through whole training runs with shuffling and
+dropout. float32 is held to its rounding, step by step.
+"""
+
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+
+from fastnn import MLP, SGD, Adagrad, Adam, AdamW, Dense, Dropout, RMSProp, reference
+
+STEPS = 100
+EXACT = {"rtol": 1e-10, "atol": 1e-10}
+
+
+def network(optimizer, dtype="float64", **options):
+    layers = [Dropout(0.2), Dense(17, "tanh", l2=1e-3), Dropout(0.4), Dense(3, "softmax", l1=1e-4)]
+    options = {"loss": "cross_entropy", "seed": 3, "dtype": dtype} | options
+    return MLP(5, layers, optimizer=optimizer, **options)
+
+
+@pytest.fixture
+def data(rng):
+    X = rng.normal(size=(47, 5))
+    return X, np.argmax(X[:, :3] + rng.normal(0, 0.5, (47, 3)), axis=1)
+
+
+def assert_same_weights(weights, expected):
+    for i, (w, truth) in enumerate(zip(weights, expected, strict=True)):
+        assert np.allclose(w, truth, **EXACT), f"array {i}: {np.abs(w - truth).max()} off"
+
+
+# ---- against the reference ----------------------------------------------------------------------
+
+
+def test_single_steps(isa, optimizer, data):
+    """The loss before each of 100 updates, and the weights after the last."""
+    net = network(optimizer)
+    twin = reference.Network.like(net)
+    before = net.get_weights()
+    losses = [(net.train_on_batch(*data), twin.train_on_batch(*data)) for _ in range(STEPS)]
+    assert np.allclose(*np.transpose(losses), **EXACT)
+    assert_same_weights(net.get_weights(), twin.get_weights())
+    assert net.step == STEPS
+    moved = [np.abs(w - start).max() for w, start in zip(net.get_weights(), before, strict=True)]
+    assert min(moved) > 1e-4
+
+
+@pytest.mark.parametrize("batch_size", [10, 1, None])
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_loss_curves(optimizer, data, batch_size, reduction):
+    """Shuffled epochs of batches, the last one short, rows weighted, dropout on."""
+    X, t = data
+    weight = np.random.default_rng(0).uniform(0.5, 2, len(X))
+    if reduction == "sum":  # keeps the steps of the plain rules as long as those of a mean
+        weight /= len(X)
+    net = network(optimizer, reduction=reduction)
+    twin, shuffler = reference.Network.like(net), copy.deepcopy(net._shuffler)
+    size = len(X) if batch_size is None else batch_size
+    epochs = -(-STEPS // -(-len(X) // size))
+    curve = net.fit(X, t, batch_size=batch_size, epochs=epochs, sample_weight=weight).history[
+        "loss"
+    ]
+    orders = [shuffler.permutation(len(X)) for _ in range(epochs)]
+    expected = [twin.fit_epoch(X, t, order, batch_size, weight) for order in orders]
+    assert np.allclose(curve, expected, **EXACT)
+    assert_same_weights(net.get_weights(), twin.get_weights())
+    assert net.step == twin.step >= STEPS
+
+
+def hyper_parameters(optimizer):
+    return {f.name: getattr(optimizer, f.name) for f in dataclasses.fields(optimizer)}
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 5), (16, 16), (17, 33), (67, 9)])
+def test_layer_state(kernels, isa, rng, optimizer, shape):
+    """The rule of `kernels.update`, weights and biases, from gradients that are given."""
+    rule = reference.OPTIMIZERS[optimizer.name]
+    steps = STEPS if kernels.DTYPE.itemsize == 8 else 3
+    tolerance = 1e-10 if steps == STEPS else 16 * np.finfo(np.float32).eps
+    first, step_size = optimizer.initial_moment, optimizer.learning_rate
+    state = kernels.LayerState(*shape, optimizer.rule, vars(optimizer), first, isa)
+    w, b = rng.normal(size=shape), rng.normal(size=shape[1])
+    W, B = w.astype(kernels.DTYPE), b.astype(kernels.DTYPE)
+    w, b = W.astype(np.float64), B.astype(np.float64)
+    moments, eye = ({}, {}), np.eye(shape[0], dtype=kernels.DTYPE)
+    for t in range(1, steps + 1):
+        g = rng.normal(size=shape).astype(kernels.DTYPE)
+        state.update(W, B, eye, g)  # z_prev = 1 makes dW = delta
+        w = rule(w, g.astype(float), moments[0], t, **hyper_parameters(optimizer))
+        db = g.astype(float).sum(0)
+        b = rule(b, db, moments[1], t, **hyper_parameters(optimizer))
+    assert state.step == steps
+    far = step_size * steps * shape[0]  # db sums over the rows
+    assert (np.abs(W - w) <= tolerance * (np.abs(w) + far)).all()
+    assert (np.abs(B - b) <= tolerance * (np.abs(b) + far)).all()
+
+
+def test_a_wrong_rule_is_found(data):
+    """Adam with a learning rate that is off by 1e-6 does not pass for Adam."""
+    net = network(Adam())
+    twin = reference.Network.like(network(Adam(learning_rate=0.001 * (1 + 1e-6))))
+    for _ in range(STEPS):
+        net.train_on_batch(*data)
+        twin.train_on_batch(*data)
+    with pytest.raises(AssertionError, match="off"):
+        assert_same_weights(net.get_weights(), twin.get_weights())
+
+
+def test_decay_is_for_weights_only(kernels, isa):
+    """w <- w - eta decay w, with a gradient of 0; biases stay."""
+    rule = AdamW(learning_rate=0.5, weight_decay=0.5)
+    net = MLP(3, [Dense(2)], loss="squared_error", optimizer=rule, dtype=kernels.DTYPE)
+    net.set_weights([np.ones((3, 2)), np.ones(2)])
+    net.train_on_batch(np.zeros((1, 3)), np.ones((1, 2)))
+    W, b = net.get_weights()
+    assert np.array_equal(W, np.full((3, 2), 0.75))
+    assert np.array_equal(b, np.ones(2))
+
+
+# ---- against others -----------------------------------------------------------------------------
+
+
+def assert_same_as(steps_of, optimizer, data):
+    """100 steps against another library's rule, which gets its gradients from reference.py.
+
+    `steps_of(weights)` returns a function that takes gradients to the next weights.
+    """
+    net = network(optimizer)
+    twin = reference.Network.like(net)
+    step = steps_of([w.copy() for w in twin.get_weights()])
+    for _ in range(STEPS):
+        net.train_on_batch(*data)
+        _, gradients = twin.loss_and_gradients(*data, training=True)
+        twin.set_weights(step(gradients))
+        twin.step += 1
+    assert_same_weights(net.get_weights(), twin.get_weights())
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "kind", "options"),
+    [
+        (SGD(0.1), "SGD", {"lr": 0.1}),
+        (SGD(0.1, 0.9), "SGD", {"lr": 0.1, "momentum": 0.9}),
+        (SGD(0.1, 0.9, True), "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+        (Adagrad(0.1), "Adagrad", {"lr": 0.1, "eps": 1e-10}),
+        (Adagrad(0.1, 0.1), "Adagrad", {"lr": 0.1, "initial_accumulator_value": 0.1}),
+        (RMSProp(0.01, 0.9), "RMSprop", {"lr": 0.01, "alpha": 0.9}),
+        (RMSProp(0.01, 0.9, 0.8), "RMSprop", {"lr": 0.01, "alpha": 0.9, "momentum": 0.8}),
+        (Adam(0.01), "Adam", {"lr": 0.01}),
+        (Adam(0.01, epsilon=0.1), "Adam", {"lr": 0.01, "eps": 0.1}),
+        (Adam(0.01, amsgrad=True), "Adam", {"lr": 0.01, "amsgrad": True}),
+        (AdamW(0.01, weight_decay=0.1), "AdamW", {"lr": 0.01, "weight_decay": 0.1}),
+        (AdamW(0.01, amsgrad=True), "AdamW", {"lr": 0.01, "amsgrad": True}),
+    ],
+    ids=repr,
+)
+def test_torch(data, optimizer, kind, options):
+    torch = pytest.importorskip("torch")
+
+    def steps_of(weights):
+        tensors = [torch.from_numpy(w) for w in weights]
+        groups = [{"params": [w for w in tensors if w.ndim == 2]}]
+        groups += [{"params": [w for w in tensors if w.ndim == 1]}]
+        groups[1] |= {"weight_decay": 0.0}
+        rule = getattr(torch.optim, kind)(groups, **options)
+
+        def step(gradients):
+            for w, g in zip(tensors, gradients, strict=True):
+                w.grad = torch.from_numpy(np.ascontiguousarray(g))
+            rule.step()
+            return [w.numpy().copy() for w in tensors]
+
+        return step
+
+    assert_same_as(steps_of, optimizer, data)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "kind", "options"),
+    [
+        (SGD(0.1), "SGDOptimizer", {"momentum": 0.0, "nesterov": False}),
+        (SGD(0.1, 0.9), "SGDOptimizer", {"momentum": 0.9, "nesterov": False}),
+        (SGD(0.1, 0.9, True), "SGDOptimizer", {"momentum": 0.9, "nesterov": True}),
+        # Its epsilon joins the root before the bias correction: the same only where it is nothing.
+        (Adam(0.1, epsilon=1e-30), "AdamOptimizer", {"epsilon": 1e-30}),
+    ],
+    ids=repr,
+)
+def test_scikit_learn(data, optimizer, kind, options):
+    theirs = pytest.importorskip("sklearn.neural_network._stochastic_optimizers")
+
+    def steps_of(weights):
+        rule = getattr(theirs, kind)(weights, learning_rate_init=0.1, **options)
+
+        def step(gradients):
+            rule.update_params(weights, gradients)
+            return [w.copy() for w in weights]
+
+        return step
+
+    assert_same_as(steps_of, optimizer, data)

@@ -1,0 +1,108 @@
+"""The three places that know an activation, a loss or an optimizer know the same ones.
+
+They are the C tables (simd/*.h), the specifications (activations.py, losses.py, optimizers.py) and
+reference.py. A failure names the place where something is missing.
+"""
+
+import dataclasses
+import inspect
+
+import pytest
+
+from fastnn import activations, losses, optimizers, reference
+
+
+def assert_agreement(what, **places):
+    """Each place knows what any of them knows."""
+    everything = set().union(*places.values())
+    missing = [
+        f"{what} {name!r} is missing in {place}"
+        for place, known in places.items()
+        for name in sorted(everything - set(known), key=str)
+    ]
+    assert not missing, "; ".join(missing)
+
+
+def test_activations(kernels):
+    assert_agreement(
+        "activation",
+        c_table=kernels.registry()["activations"],
+        specifications=activations.NAMES,
+        reference=reference.ACTIVATIONS,
+    )
+
+
+def test_default_alphas():
+    with_alpha = {name: activations.get(name).alpha for name in activations.NAMES}
+    assert {name: alpha for name, alpha in with_alpha.items() if alpha is not None} == (
+        reference.ALPHA
+    )
+
+
+def test_losses(kernels):
+    assert_agreement(
+        "loss",
+        c_table={name for name, _ in kernels.registry()["losses"]},
+        specifications=losses.NAMES,
+        reference=reference.LOSSES,
+    )
+
+
+def test_pairs_of_loss_and_output(kernels):
+    """None stands for any output."""
+    pairs = [(name, losses.get(name).outputs) for name in losses.NAMES]
+    known = [
+        (name, None if outputs is reference.ANY else outputs)
+        for name, (_, outputs) in reference.LOSSES.items()
+    ]
+    assert_agreement(
+        "loss and output",
+        c_table=kernels.registry()["losses"],
+        specifications={(name, output) for name, outputs in pairs for output in outputs or (None,)},
+        reference={(name, output) for name, outputs in known for output in outputs or (None,)},
+    )
+
+
+def test_loss_parameters():
+    for name in losses.NAMES:
+        loss, (function, outputs) = losses.get(name), reference.LOSSES[name]
+        ours = dataclasses.asdict(loss)
+        theirs = inspect.signature(function).parameters.values() if outputs is reference.ANY else ()
+        assert ours == {p.name: p.default for p in theirs if p.default is not p.empty}, name
+
+
+def test_optimizers():
+    assert_agreement("optimizer", specifications=optimizers.NAMES, reference=reference.OPTIMIZERS)
+
+
+def test_update_rules(kernels, optimizer_rules):
+    assert_agreement(
+        "update rule",
+        c_table=kernels.registry()["optimizers"],
+        specifications=optimizer_rules,
+    )
+
+
+def test_hyper_parameters(optimizer):
+    """Names and defaults of a specification are those of the reference's function."""
+    defaults = {f.name: f.default for f in dataclasses.fields(optimizer)}
+    known = {}
+    for name in (optimizer.name, *(base.name for base in parents(optimizer))):
+        parameters = inspect.signature(reference.OPTIMIZERS[name]).parameters.values()
+        known |= {p.name: p.default for p in parameters if p.default is not p.empty}
+    assert defaults == known
+
+
+def parents(optimizer):
+    return [kind for kind in type(optimizer).__mro__[1:] if "name" in vars(kind)]
+
+
+def test_every_name_is_a_specification_of_its_own():
+    for module in (activations, losses, optimizers):
+        for name in module.NAMES:
+            assert module.get(name).name == name
+
+
+def test_a_missing_name_is_named():
+    with pytest.raises(AssertionError, match="loss 'hinge' is missing in reference"):
+        assert_agreement("loss", specifications=["hinge", "huber"], reference=["huber"])
