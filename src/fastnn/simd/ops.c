@@ -6,11 +6,8 @@
 #include "optimizers.h"
 #include "probe.h"
 #include "tile.h"
-#include "tiny.h"
 #include "vmath.h"
 
-#define JOIN_(a, b) fastnn_ops_##a##_##b
-#define JOIN(a, b) JOIN_(a, b)
 #define QUOTE_(x) #x
 #define QUOTE(x) QUOTE_(x)
 
@@ -51,8 +48,9 @@ static const fastnn_function functions[] = {
     {NULL, NULL},
 };
 
-extern const fastnn_ops JOIN(FASTNN_BITS, FASTNN_ISA);
-const fastnn_ops JOIN(FASTNN_BITS, FASTNN_ISA) = {
+extern fastnn_tiny_fn TINY_STEPS;
+extern const fastnn_ops OPS_TABLE;
+const fastnn_ops OPS_TABLE = {
     .isa = QUOTE(FASTNN_ISA),
     .lanes = LANES,
     .product = product,
@@ -67,7 +65,7 @@ const fastnn_ops JOIN(FASTNN_BITS, FASTNN_ISA) = {
     .first_nonfinite = first_nonfinite,
     .penalty = penalty,
     .dropout = dropout,
-    .tiny_steps = tiny_steps,
+    .tiny_steps = TINY_STEPS,
     .multiply_adds = multiply_adds,
     .activations = activations,
     .losses = losses,

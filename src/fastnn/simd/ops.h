@@ -162,7 +162,7 @@ typedef struct {
 /* probe.h. n rounds of fused multiply-adds in registers; returns the operations done. */
 typedef double fastnn_multiply_adds_fn(ptrdiff_t n, real *sink);
 
-/* tiny.h. A network whose every layer fits one panel, and n on-line steps of it, the t-th, ... ;
+/* tiny.c. A network whose every layer fits one panel, and n on-line steps of it, the t-th, ... ;
  * returns the sum of the rows' losses. Neither dropout, penalties nor sample weights. */
 typedef struct {
     ptrdiff_t n_in, n_out;
@@ -208,5 +208,11 @@ typedef struct {
     const fastnn_optimizer *optimizers;
     const fastnn_function *functions;
 } fastnn_ops;
+
+/* What a compilation of ops.c and tiny.c for FASTNN_BITS and FASTNN_ISA is called. */
+#define FASTNN_JOIN_(prefix, bits, isa) fastnn_##prefix##_##bits##_##isa
+#define FASTNN_JOIN(prefix, bits, isa) FASTNN_JOIN_(prefix, bits, isa)
+#define OPS_TABLE FASTNN_JOIN(ops, FASTNN_BITS, FASTNN_ISA)
+#define TINY_STEPS FASTNN_JOIN(tiny_steps, FASTNN_BITS, FASTNN_ISA)
 
 #endif

@@ -156,7 +156,7 @@ static const fastnn_optimizer optimizers[] = {
 };
 
 /* l1 sum|w| + l2 sum w^2;  d/dw = l1 sign(w) + 2 l2 w, 0 at 0 */
-static double penalty(ptrdiff_t n, real l1, real l2, const real *w, real *g) {
+static inline double penalty(ptrdiff_t n, real l1, real l2, const real *w, real *g) {
     vec sum = {0}, lasso = splat(l1), ridge = splat(l2);
     for (ptrdiff_t i = 0; i < n; i += LANES) {
         vec x = load(w + i);

@@ -175,19 +175,26 @@ INLINE void transpose_lanes(vec x[LANES]) {
     }
 }
 
-/* -1 in the first n lanes (all for n >= LANES, none for n <= 0). */
-INLINE ivec lanes_below(ptrdiff_t n) {
+/* 0, 1, ..., LANES - 1 */
+INLINE ivec lane_numbers(void) {
     ivec lane;
     for (int i = 0; i < LANES; i++) lane[i] = i;
-    return lane < (ivec){0} + (ireal)(n < LANES ? n : LANES);
+    return lane;
 }
 
-/* Sum of the lanes, in the same order as above. */
-INLINE real sum_lanes(vec x) {
+/* -1 in the first n lanes (all for n >= LANES, none for n <= 0). */
+INLINE ivec lanes_below(ptrdiff_t n) {
+    return lane_numbers() < (ivec){0} + (ireal)(n < LANES ? n : LANES);
+}
+
+/* Sum of the lanes, in the same order as above, in every lane. */
+INLINE vec sum_everywhere(vec x) {
 #pragma GCC unroll 4
     for (int n = LANES / 2; n > 0; n /= 2) x = interleave_low(x, x) + interleave_high(x, x);
-    return x[0];
+    return x;
 }
+
+INLINE real sum_lanes(vec x) { return sum_everywhere(x)[0]; }
 
 INLINE real max_lanes(vec x) {
     real m = x[0];

@@ -1,0 +1,120 @@
+/* tiny.c - on-line training of networks whose every layer fits one panel: the whole step in one
+ * function, since a call for each of its parts would cost more than the arithmetic.
+ *
+ * One row at a time. z, slope and delta of a layer are one panel each, weights (n_in, PANEL). Such
+ * a step is a chain of operations that wait for each other, so it is compiled with each instruction
+ * set's operations on vectors of 16 bytes: their divisions and sums across lanes are quicker, and
+ * wider ones would carry padding.
+ */
+#include <string.h>
+
+#include "activations.h"
+#include "losses.h"
+#include "optimizers.h"
+
+/* h(z_prev @ W + b), or the pre-activations where the loss wants these. */
+INLINE void tiny_forward(const fastnn_tiny_layer *layer, const real *z_prev, int activate) {
+    for (ptrdiff_t v = 0; v < layer->n_out; v += LANES) {
+        vec a = layer->b ? load(layer->b + v) : (vec){0}, slope = splat(1);
+        for (ptrdiff_t k = 0; k < layer->n_in; k++)
+            a = multiply_add(splat(z_prev[k]), load(layer->W + k * PANEL + v), a);
+        if (activate) a = value_and_slope(layer->activation, a, layer->alpha, &slope);
+        store(layer->z + v, a);
+        store(layer->slope + v, slope);
+    }
+}
+
+/* delta_prev = (delta @ W.T) * h'(a_prev). The sums are put into their lanes one after the other:
+ * scalars stored side by side would have to reach memory before they could be loaded as a vector.
+ */
+INLINE void tiny_delta(const fastnn_tiny_layer *layer, const fastnn_tiny_layer *below) {
+    for (ptrdiff_t u = 0; u < layer->n_in; u += LANES) {
+        vec delta = {0};
+        for (ptrdiff_t k = u; k < layer->n_in && k < u + LANES; k++) {
+            vec sum = {0};
+            for (ptrdiff_t v = 0; v < layer->n_out; v += LANES)
+                sum = multiply_add(load(layer->delta + v), load(layer->W + k * PANEL + v), sum);
+            delta =
+                choose(lane_numbers() == (ivec){0} + (ireal)(k - u), sum_everywhere(sum), delta);
+        }
+        store(below->delta + u, delta * load(below->slope + u));
+    }
+}
+
+/* Plain descent, the usual rule for on-line learning, is inlined; the others cost two calls. */
+INLINE void tiny_update(const fastnn_tiny *net, const fastnn_tiny_layer *layer, const real *z_prev,
+                        int plain, const fastnn_step *step, const fastnn_step *bias_step) {
+    if (!plain) {
+        net->optimizer->rank_one(layer->n_in, step, z_prev, layer->delta, layer->W, net->block);
+        if (layer->b) net->optimizer->rule(PANEL, bias_step, layer->delta, layer->b, net->block);
+        return;
+    }
+    for (ptrdiff_t v = 0; v < layer->n_out; v += LANES) {
+        vec change = splat(step->rate) * load(layer->delta + v);
+        for (ptrdiff_t k = 0; k < layer->n_in; k++) {
+            real *w = layer->W + k * PANEL + v;
+            store(w, load(w) - splat(z_prev[k]) * change);
+        }
+        if (layer->b) store(layer->b + v, load(layer->b + v) - change);
+    }
+}
+
+/* The row's loss, and delta of the last layer. */
+INLINE double tiny_loss(const fastnn_tiny *net, const fastnn_tiny_layer *last, int squared,
+                        const fastnn_loss_args *args) {
+    if (!squared) {
+        net->loss->run(args);
+        for (int v = 0; v < PANEL; v += LANES)
+            store(last->delta + v, load(last->delta + v) * load(last->slope + v));
+        return *args->loss;
+    }
+    vec sum = {0}, slope;
+    for (ptrdiff_t v = 0; v < last->n_out; v += LANES) {
+        ivec real_column = lanes_below(last->n_out - v);
+        vec loss = squared_error(load(last->z + v), load(args->t + v), (vec){0}, &slope);
+        sum += keep(real_column, loss);
+        store(last->delta + v, keep(real_column, slope * load(last->slope + v)));
+    }
+    return (double)sum_lanes(sum);
+}
+
+extern fastnn_tiny_fn TINY_STEPS;
+
+double TINY_STEPS(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X, const real *T,
+                  const int64_t *labels, const int64_t *order) {
+    const fastnn_tiny_layer *first = net->layers, *last = net->layers + net->n_layers - 1;
+    int plain = strcmp(net->optimizer->name, "sgd") == 0;
+    int squared = strcmp(net->loss->name, "squared_error") == 0;
+    int canonical = net->loss->activation != NULL;
+    double loss, total = 0;
+    real target[PANEL] __attribute__((aligned(64))) = {0}, weight = 1;
+    const fastnn_loss_args args = {.rows = 1,
+                                   .columns = last->n_out,
+                                   .jump = PANEL,
+                                   .y = last->z,
+                                   .t = target,
+                                   .parameter = net->loss_parameter,
+                                   .weight = &weight,
+                                   .delta = last->delta,
+                                   .loss = &loss};
+    fastnn_step step, bias_step;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        ptrdiff_t row = order ? (ptrdiff_t)order[i] : i;
+        const real *x = X + row * first->n_in;
+        for (ptrdiff_t k = 0; k < last->n_out; k++)
+            target[k] = labels ? labels[row] == k : T[row * last->n_out + k];
+        for (const fastnn_tiny_layer *layer = first; layer <= last; layer++)
+            tiny_forward(layer, layer == first ? x : layer->z_prev, layer < last || !canonical);
+        total += tiny_loss(net, last, squared, &args);
+        for (const fastnn_tiny_layer *layer = last; layer > first; layer--)
+            tiny_delta(layer, layer - 1);
+        if (i == 0 || !plain) {
+            net->optimizer->prepare(net->hyper, t + (double)i, &step);
+            bias_step = step;
+            bias_step.shrink = 1;
+        }
+        for (const fastnn_tiny_layer *layer = first; layer <= last; layer++)
+            tiny_update(net, layer, layer == first ? x : layer->z_prev, plain, &step, &bias_step);
+    }
+    return total;
+}
