@@ -1,0 +1,94 @@
+"""On-line training of networks that fit one panel a layer: their own path, the same steps.
+
+Every activation, loss and optimizer, on every instruction set, against reference.py in float64; and
+at the edge of what the path takes, just inside and just outside.
+"""
+
+import numpy as np
+import pytest
+
+from fastnn import MLP, SGD, Adam, Dense, Dropout, reference
+
+EXACT = {"rtol": 1e-10, "atol": 1e-10}
+
+
+def assert_same_course(net, X, t, epochs=2, **exact):
+    """Epochs of single rows give the reference's losses and weights."""
+    twin = reference.Network.like(net)
+    for epoch in range(epochs):
+        order = np.random.default_rng(epoch).permutation(len(X))
+        loss = net.fit(X[order], t[order], batch_size=1, shuffle=False).history["loss"][0]
+        assert np.allclose(loss, twin.fit_epoch(X, t, order, 1), **exact)
+    for w, truth in zip(net.get_weights(), twin.get_weights(), strict=True):
+        assert np.allclose(w, truth, **exact)
+    assert net.step == twin.step == epochs * len(X)
+
+
+def test_every_hidden_activation(isa, hidden, rng):
+    layers = [Dense(5, hidden), Dense(3, hidden, use_bias=False), Dense(1)]
+    net = MLP(2, layers, loss="squared_error", optimizer=SGD(1e-3), dtype="float64", seed=0)
+    X = 0.3 * rng.normal(size=(20, 2))  # small, for e^(e^a) is among them
+    assert_same_course(net, X, rng.normal(size=(20, 1)), **EXACT)
+
+
+def test_every_pair_of_loss_and_output(isa, pair, targets, rng):
+    loss, output = pair
+    layers = [Dense(4, "tanh"), Dense(3, output)]
+    net = MLP(2, layers, loss=loss, optimizer=SGD(0.01), dtype="float64", seed=0)
+    X = rng.normal(size=(20, 2))
+    assert_same_course(net, X, targets(loss, net.predict(X), rng), **EXACT)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_every_optimizer(isa, optimizer, reduction, rng):
+    layers = [Dense(7, "tanh"), Dense(3, "softmax")]
+    net = MLP(6, layers, loss="cross_entropy", optimizer=optimizer, dtype="float64", seed=0,
+              reduction=reduction)  # fmt: skip
+    assert_same_course(net, rng.normal(size=(30, 6)), rng.integers(0, 3, 30), **EXACT)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("width", [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17])
+def test_widths_around_vectors_and_panels(isa, dtype, width, rng):
+    net = MLP(width, [Dense(width, "tanh"), Dense(width)], loss="squared_error",
+              optimizer=Adam(1e-3), dtype=dtype, seed=0)  # fmt: skip
+    bounds = EXACT if dtype == "float64" else {"rtol": 1e-3, "atol": 1e-5}
+    X = rng.normal(size=(20, width))
+    assert_same_course(net, X, np.tanh(X[:, ::-1]), epochs=1, **bounds)
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [Dense(4, "tanh"), Dropout(0.5), Dense(1)],
+        [Dense(4, "tanh", l2=0.1), Dense(1)],
+        [Dense(4, "tanh", l1=0.1), Dense(1)],
+    ],
+    ids=["dropout", "l2", "l1"],
+)
+def test_what_the_path_leaves_to_others(isa, layers, rng):
+    net = MLP(2, layers, loss="squared_error", optimizer="adam", dtype="float64", seed=0)
+    assert_same_course(net, rng.normal(size=(20, 2)), rng.normal(size=(20, 1)), **EXACT)
+
+
+def test_sample_weights(isa, rng):
+    net = MLP(2, [Dense(3, "tanh"), Dense(1)], loss="huber", optimizer=SGD(0.1, momentum=0.9),
+              reduction="sum", dtype="float64", seed=0)  # fmt: skip
+    twin = reference.Network.like(net)
+    X, t, weight = rng.normal(size=(20, 2)), rng.normal(size=(20, 1)), rng.uniform(0, 2, 20)
+    net.fit(X, t, batch_size=1, shuffle=False, sample_weight=weight)
+    twin.fit_epoch(X, t, np.arange(20), 1, weight)
+    for w, truth in zip(net.get_weights(), twin.get_weights(), strict=True):
+        assert np.allclose(w, truth, **EXACT)
+
+
+def test_the_shuffled_rows_are_the_ones_trained_on(rng):
+    X, t = rng.normal(size=(50, 2)), rng.integers(0, 2, 50)
+    net = MLP(2, [Dense(3, "relu"), Dense(2, "softmax")], loss="cross_entropy", optimizer="sgd",
+              dtype="float64", seed=0)  # fmt: skip
+    twin = reference.Network.like(net)
+    order = net.copy()._shuffler.permutation(50)
+    net.fit(X, t, batch_size=1)
+    twin.fit_epoch(X, t, order, 1)
+    for w, truth in zip(net.get_weights(), twin.get_weights(), strict=True):
+        assert np.allclose(w, truth, **EXACT)
