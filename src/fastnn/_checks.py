@@ -314,6 +314,8 @@ def _has_columns_of_numbers(value):
 
 def _as_array(name, value):
     """Return whatever holds numbers as a numpy array of numbers, of the type it has."""
+    if type(value) is np.ndarray and value.dtype.kind in "fiub":
+        return value
     if hasattr(value, "tocsr") or hasattr(value, "todense"):
         raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
@@ -351,8 +353,10 @@ def _require_finite(name, array, original):
 
 def _converted(name, array, dtype):
     """Return an array contiguous, aligned, in native byte order and `dtype`, and finite."""
-    with np.errstate(over="ignore", invalid="ignore"):
-        converted = np.require(array, dtype, ["C", "A"])
+    converted = array
+    if array.dtype != dtype or not (array.flags.c_contiguous and array.flags.aligned):
+        with np.errstate(over="ignore", invalid="ignore"):
+            converted = np.require(array, dtype, ["C", "A"])
     _require_finite(name, converted, array)
     return converted
 

@@ -87,15 +87,9 @@ def instruction_sets():
     return names
 
 
-cdef const fastnn_ops *table(isa) except NULL:
-    """The table of the instruction set, the best one for None."""
-    names = instruction_sets()
-    return fastnn_table(0 if isa is None else names.index(isa))
-
-
 def registry():
     """Names that the tables know, by kind; a loss is a pair (name, activation or None)."""
-    cdef const fastnn_ops *ops = table(None)
+    cdef const fastnn_ops *ops = fastnn_table(0)
     cdef dict found = {"activations": [], "losses": [], "optimizers": [], "functions": []}
     cdef Py_ssize_t i = 0
     while ops.activations[i].name != NULL:
@@ -118,19 +112,30 @@ def registry():
     return found
 
 
+# Where each name stands in its list, and each instruction set in the list of tables.
+cdef dict ISA_PLACE = {name: i for i, name in enumerate(instruction_sets())}
+cdef dict PLACE = {kind: {name: i for i, name in enumerate(names)}
+                   for kind, names in registry().items()}
+
+
+cdef const fastnn_ops *table(isa) except NULL:
+    """The table of the instruction set, the best one for None."""
+    return fastnn_table(0 if isa is None else ISA_PLACE[isa])
+
+
 cdef const fastnn_activation *find_activation(const fastnn_ops *ops, str name) except NULL:
-    return &ops.activations[registry()["activations"].index(name)]
+    return &ops.activations[<Py_ssize_t>PLACE["activations"][name]]
 
 
 cdef const fastnn_optimizer *find_optimizer(const fastnn_ops *ops, str name) except NULL:
-    return &ops.optimizers[registry()["optimizers"].index(name)]
+    return &ops.optimizers[<Py_ssize_t>PLACE["optimizers"][name]]
 
 
 cdef const fastnn_loss *find_loss(const fastnn_ops *ops, str name, str activation) except NULL:
     """The entry for the pair, or the one that goes with any activation."""
-    entries = registry()["losses"]
+    places = PLACE["losses"]
     pair = (name, activation)
-    return &ops.losses[entries.index(pair if pair in entries else (name, None))]
+    return &ops.losses[<Py_ssize_t>places[pair if pair in places else (name, None)]]
 
 
 cdef fastnn_hyper hyper_parameters(dict given):
@@ -176,8 +181,9 @@ cdef class Panels:
     cdef Py_ssize_t rows, columns, jump
 
     def __cinit__(self, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t copies=1):
-        self.rows, self.columns, self.jump = rows, columns, rows * PANEL
-        self.data = allocate(rows * (panels_of(columns) * PANEL * copies))
+        self.rows, self.columns = rows, columns
+        self.jump = (rows | 1) * PANEL  # odd, so that panels don't share cache sets
+        self.data = allocate((rows | 1) * (panels_of(columns) * PANEL * copies))
 
     def __dealloc__(self):
         free(self.data)
@@ -1166,7 +1172,7 @@ cdef class LayerState:
 def evaluate_function(str name, const real[::1] x, real[::1] out, isa=None):
     """A function of vmath.h over an array; registry()["functions"] has their names."""
     cdef const fastnn_ops *ops = table(isa)
-    cdef const fastnn_function *function = &ops.functions[registry()["functions"].index(name)]
+    cdef const fastnn_function *function = &ops.functions[<Py_ssize_t>PLACE["functions"][name]]
     cdef Py_ssize_t n = x.shape[0]
     cdef Panels values = Panels(panels_of(n), PANEL)
     if n > 0:
