@@ -8,13 +8,14 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo test test-slow bench lint format warnings clean help
+.PHONY: demo test test-slow bench bench-peers lint format warnings clean help
 
 help:
 	@echo "make demo       build, then train on handwritten digits"
 	@echo "make test       build, then run all tests but the slow ones"
 	@echo "make test-slow  the exhaustive tests: minutes, and 12 GB of memory"
 	@echo "make bench      fastnn against NumPy, cell by cell"
+	@echo "make bench-peers  fastnn, JAX, PyTorch, scikit-learn side by side: 10 minutes, 2 GB"
 	@echo "make lint       ruff, cython-lint, clang-format"
 	@echo "make format     let ruff and clang-format rewrite"
 	@echo "make warnings   compile our C with warnings as errors"
@@ -46,6 +47,18 @@ $(VENV)/lint: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --group lint
 	@touch $@
 
+# The peers are large and have wishes of their own: an environment for them alone.
+.venv-peers/installed: $(SOURCES)
+	$(PYTHON) -m venv .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --upgrade pip
+	.venv-peers/bin/python -m pip install --quiet . --group peers
+	@touch $@
+
+bench-peers: .venv-peers/installed
+	.venv-peers/bin/python bench/compare.py --threads 1
+	.venv-peers/bin/python bench/compare.py --threads 2
+	.venv-peers/bin/python bench/compare.py --threads 1 --dtype float64
+
 lint: $(VENV)/lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
@@ -64,4 +77,4 @@ warnings: $(VENV)/lint
 	$(BIN)/meson compile -C build/warnings leaves
 
 clean:
-	rm -rf $(VENV) build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache

@@ -52,14 +52,6 @@ def pin(threads):
         os.environ[name] = str(threads)
 
 
-def disagreement(contender, truth):
-    """Return the largest relative distance between arrays of weights, in Euclidean norms."""
-    import numpy as np
-
-    pairs = zip(contender.weights(), truth, strict=True)
-    return float(max(np.linalg.norm(w - ref) / np.linalg.norm(ref) for w, ref in pairs))
-
-
 def truths(cell, dtype):
     """Return the float64 reference's weights after 1 step and after up to 100."""
     import numpy as np
@@ -102,6 +94,8 @@ def time_rounds(contenders, cell, rounds, seconds):
 
 def compare(cell, args, kinds):
     """Return the record of a cell."""
+    from cells import distance
+
     from fastnn import _checks, _cpu
 
     module = _checks.KERNELS[_checks.dtype(args.dtype)]
@@ -114,7 +108,8 @@ def compare(cell, args, kinds):
         for steps, truth in expected.items():
             contender = kind(cell, args.dtype, args.threads)
             contender.run(steps)
-            errors[kind.name] = max(errors[kind.name], disagreement(contender, truth))
+            error = distance(contender.weights(), truth)
+            errors[kind.name] = max(errors[kind.name], error)
         if errors[kind.name] <= TOLERANCE[args.dtype]:
             agreeing.append(kind(cell, args.dtype, args.threads))
     times, cpus = time_rounds(agreeing, cell, args.rounds, args.seconds)

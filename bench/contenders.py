@@ -212,6 +212,8 @@ class ScikitLearn(Contender):
             "batch_size": cell.batch,
             "learning_rate_init": 1e-3 if adam else 0.01,
             "momentum": 0.0,
+            # Its epsilon is added before the bias correction; so it equals ours at the first step.
+            "epsilon": 1e-8 * (1 - 0.999) ** 0.5,
             "shuffle": False,
             "random_state": 0,
         }
