@@ -20,6 +20,9 @@
  * Fork. A child has the memory but not the workers, and maybe locks that a lost thread was holding.
  * So it forgets the pool, locks and all, and makes another when it needs one.
  *
+ * Place. Two ranks that the system has put on one CPU take turns instead of working together; a
+ * worker that finds itself on the caller's CPU at the start of a task moves to another.
+ *
  * Bits. Rounding and the treatment of subnormals belong to a thread, and a worker would keep those
  * of the moment it was created; so it adopts the caller's at the start of every task. */
 #if defined(__linux__) && !defined(_GNU_SOURCE)
@@ -150,10 +153,26 @@ struct pool {
     fastnn_task *task; /* from here to n_cpus: written by the owner while the workers wait */
     void *context;
     fenv_t fp_environment;
+    int caller_cpu;        /* where the caller ran when it began the task, or -1 */
     int n_workers, n_cpus; /* workers[0 .. n_workers-1] exist, and may run on n_cpus CPUs */
     atomic_bool busy;
     struct worker workers[FASTNN_MAX_THREADS - 1]; /* those not yet created touch no memory */
 };
+
+/* Move this thread off a CPU, if it runs there and may run elsewhere: its affinity is narrowed and
+ * at once restored. The system itself takes up to 0.25 s to part two threads that never sleep. */
+static void leave_cpu(int cpu) {
+#if defined(__linux__)
+    cpu_set_t all, others;
+    if (cpu < 0 || sched_getcpu() != cpu || sched_getaffinity(0, sizeof all, &all)) return;
+    others = all;
+    CPU_CLR(cpu, &others);
+    if (CPU_COUNT(&others) > 0 && !sched_setaffinity(0, sizeof others, &others))
+        sched_setaffinity(0, sizeof all, &all);
+#else
+    (void)cpu;
+#endif
+}
 
 static void *worker_main(void *argument) {
     struct worker *self = argument;
@@ -167,6 +186,7 @@ static void *worker_main(void *argument) {
     for (unsigned tasks_done = 0;; tasks_done++) {
         gate_wait(&self->start, tasks_done, spin_ns);
         fesetenv(&pool->fp_environment);
+        if (pool->team.spin_ns > 0) leave_cpu(pool->caller_cpu);
         spin_ns = pool->team.spin_ns;
         pool->task(pool->context, &pool->team, self->rank);
         team_arrive(&pool->team);
@@ -232,6 +252,7 @@ static struct pool *pool_get(void) {
     atomic_init(&made->team.arrived, 0);
     atomic_init(&made->busy, false);
     made->n_workers = made->n_cpus = 0;
+    made->caller_cpu = -1;
     if (atomic_compare_exchange_strong(&the_pool, &current, made)) return made;
     free(made);
     return current;
@@ -255,6 +276,9 @@ void fastnn_run(int n_threads, fastnn_task *task, void *context) {
     pool_form_team(pool, n_threads);
     pool->task = task;
     pool->context = context;
+#if defined(__linux__)
+    pool->caller_cpu = sched_getcpu();
+#endif
     fegetenv(&pool->fp_environment);
     for (int i = 0; i < pool->team.size - 1; i++) gate_step(&pool->workers[i].start);
     task(context, &pool->team, 0);
