@@ -49,13 +49,12 @@ INLINE vec absolute_error(vec y, vec t, vec parameter, vec *slope) {
 
 ELEMENTWISE_LOSS(absolute_error)
 
-/* huber: r = y - t; E = 1/2 r^2 where |r| <= d, else d (|r| - d/2);  dE/dy = r clipped to [-d, d]
- */
+/* huber: r = y - t; E = 1/2 r^2 where |r| <= d, else d (|r| - d/2);  dE/dy = c = r clipped to
+ * [-d, d]; and so E = c (r - c/2) */
 INLINE vec huber(vec y, vec t, vec d, vec *slope) {
-    vec r = y - t, size = vabs(r), half = splat((real)0.5);
-    ivec near = size <= d;
-    *slope = choose(near, r, copy_sign(d, r));
-    return choose(near, half * r * r, d * (size - half * d));
+    vec r = y - t, c = vmin(d, vmax(-d, r));
+    *slope = c;
+    return c * (r - splat((real)0.5) * c);
 }
 
 ELEMENTWISE_LOSS(huber)
