@@ -82,6 +82,21 @@ def test_sample_weights(isa, rng):
         assert np.allclose(w, truth, **EXACT)
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+def test_a_network_deep_enough_for_several_threads(threads):
+    """700 narrow layers are work enough to share, but the steps of this path are one thread's."""
+    layers = [*(Dense(16, "tanh") for _ in range(700)), Dense(1)]
+    nets = [
+        MLP(4, layers, loss="squared_error", optimizer="sgd", seed=0, n_threads=n)
+        for n in (1, threads)
+    ]
+    for net in nets:
+        net.fit(np.ones((5, 4)), np.ones(5), batch_size=1)
+    assert [net.step for net in nets] == [5, 5]
+    for w, other in zip(nets[0].get_weights(), nets[1].get_weights(), strict=True):
+        assert w.tobytes() == other.tobytes()
+
+
 def test_the_shuffled_rows_are_the_ones_trained_on(rng):
     X, t = rng.normal(size=(50, 2)), rng.integers(0, 2, 50)
     net = MLP(2, [Dense(3, "relu"), Dense(2, "softmax")], loss="cross_entropy", optimizer="sgd",

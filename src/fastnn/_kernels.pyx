@@ -923,7 +923,7 @@ cdef class Network:
         the rows. Signals are handled every few milliseconds, between steps.
         """
         cdef Job job = self.job_for(X, T, labels, weights)
-        cdef int threads = self.team_for(batch * self.row_flops, n_threads)
+        cdef int threads
         cdef Py_ssize_t stride
         if self.training_busy:
             raise RuntimeError("this model is being trained in another thread; wait for it, or "
@@ -932,6 +932,8 @@ cdef class Network:
             job.order = &order[0]
         job.batch = min(batch, job.n_rows)
         job.on_line = job.batch == 1 and weights is None and self.net.tiny.layers != NULL
+        # The on-line path is one thread's, however deep the network is.
+        threads = 1 if job.on_line else self.team_for(job.batch * self.row_flops, n_threads)
         stride = job.batch * max(1, <Py_ssize_t>(
             SLICE_FLOPS / (job.batch * self.row_flops + 1000)))
         if (self.training is None or self.training.rows < job.batch
