@@ -222,7 +222,7 @@ cdef struct Net:
     fastnn_hyper hyper
     real *arena                   # all W and b; then each moment in the same order
     Py_ssize_t block              # reals in each of these blocks
-    fastnn_tiny tiny              # the same, if all layers fit one panel; else without layers
+    fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
     uint64_t seed                 # of dropout's masks
     int64_t step                  # updates made so far
 
@@ -541,7 +541,7 @@ cdef void train_rows(const Job *job, uint64_t step, Py_ssize_t position, Py_ssiz
 # ---- weights: gradient and update ---------------------------------------------------------------
 
 
-cdef struct Tile:                 # PANEL columns of a panel of W, or fewer rows at its end
+cdef struct Tile:                 # PANEL rows of a panel of W, or the fewer at its end
     const Layer *layer
     Py_ssize_t rows               # of the tile, PANEL reals each
     real *W
@@ -892,7 +892,7 @@ cdef class Network:
                                PANEL)
 
     def fill_moment(self, Py_ssize_t block, real value):
-        """Sets a moment of every parameter to `value` (padding too: it is never read)."""
+        """Sets a moment of every parameter to `value` (padding too, which changes nothing)."""
         cdef Py_ssize_t i
         for i in range(self.net.block):
             self.net.arena[block * self.net.block + i] = value
@@ -997,17 +997,20 @@ cdef class Network:
         """Runs evaluate_task; a thread that finds the workspace taken brings one of its own."""
         cdef int threads = self.team_for(job.n_rows * self.row_flops / 3, n_threads)
         cdef bint mine = not self.inference_busy
-        cdef Workspace workspace = self.inference if mine else None
-        if workspace is None or workspace.n_threads < threads:
-            workspace = Workspace(self, threads * CHUNK, threads, False, False)
-            if mine:
-                self.inference = workspace
-        job.space = &workspace.space
+        cdef Workspace workspace
         self.inference_busy = True
-        with nogil:
-            fastnn_run(threads, evaluate_task, job)
-        if mine:
-            self.inference_busy = False
+        try:
+            workspace = self.inference if mine else None
+            if workspace is None or workspace.n_threads < threads:
+                workspace = Workspace(self, threads * CHUNK, threads, False, False)
+                if mine:
+                    self.inference = workspace
+            job.space = &workspace.space
+            with nogil:
+                fastnn_run(threads, evaluate_task, job)
+        finally:
+            if mine:
+                self.inference_busy = False
         return 0
 
     cdef double penalties(self) noexcept:

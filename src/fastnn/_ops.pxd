@@ -86,7 +86,6 @@ cdef extern from "simd/ops.h":
 
     ctypedef struct fastnn_ops:
         const char *isa
-        int lanes
         void (*product)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t panels, const real *a,
                         Py_ssize_t a_jump, const real *b, Py_ssize_t b_jump, const real *bias,
                         real *c, Py_ssize_t c_jump) noexcept nogil

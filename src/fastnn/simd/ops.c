@@ -52,7 +52,6 @@ extern fastnn_tiny_fn TINY_STEPS;
 extern const fastnn_ops OPS_TABLE;
 const fastnn_ops OPS_TABLE = {
     .isa = QUOTE(FASTNN_ISA),
-    .lanes = LANES,
     .product = product,
     .narrow = narrow,
     .dots = dots,

@@ -188,7 +188,6 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
 /* Lists end with an entry whose name is NULL. */
 typedef struct {
     const char *isa;
-    int lanes;
     fastnn_product_fn *product;
     fastnn_narrow_fn *narrow;
     fastnn_dots_fn *dots;

@@ -9,8 +9,9 @@
  *     delta     delta @ W.T            depth: outputs   A: delta's rows        B: a panel of W.T
  *     gradient  z_prev.T @ delta       depth: rows      A: z_prev's columns    B: a panel of delta
  *
- * Each result is one chain of additions in the order of the depth, whatever the number of rows: so
- * a row's result doesn't depend on the rows around it, nor on who computes it.
+ * Each of its results is one chain of additions in the order of the depth, whatever the number of
+ * rows; the sums across lanes (narrow, dots) have one order too. So a row's result doesn't depend
+ * on the rows around it, nor on who computes it.
  */
 #ifndef FASTNN_TILE_H
 #define FASTNN_TILE_H
