@@ -22,6 +22,7 @@ from cpython.exc cimport PyErr_CheckSignals
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from _ops cimport (
     NARROW,
@@ -111,6 +112,9 @@ def registry():
         i += 1
     return found
 
+
+#: A training step's phases, as `Network.profile` reports them.
+PHASES = ("input", "forward", "loss", "delta", "update", "wait")
 
 # Where each name stands in its list, and each instruction set in the list of tables.
 cdef dict ISA_PLACE = {name: i for i, name in enumerate(instruction_sets())}
@@ -313,6 +317,19 @@ cdef class Workspace:
         return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
 
 
+cdef enum Phase:                  # of a training step; their names are PHASES
+    INPUT
+    FORWARD
+    LOSS
+    DELTA
+    UPDATE
+    WAIT
+    N_PHASES
+
+cdef struct Clock:                # where a thread's time goes
+    double since                  # when the present phase began
+    double[N_PHASES] seconds
+
 cdef struct Job:                  # what the threads of a team work on together
     Net *net
     Space *space
@@ -327,8 +344,40 @@ cdef struct Job:                  # what the threads of a team work on together
     double *chunk_losses          # losses, one for each CHUNK rows
     real *gradient                # a block like the arena's, where the caller wants it
     bint on_line                  # by train_on_line
+    Clock *clocks                 # one for each thread, where the caller wants to know
     double loss                   # sum of the batches' losses times their rows' weight
     double total                  # of the rows' weights
+
+
+cdef struct Own:                  # what a thread of the team has to itself
+    real *scratch
+    Clock *clock                  # or NULL
+
+
+cdef Own own_of(const Job *job, int rank) noexcept nogil:
+    cdef Own own
+    own.scratch = job.space.scratch + rank * job.space.scratch_stretch
+    own.clock = NULL
+    if job.clocks != NULL:
+        own.clock = job.clocks + rank
+        own.clock.since = monotonic()
+    return own
+
+
+cdef double monotonic() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return <double>t.tv_sec + 1e-9 * <double>t.tv_nsec
+
+
+cdef inline void lap(Clock *clock, Phase phase) noexcept nogil:
+    """The time since the last lap was this phase's."""
+    cdef double now
+    if clock == NULL:
+        return
+    now = monotonic()
+    clock.seconds[<int>phase] += now - clock.since
+    clock.since = now
 
 
 # ---- rows: forward, loss, delta -----------------------------------------------------------------
@@ -522,7 +571,7 @@ cdef void hidden_deltas(const Net *net, const Space *space, uint64_t step, Py_ss
 
 
 cdef void train_rows(const Job *job, uint64_t step, Py_ssize_t position, Py_ssize_t batch,
-                     double divisor, Py_ssize_t at, Py_ssize_t stop, real *scratch) noexcept nogil:
+                     double divisor, Py_ssize_t at, Py_ssize_t stop, Own own) noexcept nogil:
     """Rows at ... stop of the `batch` rows from `position`: forward, loss and all deltas."""
     cdef Py_ssize_t row = at, n
     while row < stop:
@@ -530,18 +579,22 @@ cdef void train_rows(const Job *job, uint64_t step, Py_ssize_t position, Py_ssiz
         gather_rows(job, position + row, row, n)
         gather_targets(job, position + row, row, n)
         weigh_rows(job, divisor, position + row, row, n)
+        lap(own.clock, INPUT)
         forward(job.net, job.space, step, row, n, True)
+        lap(own.clock, FORWARD)
         output_loss(job.net, job.space, row, n)
         output_delta(job.net, job.space, row, n)
+        lap(own.clock, LOSS)
         row += n
     if stop > at:
-        hidden_deltas(job.net, job.space, step, at, stop - at, batch <= FEW_ROWS, scratch)
+        hidden_deltas(job.net, job.space, step, at, stop - at, batch <= FEW_ROWS, own.scratch)
+    lap(own.clock, DELTA)
 
 
 # ---- weights: gradient and update ---------------------------------------------------------------
 
 
-cdef struct Tile:                 # PANEL rows of a panel of W, or the fewer at its end
+cdef struct Tile:                 # PANEL rows of a panel of W, or the fewer at its end; more on-line
     const Layer *layer
     Py_ssize_t rows               # of the tile, PANEL reals each
     real *W
@@ -553,14 +606,14 @@ cdef struct Tile:                 # PANEL rows of a panel of W, or the fewer at 
     const real *delta             # of these biases
 
 
-cdef Tile tile_at(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q,
-                  Py_ssize_t p) noexcept nogil:
-    """Tile p down panel q of layer l's weights; the first of a panel brings the biases."""
+cdef Tile tile_at(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q, Py_ssize_t p,
+                  Py_ssize_t tiles) noexcept nogil:
+    """`tiles` tiles from p on down panel q of layer l's weights; a panel's first has the biases."""
     cdef const Layer *layer = &net.layers[l]
     cdef const Buffers *buffers = &space.layers[l]
     cdef const real *z = buffers.dropped if buffers.dropped != NULL else buffers.z_prev
     cdef Py_ssize_t jump = space.stride * PANEL
-    cdef Py_ssize_t width = min(PANEL, layer.n_in - p * PANEL)
+    cdef Py_ssize_t width = min(tiles * PANEL, layer.n_in - p * PANEL)
     cdef Tile tile
     tile.layer, tile.delta = layer, buffers.delta + q * jump
     tile.b = layer.b + q * PANEL if p == 0 and layer.b != NULL else NULL
@@ -573,6 +626,15 @@ cdef Tile tile_at(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q
         tile.left, tile.right = z + p * jump, tile.delta
         tile.W = layer.W + (q * layer.n_in + p * PANEL) * PANEL
     return tile
+
+
+cdef bint on_line(const Net *net, const Space *space, Py_ssize_t l) noexcept nogil:
+    """Whether a panel of layer l's weights is updated as a whole, by rank one.
+
+    In a workspace of one row the panels of z_prev are a single run.
+    """
+    cdef const Layer *layer = &net.layers[l]
+    return space.stride == 1 and not (layer.narrow or layer.l1 > 0 or layer.l2 > 0)
 
 
 cdef void gradient_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
@@ -589,20 +651,19 @@ cdef void gradient_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
 
 
 cdef void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows, const fastnn_step *step,
-                      real *g) noexcept nogil:
+                      const fastnn_step *bias_step, real *g) noexcept nogil:
     """The tile's gradient into the scratch g, then the optimizer; the same for the biases."""
     cdef const Layer *layer = tile.layer
-    cdef fastnn_step bias_step
     if rows == 1 and tile.columns == PANEL and not (layer.l1 > 0 or layer.l2 > 0):
         net.optimizer.rank_one(tile.rows, step, tile.left, tile.right, tile.W, net.block)
     else:
         gradient_tile(net, tile, rows, g)
         net.optimizer.rule(tile.rows * PANEL, step, g, tile.W, net.block)
-    if tile.b != NULL:
-        bias_step = step[0]
-        bias_step.shrink = 1
+    if tile.b != NULL and rows == 1:
+        net.optimizer.rule(PANEL, bias_step, tile.delta, tile.b, net.block)
+    elif tile.b != NULL:
         net.ops.column_sums(rows, tile.delta, g)
-        net.optimizer.rule(PANEL, &bias_step, g, tile.b, net.block)
+        net.optimizer.rule(PANEL, bias_step, g, tile.b, net.block)
 
 
 cdef void store_gradient_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
@@ -617,24 +678,27 @@ cdef void train_tiles(const Job *job, int64_t t, Py_ssize_t rows, Py_ssize_t til
                       Py_ssize_t stop, real *scratch) noexcept nogil:
     """Tiles tile ... stop of all the weights, counted along each panel, panel by panel."""
     cdef const Net *net = job.net
-    cdef Py_ssize_t l = 0, down
-    cdef Tile here
-    cdef fastnn_step step
-    net.optimizer.prepare(&net.hyper, <double>t, &step)
+    cdef Py_ssize_t l = 0, p, tiles, down = panels_of(net.layers[0].n_in)
     cdef Py_ssize_t below = 0     # tiles of the layers before l
+    cdef Tile here
+    cdef fastnn_step step, bias_step
+    net.optimizer.prepare(&net.hyper, <double>t, &step)
+    bias_step = step
+    bias_step.shrink = 1
     while tile < stop:
-        down = panels_of(net.layers[l].n_in)
         while tile >= below + down * panels_of(net.layers[l].n_out):
             below += down * panels_of(net.layers[l].n_out)
             l += 1
             down = panels_of(net.layers[l].n_in)
-        here = tile_at(net, job.space, l, (tile - below) // down, (tile - below) % down)
+        p = (tile - below) % down
+        tiles = min(down - p, stop - tile) if on_line(net, job.space, l) else 1
+        here = tile_at(net, job.space, l, (tile - below) // down, p, tiles)
         here.penalty = &job.space.penalty[tile]
         if job.gradient != NULL:
             store_gradient_tile(net, &here, rows, job.gradient)
         else:
-            update_tile(net, &here, rows, &step, scratch)
-        tile += 1
+            update_tile(net, &here, rows, &step, &bias_step, scratch)
+        tile += tiles
 
 
 # ---- tasks for a team of threads ----------------------------------------------------------------
@@ -669,7 +733,7 @@ cdef void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     cdef Space *space = job.space
     cdef Py_ssize_t size = fastnn_team_size(team), position = job.first, rows
     cdef int64_t step = net.step
-    cdef real *scratch = space.scratch + rank * space.scratch_stretch
+    cdef Own own = own_of(job, rank)
     cdef double weight, loss
     if job.on_line:
         train_on_line(job)
@@ -678,11 +742,13 @@ cdef void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
         rows = min(job.batch, job.n_rows - position)
         weight = batch_weight(job, position, rows)
         train_rows(job, step, position, rows, weight if net.mean else 1.0,
-                   rows * rank // size, rows * (rank + 1) // size, scratch)
+                   rows * rank // size, rows * (rank + 1) // size, own)
         fastnn_team_barrier(team)
+        lap(own.clock, WAIT)
         loss = sum_of(space.loss, rows) if rank == 0 else 0.0
         train_tiles(job, step + 1, rows, net.n_tiles * rank // size,
-                    net.n_tiles * (rank + 1) // size, scratch)
+                    net.n_tiles * (rank + 1) // size, own.scratch)
+        lap(own.clock, UPDATE)
         fastnn_team_barrier(team)
         if rank == 0:
             if net.penalized:
@@ -691,6 +757,7 @@ cdef void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
             job.total += weight
         position += rows
         step += 1
+        lap(own.clock, WAIT)
     if rank == 0 and job.gradient == NULL:
         net.step = step
 
@@ -923,15 +990,20 @@ cdef class Network:
         the rows. Signals are handled every few milliseconds, between steps.
         """
         cdef Job job = self.job_for(X, T, labels, weights)
+        if order is not None:
+            job.order = &order[0]
+        self.run_training(&job, batch, n_threads)
+        return self.reduced(&job)
+
+    cdef int run_training(self, Job *job, Py_ssize_t batch, int n_threads) except -1:
+        """Runs train_task over all rows; returns the number of threads it took."""
         cdef int threads
         cdef Py_ssize_t stride
         if self.training_busy:
             raise RuntimeError("this model is being trained in another thread; wait for it, or "
                                "train a copy")
-        if order is not None:
-            job.order = &order[0]
         job.batch = min(batch, job.n_rows)
-        job.on_line = job.batch == 1 and weights is None and self.net.tiny.layers != NULL
+        job.on_line = job.batch == 1 and job.weights == NULL and self.net.tiny.layers != NULL
         # The on-line path is one thread's, however deep the network is.
         threads = 1 if job.on_line else self.team_for(job.batch * self.row_flops, n_threads)
         stride = job.batch * max(1, <Py_ssize_t>(
@@ -945,18 +1017,34 @@ cdef class Network:
             while job.first < job.n_rows:
                 job.stop = min(job.n_rows, job.first + stride)
                 with nogil:
-                    fastnn_run(threads, train_task, &job)
+                    fastnn_run(threads, train_task, job)
                 job.first = job.stop
                 PyErr_CheckSignals()
         finally:
             self.training_busy = False
-        return self.reduced(&job)
+        return threads
 
     cdef double reduced(self, const Job *job) noexcept:
         """The rows' loss as the user asked for it."""
         if not self.net.mean:
             return job.loss
         return job.loss / job.total if job.total > 0 else 0.0
+
+    def profile(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                const real[::1] weights, Py_ssize_t batch, int n_threads):
+        """Trains like `train`; returns {phase: seconds}, a list of them for each thread."""
+        cdef Job job = self.job_for(X, T, labels, weights)
+        cdef Clock *clocks = <Clock *>calloc(n_threads, sizeof(Clock))
+        cdef int rank
+        if clocks == NULL:
+            raise MemoryError("cannot allocate the clocks")
+        job.clocks = clocks
+        try:
+            threads = self.run_training(&job, batch, n_threads)
+            return [{name: clocks[rank].seconds[phase] for phase, name in enumerate(PHASES)}
+                    for rank in range(threads)]
+        finally:
+            free(clocks)
 
     def gradients(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
                   const real[::1] weights, bint dropout, int n_threads):

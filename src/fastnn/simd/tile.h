@@ -177,14 +177,19 @@ INLINE vec lane_sums(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const rea
 /* The same for LANES rows of x, each then summed into a lane of its own. */
 INLINE vec block_of_dots(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
                          ptrdiff_t y_jump) {
-    vec acc[LANES] = {{0}};
-    for (; depth > 0; depth -= PANEL, x += x_jump, y += y_jump)
+    vec acc[LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) acc[i] = (vec){0};
+    do {
+#pragma GCC unroll 8
         for (int v = 0; v < PANEL; v += LANES) {
             vec other = load(y + v);
 #pragma GCC unroll 16
             for (int i = 0; i < LANES; i++)
                 acc[i] = multiply_add(load(x + i * PANEL + v), other, acc[i]);
         }
+        depth -= PANEL, x += x_jump, y += y_jump;
+    } while (depth > 0);
     return sums_of_lanes(acc);
 }
 
