@@ -19,6 +19,7 @@ Not here: checks of what users pass (_checks.py comes first), defaults, history,
 """
 
 from cpython.exc cimport PyErr_CheckSignals
+from libc.math cimport INFINITY
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -47,9 +48,13 @@ from _ops cimport (
     real,
 )
 
+cimport numpy as cnp
+
 from time import perf_counter
 
 import numpy as np
+
+cnp.import_array()
 
 cdef extern from *:
     """
@@ -800,6 +805,40 @@ cdef bint is_tiny(n_in, list layers, const fastnn_loss *loss):
             and (loss.activation != NULL or layers[len(layers) - 1]["activation"] != "softmax"))
 
 
+# ---- arrays that can be taken as they are -------------------------------------------------------
+
+cdef struct Targets:              # what a loss takes
+    bint labels                   # integers from 0, below the number of outputs; or numbers
+    double low, high              # from here to there
+
+
+cdef Targets targets_of(str kind):
+    cdef Targets targets
+    targets.labels = kind == "class"
+    targets.low = -INFINITY if kind == "real" else 0.0
+    targets.high = 1.0 if kind == "probability" else INFINITY
+    return targets
+
+
+cdef inline bint is_plain(object value, int n_dimensions) noexcept:
+    """Whether it's just an array of reals, which kernels can read: contiguous, aligned, native."""
+    return (cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(value) == REAL_TYPE
+            and cnp.PyArray_NDIM(value) == n_dimensions and cnp.PyArray_ISCARRAY_RO(value))
+
+
+cdef inline bint is_plain_matrix(object value, Py_ssize_t rows, Py_ssize_t columns) noexcept:
+    return (is_plain(value, 2) and cnp.PyArray_DIM(value, 0) == rows
+            and cnp.PyArray_DIM(value, 1) == columns)
+
+
+cdef inline bint overlap(object a, object b) noexcept:
+    """Whether two contiguous arrays share memory."""
+    cdef const char *start_a = <const char *>cnp.PyArray_DATA(a)
+    cdef const char *start_b = <const char *>cnp.PyArray_DATA(b)
+    return (start_a < start_b + cnp.PyArray_NBYTES(b)
+            and start_b < start_a + cnp.PyArray_NBYTES(a))
+
+
 cdef class Network:
     """A network bound to its arena: weights, biases and moments, and the workspaces it trains in.
 
@@ -813,12 +852,15 @@ cdef class Network:
     cdef real *tiny_memory
     cdef bint training_busy, inference_busy
     cdef double row_flops         # of a training step, for one row
+    cdef int n_threads            # for the calls that don't say
+    cdef Targets targets          # what the loss takes
 
-    def __cinit__(self, n_in, list layers, *, str loss, loss_parameter, bint mean, str optimizer,
-                  dict hyper, seed, isa=None):
+    def __cinit__(self, n_in, list layers, *, str loss, loss_parameter, str targets, bint mean,
+                  str optimizer, dict hyper, seed, int n_threads, isa=None):
         cdef const fastnn_ops *ops = table(isa)
         cdef Net *net = &self.net
         self.n_in, self.units = n_in, [layer["units"] for layer in layers]
+        self.n_threads, self.targets = n_threads, targets_of(targets)
         net.ops, net.n_layers, net.mean, net.seed = ops, len(layers), mean, seed
         net.loss = find_loss(ops, loss, layers[len(layers) - 1]["activation"])
         net.optimizer, net.hyper = find_optimizer(ops, optimizer), hyper_parameters(hyper)
@@ -1081,6 +1123,63 @@ cdef class Network:
         job.out = &out[0, 0]
         self.infer(&job, n_threads)
 
+    cdef bint rows_as_they_are(self, object X, Job *job) noexcept:
+        """Begins a job with the rows of X, if they need neither conversion nor complaint."""
+        cdef Py_ssize_t n_in = self.net.layers[0].n_in
+        if not is_plain(X, 2) or cnp.PyArray_DIM(X, 1) != n_in:
+            return False
+        memset(job, 0, sizeof(Job))
+        job.net = &self.net
+        job.X, job.n_rows = <const real *>cnp.PyArray_DATA(X), cnp.PyArray_DIM(X, 0)
+        return job.n_rows > 0 and self.net.ops.first_nonfinite(job.n_rows * n_in, job.X) < 0
+
+    cdef bint targets_as_they_are(self, object y, Job *job) noexcept:
+        """The same for the job's targets."""
+        cdef Py_ssize_t i, n_out = self.net.layers[self.net.n_layers - 1].n_out
+        if self.targets.labels:
+            if not (cnp.PyArray_CheckExact(y) and cnp.PyArray_TYPE(y) == cnp.NPY_INT64
+                    and cnp.PyArray_NDIM(y) == 1 and cnp.PyArray_ISCARRAY_RO(y)
+                    and cnp.PyArray_DIM(y, 0) == job.n_rows):
+                return False
+            job.labels = <const int64_t *>cnp.PyArray_DATA(y)
+            for i in range(job.n_rows):
+                if not 0 <= job.labels[i] < n_out:
+                    return False
+            return True
+        if not (is_plain_matrix(y, job.n_rows, n_out)
+                or (n_out == 1 and is_plain(y, 1) and cnp.PyArray_DIM(y, 0) == job.n_rows)):
+            return False
+        job.T = <const real *>cnp.PyArray_DATA(y)
+        for i in range(job.n_rows * n_out):
+            if not self.targets.low <= job.T[i] <= self.targets.high:
+                return False
+        return self.net.ops.first_nonfinite(job.n_rows * n_out, job.T) < 0
+
+    def try_predict(self, X, out):
+        """Like `predict`, `out` or a new array returned; None if an argument isn't fit as it is."""
+        cdef Job job
+        cdef Py_ssize_t n_out = self.net.layers[self.net.n_layers - 1].n_out
+        cdef cnp.npy_intp[2] shape
+        if not self.rows_as_they_are(X, &job):
+            return None
+        if out is None:
+            shape[0], shape[1] = job.n_rows, n_out
+            out = cnp.PyArray_EMPTY(2, shape, REAL_TYPE, False)
+        elif not (is_plain_matrix(out, job.n_rows, n_out) and cnp.PyArray_ISWRITEABLE(out)
+                  and not overlap(X, out)):
+            return None
+        job.out = <real *>cnp.PyArray_DATA(out)
+        self.infer(&job, self.n_threads)
+        return out
+
+    def try_step(self, X, y):
+        """One update from all rows; returns the loss, or None if an argument isn't fit as it is."""
+        cdef Job job
+        if not (self.rows_as_they_are(X, &job) and self.targets_as_they_are(y, &job)):
+            return None
+        self.run_training(&job, job.n_rows, self.n_threads)
+        return self.reduced(&job)
+
     cdef int infer(self, Job *job, int n_threads) except -1:
         """Runs evaluate_task; a thread that finds the workspace taken brings one of its own."""
         cdef int threads = self.team_for(job.n_rows * self.row_flops / 3, n_threads)
@@ -1307,5 +1406,6 @@ def first_nonfinite(const real[::1] x):
     return table(None).first_nonfinite(x.shape[0], &x[0]) if x.shape[0] > 0 else -1
 
 
+cdef int REAL_TYPE = cnp.NPY_FLOAT if sizeof(real) == 4 else cnp.NPY_DOUBLE
 COMPILER = FASTNN_COMPILER.decode()
 DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)

@@ -135,10 +135,12 @@ class MLP:
             layers,
             loss=self.loss.name,
             loss_parameter=self.loss.parameter(self.n_out),
+            targets=self.loss.targets,
             mean=self.reduction == "mean",
             optimizer=self.optimizer.rule,
             hyper=vars(self.optimizer),
             seed=self.dropout_seed,
+            n_threads=self.n_threads,
             isa=_cpu.ISA,
         )
         if network.n_blocks > 1:
@@ -317,6 +319,10 @@ class MLP:
         >>> net.train_on_batch([[2.0]], [5.0])
         4.5
         """
+        if sample_weight is None:
+            loss = self._network.try_step(X, y)
+            if loss is not None:
+                return loss
         X, T, labels, weights = self._checked(X, y, sample_weight)
         return self._network.train(X, T, labels, weights, None, len(X), self.n_threads)
 
@@ -375,6 +381,9 @@ class MLP:
         TypeError, ValueError
             If an argument is unfit.
         """
+        outputs = self._network.try_predict(X, out)
+        if outputs is not None:
+            return outputs
         X = _checks.matrix("X", X, self.n_in, self.dtype)
         shape = (len(X), self.n_out)
         if out is None:
