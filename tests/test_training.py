@@ -233,3 +233,19 @@ def test_adam_is_the_default_adam():
     for net in (one, other):
         net.fit(X, LABELS)
     assert sha256(one) == sha256(other)
+
+
+@pytest.mark.parametrize("inputs", [3, 40])  # a tiny network's path, and the others'
+@pytest.mark.parametrize("batch_size", [1, 8])
+def test_moments_that_get_no_gradient_reach_zero(inputs, batch_size):
+    """Subnormal moments, of dead units, would make every update several times slower."""
+    X, y = np.zeros((8, inputs), "float32"), np.ones(8)
+    net = MLP(inputs, [Dense(5, "tanh"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    for block in (1, 2):
+        moments = net._network.read(block)
+        moments[0][...] = 1e-40
+        net._network.write(moments, block)
+    net.fit(X, y, batch_size=batch_size)
+    assert not net._network.read(1)[0].any()
+    assert not net._network.read(2)[0].any()
+    assert np.float32(1e-40) * np.float32(0.5) > 0  # here subnormal numbers are what they were

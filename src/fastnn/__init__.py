@@ -17,6 +17,7 @@ from fastnn.losses import (
 )
 from fastnn.mlp import MLP
 from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, RMSProp
+from fastnn.profiling import profile
 
 __version__ = "0.1.0"
 
@@ -42,5 +43,6 @@ __all__ = [
     "__version__",
     "check_gradients",
     "kernels",
+    "profile",
     "show_config",
 ]

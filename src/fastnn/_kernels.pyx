@@ -31,12 +31,14 @@ from _ops cimport (
     aligned_alloc,
     fastnn_activation,
     fastnn_dropout_args,
+    fastnn_flush_subnormals,
     fastnn_function,
     fastnn_hyper,
     fastnn_loss,
     fastnn_loss_args,
     fastnn_ops,
     fastnn_optimizer,
+    fastnn_restore_subnormals,
     fastnn_run,
     fastnn_step,
     fastnn_table,
@@ -599,7 +601,7 @@ cdef void train_rows(const Job *job, uint64_t step, Py_ssize_t position, Py_ssiz
 # ---- weights: gradient and update ---------------------------------------------------------------
 
 
-cdef struct Tile:                 # PANEL rows of a panel of W, or the fewer at its end; more on-line
+cdef struct Tile:                 # PANEL rows of a panel of W, fewer at its end; on-line, more
     const Layer *layer
     Py_ssize_t rows               # of the tile, PANEL reals each
     real *W
@@ -687,6 +689,7 @@ cdef void train_tiles(const Job *job, int64_t t, Py_ssize_t rows, Py_ssize_t til
     cdef Py_ssize_t below = 0     # tiles of the layers before l
     cdef Tile here
     cdef fastnn_step step, bias_step
+    cdef uint64_t before = fastnn_flush_subnormals()
     net.optimizer.prepare(&net.hyper, <double>t, &step)
     bias_step = step
     bias_step.shrink = 1
@@ -704,6 +707,7 @@ cdef void train_tiles(const Job *job, int64_t t, Py_ssize_t rows, Py_ssize_t til
         else:
             update_tile(net, &here, rows, &step, &bias_step, scratch)
         tile += tiles
+    fastnn_restore_subnormals(before)
 
 
 # ---- tasks for a team of threads ----------------------------------------------------------------
@@ -722,11 +726,13 @@ cdef void train_on_line(Job *job) noexcept nogil:
     cdef Net *net = job.net
     cdef Py_ssize_t n = job.stop - job.first, skip = job.first if job.order == NULL else 0
     cdef Py_ssize_t n_out = net.layers[net.n_layers - 1].n_out
+    cdef uint64_t before = fastnn_flush_subnormals()
     job.loss += net.ops.tiny_steps(&net.tiny, <double>(net.step + 1), n,
                                    job.X + skip * net.layers[0].n_in,
                                    job.T + skip * n_out if job.T != NULL else NULL,
                                    job.labels + skip if job.labels != NULL else NULL,
                                    job.order + job.first if job.order != NULL else NULL)
+    fastnn_restore_subnormals(before)
     job.total += <double>n
     net.step += n
 

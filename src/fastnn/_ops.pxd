@@ -128,3 +128,7 @@ cdef extern from "pool.h" nogil:
     void fastnn_team_barrier(fastnn_team *team)
     void fastnn_run(int n_threads, void (*task)(void *, fastnn_team *, int) noexcept nogil,
                     void *context)
+
+cdef extern from "subnormals.h" nogil:
+    uint64_t fastnn_flush_subnormals()
+    void fastnn_restore_subnormals(uint64_t before)

@@ -1,0 +1,256 @@
+"""Profiling a user's own network: where a training step's time goes, and what would be faster.
+
+Not here: comparisons with other libraries (bench/).
+"""
+
+import itertools
+import math
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn import _checks, _cpu
+from fastnn.mlp import MLP
+
+# A difference that is worth an advice: times vary by some per cent from run to run.
+_WORTH_IT = 1.1
+
+
+@dataclass(frozen=True)
+class Phase:
+    """A part of a training step.
+
+    Attributes
+    ----------
+    name : str
+        "input" (gathering rows), "forward", "loss" (with the output's delta), "delta" (of the
+        hidden layers), "update" (gradients and optimizer), "wait" (for other threads); or "step",
+        where a network is so small that all of it is one function.
+    seconds : float
+        A step's time in it, the mean over the threads.
+    flops : float
+        Floating-point operations of its matrix products in a step, over all threads.
+    """
+
+    name: str
+    seconds: float
+    flops: float
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Training tried with a batch size and a number of threads: rows a second."""
+
+    batch_size: int
+    n_threads: int
+    rows_per_second: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What `profile` found; printing it shows a table.
+
+    Attributes
+    ----------
+    network : str
+    batch_size, n_threads : int
+        Rows a step, and threads that were used: 1 where the network is too small to share.
+    seconds, flops : float
+        Of a step.
+    peak_flops : float
+        Multiply-adds in registers, as floating-point operations a second, of these threads.
+    phases : list of Phase
+    trials : list of Trial
+        The same network with other batch sizes and numbers of threads.
+    advice : list of str
+    """
+
+    network: str
+    batch_size: int
+    n_threads: int
+    seconds: float
+    flops: float
+    peak_flops: float
+    phases: list
+    trials: list
+    advice: list
+
+    @property
+    def rows_per_second(self):
+        """Rows trained in a second."""
+        return self.batch_size / self.seconds
+
+    def __str__(self):
+        advice = [f"- {line}" for line in self.advice]
+        return "\n".join([*self._summary(), "", *self._table(), "", *self._tried(), "", *advice])
+
+    def _summary(self):
+        threads = "1 thread" if self.n_threads == 1 else f"{self.n_threads} threads"
+        rate = self.flops / self.seconds
+        yield f"{self.network}, batch {self.batch_size}, {threads}"
+        yield (
+            f"a step takes {self.seconds * 1e6:,.4g} µs: {self.rows_per_second:,.0f} rows/s, "
+            f"{rate / 1e9:.1f} GFLOP/s, {rate / self.peak_flops:.0%} of this machine's "
+            f"{self.peak_flops / 1e9:.0f}"
+        )
+
+    def _table(self):
+        yield f"{'phase':<10}{'µs a step':>11}{'share':>8}{'GFLOP/s':>10}{'of peak':>9}"
+        total = sum(phase.seconds for phase in self.phases)
+        for phase in self.phases:
+            line = f"{phase.name:<10}{phase.seconds * 1e6:>11,.4g}{phase.seconds / total:>8.0%}"
+            if phase.flops and phase.seconds:
+                rate = phase.flops / phase.seconds
+                line += f"{rate / 1e9:>10.1f}{rate / self.peak_flops:>9.0%}"
+            yield line
+
+    def _tried(self):
+        counts = sorted({trial.n_threads for trial in self.trials})
+        heads = "".join(f"{f'{n} thread' if n == 1 else f'{n} threads':>14}" for n in counts)
+        yield f"{'rows/s':<10}{heads}"
+        for batch in sorted({trial.batch_size for trial in self.trials}):
+            rates = "".join(f"{self._rate(batch, n):>14,.0f}" for n in counts)
+            yield f"{f'batch {batch}':<10}{rates}"
+
+    def _rate(self, batch, threads):
+        return next(
+            trial.rows_per_second
+            for trial in self.trials
+            if (trial.batch_size, trial.n_threads) == (batch, threads)
+        )
+
+
+def profile(net, X, y, sample_weight=None, *, batch_size=32, n_threads=None, seconds=2.0):
+    """Measure where the time of training a network goes, and what would be faster.
+
+    Parameters
+    ----------
+    net : MLP
+        Left as it is: a copy is trained.
+    X, y, sample_weight
+        Rows to train it on, as for `MLP.fit`; more than fit in the caches show what real data do.
+    batch_size : int or None, default 32
+        Rows in each step; None takes all.
+    n_threads : int, optional
+        By default the network's.
+    seconds : float, default 2.0
+        How long to measure, about.
+
+    Returns
+    -------
+    Profile
+        Time and rate of each phase of a step, the rates with other batch sizes and numbers of
+        threads, and advice; print it to read it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unfit.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> import fastnn
+    >>> net = fastnn.MLP(16, [fastnn.Dense(64, "tanh"), fastnn.Dense(1)], loss="squared_error",
+    ...                  optimizer="adam")
+    >>> X = np.random.default_rng(0).standard_normal((500, 16))
+    >>> found = fastnn.profile(net, X, X[:, 0], seconds=0.1)
+    >>> [phase.name for phase in found.phases]
+    ['input', 'forward', 'loss', 'delta', 'update', 'wait']
+    >>> print(found)  # doctest: +SKIP
+    """
+    _checks.network("net", net, MLP)
+    X, T, labels, weights = net._checked(X, y, sample_weight)
+    n = len(X)
+    batch = n if batch_size is None else _checks.integer("batch_size", batch_size, low=1)
+    batch = min(batch, n)
+    threads = _checks.n_threads(n_threads, net.n_threads)
+    seconds = _checks.number("seconds", seconds, above=0.0)
+    twin = net.copy()._network
+    args = (X, T, labels, weights)
+    step, phases = _measure_phases(twin, args, batch, threads, seconds / 2)
+    used = len(phases)
+    trials = _try_others(twin, args, batch, threads, seconds / 2)
+    steps = math.ceil(n / batch)
+    flops = {name: rows * n / steps for name, rows in _flops_of_a_row(net).items()}
+    return Profile(
+        network=repr(net)[1:-1],
+        batch_size=batch,
+        n_threads=used,
+        seconds=step,
+        flops=sum(flops.values()),
+        peak_flops=_checks.KERNELS[net.dtype].peak_flops(min(0.2, seconds / 4), used, _cpu.ISA),
+        phases=_phases(phases, flops, step, steps),
+        trials=trials,
+        advice=_advice(net, trials, batch, threads),
+    )
+
+
+def _flops_of_a_row(net):
+    """Return the operations of each phase's matrix products for one row."""
+    sizes = [net.n_in, *(layer.units for layer in net.dense)]
+    products = [2 * k * m for k, m in itertools.pairwise(sizes)]
+    return {"forward": sum(products), "delta": sum(products[1:]), "update": sum(products)}
+
+
+def _measure_phases(network, args, batch, threads, seconds):
+    """Return a step's seconds and the phases of each thread, of the median pass over the rows."""
+    steps, passes, began = math.ceil(len(args[0]) / batch), [], time.perf_counter()
+    network.profile(*args, batch, threads)  # creates threads and buffers
+    while not passes or time.perf_counter() < began + seconds:
+        start = time.perf_counter()
+        phases = network.profile(*args, batch, threads)
+        passes.append(((time.perf_counter() - start) / steps, phases))
+    return sorted(passes, key=lambda found: found[0])[len(passes) // 2]
+
+
+def _phases(clocks, flops, step, steps):
+    """Return the phases of a step from the seconds of each thread's clock."""
+    means = {name: float(np.mean([clock[name] for clock in clocks])) for name in clocks[0]}
+    if not any(means.values()):
+        return [Phase("step", step, sum(flops.values()))]
+    return [Phase(name, mean / steps, flops.get(name, 0.0)) for name, mean in means.items()]
+
+
+def _try_others(network, args, batch, threads, seconds):
+    """Return trials of batch sizes around `batch`, with one thread, `threads` and all."""
+    n = len(args[0])
+    batches = sorted({max(1, batch // 4), batch, min(n, 4 * batch), min(n, 16 * batch)})
+    counts = sorted({1, threads, _cpu.available_threads()})
+    each = seconds / (len(batches) * len(counts))
+    trials = []
+    for size, count in itertools.product(batches, counts):
+        best, stop = math.inf, time.perf_counter() + each
+        while best == math.inf or time.perf_counter() < stop:
+            start = time.perf_counter()
+            network.train(*args, None, size, count)
+            best = min(best, time.perf_counter() - start)
+        trials.append(Trial(size, count, n / best))
+    return trials
+
+
+def _advice(net, trials, batch, threads):
+    """Return what these trials suggest."""
+    rates = {(trial.batch_size, trial.n_threads): trial.rows_per_second for trial in trials}
+    here = rates[batch, threads]
+    found = []
+    count = max((n for size, n in rates if size == batch), key=lambda n: rates[batch, n])
+    if rates[batch, count] > _WORTH_IT * here:
+        found.append(f"n_threads={count} is {rates[batch, count] / here:.1f} times as fast")
+    else:
+        found.append(f"n_threads={threads} is right for this network and batch size")
+    size = max((size for size, n in rates if n == threads), key=lambda size: rates[size, threads])
+    if rates[size, threads] > _WORTH_IT * here:
+        found.append(
+            f"batch_size={size} trains {rates[size, threads] / here:.1f} times as many rows a "
+            "second; it makes fewer updates an epoch, so the learning rate may want tuning"
+            if size > batch
+            else f"batch_size={size} trains {rates[size, threads] / here:.1f} times as many rows a "
+            "second"
+        )
+    else:
+        found.append(f"batch_size={batch} is as fast as any other that was tried")
+    if net.dtype == np.float64:
+        found.append("dtype='float32' would be about twice as fast, where 7 digits are enough")
+    return found

@@ -1,0 +1,87 @@
+"""profile: that it reports what happened, leaves the network as it was, and can be read."""
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import MLP, Dense, Dropout
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((300, 16), dtype=np.float32)
+Y = RNG.standard_normal(300)
+PHASES = ["input", "forward", "loss", "delta", "update", "wait"]
+
+
+def network(width=32, **options):
+    layers = [Dense(width, "tanh"), Dropout(0.1), Dense(1)]
+    return MLP(16, layers, loss="squared_error", optimizer="adam", seed=0, **options)
+
+
+def test_phases_add_up_to_a_step():
+    found = fastnn.profile(network(), X, Y, seconds=0.2)
+    assert [phase.name for phase in found.phases] == PHASES
+    assert found.batch_size == 32
+    assert found.n_threads == 1
+    assert all(phase.seconds > 0 for phase in found.phases)
+    assert sum(phase.seconds for phase in found.phases) < found.seconds
+    assert found.rows_per_second == pytest.approx(32 / found.seconds)
+    assert found.peak_flops > 1e8
+
+
+def test_flops_are_those_of_the_products():
+    found = fastnn.profile(network(), X, Y, batch_size=100, seconds=0.05)
+    forward, delta = 2 * 100 * (16 * 32 + 32), 2 * 100 * 32
+    flops = {phase.name: phase.flops for phase in found.phases if phase.flops}
+    assert flops == {"forward": forward, "delta": delta, "update": forward}
+    assert found.flops == 2 * forward + delta
+
+
+def test_a_large_network_on_two_threads():
+    found = fastnn.profile(network(1024), X, Y, batch_size=None, n_threads=2, seconds=0.2)
+    assert found.n_threads == 2
+    assert found.batch_size == 300
+    assert {trial.n_threads for trial in found.trials} >= {1, 2}
+    assert {trial.batch_size for trial in found.trials} == {75, 300}
+
+
+def test_a_tiny_network_on_line_is_one_phase():
+    net = MLP(3, [Dense(4, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    found = fastnn.profile(net, X[:, :3], Y, batch_size=1, seconds=0.05)
+    assert [phase.name for phase in found.phases] == ["step"]
+
+
+def test_the_network_is_left_as_it_was():
+    net = network()
+    before = [w.copy() for w in net.get_weights()]
+    fastnn.profile(net, X, Y, seconds=0.05)
+    assert net.step == 0
+    for w, kept in zip(net.get_weights(), before, strict=True):
+        np.testing.assert_array_equal(w, kept)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_it_reads_well(dtype):
+    text = str(fastnn.profile(network(dtype=dtype), X, Y, seconds=0.1))
+    assert text.startswith(f"MLP 16-32-1, squared_error, adam, {dtype}, batch 32, 1 thread\n")
+    for words in (*PHASES, "rows/s", "GFLOP/s", "batch 8", "batch 300", "- n_threads="):
+        assert words in text
+    assert ("dtype='float32'" in text) == (dtype == "float64")
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "words"),
+    [
+        ({"batch_size": 0}, ValueError, "batch_size must be at least 1; got 0"),
+        ({"n_threads": 0}, ValueError, "n_threads must be from 1 to 256; got 0"),
+        ({"seconds": 0}, ValueError, "seconds must be above 0"),
+        ({"seconds": "long"}, TypeError, "seconds must be a number"),
+    ],
+)
+def test_unfit_options(options, error, words):
+    with pytest.raises(error, match=words):
+        fastnn.profile(network(), X, Y, **options)
+
+
+def test_anything_but_a_network():
+    with pytest.raises(TypeError, match="net must be an MLP"):
+        fastnn.profile("net", X, Y)
