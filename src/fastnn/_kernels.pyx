@@ -987,24 +987,25 @@ cdef class Network:
         """Block 0: [W0, b0, W1, ...]; block 1, ...: a moment of each, in the same order."""
         return self.read_block(self.net.arena + block * self.net.block)
 
-    def write(self, list arrays, Py_ssize_t block=0):
-        """Takes what read gives."""
+    def write(self, arrays, Py_ssize_t block=0):
+        """Takes what read gives, from any iterable; of a generator's, one at a time is alive."""
         cdef const Net *net = &self.net
         cdef const Layer *layer
-        cdef const real[:, ::1] view
         cdef Py_ssize_t l
         cdef real *base = net.arena + block * net.block
         sources = iter(arrays)
         for l in range(net.n_layers):
             layer = &net.layers[l]
-            W = next(sources)
-            view = np.ascontiguousarray(W.T) if layer.narrow else W
-            net.ops.gather(view.shape[0], view.shape[1], &view[0, 0], NULL,
-                           base + (layer.W - net.arena), view.shape[0] * PANEL)
+            self.write_array(next(sources), layer.narrow, base + (layer.W - net.arena))
             if layer.b != NULL:
-                view = next(sources)[None, :]
-                net.ops.gather(1, layer.n_out, &view[0, 0], NULL, base + (layer.b - net.arena),
-                               PANEL)
+                self.write_array(next(sources)[None, :], False, base + (layer.b - net.arena))
+
+    cdef int write_array(self, array, bint transposed, real *to) except -1:
+        """Puts a matrix into panels."""
+        cdef const real[:, ::1] view = np.ascontiguousarray(array.T) if transposed else array
+        self.net.ops.gather(view.shape[0], view.shape[1], &view[0, 0], NULL, to,
+                            view.shape[0] * PANEL)
+        return 0
 
     def fill_moment(self, Py_ssize_t block, real value):
         """Sets a moment of every parameter to `value` (padding too, which changes nothing)."""

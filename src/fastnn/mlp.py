@@ -148,15 +148,14 @@ class MLP:
         return network
 
     def _draw_weights(self, rng):
-        """Return initial weights and biases, in the order of `get_weights`."""
-        arrays, k = [], self.n_in
+        """Yield initial weights and biases, in the order of `get_weights`; none is kept here."""
+        k = self.n_in
         for layer in self.dense:
-            W = initializers.draw(layer.initializer, rng, (k, layer.units))
-            arrays.append(np.ascontiguousarray(W, self.dtype))
+            shape = (k, layer.units)
+            yield np.ascontiguousarray(initializers.draw(layer.initializer, rng, shape), self.dtype)
             if layer.use_bias:
-                arrays.append(np.zeros(layer.units, self.dtype))
+                yield np.zeros(layer.units, self.dtype)
             k = layer.units
-        return arrays
 
     def _shapes(self):
         """Return the shapes of `get_weights`."""
