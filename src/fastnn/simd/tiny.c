@@ -78,6 +78,98 @@ INLINE double tiny_loss(const fastnn_tiny *net, const fastnn_tiny_layer *last, i
     return (double)sum_lanes(sum);
 }
 
+/* ---- two layers of at most LANES inputs and units, plain descent on squared errors: all of it in
+ * registers. The output layer's weights are kept by columns, V[j] over the hidden units, so that
+ * the hidden delta needs no sums across lanes. Lanes and vectors past the last unit are zero in all
+ * weights, and stay so. ---- */
+
+typedef struct {
+    vec W[LANES], b; /* hidden layer: W[k] are the weights of input k */
+    vec V[LANES], c; /* output layer: V[j] are the weights of output j */
+} pair_weights;
+
+INLINE void load_pair(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer *output,
+                      pair_weights *p) {
+    memset(p, 0, sizeof *p);
+    for (ptrdiff_t k = 0; k < hidden->n_in; k++) p->W[k] = load(hidden->W + k * PANEL);
+    for (ptrdiff_t j = 0; j < output->n_out; j++)
+        for (ptrdiff_t k = 0; k < output->n_in; k++) p->V[j][k] = output->W[k * PANEL + j];
+    if (hidden->b) p->b = load(hidden->b);
+    if (output->b) p->c = load(output->b);
+}
+
+INLINE void store_pair(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer *output,
+                       const pair_weights *p) {
+    for (ptrdiff_t k = 0; k < hidden->n_in; k++) store(hidden->W + k * PANEL, p->W[k]);
+    for (ptrdiff_t j = 0; j < output->n_out; j++)
+        for (ptrdiff_t k = 0; k < output->n_in; k++) output->W[k * PANEL + j] = p->V[j][k];
+    if (hidden->b) store(hidden->b, p->b);
+    if (output->b) store(output->b, p->c);
+}
+
+/* x, of n reals, with zeros behind. */
+INLINE vec load_few(const real *x, ptrdiff_t n) {
+    vec few = {0};
+#pragma GCC unroll 4
+    for (int k = 0; k < LANES; k++)
+        if (k < n) few[k] = x[k];
+    return few;
+}
+
+INLINE vec sum_of(vec terms[LANES]) {
+#pragma GCC unroll 2
+    for (int n = LANES / 2; n > 0; n /= 2)
+#pragma GCC unroll 4
+        for (int i = 0; i < n; i++) terms[i] += terms[i + n];
+    return terms[0];
+}
+
+static double pair_steps(const fastnn_tiny *net, ptrdiff_t n, const real *X, const real *T,
+                         const int64_t *order) {
+    const fastnn_tiny_layer hidden = net->layers[0], output = net->layers[1];
+    pair_weights now;
+    load_pair(&hidden, &output, &now);
+    vec rate = splat((real)net->hyper->learning_rate), total = {0}, terms[LANES];
+    vec hidden_rate = keep(lanes_below(hidden.n_out), rate);
+    vec output_rate = keep(lanes_below(output.n_out), rate);
+    for (ptrdiff_t i = 0; i < n; i++) {
+        ptrdiff_t row = order ? (ptrdiff_t)order[i] : i;
+        vec x = load_few(X + row * hidden.n_in, hidden.n_in);
+        vec t = load_few(T + row * output.n_out, output.n_out);
+        vec z, slope, y, y_slope, error;
+        /* z = h(x @ W + b);  y = sigma(z @ V.T + c) */
+#pragma GCC unroll 4
+        for (int k = 0; k < LANES; k++) terms[k] = splat(x[k]) * now.W[k];
+        z = value_and_slope(hidden.activation, sum_of(terms) + now.b, hidden.alpha, &slope);
+#pragma GCC unroll 4
+        for (int j = 0; j < LANES; j++) terms[j] = z * now.V[j];
+        y = value_and_slope(output.activation, sums_of_lanes(terms) + now.c, output.alpha,
+                            &y_slope);
+        total += keep(lanes_below(output.n_out), squared_error(y, t, (vec){0}, &error));
+        /* delta_y = (y - t) sigma';  delta = (delta_y @ V) h' */
+        vec delta_y = error * y_slope, delta, change = output_rate * delta_y;
+#pragma GCC unroll 4
+        for (int j = 0; j < LANES; j++) terms[j] = splat(delta_y[j]) * (now.V[j] * slope);
+        delta = hidden_rate * sum_of(terms);
+#pragma GCC unroll 4
+        for (int j = 0; j < LANES; j++) {
+            now.V[j] -= splat(change[j]) * keep(lanes_below(hidden.n_out), z);
+            now.W[j] -= splat(x[j]) * delta;
+        }
+        if (output.b) now.c -= change;
+        if (hidden.b) now.b -= delta;
+    }
+    store_pair(&hidden, &output, &now);
+    return (double)sum_lanes(total);
+}
+
+/* Whether a network is such a pair. */
+static int is_pair(const fastnn_tiny *net, int plain, int squared) {
+    const fastnn_tiny_layer *hidden = net->layers, *output = net->layers + 1;
+    return net->n_layers == 2 && plain && squared && hidden->n_in <= LANES &&
+           hidden->n_out <= LANES && output->n_out <= LANES;
+}
+
 extern fastnn_tiny_fn TINY_STEPS;
 
 double TINY_STEPS(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X, const real *T,
@@ -86,6 +178,7 @@ double TINY_STEPS(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X, 
     int plain = strcmp(net->optimizer->name, "sgd") == 0;
     int squared = strcmp(net->loss->name, "squared_error") == 0;
     int canonical = net->loss->activation != NULL;
+    if (is_pair(net, plain, squared)) return pair_steps(net, n, X, T, order);
     double loss, total = 0;
     real target[PANEL] __attribute__((aligned(64))) = {0}, weight = 1;
     const fastnn_loss_args args = {.rows = 1,
