@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo test test-slow bench bench-peers lint format warnings clean help
+.PHONY: demo test test-slow bench bench-peers lint format warnings tsan clean help
 
 help:
 	@echo "make demo       build, then train on handwritten digits"
@@ -19,6 +19,7 @@ help:
 	@echo "make lint       ruff, cython-lint, clang-format"
 	@echo "make format     let ruff and clang-format rewrite"
 	@echo "make warnings   compile our C with warnings as errors"
+	@echo "make tsan       the thread pool under ThreadSanitizer"
 	@echo "make clean      remove what the others made"
 
 $(BIN)/python:
@@ -63,18 +64,25 @@ lint: $(VENV)/lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/cython-lint src
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'src/*.c' 'src/*.h')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
 
 format: $(VENV)/lint
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i $$(git ls-files 'src/*.c' 'src/*.h')
+	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h')
 
 # Cython's output is not ours to mend: only targets made of our own C are compiled so.
 warnings: $(VENV)/lint
 	rm -rf build/warnings
 	$(BIN)/meson setup --werror -Dwarning_level=2 build/warnings >/dev/null
 	$(BIN)/meson compile -C build/warnings leaves
+
+# 20 seconds. A report ends the run and makes it fail.
+tsan:
+	@mkdir -p build
+	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=thread -Isrc/fastnn -o build/test_pool_tsan \
+	    src/fastnn/pool.c tests/pool/test_pool.c -pthread -lm
+	TSAN_OPTIONS=halt_on_error=1 build/test_pool_tsan 100000
 
 clean:
 	rm -rf $(VENV) .venv-peers build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache
