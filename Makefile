@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo test test-slow bench bench-peers lint format warnings tsan clean help
+.PHONY: demo test test-slow bench bench-peers instructions \
+    instructions-update lint format warnings tsan clean help
 
 help:
 	@echo "make demo       build, then train on handwritten digits"
@@ -16,6 +17,8 @@ help:
 	@echo "make test-slow  the exhaustive tests: minutes, and 12 GB of memory"
 	@echo "make bench      fastnn against NumPy, cell by cell"
 	@echo "make bench-peers  fastnn, JAX, PyTorch, scikit-learn side by side: 10 minutes, 2 GB"
+	@echo "make instructions  a step's instructions against the committed figures: valgrind, 1 minute"
+	@echo "make instructions-update  rewrite these figures"
 	@echo "make lint       ruff, cython-lint, clang-format"
 	@echo "make format     let ruff and clang-format rewrite"
 	@echo "make warnings   compile our C with warnings as errors"
@@ -43,6 +46,12 @@ test-slow: $(VENV)/installed-test
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest bench -q --benchmark-group-by=group --benchmark-sort=name
+
+instructions: $(VENV)/installed-test
+	$(BIN)/python bench/instructions.py
+
+instructions-update: $(VENV)/installed-test
+	$(BIN)/python bench/instructions.py --update
 
 $(VENV)/lint: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --group lint
