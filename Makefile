@@ -8,7 +8,8 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo test test-slow bench bench-peers lint format warnings clean help
+.PHONY: demo test test-slow bench bench-peers instructions \
+    instructions-update lint format warnings tsan clean help
 
 help:
 	@echo "make demo       build, then train on handwritten digits"
@@ -16,9 +17,12 @@ help:
 	@echo "make test-slow  the exhaustive tests: minutes, and 12 GB of memory"
 	@echo "make bench      fastnn against NumPy, cell by cell"
 	@echo "make bench-peers  fastnn, JAX, PyTorch, scikit-learn side by side: 10 minutes, 2 GB"
+	@echo "make instructions  a step's instructions against the committed figures: valgrind, 1 minute"
+	@echo "make instructions-update  rewrite these figures"
 	@echo "make lint       ruff, cython-lint, clang-format"
 	@echo "make format     let ruff and clang-format rewrite"
 	@echo "make warnings   compile our C with warnings as errors"
+	@echo "make tsan       the thread pool under ThreadSanitizer"
 	@echo "make clean      remove what the others made"
 
 $(BIN)/python:
@@ -43,6 +47,12 @@ test-slow: $(VENV)/installed-test
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest bench -q --benchmark-group-by=group --benchmark-sort=name
 
+instructions: $(VENV)/installed-test
+	$(BIN)/python bench/instructions.py
+
+instructions-update: $(VENV)/installed-test
+	$(BIN)/python bench/instructions.py --update
+
 $(VENV)/lint: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --group lint
 	@touch $@
@@ -63,18 +73,25 @@ lint: $(VENV)/lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/cython-lint src
-	$(BIN)/clang-format --dry-run --Werror $$(git ls-files 'src/*.c' 'src/*.h')
+	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
 
 format: $(VENV)/lint
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
-	$(BIN)/clang-format -i $$(git ls-files 'src/*.c' 'src/*.h')
+	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h')
 
 # Cython's output is not ours to mend: only targets made of our own C are compiled so.
 warnings: $(VENV)/lint
 	rm -rf build/warnings
 	$(BIN)/meson setup --werror -Dwarning_level=2 build/warnings >/dev/null
 	$(BIN)/meson compile -C build/warnings leaves
+
+# 20 seconds. A report ends the run and makes it fail.
+tsan:
+	@mkdir -p build
+	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=thread -Isrc/fastnn -o build/test_pool_tsan \
+	    src/fastnn/pool.c tests/pool/test_pool.c -pthread -lm
+	TSAN_OPTIONS=halt_on_error=1 build/test_pool_tsan 100000
 
 clean:
 	rm -rf $(VENV) .venv-peers build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastnn import MLP, Dense, reference
+from fastnn.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Cell:
     output: str
     loss: str
     batch: int
-    optimizer: str
+    optimizer: str | Optimizer
     steps: int
 
     def __str__(self):

@@ -4,7 +4,6 @@ import copy
 import pickle
 import subprocess
 import sys
-import threading
 
 import numpy as np
 import pytest
@@ -208,24 +207,6 @@ else:
     raise SystemExit("not interrupted")
 """
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
-
-
-def test_many_threads_predict_with_one_network():
-    net = network()
-    rows = RNG.standard_normal((300, 6))
-    expected, wrong = net.predict(rows).tobytes(), []
-
-    def work():
-        for _ in range(50):
-            if net.predict(rows).tobytes() != expected:
-                wrong.append(1)
-
-    threads = [threading.Thread(target=work) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert not wrong
 
 
 # ---- what it prints -----------------------------------------------------------------------------

@@ -12,10 +12,10 @@
  * in one too, except that workers arrive without waiting and go back to gates of their own; one for
  * each, so that a team of two does not wake a pool of sixteen.
  *
- * Ownership. One pool per process, made at the first use and never freed: its workers are detached
- * and sleep until the process ends. Whoever sets `busy` owns it for one task. Who finds it set
- * works alone and does not wait: the bits are the same for any team, and so a task may even call
- * fastnn_run.
+ * Ownership. One pool for each library that this is linked into (a precision), made at the first
+ * use and never freed: its workers are detached and sleep until the process ends. Whoever sets
+ * `busy` owns it for one task. Who finds it set works alone and does not wait: the bits are the
+ * same for any team, and so a task may even call fastnn_run.
  *
  * Fork. A child has the memory but not the workers, and maybe locks that a lost thread was holding.
  * So it forgets the pool, locks and all, and makes another when it needs one.

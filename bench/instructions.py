@@ -1,0 +1,222 @@
+"""How many instructions a training step and a call take, held against the committed figures.
+
+    make instructions         # compare with instructions.json; more by TOLERANCE fails
+    make instructions-update  # rewrite it; commit that with the change that made the difference
+
+Times vary by some 10 % from run to run on a shared machine: a gate made of them lets a loss of 5 %
+pass. Instructions, counted by valgrind, don't vary. But that fewer are faster is only likely, since
+some wait (for memory, for other threads, for a division): a claim of speed still needs a bench.
+
+Every workload is a process of its own, forked after the imports. It runs once to warm up, then N
+steps and 2 N; the difference of these two over N is what one step costs, without what a call of fit
+or this measuring cost. Valgrind doesn't know AVX-512. The figures belong to a compiler and to minor
+versions of Python and NumPy; on others they are shown and not judged.
+"""
+
+import argparse
+import gc
+import json
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from cells import CROSS, SQUARED, Cell
+
+import fastnn
+from fastnn import SGD
+
+TOLERANCE = 0.03
+FIGURES = Path(__file__).with_name("instructions.json")
+COUNTABLE = [isa for isa in ("avx2", "baseline") if isa in fastnn._cpu.INSTRUCTION_SETS]
+
+
+# ---- what is counted ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Workload:
+    """`cell.steps` = 2 N steps of fit, or calls with one row."""
+
+    what: str
+    cell: Cell
+    dtype: str = "float32"
+
+    def __str__(self):
+        return f"{self.what}, {self.cell}, {self.dtype}"
+
+    def runner(self):
+        """Return a function of the number of steps to run."""
+        net, batch = self.cell.network(self.dtype), self.cell.batch
+        X, y = self.cell.data()
+        X, y = X.astype(self.dtype), y if self.cell.loss == CROSS else y.astype(self.dtype)
+        x, t, out = X[:1], y[:1], np.empty((1, self.cell.sizes[-1]), self.dtype)
+
+        def fit(steps):
+            net.fit(X[: steps * batch], y[: steps * batch], batch_size=batch, shuffle=False)
+
+        def predict(calls):
+            for _ in range(calls):
+                net.predict(x, out=out)
+
+        def train_on_batch(calls):
+            for _ in range(calls):
+                net.train_on_batch(x, t)
+
+        return {"fit": fit, "predict": predict, "train_on_batch": train_on_batch}[self.what]
+
+
+def middling(batch, optimizer, steps):
+    return Cell((16, 64, 64, 1), "tanh", "identity", SQUARED, batch, optimizer, steps)
+
+
+DIGITS = Cell((64, 128, 10), "relu", "softmax", CROSS, 32, "adam", 40)
+WORKLOADS = [
+    Workload("fit", Cell((2, 3, 1), "sigmoid", "sigmoid", SQUARED, 1, "sgd", 8000)),
+    Workload("fit", middling(1, "sgd", 600)),
+    Workload("fit", middling(1, "adam", 400)),
+    Workload("fit", middling(32, "adam", 60)),
+    Workload("fit", middling(32, SGD(momentum=0.9), 60)),
+    Workload("fit", DIGITS),
+    Workload("fit", DIGITS, "float64"),
+    Workload("fit", Cell((784, 256, 128, 10), "relu", "softmax", CROSS, 32, "adam", 4)),
+    Workload("predict", middling(1, "sgd", 400)),
+    Workload("train_on_batch", middling(1, "sgd", 400)),
+]
+
+
+# ---- counting -----------------------------------------------------------------------------------
+
+
+def mark():
+    """Make callgrind write down what it has counted, and begin anew."""
+    os.getppid()  # cheap, and called by nobody else
+
+
+def run_workloads():
+    """Run each in a fork, under callgrind; print the forks' process ids."""
+    for workload in WORKLOADS:
+        child = os.fork()
+        if child == 0:
+            gc.disable()
+            run, steps = workload.runner(), workload.cell.steps
+            run(steps)
+            mark()
+            run(steps // 2)
+            mark()
+            run(steps)
+            mark()
+            os._exit(0)
+        print(child, flush=True)
+        if os.waitpid(child, 0)[1] != 0:
+            sys.exit(f"{workload} failed")
+
+
+def counted(folder, process, part):
+    """Return the instructions in one of the files that a process has left."""
+    for line in (Path(folder) / f"{process}.{part}").read_text().splitlines():
+        if line.startswith("totals:"):
+            return int(line.split()[1])
+    raise ValueError(f"callgrind left no total in {process}.{part}")
+
+
+def instructions_of(isa):
+    """Return the instructions of one step of each workload."""
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "FASTNN_ISA": isa}
+    environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={folder}/%p"]
+        command += ["--dump-before=getppid", sys.executable, __file__, "--run-workloads"]
+        told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+        told.check_returncode()
+        figures = {}
+        for workload, process in zip(WORKLOADS, told.stdout.split(), strict=True):
+            once, twice = (counted(folder, process, part) for part in (2, 3))
+            figures[str(workload)] = round((twice - once) / (workload.cell.steps // 2))
+        return figures
+
+
+def measure():
+    """Return the figures of each instruction set, and what they depend on."""
+    with ThreadPoolExecutor() as threads:
+        figures = dict(zip(COUNTABLE, threads.map(instructions_of, COUNTABLE), strict=True))
+    return {
+        "measured_with": {
+            "machine": platform.machine(),
+            "compiler": fastnn.show_config("dicts")["compiler"],
+            "python": ".".join(platform.python_version_tuple()[:2]),
+            "numpy": ".".join(np.__version__.split(".")[:2]),
+        },
+        "instructions": figures,
+    }
+
+
+# ---- judging ------------------------------------------------------------------------------------
+
+
+def compare(before, after):
+    """Print a table; return the changes, as shares, and how many workloads had no figure."""
+    changes, unknown, width = [], 0, max(len(str(workload)) for workload in WORKLOADS)
+    for isa, figures in after["instructions"].items():
+        print(f"\n{isa:<{width}}{'before':>12}{'after':>12}{'change':>9}")
+        for name, count in figures.items():
+            known = before["instructions"].get(isa, {}).get(name)
+            if known is None:
+                unknown += 1
+                print(f"{name:<{width}}{'':>12}{count:>12,}{'new':>9}")
+                continue
+            changes.append(count / known - 1)
+            verdict = "  MORE" if changes[-1] > TOLERANCE else ""
+            print(f"{name:<{width}}{known:>12,}{count:>12,}{changes[-1]:>+9.1%}{verdict}")
+    print()
+    return changes, unknown
+
+
+def judge(before, after):
+    """Print what the figures say; return the exit code."""
+    changes, unknown = compare(before, after)
+    theirs, ours = before["measured_with"], after["measured_with"]
+    if theirs != ours:
+        print(f"not judged: the committed figures are of {theirs}, these of {ours}")
+        return 0
+    if max(changes, default=0) > TOLERANCE:
+        print(f"more instructions than committed, by over {TOLERANCE:.0%}: mend it, or say why in")
+        print("the commit that brings the new figures of `make instructions-update`")
+        return 1
+    if unknown:
+        print("workloads without a figure: run `make instructions-update` and commit")
+        return 1
+    if min(changes, default=0) < -TOLERANCE:
+        print("better: run `make instructions-update` and commit")
+    return 0
+
+
+def main():
+    """Count, then compare or update."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--update", action="store_true", help=f"rewrite {FIGURES.name}")
+    parser.add_argument("--run-workloads", action="store_true", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.run_workloads:
+        return run_workloads()
+    if shutil.which("valgrind") is None:
+        sys.exit("instructions.py needs valgrind")
+    before = {"measured_with": None, "instructions": {}}
+    if FIGURES.exists():
+        before = json.loads(FIGURES.read_text())
+    after = measure()
+    if args.update:
+        FIGURES.write_text(json.dumps(after, indent=2) + "\n")
+        compare(before, after)
+        return 0
+    return judge(before, after)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

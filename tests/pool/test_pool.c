@@ -1,0 +1,269 @@
+/* What pool.h promises, checked from C, where ThreadSanitizer can watch: `make tsan`.
+ *
+ *     test_pool [DISPATCHES]
+ *
+ * Ends with 0, or with a line that names the promise that was broken. What the tasks write is plain
+ * memory, so that the pool alone orders it. Here: the pool by itself. Not here: what is computed
+ * with it, and Python (test_threads.py). */
+#if defined(__linux__) && !defined(_GNU_SOURCE)
+#define _GNU_SOURCE /* pthread_sigmask in -std=c11, too */
+#endif
+#include "pool.h"
+
+#include <fenv.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
+
+/* A child of a process with threads may start no others under ThreadSanitizer: no forks there. */
+#if defined(__SANITIZE_THREAD__)
+#define FORKS 0
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define FORKS 0
+#endif
+#endif
+#ifndef FORKS
+#define FORKS 100
+#endif
+
+enum {
+    SPREAD = 16,           /* longs between the ranks' slots: a cache line, or two */
+    TOO_LONG_SECONDS = 10, /* for a child; a lost wake-up is a failure then, not a wait for ever */
+};
+
+#define CHECK(promise)                                                                             \
+    do {                                                                                           \
+        if (!(promise)) {                                                                          \
+            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #promise);                  \
+            _exit(1);                                                                              \
+        }                                                                                          \
+    } while (0)
+
+/* ---- The task: every rank writes, all meet, every rank reads what all wrote ---- */
+
+struct meeting {
+    int rounds, delay; /* `delay`: how unevenly the ranks arrive, 0 for at once */
+    long slots[FASTNN_MAX_THREADS * SPREAD];
+    long size, sum; /* written by rank 0, read by the caller */
+};
+
+static void busy_for(int turns) { for (volatile int i = 0; i < turns; i++); }
+
+static void meet(void *context, fastnn_team *team, int rank) {
+    struct meeting *meeting = context;
+    int size = fastnn_team_size(team);
+    for (int round = 1; round <= meeting->rounds; round++) {
+        long sum = 0;
+        if (meeting->delay > 0) busy_for((rank * 7919 + round * 104729) % meeting->delay);
+        meeting->slots[rank * SPREAD] += round + rank;
+        fastnn_team_barrier(team);
+        for (int i = 0; i < size; i++) sum += meeting->slots[i * SPREAD];
+        CHECK(sum == (long)size * round * (round + 1) / 2 + (long)round * size * (size - 1) / 2);
+        fastnn_team_barrier(team);
+        if (rank == 0) meeting->sum = sum;
+    }
+    if (rank == 0) meeting->size = size;
+}
+
+/* Run it once; return the team's size, having checked that each rank ran once and no other did. */
+static int run_meeting(int n_threads, int rounds, int delay) {
+    struct meeting meeting = {.rounds = rounds, .delay = delay};
+    fastnn_run(n_threads, meet, &meeting);
+    CHECK(meeting.size >= 1 && meeting.size <= (n_threads > 1 ? n_threads : 1));
+    for (int rank = 0; rank < FASTNN_MAX_THREADS; rank++) {
+        long expected = (long)rounds * (rounds + 1) / 2 + (long)rounds * rank;
+        CHECK(meeting.slots[rank * SPREAD] == (rank < meeting.size ? expected : 0));
+    }
+    return (int)meeting.size;
+}
+
+/* ---- One caller ---- */
+
+static void check_teams(int dispatches) {
+    static const int sizes[] = {1, 2, 3, 4, 8};
+    for (int i = 0; i < 5; i++)
+        for (int n = 0; n < dispatches / 5; n++) CHECK(run_meeting(sizes[i], 1, 0) == sizes[i]);
+    for (int i = 0; i < 5; i++) CHECK(run_meeting(sizes[i], dispatches / 10, 0) == sizes[i]);
+    CHECK(run_meeting(0, 1, 0) == 1);
+    CHECK(run_meeting(-5, 1, 0) == 1);
+}
+
+/* Teams of changing size, whose ranks arrive in changing order, after pauses long and short: the
+ * waiting ranks are found watching, sleeping, and falling asleep. */
+static void check_rhythms(int dispatches) {
+    for (int i = 0; i < dispatches; i++) {
+        int size = 1 + i * 31 % 8;
+        struct timespec pause = {.tv_nsec = 1000 * (i % 60)};
+        CHECK(run_meeting(size, i % 4, i % 3 * 10000) == size);
+        nanosleep(&pause, NULL);
+    }
+}
+
+static void check_many(void) {
+    CHECK(run_meeting(1000, 3, 0) <= FASTNN_MAX_THREADS);
+    CHECK(run_meeting(2, 3, 0) == 2);
+}
+
+static void count_alone(void *context, fastnn_team *team, int rank) {
+    CHECK(rank == 0 && fastnn_team_size(team) == 1);
+    ++*(int *)context;
+    fastnn_team_barrier(team);
+}
+
+static void nest(void *context, fastnn_team *team, int rank) {
+    int count = 0;
+    for (int i = 0; i < 3; i++) {
+        fastnn_run(4, count_alone, &count);
+        fastnn_team_barrier(team);
+    }
+    ((int *)context)[rank] = count;
+}
+
+static void check_nesting(void) {
+    int counts[4] = {0};
+    fastnn_run(4, nest, counts);
+    for (int rank = 0; rank < 4; rank++) CHECK(counts[rank] == 3);
+    CHECK(run_meeting(4, 10, 0) == 4);
+}
+
+/* ---- Several callers ---- */
+
+static atomic_int teams_at_work;
+
+static void meet_undisturbed(void *context, fastnn_team *team, int rank) {
+    bool shared = fastnn_team_size(team) > 1;
+    if (shared && rank == 0) CHECK(atomic_fetch_add(&teams_at_work, 1) == 0);
+    meet(context, team, rank);
+    if (shared && rank == 0) atomic_fetch_sub(&teams_at_work, 1);
+}
+
+static void *call_often(void *dispatches) {
+    for (int i = 0; i < *(int *)dispatches; i++) {
+        struct meeting meeting = {.rounds = 1 + i % 3};
+        fastnn_run(1 + i % 4, meet_undisturbed, &meeting);
+        long size = meeting.size, rounds = meeting.rounds;
+        CHECK(meeting.sum == size * rounds * (rounds + 1) / 2 + rounds * size * (size - 1) / 2);
+    }
+    return NULL;
+}
+
+static void check_callers(int dispatches) {
+    pthread_t callers[4];
+    dispatches /= 4;
+    for (int i = 0; i < 4; i++) CHECK(!pthread_create(&callers[i], NULL, call_often, &dispatches));
+    for (int i = 0; i < 4; i++) CHECK(!pthread_join(callers[i], NULL));
+    CHECK(run_meeting(4, 10, 0) == 4);
+}
+
+/* ---- What a worker takes over from its caller, and what it leaves to it ---- */
+
+struct surroundings {
+    int rounding;
+    unsigned control; /* MXCSR without the flags that operations raise */
+    bool sigint, sigsegv;
+};
+
+static unsigned control_word(void) {
+#if defined(__x86_64__)
+    return _mm_getcsr() & ~63U;
+#else
+    return 0;
+#endif
+}
+
+static void look_round(void *context, fastnn_team *team, int rank) {
+    struct surroundings *seen = (struct surroundings *)context + rank;
+    sigset_t blocked;
+    (void)team;
+    CHECK(!pthread_sigmask(SIG_SETMASK, NULL, &blocked));
+    *seen = (struct surroundings){fegetround(), control_word(), sigismember(&blocked, SIGINT),
+                                  sigismember(&blocked, SIGSEGV)};
+}
+
+static void check_ranks_see(int rounding, unsigned control) {
+    struct surroundings seen[4];
+    fastnn_run(4, look_round, seen);
+    for (int rank = 0; rank < 4; rank++) {
+        CHECK(seen[rank].rounding == rounding && seen[rank].control == control);
+        CHECK(seen[rank].sigint == (rank > 0) && !seen[rank].sigsegv);
+    }
+    CHECK(fegetround() == rounding && control_word() == control);
+}
+
+/* The workers are there already: what counts is the caller's state at the call. */
+static void check_surroundings(void) {
+    unsigned usual = control_word();
+    CHECK(run_meeting(4, 1, 0) == 4);
+    check_ranks_see(FE_TONEAREST, usual);
+    CHECK(!fesetround(FE_UPWARD));
+    check_ranks_see(FE_UPWARD, control_word());
+#if defined(__x86_64__)
+    _mm_setcsr(_mm_getcsr() | 0x8040); /* flush to zero, subnormals are zero */
+    CHECK(control_word() != usual);
+    check_ranks_see(FE_UPWARD, control_word());
+    _mm_setcsr(usual);
+#endif
+    CHECK(!fesetround(FE_TONEAREST));
+    check_ranks_see(FE_TONEAREST, usual);
+}
+
+/* ---- Fork ---- */
+
+/* Fork; the child works in a team, and so does a child of its own, down to `depth`. */
+static void check_child(int depth) {
+    int status;
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        alarm(TOO_LONG_SECONDS);
+        CHECK(run_meeting(3, 5, 0) == 3);
+        if (depth > 1) check_child(depth - 1);
+        _exit(0);
+    }
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static atomic_bool stop;
+
+static void *call_until_stopped(void *unused) {
+    (void)unused;
+    while (!atomic_load(&stop)) run_meeting(2, 20, 0);
+    return NULL;
+}
+
+static void check_forks(void) {
+    pthread_t caller;
+    for (int i = 0; i < FORKS; i++) {
+        check_child(2);
+        CHECK(run_meeting(3, 5, 0) == 3);
+    }
+    CHECK(!pthread_create(&caller, NULL, call_until_stopped, NULL));
+    for (int i = 0; i < FORKS; i++) check_child(1); /* amid a task of another thread */
+    atomic_store(&stop, true);
+    CHECK(!pthread_join(caller, NULL));
+    CHECK(run_meeting(3, 5, 0) == 3);
+}
+
+int main(int argc, char **argv) {
+    int dispatches = argc > 1 ? atoi(argv[1]) : 10000;
+    alarm(60 * TOO_LONG_SECONDS);
+    check_teams(dispatches);
+    check_rhythms(dispatches / 20);
+    check_nesting();
+    check_callers(dispatches);
+    check_surroundings();
+    if (FORKS > 0) check_forks();
+    check_many();
+    printf("%d dispatches to teams of 1, 2, 3, 4, 8, and all else: right\n", dispatches);
+    return 0;
+}

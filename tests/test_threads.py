@@ -1,0 +1,384 @@
+"""Threads and processes: the same bits on any number of them, and nobody harmed by ours.
+
+Here: fits and predictions on several threads, from several threads and in several processes, and
+what the threads leave as it was. Not here: the pool alone (test_pool.py), what a step computes
+(test_gradients.py, test_training.py).
+"""
+
+import ctypes
+import hashlib
+import inspect
+import multiprocessing
+import os
+import platform
+import signal
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastnn import MLP, Callback, Dense, Dropout
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((250, 70))
+LABELS = RNG.integers(0, 5, 250)
+BATCH = 100  # of the net below: 12 million operations a step, shared from 1 million on
+LONG = 60  # seconds: a limit for what hangs when it fails
+FE_UPWARD = {"x86_64": 0x800, "aarch64": 0x400000, "arm64": 0x400000}  # fenv.h's
+
+no_fork = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+no_tasks = pytest.mark.skipif(
+    not Path("/proc/self/task").exists(), reason="threads are counted in /proc, which isn't here"
+)
+# From Python 3.12 on fork warns where there are threads, ours or others: here that is the point.
+may_fork = pytest.mark.filterwarnings(
+    r"ignore:This process \(pid=\d+\) is multi-threaded, use of fork:DeprecationWarning"
+)
+
+
+def classifier(n_threads=4, dtype="float32", seed=5):
+    """Return a net whose steps are shared among threads, with every kind of layer product."""
+    return MLP(
+        70,
+        [Dense(130, "relu", l2=1e-4), Dropout(0.2), Dense(90, "gelu"), Dense(2, "tanh"),
+         Dense(5, "softmax")],
+        loss="cross_entropy",
+        optimizer="adam",
+        dtype=dtype,
+        seed=seed,
+        n_threads=n_threads,
+    )  # fmt: skip
+
+
+def digest(*arrays):
+    return hashlib.sha256(b"".join(array.tobytes() for array in arrays)).hexdigest()
+
+
+def fitted(net, epochs=1, callbacks=()):
+    """Fit, predict and evaluate; return the SHA-256 of all that came of it."""
+    history = net.fit(X, LABELS, batch_size=BATCH, epochs=epochs, callbacks=callbacks)
+    losses = np.array([*history.history["loss"], net.evaluate(X, LABELS)])
+    return digest(*net.get_weights(), net.predict(X), losses)
+
+
+def workers():
+    """Return how many threads of ours this process has."""
+    names = (task / "comm" for task in Path("/proc/self/task").iterdir())
+    return sum(name.read_text() == "fastnn\n" for name in names)
+
+
+# ---- same seed, same bits -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_bits_do_not_depend_on_the_number_of_threads(dtype, isa):
+    digests = {n: fitted(classifier(n, dtype), epochs=4) for n in (1, 2, 3, 4, 8)}
+    assert len(set(digests.values())) == 1, digests
+
+
+@no_tasks
+def test_these_fits_are_shared_among_threads():
+    fitted(classifier(8))
+    assert workers() >= 7
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("threads", [1, 4])
+def test_a_prediction_does_not_depend_on_its_batch(dtype, threads, isa):
+    net = classifier(threads, dtype)
+    net.fit(X, LABELS, batch_size=BATCH)
+    rows = RNG.standard_normal((1000, 70))
+    together = net.predict(rows)
+    for n in (1, 2, 5, 6, 17, 97, 500):
+        parts = [net.predict(rows[i : i + n]) for i in range(0, 1000, n)]
+        assert np.concatenate(parts).tobytes() == together.tobytes()
+
+
+# ---- processes ----------------------------------------------------------------------------------
+
+
+def in_a_fork(work):
+    """Return the string that `work` returns in a forked child, or '' if that takes 10 s."""
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        try:
+            signal.alarm(10)
+            told = work()
+        except BaseException as error:
+            told = repr(error)
+        os.write(write, told.encode())
+        os._exit(0)
+    os.close(write)
+    with os.fdopen(read) as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return told
+
+
+@no_fork
+@may_fork
+def test_fit_fork_fit_a_hundred_times():
+    net = classifier()
+    for _ in range(100):
+        net.fit(X, LABELS, batch_size=BATCH)
+        assert in_a_fork(lambda: fitted(net)) == fitted(net.copy())
+
+
+@no_fork
+@no_tasks
+@may_fork
+def test_a_forked_child_has_threads_of_its_own():
+    net = classifier()
+    fitted(net)
+    assert in_a_fork(lambda: f"{workers()}, {fitted(net) and workers()}") == "0, 3"
+
+
+@no_fork
+@may_fork
+def test_fork_while_another_thread_fits():
+    """The child has the pool as it was amid a task, and no thread to finish that."""
+    net, stop = classifier(), threading.Event()
+    expected = fitted(net.copy())
+
+    def fit_on():
+        other = classifier()
+        while not stop.is_set():
+            other.fit(X, LABELS, batch_size=BATCH, epochs=5)
+
+    with ThreadPoolExecutor(1) as others:
+        fitting = others.submit(fit_on)
+        try:
+            for _ in range(30):
+                assert in_a_fork(lambda: fitted(net.copy())) == expected
+        finally:
+            stop.set()
+        fitting.result(LONG)
+
+
+@may_fork
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_multiprocessing(method):
+    """The net goes to the child in a pickle, in the middle of its training."""
+    net = classifier()
+    fitted(net)
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        told = [pool.apply_async(fitted, (net,)) for _ in range(2)]
+        assert {each.get(LONG) for each in told} == {fitted(net)}
+
+
+def test_joblib():
+    joblib = pytest.importorskip("joblib")
+    net = classifier()
+    fitted(net)
+    told = joblib.Parallel(2, backend="loky", timeout=LONG)([joblib.delayed(fitted)(net)] * 2)
+    joblib.externals.loky.get_reusable_executor().shutdown()
+    assert set(told) == {fitted(net)}
+
+
+# ---- callers on several threads -----------------------------------------------------------------
+
+
+def test_many_threads_predict_with_one_network():
+    """Some alone, some in a team: the rows of a call are 1 to 120, shared from 24 on."""
+    net = classifier()
+    rows = X.astype(np.float32)
+    expected = net.predict(rows)
+    together = threading.Barrier(32)
+
+    def work(thread):
+        together.wait(LONG)
+        for i in range(1000):
+            n = 1 + (thread + i * 37) % 120
+            if net.predict(rows[:n]).tobytes() != expected[:n].tobytes():
+                return f"call {i} with {n} rows"
+        return None
+
+    with ThreadPoolExecutor(32) as threads:
+        assert not [wrong for wrong in threads.map(work, range(32)) if wrong]
+
+
+def test_fits_of_different_networks_at_the_same_time():
+    expected = [fitted(classifier(seed=seed), epochs=10) for seed in range(4)]
+    together = threading.Barrier(4)
+
+    def work(seed):
+        net = classifier(seed=seed)
+        together.wait(LONG)
+        return fitted(net, epochs=10)
+
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(work, range(4))) == expected
+
+
+class Hold(Callback):
+    """Keeps a fit from ending before `release` is set; says when it has begun."""
+
+    def __init__(self):
+        self.begun, self.release = threading.Event(), threading.Event()
+
+    def on_train_begin(self, logs):
+        self.begun.set()
+
+    def on_train_end(self, logs):
+        assert self.release.wait(LONG)
+
+
+def test_a_second_fit_of_one_network_is_refused():
+    """Again and again while the first one runs, which comes to no harm."""
+    net, hold = classifier(), Hold()
+    twin = net.copy()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(fitted, net, 20, [hold])
+        try:
+            assert hold.begun.wait(LONG)
+            for _ in range(200):
+                with pytest.raises(RuntimeError, match="being fitted already; wait, or fit a copy"):
+                    net.fit(X, LABELS)
+        finally:
+            hold.release.set()
+        assert first.result(LONG) == fitted(twin, 20)
+    net.fit(X, LABELS)
+
+
+def test_of_many_fits_at_once_one_goes_on():
+    net, hold = classifier(), Hold()
+    together, refused = threading.Barrier(8), []
+
+    def work(_):
+        together.wait(LONG)
+        try:
+            return fitted(net, 3, [hold])
+        except RuntimeError as error:
+            refused.append(str(error))
+            if len(refused) == 7:
+                hold.release.set()
+            return None
+
+    with ThreadPoolExecutor(8) as threads:
+        (done,) = filter(None, threads.map(work, range(8)))
+    assert len(refused) == 7
+    assert done == fitted(classifier(), 3)
+
+
+@pytest.fixture
+def progress():
+    """A function that tells whether another Python thread got on while `work` was running.
+
+    Nobody is ever asked to give up the GIL, so the other thread gets it only where it is released.
+    """
+    interval, turns, stop = sys.getswitchinterval(), [0], threading.Event()
+
+    def take_turns():
+        while not stop.is_set():
+            turns[0] += 1
+            time.sleep(1e-5)
+
+    def got_on(work, times=1000):
+        for _ in range(times):
+            before = turns[0]
+            work()
+            if turns[0] > before:
+                return True
+        return False
+
+    other = threading.Thread(target=take_turns)
+    other.start()
+    sys.setswitchinterval(1e6)
+    yield got_on
+    sys.setswitchinterval(interval)
+    stop.set()
+    other.join()
+
+
+def test_progress_tells_who_keeps_the_gil(progress):
+    assert not progress(lambda: sum(range(100_000)), times=20)
+    assert progress(lambda: time.sleep(0.001))
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("what", ["fit", "predict", "evaluate", "loss_and_gradients"])
+def test_the_gil_is_released(progress, what, threads):
+    """Asked of the kernels' calls that these methods make, since NumPy's may release it, too."""
+    network = classifier()._network
+    rows, labels = np.tile(X, (20, 1)).astype(np.float32), np.tile(LABELS, 20)
+    out = np.empty((len(rows), 5), np.float32)
+    call = {
+        "fit": lambda: network.train(rows, None, labels, None, None, BATCH, threads),
+        "predict": lambda: network.predict(rows, out, threads),
+        "evaluate": lambda: network.evaluate(rows, None, labels, None, threads),
+        "loss_and_gradients": lambda: network.gradients(rows, None, labels, None, True, threads),
+    }[what]
+    call()
+    assert progress(call)
+
+
+# ---- what is left as it was ---------------------------------------------------------------------
+
+
+def floating_point_state():
+    """Return the rounding, whether subnormals live and, where we know its place, MXCSR."""
+    libm = ctypes.CDLL(None)
+    small = np.array([1e-39], np.float32), np.array([1e-309])
+    state = [libm.fegetround(), *(bool((x * x.dtype.type(0.5) > 0).all()) for x in small)]
+    if (sys.platform, platform.machine()) == ("linux", "x86_64"):
+        environment = (ctypes.c_uint32 * 8)()  # x87's seven words, then MXCSR
+        libm.fegetenv(environment)
+        state.append(environment[7] & ~63)  # without the flags that operations raise
+    return state
+
+
+def test_importing_leaves_the_floating_point_state_alone():
+    code = "import ctypes, platform, sys; import numpy as np\n"
+    code += inspect.getsource(floating_point_state)
+    code += "before = floating_point_state(); import fastnn; print(before, floating_point_state())"
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    state = str(floating_point_state())
+    assert told.stdout == f"{state} {state}\n"
+    assert "False" not in state
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+def test_fitting_leaves_the_floating_point_state_alone(threads, isa):
+    before = floating_point_state()
+    fitted(classifier(threads))
+    assert floating_point_state() == before
+
+
+@pytest.mark.skipif(platform.machine() not in FE_UPWARD, reason="FE_UPWARD's value isn't known")
+def test_workers_adopt_the_callers_rounding():
+    """They were made with another; and the caller keeps its own."""
+    libm, up = ctypes.CDLL(None), FE_UPWARD[platform.machine()]
+    to_nearest, usual = fitted(classifier()), libm.fegetround()
+    try:
+        assert libm.fesetround(up) == 0
+        upward = [fitted(classifier(n)) for n in (1, 2, 4)]
+        assert libm.fegetround() == up
+    finally:
+        libm.fesetround(usual)
+    assert len(set(upward)) == 1
+    assert upward[0] != to_nearest
+    assert fitted(classifier()) == to_nearest
+
+
+@pytest.mark.parametrize("threads", [2, 4])
+def test_idle_workers_take_no_time(threads):
+    """Of half a second that nobody computes in, well below a fifth; a spinning worker takes all."""
+    fitted(classifier(threads))
+    before = time.process_time()
+    time.sleep(0.5)
+    assert time.process_time() - before < 0.1
+
+
+@no_tasks
+def test_workers_do_not_pile_up():
+    fitted(classifier(4))
+    before = workers()
+    for n in (1, 2, 3, 4) * 15:
+        fitted(classifier(n))
+    assert workers() == before
