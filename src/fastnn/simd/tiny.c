@@ -146,18 +146,19 @@ static double pair_steps(const fastnn_tiny *net, ptrdiff_t n, const real *X, con
         y = value_and_slope(output.activation, sums_of_lanes(terms) + now.c, output.alpha,
                             &y_slope);
         total += keep(lanes_below(output.n_out), squared_error(y, t, (vec){0}, &error));
-        /* delta_y = (y - t) sigma';  delta = (delta_y @ V) h' */
-        vec delta_y = error * y_slope, delta, change = output_rate * delta_y;
+        /* delta_y = (y - t) sigma';  delta = (delta_y @ V) h'; what waits for nothing goes first */
+        vec delta_y = error * y_slope, change = output_rate * delta_y, step;
+        slope *= hidden_rate;
 #pragma GCC unroll 4
         for (int j = 0; j < LANES; j++) terms[j] = splat(delta_y[j]) * (now.V[j] * slope);
-        delta = hidden_rate * sum_of(terms);
+        step = sum_of(terms);
 #pragma GCC unroll 4
         for (int j = 0; j < LANES; j++) {
             now.V[j] -= splat(change[j]) * keep(lanes_below(hidden.n_out), z);
-            now.W[j] -= splat(x[j]) * delta;
+            now.W[j] -= splat(x[j]) * step;
         }
         if (output.b) now.c -= change;
-        if (hidden.b) now.b -= delta;
+        if (hidden.b) now.b -= step;
     }
     store_pair(&hidden, &output, &now);
     return (double)sum_lanes(total);

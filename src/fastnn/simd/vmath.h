@@ -184,14 +184,14 @@ INLINE vec vtanh(vec x) {
 }
 
 /* With e = e^-|x| and t = e / (1 + e): 1 - t, or e (1 - t) for x < 0. e is small where its rounding
- * matters most, and there 1 + e, whose rounding would weigh as much, is seen only by t.
- * float 1.87 ulp, double 1.9. */
+ * matters most, and there 1 + e, whose rounding would weigh as much, is seen only by t. t is formed
+ * of the lifted e: a multiplication less to wait for. float 1.87 ulp, double 1.9. */
 INLINE vec vsigmoid(vec x) {
     vec least = splat(FASTNN_BITS == 32 ? -104 : -746);
     vec s, p = exp_parts(vmax(least, copy_sign(x, splat(-1))), splat(0), LIFT, &s);
-    vec e = (s * p + s) * splat(TWO_TO_MINUS_LIFT);
-    vec numerator = vmax(keep(x >= splat(0), splat(1)), e);
-    return numerator - numerator * (e / (splat(1) + e));
+    vec lifted = s * p + s, t = lifted / (splat(1 / TWO_TO_MINUS_LIFT) + lifted);
+    vec numerator = vmax(keep(x >= splat(0), splat(1)), lifted * splat(TWO_TO_MINUS_LIFT));
+    return numerator - numerator * t;
 }
 
 /* Phi(x), and its density phi(x) = e^(-x^2/2) / sqrt(2 pi), from one e^: for u >= 0, Phi(-u) =
