@@ -65,10 +65,10 @@ def examine(kind, cell, truths, args):
             contender.reset()
             contender.run(steps)
             error = max(error, distance(contender.answer(), truth))
-    except Exception as error:
+    except Exception as reason:
         if kind.name == "fastnn":
             raise
-        return None, {"failed": f"{type(error).__name__}: {error}".splitlines()[0]}
+        return None, {"failed": f"{type(reason).__name__}: {reason}".splitlines()[0]}
     record["disagreement"] = error
     contender.reset()
     return contender if error <= cell.tolerance(args.dtype) else None, record
