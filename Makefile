@@ -16,7 +16,7 @@ help:
 	@echo "make test       build, then run all tests but the slow ones"
 	@echo "make test-slow  the exhaustive tests: minutes, and 12 GB of memory"
 	@echo "make bench      fastnn against NumPy, cell by cell"
-	@echo "make bench-peers  fastnn, JAX, PyTorch, scikit-learn side by side: 10 minutes, 2 GB"
+	@echo "make bench-peers  fastnn and its peers side by side: 25 minutes, 2 GB, all figures"
 	@echo "make instructions  a step's instructions against the committed figures: valgrind, 1 minute"
 	@echo "make instructions-update  rewrite these figures"
 	@echo "make lint       ruff, cython-lint, clang-format"
@@ -64,10 +64,21 @@ $(VENV)/lint: $(BIN)/python pyproject.toml
 	.venv-peers/bin/python -m pip install --quiet . --group peers
 	@touch $@
 
+COMPARE := .venv-peers/bin/python bench/compare.py
+
 bench-peers: .venv-peers/installed
-	.venv-peers/bin/python bench/compare.py --threads 1
-	.venv-peers/bin/python bench/compare.py --threads 2
-	.venv-peers/bin/python bench/compare.py --threads 1 --dtype float64
+	$(COMPARE) --regime imports
+	$(COMPARE) --regime epochs --dtype float32 --threads 1
+	$(COMPARE) --regime epochs --dtype float32 --threads 2
+	$(COMPARE) --regime epochs --dtype float64 --threads 1
+	$(COMPARE) --regime epochs --dtype float64 --threads 2
+	$(COMPARE) --regime calls --dtype float32 --threads 1
+	$(COMPARE) --regime calls --dtype float32 --threads 2
+	$(COMPARE) --regime calls --dtype float64 --threads 1
+	$(COMPARE) --regime predict --dtype float32 --threads 1
+	$(COMPARE) --regime predict --dtype float32 --threads 2
+	$(COMPARE) --regime predict --dtype float64 --threads 1
+	.venv-peers/bin/python bench/report.py
 
 lint: $(VENV)/lint
 	$(BIN)/ruff check

@@ -1,6 +1,8 @@
 """The cells of the benches: which nets, batches and optimizers are timed, on which data.
 
-Not here: timing (bench_*.py) and tables (conftest.py).
+Every cell has `steps`, the operations of one round; `batch`, the rows of an operation; `flops`, its
+matrix products; and `truths`, what is right after so many operations. Not here: timing (compare.py,
+bench_*.py) and tables (report.py, conftest.py).
 """
 
 import itertools
@@ -8,20 +10,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fastnn import MLP, Dense, reference
-from fastnn.optimizers import Optimizer
+from fastnn import MLP, SGD, Dense, reference
+
+SQUARED, CROSS = "squared_error", "cross_entropy"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One net trained in one way: `steps` updates a round of `batch` rows each."""
+    """One net trained in one way: `steps` updates a round of `batch` rows each.
+
+    The optimizer is "sgd", "momentum" (of 0.9) or "adam", with fastnn's defaults.
+    """
 
     sizes: tuple[int, ...]
     activation: str
     output: str
     loss: str
     batch: int
-    optimizer: str | Optimizer
+    optimizer: str
     steps: int
 
     def __str__(self):
@@ -47,7 +53,7 @@ class Cell:
             self.sizes[0],
             layers,
             loss=self.loss,
-            optimizer=self.optimizer,
+            optimizer=SGD(momentum=0.9) if self.optimizer == "momentum" else self.optimizer,
             dtype=dtype,
             seed=0,
             n_threads=n_threads,
@@ -63,34 +69,108 @@ class Cell:
             return X, signal.argmax(axis=1)
         return X, 0.5 + 0.5 * np.tanh(signal / np.sqrt(self.sizes[0]))
 
+    def tolerance(self, dtype):
+        """Return how far from the truth is right, relative to it."""
+        return {"float32": 1e-4, "float64": 1e-10}[dtype]
 
-SQUARED, CROSS = "squared_error", "cross_entropy"
+    def truths(self, dtype):
+        """Return the float64 reference's weights after 1 step and after up to 100."""
+        found = {}
+        for steps in sorted({1, min(100, self.steps)}):
+            twin = reference.Network.like(self.network("float64"))
+            twin.set_weights([w.astype(np.float64) for w in self.network(dtype).get_weights()])
+            X, y = (array[: steps * self.batch] for array in self.data())
+            y = y if self.loss == CROSS else y.astype(np.float64)
+            twin.fit_epoch(X.astype(np.float64), y, np.arange(len(X)), self.batch)
+            found[steps] = twin.get_weights()
+        return found
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One net's outputs of `batch` rows, `steps` calls a round."""
+
+    sizes: tuple[int, ...]
+    activation: str
+    output: str
+    batch: int
+    steps: int
+    optimizer = None
+
+    def __str__(self):
+        net = "-".join(map(str, self.sizes))
+        return f"{net} {self.activation}, {self.batch} row{'s' if self.batch > 1 else ''}"
+
+    @property
+    def loss(self):
+        """Of the trained twin; no prediction depends on it."""
+        return CROSS if self.output == "softmax" else SQUARED
+
+    @property
+    def flops(self):
+        """Floating-point operations of a call's matrix products."""
+        return 2 * self.batch * sum(k * n for k, n in itertools.pairwise(self.sizes))
+
+    def network(self, dtype="float32", n_threads=1):
+        """Return the network, always with the same weights."""
+        training = Cell(self.sizes, self.activation, self.output, self.loss, 1, "sgd", 1)
+        return training.network(dtype, n_threads)
+
+    def data(self):
+        """Return X (batch, n_in) in float32."""
+        rng = np.random.default_rng(0)
+        return rng.standard_normal((self.batch, self.sizes[0]), dtype=np.float32)
+
+    def tolerance(self, dtype):
+        """Return how far from the truth is right, relative to it."""
+        return {"float32": 1e-5, "float64": 1e-12}[dtype]
+
+    def truths(self, dtype):
+        """Return the float64 reference's outputs."""
+        twin = reference.Network.like(self.network("float64"))
+        twin.set_weights([w.astype(np.float64) for w in self.network(dtype).get_weights()])
+        return {1: [twin.predict(self.data().astype(np.float64))]}
+
 
 CELLS = [
     Cell((2, 3, 1), "sigmoid", "sigmoid", SQUARED, 1, "sgd", 2000),
     Cell((16, 64, 64, 1), "tanh", "identity", SQUARED, 1, "sgd", 1000),
     Cell((16, 64, 64, 1), "tanh", "identity", SQUARED, 1, "adam", 1000),
+    Cell((16, 64, 64, 1), "tanh", "identity", SQUARED, 32, "sgd", 500),
+    Cell((16, 64, 64, 1), "tanh", "identity", SQUARED, 32, "momentum", 500),
     Cell((16, 64, 64, 1), "tanh", "identity", SQUARED, 32, "adam", 500),
     Cell((16, 64, 64, 1), "tanh", "identity", SQUARED, 256, "adam", 200),
+    Cell((16, 64, 64, 1), "tanh", "identity", SQUARED, 4096, "adam", 20),
     Cell((64, 128, 10), "relu", "softmax", CROSS, 32, "adam", 500),
     Cell((784, 256, 128, 10), "relu", "softmax", CROSS, 32, "adam", 100),
+    Cell((784, 256, 128, 10), "relu", "softmax", CROSS, 128, "sgd", 50),
+    Cell((784, 256, 128, 10), "relu", "softmax", CROSS, 128, "momentum", 50),
     Cell((784, 256, 128, 10), "relu", "softmax", CROSS, 128, "adam", 50),
     Cell((784, 256, 128, 10), "relu", "softmax", CROSS, 1024, "adam", 10),
+    Cell((784, 256, 128, 10), "relu", "softmax", CROSS, 4096, "adam", 4),
     Cell((784, 1024, 1024, 10), "relu", "softmax", CROSS, 256, "adam", 10),
     Cell((1024, 4096, 1024), "relu", "identity", SQUARED, 256, "adam", 4),
 ]
 
+# One Python call a step: where the call's own cost may show.
+CALLS = [cell for cell in CELLS if cell.batch <= (256 if cell.sizes[0] < 784 else 128)]
 
-def disagreement(cell, dtype, steps):
-    """Return how far the weights are from the float64 reference's after `steps` updates."""
-    net = cell.network(dtype)
-    twin = reference.Network.like(cell.network("float64"))
-    for ours, start in zip(twin.get_weights(), net.get_weights(), strict=True):
-        ours[...] = start  # the same weights to the last bit, float32's
-    X, y = (array[: steps * cell.batch] for array in cell.data())
-    net.fit(X, y, batch_size=cell.batch, shuffle=False)
-    twin.fit_epoch(X.astype(np.float64), y, np.arange(len(X)), cell.batch)
-    return distance(net.get_weights(), twin.get_weights())
+PREDICTIONS = [
+    *(Prediction((16, 64, 64, 1), "tanh", "identity", n, k) for n, k in [(1, 1000), (32, 500)]),
+    Prediction((16, 64, 64, 1), "tanh", "identity", 4096, 20),
+    *(Prediction((784, 256, 128, 10), "relu", "softmax", n, k) for n, k in [(1, 500), (32, 100)]),
+    Prediction((784, 256, 128, 10), "relu", "softmax", 4096, 4),
+]
+
+
+def disagreement(cell, dtype):
+    """Return how far fastnn's weights are from the reference's after 1 step and up to 100."""
+    errors = []
+    for steps, truth in cell.truths(dtype).items():
+        net, (X, y) = cell.network(dtype), (array[: steps * cell.batch] for array in cell.data())
+        net.fit(X, y, batch_size=cell.batch, shuffle=False)
+        errors.append(distance(net.get_weights(), truth))
+    return max(errors)
 
 
 def distance(weights, truth):

@@ -1,6 +1,7 @@
 """What the benches share: one thread for everybody, and a table of ratios at the end."""
 
 import platform
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +17,11 @@ def one_thread():
         yield
 
 
+def pytest_addoption(parser):
+    """Let the tables be kept."""
+    parser.addoption("--tables", type=Path, help="a Markdown file to write the tables to")
+
+
 def pytest_terminal_summary(terminalreporter, config):
     """Print the medians side by side; a pair that disagrees shows no time."""
     session = getattr(config, "_benchmarksession", None)
@@ -26,15 +32,16 @@ def pytest_terminal_summary(terminalreporter, config):
     for (table, group), by_name in pairs.items():
         if {"fastnn", "numpy"} <= by_name.keys():
             tables.setdefault(table, []).append((group, by_name["fastnn"], by_name["numpy"]))
-    write = terminalreporter.write_line
+    lines = []
     for table, rows in tables.items():
-        write("")
-        write(f"{table}: medians on one thread; {machine()}")
-        write("")
-        write("| what | fastnn, µs | NumPy, µs | ratio | GFLOP/s | correct |")
-        write("| --- | ---: | ---: | ---: | ---: | --- |")
-        for group, ours, theirs in rows:
-            write(table_row(group, ours, theirs))
+        lines += ["", f"{table}: medians on one thread; {machine()}", ""]
+        lines += ["| what | fastnn, µs | NumPy, µs | ratio | GFLOP/s | correct |"]
+        lines += ["| --- | ---: | ---: | ---: | ---: | --- |"]
+        lines += [table_row(group, ours, theirs) for group, ours, theirs in rows]
+    for line in lines:
+        terminalreporter.write_line(line)
+    if config.option.tables:
+        config.option.tables.write_text("\n".join(lines[1:]) + "\n")
 
 
 def machine():

@@ -7,7 +7,7 @@ import sys
 import pytest
 
 import fastnn
-from fastnn import _cpu
+from fastnn import _cpu, _kernels_f32, _kernels_f64
 
 
 def run(code, **environment):
@@ -77,3 +77,16 @@ def test_numpy_is_the_only_dependency():
     )
     extra = set(run(code).stdout.split()) - {"fastnn", "cython_runtime"}
     assert not [name for name in extra if not name.startswith("_cython")]
+
+
+@pytest.mark.parametrize("isa", _cpu.INSTRUCTION_SETS)
+@pytest.mark.parametrize("kernels", [_kernels_f32, _kernels_f64], ids=["float32", "float64"])
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("nbytes", [0, 1, 16 << 10, 1 << 20])
+def test_the_read_bandwidth_is_one_that_memory_can_have(kernels, isa, n_threads, nbytes):
+    assert 1e6 < kernels.read_bandwidth(nbytes, 0.0, n_threads, isa) < 1e14
+
+
+def test_a_buffer_too_large_for_memory_raises():
+    with pytest.raises(MemoryError):
+        _kernels_f32.read_bandwidth(1 << 60, 0.0, 1)

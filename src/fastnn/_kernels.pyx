@@ -1408,6 +1408,40 @@ def peak_flops(double seconds, int n_threads, isa=None):
     return best
 
 
+cdef struct Reading:
+    const fastnn_ops *ops
+    const real *data
+    Py_ssize_t reals, passes      # of each thread, which has a buffer of its own
+    volatile real *sums           # kept, or the compiler would drop the reading
+
+
+cdef void reading_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    cdef Reading *reading = <Reading *>context
+    cdef Py_ssize_t i
+    for i in range(reading.passes):
+        reading.sums[rank * PANEL] = reading.ops.read_all(
+            reading.reals, reading.data + rank * reading.reals)
+
+
+def read_bandwidth(Py_ssize_t nbytes, double seconds, int n_threads, isa=None):
+    """Bytes a second that all threads together read, each over and over a buffer of `nbytes` bytes
+    (rounded up to 512): the best of some `seconds`."""
+    cdef Reading reading
+    cdef Py_ssize_t blocks = max(1, (nbytes + 511) // 512), size = blocks * 512
+    cdef Panels buffers = Panels(blocks * n_threads, 8 * PANEL), sums = Panels(n_threads, PANEL)
+    cdef double best = 0.0
+    reading.ops, reading.data, reading.sums = table(isa), buffers.data, sums.data
+    reading.reals, reading.passes = blocks * 8 * PANEL, max(1, (1 << 23) // size)
+    stop = perf_counter() + seconds
+    while best == 0.0 or perf_counter() < stop:
+        began = perf_counter()
+        with nogil:
+            fastnn_run(n_threads, reading_task, &reading)
+        taken = perf_counter() - began
+        best = max(best, <double>size * reading.passes * n_threads / taken)
+    return best
+
+
 def first_nonfinite(const real[::1] x):
     """Index of the first NaN or infinity, or -1."""
     return table(None).first_nonfinite(x.shape[0], &x[0]) if x.shape[0] > 0 else -1

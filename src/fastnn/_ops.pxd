@@ -113,6 +113,7 @@ cdef extern from "simd/ops.h":
                              const real *T, const int64_t *labels,
                              const int64_t *order) noexcept nogil
         double (*multiply_adds)(Py_ssize_t n, real *sink) noexcept nogil
+        real (*read_all)(Py_ssize_t n, const real *x) noexcept nogil
         const fastnn_activation *activations
         const fastnn_loss *losses
         const fastnn_optimizer *optimizers

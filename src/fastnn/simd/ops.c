@@ -66,6 +66,7 @@ const fastnn_ops OPS_TABLE = {
     .dropout = dropout,
     .tiny_steps = TINY_STEPS,
     .multiply_adds = multiply_adds,
+    .read_all = read_all,
     .activations = activations,
     .losses = losses,
     .optimizers = optimizers,

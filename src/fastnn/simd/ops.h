@@ -162,6 +162,9 @@ typedef struct {
 /* probe.h. n rounds of fused multiply-adds in registers; returns the operations done. */
 typedef double fastnn_multiply_adds_fn(ptrdiff_t n, real *sink);
 
+/* The sum of n reals, n a multiple of 8 PANEL. */
+typedef real fastnn_read_all_fn(ptrdiff_t n, const real *x);
+
 /* tiny.c. A network whose every layer fits one panel, and n on-line steps of it, the t-th, ... ;
  * returns the sum of the rows' losses. Neither dropout, penalties nor sample weights. */
 typedef struct {
@@ -202,6 +205,7 @@ typedef struct {
     fastnn_dropout_fn *dropout;
     fastnn_tiny_fn *tiny_steps;
     fastnn_multiply_adds_fn *multiply_adds;
+    fastnn_read_all_fn *read_all;
     const fastnn_activation *activations;
     const fastnn_loss *losses;
     const fastnn_optimizer *optimizers;

@@ -1,5 +1,5 @@
-/* probe.h - how fast this CPU can multiply and add at best: what every other speed is a share of.
- */
+/* probe.h - how fast this CPU can multiply and add, and read, at best: what every other speed is a
+ * share of. */
 #ifndef FASTNN_PROBE_H
 #define FASTNN_PROBE_H
 
@@ -19,6 +19,20 @@ static double multiply_adds(ptrdiff_t n, real *sink) {
     for (int j = 0; j < CHAINS; j++) sum += chain[j];
     *sink = sum_lanes(sum); /* or the compiler would drop it all */
     return 2.0 * CHAINS * LANES * (double)n;
+}
+
+/* The sum of n reals, n a multiple of 8 PANEL: loads in a row, and as many chains of additions, so
+ * that the latter don't wait for each other. Whoever drops the sum, drops the loads. */
+enum { READS = 8 };
+
+static real read_all(ptrdiff_t n, const real *x) {
+    vec chain[READS] = {{0}};
+    for (ptrdiff_t i = 0; i < n; i += READS * LANES)
+#pragma GCC unroll 8
+        for (int j = 0; j < READS; j++) chain[j] += load(x + i + j * LANES);
+    vec sum = {0};
+    for (int j = 0; j < READS; j++) sum += chain[j];
+    return sum_lanes(sum);
 }
 
 #endif

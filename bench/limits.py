@@ -1,0 +1,95 @@
+"""The roofline of a step or a prediction: what no program on this CPU could beat by much.
+
+A layer of k inputs and n outputs, b rows and s bytes a number costs 2 b k n operations in each of
+forward, delta (not for the first layer) and dW. Its weights cost s k n bytes of reading in forward
+and in delta, and (2 + 2 m) s k n where the update, of m moments, happens as dW is formed. Each
+phase takes the longer of operations at the peak and bytes at the bandwidth of the cache that holds
+all weights and moments, both measured in the same run; elements of activations are added.
+
+The constants below are this model's, not measurements of the run. Not here: the probes (machine.py)
+and the rows' own traffic, activations' included, which the model leaves out.
+
+>>> core = Machine(97e9, {"L1": 164e9, "L2": 102e9}, {"L1": 32 << 10, "L2": 512 << 10}, 1)
+>>> from cells import CELLS
+>>> f"{limit(CELLS[1], 'float32', core) * 1e6:.2f} µs"
+'0.58 µs'
+"""
+
+import itertools
+from dataclasses import dataclass
+
+MOMENTS = {"sgd": 0, "momentum": 1, "adam": 2}
+
+# Cycles a float32 element on vectors of 8 (twice that for float64): forward; the derivative is a
+# few multiplications for all; Adam's update divides and takes a root.
+FORWARD_CYCLES = {"identity": 0.0, "relu": 0.25, "sigmoid": 1.3, "softmax": 1.5, "tanh": 2.0}
+DERIVATIVE_CYCLES = 0.25
+UPDATE_CYCLES = {"sgd": 0.0, "momentum": 0.0, "adam": 1.25}
+
+# The operations of one row wait for each other: cycles of a layer's forward, or its way back.
+CHAIN_CYCLES = 35
+
+# Two 256-bit units of fused multiply-adds, or one of 512: what turns the peak into a clock.
+FLOPS_A_CYCLE = {"float32": 32, "float64": 16}
+
+BARRIER = 0.5e-6  # seconds in which two threads meet; a step has two of these
+
+
+@dataclass(frozen=True)
+class Machine:
+    """Some cores: their operations and bytes a second together, and the sizes of their caches.
+
+    `reads` and `caches` are by level, "L1", "L2", ...; `reads` has "memory", too, unless it is not
+    needed. L1 and L2 are one core's own.
+    """
+
+    flops: float
+    reads: dict[str, float]
+    caches: dict[str, int]
+    threads: int
+
+    def one_core(self):
+        """Return one of these cores; it has its part of all bandwidths."""
+        reads = {level: rate / self.threads for level, rate in self.reads.items()}
+        return Machine(self.flops / self.threads, reads, self.caches, 1)
+
+    def bandwidth(self, nbytes):
+        """Return the bytes a second of the first level that holds so many."""
+        for level, size in sorted(self.caches.items()):
+            if nbytes < size:
+                return self.reads[level]
+        return self.reads["memory"]
+
+
+def limit(cell, dtype, machine):
+    """Return the least seconds of one operation of the cell; threads are used where that helps."""
+    alone = work(cell, dtype, machine.one_core())
+    if machine.threads == 1:
+        return alone
+    return min(alone, work(cell, dtype, machine) + 2 * BARRIER)
+
+
+def work(cell, dtype, machine):
+    """Return the seconds of one operation, spread evenly over the machine's cores."""
+    itemsize = {"float32": 4, "float64": 8}[dtype]
+    cycle = FLOPS_A_CYCLE[dtype] / machine.flops
+    per_element = cycle * itemsize / 4
+    trains = cell.optimizer is not None
+    moments = MOMENTS[cell.optimizer] if trains else 0
+    layers = list(itertools.pairwise(cell.sizes))
+    weights = sum(k * n for k, n in layers)
+    bandwidth = machine.bandwidth(itemsize * weights * (1 + moments))
+    total = 0.0
+    for index, (k, n) in enumerate(layers):
+        compute = 2 * cell.batch * k * n / machine.flops
+        read = itemsize * k * n / bandwidth
+        activation = cell.activation if index < len(layers) - 1 else cell.output
+        total += max(compute, read)
+        total += cell.batch * n * FORWARD_CYCLES[activation] * per_element
+        if trains:
+            update = k * n * UPDATE_CYCLES[cell.optimizer] * per_element
+            total += max(compute + update, (2 + 2 * moments) * read)
+        if trains and index > 0:
+            total += max(compute, read) + cell.batch * k * DERIVATIVE_CYCLES * per_element
+    chain = CHAIN_CYCLES * len(layers) * (2 if trains else 1) * cycle * machine.threads
+    return max(total, chain)

@@ -1,0 +1,182 @@
+"""Tables, plots and the READMEs' figures from bench/results/*.json: no number is typed by hand.
+
+    python bench/report.py    # after compare.py; plots need matplotlib
+
+Writes a Markdown table and a plot beside every JSON file, and in README.md and bench/README.md what
+stands between `<!-- begin NAME -->` and `<!-- end NAME -->`, where NAME is a file of results or one
+of SECTIONS. Not here: any measuring (compare.py); the picture itself (plot.py).
+"""
+
+import json
+import math
+import re
+from pathlib import Path
+
+HERE = Path(__file__).parent
+READMES = [HERE.parent / "README.md", HERE / "README.md"]
+ORDER = ["fastnn", "jax", "onnxruntime", "torch", "torch.compile", "scikit-learn", "numpy"]
+NAMES = {"jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}  # others' are their own
+
+# The small table of README.md; its other columns are in bench/README.md.
+SMALL = [
+    "2-3-1 sigmoid, batch 1, sgd",
+    "16-64-64-1 tanh, batch 1, adam",
+    "16-64-64-1 tanh, batch 32, adam",
+    "64-128-10 relu, batch 32, adam",
+    "784-256-128-10 relu, batch 128, adam",
+    "1024-4096-1024 relu, batch 256, adam",
+]
+
+
+def load(name, results=HERE / "results"):
+    """Return a file of results, or None where there is none."""
+    path = results / f"{name}.json"
+    return json.loads(path.read_text()) if path.exists() else None
+
+
+def figure(x):
+    """Return three significant digits, four from a thousand on, and never an exponent."""
+    if x >= 1000:
+        return f"{float(f'{x:.4g}'):,.0f}"
+    return f"{x:.{max(0, 2 - math.floor(math.log10(x)))}f}"
+
+
+def contenders(records):
+    """Return the names that occur, fastnn first."""
+    return [name for name in ORDER if any(name in record["results"] for record in records)]
+
+
+def time_of(record, name):
+    """Return the table's entry for a contender: its median, or why there is none."""
+    result = record["results"].get(name)
+    if result is None:
+        return ""
+    if result.get("median_us"):
+        return figure(result["median_us"])
+    return "fails" if "failed" in result else "disagrees"
+
+
+def ratio(record, peer=None):
+    """Return the time of a peer, by default the best, over fastnn's; None where either lacks."""
+    medians = {name: result.get("median_us") for name, result in record["results"].items()}
+    ours = medians.pop("fastnn", None)
+    theirs = [us for name, us in medians.items() if us and peer in (None, name)]
+    return min(theirs) / ours if ours and theirs else None
+
+
+def geometric_mean(numbers):
+    """Return it."""
+    return math.exp(math.fsum(map(math.log, numbers)) / len(numbers))
+
+
+def markdown(lines):
+    """Return a table: the first line is the head, the first column text."""
+    head, *body = ["| " + " | ".join(line) + " |" for line in lines]
+    return [head, "| --- |" + " ---: |" * (len(lines[0]) - 1), *body]
+
+
+def rows(records):
+    """Return the lines of the table of these cells; shares are of the best peak of the run."""
+    names = contenders(records)
+    head = ["µs", *(NAMES.get(name, name) for name in names)]
+    head += ["best peer / fastnn", "rows/s", "of peak", "of limit"]
+    peak = max(record["peak_gflops"] for record in records)
+    lines = [head]
+    for record in records:
+        lines.append([record["cell"], *(time_of(record, name) for name in names)])
+        ours, best = record["results"].get("fastnn", {}).get("median_us"), ratio(record)
+        if ours:
+            limit = record.get("limit_us")
+            lines[-1] += [
+                f"{best:.2f}" if best else "",
+                figure(record["batch"] / ours * 1e6),
+                f"{record['flops'] / ours / 1e3 / peak:.0%}",
+                f"{limit / ours:.0%}" if limit else "",
+            ]
+    return markdown(lines)
+
+
+def means(records):
+    """Return the sentence with the geometric means of the ratios."""
+    told = []
+    for label, peer in (("best peer", None), ("scikit-learn", "scikit-learn")):
+        found = [r for r in (ratio(record, peer) for record in records) if r]
+        if found:
+            told.append(f"{label} / fastnn {geometric_mean(found):.2f} over {len(found)} cells")
+    return f"Geometric means: {'; '.join(told)}." if told else ""
+
+
+def notes(records):
+    """Return a sentence on the peers that failed, with the first reason of each."""
+    failed = {}
+    for record in records:
+        for name, result in record["results"].items():
+            if "failed" in result:
+                failed.setdefault(name, result["failed"])
+    return [f"{name} fails: `{reason}`." for name, reason in failed.items()]
+
+
+def results_section(found):
+    """Return the table of a file of results and what is to be said under it."""
+    if "imports" in found:
+        lines = [["library", "import, s"]]
+        lines += [[n, f"{found['imports'][n]['median_s']:.3f}"] for n in found["imports"]]
+        return "\n".join(markdown(lines))
+    records = found["cells"]
+    return "\n".join([*rows(records), "", means(records), *notes(records)])
+
+
+def machine_sentence(found):
+    """Return on what, and with which versions, a file's figures were measured."""
+    m = found["machine"]
+    ours = m["fastnn"]
+    versions = ", ".join(f"{NAMES.get(name, name)} {v}" for name, v in m["versions"].items())
+    return (
+        f"Measured on: {m['cpu']}, {ours['platform']}, {ours['instruction_set']} kernels by "
+        f"{ours['compiler']}, Python {m['python']}, {versions}."
+    )
+
+
+def small_table(found):
+    """Return README.md's table: some cells, whole epochs, float32, one thread."""
+    records = [record for record in found["cells"] if record["cell"] in SMALL]
+    names = contenders(records)
+    lines = [["net, batch, optimizer", *(NAMES.get(name, name) for name in names)]]
+    lines += [[r["cell"], *(time_of(r, name) for name in names)] for r in records]
+    return "\n".join([*markdown(lines), "", machine_sentence(found), means(found["cells"])])
+
+
+SECTIONS = {  # made of a file other than the one of their own name
+    "machine": ("epochs-float32-1", machine_sentence),
+    "small-table": ("epochs-float32-1", small_table),
+}
+
+
+def fill(text, results=HERE / "results"):
+    """Return a README with all its marked sections as the results have them."""
+
+    def section(match):
+        name = match[1]
+        source, make = SECTIONS.get(name, (name, results_section))
+        found = load(source, results)
+        body = make(found) if found else "Not measured yet."
+        return f"<!-- begin {name} -->\n{body.strip()}\n<!-- end {name} -->"
+
+    return re.sub(r"<!-- begin (\S+) -->\n.*?<!-- end \1 -->", section, text, flags=re.DOTALL)
+
+
+def main():
+    """Write all that follows from the results."""
+    import plot
+
+    for path in sorted((HERE / "results").glob("*.json")):
+        found = json.loads(path.read_text())
+        path.with_suffix(".md").write_text(results_section(found).strip() + "\n")
+        if "cells" in found:
+            plot.draw(found, contenders(found["cells"]), path.with_suffix(".svg"))
+    for readme in READMES:
+        readme.write_text(fill(readme.read_text()))
+
+
+if __name__ == "__main__":
+    main()
