@@ -28,8 +28,8 @@ from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 from _ops cimport (
     NARROW,
     PANEL,
-    aligned_alloc,
     fastnn_activation,
+    fastnn_allocate,
     fastnn_dropout_args,
     fastnn_flush_subnormals,
     fastnn_function,
@@ -177,11 +177,10 @@ cdef real *allocate(n) except NULL:
     """n zeroed reals on a cache line; n is a Python integer, so that no product overflows."""
     if n * sizeof(real) > (<size_t>-1) >> 2:
         raise MemoryError(f"{n} numbers don't fit in memory")
-    cdef size_t size = (<size_t>max(n, 1) * sizeof(real) + 63) // 64 * 64
-    cdef real *block = <real *>aligned_alloc(64, size)
+    cdef size_t size = <size_t>max(n, 1) * sizeof(real)
+    cdef real *block = <real *>fastnn_allocate(size)
     if block == NULL:
         raise MemoryError(f"cannot allocate {size} bytes")
-    memset(block, 0, size)
     return block
 
 

@@ -1,10 +1,10 @@
-# The C leaves (simd/) and the thread pool (pool.h) as Cython sees them. Shapes and meanings are in
-# these headers; a size that C calls ptrdiff_t is Py_ssize_t here.
+# The C leaves (simd/), the thread pool (pool.h) and the rest of our C as Cython sees it. Shapes and
+# meanings are in these headers; a size that C calls ptrdiff_t is Py_ssize_t here.
 
 from libc.stdint cimport int64_t, uint64_t
 
-cdef extern from "<stdlib.h>" nogil:
-    void *aligned_alloc(size_t alignment, size_t size)
+cdef extern from "memory.h" nogil:
+    void *fastnn_allocate(size_t size)
 
 cdef extern from "simd/real.h":
     ctypedef double real
