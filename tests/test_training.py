@@ -83,6 +83,41 @@ def test_batches_longer_than_a_chunk_of_rows():
     assert_same_weights(net, twin)
 
 
+@pytest.mark.parametrize("rows", [1025, 2500])
+@pytest.mark.parametrize("weighted", [False, True])
+def test_batches_of_several_rounds(rows, weighted):
+    """Their gradients are added up a round of 1024 rows at a time, masks and penalties included."""
+    X, y = RNG.standard_normal((2 * rows + 30, 9)), RNG.standard_normal((2 * rows + 30, 2))
+    weight = RNG.random(len(X)) if weighted else None
+    layers = [Dense(20, "gelu", l2=0.01), Dropout(0.4), Dense(33, "tanh", l1=1e-3), Dense(2)]
+    net = MLP(9, layers, loss="squared_error", optimizer="adam", dtype="float64", seed=0)
+    twin = reference.Network.like(net)
+    history = net.fit(X, y, batch_size=rows, shuffle=False, sample_weight=weight, n_threads=2)
+    expected = twin.fit_epoch(X, y, np.arange(len(X)), rows, weight)
+    assert history.history["loss"] == pytest.approx([expected], rel=1e-12)
+    assert_same_weights(net, twin)
+    loss, gradients = net.loss_and_gradients(X, y, weight, training=True)
+    assert (loss, net.step) == (pytest.approx(net.copy().train_on_batch(X, y, weight)), 3)
+    twin_loss, twin_gradients = twin.loss_and_gradients(X, y, weight, training=True)
+    assert loss == pytest.approx(twin_loss, rel=1e-12)
+    for ours, theirs in zip(gradients, twin_gradients, strict=True):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_single_rows_on_several_threads(optimizer):
+    """A network large enough to be shared even so; the bits of one thread."""
+    nets = [
+        MLP(500, [Dense(400, "tanh"), Dense(3)], loss="squared_error", optimizer=optimizer,
+            seed=0, n_threads=threads)
+        for threads in (1, 2, 3)
+    ]  # fmt: skip
+    x, y = RNG.standard_normal((5, 500), dtype="float32"), np.ones((5, 3), "float32")
+    for net in nets:
+        net.fit(x, y, batch_size=1)
+    assert len({sha256(net) for net in nets}) == 1
+
+
 def test_train_on_batch_is_an_epoch_of_one_batch():
     one, other = classifier(), classifier()
     loss = one.train_on_batch(X, LABELS)

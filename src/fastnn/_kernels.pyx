@@ -73,6 +73,11 @@ cdef extern from *:
 cdef enum:
     CHUNK = 96
 
+# Rows of a batch that go through a step together: a larger batch takes several rounds, which add up
+# its gradients, so that a panel of z_prev and one of delta stay in L2 and a workspace small.
+cdef enum:
+    ROUND = 1024
+
 # Up to this many rows in a batch, transposing W for the hidden deltas costs more than it brings.
 cdef enum:
     FEW_ROWS = 4
@@ -228,6 +233,7 @@ cdef struct Net:
     real *loss_parameter          # (n_out,) padded
     bint mean                     # the batch's loss is divided by its rows (or its weights)
     bint penalized
+    bint on_line                  # single rows have an update of their own
     const fastnn_optimizer *optimizer
     fastnn_hyper hyper
     real *arena                   # all W and b; then each moment in the same order
@@ -250,8 +256,13 @@ cdef struct Space:                # room for the rows of a batch
     real *weight                  # (rows,) of the rows, over the batch's total
     double *loss                  # (rows,) losses of the rows, times weight
     double *penalty               # (n_tiles,)
+    real *gradient                # a block like the arena's, for batches of several rounds
     real *scratch                 # a stretch for each thread: a panel of W.T, or a tile of dW
     Py_ssize_t scratch_stretch
+
+
+cdef Py_ssize_t layer_tiles(const Layer *layer) noexcept nogil:
+    return panels_of(layer.n_in) * panels_of(layer.n_out)
 
 
 cdef Py_ssize_t place(real **pointer, real *base, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
@@ -264,7 +275,8 @@ cdef class Workspace:
     """Room for `rows` rows of a batch in every layer, and scratch for each thread.
 
     With `backward` it holds all that the backward pass needs, else only z and what evaluating a
-    loss needs at the output; with `dropout` also the inputs after dropout.
+    loss needs at the output; with `dropout` also the inputs after dropout; with `gradient` a block
+    of gradients, for batches of several rounds.
     """
 
     cdef Space space
@@ -273,7 +285,7 @@ cdef class Workspace:
     cdef readonly int n_threads
 
     def __cinit__(self, Network network, Py_ssize_t rows, int n_threads, bint backward,
-                  bint dropout):
+                  bint dropout, bint gradient):
         self.rows, self.n_threads = rows, n_threads
         self.space.stride = rows | 1
         self.space.layers = <Buffers *>calloc(network.net.n_layers, sizeof(Buffers))
@@ -286,10 +298,18 @@ cdef class Workspace:
         size = self.layout(&network.net, backward, dropout, NULL)
         self.memory = allocate(size)
         self.layout(&network.net, backward, dropout, self.memory)
+        if gradient:
+            self.space.gradient = allocate(network.net.block)
 
     def __dealloc__(self):
         free(self.space.layers)
+        free(self.space.gradient)
         free(self.memory)
+
+    cdef bint suits(self, Py_ssize_t batch, int n_threads) noexcept:
+        """Whether a batch of so many rows can be trained in it by so many threads."""
+        return (self.rows >= min(batch, ROUND) and self.n_threads >= n_threads
+                and (batch <= ROUND or self.space.gradient != NULL))
 
     cdef Py_ssize_t layout(self, const Net *net, bint backward, bint dropout,
                            real *base) noexcept:
@@ -349,7 +369,7 @@ cdef struct Job:                  # what the threads of a team work on together
     real *out                     # predictions (n_rows, n_out), or
     double *chunk_losses          # losses, one for each CHUNK rows
     real *gradient                # a block like the arena's, where the caller wants it
-    bint on_line                  # by train_on_line
+    bint tiny                     # by tiny.c
     Clock *clocks                 # one for each thread, where the caller wants to know
     double loss                   # sum of the batches' losses times their rows' weight
     double total                  # of the rows' weights
@@ -438,13 +458,18 @@ cdef void weigh_rows(const Job *job, double divisor, Py_ssize_t position, Py_ssi
         job.space.weight[at + r] = <real>(weight / divisor) if divisor > 0 else 0
 
 
-cdef void drop_panel(const Net *net, uint64_t step, Py_ssize_t l, Py_ssize_t p, Py_ssize_t row,
+cdef struct Masks:                # what dropout's masks depend on, besides layer, row and unit
+    uint64_t step
+    Py_ssize_t before             # rows of the batch before the workspace's first
+
+
+cdef void drop_panel(const Net *net, Masks masks, Py_ssize_t l, Py_ssize_t p, Py_ssize_t at,
                      Py_ssize_t rows, const real *z, real *out) noexcept nogil:
-    """Dropout on panel p of layer l's input; `row` is the first row's place in the batch."""
+    """Dropout on panel p of layer l's input, rows `at`, ... of the workspace."""
     cdef fastnn_dropout_args args
-    args.seed, args.step, args.layer = net.seed, step, l
+    args.seed, args.step, args.layer = net.seed, masks.step, l
     args.rate = net.layers[l].dropout
-    args.rows, args.first_row = rows, row
+    args.rows, args.first_row = rows, masks.before + at
     args.units = net.layers[l].n_in
     args.first_column = p * PANEL
     args.columns = min(PANEL, args.units - args.first_column)
@@ -456,7 +481,7 @@ cdef void forward_layer(const Net *net, const Space *space, Py_ssize_t l, const 
     """z = h(z_prev @ W + b) for rows `at`, ...; z = a where `activate` is off."""
     cdef const Layer *layer = &net.layers[l]
     cdef const Buffers *buffers = &space.layers[l]
-    cdef Py_ssize_t q, shift, jump = space.stride * PANEL
+    cdef Py_ssize_t q, shift, panels, n, jump = space.stride * PANEL
     cdef real *z = buffers.z + at * PANEL
     if layer.narrow:
         net.ops.narrow(rows, layer.n_in, layer.n_out, z_prev + at * PANEL, jump, layer.W,
@@ -469,13 +494,22 @@ cdef void forward_layer(const Net *net, const Space *space, Py_ssize_t l, const 
     if layer.activation.row_forward != NULL:
         layer.activation.row_forward(rows, layer.n_out, jump, z)
         return
-    for q in range(panels_of(layer.n_out)):
+    panels, n = contiguous(space, layer.n_out, rows)
+    for q in range(panels):
         shift = q * jump + at * PANEL
-        layer.activation.forward(rows * PANEL, layer.alpha, buffers.z + shift,
+        layer.activation.forward(n, layer.alpha, buffers.z + shift,
                                  buffers.slope + shift if buffers.slope != NULL else NULL)
 
 
-cdef void forward(const Net *net, const Space *space, uint64_t step, Py_ssize_t at,
+cdef (Py_ssize_t, Py_ssize_t) contiguous(const Space *space, Py_ssize_t columns,
+                                         Py_ssize_t rows) noexcept nogil:
+    """How many stretches `rows` rows of a layer are, and how long: one, if they fill the panels."""
+    if rows == space.stride:
+        return 1, panels_of(columns) * rows * PANEL
+    return panels_of(columns), rows * PANEL
+
+
+cdef void forward(const Net *net, const Space *space, Masks masks, Py_ssize_t at,
                   Py_ssize_t rows, bint to_loss) noexcept nogil:
     """All layers, each input through its dropout where the workspace has room for that.
 
@@ -491,20 +525,27 @@ cdef void forward(const Net *net, const Space *space, uint64_t step, Py_ssize_t 
             z_prev = buffers.dropped
             for p in range(panels_of(net.layers[l].n_in)):
                 shift = (p * space.stride + at) * PANEL
-                drop_panel(net, step, l, p, at, rows, buffers.z_prev + shift,
+                drop_panel(net, masks, l, p, at, rows, buffers.z_prev + shift,
                            buffers.dropped + shift)
         forward_layer(net, space, l, z_prev, at, rows,
                       not (to_loss and l == last and net.loss.activation != NULL))
 
 
-cdef void differentiate(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t p,
-                        Py_ssize_t at, Py_ssize_t rows) noexcept nogil:
-    """delta *= h'(a) for panel p of layer l."""
+cdef void differentiate(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t at,
+                        Py_ssize_t rows) noexcept nogil:
+    """delta *= h'(a) in layer l."""
     cdef const Layer *layer = &net.layers[l]
     cdef const Buffers *buffers = &space.layers[l]
-    cdef Py_ssize_t shift = (p * space.stride + at) * PANEL
     cdef const real *z = buffers.slope if buffers.slope != NULL else buffers.z
-    layer.activation.backward(rows * PANEL, layer.alpha, z + shift, buffers.delta + shift)
+    cdef Py_ssize_t q, shift, panels, n
+    if layer.activation.row_backward != NULL:
+        layer.activation.row_backward(rows, layer.n_out, space.stride * PANEL, z + at * PANEL,
+                                      buffers.delta + at * PANEL)
+        return
+    panels, n = contiguous(space, layer.n_out, rows)
+    for q in range(panels):
+        shift = (q * space.stride + at) * PANEL
+        layer.activation.backward(n, layer.alpha, z + shift, buffers.delta + shift)
 
 
 cdef void output_loss(const Net *net, const Space *space, Py_ssize_t at,
@@ -520,22 +561,6 @@ cdef void output_loss(const Net *net, const Space *space, Py_ssize_t at,
     args.delta = space.layers[last].delta + at * PANEL
     args.loss = space.loss + at
     net.loss.run(&args)
-
-
-cdef void output_delta(const Net *net, const Space *space, Py_ssize_t at,
-                       Py_ssize_t rows) noexcept nogil:
-    """delta = dE/dy * sigma'(a), unless the loss has given delta itself."""
-    cdef Py_ssize_t p, last = net.n_layers - 1
-    cdef const Layer *layer = &net.layers[last]
-    cdef const Buffers *buffers = &space.layers[last]
-    if net.loss.activation != NULL:
-        return
-    if layer.activation.row_backward != NULL:
-        layer.activation.row_backward(rows, layer.n_out, space.stride * PANEL,
-                                      buffers.z + at * PANEL, buffers.delta + at * PANEL)
-        return
-    for p in range(panels_of(layer.n_out)):
-        differentiate(net, space, last, p, at, rows)
 
 
 cdef void carry_back(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t at,
@@ -559,7 +584,7 @@ cdef void carry_back(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_
                             jump)
 
 
-cdef void hidden_deltas(const Net *net, const Space *space, uint64_t step, Py_ssize_t at,
+cdef void hidden_deltas(const Net *net, const Space *space, Masks masks, Py_ssize_t at,
                         Py_ssize_t rows, bint few, real *scratch) noexcept nogil:
     """delta_prev = (delta @ W.T) * mask * h'(a_prev), from the last layer down.
 
@@ -569,16 +594,16 @@ cdef void hidden_deltas(const Net *net, const Space *space, uint64_t step, Py_ss
     cdef real *delta_prev
     for l in range(net.n_layers - 1, 0, -1):
         carry_back(net, space, l, at, rows, few, scratch)
-        for p in range(panels_of(net.layers[l].n_in)):
-            if space.layers[l].dropped != NULL:
+        if space.layers[l].dropped != NULL:
+            for p in range(panels_of(net.layers[l].n_in)):
                 delta_prev = space.layers[l - 1].delta + (p * space.stride + at) * PANEL
-                drop_panel(net, step, l, p, at, rows, delta_prev, delta_prev)
-            differentiate(net, space, l - 1, p, at, rows)
+                drop_panel(net, masks, l, p, at, rows, delta_prev, delta_prev)
+        differentiate(net, space, l - 1, at, rows)
 
 
-cdef void train_rows(const Job *job, uint64_t step, Py_ssize_t position, Py_ssize_t batch,
-                     double divisor, Py_ssize_t at, Py_ssize_t stop, Own own) noexcept nogil:
-    """Rows at ... stop of the `batch` rows from `position`: forward, loss and all deltas."""
+cdef void train_rows(const Job *job, Masks masks, Py_ssize_t position, double divisor,
+                     Py_ssize_t at, Py_ssize_t stop, bint few, Own own) noexcept nogil:
+    """Rows at ... stop of those from `position`: forward, loss and all deltas."""
     cdef Py_ssize_t row = at, n
     while row < stop:
         n = min(CHUNK, stop - row)
@@ -586,21 +611,22 @@ cdef void train_rows(const Job *job, uint64_t step, Py_ssize_t position, Py_ssiz
         gather_targets(job, position + row, row, n)
         weigh_rows(job, divisor, position + row, row, n)
         lap(own.clock, INPUT)
-        forward(job.net, job.space, step, row, n, True)
+        forward(job.net, job.space, masks, row, n, True)
         lap(own.clock, FORWARD)
         output_loss(job.net, job.space, row, n)
-        output_delta(job.net, job.space, row, n)
+        if job.net.loss.activation == NULL:  # or else the loss has given delta itself
+            differentiate(job.net, job.space, job.net.n_layers - 1, row, n)
         lap(own.clock, LOSS)
         row += n
     if stop > at:
-        hidden_deltas(job.net, job.space, step, at, stop - at, batch <= FEW_ROWS, own.scratch)
+        hidden_deltas(job.net, job.space, masks, at, stop - at, few, own.scratch)
     lap(own.clock, DELTA)
 
 
 # ---- weights: gradient and update ---------------------------------------------------------------
 
 
-cdef struct Tile:                 # PANEL rows of a panel of W, fewer at its end; on-line, more
+cdef struct Tile:                 # PANEL rows of a panel of W, or the fewer at its end
     const Layer *layer
     Py_ssize_t rows               # of the tile, PANEL reals each
     real *W
@@ -612,14 +638,14 @@ cdef struct Tile:                 # PANEL rows of a panel of W, fewer at its end
     const real *delta             # of these biases
 
 
-cdef Tile tile_at(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q, Py_ssize_t p,
-                  Py_ssize_t tiles) noexcept nogil:
-    """`tiles` tiles from p on down panel q of layer l's weights; a panel's first has the biases."""
+cdef Tile tile_at(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q,
+                  Py_ssize_t p) noexcept nogil:
+    """Tile p down panel q of layer l's weights; the first of a panel brings the biases."""
     cdef const Layer *layer = &net.layers[l]
     cdef const Buffers *buffers = &space.layers[l]
     cdef const real *z = buffers.dropped if buffers.dropped != NULL else buffers.z_prev
     cdef Py_ssize_t jump = space.stride * PANEL
-    cdef Py_ssize_t width = min(tiles * PANEL, layer.n_in - p * PANEL)
+    cdef Py_ssize_t width = min(PANEL, layer.n_in - p * PANEL)
     cdef Tile tile
     tile.layer, tile.delta = layer, buffers.delta + q * jump
     tile.b = layer.b + q * PANEL if p == 0 and layer.b != NULL else NULL
@@ -634,21 +660,18 @@ cdef Tile tile_at(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q
     return tile
 
 
-cdef bint on_line(const Net *net, const Space *space, Py_ssize_t l) noexcept nogil:
-    """Whether a panel of layer l's weights is updated as a whole, by rank one.
-
-    In a workspace of one row the panels of z_prev are a single run.
-    """
-    cdef const Layer *layer = &net.layers[l]
-    return space.stride == 1 and not (layer.narrow or layer.l1 > 0 or layer.l2 > 0)
+cdef struct Round:                # rows of a batch whose part in the gradients is added up now
+    Py_ssize_t rows
+    bint first, last              # of the batch
 
 
-cdef void gradient_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
-                        real *g) noexcept nogil:
+cdef void gradient_tile(const Net *net, const Tile *tile, Round round, real *g) noexcept nogil:
     """dW = z_prev.T @ delta over the batch's rows, penalties included."""
     cdef const Layer *layer = tile.layer
     cdef Py_ssize_t i, j
-    net.ops.outer(rows, tile.rows, tile.left, tile.right, g)
+    net.ops.outer(round.rows, tile.rows, tile.left, tile.right, not round.first, g)
+    if not round.last:
+        return
     for i in range(tile.rows):
         for j in range(tile.columns, PANEL):
             g[i * PANEL + j] = 0  # z_prev's padding isn't zero, but W's must stay so
@@ -656,57 +679,131 @@ cdef void gradient_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
         tile.penalty[0] = net.ops.penalty(tile.rows * PANEL, layer.l1, layer.l2, tile.W, g)
 
 
-cdef void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows, const fastnn_step *step,
-                      const fastnn_step *bias_step, real *g) noexcept nogil:
-    """The tile's gradient into the scratch g, then the optimizer; the same for the biases."""
-    cdef const Layer *layer = tile.layer
-    if rows == 1 and tile.columns == PANEL and not (layer.l1 > 0 or layer.l2 > 0):
-        net.optimizer.rank_one(tile.rows, step, tile.left, tile.right, tile.W, net.block)
-    else:
-        gradient_tile(net, tile, rows, g)
-        net.optimizer.rule(tile.rows * PANEL, step, g, tile.W, net.block)
-    if tile.b != NULL and rows == 1:
-        net.optimizer.rule(PANEL, bias_step, tile.delta, tile.b, net.block)
-    elif tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, g)
-        net.optimizer.rule(PANEL, bias_step, g, tile.b, net.block)
+cdef struct Steps:                # an update's constants
+    fastnn_step weights
+    fastnn_step biases            # which don't decay
 
 
-cdef void store_gradient_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
+cdef Steps steps_at(const Net *net, int64_t t) noexcept nogil:
+    cdef Steps steps
+    net.optimizer.prepare(&net.hyper, <double>t, &steps.weights)
+    steps.biases = steps.weights
+    steps.biases.shrink = 1
+    return steps
+
+
+cdef void update_tile(const Net *net, const Tile *tile, Round round, const Steps *steps, real *g,
+                      real *g_bias) noexcept nogil:
+    """The tile's gradient into g, then the optimizer; the same for the biases.
+
+    A batch of several rounds brings the same g and g_bias in each.
+    """
+    gradient_tile(net, tile, round, g)
+    if round.last:
+        net.optimizer.rule(tile.rows * PANEL, &steps.weights, g, tile.W, net.block)
+    if tile.b == NULL:
+        return
+    net.ops.column_sums(round.rows, tile.delta, not round.first, g_bias)
+    if round.last:
+        net.optimizer.rule(PANEL, &steps.biases, g_bias, tile.b, net.block)
+
+
+cdef void store_gradient_tile(const Net *net, const Tile *tile, Round round,
                               real *gradient) noexcept nogil:
     """The same gradients into a block of the arena's layout, for callers who want them."""
-    gradient_tile(net, tile, rows, gradient + (tile.W - net.arena))
+    gradient_tile(net, tile, round, gradient + (tile.W - net.arena))
     if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, gradient + (tile.b - net.arena))
+        net.ops.column_sums(round.rows, tile.delta, not round.first,
+                            gradient + (tile.b - net.arena))
 
 
-cdef void train_tiles(const Job *job, int64_t t, Py_ssize_t rows, Py_ssize_t tile,
-                      Py_ssize_t stop, real *scratch) noexcept nogil:
+cdef void train_tiles(const Job *job, int64_t t, Round round, Py_ssize_t tile, Py_ssize_t stop,
+                      real *scratch) noexcept nogil:
     """Tiles tile ... stop of all the weights, counted along each panel, panel by panel."""
     cdef const Net *net = job.net
-    cdef Py_ssize_t l = 0, p, tiles, down = panels_of(net.layers[0].n_in)
+    cdef Py_ssize_t l = 0, down = panels_of(net.layers[0].n_in)
     cdef Py_ssize_t below = 0     # tiles of the layers before l
     cdef Tile here
-    cdef fastnn_step step, bias_step
-    cdef uint64_t before = fastnn_flush_subnormals()
-    net.optimizer.prepare(&net.hyper, <double>t, &step)
-    bias_step = step
-    bias_step.shrink = 1
+    cdef real *g
+    cdef Steps steps = steps_at(net, t)
     while tile < stop:
-        while tile >= below + down * panels_of(net.layers[l].n_out):
-            below += down * panels_of(net.layers[l].n_out)
+        while tile >= below + layer_tiles(&net.layers[l]):
+            below += layer_tiles(&net.layers[l])
             l += 1
             down = panels_of(net.layers[l].n_in)
-        p = (tile - below) % down
-        tiles = min(down - p, stop - tile) if on_line(net, job.space, l) else 1
-        here = tile_at(net, job.space, l, (tile - below) // down, p, tiles)
+        here = tile_at(net, job.space, l, (tile - below) // down, (tile - below) % down)
         here.penalty = &job.space.penalty[tile]
         if job.gradient != NULL:
-            store_gradient_tile(net, &here, rows, job.gradient)
+            store_gradient_tile(net, &here, round, job.gradient)
+        elif round.first and round.last:
+            update_tile(net, &here, round, &steps, scratch, scratch)
         else:
-            update_tile(net, &here, rows, &step, &bias_step, scratch)
-        tile += tiles
-    fastnn_restore_subnormals(before)
+            g = job.space.gradient + (here.W - net.arena)
+            update_tile(net, &here, round, &steps, g,
+                        job.space.gradient + (here.b - net.arena) if here.b != NULL else NULL)
+        tile += 1
+
+
+cdef inline Py_ssize_t share(Py_ssize_t work, int rank, int size) noexcept nogil:
+    """Where a thread's share begins; `size` gives the end of the last one's."""
+    return work * rank if size == 1 else work * rank // size
+
+
+cdef Py_ssize_t tile_rows(const Layer *layer) noexcept nogil:
+    """Rows of a whole tile of the layer's weights: what one costs, for the batch is the same."""
+    return layer.n_out if layer.narrow else min(PANEL, layer.n_in)
+
+
+cdef Py_ssize_t first_tile(const Net *net, int rank, int size) noexcept nogil:
+    """Where a thread's share of all the tiles begins; `size` gives the end of the last one's."""
+    cdef const Layer *layer
+    cdef Py_ssize_t l, tiles, before = 0, work = 0
+    if rank == 0 or rank == size:
+        return 0 if rank == 0 else net.n_tiles
+    for l in range(net.n_layers):
+        work += layer_tiles(&net.layers[l]) * tile_rows(&net.layers[l])
+    work = share(work, rank, size)
+    for l in range(net.n_layers):
+        layer = &net.layers[l]
+        tiles = layer_tiles(layer)
+        if work < tiles * tile_rows(layer):
+            return before + work // tile_rows(layer)
+        work -= tiles * tile_rows(layer)
+        before += tiles
+    return net.n_tiles
+
+
+# ---- a batch of one row: its gradient is of rank one, and is not formed --------------------------
+
+
+cdef bint is_on_line(const Job *job, Round round) noexcept nogil:
+    """Whether a batch is one row, in a workspace of one: its panels are then single runs."""
+    return (round.rows == 1 and round.first and job.space.stride == 1 and job.net.on_line
+            and job.gradient == NULL)
+
+
+cdef void update_on_line(const Job *job, int64_t t, int rank, int size) noexcept nogil:
+    """W <- rule(z_prev.T @ delta), this thread's panels of each layer; the biases are rank 0's."""
+    cdef const Net *net = job.net
+    cdef const Layer *layer
+    cdef const Buffers *buffers
+    cdef const real *z
+    cdef Py_ssize_t l, q, panels
+    cdef Steps steps = steps_at(net, t)
+    for l in range(net.n_layers):
+        layer, buffers = &net.layers[l], &job.space.layers[l]
+        z = buffers.dropped if buffers.dropped != NULL else buffers.z_prev
+        panels = panels_of(layer.n_in if layer.narrow else layer.n_out)
+        for q in range(share(panels, rank, size), share(panels, rank + 1, size)):
+            if layer.narrow:
+                net.optimizer.rank_one(layer.n_out, &steps.weights, buffers.delta, z + q * PANEL,
+                                       layer.W + q * layer.n_out * PANEL, net.block)
+            else:
+                net.optimizer.rank_one(layer.n_in, &steps.weights, z, buffers.delta + q * PANEL,
+                                       layer.W + q * layer.n_in * PANEL, net.block)
+        if layer.b != NULL and rank == 0:
+            net.optimizer.rule(panels_of(layer.n_out) * PANEL, &steps.biases, buffers.delta,
+                               layer.b, net.block)
 
 
 # ---- tasks for a team of threads ----------------------------------------------------------------
@@ -720,7 +817,7 @@ cdef double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
     return total
 
 
-cdef void train_on_line(Job *job) noexcept nogil:
+cdef void train_tiny(Job *job) noexcept nogil:
     """The same slice for a tiny network, a row a step."""
     cdef Net *net = job.net
     cdef Py_ssize_t n = job.stop - job.first, skip = job.first if job.order == NULL else 0
@@ -740,29 +837,20 @@ cdef void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     """A slice of an epoch: steps over the batches from job.first to job.stop."""
     cdef Job *job = <Job *>context
     cdef Net *net = job.net
-    cdef Space *space = job.space
-    cdef Py_ssize_t size = fastnn_team_size(team), position = job.first, rows
+    cdef Py_ssize_t position = job.first, rows
     cdef int64_t step = net.step
     cdef Own own = own_of(job, rank)
     cdef double weight, loss
-    if job.on_line:
-        train_on_line(job)
+    if job.tiny:
+        train_tiny(job)
         return
     while position < job.stop:
         rows = min(job.batch, job.n_rows - position)
         weight = batch_weight(job, position, rows)
-        train_rows(job, step, position, rows, weight if net.mean else 1.0,
-                   rows * rank // size, rows * (rank + 1) // size, own)
-        fastnn_team_barrier(team)
-        lap(own.clock, WAIT)
-        loss = sum_of(space.loss, rows) if rank == 0 else 0.0
-        train_tiles(job, step + 1, rows, net.n_tiles * rank // size,
-                    net.n_tiles * (rank + 1) // size, own.scratch)
-        lap(own.clock, UPDATE)
-        fastnn_team_barrier(team)
+        loss = train_batch(job, team, rank, step, position, rows, weight if net.mean else 1.0, own)
         if rank == 0:
             if net.penalized:
-                loss += sum_of(space.penalty, net.n_tiles)
+                loss += sum_of(job.space.penalty, net.n_tiles)
             job.loss += loss * (weight if net.mean else 1.0)
             job.total += weight
         position += rows
@@ -772,16 +860,56 @@ cdef void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
         net.step = step
 
 
+cdef void train_weights(const Job *job, int64_t t, Round round, int rank, int size,
+                        real *scratch) noexcept nogil:
+    """This thread's share of the weights: their part of the gradients, and maybe the update."""
+    cdef uint64_t before = fastnn_flush_subnormals()
+    if is_on_line(job, round):
+        update_on_line(job, t, rank, size)
+    else:
+        train_tiles(job, t, round, first_tile(job.net, rank, size),
+                    first_tile(job.net, rank + 1, size), scratch)
+    fastnn_restore_subnormals(before)
+
+
+cdef double train_batch(const Job *job, fastnn_team *team, int rank, int64_t step,
+                        Py_ssize_t position, Py_ssize_t rows, double divisor,
+                        Own own) noexcept nogil:
+    """One step over the `rows` rows from `position`; rank 0 returns the sum of their losses."""
+    cdef Py_ssize_t at = 0
+    cdef int size = fastnn_team_size(team)
+    cdef Round round
+    cdef Masks masks
+    cdef double loss = 0.0
+    masks.step = step
+    while at < rows:
+        round.rows = min(ROUND, rows - at)
+        round.first, round.last = at == 0, rows - at <= ROUND
+        masks.before = at
+        train_rows(job, masks, position + at, divisor, share(round.rows, rank, size),
+                   share(round.rows, rank + 1, size), rows <= FEW_ROWS, own)
+        fastnn_team_barrier(team)
+        lap(own.clock, WAIT)
+        loss += sum_of(job.space.loss, round.rows) if rank == 0 else 0.0
+        train_weights(job, step + 1, round, rank, size, own.scratch)
+        lap(own.clock, UPDATE)
+        fastnn_team_barrier(team)
+        at += round.rows
+    return loss
+
+
 cdef void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     """Predictions, or losses, chunk by chunk; each thread has a stretch of the workspace."""
     cdef Job *job = <Job *>context
     cdef Net *net = job.net
     cdef Py_ssize_t at = rank * CHUNK, row = at, rows, last = net.n_layers - 1
     cdef Py_ssize_t n_out = net.layers[last].n_out, jump = job.space.stride * PANEL
+    cdef Masks masks              # not used: the workspace has no room for dropout
+    masks.step, masks.before = 0, 0
     while row < job.n_rows:
         rows = min(CHUNK, job.n_rows - row)
         gather_rows(job, row, at, rows)
-        forward(net, job.space, 0, at, rows, job.out == NULL)
+        forward(net, job.space, masks, at, rows, job.out == NULL)
         if job.out != NULL:
             net.ops.scatter(rows, n_out, job.space.layers[last].z + at * PANEL, jump,
                             job.out + row * n_out)
@@ -902,6 +1030,7 @@ cdef class Network:
         net.arena = allocate(block * (1 + net.optimizer.n_moments) + PANEL * PANEL)
         net.block = block
         self.n_parameters = 0
+        net.on_line = True
         for l, spec in enumerate(layers):
             layer = &net.layers[l]
             layer.n_in, layer.n_out = inputs[l], self.units[l]
@@ -910,12 +1039,15 @@ cdef class Network:
             layer.l1, layer.l2 = spec["l1"], spec["l2"]
             net.penalized = net.penalized or layer.l1 > 0 or layer.l2 > 0
             layer.narrow = shapes[l] != (layer.n_in, layer.n_out)
+            # The rank-one product of single rows knows no penalties, nor z_prev's padding.
+            if net.penalized or (layer.narrow and layer.n_in % PANEL):
+                net.on_line = False
             layer.W = net.arena + at
             at += sizes[l]
             if spec["use_bias"]:
                 layer.b = net.arena + at
             at += padded(layer.n_out)
-            net.n_tiles += panels_of(layer.n_in) * panels_of(layer.n_out)
+            net.n_tiles += layer_tiles(layer)
             self.row_flops += 6.0 * layer.n_in * layer.n_out
             self.n_parameters += layer.n_in * layer.n_out + (layer.n_out if spec["use_bias"] else 0)
         return 0
@@ -1051,14 +1183,14 @@ cdef class Network:
             raise RuntimeError("this model is being trained in another thread; wait for it, or "
                                "train a copy")
         job.batch = min(batch, job.n_rows)
-        job.on_line = job.batch == 1 and job.weights == NULL and self.net.tiny.layers != NULL
-        # The on-line path is one thread's, however deep the network is.
-        threads = 1 if job.on_line else self.team_for(job.batch * self.row_flops, n_threads)
+        job.tiny = job.batch == 1 and job.weights == NULL and self.net.tiny.layers != NULL
+        # The path of tiny networks is one thread's, however deep the network is.
+        threads = 1 if job.tiny else self.team_for(job.batch * self.row_flops, n_threads)
         stride = job.batch * max(1, <Py_ssize_t>(
             SLICE_FLOPS / (job.batch * self.row_flops + 1000)))
-        if (self.training is None or self.training.rows < job.batch
-                or self.training.n_threads < threads):
-            self.training = Workspace(self, job.batch, threads, True, True)
+        if self.training is None or not self.training.suits(job.batch, threads):
+            self.training = Workspace(self, min(job.batch, ROUND), threads, True, True,
+                                      job.batch > ROUND)
         job.space = &self.training.space
         self.training_busy = True
         try:
@@ -1099,7 +1231,8 @@ cdef class Network:
         """(loss, [dW0, db0, ...]) of one batch; nothing is updated."""
         cdef Job job = self.job_for(X, T, labels, weights)
         cdef int threads = self.team_for(job.n_rows * self.row_flops, n_threads)
-        cdef Workspace workspace = Workspace(self, job.n_rows, threads, True, dropout)
+        cdef Workspace workspace = Workspace(self, min(job.n_rows, ROUND), threads, True, dropout,
+                                             False)
         job.batch = job.stop = job.n_rows
         job.space = &workspace.space
         job.gradient = allocate(self.net.block)
@@ -1195,7 +1328,7 @@ cdef class Network:
         try:
             workspace = self.inference if mine else None
             if workspace is None or workspace.n_threads < threads:
-                workspace = Workspace(self, threads * CHUNK, threads, False, False)
+                workspace = Workspace(self, threads * CHUNK, threads, False, False, False)
                 if mine:
                     self.inference = workspace
             job.space = &workspace.space
@@ -1357,10 +1490,10 @@ cdef class LayerState:
             for p in range(panels_of(self.n_in)):
                 width = min(PANEL, self.n_in - p * PANEL)
                 ops.outer(n, width, rows.data + p * rows.jump, deltas.data + q * deltas.jump,
-                          tile.data)
+                          False, tile.data)
                 self.optimizer.rule(width * PANEL, &step, tile.data, weights + p * PANEL * PANEL,
                                     self.block)
-            ops.column_sums(n, deltas.data + q * deltas.jump, tile.data)
+            ops.column_sums(n, deltas.data + q * deltas.jump, False, tile.data)
             self.optimizer.rule(PANEL, &bias_step, tile.data, weights + panel, self.block)
         ops.scatter(self.n_in, self.n_out, self.arena.data, self.arena.jump, &W[0, 0])
         if b is not None:

@@ -96,8 +96,9 @@ cdef extern from "simd/ops.h":
                      Py_ssize_t a_jump, const real *b, Py_ssize_t b_jump, real *c,
                      Py_ssize_t c_jump) noexcept nogil
         void (*outer)(Py_ssize_t rows, Py_ssize_t width, const real *z, const real *delta,
-                      real *g) noexcept nogil
-        void (*column_sums)(Py_ssize_t rows, const real *delta, real *g) noexcept nogil
+                      bint more, real *g) noexcept nogil
+        void (*column_sums)(Py_ssize_t rows, const real *delta, bint more,
+                            real *g) noexcept nogil
         void (*transpose)(Py_ssize_t width, Py_ssize_t columns, const real *w, Py_ssize_t w_jump,
                           real *out) noexcept nogil
         void (*gather)(Py_ssize_t rows, Py_ssize_t columns, const real *source,

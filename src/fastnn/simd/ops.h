@@ -41,12 +41,12 @@ typedef void fastnn_dots_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, 
                             ptrdiff_t c_jump);
 
 /* g = z.T @ delta for one tile of weights: z (rows, width <= PANEL) and delta (rows, PANEL) are one
- * panel each, g is (width, PANEL). */
+ * panel each, g is (width, PANEL). With `more` these rows are added to those that g holds. */
 typedef void fastnn_outer_fn(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta,
-                             real *g);
+                             int more, real *g);
 
-/* g = delta.sum(0): delta (rows, PANEL), g (PANEL,). */
-typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, real *g);
+/* g = delta.sum(0): delta (rows, PANEL), g (PANEL,); `more` likewise. */
+typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, int more, real *g);
 
 /* One panel of w.T: w is (width <= PANEL, columns) in panels `w_jump` reals apart, out (columns,
  * PANEL); lanes past the width are zero. w is read in whole panels, and out has room for them. */

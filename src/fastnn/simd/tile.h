@@ -100,12 +100,13 @@ INLINE void row_tile(int n, ptrdiff_t depth, const real *a, ptrdiff_t a_jump, co
         for (int v = 0; v < PANEL_VECTORS; v++) store(c + q * c_jump + v * LANES, acc[q][v]);
 }
 
-INLINE void outer_tile(int n, ptrdiff_t rows, const real *z, const real *delta, real *g) {
+INLINE void outer_tile(int n, ptrdiff_t rows, const real *z, const real *delta, int more, real *g) {
     vec acc[TILE_ROWS][PANEL_VECTORS];
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++)
 #pragma GCC unroll 4
-        for (int v = 0; v < PANEL_VECTORS; v++) acc[i][v] = (vec){0};
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            acc[i][v] = more ? load(g + i * PANEL + v * LANES) : (vec){0};
     add_outer_products(n, rows, z, 1, PANEL, delta, acc);
     store_tile(n, acc, g);
 }
@@ -227,16 +228,18 @@ static void dots(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real 
 
 /* The width is cut into tiles as even as can be: 16 = 6 + 5 + 5 keeps more chains of additions in
  * flight than 6 + 6 + 4. */
-static void outer(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta, real *g) {
+static void outer(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta, int more,
+                  real *g) {
     for (ptrdiff_t tiles = (width + TILE_ROWS - 1) / TILE_ROWS; tiles > 0; tiles--) {
         ptrdiff_t n = (width + tiles - 1) / tiles;
-        WITH_CONSTANT(n, outer_tile, rows, z, delta, g)
+        WITH_CONSTANT(n, outer_tile, rows, z, delta, more, g)
         width -= n, z += n, g += n * PANEL;
     }
 }
 
-static void column_sums(ptrdiff_t rows, const real *delta, real *g) {
-    vec sum[PANEL_VECTORS] = {{0}};
+static void column_sums(ptrdiff_t rows, const real *delta, int more, real *g) {
+    vec sum[PANEL_VECTORS];
+    for (int v = 0; v < PANEL_VECTORS; v++) sum[v] = more ? load(g + v * LANES) : (vec){0};
     for (ptrdiff_t r = 0; r < rows; r++)
         for (int v = 0; v < PANEL_VECTORS; v++) sum[v] += load(delta + r * PANEL + v * LANES);
     for (int v = 0; v < PANEL_VECTORS; v++) store(g + v * LANES, sum[v]);
