@@ -665,56 +665,73 @@ cdef struct Round:                # rows of a batch whose part in the gradients 
     bint first, last              # of the batch
 
 
-cdef void gradient_tile(const Net *net, const Tile *tile, Round round, real *g) noexcept nogil:
-    """dW = z_prev.T @ delta over the batch's rows, penalties included."""
+cdef struct Update:               # a thread's, in one step
+    fastnn_step weights
+    fastnn_step biases            # which don't decay
+    real *free                    # room for a tile's gradient, and
+    real *known                   # that of the tile before, whose weights wait for their update:
+    real *W                       # these,
+    Py_ssize_t n                  # and their number
+
+
+cdef Update update_at(const Net *net, int64_t t, real *scratch) noexcept nogil:
+    cdef Update update
+    net.optimizer.prepare(&net.hyper, <double>t, &update.weights)
+    update.biases = update.weights
+    update.biases.shrink = 1
+    update.free, update.known, update.W, update.n = scratch, scratch + PANEL * PANEL, NULL, 0
+    return update
+
+
+cdef void finish_gradient(const Net *net, const Tile *tile, real *g) noexcept nogil:
+    """What the product lacks: zeros in W's padding, for z_prev's isn't, and the penalties."""
     cdef const Layer *layer = tile.layer
     cdef Py_ssize_t i, j
-    net.ops.outer(round.rows, tile.rows, tile.left, tile.right, not round.first, g)
-    if not round.last:
-        return
     for i in range(tile.rows):
         for j in range(tile.columns, PANEL):
-            g[i * PANEL + j] = 0  # z_prev's padding isn't zero, but W's must stay so
+            g[i * PANEL + j] = 0
     if layer.l1 > 0 or layer.l2 > 0:
         tile.penalty[0] = net.ops.penalty(tile.rows * PANEL, layer.l1, layer.l2, tile.W, g)
 
 
-cdef struct Steps:                # an update's constants
-    fastnn_step weights
-    fastnn_step biases            # which don't decay
+cdef void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
+                      Update *update) noexcept nogil:
+    """dW = z_prev.T @ delta over the batch's rows and the optimizer; the same for the biases.
 
-
-cdef Steps steps_at(const Net *net, int64_t t) noexcept nogil:
-    cdef Steps steps
-    net.optimizer.prepare(&net.hyper, <double>t, &steps.weights)
-    steps.biases = steps.weights
-    steps.biases.shrink = 1
-    return steps
-
-
-cdef void update_tile(const Net *net, const Tile *tile, Round round, const Steps *steps, real *g,
-                      real *g_bias) noexcept nogil:
-    """The tile's gradient into g, then the optimizer; the same for the biases.
-
-    A batch of several rounds brings the same g and g_bias in each.
+    The weights wait for the next tile's gradient, whose multiply-adds hide the roots and divisions.
     """
-    gradient_tile(net, tile, round, g)
-    if round.last:
-        net.optimizer.rule(tile.rows * PANEL, &steps.weights, g, tile.W, net.block)
-    if tile.b == NULL:
-        return
-    net.ops.column_sums(round.rows, tile.delta, not round.first, g_bias)
-    if round.last:
-        net.optimizer.rule(PANEL, &steps.biases, g_bias, tile.b, net.block)
-
-
-cdef void store_gradient_tile(const Net *net, const Tile *tile, Round round,
-                              real *gradient) noexcept nogil:
-    """The same gradients into a block of the arena's layout, for callers who want them."""
-    gradient_tile(net, tile, round, gradient + (tile.W - net.arena))
+    cdef real *g = update.free
+    net.optimizer.meanwhile(rows, tile.rows, tile.left, tile.right, g, update.n, &update.weights,
+                            update.known, update.W, net.block)
+    finish_gradient(net, tile, g)
+    update.free, update.known = update.known, g
+    update.W, update.n = tile.W, tile.rows * PANEL
     if tile.b != NULL:
-        net.ops.column_sums(round.rows, tile.delta, not round.first,
-                            gradient + (tile.b - net.arena))
+        net.ops.column_sums(rows, tile.delta, False, update.free)
+        net.optimizer.rule(PANEL, &update.biases, update.free, tile.b, net.block)
+
+
+cdef void finish_update(const Net *net, const Update *update) noexcept nogil:
+    net.optimizer.rule(update.n, &update.weights, update.known, update.W, net.block)
+
+
+cdef void add_gradient_tile(const Net *net, const Tile *tile, Round round, real *gradient,
+                            const Update *update) noexcept nogil:
+    """The round's part of the gradients, into a block like the arena's.
+
+    The last round brings the optimizer too, unless the caller wants the gradients (`update` NULL).
+    """
+    cdef real *g = gradient + (tile.W - net.arena)
+    net.ops.outer(round.rows, tile.rows, tile.left, tile.right, not round.first, g)
+    if round.last:
+        finish_gradient(net, tile, g)
+        if update != NULL:
+            net.optimizer.rule(tile.rows * PANEL, &update.weights, g, tile.W, net.block)
+    if tile.b != NULL:
+        g = gradient + (tile.b - net.arena)
+        net.ops.column_sums(round.rows, tile.delta, not round.first, g)
+        if round.last and update != NULL:
+            net.optimizer.rule(PANEL, &update.biases, g, tile.b, net.block)
 
 
 cdef void train_tiles(const Job *job, int64_t t, Round round, Py_ssize_t tile, Py_ssize_t stop,
@@ -724,8 +741,7 @@ cdef void train_tiles(const Job *job, int64_t t, Round round, Py_ssize_t tile, P
     cdef Py_ssize_t l = 0, down = panels_of(net.layers[0].n_in)
     cdef Py_ssize_t below = 0     # tiles of the layers before l
     cdef Tile here
-    cdef real *g
-    cdef Steps steps = steps_at(net, t)
+    cdef Update update = update_at(net, t, scratch)
     while tile < stop:
         while tile >= below + layer_tiles(&net.layers[l]):
             below += layer_tiles(&net.layers[l])
@@ -734,14 +750,13 @@ cdef void train_tiles(const Job *job, int64_t t, Round round, Py_ssize_t tile, P
         here = tile_at(net, job.space, l, (tile - below) // down, (tile - below) % down)
         here.penalty = &job.space.penalty[tile]
         if job.gradient != NULL:
-            store_gradient_tile(net, &here, round, job.gradient)
+            add_gradient_tile(net, &here, round, job.gradient, NULL)
         elif round.first and round.last:
-            update_tile(net, &here, round, &steps, scratch, scratch)
+            update_tile(net, &here, round.rows, &update)
         else:
-            g = job.space.gradient + (here.W - net.arena)
-            update_tile(net, &here, round, &steps, g,
-                        job.space.gradient + (here.b - net.arena) if here.b != NULL else NULL)
+            add_gradient_tile(net, &here, round, job.space.gradient, &update)
         tile += 1
+    finish_update(net, &update)
 
 
 cdef inline Py_ssize_t share(Py_ssize_t work, int rank, int size) noexcept nogil:
@@ -782,27 +797,28 @@ cdef bint is_on_line(const Job *job, Round round) noexcept nogil:
             and job.gradient == NULL)
 
 
-cdef void update_on_line(const Job *job, int64_t t, int rank, int size) noexcept nogil:
+cdef void update_on_line(const Job *job, int64_t t, int rank, int size,
+                         real *scratch) noexcept nogil:
     """W <- rule(z_prev.T @ delta), this thread's panels of each layer; the biases are rank 0's."""
     cdef const Net *net = job.net
     cdef const Layer *layer
     cdef const Buffers *buffers
     cdef const real *z
     cdef Py_ssize_t l, q, panels
-    cdef Steps steps = steps_at(net, t)
+    cdef Update update = update_at(net, t, scratch)
     for l in range(net.n_layers):
         layer, buffers = &net.layers[l], &job.space.layers[l]
         z = buffers.dropped if buffers.dropped != NULL else buffers.z_prev
         panels = panels_of(layer.n_in if layer.narrow else layer.n_out)
         for q in range(share(panels, rank, size), share(panels, rank + 1, size)):
             if layer.narrow:
-                net.optimizer.rank_one(layer.n_out, &steps.weights, buffers.delta, z + q * PANEL,
+                net.optimizer.rank_one(layer.n_out, &update.weights, buffers.delta, z + q * PANEL,
                                        layer.W + q * layer.n_out * PANEL, net.block)
             else:
-                net.optimizer.rank_one(layer.n_in, &steps.weights, z, buffers.delta + q * PANEL,
+                net.optimizer.rank_one(layer.n_in, &update.weights, z, buffers.delta + q * PANEL,
                                        layer.W + q * layer.n_in * PANEL, net.block)
         if layer.b != NULL and rank == 0:
-            net.optimizer.rule(panels_of(layer.n_out) * PANEL, &steps.biases, buffers.delta,
+            net.optimizer.rule(panels_of(layer.n_out) * PANEL, &update.biases, buffers.delta,
                                layer.b, net.block)
 
 
@@ -865,7 +881,7 @@ cdef void train_weights(const Job *job, int64_t t, Round round, int rank, int si
     """This thread's share of the weights: their part of the gradients, and maybe the update."""
     cdef uint64_t before = fastnn_flush_subnormals()
     if is_on_line(job, round):
-        update_on_line(job, t, rank, size)
+        update_on_line(job, t, rank, size, scratch)
     else:
         train_tiles(job, t, round, first_tile(job.net, rank, size),
                     first_tile(job.net, rank + 1, size), scratch)

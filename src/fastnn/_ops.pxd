@@ -53,6 +53,9 @@ cdef extern from "simd/ops.h":
                      Py_ssize_t block) noexcept nogil
         void (*rank_one)(Py_ssize_t n, const fastnn_step *step, const real *z, const real *delta,
                          real *w, Py_ssize_t block) noexcept nogil
+        void (*meanwhile)(Py_ssize_t rows, Py_ssize_t width, const real *z, const real *delta,
+                          real *g, Py_ssize_t n, const fastnn_step *step, const real *known,
+                          real *w, Py_ssize_t block) noexcept nogil
 
     ctypedef struct fastnn_dropout_args:
         uint64_t seed, step, layer

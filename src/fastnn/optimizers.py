@@ -148,7 +148,7 @@ class Adam(Optimizer):
     @property
     def rule(self):
         """Name of the update rule that these hyper-parameters amount to."""
-        return "amsgrad" if self.amsgrad else "adam"
+        return "amsgrad" if self.amsgrad else self.name
 
 
 @dataclass(frozen=True)

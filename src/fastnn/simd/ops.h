@@ -114,11 +114,10 @@ typedef struct {
 } fastnn_hyper;
 
 typedef struct {
-    real rate; /* learning rate, Adam's with the first bias correction */
-    real momentum;
-    real keep_1, new_1; /* first moment <- keep_1 * moment + new_1 * g */
-    real keep_2, new_2; /* second moment, likewise, of g^2 */
-    real root_scale;    /* second bias correction, a factor of the root */
+    real rate, momentum;
+    real new_1;         /* first moment += new_1 * (g - moment) */
+    real keep_2, new_2; /* second moment <- keep_2 * moment + new_2 * g^2 */
+    real root_scale;    /* of the root that Adam divides by */
     real epsilon;
     real shrink; /* decoupled weight decay: w <- shrink * w */
 } fastnn_step;
@@ -132,12 +131,19 @@ typedef void fastnn_rule_fn(ptrdiff_t n, const fastnn_step *step, const real *g,
 typedef void fastnn_rank_one_fn(ptrdiff_t n, const fastnn_step *step, const real *z,
                                 const real *delta, real *w, ptrdiff_t block);
 
+/* g = z.T @ delta for one tile of weights, as fastnn_outer_fn has it, and meanwhile the rule on n
+ * other weights w, whose gradients are known. */
+typedef void fastnn_meanwhile_fn(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta,
+                                 real *g, ptrdiff_t n, const fastnn_step *step, const real *known,
+                                 real *w, ptrdiff_t block);
+
 typedef struct {
     const char *name;
     int n_moments;
     fastnn_prepare_fn *prepare;
     fastnn_rule_fn *rule;
     fastnn_rank_one_fn *rank_one;
+    fastnn_meanwhile_fn *meanwhile;
 } fastnn_optimizer;
 
 /* l1 sum|w| + l2 sum w^2, its gradient added to g unless g is NULL. */

@@ -2,31 +2,80 @@
  * list, its class in fastnn/optimizers.py, its lines in fastnn/reference.py.
  *
  * A rule is written for one vector of weights w and gradients g = dE/dw; its moments lie `block`,
- * 2 `block`, ... reals after w. Two loops are made of each: over stored gradients, and over those
- * of a single row of a batch, g = z.T @ delta, which are never stored. Padding lanes have g = 0 and
- * w = 0, and every rule leaves such a w at 0.
+ * 2 `block`, ... reals after w. Three loops are made of each: over stored gradients; over those of
+ * a single row of a batch, g = z.T @ delta, which are never stored; and over stored ones while the
+ * next tile's are computed. All give the same bits: where a product is added to another, the rule
+ * says which of them is fused. Padding lanes have g = 0 and w = 0, and every rule leaves such a w
+ * at 0.
  */
 #ifndef FASTNN_OPTIMIZERS_H
 #define FASTNN_OPTIMIZERS_H
 
-#include "ops.h"
+#include "tile.h"
 
-/* Needs void NAME(const fastnn_step *step, vec g, real *w, ptrdiff_t block). */
+typedef void update_rule(const fastnn_step *step, vec g, real *w, ptrdiff_t block);
+
+INLINE void update(update_rule *rule, ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
+                   ptrdiff_t block) {
+    for (ptrdiff_t i = 0; i < n; i += LANES) rule(step, load(g + i), w + i, block);
+}
+
+INLINE void update_by_rank_one(update_rule *rule, ptrdiff_t n, const fastnn_step *step,
+                               const real *z, const real *delta, real *w, ptrdiff_t block) {
+    vec d[PANEL_VECTORS];
+    for (int v = 0; v < PANEL_VECTORS; v++) d[v] = load(delta + v * LANES);
+    for (ptrdiff_t i = 0; i < n; i++, w += PANEL)
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            rule(step, splat(z[i]) * d[v], w + v * LANES, block);
+}
+
+/* Where 32 registers hold a whole tile and a rule's numbers beside it, the rule takes a vector
+ * every few rows: roots, divisions and memory then go on while the multiply-adds do. Measured with
+ * Adam on 784-256-128-10: 32 rows 2 % faster, on two threads 11 %; 128 rows 1 and 5 %. Fewer
+ * registers would be spilled: 10 % slower. */
+INLINE void update_meanwhile(update_rule *rule, ptrdiff_t rows, ptrdiff_t width, const real *z,
+                             const real *delta, real *g, ptrdiff_t n, const fastnn_step *step,
+                             const real *known, real *w, ptrdiff_t block) {
+#if FASTNN_VECTOR_BYTES == 64
+    enum { PARTS = 8 };
+    if (width == PANEL && rows >= PARTS) {
+        vec acc[PANEL][PANEL_VECTORS];
+        ptrdiff_t row = 0, i = 0;
+        clear_tile(PANEL, acc);
+        for (ptrdiff_t part = 1; part <= PARTS; part++) {
+            ptrdiff_t depth = rows * part / PARTS - row;
+            add_outer_products(PANEL, depth, z + row * PANEL, 1, PANEL, delta + row * PANEL, acc);
+            for (row += depth; i < n * part / PARTS; i += LANES)
+                rule(step, load(known + i), w + i, block);
+        }
+        store_tile(PANEL, acc, g);
+        return;
+    }
+#endif
+    outer(rows, width, z, delta, 0, g);
+    update(rule, n, step, known, w, block);
+}
+
 #define OPTIMIZER(NAME)                                                                            \
     static void NAME##_rule(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,          \
                             ptrdiff_t block) {                                                     \
         fastnn_step constants = *step;                                                             \
-        for (ptrdiff_t i = 0; i < n; i += LANES) NAME(&constants, load(g + i), w + i, block);      \
+        update(NAME, n, &constants, g, w, block);                                                  \
     }                                                                                              \
     static void NAME##_rank_one(ptrdiff_t n, const fastnn_step *step, const real *z,               \
                                 const real *delta, real *w, ptrdiff_t block) {                     \
         fastnn_step constants = *step;                                                             \
-        vec d[PANEL_VECTORS];                                                                      \
-        for (int v = 0; v < PANEL_VECTORS; v++) d[v] = load(delta + v * LANES);                    \
-        for (ptrdiff_t i = 0; i < n; i++, w += PANEL)                                              \
-            for (int v = 0; v < PANEL_VECTORS; v++)                                                \
-                NAME(&constants, splat(z[i]) * d[v], w + v * LANES, block);                        \
+        update_by_rank_one(NAME, n, &constants, z, delta, w, block);                               \
+    }                                                                                              \
+    static void NAME##_meanwhile(ptrdiff_t rows, ptrdiff_t width, const real *z,                   \
+                                 const real *delta, real *g, ptrdiff_t n, const fastnn_step *step, \
+                                 const real *known, real *w, ptrdiff_t block) {                    \
+        fastnn_step constants = *step;                                                             \
+        update_meanwhile(NAME, rows, width, z, delta, g, n, &constants, known, w, block);          \
     }
+
+#define ENTRY(NAME, n_moments, prepare)                                                            \
+    {#NAME, n_moments, prepare, NAME##_rule, NAME##_rank_one, NAME##_meanwhile}
 
 static void prepare_plain(const fastnn_hyper *hyper, double t, fastnn_step *step) {
     (void)t;
@@ -43,14 +92,14 @@ static void prepare_plain(const fastnn_hyper *hyper, double t, fastnn_step *step
 /* sgd: w <- w - lr g */
 INLINE void sgd(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
     (void)block;
-    store(w, load(w) - splat(step->rate) * g);
+    store(w, multiply_add(splat(-step->rate), g, load(w)));
 }
 
 OPTIMIZER(sgd)
 
 /* momentum: v <- momentum v - lr g;  w <- w + v   (Polyak 1964) */
 INLINE void momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
-    vec v = splat(step->momentum) * load(w + block) - splat(step->rate) * g;
+    vec v = multiply_add(splat(-step->rate), g, splat(step->momentum) * load(w + block));
     store(w + block, v);
     store(w, load(w) + v);
 }
@@ -60,16 +109,16 @@ OPTIMIZER(momentum)
 /* nesterov: v <- momentum v - lr g;  w <- w + momentum v - lr g   (Sutskever et al. 2013) */
 INLINE void nesterov(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
     vec mu = splat(step->momentum), down = splat(step->rate) * g;
-    vec v = mu * load(w + block) - down;
+    vec v = multiply_add(mu, load(w + block), -down);
     store(w + block, v);
-    store(w, load(w) + (mu * v - down));
+    store(w, load(w) + multiply_add(mu, v, -down));
 }
 
 OPTIMIZER(nesterov)
 
 /* adagrad: s <- s + g^2;  w <- w - lr g / (sqrt(s) + eps)   (Duchi et al. 2011) */
 INLINE void adagrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
-    vec s = load(w + block) + g * g;
+    vec s = multiply_add(g, g, load(w + block));
     store(w + block, s);
     store(w, load(w) - splat(step->rate) * g / (vsqrt(s) + splat(step->epsilon)));
 }
@@ -77,9 +126,14 @@ INLINE void adagrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
 OPTIMIZER(adagrad)
 
 /* rmsprop: s <- rho s + (1 - rho) g^2;  w <- w - lr g / (sqrt(s) + eps)   (Hinton 2012) */
+INLINE vec second_moment(const fastnn_step *step, vec g, real *moment) {
+    vec s = multiply_add(splat(step->new_2) * g, g, splat(step->keep_2) * load(moment));
+    store(moment, s);
+    return s;
+}
+
 INLINE vec rmsprop_change(const fastnn_step *step, vec g, real *squares) {
-    vec s = splat(step->keep_2) * load(squares) + splat(step->new_2) * g * g;
-    store(squares, s);
+    vec s = second_moment(step, g, squares);
     return splat(step->rate) * g / (vsqrt(s) + splat(step->epsilon));
 }
 
@@ -92,67 +146,80 @@ OPTIMIZER(rmsprop)
 /* with momentum: v <- momentum v - change;  w <- w + v */
 INLINE void rmsprop_momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
     real *velocity = w + 2 * block;
-    vec v = splat(step->momentum) * load(velocity) - rmsprop_change(step, g, w + block);
+    vec change = rmsprop_change(step, g, w + block);
+    vec v = multiply_add(splat(step->momentum), load(velocity), -change);
     store(velocity, v);
     store(w, load(w) + v);
 }
 
 OPTIMIZER(rmsprop_momentum)
 
+/* A number in the range of normal ones, where 0 and infinity would make 0 / 0 of unused weights. */
+static real normal(double x) {
+    double least = FASTNN_BITS == 32 ? 0x1p-126 : 0x1p-1022;
+    return (real)fmin(fmax(x, least), FASTNN_BITS == 32 ? 0x1p127 : 0x1p1023);
+}
+
 /* adam: m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
  *       w <- w - lr m^ / (sqrt(v^) + eps),  m^ = m / (1 - b1^t),  v^ = v / (1 - b2^t)
- * (Kingma, Ba 2015); first w <- (1 - lr decay) w for adamw (Loshchilov, Hutter 2019) */
+ * (Kingma, Ba 2015); first w <- (1 - lr decay) w for adamw (Loshchilov, Hutter 2019).
+ *
+ * The rate and the corrections go into two constants: w <- w - m / (root_scale sqrt(v) + epsilon),
+ * both of them times (1 - b1^t) / lr. */
 static void prepare_adam(const fastnn_hyper *hyper, double t, fastnn_step *step) {
+    double per_rate = (1 - pow(hyper->beta_1, t)) / hyper->learning_rate;
     *step = (fastnn_step){
-        .rate = (real)(hyper->learning_rate / (1 - pow(hyper->beta_1, t))),
-        .keep_1 = (real)hyper->beta_1,
         .new_1 = (real)(1 - hyper->beta_1),
         .keep_2 = (real)hyper->beta_2,
         .new_2 = (real)(1 - hyper->beta_2),
-        .root_scale = (real)(1 / sqrt(1 - pow(hyper->beta_2, t))),
-        .epsilon = (real)hyper->epsilon,
+        .root_scale = normal(per_rate / sqrt(1 - pow(hyper->beta_2, t))),
+        .epsilon = normal(per_rate * hyper->epsilon),
         .shrink = (real)(1 - hyper->learning_rate * hyper->weight_decay),
     };
 }
 
-INLINE void adam_change(const fastnn_step *step, vec m, vec v, real *w) {
-    vec root = vsqrt(v) * splat(step->root_scale) + splat(step->epsilon);
-    store(w, splat(step->shrink) * load(w) - splat(step->rate) * m / root);
+/* b1 m + (1 - b1) g, with a multiplication less. */
+INLINE vec first_moment(const fastnn_step *step, vec g, real *moment) {
+    vec m = load(moment);
+    m = multiply_add(splat(step->new_1), g - m, m);
+    store(moment, m);
+    return m;
+}
+
+INLINE vec adam_change(const fastnn_step *step, vec m, vec v) {
+    return m / multiply_add(vsqrt(v), splat(step->root_scale), splat(step->epsilon));
 }
 
 INLINE void adam(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
-    vec m = splat(step->keep_1) * load(w + block) + splat(step->new_1) * g;
-    vec v = splat(step->keep_2) * load(w + 2 * block) + splat(step->new_2) * g * g;
-    store(w + block, m);
-    store(w + 2 * block, v);
-    adam_change(step, m, v, w);
+    vec m = first_moment(step, g, w + block), v = second_moment(step, g, w + 2 * block);
+    store(w, load(w) - adam_change(step, m, v));
 }
 
 OPTIMIZER(adam)
 
+INLINE void adamw(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+    vec m = first_moment(step, g, w + block), v = second_moment(step, g, w + 2 * block);
+    store(w, multiply_add(splat(step->shrink), load(w), -adam_change(step, m, v)));
+}
+
+OPTIMIZER(adamw)
+
 /* amsgrad: the root is of the largest v so far   (Reddi et al. 2018) */
 INLINE void amsgrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
-    vec m = splat(step->keep_1) * load(w + block) + splat(step->new_1) * g;
-    vec v = splat(step->keep_2) * load(w + 2 * block) + splat(step->new_2) * g * g;
+    vec m = first_moment(step, g, w + block), v = second_moment(step, g, w + 2 * block);
     vec largest = vmax(load(w + 3 * block), v);
-    store(w + block, m);
-    store(w + 2 * block, v);
     store(w + 3 * block, largest);
-    adam_change(step, m, largest, w);
+    store(w, multiply_add(splat(step->shrink), load(w), -adam_change(step, m, largest)));
 }
 
 OPTIMIZER(amsgrad)
 
 static const fastnn_optimizer optimizers[] = {
-    {"sgd", 0, prepare_plain, sgd_rule, sgd_rank_one},
-    {"momentum", 1, prepare_plain, momentum_rule, momentum_rank_one},
-    {"nesterov", 1, prepare_plain, nesterov_rule, nesterov_rank_one},
-    {"adagrad", 1, prepare_plain, adagrad_rule, adagrad_rank_one},
-    {"rmsprop", 1, prepare_plain, rmsprop_rule, rmsprop_rank_one},
-    {"rmsprop_momentum", 2, prepare_plain, rmsprop_momentum_rule, rmsprop_momentum_rank_one},
-    {"adam", 2, prepare_adam, adam_rule, adam_rank_one},
-    {"amsgrad", 3, prepare_adam, amsgrad_rule, amsgrad_rank_one},
-    {NULL, 0, NULL, NULL, NULL},
+    ENTRY(sgd, 0, prepare_plain),      ENTRY(momentum, 1, prepare_plain),
+    ENTRY(nesterov, 1, prepare_plain), ENTRY(adagrad, 1, prepare_plain),
+    ENTRY(rmsprop, 1, prepare_plain),  ENTRY(rmsprop_momentum, 2, prepare_plain),
+    ENTRY(adam, 2, prepare_adam),      ENTRY(adamw, 2, prepare_adam),
+    ENTRY(amsgrad, 3, prepare_adam),   {0},
 };
 
 /* l1 sum|w| + l2 sum w^2;  d/dw = l1 sign(w) + 2 l2 w, 0 at 0 */

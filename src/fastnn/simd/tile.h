@@ -52,6 +52,13 @@ INLINE void add_outer_products(int n, ptrdiff_t depth, const real *a, ptrdiff_t 
     }
 }
 
+INLINE void clear_tile(int n, vec acc[][PANEL_VECTORS]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++) acc[i][v] = (vec){0};
+}
+
 INLINE void store_tile(int n, vec acc[][PANEL_VECTORS], real *c) {
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++)
