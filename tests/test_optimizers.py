@@ -203,3 +203,21 @@ def test_scikit_learn(data, optimizer, kind, options):
         return step
 
     assert_same_as(steps_of, optimizer, data)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("learning_rate", [1e-37, 1e-3, 1e30])
+def test_weights_without_gradient_stay(optimizer, learning_rate, dtype):
+    """Whatever the constants come to, 0 / 0 and infinity * 0 included."""
+    extreme = {"learning_rate": learning_rate}
+    if hasattr(optimizer, "epsilon"):
+        extreme["epsilon"] = 2e-38
+    if hasattr(optimizer, "weight_decay"):
+        extreme["weight_decay"] = 0.0
+    if hasattr(optimizer, "beta_2"):
+        extreme["beta_2"] = 0.9999999
+    net = MLP(3, [Dense(2, use_bias=False)], loss="squared_error", dtype=dtype, seed=0,
+              optimizer=dataclasses.replace(optimizer, **extreme))  # fmt: skip
+    [before] = net.get_weights()
+    net.train_on_batch(np.zeros((5, 3)), np.ones((5, 2)))
+    np.testing.assert_array_equal(net.get_weights()[0], before)
