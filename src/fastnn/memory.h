@@ -1,6 +1,6 @@
-/* memory.h - zeroed memory for the kernels: on a cache line, and large stretches of it on huge pages
- * where the system has them (Linux), which saves most of the translation of addresses. Measured on
- * 1024-4096-1024, 100 MB of weights and moments: 6 % of a step. */
+/* memory.h - zeroed memory for the kernels: on a cache line, and large stretches of it on huge
+ * pages where the system has them (Linux), which saves most of the translation of addresses.
+ * Measured on 1024-4096-1024, 100 MB of weights and moments: 6 % of a step. */
 #ifndef FASTNN_MEMORY_H
 #define FASTNN_MEMORY_H
 

@@ -3,8 +3,8 @@
  *
  * One row at a time. z, slope and delta of a layer are one panel each, weights (n_in, PANEL). Such
  * a step is a chain of operations that wait for each other, so it is compiled with each instruction
- * set's operations on vectors of 16 bytes: their divisions and sums across lanes are quicker, and
- * wider ones would carry padding.
+ * set's operations on short vectors, of four floats or up to four doubles: their divisions and sums
+ * across lanes are quicker, and wider ones would carry padding.
  */
 #include <string.h>
 
@@ -124,6 +124,14 @@ INLINE vec sum_of(vec terms[LANES]) {
     return terms[0];
 }
 
+/* x @ W + b */
+INLINE vec pair_activation(const pair_weights *p, vec x) {
+    vec terms[LANES];
+#pragma GCC unroll 4
+    for (int k = 0; k < LANES; k++) terms[k] = splat(x[k]) * p->W[k];
+    return sum_of(terms) + p->b;
+}
+
 static double pair_steps(const fastnn_tiny *net, ptrdiff_t n, const real *X, const real *T,
                          const int64_t *order) {
     const fastnn_tiny_layer hidden = net->layers[0], output = net->layers[1];
@@ -132,15 +140,15 @@ static double pair_steps(const fastnn_tiny *net, ptrdiff_t n, const real *X, con
     vec rate = splat((real)net->hyper->learning_rate), total = {0}, terms[LANES];
     vec hidden_rate = keep(lanes_below(hidden.n_out), rate);
     vec output_rate = keep(lanes_below(output.n_out), rate);
+    vec x = load_few(X + (order ? order[0] : 0) * hidden.n_in, hidden.n_in);
+    vec a = pair_activation(&now, x);
     for (ptrdiff_t i = 0; i < n; i++) {
-        ptrdiff_t row = order ? (ptrdiff_t)order[i] : i;
-        vec x = load_few(X + row * hidden.n_in, hidden.n_in);
+        ptrdiff_t row = order ? order[i] : i, next = i + 1 == n ? i : i + 1;
         vec t = load_few(T + row * output.n_out, output.n_out);
+        vec x_next = load_few(X + (order ? order[next] : next) * hidden.n_in, hidden.n_in);
         vec z, slope, y, y_slope, error;
-        /* z = h(x @ W + b);  y = sigma(z @ V.T + c) */
-#pragma GCC unroll 4
-        for (int k = 0; k < LANES; k++) terms[k] = splat(x[k]) * now.W[k];
-        z = value_and_slope(hidden.activation, sum_of(terms) + now.b, hidden.alpha, &slope);
+        /* z = h(a);  y = sigma(z @ V.T + c) */
+        z = value_and_slope(hidden.activation, a, hidden.alpha, &slope);
 #pragma GCC unroll 4
         for (int j = 0; j < LANES; j++) terms[j] = z * now.V[j];
         y = value_and_slope(output.activation, sums_of_lanes(terms) + now.c, output.alpha,
@@ -152,6 +160,11 @@ static double pair_steps(const fastnn_tiny *net, ptrdiff_t n, const real *X, con
 #pragma GCC unroll 4
         for (int j = 0; j < LANES; j++) terms[j] = splat(delta_y[j]) * (now.V[j] * slope);
         step = sum_of(terms);
+        /* The next row's a from the weights before this update, and from what it changes in a: so
+         * that the row waits for `step` alone. W' = W - x.T @ step, b' = b - step, hence
+         * x_next @ W' + b' = x_next @ W + b - (x_next . x + 1) step. */
+        vec both = sum_everywhere(x_next * x) + splat(hidden.b ? 1 : 0);
+        a = pair_activation(&now, x_next) - both * step;
 #pragma GCC unroll 4
         for (int j = 0; j < LANES; j++) {
             now.V[j] -= splat(change[j]) * keep(lanes_below(hidden.n_out), z);
@@ -159,6 +172,7 @@ static double pair_steps(const fastnn_tiny *net, ptrdiff_t n, const real *X, con
         }
         if (output.b) now.c -= change;
         if (hidden.b) now.b -= step;
+        x = x_next;
     }
     store_pair(&hidden, &output, &now);
     return (double)sum_lanes(total);
