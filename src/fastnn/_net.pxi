@@ -1,0 +1,238 @@
+# A network as the loops see it: memory, layers, the buffers of a batch's rows, and what a team of
+# threads works on together. Part of _kernels.pyx; nothing is computed here.
+
+cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
+    return columns // PANEL + (columns % PANEL != 0)
+
+
+def padded(columns):
+    """Columns rounded up to whole panels, as a Python integer of any size."""
+    return -(-columns // PANEL) * PANEL
+
+
+cdef real *allocate(n) except NULL:
+    """n zeroed reals on a cache line; n is a Python integer, so that no product overflows."""
+    if n * sizeof(real) > (<size_t>-1) >> 2:
+        raise MemoryError(f"{n} numbers don't fit in memory")
+    cdef size_t size = <size_t>max(n, 1) * sizeof(real)
+    cdef real *block = <real *>fastnn_allocate(size)
+    if block == NULL:
+        raise MemoryError(f"cannot allocate {size} bytes")
+    return block
+
+
+cdef class Panels:
+    """A matrix of rows x columns in panels, for the kernels that take arrays."""
+
+    cdef real *data
+    cdef Py_ssize_t rows, columns, jump
+
+    def __cinit__(self, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t copies=1):
+        self.rows, self.columns = rows, columns
+        self.jump = (rows | 1) * PANEL  # odd, so that panels don't share cache sets
+        self.data = allocate((rows | 1) * (panels_of(columns) * PANEL * copies))
+
+    def __dealloc__(self):
+        free(self.data)
+
+    cdef void read(self, const fastnn_ops *ops, const real[:, ::1] source) noexcept:
+        if self.rows > 0 and self.columns > 0:
+            ops.gather(self.rows, self.columns, &source[0, 0], NULL, self.data, self.jump)
+
+    cdef void write(self, const fastnn_ops *ops, real[:, ::1] out) noexcept:
+        if self.rows > 0 and self.columns > 0:
+            ops.scatter(self.rows, self.columns, self.data, self.jump, &out[0, 0])
+
+
+# ---- the bound network --------------------------------------------------------------------------
+
+cdef struct Layer:                # one Dense layer: z = h(z_prev @ W + b)
+    Py_ssize_t n_in, n_out
+    const fastnn_activation *activation
+    real alpha
+    real l1, l2
+    double dropout                # rate applied to the layer's input
+    bint narrow                   # W is stored transposed
+    real *W                       # (n_in, n_out) in panels; (n_out, n_in) where narrow
+    real *b                       # (n_out,) padded, NULL without bias
+
+cdef struct Net:
+    const fastnn_ops *ops
+    Py_ssize_t n_layers
+    Layer *layers
+    Py_ssize_t n_tiles            # of all weights, PANEL x PANEL each
+    const fastnn_loss *loss
+    real *loss_parameter          # (n_out,) padded
+    bint mean                     # the batch's loss is divided by its rows (or its weights)
+    bint penalized
+    bint on_line                  # single rows have an update of their own
+    const fastnn_optimizer *optimizer
+    fastnn_hyper hyper
+    real *arena                   # all W and b; then each moment in the same order
+    Py_ssize_t block              # reals in each of these blocks
+    fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
+    uint64_t seed                 # of dropout's masks
+    int64_t step                  # updates made so far
+
+cdef struct Buffers:              # what one layer keeps of a batch's rows, in panels
+    real *z_prev                  # its input: the batch, or z of the layer below
+    real *dropped                 # that input after dropout, NULL without
+    real *z
+    real *slope                   # h'(a) where it isn't a function of z, else NULL
+    real *delta
+
+cdef struct Space:                # room for the rows of a batch
+    Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
+    Buffers *layers
+    real *target
+    real *weight                  # (rows,) of the rows, over the batch's total
+    double *loss                  # (rows,) losses of the rows, times weight
+    double *penalty               # (n_tiles,)
+    real *gradient                # a block like the arena's, for batches of several rounds
+    real *scratch                 # a stretch for each thread: a panel of W.T, or a tile of dW
+    Py_ssize_t scratch_stretch
+
+
+cdef Py_ssize_t layer_tiles(const Layer *layer) noexcept nogil:
+    return panels_of(layer.n_in) * panels_of(layer.n_out)
+
+
+cdef Py_ssize_t place(real **pointer, real *base, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """Puts a pointer at base + at; returns the place after n reals, on a cache line."""
+    pointer[0] = base + at
+    return at + (n + PANEL - 1) // PANEL * PANEL
+
+
+cdef class Workspace:
+    """Room for `rows` rows of a batch in every layer, and scratch for each thread.
+
+    With `backward` it holds all that the backward pass needs, else only z and what evaluating a
+    loss needs at the output; with `dropout` also the inputs after dropout; with `gradient` a block
+    of gradients, for batches of several rounds.
+    """
+
+    cdef Space space
+    cdef real *memory
+    cdef readonly Py_ssize_t rows
+    cdef readonly int n_threads
+
+    def __cinit__(self, Network network, Py_ssize_t rows, int n_threads, bint backward,
+                  bint dropout, bint gradient):
+        self.rows, self.n_threads = rows, n_threads
+        self.space.stride = rows | 1
+        self.space.layers = <Buffers *>calloc(network.net.n_layers, sizeof(Buffers))
+        if self.space.layers == NULL:
+            raise MemoryError("cannot allocate a workspace")
+        # Python's integers don't overflow: an upper bound first, then the layout in Py_ssize_t.
+        columns = 5 * (network.n_in + sum(network.units) + 2 * PANEL * network.net.n_layers)
+        if (rows + 1) * columns * sizeof(double) > (<size_t>-1) >> 2:
+            raise MemoryError(f"a batch of {rows} rows doesn't fit in memory")
+        size = self.layout(&network.net, backward, dropout, NULL)
+        self.memory = allocate(size)
+        self.layout(&network.net, backward, dropout, self.memory)
+        if gradient:
+            self.space.gradient = allocate(network.net.block)
+
+    def __dealloc__(self):
+        free(self.space.layers)
+        free(self.space.gradient)
+        free(self.memory)
+
+    cdef bint suits(self, Py_ssize_t batch, int n_threads) noexcept:
+        """Whether a batch of so many rows can be trained in it by so many threads."""
+        return (self.rows >= min(batch, ROUND) and self.n_threads >= n_threads
+                and (batch <= ROUND or self.space.gradient != NULL))
+
+    cdef Py_ssize_t layout(self, const Net *net, bint backward, bint dropout,
+                           real *base) noexcept:
+        """Places every buffer from `base` on; returns the number of reals that takes."""
+        cdef Space *space = &self.space
+        cdef Py_ssize_t l, width, widest = 0, at = 0, last = net.n_layers - 1
+        cdef Py_ssize_t panel = space.stride * PANEL
+        cdef Py_ssize_t doubles = sizeof(double) // sizeof(real)
+        cdef const Layer *layer
+        cdef Buffers *buffers
+        at = place(&space.layers[0].z_prev, base, at, panels_of(net.layers[0].n_in) * panel)
+        for l in range(net.n_layers):
+            layer, buffers = &net.layers[l], &space.layers[l]
+            width = panels_of(layer.n_out) * panel
+            widest = max(widest, layer.n_out)
+            at = place(&buffers.z, base, at, width)
+            if l > 0:
+                buffers.z_prev = space.layers[l - 1].z
+            if dropout and layer.dropout > 0:
+                at = place(&buffers.dropped, base, at, panels_of(layer.n_in) * panel)
+            if backward and layer.activation.keeps_slope:
+                at = place(&buffers.slope, base, at, width)
+            if backward or l == last:
+                at = place(&buffers.delta, base, at, width)
+        at = place(&space.target, base, at, panels_of(net.layers[last].n_out) * panel)
+        at = place(&space.weight, base, at, self.rows)
+        at = place(<real **>&space.loss, base, at, self.rows * doubles)
+        at = place(<real **>&space.penalty, base, at, net.n_tiles * doubles)
+        space.scratch_stretch = (panels_of(widest) + 1) * PANEL * PANEL
+        at = place(&space.scratch, base, at, self.n_threads * space.scratch_stretch)
+        return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
+
+
+cdef enum Phase:                  # of a training step; their names are PHASES
+    INPUT
+    FORWARD
+    LOSS
+    DELTA
+    UPDATE
+    WAIT
+    N_PHASES
+
+cdef struct Clock:                # where a thread's time goes
+    double since                  # when the present phase began
+    double[N_PHASES] seconds
+
+cdef struct Job:                  # what the threads of a team work on together
+    Net *net
+    Space *space
+    const real *X                 # (n_rows, n_in)
+    const real *T                 # targets (n_rows, n_out), or
+    const int64_t *labels         # class labels (n_rows,)
+    const real *weights           # (n_rows,), or NULL for equal ones
+    const int64_t *order          # rows in the order of their use, NULL for 0, 1, ...
+    Py_ssize_t n_rows, batch
+    Py_ssize_t first, stop        # positions in that order: this slice
+    real *out                     # predictions (n_rows, n_out), or
+    double *chunk_losses          # losses, one for each CHUNK rows
+    real *gradient                # a block like the arena's, where the caller wants it
+    bint tiny                     # by tiny.c
+    Clock *clocks                 # one for each thread, where the caller wants to know
+    double loss                   # sum of the batches' losses times their rows' weight
+    double total                  # of the rows' weights
+
+
+cdef struct Own:                  # what a thread of the team has to itself
+    real *scratch
+    Clock *clock                  # or NULL
+
+
+cdef Own own_of(const Job *job, int rank) noexcept nogil:
+    cdef Own own
+    own.scratch = job.space.scratch + rank * job.space.scratch_stretch
+    own.clock = NULL
+    if job.clocks != NULL:
+        own.clock = job.clocks + rank
+        own.clock.since = monotonic()
+    return own
+
+
+cdef double monotonic() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return <double>t.tv_sec + 1e-9 * <double>t.tv_nsec
+
+
+cdef inline void lap(Clock *clock, Phase phase) noexcept nogil:
+    """The time since the last lap was this phase's."""
+    cdef double now
+    if clock == NULL:
+        return
+    now = monotonic()
+    clock.seconds[<int>phase] += now - clock.since
+    clock.since = now

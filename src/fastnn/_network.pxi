@@ -1,0 +1,422 @@
+# Network, the object that Python holds, and the way in for arrays that can be taken as they are.
+# Part of _kernels.pyx.
+
+cdef bint is_tiny(n_in, list layers, const fastnn_loss *loss):
+    """Whether tiny.h's step can train the network: it knows one panel a layer, and few features."""
+    return (max(n_in, *(layer["units"] for layer in layers)) <= PANEL
+            and not any(layer["dropout"] or layer["l1"] or layer["l2"] for layer in layers)
+            and (loss.activation != NULL or layers[len(layers) - 1]["activation"] != "softmax"))
+
+
+# ---- arrays that can be taken as they are -------------------------------------------------------
+
+cdef struct Targets:              # what a loss takes
+    bint labels                   # integers from 0, below the number of outputs; or numbers
+    double low, high              # from here to there
+
+
+cdef Targets targets_of(str kind):
+    cdef Targets targets
+    targets.labels = kind == "class"
+    targets.low = -INFINITY if kind == "real" else 0.0
+    targets.high = 1.0 if kind == "probability" else INFINITY
+    return targets
+
+
+cdef inline bint is_plain(object value, int n_dimensions) noexcept:
+    """Whether it's just an array of reals, which kernels can read: contiguous, aligned, native."""
+    return (cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(value) == REAL_TYPE
+            and cnp.PyArray_NDIM(value) == n_dimensions and cnp.PyArray_ISCARRAY_RO(value))
+
+
+cdef inline bint is_plain_matrix(object value, Py_ssize_t rows, Py_ssize_t columns) noexcept:
+    return (is_plain(value, 2) and cnp.PyArray_DIM(value, 0) == rows
+            and cnp.PyArray_DIM(value, 1) == columns)
+
+
+cdef inline bint overlap(object a, object b) noexcept:
+    """Whether two contiguous arrays share memory."""
+    cdef const char *start_a = <const char *>cnp.PyArray_DATA(a)
+    cdef const char *start_b = <const char *>cnp.PyArray_DATA(b)
+    return (start_a < start_b + cnp.PyArray_NBYTES(b)
+            and start_b < start_a + cnp.PyArray_NBYTES(a))
+
+
+cdef class Network:
+    """A network bound to its arena: weights, biases and moments, and the workspaces it trains in.
+
+    `layers` is a list of dicts with the keys units, activation, alpha, use_bias, l1, l2, dropout.
+    Arguments are taken as checked.
+    """
+
+    cdef Net net
+    cdef readonly object n_in, units, n_parameters
+    cdef Workspace training, inference
+    cdef real *tiny_memory
+    cdef bint training_busy, inference_busy
+    cdef double row_flops         # of a training step, for one row
+    cdef int n_threads            # for the calls that don't say
+    cdef Targets targets          # what the loss takes
+
+    def __cinit__(self, n_in, list layers, *, str loss, loss_parameter, str targets, bint mean,
+                  str optimizer, dict hyper, seed, int n_threads, isa=None):
+        cdef const fastnn_ops *ops = table(isa)
+        cdef Net *net = &self.net
+        self.n_in, self.units = n_in, [layer["units"] for layer in layers]
+        self.n_threads, self.targets = n_threads, targets_of(targets)
+        net.ops, net.n_layers, net.mean, net.seed = ops, len(layers), mean, seed
+        net.loss = find_loss(ops, loss, layers[len(layers) - 1]["activation"])
+        net.optimizer, net.hyper = find_optimizer(ops, optimizer), hyper_parameters(hyper)
+        net.layers = <Layer *>calloc(net.n_layers, sizeof(Layer))
+        if net.layers == NULL:
+            raise MemoryError("cannot allocate the layers")
+        self.lay_out(layers)
+        if loss_parameter is not None:
+            net.loss_parameter = allocate(panels_of(len(loss_parameter)) * PANEL)
+            for i, value in enumerate(loss_parameter):
+                net.loss_parameter[i] = value
+        if is_tiny(self.n_in, layers, net.loss):
+            self.bind_tiny()
+
+    def __dealloc__(self):
+        free(self.net.layers)
+        free(self.net.arena)
+        free(self.net.loss_parameter)
+        free(<void *>self.net.tiny.layers)
+        free(self.tiny_memory)
+
+    cdef int lay_out(self, list layers) except -1:
+        """Sizes the arena, in Python's integers first, and points the layers into it."""
+        cdef Net *net = &self.net
+        cdef Layer *layer
+        cdef Py_ssize_t l, at = 0
+        inputs = [self.n_in, *self.units][:len(layers)]
+        tiny = is_tiny(self.n_in, layers, net.loss)
+        shapes = [(n, k) if n <= NARROW and not tiny else (k, n)
+                  for k, n in zip(inputs, self.units)]
+        sizes = [rows * padded(columns) for rows, columns in shapes]
+        block = sum(sizes) + sum(padded(n) for n in self.units)
+        # A tile of slack: the leaves may read, not use, rows past the end of the last weights.
+        net.arena = allocate(block * (1 + net.optimizer.n_moments) + PANEL * PANEL)
+        net.block = block
+        self.n_parameters = 0
+        net.on_line = True
+        for l, spec in enumerate(layers):
+            layer = &net.layers[l]
+            layer.n_in, layer.n_out = inputs[l], self.units[l]
+            layer.activation = find_activation(net.ops, spec["activation"])
+            layer.alpha, layer.dropout = spec["alpha"], spec["dropout"]
+            layer.l1, layer.l2 = spec["l1"], spec["l2"]
+            net.penalized = net.penalized or layer.l1 > 0 or layer.l2 > 0
+            layer.narrow = shapes[l] != (layer.n_in, layer.n_out)
+            # The rank-one product of single rows knows no penalties, nor z_prev's padding.
+            if net.penalized or (layer.narrow and layer.n_in % PANEL):
+                net.on_line = False
+            layer.W = net.arena + at
+            at += sizes[l]
+            if spec["use_bias"]:
+                layer.b = net.arena + at
+            at += padded(layer.n_out)
+            net.n_tiles += layer_tiles(layer)
+            self.row_flops += 6.0 * layer.n_in * layer.n_out
+            self.n_parameters += layer.n_in * layer.n_out + (layer.n_out if spec["use_bias"] else 0)
+        return 0
+
+    cdef int bind_tiny(self) except -1:
+        """Describes the network, its layers' buffers a panel each, to the on-line path."""
+        cdef Net *net = &self.net
+        cdef Py_ssize_t l
+        cdef real *buffer = allocate((1 + 3 * net.n_layers) * PANEL)
+        cdef fastnn_tiny_layer *tiny
+        tiny = <fastnn_tiny_layer *>calloc(net.n_layers, sizeof(fastnn_tiny_layer))
+        self.tiny_memory, net.tiny.layers = buffer, tiny
+        if tiny == NULL:
+            raise MemoryError("cannot allocate the layers")
+        net.tiny.n_layers, net.tiny.block = net.n_layers, net.block
+        net.tiny.loss, net.tiny.loss_parameter = net.loss, net.loss_parameter
+        net.tiny.optimizer, net.tiny.hyper = net.optimizer, &net.hyper
+        for l in range(net.n_layers):
+            tiny[l].n_in, tiny[l].n_out = net.layers[l].n_in, net.layers[l].n_out
+            tiny[l].activation = net.layers[l].activation - net.ops.activations
+            tiny[l].alpha = net.layers[l].alpha
+            tiny[l].W, tiny[l].b = net.layers[l].W, net.layers[l].b
+            tiny[l].z_prev, tiny[l].z = buffer + 3 * l * PANEL, buffer + 3 * (l + 1) * PANEL
+            tiny[l].slope, tiny[l].delta = tiny[l].z_prev + PANEL, tiny[l].z_prev + 2 * PANEL
+        return 0
+
+    @property
+    def step(self):
+        """Updates made so far."""
+        return self.net.step
+
+    @step.setter
+    def step(self, value):
+        self.net.step = value
+
+    @property
+    def n_blocks(self):
+        """Blocks of the arena: the parameters, then each moment of the optimizer."""
+        return 1 + self.net.optimizer.n_moments
+
+    @property
+    def instruction_set(self):
+        return self.net.ops.isa.decode()
+
+    cdef list read_block(self, real *block):
+        """[W0, b0, W1, ...] of a block laid out like the arena's first, as new arrays."""
+        cdef const Net *net = &self.net
+        cdef const Layer *layer
+        cdef real[:, ::1] view
+        cdef Py_ssize_t l
+        arrays = []
+        for l in range(net.n_layers):
+            layer = &net.layers[l]
+            shape = (layer.n_out, layer.n_in) if layer.narrow else (layer.n_in, layer.n_out)
+            W = np.empty(shape, dtype=DTYPE)
+            view = W
+            net.ops.scatter(view.shape[0], view.shape[1], block + (layer.W - net.arena),
+                            view.shape[0] * PANEL, &view[0, 0])
+            arrays.append(np.ascontiguousarray(W.T) if layer.narrow else W)
+            if layer.b != NULL:
+                b = np.empty((1, layer.n_out), dtype=DTYPE)
+                view = b
+                net.ops.scatter(1, layer.n_out, block + (layer.b - net.arena), PANEL, &view[0, 0])
+                arrays.append(b[0])
+        return arrays
+
+    def read(self, Py_ssize_t block=0):
+        """Block 0: [W0, b0, W1, ...]; block 1, ...: a moment of each, in the same order."""
+        return self.read_block(self.net.arena + block * self.net.block)
+
+    def write(self, arrays, Py_ssize_t block=0):
+        """Takes what read gives, from any iterable; of a generator's, one at a time is alive."""
+        cdef const Net *net = &self.net
+        cdef const Layer *layer
+        cdef Py_ssize_t l
+        cdef real *base = net.arena + block * net.block
+        sources = iter(arrays)
+        for l in range(net.n_layers):
+            layer = &net.layers[l]
+            self.write_array(next(sources), layer.narrow, base + (layer.W - net.arena))
+            if layer.b != NULL:
+                self.write_array(next(sources)[None, :], False, base + (layer.b - net.arena))
+
+    cdef int write_array(self, array, bint transposed, real *to) except -1:
+        """Puts a matrix into panels."""
+        cdef const real[:, ::1] view = np.ascontiguousarray(array.T) if transposed else array
+        self.net.ops.gather(view.shape[0], view.shape[1], &view[0, 0], NULL, to,
+                            view.shape[0] * PANEL)
+        return 0
+
+    def fill_moment(self, Py_ssize_t block, real value):
+        """Sets a moment of every parameter to `value` (padding too, which changes nothing)."""
+        cdef Py_ssize_t i
+        for i in range(self.net.block):
+            self.net.arena[block * self.net.block + i] = value
+
+    cdef int team_for(self, double flops, int n_threads) noexcept:
+        """A team smaller than asked for where the work is too small to share."""
+        return n_threads if flops >= THREADING_FLOPS else 1
+
+    cdef Job job_for(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                     const real[::1] weights):
+        cdef Job job
+        memset(&job, 0, sizeof(Job))
+        job.net = &self.net
+        job.X, job.n_rows = &X[0, 0], X.shape[0]
+        if T is not None:
+            job.T = &T[0, 0]
+        if labels is not None:
+            job.labels = &labels[0]
+        if weights is not None:
+            job.weights = &weights[0]
+        return job
+
+    def train(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+              const real[::1] weights, const int64_t[::1] order, Py_ssize_t batch, int n_threads):
+        """Steps over all rows of X (n, n_in), in `order` if given, `batch` rows a step.
+
+        Targets are T (n, n_out) or labels (n,). Returns the losses before each update, reduced over
+        the rows. Signals are handled every few milliseconds, between steps.
+        """
+        cdef Job job = self.job_for(X, T, labels, weights)
+        if order is not None:
+            job.order = &order[0]
+        self.run_training(&job, batch, n_threads)
+        return self.reduced(&job)
+
+    cdef int run_training(self, Job *job, Py_ssize_t batch, int n_threads) except -1:
+        """Runs train_task over all rows; returns the number of threads it took."""
+        cdef int threads
+        cdef Py_ssize_t stride
+        if self.training_busy:
+            raise RuntimeError("this model is being trained in another thread; wait for it, or "
+                               "train a copy")
+        job.batch = min(batch, job.n_rows)
+        job.tiny = job.batch == 1 and job.weights == NULL and self.net.tiny.layers != NULL
+        # The path of tiny networks is one thread's, however deep the network is.
+        threads = 1 if job.tiny else self.team_for(job.batch * self.row_flops, n_threads)
+        stride = job.batch * max(1, <Py_ssize_t>(
+            SLICE_FLOPS / (job.batch * self.row_flops + 1000)))
+        if self.training is None or not self.training.suits(job.batch, threads):
+            self.training = Workspace(self, min(job.batch, ROUND), threads, True, True,
+                                      job.batch > ROUND)
+        job.space = &self.training.space
+        self.training_busy = True
+        try:
+            while job.first < job.n_rows:
+                job.stop = min(job.n_rows, job.first + stride)
+                with nogil:
+                    fastnn_run(threads, train_task, job)
+                job.first = job.stop
+                PyErr_CheckSignals()
+        finally:
+            self.training_busy = False
+        return threads
+
+    cdef double reduced(self, const Job *job) noexcept:
+        """The rows' loss as the user asked for it."""
+        if not self.net.mean:
+            return job.loss
+        return job.loss / job.total if job.total > 0 else 0.0
+
+    def profile(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                const real[::1] weights, Py_ssize_t batch, int n_threads):
+        """Trains like `train`; returns {phase: seconds}, a list of them for each thread."""
+        cdef Job job = self.job_for(X, T, labels, weights)
+        cdef Clock *clocks = <Clock *>calloc(n_threads, sizeof(Clock))
+        cdef int rank
+        if clocks == NULL:
+            raise MemoryError("cannot allocate the clocks")
+        job.clocks = clocks
+        try:
+            threads = self.run_training(&job, batch, n_threads)
+            return [{name: clocks[rank].seconds[phase] for phase, name in enumerate(PHASES)}
+                    for rank in range(threads)]
+        finally:
+            free(clocks)
+
+    def gradients(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                  const real[::1] weights, bint dropout, int n_threads):
+        """(loss, [dW0, db0, ...]) of one batch; nothing is updated."""
+        cdef Job job = self.job_for(X, T, labels, weights)
+        cdef int threads = self.team_for(job.n_rows * self.row_flops, n_threads)
+        cdef Workspace workspace = Workspace(self, min(job.n_rows, ROUND), threads, True, dropout,
+                                             False)
+        job.batch = job.stop = job.n_rows
+        job.space = &workspace.space
+        job.gradient = allocate(self.net.block)
+        try:
+            with nogil:
+                fastnn_run(threads, train_task, &job)
+            return self.reduced(&job), self.read_block(job.gradient)
+        finally:
+            free(job.gradient)
+
+    def evaluate(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                 const real[::1] weights, int n_threads):
+        """The loss of the rows, penalties included, without dropout."""
+        cdef Job job = self.job_for(X, T, labels, weights)
+        cdef double[::1] losses = np.empty(job.n_rows // CHUNK + 1)
+        job.chunk_losses = &losses[0]
+        self.infer(&job, n_threads)
+        cdef double loss = sum_of(job.chunk_losses, (job.n_rows + CHUNK - 1) // CHUNK)
+        if self.net.mean:
+            job.total = batch_weight(&job, 0, job.n_rows)
+            loss = loss / job.total if job.total > 0 else 0.0
+        return loss + self.penalties()
+
+    def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads):
+        """Outputs of the rows of X (n, n_in) into out (n, n_out)."""
+        cdef Job job = self.job_for(X, None, None, None)
+        job.out = &out[0, 0]
+        self.infer(&job, n_threads)
+
+    cdef bint rows_as_they_are(self, object X, Job *job) noexcept:
+        """Begins a job with the rows of X, if they need neither conversion nor complaint."""
+        cdef Py_ssize_t n_in = self.net.layers[0].n_in
+        if not is_plain(X, 2) or cnp.PyArray_DIM(X, 1) != n_in:
+            return False
+        memset(job, 0, sizeof(Job))
+        job.net = &self.net
+        job.X, job.n_rows = <const real *>cnp.PyArray_DATA(X), cnp.PyArray_DIM(X, 0)
+        return job.n_rows > 0 and self.net.ops.first_nonfinite(job.n_rows * n_in, job.X) < 0
+
+    cdef bint targets_as_they_are(self, object y, Job *job) noexcept:
+        """The same for the job's targets."""
+        cdef Py_ssize_t i, n_out = self.net.layers[self.net.n_layers - 1].n_out
+        if self.targets.labels:
+            if not (cnp.PyArray_CheckExact(y) and cnp.PyArray_TYPE(y) == cnp.NPY_INT64
+                    and cnp.PyArray_NDIM(y) == 1 and cnp.PyArray_ISCARRAY_RO(y)
+                    and cnp.PyArray_DIM(y, 0) == job.n_rows):
+                return False
+            job.labels = <const int64_t *>cnp.PyArray_DATA(y)
+            for i in range(job.n_rows):
+                if not 0 <= job.labels[i] < n_out:
+                    return False
+            return True
+        if not (is_plain_matrix(y, job.n_rows, n_out)
+                or (n_out == 1 and is_plain(y, 1) and cnp.PyArray_DIM(y, 0) == job.n_rows)):
+            return False
+        job.T = <const real *>cnp.PyArray_DATA(y)
+        for i in range(job.n_rows * n_out):
+            if not self.targets.low <= job.T[i] <= self.targets.high:
+                return False
+        return self.net.ops.first_nonfinite(job.n_rows * n_out, job.T) < 0
+
+    def try_predict(self, X, out):
+        """Like `predict`, `out` or a new array returned; None if an argument isn't fit as it is."""
+        cdef Job job
+        cdef Py_ssize_t n_out = self.net.layers[self.net.n_layers - 1].n_out
+        cdef cnp.npy_intp[2] shape
+        if not self.rows_as_they_are(X, &job):
+            return None
+        if out is None:
+            shape[0], shape[1] = job.n_rows, n_out
+            out = cnp.PyArray_EMPTY(2, shape, REAL_TYPE, False)
+        elif not (is_plain_matrix(out, job.n_rows, n_out) and cnp.PyArray_ISWRITEABLE(out)
+                  and not overlap(X, out)):
+            return None
+        job.out = <real *>cnp.PyArray_DATA(out)
+        self.infer(&job, self.n_threads)
+        return out
+
+    def try_step(self, X, y):
+        """One update from all rows; returns the loss, or None if an argument isn't fit as it is."""
+        cdef Job job
+        if not (self.rows_as_they_are(X, &job) and self.targets_as_they_are(y, &job)):
+            return None
+        self.run_training(&job, job.n_rows, self.n_threads)
+        return self.reduced(&job)
+
+    cdef int infer(self, Job *job, int n_threads) except -1:
+        """Runs evaluate_task; a thread that finds the workspace taken brings one of its own."""
+        cdef int threads = self.team_for(job.n_rows * self.row_flops / 3, n_threads)
+        cdef bint mine = not self.inference_busy
+        cdef Workspace workspace
+        self.inference_busy = True
+        try:
+            workspace = self.inference if mine else None
+            if workspace is None or workspace.n_threads < threads:
+                workspace = Workspace(self, threads * CHUNK, threads, False, False, False)
+                if mine:
+                    self.inference = workspace
+            job.space = &workspace.space
+            with nogil:
+                fastnn_run(threads, evaluate_task, job)
+        finally:
+            if mine:
+                self.inference_busy = False
+        return 0
+
+    cdef double penalties(self) noexcept:
+        """l1 sum|W| + l2 sum W^2 over the layers."""
+        cdef const Layer *layer
+        cdef Py_ssize_t l
+        cdef double total = 0.0
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            if layer.l1 > 0 or layer.l2 > 0:
+                total += self.net.ops.penalty(weight_reals(layer), layer.l1, layer.l2, layer.W,
+                                              NULL)
+        return total
