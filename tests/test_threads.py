@@ -246,6 +246,23 @@ def test_a_second_fit_of_one_network_is_refused():
     net.fit(X, LABELS)
 
 
+def test_weights_are_not_set_amid_a_step():
+    """Between epochs they may be, as callbacks do."""
+    net, hold, refused = classifier(), Hold(), []
+    hold.release.set()
+    weights = net.get_weights()
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(fitted, net, 20, [hold])
+        assert hold.begun.wait(LONG)
+        while not first.done():
+            try:
+                net.set_weights(weights)
+            except RuntimeError as error:
+                refused.append(str(error))
+    assert refused
+    assert all("being trained in another thread; wait" in message for message in refused)
+
+
 def test_of_many_fits_at_once_one_goes_on():
     net, hold = classifier(), Hold()
     together, refused = threading.Barrier(8), []

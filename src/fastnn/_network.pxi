@@ -190,6 +190,7 @@ cdef class Network:
 
     def write(self, arrays, Py_ssize_t block=0):
         """Takes what read gives, from any iterable; of a generator's, one at a time is alive."""
+        self.require_idle()
         cdef const Net *net = &self.net
         cdef const Layer *layer
         cdef Py_ssize_t l
@@ -245,13 +246,18 @@ cdef class Network:
         self.run_training(&job, batch, n_threads)
         return self.reduced(&job)
 
+    cdef int require_idle(self) except -1:
+        """Whoever changes weights does so alone."""
+        if self.training_busy:
+            raise RuntimeError("this model is being trained in another thread; wait for it, or "
+                               "work on a copy")
+        return 0
+
     cdef int run_training(self, Job *job, Py_ssize_t batch, int n_threads) except -1:
         """Runs train_task over all rows; returns the number of threads it took."""
         cdef int threads
         cdef Py_ssize_t stride
-        if self.training_busy:
-            raise RuntimeError("this model is being trained in another thread; wait for it, or "
-                               "train a copy")
+        self.require_idle()
         job.batch = min(batch, job.n_rows)
         job.tiny = job.batch == 1 and job.weights == NULL and self.net.tiny.layers != NULL
         # The path of tiny networks is one thread's, however deep the network is.

@@ -309,6 +309,13 @@ class MLP:
         ------
         TypeError, ValueError
             If an argument is unfit; the network is then as it was.
+        RuntimeError
+            If the network is being trained in another thread.
+
+        Notes
+        -----
+        Arrays that are just what the kernels read (exactly ndarray, the network's dtype,
+        C-contiguous) are taken without conversion or allocation.
 
         Examples
         --------
@@ -379,6 +386,23 @@ class MLP:
         ------
         TypeError, ValueError
             If an argument is unfit.
+
+        Notes
+        -----
+        With `out`, and X just what the kernels read (exactly ndarray, the network's dtype,
+        C-contiguous), nothing is converted or allocated.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(1, [Dense(1)], loss="squared_error", optimizer="sgd")
+        >>> net.set_weights([[[2.0]], [1.0]])
+        >>> out = np.empty((3, 1), np.float32)
+        >>> net.predict(np.array([[0.0], [1.0], [2.0]], np.float32), out=out)
+        array([[1.],
+               [3.],
+               [5.]], dtype=float32)
         """
         outputs = self._network.try_predict(X, out)
         if outputs is not None:
@@ -446,6 +470,8 @@ class MLP:
         ------
         TypeError, ValueError
             If number, shapes or values are unfit; the network is then as it was.
+        RuntimeError
+            If the network is being trained in another thread.
         """
         self._network.write(_checks.weights(weights, self._shapes(), self.dtype))
 
