@@ -10,7 +10,8 @@ The protocol, for every cell:
 - its weights after 1 step and after up to 100 (its outputs, in prediction) are compared with the
   float64 reference's: a contender that disagrees is shown without a time;
 - rounds are interleaved (each contender once a round), after a warm-up; building, and the first
-  call with whatever it compiles, are timed apart;
+  call with whatever it compiles, are timed apart; on several threads a pause goes before each, for
+  the threads of the library before to fall asleep;
 - the process is pinned to as many CPUs as threads are allowed, and CPU time over wall time says
   whether they were used;
 - the CPU's peaks of multiply-adds and of reading are measured in the same run, before each cell.
@@ -29,6 +30,10 @@ from pathlib import Path
 import machine
 
 RESULTS = Path(__file__).parent / "results"
+
+# Before a round on several threads: idle threads of the library before (OpenBLAS's, above all) go
+# on watching for work for some 0.1 s, and would take a CPU from the next one.
+SETTLE = 0.2
 
 
 def arguments():
@@ -90,6 +95,7 @@ def time_rounds(contenders, rounds, seconds):
     for _ in range(rounds):
         for contender, n in zip(contenders, repeats, strict=True):
             steps = contender.cell.steps
+            time.sleep(SETTLE if contender.threads > 1 else 0.0)
             cpu, began = time.process_time(), time.perf_counter()
             for _ in range(n):
                 contender.run(steps)

@@ -146,9 +146,33 @@ def small_table(found):
     return "\n".join([*markdown(lines), "", machine_sentence(found), means(found["cells"])])
 
 
+def sentence(found, cell, call):
+    """Return what a call costs in one cell, here and with the best peer."""
+    record = next(record for record in found["cells"] if record["cell"] == cell)
+    medians = {name: result.get("median_us") for name, result in record["results"].items()}
+    ours = medians.pop("fastnn")
+    best = min((name for name in medians if medians[name]), key=medians.get)
+    return (
+        f"`{call}`, {cell}: {figure(ours)} µs from Python; {NAMES.get(best, best)}, the next best, "
+        f"{figure(medians[best])} µs."
+    )
+
+
+def predict_sentence(found):
+    """Return the cost of predicting one row."""
+    return sentence(found, "16-64-64-1 tanh, 1 row", "predict(x, out=out)")
+
+
+def calls_sentence(found):
+    """Return the cost of one on-line step."""
+    return sentence(found, "16-64-64-1 tanh, batch 1, sgd", "train_on_batch(x, y)")
+
+
 SECTIONS = {  # made of a file other than the one of their own name
     "machine": ("epochs-float32-1", machine_sentence),
     "small-table": ("epochs-float32-1", small_table),
+    "small-predict": ("predict-float32-1", predict_sentence),
+    "small-calls": ("calls-float32-1", calls_sentence),
 }
 
 

@@ -91,15 +91,21 @@ cdef double train_batch(const Job *job, fastnn_team *team, int rank, int64_t ste
 
 
 cdef void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """Predictions, or losses, chunk by chunk; each thread has a stretch of the workspace."""
+    """Predictions, or losses, chunk by chunk; each thread has a stretch of the workspace.
+
+    Losses are summed by chunks of the same rows whatever the team; predictions can be cut anywhere.
+    """
     cdef Job *job = <Job *>context
     cdef Net *net = job.net
-    cdef Py_ssize_t at = rank * CHUNK, row = at, rows, last = net.n_layers - 1
+    cdef Py_ssize_t size = fastnn_team_size(team), chunk = CHUNK
+    if job.out != NULL:
+        chunk = min(CHUNK, (job.n_rows + size - 1) // size)
+    cdef Py_ssize_t at = rank * CHUNK, row = rank * chunk, rows, last = net.n_layers - 1
     cdef Py_ssize_t n_out = net.layers[last].n_out, jump = job.space.stride * PANEL
     cdef Masks masks              # not used: the workspace has no room for dropout
     masks.step, masks.before = 0, 0
     while row < job.n_rows:
-        rows = min(CHUNK, job.n_rows - row)
+        rows = min(chunk, job.n_rows - row)
         gather_rows(job, row, at, rows)
         forward(net, job.space, masks, at, rows, job.out == NULL)
         if job.out != NULL:
@@ -110,7 +116,7 @@ cdef void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nog
             weigh_rows(job, 1.0, row, at, rows)
             output_loss(net, job.space, at, rows)
             job.chunk_losses[row // CHUNK] = sum_of(job.space.loss + at, rows)
-        row += fastnn_team_size(team) * CHUNK
+        row += size * chunk
 
 
 cdef Py_ssize_t weight_reals(const Layer *layer) noexcept nogil:
