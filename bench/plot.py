@@ -63,7 +63,7 @@ def decorate(ax, found):
     ax.tick_params(length=0)
     ax.spines[:].set_visible(False)
     handles, labels = ax.get_legend_handles_labels()
-    ax.legend(
-        handles[::-1], labels[::-1], loc="lower left", bbox_to_anchor=(0, 1), ncols=7,
-        frameon=False, borderaxespad=0, handletextpad=0.1, columnspacing=1.2,
+    ax.figure.legend(
+        handles[::-1], labels[::-1], loc="outside upper center", ncols=7, frameon=False,
+        handletextpad=0.1, columnspacing=1.2,
     )  # fmt: skip

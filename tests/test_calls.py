@@ -82,7 +82,7 @@ def unfit_targets():
     yield "cross_entropy", np.array([0, 1, 0, 1])
 
 
-@pytest.mark.parametrize(("loss", "y"), unfit_targets())
+@pytest.mark.parametrize(("loss", "y"), list(unfit_targets()))
 def test_unfit_targets_change_nothing(loss, y):
     net = network(loss)
     before = bits(net)
