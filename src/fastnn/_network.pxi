@@ -2,7 +2,7 @@
 # Part of _kernels.pyx.
 
 cdef bint is_tiny(n_in, list layers, const fastnn_loss *loss):
-    """Whether tiny.h's step can train the network: it knows one panel a layer, and few features."""
+    """Whether tiny.c's step can train the network: it knows one panel a layer, and few features."""
     return (max(n_in, *(layer["units"] for layer in layers)) <= PANEL
             and not any(layer["dropout"] or layer["l1"] or layer["l2"] for layer in layers)
             and (loss.activation != NULL or layers[len(layers) - 1]["activation"] != "softmax"))
