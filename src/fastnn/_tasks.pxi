@@ -47,7 +47,6 @@ cdef void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
             job.total += weight
         position += rows
         step += 1
-        lap(own.clock, WAIT)
     if rank == 0 and job.gradient == NULL:
         net.step = step
 
@@ -86,6 +85,7 @@ cdef double train_batch(const Job *job, fastnn_team *team, int rank, int64_t ste
         train_weights(job, step + 1, round, rank, size, own.scratch)
         lap(own.clock, UPDATE)
         fastnn_team_barrier(team)
+        lap(own.clock, WAIT)
         at += round.rows
     return loss
 
