@@ -37,10 +37,12 @@ ILLEGAL_PAIRS = [pair for pair in PAIRS if not legal(*pair)]
 
 
 def optimizer_variants():
-    """Every optimizer with each option that is off by default (0 or False) both off and on."""
+    """Every optimizer with each option of its own that is off by default, both off and on."""
+    common = {f.name for f in dataclasses.fields(optimizers.Optimizer)}
     for name in optimizers.NAMES:
         kind = type(optimizers.get(name))
-        off = [f for f in dataclasses.fields(kind) if f.default in (0, False)]
+        own = [f for f in dataclasses.fields(kind) if f.name not in common]
+        off = [f for f in own if f.default in (0, False)]
         for on in itertools.product((False, True), repeat=len(off)):
             chosen = [f for f, turned_on in zip(off, on, strict=True) if turned_on]
             yield kind(**{f.name: True if f.default is False else 0.5 for f in chosen})

@@ -9,7 +9,7 @@ import inspect
 
 import pytest
 
-from fastnn import activations, losses, optimizers, reference
+from fastnn import activations, losses, optimizers, reference, schedules
 
 
 def assert_agreement(what, **places):
@@ -85,7 +85,8 @@ def test_update_rules(kernels, optimizer_rules):
 
 def test_hyper_parameters(optimizer):
     """Names and defaults of a specification are those of the reference's function."""
-    defaults = {f.name: f.default for f in dataclasses.fields(optimizer)}
+    common = {f.name for f in dataclasses.fields(optimizers.Optimizer)}
+    defaults = {f.name: f.default for f in dataclasses.fields(optimizer) if f.name not in common}
     known = {}
     for name in (optimizer.name, *(base.name for base in parents(optimizer))):
         parameters = inspect.signature(reference.OPTIMIZERS[name]).parameters.values()
@@ -95,6 +96,20 @@ def test_hyper_parameters(optimizer):
 
 def parents(optimizer):
     return [kind for kind in type(optimizer).__mro__[1:] if "name" in vars(kind)]
+
+
+def test_ways_to_clip():
+    assert list(inspect.signature(reference.clip).parameters)[1:] == list(optimizers.CLIPS)
+
+
+def test_schedules(kernels):
+    formulas = set(schedules.NAMES) - {"adaptive", "linear_warmup"}  # which are made of others
+    assert_agreement(
+        "schedule",
+        c_table=kernels.registry()["schedules"],
+        specifications=formulas,
+        reference=reference.SCHEDULES,
+    )
 
 
 def test_every_name_is_a_specification_of_its_own():

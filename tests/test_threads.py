@@ -326,9 +326,11 @@ def test_the_gil_is_released(progress, what, threads):
     rows, labels = np.tile(X, (20, 1)).astype(np.float32), np.tile(LABELS, 20)
     out = np.empty((len(rows), 5), np.float32)
     call = {
-        "fit": lambda: network.train(rows, None, labels, None, None, BATCH, threads),
+        "fit": lambda: network.train(
+            rows, None, labels, None, None, BATCH, threads, network.tally(), 0, len(rows)
+        ),
         "predict": lambda: network.predict(rows, out, threads),
-        "evaluate": lambda: network.evaluate(rows, None, labels, None, threads),
+        "evaluate": lambda: network.evaluate(rows, None, labels, None, threads, network.tally()),
         "loss_and_gradients": lambda: network.gradients(rows, None, labels, None, True, threads),
     }[what]
     call()

@@ -1,11 +1,22 @@
 """fastnn: the fastest training and inference of feed-forward neural networks on CPUs."""
 
-from fastnn import kernels
+from fastnn import callbacks, kernels, metrics
 from fastnn._cpu import show_config
+from fastnn._safetensors import ModelFileError
 from fastnn.activations import Activation
-from fastnn.callbacks import Callback, History
+from fastnn.callbacks import (
+    Callback,
+    CSVLogger,
+    EarlyStopping,
+    History,
+    LearningRateScheduler,
+    ModelCheckpoint,
+    ProgressBar,
+    ReduceLROnPlateau,
+    TerminateOnNaN,
+)
 from fastnn.gradients import check_gradients
-from fastnn.layers import Dense, Dropout
+from fastnn.layers import Dense, Dropout, Standardize
 from fastnn.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -15,34 +26,81 @@ from fastnn.losses import (
     Quantile,
     SquaredError,
 )
+from fastnn.metrics import (
+    R2,
+    ROCAUC,
+    Accuracy,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    TopKAccuracy,
+)
 from fastnn.mlp import MLP
 from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, RMSProp
 from fastnn.profiling import profile
+from fastnn.schedules import (
+    Adaptive,
+    Constant,
+    CosineDecay,
+    CosineDecayRestarts,
+    ExponentialDecay,
+    InverseScaling,
+    LinearWarmup,
+    OneCycle,
+    StepDecay,
+)
+from fastnn.serialization import load
 
 __version__ = "0.1.0"
 
 __all__ = [
     "MLP",
+    "R2",
+    "ROCAUC",
     "SGD",
     "AbsoluteError",
+    "Accuracy",
     "Activation",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adaptive",
     "BinaryCrossEntropy",
+    "CSVLogger",
     "Callback",
+    "Constant",
+    "CosineDecay",
+    "CosineDecayRestarts",
     "CrossEntropy",
     "Dense",
     "Dropout",
+    "EarlyStopping",
+    "ExponentialDecay",
     "History",
     "Huber",
+    "InverseScaling",
+    "LearningRateScheduler",
+    "LinearWarmup",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "ModelCheckpoint",
+    "ModelFileError",
+    "OneCycle",
     "Poisson",
+    "ProgressBar",
     "Quantile",
     "RMSProp",
+    "ReduceLROnPlateau",
     "SquaredError",
+    "Standardize",
+    "StepDecay",
+    "TerminateOnNaN",
+    "TopKAccuracy",
     "__version__",
+    "callbacks",
     "check_gradients",
     "kernels",
+    "load",
+    "metrics",
     "profile",
     "show_config",
 ]

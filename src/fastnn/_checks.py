@@ -8,8 +8,14 @@ Not here: defaults, and anything that is our own arithmetic rather than what a u
 """
 
 import difflib
+import importlib
+import inspect
+import json
 import math
 import numbers
+import os
+import re
+import string
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -166,13 +172,78 @@ _HYPER_PARAMETERS = {
     "epsilon": {"low": _SMALLEST},
     "initial_accumulator_value": {"low": 0.0},
     "weight_decay": {"low": 0.0},
+    "ema_momentum": {"low": 0.0, "below": 1.0},
 }
+_CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")
 
 
 def hyper_parameter(name, value):
-    """Return an optimizer's hyper-parameter: a number in its range, or a flag."""
+    """Return an optimizer's hyper-parameter: a number in its range, a flag, or no clipping."""
+    if name in _CLIPS:
+        return None if value is None else number(name, value, low=_SMALLEST)
     limits = _HYPER_PARAMETERS.get(name)
     return flag(name, value) if limits is None else number(name, value, **limits)
+
+
+def one_clip(clips):
+    """Check that gradients are clipped in one way at most; `clips` are all, by name."""
+    given = [f"{name}={value:g}" for name, value in clips.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} cannot both clip the gradients; give one of them")
+
+
+_SCHEDULE_PARAMETERS = {
+    "learning_rate": {"above": 0.0},
+    "initial_learning_rate": {"above": 0.0},
+    "max_learning_rate": {"above": 0.0},
+    "min_learning_rate": {"low": 0.0},
+    "decay_steps": {"above": 0.0},
+    "first_decay_steps": {"above": 0.0},
+    "total_steps": {"low": 2.0},
+    "steps": {"above": 0.0},
+    "decay_rate": {"above": 0.0},
+    "alpha": {"low": 0.0},
+    "t_mul": {"low": 1.0},
+    "m_mul": {"above": 0.0},
+    "power": {"low": 0.0},
+    "pct_start": {"above": 0.0, "below": 1.0},
+    "div_factor": {"above": 0.0},
+    "final_div_factor": {"above": 0.0},
+    "factor": {"above": 0.0, "below": 1.0},
+    "tol": {"low": 0.0},
+    "start": {"low": 0.0},
+}
+
+
+def schedule_parameter(name, value):
+    """Return a schedule's parameter: a number in its range, or what its time counts."""
+    if name == "per":
+        return choice("per", value, ("step", "epoch"))
+    if name == "patience":
+        return integer("patience", value, low=1)
+    return number(name, value, **_SCHEDULE_PARAMETERS[name])
+
+
+def warmed_up(schedule, per, warmup, adaptive):
+    """Return a schedule that can come after a warm-up which counts `per` (None: what it counts)."""
+    if isinstance(schedule, warmup | adaptive):
+        raise ValueError(
+            f"schedule is {_shown(schedule)}, which cannot be warmed up to; give a number or one "
+            "of the other schedules"
+        )
+    if per is not None and choice("per", per, ("step", "epoch")) != schedule.per:
+        raise ValueError(
+            f"per={per!r} but the schedule after the warm-up counts per {schedule.per}; give both "
+            "the same"
+        )
+    return schedule
+
+
+def learning_rate(value, schedule_type):
+    """Return a learning rate: a number, or a schedule."""
+    if isinstance(value, schedule_type):
+        return value
+    return hyper_parameter("learning_rate", value)
 
 
 def quantiles(q):
@@ -198,14 +269,17 @@ def one_per_output(name, value, n_out):
     return list(value)
 
 
-def layers(value, dense_type, dropout_type):
-    """Return the Dense layers, and for each the rate at which its input is dropped."""
+def layers(value, dense_type, dropout_type, standardize_type):
+    """Return all layers, the Dense ones, and for each the rate at which its input is dropped."""
     found = _items(value)
     if found is None:
         raise TypeError(f"layers must be a list of Dense and Dropout; got {_shown(value)}")
     dense, rates, kept = [], [], 1.0
     for i, layer in enumerate(found):
-        if isinstance(layer, dropout_type):
+        if isinstance(layer, standardize_type):
+            if i > 0:
+                raise ValueError(f"layers[{i}] is Standardize(), which must be the first layer")
+        elif isinstance(layer, dropout_type):
             kept *= 1.0 - layer.rate  # two masks in a row are one that keeps what both keep
         elif isinstance(layer, dense_type):
             dense.append(layer)
@@ -226,7 +300,13 @@ def layers(value, dense_type, dropout_type):
                 f"softmax is for the output layer only, but Dense layer {i} of {len(dense)} has it;"
                 " use 'relu', 'tanh', ... there"
             )
-    return dense, rates
+    return found, dense, rates
+
+
+def trainable(dense):
+    """Check that there is something to train."""
+    if not any(layer.trainable for layer in dense):
+        raise ValueError("every Dense layer has trainable=False, so nothing would be learnt")
 
 
 def pair(loss, activation, n_out):
@@ -286,6 +366,30 @@ def specification(name, value, base, names):
     return value
 
 
+def history(value, empty=False):
+    """Check that every column of a history has a value an epoch; no epochs only if `empty`."""
+    if not (value.epoch and value.history) and not empty:
+        raise ValueError("history has no epochs to show; fit with epochs=1 or more")
+    for name, values in value.history.items():
+        if len(values) != len(value.epoch):
+            raise ValueError(
+                f"history[{name!r}] has {len(values)} values for {len(value.epoch)} epochs; log "
+                "one in every epoch, nan where there is none"
+            )
+
+
+def installed(module, purpose):
+    """Return a module of a package that fastnn does without until it is asked for."""
+    package = module.partition(".")[0]
+    try:
+        importlib.import_module(package)
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{purpose} needs {package}; install it with pip install {package}"
+        ) from error
+
+
 def callbacks(value, base):
     """Return a list of callbacks."""
     found = _items(value)
@@ -297,6 +401,263 @@ def callbacks(value, base):
             remedy = "make an object of it" if is_class else "derive its class from fastnn.Callback"
             raise TypeError(f"callbacks[{i}] must be a Callback; got {_shown(callback)}; {remedy}")
     return found
+
+
+# ---- options of fit and its kin -----------------------------------------------------------------
+
+
+def batch_size(value):
+    """Return a number of rows, or None for all."""
+    return None if value is None else integer("batch_size", value, low=1)
+
+
+def one_validation(data, split):
+    """Check that there are validation data from one place at most."""
+    if data is not None and split:
+        raise ValueError(
+            f"validation_data and validation_split={split:g} are both given; give one of them"
+        )
+
+
+def rows_to_train(n, split):
+    """Return how many of n rows are trained on, if the fraction `split` is for validation."""
+    kept = n - max(1, round(n * split))
+    if kept < 1:
+        raise ValueError(
+            f"validation_split={split:g} leaves none of {n} rows to train on; lower it"
+        )
+    return kept
+
+
+def steps(value):
+    """Return a number of batches an epoch, or None for all that there are."""
+    return None if value is None else integer("steps_per_epoch", value, low=1)
+
+
+def no_steps(value):
+    """Check that no number of batches is given with arrays."""
+    if value is not None:
+        raise ValueError(
+            f"steps_per_epoch={_shown(value)} is for an iterable of batches; for arrays X and y "
+            "give batch_size"
+        )
+
+
+def for_batches(sample_weight, split, class_weight):
+    """Check the options that an iterable of batches leaves no room for."""
+    if sample_weight is not None:
+        raise ValueError(
+            "sample_weight cannot be given for an iterable; let it yield (X, y, sample_weight)"
+        )
+    if split:
+        raise ValueError(
+            f"validation_split={split:g} cannot split an iterable; pass validation_data"
+        )
+    if isinstance(class_weight, str):
+        raise ValueError(
+            f"class_weight={class_weight!r} needs all labels at once, which an iterable has not; "
+            "pass a dict"
+        )
+
+
+def are_batches(value):
+    """Whether a value without targets beside it is an iterable of batches, and no array."""
+    if isinstance(value, str | bytes | Mapping | np.ndarray | memoryview | set):
+        return False
+    if hasattr(value, "__array__") or hasattr(value, "__dlpack__") or hasattr(value, "dtypes"):
+        return False
+    if isinstance(value, Sequence):
+        first = value[0] if len(value) else None
+        return isinstance(first, tuple | list) and np.ndim(first[0] if first else 0) > 1
+    return isinstance(value, Iterable)
+
+
+def batch(place, value):
+    """Return (X, y, sample_weight or None) of an item that an iterable gave."""
+    if not isinstance(value, tuple | list) or len(value) not in (2, 3):
+        raise TypeError(
+            f"{place} of the iterable must be (X, y) or (X, y, sample_weight); it is "
+            f"{_shown(value)}"
+        )
+    return (*value, None)[:3]
+
+
+def some_batches(rows, epoch):
+    """Check that an epoch had rows at all."""
+    if rows == 0:
+        raise ValueError(
+            f"the iterable gave no batch in epoch {epoch + 1}; pass one that can be gone through "
+            "anew, such as a list or an object with __iter__, or steps_per_epoch"
+        )
+
+
+def class_weight(value, loss, n_out, T=None, labels=None):
+    """Return a weight for each class, or None; "balanced" ones are of the rows' targets."""
+    if value is None:
+        return None
+    balanced = isinstance(value, str) and choice("class_weight", value, ("balanced",))
+    if not balanced and not isinstance(value, Mapping):
+        raise TypeError(
+            f"class_weight must be a dict {{label: weight}} or 'balanced'; got {_shown(value)}"
+        )
+    if not (loss.targets == "class" or (loss.targets == "probability" and n_out == 1)):
+        raise ValueError(
+            f"class_weight goes with classes, or one output of 0 or 1; this network has loss "
+            f"{loss.name!r} and {n_out} outputs: pass sample_weight"
+        )
+    n_classes = n_out if loss.targets == "class" else 2
+    if balanced:
+        counts = np.bincount(classes_of(T, labels), minlength=n_classes)
+        return len(labels if T is None else T) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    found = np.ones(n_classes)
+    for label, weight in value.items():
+        label = integer("class_weight's label", label, low=0, high=n_classes - 1)
+        found[label] = number(f"class_weight[{label}]", weight, low=0.0)
+    return found
+
+
+def classes_of(T, labels):
+    """Return the class (n,) of every row."""
+    if labels is not None:
+        return labels
+    return T.argmax(axis=1) if T.shape[1] > 1 else (T[:, 0] >= 0.5).astype(np.int64)
+
+
+def class_weights(by_class, T, labels, weights, dtype):
+    """Return the rows' weights: their classes', times those they have."""
+    found = by_class[classes_of(T, labels)]
+    if weights is not None:
+        found = found * weights
+    if not found.any():
+        raise ValueError("class_weight makes every row weigh 0, so nothing would be learnt")
+    return np.ascontiguousarray(found, dtype)
+
+
+def adapted(ready):
+    """Check that a Standardize layer has seen data."""
+    if not ready:
+        raise ValueError(
+            "the Standardize layer has not seen data, so X cannot be standardized; call adapt(X) "
+            "or fit first"
+        )
+
+
+def standardizes(does):
+    """Check that there is a Standardize layer."""
+    if not does:
+        raise ValueError(
+            "this MLP has no Standardize layer to adapt; build it with layers=[Standardize(), ...]"
+        )
+
+
+def averages(optimizer):
+    """Check that an optimizer keeps a moving average of the weights."""
+    if not optimizer.use_ema:
+        raise ValueError(
+            f"optimizer {optimizer.name!r} keeps no moving average of the weights; build it with "
+            "use_ema=True"
+        )
+
+
+def json_object(name, text):
+    """Return the dict of a JSON text."""
+    if not isinstance(text, str | bytes):
+        raise TypeError(f"{name} must be JSON text; got {_shown(text)}")
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{name} is not JSON: {error}; pass what to_json returned") from error
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} must be a JSON object; it is {_shown(found)}")
+    return found
+
+
+# ---- plain data and files -----------------------------------------------------------------------
+
+
+def fields(place, value, known=None, needed=None):
+    """Return a copy of a dict that has the needed keys (by default all known) and no unknown."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{place} must be a dict; got {_shown(value)}")
+    for name in known if needed is None and known is not None else needed or ():
+        if name not in value:
+            raise ValueError(f"{place} lacks {name!r}; add it")
+    for name in value:
+        if known is not None and name not in known:
+            listed = ", ".join(map(repr, known))
+            raise ValueError(f"{place} has {name!r}, which is none of {listed}; drop it")
+    return dict(value)
+
+
+def plain_list(place, value):
+    """Return a list."""
+    if not isinstance(value, list | tuple):
+        raise TypeError(f"{place} must be a list; got {_shown(value)}")
+    return list(value)
+
+
+def tensors(found, shapes, dtype):
+    """Check the shapes and the type of tensors of a model file."""
+    for name, tensor in found.items():
+        if tensor.shape != shapes[name] or tensor.dtype != dtype:
+            raise ValueError(
+                f"tensor {name!r} is {tensor.dtype} {tensor.shape}, but the layers want {dtype} "
+                f"{shapes[name]}"
+            )
+
+
+def standardization(mean, scale, n_in):
+    """Check means and scales of a model file."""
+    for name, array in (("mean", mean), ("scale", scale)):
+        if array.shape != (n_in,) or array.dtype != np.float64:
+            raise ValueError(
+                f"tensor 'standardize.{name}' is {array.dtype} {array.shape}, but the layer wants "
+                f"float64 {(n_in,)}"
+            )
+    if scale.min() <= 0:
+        raise ValueError("tensor 'standardize.scale' must be above 0 throughout")
+
+
+def nothing_left(tensors):
+    """Check that every tensor of a model file had a place."""
+    if tensors:
+        listed = ", ".join(map(repr, list(tensors)[:3]))
+        raise ValueError(f"tensors {listed} belong to nothing in the configuration")
+
+
+def same_config(path, theirs, ours):
+    """Check that a checkpoint is of such a network; its learning rate may have been changed."""
+    for config in (theirs, ours):
+        config["optimizer"].pop("learning_rate")
+        for name in ("seed", "n_threads"):
+            config.pop(name)
+    for name, value in ours.items():
+        if theirs[name] != value:
+            raise ValueError(
+                f"resume={path!r} is of another network: its {name} is {_shown(theirs[name])}, not "
+                f"{_shown(value)}; build the same one, or remove the file to begin anew"
+            )
+
+
+def same_fit(path, theirs, ours):
+    """Check that a checkpoint is of such a fit."""
+    if theirs is None:
+        raise ValueError(
+            f"resume={path!r} was saved outside of fit, so there is none to go on with; use "
+            "fastnn.load and fit"
+        )
+    for name in ("samples", "batch_size", "shuffle"):
+        if theirs[name] != ours[name]:
+            raise ValueError(
+                f"resume={path!r} is of a fit with {name}={_shown(theirs[name])}, not "
+                f"{_shown(ours[name])}; fit the same rows in the same batches, or remove the file "
+                "to begin anew"
+            )
+    if len(theirs["callbacks"]) != len(ours["callbacks"]):
+        raise ValueError(
+            f"resume={path!r} is of a fit with {len(theirs['callbacks']) - 1} callbacks, not "
+            f"{len(ours['callbacks']) - 1}; pass the same ones, or remove the file to begin anew"
+        )
 
 
 # ---- arrays -------------------------------------------------------------------------------------
@@ -342,13 +703,31 @@ def _require_finite(name, array, original):
     if at < 0:
         return
     index = tuple(int(i) for i in np.unravel_index(at, array.shape))
-    value = original.reshape(array.shape)[index]
+    _complain(name, index, original.reshape(array.shape)[index], array.dtype)
+
+
+def _complain(name, index, value, dtype):
+    """Raise the error for a value that isn't finite in that dtype."""
     place = f"{name}[{', '.join(map(str, index))}]"
     if np.isfinite(value):
-        helps = array.dtype == np.float32 and math.isfinite(value)  # as a float64, that is
+        helps = dtype == np.float32 and math.isfinite(value)  # as a float64, that is
         wider = ", or build the MLP with dtype='float64'" if helps else ""
-        raise ValueError(f"{place} is {value!s}, too large for {array.dtype}; scale {name}{wider}")
+        raise ValueError(f"{place} is {value!s}, too large for {dtype}; scale {name}{wider}")
     raise ValueError(f"{place} is {value}; replace or drop values that are not finite")
+
+
+def rows_into(name, X, rows, room):
+    """Return those rows of X (a slice, or their numbers) converted into `room`, and finite."""
+    taken = X[rows]
+    out = room[: len(taken)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.copyto(out, taken, casting="unsafe")
+    at = KERNELS[out.dtype].first_nonfinite(out.reshape(-1))
+    if at >= 0:
+        row, column = divmod(at, out.shape[1])
+        number = rows.start + row if isinstance(rows, slice) else int(rows[row])
+        _complain(name, (number, column), taken[row, column], out.dtype)
+    return out
 
 
 def _converted(name, array, dtype):
@@ -363,6 +742,11 @@ def _converted(name, array, dtype):
 
 def matrix(name, value, n_columns, dtype, owner="this MLP"):
     """Return rows of numbers as an array (n >= 1, n_columns)."""
+    return _converted(name, rows_of_numbers(name, value, n_columns, owner), dtype)
+
+
+def rows_of_numbers(name, value, n_columns, owner="this MLP"):
+    """Return rows of numbers as an array (n >= 1, n_columns) of the type they have."""
     array = _as_array(name, value)
     if array.ndim != 2:
         raise ValueError(
@@ -376,7 +760,7 @@ def matrix(name, value, n_columns, dtype, owner="this MLP"):
         )
     if array.shape[0] == 0:
         raise ValueError(f"{name} has no rows; pass at least one")
-    return _converted(name, array, dtype)
+    return array
 
 
 def _class_labels(name, array, n_out):
@@ -554,3 +938,340 @@ def kernel_dtype(*arrays):
     """Return the precision the kernels compute in: float32 if all arrays are, else float64."""
     narrow = all(getattr(a, "dtype", None) == np.float32 for a in arrays if a is not None)
     return np.dtype(np.float32 if narrow else np.float64)
+
+
+# ---- metrics ------------------------------------------------------------------------------------
+
+
+def _either(names):
+    """Return names as a message lists a choice: 'a', 'b' or 'c'."""
+    *most, last = map(repr, names)
+    return f"{', '.join(most)} or {last}" if most else last
+
+
+def predictions(name, value):
+    """Return a network's outputs as an array (n >= 1, n_out >= 1), finite or not."""
+    array = _as_array(name, value)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(
+            f"{name} has shape {array.shape}; pass outputs of shape (n, n_out), as predict returns"
+        )
+    return array
+
+
+def _kind_of_targets(name, array, n_out, metric, targets):
+    """Return what kind of targets a metric is given: one of `metric.targets`."""
+    if targets is not None:
+        return choice("targets", targets, metric.targets)
+    if "class" not in metric.targets or len(metric.targets) == 1:
+        return metric.targets[0]
+    if n_out == 1:
+        return "probability"
+    if array.ndim == 1 or array.shape[1] == 1:
+        return "class"
+    raise ValueError(
+        f"{name} has shape {array.shape}, which may be one-hot rows or {array.shape[1]} labels a "
+        "row; pass targets='class' or targets='probability'"
+    )
+
+
+def truth(name, value, shape, metric, targets):
+    """Return (t, kind): class labels (n,) or targets (n, n_out), for outputs of that shape."""
+    n, n_out = shape
+    array = _as_array(name, value)
+    if array.ndim not in (1, 2) or array.shape[0] != n:
+        raise ValueError(
+            f"{name} has shape {array.shape} but y_pred has {n} rows; pass shape ({n},) or "
+            f"({n}, {n_out})"
+        )
+    kind = _kind_of_targets(name, array, n_out, metric, targets)
+    single = array.ndim == 1 or array.shape[1] == 1
+    if kind == "class" and single:
+        return _class_labels(name, array.reshape(n), n_out), kind
+    if single:
+        array = array.reshape(n, 1)
+    if array.shape[1] != n_out:
+        raise ValueError(
+            f"{name} has {array.shape[1]} columns but y_pred has {n_out}; pass {name} of shape "
+            f"({n}, {n_out})"
+        )
+    t = _converted(name, array, array.dtype if array.dtype in KERNELS else np.dtype(np.float64))
+    if kind == "class":
+        return t.argmax(axis=1), kind
+    if "class" in metric.targets and (t.min() < 0 or t.max() > 1):
+        worst = t.min() if t.min() < 0 else t.max()
+        raise ValueError(
+            f"{name} must be from 0 to 1 for metric {metric.name!r} of {n_out} outputs; it holds "
+            f"{worst:g}; labels of several classes need as many outputs"
+        )
+    return t, kind
+
+
+def zeros_and_ones(name, t, metric_name):
+    """Check that targets are 0 and 1 only."""
+    wrong = (t != 0) & (t != 1)
+    if wrong.any():
+        i, k = np.unravel_index(np.argmax(wrong), t.shape)
+        raise ValueError(
+            f"{name}[{i}, {k}] is {t[i, k]:g} but metric {metric_name!r} takes 0 and 1 only; round "
+            f"{name}, or use 'mae' or 'mse'"
+        )
+
+
+def top_k(k, n_out):
+    """Check that a network has k outputs."""
+    if k > n_out:
+        raise ValueError(
+            f"metric 'top_k_accuracy' has k={k} but the network has {n_out} outputs; pass "
+            f"TopKAccuracy(k) with k of at most {n_out}"
+        )
+
+
+def metrics(value, base):
+    """Return metrics as [(place, key, metric)]: where it stands, its key in a dict (or None)."""
+    if isinstance(value, str | base | Mapping) or callable(value):
+        places = [("metrics", value)]
+    else:
+        found = _items(value)
+        if found is None:
+            raise TypeError(
+                "metrics must be a list of names, Metric objects, functions f(y_true, y_pred) or "
+                f"dicts of these; got {_shown(value)}"
+            )
+        places = [(f"metrics[{i}]", item) for i, item in enumerate(found)]
+    every = []
+    for place, item in places:
+        if isinstance(item, Mapping):
+            every += [(f"{place}[{key!r}]", key, metric) for key, metric in item.items()]
+        else:
+            every.append((place, None, item))
+    for place, _, metric in every:
+        is_class = isinstance(metric, type)
+        if is_class or not (isinstance(metric, str) or callable(metric)):
+            ours = is_class and issubclass(metric, base)
+            raise TypeError(
+                f"{place} must be a name, a Metric or a function f(y_true, y_pred); got "
+                f"{_shown(metric)}{'; make an object of it' if ours else ''}"
+            )
+    return every
+
+
+def refuse_metric(name, fit, loss_name, instead):
+    """Raise the error of a metric that does not go with the network's loss."""
+    raise ValueError(
+        f"metric {name!r} goes with loss {_either(fit)}; this network has {loss_name!r}: use "
+        f"{_either(instead)}"
+    )
+
+
+def function_name(place, function):
+    """Return the name of a function."""
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise ValueError(
+            f"{place} is {_shown(function)}, which has no name; use def, or pass a dict "
+            '{"name": function}'
+        )
+    return name
+
+
+def log_name(place, name, taken):
+    """Return the name that logs have a metric under."""
+    if not isinstance(name, str):
+        raise TypeError(f"{place}: the name of a metric must be text; got {_shown(name)}")
+    remedy = 'pass {"another name": metric}'
+    if name in ("", "loss") or name.startswith("val_"):
+        raise ValueError(
+            f"{place} has the name {name!r}, but logs have the loss as 'loss' and what is of "
+            f"validation data as 'val_...'; {remedy}"
+        )
+    if name in taken:
+        raise ValueError(f"{place} is the second metric of the name {name!r}; drop it or {remedy}")
+    return name
+
+
+def weights_parameter(name, function):
+    """Return whether a function's parameter sample_weight is "absent", "optional", "required"."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C don't tell
+        return "absent"
+    parameter = signature.parameters.get("sample_weight")
+    try:
+        signature.bind(None, None, **({} if parameter is None else {"sample_weight": None}))
+    except TypeError as error:
+        raise TypeError(
+            f"metric {name!r} is called as f(y_true, y_pred) or f(y_true, y_pred, sample_weight=w) "
+            f"but its signature is {_shown(signature)}: {error}; change it, or wrap it in a def"
+        ) from error
+    if parameter is None:
+        return "absent"
+    return "required" if parameter.default is parameter.empty else "optional"
+
+
+def metric_value(name, value):
+    """Return what a user's metric returned as a float."""
+    try:
+        if isinstance(value, str | bytes | bytearray) or np.ndim(value) > 0:
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(
+            f"metric {name!r} must return a number; it returned {_shown(value)} "
+            f"({type(value).__name__})"
+        ) from error
+
+
+# ---- callbacks ----------------------------------------------------------------------------------
+
+
+def _quoted(names):
+    """Return names as a message lists them."""
+    return ", ".join(map(repr, names))
+
+
+def optional_flag(name, value, meaning_of_none):
+    """Return True, False or None."""
+    if value is not None and not _is_bool(value):
+        raise TypeError(
+            f"{name} must be True, False or None ({meaning_of_none}); got {_shown(value)}"
+        )
+    return None if value is None else bool(value)
+
+
+def monitor(value):
+    """Return the name of a value to follow."""
+    if not isinstance(value, str):
+        raise TypeError(f"monitor must be a name such as 'val_loss'; got {_shown(value)}")
+    if not value:
+        raise ValueError("monitor must be a name such as 'val_loss'; got ''")
+    return value
+
+
+def monitored(value, names):
+    """Check that the logs will have the value to follow."""
+    if value in names:
+        return
+    lacks_validation = not any(name.startswith("val_") for name in names)
+    near = difflib.get_close_matches(value, names, n=1)
+    if lacks_validation and value.removeprefix("val_") in names:
+        remedy = "pass validation_data to fit, or monitor one of these"
+    else:
+        remedy = "monitor one of these" + (f"; did you mean {near[0]!r}?" if near else "")
+    raise ValueError(f"monitor {value!r} is not among {_quoted(names)}; {remedy}")
+
+
+def file_path(name, value):
+    """Return the path of a file as a str."""
+    try:
+        path = os.fspath(value)
+    except TypeError:
+        path = None
+    if not isinstance(path, str):
+        raise TypeError(f"{name} must be a str or a path; got {_shown(value)}")
+    if not os.path.basename(path):
+        raise ValueError(f"{name} must end with the name of a file; got {path!r}")
+    return path
+
+
+class _AnyLog(dict):
+    """Logs of an epoch that have every name."""
+
+    def __missing__(self, name):
+        return 0.5
+
+
+def path_template(name, value):
+    """Return a path that may hold fields such as {epoch:03d}, and the names of these."""
+    path = file_path(name, value)
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(path) if field is not None]
+        if not all(re.fullmatch(r"(?!\d+$)[^.\[\]{}]+", field) for field in fields):
+            raise ValueError("a field is {epoch} or the name of a loss or metric, such as {loss}")
+        path.format_map(_AnyLog(epoch=1))
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is no format string: {error}; write it like 'net-{{epoch:03d}}.safetensors', "
+            f"and {{{{ for a brace; got {path!r}"
+        ) from None
+    return path, fields
+
+
+def path_fields(name, path, fields, names):
+    """Check that the logs will have all fields of a path."""
+    for field in fields:
+        if field not in ("epoch", *names):
+            raise ValueError(
+                f"{name} {path!r} has the field {field!r}, which is not among "
+                f"{_quoted(['epoch', *names])}; use one of these"
+            )
+
+
+def separator(value):
+    """Return a character that stands between the columns of a file."""
+    if not isinstance(value, str):
+        raise TypeError(f"separator must be one character such as ',' or ';'; got {_shown(value)}")
+    if len(value) != 1 or value.isalnum() or value in '+-._"\r\n\0':
+        raise ValueError(
+            f"separator must be one character that numbers and names don't hold, such as ',' or "
+            f"';'; got {_shown(value)}"
+        )
+    return value
+
+
+def log_columns(path, columns, names):
+    """Check that a log can be gone on with: that it has columns for the epoch and these names."""
+    missing = [name for name in ("epoch", *names) if name not in columns]
+    if missing:
+        raise ValueError(
+            f"path {path!r} has the columns {_quoted(columns)} but not {_quoted(missing)}; pass "
+            "another path, the file's separator, or append=False to write it anew"
+        )
+
+
+def text_stream(name, value):
+    """Return a stream to write text to, or None."""
+    if value is not None and not callable(getattr(value, "write", None)):
+        raise TypeError(f"{name} must be a text stream such as sys.stdout; got {_shown(value)}")
+    return value
+
+
+def rate_schedule(value):
+    """Return a function of an epoch or of (epoch, rate), and whether it takes the rate."""
+    wanted = "schedule must be a function of the epoch, or of the epoch and the learning rate"
+    if not callable(value):
+        raise TypeError(f"{wanted}; got {_shown(value)}")
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # some built-ins don't tell
+        return value, False
+    for example in ((0, 0.1), (0,)):
+        try:
+            signature.bind(*example)
+        except TypeError:
+            continue
+        return value, len(example) == 2
+    raise TypeError(f"{wanted}; got {_shown(value)}, which takes {signature}")
+
+
+def constant_rate(owner, value):
+    """Check that an optimizer's learning rate is a number, hence one that a callback can set."""
+    if not isinstance(value, numbers.Real):
+        raise ValueError(
+            f"{owner} sets the learning rate, but the optimizer's follows {_shown(value)}; drop the"
+            " callback, or give the optimizer a number as its learning_rate"
+        )
+
+
+def callback_state(owner, value, names):
+    """Check that a callback's state has these names."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"state must be what get_state of {owner} returned; got {_shown(value)}")
+    missing = [name for name in names if name not in value]
+    if missing:
+        raise ValueError(
+            f"state has no {_quoted(missing)}; pass what get_state of {owner} returned"
+        )
+    return value

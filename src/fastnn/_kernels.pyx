@@ -12,6 +12,9 @@ A training step, on each thread of a team:
     its tiles of the weights: dW = z_prev.T @ delta, and the optimizer right after it
     ------------------------ barrier: every weight is new -------------------------
 
+A loss that isn't finite ends the steps before the update. Gradients that are clipped by their norm
+are all stored, with a barrier more, before the first update.
+
 Every number has one owner and one order of summation, so the bits don't depend on the team's size.
 All deltas of a step use the weights from before it. Nothing allocates once a workspace is bound.
 
@@ -21,7 +24,7 @@ first), defaults, history, callbacks.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport INFINITY
+from libc.math cimport INFINITY, isfinite, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
@@ -36,12 +39,15 @@ from _ops cimport (
     fastnn_flush_subnormals,
     fastnn_function,
     fastnn_hyper,
+    fastnn_learning_rate,
     fastnn_loss,
     fastnn_loss_args,
     fastnn_ops,
     fastnn_optimizer,
     fastnn_restore_subnormals,
     fastnn_run,
+    fastnn_schedule,
+    fastnn_schedule_rules,
     fastnn_step,
     fastnn_table,
     fastnn_team,
@@ -87,8 +93,15 @@ cdef enum:
 # Below this many flops a step, the two barriers cost more than a second thread brings.
 cdef double THREADING_FLOPS = 1e6
 
-# Flops of a slice of an epoch; between slices signals are handled: some 10 ms.
+# Flops of a slice of an epoch; between slices signals are handled: some 10 ms. A step of so many
+# handles them itself.
 cdef double SLICE_FLOPS = 4e8
+cdef double LONG_FLOPS = 4e9
+
+# Rows trained between two copies of the weights, kept in case the loss becomes infinite: a copy
+# costs about as much as three rows.
+cdef enum:
+    KEEP_ROWS = 4096
 
 
 include "_tables.pxi"

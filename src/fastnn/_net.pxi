@@ -52,9 +52,17 @@ cdef struct Layer:                # one Dense layer: z = h(z_prev @ W + b)
     real alpha
     real l1, l2
     double dropout                # rate applied to the layer's input
+    bint linear                   # h(a) = a: there is nothing to compute
     bint narrow                   # W is stored transposed
+    bint frozen                   # never updated
     real *W                       # (n_in, n_out) in panels; (n_out, n_in) where narrow
     real *b                       # (n_out,) padded, NULL without bias
+
+cdef enum Clip:                   # of gradients, before the optimizer sees them
+    NO_CLIP
+    BY_VALUE                      # each number to [-bound, bound]
+    BY_NORM                       # each W and each b to a norm of at most the bound
+    BY_GLOBAL_NORM                # all of them together
 
 cdef struct Net:
     const fastnn_ops *ops
@@ -63,16 +71,25 @@ cdef struct Net:
     Py_ssize_t n_tiles            # of all weights, PANEL x PANEL each
     const fastnn_loss *loss
     real *loss_parameter          # (n_out,) padded
-    bint mean                     # the batch's loss is divided by its rows (or its weights)
+    bint is_mean                  # the batch's loss is divided by its rows (or its weights)
     bint penalized
     bint on_line                  # single rows have an update of their own
+    Py_ssize_t lowest             # layer that isn't frozen: deltas are needed from there up
+    real *mean                    # (n_in,) padded: inputs are standardized, (x - mean) * inverse;
+    real *inverse                 # NULL if they aren't
     const fastnn_optimizer *optimizer
     fastnn_hyper hyper
+    fastnn_schedule schedule      # of the learning rate
+    Clip clip
+    real bound
+    bint averaged                 # a moving average of the weights is the arena's last block
+    double momentum               # of that average
     real *arena                   # all W and b; then each moment in the same order
     Py_ssize_t block              # reals in each of these blocks
     fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
     uint64_t seed                 # of dropout's masks
     int64_t step                  # updates made so far
+    int64_t epoch                 # whole epochs
 
 cdef struct Buffers:              # what one layer keeps of a batch's rows, in panels
     real *z_prev                  # its input: the batch, or z of the layer below
@@ -88,13 +105,19 @@ cdef struct Space:                # room for the rows of a batch
     real *weight                  # (rows,) of the rows, over the batch's total
     double *loss                  # (rows,) losses of the rows, times weight
     double *penalty               # (n_tiles,)
-    real *gradient                # a block like the arena's, for batches of several rounds
+    double *squares               # (n_tiles, 2) sums of squared gradients, of weights and of biases
+    real *gradient                # a block like the arena's, where gradients must be stored
     real *scratch                 # a stretch for each thread: a panel of W.T, or a tile of dW
     Py_ssize_t scratch_stretch
 
 
 cdef Py_ssize_t layer_tiles(const Layer *layer) noexcept nogil:
     return panels_of(layer.n_in) * panels_of(layer.n_out)
+
+
+cdef bint clips_norm(const Net *net) noexcept nogil:
+    """Whether a step needs all gradients before it can update any weight."""
+    return net.clip == BY_NORM or net.clip == BY_GLOBAL_NORM
 
 
 cdef Py_ssize_t place(real **pointer, real *base, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
@@ -108,7 +131,7 @@ cdef class Workspace:
 
     With `backward` it holds all that the backward pass needs, else only z and what evaluating a
     loss needs at the output; with `dropout` also the inputs after dropout; with `gradient` a block
-    of gradients, for batches of several rounds.
+    of gradients, for batches of several rounds and for clipping by norms.
     """
 
     cdef Space space
@@ -130,7 +153,7 @@ cdef class Workspace:
         size = self.layout(&network.net, backward, dropout, NULL)
         self.memory = allocate(size)
         self.layout(&network.net, backward, dropout, self.memory)
-        if gradient:
+        if gradient or (backward and clips_norm(&network.net)):
             self.space.gradient = allocate(network.net.block)
 
     def __dealloc__(self):
@@ -170,6 +193,8 @@ cdef class Workspace:
         at = place(&space.weight, base, at, self.rows)
         at = place(<real **>&space.loss, base, at, self.rows * doubles)
         at = place(<real **>&space.penalty, base, at, net.n_tiles * doubles)
+        if backward and clips_norm(net):
+            at = place(<real **>&space.squares, base, at, 2 * net.n_tiles * doubles)
         space.scratch_stretch = (panels_of(widest) + 1) * PANEL * PANEL
         at = place(&space.scratch, base, at, self.n_threads * space.scratch_stretch)
         return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
@@ -188,6 +213,11 @@ cdef struct Clock:                # where a thread's time goes
     double since                  # when the present phase began
     double[N_PHASES] seconds
 
+cdef enum End:                    # why a call's steps end before their last
+    NOT_YET
+    DIVERGED                      # a loss isn't finite: its step is not made
+    INTERRUPTED                   # a signal
+
 cdef struct Job:                  # what the threads of a team work on together
     Net *net
     Space *space
@@ -198,22 +228,31 @@ cdef struct Job:                  # what the threads of a team work on together
     const int64_t *order          # rows in the order of their use, NULL for 0, 1, ...
     Py_ssize_t n_rows, batch
     Py_ssize_t first, stop        # positions in that order: this slice
-    real *out                     # predictions (n_rows, n_out), or
+    real *out                     # (n_rows, n_out): predictions; in training those of each batch
+    #                               before its update, in the order of their use
     double *chunk_losses          # losses, one for each CHUNK rows
     real *gradient                # a block like the arena's, where the caller wants it
     bint tiny                     # by tiny.c
+    bint polls                    # a step is so long that signals are handled in it
     Clock *clocks                 # one for each thread, where the caller wants to know
     double loss                   # sum of the batches' losses times their rows' weight
     double total                  # of the rows' weights
+    End end                       # set by any thread before a barrier, read by all after it
+    double last_loss              # of the batch that it ended with
+    real *keep                    # where the weights go once this slice's first loss is known to be
+    #                               finite, or NULL
+    void *network                 # whose `pending` is the exception that a signal raised
 
 
 cdef struct Own:                  # what a thread of the team has to itself
     real *scratch
     Clock *clock                  # or NULL
+    bint polls                    # it handles signals amid a step
 
 
 cdef Own own_of(const Job *job, int rank) noexcept nogil:
     cdef Own own
+    own.polls = job.polls and rank == 0
     own.scratch = job.space.scratch + rank * job.space.scratch_stretch
     own.clock = NULL
     if job.clocks != NULL:

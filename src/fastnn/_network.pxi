@@ -1,11 +1,35 @@
 # Network, the object that Python holds, and the way in for arrays that can be taken as they are.
 # Part of _kernels.pyx.
 
-cdef bint is_tiny(n_in, list layers, const fastnn_loss *loss):
+cdef bint is_tiny(n_in, list layers, const Net *net):
     """Whether tiny.c's step can train the network: it knows one panel a layer, and few features."""
+    features = ("dropout", "l1", "l2", "frozen")
     return (max(n_in, *(layer["units"] for layer in layers)) <= PANEL
-            and not any(layer["dropout"] or layer["l1"] or layer["l2"] for layer in layers)
-            and (loss.activation != NULL or layers[len(layers) - 1]["activation"] != "softmax"))
+            and not any(layer[feature] for layer in layers for feature in features)
+            and net.mean == NULL and net.clip == NO_CLIP and not net.averaged
+            and (net.loss.activation != NULL or layers[len(layers) - 1]["activation"] != "softmax"))
+
+
+CLIPS = {"clipvalue": BY_VALUE, "clipnorm": BY_NORM, "global_clipnorm": BY_GLOBAL_NORM}
+
+
+cdef class Tally:
+    """What the batches of an epoch came to, as far as it has been trained."""
+
+    cdef bint mean
+    cdef public double loss       # the sum of the batches' losses, times their rows' weight if
+    cdef public double total      # they are means; and the weight of all their rows
+    cdef public object failure    # the loss that wasn't finite, or None
+
+    def __init__(self, Network network):
+        self.mean = network.net.is_mean
+
+    @property
+    def value(self):
+        """The rows' loss as the user asked for it."""
+        if not self.mean:
+            return self.loss
+        return self.loss / self.total if self.total > 0 else 0.0
 
 
 # ---- arrays that can be taken as they are -------------------------------------------------------
@@ -45,8 +69,9 @@ cdef inline bint overlap(object a, object b) noexcept:
 cdef class Network:
     """A network bound to its arena: weights, biases and moments, and the workspaces it trains in.
 
-    `layers` is a list of dicts with the keys units, activation, alpha, use_bias, l1, l2, dropout.
-    Arguments are taken as checked.
+    `layers` is a list of dicts with the keys units, activation, alpha, use_bias, l1, l2, dropout,
+    frozen; `hyper` has the optimizer's numbers and those that clip gradients; `average` is the
+    momentum of a moving average of the weights, or None. Arguments are taken as checked.
     """
 
     cdef Net net
@@ -57,31 +82,50 @@ cdef class Network:
     cdef double row_flops         # of a training step, for one row
     cdef int n_threads            # for the calls that don't say
     cdef Targets targets          # what the loss takes
+    cdef real *kept               # weights that have given a finite loss, where `kept_step` >= 0
+    cdef int64_t kept_step        # updates made until then
+    cdef Py_ssize_t kept_rows     # rows trained since then
+    cdef bint waits_for_data      # inputs are to be standardized, but it isn't known how
+    cdef object pending           # what a signal's handler raised amid a step
 
     def __cinit__(self, n_in, list layers, *, str loss, loss_parameter, str targets, bint mean,
-                  str optimizer, dict hyper, seed, int n_threads, isa=None):
+                  str optimizer, dict hyper, seed, int n_threads, bint standardized=False,
+                  average=None, isa=None):
         cdef const fastnn_ops *ops = table(isa)
         cdef Net *net = &self.net
         self.n_in, self.units = n_in, [layer["units"] for layer in layers]
         self.n_threads, self.targets = n_threads, targets_of(targets)
-        net.ops, net.n_layers, net.mean, net.seed = ops, len(layers), mean, seed
+        net.ops, net.n_layers, net.is_mean, net.seed = ops, len(layers), mean, seed
         net.loss = find_loss(ops, loss, layers[len(layers) - 1]["activation"])
         net.optimizer, net.hyper = find_optimizer(ops, optimizer), hyper_parameters(hyper)
         net.layers = <Layer *>calloc(net.n_layers, sizeof(Layer))
         if net.layers == NULL:
             raise MemoryError("cannot allocate the layers")
+        self.kept_step = -1
+        for name, clip in CLIPS.items():
+            if hyper.get(name) is not None:
+                net.clip, net.bound = <Clip><int>clip, hyper[name]
+        if average is not None:
+            net.averaged, net.momentum = True, average
+        if standardized:
+            net.mean = allocate(padded(n_in))
+            net.inverse = allocate(padded(n_in))
+            self.waits_for_data = True
         self.lay_out(layers)
         if loss_parameter is not None:
             net.loss_parameter = allocate(panels_of(len(loss_parameter)) * PANEL)
             for i, value in enumerate(loss_parameter):
                 net.loss_parameter[i] = value
-        if is_tiny(self.n_in, layers, net.loss):
+        if is_tiny(self.n_in, layers, net):
             self.bind_tiny()
 
     def __dealloc__(self):
         free(self.net.layers)
         free(self.net.arena)
         free(self.net.loss_parameter)
+        free(self.net.mean)
+        free(self.net.inverse)
+        free(self.kept)
         free(<void *>self.net.tiny.layers)
         free(self.tiny_memory)
 
@@ -91,22 +135,26 @@ cdef class Network:
         cdef Layer *layer
         cdef Py_ssize_t l, at = 0
         inputs = [self.n_in, *self.units][:len(layers)]
-        tiny = is_tiny(self.n_in, layers, net.loss)
+        tiny = is_tiny(self.n_in, layers, net)
         shapes = [(n, k) if n <= NARROW and not tiny else (k, n)
                   for k, n in zip(inputs, self.units)]
         sizes = [rows * padded(columns) for rows, columns in shapes]
         block = sum(sizes) + sum(padded(n) for n in self.units)
         # A tile of slack: the leaves may read, not use, rows past the end of the last weights.
-        net.arena = allocate(block * (1 + net.optimizer.n_moments) + PANEL * PANEL)
+        net.arena = allocate(block * self.n_blocks + PANEL * PANEL)
         net.block = block
         self.n_parameters = 0
-        net.on_line = True
+        net.on_line = net.clip == NO_CLIP
+        net.lowest = net.n_layers - 1
         for l, spec in enumerate(layers):
             layer = &net.layers[l]
             layer.n_in, layer.n_out = inputs[l], self.units[l]
             layer.activation = find_activation(net.ops, spec["activation"])
+            layer.linear = spec["activation"] == "identity"
             layer.alpha, layer.dropout = spec["alpha"], spec["dropout"]
-            layer.l1, layer.l2 = spec["l1"], spec["l2"]
+            layer.l1, layer.l2, layer.frozen = spec["l1"], spec["l2"], spec["frozen"]
+            if not layer.frozen:
+                net.lowest = min(net.lowest, l)
             net.penalized = net.penalized or layer.l1 > 0 or layer.l2 > 0
             layer.narrow = shapes[l] != (layer.n_in, layer.n_out)
             # The rank-one product of single rows knows no penalties, nor z_prev's padding.
@@ -154,9 +202,50 @@ cdef class Network:
         self.net.step = value
 
     @property
+    def epoch(self):
+        """Whole epochs, as schedules count them."""
+        return self.net.epoch
+
+    @epoch.setter
+    def epoch(self, value):
+        self.net.epoch = value
+
+    @property
+    def dropout_seed(self):
+        """Of dropout's masks."""
+        return self.net.seed
+
+    @dropout_seed.setter
+    def dropout_seed(self, value):
+        self.net.seed = value
+
+    @property
+    def n_moments(self):
+        """Moments of the optimizer, for each parameter."""
+        return self.net.optimizer.n_moments
+
+    @property
     def n_blocks(self):
-        """Blocks of the arena: the parameters, then each moment of the optimizer."""
-        return 1 + self.net.optimizer.n_moments
+        """Blocks of the arena: parameters, each moment, the parameters' moving average if any."""
+        return 1 + self.net.optimizer.n_moments + self.net.averaged
+
+    def set_rate(self, double rate, dict schedule):
+        """The learning rate from here on: `rate`, or what the schedule says."""
+        self.require_idle()
+        self.net.hyper.learning_rate, self.net.schedule = rate, find_schedule(schedule)
+
+    @property
+    def rate(self):
+        """The learning rate of the next update."""
+        return rate_at(&self.net, self.net.step)
+
+    def standardize(self, const double[::1] mean, const double[::1] inverse):
+        """Inputs are (x - mean) * inverse from here on."""
+        self.require_idle()
+        cdef Py_ssize_t i
+        for i in range(mean.shape[0]):
+            self.net.mean[i], self.net.inverse[i] = <real>mean[i], <real>inverse[i]
+        self.waits_for_data = False
 
     @property
     def instruction_set(self):
@@ -188,8 +277,21 @@ cdef class Network:
         """Block 0: [W0, b0, W1, ...]; block 1, ...: a moment of each, in the same order."""
         return self.read_block(self.net.arena + block * self.net.block)
 
+    def write_rows(self, Py_ssize_t l, Py_ssize_t first, const real[:, ::1] rows):
+        """Sets rows `first`, ... of layer l's weights."""
+        cdef const Layer *layer = &self.net.layers[l]
+        cdef Py_ssize_t i, j, k
+        if not layer.narrow:
+            self.net.ops.gather(rows.shape[0], layer.n_out, &rows[0, 0], NULL,
+                                layer.W + first * PANEL, layer.n_in * PANEL)
+            return
+        for i in range(rows.shape[0]):
+            k = first + i
+            for j in range(layer.n_out):
+                layer.W[(k // PANEL * layer.n_out + j) * PANEL + k % PANEL] = rows[i, j]
+
     def write(self, arrays, Py_ssize_t block=0):
-        """Takes what read gives, from any iterable; of a generator's, one at a time is alive."""
+        """Takes what read gives."""
         self.require_idle()
         cdef const Net *net = &self.net
         cdef const Layer *layer
@@ -223,7 +325,7 @@ cdef class Network:
                      const real[::1] weights):
         cdef Job job
         memset(&job, 0, sizeof(Job))
-        job.net = &self.net
+        job.net, job.network = &self.net, <void *>self
         job.X, job.n_rows = &X[0, 0], X.shape[0]
         if T is not None:
             job.T = &T[0, 0]
@@ -234,17 +336,29 @@ cdef class Network:
         return job
 
     def train(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
-              const real[::1] weights, const int64_t[::1] order, Py_ssize_t batch, int n_threads):
-        """Steps over all rows of X (n, n_in), in `order` if given, `batch` rows a step.
+              const real[::1] weights, const int64_t[::1] order, Py_ssize_t batch, int n_threads,
+              Tally tally, Py_ssize_t first, Py_ssize_t stop, real[:, ::1] out=None):
+        """Steps over rows of X (n, n_in), `batch` rows a step: those from `first` to `stop` in
+        `order`, or of X if None.
 
-        Targets are T (n, n_out) or labels (n,). Returns the losses before each update, reduced over
-        the rows. Signals are handled every few milliseconds, between steps.
+        Targets are T (n, n_out) or labels (n,). The losses before each update are added to `tally`;
+        `out` (n, n_out) gets the outputs before it, in the order of the rows' use. Signals are
+        handled every few milliseconds. A loss that isn't finite ends the steps before its update,
+        and is tally.failure.
         """
         cdef Job job = self.job_for(X, T, labels, weights)
         if order is not None:
             job.order = &order[0]
-        self.run_training(&job, batch, n_threads)
-        return self.reduced(&job)
+        if out is not None:
+            job.out = &out[0, 0]
+        job.first, job.n_rows = first, stop
+        job.loss, job.total = tally.loss, tally.total
+        try:
+            self.run_training(&job, batch, n_threads, True)
+        finally:
+            tally.loss, tally.total = job.loss, job.total
+        if job.end == DIVERGED:
+            tally.failure = job.last_loss
 
     cdef int require_idle(self) except -1:
         """Whoever changes weights does so alone."""
@@ -253,13 +367,19 @@ cdef class Network:
                                "work on a copy")
         return 0
 
-    cdef int run_training(self, Job *job, Py_ssize_t batch, int n_threads) except -1:
-        """Runs train_task over all rows; returns the number of threads it took."""
+    cdef int run_training(self, Job *job, Py_ssize_t batch, int n_threads, bint keep) except -1:
+        """Runs train_task over all rows; returns the number of threads it took.
+
+        With `keep` the weights are copied from time to time, for `restore`.
+        """
         cdef int threads
-        cdef Py_ssize_t stride
+        cdef Py_ssize_t stride, began
+        cdef int64_t step
         self.require_idle()
-        job.batch = min(batch, job.n_rows)
-        job.tiny = job.batch == 1 and job.weights == NULL and self.net.tiny.layers != NULL
+        job.batch = min(batch, job.n_rows - job.first)
+        job.tiny = (job.batch == 1 and job.weights == NULL and job.out == NULL
+                    and self.net.tiny.layers != NULL)
+        job.polls = job.batch * self.row_flops > LONG_FLOPS
         # The path of tiny networks is one thread's, however deep the network is.
         threads = 1 if job.tiny else self.team_for(job.batch * self.row_flops, n_threads)
         stride = job.batch * max(1, <Py_ssize_t>(
@@ -270,19 +390,91 @@ cdef class Network:
         job.space = &self.training.space
         self.training_busy = True
         try:
-            while job.first < job.n_rows:
-                job.stop = min(job.n_rows, job.first + stride)
+            while job.first < job.n_rows and job.end == NOT_YET:
+                began, job.stop = job.first, min(job.n_rows, job.first + stride)
+                if job.tiny:
+                    self.run_tiny(job)
+                    PyErr_CheckSignals()
+                    continue
+                job.keep = self.keep_at(job.stop - began) if keep else NULL
+                step = self.net.step
                 with nogil:
                     fastnn_run(threads, train_task, job)
-                job.first = job.stop
+                if job.keep != NULL and job.first > began:
+                    self.kept_step = step
+                if self.pending is not None:
+                    error, self.pending = self.pending, None
+                    raise error
                 PyErr_CheckSignals()
         finally:
             self.training_busy = False
         return threads
 
+    cdef real *kept_memory(self) except NULL:
+        """Room for the weights; for all of a tiny network's arena, too, behind them."""
+        if self.kept == NULL:
+            self.kept = allocate(self.net.block * (
+                1 + self.n_blocks if self.net.tiny.layers != NULL else 1))
+        return self.kept
+
+    cdef real *keep_at(self, Py_ssize_t rows) except? NULL:
+        """Where the next slice of so many rows copies the weights to, if it's time for that."""
+        if self.kept_step >= 0 and self.kept_rows < KEEP_ROWS:
+            self.kept_rows += rows
+            return NULL
+        self.kept_rows = rows
+        return self.kept_memory()
+
+    cdef int run_tiny(self, Job *job) except -1:
+        """A slice of a tiny network's rows. Its one function looks at no loss: where their sum
+        isn't finite, the slice goes back to its beginning, and the longer way finds the step.
+        """
+        cdef Py_ssize_t first = job.first, block = self.net.block, size = self.n_blocks * block
+        cdef double loss = job.loss, total = job.total
+        cdef int64_t step = self.net.step
+        cdef real *before = self.kept_memory() + block
+        memcpy(before, self.net.arena, size * sizeof(real))
+        with nogil:
+            fastnn_run(1, train_task, job)
+        if isfinite(job.loss):
+            memcpy(self.kept, before, block * sizeof(real))
+            self.kept_step, self.kept_rows = step, KEEP_ROWS
+        else:
+            memcpy(self.net.arena, before, size * sizeof(real))
+            job.first, job.loss, job.total, self.net.step = first, loss, total, step
+            job.tiny = False
+        return 0
+
+    def tally(self):
+        """A tally to train or evaluate with."""
+        return Tally(self)
+
+    def forget(self):
+        """No weights are kept from an earlier training."""
+        self.kept_step = -1
+
+    def restore(self, real first_moment):
+        """Back to the weights that were last known to give a finite loss, moments at their start.
+
+        Returns how many updates that drops; nothing is done, where none are kept: None.
+        """
+        cdef Py_ssize_t i, block = self.net.block
+        cdef Py_ssize_t moments = self.net.optimizer.n_moments
+        self.require_idle()
+        if self.kept_step < 0:
+            return None
+        memcpy(self.net.arena, self.kept, block * sizeof(real))
+        memset(self.net.arena + block, 0, moments * block * sizeof(real))
+        if moments > 0:
+            self.fill_moment(1, first_moment)
+        if self.net.averaged:
+            memcpy(self.net.arena + (1 + moments) * block, self.kept, block * sizeof(real))
+        dropped, self.net.step = self.net.step - self.kept_step, self.kept_step
+        return dropped
+
     cdef double reduced(self, const Job *job) noexcept:
         """The rows' loss as the user asked for it."""
-        if not self.net.mean:
+        if not self.net.is_mean:
             return job.loss
         return job.loss / job.total if job.total > 0 else 0.0
 
@@ -296,7 +488,7 @@ cdef class Network:
             raise MemoryError("cannot allocate the clocks")
         job.clocks = clocks
         try:
-            threads = self.run_training(&job, batch, n_threads)
+            threads = self.run_training(&job, batch, n_threads, False)
             return [{name: clocks[rank].seconds[phase] for phase, name in enumerate(PHASES)}
                     for rank in range(threads)]
         finally:
@@ -320,17 +512,18 @@ cdef class Network:
             free(job.gradient)
 
     def evaluate(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
-                 const real[::1] weights, int n_threads):
-        """The loss of the rows, penalties included, without dropout."""
+                 const real[::1] weights, int n_threads, Tally tally, real[:, ::1] out=None):
+        """Adds the rows' losses to `tally`, without penalties and dropout; `out` (n, n_out) gets
+        their outputs.
+        """
         cdef Job job = self.job_for(X, T, labels, weights)
         cdef double[::1] losses = np.empty(job.n_rows // CHUNK + 1)
         job.chunk_losses = &losses[0]
+        if out is not None:
+            job.out = &out[0, 0]
         self.infer(&job, n_threads)
-        cdef double loss = sum_of(job.chunk_losses, (job.n_rows + CHUNK - 1) // CHUNK)
-        if self.net.mean:
-            job.total = batch_weight(&job, 0, job.n_rows)
-            loss = loss / job.total if job.total > 0 else 0.0
-        return loss + self.penalties()
+        tally.loss += sum_of(job.chunk_losses, (job.n_rows + CHUNK - 1) // CHUNK)
+        tally.total += batch_weight(&job, 0, job.n_rows)
 
     def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads):
         """Outputs of the rows of X (n, n_in) into out (n, n_out)."""
@@ -341,10 +534,10 @@ cdef class Network:
     cdef bint rows_as_they_are(self, object X, Job *job) noexcept:
         """Begins a job with the rows of X, if they need neither conversion nor complaint."""
         cdef Py_ssize_t n_in = self.net.layers[0].n_in
-        if not is_plain(X, 2) or cnp.PyArray_DIM(X, 1) != n_in:
+        if not is_plain(X, 2) or cnp.PyArray_DIM(X, 1) != n_in or self.waits_for_data:
             return False
         memset(job, 0, sizeof(Job))
-        job.net = &self.net
+        job.net, job.network = &self.net, <void *>self
         job.X, job.n_rows = <const real *>cnp.PyArray_DATA(X), cnp.PyArray_DIM(X, 0)
         return job.n_rows > 0 and self.net.ops.first_nonfinite(job.n_rows * n_in, job.X) < 0
 
@@ -388,17 +581,25 @@ cdef class Network:
         return out
 
     def try_step(self, X, y):
-        """One update from all rows; returns the loss, or None if an argument isn't fit as it is."""
+        """One update from all rows; returns the loss, or None if an argument isn't fit as it is.
+
+        A loss that isn't finite raises FloatingPointError, and changes nothing.
+        """
         cdef Job job
         if not (self.rows_as_they_are(X, &job) and self.targets_as_they_are(y, &job)):
             return None
-        self.run_training(&job, job.n_rows, self.n_threads)
+        self.run_training(&job, job.n_rows, self.n_threads, False)
+        if job.end == DIVERGED:
+            raise FloatingPointError(job.last_loss)
         return self.reduced(&job)
 
     cdef int infer(self, Job *job, int n_threads) except -1:
         """Runs evaluate_task; a thread that finds the workspace taken brings one of its own."""
         cdef int threads = self.team_for(job.n_rows * self.row_flops / 3, n_threads)
         cdef bint mine = not self.inference_busy
+        # Whole chunks, whose losses have places of their own.
+        cdef Py_ssize_t stride = CHUNK * max(threads, <Py_ssize_t>(
+            3 * SLICE_FLOPS / (CHUNK * self.row_flops + 1000)))
         cdef Workspace workspace
         self.inference_busy = True
         try:
@@ -408,14 +609,19 @@ cdef class Network:
                 if mine:
                     self.inference = workspace
             job.space = &workspace.space
-            with nogil:
-                fastnn_run(threads, evaluate_task, job)
+            while job.first < job.n_rows:
+                job.stop = min(job.n_rows, job.first + stride)
+                with nogil:
+                    fastnn_run(threads, evaluate_task, job)
+                job.first = job.stop
+                if job.first < job.n_rows:
+                    PyErr_CheckSignals()
         finally:
             if mine:
                 self.inference_busy = False
         return 0
 
-    cdef double penalties(self) noexcept:
+    def penalties(self):
         """l1 sum|W| + l2 sum W^2 over the layers."""
         cdef const Layer *layer
         cdef Py_ssize_t l

@@ -110,8 +110,14 @@ cdef extern from "simd/ops.h":
                         real *out) noexcept nogil
         void (*one_hot)(Py_ssize_t rows, Py_ssize_t columns, const int64_t *labels,
                         const int64_t *order, real *panels, Py_ssize_t jump) noexcept nogil
+        void (*standardize)(Py_ssize_t rows, const real *mean, const real *inverse,
+                            real *x) noexcept nogil
         Py_ssize_t (*first_nonfinite)(Py_ssize_t n, const real *x) noexcept nogil
         double (*penalty)(Py_ssize_t n, real l1, real l2, const real *w, real *g) noexcept nogil
+        double (*sum_squares)(Py_ssize_t n, const real *g) noexcept nogil
+        void (*limit)(Py_ssize_t n, real factor, real bound, real *g) noexcept nogil
+        void (*average)(Py_ssize_t n, real momentum, const real *w,
+                        real *average) noexcept nogil
         void (*dropout)(const fastnn_dropout_args *args, const real *z, real *out) noexcept nogil
         double (*tiny_steps)(const fastnn_tiny *net, double t, Py_ssize_t n, const real *X,
                              const real *T, const int64_t *labels,
@@ -122,6 +128,23 @@ cdef extern from "simd/ops.h":
         const fastnn_loss *losses
         const fastnn_optimizer *optimizers
         const fastnn_function *functions
+
+cdef extern from "schedules.h" nogil:
+    enum:
+        FASTNN_SCHEDULE_PARAMETERS
+
+    ctypedef struct fastnn_schedule_rule:
+        const char *name
+        double (*rate)(const double *p, double t) noexcept nogil
+
+    ctypedef struct fastnn_schedule:
+        const fastnn_schedule_rule *rule
+        double[6] p
+        double warmup, start
+        bint per_epoch
+
+    const fastnn_schedule_rule *fastnn_schedule_rules
+    double fastnn_learning_rate(const fastnn_schedule *schedule, double step, double epoch)
 
 cdef extern from "simd/dispatch.h" nogil:
     const fastnn_ops *fastnn_table(int i)

@@ -1,14 +1,26 @@
 # What is done row by row: inputs and targets gathered, forward, loss, and every delta. A thread
 # does it for its rows of a batch. Part of _kernels.pyx.
 
-cdef void gather_rows(const Job *job, Py_ssize_t position, Py_ssize_t at,
-                      Py_ssize_t rows) noexcept nogil:
+cdef inline void gather_rows(const Job *job, Py_ssize_t position, Py_ssize_t at,
+                             Py_ssize_t rows) noexcept nogil:
     """Rows of X, from `position` in the order, into rows `at`, ... of the workspace."""
     cdef const int64_t *order = job.order + position if job.order != NULL else NULL
     cdef Py_ssize_t n_in = job.net.layers[0].n_in
     cdef const real *X = job.X if order != NULL else job.X + position * n_in
     job.net.ops.gather(rows, n_in, X, order, job.space.layers[0].z_prev + at * PANEL,
                        job.space.stride * PANEL)
+    if job.net.mean != NULL:
+        standardize_rows(job.net, job.space, at, rows)
+
+
+cdef void standardize_rows(const Net *net, const Space *space, Py_ssize_t at,
+                           Py_ssize_t rows) noexcept nogil:
+    """(x - mean) * inverse in rows that have been gathered."""
+    cdef Py_ssize_t q
+    cdef real *z = space.layers[0].z_prev + at * PANEL
+    for q in range(panels_of(net.layers[0].n_in)):
+        net.ops.standardize(rows, net.mean + q * PANEL, net.inverse + q * PANEL,
+                            z + q * space.stride * PANEL)
 
 
 cdef void gather_targets(const Job *job, Py_ssize_t position, Py_ssize_t at,
@@ -81,7 +93,7 @@ cdef void forward_layer(const Net *net, const Space *space, Py_ssize_t l, const 
     else:
         net.ops.product(rows, layer.n_in, panels_of(layer.n_out), z_prev + at * PANEL, jump,
                         layer.W, layer.n_in * PANEL, layer.b, z, jump)
-    if not activate:
+    if layer.linear or not activate:
         return
     if layer.activation.row_forward != NULL:
         layer.activation.row_forward(rows, layer.n_out, jump, z)
@@ -130,6 +142,8 @@ cdef void differentiate(const Net *net, const Space *space, Py_ssize_t l, Py_ssi
     cdef const Buffers *buffers = &space.layers[l]
     cdef const real *z = buffers.slope if buffers.slope != NULL else buffers.z
     cdef Py_ssize_t q, shift, panels, n
+    if layer.linear:
+        return
     if layer.activation.row_backward != NULL:
         layer.activation.row_backward(rows, layer.n_out, space.stride * PANEL, z + at * PANEL,
                                       buffers.delta + at * PANEL)
@@ -138,6 +152,23 @@ cdef void differentiate(const Net *net, const Space *space, Py_ssize_t l, Py_ssi
     for q in range(panels):
         shift = (q * space.stride + at) * PANEL
         layer.activation.backward(n, layer.alpha, z + shift, buffers.delta + shift)
+
+
+cdef void keep_outputs(const Job *job, Py_ssize_t position, Py_ssize_t at,
+                       Py_ssize_t rows) noexcept nogil:
+    """The rows' outputs into job.out; delta has no other use before the loss fills it."""
+    cdef const Net *net = job.net
+    cdef Py_ssize_t q, last = net.n_layers - 1, jump = job.space.stride * PANEL
+    cdef const Layer *layer = &net.layers[last]
+    cdef const real *z = job.space.layers[last].z + at * PANEL
+    cdef real *y = job.space.layers[last].delta + at * PANEL
+    for q in range(panels_of(layer.n_out)):
+        memcpy(y + q * jump, z + q * jump, rows * PANEL * sizeof(real))
+        if net.loss.activation != NULL and layer.activation.row_forward == NULL:
+            layer.activation.forward(rows * PANEL, layer.alpha, y + q * jump, NULL)
+    if net.loss.activation != NULL and layer.activation.row_forward != NULL:
+        layer.activation.row_forward(rows, layer.n_out, jump, y)
+    net.ops.scatter(rows, layer.n_out, y, jump, job.out + position * layer.n_out)
 
 
 cdef void output_loss(const Net *net, const Space *space, Py_ssize_t at,
@@ -176,15 +207,18 @@ cdef void carry_back(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_
                             jump)
 
 
-cdef void hidden_deltas(const Net *net, const Space *space, Masks masks, Py_ssize_t at,
-                        Py_ssize_t rows, bint few, real *scratch) noexcept nogil:
-    """delta_prev = (delta @ W.T) * mask * h'(a_prev), from the last layer down.
+cdef void hidden_deltas(const Job *job, Masks masks, Py_ssize_t at, Py_ssize_t rows, bint few,
+                        real *scratch) noexcept nogil:
+    """delta_prev = (delta @ W.T) * mask * h'(a_prev), down from the last layer.
 
-    `few` depends on the whole batch, not on this thread's share of it: the bits do too.
+    Only as far as there is something to update, unless all gradients are wanted. `few` depends on
+    the whole batch, not on this thread's share of it: the bits do too.
     """
-    cdef Py_ssize_t l, p
+    cdef const Net *net = job.net
+    cdef const Space *space = job.space
+    cdef Py_ssize_t l, p, lowest = net.lowest if job.gradient == NULL else 0
     cdef real *delta_prev
-    for l in range(net.n_layers - 1, 0, -1):
+    for l in range(net.n_layers - 1, lowest, -1):
         carry_back(net, space, l, at, rows, few, scratch)
         if space.layers[l].dropped != NULL:
             for p in range(panels_of(net.layers[l].n_in)):
@@ -193,10 +227,14 @@ cdef void hidden_deltas(const Net *net, const Space *space, Masks masks, Py_ssiz
         differentiate(net, space, l - 1, at, rows)
 
 
-cdef void train_rows(const Job *job, Masks masks, Py_ssize_t position, double divisor,
-                     Py_ssize_t at, Py_ssize_t stop, bint few, Own own) noexcept nogil:
-    """Rows at ... stop of those from `position`: forward, loss and all deltas."""
+cdef double train_rows(Job *job, Masks masks, Py_ssize_t position, double divisor, Py_ssize_t at,
+                       Py_ssize_t stop, bint few, Own own) noexcept nogil:
+    """Rows at ... stop of those from `position`: forward, loss and all deltas; returns their loss.
+
+    One that isn't finite, or a signal, sets job.end: deltas are then not needed.
+    """
     cdef Py_ssize_t row = at, n
+    cdef double loss
     while row < stop:
         n = min(CHUNK, stop - row)
         gather_rows(job, position + row, row, n)
@@ -205,11 +243,20 @@ cdef void train_rows(const Job *job, Masks masks, Py_ssize_t position, double di
         lap(own.clock, INPUT)
         forward(job.net, job.space, masks, row, n, True)
         lap(own.clock, FORWARD)
+        if job.out != NULL:
+            keep_outputs(job, position + row, row, n)
         output_loss(job.net, job.space, row, n)
         if job.net.loss.activation == NULL:  # or else the loss has given delta itself
             differentiate(job.net, job.space, job.net.n_layers - 1, row, n)
         lap(own.clock, LOSS)
         row += n
-    if stop > at:
-        hidden_deltas(job.net, job.space, masks, at, stop - at, few, own.scratch)
+        if own.polls and signalled(job):
+            job.end = INTERRUPTED
+            return 0.0
+    loss = sum_of(job.space.loss + at, stop - at)
+    if not isfinite(loss) and job.gradient == NULL:
+        job.end = DIVERGED
+    elif stop > at:
+        hidden_deltas(job, masks, at, stop - at, few, own.scratch)
     lap(own.clock, DELTA)
+    return loss

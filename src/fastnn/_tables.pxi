@@ -12,7 +12,8 @@ def instruction_sets():
 def registry():
     """Names that the tables know, by kind; a loss is a pair (name, activation or None)."""
     cdef const fastnn_ops *ops = fastnn_table(0)
-    cdef dict found = {"activations": [], "losses": [], "optimizers": [], "functions": []}
+    cdef dict found = {"activations": [], "losses": [], "optimizers": [], "functions": [],
+                       "schedules": []}
     cdef Py_ssize_t i = 0
     while ops.activations[i].name != NULL:
         found["activations"].append(ops.activations[i].name.decode())
@@ -30,6 +31,10 @@ def registry():
     i = 0
     while ops.functions[i].name != NULL:
         found["functions"].append(ops.functions[i].name.decode())
+        i += 1
+    i = 0
+    while fastnn_schedule_rules[i].name != NULL:
+        found["schedules"].append(fastnn_schedule_rules[i].name.decode())
         i += 1
     return found
 
@@ -73,3 +78,24 @@ cdef fastnn_hyper hyper_parameters(dict given):
     hyper.epsilon = given.get("epsilon", 0.0)
     hyper.weight_decay = given.get("weight_decay", 0.0)
     return hyper
+
+
+cdef fastnn_schedule find_schedule(dict given):
+    """A schedule from its name, parameters, warmup, start and per_epoch; none from None."""
+    cdef fastnn_schedule schedule
+    memset(&schedule, 0, sizeof(schedule))
+    if given is not None:
+        schedule.rule = &fastnn_schedule_rules[<Py_ssize_t>PLACE["schedules"][given["name"]]]
+        for i, value in enumerate(given["parameters"]):
+            schedule.p[i] = value
+        schedule.warmup, schedule.start = given["warmup"], given["start"]
+        schedule.per_epoch = given["per_epoch"]
+    return schedule
+
+
+def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
+    """The learning rates of a schedule after so many steps, or epochs."""
+    cdef fastnn_schedule schedule = find_schedule(given)
+    cdef Py_ssize_t i
+    for i in range(steps.shape[0]):
+        rates[i] = fastnn_learning_rate(&schedule, steps[i], steps[i])

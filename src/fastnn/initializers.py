@@ -1,4 +1,4 @@
-"""Initial weights: a numpy Generator and a shape in, a float64 array out.
+"""Initial weights: a numpy Generator and a shape in, float64 arrays out.
 
 Not here: which initializer a layer gets by default (activations.py), and biases, which start at 0.
 """
@@ -17,25 +17,25 @@ def _fan_average(shape):
 def _scaled(scale, fan, uniform):
     """Return an initializer of variance ``scale / fan``."""
 
-    def draw(rng, shape):
-        deviation = np.sqrt(scale / fan(shape))
+    def draw_rows(rng, shape, rows):
+        deviation, some = np.sqrt(scale / fan(shape)), (rows, shape[1])
         if uniform:
-            return rng.uniform(-np.sqrt(3) * deviation, np.sqrt(3) * deviation, shape)
-        return rng.normal(0.0, deviation, shape)
+            return rng.uniform(-np.sqrt(3) * deviation, np.sqrt(3) * deviation, some)
+        return rng.normal(0.0, deviation, some)
 
-    return draw
+    return draw_rows
 
 
-def _orthogonal(rng, shape):
-    """Draw orthonormal rows or columns, uniformly distributed (Saxe et al., ICLR 2014)."""
+def _orthogonal(rng, shape, rows):
+    """Draw orthonormal rows or columns, all at once, uniformly (Saxe et al., ICLR 2014)."""
     tall = (max(shape), min(shape))
     q, r = np.linalg.qr(rng.normal(size=tall))
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
     return q if shape == tall else q.T
 
 
-def _zeros(rng, shape):
-    return np.zeros(shape)
+def _zeros(rng, shape, rows):
+    return np.zeros((rows, shape[1]))
 
 
 _BY_NAME = {
@@ -51,7 +51,15 @@ _BY_NAME = {
 
 NAMES = tuple(_BY_NAME)
 
+#: Numbers drawn at a time, so that no second copy of large weights is ever in memory.
+_TOGETHER = 1 << 17
+
 
 def draw(name, rng, shape):
-    """Draw weights of `shape` (n_in, n_out) by the initializer of that name."""
-    return _BY_NAME[name](rng, shape)
+    """Draw weights of `shape` (n_in, n_out) by the initializer of that name.
+
+    Yields (row, weights), some rows of them at a time; the numbers are those of all rows at once.
+    """
+    rows = shape[0] if name == "orthogonal" else max(1, _TOGETHER // shape[1])
+    for row in range(0, shape[0], rows):
+        yield row, _BY_NAME[name](rng, shape, min(rows, shape[0] - row))

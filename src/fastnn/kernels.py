@@ -173,7 +173,8 @@ def update(W, b, z_prev, delta, optimizer="sgd", state=None):
     state : optional
         What the previous call for this layer returned: the optimizer's moments and step count. None
         starts anew. The optimizer's rule must stay the same; its numbers (a learning rate, say) may
-        change from call to call.
+        change from call to call. A schedule per step counts this state's; clipping and averaging
+        concern more than a layer, and are not done here.
 
     Returns
     -------
@@ -205,8 +206,11 @@ def update(W, b, z_prev, delta, optimizer="sgd", state=None):
     z_prev = _checks.array_like("z_prev", z_prev, (None, n_in), W.dtype)
     deltas = _checks.array_like("delta", delta, (len(z_prev), n_out), W.dtype)
     kind = _checks.KERNELS[W.dtype].LayerState
+    numbers = rule.numbers()
     if state is None:
-        state = kind(n_in, n_out, rule.rule, vars(rule), rule.initial_moment, _cpu.ISA)
+        state = kind(n_in, n_out, rule.rule, numbers, rule.initial_moment, _cpu.ISA)
     _checks.layer_state(state, kind, W.shape, rule.rule)
-    state.update(W, b, z_prev, deltas, vars(rule))
+    if rule.schedule:
+        numbers["learning_rate"] = rule.schedule(state.step)
+    state.update(W, b, z_prev, deltas, numbers)
     return state

@@ -4,6 +4,7 @@ Not here: weights (the network's arena holds them) and arithmetic (the kernels).
 """
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from fastnn import _checks, activations, initializers
 from fastnn.activations import Activation
@@ -29,6 +30,9 @@ class Dense:
     l1, l2 : float, default 0.0
         Penalties ``l1 * sum |W| + l2 * sum W**2`` added to the loss of every batch (the scaling of
         Keras: the gradient is ``l1 * sign(W) + 2 * l2 * W``). Biases are not penalized.
+    trainable : bool, default True
+        Whether updates change the layer; a frozen one keeps its weights, and below the lowest
+        layer that isn't frozen no deltas are computed.
 
     Raises
     ------
@@ -48,6 +52,8 @@ class Dense:
     initializer: str | None = None
     l1: float = 0.0
     l2: float = 0.0
+    trainable: bool = True
+    name: ClassVar[str] = "dense"
 
     def __post_init__(self):
         activation = activations.get(self.activation)
@@ -59,6 +65,7 @@ class Dense:
             ("initializer", _checks.choice("initializer", initializer, initializers.NAMES)),
             ("l1", _checks.number("l1", self.l1, low=0.0)),
             ("l2", _checks.number("l2", self.l2, low=0.0)),
+            ("trainable", _checks.flag("trainable", self.trainable)),
         ):
             object.__setattr__(self, name, value)
 
@@ -88,7 +95,33 @@ class Dropout:
     """
 
     rate: float
+    name: ClassVar[str] = "dropout"
 
     def __post_init__(self):
         rate = _checks.number("rate", self.rate, low=0.0, below=1.0)
         object.__setattr__(self, "rate", rate)
+
+
+@dataclass(frozen=True)
+class Standardize:
+    """Inputs with their mean subtracted, divided by their standard deviation: the first layer.
+
+    ``z = (x - mean) / scale`` for each column; a column that doesn't vary has scale 1. Both are
+    learnt from data (by the first `MLP.fit`, from its rows, or by `MLP.adapt`), not trained, and
+    stored with the network, so that predictions take raw inputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLP, Dense, Standardize
+    >>> net = MLP(2, [Standardize(), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    >>> net.adapt([[1.0, 10.0], [3.0, 30.0]])
+    >>> net.standardization[0]
+    array([ 2., 20.])
+    """
+
+    name: ClassVar[str] = "standardize"
+
+
+#: Kinds of layers by name.
+KINDS = {kind.name: kind for kind in (Dense, Dropout, Standardize)}

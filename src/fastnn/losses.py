@@ -133,7 +133,8 @@ class CrossEntropy(Loss):
     targets: ClassVar[str] = "class"
 
 
-_BY_NAME = {
+#: Kinds of losses by name.
+KINDS = {
     loss.name: loss
     for loss in (
         SquaredError,
@@ -146,9 +147,9 @@ _BY_NAME = {
     )
 }
 
-NAMES = tuple(_BY_NAME)
+NAMES = tuple(KINDS)
 
 
 def get(loss):
     """Return the specification for a name; a specification is returned as it is."""
-    return loss if isinstance(loss, Loss) else _BY_NAME[_checks.choice("loss", loss, NAMES)]()
+    return loss if isinstance(loss, Loss) else KINDS[_checks.choice("loss", loss, NAMES)]()

@@ -18,7 +18,8 @@ static inline void *fastnn_allocate(size_t size) {
     void *block = aligned_alloc(alignment, whole);
     if (block == NULL) return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    if (alignment == HUGE_PAGE) madvise(block, whole, MADV_HUGEPAGE); /* a wish: it may fail */
+    /* A wish: it may fail. The end, less than a page of them, takes no more than it needs. */
+    if (alignment == HUGE_PAGE) madvise(block, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return memset(block, 0, size);
 }

@@ -1,18 +1,31 @@
 """MLP: the network that a user builds, trains and asks for predictions.
 
-Here: what follows from its arguments, and the loop over epochs. Not here: checks of arguments
-(_checks.py), arithmetic (the kernels), specifications of layers, losses and optimizers.
+Here: what follows from its arguments. Not here: checks of these (_checks.py), the loop over epochs
+(training.py), files (serialization.py), arithmetic (the kernels), specifications of layers, losses
+and optimizers.
 """
 
 import copy
-import time
-import warnings
+import dataclasses
+import json
 
 import numpy as np
 
-from fastnn import _checks, _cpu, initializers, losses, optimizers
-from fastnn.callbacks import Callback, History
-from fastnn.layers import Dense, Dropout
+from fastnn import (
+    _checks,
+    _cpu,
+    data,
+    initializers,
+    inspection,
+    losses,
+    optimizers,
+    serialization,
+    training,
+)
+from fastnn import metrics as metric_kinds
+from fastnn.callbacks import Callback
+from fastnn.layers import Dense, Dropout, Standardize
+from fastnn.schedules import Adaptive, Schedule
 
 
 class MLP:
@@ -22,8 +35,9 @@ class MLP:
     ----------
     n_in : int
         Number of inputs, the columns of ``X``.
-    layers : list of Dense and Dropout
-        From the first hidden layer to the output layer; a Dropout acts on what comes before it.
+    layers : list of Dense, Dropout and Standardize
+        From the first hidden layer to the output layer; a Dropout acts on what comes before it, a
+        Standardize comes first.
     loss : str or Loss
         ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"poisson"``,
         ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an object such as ``Huber(2.0)``.
@@ -54,8 +68,12 @@ class MLP:
         For each of them, the rate at which its input is dropped in training.
     loss, optimizer, reduction, dtype, n_threads
         As given or by default, names turned into objects.
-    step : int
-        Number of updates made so far.
+    learning_rate : float
+        The rate of the next update; may be set, to a number or a Schedule.
+    step, epoch : int
+        Numbers of updates and of whole epochs made so far.
+    standardization : (mean, scale) or None
+        Of a Standardize layer that has seen data: float64 arrays of shape (n_in,).
     stop_training : bool
         Set it in a callback to end `fit` after the epoch.
 
@@ -88,8 +106,15 @@ class MLP:
         seed=None,
         n_threads=None,
     ):
+        self._set_up(n_in, layers, loss, optimizer, reduction, dtype, seed, n_threads)
+        self._draw_weights(np.random.default_rng(self._streams()[0]))
+
+    def _set_up(self, n_in, layers, loss, optimizer, reduction, dtype, seed, n_threads):
+        """Everything but initial weights, which a network from a file needs not."""
         self.n_in = _checks.integer("n_in", n_in, low=1, high=2**31 - 1)
-        self.dense, self.dropout_rates = _checks.layers(layers, Dense, Dropout)
+        self.layers, self.dense, self.dropout_rates = _checks.layers(
+            layers, Dense, Dropout, Standardize
+        )
         self.n_out = self.dense[-1].units
         self.loss = losses.get(_checks.specification("loss", loss, losses.Loss, losses.NAMES))
         self.optimizer = optimizers.get(
@@ -100,12 +125,20 @@ class MLP:
         self._n_threads = _checks.n_threads(n_threads, None)
         _checks.pair(self.loss, self.dense[-1].activation, self.n_out)
         self.stop_training = False
-        self._fitting = False
-        streams = np.random.SeedSequence(_checks.seed(seed)).spawn(3)
-        self._shuffler = np.random.default_rng(streams[1])
-        self.dropout_seed = int(streams[2].generate_state(1, np.uint64)[0])
+        self._fit = None  # the one in progress
+        self.standardization = None
+        self.seed = _checks.seed(seed)
+        self._entropy = np.random.SeedSequence(self.seed).entropy
+        _, shuffling, dropping = self._streams()
+        self._shuffler = np.random.default_rng(shuffling)
+        self.dropout_seed = int(dropping.generate_state(1, np.uint64)[0])
+        schedule = self.optimizer.schedule
+        self._adapted = schedule.start() if isinstance(schedule, Adaptive) else None
         self._network = self._bind()
-        self._network.write(self._draw_weights(np.random.default_rng(streams[0])))
+
+    def _streams(self):
+        """Return the seeds of initial weights, order of rows and dropout masks."""
+        return np.random.SeedSequence(self._entropy).spawn(3)
 
     @property
     def n_threads(self):
@@ -127,6 +160,7 @@ class MLP:
                 "l1": layer.l1,
                 "l2": layer.l2,
                 "dropout": rate,
+                "frozen": not layer.trainable,
             }
             for layer, rate in zip(self.dense, self.dropout_rates, strict=True)
         ]
@@ -138,24 +172,48 @@ class MLP:
             targets=self.loss.targets,
             mean=self.reduction == "mean",
             optimizer=self.optimizer.rule,
-            hyper=vars(self.optimizer),
+            hyper=self.optimizer.numbers(),
             seed=self.dropout_seed,
             n_threads=self.n_threads,
+            standardized=self._standardizes,
+            average=self.optimizer.ema_momentum if self.optimizer.use_ema else None,
             isa=_cpu.ISA,
         )
-        if network.n_blocks > 1:
+        if network.n_moments > 0:
             network.fill_moment(1, self.optimizer.initial_moment)
+        self._set_rate(network)
+        if self.standardization is not None:
+            self._set_standardization(network)
         return network
 
+    @property
+    def _standardizes(self):
+        return any(isinstance(layer, Standardize) for layer in self.layers)
+
+    def _set_rate(self, network):
+        """Tell the kernels the learning rate or its schedule."""
+        rate, schedule = self.optimizer.initial_rate, self.optimizer.schedule
+        kernel = schedule.kernel() if schedule else None
+        if self._adapted is not None:
+            kernel["parameters"] = [self._adapted["rate"]]
+        network.set_rate(rate, kernel)
+
+    def _adapt(self, loss):
+        """Let an Adaptive schedule hear of an epoch's loss."""
+        self._adapted = self.optimizer.schedule.after_epoch(self._adapted, loss)
+        self._set_rate(self._network)
+
+    def _set_standardization(self, network):
+        mean, scale = self.standardization
+        network.standardize(mean, 1 / scale)
+
     def _draw_weights(self, rng):
-        """Yield initial weights and biases, in the order of `get_weights`; none is kept here."""
-        k = self.n_in
-        for layer in self.dense:
-            shape = (k, layer.units)
-            yield np.ascontiguousarray(initializers.draw(layer.initializer, rng, shape), self.dtype)
-            if layer.use_bias:
-                yield np.zeros(layer.units, self.dtype)
-            k = layer.units
+        """Draw initial weights; biases are 0 as they are."""
+        shapes = (shape for shape in self._shapes() if len(shape) == 2)
+        for i, (layer, shape) in enumerate(zip(self.dense, shapes, strict=True)):
+            for row, weights in initializers.draw(layer.initializer, rng, shape):
+                weights = np.ascontiguousarray(weights, self.dtype)
+                self._network.write_rows(i, row, weights)
 
     def _shapes(self):
         """Return the shapes of `get_weights`."""
@@ -172,23 +230,66 @@ class MLP:
     def _checked(self, X, y, sample_weight, where=""):
         """Return X, T, labels, weights as the kernels take them."""
         X = _checks.matrix(f"{where}X", X, self.n_in, self.dtype)
-        n, rows_of = len(X), f"{where}X"
+        self._require_standardization()
+        return (X, *self._checked_targets(len(X), y, sample_weight, where))
+
+    def _checked_targets(self, n, y, sample_weight, where=""):
+        """Return T, labels, weights for n rows."""
+        rows_of = f"{where}X"
         T, labels = _checks.targets(f"{where}y", y, self.loss, n, self.n_out, self.dtype, rows_of)
         name = f"{where}sample_weight"
-        weights = _checks.sample_weight(name, sample_weight, n, self.dtype, rows_of)
-        return X, T, labels, weights
+        return T, labels, _checks.sample_weight(name, sample_weight, n, self.dtype, rows_of)
+
+    def _require_standardization(self):
+        _checks.adapted(not self._standardizes or self.standardization is not None)
+
+    def _source(self, X, y, sample_weight, where=""):
+        """Return rows, checked, as a source; large ones are converted when they are used."""
+        name = f"{where}X"
+        if data.is_large(X, self.dtype):
+            _checks.rows_of_numbers(name, X, self.n_in)
+            targets = self._checked_targets(len(X), y, sample_weight, where)
+            return data.ConvertedRows(X, *targets, targets[-1], self.dtype, name)
+        X = _checks.matrix(name, X, self.n_in, self.dtype)
+        targets = self._checked_targets(len(X), y, sample_weight, where)
+        return data.Rows(X, *targets, targets[-1])
+
+    def _batches(self, iterable, steps, class_weight):
+        """Return a source of the batches of an iterable."""
+
+        def check(i, item):
+            where = f"batch {i} "
+            X, y, weights = _checks.batch(f"batch {i}", item)
+            X, T, labels, weights = self._checked(X, y, weights, where)
+            return self._weighed(data.Rows(X, T, labels, weights, weights), class_weight)
+
+        return data.Batches(iterable, steps, check)
+
+    def _weighed(self, source, class_weight):
+        """Return the source, its rows weighing what class weights say, too."""
+        if class_weight is None:
+            return source
+        weights = _checks.class_weights(
+            class_weight, source.T, source.labels, source.weights, self.dtype
+        )
+        return dataclasses.replace(source, weights=weights)
 
     def fit(
         self,
         X,
-        y,
+        y=None,
         *,
         batch_size=32,
         epochs=1,
         shuffle=True,
         sample_weight=None,
+        class_weight=None,
         validation_data=None,
+        validation_split=0.0,
+        metrics=(),
         callbacks=(),
+        steps_per_epoch=None,
+        resume=None,
         verbose=0,
         n_threads=None,
     ):
@@ -196,20 +297,44 @@ class MLP:
 
         Parameters
         ----------
-        X : array-like of shape (n, n_in)
-            Inputs: anything numpy can read as numbers; converted once to the network's dtype.
+        X : array-like of shape (n, n_in), or iterable of (X, y) or (X, y, sample_weight)
+            Inputs: anything numpy can read as numbers, converted once to the network's dtype. Large
+            arrays (32 MB and more, converted) of a narrower type, such as uint8 or float16, and
+            files mapped by numpy.memmap are converted a few batches at a time, on a thread of their
+            own, while the batches before are trained on; memory doesn't grow with them. So are the
+            batches of an iterable, which is gone through anew each epoch.
         y : array-like of shape (n,) or (n, n_out)
             Targets. For cross-entropy class labels 0, 1, ... or one-hot (or probability) rows.
+            Without y, X is an iterable.
         batch_size : int or None, default 32
-            Rows in each update: 1 is on-line learning, None the full batch.
+            Rows in each update: 1 is on-line learning, None the full batch. An iterable's batches
+            are as they come.
         epochs : int, default 1
         shuffle : bool, default True
             Whether each epoch takes the rows in a new random order.
         sample_weight : array-like of shape (n,), optional
             Weights of the rows' losses, 0 or more.
+        class_weight : dict of int to float, or "balanced", optional
+            What the rows of each class (of a label, or of a target of 0 or 1) weigh in losses, of
+            training and of validation; times sample_weight. Classes not in the dict weigh 1.
+            "balanced" is ``n / (n_classes * count)`` of the training rows, as in scikit-learn.
         validation_data : (X, y) or (X, y, sample_weight), optional
             Evaluated after each epoch, as "val_loss".
+        validation_split : float, default 0.0
+            Instead: this fraction of the rows, the last ones, is for validation and not trained on.
+            Shuffle sorted rows before.
+        metrics : list of str, Metric or function, optional
+            ``"accuracy"``, ``"top_k_accuracy"``, ``"roc_auc"``, ``"r2"``, ``"mae"``, ``"mse"``, an
+            object such as ``TopKAccuracy(3)``, or a function ``f(y_true, y_pred)``; a dict gives
+            them other names. In training of the outputs before each update, like the loss; with
+            validation data also as "val_accuracy" ...
         callbacks : list of Callback
+        steps_per_epoch : int, optional
+            Batches of an iterable in an epoch; by default all. An iterator goes on in the next
+            epoch where it stopped.
+        resume : str or path, optional
+            A checkpoint (`ModelCheckpoint`) of the same fit: it goes on behind its last whole epoch
+            as though it had not been stopped, to the bit. If there is no such file yet, it begins.
         verbose : {0, 1} or bool, default 0
             1 prints a line an epoch: losses and samples per second.
         n_threads : int, optional
@@ -218,79 +343,113 @@ class MLP:
         Returns
         -------
         History
-            ``history.history["loss"]`` and, with validation data, ``["val_loss"]``.
+            ``history.history["loss"]``, metrics and, with validation data, ``["val_loss"]`` ...
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is unfit; the network is then as it was.
+            If an argument is unfit; the network is then as it was. For rows that are converted
+            while training goes on, it is as after its last whole update.
+        FloatingPointError
+            If the loss is no longer finite. The network has weights of shortly before, which gave
+            a finite loss.
         RuntimeError
             If the network is being fitted already, in another thread or from a callback.
-
-        Warns
-        -----
-        RuntimeWarning
-            If the loss is no longer finite; training stops after that epoch.
+        ModelFileError
+            If `resume` is not a checkpoint of such a network and fit.
 
         Notes
         -----
-        Ctrl-C is seen between two updates: the network keeps those made.
+        Ctrl-C is seen between two updates: the network keeps those made. The same seed gives the
+        same bits whether rows are in memory or converted on the way.
         """
-        X, T, labels, weights = self._checked(X, y, sample_weight)
-        validation = None
-        if validation_data is not None:
-            validation = self._checked(*_checks.validation_data(validation_data), "validation ")
-        n = len(X)
-        batch = n if batch_size is None else _checks.integer("batch_size", batch_size, low=1)
-        batch = min(batch, n)
-        epochs = _checks.integer("epochs", epochs, low=0)
-        shuffle = _checks.flag("shuffle", shuffle)
-        verbose = _checks.verbosity(verbose)
-        threads = _checks.n_threads(n_threads, self.n_threads)
-        history = History()
-        listeners = [*_checks.callbacks(callbacks, Callback), history]
-        if self._fitting:
-            raise RuntimeError("this network is being fitted already; wait, or fit a copy of it")
-        self._fitting, self.stop_training = True, False
-        try:
-            self._notify(listeners, "on_train_begin")
-            for epoch in range(epochs):
-                self._notify(listeners, "on_epoch_begin", epoch)
-                order = self._shuffler.permutation(n) if shuffle else None
-                began = time.perf_counter()
-                loss = self._network.train(X, T, labels, weights, order, batch, threads)
-                rate = n / (time.perf_counter() - began)
-                logs = {"loss": loss}
-                if validation is not None:
-                    logs["val_loss"] = self._network.evaluate(*validation, threads)
-                self._notify(listeners, "on_epoch_end", epoch, logs)
-                if verbose:
-                    _print_epoch(epoch + 1, epochs, logs, rate)
-                if not np.isfinite(loss):
-                    self._warn_of_divergence(epoch + 1, loss)
-                    break
-                if self.stop_training:
-                    break
-            self._notify(listeners, "on_train_end")
-        finally:
-            self._fitting = False
-        return history
-
-    def _notify(self, listeners, hook, *args):
-        """Call a hook of every listener; those without logs of their own get an empty dict."""
-        if hook != "on_epoch_end":
-            args = (*args, {})
-        for listener in listeners:
-            listener.model = self
-            getattr(listener, hook)(*args)
-
-    def _warn_of_divergence(self, epoch, loss):
-        warnings.warn(
-            f"the loss became {loss} in epoch {epoch}, so training stopped; lower the learning rate"
-            f" (now {self.optimizer.learning_rate:g}) or scale X and y",
-            RuntimeWarning,
-            stacklevel=3,
+        batch_size = _checks.batch_size(batch_size)
+        plan = training.Plan(
+            source=None,
+            validation=None,
+            metrics=metric_kinds.resolve(metrics, self.loss, self.n_out),
+            batch_size=batch_size,
+            epochs=_checks.integer("epochs", epochs, low=0),
+            shuffle=_checks.flag("shuffle", shuffle),
+            callbacks=_checks.callbacks(callbacks, Callback),
+            verbose=_checks.verbosity(verbose),
+            n_threads=_checks.n_threads(n_threads, self.n_threads),
         )
+        _checks.trainable(self.dense)
+        split = _checks.number("validation_split", validation_split, low=0.0, below=1.0)
+        _checks.one_validation(validation_data, split)
+        if y is None and _checks.are_batches(X):
+            steps = _checks.steps(steps_per_epoch)
+            _checks.for_batches(sample_weight, split, class_weight)
+            class_weight = _checks.class_weight(class_weight, self.loss, self.n_out)
+            plan.source = self._batches(X, steps, class_weight)
+            self._require_standardization()
+        else:
+            _checks.no_steps(steps_per_epoch)
+            source = self._source(X, y, sample_weight)
+            if split:
+                kept = _checks.rows_to_train(source.n, split)
+                source, plan.validation = source.part(slice(kept)), source.part(slice(kept, None))
+            class_weight = _checks.class_weight(
+                class_weight, self.loss, self.n_out, source.T, source.labels
+            )
+            plan.source = self._weighed(source, class_weight)
+            plan.batch_size = source.n if batch_size is None else min(batch_size, source.n)
+        if validation_data is not None:
+            plan.validation = self._source(
+                *_checks.validation_data(validation_data), where="validation "
+            )
+        if plan.validation is not None:
+            plan.validation = self._weighed(plan.validation, class_weight)
+        for name, part in (("y", plan.source), ("validation y", plan.validation)):
+            for metric in plan.metrics.values():
+                metric.check_targets(name, getattr(part, "T", None))
+        return self._run(training.Fit(self, plan), resume)
+
+    def _run(self, fit, resume):
+        """Run a fit, the only one of this network."""
+        if self._fit is not None:
+            raise RuntimeError("this network is being fitted already; wait, or fit a copy of it")
+        kept = serialization.checkpoint(self, fit, resume)
+        self._fit, self.stop_training = fit, False
+        try:
+            self._network.forget()
+            if kept is not None:
+                self._take(kept)
+                fit.set_state(kept.fit)
+            if self._standardizes and self.standardization is None:
+                self._adapt_to(fit.plan.source)
+            return fit.run()
+        finally:
+            self._fit = None
+
+    def adapt(self, X):
+        """Let the Standardize layer learn mean and scale of each column from rows of inputs.
+
+        `fit` does so by itself, from its rows, if that has not been done before.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in)
+            As for `fit`; large files are read a part at a time.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is unfit, or the network has no Standardize layer.
+        """
+        _checks.standardizes(self._standardizes)
+        nothing = (None,) * 4
+        if data.is_large(X, self.dtype):
+            _checks.rows_of_numbers("X", X, self.n_in)
+            source = data.ConvertedRows(X, *nothing, self.dtype)
+        else:
+            source = data.Rows(_checks.matrix("X", X, self.n_in, self.dtype), *nothing)
+        self._adapt_to(source)
+
+    def _adapt_to(self, source):
+        self.standardization = data.mean_and_scale(source)
+        self._set_standardization(self._network)
 
     def train_on_batch(self, X, y, sample_weight=None):
         """Make one update from these rows; return their loss before it.
@@ -309,6 +468,8 @@ class MLP:
         ------
         TypeError, ValueError
             If an argument is unfit; the network is then as it was.
+        FloatingPointError
+            If the loss isn't finite; the network is then as it was.
         RuntimeError
             If the network is being trained in another thread.
 
@@ -325,12 +486,26 @@ class MLP:
         >>> net.train_on_batch([[2.0]], [5.0])
         4.5
         """
-        if sample_weight is None:
-            loss = self._network.try_step(X, y)
-            if loss is not None:
-                return loss
-        X, T, labels, weights = self._checked(X, y, sample_weight)
-        return self._network.train(X, T, labels, weights, None, len(X), self.n_threads)
+        try:
+            if sample_weight is None:
+                loss = self._network.try_step(X, y)
+                if loss is not None:
+                    return loss
+            return self._step(*self._checked(X, y, sample_weight))
+        except FloatingPointError as error:
+            raise FloatingPointError(
+                f"the loss became {error}, so no update was made; lower the learning rate (now "
+                f"{self.learning_rate:g}), clip the gradients (such as clipnorm=1.0) or scale X "
+                "and y"
+            ) from None
+
+    def _step(self, X, T, labels, weights):
+        """Make an update of checked rows; return their loss."""
+        n, tally = len(X), self._network.tally()
+        self._network.train(X, T, labels, weights, None, n, self.n_threads, tally, 0, n)
+        if tally.failure is not None:
+            raise FloatingPointError(tally.failure)
+        return tally.value
 
     def loss_and_gradients(self, X, y, sample_weight=None, *, training=False):
         """Return the loss of these rows and its gradients; nothing is updated.
@@ -407,6 +582,11 @@ class MLP:
         outputs = self._network.try_predict(X, out)
         if outputs is not None:
             return outputs
+        self._require_standardization()
+        return self._predict_some(X, out) if data.is_large(X, self.dtype) else self._predict(X, out)
+
+    def _predict(self, X, out):
+        """Predict rows that are converted together."""
         X = _checks.matrix("X", X, self.n_in, self.dtype)
         shape = (len(X), self.n_out)
         if out is None:
@@ -416,24 +596,200 @@ class MLP:
         self._network.predict(X, out, self.n_threads)
         return out
 
-    def evaluate(self, X, y, sample_weight=None):
+    def _predict_some(self, X, out):
+        """Predict rows that are converted a block at a time."""
+        _checks.rows_of_numbers("X", X, self.n_in)
+        shape, done = (len(X), self.n_out), 0
+        out = np.empty(shape, self.dtype) if out is None else out
+        _checks.output(out, shape, self.dtype, X)
+        source = data.ConvertedRows(X, None, None, None, None, self.dtype)
+        for block in source.blocks(None, training.EVALUATION_ROWS):
+            part = out[done : done + block.n]
+            self._network.predict(block.X, part, self.n_threads)
+            done += block.n
+        return out
+
+    def evaluate(self, X, y, sample_weight=None, *, metrics=()):
         """Return the loss of rows: reduced as in training, penalties included, without dropout.
 
         Parameters
         ----------
         X, y, sample_weight
             As for `fit`.
+        metrics : list of str, Metric or function, optional
+            As for `fit`.
 
         Returns
         -------
-        float
+        float, or dict of str to float
+            With metrics a dict of "loss" and these.
 
         Raises
         ------
         TypeError, ValueError
             If an argument is unfit.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(1, [Dense(1)], loss="squared_error", optimizer="sgd")
+        >>> net.set_weights([[[2.0]], [0.0]])
+        >>> net.evaluate([[0.0], [1.0]], [0.0, 3.0])
+        0.25
+        >>> net.evaluate([[0.0], [1.0]], [0.0, 3.0], metrics=["mae"])
+        {'loss': 0.25, 'mae': 0.5}
         """
-        return self._network.evaluate(*self._checked(X, y, sample_weight), self.n_threads)
+        resolved = metric_kinds.resolve(metrics, self.loss, self.n_out)
+        source = self._source(X, y, sample_weight)
+        self._require_standardization()
+        for metric in resolved.values():
+            metric.check_targets("y", source.T)
+        found = training.evaluate(self, source, resolved, self.n_threads)
+        return found if resolved else found["loss"]
+
+    # ---- looking into it ------------------------------------------------------------------------
+
+    def activations(self, X):
+        """Return what every layer makes of rows of inputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in)
+
+        Returns
+        -------
+        list of ndarray of shape (n, units)
+            ``z = h(z_prev @ W + b)`` of each Dense, hidden layers first. The last is the
+            prediction, to rounding. Dropout doesn't act.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is unfit.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(1, [Dense(2, "relu"), Dense(1)], loss="squared_error", optimizer="sgd")
+        >>> net.set_weights([[[1.0, -1.0]], [0.0, 0.0], [[1.0], [1.0]], [0.5]])
+        >>> net.activations([[-3.0]])
+        [array([[0., 3.]], dtype=float32), array([[3.5]], dtype=float32)]
+        """
+        return inspection.activations(self, X)
+
+    def jacobian(self, X):
+        """Return the derivative of every output with respect to every input, for each row.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in)
+
+        Returns
+        -------
+        ndarray of shape (n, n_out, n_in)
+            ``dy_k/dx_i`` of the prediction y, its activation included (softmax, too). Dropout
+            doesn't act. On a kink (of relu, say) the left derivative holds, as in training.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is unfit.
+
+        Notes
+        -----
+        By back-propagation, a pass for each output (Bishop, Pattern Recognition and Machine
+        Learning, 2006, section 5.3.4): ``dy_k/dx = delta @ W.T`` of the first layer, from
+        ``delta_j = dy_k/da_j`` at the output.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(2, [Dense(1, "exp")], loss="poisson", optimizer="sgd")
+        >>> net.set_weights([[[1.0], [-2.0]], [0.0]])
+        >>> net.jacobian([[0.0, 0.0]])
+        array([[[ 1., -2.]]], dtype=float32)
+        """
+        return inspection.jacobian(self, X)
+
+    def input_gradients(self, X, output=None):
+        """Return the gradient of one output with respect to the inputs, for each row.
+
+        What saliency maps show: where its magnitude is large, a small change of the input changes
+        the output most (Simonyan et al., Deep Inside Convolutional Networks, ICLR workshop 2014).
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in)
+        output : int, optional
+            Index of the output, from 0; by default each row's largest.
+
+        Returns
+        -------
+        ndarray of shape (n, n_in)
+            ``dy_k/dx_i``, as in `jacobian`: after the output's activation. Behind softmax or
+            sigmoid that is near 0 where the network is sure.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is unfit.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(1, [Dense(2)], loss="squared_error", optimizer="sgd")
+        >>> net.set_weights([[[3.0, -4.0]], [0.0, 0.0]])
+        >>> net.input_gradients([[1.0], [-1.0]])
+        array([[ 3.],
+               [-4.]], dtype=float32)
+        >>> net.input_gradients([[1.0], [-1.0]], output=0)
+        array([[3.],
+               [3.]], dtype=float32)
+        """
+        return inspection.input_gradients(self, X, output)
+
+    def summary(self, batch_size=32):
+        """Print a table of the layers, with what they cost in arithmetic and memory.
+
+        Parameters
+        ----------
+        batch_size : int, default 32
+            Rows of the training step whose activations are counted.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If batch_size is unfit.
+
+        Notes
+        -----
+        Operations are those of the matrix products, a multiplication and an addition each: ``2 k
+        m`` forward for a Dense of k inputs and m units; in a training step as many again for its
+        gradient and, above the first Dense, for the delta beneath it.
+
+        Memory is what the numbers take (1 KB = 1024 bytes), without padding and scratch.
+        Activations are the inputs, and z and delta of every layer, of at most 1024 rows: larger
+        batches are worked through in rounds, whose gradients are added up in memory as large as the
+        weights.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense, Dropout
+        >>> net = MLP(64, [Dense(128, "relu"), Dropout(0.1), Dense(10, "softmax")],
+        ...           loss="cross_entropy", optimizer="adam")
+        >>> net.summary()
+        layer              output  parameters  flops a row
+        --------------------------------------------------
+        input                  64
+        Dense relu            128       8,320       16,384
+        Dropout 0.1           128
+        Dense softmax          10       1,290        2,560
+        --------------------------------------------------
+        9,610 parameters, float32, cross_entropy, adam
+        flops a row: 18,944 forward, 40,448 in a training step
+        memory: weights 37.5 KB, optimizer state 75.1 KB, activations 42.5 KB (batch of 32)
+        """
+        print(inspection.summary(self, batch_size))
 
     # ---- weights and state ----------------------------------------------------------------------
 
@@ -441,6 +797,30 @@ class MLP:
     def step(self):
         """Number of updates made so far."""
         return self._network.step
+
+    @property
+    def epoch(self):
+        """Number of whole epochs made so far."""
+        return self._network.epoch
+
+    @property
+    def learning_rate(self):
+        """The learning rate of the next update."""
+        return self._network.rate
+
+    @learning_rate.setter
+    def learning_rate(self, value):
+        rule = dataclasses.replace(
+            self.optimizer, learning_rate=_checks.learning_rate(value, Schedule)
+        )
+        adapted = value.start() if isinstance(value, Adaptive) else None
+        before = self.optimizer, self._adapted
+        self.optimizer, self._adapted = rule, adapted
+        try:
+            self._set_rate(self._network)
+        except RuntimeError:  # amid a step of another thread
+            self.optimizer, self._adapted = before
+            raise
 
     @property
     def n_parameters(self):
@@ -475,37 +855,131 @@ class MLP:
         """
         self._network.write(_checks.weights(weights, self._shapes(), self.dtype))
 
-    def summary(self):
-        """Print the layers, their shapes and numbers of parameters.
+    def get_ema_weights(self):
+        """Return copies of the weights' moving averages, in the order of `get_weights`.
+
+        Of a network whose optimizer has ``use_ema=True``; before the first update, and for frozen
+        layers, the weights themselves.
+
+        Returns
+        -------
+        list of ndarray
+
+        Raises
+        ------
+        ValueError
+            If the optimizer keeps no average.
+        """
+        _checks.averages(self.optimizer)
+        weights = self.get_weights()
+        if self.step == 0:
+            return weights
+        averages = iter(zip(weights, self._network.read(self._network.n_blocks - 1), strict=True))
+        pairs = [(layer, next(averages)) for layer in self.dense for _ in range(1 + layer.use_bias)]
+        return [average if layer.trainable else w for layer, (w, average) in pairs]
+
+    def averaged(self):
+        """Return a copy of the network that has the moving averages of its weights as weights.
+
+        Returns
+        -------
+        MLP
+
+        Raises
+        ------
+        ValueError
+            If the optimizer keeps no average.
 
         Examples
         --------
-        >>> from fastnn import MLP, Dense, Dropout
-        >>> net = MLP(64, [Dense(128, "relu"), Dropout(0.1), Dense(10, "softmax")],
-        ...           loss="cross_entropy", optimizer="adam")
-        >>> net.summary()
-        layer              output  parameters
-        -------------------------------------
-        input                  64
-        Dense relu            128       8,320
-        Dropout 0.1           128
-        Dense softmax          10       1,290
-        -------------------------------------
-        9,610 parameters, float32, cross_entropy, adam
+        >>> from fastnn import MLP, SGD, Dense
+        >>> net = MLP(1, [Dense(1, use_bias=False)], loss="squared_error",
+        ...           optimizer=SGD(0.5, use_ema=True, ema_momentum=0.5))
+        >>> net.set_weights([[[0.0]]])
+        >>> history = net.fit([[1.0]], [8.0], epochs=2)
+        >>> net.get_weights()[0].item(), net.averaged().get_weights()[0].item()
+        (6.0, 5.0)
         """
-        rows, k = [("input", self.n_in, "")], self.n_in
-        for layer, rate in zip(self.dense, self.dropout_rates, strict=True):
-            if rate > 0:
-                rows.append((f"Dropout {rate:g}", k, ""))
-            count = (k + layer.use_bias) * layer.units
-            rows.append((f"Dense {layer.activation}", layer.units, f"{count:,}"))
-            k = layer.units
-        width = max(15, *(len(name) for name, _, _ in rows))
-        lines = [f"{name:<{width}}{units:>10,}{count:>12}".rstrip() for name, units, count in rows]
-        rule = "-" * (width + 22)
-        print(f"{'layer':<{width}}{'output':>10}{'parameters':>12}", rule, *lines, rule, sep="\n")
-        names = f"{self.dtype}, {self.loss.name}, {self.optimizer.name}"
-        print(f"{self.n_parameters:,} parameters, {names}")
+        twin = self.copy()
+        twin.set_weights(self.get_ema_weights())
+        return twin
+
+    # ---- architecture and files -----------------------------------------------------------------
+
+    def get_config(self):
+        """Return the architecture and everything else the network was built with, as plain data.
+
+        Returns
+        -------
+        dict
+            Of what JSON knows; `from_config` builds a network of it, with weights of its own.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(3, [Dense(1)], loss="squared_error", optimizer="sgd")
+        >>> net.get_config()["loss"]
+        {'name': 'squared_error'}
+        """
+        return serialization.config_of(self)
+
+    @classmethod
+    def from_config(cls, config):
+        """Build a network as `get_config` describes it, with new initial weights.
+
+        Parameters
+        ----------
+        config : dict
+
+        Returns
+        -------
+        MLP
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something in it is unknown, missing or out of its range.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(3, [Dense(1)], loss="squared_error", optimizer="sgd")
+        >>> MLP.from_config(net.get_config())
+        <MLP 3-1, squared_error, sgd, float32>
+        """
+        return cls(**serialization.arguments_of(config))
+
+    def to_json(self, indent=None):
+        """Return `get_config` as JSON text."""
+        return json.dumps(self.get_config(), indent=indent)
+
+    @classmethod
+    def from_json(cls, text):
+        """Build a network from the JSON text of `to_json`, with new initial weights."""
+        return cls.from_config(_checks.json_object("text", text))
+
+    def save(self, path):
+        """Write the network to a file: architecture, weights, optimizer and random state.
+
+        The file is a safetensors file; `fastnn.load` reads it, and training goes on with the same
+        bits. It is written beside its place and moved there once it is whole, so that there is
+        always either the old file or the new one.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        OSError
+            If it cannot be written; an old file is then as it was.
+
+        Examples
+        --------
+        >>> net.save("net.safetensors")  # doctest: +SKIP
+        >>> net = fastnn.load("net.safetensors")  # doctest: +SKIP
+        """
+        serialization.save(self, path)
 
     def __repr__(self):
         sizes = "-".join(str(units) for units in [self.n_in, *(d.units for d in self.dense)])
@@ -530,12 +1004,12 @@ class MLP:
         >>> net.copy(dtype="float64").dtype
         dtype('float64')
         """
-        state, blocks, step = self.__getstate__()
+        state, blocks, counts = self.__getstate__()
         if dtype is not None:
             state["dtype"] = _checks.dtype(dtype)
         blocks = [[array.astype(state["dtype"]) for array in block] for block in blocks]
         twin = object.__new__(type(self))
-        twin.__setstate__((state, blocks, step))
+        twin.__setstate__((state, blocks, counts))
         return twin
 
     def __copy__(self):
@@ -544,21 +1018,27 @@ class MLP:
     def __getstate__(self):
         state = self.__dict__.copy()
         network = state.pop("_network")
-        state.update(_fitting=False, stop_training=False, _shuffler=copy.deepcopy(self._shuffler))
+        state.update(_fit=None, stop_training=False, _shuffler=copy.deepcopy(self._shuffler))
         blocks = [network.read(block) for block in range(network.n_blocks)]
-        return state, blocks, network.step
+        return state, blocks, (network.step, network.epoch)
 
     def __setstate__(self, saved):
-        state, blocks, step = saved
+        state, blocks, counts = saved
         self.__dict__.update(state)
         self._network = self._bind()
         for block, arrays in enumerate(blocks):
             self._network.write(arrays, block)
-        self._network.step = step
+        self._network.step, self._network.epoch = counts
 
-
-def _print_epoch(epoch, epochs, logs, rate):
-    """Print an epoch's losses and its samples a second in training."""
-    values = "  ".join(f"{name} {value:.6g}" for name, value in logs.items())
-    count = f"{epoch:>{len(str(epochs))}}/{epochs}"
-    print(f"epoch {count}  {values}  {rate:,.0f} samples/s", flush=True)
+    def _take(self, saved):
+        """Take the state that serialization has read from a file of such a network."""
+        self.optimizer, self.dropout_seed = saved.optimizer, saved.dropout_seed
+        self.standardization, self._adapted = saved.standardization, saved.adapted
+        self._shuffler.bit_generator.state = saved.shuffler
+        self._network.dropout_seed = self.dropout_seed
+        self._set_rate(self._network)
+        if self.standardization is not None:
+            self._set_standardization(self._network)
+        for block, arrays in enumerate(saved.blocks):
+            self._network.write(arrays, block)
+        self._network.step, self._network.epoch = saved.step, saved.epoch

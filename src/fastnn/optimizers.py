@@ -5,6 +5,22 @@ reference.py; a new one takes a block or a line in each of the three.
 
 In the formulas ``w`` is a weight or bias, ``g = dE/dw``, ``lr`` the learning rate; ``t`` counts
 updates from 1. Every epsilon stands outside the root.
+
+Every optimizer takes these keyword arguments besides its own:
+
+learning_rate : float or Schedule
+    A `Schedule` changes it with every step or epoch.
+clipvalue, clipnorm, global_clipnorm : float, optional
+    One of them clips gradients before the rule sees them: each number to ``[-clipvalue,
+    clipvalue]``; each W and each b to a Euclidean norm of `clipnorm` at most; or all of them
+    together to `global_clipnorm` (Pascanu et al., ICML 2013): ``g <- g * c / max(norm, c)``.
+    Penalties are part of the gradient.
+use_ema : bool, default False
+    Whether to keep an exponential moving average of weights and biases: after the first update
+    ``average = w``, then ``average <- ema_momentum * average + (1 - ema_momentum) * w``. Training
+    and predictions don't use it; `MLP.averaged` gives a network that does.
+ema_momentum : float, default 0.99
+    At least 0 and below 1.
 """
 
 import dataclasses
@@ -12,17 +28,54 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from fastnn import _checks
+from fastnn.schedules import Schedule
+
+#: Ways to clip gradients, of which an optimizer has one at most.
+CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """What all optimizers have in common: a name and dataclass fields that are numbers or flags."""
+    """What all optimizers have in common: a name, clipping, averaging, and fields with numbers."""
 
     name: ClassVar[str]
+    clipvalue: float | None = None
+    clipnorm: float | None = None
+    global_clipnorm: float | None = None
+    use_ema: bool = False
+    ema_momentum: float = 0.99
 
     def __post_init__(self):
         for field in dataclasses.fields(self):
-            value = _checks.hyper_parameter(field.name, getattr(self, field.name))
+            value = getattr(self, field.name)
+            if not (field.name == "learning_rate" and isinstance(value, Schedule)):
+                value = _checks.hyper_parameter(field.name, value)
             object.__setattr__(self, field.name, value)
+        _checks.one_clip({name: getattr(self, name) for name in CLIPS})
+
+    def __repr__(self):
+        """Show its own fields, and those common to all where they aren't the defaults."""
+        common = {field.name for field in dataclasses.fields(Optimizer)}
+        shown = [
+            f"{field.name}={getattr(self, field.name)!r}"
+            for field in dataclasses.fields(self)
+            if field.name not in common or getattr(self, field.name) != field.default
+        ]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    @property
+    def schedule(self):
+        """The learning rate's schedule, or None."""
+        return self.learning_rate if isinstance(self.learning_rate, Schedule) else None
+
+    @property
+    def initial_rate(self):
+        """The learning rate of the first update."""
+        return self.learning_rate(0) if self.schedule else self.learning_rate
+
+    def numbers(self):
+        """Return the hyper-parameters by name, with the first learning rate."""
+        return {**vars(self), "learning_rate": self.initial_rate}
 
     @property
     def rule(self):
@@ -35,7 +88,7 @@ class Optimizer:
         return 0.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
     """Gradient descent, with momentum if asked.
 
@@ -44,13 +97,13 @@ class SGD(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
+    learning_rate : float or Schedule, default 0.01
     momentum : float, default 0.0
         At least 0 and below 1.
     nesterov : bool, default False
     """
 
-    learning_rate: float = 0.01
+    learning_rate: float | Schedule = 0.01
     momentum: float = 0.0
     nesterov: bool = False
     name: ClassVar[str] = "sgd"
@@ -63,7 +116,7 @@ class SGD(Optimizer):
         return "nesterov" if self.nesterov else "momentum"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adagrad(Optimizer):
     """Adagrad: steps shrink with the sum of squared gradients (Duchi et al., JMLR 2011).
 
@@ -71,13 +124,13 @@ class Adagrad(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.01
+    learning_rate : float or Schedule, default 0.01
     initial_accumulator_value : float, default 0.0
         Where s starts; at least 0.
     epsilon : float, default 1e-10
     """
 
-    learning_rate: float = 0.01
+    learning_rate: float | Schedule = 0.01
     initial_accumulator_value: float = 0.0
     epsilon: float = 1e-10
     name: ClassVar[str] = "adagrad"
@@ -88,7 +141,7 @@ class Adagrad(Optimizer):
         return self.initial_accumulator_value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class RMSProp(Optimizer):
     """RMSProp: steps divided by a running root mean square of gradients (Hinton 2012).
 
@@ -97,7 +150,7 @@ class RMSProp(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.001
+    learning_rate : float or Schedule, default 0.001
     rho : float, default 0.9
         At least 0 and below 1.
     momentum : float, default 0.0
@@ -105,7 +158,7 @@ class RMSProp(Optimizer):
     epsilon : float, default 1e-8
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule = 1e-3
     rho: float = 0.9
     momentum: float = 0.0
     epsilon: float = 1e-8
@@ -117,7 +170,7 @@ class RMSProp(Optimizer):
         return "rmsprop" if self.momentum == 0.0 else "rmsprop_momentum"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Adam(Optimizer):
     """Adam: steps from bias-corrected moments of the gradient (Kingma, Ba, ICLR 2015).
 
@@ -128,7 +181,7 @@ class Adam(Optimizer):
 
     Parameters
     ----------
-    learning_rate : float, default 0.001
+    learning_rate : float or Schedule, default 0.001
     beta_1 : float, default 0.9
         At least 0 and below 1.
     beta_2 : float, default 0.999
@@ -138,7 +191,7 @@ class Adam(Optimizer):
     amsgrad : bool, default False
     """
 
-    learning_rate: float = 1e-3
+    learning_rate: float | Schedule = 1e-3
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
@@ -151,7 +204,7 @@ class Adam(Optimizer):
         return "amsgrad" if self.amsgrad else self.name
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019).
 
@@ -169,13 +222,14 @@ class AdamW(Adam):
     name: ClassVar[str] = "adamw"
 
 
-_BY_NAME = {optimizer.name: optimizer for optimizer in (SGD, Adagrad, RMSProp, Adam, AdamW)}
+#: Kinds of optimizers by name.
+KINDS = {optimizer.name: optimizer for optimizer in (SGD, Adagrad, RMSProp, Adam, AdamW)}
 
-NAMES = tuple(_BY_NAME)
+NAMES = tuple(KINDS)
 
 
 def get(optimizer):
     """Return the specification for a name; a specification is returned as it is."""
     if isinstance(optimizer, Optimizer):
         return optimizer
-    return _BY_NAME[_checks.choice("optimizer", optimizer, NAMES)]()
+    return KINDS[_checks.choice("optimizer", optimizer, NAMES)]()

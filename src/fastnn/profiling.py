@@ -219,12 +219,12 @@ def _try_others(network, args, batch, threads, seconds):
     batches = sorted({max(1, batch // 4), batch, min(n, 4 * batch), min(n, 16 * batch)})
     counts = sorted({1, threads, _cpu.available_threads()})
     each = seconds / (len(batches) * len(counts))
-    trials = []
+    trials, tally = [], network.tally()
     for size, count in itertools.product(batches, counts):
         best, stop = math.inf, time.perf_counter() + each
         while best == math.inf or time.perf_counter() < stop:
             start = time.perf_counter()
-            network.train(*args, None, size, count)
+            network.train(*args, None, size, count, tally, 0, n)
             best = min(best, time.perf_counter() - start)
         trials.append(Trial(size, count, n / best))
     return trials

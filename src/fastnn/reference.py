@@ -234,6 +234,65 @@ def adamw(w, g, s, t, learning_rate=0.001, weight_decay=0.01, **adam_hyper):
 
 OPTIMIZERS = {"sgd": sgd, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw}
 
+# ---- Learning rates: eta of the step (or epoch) that comes after t of them -----------------------
+
+
+def half_cosine(high, low, fraction):
+    """From `high` at 0 to `low` at 1."""
+    return low + (high - low) * 0.5 * (1 + math.cos(math.pi * fraction))
+
+
+def cosine_restarts(t, eta, steps, t_mul, m_mul, alpha):
+    """SGDR: runs of steps t_mul^i steps, each from eta (alpha + (1 - alpha) m_mul^i) down."""
+    low, height, length = alpha * eta, (1 - alpha) * eta, steps
+    while t >= length:
+        t, length, height = t - length, length * t_mul, height * m_mul
+    return half_cosine(low + height, low, t / length)
+
+
+def one_cycle(t, peak, steps, fraction, first, last):
+    """Up from `first` to the peak at fraction * steps - 1, down to `last` at steps - 1."""
+    top, end = fraction * steps - 1, steps - 1
+    if t < top:
+        return half_cosine(first, peak, t / top)
+    return half_cosine(peak, last, min((t - top) / (end - top), 1))
+
+
+SCHEDULES = {  # name: function of t and of the schedule's parameters, in their order
+    "constant": lambda t, eta: eta,
+    "step_decay": lambda t, eta, steps, factor: eta * factor ** math.floor(t / steps),
+    "exponential_decay": lambda t, eta, steps, factor: eta * factor ** (t / steps),
+    "cosine_decay": lambda t, eta, steps, alpha: half_cosine(eta, alpha * eta, min(t / steps, 1)),
+    "cosine_restarts": cosine_restarts,
+    "inverse_scaling": lambda t, eta, power: eta / (1 + t) ** power,
+    "one_cycle": one_cycle,
+}
+
+
+def learning_rate(t, name, parameters, warmup=0.0, start=0.0):
+    """A schedule's rate, after a line from `start` of `warmup` steps (or epochs)."""
+    rate = SCHEDULES[name]
+    if t < warmup:
+        return start + (rate(0, *parameters) - start) * t / warmup
+    return rate(t - warmup, *parameters)
+
+
+# ---- Clipping of gradients, all of a batch's as a list ------------------------------------------
+
+
+def clip(gradients, clipvalue=None, clipnorm=None, global_clipnorm=None):
+    """Numbers to [-c, c]; or g c / max(|g|, c) for each array, or with the norm of all together."""
+    if clipvalue is not None:
+        return [np.clip(g, -clipvalue, clipvalue) for g in gradients]
+    norms = [math.sqrt(float((g * g).sum())) for g in gradients]
+    if clipnorm is not None:
+        return [g * (clipnorm / max(n, clipnorm)) for g, n in zip(gradients, norms, strict=True)]
+    if global_clipnorm is not None:
+        factor = global_clipnorm / max(math.hypot(*norms), global_clipnorm)
+        return [g * factor for g in gradients]
+    return gradients
+
+
 # ---- Dropout: a mask that is a pure function of where it stands ---------------------------------
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: the increment of splitmix64
@@ -263,7 +322,10 @@ def dropout_mask(seed, step, layer, rows, units, rate):
 
 @dataclasses.dataclass
 class Layer:
-    """One dense layer: W (n_in, n_out), b (n_out,) or None; `dropout` is its input's rate."""
+    """One dense layer: W (n_in, n_out), b (n_out,) or None; `dropout` is its input's rate.
+
+    One that isn't trainable is left as it is.
+    """
 
     W: np.ndarray
     b: np.ndarray | None = None
@@ -272,6 +334,7 @@ class Layer:
     l1: float = 0.0
     l2: float = 0.0
     dropout: float = 0.0
+    trainable: bool = True
 
     def __post_init__(self):
         """Fill in the activation's own alpha."""
@@ -299,8 +362,16 @@ class Network:
         Of the loss (``delta``, ``q``) and of the optimizer, where they aren't the defaults.
     reduction : {"mean", "sum"}
         "mean" divides a batch's loss by its rows, or by the sum of its sample weights.
-    seed, step : int
-        Of the dropout masks, below 2^64; the updates made so far.
+    seed, step, epoch : int
+        Of the dropout masks, below 2^64; the updates and the whole epochs made so far.
+    schedule : dict or None
+        Of the learning rate: the arguments of `learning_rate` but t, and ``per_epoch``.
+    clipping : dict
+        The arguments of `clip` but the gradients.
+    momentum : float or None
+        Of the moving average of the weights, kept in ``average``.
+    mean, scale : arrays of shape (n_in,)
+        Inputs are ``(x - mean) / scale``.
     """
 
     layers: list
@@ -311,6 +382,12 @@ class Network:
     hyper: dict = dataclasses.field(default_factory=dict)
     seed: int = 0
     step: int = 0
+    epoch: int = 0
+    schedule: dict | None = None
+    clipping: dict = dataclasses.field(default_factory=dict)
+    momentum: float | None = None
+    mean: np.ndarray | float = 0.0
+    scale: np.ndarray | float = 1.0
 
     def __post_init__(self):
         """Make every hyper-parameter a Python float, and one state dict per weight array."""
@@ -331,16 +408,36 @@ class Network:
                 l1=float(spec.l1),
                 l2=float(spec.l2),
                 dropout=float(rate),
+                trainable=spec.trainable,
             )
             for spec, rate in zip(net.dense, net.dropout_rates, strict=True)
         ]
         loss, rule = net.loss, net.optimizer
         names = {"huber": ["delta"], "quantile": ["q"]}.get(loss.name, [])
         parameters = {name: getattr(loss, name) for name in names}
-        fields = [f.name for f in dataclasses.fields(rule) if f.name != "name"]
-        hyper = {name: getattr(rule, name) for name in fields}
-        seed, step = int(net.dropout_seed), int(net.step)
-        return cls(layers, loss.name, parameters, net.reduction, rule.name, hyper, seed, step)
+        numbers = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule)}
+        clips = ("clipvalue", "clipnorm", "global_clipnorm")
+        clipping = {name: numbers.pop(name) for name in clips}
+        averages, momentum = numbers.pop("use_ema"), numbers.pop("ema_momentum")
+        mean, scale = net.standardization or (0.0, 1.0)
+        if rule.schedule:
+            numbers["learning_rate"] = rule.initial_rate
+        return cls(
+            layers,
+            loss.name,
+            parameters,
+            net.reduction,
+            rule.name,
+            numbers,
+            seed=int(net.dropout_seed),
+            step=int(net.step),
+            epoch=int(net.epoch),
+            schedule=rule.schedule.kernel() if rule.schedule else None,
+            clipping=clipping,
+            momentum=momentum if averages else None,
+            mean=mean,
+            scale=scale,
+        )
 
     def get_weights(self):
         """[W0, b0, W1, ...], the arrays themselves; an absent bias has no entry."""
@@ -355,7 +452,7 @@ class Network:
 
     def forward(self, X, training=False):
         """y (B, n_out) of X (B, n_in); keeps each layer's (z_prev, keep, a, z) in `self.tape`."""
-        z, self.tape = np.asarray(X, self.dtype), []
+        z, self.tape = ((np.asarray(X, self.dtype) - self.mean) / self.scale).astype(self.dtype), []
         for index, layer in enumerate(self.layers):
             z_prev, keep = z, None
             if training and layer.dropout:
@@ -413,11 +510,28 @@ class Network:
     def train_on_batch(self, X, t, sample_weight=None):
         """One update; returns the loss before it."""
         loss, gradients = self.loss_and_gradients(X, t, sample_weight, training=True)
+        trained = [
+            layer.trainable for layer in self.layers for w in (layer.W, layer.b) if w is not None
+        ]
+        gradients = [on * g for g, on in zip(gradients, trained, strict=True)]
+        gradients, hyper = clip(gradients, **self.clipping), self.hyper | self._scheduled()
         self.step += 1
         rule, weights = OPTIMIZERS[self.optimizer], self.get_weights()
-        each = zip(weights, gradients, self.state, strict=True)
-        self.set_weights([rule(w, g, s, self.step, **self.hyper) for w, g, s in each])
+        each = zip(weights, gradients, self.state, trained, strict=True)
+        weights = [rule(w, g, s, self.step, **hyper) if on else w for w, g, s, on in each]
+        self.set_weights(weights)
+        if self.momentum is not None:
+            old, m = getattr(self, "average", weights), self.momentum
+            self.average = [m * a + (1 - m) * w for a, w in zip(old, weights, strict=True)]
         return loss
+
+    def _scheduled(self):
+        """The next step's learning rate, where it follows a schedule."""
+        if self.schedule is None:
+            return {}
+        schedule = dict(self.schedule)
+        t = self.epoch if schedule.pop("per_epoch") else self.step
+        return {"learning_rate": learning_rate(t, **schedule)}
 
     def fit_epoch(self, X, t, order, batch_size=None, sample_weight=None):
         """One pass over the rows X[order] in batches (None: one batch of all); returns its loss.
@@ -433,6 +547,7 @@ class Network:
             share = float(w[batch].sum()) if mean else 1.0
             total += share * self.train_on_batch(X[batch], t[batch], w[batch])
             weight += share
+        self.epoch += 1
         return total / (weight or 1.0) if mean else total
 
 

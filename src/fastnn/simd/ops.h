@@ -64,6 +64,9 @@ typedef void fastnn_scatter_fn(ptrdiff_t rows, ptrdiff_t columns, const real *pa
 typedef void fastnn_one_hot_fn(ptrdiff_t rows, ptrdiff_t columns, const int64_t *labels,
                                const int64_t *order, real *panels, ptrdiff_t jump);
 
+/* One panel of gathered rows: x <- (x - mean) * inverse, mean and inverse (PANEL,). */
+typedef void fastnn_standardize_fn(ptrdiff_t rows, const real *mean, const real *inverse, real *x);
+
 /* The index of the first NaN or infinity among n reals (any n, any alignment), or -1. */
 typedef ptrdiff_t fastnn_first_nonfinite_fn(ptrdiff_t n, const real *x);
 
@@ -149,6 +152,12 @@ typedef struct {
 /* l1 sum|w| + l2 sum w^2, its gradient added to g unless g is NULL. */
 typedef double fastnn_penalty_fn(ptrdiff_t n, real l1, real l2, const real *w, real *g);
 
+/* sum g^2;  g <- factor g, clipped to [-bound, bound];  average <- momentum average + (1 -
+ * momentum) w. */
+typedef double fastnn_sum_squares_fn(ptrdiff_t n, const real *g);
+typedef void fastnn_limit_fn(ptrdiff_t n, real factor, real bound, real *g);
+typedef void fastnn_average_fn(ptrdiff_t n, real momentum, const real *w, real *average);
+
 /* dropout.h. One panel of a batch's rows: out = z * mask / (1 - rate); out may be z. */
 typedef struct {
     uint64_t seed, step, layer; /* with row and column they determine a mask's element */
@@ -206,8 +215,12 @@ typedef struct {
     fastnn_gather_fn *gather;
     fastnn_scatter_fn *scatter;
     fastnn_one_hot_fn *one_hot;
+    fastnn_standardize_fn *standardize;
     fastnn_first_nonfinite_fn *first_nonfinite;
     fastnn_penalty_fn *penalty;
+    fastnn_sum_squares_fn *sum_squares;
+    fastnn_limit_fn *limit;
+    fastnn_average_fn *average;
     fastnn_dropout_fn *dropout;
     fastnn_tiny_fn *tiny_steps;
     fastnn_multiply_adds_fn *multiply_adds;

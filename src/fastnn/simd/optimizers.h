@@ -236,4 +236,29 @@ static inline double penalty(ptrdiff_t n, real l1, real l2, const real *w, real 
     return (double)sum_lanes(sum);
 }
 
+/* ---- what an optimizer may be asked for besides its rule ---- */
+
+/* sum g^2, for clipping by norms */
+static double sum_squares(ptrdiff_t n, const real *g) {
+    vec sum = {0};
+    for (ptrdiff_t i = 0; i < n; i += LANES) sum = multiply_add(load(g + i), load(g + i), sum);
+    return (double)sum_lanes(sum);
+}
+
+/* g <- factor g, clipped to [-bound, bound]; NaN stays NaN */
+static void limit(ptrdiff_t n, real factor, real bound, real *g) {
+    vec low = splat(-bound), high = splat(bound);
+    for (ptrdiff_t i = 0; i < n; i += LANES)
+        store(g + i, vmin(high, vmax(low, splat(factor) * load(g + i))));
+}
+
+/* average <- momentum average + (1 - momentum) w, with a multiplication less */
+static void average(ptrdiff_t n, real momentum, const real *w, real *mean) {
+    vec fresh = splat(1 - momentum);
+    for (ptrdiff_t i = 0; i < n; i += LANES) {
+        vec old = load(mean + i);
+        store(mean + i, multiply_add(fresh, load(w + i) - old, old));
+    }
+}
+
 #endif

@@ -307,6 +307,15 @@ static void one_hot(ptrdiff_t rows, ptrdiff_t columns, const int64_t *labels, co
     }
 }
 
+/* Padding has mean and inverse 0, and stays 0. */
+static void standardize(ptrdiff_t rows, const real *mean, const real *inverse, real *x) {
+    for (int v = 0; v < PANEL; v += LANES) {
+        vec middle = load(mean + v), scale = load(inverse + v);
+        for (ptrdiff_t r = 0; r < rows; r++)
+            store(x + r * PANEL + v, (load(x + r * PANEL + v) - middle) * scale);
+    }
+}
+
 /* x - x is 0 for every finite x and NaN for the others. */
 static ptrdiff_t first_nonfinite(ptrdiff_t n, const real *x) {
     enum { CHUNK = 8 * LANES };

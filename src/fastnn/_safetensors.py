@@ -1,0 +1,276 @@
+"""Tensors and strings in and out of a safetensors file: https://huggingface.co/docs/safetensors.
+
+    8 bytes     n, the length of the header, little-endian
+    n bytes     the header: JSON, with spaces at its end so that the data begin on a multiple of 8
+    the rest    the data: one tensor after the other, little-endian, in C order, without holes
+
+The header is {"__metadata__": {"sha256": ..., key: value, ...}, name: {"dtype": "F32", "shape":
+[2, 3], "data_offsets": [0, 24]}, ...}. "sha256" is the SHA-256 of the whole file with its own 64
+digits replaced by zeros, so any change of any bit is found. The official package reads these files;
+`read` reads only what `write` may have written.
+
+Not here: networks. What the names, the shapes and the strings mean is the caller's.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import math
+import os
+import re
+import secrets
+import stat
+from reprlib import repr as _shown  # short, whatever the value
+
+import numpy as np
+
+_DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"),
+           "I64": np.dtype("<i8"), "U64": np.dtype("<u8")}  # fmt: skip
+_NAMES = {dtype: name for name, dtype in _DTYPES.items()}
+
+_MAX_HEADER = 2**24  # bytes: 1e5 tensors; parsed, the worst such header takes 600 MB
+_CHUNK = 2**20  # bytes that are read, then hashed while they are in the cache
+_DIGITS = re.compile(rb'(?<="sha256":")[^"]{64}(?=")')
+_ZEROS = b"0" * 64
+
+
+class ModelFileError(ValueError):
+    """A file that is not, or no longer, as it was saved: cut short, altered, another's."""
+
+
+# ---- writing ------------------------------------------------------------------------------------
+
+
+def write(path, tensors, metadata):
+    """Write a file that is at any moment the old one or the new one, whole, whatever happens."""
+    target = os.path.realpath(os.fsdecode(path))  # through links, which stay links
+    if os.path.exists(target) and not os.path.isfile(target):
+        number = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
+        raise OSError(number, "Not a regular file", target)
+    pieces = encode(tensors, metadata)
+    folder, name = os.path.split(target)
+    # Cut, so that the longest name a folder can hold leaves room for the rest.
+    temporary = os.path.join(folder, f".{name[:50]}.{secrets.token_hex(8)}.tmp")
+    try:
+        with open(temporary, "xb") as file:  # O_CREAT | O_EXCL, 0o666 less the umask
+            for piece in pieces:
+                file.write(piece)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(folder)
+
+
+def _sync_folder(folder):
+    """Make a new name in a folder outlast a power cut, where the file system can."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:  # a folder that we may write but not read; some network file systems
+        if error.errno not in (errno.EACCES, errno.EINVAL, errno.ENOTSUP):
+            raise
+
+
+def encode(tensors, metadata):
+    """Return what a file of these tensors and strings consists of: its head, then their memory."""
+    if "__metadata__" in tensors or "sha256" in metadata:
+        raise ValueError("'__metadata__' names no tensor and 'sha256' no metadata: choose others")
+    arrays = [(name, _storable(name, tensor)) for name, tensor in tensors.items()]
+    arrays.sort(key=lambda item: -item[1].itemsize)  # each then begins on a multiple of its size
+    entries, end = {}, 0
+    for name, array in arrays:
+        begin, end = end, end + array.nbytes
+        dtype, shape = _NAMES[array.dtype], list(array.shape)
+        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
+    _layout(entries, end)  # what `read` refuses is not written
+    strings = _strings({"sha256": _ZEROS.decode(), **metadata})
+    header = {"__metadata__": strings, **entries}
+    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    if len(text) > _MAX_HEADER:
+        raise ValueError(
+            f"the header takes {len(text)} bytes, of at most {_MAX_HEADER}; shorten the metadata"
+        )
+    memory = [_bytes(array) for _, array in arrays]
+    return [seal(len(text).to_bytes(8, "little") + text, *memory), *memory]
+
+
+def _storable(name, tensor):
+    """Return a finite array as it is stored: its own memory wherever that will do."""
+    array = np.asarray(tensor)
+    dtype = array.dtype.newbyteorder("<")
+    if dtype not in _NAMES:
+        raise TypeError(
+            f"tensor {_shown(name)} has dtype {array.dtype}; pass float32, float64, int64 or uint64"
+        )
+    _require_finite(name, array)
+    return np.asarray(array, dtype, order="C")
+
+
+def seal(head, *rest):
+    """Return the beginning of a file, or all of it, with the checksum of it and of the rest."""
+    digest = hashlib.sha256(_DIGITS.sub(_ZEROS, head, count=1))
+    for piece in rest:
+        digest.update(piece)
+    return _DIGITS.sub(digest.hexdigest().encode(), head, count=1)
+
+
+def _bytes(array):
+    """Return the memory of a C-contiguous array."""
+    return memoryview(array.reshape(-1).view(np.uint8))
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+
+def read(path):
+    """Return (tensors, metadata); ModelFileError says what is wrong with a file.
+
+    OSError passes through: no such file, no permission, a folder.
+    """
+    path = os.fsdecode(path)
+    with open(path, "rb", opener=_open_at_once) as file:
+        try:
+            return _read(file)
+        except ValueError as error:
+            raise ModelFileError(
+                f"{path!r} is not a model file, or was damaged: {error}; write it anew with save, "
+                "or restore a backup"
+            ) from error
+
+
+def _open_at_once(path, flags):
+    return os.open(path, flags | os.O_NONBLOCK)  # a FIFO would wait for someone to write
+
+
+def _read(file):
+    """Return (tensors, metadata) of an open file; ValueError says what is wrong with it."""
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise ValueError("it is a device or a pipe")
+    if status.st_size < 8:
+        raise ValueError(f"it has {status.st_size} bytes, fewer than the 8 that open a model file")
+    length = file.read(8)
+    n, room = int.from_bytes(length, "little"), status.st_size - 8
+    if n > min(room, _MAX_HEADER):
+        raise ValueError(f"its header would take {n} bytes of {room}; {_MAX_HEADER} are the most")
+    text = file.read(n)
+    entries, metadata, checksum = _parse(text)
+    layout = _layout(entries, room - n)
+
+    digest = hashlib.sha256(length + text.replace(checksum.encode(), _ZEROS, 1))
+    tensors = {name: np.empty(shape, dtype) for name, dtype, shape in layout}
+    for array in tensors.values():
+        _fill(_bytes(array), file, digest)
+    if digest.hexdigest() != checksum:
+        raise ValueError("its checksum is not that of its bytes, so some have changed")
+    for name, array in tensors.items():
+        _require_finite(name, array)
+    return tensors, metadata
+
+
+def _fill(memory, file, digest):
+    """Fill memory from a file, and hash it."""
+    for at in range(0, len(memory), _CHUNK):
+        piece = memory[at : at + _CHUNK]
+        if file.readinto(piece) != len(piece):
+            raise ValueError("it became shorter while it was read")
+        digest.update(piece)
+
+
+def _parse(text):
+    """Return a header's entries, its metadata, and the checksum out of these."""
+    if not text.startswith(b"{"):
+        raise ValueError(f"its header begins with {_shown(text[:1])}, not with '{{'")
+    try:
+        entries = json.loads(text.decode(), object_pairs_hook=_object)
+    except RecursionError:
+        raise ValueError("its header is nested too deep") from None
+    except ValueError as error:  # of the decoder, of json, of an int of too many digits, of _object
+        raise ValueError(f"its header is not proper JSON ({error})") from error
+    metadata = _strings(entries.pop("__metadata__", {}))
+    if "sha256" not in metadata:
+        raise ValueError(
+            "it has no checksum ('sha256' in its metadata), so another program wrote it: "
+            "safetensors.numpy.load_file may read it"
+        )
+    return entries, metadata, metadata.pop("sha256")
+
+
+def _object(pairs):
+    """Return the dict of a JSON object whose keys differ and whose strings UTF-8 can hold."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        keys = _shown([key for key, _ in pairs])
+        raise ValueError(f"one of the keys {keys} stands twice")
+    for text in (*found, *found.values()):
+        if isinstance(text, str):
+            text.encode()
+    return found
+
+
+# ---- what both hold to --------------------------------------------------------------------------
+
+
+def _strings(metadata):
+    """Return metadata that are strings by strings."""
+    if not isinstance(metadata, dict):
+        raise ValueError(f"metadata must be strings by strings; they are {_shown(metadata)}")
+    for key, value in metadata.items():
+        if not (isinstance(key, str) and isinstance(value, str)):
+            raise ValueError(f"metadata {_shown(key)} must be a string; it is {_shown(value)}")
+    return metadata
+
+
+def _layout(entries, room):
+    """Return [(name, dtype, shape)] in the order of the data, which fill `room` bytes exactly."""
+    spans, at = sorted(_span(name, entry) for name, entry in entries.items()), 0
+    for begin, end, name, *_ in spans:
+        if begin != at:
+            tensor, begin, at = _shown(name), _shown(begin), _shown(at)
+            raise ValueError(f"tensor {tensor} begins at byte {begin} of the data, not at {at}")
+        at = end
+    if at != room:
+        raise ValueError(f"its tensors take {_shown(at)} bytes but {room} follow the header")
+    return [(name, dtype, shape) for _, _, name, dtype, shape in spans]
+
+
+def _span(name, entry):
+    """Return (begin, end, name, dtype, shape) of a tensor, its entry checked."""
+    tensor = f"tensor {_shown(name)}"
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"{tensor} must have a name: a string, not an empty one")
+    if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
+        fields = _shown(list(entry) if isinstance(entry, dict) else entry)
+        raise ValueError(f"{tensor} must have dtype, shape and data_offsets; it has {fields}")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in _DTYPES:
+        raise ValueError(f"{tensor} has dtype {_shown(dtype)}; it must be {', '.join(_DTYPES)}")
+    if not _are_integers(shape, low=1) or len(shape) > 2:
+        raise ValueError(f"{tensor} has shape {_shown(shape)}; it takes 0 to 2 sizes of 1 or more")
+    if not _are_integers(offsets, low=0) or len(offsets) != 2:
+        raise ValueError(f"{tensor} has data_offsets {_shown(offsets)}; it takes two")
+    begin, end = offsets
+    if end - begin != math.prod(shape) * _DTYPES[dtype].itemsize:
+        raise ValueError(f"{tensor}, {dtype} {_shown(shape)}, does not fill {_shown(offsets)}")
+    return begin, end, name, _DTYPES[dtype], shape
+
+
+def _are_integers(values, low):
+    """Return whether this is a list of integers, no bool among them, of at least `low`."""
+    return isinstance(values, list) and all(type(v) is int and v >= low for v in values)
+
+
+def _require_finite(name, array):
+    """Check that an array holds neither NaN nor an infinity."""
+    finite = np.isfinite(array)
+    if not finite.all():
+        raise ValueError(f"tensor {_shown(name)} holds {array[~finite][0]}; it must be finite")

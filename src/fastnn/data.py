@@ -1,0 +1,210 @@
+"""Where training finds its rows: arrays in memory, arrays that are converted a stretch at a time,
+and iterables of batches.
+
+A source gives an epoch as blocks: arrays as the kernels take them, each of whole batches, so that
+it makes no difference to a bit which source the rows came from. Here: which source suits what a
+user passed, conversion on the way, and the thread that prepares a block while the one before is
+used. Not here: the loop over epochs (training.py), what an array must be like (_checks.py).
+"""
+
+import dataclasses
+import mmap
+import queue
+import threading
+from dataclasses import dataclass
+
+import numpy as np
+
+from fastnn import _checks
+
+#: Rows whose converted copy would be larger than this are converted a block at a time.
+LARGE_BYTES = 32 << 20
+
+#: A block's bytes, or one batch's if that is more: two are in memory at a time.
+BLOCK_BYTES = 8 << 20
+
+
+@dataclass
+class Rows:
+    """Rows in memory as the kernels take them, in the network's dtype: an epoch is one block.
+
+    X is (n, n_in), targets are T (n, n_out) or labels (n,); `weights` (n,) or None weigh the rows
+    in losses, `sample_weight` in metrics, which class weights don't concern.
+    """
+
+    X: np.ndarray
+    T: np.ndarray | None
+    labels: np.ndarray | None
+    weights: np.ndarray | None
+    sample_weight: np.ndarray | None
+
+    @property
+    def n(self):
+        """Number of rows."""
+        return len(self.X)
+
+    def arrays(self):
+        """Return the arrays in their order, X first."""
+        return self.X, self.T, self.labels, self.weights, self.sample_weight
+
+    def part(self, rows):
+        """Return some of the rows as a source of the same kind."""
+        return dataclasses.replace(
+            self,
+            **{
+                field.name: array[rows]
+                for field, array in zip(dataclasses.fields(Rows), self.arrays(), strict=True)
+                if array is not None
+            },
+        )
+
+    def blocks(self, order, batch):
+        """Yield the epoch."""
+        yield Block(*self.arrays(), order, min(batch, self.n))
+
+
+@dataclass
+class Block(Rows):
+    """Rows to be used in `order`, None for 0, 1, ..., `batch` of them a step."""
+
+    order: np.ndarray | None = None
+    batch: int = 1
+
+    def judged(self):
+        """Return targets, and their weights or None, in the order of use: what metrics see."""
+        y = self.T if self.labels is None else self.labels
+        if self.order is None:
+            return y, self.sample_weight
+        weights = self.sample_weight
+        return y[self.order], None if weights is None else weights[self.order]
+
+
+@dataclass
+class ConvertedRows(Rows):
+    """Rows on disk or in a narrow type, of which a block at a time is converted and checked.
+
+    X keeps the type it has; the other arrays are as the kernels take them.
+    """
+
+    dtype: np.dtype
+    name: str = "X"
+
+    def blocks(self, order, batch):
+        """Yield whole batches, converted by another thread while the block before is used."""
+        batch, columns = min(batch, self.n), self.X.shape[1]
+        stride = batch * max(1, BLOCK_BYTES // (batch * columns * self.dtype.itemsize))
+        room = [np.empty((min(stride, self.n), columns), self.dtype) for _ in range(2)]
+
+        def converted():
+            for i, first in enumerate(range(0, self.n, stride)):
+                rows = slice(first, min(first + stride, self.n))
+                rows = rows if order is None else order[rows]
+                X = _checks.rows_into(self.name, self.X, rows, room[i % 2])
+                release(self.X)
+                others = (None if a is None else a[rows] for a in self.arrays()[1:])
+                yield Block(X, *others, batch=batch)
+
+        yield from ahead(converted())
+
+
+class Batches:
+    """An iterable of (X, y) or (X, y, sample_weight): each is a batch, and an update.
+
+    An iterable is gone through anew each epoch; an iterator goes on where it stopped. An epoch ends
+    with the iterable, or after `steps` batches.
+    """
+
+    n = None
+
+    def __init__(self, iterable, steps, check):
+        self.iterable, self.steps, self.check = iterable, steps, check
+        self.iterator = iterable if iter(iterable) is iterable else None
+
+    def blocks(self, order, batch):
+        """Yield the epoch's batches, checked and converted by another thread, one ahead."""
+        iterator = iter(self.iterable) if self.iterator is None else self.iterator
+
+        def checked():
+            for i, item in enumerate(self._some(iterator)):
+                rows = self.check(i, item)
+                yield Block(*rows.arrays(), batch=rows.n)
+
+        yield from ahead(checked())
+
+    def _some(self, iterator):
+        """Yield the epoch's items, and take none from the iterator beyond them."""
+        taken = 0
+        while self.steps is None or taken < self.steps:
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            yield item
+            taken += 1
+
+
+def ahead(items):
+    """Yield an iterator's items, each made by another thread while the one before is in use.
+
+    One is made ahead. The thread is a daemon: who stops waiting for a slow source may go at once.
+    """
+    nothing, wanted, made = object(), queue.SimpleQueue(), queue.SimpleQueue()
+
+    def make():
+        while wanted.get():
+            try:
+                made.put((next(items, nothing), None))
+            except BaseException as error:
+                made.put((nothing, error))
+
+    threading.Thread(target=make, name="fastnn-data", daemon=True).start()
+    try:
+        wanted.put(True)
+        while True:
+            item, error = made.get()
+            if error is not None:
+                raise error
+            if item is nothing:
+                return
+            wanted.put(True)
+            yield item
+    finally:
+        wanted.put(False)
+
+
+def release(array):
+    """Let the system have back the memory of a mapped file's pages that have been read.
+
+    They stay in its cache as long as there is room. Not where pages are this process's alone.
+    """
+    mapped = getattr(array, "_mmap", None)
+    is_shared = mapped is not None and getattr(array, "mode", None) in ("r", "r+", "w+")
+    if is_shared and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def is_large(X, dtype):
+    """Whether rows are converted a block at a time: they are on disk, or of a narrower type."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "fiub":
+        return False
+    narrow = X.dtype.itemsize < dtype.itemsize
+    return (isinstance(X, np.memmap) or narrow) and X.size * dtype.itemsize > LARGE_BYTES
+
+
+def mean_and_scale(source):
+    """Return each column's mean and standard deviation, 1 where it doesn't vary: (n_in,), float64.
+
+    A block's own are put together with those of the blocks before (Chan, Golub, LeVeque 1979).
+    """
+    n, mean, squares = 0, 0.0, 0.0
+    for block in source.blocks(None, BLOCK_BYTES // (8 * source.X.shape[1]) + 1):
+        X = block.X.astype(np.float64)
+        middle = X.mean(axis=0)
+        apart, total = middle - mean, n + len(X)
+        squares = squares + ((X - middle) ** 2).sum(axis=0) + apart**2 * (n * len(X) / total)
+        mean = mean + apart * (len(X) / total)
+        n = total
+    scale = np.sqrt(squares / n)
+    # What rounding alone makes vary doesn't vary.
+    least = 16 * np.finfo(np.float64).eps * np.abs(mean)
+    return mean, np.where(scale > least, scale, 1.0)

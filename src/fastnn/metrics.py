@@ -1,0 +1,435 @@
+"""What judges predictions: metrics of whole sets of rows, by name, as objects or as functions.
+
+Here, unlike in the other specifications, is the arithmetic too: a metric looks at all rows at once
+and once an epoch, where NumPy is fast enough. Sums are in float64 whatever the network's dtype.
+
+Not here: losses, which training minimises (losses.py); checks of arguments (_checks.py).
+
+In the formulas ``t`` is a target, ``y`` an output and ``w`` the weight of a row, 1 by default; a
+row of weight 0 counts as absent. If an output is NaN, so is every metric.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fastnn import _checks, losses
+
+_REAL = ("real", "positive", "probability")
+
+
+class Metric:
+    """What all metrics have in common: they are called with targets and outputs.
+
+    Attributes
+    ----------
+    name : str
+        The name by which `MLP` knows it, and under which logs have it.
+    targets : tuple of str
+        The kinds of targets it makes sense for: "real", "positive", "probability", "class", as
+        losses have them.
+    best : str
+        "max" if higher is better, "min" if lower is.
+    """
+
+    name: ClassVar[str]
+    targets: ClassVar[tuple[str, ...]]
+    best: ClassVar[str]
+
+    def __call__(self, y_true, y_pred, sample_weight=None, *, targets=None):
+        """Return the metric's value.
+
+        Parameters
+        ----------
+        y_true : array-like of shape (n,) or (n, n_out)
+            Targets; for classes labels 0, 1, ... or one-hot (or probability) rows.
+        y_pred : array-like of shape (n, n_out)
+            Outputs of the network, as `MLP.predict` returns them; (n,) stands for one output.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows, 0 or more.
+        targets : str, optional
+            What the targets are, one of `targets`. By default follows from the shapes where it can:
+            labels (n,) beside several outputs are classes.
+
+        Returns
+        -------
+        float
+            NaN where it is undefined.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is unfit.
+        """
+        y = _checks.predictions("y_pred", y_pred)
+        self.check_outputs(y.shape[1])
+        t, kind = _checks.truth("y_true", y_true, y.shape, self, targets)
+        self.check_targets("y_true", t, kind)
+        w = _checks.sample_weight("sample_weight", sample_weight, len(y), np.float64, "y_pred")
+        if w is not None:
+            w = w / w.max()  # so that no sum overflows
+            if not w.all():
+                t, y, w = t[w > 0], y[w > 0], w[w > 0]
+        if np.isnan(y.min()):
+            return math.nan
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            return float(self._value(t, y, w))
+
+    def check_outputs(self, n_out):
+        """Raise a ValueError if it can't judge that many outputs."""
+
+    def check_targets(self, name, t, kind):
+        """Raise a ValueError if it can't judge by targets like these (n, n_out)."""
+
+    def _value(self, t, y, w):
+        """Return the value: t is labels (n,) of classes or targets (n, n_out), w (n,) or None."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Accuracy(Metric):
+    """Fraction of right classes ``sum_i w_i [argmax y_i = t_i] / sum_i w_i``; from 0 to 1.
+
+    Behind sigmoid outputs, each output is right if it is on the same side of 0.5 as its target
+    (0.5 itself counts as below), and a row counts with the fraction of its outputs that are right.
+    Of equal outputs the first is the argmax.
+
+    Examples
+    --------
+    >>> from fastnn.metrics import Accuracy
+    >>> Accuracy()([0, 1, 1, 0], [[0.9, 0.1], [0.2, 0.8], [0.7, 0.3], [0.6, 0.4]])
+    0.75
+    >>> Accuracy()([[0, 1], [1, 1]], [[0.2, 0.9], [0.4, 0.6]], targets="probability")
+    0.75
+    """
+
+    name: ClassVar[str] = "accuracy"
+    targets: ClassVar[tuple[str, ...]] = ("probability", "class")
+    best: ClassVar[str] = "max"
+
+    def _value(self, t, y, w):
+        if t.ndim == 1:
+            return np.average(y.argmax(axis=1) == t, weights=w)
+        return np.average(((y > 0.5) == (t > 0.5)).mean(axis=1), weights=w)
+
+
+@dataclass(frozen=True)
+class TopKAccuracy(Metric):
+    """Fraction of rows whose class is among the k largest outputs; from 0 to 1.
+
+    ``sum_i w_i [rank of y_it among y_i <= k] / sum_i w_i``. Of equal outputs the first ranks
+    higher, so that k = 1 is `Accuracy`. For multi-class networks.
+
+    Parameters
+    ----------
+    k : int, default 5
+        At least 1 and at most the number of outputs.
+
+    Examples
+    --------
+    >>> from fastnn.metrics import TopKAccuracy
+    >>> TopKAccuracy(2)([0, 1], [[0.2, 0.3, 0.5], [0.1, 0.3, 0.6]])
+    0.5
+    """
+
+    k: int = 5
+    name: ClassVar[str] = "top_k_accuracy"
+    targets: ClassVar[tuple[str, ...]] = ("class",)
+    best: ClassVar[str] = "max"
+
+    def __post_init__(self):
+        object.__setattr__(self, "k", _checks.integer("k", self.k, low=1))
+
+    def check_outputs(self, n_out):
+        """Raise a ValueError if there are fewer outputs than k."""
+        _checks.top_k(self.k, n_out)
+
+    def _value(self, t, y, w):
+        t = t[:, None]
+        own = np.take_along_axis(y, t, axis=1)
+        ahead = (y > own) | ((y == own) & (np.arange(y.shape[1]) < t))
+        return np.average(np.count_nonzero(ahead, axis=1) < self.k, weights=w)
+
+
+@dataclass(frozen=True)
+class R2(Metric):
+    """Coefficient of determination ``1 - sum_i w_i (t_i - y_i)**2 / sum_i w_i (t_i - mean t)**2``.
+
+    1 is perfect, 0 as good as the mean of the targets, and there is no lower bound. Of several
+    outputs it is the mean. Where the targets are constant it is 1 if perfect, else 0, as in
+    scikit-learn; with fewer than 2 rows it is undefined: NaN.
+
+    Examples
+    --------
+    >>> from fastnn.metrics import R2
+    >>> R2()([1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 3.0])
+    0.8
+    """
+
+    name: ClassVar[str] = "r2"
+    targets: ClassVar[tuple[str, ...]] = _REAL
+    best: ClassVar[str] = "max"
+
+    def _value(self, t, y, w):
+        if len(t) < 2:
+            return math.nan
+        return np.mean([_r2(t[:, k], y[:, k], w) for k in range(t.shape[1])])
+
+
+def _r2(t, y, w):
+    """Return R2 of one output: t, y, w (n,)."""
+    e = np.subtract(t, y, dtype=np.float64)
+    t = np.subtract(t, t[0], dtype=np.float64)  # constant targets are 0, to the bit
+    largest = np.abs(t).max()
+    if largest == 0:
+        return 0.0 if e.any() else 1.0
+    e /= largest  # so that squares neither overflow nor vanish
+    t /= largest
+    t -= np.average(t, weights=w)
+    return 1.0 - np.average(e * e, weights=w) / np.average(t * t, weights=w)
+
+
+@dataclass(frozen=True)
+class MeanAbsoluteError(Metric):
+    """Mean absolute error ``sum_i w_i |t_i - y_i| / sum_i w_i``; 0 or more, in the targets' units.
+
+    Of several outputs it is the mean, where the loss "absolute_error" has the sum.
+
+    Examples
+    --------
+    >>> from fastnn.metrics import MeanAbsoluteError
+    >>> MeanAbsoluteError()([1.0, 2.0], [1.5, 4.0])
+    1.25
+    """
+
+    name: ClassVar[str] = "mae"
+    targets: ClassVar[tuple[str, ...]] = _REAL
+    best: ClassVar[str] = "min"
+
+    def _value(self, t, y, w):
+        e = np.subtract(t, y, dtype=np.float64)
+        return np.average(np.abs(e, out=e).mean(axis=1), weights=w)
+
+
+@dataclass(frozen=True)
+class MeanSquaredError(Metric):
+    """Mean squared error ``sum_i w_i (t_i - y_i)**2 / sum_i w_i``; 0 or more.
+
+    Of several outputs it is the mean; the loss "squared_error" has the sum, and one half of it.
+
+    Examples
+    --------
+    >>> from fastnn.metrics import MeanSquaredError
+    >>> MeanSquaredError()([1.0, 2.0], [2.0, 4.0])
+    2.5
+    """
+
+    name: ClassVar[str] = "mse"
+    targets: ClassVar[tuple[str, ...]] = _REAL
+    best: ClassVar[str] = "min"
+
+    def _value(self, t, y, w):
+        e = np.subtract(t, y, dtype=np.float64)
+        return np.average(np.square(e, out=e).mean(axis=1), weights=w)
+
+
+@dataclass(frozen=True)
+class ROCAUC(Metric):
+    """Area under the ROC curve; from 0 to 1, 0.5 for chance (Hanley, McNeil, Radiology 1982).
+
+    ``sum_ij w_i w_j ([y_i > y_j] + 1/2 [y_i = y_j]) / sum_ij w_i w_j`` over the rows i of target 1
+    and j of target 0: the probability that a positive row's output is above a negative one's.
+    Several sigmoid outputs: the mean of theirs. Classes: the mean over classes of each against the
+    rest; of two classes it is that of the second. NaN where a class has no rows.
+
+    Examples
+    --------
+    >>> from fastnn.metrics import ROCAUC
+    >>> ROCAUC()([0, 0, 1, 1], [0.1, 0.4, 0.35, 0.8])
+    0.75
+    """
+
+    name: ClassVar[str] = "roc_auc"
+    targets: ClassVar[tuple[str, ...]] = ("probability", "class")
+    best: ClassVar[str] = "max"
+
+    def check_targets(self, name, t, kind):
+        """Raise a ValueError if targets of sigmoid outputs are other than 0 and 1."""
+        if kind != "class":
+            _checks.zeros_and_ones(name, t, self.name)
+
+    def _value(self, t, y, w):
+        n_out = y.shape[1]
+        if t.ndim == 2:
+            return np.mean([_area(y[:, k], t[:, k] == 1, w) for k in range(n_out)])
+        classes = [1] if n_out == 2 else range(n_out)
+        return np.mean([_area(y[:, k], t == k, w) for k in classes])
+
+
+def _area(scores, positive, w):
+    """Return the area under the ROC curve of one output: scores, positive (bool), w (n,)."""
+    order = np.argsort(scores)
+    scores, positive = scores[order], positive[order]
+    w = np.ones(len(order)) if w is None else w[order]
+    ties = np.flatnonzero(np.concatenate(([True], scores[1:] != scores[:-1])))  # where each starts
+    hits = np.add.reduceat(w * positive, ties)
+    misses = np.add.reduceat(w * ~positive, ties)
+    n_hits, n_misses = hits.sum(), misses.sum()
+    if n_hits == 0 or n_misses == 0:
+        return math.nan
+    # Without weights the sum is of half integers, so exact.
+    return min(hits @ (np.cumsum(misses) - misses / 2) / n_hits / n_misses, 1.0)
+
+
+_BY_NAME = {
+    metric.name: metric
+    for metric in (Accuracy, TopKAccuracy, R2, MeanAbsoluteError, MeanSquaredError, ROCAUC)
+}
+
+NAMES = tuple(_BY_NAME)
+
+
+def get(metric):
+    """Return the specification for a name; a specification is returned as it is."""
+    if isinstance(metric, Metric):
+        return metric
+    return _BY_NAME[_checks.choice("metric", metric, NAMES)]()
+
+
+# ---- the metrics of a network -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Bound:
+    """A metric that knows what kind of targets it is given."""
+
+    metric: Metric
+    kind: str
+
+    @property
+    def best(self):
+        return self.metric.best
+
+    def check_targets(self, name, T):
+        """Raise a ValueError if it can't judge by T (n, n_out); None stands for class labels."""
+        if T is not None:
+            self.metric.check_targets(name, T, self.kind)
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        return self.metric(y_true, y_pred, sample_weight, targets=self.kind)
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A user's function as a metric; its parameter sample_weight is "absent", "optional" or so."""
+
+    name: str
+    function: Callable
+    weights: str
+
+    @property
+    def best(self):
+        return "max" if higher_is_better(self.name) else "min"
+
+    def check_targets(self, name, T):
+        """A function may judge by anything."""
+
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        weighted = self.weights == "required" or (
+            self.weights == "optional" and sample_weight is not None
+        )
+        more = {"sample_weight": sample_weight} if weighted else {}
+        return _checks.metric_value(self.name, self.function(y_true, y_pred, **more))
+
+
+def resolve(metrics, loss, n_out):
+    """Return the metrics of a network, ready to be called, all checked.
+
+    Parameters
+    ----------
+    metrics : str, Metric, function or dict, or a list of these
+        Names as in `NAMES`; objects such as ``TopKAccuracy(3)``; functions ``f(y_true, y_pred)`` or
+        ``f(y_true, y_pred, sample_weight)`` that return a number, known by their ``__name__``; a
+        dict gives what it holds names of its own.
+    loss : Loss
+        The network's.
+    n_out : int
+        Its number of outputs.
+
+    Returns
+    -------
+    dict of str to callable
+        By their names in logs: ``f(y_true, y_pred, sample_weight=None)`` returns a float,
+        ``f.check_targets(name, T)`` raises what could only be raised after an epoch, ``f.best`` is
+        "max" or "min".
+
+    Raises
+    ------
+    TypeError, ValueError
+        If one is unknown or unnamed, does not go with the loss or the outputs, or if two have the
+        same name.
+
+    Notes
+    -----
+    A function gets targets and outputs as they are passed to the callable; sample weights if there
+    are any and it has a parameter ``sample_weight``.
+
+    Examples
+    --------
+    >>> from fastnn import SquaredError
+    >>> from fastnn.metrics import resolve
+    >>> def bias(y_true, y_pred):
+    ...     return (y_pred - y_true).mean()
+    >>> list(resolve(["r2", bias, {"error": "mae"}], SquaredError(), 1))
+    ['r2', 'bias', 'error']
+    """
+    resolved = {}
+    for place, key, metric in _checks.metrics(metrics, Metric):
+        if isinstance(metric, str):
+            metric = _BY_NAME[_checks.choice(place, metric, NAMES)]()
+        if isinstance(metric, Metric):
+            if loss.targets not in metric.targets:
+                fit = [name for name in losses.NAMES if losses.get(name).targets in metric.targets]
+                instead = [name for name in NAMES if loss.targets in _BY_NAME[name].targets]
+                _checks.refuse_metric(metric.name, fit, loss.name, instead)
+            metric.check_outputs(n_out)
+            name = _checks.log_name(place, metric.name if key is None else key, resolved)
+            resolved[name] = _Bound(metric, loss.targets)
+        else:
+            name = _checks.function_name(place, metric) if key is None else key
+            name = _checks.log_name(place, name, resolved)
+            resolved[name] = _Function(name, metric, _checks.weights_parameter(name, metric))
+    return resolved
+
+
+_HIGHER = ("acc", "accuracy", "auc", "r2", "score", "precision", "recall", "f1")
+
+
+def higher_is_better(log_name, resolved=None):
+    """Return whether higher is better of what logs have under a name.
+
+    Parameters
+    ----------
+    log_name : str
+        Such as "val_accuracy"; "val_" makes no difference.
+    resolved : dict, optional
+        What `resolve` returned: metrics that have other names than their own.
+
+    Returns
+    -------
+    bool
+        As the metric of that name says; for other names, whether it ends like a score: acc,
+        accuracy, auc, r2, score, precision, recall or f1.
+
+    Examples
+    --------
+    >>> from fastnn.metrics import higher_is_better
+    >>> higher_is_better("val_accuracy"), higher_is_better("val_loss"), higher_is_better("my_f1")
+    (True, False, True)
+    """
+    name = log_name.removeprefix("val_")
+    known = (resolved or {}).get(name) or _BY_NAME.get(name)
+    return name.lower().endswith(_HIGHER) if known is None else known.best == "max"

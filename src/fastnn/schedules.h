@@ -1,0 +1,102 @@
+/* schedules.h - learning rates as functions of time, so that a rate may change with every step and
+ * the loop over an epoch need not be left. To add one: its function and its line in the list here,
+ * its class in schedules.py, its line in reference.py.
+ *
+ * Time t counts what came before: 0 in the first step (or epoch, where the schedule is per epoch).
+ * Double precision throughout; whether a warm-up comes first is the same for all.
+ */
+#ifndef FASTNN_SCHEDULES_H
+#define FASTNN_SCHEDULES_H
+
+#include <math.h>
+#include <stddef.h>
+
+enum { FASTNN_SCHEDULE_PARAMETERS = 6 };
+
+typedef struct {
+    const char *name;
+    double (*rate)(const double *p, double t);
+} fastnn_schedule_rule;
+
+typedef struct {
+    const fastnn_schedule_rule *rule; /* NULL: the optimizer's rate, constant */
+    double p[FASTNN_SCHEDULE_PARAMETERS];
+    double warmup, start; /* first a line from `start`, of so many steps (epochs) */
+    int per_epoch;
+} fastnn_schedule;
+
+/* p = (rate): constant, after a warm-up or until somebody changes it */
+static double constant_rate(const double *p, double t) {
+    (void)t;
+    return p[0];
+}
+
+/* p = (rate, steps, factor): rate factor^floor(t / steps) */
+static double step_decay_rate(const double *p, double t) {
+    return p[0] * pow(p[2], floor(t / p[1]));
+}
+
+/* p = (rate, steps, factor): rate factor^(t / steps) */
+static double exponential_decay_rate(const double *p, double t) {
+    return p[0] * pow(p[2], t / p[1]);
+}
+
+/* Half a cosine from `high` at 0 down, or up, to `low` at 1. */
+static double half_cosine(double high, double low, double fraction) {
+    return low + (high - low) * 0.5 * (1 + cos(3.14159265358979323846 * fraction));
+}
+
+/* p = (rate, steps, alpha): from rate to alpha rate, and there it stays */
+static double cosine_decay_rate(const double *p, double t) {
+    return half_cosine(p[0], p[2] * p[0], fmin(t / p[1], 1));
+}
+
+/* p = (rate, steps, t_mul, m_mul, alpha): down to alpha rate again and again, each time t_mul times
+ * as long and from a height above that which is m_mul times what it was (Loshchilov, Hutter, ICLR
+ * 2017: SGDR) */
+static double cosine_restarts_rate(const double *p, double t) {
+    double length = p[1], low = p[4] * p[0], height = p[0] - low;
+    if (p[2] == 1) { /* or else the lengths grow, and few have passed */
+        double cycles = floor(t / length);
+        height *= pow(p[3], cycles);
+        t -= cycles * length;
+    } else {
+        for (; t >= length; length *= p[2], height *= p[3]) t -= length;
+    }
+    return half_cosine(low + height, low, t / length);
+}
+
+/* p = (rate, power): rate / (1 + t)^power */
+static double inverse_scaling_rate(const double *p, double t) { return p[0] / pow(1 + t, p[1]); }
+
+/* p = (peak, steps, fraction, first, last): half a cosine up from `first` to the peak at `fraction`
+ * of the steps, half a cosine down to `last` at the last step   (Smith, Topin 2017) */
+static double one_cycle_rate(const double *p, double t) {
+    double top = p[2] * p[1] - 1, end = p[1] - 1;
+    if (t < top) return half_cosine(p[3], p[0], t / top);
+    return half_cosine(p[0], p[4], fmin((t - top) / (end - top), 1));
+}
+
+static const fastnn_schedule_rule fastnn_schedule_rules[] = {
+    {"constant", constant_rate},
+    {"step_decay", step_decay_rate},
+    {"exponential_decay", exponential_decay_rate},
+    {"cosine_decay", cosine_decay_rate},
+    {"cosine_restarts", cosine_restarts_rate},
+    {"inverse_scaling", inverse_scaling_rate},
+    {"one_cycle", one_cycle_rate},
+    {NULL, NULL},
+};
+
+/* The rate of the step that comes after so many steps and whole epochs. */
+static inline double fastnn_learning_rate(const fastnn_schedule *schedule, double step,
+                                          double epoch) {
+    double t = schedule->per_epoch ? epoch : step;
+    if (t < schedule->warmup) {
+        double target = schedule->rule->rate(schedule->p, 0);
+        return schedule->start + (target - schedule->start) * (t / schedule->warmup);
+    }
+    return schedule->rule->rate(schedule->p, t - schedule->warmup);
+}
+
+#endif

@@ -1,0 +1,371 @@
+"""Specifications of learning-rate schedules: parameters, defaults, ranges.
+
+A schedule stands where an optimizer's ``learning_rate`` does: ``Adam(CosineDecay(1e-3, 10_000))``.
+Not here: the formulas themselves, which are in schedules.h, so that a rate can change with every
+step without leaving the loop over an epoch, and in reference.py; a new schedule takes a line in
+each of the three. The one exception is `Adaptive`, which depends on losses and not on time.
+
+Time ``t`` counts what came before: 0 in the first step, or epoch where ``per="epoch"``. Steps are
+the network's, over all its fits; epochs too.
+"""
+
+import dataclasses
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from fastnn import _checks
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """What all schedules have in common.
+
+    Calling one gives the rate after so many steps (or epochs): a float, or an array for an array.
+
+    Attributes
+    ----------
+    name : str
+        Its name in a model file.
+    per : str
+        "step" or "epoch": what its time counts.
+    """
+
+    name: ClassVar[str]
+    per: str = "step"
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            value = _checks.schedule_parameter(field.name, getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
+
+    @property
+    def rule(self):
+        """Name of the formula."""
+        return self.name
+
+    def parameters(self):
+        """Return the formula's numbers, in its order."""
+        return [getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "per"]
+
+    def kernel(self):
+        """Return what the kernels take a schedule as."""
+        return {
+            "name": self.rule,
+            "parameters": self.parameters(),
+            "warmup": 0.0,
+            "start": 0.0,
+            "per_epoch": self.per == "epoch",
+        }
+
+    def __call__(self, t):
+        """Return the rate after t steps (epochs), t a number or an array of them."""
+        steps = np.atleast_1d(np.asarray(t, np.float64)).ravel()
+        rates = np.empty_like(steps)
+        _checks.KERNELS[np.dtype(np.float64)].scheduled_rates(self.kernel(), steps, rates)
+        return float(rates[0]) if np.ndim(t) == 0 else rates.reshape(np.shape(t))
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """``rate = learning_rate``; for use behind `LinearWarmup`.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.001
+    """
+
+    learning_rate: float = 1e-3
+    name: ClassVar[str] = "constant"
+
+
+@dataclass(frozen=True)
+class StepDecay(Schedule):
+    """``rate = initial_learning_rate * decay_rate**floor(t / decay_steps)``.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : float
+        Steps (epochs) between two drops.
+    decay_rate : float, default 0.1
+        What each drop multiplies the rate by.
+    per : {"step", "epoch"}, default "step"
+
+    Examples
+    --------
+    >>> from fastnn import StepDecay
+    >>> StepDecay(0.1, decay_steps=30, per="epoch")([0, 29, 30, 60]).round(6)
+    array([0.1  , 0.1  , 0.01 , 0.001])
+    """
+
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float = 0.1
+    name: ClassVar[str] = "step_decay"
+
+
+@dataclass(frozen=True)
+class ExponentialDecay(Schedule):
+    """``rate = initial_learning_rate * decay_rate**(t / decay_steps)``.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : float
+        Steps (epochs) in which the rate falls by the factor `decay_rate`.
+    decay_rate : float
+    per : {"step", "epoch"}, default "step"
+
+    Examples
+    --------
+    >>> from fastnn import ExponentialDecay
+    >>> ExponentialDecay(1.0, decay_steps=10, decay_rate=0.5)(20)
+    0.25
+    """
+
+    initial_learning_rate: float
+    decay_steps: float
+    decay_rate: float
+    name: ClassVar[str] = "exponential_decay"
+
+
+@dataclass(frozen=True)
+class CosineDecay(Schedule):
+    """Half a cosine down to ``alpha * initial_learning_rate``, where the rate stays.
+
+    ``rate = initial_learning_rate * ((1 - alpha) * (1 + cos(pi t / decay_steps)) / 2 + alpha)`` for
+    ``t <= decay_steps`` (Loshchilov, Hutter, ICLR 2017).
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    decay_steps : float
+    alpha : float, default 0.0
+        The last rate, as a fraction of the first.
+    per : {"step", "epoch"}, default "step"
+
+    Examples
+    --------
+    >>> from fastnn import CosineDecay
+    >>> CosineDecay(1.0, decay_steps=100)([0, 50, 100, 200]).round(3)
+    array([1. , 0.5, 0. , 0. ])
+    """
+
+    initial_learning_rate: float
+    decay_steps: float
+    alpha: float = 0.0
+    name: ClassVar[str] = "cosine_decay"
+
+
+@dataclass(frozen=True)
+class CosineDecayRestarts(Schedule):
+    """`CosineDecay` again and again, "SGDR" (Loshchilov, Hutter, ICLR 2017).
+
+    The i-th run, i = 0, 1, ..., is ``first_decay_steps * t_mul**i`` long and swings
+    ``(1 - alpha) * m_mul**i`` above ``alpha``, both times the initial rate.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    first_decay_steps : float
+    t_mul : float, default 2.0
+        At least 1.
+    m_mul : float, default 1.0
+    alpha : float, default 0.0
+        The least rate, as a fraction of the first.
+    per : {"step", "epoch"}, default "step"
+
+    Examples
+    --------
+    >>> from fastnn import CosineDecayRestarts
+    >>> CosineDecayRestarts(1.0, first_decay_steps=10)([0, 5, 10, 20, 30]).round(3)
+    array([1. , 0.5, 1. , 0.5, 1. ])
+    """
+
+    initial_learning_rate: float
+    first_decay_steps: float
+    t_mul: float = 2.0
+    m_mul: float = 1.0
+    alpha: float = 0.0
+    name: ClassVar[str] = "cosine_restarts"
+
+
+@dataclass(frozen=True)
+class InverseScaling(Schedule):
+    """``rate = initial_learning_rate / (1 + t)**power``, scikit-learn's "invscaling".
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    power : float, default 0.5
+    per : {"step", "epoch"}, default "step"
+
+    Examples
+    --------
+    >>> from fastnn import InverseScaling
+    >>> InverseScaling(1.0)([0, 3, 99])
+    array([1. , 0.5, 0.1])
+    """
+
+    initial_learning_rate: float
+    power: float = 0.5
+    name: ClassVar[str] = "inverse_scaling"
+
+
+@dataclass(frozen=True)
+class OneCycle(Schedule):
+    """Up to a peak and down again, once, in half cosines (Smith, Topin 2017).
+
+    From ``max_learning_rate / div_factor`` to the peak at the end of the first `pct_start` of the
+    steps, then down to ``max_learning_rate / div_factor / final_div_factor`` at the last one, where
+    the rate stays. The numbers and defaults are PyTorch's OneCycleLR's.
+
+    Parameters
+    ----------
+    max_learning_rate : float
+    total_steps : float
+        Steps (epochs) of the whole cycle, at least 2.
+    pct_start : float, default 0.3
+        Between 0 and 1.
+    div_factor : float, default 25.0
+    final_div_factor : float, default 1e4
+    per : {"step", "epoch"}, default "step"
+
+    Examples
+    --------
+    >>> from fastnn import OneCycle
+    >>> OneCycle(1.0, total_steps=10)([0, 2, 9]).round(3)
+    array([0.04, 1.  , 0.  ])
+    """
+
+    max_learning_rate: float
+    total_steps: float
+    pct_start: float = 0.3
+    div_factor: float = 25.0
+    final_div_factor: float = 1e4
+    name: ClassVar[str] = "one_cycle"
+
+    def parameters(self):
+        """Return peak, steps, fraction, first and last rate."""
+        first = self.max_learning_rate / self.div_factor
+        last = first / self.final_div_factor
+        return [self.max_learning_rate, self.total_steps, self.pct_start, first, last]
+
+
+@dataclass(frozen=True)
+class Adaptive(Schedule):
+    """Constant until the training loss stops falling, then smaller: scikit-learn's "adaptive".
+
+    When `patience` epochs in a row bring no loss below the best one before by at least `tol`, the
+    rate is multiplied by `factor`, down to `min_learning_rate`.
+
+    Parameters
+    ----------
+    initial_learning_rate : float
+    factor : float, default 0.2
+        Above 0 and below 1.
+    patience : int, default 2
+        At least 1.
+    tol : float, default 1e-4
+    min_learning_rate : float, default 1e-6
+
+    Examples
+    --------
+    >>> from fastnn import SGD, Adaptive
+    >>> rule = SGD(learning_rate=Adaptive(0.1))
+    """
+
+    initial_learning_rate: float
+    factor: float = 0.2
+    patience: int = 2
+    tol: float = 1e-4
+    min_learning_rate: float = 1e-6
+    per: str = dataclasses.field(default="epoch", init=False)
+    name: ClassVar[str] = "adaptive"
+
+    @property
+    def rule(self):
+        """Name of the formula: between two changes the rate is constant."""
+        return "constant"
+
+    def parameters(self):
+        """Return the rate that it begins with."""
+        return [self.initial_learning_rate]
+
+    def start(self):
+        """Return the state before the first epoch: the rate, the best loss, epochs since then."""
+        return {"rate": self.initial_learning_rate, "best": None, "wait": 0}
+
+    def after_epoch(self, state, loss):
+        """Return the state after an epoch with that loss."""
+        rate, best, wait = state["rate"], state["best"], state["wait"]
+        wait = 0 if best is None or loss <= best - self.tol else wait + 1
+        if wait >= self.patience:
+            rate, wait = max(rate * self.factor, min(rate, self.min_learning_rate)), 0
+        return {"rate": rate, "best": loss if best is None else min(loss, best), "wait": wait}
+
+
+@dataclass(frozen=True)
+class LinearWarmup(Schedule):
+    """A line from `start` to another schedule's first rate, then that schedule from its beginning.
+
+    Parameters
+    ----------
+    schedule : Schedule or float
+        What comes after; a number is a constant rate.
+    steps : float
+        Length of the warm-up, in what `schedule` counts.
+    start : float, default 0.0
+        The rate of the first step.
+    per : {"step", "epoch"}, optional
+        By default what `schedule` counts, steps for a number.
+
+    Examples
+    --------
+    >>> from fastnn import CosineDecay, LinearWarmup
+    >>> LinearWarmup(CosineDecay(1.0, decay_steps=100), steps=10)([0, 5, 10, 60, 110]).round(3)
+    array([0. , 0.5, 1. , 0.5, 0. ])
+    """
+
+    schedule: Schedule | float
+    steps: float
+    start: float = 0.0
+    per: str | None = dataclasses.field(default=None, kw_only=True)
+    name: ClassVar[str] = "linear_warmup"
+
+    def __post_init__(self):
+        schedule = self.schedule
+        if not isinstance(schedule, Schedule):
+            schedule = Constant(_checks.schedule_parameter("learning_rate", schedule),
+                                per=self.per or "step")  # fmt: skip
+        object.__setattr__(self, "schedule", _checks.warmed_up(schedule, self.per, LinearWarmup,
+                                                               Adaptive))  # fmt: skip
+        object.__setattr__(self, "per", schedule.per)
+        for name in ("steps", "start"):
+            value = _checks.schedule_parameter(name, getattr(self, name))
+            object.__setattr__(self, name, value)
+
+    def kernel(self):
+        """Return what the kernels take a schedule as."""
+        return {**self.schedule.kernel(), "warmup": self.steps, "start": self.start}
+
+
+#: Kinds of schedules by name.
+KINDS = {
+    schedule.name: schedule
+    for schedule in (
+        Constant,
+        StepDecay,
+        ExponentialDecay,
+        CosineDecay,
+        CosineDecayRestarts,
+        InverseScaling,
+        OneCycle,
+        Adaptive,
+        LinearWarmup,
+    )
+}
+
+NAMES = tuple(KINDS)

@@ -1,0 +1,251 @@
+"""Learning curves: the right lines in the right axes, and nothing done to pyplot."""
+
+import math
+import subprocess
+import sys
+
+import pytest
+
+from fastnn import MLP, Dense, History, plotting
+
+matplotlib_figure = pytest.importorskip("matplotlib.figure")
+
+NAN, INF = math.nan, math.inf
+
+
+def history(**columns):
+    """Return a history with these columns."""
+    found = History()
+    found.history = {name: list(values) for name, values in columns.items()}
+    found.epoch = list(range(max(map(len, found.history.values()), default=0)))
+    return found
+
+
+def lines(ax):
+    """Return {label: (style, x, y)} of an axes."""
+    found = ((line.get_label(), line) for line in ax.get_lines())
+    return {
+        label: (line.get_linestyle(), [*line.get_xdata()], [*line.get_ydata()])
+        for label, line in found
+    }
+
+
+def best(ax):
+    """Return the label of the marked epoch, and its place."""
+    [(label, line)] = [(k, v) for k, v in lines(ax).items() if v[0] == ":"]
+    assert line[1][0] == line[1][1]
+    return label, line[1][0]
+
+
+FULL = {
+    "loss": [3.0, 2.0, 1.0, 0.5],
+    "val_loss": [3.5, 2.5, 2.0, 2.25],
+    "learning_rate": [0.1, 0.1, 0.01, 0.01],
+    "accuracy": [0.1, 0.2, 0.3, 0.4],
+    "val_accuracy": [0.1, 0.2, 0.25, 0.2],
+    "top_5": [0.5, 0.6, 0.7, 0.8],
+}
+
+
+# ---- what is drawn ------------------------------------------------------------------------------
+
+
+def test_losses_come_first_and_other_metrics_below():
+    axes = plotting.learning_curves(history(**FULL)).axes
+    labels = [ax.get_ylabel() for ax in axes]
+    assert labels == ["loss", "accuracy", "top 5", "learning rate"]
+    assert [ax.get_yscale() for ax in axes] == ["linear", "linear", "linear", "log"]
+    assert axes[0].get_title() == "Learning curves"
+    assert axes[-1].get_xlabel() == "epoch"
+
+
+def test_training_is_solid_and_validation_dashed():
+    losses, accuracy, top, rate = plotting.learning_curves(history(**FULL)).axes
+    epochs = [0, 1, 2, 3]
+    assert lines(losses)["training"] == ("-", epochs, FULL["loss"])
+    assert lines(losses)["validation"] == ("--", epochs, FULL["val_loss"])
+    assert lines(accuracy)["training"] == ("-", epochs, FULL["accuracy"])
+    assert lines(accuracy)["validation"] == ("--", epochs, FULL["val_accuracy"])
+    assert "validation" not in lines(top)
+    assert lines(rate)["training"] == ("-", epochs, FULL["learning_rate"])
+    assert len({line.get_color() for line in losses.get_lines()[:2]}) == 1
+
+
+def test_the_legend_names_what_is_drawn():
+    ax = plotting.learning_curves(history(**FULL)).axes[0]
+    legend = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert legend == ["training", "validation", "best epoch 2: 2"]
+
+
+def test_a_metric_of_validation_alone():
+    axes = plotting.learning_curves(history(loss=[1, 2], val_accuracy=[0.5, 0.6])).axes
+    assert [ax.get_ylabel() for ax in axes] == ["loss", "accuracy"]
+    assert lines(axes[1])["validation"][2] == [0.5, 0.6]
+
+
+@pytest.mark.parametrize(
+    ("columns", "label", "epoch"),
+    [
+        (FULL, "best epoch 2: 2", 2),
+        ({"loss": [0.5, 0.1234, 0.2]}, "best epoch 1: 0.123", 1),
+        ({"loss": [2.0, 1.0, 1.0]}, "best epoch 1: 1", 1),
+        ({"loss": [NAN, 0.5, -INF, INF]}, "best epoch 1: 0.5", 1),
+        ({"loss": [0.1, 0.2], "val_loss": [NAN, 3e-7]}, "best epoch 1: 3e-07", 1),
+    ],
+)
+def test_the_best_epoch_is_marked(columns, label, epoch):
+    assert best(plotting.learning_curves(history(**columns)).axes[0]) == (label, epoch)
+
+
+def test_values_that_are_not_finite_leave_gaps(tmp_path):
+    figure = plotting.learning_curves(
+        history(loss=[1.0, NAN, INF, 0.5, NAN], learning_rate=[0.1, 0.0, NAN, 0.1, 0.1]),
+        tmp_path / "gaps.png",
+    )
+    values = lines(figure.axes[0])["training"][2]
+    assert [math.isnan(v) for v in values] == [False, True, True, False, True]
+    low, high = figure.axes[0].get_xlim()
+    assert low < 0 <= 4 < high
+
+
+def test_no_epoch_is_best_where_no_loss_is_finite(tmp_path):
+    figure = plotting.learning_curves(history(loss=[NAN, INF]), tmp_path / "nan.png")
+    assert list(lines(figure.axes[0])) == ["training"]
+
+
+def test_a_single_epoch_is_seen(tmp_path):
+    figure = plotting.learning_curves(history(loss=[0.5]), tmp_path / "one.png")
+    ax = figure.axes[0]
+    assert ax.get_lines()[0].get_marker() == "."
+    low, high = ax.get_xlim()
+    assert [tick for tick in ax.get_xticks() if low <= tick <= high] == [0]
+
+
+def test_epochs_are_whole_numbers(tmp_path):
+    for n in (2, 3, 10, 1000):
+        figure = plotting.learning_curves(history(loss=[1.0] * n), tmp_path / "x.png")
+        assert all(tick == int(tick) for tick in figure.axes[0].get_xticks())
+
+
+# ---- where it goes ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("ending", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")]
+)
+def test_it_is_saved_where_asked(tmp_path, ending, start):
+    path = tmp_path / f"curves.{ending}"
+    figure = plotting.learning_curves(history(**FULL), path)
+    assert isinstance(figure, matplotlib_figure.Figure)
+    assert path.read_bytes().startswith(start)
+    assert plotting.learning_curves(history(**FULL), str(path)) is not figure
+
+
+def test_nothing_is_saved_unless_asked(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    plotting.learning_curves(history(**FULL))
+    assert not list(tmp_path.iterdir())
+
+
+def test_losses_in_axes_of_ones_own(tmp_path):
+    figure = matplotlib_figure.Figure()
+    left, right = figure.subplots(1, 2)
+    assert plotting.learning_curves(history(**FULL), tmp_path / "a.png", ax=right) is figure
+    assert not left.get_lines()
+    assert right.get_ylabel() == "loss"
+    assert best(right)[0] == "best epoch 2: 2"
+    assert len(figure.axes) == 2
+    assert (tmp_path / "a.png").stat().st_size > 0
+
+
+def test_axes_in_a_part_of_a_figure(tmp_path):
+    figure = matplotlib_figure.Figure()
+    part = figure.subfigures(1, 2)[0]
+    ax = part.subplots()
+    assert plotting.learning_curves(history(**FULL), tmp_path / "a.png", ax) is figure
+
+
+def test_pyplot_is_left_alone(tmp_path):
+    """Neither it nor a display is asked for, and nothing is imported before need."""
+    code = """
+import sys
+from fastnn import MLP, Dense
+net = MLP(1, [Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=3)
+assert "matplotlib" not in sys.modules and "pandas" not in sys.modules
+history.plot(sys.argv[1])
+assert "matplotlib.pyplot" not in sys.modules
+"""
+    subprocess.run(
+        [sys.executable, "-c", code, tmp_path / "a.png"], check=True, env={"DISPLAY": ""}
+    )
+    assert (tmp_path / "a.png").stat().st_size > 0
+
+
+# ---- what is wrong ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [{}, {"loss": []}])
+def test_an_empty_history_says_so(columns):
+    with pytest.raises(
+        ValueError, match="history has no epochs to show; fit with epochs=1 or more"
+    ):
+        plotting.learning_curves(history(**columns))
+
+
+def test_a_column_that_is_too_short():
+    short = history(loss=[1.0, 2.0], accuracy=[0.5])
+    message = r"history\['accuracy'\] has 1 values for 2 epochs; log one in every epoch"
+    with pytest.raises(ValueError, match=message):
+        plotting.learning_curves(short)
+    with pytest.raises(ValueError, match=message):
+        short.to_dataframe()
+
+
+def test_without_matplotlib(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    message = "^plotting needs matplotlib; install it with pip install matplotlib$"
+    with pytest.raises(ImportError, match=message):
+        plotting.learning_curves(history(**FULL))
+
+
+# ---- methods of History -------------------------------------------------------------------------
+
+
+def fitted():
+    net = MLP(1, [Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    X, y = [[0.0], [1.0]], [1.0, 3.0]
+    return net.fit(X, y, epochs=5, validation_data=(X, y))
+
+
+def test_history_plots_itself(tmp_path):
+    found = fitted()
+    figure = found.plot(tmp_path / "a.png")
+    assert lines(figure.axes[0])["validation"][2] == found.history["val_loss"]
+    own = matplotlib_figure.Figure().subplots()
+    assert found.plot(ax=own) is own.figure
+
+
+def test_history_as_a_dataframe():
+    pytest.importorskip("pandas")
+    found = fitted()
+    frame = found.to_dataframe()
+    assert frame.index.name == "epoch"
+    assert frame.index.tolist() == [0, 1, 2, 3, 4]
+    assert {name: frame[name].tolist() for name in frame} == found.history
+    frame.loc[0, "loss"] = -1.0
+    assert found.history["loss"][0] != -1.0
+
+
+def test_an_empty_dataframe():
+    pytest.importorskip("pandas")
+    frame = History().to_dataframe()
+    assert frame.shape == (0, 0)
+    assert frame.index.name == "epoch"
+
+
+def test_without_pandas(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    message = "^to_dataframe needs pandas; install it with pip install pandas$"
+    with pytest.raises(ImportError, match=message):
+        fitted().to_dataframe()
