@@ -32,14 +32,22 @@ from fastnn import (
     Adagrad,
     Adam,
     AdamW,
+    Adaptive,
     Callback,
+    CosineDecay,
+    CosineDecayRestarts,
     Dense,
     Dropout,
     Huber,
+    InverseScaling,
+    LinearWarmup,
+    OneCycle,
     Poisson,
     Quantile,
     RMSProp,
     SquaredError,
+    Standardize,
+    StepDecay,
     check_gradients,
     kernels,
     losses,
@@ -316,6 +324,13 @@ BAD_OPTIONS = [
             ("fit", "n_threads", TypeError, "integer", [1.0, "all", True]),
             ("fit", "callbacks", TypeError, "list of Callback", [None, 1, "tqdm", {"a": 1}, len]),
             ("fit", "validation_data", TypeError, "(X, y)", [0.1, True, "X", {"X": 1}, (1,), len]),
+            ("fit", "validation_split", ValueError, "below 1", [1.0, 1, -0.1, NAN, INF]),
+            ("fit", "validation_split", TypeError, "number", [None, True, "0.2", [0.2]]),
+            ("fit", "metrics", ValueError, "'r2'", ["R2", "mean", ""]),
+            ("fit", "metrics", TypeError, "functions", [None, 3, 0.5]),
+            ("fit", "class_weight", TypeError, "'balanced'", [1, 2.0, [1, 2], len]),
+            ("fit", "steps_per_epoch", ValueError, "batch_size", [0, 1, 10, "all", 2.5]),
+            ("fit", "resume", TypeError, "str or a path", [0, True, 1.5, b"x", ["x"], len]),
             ("gradients", "training", TypeError, "True or False", [None, 0, 1, "yes"]),
             ("predict", "out", TypeError, "numpy array", [[[0.0]]]),
             ("copy", "dtype", ValueError, "'float64'", ["float16", "int", "f4,,f4", int, ">f4"]),
@@ -330,6 +345,21 @@ BAD_OPTIONS = [
     case("callbacks-class", "fit", {"callbacks": [Callback]}, TypeError,
          ["callbacks[0]", "<class 'fastnn.callbacks.Callback'>", "make an object of it"]),
     case("callbacks-one", "fit", {"callbacks": fastnn.History()}, TypeError, ["callbacks", "list"]),
+    case("both-validations", "fit", {"validation_data": (X, Y), "validation_split": 0.5},
+         ValueError, ["validation_data", "validation_split=0.5", "one of them"]),
+    case("split-leaves-none", "fit", {"validation_split": 0.99}, ValueError,
+         ["validation_split=0.99", "none of 6 rows", "lower it"]),
+    case("class-weight-of-numbers", "fit", {"class_weight": {0: 1.0}}, ValueError,
+         ["class_weight", "'squared_error'", "2 outputs", "sample_weight"]),
+    case("metric-of-classes", "fit", {"metrics": ["accuracy"]}, ValueError,
+         ["'accuracy'", "'cross_entropy'", "'squared_error'", "use"]),
+    case("metric-twice", "fit", {"metrics": ["mae", "mae"]}, ValueError, ["metrics[1]", "'mae'"]),
+    case("metric-unnamed", "fit", {"metrics": [lambda y, p: 0.0]}, ValueError,
+         ["metrics[0]", "no name", "dict"]),
+    case("metrics-of-evaluate", "evaluate", {"metrics": ["maee"]}, ValueError,
+         ["'maee'", "did you mean 'mae'?"]),
+    case("monitor", "fit", {"callbacks": [fastnn.EarlyStopping()]}, ValueError,
+         ["monitor 'val_loss'", "'loss'", "pass validation_data"]),
     case("validation-X", "fit", {"validation_data": X}, TypeError, ["validation_data", "(X, y)"]),
     case("validation-four", "fit", {"validation_data": (X, Y, None, None)}, TypeError,
          ["validation_data", "(X, y, sample_weight)"]),
@@ -371,6 +401,7 @@ OPTION_CALLS = {
     "gradients": lambda net, **options: net.loss_and_gradients(X, Y, **options),
     "predict": lambda net, **options: net.predict(**{"X": X, **options}),
     "copy": lambda net, **options: net.copy(**options),
+    "evaluate": lambda net, **options: net.evaluate(X, Y, **options),
     "set_weights": lambda net, **options: net.set_weights(**options),
 }
 
@@ -379,6 +410,80 @@ OPTION_CALLS = {
 def test_options(method, options, error, fragments):
     call = OPTION_CALLS[method]
     leaves_as_it_was(regressor(), error, fragments, lambda net: call(net, **options))
+
+
+BAD_CLASS_WEIGHTS = [
+    case("name", "balance", ValueError, ["class_weight", "'balance'", "mean 'balanced'?"]),
+    case("label-high", {2: 1.0}, ValueError, ["class_weight's label", "from 0 to 1", "2"]),
+    case("label-negative", {-1: 1.0}, ValueError, ["class_weight's label", "from 0 to 1", "-1"]),
+    case("label-text", {"0": 1.0}, TypeError, ["class_weight's label", "integer", "'0'"]),
+    case("negative", {0: -1.0}, ValueError, ["class_weight[0]", "at least 0", "-1"]),
+    case("nan", {1: NAN}, ValueError, ["class_weight[1]", "at least 0", "nan"]),
+    case("none", {1: None}, TypeError, ["class_weight[1]", "number", "None"]),
+    case("all-zero", {0: 0, 1: 0}, ValueError, ["class_weight", "weigh 0", "nothing"]),
+]
+
+
+@pytest.mark.parametrize(("value", "error", "fragments"), BAD_CLASS_WEIGHTS)
+def test_class_weight(value, error, fragments):
+    def call(net):
+        net.fit(X, LABELS, class_weight=value)
+
+    leaves_as_it_was(classifier(), error, fragments, call)
+
+
+@pytest.mark.parametrize(
+    ("options", "fragments"),
+    [
+        case("weights", {"sample_weight": np.ones(6)}, ["sample_weight", "iterable", "yield"]),
+        case("split", {"validation_split": 0.5}, ["validation_split=0.5", "iterable"]),
+        case("balanced", {"class_weight": "balanced"}, ["'balanced'", "iterable", "dict"]),
+        case("no-steps", {"steps_per_epoch": 0}, ["steps_per_epoch", "at least 1", "0"]),
+    ],
+)
+def test_options_that_do_not_go_with_an_iterable(options, fragments):
+    def call(net):
+        net.fit([(X, LABELS)], **options)
+
+    leaves_as_it_was(classifier(), ValueError, fragments, call)
+
+
+@pytest.mark.parametrize("value", [0, -0.1, NAN, INF, 1e39])
+def test_learning_rate_that_is_set(value):
+    def call(net):
+        net.learning_rate = value
+
+    wanted = ["learning_rate", "above 0", f"{value}"]
+    leaves_as_it_was(regressor(), ValueError, wanted, call)
+    for other in (None, "0.1", True, SGD):
+        with pytest.raises(TypeError, match="learning_rate must be a number"):
+            regressor().learning_rate = other
+
+
+@pytest.mark.parametrize(
+    ("call", "fragments"),
+    [
+        case("adapt", lambda net: net.adapt(X), ["no Standardize layer", "layers=["]),
+        case("averaged", lambda net: net.averaged(), ["'adam'", "no moving average", "use_ema"]),
+        case("output", lambda net: net.input_gradients(X, 2), ["output", "from 0 to 1", "2"]),
+        case("batch", lambda net: net.summary(0), ["batch_size", "at least 1", "0"]),
+        case("json", lambda net: net.from_json("{"), ["text", "not JSON", "to_json"]),
+        case("config", lambda net: net.from_config({"n_in": 3}), ["config lacks 'layers'", "add"]),
+    ],
+)
+def test_other_methods(call, fragments):
+    leaves_as_it_was(regressor(), ValueError, fragments, call)
+
+
+def test_what_waits_for_data():
+    net = mlp(layers=[Standardize(), Dense(2)])
+    for call in (
+        lambda net: net.predict(X),
+        lambda net: net.evaluate(X, Y),
+        lambda net: net.train_on_batch(X, Y),
+        lambda net: net.fit([(X, Y)]),
+    ):
+        leaves_as_it_was(net, ValueError, ["Standardize", "call adapt(X) or fit first"], call)
 
 
 # ---- set_weights --------------------------------------------------------------------------------
@@ -453,6 +558,8 @@ BAD_NETWORKS = [
     case("layers-class", {"layers": [Dense(3), Dense]}, TypeError, ["layers[1]", "Dense(10"]),
     case("layers-name", {"layers": [Dense(3), "relu"]}, TypeError, ["layers[1]", "'relu'"]),
     case("layers-nested", {"layers": [[Dense(3)]]}, TypeError, ["layers[0]", "Dense(units=3"]),
+    case("standardize-later", {"layers": [Dense(2), Standardize()]}, ValueError,
+         ["layers[1]", "Standardize()", "first layer"]),
     case("dropout-only", {"layers": [Dropout(0.5)]}, ValueError, ["layers", "at least one Dense"]),
     case("dropout-last", {"layers": [Dense(2), Dropout(0.5)]}, ValueError, ["layers", "end with"]),
     case("hidden-softmax", {"layers": [Dense(2, "softmax"), Dense(2)]}, ValueError,
@@ -494,6 +601,24 @@ BAD_SPECIFICATIONS = [
         (Dense, "l1", TypeError, "number", NOT_A_NUMBER),
         (Dense, "l2", ValueError, "at least 0", [-1, NAN, INF, 1e300]),
         (Dense, "l2", TypeError, "number", NOT_A_NUMBER),
+        (Dense, "trainable", TypeError, "True or False", [None, 0, 1, "no"]),
+        (StepDecay, "initial_learning_rate", ValueError, "above 0", [0, -1, NAN, INF, 1e39]),
+        (StepDecay, "initial_learning_rate", TypeError, "number", NOT_A_NUMBER),
+        (StepDecay, "decay_steps", ValueError, "above 0", [0, -1, NAN]),
+        (StepDecay, "decay_rate", ValueError, "above 0", [0, -0.5]),
+        (StepDecay, "per", ValueError, "'epoch'", ["batch", "epochs", ""]),
+        (StepDecay, "per", TypeError, "'epoch'", [None, 1, True]),
+        (CosineDecay, "alpha", ValueError, "at least 0", [-0.1, NAN]),
+        (CosineDecayRestarts, "t_mul", ValueError, "at least 1", [0.5, 0, -1]),
+        (OneCycle, "total_steps", ValueError, "at least 2", [1, 0, -5]),
+        (OneCycle, "pct_start", ValueError, "below 1", [0, 1, 1.5, -0.1]),
+        (InverseScaling, "power", ValueError, "at least 0", [-1, NAN]),
+        (Adaptive, "factor", ValueError, "below 1", [0, 1, 2.0]),
+        (Adaptive, "patience", ValueError, "at least 1", [0, -1]),
+        (Adaptive, "patience", TypeError, "integer", [1.5, None, True]),
+        (LinearWarmup, "steps", ValueError, "above 0", [0, -1, NAN]),
+        (LinearWarmup, "schedule", TypeError, "number", ["0.1", None, StepDecay, [0.1]]),
+        (LinearWarmup, "schedule", ValueError, "give a number", [Adaptive(1), LinearWarmup(1, 2)]),
         (Dropout, "rate", ValueError, "below 1", [1, 1.0, 1.5, -0.1, NAN, INF, 50, BEYOND_FLOAT]),
         (Dropout, "rate", TypeError, "number", NOT_A_NUMBER),
         (Activation, "alpha", ValueError, "at least 0", [-0.1, NAN, INF, 1e39]),
@@ -513,7 +638,18 @@ BAD_SPECIFICATIONS = [
 def test_specification(kind, arguments, error, fragments):
     (value,) = arguments.values()
     shown = [] if isinstance(value, list | tuple | np.ndarray) else [repr(value)[:57]]
-    good = {Dense: {"units": 3}, Activation: {"name": "leaky_relu"}}.get(kind, {})
+    rate, steps = {"initial_learning_rate": 0.1}, {"decay_steps": 10}
+    good = {
+        Dense: {"units": 3},
+        Activation: {"name": "leaky_relu"},
+        StepDecay: rate | steps,
+        CosineDecay: rate | steps,
+        CosineDecayRestarts: rate | {"first_decay_steps": 10},
+        OneCycle: {"max_learning_rate": 0.1, "total_steps": 10},
+        InverseScaling: rate,
+        Adaptive: rate,
+        LinearWarmup: {"schedule": 0.1, "steps": 5},
+    }.get(kind, {})
     refuses(error, [*fragments, *shown], lambda: kind(**{**good, **arguments}))
 
 
@@ -532,6 +668,17 @@ def test_specification(kind, arguments, error, fragments):
 )
 def test_name(call, fragments):
     refuses(ValueError, fragments, call)
+
+
+def test_ways_to_clip_that_exclude_each_other():
+    wanted = ["clipvalue=1", "global_clipnorm=2", "one of them"]
+    refuses(ValueError, wanted, lambda: SGD(clipvalue=1.0, global_clipnorm=2.0))
+
+
+def test_a_warm_up_that_counts_otherwise():
+    wanted = ["per='step'", "per epoch", "the same"]
+    after = StepDecay(0.1, 10, per="epoch")
+    refuses(ValueError, wanted, lambda: LinearWarmup(after, 5, per="step"))
 
 
 @pytest.mark.parametrize("mode", [None, 1, True, ["stdout"]], ids=repr)
@@ -773,6 +920,12 @@ GOOD = {
     "MLP.predict": (MLP.predict, {"self": None, "X": X}),
     "MLP.set_weights": (MLP.set_weights, {"self": None}),
     "MLP.copy": (MLP.copy, {"self": None}),
+    **{f"MLP.{name}": (getattr(MLP, name), {"self": None, "X": X})
+       for name in ("activations", "jacobian", "input_gradients")},
+    "MLP.summary": (MLP.summary, {"self": None}),
+    "MLP.save": (MLP.save, {"self": None}),
+    "MLP.from_config": (MLP.from_config, {}),
+    "MLP.from_json": (MLP.from_json, {}),
     "MLP": (MLP, {"n_in": 3, "layers": [Dense(2)], "loss": "squared_error", "optimizer": "sgd"}),
     "check_gradients": (check_gradients, {"net": None, "X": X, "y": Y}),
     "show_config": (fastnn.show_config, {}),
@@ -780,6 +933,14 @@ GOOD = {
                        if kind is Activation else {})
        for kind in (Dense, Dropout, Activation, Huber, Quantile, SGD, Adagrad, RMSProp, Adam,
                     AdamW)},
+    "StepDecay": (StepDecay, {"initial_learning_rate": 0.1, "decay_steps": 5}),
+    "OneCycle": (OneCycle, {"max_learning_rate": 0.1, "total_steps": 5}),
+    "Adaptive": (Adaptive, {"initial_learning_rate": 0.1}),
+    "LinearWarmup": (LinearWarmup, {"schedule": 0.1, "steps": 5}),
+    **{kind.__name__: (kind, {})
+       for kind in (fastnn.EarlyStopping, fastnn.ReduceLROnPlateau, fastnn.ProgressBar)},
+    **{kind.__name__: (kind, {"path": "x"}) for kind in (fastnn.ModelCheckpoint, fastnn.CSVLogger)},
+    "LearningRateScheduler": (fastnn.LearningRateScheduler, {}),
 }  # fmt: skip
 PARAMETERS = [
     pytest.param(function, good, name, id=f"{label}-{name}")
@@ -809,7 +970,10 @@ def error_of(function, **arguments):
 
 
 @pytest.mark.parametrize(("function", "good", "name"), PARAMETERS)
-def test_anything_for_any_argument_works_or_is_a_type_or_value_error(function, good, name, capsys):
+def test_anything_for_any_argument_works_or_is_a_type_or_value_error(
+    function, good, name, capsys, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)  # some write files
     names = [*inspect.signature(function).parameters, "activation"]
     for value in ANYTHING:
         if name == "epochs" and isinstance(value, int) and value > 1:

@@ -194,6 +194,7 @@ def one_clip(clips):
 
 _SCHEDULE_PARAMETERS = {
     "learning_rate": {"above": 0.0},
+    "schedule": {"above": 0.0},
     "initial_learning_rate": {"above": 0.0},
     "max_learning_rate": {"above": 0.0},
     "min_learning_rate": {"low": 0.0},
@@ -224,19 +225,18 @@ def schedule_parameter(name, value):
     return number(name, value, **_SCHEDULE_PARAMETERS[name])
 
 
-def warmed_up(schedule, per, warmup, adaptive):
-    """Return a schedule that can come after a warm-up which counts `per` (None: what it counts)."""
+def can_follow_warm_up(schedule, per, warmup, adaptive):
+    """Check that a schedule can come after a warm-up that counts `per` (None: what it counts)."""
     if isinstance(schedule, warmup | adaptive):
         raise ValueError(
             f"schedule is {_shown(schedule)}, which cannot be warmed up to; give a number or one "
             "of the other schedules"
         )
-    if per is not None and choice("per", per, ("step", "epoch")) != schedule.per:
+    if per not in (None, schedule.per):
         raise ValueError(
             f"per={per!r} but the schedule after the warm-up counts per {schedule.per}; give both "
             "the same"
         )
-    return schedule
 
 
 def learning_rate(value, schedule_type):
@@ -411,12 +411,14 @@ def batch_size(value):
     return None if value is None else integer("batch_size", value, low=1)
 
 
-def one_validation(data, split):
-    """Check that there are validation data from one place at most."""
+def validation_split(value, data):
+    """Return the fraction of rows to validate on; 0 if there are validation data."""
+    split = number("validation_split", value, low=0.0, below=1.0)
     if data is not None and split:
         raise ValueError(
             f"validation_data and validation_split={split:g} are both given; give one of them"
         )
+    return split
 
 
 def rows_to_train(n, split):

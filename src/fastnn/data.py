@@ -191,6 +191,12 @@ def is_large(X, dtype):
     return (isinstance(X, np.memmap) or narrow) and X.size * dtype.itemsize > LARGE_BYTES
 
 
+def divide(source, split):
+    """Return the rows to train on, and the last ones, a fraction `split`, to validate on."""
+    kept = _checks.rows_to_train(source.n, split)
+    return source.part(slice(kept)), source.part(slice(kept, None))
+
+
 def mean_and_scale(source):
     """Return each column's mean and standard deviation, 1 where it doesn't vary: (n_in,), float64.
 

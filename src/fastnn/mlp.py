@@ -363,12 +363,9 @@ class MLP:
         Ctrl-C is seen between two updates: the network keeps those made. The same seed gives the
         same bits whether rows are in memory or converted on the way.
         """
-        batch_size = _checks.batch_size(batch_size)
         plan = training.Plan(
-            source=None,
-            validation=None,
             metrics=metric_kinds.resolve(metrics, self.loss, self.n_out),
-            batch_size=batch_size,
+            batch_size=_checks.batch_size(batch_size),
             epochs=_checks.integer("epochs", epochs, low=0),
             shuffle=_checks.flag("shuffle", shuffle),
             callbacks=_checks.callbacks(callbacks, Callback),
@@ -376,34 +373,26 @@ class MLP:
             n_threads=_checks.n_threads(n_threads, self.n_threads),
         )
         _checks.trainable(self.dense)
-        split = _checks.number("validation_split", validation_split, low=0.0, below=1.0)
-        _checks.one_validation(validation_data, split)
+        split = _checks.validation_split(validation_split, validation_data)
         if y is None and _checks.are_batches(X):
-            steps = _checks.steps(steps_per_epoch)
             _checks.for_batches(sample_weight, split, class_weight)
-            class_weight = _checks.class_weight(class_weight, self.loss, self.n_out)
-            plan.source = self._batches(X, steps, class_weight)
             self._require_standardization()
+            class_weight = _checks.class_weight(class_weight, self.loss, self.n_out)
+            plan.source = self._batches(X, _checks.steps(steps_per_epoch), class_weight)
         else:
             _checks.no_steps(steps_per_epoch)
             source = self._source(X, y, sample_weight)
-            if split:
-                kept = _checks.rows_to_train(source.n, split)
-                source, plan.validation = source.part(slice(kept)), source.part(slice(kept, None))
-            class_weight = _checks.class_weight(
-                class_weight, self.loss, self.n_out, source.T, source.labels
-            )
+            source, plan.validation = data.divide(source, split) if split else (source, None)
+            targets = source.T, source.labels
+            class_weight = _checks.class_weight(class_weight, self.loss, self.n_out, *targets)
             plan.source = self._weighed(source, class_weight)
-            plan.batch_size = source.n if batch_size is None else min(batch_size, source.n)
+            plan.batch_size = min(plan.batch_size or source.n, source.n)
         if validation_data is not None:
-            plan.validation = self._source(
-                *_checks.validation_data(validation_data), where="validation "
-            )
+            rows = _checks.validation_data(validation_data)
+            plan.validation = self._source(*rows, where="validation ")
         if plan.validation is not None:
             plan.validation = self._weighed(plan.validation, class_weight)
-        for name, part in (("y", plan.source), ("validation y", plan.validation)):
-            for metric in plan.metrics.values():
-                metric.check_targets(name, getattr(part, "T", None))
+        plan.check_targets()
         return self._run(training.Fit(self, plan), resume)
 
     def _run(self, fit, resume):
@@ -415,8 +404,8 @@ class MLP:
         try:
             self._network.forget()
             if kept is not None:
-                self._take(kept)
                 fit.set_state(kept.fit)
+                self._take(kept)
             if self._standardizes and self.standardization is None:
                 self._adapt_to(fit.plan.source)
             return fit.run()

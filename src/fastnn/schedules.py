@@ -336,15 +336,17 @@ class LinearWarmup(Schedule):
     name: ClassVar[str] = "linear_warmup"
 
     def __post_init__(self):
+        per = "step" if self.per is None else _checks.schedule_parameter("per", self.per)
         schedule = self.schedule
         if not isinstance(schedule, Schedule):
-            schedule = Constant(_checks.schedule_parameter("learning_rate", schedule),
-                                per=self.per or "step")  # fmt: skip
-        object.__setattr__(self, "schedule", _checks.warmed_up(schedule, self.per, LinearWarmup,
-                                                               Adaptive))  # fmt: skip
-        object.__setattr__(self, "per", schedule.per)
-        for name in ("steps", "start"):
-            value = _checks.schedule_parameter(name, getattr(self, name))
+            schedule = Constant(_checks.schedule_parameter("schedule", schedule), per=per)
+        _checks.can_follow_warm_up(schedule, self.per, LinearWarmup, Adaptive)
+        for name, value in (
+            ("schedule", schedule),
+            ("steps", _checks.schedule_parameter("steps", self.steps)),
+            ("start", _checks.schedule_parameter("start", self.start)),
+            ("per", schedule.per),
+        ):
             object.__setattr__(self, name, value)
 
     def kernel(self):

@@ -12,6 +12,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.callbacks import Callback, History
+from fastnn.data import Batches, Rows
 from fastnn.schedules import Adaptive
 
 #: Seconds between two calls of `on_progress`.
@@ -23,10 +24,8 @@ EVALUATION_ROWS = 96 * 64
 
 @dataclass
 class Plan:
-    """What a fit was asked for, checked: sources of rows (data.py), metrics by name, ..."""
+    """What a fit was asked for, checked: metrics by name, sources of rows (data.py), ..."""
 
-    source: object
-    validation: object
     metrics: dict
     batch_size: int | None
     epochs: int
@@ -34,6 +33,16 @@ class Plan:
     callbacks: list
     verbose: int
     n_threads: int
+    source: Rows | Batches | None = None
+    validation: Rows | None = None
+
+    def check_targets(self):
+        """Raise a ValueError if a metric cannot judge by the targets."""
+        for metric in self.metrics.values():
+            if isinstance(self.source, Rows):
+                metric.check_targets("y", self.source.T)
+            if self.validation is not None:
+                metric.check_targets("validation y", self.validation.T)
 
     def monitors(self):
         """Return the names that an epoch's logs have."""
