@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo test test-slow bench bench-peers instructions \
+.PHONY: demo test test-slow bench bench-extras bench-peers instructions \
     instructions-update lint format warnings tsan clean help
 
 help:
@@ -17,6 +17,7 @@ help:
 	@echo "make test-slow  the exhaustive tests: minutes, and 12 GB of memory"
 	@echo "make bench      fastnn against NumPy, cell by cell"
 	@echo "make bench-peers  fastnn and its peers side by side: 25 minutes, 2 GB, all figures"
+	@echo "make bench-extras  what callbacks, metrics, clipping ... cost a training: 15 minutes"
 	@echo "make instructions  a step's instructions against the committed figures: valgrind, 1 minute"
 	@echo "make instructions-update  rewrite these figures"
 	@echo "make lint       ruff, cython-lint, clang-format"
@@ -46,6 +47,11 @@ test-slow: $(VENV)/installed-test
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest bench -q --benchmark-group-by=group --benchmark-sort=name
+
+# On an idle machine: 15 minutes.
+bench-extras: $(VENV)/installed-bench
+	$(BIN)/python bench/extras.py
+	$(BIN)/python bench/report.py
 
 instructions: $(VENV)/installed-test
 	$(BIN)/python bench/instructions.py

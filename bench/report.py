@@ -122,8 +122,22 @@ def results_section(found):
         lines = [["library", "import, s"]]
         lines += [[n, f"{found['imports'][n]['median_s']:.3f}"] for n in found["imports"]]
         return "\n".join(markdown(lines))
+    if "extras" in found:
+        return extras_table(found["extras"])
     records = found["cells"]
     return "\n".join([*rows(records), "", means(records), *notes(records)])
+
+
+def extras_table(found):
+    """Return what options of a training cost, by the number of threads."""
+    one, two = found["1"], found["2"]
+    lines = [["training with", "1 thread, s", "cost", "2 threads, s", "cost"]]
+    for name in one:
+        cells = [name]
+        for record in (one[name], two[name]):
+            cells += [f"{record['median_s']:.2f}", f"{record['cost']:+.1%}"]
+        lines.append(cells)
+    return "\n".join(markdown(lines))
 
 
 def machine_sentence(found):

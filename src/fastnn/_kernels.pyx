@@ -19,7 +19,7 @@ Every number has one owner and one order of summation, so the bits don't depend 
 All deltas of a step use the weights from before it. Nothing allocates once a workspace is bound.
 
 This file is their index: imports, constants, and the parts, one module all the same, in the order
-in which each builds on those before it. Not here: checks of what users pass (_checks.py comes
+in which each builds on those before it. Not here: checks of what users pass (_checks comes
 first), defaults, history, callbacks.
 """
 

@@ -4,7 +4,7 @@ and iterables of batches.
 A source gives an epoch as blocks: arrays as the kernels take them, each of whole batches, so that
 it makes no difference to a bit which source the rows came from. Here: which source suits what a
 user passed, conversion on the way, and the thread that prepares a block while the one before is
-used. Not here: the loop over epochs (training.py), what an array must be like (_checks.py).
+used. Not here: the loop over epochs (training.py), what an array must be like (_checks).
 """
 
 import dataclasses

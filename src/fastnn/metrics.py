@@ -3,7 +3,7 @@
 Here, unlike in the other specifications, is the arithmetic too: a metric looks at all rows at once
 and once an epoch, where NumPy is fast enough. Sums are in float64 whatever the network's dtype.
 
-Not here: losses, which training minimises (losses.py); checks of arguments (_checks.py).
+Not here: losses, which training minimises (losses.py); checks of arguments (_checks).
 
 In the formulas ``t`` is a target, ``y`` an output and ``w`` the weight of a row, 1 by default; a
 row of weight 0 counts as absent. If an output is NaN, so is every metric.
@@ -387,7 +387,7 @@ def resolve(metrics, loss, n_out):
     ['r2', 'bias', 'error']
     """
     resolved = {}
-    for place, key, metric in _checks.metrics(metrics, Metric):
+    for place, key, metric in _checks.metric_list(metrics, Metric):
         if isinstance(metric, str):
             metric = _BY_NAME[_checks.choice(place, metric, NAMES)]()
         if isinstance(metric, Metric):

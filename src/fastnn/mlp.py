@@ -1,6 +1,6 @@
 """MLP: the network that a user builds, trains and asks for predictions.
 
-Here: what follows from its arguments. Not here: checks of these (_checks.py), the loop over epochs
+Here: what follows from its arguments. Not here: checks of these (_checks), the loop over epochs
 (training.py), files (serialization.py), arithmetic (the kernels), specifications of layers, losses
 and optimizers.
 """
@@ -368,7 +368,7 @@ class MLP:
             batch_size=_checks.batch_size(batch_size),
             epochs=_checks.integer("epochs", epochs, low=0),
             shuffle=_checks.flag("shuffle", shuffle),
-            callbacks=_checks.callbacks(callbacks, Callback),
+            callbacks=_checks.callback_list(callbacks, Callback),
             verbose=_checks.verbosity(verbose),
             n_threads=_checks.n_threads(n_threads, self.n_threads),
         )

@@ -30,9 +30,6 @@ from typing import ClassVar
 from fastnn import _checks
 from fastnn.schedules import Schedule
 
-#: Ways to clip gradients, of which an optimizer has one at most.
-CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
@@ -51,7 +48,7 @@ class Optimizer:
             if not (field.name == "learning_rate" and isinstance(value, Schedule)):
                 value = _checks.hyper_parameter(field.name, value)
             object.__setattr__(self, field.name, value)
-        _checks.one_clip({name: getattr(self, name) for name in CLIPS})
+        _checks.one_clip({name: getattr(self, name) for name in _checks.CLIPS})
 
     def __repr__(self):
         """Show its own fields, and those common to all where they aren't the defaults."""

@@ -1,0 +1,170 @@
+"""Callbacks, what they follow and where they write; the history."""
+
+import difflib
+import importlib
+import inspect
+import numbers
+import re
+import string
+from collections.abc import Mapping
+
+from fastnn._checks.files import file_path
+from fastnn._checks.values import items, quoted, shown
+
+
+def callback_list(value, base):
+    """Return a list of callbacks."""
+    found = items(value)
+    if found is None:
+        raise TypeError(f"callbacks must be a list of Callback objects; got {shown(value)}")
+    for i, callback in enumerate(found):
+        if not isinstance(callback, base):
+            is_class = isinstance(callback, type) and issubclass(callback, base)
+            remedy = "make an object of it" if is_class else "derive its class from fastnn.Callback"
+            raise TypeError(f"callbacks[{i}] must be a Callback; got {shown(callback)}; {remedy}")
+    return found
+
+
+def history(value, empty=False):
+    """Check that every column of a history has a value an epoch; no epochs only if `empty`."""
+    if not (value.epoch and value.history) and not empty:
+        raise ValueError("history has no epochs to show; fit with epochs=1 or more")
+    for name, values in value.history.items():
+        if len(values) != len(value.epoch):
+            raise ValueError(
+                f"history[{name!r}] has {len(values)} values for {len(value.epoch)} epochs; log "
+                "one in every epoch, nan where there is none"
+            )
+
+
+def installed(module, purpose):
+    """Return a module of a package that fastnn does without until it is asked for."""
+    package = module.partition(".")[0]
+    try:
+        importlib.import_module(package)
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ImportError(
+            f"{purpose} needs {package}; install it with pip install {package}"
+        ) from error
+
+
+def monitor(value):
+    """Return the name of a value to follow."""
+    if not isinstance(value, str):
+        raise TypeError(f"monitor must be a name such as 'val_loss'; got {shown(value)}")
+    if not value:
+        raise ValueError("monitor must be a name such as 'val_loss'; got ''")
+    return value
+
+
+def monitored(value, names):
+    """Check that the logs will have the value to follow."""
+    if value in names:
+        return
+    lacks_validation = not any(name.startswith("val_") for name in names)
+    near = difflib.get_close_matches(value, names, n=1)
+    if lacks_validation and value.removeprefix("val_") in names:
+        remedy = "pass validation_data to fit, or monitor one of these"
+    else:
+        remedy = "monitor one of these" + (f"; did you mean {near[0]!r}?" if near else "")
+    raise ValueError(f"monitor {value!r} is not among {quoted(names)}; {remedy}")
+
+
+class _AnyLog(dict):
+    """Logs of an epoch that have every name."""
+
+    def __missing__(self, name):
+        return 0.5
+
+
+def path_template(name, value):
+    """Return a path that may hold fields such as {epoch:03d}, and the names of these."""
+    path = file_path(name, value)
+    try:
+        fields = [field for _, field, _, _ in string.Formatter().parse(path) if field is not None]
+        if not all(re.fullmatch(r"(?!\d+$)[^.\[\]{}]+", field) for field in fields):
+            raise ValueError("a field is {epoch} or the name of a loss or metric, such as {loss}")
+        path.format_map(_AnyLog(epoch=1))
+    except ValueError as error:
+        raise ValueError(
+            f"{name} is no format string: {error}; write it like 'net-{{epoch:03d}}.safetensors', "
+            f"and {{{{ for a brace; got {path!r}"
+        ) from None
+    return path, fields
+
+
+def path_fields(name, path, fields, names):
+    """Check that the logs will have all fields of a path."""
+    for field in fields:
+        if field not in ("epoch", *names):
+            raise ValueError(
+                f"{name} {path!r} has the field {field!r}, which is not among "
+                f"{quoted(['epoch', *names])}; use one of these"
+            )
+
+
+def separator(value):
+    """Return a character that stands between the columns of a file."""
+    if not isinstance(value, str):
+        raise TypeError(f"separator must be one character such as ',' or ';'; got {shown(value)}")
+    if len(value) != 1 or value.isalnum() or value in '+-._"\r\n\0':
+        raise ValueError(
+            f"separator must be one character that numbers and names don't hold, such as ',' or "
+            f"';'; got {shown(value)}"
+        )
+    return value
+
+
+def log_columns(path, columns, names):
+    """Check that a log can be gone on with: that it has columns for the epoch and these names."""
+    missing = [name for name in ("epoch", *names) if name not in columns]
+    if missing:
+        raise ValueError(
+            f"path {path!r} has the columns {quoted(columns)} but not {quoted(missing)}; pass "
+            "another path, the file's separator, or append=False to write it anew"
+        )
+
+
+def text_stream(name, value):
+    """Return a stream to write text to, or None."""
+    if value is not None and not callable(getattr(value, "write", None)):
+        raise TypeError(f"{name} must be a text stream such as sys.stdout; got {shown(value)}")
+    return value
+
+
+def rate_schedule(value):
+    """Return a function of an epoch or of (epoch, rate), and whether it takes the rate."""
+    wanted = "schedule must be a function of the epoch, or of the epoch and the learning rate"
+    if not callable(value):
+        raise TypeError(f"{wanted}; got {shown(value)}")
+    try:
+        signature = inspect.signature(value)
+    except (TypeError, ValueError):  # some built-ins don't tell
+        return value, False
+    for example in ((0, 0.1), (0,)):
+        try:
+            signature.bind(*example)
+        except TypeError:
+            continue
+        return value, len(example) == 2
+    raise TypeError(f"{wanted}; got {shown(value)}, which takes {signature}")
+
+
+def constant_rate(owner, value):
+    """Check that an optimizer's learning rate is a number, hence one that a callback can set."""
+    if not isinstance(value, numbers.Real):
+        raise ValueError(
+            f"{owner} sets the learning rate, but the optimizer's follows {shown(value)}; drop the"
+            " callback, or give the optimizer a number as its learning_rate"
+        )
+
+
+def callback_state(owner, value, names):
+    """Check that a callback's state has these names."""
+    if not isinstance(value, Mapping):
+        raise TypeError(f"state must be what get_state of {owner} returned; got {shown(value)}")
+    missing = [name for name in names if name not in value]
+    if missing:
+        raise ValueError(f"state has no {quoted(missing)}; pass what get_state of {owner} returned")
+    return value

@@ -1,0 +1,184 @@
+"""Metrics, what they judge, and what users' own return."""
+
+import inspect
+from collections.abc import Mapping
+
+import numpy as np
+
+from fastnn._checks.arrays import KERNELS, as_array, class_labels, converted
+from fastnn._checks.values import choice, either, items, shown
+
+
+def predictions(name, value):
+    """Return a network's outputs as an array (n >= 1, n_out >= 1), finite or not."""
+    array = as_array(name, value)
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or 0 in array.shape:
+        raise ValueError(
+            f"{name} has shape {array.shape}; pass outputs of shape (n, n_out), as predict returns"
+        )
+    return array
+
+
+def _kind_of_targets(name, array, n_out, metric, targets):
+    """Return what kind of targets a metric is given: one of `metric.targets`."""
+    if targets is not None:
+        return choice("targets", targets, metric.targets)
+    if "class" not in metric.targets or len(metric.targets) == 1:
+        return metric.targets[0]
+    if n_out == 1:
+        return "probability"
+    if array.ndim == 1 or array.shape[1] == 1:
+        return "class"
+    raise ValueError(
+        f"{name} has shape {array.shape}, which may be one-hot rows or {array.shape[1]} labels a "
+        "row; pass targets='class' or targets='probability'"
+    )
+
+
+def truth(name, value, shape, metric, targets):
+    """Return (t, kind): class labels (n,) or targets (n, n_out), for outputs of that shape."""
+    n, n_out = shape
+    array = as_array(name, value)
+    if array.ndim not in (1, 2) or array.shape[0] != n:
+        raise ValueError(
+            f"{name} has shape {array.shape} but y_pred has {n} rows; pass shape ({n},) or "
+            f"({n}, {n_out})"
+        )
+    kind = _kind_of_targets(name, array, n_out, metric, targets)
+    single = array.ndim == 1 or array.shape[1] == 1
+    if kind == "class" and single:
+        return class_labels(name, array.reshape(n), n_out), kind
+    if single:
+        array = array.reshape(n, 1)
+    if array.shape[1] != n_out:
+        raise ValueError(
+            f"{name} has {array.shape[1]} columns but y_pred has {n_out}; pass {name} of shape "
+            f"({n}, {n_out})"
+        )
+    t = converted(name, array, array.dtype if array.dtype in KERNELS else np.dtype(np.float64))
+    if kind == "class":
+        return t.argmax(axis=1), kind
+    if "class" in metric.targets and (t.min() < 0 or t.max() > 1):
+        worst = t.min() if t.min() < 0 else t.max()
+        raise ValueError(
+            f"{name} must be from 0 to 1 for metric {metric.name!r} of {n_out} outputs; it holds "
+            f"{worst:g}; labels of several classes need as many outputs"
+        )
+    return t, kind
+
+
+def zeros_and_ones(name, t, metric_name):
+    """Check that targets are 0 and 1 only."""
+    wrong = (t != 0) & (t != 1)
+    if wrong.any():
+        i, k = np.unravel_index(np.argmax(wrong), t.shape)
+        raise ValueError(
+            f"{name}[{i}, {k}] is {t[i, k]:g} but metric {metric_name!r} takes 0 and 1 only; round "
+            f"{name}, or use 'mae' or 'mse'"
+        )
+
+
+def top_k(k, n_out):
+    """Check that a network has k outputs."""
+    if k > n_out:
+        raise ValueError(
+            f"metric 'top_k_accuracy' has k={k} but the network has {n_out} outputs; pass "
+            f"TopKAccuracy(k) with k of at most {n_out}"
+        )
+
+
+def metric_list(value, base):
+    """Return metrics as [(place, key, metric)]: where it stands, its key in a dict (or None)."""
+    if isinstance(value, str | base | Mapping) or callable(value):
+        places = [("metrics", value)]
+    else:
+        found = items(value)
+        if found is None:
+            raise TypeError(
+                "metrics must be a list of names, Metric objects, functions f(y_true, y_pred) or "
+                f"dicts of these; got {shown(value)}"
+            )
+        places = [(f"metrics[{i}]", item) for i, item in enumerate(found)]
+    every = []
+    for place, item in places:
+        if isinstance(item, Mapping):
+            every += [(f"{place}[{key!r}]", key, metric) for key, metric in item.items()]
+        else:
+            every.append((place, None, item))
+    for place, _, metric in every:
+        is_class = isinstance(metric, type)
+        if is_class or not (isinstance(metric, str) or callable(metric)):
+            ours = is_class and issubclass(metric, base)
+            raise TypeError(
+                f"{place} must be a name, a Metric or a function f(y_true, y_pred); got "
+                f"{shown(metric)}{'; make an object of it' if ours else ''}"
+            )
+    return every
+
+
+def refuse_metric(name, fit, loss_name, instead):
+    """Raise the error of a metric that does not go with the network's loss."""
+    raise ValueError(
+        f"metric {name!r} goes with loss {either(fit)}; this network has {loss_name!r}: use "
+        f"{either(instead)}"
+    )
+
+
+def function_name(place, function):
+    """Return the name of a function."""
+    name = getattr(function, "__name__", None)
+    if not isinstance(name, str) or name == "<lambda>":
+        raise ValueError(
+            f"{place} is {shown(function)}, which has no name; use def, or pass a dict "
+            '{"name": function}'
+        )
+    return name
+
+
+def log_name(place, name, taken):
+    """Return the name that logs have a metric under."""
+    if not isinstance(name, str):
+        raise TypeError(f"{place}: the name of a metric must be text; got {shown(name)}")
+    remedy = 'pass {"another name": metric}'
+    if name in ("", "loss") or name.startswith("val_"):
+        raise ValueError(
+            f"{place} has the name {name!r}, but logs have the loss as 'loss' and what is of "
+            f"validation data as 'val_...'; {remedy}"
+        )
+    if name in taken:
+        raise ValueError(f"{place} is the second metric of the name {name!r}; drop it or {remedy}")
+    return name
+
+
+def weights_parameter(name, function):
+    """Return whether a function's parameter sample_weight is "absent", "optional", "required"."""
+    try:
+        signature = inspect.signature(function)
+    except (TypeError, ValueError):  # some functions written in C don't tell
+        return "absent"
+    parameter = signature.parameters.get("sample_weight")
+    try:
+        signature.bind(None, None, **({} if parameter is None else {"sample_weight": None}))
+    except TypeError as error:
+        raise TypeError(
+            f"metric {name!r} is called as f(y_true, y_pred) or f(y_true, y_pred, sample_weight=w) "
+            f"but its signature is {shown(signature)}: {error}; change it, or wrap it in a def"
+        ) from error
+    if parameter is None:
+        return "absent"
+    return "required" if parameter.default is parameter.empty else "optional"
+
+
+def metric_value(name, value):
+    """Return what a user's metric returned as a float."""
+    try:
+        if isinstance(value, str | bytes | bytearray) or np.ndim(value) > 0:
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise TypeError(
+            f"metric {name!r} must return a number; it returned {shown(value)} "
+            f"({type(value).__name__})"
+        ) from error

@@ -1,0 +1,210 @@
+"""What layers, losses, optimizers and schedules are given."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from fastnn._checks.values import SMALLEST, choice, flag, integer, items, number, shown
+
+
+def alpha(activation, value, default):
+    """Return an activation's parameter; None where it has none."""
+    if value is None:
+        return default
+    if default is None:
+        raise ValueError(f"activation {activation!r} has no parameter; got alpha={shown(value)}")
+    return number("alpha", value, low=0.0)
+
+
+_HYPER_PARAMETERS = {
+    "learning_rate": {"above": 0.0},
+    "momentum": {"low": 0.0, "below": 1.0},
+    "rho": {"low": 0.0, "below": 1.0},
+    "beta_1": {"low": 0.0, "below": 1.0},
+    "beta_2": {"low": 0.0, "below": 1.0},
+    "epsilon": {"low": SMALLEST},
+    "initial_accumulator_value": {"low": 0.0},
+    "weight_decay": {"low": 0.0},
+    "ema_momentum": {"low": 0.0, "below": 1.0},
+}
+
+
+#: Ways to clip gradients, of which an optimizer has one at most.
+CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")
+
+
+def hyper_parameter(name, value):
+    """Return an optimizer's hyper-parameter: a number in its range, a flag, or no clipping."""
+    if name in CLIPS:
+        return None if value is None else number(name, value, low=SMALLEST)
+    limits = _HYPER_PARAMETERS.get(name)
+    return flag(name, value) if limits is None else number(name, value, **limits)
+
+
+def one_clip(clips):
+    """Check that gradients are clipped in one way at most; `clips` are all, by name."""
+    given = [f"{name}={value:g}" for name, value in clips.items() if value is not None]
+    if len(given) > 1:
+        raise ValueError(f"{' and '.join(given)} cannot both clip the gradients; give one of them")
+
+
+_SCHEDULE_PARAMETERS = {
+    "learning_rate": {"above": 0.0},
+    "schedule": {"above": 0.0},
+    "initial_learning_rate": {"above": 0.0},
+    "max_learning_rate": {"above": 0.0},
+    "min_learning_rate": {"low": 0.0},
+    "decay_steps": {"above": 0.0},
+    "first_decay_steps": {"above": 0.0},
+    "total_steps": {"low": 2.0},
+    "steps": {"above": 0.0},
+    "decay_rate": {"above": 0.0},
+    "alpha": {"low": 0.0},
+    "t_mul": {"low": 1.0},
+    "m_mul": {"above": 0.0},
+    "power": {"low": 0.0},
+    "pct_start": {"above": 0.0, "below": 1.0},
+    "div_factor": {"above": 0.0},
+    "final_div_factor": {"above": 0.0},
+    "factor": {"above": 0.0, "below": 1.0},
+    "tol": {"low": 0.0},
+    "start": {"low": 0.0},
+}
+
+
+def schedule_parameter(name, value):
+    """Return a schedule's parameter: a number in its range, or what its time counts."""
+    if name == "per":
+        return choice("per", value, ("step", "epoch"))
+    if name == "patience":
+        return integer("patience", value, low=1)
+    return number(name, value, **_SCHEDULE_PARAMETERS[name])
+
+
+def can_follow_warm_up(schedule, per, warmup, adaptive):
+    """Check that a schedule can come after a warm-up that counts `per` (None: what it counts)."""
+    if isinstance(schedule, warmup | adaptive):
+        raise ValueError(
+            f"schedule is {shown(schedule)}, which cannot be warmed up to; give a number or one "
+            "of the other schedules"
+        )
+    if per not in (None, schedule.per):
+        raise ValueError(
+            f"per={per!r} but the schedule after the warm-up counts per {schedule.per}; give both "
+            "the same"
+        )
+
+
+def learning_rate(value, schedule_type):
+    """Return a learning rate: a number, or a schedule."""
+    if isinstance(value, schedule_type):
+        return value
+    return hyper_parameter("learning_rate", value)
+
+
+def quantiles(q):
+    """Return one quantile between 0 and 1, or a tuple of them."""
+    if isinstance(q, np.ndarray) and q.ndim == 1:
+        q = q.tolist()
+    if isinstance(q, Sequence) and not isinstance(q, str | bytes | memoryview):
+        if len(q) == 0:
+            raise ValueError("q must name at least one quantile; got an empty sequence")
+        return tuple(number("q", value, above=0.0, below=1.0) for value in q)
+    return number("q", q, above=0.0, below=1.0)
+
+
+def one_per_output(name, value, n_out):
+    """Return a list with a number for each output; a single number serves all."""
+    if not isinstance(value, tuple):
+        return [value] * n_out
+    if len(value) != n_out:
+        raise ValueError(
+            f"{name} has {len(value)} values but the network has {n_out} outputs; pass one number, "
+            f"or as many as the last layer has units"
+        )
+    return list(value)
+
+
+def layers(value, dense_type, dropout_type, standardize_type):
+    """Return all layers, the Dense ones, and for each the rate at which its input is dropped."""
+    found = items(value)
+    if found is None:
+        raise TypeError(f"layers must be a list of Dense and Dropout; got {shown(value)}")
+    dense, rates, kept = [], [], 1.0
+    for i, layer in enumerate(found):
+        if isinstance(layer, standardize_type):
+            if i > 0:
+                raise ValueError(f"layers[{i}] is Standardize(), which must be the first layer")
+        elif isinstance(layer, dropout_type):
+            kept *= 1.0 - layer.rate  # two masks in a row are one that keeps what both keep
+        elif isinstance(layer, dense_type):
+            dense.append(layer)
+            rates.append(1.0 - kept)
+            kept = 1.0
+        else:
+            raise TypeError(
+                f"layers[{i}] must be Dense or Dropout, such as Dense(10, 'relu'); got "
+                f"{shown(layer)}"
+            )
+    if not dense:
+        raise ValueError("layers must hold at least one Dense; got none")
+    if kept != 1.0:
+        raise ValueError("layers must end with a Dense; a Dropout after it would drop predictions")
+    for i, layer in enumerate(dense[:-1]):
+        if layer.activation.name == "softmax":
+            raise ValueError(
+                f"softmax is for the output layer only, but Dense layer {i} of {len(dense)} has it;"
+                " use 'relu', 'tanh', ... there"
+            )
+    return found, dense, rates
+
+
+def pair(loss, activation, n_out):
+    """Check that the loss can be used with the activation of an output layer of n_out units."""
+    name = activation.name
+    if loss.outputs is not None and name not in loss.outputs:
+        wanted = " or ".join(map(repr, loss.outputs))
+        raise ValueError(
+            f"loss {loss.name!r} needs {wanted} as the activation of the last layer; got {name!r}"
+        )
+    if name == "softmax" and n_out == 1:
+        raise ValueError(
+            "softmax over 1 unit is always 1; use as many units as there are classes, or one unit "
+            "with 'sigmoid' and loss 'binary_cross_entropy'"
+        )
+
+
+def hidden(activation):
+    """Return an activation that a hidden layer can have."""
+    if activation.name == "softmax":
+        raise ValueError("softmax is for the output layer only; use output_delta for its delta")
+    return activation
+
+
+def layer_state(value, kind, shape, rule):
+    """Check the state that `kernels.update` is handed back."""
+    if not isinstance(value, kind):
+        raise TypeError(
+            f"state must be what update returned for weights of this dtype; got {shown(value)}"
+        )
+    if (value.n_in, value.n_out) != shape:
+        raise ValueError(
+            f"state is of a layer of shape {(value.n_in, value.n_out)} but W has shape {shape}; "
+            "pass each layer its own"
+        )
+    if value.rule != rule:
+        raise ValueError(
+            f"state is of optimizer rule {value.rule!r} but optimizer is of {rule!r}; pass the "
+            "same optimizer, or state=None to start anew"
+        )
+
+
+def specification(name, value, base, names):
+    """Return an object of the class `base`; names are looked up by the caller."""
+    known = isinstance(value, base) and getattr(value, "name", None) in names
+    if not (known or isinstance(value, str)):
+        listed = ", ".join(map(repr, names))
+        raise TypeError(
+            f"{name} must be one of {listed} or an object of these classes; got {shown(value)}"
+        )
+    return value
