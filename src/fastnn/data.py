@@ -59,8 +59,9 @@ class Rows:
         )
 
     def blocks(self, order, batch):
-        """Yield the epoch."""
-        yield Block(*self.arrays(), order, min(batch, self.n))
+        """Return the epoch."""
+        weights = self.sample_weight
+        return (Block(self.X, self.T, self.labels, self.weights, weights, order, batch),)
 
 
 @dataclass

@@ -13,13 +13,24 @@ import numpy as np
 from fastnn import _checks
 from fastnn.callbacks import Callback, History
 from fastnn.data import Batches, Rows
-from fastnn.schedules import Adaptive
 
 #: Seconds between two calls of `on_progress`.
 PROGRESS_SECONDS = 0.1
 
 #: Rows that are evaluated together.
 EVALUATION_ROWS = 96 * 64
+
+HOOKS = (
+    "on_train_begin",
+    "on_train_end",
+    "on_epoch_begin",
+    "on_epoch_end",
+    "on_train_batch_begin",
+    "on_train_batch_end",
+    "on_progress",
+    "on_nonfinite_loss",
+    "close",
+)
 
 
 @dataclass
@@ -58,10 +69,11 @@ class Fit:
         self.epoch = 0  # the next one's number
         first = [c for c in plan.callbacks if not c.runs_last]
         self.listeners = [*first, self.history, *(c for c in plan.callbacks if c.runs_last)]
-        self.batch_listeners = [
-            c for c in plan.callbacks if overrides(c, "on_train_batch_begin", "on_train_batch_end")
-        ]
-        self.progress_listeners = []
+        self.hooks = {name: overridden(name, self.listeners) for name in HOOKS}
+        self.hears_batches = bool(
+            self.hooks["on_train_batch_begin"] or self.hooks["on_train_batch_end"]
+        )
+        self.hears_progress = False
         self.steps = 1  # in a stretch that takes about PROGRESS_SECONDS
         self.reported = 0.0  # when on_progress was called last
 
@@ -87,20 +99,20 @@ class Fit:
         self._tell_all()
         try:
             self._notify("on_train_begin", {})
-            self.progress_listeners = [c for c in self.listeners if c.wants_progress]
+            self.hooks["on_progress"] = [c.on_progress for c in self.listeners if c.wants_progress]
+            self.hears_progress = bool(self.hooks["on_progress"])
             try:
                 while self.epoch < self.plan.epochs and not self.net.stop_training:
                     self._run_epoch(self.epoch)
             except FloatingPointError as error:
                 handled = False
-                for listener in self.listeners:
-                    handled |= bool(listener.on_nonfinite_loss(error))
+                for hook in self.hooks["on_nonfinite_loss"]:
+                    handled |= bool(hook(error))
                 if not handled:
                     raise
             self._notify("on_train_end", {})
         finally:
-            for listener in self.listeners:
-                listener.close()
+            self._notify("close")
         return self.history
 
     def _tell_all(self):
@@ -119,15 +131,15 @@ class Fit:
                 "monitors": monitors,
             }
 
-    def _notify(self, hook, *args):
-        for listener in self.listeners:
-            getattr(listener, hook)(*args)
+    def _notify(self, name, *args):
+        for hook in self.hooks[name]:
+            hook(*args)
 
     def _run_epoch(self, epoch):
+        plan, network, began = self.plan, self.net._network, time.perf_counter()
         self._notify("on_epoch_begin", epoch, {})
-        network, began = self.net._network, time.perf_counter()
         first_step = network.step
-        passed = _Pass(self.plan.metrics, self.net)
+        passed = _Pass(plan.metrics, self.net)
         for block in self._blocks():
             self._train(block, passed)
             if passed.tally.failure is not None:
@@ -135,77 +147,91 @@ class Fit:
             if self.net.stop_training:
                 break
         _checks.some_batches(passed.rows, epoch)
-        self._report(passed)
+        if self.hears_progress:
+            self._report(passed)
         rate = passed.rows / (time.perf_counter() - began)
         logs = passed.logs()
-        if self.plan.validation is not None:
-            found = evaluate(self.net, self.plan.validation, self.plan.metrics, self.plan.n_threads)
+        if plan.validation is not None:
+            found = evaluate(self.net, plan.validation, plan.metrics, plan.n_threads)
             logs |= {f"val_{name}": value for name, value in found.items()}
         self._count_epoch(logs)
         self._notify("on_epoch_end", epoch, logs)
-        if self.plan.verbose:
-            _print_epoch(epoch + 1, self.plan.epochs, logs, rate)
+        if plan.verbose:
+            _print_epoch(epoch + 1, plan.epochs, logs, rate)
 
     def _count_epoch(self, logs):
         """Count the epoch, before a checkpoint of it is written; adapt the rate."""
         self.epoch += 1
         self.net._network.epoch += 1
-        if isinstance(self.net.optimizer.schedule, Adaptive):
+        if self.net._adapted is not None:
             self.net._adapt(logs["loss"])
 
     def _blocks(self):
-        n = self.plan.source.n
-        order = self.net._shuffler.permutation(n) if self.plan.shuffle and n is not None else None
-        return self.plan.source.blocks(order, self.plan.batch_size)
+        plan, order = self.plan, None
+        if plan.shuffle and plan.source.n is not None:
+            order = self.net._shuffler.permutation(plan.source.n)
+        return plan.source.blocks(order, plan.batch_size)
 
     def _train(self, block, passed):
         """Train on a block: in one go if nobody wants to hear of its batches or its progress."""
-        n = len(block.X)
-        out = np.empty((n, self.net.n_out), self.net.dtype) if passed.metrics else None
-        done = 0
-        for first, stop in self._stretches(block, n, passed):
-            tally = passed.tally
-            if self.batch_listeners:
-                tally = self.net._network.tally()
-                for listener in self.batch_listeners:
-                    listener.on_train_batch_begin(passed.batch, {})
-            self.net._network.train(
-                block.X, block.T, block.labels, block.weights, block.order, block.batch,
-                self.plan.n_threads, tally, first, stop, out,
-            )  # fmt: skip
-            if tally.failure is not None:
-                passed.tally.failure = tally.failure
+        n, out, done = len(block.X), None, 0
+        if passed.metrics:
+            out = np.empty((n, self.net.n_out), self.net.dtype)
+        whole = not (self.hears_batches or self.hears_progress)
+        for first, stop in ((0, n),) if whole else self._stretches(block.batch, n, passed):
+            if self.hears_batches:
+                self._train_batch(block, passed, first, stop, out)
+            else:
+                self._train_rows(block, passed.tally, first, stop, out)
+            if passed.tally.failure is not None:
                 return
             done, passed.rows = stop, passed.rows + stop - first
-            if self.batch_listeners:
-                passed.add(tally)
-                for listener in self.batch_listeners:
-                    listener.on_train_batch_end(passed.batch - 1, {"loss": tally.value})
             if self.net.stop_training:
                 break
-        passed.judge(block, out, done)
+        if passed.metrics:
+            passed.judge(block, out, done)
 
-    def _stretches(self, block, n, passed):
+    def _train_rows(self, block, tally, first, stop, out):
+        self.net._network.train(
+            block.X,
+            block.T,
+            block.labels,
+            block.weights,
+            block.order,
+            block.batch,
+            self.plan.n_threads,
+            tally,
+            first,
+            stop,
+            out,
+        )
+
+    def _train_batch(self, block, passed, first, stop, out):
+        """Train on one batch, and tell of it."""
+        tally = self.net._network.tally()
+        self._notify("on_train_batch_begin", passed.batch, {})
+        self._train_rows(block, tally, first, stop, out)
+        passed.add(tally)
+        if tally.failure is None:
+            self._notify("on_train_batch_end", passed.batch - 1, {"loss": tally.value})
+
+    def _stretches(self, batch, n, passed):
         """Yield where each stretch of rows that is trained in one go begins and ends."""
-        if not (self.batch_listeners or self.progress_listeners):
-            yield 0, n
-            return
         first = 0
         while first < n:
-            steps = 1 if self.batch_listeners else self.steps
-            stop = min(n, first + steps * block.batch)
+            steps = 1 if self.hears_batches else self.steps
+            stop = min(n, first + steps * batch)
             began = time.perf_counter()
             yield first, stop
             first = stop
             now = time.perf_counter()
             self.steps = max(1, int(steps * min(10.0, PROGRESS_SECONDS / (now - began))))
-            if now - self.reported > PROGRESS_SECONDS / 2:
+            if self.hears_progress and now - self.reported > PROGRESS_SECONDS / 2:
                 self._report(passed)
 
     def _report(self, passed):
         self.reported = time.perf_counter()
-        for listener in self.progress_listeners:
-            listener.on_progress(passed.rows, {"loss": passed.tally.value})
+        self._notify("on_progress", passed.rows, {"loss": passed.tally.value})
 
     def _divergence(self, loss, epoch, steps):
         """Go back to the last good weights; return the error that says so."""
@@ -237,11 +263,12 @@ class _Pass:
         """Add a batch."""
         self.tally.loss += tally.loss
         self.tally.total += tally.total
+        self.tally.failure = tally.failure
         self.batch += 1
 
     def judge(self, block, out, done):
         """Keep targets, outputs and weights of the rows done, for the metrics."""
-        if self.metrics and done:
+        if done:
             y, weights = block.judged()
             self.judged.append((y[:done], out[:done], None if weights is None else weights[:done]))
 
@@ -264,13 +291,16 @@ def evaluate(net, source, metrics, n_threads):
         out = np.empty((n, net.n_out), net.dtype) if metrics else None
         rows = block.X, block.T, block.labels, block.weights
         net._network.evaluate(*rows, n_threads, passed.tally, out)
-        passed.judge(block, out, n)
+        if metrics:
+            passed.judge(block, out, n)
     return passed.logs(net._network.penalties())
 
 
-def overrides(callback, *hooks):
-    """Whether a callback's class has any of these hooks of its own."""
-    return any(getattr(type(callback), hook) is not getattr(Callback, hook) for hook in hooks)
+def overridden(name, callbacks):
+    """Return the hooks of that name that do something, bound to their callbacks."""
+    hooks = [getattr(callback, name) for callback in callbacks]
+    nothing = getattr(Callback, name)
+    return [hook for hook in hooks if getattr(hook, "__func__", hook) is not nothing]
 
 
 def _print_epoch(epoch, epochs, logs, rate):
