@@ -483,7 +483,7 @@ def test_what_waits_for_data():
         lambda net: net.train_on_batch(X, Y),
         lambda net: net.fit([(X, Y)]),
     ):
-        leaves_as_it_was(net, ValueError, ["Standardize", "call adapt(X) or fit first"], call)
+        leaves_as_it_was(net, ValueError, ["Standardize", "adapt(X)", "fit with arrays"], call)
 
 
 # ---- set_weights --------------------------------------------------------------------------------

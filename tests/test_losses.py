@@ -178,3 +178,10 @@ def test_slope_of_an_activation_at_zero(kernels, isa, activation, left_slope):
         delta = np.empty_like(a)
         kernels.delta_arrays(a, activation.name, activation.alpha or 0.0, one, one, delta, isa)
         assert np.isclose(delta[0, 0], left_slope, rtol=1e-6)
+
+
+def test_several_quantiles_are_of_the_same_target():
+    X, y = np.arange(12.0).reshape(6, 2), np.arange(6.0)
+    net = MLP(2, [Dense(3)], loss=Quantile((0.1, 0.5, 0.9)), optimizer="adam", seed=0)
+    expected = net.evaluate(X, np.repeat(y[:, None], 3, axis=1))
+    assert net.evaluate(X, y) == net.evaluate(X, y[:, None]) == expected

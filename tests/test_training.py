@@ -6,11 +6,12 @@ threads and batches don't change a bit in test_threads.py.
 
 import copy
 import hashlib
+import time
 
 import numpy as np
 import pytest
 
-from fastnn import MLP, SGD, Adam, Dense, Dropout, reference
+from fastnn import MLP, SGD, Adam, Callback, Dense, Dropout, reference
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((77, 9))
@@ -164,6 +165,21 @@ def test_the_same_seed_gives_the_same_bits():
     for net in (one, other, third):
         net.fit(X, LABELS, epochs=2)
     assert sha256(one) == sha256(other) != sha256(third)
+
+
+def test_watching_the_progress_changes_no_bit():
+    """Nor of networks of two tiny layers, which begin every slice of rows with other roundings."""
+
+    class Watch(Callback):
+        def on_progress(self, rows, logs):
+            time.sleep(0.06)  # so that the next stretch is a short one
+
+    rows = np.random.default_rng(0).standard_normal((1_500_000, 2), dtype="float32")
+    nets = [MLP(2, [Dense(3, "tanh"), Dense(1)], loss="squared_error", optimizer=SGD(1e-3), seed=0)
+            for _ in range(2)]  # fmt: skip
+    nets[0].fit(rows, rows[:, 0], batch_size=1, shuffle=False)
+    nets[1].fit(rows, rows[:, 0], batch_size=1, shuffle=False, callbacks=[Watch()])
+    assert sha256(nets[0]) == sha256(nets[1])
 
 
 def test_without_a_seed_each_network_is_another():

@@ -382,8 +382,7 @@ cdef class Network:
         job.polls = job.batch * self.row_flops > LONG_FLOPS
         # The path of tiny networks is one thread's, however deep the network is.
         threads = 1 if job.tiny else self.team_for(job.batch * self.row_flops, n_threads)
-        stride = job.batch * max(1, <Py_ssize_t>(
-            SLICE_FLOPS / (job.batch * self.row_flops + 1000)))
+        stride = self.slice_rows(job.batch)
         if self.training is None or not self.training.suits(job.batch, threads):
             self.training = Workspace(self, min(job.batch, ROUND), threads, True, True,
                                       job.batch > ROUND)
@@ -444,6 +443,17 @@ cdef class Network:
             job.first, job.loss, job.total, self.net.step = first, loss, total, step
             job.tiny = False
         return 0
+
+    cdef Py_ssize_t slice_rows(self, Py_ssize_t batch) noexcept:
+        """Rows of a slice, after which signals are handled: whole batches."""
+        return batch * max(1, <Py_ssize_t>(SLICE_FLOPS / (batch * self.row_flops + 1000)))
+
+    def unit(self, Py_ssize_t batch):
+        """Rows of which a call of `train` may take any whole multiple without changing a bit.
+
+        A batch; but tiny.c begins each slice anew, with other roundings than it goes on with.
+        """
+        return self.slice_rows(1) if batch == 1 and self.net.tiny.layers != NULL else batch
 
     def tally(self):
         """A tally to train or evaluate with."""

@@ -58,7 +58,7 @@ class Rows:
             },
         )
 
-    def blocks(self, order, batch):
+    def blocks(self, order, batch, unit=1):
         """Return the epoch."""
         weights = self.sample_weight
         return (Block(self.X, self.T, self.labels, self.weights, weights, order, batch),)
@@ -90,10 +90,13 @@ class ConvertedRows(Rows):
     dtype: np.dtype
     name: str = "X"
 
-    def blocks(self, order, batch):
-        """Yield whole batches, converted by another thread while the block before is used."""
-        batch, columns = min(batch, self.n), self.X.shape[1]
-        stride = batch * max(1, BLOCK_BYTES // (batch * columns * self.dtype.itemsize))
+    def blocks(self, order, batch, unit=1):
+        """Yield whole batches, converted by another thread while the block before is used.
+
+        They have a multiple of `unit` rows, a multiple of `batch`.
+        """
+        unit, columns = max(unit, min(batch, self.n)), self.X.shape[1]
+        stride = unit * max(1, BLOCK_BYTES // (unit * columns * self.dtype.itemsize))
         room = [np.empty((min(stride, self.n), columns), self.dtype) for _ in range(2)]
 
         def converted():
@@ -121,7 +124,7 @@ class Batches:
         self.iterable, self.steps, self.check = iterable, steps, check
         self.iterator = iterable if iter(iterable) is iterable else None
 
-    def blocks(self, order, batch):
+    def blocks(self, order, batch, unit=1):
         """Yield the epoch's batches, checked and converted by another thread, one ahead."""
         iterator = iter(self.iterable) if self.iterator is None else self.iterator
 
@@ -201,17 +204,20 @@ def divide(source, split):
 def mean_and_scale(source):
     """Return each column's mean and standard deviation, 1 where it doesn't vary: (n_in,), float64.
 
-    A block's own are put together with those of the blocks before (Chan, Golub, LeVeque 1979).
+    A block's own are put together with those of the blocks before (Chan, Golub, LeVeque 1979), all
+    as seen from the first row: a sum of many numbers that are far from 0 rounds too much.
     """
-    n, mean, squares = 0, 0.0, 0.0
+    n, mean, squares, origin = 0, 0.0, 0.0, None
     for block in source.blocks(None, BLOCK_BYTES // (8 * source.X.shape[1]) + 1):
         X = block.X.astype(np.float64)
+        origin = X[0].copy() if origin is None else origin
+        X -= origin
         middle = X.mean(axis=0)
         apart, total = middle - mean, n + len(X)
         squares = squares + ((X - middle) ** 2).sum(axis=0) + apart**2 * (n * len(X) / total)
         mean = mean + apart * (len(X) / total)
         n = total
-    scale = np.sqrt(squares / n)
+    mean, scale = origin + mean, np.sqrt(squares / n)
     # What rounding alone makes vary doesn't vary.
     least = 16 * np.finfo(np.float64).eps * np.abs(mean)
     return mean, np.where(scale > least, scale, 1.0)

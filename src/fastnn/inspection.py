@@ -147,7 +147,9 @@ def input_gradients(net, X, output=None):
 
 def _inputs(net, X):
     """Return checked rows (n, n_in), as the user has them: not standardized yet."""
-    return _checks.matrix("X", X, net.n_in, net.dtype)
+    X = _checks.matrix("X", X, net.n_in, net.dtype)
+    net._require_standardization()
+    return X
 
 
 def _standardized(net, X):

@@ -30,6 +30,11 @@ class Loss:
     outputs: ClassVar[tuple[str, ...] | None] = None
     targets: ClassVar[str] = "real"
 
+    @property
+    def shares_target(self):
+        """Whether a single target goes for all outputs."""
+        return False
+
     def parameter(self, n_out):
         """Return the loss's parameter for each of `n_out` outputs, or None without one."""
 
@@ -80,7 +85,8 @@ class Quantile(Loss):
     Parameters
     ----------
     q : float or sequence of float, default 0.5
-        The quantile, between 0 and 1; a sequence gives each output its own.
+        The quantile, between 0 and 1; a sequence gives each output its own, and then a single
+        column of targets goes for all of them.
     """
 
     q: float | Sequence[float] = 0.5
@@ -88,6 +94,11 @@ class Quantile(Loss):
 
     def __post_init__(self):
         object.__setattr__(self, "q", _checks.quantiles(self.q))
+
+    @property
+    def shares_target(self):
+        """Whether a single target goes for all outputs: each is another quantile of it."""
+        return isinstance(self.q, tuple)
 
     def parameter(self, n_out):
         """Return q for each output; a ValueError says if there are not as many as outputs."""

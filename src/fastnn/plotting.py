@@ -27,8 +27,9 @@ def learning_curves(history, path=None, ax=None):
     -------
     matplotlib.figure.Figure
         An axes for the losses and below it one for each other metric: training solid, validation
-        dashed, learning rate on a logarithmic scale. A dotted line marks the epoch with the least
-        "val_loss", or "loss" without validation. Values that are not finite leave gaps.
+        dashed, on a logarithmic scale the learning rate and what spans two decades. A dotted line
+        marks the epoch with the least "val_loss", or "loss" without validation. Values that are not
+        finite leave gaps.
 
     Raises
     ------
@@ -92,6 +93,13 @@ def _best_epoch(history):
     return min(finite)[::-1] if finite else None
 
 
+def _spans_decades(name, history):
+    """Whether a metric's values are all positive, and the largest 100 times the least."""
+    columns = (history.history.get(key, ()) for key in (name, f"val_{name}"))
+    values = [value for column in columns for value in column if math.isfinite(value)]
+    return bool(values) and 0 < 100 * min(values) <= max(values)
+
+
 def _draw(ax, name, history, best):
     """Draw one metric, and where the best epoch is."""
     marker = "." if len(history.epoch) <= _FEW else ""
@@ -104,9 +112,9 @@ def _draw(ax, name, history, best):
     if best is not None:
         label = f"best epoch {best[0]}: {best[1]:.3g}" if name == "loss" else None
         ax.axvline(best[0], color=_BEST, linestyle=":", label=label)
-    if name == "learning_rate":
+    if name == "learning_rate" or _spans_decades(name, history):
         ax.set_yscale("log")
-    else:
+    if name != "learning_rate":
         ax.legend(edgecolor="none")
     ax.set_ylabel(name.replace("_", " "))
     ax.grid(color="#dddddd", linewidth=0.6)

@@ -142,6 +142,7 @@ class CosineDecay(Schedule):
     ----------
     initial_learning_rate : float
     decay_steps : float
+        For a whole fit ``epochs * ceil(rows / batch_size)``, less the steps of a warm-up.
     alpha : float, default 0.0
         The last rate, as a fraction of the first.
     per : {"step", "epoch"}, default "step"

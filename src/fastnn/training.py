@@ -74,7 +74,8 @@ class Fit:
             self.hooks["on_train_batch_begin"] or self.hooks["on_train_batch_end"]
         )
         self.hears_progress = False
-        self.steps = 1  # in a stretch that takes about PROGRESS_SECONDS
+        self.unit = 1 if plan.source.n is None else net._network.unit(plan.batch_size)
+        self.steps = 1  # units in a stretch that takes about PROGRESS_SECONDS
         self.reported = 0.0  # when on_progress was called last
 
     # ---- what a checkpoint keeps ----------------------------------------------------------------
@@ -120,6 +121,8 @@ class Fit:
         n, batch = self.plan.source.n, self.plan.batch_size
         steps = self.plan.source.steps if n is None else -(-n // batch)
         monitors = self.plan.monitors()  # one list: who adds to the logs adds to it
+        if self.net.optimizer.schedule:
+            monitors.append("learning_rate")
         for listener in self.listeners:
             listener.model = self.net
             listener.params = {
@@ -154,6 +157,8 @@ class Fit:
         if plan.validation is not None:
             found = evaluate(self.net, plan.validation, plan.metrics, plan.n_threads)
             logs |= {f"val_{name}": value for name, value in found.items()}
+        if self.net.optimizer.schedule:
+            logs["learning_rate"] = self.net.learning_rate
         self._count_epoch(logs)
         self._notify("on_epoch_end", epoch, logs)
         if plan.verbose:
@@ -170,7 +175,7 @@ class Fit:
         plan, order = self.plan, None
         if plan.shuffle and plan.source.n is not None:
             order = self.net._shuffler.permutation(plan.source.n)
-        return plan.source.blocks(order, plan.batch_size)
+        return plan.source.blocks(order, plan.batch_size, self.unit)
 
     def _train(self, block, passed):
         """Train on a block: in one go if nobody wants to hear of its batches or its progress."""
@@ -220,7 +225,7 @@ class Fit:
         first = 0
         while first < n:
             steps = 1 if self.hears_batches else self.steps
-            stop = min(n, first + steps * batch)
+            stop = min(n, first + steps * (batch if self.hears_batches else max(batch, self.unit)))
             began = time.perf_counter()
             yield first, stop
             first = stop

@@ -176,8 +176,10 @@ def targets(name, value, loss, n_rows, n_out, dtype, rows_of="X"):
         )
     if array.ndim == 1 and loss.targets == "class":
         return None, class_labels(name, array, n_out)
-    if array.ndim == 1 and n_out == 1:
+    if array.ndim == 1 and (n_out == 1 or loss.shares_target):
         array = array[:, None]
+    if loss.shares_target and array.shape[1] == 1:
+        array = np.broadcast_to(array, (n_rows, n_out))
     if array.ndim == 1 or array.shape[1] != n_out:
         raise ValueError(
             f"{name} has shape {array.shape} but the network has {n_out} outputs; pass {name} of "

@@ -166,7 +166,7 @@ def adapted(ready):
     if not ready:
         raise ValueError(
             "the Standardize layer has not seen data, so X cannot be standardized; call adapt(X) "
-            "or fit first"
+            "with some rows first, or fit with arrays, not batches"
         )
 
 

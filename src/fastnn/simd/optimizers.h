@@ -238,11 +238,15 @@ static inline double penalty(ptrdiff_t n, real l1, real l2, const real *w, real 
 
 /* ---- what an optimizer may be asked for besides its rule ---- */
 
-/* sum g^2, for clipping by norms */
+/* sum g^2, for clipping by norms; once more in doubles, one by one, where floats overflow */
 static double sum_squares(ptrdiff_t n, const real *g) {
     vec sum = {0};
     for (ptrdiff_t i = 0; i < n; i += LANES) sum = multiply_add(load(g + i), load(g + i), sum);
-    return (double)sum_lanes(sum);
+    double total = (double)sum_lanes(sum);
+    if (total - total == 0 || sizeof(real) == sizeof(double)) return total;
+    total = 0;
+    for (ptrdiff_t i = 0; i < n; i++) total += (double)g[i] * (double)g[i];
+    return total;
 }
 
 /* g <- factor g, clipped to [-bound, bound]; NaN stays NaN */

@@ -1,0 +1,144 @@
+"""A rare class: what class weights do, what a threshold does, and how to tell.
+
+What one learns: why accuracy says nothing where 2 % of the rows are positive; recall, precision and
+ROC AUC instead, two of them watched while training; class_weight="balanced"; and to choose the
+threshold on validation rows by what mistakes cost. Weights change the curve of precision against
+recall little; they move where on it the threshold 0.5 is, which one can do without them.
+
+The question is "is this digit an 8?", of the handwritten digits that ship with scikit-learn. Here
+we make 8s rare: one row in 50 for training. Of the others more are held out than so, to count them
+well; they weigh (sample_weight) as though they were one in 50, too.
+
+Run it: python examples/imbalanced.py [--out FOLDER]
+"""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from sklearn.datasets import load_digits
+from sklearn.metrics import precision_recall_curve, precision_score, recall_score
+
+from fastnn import MLP, Adam, Dense
+
+RARE = 0.02  # of the rows are 8s
+EPOCHS = 40
+COST = 20  # of an 8 that is missed; that of a false alarm is 1
+
+
+def load():
+    """Return (X, y, sample_weight) of rows to train on, to choose the threshold by, and to test."""
+    X, digit = load_digits(return_X_y=True)
+    rng = np.random.default_rng(0)
+    eights, others = (rng.permutation(np.flatnonzero(mask)) for mask in (digit == 8, digit != 8))
+    odds = RARE / (1 - RARE)
+    many, few = 1000, round(1000 * odds)
+    parts = []
+    for no, yes in (
+        (others[:many], eights[:few]),
+        (others[many::2], eights[few::2]),
+        (others[many + 1 :: 2], eights[few + 1 :: 2]),
+    ):
+        y = np.repeat([0, 1], [len(no), len(yes)])
+        weight = np.where(y == 1, odds * len(no) / len(yes), 1.0)
+        parts.append((X[np.concatenate([no, yes])] / 16, y, weight))
+    return parts
+
+
+def recall(y_true, y_pred):
+    """Return the fraction of the 8s that are found: a metric of our own."""
+    return (y_pred[y_true == 1] > 0.5).mean()
+
+
+def train(parts, class_weight):
+    """Return a network trained with these class weights, and its history."""
+    (X, y, _), validation, _ = parts
+    net = MLP(
+        64,
+        [Dense(32, "relu"), Dense(1, "sigmoid")],
+        loss="binary_cross_entropy",
+        optimizer=Adam(learning_rate=1e-3),
+        seed=0,
+    )
+    history = net.fit(
+        X,
+        y,
+        epochs=EPOCHS,
+        class_weight=class_weight,
+        validation_data=validation,
+        metrics=["roc_auc", recall],
+    )
+    return net, history
+
+
+def cost(p, y, weight, threshold):
+    """Return what the mistakes in 1,000 rows cost."""
+    wrong = (p > threshold) != y
+    return 1000 * np.average(wrong * np.where(y == 1, COST, 1), weights=weight)
+
+
+def report(name, net, choose, test):
+    """Print how a network does on test rows at two thresholds; return (recall, precision)s."""
+    X, y, weight = test
+    p, auc = net.predict(X).ravel(), net.evaluate(X, y, metrics=["roc_auc"])["roc_auc"]
+    chosen = net.predict(choose[0]).ravel()
+    cheapest = min(np.linspace(0.005, 0.995, 199), key=lambda t: cost(chosen, *choose[1:], t))
+    points = []
+    for threshold in (0.5, cheapest):
+        found = recall_score(y, p > threshold)
+        right = precision_score(y, p > threshold, sample_weight=weight, zero_division=0)
+        points.append((found, right))
+        print(
+            f"{name:<15}{threshold:>10.3f}{found:>9.1%}{right:>11.1%}{auc:>9.3f}"
+            f"{cost(p, y, weight, threshold):>6.0f}"
+        )
+    return points
+
+
+def plot(nets, test, path):
+    """Save the recall over the epochs, and precision against recall with the thresholds marked."""
+    X, y, weight = test
+    figure = Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    for (name, (net, history, points)), color in zip(
+        nets.items(), ["#d55e00", "#0072b2"], strict=True
+    ):
+        for key, dashes in [("val_roc_auc", "--"), ("val_recall", "-")]:
+            left.plot(
+                history.epoch, history.history[key], dashes, color=color, label=f"{key}, {name}"
+            )
+        p = net.predict(X).ravel()
+        curve = precision_recall_curve(y, p, sample_weight=weight)
+        right.plot(curve[1], curve[0], color=color, label=name)
+        for point, marker, where in zip(points, "os", ["0.5", "the cheapest"], strict=True):
+            right.plot(*point, marker, color=color, label=f"{name}, threshold {where}")
+    left.set(title="While training, on validation rows", xlabel="epoch", ylim=(0, 1.02))
+    right.set(title="Test rows", xlabel="recall", ylabel="precision", ylim=(0, 1.02))
+    for axes in (left, right):
+        axes.legend(fontsize="small")
+        axes.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
+
+
+def main(folder="out"):
+    """Train with and without weights, compare at two thresholds."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    parts = load()
+    for use, (_, y, _) in zip(("train", "choose", "test"), parts, strict=True):
+        print(f"{len(y):>5,} rows to {use:<7}{y.sum():>3} of them 8s")
+    print(f"always saying no would be right for {1 - RARE:.0%}, and cost {1000 * RARE * COST:.0f}")
+    print(f"\n{'class weights':<15} threshold   recall  precision  ROC AUC  cost of 1,000 rows")
+    nets = {}
+    for name, class_weight in [("none", None), ("balanced", "balanced")]:
+        net, history = train(parts, class_weight)
+        nets[name] = net, history, report(name, net, *parts[1:])
+    plot(nets, parts[2], folder / "imbalanced.png")
+    print(f"\nsaved {folder / 'imbalanced.png'}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", metavar="FOLDER", default="out", help="for the picture")
+    main(parser.parse_args().out)
