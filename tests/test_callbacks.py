@@ -947,7 +947,7 @@ def test_an_interrupted_training_goes_on_as_if_it_had_not_been(tmp_path, kind, s
 @pytest.mark.parametrize("states_after_begin", [True, False])
 def test_a_state_serves_one_training(states_after_begin):
     stop = EarlyStopping(patience=1)
-    state = {"best": 1.0, "best_epoch": 0, "best_weights": None, "wait": 0}
+    state = {"best": 1.0, "best_epoch": 0, "best_weights": None, "wait": 0, "stopped_epoch": 0}
     drive([stop], [5, 5, 4], first=1, states=[state], states_after_begin=states_after_begin)
     assert stop.best == 1.0
     assert drive([stop], [5, 4, 3]).epochs == [0, 1, 2]

@@ -1,5 +1,7 @@
-"""Memory: what a network and its training take at most."""
+"""Memory: what a network and its training take at most, however many rows there are."""
 
+import os
+import shutil
 import subprocess
 import sys
 
@@ -30,6 +32,95 @@ arrays = 4 * 4 * net.n_parameters  # weights, two moments, gradients
 activations = 4 * batch * sum(sizes)
 print((peak() - before - activations) / arrays)
 """
+
+
+# Rows of zeros in a file that takes no room, so that it may be larger than memory. RLIMIT_DATA is
+# on what a process allocates. The peak has the file's pages that are mapped at a time, too: of
+# shuffled rows up to 64 KB around each, where the system has them in its cache.
+ROWS_ON_DISK = r"""
+import pathlib
+import re
+import resource
+import sys
+
+import numpy as np
+
+from fastnn import MLP, Dense
+
+path, rows, columns, shuffle = sys.argv[1], *map(int, sys.argv[2:])
+limit = 400 * 10**6
+resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+X = np.memmap(path, np.uint8, "w+", shape=(rows, columns))
+X[-1] = 255
+y = np.arange(rows, dtype=np.uint8) % 2
+net = MLP(columns, [Dense(4, "relu"), Dense(1, "sigmoid")], loss="binary_cross_entropy",
+          optimizer="sgd", seed=0)
+history = net.fit(X, y, batch_size=500, shuffle=bool(shuffle), validation_split=0.03,
+                  metrics=["accuracy"], class_weight="balanced")
+kept = rows - round(0.03 * rows)
+assert net.step == -(-kept // 500)
+assert 0 < history.history["accuracy"][0] < 1 and 0 < history.history["val_loss"][0]
+status = pathlib.Path("/proc/self/status").read_text()
+print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024)
+"""
+
+
+def peak_of(tmp_path, rows, columns, shuffle):
+    """Return the peak of a process that trains an epoch on so many rows of a mapped file."""
+    path = tmp_path / "X"
+    command = [sys.executable, "-c", ROWS_ON_DISK, path, str(rows), str(columns), str(shuffle)]
+    try:
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_two_gigabytes_on_disk_take_no_more_than_a_few_blocks(tmp_path):
+    assert peak_of(tmp_path, 250_000, 8192, shuffle=1) < 300e6
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("shuffle", [0, 1])
+def test_more_rows_on_disk_than_memory_holds(tmp_path, shuffle):
+    size = int(1.1 * os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"))
+    if shutil.disk_usage(tmp_path).free < size:
+        pytest.skip(f"no room for {size / 1e9:.0f} GB, should the file take any")
+    peak = peak_of(tmp_path, size // 8192, 8192, shuffle)
+    print(f"peak {peak / 1e6:.0f} MB for {size / 1e9:.1f} GB")
+    assert peak < 300e6
+
+
+# Rows of one byte a number in memory: converted together they would take four times as much.
+NARROW_ROWS = r"""
+import pathlib
+import re
+
+import numpy as np
+
+from fastnn import MLP, Dense
+
+def peak():
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024
+
+X, y = np.ones((250_000, 800), np.uint8), np.arange(250_000) % 2
+net = MLP(800, [Dense(4, "relu"), Dense(1, "sigmoid")], loss="binary_cross_entropy",
+          optimizer="sgd", seed=0)
+net.fit(X[:99], y[:99])
+before = peak()
+net.fit(X, y, batch_size=1000, validation_data=(X, y), metrics=["accuracy"])
+net.predict(X)
+print(peak() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_rows_of_a_narrow_type_are_never_converted_together():
+    command = [sys.executable, "-c", NARROW_ROWS]
+    added = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    assert added < 60e6
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

@@ -525,15 +525,23 @@ cdef class Network:
                  const real[::1] weights, int n_threads, Tally tally, real[:, ::1] out=None):
         """Adds the rows' losses to `tally`, without penalties and dropout; `out` (n, n_out) gets
         their outputs.
+
+        Chunk by chunk and row by row, so that blocks of whole chunks give the bits of all at once.
         """
+        cdef Py_ssize_t i
         cdef Job job = self.job_for(X, T, labels, weights)
         cdef double[::1] losses = np.empty(job.n_rows // CHUNK + 1)
         job.chunk_losses = &losses[0]
         if out is not None:
             job.out = &out[0, 0]
         self.infer(&job, n_threads)
-        tally.loss += sum_of(job.chunk_losses, (job.n_rows + CHUNK - 1) // CHUNK)
-        tally.total += batch_weight(&job, 0, job.n_rows)
+        for i in range((job.n_rows + CHUNK - 1) // CHUNK):
+            tally.loss += losses[i]
+        if weights is None:
+            tally.total += job.n_rows
+        else:
+            for i in range(job.n_rows):
+                tally.total += weights[i]
 
     def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads):
         """Outputs of the rows of X (n, n_in) into out (n, n_out)."""

@@ -196,7 +196,7 @@ class EarlyStopping(_Monitoring):
     >>> net.fit(X, y, epochs=100, validation_data=(V, t), callbacks=[stop])  # doctest: +SKIP
     """
 
-    _kept = ("best", "best_epoch", "best_weights", "wait")
+    _kept = ("best", "best_epoch", "best_weights", "wait", "stopped_epoch")
 
     def __init__(
         self,
@@ -214,16 +214,18 @@ class EarlyStopping(_Monitoring):
         self.baseline = None if baseline is None else _checks.number("baseline", baseline)
         self.restore_best_weights = _checks.flag("restore_best_weights", restore_best_weights)
         self.start_from_epoch = _checks.integer("start_from_epoch", start_from_epoch, low=0)
-        self.stopped_epoch = 0
 
     def _reset(self):
         self.best = self.best_epoch = self.best_weights = None
-        self.wait = 0
+        self.wait = self.stopped_epoch = 0
 
     def on_train_begin(self, logs):
-        """Start anew, unless a state was set."""
+        """Start anew, unless a state was set: of an epoch that it stopped after, it does again."""
         super().on_train_begin(logs)
-        self.stopped_epoch = 0
+        if self.stopped_epoch and self.wait >= self.patience:
+            self.model.stop_training = True
+        else:  # its patience has been raised
+            self.stopped_epoch = 0
 
     def on_epoch_end(self, epoch, logs):
         """Compare, and stop training if patience is at its end."""

@@ -9,8 +9,10 @@ used. Not here: the loop over epochs (training.py), what an array must be like (
 
 import dataclasses
 import mmap
+import os
 import queue
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +24,9 @@ LARGE_BYTES = 32 << 20
 
 #: A block's bytes, or one batch's if that is more: two are in memory at a time.
 BLOCK_BYTES = 8 << 20
+
+#: The machine's memory.
+MEMORY_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
 @dataclass
@@ -84,11 +89,17 @@ class Block(Rows):
 class ConvertedRows(Rows):
     """Rows on disk or in a narrow type, of which a block at a time is converted and checked.
 
-    X keeps the type it has; the other arrays are as the kernels take them.
+    X keeps the type it has; the other arrays are as the kernels take them. Its first row is row
+    `first` of what a user passed as `name`.
     """
 
     dtype: np.dtype
     name: str = "X"
+    first: int = 0
+
+    def part(self, rows):
+        """Return a slice of the rows as a source of the same kind."""
+        return dataclasses.replace(super().part(rows), first=self.first + (rows.start or 0))
 
     def blocks(self, order, batch, unit=1):
         """Yield whole batches, converted by another thread while the block before is used.
@@ -103,12 +114,17 @@ class ConvertedRows(Rows):
             for i, first in enumerate(range(0, self.n, stride)):
                 rows = slice(first, min(first + stride, self.n))
                 rows = rows if order is None else order[rows]
-                X = _checks.rows_into(self.name, self.X, rows, room[i % 2])
+                X = _checks.rows_into(self.name, self.X, rows, room[i % 2], self.first)
                 release(self.X)
                 others = (None if a is None else a[rows] for a in self.arrays()[1:])
                 yield Block(X, *others, batch=batch)
 
-        yield from ahead(converted())
+        is_random = order is not None and advise(self.X, "MADV_RANDOM")
+        try:
+            yield from ahead(converted())
+        finally:
+            if is_random:
+                advise(self.X, "MADV_NORMAL")
 
 
 class Batches:
@@ -122,7 +138,7 @@ class Batches:
 
     def __init__(self, iterable, steps, check):
         self.iterable, self.steps, self.check = iterable, steps, check
-        self.iterator = iterable if iter(iterable) is iterable else None
+        self.iterator = iterable if isinstance(iterable, Iterator) else None
 
     def blocks(self, order, batch, unit=1):
         """Yield the epoch's batches, checked and converted by another thread, one ahead."""
@@ -187,6 +203,18 @@ def release(array):
         mapped.madvise(mmap.MADV_DONTNEED)
 
 
+def advise(array, advice):
+    """Tell the system how a mapped file that it cannot keep will be read; return whether it heard.
+
+    Around every row read at random it would read half a megabyte, gone before it is wanted.
+    """
+    mapped = getattr(array, "_mmap", None)
+    heard = mapped is not None and hasattr(mmap, advice) and len(mapped) > MEMORY_BYTES / 2
+    if heard:
+        mapped.madvise(getattr(mmap, advice))
+    return heard
+
+
 def is_large(X, dtype):
     """Whether rows are converted a block at a time: they are on disk, or of a narrower type."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "fiub":
@@ -198,18 +226,27 @@ def is_large(X, dtype):
 def divide(source, split):
     """Return the rows to train on, and the last ones, a fraction `split`, to validate on."""
     kept = _checks.rows_to_train(source.n, split)
-    return source.part(slice(kept)), source.part(slice(kept, None))
+    training, validation = source.part(slice(kept)), source.part(slice(kept, None))
+    _checks.split_weights(training.weights, validation.weights)
+    return training, validation
 
 
 def mean_and_scale(source):
     """Return each column's mean and standard deviation, 1 where it doesn't vary: (n_in,), float64.
 
-    A block's own are put together with those of the blocks before (Chan, Golub, LeVeque 1979), all
-    as seen from the first row: a sum of many numbers that are far from 0 rounds too much.
+    Those of some rows are put together with those of the rows before (Chan, Golub, LeVeque 1979),
+    all as seen from the first row: a sum of many numbers that are far from 0 rounds too much. How
+    many rows doesn't depend on the source.
     """
     n, mean, squares, origin = 0, 0.0, 0.0, None
-    for block in source.blocks(None, BLOCK_BYTES // (8 * source.X.shape[1]) + 1):
-        X = block.X.astype(np.float64)
+    rows = BLOCK_BYTES // (8 * source.X.shape[1]) + 1
+    parts = (
+        block.X[first : first + rows]
+        for block in source.blocks(None, rows)
+        for first in range(0, block.n, rows)
+    )
+    for part in parts:
+        X = part.astype(np.float64)
         origin = X[0].copy() if origin is None else origin
         X -= origin
         middle = X.mean(axis=0)

@@ -348,15 +348,16 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If an argument is unfit; the network is then as it was. For rows that are converted
-            while training goes on, it is as after its last whole update.
+            If an argument is unfit, or `resume` a checkpoint of another network or fit; the network
+            is then as it was. For rows that are converted while training goes on, it is as after
+            its last whole update.
         FloatingPointError
             If the loss is no longer finite. The network has weights of shortly before, which gave
             a finite loss.
         RuntimeError
             If the network is being fitted already, in another thread or from a callback.
         ModelFileError
-            If `resume` is not a checkpoint of such a network and fit.
+            If `resume` is no model file, or damaged.
 
         Notes
         -----
@@ -458,7 +459,8 @@ class MLP:
         TypeError, ValueError
             If an argument is unfit; the network is then as it was.
         FloatingPointError
-            If the loss isn't finite; the network is then as it was.
+            If the loss isn't finite; the network is then as it was. (L1 and L2 penalties that
+            overflow, those of weights beyond 1e19 in float32, are seen after the update alone.)
         RuntimeError
             If the network is being trained in another thread.
 

@@ -90,7 +90,10 @@ def _built(place, plain, kinds):
             arguments[name] = _built(f"{place}[{name!r}]", arguments[name], nested)
     if "name" not in known:
         del arguments["name"]
-    return kind(**arguments)
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{place}: {error}") from None
 
 
 # ---- files --------------------------------------------------------------------------------------
@@ -180,6 +183,13 @@ def checkpoint(net, fit, path):
     saved = _read(path, twin)
     _checks.same_config(path, config_of(twin), config_of(net))
     _checks.same_fit(path, saved.fit, _fit_of(fit, {}))
+    try:
+        fit.rehearse(saved.fit)
+    except Exception as error:  # a callback's own
+        raise ValueError(
+            f"resume={path!r} is of a fit with other callbacks: {error}; pass the same ones in the "
+            "same order, or remove the file to begin anew"
+        ) from error
     return saved
 
 

@@ -5,6 +5,9 @@ and the state that a checkpoint keeps of a fit. Not here: checks of arguments (m
 before), where rows come from (data.py), steps (the kernels).
 """
 
+import contextlib
+import copy
+import math
 import time
 from dataclasses import dataclass
 
@@ -17,8 +20,11 @@ from fastnn.data import Batches, Rows
 #: Seconds between two calls of `on_progress`.
 PROGRESS_SECONDS = 0.1
 
-#: Rows that are evaluated together.
-EVALUATION_ROWS = 96 * 64
+#: Rows that are evaluated together, at least: chunks for eight threads. Wide ones take room, too.
+EVALUATION_ROWS = 96 * 8
+
+#: Rows that the weights after an epoch's last update are tried on: a chunk of the kernels.
+TRIED_ROWS = 96
 
 HOOKS = (
     "on_train_begin",
@@ -90,6 +96,11 @@ class Fit:
         for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
             callback.set_state(kept)
 
+    def rehearse(self, state):
+        """Let copies of history and callbacks go on from a state: they raise what these would."""
+        for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
+            copy.copy(callback).set_state(kept)
+
     def _keepers(self):
         return [self.history, *self.plan.callbacks]
 
@@ -113,7 +124,9 @@ class Fit:
                     raise
             self._notify("on_train_end", {})
         finally:
-            self._notify("close")
+            with contextlib.ExitStack() as stack:  # all, even if one raises
+                for close in reversed(self.hooks["close"]):
+                    stack.callback(close)
         return self.history
 
     def _tell_all(self):
@@ -146,10 +159,13 @@ class Fit:
         for block in self._blocks():
             self._train(block, passed)
             if passed.tally.failure is not None:
-                raise self._divergence(passed.tally.failure, epoch, network.step - first_step)
+                when = f"in epoch {epoch + 1}, step {network.step - first_step + 1}"
+                raise self._divergence(passed.tally.failure, when)
             if self.net.stop_training:
                 break
         _checks.some_batches(passed.rows, epoch)
+        if plan.callbacks or epoch + 1 == plan.epochs:
+            self._try_last(block, epoch)
         if self.hears_progress:
             self._report(passed)
         rate = passed.rows / (time.perf_counter() - began)
@@ -238,10 +254,19 @@ class Fit:
         self.reported = time.perf_counter()
         self._notify("on_progress", passed.rows, {"loss": passed.tally.value})
 
-    def _divergence(self, loss, epoch, steps):
+    def _try_last(self, block, epoch):
+        """Check that the last update, whose outcome no step sees, left the loss of rows finite."""
+        network, tally = self.net._network, self.net._network.tally()
+        arrays = (block.X, block.T, block.labels, block.weights)
+        last = (None if a is None else a[-TRIED_ROWS:] for a in arrays)
+        network.evaluate(*last, 1, tally)  # one thread, of so little room
+        loss = tally.loss + network.penalties()
+        if not math.isfinite(loss):
+            raise self._divergence(loss, f"after epoch {epoch + 1}")
+
+    def _divergence(self, loss, when):
         """Go back to the last good weights; return the error that says so."""
-        net, step = self.net, steps + 1
-        rate = net.learning_rate
+        net, rate = self.net, self.net.learning_rate
         dropped = net._network.restore(net.optimizer.initial_moment)
         where = "no update has been made"
         if dropped is not None:
@@ -250,8 +275,8 @@ class Fit:
                 "finite, and the optimizer's moments start anew"
             )
         return FloatingPointError(
-            f"the loss became {loss} in epoch {epoch + 1}, step {step}: {where}; lower the learning"
-            f" rate (now {rate:g}), clip the gradients (such as clipnorm=1.0) or scale X and y"
+            f"the loss became {loss} {when}: {where}; lower the learning rate (now {rate:g}), clip "
+            "the gradients (such as clipnorm=1.0) or scale X and y"
         )
 
 
@@ -281,11 +306,21 @@ class _Pass:
         """Return loss and metrics by name."""
         logs = {"loss": self.tally.value + penalties}
         if self.metrics:
-            y, out, weights = zip(*self.judged, strict=True)
-            weights = None if weights[0] is None else np.concatenate(weights)
-            arrays = np.concatenate(y), np.concatenate(out), weights
+            arrays = self._judged_together()
             logs |= {name: metric(*arrays) for name, metric in self.metrics.items()}
         return logs
+
+    def _judged_together(self):
+        """Return all targets, outputs and weights or None; batches may have them of two kinds."""
+        y, out, weights = zip(*self.judged, strict=True)
+        if len({t.ndim for t in y}) > 1:  # labels become one-hot rows, too
+            one_hot = np.eye(out[0].shape[1], dtype=out[0].dtype)
+            y = [one_hot[t] if t.ndim == 1 else t for t in y]
+        if all(w is None for w in weights):
+            return np.concatenate(y), np.concatenate(out), None
+        pairs = zip(weights, out, strict=True)
+        weights = [np.ones(len(o), o.dtype) if w is None else w for w, o in pairs]
+        return np.concatenate(y), np.concatenate(out), np.concatenate(weights)
 
 
 def evaluate(net, source, metrics, n_threads):

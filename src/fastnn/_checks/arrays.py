@@ -76,8 +76,11 @@ def _complain(name, index, value, dtype):
     raise ValueError(f"{place} is {value}; replace or drop values that are not finite")
 
 
-def rows_into(name, X, rows, room):
-    """Return those rows of X (a slice, or their numbers) converted into `room`, and finite."""
+def rows_into(name, X, rows, room, first=0):
+    """Return those rows of X (a slice, or their numbers) converted into `room`, and finite.
+
+    Messages count the rows of X from `first`.
+    """
     taken = X[rows]
     out = room[: len(taken)]
     with np.errstate(over="ignore", invalid="ignore"):
@@ -86,7 +89,7 @@ def rows_into(name, X, rows, room):
     if at >= 0:
         row, column = divmod(at, out.shape[1])
         number = rows.start + row if isinstance(rows, slice) else int(rows[row])
-        _complain(name, (number, column), taken[row, column], out.dtype)
+        _complain(name, (first + number, column), taken[row, column], out.dtype)
     return out
 
 

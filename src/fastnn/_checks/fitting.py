@@ -58,6 +58,16 @@ def rows_to_train(n, split):
     return kept
 
 
+def split_weights(training, validation):
+    """Check that rows of either part of a split weigh something."""
+    for purpose, weights in (("to train on", training), ("for validation", validation)):
+        if weights is not None and not weights.any():
+            raise ValueError(
+                f"sample_weight is 0 for every row {purpose}; shuffle the rows, since "
+                "validation_split takes the last ones"
+            )
+
+
 def steps(value):
     """Return a number of batches an epoch, or None for all that there are."""
     return None if value is None else integer("steps_per_epoch", value, low=1)

@@ -55,7 +55,7 @@ def integer(name, value, low, high=None):
     value = int(value)
     if value < low or (high is not None and value > high):
         limits = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise ValueError(f"{name} must be {limits}; got {value}")
+        raise ValueError(f"{name} must be {limits}; got {shown(value)}")
     return value
 
 
