@@ -23,8 +23,8 @@ PROGRESS_SECONDS = 0.1
 #: Rows that are evaluated together, at least: chunks for eight threads. Wide ones take room, too.
 EVALUATION_ROWS = 96 * 8
 
-#: Rows that the weights after an epoch's last update are tried on: a chunk of the kernels.
-TRIED_ROWS = 96
+#: Rows that the weights after an epoch's last update are tried on.
+TRIED_ROWS = 32
 
 HOOKS = (
     "on_train_begin",
