@@ -17,7 +17,7 @@ help:
 	@echo "make test-slow  the exhaustive tests: minutes, and 12 GB of memory"
 	@echo "make bench      fastnn against NumPy, cell by cell"
 	@echo "make bench-peers  fastnn and its peers side by side: 25 minutes, 2 GB, all figures"
-	@echo "make bench-extras  what callbacks, metrics, clipping ... cost a training: 15 minutes"
+	@echo "make bench-extras  what callbacks, metrics, clipping ... cost a training: 10 minutes"
 	@echo "make instructions  a step's instructions against the committed figures: valgrind, 1 minute"
 	@echo "make instructions-update  rewrite these figures"
 	@echo "make lint       ruff, cython-lint, clang-format"
@@ -48,7 +48,7 @@ test-slow: $(VENV)/installed-test
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest bench -q --benchmark-group-by=group --benchmark-sort=name
 
-# On an idle machine: 15 minutes.
+# On an idle machine: 10 minutes.
 bench-extras: $(VENV)/installed-bench
 	$(BIN)/python bench/extras.py
 	$(BIN)/python bench/report.py

@@ -94,7 +94,7 @@ def record(times):
 def main():
     """Measure with one thread and with two, and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--only", nargs="*", default=[], help="variants besides 'plain'")
     args = parser.parse_args()
