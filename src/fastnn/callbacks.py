@@ -7,7 +7,6 @@ loop (training.py calls the hooks), the file that a checkpoint is written to, an
 import csv
 import math
 import os
-import shutil
 import sys
 import time
 import warnings
@@ -745,6 +744,8 @@ class _Lines:
     def progress(self, rows, logs):
         self.rows = rows
         if self.is_terminal:
+            import shutil  # not for those who never look
+
             room = shutil.get_terminal_size().columns - 1  # what wraps cannot be written over
             part = rows / self.samples if self.samples else 0.0
             self._write(self._line(logs, part)[:room], "")
