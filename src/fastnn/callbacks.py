@@ -18,10 +18,10 @@ from fastnn.metrics import higher_is_better
 class Callback:
     """Base of callbacks: override the hooks you need; `model` is the MLP in training.
 
-    Setting ``self.model.stop_training = True`` in a hook ends `fit` after the epoch. Hooks get a
-    dict of logs: ``{"loss": ..., "val_loss": ...}`` at the end of an epoch, the loss so far within
-    it, else an empty one. What a hook adds to the logs of an epoch, the callbacks after it and the
-    history see too.
+    Setting ``self.model.stop_training = True`` in a hook ends `fit` after the epoch, in a hook for
+    batches or progress after the rows being trained. Hooks get a dict of logs: ``{"loss": ...,
+    "val_loss": ...}`` at the end of an epoch, the loss so far within it, else an empty one. What a
+    hook adds to the logs of an epoch, the callbacks after it and the history see too.
 
     Attributes
     ----------

@@ -4,7 +4,8 @@ Rows go through in blocks, so that beside the result and a copy of the weights l
 needed. The kernels are called beneath `fastnn.kernels`, past its checks: a network that has
 diverged shows its NaN and inf here, as it does in `MLP.predict`.
 
-Not here: training, pictures (plotting.py) and time (profiling.py).
+MLP has methods over these functions, where they are documented. Not here: training, pictures
+(plotting.py) and time (profiling.py).
 """
 
 import itertools
@@ -20,31 +21,7 @@ _ROUND = 1024  # rows a workspace holds at most, as in _kernels.pyx
 
 
 def activations(net, X):
-    """Return what every layer makes of rows of inputs.
-
-    Parameters
-    ----------
-    X : array-like of shape (n, n_in)
-
-    Returns
-    -------
-    list of ndarray of shape (n, units)
-        ``z = h(z_prev @ W + b)`` of each Dense, hidden layers first. The last is the prediction, to
-        rounding. Dropout doesn't act.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If X is unfit.
-
-    Examples
-    --------
-    >>> from fastnn import MLP, Dense, inspection
-    >>> net = MLP(1, [Dense(2, "relu"), Dense(1)], loss="squared_error", optimizer="sgd")
-    >>> net.set_weights([[[1.0, -1.0]], [0.0, 0.0], [[1.0], [1.0]], [0.5]])
-    >>> inspection.activations(net, [[-3.0]])
-    [array([[0., 3.]], dtype=float32), array([[3.5]], dtype=float32)]
-    """
+    """Return z (n, units) of every Dense for rows X (n, n_in): `MLP.activations`."""
     X, layers = _inputs(net, X), _layers(net)
     found = [np.empty((len(X), W.shape[1]), net.dtype) for W, _, _ in layers]
     for rows in _blocks(net, len(X)):
@@ -54,37 +31,7 @@ def activations(net, X):
 
 
 def jacobian(net, X):
-    """Return the derivative of every output with respect to every input, for each row.
-
-    Parameters
-    ----------
-    X : array-like of shape (n, n_in)
-
-    Returns
-    -------
-    ndarray of shape (n, n_out, n_in)
-        ``dy_k/dx_i`` of the prediction y, its activation included (softmax, too). Dropout doesn't
-        act. On a kink (of relu, say) the left derivative holds, as in training.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If X is unfit.
-
-    Notes
-    -----
-    By back-propagation, a pass for each output (Bishop, Pattern Recognition and Machine Learning,
-    2006, section 5.3.4): ``dy_k/dx = delta @ W.T`` of the first layer, from
-    ``delta_j = dy_k/da_j`` at the output.
-
-    Examples
-    --------
-    >>> from fastnn import MLP, Dense, inspection
-    >>> net = MLP(2, [Dense(1, "exp")], loss="poisson", optimizer="sgd")
-    >>> net.set_weights([[[1.0], [-2.0]], [0.0]])
-    >>> inspection.jacobian(net, [[0.0, 0.0]])
-    array([[[ 1., -2.]]], dtype=float32)
-    """
+    """Return dy_k/dx_i (n, n_out, n_in) of rows X (n, n_in): `MLP.jacobian`."""
     X, layers = _inputs(net, X), _layers(net)
     found = np.empty((len(X), net.n_out, net.n_in), net.dtype)
     for rows in _blocks(net, len(X)):
@@ -96,40 +43,7 @@ def jacobian(net, X):
 
 
 def input_gradients(net, X, output=None):
-    """Return the gradient of one output with respect to the inputs, for each row.
-
-    What saliency maps show: where its magnitude is large, a small change of the input changes the
-    output most (Simonyan et al., Deep Inside Convolutional Networks, ICLR workshop 2014).
-
-    Parameters
-    ----------
-    X : array-like of shape (n, n_in)
-    output : int, optional
-        Index of the output, from 0; by default each row's largest.
-
-    Returns
-    -------
-    ndarray of shape (n, n_in)
-        ``dy_k/dx_i``, as in `jacobian`: after the output's activation. Behind softmax or sigmoid
-        that is near 0 where the network is sure.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is unfit.
-
-    Examples
-    --------
-    >>> from fastnn import MLP, Dense, inspection
-    >>> net = MLP(1, [Dense(2)], loss="squared_error", optimizer="sgd")
-    >>> net.set_weights([[[3.0, -4.0]], [0.0, 0.0]])
-    >>> inspection.input_gradients(net, [[1.0], [-1.0]])
-    array([[ 3.],
-           [-4.]], dtype=float32)
-    >>> inspection.input_gradients(net, [[1.0], [-1.0]], output=0)
-    array([[3.],
-           [3.]], dtype=float32)
-    """
+    """Return dy_k/dx (n, n_in) of one output, or of each row's largest: `MLP.input_gradients`."""
     if output is not None:
         output = _checks.integer("output", output, low=0, high=net.n_out - 1)
     X, layers = _inputs(net, X), _layers(net)
@@ -220,51 +134,7 @@ def _output_slopes(h, a, y, k):
 
 
 def summary(net, batch_size=32):
-    """Return a table of the layers, with what they cost in arithmetic and memory.
-
-    Parameters
-    ----------
-    batch_size : int, default 32
-        Rows of the training step whose activations are counted.
-
-    Returns
-    -------
-    str
-        For each layer its outputs, parameters, and floating-point operations of a row's forward
-        pass; below, those of a training step, and its memory.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If batch_size is unfit.
-
-    Notes
-    -----
-    Operations are those of the matrix products, a multiplication and an addition each: ``2 k m``
-    forward for a Dense of k inputs and m units; in a training step as many again for its gradient
-    and, above the first Dense, for the delta beneath it.
-
-    Memory is what the numbers take (1 KB = 1024 bytes), without padding and scratch. Activations
-    are the inputs, and z and delta of every layer, of at most 1024 rows: larger batches are worked
-    through in rounds, whose gradients are added up in memory as large as the weights.
-
-    Examples
-    --------
-    >>> from fastnn import MLP, Dense, Dropout, inspection
-    >>> net = MLP(64, [Dense(128, "relu"), Dropout(0.1), Dense(10, "softmax")],
-    ...           loss="cross_entropy", optimizer="adam")
-    >>> print(inspection.summary(net))
-    layer              output  parameters  flops a row
-    --------------------------------------------------
-    input                  64
-    Dense relu            128       8,320       16,384
-    Dropout 0.1           128
-    Dense softmax          10       1,290        2,560
-    --------------------------------------------------
-    9,610 parameters, float32, cross_entropy, adam
-    flops a row: 18,944 forward, 40,448 in a training step
-    memory: weights 37.5 KB, optimizer state 75.1 KB, activations 42.5 KB (batch of 32)
-    """
+    """Return the table that `MLP.summary` prints."""
     batch_size = _checks.integer("batch_size", batch_size, low=1)
     head, *rows = _table([("layer", "output", "parameters", "flops a row"), *_rows(net)])
     rule = "-" * len(head)

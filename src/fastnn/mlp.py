@@ -954,7 +954,7 @@ class MLP:
 
         The file is a safetensors file; `fastnn.load` reads it, and training goes on with the same
         bits. It is written beside its place and moved there once it is whole, so that there is
-        always either the old file or the new one.
+        always either the old file or the new one; a process killed meanwhile leaves a ``.*.tmp``.
 
         Parameters
         ----------
