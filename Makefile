@@ -14,7 +14,7 @@ SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc
 help:
 	@echo "make demo       build, then train on handwritten digits"
 	@echo "make test       build, then run all tests but the slow ones"
-	@echo "make test-slow  the exhaustive tests: minutes, and 12 GB of memory"
+	@echo "make test-slow  the exhaustive tests: long, 12 GB of memory, a sparse file of 28 GB"
 	@echo "make bench      fastnn against NumPy, cell by cell"
 	@echo "make bench-peers  fastnn and its peers side by side: 25 minutes, 2 GB, all figures"
 	@echo "make bench-extras  what callbacks, metrics, clipping ... cost a training: 10 minutes"

@@ -655,3 +655,14 @@ def test_the_history_has_the_rates_that_epochs_were_trained_with():
     net = MLP(1, [Dense(1)], loss="squared_error", optimizer=SGD(rate), seed=0)
     history = net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=4).history
     assert history["learning_rate"] == pytest.approx([0.1, 0.1, 0.05, 0.05], rel=1e-12)
+
+
+def test_a_callback_that_ends_a_schedule_leaves_whole_columns():
+    class Take(Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.learning_rate = 0.5
+
+    net = MLP(1, [Dense(1)], loss="squared_error", optimizer=SGD(CosineDecay(0.1, 10)), seed=0)
+    history = net.fit([[0.0], [1.0]], [0.0, 1.0], epochs=3, callbacks=[Take()]).history
+    assert history["learning_rate"][1:] == [0.5, 0.5]
+    assert len(history["loss"]) == 3

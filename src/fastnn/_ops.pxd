@@ -130,9 +130,6 @@ cdef extern from "simd/ops.h":
         const fastnn_function *functions
 
 cdef extern from "schedules.h" nogil:
-    enum:
-        FASTNN_SCHEDULE_PARAMETERS
-
     ctypedef struct fastnn_schedule_rule:
         const char *name
         double (*rate)(const double *p, double t) noexcept nogil

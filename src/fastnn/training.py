@@ -80,6 +80,7 @@ class Fit:
             self.hooks["on_train_batch_begin"] or self.hooks["on_train_batch_end"]
         )
         self.hears_progress = False
+        self.logs_rate = False
         self.unit = 1 if plan.source.n is None else net._network.unit(plan.batch_size)
         self.steps = 1  # units in a stretch that takes about PROGRESS_SECONDS
         self.reported = 0.0  # when on_progress was called last
@@ -134,7 +135,8 @@ class Fit:
         n, batch = self.plan.source.n, self.plan.batch_size
         steps = self.plan.source.steps if n is None else -(-n // batch)
         monitors = self.plan.monitors()  # one list: who adds to the logs adds to it
-        if self.net.optimizer.schedule:
+        self.logs_rate = self.net.optimizer.schedule is not None
+        if self.logs_rate:
             monitors.append("learning_rate")
         for listener in self.listeners:
             listener.model = self.net
@@ -173,7 +175,7 @@ class Fit:
         if plan.validation is not None:
             found = evaluate(self.net, plan.validation, plan.metrics, plan.n_threads)
             logs |= {f"val_{name}": value for name, value in found.items()}
-        if self.net.optimizer.schedule:
+        if self.logs_rate:
             logs["learning_rate"] = self.net.learning_rate
         self._count_epoch(logs)
         self._notify("on_epoch_end", epoch, logs)
@@ -238,15 +240,15 @@ class Fit:
 
     def _stretches(self, batch, n, passed):
         """Yield where each stretch of rows that is trained in one go begins and ends."""
-        first = 0
+        first, unit = 0, max(batch, self.unit)
         while first < n:
-            steps = 1 if self.hears_batches else self.steps
-            stop = min(n, first + steps * (batch if self.hears_batches else max(batch, self.unit)))
+            stop = min(n, first + (batch if self.hears_batches else self.steps * unit))
             began = time.perf_counter()
             yield first, stop
             first = stop
             now = time.perf_counter()
-            self.steps = max(1, int(steps * min(10.0, PROGRESS_SECONDS / (now - began))))
+            if not self.hears_batches:
+                self.steps = max(1, int(self.steps * min(10.0, PROGRESS_SECONDS / (now - began))))
             if self.hears_progress and now - self.reported > PROGRESS_SECONDS / 2:
                 self._report(passed)
 
