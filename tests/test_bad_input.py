@@ -137,7 +137,7 @@ NOT_NUMBERS = [
     case("function", len, ["objects", "convert"]),
     case("broken-array", BrokenArray(), ["cannot be read as an array", "no memory behind this"]),
     case("other-device", OnAnotherDevice(), ["cannot be read as an array", "another device"]),
-    case("sparse-matrix", scipy.sparse.csr_matrix(X), ["sparse", ".toarray()"]),
+    case("sparse-matrix", scipy.sparse.csc_matrix(X), ["sparse", ".tocsr()", ".toarray()"]),
     case("sparse-array", scipy.sparse.coo_array(X), ["sparse", ".toarray()"]),
     case("pandas-text", pd.DataFrame({"a": ["x", "y"]}), ["objects", "convert"]),
     case("pandas-dates", pd.Series(pd.to_datetime(["2020-01-01"])), ["datetime64", "convert"]),

@@ -1,4 +1,4 @@
-"""Rows that aren't an array in memory: narrow types, mapped files, iterables of batches.
+"""Rows that aren't an array in memory: sparse, narrow, mapped from files, iterables of batches.
 
 Proves that training, evaluation and prediction give, to the bit, what a contiguous copy in memory
 gives; which errors there are, and where they leave the network; and that no thread, no item of an
@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import scipy.sparse
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score
 
@@ -119,7 +120,7 @@ def everything(build, X, y, w):
     ):
         results.append(bits(net, fit(X, y, **options)))
     results += [net.evaluate(X, y), net.evaluate(X, y, w, metrics=metrics)]
-    out = np.empty((len(X), 10), net.dtype)
+    out = np.empty((X.shape[0], 10), net.dtype)
     net.predict(X, out=out)
     return [*results, out.tobytes(), net.predict(X).tobytes()]
 
@@ -170,6 +171,24 @@ def test_narrow_rows_give_the_bits_of_converted_ones(dtype, precision, layout, c
     rows = laid_out(layout, digits(dtype), as_it_is)
     assert everything(functools.partial(classifier, precision), rows, DIGIT, WEIGHTS) == expected
     assert len(conversions) > 60
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.csr_matrix])
+@pytest.mark.parametrize(("dtype", "precision"), [("f4", "f4"), ("f8", "f4"), ("i4", "f8")])
+def test_sparse_rows_give_the_bits_of_dense_ones(kind, dtype, precision, conversions):
+    precision = np.dtype(precision).name
+    expected = everything_in_memory(np.dtype(dtype), precision)
+    rows = kind(digits(np.dtype(dtype)))
+    dense, rows.toarray = rows.toarray, None  # what makes all rows dense at once would fail
+    assert everything(functools.partial(classifier, precision), rows, DIGIT, WEIGHTS) == expected
+    assert len(conversions) > 60
+    np.testing.assert_array_equal(dense(), digits(np.dtype(dtype)))
+
+
+def test_sparse_rows_that_are_small_are_made_dense_at_once():
+    rows, net = scipy.sparse.csr_array(DIGITS), classifier()
+    assert net.predict(rows).tobytes() == net.predict(DIGITS).tobytes()
+    assert net.train_on_batch(rows, DIGIT) == classifier().train_on_batch(DIGITS, DIGIT)
 
 
 @pytest.mark.parametrize("targets", ["one-hot", "binary", "real"])

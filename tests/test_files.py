@@ -13,6 +13,7 @@ import copy
 import dataclasses
 import getpass
 import json
+import math
 import os
 import pickle
 import platform
@@ -21,6 +22,7 @@ import sys
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import fastnn
@@ -444,6 +446,44 @@ def test_a_missing_file_is_an_oserror(tmp_path):
         network().save(tmp_path / "nowhere" / "net")
 
 
+# ---- names and notes ----------------------------------------------------------------------------
+
+NOTES = {"classes": ["no", "yes"], "table": {"columns": ["größe", 0.1], "n": None}}
+
+
+def test_metadata_are_kept_with_the_network(tmp_path):
+    net = network()
+    assert net.metadata == {}
+    net.metadata.update(NOTES)
+    net.save(tmp_path / "net")
+    for twin in (fastnn.load(tmp_path / "net"), net.copy(), pickle.loads(pickle.dumps(net))):
+        assert twin.metadata == NOTES
+        twin.metadata["table"]["n"] = 1
+        assert net.metadata == NOTES
+
+
+@pytest.mark.parametrize("notes", [{"a": np.ones(2)}, {"a": math.nan}, {"a": {1, 2}}], ids=str)
+def test_metadata_that_json_does_not_know_are_not_written(notes, tmp_path):
+    net = network()
+    net.metadata = notes
+    with pytest.raises(ValueError, match=r"net\.metadata cannot be written as JSON"):
+        net.save(tmp_path / "net")
+    net.metadata = [1]
+    with pytest.raises(TypeError, match=r"net\.metadata must be a dict"):
+        net.save(tmp_path / "net")
+    assert os.listdir(tmp_path) == []
+
+
+def test_names_of_columns_are_kept_with_the_network(tmp_path):
+    net, frame = network(), pd.DataFrame(X, columns=[f"x{i}" for i in range(X.shape[1])])
+    net.fit(frame, Y)
+    net.save(tmp_path / "net")
+    for twin in (fastnn.load(tmp_path / "net"), net.copy(), pickle.loads(pickle.dumps(net))):
+        assert twin.feature_names == net.feature_names == tuple(frame.columns)
+        with pytest.raises(ValueError, match="another order"):
+            twin.predict(frame[frame.columns[::-1]])
+
+
 # ---- what is in a file --------------------------------------------------------------------------
 
 
@@ -613,6 +653,12 @@ BAD_FILES = {
     "no adapted rate": (changed("state", ("adapted",), None), "adapted must be a dict"),
     "a negative rate": (changed("state", ("adapted", "rate"), -1), "rate must be at least 0"),
     "a wait of float": (changed("state", ("adapted", "wait"), 0.5), "wait must be an integer"),
+    "names of other columns": (changed("state", ("feature_names",), ["a"]), "must be 3 names"),
+    "names that are numbers": (changed("state", ("feature_names",), [1, 2, 3]), "must be 3 names"),
+    "names of text": (changed("state", ("feature_names",), "abc"), "feature_names must be a list"),
+    "no metadata of the user's": (without("metadata"), "lacks 'metadata'"),
+    "metadata of list": (metadata("metadata", "[]"), "metadata is not a JSON object"),
+    "metadata with NaN": (metadata("metadata", '{"a":NaN}'), "metadata holds NaN"),
     "a fit of list": (metadata("fit", "[]"), "fit is not a JSON object"),
     "a fit in epoch -1": (changed("fit", ("epoch",), -1), "fit's epoch must be at least 0"),
     "a fit's key too many": (changed("fit", ("code",), "x"), "has 'code'"),
@@ -633,7 +679,7 @@ def whole(tmp_path_factory):
 def test_what_the_malformed_files_are_made_of_is_a_file(whole, tmp_path):
     _safetensors.write(tmp_path / "net", *whole)
     assert fastnn.load(tmp_path / "net").step == 4
-    assert {"format", "config", "state", "fit"} == whole[1].keys()
+    assert {"format", "config", "state", "metadata", "fit"} == whole[1].keys()
 
 
 @pytest.mark.parametrize("case", BAD_FILES)

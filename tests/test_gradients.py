@@ -21,16 +21,20 @@ CASES = {
     "sample weights": {"weighted": True},
     "dropout": {"rate": 0.4},
     "sum": {"reduction": "sum"},
+    "scaled penalties": {"l1": 0.03, "l2": 0.05, "weighted": True, "scale_penalties": True},
+    "scaled penalties, sum": {"l2": 0.05, "reduction": "sum", "scale_penalties": True},
 }
 
 
-def problem(hidden, pair, targets, *, rate=0.0, weighted=False, reduction="mean", **layer):
+def problem(hidden, pair, targets, *, rate=0.0, weighted=False, reduction="mean",
+            scale_penalties=False, **layer):  # fmt: skip
     """(net, X, t, sample_weight) of a 3-4-3-2 network, the first seed's away from every kink."""
     loss, output = pair
     layers = [Dense(4, hidden, **layer), Dense(3, hidden, **layer), Dense(2, output, **layer)]
     if rate:
         layers = [x for dense in layers for x in (Dropout(rate), dense)]
-    options = {"loss": loss, "optimizer": "sgd", "reduction": reduction, "dtype": "float64"}
+    options = {"loss": loss, "optimizer": "sgd", "reduction": reduction, "dtype": "float64",
+               "scale_penalties": scale_penalties}  # fmt: skip
     for seed in range(100):
         rng = np.random.default_rng(seed)
         net = MLP(3, layers, seed=seed, **options)

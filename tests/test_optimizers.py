@@ -188,8 +188,8 @@ def test_torch(data, optimizer, kind, options):
         (SGD(0.1), "SGDOptimizer", {"momentum": 0.0, "nesterov": False}),
         (SGD(0.1, 0.9), "SGDOptimizer", {"momentum": 0.9, "nesterov": False}),
         (SGD(0.1, 0.9, True), "SGDOptimizer", {"momentum": 0.9, "nesterov": True}),
-        # Its epsilon joins the root before the bias correction: the same only where it is nothing.
-        (Adam(0.1, epsilon=1e-30), "AdamOptimizer", {"epsilon": 1e-30}),
+        (Adam(0.1, epsilon_hat=True), "AdamOptimizer", {}),
+        (Adam(0.1, epsilon=0.01, epsilon_hat=True), "AdamOptimizer", {"epsilon": 0.01}),
     ],
     ids=repr,
 )

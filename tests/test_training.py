@@ -65,6 +65,58 @@ def test_three_forms_of_descent_count_their_updates():
         assert net.step == steps
 
 
+@pytest.mark.parametrize("generator", [np.random.default_rng, np.random.RandomState])
+def test_a_generator_draws_the_order_of_each_epoch(generator):
+    net, twin, rng = classifier(), classifier(), generator(5)
+    net.fit(X, LABELS, batch_size=7, epochs=3, shuffle=generator(5))
+    for _ in range(3):
+        order = rng.permutation(len(X))
+        twin.fit(X[order], LABELS[order], batch_size=7, shuffle=False)
+    assert_same_weights(net, twin, 0)
+
+
+class Fixed:
+    """What gives these numbers of rows."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def permutation(self, n):
+        return self.rows
+
+
+def test_an_order_may_take_rows_twice():
+    net, twin, rows = classifier(), classifier(), np.r_[0, 0, 3 : len(X) + 1][: len(X)] % len(X)
+    net.fit(X, LABELS, batch_size=7, shuffle=Fixed(rows.tolist()))
+    twin.fit(X[rows], LABELS[rows], batch_size=7, shuffle=False)
+    assert_same_weights(net, twin, 0)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (np.arange(3), "must return 77 integers"),
+        (np.arange(77.0), "must return 77 integers"),
+        (None, "must return 77 integers"),
+        (np.arange(1, 78), "some from 1 to 77"),
+        (np.arange(-1, 76), "some from -1 to 75"),
+    ],
+    ids=str,
+)
+def test_an_order_of_other_rows_is_refused(rows, message):
+    net = classifier()
+    with pytest.raises(ValueError, match=message):
+        net.fit(X, LABELS, shuffle=Fixed(rows))
+    assert_same_weights(net, classifier(), 0)
+
+
+def test_an_order_that_no_checkpoint_keeps_is_not_resumed(tmp_path):
+    with pytest.raises(ValueError, match="resume goes with shuffle=True or False"):
+        classifier().fit(X, LABELS, shuffle=np.random.default_rng(0), resume=tmp_path / "net")
+    with pytest.raises(TypeError, match="shuffle must be True or False"):
+        classifier().fit(X, LABELS, shuffle="yes")
+
+
 def test_no_shuffle_takes_the_rows_in_turn():
     net = classifier()
     twin = reference.Network.like(net)

@@ -73,6 +73,7 @@ cdef struct Net:
     real *loss_parameter          # (n_out,) padded
     bint is_mean                  # the batch's loss is divided by its rows (or its weights)
     bint penalized
+    bint shares_penalty           # penalties are divided by what the batch's losses are
     bint on_line                  # single rows have an update of their own
     Py_ssize_t lowest             # layer that isn't frozen: deltas are needed from there up
     real *mean                    # (n_in,) padded: inputs are standardized, (x - mean) * inverse;

@@ -89,13 +89,14 @@ cdef class Network:
     cdef object pending           # what a signal's handler raised amid a step
 
     def __cinit__(self, n_in, list layers, *, str loss, loss_parameter, str targets, bint mean,
-                  str optimizer, dict hyper, seed, int n_threads, bint standardized=False,
-                  average=None, isa=None):
+                  str optimizer, dict hyper, seed, int n_threads, bint scale_penalties=False,
+                  bint standardized=False, average=None, isa=None):
         cdef const fastnn_ops *ops = table(isa)
         cdef Net *net = &self.net
         self.n_in, self.units = n_in, [layer["units"] for layer in layers]
         self.n_threads, self.targets = n_threads, targets_of(targets)
         net.ops, net.n_layers, net.is_mean, net.seed = ops, len(layers), mean, seed
+        net.shares_penalty = scale_penalties
         net.loss = find_loss(ops, loss, layers[len(layers) - 1]["activation"])
         net.optimizer, net.hyper = find_optimizer(ops, optimizer), hyper_parameters(hyper)
         net.layers = <Layer *>calloc(net.n_layers, sizeof(Layer))
@@ -639,8 +640,8 @@ cdef class Network:
                 self.inference_busy = False
         return 0
 
-    def penalties(self):
-        """l1 sum|W| + l2 sum W^2 over the layers."""
+    def penalties(self, double weight):
+        """l1 sum|W| + l2 sum W^2 over the layers, as in a loss of rows of that weight."""
         cdef const Layer *layer
         cdef Py_ssize_t l
         cdef double total = 0.0
@@ -649,4 +650,6 @@ cdef class Network:
             if layer.l1 > 0 or layer.l2 > 0:
                 total += self.net.ops.penalty(weight_reals(layer), layer.l1, layer.l2, layer.W,
                                               NULL)
+        if self.net.shares_penalty and self.net.is_mean:
+            return total / weight if weight > 0 else 0.0
         return total

@@ -41,6 +41,7 @@ cdef extern from "simd/ops.h":
 
     ctypedef struct fastnn_hyper:
         double learning_rate, momentum, rho, beta_1, beta_2, epsilon, weight_decay
+        int epsilon_hat
 
     ctypedef struct fastnn_step:
         real shrink

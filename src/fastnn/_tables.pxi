@@ -77,6 +77,7 @@ cdef fastnn_hyper hyper_parameters(dict given):
     hyper.beta_2 = given.get("beta_2", 0.0)
     hyper.epsilon = given.get("epsilon", 0.0)
     hyper.weight_decay = given.get("weight_decay", 0.0)
+    hyper.epsilon_hat = given.get("epsilon_hat", False)
     return hyper
 
 

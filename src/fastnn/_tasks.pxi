@@ -112,6 +112,9 @@ cdef bint train_batch(Job *job, fastnn_team *team, int rank, int64_t step, Py_ss
     cdef Masks masks
     cdef double mine
     masks.step = step
+    round.share = 1.0
+    if job.net.shares_penalty:
+        round.share = 1.0 / divisor if divisor > 0 else 0.0
     while at < rows:
         round.rows = min(ROUND, rows - at)
         round.first, round.last = at == 0, rows - at <= ROUND

@@ -9,6 +9,7 @@ cdef struct Tile:                 # PANEL rows of a panel of W, or the fewer at 
     const real *right             # in this order, or the other where W is stored transposed
     Py_ssize_t columns            # of the right one that aren't padding
     double *penalty
+    double share                  # of the penalty in this batch
     real *b                       # biases that go with this tile, or NULL
     const real *delta             # of these biases
 
@@ -38,6 +39,7 @@ cdef Tile tile_at(const Net *net, const Space *space, Py_ssize_t l, Py_ssize_t q
 cdef struct Round:                # rows of a batch whose part in the gradients is added up now
     Py_ssize_t rows
     bint first, last              # of the batch
+    double share                  # of the penalties in it
 
 
 cdef struct Update:               # a thread's, in one step
@@ -86,7 +88,8 @@ cdef void penalize(const Net *net, const Tile *tile, real *g) noexcept nogil:
     """The tile's penalty, and its gradient added to g unless that is NULL."""
     cdef const Layer *layer = tile.layer
     if layer.l1 > 0 or layer.l2 > 0:
-        tile.penalty[0] = net.ops.penalty(tile.rows * PANEL, layer.l1, layer.l2, tile.W, g)
+        tile.penalty[0] = net.ops.penalty(tile.rows * PANEL, <real>(layer.l1 * tile.share),
+                                          <real>(layer.l2 * tile.share), tile.W, g)
 
 
 cdef void finish_gradient(const Net *net, const Tile *tile, real *g) noexcept nogil:
@@ -187,6 +190,7 @@ cdef void train_tiles(const Job *job, int64_t t, Round round, Py_ssize_t tile, P
     place.layer, place.below = 0, 0
     while tile < stop:
         here = tile_number(job, tile, &place)
+        here.share = round.share
         if job.gradient != NULL:
             add_gradient_tile(net, &here, round, job.gradient)
         elif here.layer.frozen:

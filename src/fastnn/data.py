@@ -8,6 +8,7 @@ used. Not here: the loop over epochs (training.py), what an array must be like (
 """
 
 import dataclasses
+import math
 import mmap
 import os
 import queue
@@ -46,7 +47,7 @@ class Rows:
     @property
     def n(self):
         """Number of rows."""
-        return len(self.X)
+        return self.X.shape[0]
 
     def arrays(self):
         """Return the arrays in their order, X first."""
@@ -87,7 +88,7 @@ class Block(Rows):
 
 @dataclass
 class ConvertedRows(Rows):
-    """Rows on disk or in a narrow type, of which a block at a time is converted and checked.
+    """Rows on disk, sparse or in a narrow type: a block at a time is converted and checked.
 
     X keeps the type it has; the other arrays are as the kernels take them. Its first row is row
     `first` of what a user passed as `name`.
@@ -216,11 +217,12 @@ def advise(array, advice):
 
 
 def is_large(X, dtype):
-    """Whether rows are converted a block at a time: they are on disk, or of a narrower type."""
-    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "fiub":
+    """Whether rows are converted a block at a time: on disk, sparse, or of a narrower type."""
+    is_sparse = _checks.is_csr(X)
+    if not (is_sparse or isinstance(X, np.ndarray)) or X.ndim != 2 or X.dtype.kind not in "fiub":
         return False
-    narrow = X.dtype.itemsize < dtype.itemsize
-    return (isinstance(X, np.memmap) or narrow) and X.size * dtype.itemsize > LARGE_BYTES
+    grows = is_sparse or isinstance(X, np.memmap) or X.dtype.itemsize < dtype.itemsize
+    return grows and math.prod(X.shape) * dtype.itemsize > LARGE_BYTES
 
 
 def divide(source, split):

@@ -61,7 +61,7 @@ def input_gradients(net, X, output=None):
 
 def _inputs(net, X):
     """Return checked rows (n, n_in), as the user has them: not standardized yet."""
-    X = _checks.matrix("X", X, net.n_in, net.dtype)
+    X = net._matrix("X", X)
     net._require_standardization()
     return X
 

@@ -48,6 +48,10 @@ class MLP:
         an object such as ``Adam(learning_rate=1e-4)``.
     reduction : {"mean", "sum"}, default "mean"
         A batch's loss is the mean of its rows' losses (over their sample weights), or their sum.
+    scale_penalties : bool, default False
+        Whether that mean divides the layers' penalties, too, as in scikit-learn: by the batch's
+        rows, or by the sum of their weights. Otherwise they are added to it as they are, as in
+        Keras.
     dtype : {"float32", "float64"}, default "float32"
         Precision of weights and arithmetic.
     seed : int, optional
@@ -66,7 +70,7 @@ class MLP:
         The layers with weights.
     dropout_rates : list of float
         For each of them, the rate at which its input is dropped in training.
-    loss, optimizer, reduction, dtype, n_threads
+    loss, optimizer, reduction, scale_penalties, dtype, n_threads
         As given or by default, names turned into objects.
     learning_rate : float
         The rate of the next update; may be set, to a number or a Schedule.
@@ -74,6 +78,12 @@ class MLP:
         Numbers of updates and of whole epochs made so far.
     standardization : (mean, scale) or None
         Of a Standardize layer that has seen data: float64 arrays of shape (n_in,).
+    feature_names : tuple of str or None
+        Columns of the data frame that `fit` saw first. Data frames after it must have the same
+        ones, in this order; arrays are taken as they are. May be set, to None for any columns.
+    metadata : dict
+        Anything to be kept with the network, such as the names of classes: what JSON knows. It is
+        saved and loaded with it, and copied.
     stop_training : bool
         Set it in a callback to end `fit` after the epoch.
 
@@ -102,14 +112,19 @@ class MLP:
         loss,
         optimizer,
         reduction="mean",
+        scale_penalties=False,
         dtype="float32",
         seed=None,
         n_threads=None,
     ):
-        self._set_up(n_in, layers, loss, optimizer, reduction, dtype, seed, n_threads)
+        self._set_up(
+            n_in, layers, loss, optimizer, reduction, scale_penalties, dtype, seed, n_threads
+        )
         self._draw_weights(np.random.default_rng(self._streams()[0]))
 
-    def _set_up(self, n_in, layers, loss, optimizer, reduction, dtype, seed, n_threads):
+    def _set_up(
+        self, n_in, layers, loss, optimizer, reduction, scale_penalties, dtype, seed, n_threads
+    ):
         """Everything but initial weights, which a network from a file needs not."""
         self.n_in = _checks.integer("n_in", n_in, low=1, high=2**31 - 1)
         self.layers, self.dense, self.dropout_rates = _checks.layers(
@@ -121,12 +136,14 @@ class MLP:
             _checks.specification("optimizer", optimizer, optimizers.Optimizer, optimizers.NAMES)
         )
         self.reduction = _checks.choice("reduction", reduction, ("mean", "sum"))
+        self.scale_penalties = _checks.flag("scale_penalties", scale_penalties)
         self.dtype = _checks.dtype(dtype)
         self._n_threads = _checks.n_threads(n_threads, None)
         _checks.pair(self.loss, self.dense[-1].activation, self.n_out)
         self.stop_training = False
         self._fit = None  # the one in progress
-        self.standardization = None
+        self.standardization = self.feature_names = None
+        self.metadata = {}
         self.seed = _checks.seed(seed)
         self._entropy = np.random.SeedSequence(self.seed).entropy
         _, shuffling, dropping = self._streams()
@@ -175,6 +192,7 @@ class MLP:
             hyper=self.optimizer.numbers(),
             seed=self.dropout_seed,
             n_threads=self.n_threads,
+            scale_penalties=self.scale_penalties,
             standardized=self._standardizes,
             average=self.optimizer.ema_momentum if self.optimizer.use_ema else None,
             isa=_cpu.ISA,
@@ -229,9 +247,19 @@ class MLP:
 
     def _checked(self, X, y, sample_weight, where=""):
         """Return X, T, labels, weights as the kernels take them."""
-        X = _checks.matrix(f"{where}X", X, self.n_in, self.dtype)
+        X = self._matrix(f"{where}X", X)
         self._require_standardization()
         return (X, *self._checked_targets(len(X), y, sample_weight, where))
+
+    def _matrix(self, name, X):
+        """Return rows of inputs as the kernels take them."""
+        _checks.same_columns(name, X, self.feature_names)
+        return _checks.matrix(name, X, self.n_in, self.dtype)
+
+    def _large(self, name, X):
+        """Return a source of rows, checked but for their values, that are converted when used."""
+        _checks.rows_of_numbers(name, X, self.n_in)
+        return data.ConvertedRows(X, None, None, None, None, self.dtype, name)
 
     def _checked_targets(self, n, y, sample_weight, where=""):
         """Return T, labels, weights for n rows."""
@@ -247,10 +275,12 @@ class MLP:
         """Return rows, checked, as a source; large ones are converted when they are used."""
         name = f"{where}X"
         if data.is_large(X, self.dtype):
-            _checks.rows_of_numbers(name, X, self.n_in)
-            targets = self._checked_targets(len(X), y, sample_weight, where)
-            return data.ConvertedRows(X, *targets, targets[-1], self.dtype, name)
-        X = _checks.matrix(name, X, self.n_in, self.dtype)
+            rows = self._large(name, X)
+            T, labels, weights = self._checked_targets(rows.n, y, sample_weight, where)
+            return dataclasses.replace(
+                rows, T=T, labels=labels, weights=weights, sample_weight=weights
+            )
+        X = self._matrix(name, X)
         targets = self._checked_targets(len(X), y, sample_weight, where)
         return data.Rows(X, *targets, targets[-1])
 
@@ -298,11 +328,12 @@ class MLP:
         Parameters
         ----------
         X : array-like of shape (n, n_in), or iterable of (X, y) or (X, y, sample_weight)
-            Inputs: anything numpy can read as numbers, converted once to the network's dtype. Large
-            arrays (32 MB and more, converted) of a narrower type, such as uint8 or float16, and
-            files mapped by numpy.memmap are converted a few batches at a time, on a thread of their
-            own, while the batches before are trained on; memory doesn't grow with them. So are the
-            batches of an iterable, which is gone through anew each epoch.
+            Inputs: anything numpy can read as numbers (arrays, lists, data frames, tensors with
+            DLPack) or SciPy's sparse rows (CSR), converted once to the network's dtype. Large
+            arrays (32 MB and more, converted) that are sparse or of a narrower type, such as uint8
+            or float16, and files mapped by numpy.memmap are converted a few batches at a time, on a
+            thread of their own, while the batches before are trained on; memory doesn't grow with
+            them. So are the batches of an iterable, which is gone through anew each epoch.
         y : array-like of shape (n,) or (n, n_out)
             Targets. For cross-entropy class labels 0, 1, ... or one-hot (or probability) rows.
             Without y, X is an iterable.
@@ -310,8 +341,9 @@ class MLP:
             Rows in each update: 1 is on-line learning, None the full batch. An iterable's batches
             are as they come.
         epochs : int, default 1
-        shuffle : bool, default True
-            Whether each epoch takes the rows in a new random order.
+        shuffle : bool or numpy Generator or RandomState, default True
+            Whether each epoch takes the rows in a new random order: drawn by the network, or by the
+            generator given (anything whose ``permutation(n)`` returns n numbers of rows).
         sample_weight : array-like of shape (n,), optional
             Weights of the rows' losses, 0 or more.
         class_weight : dict of int to float, or "balanced", optional
@@ -368,12 +400,13 @@ class MLP:
             metrics=metric_kinds.resolve(metrics, self.loss, self.n_out),
             batch_size=_checks.batch_size(batch_size),
             epochs=_checks.integer("epochs", epochs, low=0),
-            shuffle=_checks.flag("shuffle", shuffle),
+            shuffle=_checks.shuffle(shuffle),
             callbacks=_checks.callback_list(callbacks, Callback),
             verbose=_checks.verbosity(verbose),
             n_threads=_checks.n_threads(n_threads, self.n_threads),
         )
         _checks.trainable(self.dense)
+        _checks.resumable(resume, plan.shuffle)
         split = _checks.validation_split(validation_split, validation_data)
         if y is None and _checks.are_batches(X):
             _checks.for_batches(sample_weight, split, class_weight)
@@ -394,9 +427,9 @@ class MLP:
         if plan.validation is not None:
             plan.validation = self._weighed(plan.validation, class_weight)
         plan.check_targets()
-        return self._run(training.Fit(self, plan), resume)
+        return self._run(training.Fit(self, plan), resume, _checks.column_names(X))
 
-    def _run(self, fit, resume):
+    def _run(self, fit, resume, names):
         """Run a fit, the only one of this network."""
         if self._fit is not None:
             raise RuntimeError("this network is being fitted already; wait, or fit a copy of it")
@@ -407,6 +440,7 @@ class MLP:
             if kept is not None:
                 fit.set_state(kept.fit)
                 self._take(kept)
+            self.feature_names = self.feature_names or names
             if self._standardizes and self.standardization is None:
                 self._adapt_to(fit.plan.source)
             return fit.run()
@@ -429,12 +463,10 @@ class MLP:
             If X is unfit, or the network has no Standardize layer.
         """
         _checks.standardizes(self._standardizes)
-        nothing = (None,) * 4
         if data.is_large(X, self.dtype):
-            _checks.rows_of_numbers("X", X, self.n_in)
-            source = data.ConvertedRows(X, *nothing, self.dtype)
+            source = self._large("X", X)
         else:
-            source = data.Rows(_checks.matrix("X", X, self.n_in, self.dtype), *nothing)
+            source = data.Rows(self._matrix("X", X), None, None, None, None)
         self._adapt_to(source)
 
     def _adapt_to(self, source):
@@ -578,7 +610,7 @@ class MLP:
 
     def _predict(self, X, out):
         """Predict rows that are converted together."""
-        X = _checks.matrix("X", X, self.n_in, self.dtype)
+        X = self._matrix("X", X)
         shape = (len(X), self.n_out)
         if out is None:
             out = np.empty(shape, self.dtype)
@@ -589,11 +621,10 @@ class MLP:
 
     def _predict_some(self, X, out):
         """Predict rows that are converted a block at a time."""
-        _checks.rows_of_numbers("X", X, self.n_in)
-        shape, done = (len(X), self.n_out), 0
+        source = self._large("X", X)
+        shape, done = (source.n, self.n_out), 0
         out = np.empty(shape, self.dtype) if out is None else out
         _checks.output(out, shape, self.dtype, X)
-        source = data.ConvertedRows(X, None, None, None, None, self.dtype)
         for block in source.blocks(None, training.EVALUATION_ROWS):
             part = out[done : done + block.n]
             self._network.predict(block.X, part, self.n_threads)
@@ -1009,7 +1040,8 @@ class MLP:
     def __getstate__(self):
         state = self.__dict__.copy()
         network = state.pop("_network")
-        state.update(_fit=None, stop_training=False, _shuffler=copy.deepcopy(self._shuffler))
+        state.update(_fit=None, stop_training=False, _shuffler=copy.deepcopy(self._shuffler),
+                     metadata=copy.deepcopy(self.metadata))  # fmt: skip
         blocks = [network.read(block) for block in range(network.n_blocks)]
         return state, blocks, (network.step, network.epoch)
 
@@ -1025,6 +1057,7 @@ class MLP:
         """Take the state that serialization has read from a file of such a network."""
         self.optimizer, self.dropout_seed = saved.optimizer, saved.dropout_seed
         self.standardization, self._adapted = saved.standardization, saved.adapted
+        self.feature_names = saved.feature_names
         self._shuffler.bit_generator.state = saved.shuffler
         self._network.dropout_seed = self.dropout_seed
         self._set_rate(self._network)

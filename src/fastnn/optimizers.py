@@ -186,6 +186,10 @@ class Adam(Optimizer):
     epsilon : float, default 1e-8
         Added to the bias-corrected root.
     amsgrad : bool, default False
+    epsilon_hat : bool, default False
+        Whether epsilon is added to the root before its correction instead, as in Keras and
+        scikit-learn: ``w <- w - lr * sqrt(1 - beta_2**t) * m^ / (sqrt(v) + epsilon)`` (the paper's
+        epsilon hat, at the end of its section 2).
     """
 
     learning_rate: float | Schedule = 1e-3
@@ -193,6 +197,7 @@ class Adam(Optimizer):
     beta_2: float = 0.999
     epsilon: float = 1e-8
     amsgrad: bool = False
+    epsilon_hat: bool = False
     name: ClassVar[str] = "adam"
 
     @property
@@ -209,7 +214,7 @@ class AdamW(Adam):
 
     Parameters
     ----------
-    learning_rate, beta_1, beta_2, epsilon, amsgrad
+    learning_rate, beta_1, beta_2, epsilon, amsgrad, epsilon_hat
         As for `Adam`.
     weight_decay : float, default 0.01
         At least 0.

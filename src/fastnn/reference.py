@@ -216,13 +216,21 @@ def rmsprop(w, g, s, t, learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-8
     return w + u
 
 
-def adam(w, g, s, t, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, amsgrad=False):
-    """w <- w - eta m^ / (sqrt v^ + epsilon)  (Kingma & Ba 2015; AMSGrad, Reddi et al. 2018)."""
+def adam(
+    w, g, s, t, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, amsgrad=False,
+    epsilon_hat=False,
+):  # fmt: skip
+    """w <- w - eta m^ / (sqrt v^ + epsilon)  (Kingma & Ba 2015; AMSGrad, Reddi et al. 2018).
+
+    epsilon_hat adds epsilon to sqrt v instead, before the correction.
+    """
     m = s["m"] = beta_1 * s.get("m", 0.0) + (1 - beta_1) * g
     v = s["v"] = beta_2 * s.get("v", 0.0) + (1 - beta_2) * (g * g)
     if amsgrad:
         v = s["v_max"] = np.maximum(s.get("v_max", 0.0), v)
     m_hat, v_hat = m / (1 - beta_1**t), v / (1 - beta_2**t)  # the bias corrections
+    if epsilon_hat:
+        epsilon = epsilon / np.sqrt(1 - beta_2**t)
     return w - learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
 
 
@@ -362,6 +370,8 @@ class Network:
         Of the loss (``delta``, ``q``) and of the optimizer, where they aren't the defaults.
     reduction : {"mean", "sum"}
         "mean" divides a batch's loss by its rows, or by the sum of its sample weights.
+    scale_penalties : bool
+        "mean" divides the penalties, too.
     seed, step, epoch : int
         Of the dropout masks, below 2^64; the updates and the whole epochs made so far.
     schedule : dict or None
@@ -378,6 +388,7 @@ class Network:
     loss: str = "squared_error"
     parameters: dict = dataclasses.field(default_factory=dict)
     reduction: str = "mean"
+    scale_penalties: bool = False
     optimizer: str = "sgd"
     hyper: dict = dataclasses.field(default_factory=dict)
     seed: int = 0
@@ -427,6 +438,7 @@ class Network:
             loss.name,
             parameters,
             net.reduction,
+            net.scale_penalties,
             rule.name,
             numbers,
             seed=int(net.dropout_seed),
@@ -481,10 +493,13 @@ class Network:
         output = last.activation, last.alpha
         rows, delta = loss_and_delta(self.loss, *output, a, y, t, **self.parameters)
         c = np.asarray(np.ones(len(y)) if sample_weight is None else sample_weight, self.dtype)
+        self.share = 1.0
         if self.reduction == "mean":
+            if self.scale_penalties:
+                self.share = 1 / c.sum() if c.any() else 0.0
             c = c / (c.sum() or 1.0)  # weights that are all 0 stay 0
         penalty = sum(layer.penalty() for layer in self.layers if layer.l1 or layer.l2)
-        return float(c @ rows) + penalty, c[:, None] * delta
+        return float(c @ rows) + self.share * penalty, c[:, None] * delta
 
     def loss_and_gradients(self, X, t, sample_weight=None, training=False):
         """The batch's loss with penalties, and its gradients in the order of get_weights.
@@ -499,7 +514,7 @@ class Network:
             layer, (z_prev, keep, _, _) = self.layers[index], self.tape[index]
             dW = z_prev.T @ delta
             if layer.l1 or layer.l2:
-                dW += layer.penalty_gradient()
+                dW += self.share * layer.penalty_gradient()
             gradients[:0] = [dW] if layer.b is None else [dW, delta.sum(0)]
             if index:
                 below, (_, _, a, z) = self.layers[index - 1], self.tape[index - 1]

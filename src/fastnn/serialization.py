@@ -8,9 +8,10 @@ A file is a safetensors file (_safetensors.py), so other programs read the weigh
     standardize.mean, .scale          of a Standardize layer that has seen data
     callbacks.0.best_weights.0, ...   arrays that callbacks keep, in a checkpoint
 
-Its metadata hold JSON: "config" (what `MLP.get_config` returns), "state" (counts, random state)
-and, in a checkpoint, "fit" (where a fit stands, and its history and callbacks). No code and no
-names of classes: the names in it are those of the specifications, looked up in their lists.
+Its metadata hold JSON: "config" (what `MLP.get_config` returns), "state" (counts, random state,
+names of columns), "metadata" (the user's own) and, in a checkpoint, "fit" (where a fit stands, and
+its history and callbacks). No code and no names of classes: the names in it are those of the
+specifications, looked up in their lists.
 """
 
 import dataclasses
@@ -39,6 +40,7 @@ def config_of(net):
         "loss": _plain(net.loss),
         "optimizer": _plain(net.optimizer),
         "reduction": net.reduction,
+        "scale_penalties": net.scale_penalties,
         "dtype": net.dtype.name,
         "seed": net.seed,
         "n_threads": net._n_threads,
@@ -57,7 +59,8 @@ def _plain(value):
 
 def arguments_of(config):
     """Return the arguments of an MLP that a configuration describes."""
-    names = ("n_in", "layers", "loss", "optimizer", "reduction", "dtype", "seed", "n_threads")
+    names = ("n_in", "layers", "loss", "optimizer", "reduction", "scale_penalties", "dtype", "seed",
+             "n_threads")  # fmt: skip
     arguments = _checks.fields("config", config, names)
     found = _checks.plain_list("config['layers']", arguments["layers"])
     arguments["layers"] = [
@@ -111,6 +114,8 @@ class Saved:
     shuffler: dict
     adapted: dict | None
     standardization: tuple | None
+    feature_names: tuple | None
+    metadata: dict
     blocks: list
     fit: dict | None
 
@@ -128,6 +133,7 @@ def save(net, path):
         "format": FORMAT,
         "config": _json(config_of(net)),
         "state": _json(_state_of(net)),
+        "metadata": _checks.json_of("net.metadata", net.metadata),
     }
     if net._fit is not None:
         metadata["fit"] = _json(_fit_of(net._fit, tensors))
@@ -168,7 +174,9 @@ def load(path):
     from fastnn.mlp import MLP  # which saves by this module
 
     net = object.__new__(MLP)
-    net._take(_read(_checks.file_path("path", path), net))
+    saved = _read(_checks.file_path("path", path), net)
+    net._take(saved)
+    net.metadata = saved.metadata
     return net
 
 
@@ -207,8 +215,8 @@ def _read(path, net):
 
 def _parsed(tensors, metadata, net):
     """Return the state, everything in it checked; tensors are compared before memory is taken."""
-    known = ("format", "config", "state", "fit")
-    _checks.fields("metadata", metadata, known, known[:3])
+    known = ("format", "config", "state", "metadata", "fit")
+    _checks.fields("metadata", metadata, known, known[:4])
     _checks.choice("format", metadata["format"], (FORMAT,))
     config = _strict(metadata["config"], "config")
     arguments = arguments_of(config)
@@ -227,7 +235,8 @@ def _parsed(tensors, metadata, net):
         standardization = tensors.pop("standardize.mean"), tensors.pop("standardize.scale")
         _checks.standardization(*standardization, net.n_in)
     state = _strict(metadata["state"], "state")
-    _checks.fields("state", state, ("step", "epoch", "dropout_seed", "shuffler", "adapted"))
+    known = ("step", "epoch", "dropout_seed", "shuffler", "adapted", "feature_names")
+    _checks.fields("state", state, known)
     fit = _fit_from(_strict(metadata["fit"], "fit"), tensors) if "fit" in metadata else None
     _checks.nothing_left(tensors)
     return Saved(
@@ -239,6 +248,8 @@ def _parsed(tensors, metadata, net):
         shuffler=_generator(state["shuffler"]),
         adapted=_adapted(state["adapted"], net.optimizer.schedule),
         standardization=standardization,
+        feature_names=_checks.feature_names(state["feature_names"], net.n_in),
+        metadata=_strict(metadata["metadata"], "metadata"),
         blocks=blocks,
         fit=fit,
     )
@@ -277,6 +288,7 @@ def _state_of(net):
         "dropout_seed": net.dropout_seed,
         "shuffler": numbers,
         "adapted": net._adapted,
+        "feature_names": net.feature_names,
     }
 
 
@@ -326,7 +338,7 @@ def _fit_of(fit, tensors):
         **state,
         "samples": plan.source.n,
         "batch_size": plan.batch_size,
-        "shuffle": plan.shuffle,
+        "shuffle": plan.shuffle is not False,
     }
 
 

@@ -46,7 +46,7 @@ class Plan:
     metrics: dict
     batch_size: int | None
     epochs: int
-    shuffle: bool
+    shuffle: object  # False, True (by the network) or what draws the orders
     callbacks: list
     verbose: int
     n_threads: int
@@ -192,7 +192,10 @@ class Fit:
     def _blocks(self):
         plan, order = self.plan, None
         if plan.shuffle and plan.source.n is not None:
-            order = self.net._shuffler.permutation(plan.source.n)
+            if plan.shuffle is True:
+                order = self.net._shuffler.permutation(plan.source.n)
+            else:
+                order = _checks.order(plan.shuffle.permutation(plan.source.n), plan.source.n)
         return plan.source.blocks(order, plan.batch_size, self.unit)
 
     def _train(self, block, passed):
@@ -262,7 +265,7 @@ class Fit:
         arrays = (block.X, block.T, block.labels, block.weights)
         last = (None if a is None else a[-TRIED_ROWS:] for a in arrays)
         network.evaluate(*last, 1, tally)  # one thread, of so little room
-        loss = tally.loss + network.penalties()
+        loss = tally.loss + network.penalties(tally.total)
         if not math.isfinite(loss):
             raise self._divergence(loss, f"after epoch {epoch + 1}")
 
@@ -335,7 +338,7 @@ def evaluate(net, source, metrics, n_threads):
         net._network.evaluate(*rows, n_threads, passed.tally, out)
         if metrics:
             passed.judge(block, out, n)
-    return passed.logs(net._network.penalties())
+    return passed.logs(net._network.penalties(passed.tally.total))
 
 
 def overridden(name, callbacks):

@@ -38,7 +38,8 @@ def as_array(name, value):
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
         return value
     if hasattr(value, "tocsr") or hasattr(value, "todense"):
-        raise TypeError(f"{name} is a sparse matrix; pass {name}.toarray()")
+        rows = f"{name}.tocsr() for rows of inputs, " if hasattr(value, "tocsr") else ""
+        raise TypeError(f"{name} is a sparse matrix; pass {rows}{name}.toarray() elsewhere")
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         raise ValueError(f"{name} has masked values; fill them or drop their rows")
     try:
@@ -50,11 +51,62 @@ def as_array(name, value):
             array = value.to_numpy(np.float64, na_value=np.nan)
     except (ValueError, TypeError, RuntimeError, BufferError) as error:
         raise TypeError(f"{name} cannot be read as an array: {error}") from error
-    if array.dtype.kind not in "fiub":
-        kind = {"c": "complex numbers", "O": "objects", "U": "text", "S": "bytes"}
-        held = kind.get(array.dtype.kind, f"values of type {array.dtype}")
-        raise TypeError(f"{name} must hold real numbers; it holds {held}: convert them to float")
+    _require_numbers(name, array.dtype, value)
     return array
+
+
+def is_csr(value):
+    """Whether rows are sparse, of the one kind that has them at hand: SciPy's CSR."""
+    return getattr(value, "format", None) == "csr" and hasattr(value, "toarray")
+
+
+def _require_numbers(name, dtype, original):
+    """Check that a type is that of real numbers, and say which columns of a frame are others."""
+    if dtype.kind in "fiub":
+        return
+    kind = {"c": "complex numbers", "O": "objects", "U": "text", "S": "bytes"}
+    held = kind.get(dtype.kind, f"values of type {dtype}")
+    names = column_names(original)
+    if names is not None:
+        bad = [column for column in names if not _is_numeric(original[column])]
+        held += f" (column {', '.join(map(repr, bad[:3]))}{', ...' if bad[3:] else ''})" * bool(bad)
+    raise TypeError(f"{name} must hold real numbers; it holds {held}: convert them to float")
+
+
+def _is_numeric(column):
+    """Whether a column of a data frame holds numbers."""
+    kind = getattr(getattr(column, "dtype", None), "kind", None)
+    return kind in tuple("fiub") if kind else np.asarray(column).dtype.kind in "fiub"
+
+
+def column_names(value):
+    """Return the names of a data frame's columns, or None where they aren't all text."""
+    if type(value) is np.ndarray or hasattr(value, "collect"):  # a lazy frame holds nothing yet
+        return None
+    names = getattr(value, "column_names", getattr(value, "columns", None))
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        return None
+    names = tuple(names)
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def same_columns(name, value, known):
+    """Check that a data frame has the columns known from `fit`, in their order."""
+    names = None if known is None else column_names(value)
+    if names is None or names == known:
+        return
+    lacking = [column for column in known if column not in names]
+    extra = [column for column in names if column not in known]
+    if lacking:
+        what = f"lacks column {lacking[0]!r}"
+        what += f" and {len(lacking) - 1} more" if lacking[1:] else ""
+    elif extra:
+        what = f"has column {extra[0]!r}"
+        what += f" and {len(extra) - 1} more" if extra[1:] else ""
+        what += ", which it was not fitted with"
+    else:
+        what = "has its columns in another order than it was fitted with"
+    raise ValueError(f"{name} {what}; this MLP takes {name}[list(net.feature_names)]")
 
 
 def _require_finite(name, array, original):
@@ -81,7 +133,7 @@ def rows_into(name, X, rows, room, first=0):
 
     Messages count the rows of X from `first`.
     """
-    taken = X[rows]
+    taken = X[rows].toarray() if is_csr(X) else X[rows]
     out = room[: len(taken)]
     with np.errstate(over="ignore", invalid="ignore"):
         np.copyto(out, taken, casting="unsafe")
@@ -105,12 +157,17 @@ def converted(name, array, dtype):
 
 def matrix(name, value, n_columns, dtype, owner="this MLP"):
     """Return rows of numbers as an array (n >= 1, n_columns)."""
-    return converted(name, rows_of_numbers(name, value, n_columns, owner), dtype)
+    rows = rows_of_numbers(name, value, n_columns, owner)
+    return converted(name, rows.toarray() if is_csr(rows) else rows, dtype)
 
 
 def rows_of_numbers(name, value, n_columns, owner="this MLP"):
-    """Return rows of numbers as an array (n >= 1, n_columns) of the type they have."""
-    array = as_array(name, value)
+    """Return rows of numbers as an array (n >= 1, n_columns) of the type they have, or as CSR."""
+    if is_csr(value):
+        _require_numbers(name, value.dtype, value)
+        array = value
+    else:
+        array = as_array(name, value)
     if array.ndim != 2:
         raise ValueError(
             f"{name} has {array.ndim} dimensions (shape {array.shape}) but must have 2: rows and "

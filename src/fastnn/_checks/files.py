@@ -34,6 +34,30 @@ def json_object(name, text):
     return found
 
 
+def json_of(name, value):
+    """Return a dict as JSON text, which must say the same when it is read again."""
+    if not isinstance(value, dict):
+        raise TypeError(f"{name} must be a dict; got {shown(value)}")
+    try:
+        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{name} cannot be written as JSON: {error}; keep text, finite numbers, True, False, "
+            "None, and lists and dicts of these"
+        ) from error
+    return text
+
+
+def feature_names(value, n_in):
+    """Return the names of all columns as a tuple, or None."""
+    if value is None:
+        return None
+    names = tuple(plain_list("feature_names", value))
+    if len(names) != n_in or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"feature_names must be {n_in} names; got {shown(value)}")
+    return names
+
+
 def fields(place, value, known=None, needed=None):
     """Return a copy of a dict that has the needed keys (by default all known) and no unknown."""
     if not isinstance(value, dict):

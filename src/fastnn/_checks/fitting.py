@@ -29,6 +29,43 @@ def batch_size(value):
     return None if value is None else integer("batch_size", value, low=1)
 
 
+def shuffle(value):
+    """Return whether rows are shuffled, or what draws their order."""
+    if is_bool(value):
+        return bool(value)
+    if not callable(getattr(value, "permutation", None)):
+        raise TypeError(
+            "shuffle must be True or False, or an object that draws orders by permutation(n), such "
+            f"as a numpy Generator; got {shown(value)}"
+        )
+    return value
+
+
+def order(value, n):
+    """Return n numbers of rows, as what a user gave for `shuffle` drew them."""
+    found = np.asarray(value)
+    if found.shape != (n,) or found.dtype.kind not in "iu":
+        raise ValueError(
+            f"shuffle's permutation({n}) must return {n} integers, the rows' numbers; it returned "
+            f"{shown(value)}"
+        )
+    if found.min() < 0 or found.max() >= n:
+        raise ValueError(
+            f"shuffle's permutation({n}) must return numbers of rows, 0 to {n - 1}; it returned "
+            f"some from {found.min()} to {found.max()}"
+        )
+    return np.ascontiguousarray(found, np.int64)
+
+
+def resumable(resume, shuffle):
+    """Check that a fit to be resumed draws its orders by the network, whose state is kept."""
+    if resume is not None and not isinstance(shuffle, bool):
+        raise ValueError(
+            "resume goes with shuffle=True or False: a checkpoint keeps no state of shuffle="
+            f"{shown(shuffle)}"
+        )
+
+
 def validation_data(value):
     """Return (X, y, sample_weight or None)."""
     if not isinstance(value, tuple | list) or len(value) not in (2, 3):
@@ -103,7 +140,8 @@ def are_batches(value):
     """Whether a value without targets beside it is an iterable of batches, and no array."""
     if isinstance(value, str | bytes | Mapping | np.ndarray | memoryview | set):
         return False
-    if hasattr(value, "__array__") or hasattr(value, "__dlpack__") or hasattr(value, "dtypes"):
+    arrays = ("__array__", "__dlpack__", "dtypes", "tocsr")
+    if any(hasattr(value, name) for name in arrays):
         return False
     if isinstance(value, Sequence):
         first = value[0] if len(value) else None

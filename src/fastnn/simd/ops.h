@@ -114,6 +114,7 @@ typedef struct {
  */
 typedef struct {
     double learning_rate, momentum, rho, beta_1, beta_2, epsilon, weight_decay;
+    int epsilon_hat; /* Adam's epsilon is added to the root as it is, without its correction */
 } fastnn_hyper;
 
 typedef struct {

@@ -164,16 +164,18 @@ static real normal(double x) {
  *       w <- w - lr m^ / (sqrt(v^) + eps),  m^ = m / (1 - b1^t),  v^ = v / (1 - b2^t)
  * (Kingma, Ba 2015); first w <- (1 - lr decay) w for adamw (Loshchilov, Hutter 2019).
  *
+ * With epsilon_hat the root is sqrt(1 - b2^t) (sqrt(v^) + eps / sqrt(1 - b2^t)) = sqrt(v) + eps.
  * The rate and the corrections go into two constants: w <- w - m / (root_scale sqrt(v) + epsilon),
  * both of them times (1 - b1^t) / lr. */
 static void prepare_adam(const fastnn_hyper *hyper, double t, fastnn_step *step) {
     double per_rate = (1 - pow(hyper->beta_1, t)) / hyper->learning_rate;
+    double root = sqrt(1 - pow(hyper->beta_2, t));
     *step = (fastnn_step){
         .new_1 = (real)(1 - hyper->beta_1),
         .keep_2 = (real)hyper->beta_2,
         .new_2 = (real)(1 - hyper->beta_2),
-        .root_scale = normal(per_rate / sqrt(1 - pow(hyper->beta_2, t))),
-        .epsilon = normal(per_rate * hyper->epsilon),
+        .root_scale = normal(per_rate / root),
+        .epsilon = normal(per_rate * hyper->epsilon / (hyper->epsilon_hat ? root : 1)),
         .shrink = (real)(1 - hyper->learning_rate * hyper->weight_decay),
     };
 }
