@@ -434,6 +434,11 @@ class _BaseMLP(BaseEstimator):
     def _rule(self):
         """Return fastnn's optimizer."""
         rate = self.learning_rate_init
+        if self.weight_decay and (self.optimizer is not None or self.solver != "adam"):
+            raise ValueError(
+                f"weight_decay={self.weight_decay!r} goes with solver='adam' alone; use alpha, or "
+                "an optimizer with a weight_decay of its own"
+            )
         if isinstance(self.optimizer, Optimizer):
             rule = self.optimizer
         elif self.optimizer is not None:
@@ -594,7 +599,7 @@ class _BaseMLP(BaseEstimator):
                 callbacks=[epochs, *(self.callbacks or ())],
             )
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=4)
+            warnings.warn("Training interrupted by user.", stacklevel=5)
         if self.early_stopping:
             self.net_.set_weights(epochs.best_weights)
         elif self._divergence is not None:
@@ -607,7 +612,7 @@ class _BaseMLP(BaseEstimator):
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=4,
+                stacklevel=5,
             )
 
     def _rows_a_batch(self, n):
@@ -617,7 +622,7 @@ class _BaseMLP(BaseEstimator):
             warnings.warn(
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be "
                 "clipped",
-                stacklevel=5,
+                stacklevel=6,
             )
         return min(self.batch_size, n)
 
@@ -641,7 +646,7 @@ class _BaseMLP(BaseEstimator):
 
     def _minimize(self, rows):
         """Train by L-BFGS, on all rows at once."""
-        for name in ("dropout", "weight_decay", "clipnorm", "callbacks"):
+        for name in ("dropout", "clipnorm", "callbacks"):
             if np.any(getattr(self, name)):
                 raise ValueError(
                     f"solver='lbfgs' knows no {name}, but {name}={getattr(self, name)!r}; use "

@@ -1,0 +1,630 @@
+"""fastnn.sklearn: scikit-learn's MLPs, with the same model from the same seed, and more.
+
+Proves that scikit-learn's own checks pass, its own tests of its MLPs too, with the classes swapped;
+that weights and losses are scikit-learn's to rounding; what the parameters do that it lacks; and
+that the estimators work where its users put them. Runs on scikit-learn 1.6 and newer.
+
+Not here: arithmetic (test_gradients.py, test_optimizers.py) and timing (bench/estimators.py).
+"""
+
+import copy
+import importlib
+import inspect
+import os
+import pickle
+import re
+import subprocess
+import sys
+import tracemalloc
+import warnings
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import sklearn
+import sklearn.neural_network as theirs
+from sklearn.base import clone
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
+from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.inspection import permutation_importance
+from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss
+from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val_score
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler, scale
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.estimator_checks import check_estimator
+
+import fastnn
+from fastnn import Activation, Callback, Huber, Quantile
+from fastnn import sklearn as ours
+from fastnn.sklearn import MLPClassifier, MLPRegressor
+
+NAMES = ["MLPClassifier", "MLPRegressor"]
+DIGITS, DIGIT = load_digits(return_X_y=True)
+DIGITS, DIGIT = DIGITS[:400] / 16, DIGIT[:400]
+PATIENTS, COURSE = (scale(array) for array in load_diabetes(return_X_y=True))
+TUMOURS, BENIGN = scale(load_breast_cancer().data), load_breast_cancer().target
+COUNTS = np.random.default_rng(0).poisson(np.exp(0.5 * COURSE))
+WEIGHTS = np.random.default_rng(1).uniform(0.1, 1.0, 2000)
+MODERN = "sample_weight" in inspect.signature(theirs.MLPRegressor.fit).parameters  # 1.7 and newer
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+# ---- scikit-learn's own proofs ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("estimator", [MLPClassifier(max_iter=100), MLPRegressor(max_iter=100)])
+def test_scikit_learns_checks_pass(estimator):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        results = check_estimator(estimator, on_fail=None)
+    assert len(results) > 50
+    assert [r for r in results if r["status"] not in ("passed", "skipped")] == []
+    skipped = {r["check_name"] for r in results if r["status"] == "skipped"}
+    assert skipped <= {
+        "check_array_api_input",  # needs SCIPY_ARRAY_API
+        "check_classifiers_multilabel_output_format_decision_function",  # MLPs have none
+    }
+
+
+#: Tests of scikit-learn's MLPs that reach into its private methods, and how.
+PRIVATE = {
+    "test_gradient": "calls _loss_grad_lbfgs with lists of scikit-learn's own scratch arrays"
+}
+
+SWAP = """
+import sklearn.neural_network, fastnn.sklearn
+sklearn.neural_network.MLPClassifier = fastnn.sklearn.MLPClassifier
+sklearn.neural_network.MLPRegressor = fastnn.sklearn.MLPRegressor
+"""
+
+
+def test_scikit_learns_tests_of_its_own_mlps_pass(tmp_path):
+    (tmp_path / "swap.py").write_text(SWAP)
+    tests = Path(sklearn.__file__).parent / "neural_network" / "tests" / "test_mlp.py"
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "swap", "-p", "no:cacheprovider",
+               "-c", os.devnull, "--rootdir", str(tmp_path), "--junit-xml",
+               str(tmp_path / "results.xml"), str(tests)]  # fmt: skip
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
+    cases = ET.parse(tmp_path / "results.xml").getroot().iter("testcase")
+    results = {case.get("name"): {child.tag for child in case} for case in cases}
+    failed = [name for name, tags in results.items() if tags & {"failure", "error"}]
+    assert len(results) > 50, run.stdout
+    assert failed == list(PRIVATE), run.stdout
+    assert not any("skipped" in tags for tags in results.values())
+
+
+# ---- the same parameters, the same model --------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_scikit_learns_in_its_order_with_its_defaults(name):
+    known = inspect.signature(getattr(theirs, name)).parameters
+    mine = inspect.signature(getattr(ours, name)).parameters
+    if not MODERN:  # where the regressor has no loss yet
+        mine = {key: value for key, value in mine.items() if key in known or key != "loss"}
+    for ours_, theirs_ in zip(mine.values(), known.values(), strict=False):
+        assert (ours_.name, ours_.default, ours_.kind) == (
+            theirs_.name, theirs_.default, theirs_.kind)  # fmt: skip
+    more = [mine[key] for key in mine if key not in known]
+    assert {p.kind for p in more} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+PROBLEMS = {
+    "ten classes": ("MLPClassifier", DIGITS, DIGIT, {}),
+    "two classes": ("MLPClassifier", DIGITS, np.array(["low", "high"])[(DIGIT > 4) * 1], {}),
+    "labels": ("MLPClassifier", DIGITS, np.c_[DIGIT > 4, DIGIT % 2 == 0].astype(int), {}),
+    "one target": ("MLPRegressor", PATIENTS, COURSE, {}),
+    "two targets": ("MLPRegressor", PATIENTS, np.c_[COURSE, COURSE**2], {}),
+    "counts": ("MLPRegressor", PATIENTS, COUNTS, {"loss": "poisson"}),
+}
+WAYS = [
+    {},
+    {"solver": "sgd", "learning_rate_init": 0.01},
+    {"solver": "sgd", "momentum": 0.0, "power_t": 0.3, "learning_rate": "invscaling"},
+    {"solver": "sgd", "nesterovs_momentum": False, "batch_size": 50},
+    {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.05, "tol": 1e-2,
+     "n_iter_no_change": 2},
+    {"early_stopping": True, "validation_fraction": 0.3, "n_iter_no_change": 3},
+    {"early_stopping": True, "solver": "sgd", "tol": 0.1, "learning_rate": "adaptive",
+     "n_iter_no_change": 1},
+    {"activation": "logistic", "alpha": 0.1, "batch_size": 37, "epsilon": 1e-3},
+    {"activation": "tanh", "shuffle": False, "hidden_layer_sizes": (20, 10), "beta_1": 0.5},
+    {"activation": "identity", "hidden_layer_sizes": 7, "tol": 0.5, "n_iter_no_change": 1},
+    {"solver": "lbfgs", "max_iter": 12, "alpha": 0.1},
+]  # fmt: skip
+
+
+def pair(problem, **options):
+    """Return scikit-learn's estimator and ours, and the data."""
+    name, X, y, more = PROBLEMS[problem]
+    if more and not MODERN:
+        pytest.skip("scikit-learn before 1.7 has no such loss")
+    options = {"max_iter": 15, "random_state": 3, **more, **options}
+    return getattr(theirs, name)(**options), getattr(ours, name)(**options), X, y
+
+
+def parameters(estimator):
+    return [*estimator.coefs_, *estimator.intercepts_]
+
+
+def assert_same_weights(one, other, tolerance=1e-10):
+    for a, b in zip(parameters(one), parameters(other), strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=tolerance)
+
+
+@pytest.mark.parametrize("options", WAYS, ids=str)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_the_same_seed_gives_scikit_learns_model(problem, options):
+    known, mine, X, y = pair(problem, **options)
+    known.fit(X, y)
+    mine.fit(X, y)
+    if problem == "two targets" and options.get("solver") == "lbfgs":
+        # There scikit-learn minimizes one function by the gradient of another, twice as large.
+        assert mine.loss_ <= known.loss_ * 1.01
+        return
+    assert_same_weights(known, mine)
+    for name in ("loss_", "loss_curve_", "best_loss_", "validation_scores_",
+                 "best_validation_score_"):  # fmt: skip
+        expected = getattr(known, name, None)
+        if expected is None:
+            assert getattr(mine, name, None) is None
+        else:
+            assert getattr(mine, name) == pytest.approx(expected, rel=0, abs=1e-10)
+    for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
+        assert getattr(mine, name) == getattr(known, name)
+    if isinstance(mine, MLPRegressor):
+        np.testing.assert_allclose(mine.predict(X), known.predict(X), rtol=0, atol=1e-9)
+    else:
+        assert mine.predict(X).tolist() == known.predict(X).tolist()
+        np.testing.assert_allclose(mine.predict_proba(X), known.predict_proba(X), atol=1e-10)
+        np.testing.assert_allclose(mine.predict_log_proba(X), known.predict_log_proba(X), rtol=1e-9)
+        assert mine.classes_.tolist() == known.classes_.tolist()
+    public = {name for name in vars(known) if name.endswith("_") and not name.startswith("_")}
+    assert {name for name in public if not hasattr(mine, name)} == set()
+
+
+@pytest.mark.skipif(not MODERN, reason="scikit-learn before 1.7 knows no weights here")
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_weighted_rows_give_scikit_learns_model(problem, solver):
+    known, mine, X, y = pair(problem, solver=solver, tol=0, n_iter_no_change=100, alpha=0.1)
+    known.fit(X, y, sample_weight=WEIGHTS[: len(y)])
+    mine.fit(X, y, sample_weight=WEIGHTS[: len(y)])
+    if problem != "two targets" or solver != "lbfgs":
+        assert_same_weights(known, mine)
+
+
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_partial_fits_and_warm_starts_go_on_as_scikit_learns(problem):
+    known, mine, X, y = pair(problem, solver="sgd", learning_rate="invscaling")
+    classes = {"classes": np.unique(y)} if isinstance(mine, MLPClassifier) else {}
+    for rows in (slice(0, 200), slice(200, None), slice(100, 300)):
+        for estimator in (known, mine):
+            estimator.partial_fit(X[rows], y[rows], **classes)
+        assert mine.t_ == known.t_
+        assert mine.loss_curve_ == pytest.approx(known.loss_curve_, rel=1e-10)
+    assert_same_weights(known, mine)
+    known, mine, X, y = pair(problem, warm_start=True, max_iter=4)
+    for _ in range(3):
+        for estimator in (known, mine):
+            estimator.fit(X, y)
+        assert mine.loss_curve_ == pytest.approx(known.loss_curve_, rel=1e-10)
+        assert (mine.n_iter_, mine.t_) == (known.n_iter_, known.t_)
+    assert_same_weights(known, mine)
+
+
+def test_labels_of_one_class_and_of_many_kinds():
+    names = DIGIT.astype(str)
+    for y in (np.full(400, "only"), names, names.astype(object), DIGIT + 0.0, (DIGIT > 4),
+             , np.where(DIGIT > 4, 3, -1)):  # fmt: skip
+        known, mine = (
+            module.MLPClassifier(max_iter=3, random_state=0).fit(DIGITS, y)
+            for module in (theirs, ours)
+        )
+        assert mine.predict(DIGITS).tolist() == known.predict(DIGITS).tolist()
+        assert mine.predict(DIGITS).dtype == known.predict(DIGITS).dtype
+        assert mine.predict_proba(DIGITS).shape == known.predict_proba(DIGITS).shape
+
+
+def output_of(module, options, capsys, **fit):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        module.MLPClassifier(random_state=0, **options).fit(DIGITS, DIGIT, **fit)
+    return capsys.readouterr().out, [(w.category, str(w.message)) for w in caught]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"max_iter": 3, "verbose": True},
+        {"max_iter": 9, "verbose": True, "tol": 1.0, "n_iter_no_change": 2},
+        {"max_iter": 9, "verbose": 10, "early_stopping": True, "tol": 1.0, "n_iter_no_change": 1},
+        {"max_iter": 40, "verbose": True, "solver": "sgd", "learning_rate": "adaptive",
+         "learning_rate_init": 1e-5, "tol": 9.0, "n_iter_no_change": 1},
+        {"max_iter": 2, "batch_size": 10**6},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_what_is_printed_and_warned_is_scikit_learns(options, capsys):
+    assert output_of(ours, options, capsys) == output_of(theirs, options, capsys)
+
+
+UNFIT = {
+    "a parameter": ({"alpha": -1.0}, {}),
+    "a solver": ({"solver": "newton"}, {}),
+    "units": ({"hidden_layer_sizes": (10, 0)}, {}),
+    "no rows": ({}, {"X": np.empty((0, 64)), "y": []}),
+    "NaN": ({}, {"X": np.full((4, 64), np.nan), "y": [0, 1, 0, 1]}),
+    "lengths": ({}, {"X": DIGITS[:5], "y": DIGIT[:4]}),
+    "text": ({}, {"X": [["a"]], "y": [1]}),
+    "validation": ({"early_stopping": True}, {"X": DIGITS[:3], "y": [0, 1, 1]}),
+    "real classes": ({}, {"X": DIGITS[:3], "y": [0.1, 0.2, 0.3]}),
+}
+
+
+@pytest.mark.parametrize("case", UNFIT)
+def test_errors_are_scikit_learns(case):
+    options, data = UNFIT[case]
+    messages = []
+    for module in (theirs, ours):
+        with pytest.raises((ValueError, TypeError)) as caught:
+            module.MLPClassifier(**options).fit(**{"X": DIGITS, "y": DIGIT, **data})
+        message = re.sub(r"\{.*\}", "", str(caught.value))  # sets, in any order
+        messages.append((type(caught.value).__name__, message))
+    assert messages[0] == messages[1]
+
+
+def test_predicting_is_refused_as_scikit_learn_does():
+    with pytest.raises(NotFittedError, match="This MLPClassifier instance is not fitted yet"):
+        MLPClassifier().predict(DIGITS)
+    mine, known = (m.MLPRegressor(max_iter=2).fit(PATIENTS, COURSE) for m in (ours, theirs))
+    for X in (PATIENTS[:, :3], PATIENTS[0], np.full((1, 10), np.inf), np.empty((0, 10)), [["a"]]):
+        messages = []
+        for estimator in (mine, known):
+            with pytest.raises((ValueError, TypeError)) as caught:
+                estimator.predict(X)
+            messages.append(str(caught.value))
+        assert messages[0] == messages[1]
+    frame = pd.DataFrame(PATIENTS, columns=[f"c{i}" for i in range(10)])
+    mine.fit(frame, COURSE)
+    assert mine.feature_names_in_.tolist() == list(frame)
+    assert mine.net_.feature_names == tuple(frame)
+    with pytest.raises(ValueError, match="feature names should match"):
+        mine.predict(frame[frame.columns[::-1]])
+    with pytest.warns(UserWarning, match="does not have valid feature names"):
+        mine.predict(PATIENTS)
+
+
+def test_there_is_no_partial_fit_with_lbfgs():
+    for estimator in (MLPClassifier(solver="lbfgs"), MLPRegressor(solver="lbfgs")):
+        with pytest.raises(AttributeError):
+            estimator.partial_fit  # noqa: B018
+    assert hasattr(MLPRegressor(solver="lbfgs", optimizer="adam"), "partial_fit")
+
+
+# ---- weights ------------------------------------------------------------------------------------
+
+
+def test_weights_can_be_set_before_a_fit():
+    known, mine, X, y = pair("one target", warm_start=True, max_iter=5)
+    start = theirs.MLPRegressor(random_state=8, max_iter=1).fit(X, y)
+    known.fit(X, y)
+    mine.coefs_, mine.intercepts_ = copy.deepcopy([start.coefs_, start.intercepts_])
+    known.coefs_, known.intercepts_ = start.coefs_, start.intercepts_
+    known.random_state = np.random.RandomState(0)
+    known.fit(X, y)
+    mine.random_state = np.random.RandomState(0)
+    mine.fit(X, y)
+    assert_same_weights(known, mine)
+
+
+def test_weights_that_are_set_are_used_and_those_read_cannot_be_changed_in_place():
+    mine = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(PATIENTS, COURSE)
+    with pytest.raises(ValueError, match="read-only"):
+        mine.coefs_[0] *= 2
+    before = mine.predict(PATIENTS)
+    mine.intercepts_[1] = mine.intercepts_[1] + 1
+    np.testing.assert_allclose(mine.predict(PATIENTS), before + 1, atol=1e-12)
+    mine.coefs_ = [np.zeros((10, 3)), np.zeros((3, 1))]
+    np.testing.assert_allclose(mine.predict(PATIENTS), mine.intercepts_[1].item())
+    twin = pickle.loads(pickle.dumps(mine))
+    assert np.array_equal(twin.predict(PATIENTS), mine.predict(PATIENTS))
+    mine.coefs_ = [np.zeros((9, 3)), np.zeros((3, 1))]
+    with pytest.raises(ValueError, match=r"weights\[0\] has shape \(9, 3\)"):
+        mine.predict(PATIENTS)
+    with pytest.raises(AttributeError, match="no weights yet"):
+        MLPRegressor().coefs_  # noqa: B018
+
+
+# ---- what scikit-learn lacks --------------------------------------------------------------------
+
+
+def test_validation_rows_of_ones_own():
+    half = len(DIGITS) // 2
+    mine = MLPClassifier(max_iter=20, random_state=0)
+    mine.fit(DIGITS[:half], DIGIT[:half], X_val=DIGITS[half:], y_val=DIGIT[half:])
+    assert len(mine.validation_loss_curve_) == mine.n_iter_ == 20
+    expected = log_loss(DIGIT[half:], mine.predict_proba(DIGITS[half:]))
+    penalty = 0.5 * mine.alpha * sum((w**2).sum() for w in mine.coefs_) / half
+    assert mine.validation_loss_curve_[-1] == pytest.approx(expected + penalty, rel=1e-6)
+    stopping = MLPClassifier(max_iter=20, random_state=0, early_stopping=True)
+    stopping.fit(DIGITS[:half], DIGIT[:half], X_val=DIGITS[half:], y_val=DIGIT[half:])
+    scores = stopping.validation_scores_
+    assert stopping.score(DIGITS[half:], DIGIT[half:]) == max(scores)
+    assert stopping.loss_curve_ == mine.loss_curve_  # no row is held out
+    assert MLPClassifier(max_iter=1).fit(DIGITS, DIGIT).validation_loss_curve_ is None
+    with pytest.raises(ValueError, match="X_val and y_val go together"):
+        mine.fit(DIGITS, DIGIT, X_val=DIGITS)
+    with pytest.raises(ValueError, match=r"`y` has classes not in `self\.classes_`"):
+        mine.fit(DIGITS, DIGIT, X_val=DIGITS, y_val=DIGIT + 7)
+
+
+def test_classes_have_weights():
+    rare = np.flatnonzero((BENIGN == 1) | (np.arange(len(BENIGN)) % 12 == 0))
+    X, y = TUMOURS[rare], np.array(["bad", "fine"])[BENIGN[rare]]
+    by_hand = MLPClassifier(random_state=0, max_iter=20)
+    by_hand.fit(X, y, sample_weight=compute_sample_weight("balanced", y))
+    weighted = MLPClassifier(random_state=0, max_iter=20, class_weight="balanced").fit(X, y)
+    assert_same_weights(by_hand, weighted, 0)
+    fixed = MLPClassifier(random_state=0, class_weight={"bad": 9.0})
+    fixed.partial_fit(X, y, classes=["bad", "fine"])
+    twin = MLPClassifier(random_state=0)
+    twin.partial_fit(X, y, np.where(y == "bad", 9.0, 1.0), classes=["bad", "fine"])
+    assert_same_weights(fixed, twin, 0)
+    with pytest.raises(ValueError, match="not supported for partial_fit"):
+        weighted.partial_fit(X, y)
+
+
+def test_layers_have_activations_and_dropout_of_their_own():
+    mine = MLPClassifier((30, 20, 10), ["gelu", "tanh", Activation("elu", 0.5)],
+                         dropout=[0.1, 0.0, 0.3], max_iter=30, random_state=0)  # fmt: skip
+    mine.fit(DIGITS, DIGIT)
+    kinds = [str(layer.activation) for layer in mine.net_.dense]
+    assert kinds == ["gelu", "tanh", "elu(0.5)", "softmax"]
+    assert mine.net_.dropout_rates == pytest.approx([0.0, 0.1, 0.0, 0.3])
+    assert mine.loss_ < 0.8 * mine.loss_curve_[0]
+    twin = clone(mine).fit(DIGITS, DIGIT)
+    assert_same_weights(mine, twin, 0)
+    other = clone(mine).set_params(random_state=1).fit(DIGITS, DIGIT)
+    assert other.loss_ != mine.loss_
+    for options in ({"activation": ["tanh", "relu"]}, {"dropout": [0.1, 0.2]}):
+        with pytest.raises(ValueError, match="has 2 items but there are 1 hidden layers"):
+            MLPClassifier(hidden_layer_sizes=5, **options).fit(DIGITS, DIGIT)
+
+
+@pytest.mark.parametrize("loss", [*MLPRegressor._losses, Huber(0.5), Quantile(0.8)], ids=str)
+def test_every_loss_for_numbers(loss):
+    y = COUNTS if loss == "poisson" else COURSE
+    mine = MLPRegressor(loss, 20, max_iter=100, learning_rate_init=0.01, random_state=0)
+    mine.fit(PATIENTS, y)
+    assert mine.loss_ < 0.8 * mine.loss_curve_[0]
+    assert mine.predict(PATIENTS).shape == (442,)
+    if isinstance(loss, Quantile):
+        below = (mine.predict(PATIENTS) >= COURSE).mean()
+        assert 0.7 < below < 0.9
+        penalty = 0.5 * mine.alpha * sum((w**2).sum() for w in mine.coefs_) / 442
+        now = mean_pinball_loss(COURSE, mine.predict(PATIENTS), alpha=0.8) + penalty
+        assert mine.net_.evaluate(PATIENTS, COURSE) == pytest.approx(now, rel=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["squared_error", "huber", "absolute_error"])
+@pytest.mark.parametrize("problem", ["ten classes", "two classes", "labels"])
+def test_other_losses_for_classes(loss, problem):
+    _, X, y, _ = PROBLEMS[problem]
+    mine = MLPClassifier(loss=loss, learning_rate_init=0.01, max_iter=60, random_state=0).fit(X, y)
+    assert mine.net_.loss.name == loss
+    assert accuracy_score(y, mine.predict(X)) > 0.8
+    early = clone(mine).set_params(early_stopping=True).fit(X, y)
+    assert early.best_validation_score_ > 0.6
+
+
+@pytest.mark.parametrize("optimizer", [*fastnn.optimizers.NAMES, fastnn.RMSProp(0.003, 0.8)],
+                         ids=str)  # fmt: skip
+def test_every_optimizer(optimizer):
+    mine = MLPClassifier(optimizer=optimizer, learning_rate_init=0.003, max_iter=40, random_state=0)
+    mine.fit(DIGITS, DIGIT)
+    assert mine.loss_ < 0.95 * mine.loss_curve_[0]
+    name = optimizer if isinstance(optimizer, str) else optimizer.name
+    assert (mine.net_.optimizer.name, mine.net_.learning_rate) == (name, 0.003)
+
+
+def test_decay_and_clipping():
+    decayed = MLPClassifier(weight_decay=1.0, clipnorm=0.5, max_iter=5).fit(DIGITS, DIGIT)
+    rule = decayed.net_.optimizer
+    assert (rule.name, rule.weight_decay, rule.clipnorm) == ("adamw", 1.0, 0.5)
+    for name, value in (("dropout", 0.5), ("clipnorm", 1.0),
+                        ("callbacks", [Callback()])):  # fmt: skip
+        with pytest.raises(ValueError, match=f"solver='lbfgs' knows no {name}"):
+            MLPClassifier(solver="lbfgs", **{name: value}).fit(DIGITS, DIGIT)
+    with pytest.raises(ValueError, match=r"weight_decay=0\.1 goes with solver='adam'"):
+        MLPClassifier(solver="sgd", weight_decay=0.1).fit(DIGITS, DIGIT)
+
+
+def test_callbacks_hear_of_epochs_and_may_end_them():
+    class Ends(Callback):
+        heard = ()
+
+        def on_epoch_end(self, epoch, logs):
+            Ends.heard = (*Ends.heard, sorted(logs))
+            self.model.stop_training = epoch == 2
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # who ends it isn't told that it hasn't converged
+        mine = MLPClassifier(callbacks=[Ends()], early_stopping=True).fit(DIGITS, DIGIT)
+    assert mine.n_iter_ == len(mine.loss_curve_) == 3
+    assert Ends.heard == (["loss", "val_loss"],) * 3
+    with pytest.raises(TypeError, match="callbacks"):
+        MLPClassifier(callbacks=[1]).fit(DIGITS, DIGIT)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_precision_is_that_of_the_rows_or_the_one_asked_for(name):
+    for given, asked, used in (("f4", None, "f4"), ("f8", None, "f8"), ("f8", "float32", "f4"),
+                               ("f4", np.float64, "f8"), ("i8", None, "f8")):  # fmt: skip
+        X = DIGITS.astype(given)
+        mine = getattr(ours, name)(max_iter=2, dtype=asked).fit(X, DIGIT)
+        assert {w.dtype for w in parameters(mine)} == {np.dtype(used)}
+        if name == "MLPRegressor":
+            assert mine.predict(X).dtype == used
+
+
+def test_threads_do_not_change_a_bit():
+    found = [
+        MLPClassifier((200, 100), max_iter=3, random_state=0, n_threads=n).fit(DIGITS, DIGIT)
+        for n in (1, 2, None)
+    ]
+    for other in found[1:]:
+        assert_same_weights(found[0], other, 0)
+
+
+def test_ctrl_c_keeps_what_was_learnt():
+    class Interrupted(Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 3:
+                raise KeyboardInterrupt
+
+    mine = MLPClassifier(callbacks=[Interrupted()], random_state=0)
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        mine.fit(DIGITS, DIGIT)
+    assert mine.n_iter_ == 4
+    assert mine.predict(DIGITS).shape == (400,)
+
+
+def test_a_loss_that_is_not_finite():
+    mine = MLPRegressor(solver="sgd", learning_rate_init=1e6, activation="identity")
+    with pytest.raises(ValueError, match="Solver produced non-finite parameter weights") as caught:
+        mine.fit(PATIENTS, COURSE)
+    assert "the loss became" in str(caught.value.__cause__)
+    mine.set_params(early_stopping=True).fit(PATIENTS, COURSE)
+    assert np.isnan(mine.validation_scores_[-1])
+    assert np.isfinite(mine.predict(PATIENTS)).all()
+
+
+# ---- sparse rows --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [scipy.sparse.csr_array, scipy.sparse.csc_matrix])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_sparse_rows_give_the_model_of_dense_ones(kind, solver):
+    dense, sparse = (MLPClassifier(solver=solver, max_iter=5, random_state=0, early_stopping=True)
+                     for _ in range(2))  # fmt: skip
+    dense.fit(DIGITS, DIGIT, sample_weight=WEIGHTS[:400])
+    sparse.fit(kind(DIGITS), DIGIT, sample_weight=WEIGHTS[:400])
+    assert_same_weights(dense, sparse, 1e-12 if solver == "lbfgs" else 0)
+    assert np.array_equal(dense.predict_proba(DIGITS), sparse.predict_proba(kind(DIGITS)))
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_sparse_rows_are_never_all_dense(solver):
+    """60,000 x 2,000 numbers, 960 MB if they were."""
+    X = scipy.sparse.random_array((60_000, 2_000), density=1e-3, format="csr", rng=0)
+    y = (X @ np.ones(2_000) > 1).astype(int)
+    mine = MLPClassifier(5, solver=solver, max_iter=1, early_stopping=solver == "adam")
+    tracemalloc.start()
+    mine.fit(X, y)
+    mine.predict(X)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 300e6
+
+
+# ---- where its users put them -------------------------------------------------------------------
+
+
+def test_in_pipelines_and_searches():
+    search = GridSearchCV(
+        make_pipeline(StandardScaler(), MLPClassifier(max_iter=60, random_state=0)),
+        {"mlpclassifier__hidden_layer_sizes": [(5,), (40,)], "mlpclassifier__dropout": [0.0, 0.2]},
+        cv=3,
+    ).fit(DIGITS, DIGIT)
+    assert search.best_score_ > 0.8
+    assert search.best_params_["mlpclassifier__hidden_layer_sizes"] == (40,)
+
+
+def test_in_halving_searches_of_epochs():
+    search = HalvingGridSearchCV(
+        MLPClassifier(random_state=0),
+        {"learning_rate_init": [1e-5, 1e-2], "alpha": [1e-4, 1e-2]},
+        resource="max_iter", min_resources=3, max_resources=30, cv=3, random_state=0,
+    ).fit(DIGITS, DIGIT)  # fmt: skip
+    assert search.best_params_["learning_rate_init"] == 1e-2
+
+
+@pytest.mark.parametrize("backend", ["threading", "loky"])
+def test_in_parallel(backend):
+    joblib = importlib.import_module("joblib")
+    mine = MLPClassifier(max_iter=10, random_state=0)
+    expected = cross_val_score(mine, DIGITS, DIGIT, cv=4)
+    with joblib.parallel_config(backend):
+        found = cross_val_score(mine, DIGITS, DIGIT, cv=4, n_jobs=2)
+    assert found.tolist() == expected.tolist()
+
+
+def test_calibrated_and_inspected():
+    mine = MLPClassifier(max_iter=30, random_state=0)
+    calibrated = CalibratedClassifierCV(mine, cv=3).fit(TUMOURS, BENIGN)
+    assert calibrated.score(TUMOURS, BENIGN) > 0.95
+    found = permutation_importance(mine.fit(PATIENTS, COURSE > 0), PATIENTS, COURSE > 0,
+                                   n_repeats=2, random_state=0)  # fmt: skip
+    assert found.importances_mean.argmax() in (2, 8)  # body mass index, a blood value
+
+
+def test_weights_are_routed():
+    with sklearn.config_context(enable_metadata_routing=True):
+        mine = MLPRegressor(max_iter=5, random_state=0).set_fit_request(sample_weight=True)
+        mine.set_score_request(sample_weight=False)
+        pipeline = make_pipeline(StandardScaler().set_fit_request(sample_weight=False), mine)
+        pipeline.fit(PATIENTS, COURSE, sample_weight=WEIGHTS[:442])
+        search = GridSearchCV(mine, {"alpha": [0.1]}, cv=2)
+        search.fit(PATIENTS, COURSE, sample_weight=WEIGHTS[:442])
+    expected = MLPRegressor(max_iter=5, random_state=0)
+    expected.fit(StandardScaler().fit_transform(PATIENTS), COURSE, sample_weight=WEIGHTS[:442])
+    assert_same_weights(pipeline[-1], expected, 0)
+
+
+def test_clones_and_pickles():
+    mine = MLPClassifier(max_iter=5, random_state=0, optimizer=fastnn.Adam(0.01), dropout=0.1)
+    mine.fit(DIGITS, DIGIT)
+    twin = pickle.loads(pickle.dumps(mine))
+    for estimator in (mine, twin):
+        estimator.partial_fit(DIGITS, DIGIT)
+    assert_same_weights(mine, twin, 0)
+    assert repr(clone(mine)) == repr(mine)
+    assert not hasattr(clone(mine), "net_")
+
+
+def test_the_network_is_there_to_be_saved(tmp_path):
+    mine = MLPClassifier(max_iter=5).fit(DIGITS, DIGIT.astype(str))
+    mine.net_.save(tmp_path / "net")
+    net = fastnn.load(tmp_path / "net")
+    assert np.array_equal(net.predict(DIGITS), mine.predict_proba(DIGITS))
+    assert net.metadata["classes"] == mine.classes_.tolist()
+
+
+def test_one_row_is_not_held_up_by_checks(monkeypatch):
+    mine = MLPClassifier(max_iter=2).fit(DIGITS, DIGIT)
+    expected = mine.predict(DIGITS)
+    monkeypatch.setattr(ours, "validate_data", None)
+    assert mine.predict(DIGITS[:1]) == expected[:1]
+
+
+def test_a_missing_scikit_learn_is_named():
+    code = "import sys; sys.modules['sklearn.base'] = None; import fastnn.sklearn"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "ImportError: fastnn.sklearn needs scikit-learn 1.6 or newer" in run.stderr
+    assert "pip install 'fastnn[sklearn]'" in run.stderr
+
+
+def test_convergence_is_warned_of_once():
+    with pytest.warns(ConvergenceWarning, match="Maximum iterations \\(2\\) reached") as caught:
+        MLPRegressor(max_iter=2).fit(PATIENTS, COURSE)
+    assert len(caught) == 1
+    assert Path(caught[0].filename) == Path(__file__)
