@@ -10,7 +10,7 @@ The constants below are this model's, not measurements of the run. Not here: the
 and the rows' own traffic, activations' included, which the model leaves out.
 
 >>> core = Machine(97e9, {"L1": 164e9, "L2": 102e9}, {"L1": 32 << 10, "L2": 512 << 10}, 1)
->>> from cells import CELLS
+>>> from fastnn.benchmarking.cells import CELLS
 >>> f"{limit(CELLS[1], 'float32', core) * 1e6:.2f} µs"
 '0.58 µs'
 """

@@ -1,48 +1,61 @@
-"""The machine of a comparison: what the figures depend on, the probes, the libraries' import times.
+"""The machine of a comparison: which CPUs a process is kept on, what figures depend on, the probes.
 
-Not here: the model of what such a machine could do (limits.py). NumPy is imported by nothing in
-this file before `pin` has set its threads.
+The number of threads of every library must be in the environment before it is loaded, NumPy's
+included, and importing anything of fastnn loads NumPy: so a process is pinned by starting it with
+`environment`, on `cpus`. Not here: the model of what such a machine could do (limits.py).
 """
 
 import os
 import platform
-import statistics
-import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
 
-LIBRARIES = {
-    "numpy": "numpy",
-    "fastnn": "fastnn",
-    "onnxruntime": "onnxruntime",
-    "jax": "jax",
-    "torch": "torch",
-    "scikit-learn": "sklearn.neural_network",
-}
+VERSIONS = ("numpy", "jax", "torch", "scikit-learn", "onnxruntime")
+
+
+def allowed():
+    """Return the CPUs that this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
+
+
+def cpus(threads):
+    """Return the CPUs to stay on: one for each thread, or all that are allowed."""
+    return set(allowed()[:threads])
+
+
+def stay_on(cpus):
+    """Keep this thread, and the processes it starts, on these CPUs where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cpus)
+
+
+def environment(threads):
+    """Return this process's environment, so many threads in every pool that a library has."""
+    found = dict(os.environ)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        found[name] = str(threads)
+    # Compilers' helper processes would compete with what is timed; a GPU is not the question.
+    found |= {"TORCHINDUCTOR_COMPILE_THREADS": "1", "JAX_PLATFORMS": "cpu"}
+    # These make OpenBLAS, hence NumPy, slower on CPUs that they weren't meant for.
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        found.pop(name, None)
+    return found
 
 
 def pin(threads):
-    """Keep the process, and every pool that a library will size by it, on that many CPUs."""
-    cpus = sorted(os.sched_getaffinity(0))[:threads]
-    if len(cpus) < threads:
-        sys.exit(f"compare.py: {threads} threads asked for, {len(cpus)} CPUs to be had")
-    os.sched_setaffinity(0, cpus)
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-        os.environ[name] = str(threads)
-    # Compilers' helper processes would compete with what is timed.
-    os.environ["TORCHINDUCTOR_COMPILE_THREADS"] = "1"
+    """Keep the process, and every pool that a library will size by it, on that many CPUs.
 
-
-def leave_openblas_alone():
-    """Drop settings that make OpenBLAS, hence NumPy, slower on CPUs they weren't meant for.
-
-    OpenBLAS reads them as it is loaded: if something has loaded NumPy already, start again.
+    Libraries read the environment as they are loaded: a program that has another one starts again.
     """
-    names = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
-    found = [os.environ.pop(name) for name in names if name in os.environ]
-    if found and "numpy" in sys.modules:
-        os.execv(sys.executable, [sys.executable, *sys.argv])
+    here, wanted = cpus(threads), environment(threads)
+    if len(here) < threads:
+        sys.exit(f"{threads} threads asked for, {len(here)} CPUs to be had")
+    if wanted != dict(os.environ) or here != set(allowed()):
+        stay_on(here)
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wanted)
 
 
 def caches():
@@ -70,13 +83,22 @@ def probe(dtype, threads, seconds=0.05):
         level: kernels.read_bandwidth(n, seconds, threads, _cpu.ISA) / 1e9
         for level, n in nbytes.items()
     }
-    peak = kernels.peak_flops(0.15, threads, _cpu.ISA)
-    return {"peak_gflops": peak / 1e9, "read_gbytes": reads}
+    return {"peak_gflops": peak(dtype, threads), "read_gbytes": reads}
+
+
+def peak(dtype, threads):
+    """Return the multiply-adds of so many threads, in 1e9 floating-point operations a second."""
+    from fastnn import _checks, _cpu
+
+    return _checks.KERNELS[_checks.dtype(dtype)].peak_flops(0.15, threads, _cpu.ISA) / 1e9
 
 
 def cpu():
     """Return what the first CPU calls itself; virtual ones often hide their name."""
-    lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
     told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     name = told.get("model name", "unknown CPU")
     if "cpu family" in told:
@@ -89,7 +111,7 @@ def describe(threads, dtype):
     import fastnn
 
     versions = {}
-    for name in ("numpy", "jax", "torch", "scikit-learn", "onnxruntime"):
+    for name in VERSIONS:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
@@ -103,20 +125,4 @@ def describe(threads, dtype):
         "fastnn": fastnn.show_config("dicts"),
         "caches": caches(),
         "versions": versions,
-    }
-
-
-def import_times(rounds):
-    """Return, for each library, the seconds of importing it in processes of their own, in turn."""
-    times = {name: [] for name in LIBRARIES}
-    for _ in range(rounds + 1):  # the first brings the files into memory
-        for name, module in LIBRARIES.items():
-            code = f"from time import perf_counter as t; a = t(); import {module}; print(t() - a)"
-            done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-            if done.returncode == 0:
-                times[name].append(float(done.stdout.split()[-1]))
-    return {
-        name: {"times_s": seconds[1:], "median_s": statistics.median(seconds[1:])}
-        for name, seconds in times.items()
-        if seconds
     }
