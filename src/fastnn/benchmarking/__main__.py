@@ -11,7 +11,10 @@ def main():
     description = "Measure this machine, and fastnn and its peers on it."
     parser = argparse.ArgumentParser(prog="fastnn bench", description=description)
     command.add_arguments(parser)
-    return command.run(parser.parse_args())
+    try:
+        return command.run(parser.parse_args())
+    except KeyboardInterrupt:
+        return 130  # as shells have it
 
 
 if __name__ == "__main__":

@@ -94,16 +94,17 @@ def run(arguments):
 
 def _settings(arguments):
     """Return what `session.measure` takes, and what is known before: threads, peers, load."""
-    asked = _checks.n_threads(arguments.threads, _cpu.available_threads())
-    threads = min(asked, len(machine.allowed()))
+    asked = arguments.threads
+    asked = _cpu.available_threads() if asked is None else _checks.integer("threads", asked, low=1)
     peers = _peers(arguments.peers)
     missing = [name for name in peers if not _installed(name)]
+    names = [tables.label(regime, cell) for regime, cell in cells.telling()]
     settings = {
         "dtype": arguments.dtype,
-        "threads": threads,
+        "threads": min(asked, machine.to_be_had()),
         "rounds": _checks.integer("rounds", arguments.rounds, low=1),
         "seconds": _checks.number("seconds", arguments.seconds, above=0.0),
-        "only": _only(arguments.only),
+        "only": _checks.part("only", arguments.only, names),
         "peers": [name for name in peers if name not in missing],
     }
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -114,26 +115,14 @@ def _peers(names):
     """Return the peers that are meant."""
     for name in names:
         _checks.choice("peers", name, ["none", "all", *PACKAGES])
-    if "none" in names:
-        if len(names) > 1:
-            raise ValueError("peers must be 'none' alone, or without it; got " + " ".join(names))
-        return []
     every = _USUAL if "all" in names else []
-    return list(dict.fromkeys([*every, *(name for name in names if name != "all")]))
+    return list(dict.fromkeys([*every, *(name for name in names if name in PACKAGES)]))
 
 
 def _installed(name):
     """Return whether all that a peer needs is there; nothing is imported."""
     modules = (_MODULES.get(package, package) for package in PACKAGES[name])
     return all(importlib.util.find_spec(module) for module in modules)
-
-
-def _only(text):
-    """Return a text that some cell has in its name."""
-    names = [tables.label(regime, cell) for regime, cell in cells.telling()]
-    if not any(text in name for name in names):
-        raise ValueError(f"only must be part of one of {_checks.quoted(names)}; got {text!r}")
-    return text
 
 
 def _measure(settings, found):

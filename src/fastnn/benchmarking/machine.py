@@ -25,6 +25,13 @@ def cpus(threads):
     return set(allowed()[:threads])
 
 
+def to_be_had():
+    """Return how many CPUs that is at most; a control group's quota may be worth less."""
+    from fastnn import _cpu
+
+    return min(len(allowed()), _cpu._cgroup_cpus() or len(allowed()))
+
+
 def stay_on(cpus):
     """Keep this thread, and the processes it starts, on these CPUs where the system can."""
     if hasattr(os, "sched_setaffinity"):

@@ -83,11 +83,12 @@ def _answers(records):
             if "failed" in result:
                 failed.setdefault(name, result["failed"])
             elif "median_us" not in result:
-                wrong[name] = max(wrong.get(name, 0.0), result["disagreement"])
+                cell = tables.label(record["regime"], record["cell"])
+                wrong[name] = max(wrong.get(name, (0.0, "")), (result["disagreement"], cell))
     for name, reason in failed.items():
         yield f"{name} fails: {reason}"
-    for name, off in wrong.items():
-        yield f"{name} disagrees with the float64 reference by up to {off:.1e}, so it has no time"
+    for name, (off, cell) in wrong.items():
+        yield f"{name} is {off:.1e} off the float64 reference, so it has no time ({cell})"
 
 
 def _missing(names):
