@@ -30,6 +30,7 @@ UPDATE_CYCLES = {"sgd": 0.0, "momentum": 0.0, "adam": 1.25}
 CHAIN_CYCLES = 35
 
 # Two 256-bit units of fused multiply-adds, or one of 512: what turns the peak into a clock.
+# With two units of 512 the clock comes out twice too high, and the limit of small nets too low.
 FLOPS_A_CYCLE = {"float32": 32, "float64": 16}
 
 BARRIER = 0.5e-6  # seconds in which two threads meet; a step has two of these
