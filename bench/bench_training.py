@@ -6,9 +6,9 @@ timed, its weights after 1 step and after up to 100 are compared with the refere
 
 import numpy as np
 import pytest
-from cells import CELLS, disagreement
 
 from fastnn import reference
+from fastnn.benchmarking.cells import CELLS, disagreement
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import machine
+from fastnn.benchmarking import machine
 
 RESULTS = Path(__file__).parent / "results"
 ROWS = 60_000

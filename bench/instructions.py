@@ -27,9 +27,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from cells import CROSS, SQUARED, Cell
 
 import fastnn
+from fastnn.benchmarking.cells import CROSS, SQUARED, Cell
 
 TOLERANCE = 0.03
 FIGURES = Path(__file__).with_name("instructions.json")

@@ -4,18 +4,26 @@
 
 Writes a Markdown table and a plot beside every JSON file, and in README.md and bench/README.md what
 stands between `<!-- begin NAME -->` and `<!-- end NAME -->`, where NAME is a file of results or one
-of SECTIONS. Not here: any measuring (compare.py); the picture itself (plot.py).
+of SECTIONS. Not here: any measuring (compare.py); how figures are rounded
+(fastnn.benchmarking.tables); the picture itself (plot.py).
 """
 
 import json
-import math
 import re
 from pathlib import Path
 
+from fastnn.benchmarking.tables import (
+    NAMES,
+    contenders,
+    figure,
+    geometric_mean,
+    ratio,
+    shares,
+    time_of,
+)
+
 HERE = Path(__file__).parent
 READMES = [HERE.parent / "README.md", HERE / "README.md"]
-ORDER = ["fastnn", "jax", "onnxruntime", "torch", "torch.compile", "scikit-learn", "numpy"]
-NAMES = {"jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}  # others' are their own
 
 # The small table of README.md; its other columns are in bench/README.md.
 SMALL = [
@@ -34,41 +42,6 @@ def load(name, results=HERE / "results"):
     return json.loads(path.read_text()) if path.exists() else None
 
 
-def figure(x):
-    """Return three significant digits, four from a thousand on, and never an exponent."""
-    if x >= 1000:
-        return f"{float(f'{x:.4g}'):,.0f}"
-    return f"{x:.{max(0, 2 - math.floor(math.log10(x)))}f}"
-
-
-def contenders(records):
-    """Return the names that occur, fastnn first."""
-    return [name for name in ORDER if any(name in record["results"] for record in records)]
-
-
-def time_of(record, name):
-    """Return the table's entry for a contender: its median, or why there is none."""
-    result = record["results"].get(name)
-    if result is None:
-        return ""
-    if result.get("median_us"):
-        return figure(result["median_us"])
-    return "fails" if "failed" in result else "disagrees"
-
-
-def ratio(record, peer=None):
-    """Return the time of a peer, by default the best, over fastnn's; None where either lacks."""
-    medians = {name: result.get("median_us") for name, result in record["results"].items()}
-    ours = medians.pop("fastnn", None)
-    theirs = [us for name, us in medians.items() if us and peer in (None, name)]
-    return min(theirs) / ours if ours and theirs else None
-
-
-def geometric_mean(numbers):
-    """Return it."""
-    return math.exp(math.fsum(map(math.log, numbers)) / len(numbers))
-
-
 def markdown(lines):
     """Return a table: the first line is the head, the first column text."""
     head, *body = ["| " + " | ".join(line) + " |" for line in lines]
@@ -84,14 +57,13 @@ def rows(records):
     lines = [head]
     for record in records:
         lines.append([record["cell"], *(time_of(record, name) for name in names)])
-        ours, best = record["results"].get("fastnn", {}).get("median_us"), ratio(record)
+        ours, best = shares(record, peak), ratio(record)
         if ours:
-            limit = record.get("limit_us")
             lines[-1] += [
                 f"{best:.2f}" if best else "",
-                figure(record["batch"] / ours * 1e6),
-                f"{record['flops'] / ours / 1e3 / peak:.0%}",
-                f"{limit / ours:.0%}" if limit else "",
+                figure(ours["rows_per_s"]),
+                f"{ours['of_peak']:.0%}",
+                f"{ours['of_limit']:.0%}" if "of_limit" in ours else "",
             ]
     return markdown(lines)
 

@@ -7,13 +7,15 @@ from pathlib import Path
 
 import pytest
 
+from fastnn.benchmarking import cells, limits
+
 ROOT = Path(__file__).parent.parent
 RESULTS = sorted((ROOT / "bench" / "results").glob("*.json"))
 
 
 @pytest.fixture
 def bench(monkeypatch):
-    """Return a function that imports a module of bench/."""
+    """Return a function that imports a script of bench/."""
     monkeypatch.syspath_prepend(ROOT / "bench")
     return importlib.import_module
 
@@ -75,17 +77,13 @@ ATTAINABLE = [
 
 
 @pytest.mark.parametrize(("sizes", "batch", "optimizer", "seconds"), ATTAINABLE, ids=str)
-def test_the_roofline_is_that_of_a_machine_worked_out_by_hand(
-    bench, sizes, batch, optimizer, seconds
-):
-    limits, cells = bench("limits"), bench("cells")
+def test_the_roofline_is_that_of_a_machine_worked_out_by_hand(sizes, batch, optimizer, seconds):
     cell = cells.Cell(sizes, "tanh", "identity", cells.SQUARED, batch, optimizer, 1)
     machine = limits.Machine(200e9, READS, CACHES, 2)
     assert limits.limit(cell, "float32", machine) == pytest.approx(seconds, rel=0.25)
 
 
-def test_float64_takes_twice_as_long_and_a_second_core_never_longer(bench):
-    limits, cells = bench("limits"), bench("cells")
+def test_float64_takes_twice_as_long_and_a_second_core_never_longer():
     for cell in [*cells.CELLS, *cells.PREDICTIONS]:
         double = limits.Machine(100e9, READS, {n: 2 * size for n, size in CACHES.items()}, 2)
         single = limits.Machine(200e9, READS, CACHES, 2)
@@ -95,5 +93,5 @@ def test_float64_takes_twice_as_long_and_a_second_core_never_longer(bench):
         assert 1 <= ratio <= 2.0001  # 1: a chain of operations that wait for each other
 
 
-def test_the_rooflines_example(bench):
-    assert doctest.testmod(bench("limits")) == (0, 3)
+def test_the_rooflines_example():
+    assert doctest.testmod(limits) == (0, 3)

@@ -114,6 +114,13 @@ def choice(name, value, options, aliases=None):
     return value
 
 
+def part(name, value, wholes):
+    """Return a text that occurs in one of `wholes`."""
+    if not any(value in whole for whole in wholes):
+        raise ValueError(f"{name} must be part of one of {quoted(wholes)}; got {shown(value)}")
+    return value
+
+
 def seed(value):
     """Return a seed: None or an int of 0 or more."""
     return None if value is None else integer("seed", value, low=0)

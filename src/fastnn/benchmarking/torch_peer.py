@@ -6,7 +6,7 @@ Not here: predictions (predictors.py).
 import itertools
 from functools import cached_property
 
-from contender import TrainingContender
+from fastnn.benchmarking.contender import TrainingContender
 
 
 class Torch(TrainingContender):
@@ -41,6 +41,7 @@ class Torch(TrainingContender):
         return self.cut(torch.from_numpy(self.X), torch.from_numpy(self.y))
 
     def reset(self):
+        """Copy the first weights into the net, and clear the optimizer."""
         import torch
 
         with torch.no_grad():
@@ -49,6 +50,7 @@ class Torch(TrainingContender):
         self.optimizer.state.clear()
 
     def loss(self, y, t):
+        """Return the loss of outputs, which are logits where classes are told apart."""
         import torch
 
         if self.cell.loss == "cross_entropy":
@@ -56,12 +58,14 @@ class Torch(TrainingContender):
         return 0.5 * ((y - t) ** 2).sum(dim=1).mean()
 
     def run(self, steps):
+        """Take that many steps."""
         for x, t in self.batches[:steps]:
             self.optimizer.zero_grad(set_to_none=True)
             self.loss(self.net(x), t).backward()
             self.optimizer.step()
 
     def answer(self):
+        """Return the weights, (n_in, n_out)."""
         arrays = [p.detach().numpy() for p in self.net.parameters()]
         return [w.T if w.ndim == 2 else w for w in arrays]
 
@@ -87,6 +91,7 @@ class TorchCompiled(Torch):
         self.step = torch.compile(self._step, fullgraph=True, dynamic=False)
 
     def reset(self):
+        """Copy the first weights into the net, and zero the moments."""
         super().reset()
         self.updates = 0
         for tensor in itertools.chain(*self.moments):
@@ -121,6 +126,7 @@ class TorchCompiled(Torch):
         return loss
 
     def run(self, steps):
+        """Take that many steps, one call each."""
         step, state = self.step, (self.params, self.moments, self.rate, self.root)
         for x, t in self.batches[:steps]:
             self.updates += 1

@@ -10,7 +10,7 @@ The constants below are this model's, not measurements of the run. Not here: the
 and the rows' own traffic, activations' included, which the model leaves out.
 
 >>> core = Machine(97e9, {"L1": 164e9, "L2": 102e9}, {"L1": 32 << 10, "L2": 512 << 10}, 1)
->>> from cells import CELLS
+>>> from fastnn.benchmarking.cells import CELLS
 >>> f"{limit(CELLS[1], 'float32', core) * 1e6:.2f} µs"
 '0.58 µs'
 """
@@ -30,6 +30,7 @@ UPDATE_CYCLES = {"sgd": 0.0, "momentum": 0.0, "adam": 1.25}
 CHAIN_CYCLES = 35
 
 # Two 256-bit units of fused multiply-adds, or one of 512: what turns the peak into a clock.
+# With two units of 512 the clock comes out twice too high, and the limit of small nets too low.
 FLOPS_A_CYCLE = {"float32": 32, "float64": 16}
 
 BARRIER = 0.5e-6  # seconds in which two threads meet; a step has two of these

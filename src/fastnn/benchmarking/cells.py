@@ -1,8 +1,8 @@
 """The cells of the benches: which nets, batches and optimizers are timed, on which data.
 
 Every cell has `steps`, the operations of one round; `batch`, the rows of an operation; `flops`, its
-matrix products; and `truths`, what is right after so many operations. Not here: timing (compare.py,
-bench_*.py) and tables (report.py, conftest.py).
+matrix products; and `truths`, what is right after so many operations. Not here: timing and
+agreement (protocol.py, and bench/'s scripts), tables (tables.py).
 """
 
 import itertools
@@ -161,6 +161,24 @@ PREDICTIONS = [
     *(Prediction((784, 256, 128, 10), "relu", "softmax", n, k) for n, k in [(1, 500), (32, 100)]),
     Prediction((784, 256, 128, 10), "relu", "softmax", 4096, 4),
 ]
+
+CELLS_OF = {"epochs": CELLS, "calls": CALLS, "predict": PREDICTIONS}
+
+# What `fastnn bench` takes of them: from what fits registers to what fills a core, and two calls.
+TELLING = [
+    ("epochs", "2-3-1 sigmoid, batch 1, sgd"),
+    ("epochs", "16-64-64-1 tanh, batch 32, adam"),
+    ("epochs", "64-128-10 relu, batch 32, adam"),
+    ("epochs", "784-256-128-10 relu, batch 128, adam"),
+    ("epochs", "784-1024-1024-10 relu, batch 256, adam"),
+    ("calls", "16-64-64-1 tanh, batch 1, sgd"),
+    ("predict", "16-64-64-1 tanh, 1 row"),
+]
+
+
+def telling():
+    """Return (regime, cell) of each of these."""
+    return [(r, next(c for c in CELLS_OF[r] if str(c) == name)) for r, name in TELLING]
 
 
 def disagreement(cell, dtype):

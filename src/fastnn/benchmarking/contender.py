@@ -1,4 +1,4 @@
-"""What every contender of the comparison is: one library on one cell.
+"""What every contender of a comparison is: one library on one cell.
 
 Not here: any library (contenders.py, jax_peer.py, torch_peer.py, predictors.py).
 """

@@ -6,17 +6,17 @@ library may do a whole epoch in one call; in "calls" every step is one call from
 loss as its result, on arrays that are already as the library likes them best.
 
 Not here: JAX (jax_peer.py), PyTorch (torch_peer.py), predictions (predictors.py), timing and
-agreement (compare.py), the cells (cells.py). Libraries are imported when asked for, after
-compare.py has set the number of threads.
+agreement (protocol.py), the cells (cells.py). Libraries are imported when asked for, in a process
+that machine.py has pinned.
 """
 
 import numpy as np
-from contender import Contender, TrainingContender
-from jax_peer import Jax, JaxCalls
-from predictors import PREDICTION
-from torch_peer import Torch, TorchCompiled
 
 from fastnn import reference
+from fastnn.benchmarking.contender import Contender, TrainingContender
+from fastnn.benchmarking.jax_peer import Jax, JaxCalls
+from fastnn.benchmarking.predictors import PREDICTION
+from fastnn.benchmarking.torch_peer import Torch, TorchCompiled
 
 
 class Fastnn(TrainingContender):
@@ -25,13 +25,16 @@ class Fastnn(TrainingContender):
     name = "fastnn"
 
     def reset(self):
+        """Build the network anew."""
         self.net = self.cell.network(self.dtype, self.threads)
 
     def run(self, steps):
+        """Fit the rows of that many steps."""
         X, y = self.part(steps)
         self.net.fit(X, y, batch_size=self.cell.batch, shuffle=False)
 
     def answer(self):
+        """Return the weights."""
         return self.net.get_weights()
 
 
@@ -39,6 +42,7 @@ class FastnnCalls(Fastnn):
     """fastnn's train_on_batch."""
 
     def run(self, steps):
+        """Train on that many batches, one call each."""
         step = self.net.train_on_batch
         for X, y in self.batches[:steps]:
             step(X, y)
@@ -50,13 +54,16 @@ class NumPy(TrainingContender):
     name = "numpy"
 
     def reset(self):
+        """Build the network anew."""
         self.net = reference.Network.like(self.cell.network(self.dtype))
 
     def run(self, steps):
+        """Fit the rows of that many steps."""
         X, y = self.part(steps)
         self.net.fit_epoch(X, y, np.arange(len(X)), self.cell.batch)
 
     def answer(self):
+        """Return the weights."""
         return self.net.get_weights()
 
 
@@ -64,6 +71,7 @@ class NumPyCalls(NumPy):
     """The reference's train_on_batch."""
 
     def run(self, steps):
+        """Train on that many batches, one call each."""
         step = self.net.train_on_batch
         for X, y in self.batches[:steps]:
             step(X, y)
@@ -76,6 +84,7 @@ class ScikitLearn(TrainingContender):
 
     @classmethod
     def fits(cls, cell):
+        """Return whether its regressor or classifier can be that net."""
         return cell.loss == "cross_entropy" or cell.output == "identity"
 
     def __init__(self, cell, dtype, threads):
@@ -106,6 +115,7 @@ class ScikitLearn(TrainingContender):
         self.net.partial_fit(*self.part(1), **self.extra)  # a first call builds its arrays
 
     def reset(self):
+        """Write the first weights over its own, and clear the optimizer."""
         for mine, w in zip(self.answer(), self.start, strict=True):
             mine[...] = w
         optimizer = self.net._optimizer
@@ -118,10 +128,12 @@ class ScikitLearn(TrainingContender):
             moment[...] = 0
 
     def run(self, steps):
+        """Fit the rows of that many steps."""
         X, y = self.part(steps)
         self.net.partial_fit(X, y, **self.extra)
 
     def answer(self):
+        """Return the weights, its own arrays."""
         pairs = zip(self.net.coefs_, self.net.intercepts_, strict=True)
         return [w for pair in pairs for w in pair]
 
@@ -130,6 +142,7 @@ class ScikitLearnCalls(ScikitLearn):
     """partial_fit of one batch."""
 
     def run(self, steps):
+        """Fit that many batches, one call each."""
         step = self.net.partial_fit
         for X, y in self.batches[:steps]:
             step(X, y, **self.extra)

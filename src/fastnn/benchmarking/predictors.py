@@ -7,9 +7,9 @@ another with nothing between them. Not here: training (contenders.py).
 import itertools
 
 import numpy as np
-from contender import Contender
 
 from fastnn import reference
+from fastnn.benchmarking.contender import Contender
 
 
 class Predictor(Contender):
@@ -22,6 +22,7 @@ class Predictor(Contender):
         self.layers = list(zip(self.weights[::2], self.weights[1::2], strict=True))
 
     def answer(self):
+        """Return the outputs of the last call."""
         return [self.y]
 
 
@@ -36,6 +37,7 @@ class Fastnn(Predictor):
         self.y = np.empty((cell.batch, cell.sizes[-1]), dtype)
 
     def run(self, steps):
+        """Predict that many times."""
         predict, X, out = self.net.predict, self.X, self.y
         for _ in range(steps):
             predict(X, out=out)
@@ -82,6 +84,7 @@ class OnnxRuntime(Predictor):
         return model
 
     def run(self, steps):
+        """Predict that many times."""
         predict, inputs = self.session.run, {"z0": self.X}
         for _ in range(steps):
             (self.y,) = predict(None, inputs)
@@ -110,6 +113,7 @@ class Jax(Predictor):
         return jax.nn.softmax(a) if self.cell.output == "softmax" else a
 
     def run(self, steps):
+        """Predict that many times."""
         predict, X = self.predict, self.X
         for _ in range(steps):
             self.y = np.asarray(predict(X))
@@ -136,6 +140,7 @@ class Torch(Predictor):
                 p.copy_(torch.from_numpy(w.T if w.ndim == 2 else w))
 
     def run(self, steps):
+        """Predict that many times."""
         import torch
 
         with torch.inference_mode():
@@ -168,11 +173,13 @@ class ScikitLearn(Predictor):
         net.coefs_, net.intercepts_ = self.weights[::2], self.weights[1::2]
 
     def run(self, steps):
+        """Predict that many times."""
         predict, X = self.predict, self.X
         for _ in range(steps):
             self.y = predict(X)
 
     def answer(self):
+        """Return the outputs of the last call, as a matrix."""
         return [self.y.reshape(self.cell.batch, -1)]
 
 
@@ -187,6 +194,7 @@ class NumPy(Predictor):
         self.y = self.z[-1]
 
     def run(self, steps):
+        """Predict that many times."""
         tanh = self.cell.activation == "tanh"
         softmax = self.cell.output == "softmax"
         for _ in range(steps):

@@ -6,7 +6,8 @@ Not here: predictions (predictors.py).
 from functools import cached_property
 
 import numpy as np
-from contender import TrainingContender
+
+from fastnn.benchmarking.contender import TrainingContender
 
 
 class Jax(TrainingContender):
@@ -23,6 +24,7 @@ class Jax(TrainingContender):
         self.stacks = {}
 
     def reset(self):
+        """Make new arrays of the first weights, and moments of zeros."""
         import jax
 
         pairs = zip(self.start[::2], self.start[1::2], strict=True)
@@ -71,6 +73,7 @@ class Jax(TrainingContender):
         return jax.lax.scan(self._step, state, (X, t))
 
     def run(self, steps):
+        """Scan over the rows of that many steps."""
         import jax
 
         if steps not in self.stacks:
@@ -84,6 +87,7 @@ class Jax(TrainingContender):
         losses.block_until_ready()
 
     def answer(self):
+        """Return the weights."""
         return [np.asarray(w) for pair in self.state[0] for w in pair]
 
 
@@ -105,6 +109,7 @@ class JaxCalls(Jax):
         return [(jax.numpy.asarray(X), jax.numpy.asarray(y)) for X, y in pairs]
 
     def run(self, steps):
+        """Take that many steps, one call each."""
         step, state = self.step, self.state
         for batch in self.batches[:steps]:
             state, loss = step(state, batch)

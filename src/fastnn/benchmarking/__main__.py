@@ -1,0 +1,21 @@
+"""`fastnn bench` alone: python -m fastnn.benchmarking."""
+
+import argparse
+import sys
+
+from fastnn.benchmarking import command
+
+
+def main():
+    """Parse the arguments, run the command, and return its exit code."""
+    description = "Measure this machine, and fastnn and its peers on it."
+    parser = argparse.ArgumentParser(prog="fastnn bench", description=description)
+    command.add_arguments(parser)
+    try:
+        return command.run(parser.parse_args())
+    except KeyboardInterrupt:
+        return 130  # as shells have it
+
+
+if __name__ == "__main__":
+    sys.exit(main())

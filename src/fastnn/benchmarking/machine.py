@@ -1,0 +1,135 @@
+"""The machine of a comparison: which CPUs a process is kept on, what figures depend on, the probes.
+
+The number of threads of every library must be in the environment before it is loaded, NumPy's
+included, and importing anything of fastnn loads NumPy: so a process is pinned by starting it with
+`environment`, on `cpus`. Not here: the model of what such a machine could do (limits.py).
+"""
+
+import os
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+
+VERSIONS = ("numpy", "jax", "torch", "scikit-learn", "onnxruntime")
+
+
+def allowed():
+    """Return the CPUs that this process may run on."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
+
+
+def cpus(threads):
+    """Return the CPUs to stay on: one for each thread, or all that are allowed."""
+    return set(allowed()[:threads])
+
+
+def to_be_had():
+    """Return how many CPUs that is at most; a control group's quota may be worth less."""
+    from fastnn import _cpu
+
+    return min(len(allowed()), _cpu._cgroup_cpus() or len(allowed()))
+
+
+def stay_on(cpus):
+    """Keep this thread, and the processes it starts, on these CPUs where the system can."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cpus)
+
+
+def environment(threads):
+    """Return this process's environment, so many threads in every pool that a library has."""
+    found = dict(os.environ)
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+        found[name] = str(threads)
+    # Compilers' helper processes would compete with what is timed; a GPU is not the question.
+    found |= {"TORCHINDUCTOR_COMPILE_THREADS": "1", "JAX_PLATFORMS": "cpu"}
+    # These make OpenBLAS, hence NumPy, slower on CPUs that they weren't meant for.
+    for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+        found.pop(name, None)
+    return found
+
+
+def pin(threads):
+    """Keep the process, and every pool that a library will size by it, on that many CPUs.
+
+    Libraries read the environment as they are loaded: a program that has another one starts again.
+    """
+    here, wanted = cpus(threads), environment(threads)
+    if len(here) < threads:
+        sys.exit(f"{threads} threads asked for, {len(here)} CPUs to be had")
+    if wanted != dict(os.environ) or here != set(allowed()):
+        stay_on(here)
+        sys.stdout.flush()
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wanted)
+
+
+def caches():
+    """Return the bytes of the caches that the first CPU sees, by level."""
+    found = {}
+    for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
+        level, kind, size = ((index / n).read_text().strip() for n in ("level", "type", "size"))
+        if kind != "Instruction":
+            found[f"L{level}"] = int(size.removesuffix("K")) << 10
+    return found or {"L1": 32 << 10, "L2": 512 << 10, "L3": 16 << 20}
+
+
+def probe(dtype, threads, seconds=0.05):
+    """Return the peaks of multiply-adds and of reading from each cache and memory, in 1e9/s."""
+    from fastnn import _checks, _cpu
+
+    kernels = _checks.KERNELS[_checks.dtype(dtype)]
+    sizes = caches()
+    last = max(sizes)
+    # Half of a core's own cache, a quarter of the shared one, four times it for memory.
+    nbytes = {level: size // 2 for level, size in sizes.items()}
+    nbytes[last] = sizes[last] // (4 * threads)
+    nbytes["memory"] = min(4 * sizes[last], 1 << 28) // threads
+    reads = {
+        level: kernels.read_bandwidth(n, seconds, threads, _cpu.ISA) / 1e9
+        for level, n in nbytes.items()
+    }
+    return {"peak_gflops": peak(dtype, threads), "read_gbytes": reads}
+
+
+def peak(dtype, threads):
+    """Return the multiply-adds of so many threads, in 1e9 floating-point operations a second."""
+    from fastnn import _checks, _cpu
+
+    return _checks.KERNELS[_checks.dtype(dtype)].peak_flops(0.15, threads, _cpu.ISA) / 1e9
+
+
+def cpu():
+    """Return what the first CPU calls itself; virtual ones often hide their name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
+    except OSError:  # not Linux
+        return platform.processor() or platform.machine()
+    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    name = told.get("model name", "unknown CPU")
+    if "cpu family" in told:
+        name += f" (family {told['cpu family']}, model {told['model']})"
+    return name + (", virtual" if "hypervisor" in told.get("flags", "").split() else "")
+
+
+def describe(threads, dtype):
+    """Return what the figures depend on."""
+    import fastnn
+
+    versions = {}
+    for name in VERSIONS:
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return {
+        "cpu": cpu(),
+        "cpus": os.cpu_count(),
+        "threads": threads,
+        "dtype": dtype,
+        "python": platform.python_version(),
+        "fastnn": fastnn.show_config("dicts"),
+        "caches": caches(),
+        "versions": versions,
+    }

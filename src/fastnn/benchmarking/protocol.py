@@ -1,0 +1,127 @@
+"""How contenders are compared on a cell: agreement with the truth first, then interleaved rounds.
+
+- Every contender starts from the same weights and takes the same rows in the same order;
+- its weights after 1 step and after up to 100 (its outputs, in prediction) are compared with the
+  float64 reference's: a contender that disagrees gets no time;
+- rounds are interleaved (each contender once a round), after a warm-up; building, and the first
+  call with whatever it compiles, are timed apart; on several threads a pause goes before each, for
+  the threads of the library before to fall asleep;
+- CPU time over wall time says whether the CPUs were used;
+- the CPU's peaks of multiply-adds and of reading are measured in the same run, before each cell.
+
+Not here: pinning the process (machine.py); which cells, and where records go (session.py for
+`fastnn bench`, bench/compare.py).
+"""
+
+import math
+import statistics
+import time
+
+from fastnn.benchmarking import limits, machine
+from fastnn.benchmarking.cells import distance
+
+# Before a round on several threads: idle threads of the library before (OpenBLAS's, above all) go
+# on watching for work for some 0.1 s, and would take a CPU from the next one.
+SETTLE = 0.2
+
+
+def examine(kind, cell, truths, dtype, threads):
+    """Return a contender ready to be timed, or None, and the record of its errors and first call.
+
+    The contender that was examined is the one that is timed: compilers are slow.
+    """
+    began = time.perf_counter()
+    try:
+        contender = kind(cell, dtype, threads)
+        contender.reset()
+        built = time.perf_counter()
+        contender.run(1)
+        record = {"build_s": built - began, "first_call_s": time.perf_counter() - built}
+        errors = []
+        for steps, truth in truths.items():
+            contender.reset()
+            contender.run(steps)
+            errors.append(distance(contender.answer(), truth))
+    except Exception as reason:
+        if kind.name == "fastnn":
+            raise
+        return None, {"failed": f"{type(reason).__name__}: {reason}".splitlines()[0]}
+    if not all(map(math.isfinite, errors)):  # NaN is not greater than any tolerance
+        return None, record | {"failed": "its numbers are not finite"}
+    record["disagreement"] = max(errors)
+    contender.reset()
+    return contender if max(errors) <= cell.tolerance(dtype) else None, record
+
+
+def warm_up(contender, seconds):
+    """Return how many times a round repeats the contender's steps, to last so long."""
+    contender.run(contender.cell.steps)
+    began = time.perf_counter()
+    contender.run(contender.cell.steps)
+    return max(1, round(seconds / (time.perf_counter() - began)))
+
+
+def time_rounds(contenders, rounds, seconds):
+    """Return, for each contender, its times of a step in microseconds and its CPUs in use."""
+    repeats = [warm_up(contender, seconds) for contender in contenders]
+    times = {contender.name: [] for contender in contenders}
+    cpus = {contender.name: [] for contender in contenders}
+    for _ in range(rounds):
+        for contender, n in zip(contenders, repeats, strict=True):
+            steps = contender.cell.steps
+            time.sleep(SETTLE if contender.threads > 1 else 0.0)
+            cpu, began = time.process_time(), time.perf_counter()
+            for _ in range(n):
+                contender.run(steps)
+            wall = time.perf_counter() - began
+            times[contender.name].append(wall / n / steps * 1e6)
+            cpus[contender.name].append((time.process_time() - cpu) / wall)
+    return times, cpus
+
+
+def summary(times, cpus):
+    """Return the record of some rounds: spread is (greatest - least) / median."""
+    median = statistics.median(times)
+    return {
+        "times_us": times,
+        "median_us": median,
+        "minimum_us": min(times),
+        "spread": (max(times) - min(times)) / median,
+        "cpus": statistics.median(cpus),
+    }
+
+
+def compare(cell, kinds, *, dtype, threads, rounds, seconds):
+    """Return the record of a cell; `kinds` are classes of contenders, a round of each `seconds`."""
+    probe = machine.probe(dtype, threads)
+    truths, ready, results = cell.truths(dtype), [], {}
+    for kind in kinds:
+        if kind.fits(cell):
+            contender, results[kind.name] = examine(kind, cell, truths, dtype, threads)
+            ready += [contender] if contender else []
+    times, cpus = time_rounds(ready, rounds, seconds)
+    for name in times:
+        results[name] |= summary(times[name], cpus[name])
+    return {
+        "cell": str(cell),
+        "batch": cell.batch,
+        "flops": cell.flops,
+        **probe,
+        "results": results,
+    }
+
+
+def add_limits(records, cells, *, dtype, threads):
+    """Put each cell's modelled limit beside its times, from the best probes of the whole run.
+
+    Another process may disturb a probe; none can make it better.
+    """
+    levels = records[0]["read_gbytes"]
+    best = limits.Machine(
+        flops=1e9 * max(record["peak_gflops"] for record in records),
+        reads={n: 1e9 * max(record["read_gbytes"][n] for record in records) for n in levels},
+        caches=machine.caches(),
+        threads=threads,
+    )
+    for record, cell in zip(records, cells, strict=True):
+        record["limit_us"] = limits.limit(cell, dtype, best) * 1e6

@@ -1,0 +1,59 @@
+"""The measuring process of `fastnn bench`: settings in, one line of JSON for all it has found.
+
+    python -P -m fastnn.benchmarking.session '{"dtype": "float32", ...}'
+
+`command` starts it, with the environment and on the CPUs of as many threads (machine.py). Lines are
+{"progress": text}, {"machine": ..., "peaks": ...} and at last {"cells": [...]}. Not here: what a
+user sees (command.py).
+"""
+
+import json
+import os
+import sys
+
+from fastnn.benchmarking import cells, machine, protocol, tables
+from fastnn.benchmarking.contenders import CONTENDERS
+
+
+def measure(tell, *, dtype, threads, rounds, seconds, only, peers):
+    """Measure, and tell of it: `tell` takes one dict after another.
+
+    `only` is a text in a cell's label, `peers` are names of contenders beside fastnn.
+    """
+    counts = sorted({1, threads})
+    tell({"machine": machine.describe(threads, dtype)})
+    peaks = {d: {str(n): machine.peak(d, n) for n in counts} for d in ("float32", "float64")}
+    chosen = [(r, c) for r, c in cells.telling() if only in tables.label(r, c)]
+    records = []
+    for at, (regime, cell) in enumerate(chosen, 1):
+        tell({"progress": f"{at}/{len(chosen)} {tables.label(regime, cell)}"})
+        kinds = [k for k in CONTENDERS[regime] if k.name == "fastnn" or k.name in peers]
+        options = {"dtype": dtype, "threads": threads, "rounds": rounds, "seconds": seconds}
+        record = protocol.compare(cell, kinds, **options)
+        records.append({"regime": regime, **record})
+    protocol.add_limits(records, [cell for _, cell in chosen], dtype=dtype, threads=threads)
+    # Another process may disturb a probe; none can make it better.
+    best = max(record["peak_gflops"] for record in records)
+    peaks[dtype][str(threads)] = max(peaks[dtype][str(threads)], best)
+    for record in records:
+        record |= tables.shares(record, peaks[dtype][str(threads)])
+    tell({"peaks": peaks, "cells": records})
+
+
+def main():
+    """Measure as the one argument says."""
+    # Whatever a library prints goes to stderr: stdout carries nothing but lines of JSON.
+    out = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+
+    def tell(found):
+        print(json.dumps(found), file=out, flush=True)
+
+    try:
+        measure(tell, **json.loads(sys.argv[1]))
+    except (KeyboardInterrupt, BrokenPipeError):  # the command has ended, or is about to
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

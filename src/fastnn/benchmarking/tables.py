@@ -1,0 +1,153 @@
+"""Figures as people read them: how they are rounded, who comes first, the tables of `fastnn bench`.
+
+Not here: Markdown and the READMEs (bench/report.py); what is to be said beside figures (notes.py).
+"""
+
+import math
+
+ORDER = ["fastnn", "jax", "onnxruntime", "torch", "torch.compile", "scikit-learn", "numpy"]
+NAMES = {"jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}  # others' are their own
+CALLS = {"epochs": "fit", "calls": "train_on_batch", "predict": "predict"}
+
+
+def label(regime, cell):
+    """Return a cell's name with the method that is timed."""
+    return f"{CALLS[regime]}: {cell}"
+
+
+def figure(x):
+    """Return three significant digits, four from a thousand on, and never an exponent."""
+    if x >= 1000:
+        return f"{float(f'{x:.4g}'):,.0f}"
+    return f"{x:.{max(0, 2 - math.floor(math.log10(x)))}f}"
+
+
+def contenders(records):
+    """Return the names that occur, fastnn first."""
+    return [name for name in ORDER if any(name in record["results"] for record in records)]
+
+
+def time_of(record, name):
+    """Return the table's entry for a contender: its median, or why there is none."""
+    result = record["results"].get(name)
+    if result is None:
+        return ""
+    if result.get("median_us"):
+        return figure(result["median_us"])
+    return "fails" if "failed" in result else "disagrees"
+
+
+def ratio(record, peer=None):
+    """Return the time of a peer, by default the best, over fastnn's; None where either lacks."""
+    medians = {name: result.get("median_us") for name, result in record["results"].items()}
+    ours = medians.pop("fastnn", None)
+    theirs = [us for name, us in medians.items() if us and peer in (None, name)]
+    return min(theirs) / ours if ours and theirs else None
+
+
+def geometric_mean(numbers):
+    """Return it."""
+    return math.exp(math.fsum(map(math.log, numbers)) / len(numbers))
+
+
+def shares(record, peak_gflops):
+    """Return what fastnn's time of a cell comes to; nothing where it has none."""
+    us = record["results"].get("fastnn", {}).get("median_us")
+    if not us:
+        return {}
+    gflops = record["flops"] / us / 1e3
+    found = {"rows_per_s": record["batch"] / us * 1e6, "gflops": gflops}
+    found["of_peak"] = gflops / peak_gflops
+    if record.get("limit_us"):
+        found["of_limit"] = record["limit_us"] / us
+    return found
+
+
+# ---- what fastnn bench shows --------------------------------------------------------------------
+
+
+def aligned(lines):
+    """Return lines of text from lines of cells: the first column to the left, others to the right.
+
+    >>> print(*aligned([["net", "µs"], ["2-3-1", "0.05"]]), sep="|")
+    net      µs|2-3-1  0.05
+    """
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [
+        "  ".join(
+            [first.ljust(widths[0]), *(c.rjust(w) for c, w in zip(rest, widths[1:], strict=True))]
+        ).rstrip()
+        for first, *rest in lines
+    ]
+
+
+def report(found):
+    """Return the lines that `fastnn bench` prints: machine, peaks, fastnn, peers, notes."""
+    parts = [_machine(found["machine"]), aligned(_peaks(found["peaks"]))]
+    parts.append(aligned(_ours(found)))
+    if len(contenders(found["cells"])) > 1:
+        parts.append([*aligned(_beside(found["cells"])), *_mean(found["cells"])])
+    if found["notes"]:
+        parts.append([f"- {note}" for note in found["notes"]])
+    return [line for part in parts for line in ["", *part]][1:]
+
+
+def threads(n):
+    """Return a number of threads in words.
+
+    >>> threads(1), threads(2)
+    ('1 thread', '2 threads')
+    """
+    return "1 thread" if n == 1 else f"{n} threads"
+
+
+def _machine(found):
+    """Return the lines on what was measured."""
+    ours = found["fastnn"]
+    versions = [f"{NAMES.get(name, name)} {v}" for name, v in found["versions"].items()]
+    return [
+        f"{found['cpu']}, {ours['platform']}, {found['threads']} of {found['cpus']} CPUs",
+        f"fastnn {ours['fastnn']}, {ours['instruction_set']} kernels by {ours['compiler']}",
+        ", ".join([f"Python {found['python']}", *versions]),
+    ]
+
+
+def _peaks(peaks):
+    """Return the cells of the table of peaks."""
+    counts = list(peaks["float32"])
+    lines = [["peak of multiply-adds, GFLOP/s", *(threads(int(n)) for n in counts)]]
+    return lines + [[dtype, *(figure(of[n]) for n in counts)] for dtype, of in peaks.items()]
+
+
+def _ours(found):
+    """Return the cells of fastnn's table."""
+    m = found["machine"]
+    lines = [[f"fastnn, {m['dtype']}, {threads(m['threads'])}", "µs", "rows/s", "GFLOP/s"]]
+    lines[0] += ["of peak", "of limit"]
+    for record in found["cells"]:
+        line = [label(record["regime"], record["cell"]), time_of(record, "fastnn")]
+        if "gflops" in record:
+            line += [figure(record["rows_per_s"]), figure(record["gflops"])]
+            line += [f"{record['of_peak']:.0%}", f"{record['of_limit']:.0%}"]
+        lines.append(line + [""] * (len(lines[0]) - len(line)))
+    return lines
+
+
+def _beside(records):
+    """Return the cells of the table of all contenders."""
+    names = contenders(records)
+    head = ["µs of a step or a call", *(NAMES.get(name, name) for name in names)]
+    lines = [[*head, "best peer / fastnn"]]
+    for record in records:
+        best = ratio(record)
+        line = [label(record["regime"], record["cell"]), *(time_of(record, n) for n in names)]
+        lines.append([*line, f"{best:.2f}" if best else ""])
+    return lines
+
+
+def _mean(records):
+    """Return the line with the geometric mean of the ratios, if there are any."""
+    ratios = [r for r in map(ratio, records) if r]
+    if not ratios:
+        return []
+    return [f"geometric mean of best peer / fastnn: {geometric_mean(ratios):.2f}"]

@@ -1,0 +1,362 @@
+"""`fastnn bench` tells what it measured, what it could not, and no time for a wrong answer.
+
+No time is asserted. The roofline and the tables of bench/ are in test_bench.py.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from fastnn.benchmarking import cells, command, machine, notes, protocol, session, tables
+from fastnn.benchmarking import contenders as every
+
+BENCH = Path(__file__).parent.parent / "bench"
+QUICK = ["--rounds", "1", "--seconds", "0.001", "--threads", "1"]
+TINY = "2-3-1 sigmoid, batch 1, sgd"
+
+
+def python(*arguments, **options):
+    """Run another Python; return what it has left."""
+    options = {"capture_output": True, "text": True, "timeout": 300} | options
+    return subprocess.run([sys.executable, *arguments], **options)
+
+
+def bench(*arguments):
+    """Run the command as users do."""
+    return python("-m", "fastnn.benchmarking", *QUICK, *arguments)
+
+
+def parsed(*arguments):
+    """Return the command's arguments."""
+    parser = argparse.ArgumentParser()
+    command.add_arguments(parser)
+    return parser.parse_args([*QUICK, *arguments])
+
+
+# ---- the command --------------------------------------------------------------------------------
+
+
+def test_the_table_has_the_machine_the_peaks_fastnn_and_a_peer():
+    done = bench("--only", "2-3-1", "--peers", "numpy")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == f"1/1 fit: {TINY}\n"
+    parts = [part.splitlines() for part in done.stdout.split("\n\n")]
+    assert "1 of" in parts[0][0]
+    assert [line.split()[0] for line in parts[1]] == ["peak", "float32", "float64"]
+    assert parts[2][0].startswith("fastnn, float32, 1 thread")
+    assert parts[2][1].startswith(f"fit: {TINY}")
+    assert parts[2][1].count("%") == 2
+    assert parts[3][0].split()[-6:] == ["fastnn", "NumPy", "best", "peer", "/", "fastnn"]
+    assert parts[3][2].startswith("geometric mean of best peer / fastnn: ")
+
+
+def test_json_has_every_round_and_what_it_comes_to():
+    arguments = ["--only", "16-64", "--peers", "numpy", "scikit-learn", "--dtype", "float64"]
+    done = bench(*arguments, "--json", "--rounds", "2")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["machine"]["threads"] == 1
+    assert found["machine"]["dtype"] == "float64"
+    assert [record["regime"] for record in found["cells"]] == ["epochs", "calls", "predict"]
+    peak = found["peaks"]["float64"]["1"]
+    for record in found["cells"]:
+        assert set(record["results"]) == {"fastnn", "numpy", "scikit-learn"}
+        ours = record["results"]["fastnn"]
+        assert len(ours["times_us"]) == 2
+        assert ours["disagreement"] < 1e-10
+        rate = record["flops"] / ours["median_us"] / 1e3
+        assert record["gflops"] == pytest.approx(rate)
+        assert record["rows_per_s"] == pytest.approx(1e6 * record["batch"] / ours["median_us"])
+        assert record["of_peak"] == pytest.approx(rate / peak)
+        assert record["of_limit"] == pytest.approx(record["limit_us"] / ours["median_us"])
+        assert record["peak_gflops"] <= peak
+
+
+def test_no_peers_no_table_of_peers():
+    done = bench("--only", "predict", "--peers", "none")
+    assert done.returncode == 0, done.stderr
+    assert "predict: 16-64-64-1 tanh, 1 row" in done.stdout
+    assert "best peer" not in done.stdout
+    assert "not installed" not in done.stdout
+
+
+def test_an_unknown_peer_is_one_line_and_exit_code_2():
+    done = bench("--peers", "tensorflow")
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("fastnn bench: peers must be one of 'none', 'all', 'numpy'")
+    assert "'tensorflow'" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--peers", "torchh"], "did you mean 'torch'?"),
+        (["--threads", "0"], "threads must be at least 1; got 0"),
+        (["--rounds", "0"], "rounds must be at least 1; got 0"),
+        (["--seconds", "0"], "seconds must be above 0"),
+        (["--seconds", "nan"], "seconds must be above 0"),
+        (["--only", "3-4-5"], "only must be part of one of 'fit: 2-3-1"),
+    ],
+)
+def test_what_is_unfit_is_said_before_anything_is_measured(arguments, message, capsys, monkeypatch):
+    monkeypatch.setattr(command, "_measure", None)
+    assert command.run(parsed(*arguments)) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_process_that_fails_is_exit_code_1(monkeypatch, capfd):
+    monkeypatch.setenv("FASTNN_ISA", "abacus")  # read by the process that measures
+    assert command.run(parsed("--peers", "none")) == 1
+    out, err = capfd.readouterr()
+    assert out == ""
+    assert "the process that measures ended with exit code 1" in err
+
+
+def test_ctrl_c_leaves_no_process_behind():
+    arguments = ["--peers", "none", "--rounds", "1000", "--seconds", "1", "--threads", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fastnn.benchmarking", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    )  # fmt: skip
+    try:
+        assert process.stderr.readline().startswith("1/7 ")
+        process.send_signal(signal.SIGINT)  # to the command alone
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert (process.returncode, out, err) == (130, "", "")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+def test_peers_that_are_not_there_are_named_with_what_to_install(monkeypatch):
+    find = command.importlib.util.find_spec
+    gone = {"jax", "onnx", "torch"}
+    monkeypatch.setattr(
+        command.importlib.util, "find_spec", lambda name: None if name in gone else find(name)
+    )
+    settings, found = command._settings(parsed("--peers", "all", "torch.compile"))
+    assert settings["peers"] == ["numpy", "scikit-learn"]
+    (line,) = notes._missing(found["missing"])
+    assert line == (
+        "not installed: torch, jax, onnxruntime, torch.compile; "
+        "pip install torch jax onnxruntime onnx"
+    )
+
+
+def test_peers_are_all_but_the_slow_one_unless_they_are_named():
+    assert command._peers(["all"]) == ["numpy", "scikit-learn", "torch", "jax", "onnxruntime"]
+    assert command._peers(["torch.compile", "numpy"]) == ["torch.compile", "numpy"]
+    assert command._peers(["none"]) == []
+    known = {kind.name for kinds in every.CONTENDERS.values() for kind in kinds}
+    assert known == {"fastnn", *notes.PACKAGES} == set(tables.ORDER)
+
+
+def test_what_libraries_print_is_not_among_the_data():
+    code = """if True:
+        from fastnn.benchmarking import session
+        session.measure = lambda tell, **_: (print("noise"), tell({"cells": []}))
+        session.main()"""
+    done = python("-c", code, "{}")
+    assert (done.returncode, done.stdout, done.stderr) == (0, '{"cells": []}\n', "noise\n")
+
+
+# ---- no time for a wrong answer -----------------------------------------------------------------
+
+
+def skewed(kind, factor):
+    """Return a contender whose answers are off by a factor."""
+
+    class Skewed(kind):
+        def answer(self):
+            return [w * np.asarray(factor, w.dtype) for w in super().answer()]
+
+    return Skewed
+
+
+def measured(monkeypatch, *kinds):
+    """Return what the command finds, the tiny net's contenders being these."""
+    monkeypatch.setitem(every.CONTENDERS, "epochs", list(kinds))
+
+    def measure(settings, found):
+        session.measure(found.update, **settings)
+        return 0
+
+    monkeypatch.setattr(command, "_measure", measure)
+    return command.run(parsed("--only", "2-3-1", "--peers", "numpy"))
+
+
+def test_a_contender_that_is_right_shows_its_time(monkeypatch, capsys):
+    assert measured(monkeypatch, every.Fastnn, skewed(every.NumPy, 1 + 1e-6)) == 0
+    assert "geometric mean of best peer / fastnn" in capsys.readouterr().out
+
+
+def test_a_contender_that_disagrees_shows_no_time(monkeypatch, capsys):
+    assert measured(monkeypatch, every.Fastnn, skewed(every.NumPy, 1 + 2e-4)) == 0
+    out = capsys.readouterr().out
+    assert out.count(" disagrees\n") == 1
+    assert "geometric mean" not in out
+    assert "- numpy is 2.0e-04 off the float64 reference, so it has no time (fit: 2-3-1" in out
+
+
+def test_a_contender_with_nan_shows_no_time(monkeypatch, capsys):
+    assert measured(monkeypatch, every.Fastnn, skewed(every.NumPy, np.nan)) == 0
+    out = capsys.readouterr().out
+    assert out.count(" fails\n") == 1
+    assert "- numpy fails: its numbers are not finite" in out
+
+
+def test_fastnn_shows_no_time_either_and_the_exit_code_is_1(monkeypatch, capsys):
+    assert measured(monkeypatch, skewed(every.Fastnn, 1.001), every.NumPy) == 1
+    out = capsys.readouterr().out
+    assert "- fastnn is 1.0e-03 off the float64 reference" in out
+    assert "GFLOP/s  of peak  of limit\nfit: 2-3-1 sigmoid, batch 1, sgd  disagrees\n" in out
+
+
+def test_a_library_that_raises_is_left_out(monkeypatch, capsys):
+    class Broken(every.NumPy):
+        def run(self, steps):
+            raise RuntimeError("no\ncompiler")
+
+    assert measured(monkeypatch, every.Fastnn, Broken) == 0
+    assert "- numpy fails: RuntimeError: no\n" in capsys.readouterr().out
+
+
+def test_rounds_are_interleaved(monkeypatch):
+    order = []
+
+    def recording(kind):
+        class Recording(kind):
+            def run(self, steps):
+                order.append(self.name)
+                super().run(1)
+
+        return Recording(cells.CELLS[0], "float32", 1)
+
+    ready = [recording(every.Fastnn), recording(every.NumPy)]
+    for contender in ready:
+        contender.reset()
+    monkeypatch.setattr(protocol, "warm_up", lambda contender, seconds: 1)
+    times, cpus = protocol.time_rounds(ready, 3, 0.0)
+    assert order == ["fastnn", "numpy"] * 3
+    assert [len(times["numpy"]), len(cpus["fastnn"])] == [3, 3]
+
+
+# ---- threads ------------------------------------------------------------------------------------
+
+
+def test_the_process_that_measures_starts_pinned_and_this_one_stays(monkeypatch):
+    monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
+    before, seen = os.sched_getaffinity(0), {}
+
+    def start(arguments, env, **_):
+        seen.update(env=env, cpus=os.sched_getaffinity(0))
+        raise FileNotFoundError(arguments[0])
+
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(FileNotFoundError):
+        command._measure({"threads": 1}, {})
+    assert os.sched_getaffinity(0) == before
+    assert len(seen["cpus"]) == 1
+    pools = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    assert {seen["env"][name] for name in pools} == {"1"}
+    assert "OPENBLAS_CORETYPE" not in seen["env"]
+
+
+def test_a_script_is_pinned_by_starting_again():
+    code = """if True:
+        import os, sys
+        from fastnn.benchmarking import machine
+        print("started")
+        machine.pin(1)
+        print(os.environ["OPENBLAS_NUM_THREADS"], len(os.sched_getaffinity(0)), sys.argv[1:])"""
+    environment = {**os.environ, "OPENBLAS_NUM_THREADS": "7", "OPENBLAS_CORETYPE": "Prescott"}
+    done = python("-c", code, "--only", "a b", env=environment)
+    assert done.stdout == "started\nstarted\n1 1 ['--only', 'a b']\n", done.stderr
+
+
+def test_a_script_takes_no_more_threads_than_cpus():
+    done = python("-c", "from fastnn.benchmarking import machine; machine.pin(10**4)")
+    assert done.returncode == 1
+    assert done.stderr.startswith("10000 threads asked for, ")
+
+
+def test_more_threads_than_cpus_are_cut_and_said(monkeypatch):
+    monkeypatch.setattr(machine, "to_be_had", lambda: 2)
+    settings, found = command._settings(parsed("--threads", "64"))
+    assert (settings["threads"], found["asked"]) == (2, 64)
+    assert list(notes._threads(64, 2)) == [
+        "64 threads asked for, 2 CPUs to be had: measured on 2",
+    ]
+    assert list(notes._threads(2, 2)) == []
+
+
+# ---- notes --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("load", "threads", "said"),
+    [(0.1, 2, False), (0.9, 1, False), (1.0, 2, True), (None, 2, False)],
+)
+def test_a_machine_that_is_not_idle_is_said(load, threads, said):
+    found = list(notes._idle(load, {"threads": threads, "cpus": 2}))
+    assert bool(found) is said
+    assert not found or "load average 1.0 before the start" in found[0]
+
+
+def test_a_process_that_waited_and_rounds_that_differ_are_said():
+    def record(cpus, spread):
+        ours = {"median_us": 1.0, "cpus": cpus, "spread": spread}
+        return {"regime": "calls", "cell": "c", "results": {"fastnn": ours}}
+
+    assert list(notes._disturbed([record(1.0, 0.1), record(1.9, 0.2)])) == []
+    assert list(notes._disturbed([record(0.62, 0.1), record(1.0, 0.45)])) == [
+        "train_on_batch: c: fastnn had 0.62 of a CPU: another program ran on it",
+        "rounds of fastnn differ by up to 45% (train_on_batch: c): the machine was not steady",
+    ]
+
+
+def test_cores_that_are_not_whole_are_said():
+    assert list(notes._peaks({"float32": {"1": 100.0, "2": 190.0}})) == []
+    (line,) = notes._peaks({"float32": {"1": 100.0, "2": 110.0}})
+    assert "2 threads do 1.1 times the multiply-adds of one" in line
+
+
+# ---- one copy of the code -----------------------------------------------------------------------
+
+
+def test_importing_fastnn_leaves_benchmarking_alone_and_that_the_peers():
+    code = """if True:
+        import sys
+        import fastnn
+        assert not any(name.startswith("fastnn.benchmarking") for name in sys.modules)
+        assert "fastnn.reference" not in sys.modules
+        from fastnn.benchmarking import command, session
+        print({"sklearn", "torch", "jax", "onnx", "onnxruntime"} & sys.modules.keys())"""
+    done = python("-c", code)
+    assert done.stdout == "set()\n", done.stderr
+
+
+def test_the_scripts_of_bench_import():
+    names = sorted(path.stem for path in BENCH.glob("*.py"))
+    assert {"compare", "report", "extras", "instructions", "bench_training"} < set(names)
+    done = python("-c", f"import {', '.join(names)}", cwd=BENCH)
+    assert done.returncode == 0, done.stderr
+
+
+def test_compare_writes_a_row():
+    script = [str(BENCH / "compare.py"), "--regime", "calls", "--only", "2-3-1"]
+    done = python(*script, *QUICK, "--without", "torch", "torch.compile", "jax")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"| {TINY} | ")
