@@ -224,7 +224,7 @@ def test_partial_fits_and_warm_starts_go_on_as_scikit_learns(problem):
 def test_labels_of_one_class_and_of_many_kinds():
     names = DIGIT.astype(str)
     for y in (np.full(400, "only"), names, names.astype(object), DIGIT + 0.0, (DIGIT > 4),
-             , np.where(DIGIT > 4, 3, -1)):  # fmt: skip
+              np.where(DIGIT > 4, 3, -1)):  # fmt: skip
         known, mine = (
             module.MLPClassifier(max_iter=3, random_state=0).fit(DIGITS, y)
             for module in (theirs, ours)
