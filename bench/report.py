@@ -96,6 +96,8 @@ def results_section(found):
         return "\n".join(markdown(lines))
     if "extras" in found:
         return extras_table(found["extras"])
+    if "estimators" in found:
+        return estimators_table(found["estimators"])
     records = found["cells"]
     return "\n".join([*rows(records), "", means(records), *notes(records)])
 
@@ -110,6 +112,39 @@ def extras_table(found):
             cells += [f"{record['median_s']:.2f}", f"{record['cost']:+.1%}"]
         lines.append(cells)
     return "\n".join(markdown(lines))
+
+
+def estimators_table(found):
+    """Return how the classifier compares with scikit-learn's: scores, and times of whole fits."""
+    ours, theirs = "fastnn", "scikit-learn"
+    lines = [
+        ["rows", *(f"{what}, {who}" for what in ("score", "fit, s") for who in (ours, theirs))]
+    ]
+    lines[0] += ["fit ratio", f"one row, µs, {ours}", theirs, "ratio"]
+    for record in found:
+        cells = [f"{record['data']}, {record['dtype']}"]
+        cells += [
+            f"{record[who]['score_mean']:.4f} ± {record[who]['score_sd']:.4f}"
+            for who in (ours, theirs)
+        ]
+        cells += [figure(record[who]["fit_median_s"]) for who in (ours, theirs)]
+        cells += [f"{record['fit_ratio']:.1f}"]
+        cells += [figure(1e6 * record[who]["predict_median_s"]) for who in (ours, theirs)]
+        lines.append([*cells, f"{record['predict_ratio']:.1f}"])
+    return "\n".join(markdown(lines))
+
+
+def estimators_sentence(found):
+    """Return the range of the ratios to scikit-learn's times."""
+    fits, rows = (
+        [record[f"{what}_ratio"] for record in found["estimators"]] for what in ("fit", "predict")
+    )
+    return (
+        f"`fastnn.sklearn.MLPClassifier` beside scikit-learn's on digits, letter and MNIST 5k, same "
+        f"parameters and seeds, {found['machine']['threads']} threads: `fit` {min(fits):.1f} to "
+        f"{max(fits):.1f} times as fast, `predict` of one row {min(rows):.0f} to {max(rows):.0f} "
+        "times."
+    )
 
 
 def machine_sentence(found):
@@ -159,6 +194,7 @@ SECTIONS = {  # made of a file other than the one of their own name
     "small-table": ("epochs-float32-1", small_table),
     "small-predict": ("predict-float32-1", predict_sentence),
     "small-calls": ("calls-float32-1", calls_sentence),
+    "small-estimators": ("estimators-2", estimators_sentence),
 }
 
 
