@@ -155,6 +155,10 @@ cdef extern from "pool.h" nogil:
     void fastnn_run(int n_threads, void (*task)(void *, fastnn_team *, int) noexcept nogil,
                     void *context)
 
+cdef extern from "claim.h" nogil:
+    bint fastnn_claim(int *flag)
+    void fastnn_release(int *flag)
+
 cdef extern from "subnormals.h" nogil:
     uint64_t fastnn_flush_subnormals()
     void fastnn_restore_subnormals(uint64_t before)

@@ -30,6 +30,24 @@ cdef void train_tiny(Job *job) noexcept nogil:
     job.first = position
 
 
+cdef void train_tiny_slice(Job *job, real *before) noexcept nogil:
+    """A slice for a tiny network; `before` gets the arena as it was.
+
+    Its one function looks at no loss: where their sum isn't finite, the slice goes back to its
+    beginning, and job.tiny is off, for the longer way to find the step.
+    """
+    cdef Net *net = job.net
+    cdef Py_ssize_t first = job.first, size = net.n_blocks * net.block
+    cdef double loss = job.loss, total = job.total
+    cdef int64_t step = net.step
+    memcpy(before, net.arena, size * sizeof(real))
+    fastnn_run(1, train_task, job)
+    if not isfinite(job.loss):
+        memcpy(net.arena, before, size * sizeof(real))
+        job.first, job.loss, job.total, net.step = first, loss, total, step
+        job.tiny = False
+
+
 cdef bint signalled(Job *job) noexcept with gil:
     """Whether a signal's handler raised an exception, kept to be raised where the steps end."""
     try:
