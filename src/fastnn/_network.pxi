@@ -70,6 +70,7 @@ cdef class Network:
     """
 
     cdef Net net
+    cdef fastnn_model model       # for callers in C
     cdef readonly object n_in, units, n_parameters
     cdef Workspace training, inference
     cdef real *tiny_memory
@@ -89,6 +90,7 @@ cdef class Network:
         self.n_in, self.units = n_in, [layer["units"] for layer in layers]
         self.n_threads, net.targets = n_threads, targets_of(targets)
         net.ops, net.n_layers, net.is_mean, net.seed = ops, len(layers), mean, seed
+        self.model.precision, self.model.net = &PRECISION, net
         net.shares_penalty = scale_penalties
         net.loss = find_loss(ops, loss, layers[len(layers) - 1]["activation"])
         net.optimizer, net.hyper = find_optimizer(ops, optimizer), hyper_parameters(hyper)
@@ -186,6 +188,13 @@ cdef class Network:
             tiny[l].z_prev, tiny[l].z = buffer + 3 * l * PANEL, buffer + 3 * (l + 1) * PANEL
             tiny[l].slope, tiny[l].delta = tiny[l].z_prev + PANEL, tiny[l].z_prev + 2 * PANEL
         return 0
+
+    def c_model(self):
+        """A capsule with the network as a fastnn_model, which keeps it alive."""
+        capsule = PyCapsule_New(&self.model, "fastnn.model", let_go)
+        PyCapsule_SetContext(capsule, <void *>self)
+        Py_INCREF(self)
+        return capsule
 
     @property
     def step(self):
@@ -478,12 +487,6 @@ cdef class Network:
         self.release()
         return dropped
 
-    cdef double reduced(self, const Job *job) noexcept:
-        """The rows' loss as the user asked for it."""
-        if not self.net.is_mean:
-            return job.loss
-        return job.loss / job.total if job.total > 0 else 0.0
-
     def profile(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
                 const real[::1] weights, Py_ssize_t batch, int n_threads):
         """Trains like `train`; returns {phase: seconds}, a list of them for each thread."""
@@ -513,7 +516,7 @@ cdef class Network:
         try:
             with nogil:
                 fastnn_run(threads, train_task, &job)
-            return self.reduced(&job), self.read_block(job.gradient)
+            return reduced(&job), self.read_block(job.gradient)
         finally:
             free(job.gradient)
 
@@ -599,7 +602,7 @@ cdef class Network:
         self.run_training(&job, job.n_rows, self.n_threads, False)
         if job.end == DIVERGED:
             raise FloatingPointError(job.last_loss)
-        return self.reduced(&job)
+        return reduced(&job)
 
     cdef int infer(self, Job *job, int n_threads) except -1:
         """Runs evaluate_task; a thread that finds the workspace taken brings one of its own."""

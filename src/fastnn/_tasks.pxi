@@ -95,6 +95,13 @@ cdef void finish_batch(Job *job, double loss, double weight) noexcept nogil:
     job.total += weight
 
 
+cdef double reduced(const Job *job) noexcept nogil:
+    """The rows' loss as the user asked for it."""
+    if not job.net.is_mean:
+        return job.loss
+    return job.loss / job.total if job.total > 0 else 0.0
+
+
 cdef void train_weights(const Job *job, fastnn_team *team, int64_t t, Round round, int rank,
                         int size, real *scratch) noexcept nogil:
     """This thread's share of the weights: their part of the gradients, and maybe the update."""
