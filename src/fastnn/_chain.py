@@ -95,6 +95,9 @@ class Chain:
             self._waiting = place, mean, scale
         else:
             _, mean_before, scale_before = self._waiting
+            sizes = {array.size for array in (mean, scale, mean_before, scale_before)} - {1}
+            problem = f"scales {max(sizes, default=1)} columns and {min(sizes, default=1)}"
+            _checks.expressible(place, len(sizes) < 2, problem, "mend or export the network anew")
             self._waiting = place, mean_before + mean * scale_before, scale_before * scale
 
     def normalize(self, place, mean, variance, gamma=None, beta=None):

@@ -202,7 +202,8 @@ def _classifier(neural, net, last, options):
     """Return a classifier with the attributes of a fitted one, weights of its own."""
     n = last.W.shape[1]
     if last.activation.name == "sigmoid" and n > 1:
-        return _fitted(neural.MLPClassifier, net, np.zeros((1, n), int), options)
+        labels = np.zeros((1, n), int)
+        return _fitted(neural.MLPClassifier, net, labels, options, classes=np.arange(n))
     classes = _checks.labels(net.metadata.get("classes"), max(n, 2))
     if n == 2:  # softmax over a and b is sigmoid of b - a
         last.W = last.W[:, 1:] - last.W[:, :1]

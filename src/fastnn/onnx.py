@@ -67,10 +67,11 @@ def export(net, path, *, input_name="input", output_name="output"):
     """
     onnx = _checks.package("onnx", "fastnn.onnx")
     path = _checks.file_path("path", path)
+    _checks.tensor_names(input_name, output_name)
     n_bytes = net.n_parameters * net.dtype.itemsize
     _checks.fits_in_onnx(n_bytes, _MOST_BYTES)
-    graph = _Graph(onnx, net.dtype)
-    last = z = _Tensor(graph, input_name)
+    graph = _Graph(onnx, net.dtype, {input_name, output_name})
+    z = _Tensor(graph, input_name)
     if net.standardization is not None:
         mean, scale = net.standardization
         z = (z - graph.constant("standardize.mean", mean)) / graph.constant(
@@ -79,8 +80,7 @@ def export(net, path, *, input_name="input", output_name="output"):
     for i, layer in enumerate(_chain.affines(net, fold=False)):
         b = [] if layer.b is None else [graph.constant(f"layers.{i}.b", layer.b)]
         a = z("Gemm", graph.constant(f"layers.{i}.W", layer.W), *b)
-        last = z = _activated(a, layer.activation)
-    _checks.tensor_names(input_name, output_name, graph.names - {last.name})
+        z = _activated(a, layer.activation)
     graph.nodes[-1].output[0] = output_name
     _files.replace(path, [_model(graph, net, input_name, output_name).SerializeToString()])
 
@@ -113,26 +113,36 @@ def _model(graph, net, input_name, output_name):
 class _Graph:
     """The nodes and constants of a graph that is being written."""
 
-    def __init__(self, onnx, dtype):
-        self.onnx, self.dtype, self.nodes, self.constants, self.names = onnx, dtype, [], [], set()
+    def __init__(self, onnx, dtype, taken):
+        self.onnx, self.dtype, self.taken = onnx, dtype, taken
+        self.nodes, self.constants, self._numbers = [], [], {}
 
-    def constant(self, name, value):
+    def constant(self, name, array):
         """Return an array, in the network's dtype, as a tensor of this name."""
-        if name not in self.names:
-            array = np.ascontiguousarray(value, self.dtype)
-            array = array if np.ndim(value) else array.reshape(())
-            self.constants.append(self.onnx.numpy_helper.from_array(array, name))
-            self.names.add(name)
+        name = self._free(name)
+        array = np.asarray(array, self.dtype, order="C")
+        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return _Tensor(self, name)
+
+    def number(self, value):
+        """Return a number as a tensor, the same one each time."""
+        if value not in self._numbers:
+            self._numbers[value] = self.constant(f"number_{value!r}", value)
+        return self._numbers[value]
 
     def node(self, op, inputs, attributes):
         """Append a node; return its output, which has its name."""
-        name = f"{op}_{len(self.nodes)}"
+        name = self._free(f"{op}_{len(self.nodes)}")
         names = [tensor.name for tensor in inputs]
-        made = self.onnx.helper.make_node(op, names, [name], name, **attributes)
-        self.nodes.append(made)
-        self.names.add(name)
+        self.nodes.append(self.onnx.helper.make_node(op, names, [name], name, **attributes))
         return _Tensor(self, name)
+
+    def _free(self, name):
+        """Return a name that no tensor has, this one if possible."""
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
 
 
 class _Tensor:
@@ -142,8 +152,7 @@ class _Tensor:
         self.graph, self.name = graph, name
 
     def __call__(self, op, *others, **attributes):
-        number = self.graph.constant
-        others = [o if isinstance(o, _Tensor) else number(f"number {o!r}", o) for o in others]
+        others = [o if isinstance(o, _Tensor) else self.graph.number(o) for o in others]
         return self.graph.node(op, [self, *others], attributes)
 
     def __add__(self, other):
@@ -305,7 +314,7 @@ def _loaded(onnx, path):
     from google.protobuf.message import DecodeError  # a package that onnx needs
 
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, format="protobuf")  # whatever its name ends with
         onnx.checker.check_model(path)
     except (DecodeError, onnx.checker.ValidationError) as error:
         raise ModelFileError(
@@ -319,7 +328,8 @@ class _Reader:
 
     def __init__(self, onnx, model):
         self.onnx, self.graph = onnx, model.graph
-        self.opset = max(o.version for o in model.opset_import if o.domain in ("", "ai.onnx"))
+        opsets = {opset.domain: opset.version for opset in model.opset_import}
+        self.opset = max(opsets.get("", 1), opsets.get("ai.onnx", 1))
         self.chain, self.dtype = _chain.Chain(), "float32"
         self.constants = {
             tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in self.graph.initializer
@@ -365,12 +375,13 @@ class _Reader:
                 place, z in node.input, f"doesn't use {z!r}, which comes before it",
                 "fastnn networks are chains, without branches",
             )  # fmt: skip
-            if self.uses[z] == 1 and node.op_type in _READERS:
-                _READERS[node.op_type](self, node, place, z)
+            if self.uses[z] == 1 and _op(node) in _READERS:
+                _READERS[_op(node)](self, node, place, z)
                 first += 1
             else:
                 first += self.composed(z, first)
             z = self.nodes[first - 1].output[0]
+            self.uses.setdefault(z, 0)
         _checks.expressible(
             "the graph", z == outputs[0], f"makes {z!r} last, not its output {outputs[0]!r}",
             "fastnn networks are chains, without branches",
@@ -391,23 +402,22 @@ class _Reader:
         return array.astype(np.float64) if array.dtype.kind not in "iub" else array
 
     def composed(self, z, first):
-        """Put the longest run of nodes that is an activation into the chain; return its length."""
+        """Put the longest run of nodes that is one activation into the chain; return its length."""
         values, pending, found = {z: _PROBES}, {z: self.uses[z]}, None
+        numbers = {name: a.item() for name, a in self.constants.items() if a.size == 1}
         for n, node in enumerate(self.nodes[first:], 1):
-            arguments = [values.get(name, self.constants.get(name)) for name in node.input]
-            if node.op_type not in _ELEMENTWISE or any(
-                a is None or (np.size(a) != 1 and a.shape != _PROBES.shape) for a in arguments
-            ):
+            known = [name for name in node.input if name in values or name in numbers]
+            if _op(node) not in _ELEMENTWISE or len(known) < len(node.input):
                 break
+            [made, *_], arguments = node.output, [{**numbers, **values}[name] for name in known]
             with np.errstate(all="ignore"):
-                output = _ELEMENTWISE[node.op_type](*arguments)
-            values[node.output[0]], pending[node.output[0]] = output, self.uses[node.output[0]]
+                values[made] = _ELEMENTWISE[_op(node)](*arguments)
+            pending[made] = self.uses.get(made, 0)
             for name in node.input:
                 if name in pending:
                     pending[name] -= 1
-            open_ends = [name for name, uses in pending.items() if uses]
-            if open_ends == [node.output[0]]:
-                activation = _recognized(output)
+            if [name for name, uses in pending.items() if uses] == [made]:
+                activation = _recognized(values[made])
                 found = (n, activation) if activation else found
         node = self.nodes[first]
         _checks.expressible(
@@ -425,45 +435,44 @@ class _Reader:
     def gemm(self, node, place, z):
         """Alpha z B + beta C."""
         options = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0, **self.attributes(node)}
-        problem = "has its weights on the left, or transposes its input"
-        straight = node.input[0] == z and not options["transA"]
-        _checks.expressible(place, straight, problem, "export rows of inputs times weights")
-        B, C = self.constant(node, 1), self.constant(node, 2)
-        W = options["alpha"] * (B.T if options["transB"] else B)
-        self.chain.affine(place, W)
+        W = self.weights(node, place, z, options["transA"])
+        self.chain.affine(place, options["alpha"] * (W.T if options["transB"] else W))
+        C = self.constant(node, 2)
         if C is not None:
-            self.chain.scale(place, -options["beta"] * C)
+            self.chain.scale(place, -options["beta"] * self.one_a_column(place, C))
 
     def matmul(self, node, place, z):
         """Z B."""
-        _checks.expressible(
-            place, node.input[0] == z, "has its weights on the left",
-            "export rows of inputs times weights",
-        )  # fmt: skip
-        B = self.constant(node, 1)
-        _checks.expressible(
-            place, B.ndim == 2, f"has weights of shape {B.shape}", "export a matrix of weights"
-        )
-        self.chain.affine(place, B)
+        self.chain.affine(place, self.weights(node, place, z))
+
+    def weights(self, node, place, z, transposed=False):
+        """Return the matrix that rows are multiplied by."""
+        straight = node.input[0] == z and not transposed
+        remedy = "export rows of inputs times a matrix of weights"
+        _checks.expressible(place, straight, "multiplies its input from the left", remedy)
+        W = self.constant(node, 1)
+        _checks.expressible(place, W.ndim == 2, f"has weights of shape {W.shape}", remedy)
+        return W
+
+    def one_a_column(self, place, c):
+        """Return a constant that is one number, or one a column."""
+        fits = c.size == 1 or c.size == c.shape[-1]
+        remedy = "export one number, or one a column"
+        _checks.expressible(place, fits, f"has a constant of shape {c.shape}", remedy)
+        return c.ravel()
 
     def arithmetic(self, node, place, z):
         """Z and a constant, added, subtracted, multiplied or divided."""
         left = node.input[0] == z
-        c = self.constant(node, 1 if left else 0)
-        _checks.expressible(
-            place, c.size == c.shape[-1] if c.ndim else True,
-            f"has a constant of shape {c.shape}", "export one number, or one a column",
-        )  # fmt: skip
+        c = self.one_a_column(place, self.constant(node, 1 if left else 0))
         if node.op_type == "Add":
             self.chain.scale(place, -c)
         elif node.op_type == "Sub":
             self.chain.scale(place, c, 1.0 if left else -1.0)
-        elif node.op_type == "Div" and left:
+        elif node.op_type == "Div":
+            _checks.expressible(place, left, "divides by its input", "export other operations")
             self.chain.scale(place, 0.0, c)
         else:
-            _checks.expressible(
-                place, node.op_type == "Mul", "divides by its input", "export other operations"
-            )
             with np.errstate(divide="ignore"):
                 self.chain.scale(place, 0.0, 1 / c)
 
@@ -476,7 +485,7 @@ class _Reader:
         self.chain.normalize(place, mean, var + options.get("epsilon", 1e-5), gamma, beta)
 
     def activation(self, node, place, z):
-        """One of the activations that are one operator."""
+        """An operator with attributes that is an activation."""
         name, options = _NAMES[node.op_type], self.attributes(node)
         alpha = None
         if name == "softmax":
@@ -543,6 +552,11 @@ def _place(node):
     return f"node {node.name or node.output[0]!r} ({node.op_type})"
 
 
+def _op(node):
+    """Return the name of an operator: a bare one if it is ONNX's own."""
+    return node.op_type if node.domain in ("", "ai.onnx") else f"{node.domain}.{node.op_type}"
+
+
 def _short(value):
     """Return a number that was rounded to float32 as it was written: 0.2, not 0.20000000298."""
     nearest = np.float32(value)
@@ -551,7 +565,15 @@ def _short(value):
     )
 
 
-_NAMES = {op: name for name, op in _OPS.items()} | {"Gelu": "gelu", "Swish": "silu"}
+#: Activations with attributes; the others are recognized by their values, alone or in a run.
+_NAMES = {
+    "Elu": "elu",
+    "Gelu": "gelu",
+    "LeakyRelu": "leaky_relu",
+    "Selu": "selu",
+    "Softmax": "softmax",
+    "Swish": "silu",
+}
 
 _READERS = {
     "Gemm": _Reader.gemm,
@@ -564,7 +586,7 @@ _READERS = {
     **dict.fromkeys(("Identity", "Cast", "Flatten", "Reshape"), _Reader.nothing),
 }
 
-# ---- activations that are composed of several operators ------------------------------------------
+# ---- activations by their values ------------------------------------------------------------------
 
 #: Where a composition is compared with an activation; the first tells its parameter.
 _PROBES = np.array([-1.0, *np.linspace(-8.0, 8.0, 81)])

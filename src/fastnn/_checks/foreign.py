@@ -36,10 +36,12 @@ def built(place, kind, *arguments):
 
 
 def finite(place, *arrays):
-    """Check that another library's weights are finite."""
+    """Check that another library's numbers are finite, and none of them 0 that divides."""
     for array in arrays:
         if array is not None and not (abs(array) < float("inf")).all():
-            raise ValueError(f"{place} has weights that are not finite; train it anew")
+            raise ValueError(
+                f"{place} has numbers that are not finite, or divides by 0; train it anew"
+            )
 
 
 def labels(classes, n):
@@ -81,16 +83,15 @@ def one_tensor(what, names):
         )
 
 
-def tensor_names(input_name, output_name, taken):
+def tensor_names(input_name, output_name):
     """Check the names of a graph's input and output."""
     for name, value in (("input_name", input_name), ("output_name", output_name)):
         if not isinstance(value, str):
             raise TypeError(f"{name} must be a str; got {shown(value)}")
-        if not value or value in taken or input_name == output_name:
-            raise ValueError(
-                f"{name} must be a name that no other tensor of the graph has; got {value!r}; "
-                f"choose another"
-            )
+        if not value:
+            raise ValueError(f"{name} must not be empty; give the tensor a name")
+    if input_name == output_name:
+        raise ValueError(f"input_name and output_name are both {input_name!r}; give two names")
 
 
 def fits_in_onnx(n_bytes, limit):
