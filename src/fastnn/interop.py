@@ -59,10 +59,7 @@ def from_sklearn(est, *, loss=None, optimizer=None, seed=None):
     >>> from sklearn.datasets import load_iris
     >>> from sklearn.neural_network import MLPClassifier
     >>> X, y = load_iris(return_X_y=True)
-    >>> est = MLPClassifier(10, solver="lbfgs", max_iter=20, random_state=0)
-    >>> import warnings
-    >>> with warnings.catch_warnings(action="ignore"):
-    ...     est = est.fit(X, y)
+    >>> est = MLPClassifier(10, tol=0.1, random_state=0).fit(X, y)
     >>> net = fastnn.from_sklearn(est)
     >>> net
     <MLP 4-10-3, cross_entropy, adam, float64>

@@ -586,7 +586,7 @@ _READERS = {
     **dict.fromkeys(("Identity", "Cast", "Flatten", "Reshape"), _Reader.nothing),
 }
 
-# ---- activations by their values ------------------------------------------------------------------
+# ---- activations by their values -----------------------------------------------------------------
 
 #: Where a composition is compared with an activation; the first tells its parameter.
 _PROBES = np.array([-1.0, *np.linspace(-8.0, 8.0, 81)])
