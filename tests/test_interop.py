@@ -24,7 +24,11 @@ import fastnn
 from fastnn import MLP, SGD, Activation, Adam, Dense, Dropout, Standardize
 from fastnn import sklearn as ours
 
-pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # What scikit-learn before 1.8 asks of SciPy.
+    pytest.mark.filterwarnings("ignore:.*`disp` and `iprint` options:DeprecationWarning"),
+]
 
 FLOWERS, KIND = load_iris(return_X_y=True)
 NAMES = np.array(["setosa", "versicolor", "virginica"])[KIND]
