@@ -18,7 +18,9 @@ import pytest
 from sklearn import neural_network as theirs
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
-from sklearn.preprocessing import scale
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler, scale
 
 import fastnn
 from fastnn import MLP, SGD, Activation, Adam, Dense, Dropout, Standardize
@@ -165,6 +167,51 @@ def test_names_of_columns_are_kept(library):
     assert_close(back.predict_proba(frame), est.predict_proba(frame))
     with pytest.raises(ValueError, match="feature names"):
         back.predict(frame[list("bacd")])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    "scalers",
+    [
+        [StandardScaler()],
+        [StandardScaler(with_mean=False)],
+        [StandardScaler(with_std=False)],
+        [MinMaxScaler((-1, 2))],
+        [MaxAbsScaler(), "passthrough", RobustScaler()],
+        [RobustScaler(with_scaling=False)],
+    ],
+    ids=str,
+)
+def test_scalers_before_it_become_a_standardize(scalers, library):
+    est = LIBRARIES[library].MLPClassifier((6, 5), activation="tanh", max_iter=10, random_state=0)
+    pipeline = make_pipeline(*scalers, est).fit(FLOWERS, NAMES)
+    net = fastnn.from_sklearn(pipeline)
+    assert isinstance(net.layers[0], Standardize)
+    assert_close(net.predict(FLOWERS), pipeline.predict_proba(FLOWERS))
+    assert net.metadata["classes"] == est.classes_.tolist()
+    assert (net.loss.name, net.optimizer) == ("cross_entropy", Adam(epsilon_hat=True))
+    assert_close(fastnn.to_sklearn(net).predict_proba(FLOWERS), pipeline.predict_proba(FLOWERS))
+
+
+def test_the_columns_of_a_pipeline_are_those_of_its_first_step():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(FLOWERS, columns=list("abcd"))
+    pipeline = make_pipeline(StandardScaler(), ours.MLPClassifier(5, max_iter=3)).fit(frame, KIND)
+    assert fastnn.from_sklearn(pipeline).feature_names == tuple("abcd")
+
+
+def test_other_steps_of_a_pipeline_are_refused_by_their_names():
+    est = theirs.MLPRegressor(max_iter=3)
+    pipeline = make_pipeline(PCA(), est).fit(PATIENTS, COURSE)
+    with pytest.raises(TypeError, match=r"step 'pca' \(PCA\) before est must be one of Standard"):
+        fastnn.from_sklearn(pipeline)
+    pipeline = make_pipeline(MinMaxScaler(clip=True), est).fit(PATIENTS, COURSE)
+    with pytest.raises(ValueError, match=r"step 'minmaxscaler' \(MinMaxScaler\) clips"):
+        fastnn.from_sklearn(pipeline)
+    with pytest.raises(TypeError, match="est must be MLPClassifier or MLPRegressor"):
+        fastnn.from_sklearn(make_pipeline(StandardScaler()))
+    with pytest.raises(ValueError, match=r"est is not fitted; call fit first"):
+        fastnn.from_sklearn(make_pipeline(StandardScaler(), theirs.MLPRegressor()))
 
 
 @pytest.mark.parametrize("library", LIBRARIES)

@@ -21,6 +21,9 @@ from fastnn.optimizers import SGD, Adam
 
 # ---- scikit-learn -------------------------------------------------------------------------------
 
+_MLPS = "MLPClassifier", "MLPRegressor"
+_SCALERS = "StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler"
+
 #: Hidden activations that scikit-learn has, by fastnn's name.
 _SKLEARN = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
 
@@ -30,8 +33,10 @@ def from_sklearn(est, *, loss=None, optimizer=None, seed=None):
 
     Parameters
     ----------
-    est : MLPClassifier or MLPRegressor
-        Of `sklearn.neural_network`; or of `fastnn.sklearn`, whose network is copied then.
+    est : MLPClassifier or MLPRegressor, or Pipeline
+        Of `sklearn.neural_network`; or of `fastnn.sklearn`, whose network is copied then. Before
+        it a pipeline may have StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler, which
+        become a Standardize layer.
     loss : str or Loss, optional
         By default the estimator's.
     optimizer : str or Optimizer, optional
@@ -49,7 +54,7 @@ def from_sklearn(est, *, loss=None, optimizer=None, seed=None):
     Raises
     ------
     TypeError
-        If it is no such estimator.
+        If it is no such estimator, or the pipeline has another step.
     ValueError
         If it isn't fitted, or an argument is unfit.
 
@@ -66,19 +71,22 @@ def from_sklearn(est, *, loss=None, optimizer=None, seed=None):
     >>> bool(abs(net.predict(X) - est.predict_proba(X)).max() < 1e-12)
     True
     """
-    ours, theirs = (_estimators(name) for name in ("fastnn.sklearn", "sklearn.neural_network"))
-    _checks.one_of_these("est", est, ours + theirs, "MLPClassifier or MLPRegressor")
-    if isinstance(est, ours):
-        _checks.fitted("est", est, "net_")
+    *scalers, est = _steps(est)
+    ours, theirs = (_kinds(name, *_MLPS) for name in ("fastnn.sklearn", "sklearn.neural_network"))
+    _checks.one_of_these("est", est, ours + theirs, " or ".join(_MLPS))
+    is_ours = isinstance(est, ours)
+    _checks.fitted("est", est, "net_" if is_ours else "coefs_")
+    if is_ours and not scalers:
         return _rebuilt(est._synced(), loss, optimizer, seed)
-    _checks.fitted("est", est, "coefs_")
     chain = _chain.Chain()
-    hidden = Activation(est.activation)
-    for i, (W, b) in enumerate(zip(est.coefs_, est.intercepts_, strict=True), 1):
-        place = f"layer {i} of est"
-        chain.affine(place, W, b)
-        last = i == len(est.coefs_)
-        chain.activate(place, Activation(est.out_activation_) if last else hidden)
+    for name, scaler in scalers:
+        _scaled(chain, name, scaler)
+    for layer in _chain.affines(est._synced(), fold=False) if is_ours else _affines(est):
+        chain.affine(layer.place, layer.W, layer.b)
+        chain.activate(layer.place, layer.activation)
+    if is_ours:
+        loss = est.net_.loss if loss is None else loss
+        optimizer = est.net_.optimizer if optimizer is None else optimizer
     net = chain.network(
         loss=loss,
         optimizer=_optimizer_of(est) if optimizer is None else optimizer,
@@ -87,18 +95,54 @@ def from_sklearn(est, *, loss=None, optimizer=None, seed=None):
         l2=est.alpha / 2,
         scale_penalties=True,
     )
-    names = getattr(est, "feature_names_in_", None)
+    names = getattr(scalers[0][1] if scalers else est, "feature_names_in_", None)
     net.feature_names = None if names is None else tuple(map(str, names))
     if hasattr(est, "classes_"):
         net.metadata["classes"] = est.classes_.tolist()
     return net
 
 
-def _estimators(module):
-    """Return the MLP estimators of a module; none if it isn't imported, for then there are none."""
-    names = "MLPClassifier", "MLPRegressor"
-    kinds = (getattr(sys.modules.get(module), name, None) for name in names)
-    return tuple(kind for kind in kinds if kind is not None)
+def _steps(est):
+    """Return the steps of a pipeline with their names, and what it ends with; or only that."""
+    if not isinstance(est, _kinds("sklearn.pipeline", "Pipeline")):
+        return [est]
+    steps = [(name, step) for name, step in est.steps if step not in (None, "passthrough")]
+    return [*steps[:-1], steps[-1][1]] if steps else [None]
+
+
+def _scaled(chain, name, scaler):
+    """Put a scaler of scikit-learn's preprocessing into a chain."""
+    place = f"step {name!r} ({type(scaler).__name__})"
+    kinds = _kinds("sklearn.preprocessing", *_SCALERS)
+    _checks.one_of_these(f"{place} before est", scaler, kinds, f"one of {', '.join(_SCALERS)}")
+    _checks.fitted(place, scaler, "scale_")
+    if hasattr(scaler, "min_"):  # MinMaxScaler
+        remedy = "make it with clip=False"
+        _checks.expressible(place, not scaler.clip, "clips its outputs", remedy)
+        chain.scale(place, 0.0, 1 / scaler.scale_)
+        chain.scale(place, -scaler.min_)
+    else:
+        mean, scale = getattr(scaler, "center_", None), scaler.scale_
+        if getattr(scaler, "with_mean", False):  # else it may know the mean, but doesn't use it
+            mean = scaler.mean_
+        chain.scale(place, 0.0 if mean is None else mean, 1.0 if scale is None else scale)
+
+
+def _affines(est):
+    """Return the layers of one of scikit-learn's own MLPs."""
+    activations = [est.activation] * (len(est.coefs_) - 1) + [est.out_activation_]
+    return [
+        _chain.Affine(f"layer {i} of est", W, b, Activation(activation))
+        for i, (W, b, activation) in enumerate(
+            zip(est.coefs_, est.intercepts_, activations, strict=True)
+        )
+    ]
+
+
+def _kinds(module, *names):
+    """Return classes of a module; none if it isn't imported, since then no object has them."""
+    found = (getattr(sys.modules.get(module), name, None) for name in names)
+    return tuple(kind for kind in found if kind is not None)
 
 
 def _rebuilt(net, loss, optimizer, seed):
