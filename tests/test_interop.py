@@ -200,6 +200,16 @@ def test_the_columns_of_a_pipeline_are_those_of_its_first_step():
     assert fastnn.from_sklearn(pipeline).feature_names == tuple("abcd")
 
 
+def test_what_fastnns_estimators_have_more_stays_behind_scalers():
+    options = {"dropout": 0.25, "loss": "huber", "optimizer": "rmsprop", "max_iter": 3}
+    est = ours.MLPRegressor(activation="gelu", random_state=0, **options)
+    pipeline = make_pipeline(StandardScaler(), est).fit(PATIENTS, COURSE)
+    net = fastnn.from_sklearn(pipeline)
+    assert net.layers[2] == Dropout(0.25)
+    assert (net.loss.name, net.optimizer.name) == ("huber", "rmsprop")
+    assert_close(net.predict(PATIENTS).ravel(), pipeline.predict(PATIENTS))
+
+
 def test_other_steps_of_a_pipeline_are_refused_by_their_names():
     est = theirs.MLPRegressor(max_iter=3)
     pipeline = make_pipeline(PCA(), est).fit(PATIENTS, COURSE)

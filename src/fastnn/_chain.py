@@ -42,6 +42,14 @@ class Chain:
     def _affines(self):
         return [layer for layer in self.layers if isinstance(layer, Affine)]
 
+    def add(self, layer):
+        """Append an Affine with its activation, or a Dropout."""
+        if isinstance(layer, Dropout):
+            self.layers.append(layer)
+        else:
+            self.affine(layer.place, layer.W, layer.b)
+            self.activate(layer.place, layer.activation)
+
     def affine(self, place, W, b=None):
         """Append ``z @ W + b``."""
         W, b = (None if array is None else np.array(array, np.float64) for array in (W, b))
@@ -177,6 +185,17 @@ def _less(b, change):
     if b is None:
         return -change if np.any(change) else None
     return b - change
+
+
+def layers(net, fold):
+    """Return the Affines and Dropouts of an MLP, a Standardize folded into the first if wanted."""
+    found, rest = [], iter(affines(net, fold))
+    for layer in net.layers:
+        if isinstance(layer, Dropout):
+            found.append(layer)
+        elif isinstance(layer, Dense):
+            found.append(next(rest))
+    return found
 
 
 def affines(net, fold):

@@ -15,7 +15,7 @@ import numpy as np
 
 from fastnn import _chain, _checks
 from fastnn.activations import Activation
-from fastnn.layers import Dense, Dropout
+from fastnn.layers import Dropout
 from fastnn.mlp import MLP
 from fastnn.optimizers import SGD, Adam
 
@@ -58,6 +58,11 @@ def from_sklearn(est, *, loss=None, optimizer=None, seed=None):
     ValueError
         If it isn't fitted, or an argument is unfit.
 
+    Notes
+    -----
+    A squared error of several outputs is their mean in scikit-learn and their sum here: where
+    training goes on, its gradients are as many times larger.
+
     Examples
     --------
     >>> import fastnn
@@ -81,9 +86,8 @@ def from_sklearn(est, *, loss=None, optimizer=None, seed=None):
     chain = _chain.Chain()
     for name, scaler in scalers:
         _scaled(chain, name, scaler)
-    for layer in _chain.affines(est._synced(), fold=False) if is_ours else _affines(est):
-        chain.affine(layer.place, layer.W, layer.b)
-        chain.activate(layer.place, layer.activation)
+    for layer in _chain.layers(est._synced(), fold=False) if is_ours else _affines(est):
+        chain.add(layer)
     if is_ours:
         loss = est.net_.loss if loss is None else loss
         optimizer = est.net_.optimizer if optimizer is None else optimizer
@@ -116,9 +120,9 @@ def _scaled(chain, name, scaler):
     kinds = _kinds("sklearn.preprocessing", *_SCALERS)
     _checks.one_of_these(f"{place} before est", scaler, kinds, f"one of {', '.join(_SCALERS)}")
     _checks.fitted(place, scaler, "scale_")
+    clips = getattr(scaler, "clip", False)
+    _checks.expressible(place, not clips, "clips its outputs", "make it with clip=False")
     if hasattr(scaler, "min_"):  # MinMaxScaler
-        remedy = "make it with clip=False"
-        _checks.expressible(place, not scaler.clip, "clips its outputs", remedy)
         chain.scale(place, 0.0, 1 / scaler.scale_)
         chain.scale(place, -scaler.min_)
     else:
@@ -470,14 +474,13 @@ def to_torch(net):
     )
     """
     torch = _checks.package("torch", "to_torch")
-    modules, affines = [], iter(_chain.affines(net, fold=True))
-    for layer in net.layers:
+    modules, trainable = [], iter(layer.trainable for layer in net.dense)
+    for layer in _chain.layers(net, fold=True):
         if isinstance(layer, Dropout):
             modules.append(torch.nn.Dropout(layer.rate))
-        elif isinstance(layer, Dense):
-            affine = next(affines)
-            linear = _linear(torch, affine).requires_grad_(layer.trainable)
-            modules += [linear, *_activation_modules(torch.nn, affine)]
+        else:
+            linear = _linear(torch, layer).requires_grad_(next(trainable))
+            modules += [linear, *_activation_modules(torch.nn, layer)]
     return torch.nn.Sequential(*modules).eval()
 
 
