@@ -150,8 +150,8 @@ def estimators_sentence(found):
     apart = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
     return (
         f"Beside scikit-learn's on digits, letter and 5,000 digits of MNIST, "
-        f"{found['machine']['threads']} threads: `fit` {span('fit', 1)} times as fast, `predict` of "
-        f"one row {span('predict', 0)} times, mean scores at most {apart:.4f} apart."
+        f"{found['machine']['threads']} threads: `fit` {span('fit', 1)} times as fast, "
+        f"`predict` of one row {span('predict', 0)} times, mean scores at most {apart:.4f} apart."
     )
 
 
