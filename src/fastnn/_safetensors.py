@@ -42,18 +42,34 @@ class ModelFileError(ValueError):
 
 def write(path, tensors, metadata):
     """Write a file that is at any moment the old one or the new one, whole, whatever happens."""
-    target = os.path.realpath(os.fsdecode(path))  # through links, which stay links
+    target = regular(path)
+    pieces = encode(tensors, metadata)
+    with replacing(target) as file:
+        for piece in pieces:
+            file.write(piece)
+
+
+def regular(path):
+    """Return where a file is or will be, through links, which stay links; no folder, no device."""
+    target = os.path.realpath(os.fsdecode(path))
     if os.path.exists(target) and not os.path.isfile(target):
         number = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
         raise OSError(number, "Not a regular file", target)
-    pieces = encode(tensors, metadata)
+    return target
+
+
+@contextlib.contextmanager
+def replacing(target):
+    """Give a binary file to write, which takes the place of `target` once it is whole and synced.
+
+    If anything fails, the old file is as it was.
+    """
     folder, name = os.path.split(target)
     # Cut, so that the longest name a folder can hold leaves room for the rest.
     temporary = os.path.join(folder, f".{name[:50]}.{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:  # O_CREAT | O_EXCL, 0o666 less the umask
-            for piece in pieces:
-                file.write(piece)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
