@@ -12,6 +12,7 @@ imported by the command that needs it.
 
 import argparse
 import contextlib
+import csv
 import errno
 import json
 import math
@@ -80,7 +81,7 @@ def main(argv=None):
     except SystemExit as done:  # argparse has shown its help
         return _said(done)
     except KeyboardInterrupt:
-        return _fail("interrupted; nothing was saved", 130)
+        return _fail("interrupted; no file was written", 130)
     except BrokenPipeError:
         _abandon(sys.stdout)
         return 141
@@ -90,7 +91,10 @@ def main(argv=None):
         return _fail(_system_complaint(error), 1)
     except MemoryError:
         return _fail("not enough memory; use fewer rows, or --dtype float32", 1)
-    except (ValueError, TypeError, ImportError, RuntimeError, FloatingPointError) as error:
+    except FloatingPointError as error:
+        what = str(error).partition(":")[0]
+        return _fail(f"{what}; lower the --learning-rate, nothing was saved", 1)
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
         return _fail(str(error), 1)
 
 
@@ -206,10 +210,10 @@ def _checked(check, name, *args, kind=float, **kwargs):
         try:
             return check(name, kind(text), *args, **kwargs)
         except (TypeError, ValueError) as error:
-            number = "a whole number" if kind is int else "a number"
-            known = str(error) if str(error).startswith(name) else f"{name} must be {number}"
-            raise argparse.ArgumentTypeError(f"{known}; got {text!r}".split("; got")[0] +
-                                             f"; got {text}") from error  # fmt: skip
+            whole = "whole " if kind is int else ""
+            limits = str(error).removeprefix(f"{name} ").partition("; got")[0]
+            known = limits if limits.startswith("must") else f"must be a {whole}number"
+            raise argparse.ArgumentTypeError(f"{known}; got {text!r}") from error
 
     return parse
 
@@ -223,8 +227,8 @@ def _fraction(name):
 
 
 def _names(text):
-    """Return names separated by commas."""
-    return [name.strip() for name in text.split(",") if name.strip()]
+    """Return names separated by commas; one that holds a comma stands in double quotes."""
+    return next(csv.reader([text], skipinitialspace=True)) or [""]
 
 
 def _units(text):
@@ -248,7 +252,8 @@ def _parser(argv):
         "are unfit, 2 the command is, 130 interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True, dest="command")
+    parser.set_defaults(run=_help_out)
+    commands = parser.add_subparsers(metavar="COMMAND")
     _add_train(commands)
     _add_predict(commands)
     _add_info(commands)
@@ -263,6 +268,11 @@ def _parser(argv):
         command.add_arguments(bench)
         bench.set_defaults(run=command.run)
     return parser
+
+
+def _help_out(options):
+    """Complain of a command line without a command."""
+    raise UsageError("name a command: train, predict, info, export or bench; see fastnn --help")
 
 
 def _add_train(commands):
@@ -575,11 +585,24 @@ def _progress():
 
 
 class _Lines(Callback):
-    """A line an epoch, for standard error that is no terminal."""
+    """A line about an epoch, at most one a second, for standard error that is no terminal."""
+
+    def on_train_begin(self, logs):
+        self._told, self._line = -math.inf, None
 
     def on_epoch_end(self, epoch, logs):
         values = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
-        _tell(f"epoch {epoch + 1}/{self.params['epochs']}  {values}")
+        self._line = f"epoch {epoch + 1}/{self.params['epochs']}  {values}"
+        if time.monotonic() - self._told >= 1:
+            self._tell_now()
+
+    def on_train_end(self, logs):
+        if self._line:
+            self._tell_now()
+
+    def _tell_now(self):
+        _tell(self._line)
+        self._told, self._line = time.monotonic(), None
 
 
 def _scores(net, encoded, y, rows):
@@ -640,15 +663,16 @@ def _report(options, net, recipe, found, seconds):
         }
         _print(json.dumps(described) + "\n")
         return
+    new = "-" if options.data == "-" else f"NEW{os.path.splitext(options.data)[1]}"
     kept = "" if found["best_epoch"] is None else f"; kept the best, number {found['best_epoch']}"
     _print(
         _lines([
             *_of_task(recipe, found),
             ("network", _sizes(net)),
-            ("training", f"{found['epochs']} epochs in {seconds:.1f} s{kept}"),
+            ("training", f"{_epochs(found)} in {seconds:.1f} s{kept}"),
         ])
         + _score_table(recipe, found)
-        + f"\nsaved {options.out}; next: fastnn predict {options.out} NEW.csv\n"
+        + f"\nsaved {options.out}; to use it: fastnn predict {options.out} {new}\n"
     )  # fmt: skip
 
 
@@ -667,6 +691,10 @@ def _of_task(recipe, found):
         for column in recipe.columns
     ]
     yield "columns", f"{len(columns)}, {len(recipe.names)} inputs: {_some(columns)}"
+
+
+def _epochs(found):
+    return f"{found['epochs']:,} epoch{'' if found['epochs'] == 1 else 's'}"
 
 
 def _sizes(net):
@@ -735,11 +763,11 @@ def _tell_of_columns(table, recipe, rows):
         plural = "s" if len(extra) > 1 else ""
         _tell(f"note: ignored column{plural} {_some([*map(repr, extra)])}: not trained on")
     for name, count in rows.replaced.items():
-        _tell(f"note: column {name!r} holds {count:,} unknown texts, taken for missing values")
+        _tell(f"note: column {name!r}: took {count:,} unknown texts for missing values")
     had = {column["name"] for column in recipe.columns if column["missing"]}
     for name, count in rows.n_missing().items():
         if name not in had:
-            _tell(f"note: column {name!r} lacks {count:,} values, but lacked none in training")
+            _tell(f"note: column {name!r}: {count:,} missing, but none were in training")
 
 
 # ---- info and export ----------------------------------------------------------------------------
@@ -777,10 +805,10 @@ def _of_recipe(recipe, found):
         pairs.insert(1, ("classes", _some([*map(str, recipe.classes)])))
     if found is not None:
         kept = f", kept number {found['best_epoch']}" if found["best_epoch"] else ""
-        how = f"{found['epochs']} epochs{kept}, seed {found['seed']}, fastnn {found['fastnn']}"
+        how = f"{_epochs(found)}{kept}, seed {found['seed']}, fastnn {found['fastnn']}"
         pairs.append(("training", how))
     if recipe.ignored:
-        left_out = [f"{name} ({why})" for name, why in recipe.ignored.items()]
+        left_out = [f"{name or repr(name)} ({why})" for name, why in recipe.ignored.items()]
         pairs.append(("ignored", _some(left_out)))
     scores = "" if found is None else _score_table(recipe, found)
     width = max(len(column["name"]) for column in recipe.columns)

@@ -20,6 +20,7 @@ import os
 import re
 import sys
 import zipfile
+import zlib
 from dataclasses import asdict, dataclass, field
 
 import numpy as np
@@ -43,7 +44,7 @@ _FORMAT = 1
 _LARGEST = float(np.finfo(np.float32).max)
 _DATE = r"^(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?$"
 _UNNAMED = ("", "Unnamed: 0", "__index_level_0__")  # where pandas and R leave their row numbers
-_READ = ".csv, .tsv (also with .gz), .parquet, .npz and .npy"
+_READ = ".csv, .csv.gz, .tsv, .tsv.gz, .parquet, .npz or .npy"
 
 #: What predictions are written to.
 WRITTEN = (".csv", ".parquet", ".npy")
@@ -264,13 +265,18 @@ def _opened_parquet(path):
 
 def _arrays(path):
     """Return the columns of a .npy or .npz file by their names."""
-    with _complaining(path, "NumPy's", ValueError, EOFError, zipfile.BadZipFile, KeyError):
+    try:
         found = np.load(path, allow_pickle=False)
         if isinstance(found, np.ndarray):
             found = {"": found}
         else:
             with found:
                 found = dict(found)
+    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        raise TableError(
+            f"{path} is no file of NumPy's arrays, is damaged, or holds Python objects; save "
+            "numbers and texts, by numpy.save or numpy.savez"
+        ) from error
     columns = {}
     for key, array in found.items():
         if array.dtype.names and array.ndim == 1:
@@ -314,6 +320,9 @@ def _column(how, name, raw, wanted):
 
 def _of_numbers(how, name, values, wanted):
     """Return the column of numbers (n,), float64; as a category, of their texts."""
+    for number in map(_parsed, how.missing):
+        if number == number:  # no NaN
+            values = np.where(values == number, np.nan, values)
     beyond = np.abs(values) > _LARGEST
     if beyond.any():
         row = int(beyond.argmax())
@@ -324,25 +333,16 @@ def _of_numbers(how, name, values, wanted):
     if wanted != "category":
         return Column(name, "number", values)
     known = ~np.isnan(values)
-    numbers, codes = np.full(len(values), -1), None
-    different, codes = np.unique(values[known], return_inverse=True)
-    numbers[known] = codes
-    return _sorted(Column(name, "category", numbers, [_number_text(v) for v in different.tolist()]))
+    different, places = np.unique(values[known], return_inverse=True)
+    texts = [_number_text(value) for value in different.tolist()]
+    codes = np.full(len(values), -1)
+    codes[known] = np.argsort(np.argsort(texts))[places] if texts else places
+    return Column(name, "category", codes, sorted(texts))
 
 
 def _number_text(value):
     """Return a number as people write it: 3, not 3.0."""
     return str(int(value)) if value.is_integer() else repr(value)
-
-
-def _sorted(column):
-    """Return a category whose texts are sorted."""
-    order = sorted(range(len(column.texts)), key=column.texts.__getitem__)
-    place = np.empty(len(order) + 1, np.int64)
-    place[order], place[-1] = np.arange(len(order)), -1
-    column.values = place[column.values]
-    column.texts = [column.texts[i] for i in order]
-    return column
 
 
 def _of_strings(how, name, values, wanted):
@@ -402,11 +402,15 @@ def _refuse_almost_numbers(path, series, different, bad):
     if n_texts * 10 <= len(different):
         row = int(bad.argmax())
         raise TableError(
-            f"{path}: column {series.name!r} is numbers but for {int(bad.sum())} texts, the first "
-            f"{series[row]!r} in row {row + 1}; mend them, say what stands for a missing value "
-            f"(--missing {_argument(series[row])}), or make a category of each "
+            f"{path}: column {series.name!r} is numbers but for {series[row]!r} in row {row + 1}"
+            f"{_and_more(int(bad.sum()) - 1)}; mend that, or say that it stands for a missing value "
+            f"(--missing {_argument(series[row])}), or that all are categories "
             f"(--categorical {_argument(series.name)})"
         )
+
+
+def _and_more(count):
+    return f" and {count:,} more" if count else ""
 
 
 def _argument(text):
@@ -437,7 +441,7 @@ def _require(path, wanted, names):
     lacking = [name for name in wanted if name not in names]
     if lacking:
         near = difflib.get_close_matches(lacking[0], names, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
+        hint = f"did you mean {near[0]!r}? " if near and len(lacking) == 1 else ""
         plural = "s" if len(lacking) > 1 else ""
         raise TableError(
             f"{path} has no column{plural} {_listed(lacking)}; {hint}its columns are "
@@ -632,10 +636,15 @@ def _inputs(column):
     return [*names, f"{name}=(missing)"] if column["missing"] else names
 
 
+def _missing_code(category):
+    """Return the place of a category's input that says a value is missing, -1 without one."""
+    return len(category["texts"]) if category["missing"] else -1
+
+
 def _codes(path, column, known, unknown):
     """Return the input of each row, -1 for none, and how many rows have unknown texts."""
     at = {text: i for i, text in enumerate(known["texts"])}
-    missing = len(at) if known["missing"] else -1
+    missing = _missing_code(known)
     place = np.array([*(at.get(text, -2) for text in column.texts), missing])
     codes = place[column.values]
     is_unknown = codes == -2
@@ -673,11 +682,13 @@ class Rows:
         """Return how many values are missing, by column, where there are any."""
         found = {}
         for column, values in zip(self.recipe.columns, self.parts, strict=True):
-            is_category = column["kind"] == "category"
-            missing = len(column["texts"]) if column["missing"] else -1
-            count = int((values == missing).sum() if is_category else np.isnan(values).sum())
-            if count - self.replaced.get(column["name"], 0):
-                found[column["name"]] = count - self.replaced.get(column["name"], 0)
+            if column["kind"] == "number":
+                is_missing = np.isnan(values)
+            else:
+                is_missing = values == _missing_code(column)
+            count = int(is_missing.sum()) - self.replaced.get(column["name"], 0)
+            if count:
+                found[column["name"]] = count
         return found
 
     def matrix(self, rows=slice(None), dtype="float32"):
@@ -739,7 +750,7 @@ def learn(table, target, task, classes, rows, missing=()):
         else:
             known = (_number if column.kind == "number" else _category)(column, rows)
             if known is None:
-                ignored[column.name] = "the same in all rows"
+                ignored[column.name] = "the same in all rows trained on"
             elif len(known.get("texts", ())) > MAX_CATEGORIES:
                 crowded.append((column.name, len(known["texts"])))
             else:
