@@ -669,7 +669,7 @@ def _report(options, net, recipe, found, seconds):
         _lines([
             *_of_task(recipe, found),
             ("network", _sizes(net)),
-            ("training", f"{_epochs(found)} in {seconds:.1f} s{kept}"),
+            ("training", f"{_epochs(found)} in {seconds:.2f} s{kept}"),
         ])
         + _score_table(recipe, found)
         + f"\nsaved {options.out}; to use it: fastnn predict {options.out} {new}\n"

@@ -19,7 +19,6 @@ import json
 import os
 import re
 import sys
-import zipfile
 import zlib
 from dataclasses import asdict, dataclass, field
 
@@ -186,7 +185,9 @@ def _complaining(path, what, *kinds):
     """Turn another library's exceptions of some kinds into one line about the file."""
     try:
         yield
-    except kinds as error:
+    except (OSError, *kinds) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # the system's
+            raise
         first = str(error).strip().partition("\n")[0] or type(error).__name__
         raise TableError(f"{path} cannot be read as {what}: {first}") from error
 
@@ -194,14 +195,17 @@ def _complaining(path, what, *kinds):
 def _opened_csv(path, separator):
     """Return the names of a CSV file's columns, and what loads some of them as strings."""
     polars = _polars(path)
+    if path != "-":
+        open(path, "rb").close()  # whose errors are better than polars'
     content = sys.stdin.buffer.read() if path == "-" else None
-    if separator is None:
-        separator = _separator(path, content)
+    with _complaining(path, "CSV", EOFError, zlib.error):
+        separator = separator or _separator(path, content)
 
     def parsed(**options):
         file = path if content is None else io.BytesIO(content)
         try:
-            return polars.read_csv(file, infer_schema=False, separator=separator, **options)
+            with _complaining(path, "CSV"):
+                return polars.read_csv(file, infer_schema=False, separator=separator, **options)
         except polars.exceptions.NoDataError as error:
             raise TableError(f"{path} is empty; it takes a line of names and rows below") from error
         except polars.exceptions.PolarsError as error:
@@ -225,7 +229,7 @@ def _lines(path, content):
 
 def _separator(path, content):
     """Return what separates most names in the first line: a comma, a semicolon or a tab."""
-    with _complaining(path, "gzip", gzip.BadGzipFile, EOFError), _lines(path, content) as lines:
+    with _lines(path, content) as lines:
         names = re.sub(r'"[^"]*"', "", lines.readline(2**20))
     return max(",;\t", key=names.count)
 
@@ -252,7 +256,7 @@ def _opened_parquet(path):
     """Return the names of a Parquet file's columns, and what loads some of them."""
     polars = _polars(path)
     errors = polars.exceptions.PolarsError
-    open(path, "rb").close()  # whose errors are better
+    open(path, "rb").close()  # whose errors are better than polars'
     with _complaining(path, "Parquet", errors):
         names = list(polars.read_parquet_schema(path))
 
@@ -266,13 +270,12 @@ def _opened_parquet(path):
 def _arrays(path):
     """Return the columns of a .npy or .npz file by their names."""
     try:
-        found = np.load(path, allow_pickle=False)
-        if isinstance(found, np.ndarray):
-            found = {"": found}
-        else:
-            with found:
-                found = dict(found)
-    except (ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        with open(path, "rb") as file:
+            found = np.load(file, allow_pickle=False)
+            found = {"": found} if isinstance(found, np.ndarray) else dict(found)
+    except (FileNotFoundError, IsADirectoryError, PermissionError, MemoryError):
+        raise
+    except Exception as error:  # a damaged file may make zipfile and NumPy raise anything
         raise TableError(
             f"{path} is no file of NumPy's arrays, is damaged, or holds Python objects; save "
             "numbers and texts, by numpy.save or numpy.savez"
@@ -403,8 +406,8 @@ def _refuse_almost_numbers(path, series, different, bad):
         row = int(bad.argmax())
         raise TableError(
             f"{path}: column {series.name!r} is numbers but for {series[row]!r} in row {row + 1}"
-            f"{_and_more(int(bad.sum()) - 1)}; mend that, or say that it stands for a missing value "
-            f"(--missing {_argument(series[row])}), or that all are categories "
+            f"{_and_more(int(bad.sum()) - 1)}; mend that, or say that it stands for a missing "
+            f"value (--missing {_argument(series[row])}), or that all are categories "
             f"(--categorical {_argument(series.name)})"
         )
 
@@ -440,7 +443,7 @@ def _require(path, wanted, names):
     """Complain of columns that aren't there."""
     lacking = [name for name in wanted if name not in names]
     if lacking:
-        near = difflib.get_close_matches(lacking[0], names, n=1)
+        near = difflib.get_close_matches(lacking[0], names, n=1, cutoff=0.7)
         hint = f"did you mean {near[0]!r}? " if near and len(lacking) == 1 else ""
         plural = "s" if len(lacking) > 1 else ""
         raise TableError(
@@ -652,7 +655,7 @@ def _codes(path, column, known, unknown):
     if count and unknown == "error":
         row = int(is_unknown.argmax())
         text = column.texts[column.values[row]]
-        near = difflib.get_close_matches(text, known["texts"], n=1)
+        near = difflib.get_close_matches(text, known["texts"], n=1, cutoff=0.7)
         hint = f"did you mean {near[0]!r}? " if near else ""
         more = f" ({count:,} such rows)" if count > 1 else ""
         raise TableError(
