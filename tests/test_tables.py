@@ -97,11 +97,18 @@ def test_csv_from_standard_input(put, monkeypatch):
 
 
 def test_columns_of_parquet_are_what_their_types_say(tmp_path):
-    frame = pl.DataFrame({
-        "i": [1, 2, None], "u8": pl.Series([1, 2, 3], dtype=pl.UInt8),
-        "f": [0.5, float("nan"), None], "d": pl.Series(["1.5", "2.5", None]).cast(pl.Decimal(9, 2)),
-        "s": ["1", "2", None], "b": [True, False, None], "c": pl.Series(["x", "y", "x"], dtype=pl.Categorical), "none": [None] * 3,
-    })  # fmt: skip
+    frame = pl.DataFrame(
+        {
+            "i": [1, 2, None],
+            "u8": pl.Series([1, 2, 3], dtype=pl.UInt8),
+            "f": [0.5, float("nan"), None],
+            "d": pl.Series(["1.5", "2.5", None]).cast(pl.Decimal(9, 2)),
+            "s": ["1", "2", None],
+            "b": [True, False, None],
+            "c": pl.Series(["x", "y", "x"], dtype=pl.Categorical),
+            "none": [None] * 3,
+        }
+    )
     frame.write_parquet(tmp_path / "few.parquet")
     assert contents(tables.read(tmp_path / "few.parquet")) == {
         "i": ("number", [1, 2, None]),
