@@ -275,6 +275,22 @@ def test_a_class_of_one_row_is_trained_on():
         assert set(labels[~picked]) == {0, 1, 2}
 
 
+def test_texts_that_only_rows_held_out_have(here, run):
+    few = "".join(f"{i},{'rare' if i == 3 else 'ab'[i % 2]},{i % 7}\n" for i in range(60))
+    Path("rare.csv").write_text("x,c,y\n" + few)
+    told = set()
+    for seed in range(12):
+        told.add(run("train", "rare.csv", "--target", "y", "--out", "new.safetensors", "--epochs",
+                     "1", "--seed", seed)[2].partition("epoch")[0])  # fmt: skip
+    note = (
+        "note: column 'c': 1 rows hold texts that those to train on don't; they count as missing\n"
+    )
+    counts = (
+        "note: column 'x' counts the rows; if it is no more than that, leave it out: --drop x\n"
+    )
+    assert told == {counts, note + counts}
+
+
 def test_numbers_of_any_size_are_learned(here, told):
     rng = np.random.default_rng(0)
     x = rng.normal(size=500)
@@ -371,6 +387,22 @@ def test_networks_from_python_have_no_table(here, run, told):
     code, out, err = run("predict", "own.safetensors", "things.csv")
     assert (code, out) == (1, "")
     assert "was not made by fastnn train; use it from Python" in err
+
+
+def test_what_python_has_changed_in_a_model_is_looked_at(here, run):
+    net = fastnn.load("things.safetensors")
+    for key, value, message in (
+        ("training", None, "the account of its training must be a dict"),
+        ("training", {}, "the account of its training lacks 'fastnn'"),
+        ("table", {}, "the recipe lacks 'format'"),
+        ("table", 3, "the recipe must be a dict"),
+    ):
+        other = net.copy()
+        other.metadata[key] = value
+        other.save("other.safetensors")
+        code, out, err = run("info", "other.safetensors")
+        assert (code, out) == (1, "")
+        assert err.startswith(f"fastnn: error: other.safetensors: {message}")
 
 
 def test_an_export_to_json_has_all_that_predictions_need(here, told):

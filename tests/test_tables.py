@@ -96,6 +96,12 @@ def test_csv_from_standard_input(put, monkeypatch):
     assert contents(tables.read("-", only=["age"])) == {"age": ("number", [31, None, 47.5, -20])}
 
 
+def test_names_are_as_they_are_meant(put, tmp_path):
+    assert list(tables.read(put(' a ,"b,c",d\n1,2,3\n', "x[1]*.csv")).columns) == ["a", "b,c", "d"]
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "x[1]*.parquet")
+    assert list(tables.read(tmp_path / "x[1]*.parquet").columns) == ["a"]
+
+
 def test_columns_of_parquet_are_what_their_types_say(tmp_path):
     frame = pl.DataFrame(
         {
@@ -183,6 +189,7 @@ NUMBERS = "".join(f"{i}\n" for i in range(20))
         ("x.csv", "", "is empty; it takes a line of names"),
         ("x.csv", "a,b\n", "has no rows"),
         ("x.csv", "a,b,a\n1,2,3\n", "has two columns 'a'; rename one"),
+        ("x.csv", "a, a\n1,2\n", "has two columns 'a'; rename one"),
         ("x.csv", "a,b\n1,2\n3,4,5\n", "has 3 fields in line 3, but 2 names in its first"),
         ("x.csv", b"a,b\n\xff,2\n", "is not UTF-8 text; save it as UTF-8"),
         ("x.csv", 'a,b\n"x,2\n', "look for a quote"),

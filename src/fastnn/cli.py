@@ -177,9 +177,9 @@ def _score(name, value):
     """Return a score as people read it: errors are in the target's unit, others about 1."""
     if value is None:
         return "-"
-    return (
-        _number(value) if name in ("mae", "rmse") else f"{value:.4f}".replace("-0.0000", "0.0000")
-    )
+    if name not in ("mae", "rmse"):
+        return f"{value:.4f}".replace("-0.0000", "0.0000")
+    return f"{value:,.0f}" if value >= 1000 else f"{value:#.4g}"
 
 
 def _lines(pairs):
@@ -424,9 +424,9 @@ def _train(options):
     task, classes, y = tables.target_of(table, target, options.task)
     rows = _divided(options, y, classes)
     recipe = tables.learn(table, target, task, classes, rows["training"], options.missing)
-    if not options.quiet:
-        _tell_notes(table, recipe, rows)
     encoded = recipe.encode(table, unknown="missing")
+    if not options.quiet:
+        _tell_notes(table, recipe, rows, encoded)
     net = _network(options, recipe, optimizer)
     began = time.perf_counter()
     course = _fit(net, options, encoded, y, rows)
@@ -502,7 +502,7 @@ def _picked(rng, labels, n, fraction):
     return found
 
 
-def _tell_notes(table, recipe, rows):
+def _tell_notes(table, recipe, rows, encoded):
     """Say what was left out, and what may not be meant."""
     without = table.n - sum(map(len, rows.values()))
     if without:
@@ -510,7 +510,10 @@ def _tell_notes(table, recipe, rows):
     for name, why in recipe.ignored.items():
         remedy = "; make numbers of them, such as year and month, to use them"
         _tell(f"note: ignored column {name!r}: {why}{remedy if why == 'dates' else ''}")
-    for name in (column["name"] for column in recipe.columns):
+    for name, count in encoded.replaced.items():
+        _tell(f"note: column {name!r}: {count:,} rows hold texts that those to train on don't; they "
+              "count as missing")  # fmt: skip
+    for name in recipe.kinds:
         if tables.counts_rows(table.columns[name]):
             _tell(f"note: column {name!r} counts the rows; if it is no more than that, leave it "
                   f"out: --drop {name}")  # fmt: skip
@@ -680,12 +683,11 @@ def _of_task(recipe, found):
     """Yield what was learned, from which rows and which columns."""
     classes = "" if recipe.classes is None else f", {len(recipe.classes)} classes"
     yield "task", f"{recipe.task} of {recipe.target}{classes}"
-    if found is not None:
-        n = found["rows"]
-        parts = [f"{n['training']:,} to train"]
-        parts += [f"{n['validation']:,} to stop in time"] if n["validation"] else []
-        parts += [f"{n['test']:,} to test"] if n["test"] else []
-        yield "rows", f"{sum(n.values()):,} of {found['data']}: {', '.join(parts)}"
+    n = found["rows"]
+    parts = [f"{n['training']:,} to train"]
+    parts += [f"{n['validation']:,} to stop in time"] if n["validation"] else []
+    parts += [f"{n['test']:,} to test"] if n["test"] else []
+    yield "rows", f"{sum(n.values()):,} of {found['data']}: {', '.join(parts)}"
     columns = [
         column["name"] + (f" ({len(column['texts'])})" if column["kind"] == "category" else "")
         for column in recipe.columns
@@ -777,7 +779,7 @@ def _info(options):
     """Say what a network is: `fastnn info`."""
     net = fastnn.load(options.model)
     recipe = _loaded(options.model)[1] if "table" in net.metadata else None
-    found = net.metadata.get("training") if recipe is not None else None
+    found = None if recipe is None else _course(options.model, net)
     if options.json:
         described = {
             "model": options.model,
@@ -798,22 +800,29 @@ def _info(options):
     return 0
 
 
+def _course(path, net):
+    """Return what `fastnn train` keeps of a training."""
+    known = ("fastnn", "data", "rows", "epochs", "best_epoch", "seed", "test", "baseline")
+    try:
+        return _checks.fields("the account of its training", net.metadata.get("training"), known)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+
+
 def _of_recipe(recipe, found):
     """Return what a network predicts, from what, and how well."""
     pairs = list(_of_task(recipe, found))
     if recipe.classes is not None:
         pairs.insert(1, ("classes", _some([*map(str, recipe.classes)])))
-    if found is not None:
-        kept = f", kept number {found['best_epoch']}" if found["best_epoch"] else ""
-        how = f"{_epochs(found)}{kept}, seed {found['seed']}, fastnn {found['fastnn']}"
-        pairs.append(("training", how))
+    kept = f", kept number {found['best_epoch']}" if found["best_epoch"] else ""
+    how = f"{_epochs(found)}{kept}, seed {found['seed']}, fastnn {found['fastnn']}"
+    pairs.append(("training", how))
     if recipe.ignored:
         left_out = [f"{name or repr(name)} ({why})" for name, why in recipe.ignored.items()]
         pairs.append(("ignored", _some(left_out)))
-    scores = "" if found is None else _score_table(recipe, found)
     width = max(len(column["name"]) for column in recipe.columns)
     rows = (f"{column['name']:<{width}}  {_of_column(column)}\n" for column in recipe.columns)
-    return _lines(pairs) + scores + "\n" + "".join(rows)
+    return _lines(pairs) + _score_table(recipe, found) + "\n" + "".join(rows)
 
 
 def _of_column(column):

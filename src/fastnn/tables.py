@@ -203,20 +203,26 @@ def _opened_csv(path, separator):
 
     def parsed(**options):
         file = path if content is None else io.BytesIO(content)
+        options |= {"infer_schema": False, "separator": separator, "glob": False}
         try:
             with _complaining(path, "CSV"):
-                return polars.read_csv(file, infer_schema=False, separator=separator, **options)
+                return polars.read_csv(file, **options)
         except polars.exceptions.NoDataError as error:
             raise TableError(f"{path} is empty; it takes a line of names and rows below") from error
         except polars.exceptions.PolarsError as error:
             raise TableError(_csv_complaint(path, content, separator, error)) from error
 
-    names = parsed(n_rows=0).columns
-    for name in names:
+    def load(some):
+        frame = parsed(columns=[names.index(name) for name in some])
+        return dict(zip(some, frame.get_columns(), strict=True))
+
+    names = [name.strip() for name in parsed(n_rows=0).columns]
+    for i, name in enumerate(names):
         twice = re.fullmatch(r"(.*)_duplicated_\d+", name)
-        if twice and twice[1] in names:
-            raise TableError(f"{path} has two columns {twice[1]!r}; rename one of them")
-    return names, lambda some: parsed(columns=[names.index(name) for name in some]).to_dict()
+        original = twice[1] if twice and twice[1] in names else name
+        if original in names[:i]:
+            raise TableError(f"{path} has two columns {original!r}; rename one of them")
+    return names, load
 
 
 def _lines(path, content):
@@ -262,7 +268,7 @@ def _opened_parquet(path):
 
     def load(some):
         with _complaining(path, "Parquet", errors):
-            return polars.read_parquet(path, columns=some).to_dict()
+            return polars.read_parquet(path, columns=some, glob=False).to_dict()
 
     return names, load
 
@@ -624,11 +630,24 @@ class Recipe:
         if plain.pop("format") != _FORMAT:
             raise ValueError("the recipe is of another version; train anew")
         for i, column in enumerate(_checks.plain_list("columns", plain["columns"])):
-            needed = {"number": ("median", "shift"), "category": ("texts",)}
-            kind = _checks.choice("kind", _checks.fields(f"column {i}", column).get("kind"),
-                                  tuple(needed))  # fmt: skip
-            _checks.fields(f"column {i}", column, ("name", "kind", "missing", *needed[kind]))
+            _check_column(f"column {i}", column)
+        for name, kind in (("ignored", dict), ("missing", list), ("classes", list | None)):
+            if not isinstance(plain[name], kind):
+                raise TypeError(f"{name} is {plain[name]!r:.60}; train anew")
         return cls(**plain)
+
+
+def _check_column(place, column):
+    """Check a column's entry in a recipe from a file."""
+    kind = _checks.fields(place, column).get("kind")
+    if _checks.choice(f"{place}'s kind", kind, ("number", "category")) == "number":
+        _checks.fields(place, column, ("name", "kind", "missing", "median", "shift"))
+        _checks.number(f"{place}'s median", column["median"])
+        _checks.number(f"{place}'s shift", column["shift"])
+    else:
+        _checks.fields(place, column, ("name", "kind", "missing", "texts"))
+        _checks.plain_list(f"{place}'s texts", column["texts"])
+    _checks.flag(f"{place}'s missing", column["missing"])
 
 
 def _inputs(column):
