@@ -511,8 +511,8 @@ def _tell_notes(table, recipe, rows, encoded):
         remedy = "; make numbers of them, such as year and month, to use them"
         _tell(f"note: ignored column {name!r}: {why}{remedy if why == 'dates' else ''}")
     for name, count in encoded.replaced.items():
-        _tell(f"note: column {name!r}: {count:,} rows hold texts that those to train on don't; they "
-              "count as missing")  # fmt: skip
+        _tell(f"note: column {name!r}: {count:,} rows hold texts that those to train on don't; "
+              "they count as missing")  # fmt: skip
     for name in recipe.kinds:
         if tables.counts_rows(table.columns[name]):
             _tell(f"note: column {name!r} counts the rows; if it is no more than that, leave it "

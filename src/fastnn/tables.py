@@ -262,9 +262,8 @@ def _opened_parquet(path):
     """Return the names of a Parquet file's columns, and what loads some of them."""
     polars = _polars(path)
     errors = polars.exceptions.PolarsError
-    open(path, "rb").close()  # whose errors are better than polars'
-    with _complaining(path, "Parquet", errors):
-        names = list(polars.read_parquet_schema(path))
+    with open(path, "rb") as file, _complaining(path, "Parquet", errors):
+        names = list(polars.read_parquet_schema(file))
 
     def load(some):
         with _complaining(path, "Parquet", errors):
