@@ -14,6 +14,7 @@ import numpy as np
 from fastnn import __version__, _chain, _checks, _files, activations, kernels
 from fastnn._safetensors import ModelFileError
 from fastnn.activations import Activation
+from fastnn.mlp import MLP
 
 #: The oldest operators and format that say all this, so that old runtimes read the files, too.
 _OPSET, _IR = 13, 7
@@ -66,6 +67,7 @@ def export(net, path, *, input_name="input", output_name="output"):
     <MLP 2-3-1, squared_error, adam, float32>
     """
     onnx = _checks.package("onnx", "fastnn.onnx")
+    _checks.one_of_these("net", net, MLP, "an MLP")
     path = _checks.file_path("path", path)
     _checks.tensor_names(input_name, output_name)
     n_bytes = net.n_parameters * net.dtype.itemsize
@@ -533,7 +535,7 @@ class _Reader:
         ratio, training = self.attributes(node).get("ratio", 0.5), False
         if self.opset >= 12:
             given, training = self.constant(node, 1), self.constant(node, 2)
-            ratio = 0.5 if given is None else given
+            ratio = 0.5 if given is None else np.ravel(given)[0]
         _checks.expressible(
             place, not np.any(training), "is in training", "export the network for inference"
         )
