@@ -313,6 +313,11 @@ def test_what_scikit_learn_lacks_is_refused_by_its_layer(layers, message):
         fastnn.to_sklearn(net)
 
 
+def test_only_networks_become_estimators():
+    with pytest.raises(TypeError, match=r"^net must be an MLP; got MLPRegressor\("):
+        fastnn.to_sklearn(ours.MLPRegressor(max_iter=3))
+
+
 def test_classes_that_scikit_learn_could_not_have_are_refused():
     net = MLP(2, [Dense(3, "softmax")], loss="cross_entropy", optimizer="sgd")
     for classes, message in (
@@ -528,6 +533,11 @@ def test_weights_that_are_not_finite_are_refused(torch, nn):
         module[0].bias[1] = torch.nan
     with pytest.raises(ValueError, match=r"module '0' \(Linear\) has numbers that are not finite"):
         fastnn.from_torch(module)
+
+
+def test_only_networks_become_modules(torch):
+    with pytest.raises(TypeError, match=r"^net must be an MLP; got MLPRegressor\("):
+        fastnn.to_torch(ours.MLPRegressor(max_iter=3))
 
 
 def test_exp_is_refused_for_pytorch_by_its_layer(torch):

@@ -192,6 +192,8 @@ def test_what_cannot_be_exported_says_so(path, rng, monkeypatch):
         fastnn.onnx.export(net, path, output_name="")
     with pytest.raises(TypeError, match="input_name must be a str; got 3"):
         fastnn.onnx.export(net, path, input_name=3)
+    with pytest.raises(TypeError, match="net must be an MLP; got 'net'"):
+        fastnn.onnx.export("net", path)
     with pytest.raises(TypeError, match="path must be a str or a path"):
         fastnn.onnx.export(net, 3)
     net.metadata["a set"] = {1}
@@ -626,6 +628,22 @@ def test_a_file_cut_short_is_refused(path, rng):
             file.write(whole[:end])
         with pytest.raises(ValueError, match=r"^[^\n]"):
             fastnn.from_onnx(path)
+
+
+def test_a_damaged_file_is_read_or_is_a_value_error(path, rng):
+    net, _ = network(rng, [Standardize(), Dense(4, "gelu"), Dense(3, "elu"), Dense(2, "softmax")])
+    fastnn.onnx.export(net, path)
+    with open(path, "rb") as file:
+        whole = file.read()
+    for _ in range(1000):
+        damaged = bytearray(whole)
+        damaged[rng.integers(len(whole))] = rng.integers(256)
+        with open(path, "wb") as file:
+            file.write(damaged)
+        try:
+            fastnn.from_onnx(path)
+        except ValueError as error:
+            assert not isinstance(error, UnicodeError)  # noqa: PT017
 
 
 def test_a_missing_file_is_an_os_error(path):

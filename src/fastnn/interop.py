@@ -195,6 +195,8 @@ def to_sklearn(net):
     ------
     ImportError
         If scikit-learn is not installed.
+    TypeError
+        If it is no MLP.
     ValueError
         If scikit-learn's networks cannot be that; the message names the layer. They have one
         activation for all hidden layers: identity, sigmoid, tanh or relu.
@@ -215,6 +217,7 @@ def to_sklearn(net):
     array([0.5])
     """
     neural = _checks.package("sklearn.neural_network", "to_sklearn", "scikit-learn")
+    _checks.one_of_these("net", net, MLP, "an MLP")
     *hidden, last = _chain.affines(net, fold=True)
     for layer in hidden:
         known = layer.activation.name in _SKLEARN
@@ -457,6 +460,8 @@ def to_torch(net):
     ------
     ImportError
         If PyTorch is not installed.
+    TypeError
+        If it is no MLP.
     ValueError
         If the network has "exp", for which PyTorch has no module, or its Standardize has seen no
         data.
@@ -474,6 +479,7 @@ def to_torch(net):
     )
     """
     torch = _checks.package("torch", "to_torch")
+    _checks.one_of_these("net", net, MLP, "an MLP")
     modules, trainable = [], iter(layer.trainable for layer in net.dense)
     for layer in _chain.layers(net, fold=True):
         if isinstance(layer, Dropout):

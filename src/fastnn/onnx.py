@@ -14,6 +14,7 @@ import numpy as np
 from fastnn import __version__, _chain, _checks, _files, activations, kernels
 from fastnn._safetensors import ModelFileError
 from fastnn.activations import Activation
+from fastnn.mlp import MLP
 
 #: The oldest operators and format that say all this, so that old runtimes read the files, too.
 _OPSET, _IR = 13, 7
@@ -66,6 +67,7 @@ def export(net, path, *, input_name="input", output_name="output"):
     <MLP 2-3-1, squared_error, adam, float32>
     """
     onnx = _checks.package("onnx", "fastnn.onnx")
+    _checks.one_of_these("net", net, MLP, "an MLP")
     path = _checks.file_path("path", path)
     _checks.tensor_names(input_name, output_name)
     n_bytes = net.n_parameters * net.dtype.itemsize
@@ -318,7 +320,7 @@ def _loaded(onnx, path):
     try:
         model = onnx.load(path, format="protobuf")  # whatever its name ends with
         onnx.checker.check_model(path)
-    except (DecodeError, onnx.checker.ValidationError) as error:
+    except (DecodeError, onnx.checker.ValidationError, UnicodeDecodeError) as error:
         raise ModelFileError(
             f"{path!r} is not a valid ONNX model: {error}; export it anew"
         ) from error
@@ -333,14 +335,22 @@ class _Reader:
         opsets = {opset.domain: opset.version for opset in model.opset_import}
         self.opset = max(opsets.get("", 1), opsets.get("ai.onnx", 1))
         self.chain, self.dtype = _chain.Chain(), "float32"
-        self.constants = {
-            tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in self.graph.initializer
-        }
+        self.constants = {tensor.name: self.array(tensor) for tensor in self.graph.initializer}
         self.nodes = [node for node in self.graph.node if not self._is_constant(node)]
         self.uses = {}
         outputs = [output.name for output in self.graph.output]
         for name in [*(name for node in self.nodes for name in node.input), *outputs]:
             self.uses[name] = self.uses.get(name, 0) + 1
+
+    def array(self, tensor):
+        """Return a tensor of the file as an array."""
+        try:
+            return self.onnx.numpy_helper.to_array(tensor)
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"tensor {tensor.name!r} has no values of its type and shape ({error}); export the "
+                "model anew"
+            ) from error
 
     def _is_constant(self, node):
         """Whether a node makes a constant, which is then known."""
@@ -348,7 +358,7 @@ class _Reader:
             [attribute] = node.attribute
             value = self.onnx.helper.get_attribute_value(attribute)
             is_tensor = attribute.name == "value"
-            array = self.onnx.numpy_helper.to_array(value) if is_tensor else np.array(value)
+            array = self.array(value) if is_tensor else np.array(value)
         elif node.op_type in ("Identity", "Transpose", "Cast") and node.input[0] in self.constants:
             array = self.constants[node.input[0]]
             if node.op_type == "Transpose":
@@ -527,7 +537,7 @@ class _Reader:
         ratio, training = self.attributes(node).get("ratio", 0.5), False
         if self.opset >= 12:
             given, training = self.constant(node, 1), self.constant(node, 2)
-            ratio = 0.5 if given is None else given
+            ratio = 0.5 if given is None else np.ravel(given)[0]
         _checks.expressible(
             place, not np.any(training), "is in training", "export the network for inference"
         )
