@@ -1,0 +1,68 @@
+"""How Sphinx builds the documentation: `make docs`. Nothing here or in the pages needs a network."""
+
+import sys
+import warnings
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
+import fastnn
+
+project = "fastnn"
+author = copyright = "The fastnn developers"
+version = release = fastnn.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.autosummary",
+    "numpydoc",
+    "sphinx_gallery.gen_gallery",
+    "myst_parser",
+    "mathml",
+]
+exclude_patterns = ["gallery/*"]
+default_role = "autolink"  # `name` in a docstring is a link where there is such a name
+highlight_language = "python"
+nitpicky = True
+
+# ---- docstrings ---------------------------------------------------------------------------------
+
+autosummary_generate = True
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"  # numpydoc's types say more
+numpydoc_show_class_members = False  # the templates list them
+templates_path = ["_templates"]
+
+# ---- the executed gallery -----------------------------------------------------------------------
+
+warnings.filterwarnings("ignore", message=".*non-interactive.*")
+sphinx_gallery_conf = {
+    "examples_dirs": ["gallery"],
+    "gallery_dirs": ["tutorial"],
+    "filename_pattern": ".*",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_memory": False,
+    "show_signature": False,
+    "min_reported_time": 1,
+    "remove_config_comments": True,
+}
+
+# ---- the pages' looks ---------------------------------------------------------------------------
+
+html_math_renderer = "mathml"
+html_theme = "pydata_sphinx_theme"
+html_theme_options = {
+    "logo": {"text": "fastnn"},
+    "navigation_with_keys": False,
+    "show_prev_next": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+}
+html_title = "fastnn"
+html_static_path = ["_static"]
+html_css_files = ["fastnn.css"]
+html_show_sourcelink = False
+html_copy_source = False

@@ -1,0 +1,10 @@
+"""
+A first page
+============
+
+Text.
+"""
+
+import matplotlib.pyplot as plt
+
+plt.plot([1, 2])
