@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: `make docs`. Nothing here or in the pages needs a network."""
+"""How Sphinx builds the documentation: `make docs`. Neither building nor reading needs a network."""
 
 import sys
 import warnings
