@@ -24,10 +24,15 @@ exclude_patterns = ["gallery/*"]
 default_role = "autolink"  # `name` in a docstring is a link where there is such a name
 highlight_language = "python"
 nitpicky = True
+nitpick_ignore_regex = [
+    ("py:obj", r"[a-z][a-z_0-9]*"),  # a parameter, in its own docstring
+    ("py:obj", r"(scipy|sklearn)\..*"),
+    ("py:obj", "NAMES|Schedule"),  # seen from within their module
+]
 
 # ---- docstrings ---------------------------------------------------------------------------------
 
-autosummary_generate = True
+autosummary_generate = ["api/index.rst"]
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # numpydoc's types say more
 numpydoc_show_class_members = False  # the templates list them
