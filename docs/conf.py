@@ -1,4 +1,4 @@
-"""How Sphinx builds the documentation: `make docs`. Neither building nor reading needs a network."""
+"""How Sphinx builds the documentation: `make docs`. Building and reading need no network."""
 
 import sys
 import warnings
@@ -18,6 +18,7 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "myst_parser",
+    "formulas",
     "mathml",
 ]
 exclude_patterns = ["gallery/*"]
@@ -67,6 +68,7 @@ html_theme_options = {
     "footer_end": [],
 }
 html_title = "fastnn"
+html_sidebars = {name: [] for name in ("index", "figures", "maths", "inside", "changes")}
 html_static_path = ["_static"]
 html_css_files = ["fastnn.css"]
 html_show_sourcelink = False

@@ -52,9 +52,9 @@ for (name, hidden), axes in zip(nets.items(), row, strict=True):
     accuracy = net.evaluate(X_test, y_test, metrics=["accuracy"])["accuracy"]
     print(f"{name:<18}{net.n_parameters:>6} parameters, test accuracy {accuracy:.1%}")
     sure = net.predict(np.column_stack([u.ravel(), v.ravel()])).reshape(u.shape)
-    axes.contourf(u, v, sure, levels=11, cmap="RdBu_r", vmin=0, vmax=1, alpha=0.7)
+    axes.contourf(u, v, sure, levels=11, cmap="RdBu_r", vmin=0, vmax=1, alpha=0.3)
     axes.contour(u, v, sure, levels=[0.5], colors="black")
-    axes.scatter(*X_test.T, c=y_test, cmap="RdBu_r", s=10, edgecolors="white", linewidths=0.4)
+    axes.scatter(*X_test.T, c=y_test, cmap="RdBu_r", vmin=-0.2, vmax=1.2, s=8)
     axes.set(title=f"{name}: {accuracy:.1%}")
 
 # %%

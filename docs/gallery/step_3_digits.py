@@ -6,7 +6,7 @@
 probability; cross-entropy takes the labels 0 to 9 as they are.
 """
 
-# sphinx_gallery_thumbnail_number = 3
+# sphinx_gallery_thumbnail_number = 2
 import matplotlib.pyplot as plt
 import numpy as np
 from sklearn.datasets import load_digits

