@@ -44,14 +44,13 @@ LOSSES = {  # name: (E of a row, delta = dE/da, what for)
         "numbers, towards the median",
     ),
     "huber": (
-        r"\sum_k c_k \left(r_k - \frac{c_k}{2}\right), \quad r = y - t, \quad"
-        r" c = \max(-\delta, \min(r, \delta))",
+        r"\sum_k c_k \left(r_k - \frac{c_k}{2}\right)",
         r"h'(a)\, c",
         "numbers with outliers (Huber 1964)",
     ),
     "quantile": (
-        r"\sum_k \max(q_k u_k, (q_k - 1) u_k), \quad u = t - y",
-        r"h'(a)\, ([u < 0] (1 - q) - [u > 0]\, q)",
+        r"\sum_k \max\left(-q_k r_k, (1 - q_k) r_k\right)",
+        r"h'(a)\, ([r > 0] - q)",
         "quantiles (Koenker, Bassett 1978)",
     ),
     "poisson": (
@@ -125,36 +124,39 @@ SCHEDULES = {  # name: (the rate, source)
     ),
     "inverse_scaling": (r"\frac{\eta_0}{(1 + t)^p}", "scikit-learn's invscaling"),
     "one_cycle": (
-        r"\text{half cosines from } \frac{\eta_{max}}{d} \text{ to } \eta_{max} \text{ to }"
-        r" \frac{\eta_{max}}{d\, f}",
+        r"\text{half cosines: } \frac{\eta_{\text{max}}}{d}, \quad \eta_{\text{max}}, \quad"
+        r" \frac{\eta_{\text{max}}}{d\, f}",
         "Smith, Topin 2017",
     ),
     "adaptive": (
-        r"\eta \leftarrow \max(c\, \eta, \eta_{min})",
+        r"\eta \leftarrow \max(c\, \eta, \eta_{\text{min}})",
         "when the training loss has stopped falling; scikit-learn's adaptive",
     ),
     "linear_warmup": (
-        r"\eta_{start} + (\eta_0 - \eta_{start}) \frac{t}{T}",
+        r"\eta_{\text{start}} + (\eta_0 - \eta_{\text{start}}) \frac{t}{T}",
         "then another schedule, from its beginning",
     ),
 }
 
 INITIALIZERS = {  # name: (distribution, source)
     "glorot_uniform": (
-        r"U\left[-\sqrt{\frac{6}{n_{in} + n_{out}}}, \sqrt{\frac{6}{n_{in} + n_{out}}}\right]",
+        r"U\left[-c, c\right], \quad c = \sqrt{\frac{6}{n_{\text{in}} + n_{\text{out}}}}",
         "Glorot, Bengio, AISTATS 2010",
     ),
-    "glorot_normal": (r"N\left(0, \frac{2}{n_{in} + n_{out}}\right)", "Glorot, Bengio 2010"),
+    "glorot_normal": (
+        r"N\left(0, \frac{2}{n_{\text{in}} + n_{\text{out}}}\right)",
+        "Glorot, Bengio 2010",
+    ),
     "he_uniform": (
-        r"U\left[-\sqrt{\frac{6}{n_{in}}}, \sqrt{\frac{6}{n_{in}}}\right]",
+        r"U\left[-\sqrt{\frac{6}{n_{\text{in}}}}, \sqrt{\frac{6}{n_{\text{in}}}}\right]",
         "He et al., ICCV 2015",
     ),
-    "he_normal": (r"N\left(0, \frac{2}{n_{in}}\right)", "He et al. 2015"),
+    "he_normal": (r"N\left(0, \frac{2}{n_{\text{in}}}\right)", "He et al. 2015"),
     "lecun_uniform": (
-        r"U\left[-\sqrt{\frac{3}{n_{in}}}, \sqrt{\frac{3}{n_{in}}}\right]",
+        r"U\left[-\sqrt{\frac{3}{n_{\text{in}}}}, \sqrt{\frac{3}{n_{\text{in}}}}\right]",
         "LeCun et al., Efficient BackProp, 1998",
     ),
-    "lecun_normal": (r"N\left(0, \frac{1}{n_{in}}\right)", "LeCun et al. 1998"),
+    "lecun_normal": (r"N\left(0, \frac{1}{n_{\text{in}}}\right)", "LeCun et al. 1998"),
     "orthogonal": (
         r"\text{orthonormal rows or columns}",
         "Saxe et al., ICLR 2014",
@@ -194,20 +196,20 @@ def activation_rows():
     yield "name", "z = h(a)", "dz/da", "initial weights"
     for name in activations.NAMES:
         spec = activations.get(name)
-        alpha = "" if spec.alpha is None else rf"\n\n``alpha={spec.alpha:g}``".replace("\\n", "\n")
+        alpha = "" if spec.alpha is None else f" ``alpha={spec.alpha:g}``"
         value, derivative = map(maths, ACTIVATIONS[name])
         yield f"``{name}``{alpha}", value, derivative, f"``{spec.initializer}``"
 
 
 def loss_rows():
     """Yield the table of losses."""
-    yield "name", "E of a row", "delta = dE/da", "outputs", "for"
+    yield "name", "E of a row", "delta = dE/da", "outputs; for"
     for name in losses.NAMES:
         value, delta, purpose = LOSSES[name]
         kind = losses.KINDS[name]
         outputs = "any" if kind.outputs is None else ", ".join(kind.outputs)
-        own = defaults(kind)
-        yield f"``{name}``\n\n{own}", maths(value), maths(delta), outputs, purpose
+        heading = f"``{name}`` {defaults(kind)}"
+        yield heading, maths(value), maths(delta), f"{outputs}; {purpose}"
 
 
 def optimizer_rows():

@@ -17,8 +17,9 @@ def mathml(latex, display):
 
 
 def visit_inline(self, node):
-    """Write a formula within a line."""
-    self.body.append(mathml(node.astext(), "inline"))
+    """Write a formula within a line, or a cell; fractions as large as on their own."""
+    inline = mathml(node.astext(), "inline")
+    self.body.append(inline.replace("<math ", '<math displaystyle="true" ', 1))
     raise nodes.SkipNode
 
 
@@ -27,7 +28,7 @@ def visit_block(self, node):
     latex = node.astext()
     if "\\\\" in latex or "&" in latex:
         latex = rf"\begin{{aligned}}{latex}\end{{aligned}}"
-    self.body.append(f'<div class="math">{mathml(latex, "block")}</div>\n')
+    self.body.append(f'<div class="formula">{mathml(latex, "block")}</div>\n')
     raise nodes.SkipNode
 
 
