@@ -96,7 +96,7 @@ OPTIMIZERS = {  # name: (lines of the rule, source)
             r"\hat{m} = \frac{m}{1 - \beta_1^t}, \quad \hat{v} = \frac{v}{1 - \beta_2^t}, \quad"
             r" w \leftarrow w - \frac{\eta \hat{m}}{\sqrt{\hat{v}} + \epsilon}",
             r"\text{amsgrad:} \quad \hat{v} = \frac{\max_{i \le t} v_i}{1 - \beta_2^t}",
-            r"\text{epsilon\_hat:} \quad \epsilon"
+            r"\text{epsilon_hat:} \quad \epsilon"
             r" \rightarrow \frac{\epsilon}{\sqrt{1 - \beta_2^t}}",
         ],
         "Kingma, Ba, ICLR 2015; Reddi et al., ICLR 2018",
@@ -148,12 +148,12 @@ INITIALIZERS = {  # name: (distribution, source)
         "Glorot, Bengio 2010",
     ),
     "he_uniform": (
-        r"U\left[-\sqrt{\frac{6}{n_{\text{in}}}}, \sqrt{\frac{6}{n_{\text{in}}}}\right]",
+        r"U\left[-c, c\right], \quad c = \sqrt{\frac{6}{n_{\text{in}}}}",
         "He et al., ICCV 2015",
     ),
     "he_normal": (r"N\left(0, \frac{2}{n_{\text{in}}}\right)", "He et al. 2015"),
     "lecun_uniform": (
-        r"U\left[-\sqrt{\frac{3}{n_{\text{in}}}}, \sqrt{\frac{3}{n_{\text{in}}}}\right]",
+        r"U\left[-c, c\right], \quad c = \sqrt{\frac{3}{n_{\text{in}}}}",
         "LeCun et al., Efficient BackProp, 1998",
     ),
     "lecun_normal": (r"N\left(0, \frac{1}{n_{\text{in}}}\right)", "LeCun et al. 1998"),
