@@ -18,8 +18,8 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "myst_parser",
-    "formulas",
     "mathml",
+    "tables",
 ]
 exclude_patterns = ["gallery/*"]
 default_role = "autolink"  # `name` in a docstring is a link where there is such a name
