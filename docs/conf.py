@@ -18,6 +18,7 @@ extensions = [
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "myst_parser",
+    "example",
     "mathml",
     "tables",
 ]
@@ -60,6 +61,7 @@ sphinx_gallery_conf = {
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {
+    "header_links_before_dropdown": 8,
     "logo": {"text": "fastnn"},
     "navigation_with_keys": False,
     "show_prev_next": True,

@@ -88,4 +88,4 @@ print(f"{len(wrong)} of {len(y_test)}")
 print(fastnn.profile(net, X, y, batch_size=BATCH, seconds=1.0))
 
 # %%
-# Next: :doc:`../how-to/index` for one task each, :doc:`../examples` for larger programs.
+# Next: :doc:`../how-to/index` for one task each, :doc:`../examples/index` for larger programs.
