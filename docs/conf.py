@@ -61,7 +61,7 @@ sphinx_gallery_conf = {
 html_math_renderer = "mathml"
 html_theme = "pydata_sphinx_theme"
 html_theme_options = {
-    "header_links_before_dropdown": 8,
+    "header_links_before_dropdown": 7,
     "logo": {"text": "fastnn"},
     "navigation_with_keys": False,
     "show_prev_next": True,
@@ -70,7 +70,9 @@ html_theme_options = {
     "footer_end": [],
 }
 html_title = "fastnn"
-html_sidebars = {name: [] for name in ("index", "figures", "maths", "inside", "changes")}
+html_sidebars = {
+    name: [] for name in ("index", "coming_from", "maths", "figures", "inside", "changes")
+}  # they have no pages beneath them
 html_static_path = ["_static"]
 html_css_files = ["fastnn.css"]
 html_show_sourcelink = False

@@ -92,7 +92,10 @@ def test_the_programs_of_a_page_run_one_after_the_other(page, tmp_path, monkeypa
 COMMANDS = re.compile(r"^\$ (?P<command>fastnn .+)\n(?P<shown>(?:(?!\$ ).*\n)*)", re.MULTILINE)
 
 
-@pytest.mark.skipif(importlib.util.find_spec("fastnn.cli") is None, reason="no command line yet")
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(f"fastnn.{name}") for name in ("cli", "onnx")),
+    reason="there is no command line yet",
+)
 def test_the_commands_of_the_page_about_them_run(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     page = DOCS / "how-to" / "command_line.rst"
