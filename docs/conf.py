@@ -49,6 +49,8 @@ sphinx_gallery_conf = {
     "filename_pattern": ".*",
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
+    "image_scrapers": ("matplotlib", "returned_figure"),
+    "ignore_repr_types": "matplotlib|list",  # what drawing returns
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,
