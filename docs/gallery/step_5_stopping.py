@@ -49,8 +49,8 @@ def accuracy(net):
 
 net = build(Adam(1e-3))
 history = net.fit(X, noisy, epochs=150, validation_split=0.25)
-history.plot()
 print(f"after {net.epoch} epochs: test accuracy {accuracy(net):.1%}")
+history.plot()
 
 # %%
 # Stop in time
@@ -71,7 +71,7 @@ print(f"stopped after {net.epoch} epochs, weights of epoch {stop.best_epoch}: {a
 
 steps = 60 * -(-len(X) // 32)
 schedule = LinearWarmup(CosineDecay(0.2, decay_steps=steps - 50), steps=50)
-lowers = ReduceLROnPlateau("loss", factor=0.3, patience=5)
+lowers = ReduceLROnPlateau("loss", factor=0.3, patience=2, min_delta=2e-3)
 runs = {
     "constant 0.2": build(SGD(0.2)).fit(X, y, epochs=60),
     "warm-up and cosine": build(SGD(schedule)).fit(X, y, epochs=60),

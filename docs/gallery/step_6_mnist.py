@@ -56,6 +56,8 @@ print(f"{EPOCHS} epochs in {seconds:.1f} s on {net.n_threads} threads")
 # (Test rows as validation data, to draw the curve; nothing was chosen by them.)
 
 history.plot()
+
+# %%
 net = net.averaged()
 accuracy = net.evaluate(X_test, y_test, metrics=["accuracy"])["accuracy"]
 print(f"test accuracy {accuracy:.1%}")
@@ -84,6 +86,7 @@ print(f"{len(wrong)} of {len(y_test)}")
 # %%
 # Where the time goes
 # -------------------
+# On the machine that built these pages, which may have had more to do at the time:
 
 print(fastnn.profile(net, X, y, batch_size=BATCH, seconds=1.0))
 
