@@ -32,22 +32,22 @@ for digit, axes in enumerate(row):
 # weights, which is mostly a little better than the last ones.
 
 EPOCHS, BATCH = 30, 64
+rate = CosineDecay(1e-3, decay_steps=EPOCHS * -(-len(X) // BATCH))
+hidden = [Dropout(0.1), Dense(512, "relu"), Dropout(0.4), Dense(256, "relu"), Dropout(0.4)]
 net = MLP(
     784,
-    [Dropout(0.1), Dense(512, "relu"), Dropout(0.4), Dense(256, "relu"), Dropout(0.4),
-     Dense(10, "softmax")],
+    [*hidden, Dense(10, "softmax")],
     loss="cross_entropy",
-    optimizer=Adam(
-        CosineDecay(1e-3, decay_steps=EPOCHS * -(-len(X) // BATCH)), use_ema=True, ema_momentum=0.99
-    ),
+    optimizer=Adam(rate, use_ema=True),
     seed=0,
-)  # fmt: skip
+)
 net.summary(batch_size=BATCH)
 
 # %%
 began = time.perf_counter()
+test = (X_test, y_test)
 history = net.fit(
-    X, y, batch_size=BATCH, epochs=EPOCHS, validation_data=(X_test, y_test), metrics=["accuracy"]
+    X, y, batch_size=BATCH, epochs=EPOCHS, validation_data=test, metrics=["accuracy"]
 )
 seconds = time.perf_counter() - began
 print(f"{EPOCHS} epochs in {seconds:.1f} s on {net.n_threads} threads")
@@ -59,7 +59,7 @@ history.plot()
 
 # %%
 net = net.averaged()
-accuracy = net.evaluate(X_test, y_test, metrics=["accuracy"])["accuracy"]
+accuracy = net.evaluate(*test, metrics=["accuracy"])["accuracy"]
 print(f"test accuracy {accuracy:.1%}")
 
 # %%
