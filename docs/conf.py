@@ -79,3 +79,16 @@ html_static_path = ["_static"]
 html_css_files = ["fastnn.css"]
 html_show_sourcelink = False
 html_copy_source = False
+
+
+def without_notes_to_developers(app, what, name, obj, options, lines):
+    """Drop from a module's docstring what it says of other modules' work."""
+    if what == "module":
+        paragraphs = "\n".join(lines).split("\n\n")
+        kept = [p for p in paragraphs if not p.startswith(("Here:", "Not here:"))]
+        lines[:] = "\n\n".join(kept).split("\n")
+
+
+def setup(app):
+    """Let it do so."""
+    app.connect("autodoc-process-docstring", without_notes_to_developers, priority=100)

@@ -46,9 +46,7 @@ net.summary(batch_size=BATCH)
 # %%
 began = time.perf_counter()
 test = (X_test, y_test)
-history = net.fit(
-    X, y, batch_size=BATCH, epochs=EPOCHS, validation_data=test, metrics=["accuracy"]
-)
+history = net.fit(X, y, batch_size=BATCH, epochs=EPOCHS, validation_data=test, metrics=["accuracy"])
 seconds = time.perf_counter() - began
 print(f"{EPOCHS} epochs in {seconds:.1f} s on {net.n_threads} threads")
 
