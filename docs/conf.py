@@ -22,7 +22,7 @@ extensions = [
     "mathml",
     "tables",
 ]
-exclude_patterns = ["gallery/*"]
+exclude_patterns = ["gallery/*", "**sg_execution_times.rst"]  # which would load scripts
 default_role = "autolink"  # `name` in a docstring is a link where there is such a name
 highlight_language = "python"
 nitpicky = True
