@@ -35,6 +35,12 @@ enum { FRACTION = 52, BIAS = 1023, LIFT = 64 };
 /* real.h's ivec without a sign: its shift to the right brings in zeros and its sums may wrap. */
 typedef ureal uvec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
 
+INLINE uvec bits_of(vec x) { return (uvec)x; }
+
+INLINE vec real_of(uvec bits) { return (vec)bits; }
+
+INLINE uvec splat_bits(ureal bits) { return bits - (uvec){0}; }
+
 /* From here on a real has a spacing of 1: its low bits are an integer. */
 #define INTEGER_SHIFT ((real)((ureal)3 << (FRACTION - 1)))
 
@@ -67,7 +73,7 @@ INLINE vec polynomial(vec x, const real *c, int count) {
 INLINE vec ln2_remainder(vec x, int bias, uvec *n) {
     vec shift = splat(INTEGER_SHIFT + (real)bias);
     vec sum = x * splat((real)1.4426950408889634) + shift, whole = sum - shift;
-    *n = (uvec)sum;
+    *n = bits_of(sum);
     return (x - whole * splat(LN2_HIGH)) - whole * splat(LN2_LOW);
 }
 
@@ -89,7 +95,7 @@ INLINE vec exp_curve(vec r) {
 INLINE vec exp_parts(vec x, vec low, int lift, vec *scale) {
     uvec n;
     vec r = ln2_remainder(x, BIAS + lift, &n) - low;
-    *scale = (vec)(n << FRACTION);
+    *scale = real_of(n << FRACTION);
     return exp_curve(r) + r;
 }
 
@@ -101,7 +107,7 @@ INLINE vec vexp(vec x) {
     uvec n;
     vec r = ln2_remainder(vmin(most, vmax(least, x)), 2 * BIAS, &n), p = exp_curve(r) + r;
     uvec half = (n << (FRACTION - 1)) & EXPONENT_BITS;
-    vec scale = (vec)half, rest = (vec)((n << FRACTION) - half);
+    vec scale = real_of(half), rest = real_of((n << FRACTION) - half);
     return (scale * p + scale) * rest;
 }
 
@@ -111,7 +117,7 @@ INLINE vec vexp(vec x) {
 INLINE vec vexpm1(vec x) {
     vec least = splat(FASTNN_BITS == 32 ? -18 : -38), most = splat(FASTNN_BITS == 32 ? 89 : 710);
     uvec n;
-    vec r = ln2_remainder(vmin(most, vmax(least, x)), BIAS - 1, &n), h = (vec)(n << FRACTION);
+    vec r = ln2_remainder(vmin(most, vmax(least, x)), BIAS - 1, &n), h = real_of(n << FRACTION);
     vec y = h * exp_curve(r) + (h * r + (h - splat((real)0.5)));
     return vmax(y + y, x);
 }
@@ -134,31 +140,33 @@ INLINE vec log_sum(vec k, vec f) {
 /* The exponent, as a number: below 2^FRACTION an integer is the fraction of a real. */
 INLINE vec exponent(uvec bits) {
     vec shift = splat((real)((ureal)1 << FRACTION));
-    return (vec)((bits >> FRACTION) | (uvec)shift) - (shift + splat(BIAS));
+    return real_of((bits >> FRACTION) | bits_of(shift)) - (shift + splat(BIAS));
 }
 
 /* log x = k ln 2 + log m, x = 2^k m, sqrt(1/2) <= m < sqrt 2; subnormals are lifted first. log 0 is
  * -infinity, of less NaN. float 0.96 ulp, double 0.96. */
 INLINE vec vlog(vec x) {
-    vec infinity = (vec)(EXPONENT_BITS - (uvec){0});
+    vec infinity = real_of(splat_bits(EXPONENT_BITS));
     ivec subnormal = x < splat(FASTNN_BITS == 32 ? (real)0x1p-126 : (real)0x1p-1022);
-    uvec lift = ((uvec)subnormal & ((ureal)LIFT << FRACTION)) + ONE_BITS;
-    uvec bits = (uvec)(x * (vec)lift) - (SQRT_HALF_BITS - ONE_BITS);
-    vec m = (vec)((bits & (((ureal)1 << FRACTION) - 1)) + SQRT_HALF_BITS);
+    vec exponent_of_lift = real_of(splat_bits((ureal)LIFT << FRACTION));
+    uvec lift = bits_of(keep(subnormal, exponent_of_lift)) + ONE_BITS;
+    uvec bits = bits_of(x * real_of(lift)) - (SQRT_HALF_BITS - ONE_BITS);
+    vec m = real_of((bits & (((ureal)1 << FRACTION) - 1)) + SQRT_HALF_BITS);
     vec k = exponent(bits) - keep(subnormal, splat(LIFT));
     vec y = log_sum(k, m - splat(1)) - keep(x == splat(0), infinity);
-    return choose(x < infinity, (vec)((ivec)y | (x < splat(0))), x);
+    y = choose(x < splat(0), real_of(splat_bits((ureal)-1)), y);
+    return choose(x < infinity, y, x);
 }
 
 /* log(1 + x) for x >= 0 only: 1 + x = 2^k (1 + f) gives k, and f = 2^-k x + (2^-k - 1) does not
  * suffer from the rounding of 1 + x. x's exponent is lowered in place; 2^(1-k) is 0 for k = BIAS +
  * 1. float 1.54 ulp, double 1.5. */
 INLINE vec vlog1p(vec x) {
-    vec infinity = (vec)(EXPONENT_BITS - (uvec){0});
-    uvec bits = (uvec)(splat(1) + x) - (SQRT_HALF_BITS - ONE_BITS);
+    vec infinity = real_of(splat_bits(EXPONENT_BITS));
+    uvec bits = bits_of(splat(1) + x) - (SQRT_HALF_BITS - ONE_BITS);
     uvec k = (bits & EXPONENT_BITS) - ONE_BITS;
-    vec twice = (vec)((uvec)splat(2) - k);
-    vec f = (vec)((uvec)x - k) + (twice * splat((real)0.5) - splat(1));
+    vec twice = real_of(bits_of(splat(2)) - k);
+    vec f = real_of(bits_of(x) - k) + (twice * splat((real)0.5) - splat(1));
     return choose(x < infinity, log_sum(exponent(bits), f), x);
 }
 
@@ -178,7 +186,8 @@ INLINE vec vtanh(vec x) {
     vec u = vmin(splat(FASTNN_BITS == 32 ? 10 : 20), vabs(x)), shift = splat(INTEGER_SHIFT + BIAS);
     vec sum = (u * splat((real)2.8853900817779268) - splat((real)0.25)) + shift, n = sum - shift;
     vec r = (u - n * splat(LN2_HIGH / 2)) - n * splat(LN2_LOW / 2), z = r * r;
-    vec t = z * r * polynomial(z, c, sizeof c / sizeof *c) + r, s = (vec)((uvec)sum << FRACTION);
+    vec t = z * r * polynomial(z, c, sizeof c / sizeof *c) + r,
+        s = real_of(bits_of(sum) << FRACTION);
     vec above = (s - splat(1)) + (s + splat(1)) * t, below = above + (splat(2) - splat(2) * t);
     return copy_sign(above / below, x);
 }
@@ -218,7 +227,7 @@ INLINE vec vnormal_cdf(vec x, vec *density) {
                              0.0012189961760680444, 9.306738799196586e-05, 3.4589338597616577e-06};
 #endif
     vec u = vmin(splat(most), vabs(x)), half = splat((real)0.5);
-    vec head = (vec)((uvec)u & ((ureal)-1 << (FRACTION + 2) / 2));
+    vec head = real_of(bits_of(u) & ((ureal)-1 << (FRACTION + 2) / 2));
     vec scale, grown = exp_parts(-half * head * head, half * (u + head) * (u - head), LIFT, &scale);
     vec above = polynomial(u, p, sizeof p / sizeof *p);
     vec below = (u * splat(a) + splat(b)) * above + polynomial(u, s, sizeof s / sizeof *s);
