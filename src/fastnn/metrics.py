@@ -414,7 +414,7 @@ def higher_is_better(log_name, resolved=None):
     Parameters
     ----------
     log_name : str
-        Such as "val_accuracy"; "val_" makes no difference.
+        Such as "val_accuracy"; ``val_`` makes no difference.
     resolved : dict, optional
         What `resolve` returned: metrics that have other names than their own.
 

@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from fastnn import _checks, _safetensors
+from fastnn import _checks, _files
 
 #: Texts that stand for a missing value, besides nothing at all.
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A")
@@ -892,7 +892,7 @@ def check_place(path, endings):
     folder = os.path.dirname(os.path.realpath(path))
     if not os.path.isdir(folder):
         raise TableError(f"{path!r} cannot be written: there is no folder {folder!r}; make it")
-    place = _safetensors.regular(path)
+    place = _files.regular(path)
     probe = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
     try:
         open(probe, "xb").close()
@@ -923,7 +923,7 @@ def write(path, recipe, outputs, proba=False):
     place = check_place(path, WRITTEN)
     ending = os.path.splitext(path)[1].lower()
     polars = _polars(path) if ending == ".parquet" else None
-    with _safetensors.replacing(place) as file:
+    with _files.replacing(place) as file:
         if ending == ".npy":
             np.save(file, outputs if proba else recipe.decode(outputs), allow_pickle=False)
         elif ending == ".parquet":
@@ -939,7 +939,7 @@ def write(path, recipe, outputs, proba=False):
 
 def write_text(path, text):
     """Write a text file, which is replaced as a whole."""
-    with _safetensors.replacing(check_place(path, ())) as file:
+    with _files.replacing(check_place(path, ())) as file:
         file.write(text.encode())
 
 

@@ -1,0 +1,168 @@
+"""Each activation, loss, optimizer, schedule, initializer and metric as LaTeX, with its source.
+
+Not here: names and defaults, which tables.py takes from fastnn's registries. A name that stands
+here or there alone fails the build, and tests/test_docs.py.
+"""
+
+ACTIVATIONS = {  # name: (z = h(a), its derivative)
+    "identity": (r"a", r"1"),
+    "sigmoid": (r"\frac{e^a}{1 + e^a}", r"z (1 - z)"),
+    "tanh": (r"\frac{e^a - e^{-a}}{e^a + e^{-a}}", r"1 - z^2"),
+    "relu": (r"\max(0, a)", r"[a > 0]"),
+    "leaky_relu": (r"[a > 0]\, a + [a \le 0]\, \alpha a", r"[a > 0] + [a \le 0]\, \alpha"),
+    "softmax": (
+        r"\frac{e^{a_k}}{\sum_j e^{a_j}}",
+        r"\frac{\partial z_k}{\partial a_j} = z_k ([k = j] - z_j)",
+    ),
+    "elu": (r"[a > 0]\, a + [a \le 0]\, \alpha (e^a - 1)", r"[a > 0] + [a \le 0]\, \alpha e^a"),
+    "selu": (
+        r"s \left([a > 0]\, a + [a \le 0]\, \beta (e^a - 1)\right)",
+        r"s \left([a > 0] + [a \le 0]\, \beta e^a\right)",
+    ),
+    "gelu": (r"a\, \Phi(a)", r"\Phi(a) + \frac{a}{\sqrt{2 \pi}} e^{-a^2 / 2}"),
+    "silu": (r"a\, \sigma(a)", r"\sigma(a) + z\, \sigma(-a)"),
+    "softplus": (r"\log(1 + e^a)", r"\sigma(a)"),
+    "exp": (r"e^a", r"z"),
+}
+
+LOSSES = {  # name: (E of a row, delta = dE/da, what for)
+    "squared_error": (r"\frac{1}{2} \sum_k (y_k - t_k)^2", r"h'(a)\,(y - t)", "numbers"),
+    "absolute_error": (
+        r"\sum_k |y_k - t_k|",
+        r"h'(a)\, \operatorname{sign}(y - t)",
+        "numbers, towards the median",
+    ),
+    "huber": (
+        r"\sum_k c_k \left(r_k - \frac{c_k}{2}\right)",
+        r"h'(a)\, c",
+        "numbers with outliers (Huber 1964)",
+    ),
+    "quantile": (
+        r"\sum_k \max\left(-q_k r_k, (1 - q_k) r_k\right)",
+        r"h'(a)\, ([r > 0] - q)",
+        "quantiles (Koenker, Bassett 1978)",
+    ),
+    "poisson": (
+        r"\sum_k (y_k - t_k \log y_k)",
+        r"h'(a) \left(1 - \frac{t}{y}\right)",
+        "counts and rates",
+    ),
+    "binary_cross_entropy": (
+        r"-\sum_k \left(t_k \log y_k + (1 - t_k) \log(1 - y_k)\right)",
+        r"y - t",
+        "two classes, or several labels a row",
+    ),
+    "cross_entropy": (r"-\sum_g t_g \log y_g", r"y - t", "one class of many"),
+}
+
+OPTIMIZERS = {  # name: (lines of the rule, source)
+    "sgd": (
+        [
+            r"w \leftarrow w - \eta g",
+            r"\text{momentum:} \quad v \leftarrow \mu v - \eta g, \quad w \leftarrow w + v",
+            r"\text{nesterov:} \quad v \leftarrow \mu v - \eta g, \quad"
+            r" w \leftarrow w + \mu v - \eta g",
+        ],
+        "Polyak 1964; Sutskever et al., ICML 2013",
+    ),
+    "adagrad": (
+        [r"s \leftarrow s + g^2", r"w \leftarrow w - \frac{\eta g}{\sqrt{s} + \epsilon}"],
+        "Duchi et al., JMLR 2011",
+    ),
+    "rmsprop": (
+        [
+            r"s \leftarrow \rho s + (1 - \rho) g^2",
+            r"w \leftarrow w - \frac{\eta g}{\sqrt{s} + \epsilon}",
+            r"\text{momentum:} \quad v \leftarrow \mu v - \frac{\eta g}{\sqrt{s} + \epsilon}, \quad"
+            r" w \leftarrow w + v",
+        ],
+        "Hinton 2012",
+    ),
+    "adam": (
+        [
+            r"m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad"
+            r" v \leftarrow \beta_2 v + (1 - \beta_2) g^2",
+            r"\hat{m} = \frac{m}{1 - \beta_1^t}, \quad \hat{v} = \frac{v}{1 - \beta_2^t}, \quad"
+            r" w \leftarrow w - \frac{\eta \hat{m}}{\sqrt{\hat{v}} + \epsilon}",
+            r"\text{amsgrad:} \quad \hat{v} = \frac{\max_{i \le t} v_i}{1 - \beta_2^t}",
+            r"\text{epsilon_hat:} \quad \epsilon"
+            r" \rightarrow \frac{\epsilon}{\sqrt{1 - \beta_2^t}}",
+        ],
+        "Kingma, Ba, ICLR 2015; Reddi et al., ICLR 2018",
+    ),
+    "adamw": (
+        [
+            r"w \leftarrow w - \eta \lambda w \quad \text{(weights, not biases)}",
+            r"\text{then Adam's step}",
+        ],
+        "Loshchilov, Hutter, ICLR 2019",
+    ),
+}
+
+SCHEDULES = {  # name: (the rate, source)
+    "constant": (r"\eta_0", ""),
+    "step_decay": (r"\eta_0\, r^{\lfloor t / T \rfloor}", ""),
+    "exponential_decay": (r"\eta_0\, r^{t / T}", ""),
+    "cosine_decay": (
+        r"\eta_0 \left(\alpha + (1 - \alpha) \frac{1 + \cos(\pi \min(t / T, 1))}{2}\right)",
+        "Loshchilov, Hutter, ICLR 2017",
+    ),
+    "cosine_restarts": (
+        r"\eta_0 \left(\alpha + (1 - \alpha)\, m^i\, \frac{1 + \cos(\pi t_i / (T u^i))}{2}\right)",
+        "Loshchilov, Hutter, ICLR 2017; t_i steps into the i-th run, which is T u^i long",
+    ),
+    "inverse_scaling": (r"\frac{\eta_0}{(1 + t)^p}", "scikit-learn's invscaling"),
+    "one_cycle": (
+        r"\text{half cosines: } \frac{\eta_{\text{max}}}{d}, \quad \eta_{\text{max}}, \quad"
+        r" \frac{\eta_{\text{max}}}{d\, f}",
+        "Smith, Topin 2017",
+    ),
+    "adaptive": (
+        r"\eta \leftarrow \max(c\, \eta, \eta_{\text{min}})",
+        "when the training loss has stopped falling; scikit-learn's adaptive",
+    ),
+    "linear_warmup": (
+        r"\eta_{\text{start}} + (\eta_0 - \eta_{\text{start}}) \frac{t}{T}",
+        "then another schedule, from its beginning",
+    ),
+}
+
+INITIALIZERS = {  # name: (distribution, source)
+    "glorot_uniform": (
+        r"U\left[-c, c\right], \quad c = \sqrt{\frac{6}{n_{\text{in}} + n_{\text{out}}}}",
+        "Glorot, Bengio, AISTATS 2010",
+    ),
+    "glorot_normal": (
+        r"N\left(0, \frac{2}{n_{\text{in}} + n_{\text{out}}}\right)",
+        "Glorot, Bengio 2010",
+    ),
+    "he_uniform": (
+        r"U\left[-c, c\right], \quad c = \sqrt{\frac{6}{n_{\text{in}}}}",
+        "He et al., ICCV 2015",
+    ),
+    "he_normal": (r"N\left(0, \frac{2}{n_{\text{in}}}\right)", "He et al. 2015"),
+    "lecun_uniform": (
+        r"U\left[-c, c\right], \quad c = \sqrt{\frac{3}{n_{\text{in}}}}",
+        "LeCun et al., Efficient BackProp, 1998",
+    ),
+    "lecun_normal": (r"N\left(0, \frac{1}{n_{\text{in}}}\right)", "LeCun et al. 1998"),
+    "orthogonal": (
+        r"\text{orthonormal rows or columns}",
+        "Saxe et al., ICLR 2014",
+    ),
+    "zeros": (r"0", ""),
+}
+
+METRICS = {  # name: (value, which way is better is the metric's own)
+    "accuracy": r"\frac{\sum_i w_i\, [\operatorname{argmax} y_i = t_i]}{\sum_i w_i}",
+    "top_k_accuracy": (
+        r"\frac{\sum_i w_i\, [\text{rank of } y_{i t_i} \text{ among } y_i \le k]}{\sum_i w_i}"
+    ),
+    "r2": r"1 - \frac{\sum_i w_i (t_i - y_i)^2}{\sum_i w_i (t_i - \bar{t})^2}",
+    "mae": r"\frac{\sum_i w_i |t_i - y_i|}{\sum_i w_i}",
+    "mse": r"\frac{\sum_i w_i (t_i - y_i)^2}{\sum_i w_i}",
+    "roc_auc": (
+        r"\frac{\sum_{ij} w_i w_j ([y_i > y_j] + \frac{1}{2} [y_i = y_j])}{\sum_{ij} w_i w_j},"
+        r" \quad t_i = 1, t_j = 0"
+    ),
+}

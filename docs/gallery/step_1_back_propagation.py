@@ -1,0 +1,95 @@
+"""
+1. One step of back-propagation
+===============================
+
+A network of two inputs, two hidden nodes and one output, small enough to follow every number: first
+one step with the three kernels that all of fastnn stands on, then the same step by ``MLP``.
+
+All activations are sigmoids, there are no biases, the loss is ``1/2 (y - t)**2`` and the learning
+rate 1.
+"""
+
+import numpy as np
+
+from fastnn import MLP, SGD, Dense, kernels
+
+x, t = np.array([[0.35, 0.9]]), np.array([[0.5]])
+W0 = np.array([[0.1, 0.4], [0.8, 0.6]])  # from the inputs (rows) to the hidden nodes (columns)
+W1 = np.array([[0.3], [0.9]])  # from the hidden nodes to the output
+
+# %%
+# Forward
+# -------
+# Each layer computes ``a = z_prev @ W`` and ``z = h(a)``; the last ``z`` is the output.
+
+a0, z0 = kernels.forward(x, W0, activation="sigmoid")
+a1, y = kernels.forward(z0, W1, activation="sigmoid")
+print("hidden  a", a0.round(7), " z", z0.round(7))
+print("output  a", a1.round(7), " y", y.round(7))
+
+# %%
+# Backward
+# --------
+# ``delta`` is the derivative of the loss with respect to ``a``. At the output it is
+# ``(y - t) y (1 - y)``; a hidden node collects those of the nodes it feeds, times its own
+# derivative ``z (1 - z)``. All deltas use the weights from before the step.
+
+loss, delta1 = kernels.output_delta(a1, t, "squared_error", "sigmoid")
+delta0 = kernels.delta(a0, "sigmoid", W1, delta1)
+print("loss", loss.round(7), " output delta", delta1.round(7), " hidden deltas", delta0.round(8))
+
+# %%
+# Update
+# ------
+# ``dW = z_prev.T @ delta``, and gradient descent subtracts it.
+
+kernels.update(W1, None, z0, delta1, SGD(learning_rate=1.0))
+kernels.update(W0, None, x, delta0, SGD(learning_rate=1.0))
+print(W0.round(8))
+print(W1.round(8))
+
+# %%
+# The same by ``MLP``
+# -------------------
+# A network holds its layers, its loss and its optimizer; `fastnn.MLP.train_on_batch` does all three
+# parts.
+
+net = MLP(
+    2,
+    [Dense(2, "sigmoid", use_bias=False), Dense(1, "sigmoid", use_bias=False)],
+    loss="squared_error",
+    optimizer=SGD(learning_rate=1.0),
+    dtype="float64",
+)
+net.set_weights([[[0.1, 0.4], [0.8, 0.6]], [[0.3], [0.9]]])
+net.train_on_batch(x, t)
+print("the same weights:", all(map(np.allclose, net.get_weights(), [W0, W1])))
+
+# %%
+# Again and again
+# ---------------
+# The output was 0.69 and should be 0.5. Repeat the step until it is within 0.001:
+
+outputs = [y.item(), net.predict(x).item()]
+while abs(outputs[-1] - 0.5) >= 1e-3:
+    net.train_on_batch(x, t)
+    outputs.append(net.predict(x).item())
+print(f"{net.step} steps, output {outputs[-1]:.7f}")
+
+# %%
+import matplotlib.pyplot as plt
+
+figure, axes = plt.subplots(figsize=(7, 3.5), layout="constrained")
+axes.plot(outputs, label="output y")
+axes.axhline(0.5, color="black", linestyle=":", label="target t")
+axes.set(xlabel="steps", ylabel="y")
+axes.legend()
+axes.grid(alpha=0.3)
+
+# %%
+# Is the gradient right? `fastnn.check_gradients` compares it with differences of the loss; 1e-6 or
+# less is right in float64.
+
+from fastnn import check_gradients
+
+print(check_gradients(net, x, t))

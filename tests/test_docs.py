@@ -1,0 +1,246 @@
+"""The documentation's sources: programs that run, names and links that lead somewhere.
+
+Needs no Sphinx, so what a change breaks shows at once. Not here: whether the pages build without a
+warning (`make docs`), the tutorial, which that runs, and docstrings (`make test` runs those).
+"""
+
+import ast
+import dataclasses
+import doctest
+import importlib
+import importlib.util
+import re
+import shlex
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import fastnn
+from fastnn import activations, initializers, losses, metrics, optimizers, schedules
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+MADE = ("tutorial", "generated")  # folders that a build makes
+PAGES = sorted(
+    path
+    for path in DOCS.rglob("*.rst")
+    if not set(path.parts) & {*MADE, "_templates", "gallery"}
+    and path.name != "sg_execution_times.rst"
+)
+GALLERY = sorted((DOCS / "gallery").glob("*.py"))
+API = (DOCS / "api" / "index.rst").read_text()
+BLOCK = re.compile(
+    r"(?:^\.\. not run: (?P<reason>.+)\n\n)?^\.\. code-block:: (?P<kind>\w+)\n\n"
+    r"(?P<code>(?:   .*\n|\n)+)",
+    re.MULTILINE,
+)
+
+
+@dataclasses.dataclass
+class Program:
+    """A block of code on a page; with a reason it isn't run."""
+
+    kind: str
+    code: str
+    line: int
+    reason: str | None
+
+
+def programs(page):
+    """Return a page's blocks of Python."""
+    text = page.read_text()
+    found = []
+    for match in BLOCK.finditer(text):
+        code = textwrap.dedent(match["code"])
+        line = text.count("\n", 0, match.start("code"))
+        if match["kind"] in ("python", "pycon"):
+            found.append(Program(match["kind"], code, line, match["reason"]))
+    return found
+
+
+def name_of(page):
+    return str(page.relative_to(DOCS))
+
+
+# ---- programs -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if programs(p)], ids=name_of)
+def test_the_programs_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["python"])
+    names = {"__name__": "page"}
+    for program in programs(page):
+        source = "\n" * program.line + program.code
+        if program.reason:
+            ast.parse(source)
+        elif program.kind == "python":
+            exec(compile(source, str(page), "exec"), names)
+        else:
+            flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+            test = doctest.DocTestParser().get_doctest(
+                program.code, names, name_of(page), str(page), program.line
+            )
+            results = doctest.DocTestRunner(optionflags=flags).run(test, clear_globs=False)
+            assert results.failed == 0
+            names = test.globs
+
+
+COMMANDS = re.compile(r"^\$ (?P<command>fastnn .+)\n(?P<shown>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+
+
+@pytest.mark.skipif(
+    not all(importlib.util.find_spec(f"fastnn.{name}") for name in ("cli", "onnx")),
+    reason="there is no command line yet",
+)
+def test_the_commands_of_the_page_about_them_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    page = DOCS / "how-to" / "command_line.rst"
+    text = page.read_text(encoding="utf-8")
+    (program,) = programs(page)
+    exec(compile(program.code, str(page), "exec"), {})
+    blocks = [textwrap.dedent(m["code"]) for m in BLOCK.finditer(text) if m["kind"] == "console"]
+    commands = [found for block in blocks for found in COMMANDS.finditer(block)]
+    assert len(commands) == text.count("   $ fastnn ")
+    for found in commands:
+        command = found["command"].replace("fastnn", f"{shlex.quote(sys.executable)} -m fastnn", 1)
+        done = subprocess.run(command, shell=True, capture_output=True, encoding="utf-8")
+        if found["shown"].startswith("fastnn: error:"):
+            assert (done.returncode, done.stderr) == (1, found["shown"])
+        else:
+            assert done.returncode == 0, done.stderr
+            shown, printed = (re.sub(r"[\d.,]+", "0", t) for t in (found["shown"], done.stdout))
+            assert shown.strip() in printed  # numbers depend on the machine
+
+
+def test_blocks_of_python_are_all_seen():
+    """None is written so that the tests above would pass it by."""
+    for page in PAGES:
+        written = re.findall(r"code-block:: (?:python|pycon)\b", page.read_text())
+        assert len(written) == len(programs(page)), page
+
+
+def test_what_is_not_run_has_a_reason():
+    for reason in {p.reason for page in PAGES for p in programs(page) if p.reason}:
+        assert re.fullmatch(r"needs \w[\w, -]*", reason), reason
+
+
+@pytest.mark.parametrize("page", GALLERY, ids=name_of)
+def test_pages_of_the_tutorial_begin_with_a_title(page):
+    title, rule, *_ = ast.get_docstring(ast.parse(page.read_text())).splitlines()
+    assert len(rule) == len(title)
+    assert set(rule) == {"="}
+
+
+# ---- names --------------------------------------------------------------------------------------
+
+
+def public_names():
+    """Yield every name that users are to know, as the API page writes it."""
+    modules = {"fastnn": None, "sklearn": None, "kernels": None}
+    for name in fastnn.__all__:
+        if name not in ("callbacks", "kernels", "metrics"):  # modules, whose names come below
+            yield name
+    for module in modules:
+        if module == "fastnn":
+            continue
+        found = importlib.import_module(f"fastnn.{module}")
+        own = getattr(found, "__all__", None) or [
+            name
+            for name, value in vars(found).items()
+            if not name.startswith("_") and getattr(value, "__module__", None) == found.__name__
+        ]
+        yield from (f"{module}.{name}" for name in own)
+    for module in ("callbacks", "metrics"):
+        found = importlib.import_module(f"fastnn.{module}")
+        for name, value in vars(found).items():
+            own = getattr(value, "__module__", None) == found.__name__
+            if own and not name.startswith("_"):
+                yield name if name in fastnn.__all__ else f"{module}.{name}"
+
+
+@pytest.mark.parametrize("name", sorted(set(public_names())))
+def test_every_public_name_is_in_the_api_reference(name):
+    if name == "__version__":
+        assert "``fastnn.__version__``" in API
+    else:
+        assert re.search(rf"^   {re.escape(name)}$", API, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", re.findall(r"^   ([A-Za-z]\w*(?:\.\w+)*)$", API, re.MULTILINE))
+def test_every_name_in_the_api_reference_exists(name):
+    *modules, last = name.split(".")
+    module = importlib.import_module(".".join(["fastnn", *modules]))
+    assert getattr(module, last).__doc__
+
+
+REGISTRIES = {
+    "activations": activations,
+    "losses": losses,
+    "optimizers": optimizers,
+    "schedules": schedules,
+    "initializers": initializers,
+    "metrics": metrics,
+}
+
+
+@pytest.mark.parametrize("what", REGISTRIES)
+def test_everything_has_a_formula(what):
+    path = DOCS / "_extensions" / "formulas.py"
+    spec = importlib.util.spec_from_file_location("formulas", path)
+    formulas = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(formulas)
+    assert set(getattr(formulas, what.upper())) == set(REGISTRIES[what].NAMES)
+    assert f".. formulas:: {what}\n" in (DOCS / "maths.rst").read_text()
+
+
+# ---- links --------------------------------------------------------------------------------------
+
+
+def texts():
+    """Yield each page, the tutorial's too, with its text."""
+    for page in PAGES + GALLERY:
+        yield pytest.param(page, page.read_text(), id=name_of(page))
+
+
+@pytest.mark.parametrize(("page", "text"), list(texts()))
+def test_links_lead_to_pages_and_names(page, text):
+    for target in re.findall(r":doc:`(?:[^`<]*<)?([^`>]+)>?`", text):
+        path = (page.parent / target).resolve()
+        if page.parent.name == "gallery":
+            path = (DOCS / "tutorial" / target).resolve()
+        made = [DOCS / "gallery" / f"{path.name}.py"] if path.parent.name == "tutorial" else []
+        if path == DOCS / "tutorial" / "index":
+            made = [DOCS / "gallery" / "GALLERY_HEADER.rst"]
+        assert any(p.exists() for p in [*made, *(Path(f"{path}{e}") for e in (".rst", ".md"))]), (
+            target
+        )
+    for name in re.findall(r"(?<![`:\w])`(fastnn\.[\w.]+)`(?!`)", text):
+        resolve(name)
+    for path in re.findall(r"^\.\. (?:image|figure|literalinclude|include):: (\S+)", text, re.M):
+        assert (page.parent / path).exists(), path
+
+
+def resolve(name):
+    """Import a dotted name, or say that there is none."""
+    parts = name.split(".")
+    found = importlib.import_module(parts[0])
+    for i, part in enumerate(parts[1:], 1):
+        if not hasattr(found, part):
+            importlib.import_module(".".join(parts[: i + 1]))
+        found = getattr(found, part)
+
+
+def test_every_page_is_in_a_table_of_contents():
+    listed = set()
+    for page in PAGES:
+        for tree in re.findall(r"^\.\. toctree::\n((?:   .*\n|\n)+)", page.read_text(), re.M):
+            for line in tree.splitlines():
+                target = re.search(r"(?:<)?([\w/-]+)>?$", line.strip())
+                if target and not line.strip().startswith(":"):
+                    listed.add((page.parent / target[1]).resolve())
+    pages = {p.with_suffix("").resolve() for p in [*PAGES, *DOCS.glob("*.md")]}
+    assert pages - {DOCS / "index"} <= listed
