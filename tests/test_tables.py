@@ -511,6 +511,10 @@ def test_columns_that_tell_nothing_are_ignored(put):
     same = "the same in all rows trained on"
     assert recipe.ignored == {"": "row numbers", "a": same, "empty": same, "day": "dates"}
     assert recipe.names == ["id"]
+    gaps = ",x,y\n3,1,1\n7,2,2\n8,5,1\n"
+    assert learned(tables.read(put(gaps))).names == ["x"]
+    for other in (gaps.replace("7", "2"), gaps.replace("7", "7.5"), gaps.replace("7", "")):
+        assert "" in learned(tables.read(put(other))).names
 
 
 # ---- writing ------------------------------------------------------------------------------------

@@ -689,7 +689,8 @@ def _of_task(recipe, found):
     parts += [f"{n['test']:,} to test"] if n["test"] else []
     yield "rows", f"{sum(n.values()):,} of {found['data']}: {', '.join(parts)}"
     columns = [
-        column["name"] + (f" ({len(column['texts'])})" if column["kind"] == "category" else "")
+        (column["name"] or "''")
+        + (f" ({len(column['texts'])})" if column["kind"] == "category" else "")
         for column in recipe.columns
     ]
     yield "columns", f"{len(columns)}, {len(recipe.names)} inputs: {_some(columns)}"

@@ -767,7 +767,7 @@ def learn(table, target, task, classes, rows, missing=()):
             ignored[column.name] = "dates"
         elif column.kind not in ("number", "category"):
             strange.append(f"{column.name!r} holds {column.kind}")
-        elif column.name in _UNNAMED and counts_rows(column):
+        elif column.name in _UNNAMED and _ascends(column):
             ignored[column.name] = "row numbers"
         else:
             known = (_number if column.kind == "number" else _category)(column, rows)
@@ -831,6 +831,14 @@ def counts_rows(column):
     return first in (0, 1) and np.array_equal(
         column.values, np.arange(first, first + len(column.values))
     )
+
+
+def _ascends(column):
+    """Whether a column is ascending whole numbers, as the numbers of rows are, some left out."""
+    values = column.values
+    if column.kind != "number" or np.isnan(values).any() or (values % 1).any():
+        return False
+    return bool((np.diff(values) > 0).all())
 
 
 def recipe_of(net):
