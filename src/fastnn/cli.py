@@ -135,7 +135,7 @@ def _print(text):
         if buffer is None:
             sys.stdout.write(text)
         else:
-            buffer.write(text.encode())
+            buffer.write(text.encode(errors="surrogateescape"))  # paths are any bytes
             buffer.flush()
     except BrokenPipeError:
         raise

@@ -195,6 +195,8 @@ def _complaining(path, what, *kinds):
 def _opened_csv(path, separator):
     """Return the names of a CSV file's columns, and what loads some of them as strings."""
     polars = _polars(path)
+    if path == "-" and sys.stdin is None:
+        raise TableError("standard input is closed; name a file")
     if path != "-":
         open(path, "rb").close()  # whose errors are better than polars'
     content = sys.stdin.buffer.read() if path == "-" else None
