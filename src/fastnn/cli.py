@@ -90,7 +90,7 @@ def main(argv=None):
     except OSError as error:
         return _fail(_system_complaint(error), 1)
     except MemoryError:
-        return _fail("not enough memory; use fewer rows, or --dtype float32", 1)
+        return _fail("not enough memory; use fewer rows or columns", 1)
     except FloatingPointError as error:
         what = str(error).partition(":")[0]
         return _fail(f"{what}; lower the --learning-rate, nothing was saved", 1)
