@@ -34,7 +34,7 @@ def from_sklearn(est, *, loss=None, optimizer=None, seed=None):
     Parameters
     ----------
     est : MLPClassifier or MLPRegressor, or Pipeline
-        Of `sklearn.neural_network`; or of `fastnn.sklearn`, whose network is copied then. Before
+        Of `sklearn.neural_network`; or of ``fastnn.sklearn``, whose network is copied then. Before
         it a pipeline may have StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler, which
         become a Standardize layer.
     loss : str or Loss, optional

@@ -52,7 +52,7 @@ def export(net, path, *, input_name="input", output_name="output"):
     The model is of opset 13, has no Dropout, and computes in the network's dtype. ONNX Runtime has
     no float64 kernel for some activations, so they are composed of exponentials there. Names of
     columns and `MLP.metadata` become the model's metadata, as JSON, and `from_onnx` reads them;
-    optimizer, loss and penalties are not kept: for these there is `MLP.save`.
+    optimizer, loss and penalties are not kept: for these there is `fastnn.MLP.save`.
 
     Examples
     --------
