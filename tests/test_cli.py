@@ -320,6 +320,18 @@ def test_tables_from_standard_input(here):
     report, header, *values = done.stdout.splitlines()
     assert json.loads(report)["data"] == "-"
     assert (header, len(values)) == ("price", 300)
+    done = shell("fastnn predict things.safetensors - <&-")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "fastnn: error: standard input is closed; name a file\n"
+
+
+def test_paths_of_any_bytes(here):
+    path = "m\udcff.safetensors"
+    done = subprocess.run([sys.executable, "-m", "fastnn", *TRAIN[:-1], path, "--epochs", "1"],
+                          capture_output=True)  # fmt: skip
+    assert done.returncode == 0
+    assert b"saved m\xff.safetensors; " in done.stdout
+    os.unlink(path)
 
 
 # ---- predict ------------------------------------------------------------------------------------

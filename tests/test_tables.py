@@ -198,7 +198,7 @@ NUMBERS = "".join(f"{i}\n" for i in range(20))
         ("x.csv", f"a\n{NUMBERS}?\n", r"numbers but for '\?' in row 21; mend .*--missing '\?'"),
         ("x.csv", f"a\n?\n{NUMBERS}x\n", "'\\?' in row 1 and 1 more; .*--categorical a"),
         ("x.csv.gz", b"a,b\n1,2\n", "cannot be read as CSV: Not a gzipped file"),
-        ("x.csv.gz", gzip.compress(FEW.encode())[:-12], "cannot be read as CSV"),
+        ("x.csv.gz", gzip.compress(FEW.encode())[:-12], "cannot be read as CSV|is not UTF-8"),
         ("x.parquet", b"PAR1", "cannot be read as Parquet"),
         ("x.npy", b"\x93NUMPY", "is no file of NumPy's arrays"),
         ("x.npz", b"PK\x03\x04", "is no file of NumPy's arrays"),
@@ -511,6 +511,10 @@ def test_columns_that_tell_nothing_are_ignored(put):
     same = "the same in all rows trained on"
     assert recipe.ignored == {"": "row numbers", "a": same, "empty": same, "day": "dates"}
     assert recipe.names == ["id"]
+    gaps = ",x,y\n3,1,1\n7,2,2\n8,5,1\n"
+    assert learned(tables.read(put(gaps))).names == ["x"]
+    for other in (gaps.replace("7", "2"), gaps.replace("7", "7.5"), gaps.replace("7", "")):
+        assert "" in learned(tables.read(put(other))).names
 
 
 # ---- writing ------------------------------------------------------------------------------------

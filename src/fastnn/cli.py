@@ -90,7 +90,7 @@ def main(argv=None):
     except OSError as error:
         return _fail(_system_complaint(error), 1)
     except MemoryError:
-        return _fail("not enough memory; use fewer rows, or --dtype float32", 1)
+        return _fail("not enough memory; use fewer rows or columns", 1)
     except FloatingPointError as error:
         what = str(error).partition(":")[0]
         return _fail(f"{what}; lower the --learning-rate, nothing was saved", 1)
@@ -135,7 +135,7 @@ def _print(text):
         if buffer is None:
             sys.stdout.write(text)
         else:
-            buffer.write(text.encode())
+            buffer.write(text.encode(errors="surrogateescape"))  # paths are any bytes
             buffer.flush()
     except BrokenPipeError:
         raise
@@ -689,7 +689,8 @@ def _of_task(recipe, found):
     parts += [f"{n['test']:,} to test"] if n["test"] else []
     yield "rows", f"{sum(n.values()):,} of {found['data']}: {', '.join(parts)}"
     columns = [
-        column["name"] + (f" ({len(column['texts'])})" if column["kind"] == "category" else "")
+        (column["name"] or "''")
+        + (f" ({len(column['texts'])})" if column["kind"] == "category" else "")
         for column in recipe.columns
     ]
     yield "columns", f"{len(columns)}, {len(recipe.names)} inputs: {_some(columns)}"

@@ -195,6 +195,8 @@ def _complaining(path, what, *kinds):
 def _opened_csv(path, separator):
     """Return the names of a CSV file's columns, and what loads some of them as strings."""
     polars = _polars(path)
+    if path == "-" and sys.stdin is None:
+        raise TableError("standard input is closed; name a file")
     if path != "-":
         open(path, "rb").close()  # whose errors are better than polars'
     content = sys.stdin.buffer.read() if path == "-" else None
@@ -203,9 +205,9 @@ def _opened_csv(path, separator):
 
     def parsed(**options):
         file = path if content is None else io.BytesIO(content)
-        options |= {"infer_schema": False, "separator": separator, "glob": False}
+        options |= {"infer_schema_length": 0, "separator": separator, "glob": False}
         try:
-            with _complaining(path, "CSV"):
+            with _complaining(path, "CSV", polars.exceptions.PanicException):
                 return polars.read_csv(file, **options)
         except polars.exceptions.NoDataError as error:
             raise TableError(f"{path} is empty; it takes a line of names and rows below") from error
@@ -213,10 +215,11 @@ def _opened_csv(path, separator):
             raise TableError(_csv_complaint(path, content, separator, error)) from error
 
     def load(some):
-        frame = parsed(columns=[names.index(name) for name in some])
+        frame = parsed(columns=[written[names.index(name)] for name in some])
         return dict(zip(some, frame.get_columns(), strict=True))
 
-    names = [name.strip() for name in parsed(n_rows=0).columns]
+    written = parsed(n_rows=0).columns
+    names = [name.strip() for name in written]
     for i, name in enumerate(names):
         twice = re.fullmatch(r"(.*)_duplicated_\d+", name)
         original = twice[1] if twice and twice[1] in names else name
@@ -261,12 +264,12 @@ def _csv_complaint(path, content, separator, error):
 def _opened_parquet(path):
     """Return the names of a Parquet file's columns, and what loads some of them."""
     polars = _polars(path)
-    errors = polars.exceptions.PolarsError
-    with open(path, "rb") as file, _complaining(path, "Parquet", errors):
+    errors = polars.exceptions.PolarsError, polars.exceptions.PanicException
+    with open(path, "rb") as file, _complaining(path, "Parquet", *errors):
         names = list(polars.read_parquet_schema(file))
 
     def load(some):
-        with _complaining(path, "Parquet", errors):
+        with _complaining(path, "Parquet", *errors):
             return polars.read_parquet(path, columns=some, glob=False).to_dict()
 
     return names, load
@@ -766,7 +769,7 @@ def learn(table, target, task, classes, rows, missing=()):
             ignored[column.name] = "dates"
         elif column.kind not in ("number", "category"):
             strange.append(f"{column.name!r} holds {column.kind}")
-        elif column.name in _UNNAMED and counts_rows(column):
+        elif column.name in _UNNAMED and _ascends(column):
             ignored[column.name] = "row numbers"
         else:
             known = (_number if column.kind == "number" else _category)(column, rows)
@@ -830,6 +833,14 @@ def counts_rows(column):
     return first in (0, 1) and np.array_equal(
         column.values, np.arange(first, first + len(column.values))
     )
+
+
+def _ascends(column):
+    """Whether a column is ascending whole numbers, as the numbers of rows are, some left out."""
+    values = column.values
+    if column.kind != "number" or np.isnan(values).any() or (values % 1).any():
+        return False
+    return bool((np.diff(values) > 0).all())
 
 
 def recipe_of(net):
