@@ -4,6 +4,7 @@ Names and defaults are the registries', so that the page can't tell others. Not 
 """
 
 import dataclasses
+import importlib
 
 import formulas
 from docutils import nodes
@@ -99,6 +100,8 @@ class Formulas(SphinxDirective):
     def run(self):
         """Return the table, or fail where a formula is missing or of nothing."""
         what = self.arguments[0]
+        for module in (formulas, importlib.import_module(f"fastnn.{what}")):
+            self.env.note_dependency(module.__file__)  # so that the page follows them
         rows, known, names = TABLES[what]
         if set(known) != set(names):
             apart = ", ".join(sorted(set(known) ^ set(names)))
