@@ -9,7 +9,6 @@ import importlib
 import formulas
 from docutils import nodes
 from docutils.statemachine import StringList
-from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from fastnn import activations, initializers, losses, metrics, optimizers, schedules
@@ -105,7 +104,7 @@ class Formulas(SphinxDirective):
         rows, known, names = TABLES[what]
         if set(known) != set(names):
             apart = ", ".join(sorted(set(known) ^ set(names)))
-            raise ExtensionError(f"docs/_extensions/formulas.py and fastnn.{what}: {apart}")
+            raise self.error(f"docs/_extensions/formulas.py or fastnn.{what} lacks {apart}")
         lines = [".. list-table::", "   :header-rows: 1", ""]
         for row in rows():
             for i, cell in enumerate(row):
