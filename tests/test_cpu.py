@@ -79,6 +79,33 @@ def test_numpy_is_the_only_dependency():
     assert not [name for name in extra if not name.startswith("_cython")]
 
 
+def test_modules_that_are_slow_to_import_wait_until_they_are_needed():
+    code = (
+        "import sys, numpy; before = set(sys.modules); import fastnn;"
+        "late = {'difflib', 'hashlib', 'pathlib', 'shutil', 'string', 'urllib.parse'};"
+        "late |= {'fastnn.sklearn', 'fastnn.benchmarking', 'fastnn.reference'};"
+        "print(*late & (set(sys.modules) - before))"
+    )
+    assert run(code).stdout.split() == []
+
+
+def test_a_control_groups_quota_counts(monkeypatch):
+    files = {}
+    monkeypatch.setattr(_cpu, "_words", lambda path: files[path.rpartition("/")[2]].split())
+
+    def cpus(**found):
+        files.clear()
+        files.update({name.replace("_", ".", 1): text for name, text in found.items()})
+        return _cpu._cgroup_cpus()
+
+    assert cpus(cpu_max="150000 100000") == 1
+    assert cpus(cpu_max="400000 100000") == 4
+    assert cpus(cpu_max="50000 100000") == 1
+    assert cpus(cpu_max="max 100000") is None
+    assert cpus(cpu_max="", cpu_cfs_quota_us="300000", cpu_cfs_period_us="100000") == 3
+    assert cpus(cpu_max="", cpu_cfs_quota_us="-1", cpu_cfs_period_us="100000") is None
+
+
 @pytest.mark.parametrize("isa", _cpu.INSTRUCTION_SETS)
 @pytest.mark.parametrize("kernels", [_kernels_f32, _kernels_f64], ids=["float32", "float64"])
 @pytest.mark.parametrize("n_threads", [1, 2])

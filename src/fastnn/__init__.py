@@ -1,5 +1,7 @@
 """fastnn: the fastest training and inference of feed-forward neural networks on CPUs."""
 
+import importlib
+
 from fastnn import callbacks, kernels, metrics
 from fastnn._cpu import show_config
 from fastnn._safetensors import ModelFileError
@@ -98,9 +100,42 @@ __all__ = [
     "__version__",
     "callbacks",
     "check_gradients",
+    "from_onnx",
+    "from_sklearn",
+    "from_torch",
+    "get_include",
     "kernels",
     "load",
     "metrics",
     "profile",
     "show_config",
+    "to_sklearn",
+    "to_torch",
 ]
+
+#: Names that are imported when they are first asked for, and the modules they are (or are in).
+_LAZY = {
+    "_C_API": "fastnn.embedding",
+    "embedding": "fastnn.embedding",
+    "from_onnx": "fastnn.onnx",
+    "from_sklearn": "fastnn.interop",
+    "from_torch": "fastnn.interop",
+    "get_include": "fastnn.embedding",
+    "interop": "fastnn.interop",
+    "onnx": "fastnn.onnx",
+    "sklearn": "fastnn.sklearn",
+    "to_sklearn": "fastnn.interop",
+    "to_torch": "fastnn.interop",
+}
+
+
+def __getattr__(name):
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = importlib.import_module(_LAZY[name])
+    found = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
+    return globals().setdefault(name, found)
+
+
+def __dir__():
+    return sorted({*globals(), *_LAZY})

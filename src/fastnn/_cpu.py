@@ -7,7 +7,6 @@ the kernels'.
 import os
 import platform
 import sys
-from pathlib import Path
 
 import numpy as np
 
@@ -20,16 +19,22 @@ INSTRUCTION_SETS = tuple(_kernels_f32.instruction_sets())
 ISA = _checks.instruction_set(os.environ.get("FASTNN_ISA"), INSTRUCTION_SETS)
 
 
+def _words(path):
+    """Return the words of a text file."""
+    with open(path, encoding="ascii") as file:
+        return file.read().split()
+
+
 def _cgroup_cpus():
     """Return the CPUs that the control group's quota is worth, or None without a quota."""
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = _words("/sys/fs/cgroup/cpu.max")
     except (OSError, ValueError):
+        folder = "/sys/fs/cgroup/cpu"
         try:
-            folder = Path("/sys/fs/cgroup/cpu")
-            quota = (folder / "cpu.cfs_quota_us").read_text()
-            period = (folder / "cpu.cfs_period_us").read_text()
-        except OSError:
+            (quota,) = _words(f"{folder}/cpu.cfs_quota_us")
+            (period,) = _words(f"{folder}/cpu.cfs_period_us")
+        except (OSError, ValueError):
             return None
     try:
         cpus = int(quota) // int(period)

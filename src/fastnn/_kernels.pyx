@@ -24,26 +24,50 @@ first), defaults, history, callbacks.
 """
 
 from cpython.exc cimport PyErr_CheckSignals
-from libc.math cimport INFINITY, isfinite, sqrt
+from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
+from cpython.ref cimport Py_DECREF, Py_INCREF
+from libc.math cimport INFINITY, NAN, isfinite, sqrt
 from libc.stdint cimport int64_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
 from _ops cimport (
+    FASTNN_DTYPE_BITS,
+    FASTNN_BUSY,
+    FASTNN_DIVERGED,
+    FASTNN_KIND_OF_TARGET,
+    FASTNN_MEMORY,
+    FASTNN_N_IN,
+    FASTNN_N_LAYERS,
+    FASTNN_N_OUT,
+    FASTNN_N_PARAMETERS,
+    FASTNN_NOT_ADAPTED,
+    FASTNN_NOT_FINITE,
+    FASTNN_NOT_FOR_TRAINING,
+    FASTNN_OK,
+    FASTNN_ROWS,
+    FASTNN_STEP,
+    FASTNN_TAKES_LABELS,
+    FASTNN_TARGETS,
     NARROW,
     PANEL,
     fastnn_activation,
     fastnn_allocate,
+    fastnn_claim,
     fastnn_dropout_args,
     fastnn_flush_subnormals,
     fastnn_function,
+    fastnn_functions,
     fastnn_hyper,
     fastnn_learning_rate,
     fastnn_loss,
     fastnn_loss_args,
+    fastnn_model,
     fastnn_ops,
     fastnn_optimizer,
+    fastnn_precision,
+    fastnn_release,
     fastnn_restore_subnormals,
     fastnn_run,
     fastnn_schedule,
@@ -55,6 +79,7 @@ from _ops cimport (
     fastnn_team_size,
     fastnn_tiny,
     fastnn_tiny_layer,
+    fastnn_workspace,
     real,
 )
 
@@ -109,6 +134,7 @@ include "_net.pxi"
 include "_rows.pxi"
 include "_weights.pxi"
 include "_tasks.pxi"
+include "_embedding.pxi"
 include "_network.pxi"
 include "_arrays.pxi"
 

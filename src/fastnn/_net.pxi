@@ -64,6 +64,10 @@ cdef enum Clip:                   # of gradients, before the optimizer sees them
     BY_NORM                       # each W and each b to a norm of at most the bound
     BY_GLOBAL_NORM                # all of them together
 
+cdef struct Targets:              # what a loss takes
+    bint labels                   # integers from 0, below the number of outputs; or numbers
+    double low, high              # from here to there
+
 cdef struct Net:
     const fastnn_ops *ops
     Py_ssize_t n_layers
@@ -71,6 +75,7 @@ cdef struct Net:
     Py_ssize_t n_tiles            # of all weights, PANEL x PANEL each
     const fastnn_loss *loss
     real *loss_parameter          # (n_out,) padded
+    Targets targets
     bint is_mean                  # the batch's loss is divided by its rows (or its weights)
     bint penalized
     bint shares_penalty           # penalties are divided by what the batch's losses are
@@ -78,6 +83,7 @@ cdef struct Net:
     Py_ssize_t lowest             # layer that isn't frozen: deltas are needed from there up
     real *mean                    # (n_in,) padded: inputs are standardized, (x - mean) * inverse;
     real *inverse                 # NULL if they aren't
+    bint waits_for_data           # they are to be, but it isn't known how
     const fastnn_optimizer *optimizer
     fastnn_hyper hyper
     fastnn_schedule schedule      # of the learning rate
@@ -87,6 +93,8 @@ cdef struct Net:
     double momentum               # of that average
     real *arena                   # all W and b; then each moment in the same order
     Py_ssize_t block              # reals in each of these blocks
+    Py_ssize_t n_blocks           # parameters, each moment, the moving average if any
+    int claimed                   # a thread trains it or changes its weights
     fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
     uint64_t seed                 # of dropout's masks
     int64_t step                  # updates made so far
@@ -100,6 +108,8 @@ cdef struct Buffers:              # what one layer keeps of a batch's rows, in p
     real *delta
 
 cdef struct Space:                # room for the rows of a batch
+    Py_ssize_t rows
+    real *memory                  # that most of what follows is in
     Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
     Buffers *layers
     real *target
@@ -127,78 +137,107 @@ cdef Py_ssize_t place(real **pointer, real *base, Py_ssize_t at, Py_ssize_t n) n
     return at + (n + PANEL - 1) // PANEL * PANEL
 
 
-cdef class Workspace:
-    """Room for `rows` rows of a batch in every layer, and scratch for each thread.
+cdef Py_ssize_t lay_out(Space *space, const Net *net, int n_threads, bint backward, bint dropout,
+                        real *base) noexcept nogil:
+    """Places every buffer from `base` on; returns the number of reals that takes."""
+    cdef Py_ssize_t l, width, widest = 0, at = 0, last = net.n_layers - 1
+    cdef Py_ssize_t panel = space.stride * PANEL
+    cdef Py_ssize_t doubles = sizeof(double) // sizeof(real)
+    cdef const Layer *layer
+    cdef Buffers *buffers
+    at = place(&space.layers[0].z_prev, base, at, panels_of(net.layers[0].n_in) * panel)
+    for l in range(net.n_layers):
+        layer, buffers = &net.layers[l], &space.layers[l]
+        width = panels_of(layer.n_out) * panel
+        widest = max(widest, layer.n_out)
+        at = place(&buffers.z, base, at, width)
+        if l > 0:
+            buffers.z_prev = space.layers[l - 1].z
+        if dropout and layer.dropout > 0:
+            at = place(&buffers.dropped, base, at, panels_of(layer.n_in) * panel)
+        if backward and layer.activation.keeps_slope:
+            at = place(&buffers.slope, base, at, width)
+        if backward or l == last:
+            at = place(&buffers.delta, base, at, width)
+    at = place(&space.target, base, at, panels_of(net.layers[last].n_out) * panel)
+    at = place(&space.weight, base, at, space.rows)
+    at = place(<real **>&space.loss, base, at, space.rows * doubles)
+    at = place(<real **>&space.penalty, base, at, net.n_tiles * doubles)
+    if backward and clips_norm(net):
+        at = place(<real **>&space.squares, base, at, 2 * net.n_tiles * doubles)
+    space.scratch_stretch = (panels_of(widest) + 1) * PANEL * PANEL
+    at = place(&space.scratch, base, at, n_threads * space.scratch_stretch)
+    return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
+
+
+cdef double most_bytes(const Net *net, Py_ssize_t rows) noexcept nogil:
+    """More than all the buffers for so many rows take, as a number that doesn't overflow."""
+    cdef double columns = net.layers[0].n_in
+    cdef Py_ssize_t l
+    for l in range(net.n_layers):
+        columns += net.layers[l].n_out + 2 * PANEL
+    return (<double>rows + 1) * 5 * columns * sizeof(double)
+
+
+cdef bint furnish(Space *space, const Net *net, Py_ssize_t rows, int n_threads, bint backward,
+                  bint dropout, bint gradient) noexcept nogil:
+    """Makes room for `rows` rows of a batch in every layer, and scratch for each thread.
 
     With `backward` it holds all that the backward pass needs, else only z and what evaluating a
     loss needs at the output; with `dropout` also the inputs after dropout; with `gradient` a block
-    of gradients, for batches of several rounds and for clipping by norms.
+    of gradients, for batches of several rounds and for clipping by norms. False if there is no
+    memory; `clear` is to be called all the same.
     """
+    cdef Py_ssize_t size
+    memset(space, 0, sizeof(Space))
+    if most_bytes(net, rows) > <double>((<size_t>-1) >> 2):
+        return False
+    space.rows, space.stride = rows, rows | 1
+    space.layers = <Buffers *>calloc(net.n_layers, sizeof(Buffers))
+    if space.layers == NULL:
+        return False
+    size = lay_out(space, net, n_threads, backward, dropout, NULL)
+    space.memory = <real *>fastnn_allocate(size * sizeof(real))
+    if space.memory == NULL:
+        return False
+    lay_out(space, net, n_threads, backward, dropout, space.memory)
+    if gradient or (backward and clips_norm(net)):
+        space.gradient = <real *>fastnn_allocate(net.block * sizeof(real))
+        return space.gradient != NULL
+    return True
+
+
+cdef void clear(Space *space) noexcept nogil:
+    """Frees what a space holds."""
+    free(space.layers)
+    free(space.gradient)
+    free(space.memory)
+
+
+cdef class Workspace:
+    """A space of Python's own; see `furnish`."""
 
     cdef Space space
-    cdef real *memory
-    cdef readonly Py_ssize_t rows
     cdef readonly int n_threads
 
     def __cinit__(self, Network network, Py_ssize_t rows, int n_threads, bint backward,
                   bint dropout, bint gradient):
-        self.rows, self.n_threads = rows, n_threads
-        self.space.stride = rows | 1
-        self.space.layers = <Buffers *>calloc(network.net.n_layers, sizeof(Buffers))
-        if self.space.layers == NULL:
-            raise MemoryError("cannot allocate a workspace")
-        # Python's integers don't overflow: an upper bound first, then the layout in Py_ssize_t.
-        columns = 5 * (network.n_in + sum(network.units) + 2 * PANEL * network.net.n_layers)
-        if (rows + 1) * columns * sizeof(double) > (<size_t>-1) >> 2:
+        self.n_threads = n_threads
+        if not furnish(&self.space, &network.net, rows, n_threads, backward, dropout, gradient):
             raise MemoryError(f"a batch of {rows} rows doesn't fit in memory")
-        size = self.layout(&network.net, backward, dropout, NULL)
-        self.memory = allocate(size)
-        self.layout(&network.net, backward, dropout, self.memory)
-        if gradient or (backward and clips_norm(&network.net)):
-            self.space.gradient = allocate(network.net.block)
 
     def __dealloc__(self):
-        free(self.space.layers)
-        free(self.space.gradient)
-        free(self.memory)
+        clear(&self.space)
+
+    @property
+    def rows(self):
+        """Rows that there is room for."""
+        return self.space.rows
 
     cdef bint suits(self, Py_ssize_t batch, int n_threads) noexcept:
         """Whether a batch of so many rows can be trained in it by so many threads."""
-        return (self.rows >= min(batch, ROUND) and self.n_threads >= n_threads
+        return (self.space.rows >= min(batch, ROUND) and self.n_threads >= n_threads
                 and (batch <= ROUND or self.space.gradient != NULL))
-
-    cdef Py_ssize_t layout(self, const Net *net, bint backward, bint dropout,
-                           real *base) noexcept:
-        """Places every buffer from `base` on; returns the number of reals that takes."""
-        cdef Space *space = &self.space
-        cdef Py_ssize_t l, width, widest = 0, at = 0, last = net.n_layers - 1
-        cdef Py_ssize_t panel = space.stride * PANEL
-        cdef Py_ssize_t doubles = sizeof(double) // sizeof(real)
-        cdef const Layer *layer
-        cdef Buffers *buffers
-        at = place(&space.layers[0].z_prev, base, at, panels_of(net.layers[0].n_in) * panel)
-        for l in range(net.n_layers):
-            layer, buffers = &net.layers[l], &space.layers[l]
-            width = panels_of(layer.n_out) * panel
-            widest = max(widest, layer.n_out)
-            at = place(&buffers.z, base, at, width)
-            if l > 0:
-                buffers.z_prev = space.layers[l - 1].z
-            if dropout and layer.dropout > 0:
-                at = place(&buffers.dropped, base, at, panels_of(layer.n_in) * panel)
-            if backward and layer.activation.keeps_slope:
-                at = place(&buffers.slope, base, at, width)
-            if backward or l == last:
-                at = place(&buffers.delta, base, at, width)
-        at = place(&space.target, base, at, panels_of(net.layers[last].n_out) * panel)
-        at = place(&space.weight, base, at, self.rows)
-        at = place(<real **>&space.loss, base, at, self.rows * doubles)
-        at = place(<real **>&space.penalty, base, at, net.n_tiles * doubles)
-        if backward and clips_norm(net):
-            at = place(<real **>&space.squares, base, at, 2 * net.n_tiles * doubles)
-        space.scratch_stretch = (panels_of(widest) + 1) * PANEL * PANEL
-        at = place(&space.scratch, base, at, self.n_threads * space.scratch_stretch)
-        return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
 
 
 cdef enum Phase:                  # of a training step; their names are PHASES

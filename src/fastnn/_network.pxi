@@ -34,11 +34,6 @@ cdef class Tally:
 
 # ---- arrays that can be taken as they are -------------------------------------------------------
 
-cdef struct Targets:              # what a loss takes
-    bint labels                   # integers from 0, below the number of outputs; or numbers
-    double low, high              # from here to there
-
-
 cdef Targets targets_of(str kind):
     cdef Targets targets
     targets.labels = kind == "class"
@@ -75,17 +70,16 @@ cdef class Network:
     """
 
     cdef Net net
+    cdef fastnn_model model       # for callers in C
     cdef readonly object n_in, units, n_parameters
     cdef Workspace training, inference
     cdef real *tiny_memory
-    cdef bint training_busy, inference_busy
+    cdef bint inference_busy
     cdef double row_flops         # of a training step, for one row
     cdef int n_threads            # for the calls that don't say
-    cdef Targets targets          # what the loss takes
     cdef real *kept               # weights that have given a finite loss, where `kept_step` >= 0
     cdef int64_t kept_step        # updates made until then
     cdef Py_ssize_t kept_rows     # rows trained since then
-    cdef bint waits_for_data      # inputs are to be standardized, but it isn't known how
     cdef object pending           # what a signal's handler raised amid a step
 
     def __cinit__(self, n_in, list layers, *, str loss, loss_parameter, str targets, bint mean,
@@ -94,8 +88,9 @@ cdef class Network:
         cdef const fastnn_ops *ops = table(isa)
         cdef Net *net = &self.net
         self.n_in, self.units = n_in, [layer["units"] for layer in layers]
-        self.n_threads, self.targets = n_threads, targets_of(targets)
+        self.n_threads, net.targets = n_threads, targets_of(targets)
         net.ops, net.n_layers, net.is_mean, net.seed = ops, len(layers), mean, seed
+        self.model.precision, self.model.net = &PRECISION, net
         net.shares_penalty = scale_penalties
         net.loss = find_loss(ops, loss, layers[len(layers) - 1]["activation"])
         net.optimizer, net.hyper = find_optimizer(ops, optimizer), hyper_parameters(hyper)
@@ -111,8 +106,9 @@ cdef class Network:
         if standardized:
             net.mean = allocate(padded(n_in))
             net.inverse = allocate(padded(n_in))
-            self.waits_for_data = True
-        self.lay_out(layers)
+            net.waits_for_data = True
+        net.n_blocks = 1 + net.optimizer.n_moments + net.averaged
+        self.place_layers(layers)
         if loss_parameter is not None:
             net.loss_parameter = allocate(panels_of(len(loss_parameter)) * PANEL)
             for i, value in enumerate(loss_parameter):
@@ -130,7 +126,7 @@ cdef class Network:
         free(<void *>self.net.tiny.layers)
         free(self.tiny_memory)
 
-    cdef int lay_out(self, list layers) except -1:
+    cdef int place_layers(self, list layers) except -1:
         """Sizes the arena, in Python's integers first, and points the layers into it."""
         cdef Net *net = &self.net
         cdef Layer *layer
@@ -142,7 +138,7 @@ cdef class Network:
         sizes = [rows * padded(columns) for rows, columns in shapes]
         block = sum(sizes) + sum(padded(n) for n in self.units)
         # A tile of slack: the leaves may read, not use, rows past the end of the last weights.
-        net.arena = allocate(block * self.n_blocks + PANEL * PANEL)
+        net.arena = allocate(block * net.n_blocks + PANEL * PANEL)
         net.block = block
         self.n_parameters = 0
         net.on_line = net.clip == NO_CLIP
@@ -193,6 +189,13 @@ cdef class Network:
             tiny[l].slope, tiny[l].delta = tiny[l].z_prev + PANEL, tiny[l].z_prev + 2 * PANEL
         return 0
 
+    def c_model(self):
+        """A capsule with the network as a fastnn_model, which keeps it alive."""
+        capsule = PyCapsule_New(&self.model, "fastnn.model", let_go)
+        PyCapsule_SetContext(capsule, <void *>self)
+        Py_INCREF(self)
+        return capsule
+
     @property
     def step(self):
         """Updates made so far."""
@@ -228,12 +231,14 @@ cdef class Network:
     @property
     def n_blocks(self):
         """Blocks of the arena: parameters, each moment, the parameters' moving average if any."""
-        return 1 + self.net.optimizer.n_moments + self.net.averaged
+        return self.net.n_blocks
 
     def set_rate(self, double rate, dict schedule):
         """The learning rate from here on: `rate`, or what the schedule says."""
-        self.require_idle()
-        self.net.hyper.learning_rate, self.net.schedule = rate, find_schedule(schedule)
+        cdef fastnn_schedule found = find_schedule(schedule)
+        self.claim()
+        self.net.hyper.learning_rate, self.net.schedule = rate, found
+        self.release()
 
     @property
     def rate(self):
@@ -242,11 +247,12 @@ cdef class Network:
 
     def standardize(self, const double[::1] mean, const double[::1] inverse):
         """Inputs are (x - mean) * inverse from here on."""
-        self.require_idle()
         cdef Py_ssize_t i
+        self.claim()
         for i in range(mean.shape[0]):
             self.net.mean[i], self.net.inverse[i] = <real>mean[i], <real>inverse[i]
-        self.waits_for_data = False
+        self.net.waits_for_data = False
+        self.release()
 
     @property
     def instruction_set(self):
@@ -293,17 +299,20 @@ cdef class Network:
 
     def write(self, arrays, Py_ssize_t block=0):
         """Takes what read gives."""
-        self.require_idle()
         cdef const Net *net = &self.net
         cdef const Layer *layer
         cdef Py_ssize_t l
         cdef real *base = net.arena + block * net.block
         sources = iter(arrays)
-        for l in range(net.n_layers):
-            layer = &net.layers[l]
-            self.write_array(next(sources), layer.narrow, base + (layer.W - net.arena))
-            if layer.b != NULL:
-                self.write_array(next(sources)[None, :], False, base + (layer.b - net.arena))
+        self.claim()
+        try:
+            for l in range(net.n_layers):
+                layer = &net.layers[l]
+                self.write_array(next(sources), layer.narrow, base + (layer.W - net.arena))
+                if layer.b != NULL:
+                    self.write_array(next(sources)[None, :], False, base + (layer.b - net.arena))
+        finally:
+            self.release()
 
     cdef int write_array(self, array, bint transposed, real *to) except -1:
         """Puts a matrix into panels."""
@@ -361,12 +370,16 @@ cdef class Network:
         if job.end == DIVERGED:
             tally.failure = job.last_loss
 
-    cdef int require_idle(self) except -1:
+    cdef int claim(self) except -1:
         """Whoever changes weights does so alone."""
-        if self.training_busy:
+        if not fastnn_claim(&self.net.claimed):
             raise RuntimeError("this model is being trained in another thread; wait for it, or "
                                "work on a copy")
         return 0
+
+    cdef void release(self) noexcept:
+        """Ends a claim."""
+        fastnn_release(&self.net.claimed)
 
     cdef int run_training(self, Job *job, Py_ssize_t batch, int n_threads, bint keep) except -1:
         """Runs train_task over all rows; returns the number of threads it took.
@@ -376,7 +389,6 @@ cdef class Network:
         cdef int threads
         cdef Py_ssize_t stride, began
         cdef int64_t step
-        self.require_idle()
         job.batch = min(batch, job.n_rows - job.first)
         job.tiny = (job.batch == 1 and job.weights == NULL and job.out == NULL
                     and self.net.tiny.layers != NULL)
@@ -384,12 +396,12 @@ cdef class Network:
         # The path of tiny networks is one thread's, however deep the network is.
         threads = 1 if job.tiny else self.team_for(job.batch * self.row_flops, n_threads)
         stride = self.slice_rows(job.batch)
-        if self.training is None or not self.training.suits(job.batch, threads):
-            self.training = Workspace(self, min(job.batch, ROUND), threads, True, True,
-                                      job.batch > ROUND)
-        job.space = &self.training.space
-        self.training_busy = True
+        self.claim()
         try:
+            if self.training is None or not self.training.suits(job.batch, threads):
+                self.training = Workspace(self, min(job.batch, ROUND), threads, True, True,
+                                          job.batch > ROUND)
+            job.space = &self.training.space
             while job.first < job.n_rows and job.end == NOT_YET:
                 began, job.stop = job.first, min(job.n_rows, job.first + stride)
                 if job.tiny:
@@ -407,14 +419,14 @@ cdef class Network:
                     raise error
                 PyErr_CheckSignals()
         finally:
-            self.training_busy = False
+            self.release()
         return threads
 
     cdef real *kept_memory(self) except NULL:
         """Room for the weights; for all of a tiny network's arena, too, behind them."""
         if self.kept == NULL:
             self.kept = allocate(self.net.block * (
-                1 + self.n_blocks if self.net.tiny.layers != NULL else 1))
+                1 + self.net.n_blocks if self.net.tiny.layers != NULL else 1))
         return self.kept
 
     cdef real *keep_at(self, Py_ssize_t rows) except? NULL:
@@ -426,23 +438,14 @@ cdef class Network:
         return self.kept_memory()
 
     cdef int run_tiny(self, Job *job) except -1:
-        """A slice of a tiny network's rows. Its one function looks at no loss: where their sum
-        isn't finite, the slice goes back to its beginning, and the longer way finds the step.
-        """
-        cdef Py_ssize_t first = job.first, block = self.net.block, size = self.n_blocks * block
-        cdef double loss = job.loss, total = job.total
+        """A slice of a tiny network's rows, of whose weights before it a copy is kept."""
         cdef int64_t step = self.net.step
-        cdef real *before = self.kept_memory() + block
-        memcpy(before, self.net.arena, size * sizeof(real))
+        cdef real *before = self.kept_memory() + self.net.block
         with nogil:
-            fastnn_run(1, train_task, job)
-        if isfinite(job.loss):
-            memcpy(self.kept, before, block * sizeof(real))
+            train_tiny_slice(job, before)
+        if job.tiny:
+            memcpy(self.kept, before, self.net.block * sizeof(real))
             self.kept_step, self.kept_rows = step, KEEP_ROWS
-        else:
-            memcpy(self.net.arena, before, size * sizeof(real))
-            job.first, job.loss, job.total, self.net.step = first, loss, total, step
-            job.tiny = False
         return 0
 
     cdef Py_ssize_t slice_rows(self, Py_ssize_t batch) noexcept:
@@ -471,9 +474,9 @@ cdef class Network:
         """
         cdef Py_ssize_t i, block = self.net.block
         cdef Py_ssize_t moments = self.net.optimizer.n_moments
-        self.require_idle()
         if self.kept_step < 0:
             return None
+        self.claim()
         memcpy(self.net.arena, self.kept, block * sizeof(real))
         memset(self.net.arena + block, 0, moments * block * sizeof(real))
         if moments > 0:
@@ -481,13 +484,8 @@ cdef class Network:
         if self.net.averaged:
             memcpy(self.net.arena + (1 + moments) * block, self.kept, block * sizeof(real))
         dropped, self.net.step = self.net.step - self.kept_step, self.kept_step
+        self.release()
         return dropped
-
-    cdef double reduced(self, const Job *job) noexcept:
-        """The rows' loss as the user asked for it."""
-        if not self.net.is_mean:
-            return job.loss
-        return job.loss / job.total if job.total > 0 else 0.0
 
     def profile(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
                 const real[::1] weights, Py_ssize_t batch, int n_threads):
@@ -518,7 +516,7 @@ cdef class Network:
         try:
             with nogil:
                 fastnn_run(threads, train_task, &job)
-            return self.reduced(&job), self.read_block(job.gradient)
+            return reduced(&job), self.read_block(job.gradient)
         finally:
             free(job.gradient)
 
@@ -553,7 +551,7 @@ cdef class Network:
     cdef bint rows_as_they_are(self, object X, Job *job) noexcept:
         """Begins a job with the rows of X, if they need neither conversion nor complaint."""
         cdef Py_ssize_t n_in = self.net.layers[0].n_in
-        if not is_plain(X, 2) or cnp.PyArray_DIM(X, 1) != n_in or self.waits_for_data:
+        if not is_plain(X, 2) or cnp.PyArray_DIM(X, 1) != n_in or self.net.waits_for_data:
             return False
         memset(job, 0, sizeof(Job))
         job.net, job.network = &self.net, <void *>self
@@ -562,25 +560,19 @@ cdef class Network:
 
     cdef bint targets_as_they_are(self, object y, Job *job) noexcept:
         """The same for the job's targets."""
-        cdef Py_ssize_t i, n_out = self.net.layers[self.net.n_layers - 1].n_out
-        if self.targets.labels:
+        cdef Py_ssize_t n_out = self.net.layers[self.net.n_layers - 1].n_out
+        if self.net.targets.labels:
             if not (cnp.PyArray_CheckExact(y) and cnp.PyArray_TYPE(y) == cnp.NPY_INT64
                     and cnp.PyArray_NDIM(y) == 1 and cnp.PyArray_ISCARRAY_RO(y)
                     and cnp.PyArray_DIM(y, 0) == job.n_rows):
                 return False
             job.labels = <const int64_t *>cnp.PyArray_DATA(y)
-            for i in range(job.n_rows):
-                if not 0 <= job.labels[i] < n_out:
-                    return False
-            return True
-        if not (is_plain_matrix(y, job.n_rows, n_out)
+        elif (is_plain_matrix(y, job.n_rows, n_out)
                 or (n_out == 1 and is_plain(y, 1) and cnp.PyArray_DIM(y, 0) == job.n_rows)):
+            job.T = <const real *>cnp.PyArray_DATA(y)
+        else:
             return False
-        job.T = <const real *>cnp.PyArray_DATA(y)
-        for i in range(job.n_rows * n_out):
-            if not self.targets.low <= job.T[i] <= self.targets.high:
-                return False
-        return self.net.ops.first_nonfinite(job.n_rows * n_out, job.T) < 0
+        return targets_are_fit(job)
 
     def try_predict(self, X, out):
         """Like `predict`, `out` or a new array returned; None if an argument isn't fit as it is."""
@@ -610,7 +602,7 @@ cdef class Network:
         self.run_training(&job, job.n_rows, self.n_threads, False)
         if job.end == DIVERGED:
             raise FloatingPointError(job.last_loss)
-        return self.reduced(&job)
+        return reduced(&job)
 
     cdef int infer(self, Job *job, int n_threads) except -1:
         """Runs evaluate_task; a thread that finds the workspace taken brings one of its own."""

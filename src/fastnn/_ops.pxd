@@ -155,6 +155,57 @@ cdef extern from "pool.h" nogil:
     void fastnn_run(int n_threads, void (*task)(void *, fastnn_team *, int) noexcept nogil,
                     void *context)
 
+cdef extern from "embedding.h" nogil:
+    cdef enum:
+        FASTNN_OK
+        FASTNN_ROWS
+        FASTNN_NOT_FINITE
+        FASTNN_TARGETS
+        FASTNN_KIND_OF_TARGET
+        FASTNN_NOT_FOR_TRAINING
+        FASTNN_BUSY
+        FASTNN_DIVERGED
+        FASTNN_MEMORY
+        FASTNN_NOT_ADAPTED
+
+    cdef enum:
+        FASTNN_N_IN
+        FASTNN_N_OUT
+        FASTNN_DTYPE_BITS
+        FASTNN_N_LAYERS
+        FASTNN_N_PARAMETERS
+        FASTNN_TAKES_LABELS
+        FASTNN_STEP
+
+    ctypedef struct fastnn_model:
+        const fastnn_precision *precision
+        void *net
+
+    ctypedef struct fastnn_workspace:
+        const fastnn_precision *precision
+
+    ctypedef struct fastnn_precision:
+        int bits
+        int64_t (*get)(const fastnn_model *model, int which) noexcept nogil
+        int (*workspace_new)(fastnn_model *model, Py_ssize_t rows, int training,
+                             fastnn_workspace **workspace) noexcept nogil
+        void (*workspace_free)(fastnn_workspace *workspace) noexcept nogil
+        int (*predict)(fastnn_workspace *workspace, Py_ssize_t rows, const void *X,
+                       void *out) noexcept nogil
+        int (*train)(fastnn_workspace *workspace, Py_ssize_t rows, const void *X,
+                     const void *targets, const int64_t *labels, double *loss) noexcept nogil
+        double (*evaluate)(fastnn_workspace *workspace, Py_ssize_t n,
+                           const double *x) noexcept nogil
+
+    ctypedef struct fastnn_api:
+        pass
+
+    const fastnn_api fastnn_functions
+
+cdef extern from "claim.h" nogil:
+    bint fastnn_claim(int *flag)
+    void fastnn_release(int *flag)
+
 cdef extern from "subnormals.h" nogil:
     uint64_t fastnn_flush_subnormals()
     void fastnn_restore_subnormals(uint64_t before)

@@ -37,6 +37,20 @@ cdef void gather_targets(const Job *job, Py_ssize_t position, Py_ssize_t at,
         job.net.ops.gather(rows, n_out, job.T + skip * n_out, order, target, jump)
 
 
+cdef bint targets_are_fit(const Job *job) noexcept nogil:
+    """Whether the job's targets are what the loss takes."""
+    cdef Py_ssize_t i, n_out = job.net.layers[job.net.n_layers - 1].n_out
+    if job.labels != NULL:
+        for i in range(job.n_rows):
+            if not 0 <= job.labels[i] < n_out:
+                return False
+        return True
+    for i in range(job.n_rows * n_out):
+        if not job.net.targets.low <= job.T[i] <= job.net.targets.high:
+            return False
+    return job.net.ops.first_nonfinite(job.n_rows * n_out, job.T) < 0
+
+
 cdef double batch_weight(const Job *job, Py_ssize_t position, Py_ssize_t rows) noexcept nogil:
     """The rows' total weight: their number where they weigh the same."""
     cdef double total = 0.0

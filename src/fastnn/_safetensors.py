@@ -12,8 +12,6 @@ digits replaced by zeros, so any change of any bit is found. The official packag
 Not here: networks. What the names, the shapes and the strings mean is the caller's.
 """
 
-import contextlib
-import errno
 import json
 import math
 import os
@@ -22,6 +20,8 @@ import stat
 from reprlib import repr as _shown  # short, whatever the value
 
 import numpy as np
+
+from fastnn import _files
 
 _DTYPES = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"),
            "I64": np.dtype("<i8"), "U64": np.dtype("<u8")}  # fmt: skip
@@ -42,39 +42,10 @@ class ModelFileError(ValueError):
 
 def write(path, tensors, metadata):
     """Write a file that is at any moment the old one or the new one, whole, whatever happens."""
-    target = os.path.realpath(os.fsdecode(path))  # through links, which stay links
-    if os.path.exists(target) and not os.path.isfile(target):
-        number = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
-        raise OSError(number, "Not a regular file", target)
     pieces = encode(tensors, metadata)
-    folder, name = os.path.split(target)
-    # Cut, so that the longest name a folder can hold leaves room for the rest.
-    temporary = os.path.join(folder, f".{name[:50]}.{os.urandom(8).hex()}.tmp")
-    try:
-        with open(temporary, "xb") as file:  # O_CREAT | O_EXCL, 0o666 less the umask
-            for piece in pieces:
-                file.write(piece)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-    _sync_folder(folder)
-
-
-def _sync_folder(folder):
-    """Make a new name in a folder outlast a power cut, where the file system can."""
-    try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except OSError as error:  # a folder that we may write but not read; some network file systems
-        if error.errno not in (errno.EACCES, errno.EINVAL, errno.ENOTSUP):
-            raise
+    with _files.replacing(path) as file:
+        for piece in pieces:
+            file.write(piece)
 
 
 def encode(tensors, metadata):

@@ -30,6 +30,24 @@ cdef void train_tiny(Job *job) noexcept nogil:
     job.first = position
 
 
+cdef void train_tiny_slice(Job *job, real *before) noexcept nogil:
+    """A slice for a tiny network; `before` gets the arena as it was.
+
+    Its one function looks at no loss: where their sum isn't finite, the slice goes back to its
+    beginning, and job.tiny is off, for the longer way to find the step.
+    """
+    cdef Net *net = job.net
+    cdef Py_ssize_t first = job.first, size = net.n_blocks * net.block
+    cdef double loss = job.loss, total = job.total
+    cdef int64_t step = net.step
+    memcpy(before, net.arena, size * sizeof(real))
+    fastnn_run(1, train_task, job)
+    if not isfinite(job.loss):
+        memcpy(net.arena, before, size * sizeof(real))
+        job.first, job.loss, job.total, net.step = first, loss, total, step
+        job.tiny = False
+
+
 cdef bint signalled(Job *job) noexcept with gil:
     """Whether a signal's handler raised an exception, kept to be raised where the steps end."""
     try:
@@ -75,6 +93,13 @@ cdef void finish_batch(Job *job, double loss, double weight) noexcept nogil:
             job.end, job.last_loss = DIVERGED, loss
     job.loss += loss * (weight if job.net.is_mean else 1.0)
     job.total += weight
+
+
+cdef double reduced(const Job *job) noexcept nogil:
+    """The rows' loss as the user asked for it."""
+    if not job.net.is_mean:
+        return job.loss
+    return job.loss / job.total if job.total > 0 else 0.0
 
 
 cdef void train_weights(const Job *job, fastnn_team *team, int64_t t, Round round, int rank,

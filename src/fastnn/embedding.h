@@ -1,0 +1,32 @@
+/* embedding.h - what both precisions give to the one interface of include/fastnn.h. */
+#ifndef FASTNN_EMBEDDING_H
+#define FASTNN_EMBEDDING_H
+
+#include "include/fastnn.h"
+
+/* The functions of one precision (_embedding.pxi), whose numbers the interface knows the type of.
+ */
+typedef struct fastnn_precision {
+    int bits;
+    int64_t (*get)(const fastnn_model *model, int property);
+    int (*workspace_new)(fastnn_model *model, ptrdiff_t rows, int training,
+                         fastnn_workspace **workspace);
+    void (*workspace_free)(fastnn_workspace *workspace);
+    int (*predict)(fastnn_workspace *workspace, ptrdiff_t rows, const void *X, void *out);
+    int (*train)(fastnn_workspace *workspace, ptrdiff_t rows, const void *X, const void *targets,
+                 const int64_t *labels, double *loss);
+    double (*evaluate)(fastnn_workspace *workspace, ptrdiff_t n, const double *x);
+} fastnn_precision;
+
+struct fastnn_model {
+    const fastnn_precision *precision;
+    void *net;
+};
+
+struct fastnn_workspace { /* the head of what a precision makes */
+    const fastnn_precision *precision;
+};
+
+extern const fastnn_api fastnn_functions;
+
+#endif

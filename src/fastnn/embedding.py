@@ -1,0 +1,169 @@
+"""Networks in C and in what calls C: where the header is, the functions, workspaces.
+
+C and Cython programs compile with the folder that `get_include` names, where `fastnn.h` says what
+each function does. ctypes, cffi, Numba and SciPy's LowLevelCallable take the same functions from
+`functions`, and a `Workspace`. Not here: the functions themselves (_embedding.pxi, embedding.c).
+"""
+
+import ctypes
+import functools
+import types
+from pathlib import Path
+
+from fastnn import _checks, _kernels_f32
+from fastnn.mlp import MLP
+
+__all__ = ["Workspace", "api_address", "functions", "get_include"]
+
+#: The functions, for PyCapsule_Import("fastnn._C_API").
+_C_API = _kernels_f32.c_api()
+
+_STATUS, _POINTER, _ROWS = ctypes.c_int, ctypes.c_void_p, ctypes.c_ssize_t
+_TRAIN = (_STATUS, _POINTER, _ROWS, _POINTER, _POINTER, _POINTER)
+_PREDICT = (_STATUS, _POINTER, _ROWS, _POINTER, _POINTER)
+
+# The members of fastnn_api, in their order: the result's type, then the arguments'.
+_FUNCTIONS = {
+    "message": (ctypes.c_char_p, _STATUS),
+    "get": (ctypes.c_int64, _POINTER, ctypes.c_int),
+    "workspace_new": (_STATUS, _POINTER, _ROWS, ctypes.c_int, ctypes.POINTER(_POINTER)),
+    "workspace_free": (None, _POINTER),
+    "predict_f32": _PREDICT,
+    "predict_f64": _PREDICT,
+    "train_f32": _TRAIN,
+    "train_f64": _TRAIN,
+    "train_labels_f32": _TRAIN,
+    "train_labels_f64": _TRAIN,
+    "evaluate": (ctypes.c_double, ctypes.c_int, ctypes.POINTER(ctypes.c_double), _POINTER),
+}
+
+
+class _Api(ctypes.Structure):
+    """The struct fastnn_api."""
+
+    _fields_ = (
+        ("abi_version", ctypes.c_uint32),
+        ("struct_size", ctypes.c_uint32),
+        *((name, ctypes.CFUNCTYPE(*types)) for name, types in _FUNCTIONS.items()),
+    )
+
+
+def _pointer(capsule, name):
+    """Return the address in a capsule."""
+    get = ctypes.pythonapi.PyCapsule_GetPointer
+    get.restype, get.argtypes = _POINTER, (ctypes.py_object, ctypes.c_char_p)
+    return get(capsule, name)
+
+
+def get_include():
+    """Return the folder that `fastnn.h` is in, for a C compiler's ``-I``.
+
+    Returns
+    -------
+    str
+
+    Examples
+    --------
+    >>> import os, fastnn
+    >>> os.listdir(fastnn.get_include())
+    ['fastnn.h']
+    """
+    return str(Path(__file__).parent / "include")
+
+
+def api_address():
+    """Return the address of the struct fastnn_api, for `fastnn_use` in C without Python.h.
+
+    Returns
+    -------
+    int
+    """
+    return _pointer(_C_API, b"fastnn._C_API")
+
+
+@functools.cache
+def functions():
+    """Return the functions of `fastnn.h` for ctypes: ``functions().predict_f32`` and so on.
+
+    Their pointers are void pointers: an int, such as ``array.ctypes.data``. ctypes lets go of the
+    GIL during a call, so threads with a workspace each predict at the same time. The address, for
+    cffi and others, is ``ctypes.cast(function, ctypes.c_void_p).value``.
+
+    Returns
+    -------
+    namespace
+        Its attributes are the functions in struct fastnn_api.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLP, Dense, embedding
+    >>> net = MLP(2, [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    >>> room, out = embedding.Workspace(net), np.empty((1, 1), np.float32)
+    >>> x = np.array([[1, 2]], np.float32)
+    >>> embedding.functions().predict_f32(room.address, 1, x.ctypes.data, out.ctypes.data)
+    0
+    >>> bool((out == net.predict(x)).all())
+    True
+    """
+    api = _Api.from_address(api_address())
+    return types.SimpleNamespace(**{name: getattr(api, name) for name in _FUNCTIONS})
+
+
+class Workspace:
+    """One thread's buffers to call a network with from C; freed with this object.
+
+    Parameters
+    ----------
+    net : MLP
+        Kept alive as long as the workspace.
+    rows : int, default 1
+        Rows of the largest batch that it is used for; see `fastnn_workspace_new`.
+    training : bool, default False
+        Whether to make room for training steps too.
+
+    Attributes
+    ----------
+    address : int
+        What functions of `fastnn.h` take as their workspace.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unfit.
+    MemoryError
+        If there isn't enough for so many rows.
+
+    Examples
+    --------
+    An integrand for SciPy, which calls it without Python in between:
+
+    >>> import ctypes, scipy
+    >>> from fastnn import MLP, Dense, embedding
+    >>> net = MLP(1, [Dense(8, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    >>> room = embedding.Workspace(net)
+    >>> f = scipy.LowLevelCallable(embedding.functions().evaluate, ctypes.c_void_p(room.address))
+    >>> area, error = scipy.integrate.quad(f, 0, 1)
+    """
+
+    def __init__(self, net, rows=1, training=False):
+        self.address = None
+        _checks.network("net", net, MLP)
+        self._capsule = net.c_model
+        rows = _checks.integer("rows", rows, low=1)
+        training = _checks.flag("training", training)
+        address = ctypes.c_void_p()
+        status = functions().workspace_new(
+            _pointer(self._capsule, b"fastnn.model"), rows, training, ctypes.byref(address)
+        )
+        if status:
+            raise MemoryError(functions().message(status).decode())
+        self.address = address.value
+
+    def __reduce__(self):
+        raise TypeError("a Workspace belongs to one thread of one process; make another one there")
+
+    def __del__(self):
+        if self.address is not None:
+            functions().workspace_free(self.address)
+            self.address = None

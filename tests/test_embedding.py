@@ -1,0 +1,370 @@
+"""The interface for C: the same bits as Python's calls, every misuse told, threads without locks.
+
+Everything goes through `fastnn.h`'s struct of functions as ctypes sees it. That programs compile
+with the header and the .pxd is proved by tests/consumers.
+"""
+
+import copy
+import ctypes
+import os
+import pickle
+import re
+import threading
+import weakref
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn.embedding
+from fastnn import MLP, Adam, Dense, Dropout, Standardize, embedding
+
+API = embedding.functions()
+SUFFIX = {"float32": "f32", "float64": "f64"}
+HEADER = Path(embedding.get_include(), "fastnn.h").read_text()
+STATUS = {name: int(n) for name, n in re.findall(r"FASTNN_(\w+) = (\d+)", HEADER)}
+
+NETS = {
+    "tiny": lambda dtype: MLP(
+        2, [Dense(3, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", dtype=dtype, seed=0
+    ),
+    "small": lambda dtype: MLP(
+        16,
+        [Dense(64, "tanh"), Dense(64, "gelu"), Dense(1)],
+        loss="huber",
+        optimizer="adam",
+        dtype=dtype,
+        seed=0,
+    ),
+    "classes": lambda dtype: MLP(
+        20,
+        [Dropout(0.2), Dense(33, "relu"), Dropout(0.5), Dense(5, "softmax")],
+        loss="cross_entropy",
+        optimizer=Adam(clipnorm=0.1, use_ema=True),
+        dtype=dtype,
+        seed=0,
+    ),
+    "penalized": lambda dtype: MLP(
+        70,
+        [Dense(300, "relu", l2=1e-3), Dense(2, "sigmoid", l1=1e-3)],
+        loss="binary_cross_entropy",
+        optimizer="rmsprop",
+        dtype=dtype,
+        seed=0,
+    ),
+}
+
+
+@pytest.fixture(params=NETS)
+def kind(request):
+    return NETS[request.param]
+
+
+@pytest.fixture(params=SUFFIX)
+def dtype(request):
+    return request.param
+
+
+def rows_for(net, n, seed=0):
+    """Return X and targets that the loss takes."""
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((n, net.n_in)).astype(net.dtype)
+    if net.loss.name == "cross_entropy":
+        return X, rng.integers(net.n_out, size=n)
+    y = rng.standard_normal((n, net.n_out))
+    return X, (y > 0 if net.loss.name == "binary_cross_entropy" else y).astype(net.dtype)
+
+
+def predict(net, room, X, out=None):
+    """Return the status and the outputs."""
+    out = np.empty((len(X), net.n_out), net.dtype) if out is None else out
+    call = getattr(API, f"predict_{SUFFIX[net.dtype.name]}")
+    return call(room.address, len(X), X.ctypes.data, out.ctypes.data), out
+
+
+def train(net, room, X, y):
+    """Return the status and the loss."""
+    loss = ctypes.c_double(-1.0)
+    labels = "labels_" if y.dtype == np.int64 else ""
+    call = getattr(API, f"train_{labels}{SUFFIX[net.dtype.name]}")
+    status = call(room.address, len(X), X.ctypes.data, y.ctypes.data, ctypes.addressof(loss))
+    return status, loss.value
+
+
+def get(net, name):
+    return API.get(embedding._pointer(net.c_model, b"fastnn.model"), STATUS[name])
+
+
+def same(a, b):
+    return all((x == y).all() for x, y in zip(a.get_weights(), b.get_weights(), strict=True))
+
+
+@pytest.mark.parametrize("room_rows", [1, 7, 96, 400])
+@pytest.mark.parametrize("training", [False, True])
+def test_predictions_are_python_s_to_the_bit(kind, dtype, room_rows, training):
+    net = kind(dtype)
+    room = embedding.Workspace(net, room_rows, training)
+    for n in (1, 2, 95, 96, 97, 300):
+        X, _ = rows_for(net, n)
+        guarded = np.full((n + 1, net.n_out), 7, net.dtype)
+        assert predict(net, room, X, guarded)[0] == 0
+        assert (guarded[:n] == net.predict(X)).all()
+        assert (guarded[n] == 7).all()
+
+
+def test_training_steps_are_python_s_to_the_bit(kind, dtype):
+    ours, theirs = kind(dtype), kind(dtype)
+    room = embedding.Workspace(ours, 1500, training=True)
+    for seed, n in enumerate((1, 1, 5, 64, 1500, 1)):
+        X, y = rows_for(ours, n, seed)
+        assert train(ours, room, X, y) == (0, theirs.train_on_batch(X, y))
+        assert same(ours, theirs)
+        assert ours.step == theirs.step == get(ours, "STEP")
+
+
+def test_a_model_is_described(kind, dtype):
+    net = kind(dtype)
+    assert get(net, "N_IN") == net.n_in
+    assert get(net, "N_OUT") == net.n_out
+    assert get(net, "DTYPE_BITS") == 8 * net.dtype.itemsize
+    assert get(net, "N_LAYERS") == len(net.dense)
+    assert get(net, "N_PARAMETERS") == net.n_parameters
+    assert get(net, "TAKES_LABELS") == (net.loss.name == "cross_entropy")
+    assert API.get(embedding._pointer(net.c_model, b"fastnn.model"), 1000) == -1
+
+
+def test_one_function_of_a_row_of_doubles(dtype):
+    net = NETS["small"](dtype)
+    room = embedding.Workspace(net)
+    x = np.random.default_rng(0).standard_normal(16)
+    row = (ctypes.c_double * 16)(*x)
+    assert API.evaluate(16, row, room.address) == net.predict(x[None])[0, 0]
+    assert np.isnan(API.evaluate(15, row, room.address))
+    row[3] = float("inf")
+    assert np.isnan(API.evaluate(16, row, room.address))
+    assert np.isnan(API.evaluate(16, None, room.address))
+
+
+def test_inputs_are_standardized():
+    net = MLP(3, [Standardize(), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    room = embedding.Workspace(net)
+    X = np.random.default_rng(0).normal(5, 3, (50, 3)).astype(np.float32)
+    assert predict(net, room, X)[0] == STATUS["NOT_ADAPTED"]
+    net.adapt(X)
+    status, out = predict(net, room, X)
+    assert status == 0
+    assert (out == net.predict(X)).all()
+
+
+# ---- misuse --------------------------------------------------------------------------------------
+
+
+def at(array):
+    return array.ctypes.data
+
+
+def spoilt(X, value):
+    """Return X with this value in its last place."""
+    X = X.copy()
+    X.flat[-1] = value
+    return X
+
+
+# The status, and a call that commits the misuse; the workspace is for 2 rows.
+MISUSES = [
+    ("NULL", lambda net, room, X, y: API.predict_f32(None, 1, at(X), at(y))),
+    ("NULL", lambda net, room, X, y: API.predict_f32(room.address, 1, None, at(y))),
+    ("NULL", lambda net, room, X, y: API.predict_f32(room.address, 1, at(X), None)),
+    ("NULL", lambda net, room, X, y: API.train_f32(room.address, 1, at(X), None, None)),
+    ("NULL", lambda net, room, X, y: API.workspace_new(None, 1, 0, ctypes.c_void_p())),
+    ("ROWS", lambda net, room, X, y: predict(net, room, X[:0])[0]),
+    ("ROWS", lambda net, room, X, y: train(net, room, X[:3], y[:3])[0]),
+    ("ROWS", lambda net, room, X, y: train(net, room, X[:0], y[:0])[0]),
+    ("PRECISION", lambda net, room, X, y: API.predict_f64(room.address, 1, at(X), at(y))),
+    ("KIND_OF_TARGET", lambda net, room, X, y: train(net, room, X[:1], np.zeros(1, np.int64))[0]),
+    (
+        "NOT_FOR_TRAINING",
+        lambda net, room, X, y: train(net, embedding.Workspace(net), X[:1], y[:1])[0],
+    ),
+    ("DIVERGED", lambda net, room, X, y: train(net, room, X[:2], y[:2] + np.float32(1e30))[0]),
+    ("DIVERGED", lambda net, room, X, y: train(net, room, X[:1], y[:1] + np.float32(1e30))[0]),
+]
+for bad in (np.nan, np.inf, -np.inf):
+    MISUSES += [
+        ("NOT_FINITE", lambda net, room, X, y, b=bad: predict(net, room, spoilt(X, b))[0]),
+        ("NOT_FINITE", lambda net, room, X, y, b=bad: train(net, room, spoilt(X[:2], b), y[:2])[0]),
+        ("TARGETS", lambda net, room, X, y, b=bad: train(net, room, X[:2], spoilt(y[:2], b))[0]),
+    ]
+
+
+@pytest.mark.parametrize(("name", "call"), MISUSES)
+@pytest.mark.parametrize("size", [1, 40])
+def test_a_misuse_has_a_status_and_changes_nothing(name, call, size):
+    """Of a network that takes the on-line path, and of one that doesn't."""
+    layers = [Dense(size, "tanh"), Dense(1)]
+    net = MLP(3, layers, loss="squared_error", optimizer="adam", seed=0)
+    room = embedding.Workspace(net, 2, training=True)
+    X, y = rows_for(net, 4)
+    y += 1
+    before = copy.deepcopy(net)
+    assert call(net, room, X, y) == STATUS[name]
+    assert same(net, before)
+    assert net.step == 0
+    assert train(net, room, X[:2], y[:2]) == (0, before.train_on_batch(X[:2], y[:2]))
+
+
+@pytest.mark.parametrize("label", [-1, 5, 2**40, -(2**63)])
+def test_a_label_out_of_range_has_a_status(label):
+    net = NETS["classes"]("float32")
+    room = embedding.Workspace(net, 3, training=True)
+    X, y = rows_for(net, 3)
+    y[1] = label
+    assert train(net, room, X, y)[0] == STATUS["TARGETS"]
+    assert train(net, room, X, X)[0] == STATUS["KIND_OF_TARGET"]
+
+
+def test_every_status_has_a_sentence():
+    codes = [code for name, code in STATUS.items() if f"FASTNN_{name} = {code}" in HEADER]
+    assert len(codes) > 15
+    for code in range(13):
+        assert API.message(code) != b"an unknown status"
+    for code in (-1, 13, 10**6):
+        assert API.message(code) == b"an unknown status"
+
+
+def test_no_memory_has_a_status():
+    net = MLP(1, [Dense(2**22)], loss="squared_error", optimizer="sgd", seed=0)
+    with pytest.raises(MemoryError, match="fewer rows"):
+        embedding.Workspace(net, 2**60, training=True)
+    assert embedding.Workspace(net, 2).address
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (("net",), TypeError, "net must be an MLP; got 'net'"),
+        ((NETS["tiny"]("float32"), 0), ValueError, "rows must be at least 1; got 0"),
+        ((NETS["tiny"]("float32"), 1.5), TypeError, "rows must be an integer; got 1.5"),
+        ((NETS["tiny"]("float32"), 1, "yes"), TypeError, "training must be True or False"),
+    ],
+)
+def test_a_workspace_of_unfit_arguments_is_refused(arguments, error, message):
+    with pytest.raises(error, match=re.escape(message)):
+        embedding.Workspace(*arguments)
+
+
+def test_a_workspace_cannot_be_copied():
+    room = embedding.Workspace(NETS["tiny"]("float32"))
+    for copies in (copy.copy, copy.deepcopy, pickle.dumps):
+        with pytest.raises(TypeError, match="make another one"):
+            copies(room)
+
+
+# ---- lifetime and threads ------------------------------------------------------------------------
+
+
+def test_a_workspace_keeps_its_network_alive():
+    net = NETS["small"]("float32")
+    X, _ = rows_for(net, 10)
+    expected, room, n_out = net.predict(X), embedding.Workspace(net), net.n_out
+    gone = weakref.ref(net)
+    del net
+    assert gone() is None  # the MLP, but not what it stands on
+    out = np.empty((10, n_out), np.float32)
+    assert API.predict_f32(room.address, 10, X.ctypes.data, out.ctypes.data) == 0
+    assert (out == expected).all()
+
+
+def test_a_capsule_follows_training():
+    net = NETS["small"]("float32")
+    room, (X, y) = embedding.Workspace(net), rows_for(net, 30)
+    net.fit(X, y, epochs=3)
+    assert (predict(net, room, X)[1] == net.predict(X)).all()
+
+
+def test_32_threads_predict_on_one_model_as_one_does():
+    net = NETS["small"]("float32")
+    X, _ = rows_for(net, 1000)
+    expected, wrong = net.predict(X), []
+
+    def work():
+        room = embedding.Workspace(net)
+        out = np.empty((1000, 1), np.float32)
+        source, to = at(X), at(out)
+        for i in range(1000):
+            if API.predict_f32(room.address, 1, source + i * 16 * 4, to + i * 4):
+                wrong.append(i)
+        if (out != expected).any():
+            wrong.append(out)
+
+    threads = [threading.Thread(target=work) for _ in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not wrong
+
+
+def test_one_thread_trains_at_a_time():
+    """Steps in C and in Python meanwhile: each is made whole, or told that the model is busy."""
+    net = MLP(256, [Dense(512, "relu"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    X, y = rows_for(net, 256)
+    X, y = X / 16, y / 16
+    made, busy = [0, 0], [0, 0]
+
+    def in_c():
+        room = embedding.Workspace(net, 256, training=True)
+        for _ in range(60):
+            status, _ = train(net, room, X, y)
+            assert status in (0, STATUS["BUSY"])
+            made[0] += status == 0
+            busy[0] += status != 0
+
+    def in_python():
+        for _ in range(60):
+            try:
+                net.train_on_batch(X, y)
+                made[1] += 1
+            except RuntimeError as error:
+                assert "being trained in another thread" in str(error)  # noqa: PT017
+                busy[1] += 1
+
+    threads = [threading.Thread(target=work) for work in (in_c, in_python, in_c)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert net.step == sum(made)
+    assert np.isfinite(net.evaluate(X, y))
+
+
+def test_weights_cannot_be_set_amid_a_step_in_c():
+    net = MLP(512, [Dense(2048, "relu"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    X, y = rows_for(net, 2048)
+    room, weights, refused = embedding.Workspace(net, 2048, training=True), net.get_weights(), []
+    thread = threading.Thread(target=lambda: train(net, room, X / 64, y))
+    thread.start()
+    while thread.is_alive():
+        try:
+            net.set_weights(weights)
+        except RuntimeError:
+            refused.append(1)
+    thread.join()
+    assert refused
+    assert net.step == 1
+
+
+# ---- the header ----------------------------------------------------------------------------------
+
+
+def test_ctypes_sees_the_struct_as_the_header_has_it():
+    struct = re.search(r"typedef struct fastnn_api \{(.*?)\} fastnn_api;", HEADER, re.DOTALL)[1]
+    members = re.findall(r"\(\*(\w+)\)\(", struct)
+    assert members == list(embedding._FUNCTIONS)
+    api = embedding._Api.from_address(embedding.api_address())
+    assert api.abi_version == int(re.search(r"ABI_VERSION (\d+)", HEADER)[1])
+    assert api.struct_size == ctypes.sizeof(embedding._Api)
+
+
+def test_the_header_is_where_get_include_says():
+    assert os.listdir(fastnn.embedding.get_include()) == ["fastnn.h"]

@@ -1,0 +1,546 @@
+"""Networks from and to scikit-learn and PyTorch predict what they did there.
+
+Proves that every kind of estimator and module that can be converted gives the same outputs to
+rounding, goes on learning, and that what cannot be is refused by its name.
+
+Not here: ONNX (test_onnx.py), fastnn's own estimators (test_sklearn.py).
+"""
+
+import copy
+import inspect
+import pickle
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from sklearn import neural_network as theirs
+from sklearn.base import clone
+from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
+from sklearn.decomposition import PCA
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler, scale
+
+import fastnn
+from fastnn import MLP, SGD, Activation, Adam, Dense, Dropout, Standardize
+from fastnn import sklearn as ours
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    # What scikit-learn before 1.8 asks of SciPy.
+    pytest.mark.filterwarnings("ignore:.*`disp` and `iprint` options:DeprecationWarning"),
+]
+
+FLOWERS, KIND = load_iris(return_X_y=True)
+NAMES = np.array(["setosa", "versicolor", "virginica"])[KIND]
+PATIENTS, COURSE = (scale(array) for array in load_diabetes(return_X_y=True))
+SEVERAL, LABELS = make_multilabel_classification(n_classes=4, random_state=0)
+POISSON = "loss" in inspect.signature(theirs.MLPRegressor).parameters  # 1.7 and newer
+
+CASES = {
+    "classes": ("MLPClassifier", {}, FLOWERS, NAMES),
+    "two classes": ("MLPClassifier", {}, FLOWERS[:100], NAMES[:100]),
+    "labels": ("MLPClassifier", {}, SEVERAL, LABELS),
+    "one target": ("MLPRegressor", {}, PATIENTS, COURSE),
+    "two targets": ("MLPRegressor", {}, PATIENTS, np.c_[COURSE, COURSE**2]),
+    "counts": ("MLPRegressor", {"loss": "poisson"}, PATIENTS, np.round(np.exp(COURSE))),
+}
+LIBRARIES = {"sklearn": theirs, "fastnn": ours}
+
+
+def outputs(est, X):
+    """Return an estimator's outputs (n, n_out), of two classes the second's."""
+    found = est.predict_proba(X) if hasattr(est, "predict_proba") else est.predict(X)
+    found = found.reshape(len(X), -1)
+    binary = hasattr(est, "predict_proba") and est.n_outputs_ == 1
+    return found[:, 1:] if binary else found
+
+
+def fitted(library, case, **options):
+    name, more, X, y = CASES[case]
+    if case == "counts" and not POISSON and library == "sklearn":
+        pytest.skip("scikit-learn before 1.7 has no loss='poisson'")
+    kind = getattr(LIBRARIES[library], name)
+    options = {"hidden_layer_sizes": (9, 5), "max_iter": 20, "random_state": 0} | more | options
+    return kind(**options).fit(X, y), X, y
+
+
+def assert_close(found, expected, tolerance=1e-12):
+    assert found.shape == expected.shape
+    np.testing.assert_array_less(np.abs(found - expected) / (1 + np.abs(expected)), tolerance)
+
+
+# ---- from scikit-learn --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize("case", CASES)
+def test_an_estimators_network_has_its_outputs(case, library):
+    est, X, _ = fitted(library, case)
+    net = fastnn.from_sklearn(est)
+    assert net.dtype == np.float64
+    assert_close(net.predict(X), outputs(est, X))
+    if "classes" in case:
+        assert net.metadata["classes"] == est.classes_.tolist()
+
+
+@pytest.mark.parametrize("activation", ["identity", "logistic", "tanh", "relu"])
+@pytest.mark.parametrize("sizes", [(), (7,), (6, 5, 4)], ids=str)
+def test_every_activation_and_depth_goes_there_and_back(activation, sizes):
+    est, X, y = fitted("sklearn", "classes", activation=activation, hidden_layer_sizes=sizes)
+    net = fastnn.from_sklearn(est)
+    back = fastnn.to_sklearn(net)
+    assert_close(net.predict(X), est.predict_proba(X))
+    assert_close(back.predict_proba(X), est.predict_proba(X))
+    np.testing.assert_array_equal(back.predict(X), est.predict(X))
+    assert back.score(X, y) == est.score(X, y)
+
+
+def test_float32_stays_float32():
+    est = theirs.MLPClassifier(5, max_iter=5, random_state=0).fit(FLOWERS.astype("f4"), KIND)
+    net = fastnn.from_sklearn(est)
+    assert net.dtype == np.float32
+    assert_close(net.predict(FLOWERS), est.predict_proba(FLOWERS.astype("f4")), 1e-6)
+
+
+@pytest.mark.parametrize(
+    ("options", "optimizer"),
+    [
+        ({"solver": "lbfgs"}, Adam(epsilon_hat=True)),
+        ({"beta_1": 0.8, "epsilon": 1e-6}, Adam(beta_1=0.8, epsilon=1e-6, epsilon_hat=True)),
+        ({"solver": "sgd", "learning_rate_init": 0.1}, SGD(0.1, 0.9, nesterov=True)),
+        ({"solver": "sgd", "momentum": 0.0}, SGD(0.001)),
+    ],
+)
+def test_training_goes_on_with_the_estimators_rule(options, optimizer):
+    est, X, _ = fitted("sklearn", "classes", alpha=0.25, **options)
+    net = fastnn.from_sklearn(est)
+    assert net.optimizer == optimizer
+    assert (net.scale_penalties, [layer.l2 for layer in net.dense]) == (True, [0.125] * 3)
+    assert net.loss.name == "cross_entropy"
+    before = net.evaluate(X, KIND)
+    net.fit(X, KIND, epochs=50)
+    assert net.evaluate(X, KIND) < before
+
+
+def test_the_same_updates_follow_as_in_scikit_learn():
+    """Penalties, rate and rule together: three steps of plain gradient descent."""
+    options = {"solver": "sgd", "momentum": 0.0, "alpha": 0.5, "learning_rate_init": 0.1}
+    est, X, y = fitted("sklearn", "classes", shuffle=False, batch_size=len(FLOWERS), **options)
+    net = fastnn.from_sklearn(est)
+    for _ in range(3):
+        net.train_on_batch(X, KIND)
+        est.partial_fit(X, y)
+    assert_close(net.predict(X), est.predict_proba(X), 1e-10)
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_loss_optimizer_and_seed_can_be_others(library):
+    est, X, _ = fitted(library, "one target")
+    net = fastnn.from_sklearn(est, loss="huber", optimizer="sgd", seed=5)
+    assert (net.loss.name, net.optimizer, net.seed) == ("huber", SGD(), 5)
+    assert_close(net.predict(X), outputs(est, X))
+
+
+def test_the_network_of_an_estimator_is_a_copy():
+    est, X, _ = fitted("fastnn", "classes")
+    before = est.predict_proba(X)
+    net = fastnn.from_sklearn(est)
+    assert net.step == est.net_.step
+    net.fit(X, KIND, epochs=3)
+    np.testing.assert_array_equal(est.predict_proba(X), before)
+    est.coefs_[0] = est.coefs_[0] * 2  # weights set by hand count, too
+    assert_close(fastnn.from_sklearn(est).predict(X), est.predict_proba(X))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_names_of_columns_are_kept(library):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(FLOWERS, columns=list("abcd"))
+    kind = LIBRARIES[library].MLPClassifier
+    est = kind(4, max_iter=3, random_state=0).fit(frame, KIND)
+    net = fastnn.from_sklearn(est)
+    assert net.feature_names == tuple("abcd")
+    back = fastnn.to_sklearn(net)
+    assert back.feature_names_in_.tolist() == list("abcd")
+    assert_close(back.predict_proba(frame), est.predict_proba(frame))
+    with pytest.raises(ValueError, match="feature names"):
+        back.predict(frame[list("bacd")])
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+@pytest.mark.parametrize(
+    "scalers",
+    [
+        [StandardScaler()],
+        [StandardScaler(with_mean=False)],
+        [StandardScaler(with_std=False)],
+        [MinMaxScaler((-1, 2))],
+        [MaxAbsScaler(), "passthrough", RobustScaler()],
+        [RobustScaler(with_scaling=False)],
+    ],
+    ids=str,
+)
+def test_scalers_before_it_become_a_standardize(scalers, library):
+    est = LIBRARIES[library].MLPClassifier((6, 5), activation="tanh", max_iter=10, random_state=0)
+    pipeline = make_pipeline(*scalers, est).fit(FLOWERS, NAMES)
+    net = fastnn.from_sklearn(pipeline)
+    assert isinstance(net.layers[0], Standardize)
+    assert_close(net.predict(FLOWERS), pipeline.predict_proba(FLOWERS))
+    assert net.metadata["classes"] == est.classes_.tolist()
+    assert (net.loss.name, net.optimizer) == ("cross_entropy", Adam(epsilon_hat=True))
+    assert_close(fastnn.to_sklearn(net).predict_proba(FLOWERS), pipeline.predict_proba(FLOWERS))
+
+
+def test_the_columns_of_a_pipeline_are_those_of_its_first_step():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(FLOWERS, columns=list("abcd"))
+    pipeline = make_pipeline(StandardScaler(), ours.MLPClassifier(5, max_iter=3)).fit(frame, KIND)
+    assert fastnn.from_sklearn(pipeline).feature_names == tuple("abcd")
+
+
+def test_what_fastnns_estimators_have_more_stays_behind_scalers():
+    options = {"dropout": 0.25, "loss": "huber", "optimizer": "rmsprop", "max_iter": 3}
+    est = ours.MLPRegressor(activation="gelu", random_state=0, **options)
+    pipeline = make_pipeline(StandardScaler(), est).fit(PATIENTS, COURSE)
+    net = fastnn.from_sklearn(pipeline)
+    assert net.layers[2] == Dropout(0.25)
+    assert (net.loss.name, net.optimizer.name) == ("huber", "rmsprop")
+    assert_close(net.predict(PATIENTS).ravel(), pipeline.predict(PATIENTS))
+
+
+def test_other_steps_of_a_pipeline_are_refused_by_their_names():
+    est = theirs.MLPRegressor(max_iter=3)
+    pipeline = make_pipeline(PCA(), est).fit(PATIENTS, COURSE)
+    with pytest.raises(TypeError, match=r"step 'pca' \(PCA\) before est must be one of Standard"):
+        fastnn.from_sklearn(pipeline)
+    pipeline = make_pipeline(MinMaxScaler(clip=True), est).fit(PATIENTS, COURSE)
+    with pytest.raises(ValueError, match=r"step 'minmaxscaler' \(MinMaxScaler\) clips"):
+        fastnn.from_sklearn(pipeline)
+    with pytest.raises(TypeError, match="est must be MLPClassifier or MLPRegressor"):
+        fastnn.from_sklearn(make_pipeline(StandardScaler()))
+    with pytest.raises(ValueError, match=r"est is not fitted; call fit first"):
+        fastnn.from_sklearn(make_pipeline(StandardScaler(), theirs.MLPRegressor()))
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+def test_what_is_no_fitted_estimator_says_so(library):
+    with pytest.raises(ValueError, match="est is not fitted; call fit first"):
+        fastnn.from_sklearn(LIBRARIES[library].MLPRegressor())
+    with pytest.raises(TypeError, match="est must be MLPClassifier or MLPRegressor; got 'mlp'"):
+        fastnn.from_sklearn("mlp")
+
+
+# ---- to scikit-learn ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_an_estimator_comes_back(case):
+    est, X, _ = fitted("sklearn", case)
+    back = fastnn.to_sklearn(fastnn.from_sklearn(est))
+    assert type(back) is type(est)
+    assert_close(outputs(back, X), outputs(est, X))
+    if hasattr(est, "classes_"):
+        np.testing.assert_array_equal(back.predict(X), est.predict(X))
+    for name in ("n_layers_", "n_outputs_", "out_activation_", "n_features_in_"):
+        assert getattr(back, name) == getattr(est, name)
+    for name in ("hidden_layer_sizes", "activation", "solver", "alpha", "learning_rate_init"):
+        assert getattr(back, name) == getattr(est, name)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_it_is_an_estimator_like_any_other(case):
+    est, X, y = fitted("sklearn", case)
+    back = fastnn.to_sklearn(fastnn.from_sklearn(est))
+    for twin in (pickle.loads(pickle.dumps(back)), copy.deepcopy(back)):
+        np.testing.assert_array_equal(outputs(twin, X), outputs(back, X))
+    assert not hasattr(clone(back), "coefs_")
+    loss = type(back)(**back.get_params() | {"max_iter": 40, "random_state": 0}).fit(X, y).loss_
+    assert loss < est.loss_ * 1.1
+    for _ in range(40):
+        back.partial_fit(X, y)
+    assert len(back.loss_curve_) == 40
+    assert back.loss_curve_[0] == pytest.approx(est.loss_, rel=0.1)
+    assert back.loss_curve_[-1] < back.loss_curve_[0]
+
+
+def test_all_layers_that_fastnn_has_more(rng):
+    X = rng.normal(3, 2, (50, 4))
+    layers = [Standardize(), Dense(5, "tanh", use_bias=False), Dropout(0.2), Dense(2, "softmax")]
+    net = MLP(4, layers, loss="cross_entropy", optimizer="rmsprop", dtype="float64", seed=0)
+    net.adapt(X)
+    est = fastnn.to_sklearn(net)
+    assert est.n_outputs_ == 1
+    assert est.classes_.tolist() == [0, 1]
+    assert_close(est.predict_proba(X), net.predict(X))
+    np.testing.assert_array_equal(est.predict(X), net.predict(X).argmax(1))
+
+
+def test_a_float32_network_gives_float32_outputs(rng):
+    X = rng.normal(size=(50, 4)).astype("f4")
+    net = MLP(4, [Dense(5, "relu"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    est = fastnn.to_sklearn(net)
+    assert est.predict(X).dtype == np.float32
+    assert_close(est.predict(X), net.predict(X).ravel(), 1e-6)
+    est.partial_fit(X, X[:, 0])
+
+
+def test_the_global_generator_is_left_alone():
+    net = MLP(4, [Dense(5, "relu"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    before = np.random.get_state()[1].copy()  # noqa: NPY002
+    fastnn.to_sklearn(net)
+    np.testing.assert_array_equal(np.random.get_state()[1], before)  # noqa: NPY002
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [Dense(3, "relu"), Dense(3, "gelu"), Dense(1)],
+            "Dense layer 1 of 3 has gelu; scikit-learn has identity, sigmoid, tanh, relu there",
+        ),
+        (
+            [Dense(3, "relu"), Dense(3, "tanh"), Dense(1)],
+            "Dense layer 1 of 3 has tanh, but Dense layer 0 of 3 relu; scikit-learn has one",
+        ),
+        ([Dense(3, "relu"), Dense(1, "tanh")], "Dense layer 1 of 2 has tanh; scikit-learn's out"),
+    ],
+)
+def test_what_scikit_learn_lacks_is_refused_by_its_layer(layers, message):
+    net = MLP(2, layers, loss="squared_error", optimizer="sgd")
+    with pytest.raises(ValueError, match=message):
+        fastnn.to_sklearn(net)
+
+
+def test_only_networks_become_estimators():
+    with pytest.raises(TypeError, match=r"^net must be an MLP; got MLPRegressor\("):
+        fastnn.to_sklearn(ours.MLPRegressor(max_iter=3))
+
+
+def test_classes_that_scikit_learn_could_not_have_are_refused():
+    net = MLP(2, [Dense(3, "softmax")], loss="cross_entropy", optimizer="sgd")
+    for classes, message in (
+        (["a", "b"], r"must be a list of 3 labels, .*; got \['a', 'b'\]"),
+        (["a", "b", "b"], "must be a list of 3 labels"),
+        (["c", "b", "a"], "must be sorted"),
+    ):
+        net.metadata["classes"] = classes
+        with pytest.raises(ValueError, match=rf"^net\.metadata\['classes'\] {message}"):
+            fastnn.to_sklearn(net)
+
+
+def test_without_scikit_learn(monkeypatch):
+    net = MLP(2, [Dense(1)], loss="squared_error", optimizer="sgd")
+    for name in ("sklearn", "sklearn.neural_network"):
+        monkeypatch.setitem(sys.modules, name, None)
+    message = "^to_sklearn needs scikit-learn; install it with pip install scikit-learn$"
+    with pytest.raises(ImportError, match=message):
+        fastnn.to_sklearn(net)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    message = "^to_torch needs torch; install it with pip install torch$"
+    with pytest.raises(ImportError, match=message):
+        fastnn.to_torch(net)
+    with pytest.raises(TypeError, match=r"module must be a torch\.nn\.Sequential; got 1 \(int\)"):
+        fastnn.from_torch(1)
+
+
+def test_nothing_is_imported_to_be_handed_an_object():
+    code = """
+import sys, fastnn
+for convert in (fastnn.from_sklearn, fastnn.from_torch):
+    try:
+        convert(1)
+    except TypeError as error:
+        print(error)
+assert not sys.modules.keys() & {"sklearn", "torch", "fastnn.sklearn"}
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout.count("got 1 (int)") == 2
+
+
+# ---- PyTorch ------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def torch():
+    return pytest.importorskip("torch")
+
+
+@pytest.fixture
+def nn(torch):
+    torch.manual_seed(0)
+    return torch.nn
+
+
+def predicted(torch, module, X):
+    with torch.no_grad():
+        return module.eval()(torch.from_numpy(X)).numpy()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_activation_goes_there_and_back_again(torch, activation, dtype, rng):
+    if activation.name == "exp":
+        pytest.skip("PyTorch has no such module")
+    layers = [Standardize(), Dense(6, "silu"), Dropout(0.5), Dense(3, activation, use_bias=False)]
+    net = MLP(4, layers, loss="squared_error", optimizer="adam", dtype=dtype, seed=0)
+    X = rng.normal(2, 3, (50, 4)).astype(dtype)
+    net.adapt(X)
+    module = fastnn.to_torch(net)
+    assert not module.training
+    assert_close(predicted(torch, module, X), net.predict(X), 64 * np.finfo(dtype).eps)
+    back = fastnn.from_torch(module)
+    assert back.dtype == net.dtype
+    assert [str(layer.activation) for layer in back.dense] == ["silu", str(activation)]
+    assert back.layers[1] == Dropout(0.5)
+    assert_close(back.predict(X), net.predict(X), 64 * np.finfo(dtype).eps)
+
+
+def test_to_torch_copies_weights_and_draws_none(torch, rng):
+    net = MLP(3, [Dense(2, "relu", trainable=False), Dense(1)], loss="huber", optimizer="sgd")
+    before = torch.get_rng_state()
+    module = fastnn.to_torch(net)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert [p.requires_grad for p in module.parameters()] == [False, False, True, True]
+    weights = net.get_weights()
+    with torch.no_grad():
+        module[0].weight.zero_()
+    np.testing.assert_array_equal(net.get_weights()[0], weights[0])
+    np.testing.assert_array_equal(module[2].weight.detach().numpy().T, weights[2])
+
+
+def test_modules_in_modules_with_normalizations(torch, nn, rng):
+    X = rng.normal(3, 2, (60, 4))
+    module = nn.Sequential(
+        nn.Flatten(),
+        nn.BatchNorm1d(4, affine=False),
+        nn.Linear(4, 6, bias=False),
+        nn.BatchNorm1d(6),
+        nn.SiLU(),
+        nn.BatchNorm1d(6),
+        nn.Sequential(nn.Dropout(0.25), nn.Sequential(nn.Linear(6, 5), nn.GELU())),
+        nn.Identity(),
+        nn.Linear(5, 3),
+        nn.Softmax(dim=1),
+    ).double()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_()
+    for _ in range(20):
+        module(torch.from_numpy(X))
+    net = fastnn.from_torch(module)
+    assert_close(net.predict(X), predicted(torch, module, X))
+    kinds = [Standardize, Dense, Dropout, Dense, Dense]
+    assert [type(layer) for layer in net.layers] == kinds
+    assert (net.loss.name, net.optimizer.name) == ("cross_entropy", "adam")
+
+
+def test_half_precision_becomes_float32(torch, nn, rng):
+    module = nn.Sequential(nn.Linear(4, 3), nn.LeakyReLU(0.2)).bfloat16()
+    net = fastnn.from_torch(module)
+    assert net.dtype == np.float32
+    assert net.dense[0].activation == Activation("leaky_relu", 0.2)
+    X = rng.normal(size=(5, 4)).astype("f4")
+    assert_close(net.predict(X), predicted(torch, module.float(), X), 1e-6)
+
+
+def test_an_activation_for_logits(torch, nn, rng):
+    X = rng.normal(size=(20, 4)).astype("f4")
+    module = nn.Sequential(nn.Linear(4, 3))
+    net = fastnn.from_torch(module, output="softmax", loss="squared_error", optimizer="sgd", seed=1)
+    expected = predicted(torch, nn.Sequential(module, nn.Softmax(1)), X)
+    assert_close(net.predict(X), expected, 1e-6)
+    assert (net.loss.name, net.optimizer.name, net.seed) == ("squared_error", "sgd", 1)
+    logarithms = nn.Sequential(module, nn.LogSoftmax(1))
+    assert_close(fastnn.from_torch(logarithms, output="softmax").predict(X), expected, 1e-6)
+    with pytest.raises(ValueError, match=r"module '1' \(LogSoftmax\) makes logarithms"):
+        fastnn.from_torch(logarithms)
+
+
+def test_a_lone_layer_and_a_module_used_twice(torch, nn, rng):
+    X = rng.normal(size=(20, 4))
+    layer = nn.Linear(4, 4).double()
+    assert_close(fastnn.from_torch(layer).predict(X), predicted(torch, layer, X))
+    twice = nn.Sequential(layer, nn.Tanh(), layer)
+    assert_close(fastnn.from_torch(twice).predict(X), predicted(torch, twice, X))
+
+
+def test_a_module_as_pytorch_exports_it_to_onnx(torch, nn, tmp_path, rng):
+    pytest.importorskip("onnx")
+    module = nn.Sequential(
+        nn.Linear(4, 8), nn.BatchNorm1d(8), nn.ELU(0.3), nn.Linear(8, 8, bias=False), nn.SiLU(),
+        nn.Dropout(), nn.Linear(8, 5), nn.GELU(), nn.Linear(5, 2), nn.Sigmoid(),
+    ).eval()  # fmt: skip
+    X = rng.normal(size=(20, 4)).astype("f4")
+    path = str(tmp_path / "net.onnx")
+    with warnings.catch_warnings(action="ignore"):  # the newer exporter needs a package more
+        torch.onnx.export(module, (torch.from_numpy(X),), path, dynamo=False)
+    net = fastnn.from_onnx(path)
+    assert [str(layer.activation) for layer in net.dense] == ["elu(0.3)", "silu", "gelu", "sigmoid"]
+    assert_close(net.predict(X), predicted(torch, module, X), 1e-5)
+
+
+REFUSED = {
+    r"module '1\.0' \(Conv1d\) is a module that fastnn cannot read; pass a Sequential of Linear": (
+        lambda nn: nn.Sequential(nn.Linear(4, 3), nn.Sequential(nn.Conv1d(1, 1, 1)))
+    ),
+    r"^LSTM is a module that fastnn cannot read": lambda nn: nn.LSTM(4, 3),
+    r"module '0' \(ReLU\) acts on the inputs": lambda nn: nn.Sequential(nn.ReLU()),
+    r"module '2' \(Tanh\) follows another activation": lambda nn: nn.Sequential(
+        nn.Linear(4, 3), nn.ReLU(), nn.Tanh()
+    ),
+    r"module '1' \(GELU\) has approximate='tanh', but fastnn's gelu is exact": (
+        lambda nn: nn.Sequential(nn.Linear(4, 3), nn.GELU("tanh"))
+    ),
+    r"module '1' \(Softplus\) has beta=2 and threshold=20": lambda nn: nn.Sequential(
+        nn.Linear(4, 3), nn.Softplus(2)
+    ),
+    r"module '1' \(Softmax\) has dim=0": lambda nn: nn.Sequential(nn.Linear(4, 3), nn.Softmax(0)),
+    r"module '2' \(Linear\) comes after a softmax": lambda nn: nn.Sequential(
+        nn.Linear(4, 3), nn.Softmax(1), nn.Linear(3, 3)
+    ),
+    r"module '1' \(Linear\) has 5 rows of weights, but module '0' \(Linear\) before it has 3": (
+        lambda nn: nn.Sequential(nn.Linear(4, 3), nn.Linear(5, 3))
+    ),
+    r"module '0' \(BatchNorm1d\) has 3 numbers, but 4 inputs follow": lambda nn: nn.Sequential(
+        nn.BatchNorm1d(3), nn.Linear(4, 3)
+    ),
+    r"module '0' \(BatchNorm1d\) keeps no statistics": lambda nn: nn.Sequential(
+        nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 3)
+    ),
+    r"module '2' \(BatchNorm1d\) scales what an activation made, at the end": (
+        lambda nn: nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.BatchNorm1d(3))
+    ),
+    r"module '0' \(Dropout\): rate must be": lambda nn: nn.Sequential(
+        nn.Dropout(1.0), nn.Linear(4, 3)
+    ),
+    r"module '0' \(Flatten\) has start_dim=0": lambda nn: nn.Sequential(
+        nn.Flatten(0), nn.Linear(4, 3)
+    ),
+    r"the network has no weights": lambda nn: nn.Sequential(),
+}
+
+
+@pytest.mark.parametrize("message", REFUSED)
+def test_a_module_that_no_mlp_expresses_is_refused_by_its_name(message, nn):
+    with pytest.raises(ValueError, match=message):
+        fastnn.from_torch(REFUSED[message](nn))
+
+
+def test_weights_that_are_not_finite_are_refused(torch, nn):
+    module = nn.Sequential(nn.Linear(4, 3))
+    with torch.no_grad():
+        module[0].bias[1] = torch.nan
+    with pytest.raises(ValueError, match=r"module '0' \(Linear\) has numbers that are not finite"):
+        fastnn.from_torch(module)
+
+
+def test_only_networks_become_modules(torch):
+    with pytest.raises(TypeError, match=r"^net must be an MLP; got MLPRegressor\("):
+        fastnn.to_torch(ours.MLPRegressor(max_iter=3))
+
+
+def test_exp_is_refused_for_pytorch_by_its_layer(torch):
+    net = MLP(4, [Dense(3, "relu"), Dense(1, "exp")], loss="poisson", optimizer="sgd")
+    with pytest.raises(ValueError, match="Dense layer 1 of 2 has exp, for which PyTorch has no"):
+        fastnn.to_torch(net)

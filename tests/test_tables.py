@@ -1,0 +1,587 @@
+"""Tables: what is read of files, what a recipe makes of it, and what is written.
+
+Proves that a column is of the kind it should be whatever the file, that missing values, categories
+and numbers become the inputs they are said to, the same at prediction as in training, and that what
+no network takes is refused in a line that says where and what to do. Not here: the commands
+(test_cli.py).
+"""
+
+import csv
+import gzip
+import io
+import json
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fastnn import MLP, Dense, tables
+from fastnn.tables import Recipe, TableError
+
+FEW = """age,town,member,zip,since
+31,Rome,true,01,2020-01-31
+,Oslo,false,02,2021-02-28
+47.5,,true,01,2022-03-31
+-2e1," Bern ",NA,03,2023-04-30
+"""
+
+
+@pytest.fixture
+def put(tmp_path):
+    """A function that writes a file of text or bytes, and returns its path."""
+
+    def write(content, name="few.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return str(path)
+
+    return write
+
+
+def learned(table, target="y", rows=None, **options):
+    task, classes, _ = tables.target_of(table, target)
+    rows = np.arange(table.n) if rows is None else np.asarray(rows)
+    return tables.learn(table, target, task, classes, rows, **options)
+
+
+def contents(table):
+    """Each column as (kind, values): numbers, None where missing, or texts."""
+    found = {}
+    for name, column in table.columns.items():
+        if column.kind == "number":
+            values = [None if np.isnan(v) else v for v in column.values.tolist()]
+        else:
+            values = [None if i < 0 else column.texts[i] for i in column.values.tolist()]
+        found[name] = column.kind, values
+    return found
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+
+def test_columns_of_csv_are_numbers_or_texts(put):
+    table = tables.read(put(FEW), drop=["since"])
+    assert contents(table) == {
+        "age": ("number", [31, None, 47.5, -20]),
+        "town": ("category", ["Rome", "Oslo", None, "Bern"]),
+        "member": ("category", ["true", "false", "true", None]),
+        "zip": ("number", [1, 2, 1, 3]),
+    }
+    assert table.columns["town"].texts == ["Bern", "Oslo", "Rome"]
+    assert (table.n, table.others) == (4, ["since"])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("few.csv", b"\xef\xbb\xbf" + FEW.encode()),
+        ("few.csv", FEW.replace("\n", "\r\n").encode()),
+        ("few.csv", FEW.replace(",", ";").encode()),
+        ("few.csv", FEW.replace(",", "\t").encode()),
+        ("few.CSV", FEW.encode()),
+        ("few.tsv", FEW.replace(",", "\t").encode()),
+        ("few.csv.gz", gzip.compress(FEW.encode())),
+        ("few.tsv.gz", gzip.compress(FEW.replace(",", "\t").encode())),
+    ],
+)
+def test_forms_of_csv_are_alike(put, name, content):
+    expected = tables.read(put(FEW, "plain.csv"), drop=["since"])
+    found = tables.read(put(content, name), drop=["since"])
+    assert contents(found) == contents(expected)
+
+
+def test_csv_from_standard_input(put, monkeypatch):
+    stdin = io.TextIOWrapper(io.BytesIO(FEW.encode()))
+    monkeypatch.setattr("sys.stdin", stdin)
+    assert contents(tables.read("-", only=["age"])) == {"age": ("number", [31, None, 47.5, -20])}
+
+
+def test_names_are_as_they_are_meant(put, tmp_path):
+    assert list(tables.read(put(' a ,"b,c",d\n1,2,3\n', "x[1]*.csv")).columns) == ["a", "b,c", "d"]
+    pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "x[1]*.parquet")
+    assert list(tables.read(tmp_path / "x[1]*.parquet").columns) == ["a"]
+
+
+def test_columns_of_parquet_are_what_their_types_say(tmp_path):
+    frame = pl.DataFrame(
+        {
+            "i": [1, 2, None],
+            "u8": pl.Series([1, 2, 3], dtype=pl.UInt8),
+            "f": [0.5, float("nan"), None],
+            "d": pl.Series(["1.5", "2.5", None]).cast(pl.Decimal(9, 2)),
+            "s": ["1", "2", None],
+            "b": [True, False, None],
+            "c": pl.Series(["x", "y", "x"], dtype=pl.Categorical),
+            "none": [None] * 3,
+        }
+    )
+    frame.write_parquet(tmp_path / "few.parquet")
+    assert contents(tables.read(tmp_path / "few.parquet")) == {
+        "i": ("number", [1, 2, None]),
+        "u8": ("number", [1, 2, 3]),
+        "f": ("number", [0.5, None, None]),
+        "d": ("number", [1.5, 2.5, None]),
+        "s": ("category", ["1", "2", None]),
+        "b": ("category", ["true", "false", None]),
+        "c": ("category", ["x", "y", "x"]),
+        "none": ("number", [None] * 3),
+    }
+
+
+def test_columns_of_numpys_files(tmp_path):
+    X = np.array([[1, 2], [3, 4], [5, 6]], np.float16)
+    np.savez(
+        tmp_path / "a.npz", X=X, y=[0, 1, 0], s=["a", "", "b"], b=[True, False, True], k=X[:, :1]
+    )
+    assert contents(tables.read(tmp_path / "a.npz")) == {
+        "X0": ("number", [1, 3, 5]),
+        "X1": ("number", [2, 4, 6]),
+        "y": ("number", [0, 1, 0]),
+        "s": ("category", ["a", None, "b"]),
+        "b": ("category", ["true", "false", "true"]),
+        "k": ("number", [1, 3, 5]),
+    }
+    np.save(tmp_path / "a.npy", X)
+    expected = {"0": ("number", [1, 3, 5]), "1": ("number", [2, 4, 6])}
+    assert contents(tables.read(tmp_path / "a.npy")) == expected
+    np.save(tmp_path / "a.npy", np.array([(1, "x"), (2, "y")], [("n", int), ("t", "U1")]))
+    expected = {"n": ("number", [1, 2]), "t": ("category", ["x", "y"])}
+    assert contents(tables.read(tmp_path / "a.npy")) == expected
+
+
+def test_kinds_may_be_said(put, tmp_path):
+    table = tables.read(put(FEW), kinds={"zip": "category"}, only=["zip"])
+    assert contents(table) == {"zip": ("category", ["01", "02", "01", "03"])}
+    np.savez(tmp_path / "a.npz", zip=[10, 9, 2], size=["1", " 2.5", ""], x=[0.5, np.nan, 2.0])
+    table = tables.read(tmp_path / "a.npz", kinds={"zip": "category", "size": "number",
+                                                   "x": "category"})  # fmt: skip
+    assert contents(table) == {
+        "zip": ("category", ["10", "9", "2"]),
+        "size": ("number", [1, 2.5, None]),
+        "x": ("category", ["0.5", None, "2"]),
+    }
+    assert table.columns["zip"].texts == ["10", "2", "9"]
+
+
+def test_more_texts_for_missing_values(put, tmp_path):
+    table = tables.read(put("a,b\n?,-99\n1,2\n3,?\n"), missing=["?", "-99"])
+    assert contents(table) == {"a": ("number", [None, 1, 3]), "b": ("number", [None, 2, None])}
+    np.savez(tmp_path / "a.npz", a=[-99.0, 1], b=["?", "x"])
+    table = tables.read(tmp_path / "a.npz", missing=["?", "-99"])
+    assert contents(table) == {"a": ("number", [None, 1]), "b": ("category", [None, "x"])}
+
+
+def test_dates_are_no_categories(put, tmp_path):
+    dates = "a,b,c,d\n2020-01-31,1/31/2020,31.1.20,2020-01-31T10:00:00Z\n2020-02-01,,1.2.20,NA\n"
+    for path in (put(dates), tmp_path / "dates.parquet"):
+        if path == tmp_path / "dates.parquet":
+            pl.read_csv(put(dates), try_parse_dates=True)[:, :1].write_parquet(path)
+        assert {column.kind for column in tables.read(path).columns.values()} == {"date"}
+    assert tables.read(put("a\n2020-01-31\nnever\n")).columns["a"].kind == "category"
+
+
+NUMBERS = "".join(f"{i}\n" for i in range(20))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("x.csv", "", "is empty; it takes a line of names"),
+        ("x.csv", "a,b\n", "has no rows"),
+        ("x.csv", "a,b,a\n1,2,3\n", "has two columns 'a'; rename one"),
+        ("x.csv", "a, a\n1,2\n", "has two columns 'a'; rename one"),
+        ("x.csv", "a,b\n1,2\n3,4,5\n", "has 3 fields in line 3, but 2 names in its first"),
+        ("x.csv", b"a,b\n\xff,2\n", "is not UTF-8 text; save it as UTF-8"),
+        ("x.csv", 'a,b\n"x,2\n', "look for a quote"),
+        ("x.csv", "a\n1e300\n", "column 'a' holds 1e\\+300 in row 1; numbers must be within"),
+        ("x.csv", "a\n1\ninf\n", "column 'a' holds inf in row 2"),
+        ("x.csv", f"a\n{NUMBERS}?\n", r"numbers but for '\?' in row 21; mend .*--missing '\?'"),
+        ("x.csv", f"a\n?\n{NUMBERS}x\n", "'\\?' in row 1 and 1 more; .*--categorical a"),
+        ("x.csv.gz", b"a,b\n1,2\n", "cannot be read as CSV: Not a gzipped file"),
+        ("x.csv.gz", gzip.compress(FEW.encode())[:-12], "cannot be read as CSV"),
+        ("x.parquet", b"PAR1", "cannot be read as Parquet"),
+        ("x.npy", b"\x93NUMPY", "is no file of NumPy's arrays"),
+        ("x.npz", b"PK\x03\x04", "is no file of NumPy's arrays"),
+        ("x.xlsx", b"", "must end with .csv, .csv.gz"),
+        ("x.npz.gz", b"", "must end with .csv, .csv.gz"),
+        ("x", b"", "must end with .csv, .csv.gz"),
+    ],
+)  # fmt: skip
+def test_files_that_are_no_tables(put, name, content, message):
+    with pytest.raises(TableError, match=message) as caught:
+        tables.read(put(content, name))
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_arrays_that_are_no_columns(tmp_path):
+    path = tmp_path / "x.npz"
+    for arrays, message in (
+        ({"a": [1, 2], "b": [1, 2, 3]}, "different lengths: 'a' 2, 'b' 3; make them equal"),
+        ({"a": np.zeros((2, 2, 2))}, "'a' has shape \\(2, 2, 2\\); it must be \\(n, columns\\)"),
+        ({"a": 3.0}, "'a' has shape \\(\\)"),
+        ({"a": [np.inf]}, "column 'a' holds inf in row 1"),
+    ):
+        np.savez(path, **arrays)
+        with pytest.raises(TableError, match=message):
+            tables.read(path)
+    np.savez(path, a=np.array([{}], object))
+    with pytest.raises(TableError, match="or holds Python objects"):
+        tables.read(path)
+    np.save(tmp_path / "x.npy", np.zeros(3))
+    with pytest.raises(TableError, match="its array has shape \\(3,\\)"):
+        tables.read(tmp_path / "x.npy")
+
+
+def test_columns_that_are_not_there(put):
+    path = put(FEW)
+    with pytest.raises(TableError, match="no column 'twon'; did you mean 'town'\\? its columns"):
+        tables.read(path, only=["twon"])
+    with pytest.raises(TableError, match="no columns 'a', 'b'; its columns are 'age'"):
+        tables.read(path, drop=["a", "b"])
+    with pytest.raises(TableError, match="no column 'price'; its columns are"):
+        tables.read(path).column("price")
+
+
+def test_values_that_are_no_numbers(put, tmp_path):
+    message = "column 'town' holds 'Rome' in row 1, where the model takes numbers; mend it"
+    with pytest.raises(TableError, match=message):
+        tables.read(put(FEW), kinds={"town": "number"})
+    np.savez(tmp_path / "x.npz", town=["", "1", "x"], when=np.array(["2020-01-01"] * 3, "M8[D]"))
+    with pytest.raises(TableError, match="column 'town' holds 'x' in row 3"):
+        tables.read(tmp_path / "x.npz", kinds={"town": "number"})
+    with pytest.raises(TableError, match="column 'when' holds date, but must be a number"):
+        tables.read(tmp_path / "x.npz", kinds={"when": "number"})
+
+
+def test_damaged_files_are_never_more_than_a_complaint(tmp_path, rng):
+    frame = pl.DataFrame({"a": range(100), "s": [f"t{i % 7}" for i in range(100)]})
+    frame.write_parquet(tmp_path / "x.parquet")
+    frame.write_csv(tmp_path / "x.csv")
+    np.savez_compressed(tmp_path / "x.npz", a=np.arange(100), s=["t"] * 100)
+    np.save(tmp_path / "x.npy", np.ones((9, 4)))
+    outcomes = set()
+    for name in ("x.parquet", "x.csv", "x.npz", "x.npy"):
+        whole = (tmp_path / name).read_bytes()
+        for _ in range(150):
+            some = bytearray(whole[: rng.integers(len(whole) + 1)] if rng.random() < 0.5 else whole)
+            for _ in range(rng.integers(4) if some else 0):
+                some[rng.integers(len(some))] = rng.integers(256)
+            (tmp_path / name).write_bytes(some)
+            try:
+                tables.read(tmp_path / name)
+                outcomes.add("read")
+            except (TableError, OSError, MemoryError) as error:
+                outcomes.add(type(error))
+    assert {"read", TableError} <= outcomes
+
+
+def test_polars_is_asked_for_where_it_is_needed(put, monkeypatch, tmp_path):
+    monkeypatch.setitem(__import__("sys").modules, "polars", None)
+    with pytest.raises(ImportError, match="needs polars, which is not installed; pip install"):
+        tables.read(put(FEW))
+    np.savez(tmp_path / "x.npz", a=[1, 2], s=["a", "b"])
+    assert tables.read(tmp_path / "x.npz").n == 2
+
+
+# ---- targets ------------------------------------------------------------------------------------
+
+
+def column_table(tmp_path, **columns):
+    np.savez(tmp_path / "t.npz", **columns)
+    return tables.read(tmp_path / "t.npz")
+
+
+def test_the_task_follows_from_the_target(tmp_path):
+    table = column_table(
+        tmp_path,
+        few=np.arange(200) % 20,
+        many=np.arange(200) % 21,
+        halves=np.arange(200) % 4 / 2,
+        texts=np.where(np.arange(200) % 2, "yes", "no"),
+        flags=np.arange(200) % 2 == 0,
+        gaps=np.where(np.arange(200) % 5, np.arange(200) % 3, np.nan),
+    )
+    tasks = {name: tables.target_of(table, name)[:2] for name in table.columns}
+    assert tasks == {
+        "few": ("classification", list(range(20))),
+        "many": ("regression", None),
+        "halves": ("regression", None),
+        "texts": ("classification", ["no", "yes"]),
+        "flags": ("classification", ["false", "true"]),
+        "gaps": ("classification", [0, 1, 2]),
+    }
+    labels = tables.target_of(table, "gaps")[2]
+    assert labels[:6].tolist() == [-1, 1, 2, 0, 1, -1]
+    assert tables.target_of(table, "few", "regression")[0] == "regression"
+    task, classes, labels = tables.target_of(table, "halves", "classification")
+    assert (task, classes) == ("classification", [0, 0.5, 1, 1.5])
+    assert all(type(c) is int for c in (classes[0], classes[2]))
+    assert labels[:5].tolist() == [0, 1, 2, 3, 0]
+
+
+def test_few_rows_for_each_number_are_a_regression(tmp_path):
+    table = column_table(tmp_path, y=np.arange(59) % 6, z=np.arange(59) % 5)
+    assert tables.target_of(table, "y")[0] == "regression"
+    assert tables.target_of(table, "z")[0] == "classification"
+
+
+def test_targets_that_suit_no_task(tmp_path):
+    table = column_table(tmp_path, one=np.ones(30), texts=["a", "b"] * 15, none=np.full(30, np.nan),
+                         when=np.array(["2020-01-01"] * 30, "M8[D]"))  # fmt: skip
+    for name, task, message in (
+        ("one", None, "'one' is the same in all rows; there is nothing to learn"),
+        ("none", None, "'none' is the same in all rows"),
+        ("texts", "regression", "'texts' holds texts \\('a', 'b'\\); regression takes numbers"),
+        ("when", None, "'when' holds date; make numbers or classes of it"),
+    ):
+        with pytest.raises(TableError, match=message):
+            tables.target_of(table, name, task)
+    many = column_table(tmp_path, y=np.arange(5000))
+    with pytest.raises(TableError, match="has 5,000 classes, of at most 4,096"):
+        tables.target_of(many, "y", "classification")
+
+
+# ---- recipes ------------------------------------------------------------------------------------
+
+TRAINED = """size,colour,weight,year,y
+1,red,5,2000,1
+2,blue,,2000,2.5
+4,red,7,2000,3.5
+9,green,9,2000,4
+,blue,100,2000,5.25
+1,violet,50,2001,6.5
+"""
+
+
+def test_inputs_are_what_the_recipe_says(put):
+    table = tables.read(put(TRAINED))
+    recipe = learned(table, rows=[0, 1, 2, 3])
+    assert recipe.columns == [
+        {"name": "size", "kind": "number", "median": 3.0, "shift": 0.0, "missing": False},
+        {"name": "colour", "kind": "category", "texts": ["blue", "green", "red"], "missing": False},
+        {"name": "weight", "kind": "number", "median": 7.0, "shift": 0.0, "missing": True},
+    ]
+    assert recipe.ignored == {"year": "the same in all rows trained on"}
+    names = ["size", "colour=blue", "colour=green", "colour=red", "weight", "weight=(missing)"]
+    assert recipe.names == names
+    assert recipe.is_measured.tolist() == [True, False, False, False, True, False]
+    rows = recipe.encode(table, unknown="missing")
+    assert rows.replaced == {"colour": 1}
+    assert rows.n_missing() == {"size": 1, "weight": 1}
+    expected = [
+        [1, 0, 0, 1, 5, 0],
+        [2, 1, 0, 0, 7, 1],
+        [4, 0, 0, 1, 7, 0],
+        [9, 0, 1, 0, 9, 0],
+        [3, 1, 0, 0, 100, 0],  # the median of the rows trained on
+        [1, 0, 0, 0, 50, 0],  # no category
+    ]
+    X = rows.matrix()
+    assert X.dtype == np.float32
+    assert X.tolist() == expected
+    assert rows.matrix(np.array([5, 0]), "float64").tolist() == [expected[5], expected[0]]
+    assert np.concatenate(list(rows.blocks())).tolist() == expected
+
+
+def test_a_missing_text_is_a_category_of_its_own(put):
+    recipe = learned(tables.read(put("c,y\na,1\n,2\nb,3\n")))
+    assert recipe.names == ["c=a", "c=b", "c=(missing)"]
+    rows = recipe.encode(recipe.read(put("c\nb\n\nc\n")), unknown="missing")
+    assert rows.matrix().tolist() == [[0, 1, 0], [0, 0, 1], [0, 0, 1]]
+    assert (rows.replaced, rows.n_missing()) == ({"c": 1}, {"c": 1})
+
+
+def test_blocks_are_the_rows(monkeypatch, put):
+    monkeypatch.setattr(tables, "_BLOCK", 2)
+    table = tables.read(put(TRAINED))
+    rows = learned(table).encode(table)
+    blocks = list(rows.blocks())
+    assert [len(block) for block in blocks] == [2, 2, 2]
+    np.testing.assert_array_equal(np.concatenate(blocks), rows.matrix())
+
+
+def test_an_unknown_text_is_named(put):
+    recipe = learned(tables.read(put(TRAINED)))
+    new = put(
+        "weight,size,colour,year,extra\n1,1,red,1,1\n1,1,greem,2,2\n1,1,greem,2,2\n", "new.csv"
+    )
+    with pytest.raises(TableError) as caught:
+        recipe.encode(recipe.read(new))
+    assert str(caught.value) == (
+        f"{new}: column 'colour' holds 'greem' in row 2 (2 such rows), which the rows trained on "
+        "never did; did you mean 'green'? it knows 'blue', 'green', 'red', 'violet'; mend it, or "
+        "take it for a missing value: --unknown missing"
+    )
+
+
+def test_order_and_further_columns_make_no_difference(put):
+    table = tables.read(put(TRAINED))
+    recipe = learned(table)
+    frame = pl.read_csv(put(TRAINED))
+    other = frame.select("year", pl.lit("x").alias("new"), "colour", "weight", "size")
+    other.write_csv(put("", "other.csv"))
+    found = recipe.read(put((other.write_csv()), "other.csv"))
+    assert found.others == ["new"]
+    np.testing.assert_array_equal(recipe.encode(found).matrix(), recipe.encode(table).matrix())
+    with pytest.raises(TableError, match="has no columns 'colour', 'weight'; its columns are"):
+        recipe.read(put("size,year\n1,2\n", "lacking.csv"))
+
+
+def test_the_same_rows_of_any_file_are_the_same_inputs(put, tmp_path):
+    table = tables.read(put(TRAINED), kinds={"year": "category"})
+    recipe = learned(table)
+    expected = recipe.encode(table).matrix()
+    frame = pl.read_csv(put(TRAINED))
+    frame.write_parquet(tmp_path / "t.parquet")
+    arrays = {name: frame[name].to_numpy() for name in ("size", "weight", "year")}
+    np.savez(tmp_path / "t.npz", colour=frame["colour"].to_list(), **arrays)
+    texts = frame.with_columns(pl.all().cast(pl.String).fill_null("NaN"))
+    np.savez(tmp_path / "s.npz", **{name: texts[name].to_list() for name in frame.columns})
+    for name in ("t.parquet", "t.npz", "s.npz"):
+        found = recipe.encode(recipe.read(tmp_path / name)).matrix()
+        np.testing.assert_array_equal(found, expected)
+
+
+def test_kinds_at_prediction_are_those_of_training(put):
+    recipe = learned(
+        tables.read(put("zip,size,y\n01,1,1\n1,2,2\nx,3,3\n"), kinds={"zip": "category"})
+    )
+    table = recipe.read(put("zip,size\n01,1\n01,2\n", "new.csv"))  # numbers all
+    assert recipe.encode(table).matrix()[:, :3].tolist() == [[1, 0, 0], [1, 0, 0]]
+    with pytest.raises(TableError, match="column 'size' holds 'big' in row 2"):
+        recipe.read(put("zip,size\n01,1\n01,big\n", "new.csv"))
+
+
+def test_numbers_far_from_0_keep_their_digits(tmp_path):
+    when = 1.7e9 + np.arange(100.0) % 7
+    table = column_table(tmp_path, when=when, y=np.arange(100.0))
+    recipe = learned(table)
+    assert recipe.columns[0]["shift"] == np.median(when)
+    np.testing.assert_array_equal(recipe.encode(table).matrix()[:, 0], when - np.median(when))
+
+
+def test_a_recipe_is_plain_data(put):
+    recipe = learned(tables.read(put(TRAINED)), missing=["?"])
+    text = json.dumps(recipe.to_plain(), allow_nan=False)
+    assert Recipe.from_plain(json.loads(text)) == recipe
+
+
+def test_what_is_no_recipe_is_refused(put):
+    plain = learned(tables.read(put(TRAINED))).to_plain()
+    for change, message in (
+        ({"format": 2}, "of another version"),
+        ({"columns": 3}, "columns must be a list"),
+        ({"columns": [{"kind": "date"}]}, "kind must be one of 'number', 'category'"),
+        ({"columns": [{"kind": "number", "name": "a", "missing": False}]}, "lacks 'median'"),
+        ({"extra": 1}, "has 'extra'"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            Recipe.from_plain(plain | change)
+    net = MLP(2, [Dense(1)], loss="squared_error", optimizer="sgd")
+    with pytest.raises(ValueError, match="was not made by fastnn train"):
+        tables.recipe_of(net)
+    net.metadata = {"table": plain}
+    with pytest.raises(ValueError, match="recipe makes 9 inputs and 1 outputs, but it has 2 and 1"):
+        tables.recipe_of(net)
+
+
+def test_columns_that_no_network_takes(put, tmp_path):
+    rows = "".join(f"n{i},i{i % 300},{i},{i % 2}\n" for i in range(600))
+    with pytest.raises(TableError) as caught:
+        learned(tables.read(put("name,item,x,y\n" + rows)))
+    assert str(caught.value).endswith(
+        "columns 'name' (600), 'item' (300) of too many different texts in 600 rows; at most 256 "
+        "can be categories; put some together, or leave the columns out: --drop name,item"
+    )
+    pl.DataFrame({"l": [[1], [2]], "y": [1.5, 2.5]}).write_parquet(tmp_path / "l.parquet")
+    with pytest.raises(TableError, match=r"column 'l' holds List\(Int64\); convert it, or --drop"):
+        learned(tables.read(tmp_path / "l.parquet"))
+    with pytest.raises(
+        TableError, match="no column to learn 'y' from; others are: 'a' \\(the same"
+    ):
+        learned(tables.read(put("a,y\n1,1\n1,2\n")))
+    with pytest.raises(TableError, match="no column to learn 'y' from; others are: none"):
+        learned(tables.read(put("y\n1\n2\n")))
+
+
+def test_columns_that_tell_nothing_are_ignored(put):
+    text = ",a,empty,day,id,y\n1,x,,2020-01-01,0,1\n2,x,,2020-01-02,1,2\n3,x,,2020-01-03,2,3\n"
+    recipe = learned(tables.read(put(text)))
+    same = "the same in all rows trained on"
+    assert recipe.ignored == {"": "row numbers", "a": same, "empty": same, "day": "dates"}
+    assert recipe.names == ["id"]
+
+
+# ---- writing ------------------------------------------------------------------------------------
+
+CLASSES = ["plain", 'with "quotes", and a comma', "", " spaced", "two\nlines", "ünï"]
+OUTPUTS = np.eye(6, dtype=np.float32)[[1, 0, 2, 3, 4, 5]] * np.float32(0.7) + np.float32(0.1) / 3
+
+
+@pytest.mark.parametrize("proba", [False, True])
+def test_csv_and_json_hold_the_predictions(proba, monkeypatch):
+    monkeypatch.setattr(tables, "_BLOCK", 4)
+    recipe = Recipe("classification", "a,b", CLASSES, [])
+    expected = [CLASSES[i] for i in (1, 0, 2, 3, 4, 5)]
+    text = "".join(tables.csv_text(recipe, OUTPUTS, proba))
+    header, *rows = csv.reader(io.StringIO(text, newline=""))
+    assert header == ["a,b", *(f"a,b={c}" for c in CLASSES if proba)]
+    assert [row[0] for row in rows] == expected
+    lines = [
+        json.loads(line) for line in "".join(tables.json_text(recipe, OUTPUTS, proba)).splitlines()
+    ]
+    assert [line["a,b"] for line in lines] == expected
+    if proba:
+        found = np.array([row[1:] for row in rows], np.float32)
+        np.testing.assert_array_equal(found, OUTPUTS)
+        found = [[line["probabilities"][c] for c in CLASSES] for line in lines]
+        np.testing.assert_array_equal(np.array(found, np.float32), OUTPUTS)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numbers_are_written_to_the_last_bit(dtype, rng, tmp_path):
+    recipe = Recipe("regression", "y", None, [])
+    outputs = (rng.normal(size=(500, 1)) * 10.0 ** rng.integers(-30, 30, (500, 1))).astype(dtype)
+    for name in ("p.csv", "p.npy", "p.parquet"):
+        tables.write(str(tmp_path / name), recipe, outputs)
+    texts = (tmp_path / "p.csv").read_text().splitlines()[1:]
+    lines = [
+        json.loads(line)["y"] for line in "".join(tables.json_text(recipe, outputs)).splitlines()
+    ]
+    parquet = pl.read_parquet(tmp_path / "p.parquet")["y"].to_numpy()
+    for found in (
+        np.array(texts, dtype),
+        np.array(lines, dtype),
+        np.load(tmp_path / "p.npy"),
+        parquet,
+    ):
+        assert found.dtype == dtype
+        np.testing.assert_array_equal(found, outputs[:, 0])
+
+
+def test_classes_in_binary_files(tmp_path):
+    outputs = np.array([[0.25, 0.75], [0.5, 0.5]], np.float32)
+    for classes, kind in ((["no", "yes"], "U"), ([0, 1], "i"), ([0.5, 2], "f")):
+        recipe = Recipe("classification", "y", classes, [])
+        tables.write(str(tmp_path / "p.npy"), recipe, outputs)
+        found = np.load(tmp_path / "p.npy")
+        assert (found.dtype.kind, found.tolist()) == (kind, [classes[1], classes[0]])
+    tables.write(str(tmp_path / "p.npy"), recipe, outputs, proba=True)
+    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), outputs)
+    tables.write(str(tmp_path / "p.parquet"), recipe, outputs, proba=True)
+    assert pl.read_parquet(tmp_path / "p.parquet").to_dict(as_series=False) == {
+        "y": [2, 0.5], "y=0.5": [0.25, 0.5], "y=2": [0.75, 0.5]
+    }  # fmt: skip
+
+
+def test_places_that_cannot_be_written(tmp_path):
+    for path, kind, message in (
+        ("p.txt", TableError, "must end with '.csv', '.parquet' or '.npy'"),
+        ("no/p.csv", TableError, "there is no folder"),
+        ("folder.csv", OSError, "Not a regular file"),
+    ):
+        (tmp_path / "folder.csv").mkdir(exist_ok=True)
+        with pytest.raises(kind, match=message):
+            tables.check_place(str(tmp_path / path), tables.WRITTEN)
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.csv"]
