@@ -132,7 +132,10 @@ _LAZY = {
 def __getattr__(name):
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    module = importlib.import_module(_LAZY[name])
+    try:
+        module = importlib.import_module(_LAZY[name])
+    except ImportError as error:  # hasattr and help know AttributeError only
+        raise AttributeError(str(error)) from error
     found = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
     return globals().setdefault(name, found)
 

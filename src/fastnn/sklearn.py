@@ -15,11 +15,11 @@ from numbers import Integral, Real
 from typing import ClassVar
 
 import numpy as np
-import scipy.optimize
-import scipy.sparse
-import scipy.special
 
 try:
+    import scipy.optimize
+    import scipy.sparse
+    import scipy.special
     from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, _fit_context
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.model_selection import train_test_split
