@@ -14,7 +14,7 @@ SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc
 help:
 	@echo "make demo       build, then train on handwritten digits"
 	@echo "make test       build, then run all tests but the slow ones"
-	@echo "make docs       the documentation, in build/docs: its programs are run, 3 minutes"
+	@echo "make docs       the documentation, in build/docs: its programs are run, 1 minute"
 	@echo "make test-slow  the exhaustive tests: long, 12 GB of memory, a sparse file of 28 GB"
 	@echo "make bench      fastnn against NumPy, cell by cell"
 	@echo "make bench-peers  fastnn and its peers side by side: 25 minutes, 2 GB, all figures"
@@ -126,3 +126,4 @@ tsan:
 
 clean:
 	rm -rf $(VENV) .venv-peers build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache
+	rm -rf docs/tutorial docs/api/generated docs/sg_execution_times.rst

@@ -9,6 +9,7 @@ import dataclasses
 import doctest
 import importlib
 import importlib.util
+import inspect
 import re
 import shlex
 import subprocess
@@ -197,6 +198,62 @@ def test_everything_has_a_formula(what):
     assert f".. formulas:: {what}\n" in (DOCS / "maths.rst").read_text()
 
 
+# Defaults that docs/coming_from.rst tells, by where they are.
+DEFAULTS = {
+    "fastnn.SGD": {"learning_rate": 0.01, "momentum": 0.0},
+    "fastnn.Adam": {"learning_rate": 0.001, "epsilon": 1e-8, "epsilon_hat": False},
+    "fastnn.AdamW": {"weight_decay": 0.01},
+    "fastnn.RMSProp": {"learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-8},
+    "fastnn.Adagrad": {
+        "learning_rate": 0.01,
+        "initial_accumulator_value": 0.0,
+        "epsilon": 1e-10,
+    },
+    "fastnn.MLP": {"dtype": "float32"},
+    "fastnn.MLP.fit": {"batch_size": 32, "epochs": 1, "shuffle": True, "validation_split": 0.0},
+    "fastnn.Dense": {"l2": 0.0},
+    "sklearn.neural_network.MLPClassifier": {
+        "learning_rate_init": 0.001,
+        "momentum": 0.9,
+        "nesterovs_momentum": True,
+        "epsilon": 1e-8,
+        "alpha": 1e-4,
+        "batch_size": "auto",
+        "max_iter": 200,
+        "validation_fraction": 0.1,
+    },
+    "keras.optimizers.SGD": {"learning_rate": 0.01, "momentum": 0.0},
+    "keras.optimizers.Adam": {"learning_rate": 0.001, "epsilon": 1e-7},
+    "keras.optimizers.AdamW": {"weight_decay": 0.004},
+    "keras.optimizers.RMSprop": {"learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-7},
+    "keras.optimizers.Adagrad": {
+        "learning_rate": 0.001,
+        "initial_accumulator_value": 0.1,
+        "epsilon": 1e-7,
+    },
+    "keras.layers.Dense": {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"},
+    "keras.activations.leaky_relu": {"negative_slope": 0.2},
+    "keras.activations.gelu": {"approximate": False},
+    "torch.optim.SGD": {"lr": 0.001, "momentum": 0},
+    "torch.optim.Adam": {"lr": 0.001, "eps": 1e-8},
+    "torch.optim.AdamW": {"weight_decay": 0.01},
+    "torch.optim.RMSprop": {"lr": 0.01, "alpha": 0.99, "eps": 1e-8},
+    "torch.optim.Adagrad": {"lr": 0.01, "initial_accumulator_value": 0, "eps": 1e-10},
+    "torch.nn.LeakyReLU": {"negative_slope": 0.01},
+    "torch.nn.GELU": {"approximate": "none"},
+    "torch.nn.PoissonNLLLoss": {"log_input": True},
+    "torch.utils.data.DataLoader": {"batch_size": 1, "shuffle": None},
+}
+
+
+@pytest.mark.parametrize("name", DEFAULTS)
+def test_the_defaults_told_are_those_of_each_library(name, monkeypatch):
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    pytest.importorskip(name.partition(".")[0])
+    parameters = inspect.signature(resolve(name)).parameters
+    assert {key: parameters[key].default for key in DEFAULTS[name]} == DEFAULTS[name]
+
+
 # ---- links --------------------------------------------------------------------------------------
 
 
@@ -225,13 +282,14 @@ def test_links_lead_to_pages_and_names(page, text):
 
 
 def resolve(name):
-    """Import a dotted name, or say that there is none."""
+    """Return what a dotted name stands for; an error where there is none."""
     parts = name.split(".")
     found = importlib.import_module(parts[0])
     for i, part in enumerate(parts[1:], 1):
         if not hasattr(found, part):
             importlib.import_module(".".join(parts[: i + 1]))
         found = getattr(found, part)
+    return found
 
 
 def test_every_page_is_in_a_table_of_contents():

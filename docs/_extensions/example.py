@@ -13,7 +13,6 @@ from pathlib import Path
 
 from docutils import nodes
 from docutils.statemachine import StringList
-from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -27,12 +26,11 @@ def ran(script, folder):
         done = subprocess.run(
             [sys.executable, "-X", "utf8", str(script)],
             cwd=folder,
+            check=True,
             capture_output=True,
             encoding="utf-8",
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
         )
-        if done.returncode:
-            raise ExtensionError(f"{script.name} failed:\n{done.stderr}")
         printed.write_text(done.stdout, encoding="utf-8")
     return printed.read_text(encoding="utf-8")
 
@@ -49,7 +47,10 @@ class Example(SphinxDirective):
         self.env.note_dependency(str(script))
         text = script.read_text(encoding="utf-8")
         folder = Path(self.env.doctreedir) / "examples" / hashlib.sha256(text.encode()).hexdigest()
-        printed = ran(script, folder)
+        try:
+            printed = ran(script, folder)
+        except subprocess.CalledProcessError as error:
+            raise self.error(f"{script} failed: {error.stderr}") from error
         about = ast.get_docstring(ast.parse(text)).partition("\n\n")[2].rpartition("\n\nRun it:")[0]
         pictures = sorted(folder.glob("out/*.png"))
         lines = [*about.splitlines(), "", ".. rubric:: What it prints", ""]

@@ -4,11 +4,11 @@ Names and defaults are the registries', so that the page can't tell others. Not 
 """
 
 import dataclasses
+import importlib
 
 import formulas
 from docutils import nodes
 from docutils.statemachine import StringList
-from sphinx.errors import ExtensionError
 from sphinx.util.docutils import SphinxDirective
 
 from fastnn import activations, initializers, losses, metrics, optimizers, schedules
@@ -99,10 +99,12 @@ class Formulas(SphinxDirective):
     def run(self):
         """Return the table, or fail where a formula is missing or of nothing."""
         what = self.arguments[0]
+        for module in (formulas, importlib.import_module(f"fastnn.{what}")):
+            self.env.note_dependency(module.__file__)  # so that the page follows them
         rows, known, names = TABLES[what]
         if set(known) != set(names):
             apart = ", ".join(sorted(set(known) ^ set(names)))
-            raise ExtensionError(f"docs/_extensions/formulas.py and fastnn.{what}: {apart}")
+            raise self.error(f"docs/_extensions/formulas.py or fastnn.{what} lacks {apart}")
         lines = [".. list-table::", "   :header-rows: 1", ""]
         for row in rows():
             for i, cell in enumerate(row):
