@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 
 import numpy as np
 
@@ -141,3 +142,20 @@ def same_fit(path, theirs, ours):
             f"resume={path!r} is of a fit with {len(theirs['callbacks']) - 1} callbacks, not "
             f"{len(ours['callbacks']) - 1}; pass the same ones, or remove the file to begin anew"
         )
+
+
+_KEYWORDS = re.compile(
+    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|"
+    "inline|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|"
+    "union|unsigned|void|volatile|while"
+)
+
+
+def c_name(name, value, by_path):
+    """Return what names in C can begin with: an identifier, of a path's if `by_path`."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be a str; got {shown(value)}")
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) or _KEYWORDS.fullmatch(value):
+        remedy = "pass name=, or name the file so" if by_path else "such as 'digits'"
+        raise ValueError(f"{name} must be an identifier of C, {remedy}; got {value!r}")
+    return value

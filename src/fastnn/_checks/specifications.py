@@ -208,3 +208,21 @@ def specification(name, value, base, names):
             f"{name} must be one of {listed} or an object of these classes; got {shown(value)}"
         )
     return value
+
+
+def plain_descent(layers, dropout):
+    """Check that layers can be trained by gradient descent without anything else."""
+    for i, layer in enumerate(layers):
+        place = f"layers[{i}] ({layer!r})"
+        if isinstance(layer, dropout):
+            problem = "is dropout"
+        elif getattr(layer, "l1", 0) or getattr(layer, "l2", 0):
+            problem = "has a penalty"
+        elif not getattr(layer, "trainable", True):
+            problem = "is frozen"
+        else:
+            continue
+        raise ValueError(
+            f"{place} {problem}, which a step in C does without; write the network for "
+            "predictions, training=False, or build it without"
+        )

@@ -27,9 +27,11 @@
 #elif FASTNN_BITS == 32
 typedef float real;
 typedef int32_t ireal;
+typedef uint32_t ureal;
 #elif FASTNN_BITS == 64
 typedef double real;
 typedef int64_t ireal;
+typedef uint64_t ureal;
 #endif
 
 /* FASTNN_VECTOR_BYTES may be given to compile the logic of one width with the instructions of
@@ -46,6 +48,8 @@ typedef int64_t ireal;
 
 typedef real vec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
 typedef ireal ivec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
+/* An ivec without a sign: its shift to the right brings in zeros and its sums may wrap. */
+typedef ureal uvec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
 typedef real unaligned_vec
     __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias, aligned(sizeof(real))));
 
@@ -70,6 +74,13 @@ INLINE void store_unaligned(real *p, vec x) { *(unaligned_vec *)p = x; }
 
 /* The same number in every lane. x - 0 costs nothing; x + 0 is an addition, since -0 + 0 = 0. */
 INLINE vec splat(real x) { return x - (vec){0}; }
+
+/* A number's bits, and back. */
+INLINE uvec bits_of(vec x) { return (uvec)x; }
+
+INLINE vec real_of(uvec bits) { return (vec)bits; }
+
+INLINE uvec splat_bits(ureal bits) { return bits - (uvec){0}; }
 
 /* Lane by lane: a where the mask is -1, b where it is 0. */
 INLINE vec choose(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }

@@ -19,27 +19,16 @@
 /* The format: FRACTION bits below an exponent stored with BIAS added. 2^LIFT takes every subnormal,
  * and every e^x that would round to one, into the normal range. */
 #if FASTNN_BITS == 32
-typedef uint32_t ureal;
 enum { FRACTION = 23, BIAS = 127, LIFT = 32 };
 #define SQRT_HALF_BITS 0x3f3504f3u
 #define TWO_TO_MINUS_LIFT 0x1p-32f
 #else
-typedef uint64_t ureal;
 enum { FRACTION = 52, BIAS = 1023, LIFT = 64 };
 #define SQRT_HALF_BITS 0x3fe6a09e667f3bcdu
 #define TWO_TO_MINUS_LIFT 0x1p-64
 #endif
 #define ONE_BITS ((ureal)BIAS << FRACTION)
 #define EXPONENT_BITS ((ureal)(2 * BIAS + 1) << FRACTION)
-
-/* real.h's ivec without a sign: its shift to the right brings in zeros and its sums may wrap. */
-typedef ureal uvec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
-
-INLINE uvec bits_of(vec x) { return (uvec)x; }
-
-INLINE vec real_of(uvec bits) { return (vec)bits; }
-
-INLINE uvec splat_bits(ureal bits) { return bits - (uvec){0}; }
 
 /* From here on a real has a spacing of 1: its low bits are an integer. */
 #define INTEGER_SHIFT ((real)((ureal)3 << (FRACTION - 1)))

@@ -1,0 +1,281 @@
+"""Networks as C source: compiled by every compiler there is, they predict and train as fastnn does.
+
+Compilations are strict (C99, pedantic, warnings are errors), at several levels, with vectors and
+without. Results are compared with `predict` and `train_on_batch` in units of rounding.
+"""
+
+import ctypes
+import itertools
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import MLP, SGD, Activation, Dense, Dropout, Huber, Quantile, Standardize, activations
+
+COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
+STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
+HIDDEN = [name for name in activations.NAMES if name != "softmax"]
+C_TYPES = {"float32": ctypes.c_float, "float64": ctypes.c_double}
+ROWS = 40
+
+pytestmark = pytest.mark.skipif(not COMPILERS, reason="no C compiler")
+
+
+def built(folder, net, options=("-O2",), compiler=COMPILERS[:1], training=False):
+    """Return the library of a network's source, compiled in a folder of its own."""
+    folder = folder / f"{len(list(folder.iterdir()))}"
+    folder.mkdir()
+    net.to_c(folder / "net.c", training=training)
+    command = [*compiler, *STRICT, *options, "net.c", "-o", "net.so"]  # no -lm
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return ctypes.CDLL(folder / "net.so")
+
+
+def predicted(library, net, X):
+    """Return what the library's function gives for every row, and check that it writes no more."""
+    out = np.full((len(X) + 1, net.n_out), 7, net.dtype)
+    for x, row in zip(X, out, strict=False):
+        library.net_predict(ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(row.ctypes.data))
+    assert (out[-1] == 7).all()
+    return out[:-1]
+
+
+def close(a, b, dtype):
+    """Check that numbers agree to some roundings."""
+    tolerance = 200 * np.finfo(dtype).eps
+    np.testing.assert_allclose(a, b, rtol=tolerance, atol=tolerance)
+
+
+def rows_for(n_in, dtype, scale=1.0, n=ROWS):
+    return (np.random.default_rng(0).standard_normal((n, n_in)) * scale).astype(dtype)
+
+
+def network(n_in, layers, dtype="float32", loss="squared_error", **options):
+    """Return a network whose biases are not 0."""
+    net = MLP(n_in, layers, loss=loss, optimizer=SGD(0.125), dtype=dtype, seed=0, **options)
+    rng = np.random.default_rng(1)
+    net.set_weights([rng.normal(0, 0.3, w.shape) for w in net.get_weights()])
+    return net
+
+
+@pytest.mark.parametrize("dtype", C_TYPES)
+@pytest.mark.parametrize("name", HIDDEN)
+def test_every_activation_predicts_as_fastnn_does(tmp_path, name, dtype):
+    """In hidden layers and at the output, of few units and of many, of small sums and large."""
+    activation = Activation(name, 0.3) if name in ("elu", "leaky_relu") else name
+    for last in (2, 21):
+        net = network(5, [Dense(19, activation), Dense(last, activation)], dtype)
+        library = built(tmp_path, net)
+        for scale in (1e-3, 0.3) if name == "exp" else (1e-3, 1.0, 5.0):
+            X = rows_for(5, dtype, scale)
+            close(predicted(library, net, X), net.predict(X), dtype)
+
+
+@pytest.mark.parametrize("dtype", C_TYPES)
+def test_every_shape_predicts_as_fastnn_does(tmp_path, dtype):
+    for sizes in itertools.product((1, 3, 4, 5, 16, 17, 70), repeat=2):
+        net = network(sizes[0], [Dense(sizes[1], "tanh"), Dense(3)], dtype)
+        X = rows_for(sizes[0], dtype)
+        close(predicted(built(tmp_path, net, ["-O1"]), net, X), net.predict(X), dtype)
+
+
+@pytest.mark.parametrize("dtype", C_TYPES)
+@pytest.mark.parametrize("n_out", [2, 4, 5, 10, 40])
+def test_softmax_outputs(tmp_path, n_out, dtype):
+    net = network(7, [Dense(9, "relu"), Dense(n_out, "softmax")], dtype, "cross_entropy")
+    library = built(tmp_path, net)
+    for scale in (1, 300):
+        X = rows_for(7, dtype, scale)
+        y = predicted(library, net, X)
+        close(y, net.predict(X), dtype)
+        np.testing.assert_allclose(y.sum(axis=1), 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", C_TYPES)
+@pytest.mark.parametrize("units", [2, 30])
+def test_standardized_inputs_dropout_and_layers_without_bias(tmp_path, units, dtype):
+    layers = [Standardize(), Dropout(0.5), Dense(units, "gelu", use_bias=False), Dense(3)]
+    net = network(11, layers, dtype)
+    X = rows_for(11, dtype, 3) + 5
+    with pytest.raises(ValueError, match="has not seen data"):
+        net.to_c(tmp_path / "net.c")
+    net.adapt(X)
+    close(predicted(built(tmp_path, net), net, X), net.predict(X), dtype)
+
+
+@pytest.mark.parametrize("compiler", COMPILERS)
+@pytest.mark.parametrize("dtype", C_TYPES)
+@pytest.mark.parametrize("define", ["-DUNUSED", "-DFASTNN_SCALAR"], ids=["vectors", "scalars"])
+@pytest.mark.parametrize("options", ["-O0", "-O2", "-O3", "-O3 -march=native", "-Os"])
+def test_compilers_and_options(tmp_path, compiler, dtype, define, options):
+    """Among them those without vectors, as other compilers have it."""
+    layers = [Dense(37, "tanh"), Dense(16, "selu"), Dense(70, "softplus"), Dense(2, "sigmoid")]
+    net = network(16, layers, dtype)
+    library = built(tmp_path, net, [*options.split(), define], [compiler], training=True)
+    X = rows_for(16, dtype)
+    close(predicted(library, net, X), net.predict(X), dtype)
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+LOSSES = [
+    ("squared_error", 3, "identity"),
+    ("squared_error", 1, "sigmoid"),
+    ("squared_error", 6, "softmax"),
+    ("absolute_error", 5, "gelu"),
+    (Huber(0.2), 2, "identity"),
+    (Quantile([0.1, 0.5, 0.9]), 3, "identity"),
+    ("poisson", 2, "exp"),
+    ("poisson", 7, "softplus"),
+    ("binary_cross_entropy", 1, "sigmoid"),
+    ("binary_cross_entropy", 6, "sigmoid"),
+    ("cross_entropy", 3, "softmax"),
+    ("cross_entropy", 26, "softmax"),
+]
+
+
+def every_activation():
+    return [("squared_error", 3, name) for name in HIDDEN]
+
+
+def step(library, net, weights, x, t, rate=0.125):
+    """Return the loss of one step in C."""
+    real = C_TYPES[net.dtype.name]
+    library.net_step.restype = real
+    target = ctypes.c_int(t) if np.ndim(t) == 0 else ctypes.c_void_p(t.ctypes.data)
+    return library.net_step(weights, ctypes.c_void_p(x.ctypes.data), target, real(rate))
+
+
+@pytest.mark.parametrize("dtype", C_TYPES)
+@pytest.mark.parametrize(("loss", "n_out", "last"), [*LOSSES, *every_activation()], ids=str)
+def test_steps_are_those_of_stochastic_gradient_descent(tmp_path, loss, n_out, last, dtype):
+    """Losses and predictions of ten rows in turn, of a network with few and many units a layer."""
+    hidden = last if last in HIDDEN else "tanh"
+    layers = [Dense(20, hidden), Dense(3, hidden), Dense(18, "tanh"), Dense(n_out, last)]
+    net = network(4, layers, dtype, loss)
+    library = built(tmp_path, net, training=True)
+    rng = np.random.default_rng(2)
+    X = rows_for(4, dtype, n=10)
+    if net.loss.name == "cross_entropy":
+        targets = rng.integers(n_out, size=10)
+    else:
+        targets = rng.uniform(0.1, 0.9, (10, n_out)).astype(dtype)
+    size = n_bytes(tmp_path, dtype)
+    weights = ctypes.create_string_buffer(size)
+    ctypes.memmove(weights, (ctypes.c_char * size).in_dll(library, "net_trained"), size)
+    for x, t in zip(X, targets, strict=True):
+        expected = net.train_on_batch(x[None], np.atleast_1d(t) if t.ndim == 0 else t[None])
+        close(step(library, net, weights, x, t), expected, dtype)
+    out = np.empty((10, n_out), dtype)
+    for x, row in zip(X, out, strict=True):
+        library.net_predict_with(
+            weights, ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(row.ctypes.data)
+        )
+    tolerance = 2000 * np.finfo(dtype).eps  # ten steps on
+    np.testing.assert_allclose(out, net.predict(X), rtol=tolerance, atol=tolerance)
+
+
+def n_bytes(folder, dtype):
+    """Return the size of the struct of weights, from the header."""
+    [header] = folder.rglob("net.h")
+    sizes = re.findall(r"^    (?:float|double) \w+\[(\d+)\]", header.read_text(), re.MULTILINE)
+    return sum(map(int, sizes)) * np.dtype(dtype).itemsize
+
+
+@pytest.mark.parametrize(
+    ("layers", "problem"),
+    [
+        ([Dropout(0.1), Dense(1)], "layers[0] (Dropout(rate=0.1)) is dropout"),
+        ([Dense(2, l2=0.1), Dense(1)], "has a penalty"),
+        ([Dense(2), Dense(1, trainable=False)], "is frozen"),
+    ],
+)
+def test_what_a_step_does_without_is_refused(tmp_path, layers, problem):
+    net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
+    with pytest.raises(ValueError, match=re.escape(problem)):
+        net.to_c(tmp_path / "net.c", training=True)
+    assert list(tmp_path.iterdir()) == []
+    net.to_c(tmp_path / "net.c")
+
+
+# ---- files ---------------------------------------------------------------------------------------
+
+
+def test_names(tmp_path):
+    net = network(2, [Dense(1)])
+    net.to_c(tmp_path / "my-net.c", name="prices")
+    source = (tmp_path / "my-net.c").read_text()
+    assert '#include "my-net.h"' in source
+    assert "void prices_predict(const float *x, float *out)" in source
+    assert "PRICES_N_IN = 2" in (tmp_path / "my-net.h").read_text()
+    net.to_c(str(tmp_path / "digits"))
+    assert {p.name for p in tmp_path.iterdir()} == {"my-net.c", "my-net.h", "digits.c", "digits.h"}
+
+
+@pytest.mark.parametrize(
+    ("path", "name", "error", "message"),
+    [
+        ("my-net.c", None, ValueError, "pass name=, or name the file so; got 'my-net'"),
+        ("net.c", "2nd", ValueError, "name must be an identifier of C, such as 'digits'"),
+        ("net.c", "float", ValueError, "got 'float'"),
+        ("net.c", 3, TypeError, "name must be a str; got 3"),
+        (3, None, TypeError, "path must be a str or a path; got 3"),
+    ],
+)
+def test_unfit_names_are_refused(tmp_path, monkeypatch, path, name, error, message):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(error, match=re.escape(message)):
+        network(2, [Dense(1)]).to_c(path, name=name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_same_network_gives_the_same_text(tmp_path):
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        network(3, [Dense(5, "tanh"), Dense(2)]).to_c(tmp_path / folder / "net.c", training=True)
+    for name in ("net.c", "net.h"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_source_has_no_function_that_it_does_not_use(tmp_path):
+    net = network(3, [Dense(20, "relu"), Dense(5)])
+    net.to_c(tmp_path / "net.c")
+    text = (tmp_path / "net.c").read_text()
+    for name in ("vexp", "vtanh", "dots", "softmax", "affine_step", "LN2", "SELU"):
+        assert name not in text.partition("*/")[2]
+    assert "affine" in text
+
+
+def test_several_networks_in_one_program(tmp_path):
+    """And a header included twice."""
+    for i, name in enumerate(("one", "two")):
+        network(2, [Dense(3 + 20 * i, "tanh"), Dense(1)]).to_c(
+            tmp_path / f"{name}.c", training=True
+        )
+    (tmp_path / "main.c").write_text(
+        '#include "one.h"\n#include "one.h"\n#include "two.h"\n#include <stdio.h>\n'
+        "int main(void) {\n    float x[ONE_N_IN] = {1, 2}, a[ONE_N_OUT], b[TWO_N_OUT];\n"
+        '    one_predict(x, a);\n    two_predict(x, b);\n    printf("%.9g %.9g", a[0], b[0]);\n'
+        "    return 0;\n}\n"
+    )
+    command = [COMPILERS[0], *STRICT[:5], "main.c", "one.c", "two.c", "-o", "main"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    told = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
+    X = np.array([[1, 2]], np.float32)
+    expected = [network(2, [Dense(n, "tanh"), Dense(1)]).predict(X)[0, 0] for n in (3, 23)]
+    close(np.array(told.split(), float), expected, "float32")
+
+
+def test_the_sources_it_takes_functions_from_are_shipped():
+    from fastnn import c_source
+
+    functions = c_source._functions()
+    for name in activations.NAMES:
+        assert name == "softmax" or f"{name}_value" in functions
+    assert {"squared_error", "huber", "vtanh", "affine", "maths"} <= functions.keys()
+    assert fastnn.MLP.to_c.__doc__
