@@ -9,7 +9,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
 .PHONY: demo docs test test-slow bench bench-estimators bench-extras bench-peers instructions \
-    instructions-update lint format warnings tsan clean help
+    instructions-update consumers lint format warnings tsan clean help
 
 help:
 	@echo "make demo       build, then train on handwritten digits"
@@ -26,6 +26,7 @@ help:
 	@echo "make format     let ruff and clang-format rewrite"
 	@echo "make warnings   compile our C with warnings as errors"
 	@echo "make tsan       the thread pool under ThreadSanitizer"
+	@echo "make consumers  programs in Cython and C built against the wheel, in a new environment"
 	@echo "make clean      remove what the others made"
 
 $(BIN)/python:
@@ -123,6 +124,12 @@ tsan:
 	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=thread -Isrc/fastnn -o build/test_pool_tsan \
 	    src/fastnn/pool.c tests/pool/test_pool.c -pthread -lm
 	TSAN_OPTIONS=halt_on_error=1 build/test_pool_tsan 100000
+
+# 2 minutes.
+consumers: $(BIN)/python $(SOURCES)
+	rm -rf build/consumers
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/consumers .
+	$(BIN)/python tests/consumers.py build/consumers/fastnn-*.whl
 
 clean:
 	rm -rf $(VENV) .venv-peers build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache

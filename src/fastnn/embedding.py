@@ -8,6 +8,7 @@ each function does. ctypes, cffi, Numba and SciPy's LowLevelCallable take the sa
 import ctypes
 import functools
 import types
+import weakref
 from pathlib import Path
 
 from fastnn import _checks, _kernels_f32
@@ -147,7 +148,6 @@ class Workspace:
     """
 
     def __init__(self, net, rows=1, training=False):
-        self.address = None
         _checks.network("net", net, MLP)
         self._capsule = net.c_model
         rows = _checks.integer("rows", rows, low=1)
@@ -159,11 +159,7 @@ class Workspace:
         if status:
             raise MemoryError(functions().message(status).decode())
         self.address = address.value
+        weakref.finalize(self, functions().workspace_free, self.address)  # also where Python ends
 
     def __reduce__(self):
         raise TypeError("a Workspace belongs to one thread of one process; make another one there")
-
-    def __del__(self):
-        if self.address is not None:
-            functions().workspace_free(self.address)
-            self.address = None

@@ -9,6 +9,7 @@ Not here: the training (`MLP.fit`). Everything stands on fastnn's public API.
 """
 
 import dataclasses
+import inspect
 import warnings
 from collections.abc import Iterable
 from numbers import Integral, Real
@@ -157,8 +158,9 @@ _ATTRIBUTES = """loss_ : float
 
 def _documented(cls):
     """Put the parameters and attributes that both estimators have into a class's docstring."""
-    cls.__doc__ = cls.__doc__.replace("<parameters>", _PARAMETERS)
-    cls.__doc__ = cls.__doc__.replace("<attributes>", _ATTRIBUTES)
+    # Without indentation, which Python drops by itself from 3.13 on, but not from what is put in.
+    text = inspect.cleandoc(cls.__doc__).replace("<parameters>", inspect.cleandoc(_PARAMETERS))
+    cls.__doc__ = text.replace("<attributes>", inspect.cleandoc(_ATTRIBUTES))
     return cls
 
 

@@ -1,0 +1,87 @@
+/* _score: predictions and training steps of a float32 network for any object with a buffer, without
+ * NumPy, and without the GIL while they run. */
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+#include <fastnn.h>
+
+/* A workspace for one call: simple, where a server would keep one for each of its threads. */
+static fastnn_workspace *workspace_of(PyObject *net, Py_ssize_t rows, int training) {
+    fastnn_workspace *room = NULL;
+    fastnn_model *model = fastnn_model_of(net);
+    int status;
+    if (model == NULL) return NULL;
+    status = fastnn_workspace_new(model, rows, training, &room);
+    if (status != FASTNN_OK) PyErr_SetString(PyExc_MemoryError, fastnn_message(status));
+    return room;
+}
+
+static int is_floats(const Py_buffer *buffer, Py_ssize_t count) {
+    if (buffer->len == count * (Py_ssize_t)sizeof(float)) return 1;
+    PyErr_Format(PyExc_ValueError, "a buffer has %zd bytes; pass %zd floats", buffer->len, count);
+    return 0;
+}
+
+static PyObject *predict(PyObject *self, PyObject *args) {
+    PyObject *net;
+    Py_buffer X, out;
+    Py_ssize_t rows;
+    int status = FASTNN_NULL;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Ony*w*:predict", &net, &rows, &X, &out)) return NULL;
+    fastnn_workspace *room = workspace_of(net, 1, 0);
+    if (room != NULL) {
+        fastnn_model *model = fastnn_model_of(net);
+        Py_ssize_t n_in = (Py_ssize_t)fastnn_get(model, FASTNN_N_IN);
+        Py_ssize_t n_out = (Py_ssize_t)fastnn_get(model, FASTNN_N_OUT);
+        if (is_floats(&X, rows * n_in) && is_floats(&out, rows * n_out)) {
+            Py_BEGIN_ALLOW_THREADS status = fastnn_predict_f32(room, rows, X.buf, out.buf);
+            Py_END_ALLOW_THREADS if (status != FASTNN_OK)
+                PyErr_SetString(PyExc_ValueError, fastnn_message(status));
+        }
+        fastnn_workspace_free(room);
+    }
+    PyBuffer_Release(&X);
+    PyBuffer_Release(&out);
+    return PyErr_Occurred() ? NULL : Py_NewRef(Py_None);
+}
+
+static PyObject *step(PyObject *self, PyObject *args) {
+    PyObject *net;
+    Py_buffer X, y;
+    Py_ssize_t rows;
+    double loss = 0;
+    int status;
+    (void)self;
+    if (!PyArg_ParseTuple(args, "Ony*y*:step", &net, &rows, &X, &y)) return NULL;
+    fastnn_workspace *room = workspace_of(net, rows, 1);
+    if (room != NULL) {
+        fastnn_model *model = fastnn_model_of(net);
+        Py_ssize_t n_in = (Py_ssize_t)fastnn_get(model, FASTNN_N_IN);
+        Py_ssize_t n_out = (Py_ssize_t)fastnn_get(model, FASTNN_N_OUT);
+        if (is_floats(&X, rows * n_in) && is_floats(&y, rows * n_out)) {
+            Py_BEGIN_ALLOW_THREADS status = fastnn_train_f32(room, rows, X.buf, y.buf, &loss);
+            Py_END_ALLOW_THREADS if (status != FASTNN_OK)
+                PyErr_SetString(PyExc_ValueError, fastnn_message(status));
+        }
+        fastnn_workspace_free(room);
+    }
+    PyBuffer_Release(&X);
+    PyBuffer_Release(&y);
+    return PyErr_Occurred() ? NULL : PyFloat_FromDouble(loss);
+}
+
+static PyMethodDef methods[] = {
+    {"predict", predict, METH_VARARGS, "predict(net, rows, X, out)"},
+    {"step", step, METH_VARARGS, "step(net, rows, X, y) -> loss"},
+    {NULL, NULL, 0, NULL},
+};
+
+static struct PyModuleDef module = {
+    PyModuleDef_HEAD_INIT, "_score", NULL, -1, methods, NULL, NULL, NULL, NULL};
+
+PyMODINIT_FUNC PyInit__score(void);
+
+PyMODINIT_FUNC PyInit__score(void) {
+    if (fastnn_import() < 0) return NULL;
+    return PyModule_Create(&module);
+}
