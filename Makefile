@@ -9,7 +9,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
 .PHONY: demo docs test test-slow bench bench-estimators bench-extras bench-peers instructions \
-    instructions-update consumers lint format warnings tsan clean help
+    instructions-update consumers lint format warnings tsan sanitize fuzz soak clean help
 
 help:
 	@echo "make demo       build, then train on handwritten digits"
@@ -27,6 +27,9 @@ help:
 	@echo "make warnings   compile our C with warnings as errors"
 	@echo "make tsan       the thread pool under ThreadSanitizer"
 	@echo "make consumers  programs in Cython and C built against the wheel, in a new environment"
+	@echo "make sanitize   all tests on a build with sanitizers: 10 minutes; TESTS=... for some"
+	@echo "make fuzz       damaged model files for a minute; MINUTES=... for longer"
+	@echo "make soak       an hour of everything, memory watched; MINUTES=... for less"
 	@echo "make clean      remove what the others made"
 
 $(BIN)/python:
@@ -124,6 +127,18 @@ tsan:
 	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=thread -Isrc/fastnn -o build/test_pool_tsan \
 	    src/fastnn/pool.c tests/pool/test_pool.c -pthread -lm
 	TSAN_OPTIONS=halt_on_error=1 build/test_pool_tsan 100000
+
+TESTS ?= -m "not slow" tests
+sanitize: $(VENV)/installed-test $(VENV)/lint
+	$(BIN)/python tests/sanitize.py $(TESTS)
+
+fuzz: MINUTES ?= 1
+fuzz: $(VENV)/installed-test
+	$(BIN)/python tests/fuzz.py $(MINUTES)
+
+soak: MINUTES ?= 60
+soak: $(VENV)/installed-test
+	$(BIN)/python tests/soak.py $(MINUTES)
 
 # 2 minutes.
 consumers: $(BIN)/python $(SOURCES)

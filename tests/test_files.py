@@ -8,7 +8,6 @@ Not here: the container and how it is replaced (test_safetensors.py), fits that 
 (test_resume.py).
 """
 
-import collections
 import copy
 import dataclasses
 import getpass
@@ -24,6 +23,7 @@ import tracemalloc
 import numpy as np
 import pandas as pd
 import pytest
+from mutating import Scratch, checkpoint, fuzz_networks
 
 import fastnn
 from fastnn import (
@@ -487,16 +487,6 @@ def test_names_of_columns_are_kept_with_the_network(tmp_path):
 # ---- what is in a file --------------------------------------------------------------------------
 
 
-def checkpoint(folder):
-    """Return the path of a file that has all there may be: moments, averages, a fit, ..."""
-    net = MLP(3, [Standardize(), Dense(5, Activation("elu", 0.5)), Dropout(0.2), Dense(2)],
-              loss=Huber(0.7), optimizer=Adam(Adaptive(0.01), use_ema=True), seed=0)  # fmt: skip
-    path = folder / "checkpoint"
-    keep = [EarlyStopping("loss", patience=5, restore_best_weights=True), ModelCheckpoint(path)]
-    net.fit(X[:, :3], Y, epochs=2, callbacks=keep)
-    return path
-
-
 def test_a_file_tells_of_no_class_no_code_and_no_machine(tmp_path):
     data = checkpoint(tmp_path).read_bytes()
     size = 8 + int.from_bytes(data[:8], "little")
@@ -728,23 +718,6 @@ def small(folder):
     return folder / "net"
 
 
-class Scratch:
-    """A file whose content changes often: it stays open and is never emptied, which is slow."""
-
-    def __init__(self, path):
-        self.path, self.file = path, open(path, "wb", buffering=0)  # noqa: SIM115
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.file.close()
-
-    def put(self, data):
-        os.pwrite(self.file.fileno(), data, 0)
-        os.ftruncate(self.file.fileno(), len(data))
-
-
 def loads(path):
     try:
         fastnn.load(path)
@@ -773,114 +746,10 @@ def test_a_bit_flipped_in_any_byte_is_found(tmp_path):
 
 # ---- mutated files ------------------------------------------------------------------------------
 
-VALUES = [None, True, 0, 1, -1, 2, 5, 2**31 - 1, 2**63, 10**400, 0.5, 1e-40, -0.5, 1e38,
-          "", "dense", "adam", "sgd", "relu", "softmax", "float64", "f8", "elu", "mean", "/",
-          "os.system", [], {}, [1], {"name": "elu"}, {"name": "dense", "units": 3},
-          {"name": "dropout", "rate": 0.5}, {"name": "adaptive", "initial_learning_rate": 0.1},
-          {"arrays": 2}]  # fmt: skip
-
-
-def pick(rng, items):
-    return items[rng.integers(len(items))]
-
-
-def places(node):
-    """Return (container, key) of everything inside of a JSON value."""
-    items = node.items() if isinstance(node, dict) else enumerate(node)
-    inner = [(node, key) for key, _ in items]
-    return inner + [p for n, k in inner if isinstance(n[k], dict | list) for p in places(n[k])]
-
-
-def mutate_json(tensors, texts, rng):
-    """Change a few values, keys or whole parts of a text."""
-    kind = pick(rng, ["config", "config", "state", "fit"])
-    plain = json.loads(texts[kind])
-    for _ in range(rng.integers(1, 3)):
-        found = places(plain)
-        if not found:
-            break
-        node, key = pick(rng, found)
-        act = rng.integers(5)
-        if act == 0:
-            del node[key]
-        elif act == 1 and isinstance(node, dict):
-            node[pick(rng, ["units", "name", "rate", "alpha", "x"])] = node.pop(key)
-        elif act == 2 and type(node[key]) is int:
-            node[key] += int(rng.integers(-2, 3))
-        elif act == 3 and isinstance(node, list):
-            node.insert(key, copy.deepcopy(pick(rng, VALUES)))
-        else:
-            node[key] = copy.deepcopy(pick(rng, VALUES))
-    texts[kind] = json.dumps(plain)
-
-
-def mutate_characters(tensors, texts, rng):
-    """Change characters of a text."""
-    kind = pick(rng, ["config", "state", "fit", "format"])
-    characters = list(texts[kind])
-    for _ in range(rng.integers(1, 4)):
-        characters[rng.integers(len(characters))] = pick(rng, '{}[]:,"\\0123456789-eE.tfnNI é')
-    texts[kind] = "".join(characters)
-
-
-def mutate_tensor(tensors, texts, rng):
-    """Change a tensor's shape, type, name or values, drop it or add one."""
-    name = pick(rng, list(tensors))
-    act, array = rng.integers(6), tensors.pop(name)
-    if act == 0:
-        tensors[name] = array.astype(pick(rng, ["f4", "f8", "i8"]))
-    elif act == 1:
-        tensors[name] = array.T.copy() if array.ndim == 2 else array[:-1]
-    elif act == 2:
-        tensors[name + pick(rng, ["", "0", ".W", ".b"])] = array
-    elif act == 3:
-        scale = rng.choice([-1e30, -1.0, 0.0, 1e-40, 1e30])
-        tensors[name] = (array.astype("f8") * scale).astype(array.dtype)
-    elif act == 4:
-        tensors |= {name: array, name.replace("0", "1"): array}
-
-
-def use(net):
-    """Check that a network that was read can be used: trained, saved, asked."""
-    x, y = np.ones((3, net.n_in)), np.zeros((3, net.n_out))
-    if net.loss.targets == "class":
-        y = np.zeros(3, int)
-    assert net.copy().get_config() == net.get_config()
-    try:
-        net.fit(x, y, n_threads=1)
-    except FloatingPointError:
-        return "diverges"
-    except ValueError as error:
-        assert "trainable=False" in str(error)  # noqa: PT017
-    assert net.predict(x).shape == (3, net.n_out)
-    return "usable"
-
-
-def outcome(path):
-    try:
-        net = fastnn.load(path)
-    except ModelFileError:
-        return "refused"
-    return use(net) if net.n_in < 1000 else "large"
-
 
 @pytest.mark.parametrize("n", [2_000, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_a_mutated_file_is_a_network_or_refused(n, whole, tmp_path):
-    rng, outcomes = np.random.default_rng(n), collections.Counter()
-    mutations = [mutate_json, mutate_json, mutate_characters, mutate_tensor]
-    with Scratch(tmp_path / "net") as scratch:
-        for i in range(n):
-            tensors, texts = dict(whole[0]), dict(whole[1])
-            pick(rng, mutations)(tensors, texts, rng)
-            try:
-                data = b"".join(_safetensors.encode(tensors, texts))
-            except ValueError:  # values that float32 has no number for
-                continue
-            scratch.put(data)
-            try:
-                outcomes[outcome(scratch.path)] += 1
-            except BaseException as error:
-                raise AssertionError(f"file {i} of {n}: {texts}, {list(tensors)}") from error
+    outcomes = fuzz_networks(tmp_path / "net", whole, n, seed=n)
     print(dict(outcomes))
     assert outcomes["refused"] > n / 2
     assert outcomes["usable"] > n / 20  # and so the mutations reach beyond the first check

@@ -128,3 +128,26 @@ def test_peak_is_within_a_tenth_of_weights_moments_and_gradients():
     command = [sys.executable, "-c", SCRIPT]
     ratio = float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     assert ratio <= 1.1
+
+
+THOUSAND_ROUNDS = """
+import pathlib, sys, tempfile
+sys.path.insert(0, sys.argv[1])
+from soak import resident, round_of
+with tempfile.TemporaryDirectory() as folder:
+    for seed in range(1200):
+        if seed == 200:
+            before = resident()
+        round_of(seed, pathlib.Path(folder))
+print(resident() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif("FASTNN_SANITIZED" in os.environ, reason="sanitizers keep what is freed")
+def test_a_thousand_rounds_of_everything_leave_less_than_a_mebibyte():
+    """Fit, predict, save, load, from C, and errors."""
+    command = [sys.executable, "-c", THOUSAND_ROUNDS, os.path.dirname(__file__)]
+    grown = int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    print(f"grown by {grown / 2**20:.2f} MiB")
+    assert grown <= 2**20

@@ -7,6 +7,7 @@ that the estimators work where its users put them. Runs on scikit-learn 1.6 and 
 Not here: arithmetic (test_gradients.py, test_optimizers.py) and timing (bench/estimators.py).
 """
 
+import contextlib
 import copy
 import importlib
 import inspect
@@ -15,6 +16,7 @@ import pickle
 import re
 import subprocess
 import sys
+import threading
 import tracemalloc
 import warnings
 import xml.etree.ElementTree as ET
@@ -572,6 +574,49 @@ def test_in_parallel(backend):
     with joblib.parallel_config(backend):
         found = cross_val_score(mine, DIGITS, DIGIT, cv=4, n_jobs=2)
     assert found.tolist() == expected.tolist()
+
+
+def children_of(pid):
+    """Return a process and all that it started, and these, as the system knows them."""
+    parents = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):  # it has ended
+            parent = int(path.read_text().rpartition(")")[2].split()[1])
+            parents.setdefault(parent, []).append(int(path.parent.name))
+    found = [pid]
+    for each in found:
+        found += parents.get(each, [])
+    return found
+
+
+def runnable(pids):
+    """Return how many threads of some processes have or wait for a CPU, but for the one asking."""
+    states = []
+    for path in (path for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/stat")):
+        with contextlib.suppress(OSError):
+            if int(path.parent.name) != threading.get_native_id():
+                states.append(path.read_text().rpartition(")")[2].split()[0])
+    return states.count("R")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_search_of_two_jobs_keeps_two_threads_busy():
+    """Though each fit alone would take two, of the two CPUs or more."""
+    counts, done = [], threading.Event()
+
+    def watch():
+        while not done.wait(0.02):
+            counts.append(runnable(children_of(os.getpid())))
+
+    X = np.random.default_rng(0).standard_normal((4000, 200))
+    mine = MLPClassifier((256, 256), max_iter=5, n_iter_no_change=5, random_state=0)
+    search = GridSearchCV(mine, {"alpha": [1e-4, 1e-3, 1e-2]}, n_jobs=2, cv=4, refit=False)
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    search.fit(X, (X[:, :3] > 0).sum(axis=1))
+    done.set()
+    watcher.join()
+    assert np.mean(np.array(counts) > 2) < 0.3  # but for moments as the workers start
 
 
 def test_calibrated_and_inspected():

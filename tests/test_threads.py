@@ -401,3 +401,31 @@ def test_workers_do_not_pile_up():
     for n in (1, 2, 3, 4) * 15:
         fitted(classifier(n))
     assert workers() == before
+
+
+SUBINTERPRETER = """
+import fastnn
+try:
+    import _interpreters as interpreters
+    run = interpreters.exec
+except ImportError:
+    import _xxsubinterpreters as interpreters
+    run = interpreters.run_string
+code = "import warnings; warnings.simplefilter('ignore'); import fastnn"
+try:
+    print(run(interpreters.create(), code))
+except Exception as error:
+    print(error)
+net = fastnn.MLP(1, [fastnn.Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+net.fit([[1.0]], [1.0])
+print("goes on")
+"""
+
+
+def test_a_second_interpreter_is_refused_and_the_first_goes_on():
+    done = subprocess.run([sys.executable, "-c", SUBINTERPRETER], capture_output=True, text=True)
+    if "subprocess not supported" in done.stdout:
+        pytest.skip("an editable build starts a compiler, which a second interpreter may not")
+    assert "ImportError" in done.stdout
+    assert "interpreter" in done.stdout.partition("ImportError")[2]
+    assert done.stdout.endswith("goes on\n")

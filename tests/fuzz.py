@@ -1,0 +1,38 @@
+"""Damaged model files for some time: make fuzz, or python tests/fuzz.py MINUTES [SEED].
+
+Prints how many were read, and what became of them; a file that is neither read rightly nor refused
+ends the run, and stands in the message. The seed is told, to find it again.
+"""
+
+import collections
+import secrets
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from mutating import checkpoint, fuzz_containers, fuzz_networks
+
+from fastnn import _safetensors
+
+
+def main():
+    """Go on for as many minutes as were asked for, a thousand files of either kind in turn."""
+    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
+    seed = int(sys.argv[2]) if len(sys.argv) > 2 else secrets.randbits(32)
+    print(f"seed {seed}", flush=True)
+    end, outcomes = time.monotonic() + 60 * minutes, collections.Counter()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        whole = _safetensors.read(checkpoint(folder))
+        while time.monotonic() < end:
+            outcomes += fuzz_containers(folder / "container", 10_000, seed)
+            outcomes += fuzz_networks(folder / "network", whole, 500, seed)
+            seed += 1
+    print(f"{outcomes.total():,} files, none of them read wrongly")
+    for what, count in outcomes.most_common():
+        print(f"{count:10,}  {what}")
+
+
+if __name__ == "__main__":
+    main()

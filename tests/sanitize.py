@@ -1,0 +1,71 @@
+"""The tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer: no report, or failure.
+
+    make sanitize                                       # every test but the slow ones
+    python tests/sanitize.py tests/test_kernels.py      # some of them
+
+Builds the extensions into build/sanitize, and runs pytest with them in the place of those that are
+installed. Before that it reads past the end of an array on purpose: a run in which that goes
+unnoticed would prove nothing. Leaks are not looked for here, since Python's own drown them
+(tests/soak.py looks for those).
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BUILD = ROOT / "build" / "sanitize"
+
+# One row is allocated, and 100 are read.
+OVER_READ = """
+import numpy as np
+from fastnn import MLP, Dense, embedding
+net = MLP(16, [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+room, x, out = embedding.Workspace(net, 100), np.zeros((1, 16), "f4"), np.zeros((100, 1), "f4")
+embedding.functions().predict_f32(room.address, 100, x.ctypes.data, out.ctypes.data)
+"""
+
+
+def build():
+    """Compile and install into the build's folder; return where the package is."""
+    options = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
+    options += ["-Dbuildtype=debugoptimized", "-Dpython.platlibdir=/site", "--prefix=/"]
+    if not (BUILD / "build.ninja").exists():
+        subprocess.run(["meson", "setup", BUILD, *options], cwd=ROOT, check=True)
+    env = os.environ | {"DESTDIR": str(BUILD / "root")}
+    subprocess.run(["meson", "install", "-C", BUILD, "--quiet"], env=env, check=True)
+    return BUILD / "root" / "site"
+
+
+def runtime(name):
+    """Return the path of a sanitizer's library, which must be loaded before all others."""
+    command = [os.environ.get("CC", "cc"), f"-print-file-name={name}"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def main():
+    """Build, prove that an over-read is caught, and run the tests."""
+    site = build()
+    env = os.environ | {
+        "LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libubsan.so')}",
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1",
+        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "PYTHONPATH": str(site),
+        "FASTNN_SANITIZED": "1",
+    }
+    where = [sys.executable, "-c", "import fastnn; print(fastnn.__file__)"]
+    found = subprocess.run(where, env=env, cwd="/", capture_output=True, text=True, check=True)
+    assert found.stdout.startswith(str(site)), found.stdout
+    planted = [sys.executable, "-c", OVER_READ]
+    done = subprocess.run(planted, env=env, cwd="/", capture_output=True, text=True)
+    if "AddressSanitizer: heap-buffer-overflow" not in done.stderr:
+        sys.exit("a planted read past the end of an array was not caught")
+    print("a planted read past the end of an array is caught", flush=True)
+    arguments = sys.argv[1:] or ["-m", "not slow", "tests"]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    sys.exit(subprocess.run(tests, env=env, cwd=ROOT).returncode)
+
+
+if __name__ == "__main__":
+    main()
