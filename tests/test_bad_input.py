@@ -1123,3 +1123,44 @@ def test_training_goes_on_after_errors_as_if_they_had_not_been():
     for net in (undisturbed, disturbed):
         net.fit(X, Y, batch_size=2, epochs=3)
     assert pickle.dumps(undisturbed) == pickle.dumps(disturbed)
+
+
+# ---- whoever calls the kernels without asking _checks -------------------------------------------
+
+UNFIT = {
+    "columns of X": lambda n, a: n.predict(a(5, 4), a(5, 2), 1),
+    "no rows": lambda n, a: n.predict(a(0, 3), a(0, 2), 1),
+    "rows of out": lambda n, a: n.predict(a(5, 3), a(4, 2), 1),
+    "columns of out": lambda n, a: n.predict(a(5, 3), a(5, 1), 1),
+    "rows of T": lambda n, a: n.gradients(a(5, 3), a(4, 2), None, None, False, 1),
+    "columns of T": lambda n, a: n.gradients(a(5, 3), a(5, 3), None, None, False, 1),
+    "weights of rows": lambda n, a: n.gradients(a(5, 3), a(5, 2), None, a(4), False, 1),
+    "stop": lambda n, a: n.train(a(5, 3), a(5, 2), None, None, None, 2, 1, n.tally(), 0, 6),
+    "first": lambda n, a: n.train(a(5, 3), a(5, 2), None, None, None, 2, 1, n.tally(), -1, 5),
+    "batch": lambda n, a: n.train(a(5, 3), a(5, 2), None, None, None, 0, 1, n.tally(), 0, 5),
+    "order": lambda n, a: n.train(
+        a(5, 3), a(5, 2), None, None, np.arange(4), 2, 1, n.tally(), 0, 5
+    ),
+    "labels": lambda n, a: n.gradients(a(5, 3), None, np.arange(4), None, False, 1),
+    "outputs": lambda n, a: n.train(
+        a(5, 3), a(5, 2), None, None, None, 2, 1, n.tally(), 0, 5, a(4, 2)
+    ),
+    "a block": lambda n, a: n.read(9),
+    "a block below 0": lambda n, a: n.fill_moment(-1, 0.0),
+    "weights": lambda n, a: n.write([a(3, 3), a(2)]),
+    "biases": lambda n, a: n.write([a(3, 2), a(3)]),
+    "a layer": lambda n, a: n.write_rows(1, 0, a(1, 2)),
+    "rows of weights": lambda n, a: n.write_rows(0, 2, a(2, 2)),
+    "means without a layer": lambda n, a: n.standardize(np.ones(3), np.ones(3)),
+}
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_kernels_refuse_arrays_that_do_not_fit(name):
+    net = MLP(3, [Dense(2)], loss="squared_error", optimizer="adam", seed=0)
+    before = net.get_weights()
+    with pytest.raises(ValueError, match="doesn't fit this network"):
+        UNFIT[name](net._network, lambda *shape: np.ones(shape, np.float32))
+    for one, other in zip(before, net.get_weights(), strict=True):
+        assert (one == other).all()
+    assert net.step == 0

@@ -10,6 +10,7 @@ import os
 import pickle
 import re
 import threading
+import time
 import weakref
 from pathlib import Path
 
@@ -339,19 +340,26 @@ def test_one_thread_trains_at_a_time():
 
 
 def test_weights_cannot_be_set_amid_a_step_in_c():
-    net = MLP(512, [Dense(2048, "relu"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
-    X, y = rows_for(net, 2048)
-    room, weights, refused = embedding.Workspace(net, 2048, training=True), net.get_weights(), []
-    thread = threading.Thread(target=lambda: train(net, room, X / 64, y))
+    net = MLP(256, [Dense(512, "relu"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    X, y = rows_for(net, 2000)
+    weights, refused, statuses, end = net.get_weights(), [], [], time.monotonic() + 60
+
+    def work():
+        room = embedding.Workspace(net, 2000, training=True)
+        while not refused and time.monotonic() < end:
+            statuses.append(train(net, room, X / 64, y)[0])
+
+    thread = threading.Thread(target=work)
     thread.start()
-    while thread.is_alive():
+    while not refused and thread.is_alive():
         try:
             net.set_weights(weights)
-        except RuntimeError:
-            refused.append(1)
+        except RuntimeError as error:
+            refused.append(error)
     thread.join()
-    assert refused
-    assert net.step == 1
+    assert "being trained in another thread" in str(refused[0])
+    assert set(statuses) <= {0, STATUS["BUSY"]}
+    assert net.step == statuses.count(0)
 
 
 # ---- the header ----------------------------------------------------------------------------------

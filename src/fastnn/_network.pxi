@@ -13,6 +13,15 @@ cdef bint is_tiny(n_in, list layers, const Net *net):
 CLIPS = {"clipvalue": BY_VALUE, "clipnorm": BY_NORM, "global_clipnorm": BY_GLOBAL_NORM}
 
 
+cdef int require(bint fits, str what) except -1:
+    """No loop checks its indices. What is wrong with an argument, `_checks` has said before and in
+    better words; this is for whoever calls without having asked there.
+    """
+    if not fits:
+        raise ValueError(f"{what} doesn't fit this network")
+    return 0
+
+
 cdef class Tally:
     """What the batches of an epoch came to, as far as it has been trained."""
 
@@ -248,6 +257,8 @@ cdef class Network:
     def standardize(self, const double[::1] mean, const double[::1] inverse):
         """Inputs are (x - mean) * inverse from here on."""
         cdef Py_ssize_t i
+        require(self.net.mean != NULL and mean.shape[0] == self.n_in
+                and inverse.shape[0] == self.n_in, "mean or inverse")
         self.claim()
         for i in range(mean.shape[0]):
             self.net.mean[i], self.net.inverse[i] = <real>mean[i], <real>inverse[i]
@@ -282,12 +293,17 @@ cdef class Network:
 
     def read(self, Py_ssize_t block=0):
         """Block 0: [W0, b0, W1, ...]; block 1, ...: a moment of each, in the same order."""
+        require(0 <= block < self.net.n_blocks, "block")
         return self.read_block(self.net.arena + block * self.net.block)
 
     def write_rows(self, Py_ssize_t l, Py_ssize_t first, const real[:, ::1] rows):
         """Sets rows `first`, ... of layer l's weights."""
-        cdef const Layer *layer = &self.net.layers[l]
+        cdef const Layer *layer
         cdef Py_ssize_t i, j, k
+        require(0 <= l < self.net.n_layers, "layer")
+        layer = &self.net.layers[l]
+        require(0 <= first <= first + rows.shape[0] <= layer.n_in
+                and rows.shape[1] == layer.n_out, "rows")
         if not layer.narrow:
             self.net.ops.gather(rows.shape[0], layer.n_out, &rows[0, 0], NULL,
                                 layer.W + first * PANEL, layer.n_in * PANEL)
@@ -297,12 +313,27 @@ cdef class Network:
             for j in range(layer.n_out):
                 layer.W[(k // PANEL * layer.n_out + j) * PANEL + k % PANEL] = rows[i, j]
 
+    cdef list shapes(self):
+        """Those of [W0, b0, W1, ...]."""
+        cdef const Layer *layer
+        cdef Py_ssize_t l
+        found = []
+        for l in range(self.net.n_layers):
+            layer = &self.net.layers[l]
+            found.append((layer.n_in, layer.n_out))
+            if layer.b != NULL:
+                found.append((layer.n_out,))
+        return found
+
     def write(self, arrays, Py_ssize_t block=0):
         """Takes what read gives."""
         cdef const Net *net = &self.net
         cdef const Layer *layer
         cdef Py_ssize_t l
         cdef real *base = net.arena + block * net.block
+        require(0 <= block < net.n_blocks, "block")
+        arrays = list(arrays)
+        require([array.shape for array in arrays] == self.shapes(), "an array of weights")
         sources = iter(arrays)
         self.claim()
         try:
@@ -324,6 +355,7 @@ cdef class Network:
     def fill_moment(self, Py_ssize_t block, real value):
         """Sets a moment of every parameter to `value` (padding too, which changes nothing)."""
         cdef Py_ssize_t i
+        require(0 <= block < self.net.n_blocks, "block")
         for i in range(self.net.block):
             self.net.arena[block * self.net.block + i] = value
 
@@ -334,16 +366,28 @@ cdef class Network:
     cdef Job job_for(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
                      const real[::1] weights):
         cdef Job job
+        cdef Py_ssize_t n_out = self.net.layers[self.net.n_layers - 1].n_out
         memset(&job, 0, sizeof(Job))
         job.net, job.network = &self.net, <void *>self
+        require(X.shape[0] > 0 and X.shape[1] == self.net.layers[0].n_in, "X")
         job.X, job.n_rows = &X[0, 0], X.shape[0]
         if T is not None:
+            require(T.shape[0] == job.n_rows and T.shape[1] == n_out, "T")
             job.T = &T[0, 0]
         if labels is not None:
+            require(labels.shape[0] == job.n_rows, "labels")
             job.labels = &labels[0]
         if weights is not None:
+            require(weights.shape[0] == job.n_rows, "weights")
             job.weights = &weights[0]
         return job
+
+    cdef int give_out(self, Job *job, real[:, ::1] out) except -1:
+        """Lets a job write outputs."""
+        require(out.shape[0] >= job.n_rows
+                and out.shape[1] == self.net.layers[self.net.n_layers - 1].n_out, "out")
+        job.out = &out[0, 0]
+        return 0
 
     def train(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
               const real[::1] weights, const int64_t[::1] order, Py_ssize_t batch, int n_threads,
@@ -357,10 +401,12 @@ cdef class Network:
         and is tally.failure.
         """
         cdef Job job = self.job_for(X, T, labels, weights)
+        require(batch > 0 and 0 <= first <= stop <= job.n_rows, "batch, first or stop")
         if order is not None:
+            require(order.shape[0] >= stop, "order")
             job.order = &order[0]
         if out is not None:
-            job.out = &out[0, 0]
+            self.give_out(&job, out)
         job.first, job.n_rows = first, stop
         job.loss, job.total = tally.loss, tally.total
         try:
@@ -532,7 +578,7 @@ cdef class Network:
         cdef double[::1] losses = np.empty(job.n_rows // CHUNK + 1)
         job.chunk_losses = &losses[0]
         if out is not None:
-            job.out = &out[0, 0]
+            self.give_out(&job, out)
         self.infer(&job, n_threads)
         for i in range((job.n_rows + CHUNK - 1) // CHUNK):
             tally.loss += losses[i]
@@ -545,7 +591,7 @@ cdef class Network:
     def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads):
         """Outputs of the rows of X (n, n_in) into out (n, n_out)."""
         cdef Job job = self.job_for(X, None, None, None)
-        job.out = &out[0, 0]
+        self.give_out(&job, out)
         self.infer(&job, n_threads)
 
     cdef bint rows_as_they_are(self, object X, Job *job) noexcept:
