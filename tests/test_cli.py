@@ -448,6 +448,13 @@ def test_an_exported_onnx_model_predicts_the_same(here, told):
     np.testing.assert_allclose(found, net.predict(X), rtol=1e-5)
 
 
+def test_an_exported_c_file_is_that_of_the_network(here, told, tmp_path):
+    told("export", "things.safetensors", "--c", "net.c")
+    fastnn.load("things.safetensors").to_c(tmp_path / "net.c")
+    for name in ("net.c", "net.h"):
+        assert (here / name).read_bytes() == (tmp_path / name).read_bytes()
+
+
 # ---- what goes wrong ----------------------------------------------------------------------------
 
 WRONG = [
@@ -467,7 +474,7 @@ WRONG = [
     (f"{' '.join(TRAIN)} --optimizer sgd --weight-decay 1", 2, "--weight-decay is adamw's, not"),
     ("predict things.safetensors things.csv --proba", 2, "--proba is for classes"),
     ("predict things.safetensors things.csv --json --out p.csv", 2, "leave out --out"),
-    ("export things.safetensors", 2, "one of the arguments --onnx --json is required"),
+    ("export things.safetensors", 2, "one of the arguments --onnx --c --json is required"),
     ("bench --peers nobody", 2, "peers must be one of"),
     ("train no.csv --target y --out new.safetensors", 1, "no.csv: No such file or directory; "),
     ("train no.tsv --target y --out new.safetensors", 1, "no.tsv: No such file or directory; "),
@@ -496,6 +503,9 @@ WRONG = [
     ("predict things.safetensors things.csv --out no/p.csv", 1, "there is no folder"),
     ("export things.safetensors --json no/net.json", 1, "there is no folder"),
     ("export things.safetensors --onnx no/net.onnx", 1, "there is no folder"),
+    ("export things.safetensors --c no/net.c", 1, "there is no folder"),
+    ("export things.safetensors --c net.txt", 1, "must end with '.c'"),
+    ("export things.safetensors --c 2nd.c", 1, "must be an identifier of C"),
 ]
 
 

@@ -401,6 +401,7 @@ def _add_export(commands):
     parser.add_argument("model", metavar="MODEL", help="a file of a network")
     forms = parser.add_mutually_exclusive_group(required=True)
     forms.add_argument("--onnx", metavar="FILE", help="as an ONNX model")
+    forms.add_argument("--c", metavar="FILE", help="as C source, with a header beside it")
     forms.add_argument("--json", metavar="FILE", nargs="?", const="-",
                        help="as JSON: configuration, weights, what becomes of a table's columns; "
                        "to standard output unless a file is named")  # fmt: skip
@@ -844,6 +845,11 @@ def _export(options):
             from fastnn import onnx
 
             onnx.export(net, options.onnx)
+        return 0
+    if options.c is not None:
+        with _writing(options.c):
+            tables.check_place(options.c, (".c",))
+            net.to_c(options.c)
         return 0
     text = json.dumps(_plain(net)) + "\n"
     if options.json == "-":
