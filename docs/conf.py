@@ -73,7 +73,8 @@ html_theme_options = {
 }
 html_title = "fastnn"
 html_sidebars = {
-    name: [] for name in ("index", "coming_from", "maths", "figures", "inside", "changes")
+    name: []
+    for name in ("index", "coming_from", "maths", "figures", "inside", "promises", "changes")
 }  # they have no pages beneath them
 html_static_path = ["_static"]
 html_css_files = ["fastnn.css"]
