@@ -128,7 +128,7 @@ tsan:
 	    src/fastnn/pool.c tests/pool/test_pool.c -pthread -lm
 	TSAN_OPTIONS=halt_on_error=1 build/test_pool_tsan 100000
 
-TESTS ?= -m "not slow" tests
+TESTS ?= -m "not slow and not lean" tests
 sanitize: $(VENV)/installed-test $(VENV)/lint
 	$(BIN)/python tests/sanitize.py $(TESTS)
 

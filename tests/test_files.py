@@ -692,6 +692,7 @@ def test_a_malformed_file_is_refused_before_memory_is_taken(case, whole, tmp_pat
     assert len(message) < 1000 + len(str(path))
 
 
+@pytest.mark.lean
 def test_a_network_of_gigabytes_in_a_small_file_takes_no_memory(whole, tmp_path):
     """Asked of the kernels' memory, too, which Python doesn't trace."""
     tensors, texts = copy.deepcopy(whole)

@@ -7,6 +7,8 @@ import sys
 
 import pytest
 
+pytestmark = pytest.mark.lean
+
 # In a process of its own, whose peak is this network's. Weights of 34 MB: large beside the rest.
 SCRIPT = r"""
 import pathlib
@@ -144,7 +146,6 @@ print(resident() - before)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.skipif("FASTNN_SANITIZED" in os.environ, reason="sanitizers keep what is freed")
 def test_a_thousand_rounds_of_everything_leave_less_than_a_mebibyte():
     """Fit, predict, save, load, from C, and errors."""
     command = [sys.executable, "-c", THOUSAND_ROUNDS, os.path.dirname(__file__)]

@@ -370,6 +370,7 @@ OTHERS = [("rows one by one", 2), ("rows one by one, wide", 1), ("batches", 1),
           ("an iterable", 2), ("an iterable that makes one wait", 2)]  # fmt: skip
 
 
+@pytest.mark.lean
 @pytest.mark.parametrize(
     ("case", "threads"), [*USUAL, *(pytest.param(*c, marks=pytest.mark.slow) for c in OTHERS)]
 )

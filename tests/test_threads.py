@@ -426,6 +426,6 @@ def test_a_second_interpreter_is_refused_and_the_first_goes_on():
     done = subprocess.run([sys.executable, "-c", SUBINTERPRETER], capture_output=True, text=True)
     if "subprocess not supported" in done.stdout:
         pytest.skip("an editable build starts a compiler, which a second interpreter may not")
-    assert "ImportError" in done.stdout
-    assert "interpreter" in done.stdout.partition("ImportError")[2]
+    _, _, message = done.stdout.partition("ImportError")  # NumPy's, or ours
+    assert "interpreter" in message or "more than once per process" in message
     assert done.stdout.endswith("goes on\n")
