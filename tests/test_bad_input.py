@@ -48,6 +48,7 @@ from fastnn import (
     SquaredError,
     Standardize,
     StepDecay,
+    _kernels_f32,
     check_gradients,
     kernels,
     losses,
@@ -1159,8 +1160,34 @@ UNFIT = {
 def test_kernels_refuse_arrays_that_do_not_fit(name):
     net = MLP(3, [Dense(2)], loss="squared_error", optimizer="adam", seed=0)
     before = net.get_weights()
-    with pytest.raises(ValueError, match="doesn't fit this network"):
+    with pytest.raises(ValueError, match="doesn't fit the network"):
         UNFIT[name](net._network, lambda *shape: np.ones(shape, np.float32))
     for one, other in zip(before, net.get_weights(), strict=True):
         assert (one == other).all()
     assert net.step == 0
+
+
+FUNCTIONS = {
+    "columns of W": lambda a: _kernels_f32.forward_arrays(
+        a(2, 3), a(4, 5), None, "tanh", 0, a(2, 5), a(2, 5)
+    ),
+    "b": lambda a: _kernels_f32.forward_arrays(a(2, 3), a(3, 5), a(4), "tanh", 0, a(2, 5), a(2, 5)),
+    "z": lambda a: _kernels_f32.forward_arrays(a(2, 3), a(3, 5), a(5), "tanh", 0, a(2, 5), a(1, 5)),
+    "t": lambda a: _kernels_f32.output_delta_arrays(
+        a(2, 3), a(2, 2), "squared_error", None, "tanh", 0, np.ones(2), a(2, 3)
+    ),
+    "losses": lambda a: _kernels_f32.output_delta_arrays(
+        a(2, 3), a(2, 3), "squared_error", None, "tanh", 0, np.ones(1), a(2, 3)
+    ),
+    "delta": lambda a: _kernels_f32.delta_arrays(a(2, 3), "tanh", 0, a(3, 4), a(2, 4), a(2, 2)),
+    "out": lambda a: _kernels_f32.evaluate_function("exp", a(5), a(4)),
+    "rates": lambda a: _kernels_f32.scheduled_rates(
+        fastnn.CosineDecay(0.1, 10).kernel(), np.ones(3), np.ones(2)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_functions_of_arrays_refuse_those_that_do_not_fit(name):
+    with pytest.raises(ValueError, match="doesn't fit"):
+        FUNCTIONS[name](lambda *shape: np.ones(shape, np.float32))

@@ -10,6 +10,7 @@ def forward_arrays(const real[:, ::1] z_prev, const real[:, ::1] W, const real[:
     rows.read(ops, z_prev)
     weights.read(ops, W)
     if b is not None:
+        require(b.shape[0] == m, "b")
         ops.gather(1, m, &b[0], NULL, bias.data, PANEL)
     ops.product(n, k, panels_of(m), rows.data, rows.jump, weights.data, weights.jump, bias.data,
                 out.data, out.jump)
@@ -47,6 +48,7 @@ def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, pa
     cdef fastnn_loss_args args
     y.read(ops, a)
     target.read(ops, t)
+    require(losses.shape[0] == n and (parameter is None or len(parameter) == m), "losses")
     for i in range(n):
         weight.data[i] = 1
     if parameter is not None:
@@ -119,10 +121,12 @@ cdef class LayerState:
         cdef Panels tile = Panels(PANEL, PANEL)
         cdef real *weights
         cdef fastnn_step step, bias_step
-        if hyper is not None:
-            self.hyper = hyper_parameters(hyper)
+        require(W.shape[0] == self.n_in and W.shape[1] == self.n_out
+                and (b is None or b.shape[0] == self.n_out), "W or b")
         rows.read(ops, z_prev)
         deltas.read(ops, delta)
+        if hyper is not None:
+            self.hyper = hyper_parameters(hyper)
         ops.gather(self.n_in, self.n_out, &W[0, 0], NULL, self.arena.data, self.arena.jump)
         if b is not None:
             ops.gather(1, self.n_out, &b[0], NULL, self.arena.data + panel, self.arena.jump)
@@ -151,6 +155,7 @@ def evaluate_function(str name, const real[::1] x, real[::1] out, isa=None):
     cdef const fastnn_function *function = &ops.functions[<Py_ssize_t>PLACE["functions"][name]]
     cdef Py_ssize_t n = x.shape[0]
     cdef Panels values = Panels(panels_of(n), PANEL)
+    require(out.shape[0] == n, "out")
     if n > 0:
         memcpy(values.data, &x[0], n * sizeof(real))
         function.run(panels_of(n) * PANEL, values.data, values.data)

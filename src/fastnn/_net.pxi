@@ -21,6 +21,15 @@ cdef real *allocate(n) except NULL:
     return block
 
 
+cdef int require(bint fits, str what) except -1:
+    """No loop checks its indices. What is wrong with an argument, `_checks` has said before and in
+    better words; this is for whoever calls without having asked there.
+    """
+    if not fits:
+        raise ValueError(f"{what} doesn't fit the network, or the other arrays")
+    return 0
+
+
 cdef class Panels:
     """A matrix of rows x columns in panels, for the kernels that take arrays."""
 
@@ -35,13 +44,17 @@ cdef class Panels:
     def __dealloc__(self):
         free(self.data)
 
-    cdef void read(self, const fastnn_ops *ops, const real[:, ::1] source) noexcept:
+    cdef int read(self, const fastnn_ops *ops, const real[:, ::1] source) except -1:
+        require(source.shape[0] == self.rows and source.shape[1] == self.columns, "an array")
         if self.rows > 0 and self.columns > 0:
             ops.gather(self.rows, self.columns, &source[0, 0], NULL, self.data, self.jump)
+        return 0
 
-    cdef void write(self, const fastnn_ops *ops, real[:, ::1] out) noexcept:
+    cdef int write(self, const fastnn_ops *ops, real[:, ::1] out) except -1:
+        require(out.shape[0] == self.rows and out.shape[1] == self.columns, "an array to write")
         if self.rows > 0 and self.columns > 0:
             ops.scatter(self.rows, self.columns, self.data, self.jump, &out[0, 0])
+        return 0
 
 
 # ---- the bound network --------------------------------------------------------------------------

@@ -13,15 +13,6 @@ cdef bint is_tiny(n_in, list layers, const Net *net):
 CLIPS = {"clipvalue": BY_VALUE, "clipnorm": BY_NORM, "global_clipnorm": BY_GLOBAL_NORM}
 
 
-cdef int require(bint fits, str what) except -1:
-    """No loop checks its indices. What is wrong with an argument, `_checks` has said before and in
-    better words; this is for whoever calls without having asked there.
-    """
-    if not fits:
-        raise ValueError(f"{what} doesn't fit this network")
-    return 0
-
-
 cdef class Tally:
     """What the batches of an epoch came to, as far as it has been trained."""
 

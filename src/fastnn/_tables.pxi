@@ -98,5 +98,6 @@ def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
     """The learning rates of a schedule after so many steps, or epochs."""
     cdef fastnn_schedule schedule = find_schedule(given)
     cdef Py_ssize_t i
+    require(rates.shape[0] == steps.shape[0], "rates")
     for i in range(steps.shape[0]):
         rates[i] = fastnn_learning_rate(&schedule, steps[i], steps[i])
