@@ -9,6 +9,8 @@ import ctypes
 import os
 import pickle
 import re
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -360,6 +362,36 @@ def test_weights_cannot_be_set_amid_a_step_in_c():
     assert "being trained in another thread" in str(refused[0])
     assert set(statuses) <= {0, STATUS["BUSY"]}
     assert net.step == statuses.count(0)
+
+
+FORK = """
+import os, sys
+import numpy as np
+from fastnn import MLP, Dense, embedding
+net = MLP(64, [Dense(256, "relu"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+X, y = np.ones((200, 64), "f4"), np.zeros((200, 1), "f4")
+net.fit(X, y, n_threads=2)  # there are threads to lose
+room, out = embedding.Workspace(net, 200, training=True), np.empty((200, 1), "f4")
+api = embedding.functions()
+def use():
+    assert api.train_f32(room.address, 200, X.ctypes.data, y.ctypes.data, None) == 0
+    assert api.predict_f32(room.address, 200, X.ctypes.data, out.ctypes.data) == 0
+    assert (out == net.predict(X)).all()
+for _ in range(10):
+    pid = os.fork()
+    use()
+    if pid == 0:
+        os._exit(0)
+    assert os.waitpid(pid, 0)[1] == 0
+print(net.step)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_goes_on_with_a_workspace_made_before():
+    command = [sys.executable, "-W", "ignore", "-c", FORK]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert int(done.stdout) == 7 + 10  # batches of 32, then the parent's own
 
 
 # ---- the header ----------------------------------------------------------------------------------
