@@ -107,7 +107,7 @@ bench-estimators: .venv-peers/installed
 lint: $(VENV)/lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
-	$(BIN)/cython-lint src
+	$(BIN)/cython-lint src examples
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
 
 format: $(VENV)/lint

@@ -9,6 +9,7 @@ import ctypes
 import os
 import pickle
 import re
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import fastnn.embedding
+import fastnn
 from fastnn import MLP, Adam, Dense, Dropout, Standardize, embedding
 
 API = embedding.functions()
@@ -407,4 +408,41 @@ def test_ctypes_sees_the_struct_as_the_header_has_it():
 
 
 def test_the_header_is_where_get_include_says():
-    assert os.listdir(fastnn.embedding.get_include()) == ["fastnn.h"]
+    assert os.listdir(fastnn.get_include()) == ["fastnn.h"]
+
+
+COMPILERS = [
+    (name, f"-std={standard}", suffix)
+    for name, standard, suffix in [
+        ("gcc", "c99", "c"),
+        ("clang", "c99", "c"),
+        ("g++", "c++11", "cpp"),
+        ("clang++", "c++20", "cpp"),
+    ]
+    if shutil.which(name)
+]
+
+
+@pytest.mark.parametrize(("compiler", "standard", "suffix"), COMPILERS)
+def test_the_header_is_plain_c_and_c_plus_plus(tmp_path, compiler, standard, suffix):
+    """Without Python.h, in a library that is given the address of the functions."""
+    source = tmp_path / f"use.{suffix}"
+    linkage = 'extern "C" ' if suffix == "cpp" else ""
+    source.write_text(
+        "#include <fastnn.h>\n"
+        f"{linkage}int use(const fastnn_api *api);\n"
+        f"{linkage}int row(fastnn_workspace *room, const float *x, float *y);\n"
+        "int use(const fastnn_api *api) { return fastnn_use(api); }\n"
+        "int row(fastnn_workspace *room, const float *x, float *y) {\n"
+        "    return fastnn_predict_f32(room, 1, x, y);\n}\n"
+    )
+    strict = ["-Wall", "-Wextra", "-Wpedantic", "-Werror", "-shared", "-fPIC"]
+    command = [compiler, standard, *strict, f"-I{fastnn.get_include()}", source, "-o", "use.so"]
+    subprocess.run(command, cwd=tmp_path, check=True)
+    library, net = ctypes.CDLL(tmp_path / "use.so"), NETS["small"]("float32")
+    assert library.use(None) == STATUS["NULL"]
+    assert library.use(ctypes.c_void_p(embedding.api_address())) == 0
+    room, (X, _), y = embedding.Workspace(net), rows_for(net, 1), np.empty((1, 1), np.float32)
+    pointers = (ctypes.c_void_p(p) for p in (room.address, at(X), at(y)))
+    assert library.row(*pointers) == 0
+    assert y == net.predict(X)
