@@ -246,3 +246,15 @@ def test_quantiles_for_each_output():
     net.fit(X, np.repeat(Y[:, :1], 3, axis=1), epochs=400)
     low, middle, high = net.predict(X).mean(axis=0)
     assert low < middle < high
+
+
+@pytest.mark.parametrize("name", MLP._BUILT_WITH)
+def test_what_a_network_was_built_with_cannot_be_set(name):
+    net = MLP(2, [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    for other in (net, net.copy(), pickle.loads(pickle.dumps(net))):
+        before = getattr(other, name)
+        with pytest.raises(AttributeError, match=f"keeps the {name} that it was built"):
+            setattr(other, name, before)
+        assert getattr(other, name) is before
+    net.learning_rate = 0.5
+    assert net.optimizer == fastnn.SGD(0.5)

@@ -104,6 +104,10 @@ class MLP:
     array([0., 1., 1., 0.], dtype=float32)
     """
 
+    #: What the kernels are bound to: another value needs another network.
+    _BUILT_WITH = ("n_in", "n_out", "layers", "dense", "loss", "optimizer", "reduction", "dtype",
+                   "scale_penalties")  # fmt: skip
+
     def __init__(
         self,
         n_in,
@@ -152,6 +156,10 @@ class MLP:
         schedule = self.optimizer.schedule
         self._adapted = schedule.start() if isinstance(schedule, Adaptive) else None
         self._network = self._bind()
+
+    def __setattr__(self, name, value):
+        _checks.settable(name, "_network" in self.__dict__ and name in self._BUILT_WITH)
+        super().__setattr__(name, value)
 
     def _streams(self):
         """Return the seeds of initial weights, order of rows and dropout masks."""
@@ -836,12 +844,12 @@ class MLP:
             self.optimizer, learning_rate=_checks.learning_rate(value, Schedule)
         )
         adapted = value.start() if isinstance(value, Adaptive) else None
-        before = self.optimizer, self._adapted
-        self.optimizer, self._adapted = rule, adapted
+        before = {"optimizer": self.optimizer, "_adapted": self._adapted}
+        self.__dict__.update(optimizer=rule, _adapted=adapted)
         try:
             self._set_rate(self._network)
         except RuntimeError:  # amid a step of another thread
-            self.optimizer, self._adapted = before
+            self.__dict__.update(before)
             raise
 
     @property
@@ -1104,7 +1112,8 @@ class MLP:
 
     def _take(self, saved):
         """Take the state that serialization has read from a file of such a network."""
-        self.optimizer, self.dropout_seed = saved.optimizer, saved.dropout_seed
+        self.__dict__.update(optimizer=saved.optimizer)
+        self.dropout_seed = saved.dropout_seed
         self.standardization, self._adapted = saved.standardization, saved.adapted
         self.feature_names = saved.feature_names
         self._shuffler.bit_generator.state = saved.shuffler

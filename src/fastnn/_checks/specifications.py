@@ -226,3 +226,13 @@ def plain_descent(layers, dropout):
             f"{place} {problem}, which a step in C does without; write the network for "
             "predictions, training=False, or build it without"
         )
+
+
+def settable(name, is_bound):
+    """Check that an attribute of a network may be set."""
+    if is_bound:
+        rate = "set learning_rate, or " if name == "optimizer" else ""
+        raise AttributeError(
+            f"an MLP keeps the {name} that it was built with; {rate}build another MLP, and give it "
+            "the weights by set_weights"
+        )
