@@ -100,7 +100,7 @@ def results_section(found):
     if "extras" in found:
         return extras_table(found["extras"])
     if "estimators" in found:
-        return estimators_table(found["estimators"])
+        return f"{estimators_table(found['estimators'])}\n\n{machine_sentence(found)}"
     records = found["cells"]
     return "\n".join([*rows(records), "", means(records), *notes(records)])
 
