@@ -158,7 +158,8 @@ class MLP:
         self._network = self._bind()
 
     def __setattr__(self, name, value):
-        _checks.settable(name, "_network" in self.__dict__ and name in self._BUILT_WITH)
+        # Not by __dict__, which would make every look at an attribute slower from then on.
+        _checks.settable(name, name in self._BUILT_WITH and hasattr(self, "_network"))
         super().__setattr__(name, value)
 
     def _streams(self):
@@ -844,13 +845,18 @@ class MLP:
             self.optimizer, learning_rate=_checks.learning_rate(value, Schedule)
         )
         adapted = value.start() if isinstance(value, Adaptive) else None
-        before = {"optimizer": self.optimizer, "_adapted": self._adapted}
-        self.__dict__.update(optimizer=rule, _adapted=adapted)
+        before = self.optimizer, self._adapted
+        self._change_rule(rule, adapted)
         try:
             self._set_rate(self._network)
         except RuntimeError:  # amid a step of another thread
-            self.__dict__.update(before)
+            self._change_rule(*before)
             raise
+
+    def _change_rule(self, optimizer, adapted):
+        """Keep another optimizer of the same kind, and where its Adaptive schedule is."""
+        super().__setattr__("optimizer", optimizer)
+        self._adapted = adapted
 
     @property
     def n_parameters(self):
@@ -1112,9 +1118,8 @@ class MLP:
 
     def _take(self, saved):
         """Take the state that serialization has read from a file of such a network."""
-        self.__dict__.update(optimizer=saved.optimizer)
-        self.dropout_seed = saved.dropout_seed
-        self.standardization, self._adapted = saved.standardization, saved.adapted
+        self._change_rule(saved.optimizer, saved.adapted)
+        self.dropout_seed, self.standardization = saved.dropout_seed, saved.standardization
         self.feature_names = saved.feature_names
         self._shuffler.bit_generator.state = saved.shuffler
         self._network.dropout_seed = self.dropout_seed
