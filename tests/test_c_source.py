@@ -211,6 +211,7 @@ def test_names(tmp_path):
     net.to_c(tmp_path / "my-net.c", name="prices")
     source = (tmp_path / "my-net.c").read_text()
     assert '#include "my-net.h"' in source
+    assert source.startswith("/* my-net.c - ")
     assert "void prices_predict(const float *x, float *out)" in source
     assert "PRICES_N_IN = 2" in (tmp_path / "my-net.h").read_text()
     net.to_c(str(tmp_path / "digits"))
@@ -225,6 +226,7 @@ def test_names(tmp_path):
         ("net.c", "float", ValueError, "got 'float'"),
         ("net.c", 3, TypeError, "name must be a str; got 3"),
         (3, None, TypeError, "path must be a str or a path; got 3"),
+        ("net.v2", None, ValueError, "path must end with '.c', or with no ending; got 'net.v2'"),
     ],
 )
 def test_unfit_names_are_refused(tmp_path, monkeypatch, path, name, error, message):

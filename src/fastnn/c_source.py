@@ -15,18 +15,14 @@ from pathlib import Path
 
 import numpy as np
 
-from fastnn import _checks, _files
+from fastnn import _checks, _files, _kernels_f32
 from fastnn.layers import Dropout, Standardize
 
 _HERE = Path(__file__).parent
 _SOURCES = ("simd/vmath.h", "c_source.h", "simd/activations.h", "simd/losses.h")
 
-#: Losses that are computed from what goes into the last layer's activation.
-_PAIRED = {
-    ("binary_cross_entropy", "sigmoid"): "binary_cross_entropy",
-    ("poisson", "exp"): "poisson_exp",
-    ("poisson", "softplus"): "poisson_softplus",
-}
+#: Losses that are computed from what goes into the last layer's activation, with that.
+_PAIRED = [pair for pair in _kernels_f32.registry()["losses"] if pair[1] is not None]
 
 #: Layers of up to so many outputs are dot products, as padding them would be a waste.
 _FEW = 4
@@ -34,14 +30,15 @@ _FEW = 4
 
 def to_c(net, path, *, name=None, training=False):
     """Write a network to a C file and its header; see `MLP.to_c`."""
-    path = Path(_checks.file_path("path", path)).with_suffix(".c")
+    path = Path(_checks.c_path("path", path))
     name = _checks.c_name("name", path.stem if name is None else name, by_path=name is None)
     training = _checks.flag("training", training)
     _checks.adapted(net.standardization is not None or Standardize not in map(type, net.layers))
     if training:
         _checks.plain_descent(net.layers, Dropout)
     writer = _Writer(net, name, training)
-    texts = {path.with_suffix(".h"): writer.header(), path: writer.source(f"{path.stem}.h")}
+    header = path.with_suffix(".h")
+    texts = {header: writer.header(header.name), path: writer.source(path.name, header.name)}
     for place, text in texts.items():
         with _files.replacing(os.fspath(place)) as file:
             file.write(text.encode())
@@ -56,8 +53,6 @@ class _Writer:
         self.panel = 64 // net.dtype.itemsize
         self.functions = _functions()
         self.inputs = [net.n_in, *(layer.units for layer in net.dense)]
-        first_is_few = self.is_few(0)
-        self.copies_input = first_is_few or net.standardization is not None
 
     # ---- shapes ---------------------------------------------------------------------------------
 
@@ -141,11 +136,11 @@ class _Writer:
         return "\n".join([f"typedef struct {self.name}_weights {{", *lines,
                           f"}} {self.name}_weights;\n"])  # fmt: skip
 
-    def header(self):
-        """Return the text of the header."""
+    def header(self, file):
+        """Return the text of the header, a file of this name."""
         name, guard = self.name, f"{self.name.upper()}_H"
         parts = [
-            self.head(f"{name}.h") + f"#ifndef {guard}\n#define {guard}\n\n"
+            self.head(file) + f"#ifndef {guard}\n#define {guard}\n\n"
             '#ifdef __cplusplus\nextern "C" {\n#endif\n',
             f"enum {{ {name.upper()}_N_IN = {self.net.n_in}, "
             f"{name.upper()}_N_OUT = {self.net.n_out} }};\n",
@@ -158,12 +153,12 @@ class _Writer:
 
     # ---- the source -----------------------------------------------------------------------------
 
-    def source(self, header):
+    def source(self, file, header):
         """Return the text of the C file."""
         functions = self.predict_functions() + (self.step_function() if self.training else [])
         bits = 8 * self.net.dtype.itemsize
         parts = [
-            self.head(f"{self.name}.c") + f'#include "{header}"\n',
+            self.head(file) + f'#include "{header}"\n',
             f"#define FASTNN_BITS {bits}\n",
             *_needed(self.functions, "\n".join(functions)),
             *([] if self.training else [self.weights_type()]),
@@ -226,7 +221,7 @@ class _Writer:
         if self.net.standardization is not None:
             yield f"real z0[{self.padded(n_in)}] = {{0}};"
             yield f"for (int k = 0; k < {n_in}; k++) z0[k] = (x[k] - mean[k]) * inverse[k];"
-        elif self.copies_input:
+        elif self.is_few(0):  # which reads whole panels
             yield f"real z0[{self.padded(n_in)}] = {{0}};"
             yield f"for (int k = 0; k < {n_in}; k++) z0[k] = x[k];"
         else:
@@ -286,8 +281,7 @@ class _Writer:
         """Return the function that trains."""
         name, real = self.name, self.real
         target = "int label" if self.net.loss.targets == "class" else f"const {real} *t"
-        is_paired = self.net.loss.name == "cross_entropy" or self.loss_function()[1]
-        last = None if is_paired else self.net.dense[-1].activation
+        last = None if self.is_paired else self.net.dense[-1].activation
         body = [
             *self.forward(last, slopes=True),
             *(self.cross_entropy() if self.net.loss.name == "cross_entropy" else self.loss()),
@@ -299,10 +293,15 @@ class _Writer:
             f"    {real} learning_rate) {{\n{_indented(body)}}}\n"
         ]
 
-    def loss_function(self):
-        """Return the name of the loss's function, and whether it takes the pre-activation."""
-        pair = self.net.loss.name, self.net.dense[-1].activation.name
-        return _PAIRED.get(pair, pair[0]), pair in _PAIRED
+    @property
+    def pair(self):
+        """The names of the loss and the last layer's activation."""
+        return self.net.loss.name, self.net.dense[-1].activation.name
+
+    @property
+    def is_paired(self):
+        """Whether the loss takes what goes into that activation, and gives delta at once."""
+        return self.pair in _PAIRED
 
     def cross_entropy(self):
         """Yield the lines of the loss and the delta of a softmax layer."""
@@ -317,7 +316,8 @@ class _Writer:
         """Yield the lines of any other loss and the last layer's delta."""
         n, n_out = len(self.net.dense), self.net.n_out
         padded = self.padded(n_out)
-        function, is_paired = self.loss_function()
+        function = "_".join(self.pair)
+        function = function if function in self.functions else self.net.loss.name
         parameter = "splat(0)" if self.parameter is None else "load(parameter + j)"
         yield f"real target[{padded}] = {{0}}, losses[{padded}], delta{n}[{padded}], loss = 0;"
         yield f"for (int j = 0; j < {n_out}; j++) target[j] = t[j];"
@@ -329,7 +329,7 @@ class _Writer:
         yield "}"
         yield f"for (int j = 0; j < {n_out}; j++) loss += losses[j];"
         yield self.zeros(f"delta{n}", n_out)
-        if not is_paired:
+        if not self.is_paired:
             yield from self.through(n, self.net.dense[-1].activation)
 
     def through(self, i, activation):
@@ -382,7 +382,8 @@ def _functions():
         if source == "c_source.h":
             found[""], _, text = text.partition("/* the rest */\n")
         elif source == "simd/vmath.h":
-            head = text[: re.search(r"^(/\*.*\n)?INLINE", text, re.MULTILINE).start()]
+            start = re.search(r"^(/\*.*\n)?INLINE", text, re.MULTILINE).start()
+            head, text = text[:start], text[start:]
             found["maths"] = head.partition('#include "real.h"\n')[2].strip() + "\n"
         for match in re.finditer(_FUNCTION, text):
             found.setdefault(match["function"] or match["macro"], match[0].lstrip("\n"))
@@ -392,7 +393,7 @@ def _functions():
 _FUNCTION = re.compile(
     r"^(?:/\*(?:[^*]|\*(?!/))*\*/\n)?"  # a comment right above
     r"(?:INLINE \w+ (?P<function>\w+)\([^{]*\{(?:[^\n]*\}$|.*?^\}$)\n"
-    r"|#define (?P<macro>SELU_\w+) [^\n]*\n)",
+    r"|#define (?P<macro>\w+) [^\n]*\n)",
     re.MULTILINE | re.DOTALL,
 )
 

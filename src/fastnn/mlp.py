@@ -1036,7 +1036,7 @@ class MLP:
         Parameters
         ----------
         path : str or path
-            The C file; the header beside it has the same name.
+            The C file, ending with ".c"; the header beside it has the same name.
         name : str, optional
             What the names in it begin with; by default the file's name. ``NAME_predict(x, out)``
             computes the outputs for one row.

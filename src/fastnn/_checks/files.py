@@ -144,6 +144,15 @@ def same_fit(path, theirs, ours):
         )
 
 
+def c_path(name, value):
+    """Return the path of a C file; without an ending it gets that."""
+    path = file_path(name, value)
+    stem, ending = os.path.splitext(path)
+    if ending not in ("", ".c"):
+        raise ValueError(f"{name} must end with '.c', or with no ending; got {path!r}")
+    return stem + ".c"
+
+
 _KEYWORDS = re.compile(
     "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|"
     "inline|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|"
