@@ -124,8 +124,8 @@ warnings: $(VENV)/lint
 # 20 seconds. A report ends the run and makes it fail.
 tsan:
 	@mkdir -p build
-	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=thread -Isrc/fastnn -o build/test_pool_tsan \
-	    src/fastnn/pool.c tests/pool/test_pool.c -pthread -lm
+	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=thread -Isrc/fastnn/engine -o build/test_pool_tsan \
+	    src/fastnn/engine/pool.c tests/pool/test_pool.c -pthread -lm
 	TSAN_OPTIONS=halt_on_error=1 build/test_pool_tsan 100000
 
 TESTS ?= -m "not slow and not lean" tests

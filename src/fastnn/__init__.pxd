@@ -1,5 +1,5 @@
 # fastnn's networks in other people's Cython: `from fastnn cimport ...`, compiled with the include
-# folder fastnn.get_include(). What each does is said in include/fastnn.h.
+# folder fastnn.get_include(). What each does is said in capi/include/fastnn.h.
 
 from libc.stdint cimport int64_t
 

@@ -1,8 +1,8 @@
-# A network as C sees it (include/fastnn.h): calls of one thread in buffers of its own, without
+# A network as C sees it (capi/include/fastnn.h): calls of one thread in buffers of its own, without
 # Python's objects or its lock. Part of _kernels.pyx. Not here: pointers that are NULL, or of the
-# other precision (embedding.c looks at them first).
+# other precision (capi/functions.c looks at them first).
 
-cdef struct Room:                 # a workspace; what embedding.h knows of it comes first
+cdef struct Room:                 # a workspace; what capi/precision.h knows of it comes first
     fastnn_workspace head
     Net *net
     Space inference               # apart: it has no room for dropout
@@ -165,5 +165,5 @@ cdef void let_go(capsule) noexcept:
 
 
 def c_api():
-    """The capsule fastnn._C_API: all functions of include/fastnn.h, of both precisions."""
+    """The capsule fastnn._C_API: all functions of capi/include/fastnn.h, of both precisions."""
     return PyCapsule_New(<void *>&fastnn_functions, "fastnn._C_API", NULL)

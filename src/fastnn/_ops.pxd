@@ -3,15 +3,15 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-cdef extern from "memory.h" nogil:
+cdef extern from "engine/memory.h" nogil:
     void *fastnn_allocate(size_t size)
 
-cdef extern from "simd/real.h":
+cdef extern from "engine/simd/real.h":
     ctypedef double real
     cdef enum:
         PANEL
 
-cdef extern from "simd/ops.h":
+cdef extern from "engine/simd/ops.h":
     cdef enum:
         NARROW
 
@@ -130,7 +130,7 @@ cdef extern from "simd/ops.h":
         const fastnn_optimizer *optimizers
         const fastnn_function *functions
 
-cdef extern from "schedules.h" nogil:
+cdef extern from "engine/schedules.h" nogil:
     ctypedef struct fastnn_schedule_rule:
         const char *name
         double (*rate)(const double *p, double t) noexcept nogil
@@ -144,10 +144,10 @@ cdef extern from "schedules.h" nogil:
     const fastnn_schedule_rule *fastnn_schedule_rules
     double fastnn_learning_rate(const fastnn_schedule *schedule, double step, double epoch)
 
-cdef extern from "simd/dispatch.h" nogil:
+cdef extern from "engine/simd/dispatch.h" nogil:
     const fastnn_ops *fastnn_table(int i)
 
-cdef extern from "pool.h" nogil:
+cdef extern from "engine/pool.h" nogil:
     ctypedef struct fastnn_team:
         pass
     int fastnn_team_size(const fastnn_team *team)
@@ -155,7 +155,7 @@ cdef extern from "pool.h" nogil:
     void fastnn_run(int n_threads, void (*task)(void *, fastnn_team *, int) noexcept nogil,
                     void *context)
 
-cdef extern from "embedding.h" nogil:
+cdef extern from "capi/precision.h" nogil:
     cdef enum:
         FASTNN_OK
         FASTNN_ROWS
@@ -202,10 +202,10 @@ cdef extern from "embedding.h" nogil:
 
     const fastnn_api fastnn_functions
 
-cdef extern from "claim.h" nogil:
+cdef extern from "engine/claim.h" nogil:
     bint fastnn_claim(int *flag)
     void fastnn_release(int *flag)
 
-cdef extern from "subnormals.h" nogil:
+cdef extern from "engine/subnormals.h" nogil:
     uint64_t fastnn_flush_subnormals()
     void fastnn_restore_subnormals(uint64_t before)

@@ -1,6 +1,6 @@
 """Specifications of activations: names, parameters, and the initializer that suits each.
 
-Not here: arithmetic. Values and derivatives are in simd/activations.h and, in NumPy, in
+Not here: arithmetic. Values and derivatives are in engine/simd/activations.h and, in NumPy, in
 reference.py; a new activation takes a line in each of the three.
 """
 

@@ -1,6 +1,6 @@
 /* c_source.h - what a network as C source needs besides its weights: the vectors of this compiler,
  * and the sums of a layer. c_source.py puts the first part into every file it writes, and of what
- * follows "the rest", as of simd/vmath.h, activations.h and losses.h, the functions that are used.
+ * follows "the rest", as of engine/simd/vmath.h, activations.h and losses.h, the functions that are used.
  *
  * With GCC and Clang, a vec is as many reals as fit the registers that the compilation may use;
  * with other compilers, or FASTNN_SCALAR, it is one real, in C99 and no more.

@@ -1,7 +1,7 @@
 """Networks as C source: one file and its header, with the weights in them, for any C99 compiler.
 
 The arithmetic is not written once more: functions of one vector come from the sources of the
-kernels (simd/vmath.h, activations.h, losses.h), those that the network uses; the sums of a layer,
+kernels (engine/simd/vmath.h, activations.h, losses.h), those that the network uses; the sums of a layer,
 and what makes vectors of other compilers, from c_source.h. A new activation or loss needs nothing
 here.
 
@@ -19,7 +19,7 @@ from fastnn import _checks, _files, _kernels_f32
 from fastnn.layers import Dropout, Standardize
 
 _HERE = Path(__file__).parent
-_SOURCES = ("simd/vmath.h", "c_source.h", "simd/activations.h", "simd/losses.h")
+_SOURCES = ("engine/simd/vmath.h", "c_source.h", "engine/simd/activations.h", "engine/simd/losses.h")
 
 #: Losses that are computed from what goes into the last layer's activation, with that.
 _PAIRED = [pair for pair in _kernels_f32.registry()["losses"] if pair[1] is not None]
@@ -381,7 +381,7 @@ def _functions():
         text = (_HERE / source).read_text(encoding="utf-8")
         if source == "c_source.h":
             found[""], _, text = text.partition("/* the rest */\n")
-        elif source == "simd/vmath.h":
+        elif source == "engine/simd/vmath.h":
             start = re.search(r"^(/\*.*\n)?INLINE", text, re.MULTILINE).start()
             head, text = text[:start], text[start:]
             found["maths"] = head.partition('#include "real.h"\n')[2].strip() + "\n"

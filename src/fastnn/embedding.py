@@ -2,7 +2,7 @@
 
 C and Cython programs compile with the folder that `get_include` names, where `fastnn.h` says what
 each function does. ctypes, cffi, Numba and SciPy's LowLevelCallable take the same functions from
-`functions`, and a `Workspace`. Not here: the functions themselves (_embedding.pxi, embedding.c).
+`functions`, and a `Workspace`. Not here: the functions themselves (_embedding.pxi, capi/functions.c).
 """
 
 import ctypes
@@ -69,7 +69,7 @@ def get_include():
     >>> os.listdir(fastnn.get_include())
     ['fastnn.h']
     """
-    return str(Path(__file__).parent / "include")
+    return str(Path(__file__).parent / "capi" / "include")
 
 
 def api_address():

@@ -1,6 +1,6 @@
 """Specifications of optimizers: hyper-parameters, defaults, ranges.
 
-Not here: arithmetic and state. The update rules are in simd/optimizers.h and, in NumPy, in
+Not here: arithmetic and state. The update rules are in engine/simd/optimizers.h and, in NumPy, in
 reference.py; a new one takes a block or a line in each of the three.
 
 In the formulas ``w`` is a weight or bias, ``g = dE/dw``, ``lr`` the learning rate; ``t`` counts

@@ -1,6 +1,6 @@
-/* embedding.h - what both precisions give to the one interface of include/fastnn.h. */
-#ifndef FASTNN_EMBEDDING_H
-#define FASTNN_EMBEDDING_H
+/* precision.h - what both precisions give to the one interface of fastnn.h. */
+#ifndef FASTNN_PRECISION_H
+#define FASTNN_PRECISION_H
 
 #include "include/fastnn.h"
 

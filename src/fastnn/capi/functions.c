@@ -1,6 +1,6 @@
-/* embedding.c - include/fastnn.h's functions: pointers and precisions are checked, then the model's
+/* functions.c - the functions of fastnn.h: pointers and precisions are checked, then the model's
  * own precision does the work. */
-#include "embedding.h"
+#include "precision.h"
 
 #include <math.h>
 
