@@ -22,7 +22,7 @@ settings.register_profile(
 )
 settings.load_profile("fastnn")
 
-HIDDEN = [name for name in activations.NAMES if name != "softmax"]
+HIDDEN = list(activations.HIDDEN)
 WITH_ALPHA = [Activation("leaky_relu", 0.2), Activation("elu", 0.7)]
 
 

@@ -18,7 +18,7 @@ from fastnn import MLP, SGD, Activation, Dense, Dropout, Huber, Quantile, Standa
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
-HIDDEN = [name for name in activations.NAMES if name != "softmax"]
+HIDDEN = list(activations.HIDDEN)
 C_TYPES = {"float32": ctypes.c_float, "float64": ctypes.c_double}
 ROWS = 40
 

@@ -65,8 +65,9 @@ cdef class Network:
     """A network bound to its arena: weights, biases and moments, and the workspaces it trains in.
 
     `layers` is a list of dicts with the keys units, activation, alpha, use_bias, l1, l2, dropout,
-    frozen; `hyper` has the optimizer's numbers and those that clip gradients; `average` is the
-    momentum of a moving average of the weights, or None. Arguments are taken as checked.
+    frozen; `hyper` has the optimizer's numbers; `average` is the momentum of a moving average of
+    the weights, or None; `clip` names a way to clip gradients and its bound, or is None. Arguments
+    are taken as checked.
     """
 
     cdef Net net
@@ -84,7 +85,7 @@ cdef class Network:
 
     def __cinit__(self, n_in, list layers, *, str loss, loss_parameter, str targets, bint mean,
                   str optimizer, dict hyper, seed, int n_threads, bint scale_penalties=False,
-                  bint standardized=False, average=None, isa=None):
+                  bint standardized=False, average=None, clip=None, isa=None):
         cdef const fastnn_ops *ops = table(isa)
         cdef Net *net = &self.net
         self.n_in, self.units = n_in, [layer["units"] for layer in layers]
@@ -98,9 +99,8 @@ cdef class Network:
         if net.layers == NULL:
             raise MemoryError("cannot allocate the layers")
         self.kept_step = -1
-        for name, clip in CLIPS.items():
-            if hyper.get(name) is not None:
-                net.clip, net.bound = <Clip><int>clip, hyper[name]
+        if clip is not None:
+            net.clip, net.bound = <Clip><int>CLIPS[clip[0]], clip[1]
         if average is not None:
             net.averaged, net.momentum = True, average
         if standardized:

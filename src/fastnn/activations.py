@@ -1,34 +1,48 @@
 """Specifications of activations: names, parameters, and the initializer that suits each.
 
 Not here: arithmetic. Values and derivatives are in engine/simd/activations.h and, in NumPy, in
-reference.py; a new activation takes a line in each of the three.
+reference.py. A new activation takes a line in each of the three; tests name a place that was
+forgotten.
 """
 
 from dataclasses import dataclass
 
 from fastnn import _checks
 
-# name: (default of alpha or None, initializer for weights that lead into it)
-_KNOWN = {
-    "identity": (None, "glorot_uniform"),
-    "sigmoid": (None, "glorot_uniform"),
-    "tanh": (None, "glorot_uniform"),
-    "relu": (None, "he_uniform"),
-    "leaky_relu": (0.01, "he_uniform"),
-    "softmax": (None, "glorot_uniform"),
-    "elu": (1.0, "he_uniform"),
-    "selu": (None, "lecun_normal"),
-    "gelu": (None, "he_uniform"),
-    "silu": (None, "he_uniform"),
-    "softplus": (None, "he_uniform"),
-    "exp": (None, "glorot_uniform"),
+
+@dataclass(frozen=True)
+class _Kind:
+    """Everything that fastnn knows of an activation besides its arithmetic."""
+
+    initializer: str = "glorot_uniform"  # of the weights that lead into it
+    parameter: str | None = None  # name of its one parameter,
+    default: float | None = None  # and its value unless another is given
+    is_linear: bool = False  # h(a) = a
+    is_row_wise: bool = False  # h needs a whole row: for the output layer only
+
+
+_KINDS = {
+    "identity": _Kind(is_linear=True),
+    "sigmoid": _Kind(),
+    "tanh": _Kind(),
+    "relu": _Kind("he_uniform"),
+    "leaky_relu": _Kind("he_uniform", "alpha", 0.01),
+    "softmax": _Kind(is_row_wise=True),
+    "elu": _Kind("he_uniform", "alpha", 1.0),
+    "selu": _Kind("lecun_normal"),
+    "gelu": _Kind("he_uniform"),
+    "silu": _Kind("he_uniform"),
+    "softplus": _Kind("he_uniform"),
+    "exp": _Kind(),
 }
 _ALIASES = {"logistic": "sigmoid"}
 
-NAMES = tuple(_KNOWN)
+#: Names of all activations, and of those that a hidden layer may have.
+NAMES = tuple(_KINDS)
+HIDDEN = tuple(name for name, kind in _KINDS.items() if not kind.is_row_wise)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False)
 class Activation:
     """An activation ``z = h(a)``, where its name alone does not say enough.
 
@@ -39,8 +53,8 @@ class Activation:
         ``"leaky_relu"``, ``"softmax"`` (output layer only), ``"elu"``, ``"selu"``, ``"gelu"`` (the
         exact form), ``"silu"``, ``"softplus"`` or ``"exp"``.
     alpha : float, optional
-        Slope below zero of ``leaky_relu`` (0.01 unless given), limit of ``elu`` (minus alpha; 1.0
-        unless given). The others have no parameter.
+        Slope of ``leaky_relu`` below zero (default 0.01); ``elu`` tends to minus alpha (default
+        1.0). The other activations have no parameter.
 
     Raises
     ------
@@ -55,24 +69,58 @@ class Activation:
     """
 
     name: str
-    alpha: float | None = None
+    parameter: float | None  #: value of the activation's parameter, None without one
 
-    def __post_init__(self):
-        name = _checks.choice("activation", self.name, NAMES, _ALIASES)
-        default = _KNOWN[name][0]
-        alpha = _checks.alpha(name, self.alpha, default)
+    def __init__(self, name: str, alpha: float | None = None, **parameters: float) -> None:
+        if alpha is not None:
+            parameters["alpha"] = alpha
+        name = _checks.choice("activation", name, NAMES, _ALIASES)
+        kind = _KINDS[name]
+        value = _checks.activation_parameter(name, parameters, kind.parameter, kind.default)
         object.__setattr__(self, "name", name)
-        object.__setattr__(self, "alpha", alpha)
+        object.__setattr__(self, "parameter", value)
 
     @property
-    def initializer(self):
+    def alpha(self) -> float | None:
+        """The parameter of the activations that call it alpha; None for the others."""
+        return self.parameter if _KINDS[self.name].parameter == "alpha" else None
+
+    @property
+    def is_linear(self) -> bool:
+        """Whether ``h(a) = a``."""
+        return _KINDS[self.name].is_linear
+
+    @property
+    def is_row_wise(self) -> bool:
+        """Whether an output depends on the whole row; only the output layer may have it then."""
+        return _KINDS[self.name].is_row_wise
+
+    @property
+    def initializer(self) -> str:
         """Name of the initializer that keeps the variance of signals through this activation."""
-        return _KNOWN[self.name][1]
+        return _KINDS[self.name].initializer
 
-    def __str__(self):
-        return self.name if self.alpha is None else f"{self.name}({self.alpha:g})"
+    def config(self) -> str | dict[str, object]:
+        """Return the activation as plain data: its name, or a dict if it has a parameter."""
+        kind = _KINDS[self.name]
+        if kind.parameter is None:
+            return self.name
+        return {"name": self.name, kind.parameter: self.parameter}
+
+    def __repr__(self) -> str:
+        kind = _KINDS[self.name]
+        given = f", {kind.parameter}={self.parameter!r}" if kind.parameter else ""
+        return f"Activation({self.name!r}{given})"
+
+    def __str__(self) -> str:
+        return self.name if self.parameter is None else f"{self.name}({self.parameter:g})"
 
 
-def get(activation):
-    """Return the specification for a name; a specification is returned as it is."""
+def get(activation: str | Activation) -> Activation:
+    """Return the specification for a name; return a specification as it is."""
     return activation if isinstance(activation, Activation) else Activation(activation)
+
+
+def parameter_name(name: str) -> str | None:
+    """Return the name of an activation's parameter, or None without one."""
+    return _KINDS[name].parameter

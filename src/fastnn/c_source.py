@@ -1,7 +1,7 @@
 """Networks as C source: one file and its header, with the weights in them, for any C99 compiler.
 
 The arithmetic is not written once more: functions of one vector come from the sources of the
-kernels (engine/simd/vmath.h, activations.h, losses.h), those that the network uses; the sums of a layer,
+kernels (engine/simd/), those that the network uses; the sums of a layer,
 and what makes vectors of other compilers, from c_source.h. A new activation or loss needs nothing
 here.
 
@@ -19,7 +19,12 @@ from fastnn import _checks, _files, _kernels_f32
 from fastnn.layers import Dropout, Standardize
 
 _HERE = Path(__file__).parent
-_SOURCES = ("engine/simd/vmath.h", "c_source.h", "engine/simd/activations.h", "engine/simd/losses.h")
+_SOURCES = (
+    "engine/simd/vmath.h",
+    "c_source.h",
+    "engine/simd/activations.h",
+    "engine/simd/losses.h",
+)
 
 #: Losses that are computed from what goes into the last layer's activation, with that.
 _PAIRED = [pair for pair in _kernels_f32.registry()["losses"] if pair[1] is not None]
@@ -272,7 +277,7 @@ class _Writer:
 
     def alpha(self, activation):
         """Return an activation's parameter as C has it."""
-        value = self.net.dtype.type(activation.alpha or 0.0)
+        value = self.net.dtype.type(activation.parameter or 0.0)
         return f"splat((real){value!s})"
 
     # ---- training -------------------------------------------------------------------------------

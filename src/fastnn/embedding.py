@@ -2,7 +2,7 @@
 
 C and Cython programs compile with the folder that `get_include` names, where `fastnn.h` says what
 each function does. ctypes, cffi, Numba and SciPy's LowLevelCallable take the same functions from
-`functions`, and a `Workspace`. Not here: the functions themselves (_embedding.pxi, capi/functions.c).
+`functions`, and a `Workspace`. Not here: the functions themselves (capi/).
 """
 
 import ctypes

@@ -97,7 +97,7 @@ def _forward(layers, z):
     for W, b, h in layers:
         z_prev, (a, z) = z, (np.empty((len(z), W.shape[1]), W.dtype) for _ in range(2))
         module = _checks.KERNELS[W.dtype]
-        module.forward_arrays(z_prev, W, b, h.name, h.alpha or 0.0, a, z, _cpu.ISA)
+        module.forward_arrays(z_prev, W, b, h.name, h.parameter or 0.0, a, z, _cpu.ISA)
         yield a, z
 
 
@@ -110,7 +110,7 @@ def _backward(net, layers, z0, passed, k):
     below += [(a, h) for (a, _), (_, _, h) in zip(passed[:-1], layers[:-1], strict=True)]
     for (a, h), (W, _, _) in zip(reversed(below), reversed(layers), strict=True):
         above, delta = delta, np.empty_like(a)
-        module.delta_arrays(a, h.name, h.alpha or 0.0, W, above, delta, _cpu.ISA)
+        module.delta_arrays(a, h.name, h.parameter or 0.0, W, above, delta, _cpu.ISA)
     standardization = getattr(net, "standardization", None)
     return delta if standardization is None else delta / standardization[1]
 
@@ -125,7 +125,7 @@ def _output_slopes(h, a, y, k):
         t[rows, k] -= np.maximum(1, np.abs(y[rows, k]))  # differs from y_k however large that is
     losses, delta = np.empty(len(y)), np.empty_like(y)
     _checks.KERNELS[y.dtype].output_delta_arrays(
-        a, t, "absolute_error", None, h.name, h.alpha or 0.0, losses, delta, _cpu.ISA
+        a, t, "absolute_error", None, h.name, h.parameter or 0.0, losses, delta, _cpu.ISA
     )
     return delta
 

@@ -66,7 +66,7 @@ def forward(z_prev, W, b=None, activation="identity"):
         b = _checks.array_like("b", b, (W.shape[1],), dtype)
     a, z = (np.empty((len(z_prev), W.shape[1]), dtype) for _ in range(2))
     module = _checks.KERNELS[dtype]
-    module.forward_arrays(z_prev, W, b, h.name, h.alpha or 0.0, a, z, _cpu.ISA)
+    module.forward_arrays(z_prev, W, b, h.name, h.parameter or 0.0, a, z, _cpu.ISA)
     return a, z
 
 
@@ -111,7 +111,7 @@ def output_delta(a, t, loss, activation):
         T[np.arange(n), labels] = 1
     rows, delta_ = np.empty(n), np.empty((n, n_out), dtype)
     _checks.KERNELS[dtype].output_delta_arrays(
-        a, T, spec.name, spec.parameter(n_out), h.name, h.alpha or 0.0, rows, delta_, _cpu.ISA
+        a, T, spec.name, spec.parameter(n_out), h.name, h.parameter or 0.0, rows, delta_, _cpu.ISA
     )
     return rows, delta_
 
@@ -152,7 +152,7 @@ def delta(a, activation, W_next, delta_next):
     above = _checks.array_like("delta_next", delta_next, (len(a), W.shape[1]), dtype)
     out = np.empty(a.shape, dtype)
     module = _checks.KERNELS[dtype]
-    module.delta_arrays(a, h.name, h.alpha or 0.0, W, above, out, _cpu.ISA)
+    module.delta_arrays(a, h.name, h.parameter or 0.0, W, above, out, _cpu.ISA)
     return out
 
 

@@ -1,8 +1,11 @@
 """Specifications of layers: what an MLP is built from.
 
-Not here: weights (the network's arena holds them) and arithmetic (the kernels).
+A kind of layer says all about itself that does not need arithmetic: its width, its parameters and
+their shapes, what it costs, how a summary calls it. Not here: weights (the network's arena holds
+them) and arithmetic (the kernels; in NumPy, reference.py).
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,8 +13,40 @@ from fastnn import _checks, activations, initializers
 from fastnn.activations import Activation
 
 
+class Layer:
+    """What all kinds of layers have in common.
+
+    Attributes
+    ----------
+    name : str
+        The name by which files know the kind.
+    trainable : bool
+        Whether updates change the layer's parameters.
+    """
+
+    name: ClassVar[str]
+    trainable: bool = True
+
+    def width(self, n_in: int) -> int:
+        """Return the number of outputs for `n_in` inputs."""
+        return n_in
+
+    def parameters(self, n_in: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the layer's parameters by name, in the order of `get_weights`."""
+        return {}
+
+    def flops(self, n_in: int) -> int:
+        """Return the operations of the forward pass for one row: those of matrix products."""
+        return 0
+
+    @property
+    def label(self) -> str:
+        """The layer as a line of a summary calls it."""
+        return type(self).__name__
+
+
 @dataclass(frozen=True)
-class Dense:
+class Dense(Layer):
     """A fully connected layer: ``z = h(z_prev @ W + b)`` with ``W`` of shape (n_in, units).
 
     Parameters
@@ -55,7 +90,7 @@ class Dense:
     trainable: bool = True
     name: ClassVar[str] = "dense"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         activation = activations.get(self.activation)
         initializer = activation.initializer if self.initializer is None else self.initializer
         for name, value in (
@@ -69,9 +104,27 @@ class Dense:
         ):
             object.__setattr__(self, name, value)
 
+    def width(self, n_in: int) -> int:
+        """Return the number of units."""
+        return self.units
+
+    def parameters(self, n_in: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of W and, if the layer has biases, of b."""
+        shapes: dict[str, tuple[int, ...]] = {"W": (n_in, self.units)}
+        return shapes | {"b": (self.units,)} if self.use_bias else shapes
+
+    def flops(self, n_in: int) -> int:
+        """Return a multiplication and an addition for each weight."""
+        return 2 * n_in * self.units
+
+    @property
+    def label(self) -> str:
+        """The layer as a line of a summary calls it."""
+        return f"Dense {self.activation}"
+
 
 @dataclass(frozen=True)
-class Dropout:
+class Dropout(Layer):
     """Inverted dropout on the outputs of the layer before it, or on the inputs of the network.
 
     In training each value is zeroed with probability `rate` and divided by ``1 - rate`` otherwise;
@@ -97,13 +150,18 @@ class Dropout:
     rate: float
     name: ClassVar[str] = "dropout"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         rate = _checks.number("rate", self.rate, low=0.0, below=1.0)
         object.__setattr__(self, "rate", rate)
 
+    @property
+    def label(self) -> str:
+        """The layer as a line of a summary calls it."""
+        return f"Dropout {self.rate:g}"
+
 
 @dataclass(frozen=True)
-class Standardize:
+class Standardize(Layer):
     """Inputs with their mean subtracted, divided by their standard deviation: the first layer.
 
     ``z = (x - mean) / scale`` for each column; a column that doesn't vary has scale 1. Both are
@@ -124,4 +182,26 @@ class Standardize:
 
 
 #: Kinds of layers by name.
-KINDS = {kind.name: kind for kind in (Dense, Dropout, Standardize)}
+KINDS: dict[str, type[Layer]] = {kind.name: kind for kind in (Dense, Dropout, Standardize)}
+
+
+def with_widths(layers: Iterable[Layer], n_in: int) -> Iterator[tuple[Layer, int]]:
+    """Yield every layer and the number of its inputs."""
+    for layer in layers:
+        yield layer, n_in
+        n_in = layer.width(n_in)
+
+
+def parameters(layers: Iterable[Layer], n_in: int) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of all parameters, in the order of `MLP.get_weights`.
+
+    Their names are those of a file's tensors: "layers.0.W", "layers.0.b", ..., numbered over the
+    layers that have parameters.
+    """
+    shapes: dict[str, tuple[int, ...]] = {}
+    number = 0
+    for layer, k in with_widths(layers, n_in):
+        own = layer.parameters(k)
+        shapes |= {f"layers.{number}.{name}": shape for name, shape in own.items()}
+        number += bool(own)
+    return shapes

@@ -1,16 +1,35 @@
 """Specifications of losses: names, parameters, the outputs and the targets that each one takes.
 
-Not here: arithmetic. Values and derivatives are in engine/simd/losses.h and, in NumPy, in reference.py; a
-new loss takes a block or a line in each of the three.
+Not here: arithmetic. Values and derivatives are in engine/simd/losses.h and, in NumPy, in
+reference.py; a new loss takes a block or a line in each of the three.
 
 A row's loss is the sum over the outputs; ``reduction`` of the MLP says how rows are put together.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 from fastnn import _checks
+
+
+@dataclass(frozen=True)
+class Targets:
+    """A kind of targets: their range, and whether they are classes."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    are_classes: bool = False  # labels 0, 1, ... (n,), or rows of probabilities that sum to 1
+
+
+#: Kinds of targets by the name that `Loss.targets` has.
+TARGETS = {
+    "real": Targets(),
+    "positive": Targets(low=0.0),
+    "probability": Targets(low=0.0, high=1.0),
+    "class": Targets(low=0.0, high=1.0, are_classes=True),
+}
 
 
 class Loss:
@@ -31,12 +50,25 @@ class Loss:
     targets: ClassVar[str] = "real"
 
     @property
-    def shares_target(self):
+    def takes(self) -> Targets:
+        """What the targets are, in numbers."""
+        return TARGETS[self.targets]
+
+    @property
+    def shares_target(self) -> bool:
         """Whether a single target goes for all outputs."""
         return False
 
-    def parameter(self, n_out):
+    def n_classes(self, n_out: int) -> int | None:
+        """Return the number of classes that `n_out` outputs tell apart, or None without classes."""
+        if self.takes.are_classes:
+            return n_out
+        is_binary = self.targets == "probability" and n_out == 1
+        return 2 if is_binary else None
+
+    def parameter(self, n_out: int) -> list[float] | None:
         """Return the loss's parameter for each of `n_out` outputs, or None without one."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -68,10 +100,10 @@ class Huber(Loss):
     delta: float = 1.0
     name: ClassVar[str] = "huber"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "delta", _checks.number("delta", self.delta, above=0.0))
 
-    def parameter(self, n_out):
+    def parameter(self, n_out: int) -> list[float]:
         """Return delta for each output."""
         return [self.delta] * n_out
 
@@ -92,15 +124,15 @@ class Quantile(Loss):
     q: float | Sequence[float] = 0.5
     name: ClassVar[str] = "quantile"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "q", _checks.quantiles(self.q))
 
     @property
-    def shares_target(self):
+    def shares_target(self) -> bool:
         """Whether a single target goes for all outputs: each is another quantile of it."""
         return isinstance(self.q, tuple)
 
-    def parameter(self, n_out):
+    def parameter(self, n_out: int) -> list[float]:
         """Return q for each output; a ValueError says if there are not as many as outputs."""
         return _checks.one_per_output("q", self.q, n_out)
 
@@ -145,7 +177,7 @@ class CrossEntropy(Loss):
 
 
 #: Kinds of losses by name.
-KINDS = {
+KINDS: dict[str, type[Loss]] = {
     loss.name: loss
     for loss in (
         SquaredError,
@@ -161,6 +193,6 @@ KINDS = {
 NAMES = tuple(KINDS)
 
 
-def get(loss):
-    """Return the specification for a name; a specification is returned as it is."""
+def get(loss: str | Loss) -> Loss:
+    """Return the specification for a name; return a specification as it is."""
     return loss if isinstance(loss, Loss) else KINDS[_checks.choice("loss", loss, NAMES)]()

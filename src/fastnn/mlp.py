@@ -181,7 +181,7 @@ class MLP:
             {
                 "units": layer.units,
                 "activation": layer.activation.name,
-                "alpha": layer.activation.alpha or 0.0,
+                "alpha": layer.activation.parameter or 0.0,
                 "use_bias": layer.use_bias,
                 "l1": layer.l1,
                 "l2": layer.l2,
@@ -199,6 +199,7 @@ class MLP:
             mean=self.reduction == "mean",
             optimizer=self.optimizer.rule,
             hyper=self.optimizer.numbers(),
+            clip=self.optimizer.clip,
             seed=self.dropout_seed,
             n_threads=self.n_threads,
             scale_penalties=self.scale_penalties,

@@ -36,13 +36,15 @@ class Optimizer:
     """What all optimizers have in common: a name, clipping, averaging, and fields with numbers."""
 
     name: ClassVar[str]
+    #: Fields that choose a rule or where its moments start, and are no numbers in its formula.
+    structural: ClassVar[tuple[str, ...]] = ()
     clipvalue: float | None = None
     clipnorm: float | None = None
     global_clipnorm: float | None = None
     use_ema: bool = False
     ema_momentum: float = 0.99
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if not (field.name == "learning_rate" and isinstance(value, Schedule)):
@@ -50,7 +52,7 @@ class Optimizer:
             object.__setattr__(self, field.name, value)
         _checks.one_clip({name: getattr(self, name) for name in _checks.CLIPS})
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         """Show its own fields, and those common to all where they aren't the defaults."""
         common = {field.name for field in dataclasses.fields(Optimizer)}
         shown = [
@@ -61,26 +63,34 @@ class Optimizer:
         return f"{type(self).__name__}({', '.join(shown)})"
 
     @property
-    def schedule(self):
+    def schedule(self) -> Schedule | None:
         """The learning rate's schedule, or None."""
         return self.learning_rate if isinstance(self.learning_rate, Schedule) else None
 
     @property
-    def initial_rate(self):
+    def initial_rate(self) -> float:
         """The learning rate of the first update."""
         return self.learning_rate(0) if self.schedule else self.learning_rate
 
-    def numbers(self):
-        """Return the hyper-parameters by name, with the first learning rate."""
-        return {**vars(self), "learning_rate": self.initial_rate}
+    def numbers(self) -> dict[str, float]:
+        """Return the numbers of the rule's formula by name, with the first learning rate."""
+        common = {field.name for field in dataclasses.fields(Optimizer)}
+        found = {k: v for k, v in vars(self).items() if k not in {*common, *self.structural}}
+        return found | {"learning_rate": self.initial_rate}
 
     @property
-    def rule(self):
+    def clip(self) -> tuple[str, float] | None:
+        """How gradients are clipped, "clipvalue", ..., and the bound; None if they are not."""
+        given = ((name, getattr(self, name)) for name in _checks.CLIPS)
+        return next(((name, bound) for name, bound in given if bound is not None), None)
+
+    @property
+    def rule(self) -> str:
         """Name of the update rule that these hyper-parameters amount to."""
         return self.name
 
     @property
-    def initial_moment(self):
+    def initial_moment(self) -> float:
         """Value that the first moment of every parameter starts from."""
         return 0.0
 
@@ -104,9 +114,10 @@ class SGD(Optimizer):
     momentum: float = 0.0
     nesterov: bool = False
     name: ClassVar[str] = "sgd"
+    structural: ClassVar[tuple[str, ...]] = ("nesterov",)
 
     @property
-    def rule(self):
+    def rule(self) -> str:
         """Name of the update rule that these hyper-parameters amount to."""
         if self.momentum == 0.0:
             return "sgd"
@@ -131,9 +142,10 @@ class Adagrad(Optimizer):
     initial_accumulator_value: float = 0.0
     epsilon: float = 1e-10
     name: ClassVar[str] = "adagrad"
+    structural: ClassVar[tuple[str, ...]] = ("initial_accumulator_value",)
 
     @property
-    def initial_moment(self):
+    def initial_moment(self) -> float:
         """Value that s starts from."""
         return self.initial_accumulator_value
 
@@ -162,7 +174,7 @@ class RMSProp(Optimizer):
     name: ClassVar[str] = "rmsprop"
 
     @property
-    def rule(self):
+    def rule(self) -> str:
         """Name of the update rule that these hyper-parameters amount to."""
         return "rmsprop" if self.momentum == 0.0 else "rmsprop_momentum"
 
@@ -199,9 +211,10 @@ class Adam(Optimizer):
     amsgrad: bool = False
     epsilon_hat: bool = False
     name: ClassVar[str] = "adam"
+    structural: ClassVar[tuple[str, ...]] = ("amsgrad",)
 
     @property
-    def rule(self):
+    def rule(self) -> str:
         """Name of the update rule that these hyper-parameters amount to."""
         return "amsgrad" if self.amsgrad else self.name
 
@@ -230,8 +243,8 @@ KINDS = {optimizer.name: optimizer for optimizer in (SGD, Adagrad, RMSProp, Adam
 NAMES = tuple(KINDS)
 
 
-def get(optimizer):
-    """Return the specification for a name; a specification is returned as it is."""
+def get(optimizer: str | Optimizer) -> Optimizer:
+    """Return the specification for a name; return a specification as it is."""
     if isinstance(optimizer, Optimizer):
         return optimizer
     return KINDS[_checks.choice("optimizer", optimizer, NAMES)]()

@@ -1,9 +1,9 @@
 """Specifications of learning-rate schedules: parameters, defaults, ranges.
 
 A schedule stands where an optimizer's ``learning_rate`` does: ``Adam(CosineDecay(1e-3, 10_000))``.
-Not here: the formulas themselves, which are in engine/schedules.h, so that a rate can change with every
-step without leaving the loop over an epoch, and in reference.py; a new schedule takes a line in
-each of the three. The one exception is `Adaptive`, which depends on losses and not on time.
+Not here: the formulas themselves, which are in engine/schedules.h, so that a rate can change with
+every step without leaving the loop over an epoch, and in reference.py; a new schedule takes a line
+in each of the three. The one exception is `Adaptive`, which depends on losses and not on time.
 
 Time ``t`` counts what came before: 0 in the first step, or epoch where ``per="epoch"``. Steps are
 the network's, over all its fits; epochs too.

@@ -49,8 +49,8 @@ def config_of(net):
 
 def _plain(value):
     """Return a specification as plain data: its name, and its fields by theirs."""
-    if isinstance(value, Activation) and value.alpha is None:
-        return value.name
+    if isinstance(value, Activation):
+        return value.config()
     if dataclasses.is_dataclass(value):
         fields = [f.name for f in dataclasses.fields(value) if f.init]
         return {"name": value.name, **{name: _plain(getattr(value, name)) for name in fields}}
@@ -73,7 +73,6 @@ def arguments_of(config):
 
 #: Fields that hold a specification themselves, and the kinds that it can be of.
 _NESTED = {
-    "activation": dict.fromkeys(activations.NAMES, Activation),
     "learning_rate": schedules.KINDS,
     "schedule": schedules.KINDS,
 }
@@ -91,8 +90,23 @@ def _built(place, plain, kinds):
     for name, nested in _NESTED.items():
         if isinstance(arguments.get(name), dict):
             arguments[name] = _built(f"{place}[{name!r}]", arguments[name], nested)
+    if isinstance(arguments.get("activation"), dict):
+        arguments["activation"] = _activation(f"{place}['activation']", arguments["activation"])
     if "name" not in known:
         del arguments["name"]
+    return _made(place, kind, arguments)
+
+
+def _activation(place, plain):
+    """Return the activation that a dict describes: its name, and its parameter if it has one."""
+    name = _checks.choice(f"{place}['name']", plain.get("name"), activations.NAMES)
+    parameter = activations.parameter_name(name)
+    known = ["name"] if parameter is None else ["name", parameter]
+    return _made(place, Activation, _checks.fields(place, plain, known, ["name"]))
+
+
+def _made(place, kind, arguments):
+    """Return a specification made of these arguments; errors name the place in the file."""
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:

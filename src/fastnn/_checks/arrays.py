@@ -205,12 +205,14 @@ def class_labels(name, array, n_out):
 
 def _require_range(name, t, loss):
     """Check that targets are what the loss takes."""
-    if loss.targets == "positive" and t.min() < 0:
-        raise ValueError(f"{name} must be 0 or more for loss {loss.name!r}; it holds {t.min()}")
-    if loss.targets in ("probability", "class") and (t.min() < 0 or t.max() > 1):
-        worst = t.min() if t.min() < 0 else t.max()
-        raise ValueError(f"{name} must be from 0 to 1 for loss {loss.name!r}; it holds {worst}")
-    if loss.targets == "class":
+    takes, least, largest = loss.takes, t.min(), t.max()
+    if least < takes.low or largest > takes.high:
+        worst = least if least < takes.low else largest
+        limits = f"from {takes.low:g} to {takes.high:g}"
+        if math.isinf(takes.high):
+            limits = f"{takes.low:g} or more"
+        raise ValueError(f"{name} must be {limits} for loss {loss.name!r}; it holds {worst}")
+    if takes.are_classes:
         sums = t.sum(axis=1, dtype=np.float64)
         at = int(np.argmax(np.abs(sums - 1)))
         if abs(sums[at] - 1) > 1e-3:
@@ -223,7 +225,7 @@ def _require_range(name, t, loss):
 def targets(name, value, loss, n_rows, n_out, dtype, rows_of="X"):
     """Return (T, labels): targets (n_rows, n_out) or class labels (n_rows,); one is None."""
     array = as_array(name, value)
-    if array.ndim == 2 and array.shape[1] == 1 and loss.targets == "class":
+    if array.ndim == 2 and array.shape[1] == 1 and loss.takes.are_classes:
         array = array[:, 0]
     if array.ndim not in (1, 2):
         raise ValueError(
@@ -234,7 +236,7 @@ def targets(name, value, loss, n_rows, n_out, dtype, rows_of="X"):
         raise ValueError(
             f"{name} has {array.shape[0]} rows but {rows_of} has {n_rows}; pass a target for each"
         )
-    if array.ndim == 1 and loss.targets == "class":
+    if array.ndim == 1 and loss.takes.are_classes:
         return None, class_labels(name, array, n_out)
     if array.ndim == 1 and (n_out == 1 or loss.shares_target):
         array = array[:, None]

@@ -176,12 +176,12 @@ def class_weight(value, loss, n_out, T=None, labels=None):
         raise TypeError(
             f"class_weight must be a dict {{label: weight}} or 'balanced'; got {shown(value)}"
         )
-    if not (loss.targets == "class" or (loss.targets == "probability" and n_out == 1)):
+    n_classes = loss.n_classes(n_out)
+    if n_classes is None:
         raise ValueError(
             f"class_weight goes with classes, or one output of 0 or 1; this network has loss "
             f"{loss.name!r} and {n_out} outputs: pass sample_weight"
         )
-    n_classes = n_out if loss.targets == "class" else 2
     if balanced:
         counts = np.bincount(classes_of(T, labels), minlength=n_classes)
         return len(labels if T is None else T) / (np.count_nonzero(counts) * np.maximum(counts, 1))

@@ -7,13 +7,13 @@ import numpy as np
 from fastnn._checks.values import SMALLEST, choice, flag, integer, items, number, shown
 
 
-def alpha(activation, value, default):
-    """Return an activation's parameter; None where it has none."""
-    if value is None:
-        return default
-    if default is None:
-        raise ValueError(f"activation {activation!r} has no parameter; got alpha={shown(value)}")
-    return number("alpha", value, low=0.0)
+def activation_parameter(activation, given, name, default):
+    """Return the value of an activation's parameter `name`; None if it has no parameter."""
+    for other, value in given.items():
+        if other != name:
+            has = "no parameter" if name is None else f"the parameter {name!r} only"
+            raise ValueError(f"activation {activation!r} has {has}; got {other}={shown(value)}")
+    return number(name, given[name], low=0.0) if name in given else default
 
 
 _HYPER_PARAMETERS = {
@@ -151,10 +151,10 @@ def layers(value, dense_type, dropout_type, standardize_type):
     if kept != 1.0:
         raise ValueError("layers must end with a Dense; a Dropout after it would drop predictions")
     for i, layer in enumerate(dense[:-1]):
-        if layer.activation.name == "softmax":
+        if layer.activation.is_row_wise:
             raise ValueError(
-                f"softmax is for the output layer only, but Dense layer {i} of {len(dense)} has it;"
-                " use 'relu', 'tanh', ... there"
+                f"{layer.activation.name} is for the output layer only, but Dense layer {i} of "
+                f"{len(dense)} has it; use 'relu', 'tanh', ... there"
             )
     return found, dense, rates
 
@@ -167,17 +167,19 @@ def pair(loss, activation, n_out):
         raise ValueError(
             f"loss {loss.name!r} needs {wanted} as the activation of the last layer; got {name!r}"
         )
-    if name == "softmax" and n_out == 1:
+    if activation.is_row_wise and n_out == 1:
         raise ValueError(
-            "softmax over 1 unit is always 1; use as many units as there are classes, or one unit "
+            f"{name} over 1 unit is always 1; use as many units as there are classes, or one unit "
             "with 'sigmoid' and loss 'binary_cross_entropy'"
         )
 
 
 def hidden(activation):
     """Return an activation that a hidden layer can have."""
-    if activation.name == "softmax":
-        raise ValueError("softmax is for the output layer only; use output_delta for its delta")
+    if activation.is_row_wise:
+        raise ValueError(
+            f"{activation.name} is for the output layer only; use output_delta for its delta"
+        )
     return activation
 
 
