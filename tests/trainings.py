@@ -1,0 +1,371 @@
+"""Seeded trainings by what a network is made of: layers, losses, optimizers, shapes, batches.
+
+With those of training_calls.py they are what digests.py takes digests of. A training is a function
+of the number of threads that returns what it led to: a list of arrays, and of the names of losses.
+It uses the public API alone, so that the list outlives any change inside. The registries give the
+activations, losses and optimizers, so a new one joins unasked. A name describes its training and
+stays as it is, since the rows of the table are found by it.
+
+Data are drawn uniformly, without functions of the C library. Left out for what they depend on: the
+orthogonal initializer (LAPACK) and the area under the ROC curve (BLAS).
+
+Not here: ways to feed rows, options of fit and other calls (training_calls.py), digests and their
+table (digests.py).
+"""
+
+import dataclasses
+import itertools
+
+import numpy as np
+
+from fastnn import (
+    MLP,
+    SGD,
+    Activation,
+    Adagrad,
+    Adam,
+    AdamW,
+    Adaptive,
+    Constant,
+    CosineDecay,
+    CosineDecayRestarts,
+    Dense,
+    Dropout,
+    ExponentialDecay,
+    Huber,
+    InverseScaling,
+    LinearWarmup,
+    OneCycle,
+    Quantile,
+    RMSProp,
+    Standardize,
+    StepDecay,
+    activations,
+    initializers,
+    losses,
+    optimizers,
+)
+
+DTYPES = "float32", "float64"
+HIDDEN = [name for name in activations.NAMES if name != "softmax"]
+WITH_ALPHA = [Activation("leaky_relu", 0.2), Activation("elu", 0.7)]
+CROSS = "cross_entropy"
+USUAL_RATE = SGD(0.05)
+SMALL_RATE = SGD(0.002)  # at which nested exponential functions don't diverge
+
+
+# ---- one training -------------------------------------------------------------------------------
+
+
+def rows_for(net, n, seed=0):
+    """Return X (n, n_in), and targets of the kind that the network's loss takes."""
+    rng = np.random.default_rng([seed, n])
+    X, shape = rng.uniform(-1, 1, (n, net.n_in)), (n, net.n_out)
+    if net.loss.targets == "class":
+        return X, rng.integers(net.n_out, size=n)
+    if net.loss.targets == "positive":
+        return X, rng.integers(6, size=shape).astype(float)
+    low, high = (0, 1) if net.loss.targets == "probability" else (-2, 2)
+    return X, rng.uniform(low, high, shape)
+
+
+def results(net, history=None):
+    """Return weights, predictions on fixed rows, moving averages, and what the history has."""
+    found = [*net.get_weights(), net.predict(rows_for(net, 37, seed=1)[0])]
+    if net.optimizer.use_ema:
+        found += net.get_ema_weights()
+    for name, values in sorted(history.history.items()) if history else ():
+        found += [name, np.array(values, np.float64)]
+    return found
+
+
+def built(n_in, layers, n_threads=1, *, loss="squared_error", optimizer=USUAL_RATE, **options):
+    return MLP(n_in, layers, loss=loss, optimizer=optimizer, seed=5, n_threads=n_threads, **options)
+
+
+BUILDING = "loss", "optimizer", "dtype", "reduction", "scale_penalties"
+
+
+def fitted(n_in, layers, *, rows=40, batch_size=8, epochs=2, **options):
+    """Return a training that builds a network and fits it to `rows` rows."""
+    building = {name: options.pop(name) for name in BUILDING if name in options}
+
+    def run(n_threads):
+        net = built(n_in, layers, n_threads, **building)
+        X, y = rows_for(net, rows)
+        return results(net, net.fit(X, y, batch_size=batch_size, epochs=epochs, **options))
+
+    return run
+
+
+def usual(**options):
+    """Return the training of a network with wide, odd and narrow layers."""
+    return fitted(6, [Dense(20, "tanh"), Dense(17, "relu"), Dense(3)], **options)
+
+
+def tiny(**options):
+    """Return the on-line training of a network that fits one panel a layer."""
+    layers = [Dense(5, "tanh"), Dense(3)]
+    return fitted(4, layers, **{"batch_size": 1, "rows": 30, **options})
+
+
+def pair(**options):
+    """Return the on-line training of two layers of up to four units."""
+    layers = [Dense(3, "sigmoid"), Dense(1, "sigmoid")]
+    return fitted(2, layers, **{"batch_size": 1, "rows": 30, **options})
+
+
+def classifier(**options):
+    """Return the training of a network that learns class labels."""
+    layers = [Dense(24, "relu"), Dense(5, "softmax")]
+    return fitted(9, layers, **{"loss": CROSS, "optimizer": Adam(0.01), **options})
+
+
+# ---- activations, losses, optimizers ------------------------------------------------------------
+
+
+def by_activation():
+    for h, dtype in itertools.product([*HIDDEN, *WITH_ALPHA], DTYPES):
+        options = {"dtype": dtype, "optimizer": SMALL_RATE}
+        layers = [Dense(20, h), Dense(17, h, use_bias=False), Dense(3)]
+        yield f"hidden {h}, {dtype}", fitted(6, layers, **options)
+        layers = [Dense(5, h), Dense(3, h, use_bias=False), Dense(2)]
+        yield f"hidden {h}, tiny, {dtype}", fitted(4, layers, batch_size=1, rows=30, **options)
+
+
+def by_loss():
+    legal = [
+        (loss, h)
+        for loss, h in itertools.product(losses.NAMES, [*activations.NAMES, *WITH_ALPHA])
+        if losses.get(loss).outputs is None or str(h) in losses.get(loss).outputs
+    ]
+    for loss, h in legal:
+        name, options = f"{loss} of {h}", {"loss": loss, "optimizer": SMALL_RATE}
+        layers = [Dense(20, "tanh"), Dense(5, h)]
+        yield f"{name}, float32", fitted(6, layers, **options)
+        layers, dtype = [Dense(4, "tanh"), Dense(3, h)], "float64"
+        yield (
+            f"{name}, tiny, {dtype}",
+            fitted(4, layers, batch_size=1, rows=30, dtype=dtype, **options),
+        )
+    parameters = [Huber(0.3), Quantile(0.9), Quantile((0.1, 0.5, 0.9))]
+    for loss, dtype in itertools.product(parameters, DTYPES):
+        yield f"{loss}, {dtype}", usual(loss=loss, dtype=dtype)
+    for loss in parameters:
+        yield f"{loss}, tiny", tiny(loss=loss)
+
+
+def shown(rule):
+    """Return an optimizer's name, and its options that aren't the defaults, but for the rate."""
+    options = [
+        f"{field.name}={getattr(rule, field.name)}"
+        for field in dataclasses.fields(rule)
+        if field.name != "learning_rate" and getattr(rule, field.name) != field.default
+    ]
+    return ", ".join([rule.name, *options])
+
+
+def optimizer_variants():
+    """Every optimizer with its options that are off by default, off and on."""
+    common = {field.name for field in dataclasses.fields(optimizers.Optimizer)}
+    for name in optimizers.NAMES:
+        kind = type(optimizers.get(name))
+        own = [field for field in dataclasses.fields(kind) if field.name not in common]
+        off = [field for field in own if field.default in (0, False)]
+        for on in itertools.product((False, True), repeat=len(off)):
+            chosen = [field for field, is_on in zip(off, on, strict=True) if is_on]
+            yield kind(
+                learning_rate=0.02,
+                **{field.name: True if field.default is False else 0.5 for field in chosen},
+            )
+
+
+def by_optimizer():
+    for rule, dtype in itertools.product(optimizer_variants(), DTYPES):
+        yield f"{shown(rule)}, {dtype}", usual(optimizer=rule, dtype=dtype)
+        yield (
+            f"{shown(rule)}, one row a step, {dtype}",
+            usual(optimizer=rule, dtype=dtype, batch_size=1),
+        )
+        yield f"{shown(rule)}, tiny, {dtype}", tiny(optimizer=rule, dtype=dtype)
+    for name in optimizers.NAMES:
+        kind = type(optimizers.get(name))
+        for momentum in (0.5, 0.99):
+            rule = kind(learning_rate=0.02, use_ema=True, ema_momentum=momentum)
+            yield shown(rule), usual(optimizer=rule)
+    for rule in (
+        Adagrad(0.02, epsilon=1e-3),
+        RMSProp(0.02, rho=0.5),
+        RMSProp(0.02, epsilon=1e-3),
+        Adam(0.02, beta_1=0.5),
+        Adam(0.02, beta_2=0.9),
+        Adam(0.02, epsilon=1e-3),
+        Adam(0.02, epsilon=1e-3, epsilon_hat=True),
+        AdamW(0.02, weight_decay=0.0),
+        AdamW(0.02, weight_decay=0.1),
+    ):
+        yield shown(rule), usual(optimizer=rule)
+
+
+def by_schedule():
+    for per in ("step", "epoch"):
+        scale = 10 if per == "step" else 2
+        schedules = [
+            StepDecay(0.1, scale, 0.5, per=per),
+            ExponentialDecay(0.1, scale, 0.5, per=per),
+            CosineDecay(0.1, 1.5 * scale, 0.1, per=per),
+            CosineDecayRestarts(0.1, scale, 1.5, 0.8, 0.1, per=per),
+            InverseScaling(0.1, 0.7, per=per),
+            OneCycle(0.1, 2 * scale, per=per),
+        ]
+        for rate in schedules:
+            yield f"{rate.name} per {per}", usual(optimizer=SGD(rate), epochs=5)
+        for rate in Constant(0.1, per=per), *schedules:
+            warmed = SGD(LinearWarmup(rate, 0.5 * scale, 0.01))
+            yield f"warm-up to {rate.name} per {per}", usual(optimizer=warmed, epochs=5)
+    yield "warm-up to a number, adam", usual(optimizer=Adam(LinearWarmup(0.1, 10)))
+    for rule in (SGD, Adam):
+        adaptive = Adaptive(0.1, 0.5, patience=1, tol=0.05)
+        yield f"adaptive, {rule.name}", usual(optimizer=rule(adaptive), epochs=12)
+    yield "cosine_decay, tiny", tiny(optimizer=SGD(CosineDecay(0.1, 50)))
+
+
+def by_clip():
+    clips = {"clipvalue": 0.01}, {"clipnorm": 0.1}, {"global_clipnorm": 0.2}
+    for clip, rule, dtype in itertools.product(clips, (SGD, Adam), DTYPES):
+        optimizer = rule(0.05, **clip)
+        yield f"{shown(optimizer)}, {dtype}", usual(optimizer=optimizer, dtype=dtype), (1, 2, 3)
+    for clip in clips:
+        yield f"{clip}, tiny", tiny(optimizer=SGD(0.05, **clip))
+        averaging = Adam(0.05, use_ema=True, ema_momentum=0.9, **clip)
+        layers = [Dense(20, "tanh", l2=0.01), Dropout(0.2), Dense(3, l1=0.01)]
+        yield f"{clip}, penalties, dropout, average", fitted(6, layers, optimizer=averaging)
+
+
+# ---- layers, shapes, batches --------------------------------------------------------------------
+
+
+def by_layer_option():
+    stacks = {
+        "no bias below": [Dense(20, "tanh", use_bias=False), Dense(17, "tanh"), Dense(3)],
+        "no bias between": [Dense(20, "tanh"), Dense(17, "tanh", use_bias=False), Dense(3)],
+        "no bias above": [Dense(20, "tanh"), Dense(17, "tanh"), Dense(3, use_bias=False)],
+        "frozen below": [Dense(20, "tanh", trainable=False), Dense(17, "tanh"), Dense(3)],
+        "frozen between": [Dense(20, "tanh"), Dense(17, "tanh", trainable=False), Dense(3)],
+        "frozen above": [Dense(20, "tanh"), Dense(17, "tanh"), Dense(3, trainable=False)],
+        "two frozen below": [
+            Dense(20, "tanh", trainable=False),
+            Dense(17, "tanh", trainable=False),
+            Dense(3),
+        ],
+        "l1": [Dense(20, "tanh", l1=0.01), Dense(17, "tanh", l1=0.002), Dense(3)],
+        "l2": [Dense(20, "tanh", l2=0.01), Dense(17, "tanh", l2=0.002), Dense(3)],
+        "l1 and l2 everywhere": [
+            Dense(20, "tanh", l1=0.01, l2=0.02),
+            Dense(17, "tanh", l1=0.01, l2=0.02),
+            Dense(3, l1=0.01, l2=0.02),
+        ],
+        "frozen with penalties": [Dense(20, "tanh", l2=0.01, trainable=False), Dense(3, l1=0.01)],
+        "dropout of inputs": [Dropout(0.2), Dense(20, "relu"), Dense(3)],
+        "dropout between": [Dense(20, "relu"), Dropout(0.5), Dense(17, "relu"), Dense(3)],
+        "two dropouts in a row": [Dense(20, "relu"), Dropout(0.3), Dropout(0.2), Dense(3)],
+        "dropout everywhere": [
+            Dropout(0.1),
+            Dense(20, "gelu"),
+            Dropout(0.3),
+            Dense(17, "softplus"),
+            Dropout(0.5),
+            Dense(3),
+        ],
+        "standardized": [Standardize(), Dense(20, "tanh"), Dense(3)],
+        "standardized, dropout": [Standardize(), Dropout(0.2), Dense(20, "tanh"), Dense(3)],
+    }
+    for name, layers in stacks.items():
+        for optimizer in ("sgd", "adam"):
+            yield f"{name}, {optimizer}", fitted(6, layers, optimizer=optimizer), (1, 2)
+        yield f"{name}, one row a step, float64", fitted(6, layers, batch_size=1, dtype="float64")
+    frozen = [Dense(20, "tanh", trainable=False), Dense(17, "tanh"), Dense(3)]
+    averaging = Adam(0.02, use_ema=True)
+    yield "frozen below, average", fitted(6, frozen, optimizer=averaging)
+    for name in initializers.NAMES:
+        if name != "orthogonal":
+            layers = [Dense(20, "tanh", initializer=name), Dense(3)]
+            yield f"initializer {name}", fitted(6, layers)
+    for reduction, scaled in itertools.product(("mean", "sum"), (False, True)):
+        options = {"reduction": reduction, "scale_penalties": scaled, "optimizer": SMALL_RATE}
+        name = f"reduction {reduction}, scale_penalties {scaled}"
+        yield name, fitted(6, [Dense(20, "tanh", l1=0.01), Dense(3, l2=0.01)], **options)
+        yield f"{name}, tiny", tiny(**options)
+
+
+def by_shape():
+    for n_in, *units in (
+        (6, 20, 1),
+        (16, 32, 4),
+        (15, 33, 4),
+        (17, 31, 2),
+        (32, 48, 5),
+        (64, 3, 64),
+        (1, 1, 1),
+        (100, 2),
+        (96, 4),
+        (5, 200, 7, 90, 3),
+        (12, 16, 16, 16, 16, 16, 2),
+        (130, 257, 129, 10),
+        (784, 128, 10),
+    ):
+        layers = [*(Dense(n, "tanh") for n in units[:-1]), Dense(units[-1])]
+        for dtype in DTYPES:
+            name = f"{'-'.join(map(str, [n_in, *units]))}, {dtype}"
+            yield name, fitted(n_in, layers, dtype=dtype, batch_size=20), (1, 2, 3)
+    for n_in, *units in ((2, 3, 1), (4, 4, 4), (1, 4, 2), (16, 16, 16), (3, 2), (8, 9, 7, 2)):
+        sizes = "-".join(map(str, [n_in, *units]))
+        for dtype in DTYPES:
+            layers = [*(Dense(n, "sigmoid") for n in units[:-1]), Dense(units[-1])]
+            yield f"{sizes}, tiny, {dtype}", fitted(n_in, layers, dtype=dtype, batch_size=1)
+            layers[-1] = Dense(max(2, units[-1]), "softmax")
+            yield (
+                f"{sizes}, tiny, labels, {dtype}",
+                fitted(n_in, layers, dtype=dtype, batch_size=1, loss=CROSS),
+            )
+    for n_out, dtype in itertools.product((2, 4, 8, 15, 16, 17, 40), DTYPES):
+        layers = [Dense(20, "relu"), Dense(n_out, "softmax")]
+        yield f"{n_out} classes, {dtype}", fitted(9, layers, dtype=dtype, loss=CROSS)
+
+
+def by_batch():
+    layers = [Dense(40, "relu"), Dense(33, "tanh"), Dense(10, "softmax")]
+    for batch, dtype in itertools.product((1, 2, 3, 4, 5), DTYPES):
+        run = fitted(33, layers, loss=CROSS, batch_size=batch, dtype=dtype, rows=31)
+        yield f"batches of {batch}, {dtype}", run, (1, 2, 3)
+    for batch, dtype in itertools.product((95, 96, 97, 1023, 1024, 1025, None), DTYPES):
+        run = fitted(
+            33, layers, loss=CROSS, batch_size=batch, dtype=dtype, rows=2500, optimizer="adam"
+        )
+        name = "one batch of 2500" if batch is None else f"batches of {batch}"
+        yield f"{name}, {dtype}", run, (1, 2, 3)
+    layers = [Dense(300, "relu"), Dense(10, "softmax")]
+    for batch in (1, 4, 64):
+        run = fitted(400, layers, loss=CROSS, batch_size=batch, rows=64, epochs=1)
+        yield f"400-300-10, batches of {batch}", run, (1, 2, 3)
+    for clip in ({"clipvalue": 0.01}, {"clipnorm": 0.1}, {"global_clipnorm": 0.2}):
+        layers = [Dense(40, "relu", l2=0.01), Dropout(0.2), Dense(3)]
+        run = fitted(33, layers, batch_size=1500, rows=2500, optimizer=SGD(0.05, **clip))
+        yield f"batches of 1500, {clip}", run, (1, 2, 3)
+    weights = np.linspace(0.5, 1.5, 2500)
+    run = fitted(33, layers, batch_size=1500, rows=2500, sample_weight=weights)
+    yield "batches of 1500, sample_weight", run, (1, 2, 3)
+    # More rows than are trained on between two looks for signals.
+    yield "half a million rows, 2-3-1", pair(rows=500_000, epochs=1)
+
+
+SECTIONS = (
+    by_activation,
+    by_loss,
+    by_optimizer,
+    by_schedule,
+    by_clip,
+    by_layer_option,
+    by_shape,
+    by_batch,
+)
