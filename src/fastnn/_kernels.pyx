@@ -1,9 +1,9 @@
 """The hot loops: the bound network, its forward pass, deltas and updates, and whole epochs.
 
 This one source is compiled for float and for double (`real` is decided by the C header) into the
-modules _kernels_f32 and _kernels_f64. What runs per panel lives in engine/simd/ as C leaves, reached
-through a table chosen for the CPU; here is what runs over them: layers, chunks of rows, tiles of
-weights, batches, threads. Shapes and the panel layout are described in engine/simd/ops.h.
+modules _kernels_f32 and _kernels_f64. What runs per panel lives in engine/simd/ as C leaves,
+reached through a table chosen for the CPU; here is what runs over them: layers, chunks of rows,
+tiles of weights, batches, threads. engine/simd/ops.h describes shapes and the panel layout.
 
 A training step, on each thread of a team:
 
