@@ -85,7 +85,7 @@ def test_layer_state(kernels, isa, rng, optimizer, shape):
     steps = STEPS if kernels.DTYPE.itemsize == 8 else 3
     tolerance = 1e-10 if steps == STEPS else 16 * np.finfo(np.float32).eps
     first, step_size = optimizer.initial_moment, optimizer.learning_rate
-    state = kernels.LayerState(*shape, optimizer.rule, vars(optimizer), first, isa)
+    state = kernels.LayerState.of(*shape, optimizer.rule, optimizer.numbers(), first, isa)
     w, b = rng.normal(size=shape), rng.normal(size=shape[1])
     W, B = w.astype(kernels.DTYPE), b.astype(kernels.DTYPE)
     w, b = W.astype(np.float64), B.astype(np.float64)

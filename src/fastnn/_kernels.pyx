@@ -1,89 +1,97 @@
-"""The hot loops: the bound network, its forward pass, deltas and updates, and whole epochs.
+"""The kernels' doors to Python: a network bound to its memory, and its steps as functions.
 
 This one source is compiled for float and for double (`real` is decided by the C header) into the
-modules _kernels_f32 and _kernels_f64. What runs per panel lives in engine/simd/ as C leaves,
-reached through a table chosen for the CPU; here is what runs over them: layers, chunks of rows,
-tiles of weights, batches, threads. engine/simd/ops.h describes shapes and the panel layout.
+modules _kernels_f32 and _kernels_f64. Everything that computes is in engine/, which has a list of
+its parts; everything that runs per panel is in engine/simd/, as C leaves.
 
-A training step, on each thread of a team:
-
-    its rows of the batch:   gather, forward, loss and output delta, hidden deltas
-    ------------------------ barrier: every delta is known ------------------------
-    its tiles of the weights: dW = z_prev.T @ delta, and the optimizer right after it
-    ------------------------ barrier: every weight is new -------------------------
-
-A loss that isn't finite ends the steps before the update. Gradients that are clipped by their norm
-are all stored, with a barrier more, before the first update.
-
-Every number has one owner and one order of summation, so the bits don't depend on the team's size.
-All deltas of a step use the weights from before it. Nothing allocates once a workspace is bound.
-
-This file is their index: imports, constants, and the parts, one module all the same, in the order
-in which each builds on those before it. Not here: checks of what users pass (_checks comes
-first), defaults, history, callbacks.
+Arrays enter and leave here, as typed memoryviews. Not here: checks of what users pass (_checks
+comes first; what is wrong here is said in fewer words), defaults, history, callbacks.
 """
 
+cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.math cimport INFINITY, NAN, isfinite, sqrt
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 
-from _ops cimport (
-    FASTNN_DTYPE_BITS,
-    FASTNN_BUSY,
-    FASTNN_DIVERGED,
-    FASTNN_KIND_OF_TARGET,
-    FASTNN_MEMORY,
-    FASTNN_N_IN,
-    FASTNN_N_LAYERS,
-    FASTNN_N_OUT,
-    FASTNN_N_PARAMETERS,
-    FASTNN_NOT_ADAPTED,
-    FASTNN_NOT_FINITE,
-    FASTNN_NOT_FOR_TRAINING,
-    FASTNN_OK,
-    FASTNN_ROWS,
-    FASTNN_STEP,
-    FASTNN_TAKES_LABELS,
-    FASTNN_TARGETS,
-    NARROW,
+from fastnn.engine.buffers cimport allocate_buffers, free_buffers
+from fastnn.engine.building cimport allocate, build_net, free_net
+from fastnn.engine.capi cimport define_precision
+from fastnn.engine.clock cimport Clock
+from fastnn.engine.gradients cimport rate_at
+from fastnn.engine.leaves cimport (
     PANEL,
-    fastnn_activation,
-    fastnn_allocate,
     fastnn_claim,
-    fastnn_dropout_args,
-    fastnn_flush_subnormals,
     fastnn_function,
     fastnn_functions,
-    fastnn_hyper,
     fastnn_learning_rate,
-    fastnn_loss,
-    fastnn_loss_args,
     fastnn_model,
     fastnn_ops,
-    fastnn_optimizer,
     fastnn_precision,
     fastnn_release,
-    fastnn_restore_subnormals,
     fastnn_run,
     fastnn_schedule,
-    fastnn_schedule_rules,
-    fastnn_step,
     fastnn_table,
     fastnn_team,
-    fastnn_team_barrier,
     fastnn_team_size,
-    fastnn_tiny,
-    fastnn_tiny_layer,
-    fastnn_workspace,
     real,
 )
-
-cimport numpy as cnp
+from fastnn.engine.net cimport (
+    CHUNK,
+    FEW_ROWS,
+    GRADIENTS,
+    INFERENCE,
+    ROUND,
+    TRAINING,
+    Buffers,
+    Kind,
+    Net,
+    Pass,
+    Purpose,
+    Stage,
+    W_size,
+    panels_of,
+)
+from fastnn.engine.parameters cimport (
+    REAL_TYPE,
+    fill,
+    parameter_count,
+    read_block,
+    shapes_of,
+    write_block,
+    write_rows,
+)
+from fastnn.engine.passes cimport backward, begin_pass, output_loss
+from fastnn.engine.registry cimport (
+    find_function,
+    find_schedule,
+    find_table,
+    hyper_parameters,
+    registry as list_registry,
+)
+from fastnn.engine.rows cimport (
+    Rows,
+    take_labels,
+    take_reals,
+    take_rows_of_reals,
+    take_sample_weight,
+    targets_fit,
+)
+from fastnn.engine.run cimport DIVERGED, NOT_YET, Kept, Run, reduced
+from fastnn.engine.stages.dense cimport activate, multiply
+from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
+from fastnn.engine.stages.standardize cimport set_scaling
+from fastnn.engine.step cimport Round, ThreadState, train_parameters
+from fastnn.engine.tasks cimport Evaluation, advance, evaluate_task, train_task
+from fastnn.engine.team cimport (
+    LONG_FLOPS,
+    SLICE_FLOPS,
+    inference_rows,
+    team_size,
+    training_rows,
+)
 
 from time import perf_counter
 
@@ -101,43 +109,843 @@ cdef extern from *:
     """
     const char *FASTNN_COMPILER
 
-# Rows that go through all layers together: their activations stay in L2, and the tiles of every
-# instruction set divide it.
-cdef enum:
-    CHUNK = 96
-
-# Rows of a batch that go through a step together: a larger batch takes several rounds, which add up
-# its gradients, so that a panel of z_prev and one of delta stay in L2 and a workspace small.
-cdef enum:
-    ROUND = 1024
-
-# Up to this many rows in a batch, transposing W for the hidden deltas costs more than it brings.
-cdef enum:
-    FEW_ROWS = 4
-
-# Below this many flops a step, the two barriers cost more than a second thread brings.
-cdef double THREADING_FLOPS = 1e6
-
-# Flops of a slice of an epoch; between slices signals are handled: some 10 ms. A step of so many
-# handles them itself.
-cdef double SLICE_FLOPS = 4e8
-cdef double LONG_FLOPS = 4e9
-
-# Rows trained between two copies of the weights, kept in case the loss becomes infinite: a copy
-# costs about as much as three rows.
-cdef enum:
-    KEEP_ROWS = 4096
-
-
-include "_tables.pxi"
-include "_net.pxi"
-include "_rows.pxi"
-include "_weights.pxi"
-include "_tasks.pxi"
-include "_embedding.pxi"
-include "_network.pxi"
-include "_arrays.pxi"
-
-cdef int REAL_TYPE = cnp.NPY_FLOAT if sizeof(real) == 4 else cnp.NPY_DOUBLE
 COMPILER = FASTNN_COMPILER.decode()
 DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
+
+#: A training step's phases, as `Network.profile` reports them.
+PHASES = ("input", "forward", "loss", "delta", "update", "wait")
+
+cdef Kind[N_KINDS] KINDS
+memset(KINDS, 0, sizeof(KINDS))
+define_kinds(KINDS)
+
+cdef fastnn_precision PRECISION
+define_precision(&PRECISION)
+
+
+def instruction_sets():
+    """Names of the instruction sets that can run here, best first."""
+    names = []
+    while fastnn_table(len(names)) != NULL:
+        names.append(fastnn_table(len(names)).isa.decode())
+    return names
+
+
+def registry():
+    """Names that the engine knows, by kind; a loss is a pair (name, activation or None)."""
+    return {**list_registry(), "stages": [KINDS[i].name.decode() for i in range(N_KINDS)]}
+
+
+def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
+    """The learning rates of a schedule after so many steps, or epochs."""
+    cdef fastnn_schedule schedule = find_schedule(given)
+    cdef Py_ssize_t i
+    require(rates.shape[0] == steps.shape[0], "rates")
+    for i in range(steps.shape[0]):
+        rates[i] = fastnn_learning_rate(&schedule, steps[i], steps[i])
+
+
+def c_api():
+    """The capsule fastnn._C_API: all functions of fastnn.h, of both precisions."""
+    return PyCapsule_New(<void *>&fastnn_functions, "fastnn._C_API", NULL)
+
+
+cdef int require(bint fits, str what) except -1:
+    """Checks shapes: no loop checks its indices, and a caller may have passed by `_checks`."""
+    if not fits:
+        raise ValueError(f"{what} doesn't fit the network, or the other arrays")
+    return 0
+
+
+# ---- parameters ---------------------------------------------------------------------------------
+
+cdef class OwnBuffers:
+    """Buffers of a batch's rows that are freed with this object; see `allocate_buffers`."""
+
+    cdef Buffers buffers
+    cdef readonly int n_threads
+
+    def __cinit__(self, Parameters owner, Py_ssize_t rows, int n_threads, Purpose purpose,
+                  bint gradient=False):
+        self.n_threads = n_threads
+        if not allocate_buffers(&self.buffers, &owner.net, rows, n_threads, purpose, gradient):
+            raise MemoryError(f"a batch of {rows} rows doesn't fit in memory")
+
+    def __dealloc__(self):
+        free_buffers(&self.buffers)
+
+    cdef bint suits(self, Py_ssize_t batch, int n_threads) noexcept:
+        """Whether a batch of so many rows can be trained in them by so many threads."""
+        return (self.buffers.rows >= min(batch, ROUND) and self.n_threads >= n_threads
+                and (batch <= ROUND or self.buffers.gradient != NULL))
+
+
+cdef class Parameters:
+    """A network and its parameters: weights, moments, averages, counts, learning rate.
+
+    `stages` is a list of dicts: "kind", and what that kind's room in engine/stages/ asks for.
+    `hyper` has the optimizer's numbers, `clip` is None or a way to clip gradients and its bound,
+    `average` the momentum of a moving average of the parameters, or None; `targets` says whether
+    they are labels, and their least and largest value. Arguments are taken as checked.
+    """
+
+    cdef Net net
+    cdef readonly object n_in, n_out, n_parameters
+
+    def __cinit__(self, n_in, list stages, *, str loss="squared_error", loss_parameter=None,
+                  tuple targets=(False, -np.inf, np.inf), bint mean=True, str optimizer="sgd",
+                  dict hyper=None, clip=None, average=None, seed=0, bint scale_penalties=False,
+                  bint tiny=True, isa=None, **rest):
+        build_net(&self.net, KINDS, {
+            "n_in": n_in, "stages": stages, "loss": loss, "loss_parameter": loss_parameter,
+            "targets": targets, "mean": mean, "optimizer": optimizer, "hyper": hyper or {},
+            "clip": clip, "average": average, "seed": seed, "scale_penalties": scale_penalties,
+            "tiny": tiny, "isa": isa,
+        })
+        self.n_in, self.n_out = n_in, self.net.n_out
+        self.n_parameters = parameter_count(&self.net)
+
+    def __dealloc__(self):
+        free_net(&self.net)
+
+    @property
+    def instruction_set(self):
+        return self.net.ops.isa.decode()
+
+    @property
+    def step(self):
+        """Updates made so far."""
+        return self.net.step
+
+    @step.setter
+    def step(self, value):
+        self.net.step = value
+
+    @property
+    def epoch(self):
+        """Whole epochs, as schedules count them."""
+        return self.net.epoch
+
+    @epoch.setter
+    def epoch(self, value):
+        self.net.epoch = value
+
+    @property
+    def dropout_seed(self):
+        """Of dropout's masks."""
+        return self.net.seed
+
+    @dropout_seed.setter
+    def dropout_seed(self, value):
+        self.net.seed = value
+
+    @property
+    def n_moments(self):
+        """Moments of the optimizer, for each parameter."""
+        return self.net.optimizer.n_moments
+
+    @property
+    def n_blocks(self):
+        """Blocks of memory: parameters, each moment, the parameters' moving average if any."""
+        return self.net.n_blocks
+
+    cdef int claim(self) except -1:
+        """One thread at a time changes parameters."""
+        if not fastnn_claim(&self.net.claimed):
+            raise RuntimeError("this model is being trained in another thread; wait for it, or "
+                               "work on a copy")
+        return 0
+
+    cdef void release(self) noexcept:
+        """Ends a claim."""
+        fastnn_release(&self.net.claimed)
+
+    def set_rate(self, double rate, dict schedule):
+        """The learning rate from here on: `rate`, or what the schedule says."""
+        cdef fastnn_schedule found = find_schedule(schedule)
+        self.claim()
+        self.net.hyper.learning_rate, self.net.schedule = rate, found
+        self.release()
+
+    @property
+    def rate(self):
+        """The learning rate of the next update."""
+        return rate_at(&self.net, self.net.step)
+
+    def standardize(self, const double[::1] mean, const double[::1] inverse):
+        """Inputs are (x - mean) * inverse from here on."""
+        cdef Stage *first = &self.net.stages[0]
+        require(first.kind.waits_for_data and mean.shape[0] == self.n_in
+                and inverse.shape[0] == self.n_in, "mean or inverse")
+        self.claim()
+        set_scaling(first, mean, inverse)
+        self.net.waits_for_data = False
+        self.release()
+
+    cdef real *block_at(self, Py_ssize_t block) except NULL:
+        require(0 <= block < self.net.n_blocks, "block")
+        return self.net.arena + block * self.net.block
+
+    def read(self, Py_ssize_t block=0):
+        """Block 0: [W0, b0, W1, ...]; block 1, ...: a moment of each, in the same order."""
+        return read_block(&self.net, self.block_at(block))
+
+    def write(self, arrays, Py_ssize_t block=0):
+        """Takes what read gives."""
+        cdef real *memory = self.block_at(block)
+        cdef list found = list(arrays)
+        require([array.shape for array in found] == shapes_of(&self.net), "an array of weights")
+        self.claim()
+        try:
+            write_block(&self.net, found, memory)
+        finally:
+            self.release()
+
+    def write_rows(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] rows):
+        """Sets rows `first`, ... of the weights (n_in, n_out) of the Dense with that number."""
+        cdef Py_ssize_t i
+        cdef const Stage *stage = NULL
+        for i in range(self.net.n_stages):
+            if self.net.stages[i].W != NULL and not self.net.stages[i].is_vector:
+                stage = &self.net.stages[i] if number == 0 else stage
+                number -= 1
+        require(stage != NULL and 0 <= first <= first + rows.shape[0] <= stage.n_in
+                and rows.shape[1] == stage.n_out, "rows")
+        write_rows(&self.net, stage, first, rows)
+
+    def fill_moment(self, Py_ssize_t block, real value):
+        """Sets a moment of every parameter to `value` (padding too, which changes nothing)."""
+        fill(self.block_at(block), self.net.block, value)
+
+    def penalties(self, double weight):
+        """l1 sum|W| + l2 sum W^2 over the layers, as in a loss of rows of that weight."""
+        cdef const Stage *stage
+        cdef Py_ssize_t i
+        cdef double total = 0.0
+        for i in range(self.net.n_stages):
+            stage = &self.net.stages[i]
+            if stage.l1 > 0 or stage.l2 > 0:
+                total += self.net.ops.penalty(W_size(stage), <real>stage.l1, <real>stage.l2,
+                                              stage.W, NULL)
+        if self.net.scales_penalties and self.net.is_mean:
+            return total / weight if weight > 0 else 0.0
+        return total
+
+
+# ---- runs ---------------------------------------------------------------------------------------
+
+cdef class Tally:
+    """What the batches of an epoch came to, as far as it has been trained."""
+
+    cdef Parameters owner
+    cdef public double loss       # the sum of the batches' losses, times their rows' weight if
+    cdef public double total      # they are means; and the weight of all their rows
+    cdef public object failure    # the loss that wasn't finite, or None
+
+    def __init__(self, Parameters owner):
+        self.owner = owner
+
+    @property
+    def value(self):
+        """The rows' loss as the user asked for it."""
+        return reduced(&self.owner.net, self.loss, self.total)
+
+
+cdef bint interrupted(void *owner) noexcept with gil:
+    """Whether a signal's handler raised an exception, kept to be raised where the steps end."""
+    try:
+        PyErr_CheckSignals()
+    except BaseException as error:
+        (<Driver>owner).pending = error
+        return True
+    return False
+
+
+cdef class Driver(Parameters):
+    """Runs over the rows of arrays, on a team of threads."""
+
+    cdef OwnBuffers training, inference
+    cdef bint inference_busy
+    cdef int n_threads            # for the calls that don't say
+    cdef Kept kept
+    cdef object pending           # what a signal's handler raised amid a step
+
+    def __cinit__(self, *args, int n_threads=1, **rest):
+        self.n_threads, self.kept.step = n_threads, -1
+
+    def __dealloc__(self):
+        free(self.kept.memory)
+
+    cdef int describe(self, Rows *rows, const real[:, ::1] X, const real[:, ::1] T,
+                      const int64_t[::1] labels, const real[::1] sample_weight) except -1:
+        require(X.shape[0] > 0 and X.shape[1] == self.net.n_in, "X")
+        take_rows_of_reals(rows, X.shape[0], &X[0, 0])
+        if T is not None:
+            require(T.shape[0] == rows.n and T.shape[1] == self.net.n_out, "T")
+            take_reals(rows, &T[0, 0])
+        if labels is not None:
+            require(labels.shape[0] == rows.n, "labels")
+            take_labels(rows, &labels[0])
+        if sample_weight is not None:
+            require(sample_weight.shape[0] == rows.n, "sample_weight")
+            take_sample_weight(rows, &sample_weight[0])
+        return 0
+
+    cdef void begin(self, Run *run, int n_threads) noexcept:
+        """An empty run of one epoch."""
+        memset(run, 0, sizeof(Run))
+        run.net, run.owner = &self.net, <void *>self
+        run.interrupted, run.n_threads, run.epochs = interrupted, n_threads, 1
+
+    def train(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+              const real[::1] sample_weight, const int64_t[::1] order, Py_ssize_t batch,
+              int n_threads, Tally tally, Py_ssize_t first, Py_ssize_t stop,
+              real[:, ::1] out=None):
+        """Steps over rows of X (n, n_in), `batch` rows a step: those from `first` to `stop` in
+        `order`, or of X if None.
+
+        Targets are T (n, n_out) or labels (n,). The losses before each update are added to `tally`;
+        `out` (n, n_out) gets the outputs before it, in the order of the rows' use. Signals are
+        handled every few milliseconds. A loss that isn't finite ends the steps before its update,
+        and is tally.failure.
+        """
+        cdef Run run
+        self.begin(&run, n_threads)
+        self.describe(&run.rows, X, T, labels, sample_weight)
+        require(batch > 0 and 0 <= first <= stop <= run.rows.n, "batch, first or stop")
+        if order is not None:
+            require(order.shape[0] >= stop, "order")
+            run.rows.order = &order[0]
+        if out is not None:
+            require(out.shape[0] >= stop and out.shape[1] == self.net.n_out, "out")
+            run.out = &out[0, 0]
+        run.batch, run.first, run.begin, run.end = batch, first, first, stop
+        run.loss, run.total = tally.loss, tally.total
+        try:
+            self.carry_out(&run, True)
+        finally:
+            tally.loss, tally.total = run.loss, run.total
+        if run.ended == DIVERGED:
+            tally.failure = run.last_loss
+
+    def train_epochs(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                     const real[::1] sample_weight, const int64_t[:, ::1] orders, Py_ssize_t batch,
+                     int n_threads, Tally tally, double[::1] losses):
+        """Epochs over all rows, as many as there are losses, in `orders` (epochs, n) if given.
+
+        `losses` gets that of each epoch. Returns the number of whole epochs, which is smaller where
+        a loss wasn't finite; `tally` is then of the epoch in which that was.
+        """
+        cdef Run run
+        self.begin(&run, n_threads)
+        self.describe(&run.rows, X, T, labels, sample_weight)
+        require(batch > 0 and losses.shape[0] > 0, "batch or losses")
+        if orders is not None:
+            require(orders.shape[0] >= losses.shape[0] and orders.shape[1] == run.rows.n, "orders")
+            run.orders = run.rows.order = &orders[0, 0]
+        run.batch, run.end = batch, run.rows.n
+        run.epochs, run.losses = losses.shape[0], &losses[0]
+        self.carry_out(&run, True)
+        tally.loss, tally.total = run.loss, run.total
+        if run.ended == DIVERGED:
+            tally.failure = run.last_loss
+        return run.epoch
+
+    cdef int carry_out(self, Run *run, bint keep) except -1:
+        """Carries a run out; with `keep` the parameters are copied now and then, for `restore`.
+
+        The GIL is taken every few milliseconds, to handle signals.
+        """
+        cdef Py_ssize_t batch = min(run.batch, run.end - run.first)
+        cdef double rows = SLICE_FLOPS() / (self.net.row_flops + 1000)
+        run.batch = batch
+        run.tiny = (batch == 1 and not run.rows.weighted and run.out == NULL
+                    and self.net.tiny.layers != NULL)
+        run.polls = batch * self.net.row_flops > LONG_FLOPS()
+        # The path of tiny networks is one thread's, however deep the network is.
+        run.n_threads = 1 if run.tiny else team_size(batch * self.net.row_flops, run.n_threads)
+        run.slice_rows = training_rows(batch, self.net.row_flops)
+        self.claim()
+        try:
+            if self.training is None or not self.training.suits(batch, run.n_threads):
+                self.training = OwnBuffers(self, min(batch, ROUND), run.n_threads, TRAINING,
+                                           batch > ROUND)
+            run.buffers = &self.training.buffers
+            if keep or run.tiny:
+                run.keep = self.kept_parameters()
+            while run.epoch < run.epochs and run.ended == NOT_YET:
+                with nogil:
+                    advance(run, rows)
+                if self.pending is not None:
+                    error, self.pending = self.pending, None
+                    raise error
+                PyErr_CheckSignals()
+        finally:
+            self.release()
+        return 0
+
+    cdef Kept *kept_parameters(self) except NULL:
+        """Room for the parameters; for all of a tiny network's arena, too, behind them."""
+        if self.kept.memory == NULL:
+            self.kept.memory = allocate(self.net.block * (
+                1 + self.net.n_blocks if self.net.tiny.layers != NULL else 1))
+        return &self.kept
+
+    def unit(self, Py_ssize_t batch):
+        """Rows of which a call of `train` may take any whole multiple without changing a bit.
+
+        A batch; but tiny.c begins each slice anew, with other roundings than it goes on with.
+        """
+        if batch == 1 and self.net.tiny.layers != NULL:
+            return training_rows(1, self.net.row_flops)
+        return batch
+
+    def tally(self):
+        """A tally to train or evaluate with."""
+        return Tally(self)
+
+    def forget(self):
+        """No parameters are kept from an earlier training."""
+        self.kept.step = -1
+
+    def restore(self, real first_moment):
+        """Back to parameters that are known to have given a finite loss, moments at their start.
+
+        Returns how many updates that drops; nothing is done, where none are kept: None.
+        """
+        cdef Py_ssize_t block = self.net.block, moments = self.net.optimizer.n_moments
+        if self.kept.step < 0:
+            return None
+        self.claim()
+        memcpy(self.net.arena, self.kept.memory, block * sizeof(real))
+        memset(self.net.arena + block, 0, moments * block * sizeof(real))
+        if moments > 0:
+            self.fill_moment(1, first_moment)
+        if self.net.averaged:
+            memcpy(self.net.arena + (1 + moments) * block, self.kept.memory, block * sizeof(real))
+        dropped, self.net.step = self.net.step - self.kept.step, self.kept.step
+        self.release()
+        return dropped
+
+    def profile(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                const real[::1] sample_weight, Py_ssize_t batch, int n_threads):
+        """Trains like `train`; returns {phase: seconds}, a list of them for each thread."""
+        cdef Run run
+        cdef Clock *clocks = <Clock *>calloc(n_threads, sizeof(Clock))
+        cdef int rank
+        self.begin(&run, n_threads)
+        self.describe(&run.rows, X, T, labels, sample_weight)
+        run.batch, run.end = batch, run.rows.n
+        if clocks == NULL:
+            raise MemoryError("cannot allocate the clocks")
+        run.clocks = clocks
+        try:
+            self.carry_out(&run, False)
+            return [{name: clocks[rank].seconds[phase] for phase, name in enumerate(PHASES)}
+                    for rank in range(run.n_threads)]
+        finally:
+            free(clocks)
+
+    def gradients(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                  const real[::1] sample_weight, bint dropout, int n_threads):
+        """(loss, [dW0, db0, ...]) of one batch; nothing is updated."""
+        cdef Run run
+        cdef int threads = team_size(X.shape[0] * self.net.row_flops, n_threads)
+        cdef OwnBuffers room = OwnBuffers(self, min(X.shape[0], ROUND), threads,
+                                          TRAINING if dropout else GRADIENTS)
+        self.begin(&run, n_threads)
+        self.describe(&run.rows, X, T, labels, sample_weight)
+        run.batch = run.end = run.stop = run.rows.n
+        run.buffers = &room.buffers
+        run.gradient = allocate(self.net.block)
+        try:
+            with nogil:
+                fastnn_run(threads, train_task, &run)
+            return reduced(&self.net, run.loss, run.total), read_block(&self.net, run.gradient)
+        finally:
+            free(run.gradient)
+
+    def evaluate(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                 const real[::1] sample_weight, int n_threads, Tally tally, real[:, ::1] out=None):
+        """Adds the rows' losses to `tally`, without penalties and dropout; `out` (n, n_out) gets
+        their outputs.
+
+        Chunk by chunk and row by row, so that blocks of whole chunks give the bits of all at once.
+        """
+        cdef Py_ssize_t i
+        cdef Evaluation asked
+        cdef double[::1] losses = np.empty(X.shape[0] // CHUNK + 1)
+        self.describe(&asked.rows, X, T, labels, sample_weight)
+        asked.chunk_losses, asked.out = &losses[0], NULL
+        if out is not None:
+            require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
+            asked.out = &out[0, 0]
+        self.infer(&asked, n_threads)
+        for i in range((asked.rows.n + CHUNK - 1) // CHUNK):
+            tally.loss += losses[i]
+        if sample_weight is None:
+            tally.total += asked.rows.n
+        else:
+            for i in range(asked.rows.n):
+                tally.total += sample_weight[i]
+
+    def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads):
+        """Outputs of the rows of X (n, n_in) into out (n, n_out)."""
+        cdef Evaluation asked
+        self.describe(&asked.rows, X, None, None, None)
+        require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
+        asked.chunk_losses, asked.out = NULL, &out[0, 0]
+        self.infer(&asked, n_threads)
+
+    cdef int infer(self, Evaluation *asked, int n_threads) except -1:
+        """Runs evaluate_task; a thread that finds the buffers taken brings some of its own."""
+        cdef int threads = team_size(asked.rows.n * self.net.row_flops / 3, n_threads)
+        cdef bint mine = not self.inference_busy
+        cdef Py_ssize_t stride = inference_rows(threads, self.net.row_flops)
+        cdef OwnBuffers room
+        self.inference_busy = True
+        try:
+            room = self.inference if mine else None
+            if room is None or room.n_threads < threads:
+                room = OwnBuffers(self, threads * CHUNK, threads, INFERENCE)
+                if mine:
+                    self.inference = room
+            asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
+            while asked.first < asked.rows.n:
+                asked.stop = min(asked.rows.n, asked.first + stride)
+                with nogil:
+                    fastnn_run(threads, evaluate_task, asked)
+                asked.first = asked.stop
+                if asked.first < asked.rows.n:
+                    PyErr_CheckSignals()
+        finally:
+            if mine:
+                self.inference_busy = False
+        return 0
+
+
+# ---- calls that take arrays as they are ---------------------------------------------------------
+
+cdef inline bint is_plain(object value, int n_dimensions) noexcept:
+    """Whether it's just an array of reals, which kernels can read: contiguous, aligned, native."""
+    return (cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(value) == REAL_TYPE()
+            and cnp.PyArray_NDIM(value) == n_dimensions and cnp.PyArray_ISCARRAY_RO(value))
+
+
+cdef inline bint is_plain_matrix(object value, Py_ssize_t rows, Py_ssize_t columns) noexcept:
+    return (is_plain(value, 2) and cnp.PyArray_DIM(value, 0) == rows
+            and cnp.PyArray_DIM(value, 1) == columns)
+
+
+cdef inline bint overlap(object a, object b) noexcept:
+    """Whether two contiguous arrays share memory."""
+    cdef const char *start_a = <const char *>cnp.PyArray_DATA(a)
+    cdef const char *start_b = <const char *>cnp.PyArray_DATA(b)
+    return (start_a < start_b + cnp.PyArray_NBYTES(b)
+            and start_b < start_a + cnp.PyArray_NBYTES(a))
+
+
+cdef void let_go(capsule) noexcept:
+    """The network is no longer kept for a capsule that is gone."""
+    Py_DECREF(<object>PyCapsule_GetContext(capsule))
+
+
+cdef class Network(Driver):
+    """A network as `MLP` holds it: parameters, runs, and calls for single batches."""
+
+    cdef fastnn_model model       # for callers in C
+
+    def __cinit__(self, *args, **rest):
+        self.model.precision, self.model.net = &PRECISION, &self.net
+
+    def c_model(self):
+        """A capsule with the network as a fastnn_model, which keeps it alive."""
+        capsule = PyCapsule_New(&self.model, "fastnn.model", let_go)
+        PyCapsule_SetContext(capsule, <void *>self)
+        Py_INCREF(self)
+        return capsule
+
+    cdef bint take_rows(self, object X, Rows *rows) noexcept:
+        """Describes the rows of X, if they need neither conversion nor complaint."""
+        cdef Py_ssize_t n_in = self.net.n_in
+        if not is_plain(X, 2) or cnp.PyArray_DIM(X, 1) != n_in or self.net.waits_for_data:
+            return False
+        take_rows_of_reals(rows, cnp.PyArray_DIM(X, 0), <const real *>cnp.PyArray_DATA(X))
+        return rows.n > 0 and self.net.ops.first_nonfinite(rows.n * n_in, rows.X) < 0
+
+    cdef bint take_targets(self, object y, Rows *rows) noexcept:
+        """The same for the rows' targets."""
+        if self.net.targets.labels:
+            if not (cnp.PyArray_CheckExact(y) and cnp.PyArray_TYPE(y) == cnp.NPY_INT64
+                    and cnp.PyArray_NDIM(y) == 1 and cnp.PyArray_ISCARRAY_RO(y)
+                    and cnp.PyArray_DIM(y, 0) == rows.n):
+                return False
+            take_labels(rows, <const int64_t *>cnp.PyArray_DATA(y))
+        elif (is_plain_matrix(y, rows.n, self.net.n_out)
+                or (self.net.n_out == 1 and is_plain(y, 1) and cnp.PyArray_DIM(y, 0) == rows.n)):
+            take_reals(rows, <const real *>cnp.PyArray_DATA(y))
+        else:
+            return False
+        return targets_fit(&self.net, rows)
+
+    def try_predict(self, X, out):
+        """Like `predict`, `out` or a new array returned; None if an argument isn't fit as it is."""
+        cdef Evaluation asked
+        cdef cnp.npy_intp[2] shape
+        if not self.take_rows(X, &asked.rows):
+            return None
+        shape[0], shape[1] = asked.rows.n, self.net.n_out
+        if out is None:
+            out = cnp.PyArray_EMPTY(2, shape, REAL_TYPE(), False)
+        elif not (is_plain_matrix(out, shape[0], shape[1]) and cnp.PyArray_ISWRITEABLE(out)
+                  and not overlap(X, out)):
+            return None
+        asked.chunk_losses, asked.out = NULL, <real *>cnp.PyArray_DATA(out)
+        self.infer(&asked, self.n_threads)
+        return out
+
+    def try_step(self, X, y):
+        """One update from all rows; returns the loss, or None if an argument isn't fit as it is.
+
+        A loss that isn't finite raises FloatingPointError, and changes nothing.
+        """
+        cdef Run run
+        self.begin(&run, self.n_threads)
+        if not (self.take_rows(X, &run.rows) and self.take_targets(y, &run.rows)):
+            return None
+        run.batch = run.end = run.rows.n
+        self.carry_out(&run, False)
+        if run.ended == DIVERGED:
+            raise FloatingPointError(run.last_loss)
+        return reduced(&self.net, run.loss, run.total)
+
+
+# ---- functions of arrays: each stage of a step alone --------------------------------------------
+
+cdef dict dense_spec(units, str activation, real parameter, bint use_bias):
+    return {"kind": "dense", "units": units, "activation": activation, "parameter": parameter,
+            "use_bias": use_bias, "l1": 0.0, "l2": 0.0}
+
+
+cdef int put(Parameters owner, OwnBuffers room, const real[:, ::1] source, real *panels) except -1:
+    """Rows of an array into panels of the buffers."""
+    owner.net.ops.gather(source.shape[0], source.shape[1], &source[0, 0], NULL, panels,
+                         room.buffers.stride * PANEL)
+    return 0
+
+
+cdef int take(Parameters owner, OwnBuffers room, const real *panels, real[:, ::1] out) except -1:
+    """Panels of the buffers into an array."""
+    owner.net.ops.scatter(out.shape[0], out.shape[1], panels, room.buffers.stride * PANEL,
+                          &out[0, 0])
+    return 0
+
+
+def forward_arrays(const real[:, ::1] z_prev, const real[:, ::1] W, const real[::1] b,
+                   str activation, real parameter, real[:, ::1] a, real[:, ::1] z, isa=None):
+    """a = z_prev @ W + b and z = h(a): z_prev (n, k), W (k, m), b (m,) or None, a and z (n, m)."""
+    cdef Py_ssize_t n = z_prev.shape[0], k = W.shape[0], m = W.shape[1]
+    cdef Parameters dense = Parameters(
+        k, [dense_spec(m, activation, parameter, b is not None)], isa=isa, tiny=False)
+    cdef OwnBuffers room = OwnBuffers(dense, n, 1, INFERENCE)
+    cdef Pass work
+    require(z_prev.shape[1] == k and a.shape[0] == z.shape[0] == n, "z_prev, a or z")
+    require(a.shape[1] == z.shape[1] == m, "a or z")
+    dense.write([np.asarray(W)] if b is None else [np.asarray(W), np.asarray(b)])
+    begin_pass(&work, &dense.net, &room.buffers, 0, False)
+    work.rows = n
+    put(dense, room, z_prev, room.buffers.stages[0].z_prev)
+    multiply(dense.net.last, &room.buffers.stages[0], &work)
+    take(dense, room, room.buffers.stages[0].z, a)
+    activate(dense.net.last, &room.buffers.stages[0], &work)
+    take(dense, room, room.buffers.stages[0].z, z)
+
+
+def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, loss_parameter,
+                        str activation, real parameter, double[::1] losses, real[:, ::1] delta,
+                        isa=None):
+    """delta = dE/da at the output and the rows' losses: a, t, delta (n, m), losses (n,)."""
+    cdef Py_ssize_t i, n = a.shape[0], m = a.shape[1]
+    cdef Parameters dense = Parameters(
+        1, [dense_spec(m, activation, parameter, False)], isa=isa, tiny=False, loss=loss,
+        loss_parameter=loss_parameter)
+    cdef OwnBuffers room = OwnBuffers(dense, n, 1, GRADIENTS)
+    cdef Pass work
+    require(t.shape[0] == delta.shape[0] == losses.shape[0] == n, "t, delta or losses")
+    require(t.shape[1] == delta.shape[1] == m
+            and (loss_parameter is None or len(loss_parameter) == m), "t, delta or loss_parameter")
+    begin_pass(&work, &dense.net, &room.buffers, 0, True)
+    work.rows = n
+    put(dense, room, a, room.buffers.stages[0].z)
+    put(dense, room, t, room.buffers.target)
+    for i in range(n):
+        room.buffers.weight[i] = 1
+    if work.raw == NULL:
+        activate(dense.net.last, &room.buffers.stages[0], &work)
+    output_loss(&work)
+    backward(&work, 0)
+    take(dense, room, room.buffers.stages[0].delta, delta)
+    for i in range(n):
+        losses[i] = room.buffers.loss[i]
+
+
+def delta_arrays(const real[:, ::1] a, str activation, real parameter, const real[:, ::1] W,
+                 const real[:, ::1] delta_next, real[:, ::1] delta, isa=None):
+    """delta = (delta_next @ W.T) * h'(a): a, delta (n, k), W (k, m), delta_next (n, m)."""
+    cdef Py_ssize_t n = a.shape[0], k = W.shape[0], m = W.shape[1]
+    cdef Parameters pair = Parameters(
+        1, [dense_spec(k, activation, parameter, False), dense_spec(m, "identity", 0.0, False)],
+        isa=isa, tiny=False)
+    cdef OwnBuffers room = OwnBuffers(pair, n, 1, GRADIENTS)
+    cdef Pass work
+    require(a.shape[1] == delta.shape[1] == k and delta_next.shape[1] == m, "a, delta or W")
+    require(delta_next.shape[0] == delta.shape[0] == n, "delta_next or delta")
+    pair.write([np.zeros((1, k), DTYPE), np.asarray(W)])
+    begin_pass(&work, &pair.net, &room.buffers, 0, False)
+    work.rows = n
+    put(pair, room, a, room.buffers.stages[0].z)
+    activate(&pair.net.stages[0], &room.buffers.stages[0], &work)
+    put(pair, room, delta_next, room.buffers.stages[1].delta)
+    work.few, work.scratch = n <= FEW_ROWS, room.buffers.scratch
+    backward(&work, 0)
+    take(pair, room, room.buffers.stages[0].delta, delta)
+
+
+cdef class LayerState(Parameters):
+    """One layer's weights, biases and moments for `update`."""
+
+    cdef readonly str rule
+
+    def __cinit__(self, *args, **options):
+        self.rule = options["optimizer"]
+
+    @classmethod
+    def of(cls, n_in, n_out, str optimizer, dict hyper, real first_moment, isa=None):
+        """The state of a layer of that shape, moments at their start."""
+        cdef LayerState state = cls(n_in, [dense_spec(n_out, "identity", 0.0, True)], isa=isa,
+                                    tiny=False, optimizer=optimizer, hyper=hyper)
+        if state.net.optimizer.n_moments > 0:
+            state.fill_moment(1, first_moment)
+        return state
+
+    def update(self, real[:, ::1] W, real[::1] b, const real[:, ::1] z_prev,
+               const real[:, ::1] delta, dict hyper=None):
+        """dW = z_prev.T @ delta, db = delta.sum(0), and one step of the optimizer on W and b.
+
+        From here on with the numbers in `hyper`, where they are given.
+        """
+        cdef Py_ssize_t n = z_prev.shape[0], at = 0
+        cdef OwnBuffers room = OwnBuffers(self, min(n, ROUND), 1, TRAINING, n > ROUND)
+        cdef Run run
+        cdef ThreadState own
+        cdef Round now
+        require(W.shape[0] == self.net.n_in and W.shape[1] == self.net.n_out
+                and (b is None or b.shape[0] == self.net.n_out), "W or b")
+        require(z_prev.shape[1] == self.net.n_in and delta.shape[1] == self.net.n_out
+                and delta.shape[0] == n > 0, "z_prev or delta")
+        if hyper is not None:
+            self.net.hyper = hyper_parameters(hyper)
+        biases = np.zeros(self.n_out, DTYPE) if b is None else np.asarray(b)
+        self.write([np.asarray(W), biases])
+        memset(&run, 0, sizeof(Run))
+        memset(&own, 0, sizeof(ThreadState))
+        run.net, run.buffers = &self.net, &room.buffers
+        own.size, own.scratch = 1, room.buffers.scratch
+        now.t, now.penalty_scale = self.net.step + 1, 1.0
+        while at < n:
+            now.rows = min(ROUND, n - at)
+            now.first, now.last = at == 0, n - at <= ROUND
+            put(self, room, z_prev[at:at + now.rows], room.buffers.stages[0].z_prev)
+            put(self, room, delta[at:at + now.rows], room.buffers.stages[0].delta)
+            train_parameters(&run, NULL, &own, &now)
+            at += now.rows
+        self.net.step += 1
+        np.asarray(W)[...], biases = self.read()
+        if b is not None:
+            np.asarray(b)[...] = biases
+
+
+# ---- probes of the machine, and single functions ------------------------------------------------
+
+def evaluate_function(str name, const real[::1] x, real[::1] out, isa=None):
+    """A function of vmath.h over an array; registry()["functions"] has their names."""
+    cdef const fastnn_function *function = find_function(find_table(isa), name)
+    cdef Py_ssize_t n = x.shape[0]
+    cdef real *values = allocate(panels_of(n) * PANEL)
+    try:
+        require(out.shape[0] == n, "out")
+        if n > 0:
+            memcpy(values, &x[0], n * sizeof(real))
+            function.run(panels_of(n) * PANEL, values, values)
+            memcpy(&out[0], values, n * sizeof(real))
+    finally:
+        free(values)
+
+
+cdef struct Probe:
+    const fastnn_ops *ops
+    Py_ssize_t rounds
+    double operations             # of one thread
+
+
+cdef void probe_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    cdef Probe *probe = <Probe *>context
+    cdef real sink
+    cdef double operations = probe.ops.multiply_adds(probe.rounds, &sink)
+    if rank == 0:
+        probe.operations = operations * fastnn_team_size(team)
+
+
+def peak_flops(double seconds, int n_threads, isa=None):
+    """Operations a second of fused multiply-adds in registers, the best of some `seconds`."""
+    cdef Probe probe
+    cdef double best = 0.0
+    probe.ops, probe.rounds = find_table(isa), 1 << 17
+    stop = perf_counter() + seconds
+    while best == 0.0 or perf_counter() < stop:
+        began = perf_counter()
+        with nogil:
+            fastnn_run(n_threads, probe_task, &probe)
+        best = max(best, probe.operations / (perf_counter() - began))
+    return best
+
+
+cdef struct Reading:
+    const fastnn_ops *ops
+    const real *data
+    Py_ssize_t reals, passes      # of each thread, which has a buffer of its own
+    volatile real *sums           # kept, or the compiler would drop the reading
+
+
+cdef void reading_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    cdef Reading *reading = <Reading *>context
+    cdef Py_ssize_t i
+    for i in range(reading.passes):
+        reading.sums[rank * PANEL] = reading.ops.read_all(
+            reading.reals, reading.data + rank * reading.reals)
+
+
+def read_bandwidth(Py_ssize_t nbytes, double seconds, int n_threads, isa=None):
+    """Bytes a second that all threads together read, each over and over a buffer of `nbytes` bytes
+    (rounded up to 512): the best of some `seconds`."""
+    cdef Reading reading
+    cdef Py_ssize_t blocks = max(1, (nbytes + 511) // 512), size = blocks * 512
+    cdef real *memory = allocate((blocks * 8 * <object>n_threads + n_threads) * PANEL)
+    cdef double best = 0.0
+    reading.ops, reading.data = find_table(isa), memory
+    reading.sums = memory + blocks * 8 * PANEL * n_threads
+    reading.reals, reading.passes = blocks * 8 * PANEL, max(1, (1 << 23) // size)
+    stop = perf_counter() + seconds
+    while best == 0.0 or perf_counter() < stop:
+        began = perf_counter()
+        with nogil:
+            fastnn_run(n_threads, reading_task, &reading)
+        taken = perf_counter() - began
+        best = max(best, <double>size * reading.passes * n_threads / taken)
+    free(memory)
+    return best
+
+
+def first_nonfinite(const real[::1] x):
+    """Index of the first NaN or infinity, or -1."""
+    return find_table(None).first_nonfinite(x.shape[0], &x[0]) if x.shape[0] > 0 else -1

@@ -208,7 +208,7 @@ def update(W, b, z_prev, delta, optimizer="sgd", state=None):
     kind = _checks.KERNELS[W.dtype].LayerState
     numbers = rule.numbers()
     if state is None:
-        state = kind(n_in, n_out, rule.rule, numbers, rule.initial_moment, _cpu.ISA)
+        state = kind.of(n_in, n_out, rule.rule, numbers, rule.initial_moment, _cpu.ISA)
     _checks.layer_state(state, kind, W.shape, rule.rule)
     if rule.schedule:
         numbers["learning_rate"] = rule.schedule(state.step)

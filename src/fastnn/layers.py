@@ -39,6 +39,13 @@ class Layer:
         """Return the operations of the forward pass for one row: those of matrix products."""
         return 0
 
+    def stages(self, number: int) -> list[dict[str, object]]:
+        """Return the layer as the engine takes it: what its room in engine/stages/ asks for.
+
+        `number` counts the layers with parameters before it.
+        """
+        return [{"kind": self.name}]
+
     @property
     def label(self) -> str:
         """The layer as a line of a summary calls it."""
@@ -117,6 +124,21 @@ class Dense(Layer):
         """Return a multiplication and an addition for each weight."""
         return 2 * n_in * self.units
 
+    def stages(self, number: int) -> list[dict[str, object]]:
+        """Return the one stage that a Dense is."""
+        return [
+            {
+                "kind": "dense",
+                "units": self.units,
+                "activation": self.activation.name,
+                "parameter": self.activation.parameter or 0.0,
+                "use_bias": self.use_bias,
+                "l1": self.l1,
+                "l2": self.l2,
+                "frozen": not self.trainable,
+            }
+        ]
+
     @property
     def label(self) -> str:
         """The layer as a line of a summary calls it."""
@@ -153,6 +175,10 @@ class Dropout(Layer):
     def __post_init__(self) -> None:
         rate = _checks.number("rate", self.rate, low=0.0, below=1.0)
         object.__setattr__(self, "rate", rate)
+
+    def stages(self, number: int) -> list[dict[str, object]]:
+        """Return one stage, whose masks are told from others' by `number`."""
+        return [{"kind": "dropout", "rate": self.rate, "mask": number}]
 
     @property
     def label(self) -> str:
@@ -205,3 +231,22 @@ def parameters(layers: Iterable[Layer], n_in: int) -> dict[str, tuple[int, ...]]
         shapes |= {f"layers.{number}.{name}": shape for name, shape in own.items()}
         number += bool(own)
     return shapes
+
+
+def stages(layers: Iterable[Layer]) -> list[dict[str, object]]:
+    """Return layers as the engine takes them.
+
+    Dropouts in a row are one stage, with a mask that keeps what all of them keep.
+    """
+    found: list[dict[str, object]] = []
+    number, kept = 0, 1.0
+    for layer in layers:
+        if isinstance(layer, Dropout):
+            kept *= 1.0 - layer.rate
+            continue
+        if kept < 1.0:
+            found += Dropout(1.0 - kept).stages(number)
+            kept = 1.0
+        found += layer.stages(number)
+        number += bool(layer.parameters(1))
+    return found

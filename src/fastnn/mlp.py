@@ -22,6 +22,7 @@ from fastnn import (
     serialization,
     training,
 )
+from fastnn import layers as layer_kinds
 from fastnn import metrics as metric_kinds
 from fastnn.callbacks import Callback
 from fastnn.layers import Dense, Dropout, Standardize
@@ -177,25 +178,12 @@ class MLP:
         """Return the kernels' network for these specifications, its moments at their start."""
         # Asked anew here, since a pickle may have come from another machine.
         self._default_threads = _cpu.available_threads()
-        layers = [
-            {
-                "units": layer.units,
-                "activation": layer.activation.name,
-                "alpha": layer.activation.parameter or 0.0,
-                "use_bias": layer.use_bias,
-                "l1": layer.l1,
-                "l2": layer.l2,
-                "dropout": rate,
-                "frozen": not layer.trainable,
-            }
-            for layer, rate in zip(self.dense, self.dropout_rates, strict=True)
-        ]
         network = _checks.KERNELS[self.dtype].Network(
             self.n_in,
-            layers,
+            layer_kinds.stages(self.layers),
             loss=self.loss.name,
             loss_parameter=self.loss.parameter(self.n_out),
-            targets=self.loss.targets,
+            targets=(self.loss.takes.are_classes, self.loss.takes.low, self.loss.takes.high),
             mean=self.reduction == "mean",
             optimizer=self.optimizer.rule,
             hyper=self.optimizer.numbers(),
@@ -203,7 +191,6 @@ class MLP:
             seed=self.dropout_seed,
             n_threads=self.n_threads,
             scale_penalties=self.scale_penalties,
-            standardized=self._standardizes,
             average=self.optimizer.ema_momentum if self.optimizer.use_ema else None,
             isa=_cpu.ISA,
         )

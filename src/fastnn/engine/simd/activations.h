@@ -50,8 +50,6 @@ INLINE vec identity_slope(vec z, vec alpha) {
     return splat(1);
 }
 
-OUTPUT_ACTIVATION(identity)
-
 /* sigmoid: z = 1 / (1 + e^-a);  dz/da = z (1 - z) */
 INLINE vec sigmoid_value(vec a, vec alpha) {
     (void)alpha;
@@ -208,9 +206,10 @@ static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, 
     }
 }
 
-/* All of them: first those whose derivative is a function of z, then those that keep the slope. */
-#define ACTIVATIONS(OUTPUT, SLOPE)                                                                 \
-    OUTPUT(identity)                                                                               \
+/* All of them: those that change nothing, those whose derivative is a function of z, those that
+ * keep the slope. */
+#define ACTIVATIONS(LINEAR, OUTPUT, SLOPE)                                                         \
+    LINEAR(identity)                                                                               \
     OUTPUT(sigmoid)                                                                                \
     OUTPUT(tanh)                                                                                   \
     OUTPUT(relu)                                                                                   \
@@ -224,17 +223,18 @@ static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, 
 
 #define OUTPUT_ENTRY(NAME) {#NAME, 0, NAME##_forward, NAME##_backward, NULL, NULL},
 #define SLOPE_ENTRY(NAME) {#NAME, 1, NAME##_forward, NAME##_backward, NULL, NULL},
+#define LINEAR_ENTRY(NAME) {#NAME, 0, NULL, NULL, NULL, NULL},
 
 /* clang-format off */
 static const fastnn_activation activations[] = {
-    ACTIVATIONS(OUTPUT_ENTRY, SLOPE_ENTRY)
+    ACTIVATIONS(LINEAR_ENTRY, OUTPUT_ENTRY, SLOPE_ENTRY)
     {"softmax", 0, NULL, NULL, softmax_forward, softmax_backward},
     {NULL, 0, NULL, NULL, NULL, NULL},
 };
 /* clang-format on */
 
 #define ACTIVATION_INDEX(NAME) NAME##_index,
-enum { ACTIVATIONS(ACTIVATION_INDEX, ACTIVATION_INDEX) };
+enum { ACTIVATIONS(ACTIVATION_INDEX, ACTIVATION_INDEX, ACTIVATION_INDEX) };
 
 #define OUTPUT_CASE(NAME)                                                                          \
     case NAME##_index:                                                                             \
@@ -247,7 +247,7 @@ enum { ACTIVATIONS(ACTIVATION_INDEX, ACTIVATION_INDEX) };
 /* h(a) and h'(a) of one vector, where a call for each layer would cost more than the arithmetic;
  * `index` is the activation's place in the list. */
 INLINE vec value_and_slope(ptrdiff_t index, vec a, real alpha, vec *slope) {
-    switch (index) { ACTIVATIONS(OUTPUT_CASE, SLOPE_CASE) }
+    switch (index) { ACTIVATIONS(OUTPUT_CASE, OUTPUT_CASE, SLOPE_CASE) }
     *slope = splat(1);
     return a;
 }

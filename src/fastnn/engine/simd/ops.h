@@ -82,7 +82,7 @@ typedef void fastnn_row_backward_fn(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t
 typedef struct {
     const char *name;
     int keeps_slope;
-    fastnn_forward_fn *forward; /* NULL where it needs whole rows */
+    fastnn_forward_fn *forward; /* NULL where it needs whole rows, or changes nothing */
     fastnn_backward_fn *backward;
     fastnn_row_forward_fn *row_forward;
     fastnn_row_backward_fn *row_backward;
@@ -112,10 +112,24 @@ typedef struct {
 /* optimizers.h. Hyper-parameters as the user gave them; a step's constants derived from them; a
  * rule updates n weights w with gradients g. Moments lie `block` and 2 `block` ... reals after w.
  */
+#define FASTNN_HYPER_PARAMETERS(EACH)                                                              \
+    EACH(learning_rate)                                                                            \
+    EACH(momentum)                                                                                 \
+    EACH(rho)                                                                                      \
+    EACH(beta_1)                                                                                   \
+    EACH(beta_2)                                                                                   \
+    EACH(epsilon)                                                                                  \
+    EACH(epsilon_hat) /* 1: Adam's epsilon is added to the root as it is, without correction */    \
+    EACH(weight_decay)
+
+#define FASTNN_FIELD(name) double name;
 typedef struct {
-    double learning_rate, momentum, rho, beta_1, beta_2, epsilon, weight_decay;
-    int epsilon_hat; /* Adam's epsilon is added to the root as it is, without its correction */
+    FASTNN_HYPER_PARAMETERS(FASTNN_FIELD)
 } fastnn_hyper;
+
+#define FASTNN_NAME(name) #name,
+enum { FASTNN_HYPER_COUNT = sizeof(fastnn_hyper) / sizeof(double) };
+static const char *const fastnn_hyper_names[] = {FASTNN_HYPER_PARAMETERS(FASTNN_NAME)};
 
 typedef struct {
     real rate, momentum;
@@ -135,11 +149,12 @@ typedef void fastnn_rule_fn(ptrdiff_t n, const fastnn_step *step, const real *g,
 typedef void fastnn_rank_one_fn(ptrdiff_t n, const fastnn_step *step, const real *z,
                                 const real *delta, real *w, ptrdiff_t block);
 
-/* g = z.T @ delta for one tile of weights, as fastnn_outer_fn has it, and meanwhile the rule on n
- * other weights w, whose gradients are known. */
-typedef void fastnn_meanwhile_fn(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta,
-                                 real *g, ptrdiff_t n, const fastnn_step *step, const real *known,
-                                 real *w, ptrdiff_t block);
+/* g = z.T @ delta for one tile of weights, as fastnn_outer_fn has it, and at the same time the
+ * rule on n other weights w, whose gradients are known. */
+typedef void fastnn_outer_and_update_fn(ptrdiff_t rows, ptrdiff_t width, const real *z,
+                                        const real *delta, real *g, ptrdiff_t n,
+                                        const fastnn_step *step, const real *known, real *w,
+                                        ptrdiff_t block);
 
 typedef struct {
     const char *name;
@@ -147,7 +162,7 @@ typedef struct {
     fastnn_prepare_fn *prepare;
     fastnn_rule_fn *rule;
     fastnn_rank_one_fn *rank_one;
-    fastnn_meanwhile_fn *meanwhile;
+    fastnn_outer_and_update_fn *outer_and_update;
 } fastnn_optimizer;
 
 /* l1 sum|w| + l2 sum w^2, its gradient added to g unless g is NULL. */

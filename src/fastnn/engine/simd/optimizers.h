@@ -33,9 +33,9 @@ INLINE void update_by_rank_one(update_rule *rule, ptrdiff_t n, const fastnn_step
  * every few rows: roots, divisions and memory then go on while the multiply-adds do. Measured with
  * Adam on 784-256-128-10: 32 rows 2 % faster, on two threads 11 %; 128 rows 1 and 5 %. Fewer
  * registers would be spilled: 10 % slower. */
-INLINE void update_meanwhile(update_rule *rule, ptrdiff_t rows, ptrdiff_t width, const real *z,
-                             const real *delta, real *g, ptrdiff_t n, const fastnn_step *step,
-                             const real *known, real *w, ptrdiff_t block) {
+INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t width, const real *z,
+                                const real *delta, real *g, ptrdiff_t n, const fastnn_step *step,
+                                const real *known, real *w, ptrdiff_t block) {
 #if FASTNN_VECTOR_BYTES == 64
     enum { PARTS = 8 };
     if (width == PANEL && rows >= PARTS) {
@@ -67,15 +67,15 @@ INLINE void update_meanwhile(update_rule *rule, ptrdiff_t rows, ptrdiff_t width,
         fastnn_step constants = *step;                                                             \
         update_by_rank_one(NAME, n, &constants, z, delta, w, block);                               \
     }                                                                                              \
-    static void NAME##_meanwhile(ptrdiff_t rows, ptrdiff_t width, const real *z,                   \
-                                 const real *delta, real *g, ptrdiff_t n, const fastnn_step *step, \
-                                 const real *known, real *w, ptrdiff_t block) {                    \
+    static void NAME##_outer_and_update(                                                           \
+        ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta, real *g, ptrdiff_t n,   \
+        const fastnn_step *step, const real *known, real *w, ptrdiff_t block) {                    \
         fastnn_step constants = *step;                                                             \
-        update_meanwhile(NAME, rows, width, z, delta, g, n, &constants, known, w, block);          \
+        update_during_outer(NAME, rows, width, z, delta, g, n, &constants, known, w, block);       \
     }
 
 #define ENTRY(NAME, n_moments, prepare)                                                            \
-    {#NAME, n_moments, prepare, NAME##_rule, NAME##_rank_one, NAME##_meanwhile}
+    {#NAME, n_moments, prepare, NAME##_rule, NAME##_rank_one, NAME##_outer_and_update}
 
 static void prepare_plain(const fastnn_hyper *hyper, double t, fastnn_step *step) {
     (void)t;

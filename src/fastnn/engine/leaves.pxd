@@ -40,8 +40,11 @@ cdef extern from "engine/simd/ops.h":
         void (*run)(const fastnn_loss_args *args) noexcept nogil
 
     ctypedef struct fastnn_hyper:
-        double learning_rate, momentum, rho, beta_1, beta_2, epsilon, weight_decay
-        int epsilon_hat
+        double learning_rate
+
+    cdef enum:
+        FASTNN_HYPER_COUNT
+    const char *const *fastnn_hyper_names
 
     ctypedef struct fastnn_step:
         real shrink
@@ -54,9 +57,10 @@ cdef extern from "engine/simd/ops.h":
                      Py_ssize_t block) noexcept nogil
         void (*rank_one)(Py_ssize_t n, const fastnn_step *step, const real *z, const real *delta,
                          real *w, Py_ssize_t block) noexcept nogil
-        void (*meanwhile)(Py_ssize_t rows, Py_ssize_t width, const real *z, const real *delta,
-                          real *g, Py_ssize_t n, const fastnn_step *step, const real *known,
-                          real *w, Py_ssize_t block) noexcept nogil
+        void (*outer_and_update)(Py_ssize_t rows, Py_ssize_t width, const real *z,
+                                 const real *delta, real *g, Py_ssize_t n,
+                                 const fastnn_step *step, const real *known, real *w,
+                                 Py_ssize_t block) noexcept nogil
 
     ctypedef struct fastnn_dropout_args:
         uint64_t seed, step, layer

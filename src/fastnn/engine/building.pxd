@@ -1,0 +1,193 @@
+# From Python's specifications to a network: stages, the arena of their parameters, the network for
+# tiny.c. Sizes are computed in Python's integers before memory is taken, so that none overflows.
+
+from libc.math cimport INFINITY
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from fastnn.engine.leaves cimport PANEL, fastnn_allocate, fastnn_tiny_layer, real
+from fastnn.engine.net cimport (
+    BY_GLOBAL_NORM,
+    BY_NORM,
+    BY_VALUE,
+    NO_CLIP,
+    Clip,
+    Kind,
+    Net,
+    Stage,
+    TargetRange,
+    W_size,
+    panels_of,
+)
+from fastnn.engine.registry cimport find_loss, find_optimizer, find_table, hyper_parameters
+from fastnn.engine.stages.dense cimport Dense
+from fastnn.engine.stages.kinds cimport find_kind
+
+
+cdef inline padded(columns):
+    """Columns rounded up to whole panels, as a Python integer of any size."""
+    return -(-columns // PANEL) * PANEL
+
+
+cdef inline real *allocate(n) except NULL:
+    """n zeroed reals on a cache line; n is a Python integer, so that no product overflows."""
+    if n * sizeof(real) > (<size_t>-1) >> 2:
+        raise MemoryError(f"{n} numbers don't fit in memory")
+    cdef size_t size = <size_t>max(n, 1) * sizeof(real)
+    cdef real *block = <real *>fastnn_allocate(size)
+    if block == NULL:
+        raise MemoryError(f"cannot allocate {size} bytes")
+    return block
+
+
+cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
+    """The whole network; `free_net` is to be called even after an error. See `Network`."""
+    net.ops = find_table(spec["isa"])
+    net.optimizer = find_optimizer(net.ops, spec["optimizer"])
+    net.hyper = hyper_parameters(spec["hyper"])
+    net.is_mean, net.scales_penalties = spec["mean"], spec["scale_penalties"]
+    net.targets, net.seed = target_range(spec["targets"]), spec["seed"]
+    net.clip, net.bound = clip_of(spec["clip"])
+    net.averaged = spec["average"] is not None
+    net.momentum = spec["average"] or 0.0
+    net.n_blocks = 1 + net.optimizer.n_moments + net.averaged
+    build_stages(net, kinds, spec["n_in"], spec["stages"])
+    net.loss = find_loss(net.ops, spec["loss"], (<Dense *>net.last.own).activation.name)
+    parameter = spec["loss_parameter"]
+    if parameter is not None:
+        net.loss_parameter = allocate(padded(len(parameter)))
+        for i, value in enumerate(parameter):
+            net.loss_parameter[i] = value
+    if spec["tiny"]:
+        bind_tiny(net)
+    shape_parameters(net)
+    place_parameters(net)
+    place_tiny(net)
+    return 0
+
+
+cdef inline void free_net(Net *net) noexcept:
+    cdef Py_ssize_t i
+    if net.stages != NULL:
+        for i in range(net.n_stages):
+            free(net.stages[i].own)
+    free(net.stages)
+    free(net.arena)
+    free(net.loss_parameter)
+    if net.tiny.layers != NULL:
+        free(net.tiny.layers[0].z_prev)
+    free(<void *>net.tiny.layers)
+
+
+cdef inline TargetRange target_range(given) except *:
+    """From (whether targets are labels, low, high)."""
+    cdef TargetRange targets
+    targets.labels, targets.low, targets.high = given
+    return targets
+
+
+cdef inline (Clip, real) clip_of(given) except *:
+    """From None, or the name of a way to clip and its bound."""
+    if given is None:
+        return NO_CLIP, 0
+    ways = {"clipvalue": BY_VALUE, "clipnorm": BY_NORM, "global_clipnorm": BY_GLOBAL_NORM}
+    return <Clip><int>ways[given[0]], given[1]
+
+
+cdef inline int build_stages(Net *net, const Kind *kinds, n_in, list specs) except -1:
+    cdef Stage *stage
+    cdef Py_ssize_t i
+    net.n_stages, net.n_in = len(specs), n_in
+    net.stages = <Stage *>calloc(net.n_stages, sizeof(Stage))
+    if net.stages == NULL:
+        raise MemoryError("cannot allocate the layers")
+    for i, spec in enumerate(specs):
+        stage = &net.stages[i]
+        stage.kind, stage.place = find_kind(kinds, spec["kind"]), i
+        stage.n_in = n_in if i == 0 else net.stages[i - 1].n_out
+        stage.frozen = spec.get("frozen", False)
+        stage.kind.build(net, stage, spec)
+        net.row_flops += stage.flops
+        net.penalized = net.penalized or stage.l1 > 0 or stage.l2 > 0
+        net.waits_for_data = net.waits_for_data or stage.kind.waits_for_data
+    net.last = &net.stages[net.n_stages - 1]
+    net.n_out = net.last.n_out
+    return 0
+
+
+cdef inline void shape_parameters(Net *net) noexcept:
+    """How parameters are laid out, and which stages a step treats specially."""
+    cdef Stage *stage
+    cdef Py_ssize_t i
+    net.on_line = net.clip == NO_CLIP
+    net.first_updated = net.first_parameters = net.n_stages - 1
+    for i in range(net.n_stages - 1, -1, -1):
+        stage = &net.stages[i]
+        if stage.kind.shape_parameters != NULL:
+            stage.kind.shape_parameters(stage, net.tiny.layers != NULL)
+            net.first_parameters = i
+            if not stage.frozen:
+                net.first_updated = i
+        net.on_line = net.on_line and stage.on_line
+        net.n_tiles += stage.n_tiles
+
+
+cdef inline int place_parameters(Net *net) except -1:
+    """Allocates the arena, and points the stages into it."""
+    cdef Stage *stage
+    cdef Py_ssize_t i, at = 0
+    block = 0
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        block += <object>stage.W_rows * padded(stage.W_columns) + padded(stage.b_columns)
+    # A tile of slack: the leaves may read, not use, rows past the end of the last weights.
+    net.arena = allocate(block * net.n_blocks + PANEL * PANEL)
+    net.block = block
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        if stage.W_rows > 0:
+            stage.W = net.arena + at
+        at += W_size(stage)
+        if stage.b_columns > 0:
+            stage.b = net.arena + at
+        at += panels_of(stage.b_columns) * PANEL
+    return 0
+
+
+# ---- tiny networks ------------------------------------------------------------------------------
+
+cdef inline int bind_tiny(Net *net) except -1:
+    """Describes the network to tiny.c, if all its stages are what that knows."""
+    cdef Py_ssize_t i
+    cdef fastnn_tiny_layer *layers
+    if net.clip != NO_CLIP or net.averaged:
+        return 0
+    layers = <fastnn_tiny_layer *>calloc(net.n_stages, sizeof(fastnn_tiny_layer))
+    if layers == NULL:
+        raise MemoryError("cannot allocate the layers")
+    for i in range(net.n_stages):
+        if (net.stages[i].kind.describe_tiny == NULL
+                or not net.stages[i].kind.describe_tiny(net, &net.stages[i], &layers[i])):
+            free(layers)
+            return 0
+    net.tiny.layers, net.tiny.n_layers = layers, net.n_stages
+    net.tiny.loss, net.tiny.loss_parameter = net.loss, net.loss_parameter
+    net.tiny.optimizer, net.tiny.hyper = net.optimizer, &net.hyper
+    return 0
+
+
+cdef inline int place_tiny(Net *net) except -1:
+    """The layers' parameters, and buffers of a panel each: z_prev, slope, delta in turn."""
+    cdef Py_ssize_t i
+    cdef real *buffer
+    cdef fastnn_tiny_layer *layer
+    if net.tiny.layers == NULL:
+        return 0
+    buffer = allocate((1 + 3 * net.n_stages) * PANEL)
+    net.tiny.block = net.block
+    for i in range(net.n_stages):
+        layer = <fastnn_tiny_layer *>&net.tiny.layers[i]
+        layer.W, layer.b = net.stages[i].W, net.stages[i].b
+        layer.z_prev, layer.z = buffer + 3 * i * PANEL, buffer + 3 * (i + 1) * PANEL
+        layer.slope, layer.delta = layer.z_prev + PANEL, layer.z_prev + 2 * PANEL
+    return 0

@@ -1,0 +1,217 @@
+# Calls from C (capi/include/fastnn.h): on the caller's thread, in buffers of its own, without
+# Python's objects or its lock. Not here: pointers that are NULL, or of the other precision
+# (capi/functions.c checks them first).
+
+from libc.math cimport NAN
+from libc.stdint cimport int64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memset
+
+from fastnn.engine.buffers cimport allocate_buffers, free_buffers
+from fastnn.engine.leaves cimport (
+    FASTNN_BUSY,
+    FASTNN_DIVERGED,
+    FASTNN_DTYPE_BITS,
+    FASTNN_KIND_OF_TARGET,
+    FASTNN_MEMORY,
+    FASTNN_N_IN,
+    FASTNN_N_LAYERS,
+    FASTNN_N_OUT,
+    FASTNN_N_PARAMETERS,
+    FASTNN_NOT_ADAPTED,
+    FASTNN_NOT_FINITE,
+    FASTNN_NOT_FOR_TRAINING,
+    FASTNN_OK,
+    FASTNN_ROWS,
+    FASTNN_STEP,
+    FASTNN_TAKES_LABELS,
+    FASTNN_TARGETS,
+    fastnn_allocate,
+    fastnn_claim,
+    fastnn_model,
+    fastnn_precision,
+    fastnn_release,
+    fastnn_run,
+    fastnn_workspace,
+    real,
+)
+from fastnn.engine.net cimport CHUNK, INFERENCE, ROUND, TRAINING, Buffers, Net, Pass
+from fastnn.engine.parameters cimport parameter_count
+from fastnn.engine.passes cimport begin_pass, forward
+from fastnn.engine.rows cimport (
+    Rows,
+    take_labels,
+    take_reals,
+    take_rows_of_reals,
+    targets_fit,
+)
+from fastnn.engine.run cimport DIVERGED, Run, reduced
+from fastnn.engine.tasks cimport Evaluation, evaluate_task, train_task, train_tiny_slice
+
+cdef struct Workspace:            # what capi/precision.h knows of it comes first
+    fastnn_workspace head
+    Net *net
+    Buffers inference             # apart: they have no room for dropout
+    Buffers training
+    Py_ssize_t rows               # of a batch, at most; 0 where it isn't for training
+    real *before                  # a tiny network's arena, before a step
+    real *row                     # (n_in,) of `evaluate`
+
+
+cdef inline int64_t get_property(const fastnn_model *model, int which) noexcept nogil:
+    cdef const Net *net = <const Net *>model.net
+    if which == FASTNN_N_IN:
+        return net.n_in
+    if which == FASTNN_N_OUT:
+        return net.n_out
+    if which == FASTNN_DTYPE_BITS:
+        return 8 * sizeof(real)
+    if which == FASTNN_N_LAYERS:
+        return layers_with_parameters(net)
+    if which == FASTNN_N_PARAMETERS:
+        return parameter_count(net)
+    if which == FASTNN_TAKES_LABELS:
+        return net.targets.labels
+    return net.step if which == FASTNN_STEP else -1
+
+
+cdef inline Py_ssize_t layers_with_parameters(const Net *net) noexcept nogil:
+    cdef Py_ssize_t i, count = 0
+    for i in range(net.n_stages):
+        count += net.stages[i].n_tiles > 0
+    return count
+
+
+cdef inline int new_workspace(fastnn_model *model, Py_ssize_t rows, int training,
+                              fastnn_workspace **workspace) noexcept nogil:
+    cdef Net *net = <Net *>model.net
+    cdef Workspace *made = <Workspace *>calloc(1, sizeof(Workspace))
+    if made == NULL:
+        return FASTNN_MEMORY
+    made.head.precision, made.net = model.precision, net
+    made.rows = rows if training else 0
+    made.row = <real *>fastnn_allocate(net.n_in * sizeof(real))
+    if not (made.row != NULL
+            and allocate_buffers(&made.inference, net, min(rows, CHUNK), 1, INFERENCE, False)
+            and (not training or allocate_training(made))):
+        free_workspace(&made.head)
+        return FASTNN_MEMORY
+    workspace[0] = &made.head
+    return FASTNN_OK
+
+
+cdef inline bint allocate_training(Workspace *made) noexcept nogil:
+    """Room for training batches, too."""
+    cdef const Net *net = made.net
+    if net.tiny.layers != NULL:
+        made.before = <real *>fastnn_allocate(net.n_blocks * net.block * sizeof(real))
+        if made.before == NULL:
+            return False
+    return allocate_buffers(&made.training, net, min(made.rows, ROUND), 1, TRAINING,
+                            made.rows > ROUND)
+
+
+cdef inline void free_workspace(fastnn_workspace *workspace) noexcept nogil:
+    cdef Workspace *made = <Workspace *>workspace
+    free_buffers(&made.inference)
+    free_buffers(&made.training)
+    free(made.before)
+    free(made.row)
+    free(made)
+
+
+cdef inline int check_rows(const Net *net, Py_ssize_t rows, const void *X) noexcept nogil:
+    """What is wrong with rows of inputs, or FASTNN_OK."""
+    if net.waits_for_data:
+        return FASTNN_NOT_ADAPTED
+    if net.ops.first_nonfinite(rows * net.n_in, <const real *>X) >= 0:
+        return FASTNN_NOT_FINITE
+    return FASTNN_OK
+
+
+cdef inline int predict(fastnn_workspace *workspace, Py_ssize_t rows, const void *X,
+                        void *out) noexcept nogil:
+    cdef Workspace *made = <Workspace *>workspace
+    cdef Evaluation asked
+    cdef int status = check_rows(made.net, rows, X)
+    if status != FASTNN_OK:
+        return status
+    asked.net, asked.buffers = made.net, &made.inference
+    take_rows_of_reals(&asked.rows, rows, <const real *>X)
+    asked.out, asked.chunk_losses, asked.first = <real *>out, NULL, 0
+    while asked.first < rows:
+        asked.stop = min(rows, asked.first + made.inference.rows)
+        fastnn_run(1, evaluate_task, &asked)
+        asked.first = asked.stop
+    return FASTNN_OK
+
+
+cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *X,
+                      const void *targets, const int64_t *labels, double *loss) noexcept nogil:
+    cdef Workspace *made = <Workspace *>workspace
+    cdef Net *net = made.net
+    cdef Run run
+    cdef int status
+    if made.rows == 0:
+        return FASTNN_NOT_FOR_TRAINING
+    if rows > made.rows:
+        return FASTNN_ROWS
+    if (labels != NULL) != net.targets.labels:
+        return FASTNN_KIND_OF_TARGET
+    status = check_rows(net, rows, X)
+    if status != FASTNN_OK:
+        return status
+    memset(&run, 0, sizeof(Run))
+    run.net, run.buffers = net, &made.training
+    take_rows_of_reals(&run.rows, rows, <const real *>X)
+    if labels != NULL:
+        take_labels(&run.rows, labels)
+    else:
+        take_reals(&run.rows, <const real *>targets)
+    if not targets_fit(net, &run.rows):
+        return FASTNN_TARGETS
+    if not fastnn_claim(&net.claimed):
+        return FASTNN_BUSY
+    run.batch = run.stop = run.end = rows
+    run.tiny = rows == 1 and made.before != NULL
+    if run.tiny:
+        train_tiny_slice(&run, made.before)
+    if not run.tiny:
+        fastnn_run(1, train_task, &run)
+    fastnn_release(&net.claimed)
+    if run.ended == DIVERGED:
+        return FASTNN_DIVERGED
+    loss[0] = reduced(net, run.loss, run.total)
+    return FASTNN_OK
+
+
+cdef inline double evaluate(fastnn_workspace *workspace, Py_ssize_t n,
+                            const double *x) noexcept nogil:
+    """The first output for a row."""
+    cdef Workspace *made = <Workspace *>workspace
+    cdef const Net *net = made.net
+    cdef Py_ssize_t i
+    cdef Rows rows
+    cdef Pass work
+    if n != net.n_in:
+        return NAN
+    for i in range(n):
+        made.row[i] = <real>x[i]
+    if check_rows(net, 1, made.row) != FASTNN_OK:
+        return NAN
+    take_rows_of_reals(&rows, 1, made.row)
+    rows.gather_inputs(net, &rows, &made.inference, 0, 0, 1)
+    begin_pass(&work, net, &made.inference, 0, False)
+    work.rows = 1
+    forward(&work)
+    return made.inference.stages[net.n_stages - 1].z[0]
+
+
+cdef inline void define_precision(fastnn_precision *precision) noexcept:
+    precision.bits = 8 * sizeof(real)
+    precision.get = get_property
+    precision.workspace_new = new_workspace
+    precision.workspace_free = free_workspace
+    precision.predict = predict
+    precision.train = train
+    precision.evaluate = evaluate

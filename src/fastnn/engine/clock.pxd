@@ -1,0 +1,33 @@
+# Where a thread's time goes, phase by phase, for those who profile a step. Not here: clocks of
+# anything else.
+
+from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+
+cdef enum Phase:                  # of a training step; Python knows them by the names in PHASES
+    INPUT
+    FORWARD
+    LOSS
+    DELTA
+    UPDATE
+    WAIT
+    N_PHASES
+
+cdef struct Clock:
+    double since                  # when the present phase began
+    double[N_PHASES] seconds
+
+
+cdef inline double monotonic() noexcept nogil:
+    cdef timespec t
+    clock_gettime(CLOCK_MONOTONIC, &t)
+    return <double>t.tv_sec + 1e-9 * <double>t.tv_nsec
+
+
+cdef inline void record_time(Clock *clock, Phase phase) noexcept nogil:
+    """Adds the time since the last record to this phase; does nothing without a clock."""
+    cdef double now
+    if clock == NULL:
+        return
+    now = monotonic()
+    clock.seconds[<int>phase] += now - clock.since
+    clock.since = now

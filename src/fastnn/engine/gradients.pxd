@@ -1,0 +1,139 @@
+# What becomes of gradients, tile by tile: penalties, clipping, the optimizer, moving averages. Not
+# here: the gradients themselves (stages/), and which of this a step does (step.pxd).
+
+from libc.math cimport sqrt
+from libc.stdint cimport int64_t
+
+from fastnn.engine.leaves cimport (
+    PANEL,
+    fastnn_hyper,
+    fastnn_learning_rate,
+    fastnn_step,
+    real,
+)
+from fastnn.engine.net cimport BY_VALUE, Net, Tile, Update
+
+
+# ---- a thread's update --------------------------------------------------------------------------
+
+cdef inline double rate_at(const Net *net, int64_t step) noexcept nogil:
+    """The learning rate of the update after `step` of them."""
+    if net.schedule.rule == NULL:
+        return net.hyper.learning_rate
+    return fastnn_learning_rate(&net.schedule, <double>step, <double>net.epoch)
+
+
+cdef inline void begin_update(Update *update, const Net *net, int64_t t, double penalty_scale,
+                              real *scratch) noexcept nogil:
+    """The t-th update's constants, and room for two tiles in `scratch`."""
+    cdef fastnn_hyper hyper
+    if net.schedule.rule == NULL:
+        net.optimizer.prepare(&net.hyper, <double>t, &update.weights)
+    else:
+        hyper = net.hyper
+        hyper.learning_rate = rate_at(net, t - 1)
+        net.optimizer.prepare(&hyper, <double>t, &update.weights)
+    update.biases = update.weights
+    update.biases.shrink = 1
+    if net.averaged:
+        update.momentum = <real>net.momentum if t > 1 else 0  # it starts at the first parameters
+    update.penalty_scale = penalty_scale
+    update.free, update.known, update.W, update.n = scratch, scratch + PANEL * PANEL, NULL, 0
+
+
+cdef inline void finish_update(const Net *net, const Update *update) noexcept nogil:
+    """The weights that still wait for their update."""
+    net.optimizer.rule(update.n, &update.weights, update.known, update.W, net.block)
+    average_updated(net, update, update.W, update.n)
+
+
+cdef inline void average_updated(const Net *net, const Update *update, const real *w,
+                                 Py_ssize_t n) noexcept nogil:
+    """The moving average of n parameters that have just been updated."""
+    if net.averaged and n > 0:
+        net.ops.average(n, update.momentum, w,
+                        <real *>w + (1 + net.optimizer.n_moments) * net.block)
+
+
+# ---- one tile -----------------------------------------------------------------------------------
+
+cdef inline void penalize(const Net *net, const Tile *tile, double scale, real *g) noexcept nogil:
+    """The tile's penalty, and its gradient added to g unless that is NULL."""
+    cdef double l1 = tile.stage.l1, l2 = tile.stage.l2
+    if l1 > 0 or l2 > 0:
+        tile.penalty[0] = net.ops.penalty(tile.rows * PANEL, <real>(l1 * scale),
+                                          <real>(l2 * scale), tile.W, g)
+
+
+cdef inline void finish_gradient(const Net *net, const Tile *tile, double scale,
+                                 real *g) noexcept nogil:
+    """What the product lacks: zeros in W's padding, for z_prev's isn't zero, and the penalties."""
+    cdef Py_ssize_t i, j
+    for i in range(tile.rows):
+        for j in range(tile.columns, PANEL):
+            g[i * PANEL + j] = 0
+    penalize(net, tile, scale, g)
+
+
+cdef inline const fastnn_step *constants_of(const Tile *tile, const Update *update) noexcept nogil:
+    """Those of the tile's W: vectors don't decay."""
+    return &update.biases if tile.stage.is_vector else &update.weights
+
+
+cdef inline void update_weights(const Net *net, const Tile *tile, const Update *update,
+                                real *g) noexcept nogil:
+    """The optimizer on the W of a tile whose gradients are g."""
+    cdef Py_ssize_t n = tile.rows * PANEL
+    if net.clip == BY_VALUE:
+        net.ops.limit(n, 1, net.bound, g)
+    net.optimizer.rule(n, constants_of(tile, update), g, tile.W, net.block)
+    average_updated(net, update, tile.W, n)
+
+
+cdef inline void update_biases(const Net *net, const Update *update, real *b,
+                               real *g) noexcept nogil:
+    """The optimizer on PANEL parameters b whose gradients are g."""
+    if net.clip == BY_VALUE:
+        net.ops.limit(PANEL, 1, net.bound, g)
+    net.optimizer.rule(PANEL, &update.biases, g, b, net.block)
+    average_updated(net, update, b, PANEL)
+
+
+# ---- gradients that are stored, in a block like the arena's -------------------------------------
+
+cdef inline void store_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint first,
+                                bint last, double scale, real *gradient) noexcept nogil:
+    """A round's part of the tile's gradients, added up from the first round to the last."""
+    cdef real *g = gradient + (tile.W - net.arena)
+    tile.stage.kind.add_gradient(net, tile, rows, not first, g)
+    if last:
+        finish_gradient(net, tile, scale, g)
+    if tile.b != NULL:
+        net.ops.column_sums(rows, tile.delta, not first, gradient + (tile.b - net.arena))
+
+
+cdef inline void update_stored(const Net *net, const Tile *tile, const Update *update,
+                               real *gradient) noexcept nogil:
+    """The optimizer on a tile whose gradients are stored."""
+    update_weights(net, tile, update, gradient + (tile.W - net.arena))
+    if tile.b != NULL:
+        update_biases(net, update, tile.b, gradient + (tile.b - net.arena))
+
+
+cdef inline void measure_gradient(const Net *net, const Tile *tile, const real *gradient,
+                                  double *squares) noexcept nogil:
+    """Sums of squared gradients: of the tile's W, of the b that go with it."""
+    squares[0] = net.ops.sum_squares(tile.rows * PANEL, gradient + (tile.W - net.arena))
+    squares[1] = 0.0
+    if tile.b != NULL:
+        squares[1] = net.ops.sum_squares(PANEL, gradient + (tile.b - net.arena))
+
+
+cdef inline real clip_factor(const Net *net, const double *squares, Py_ssize_t n,
+                             Py_ssize_t step) noexcept nogil:
+    """bound / max(norm, bound), of the norm whose squares are n numbers `step` apart."""
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += squares[i * step]
+    return <real>(net.bound / max(sqrt(total), <double>net.bound))

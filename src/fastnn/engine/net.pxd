@@ -1,0 +1,234 @@
+# A network as the engine sees it: structs, and no arithmetic beyond that of sizes.
+#
+# A network is a chain of stages. A stage is one row-local step; its kind is a table of functions
+# that says everything the rest of the engine wants to know about it (stages/). Rows pass through
+# all stages in buffers (Buffers) that are laid out in panels, as simd/ops.h describes.
+
+from libc.stdint cimport int64_t, uint64_t
+
+from fastnn.engine.leaves cimport (
+    PANEL,
+    fastnn_hyper,
+    fastnn_loss,
+    fastnn_ops,
+    fastnn_optimizer,
+    fastnn_schedule,
+    fastnn_step,
+    fastnn_tiny,
+    fastnn_tiny_layer,
+    real,
+)
+
+cdef struct Net
+cdef struct Stage
+cdef struct StageBuffers
+cdef struct Pass
+cdef struct Tile
+cdef struct Update
+
+
+# Rows that go through all stages together: their activations stay in L2, and the tiles of every
+# instruction set divide it.
+cdef enum:
+    CHUNK = 96
+
+# Rows of a batch that go through a step together: a larger batch takes several rounds, which add up
+# its gradients, so that a panel of z_prev and one of delta stay in L2 and the buffers small.
+cdef enum:
+    ROUND = 1024
+
+# Up to this many rows in a batch, transposing W for the hidden deltas costs more than it brings.
+cdef enum:
+    FEW_ROWS = 4
+
+
+# ---- stages -------------------------------------------------------------------------------------
+
+cdef enum Purpose:                # of buffers
+    INFERENCE                     # forward only, and a loss at the output
+    GRADIENTS                     # forward and backward, without dropout
+    TRAINING                      # everything
+
+cdef struct Kind:                 # of a stage: what the engine asks it. NULL where nothing is to do
+    const char *name
+    bint waits_for_data           # it is of no use before it has seen data (waits_for_data of Net)
+    # Make the stage from a specification: n_out, `own`, flops, ...
+    int (*build)(const Net *net, Stage *stage, dict spec) except -1
+    # How W, b and their tiles are laid out; `tiny`: as tiny.c has them. NULL without parameters.
+    void (*shape_parameters)(Stage *stage, bint tiny) noexcept nogil
+    # Place the stage's buffers from base + at on, z and delta at least (which may be those of the
+    # stage below, buffers - 1); return the place behind them.
+    Py_ssize_t (*lay_out)(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
+                          Purpose purpose, real *base, Py_ssize_t at) noexcept nogil
+    # z from z_prev; and the delta of the stage below from this stage's, if work.carry.
+    void (*forward)(const Stage *stage, const StageBuffers *buffers,
+                    const Pass *work) noexcept nogil
+    void (*backward)(const Stage *stage, const StageBuffers *buffers,
+                     const Pass *work) noexcept nogil
+    # One tile of the parameters, numbered from 0; and its gradient in W over so many rows, added
+    # to what g holds with `more`.
+    void (*place_tile)(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
+                       Py_ssize_t number, Tile *tile) noexcept nogil
+    void (*add_gradient)(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
+                         real *g) noexcept nogil
+    # The gradient of a tile over all rows of a batch, and the update. The update of W may wait for
+    # the next tile (Update.W).
+    void (*update_tile)(const Net *net, const Tile *tile, Py_ssize_t rows,
+                        Update *update) noexcept nogil
+    # A thread's share of the update from a batch of one row, in buffers of one row, for stages
+    # that are `on_line`.
+    void (*update_on_line)(const Net *net, const Stage *stage, const StageBuffers *buffers,
+                           int rank, int size, Update *update) noexcept nogil
+    # The stage as the one function for on-line steps of tiny networks (simd/tiny.c) takes it; False
+    # if it doesn't.
+    bint (*describe_tiny)(const Net *net, const Stage *stage,
+                          fastnn_tiny_layer *layer) noexcept nogil
+
+cdef struct Stage:
+    const Kind *kind
+    void *own                     # what the kind adds to this struct, one block of memory
+    Py_ssize_t n_in, n_out
+    Py_ssize_t place              # among the network's stages
+    bint frozen                   # its parameters are never updated
+    real *W                       # parameters, or NULL: a matrix (W_rows, W_columns) in panels,
+    real *b                       # and a vector (b_columns,), which has neither decay nor penalty
+    Py_ssize_t W_rows, W_columns, b_columns
+    bint on_line                  # single rows have an update of their own, or nothing to update
+    bint transposed               # W is stored so, for (W_columns, W_rows)
+    bint is_vector                # W is (W_columns,) for Python
+    Py_ssize_t n_tiles            # of the parameters: what one thread updates at a stretch
+    Py_ssize_t tile_rows          # what the gradient of a tile costs: rows of PANEL reals
+    double l1, l2                 # penalties on W
+    double flops                  # of a training step, for one row
+
+
+# ---- the network --------------------------------------------------------------------------------
+
+cdef enum Clip:                   # of gradients, before the optimizer sees them
+    NO_CLIP
+    BY_VALUE                      # each number to [-bound, bound]
+    BY_NORM                       # each W and each b to a norm of at most the bound
+    BY_GLOBAL_NORM                # all of them together
+
+cdef struct TargetRange:          # what a loss takes
+    bint labels                   # integers from 0, below the number of outputs; or numbers
+    double low, high              # from here to there
+
+cdef struct Net:
+    const fastnn_ops *ops
+    Py_ssize_t n_stages
+    Stage *stages
+    const Stage *last
+    Py_ssize_t n_in, n_out
+    Py_ssize_t n_tiles            # of all stages
+    const fastnn_loss *loss
+    real *loss_parameter          # (n_out,) padded
+    TargetRange targets
+    bint is_mean                  # the batch's loss is divided by its rows (or its sample weights)
+    bint penalized
+    bint scales_penalties         # penalties are divided by what the batch's losses are
+    bint on_line                  # single rows have an update of their own
+    Py_ssize_t first_updated      # the lowest stage that updates change: deltas stop there
+    Py_ssize_t first_parameters   # the lowest stage with parameters
+    bint waits_for_data           # inputs are to be standardized, but it isn't known how
+    const fastnn_optimizer *optimizer
+    fastnn_hyper hyper
+    fastnn_schedule schedule      # of the learning rate
+    Clip clip
+    real bound
+    bint averaged                 # a moving average of the parameters is the arena's last block
+    double momentum               # of that average
+    real *arena                   # all parameters; then each moment in the same order
+    Py_ssize_t block              # reals in each of these blocks
+    Py_ssize_t n_blocks           # parameters, each moment, the moving average if any
+    int claimed                   # a thread trains it or changes its parameters
+    fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
+    double row_flops              # of a training step, for one row
+    uint64_t seed                 # of dropout's masks
+    int64_t step                  # updates made so far
+    int64_t epoch                 # whole epochs
+
+
+# ---- buffers of a batch's rows ------------------------------------------------------------------
+
+cdef struct StageBuffers:         # what one stage keeps of a batch's rows, in panels
+    real *z_prev                  # its input: the batch, or z of the stage below
+    real *z                       # its output
+    real *delta                   # dE/dz; a Dense makes dE/da of it
+    real *kept                    # what the forward pass keeps for the backward pass, or NULL
+    real *kept_rows               # (rows,) numbers of the same kind, one a row
+
+cdef struct Buffers:              # room for the rows of a batch
+    Py_ssize_t rows
+    Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
+    real *memory                  # that most of what follows is in
+    StageBuffers *stages
+    real *target
+    real *weight                  # (rows,) sample weights, over the batch's total
+    double *loss                  # (rows,) losses of the rows, times weight
+    double *penalty               # (n_tiles,)
+    double *squares               # (n_tiles, 2) sums of squared gradients, of W and of b
+    real *gradient                # a block like the arena's, where gradients must be stored
+    real *scratch                 # a stretch for each thread: a panel of W.T, or two tiles of dW
+    Py_ssize_t scratch_stretch
+
+cdef struct Pass:                 # rows `at`, ... of the buffers on their way through all stages
+    const Net *net
+    const Buffers *buffers
+    Py_ssize_t at, rows
+    const Stage *raw              # the last stage, if the loss takes its pre-activations
+    uint64_t step                 # of dropout's masks,
+    Py_ssize_t before             # and rows of the batch before the buffers' first
+    bint few                      # the batch has few rows
+    bint carry                    # the stage below needs its delta
+    real *scratch
+
+
+# ---- parameters ---------------------------------------------------------------------------------
+
+cdef struct Tile:                 # some of a stage's parameters, which one thread updates
+    const Stage *stage
+    Py_ssize_t rows               # of the tile in W, PANEL reals each
+    real *W
+    const real *left              # dW = left.T @ right: one panel each of z_prev and delta, in this
+    const real *right             # order, or the other where W is stored transposed
+    Py_ssize_t columns            # of the right one that aren't padding
+    real *b                       # PANEL parameters b that go with this tile, or NULL
+    const real *delta             # whose gradient is the sum of its rows
+    double *penalty               # place for the tile's penalty
+
+cdef struct Update:               # a thread's, in one step
+    fastnn_step weights
+    fastnn_step biases            # which don't decay
+    real momentum                 # of the parameters' moving average
+    double penalty_scale          # of the penalties in this round
+    real *free                    # room for a tile's gradient, and
+    real *known                   # that of the tile before, whose weights wait for their update:
+    real *W                       # these,
+    Py_ssize_t n                  # and their number
+
+
+cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
+    return <Py_ssize_t>((<size_t>columns + PANEL - 1) // PANEL)  # unsigned: a shift
+
+
+cdef inline bint clips_norm(const Net *net) noexcept nogil:
+    """Whether a step needs all gradients before it can update any parameter."""
+    return net.clip == BY_NORM or net.clip == BY_GLOBAL_NORM
+
+
+cdef inline Py_ssize_t share(Py_ssize_t work, int rank, int size) noexcept nogil:
+    """Where a thread's share begins; `size` gives the end of the last thread's share."""
+    return work * rank if size == 1 else work * rank // size
+
+
+cdef inline Py_ssize_t W_size(const Stage *stage) noexcept nogil:
+    """Reals that W takes, padding included."""
+    return stage.W_rows * panels_of(stage.W_columns) * PANEL
+
+
+cdef inline Py_ssize_t place(real **pointer, real *base, Py_ssize_t at,
+                             Py_ssize_t n) noexcept nogil:
+    """Puts a pointer at base + at; returns the place after n reals, on a cache line."""
+    pointer[0] = base + at
+    return at + panels_of(n) * PANEL

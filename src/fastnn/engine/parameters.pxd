@@ -1,0 +1,109 @@
+# The parameters of a network, and whatever else is laid out like them (moments, averages,
+# gradients), as arrays of Python, and back.
+
+cimport numpy as cnp
+from libc.stdint cimport int64_t
+
+from fastnn.engine.leaves cimport PANEL, real
+from fastnn.engine.net cimport Net, Stage, panels_of
+
+cdef inline int REAL_TYPE() noexcept:
+    return cnp.NPY_FLOAT if sizeof(real) == 4 else cnp.NPY_DOUBLE
+
+
+cdef inline int64_t parameter_count(const Net *net) noexcept nogil:
+    """Numbers of all parameters, without padding."""
+    cdef Py_ssize_t i
+    cdef int64_t count = 0
+    for i in range(net.n_stages):
+        count += net.stages[i].W_rows * net.stages[i].W_columns + net.stages[i].b_columns
+    return count
+
+
+cdef inline list shapes_of(const Net *net):
+    """Those of [W0, b0, W1, ...]."""
+    cdef const Stage *stage
+    cdef Py_ssize_t i
+    found = []
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        if stage.W != NULL and stage.is_vector:
+            found.append((stage.W_columns,))
+        elif stage.W != NULL:
+            shape = stage.W_rows, stage.W_columns
+            found.append(shape[::-1] if stage.transposed else shape)
+        if stage.b != NULL:
+            found.append((stage.b_columns,))
+    return found
+
+
+cdef inline read_matrix(const Net *net, const real *panels, Py_ssize_t rows, Py_ssize_t columns):
+    """A new array (rows, columns) of what is in panels."""
+    cdef cnp.npy_intp[2] shape
+    shape[0], shape[1] = rows, columns
+    array = cnp.PyArray_EMPTY(2, shape, REAL_TYPE(), False)
+    net.ops.scatter(rows, columns, panels, rows * PANEL, <real *>cnp.PyArray_DATA(array))
+    return array
+
+
+cdef inline list read_block(const Net *net, const real *block):
+    """[W0, b0, W1, ...] of a block laid out like the arena's first, as new arrays."""
+    cdef const Stage *stage
+    cdef Py_ssize_t i
+    arrays = []
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        if stage.W != NULL:
+            W = read_matrix(net, block + (stage.W - net.arena), stage.W_rows, stage.W_columns)
+            if stage.is_vector:
+                W = W[0]
+            arrays.append(W.T.copy() if stage.transposed else W)
+        if stage.b != NULL:
+            b = read_matrix(net, block + (stage.b - net.arena), 1, stage.b_columns)
+            arrays.append(b[0])
+    return arrays
+
+
+cdef inline int write_matrix(const Net *net, array, real *panels) except -1:
+    """Puts a matrix into panels."""
+    cdef const real[:, ::1] view = array
+    net.ops.gather(view.shape[0], view.shape[1], &view[0, 0], NULL, panels, view.shape[0] * PANEL)
+    return 0
+
+
+cdef inline int write_block(const Net *net, list arrays, real *block) except -1:
+    """Takes what read_block gives; the shapes have been compared."""
+    cdef const Stage *stage
+    cdef Py_ssize_t i
+    sources = iter(arrays)
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        if stage.W != NULL:
+            W = next(sources)
+            if stage.is_vector:
+                W = W[None, :]
+            W = W.T.copy() if stage.transposed else W
+            write_matrix(net, W, block + (stage.W - net.arena))
+        if stage.b != NULL:
+            write_matrix(net, next(sources)[None, :], block + (stage.b - net.arena))
+    return 0
+
+
+cdef inline void write_rows(const Net *net, const Stage *stage, Py_ssize_t first,
+                            const real[:, ::1] rows) noexcept:
+    """Sets rows `first`, ... of a stage's weights (n_in, n_out)."""
+    cdef Py_ssize_t i, j, k
+    if not stage.transposed:
+        net.ops.gather(rows.shape[0], stage.W_columns, &rows[0, 0], NULL, stage.W + first * PANEL,
+                       stage.W_rows * PANEL)
+        return
+    for i in range(rows.shape[0]):
+        k = first + i
+        for j in range(stage.W_rows):
+            stage.W[(k // PANEL * stage.W_rows + j) * PANEL + k % PANEL] = rows[i, j]
+
+
+cdef inline void fill(real *block, Py_ssize_t n, real value) noexcept nogil:
+    cdef Py_ssize_t i
+    for i in range(n):
+        block[i] = value

@@ -1,0 +1,69 @@
+# Rows on their way through all stages: forward, to the loss, and backward. Each stage does its own
+# part (stages/); here is the order of the stages, and the loss at the end.
+
+from libc.string cimport memcpy
+
+from fastnn.engine.leaves cimport PANEL, fastnn_loss_args, real
+from fastnn.engine.net cimport Buffers, Net, Pass, Stage, StageBuffers, panels_of
+from fastnn.engine.stages.dense cimport activate
+
+
+cdef inline void begin_pass(Pass *work, const Net *net, const Buffers *buffers, Py_ssize_t at,
+                            bint to_loss) noexcept nogil:
+    """A pass of rows `at`, ...; `to_loss` leaves the output as the loss takes it."""
+    work.net, work.buffers, work.at, work.rows = net, buffers, at, 0
+    work.raw = net.last if to_loss and net.loss.activation != NULL else NULL
+    work.step, work.before = 0, 0
+    work.few, work.carry, work.scratch = False, False, NULL
+
+
+cdef inline void forward(const Pass *work) noexcept nogil:
+    """z of every stage."""
+    cdef const Net *net = work.net
+    cdef Py_ssize_t i
+    for i in range(net.n_stages):
+        net.stages[i].kind.forward(&net.stages[i], &work.buffers.stages[i], work)
+
+
+cdef inline void output_loss(const Pass *work) noexcept nogil:
+    """The rows' losses, and dE/dy (or dE/da, where the loss takes pre-activations)."""
+    cdef const Net *net = work.net
+    cdef const Buffers *buffers = work.buffers
+    cdef const StageBuffers *last = &buffers.stages[net.n_stages - 1]
+    cdef fastnn_loss_args args
+    args.rows, args.columns, args.jump = work.rows, net.n_out, buffers.stride * PANEL
+    args.y = last.z + work.at * PANEL
+    args.t = buffers.target + work.at * PANEL
+    args.parameter = net.loss_parameter
+    args.weight = buffers.weight + work.at
+    args.delta = last.delta + work.at * PANEL
+    args.loss = buffers.loss + work.at
+    net.loss.run(&args)
+
+
+cdef inline void write_outputs(const Pass *work, real *out) noexcept nogil:
+    """The rows' outputs into out (rows, n_out). In a pass to the loss, before the loss."""
+    cdef const Net *net = work.net
+    cdef const StageBuffers *last = &work.buffers.stages[net.n_stages - 1]
+    cdef Py_ssize_t q, jump = work.buffers.stride * PANEL, shift = work.at * PANEL
+    cdef StageBuffers activated
+    if work.raw == NULL:
+        net.ops.scatter(work.rows, net.n_out, last.z + shift, jump, out)
+        return
+    # The loss wants z as it is; delta has no other use before the loss fills it.
+    for q in range(panels_of(net.n_out)):
+        memcpy(last.delta + q * jump + shift, last.z + q * jump + shift,
+               work.rows * PANEL * sizeof(real))
+    activated, activated.z, activated.kept = last[0], last.delta, NULL
+    activate(net.last, &activated, work)
+    net.ops.scatter(work.rows, net.n_out, last.delta + shift, jump, out)
+
+
+cdef inline void backward(Pass *work, Py_ssize_t lowest) noexcept nogil:
+    """The delta of every stage, from the last down to stage `lowest`."""
+    cdef const Net *net = work.net
+    cdef Py_ssize_t i
+    for i in range(net.n_stages - 1, lowest - 1, -1):
+        work.carry = i > lowest
+        if net.stages[i].kind.backward != NULL:
+            net.stages[i].kind.backward(&net.stages[i], &work.buffers.stages[i], work)

@@ -1,0 +1,1 @@
+# One room for each kind of stage; kinds.pxd has the list.

@@ -1,0 +1,268 @@
+# Dense: z = h(a), a = z_prev @ W + b.
+#
+#     delta = dE/da = dE/dz * h'(a)      dW = z_prev.T @ delta      db = delta.sum(0)
+#     dE/dz_prev = delta @ W.T
+#
+# W has panels along n_out. Where there are few outputs, NARROW at most, panels along n_out would be
+# padding for the most part: W is then stored transposed, with panels along n_in.
+
+from fastnn.engine.gradients cimport average_updated, finish_gradient, update_biases
+from fastnn.engine.leaves cimport (
+    NARROW,
+    PANEL,
+    fastnn_activation,
+    fastnn_allocate,
+    fastnn_tiny_layer,
+    real,
+)
+from fastnn.engine.net cimport (
+    BY_VALUE,
+    INFERENCE,
+    Kind,
+    Net,
+    Pass,
+    Purpose,
+    Stage,
+    StageBuffers,
+    Tile,
+    Update,
+    panels_of,
+    place,
+    share,
+)
+from fastnn.engine.registry cimport find_activation
+
+cdef struct Dense:
+    const fastnn_activation *activation
+    real parameter                # of the activation
+    bint linear                   # h(a) = a: there is nothing to compute
+    bint row_wise                 # h needs whole rows
+
+
+cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
+    """From units, activation, parameter, use_bias, l1 and l2."""
+    cdef Dense *dense = <Dense *>fastnn_allocate(sizeof(Dense))
+    stage.own = dense
+    if dense == NULL:
+        raise MemoryError("cannot allocate a layer")
+    dense.activation = find_activation(net.ops, spec["activation"])
+    dense.parameter = spec["parameter"]
+    dense.row_wise = dense.activation.row_forward != NULL
+    dense.linear = dense.activation.forward == NULL and not dense.row_wise
+    stage.n_out, stage.l1, stage.l2 = spec["units"], spec["l1"], spec["l2"]
+    stage.b_columns = stage.n_out if spec["use_bias"] else 0
+    stage.flops = 6.0 * stage.n_in * stage.n_out
+    return 0
+
+
+cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
+    # A square W has as much padding either way.
+    stage.transposed = stage.n_out <= NARROW and stage.n_out != stage.n_in and not tiny
+    stage.W_rows = stage.n_out if stage.transposed else stage.n_in
+    stage.W_columns = stage.n_in if stage.transposed else stage.n_out
+    stage.n_tiles = panels_of(stage.n_in) * panels_of(stage.n_out)
+    stage.tile_rows = stage.n_out if stage.transposed else min(PANEL, stage.n_in)
+    # The rank-one product of single rows knows no penalties, nor padding of z_prev.
+    stage.on_line = (stage.l1 == 0 and stage.l2 == 0
+                     and not (stage.transposed and stage.n_in % PANEL != 0))
+
+
+cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
+                               Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
+    cdef Py_ssize_t size = panels_of(stage.n_out) * stride * PANEL
+    at = place(&buffers.z, base, at, size)
+    if purpose != INFERENCE:
+        if (<Dense *>stage.own).activation.keeps_slope:
+            at = place(&buffers.kept, base, at, size)
+        at = place(&buffers.delta, base, at, size)
+    return at
+
+
+# ---- rows ---------------------------------------------------------------------------------------
+
+cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
+                         const Pass *work) noexcept nogil:
+    """z = h(a); z = a in the last layer, where the loss takes pre-activations."""
+    multiply(stage, buffers, work)
+    if stage != work.raw:
+        activate(stage, buffers, work)
+
+
+cdef inline void multiply(const Stage *stage, const StageBuffers *buffers,
+                          const Pass *work) noexcept nogil:
+    """z = a = z_prev @ W + b."""
+    cdef Py_ssize_t shift = work.at * PANEL, jump = work.buffers.stride * PANEL
+    if stage.transposed:
+        work.net.ops.narrow(work.rows, stage.n_in, stage.n_out, buffers.z_prev + shift, jump,
+                            stage.W, stage.n_out * PANEL, stage.b, buffers.z + shift)
+    else:
+        work.net.ops.product(work.rows, stage.n_in, panels_of(stage.n_out),
+                             buffers.z_prev + shift, jump, stage.W, stage.n_in * PANEL, stage.b,
+                             buffers.z + shift, jump)
+
+
+cdef inline (Py_ssize_t, Py_ssize_t) stretches(const Stage *stage,
+                                               const Pass *work) noexcept nogil:
+    """How many stretches the rows of z are, and how long: one, if the rows fill the panels."""
+    if work.rows == work.buffers.stride:
+        return 1, panels_of(stage.n_out) * work.rows * PANEL
+    return panels_of(stage.n_out), work.rows * PANEL
+
+
+cdef inline void activate(const Stage *stage, const StageBuffers *buffers,
+                          const Pass *work) noexcept nogil:
+    """z = h(z), and h'(a) where it is kept."""
+    cdef const Dense *dense = <const Dense *>stage.own
+    cdef Py_ssize_t q, shift, panels, n, jump = work.buffers.stride * PANEL
+    if dense.linear:
+        return
+    if dense.row_wise:
+        dense.activation.row_forward(work.rows, stage.n_out, jump, buffers.z + work.at * PANEL)
+        return
+    panels, n = stretches(stage, work)
+    for q in range(panels):
+        shift = q * jump + work.at * PANEL
+        dense.activation.forward(n, dense.parameter, buffers.z + shift,
+                                 buffers.kept + shift if buffers.kept != NULL else NULL)
+
+
+cdef inline void differentiate(const Stage *stage, const StageBuffers *buffers,
+                               const Pass *work) noexcept nogil:
+    """delta *= h'(a)."""
+    cdef const Dense *dense = <const Dense *>stage.own
+    cdef const real *z = buffers.kept if buffers.kept != NULL else buffers.z
+    cdef Py_ssize_t q, shift, panels, n, jump = work.buffers.stride * PANEL
+    if dense.linear:
+        return
+    if dense.row_wise:
+        dense.activation.row_backward(work.rows, stage.n_out, jump, z + work.at * PANEL,
+                                      buffers.delta + work.at * PANEL)
+        return
+    panels, n = stretches(stage, work)
+    for q in range(panels):
+        shift = q * jump + work.at * PANEL
+        dense.activation.backward(n, dense.parameter, z + shift, buffers.delta + shift)
+
+
+cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
+                          const Pass *work) noexcept nogil:
+    """delta = dE/dz * h'(a), which some losses have computed; then dE/dz of the stage below."""
+    if stage != work.raw:
+        differentiate(stage, buffers, work)
+    if work.carry:
+        carry_back(stage, buffers, work)
+
+
+cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
+                            const Pass *work) noexcept nogil:
+    """delta @ W.T into the delta of the stage below.
+
+    `few` depends on the whole batch, not on this thread's share of it: the bits do too.
+    """
+    cdef Py_ssize_t p, jump = work.buffers.stride * PANEL, panels = panels_of(stage.n_in)
+    cdef const real *delta = buffers.delta + work.at * PANEL
+    cdef real *below = (buffers - 1).delta + work.at * PANEL
+    if stage.transposed:
+        work.net.ops.product(work.rows, stage.n_out, panels, delta, jump, stage.W,
+                             stage.n_out * PANEL, NULL, below, jump)
+    elif work.few:
+        work.net.ops.dots(work.rows, stage.n_out, stage.n_in, delta, jump, stage.W,
+                          stage.n_in * PANEL, below, jump)
+    else:
+        for p in range(panels):
+            work.net.ops.transpose(min(PANEL, stage.n_in - p * PANEL), stage.n_out,
+                                   stage.W + p * PANEL * PANEL, stage.n_in * PANEL, work.scratch)
+            work.net.ops.product(work.rows, stage.n_out, 1, delta, jump, work.scratch, 0, NULL,
+                                 below + p * jump, jump)
+
+
+# ---- parameters ---------------------------------------------------------------------------------
+
+cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
+                            Py_ssize_t number, Tile *tile) noexcept nogil:
+    """PANEL rows of a panel of W, or the fewer at its end; the first of a panel brings biases.
+
+    Tiles are counted along each panel of n_out, panel by panel.
+    """
+    cdef Py_ssize_t down = panels_of(stage.n_in), q = number // down, p = number % down
+    cdef Py_ssize_t jump = stride * PANEL, width = min(PANEL, stage.n_in - p * PANEL)
+    cdef const real *z = buffers.z_prev + p * jump
+    tile.delta = buffers.delta + q * jump
+    tile.b = stage.b + q * PANEL if p == 0 and stage.b != NULL else NULL
+    if stage.transposed:
+        tile.rows, tile.columns = stage.n_out, width
+        tile.left, tile.right = tile.delta, z
+        tile.W = stage.W + p * stage.n_out * PANEL
+    else:
+        tile.rows, tile.columns = width, PANEL
+        tile.left, tile.right = z, tile.delta
+        tile.W = stage.W + (q * stage.n_in + p * PANEL) * PANEL
+
+
+cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
+                              real *g) noexcept nogil:
+    net.ops.outer(rows, tile.rows, tile.left, tile.right, more, g)
+
+
+cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
+                             Update *update) noexcept nogil:
+    """dW = z_prev.T @ delta over the batch's rows and the optimizer; the same for the biases.
+
+    The weights wait for the next tile's gradient, whose multiply-adds hide the roots and divisions.
+    """
+    cdef real *g = update.free
+    net.optimizer.outer_and_update(rows, tile.rows, tile.left, tile.right, g, update.n,
+                                   &update.weights, update.known, update.W, net.block)
+    average_updated(net, update, update.W, update.n)
+    finish_gradient(net, tile, update.penalty_scale, g)
+    if net.clip == BY_VALUE:
+        net.ops.limit(tile.rows * PANEL, 1, net.bound, g)
+    update.free, update.known = update.known, g
+    update.W, update.n = tile.W, tile.rows * PANEL
+    if tile.b != NULL:
+        net.ops.column_sums(rows, tile.delta, False, update.free)
+        update_biases(net, update, tile.b, update.free)
+
+
+cdef inline void update_on_line(const Net *net, const Stage *stage, const StageBuffers *buffers,
+                                int rank, int size, Update *update) noexcept nogil:
+    """W <- rule(z_prev.T @ delta), this thread's panels of W; the biases are rank 0's."""
+    cdef const real *left = buffers.delta if stage.transposed else buffers.z_prev
+    cdef const real *right = buffers.z_prev if stage.transposed else buffers.delta
+    cdef Py_ssize_t panel = stage.W_rows * PANEL, panels = panels_of(stage.W_columns), q
+    cdef Py_ssize_t first = share(panels, rank, size), stop = share(panels, rank + 1, size)
+    for q in range(first, stop):
+        net.optimizer.rank_one(stage.W_rows, &update.weights, left, right + q * PANEL,
+                               stage.W + q * panel, net.block)
+    average_updated(net, update, stage.W + first * panel, (stop - first) * panel)
+    if stage.b != NULL and rank == 0:
+        net.optimizer.rule(panels_of(stage.n_out) * PANEL, &update.biases, buffers.delta, stage.b,
+                           net.block)
+        average_updated(net, update, stage.b, panels_of(stage.n_out) * PANEL)
+
+
+cdef inline bint describe_tiny(const Net *net, const Stage *stage,
+                               fastnn_tiny_layer *layer) noexcept nogil:
+    cdef const Dense *dense = <const Dense *>stage.own
+    if (stage.n_in > PANEL or stage.n_out > PANEL or stage.l1 > 0 or stage.l2 > 0 or stage.frozen
+            or (dense.row_wise and not (stage.place == net.n_stages - 1
+                                        and net.loss.activation != NULL))):
+        return False
+    layer.n_in, layer.n_out, layer.W, layer.b = stage.n_in, stage.n_out, stage.W, stage.b
+    layer.activation = dense.activation - net.ops.activations
+    layer.alpha = dense.parameter
+    return True
+
+
+cdef inline void define_dense(Kind *kind) noexcept:
+    kind.name = "dense"
+    kind.build = build
+    kind.shape_parameters = shape_parameters
+    kind.lay_out = lay_out
+    kind.forward = forward
+    kind.backward = backward
+    kind.place_tile = place_tile
+    kind.add_gradient = add_gradient
+    kind.update_tile = update_tile
+    kind.update_on_line = update_on_line
+    kind.describe_tiny = describe_tiny

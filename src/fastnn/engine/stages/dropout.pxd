@@ -1,0 +1,81 @@
+# Dropout, inverted: z = z_prev * mask / (1 - rate) in training, z = z_prev in prediction. It is its
+# own derivative. Masks are computed, not stored (simd/dropout.h).
+
+from libc.stdint cimport uint64_t
+
+from fastnn.engine.leaves cimport PANEL, fastnn_allocate, fastnn_dropout_args, real
+from fastnn.engine.net cimport (
+    TRAINING,
+    Kind,
+    Net,
+    Pass,
+    Purpose,
+    Stage,
+    StageBuffers,
+    panels_of,
+    place,
+)
+
+cdef struct Dropout:
+    double rate
+    uint64_t mask                 # number that tells this stage's masks from those of others
+
+
+cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
+    """From rate and mask."""
+    cdef Dropout *dropout = <Dropout *>fastnn_allocate(sizeof(Dropout))
+    stage.own = dropout
+    if dropout == NULL:
+        raise MemoryError("cannot allocate a layer")
+    dropout.rate, dropout.mask = spec["rate"], spec["mask"]
+    stage.n_out, stage.on_line = stage.n_in, True
+    return 0
+
+
+cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
+                               Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
+    """Room for z in training, or else z is z_prev; delta is the one of the stage below."""
+    buffers.z = buffers.z_prev
+    if stage.place > 0:
+        buffers.delta = (buffers - 1).delta
+    if purpose == TRAINING:
+        at = place(&buffers.z, base, at, panels_of(stage.n_in) * stride * PANEL)
+    return at
+
+
+cdef inline void drop(const Stage *stage, const Pass *work, const real *x,
+                      real *out) noexcept nogil:
+    """The masks on rows `at`, ... of x, into those of out."""
+    cdef const Dropout *dropout = <const Dropout *>stage.own
+    cdef fastnn_dropout_args args
+    cdef Py_ssize_t p, shift
+    args.seed, args.step, args.layer = work.net.seed, work.step, dropout.mask
+    args.rate = dropout.rate
+    args.rows, args.first_row = work.rows, work.before + work.at
+    args.units = stage.n_in
+    for p in range(panels_of(stage.n_in)):
+        shift = (p * work.buffers.stride + work.at) * PANEL
+        args.first_column = p * PANEL
+        args.columns = min(PANEL, args.units - args.first_column)
+        work.net.ops.dropout(&args, x + shift, out + shift)
+
+
+cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
+                         const Pass *work) noexcept nogil:
+    if buffers.z != buffers.z_prev:
+        drop(stage, work, buffers.z_prev, buffers.z)
+
+
+cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
+                          const Pass *work) noexcept nogil:
+    """In place: the stage below shares its delta."""
+    if buffers.z != buffers.z_prev and work.carry:
+        drop(stage, work, buffers.delta, buffers.delta)
+
+
+cdef inline void define_dropout(Kind *kind) noexcept:
+    kind.name = "dropout"
+    kind.build = build
+    kind.lay_out = lay_out
+    kind.forward = forward
+    kind.backward = backward

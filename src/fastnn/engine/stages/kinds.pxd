@@ -1,0 +1,24 @@
+# The list of all kinds of stages. A new kind: its room beside this file, its line here.
+
+from fastnn.engine.net cimport Kind
+from fastnn.engine.stages.dense cimport define_dense
+from fastnn.engine.stages.dropout cimport define_dropout
+from fastnn.engine.stages.standardize cimport define_standardize
+
+cdef enum:
+    N_KINDS = 3
+
+
+cdef inline void define_kinds(Kind *kinds) noexcept:
+    """Fills a zeroed array of N_KINDS kinds."""
+    define_dense(&kinds[0])
+    define_dropout(&kinds[1])
+    define_standardize(&kinds[2])
+
+
+cdef inline const Kind *find_kind(const Kind *kinds, str name) except NULL:
+    cdef int i
+    for i in range(N_KINDS):
+        if kinds[i].name.decode() == name:
+            return &kinds[i]
+    raise KeyError(f"stage {name!r} is missing in engine/stages/kinds.pxd")

@@ -1,0 +1,333 @@
+# A training step, on each thread of a team:
+#
+#     its rows of the batch:    gather, forward, loss, deltas
+#     ------------------------- barrier: every delta is known -----------------------------------
+#     its tiles of parameters:  gradients, and what becomes of them (GradientUse)
+#     ------------------------- barrier: every parameter is new ---------------------------------
+#
+# Every number has one owner and one order of summation, so the bits don't depend on the size of the
+# team. All deltas of a step use the parameters from before it. Nothing allocates.
+
+from libc.math cimport INFINITY, isfinite
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
+
+from fastnn.engine.clock cimport (
+    DELTA,
+    FORWARD,
+    INPUT,
+    LOSS,
+    UPDATE,
+    WAIT,
+    Clock,
+    monotonic,
+    record_time,
+)
+from fastnn.engine.gradients cimport (
+    begin_update,
+    clip_factor,
+    finish_update,
+    measure_gradient,
+    penalize,
+    store_gradient,
+    update_stored,
+)
+from fastnn.engine.leaves cimport (
+    PANEL,
+    fastnn_flush_subnormals,
+    fastnn_restore_subnormals,
+    fastnn_team,
+    fastnn_team_barrier,
+    fastnn_team_size,
+    real,
+)
+from fastnn.engine.net cimport (
+    BY_GLOBAL_NORM,
+    BY_NORM,
+    CHUNK,
+    FEW_ROWS,
+    ROUND,
+    Buffers,
+    Net,
+    Pass,
+    Stage,
+    Tile,
+    Update,
+    clips_norm,
+    share,
+)
+from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss, write_outputs
+from fastnn.engine.rows cimport weigh_rows
+from fastnn.engine.run cimport DIVERGED, INTERRUPTED, NOT_YET, Run
+
+cdef enum GradientUse:            # what becomes of a gradient: decided once a round, in use_of
+    UPDATE_NOW                    # the optimizer runs tile by tile, no gradient goes to memory
+    UPDATE_ON_LINE                # the same for a single row, whose gradient is of rank one
+    STORE                         # it is added up; more rounds follow
+    STORE_AND_UPDATE              # the last round of several
+    STORE_AND_CLIP                # all must be known and measured before the first update
+    RETURN                        # the caller wants it, and no update
+
+cdef struct Round:                # rows of a batch that go through a step together
+    Py_ssize_t rows
+    bint first, last              # of the batch
+    double penalty_scale          # of the penalties in the batch
+    int64_t t                     # number of the step, from 1
+
+cdef struct ThreadState:          # what a thread of the team has to itself
+    int rank, size
+    real *scratch
+    Clock *clock                  # or NULL
+    bint polls                    # it handles signals amid a step
+
+
+cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank) noexcept nogil:
+    cdef ThreadState own
+    own.rank, own.size = rank, fastnn_team_size(team)
+    own.polls = run.polls and rank == 0
+    own.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch
+    own.clock = NULL
+    if run.clocks != NULL:
+        own.clock = run.clocks + rank
+        own.clock.since = monotonic()
+    return own
+
+
+cdef inline double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += x[i]
+    return total
+
+
+cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *own, int64_t step,
+                             Py_ssize_t position, Py_ssize_t rows, double divisor,
+                             double *loss) noexcept nogil:
+    """One step over the `rows` rows from `position`; rank 0 gets the sum of their losses.
+
+    Returns whether it was made: all threads read run.ended between the same two barriers.
+    """
+    cdef Net *net = run.net
+    cdef Py_ssize_t at = 0
+    cdef Round now
+    cdef double mine
+    now.t, now.penalty_scale = step + 1, 1.0
+    if net.scales_penalties:
+        now.penalty_scale = 1.0 / divisor if divisor > 0 else 0.0
+    while at < rows:
+        now.rows = min(ROUND, rows - at)
+        now.first, now.last = at == 0, rows - at <= ROUND
+        mine = train_rows(run, own, step, position + at, at, divisor,
+                          share(now.rows, own.rank, own.size),
+                          share(now.rows, own.rank + 1, own.size), rows <= FEW_ROWS)
+        fastnn_team_barrier(team)
+        record_time(own.clock, WAIT)
+        if own.rank == 0:  # in the order of the rows, whichever thread had them
+            loss[0] += mine if own.size == 1 else sum_of(run.buffers.loss, now.rows)
+        if run.ended != NOT_YET:
+            if own.rank == 0 and isfinite(run.last_loss):
+                run.last_loss = loss[0]
+            return False
+        if run.copy_to != NULL and now.last and position == run.first:
+            keep_parameters(run, team, own.rank)
+        train_parameters(run, team, own, &now)
+        record_time(own.clock, UPDATE)
+        fastnn_team_barrier(team)
+        record_time(own.clock, WAIT)
+        at += now.rows
+    return True
+
+
+cdef inline void keep_parameters(const Run *run, fastnn_team *team, int rank) noexcept nogil:
+    """Copies the parameters, whose loss is known to be finite, before this step changes them."""
+    if rank == 0:
+        memcpy(run.copy_to, run.net.arena, run.net.block * sizeof(real))
+    fastnn_team_barrier(team)
+
+
+# ---- rows ---------------------------------------------------------------------------------------
+
+cdef inline double train_rows(Run *run, const ThreadState *own, int64_t step, Py_ssize_t position,
+                              Py_ssize_t before, double divisor, Py_ssize_t first,
+                              Py_ssize_t stop, bint few) noexcept nogil:
+    """Rows first ... stop of those from `position`: forward, loss and all deltas; their loss.
+
+    A loss that isn't finite, or a signal, sets run.ended: deltas are then not needed.
+    """
+    cdef const Net *net = run.net
+    cdef Pass work
+    cdef double loss
+    begin_pass(&work, net, run.buffers, first, True)
+    work.step, work.before, work.few, work.scratch = step, before, few, own.scratch
+    while work.at < stop:
+        work.rows = min(CHUNK, stop - work.at)
+        run.rows.gather_inputs(net, &run.rows, run.buffers, position + work.at, work.at, work.rows)
+        run.rows.gather_targets(net, &run.rows, run.buffers, position + work.at, work.at,
+                                work.rows)
+        weigh_rows(&run.rows, run.buffers, divisor, position + work.at, work.at, work.rows)
+        record_time(own.clock, INPUT)
+        forward(&work)
+        record_time(own.clock, FORWARD)
+        if run.out != NULL:
+            write_outputs(&work, run.out + (position + work.at) * net.n_out)
+        output_loss(&work)
+        record_time(own.clock, LOSS)
+        work.at += work.rows
+        if own.polls and run.interrupted(run.owner):
+            run.ended = INTERRUPTED
+            return 0.0
+    loss = sum_of(run.buffers.loss + first, stop - first)
+    if not isfinite(loss) and run.gradient == NULL:
+        run.ended = DIVERGED
+    elif stop > first:
+        work.at, work.rows = first, stop - first
+        backward(&work, net.first_updated if run.gradient == NULL else net.first_parameters)
+    record_time(own.clock, DELTA)
+    return loss
+
+
+# ---- parameters ---------------------------------------------------------------------------------
+
+cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
+    """What becomes of a round's gradients."""
+    cdef const Net *net = run.net
+    if run.gradient != NULL:
+        return RETURN
+    if not now.last:
+        return STORE
+    if clips_norm(net):
+        return STORE_AND_CLIP
+    if not now.first:
+        return STORE_AND_UPDATE
+    if now.rows == 1 and run.buffers.stride == 1 and net.on_line:
+        return UPDATE_ON_LINE
+    return UPDATE_NOW
+
+
+cdef inline void train_parameters(const Run *run, fastnn_team *team, const ThreadState *own,
+                                  const Round *now) noexcept nogil:
+    """This thread's share of the parameters: their gradients, and maybe the update."""
+    cdef Py_ssize_t tile, stop
+    cdef GradientUse use = use_of(run, now)
+    cdef uint64_t before = fastnn_flush_subnormals()
+    if use == UPDATE_ON_LINE:
+        update_on_line(run, own, now)
+    else:
+        tile = first_tile(run.net, own.rank, own.size)
+        stop = first_tile(run.net, own.rank + 1, own.size)
+        train_tiles(run, use, now, tile, stop, own.scratch)
+        if use == STORE_AND_CLIP:
+            fastnn_team_barrier(team)  # every gradient is known
+            update_clipped(run, now, tile, stop, own.scratch)
+    fastnn_restore_subnormals(before)
+
+
+cdef inline void update_on_line(const Run *run, const ThreadState *own,
+                                const Round *now) noexcept nogil:
+    """This thread's panels of each stage."""
+    cdef const Net *net = run.net
+    cdef const Stage *stage
+    cdef Py_ssize_t i
+    cdef Update update
+    begin_update(&update, net, now.t, now.penalty_scale, own.scratch)
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        if stage.W != NULL and not stage.frozen:
+            stage.kind.update_on_line(net, stage, &run.buffers.stages[i], own.rank, own.size,
+                                      &update)
+
+
+cdef inline void train_tiles(const Run *run, GradientUse use, const Round *now, Py_ssize_t tile,
+                             Py_ssize_t stop, real *scratch) noexcept nogil:
+    """Tiles tile ... stop of all parameters: gradients, and what becomes of them."""
+    cdef const Net *net = run.net
+    cdef const Buffers *buffers = run.buffers
+    cdef const Stage *stage
+    cdef Py_ssize_t i, number, below = 0
+    cdef Update update
+    cdef Tile here
+    begin_update(&update, net, now.t, now.penalty_scale, scratch)
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        here.stage = stage
+        for number in range(max(0, tile - below), min(stage.n_tiles, stop - below)):
+            here.penalty = &buffers.penalty[below + number]
+            stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &here)
+            if use == UPDATE_NOW and not stage.frozen:
+                stage.kind.update_tile(net, &here, now.rows, &update)
+            else:
+                treat_tile(run, &here, use, now, below + number, &update)
+        below += stage.n_tiles
+    finish_update(net, &update)
+
+
+cdef inline void treat_tile(const Run *run, const Tile *tile, GradientUse use, const Round *now,
+                            Py_ssize_t number, Update *update) noexcept nogil:
+    """A tile whose gradient is stored or not needed."""
+    cdef const Net *net = run.net
+    cdef real *gradient = run.gradient if use == RETURN else run.buffers.gradient
+    if tile.stage.frozen and use != RETURN:
+        penalize(net, tile, now.penalty_scale, NULL)
+        return
+    store_gradient(net, tile, now.rows, now.first, now.last, now.penalty_scale, gradient)
+    if use == STORE_AND_CLIP:
+        measure_gradient(net, tile, gradient, &run.buffers.squares[2 * number])
+    elif use == STORE_AND_UPDATE:
+        update_stored(net, tile, update, gradient)
+
+
+cdef inline void update_clipped(const Run *run, const Round *now, Py_ssize_t tile, Py_ssize_t stop,
+                                real *scratch) noexcept nogil:
+    """The optimizer on tiles whose gradients are stored and measured, as those of all tiles are."""
+    cdef const Net *net = run.net
+    cdef const Buffers *buffers = run.buffers
+    cdef const double *squares = buffers.squares
+    cdef const Stage *stage
+    cdef Py_ssize_t i, number, below = 0
+    cdef real of_W = 1, of_b = 1
+    cdef Update update
+    cdef Tile here
+    begin_update(&update, net, now.t, now.penalty_scale, scratch)
+    if net.clip == BY_GLOBAL_NORM:
+        of_W = of_b = clip_factor(net, squares, 2 * net.n_tiles, 1)
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        here.stage = stage
+        if net.clip == BY_NORM and tile < below + stage.n_tiles and stop > below:
+            of_W = clip_factor(net, squares + 2 * below, stage.n_tiles, 2)
+            of_b = clip_factor(net, squares + 2 * below + 1, stage.n_tiles, 2)
+        for number in range(max(0, tile - below), min(stage.n_tiles, stop - below)):
+            if stage.frozen:
+                break
+            stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &here)
+            net.ops.limit(here.rows * PANEL, of_W, INFINITY,
+                          buffers.gradient + (here.W - net.arena))
+            if here.b != NULL:
+                net.ops.limit(PANEL, of_b, INFINITY, buffers.gradient + (here.b - net.arena))
+            update_stored(net, &here, &update, buffers.gradient)
+        below += stage.n_tiles
+
+
+cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size) noexcept nogil:
+    """Where a thread's share of all the tiles begins; `size` gives the end of the last one's."""
+    cdef const Stage *stage
+    cdef Py_ssize_t i, rows, before = 0, work = 0
+    if rank == 0 or rank == size:
+        return 0 if rank == 0 else net.n_tiles
+    for i in range(net.n_stages):
+        work += tile_cost(&net.stages[i]) * net.stages[i].n_tiles
+    work = share(work, rank, size)
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        rows = tile_cost(stage)
+        if work < stage.n_tiles * rows:
+            return before + work // rows
+        work -= stage.n_tiles * rows
+        before += stage.n_tiles
+    return net.n_tiles
+
+
+cdef inline Py_ssize_t tile_cost(const Stage *stage) noexcept nogil:
+    """What one tile costs, the batch being the same for all."""
+    return 0 if stage.frozen else stage.tile_rows

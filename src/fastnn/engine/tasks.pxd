@@ -1,0 +1,194 @@
+# What each thread of a team runs: the steps of a slice of a run, or predictions; and how a run is
+# cut into slices.
+
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy
+
+from fastnn.engine.gradients cimport rate_at
+from fastnn.engine.leaves cimport (
+    PANEL,
+    fastnn_flush_subnormals,
+    fastnn_restore_subnormals,
+    fastnn_run,
+    fastnn_team,
+    fastnn_team_size,
+    real,
+)
+from fastnn.engine.net cimport CHUNK, Buffers, Net, Pass, StageBuffers
+from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
+from fastnn.engine.rows cimport Rows, batch_weight, weigh_rows
+from fastnn.engine.run cimport DIVERGED, KEEP_ROWS, NOT_YET, Kept, Run, reduced
+from fastnn.engine.step cimport ThreadState, sum_of, thread_state, train_batch
+
+
+# ---- training -----------------------------------------------------------------------------------
+
+cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    """A slice of an epoch: steps over the batches from run.first to run.stop, or until it ends."""
+    cdef Run *run = <Run *>context
+    cdef Net *net = run.net
+    cdef Py_ssize_t position = run.first, rows
+    cdef int64_t step = net.step
+    cdef ThreadState own
+    cdef double weight, loss
+    if run.tiny:
+        train_tiny(run)
+        return
+    own = thread_state(run, team, rank)
+    while position < run.stop:
+        rows = min(run.batch, run.end - position)
+        weight = batch_weight(&run.rows, position, rows)
+        loss = 0.0
+        if not train_batch(run, team, &own, step, position, rows, weight if net.is_mean else 1.0,
+                           &loss):
+            break
+        if rank == 0:
+            finish_batch(run, loss, weight)
+        position += rows
+        step += 1
+    if rank == 0 and run.gradient == NULL:
+        net.step = step
+        run.first = position
+
+
+cdef inline void finish_batch(Run *run, double loss, double weight) noexcept nogil:
+    """Adds a batch's loss up. Penalties that overflow end the steps, too, at the next barrier."""
+    if run.net.penalized:
+        loss += sum_of(run.buffers.penalty, run.net.n_tiles)
+        if run.gradient == NULL and not isfinite(loss):
+            run.ended, run.last_loss = DIVERGED, loss
+    run.loss += loss * (weight if run.net.is_mean else 1.0)
+    run.total += weight
+
+
+cdef inline void train_tiny(Run *run) noexcept nogil:
+    """The same slice for a tiny network, a row a step."""
+    cdef Net *net = run.net
+    cdef const Rows *rows = &run.rows
+    cdef Py_ssize_t position = run.first, skip = 0
+    cdef Py_ssize_t n = 1 if net.schedule.rule != NULL else run.stop - run.first
+    cdef uint64_t before = fastnn_flush_subnormals()
+    while position < run.stop:
+        net.hyper.learning_rate = rate_at(net, net.step)
+        skip = position if rows.order == NULL else 0
+        run.loss += net.ops.tiny_steps(&net.tiny, <double>(net.step + 1), n,
+                                       rows.X + skip * net.n_in,
+                                       rows.T + skip * net.n_out if rows.T != NULL else NULL,
+                                       rows.labels + skip if rows.labels != NULL else NULL,
+                                       rows.order + position if rows.order != NULL else NULL)
+        run.total += <double>n
+        net.step += n
+        position += n
+    fastnn_restore_subnormals(before)
+    run.first = position
+
+
+cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
+    """A slice for a tiny network; `before` gets the arena as it was.
+
+    Its one function looks at no loss: where their sum isn't finite, the slice goes back to its
+    beginning, and run.tiny is off, for the longer way to find the step.
+    """
+    cdef Net *net = run.net
+    cdef Py_ssize_t first = run.first, size = net.n_blocks * net.block
+    cdef double loss = run.loss, total = run.total
+    cdef int64_t step = net.step
+    memcpy(before, net.arena, size * sizeof(real))
+    fastnn_run(1, train_task, run)
+    if not isfinite(run.loss):
+        memcpy(net.arena, before, size * sizeof(real))
+        run.first, run.loss, run.total, net.step = first, loss, total, step
+        run.tiny = False
+
+
+# ---- slices -------------------------------------------------------------------------------------
+
+cdef inline void advance(Run *run, double rows) noexcept nogil:
+    """Trains some `rows` rows, over as many epochs as that takes; less if the run ends."""
+    while rows > 0 and run.ended == NOT_YET and run.epoch < run.epochs:
+        run.stop = min(run.end, run.first + run.slice_rows)
+        rows -= run.stop - run.first
+        if run.tiny:
+            train_kept_tiny(run)
+        else:
+            train_kept(run)
+        if run.first >= run.end and run.ended == NOT_YET:
+            finish_epoch(run)
+
+
+cdef inline void train_kept(Run *run) noexcept nogil:
+    """A slice; a copy of the parameters is kept, if it's time for that."""
+    cdef Py_ssize_t began = run.first
+    cdef int64_t step = run.net.step
+    run.copy_to = NULL
+    if run.keep != NULL:
+        if run.keep.step >= 0 and run.keep.rows < KEEP_ROWS:
+            run.keep.rows += run.stop - began
+        else:
+            run.keep.rows = run.stop - began
+            run.copy_to = run.keep.memory
+    fastnn_run(run.n_threads, train_task, run)
+    if run.copy_to != NULL and run.first > began:
+        run.keep.step = step
+
+
+cdef inline void train_kept_tiny(Run *run) noexcept nogil:
+    """A slice of a tiny network's rows; the parameters before it are kept."""
+    cdef int64_t step = run.net.step
+    cdef Py_ssize_t block = run.net.block
+    train_tiny_slice(run, run.keep.memory + block)
+    if run.tiny:
+        memcpy(run.keep.memory, run.keep.memory + block, block * sizeof(real))
+        run.keep.step, run.keep.rows = step, KEEP_ROWS
+
+
+cdef inline void finish_epoch(Run *run) noexcept nogil:
+    """Notes the loss of an epoch, and begins the next one."""
+    run.epoch += 1
+    if run.losses != NULL:
+        run.losses[run.epoch - 1] = reduced(run.net, run.loss, run.total)
+        run.net.epoch += 1
+    if run.epoch < run.epochs:
+        run.first, run.loss, run.total = run.begin, 0.0, 0.0
+        if run.orders != NULL:
+            run.rows.order = run.orders + run.epoch * run.rows.n
+
+
+# ---- predictions and losses ---------------------------------------------------------------------
+
+cdef struct Evaluation:           # rows that go forward
+    const Net *net
+    const Buffers *buffers
+    Rows rows
+    Py_ssize_t first, stop        # positions: the slice at hand
+    real *out                     # (n, n_out) predictions, or NULL
+    double *chunk_losses          # losses, one for each CHUNK rows, or NULL
+
+
+cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    """Predictions, losses or both, of the slice, chunk by chunk; each thread has rows of its own
+    in the buffers.
+
+    Losses are summed by chunks of the same rows whatever the team; predictions can be cut anywhere.
+    """
+    cdef Evaluation *asked = <Evaluation *>context
+    cdef const Net *net = asked.net
+    cdef Py_ssize_t size = fastnn_team_size(team), chunk = CHUNK, row
+    cdef Pass work
+    begin_pass(&work, net, asked.buffers, rank * CHUNK, asked.chunk_losses != NULL)
+    if asked.chunk_losses == NULL:
+        chunk = min(CHUNK, (asked.stop - asked.first + size - 1) // size)
+    row = asked.first + rank * chunk
+    while row < asked.stop:
+        work.rows = min(chunk, asked.stop - row)
+        asked.rows.gather_inputs(net, &asked.rows, asked.buffers, row, work.at, work.rows)
+        forward(&work)
+        if asked.out != NULL:
+            write_outputs(&work, asked.out + row * net.n_out)
+        if asked.chunk_losses != NULL:
+            asked.rows.gather_targets(net, &asked.rows, asked.buffers, row, work.at, work.rows)
+            weigh_rows(&asked.rows, asked.buffers, 1.0, row, work.at, work.rows)
+            output_loss(&work)
+            asked.chunk_losses[row // CHUNK] = sum_of(asked.buffers.loss + work.at, work.rows)
+        row += size * chunk

@@ -1,0 +1,33 @@
+# How many threads work on a step, and how many rows they take before signals are handled. A team's
+# size may change between any two slices: no bit depends on it.
+
+from fastnn.engine.net cimport CHUNK
+
+# Below this many flops a step, the two barriers cost more than a second thread brings.
+cdef inline double THREADING_FLOPS() noexcept nogil:
+    return 1e6
+
+
+# Flops of a slice of an epoch; between slices signals are handled: some 10 ms.
+cdef inline double SLICE_FLOPS() noexcept nogil:
+    return 4e8
+
+
+# A step of so many flops looks for signals itself.
+cdef inline double LONG_FLOPS() noexcept nogil:
+    return 4e9
+
+
+cdef inline int team_size(double flops, int n_threads) noexcept nogil:
+    """Threads for a step of so many flops, of `n_threads` at most."""
+    return n_threads if flops >= THREADING_FLOPS() else 1
+
+
+cdef inline Py_ssize_t training_rows(Py_ssize_t batch, double row_flops) noexcept nogil:
+    """Rows of a slice of an epoch: whole batches."""
+    return batch * max(1, <Py_ssize_t>(SLICE_FLOPS() / (batch * row_flops + 1000)))
+
+
+cdef inline Py_ssize_t inference_rows(int threads, double row_flops) noexcept nogil:
+    """Rows of a slice of an evaluation: whole chunks for each thread."""
+    return CHUNK * max(threads, <Py_ssize_t>(3 * SLICE_FLOPS() / (CHUNK * row_flops + 1000)))
