@@ -15,11 +15,15 @@ version = release = fastnn.__version__
 extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.viewcode",
+    "sphinx_copybutton",
+    "sphinx_design",
     "numpydoc",
     "sphinx_gallery.gen_gallery",
     "myst_parser",
     "example",
     "mathml",
+    "members",
     "tables",
 ]
 exclude_patterns = ["gallery/*", "**sg_execution_times.rst"]  # which would load scripts
@@ -36,6 +40,7 @@ nitpick_ignore_regex = [
 
 autosummary_generate = ["api/index.rst"]
 autodoc_member_order = "bysource"
+toc_object_entries_show_parents = "hide"
 autodoc_typehints = "none"  # numpydoc's types say more
 numpydoc_show_class_members = False  # the templates list them
 templates_path = ["_templates"]
