@@ -1,11 +1,12 @@
 """Tables, plots and the READMEs' figures from bench/results/*.json: no number is typed by hand.
 
-    python bench/report.py    # after compare.py; plots need matplotlib
+    python bench/report.py    # after compare.py
 
-Writes a Markdown table and a plot beside every JSON file, and in README.md and bench/README.md what
-stands between `<!-- begin NAME -->` and `<!-- end NAME -->`, where NAME is a file of results or one
-of SECTIONS. Not here: any measuring (compare.py); how figures are rounded
-(fastnn.benchmarking.tables); the picture itself (plot.py).
+Writes a Markdown table and a picture beside every JSON file, the picture `results/summary.svg` of
+a few cells, and in README.md and bench/README.md the text between `<!-- begin NAME -->` and
+`<!-- end NAME -->`, where NAME is a file of results or one of SECTIONS. Not here:
+any measuring (compare.py); how figures are rounded (fastnn.benchmarking.tables); the picture itself
+(plot.py).
 """
 
 import json
@@ -174,9 +175,14 @@ def machine_sentence(found):
     )
 
 
+def small(found):
+    """Return a file of results with the cells of the small table only."""
+    return found | {"cells": [record for record in found["cells"] if record["cell"] in SMALL]}
+
+
 def small_table(found):
     """Return README.md's table: some cells, whole epochs, float32, one thread."""
-    records = [record for record in found["cells"] if record["cell"] in SMALL]
+    records = small(found)["cells"]
     names = contenders(records)
     lines = [["net, batch, optimizer", *(NAMES.get(name, name) for name in names)]]
     lines += [[r["cell"], *(time_of(r, name) for name in names)] for r in records]
@@ -236,6 +242,8 @@ def main():
         path.with_suffix(".md").write_text(results_section(found).strip() + "\n")
         if "cells" in found:
             plot.draw(found, contenders(found["cells"]), path.with_suffix(".svg"))
+    few = small(load("epochs-float32-1"))
+    plot.draw(few, contenders(few["cells"]), HERE / "results" / "summary.svg")
     for readme in READMES:
         readme.write_text(fill(readme.read_text()))
 

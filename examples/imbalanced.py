@@ -1,13 +1,14 @@
-"""A rare class: what class weights do, what a threshold does, and how to tell.
+"""A rare class: the effect of class weights and of the decision threshold, and how to measure it.
 
-What one learns: why accuracy says nothing where 2 % of the rows are positive; recall, precision and
-ROC AUC instead, two of them watched while training; class_weight="balanced"; and to choose the
-threshold on validation rows by what mistakes cost. Weights change the curve of precision against
-recall little; they move where on it the threshold 0.5 is, which one can do without them.
+What it shows: why accuracy says little where 2 % of the rows are positive; recall, precision and
+ROC AUC instead, two of them computed during training; class_weight="balanced"; and choosing the
+threshold on validation rows by the cost of mistakes. Class weights hardly change the curve of
+precision against recall. They move the point of the threshold 0.5 along it, and so does choosing
+another threshold.
 
-The question is "is this digit an 8?", of the handwritten digits that ship with scikit-learn. Here
-we make 8s rare: one row in 50 for training. Of the others more are held out than so, to count them
-well; they weigh (sample_weight) as though they were one in 50, too.
+The task is "is this digit an 8?" on the handwritten digits that ship with scikit-learn. The program
+makes 8s rare: one training row in 50. The validation and test rows contain more 8s, so that recall
+is measured on enough of them; their sample weights count them as one in 50.
 
 Run it: python examples/imbalanced.py [--out FOLDER]
 """
@@ -24,11 +25,11 @@ from fastnn import MLP, Adam, Dense
 
 RARE = 0.02  # of the rows are 8s
 EPOCHS = 40
-COST = 20  # of an 8 that is missed; that of a false alarm is 1
+COST = 20  # of a missed 8; a false alarm costs 1
 
 
 def load():
-    """Return (X, y, sample_weight) of rows to train on, to choose the threshold by, and to test."""
+    """Return (X, y, sample_weight) of the rows for training, for the threshold, and for testing."""
     X, digit = load_digits(return_X_y=True)
     rng = np.random.default_rng(0)
     eights, others = (rng.permutation(np.flatnonzero(mask)) for mask in (digit == 8, digit != 8))
@@ -73,13 +74,13 @@ def train(parts, class_weight):
 
 
 def cost(p, y, weight, threshold):
-    """Return what the mistakes in 1,000 rows cost."""
+    """Return the cost of the mistakes in 1,000 rows."""
     wrong = (p > threshold) != y
     return 1000 * np.average(wrong * np.where(y == 1, COST, 1), weights=weight)
 
 
 def report(name, net, choose, test):
-    """Print how a network does on test rows at two thresholds; return (recall, precision)s."""
+    """Print a network's test results at two thresholds; return [(recall, precision)] of them."""
     X, y, weight = test
     p, auc = net.predict(X).ravel(), net.evaluate(X, y, metrics=["roc_auc"])["roc_auc"]
     chosen = net.predict(choose[0]).ravel()
@@ -97,7 +98,7 @@ def report(name, net, choose, test):
 
 
 def plot(nets, test, path):
-    """Save the recall over the epochs, and precision against recall with the thresholds marked."""
+    """Draw recall over the epochs, and precision against recall with the thresholds marked."""
     X, y, weight = test
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)

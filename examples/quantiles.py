@@ -1,11 +1,12 @@
-"""Quantiles: not one guess but a band that should hold nine of ten, and whether it does.
+"""Quantiles: predict a band that should contain 90 % of the targets, and check that it does.
 
-What one learns: a network of three outputs with the pinball loss, Quantile((0.05, 0.5, 0.95)), each
-output learning its own quantile; and to check on rows that were held out how many the band holds.
-Small data: five networks take turns (cross-validation), so that every row is held out once.
+What it shows: a network with three outputs and the pinball loss, Quantile((0.05, 0.5, 0.95)), where
+each output learns its own quantile, and counting how many held-out rows fall into the band. The
+data are few, so five networks are trained by cross-validation and every row is held out once.
 
-The data are the 442 diabetes patients that ship with scikit-learn: from the body-mass index, how
-far the disease gets within a year. Heavier patients do worse and vary more, as the band shows.
+The data are the 442 diabetes patients that ship with scikit-learn: the progression of the disease
+within a year against the body-mass index. It is larger and varies more for heavier patients, and
+the band widens accordingly.
 
 Run it: python examples/quantiles.py [--out FOLDER]
 """
@@ -22,7 +23,7 @@ from fastnn import MLP, Adam, CosineDecay, Dense, Quantile, Standardize
 
 Q = np.array([0.05, 0.5, 0.95])
 EPOCHS, BATCH = 200, 32
-SCALE = 100.0  # the network learns hundreds of points: targets of about 1 suit its learning rate
+SCALE = 100.0  # targets in hundreds of points are about 1, which suits the learning rate
 
 
 def load():
@@ -45,7 +46,7 @@ def train(X, y, seed=0):
 
 
 def held_out(X, y):
-    """Return each row's quantiles (n, 3), by a network that has not seen the row."""
+    """Return each row's quantiles (n, 3), from a network that was not trained on the row."""
     quantiles = np.empty((len(y), len(Q)))
     for seen, unseen in KFold(5, shuffle=True, random_state=0).split(X):
         quantiles[unseen] = train(X[seen], y[seen]).predict(X[unseen]) * SCALE
@@ -53,13 +54,13 @@ def held_out(X, y):
 
 
 def pinball(y, quantiles):
-    """Return the mean loss of quantiles (n, 3), or (3,) for all rows alike."""
+    """Return the mean loss of quantiles (n, 3), or of the same quantiles (3,) for all rows."""
     u = y[:, None] - quantiles
     return np.maximum(Q * u, (Q - 1) * u).sum(axis=1).mean()
 
 
 def plot(X, y, inside, path):
-    """Save the patients and the band of a network that has seen all of them."""
+    """Draw the patients, and the band of a network that was trained on all of them."""
     grid = np.linspace(X.min(), X.max(), 200)[:, None]
     low, middle, high = (train(X, y).predict(grid) * SCALE).T
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -77,7 +78,7 @@ def plot(X, y, inside, path):
 
 
 def main(folder="out"):
-    """Train five times, count, draw."""
+    """Train five networks, count the rows inside the band, draw it."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     X, y = load()
@@ -85,16 +86,16 @@ def main(folder="out"):
     low, _, high = quantiles.T
     inside = (low <= y) & (y <= high)
     heavy = X[:, 0] > np.median(X)
-    print(f"{len(y)} patients, each held out once from the network that gives its band")
+    print(f"{len(y)} patients, each held out from the network that predicts its band")
     for q, column in zip(Q, quantiles.T, strict=True):
         print(f"  below the {q:.0%} quantile  {(y < column).mean():.1%}")
-    print(f"inside the band   {inside.mean():.1%}, wanted {Q[-1] - Q[0]:.0%}")
+    print(f"inside the band   {inside.mean():.1%}, expected {Q[-1] - Q[0]:.0%}")
     for name, rows in [("lighter half", ~heavy), ("heavier half", heavy)]:
         width = (high - low)[rows].mean()
         print(f"  {name}    {inside[rows].mean():.1%}, band {width:.0f} points wide")
     ours, alike = pinball(y, quantiles), pinball(y, np.quantile(y, Q))
-    print(f"pinball loss      {ours:.1f}; {alike:.1f} with the same quantiles for everybody")
-    print(f"quantiles in disorder: {(np.diff(quantiles) < 0).any(axis=1).sum()} rows")
+    print(f"pinball loss      {ours:.1f}; {alike:.1f} with the same quantiles for all patients")
+    print(f"crossing quantiles: {(np.diff(quantiles) < 0).any(axis=1).sum()} rows")
     plot(X, y, inside, folder / "quantiles.png")
     print(f"saved {folder / 'quantiles.png'}")
 

@@ -1,13 +1,15 @@
-"""A stream that drifts: keep learning while rows arrive, one at a time or a few.
+"""A stream that drifts: train on-line while rows arrive, one or a few at a time.
 
-What one learns: `fit` from a generator that never ends (steps_per_epoch says how much of it is an
-epoch), `train_on_batch` on each row as it comes, and prequential error: every row is predicted
-before it is learnt from, so that the whole stream is a test. A frozen copy of the network shows
-what the drift costs; until then it does best, since a learning rate that never falls has its price.
+What it shows: `fit` on an endless generator (steps_per_epoch is the length of an epoch),
+`train_on_batch` on each arriving row, and the prequential error: every row is predicted before the
+network trains on it, so the whole stream is a test. A frozen copy of the network shows the cost of
+the drift. Before the drift the frozen copy is the most accurate, because a constant learning rate
+adds noise to the weights of the other two.
 
-The rows are Friedman's function of 10 inputs, 5 of which matter (MARS, Annals of Statistics 1991),
-with noise of variance 1: no network can have less squared error than that. Twice other inputs take
-the roles: at once, and later bit by bit (as in Ikonomovska et al., DMKD 2011).
+The targets are Friedman's function of 10 inputs, 5 of which matter (MARS, Annals of Statistics
+1991), plus noise of variance 1, which is the least squared error that any network can reach. The
+inputs exchange their roles twice: first at once, later gradually (as in Ikonomovska et al., DMKD
+2011).
 
 Run it: python examples/stream.py [--out FOLDER]
 """
@@ -23,8 +25,8 @@ from fastnn import MLP, Adam, Dense, Standardize
 
 ROWS = 60_000
 ABRUPT, GRADUAL = 20_000, (35_000, 45_000)
-ROLES = np.array([[0, 1, 2, 3, 4], [7, 5, 8, 9, 6], [3, 8, 0, 5, 2]])  # of the inputs, in time
-FEW = 16  # rows that arrive together, where they don't come alone
+ROLES = np.array([[0, 1, 2, 3, 4], [7, 5, 8, 9, 6], [3, 8, 0, 5, 2]])  # one line a concept
+FEW = 16  # rows that arrive together in the third run
 
 
 def friedman(x):
@@ -34,7 +36,7 @@ def friedman(x):
 
 
 def source(seed, n, drifts=True):
-    """Yield batches X (n, 10), y (n, 1) of float32 for ever."""
+    """Yield batches X (n, 10), y (n, 1) of float32 without end."""
     rng, t = np.random.default_rng(seed), 0
     while True:
         X = rng.random((n, 10), np.float32)
@@ -47,7 +49,7 @@ def source(seed, n, drifts=True):
 
 
 def follow(net, n, learns=True):
-    """Let a network see the stream, n rows at a time; return each row's squared error (ROWS,)."""
+    """Feed a network the stream, n rows at a time; return each row's squared error (ROWS,)."""
     errors = []
     for X, y in islice(source(1, n), ROWS // n):
         errors.append((net.predict(X) - y) ** 2)
@@ -57,20 +59,20 @@ def follow(net, n, learns=True):
 
 
 def smooth(errors, window=500):
-    """Return the mean of each row's error and those of the rows just before."""
+    """Return the moving average of the errors over a window that ends at each row."""
     total = np.cumsum(np.concatenate([[0.0], errors]))
     return (total[window:] - total[:-window]) / window
 
 
 def plot(errors, path):
-    """Save the errors over time, the drift marked."""
+    """Draw the errors over time, with the drift marked."""
     figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
     for (name, each), color in zip(errors.items(), ["#777777", "#d55e00", "#0072b2"], strict=True):
         mean = smooth(each)
         axes.plot(np.arange(ROWS - len(mean), ROWS), mean, label=name, color=color, linewidth=1.2)
-    axes.axvline(ABRUPT, color="black", linestyle=":", label="drift, at once")
-    axes.axvspan(*GRADUAL, color="black", alpha=0.1, linewidth=0, label="drift, bit by bit")
+    axes.axvline(ABRUPT, color="black", linestyle=":", label="sudden drift")
+    axes.axvspan(*GRADUAL, color="black", alpha=0.1, linewidth=0, label="gradual drift")
     axes.axhline(1.0, color="#009e73", linestyle="--", label="noise")
     axes.set(title="Prequential error, mean of 500 rows", xlabel="row", ylabel="squared error")
     axes.set_yscale("log")
@@ -80,24 +82,24 @@ def plot(errors, path):
 
 
 def main(folder="out"):
-    """Learn before the stream begins, follow it in three ways, tell how each did."""
+    """Train before the stream begins, follow it in three ways, print the errors of each."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     net = MLP(
         10,
         [Standardize(), Dense(64, "silu"), Dense(64, "silu"), Dense(1)],
         loss="squared_error",
-        optimizer=Adam(learning_rate=1e-3),  # no schedule: it must never stop learning
+        optimizer=Adam(learning_rate=1e-3),  # constant: the training must never stop
         seed=0,
     )
     earlier = source(0, 32, drifts=False)
-    net.adapt(next(earlier)[0])  # of a stream, Standardize must be shown some rows first
+    net.adapt(next(earlier)[0])  # a Standardize layer needs some rows before the first update
     history = net.fit(earlier, epochs=20, steps_per_epoch=500)
-    left = 2 * history.history["loss"][-1]  # the loss has one half of the squared error
-    print(f"before the stream: {net.step:,} updates, a squared error of {left:.2f} is left\n")
+    error = 2 * history.history["loss"][-1]  # the loss is one half of the squared error
+    print(f"before the stream: {net.step:,} updates, squared error {error:.2f}\n")
 
     alone, together = net.copy(), net.copy()
-    together.learning_rate = 3e-3  # fewer updates, each of less noise, may be larger
+    together.learning_rate = 3e-3  # fewer updates with less noise allow a larger rate
     errors = {
         "frozen": follow(net, FEW, learns=False),
         "row by row": follow(alone, 1),

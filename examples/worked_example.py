@@ -1,19 +1,22 @@
 """One step of back-propagation by hand: two inputs, two hidden nodes, one output.
 
-The three kernels of fastnn (forward, delta, update), called one at a time, in two orders:
+The program calls the three kernels of fastnn (forward, delta, update) one at a time, in two orders:
 
-- as gradient descent has it: every delta is formed with the weights from before the step;
-- as some textbooks compute it by hand: the output weights are updated first, and the hidden deltas
-  formed with the new ones. That is not the gradient, and fastnn does not train so.
+- Gradient descent: every delta is computed with the weights from before the step.
+- Some textbooks, by hand: the output weights are updated first, and the hidden deltas are computed
+  with the new ones. The result is not the gradient. fastnn does not train this way.
 
-Then fastnn's own training repeats the first until the output is within 0.001 of the target.
+Then `MLP` repeats the first step until the output is within 0.001 of the target.
 
-Run it: python examples/worked_example.py
+Run it: python examples/worked_example.py [--out FOLDER]
 """
 
+import argparse
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from fastnn import MLP, SGD, Dense, kernels
 
@@ -43,8 +46,8 @@ def step(*, output_first):
     )
 
 
-def train(tolerance=1e-3):
-    """Repeat the step until the output is that close to the target; return (steps, output)."""
+def outputs(tolerance=1e-3):
+    """Repeat the step until the output is that close to the target; return every output."""
     net = MLP(
         2,
         [Dense(2, "sigmoid", use_bias=False), Dense(1, "sigmoid", use_bias=False)],
@@ -53,9 +56,46 @@ def train(tolerance=1e-3):
         dtype="float64",
     )
     net.set_weights([W_HIDDEN, W_OUTPUT])
-    while abs(net.predict(X) - T).item() >= tolerance:
+    found = [net.predict(X).item()]
+    while abs(found[-1] - T.item()) >= tolerance:
         net.train_on_batch(X, T)
-    return net.step, net.predict(X).item()
+        found.append(net.predict(X).item())
+    return found
+
+
+def train(tolerance=1e-3):
+    """Return (number of steps to the target, output after them)."""
+    found = outputs(tolerance)
+    return len(found) - 1, found[-1]
+
+
+def plot(path):
+    """Draw the network with its weights before and after a step, and the output over the steps."""
+    s = step(output_first=False)
+    figure = Figure(figsize=(10, 4.2), layout="constrained")
+    network, curve = figure.subplots(1, 2, width_ratios=[1.25, 1])
+    places = {"x1": (0, 1), "x2": (0, 0), "n1": (1, 1), "n2": (1, 0), "y": (2, 0.5)}
+    values = dict(zip(places, [*X.ravel(), *s.z0.ravel(), s.y.item()], strict=True))
+    before = [*np.ravel(W_HIDDEN), *np.ravel(W_OUTPUT)]
+    after = [*s.W0.ravel(), *s.W1.ravel()]
+    ends = [("x1", "n1"), ("x1", "n2"), ("x2", "n1"), ("x2", "n2"), ("n1", "y"), ("n2", "y")]
+    for (start, end), old, new in zip(ends, before, after, strict=True):
+        (x0, y0), (x1, y1) = places[start], places[end]
+        network.plot([x0, x1], [y0, y1], color="#777777", linewidth=1, zorder=1)
+        at = 0.5 if end == "y" or y0 == y1 else 0.3  # the other two cross in the middle
+        network.text(x0 + at * (x1 - x0), y0 + at * (y1 - y0), f"{old:g} → {new:.4f}",
+                     ha="center", va="center", backgroundcolor="white", fontsize=9)  # fmt: skip
+    for name, (x, y) in places.items():
+        network.scatter(x, y, s=1900, color="white", edgecolors="#0072b2", zorder=2)
+        network.text(x, y, f"{name}\n{values[name]:.3g}", ha="center", va="center", fontsize=9)
+    network.set(title="Weights before and after one step", xlim=(-0.3, 2.3), ylim=(-0.35, 1.35))
+    network.axis("off")
+    curve.plot(outputs(), color="#d55e00", label="output y")
+    curve.axhline(T.item(), color="black", linestyle=":", label="target t")
+    curve.set(title="Output over the steps", xlabel="steps", ylabel="y")
+    curve.legend()
+    curve.grid(alpha=0.3)
+    figure.savefig(path, dpi=120)
 
 
 def listed(*values):
@@ -63,8 +103,8 @@ def listed(*values):
     return ", ".join(f"{value:.8f}" for array in values for value in np.ravel(array))
 
 
-def main():
-    """Tell the example step by step."""
+def main(folder=None):
+    """Print the example step by step; draw it where a folder is given."""
     s = step(output_first=False)
     print("x = (0.35, 0.9), t = 0.5, learning rate 1, sigmoid everywhere, no biases\n")
     print("Forward: a = z_prev @ W, z = sigmoid(a)")
@@ -86,7 +126,14 @@ def main():
     print(f"  w3, w4, w5, w6 = {listed(late.W0.T)}\n")
     steps, y = train()
     print(f"Training on: after {steps} steps the output is {y:.7f}, within 0.001 of 0.5")
+    if folder is not None:
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        plot(folder / "worked_example.png")
+        print(f"saved {folder / 'worked_example.png'}")
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--out", metavar="FOLDER", default="out", help="for the picture")
+    main(parser.parse_args().out)

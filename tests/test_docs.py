@@ -11,12 +11,14 @@ import importlib
 import importlib.util
 import inspect
 import re
+import runpy
 import shlex
 import subprocess
 import sys
 import textwrap
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import fastnn
@@ -60,6 +62,14 @@ def programs(page):
         if match["kind"] in ("python", "pycon"):
             found.append(Program(match["kind"], code, line, match["reason"]))
     return found
+
+
+def extension(name):
+    """Import a module of docs/_extensions that needs no Sphinx."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / "_extensions" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def name_of(page):
@@ -190,68 +200,88 @@ REGISTRIES = {
 
 @pytest.mark.parametrize("what", REGISTRIES)
 def test_everything_has_a_formula(what):
-    path = DOCS / "_extensions" / "formulas.py"
-    spec = importlib.util.spec_from_file_location("formulas", path)
-    formulas = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(formulas)
+    formulas = extension("formulas")
     assert set(getattr(formulas, what.upper())) == set(REGISTRIES[what].NAMES)
     assert f".. formulas:: {what}\n" in (DOCS / "maths.rst").read_text()
 
 
-# Defaults that docs/coming_from.rst tells, by where they are.
-DEFAULTS = {
-    "fastnn.SGD": {"learning_rate": 0.01, "momentum": 0.0},
-    "fastnn.Adam": {"learning_rate": 0.001, "epsilon": 1e-8, "epsilon_hat": False},
-    "fastnn.AdamW": {"weight_decay": 0.01},
-    "fastnn.RMSProp": {"learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-8},
-    "fastnn.Adagrad": {
-        "learning_rate": 0.01,
-        "initial_accumulator_value": 0.0,
-        "epsilon": 1e-10,
-    },
-    "fastnn.MLP": {"dtype": "float32"},
-    "fastnn.MLP.fit": {"batch_size": 32, "epochs": 1, "shuffle": True, "validation_split": 0.0},
-    "fastnn.Dense": {"l2": 0.0},
-    "sklearn.neural_network.MLPClassifier": {
-        "learning_rate_init": 0.001,
-        "momentum": 0.9,
-        "nesterovs_momentum": True,
-        "epsilon": 1e-8,
-        "alpha": 1e-4,
-        "batch_size": "auto",
-        "max_iter": 200,
-        "validation_fraction": 0.1,
-    },
-    "keras.optimizers.SGD": {"learning_rate": 0.01, "momentum": 0.0},
-    "keras.optimizers.Adam": {"learning_rate": 0.001, "epsilon": 1e-7},
-    "keras.optimizers.AdamW": {"weight_decay": 0.004},
-    "keras.optimizers.RMSprop": {"learning_rate": 0.001, "rho": 0.9, "epsilon": 1e-7},
-    "keras.optimizers.Adagrad": {
-        "learning_rate": 0.001,
-        "initial_accumulator_value": 0.1,
-        "epsilon": 1e-7,
-    },
-    "keras.layers.Dense": {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"},
-    "keras.activations.leaky_relu": {"negative_slope": 0.2},
-    "keras.activations.gelu": {"approximate": False},
-    "torch.optim.SGD": {"lr": 0.001, "momentum": 0},
-    "torch.optim.Adam": {"lr": 0.001, "eps": 1e-8},
-    "torch.optim.AdamW": {"weight_decay": 0.01},
-    "torch.optim.RMSprop": {"lr": 0.01, "alpha": 0.99, "eps": 1e-8},
-    "torch.optim.Adagrad": {"lr": 0.01, "initial_accumulator_value": 0, "eps": 1e-10},
-    "torch.nn.LeakyReLU": {"negative_slope": 0.01},
-    "torch.nn.GELU": {"approximate": "none"},
-    "torch.nn.PoissonNLLLoss": {"log_input": True},
-    "torch.utils.data.DataLoader": {"batch_size": 1, "shuffle": None},
-}
+# ---- other libraries ----------------------------------------------------------------------------
+
+elsewhere = extension("elsewhere")
 
 
-@pytest.mark.parametrize("name", DEFAULTS)
-def test_the_defaults_told_are_those_of_each_library(name, monkeypatch):
-    monkeypatch.setenv("KERAS_BACKEND", "torch")
-    pytest.importorskip(name.partition(".")[0])
+@pytest.fixture
+def available(monkeypatch):
+    """A function that skips a test unless a library is installed."""
+
+    def need(name):
+        monkeypatch.setenv("KERAS_BACKEND", "torch")
+        if name == "keras":
+            pytest.importorskip("torch")
+        pytest.importorskip(name)
+
+    return need
+
+
+@pytest.mark.parametrize("name", elsewhere.VALUES)
+def test_the_defaults_told_are_those_of_each_library(name, available):
+    available(name.partition(".")[0])
     parameters = inspect.signature(resolve(name)).parameters
-    assert {key: parameters[key].default for key in DEFAULTS[name]} == DEFAULTS[name]
+    told = elsewhere.VALUES[name]
+    assert {key: parameters[key].default for key in told} == told
+
+
+@pytest.mark.parametrize("library", ["fastnn", *elsewhere.LIBRARIES])
+def test_the_names_told_are_those_of_each_library(library, available):
+    available(library)
+    for name, parameter in elsewhere.promised():
+        if name.partition(".")[0] == library:
+            found = resolve(name)
+            assert not parameter or parameter in inspect.signature(found).parameters, name
+
+
+@pytest.mark.parametrize("library", elsewhere.LIBRARIES)
+@pytest.mark.parametrize("what", ["names", "losses", "defaults"])
+def test_a_table_of_names_has_as_many_cells_in_every_row(library, what):
+    head, *body = elsewhere.rows(what, library)
+    assert body
+    assert {len(row) for row in body} == {len(head)}
+    assert not [cell for row in body for cell in row if "{" in cell]
+
+
+PROGRAMS = DOCS / "coming_from" / "programs"
+
+
+def accuracy_of(program, folder, monkeypatch):
+    """Run a program in a folder; return (its accuracy, all its names)."""
+    monkeypatch.chdir(folder)
+    names = runpy.run_path(str(PROGRAMS / f"{program}.py"))
+    return names["accuracy"], names
+
+
+@pytest.mark.parametrize("program", ["keras_here", "torch_here", "sklearn_here", "sklearn_mlp"])
+def test_our_program_beside_another_librarys_runs(program, tmp_path, monkeypatch):
+    assert accuracy_of(program, tmp_path, monkeypatch)[0] > 0.85
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # of Keras on its backend
+@pytest.mark.parametrize("library", elsewhere.LIBRARIES)
+def test_programs_side_by_side_do_the_same(library, tmp_path, monkeypatch, available):
+    available(library)
+    theirs, there = accuracy_of(f"{library}_there", tmp_path, monkeypatch)
+    ours, here = accuracy_of(f"{library}_here", tmp_path, monkeypatch)
+    assert ours == pytest.approx(theirs, abs=0 if library == "sklearn" else 0.05)
+    if library == "keras":
+        net, X = here["net"], here["X"]
+        net.set_weights(there["net"].get_weights())
+        expected = there["net"].predict(X, verbose=0)
+        np.testing.assert_allclose(net.predict(X), expected, atol=1e-5)
+
+
+def test_every_program_beside_another_is_on_a_page():
+    pages = "".join(page.read_text() for page in (DOCS / "coming_from").glob("*.rst"))
+    for path in PROGRAMS.glob("*.py"):
+        assert f".. literalinclude:: programs/{path.name}\n" in pages
 
 
 # ---- links --------------------------------------------------------------------------------------

@@ -1,7 +1,7 @@
-"""Each activation, loss, optimizer, schedule, initializer and metric as LaTeX, with its source.
+"""The formula of each activation, loss, optimizer, schedule, initializer and metric, as LaTeX.
 
-Not here: names and defaults, which tables.py takes from fastnn's registries. A name that stands
-here or there alone fails the build, and tests/test_docs.py.
+Not here: names and defaults, which tables.py takes from fastnn's registries. A name that is missing
+here or there fails the build and tests/test_docs.py.
 """
 
 ACTIVATIONS = {  # name: (z = h(a), its derivative)
@@ -25,7 +25,7 @@ ACTIVATIONS = {  # name: (z = h(a), its derivative)
     "exp": (r"e^a", r"z"),
 }
 
-LOSSES = {  # name: (E of a row, delta = dE/da, what for)
+LOSSES = {  # name: (E of a row, delta = dE/da, purpose)
     "squared_error": (r"\frac{1}{2} \sum_k (y_k - t_k)^2", r"h'(a)\,(y - t)", "numbers"),
     "absolute_error": (
         r"\sum_k |y_k - t_k|",
@@ -119,11 +119,11 @@ SCHEDULES = {  # name: (the rate, source)
     ),
     "adaptive": (
         r"\eta \leftarrow \max(c\, \eta, \eta_{\text{min}})",
-        "when the training loss has stopped falling; scikit-learn's adaptive",
+        "after the training loss has stopped falling; scikit-learn's adaptive",
     ),
     "linear_warmup": (
         r"\eta_{\text{start}} + (\eta_0 - \eta_{\text{start}}) \frac{t}{T}",
-        "then another schedule, from its beginning",
+        "up to T, then another schedule from its beginning",
     ),
 }
 
@@ -153,7 +153,7 @@ INITIALIZERS = {  # name: (distribution, source)
     "zeros": (r"0", ""),
 }
 
-METRICS = {  # name: (value, which way is better is the metric's own)
+METRICS = {  # name: value
     "accuracy": r"\frac{\sum_i w_i\, [\operatorname{argmax} y_i = t_i]}{\sum_i w_i}",
     "top_k_accuracy": (
         r"\frac{\sum_i w_i\, [\text{rank of } y_{i t_i} \text{ among } y_i \le k]}{\sum_i w_i}"

@@ -1,6 +1,6 @@
-"""Formulas as MathML, which browsers lay out by themselves: no script, no font, no network.
+"""Formulas as MathML, which browsers render without scripts, fonts or network.
 
-Not here: what the formulas say.
+Not here: the formulas (formulas.py, docs/maths.rst).
 """
 
 from docutils import nodes
@@ -17,14 +17,14 @@ def mathml(latex, display):
 
 
 def visit_inline(self, node):
-    """Write a formula within a line, or a cell; fractions as large as on their own."""
+    """Write a formula in a line or a table's cell, with fractions in display size."""
     inline = mathml(node.astext(), "inline")
     self.body.append(inline.replace("<math ", '<math displaystyle="true" ', 1))
     raise nodes.SkipNode
 
 
 def visit_block(self, node):
-    """Write a formula on its own; a line too long for the page can be scrolled."""
+    """Write a displayed formula; one too wide for the page scrolls."""
     latex = node.astext()
     if "\\\\" in latex or "&" in latex:
         latex = rf"\begin{{aligned}}{latex}\end{{aligned}}"

@@ -1,6 +1,6 @@
-"""Lets the gallery show a figure that a block ends with, such as ``history.plot()``'s.
+"""An image scraper of sphinx-gallery for figures that a block returns, as ``history.plot()`` does.
 
-sphinx-gallery itself shows the figures that pyplot keeps; fastnn makes figures without it.
+sphinx-gallery shows the figures that pyplot manages; fastnn draws without pyplot.
 """
 
 import weakref
@@ -12,7 +12,7 @@ _shown = weakref.WeakSet()
 
 
 def show(block, block_vars, gallery_conf):
-    """Save the figure that is a block's last value, and return the rst that shows it."""
+    """Save the figure that is the value of a block; return the rst that shows it."""
     figure = block_vars["example_globals"].get("___")
     if not isinstance(figure, Figure) or hasattr(figure, "number") or figure in _shown:
         return ""

@@ -1,11 +1,14 @@
-"""Tables of the maths page, made from fastnn's registries: ``.. formulas:: activations``.
+"""Tables made from data: ``.. formulas:: activations`` and ``.. elsewhere:: names keras``.
 
-Names and defaults are the registries', so that the page can't tell others. Not here: the formulas.
+The tables of formulas take names and defaults from fastnn's registries, so that the page can't
+contradict the code. Not here: the formulas (formulas.py), the names in other libraries
+(elsewhere.py).
 """
 
 import dataclasses
 import importlib
 
+import elsewhere
 import formulas
 from docutils import nodes
 from docutils.statemachine import StringList
@@ -22,7 +25,7 @@ def defaults(kind, without=()):
 
 
 def maths(*lines):
-    """Return formulas beneath each other in a cell, as rst."""
+    """Return formulas, one beneath another, as the rst of a cell."""
     return "\n\n".join(f":math:`{line}`" for line in lines)
 
 
@@ -91,13 +94,29 @@ TABLES = {
 }
 
 
-class Formulas(SphinxDirective):
-    """A table of everything that a registry has."""
+class Table(SphinxDirective):
+    """A table whose cells are rst."""
+
+    def table(self, rows, css_class):
+        """Return rows of cells as nodes; the first is the head."""
+        lines = [".. list-table::", "   :header-rows: 1", f"   :class: {css_class}", ""]
+        for row in rows:
+            for i, cell in enumerate(row):
+                first, *rest = cell.splitlines() or [""]
+                lines.append(f"   {'*' if i == 0 else ' '} - {first}".rstrip())
+                lines += [f"       {line}".rstrip() for line in rest]
+        container = nodes.Element()
+        self.state.nested_parse(StringList(lines, source=self.name), 0, container)
+        return container.children
+
+
+class Formulas(Table):
+    """A table of everything in a registry."""
 
     required_arguments = 1
 
     def run(self):
-        """Return the table, or fail where a formula is missing or of nothing."""
+        """Return the table, or fail if a formula is missing or belongs to no name."""
         what = self.arguments[0]
         for module in (formulas, importlib.import_module(f"fastnn.{what}")):
             self.env.note_dependency(module.__file__)  # so that the page follows them
@@ -105,18 +124,23 @@ class Formulas(SphinxDirective):
         if set(known) != set(names):
             apart = ", ".join(sorted(set(known) ^ set(names)))
             raise self.error(f"docs/_extensions/formulas.py or fastnn.{what} lacks {apart}")
-        lines = [".. list-table::", "   :header-rows: 1", ""]
-        for row in rows():
-            for i, cell in enumerate(row):
-                first, *rest = cell.splitlines() or [""]
-                lines.append(f"   {'*' if i == 0 else ' '} - {first}".rstrip())
-                lines += [f"       {line}".rstrip() for line in rest]
-        container = nodes.Element()
-        self.state.nested_parse(StringList(lines, source="formulas"), 0, container)
-        return container.children
+        return self.table(rows(), "formulas")
+
+
+class Elsewhere(Table):
+    """A table of another library's names, losses or defaults beside fastnn's."""
+
+    required_arguments = 2
+
+    def run(self):
+        """Return the table."""
+        self.env.note_dependency(elsewhere.__file__)
+        what, library = self.arguments
+        return self.table(elsewhere.rows(what, library), f"compare {what}")
 
 
 def setup(app):
-    """Register the directive."""
+    """Register the directives."""
     app.add_directive("formulas", Formulas)
+    app.add_directive("elsewhere", Elsewhere)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -2,11 +2,12 @@
 1. One step of back-propagation
 ===============================
 
-A network of two inputs, two hidden nodes and one output, small enough to follow every number: first
-one step with the three kernels that all of fastnn stands on, then the same step by ``MLP``.
+A network with two inputs, two hidden nodes and one output is small enough to follow every number.
+This page first computes one training step with the three kernels of fastnn, then the same step with
+``MLP``.
 
-All activations are sigmoids, there are no biases, the loss is ``1/2 (y - t)**2`` and the learning
-rate 1.
+All activations are sigmoids and there are no biases. The loss is ``1/2 (y - t)**2`` and the
+learning rate is 1.
 """
 
 import numpy as np
@@ -14,7 +15,7 @@ import numpy as np
 from fastnn import MLP, SGD, Dense, kernels
 
 x, t = np.array([[0.35, 0.9]]), np.array([[0.5]])
-W0 = np.array([[0.1, 0.4], [0.8, 0.6]])  # from the inputs (rows) to the hidden nodes (columns)
+W0 = np.array([[0.1, 0.4], [0.8, 0.6]])  # rows: inputs, columns: hidden nodes
 W1 = np.array([[0.3], [0.9]])  # from the hidden nodes to the output
 
 # %%
@@ -31,8 +32,8 @@ print("output  a", a1.round(7), " y", y.round(7))
 # Backward
 # --------
 # ``delta`` is the derivative of the loss with respect to ``a``. At the output it is
-# ``(y - t) y (1 - y)``; a hidden node collects those of the nodes it feeds, times its own
-# derivative ``z (1 - z)``. All deltas use the weights from before the step.
+# ``(y - t) y (1 - y)``. At a hidden node it is the weighted sum of the next layer's deltas, times
+# the node's derivative ``z (1 - z)``. All deltas use the weights from before the step.
 
 loss, delta1 = kernels.output_delta(a1, t, "squared_error", "sigmoid")
 delta0 = kernels.delta(a0, "sigmoid", W1, delta1)
@@ -41,7 +42,7 @@ print("loss", loss.round(7), " output delta", delta1.round(7), " hidden deltas",
 # %%
 # Update
 # ------
-# ``dW = z_prev.T @ delta``, and gradient descent subtracts it.
+# The gradient is ``dW = z_prev.T @ delta``. Gradient descent subtracts it, times the learning rate.
 
 kernels.update(W1, None, z0, delta1, SGD(learning_rate=1.0))
 kernels.update(W0, None, x, delta0, SGD(learning_rate=1.0))
@@ -49,10 +50,10 @@ print(W0.round(8))
 print(W1.round(8))
 
 # %%
-# The same by ``MLP``
-# -------------------
-# A network holds its layers, its loss and its optimizer; `fastnn.MLP.train_on_batch` does all three
-# parts.
+# The same with ``MLP``
+# ---------------------
+# A network contains its layers, its loss and its optimizer. `fastnn.MLP.train_on_batch` computes
+# all three parts of the step.
 
 net = MLP(
     2,
@@ -66,9 +67,9 @@ net.train_on_batch(x, t)
 print("the same weights:", all(map(np.allclose, net.get_weights(), [W0, W1])))
 
 # %%
-# Again and again
-# ---------------
-# The output was 0.69 and should be 0.5. Repeat the step until it is within 0.001:
+# Many steps
+# ----------
+# The output was 0.69 and should be 0.5. Repeat the step until the output is within 0.001 of 0.5:
 
 outputs = [y.item(), net.predict(x).item()]
 while abs(outputs[-1] - 0.5) >= 1e-3:
@@ -87,8 +88,8 @@ axes.legend()
 axes.grid(alpha=0.3)
 
 # %%
-# Is the gradient right? `fastnn.check_gradients` compares it with differences of the loss; 1e-6 or
-# less is right in float64.
+# To check the gradient, `fastnn.check_gradients` compares it with central differences of the loss.
+# A relative error of 1e-6 or less is right in float64.
 
 from fastnn import check_gradients
 

@@ -2,8 +2,8 @@
 2. Hidden layers: XOR and two moons
 ===================================
 
-What a hidden layer is for: four points that no line separates, then a few hundred that need a
-curve.
+Hidden layers let a network separate classes that no straight line separates: first four points,
+then a few hundred that need a curve.
 """
 
 import matplotlib.pyplot as plt
@@ -16,8 +16,9 @@ from fastnn import MLP, Adam, Dense
 # %%
 # XOR
 # ---
-# The answer is 1 where exactly one input is. A sigmoid output is the probability of class 1, and
-# its loss is the binary cross-entropy; fastnn says so if the two don't go together.
+# The target is 1 where exactly one input is 1. A sigmoid output is the probability of class 1, and
+# its loss is the binary cross-entropy. fastnn raises an error for a loss that does not suit the
+# output.
 
 X = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 y = np.array([0, 1, 1, 0])
@@ -29,13 +30,13 @@ for each in (line, net):
     print(each, each.predict(X).ravel().round(2))
 
 # %%
-# Without a hidden layer the best answer to every question is one half. With eight hidden nodes the
-# network is right and sure.
+# Without a hidden layer, the best prediction for every point is one half. With eight hidden nodes,
+# the predictions are right and close to 0 or 1.
 #
 # Two moons
 # ---------
-# Noisy points of two classes. Half of them are kept away from training, to see what was learnt and
-# what was only remembered.
+# Noisy points of two classes. Half of them are held out of training, to test whether the network
+# generalizes.
 
 X, y = make_moons(600, noise=0.25, random_state=0)
 X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
@@ -51,18 +52,19 @@ for (name, hidden), axes in zip(nets.items(), row, strict=True):
     net.fit(X, y, batch_size=16, epochs=200)
     accuracy = net.evaluate(X_test, y_test, metrics=["accuracy"])["accuracy"]
     print(f"{name:<18}{net.n_parameters:>6} parameters, test accuracy {accuracy:.1%}")
-    sure = net.predict(np.column_stack([u.ravel(), v.ravel()])).reshape(u.shape)
-    axes.contourf(u, v, sure, levels=11, cmap="RdBu_r", vmin=0, vmax=1, alpha=0.3)
-    axes.contour(u, v, sure, levels=[0.5], colors="black")
+    p = net.predict(np.column_stack([u.ravel(), v.ravel()])).reshape(u.shape)
+    axes.contourf(u, v, p, levels=11, cmap="RdBu_r", vmin=0, vmax=1, alpha=0.3)
+    axes.contour(u, v, p, levels=[0.5], colors="black")
     axes.scatter(*X_test.T, c=y_test, cmap="RdBu_r", vmin=-0.2, vmax=1.2, s=8)
     axes.set(title=f"{name}: {accuracy:.1%}")
 
 # %%
-# The black line is where the network can't decide. It is as bent as the hidden layers let it be.
+# The black line is the decision boundary, where the probability is one half. More hidden nodes and
+# layers let it bend more.
 #
 # Gradient descent in three forms
 # -------------------------------
-# How many rows an update sees is one argument: all (``None``), one, or a few.
+# ``batch_size`` is the number of rows in an update: all (``None``), one, or a few.
 
 for batch_size in (None, 1, 16):
     net = MLP(2, [Dense(8, "tanh"), Dense(1, "sigmoid")], **options)

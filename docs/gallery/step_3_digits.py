@@ -21,7 +21,8 @@ X, X_test, y, y_test = train_test_split(X / 16, y, test_size=0.25, random_state=
 # %%
 # The network
 # -----------
-# Dropout forgets some of the hidden values in each training step, so that none is relied on alone.
+# Dropout sets random hidden values to zero in each training step, so that the network does not rely
+# on any single one.
 
 net = MLP(
     64,
@@ -35,7 +36,7 @@ net.summary()
 # %%
 # Training
 # --------
-# A tenth of the rows, the last ones, is not trained on but looked at after every epoch.
+# The last tenth of the rows is held out for validation after every epoch.
 
 history = net.fit(X, y, epochs=40, validation_split=0.1, metrics=["accuracy"])
 history.plot()
@@ -53,9 +54,9 @@ ConfusionMatrixDisplay.from_predictions(
 plt.gca().set(title="Test digits")
 
 # %%
-# What it gets wrong
-# ------------------
-# The digits that it gives the least probability to:
+# The worst predictions
+# ---------------------
+# The digits whose true class got the lowest probability:
 
 worst = np.argsort(predicted[np.arange(len(y_test)), y_test])[:8]
 figure, row = plt.subplots(1, 8, figsize=(10, 1.9), layout="constrained")
@@ -65,11 +66,11 @@ for i, axes in zip(worst, row, strict=True):
     axes.axis("off")
 
 # %%
-# What it looks at
-# ----------------
-# The derivative of an output with respect to each pixel: red pixels speak for the digit, blue ones
-# against it, on the mean of its test pictures. Taken of a copy without softmax, whose derivatives
-# vanish where the network is sure.
+# Influence of the pixels
+# -----------------------
+# The derivative of an output with respect to each pixel, averaged over the test pictures of that
+# digit. Red pixels raise the output, blue pixels lower it. The derivatives are those of a copy
+# without softmax, because softmax's derivatives vanish where the probability is close to 0 or 1.
 
 logits = MLP(64, [Dense(256, "relu"), Dense(10)], loss="squared_error", optimizer="sgd")
 logits.set_weights(net.get_weights())

@@ -1,9 +1,10 @@
 """
-4. Numbers: the course of an illness
-====================================
+4. Regression: the progression of diabetes
+==========================================
 
-Regression: from ten measurements of 442 patients, how far their diabetes went a year later (a
-number from 25 to 346). So few rows and so much chance that a large network learns the noise.
+The rows are ten measurements of 442 patients; the target is the progression of the disease a year
+later, a number from 25 to 346. The rows are so few and so noisy that a large network fits the
+noise.
 """
 
 import matplotlib.pyplot as plt
@@ -19,16 +20,16 @@ X, X_test, y, y_test = train_test_split(X, y, test_size=0.25, random_state=0)
 # %%
 # Scales
 # ------
-# Age is in years, blood pressure in mm Hg, and so on: a `fastnn.Standardize` layer learns mean and
-# scale of each column from the training rows and is saved with the network. The targets are ours to
-# scale.
+# The inputs have different units: age is in years, blood pressure in mm Hg. A `fastnn.Standardize`
+# layer learns the mean and the scale of each column from the training rows and is saved with the
+# network. The program scales the targets itself.
 
 mean, scale = y.mean(), y.std()
 t = (y - mean) / scale
 
 
 def build(l2, hidden=64):
-    """Return a network whose hidden weights are kept small by the penalty l2 * sum(W**2)."""
+    """Return a network whose weights are kept small by the penalty l2 * sum(W**2)."""
     return MLP(
         10,
         [Standardize(), Dense(hidden, "tanh", l2=l2), Dense(1, l2=l2)],
@@ -39,9 +40,9 @@ def build(l2, hidden=64):
 
 
 # %%
-# How much penalty?
-# -----------------
-# Of no rows but those of training: a fifth of them judges.
+# The penalty
+# -----------
+# A fifth of the training rows is held out to choose the penalty. The test rows are not used.
 
 penalties = [0.0, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1]
 curves = {"training": [], "validation": []}
@@ -62,12 +63,12 @@ best = penalties[int(np.argmax(curves["validation"]))]
 print(f"the best penalty: {best:g}")
 
 # %%
-# Without a penalty much of what is learnt of the training rows is chance, and the others are told
-# worse; with too much of it there is little to be learnt.
+# Without a penalty the network fits the noise of the training rows, which makes its predictions for
+# other rows worse. With too large a penalty it can't fit the signal either.
 #
 # Test
 # ----
-# Train on all training rows with that penalty, and ask for what was held out.
+# Train on all training rows with the best penalty, then predict the test rows.
 
 net = build(best)
 net.fit(X, t, epochs=200)

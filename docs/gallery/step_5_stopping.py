@@ -1,12 +1,13 @@
 """
-5. When to stop, and how fast to go
-===================================
+5. Early stopping and learning rates
+====================================
 
-Learning curves tell when a network has learnt what others need and begins to learn its rows by
-heart. Callbacks act on it: stop, keep the best weights, lower the learning rate.
+Learning curves show when a network stops learning what generalizes and begins to fit the noise of
+its training rows. Callbacks react: they end the training, restore the best weights or lower the
+learning rate.
 
-The rows are 569 tumours with 30 measurements each, from scikit-learn; a fifth of the labels are
-made wrong on purpose, so that learning by heart does harm.
+The rows are 569 tumours with 30 measurements each, from scikit-learn. A fifth of the training
+labels is flipped on purpose, so that fitting the noise is harmful.
 """
 
 import matplotlib.pyplot as plt
@@ -39,13 +40,13 @@ def build(optimizer):
 
 
 def accuracy(net):
-    """Return the fraction of right answers on test rows, whose labels are true."""
+    """Return the accuracy on the test rows, whose labels are correct."""
     return net.evaluate(X_test, y_test, metrics=["accuracy"])["accuracy"]
 
 
 # %%
-# Too long
-# --------
+# Training for too long
+# ---------------------
 
 net = build(Adam(1e-3))
 history = net.fit(X, noisy, epochs=150, validation_split=0.25)
@@ -53,10 +54,10 @@ print(f"after {net.epoch} epochs: test accuracy {accuracy(net):.1%}")
 history.plot()
 
 # %%
-# Stop in time
-# ------------
-# `fastnn.EarlyStopping` waits ``patience`` epochs for a better validation loss, then ends the
-# training; with ``restore_best_weights`` the network goes back to the best.
+# Early stopping
+# --------------
+# `fastnn.EarlyStopping` ends the training after ``patience`` epochs without a better validation
+# loss. With ``restore_best_weights`` the network returns to its best weights.
 
 stop = EarlyStopping(patience=15, restore_best_weights=True)
 net = build(Adam(1e-3))
@@ -64,10 +65,10 @@ net.fit(X, noisy, epochs=150, validation_split=0.25, callbacks=[stop])
 print(f"stopped after {net.epoch} epochs, weights of epoch {stop.best_epoch}: {accuracy(net):.1%}")
 
 # %%
-# The learning rate in time
-# -------------------------
-# A schedule takes the place of the number. It is computed inside the loop over an epoch, so that it
-# may change with every step. Here: up along a line, down along a cosine.
+# Learning-rate schedules
+# -----------------------
+# A schedule replaces the number. It is evaluated in every step, inside the compiled loop. This one
+# rises linearly and then falls along a cosine.
 
 steps = 60 * -(-len(X) // 32)
 schedule = LinearWarmup(CosineDecay(0.2, decay_steps=steps - 50), steps=50)

