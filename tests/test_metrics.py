@@ -1,8 +1,9 @@
-"""Metrics: each is what scikit-learn computes, and a network gets only those that go with it.
+"""Metrics: values equal scikit-learn's, and a network takes only metrics that suit its loss.
 
-Proves the values over every metric, kind of targets, precision, number of outputs and weights, with
-many ties; what holds of all metrics (rows of weight 0 are absent, order is nothing); the ends of
-the ranges; and that names, objects, functions and dicts resolve, or are refused with a remedy.
+Proves the values for every metric, kind of targets, precision, number of outputs and weights, with
+many ties; properties of all metrics (rows of weight 0 are absent, the order of rows is irrelevant);
+the ends of the ranges; and that names, objects, functions and dicts are resolved, or refused with a
+remedy.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ def case(id, *values):
 
 
 def data(kind, n, n_out, rng, dtype=np.float64):
-    """Targets and outputs as a network has them, the outputs full of ties."""
+    """Targets and outputs of a network; many outputs are equal."""
     y = rng.integers(1, 6, (n, n_out)) / 5
     if kind == "class":
         y /= y.sum(axis=1, keepdims=True)
@@ -302,7 +303,7 @@ def test_roc_auc_is_at_most_1(rng):
 
 
 def test_roc_auc_of_two_classes_is_that_of_the_second():
-    """In float32 the outputs can tie in one column and not in the other."""
+    """In float32 outputs may be equal in one column and differ in the other."""
     y = np.array([[1e-9, 1], [1e-10, 1], [1e-12, 1]], np.float32)
     assert ROCAUC()([0, 1, 1], y) == ROCAUC()([0, 1, 1], y[:, 1]) == 0.5
     assert ROCAUC()([0, 1, 1], y[:, ::-1]) == 0.0

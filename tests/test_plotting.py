@@ -1,4 +1,4 @@
-"""Learning curves: the right lines in the right axes, and nothing done to pyplot."""
+"""Learning curves: the right lines in the right axes, without pyplot."""
 
 import math
 import os

@@ -1,8 +1,9 @@
-"""fastnn.sklearn: scikit-learn's MLPs, with the same model from the same seed, and more.
+"""fastnn.sklearn: estimators that replace scikit-learn's MLPs, with the same model for a seed.
 
-Proves that scikit-learn's own checks pass, its own tests of its MLPs too, with the classes swapped;
-that weights and losses are scikit-learn's to rounding; what the parameters do that it lacks; and
-that the estimators work where its users put them. Runs on scikit-learn 1.6 and newer.
+Proves that the estimators pass scikit-learn's checks and, in place of its MLPs, scikit-learn's
+tests; that weights and losses equal scikit-learn's up to rounding; what the additional parameters
+do; and that the estimators work in pipelines, searches and other tools. Runs on scikit-learn 1.6
+and newer.
 
 Not here: arithmetic (test_gradients.py, test_optimizers.py) and timing (bench/estimators.py).
 """
@@ -556,7 +557,7 @@ def test_sparse_rows_give_the_model_of_dense_ones(kind, solver):
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_sparse_rows_are_never_all_dense(solver):
-    """60,000 x 2,000 numbers, 960 MB if they were."""
+    """60,000 x 2,000 numbers would take 960 MB if they were dense."""
     X = scipy.sparse.random_array((60_000, 2_000), density=1e-3, format="csr", rng=0)
     y = (X @ np.ones(2_000) > 1).astype(int)
     mine = MLPClassifier(5, solver=solver, max_iter=1, early_stopping=solver == "adam")
@@ -601,7 +602,7 @@ def test_in_parallel(backend):
 
 
 def children_of(pid):
-    """Return a process and all that it started, and these, as the system knows them."""
+    """Return a process and all its descendants, from /proc."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has ended
@@ -614,7 +615,7 @@ def children_of(pid):
 
 
 def runnable(pids):
-    """Return how many threads of some processes have or wait for a CPU, but for the one asking."""
+    """Return how many threads of some processes run or wait for a CPU, without the caller."""
     states = []
     for path in (path for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/stat")):
         with contextlib.suppress(OSError):
@@ -625,7 +626,7 @@ def runnable(pids):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_search_of_two_jobs_keeps_two_threads_busy():
-    """Though each fit alone would take two, of the two CPUs or more."""
+    """A single fit would use two threads, so that two jobs could use four."""
     counts, done = [], threading.Event()
 
     def watch():

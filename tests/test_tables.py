@@ -1,8 +1,8 @@
-"""Tables: what is read of files, what a recipe makes of it, and what is written.
+"""Tables: reading files, encoding columns by a recipe, and writing predictions.
 
-Proves that a column is of the kind it should be whatever the file, that missing values, categories
-and numbers become the inputs they are said to, the same at prediction as in training, and that what
-no network takes is refused in a line that says where and what to do. Not here: the commands
+Proves that a column has the right kind in every form of file, that missing values, categories and
+numbers are encoded as documented and alike in training and prediction, and that a column which no
+network takes is refused in one line that names the place and the remedy. Not here: the commands
 (test_cli.py).
 """
 

@@ -6,7 +6,8 @@ cannot be used, 2 if the command line is wrong, 130 after Ctrl-C, 141 if the rea
 has gone.
 
 Here: `main`, which runs a command and turns exceptions into exit codes. A module for each command
-has its options and its steps; `options` and `output` are shared by all, `report` by train and info.
+has its options and its steps; `options`, `output` and `loading` are shared, `report` by train and
+info; train has its parts in `splitting`, `fitting` and `scores`.
 Not here: what is done with tables (tabular/), training (MLP.fit) and measuring (benchmarking/).
 """
 

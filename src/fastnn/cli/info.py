@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import fastnn
 from fastnn import _checks, inspection
+from fastnn.cli.loading import loaded
 from fastnn.cli.output import abbreviated, number, print_now, two_columns
-from fastnn.cli.predict import loaded
 from fastnn.cli.report import epochs, kept, of_task, score_table
 
 if TYPE_CHECKING:

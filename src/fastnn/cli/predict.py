@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-import fastnn
 from fastnn import tables
+from fastnn.cli.loading import loaded
 from fastnn.cli.options import UsageError
 from fastnn.cli.output import abbreviated, print_now, tell, writing
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import argparse
 
     from fastnn.cli.options import Commands
-    from fastnn.mlp import MLP
     from fastnn.tables import Recipe, Rows, Table
 
 
@@ -73,15 +72,6 @@ def run(options: argparse.Namespace) -> int:
     for block in text(recipe, outputs, options.proba):
         print_now(block)
     return 0
-
-
-def loaded(path: str) -> tuple[MLP, Recipe]:
-    """Return the network and the recipe of a model file."""
-    net = fastnn.load(path)
-    try:
-        return net, tables.recipe_of(net)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error
 
 
 def _note(table: Table, recipe: Recipe, rows: Rows) -> None:

@@ -106,17 +106,20 @@ def _add_training_options(group: Group) -> None:
     group.add_argument("--batch-size", metavar="N", type=count("batch size"), default=64,
                        help="rows of an update (default: 64)")  # fmt: skip
     group.add_argument("--optimizer", choices=optimizers.NAMES, default=None,
-                       help="default: adam, or adamw with --weight-decay")  # fmt: skip
+                       help="update rule (default: adam, or adamw with --weight-decay)"
+                       )  # fmt: skip
     group.add_argument("--learning-rate", metavar="RATE", default=None,
                        type=checked(_checks.number, "learning rate", above=0.0),
-                       help="default: that of the optimizer, 0.001 for adam")  # fmt: skip
+                       help="initial learning rate (default: the optimizer's, 0.001 for adam)"
+                       )  # fmt: skip
     group.add_argument("--weight-decay", metavar="RATE", default=None,
                        type=checked(_checks.number, "weight decay", low=0.0),
                        help="decoupled weight decay, for adamw")  # fmt: skip
     group.add_argument("--seed", metavar="N", type=count("seed", 0), default=0,
-                       help="the same seed gives the same file (default: 0)")  # fmt: skip
+                       help="seed of all random numbers; the same seed gives the same file "
+                       "(default: 0)")  # fmt: skip
     group.add_argument("--threads", metavar="N", type=count("threads", 1, 256), default=None,
-                       help="default: the number of available CPUs")  # fmt: skip
+                       help="threads of the training (default: the available CPUs)")  # fmt: skip
 
 
 # ---- steps --------------------------------------------------------------------------------------

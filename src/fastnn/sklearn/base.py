@@ -77,7 +77,7 @@ class BaseMLP(Parameters):
 
     # ---- for subclasses -------------------------------------------------------------------------
 
-    def _validated(self, X: Any, y: Any, incremental: bool, anew: bool) -> tuple[Any, Any]:
+    def _validated(self, X: Any, y: Any, incremental: bool, from_scratch: bool) -> tuple[Any, Any]:
         """Return validated X and targets of the network; set `n_outputs_` and classes."""
         raise NotImplementedError
 
@@ -180,7 +180,7 @@ class BaseMLP(Parameters):
         X_val: Any = None,
         y_val: ArrayLike | None = None,
     ) -> Self:
-        """Train the network anew, or from its present weights with `warm_start`.
+        """Train the network from new weights, or from the present ones with `warm_start`.
 
         Parameters
         ----------
@@ -215,14 +215,14 @@ class BaseMLP(Parameters):
         incremental: bool = False,
     ) -> Self:
         """Train by all of `max_iter` epochs, or by one epoch if incremental."""
-        anew = not (incremental or self.warm_start) or not self._has_weights()
+        from_scratch = not (incremental or self.warm_start) or not self._has_weights()
         hidden_sizes(self)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; give both or none")
         original = y
-        X, y = self._validated(X, y, incremental, anew)
+        X, y = self._validated(X, y, incremental, from_scratch)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X)
         class_weight = getattr(self, "class_weight", None)
@@ -231,7 +231,7 @@ class BaseMLP(Parameters):
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
         validation = None if X_val is None else Rows(*self._validated_more(X_val, y_val))
         self._random_state = check_random_state(self.random_state)
-        self._prepare(X, anew, incremental)
+        self._prepare(X, from_scratch, incremental)
         rows = Rows(X, y, sample_weight)
         if self.solver == "lbfgs" and self.optimizer is None:
             self._minimize(rows)
@@ -239,14 +239,14 @@ class BaseMLP(Parameters):
             self._descend(rows, validation, incremental)
         return self
 
-    def _prepare(self, X: Any, anew: bool, incremental: bool) -> None:
+    def _prepare(self, X: Any, from_scratch: bool, incremental: bool) -> None:
         """Make the network, and the attributes that epochs add to."""
         self.out_activation_ = self._end()[0].replace("sigmoid", "logistic")
         self.n_layers_ = len(hidden_sizes(self)) + 2
         if not (incremental and hasattr(self, "net_")):
             shape = X.shape[1], self.n_outputs_
             net = network(self, shape, *self._end(), X.dtype, self._random_state)
-            if anew:
+            if from_scratch:
                 draw_weights(net, self, self._random_state)
             else:
                 net.set_weights(_interleaved(self._weight_lists()))
@@ -254,9 +254,9 @@ class BaseMLP(Parameters):
             self.net_, self._optimizer = net, LearningRate(self)
         self._synced()
         self._lists = None
-        if anew or not hasattr(self, "t_"):
+        if from_scratch or not hasattr(self, "t_"):
             self.n_iter_ = self.t_ = 0
-        if self.solver != "lbfgs" and (anew or not hasattr(self, "_no_improvement_count")):
+        if self.solver != "lbfgs" and (from_scratch or not hasattr(self, "_no_improvement_count")):
             self._no_improvement_count, self.loss_curve_ = 0, []
             self.best_loss_ = None if self.early_stopping else np.inf
             self.validation_scores_ = [] if self.early_stopping else None

@@ -108,9 +108,9 @@ class MLPClassifier(ClassifierMixin, ClassifierParameters, BaseMLP):  # type: ig
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def _validated(self, X: Any, y: Any, incremental: bool, anew: bool) -> tuple[Any, Any]:
+    def _validated(self, X: Any, y: Any, incremental: bool, from_scratch: bool) -> tuple[Any, Any]:
         """Return X and targets; learn the classes, or compare them with the known ones."""
-        X, y = validated(self, X, y, reset=anew)
+        X, y = validated(self, X, y, reset=from_scratch)
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_

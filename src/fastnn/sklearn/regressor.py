@@ -79,9 +79,9 @@ class MLPRegressor(RegressorMixin, RegressorParameters, BaseMLP):  # type: ignor
         """
         return self._fit(X, y, sample_weight, incremental=True)
 
-    def _validated(self, X: Any, y: Any, incremental: bool, anew: bool) -> tuple[Any, Any]:
+    def _validated(self, X: Any, y: Any, incremental: bool, from_scratch: bool) -> tuple[Any, Any]:
         """Return X and targets."""
-        X, y = validated(self, X, y, reset=anew, y_numeric=True)
+        X, y = validated(self, X, y, reset=from_scratch, y_numeric=True)
         self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
         return X, y
 
