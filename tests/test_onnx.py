@@ -203,7 +203,9 @@ def test_what_cannot_be_exported_says_so(path, rng, monkeypatch):
     with pytest.raises(ValueError, match="Standardize"):
         fastnn.onnx.export(unadapted, path)
     monkeypatch.setattr(fastnn.onnx, "_MOST_BYTES", 20)
-    with pytest.raises(ValueError, match="the weights take 24 bytes, but an ONNX file holds 20"):
+    with pytest.raises(
+        ValueError, match="the weights take 24 bytes but an ONNX file holds at most 20"
+    ):
         fastnn.onnx.export(network(rng, [Dense(1)])[0], path)
     assert not os.path.exists(path)
 

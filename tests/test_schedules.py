@@ -1,8 +1,8 @@
-"""Learning rates that change: their formulas, and training that follows them step by step.
+"""Learning-rate schedules: their formulas, and training that follows them step by step.
 
-Rates are held to reference.py to 1e-12, and to torch's, Keras' and scikit-learn's on the same
-numbers; training in float64 to 1e-10, a tiny network's path and the others'. Not here: callbacks
-that set rates (test_callbacks.py), files in general (test_safetensors.py).
+Rates agree with reference.py to 1e-12, and with those of torch, Keras and scikit-learn for the same
+parameters; training in float64 agrees to 1e-10, for tiny networks and for others. Not here:
+callbacks that set rates (test_callbacks.py), files in general (test_safetensors.py).
 """
 
 import copy
@@ -94,7 +94,7 @@ def test_every_schedule_is_among_them():
 
 
 def test_a_wrong_formula_is_found():
-    """A decay that is off by 1e-11 of its factor."""
+    """A decay whose factor is wrong by 1e-11 must be found."""
     wrong = ExponentialDecay(0.1, 10, 0.5 * (1 + 1e-11))
     with pytest.raises(AssertionError, match="Mismatch"):
         np.testing.assert_allclose(
@@ -162,7 +162,7 @@ def test_unfit_parameters_are_named(make, said):
 
 
 def torch_rates(scheduler_of, steps, rate=0.1):
-    """What a torch optimizer's rate is in each of its steps."""
+    """Return the rate of a torch optimizer in each step."""
     torch = pytest.importorskip("torch")
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=rate)
     scheduler, rates = scheduler_of(torch.optim.lr_scheduler, optimizer), []
@@ -305,7 +305,7 @@ def test_adaptive_by_hand():
 
 @pytest.mark.parametrize(("patience", "tol", "epochs"), [(2, 1e-3, 20), (4, 3e-3, 30)])
 def test_adaptive_is_scikit_learns(rng, patience, tol, epochs):
-    """Its losses and rates, epoch by epoch, in the same training: full batches, tanh, Nesterov."""
+    """Losses and rates equal scikit-learn's in the same training: full batches, tanh, Nesterov."""
     theirs = pytest.importorskip("sklearn.neural_network")
 
     class Recorded(theirs.MLPRegressor):
@@ -341,7 +341,7 @@ def test_adaptive_is_scikit_learns(rng, patience, tol, epochs):
 
 
 class Rates(Callback):
-    """Records the rate as each epoch begins; and as each step does, in `batches`."""
+    """Records the rate at the start of each epoch, and in `batches` at the start of each step."""
 
     def __init__(self):
         self.epochs = []
@@ -360,7 +360,7 @@ class BatchRates(Rates):
 
 
 def trained(per):
-    """One schedule of each kind, whose rates change much in so many steps, or epochs."""
+    """One schedule of each kind, whose rate changes much in this number of steps, or epochs."""
     unit = 1.0 if per == "epoch" else 12.0
     return [
         Constant(0.05, per=per),
@@ -408,7 +408,7 @@ def assert_same(net, twin):
 
 
 def follow(net, twin, X, t, batch, epochs=2):
-    """Fit both; hold losses and weights together."""
+    """Fit both; compare losses and weights."""
     shuffler = copy.deepcopy(net._shuffler)
     losses = net.fit(X, t, batch_size=batch, epochs=epochs).history["loss"]
     orders = [shuffler.permutation(len(X)) for _ in range(epochs)]
@@ -420,7 +420,7 @@ def follow(net, twin, X, t, batch, epochs=2):
 @pytest.mark.parametrize("schedule", TRAINED, ids=repr)
 @nets
 def test_training_is_the_references(isa, schedule, build, batch, data):
-    """Several fits, and single steps between them: steps and epochs are counted through."""
+    """Steps and epochs are counted over several fits and the single steps between them."""
     net = build(SGD(schedule, momentum=0.5))
     twin, before = reference.Network.like(net), net.get_weights()
     assert net.learning_rate == schedule(0)
@@ -445,7 +445,7 @@ def test_every_optimizer_follows(optimizer, per, build, batch, data):
 @pytest.mark.parametrize("schedule", TRAINED, ids=repr)
 @nets
 def test_each_step_has_its_rate(schedule, build, batch, data):
-    """As callbacks see it; whether or not the loop is left between steps doesn't matter."""
+    """Callbacks see the same rates whether or not the compiled loop is left between steps."""
     net, rates = build(SGD(schedule)), BatchRates()
     other = net.copy()
     net.fit(*data, batch_size=batch, epochs=3, callbacks=[rates])
@@ -463,7 +463,7 @@ def test_each_step_has_its_rate(schedule, build, batch, data):
 @nets
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_a_constant_schedule_is_a_rate(build, batch, dtype, data):
-    """To the bit, but for the path of tiny networks, which takes rows of one rate together."""
+    """To the bit, except for tiny networks, whose path takes rows of one rate together."""
     one, other = build(SGD(Constant(0.1)), dtype), build(SGD(0.1), dtype)
     for net in (one, other):
         net.fit(*data, batch_size=batch, epochs=3)
@@ -508,7 +508,7 @@ def test_adaptive_training(isa, build, batch, data):
 
 
 class SetsRate(Callback):
-    """Sets the rate as epochs, or steps, begin: `rates` by their numbers in the whole fit."""
+    """Sets the rate at the start of epochs, or steps, by their numbers in the whole fit."""
 
     def __init__(self, rates):
         self.rates, self.count = rates, 0
@@ -533,7 +533,7 @@ class OfSteps(SetsRate):
 @pytest.mark.parametrize("first", [0.05, CosineDecay(0.05, 20), Adaptive(0.05, tol=0.1)], ids=repr)
 @pytest.mark.parametrize("kind", [OfEpochs, OfSteps])
 def test_callbacks_set_the_rate(isa, build, batch, first, kind, data):
-    """To numbers; to a schedule, whose time is the network's all the same."""
+    """To numbers, and to a schedule, whose time is still that of the network."""
     net, later = build(SGD(first, momentum=0.3)), ExponentialDecay(0.05, 5, 0.7)
     twin = reference.Network.like(net)
     if kind is OfEpochs:
@@ -624,7 +624,7 @@ WAYS = {
 )
 @nets
 def test_copies_go_on_where_it_is(way, schedule, build, batch, data, tmp_path):
-    """At the same step, epoch and rate, an Adaptive's best loss and patience included."""
+    """At the same step, epoch and rate; for Adaptive with its best loss and patience."""
     net = build(SGD(schedule, momentum=0.5))
     net.fit(*data, batch_size=batch, epochs=4)
     twin = WAYS[way](net, tmp_path / "net")

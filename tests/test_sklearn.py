@@ -1,12 +1,14 @@
-"""fastnn.sklearn: scikit-learn's MLPs, with the same model from the same seed, and more.
+"""fastnn.sklearn: estimators that replace scikit-learn's MLPs, with the same model for a seed.
 
-Proves that scikit-learn's own checks pass, its own tests of its MLPs too, with the classes swapped;
-that weights and losses are scikit-learn's to rounding; what the parameters do that it lacks; and
-that the estimators work where its users put them. Runs on scikit-learn 1.6 and newer.
+Proves that the estimators pass scikit-learn's checks and, in place of its MLPs, scikit-learn's
+tests; that weights and losses equal scikit-learn's up to rounding; what the additional parameters
+do; and that the estimators work in pipelines, searches and other tools. Runs on scikit-learn 1.6
+and newer.
 
 Not here: arithmetic (test_gradients.py, test_optimizers.py) and timing (bench/estimators.py).
 """
 
+import ast
 import contextlib
 import copy
 import importlib
@@ -44,7 +46,8 @@ from sklearn.utils.estimator_checks import check_estimator
 import fastnn
 from fastnn import Activation, Callback, Huber, Quantile
 from fastnn import sklearn as ours
-from fastnn.sklearn import MLPClassifier, MLPRegressor
+from fastnn.sklearn import MLPClassifier, MLPRegressor, base
+from fastnn.sklearn.parameters import REGRESSION_LOSSES
 
 NAMES = ["MLPClassifier", "MLPRegressor"]
 DIGITS, DIGIT = load_digits(return_X_y=True)
@@ -97,7 +100,8 @@ def test_scikit_learns_tests_of_its_own_mlps_pass(tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "swap", "-p", "no:cacheprovider",
                "-c", os.devnull, "--rootdir", str(tmp_path), "--junit-xml",
                str(tmp_path / "results.xml"), str(tests)]  # fmt: skip
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
+    environment = {**os.environ, "PYTHONPATH": path}
     run = subprocess.run(command, env=environment, capture_output=True, text=True, cwd=tmp_path)
     cases = ET.parse(tmp_path / "results.xml").getroot().iter("testcase")
     results = {case.get("name"): {child.tag for child in case} for case in cases}
@@ -121,6 +125,27 @@ def test_parameters_are_scikit_learns_in_its_order_with_its_defaults(name):
             theirs_.name, theirs_.default, theirs_.kind)  # fmt: skip
     more = [mine[key] for key in mine if key not in known]
     assert {p.kind for p in more} == {inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_documented_and_validated_in_the_order_of_the_signature(name):
+    estimator = getattr(ours, name)
+    parameters = inspect.signature(estimator).parameters
+    section = estimator.__doc__.partition("Parameters\n----------\n")[2].partition("\n\n")[0]
+    entries = re.findall(r"^(\w+) : .+, (?:default (.+)|optional)$", section, re.MULTILINE)
+    assert [entry for entry, _ in entries] == list(parameters)
+    for (_, default), parameter in zip(entries, parameters.values(), strict=True):
+        assert parameter.default == (ast.literal_eval(default) if default else None)
+        assert parameter.annotation is not parameter.empty
+    assert list(estimator._parameter_constraints) == list(parameters)
+    assert estimator().get_params() == {p.name: p.default for p in parameters.values()}
+
+
+def test_estimators_are_at_their_public_path():
+    for name in NAMES:
+        estimator = getattr(ours, name)
+        assert (estimator.__module__, estimator.__qualname__) == ("fastnn.sklearn", name)
+        assert type(pickle.loads(pickle.dumps(estimator()))) is estimator
 
 
 PROBLEMS = {
@@ -408,7 +433,7 @@ def test_layers_have_activations_and_dropout_of_their_own():
             MLPClassifier(hidden_layer_sizes=5, **options).fit(DIGITS, DIGIT)
 
 
-@pytest.mark.parametrize("loss", [*MLPRegressor._losses, Huber(0.5), Quantile(0.8)], ids=str)
+@pytest.mark.parametrize("loss", [*REGRESSION_LOSSES, Huber(0.5), Quantile(0.8)], ids=str)
 def test_every_loss_for_numbers(loss):
     y = COUNTS if loss == "poisson" else COURSE
     mine = MLPRegressor(loss, 20, max_iter=100, learning_rate_init=0.01, random_state=0)
@@ -450,9 +475,9 @@ def test_decay_and_clipping():
     assert (rule.name, rule.weight_decay, rule.clipnorm) == ("adamw", 1.0, 0.5)
     for name, value in (("dropout", 0.5), ("clipnorm", 1.0),
                         ("callbacks", [Callback()])):  # fmt: skip
-        with pytest.raises(ValueError, match=f"solver='lbfgs' knows no {name}"):
+        with pytest.raises(ValueError, match=f"solver='lbfgs' does not support {name}"):
             MLPClassifier(solver="lbfgs", **{name: value}).fit(DIGITS, DIGIT)
-    with pytest.raises(ValueError, match=r"weight_decay=0\.1 goes with solver='adam'"):
+    with pytest.raises(ValueError, match=r"weight_decay=0\.1 needs solver='adam'"):
         MLPClassifier(solver="sgd", weight_decay=0.1).fit(DIGITS, DIGIT)
 
 
@@ -532,7 +557,7 @@ def test_sparse_rows_give_the_model_of_dense_ones(kind, solver):
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_sparse_rows_are_never_all_dense(solver):
-    """60,000 x 2,000 numbers, 960 MB if they were."""
+    """60,000 x 2,000 numbers would take 960 MB if they were dense."""
     X = scipy.sparse.random_array((60_000, 2_000), density=1e-3, format="csr", rng=0)
     y = (X @ np.ones(2_000) > 1).astype(int)
     mine = MLPClassifier(5, solver=solver, max_iter=1, early_stopping=solver == "adam")
@@ -577,7 +602,7 @@ def test_in_parallel(backend):
 
 
 def children_of(pid):
-    """Return a process and all that it started, and these, as the system knows them."""
+    """Return a process and all its descendants, from /proc."""
     parents = {}
     for path in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError):  # it has ended
@@ -590,7 +615,7 @@ def children_of(pid):
 
 
 def runnable(pids):
-    """Return how many threads of some processes have or wait for a CPU, but for the one asking."""
+    """Return how many threads of some processes run or wait for a CPU, without the caller."""
     states = []
     for path in (path for pid in pids for path in Path(f"/proc/{pid}/task").glob("*/stat")):
         with contextlib.suppress(OSError):
@@ -601,7 +626,7 @@ def runnable(pids):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_search_of_two_jobs_keeps_two_threads_busy():
-    """Though each fit alone would take two, of the two CPUs or more."""
+    """A single fit would use two threads, so that two jobs could use four."""
     counts, done = [], threading.Event()
 
     def watch():
@@ -663,7 +688,7 @@ def test_the_network_is_there_to_be_saved(tmp_path):
 def test_one_row_is_not_held_up_by_checks(monkeypatch):
     mine = MLPClassifier(max_iter=2).fit(DIGITS, DIGIT)
     expected = mine.predict(DIGITS)
-    monkeypatch.setattr(ours, "validate_data", None)
+    monkeypatch.setattr(base, "validate_data", None)
     assert mine.predict(DIGITS[:1]) == expected[:1]
 
 

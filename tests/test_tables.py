@@ -1,8 +1,8 @@
-"""Tables: what is read of files, what a recipe makes of it, and what is written.
+"""Tables: reading files, encoding columns by a recipe, and writing predictions.
 
-Proves that a column is of the kind it should be whatever the file, that missing values, categories
-and numbers become the inputs they are said to, the same at prediction as in training, and that what
-no network takes is refused in a line that says where and what to do. Not here: the commands
+Proves that a column has the right kind in every form of file, that missing values, categories and
+numbers are encoded as documented and alike in training and prediction, and that a column which no
+network takes is refused in one line that names the place and the remedy. Not here: the commands
 (test_cli.py).
 """
 
@@ -17,6 +17,7 @@ import pytest
 
 from fastnn import MLP, Dense, tables
 from fastnn.tables import Recipe, TableError
+from fastnn.tabular import encoding, writing
 
 FEW = """age,town,member,zip,since
 31,Rome,true,01,2020-01-31
@@ -186,22 +187,22 @@ NUMBERS = "".join(f"{i}\n" for i in range(20))
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("x.csv", "", "is empty; it takes a line of names"),
+        ("x.csv", "", "is empty; it needs a line of column names"),
         ("x.csv", "a,b\n", "has no rows"),
         ("x.csv", "a,b,a\n1,2,3\n", "has two columns 'a'; rename one"),
         ("x.csv", "a, a\n1,2\n", "has two columns 'a'; rename one"),
         ("x.csv", "a,b\n1,2\n3,4,5\n", "has 3 fields in line 3, but 2 names in its first"),
         ("x.csv", b"a,b\n\xff,2\n", "is not UTF-8 text; save it as UTF-8"),
         ("x.csv", 'a,b\n"x,2\n', "look for a quote"),
-        ("x.csv", "a\n1e300\n", "column 'a' holds 1e\\+300 in row 1; numbers must be within"),
+        ("x.csv", "a\n1e300\n", "column 'a' holds 1e\\+300 in row 1; numbers must be between"),
         ("x.csv", "a\n1\ninf\n", "column 'a' holds inf in row 2"),
-        ("x.csv", f"a\n{NUMBERS}?\n", r"numbers but for '\?' in row 21; mend .*--missing '\?'"),
+        ("x.csv", f"a\n{NUMBERS}?\n", r"numbers except '\?' in row 21; correct .*--missing '\?'"),
         ("x.csv", f"a\n?\n{NUMBERS}x\n", "'\\?' in row 1 and 1 more; .*--categorical a"),
         ("x.csv.gz", b"a,b\n1,2\n", "cannot be read as CSV: Not a gzipped file"),
         ("x.csv.gz", gzip.compress(FEW.encode())[:-12], "cannot be read as CSV|is not UTF-8"),
         ("x.parquet", b"PAR1", "cannot be read as Parquet"),
-        ("x.npy", b"\x93NUMPY", "is no file of NumPy's arrays"),
-        ("x.npz", b"PK\x03\x04", "is no file of NumPy's arrays"),
+        ("x.npy", b"\x93NUMPY", "is not a file of NumPy arrays"),
+        ("x.npz", b"PK\x03\x04", "is not a file of NumPy arrays"),
         ("x.xlsx", b"", "must end with .csv, .csv.gz"),
         ("x.npz.gz", b"", "must end with .csv, .csv.gz"),
         ("x", b"", "must end with .csv, .csv.gz"),
@@ -244,13 +245,13 @@ def test_columns_that_are_not_there(put):
 
 
 def test_values_that_are_no_numbers(put, tmp_path):
-    message = "column 'town' holds 'Rome' in row 1, where the model takes numbers; mend it"
+    message = "column 'town' holds 'Rome' in row 1 but must hold numbers; correct the"
     with pytest.raises(TableError, match=message):
         tables.read(put(FEW), kinds={"town": "number"})
     np.savez(tmp_path / "x.npz", town=["", "1", "x"], when=np.array(["2020-01-01"] * 3, "M8[D]"))
     with pytest.raises(TableError, match="column 'town' holds 'x' in row 3"):
         tables.read(tmp_path / "x.npz", kinds={"town": "number"})
-    with pytest.raises(TableError, match="column 'when' holds date, but must be a number"):
+    with pytest.raises(TableError, match="column 'when' is of type date but must be a number"):
         tables.read(tmp_path / "x.npz", kinds={"when": "number"})
 
 
@@ -330,15 +331,15 @@ def test_targets_that_suit_no_task(tmp_path):
     table = column_table(tmp_path, one=np.ones(30), texts=["a", "b"] * 15, none=np.full(30, np.nan),
                          when=np.array(["2020-01-01"] * 30, "M8[D]"))  # fmt: skip
     for name, task, message in (
-        ("one", None, "'one' is the same in all rows; there is nothing to learn"),
-        ("none", None, "'none' is the same in all rows"),
-        ("texts", "regression", "'texts' holds texts \\('a', 'b'\\); regression takes numbers"),
-        ("when", None, "'when' holds date; make numbers or classes of it"),
+        ("one", None, "'one' has the same value in all rows; choose another"),
+        ("none", None, "'none' has the same value in all rows"),
+        ("texts", "regression", "'texts' holds texts \\('a', 'b'\\) but regression needs numbers"),
+        ("when", None, "'when' is of type date; convert it to numbers or texts"),
     ):
         with pytest.raises(TableError, match=message):
             tables.target_of(table, name, task)
     many = column_table(tmp_path, y=np.arange(5000))
-    with pytest.raises(TableError, match="has 5,000 classes, of at most 4,096"):
+    with pytest.raises(TableError, match="has 5,000 classes but at most 4,096 are possible"):
         tables.target_of(many, "y", "classification")
 
 
@@ -362,7 +363,7 @@ def test_inputs_are_what_the_recipe_says(put):
         {"name": "colour", "kind": "category", "texts": ["blue", "green", "red"], "missing": False},
         {"name": "weight", "kind": "number", "median": 7.0, "shift": 0.0, "missing": True},
     ]
-    assert recipe.ignored == {"year": "the same in all rows trained on"}
+    assert recipe.ignored == {"year": "constant in the training rows"}
     names = ["size", "colour=blue", "colour=green", "colour=red", "weight", "weight=(missing)"]
     assert recipe.names == names
     assert recipe.is_measured.tolist() == [True, False, False, False, True, False]
@@ -393,7 +394,7 @@ def test_a_missing_text_is_a_category_of_its_own(put):
 
 
 def test_blocks_are_the_rows(monkeypatch, put):
-    monkeypatch.setattr(tables, "_BLOCK", 2)
+    monkeypatch.setattr(encoding, "_BLOCK", 2)
     table = tables.read(put(TRAINED))
     rows = learned(table).encode(table)
     blocks = list(rows.blocks())
@@ -409,9 +410,9 @@ def test_an_unknown_text_is_named(put):
     with pytest.raises(TableError) as caught:
         recipe.encode(recipe.read(new))
     assert str(caught.value) == (
-        f"{new}: column 'colour' holds 'greem' in row 2 (2 such rows), which the rows trained on "
-        "never did; did you mean 'green'? it knows 'blue', 'green', 'red', 'violet'; mend it, or "
-        "take it for a missing value: --unknown missing"
+        f"{new}: column 'colour' holds 'greem' in row 2 (2 such rows), which does not occur in "
+        "the training rows; did you mean 'green'? known texts are 'blue', 'green', 'red', "
+        "'violet'; correct the value, or treat it as missing: --unknown missing"
     )
 
 
@@ -470,7 +471,7 @@ def test_a_recipe_is_plain_data(put):
 def test_what_is_no_recipe_is_refused(put):
     plain = learned(tables.read(put(TRAINED))).to_plain()
     for change, message in (
-        ({"format": 2}, "of another version"),
+        ({"format": 2}, "has format 2 but must have 1"),
         ({"columns": 3}, "columns must be a list"),
         ({"columns": [{"kind": "date"}]}, "kind must be one of 'number', 'category'"),
         ({"columns": [{"kind": "number", "name": "a", "missing": False}]}, "lacks 'median'"),
@@ -482,7 +483,9 @@ def test_what_is_no_recipe_is_refused(put):
     with pytest.raises(ValueError, match="was not made by fastnn train"):
         tables.recipe_of(net)
     net.metadata = {"table": plain}
-    with pytest.raises(ValueError, match="recipe makes 9 inputs and 1 outputs, but it has 2 and 1"):
+    with pytest.raises(
+        ValueError, match="gives 9 inputs and 1 outputs, but the network has 2 and 1"
+    ):
         tables.recipe_of(net)
 
 
@@ -491,24 +494,26 @@ def test_columns_that_no_network_takes(put, tmp_path):
     with pytest.raises(TableError) as caught:
         learned(tables.read(put("name,item,x,y\n" + rows)))
     assert str(caught.value).endswith(
-        "columns 'name' (600), 'item' (300) of too many different texts in 600 rows; at most 256 "
-        "can be categories; put some together, or leave the columns out: --drop name,item"
+        "columns 'name' (600), 'item' (300) have too many different texts in 600 rows; at most 256 "
+        "can be categories; merge texts, or leave them out: --drop name,item"
     )
     pl.DataFrame({"l": [[1], [2]], "y": [1.5, 2.5]}).write_parquet(tmp_path / "l.parquet")
-    with pytest.raises(TableError, match=r"column 'l' holds List\(Int64\); convert it, or --drop"):
+    with pytest.raises(
+        TableError, match=r"'l' \(List\(Int64\)\) cannot be .*; convert it, .* --drop l"
+    ):
         learned(tables.read(tmp_path / "l.parquet"))
     with pytest.raises(
-        TableError, match="no column to learn 'y' from; others are: 'a' \\(the same"
+        TableError, match="no column to predict 'y' from; ignored columns: 'a' \\(const"
     ):
         learned(tables.read(put("a,y\n1,1\n1,2\n")))
-    with pytest.raises(TableError, match="no column to learn 'y' from; others are: none"):
+    with pytest.raises(TableError, match="no column to predict 'y' from; ignored columns: none"):
         learned(tables.read(put("y\n1\n2\n")))
 
 
 def test_columns_that_tell_nothing_are_ignored(put):
     text = ",a,empty,day,id,y\n1,x,,2020-01-01,0,1\n2,x,,2020-01-02,1,2\n3,x,,2020-01-03,2,3\n"
     recipe = learned(tables.read(put(text)))
-    same = "the same in all rows trained on"
+    same = "constant in the training rows"
     assert recipe.ignored == {"": "row numbers", "a": same, "empty": same, "day": "dates"}
     assert recipe.names == ["id"]
     gaps = ",x,y\n3,1,1\n7,2,2\n8,5,1\n"
@@ -525,7 +530,7 @@ OUTPUTS = np.eye(6, dtype=np.float32)[[1, 0, 2, 3, 4, 5]] * np.float32(0.7) + np
 
 @pytest.mark.parametrize("proba", [False, True])
 def test_csv_and_json_hold_the_predictions(proba, monkeypatch):
-    monkeypatch.setattr(tables, "_BLOCK", 4)
+    monkeypatch.setattr(writing, "_BLOCK", 4)
     recipe = Recipe("classification", "a,b", CLASSES, [])
     expected = [CLASSES[i] for i in (1, 0, 2, 3, 4, 5)]
     text = "".join(tables.csv_text(recipe, OUTPUTS, proba))
@@ -582,7 +587,7 @@ def test_classes_in_binary_files(tmp_path):
 def test_places_that_cannot_be_written(tmp_path):
     for path, kind, message in (
         ("p.txt", TableError, "must end with '.csv', '.parquet' or '.npy'"),
-        ("no/p.csv", TableError, "there is no folder"),
+        ("no/p.csv", TableError, "does not exist; create it"),
         ("folder.csv", OSError, "Not a regular file"),
     ):
         (tmp_path / "folder.csv").mkdir(exist_ok=True)

@@ -1,6 +1,6 @@
 """Files that are replaced as a whole: at any moment the old one or the new one, whatever happens.
 
-Not here: what is in them (_safetensors.py, onnx.py, tables.py).
+Not here: what is in them (_safetensors.py, onnx.py, tabular/writing.py).
 """
 
 import contextlib

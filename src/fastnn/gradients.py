@@ -1,41 +1,59 @@
-"""Checking gradients against central differences: does back-propagation do what it says?
+"""The gradient check: gradients of back-propagation compared with central differences.
 
-Not here: the differences of the tests' oracle (reference.py has its own).
+Not here: the differences that tests of the kernels use (reference.py).
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import _checks
 from fastnn.mlp import MLP
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
-def check_gradients(net, X, y, sample_weight=None, *, training=False, n_samples=100, seed=0):
+
+def check_gradients(
+    net: MLP,
+    X: Any,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    training: bool = False,
+    n_samples: int = 100,
+    seed: int | None = 0,
+) -> float:
     """Compare a network's gradients with central differences of its loss, in float64.
 
     Parameters
     ----------
     net : MLP
-        Left as it is: a float64 twin with the same weights is checked.
+        The network. It is not changed: a float64 copy is checked.
     X, y, sample_weight
         A batch, as for `MLP.fit`; a few rows are enough.
     training : bool, default False
-        Whether dropout acts (with fixed masks).
+        Whether dropout is active (with fixed masks).
     n_samples : int, default 100
-        Entries to check in each weight matrix and bias, drawn at random; all if it has no more.
+        Number of entries to check in each weight matrix and bias, drawn at random; smaller arrays
+        are checked whole.
     seed : int, default 0
-        Of that draw.
+        Seed of that draw.
 
     Returns
     -------
     float
-        The largest relative error ``|g - d| / (|g| + |d|)`` over the arrays of weights, with
-        norms of the checked entries of the gradient ``g`` and of the differences ``d``. Below 1e-6
-        all is well, unless some pre-activation sits on a kink (of relu, say) within the step.
+        The largest relative error ``|g - d| / (|g| + |d|)`` over the arrays of weights, where
+        ``|.|`` is the Euclidean norm over the checked entries of the gradient ``g`` and of the
+        differences ``d``. Correct gradients give less than 1e-6, unless a pre-activation is within
+        a step of a kink, such as 0 for relu.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is unfit.
+        If an argument is invalid.
 
     Examples
     --------
@@ -48,11 +66,11 @@ def check_gradients(net, X, y, sample_weight=None, *, training=False, n_samples=
     _checks.network("net", net, MLP)
     n_samples = _checks.integer("n_samples", n_samples, low=1)
     rng = np.random.default_rng(_checks.seed(seed))
-    twin = net.copy(dtype="float64")
+    twin: MLP = net.copy(dtype="float64")
     weights = twin.get_weights()
     _, gradients = twin.loss_and_gradients(X, y, sample_weight, training=training)
 
-    def loss_with(weight, entry, value):
+    def loss_with(weight: NDArray[Any], entry: int, value: float) -> Any:
         kept, weight.flat[entry] = weight.flat[entry], value
         twin.set_weights(weights)
         loss, _ = twin.loss_and_gradients(X, y, sample_weight, training=training)
@@ -66,7 +84,7 @@ def check_gradients(net, X, y, sample_weight=None, *, training=False, n_samples=
         g, d = gradient.flat[entries], np.empty(len(entries))
         for i, entry in enumerate(entries):
             here = weight.flat[entry]
-            # The cube root of eps balances the error of the formula with that of rounding.
+            # The cube root of eps balances the error of the formula and that of rounding.
             h = np.cbrt(np.finfo(np.float64).eps) * max(1.0, abs(here))
             up, down = loss_with(weight, entry, here + h), loss_with(weight, entry, here - h)
             d[i] = (up - down) / (2 * h)

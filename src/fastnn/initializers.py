@@ -1,23 +1,37 @@
 """Initial weights: a numpy Generator and a shape in, float64 arrays out.
 
-Not here: which initializer a layer gets by default (activations.py), and biases, which start at 0.
+Not here: which initializer a layer has by default (activations.py), and biases, which start at 0.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from typing import TypeAlias
 
-def _fan_in(shape):
+    from numpy.typing import NDArray
+
+    Shape: TypeAlias = tuple[int, int]
+    #: Draws some rows of weights of a shape (n_in, n_out), by a generator, in sequence.
+    Initializer: TypeAlias = Callable[[np.random.Generator, Shape, int], NDArray[np.float64]]
+
+
+def _fan_in(shape: Shape) -> float:
     return shape[0]
 
 
-def _fan_average(shape):
+def _fan_average(shape: Shape) -> float:
     return (shape[0] + shape[1]) / 2
 
 
-def _scaled(scale, fan, uniform):
-    """Return an initializer of variance ``scale / fan``."""
+def _scaled(scale: float, fan: Callable[[Shape], float], uniform: bool) -> Initializer:
+    """Return an initializer of variance ``scale / fan``, uniform or normal."""
 
-    def draw_rows(rng, shape, rows):
+    def draw_rows(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
         deviation, some = np.sqrt(scale / fan(shape)), (rows, shape[1])
         if uniform:
             return rng.uniform(-np.sqrt(3) * deviation, np.sqrt(3) * deviation, some)
@@ -26,19 +40,20 @@ def _scaled(scale, fan, uniform):
     return draw_rows
 
 
-def _orthogonal(rng, shape, rows):
-    """Draw orthonormal rows or columns, all at once, uniformly (Saxe et al., ICLR 2014)."""
+def _orthogonal(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+    """Draw orthonormal rows or columns uniformly, all at once (Saxe et al., ICLR 2014)."""
     tall = (max(shape), min(shape))
+    q: NDArray[np.float64]
     q, r = np.linalg.qr(rng.normal(size=tall))
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
     return q if shape == tall else q.T
 
 
-def _zeros(rng, shape, rows):
+def _zeros(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
     return np.zeros((rows, shape[1]))
 
 
-_BY_NAME = {
+_BY_NAME: dict[str, Initializer] = {
     "glorot_uniform": _scaled(1.0, _fan_average, uniform=True),  # Glorot, Bengio, AISTATS 2010
     "glorot_normal": _scaled(1.0, _fan_average, uniform=False),
     "he_uniform": _scaled(2.0, _fan_in, uniform=True),  # He et al., ICCV 2015
@@ -51,14 +66,16 @@ _BY_NAME = {
 
 NAMES = tuple(_BY_NAME)
 
-#: Numbers drawn at a time, so that no second copy of large weights is ever in memory.
+#: Numbers drawn at a time, so that memory never holds a second copy of large weights.
 _TOGETHER = 1 << 17
 
 
-def draw(name, rng, shape):
-    """Draw weights of `shape` (n_in, n_out) by the initializer of that name.
+def draw(
+    name: str, rng: np.random.Generator, shape: Shape
+) -> Iterator[tuple[int, NDArray[np.float64]]]:
+    """Draw weights of `shape` (n_in, n_out) by an initializer, some rows at a time.
 
-    Yields (row, weights), some rows of them at a time; the numbers are those of all rows at once.
+    Yields (first row, weights). The numbers are the same as if all rows were drawn at once.
     """
     rows = shape[0] if name == "orthogonal" else max(1, _TOGETHER // shape[1])
     for row in range(0, shape[0], rows):

@@ -1,68 +1,90 @@
-"""What judges predictions: metrics of whole sets of rows, by name, as objects or as functions.
+"""Metrics: how well outputs match targets, over a whole set of rows.
 
-Here, unlike in the other specifications, is the arithmetic too: a metric looks at all rows at once
-and once an epoch, where NumPy is fast enough. Sums are in float64 whatever the network's dtype.
+A metric is given by name, as an object, or as a function. Unlike the other specifications, this
+module has the arithmetic, too: a metric is computed once an epoch from all rows, where NumPy is
+fast enough. Sums are in float64, whatever the network's dtype.
 
-Not here: losses, which training minimises (losses.py); checks of arguments (_checks).
+Not here: losses, which training minimizes (losses.py); checks of arguments (_checks).
 
-In the formulas ``t`` is a target, ``y`` an output and ``w`` the weight of a row, 1 by default; a
-row of weight 0 counts as absent. If an output is NaN, so is every metric.
+In the formulas ``t`` is a target, ``y`` an output and ``w`` the weight of a row, by default 1. A
+row of weight 0 counts as absent. If any output is NaN, every metric is NaN.
 """
+
+from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from fastnn import _checks, losses
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import TypeAlias
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastnn.losses import Loss
+
+    #: A metric of a network, as `resolve` returns it.
+    Resolved: TypeAlias = "_Bound | _Function"
+
 _REAL = ("real", "positive", "probability")
 
 
 class Metric:
-    """What all metrics have in common: they are called with targets and outputs.
+    """Base of metrics: an object that is called with targets and outputs.
 
     Attributes
     ----------
     name : str
-        The name by which `MLP` knows it, and under which logs have it.
+        The name that `MLP` takes, and that logs use.
     targets : tuple of str
-        The kinds of targets it makes sense for: "real", "positive", "probability", "class", as
-        losses have them.
+        The kinds of targets that the metric is defined for: "real", "positive", "probability",
+        "class", as in ``Loss.targets``.
     best : str
-        "max" if higher is better, "min" if lower is.
+        "max" if higher is better, "min" if lower is better.
     """
 
     name: ClassVar[str]
     targets: ClassVar[tuple[str, ...]]
     best: ClassVar[str]
 
-    def __call__(self, y_true, y_pred, sample_weight=None, *, targets=None):
-        """Return the metric's value.
+    def __call__(
+        self,
+        y_true: ArrayLike,
+        y_pred: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        targets: str | None = None,
+    ) -> float:
+        """Return the value of the metric.
 
         Parameters
         ----------
         y_true : array-like of shape (n,) or (n, n_out)
-            Targets; for classes labels 0, 1, ... or one-hot (or probability) rows.
+            Targets; for classes the labels 0, 1, ..., or rows of probabilities such as one-hot
+            rows.
         y_pred : array-like of shape (n, n_out)
-            Outputs of the network, as `MLP.predict` returns them; (n,) stands for one output.
+            Outputs of the network, as `MLP.predict` returns them; shape (n,) means one output.
         sample_weight : array-like of shape (n,), optional
             Weights of the rows, 0 or more.
         targets : str, optional
-            What the targets are, one of `targets`. By default follows from the shapes where it can:
-            labels (n,) beside several outputs are classes.
+            The kind of the targets, one of `targets`. By default it follows from the shapes if
+            possible: labels (n,) with several outputs are classes.
 
         Returns
         -------
         float
-            NaN where it is undefined.
+            NaN if the metric is undefined.
 
         Raises
         ------
         TypeError, ValueError
-            If an argument is unfit.
+            If an argument is invalid.
         """
         y = _checks.predictions("y_pred", y_pred)
         self.check_outputs(y.shape[1])
@@ -70,7 +92,7 @@ class Metric:
         self.check_targets("y_true", t, kind)
         w = _checks.sample_weight("sample_weight", sample_weight, len(y), np.float64, "y_pred")
         if w is not None:
-            w = w / w.max()  # so that no sum overflows
+            w = w / w.max()  # no sum of weights then overflows
             if not w.all():
                 t, y, w = t[w > 0], y[w > 0], w[w > 0]
         if np.isnan(y.min()):
@@ -78,24 +100,24 @@ class Metric:
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             return float(self._value(t, y, w))
 
-    def check_outputs(self, n_out):
-        """Raise a ValueError if it can't judge that many outputs."""
+    def check_outputs(self, n_out: int) -> None:
+        """Raise a ValueError if the metric is not defined for this number of outputs."""
 
-    def check_targets(self, name, t, kind):
-        """Raise a ValueError if it can't judge by targets like these (n, n_out)."""
+    def check_targets(self, name: str, t: NDArray[Any], kind: str) -> None:
+        """Raise a ValueError if the metric is not defined for targets t (n, n_out)."""
 
-    def _value(self, t, y, w):
-        """Return the value: t is labels (n,) of classes or targets (n, n_out), w (n,) or None."""
+    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+        """Return the value: t is class labels (n,) or targets (n, n_out), w is (n,) or None."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True)
 class Accuracy(Metric):
-    """Fraction of right classes ``sum_i w_i [argmax y_i = t_i] / sum_i w_i``; from 0 to 1.
+    """Fraction of correct classes ``sum_i w_i [argmax y_i = t_i] / sum_i w_i``; from 0 to 1.
 
-    Behind sigmoid outputs, each output is right if it is on the same side of 0.5 as its target
-    (0.5 itself counts as below), and a row counts with the fraction of its outputs that are right.
-    Of equal outputs the first is the argmax.
+    A sigmoid output is correct if it is on the same side of 0.5 as its target (0.5 itself counts as
+    below); a row counts with the fraction of its outputs that are correct. Of equal outputs the
+    first is the argmax.
 
     Examples
     --------
@@ -110,7 +132,7 @@ class Accuracy(Metric):
     targets: ClassVar[tuple[str, ...]] = ("probability", "class")
     best: ClassVar[str] = "max"
 
-    def _value(self, t, y, w):
+    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         if t.ndim == 1:
             return np.average(y.argmax(axis=1) == t, weights=w)
         return np.average(((y > 0.5) == (t > 0.5)).mean(axis=1), weights=w)
@@ -121,7 +143,7 @@ class TopKAccuracy(Metric):
     """Fraction of rows whose class is among the k largest outputs; from 0 to 1.
 
     ``sum_i w_i [rank of y_it among y_i <= k] / sum_i w_i``. Of equal outputs the first ranks
-    higher, so that k = 1 is `Accuracy`. For multi-class networks.
+    higher, so that k = 1 gives `Accuracy`. For multi-class networks.
 
     Parameters
     ----------
@@ -140,14 +162,14 @@ class TopKAccuracy(Metric):
     targets: ClassVar[tuple[str, ...]] = ("class",)
     best: ClassVar[str] = "max"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "k", _checks.integer("k", self.k, low=1))
 
-    def check_outputs(self, n_out):
+    def check_outputs(self, n_out: int) -> None:
         """Raise a ValueError if there are fewer outputs than k."""
         _checks.top_k(self.k, n_out)
 
-    def _value(self, t, y, w):
+    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         t = t[:, None]
         own = np.take_along_axis(y, t, axis=1)
         ahead = (y > own) | ((y == own) & (np.arange(y.shape[1]) < t))
@@ -158,9 +180,9 @@ class TopKAccuracy(Metric):
 class R2(Metric):
     """Coefficient of determination ``1 - sum_i w_i (t_i - y_i)**2 / sum_i w_i (t_i - mean t)**2``.
 
-    1 is perfect, 0 as good as the mean of the targets, and there is no lower bound. Of several
-    outputs it is the mean. Where the targets are constant it is 1 if perfect, else 0, as in
-    scikit-learn; with fewer than 2 rows it is undefined: NaN.
+    1 is perfect, 0 is as good as predicting the mean of the targets, and there is no lower bound.
+    For several outputs it is their mean. For constant targets it is 1 if all outputs are exact,
+    otherwise 0, as in scikit-learn. With fewer than 2 rows it is NaN.
 
     Examples
     --------
@@ -173,20 +195,20 @@ class R2(Metric):
     targets: ClassVar[tuple[str, ...]] = _REAL
     best: ClassVar[str] = "max"
 
-    def _value(self, t, y, w):
+    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         if len(t) < 2:
             return math.nan
         return np.mean([_r2(t[:, k], y[:, k], w) for k in range(t.shape[1])])
 
 
-def _r2(t, y, w):
-    """Return R2 of one output: t, y, w (n,)."""
+def _r2(t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+    """Return R2 of one output: t, y, w are (n,)."""
     e = np.subtract(t, y, dtype=np.float64)
     t = np.subtract(t, t[0], dtype=np.float64)  # constant targets are 0, to the bit
     largest = np.abs(t).max()
     if largest == 0:
         return 0.0 if e.any() else 1.0
-    e /= largest  # so that squares neither overflow nor vanish
+    e /= largest  # squares then neither overflow nor vanish
     t /= largest
     t -= np.average(t, weights=w)
     return 1.0 - np.average(e * e, weights=w) / np.average(t * t, weights=w)
@@ -196,7 +218,7 @@ def _r2(t, y, w):
 class MeanAbsoluteError(Metric):
     """Mean absolute error ``sum_i w_i |t_i - y_i| / sum_i w_i``; 0 or more, in the targets' units.
 
-    Of several outputs it is the mean, where the loss "absolute_error" has the sum.
+    For several outputs it is their mean; the loss "absolute_error" is their sum.
 
     Examples
     --------
@@ -209,7 +231,7 @@ class MeanAbsoluteError(Metric):
     targets: ClassVar[tuple[str, ...]] = _REAL
     best: ClassVar[str] = "min"
 
-    def _value(self, t, y, w):
+    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         e = np.subtract(t, y, dtype=np.float64)
         return np.average(np.abs(e, out=e).mean(axis=1), weights=w)
 
@@ -218,7 +240,7 @@ class MeanAbsoluteError(Metric):
 class MeanSquaredError(Metric):
     """Mean squared error ``sum_i w_i (t_i - y_i)**2 / sum_i w_i``; 0 or more.
 
-    Of several outputs it is the mean; the loss "squared_error" has the sum, and one half of it.
+    For several outputs it is their mean; the loss "squared_error" is half their sum.
 
     Examples
     --------
@@ -231,7 +253,7 @@ class MeanSquaredError(Metric):
     targets: ClassVar[tuple[str, ...]] = _REAL
     best: ClassVar[str] = "min"
 
-    def _value(self, t, y, w):
+    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         e = np.subtract(t, y, dtype=np.float64)
         return np.average(np.square(e, out=e).mean(axis=1), weights=w)
 
@@ -241,9 +263,10 @@ class ROCAUC(Metric):
     """Area under the ROC curve; from 0 to 1, 0.5 for chance (Hanley, McNeil, Radiology 1982).
 
     ``sum_ij w_i w_j ([y_i > y_j] + 1/2 [y_i = y_j]) / sum_ij w_i w_j`` over the rows i of target 1
-    and j of target 0: the probability that a positive row's output is above a negative one's.
-    Several sigmoid outputs: the mean of theirs. Classes: the mean over classes of each against the
-    rest; of two classes it is that of the second. NaN where a class has no rows.
+    and j of target 0: the probability that the output of a positive row is above the output of a
+    negative row. For several sigmoid outputs it is their mean. For classes it is the mean over
+    classes of each class against the rest; for two classes it is that of the second class. NaN if a
+    class has no rows.
 
     Examples
     --------
@@ -256,12 +279,12 @@ class ROCAUC(Metric):
     targets: ClassVar[tuple[str, ...]] = ("probability", "class")
     best: ClassVar[str] = "max"
 
-    def check_targets(self, name, t, kind):
-        """Raise a ValueError if targets of sigmoid outputs are other than 0 and 1."""
+    def check_targets(self, name: str, t: NDArray[Any], kind: str) -> None:
+        """Raise a ValueError if targets of sigmoid outputs are not all 0 or 1."""
         if kind != "class":
             _checks.zeros_and_ones(name, t, self.name)
 
-    def _value(self, t, y, w):
+    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         n_out = y.shape[1]
         if t.ndim == 2:
             return np.mean([_area(y[:, k], t[:, k] == 1, w) for k in range(n_out)])
@@ -269,22 +292,22 @@ class ROCAUC(Metric):
         return np.mean([_area(y[:, k], t == k, w) for k in classes])
 
 
-def _area(scores, positive, w):
-    """Return the area under the ROC curve of one output: scores, positive (bool), w (n,)."""
+def _area(scores: NDArray[Any], positive: NDArray[np.bool_], w: NDArray[Any] | None) -> Any:
+    """Return the area under the ROC curve of one output: scores, positive and w are (n,)."""
     order = np.argsort(scores)
     scores, positive = scores[order], positive[order]
     w = np.ones(len(order)) if w is None else w[order]
-    ties = np.flatnonzero(np.concatenate(([True], scores[1:] != scores[:-1])))  # where each starts
+    ties = np.flatnonzero(np.concatenate(([True], scores[1:] != scores[:-1])))  # where ties start
     hits = np.add.reduceat(w * positive, ties)
     misses = np.add.reduceat(w * ~positive, ties)
     n_hits, n_misses = hits.sum(), misses.sum()
     if n_hits == 0 or n_misses == 0:
         return math.nan
-    # Without weights the sum is of half integers, so exact.
+    # Without weights the terms are multiples of 1/2, so that their sum is exact.
     return min(hits @ (np.cumsum(misses) - misses / 2) / n_hits / n_misses, 1.0)
 
 
-_BY_NAME = {
+_BY_NAME: dict[str, type[Metric]] = {
     metric.name: metric
     for metric in (Accuracy, TopKAccuracy, R2, MeanAbsoluteError, MeanSquaredError, ROCAUC)
 }
@@ -292,8 +315,8 @@ _BY_NAME = {
 NAMES = tuple(_BY_NAME)
 
 
-def get(metric):
-    """Return the specification for a name; a specification is returned as it is."""
+def get(metric: str | Metric) -> Metric:
+    """Return the specification for a name; return a specification as it is."""
     if isinstance(metric, Metric):
         return metric
     return _BY_NAME[_checks.choice("metric", metric, NAMES)]()
@@ -304,40 +327,47 @@ def get(metric):
 
 @dataclass(frozen=True)
 class _Bound:
-    """A metric that knows what kind of targets it is given."""
+    """A metric with the kind of targets that it is called with."""
 
     metric: Metric
     kind: str
 
     @property
-    def best(self):
+    def best(self) -> str:
         return self.metric.best
 
-    def check_targets(self, name, T):
-        """Raise a ValueError if it can't judge by T (n, n_out); None stands for class labels."""
+    def check_targets(self, name: str, T: NDArray[Any] | None) -> None:
+        """Raise a ValueError if the metric is not defined for T (n, n_out); None means labels."""
         if T is not None:
             self.metric.check_targets(name, T, self.kind)
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         return self.metric(y_true, y_pred, sample_weight, targets=self.kind)
 
 
 @dataclass(frozen=True)
 class _Function:
-    """A user's function as a metric; its parameter sample_weight is "absent", "optional" or so."""
+    """A function of a user as a metric.
+
+    `weights` is "absent", "optional" or "required": what its parameter sample_weight is.
+    """
 
     name: str
-    function: Callable
+    function: Callable[..., Any]
     weights: str
 
     @property
-    def best(self):
+    def best(self) -> str:
         return "max" if higher_is_better(self.name) else "min"
 
-    def check_targets(self, name, T):
-        """A function may judge by anything."""
+    def check_targets(self, name: str, T: NDArray[Any] | None) -> None:
+        """Accept any targets."""
 
-    def __call__(self, y_true, y_pred, sample_weight=None):
+    def __call__(
+        self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         weighted = self.weights == "required" or (
             self.weights == "optional" and sample_weight is not None
         )
@@ -345,37 +375,37 @@ class _Function:
         return _checks.metric_value(self.name, self.function(y_true, y_pred, **more))
 
 
-def resolve(metrics, loss, n_out):
-    """Return the metrics of a network, ready to be called, all checked.
+def resolve(metrics: Any, loss: Loss, n_out: int) -> dict[str, Resolved]:
+    """Return the metrics of a network, checked and ready to be called.
 
     Parameters
     ----------
     metrics : str, Metric, function or dict, or a list of these
         Names as in `NAMES`; objects such as ``TopKAccuracy(3)``; functions ``f(y_true, y_pred)`` or
-        ``f(y_true, y_pred, sample_weight)`` that return a number, known by their ``__name__``; a
-        dict gives what it holds names of its own.
+        ``f(y_true, y_pred, sample_weight)`` that return a number, whose name is their
+        ``__name__``. The keys of a dict are names for its values.
     loss : Loss
-        The network's.
+        The loss of the network.
     n_out : int
-        Its number of outputs.
+        The number of outputs of the network.
 
     Returns
     -------
     dict of str to callable
-        By their names in logs: ``f(y_true, y_pred, sample_weight=None)`` returns a float,
-        ``f.check_targets(name, T)`` raises what could only be raised after an epoch, ``f.best`` is
-        "max" or "min".
+        Metrics by their names in logs. ``f(y_true, y_pred, sample_weight=None)`` returns a float;
+        ``f.check_targets(name, T)`` raises before training what ``f`` would raise after an epoch;
+        ``f.best`` is "max" or "min".
 
     Raises
     ------
     TypeError, ValueError
-        If one is unknown or unnamed, does not go with the loss or the outputs, or if two have the
-        same name.
+        If a metric is unknown, has no name, or does not suit the loss or the outputs, or if two
+        metrics have the same name.
 
     Notes
     -----
-    A function gets targets and outputs as they are passed to the callable; sample weights if there
-    are any and it has a parameter ``sample_weight``.
+    A function is called with the same targets and outputs as the callable, and with the sample
+    weights, if any, if it has a parameter ``sample_weight``.
 
     Examples
     --------
@@ -386,7 +416,7 @@ def resolve(metrics, loss, n_out):
     >>> list(resolve(["r2", bias, {"error": "mae"}], SquaredError(), 1))
     ['r2', 'bias', 'error']
     """
-    resolved = {}
+    resolved: dict[str, Resolved] = {}
     for place, key, metric in _checks.metric_list(metrics, Metric):
         if isinstance(metric, str):
             metric = _BY_NAME[_checks.choice(place, metric, NAMES)]()
@@ -408,21 +438,21 @@ def resolve(metrics, loss, n_out):
 _HIGHER = ("acc", "accuracy", "auc", "r2", "score", "precision", "recall", "f1")
 
 
-def higher_is_better(log_name, resolved=None):
-    """Return whether higher is better of what logs have under a name.
+def higher_is_better(log_name: str, resolved: Mapping[str, Resolved] | None = None) -> bool:
+    """Return whether a higher value is better, for a name in the logs.
 
     Parameters
     ----------
     log_name : str
-        Such as "val_accuracy"; ``val_`` makes no difference.
+        A name such as "val_accuracy"; the prefix ``val_`` is ignored.
     resolved : dict, optional
-        What `resolve` returned: metrics that have other names than their own.
+        What `resolve` returned, for metrics with names given by a user.
 
     Returns
     -------
     bool
-        As the metric of that name says; for other names, whether it ends like a score: acc,
-        accuracy, auc, r2, score, precision, recall or f1.
+        ``metric.best == "max"`` for the metric of that name. For other names, whether the name ends
+        with acc, accuracy, auc, r2, score, precision, recall or f1.
 
     Examples
     --------

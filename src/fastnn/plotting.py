@@ -1,47 +1,61 @@
-"""Pictures of a training; matplotlib is needed, and imported, only when one is drawn.
+"""Plots of a training, by matplotlib, which is imported when one is drawn.
 
-Not here: numbers (callbacks.py keeps a training's, inspection.py a network's).
+Not here: the numbers (`History` in callbacks.py, inspection.py for networks).
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
 
-_CURVES, _BEST = "#0072b2", "#777777"  # of the colours of Okabe and Ito
-_FEW = 30  # epochs that are also shown as dots
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable
+
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fastnn.callbacks import History
+
+_CURVES, _BEST = "#0072b2", "#777777"  # a blue of Okabe and Ito's palette, grey
+_FEW = 30  # up to this many epochs are marked by dots
 
 
-def learning_curves(history, path=None, ax=None):
-    """Draw the losses of a training and its other metrics, epoch by epoch.
+def learning_curves(
+    history: History, path: str | os.PathLike[str] | None = None, ax: Axes | None = None
+) -> Figure:
+    """Plot the losses and the other metrics of a training against the epoch.
 
     Parameters
     ----------
     history : History
         What `MLP.fit` returned.
     path : str or path, optional
-        Where to save the picture; the ending says in which format.
+        A file to save the figure to; its ending decides the format.
     ax : matplotlib Axes, optional
-        Where to draw the losses; the other metrics are then left out. By default a new figure.
+        Where to plot the losses; the other metrics are then left out. By default a new figure.
 
     Returns
     -------
     matplotlib.figure.Figure
-        An axes for the losses and below it one for each other metric: training solid, validation
-        dashed, on a logarithmic scale the learning rate and what spans two decades. A dotted line
-        marks the epoch with the least "val_loss", or "loss" without validation. Values that are not
-        finite leave gaps.
+        Axes for the losses, and below it one for each other metric. Training is solid, validation
+        dashed. The learning rate, and values that span two decades, have a logarithmic scale. A
+        dotted line marks the epoch with the lowest "val_loss", or "loss" without validation. Values
+        that are not finite leave gaps.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
     ValueError
-        If the history is empty, or has not a value for each epoch.
+        If the history is empty, or lacks a value for an epoch.
 
     Notes
     -----
-    pyplot is not touched, so no window opens and no display is needed. A notebook shows the figure
-    that is returned.
+    pyplot is not used, so that no window opens and no display is needed. A notebook shows the
+    returned figure.
 
     Examples
     --------
@@ -55,6 +69,8 @@ def learning_curves(history, path=None, ax=None):
     ticker = _checks.installed("matplotlib.ticker", "plotting")
     _checks.history(history)
     names = _metrics(history.history)
+    figure: Figure
+    axes: Any
     if ax is None:
         heights = [3.4, *[1.8] * (len(names) - 1)]
         size = 6.4, 0.8 + sum(heights)
@@ -62,9 +78,9 @@ def learning_curves(history, path=None, ax=None):
         axes = figure.subplots(len(names), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         first, last = history.epoch[0], history.epoch[-1]
         margin = max(0.5, 0.02 * (last - first))
-        axes[0].set_xlim(first - margin, last + margin)  # all of them, NaN at the end or not
+        axes[0].set_xlim(first - margin, last + margin)  # NaN at the end keeps its place
     else:
-        figure, axes = ax.figure.canvas.figure, [ax]  # the whole one, not a SubFigure
+        figure, axes = ax.figure.canvas.figure, [ax]  # the whole figure, not a SubFigure
         names = names[:1]
     best = _best_epoch(history)
     for name, each in zip(names, axes, strict=True):
@@ -78,40 +94,43 @@ def learning_curves(history, path=None, ax=None):
     return figure
 
 
-def _metrics(columns):
-    """Return the metrics' names without "val_": the loss first, the learning rate last."""
+def _metrics(columns: Iterable[str]) -> list[str]:
+    """Return the names of metrics without "val_": the loss first, the learning rate last."""
     order = {"loss": 0, "learning_rate": 2}
     names = dict.fromkeys(name.removeprefix("val_") for name in columns)
     return sorted(names, key=lambda name: order.get(name, 1))
 
 
-def _best_epoch(history):
-    """Return (epoch, loss) where the loss to judge by is least; None where none is finite."""
+def _best_epoch(history: History) -> tuple[int, float] | None:
+    """Return (epoch, loss) for the lowest loss of validation, or of training; None if all NaN."""
     losses = history.history.get("val_loss", history.history.get("loss", ()))
     rated = zip(losses, history.epoch, strict=False)
     finite = [(loss, epoch) for loss, epoch in rated if math.isfinite(loss)]
-    return min(finite)[::-1] if finite else None
+    if not finite:
+        return None
+    loss, epoch = min(finite)
+    return epoch, loss
 
 
-def _spans_decades(name, history):
-    """Whether a metric's values are all positive, and the largest 100 times the least."""
+def _spans_decades(name: str, history: History) -> bool:
+    """Return whether all values of a metric are positive, and the largest is 100 times another."""
     columns = (history.history.get(key, ()) for key in (name, f"val_{name}"))
     values = [value for column in columns for value in column if math.isfinite(value)]
     return bool(values) and 0 < 100 * min(values) <= max(values)
 
 
-def _draw(ax, name, history, best):
-    """Draw one metric, and where the best epoch is."""
+def _draw(ax: Axes, name: str, history: History, best: tuple[int, float] | None) -> None:
+    """Plot one metric and the best epoch."""
     marker = "." if len(history.epoch) <= _FEW else ""
     curves = (name, "-", "training"), (f"val_{name}", "--", "validation")
     for key, dashes, label in curves:
         if key in history.history:
             values = [v if math.isfinite(v) else math.nan for v in history.history[key]]
-            style = {"color": _CURVES, "linestyle": dashes, "marker": marker}
+            style: dict[str, Any] = {"color": _CURVES, "linestyle": dashes, "marker": marker}
             ax.plot(history.epoch, values, label=label, **style)
     if best is not None:
-        label = f"best epoch {best[0]}: {best[1]:.3g}" if name == "loss" else None
-        ax.axvline(best[0], color=_BEST, linestyle=":", label=label)
+        text = f"best epoch {best[0]}: {best[1]:.3g}" if name == "loss" else None
+        ax.axvline(best[0], color=_BEST, linestyle=":", label=text)
     if name == "learning_rate" or _spans_decades(name, history):
         ax.set_yscale("log")
     if name != "learning_rate":

@@ -1,56 +1,60 @@
 """Specifications of learning-rate schedules: parameters, defaults, ranges.
 
-A schedule stands where an optimizer's ``learning_rate`` does: ``Adam(CosineDecay(1e-3, 10_000))``.
-Not here: the formulas themselves, which are in engine/schedules.h, so that a rate can change with
-every step without leaving the loop over an epoch, and in reference.py; a new schedule takes a line
-in each of the three. The one exception is `Adaptive`, which depends on losses and not on time.
+A schedule is the ``learning_rate`` of an optimizer: ``Adam(CosineDecay(1e-3, 10_000))``.
 
-Time ``t`` counts what came before: 0 in the first step, or epoch where ``per="epoch"``. Steps are
-the network's, over all its fits; epochs too.
+Not here: the formulas. They are in engine/schedules.h, so that the rate can change with every step
+inside the compiled loop over an epoch, and in reference.py. A new schedule takes a line in each of
+the three. `Adaptive` is an exception: it depends on losses, not on time, and is computed here.
+
+The time ``t`` is the number of steps before the present one, or with ``per="epoch"`` the number of
+epochs; it starts from 0. Both are counted over all fits of a network.
 """
+
+from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, overload
 
 import numpy as np
 
 from fastnn import _checks
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """What all schedules have in common.
-
-    Calling one gives the rate after so many steps (or epochs): a float, or an array for an array.
+    """Base of schedules: an object that is called with a time and returns the learning rate.
 
     Attributes
     ----------
     name : str
-        Its name in a model file.
+        The name in a model file.
     per : str
-        "step" or "epoch": what its time counts.
+        The unit of time: "step" or "epoch".
     """
 
     name: ClassVar[str]
     per: str = "step"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = _checks.schedule_parameter(field.name, getattr(self, field.name))
             object.__setattr__(self, field.name, value)
 
     @property
-    def rule(self):
+    def rule(self) -> str:
         """Name of the formula."""
         return self.name
 
-    def parameters(self):
-        """Return the formula's numbers, in its order."""
+    def parameters(self) -> list[float]:
+        """Return the numbers of the formula, in its order."""
         return [getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "per"]
 
-    def kernel(self):
-        """Return what the kernels take a schedule as."""
+    def kernel(self) -> dict[str, Any]:
+        """Return the schedule in the form that the kernels take."""
         return {
             "name": self.rule,
             "parameters": self.parameters(),
@@ -59,8 +63,12 @@ class Schedule:
             "per_epoch": self.per == "epoch",
         }
 
-    def __call__(self, t):
-        """Return the rate after t steps (epochs), t a number or an array of them."""
+    @overload
+    def __call__(self, t: float) -> float: ...
+    @overload
+    def __call__(self, t: ArrayLike) -> float | NDArray[np.float64]: ...
+    def __call__(self, t: ArrayLike) -> float | NDArray[np.float64]:
+        """Return the rate after t steps (epochs): a float, or an array if t is one."""
         steps = np.atleast_1d(np.asarray(t, np.float64)).ravel()
         rates = np.empty_like(steps)
         _checks.KERNELS[np.dtype(np.float64)].scheduled_rates(self.kernel(), steps, rates)
@@ -69,7 +77,7 @@ class Schedule:
 
 @dataclass(frozen=True)
 class Constant(Schedule):
-    """``rate = learning_rate``; for use behind `LinearWarmup`.
+    """``rate = learning_rate``; for use after `LinearWarmup`.
 
     Parameters
     ----------
@@ -90,7 +98,7 @@ class StepDecay(Schedule):
     decay_steps : float
         Steps (epochs) between two drops.
     decay_rate : float, default 0.1
-        What each drop multiplies the rate by.
+        The factor of the rate at each drop.
     per : {"step", "epoch"}, default "step"
 
     Examples
@@ -114,7 +122,7 @@ class ExponentialDecay(Schedule):
     ----------
     initial_learning_rate : float
     decay_steps : float
-        Steps (epochs) in which the rate falls by the factor `decay_rate`.
+        Steps (epochs) after which the rate has changed by the factor `decay_rate`.
     decay_rate : float
     per : {"step", "epoch"}, default "step"
 
@@ -133,7 +141,7 @@ class ExponentialDecay(Schedule):
 
 @dataclass(frozen=True)
 class CosineDecay(Schedule):
-    """Half a cosine down to ``alpha * initial_learning_rate``, where the rate stays.
+    """Half a cosine down to ``alpha * initial_learning_rate``, then constant.
 
     ``rate = initial_learning_rate * ((1 - alpha) * (1 + cos(pi t / decay_steps)) / 2 + alpha)`` for
     ``t <= decay_steps`` (Loshchilov, Hutter, ICLR 2017).
@@ -142,7 +150,8 @@ class CosineDecay(Schedule):
     ----------
     initial_learning_rate : float
     decay_steps : float
-        For a whole fit ``epochs * ceil(rows / batch_size)``, less the steps of a warm-up.
+        Steps (epochs) of the decay. For a whole fit ``epochs * ceil(rows / batch_size)`` steps,
+        less the steps of a warm-up.
     alpha : float, default 0.0
         The last rate, as a fraction of the first.
     per : {"step", "epoch"}, default "step"
@@ -162,20 +171,23 @@ class CosineDecay(Schedule):
 
 @dataclass(frozen=True)
 class CosineDecayRestarts(Schedule):
-    """`CosineDecay` again and again, "SGDR" (Loshchilov, Hutter, ICLR 2017).
+    """`CosineDecay` restarted at the end of each run, "SGDR" (Loshchilov, Hutter, ICLR 2017).
 
-    The i-th run, i = 0, 1, ..., is ``first_decay_steps * t_mul**i`` long and swings
-    ``(1 - alpha) * m_mul**i`` above ``alpha``, both times the initial rate.
+    Run i = 0, 1, ... takes ``first_decay_steps * t_mul**i`` steps (epochs). In it the rate falls
+    from ``initial_learning_rate * (alpha + (1 - alpha) * m_mul**i)`` to ``initial_learning_rate *
+    alpha``.
 
     Parameters
     ----------
     initial_learning_rate : float
     first_decay_steps : float
+        Steps (epochs) of the first run.
     t_mul : float, default 2.0
-        At least 1.
+        The factor of the length from run to run, at least 1.
     m_mul : float, default 1.0
+        The factor of the amplitude from run to run.
     alpha : float, default 0.0
-        The least rate, as a fraction of the first.
+        The lowest rate, as a fraction of the first.
     per : {"step", "epoch"}, default "step"
 
     Examples
@@ -217,11 +229,11 @@ class InverseScaling(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """Up to a peak and down again, once, in half cosines (Smith, Topin 2017).
+    """One rise to a peak and one fall, each half a cosine (Smith, Topin 2017).
 
-    From ``max_learning_rate / div_factor`` to the peak at the end of the first `pct_start` of the
-    steps, then down to ``max_learning_rate / div_factor / final_div_factor`` at the last one, where
-    the rate stays. The numbers and defaults are PyTorch's OneCycleLR's.
+    The rate rises from ``max_learning_rate / div_factor`` to ``max_learning_rate`` in the first
+    `pct_start` of the steps, and falls to ``max_learning_rate / div_factor / final_div_factor`` at
+    the last step, then stays constant. Parameters and defaults are those of PyTorch's OneCycleLR.
 
     Parameters
     ----------
@@ -229,7 +241,7 @@ class OneCycle(Schedule):
     total_steps : float
         Steps (epochs) of the whole cycle, at least 2.
     pct_start : float, default 0.3
-        Between 0 and 1.
+        The fraction of the steps in which the rate rises, between 0 and 1.
     div_factor : float, default 25.0
     final_div_factor : float, default 1e4
     per : {"step", "epoch"}, default "step"
@@ -248,8 +260,8 @@ class OneCycle(Schedule):
     final_div_factor: float = 1e4
     name: ClassVar[str] = "one_cycle"
 
-    def parameters(self):
-        """Return peak, steps, fraction, first and last rate."""
+    def parameters(self) -> list[float]:
+        """Return the peak, the steps, the rising fraction, the first and the last rate."""
         first = self.max_learning_rate / self.div_factor
         last = first / self.final_div_factor
         return [self.max_learning_rate, self.total_steps, self.pct_start, first, last]
@@ -257,10 +269,10 @@ class OneCycle(Schedule):
 
 @dataclass(frozen=True)
 class Adaptive(Schedule):
-    """Constant until the training loss stops falling, then smaller: scikit-learn's "adaptive".
+    """Constant while the training loss falls, then lower: scikit-learn's "adaptive".
 
-    When `patience` epochs in a row bring no loss below the best one before by at least `tol`, the
-    rate is multiplied by `factor`, down to `min_learning_rate`.
+    After `patience` epochs in a row whose loss is not at least `tol` below the lowest loss before,
+    the rate is multiplied by `factor`; it does not fall below `min_learning_rate`.
 
     Parameters
     ----------
@@ -287,20 +299,23 @@ class Adaptive(Schedule):
     name: ClassVar[str] = "adaptive"
 
     @property
-    def rule(self):
-        """Name of the formula: between two changes the rate is constant."""
+    def rule(self) -> str:
+        """Name of the formula: the rate is constant between two changes."""
         return "constant"
 
-    def parameters(self):
-        """Return the rate that it begins with."""
+    def parameters(self) -> list[float]:
+        """Return the initial rate."""
         return [self.initial_learning_rate]
 
-    def start(self):
-        """Return the state before the first epoch: the rate, the best loss, epochs since then."""
+    def start(self) -> dict[str, Any]:
+        """Return the state before the first epoch.
+
+        "rate" is the rate, "best" the lowest loss, "wait" the number of epochs since it improved.
+        """
         return {"rate": self.initial_learning_rate, "best": None, "wait": 0}
 
-    def after_epoch(self, state, loss):
-        """Return the state after an epoch with that loss."""
+    def after_epoch(self, state: dict[str, Any], loss: float) -> dict[str, Any]:
+        """Return the state after an epoch with this loss."""
         rate, best, wait = state["rate"], state["best"], state["wait"]
         wait = 0 if best is None or loss <= best - self.tol else wait + 1
         if wait >= self.patience:
@@ -310,18 +325,18 @@ class Adaptive(Schedule):
 
 @dataclass(frozen=True)
 class LinearWarmup(Schedule):
-    """A line from `start` to another schedule's first rate, then that schedule from its beginning.
+    """A linear rise from `start` to the first rate of another schedule, then that schedule.
 
     Parameters
     ----------
     schedule : Schedule or float
-        What comes after; a number is a constant rate.
+        The schedule after the warm-up, which starts from its time 0; a number is a constant rate.
     steps : float
-        Length of the warm-up, in what `schedule` counts.
+        Length of the warm-up, in the unit of time of `schedule`.
     start : float, default 0.0
         The rate of the first step.
     per : {"step", "epoch"}, optional
-        By default what `schedule` counts, steps for a number.
+        The unit of time; by default that of `schedule`, steps for a number.
 
     Examples
     --------
@@ -333,10 +348,10 @@ class LinearWarmup(Schedule):
     schedule: Schedule | float
     steps: float
     start: float = 0.0
-    per: str | None = dataclasses.field(default=None, kw_only=True)
+    per: str = dataclasses.field(default=None, kw_only=True)  # type: ignore[assignment]
     name: ClassVar[str] = "linear_warmup"
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         per = "step" if self.per is None else _checks.schedule_parameter("per", self.per)
         schedule = self.schedule
         if not isinstance(schedule, Schedule):
@@ -350,13 +365,14 @@ class LinearWarmup(Schedule):
         ):
             object.__setattr__(self, name, value)
 
-    def kernel(self):
-        """Return what the kernels take a schedule as."""
+    def kernel(self) -> dict[str, Any]:
+        """Return the schedule in the form that the kernels take."""
+        assert isinstance(self.schedule, Schedule)  # __post_init__ replaces a number
         return {**self.schedule.kernel(), "warmup": self.steps, "start": self.start}
 
 
 #: Kinds of schedules by name.
-KINDS = {
+KINDS: dict[str, type[Schedule]] = {
     schedule.name: schedule
     for schedule in (
         Constant,

@@ -1,51 +1,60 @@
-"""What networks of other libraries hold, and whether an MLP can express it.
+"""Checks of networks from other libraries: whether an MLP can express them.
 
-A place is an operation of theirs as a message names it, such as "node 'relu_1' (Relu)".
+A place is how a message names an operation of such a network: "node 'relu_1' (Relu)".
 """
 
+from __future__ import annotations
+
 import importlib
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from fastnn._checks.values import shown
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import ModuleType
 
-def package(name, purpose, pip=None):
-    """Return an optional package's module, which `purpose` needs."""
+    from numpy.typing import NDArray
+
+Kind = TypeVar("Kind")
+
+
+def package(name: str, purpose: str, pip: str | None = None) -> ModuleType:
+    """Return the module of an optional package that `purpose` needs; `pip` is its name there."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        package = pip or name.partition(".")[0]
-        raise ImportError(
-            f"{purpose} needs {package}; install it with pip install {package}"
-        ) from (error)
+        pip = pip or name.partition(".")[0]
+        raise ImportError(f"{purpose} needs {pip}; install it with pip install {pip}") from error
 
 
-def expressible(place, possible, problem, remedy):
+def expressible(place: str, possible: object, problem: str, remedy: str) -> None:
     """Check that an MLP can express an operation of another library's network."""
     if not possible:
         raise ValueError(f"{place} {problem}; {remedy}")
 
 
-def built(place, kind, *arguments):
-    """Return a specification made of another library's numbers, or say whose they are."""
+def built(place: str, kind: Callable[..., Kind], *arguments: Any) -> Kind:
+    """Return a specification built from another library's numbers; an error names the place."""
     try:
         return kind(*arguments)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{place}: {error}") from None
 
 
-def finite(place, *arrays):
-    """Check that another library's numbers are finite, and none of them 0 that divides."""
+def finite(place: str, *arrays: NDArray[Any] | None) -> None:
+    """Check that another library's numbers are finite; quotients by 0 are not."""
     for array in arrays:
         if array is not None and not (abs(array) < float("inf")).all():
             raise ValueError(
-                f"{place} has numbers that are not finite, or divides by 0; train it anew"
+                f"{place} has numbers that are not finite, or divides by 0; train it again"
             )
 
 
-def labels(classes, n):
-    """Return an array of the labels of n classes, by default 0, 1, ...; those given must be n."""
+def labels(classes: Any, n: int) -> NDArray[Any]:
+    """Return an array of the labels of n classes, 0, 1, ... if `classes` is None."""
     if classes is None:
         return np.arange(n)
     if not isinstance(classes, list | tuple) or len(set(classes)) != n or len(classes) != n:
@@ -56,35 +65,35 @@ def labels(classes, n):
     found = np.array(classes)
     if not (found[:-1] < found[1:]).all():
         raise ValueError(
-            f"net.metadata['classes'] must be sorted, as scikit-learn has its classes; got "
+            f"net.metadata['classes'] must be sorted, as scikit-learn requires; got "
             f"{shown(classes)}"
         )
     return found
 
 
-def one_of_these(name, value, kinds, wanted):
-    """Check that an object is of one of another library's classes."""
+def one_of_these(name: str, value: object, kinds: type | tuple[type, ...], wanted: str) -> None:
+    """Check that an object is an instance of one of some classes."""
     if not isinstance(value, kinds):
         raise TypeError(f"{name} must be {wanted}; got {shown(value)} ({type(value).__name__})")
 
 
-def fitted(name, est, attribute):
-    """Check that an estimator has what fitting gives it."""
+def fitted(name: str, est: object, attribute: str) -> None:
+    """Check that an estimator has an attribute that fitting sets."""
     if not hasattr(est, attribute):
         raise ValueError(f"{name} is not fitted; call fit first")
 
 
-def one_tensor(what, names):
-    """Check that a graph has one input, or one output."""
+def one_tensor(what: str, names: Sequence[str]) -> None:
+    """Check that a graph has one tensor as its input, or as its output."""
     if len(names) != 1:
         raise ValueError(
-            f"the graph has {len(names)} {what}{': ' if names else ''}{', '.join(names)}; cut out "
+            f"the graph has {len(names)} {what}{': ' if names else ''}{', '.join(names)}; extract "
             "the part between two tensors with onnx.utils.extract_model"
         )
 
 
-def tensor_names(input_name, output_name):
-    """Check the names of a graph's input and output."""
+def tensor_names(input_name: object, output_name: object) -> None:
+    """Check the names of the input and the output of a graph."""
     for name, value in (("input_name", input_name), ("output_name", output_name)):
         if not isinstance(value, str):
             raise TypeError(f"{name} must be a str; got {shown(value)}")
@@ -94,10 +103,10 @@ def tensor_names(input_name, output_name):
         raise ValueError(f"input_name and output_name are both {input_name!r}; give two names")
 
 
-def fits_in_onnx(n_bytes, limit):
-    """Check that weights of so many bytes can be put into one ONNX file."""
+def fits_in_onnx(n_bytes: int, limit: int) -> None:
+    """Check that an ONNX file can hold weights of this size."""
     if n_bytes > limit:
         raise ValueError(
-            f"the weights take {n_bytes} bytes, but an ONNX file holds {limit} at most; use "
-            "net.save, or net.copy(dtype='float32') if it has float64"
+            f"the weights take {n_bytes} bytes but an ONNX file holds at most {limit}; use "
+            "net.save, or export net.copy(dtype='float32') of a float64 network"
         )

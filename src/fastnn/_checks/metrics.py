@@ -1,16 +1,26 @@
-"""Metrics, what they judge, and what users' own return."""
+"""Checks of metrics: which ones are given, their targets and outputs, what functions return."""
+
+from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
 from fastnn._checks.arrays import KERNELS, as_array, class_labels, converted
 from fastnn._checks.values import choice, either, items, shown
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Container, Sequence
 
-def predictions(name, value):
-    """Return a network's outputs as an array (n >= 1, n_out >= 1), finite or not."""
+    from numpy.typing import NDArray
+
+    from fastnn.metrics import Metric
+
+
+def predictions(name: str, value: Any) -> NDArray[Any]:
+    """Return outputs of a network as an array (n >= 1, n_out >= 1), finite or not."""
     array = as_array(name, value)
     if array.ndim == 1:
         array = array[:, None]
@@ -21,8 +31,10 @@ def predictions(name, value):
     return array
 
 
-def _kind_of_targets(name, array, n_out, metric, targets):
-    """Return what kind of targets a metric is given: one of `metric.targets`."""
+def _kind_of_targets(
+    name: str, array: NDArray[Any], n_out: int, metric: Metric, targets: str | None
+) -> str:
+    """Return the kind of targets that a metric is given: one of `metric.targets`."""
     if targets is not None:
         return choice("targets", targets, metric.targets)
     if "class" not in metric.targets or len(metric.targets) == 1:
@@ -32,13 +44,15 @@ def _kind_of_targets(name, array, n_out, metric, targets):
     if array.ndim == 1 or array.shape[1] == 1:
         return "class"
     raise ValueError(
-        f"{name} has shape {array.shape}, which may be one-hot rows or {array.shape[1]} labels a "
+        f"{name} has shape {array.shape}, which may mean one-hot rows or {array.shape[1]} labels a "
         "row; pass targets='class' or targets='probability'"
     )
 
 
-def truth(name, value, shape, metric, targets):
-    """Return (t, kind): class labels (n,) or targets (n, n_out), for outputs of that shape."""
+def truth(
+    name: str, value: Any, shape: tuple[int, ...], metric: Metric, targets: str | None
+) -> tuple[NDArray[Any], str]:
+    """Return (t, kind): class labels (n,) or targets (n, n_out), for outputs (n, n_out)."""
     n, n_out = shape
     array = as_array(name, value)
     if array.ndim not in (1, 2) or array.shape[0] != n:
@@ -64,13 +78,13 @@ def truth(name, value, shape, metric, targets):
         worst = t.min() if t.min() < 0 else t.max()
         raise ValueError(
             f"{name} must be from 0 to 1 for metric {metric.name!r} of {n_out} outputs; it holds "
-            f"{worst:g}; labels of several classes need as many outputs"
+            f"{worst:g}; for labels of several classes pass one output a class"
         )
     return t, kind
 
 
-def zeros_and_ones(name, t, metric_name):
-    """Check that targets are 0 and 1 only."""
+def zeros_and_ones(name: str, t: NDArray[Any], metric_name: str) -> None:
+    """Check that all targets are 0 or 1."""
     wrong = (t != 0) & (t != 1)
     if wrong.any():
         i, k = np.unravel_index(np.argmax(wrong), t.shape)
@@ -80,8 +94,8 @@ def zeros_and_ones(name, t, metric_name):
         )
 
 
-def top_k(k, n_out):
-    """Check that a network has k outputs."""
+def top_k(k: int, n_out: int) -> None:
+    """Check that a network has at least k outputs."""
     if k > n_out:
         raise ValueError(
             f"metric 'top_k_accuracy' has k={k} but the network has {n_out} outputs; pass "
@@ -89,8 +103,11 @@ def top_k(k, n_out):
         )
 
 
-def metric_list(value, base):
-    """Return metrics as [(place, key, metric)]: where it stands, its key in a dict (or None)."""
+def metric_list(value: Any, base: type) -> list[tuple[str, Any, Any]]:
+    """Return metrics as [(place, key, metric)].
+
+    The place is how messages name the metric; the key is that of a dict, otherwise None.
+    """
     if isinstance(value, str | base | Mapping) or callable(value):
         places = [("metrics", value)]
     else:
@@ -101,7 +118,7 @@ def metric_list(value, base):
                 f"dicts of these; got {shown(value)}"
             )
         places = [(f"metrics[{i}]", item) for i, item in enumerate(found)]
-    every = []
+    every: list[tuple[str, Any, Any]] = []
     for place, item in places:
         if isinstance(item, Mapping):
             every += [(f"{place}[{key!r}]", key, metric) for key, metric in item.items()]
@@ -110,24 +127,26 @@ def metric_list(value, base):
     for place, _, metric in every:
         is_class = isinstance(metric, type)
         if is_class or not (isinstance(metric, str) or callable(metric)):
-            ours = is_class and issubclass(metric, base)
+            remedy = "; pass an object" if is_class and issubclass(metric, base) else ""
             raise TypeError(
                 f"{place} must be a name, a Metric or a function f(y_true, y_pred); got "
-                f"{shown(metric)}{'; make an object of it' if ours else ''}"
+                f"{shown(metric)}{remedy}"
             )
     return every
 
 
-def refuse_metric(name, fit, loss_name, instead):
-    """Raise the error of a metric that does not go with the network's loss."""
+def refuse_metric(
+    name: str, suitable: Sequence[str], loss_name: str, instead: Sequence[str]
+) -> NoReturn:
+    """Raise the error for a metric that does not suit the loss of a network."""
     raise ValueError(
-        f"metric {name!r} goes with loss {either(fit)}; this network has {loss_name!r}: use "
+        f"metric {name!r} needs loss {either(suitable)} but this network has {loss_name!r}; use "
         f"{either(instead)}"
     )
 
 
-def function_name(place, function):
-    """Return the name of a function."""
+def function_name(place: str, function: Any) -> str:
+    """Return the name of a function; a lambda has none."""
     name = getattr(function, "__name__", None)
     if not isinstance(name, str) or name == "<lambda>":
         raise ValueError(
@@ -137,26 +156,28 @@ def function_name(place, function):
     return name
 
 
-def log_name(place, name, taken):
-    """Return the name that logs have a metric under."""
+def log_name(place: str, name: Any, taken: Container[str]) -> str:
+    """Return the name of a metric in logs, which no other metric may have."""
     if not isinstance(name, str):
-        raise TypeError(f"{place}: the name of a metric must be text; got {shown(name)}")
+        raise TypeError(f"{place}: the name of a metric must be a str; got {shown(name)}")
     remedy = 'pass {"another name": metric}'
     if name in ("", "loss") or name.startswith("val_"):
         raise ValueError(
-            f"{place} has the name {name!r}, but logs have the loss as 'loss' and what is of "
-            f"validation data as 'val_...'; {remedy}"
+            f"{place} has the name {name!r}, but in logs 'loss' is the loss and 'val_...' are "
+            f"values of validation data; {remedy}"
         )
     if name in taken:
-        raise ValueError(f"{place} is the second metric of the name {name!r}; drop it or {remedy}")
+        raise ValueError(
+            f"{place} is the second metric with the name {name!r}; drop it or {remedy}"
+        )
     return name
 
 
-def weights_parameter(name, function):
-    """Return whether a function's parameter sample_weight is "absent", "optional", "required"."""
+def weights_parameter(name: str, function: Callable[..., Any]) -> str:
+    """Return what a function's parameter sample_weight is: "absent", "optional" or "required"."""
     try:
         signature = inspect.signature(function)
-    except (TypeError, ValueError):  # some functions written in C don't tell
+    except (TypeError, ValueError):  # some functions written in C have no signature
         return "absent"
     parameter = signature.parameters.get("sample_weight")
     try:
@@ -171,8 +192,8 @@ def weights_parameter(name, function):
     return "required" if parameter.default is parameter.empty else "optional"
 
 
-def metric_value(name, value):
-    """Return what a user's metric returned as a float."""
+def metric_value(name: str, value: Any) -> float:
+    """Return the value that a function of a user returned, as a float."""
     try:
         if isinstance(value, str | bytes | bytearray) or np.ndim(value) > 0:
             raise TypeError

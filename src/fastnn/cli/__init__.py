@@ -1,0 +1,110 @@
+"""The command line: `fastnn train`, `predict`, `info`, `export` and `bench`.
+
+Results go to standard output. Progress, notes and errors go to standard error; an error is one line
+that begins with "fastnn: error:" and says what to do. Exit codes: 0 for success, 1 if data or files
+cannot be used, 2 if the command line is wrong, 130 after Ctrl-C, 141 if the reader of the output
+has gone.
+
+Here: `main`, which runs a command and turns exceptions into exit codes. A module for each command
+has its options and its steps; `options`, `output` and `loading` are shared, `report` by train and
+info; train has its parts in `splitting`, `fitting` and `scores`.
+Not here: what is done with tables (tabular/), training (MLP.fit) and measuring (benchmarking/).
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import fastnn
+from fastnn.cli import bench, export, info, predict, train
+from fastnn.cli.options import Parser, UsageError
+from fastnn.cli.output import discard, of_system, print_now, tell
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command.
+
+    Parameters
+    ----------
+    argv : list of str, optional
+        The arguments; by default those of this process.
+
+    Returns
+    -------
+    int
+        The exit code.
+
+    Examples
+    --------
+    >>> from fastnn.cli import main
+    >>> main(["info", "nowhere.safetensors"])  # what is wrong goes to stderr
+    1
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        options = _parser(argv).parse_args(argv)
+        code: int = options.run(options)
+        print_now("")  # the last moment at which a full disk can be reported
+        return code
+    except SystemExit as done:  # argparse has printed help or version
+        return _after_help(done)
+    except KeyboardInterrupt:
+        return _fail("interrupted; no file was written", 130)
+    except BrokenPipeError:
+        discard(sys.stdout)
+        return 141
+    except UsageError as error:
+        return _fail(str(error), 2)
+    except OSError as error:
+        return _fail(of_system(error), 1)
+    except MemoryError:
+        return _fail("not enough memory; use fewer rows or columns", 1)
+    except FloatingPointError as error:
+        what = str(error).partition(":")[0]
+        return _fail(f"{what}, so nothing was saved; lower --learning-rate", 1)
+    except (ValueError, TypeError, ImportError, RuntimeError) as error:
+        return _fail(str(error), 1)
+
+
+def _after_help(done: SystemExit) -> int:
+    """Return the exit code after argparse has printed help or version."""
+    try:
+        print_now("")
+    except OSError as error:
+        discard(sys.stdout)
+        return 141 if isinstance(error, BrokenPipeError) else _fail(of_system(error), 1)
+    return int(done.code or 0)
+
+
+def _fail(message: str, code: int) -> int:
+    """Write an error as one line; return the exit code."""
+    tell(f"fastnn: error: {' '.join(message.split())}")
+    return code
+
+
+def _parser(argv: Sequence[str]) -> Parser:
+    """Return the parser of all commands; `bench` has its options only if `argv` asks for it."""
+    parser = Parser(
+        prog="fastnn",
+        description="Train neural networks on tables, predict with them, and inspect them, on "
+        "CPUs.",
+        epilog="`fastnn COMMAND --help` lists the options of a command. Exit codes: 0 success, 1 "
+        "data or files cannot be used, 2 the command line is wrong, 130 interrupted.",
+    )
+    parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
+    parser.set_defaults(run=_without_command)
+    commands = parser.add_subparsers(metavar="COMMAND")
+    for command in (train, predict, info, export):
+        command.add(commands)
+    bench.add(commands, with_options=argv[:1] == ["bench"])
+    return parser
+
+
+def _without_command(options: argparse.Namespace) -> int:
+    """Refuse a command line without a command."""
+    raise UsageError("name a command: train, predict, info, export or bench; see fastnn --help")

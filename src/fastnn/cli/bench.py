@@ -1,0 +1,22 @@
+"""`fastnn bench`: the command of `fastnn.benchmarking`, which is imported only when asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastnn.cli.options import Commands
+
+
+def add(commands: Commands, with_options: bool) -> None:
+    """Add the command to the parser; its options come with the import of the benchmarks."""
+    parser = commands.add_parser(
+        "bench",
+        help="measure this machine, and fastnn on it",
+        description="Measure this machine, and fastnn and other libraries on it.",
+    )
+    if with_options:
+        from fastnn.benchmarking import command
+
+        command.add_arguments(parser)
+        parser.set_defaults(run=command.run)

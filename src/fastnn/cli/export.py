@@ -1,0 +1,83 @@
+"""`fastnn export`: a network as ONNX, as C source or as JSON.
+
+Not here: the formats (onnx.py, c_source.py); the form of the JSON is.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+import fastnn
+from fastnn import tables
+from fastnn.cli.output import print_now, writing
+
+if TYPE_CHECKING:
+    import argparse
+
+    from numpy.typing import NDArray
+
+    from fastnn.cli.options import Commands
+    from fastnn.mlp import MLP
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "export",
+        help="write a network for other programs",
+        description="Write a saved network for other programs. Such a program passes the inputs "
+        "that `fastnn info --json` lists, in this order.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("model", metavar="MODEL", help="a model file")
+    forms = parser.add_mutually_exclusive_group(required=True)
+    forms.add_argument("--onnx", metavar="FILE", help="write an ONNX model")
+    forms.add_argument("--c", metavar="FILE", help="write C source, with a header beside it")
+    forms.add_argument("--json", metavar="FILE", nargs="?", const="-",
+                       help="write configuration, weights, and how columns are encoded, as JSON; "
+                       "to standard output unless a file is named")  # fmt: skip
+
+
+def run(options: argparse.Namespace) -> int:
+    """Write a network in another form; return the exit code."""
+    net = fastnn.load(options.model)
+    if options.onnx is not None:
+        with writing(options.onnx):
+            tables.check_place(options.onnx, ())
+            from fastnn import onnx  # slow to import
+
+            onnx.export(net, options.onnx)
+        return 0
+    if options.c is not None:
+        with writing(options.c):
+            tables.check_place(options.c, (".c",))
+            net.to_c(options.c)
+        return 0
+    text = json.dumps(_plain(net)) + "\n"
+    if options.json == "-":
+        print_now(text)
+        return 0
+    with writing(options.json):
+        tables.write_text(options.json, text)
+    return 0
+
+
+def _plain(net: MLP) -> dict[str, Any]:
+    """Return everything that predictions depend on, as plain data."""
+    mean_and_scale = net.standardization
+    return {
+        "fastnn": fastnn.__version__,
+        "config": net.get_config(),
+        "weights": [_shortest(array) for array in net.get_weights()],
+        "standardization": mean_and_scale and [array.tolist() for array in mean_and_scale],
+        "inputs": None if net.feature_names is None else list(net.feature_names),
+        "metadata": net.metadata,
+    }
+
+
+def _shortest(array: NDArray[Any]) -> Any:
+    """Return numbers as lists of floats with no more digits than their precision has."""
+    return array.astype(str).astype(np.float64).tolist()

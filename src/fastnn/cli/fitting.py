@@ -1,0 +1,151 @@
+"""The network of `fastnn train`, and its training.
+
+Here: the network that the options describe, the scaling of a target of numbers, early stopping and
+progress. Not here: the training itself (MLP.fit), and the columns of the table (tabular/).
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import optimizers
+from fastnn.callbacks import Callback, EarlyStopping, ProgressBar
+from fastnn.cli.options import UsageError
+from fastnn.cli.output import tell
+from fastnn.layers import Dense, Dropout, Standardize
+from fastnn.mlp import MLP
+
+if TYPE_CHECKING:
+    import argparse
+
+    from numpy.typing import NDArray
+
+    from fastnn.optimizers import Optimizer
+    from fastnn.tabular.encoding import Rows
+    from fastnn.tabular.recipe import Recipe
+
+
+def optimizer_of(options: argparse.Namespace) -> Optimizer:
+    """Return the optimizer that the options describe."""
+    name = options.optimizer or ("adam" if options.weight_decay is None else "adamw")
+    settings = {}
+    if options.learning_rate is not None:
+        settings["learning_rate"] = options.learning_rate
+    if options.weight_decay is not None:
+        if name != "adamw":
+            raise UsageError(
+                f"--weight-decay needs --optimizer adamw, not {name}; use adamw, or --l2"
+            )
+        settings["weight_decay"] = options.weight_decay
+    return optimizers.KINDS[name](**settings)
+
+
+def network_of(options: argparse.Namespace, recipe: Recipe, optimizer: Optimizer) -> MLP:
+    """Return the untrained network that the options describe."""
+    layers: list[Dense | Dropout | Standardize] = []
+    if recipe.is_measured.any():
+        layers.append(Standardize())
+    for units in options.hidden:
+        layers.append(Dense(units, options.activation, l2=options.l2))
+        layers += [Dropout(options.dropout)] if options.dropout else []
+    is_class = recipe.classes is not None
+    units, output = (len(recipe.classes or ()), "softmax") if is_class else (1, "identity")
+    return MLP(
+        len(recipe.names),
+        [*layers, Dense(units, output, l2=options.l2)],
+        loss="cross_entropy" if is_class else "squared_error",
+        optimizer=optimizer,
+        dtype=options.dtype,
+        seed=options.seed,
+    )
+
+
+def fit(
+    net: MLP,
+    options: argparse.Namespace,
+    recipe: Recipe,
+    encoded: Rows,
+    y: NDArray[Any],
+    rows: dict[str, NDArray[np.intp]],
+) -> dict[str, int | None]:
+    """Train a network; return the number of epochs, and the best epoch, counted from 1.
+
+    A target of numbers is learned with mean 0 and standard deviation 1. The scaling is then put
+    into the output layer, so that the network predicts in the units of the target.
+    """
+    X = encoded.matrix(rows["training"], net.dtype)
+    is_class = recipe.classes is not None
+    mean, scale = (0.0, 1.0) if is_class else _mean_and_scale(y[rows["training"]])
+    y = y if is_class else (y - mean) / scale
+    if recipe.is_measured.any():
+        # A column of zeros has scale 1, so that the inputs of categories stay 0 and 1.
+        net.adapt(np.where(recipe.is_measured, X, net.dtype.type(0)))
+    callbacks: list[Callback] = [] if options.quiet else [_progress()]
+    stop = EarlyStopping(patience=options.patience, restore_best_weights=True)
+    validation = None
+    if len(rows["validation"]):
+        callbacks.append(stop)
+        validation = encoded.matrix(rows["validation"], net.dtype), y[rows["validation"]]
+    history = net.fit(
+        X,
+        y[rows["training"]],
+        batch_size=options.batch_size,
+        epochs=options.epochs,
+        validation_data=validation,
+        metrics=["accuracy"] if is_class else ["r2"],
+        callbacks=callbacks,
+        n_threads=options.threads,
+    )
+    if not is_class:
+        _undo_scaling(net, mean, scale)
+    best = None if stop.best_epoch is None else stop.best_epoch + 1
+    return {"epochs": len(history.epoch), "best_epoch": best}
+
+
+def _mean_and_scale(y: NDArray[Any]) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a target (n,), 1 if it doesn't vary."""
+    return float(y.mean()), float(y.std()) or 1.0
+
+
+def _undo_scaling(net: MLP, mean: float, scale: float) -> None:
+    """Let the output layer undo the scaling of the target: z W + b becomes mean + scale (z W + b).
+
+    Sums are in float64, whatever the network's precision.
+    """
+    *others, W, b = net.get_weights()
+    W, b = (W.astype(np.float64) * scale), (b.astype(np.float64) * scale + mean)
+    net.set_weights([*others, W, b])
+
+
+def _progress() -> Callback:
+    """Return a callback that shows progress on standard error."""
+    is_terminal = sys.stderr is not None and sys.stderr.isatty()
+    return ProgressBar() if is_terminal else _Lines()
+
+
+class _Lines(Callback):
+    """Progress for a standard error that is no terminal: a line an epoch, at most one a second."""
+
+    def on_train_begin(self, logs: dict[str, Any]) -> None:
+        self._last_time = -math.inf
+        self._line: str | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        values = "  ".join(f"{name} {value:.4g}" for name, value in logs.items())
+        self._line = f"epoch {epoch + 1}/{self.params['epochs']}  {values}"
+        if time.monotonic() - self._last_time >= 1:
+            self._show()
+
+    def on_train_end(self, logs: dict[str, Any]) -> None:
+        self._show()
+
+    def _show(self) -> None:
+        """Write the last line, unless it was written already."""
+        if self._line:
+            tell(self._line)
+            self._last_time, self._line = time.monotonic(), None

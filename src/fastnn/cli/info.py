@@ -1,0 +1,100 @@
+"""`fastnn info`: what a saved network predicts, from which columns, and how well.
+
+Not here: the table of layers (inspection.py).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import fastnn
+from fastnn import _checks, inspection
+from fastnn.cli.loading import loaded
+from fastnn.cli.output import abbreviated, number, print_now, two_columns
+from fastnn.cli.report import epochs, kept, of_task, score_table
+
+if TYPE_CHECKING:
+    import argparse
+
+    from fastnn.cli.options import Commands
+    from fastnn.mlp import MLP
+    from fastnn.tables import Recipe
+    from fastnn.tabular.encoding import Entry
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "info",
+        help="describe a network",
+        description="Describe a saved network: what it predicts, from which columns, how well, and "
+        "its layers.",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("model", metavar="MODEL", help="a model file")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Describe a network; return the exit code."""
+    net = fastnn.load(options.model)
+    recipe, found = None, {}
+    if "table" in net.metadata:
+        recipe = loaded(options.model)[1]
+        found = _record(options.model, net)
+    if options.json:
+        described = {
+            "model": options.model,
+            "task": recipe and recipe.task,
+            "n_inputs": net.n_in,
+            "n_outputs": net.n_out,
+            "n_parameters": net.n_parameters,
+            "epochs": net.epoch,
+            "inputs": None if net.feature_names is None else list(net.feature_names),
+            "table": recipe and recipe.to_plain(),
+            "training": found or None,
+            "config": net.get_config(),
+        }
+        print_now(json.dumps(described) + "\n")
+        return 0
+    text = "" if recipe is None else _of_recipe(recipe, found) + "\n"
+    print_now(text + inspection.summary(net) + "\n")
+    return 0
+
+
+def _record(path: str, net: MLP) -> dict[str, Any]:
+    """Return the record that `fastnn train` keeps of a training."""
+    known = ("fastnn", "data", "rows", "epochs", "best_epoch", "seed", "test", "baseline")
+    try:
+        found: dict[str, Any] = _checks.fields(
+            "the training record", net.metadata.get("training"), known
+        )
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path}: {error}") from error
+    return found
+
+
+def _of_recipe(recipe: Recipe, found: dict[str, Any]) -> str:
+    """Return what a network predicts, from which columns, and how well."""
+    pairs = list(of_task(recipe, found))
+    if recipe.classes is not None:
+        pairs.insert(1, ("classes", abbreviated([*map(str, recipe.classes)])))
+    best = kept(found)
+    how = f"{epochs(found)}{best and f', {best}'}, seed {found['seed']}, fastnn {found['fastnn']}"
+    pairs.append(("training", how))
+    if recipe.ignored:
+        left_out = [f"{name or repr(name)} ({why})" for name, why in recipe.ignored.items()]
+        pairs.append(("ignored", abbreviated(left_out)))
+    width = max(len(column["name"]) for column in recipe.columns)
+    rows = (f"{column['name']:<{width}}  {_of_column(column)}\n" for column in recipe.columns)
+    return two_columns(pairs) + score_table(recipe, found) + "\n" + "".join(rows)
+
+
+def _of_column(column: Entry) -> str:
+    """Return the values that a column takes."""
+    if column["kind"] == "category":
+        missing = "; or missing" if column["missing"] else ""
+        return f"one of {abbreviated(column['texts'], 8)}{missing}"
+    missing = ", with an input that tells so" if column["missing"] else ""
+    return f"a number; {number(column['median'])} if missing{missing}"

@@ -1,0 +1,74 @@
+"""Options of the command line: the parser, and the types of arguments that commands share.
+
+Not here: which options a command has (the module of the command).
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
+
+from fastnn import _checks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Commands: TypeAlias = argparse._SubParsersAction["Parser"]
+    Group: TypeAlias = argparse._ArgumentGroup
+
+
+class UsageError(Exception):
+    """The command line is wrong; the message says how to correct it."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise a UsageError."""
+        raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def checked(
+    check: Callable[..., Any], name: str, *args: Any, kind: type = float, **kwargs: Any
+) -> Callable[[str], Any]:
+    """Return the type of an option whose number is checked as the library checks it."""
+
+    def parse(text: str) -> Any:
+        try:
+            return check(name, kind(text), *args, **kwargs)
+        except (TypeError, ValueError) as error:
+            whole = "whole " if kind is int else ""
+            limits = str(error).removeprefix(f"{name} ").partition("; got")[0]
+            known = limits if limits.startswith("must") else f"must be a {whole}number"
+            raise argparse.ArgumentTypeError(f"{known}; got {text!r}") from error
+
+    return parse
+
+
+def count(name: str, low: int = 1, high: int | None = None) -> Callable[[str], Any]:
+    """Return the type of an option that is a whole number."""
+    return checked(_checks.integer, name, low, high, kind=int)
+
+
+def fraction(name: str) -> Callable[[str], Any]:
+    """Return the type of an option that is at least 0 and below 1."""
+    return checked(_checks.number, name, low=0.0, below=1.0)
+
+
+def names(text: str) -> list[str]:
+    """Return names separated by commas; double quotes enclose a name with a comma."""
+    return next(csv.reader([text], skipinitialspace=True)) or [""]
+
+
+def units(text: str) -> list[int]:
+    """Return the units of hidden layers; "none" stands for no hidden layer."""
+    if text == "none":
+        return []
+    try:
+        return [_checks.integer("hidden", int(part), 1, 2**20) for part in text.split(",")]
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"must be units of layers such as 256,128, or none; got {text!r}"
+        ) from None

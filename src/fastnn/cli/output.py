@@ -1,0 +1,111 @@
+"""What the commands write: to standard output, to standard error, and numbers as people read them.
+
+Not here: the tables of results (report.py), and files (tabular/writing.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from typing import TextIO
+
+#: What to do about an error of the operating system.
+_REMEDIES = {
+    errno.ENOENT: "check the path",
+    errno.EACCES: "check its permissions, or choose another place",
+    errno.EROFS: "choose another place",
+    errno.EISDIR: "name a file",
+    errno.ENOSPC: "make room, or choose another place",
+    errno.EDQUOT: "make room, or choose another place",
+}
+
+
+# ---- streams ------------------------------------------------------------------------------------
+
+
+def print_now(text: str) -> None:
+    """Write text to standard output as UTF-8, and flush it."""
+    try:
+        if sys.stdout is None:
+            raise OSError(errno.EBADF, "is closed")
+        sys.stdout.flush()
+        buffer = getattr(sys.stdout, "buffer", None)
+        if buffer is None:
+            sys.stdout.write(text)
+        else:
+            buffer.write(text.encode(errors="surrogateescape"))  # a path may hold any bytes
+            buffer.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        discard(sys.stdout)
+        raise OSError(error.errno, error.strerror, "standard output") from error
+
+
+def tell(text: str) -> None:
+    """Write a line to standard error, if there is one."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OSError):
+            print(text, file=sys.stderr, flush=True)
+
+
+def discard(stream: TextIO) -> None:
+    """Drop what a stream still buffers, so that Python reports no error when it exits."""
+    with contextlib.suppress(AttributeError, OSError, ValueError):
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, stream.fileno())
+        os.close(descriptor)
+
+
+# ---- errors -------------------------------------------------------------------------------------
+
+
+def of_system(error: OSError) -> str:
+    """Return an error of the operating system as a message: the file, the problem, the remedy."""
+    what = error.strerror or str(error)
+    where = f"{error.filename}: " if error.filename else ""
+    remedy = "" if error.errno is None else _REMEDIES.get(error.errno)
+    return f"{where}{what}" + (f"; {remedy}" if remedy else "")
+
+
+@contextlib.contextmanager
+def writing(path: str) -> Iterator[None]:
+    """Let an error of writing name this file, not the temporary one that would replace it."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from error
+
+
+# ---- numbers and names --------------------------------------------------------------------------
+
+
+def number(value: float) -> str:
+    """Return a number with four digits, or with all digits before the point."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+
+
+def score(name: str, value: float | None) -> str:
+    """Return a score: errors in units of the target with four digits, others with four decimals."""
+    if value is None:
+        return "-"
+    if name not in ("mae", "rmse"):
+        return f"{value:.4f}".replace("-0.0000", "0.0000")
+    return f"{value:,.0f}" if value >= 1000 else f"{value:#.4g}"
+
+
+def two_columns(pairs: Iterable[tuple[str, str]]) -> str:
+    """Return names and texts in two columns."""
+    return "".join(f"{name:<11} {text}\n" for name, text in pairs)
+
+
+def abbreviated(names: Sequence[str], most: int = 12) -> str:
+    """Return names separated by commas: the first ones, then how many more."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

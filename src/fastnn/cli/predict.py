@@ -1,0 +1,90 @@
+"""`fastnn predict`: predictions for the rows of a table.
+
+Not here: how rows are encoded and predictions written (tabular/).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from fastnn import tables
+from fastnn.cli.loading import loaded
+from fastnn.cli.options import UsageError
+from fastnn.cli.output import abbreviated, print_now, tell, writing
+
+if TYPE_CHECKING:
+    import argparse
+
+    from fastnn.cli.options import Commands
+    from fastnn.tables import Recipe, Rows, Table
+
+
+def add(commands: Commands) -> None:
+    """Add the command to the parser."""
+    parser = commands.add_parser(
+        "predict",
+        help="predict the rows of a table with a network",
+        description="Predict the rows of a table with a network from `fastnn train`. The result is "
+        "a column with the name of the target, in the order of the rows.",
+        epilog="Example: fastnn predict model.safetensors new.csv > predictions.csv",
+    )
+    parser.set_defaults(run=run)
+    parser.add_argument("model", metavar="MODEL", help="a file that `fastnn train` saved")
+    parser.add_argument("data", metavar="DATA", help="a table, as for `fastnn train`; it needs the "
+                        "columns of the training, in any order")  # fmt: skip
+    parser.add_argument("--out", metavar="FILE", help="write to a file, not to standard output: "
+                        ".csv, .parquet or .npy")  # fmt: skip
+    parser.add_argument("--proba", action="store_true",
+                        help="write the probabilities of the classes, too")  # fmt: skip
+    parser.add_argument("--unknown", choices=["error", "missing"], default="error",
+                        help="whether a text that does not occur in the training rows is an error "
+                        "or counts as missing (default: error)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print a JSON object for each row")
+    parser.add_argument("--quiet", action="store_true", help="show no notes")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Predict the rows of a table; return the exit code."""
+    if options.out is not None and options.json:
+        raise UsageError(
+            "--json writes to standard output; leave out --out, or redirect the output: > FILE"
+        )
+    net, recipe = loaded(options.model)
+    if options.proba and recipe.classes is None:
+        raise UsageError(
+            f"--proba needs a classifier, but {options.model} predicts numbers; leave out --proba"
+        )
+    if options.out is not None:
+        with writing(options.out):
+            tables.check_place(options.out, tables.WRITTEN)
+    table = recipe.read(options.data)
+    rows = recipe.encode(table, options.unknown)
+    if not options.quiet:
+        _note(table, recipe, rows)
+    outputs = np.concatenate([net.predict(X) for X in rows.blocks(net.dtype)])
+    if options.out is not None:
+        with writing(options.out):
+            tables.write(options.out, recipe, outputs, options.proba)
+        return 0
+    text = tables.json_text if options.json else tables.csv_text
+    for block in text(recipe, outputs, options.proba):
+        print_now(block)
+    return 0
+
+
+def _note(table: Table, recipe: Recipe, rows: Rows) -> None:
+    """Tell which columns are not used, and where missing values are new."""
+    extra = [name for name in table.others if name != recipe.target and name not in recipe.ignored]
+    if extra:
+        plural = "s" if len(extra) > 1 else ""
+        tell(
+            f"note: ignored column{plural} {abbreviated([*map(repr, extra)])}: not used in training"
+        )
+    for name, count in rows.replaced.items():
+        tell(f"note: column {name!r}: treated {count:,} unknown texts as missing")
+    had = {column["name"] for column in recipe.columns if column["missing"]}
+    for name, count in rows.n_missing().items():
+        if name not in had:
+            tell(f"note: column {name!r}: {count:,} missing, but none in the training rows")

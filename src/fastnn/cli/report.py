@@ -1,0 +1,74 @@
+"""How a trained network is described in text: its task, its rows, its scores.
+
+Here: what `fastnn train` and `fastnn info` show alike. `found` is the training record that a model
+file keeps. Not here: how scores are computed (scores.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn.cli.output import abbreviated, score
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from fastnn.mlp import MLP
+    from fastnn.tabular.recipe import Recipe
+
+_SCORES = {
+    "r2": "R²",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "accuracy": "accuracy",
+    "log_loss": "log loss",
+    "roc_auc": "area under ROC curve",
+}
+
+
+def of_task(recipe: Recipe, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of a name and a text: the task, the rows and the columns of a training."""
+    classes = "" if recipe.classes is None else f", {len(recipe.classes)} classes"
+    yield "task", f"{recipe.task} of {recipe.target}{classes}"
+    n = found["rows"]
+    parts = [f"{n[part]:,} {part}" for part in ("training", "validation", "test") if n[part]]
+    yield "rows", f"{sum(n.values()):,} of {found['data']}: {', '.join(parts)}"
+    columns = [
+        (column["name"] or "''")
+        + (f" ({len(column['texts'])})" if column["kind"] == "category" else "")
+        for column in recipe.columns
+    ]
+    yield "columns", f"{len(columns)}, {len(recipe.names)} inputs: {abbreviated(columns)}"
+
+
+def epochs(found: Mapping[str, Any]) -> str:
+    """Return the number of epochs of a training."""
+    return f"{found['epochs']:,} epoch{'' if found['epochs'] == 1 else 's'}"
+
+
+def kept(found: Mapping[str, Any]) -> str:
+    """Return which epoch's weights were kept; nothing if it is the last."""
+    return "" if found["best_epoch"] is None else f"weights of epoch {found['best_epoch']} kept"
+
+
+def sizes(net: MLP) -> str:
+    """Return the sizes of a network: "4-8-1 relu, 49 parameters, float32, adam"."""
+    units = "-".join(str(n) for n in [net.n_in, *(layer.units for layer in net.dense)])
+    hidden = f" {net.dense[0].activation}" if len(net.dense) > 1 else ""
+    return f"{units}{hidden}, {net.n_parameters:,} parameters, {net.dtype}, {net.optimizer.name}"
+
+
+def score_table(recipe: Recipe, found: Mapping[str, Any]) -> str:
+    """Return a table of the scores of the network and of the baseline; nothing without a test."""
+    if found["test"] is None:
+        return ""
+    baseline = "mean" if recipe.classes is None else "most frequent class"
+    rows = [
+        (_SCORES[name], *(score(name, found[which][name]) for which in ("test", "baseline")))
+        for name in found["test"]
+    ]
+    rows = [(f"on {found['rows']['test']:,} test rows", "network", baseline), *rows]
+    left, middle, right = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return "\n" + "".join(
+        f"{name:<{left}}  {ours:>{middle}}  {theirs:>{right}}\n" for name, ours, theirs in rows
+    )

@@ -1,0 +1,28 @@
+"""MLPClassifier and MLPRegressor: drop-in replacements for scikit-learn's estimators.
+
+Parameters, defaults, attributes, warnings and errors are those of scikit-learn 1.9. The same
+``random_state`` gives the same initial weights, the same validation split and the same order of
+rows, hence the same model up to rounding. Needs scikit-learn 1.6 or newer: ``pip install
+'fastnn[sklearn]'``.
+
+Here: what the estimators' parameters mean for an `MLP`, and scikit-learn's conventions. Not here:
+the training (`MLP.fit`); the estimators use the public API of fastnn alone.
+
+- `parameters`: name, type, default, constraints and documentation of each parameter
+- `rows`: rows and their weights; the order of rows that scikit-learn draws
+- `network`: the `MLP` that the parameters describe, and its initial weights
+- `epochs`: after each epoch: the loss curves, the learning rate, the end of training
+- `lbfgs`: training by L-BFGS
+- `base`: what both estimators share; `classifier` and `regressor` add targets and predictions
+"""
+
+try:
+    from fastnn.sklearn.classifier import MLPClassifier
+    from fastnn.sklearn.regressor import MLPRegressor
+except ImportError as error:
+    raise ImportError(
+        f"fastnn.sklearn needs scikit-learn 1.6 or newer ({error}); install it with pip install "
+        "'fastnn[sklearn]'"
+    ) from error
+
+__all__ = ["MLPClassifier", "MLPRegressor"]

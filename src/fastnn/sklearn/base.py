@@ -1,0 +1,384 @@
+"""What classifier and regressor share: weights as lists, fitting, and the outputs for rows.
+
+Here: the order in which an estimator validates, prepares and trains. Not here: the parameters
+(parameters.py), the network (network.py), the two ways of training (epochs.py, lbfgs.py), targets
+and predictions (classifier.py, regressor.py).
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import numpy as np
+import scipy.sparse
+from sklearn.base import _fit_context
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastnn.sklearn import lbfgs
+from fastnn.sklearn.epochs import Epochs, LearningRate
+from fastnn.sklearn.network import draw_weights, hidden_sizes, network
+from fastnn.sklearn.parameters import Parameters
+from fastnn.sklearn.rows import RowOrder, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from typing import Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastnn.losses import Loss
+    from fastnn.mlp import MLP
+
+    Weights = Sequence[NDArray[Any]]
+
+Method = TypeVar("Method", bound="Callable[..., Any]")
+
+
+def with_valid_parameters(method: Method) -> Method:
+    """Let scikit-learn validate the parameters before a method that fits."""
+    return cast(Method, _fit_context(prefer_skip_nested_validation=True)(method))
+
+
+def if_stochastic(method: Method) -> Method:
+    """Let a method exist only for solvers that train on batches."""
+    return cast(Method, available_if(lambda estimator: estimator._is_stochastic())(method))
+
+
+class BaseMLP(Parameters):
+    """Base of classifier and regressor.
+
+    A subclass defines the targets of the network (`_validated`, `_validated_more`), the activation
+    and the loss of its last layer (`_end`), and the score of its outputs (`_score_of`).
+    """
+
+    net_: MLP
+    loss_: float
+    best_loss_: Any  # of the attributes in ATTRIBUTES, those that may be None
+    loss_curve_: list[float]
+    validation_loss_curve_: list[float] | None
+    validation_scores_: Any
+    best_validation_score_: Any
+    n_iter_: int
+    t_: int
+    n_layers_: int
+    n_outputs_: int
+    out_activation_: str
+    _random_state: np.random.RandomState
+    _optimizer: LearningRate  # a name that tests of scikit-learn read
+    _no_improvement_count: int
+    _divergence: FloatingPointError | None
+    _lists: tuple[Weights, Weights] | None  # coefs_ and intercepts_ as a user sees them
+    _read: Weights  # the arrays that these lists were made of
+
+    # ---- for subclasses -------------------------------------------------------------------------
+
+    def _validated(self, X: Any, y: Any, incremental: bool, from_scratch: bool) -> tuple[Any, Any]:
+        """Return validated X and targets of the network; set `n_outputs_` and classes."""
+        raise NotImplementedError
+
+    def _validated_more(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Return validation rows and their targets, of the same kind as those of training."""
+        raise NotImplementedError
+
+    def _end(self) -> tuple[str, str | Loss]:
+        """Return the activation of the last layer, and the loss."""
+        raise NotImplementedError
+
+    def _score_of(
+        self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None
+    ) -> float:
+        """Return the score of outputs (n, n_outputs)."""
+        raise NotImplementedError
+
+    def _strata(self, y: NDArray[Any]) -> NDArray[Any] | None:
+        """Return the groups (n,) that a validation split keeps in proportion, None for none."""
+        return None
+
+    def _averages_outputs(self) -> bool:
+        """Return whether scikit-learn's loss is the mean over outputs where ours is the sum."""
+        return False
+
+    def _loss_offset(self, rows: Rows) -> float:
+        """Return scikit-learn's loss less ours, which no weight changes."""
+        return 0.0
+
+    # ---- weights --------------------------------------------------------------------------------
+
+    @property
+    def coefs_(self) -> Weights:
+        """The weights (n_in, n_out) of each layer."""
+        return self._weight_lists()[0]
+
+    @coefs_.setter
+    def coefs_(self, value: Weights) -> None:
+        self._lists = value, self._lists_or_empty()[1]
+
+    @property
+    def intercepts_(self) -> Weights:
+        """The biases (n_out,) of each layer."""
+        return self._weight_lists()[1]
+
+    @intercepts_.setter
+    def intercepts_(self, value: Weights) -> None:
+        self._lists = self._lists_or_empty()[0], value
+
+    def _has_weights(self) -> bool:
+        """Return whether there are weights, trained or set by hand."""
+        return hasattr(self, "net_") or getattr(self, "_lists", None) is not None
+
+    def _lists_or_empty(self) -> tuple[Weights, Weights]:
+        return self._weight_lists() if self._has_weights() else ([], [])
+
+    def _weight_lists(self) -> tuple[Weights, Weights]:
+        """Return weights and biases as they were set by hand, otherwise as the network has them."""
+        lists = getattr(self, "_lists", None)
+        if lists is None:
+            if not hasattr(self, "net_"):
+                raise AttributeError(f"this {type(self).__name__} has no weights yet; fit it")
+            weights = self.net_.get_weights()
+            for w in weights:
+                w.flags.writeable = False  # a change of the copy would not reach the network
+            lists = weights[::2], weights[1::2]
+            self._lists, self._read = lists, weights
+        return cast("tuple[Weights, Weights]", lists)
+
+    def _synced(self) -> MLP:
+        """Return the network, after setting weights that were assigned by hand."""
+        lists = getattr(self, "_lists", None)
+        if lists is not None:
+            weights = _interleaved(lists)
+            read = getattr(self, "_read", ())
+            if len(weights) != len(read) or any(
+                ours is not theirs for ours, theirs in zip(weights, read, strict=True)
+            ):
+                self.net_.set_weights(weights)
+                self._lists = None
+        return self.net_
+
+    def __getstate__(self) -> dict[str, Any]:
+        if hasattr(self, "net_"):
+            self._synced()
+        return {**super().__getstate__(), "_lists": None, "_read": ()}
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "net_")
+
+    # ---- fitting --------------------------------------------------------------------------------
+
+    @with_valid_parameters
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train the network from new weights, or from the present ones with `warm_start`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+            Large sparse rows are made dense a few at a time.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels or numbers.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the rows' losses, 0 or more.
+        X_val, y_val : array-like, optional
+            Validation rows. Their loss goes to `validation_loss_curve_`; with early stopping, their
+            score replaces that of rows held out from X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are invalid, or the loss is no longer finite.
+        """
+        return self._fit(X, y, sample_weight, X_val, y_val)
+
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_val: Any = None,
+        y_val: Any = None,
+        incremental: bool = False,
+    ) -> Self:
+        """Train by all of `max_iter` epochs, or by one epoch if incremental."""
+        from_scratch = not (incremental or self.warm_start) or not self._has_weights()
+        hidden_sizes(self)
+        if incremental and self.early_stopping:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together; give both or none")
+        original = y
+        X, y = self._validated(X, y, incremental, from_scratch)
+        if sample_weight is not None:
+            sample_weight = _check_sample_weight(sample_weight, X)
+        class_weight = getattr(self, "class_weight", None)
+        if class_weight is not None:
+            by_class = compute_sample_weight(class_weight, original)
+            sample_weight = by_class if sample_weight is None else sample_weight * by_class
+        validation = None if X_val is None else Rows(*self._validated_more(X_val, y_val))
+        self._random_state = check_random_state(self.random_state)
+        self._prepare(X, from_scratch, incremental)
+        rows = Rows(X, y, sample_weight)
+        if self.solver == "lbfgs" and self.optimizer is None:
+            self._minimize(rows)
+        else:
+            self._descend(rows, validation, incremental)
+        return self
+
+    def _prepare(self, X: Any, from_scratch: bool, incremental: bool) -> None:
+        """Make the network, and the attributes that epochs add to."""
+        self.out_activation_ = self._end()[0].replace("sigmoid", "logistic")
+        self.n_layers_ = len(hidden_sizes(self)) + 2
+        if not (incremental and hasattr(self, "net_")):
+            shape = X.shape[1], self.n_outputs_
+            net = network(self, shape, *self._end(), X.dtype, self._random_state)
+            if from_scratch:
+                draw_weights(net, self, self._random_state)
+            else:
+                net.set_weights(_interleaved(self._weight_lists()))
+            self._name(net)
+            self.net_, self._optimizer = net, LearningRate(self)
+        self._synced()
+        self._lists = None
+        if from_scratch or not hasattr(self, "t_"):
+            self.n_iter_ = self.t_ = 0
+        if self.solver != "lbfgs" and (from_scratch or not hasattr(self, "_no_improvement_count")):
+            self._no_improvement_count, self.loss_curve_ = 0, []
+            self.best_loss_ = None if self.early_stopping else np.inf
+            self.validation_scores_ = [] if self.early_stopping else None
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
+            self.validation_loss_curve_ = None
+
+    def _name(self, net: MLP) -> None:
+        """Give the network the names of columns and classes, for use apart from the estimator."""
+        names = getattr(self, "feature_names_in_", None)
+        net.feature_names = None if names is None else tuple(map(str, names))
+        classes = getattr(self, "classes_", None)
+        if classes is not None:
+            net.metadata["classes"] = classes.tolist()
+
+    def _descend(self, rows: Rows, validation: Rows | None, incremental: bool) -> None:
+        """Train by stochastic gradient descent."""
+        if self.early_stopping and validation is None:
+            rows, validation = self._held_out(rows)
+        if validation is not None and self.validation_loss_curve_ is None:
+            self.validation_loss_curve_ = []
+        n, self._divergence = len(rows), None
+        epochs = Epochs(self, rows, validation)
+        self.n_iter_ = 0
+        try:
+            self.net_.fit(
+                rows.X,
+                rows.y,
+                sample_weight=rows.sample_weight,
+                batch_size=self._rows_of_a_batch(n),
+                epochs=1 if incremental else self.max_iter,
+                shuffle=RowOrder(n, self._random_state) if self.shuffle else False,
+                validation_data=None if validation is None else validation.as_arguments(),
+                metrics=["mse"] if self._averages_outputs() else (),
+                callbacks=[epochs, *(self.callbacks or ())],
+            )
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=5)
+        if epochs.best_weights is not None:
+            self.net_.set_weights(epochs.best_weights)
+        elif self._divergence is not None:
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed."
+            ) from self._divergence
+        if not incremental and not epochs.converged and self.n_iter_ == self.max_iter:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
+                "optimization hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+
+    def _rows_of_a_batch(self, n: int) -> int:
+        """Return the number of rows of a batch, of n rows."""
+        if isinstance(self.batch_size, str):
+            return min(200, n)
+        if self.batch_size > n:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
+                "clipped",
+                stacklevel=6,
+            )
+        return min(self.batch_size, n)
+
+    def _held_out(self, rows: Rows) -> tuple[Rows, Rows]:
+        """Return the rows to train on and the rows held out, by scikit-learn's split."""
+        training, validation = train_test_split(
+            np.arange(len(rows)),
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=self._strata(rows.y),
+        )
+        if len(validation) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of "
+                "your dataset."
+            )
+        return rows.part(training), rows.part(validation)
+
+    def _minimize(self, rows: Rows) -> None:
+        """Train by L-BFGS, on all rows at once."""
+        lbfgs.refuse_options_of_descent(self)
+        net, state = self.net_, self._random_state
+        work = network(self, (net.n_in, net.n_out), *self._end(), net.dtype, state, for_lbfgs=True)
+        self.n_iter_, loss, penalty = lbfgs.minimize(self, net, work, rows)
+        loss /= self.n_outputs_ if self._averages_outputs() else 1
+        self.loss_ = float(loss + penalty + self._loss_offset(rows))
+
+    def _is_stochastic(self) -> bool:
+        """Return True, or raise scikit-learn's AttributeError: "lbfgs" has no partial_fit."""
+        if self.solver == "lbfgs" and self.optimizer is None:
+            raise AttributeError(
+                "partial_fit is only available for stochastic optimizers. "
+                f"{self.solver} is not stochastic."
+            )
+        return True
+
+    # ---- predicting -----------------------------------------------------------------------------
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """Return the outputs (n, n_outputs) of the network, for rows as a user passes them."""
+        if not hasattr(self, "net_"):
+            check_is_fitted(self)
+        net = self._synced()
+        if (
+            type(X) is np.ndarray
+            and X.dtype == net.dtype
+            and not hasattr(self, "feature_names_in_")
+        ):
+            try:
+                return net.predict(X)
+            except ValueError:
+                pass  # scikit-learn's validation below names what is wrong with X
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return net.predict(X.tocsr() if scipy.sparse.issparse(X) else X)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _interleaved(lists: tuple[Weights, Weights]) -> list[NDArray[Any]]:
+    """Return [W0, b0, W1, b1, ...] for lists of weights and of biases."""
+    return [array for pair in zip(*lists, strict=True) for array in pair]

@@ -1,0 +1,104 @@
+"""Training by L-BFGS: loss, penalty and gradient of all rows, for `scipy.optimize`.
+
+Not here: the network whose weights are found, and the estimator's attributes (base.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.optimize
+import scipy.sparse
+from sklearn.utils.optimize import _check_optimize_result
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fastnn.mlp import MLP
+    from fastnn.sklearn.parameters import Parameters
+    from fastnn.sklearn.rows import Rows
+
+
+def refuse_options_of_descent(parameters: Parameters) -> None:
+    """Check that no parameter is set that only stochastic gradient descent supports."""
+    for name in ("dropout", "clipnorm", "callbacks"):
+        value = getattr(parameters, name)
+        if np.any(value):
+            raise ValueError(
+                f"solver='lbfgs' does not support {name}, but {name}={value!r}; use solver='adam' "
+                "or 'sgd'"
+            )
+
+
+def minimize(parameters: Parameters, net: MLP, work: MLP, rows: Rows) -> tuple[int, float, float]:
+    """Train a network; return the number of iterations, the loss of the rows, and the penalty.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    net : MLP
+        Its weights are where the search starts, and are set to what it finds.
+    work : MLP
+        A network of the same layers without penalties, used for losses and gradients.
+    rows : Rows
+    """
+    if not scipy.sparse.issparse(rows.X):
+        rows.X = np.ascontiguousarray(rows.X, work.dtype)
+    weights = net.get_weights()
+    shapes = [w.shape for w in weights]
+    is_penalized = [np.full(w.shape, w.ndim > 1) for w in weights]
+    total = len(rows) if rows.sample_weight is None else rows.sample_weight.sum()
+    penalty_scale = parameters.alpha / total * _packed(is_penalized)
+
+    def parts(packed: NDArray[np.float64]) -> tuple[float, float, NDArray[np.float64]]:
+        """Return the loss of the rows, the penalty, and the gradient of their sum."""
+        work.set_weights(_unpacked(packed, shapes))
+        loss, gradient = 0.0, penalty_scale * packed
+        penalty = 0.5 * np.dot(gradient, packed)
+        for part, weight in rows.blocks():
+            part_loss, part_gradients = work.loss_and_gradients(part.X, part.y, part.sample_weight)
+            loss += weight * part_loss
+            gradient += weight * _packed(part_gradients)
+        return loss, penalty, gradient
+
+    def objective(packed: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        loss, penalty, gradient = parts(packed)
+        return loss + penalty, gradient
+
+    found = scipy.optimize.minimize(
+        objective,
+        _packed(weights),
+        method="L-BFGS-B",
+        jac=True,
+        callback=_print_loss if parameters.verbose else None,
+        options={
+            "maxfun": parameters.max_fun, "maxiter": parameters.max_iter, "gtol": parameters.tol
+        },
+    )  # fmt: skip
+    n_iter = _check_optimize_result("lbfgs", found, parameters.max_iter)
+    loss, penalty, _ = parts(found.x)
+    net.set_weights(_unpacked(found.x, shapes))
+    return n_iter, loss, penalty
+
+
+def _packed(arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+    """Return arrays as one vector in float64."""
+    return np.concatenate([a.ravel() for a in arrays]).astype(np.float64)
+
+
+def _unpacked(
+    vector: NDArray[np.float64], shapes: Sequence[tuple[int, ...]]
+) -> list[NDArray[np.float64]]:
+    """Return a vector as arrays of these shapes."""
+    ends = np.cumsum([np.prod(shape) for shape in shapes])
+    return [
+        part.reshape(shape) for part, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)
+    ]
+
+
+def _print_loss(intermediate_result: Any) -> None:
+    """Print the loss after an iteration; scipy asks for this name of the argument."""
+    print(f"loss = {intermediate_result.fun:.8f}")

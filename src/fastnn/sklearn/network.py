@@ -1,0 +1,144 @@
+"""The network that an estimator's parameters describe, and its initial weights.
+
+Here: parameters in, an `MLP` or a part of one out. Not here: training it (base.py, lbfgs.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from numbers import Real
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import activations, optimizers
+from fastnn.activations import Activation
+from fastnn.layers import Dense, Dropout
+from fastnn.mlp import MLP
+from fastnn.optimizers import SGD, Adam, AdamW, Optimizer
+
+if TYPE_CHECKING:
+    from fastnn.losses import Loss
+    from fastnn.sklearn.parameters import Parameters
+
+
+def hidden_sizes(parameters: Parameters) -> list[int]:
+    """Return the units of each hidden layer."""
+    sizes = parameters.hidden_layer_sizes
+    sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    if any(units <= 0 for units in sizes):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+    return sizes
+
+
+def _per_layer(parameters: Parameters, name: str, single: Any) -> list[Any]:
+    """Return a parameter for each hidden layer; a value of type `single` serves all layers."""
+    value, n = getattr(parameters, name), len(hidden_sizes(parameters))
+    if isinstance(value, single):
+        return [value] * n
+    if len(value) != n:
+        raise ValueError(
+            f"{name} has {len(value)} items but there are {n} hidden layers; give one for each"
+        )
+    return list(value)
+
+
+def _optimizer(parameters: Parameters) -> Optimizer:
+    """Return the optimizer that solver, optimizer and their numbers describe."""
+    rate, is_adam = parameters.learning_rate_init, parameters.solver == "adam"
+    if parameters.weight_decay and (parameters.optimizer is not None or not is_adam):
+        raise ValueError(
+            f"weight_decay={parameters.weight_decay!r} needs solver='adam'; use alpha, or an "
+            "optimizer with weight decay such as fastnn.AdamW"
+        )
+    rule: Optimizer
+    if isinstance(parameters.optimizer, Optimizer):
+        rule = parameters.optimizer
+    elif parameters.optimizer is not None:
+        rule = optimizers.KINDS[parameters.optimizer](rate)
+    elif parameters.solver == "sgd":
+        momentum = parameters.momentum
+        rule = SGD(rate, momentum, parameters.nesterovs_momentum and momentum > 0)
+    elif is_adam:
+        numbers = {name: getattr(parameters, name) for name in ("beta_1", "beta_2", "epsilon")}
+        if parameters.weight_decay:
+            decay = parameters.weight_decay
+            rule = AdamW(rate, epsilon_hat=True, weight_decay=decay, **numbers)
+        else:
+            rule = Adam(rate, epsilon_hat=True, **numbers)
+    else:
+        rule = SGD(rate)  # L-BFGS uses none; net_ has one to be trained further
+    if parameters.clipnorm:
+        rule = dataclasses.replace(rule, clipnorm=parameters.clipnorm)
+    return rule
+
+
+def network(
+    parameters: Parameters,
+    shape: tuple[int, int],
+    output: str,
+    loss: str | Loss,
+    dtype: Any,
+    random_state: np.random.RandomState,
+    *,
+    for_lbfgs: bool = False,
+) -> MLP:
+    """Return an untrained network with all weights 0.
+
+    Parameters
+    ----------
+    parameters : Parameters
+    shape : tuple of int
+        Numbers of inputs and outputs.
+    output : str
+        Activation of the last layer.
+    loss : str or Loss
+    dtype : dtype
+        Precision, unless the parameters name one.
+    random_state : RandomState
+        Source of the seed of dropout; drawn from only if there is dropout.
+    for_lbfgs : bool
+        Whether the network has neither dropout nor a penalty, which lbfgs.py adds by itself.
+    """
+    l2 = 0.0 if for_lbfgs else parameters.alpha / 2
+    sizes = hidden_sizes(parameters)
+    rates = [0.0] * len(sizes) if for_lbfgs else _per_layer(parameters, "dropout", Real)
+    layers: list[Dense | Dropout] = []
+    for units, activation, rate in zip(sizes, _activations(parameters), rates, strict=True):
+        layers.append(Dense(units, activation, l2=l2, initializer="zeros"))
+        layers += [Dropout(rate)] if rate else []
+    layers.append(Dense(shape[1], output, l2=l2, initializer="zeros"))
+    drops = any(isinstance(layer, Dropout) for layer in layers)
+    return MLP(
+        shape[0],
+        layers,
+        loss=loss,
+        optimizer=_optimizer(parameters),
+        scale_penalties=True,
+        dtype=dtype if parameters.dtype is None else parameters.dtype,
+        seed=random_state.randint(2**31) if drops else 0,
+        n_threads=parameters.n_threads,
+    )
+
+
+def _activations(parameters: Parameters) -> list[Activation]:
+    """Return the activation of each hidden layer."""
+    return [activations.get(a) for a in _per_layer(parameters, "activation", str | Activation)]
+
+
+def draw_weights(net: MLP, parameters: Parameters, random_state: np.random.RandomState) -> None:
+    """Draw initial weights and biases as scikit-learn does, in the same order.
+
+    All are uniform: within ``sqrt(6 / (n_in + n_out))``, or ``sqrt(2 / (n_in + n_out))`` for
+    "logistic". The last layer has the bound of the last hidden one's activation.
+    """
+    names: list[str | None] = [activation.name for activation in _activations(parameters)]
+    weights, n_in = [], net.n_in
+    for layer, name in zip(net.dense, [*names, *(names[-1:] or [None])], strict=True):
+        factor = 2.0 if name == "sigmoid" else 6.0
+        bound = np.sqrt(factor / (n_in + layer.units))
+        for shape in ((n_in, layer.units), layer.units):
+            weights.append(random_state.uniform(-bound, bound, shape))
+        n_in = layer.units
+    net.set_weights(weights)

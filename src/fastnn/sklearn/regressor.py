@@ -1,0 +1,132 @@
+"""The regressor: numbers as targets of the network, and its outputs as predictions.
+
+Not here: fitting (base.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import scipy.special
+from sklearn.base import RegressorMixin
+
+from fastnn import losses
+from fastnn.losses import Poisson, SquaredError
+from fastnn.metrics import R2
+from fastnn.sklearn.base import BaseMLP, if_stochastic, with_valid_parameters
+from fastnn.sklearn.parameters import RegressorParameters, constraints, documented
+from fastnn.sklearn.rows import validated
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastnn.losses import Loss
+    from fastnn.sklearn.rows import Rows
+
+
+@documented
+class MLPRegressor(RegressorMixin, RegressorParameters, BaseMLP):  # type: ignore[misc]
+    """Multi-layer perceptron regressor, with scikit-learn's interface.
+
+    For one target or several. The parameters up to `max_fun` are those of
+    `sklearn.neural_network.MLPRegressor`; the other parameters are fastnn's.
+
+    Parameters
+    ----------
+    <parameters>
+
+    Attributes
+    ----------
+    <attributes>
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from fastnn.sklearn import MLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> regressor = MLPRegressor("huber", 50, early_stopping=True, random_state=0, max_iter=500)
+    >>> bool(regressor.fit(X, scale(y)).score(X, scale(y)) > 0.4)
+    True
+    """
+
+    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints(RegressorParameters)
+
+    @if_stochastic
+    @with_valid_parameters
+    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train for one epoch on these rows.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are invalid, or the loss is no longer finite.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    def _validated(self, X: Any, y: Any, incremental: bool, from_scratch: bool) -> tuple[Any, Any]:
+        """Return X and targets."""
+        X, y = validated(self, X, y, reset=from_scratch, y_numeric=True)
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
+        return X, y
+
+    def _validated_more(self, X: Any, y: Any) -> tuple[Any, Any]:
+        """Return validation rows and their targets."""
+        return validated(self, X, y, reset=False, y_numeric=True)
+
+    def _end(self) -> tuple[str, str | Loss]:
+        """Return the activation of the last layer, and the loss."""
+        is_poisson = isinstance(losses.get(self.loss), Poisson)
+        return "exp" if is_poisson else "identity", self.loss
+
+    def _averages_outputs(self) -> bool:
+        """Return whether scikit-learn's loss is the mean over outputs where ours is the sum."""
+        return self.n_outputs_ > 1 and isinstance(losses.get(self.loss), SquaredError)
+
+    def _loss_offset(self, rows: Rows) -> float:
+        """Return the mean of t log t - t: scikit-learn's deviance less y - t log y."""
+        if not isinstance(losses.get(self.loss), Poisson):
+            return 0.0
+        t = np.asarray(rows.y, np.float64).reshape(len(rows.y), -1)
+        constant = (scipy.special.xlogy(t, t) - t).sum(axis=1)
+        return float(np.average(constant, weights=rows.sample_weight))
+
+    def _score_of(
+        self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None
+    ) -> float:
+        """Return R²."""
+        return float(R2()(y, outputs, weight))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the outputs of the network.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+
+        Returns
+        -------
+        ndarray of shape (n_samples,) or (n_samples, n_outputs)
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If the estimator is not fitted, or X is invalid.
+        """
+        outputs = self._outputs(X)
+        return outputs.ravel() if outputs.shape[1] == 1 else outputs

@@ -1,0 +1,84 @@
+"""Rows of a training: with their weights, in parts, and in the order that scikit-learn draws.
+
+Here: X and y as scikit-learn validates them. Not here: how targets become those of a network
+(classifier.py, regressor.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import scipy.sparse
+from sklearn.utils import column_or_1d
+from sklearn.utils.validation import validate_data
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+#: Sparse rows that are made dense at a time, by L-BFGS.
+_SPARSE_ROWS = 8192
+
+
+@dataclass
+class Rows:
+    """Rows as `MLP.fit` takes them: X (n, n_in), dense or CSR, targets, weights (n,) or None."""
+
+    X: Any
+    y: NDArray[Any]
+    sample_weight: NDArray[Any] | None = None
+
+    def __len__(self) -> int:
+        return int(self.X.shape[0])
+
+    def as_arguments(self) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
+        """Return what `MLP.fit` takes for validation data."""
+        return self.X, self.y, self.sample_weight
+
+    def part(self, rows: slice | NDArray[Any]) -> Rows:
+        """Return some of the rows."""
+        weight = self.sample_weight
+        return Rows(self.X[rows], self.y[rows], None if weight is None else weight[rows])
+
+    def blocks(self) -> Iterator[tuple[Rows, float]]:
+        """Yield parts small enough to be dense, each with its fraction of the total weight."""
+        n, step = len(self), _SPARSE_ROWS if scipy.sparse.issparse(self.X) else None
+        weight = np.ones(n) if self.sample_weight is None else self.sample_weight
+        for first in range(0, n, step or n):
+            rows = slice(first, first + (step or n))
+            yield self if step is None else self.part(rows), weight[rows].sum() / weight.sum()
+
+
+class RowOrder:
+    """Orders of n rows as scikit-learn draws them: each epoch shuffles the order of the last one.
+
+    It takes the place of a Generator as the argument `shuffle` of `MLP.fit`.
+    """
+
+    def __init__(self, n: int, random_state: np.random.RandomState) -> None:
+        self.rows, self.random_state = np.arange(n), random_state
+
+    def permutation(self, n: int) -> NDArray[np.intp]:
+        """Return the next order of the n rows."""
+        self.rows = self.rows[self.random_state.permutation(n)]
+        return self.rows
+
+
+def validated(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
+    """Return X, dense or CSR, and y, as scikit-learn validates them for an estimator."""
+    X, y = validate_data(
+        estimator,
+        X,
+        y,
+        accept_sparse=["csr", "csc"],
+        multi_output=True,
+        dtype=(np.float64, np.float32),
+        reset=reset,
+        **options,
+    )
+    if y.ndim == 2 and y.shape[1] == 1:
+        y = column_or_1d(y, warn=True)
+    return X.tocsr() if scipy.sparse.issparse(X) else X, y

@@ -1,0 +1,17 @@
+"""From a table's columns to a network's inputs, and from its outputs to a file.
+
+A module for each step, in the order of their imports:
+
+- `errors`: TableError, and how messages list names
+- `table`: a table in memory
+- `columns`: the kind of a column, from a polars Series or an ndarray
+- `csv_files`, `reading`: files in
+- `targets`: the task that a target column sets
+- `encoding`: the numbers of a table's rows as inputs
+- `recipe`, `learning`: how columns are encoded, as plain data; learned from training rows
+- `writing`: files out
+
+Not here: networks and their training, and what the command line prints (cli/). `fastnn.tables` has
+the public names. polars reads CSV and Parquet and is imported when it is needed:
+``pip install 'fastnn[cli]'``.
+"""

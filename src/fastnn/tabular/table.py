@@ -1,0 +1,88 @@
+"""A table in memory: columns by name.
+
+Here: Column and Table, and questions about a single column. Not here: how a file becomes a table
+(reading.py), and how a table becomes a network's inputs (recipe.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.tabular.errors import require_columns
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def _no_values() -> NDArray[Any]:
+    return np.empty(0)
+
+
+@dataclass
+class Column:
+    """A column of n rows.
+
+    Parameters
+    ----------
+    name : str
+    kind : str
+        "number", "category" or "date"; for other types of values the name of the type. No network
+        takes dates and other types.
+    values : ndarray of shape (n,)
+        For numbers: the numbers, NaN where a value is missing. For categories: indices into
+        `texts`, -1 where a value is missing. For other kinds: empty.
+    texts : list of str
+        The different texts of a category, sorted; each occurs in the column.
+    """
+
+    name: str
+    kind: str
+    values: NDArray[Any] = field(default_factory=_no_values)
+    texts: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Table:
+    """A table that was read from a file.
+
+    Parameters
+    ----------
+    path : str
+        The file.
+    n : int
+        Number of rows.
+    columns : dict of str to Column
+    others : list of str
+        Names of the file's columns that were not read.
+    """
+
+    path: str
+    n: int
+    columns: dict[str, Column]
+    others: list[str] = field(default_factory=list)
+
+    def column(self, name: str) -> Column:
+        """Return a column by name; a TableError lists the names there are."""
+        require_columns(self.path, [name], [*self.columns, *self.others])
+        return self.columns[name]
+
+
+def counts_rows(column: Column) -> bool:
+    """Return whether a column of numbers is 0, 1, 2, ... or 1, 2, 3, ..."""
+    if column.kind != "number" or len(column.values) == 0:
+        return False
+    first = column.values[0]
+    return first in (0, 1) and np.array_equal(
+        column.values, np.arange(first, first + len(column.values))
+    )
+
+
+def ascends(column: Column) -> bool:
+    """Return whether a column is ascending whole numbers, like row numbers with gaps."""
+    values = column.values
+    if column.kind != "number" or np.isnan(values).any() or (values % 1).any():
+        return False
+    return bool((np.diff(values) > 0).all())

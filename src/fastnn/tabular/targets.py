@@ -1,0 +1,90 @@
+"""The target: which task a column sets, and the value to predict for each row.
+
+Not here: the columns that it is predicted from (learning.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.tabular.errors import TableError, listed
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.tabular.table import Column, Table
+
+#: The most classes that a target can have.
+MAX_CLASSES = 4096
+
+#: Whole numbers are classes if at most FEW_NUMBERS are different, with ROWS_PER_NUMBER rows each.
+FEW_NUMBERS, ROWS_PER_NUMBER = 20, 10
+
+
+def target_of(
+    table: Table, name: str, task: str | None = None
+) -> tuple[str, list[Any] | None, NDArray[Any]]:
+    """Return what is to be predicted: the task, its classes, and a value for each row.
+
+    Parameters
+    ----------
+    table : Table
+    name : str
+        Name of the target column.
+    task : {"classification", "regression"}, optional
+        By default classification of texts, and of whole numbers if at most `FEW_NUMBERS` different
+        ones have `ROWS_PER_NUMBER` rows each on average; regression of other numbers.
+
+    Returns
+    -------
+    task : str
+    classes : list or None
+        The classes in ascending order: texts, or numbers if the column holds numbers. None for
+        regression.
+    values : ndarray of shape (n,)
+        Indices into the classes, -1 where the target is missing; for regression numbers, NaN where
+        it is missing.
+
+    Raises
+    ------
+    TableError
+        If the column suits no task, or not the given one.
+    """
+    column = table.column(name)
+    where = f"{table.path}: the target {name!r}"
+    if column.kind == "number":
+        task = task or _task_of_numbers(column)
+        different = np.unique(column.values[~np.isnan(column.values)])
+        classes: list[Any] = [int(v) if v.is_integer() else v for v in different.tolist()]
+        labels = np.searchsorted(different, column.values)
+        labels[np.isnan(column.values)] = -1
+    elif column.kind == "category":
+        if task == "regression":
+            raise TableError(
+                f"{where} holds texts ({listed(column.texts, 3)}) but regression needs numbers; "
+                "convert them, or use classification"
+            )
+        task, classes, labels = "classification", column.texts, column.values
+    else:
+        raise TableError(f"{where} is of type {column.kind}; convert it to numbers or texts")
+    if len(classes) < 2:
+        raise TableError(f"{where} has the same value in all rows; choose another target")
+    if task == "regression":
+        return task, None, column.values
+    if len(classes) > MAX_CLASSES:
+        raise TableError(
+            f"{where} has {len(classes):,} classes but at most {MAX_CLASSES:,} are possible; merge "
+            "classes, or choose another target"
+        )
+    return task, classes, labels
+
+
+def _task_of_numbers(column: Column) -> str:
+    """Return the task that a column of numbers sets."""
+    known = column.values[~np.isnan(column.values)]
+    different = np.unique(known)
+    is_few = len(different) <= min(FEW_NUMBERS, len(known) / ROWS_PER_NUMBER)
+    is_whole = (different == np.floor(different)).all()
+    return "classification" if is_few and is_whole else "regression"

@@ -1,0 +1,157 @@
+"""Predictions to files and as text: CSV, JSON lines, Parquet and .npy.
+
+Here: the form of what is written, and whether a place can be written to. Not here: what outputs
+mean (Recipe.decode), and replacing a file as a whole (_files.py).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks, _files
+from fastnn.tabular.errors import TableError, polars_for
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from numpy.typing import NDArray
+
+    from fastnn.tabular.recipe import Recipe
+
+#: Endings of the files that `write` can write.
+WRITTEN = (".csv", ".parquet", ".npy")
+
+_BLOCK = 65536  # rows that are turned into text together
+
+
+def check_place(path: str, endings: Collection[str]) -> str:
+    """Check that a file can be written: its ending and its folder; no file is left behind.
+
+    Parameters
+    ----------
+    path : str
+    endings : collection of str
+        The endings that the name may have; any, if empty.
+
+    Returns
+    -------
+    str
+        The path with symbolic links resolved.
+
+    Raises
+    ------
+    TableError, OSError
+        If the file cannot be written.
+    """
+    if endings and os.path.splitext(path)[1].lower() not in endings:
+        raise TableError(f"{path!r} must end with {_checks.either(endings)}")
+    folder = os.path.dirname(os.path.realpath(path))
+    if not os.path.isdir(folder):
+        raise TableError(
+            f"{path!r} cannot be written: the folder {folder!r} does not exist; create it"
+        )
+    place: str = _files.regular(path)
+    probe = os.path.join(folder, f".{os.urandom(8).hex()}.tmp")
+    try:
+        open(probe, "xb").close()
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(probe)
+    return place
+
+
+def write(path: str, recipe: Recipe, outputs: NDArray[Any], proba: bool = False) -> None:
+    """Write predictions to a file, which is replaced as a whole.
+
+    Parameters
+    ----------
+    path : str
+        A name that ends with .csv, .parquet or .npy.
+    recipe : Recipe
+    outputs : ndarray of shape (n, n_out)
+        The outputs of the network.
+    proba : bool, default False
+        Whether to write the probabilities of the classes after the predictions; a .npy file then
+        holds the probabilities alone.
+
+    Raises
+    ------
+    TableError, OSError, ImportError
+        If the file cannot be written; an old file is then unchanged.
+    """
+    place = check_place(path, WRITTEN)
+    ending = os.path.splitext(path)[1].lower()
+    pl = polars_for(path) if ending == ".parquet" else None
+    with _files.replacing(place) as file:
+        if ending == ".npy":
+            np.save(file, outputs if proba else recipe.decode(outputs), allow_pickle=False)
+        elif pl is not None:
+            columns = {recipe.target: recipe.decode(outputs)}
+            if proba:
+                columns |= dict(zip(_proba_names(recipe), outputs.T, strict=True))
+            columns = {name: np.ascontiguousarray(values) for name, values in columns.items()}
+            pl.DataFrame(columns).write_parquet(file)
+        else:
+            for text in csv_text(recipe, outputs, proba):
+                file.write(text.encode())
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a text file, which is replaced as a whole."""
+    with _files.replacing(check_place(path, ())) as file:
+        file.write(text.encode())
+
+
+def _proba_names(recipe: Recipe) -> list[str]:
+    """Return the names of the columns of probabilities: "cut=Ideal"."""
+    return [f"{recipe.target}={value}" for value in recipe.classes or ()]
+
+
+def csv_text(recipe: Recipe, outputs: NDArray[Any], proba: bool = False) -> Iterator[str]:
+    """Yield predictions as CSV, block by block."""
+    header = [recipe.target, *(_proba_names(recipe) if proba else [])]
+    yield ",".join(map(_quoted, header)) + "\n"
+    for start in range(0, len(outputs), _BLOCK):
+        some = outputs[start : start + _BLOCK]
+        columns = [_cells(recipe, some), *(column.astype(str) for column in some.T if proba)]
+        lines = columns[0] if len(columns) == 1 else map(",".join, zip(*columns, strict=True))
+        yield "\n".join(lines) + "\n"
+
+
+def _cells(recipe: Recipe, outputs: NDArray[Any]) -> NDArray[np.str_]:
+    """Return predictions (n,) as cells of a CSV file, from outputs (n, n_out)."""
+    if recipe.classes is None:
+        return outputs[:, 0].astype(str)
+    names = np.array([_quoted(str(v)) for v in recipe.classes])
+    cells: NDArray[np.str_] = names[outputs.argmax(axis=1)]
+    return cells
+
+
+def _quoted(text: str) -> str:
+    """Return a text as a cell of a CSV file; quotes keep an empty one from reading as missing."""
+    needs = text == "" or text != text.strip() or any(c in text for c in ',"\r\n')
+    return '"{}"'.format(text.replace('"', '""')) if needs else text
+
+
+def json_text(recipe: Recipe, outputs: NDArray[Any], proba: bool = False) -> Iterator[str]:
+    """Yield predictions as JSON, one object a line, block by block."""
+    name = json.dumps(recipe.target)
+    classes = None if recipe.classes is None else np.array([*map(json.dumps, recipe.classes)])
+    for start in range(0, len(outputs), _BLOCK):
+        some = outputs[start : start + _BLOCK]
+        values = some[:, 0].astype(str) if classes is None else classes[some.argmax(axis=1)]
+        if not proba:
+            yield "".join(f"{{{name}: {value}}}\n" for value in values.tolist())
+            continue
+        keys = [json.dumps(str(value)) + ": " for value in recipe.classes or ()]
+        cells = [np.char.add(k, c.astype(str)) for k, c in zip(keys, some.T, strict=True)]
+        parts = map(", ".join, zip(*cells, strict=True))
+        yield "".join(
+            f'{{{name}: {value}, "probabilities": {{{part}}}}}\n'
+            for value, part in zip(values.tolist(), parts, strict=True)
+        )
