@@ -43,7 +43,8 @@ class Section:
 def sections_in(text: str) -> dict[str, Section]:
     """Return the marked sections of a header by name; markers must come in pairs."""
     found: dict[str, Section] = {}
-    name, needs, lines = None, "", []
+    name, needs = None, ""
+    lines: list[str] = []
     for number, line in enumerate(text.splitlines(keepends=True), 1):
         begin = _BEGIN.fullmatch(line)
         assert begin or line == _END or "c-source:" not in line, f"line {number} is no marker"

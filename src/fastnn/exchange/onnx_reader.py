@@ -4,6 +4,7 @@ Here: what each of ONNX's operators is in a chain of operations, and which compo
 are activations. Not here: which chains an MLP can express (chain.py), writing (onnx_writer.py).
 """
 
+import importlib
 import json
 import math
 from collections.abc import Callable
@@ -94,12 +95,11 @@ def from_onnx(
 
 def _loaded(onnx: ModuleType, path: str) -> Any:
     """Return the model in a file, which must be valid."""
-    from google.protobuf.message import DecodeError  # a package that onnx needs
-
+    protobuf = importlib.import_module("google.protobuf.message")  # which onnx needs
     try:
         model = onnx.load(path, format="protobuf")  # whatever its name ends with
         onnx.checker.check_model(path)
-    except (DecodeError, onnx.checker.ValidationError, UnicodeDecodeError) as error:
+    except (protobuf.DecodeError, onnx.checker.ValidationError, UnicodeDecodeError) as error:
         raise ModelFileError(
             f"{path!r} is not a valid ONNX model: {error}; export it anew"
         ) from error
@@ -330,13 +330,13 @@ class _Reader:
 
     def dropout(self, node: Any, place: str, z: str) -> None:
         """Dropout, of which predictions see nothing."""
-        ratio, training = self.attributes(node).get("ratio", 0.5), False
+        ratio, trains = self.attributes(node).get("ratio", 0.5), False
         if self.opset >= 12:
             given, training = self.constant(node, 1), self.constant(node, 2)
             ratio = 0.5 if given is None else np.ravel(given)[0]
-        _checks.expressible(
-            place, not np.any(training), "is in training", "export the network for inference"
-        )
+            trains = training is not None and bool(training.any())
+        remedy = "export the network for inference"
+        _checks.expressible(place, not trains, "is in training", remedy)
         self.chain.drop(place, _short(ratio))
 
     def nothing(self, node: Any, place: str, z: str) -> None:

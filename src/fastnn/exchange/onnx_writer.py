@@ -245,9 +245,10 @@ def _exp_gelu(a: _Tensor, _: None) -> _Tensor:
         return math.log(math.erfc(x) / t) + x * x
 
     series = np.polynomial.Chebyshev.interpolate(np.vectorize(p), 26, [low, high])
-    *rest, total = np.polynomial.chebyshev.cheb2poly(series.coef).tolist()
+    powers: list[float] = np.polynomial.chebyshev.cheb2poly(series.coef).tolist()
     u = t * (2 / (high - low)) - (high + low) / (high - low)  # from -1 to 1
-    for coefficient in reversed(rest):
+    total = u * powers.pop() + powers.pop()
+    for coefficient in reversed(powers):
         total = u * total + coefficient
     return a("Max", 0.0) - size * t * (total - x * x)("Exp") * 0.5
 

@@ -67,10 +67,14 @@ def rule_for(rules: Mapping[type[Layer], Rule | Refusal], part: Part[Any], write
     return cast(Rule, rule)  # a Refusal has raised
 
 
+def _standardization(net: "MLP") -> dict[str, Array]:
+    assert net.standardization is not None  # parts has checked that
+    mean, scale = net.standardization
+    return {"mean": mean, "scale": scale}
+
+
 #: What layers of a kind have learnt that is no parameter, by name.
-_LEARNT: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {
-    Standardize: lambda net: dict(zip(("mean", "scale"), net.standardization, strict=True)),
-}
+_LEARNT: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {Standardize: _standardization}
 
 
 def parts(net: "MLP") -> list[Part[Any]]:

@@ -119,7 +119,8 @@ def _steps(est: Any) -> list[Any]:
     """Return a pipeline's steps with their names, but the last step alone; else the estimator."""
     if not isinstance(est, _kinds("sklearn.pipeline", "Pipeline")):
         return [est]
-    steps = [(name, step) for name, step in est.steps if step not in (None, "passthrough")]
+    pipeline: Any = est
+    steps = [(name, step) for name, step in pipeline.steps if step not in (None, "passthrough")]
     return [*steps[:-1], steps[-1][1]] if steps else [None]
 
 
@@ -160,7 +161,7 @@ def _rebuilt(
     net: MLP, loss: str | Loss | None, optimizer: str | Optimizer | None, seed: int | None
 ) -> MLP:
     """Return a copy of the network; built anew, with its weights, if something is to change."""
-    if loss is optimizer is seed is None:
+    if loss is None and optimizer is None and seed is None:
         twin: MLP = net.copy()
         return twin
     twin = MLP(
