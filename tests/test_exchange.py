@@ -102,7 +102,7 @@ def test_a_standardize_is_not_folded_into_an_unknown_kind(strange):
     scaling = {"mean": np.zeros(3), "scale": np.ones(3)}
     first = parts.Part("Standardize layer 0 of 1", "standardize", Standardize(), 3, scaling)
     assert parts.folded(found, "to_torch") == found
-    with pytest.raises(ValueError, match=r"^to_torch cannot write Halve layer 0 of 1"):
+    with pytest.raises(ValueError, match=r"^to_torch cannot fold a Standardize into Halve layer 0"):
         parts.folded([first, *found[1:]], "to_torch")
 
 

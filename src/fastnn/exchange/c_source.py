@@ -37,7 +37,11 @@ def to_c(net: "MLP", path: Any, *, name: str | None = None, training: bool = Fal
     if training:
         _checks.plain_descent(net.layers, Dropout)
     precision = Precision(net.dtype)
-    stages = [stage for part in found for stage in rule_for(RULES, part, "to_c")(part, precision)]
+    stages = [
+        stage
+        for part in found
+        for stage in rule_for(RULES, part, "to_c cannot write")(part, precision)
+    ]
     writer = _Writer(net, stages, precision, name, training)
     header = path.with_suffix(".h")
     texts = {header: writer.header(header.name), path: writer.source(path.name, header.name)}

@@ -103,7 +103,7 @@ class Chain:
 
     def add(self, part: Part[Any]) -> None:
         """Append a layer of an MLP."""
-        rule_for(RULES, part, "a chain of operations")(self, part)
+        rule_for(RULES, part, "a chain of operations cannot hold")(self, part)
 
     # ---- operations -----------------------------------------------------------------------------
 

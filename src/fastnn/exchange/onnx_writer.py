@@ -79,7 +79,7 @@ def export(net: MLP, path: Any, *, input_name: str = "input", output_name: str =
     graph = _Graph(onnx, net.dtype, {input_name, output_name})
     z = _Tensor(graph, input_name)
     for part in parts(net):
-        z = rule_for(RULES, part, "fastnn.onnx.export")(z, part)
+        z = rule_for(RULES, part, "fastnn.onnx.export cannot write")(z, part)
     graph.nodes[-1].output[0] = output_name
     content = _model(graph, net, input_name, output_name).SerializeToString()
     with _files.replacing(path) as file:

@@ -58,12 +58,15 @@ def kind_of(layer: Layer) -> type[Layer]:
     return next(kind for kind in type(layer).__mro__ if kind in KINDS.values())
 
 
-def rule_for(rules: Mapping[type[Layer], Rule | Refusal], part: Part[Any], writer: str) -> Rule:
-    """Return the entry for a part's kind of layer; `writer` is the function that asks."""
+def rule_for(rules: Mapping[type[Layer], Rule | Refusal], part: Part[Any], cannot: str) -> Rule:
+    """Return the entry for a part's kind of layer; `cannot` begins the message if there is none.
+
+    For instance "to_c cannot write".
+    """
     unknown = Refusal("it knows no such layer; build the network without")
     rule = rules.get(kind_of(part.layer), unknown)
     if isinstance(rule, Refusal):
-        _checks.expressible(writer, False, f"cannot write {part.place}", rule.reason)
+        _checks.expressible(cannot, False, part.place, rule.reason)
     return cast(Rule, rule)  # a Refusal has raised
 
 
@@ -132,7 +135,8 @@ FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
 def folded(found: list[Part[Any]], writer: str) -> list[Part[Any]]:
     """Return the parts with a Standardize in the weights after it; its own part then means nothing.
 
-    In float32 that costs digits where means are large beside deviations.
+    `writer` is the name of the function that asks. In float32 that costs digits where means are
+    large beside deviations.
     """
     scaling: dict[str, Array] = {}
     result = []
@@ -140,7 +144,8 @@ def folded(found: list[Part[Any]], writer: str) -> list[Part[Any]]:
         if isinstance(part.layer, Standardize) and not scaling:
             scaling = part.arrays
         elif scaling:
-            part, done = rule_for(FOLDS, part, writer)(part, **scaling)
+            cannot = f"{writer} cannot fold a Standardize into"
+            part, done = rule_for(FOLDS, part, cannot)(part, **scaling)
             scaling = {} if done else scaling
         result.append(part)
     return result

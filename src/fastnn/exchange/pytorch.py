@@ -228,7 +228,7 @@ def to_torch(net: MLP) -> Any:
     modules = [
         module
         for part in folded(parts(net), "to_torch")
-        for module in rule_for(RULES, part, "to_torch")(torch, part)
+        for module in rule_for(RULES, part, "to_torch cannot write")(torch, part)
     ]
     return torch.nn.Sequential(*modules).eval()
 

@@ -264,7 +264,7 @@ def to_sklearn(
     _checks.one_of_these("net", net, MLP, "an MLP")
     layers: list[Affine] = []
     for part in folded(parts(net), "to_sklearn"):
-        rule_for(RULES, part, "to_sklearn")(layers, part)
+        rule_for(RULES, part, "to_sklearn cannot write")(layers, part)
     *hidden, last = layers
     options = {
         "hidden_layer_sizes": tuple(layer.n_out for layer in hidden),

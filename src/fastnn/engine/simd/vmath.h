@@ -10,6 +10,9 @@
  * a million points where each function is hardest, with and without fused a*b+c. Infinities give
  * the limit, NaN gives NaN. Not here: activations and their derivatives (activations.h), or
  * anything that walks over an array.
+ *
+ * The sections between `c-source` markers are also the text of networks as C source, where a vec
+ * may be one real (exchange/c_source.h): they are C99, and call what their marker names.
  */
 #ifndef FASTNN_VMATH_H
 #define FASTNN_VMATH_H
