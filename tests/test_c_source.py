@@ -13,8 +13,19 @@ import subprocess
 import numpy as np
 import pytest
 
-import fastnn
-from fastnn import MLP, SGD, Activation, Dense, Dropout, Huber, Quantile, Standardize, activations
+from fastnn import (
+    MLP,
+    SGD,
+    Activation,
+    Dense,
+    Dropout,
+    Huber,
+    Quantile,
+    Standardize,
+    _kernels_f32,
+    activations,
+)
+from fastnn.exchange import c_sections
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
@@ -273,11 +284,81 @@ def test_several_networks_in_one_program(tmp_path):
     close(np.array(told.split(), float), expected, "float32")
 
 
-def test_the_sources_it_takes_functions_from_are_shipped():
-    from fastnn import c_source
+# ---- marked sections of the headers -------------------------------------------------------------
 
-    functions = c_source._functions()
+
+def test_every_activation_and_loss_has_a_section():
+    known = c_sections.sections().keys()
     for name in activations.NAMES:
-        assert name == "softmax" or f"{name}_value" in functions
-    assert {"squared_error", "huber", "vtanh", "affine", "maths"} <= functions.keys()
-    assert fastnn.MLP.to_c.__doc__
+        activation = activations.get(name)
+        assert activation.is_linear or name in known, f"{name} has no section in activations.h"
+        assert not activation.is_row_wise or f"{name}_backward" in known
+    for loss, activation in _kernels_f32.registry()["losses"]:
+        assert loss in known or f"{loss}_{activation}" in known, f"{loss} has none in losses.h"
+
+
+@pytest.mark.parametrize("name", c_sections.sections())
+@pytest.mark.parametrize("define", ["-DVECTORS", "-DFASTNN_SCALAR"])
+def test_a_section_compiles_with_what_it_needs(tmp_path, name, define):
+    """So what it needs is all there; strictly, for both precisions."""
+    text = "\n".join(section.text for section in c_sections.needed([name]))
+    (tmp_path / "section.c").write_text(text)
+    for bits in (32, 64):
+        command = [COMPILERS[0], *STRICT, "-Wno-unused", define, f"-DFASTNN_BITS={bits}"]
+        done = subprocess.run(
+            [*command, "section.c", "-o", "section.so"],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+
+
+def test_a_section_is_its_lines_of_the_header():
+    text = "a\n/* c-source: begin f */\nf\n/* c-source: end */\nb\n"
+    text += "/* c-source: begin g (needs f, h) */\ng1\n\ng2\n/* c-source: end */\n"
+    assert c_sections.sections_in(text) == {
+        "f": c_sections.Section("f", (), "f\n"),
+        "g": c_sections.Section("g", ("f", "h"), "g1\n\ng2\n"),
+    }
+
+
+BEGIN, END = "/* c-source: begin f */\n", "/* c-source: end */\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (BEGIN, "section f has no end"),
+        (END, "line 1 ends no section"),
+        (BEGIN + BEGIN, "line 2 begins a section inside of f"),
+        (BEGIN + END + BEGIN, "line 3 begins f a second time"),
+        ("/* c-source: begin */\n", "line 1 is no marker"),
+        ("/* c-source: begin f needs g */\n", "line 1 is no marker"),
+        (BEGIN + "  /* c-source: end */\n", "line 2 is no marker"),
+    ],
+)
+def test_markers_that_do_not_fit_are_named(text, message):
+    with pytest.raises(AssertionError, match=message):
+        c_sections.sections_in(text)
+
+
+def test_sections_come_after_what_they_need():
+    names = [section.name for section in c_sections.needed(["silu", "cross_entropy"])]
+    assert names[0] == "base"
+    assert len(set(names)) == len(names)
+    for i, name in enumerate(names):
+        assert set(c_sections.sections()[name].needs) <= set(names[:i])
+
+
+@pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
+@pytest.mark.parametrize("dtype", C_TYPES)
+def test_a_source_is_c_plus_plus_as_well(tmp_path, dtype):
+    layers = [Dense(20, "gelu"), Dense(3, "tanh"), Dense(4, "softmax")]
+    net = network(3, layers, dtype, "cross_entropy")
+    net.to_c(tmp_path / "net.c", training=True)
+    command = ["g++", "-x", "c++", "-std=c++17", *STRICT[2:], "net.c", "-o", "net.so"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    X = rows_for(3, dtype)
+    close(predicted(ctypes.CDLL(tmp_path / "net.so"), net, X), net.predict(X), dtype)

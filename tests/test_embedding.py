@@ -26,7 +26,8 @@ from fastnn import MLP, Adam, Dense, Dropout, Standardize, embedding
 API = embedding.functions()
 SUFFIX = {"float32": "f32", "float64": "f64"}
 HEADER = Path(embedding.get_include(), "fastnn.h").read_text()
-STATUS = {name: int(n) for name, n in re.findall(r"FASTNN_(\w+) = (\d+)", HEADER)}
+STATUS = {name: int(n) for name, n in re.findall(r"STATUS\(FASTNN_(\w+), (\d+),", HEADER)}
+PROPERTY = {name: int(n) for name, n in re.findall(r"FASTNN_(\w+) = (\d+)", HEADER)}
 
 NETS = {
     "tiny": lambda dtype: MLP(
@@ -96,7 +97,7 @@ def train(net, room, X, y):
 
 
 def get(net, name):
-    return API.get(embedding._pointer(net.c_model, b"fastnn.model"), STATUS[name])
+    return API.get(embedding._pointer(net.c_model, b"fastnn.model"), PROPERTY[name])
 
 
 def same(a, b):
@@ -228,12 +229,28 @@ def test_a_label_out_of_range_has_a_status(label):
 
 
 def test_every_status_has_a_sentence():
-    codes = [code for name, code in STATUS.items() if f"FASTNN_{name} = {code}" in HEADER]
-    assert len(codes) > 15
-    for code in range(13):
-        assert API.message(code) != b"an unknown status"
+    assert list(STATUS.values()) == list(range(13))
+    for name, code in STATUS.items():
+        words = API.message(code).decode()
+        assert words != "an unknown status", name
+        assert " ".join(re.findall(r'"(.*?)"', text_of(name))).replace("  ", " ") == words
     for code in (-1, 13, 10**6):
         assert API.message(code) == b"an unknown status"
+
+
+def text_of(status):
+    """Return the header's entry for a status."""
+    return re.search(rf"STATUS\(FASTNN_{status}, (.*?)\)\s*(?:\\\n|/\*)", HEADER, re.DOTALL)[1]
+
+
+def test_names_in_cython_are_those_of_the_header():
+    """Cython's files say names only; fastnn's own for users has them all."""
+    names = {f"FASTNN_{name}" for name in STATUS | PROPERTY}
+    package = Path(fastnn.__file__).parent
+    for path in package.glob("**/*.pxd"):
+        found = re.findall(r"^ +(FASTNN_[A-Z_]+)$", path.read_text(), re.MULTILINE)
+        assert set(found) <= names, path.name
+        assert path.name != "__init__.pxd" or sorted(found) == sorted(names)
 
 
 def test_no_memory_has_a_status():
@@ -400,11 +417,31 @@ def test_a_forked_child_goes_on_with_a_workspace_made_before():
 
 def test_ctypes_sees_the_struct_as_the_header_has_it():
     struct = re.search(r"typedef struct fastnn_api \{(.*?)\} fastnn_api;", HEADER, re.DOTALL)[1]
-    members = re.findall(r"\(\*(\w+)\)\(", struct)
-    assert members == list(embedding._FUNCTIONS)
+    members = re.findall(r"(\w[\w ]*\**)\(\*(\w+)\)\((.*?)\);", struct, re.DOTALL)
+    assert [name for _, name, _ in members] == list(embedding._FUNCTIONS)
+    for result, name, arguments in members:
+        types = [result, *arguments.split(",")]
+        assert [shape(kind) for kind in embedding._FUNCTIONS[name]] == [c_shape(t) for t in types]
     api = embedding._Api.from_address(embedding.api_address())
     assert api.abi_version == int(re.search(r"ABI_VERSION (\d+)", HEADER)[1])
     assert api.struct_size == ctypes.sizeof(embedding._Api)
+
+
+def shape(kind):
+    """Return a ctypes type as a call passes it."""
+    if kind is None:
+        return "void"
+    is_pointer = kind in (ctypes.c_void_p, ctypes.c_char_p) or hasattr(kind, "contents")
+    return "pointer" if is_pointer else kind
+
+
+def c_shape(text):
+    """Return the type of a declaration in C likewise."""
+    if "*" in text:
+        return "pointer"
+    kinds = {"int": ctypes.c_int, "int64_t": ctypes.c_int64, "double": ctypes.c_double}
+    kinds |= {"ptrdiff_t": ctypes.c_ssize_t, "void": "void"}
+    return kinds[text.split()[0]]
 
 
 def test_the_header_is_where_get_include_says():

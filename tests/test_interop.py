@@ -269,7 +269,7 @@ def test_all_layers_that_fastnn_has_more(rng):
     layers = [Standardize(), Dense(5, "tanh", use_bias=False), Dropout(0.2), Dense(2, "softmax")]
     net = MLP(4, layers, loss="cross_entropy", optimizer="rmsprop", dtype="float64", seed=0)
     net.adapt(X)
-    est = fastnn.to_sklearn(net)
+    est = fastnn.to_sklearn(net, optimizer="adam")
     assert est.n_outputs_ == 1
     assert est.classes_.tolist() == [0, 1]
     assert_close(est.predict_proba(X), net.predict(X))
@@ -310,6 +310,31 @@ def test_what_scikit_learn_lacks_is_refused_by_its_layer(layers, message):
     net = MLP(2, layers, loss="squared_error", optimizer="sgd")
     with pytest.raises(ValueError, match=message):
         fastnn.to_sklearn(net)
+
+
+@pytest.mark.parametrize(
+    ("last", "loss", "optimizer", "message"),
+    [
+        ("identity", "huber", "sgd", "loss 'huber', which scikit-learn lacks for identity outputs; "
+         "pass loss='squared_error'"),
+        ("sigmoid", "squared_error", "sgd", "pass loss='binary_cross_entropy'"),
+        ("identity", "squared_error", "adamw", "optimizer 'adamw', which scikit-learn lacks; pass "
+         "optimizer='sgd' or 'adam'"),
+        ("exp", "poisson", "rmsprop", "optimizer 'rmsprop', which scikit-learn lacks"),
+    ],
+)  # fmt: skip
+def test_a_loss_or_an_optimizer_that_scikit_learn_lacks_is_refused(last, loss, optimizer, message):
+    """Unless another one is given: the predictions are the same."""
+    net = MLP(2, [Dense(3, "relu"), Dense(1, last)], loss=loss, optimizer=optimizer)
+    with pytest.raises(ValueError, match=f"^net has the .*{message}"):
+        fastnn.to_sklearn(net)
+    if last == "exp" and not POISSON:
+        return
+    theirs = {"identity": "squared_error", "sigmoid": "binary_cross_entropy", "exp": "poisson"}
+    est = fastnn.to_sklearn(net, loss=theirs[last], optimizer=SGD(0.25))
+    assert (est.solver, est.learning_rate_init) == ("sgd", 0.25)
+    X = np.array([[1, 2], [3, -4]], "f4")
+    assert_close(outputs(est, X), net.predict(X), 1e-6)
 
 
 def test_only_networks_become_estimators():

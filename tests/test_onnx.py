@@ -16,6 +16,7 @@ import pytest
 
 import fastnn
 from fastnn import MLP, Activation, Adam, Dense, Dropout, ModelFileError, Standardize
+from fastnn.exchange import onnx_writer
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -202,7 +203,7 @@ def test_what_cannot_be_exported_says_so(path, rng, monkeypatch):
     unadapted = MLP(1, [Standardize(), Dense(1)], loss="squared_error", optimizer="sgd")
     with pytest.raises(ValueError, match="Standardize"):
         fastnn.onnx.export(unadapted, path)
-    monkeypatch.setattr(fastnn.onnx, "_MOST_BYTES", 20)
+    monkeypatch.setattr(onnx_writer, "_MOST_BYTES", 20)
     with pytest.raises(
         ValueError, match="the weights take 24 bytes but an ONNX file holds at most 20"
     ):

@@ -1,5 +1,5 @@
-# fastnn's networks in other people's Cython: `from fastnn cimport ...`, compiled with the include
-# folder fastnn.get_include(). What each does is said in capi/include/fastnn.h.
+# fastnn's networks for Cython: `from fastnn cimport ...`, compiled with the include folder
+# fastnn.get_include(). Names only: numbers, types and descriptions are in capi/include/fastnn.h.
 
 from libc.stdint cimport int64_t
 

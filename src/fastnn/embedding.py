@@ -1,7 +1,7 @@
-"""Networks in C and in what calls C: where the header is, the functions, workspaces.
+"""Networks called from C and by tools that call C functions.
 
-C and Cython programs compile with the folder that `get_include` names, where `fastnn.h` says what
-each function does. ctypes, cffi, Numba and SciPy's LowLevelCallable take the same functions from
+C and Cython programs compile with the folder that `get_include` returns; `fastnn.h` in it describes
+each function. ctypes, cffi, Numba and SciPy's LowLevelCallable take the same functions from
 `functions`, and a `Workspace`. Not here: the functions themselves (capi/).
 """
 
@@ -10,6 +10,7 @@ import functools
 import types
 import weakref
 from pathlib import Path
+from typing import Any, NoReturn, cast
 
 from fastnn import _checks, _kernels_f32
 from fastnn.mlp import MLP
@@ -23,8 +24,8 @@ _STATUS, _POINTER, _ROWS = ctypes.c_int, ctypes.c_void_p, ctypes.c_ssize_t
 _TRAIN = (_STATUS, _POINTER, _ROWS, _POINTER, _POINTER, _POINTER)
 _PREDICT = (_STATUS, _POINTER, _ROWS, _POINTER, _POINTER)
 
-# The members of fastnn_api, in their order: the result's type, then the arguments'.
-_FUNCTIONS = {
+#: The members of fastnn_api, in their order: the type of the result, then those of the arguments.
+_FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "message": (ctypes.c_char_p, _STATUS),
     "get": (ctypes.c_int64, _POINTER, ctypes.c_int),
     "workspace_new": (_STATUS, _POINTER, _ROWS, ctypes.c_int, ctypes.POINTER(_POINTER)),
@@ -49,15 +50,15 @@ class _Api(ctypes.Structure):
     )
 
 
-def _pointer(capsule, name):
+def _pointer(capsule: object, name: bytes) -> int:
     """Return the address in a capsule."""
     get = ctypes.pythonapi.PyCapsule_GetPointer
     get.restype, get.argtypes = _POINTER, (ctypes.py_object, ctypes.c_char_p)
-    return get(capsule, name)
+    return cast(int, get(capsule, name))
 
 
-def get_include():
-    """Return the folder that `fastnn.h` is in, for a C compiler's ``-I``.
+def get_include() -> str:
+    """Return the folder of `fastnn.h`, for a C compiler's ``-I``.
 
     Returns
     -------
@@ -72,7 +73,7 @@ def get_include():
     return str(Path(__file__).parent / "capi" / "include")
 
 
-def api_address():
+def api_address() -> int:
     """Return the address of the struct fastnn_api, for `fastnn_use` in C without Python.h.
 
     Returns
@@ -83,12 +84,12 @@ def api_address():
 
 
 @functools.cache
-def functions():
+def functions() -> types.SimpleNamespace:
     """Return the functions of `fastnn.h` for ctypes: ``functions().predict_f32`` and so on.
 
-    Their pointers are void pointers: an int, such as ``array.ctypes.data``. ctypes lets go of the
-    GIL during a call, so threads with a workspace each predict at the same time. The address, for
-    cffi and others, is ``ctypes.cast(function, ctypes.c_void_p).value``.
+    Pointers are passed as integers, such as ``array.ctypes.data``. ctypes releases the GIL during a
+    call, so threads that each have a workspace predict at the same time. Other tools, such as cffi,
+    take the address ``ctypes.cast(function, ctypes.c_void_p).value``.
 
     Returns
     -------
@@ -112,32 +113,32 @@ def functions():
 
 
 class Workspace:
-    """One thread's buffers to call a network with from C; freed with this object.
+    """The buffers that one thread needs to call a network from C; freed with this object.
 
     Parameters
     ----------
     net : MLP
-        Kept alive as long as the workspace.
+        The network, which the workspace keeps alive.
     rows : int, default 1
-        Rows of the largest batch that it is used for; see `fastnn_workspace_new`.
+        Rows of the largest batch; see `fastnn_workspace_new`.
     training : bool, default False
-        Whether to make room for training steps too.
+        Whether to allocate buffers for training steps, too.
 
     Attributes
     ----------
     address : int
-        What functions of `fastnn.h` take as their workspace.
+        The workspace, as functions of `fastnn.h` take it.
 
     Raises
     ------
     TypeError, ValueError
         If an argument is unfit.
     MemoryError
-        If there isn't enough for so many rows.
+        If there is not enough memory for that many rows.
 
     Examples
     --------
-    An integrand for SciPy, which calls it without Python in between:
+    An integrand for SciPy, which calls the C function directly:
 
     >>> import ctypes, scipy
     >>> from fastnn import MLP, Dense, embedding
@@ -147,7 +148,7 @@ class Workspace:
     >>> area, error = scipy.integrate.quad(f, 0, 1)
     """
 
-    def __init__(self, net, rows=1, training=False):
+    def __init__(self, net: MLP, rows: int = 1, training: bool = False) -> None:
         _checks.network("net", net, MLP)
         self._capsule = net.c_model
         rows = _checks.integer("rows", rows, low=1)
@@ -158,8 +159,8 @@ class Workspace:
         )
         if status:
             raise MemoryError(functions().message(status).decode())
-        self.address = address.value
+        self.address: int = cast(int, address.value)
         weakref.finalize(self, functions().workspace_free, self.address)  # also where Python ends
 
-    def __reduce__(self):
+    def __reduce__(self) -> NoReturn:
         raise TypeError("a Workspace belongs to one thread of one process; make another one there")

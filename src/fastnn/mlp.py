@@ -1050,7 +1050,7 @@ class MLP:
         ...     sorted(os.listdir(folder))
         ['price.c', 'price.h']
         """
-        from fastnn import c_source  # rarely needed
+        from fastnn.exchange import c_source  # rarely needed
 
         c_source.to_c(self, path, name=name, training=training)
 

@@ -1,32 +1,11 @@
-/* functions.c - the functions of fastnn.h: pointers and precisions are checked, then the model's
- * own precision does the work. */
+/* functions.c - the functions of fastnn.h: they check pointers and precisions, then call the
+ * functions of the model's own precision. */
 #include "precision.h"
 
 #include <math.h>
 
-static const char *const MESSAGES[] = {
-    [FASTNN_OK] = "fine",
-    [FASTNN_NULL] = "a pointer is NULL; pass the address of an array, a workspace or a model",
-    [FASTNN_ROWS] = "the number of rows is below 1, or above what the workspace was made to train; "
-                    "pass 1 or more, and make the workspace for the largest batch",
-    [FASTNN_PRECISION] =
-        "the model's numbers are of the other type; call the function that ends in "
-        "_f64 for a float64 model, in _f32 for a float32 one",
-    [FASTNN_NOT_FINITE] = "X has NaN or infinity; clean the rows first",
-    [FASTNN_TARGETS] = "a target is not one that the loss takes; labels go from 0 to n_out - 1, "
-                       "numbers are finite and in the loss's range",
-    [FASTNN_KIND_OF_TARGET] = "the loss takes the other kind of target; call train_labels for "
-                              "cross_entropy, train for the others",
-    [FASTNN_NOT_FOR_TRAINING] = "the workspace was made for predictions; make one with training on",
-    [FASTNN_BUSY] = "another thread is training this model; wait for it, or train a copy",
-    [FASTNN_DIVERGED] = "the loss is not finite, so the step was not made; lower the learning rate "
-                        "or scale X",
-    [FASTNN_MEMORY] = "there is not enough memory for the workspace; make it for fewer rows",
-    [FASTNN_NOT_ADAPTED] = "the Standardize layer has not seen data yet; fit the network, or adapt "
-                           "it, from Python first",
-    [FASTNN_ABI] = "compiled for another version of the interface; install the newer fastnn, or "
-                   "compile anew",
-};
+#define MESSAGE(NAME, NUMBER, SENTENCE) [NUMBER] = SENTENCE,
+static const char *const MESSAGES[] = {FASTNN_STATUSES(MESSAGE)};
 
 static const char *message(int status) {
     int known = sizeof MESSAGES / sizeof *MESSAGES;

@@ -1,11 +1,10 @@
-/* precision.h - what both precisions give to the one interface of fastnn.h. */
+/* precision.h - the functions of one precision, as functions.c calls them. */
 #ifndef FASTNN_PRECISION_H
 #define FASTNN_PRECISION_H
 
 #include "include/fastnn.h"
 
-/* The functions of one precision (_embedding.pxi), whose numbers the interface knows the type of.
- */
+/* _embedding.pxi implements them; the types of numbers are known from `bits`. */
 typedef struct fastnn_precision {
     int bits;
     int64_t (*get)(const fastnn_model *model, int property);
@@ -23,7 +22,7 @@ struct fastnn_model {
     void *net;
 };
 
-struct fastnn_workspace { /* the head of what a precision makes */
+struct fastnn_workspace { /* the first member of a precision's own struct */
     const fastnn_precision *precision;
 };
 

@@ -1,30 +1,30 @@
-/* fastnn.h - networks of fastnn called from C: predictions and training steps without Python
- * objects, without its lock (GIL), without an allocation.
+/* fastnn.h - fastnn's networks called from C: predictions and training steps that use no Python
+ * objects, need no GIL and allocate nothing.
  *
  *     #include <Python.h>
  *     #include <fastnn.h>                          // in the folder fastnn.get_include()
  *
  *     if (fastnn_import() < 0) return NULL;        // once, with the GIL; sets Python's error
- *     fastnn_model *model = fastnn_model_of(net);  // of an MLP; NULL with Python's error
+ *     fastnn_model *model = fastnn_model_of(net);  // net is an MLP; NULL sets Python's error
  *     fastnn_workspace *room;
  *     int status = fastnn_workspace_new(model, 1, 0, &room);
  *     ...
- *     status = fastnn_predict_f32(room, 1, x, out);     // from here on without the GIL
+ *     status = fastnn_predict_f32(room, 1, x, out);     // does not need the GIL
  *     if (status != FASTNN_OK) puts(fastnn_message(status));
  *     ...
- *     fastnn_workspace_free(room);                 // before net is gone
+ *     fastnn_workspace_free(room);                 // before net is deallocated
  *
- * A model is the network itself, not a copy: it lives as long as the MLP or its `c_model` capsule
- * does, and whoever trains it changes it. A workspace holds what one call needs beside it. Threads
- * that each have a workspace of their own predict at once, without locks; one at a time trains,
- * another meanwhile gets FASTNN_BUSY. Every call runs on the thread that makes it, and gives the
- * bits that Python's `predict` and `train_on_batch` give.
+ * A model is the network itself, not a copy: it lives as long as the MLP or its `c_model` capsule,
+ * and training changes it. A workspace holds the buffers of one call. Threads that each have a
+ * workspace may predict with one model at the same time, without locks. Only one thread at a time
+ * may train a model; a concurrent call gets FASTNN_BUSY. Every call runs on the calling thread, and
+ * its results are those of Python's `predict` and `train_on_batch`, to the bit.
  *
- * Without Python.h everything but fastnn_import and fastnn_model_of is here, too: whoever has the
- * address of the functions (`fastnn.embedding.api_address()`) gives it to fastnn_use.
+ * Without Python.h all functions but fastnn_import and fastnn_model_of are available: pass the
+ * address `fastnn.embedding.api_address()` to fastnn_use.
  *
- * C99, and C++ as well. Only ever appended to: what is compiled with this header runs with every
- * later version of fastnn of the same FASTNN_ABI_VERSION.
+ * The header is C99 and C++. The interface is only ever appended to: a program compiled with this
+ * header runs with every later version of fastnn that has the same FASTNN_ABI_VERSION.
  */
 #ifndef FASTNN_H
 #define FASTNN_H
@@ -38,43 +38,64 @@ extern "C" {
 
 #define FASTNN_ABI_VERSION 1
 
-typedef struct fastnn_model fastnn_model;         /* a network that Python holds */
-typedef struct fastnn_workspace fastnn_workspace; /* one thread's buffers for one model */
+typedef struct fastnn_model fastnn_model;         /* a network that Python owns */
+typedef struct fastnn_workspace fastnn_workspace; /* buffers of one thread for one model */
 
-/* What a call returns; fastnn_message has a sentence for each. Unless it is FASTNN_OK, nothing has
- * changed. */
-enum fastnn_status {
-    FASTNN_OK = 0,
-    FASTNN_NULL = 1,             /* a pointer is NULL */
-    FASTNN_ROWS = 2,             /* rows below 1, or more than the workspace was made for */
-    FASTNN_PRECISION = 3,        /* the model's numbers are of the other type */
-    FASTNN_NOT_FINITE = 4,       /* X has NaN or infinity */
-    FASTNN_TARGETS = 5,          /* targets that the loss doesn't take: labels, signs, NaN */
-    FASTNN_KIND_OF_TARGET = 6,   /* numbers where the loss takes labels, or labels for numbers */
-    FASTNN_NOT_FOR_TRAINING = 7, /* the workspace was made for predictions alone */
-    FASTNN_BUSY = 8,             /* another thread is training the model */
-    FASTNN_DIVERGED = 9,         /* the loss isn't finite; the step was not made */
-    FASTNN_MEMORY = 10,          /* there isn't enough */
-    FASTNN_NOT_ADAPTED = 11,     /* a Standardize layer hasn't seen data yet */
-    FASTNN_ABI = 12              /* compiled for a version that the installed one can't serve */
-};
+/* All statuses: name, number, and the sentence that fastnn_message returns. A call that returns
+ * another status than FASTNN_OK has changed nothing. */
+/* clang-format off */
+#define FASTNN_STATUSES(STATUS)                                                                    \
+    STATUS(FASTNN_OK, 0, "success")                                                                \
+    STATUS(FASTNN_NULL, 1,                                                                         \
+           "a pointer is NULL; pass the address of an array, a workspace or a model")              \
+    STATUS(FASTNN_ROWS, 2,                                                                         \
+           "the number of rows is below 1, or above the rows of the workspace; pass 1 or more, "   \
+           "and make the workspace for the largest batch")                                         \
+    STATUS(FASTNN_PRECISION, 3,                                                                    \
+           "the model has the other precision; call the function that ends in _f64 for a float64 " \
+           "model, in _f32 for a float32 one")                                                     \
+    STATUS(FASTNN_NOT_FINITE, 4, "X has NaN or infinity; clean the rows first")                    \
+    STATUS(FASTNN_TARGETS, 5,                                                                      \
+           "a target is out of the loss's range; labels go from 0 to n_out - 1, numbers are "      \
+           "finite and in the loss's range")                                                       \
+    STATUS(FASTNN_KIND_OF_TARGET, 6,                                                               \
+           "the loss takes the other kind of target; call train_labels for cross_entropy, train "  \
+           "for the other losses")                                                                 \
+    STATUS(FASTNN_NOT_FOR_TRAINING, 7,                                                             \
+           "the workspace was made for predictions; make one with training on")                    \
+    STATUS(FASTNN_BUSY, 8, "another thread is training this model; wait for it, or train a copy")  \
+    STATUS(FASTNN_DIVERGED, 9,                                                                     \
+           "the loss is not finite, so the step was not made; lower the learning rate or scale X") \
+    STATUS(FASTNN_MEMORY, 10,                                                                      \
+           "there is not enough memory for the workspace; make it for fewer rows")                 \
+    STATUS(FASTNN_NOT_ADAPTED, 11,                                                                 \
+           "the Standardize layer has not seen data; fit the network, or adapt it, from Python "   \
+           "first")                                                                                \
+    STATUS(FASTNN_ABI, 12,                                                                         \
+           "the program was compiled for another version of the interface; install the newer "     \
+           "fastnn, or compile it again")
+/* clang-format on */
 
-/* What fastnn_get tells of a model. */
+#define FASTNN_STATUS_NUMBER(NAME, NUMBER, SENTENCE) NAME = NUMBER,
+enum fastnn_status { FASTNN_STATUSES(FASTNN_STATUS_NUMBER) };
+#undef FASTNN_STATUS_NUMBER
+
+/* The properties of a model that fastnn_get returns. */
 enum fastnn_property {
     FASTNN_N_IN = 0,         /* columns of X */
     FASTNN_N_OUT = 1,        /* columns of out */
     FASTNN_DTYPE_BITS = 2,   /* 32 for float, 64 for double */
     FASTNN_N_LAYERS = 3,     /* Dense layers */
     FASTNN_N_PARAMETERS = 4, /* weights and biases */
-    FASTNN_TAKES_LABELS = 5, /* 1 where targets are class labels, 0 where they are numbers */
+    FASTNN_TAKES_LABELS = 5, /* 1 if targets are class labels, 0 if they are numbers */
     FASTNN_STEP = 6          /* updates made so far */
 };
 
-/* The functions, as the capsule fastnn._C_API has them. Each is described below, where a function
- * of this header calls it. */
+/* The functions, as the capsule fastnn._C_API has them. Each is described below, at the function of
+ * this header that calls it. */
 typedef struct fastnn_api {
     uint32_t abi_version;
-    uint32_t struct_size; /* bytes: functions beyond it aren't there */
+    uint32_t struct_size; /* in bytes; functions beyond it are missing */
     const char *(*message)(int status);
     int64_t (*get)(const fastnn_model *model, int property);
     int (*workspace_new)(fastnn_model *model, ptrdiff_t rows, int training,
@@ -93,13 +114,13 @@ typedef struct fastnn_api {
     double (*evaluate)(int n, double *x, void *workspace);
 } fastnn_api;
 
-/* Where this file's functions find them: one place for each source file that includes this. */
+/* Where the functions below find these: each source file that includes this header has its own. */
 static inline const fastnn_api **fastnn_slot(void) {
     static const fastnn_api *api;
     return &api;
 }
 
-/* Take the functions from `api`; FASTNN_ABI if they are not what this header was written for. */
+/* Use the functions in `api`; returns FASTNN_ABI if this header was written for other ones. */
 static inline int fastnn_use(const fastnn_api *api) {
     if (api == NULL) return FASTNN_NULL;
     if (api->abi_version != FASTNN_ABI_VERSION || api->struct_size < sizeof(fastnn_api))
@@ -108,27 +129,28 @@ static inline int fastnn_use(const fastnn_api *api) {
     return FASTNN_OK;
 }
 
-/* A sentence on a status: what is wrong, and the remedy. */
+/* Return a sentence for a status: what is wrong, and the remedy. */
 static inline const char *fastnn_message(int status) { return (*fastnn_slot())->message(status); }
 
-/* One of enum fastnn_property; -1 for what this version doesn't know. */
+/* Return a property of enum fastnn_property; -1 for one that this version doesn't know. */
 static inline int64_t fastnn_get(const fastnn_model *model, int property) {
     return (*fastnn_slot())->get(model, property);
 }
 
-/* Make a workspace; with `training`, one for batches of up to `rows` rows as well. Predictions may
- * have any number of rows, but those beyond `rows`, and beyond 96, go through it in turns. */
+/* Make a workspace for predictions; with `training`, also for training batches of up to `rows`
+ * rows. Predictions may have any number of rows: they are computed `rows` rows, at most 96, at a
+ * time. */
 static inline int fastnn_workspace_new(fastnn_model *model, ptrdiff_t rows, int training,
                                        fastnn_workspace **workspace) {
     return (*fastnn_slot())->workspace_new(model, rows, training, workspace);
 }
 
-/* Free one; NULL is allowed. */
+/* Free a workspace; NULL is allowed. */
 static inline void fastnn_workspace_free(fastnn_workspace *workspace) {
     (*fastnn_slot())->workspace_free(workspace);
 }
 
-/* out (rows, n_out) = the outputs of X (rows, n_in); both row after row, without gaps. */
+/* out (rows, n_out) = the outputs for X (rows, n_in); both are C-contiguous. */
 static inline int fastnn_predict_f32(fastnn_workspace *workspace, ptrdiff_t rows, const float *X,
                                      float *out) {
     return (*fastnn_slot())->predict_f32(workspace, rows, X, out);
@@ -139,8 +161,8 @@ static inline int fastnn_predict_f64(fastnn_workspace *workspace, ptrdiff_t rows
     return (*fastnn_slot())->predict_f64(workspace, rows, X, out);
 }
 
-/* One update from X (rows, n_in) and targets (rows, n_out), or class labels (rows,); *loss, which
- * may be NULL, is the batch's before it. */
+/* Make one update from X (rows, n_in) and targets (rows, n_out), or class labels (rows,). *loss
+ * becomes the loss of the batch before the update; loss may be NULL. */
 static inline int fastnn_train_f32(fastnn_workspace *workspace, ptrdiff_t rows, const float *X,
                                    const float *targets, double *loss) {
     return (*fastnn_slot())->train_f32(workspace, rows, X, targets, loss);
@@ -161,15 +183,15 @@ static inline int fastnn_train_labels_f64(fastnn_workspace *workspace, ptrdiff_t
     return (*fastnn_slot())->train_labels_f64(workspace, rows, X, labels, loss);
 }
 
-/* The first output for one row of n numbers, whatever the model's precision; NaN if n is not n_in
- * or a number isn't finite. Integrators and optimizers take a function of this form. */
+/* Return the first output for one row of n doubles, for models of both precisions; NaN if n is not
+ * n_in or a number is not finite. Integrators and optimizers take functions with this signature. */
 static inline double fastnn_evaluate(int n, double *x, void *workspace) {
     return (*fastnn_slot())->evaluate(n, x, workspace);
 }
 
 #ifdef Py_PYTHON_H
 
-/* Import fastnn and take its functions; -1 with Python's error set. */
+/* Import fastnn and use its functions; returns -1 and sets Python's error if that fails. */
 static inline int fastnn_import(void) {
     const fastnn_api *api = (const fastnn_api *)PyCapsule_Import("fastnn._C_API", 0);
     if (api == NULL) return -1;
@@ -182,7 +204,7 @@ static inline int fastnn_import(void) {
     return -1;
 }
 
-/* The model of an MLP, alive as long as that; NULL with Python's error set. */
+/* Return the model of an MLP, which lives as long as the MLP; NULL sets Python's error. */
 static inline fastnn_model *fastnn_model_of(PyObject *net) {
     PyObject *capsule = PyObject_GetAttrString(net, "c_model");
     fastnn_model *model;

@@ -1,6 +1,6 @@
 /* activations.h - each activation: its value and, right beneath, its derivative; at the end, the
- * list of them all. To add one: its block, its line in the list, its line in fastnn/activations.py
- * and in fastnn/reference.py.
+ * list of them all. To add one: its block, between `c-source` markers (see vmath.h) of its name,
+ * its line in the list, its line in fastnn/activations.py and in fastnn/reference.py.
  *
  * Where the derivative is a function of the output z, nothing else is kept (OUTPUT_ACTIVATION).
  * Where it isn't, the forward pass computes it beside the value and keeps it (SLOPE_ACTIVATION).
@@ -50,6 +50,7 @@ INLINE vec identity_slope(vec z, vec alpha) {
     return splat(1);
 }
 
+/* c-source: begin sigmoid (needs vsigmoid) */
 /* sigmoid: z = 1 / (1 + e^-a);  dz/da = z (1 - z) */
 INLINE vec sigmoid_value(vec a, vec alpha) {
     (void)alpha;
@@ -60,9 +61,11 @@ INLINE vec sigmoid_slope(vec z, vec alpha) {
     (void)alpha;
     return z * (splat(1) - z);
 }
+/* c-source: end */
 
 OUTPUT_ACTIVATION(sigmoid)
 
+/* c-source: begin tanh (needs vtanh) */
 /* tanh: z = tanh a;  dz/da = 1 - z^2 */
 INLINE vec tanh_value(vec a, vec alpha) {
     (void)alpha;
@@ -73,9 +76,11 @@ INLINE vec tanh_slope(vec z, vec alpha) {
     (void)alpha;
     return splat(1) - z * z;
 }
+/* c-source: end */
 
 OUTPUT_ACTIVATION(tanh)
 
+/* c-source: begin relu */
 /* relu: z = max(0, a);  dz/da = 1 where a > 0, which is where z > 0 */
 INLINE vec relu_value(vec a, vec alpha) {
     (void)alpha;
@@ -86,23 +91,29 @@ INLINE vec relu_slope(vec z, vec alpha) {
     (void)alpha;
     return keep(z > splat(0), splat(1));
 }
+/* c-source: end */
 
 OUTPUT_ACTIVATION(relu)
 
+/* c-source: begin leaky_relu */
 /* leaky_relu: z = a where a > 0, else alpha a (alpha >= 0);  dz/da = 1 or alpha */
 INLINE vec leaky_relu_value(vec a, vec alpha) { return choose(a > splat(0), a, alpha * a); }
 
 INLINE vec leaky_relu_slope(vec z, vec alpha) { return choose(z > splat(0), splat(1), alpha); }
+/* c-source: end */
 
 OUTPUT_ACTIVATION(leaky_relu)
 
+/* c-source: begin elu (needs vexpm1) */
 /* elu: z = a where a > 0, else alpha (e^a - 1);  dz/da = 1 or z + alpha */
 INLINE vec elu_value(vec a, vec alpha) { return choose(a > splat(0), a, alpha * vexpm1(a)); }
 
 INLINE vec elu_slope(vec z, vec alpha) { return choose(z > splat(0), splat(1), z + alpha); }
+/* c-source: end */
 
 OUTPUT_ACTIVATION(elu)
 
+/* c-source: begin selu (needs elu) */
 /* selu: z = scale elu(a), alpha of its own (Klambauer et al. 2017);  dz/da = scale or
  * z + scale alpha */
 #define SELU_SCALE ((real)1.0507009873554804934193349852946)
@@ -117,9 +128,11 @@ INLINE vec selu_slope(vec z, vec alpha) {
     (void)alpha;
     return choose(z > splat(0), splat(SELU_SCALE), z + splat(SELU_SCALE * SELU_ALPHA));
 }
+/* c-source: end */
 
 OUTPUT_ACTIVATION(selu)
 
+/* c-source: begin exp (needs vexp) */
 /* exp: z = e^a;  dz/da = z */
 INLINE vec exp_value(vec a, vec alpha) {
     (void)alpha;
@@ -130,40 +143,49 @@ INLINE vec exp_slope(vec z, vec alpha) {
     (void)alpha;
     return z;
 }
+/* c-source: end */
 
 OUTPUT_ACTIVATION(exp)
 
+/* c-source: begin gelu (needs vnormal_cdf) */
 /* gelu: z = a Phi(a), Phi the normal distribution (the exact form);  dz/da = Phi(a) + a phi(a) */
 INLINE vec gelu_value(vec a, vec *slope) {
     vec density, below = vnormal_cdf(a, &density);
     *slope = below + a * density;
     return a * below;
 }
+/* c-source: end */
 
 SLOPE_ACTIVATION(gelu)
 
+/* c-source: begin silu (needs vsigmoid) */
 /* silu: z = a s with s = sigmoid(a);  dz/da = s + z (1 - s) */
 INLINE vec silu_value(vec a, vec *slope) {
     vec s = vsigmoid(a), z = a * s;
     *slope = s + z * (splat(1) - s);
     return z;
 }
+/* c-source: end */
 
 SLOPE_ACTIVATION(silu)
 
+/* c-source: begin softplus (needs vsigmoid, vlog1p, vexp) */
 /* softplus: z = log(1 + e^a) = max(a, 0) + log(1 + e^-|a|);  dz/da = sigmoid(a) */
 INLINE vec softplus_value(vec a, vec *slope) {
     *slope = vsigmoid(a);
     return vmax(splat(0), a) + vlog1p(vexp(-vabs(a)));
 }
+/* c-source: end */
 
 SLOPE_ACTIVATION(softplus)
 
 /* softmax: y = e^(a - max a) / sum e^(a - max a) along the row;
  * delta <- y (delta - sum delta y), its Jacobian times delta */
+
+/* c-source: begin exp_row (needs vexp) */
 /* e^(a - max a) of one row into e (padding zero); returns their sum. */
 INLINE real exp_row(ptrdiff_t columns, ptrdiff_t jump, const real *a, real *max, real *e) {
-    vec top = splat(a[0]), sum = {0};
+    vec top = splat(a[0]), sum = splat(0);
     for (ptrdiff_t c = 0; c < columns; c += LANES) {
         vec x = load(a + c / PANEL * jump + c % PANEL);
         top = vmax(choose(lanes_below(columns - c), x, top), top);
@@ -178,7 +200,9 @@ INLINE real exp_row(ptrdiff_t columns, ptrdiff_t jump, const real *a, real *max,
         }
     return sum_lanes(sum);
 }
+/* c-source: end */
 
+/* c-source: begin softmax (needs exp_row) */
 static void softmax_forward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, real *z) {
     for (ptrdiff_t r = 0; r < rows; r++, z += PANEL) {
         real max;
@@ -189,11 +213,13 @@ static void softmax_forward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, r
         }
     }
 }
+/* c-source: end */
 
+/* c-source: begin softmax_backward */
 static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, const real *z,
                              real *delta) {
     for (ptrdiff_t r = 0; r < rows; r++, z += PANEL, delta += PANEL) {
-        vec dot = {0};
+        vec dot = splat(0);
         for (ptrdiff_t c = 0; c < columns; c += LANES) {
             ptrdiff_t at = c / PANEL * jump + c % PANEL;
             dot += load(z + at) * load(delta + at);
@@ -205,6 +231,7 @@ static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, 
         }
     }
 }
+/* c-source: end */
 
 /* All of them: those that change nothing, those whose derivative is a function of z, those that
  * keep the slope. */

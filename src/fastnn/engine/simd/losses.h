@@ -1,6 +1,6 @@
 /* losses.h - each loss: the loss of one output and its derivative, and the list of them all. To add
- * one: its block, its line in the list, its class in fastnn/losses.py, its lines in
- * fastnn/reference.py.
+ * one: its block, between `c-source` markers (see vmath.h) of its name or of NAME_activation, its
+ * line in the list, its class in fastnn/losses.py, its lines in fastnn/reference.py.
  *
  * Most take an output y behind any activation and give dE/dy, which the activation's derivative
  * then turns into delta. The likelihoods are computed from the pre-activation a of the one
@@ -11,16 +11,17 @@
 
 #include "activations.h"
 
+/* c-source: begin loss_rows (needs loss_args) */
 /* Needs vec NAME(vec y, vec t, vec parameter, vec *slope): the losses of LANES outputs. */
 #define ELEMENTWISE_LOSS(NAME)                                                                     \
     static void NAME##_rows(const fastnn_loss_args *args) {                                        \
         for (ptrdiff_t r = 0; r < args->rows; r++) {                                               \
-            vec sum = {0}, weight = splat(args->weight[r]);                                        \
+            vec sum = splat(0), weight = splat(args->weight[r]);                                   \
             for (ptrdiff_t c = 0; c < args->columns; c += PANEL)                                   \
                 for (int v = 0; v < PANEL; v += LANES) {                                           \
                     ptrdiff_t at = c / PANEL * args->jump + r * PANEL + v;                         \
                     ivec real_column = lanes_below(args->columns - c - v);                         \
-                    vec parameter = args->parameter ? load(args->parameter + c + v) : (vec){0};    \
+                    vec parameter = args->parameter ? load(args->parameter + c + v) : splat(0);    \
                     vec slope,                                                                     \
                         loss = NAME(load(args->y + at), load(args->t + at), parameter, &slope);    \
                     sum += keep(real_column, loss);                                                \
@@ -29,7 +30,9 @@
             args->loss[r] = (double)sum_lanes(sum) * (double)args->weight[r];                      \
         }                                                                                          \
     }
+/* c-source: end */
 
+/* c-source: begin squared_error (needs loss_rows) */
 /* squared_error: E = 1/2 (y - t)^2;  dE/dy = y - t */
 INLINE vec squared_error(vec y, vec t, vec parameter, vec *slope) {
     (void)parameter;
@@ -38,7 +41,9 @@ INLINE vec squared_error(vec y, vec t, vec parameter, vec *slope) {
 }
 
 ELEMENTWISE_LOSS(squared_error)
+/* c-source: end */
 
+/* c-source: begin absolute_error (needs loss_rows) */
 /* absolute_error: E = |y - t|;  dE/dy = sign(y - t), 0 at 0 */
 INLINE vec absolute_error(vec y, vec t, vec parameter, vec *slope) {
     (void)parameter;
@@ -48,7 +53,9 @@ INLINE vec absolute_error(vec y, vec t, vec parameter, vec *slope) {
 }
 
 ELEMENTWISE_LOSS(absolute_error)
+/* c-source: end */
 
+/* c-source: begin huber (needs loss_rows) */
 /* huber: r = y - t; E = 1/2 r^2 where |r| <= d, else d (|r| - d/2);  dE/dy = c = r clipped to
  * [-d, d]; and so E = c (r - c/2) */
 INLINE vec huber(vec y, vec t, vec d, vec *slope) {
@@ -58,7 +65,9 @@ INLINE vec huber(vec y, vec t, vec d, vec *slope) {
 }
 
 ELEMENTWISE_LOSS(huber)
+/* c-source: end */
 
+/* c-source: begin quantile (needs loss_rows) */
 /* quantile: u = t - y; E = max(q u, (q - 1) u);  dE/dy = -q where u > 0, 1 - q where u < 0, 0 at 0
  */
 INLINE vec quantile(vec y, vec t, vec q, vec *slope) {
@@ -68,7 +77,9 @@ INLINE vec quantile(vec y, vec t, vec q, vec *slope) {
 }
 
 ELEMENTWISE_LOSS(quantile)
+/* c-source: end */
 
+/* c-source: begin poisson_exp (needs loss_rows, vexp) */
 /* poisson: E = y - t log y.  Behind exp: y = e^a, E = e^a - t a;  dE/da = y - t */
 INLINE vec poisson_exp(vec a, vec t, vec parameter, vec *slope) {
     (void)parameter;
@@ -78,7 +89,9 @@ INLINE vec poisson_exp(vec a, vec t, vec parameter, vec *slope) {
 }
 
 ELEMENTWISE_LOSS(poisson_exp)
+/* c-source: end */
 
+/* c-source: begin poisson_softplus (needs loss_rows, softplus, vlog) */
 /* Behind softplus, s = sigmoid(a): dE/da = s (1 - t / y). Far below zero y and s underflow
  * together; there log y -> a and s / y -> 1. */
 INLINE vec poisson_softplus(vec a, vec t, vec parameter, vec *slope) {
@@ -90,7 +103,9 @@ INLINE vec poisson_softplus(vec a, vec t, vec parameter, vec *slope) {
 }
 
 ELEMENTWISE_LOSS(poisson_softplus)
+/* c-source: end */
 
+/* c-source: begin binary_cross_entropy (needs loss_rows, vsigmoid, vlog1p, vexp) */
 /* binary_cross_entropy behind sigmoid: E = -[t log y + (1 - t) log(1 - y)]
  *   = max(a, 0) - t a + log(1 + e^-|a|);  dE/da = y - t */
 INLINE vec binary_cross_entropy(vec a, vec t, vec parameter, vec *slope) {
@@ -101,7 +116,9 @@ INLINE vec binary_cross_entropy(vec a, vec t, vec parameter, vec *slope) {
 }
 
 ELEMENTWISE_LOSS(binary_cross_entropy)
+/* c-source: end */
 
+/* c-source: begin cross_entropy (needs loss_args, exp_row, vlog) */
 /* cross_entropy behind softmax: E = -sum_g t_g log y_g = sum_g t_g (log sum_j e^(a_j - m) + m -
  * a_g), m = max a; dE/da = y - t */
 static void cross_entropy_rows(const fastnn_loss_args *args) {
@@ -109,7 +126,7 @@ static void cross_entropy_rows(const fastnn_loss_args *args) {
         const real *a = args->y + r * PANEL, *t = args->t + r * PANEL;
         real *delta = args->delta + r * PANEL, max;
         real sum = exp_row(args->columns, args->jump, a, &max, delta);
-        vec top = splat(max), log_sum = vlog(splat(sum)), loss = {0};
+        vec top = splat(max), log_sum = vlog(splat(sum)), loss = splat(0);
         vec inverse = splat(1 / sum), weight = splat(args->weight[r]);
         for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
             ptrdiff_t at = c / PANEL * args->jump + c % PANEL;
@@ -119,6 +136,7 @@ static void cross_entropy_rows(const fastnn_loss_args *args) {
         args->loss[r] = (double)sum_lanes(loss) * (double)args->weight[r];
     }
 }
+/* c-source: end */
 
 static const fastnn_loss losses[] = {
     {"squared_error", NULL, squared_error_rows},

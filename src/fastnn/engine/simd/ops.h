@@ -91,6 +91,7 @@ typedef struct {
 /* losses.h. The rows' losses and their derivative, both times the rows' weights. An entry without
  * `activation` takes outputs y and gives dE/dy, for any activation; one with it takes the
  * pre-activations a of that activation and gives delta = dE/da. */
+/* c-source: begin loss_args */
 typedef struct {
     ptrdiff_t rows, columns, jump; /* shape and panel distance of y, t and delta */
     const real *y;                 /* outputs, or pre-activations */
@@ -100,6 +101,7 @@ typedef struct {
     real *delta;
     double *loss; /* (rows,) */
 } fastnn_loss_args;
+/* c-source: end */
 
 typedef void fastnn_loss_fn(const fastnn_loss_args *args);
 

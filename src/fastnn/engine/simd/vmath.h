@@ -10,12 +10,16 @@
  * a million points where each function is hardest, with and without fused a*b+c. Infinities give
  * the limit, NaN gives NaN. Not here: activations and their derivatives (activations.h), or
  * anything that walks over an array.
+ *
+ * The sections between `c-source` markers are also the text of networks as C source, where a vec
+ * may be one real (exchange/c_source.h): they are C99, and call what their marker names.
  */
 #ifndef FASTNN_VMATH_H
 #define FASTNN_VMATH_H
 
 #include "real.h"
 
+/* c-source: begin maths */
 /* The format: FRACTION bits below an exponent stored with BIAS added. 2^LIFT takes every subnormal,
  * and every e^x that would round to one, into the normal range. */
 #if FASTNN_BITS == 32
@@ -39,7 +43,9 @@ static const real LN2_HIGH = 0.693145751953125f, LN2_LOW = 1.42860677e-06f;
 #else
 static const real LN2_HIGH = 0.6931471805601177, LN2_LOW = -1.7239444525614835e-13;
 #endif
+/* c-source: end */
 
+/* c-source: begin polynomial */
 /* c[0] + c[stride] x + c[2 stride] x^2 + ..., count terms, from the highest power down. */
 INLINE vec horner(vec x, const real *c, int count, int stride) {
     vec sum = splat(c[(count - 1) * stride]);
@@ -55,7 +61,9 @@ INLINE vec polynomial(vec x, const real *c, int count) {
     vec odd = horner(x * x, c + 1, count / 2, 2), even = horner(x * x, c + 2, (count - 1) / 2, 2);
     return (even * x + odd) * x + splat(c[0]);
 }
+/* c-source: end */
 
+/* c-source: begin exp_curve (needs maths, polynomial) */
 /* x = n ln 2 + r, |r| <= ln 2 / 2: returns r, and n + bias in the low bits of *n. A sum as large
  * as shift has a spacing of 1, so adding rounds to an integer; its high bits are the caller's to
  * drop. */
@@ -79,7 +87,9 @@ INLINE vec exp_curve(vec r) {
 #endif
     return r * r * polynomial(r, c, sizeof c / sizeof *c);
 }
+/* c-source: end */
 
+/* c-source: begin exp_parts (needs exp_curve) */
 /* e^(x - low) 2^lift = scale (1 + p): returns p. low is what x could not hold, far below ln 2. */
 INLINE vec exp_parts(vec x, vec low, int lift, vec *scale) {
     uvec n;
@@ -87,7 +97,9 @@ INLINE vec exp_parts(vec x, vec low, int lift, vec *scale) {
     *scale = real_of(n << FRACTION);
     return exp_curve(r) + r;
 }
+/* c-source: end */
 
+/* c-source: begin vexp (needs exp_curve) */
 /* e^x = 2^n e^r; 2^n is applied as two halves, for n may lie outside what one exponent can hold. x
  * is clamped where the result is 0 or infinity anyway; vmax and vmin let NaN, their second operand,
  * pass. float 1.04 ulp, double 1.1. */
@@ -99,7 +111,9 @@ INLINE vec vexp(vec x) {
     vec scale = real_of(half), rest = real_of((n << FRACTION) - half);
     return (scale * p + scale) * rest;
 }
+/* c-source: end */
 
+/* c-source: begin vexpm1 (needs exp_curve) */
 /* e^x - 1 = 2 (h (e^r - 1) + (h - 1/2)) with h = 2^(n-1), which exists even where 2^n overflows;
  * r joins h - 1/2 first, where it is exact near 0. e^x - 1 >= x, so the maximum only repairs what
  * h = 1/2 does to subnormals and to -0. float 1.32 ulp, double 1.7. */
@@ -110,7 +124,9 @@ INLINE vec vexpm1(vec x) {
     vec y = h * exp_curve(r) + (h * r + (h - splat((real)0.5)));
     return vmax(y + y, x);
 }
+/* c-source: end */
 
+/* c-source: begin log_sum (needs maths, polynomial) */
 /* k ln 2 + log(1 + f) for sqrt(1/2) <= 1 + f < sqrt 2; with s = f / (2 + f), log(1 + f) =
  * 2 atanh s = f - s (f - s^2 P(s^2)): only the last, small term sees the rounding of s. */
 INLINE vec log_sum(vec k, vec f) {
@@ -131,7 +147,9 @@ INLINE vec exponent(uvec bits) {
     vec shift = splat((real)((ureal)1 << FRACTION));
     return real_of((bits >> FRACTION) | bits_of(shift)) - (shift + splat(BIAS));
 }
+/* c-source: end */
 
+/* c-source: begin vlog (needs log_sum) */
 /* log x = k ln 2 + log m, x = 2^k m, sqrt(1/2) <= m < sqrt 2; subnormals are lifted first. log 0 is
  * -infinity, of less NaN. float 0.96 ulp, double 0.96. */
 INLINE vec vlog(vec x) {
@@ -146,7 +164,9 @@ INLINE vec vlog(vec x) {
     y = choose(x < splat(0), real_of(splat_bits((ureal)-1)), y);
     return choose(x < infinity, y, x);
 }
+/* c-source: end */
 
+/* c-source: begin vlog1p (needs log_sum) */
 /* log(1 + x) for x >= 0 only: 1 + x = 2^k (1 + f) gives k, and f = 2^-k x + (2^-k - 1) does not
  * suffer from the rounding of 1 + x. x's exponent is lowered in place; 2^(1-k) is 0 for k = BIAS +
  * 1. float 1.54 ulp, double 1.5. */
@@ -158,7 +178,9 @@ INLINE vec vlog1p(vec x) {
     vec f = real_of(bits_of(x) - k) + (twice * splat((real)0.5) - splat(1));
     return choose(x < infinity, log_sum(exponent(bits), f), x);
 }
+/* c-source: end */
 
+/* c-source: begin vtanh (needs maths, polynomial) */
 /* |x| = n ln 2 / 2 + r, s = 2^n, T = tanh r = r + r^3 P(r^2), then tanh |x| =
  * (s - 1 + (s + 1) T) / (s + 1 + (s - 1) T), which is T itself where n = 0. -1/4 before rounding
  * lets n grow at |x| = 0.26 and 0.61, just past tanh = 1/4 and 1/2, where an ulp has become larger.
@@ -180,7 +202,9 @@ INLINE vec vtanh(vec x) {
     vec above = (s - splat(1)) + (s + splat(1)) * t, below = above + (splat(2) - splat(2) * t);
     return copy_sign(above / below, x);
 }
+/* c-source: end */
 
+/* c-source: begin vsigmoid (needs exp_parts) */
 /* With e = e^-|x| and t = e / (1 + e): 1 - t, or e (1 - t) for x < 0. e is small where its rounding
  * matters most, and there 1 + e, whose rounding would weigh as much, is seen only by t. t is formed
  * of the lifted e: a multiplication less to wait for. float 1.87 ulp, double 1.9. */
@@ -191,7 +215,9 @@ INLINE vec vsigmoid(vec x) {
     vec numerator = vmax(keep(x >= splat(0), splat(1)), lifted * splat(TWO_TO_MINUS_LIFT));
     return numerator - numerator * t;
 }
+/* c-source: end */
 
+/* c-source: begin vnormal_cdf (needs exp_parts) */
 /* Phi(x), and its density phi(x) = e^(-x^2/2) / sqrt(2 pi), from one e^: for u >= 0, Phi(-u) =
  * e^(-u^2/2) P(u) / Q(u), Phi(u) = 1 - Phi(-u). Q = (a u + b) P + S: where u is large and P has
  * gathered rounding, S is small beside Q and dividing by Q cancels it. u is split into a head whose
@@ -224,5 +250,6 @@ INLINE vec vnormal_cdf(vec x, vec *density) {
     *density = top * grown + top;
     return vabs(keep(x > splat(0), splat(1)) - (ratio * grown + ratio));
 }
+/* c-source: end */
 
 #endif

@@ -1,10 +1,20 @@
-/* c_source.h - what a network as C source needs besides its weights: the vectors of this compiler,
- * and the sums of a layer. c_source.py puts the first part into every file it writes, and of what
- * follows "the rest", as of engine/simd/vmath.h, activations.h and losses.h, the functions that are used.
+/* c_source.h - what a network as C source needs besides its weights and the kernels' functions.
  *
- * With GCC and Clang, a vec is as many reals as fit the registers that the compilation may use;
- * with other compilers, or FASTNN_SCALAR, it is one real, in C99 and no more.
+ * The functions of vectors, activations and losses are the kernels' own: sections between
+ * `c-source` markers of vmath.h, activations.h, losses.h and ops.h in engine/simd, which
+ * c_sections.py reads. Here are, between the same markers, the sections that cannot come from
+ * there:
+ *
+ * base, in every file: vectors. Those of real.h need the compiler's intrinsics. A vec is, in C with
+ * GCC and Clang, as many reals as fit the registers that the compilation may use; in C++, with
+ * other compilers, or with FASTNN_SCALAR, it is one real, and the source is plain C99.
+ *
+ * standardize: the kernels' function works on panels of many rows.
+ *
+ * affine, dots and their steps: the kernels' products (tile.h) hold tiles of several rows in
+ * registers and shuffle vectors as only GCC and Clang can; one row needs another loop.
  */
+/* c-source: begin base */
 #include <stddef.h>
 #include <stdint.h>
 
@@ -24,7 +34,7 @@ typedef uint64_t ureal;
 #define INLINE static inline
 #endif
 
-#if defined(__GNUC__) && !defined(FASTNN_SCALAR)
+#if defined(__GNUC__) && !defined(__cplusplus) && !defined(FASTNN_SCALAR)
 
 #if defined(__AVX512F__)
 #define BYTES 64
@@ -53,6 +63,19 @@ INLINE uvec splat_bits(ureal bits) { return bits - (uvec){0}; }
 
 /* Lane by lane: a where the mask is -1, b where it is 0. */
 INLINE vec choose(ivec mask, vec a, vec b) { return (vec)((mask & (ivec)a) | (~mask & (ivec)b)); }
+
+/* -1 in the first n lanes (all for n >= LANES, none for n <= 0). */
+INLINE ivec lanes_below(ptrdiff_t n) {
+    ivec lane = {0};
+    for (int i = 0; i < BYTES / (int)sizeof(real); i++) lane[i] = i;
+    return lane < (ivec){0} + (ireal)(n < BYTES ? n : BYTES);
+}
+
+INLINE real max_lanes(vec x) {
+    real max = x[0];
+    for (int i = 1; i < BYTES / (int)sizeof(real); i++) max = x[i] > max ? x[i] : max;
+    return max;
+}
 
 INLINE real sum_lanes(vec x) {
     real sum = 0;
@@ -96,6 +119,10 @@ INLINE uvec splat_bits(ureal bits) { return bits; }
 
 INLINE vec choose(ivec mask, vec a, vec b) { return mask ? a : b; }
 
+INLINE ivec lanes_below(ptrdiff_t n) { return n > 0; }
+
+INLINE real max_lanes(vec x) { return x; }
+
 INLINE real sum_lanes(vec x) { return x; }
 
 #endif
@@ -120,8 +147,17 @@ INLINE vec copy_sign(vec x, vec y) {
     return real_of((bits_of(x) & ~sign) | (bits_of(y) & sign));
 }
 
-/* the rest */
+/* c-source: end */
 
+/* c-source: begin standardize */
+/* z (n) = (x - mean) / scale; inverse is 1 / scale. */
+INLINE void standardize(ptrdiff_t n, const real *x, const real *mean, const real *inverse,
+                        real *z) {
+    for (ptrdiff_t k = 0; k < n; k++) z[k] = (x[k] - mean[k]) * inverse[k];
+}
+/* c-source: end */
+
+/* c-source: begin affine */
 /* z (columns) = z_prev (n_in) W + b with W (n_in, columns); columns is a multiple of PANEL, b may
  * be NULL. Four vectors of columns at a time, even and odd rows of W apart: eight sums that don't
  * wait for each other. */
@@ -168,7 +204,9 @@ INLINE void affine(ptrdiff_t n_in, ptrdiff_t columns, const real *z_prev, const 
     }
     for (c = 0; b != NULL && c < columns; c += LANES) store(z + c, load(z + c) + load(b + c));
 }
+/* c-source: end */
 
+/* c-source: begin dots */
 /* z (n_out) = z_prev (n_in, padded with zeros to `padded`) W^T + b with W (n_out, padded): for few
  * outputs. */
 INLINE void dots(ptrdiff_t padded, ptrdiff_t n_out, const real *z_prev, const real *W,
@@ -184,25 +222,9 @@ INLINE void dots(ptrdiff_t padded, ptrdiff_t n_out, const real *z_prev, const re
         z[j] = sum_lanes(s + t) + (b == NULL ? 0 : b[j]);
     }
 }
+/* c-source: end */
 
-/* a (n) becomes e^(a - max a) / sum e^(a - max a); returns log of the sum, plus max a. */
-INLINE real softmax(ptrdiff_t n, ptrdiff_t padded, real *a) {
-    real max = a[0], sum = 0;
-    for (ptrdiff_t j = 1; j < n; j++) max = a[j] > max ? a[j] : max;
-    for (ptrdiff_t j = 0; j < padded; j += LANES)
-        store(a + j, vexp(vmin(load(a + j) - splat(max), splat(0))));
-    for (ptrdiff_t j = 0; j < n; j++) sum += a[j];
-    for (ptrdiff_t j = 0; j < n; j++) a[j] /= sum;
-    return sum_lanes(vlog(splat(sum))) / LANES + max;
-}
-
-/* delta (n) becomes y (delta - sum delta y): softmax's Jacobian times delta. */
-INLINE void softmax_backward(ptrdiff_t n, const real *y, real *delta) {
-    real dot = 0;
-    for (ptrdiff_t j = 0; j < n; j++) dot += y[j] * delta[j];
-    for (ptrdiff_t j = 0; j < n; j++) delta[j] = y[j] * (delta[j] - dot);
-}
-
+/* c-source: begin affine_step */
 /* One step of a layer that `affine` computes: delta_prev = W delta, unless it is NULL, with W from
  * before the update W -= rate z_prev^T delta, b -= rate delta. */
 INLINE void affine_step(ptrdiff_t n_in, ptrdiff_t columns, real rate, const real *z_prev,
@@ -219,7 +241,9 @@ INLINE void affine_step(ptrdiff_t n_in, ptrdiff_t columns, real rate, const real
     for (ptrdiff_t c = 0; b != NULL && c < columns; c += LANES)
         store(b + c, load(b + c) - splat(rate) * load(delta + c));
 }
+/* c-source: end */
 
+/* c-source: begin dots_step */
 /* The same for a layer that `dots` computes. */
 INLINE void dots_step(ptrdiff_t padded, ptrdiff_t n_out, real rate, const real *z_prev,
                       const real *delta, real *W, real *b, real *delta_prev) {
@@ -234,3 +258,24 @@ INLINE void dots_step(ptrdiff_t padded, ptrdiff_t n_out, real rate, const real *
     }
     for (ptrdiff_t j = 0; b != NULL && j < n_out; j++) b[j] -= rate * delta[j];
 }
+/* c-source: end */
+
+/* c-source: begin one_row (needs loss_args) */
+/* What a loss of the kernels takes, for one row of `columns` outputs, padded: y or a, the targets,
+ * the loss's parameter or NULL; delta and the loss are the results. */
+INLINE fastnn_loss_args one_row(ptrdiff_t columns, const real *y, const real *t,
+                                const real *parameter, real *delta, double *loss) {
+    static const real one = 1;
+    fastnn_loss_args args;
+    args.rows = 1;
+    args.columns = columns;
+    args.jump = PANEL;
+    args.y = y;
+    args.t = t;
+    args.parameter = parameter;
+    args.weight = &one;
+    args.delta = delta;
+    args.loss = loss;
+    return args;
+}
+/* c-source: end */

@@ -1,0 +1,257 @@
+"""Networks as C source: one file and its header, with the weights in them, for any C99 compiler.
+
+The file has the functions that the network needs, from the headers of the kernels (c_sections.py),
+the weights, and the functions that call them in the order of the layers (c_stages.py).
+
+Here: the text of the files, and the loss of a step. Not here: what C programs call in a Python
+process (fastnn.embedding).
+"""
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks, _files, _kernels_f32
+from fastnn.exchange.c_sections import needed, sections
+from fastnn.exchange.c_stages import RULES, Activated, Precision, Stage, Values
+from fastnn.exchange.parts import Array, parts, rule_for
+from fastnn.layers import Dropout
+from fastnn.losses import Loss
+
+if TYPE_CHECKING:
+    from fastnn.mlp import MLP
+
+#: Losses that are computed from what goes into the last layer's activation, with that.
+_PAIRED = [pair for pair in _kernels_f32.registry()["losses"] if pair[1] is not None]
+
+
+def to_c(net: "MLP", path: Any, *, name: str | None = None, training: bool = False) -> None:
+    """Write a network to a C file and its header; see `MLP.to_c`."""
+    path = Path(_checks.c_path("path", path))
+    name = _checks.c_name("name", path.stem if name is None else name, by_path=name is None)
+    training = _checks.flag("training", training)
+    found = parts(net)
+    if training:
+        _checks.plain_descent(net.layers, Dropout)
+    precision = Precision(net.dtype)
+    stages = [
+        stage
+        for part in found
+        for stage in rule_for(RULES, part, "to_c cannot write")(part, precision)
+    ]
+    writer = _Writer(net, stages, precision, name, training)
+    header = path.with_suffix(".h")
+    texts = {header: writer.header(header.name), path: writer.source(path.name, header.name)}
+    for place, text in texts.items():
+        with _files.replacing(os.fspath(place)) as file:
+            file.write(text.encode())
+
+
+class _Writer:
+    """The texts of one network's files."""
+
+    def __init__(
+        self, net: "MLP", stages: list[Stage], precision: Precision, name: str, training: bool
+    ) -> None:
+        self.net, self.stages, self.precision = net, stages, precision
+        self.name, self.training, self.real = name, training, precision.real
+        self.members = [member for stage in stages for member in stage.members()]
+        self.loss = _LossLines(net.loss, net.n_out, stages, precision)
+
+    # ---- the header -----------------------------------------------------------------------------
+
+    def head(self, file: str) -> str:
+        """Return the comment that both files begin with."""
+        from fastnn import __version__
+
+        sizes = "-".join(map(str, [self.net.n_in, *(layer.units for layer in self.net.dense)]))
+        return (
+            f"/* {file} - a network of {sizes} units, as C source by fastnn {__version__}.\n"
+            " *\n"
+            " * C99 without any library. Nothing is allocated, and any number of threads may call\n"
+            " * at once. Fast with -O3 and the instruction set of the machine, such as\n"
+            " * -march=native; not with -ffast-math, which would break exp and tanh. */\n"
+        )
+
+    def declarations(self) -> list[str]:
+        """Return the signatures of the functions, with what they do."""
+        name, real = self.name, self.real
+        found = [
+            f"/* out ({name.upper()}_N_OUT numbers) = the outputs for x ({name.upper()}_N_IN). */\n"
+            f"void {name}_predict(const {real} *x, {real} *out);\n"
+        ]
+        if self.training:
+            shape = "class" if self.loss.has_classes else f"target t ({name.upper()}_N_OUT)"
+            found += [
+                f"/* Weights of your own to go on training with: {name}_weights mine = "
+                f"{name}_trained; */\nextern const {name}_weights {name}_trained;\n",
+                f"void {name}_predict_with(const {name}_weights *weights, const {real} *x, "
+                f"{real} *out);\n",
+                f"/* One step of stochastic gradient descent on one row: x and its {shape}.\n"
+                " * Returns the row's loss before the step. One thread at a time. */\n"
+                f"{self.step_signature()};\n",
+            ]
+        return found
+
+    def step_signature(self) -> str:
+        """Return the head of the function that trains."""
+        target = "int label" if self.loss.has_classes else f"const {self.real} *t"
+        return (
+            f"{self.real} {self.name}_step({self.name}_weights *weights, const {self.real} *x, "
+            f"{target},\n    {self.real} learning_rate)"
+        )
+
+    def weights_type(self) -> str:
+        """Return the struct of the weights."""
+        lines = [
+            f"    {self.real} {m.name}[{m.values.size}]; /* {m.shape} */" for m in self.members
+        ]
+        return "\n".join([f"typedef struct {self.name}_weights {{", *lines,
+                          f"}} {self.name}_weights;\n"])  # fmt: skip
+
+    def header(self, file: str) -> str:
+        """Return the text of the header, a file of this name."""
+        name, guard = self.name, f"{self.name.upper()}_H"
+        parts = [
+            self.head(file) + f"#ifndef {guard}\n#define {guard}\n\n"
+            '#ifdef __cplusplus\nextern "C" {\n#endif\n',
+            f"enum {{ {name.upper()}_N_IN = {self.net.n_in}, "
+            f"{name.upper()}_N_OUT = {self.net.n_out} }};\n",
+            *([self.weights_type()] if self.training else []),
+            *self.declarations(),
+            "#ifdef __cplusplus\n}\n#endif\n",
+            "#endif\n",
+        ]
+        return "\n".join(parts)
+
+    # ---- the source -----------------------------------------------------------------------------
+
+    def source(self, file: str, header: str) -> str:
+        """Return the text of the C file."""
+        parts = [
+            self.head(file) + f'#include "{header}"\n',
+            f"#define FASTNN_BITS {8 * self.precision.dtype.itemsize}\n",
+            *(section.text for section in needed(self.section_names())),
+            *([] if self.training else [self.weights_type()]),
+            self.weights(),
+            *self.predict_functions(),
+            *([self.step_function()] if self.training else []),
+        ]
+        return "\n".join(parts)
+
+    def section_names(self) -> set[str]:
+        """Return the names of the sections that the functions call."""
+        names = set().union(*(stage.forward_sections for stage in self.stages))
+        if self.training:
+            names |= set().union(*(stage.backward_sections for stage in self.loss.differentiated))
+            names |= self.loss.section_names
+        return names
+
+    def weights(self) -> str:
+        """Return the definition of the weights."""
+        constants = {k: v for stage in self.stages for k, v in stage.constants().items()}
+        if self.training:
+            constants |= self.loss.constants()
+        scope = "const" if self.training else "static const"
+        body = ",\n".join(f"    {{{self.numbers(member.values)}}}" for member in self.members)
+        return "".join(
+            [
+                *(
+                    f"static const real {name}[{values.size}] = {{{self.numbers(values)}}};\n\n"
+                    for name, values in constants.items()
+                ),
+                f"{scope} {self.name}_weights {self.name}_trained = {{\n{body}}};\n",
+            ]
+        )
+
+    def numbers(self, array: Array) -> str:
+        """Return numbers as C has them, with as many digits as tell them from their neighbours."""
+        suffix = "f" if self.real == "float" else ""
+        texts = [text + suffix for text in array.ravel().astype(str).tolist()]
+        lines = (", ".join(texts[i : i + 6]) for i in range(0, len(texts), 6))
+        return ",\n     ".join(lines)
+
+    def forward(self, stages: Iterable[Stage], lines: list[str], *, step: bool) -> Values:
+        """Append the lines that compute stages; return the outputs."""
+        z = Values("x", self.net.n_in, is_padded=False)
+        for stage in stages:
+            z = stage.forward(z, lines, step=step)
+        return z
+
+    def predict_functions(self) -> list[str]:
+        """Return the functions that predict."""
+        name, real = self.name, self.real
+        scope, body = "" if self.training else "static ", list[str]()
+        z = self.forward(self.stages, body, step=False)
+        body.append(f"for (int j = 0; j < {z.n}; j++) out[j] = {z.name}[j];")
+        return [
+            f"{scope}void {name}_predict_with(const {name}_weights *weights, const {real} *x, "
+            f"{real} *out) {{\n{_indented(body)}}}\n",
+            f"void {name}_predict(const {real} *x, {real} *out) {{\n"
+            f"    {name}_predict_with(&{name}_trained, x, out);\n}}\n",
+        ]
+
+    def step_function(self) -> str:
+        """Return the function that trains: forward, the loss and its delta, backward."""
+        body, stages = list[str](), self.loss.differentiated
+        z = self.forward(stages, body, step=True)
+        delta = self.loss.lines(z, body)
+        lowest = next(stage for stage in stages if stage.members())
+        for stage in reversed(stages[stages.index(lowest) :]):
+            delta = stage.backward(delta, body, is_lowest=stage is lowest)
+        body.append(f"return ({self.real})loss;")
+        return f"{self.step_signature()} {{\n{_indented(body)}}}\n"
+
+
+class _LossLines:
+    """A step's loss and its delta, by the kernels' function for one row.
+
+    ``differentiated`` are the stages that delta goes back through: all but the last activation, if
+    the loss is computed from what goes into that and gives dE/da at once.
+    """
+
+    def __init__(self, loss: Loss, n_out: int, stages: list[Stage], precision: Precision) -> None:
+        self.n_out, self.precision = n_out, precision
+        self.has_classes, self.parameter = loss.takes.are_classes, loss.parameter(n_out)
+        self.differentiated, self.name = stages, loss.name
+        last = stages[-1]
+        if isinstance(last, Activated) and (loss.name, last.name) in _PAIRED:
+            self.differentiated, both = stages[:-1], f"{loss.name}_{last.name}"
+            self.name = both if both in sections() else loss.name
+
+    @property
+    def section_names(self) -> set[str]:
+        """The names of the sections that the lines call."""
+        problem = f"cannot write a step with the loss {self.name!r}"
+        remedy = "mark its function in engine/simd/losses.h"
+        _checks.expressible("to_c", self.name in sections(), problem, remedy)
+        return {"one_row", self.name}
+
+    def constants(self) -> dict[str, Array]:
+        """Return the loss's parameter for each output, if it has one."""
+        if self.parameter is None:
+            return {}
+        return {"parameter": self.precision.pad(np.array(self.parameter))}
+
+    def lines(self, z: Values, lines: list[str]) -> str:
+        """Append the lines that compute the loss of z; return the name of its delta."""
+        padded = self.precision.padded(self.n_out)
+        lines.append(f"real target[{padded}] = {{0}}, delta[{padded}];")
+        if self.has_classes:
+            lines.append("target[label] = 1;")
+        else:
+            lines.append(f"for (int j = 0; j < {self.n_out}; j++) target[j] = t[j];")
+        parameter = "NULL" if self.parameter is None else "parameter"
+        lines += [
+            "double loss;",
+            f"fastnn_loss_args row = one_row({z.n}, {z.name}, target, {parameter}, delta, &loss);",
+            f"{self.name}_rows(&row);",
+        ]
+        return "delta"
+
+
+def _indented(lines: list[str]) -> str:
+    return "".join(f"    {line}\n" for line in lines)

@@ -1,0 +1,255 @@
+"""Layers as C source: for each kind, its arrays, its lines forward and, in a step, backward.
+
+A `Stage` is a piece of a layer. `RULES` says of which stages each kind of layer consists; a new
+kind of layer is a class or two here and a line there. The names of C variables end with the number
+of the layer: ``z1`` are the outputs of layer 1, ``delta1`` is dE/dz1 and then dE/da1.
+
+Here: lines that call the functions of c_sections.py. Not here: the text around them (c_source.py),
+losses (c_source.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from fastnn import _checks, activations
+from fastnn.activations import Activation
+from fastnn.exchange.c_sections import sections
+from fastnn.exchange.parts import Array, Part, Refusal
+from fastnn.layers import Dense, Dropout, Layer, Standardize
+
+#: Layers of up to so many outputs are dot products, as padding them would be a waste.
+_FEW = 4
+
+
+@dataclass(frozen=True)
+class Precision:
+    """The type of all numbers, and how columns are padded."""
+
+    dtype: np.dtype[Any]
+
+    @property
+    def real(self) -> str:
+        """The type in C."""
+        return "float" if self.dtype == np.float32 else "double"
+
+    def padded(self, n: int) -> int:
+        """Return n columns, rounded up to whole panels."""
+        panel = 64 // self.dtype.itemsize
+        return -(-n // panel) * panel
+
+    def pad(self, array: Array) -> Array:
+        """Return an array, its columns padded with zeros."""
+        more = self.padded(array.shape[-1]) - array.shape[-1]
+        return np.pad(array.astype(self.dtype), [(0, 0)] * (array.ndim - 1) + [(0, more)])
+
+    def zeros(self, array: str, n: int) -> list[str]:
+        """Return the lines that set a C array's padding behind n numbers to 0."""
+        stop = self.padded(n)
+        return [f"for (int j = {n}; j < {stop}; j++) {array}[j] = 0;"] if stop > n else []
+
+
+@dataclass(frozen=True)
+class Values:
+    """A C array of n numbers, with or without padding."""
+
+    name: str
+    n: int
+    is_padded: bool = True
+
+
+@dataclass(frozen=True)
+class Member:
+    """An array of the struct of weights; its shape is said in a comment."""
+
+    name: str
+    shape: str
+    values: Array
+
+
+class Stage:
+    """A piece of a layer, without anything to compute or to learn."""
+
+    #: Names of the sections that it calls, forward and backward.
+    forward_sections: frozenset[str] = frozenset()
+    backward_sections: frozenset[str] = frozenset()
+
+    def __init__(self, part: Part[Any], precision: Precision) -> None:
+        self.part, self.precision = part, precision
+        self.number = part.prefix.removeprefix("layers.").replace(".", "_")
+
+    def members(self) -> list[Member]:
+        """Return its arrays in the struct of weights."""
+        return []
+
+    def constants(self) -> dict[str, Array]:
+        """Return its other arrays by name."""
+        return {}
+
+    def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
+        """Append the lines that compute its outputs of z, in a step or not; return the outputs."""
+        return z
+
+    def backward(self, delta: str, lines: list[str], *, is_lowest: bool) -> str:
+        """Append the lines that update it and turn the outputs' delta into the inputs'.
+
+        Return the latter's name; nothing reads it `is_lowest`, the lowest stage with weights.
+        """
+        return delta
+
+
+class Standardization(Stage):
+    """``z = (x - mean) / scale`` of the inputs."""
+
+    forward_sections = frozenset({"standardize"})
+
+    def constants(self) -> dict[str, Array]:
+        """Return the means and the inverse scales."""
+        arrays = {"mean": self.part.arrays["mean"], "inverse": 1 / self.part.arrays["scale"]}
+        return {name: self.precision.pad(array) for name, array in arrays.items()}
+
+    def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
+        """Append the call."""
+        lines.append(f"real inputs[{self.precision.padded(z.n)}] = {{0}};")
+        lines.append(f"standardize({z.n}, {z.name}, mean, inverse, inputs);")
+        return Values("inputs", z.n)
+
+
+class AffineMap(Stage):
+    """``a = z_prev @ W + b``.
+
+    The columns of W are padded; with few outputs W is transposed, so that its rows are.
+    """
+
+    def __init__(self, part: Part[Any], precision: Precision) -> None:
+        super().__init__(part, precision)
+        self.n_in, self.n_out = part.n_in, part.n_out
+        self.is_few = self.n_out <= _FEW
+        name = "dots" if self.is_few else "affine"
+        self.forward_sections = frozenset({name})
+        self.backward_sections = frozenset({f"{name}_step"})
+        self.z_prev = Values("", 0)
+        self.W = f"weights->W{self.number}"
+        self.b = f"weights->b{self.number}" if "b" in part.arrays else "NULL"
+
+    def members(self) -> list[Member]:
+        """Return W and, if there is one, b."""
+        W, columns = self.part.arrays["W"], self.precision.padded(self.n_out)
+        shape = f"({self.n_in}, {self.n_out} padded to {columns})"
+        if self.is_few:
+            W, rows = W.T, self.precision.padded(self.n_in)
+            shape = f"({self.n_out}, {self.n_in} padded to {rows})"
+        found = [Member(f"W{self.number}", shape, self.precision.pad(W))]
+        if "b" in self.part.arrays:
+            b = self.precision.pad(self.part.arrays["b"])
+            found.append(Member(f"b{self.number}", f"({self.n_out} padded)", b))
+        return found
+
+    def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
+        """Append the call of `affine`, or of `dots`, which reads its inputs' padding."""
+        padded, a = self.precision.padded, f"z{self.number}"
+        if self.is_few and not z.is_padded:
+            lines.append(f"real inputs[{padded(z.n)}] = {{0}};")
+            lines.append(f"for (int k = 0; k < {z.n}; k++) inputs[k] = {z.name}[k];")
+            z = Values("inputs", z.n)
+        self.z_prev = z
+        name = "dots" if self.is_few else "affine"
+        lines.append(f"real {a}[{padded(self.n_out)}];")
+        lines.append(f"{name}({self._sizes()}, {z.name}, {self.W}, {self.b}, {a});")
+        if self.is_few:
+            lines += self.precision.zeros(a, self.n_out)
+        return Values(a, self.n_out)
+
+    def _sizes(self) -> str:
+        """Return the first two arguments of the functions."""
+        if self.is_few:
+            return f"{self.precision.padded(self.n_in)}, {self.n_out}"
+        return f"{self.n_in}, {self.precision.padded(self.n_out)}"
+
+    def backward(self, delta: str, lines: list[str], *, is_lowest: bool) -> str:
+        """Append the call that updates W and b, and gives delta_prev."""
+        below = "NULL" if is_lowest else f"below{self.number}"
+        if not is_lowest:
+            lines.append(f"real {below}[{self.precision.padded(self.n_in)}] = {{0}};")
+        name = "dots_step" if self.is_few else "affine_step"
+        lines.append(f"{name}({self._sizes()}, learning_rate, {self.z_prev.name}, {delta},")
+        lines.append(f"    {self.W}, {self.b}, {below});")
+        return below
+
+
+class Activated(Stage):
+    """``z = h(a)``, in place: an activation whose functions the kernels have, by its name."""
+
+    def __init__(self, part: Part[Any], precision: Precision, activation: Activation) -> None:
+        super().__init__(part, precision)
+        self.activation, self.name, self.z = activation, activation.name, f"z{self.number}"
+        section = sections().get(self.name)
+        problem = f"has {activation}, which has no section in engine/simd/activations.h"
+        remedy = "mark its functions there"
+        _checks.expressible(part.place, section is not None, problem, remedy)
+        assert section is not None
+        self.forward_sections = frozenset({self.name})
+        if activation.is_row_wise:
+            self.backward_sections = frozenset({f"{self.name}_backward"})
+        self.keeps_slope = f"vec {self.name}_slope(" not in section.text
+        self.alpha = f"splat((real){precision.dtype.type(activation.parameter or 0.0)!s})"
+
+    def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
+        """Append the lines that turn a into z; a step keeps a slope that no function of z gives."""
+        padded = self.precision.padded(z.n)
+        if self.activation.is_row_wise:  # one row of panels, which follow each other
+            lines.append(f"{self.name}_forward(1, {z.n}, PANEL, {z.name});")
+            return z
+        keep = self.keeps_slope and step
+        if keep:
+            lines.append(f"real slope{self.number}[{padded}];")
+        lines.append(f"for (int j = 0; j < {padded}; j += LANES) {{")
+        argument = self.alpha
+        if self.keeps_slope:
+            lines.append("    vec slope;")
+            argument = "&slope"
+        lines.append(f"    vec value = {self.name}_value(load({z.name} + j), {argument});")
+        if keep:
+            lines.append(f"    store(slope{self.number} + j, slope);")
+        lines += [f"    store({z.name} + j, value);", "}", *self.precision.zeros(z.name, z.n)]
+        return z
+
+    def backward(self, delta: str, lines: list[str], *, is_lowest: bool) -> str:
+        """Append the lines that turn dE/dz into dE/da."""
+        if self.activation.is_row_wise:
+            lines.append(f"{self.name}_backward(1, {self.part.n_out}, PANEL, {self.z}, {delta});")
+            return delta
+        slope = f"{self.name}_slope(load({self.z} + j), {self.alpha})"
+        if self.keeps_slope:
+            slope = f"load(slope{self.number} + j)"
+        lines.append(f"for (int j = 0; j < {self.precision.padded(self.part.n_out)}; j += LANES)")
+        lines.append(f"    store({delta} + j, load({delta} + j) * {slope});")
+        return delta
+
+
+# ---- kinds of layers -----------------------------------------------------------------------------
+
+
+def _dense(part: Part[Dense], precision: Precision) -> list[Stage]:
+    activation = activations.get(part.layer.activation)
+    stages: list[Stage] = [AffineMap(part, precision)]
+    return stages if activation.is_linear else [*stages, Activated(part, precision, activation)]
+
+
+def _dropout(part: Part[Dropout], precision: Precision) -> list[Stage]:
+    """Nothing, in predictions; `to_c` refuses to write steps with it."""
+    return []
+
+
+def _standardize(part: Part[Standardize], precision: Precision) -> list[Stage]:
+    return [Standardization(part, precision)]
+
+
+#: For each kind of layer, what returns its stages.
+RULES: dict[type[Layer], Callable[[Part[Any], Precision], list[Stage]] | Refusal] = {
+    Dense: _dense,
+    Dropout: _dropout,
+    Standardize: _standardize,
+}

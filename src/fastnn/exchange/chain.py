@@ -1,0 +1,307 @@
+"""Networks as chains of operations: what networks of other libraries are read into.
+
+A `Chain` takes affine maps, scalings, activations and dropouts one after the other, merges what can
+be merged, refuses what no MLP expresses, and becomes an MLP. Its arithmetic is in float64.
+
+Another operation is a class derived from `Operation`, which says what layer it becomes. Not here:
+other libraries and their names for these operations (onnx_reader.py, pytorch.py, scikit_learn.py).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _checks, activations
+from fastnn.activations import Activation
+from fastnn.exchange.parts import Array, Part, Refusal, minus, rule_for
+from fastnn.layers import Dense, Dropout, Layer, Standardize
+from fastnn.losses import Loss
+from fastnn.mlp import MLP
+
+#: The loss for which each activation of the output is meant; the others get the squared error.
+LOSSES = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "exp": "poisson"}
+
+
+@dataclass
+class Operation:
+    """An operation that becomes one layer; ``place`` is its name in messages."""
+
+    place: str
+
+    #: Whether predictions pass it unchanged.
+    is_transparent: ClassVar[bool] = False
+
+    @property
+    def n_in(self) -> int | None:
+        """The number of inputs, None for any."""
+        return None
+
+    @property
+    def n_out(self) -> int | None:
+        """The number of outputs, None for as many as inputs."""
+        return None
+
+    def layer(self, l2: float) -> Layer:
+        """Return the specification of the layer, with a penalty where it has weights."""
+        raise NotImplementedError
+
+    def arrays(self) -> list[Array]:
+        """Return the layer's parameters, in the order of `MLP.set_weights`."""
+        return []
+
+
+@dataclass
+class Affine(Operation):
+    """``z = h(z_prev @ W + b)``: W (n_in, n_out), b (n_out,) or None, h None until it is known."""
+
+    W: Array
+    b: Array | None = None
+    activation: Activation | None = None
+
+    @property
+    def n_in(self) -> int:
+        """The number of inputs."""
+        return len(self.W)
+
+    @property
+    def n_out(self) -> int:
+        """The number of outputs."""
+        return int(self.W.shape[1])
+
+    def layer(self, l2: float) -> Dense:
+        """Return a Dense."""
+        return Dense(self.n_out, self.activation or "identity", self.b is not None, l2=l2)
+
+    def arrays(self) -> list[Array]:
+        """Return W and, if there is one, b."""
+        return [self.W] if self.b is None else [self.W, self.b]
+
+
+@dataclass
+class Drop(Operation):
+    """Dropout."""
+
+    dropout: Dropout
+    is_transparent: ClassVar[bool] = True
+
+    def layer(self, l2: float) -> Dropout:
+        """Return the Dropout."""
+        return self.dropout
+
+
+class Chain:
+    """The operations so far, and a scaling that is still to be merged with the next one."""
+
+    def __init__(self) -> None:
+        self.operations: list[Operation] = []
+        self.standardization: tuple[Array, Array] | None = None  # mean, scale of a first layer
+        self._waiting: tuple[str, Array, Array] | None = None  # place, mean, scale of a scaling
+        self._logarithm: tuple[str, Activation] | None = None  # place of a log-softmax, its softmax
+
+    def add(self, part: Part[Any]) -> None:
+        """Append a layer of an MLP."""
+        rule_for(RULES, part, "a chain of operations cannot hold")(self, part)
+
+    # ---- operations -----------------------------------------------------------------------------
+
+    @property
+    def _last(self) -> Operation | None:
+        """The last operation that changes predictions."""
+        found = (operation for operation in reversed(self.operations))
+        return next((operation for operation in found if not operation.is_transparent), None)
+
+    def append(self, operation: Operation) -> None:
+        """Append an operation that nothing is merged with."""
+        if not operation.is_transparent:
+            self._end_layer(operation.place, operation.n_in)
+        self.operations.append(operation)
+
+    def _end_layer(self, place: str, n_in: int | None) -> None:
+        """Check that what comes next, of `n_in` inputs, can follow the last operation."""
+        if self._waiting is not None:
+            remedy = "fastnn merges scalings with the Dense layers beside them only"
+            _checks.expressible(self._waiting[0], False, f"scales what goes into {place}", remedy)
+        if n_in is not None:
+            self._check_units(place, n_in, "rows of weights")
+        last = self._last
+        if isinstance(last, Affine):
+            last.activation = last.activation or Activation("identity")
+            name = last.activation.name
+            _checks.expressible(
+                place, not last.activation.is_row_wise, f"comes after a {name}",
+                f"fastnn has {name} at the output only",
+            )  # fmt: skip
+
+    def _check_units(self, place: str, n: int, what: str) -> None:
+        """Check that an operation fits the one before it."""
+        sized = [operation for operation in self.operations if operation.n_out is not None]
+        for before in sized[-1:]:
+            problem = f"has {n} {what}, but {before.place} before it has {before.n_out} outputs"
+            _checks.expressible(
+                place, n == before.n_out, problem, "mend or export the network anew"
+            )
+
+    def affine(self, place: str, W: npt.ArrayLike, b: npt.ArrayLike | None = None) -> None:
+        """Append ``z @ W + b``."""
+        W = np.array(W, np.float64)
+        b = None if b is None else np.array(b, np.float64)
+        _checks.finite(place, W, b)
+        self._check_units(place, len(W), "rows of weights")
+        if self._waiting is not None:
+            W, b = self._scaled_inputs(W, b)
+        self.append(Affine(place, W, b))
+
+    def _scaled_inputs(self, W: Array, b: Array | None) -> tuple[Array, Array | None]:
+        """Return W and b after the scaling that waits for them, which may become a layer itself."""
+        assert self._waiting is not None
+        place, *scaling = self._waiting
+        self._waiting = None
+        for array in scaling:
+            problem = f"has {array.size} numbers, but {len(W)} inputs follow"
+            remedy = "mend or export the network anew"
+            _checks.expressible(place, array.size in (1, len(W)), problem, remedy)
+        mean, scale = (np.array(np.broadcast_to(array.ravel(), len(W))) for array in scaling)
+        if self._last is None and scale.min() > 0:
+            self.standardization = mean, scale
+            return W, b
+        return W / scale[:, None], minus(b, (mean / scale) @ W)
+
+    def scale(self, place: str, mean: npt.ArrayLike = 0.0, scale: npt.ArrayLike = 1.0) -> None:
+        """Append ``(z - mean) / scale``, of one number or one a column; scale may be infinite."""
+        mean, scale = np.asarray(mean, np.float64), np.asarray(scale, np.float64)
+        _checks.finite(place, mean, 1 / np.where(scale == 0, np.nan, scale))
+        last = self.operations[-1] if self.operations else None
+        if isinstance(last, Affine) and last.activation is None:
+            self._scale_outputs(place, last, mean, scale)
+            return
+        _checks.finite(place, scale)
+        if self._waiting is None:
+            self._waiting = place, mean, scale
+        else:
+            _, mean_before, scale_before = self._waiting
+            sizes = {array.size for array in (mean, scale, mean_before, scale_before)} - {1}
+            problem = f"scales {max(sizes, default=1)} columns and {min(sizes, default=1)}"
+            _checks.expressible(place, len(sizes) < 2, problem, "mend or export the network anew")
+            self._waiting = place, mean_before + mean * scale_before, scale_before * scale
+
+    def _scale_outputs(self, place: str, last: Affine, mean: Array, scale: Array) -> None:
+        """Merge a scaling with the affine map right before it."""
+        for array in (mean, scale):
+            if array.size > 1:
+                self._check_units(place, array.size, "numbers")
+        last.W, b = last.W / scale.ravel(), minus(last.b, mean.ravel())
+        last.b = None if b is None else np.broadcast_to(b / scale.ravel(), last.n_out)
+
+    def normalize(
+        self,
+        place: str,
+        mean: Array,
+        variance: Array,
+        gamma: Array | None = None,
+        beta: Array | None = None,
+    ) -> None:
+        """Append ``(z - mean) / sqrt(variance) * gamma + beta``: a batch normalization."""
+        problem = "has a variance that is not above 0"
+        _checks.expressible(place, np.all(variance > 0), problem, "train it anew")
+        self.scale(place, mean, np.sqrt(variance))
+        if gamma is not None:
+            with np.errstate(divide="ignore"):
+                self.scale(place, 0.0, 1 / np.asarray(gamma, np.float64))
+        if beta is not None:
+            self.scale(place, -np.asarray(beta, np.float64))
+
+    def activate(self, place: str, activation: Activation) -> None:
+        """Append an activation."""
+        last = self._last
+        remedy = "an activation of fastnn's belongs to the Dense layer right before it"
+        _checks.expressible(place, last is not None, "acts on the inputs", remedy)
+        if not isinstance(last, Affine):
+            _checks.expressible(place, False, "follows no affine map", remedy)
+        else:
+            free = last.activation is None and self._waiting is None
+            _checks.expressible(place, free, "follows another activation", remedy)
+            last.activation = activation
+
+    def log_softmax(self, place: str) -> None:
+        """Append a log-softmax, which can only stand for the softmax that is asked for instead."""
+        softmax = Activation("softmax")
+        self.activate(place, softmax)
+        self._logarithm = place, softmax
+
+    def drop(self, place: str, rate: float) -> None:
+        """Append a dropout."""
+        if rate:
+            self.append(Drop(place, _checks.built(place, Dropout, rate)))
+
+    # ---- the network ----------------------------------------------------------------------------
+
+    def network(
+        self,
+        *,
+        output: str | Activation | None = None,
+        l2: float = 0.0,
+        loss: str | Loss | None = None,
+        **options: Any,
+    ) -> MLP:
+        """Return the MLP; the loss is by default the one its output activation is meant for.
+
+        `output` is an activation to be appended, `l2` the penalty of every layer.
+        """
+        self._end(output)
+        layers = [operation.layer(l2) for operation in self.operations]
+        if self.standardization is not None:
+            layers.insert(0, Standardize())
+        if loss is None:
+            activation = getattr(layers[-1], "activation", Activation("identity"))
+            loss = LOSSES.get(activation.name, "squared_error")
+        n_in = next(operation.n_in for operation in self.operations if operation.n_in is not None)
+        net = MLP(n_in, layers, loss=loss, **options)
+        net.set_weights([array for operation in self.operations for array in operation.arrays()])
+        if self.standardization is not None:
+            net.standardization = self.standardization
+            net._set_standardization(net._network)
+        return net
+
+    def _end(self, output: str | Activation | None) -> None:
+        """Append the activation of the output that was asked for; check that it is the end."""
+        remedy = "pass one with at least one layer"
+        _checks.expressible("the network", self._last is not None, "has no weights", remedy)
+        wanted = None if output is None else activations.get(output)
+        if self._logarithm is not None:
+            place, softmax = self._logarithm
+            remedy = f"pass output={softmax.name!r} for a network that makes the probabilities"
+            problem = "makes logarithms of probabilities"
+            _checks.expressible(place, wanted == softmax, problem, f"{remedy} themselves")
+        elif wanted is not None:
+            self.activate(f"output={wanted}", wanted)
+        if self._waiting is not None:
+            problem = "scales what an activation made, at the end of the network"
+            remedy = "leave it out, and scale the predictions"
+            _checks.expressible(self._waiting[0], False, problem, remedy)
+
+
+# ---- layers of an MLP ----------------------------------------------------------------------------
+
+
+def _dense(chain: Chain, part: Part[Dense]) -> None:
+    chain.affine(part.place, part.arrays["W"], part.arrays.get("b"))
+    chain.activate(part.place, activations.get(part.layer.activation))
+
+
+def _dropout(chain: Chain, part: Part[Dropout]) -> None:
+    chain.drop(part.place, part.layer.rate)
+
+
+def _standardize(chain: Chain, part: Part[Standardize]) -> None:
+    chain.scale(part.place, part.arrays["mean"], part.arrays["scale"])
+
+
+#: For each kind of layer, what appends it to a chain.
+RULES: dict[type[Layer], Callable[[Chain, Part[Any]], None] | Refusal] = {
+    Dense: _dense,
+    Dropout: _dropout,
+    Standardize: _standardize,
+}

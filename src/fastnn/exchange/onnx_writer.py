@@ -1,0 +1,291 @@
+"""Networks written as ONNX files.
+
+Here: what each kind of layer and each activation is in ONNX's operators. Not here: reading
+(onnx_reader.py).
+"""
+
+import json
+import math
+from collections.abc import Callable, Collection
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import __version__, _checks, _files, activations
+from fastnn.activations import Activation
+from fastnn.exchange.parts import Part, Refusal, parts, rule_for
+from fastnn.layers import Dense, Dropout, Layer, Standardize
+from fastnn.mlp import MLP
+
+#: The oldest operators and format that say all this, so that old runtimes read the files, too.
+_OPSET, _IR = 13, 7
+_MOST_BYTES = 2**31 - 2**20  # of weights: a protocol buffer ends at 2 GB
+
+#: Scale and alpha of selu.
+SELU = 1.0507009873554805, 1.6732632423543772
+
+
+def export(net: MLP, path: Any, *, input_name: str = "input", output_name: str = "output") -> None:
+    """Write a network to an ONNX file, for prediction.
+
+    Needs the package onnx: ``pip install 'fastnn[onnx]'``.
+
+    Parameters
+    ----------
+    net : MLP
+    path : str or path
+        The file. An existing file is replaced once the new one is complete.
+    input_name, output_name : str, default "input" and "output"
+        Names of the tensors that a runtime is given and asked for, of shapes (n, n_in) and
+        (n, n_out) with any n, in the network's dtype.
+
+    Raises
+    ------
+    ImportError
+        If onnx is not installed.
+    TypeError, ValueError
+        If an argument is unfit, the network's Standardize has seen no data, or its weights take
+        more than the 2 GB that an ONNX file can hold.
+    OSError
+        If the file cannot be written; an existing file is then left as it was.
+
+    Notes
+    -----
+    The model is of opset 13, has no Dropout, and computes in the network's dtype. ONNX Runtime has
+    no float64 kernel for some activations; in float64 these are composed of exponentials. Names of
+    columns and `MLP.metadata` become the model's metadata, as JSON, and `from_onnx` reads them. The
+    optimizer, the loss and penalties are not kept; `fastnn.MLP.save` keeps them.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import fastnn
+    >>> from fastnn import MLP, Dense
+    >>> net = MLP(2, [Dense(3, "gelu"), Dense(1)], loss="squared_error", optimizer="adam")
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fastnn.onnx.export(net, f"{folder}/net.onnx")
+    ...     twin = fastnn.from_onnx(f"{folder}/net.onnx")
+    >>> twin
+    <MLP 2-3-1, squared_error, adam, float32>
+    """
+    onnx = _checks.package("onnx", "fastnn.onnx")
+    _checks.one_of_these("net", net, MLP, "an MLP")
+    path = _checks.file_path("path", path)
+    _checks.tensor_names(input_name, output_name)
+    n_bytes = net.n_parameters * net.dtype.itemsize
+    _checks.fits_in_onnx(n_bytes, _MOST_BYTES)
+    graph = _Graph(onnx, net.dtype, {input_name, output_name})
+    z = _Tensor(graph, input_name)
+    for part in parts(net):
+        z = rule_for(RULES, part, "fastnn.onnx.export cannot write")(z, part)
+    graph.nodes[-1].output[0] = output_name
+    content = _model(graph, net, input_name, output_name).SerializeToString()
+    with _files.replacing(path) as file:
+        file.write(content)
+
+
+def _model(graph: "_Graph", net: MLP, input_name: str, output_name: str) -> Any:
+    """Return the model of a whole graph."""
+    helper = graph.onnx.helper
+    real = helper.np_dtype_to_tensor_dtype(net.dtype)
+    whole = helper.make_graph(
+        graph.nodes,
+        "fastnn",
+        [helper.make_tensor_value_info(input_name, real, ["n", net.n_in])],
+        [helper.make_tensor_value_info(output_name, real, ["n", net.n_out])],
+        graph.constants,
+    )
+    model = helper.make_model(
+        whole,
+        opset_imports=[helper.make_opsetid("", _OPSET)],
+        ir_version=_IR,
+        producer_name="fastnn",
+        producer_version=__version__,
+    )
+    about = {"metadata": _checks.json_of("net.metadata", net.metadata)}
+    if net.feature_names is not None:
+        about["feature_names"] = json.dumps(net.feature_names)
+    helper.set_model_props(model, about)
+    return model
+
+
+class _Graph:
+    """The nodes and constants of a graph that is being written."""
+
+    def __init__(self, onnx: ModuleType, dtype: np.dtype[Any], taken: Collection[str]) -> None:
+        self.onnx, self.dtype, self.taken = onnx, dtype, set(taken)
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+        self._numbers: dict[float, _Tensor] = {}
+
+    def constant(self, name: str, array: npt.ArrayLike) -> "_Tensor":
+        """Return an array, in the network's dtype, as a tensor of this name."""
+        name = self._free(name)
+        array = np.asarray(array, self.dtype, order="C")
+        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
+        return _Tensor(self, name)
+
+    def number(self, value: float) -> "_Tensor":
+        """Return a number as a tensor, the same one each time."""
+        if value not in self._numbers:
+            self._numbers[value] = self.constant(f"number_{value!r}", value)
+        return self._numbers[value]
+
+    def node(self, op: str, inputs: list["_Tensor"], attributes: dict[str, Any]) -> "_Tensor":
+        """Append a node; return its output, which has its name."""
+        name = self._free(f"{op}_{len(self.nodes)}")
+        names = [tensor.name for tensor in inputs]
+        self.nodes.append(self.onnx.helper.make_node(op, names, [name], name, **attributes))
+        return _Tensor(self, name)
+
+    def _free(self, name: str) -> str:
+        """Return a name that no tensor has, this one if possible."""
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
+
+
+class _Tensor:
+    """A tensor of such a graph: operators and calls append nodes, numbers become constants."""
+
+    def __init__(self, graph: _Graph, name: str) -> None:
+        self.graph, self.name = graph, name
+
+    def __call__(self, op: str, *others: "_Tensor | float", **attributes: Any) -> "_Tensor":
+        tensors = [o if isinstance(o, _Tensor) else self.graph.number(o) for o in others]
+        return self.graph.node(op, [self, *tensors], attributes)
+
+    def __add__(self, other: "_Tensor | float") -> "_Tensor":
+        return self("Add", other)
+
+    def __sub__(self, other: "_Tensor | float") -> "_Tensor":
+        return self("Sub", other)
+
+    def __mul__(self, other: "_Tensor | float") -> "_Tensor":
+        return self("Mul", other)
+
+    def __truediv__(self, other: "_Tensor | float") -> "_Tensor":
+        return self("Div", other)
+
+
+# ---- layers --------------------------------------------------------------------------------------
+
+
+def _constants(z: _Tensor, part: Part[Any]) -> list[_Tensor]:
+    """Return a layer's arrays as tensors with the names that a file of fastnn's gives them."""
+    return [z.graph.constant(f"{part.prefix}.{name}", array) for name, array in part.arrays.items()]
+
+
+def _dense(z: _Tensor, part: Part[Dense]) -> _Tensor:
+    a = z("Gemm", *_constants(z, part))
+    return _activated(a, part.place, activations.get(part.layer.activation))
+
+
+def _dropout(z: _Tensor, part: Part[Dropout]) -> _Tensor:
+    """Nothing, in predictions."""
+    return z
+
+
+def _standardize(z: _Tensor, part: Part[Standardize]) -> _Tensor:
+    mean, scale = _constants(z, part)
+    return (z - mean) / scale
+
+
+#: For each kind of layer, what appends it: takes its input, returns its output.
+RULES: dict[type[Layer], Callable[[_Tensor, Part[Any]], _Tensor] | Refusal] = {
+    Dense: _dense,
+    Dropout: _dropout,
+    Standardize: _standardize,
+}
+
+# ---- activations ---------------------------------------------------------------------------------
+
+
+def _activated(a: _Tensor, place: str, activation: Activation) -> _Tensor:
+    """Append an activation."""
+    if activation.is_linear:
+        return a
+    form = ACTIVATIONS.get(activation.name)
+    if a.graph.dtype == np.float64:
+        form = _IN_DOUBLE.get(activation.name, form)
+    if form is None:
+        remedy = "train a network with another activation, or add its operators to onnx_writer.py"
+        problem = f"has {activation}, which fastnn cannot write as ONNX"
+        _checks.expressible(place, False, problem, remedy)
+    assert form is not None
+    return form(a, activation.parameter)
+
+
+def _elu(a: _Tensor, alpha: float) -> _Tensor:
+    """max(a, 0) + alpha (e^min(a, 0) - 1)."""
+    return a("Max", 0.0) + (a("Min", 0.0)("Exp") - 1.0) * alpha
+
+
+def _erf_gelu(a: _Tensor, _: None) -> _Tensor:
+    """a (1 + erf(a / sqrt 2)) / 2."""
+    return a * ((a / math.sqrt(2))("Erf") + 1.0) * 0.5
+
+
+def _exp_gelu(a: _Tensor, _: None) -> _Tensor:
+    """max(a, 0) - |a| Phi(-|a|), by an erfc of our own: with x = |a| / sqrt 2, 2 Phi = erfc(x).
+
+    erfc(x) = t e^(p(t) - x^2) with t = 2 / (2 + x), and p so smooth that a polynomial of degree 26
+    is it to rounding. Beyond x = 9 nothing is left of e^-x^2.
+    """
+    size = a("Abs")
+    x = size / math.sqrt(2)
+    t = (x("Min", 9.0) + 2.0)("Reciprocal") * 2.0
+    low, high = 2 / 11, 1.0
+
+    def p(t: float) -> float:
+        x = 2 / t - 2
+        return math.log(math.erfc(x) / t) + x * x
+
+    series = np.polynomial.Chebyshev.interpolate(np.vectorize(p), 26, [low, high])
+    powers: list[float] = np.polynomial.chebyshev.cheb2poly(series.coef).tolist()
+    u = t * (2 / (high - low)) - (high + low) / (high - low)  # from -1 to 1
+    total = u * powers.pop() + powers.pop()
+    for coefficient in reversed(powers):
+        total = u * total + coefficient
+    return a("Max", 0.0) - size * t * (total - x * x)("Exp") * 0.5
+
+
+def _log_softplus(a: _Tensor, _: None) -> _Tensor:
+    """max(a, 0) + log(1 + e^-|a|)."""
+    return a("Max", 0.0) + (a("Abs")("Neg")("Exp") + 1.0)("Log")
+
+
+_Form = Callable[[_Tensor, Any], _Tensor]  # of an activation: takes a and its parameter
+
+
+def _operator(name: str) -> _Form:
+    """Return an operator without attributes."""
+    return lambda a, _: a(name)
+
+
+#: Activations in opset 13.
+ACTIVATIONS: dict[str, _Form] = {
+    "sigmoid": _operator("Sigmoid"),
+    "tanh": _operator("Tanh"),
+    "relu": _operator("Relu"),
+    "leaky_relu": lambda a, alpha: a("LeakyRelu", alpha=alpha),
+    "softmax": lambda a, _: a("Softmax", axis=-1),
+    "elu": lambda a, alpha: a("Elu", alpha=alpha),
+    "selu": _operator("Selu"),
+    "gelu": _erf_gelu,
+    "silu": lambda a, _: a * a("Sigmoid"),
+    "softplus": _operator("Softplus"),
+    "exp": _operator("Exp"),
+}
+
+#: Those that ONNX Runtime lacks in float64, where float32 attributes wouldn't be exact either.
+_IN_DOUBLE: dict[str, _Form] = {
+    "leaky_relu": lambda a, alpha: a("Max", 0.0) + a("Min", 0.0) * alpha,
+    "elu": _elu,
+    "selu": lambda a, _: _elu(a, SELU[1]) * SELU[0],
+    "gelu": _exp_gelu,
+    "softplus": _log_softplus,
+}

@@ -1,0 +1,151 @@
+"""A network as a list of parts: each layer with the values that it has learnt.
+
+A module that writes networks has a table, ``RULES``, with one entry for each kind of layer: what
+the module writes for it, or a `Refusal`. `rule_for` looks a part up, so a kind without an entry is
+an error that names the layer. Not here: what any library has for a layer (the modules beside this
+one).
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from fastnn import _checks
+from fastnn.layers import KINDS, Dense, Dropout, Layer, Standardize, with_widths
+
+if TYPE_CHECKING:
+    from fastnn.mlp import MLP
+
+Array: TypeAlias = npt.NDArray[Any]
+SomeLayer = TypeVar("SomeLayer", bound=Layer)
+Rule = TypeVar("Rule")
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Why a kind of layer cannot be written, and what to do instead: the end of a message."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Part(Generic[SomeLayer]):
+    """A layer of a network.
+
+    ``place`` names it in messages, such as "Dense layer 0 of 2"; ``prefix`` begins the names of its
+    tensors, such as "layers.0"; ``arrays`` are its parameters by the names that `Layer.parameters`
+    has, or what it has learnt otherwise.
+    """
+
+    place: str
+    prefix: str
+    layer: SomeLayer
+    n_in: int
+    arrays: dict[str, Array]
+
+    @property
+    def n_out(self) -> int:
+        """The number of outputs."""
+        return self.layer.width(self.n_in)
+
+
+def kind_of(layer: Layer) -> type[Layer]:
+    """Return the kind of a layer, which may be of a class derived from that."""
+    return next(kind for kind in type(layer).__mro__ if kind in KINDS.values())
+
+
+def rule_for(rules: Mapping[type[Layer], Rule | Refusal], part: Part[Any], cannot: str) -> Rule:
+    """Return the entry for a part's kind of layer; `cannot` begins the message if there is none.
+
+    For instance "to_c cannot write".
+    """
+    unknown = Refusal("it knows no such layer; build the network without")
+    rule = rules.get(kind_of(part.layer), unknown)
+    if isinstance(rule, Refusal):
+        _checks.expressible(cannot, False, part.place, rule.reason)
+    return cast(Rule, rule)  # a Refusal has raised
+
+
+def _standardization(net: "MLP") -> dict[str, Array]:
+    assert net.standardization is not None  # parts has checked that
+    mean, scale = net.standardization
+    return {"mean": mean, "scale": scale}
+
+
+#: What layers of a kind have learnt that is no parameter, by name.
+_LEARNT: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {Standardize: _standardization}
+
+
+def parts(net: "MLP") -> list[Part[Any]]:
+    """Return the layers of a network, whose Standardize must have seen data."""
+    net._require_standardization()
+    totals = Counter(kind_of(layer) for layer in net.layers)
+    counts: Counter[type[Layer]] = Counter()
+    values, found, number = iter(net.get_weights()), [], 0
+    for layer, n_in in with_widths(net.layers, net.n_in):
+        kind = kind_of(layer)
+        place = f"{kind.__name__} layer {counts[kind]} of {totals[kind]}"
+        counts[kind] += 1
+        arrays = {name: next(values) for name in layer.parameters(n_in)}
+        prefix = f"layers.{number}" if arrays else layer.name
+        number += bool(arrays)
+        arrays |= _LEARNT[kind](net) if kind in _LEARNT else {}
+        found.append(Part(place, prefix, layer, n_in, arrays))
+    return found
+
+
+# ---- a Standardize in the weights after it -------------------------------------------------------
+
+
+def minus(b: Array | None, change: Array) -> Array | None:
+    """Return b - change; None, which stands for zeros, stays so if nothing changes."""
+    if b is None:
+        return -change if np.any(change) else None
+    return b - change
+
+
+def _into_weights(part: Part[Dense], mean: Array, scale: Array) -> tuple[Part[Dense], bool]:
+    """``(x - mean) / scale @ W + b`` is ``x @ (W / scale) + (b - (mean / scale) @ W)``."""
+    dtype = part.arrays["W"].dtype
+    W = part.arrays["W"].astype(np.float64)
+    b = minus(part.arrays.get("b"), (mean / scale) @ W)
+    arrays = {"W": (W / scale[:, None]).astype(dtype)}
+    if b is not None:
+        arrays["b"] = b.astype(dtype)
+    return replace(part, arrays=arrays), True
+
+
+def _past(part: Part[Any], mean: Array, scale: Array) -> tuple[Part[Any], bool]:
+    """Leave the layer as it is: it changes no predictions."""
+    return part, False
+
+
+#: For each kind of layer, what takes a scaling before it: returns the part, and whether it did.
+FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
+    Dense: _into_weights,
+    Dropout: _past,
+    Standardize: Refusal("a network has one Standardize"),
+}
+
+
+def folded(found: list[Part[Any]], writer: str) -> list[Part[Any]]:
+    """Return the parts with a Standardize in the weights after it; its own part then means nothing.
+
+    `writer` is the name of the function that asks. In float32 that costs digits where means are
+    large beside deviations.
+    """
+    scaling: dict[str, Array] = {}
+    result = []
+    for part in found:
+        if isinstance(part.layer, Standardize) and not scaling:
+            scaling = part.arrays
+        elif scaling:
+            cannot = f"{writer} cannot fold a Standardize into"
+            part, done = rule_for(FOLDS, part, cannot)(part, **scaling)
+            scaling = {} if done else scaling
+        result.append(part)
+    return result

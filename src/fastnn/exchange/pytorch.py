@@ -1,0 +1,287 @@
+"""Networks from and to PyTorch, weights and all.
+
+PyTorch is imported by `to_torch` only: `from_torch` is handed its objects.
+
+Here: what PyTorch's modules are in a chain of operations, and what each kind of layer and each
+activation is as a module. Not here: which chains an MLP can express (chain.py).
+"""
+
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+
+from fastnn import _checks, activations
+from fastnn.activations import Activation
+from fastnn.exchange.chain import Chain
+from fastnn.exchange.parts import Array, Part, Refusal, folded, parts, rule_for
+from fastnn.layers import Dense, Dropout, Layer, Standardize
+from fastnn.losses import Loss
+from fastnn.mlp import MLP
+from fastnn.optimizers import Optimizer
+
+_Reader = Callable[[Chain, str, Any], None]  # takes the chain, the place and the module
+
+# ---- from PyTorch --------------------------------------------------------------------------------
+
+
+def from_torch(
+    module: Any,
+    *,
+    output: str | Activation | None = None,
+    loss: str | Loss | None = None,
+    optimizer: str | Optimizer = "adam",
+    seed: int | None = None,
+) -> MLP:
+    """Return a PyTorch module's network.
+
+    Parameters
+    ----------
+    module : torch.nn.Sequential
+        Of Linear, BatchNorm1d, Dropout, Flatten, Identity, Softmax, LogSoftmax, ReLU, LeakyReLU,
+        Tanh, Sigmoid, ELU, SELU, GELU (exact), SiLU, Softplus, and Sequential of these; or one
+        of them alone.
+    output : str or Activation, optional
+        An activation to append to a module that ends with logits: "softmax" for one trained with
+        CrossEntropyLoss (or, after LogSoftmax, with NLLLoss), "sigmoid" for BCEWithLogitsLoss,
+        "exp" for PoissonNLLLoss.
+    loss : str or Loss, optional
+        By default the loss that suits the activation of the output: cross-entropy for softmax,
+        binary cross-entropy for sigmoid, Poisson's for an exponential, the squared error for any
+        other.
+    optimizer : str or Optimizer, default "adam"
+    seed : int, optional
+        Seed of the order of rows and the dropout masks in further training.
+
+    Returns
+    -------
+    MLP
+        Of float64 if the weights are, else of float32. It predicts what the module does in
+        evaluation: BatchNorm1d goes into the weights next to it, or becomes a Standardize in front.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unfit, or the module holds what an MLP cannot express; the message names
+        the part.
+
+    Examples
+    --------
+    >>> from torch import nn  # doctest: +SKIP
+    >>> net = fastnn.from_torch(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)),
+    ...                         output="softmax")  # doctest: +SKIP
+    """
+    torch: Any = sys.modules.get("torch")  # None if no object of its can have been made
+    kinds = () if torch is None else (torch.nn.Module,)
+    _checks.one_of_these("module", module, kinds, "a torch.nn.Sequential")
+    chain, readers, dtype = Chain(), _readers(torch.nn), "float32"
+    for name, part in _modules(torch.nn, module):
+        place = f"module {name!r} ({type(part).__name__})" if name else type(part).__name__
+        read = next((r for kind, r in readers.items() if type(part).forward is kind.forward), None)
+        remedy = (
+            f"pass a Sequential of {', '.join(kind.__name__ for kind in readers)}, or export the "
+            "module by torch.onnx and use from_onnx"
+        )
+        _checks.expressible(place, read is not None, "is a module that fastnn cannot read", remedy)
+        assert read is not None
+        read(chain, place, part)
+        if any(p.dtype == torch.float64 for p in part.parameters()):
+            dtype = "float64"
+    return chain.network(output=output, loss=loss, optimizer=optimizer, dtype=dtype, seed=seed)
+
+
+def _modules(nn: Any, module: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the names and the modules that nested Sequentials consist of, in order."""
+    if type(module).forward is not nn.Sequential.forward:
+        yield name, module
+        return
+    for key, part in module._modules.items():  # named_children leaves out repetitions
+        yield from _modules(nn, part, f"{name}.{key}" if name else key)
+
+
+def _readers(nn: Any) -> dict[Any, _Reader]:
+    """Return {class: function that puts such a module into a chain}."""
+
+    def activation(name: str, parameter: str | None = None) -> _Reader:
+        def read(chain: Chain, place: str, part: Any) -> None:
+            alpha = None if parameter is None else float(getattr(part, parameter))
+            chain.activate(place, _checks.built(place, Activation, name, alpha))
+
+        return read
+
+    return {
+        nn.Linear: lambda chain, place, part: chain.affine(
+            place, _array(part.weight).T, None if part.bias is None else _array(part.bias)
+        ),
+        nn.BatchNorm1d: _batch_norm,
+        nn.ReLU: activation("relu"),
+        nn.LeakyReLU: activation("leaky_relu", "negative_slope"),
+        nn.Tanh: activation("tanh"),
+        nn.Sigmoid: activation("sigmoid"),
+        nn.ELU: activation("elu", "alpha"),
+        nn.SELU: activation("selu"),
+        nn.GELU: _gelu,
+        nn.SiLU: activation("silu"),
+        nn.Softplus: _softplus,
+        nn.Softmax: _softmax,
+        nn.LogSoftmax: _log_softmax,
+        nn.Dropout: lambda chain, place, part: chain.drop(place, part.p),
+        nn.Identity: lambda chain, place, part: None,
+        nn.Flatten: _flatten,
+    }
+
+
+def _array(tensor: Any) -> Array:
+    """Return a tensor as a float64 array."""
+    found: Array = tensor.detach().cpu().double().numpy()
+    return found
+
+
+def _batch_norm(chain: Chain, place: str, part: Any) -> None:
+    remedy = "make it with track_running_stats=True and train it"
+    _checks.expressible(place, part.running_var is not None, "keeps no statistics", remedy)
+    chain.normalize(
+        place,
+        _array(part.running_mean),
+        _array(part.running_var) + part.eps,
+        None if part.weight is None else _array(part.weight),
+        None if part.bias is None else _array(part.bias),
+    )
+
+
+def _gelu(chain: Chain, place: str, part: Any) -> None:
+    problem = f"has approximate={part.approximate!r}, but fastnn's gelu is exact"
+    _checks.expressible(place, part.approximate == "none", problem, "train it with 'none'")
+    chain.activate(place, Activation("gelu"))
+
+
+def _softplus(chain: Chain, place: str, part: Any) -> None:
+    problem = f"has beta={part.beta:g} and threshold={part.threshold:g}, but fastnn's softplus none"
+    usual = part.beta == 1 and part.threshold >= 20  # e^-20 = 2e-9
+    _checks.expressible(place, usual, problem, "train it with beta=1 and threshold=20 or more")
+    chain.activate(place, Activation("softplus"))
+
+
+def _check_columns(place: str, part: Any) -> None:
+    """Check that a softmax is over the columns."""
+    problem = f"has dim={part.dim}"
+    _checks.expressible(place, part.dim in (1, -1, None), problem, "train it with dim=1")
+
+
+def _softmax(chain: Chain, place: str, part: Any) -> None:
+    _check_columns(place, part)
+    chain.activate(place, Activation("softmax"))
+
+
+def _log_softmax(chain: Chain, place: str, part: Any) -> None:
+    _check_columns(place, part)
+    chain.log_softmax(place)
+
+
+def _flatten(chain: Chain, place: str, part: Any) -> None:
+    whole = part.start_dim == 1 and part.end_dim == -1
+    problem = f"has start_dim={part.start_dim} and end_dim={part.end_dim}"
+    _checks.expressible(place, whole, problem, "fastnn takes rows: make it Flatten()")
+
+
+# ---- to PyTorch ----------------------------------------------------------------------------------
+
+
+def to_torch(net: MLP) -> Any:
+    """Return a network as a PyTorch module.
+
+    Parameters
+    ----------
+    net : MLP
+
+    Returns
+    -------
+    torch.nn.Sequential
+        With copies of the weights, in the network's dtype, in evaluation mode: after ``train()``
+        Dropout acts.
+
+    Raises
+    ------
+    ImportError
+        If PyTorch is not installed.
+    TypeError
+        If `net` is not an MLP.
+    ValueError
+        If the network has "exp", for which PyTorch has no module, or its Standardize has seen no
+        data.
+
+    Notes
+    -----
+    A Standardize layer is folded into the weights of the first Linear.
+
+    Examples
+    --------
+    >>> fastnn.to_torch(net)  # doctest: +SKIP
+    Sequential(
+      (0): Linear(in_features=4, out_features=8, bias=True)
+      (1): ReLU()
+    )
+    """
+    torch = _checks.package("torch", "to_torch")
+    _checks.one_of_these("net", net, MLP, "an MLP")
+    modules = [
+        module
+        for part in folded(parts(net), "to_torch")
+        for module in rule_for(RULES, part, "to_torch cannot write")(torch, part)
+    ]
+    return torch.nn.Sequential(*modules).eval()
+
+
+def _dense(torch: Any, part: Part[Dense]) -> list[Any]:
+    """Return a Linear, for which PyTorch draws no weights, and its activation's module."""
+    W, b = torch.from_numpy(np.ascontiguousarray(part.arrays["W"].T)), part.arrays.get("b")
+    linear = torch.nn.utils.skip_init(
+        torch.nn.Linear, part.n_in, part.n_out, bias=b is not None, dtype=W.dtype
+    )
+    with torch.no_grad():
+        linear.weight.copy_(W)
+        if b is not None:
+            linear.bias.copy_(torch.from_numpy(b))
+    linear.requires_grad_(part.layer.trainable)
+    activation = activations.get(part.layer.activation)
+    if activation.is_linear:
+        return [linear]
+    make = ACTIVATIONS.get(activation.name)
+    remedy = f"give a network with identity there, and put torch.{activation.name} behind it"
+    problem = f"has {activation}, for which PyTorch has no module"
+    _checks.expressible(part.place, make is not None, problem, remedy)
+    assert make is not None
+    return [linear, make(torch.nn, activation.parameter)]
+
+
+def _dropout(torch: Any, part: Part[Dropout]) -> list[Any]:
+    return [torch.nn.Dropout(part.layer.rate)]
+
+
+def _standardize(torch: Any, part: Part[Standardize]) -> list[Any]:
+    """Nothing: it is in the weights of the layer after it."""
+    return []
+
+
+#: For each kind of layer, what returns its modules.
+RULES: dict[type[Layer], Callable[[Any, Part[Any]], list[Any]] | Refusal] = {
+    Dense: _dense,
+    Dropout: _dropout,
+    Standardize: _standardize,
+}
+
+#: Modules by fastnn's name of the activation: each takes torch.nn and the activation's parameter.
+#: PyTorch has none for exp.
+ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    "sigmoid": lambda nn, _: nn.Sigmoid(),
+    "tanh": lambda nn, _: nn.Tanh(),
+    "relu": lambda nn, _: nn.ReLU(),
+    "leaky_relu": lambda nn, alpha: nn.LeakyReLU(alpha),
+    "softmax": lambda nn, _: nn.Softmax(1),
+    "elu": lambda nn, alpha: nn.ELU(alpha),
+    "selu": lambda nn, _: nn.SELU(),
+    "gelu": lambda nn, _: nn.GELU(),
+    "silu": lambda nn, _: nn.SiLU(),
+    "softplus": lambda nn, _: nn.Softplus(),
+}

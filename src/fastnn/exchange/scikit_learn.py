@@ -1,0 +1,425 @@
+"""Networks from and to scikit-learn, weights and all.
+
+scikit-learn is imported by `to_sklearn` only: `from_sklearn` is handed its objects.
+
+Here: what its estimators and scalers are in a chain of operations, and which networks its MLPs can
+be. Not here: which chains an MLP can express (chain.py), estimators of our own (fastnn.sklearn).
+"""
+
+import copy
+import inspect
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn import _checks, activations, losses, optimizers
+from fastnn.activations import Activation
+from fastnn.exchange.chain import Affine, Chain
+from fastnn.exchange.parts import Part, Refusal, folded, parts, rule_for
+from fastnn.layers import Dense, Dropout, Layer, Standardize
+from fastnn.losses import Loss
+from fastnn.mlp import MLP
+from fastnn.optimizers import SGD, Adam, Optimizer
+
+_MLPS = "MLPClassifier", "MLPRegressor"
+_SCALERS = "StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler"
+
+# ---- from scikit-learn --------------------------------------------------------------------------
+
+
+def from_sklearn(
+    est: Any,
+    *,
+    loss: str | Loss | None = None,
+    optimizer: str | Optimizer | None = None,
+    seed: int | None = None,
+) -> MLP:
+    """Return a fitted estimator's network.
+
+    Parameters
+    ----------
+    est : MLPClassifier or MLPRegressor, or Pipeline
+        Of `sklearn.neural_network`; or of ``fastnn.sklearn``, whose network is copied then. Before
+        it a pipeline may have StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler, which
+        become a Standardize layer.
+    loss : str or Loss, optional
+        By default the estimator's.
+    optimizer : str or Optimizer, optional
+        By default what the estimator's `solver` and its parameters say; Adam for "lbfgs".
+    seed : int, optional
+        Seed of the order of rows in further training.
+
+    Returns
+    -------
+    MLP
+        Its dtype is that of `coefs_`. A classifier's labels are in ``metadata["classes"]``: column
+        k of the predictions is the probability of the k-th label. With two classes there is one
+        column, the probability of the second.
+
+    Raises
+    ------
+    TypeError
+        If `est` is not such an estimator, or the pipeline has another step.
+    ValueError
+        If the estimator is not fitted, or an argument is unfit.
+
+    Notes
+    -----
+    For several outputs scikit-learn's squared error is their mean, and fastnn's is their sum: in
+    further training the gradients are larger by the number of outputs.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.neural_network import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> est = MLPClassifier(10, tol=0.1, random_state=0).fit(X, y)
+    >>> net = fastnn.from_sklearn(est)
+    >>> net
+    <MLP 4-10-3, cross_entropy, adam, float64>
+    >>> bool(abs(net.predict(X) - est.predict_proba(X)).max() < 1e-12)
+    True
+    """
+    *scalers, est = _steps(est)
+    ours, theirs = (_kinds(name, *_MLPS) for name in ("fastnn.sklearn", "sklearn.neural_network"))
+    _checks.one_of_these("est", est, ours + theirs, " or ".join(_MLPS))
+    is_ours = isinstance(est, ours)
+    _checks.fitted("est", est, "net_" if is_ours else "coefs_")
+    if is_ours and not scalers:
+        return _rebuilt(est._synced(), loss, optimizer, seed)
+    chain = Chain()
+    for name, scaler in scalers:
+        _scale(chain, name, scaler)
+    if is_ours:
+        for part in parts(est._synced()):
+            chain.add(part)
+        loss = est.net_.loss if loss is None else loss
+        optimizer = est.net_.optimizer if optimizer is None else optimizer
+    else:
+        _add_layers(chain, est)
+    net = chain.network(
+        loss=loss,
+        optimizer=_optimizer_of(est) if optimizer is None else optimizer,
+        dtype=est.coefs_[0].dtype,
+        seed=seed,
+        l2=est.alpha / 2,
+        scale_penalties=True,
+    )
+    names = getattr(scalers[0][1] if scalers else est, "feature_names_in_", None)
+    net.feature_names = None if names is None else tuple(map(str, names))
+    if hasattr(est, "classes_"):
+        net.metadata["classes"] = est.classes_.tolist()
+    return net
+
+
+def _steps(est: Any) -> list[Any]:
+    """Return a pipeline's steps with their names, but the last step alone; else the estimator."""
+    if not isinstance(est, _kinds("sklearn.pipeline", "Pipeline")):
+        return [est]
+    pipeline: Any = est
+    steps = [(name, step) for name, step in pipeline.steps if step not in (None, "passthrough")]
+    return [*steps[:-1], steps[-1][1]] if steps else [None]
+
+
+def _scale(chain: Chain, name: str, scaler: Any) -> None:
+    """Put a scaler of scikit-learn's preprocessing into a chain."""
+    place = f"step {name!r} ({type(scaler).__name__})"
+    kinds = _kinds("sklearn.preprocessing", *_SCALERS)
+    _checks.one_of_these(f"{place} before est", scaler, kinds, f"one of {', '.join(_SCALERS)}")
+    _checks.fitted(place, scaler, "scale_")
+    clips = getattr(scaler, "clip", False)
+    _checks.expressible(place, not clips, "clips its outputs", "make it with clip=False")
+    if hasattr(scaler, "min_"):  # MinMaxScaler
+        chain.scale(place, 0.0, 1 / scaler.scale_)
+        chain.scale(place, -scaler.min_)
+    else:
+        mean, scale = getattr(scaler, "center_", None), scaler.scale_
+        if getattr(scaler, "with_mean", False):  # else it may know the mean, but doesn't use it
+            mean = scaler.mean_
+        chain.scale(place, 0.0 if mean is None else mean, 1.0 if scale is None else scale)
+
+
+def _add_layers(chain: Chain, est: Any) -> None:
+    """Put the layers of one of scikit-learn's own MLPs into a chain."""
+    names = [est.activation] * (len(est.coefs_) - 1) + [est.out_activation_]
+    for i, (W, b, name) in enumerate(zip(est.coefs_, est.intercepts_, names, strict=True)):
+        place = f"layer {i} of est"
+        chain.affine(place, W, b)
+        chain.activate(place, _checks.built(place, Activation, name))
+
+
+def _kinds(module: str, *names: str) -> tuple[type, ...]:
+    """Return classes of a module; none if it isn't imported, since then no object has them."""
+    found = (getattr(sys.modules.get(module), name, None) for name in names)
+    return tuple(kind for kind in found if kind is not None)
+
+
+def _rebuilt(
+    net: MLP, loss: str | Loss | None, optimizer: str | Optimizer | None, seed: int | None
+) -> MLP:
+    """Return a copy of the network; built anew, with its weights, if something is to change."""
+    if loss is None and optimizer is None and seed is None:
+        twin: MLP = net.copy()
+        return twin
+    twin = MLP(
+        net.n_in,
+        net.layers,
+        loss=net.loss if loss is None else loss,
+        optimizer=net.optimizer if optimizer is None else optimizer,
+        scale_penalties=net.scale_penalties,
+        dtype=net.dtype,
+        seed=seed,
+    )
+    twin.set_weights(net.get_weights())
+    twin.feature_names, twin.metadata = net.feature_names, copy.deepcopy(net.metadata)
+    return twin
+
+
+def _sgd_of(est: Any) -> Optimizer:
+    rate = float(est.learning_rate_init)
+    return SGD(rate, est.momentum, est.nesterovs_momentum and est.momentum > 0)
+
+
+def _adam_of(est: Any) -> Optimizer:
+    rate = float(est.learning_rate_init)
+    return Adam(rate, est.beta_1, est.beta_2, est.epsilon, epsilon_hat=True)
+
+
+#: fastnn's optimizer for each of scikit-learn's solvers.
+_SOLVERS: dict[str, Callable[[Any], Optimizer]] = {
+    "sgd": _sgd_of,
+    "adam": _adam_of,
+    "lbfgs": _adam_of,
+}
+
+
+def _optimizer_of(est: Any) -> Optimizer:
+    """Return fastnn's optimizer for an estimator's parameters."""
+    known = est.solver in _SOLVERS
+    problem = f"has the solver {est.solver!r}, which fastnn lacks"
+    _checks.expressible("est", known, problem, "pass the optimizer to continue with as optimizer=")
+    return _SOLVERS[est.solver](est)
+
+
+# ---- to scikit-learn ----------------------------------------------------------------------------
+
+
+def to_sklearn(
+    net: MLP, *, loss: str | Loss | None = None, optimizer: str | Optimizer | None = None
+) -> Any:
+    """Return a fitted scikit-learn estimator that predicts what a network does.
+
+    Parameters
+    ----------
+    net : MLP
+        With softmax or sigmoid outputs it becomes a classifier, of the labels in
+        ``net.metadata["classes"]`` or of 0, 1, ...; several sigmoid outputs are several labels a
+        row. With identity or exp outputs it becomes a regressor.
+    loss : str or Loss, optional
+        The loss of the estimator's own training, by default the network's. scikit-learn has
+        "cross_entropy" for softmax, "binary_cross_entropy" for sigmoid, "squared_error" for
+        identity and "poisson" for exp; of a network with another loss this must be given.
+    optimizer : str or Optimizer, optional
+        The optimizer of the estimator's own training, by default the network's. scikit-learn has
+        "sgd" and "adam"; of a network with another optimizer this must be given.
+
+    Returns
+    -------
+    sklearn.neural_network.MLPClassifier or MLPRegressor
+        `predict_proba`, or `predict` of a regressor, gives the network's outputs to rounding.
+        `partial_fit` continues from its weights, with its learning rate and without its moments.
+
+    Raises
+    ------
+    ImportError
+        If scikit-learn is not installed.
+    TypeError
+        If `net` is not an MLP.
+    ValueError
+        If scikit-learn's networks cannot be that; the message names the layer. They have one
+        activation for all hidden layers: identity, sigmoid, tanh or relu. Or if scikit-learn lacks
+        the loss or the optimizer.
+
+    Notes
+    -----
+    A Standardize layer is folded into the weights of the first one: in float32 that costs digits
+    where means are large beside deviations, which ``net.copy(dtype="float64")`` saves. Dropout is
+    left out, biases that a layer lacks are 0, and softmax over two outputs becomes one sigmoid.
+    `alpha` is the layers' penalty if all have the same l2, else 0; l1 penalties, clipping and
+    moving averages of the weights are not kept.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> from fastnn import MLP, Dense
+    >>> net = MLP(2, [Dense(3, "tanh"), Dense(1)], loss="squared_error", optimizer="adam")
+    >>> net.set_weights([[[1, 2, 3], [4, 5, 6]], [0, 0, 0], [[1], [1], [1]], [0.5]])
+    >>> fastnn.to_sklearn(net).predict([[0.0, 0.0]])
+    array([0.5])
+    """
+    neural = _checks.package("sklearn.neural_network", "to_sklearn", "scikit-learn")
+    _checks.one_of_these("net", net, MLP, "an MLP")
+    layers: list[Affine] = []
+    for part in folded(parts(net), "to_sklearn"):
+        rule_for(RULES, part, "to_sklearn cannot write")(layers, part)
+    *hidden, last = layers
+    options = {
+        "hidden_layer_sizes": tuple(layer.n_out for layer in hidden),
+        "activation": _hidden_activation(hidden),
+        "alpha": 2 * net.dense[0].l2 if len({layer.l2 for layer in net.dense}) == 1 else 0.0,
+        **_solver_of(net.optimizer if optimizer is None else optimizers.get(optimizer)),
+    }
+    loss = net.loss if loss is None else losses.get(loss)
+    est = _output(neural, last, loss)(neural, net, last, options)
+    est.coefs_ = [layer.W for layer in (*hidden, last)]
+    est.intercepts_ = [
+        np.zeros(layer.n_out, net.dtype) if layer.b is None else layer.b
+        for layer in (*hidden, last)
+    ]
+    if net.feature_names is not None:
+        est.feature_names_in_ = np.array(net.feature_names, dtype=object)
+    return est
+
+
+# ---- layers --------------------------------------------------------------------------------------
+
+
+def _dense(layers: list[Affine], part: Part[Dense]) -> None:
+    activation = activations.get(part.layer.activation)
+    layers.append(Affine(part.place, part.arrays["W"], part.arrays.get("b"), activation))
+
+
+def _dropout(layers: list[Affine], part: Part[Dropout]) -> None:
+    """Nothing, in predictions."""
+
+
+def _standardize(layers: list[Affine], part: Part[Standardize]) -> None:
+    """Nothing: it is in the weights of the layer after it."""
+
+
+#: For each kind of layer, what appends it to the layers of an estimator, which are affine maps.
+RULES: dict[type[Layer], Callable[[list[Affine], Part[Any]], None] | Refusal] = {
+    Dense: _dense,
+    Dropout: _dropout,
+    Standardize: _standardize,
+}
+
+#: Hidden activations that scikit-learn has, by fastnn's name.
+_HIDDEN = {"identity": "identity", "sigmoid": "logistic", "tanh": "tanh", "relu": "relu"}
+
+
+def _hidden_activation(hidden: list[Affine]) -> str:
+    """Return scikit-learn's name of the activation of all hidden layers."""
+    names = []
+    for layer in hidden:
+        activation, first = layer.activation, hidden[0].activation
+        assert activation is not None
+        remedy = f"scikit-learn has {', '.join(_HIDDEN)} there; train a network with one of them"
+        known = activation.name in _HIDDEN
+        _checks.expressible(layer.place, known, f"has {activation}", remedy)
+        problem = f"has {activation}, but {hidden[0].place} {first}"
+        remedy = "scikit-learn has one activation for all hidden layers; train a network with one"
+        _checks.expressible(layer.place, activation == first, problem, remedy)
+        names.append(_HIDDEN[activation.name])
+    return names[0] if names else "relu"
+
+
+# ---- estimators ----------------------------------------------------------------------------------
+
+_Estimator = Callable[[Any, MLP, Affine, dict[str, Any]], Any]
+
+
+def _output(neural: Any, last: Affine, loss: Loss) -> _Estimator:
+    """Return what makes the estimator for an activation of the output, which must have the loss."""
+    known = dict(_OUTPUTS)
+    if "loss" not in inspect.signature(neural.MLPRegressor).parameters:  # before 1.7
+        del known["exp"]
+    activation = last.activation
+    assert activation is not None
+    _checks.expressible(
+        last.place, activation.name in known, f"has {activation}",
+        f"scikit-learn's outputs have {', '.join(known)}; train a network with one of them",
+    )  # fmt: skip
+    theirs, make = known[activation.name]
+    problem = f"has the loss {loss.name!r}, which scikit-learn lacks for {activation} outputs"
+    remedy = f"pass loss={theirs!r} for an estimator that would continue its training with that"
+    _checks.expressible("net", loss.name == theirs, problem, remedy)
+    return make
+
+
+def _classifier(neural: Any, net: MLP, last: Affine, options: dict[str, Any]) -> Any:
+    """Return a classifier with the attributes of a fitted one, weights of its own."""
+    n, activation = last.n_out, last.activation
+    if activation is not None and activation.is_row_wise:
+        classes = _checks.labels(net.metadata.get("classes"), n)
+        if n == 2:  # softmax over a and b is sigmoid of b - a
+            last.W = last.W[:, 1:] - last.W[:, :1]
+            last.b = None if last.b is None else last.b[1:] - last.b[:1]
+    elif n == 1:
+        classes = _checks.labels(net.metadata.get("classes"), 2)
+    else:
+        labels = np.zeros((1, n), int)
+        return _fitted(neural.MLPClassifier, net, labels, options, classes=np.arange(n))
+    return _fitted(neural.MLPClassifier, net, classes[:1], options, classes=classes)
+
+
+def _regressor(neural: Any, net: MLP, last: Affine, options: dict[str, Any]) -> Any:
+    """Return a regressor with the attributes of a fitted one, weights of its own."""
+    y = np.ones(1 if last.n_out == 1 else (1, last.n_out))
+    return _fitted(neural.MLPRegressor, net, y, options)
+
+
+def _poisson_regressor(neural: Any, net: MLP, last: Affine, options: dict[str, Any]) -> Any:
+    return _regressor(neural, net, last, options | {"loss": "poisson"})
+
+
+#: For each activation of the output, the loss that scikit-learn has for it, and the estimator.
+_OUTPUTS: dict[str, tuple[str, _Estimator]] = {
+    "softmax": ("cross_entropy", _classifier),
+    "sigmoid": ("binary_cross_entropy", _classifier),
+    "identity": ("squared_error", _regressor),
+    "exp": ("poisson", _poisson_regressor),
+}
+
+
+def _fitted(kind: Any, net: MLP, y: Any, options: dict[str, Any], **arguments: Any) -> Any:
+    """Return an estimator that was fitted to one row, so that it has all its version keeps."""
+    est = kind(random_state=0, **options)
+    est.partial_fit(np.zeros((1, net.n_in), net.dtype), y, **arguments)
+    del est._optimizer  # whose moments are that row's
+    est.set_params(random_state=None)
+    est.n_iter_, est.t_, est.loss_, est.loss_curve_, est.best_loss_ = (
+        net.epoch, 0, float("nan"), [], np.inf,
+    )  # fmt: skip
+    return est
+
+
+# ---- optimizers ----------------------------------------------------------------------------------
+
+
+def _sgd(optimizer: Any) -> dict[str, Any]:
+    return {"momentum": optimizer.momentum, "nesterovs_momentum": optimizer.nesterov}
+
+
+def _adam(optimizer: Any) -> dict[str, Any]:
+    return {name: getattr(optimizer, name) for name in ("beta_1", "beta_2", "epsilon")}
+
+
+#: For each optimizer that scikit-learn has as a solver of the same name, that one's parameters.
+OPTIMIZERS: dict[str, Callable[[Any], dict[str, Any]]] = {"sgd": _sgd, "adam": _adam}
+
+
+def _solver_of(optimizer: Optimizer) -> dict[str, Any]:
+    """Return the estimators' parameters for an optimizer."""
+    name = optimizer.name
+    remedy = (
+        f"pass optimizer={' or '.join(map(repr, OPTIMIZERS))} for an estimator that would continue "
+        "its training with that"
+    )
+    problem = f"has the optimizer {name!r}, which scikit-learn lacks"
+    _checks.expressible("net", name in OPTIMIZERS, problem, remedy)
+    parameters = OPTIMIZERS[name](optimizer)
+    return {"solver": name, "learning_rate_init": optimizer.initial_rate, **parameters}

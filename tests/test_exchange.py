@@ -1,0 +1,206 @@
+"""What all exporters have in common: one table of the kinds of layers each, and how it is asked.
+
+A failure names the table where a kind of layer, or an activation, is missing. Not here: what is
+written (test_onnx.py, test_interop.py, test_c_source.py).
+"""
+
+import ast
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import MLP, Dense, Dropout, Standardize, activations, exchange, losses, optimizers
+from fastnn.exchange import c_stages, chain, onnx_writer, parts, pytorch, scikit_learn
+from fastnn.layers import KINDS, Layer
+
+FOLDER = Path(exchange.__file__).parent
+TABLES = {
+    "parts.FOLDS": parts.FOLDS,
+    "chain.RULES": chain.RULES,
+    "onnx_writer.RULES": onnx_writer.RULES,
+    "pytorch.RULES": pytorch.RULES,
+    "scikit_learn.RULES": scikit_learn.RULES,
+    "c_stages.RULES": c_stages.RULES,
+}
+
+
+@pytest.mark.parametrize("table", TABLES)
+def test_every_kind_of_layer_has_an_entry(table):
+    """An entry is a function, or a refusal that says why and what to do."""
+    missing = [kind.__name__ for kind in KINDS.values() if kind not in TABLES[table]]
+    assert not missing, f"{', '.join(missing)} missing in exchange/{table}"
+    assert set(TABLES[table]) <= set(KINDS.values())
+    for rule in TABLES[table].values():
+        assert callable(rule) or (isinstance(rule, parts.Refusal) and rule.reason)
+
+
+@pytest.mark.parametrize(
+    ("table", "lacking"),
+    [(onnx_writer.ACTIVATIONS, set()), (pytorch.ACTIVATIONS, {"exp"})],
+    ids=["onnx_writer", "pytorch"],
+)
+def test_every_activation_has_an_entry(table, lacking):
+    wanted = {name for name in activations.NAMES if not activations.get(name).is_linear}
+    assert set(table) == wanted - lacking
+
+
+# ---- kinds without an entry ---------------------------------------------------------------------
+
+
+class Halve(Layer):
+    """A kind of layer that no exporter knows."""
+
+    name = "halve"
+
+
+@pytest.fixture
+def strange(monkeypatch):
+    """A network that seems to have a layer of an unknown kind."""
+    monkeypatch.setitem(KINDS, "halve", Halve)
+    net = MLP(3, [Dense(4, "relu"), Dense(1)], loss="squared_error", optimizer="sgd")
+    object.__setattr__(net, "layers", [net.layers[0], Halve(), net.layers[1]])
+    return net
+
+
+def test_an_unknown_kind_is_refused_by_its_name(strange, tmp_path):
+    name = r"Halve layer 0 of 1; it knows no such layer"
+    with pytest.raises(ValueError, match=f"^to_c cannot write {name}"):
+        strange.to_c(tmp_path / "net.c")
+    pytest.importorskip("onnx")
+    with pytest.raises(ValueError, match=rf"^fastnn\.onnx\.export cannot write {name}"):
+        fastnn.onnx.export(strange, tmp_path / "net.onnx")
+    pytest.importorskip("sklearn")
+    with pytest.raises(ValueError, match=f"^to_sklearn cannot write {name}"):
+        fastnn.to_sklearn(strange)
+    assert list(tmp_path.iterdir()) == []
+    pytest.importorskip("torch")
+    with pytest.raises(ValueError, match=f"^to_torch cannot write {name}"):
+        fastnn.to_torch(strange)
+
+
+def test_a_refusal_is_told(strange, monkeypatch, tmp_path):
+    refusal = parts.Refusal("C has no halves; double the weights")
+    monkeypatch.setitem(c_stages.RULES, Halve, refusal)
+    message = r"^to_c cannot write Halve layer 0 of 1; C has no halves; double the weights$"
+    with pytest.raises(ValueError, match=message):
+        strange.to_c(tmp_path / "net.c")
+
+
+def test_a_class_derived_from_a_kind_is_of_that_kind(tmp_path):
+    class Mine(Dense):
+        pass
+
+    net = MLP(3, [Mine(4, "relu"), Dense(1)], loss="squared_error", optimizer="sgd")
+    net.to_c(tmp_path / "net.c")
+    assert [part.place for part in parts.parts(net)] == ["Dense layer 0 of 2", "Dense layer 1 of 2"]
+
+
+def test_a_standardize_is_not_folded_into_an_unknown_kind(strange):
+    found = parts.parts(strange)
+    scaling = {"mean": np.zeros(3), "scale": np.ones(3)}
+    first = parts.Part("Standardize layer 0 of 1", "standardize", Standardize(), 3, scaling)
+    assert parts.folded(found, "to_torch") == found
+    with pytest.raises(ValueError, match=r"^to_torch cannot fold a Standardize into Halve layer 0"):
+        parts.folded([first, *found[1:]], "to_torch")
+
+
+# ---- parts --------------------------------------------------------------------------------------
+
+
+def test_parts_have_the_names_of_a_files_tensors():
+    layers = [Standardize(), Dropout(0.5), Dense(4, "relu", use_bias=False), Dense(2)]
+    net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
+    net.adapt([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+    found = parts.parts(net)
+    assert [(part.prefix, list(part.arrays), part.n_in, part.n_out) for part in found] == [
+        ("standardize", ["mean", "scale"], 3, 3),
+        ("dropout", [], 3, 3),
+        ("layers.0", ["W"], 3, 4),
+        ("layers.1", ["W", "b"], 4, 2),
+    ]
+    values = [array for part in found[2:] for array in part.arrays.values()]
+    for array, expected in zip(values, net.get_weights(), strict=True):
+        np.testing.assert_array_equal(array, expected)
+
+
+def test_a_folded_standardize_changes_no_prediction():
+    layers = [Standardize(), Dropout(0.5), Dense(4, "tanh", use_bias=False), Dense(2)]
+    net = MLP(3, layers, loss="squared_error", optimizer="sgd", dtype="float64", seed=0)
+    X = np.random.default_rng(0).normal(5, 2, (20, 3))
+    net.adapt(X)
+    found = parts.folded(parts.parts(net), "this test")
+    W, b = found[2].arrays["W"], found[2].arrays["b"]
+    V, c = net.get_weights()[1:]
+    np.testing.assert_allclose(np.tanh(X @ W + b) @ V + c, net.predict(X), rtol=1e-12)
+
+
+# ---- another operation in a chain ---------------------------------------------------------------
+
+
+class Center(chain.Operation):
+    """An operation that no scaling is merged with."""
+
+    def layer(self, l2):
+        return Dropout(0.0)
+
+
+def test_a_chain_ends_a_layer_before_another_operation():
+    net = chain.Chain()
+    net.affine("first", np.eye(2))
+    net.append(Center("middle"))
+    with pytest.raises(ValueError, match=r"^later follows no affine map"):
+        net.activate("later", activations.get("relu"))
+    with pytest.raises(ValueError, match=r"^last has 3 rows of weights, but first before it has 2"):
+        net.affine("last", np.eye(3))
+    net.affine("last", np.eye(2))
+    kinds = [type(operation) for operation in net.operations]
+    assert kinds == [chain.Affine, Center, chain.Affine]
+    assert net.operations[0].activation.is_linear
+
+
+def test_a_scaling_is_not_merged_past_another_operation():
+    net = chain.Chain()
+    net.affine("first", np.eye(2))
+    net.activate("first", activations.get("tanh"))
+    net.scale("scaling", 1.0, 2.0)
+    with pytest.raises(ValueError, match=r"^scaling scales what goes into middle"):
+        net.append(Center("middle"))
+
+
+# ---- the room -----------------------------------------------------------------------------------
+
+
+def imports(path):
+    """Return the modules of this folder that a module imports when it is imported."""
+    found = set()
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("fastnn.exchange"):
+            rest = node.module.removeprefix("fastnn.exchange").removeprefix(".")
+            found |= {rest} if rest else {alias.name for alias in node.names}
+    return found
+
+
+def test_imports_point_one_way():
+    left = {path.stem: imports(path) for path in FOLDER.glob("*.py") if path.stem != "__init__"}
+    while left:
+        free = {name for name, wanted in left.items() if not wanted & left.keys()}
+        assert free, f"modules import each other: {left}"
+        left = {name: wanted for name, wanted in left.items() if name not in free}
+
+
+NAMES = {*activations.NAMES, *losses.NAMES, *optimizers.NAMES, *KINDS}
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_no_module_compares_names_of_ours(path):
+    """Names stand in tables and where other libraries' operations are read; others are asked."""
+    compared = [
+        constant.value
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Compare)
+        for constant in ast.walk(node)
+        if isinstance(constant, ast.Constant)
+    ]
+    assert not NAMES & {value for value in compared if isinstance(value, str)}
