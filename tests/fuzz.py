@@ -13,7 +13,7 @@ from pathlib import Path
 
 from mutating import checkpoint, fuzz_containers, fuzz_networks
 
-from fastnn import _safetensors
+from fastnn.exchange import safetensors
 
 
 def main():
@@ -24,7 +24,7 @@ def main():
     end, outcomes = time.monotonic() + 60 * minutes, collections.Counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        whole = _safetensors.read(checkpoint(folder))
+        whole = safetensors.read(checkpoint(folder))
         while time.monotonic() < end:
             outcomes += fuzz_containers(folder / "container", 10_000, seed)
             outcomes += fuzz_networks(folder / "network", whole, 500, seed)

@@ -27,7 +27,7 @@ from fastnn import (
     ModelCheckpoint,
     Standardize,
 )
-from fastnn._safetensors import ModelFileError, encode, read, seal
+from fastnn.exchange.safetensors import ModelFileError, encode, read, seal
 
 # ---- files as bytes -----------------------------------------------------------------------------
 

@@ -135,9 +135,9 @@ def fit(case, folder, moment=None, silent=True):
 
 def digest(net, callbacks, history, folder):
     """Return a SHA-256 of all that a fit leaves."""
-    state, blocks, counts = net.__getstate__()
-    random = state["_shuffler"].bit_generator.state, state["dropout_seed"], state["_adapted"]
-    found = hashlib.sha256(b"".join(w.tobytes() for block in blocks for w in block))
+    now = net._state.snapshot()
+    random = now.shuffler, now.dropout_seed, now.adapted
+    found = hashlib.sha256(b"".join(w.tobytes() for block in now.blocks for w in block))
     for array in net.standardization or ():
         found.update(array.tobytes())
     kept = []
@@ -145,7 +145,7 @@ def digest(net, callbacks, history, folder):
         for name, value in callback.get_state().items():
             arrays = isinstance(value, list) and value and isinstance(value[0], np.ndarray)
             kept.append((name, [a.tobytes().hex() for a in value] if arrays else value))
-    plain = [counts, random, net.learning_rate, history.epoch, history.history, kept]
+    plain = [now.step, now.epoch, random, net.learning_rate, history.epoch, history.history, kept]
     found.update(json.dumps(plain).encode())
     found.update((folder / "log.csv").read_bytes())
     return found.hexdigest()

@@ -15,7 +15,7 @@ import time
 
 import numpy as np
 
-from fastnn._safetensors import read, write
+from fastnn.exchange.safetensors import read, write
 
 SIZE = 100_000
 CONTENTS = [({"x": np.full(SIZE + i, i, "f4")}, {"content": str(i)}) for i in range(2)]

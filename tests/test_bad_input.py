@@ -344,7 +344,7 @@ BAD_OPTIONS = [
     case("callbacks-function", "fit", {"callbacks": [Callback(), len]}, TypeError,
          ["callbacks[1]", "<built-in function len>", "derive its class from fastnn.Callback"]),
     case("callbacks-class", "fit", {"callbacks": [Callback]}, TypeError,
-         ["callbacks[0]", "<class 'fastnn.callbacks.Callback'>", "make an object of it"]),
+         ["callbacks[0]", "<class 'fastnn.callbacks.base.Callback'>", "make an object of it"]),
     case("callbacks-one", "fit", {"callbacks": fastnn.History()}, TypeError, ["callbacks", "list"]),
     case("both-validations", "fit", {"validation_data": (X, Y), "validation_split": 0.5},
          ValueError, ["validation_data", "validation_split=0.5", "one of them"]),

@@ -30,6 +30,7 @@ from fastnn.callbacks import (
     ProgressBar,
     ReduceLROnPlateau,
     TerminateOnNaN,
+    progress,
 )
 
 NAN, INF = math.nan, math.inf
@@ -669,7 +670,7 @@ def clock(monkeypatch):
     ticks = iter(range(10**6))
     fake = types.SimpleNamespace(perf_counter=lambda: float(next(ticks)),
                                  monotonic=lambda: float(next(ticks)))  # fmt: skip
-    monkeypatch.setattr(callbacks, "time", fake)
+    monkeypatch.setattr(progress, "time", fake)
 
 
 @pytest.mark.parametrize(
@@ -783,7 +784,7 @@ def test_training_that_fails_before_an_epoch(look):
     ("seconds", "text"), [(0, "0:00"), (12.4, "0:12"), (59.6, "1:00"), (3723, "1:02:03")]
 )
 def test_durations(seconds, text):
-    assert callbacks._duration(seconds) == text
+    assert progress._duration(seconds) == text
 
 
 @pytest.fixture
@@ -834,7 +835,7 @@ def test_one_bar_over_the_rows_of_all_epochs(tqdm_of, clock):
 
 
 def test_the_bar_is_not_drawn_more_often_than_one_sees(tqdm_of, monkeypatch):
-    monkeypatch.setattr(callbacks, "time", types.SimpleNamespace(monotonic=lambda: 1.0))
+    monkeypatch.setattr(progress, "time", types.SimpleNamespace(monotonic=lambda: 1.0))
     (bar,), text = tqdm_of([1 / (1 + i) for i in range(1000)])
     assert len(bar.seen) == 1
     assert bar.n == 100_000

@@ -27,7 +27,10 @@ import scipy.sparse
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score
 
-from fastnn import MLP, Callback, Dense, Dropout, Standardize, _checks, data, training
+from fastnn import MLP, Callback, Dense, Dropout, Standardize, _conversion
+from fastnn.training import calls
+from fastnn.training import mapped as mapped_files
+from fastnn.training import rows as row_sources
 
 N, N_IN, BATCH, STRIDE = 700, 64, 24, 48  # two batches a block of float32
 ORDER = np.random.default_rng(1).permutation(1797)[:N]
@@ -40,17 +43,17 @@ LONG = 60  # seconds: a limit for what hangs when it fails
 @pytest.fixture
 def conversions(monkeypatch):
     """Lower the limits; return a list that gets the number of rows of every block converted."""
-    monkeypatch.setattr(data, "LARGE_BYTES", 1000)
-    monkeypatch.setattr(data, "BLOCK_BYTES", STRIDE * N_IN * 4)
-    monkeypatch.setattr(training, "EVALUATION_ROWS", 2 * 96)
-    counts, convert = [], _checks.rows_into
+    monkeypatch.setattr(row_sources, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(row_sources, "BLOCK_BYTES", STRIDE * N_IN * 4)
+    monkeypatch.setattr(calls, "EVALUATION_ROWS", 2 * 96)
+    counts, convert = [], _conversion.copy_rows
 
-    def counted(name, X, rows, room, *more):
-        out = convert(name, X, rows, room, *more)
+    def counted(*args):
+        out, original = convert(*args)
         counts.append(len(out))
-        return out
+        return out, original
 
-    monkeypatch.setattr(_checks, "rows_into", counted)
+    monkeypatch.setattr(_conversion, "copy_rows", counted)
     return counts
 
 
@@ -227,8 +230,8 @@ def test_validation_alone_may_be_large(conversions):
 
 def test_many_rows_are_evaluated_to_the_bit_with_the_limits_as_they_are(tmp_path, monkeypatch):
     """Several stretches of rows, losses and weights of which add up in the same order."""
-    monkeypatch.setattr(data, "LARGE_BYTES", 1000)
-    monkeypatch.setattr(data, "BLOCK_BYTES", 1000)
+    monkeypatch.setattr(row_sources, "LARGE_BYTES", 1000)
+    monkeypatch.setattr(row_sources, "BLOCK_BYTES", 1000)
     X = np.tile(DIGITS.astype("u1"), (40, 1))
     y, w = np.tile(DIGIT, 40), np.random.default_rng(3).random(len(X))
     for weights in (None, w):
@@ -303,7 +306,7 @@ def test_a_bad_value_is_named_and_the_steps_before_it_are_kept(
     X[333, 17] = value
     X = mapped(X, tmp_path / "X", "r")
     net, twin = classifier(), classifier()
-    order = copy.deepcopy(net._shuffler).permutation(N) if shuffle else np.arange(N)
+    order = copy.deepcopy(net._state.shuffler).permutation(N) if shuffle else np.arange(N)
     with pytest.raises(ValueError, match=rf"^X\[333, 17\] {message}"):
         net.fit(X, DIGIT, batch_size=BATCH, shuffle=shuffle,
                 callbacks=[Stop(None)] if listening else [])  # fmt: skip
@@ -405,7 +408,7 @@ def test_a_file_that_memory_cannot_hold_is_read_at_random_while_it_is_shuffled(
         def on_train_batch_begin(self, batch, logs):
             seen.add(is_read_at_random(X))
 
-    monkeypatch.setattr(data, "MEMORY_BYTES", memory)
+    monkeypatch.setattr(mapped_files, "MEMORY_BYTES", memory)
     X, seen = mapped(DIGITS.astype("u1"), tmp_path / "X", "r"), set()
     net, twin = classifier(), classifier()
     listeners = [listener] if listener else []
@@ -528,7 +531,7 @@ def test_an_iterator_that_ends_within_an_epoch():
 @pytest.mark.parametrize("steps", [None, 10])
 def test_an_iterator_that_is_used_up(steps):
     net = classifier()
-    said = "the iterable gave no batch in epoch 2; pass one that can be gone through anew"
+    said = "the iterable gave no batch in epoch 2; pass one that can be iterated over again"
     with pytest.raises(ValueError, match=said):
         net.fit((item for item in batches(70)), epochs=2, steps_per_epoch=steps)
     assert (net.step, net.epoch) == (10, 1)

@@ -36,8 +36,9 @@ from sklearn.preprocessing import scale
 from sklearn.utils.class_weight import compute_class_weight, compute_sample_weight
 
 import fastnn
-from fastnn import MLP, SGD, Adam, Callback, Dense, Dropout, callbacks, training
+from fastnn import MLP, SGD, Adam, Callback, Dense, Dropout, callbacks
 from fastnn.metrics import TopKAccuracy
+from fastnn.training import loop
 
 RNG = np.random.default_rng(0)
 
@@ -248,7 +249,7 @@ def test_training_metrics_are_of_the_outputs_before_each_update(
     X, y, w = X[:n], y[:n], RNG.random(n) if weighted else None
     net, twin, outputs = build(), build(), Outputs()
     names = list(scores(y, twin.predict(X), w))
-    shuffler = copy.deepcopy(net._shuffler)
+    shuffler = copy.deepcopy(net._state.shuffler)
     history = net.fit(X, y, epochs=2, batch_size=batch_size, shuffle=shuffle, sample_weight=w,
                       metrics=[*names, {"outputs": outputs}]).history  # fmt: skip
     for epoch in range(2):
@@ -476,7 +477,7 @@ class Batches(Epochs):
 
 @pytest.mark.parametrize("kind", [Epochs, Batches])
 def test_every_hook_is_called_in_its_place(kind, monkeypatch):
-    monkeypatch.setattr(training, "PROGRESS_SECONDS", 0.0)  # a stretch is a batch, each is reported
+    monkeypatch.setattr(loop, "PROGRESS_SECONDS", 0.0)  # a stretch is a batch, each is reported
     recorder, net, twin = kind(), classifier(WINES), classifier(WINES)
     history = net.fit(WINES, CULTIVAR, batch_size=70, epochs=2, shuffle=False, metrics=["accuracy"],
                       validation_data=(WINES, CULTIVAR), callbacks=[recorder])  # fmt: skip
@@ -547,7 +548,7 @@ class Progress(Callback):
 @pytest.mark.parametrize("metrics", [(), ("accuracy",)])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_whoever_listens_the_bits_are_the_same(dtype, metrics, weighted, monkeypatch):
-    monkeypatch.setattr(training, "PROGRESS_SECONDS", 1e-3)
+    monkeypatch.setattr(loop, "PROGRESS_SECONDS", 1e-3)
     w = RNG.random(1797) if weighted else None
     found = []
     for listeners in ((), (EachBatch(),), (Progress(),), (EachBatch(), Progress())):
@@ -781,7 +782,7 @@ def test_a_progress_bar_on_a_terminal(with_tqdm, monkeypatch):
     if not with_tqdm:
         monkeypatch.setitem(sys.modules, "tqdm", None)  # import tqdm raises ImportError
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(training, "PROGRESS_SECONDS", 1e-3)
+    monkeypatch.setattr(loop, "PROGRESS_SECONDS", 1e-3)
 
     def call(stream):
         monkeypatch.setattr(sys, "stderr", stream)

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLP, SGD, Adam, Dense, Dropout, Standardize, _checks, data, reference
+from fastnn import MLP, SGD, Adam, Dense, Dropout, Standardize, _checks, reference
+from fastnn.training.rows import is_large
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
 ROWS = 1100  # two rounds, if they are one batch
@@ -59,7 +60,7 @@ def assert_same_bits(arrays, expected):
 def follow(net, X, t, weight=None, batch=None, epochs=2, twin=None):
     """Fit the network and its twin; hold losses, weights and averages together."""
     twin = reference.Network.like(net) if twin is None else twin
-    shuffler = copy.deepcopy(net._shuffler)
+    shuffler = copy.deepcopy(net._state.shuffler)
     losses = net.fit(X, t, batch_size=batch, epochs=epochs, sample_weight=weight).history["loss"]
     orders = [shuffler.permutation(len(X)) for _ in range(epochs)]
     expected = [twin.fit_epoch(X, t, order, batch, weight) for order in orders]
@@ -541,7 +542,7 @@ def test_where_all_is_frozen_nothing_can_be_fitted(stack):
     net = network(partly_frozen(STACKS[stack], (0, 1, 2)), SGD())
     X, t, _ = rows_for(net)
     before = net.get_weights()
-    with pytest.raises(ValueError, match="every Dense layer has trainable=False"):
+    with pytest.raises(ValueError, match="every layer with weights has trainable=False"):
         net.fit(X, t)
     assert_same_bits(net.get_weights(), before)
     assert (net.step, net.epoch) == (0, 0)
@@ -739,7 +740,7 @@ def test_a_mapped_file_is_adapted_to(tmp_path):
     rows = np.random.default_rng(0).normal(5, 2, size=(120_000, 40)).astype("float32")
     np.save(tmp_path / "X.npy", rows[:, :40])
     mapped = np.load(tmp_path / "X.npy", mmap_mode="r")
-    assert data.is_large(mapped, np.dtype("float64"))
+    assert is_large(mapped, np.dtype("float64"))
     one, other = (standardized([Dense(1)], n_in=40) for _ in range(2))
     one.adapt(mapped)
     other.adapt(rows)
@@ -755,7 +756,7 @@ def test_bytes_are_adapted_to_in_blocks():
     rows = np.random.default_rng(0).integers(0, 200, size=(100_000, 90), dtype=np.uint8)
     rows[:, 7] = 255
     net = standardized([Dense(1)], "sgd", "float32", 90)
-    assert data.is_large(rows, net.dtype)
+    assert is_large(rows, net.dtype)
     net.adapt(rows)
     mean, scale = net.standardization
     np.testing.assert_allclose(mean, rows.mean(0), rtol=1e-12)

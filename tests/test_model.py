@@ -23,9 +23,9 @@ def network(optimizer="adam", **kwargs):
 
 def bits(net):
     """Return weights, moments, step and random state, to be compared."""
-    state, blocks, step = net.__getstate__()
-    random = state["_shuffler"].bit_generator.state, state["dropout_seed"]
-    return [w.tobytes() for block in blocks for w in block], step, random
+    now = net._state.snapshot()
+    weights = [w.tobytes() for block in now.blocks for w in block]
+    return weights, (now.step, now.epoch), (now.shuffler, now.dropout_seed)
 
 
 # ---- weights ------------------------------------------------------------------------------------
@@ -116,7 +116,7 @@ def test_a_pickle_opens_in_another_process(tmp_path):
 
 def test_the_thread_count_of_this_machine_is_not_pickled():
     net = network()
-    assert pickle.loads(pickle.dumps(net))._n_threads is None
+    assert pickle.loads(pickle.dumps(net)).get_config()["n_threads"] is None
     assert pickle.loads(pickle.dumps(network(n_threads=3))).n_threads == 3
 
 

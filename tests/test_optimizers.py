@@ -58,7 +58,7 @@ def test_loss_curves(optimizer, data, batch_size, reduction):
     if reduction == "sum":  # keeps the steps of the plain rules as long as those of a mean
         weight /= len(X)
     net = network(optimizer, reduction=reduction)
-    twin, shuffler = reference.Network.like(net), copy.deepcopy(net._shuffler)
+    twin, shuffler = reference.Network.like(net), copy.deepcopy(net._state.shuffler)
     size = len(X) if batch_size is None else batch_size
     epochs = -(-STEPS // -(-len(X) // size))
     curve = net.fit(X, t, batch_size=batch_size, epochs=epochs, sample_weight=weight).history[

@@ -31,8 +31,8 @@ from fastnn import (
     History,
     ModelCheckpoint,
     ModelFileError,
-    data,
 )
+from fastnn.training import rows as row_sources
 
 
 @pytest.fixture(scope="module")
@@ -138,13 +138,13 @@ def test_more_patience_goes_on_after_an_early_stop(tmp_path):
 
 
 def test_rows_converted_on_the_way_go_on_too(tmp_path, monkeypatch):
-    monkeypatch.setattr(data, "LARGE_BYTES", 0)
-    monkeypatch.setattr(data, "BLOCK_BYTES", 4000)
+    monkeypatch.setattr(row_sources, "LARGE_BYTES", 0)
+    monkeypatch.setattr(row_sources, "BLOCK_BYTES", 4000)
     rows = X.astype(np.float16)
 
     def run(epochs, folder):
         net, path = regressor(), folder / "checkpoint"
-        assert data.is_large(rows, net.dtype)
+        assert row_sources.is_large(rows, net.dtype)
         net.fit(rows, Y, epochs=epochs, callbacks=[ModelCheckpoint(path)], resume=path)
         return [w.tobytes() for w in net.get_weights()]
 
@@ -237,9 +237,10 @@ REFUSED = {
 
 
 def everything(net, callbacks):
-    state, blocks, counts = net.__getstate__()
-    random = state["_shuffler"].bit_generator.state, state["dropout_seed"]
-    arrays = [w.tobytes() for block in blocks for w in block]
+    now = net._state.snapshot()
+    random = now.shuffler, now.dropout_seed
+    arrays = [w.tobytes() for block in now.blocks for w in block]
+    counts = now.step, now.epoch
     return arrays, counts, random, [vars(c).copy() for c in callbacks], net.learning_rate
 
 
@@ -252,7 +253,7 @@ def test_a_checkpoint_of_something_else_is_refused(case, checkpoint):
         resume()
     message = str(caught.value)
     assert str(checkpoint) in message
-    assert "remove the file to begin anew" in message
+    assert "remove the file to start over" in message
     assert everything(net, callbacks) == before
     assert checkpoint.read_bytes() == content
     net.fit(X[:9, : net.n_in], Y[:9])  # as though nothing had been

@@ -37,7 +37,7 @@ from mutating import (
     split,
 )
 
-from fastnn._safetensors import ModelFileError, encode, read, seal, write
+from fastnn.exchange.safetensors import ModelFileError, encode, read, seal, write
 
 DTYPES = ["f4", "f8", "i8", "u8"]
 SCRIPT = pathlib.Path(__file__).with_name("saving.py")
@@ -47,7 +47,7 @@ def refused(path, *fragments):
     """Check that a file is refused with a message that says which, why and what to do."""
     with pytest.raises(ModelFileError) as caught:
         read(path)
-    for fragment in (str(path), "write it anew", *fragments):
+    for fragment in (str(path), "save it again", *fragments):
         assert fragment in str(caught.value)
     return True
 

@@ -409,7 +409,7 @@ def assert_same(net, twin):
 
 def follow(net, twin, X, t, batch, epochs=2):
     """Fit both; compare losses and weights."""
-    shuffler = copy.deepcopy(net._shuffler)
+    shuffler = copy.deepcopy(net._state.shuffler)
     losses = net.fit(X, t, batch_size=batch, epochs=epochs).history["loss"]
     orders = [shuffler.permutation(len(X)) for _ in range(epochs)]
     expected = [twin.fit_epoch(X, t, order, batch) for order in orders]
@@ -494,7 +494,7 @@ def test_adaptive_training(isa, build, batch, data):
     for epoch in range(12):
         assert net.learning_rate == state["rate"]
         rates.add(state["rate"])
-        shuffler = copy.deepcopy(net._shuffler)
+        shuffler = copy.deepcopy(net._state.shuffler)
         [loss] = net.fit(*data, batch_size=batch).history["loss"]
         twin.schedule["parameters"] = [state["rate"]]
         expected = twin.fit_epoch(*data, shuffler.permutation(12), batch)

@@ -102,7 +102,7 @@ def test_the_shuffled_rows_are_the_ones_trained_on(rng):
     net = MLP(2, [Dense(3, "relu"), Dense(2, "softmax")], loss="cross_entropy", optimizer="sgd",
               dtype="float64", seed=0)  # fmt: skip
     twin = reference.Network.like(net)
-    order = net.copy()._shuffler.permutation(50)
+    order = net.copy()._state.shuffler.permutation(50)
     net.fit(X, t, batch_size=1)
     twin.fit_epoch(X, t, order, 1)
     for w, truth in zip(net.get_weights(), twin.get_weights(), strict=True):

@@ -50,7 +50,7 @@ def test_epochs_are_the_references(batch_size, reduction, weighted):
     twin = reference.Network.like(net)
     weight = RNG.random(77) * (RNG.random(77) > 0.2) if weighted else None
     for _ in range(3):
-        order = copy.deepcopy(net._shuffler).permutation(77)
+        order = copy.deepcopy(net._state.shuffler).permutation(77)
         history = net.fit(X, LABELS, batch_size=batch_size, sample_weight=weight)
         expected = twin.fit_epoch(X, LABELS, order, batch_size, weight)
         assert history.history["loss"] == pytest.approx([expected], rel=1e-12)

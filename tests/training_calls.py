@@ -37,16 +37,16 @@ from fastnn import (
     ModelCheckpoint,
     ReduceLROnPlateau,
     Standardize,
-    data,
     kernels,
     load,
 )
+from fastnn.training import rows as row_sources
 
 
 @contextlib.contextmanager
 def small_blocks():
     """Let rows that are converted during training come in blocks of some 100 rows."""
-    with mock.patch.multiple(data, LARGE_BYTES=2 << 10, BLOCK_BYTES=4 << 10):
+    with mock.patch.multiple(row_sources, LARGE_BYTES=2 << 10, BLOCK_BYTES=4 << 10):
         yield
 
 

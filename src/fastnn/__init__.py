@@ -1,10 +1,10 @@
 """fastnn: the fastest training and inference of feed-forward neural networks on CPUs."""
 
 import importlib
+from typing import Any
 
 from fastnn import callbacks, kernels, metrics
 from fastnn._cpu import show_config
-from fastnn._safetensors import ModelFileError
 from fastnn.activations import Activation
 from fastnn.callbacks import (
     Callback,
@@ -17,6 +17,7 @@ from fastnn.callbacks import (
     ReduceLROnPlateau,
     TerminateOnNaN,
 )
+from fastnn.exchange.safetensors import ModelFileError
 from fastnn.gradients import check_gradients
 from fastnn.layers import Dense, Dropout, Standardize
 from fastnn.losses import (
@@ -36,7 +37,7 @@ from fastnn.metrics import (
     MeanSquaredError,
     TopKAccuracy,
 )
-from fastnn.mlp import MLP
+from fastnn.mlp import MLP, load
 from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, RMSProp
 from fastnn.profiling import profile
 from fastnn.schedules import (
@@ -50,7 +51,6 @@ from fastnn.schedules import (
     OneCycle,
     StepDecay,
 )
-from fastnn.serialization import load
 
 __version__ = "0.1.0"
 
@@ -113,7 +113,7 @@ __all__ = [
     "to_torch",
 ]
 
-#: Names that are imported when they are first asked for, and the modules they are (or are in).
+#: Names that are imported at their first use, and the modules that they are or are in.
 _LAZY = {
     "_C_API": "fastnn.embedding",
     "embedding": "fastnn.embedding",
@@ -129,16 +129,16 @@ _LAZY = {
 }
 
 
-def __getattr__(name):
+def __getattr__(name: str) -> Any:
     if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         module = importlib.import_module(_LAZY[name])
-    except ImportError as error:  # hasattr and help know AttributeError only
+    except ImportError as error:  # hasattr and help expect an AttributeError
         raise AttributeError(str(error)) from error
     found = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
     return globals().setdefault(name, found)
 
 
-def __dir__():
+def __dir__() -> list[str]:
     return sorted({*globals(), *_LAZY})

@@ -1,16 +1,18 @@
-"""This machine: the instruction set and the number of threads that are used here.
+"""This machine: the instruction set and the number of threads that are used.
 
-Not here: pinning or any other global setting; the choice of a thread count for one net's size is
-the kernels'.
+Not here: pinning or any other global setting. The kernels choose a number of threads for the size
+of a network.
 """
 
 import os
 import platform
 import sys
+from typing import Any, Literal, overload
 
 import numpy as np
 
 from fastnn import _checks, _kernels_f32
+from fastnn._precision import PRECISIONS
 
 #: Instruction sets that this build has and this CPU can run, best first.
 INSTRUCTION_SETS = tuple(_kernels_f32.instruction_sets())
@@ -19,14 +21,14 @@ INSTRUCTION_SETS = tuple(_kernels_f32.instruction_sets())
 ISA = _checks.instruction_set(os.environ.get("FASTNN_ISA"), INSTRUCTION_SETS)
 
 
-def _words(path):
+def _words(path: str) -> list[str]:
     """Return the words of a text file."""
     with open(path, encoding="ascii") as file:
         return file.read().split()
 
 
-def _cgroup_cpus():
-    """Return the CPUs that the control group's quota is worth, or None without a quota."""
+def _cgroup_cpus() -> int | None:
+    """Return the CPUs that the control group's quota amounts to, or None without a quota."""
     try:
         quota, period = _words("/sys/fs/cgroup/cpu.max")
     except (OSError, ValueError):
@@ -43,7 +45,7 @@ def _cgroup_cpus():
     return max(1, cpus) if int(quota) > 0 else None
 
 
-def available_threads():
+def available_threads() -> int:
     """Return how many threads are worth starting.
 
     The CPUs this process may run on, its control group's quota, and OMP_NUM_THREADS, whichever is
@@ -56,8 +58,12 @@ def available_threads():
     return min(limit for limit in limits if limit is not None)
 
 
-def show_config(mode="stdout"):
-    """Show what fastnn runs on here: versions, instruction set, threads.
+@overload
+def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
+@overload
+def show_config(mode: Literal["dicts"]) -> dict[str, Any]: ...
+def show_config(mode: str = "stdout") -> dict[str, Any] | None:
+    """Show the environment of fastnn: versions, instruction set, threads.
 
     Parameters
     ----------
@@ -76,7 +82,7 @@ def show_config(mode="stdout"):
     """
     import fastnn
 
-    config = {
+    config: dict[str, Any] = {
         "fastnn": fastnn.__version__,
         "python": platform.python_version(),
         "numpy": np.__version__,
@@ -84,7 +90,7 @@ def show_config(mode="stdout"):
         "compiler": _kernels_f32.COMPILER,
         "instruction_set": ISA,
         "instruction_sets": list(INSTRUCTION_SETS),
-        "precisions": ["float32", "float64"],
+        "precisions": [dtype.name for dtype in PRECISIONS],
         "threads": available_threads(),
     }
     if _checks.choice("mode", mode, ("stdout", "dicts")) == "dicts":

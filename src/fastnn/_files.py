@@ -1,15 +1,29 @@
 """Files that are replaced as a whole: at any moment the old one or the new one, whatever happens.
 
-Not here: what is in them (_safetensors.py, onnx.py, tabular/writing.py).
+Not here: what is in them (exchange/, tabular/writing.py).
 """
+
+from __future__ import annotations
 
 import contextlib
 import errno
 import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import BinaryIO
 
 
-def regular(path):
-    """Return where a file is or will be, through links, which stay links; no folder, no device."""
+def make_folder_of(path: str) -> None:
+    """Make the folder that a file goes to, if it doesn't exist."""
+    folder = os.path.dirname(path)
+    if folder:
+        os.makedirs(folder, exist_ok=True)
+
+
+def regular(path: str | os.PathLike[str]) -> str:
+    """Return the real path of a file, links followed; an OSError if it is a folder or a device."""
     target = os.path.realpath(os.fsdecode(path))
     if os.path.exists(target) and not os.path.isfile(target):
         number = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
@@ -18,14 +32,14 @@ def regular(path):
 
 
 @contextlib.contextmanager
-def replacing(path):
-    """Give a binary file to write, which is moved to its place once it is whole and synced.
+def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
+    """Open a temporary binary file, which replaces `path` once it is complete and synced.
 
     If anything fails, the old file is as it was.
     """
     target = regular(path)
     folder, name = os.path.split(target)
-    # Cut, so that the longest name a folder can hold leaves room for the rest.
+    # Cut, so that the temporary name of the longest possible name is not too long.
     temporary = os.path.join(folder, f".{name[:50]}.{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:  # O_CREAT | O_EXCL, 0o666 less the umask
@@ -40,14 +54,14 @@ def replacing(path):
     _sync_folder(folder)
 
 
-def _sync_folder(folder):
-    """Make a new name in a folder outlast a power cut, where the file system can."""
+def _sync_folder(folder: str) -> None:
+    """Make a new name in a folder survive a power cut, where the file system can."""
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    except OSError as error:  # a folder that we may write but not read; some network file systems
+    except OSError as error:  # a folder without read permission; some network file systems
         if error.errno not in (errno.EACCES, errno.EINVAL, errno.ENOTSUP):
             raise

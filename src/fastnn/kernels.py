@@ -28,6 +28,7 @@ array([[0.0990709, 0.3971399],
 import numpy as np
 
 from fastnn import _checks, _cpu, activations, losses, optimizers
+from fastnn._precision import KERNELS
 
 
 def forward(z_prev, W, b=None, activation="identity"):
@@ -65,7 +66,7 @@ def forward(z_prev, W, b=None, activation="identity"):
     if b is not None:
         b = _checks.array_like("b", b, (W.shape[1],), dtype)
     a, z = (np.empty((len(z_prev), W.shape[1]), dtype) for _ in range(2))
-    module = _checks.KERNELS[dtype]
+    module = KERNELS[dtype]
     module.forward_arrays(z_prev, W, b, h.name, h.parameter or 0.0, a, z, _cpu.ISA)
     return a, z
 
@@ -110,7 +111,7 @@ def output_delta(a, t, loss, activation):
         T = np.zeros((n, n_out), dtype)
         T[np.arange(n), labels] = 1
     rows, delta_ = np.empty(n), np.empty((n, n_out), dtype)
-    _checks.KERNELS[dtype].output_delta_arrays(
+    KERNELS[dtype].output_delta_arrays(
         a, T, spec.name, spec.parameter(n_out), h.name, h.parameter or 0.0, rows, delta_, _cpu.ISA
     )
     return rows, delta_
@@ -151,7 +152,7 @@ def delta(a, activation, W_next, delta_next):
     W = _checks.array_like("W_next", W_next, (a.shape[1], None), dtype)
     above = _checks.array_like("delta_next", delta_next, (len(a), W.shape[1]), dtype)
     out = np.empty(a.shape, dtype)
-    module = _checks.KERNELS[dtype]
+    module = KERNELS[dtype]
     module.delta_arrays(a, h.name, h.parameter or 0.0, W, above, out, _cpu.ISA)
     return out
 
@@ -205,7 +206,7 @@ def update(W, b, z_prev, delta, optimizer="sgd", state=None):
         _checks.separate("b", b, "W", W)
     z_prev = _checks.array_like("z_prev", z_prev, (None, n_in), W.dtype)
     deltas = _checks.array_like("delta", delta, (len(z_prev), n_out), W.dtype)
-    kind = _checks.KERNELS[W.dtype].LayerState
+    kind = KERNELS[W.dtype].LayerState
     numbers = rule.numbers()
     if state is None:
         state = kind.of(n_in, n_out, rule.rule, numbers, rule.initial_moment, _cpu.ISA)

@@ -35,6 +35,10 @@ class Layer:
         """Return the shapes of the layer's parameters by name, in the order of `get_weights`."""
         return {}
 
+    def initializers(self) -> dict[str, str]:
+        """Return the initializers of parameters that are drawn, by name; the others start at 0."""
+        return {}
+
     def flops(self, n_in: int) -> int:
         """Return the operations of the forward pass for one row: those of matrix products."""
         return 0
@@ -119,6 +123,10 @@ class Dense(Layer):
         """Return the shapes of W and, if the layer has biases, of b."""
         shapes: dict[str, tuple[int, ...]] = {"W": (n_in, self.units)}
         return shapes | {"b": (self.units,)} if self.use_bias else shapes
+
+    def initializers(self) -> dict[str, str]:
+        """Return how W is drawn; biases start at 0."""
+        return {"W": self.initializer} if self.initializer else {}
 
     def flops(self, n_in: int) -> int:
         """Return a multiplication and an addition for each weight."""

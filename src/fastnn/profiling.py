@@ -11,7 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fastnn import _checks, _cpu
+from fastnn._precision import KERNELS
 from fastnn.mlp import MLP
+from fastnn.training import sources
 
 # A difference that is worth an advice: times vary by some per cent from run to run.
 _WORTH_IT = 1.1
@@ -161,14 +163,14 @@ def profile(net, X, y, sample_weight=None, *, batch_size=32, n_threads=None, sec
     >>> print(found)  # doctest: +SKIP
     """
     _checks.network("net", net, MLP)
-    X, T, labels, weights = net._checked(X, y, sample_weight)
-    n = len(X)
+    rows = sources.rows(net._state, X, y, sample_weight)
+    n = rows.n
     batch = n if batch_size is None else _checks.integer("batch_size", batch_size, low=1)
     batch = min(batch, n)
     threads = _checks.n_threads(n_threads, net.n_threads)
     seconds = _checks.number("seconds", seconds, above=0.0)
     twin = net.copy()._network
-    args = (X, T, labels, weights)
+    args = (rows.X, rows.T, rows.labels, rows.weights)
     step, phases = _measure_phases(twin, args, batch, threads, seconds / 2)
     used = len(phases)
     trials = _try_others(twin, args, batch, threads, seconds / 2)
@@ -180,7 +182,7 @@ def profile(net, X, y, sample_weight=None, *, batch_size=32, n_threads=None, sec
         n_threads=used,
         seconds=step,
         flops=sum(flops.values()),
-        peak_flops=_checks.KERNELS[net.dtype].peak_flops(min(0.2, seconds / 4), used, _cpu.ISA),
+        peak_flops=KERNELS[net.dtype].peak_flops(min(0.2, seconds / 4), used, _cpu.ISA),
         phases=_phases(phases, flops, step, steps),
         trials=trials,
         advice=_advice(net, trials, batch, threads),

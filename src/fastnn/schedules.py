@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, overload
 import numpy as np
 
 from fastnn import _checks
+from fastnn._precision import KERNELS
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -71,7 +72,7 @@ class Schedule:
         """Return the rate after t steps (epochs): a float, or an array if t is one."""
         steps = np.atleast_1d(np.asarray(t, np.float64)).ravel()
         rates = np.empty_like(steps)
-        _checks.KERNELS[np.dtype(np.float64)].scheduled_rates(self.kernel(), steps, rates)
+        KERNELS[np.dtype(np.float64)].scheduled_rates(self.kernel(), steps, rates)
         return float(rates[0]) if np.ndim(t) == 0 else rates.reshape(np.shape(t))
 
 

@@ -4,8 +4,9 @@ A message names the argument, the value and the remedy. A function here returns 
 in the form the rest of fastnn works with, and has no effect beyond that: callers check everything
 first and change things after. Wrong kinds of things raise TypeError, wrong values ValueError.
 
-Callers say `_checks.matrix(...)`, whichever module it is in. Not here: defaults, and anything that
-is our own arithmetic rather than what a user passed.
+Callers say `_checks.matrix(...)`, whichever module the check is in. Not here: defaults, the
+conversion of arrays (_conversion.py), and anything that is our own arithmetic rather than what a
+user passed.
 """
 
 from fastnn._checks.arrays import *
@@ -14,5 +15,7 @@ from fastnn._checks.files import *
 from fastnn._checks.fitting import *
 from fastnn._checks.foreign import *
 from fastnn._checks.metrics import *
+from fastnn._checks.paths import *
 from fastnn._checks.specifications import *
+from fastnn._checks.targets import *
 from fastnn._checks.values import *

@@ -1,16 +1,28 @@
 """Callbacks, what they follow and where they write; the history."""
 
+from __future__ import annotations
+
 import importlib
 import inspect
 import numbers
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastnn._checks.files import file_path
+from fastnn._checks.paths import file_path
 from fastnn._checks.values import did_you_mean, items, quoted, shown
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from types import ModuleType
+    from typing import TextIO
 
-def callback_list(value, base):
+    from fastnn.callbacks import History
+
+_Kind = TypeVar("_Kind")
+
+
+def callback_list(value: object, base: type[_Kind]) -> list[_Kind]:
     """Return a list of callbacks."""
     found = items(value)
     if found is None:
@@ -23,7 +35,7 @@ def callback_list(value, base):
     return found
 
 
-def history(value, empty=False):
+def history(value: History, empty: bool = False) -> None:
     """Check that every column of a history has a value an epoch; no epochs only if `empty`."""
     if not (value.epoch and value.history) and not empty:
         raise ValueError("history has no epochs to show; fit with epochs=1 or more")
@@ -35,8 +47,8 @@ def history(value, empty=False):
             )
 
 
-def installed(module, purpose):
-    """Return a module of a package that fastnn does without until it is asked for."""
+def installed(module: str, purpose: str) -> ModuleType:
+    """Return a module of an optional package, imported now."""
     package = module.partition(".")[0]
     try:
         importlib.import_module(package)
@@ -47,7 +59,7 @@ def installed(module, purpose):
         ) from error
 
 
-def monitor(value):
+def monitor(value: object) -> str:
     """Return the name of a value to follow."""
     if not isinstance(value, str):
         raise TypeError(f"monitor must be a name such as 'val_loss'; got {shown(value)}")
@@ -56,7 +68,7 @@ def monitor(value):
     return value
 
 
-def monitored(value, names):
+def monitored(value: str, names: Sequence[str]) -> None:
     """Check that the logs will have the value to follow."""
     if value in names:
         return
@@ -68,14 +80,14 @@ def monitored(value, names):
     raise ValueError(f"monitor {value!r} is not among {quoted(names)}; {remedy}")
 
 
-class _AnyLog(dict):
+class _AnyLog(dict[str, float]):
     """Logs of an epoch that have every name."""
 
-    def __missing__(self, name):
+    def __missing__(self, name: str) -> float:
         return 0.5
 
 
-def path_template(name, value):
+def path_template(name: str, value: object) -> tuple[str, list[str]]:
     """Return a path that may hold fields such as {epoch:03d}, and the names of these."""
     import string  # slow to import, and rarely needed
 
@@ -93,7 +105,7 @@ def path_template(name, value):
     return path, fields
 
 
-def path_fields(name, path, fields, names):
+def path_fields(name: str, path: str, fields: Iterable[str], names: Sequence[str]) -> None:
     """Check that the logs will have all fields of a path."""
     for field in fields:
         if field not in ("epoch", *names):
@@ -103,7 +115,7 @@ def path_fields(name, path, fields, names):
             )
 
 
-def separator(value):
+def separator(value: object) -> str:
     """Return a character that stands between the columns of a file."""
     if not isinstance(value, str):
         raise TypeError(f"separator must be one character such as ',' or ';'; got {shown(value)}")
@@ -115,8 +127,8 @@ def separator(value):
     return value
 
 
-def log_columns(path, columns, names):
-    """Check that a log can be gone on with: that it has columns for the epoch and these names."""
+def log_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None:
+    """Check that a log can be continued: that it has columns for the epoch and these names."""
     missing = [name for name in ("epoch", *names) if name not in columns]
     if missing:
         raise ValueError(
@@ -125,21 +137,22 @@ def log_columns(path, columns, names):
         )
 
 
-def text_stream(name, value):
+def text_stream(name: str, value: Any) -> TextIO | None:
     """Return a stream to write text to, or None."""
     if value is not None and not callable(getattr(value, "write", None)):
         raise TypeError(f"{name} must be a text stream such as sys.stdout; got {shown(value)}")
-    return value
+    stream: TextIO | None = value
+    return stream
 
 
-def rate_schedule(value):
-    """Return a function of an epoch or of (epoch, rate), and whether it takes the rate."""
+def rate_schedule(value: Any) -> tuple[Callable[..., Any], bool]:
+    """Return a function of the epoch or of (epoch, rate), and whether it takes the rate."""
     wanted = "schedule must be a function of the epoch, or of the epoch and the learning rate"
     if not callable(value):
         raise TypeError(f"{wanted}; got {shown(value)}")
     try:
         signature = inspect.signature(value)
-    except (TypeError, ValueError):  # some built-ins don't tell
+    except (TypeError, ValueError):  # some built-ins have no signature
         return value, False
     for example in ((0, 0.1), (0,)):
         try:
@@ -150,8 +163,8 @@ def rate_schedule(value):
     raise TypeError(f"{wanted}; got {shown(value)}, which takes {signature}")
 
 
-def constant_rate(owner, value):
-    """Check that an optimizer's learning rate is a number, hence one that a callback can set."""
+def constant_rate(owner: str, value: object) -> None:
+    """Check that an optimizer's learning rate is a number, which a callback can set."""
     if not isinstance(value, numbers.Real):
         raise ValueError(
             f"{owner} sets the learning rate, but the optimizer's follows {shown(value)}; drop the"
@@ -159,7 +172,7 @@ def constant_rate(owner, value):
         )
 
 
-def callback_state(owner, value, names):
+def callback_state(owner: str, value: Any, names: Iterable[str]) -> Mapping[str, Any]:
     """Check that a callback's state has these names."""
     if not isinstance(value, Mapping):
         raise TypeError(f"state must be what get_state of {owner} returned; got {shown(value)}")

@@ -1,29 +1,25 @@
-"""Paths, plain data, and what stands in model files."""
+"""Plain data, and the contents of model files."""
+
+from __future__ import annotations
 
 import json
-import os
-import re
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn._checks.values import shown
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
 
-def file_path(name, value):
-    """Return the path of a file as a str."""
-    try:
-        path = os.fspath(value)
-    except TypeError:
-        path = None
-    if not isinstance(path, str):
-        raise TypeError(f"{name} must be a str or a path; got {shown(value)}")
-    if not os.path.basename(path):
-        raise ValueError(f"{name} must end with the name of a file; got {path!r}")
-    return path
+    from numpy.typing import NDArray
 
 
-def json_object(name, text):
-    """Return the dict of a JSON text."""
+# ---- plain data ---------------------------------------------------------------------------------
+
+
+def json_object(name: str, text: object) -> dict[str, Any]:
+    """Return the dict that a JSON text holds."""
     if not isinstance(text, str | bytes):
         raise TypeError(f"{name} must be JSON text; got {shown(text)}")
     try:
@@ -35,8 +31,8 @@ def json_object(name, text):
     return found
 
 
-def json_of(name, value):
-    """Return a dict as JSON text, which must say the same when it is read again."""
+def json_of(name: str, value: object) -> str:
+    """Return a dict as JSON text."""
     if not isinstance(value, dict):
         raise TypeError(f"{name} must be a dict; got {shown(value)}")
     try:
@@ -49,7 +45,7 @@ def json_of(name, value):
     return text
 
 
-def feature_names(value, n_in):
+def feature_names(value: object, n_in: int) -> tuple[str, ...] | None:
     """Return the names of all columns as a tuple, or None."""
     if value is None:
         return None
@@ -59,11 +55,17 @@ def feature_names(value, n_in):
     return names
 
 
-def fields(place, value, known=None, needed=None):
-    """Return a copy of a dict that has the needed keys (by default all known) and no unknown."""
+def fields(
+    place: str,
+    value: object,
+    known: Iterable[str] | None = None,
+    needed: Iterable[str] | None = None,
+) -> dict[str, Any]:
+    """Return a copy of a dict that has all needed keys (by default all known) and no others."""
     if not isinstance(value, dict):
         raise TypeError(f"{place} must be a dict; got {shown(value)}")
-    for name in known if needed is None and known is not None else needed or ():
+    known = None if known is None else tuple(known)
+    for name in (known if needed is None else needed) or ():
         if name not in value:
             raise ValueError(f"{place} lacks {name!r}; add it")
     for name in value:
@@ -73,14 +75,21 @@ def fields(place, value, known=None, needed=None):
     return dict(value)
 
 
-def plain_list(place, value):
+def plain_list(place: str, value: object) -> list[Any]:
     """Return a list."""
     if not isinstance(value, list | tuple):
         raise TypeError(f"{place} must be a list; got {shown(value)}")
     return list(value)
 
 
-def tensors(found, shapes, dtype):
+# ---- model files --------------------------------------------------------------------------------
+
+
+def tensors(
+    found: Mapping[str, NDArray[Any]],
+    shapes: Mapping[str, tuple[int, ...]],
+    dtype: np.dtype[Any],
+) -> None:
     """Check the shapes and the type of tensors of a model file."""
     for name, tensor in found.items():
         if tensor.shape != shapes[name] or tensor.dtype != dtype:
@@ -90,7 +99,7 @@ def tensors(found, shapes, dtype):
             )
 
 
-def standardization(mean, scale, n_in):
+def standardization(mean: NDArray[Any], scale: NDArray[Any], n_in: int) -> None:
     """Check means and scales of a model file."""
     for name, array in (("mean", mean), ("scale", scale)):
         if array.shape != (n_in,) or array.dtype != np.float64:
@@ -102,15 +111,15 @@ def standardization(mean, scale, n_in):
         raise ValueError("tensor 'standardize.scale' must be above 0 throughout")
 
 
-def nothing_left(tensors):
-    """Check that every tensor of a model file had a place."""
+def nothing_left(tensors: Mapping[str, NDArray[Any]]) -> None:
+    """Check that every tensor of a model file has been used."""
     if tensors:
         listed = ", ".join(map(repr, list(tensors)[:3]))
         raise ValueError(f"tensors {listed} belong to nothing in the configuration")
 
 
-def same_config(path, theirs, ours):
-    """Check that a checkpoint is of such a network; its learning rate may have been changed."""
+def same_config(path: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
+    """Check that a checkpoint is of the same network; the learning rate may be another."""
     for config in (theirs, ours):
         config["optimizer"].pop("learning_rate")
         for name in ("seed", "n_threads"):
@@ -119,52 +128,31 @@ def same_config(path, theirs, ours):
         if theirs[name] != value:
             raise ValueError(
                 f"resume={path!r} is of another network: its {name} is {shown(theirs[name])}, not "
-                f"{shown(value)}; build the same one, or remove the file to begin anew"
+                f"{shown(value)}; build the same one, or remove the file to start over"
             )
 
 
-def same_fit(path, theirs, ours):
-    """Check that a checkpoint is of such a fit."""
+#: Options of a fit that must be those of the checkpoint it continues from.
+FIT_OPTIONS = ("samples", "batch_size", "shuffle")
+
+
+def same_fit(path: str, theirs: dict[str, Any] | None, ours: dict[str, Any]) -> dict[str, Any]:
+    """Return the state of a fit in a checkpoint, which must be of the same fit."""
     if theirs is None:
         raise ValueError(
-            f"resume={path!r} was saved outside of fit, so there is none to go on with; use "
+            f"resume={path!r} was saved outside of fit, so there is no fit to continue; use "
             "fastnn.load and fit"
         )
-    for name in ("samples", "batch_size", "shuffle"):
+    for name in FIT_OPTIONS:
         if theirs[name] != ours[name]:
             raise ValueError(
                 f"resume={path!r} is of a fit with {name}={shown(theirs[name])}, not "
                 f"{shown(ours[name])}; fit the same rows in the same batches, or remove the file "
-                "to begin anew"
+                "to start over"
             )
     if len(theirs["callbacks"]) != len(ours["callbacks"]):
         raise ValueError(
             f"resume={path!r} is of a fit with {len(theirs['callbacks']) - 1} callbacks, not "
-            f"{len(ours['callbacks']) - 1}; pass the same ones, or remove the file to begin anew"
+            f"{len(ours['callbacks']) - 1}; pass the same ones, or remove the file to start over"
         )
-
-
-def c_path(name, value):
-    """Return the path of a C file; without an ending it gets that."""
-    path = file_path(name, value)
-    stem, ending = os.path.splitext(path)
-    if ending not in ("", ".c"):
-        raise ValueError(f"{name} must end with '.c', or with no ending; got {path!r}")
-    return stem + ".c"
-
-
-_KEYWORDS = re.compile(
-    "auto|break|case|char|const|continue|default|do|double|else|enum|extern|float|for|goto|if|"
-    "inline|int|long|register|restrict|return|short|signed|sizeof|static|struct|switch|typedef|"
-    "union|unsigned|void|volatile|while"
-)
-
-
-def c_name(name, value, by_path):
-    """Return what names in C can begin with: an identifier, of a path's if `by_path`."""
-    if not isinstance(value, str):
-        raise TypeError(f"{name} must be a str; got {shown(value)}")
-    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) or _KEYWORDS.fullmatch(value):
-        remedy = "pass name=, or name the file so" if by_path else "such as 'digits'"
-        raise ValueError(f"{name} must be an identifier of C, {remedy}; got {value!r}")
-    return value
+    return theirs

@@ -1,36 +1,36 @@
-"""Options of `fit` and its kin, and what a network must have for them."""
+"""Options of `fit` and related calls, and what a network must have for them."""
+
+from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._checks.values import choice, integer, is_bool, number, shown
+from fastnn._checks.values import integer, is_bool, number, shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.layers import Layer
+    from fastnn.optimizers import Optimizer
 
 
-def verbosity(value):
+# ---- options ------------------------------------------------------------------------------------
+
+
+def verbosity(value: object) -> int:
     """Return 0 or 1; True and False are these."""
-    return int(value) if is_bool(value) else integer("verbose", value, low=0, high=1)
+    return int(bool(value)) if is_bool(value) else integer("verbose", value, low=0, high=1)
 
 
-def network(name, value, kind):
-    """Check that a value is a network of that class."""
-    if not isinstance(value, kind):
-        raise TypeError(f"{name} must be an MLP; got {shown(value)}")
-
-
-def trainable(dense):
-    """Check that there is something to train."""
-    if not any(layer.trainable for layer in dense):
-        raise ValueError("every Dense layer has trainable=False, so nothing would be learnt")
-
-
-def batch_size(value):
+def batch_size(value: object) -> int | None:
     """Return a number of rows, or None for all."""
     return None if value is None else integer("batch_size", value, low=1)
 
 
-def shuffle(value):
-    """Return whether rows are shuffled, or what draws their order."""
+def shuffle(value: Any) -> Any:
+    """Return whether rows are shuffled, or the object that draws their order."""
     if is_bool(value):
         return bool(value)
     if not callable(getattr(value, "permutation", None)):
@@ -41,8 +41,8 @@ def shuffle(value):
     return value
 
 
-def order(value, n):
-    """Return n numbers of rows, as what a user gave for `shuffle` drew them."""
+def order(value: object, n: int) -> NDArray[np.int64]:
+    """Return n numbers of rows, as the object that a user gave for `shuffle` drew them."""
     found = np.asarray(value)
     if found.shape != (n,) or found.dtype.kind not in "iu":
         raise ValueError(
@@ -57,8 +57,8 @@ def order(value, n):
     return np.ascontiguousarray(found, np.int64)
 
 
-def resumable(resume, shuffle):
-    """Check that a fit to be resumed draws its orders by the network, whose state is kept."""
+def resumable(resume: object, shuffle: object) -> None:
+    """Check that the network draws the orders of a fit to be resumed, since it is saved."""
     if resume is not None and not isinstance(shuffle, bool):
         raise ValueError(
             "resume goes with shuffle=True or False: a checkpoint keeps no state of shuffle="
@@ -66,16 +66,17 @@ def resumable(resume, shuffle):
         )
 
 
-def validation_data(value):
+def validation_data(value: Any) -> tuple[Any, Any, Any]:
     """Return (X, y, sample_weight or None)."""
     if not isinstance(value, tuple | list) or len(value) not in (2, 3):
         raise TypeError(
             f"validation_data must be (X, y) or (X, y, sample_weight); got {shown(value)}"
         )
-    return (*value, None)[:3]
+    X, y, weight = (*value, None)[:3]
+    return X, y, weight
 
 
-def validation_split(value, data):
+def validation_split(value: object, data: object) -> float:
     """Return the fraction of rows to validate on; 0 if there are validation data."""
     split = number("validation_split", value, low=0.0, below=1.0)
     if data is not None and split:
@@ -85,7 +86,7 @@ def validation_split(value, data):
     return split
 
 
-def rows_to_train(n, split):
+def rows_to_train(n: int, split: float) -> int:
     """Return how many of n rows are trained on, if the fraction `split` is for validation."""
     kept = n - max(1, round(n * split))
     if kept < 1:
@@ -95,22 +96,15 @@ def rows_to_train(n, split):
     return kept
 
 
-def split_weights(training, validation):
-    """Check that rows of either part of a split weigh something."""
-    for purpose, weights in (("to train on", training), ("for validation", validation)):
-        if weights is not None and not weights.any():
-            raise ValueError(
-                f"sample_weight is 0 for every row {purpose}; shuffle the rows, since "
-                "validation_split takes the last ones"
-            )
+# ---- iterables of batches -----------------------------------------------------------------------
 
 
-def steps(value):
+def steps(value: object) -> int | None:
     """Return a number of batches an epoch, or None for all that there are."""
     return None if value is None else integer("steps_per_epoch", value, low=1)
 
 
-def no_steps(value):
+def no_steps(value: object) -> None:
     """Check that no number of batches is given with arrays."""
     if value is not None:
         raise ValueError(
@@ -119,8 +113,8 @@ def no_steps(value):
         )
 
 
-def for_batches(sample_weight, split, class_weight):
-    """Check the options that an iterable of batches leaves no room for."""
+def for_batches(sample_weight: object, split: float, class_weight: object) -> None:
+    """Check that no option is given that an iterable of batches cannot have."""
     if sample_weight is not None:
         raise ValueError(
             "sample_weight cannot be given for an iterable; let it yield (X, y, sample_weight)"
@@ -136,8 +130,8 @@ def for_batches(sample_weight, split, class_weight):
         )
 
 
-def are_batches(value):
-    """Whether a value without targets beside it is an iterable of batches, and no array."""
+def are_batches(value: Any) -> bool:
+    """Whether a value that is given without targets is an iterable of batches, and no array."""
     if isinstance(value, str | bytes | Mapping | np.ndarray | memoryview | set):
         return False
     arrays = ("__array__", "__dlpack__", "dtypes", "tocsr")
@@ -149,67 +143,47 @@ def are_batches(value):
     return isinstance(value, Iterable)
 
 
-def batch(place, value):
+def batch(place: str, value: Any) -> tuple[Any, Any, Any]:
     """Return (X, y, sample_weight or None) of an item that an iterable gave."""
     if not isinstance(value, tuple | list) or len(value) not in (2, 3):
         raise TypeError(
             f"{place} of the iterable must be (X, y) or (X, y, sample_weight); it is {shown(value)}"
         )
-    return (*value, None)[:3]
+    X, y, weight = (*value, None)[:3]
+    return X, y, weight
 
 
-def some_batches(rows, epoch):
+def some_batches(rows: int, epoch: int) -> None:
     """Check that an epoch had rows at all."""
     if rows == 0:
         raise ValueError(
-            f"the iterable gave no batch in epoch {epoch + 1}; pass one that can be gone through "
-            "anew, such as a list or an object with __iter__, or steps_per_epoch"
+            f"the iterable gave no batch in epoch {epoch + 1}; pass one that can be iterated over "
+            "again, such as a list or an object with __iter__, or steps_per_epoch"
         )
 
 
-def class_weight(value, loss, n_out, T=None, labels=None):
-    """Return a weight for each class, or None; "balanced" ones are of the rows' targets."""
-    if value is None:
-        return None
-    balanced = isinstance(value, str) and choice("class_weight", value, ("balanced",))
-    if not balanced and not isinstance(value, Mapping):
-        raise TypeError(
-            f"class_weight must be a dict {{label: weight}} or 'balanced'; got {shown(value)}"
-        )
-    n_classes = loss.n_classes(n_out)
-    if n_classes is None:
-        raise ValueError(
-            f"class_weight goes with classes, or one output of 0 or 1; this network has loss "
-            f"{loss.name!r} and {n_out} outputs: pass sample_weight"
-        )
-    if balanced:
-        counts = np.bincount(classes_of(T, labels), minlength=n_classes)
-        return len(labels if T is None else T) / (np.count_nonzero(counts) * np.maximum(counts, 1))
-    found = np.ones(n_classes)
-    for label, weight in value.items():
-        label = integer("class_weight's label", label, low=0, high=n_classes - 1)
-        found[label] = number(f"class_weight[{label}]", weight, low=0.0)
-    return found
+# ---- what a network must have -------------------------------------------------------------------
 
 
-def classes_of(T, labels):
-    """Return the class (n,) of every row."""
-    if labels is not None:
-        return labels
-    return T.argmax(axis=1) if T.shape[1] > 1 else (T[:, 0] >= 0.5).astype(np.int64)
+def network(name: str, value: object, kind: type) -> None:
+    """Check that a value is a network of that class."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be an MLP; got {shown(value)}")
 
 
-def class_weights(by_class, T, labels, weights, dtype):
-    """Return the rows' weights: their classes', times those they have."""
-    found = by_class[classes_of(T, labels)]
-    if weights is not None:
-        found = found * weights
-    if not found.any():
-        raise ValueError("class_weight makes every row weigh 0, so nothing would be learnt")
-    return np.ascontiguousarray(found, dtype)
+def trainable(layers: Iterable[Layer]) -> None:
+    """Check that at least one of the layers with parameters is trained."""
+    if not any(layer.trainable for layer in layers):
+        raise ValueError("every layer with weights has trainable=False, so nothing would be learnt")
 
 
-def adapted(ready):
+def idle(fit: object) -> None:
+    """Check that no fit of the network is in progress."""
+    if fit is not None:
+        raise RuntimeError("this network is being fitted already; wait, or fit a copy of it")
+
+
+def adapted(ready: bool) -> None:
     """Check that a Standardize layer has seen data."""
     if not ready:
         raise ValueError(
@@ -218,7 +192,7 @@ def adapted(ready):
         )
 
 
-def standardizes(does):
+def standardizes(does: bool) -> None:
     """Check that there is a Standardize layer."""
     if not does:
         raise ValueError(
@@ -226,7 +200,7 @@ def standardizes(does):
         )
 
 
-def averages(optimizer):
+def averages(optimizer: Optimizer) -> None:
     """Check that an optimizer keeps a moving average of the weights."""
     if not optimizer.use_ema:
         raise ValueError(

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as np
 
-from fastnn._checks.arrays import KERNELS, as_array, class_labels, converted
+from fastnn._checks.arrays import as_array, converted
+from fastnn._checks.targets import class_labels
 from fastnn._checks.values import choice, either, items, shown
+from fastnn._precision import PRECISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Sequence
@@ -71,7 +73,7 @@ def truth(
             f"{name} has {array.shape[1]} columns but y_pred has {n_out}; pass {name} of shape "
             f"({n}, {n_out})"
         )
-    t = converted(name, array, array.dtype if array.dtype in KERNELS else np.dtype(np.float64))
+    t = converted(name, array, array.dtype if array.dtype in PRECISIONS else np.dtype(np.float64))
     if kind == "class":
         return t.argmax(axis=1), kind
     if "class" in metric.targets and (t.min() < 0 or t.max() > 1):

@@ -1,22 +1,37 @@
-"""What layers, losses, optimizers and schedules are given."""
+"""Arguments of layers, losses, optimizers and schedules, and of the network made of these."""
 
-from collections.abc import Sequence
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from fastnn._checks.values import SMALLEST, choice, flag, integer, items, number, shown
 
+if TYPE_CHECKING:
+    from fastnn.activations import Activation
+    from fastnn.layers import Dense, Dropout, Layer, Standardize
+    from fastnn.losses import Loss
+    from fastnn.schedules import Schedule
 
-def activation_parameter(activation, given, name, default):
+_Kind = TypeVar("_Kind")
+
+
+def activation_parameter(
+    activation: str, given: Mapping[str, object], name: str | None, default: float | None
+) -> float | None:
     """Return the value of an activation's parameter `name`; None if it has no parameter."""
     for other, value in given.items():
         if other != name:
             has = "no parameter" if name is None else f"the parameter {name!r} only"
             raise ValueError(f"activation {activation!r} has {has}; got {other}={shown(value)}")
-    return number(name, given[name], low=0.0) if name in given else default
+    if name is None or name not in given:
+        return default
+    return number(name, given[name], low=0.0)
 
 
-_HYPER_PARAMETERS = {
+_HYPER_PARAMETERS: dict[str, dict[str, float]] = {
     "learning_rate": {"above": 0.0},
     "momentum": {"low": 0.0, "below": 1.0},
     "rho": {"low": 0.0, "below": 1.0},
@@ -33,7 +48,7 @@ _HYPER_PARAMETERS = {
 CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")
 
 
-def hyper_parameter(name, value):
+def hyper_parameter(name: str, value: object) -> Any:
     """Return an optimizer's hyper-parameter: a number in its range, a flag, or no clipping."""
     if name in CLIPS:
         return None if value is None else number(name, value, low=SMALLEST)
@@ -41,14 +56,14 @@ def hyper_parameter(name, value):
     return flag(name, value) if limits is None else number(name, value, **limits)
 
 
-def one_clip(clips):
-    """Check that gradients are clipped in one way at most; `clips` are all, by name."""
+def one_clip(clips: Mapping[str, float | None]) -> None:
+    """Check that gradients are clipped in one way at most; `clips` has all bounds by name."""
     given = [f"{name}={value:g}" for name, value in clips.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} cannot both clip the gradients; give one of them")
 
 
-_SCHEDULE_PARAMETERS = {
+_SCHEDULE_PARAMETERS: dict[str, dict[str, float]] = {
     "learning_rate": {"above": 0.0},
     "schedule": {"above": 0.0},
     "initial_learning_rate": {"above": 0.0},
@@ -72,8 +87,8 @@ _SCHEDULE_PARAMETERS = {
 }
 
 
-def schedule_parameter(name, value):
-    """Return a schedule's parameter: a number in its range, or what its time counts."""
+def schedule_parameter(name: str, value: object) -> Any:
+    """Return a schedule's parameter: a number in its range, or the unit of its time."""
     if name == "per":
         return choice("per", value, ("step", "epoch"))
     if name == "patience":
@@ -81,8 +96,10 @@ def schedule_parameter(name, value):
     return number(name, value, **_SCHEDULE_PARAMETERS[name])
 
 
-def can_follow_warm_up(schedule, per, warmup, adaptive):
-    """Check that a schedule can come after a warm-up that counts `per` (None: what it counts)."""
+def can_follow_warm_up(
+    schedule: Schedule, per: str | None, warmup: type[Schedule], adaptive: type[Schedule]
+) -> None:
+    """Check that a schedule can follow a warm-up whose time counts `per` (None: the same)."""
     if isinstance(schedule, warmup | adaptive):
         raise ValueError(
             f"schedule is {shown(schedule)}, which cannot be warmed up to; give a number or one "
@@ -95,14 +112,15 @@ def can_follow_warm_up(schedule, per, warmup, adaptive):
         )
 
 
-def learning_rate(value, schedule_type):
+def learning_rate(value: object, schedule_type: type[_Kind]) -> float | _Kind:
     """Return a learning rate: a number, or a schedule."""
     if isinstance(value, schedule_type):
         return value
-    return hyper_parameter("learning_rate", value)
+    rate: float = hyper_parameter("learning_rate", value)
+    return rate
 
 
-def quantiles(q):
+def quantiles(q: object) -> float | tuple[float, ...]:
     """Return one quantile between 0 and 1, or a tuple of them."""
     if isinstance(q, np.ndarray) and q.ndim == 1:
         q = q.tolist()
@@ -113,7 +131,7 @@ def quantiles(q):
     return number("q", q, above=0.0, below=1.0)
 
 
-def one_per_output(name, value, n_out):
+def one_per_output(name: str, value: Any, n_out: int) -> list[float]:
     """Return a list with a number for each output; a single number serves all."""
     if not isinstance(value, tuple):
         return [value] * n_out
@@ -125,22 +143,27 @@ def one_per_output(name, value, n_out):
     return list(value)
 
 
-def layers(value, dense_type, dropout_type, standardize_type):
-    """Return all layers, the Dense ones, and for each the rate at which its input is dropped."""
+def layers(
+    value: object,
+    dense_type: type[Dense],
+    dropout_type: type[Dropout],
+    standardize_type: type[Standardize],
+) -> list[Layer]:
+    """Return the layers of a network, of these kinds and in an order that it can have."""
     found = items(value)
     if found is None:
         raise TypeError(f"layers must be a list of Dense and Dropout; got {shown(value)}")
-    dense, rates, kept = [], [], 1.0
+    dense: list[Any] = []
+    drops_last = False
     for i, layer in enumerate(found):
         if isinstance(layer, standardize_type):
             if i > 0:
                 raise ValueError(f"layers[{i}] is Standardize(), which must be the first layer")
         elif isinstance(layer, dropout_type):
-            kept *= 1.0 - layer.rate  # two masks in a row are one that keeps what both keep
+            drops_last = drops_last or layer.rate > 0
         elif isinstance(layer, dense_type):
             dense.append(layer)
-            rates.append(1.0 - kept)
-            kept = 1.0
+            drops_last = False
         else:
             raise TypeError(
                 f"layers[{i}] must be Dense or Dropout, such as Dense(10, 'relu'); got "
@@ -148,7 +171,7 @@ def layers(value, dense_type, dropout_type, standardize_type):
             )
     if not dense:
         raise ValueError("layers must hold at least one Dense; got none")
-    if kept != 1.0:
+    if drops_last:
         raise ValueError("layers must end with a Dense; a Dropout after it would drop predictions")
     for i, layer in enumerate(dense[:-1]):
         if layer.activation.is_row_wise:
@@ -156,10 +179,10 @@ def layers(value, dense_type, dropout_type, standardize_type):
                 f"{layer.activation.name} is for the output layer only, but Dense layer {i} of "
                 f"{len(dense)} has it; use 'relu', 'tanh', ... there"
             )
-    return found, dense, rates
+    return found
 
 
-def pair(loss, activation, n_out):
+def pair(loss: Loss, activation: Activation, n_out: int) -> None:
     """Check that the loss can be used with the activation of an output layer of n_out units."""
     name = activation.name
     if loss.outputs is not None and name not in loss.outputs:
@@ -174,7 +197,7 @@ def pair(loss, activation, n_out):
         )
 
 
-def hidden(activation):
+def hidden(activation: Activation) -> Activation:
     """Return an activation that a hidden layer can have."""
     if activation.is_row_wise:
         raise ValueError(
@@ -183,8 +206,8 @@ def hidden(activation):
     return activation
 
 
-def layer_state(value, kind, shape, rule):
-    """Check the state that `kernels.update` is handed back."""
+def layer_state(value: Any, kind: type, shape: tuple[int, ...], rule: str) -> None:
+    """Check that a state is what `kernels.update` returned for the same layer and rule."""
     if not isinstance(value, kind):
         raise TypeError(
             f"state must be what update returned for weights of this dtype; got {shown(value)}"
@@ -201,10 +224,11 @@ def layer_state(value, kind, shape, rule):
         )
 
 
-def specification(name, value, base, names):
+def specification(name: str, value: object, base: type[_Kind], names: Sequence[str]) -> str | _Kind:
     """Return an object of the class `base`; names are looked up by the caller."""
-    known = isinstance(value, base) and getattr(value, "name", None) in names
-    if not (known or isinstance(value, str)):
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, base) or getattr(value, "name", None) not in names:
         listed = ", ".join(map(repr, names))
         raise TypeError(
             f"{name} must be one of {listed} or an object of these classes; got {shown(value)}"
@@ -212,7 +236,7 @@ def specification(name, value, base, names):
     return value
 
 
-def plain_descent(layers, dropout):
+def plain_descent(layers: Sequence[Layer], dropout: type[Dropout]) -> None:
     """Check that layers can be trained by gradient descent without anything else."""
     for i, layer in enumerate(layers):
         place = f"layers[{i}] ({layer!r})"
@@ -230,7 +254,7 @@ def plain_descent(layers, dropout):
         )
 
 
-def settable(name, is_bound):
+def settable(name: str, is_bound: bool) -> None:
     """Check that an attribute of a network may be set."""
     if is_bound:
         rate = "set learning_rate, or " if name == "optimizer" else ""

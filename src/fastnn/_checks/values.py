@@ -1,32 +1,34 @@
 """Numbers, flags, names and other single values, and how messages show them."""
 
+from __future__ import annotations
+
 import math
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, overload
 
 import numpy as np
 
 _MAX_THREADS = 256
 
 
-# Numbers become float32 where the network is: beyond these they would be infinite, or 0.
+# Beyond these a number would be infinite, or 0, in a float32 network.
 _LARGEST = float(np.finfo(np.float32).max)
-
-
 SMALLEST = float(np.finfo(np.float32).tiny)
 
 
-def shown(value):
-    """Return a value as a message shows it: short, on one line."""
+def shown(value: object) -> str:
+    """Return a value for a message: short, on one line."""
     text = " ".join(repr(value).split())
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def is_bool(value):
+def is_bool(value: object) -> bool:
+    """Whether a value is a bool of Python's or of numpy's."""
     return isinstance(value, bool | np.bool_)
 
 
-def items(value):
+def items(value: Any) -> list[Any] | None:
     """Return the items of a list or other iterable of objects, or None for what is neither."""
     if isinstance(value, str | bytes | Mapping | np.ndarray | memoryview):
         return None
@@ -36,18 +38,18 @@ def items(value):
         return None
 
 
-def quoted(names):
+def quoted(names: Iterable[object]) -> str:
     """Return names as a message lists them."""
     return ", ".join(map(repr, names))
 
 
-def either(names):
+def either(names: Iterable[object]) -> str:
     """Return names as a message lists a choice: 'a', 'b' or 'c'."""
     *most, last = map(repr, names)
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def integer(name, value, low, high=None):
+def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return an int of at least `low`, at most `high`."""
     if is_bool(value) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer; got {shown(value)} ({type(value).__name__})")
@@ -58,7 +60,13 @@ def integer(name, value, low, high=None):
     return value
 
 
-def number(name, value, low=None, above=None, below=None):
+def number(
+    name: str,
+    value: object,
+    low: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> float:
     """Return a float that float32 can hold: at least `low`, strictly `above` and `below`."""
     if is_bool(value) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number; got {shown(value)} ({type(value).__name__})")
@@ -81,14 +89,14 @@ def number(name, value, low=None, above=None, below=None):
     return found
 
 
-def flag(name, value):
+def flag(name: str, value: object) -> bool:
     """Return a bool."""
     if not is_bool(value):
         raise TypeError(f"{name} must be True or False; got {shown(value)}")
     return bool(value)
 
 
-def optional_flag(name, value, meaning_of_none):
+def optional_flag(name: str, value: object, meaning_of_none: str) -> bool | None:
     """Return True, False or None."""
     if value is not None and not is_bool(value):
         raise TypeError(
@@ -97,8 +105,13 @@ def optional_flag(name, value, meaning_of_none):
     return None if value is None else bool(value)
 
 
-def choice(name, value, options, aliases=None):
-    """Return one of the names in `options`, or what it is an alias of."""
+def choice(
+    name: str,
+    value: object,
+    options: Sequence[str],
+    aliases: Mapping[str, str] | None = None,
+) -> str:
+    """Return one of the names in `options`, an alias replaced by the name that it stands for."""
     aliases = aliases or {}
     if not isinstance(value, str):
         listed = ", ".join(map(repr, options))
@@ -112,32 +125,36 @@ def choice(name, value, options, aliases=None):
     return value
 
 
-def did_you_mean(value, options):
-    """Return the end of an error message: the option that is most like a text, if one is."""
+def did_you_mean(value: str, options: Iterable[str]) -> str:
+    """Return the end of an error message: the option that is most similar to a text, if any is."""
     import difflib  # slow to import, and rarely needed
 
-    near = difflib.get_close_matches(value, options, n=1)
+    near = difflib.get_close_matches(value, list(options), n=1)
     return f"; did you mean {near[0]!r}?" if near else ""
 
 
-def part(name, value, wholes):
+def part(name: str, value: str, wholes: Sequence[str]) -> str:
     """Return a text that occurs in one of `wholes`."""
     if not any(value in whole for whole in wholes):
         raise ValueError(f"{name} must be part of one of {quoted(wholes)}; got {shown(value)}")
     return value
 
 
-def seed(value):
+def seed(value: object) -> int | None:
     """Return a seed: None or an int of 0 or more."""
     return None if value is None else integer("seed", value, low=0)
 
 
-def n_threads(value, default):
+@overload
+def n_threads(value: object, default: int) -> int: ...
+@overload
+def n_threads(value: object, default: None) -> int | None: ...
+def n_threads(value: object, default: int | None) -> int | None:
     """Return a number of threads; None means `default`."""
     return default if value is None else integer("n_threads", value, low=1, high=_MAX_THREADS)
 
 
-def instruction_set(wanted, available):
+def instruction_set(wanted: str | None, available: Sequence[str]) -> str:
     """Return the instruction set to use: the best one, unless FASTNN_ISA names another."""
     if not wanted:
         return available[0]

@@ -78,8 +78,9 @@ def caches():
 def probe(dtype, threads, seconds=0.05):
     """Return the peaks of multiply-adds and of reading from each cache and memory, in 1e9/s."""
     from fastnn import _checks, _cpu
+    from fastnn._precision import KERNELS
 
-    kernels = _checks.KERNELS[_checks.dtype(dtype)]
+    kernels = KERNELS[_checks.dtype(dtype)]
     sizes = caches()
     last = max(sizes)
     # Half of a core's own cache, a quarter of the shared one, four times it for memory.
@@ -96,8 +97,9 @@ def probe(dtype, threads, seconds=0.05):
 def peak(dtype, threads):
     """Return the multiply-adds of so many threads, in 1e9 floating-point operations a second."""
     from fastnn import _checks, _cpu
+    from fastnn._precision import KERNELS
 
-    return _checks.KERNELS[_checks.dtype(dtype)].peak_flops(0.15, threads, _cpu.ISA) / 1e9
+    return KERNELS[_checks.dtype(dtype)].peak_flops(0.15, threads, _cpu.ISA) / 1e9
 
 
 def cpu():

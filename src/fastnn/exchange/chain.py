@@ -261,8 +261,7 @@ class Chain:
         net = MLP(n_in, layers, loss=loss, **options)
         net.set_weights([array for operation in self.operations for array in operation.arrays()])
         if self.standardization is not None:
-            net.standardization = self.standardization
-            net._set_standardization(net._network)
+            net._state.standardize(*self.standardization)
         return net
 
     def _end(self, output: str | Activation | None) -> None:

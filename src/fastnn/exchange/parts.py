@@ -82,7 +82,7 @@ _LEARNT: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {Standardize: 
 
 def parts(net: "MLP") -> list[Part[Any]]:
     """Return the layers of a network, whose Standardize must have seen data."""
-    net._require_standardization()
+    net._state.require_standardization()
     totals = Counter(kind_of(layer) for layer in net.layers)
     counts: Counter[type[Layer]] = Counter()
     values, found, number = iter(net.get_weights()), [], 0

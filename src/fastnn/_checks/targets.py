@@ -1,0 +1,161 @@
+"""Targets, class labels, and the weights of rows and classes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn._checks.arrays import as_array, converted
+from fastnn._checks.values import choice, integer, number, shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.losses import Loss
+
+
+def targets(
+    name: str,
+    value: Any,
+    loss: Loss,
+    n_rows: int,
+    n_out: int,
+    dtype: np.dtype[Any],
+    rows_of: str = "X",
+) -> tuple[NDArray[Any] | None, NDArray[np.int64] | None]:
+    """Return (T, labels): targets (n_rows, n_out) or class labels (n_rows,); one is None."""
+    array = as_array(name, value)
+    if array.ndim == 2 and array.shape[1] == 1 and loss.takes.are_classes:
+        array = array[:, 0]
+    if array.ndim not in (1, 2):
+        raise ValueError(
+            f"{name} has {array.ndim} dimensions (shape {array.shape}) but must have 1 or 2: pass "
+            f"shape ({n_rows},) or ({n_rows}, {n_out})"
+        )
+    if array.shape[0] != n_rows:
+        raise ValueError(
+            f"{name} has {array.shape[0]} rows but {rows_of} has {n_rows}; pass a target for each"
+        )
+    if array.ndim == 1 and loss.takes.are_classes:
+        return None, class_labels(name, array, n_out)
+    if array.ndim == 1 and (n_out == 1 or loss.shares_target):
+        array = array[:, None]
+    if loss.shares_target and array.shape[1] == 1:
+        array = np.broadcast_to(array, (n_rows, n_out))
+    if array.ndim == 1 or array.shape[1] != n_out:
+        raise ValueError(
+            f"{name} has shape {array.shape} but the network has {n_out} outputs; pass {name} of "
+            f"shape ({n_rows}, {n_out}), or end the layers with Dense("
+            f"{1 if array.ndim == 1 else array.shape[1]})"
+        )
+    T = converted(name, array, dtype)
+    _require_range(name, T, loss)
+    return T, None
+
+
+def class_labels(name: str, array: NDArray[Any], n_out: int) -> NDArray[np.int64]:
+    """Return labels (n,) as int64, in range."""
+    labels = array
+    if array.dtype.kind == "f":
+        labels = converted(name, array, np.dtype(np.float64))
+        at = int(np.argmax(labels != np.floor(labels)))
+        if labels[at] != np.floor(labels[at]):
+            raise ValueError(
+                f"{name}[{at}] is {array[at]}; class labels are the integers 0 to {n_out - 1}"
+            )
+    low, high = labels.min().item(), labels.max().item()
+    if low < 0 or high >= n_out:
+        at = int(np.argmin(labels) if low < 0 else np.argmax(labels))
+        raise ValueError(
+            f"{name}[{at}] is class {low if low < 0 else high} but the network has {n_out} outputs;"
+            f" labels run from 0 to {n_out - 1}"
+        )
+    return np.require(labels, np.int64, ["C", "A"])
+
+
+def _require_range(name: str, t: NDArray[Any], loss: Loss) -> None:
+    """Check that targets are what the loss takes."""
+    takes, least, largest = loss.takes, t.min(), t.max()
+    if least < takes.low or largest > takes.high:
+        worst = least if least < takes.low else largest
+        limits = f"from {takes.low:g} to {takes.high:g}"
+        if math.isinf(takes.high):
+            limits = f"{takes.low:g} or more"
+        raise ValueError(f"{name} must be {limits} for loss {loss.name!r}; it holds {worst}")
+    if takes.are_classes:
+        sums = t.sum(axis=1, dtype=np.float64)
+        at = int(np.argmax(np.abs(sums - 1)))
+        if abs(sums[at] - 1) > 1e-3:
+            raise ValueError(
+                f"{name}[{at}] sums to {sums[at]:.6g}; rows of class probabilities (or one-hot "
+                "rows) sum to 1: divide each row by its sum"
+            )
+
+
+def sample_weight(
+    name: str, value: Any, n_rows: int, dtype: np.dtype[Any], rows_of: str = "X"
+) -> NDArray[Any] | None:
+    """Return the rows' weights (n_rows,), or None."""
+    if value is None:
+        return None
+    array = as_array(name, value)
+    if array.shape != (n_rows,):
+        raise ValueError(
+            f"{name} has shape {array.shape} but {rows_of} has {n_rows} rows; pass shape "
+            f"({n_rows},)"
+        )
+    weights = converted(name, array, dtype)
+    if weights.min() < 0:
+        at = int(np.argmin(weights))
+        raise ValueError(f"{name}[{at}] is {weights[at]}; weights must be 0 or more")
+    if weights.max() == 0:
+        raise ValueError(f"{name} is 0 for every row, so nothing would be learnt; drop it")
+    with np.errstate(over="ignore"):
+        total = weights.sum(dtype=np.float64)
+    if not np.isfinite(total):
+        raise ValueError(f"{name} has a sum beyond float64; scale {name}")
+    return weights
+
+
+def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | str | None:
+    """Return {label: weight}, "balanced" or None; classes must be what the network tells apart."""
+    if value is None:
+        return None
+    if not isinstance(value, str | Mapping):
+        raise TypeError(
+            f"class_weight must be a dict {{label: weight}} or 'balanced'; got {shown(value)}"
+        )
+    if isinstance(value, str):
+        choice("class_weight", value, ("balanced",))
+    n_classes = loss.n_classes(n_out)
+    if n_classes is None:
+        raise ValueError(
+            f"class_weight goes with classes, or one output of 0 or 1; this network has loss "
+            f"{loss.name!r} and {n_out} outputs: pass sample_weight"
+        )
+    if isinstance(value, str):
+        return value
+    found = {}
+    for label, weight in value.items():
+        label = integer("class_weight's label", label, low=0, high=n_classes - 1)
+        found[label] = number(f"class_weight[{label}]", weight, low=0.0)
+    return found
+
+
+def some_weight(weights: NDArray[Any]) -> None:
+    """Check that class weights leave some row a weight."""
+    if not weights.any():
+        raise ValueError("class_weight makes every row weigh 0, so nothing would be learnt")
+
+
+def split_weights(training: NDArray[Any] | None, validation: NDArray[Any] | None) -> None:
+    """Check that rows of either part of a split weigh something."""
+    for purpose, weights in (("to train on", training), ("for validation", validation)):
+        if weights is not None and not weights.any():
+            raise ValueError(
+                f"sample_weight is 0 for every row {purpose}; shuffle the rows, since "
+                "validation_split takes the last ones"
+            )

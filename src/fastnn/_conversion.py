@@ -1,0 +1,96 @@
+"""From whatever holds numbers to arrays as the kernels take them.
+
+The kernels read arrays that are C-contiguous, aligned, in native byte order and of one dtype, and
+whose numbers are finite. Here: what kind of thing a value is, its conversion, and the search for a
+number that is not finite. Not here: error messages and the shapes that an argument must have
+(_checks), rows that are converted block by block (training/rows.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn._precision import KERNELS
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+# ---- what a value is ----------------------------------------------------------------------------
+
+
+def is_csr(value: object) -> bool:
+    """Whether a value is a sparse matrix whose rows can be taken: SciPy's CSR."""
+    return getattr(value, "format", None) == "csr" and hasattr(value, "toarray")
+
+
+def column_names(value: Any) -> tuple[str, ...] | None:
+    """Return the names of a data frame's columns, or None where they aren't all text."""
+    if type(value) is np.ndarray or hasattr(value, "collect"):  # a lazy frame holds nothing yet
+        return None
+    names = getattr(value, "column_names", getattr(value, "columns", None))
+    if isinstance(names, str) or not isinstance(names, Iterable):
+        return None
+    names = tuple(names)
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def is_numeric(column: Any) -> bool:
+    """Whether a column of a data frame holds numbers."""
+    kind = getattr(getattr(column, "dtype", None), "kind", None)
+    return kind in tuple("fiub") if kind else np.asarray(column).dtype.kind in "fiub"
+
+
+def _has_columns_of_numbers(value: Any) -> bool:
+    """Whether a pandas frame or series holds numbers, even if numpy sees objects in it.
+
+    It does in bools beside floats (as of get_dummies) and in nullable integers.
+    """
+    dtypes = value.dtypes if hasattr(value, "iloc") else ()
+    columns = list(dtypes) if isinstance(dtypes, Iterable) else [dtypes]
+    return bool(columns) and all(getattr(column, "kind", "O") in "fiub" for column in columns)
+
+
+# ---- conversion ---------------------------------------------------------------------------------
+
+
+def read(value: Any) -> NDArray[Any]:
+    """Return a value as an array of the type it has; libraries' own errors pass through."""
+    if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
+        array: NDArray[Any] = np.from_dlpack(value)
+    else:
+        array = np.asarray(value)
+    if array.dtype.kind == "O" and _has_columns_of_numbers(value):
+        array = value.to_numpy(np.float64, na_value=np.nan)
+    return array
+
+
+def in_dtype(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return an array C-contiguous, aligned and of `dtype`: itself, if it is so already."""
+    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+        return array
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.require(array, dtype, ["C", "A"])
+
+
+def copy_rows(
+    X: Any, rows: slice | NDArray[np.int64], room: NDArray[Any]
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Convert some rows of X (a slice, or their numbers) into `room`.
+
+    Returns the part of `room` that they take, and the rows as X has them.
+    """
+    taken = X[rows].toarray() if is_csr(X) else X[rows]
+    out = room[: len(taken)]
+    with np.errstate(over="ignore", invalid="ignore"):
+        np.copyto(out, taken, casting="unsafe")
+    return out, taken
+
+
+def first_nonfinite(array: NDArray[Any]) -> int | None:
+    """Return the flat index of the first NaN or infinity of a contiguous array, or None."""
+    at: int = KERNELS[array.dtype].first_nonfinite(array.reshape(-1))
+    return None if at < 0 else at

@@ -1,0 +1,1 @@
+from fastnn._kernels_f32 import *  # noqa: F403

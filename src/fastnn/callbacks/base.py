@@ -1,0 +1,154 @@
+"""Callback: the hooks that `fit` calls, and the base of those that follow a value or keep a state.
+
+Names, arguments and behaviour are those of Keras 3. Not here: the training loop, which calls the
+hooks (training/loop.py).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from fastnn import _checks
+from fastnn.metrics import higher_is_better
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastnn.mlp import MLP
+
+    Logs = dict[str, float]
+
+
+class Callback:
+    """Base of callbacks: override the hooks you need; `model` is the MLP in training.
+
+    Setting ``self.model.stop_training = True`` in a hook ends `fit` after the epoch, in a hook for
+    batches or progress after the rows being trained. Hooks get a dict of logs: ``{"loss": ...,
+    "val_loss": ...}`` at the end of an epoch, the loss so far within it, else an empty one. Names
+    that a hook adds to the logs of an epoch are seen by the callbacks after it and by the history.
+
+    Attributes
+    ----------
+    model : MLP
+        The network in training; set by `fit`.
+    params : dict
+        Of this `fit`: "epochs", the number of the last epoch; "steps", batches an epoch, and
+        "samples", rows an epoch, None where these are not known; "batch_size"; "verbose";
+        "monitors", the names that the logs at the end of an epoch will have. A callback that adds
+        a name to the logs appends it to this list in `on_train_begin`.
+    runs_last : bool
+        Whether `fit` calls it after all others and the history.
+
+    Examples
+    --------
+    >>> from fastnn import Callback
+    >>> class StopWhenGood(Callback):
+    ...     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+    ...         if logs["loss"] < 0.1:
+    ...             self.model.stop_training = True
+    """
+
+    model: MLP = None  # type: ignore[assignment]  # until `fit` sets it
+    params: dict[str, Any] = None  # type: ignore[assignment]
+    runs_last: ClassVar[bool] = False
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Called before the first epoch."""
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Called after the last epoch, unless training failed."""
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Called before an epoch; the first is epoch 0."""
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Called after an epoch, with its losses and metrics."""
+
+    def on_train_batch_begin(self, batch: int, logs: Logs) -> None:
+        """Called before an update; overriding it makes training of small networks slower."""
+
+    def on_train_batch_end(self, batch: int, logs: Logs) -> None:
+        """Called after an update, with its loss; overriding it makes training slower, too."""
+
+    def on_progress(self, rows: int, logs: Logs) -> None:
+        """Called some ten times a second, with the rows trained so far in the epoch."""
+
+    def on_nonfinite_loss(self, error: FloatingPointError) -> bool:
+        """Called before `fit` raises this FloatingPointError; True ends training without it."""
+        return False
+
+    def close(self) -> None:
+        """Called at the very end, even if training failed: the place to close files."""
+
+    @property
+    def wants_progress(self) -> bool:
+        """Whether `fit` is to call `on_progress`; asked once training has begun."""
+        return getattr(self.on_progress, "__func__", None) is not Callback.on_progress
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the state that a checkpoint keeps of the callback.
+
+        Returns
+        -------
+        dict
+            Values as JSON has them (finite numbers), or lists of ndarrays.
+        """
+        return {}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue from a state that `get_state` returned, before or after `on_train_begin`."""
+
+
+class Keeping(Callback):
+    """A callback whose state is the attributes named in `_kept`; each training starts it anew."""
+
+    _kept: ClassVar[tuple[str, ...]] = ()
+    _resumed = False
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Start anew, unless a state was set."""
+        if not self._resumed:
+            self._reset()
+
+    def _reset(self) -> None:
+        """Set the attributes to their values before a training."""
+
+    def close(self) -> None:
+        """Let the next training start anew."""
+        self._resumed = False
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the attributes that a checkpoint keeps."""
+        return {name: getattr(self, name) for name in self._kept}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Set these attributes; the present or next training continues with them."""
+        state = _checks.callback_state(type(self).__name__, state, self._kept)
+        for name in self._kept:
+            setattr(self, name, state[name])
+        self._resumed = True
+
+
+class Monitoring(Keeping):
+    """A callback that follows one value of the logs, and knows when it is better."""
+
+    def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
+        self.monitor = _checks.monitor(monitor)
+        self.mode = _checks.choice("mode", mode, ("auto", "min", "max"))
+        self.min_delta = _checks.number("min_delta", min_delta, low=0.0)
+        self._reset()
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Check that the logs will have the value."""
+        _checks.monitored(self.monitor, self.params["monitors"])
+        super().on_train_begin(logs)
+
+    def _is_better(self, value: float, reference: float | None) -> bool:
+        """Whether a value beats another (None: any) by min_delta; NaN and infinity never do."""
+        if not math.isfinite(value) or reference is None:
+            return math.isfinite(value)
+        higher = higher_is_better(self.monitor) if self.mode == "auto" else self.mode == "max"
+        if higher:
+            return value > reference + self.min_delta
+        return value < reference - self.min_delta

@@ -1,0 +1,101 @@
+"""ModelCheckpoint: the network and the state of its training in a file, after epochs.
+
+Not here: what is in the file, and how it is written (exchange/model_files.py).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from fastnn import _checks, _files
+from fastnn.callbacks.base import Monitoring
+
+if TYPE_CHECKING:
+    from fastnn.callbacks.base import Logs
+
+
+class ModelCheckpoint(Monitoring):
+    """Save the network after epochs, with the state of the training, which can be resumed.
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file. It may hold fields: ``{epoch}``, counted from 1, and names of losses and
+        metrics, as in ``"net-{epoch:03d}-{val_loss:.3f}.safetensors"``. Without fields each save
+        replaces the one before. Missing folders are made.
+    monitor : str, default "val_loss"
+        Name of the loss or metric to follow; only for `save_best_only`.
+    save_best_only : bool, default False
+        Whether to save only when the value is better than at every save before.
+    mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; "auto" goes by the name.
+    period : int, default 1
+        Number of epochs from one save (or comparison) to the next; the last epoch always has one.
+
+    Attributes
+    ----------
+    best : float or None
+        The value at the last save with `save_best_only`. It is kept from one `fit` to the next,
+        since the file is kept, too.
+
+    Raises
+    ------
+    ValueError
+        If an argument is unfit; in `fit`, if the logs will not have the value or a field's.
+
+    Notes
+    -----
+    It runs after all other callbacks, wherever it is in the list, so that the file has the state
+    they have after the epoch.
+
+    Examples
+    --------
+    >>> from fastnn.callbacks import ModelCheckpoint
+    >>> keep = ModelCheckpoint("runs/net-{epoch:03d}.safetensors", period=10)
+    >>> best = ModelCheckpoint("runs/best.safetensors", save_best_only=True)
+    >>> net.fit(X, y, epochs=100, validation_data=(V, t), callbacks=[keep, best])  # doctest: +SKIP
+    """
+
+    runs_last = True
+    _kept = ("best",)
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        monitor: str = "val_loss",
+        *,
+        save_best_only: bool = False,
+        mode: str = "auto",
+        period: int = 1,
+    ) -> None:
+        super().__init__(monitor, mode)
+        self.path, self._fields = _checks.path_template("path", path)
+        self.save_best_only = _checks.flag("save_best_only", save_best_only)
+        self.period = _checks.integer("period", period, low=1)
+        self.best: float | None = None
+
+    def _reset(self) -> None:
+        """Keep the best value, since the file is kept."""
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Check that the logs will have what the path and the comparison need; make the folder."""
+        _checks.path_fields("path", self.path, self._fields, self.params["monitors"])
+        if self.save_best_only:
+            super().on_train_begin(logs)
+        first, second = (self.path.format_map(dict.fromkeys(self._fields, i)) for i in (1, 2))
+        if os.path.dirname(first) == os.path.dirname(second):  # else a folder is made at each save
+            _files.make_folder_of(first)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Save if the period is over and, with `save_best_only`, the value is better."""
+        last = epoch + 1 == self.params["epochs"] or self.model.stop_training
+        if (epoch + 1) % self.period and not last:
+            return
+        if self.save_best_only:
+            if not self._is_better(logs[self.monitor], self.best):
+                return
+            self.best = float(logs[self.monitor])
+        path = self.path.format_map({**logs, "epoch": epoch + 1})
+        _files.make_folder_of(path)
+        self.model.save(path)

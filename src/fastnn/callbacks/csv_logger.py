@@ -1,0 +1,113 @@
+"""CSVLogger: losses and metrics in a file, a row an epoch."""
+
+from __future__ import annotations
+
+import csv
+import os
+from typing import TYPE_CHECKING
+
+from fastnn import _checks, _files
+from fastnn.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+    from fastnn.callbacks.base import Logs
+
+
+class CSVLogger(Callback):
+    """Write the losses and metrics to a file, a row an epoch.
+
+    The columns are "epoch", from 0, and the names in the logs of the first epoch written; with
+    `append` those of the file. A value that an epoch lacks is written as "NA".
+
+    Parameters
+    ----------
+    path : str or path
+        Of the file. Missing folders are made.
+    separator : str, default ","
+        The character between columns.
+    append : bool, default False
+        Whether to append to a file that exists, instead of replacing it. Rows of the first epoch
+        trained and of later ones are dropped from it (and an incomplete last row), so that every
+        epoch has one row after a training that was resumed from a checkpoint.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is unfit; in `fit`, if the file to append to lacks columns.
+    OSError
+        In `fit`, if the file cannot be written.
+
+    Examples
+    --------
+    >>> from fastnn.callbacks import CSVLogger
+    >>> net.fit(X, y, epochs=100, callbacks=[CSVLogger("runs/log.csv")])  # doctest: +SKIP
+    """
+
+    _file: TextIO | None = None
+
+    def __init__(
+        self, path: str | os.PathLike[str], separator: str = ",", append: bool = False
+    ) -> None:
+        self.path = _checks.file_path("path", path)
+        self.separator = _checks.separator(separator)
+        self.append = _checks.flag("append", append)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Open the file."""
+        self.close()
+        self._columns = self._header() if self.append else None
+        if self._columns is not None:
+            _checks.log_columns(self.path, self._columns, self.params["monitors"])
+        _files.make_folder_of(self.path)
+        mode = "a" if self.append else "w"
+        self._file = open(self.path, mode, encoding="utf-8", newline="")  # noqa: SIM115
+        self._writer = csv.writer(self._file, delimiter=self.separator, lineterminator="\n")
+        self._is_first = True
+
+    def _header(self) -> list[str] | None:
+        """Return the columns of a file that exists, or None."""
+        if not os.path.exists(self.path):
+            return None
+        with open(self.path, encoding="utf-8", newline="") as file:
+            return next(csv.reader(file, delimiter=self.separator), None)
+
+    def _drop_rows(self, columns: list[str], epoch: int) -> None:
+        """Cut the file before its first row of this epoch or a later one, or an incomplete row."""
+        place, separator = columns.index("epoch"), self.separator.encode()
+        with open(self.path, "r+b") as file:
+            header = file.readline()
+            end = len(header)
+            for line in file:
+                number = b"".join(line.split(separator)[place : place + 1]).strip()
+                if not line.endswith(b"\n") or (number.isdigit() and int(number) >= epoch):
+                    break
+                end += len(line)
+            file.truncate(end)
+            if not header.endswith(b"\n"):
+                file.seek(end)
+                file.write(b"\n")
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Write the epoch's row."""
+        if self._is_first:
+            if self._columns is None:
+                self._columns = ["epoch", *logs]
+                self._writer.writerow(self._columns)
+            else:
+                self._drop_rows(self._columns, epoch)
+            self._is_first = False
+        values = {name: float(value) for name, value in logs.items()} | {"epoch": epoch}
+        self._writer.writerow([values.get(name, "NA") for name in self._columns])
+        self._file.flush()
+
+    def on_train_end(self, logs: Logs) -> None:
+        """Close the file."""
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None

@@ -1,0 +1,121 @@
+"""History: the losses and metrics of a training, epoch by epoch."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _checks, plotting
+from fastnn.callbacks.base import Callback
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    import pandas
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from fastnn.callbacks.base import Logs
+
+
+class History(Callback):
+    """The course of a training, as `fit` returns it.
+
+    Attributes
+    ----------
+    epoch : list of int
+        The epochs that were run: 0, 1, ...
+    history : dict of str to list of float
+        "loss", metrics and, with validation data, "val_loss" ...: one value an epoch. The loss is
+        the average (or sum) over the epoch of the losses before each update.
+    """
+
+    def __init__(self) -> None:
+        self.epoch: list[int] = []
+        self.history: dict[str, list[float]] = {}
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Append the epoch's losses and metrics."""
+        self.epoch.append(epoch)
+        for name, value in logs.items():
+            self.history.setdefault(name, []).append(value)
+
+    def get_state(self) -> dict[str, Any]:
+        """Return epochs and values; NaN and infinities, which JSON lacks, as "nan" and "inf"."""
+        history = {
+            name: [float(v) if math.isfinite(v) else str(float(v)) for v in values]
+            for name, values in self.history.items()
+        }
+        return {"epoch": list(self.epoch), "history": history}
+
+    def set_state(self, state: Mapping[str, Any]) -> None:
+        """Continue with these epochs and values."""
+        state = _checks.callback_state("History", state, ("epoch", "history"))
+        self.epoch = list(state["epoch"])
+        self.history = {name: list(map(float, v)) for name, v in state["history"].items()}
+
+    def plot(self, path: str | os.PathLike[str] | None = None, ax: Axes | None = None) -> Figure:
+        """Draw the learning curves: losses, and other metrics below them; needs matplotlib.
+
+        Parameters
+        ----------
+        path : str or path, optional
+            Where to save the picture; the ending says in which format.
+        ax : matplotlib Axes, optional
+            Where to draw the losses alone. By default a new figure.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            As `fastnn.plotting.learning_curves` describes it.
+
+        Raises
+        ------
+        ImportError
+            If matplotlib is not installed.
+        ValueError
+            If the history is empty, or a column lacks a value for some epoch.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(1, [Dense(1)], loss="squared_error", optimizer="adam")
+        >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=100)
+        >>> figure = history.plot("curves.png")  # doctest: +SKIP
+        """
+        figure: Figure = plotting.learning_curves(self, path, ax)
+        return figure
+
+    def to_dataframe(self) -> pandas.DataFrame:
+        """Return the history as a table; needs pandas.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row an epoch, with "epoch" as the index; a column each for "loss", "val_loss", ...
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        ValueError
+            If a column lacks a value for some epoch.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(1, [Dense(1)], loss="squared_error", optimizer="adam")
+        >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=100)
+        >>> history.to_dataframe().loc[99, "loss"]  # doctest: +SKIP
+        2.196
+        """
+        module = _checks.installed("pandas", "to_dataframe")
+        _checks.history(self, empty=True)
+        index = module.Index(self.epoch, dtype="int64", name="epoch")
+        frame: pandas.DataFrame = module.DataFrame(self.history, index=index)
+        return frame
+
+    def __repr__(self) -> str:
+        last = ", ".join(f"{name}={values[-1]:.6g}" for name, values in self.history.items())
+        return f"<History of {len(self.epoch)} epochs: {last}>"

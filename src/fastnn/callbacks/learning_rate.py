@@ -1,0 +1,163 @@
+"""Callbacks that set the learning rate: ReduceLROnPlateau and LearningRateScheduler.
+
+Not here: schedules, which the kernels follow without a callback (schedules.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastnn import _checks
+from fastnn.callbacks.base import Callback, Monitoring
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastnn.callbacks.base import Logs
+
+
+def _take_over_rate(callback: Callback) -> None:
+    """Check that the learning rate may be set, and announce it among the logs."""
+    _checks.constant_rate(type(callback).__name__, callback.model.optimizer.learning_rate)
+    names = callback.params["monitors"]
+    if "learning_rate" not in names:
+        names.append("learning_rate")
+
+
+class ReduceLROnPlateau(Monitoring):
+    """Lower the learning rate when a value has stopped improving.
+
+    The rate becomes ``max(rate * factor, min_lr)`` after `patience` epochs without improvement.
+    The logs get the "learning_rate" that the epoch was trained with.
+
+    Parameters
+    ----------
+    monitor : str, default "val_loss"
+        Name of the loss or metric to follow.
+    factor : float, default 0.1
+        Above 0 and below 1.
+    patience : int, default 10
+        Number of epochs without improvement after which the rate is lowered; 0 means 1.
+    mode : {"auto", "min", "max"}, default "auto"
+        Whether less or more is better; "auto" goes by the name.
+    min_delta : float, default 1e-4
+        A value is better if it is so by more than this; at least 0.
+    cooldown : int, default 0
+        The first epoch after a reduction whose value counts again (0 and 1 both mean the next
+        one).
+    min_lr : float, default 0.0
+        The rate is not lowered below it.
+
+    Attributes
+    ----------
+    best : float or None
+        The best value so far.
+    wait : int
+        Epochs counted without improvement.
+    cooldown_counter : int
+        Epochs of the cooldown that are left.
+
+    Raises
+    ------
+    ValueError
+        If an argument is out of its range; in `fit`, if the logs will not have the value or the
+        optimizer's rate follows a schedule.
+
+    Examples
+    --------
+    >>> from fastnn.callbacks import ReduceLROnPlateau
+    >>> lower = ReduceLROnPlateau(factor=0.5, patience=3, min_lr=1e-5)
+    >>> net.fit(X, y, epochs=100, validation_data=(V, t), callbacks=[lower])  # doctest: +SKIP
+    """
+
+    _kept = ("best", "wait", "cooldown_counter")
+
+    def __init__(
+        self,
+        monitor: str = "val_loss",
+        *,
+        factor: float = 0.1,
+        patience: int = 10,
+        mode: str = "auto",
+        min_delta: float = 1e-4,
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+    ) -> None:
+        super().__init__(monitor, mode, min_delta)
+        self.factor = _checks.number("factor", factor, above=0.0, below=1.0)
+        self.patience = _checks.integer("patience", patience, low=0)
+        self.cooldown = _checks.integer("cooldown", cooldown, low=0)
+        self.min_lr = _checks.number("min_lr", min_lr, low=0.0)
+
+    def _reset(self) -> None:
+        self.best: float | None = None
+        self.wait = self.cooldown_counter = 0
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Check that the rate may be set, and start anew unless a state was set."""
+        super().on_train_begin(logs)
+        _take_over_rate(self)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Compare, and lower the rate after `patience` epochs without improvement."""
+        rate = self.model.learning_rate
+        logs.setdefault("learning_rate", rate)
+        if self.cooldown_counter > 0:
+            self.cooldown_counter -= 1
+            self.wait = 0
+        if self._is_better(logs[self.monitor], self.best):
+            self.best = float(logs[self.monitor])
+            self.wait = 0
+            return
+        if self.cooldown_counter > 0:
+            return
+        self.wait += 1
+        lower = max(rate * self.factor, self.min_lr)
+        if self.wait >= self.patience and 0 < lower < rate:  # after many reductions, 0 in floats
+            self.model.learning_rate = lower
+            self.cooldown_counter = self.cooldown
+            self.wait = 0
+
+
+class LearningRateScheduler(Callback):
+    """Set the learning rate before every epoch.
+
+    The logs get the "learning_rate" that the epoch was trained with.
+
+    Parameters
+    ----------
+    schedule : callable
+        Called as ``schedule(epoch, learning_rate)`` if it takes two arguments, else as
+        ``schedule(epoch)``; returns the rate, above 0. The first epoch is 0.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `schedule` cannot be called with these arguments; in `fit`, if it returns no rate, or if
+        the optimizer's rate follows a schedule already.
+
+    Examples
+    --------
+    >>> from fastnn.callbacks import LearningRateScheduler
+    >>> halve = LearningRateScheduler(lambda epoch: 0.1 * 0.5 ** (epoch // 10))
+    >>> net.fit(X, y, epochs=100, callbacks=[halve])  # doctest: +SKIP
+    """
+
+    def __init__(self, schedule: Callable[..., float]) -> None:
+        self.schedule, self._takes_rate = _checks.rate_schedule(schedule)
+
+    def on_train_begin(self, logs: Logs) -> None:
+        """Check that the rate may be set."""
+        _take_over_rate(self)
+
+    def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
+        """Set the rate."""
+        args: tuple[float, ...] = (epoch,)
+        if self._takes_rate:
+            args = (epoch, self.model.learning_rate)
+        called = f"schedule({', '.join(f'{arg:g}' for arg in args)})"
+        self.model.learning_rate = _checks.number(called, self.schedule(*args), above=0.0)
+
+    def on_epoch_end(self, epoch: int, logs: Logs) -> None:
+        """Add the rate to the logs."""
+        logs.setdefault("learning_rate", self.model.learning_rate)

@@ -1,0 +1,98 @@
+"""Specifications as plain data, and back: `MLP.get_config` and what files have of it.
+
+Plain data are dicts, lists, text and numbers, as JSON has them. The names in them are those of the
+specifications, looked up in their lists: no code and no names of classes. Not here: files
+(model_files.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks, activations, layers, losses, optimizers, schedules
+from fastnn.activations import Activation
+from fastnn.training.specification import Specification
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: The keys of a configuration, which are the arguments of an MLP.
+NAMES = tuple(field.name for field in dataclasses.fields(Specification))
+
+
+def config_of(specification: Specification) -> dict[str, Any]:
+    """Return a specification as plain data: what `MLP.get_config` returns."""
+    return {name: _plain(getattr(specification, name)) for name in NAMES}
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as plain data; a specification as its name and its fields."""
+    if isinstance(value, Activation):
+        return value.config()
+    if isinstance(value, np.dtype):
+        return value.name
+    if hasattr(value, "__dataclass_fields__"):
+        fields = [f.name for f in dataclasses.fields(value) if f.init]
+        return {"name": value.name, **{name: _plain(getattr(value, name)) for name in fields}}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def arguments_of(config: object) -> dict[str, Any]:
+    """Return the arguments of an MLP that a configuration describes."""
+    arguments = _checks.fields("config", config, NAMES)
+    found = _checks.plain_list("config['layers']", arguments["layers"])
+    arguments["layers"] = [
+        _built(f"config['layers'][{i}]", layer, layers.KINDS) for i, layer in enumerate(found)
+    ]
+    arguments["loss"] = _built("config['loss']", arguments["loss"], losses.KINDS)
+    arguments["optimizer"] = _built("config['optimizer']", arguments["optimizer"], optimizers.KINDS)
+    return arguments
+
+
+#: Fields that hold a specification themselves, and the kinds that it can be of.
+_NESTED: dict[str, Mapping[str, type]] = {
+    "learning_rate": schedules.KINDS,
+    "schedule": schedules.KINDS,
+}
+
+
+def _built(place: str, plain: object, kinds: Mapping[str, type]) -> Any:
+    """Return the specification that plain data describe."""
+    if not isinstance(plain, dict) or "name" not in plain:
+        raise TypeError(f"{place} must be a dict with a 'name'; got {plain!r:.60}")
+    kind = kinds[_checks.choice(f"{place}['name']", plain["name"], tuple(kinds))]
+    fields = [f for f in dataclasses.fields(kind) if f.init]
+    known = [f.name for f in fields]
+    needed = [f.name for f in fields if f.default is f.default_factory]  # both are MISSING
+    names = known if "name" in known else ["name", *known]
+    arguments = _checks.fields(place, plain, names, ["name", *needed])
+    for name, nested in _NESTED.items():
+        if isinstance(arguments.get(name), dict):
+            arguments[name] = _built(f"{place}[{name!r}]", arguments[name], nested)
+    if isinstance(arguments.get("activation"), dict):
+        arguments["activation"] = _activation(f"{place}['activation']", arguments["activation"])
+    if "name" not in known:
+        del arguments["name"]
+    return _made(place, kind, arguments)
+
+
+def _activation(place: str, plain: dict[str, Any]) -> Activation:
+    """Return the activation that a dict describes: its name, and its parameter if it has one."""
+    name = _checks.choice(f"{place}['name']", plain.get("name"), activations.NAMES)
+    parameter = activations.parameter_name(name)
+    known = ["name"] if parameter is None else ["name", parameter]
+    found: Activation = _made(place, Activation, _checks.fields(place, plain, known, ["name"]))
+    return found
+
+
+def _made(place: str, kind: type, arguments: dict[str, Any]) -> Any:
+    """Return a specification made of these arguments; errors name the place in the file."""
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"{place}: {error}") from None

@@ -1,0 +1,285 @@
+"""Networks as files: configuration, weights, optimizer and random state, and checkpoints of a fit.
+
+A file is a safetensors file (safetensors.py), so other programs read the weights:
+
+    layers.0.W, layers.0.b, ...       parameters, numbered over the layers that have them
+    optimizer.0.layers.0.W, ...       the optimizer's moments, the first, the second, ...
+    average.layers.0.W, ...           the moving average of the weights, if one is kept
+    standardize.mean, .scale          of a Standardize layer that has seen data
+    callbacks.0.best_weights.0, ...   arrays that callbacks keep, in a checkpoint
+
+Its metadata hold JSON: "config" (what `MLP.get_config` returns), "state" (counts, random state,
+names of columns), "metadata" (the user's own) and, in a checkpoint, "fit" (the progress of the fit,
+its history and callbacks). No code and no names of classes: the names in it are those of the
+specifications, looked up in their lists.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn.exchange import configuration, safetensors
+from fastnn.exchange.safetensors import ModelFileError
+from fastnn.schedules import Adaptive, Schedule
+from fastnn.training.specification import Specification
+from fastnn.training.state import Snapshot, State
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.training.binding import Adapted
+    from fastnn.training.state import Resumable
+
+    Path = str | os.PathLike[str]
+    Tensors = dict[str, NDArray[Any]]
+
+FORMAT = "fastnn 1"
+
+# ---- writing ------------------------------------------------------------------------------------
+
+
+def save(state: State, path: Path) -> None:
+    """Write a network, and the fit that is in progress, to a file."""
+    path = _checks.file_path("path", path)
+    snapshot, tensors = state.snapshot(), {}
+    for prefix, block in zip(_prefixes(state), snapshot.blocks, strict=True):
+        names = [prefix + name for name in state.specification.shapes]
+        tensors |= zip(names, block, strict=True)
+    if snapshot.standardization is not None:
+        tensors["standardize.mean"], tensors["standardize.scale"] = snapshot.standardization
+    metadata = {
+        "format": FORMAT,
+        "config": _json(configuration.config_of(state.specification)),
+        "state": _json(_plain_state(snapshot)),
+        "metadata": _checks.json_of("net.metadata", state.metadata),
+    }
+    if state.fit is not None:
+        metadata["fit"] = _json(_plain_fit(state.fit, tensors))
+    safetensors.write(path, tensors, metadata)
+
+
+# ---- reading ------------------------------------------------------------------------------------
+
+
+@dataclass
+class Saved:
+    """The contents of a file, checked; `fit` is the state of a fit, or None."""
+
+    specification: Specification
+    snapshot: Snapshot
+    metadata: dict[str, Any]
+    fit: dict[str, Any] | None
+
+
+def load(path: Path) -> State:
+    """Return the network in a file."""
+    state, saved = _read(_checks.file_path("path", path))
+    state.take(saved.snapshot)
+    state.metadata = saved.metadata
+    return state
+
+
+def checkpoint(
+    state: State, fit: Resumable, path: Path | None
+) -> tuple[Snapshot, dict[str, Any]] | None:
+    """Return what a fit continues from: a snapshot, and the state of the fit that was saved.
+
+    None without a path, or if there is no such file yet. A ValueError says that the file is of
+    another network or another fit.
+    """
+    if path is None:
+        return None
+    path = _checks.file_path("resume", path)
+    if not os.path.exists(path):
+        return None
+    saved = _read(path)[1]
+    configs = (configuration.config_of(s) for s in (saved.specification, state.specification))
+    _checks.same_config(path, *configs)
+    progress = _checks.same_fit(path, saved.fit, _plain_fit(fit, {}))
+    try:
+        fit.rehearse(progress)
+    except Exception as error:  # a callback's own
+        raise ValueError(
+            f"resume={path!r} is of a fit with other callbacks: {error}; pass the same ones in the "
+            "same order, or remove the file to start over"
+        ) from error
+    return saved.snapshot, progress
+
+
+def _read(path: str) -> tuple[State, Saved]:
+    """Return the contents of a file, and a network of its configuration whose weights are 0."""
+    tensors, metadata = safetensors.read(path)
+    try:
+        return _parsed(tensors, metadata)
+    except (ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError) as error:
+        what = f"{error} is missing" if isinstance(error, KeyError) else error
+        raise ModelFileError(
+            f"{path!r} is no model of this version of fastnn: {what}; save the network again"
+        ) from error
+
+
+def _parsed(tensors: Tensors, metadata: dict[str, str]) -> tuple[State, Saved]:
+    """Return the contents, all checked; sizes are compared before memory is allocated."""
+    known = ("format", "config", "state", "metadata", "fit")
+    _checks.fields("metadata", metadata, known, known[:4])
+    _checks.choice("format", metadata["format"], (FORMAT,))
+    arguments = configuration.arguments_of(_strict(metadata["config"], "config"))
+    spec = Specification.checked(**arguments)
+    weights = _taken(tensors, spec, [""])
+    state = State(spec)
+    blocks = weights + _taken(tensors, spec, _prefixes(state)[1:])
+    standardization = None
+    if spec.standardizes and "standardize.mean" in tensors:
+        standardization = tensors.pop("standardize.mean"), tensors.pop("standardize.scale")
+        _checks.standardization(*standardization, spec.n_in)
+    plain = _strict(metadata["state"], "state")
+    fit = _fit_from(_strict(metadata["fit"], "fit"), tensors) if "fit" in metadata else None
+    _checks.nothing_left(tensors)
+    snapshot = _snapshot_from(plain, spec, standardization, blocks)
+    return state, Saved(spec, snapshot, _strict(metadata["metadata"], "metadata"), fit)
+
+
+def _taken(tensors: Tensors, spec: Specification, prefixes: list[str]) -> list[list[NDArray[Any]]]:
+    """Take blocks of parameters out of the tensors, those whose names have these prefixes."""
+    blocks = []
+    for prefix in prefixes:
+        shapes = {prefix + name: shape for name, shape in spec.shapes.items()}
+        block = {name: tensors.pop(name) for name in shapes}
+        _checks.tensors(block, shapes, spec.dtype)
+        blocks.append(list(block.values()))
+    return blocks
+
+
+def _prefixes(state: State) -> list[str]:
+    """Return the beginnings of the names of each block's tensors."""
+    moments = [f"optimizer.{i}." for i in range(state.network.n_moments)]
+    return ["", *moments, *(["average."] if state.specification.optimizer.use_ema else [])]
+
+
+# ---- the state of a network ---------------------------------------------------------------------
+
+#: What plain data have of a `Snapshot`.
+_STATE = ("step", "epoch", "dropout_seed", "shuffler", "adapted", "feature_names")
+
+
+def _plain_state(snapshot: Snapshot) -> dict[str, Any]:
+    """Return counts, random state and names as plain data."""
+    plain = {name: getattr(snapshot, name) for name in _STATE}
+    shuffler = snapshot.shuffler
+    plain["shuffler"] = [
+        *(shuffler["state"][name] for name in ("state", "inc")),
+        *(shuffler[name] for name in ("has_uint32", "uinteger")),
+    ]
+    return plain
+
+
+def _snapshot_from(
+    plain: dict[str, Any],
+    spec: Specification,
+    standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    blocks: list[list[NDArray[Any]]],
+) -> Snapshot:
+    """Return a snapshot of checked plain data and of arrays."""
+    _checks.fields("state", plain, _STATE)
+    return Snapshot(
+        optimizer=spec.optimizer,
+        step=_checks.integer("step", plain["step"], low=0, high=2**62),
+        epoch=_checks.integer("epoch", plain["epoch"], low=0, high=2**62),
+        dropout_seed=_checks.integer("dropout_seed", plain["dropout_seed"], 0, 2**64 - 1),
+        shuffler=_generator(plain["shuffler"]),
+        adapted=_adapted(plain["adapted"], spec.optimizer.schedule),
+        standardization=standardization,
+        feature_names=_checks.feature_names(plain["feature_names"], spec.n_in),
+        blocks=blocks,
+    )
+
+
+def _generator(numbers: object) -> dict[str, Any]:
+    """Return the state of a PCG64 from its four numbers."""
+    limits = (2**128, 2**128, 2, 2**32)
+    pairs = zip(_checks.plain_list("shuffler", numbers), limits, strict=True)
+    found = [
+        _checks.integer(f"shuffler[{i}]", value, 0, limit - 1)
+        for i, (value, limit) in enumerate(pairs)
+    ]
+    return {
+        "bit_generator": "PCG64",
+        "state": {"state": found[0], "inc": found[1]},
+        "has_uint32": found[2],
+        "uinteger": found[3],
+    }
+
+
+def _adapted(plain: Any, schedule: Schedule | None) -> Adapted | None:
+    """Return the state of an Adaptive schedule, None with another."""
+    if not isinstance(schedule, Adaptive):
+        return None
+    _checks.fields("adapted", plain, ("rate", "best", "wait"))
+    best = plain["best"]
+    return {
+        "rate": _checks.number("rate", plain["rate"], low=0.0),
+        "best": best if best is None else _checks.number("best", best),
+        "wait": _checks.integer("wait", plain["wait"], low=0),
+    }
+
+
+# ---- the state of a fit -------------------------------------------------------------------------
+
+
+def _plain_fit(fit: Resumable, tensors: Tensors) -> dict[str, Any]:
+    """Return a fit's state as plain data; arrays that callbacks keep are added to the tensors."""
+    state = fit.get_state()
+    for i, kept in enumerate(state["callbacks"]):
+        for key, value in kept.items():
+            if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
+                names = [f"callbacks.{i}.{key}.{j}" for j in range(len(value))]
+                tensors |= zip(names, value, strict=True)
+                kept[key] = {"arrays": len(value)}
+    return state
+
+
+def _fit_from(fit: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
+    """Return a fit's state from plain data; its arrays are taken out of the tensors."""
+    _checks.fields("fit", fit, ("epoch", "callbacks", *_checks.FIT_OPTIONS))
+    fit["epoch"] = _checks.integer("fit's epoch", fit["epoch"], low=0)
+    for i, kept in enumerate(_checks.plain_list("callbacks", fit["callbacks"])):
+        for key, value in _checks.fields(f"callbacks[{i}]", kept).items():
+            if isinstance(value, dict) and value.keys() == {"arrays"}:
+                n = _checks.integer("arrays", value["arrays"], 1, len(tensors))
+                kept[key] = [tensors.pop(f"callbacks.{i}.{key}.{j}") for j in range(n)]
+    return fit
+
+
+# ---- JSON ---------------------------------------------------------------------------------------
+
+
+def _json(value: Any) -> str:
+    """Return plain data as JSON, which has no number for NaN and infinity."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+
+
+def _strict(text: str, name: str) -> dict[str, Any]:
+    """Return the dict of a JSON text of a file; raise if `save` cannot have written the text."""
+
+    def refuse(constant: str) -> Any:
+        raise ValueError(f"{name} holds {constant}")
+
+    def finite(digits: str) -> float:
+        value = float(digits)
+        return value if math.isfinite(value) else refuse(digits)
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        return found if len(found) == len(pairs) else refuse("a key twice")
+
+    found = json.loads(text, parse_constant=refuse, parse_float=finite, object_pairs_hook=once)
+    if not isinstance(found, dict):
+        raise ValueError(f"{name} is not a JSON object")
+    return found

@@ -1,0 +1,52 @@
+"""A specification as the kernels take it: the compiled network that is bound to it.
+
+Not here: the memory and the loops of the compiled network (_kernels.pyx).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _cpu
+from fastnn._precision import KERNELS
+from fastnn.layers import stages
+
+if TYPE_CHECKING:
+    from fastnn._kernels_f32 import Network
+    from fastnn.optimizers import Optimizer
+    from fastnn.training.specification import Specification
+
+    Adapted = dict[str, Any]
+
+
+def bind(specification: Specification, dropout_seed: int, n_threads: int) -> Network:
+    """Return a compiled network whose weights are 0 and whose moments are at their start."""
+    spec, optimizer, takes = specification, specification.optimizer, specification.loss.takes
+    network: Network = KERNELS[spec.dtype].Network(
+        spec.n_in,
+        stages(spec.layers),
+        loss=spec.loss.name,
+        loss_parameter=spec.loss.parameter(spec.n_out),
+        targets=(takes.are_classes, takes.low, takes.high),
+        mean=spec.reduction == "mean",
+        optimizer=optimizer.rule,
+        hyper=optimizer.numbers(),
+        clip=optimizer.clip,
+        seed=dropout_seed,
+        n_threads=n_threads,
+        scale_penalties=spec.scale_penalties,
+        average=optimizer.ema_momentum if optimizer.use_ema else None,
+        isa=_cpu.ISA,
+    )
+    if network.n_moments > 0:
+        network.fill_moment(1, optimizer.initial_moment)
+    return network
+
+
+def set_rate(network: Network, optimizer: Optimizer, adapted: Adapted | None) -> None:
+    """Set the learning rate or its schedule; `adapted` is the state of an Adaptive schedule."""
+    schedule = optimizer.schedule
+    kernel = schedule.kernel() if schedule else None
+    if kernel is not None and adapted is not None:
+        kernel["parameters"] = [adapted["rate"]]
+    network.set_rate(optimizer.initial_rate, kernel)

@@ -1,0 +1,90 @@
+"""One call on rows: predictions, a step, gradients, an evaluation.
+
+Here is the way in for arguments that are checked and converted. Arrays that the kernels can read as
+they are take a shorter way (`try_predict`, `try_step` of the compiled network).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn.training import sources
+from fastnn.training.rows import is_large
+from fastnn.training.totals import Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from fastnn.metrics import Metric
+    from fastnn.training.rows import Rows
+    from fastnn.training.state import State
+
+#: Rows that are evaluated together: chunks for eight threads. More would need more memory.
+EVALUATION_ROWS = 96 * 8
+
+
+def predict(state: State, X: Any, out: NDArray[Any] | None) -> NDArray[Any]:
+    """Return outputs (n, n_out) for rows X (n, n_in), in `out` if it is given."""
+    state.require_standardization()
+    spec = state.specification
+    if is_large(X, spec.dtype):
+        return _predict_blocks(state, X, out)
+    X = sources.matrix(state, "X", X)
+    out = _output(state, len(X), out, X)
+    state.network.predict(X, out, state.n_threads)
+    return out
+
+
+def _predict_blocks(state: State, X: Any, out: NDArray[Any] | None) -> NDArray[Any]:
+    """Predict rows that are converted a block at a time."""
+    source, done = sources.large(state, "X", X), 0
+    out = _output(state, source.n, out, X)
+    for block in source.blocks(None, EVALUATION_ROWS):
+        part = out[done : done + block.n]
+        state.network.predict(block.X, part, state.n_threads)
+        done += block.n
+    return out
+
+
+def _output(state: State, n: int, out: NDArray[Any] | None, X: Any) -> NDArray[Any]:
+    """Return `out`, checked, or a new array for the outputs of n rows."""
+    shape, dtype = (n, state.specification.n_out), state.specification.dtype
+    return np.empty(shape, dtype) if out is None else _checks.output(out, shape, dtype, X)
+
+
+def step(state: State, X: Any, y: Any, sample_weight: Any) -> float:
+    """Make an update from rows, one batch; return their loss before it."""
+    rows, tally = sources.rows(state, X, y, sample_weight), state.network.tally()
+    arrays = rows.X, rows.T, rows.labels, rows.weights
+    state.network.train(*arrays, None, rows.n, state.n_threads, tally, 0, rows.n)
+    if tally.failure is not None:
+        raise FloatingPointError(tally.failure)
+    return tally.value
+
+
+def gradients(
+    state: State, X: Any, y: Any, sample_weight: Any, training: bool
+) -> tuple[float, list[NDArray[Any]]]:
+    """Return the loss of rows, one batch, and its gradients; nothing is updated."""
+    rows = sources.rows(state, X, y, sample_weight)
+    training = _checks.flag("training", training)
+    arrays = rows.X, rows.T, rows.labels, rows.weights
+    return state.network.gradients(*arrays, training, state.n_threads)
+
+
+def evaluate(
+    state: State, source: Rows, metrics: Mapping[str, Metric], n_threads: int
+) -> dict[str, float]:
+    """Return the loss of a source's rows and their metrics, by name."""
+    totals = Totals(metrics, state)
+    for block in source.blocks(None, EVALUATION_ROWS):
+        out = totals.room(block.n)
+        arrays = block.X, block.T, block.labels, block.weights
+        state.network.evaluate(*arrays, n_threads, totals.tally, out)
+        totals.judge(block, out, block.n)
+    return totals.logs(state.network.penalties(totals.tally.total))

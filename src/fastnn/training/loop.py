@@ -1,0 +1,313 @@
+"""Fit: one fit, its epochs and blocks of rows, the hooks of its listeners, and how it ends.
+
+Not here: checks of arguments (plan.py), where rows come from (sources.py), steps (the kernels).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import math
+import time
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _checks
+from fastnn.callbacks import Callback, History
+from fastnn.training.calls import evaluate
+from fastnn.training.rows import Rows
+from fastnn.training.standardizing import mean_and_scale
+from fastnn.training.totals import Totals
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    from fastnn._kernels_f32 import Tally
+    from fastnn.mlp import MLP
+    from fastnn.training.plan import Plan
+    from fastnn.training.rows import Block
+    from fastnn.training.state import Snapshot, State
+
+#: Seconds between two calls of `on_progress`.
+PROGRESS_SECONDS = 0.1
+
+#: Rows on which the weights after an epoch's last update are tried.
+TRIED_ROWS = 32
+
+#: The methods of a callback that a fit calls.
+HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_") or name == "close")
+
+
+class Fit:
+    """A fit in progress of the network `model`, whose state is `state`.
+
+    A checkpoint keeps its state, and a fit that is resumed begins with that.
+    """
+
+    def __init__(self, state: State, plan: Plan, model: MLP) -> None:
+        _checks.idle(state.fit)
+        self.state, self.plan, self.model, self.history = state, plan, model, History()
+        self.epoch = 0  # the next one's number
+        first = [c for c in plan.callbacks if not c.runs_last]
+        self.listeners = [*first, self.history, *(c for c in plan.callbacks if c.runs_last)]
+        self.hooks = {name: overridden(name, self.listeners) for name in HOOKS}
+        self.hears_batches = bool(
+            self.hooks["on_train_batch_begin"] or self.hooks["on_train_batch_end"]
+        )
+        self.hears_progress = False
+        self.logs_rate = False
+        n = plan.source.n
+        self.unit = 1 if n is None else state.network.unit(plan.batch_size or n)
+        self.steps = 1  # units in a stretch that takes about PROGRESS_SECONDS
+        self.reported = 0.0  # when on_progress was called last
+
+    # ---- what a checkpoint keeps ----------------------------------------------------------------
+
+    def get_state(self) -> dict[str, Any]:
+        """Return the number of the next epoch, the state of history and callbacks, and options.
+
+        A fit can continue from it if its options are the same.
+        """
+        plan = self.plan
+        return {
+            "epoch": self.epoch,
+            "callbacks": [callback.get_state() for callback in self._keepers()],
+            "samples": plan.source.n,
+            "batch_size": plan.batch_size,
+            "shuffle": plan.shuffle is not False,
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Continue from such a state."""
+        self.epoch = state["epoch"]
+        for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
+            callback.set_state(kept)
+
+    def rehearse(self, state: dict[str, Any]) -> None:
+        """Raise the error that history or callbacks would raise; copies of them take the state."""
+        for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
+            copy.copy(callback).set_state(kept)
+
+    def _keepers(self) -> list[Callback]:
+        return [self.history, *self.plan.callbacks]
+
+    # ---- epochs ---------------------------------------------------------------------------------
+
+    def run(self, resumed: tuple[Snapshot, dict[str, Any]] | None = None) -> History:
+        """Train all epochs, or until a listener stops training; return the history.
+
+        `resumed` is a snapshot of the network and the state of its fit.
+        """
+        state = self.state
+        state.fit, state.stop_training = self, False
+        try:
+            state.network.forget()
+            if resumed is not None:
+                snapshot, progress = resumed
+                self.set_state(progress)
+                state.take(snapshot)
+            state.feature_names = state.feature_names or self.plan.feature_names
+            if not state.is_ready:
+                assert isinstance(self.plan.source, Rows)
+                state.standardize(*mean_and_scale(self.plan.source))
+            self._run()
+        finally:
+            state.fit = None
+        return self.history
+
+    def _run(self) -> None:
+        self._tell_all()
+        try:
+            self._notify("on_train_begin", {})
+            self.hooks["on_progress"] = [c.on_progress for c in self.listeners if c.wants_progress]
+            self.hears_progress = bool(self.hooks["on_progress"])
+            try:
+                while self.epoch < self.plan.epochs and not self.state.stop_training:
+                    self._run_epoch(self.epoch)
+            except FloatingPointError as error:
+                handled = False
+                for hook in self.hooks["on_nonfinite_loss"]:
+                    handled |= bool(hook(error))
+                if not handled:
+                    raise
+            self._notify("on_train_end", {})
+        finally:
+            with contextlib.ExitStack() as stack:  # all are called, even if one raises
+                for close in reversed(self.hooks["close"]):
+                    stack.callback(close)
+
+    def _tell_all(self) -> None:
+        """Give every listener the network and the parameters of the fit."""
+        source, batch = self.plan.source, self.plan.batch_size
+        if isinstance(source, Rows):
+            steps: int | None = -(-source.n // (batch or source.n))
+        else:
+            steps, batch = source.steps, None
+        monitors = self.plan.monitors  # one list, to which callbacks add names
+        self.logs_rate = self.state.specification.optimizer.schedule is not None
+        if self.logs_rate:
+            monitors.append("learning_rate")
+        for listener in self.listeners:
+            listener.model = self.model
+            listener.params = {
+                "epochs": self.plan.epochs,
+                "steps": steps,
+                "samples": source.n,
+                "batch_size": batch,
+                "verbose": self.plan.verbose,
+                "monitors": monitors,
+            }
+
+    def _notify(self, name: str, *args: Any) -> None:
+        for hook in self.hooks[name]:
+            hook(*args)
+
+    def _run_epoch(self, epoch: int) -> None:
+        plan, network, began = self.plan, self.state.network, time.perf_counter()
+        self._notify("on_epoch_begin", epoch, {})
+        first_step = network.step
+        totals, block = Totals(plan.metrics, self.state), None
+        for block in self._blocks():
+            self._train(block, totals)
+            if totals.tally.failure is not None:
+                when = f"in epoch {epoch + 1}, step {network.step - first_step + 1}"
+                raise self._divergence(totals.tally.failure, when)
+            if self.state.stop_training:
+                break
+        _checks.some_batches(totals.rows, epoch)
+        if block is not None and (plan.callbacks or epoch + 1 == plan.epochs):
+            self._try_last(block, epoch)
+        if self.hears_progress:
+            self._report(totals)
+        rate = totals.rows / (time.perf_counter() - began)
+        logs = totals.logs()
+        if plan.validation is not None:
+            found = evaluate(self.state, plan.validation, plan.metrics, plan.n_threads)
+            logs |= {f"val_{name}": value for name, value in found.items()}
+        if self.logs_rate:
+            logs["learning_rate"] = network.rate
+        self._count_epoch(logs)
+        self._notify("on_epoch_end", epoch, logs)
+        if plan.verbose:
+            _print_epoch(epoch + 1, plan.epochs, logs, rate)
+
+    def _count_epoch(self, logs: dict[str, float]) -> None:
+        """Count the epoch, before a checkpoint of it is written; adapt the rate."""
+        self.epoch += 1
+        self.state.network.epoch += 1
+        self.state.adapt_rate(logs["loss"])
+
+    def _blocks(self) -> Iterable[Block]:
+        plan, order = self.plan, None
+        n = plan.source.n
+        if plan.shuffle and n is not None:
+            if plan.shuffle is True:
+                order = self.state.shuffler.permutation(n)
+            else:
+                order = _checks.order(plan.shuffle.permutation(n), n)
+        return plan.source.blocks(order, plan.batch_size or 1, self.unit)
+
+    def _train(self, block: Block, totals: Totals) -> None:
+        """Train on a block: in one go if no listener has a hook for batches or progress."""
+        out, done = totals.room(block.n), 0
+        whole = not (self.hears_batches or self.hears_progress)
+        stretches = ((0, block.n),) if whole else self._stretches(block, totals)
+        for first, stop in stretches:
+            if self.hears_batches:
+                self._train_batch(block, totals, first, stop, out)
+            else:
+                self._train_rows(block, totals.tally, first, stop, out)
+            if totals.tally.failure is not None:
+                return
+            done, totals.rows = stop, totals.rows + stop - first
+            if self.state.stop_training:
+                break
+        totals.judge(block, out, done)
+
+    def _train_rows(
+        self, block: Block, tally: Tally, first: int, stop: int, out: NDArray[Any] | None
+    ) -> None:
+        self.state.network.train(
+            block.X,
+            block.T,
+            block.labels,
+            block.weights,
+            block.order,
+            block.batch,
+            self.plan.n_threads,
+            tally,
+            first,
+            stop,
+            out,
+        )
+
+    def _train_batch(
+        self, block: Block, totals: Totals, first: int, stop: int, out: NDArray[Any] | None
+    ) -> None:
+        """Train on one batch, and call the hooks for batches."""
+        tally = self.state.network.tally()
+        batch = totals.batches
+        self._notify("on_train_batch_begin", batch, {})
+        self._train_rows(block, tally, first, stop, out)
+        totals.add(tally)
+        if tally.failure is None:
+            self._notify("on_train_batch_end", batch, {"loss": tally.value})
+
+    def _stretches(self, block: Block, totals: Totals) -> Iterator[tuple[int, int]]:
+        """Yield where each stretch of rows that is trained in one go begins and ends."""
+        first, unit = 0, max(block.batch, self.unit)
+        while first < block.n:
+            size = block.batch if self.hears_batches else self.steps * unit
+            stop = min(block.n, first + size)
+            began = time.perf_counter()
+            yield first, stop
+            first = stop
+            now = time.perf_counter()
+            if not self.hears_batches:
+                self.steps = max(1, int(self.steps * min(10.0, PROGRESS_SECONDS / (now - began))))
+            if self.hears_progress and now - self.reported > PROGRESS_SECONDS / 2:
+                self._report(totals)
+
+    def _report(self, totals: Totals) -> None:
+        self.reported = time.perf_counter()
+        self._notify("on_progress", totals.rows, {"loss": totals.tally.value})
+
+    def _try_last(self, block: Block, epoch: int) -> None:
+        """Check that the loss is finite after the last update, which no step computes."""
+        network, tally = self.state.network, self.state.network.tally()
+        arrays = (block.X, block.T, block.labels, block.weights)
+        last = (None if a is None else a[-TRIED_ROWS:] for a in arrays)
+        network.evaluate(*last, 1, tally)  # one thread, whose workspace is small
+        loss = tally.loss + network.penalties(tally.total)
+        if not math.isfinite(loss):
+            raise self._divergence(loss, f"after epoch {epoch + 1}")
+
+    def _divergence(self, loss: float, when: str) -> FloatingPointError:
+        """Go back to the last good weights; return the error that says so."""
+        network, rate = self.state.network, self.state.network.rate
+        dropped = network.restore(self.state.specification.optimizer.initial_moment)
+        where = "no update has been made"
+        if dropped is not None:
+            where = (
+                f"the network is back at its weights of {dropped} updates before, whose loss was "
+                "finite, and the optimizer's moments are reset"
+            )
+        return FloatingPointError(
+            f"the loss became {loss} {when}: {where}; lower the learning rate (now {rate:g}), clip "
+            "the gradients (such as clipnorm=1.0) or scale X and y"
+        )
+
+
+def overridden(name: str, callbacks: Iterable[Callback]) -> list[Callable[..., Any]]:
+    """Return the callbacks' hooks of that name, bound, but for those that do nothing."""
+    hooks = [getattr(callback, name) for callback in callbacks]
+    nothing = getattr(Callback, name)
+    return [hook for hook in hooks if getattr(hook, "__func__", hook) is not nothing]
+
+
+def _print_epoch(epoch: int, epochs: int, logs: dict[str, float], rate: float) -> None:
+    """Print an epoch's values and its samples a second in training."""
+    values = "  ".join(f"{name} {value:.6g}" for name, value in logs.items())
+    count = f"{epoch:>{len(str(epochs))}}/{epochs}"
+    print(f"epoch {count}  {values}  {rate:,.0f} samples/s", flush=True)

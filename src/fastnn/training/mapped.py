@@ -1,0 +1,34 @@
+"""Advice to the system about the pages of memory-mapped files."""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+#: The machine's memory.
+MEMORY_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def release(array: object) -> None:
+    """Let the system free the pages of a mapped file that have been read.
+
+    They stay in its cache as long as there is memory. Nothing is done for private mappings, whose
+    pages may have been changed.
+    """
+    mapped = getattr(array, "_mmap", None)
+    is_shared = getattr(array, "mode", None) in ("r", "r+", "w+")
+    if mapped is not None and is_shared and hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def advise(array: object, advice: str) -> bool:
+    """Tell the system how a mapped file that is too large for its cache will be read.
+
+    Without MADV_RANDOM it would read half a megabyte around every row, and drop it before the next
+    of these rows is used. Returns whether the system was told.
+    """
+    mapped = getattr(array, "_mmap", None)
+    if mapped is None or not hasattr(mmap, advice) or len(mapped) <= MEMORY_BYTES / 2:
+        return False
+    mapped.madvise(getattr(mmap, advice))
+    return True

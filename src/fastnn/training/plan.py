@@ -1,0 +1,117 @@
+"""Plan: what a fit was asked for, checked, and its rows as sources."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _checks, _conversion
+from fastnn import metrics as metric_kinds
+from fastnn.callbacks import Callback
+from fastnn.training import sources, weights
+from fastnn.training.batches import Batches
+from fastnn.training.rows import Rows, divide
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fastnn.metrics import Metric
+    from fastnn.training.state import State
+
+
+@dataclass
+class Plan:
+    """What a fit was asked for."""
+
+    metrics: dict[str, Metric]
+    batch_size: int | None  # of a source with a known number of rows it is a number
+    epochs: int
+    shuffle: Any  # False, True (drawn by the network) or an object that draws the orders
+    callbacks: list[Callback]
+    verbose: int
+    n_threads: int
+    source: Rows | Batches
+    validation: Rows | None
+    feature_names: tuple[str, ...] | None  # columns of X, if it is a data frame
+
+    @property
+    def monitors(self) -> list[str]:
+        """The names that an epoch's logs have."""
+        names = ["loss", *self.metrics]
+        return names if self.validation is None else names + [f"val_{name}" for name in names]
+
+
+def make(
+    state: State,
+    X: Any,
+    y: Any,
+    *,
+    batch_size: int | None,
+    epochs: int,
+    shuffle: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    validation_data: Any,
+    validation_split: float,
+    metrics: Any,
+    callbacks: Any,
+    steps_per_epoch: int | None,
+    resume: Any,
+    verbose: int | bool,
+    n_threads: int | None,
+) -> Plan:
+    """Return the plan that the arguments of `MLP.fit` describe."""
+    spec = state.specification
+    options: dict[str, Any] = {
+        "metrics": metric_kinds.resolve(metrics, spec.loss, spec.n_out),
+        "batch_size": _checks.batch_size(batch_size),
+        "epochs": _checks.integer("epochs", epochs, low=0),
+        "shuffle": _checks.shuffle(shuffle),
+        "callbacks": _checks.callback_list(callbacks, Callback),
+        "verbose": _checks.verbosity(verbose),
+        "n_threads": _checks.n_threads(n_threads, state.n_threads),
+    }
+    _checks.trainable(spec.trained)
+    _checks.resumable(resume, options["shuffle"])
+    split = _checks.validation_split(validation_split, validation_data)
+    source: Rows | Batches
+    validation = None
+    if y is None and _checks.are_batches(X):
+        _checks.for_batches(sample_weight, split, class_weight)
+        state.require_standardization()
+        by_class = _by_class(state, class_weight, None)
+        source = sources.batches(state, X, _checks.steps(steps_per_epoch), by_class)
+    else:
+        _checks.no_steps(steps_per_epoch)
+        rows = sources.source(state, X, y, sample_weight)
+        if split:
+            rows, validation = divide(rows, split)
+        by_class = _by_class(state, class_weight, rows)
+        source = sources.weighed(rows, by_class, spec.dtype)
+        options["batch_size"] = min(options["batch_size"] or rows.n, rows.n)
+    if validation_data is not None:
+        given = _checks.validation_data(validation_data)
+        validation = sources.source(state, *given, where="validation ")
+    if validation is not None:
+        validation = sources.weighed(validation, by_class, spec.dtype)
+    for metric in options["metrics"].values():
+        if isinstance(source, Rows):
+            metric.check_targets("y", source.T)
+        if validation is not None:
+            metric.check_targets("validation y", validation.T)
+    names = _conversion.column_names(X)
+    return Plan(source=source, validation=validation, feature_names=names, **options)
+
+
+def _by_class(state: State, class_weight: Any, rows: Rows | None) -> NDArray[np.float64] | None:
+    """Return the weight of each class, or None; "balanced" ones are those of the rows."""
+    spec = state.specification
+    checked = _checks.class_weight(class_weight, spec.loss, spec.n_out)
+    n_classes = spec.loss.n_classes(spec.n_out)
+    if checked is None or n_classes is None:
+        return None
+    if isinstance(checked, dict):
+        return weights.given(checked, n_classes)
+    assert rows is not None
+    return weights.balanced(weights.classes_of(rows.T, rows.labels), n_classes)

@@ -1,0 +1,148 @@
+"""Rows as sources: in memory, or converted a block at a time.
+
+A source gives an epoch as blocks: arrays as the kernels take them, each of whole batches, so that
+the bits don't depend on which source the rows come from. Not here: iterables of batches
+(batches.py), which source a user's rows become (sources.py), what an array must be like (_checks).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks, _conversion
+from fastnn.training import mapped
+from fastnn.training.ahead import ahead
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from typing import Self
+
+    from numpy.typing import NDArray
+
+#: Rows whose converted copy would be larger than this are converted a block at a time.
+LARGE_BYTES = 32 << 20
+
+#: A block's bytes, or one batch's if that is more: two are in memory at a time.
+BLOCK_BYTES = 8 << 20
+
+
+@dataclass
+class Rows:
+    """Rows in memory as the kernels take them, in the network's dtype: an epoch is one block.
+
+    X is (n, n_in), targets are T (n, n_out) or labels (n,). `weights` (n,) or None are those of the
+    rows in losses, class weights included; `sample_weight` those in metrics, without class weights.
+    """
+
+    X: Any  # NDArray; in sources that convert, also SciPy's CSR
+    T: NDArray[Any] | None = None
+    labels: NDArray[np.int64] | None = None
+    weights: NDArray[Any] | None = None
+    sample_weight: NDArray[Any] | None = None
+
+    @property
+    def n(self) -> int:
+        """Number of rows."""
+        rows: int = self.X.shape[0]
+        return rows
+
+    def arrays(self) -> tuple[Any, ...]:
+        """Return the arrays in their order, X first."""
+        return self.X, self.T, self.labels, self.weights, self.sample_weight
+
+    def part(self, rows: slice) -> Self:
+        """Return a slice of the rows as a source of the same kind."""
+        fields = zip(dataclasses.fields(Rows), self.arrays(), strict=True)
+        parts = {field.name: array[rows] for field, array in fields if array is not None}
+        return dataclasses.replace(self, **parts)
+
+    def blocks(self, order: NDArray[np.int64] | None, batch: int, unit: int = 1) -> Iterable[Block]:
+        """Return the epoch in that order of rows, None for 0, 1, ..."""
+        return (Block(*self.arrays(), order=order, batch=batch),)
+
+
+@dataclass
+class Block(Rows):
+    """Rows to be used in `order`, None for 0, 1, ..., `batch` of them a step."""
+
+    order: NDArray[np.int64] | None = None
+    batch: int = 1
+
+    def judged(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Return targets, and their weights or None, for the metrics: in the order of use."""
+        y = self.T if self.labels is None else self.labels
+        assert y is not None
+        if self.order is None:
+            return y, self.sample_weight
+        weights = self.sample_weight
+        return y[self.order], None if weights is None else weights[self.order]
+
+
+@dataclass
+class ConvertedRows(Rows):
+    """Rows on disk, sparse or in a narrow type: a block at a time is converted and checked.
+
+    X keeps the type it has; the other arrays are as the kernels take them. Row 0 is row `first` of
+    the argument `name`.
+    """
+
+    dtype: np.dtype[Any] = dataclasses.field(kw_only=True)
+    name: str = dataclasses.field(default="X", kw_only=True)
+    first: int = dataclasses.field(default=0, kw_only=True)
+
+    def part(self, rows: slice) -> Self:
+        """Return a slice of the rows as a source of the same kind."""
+        return dataclasses.replace(super().part(rows), first=self.first + (rows.start or 0))
+
+    def blocks(self, order: NDArray[np.int64] | None, batch: int, unit: int = 1) -> Iterator[Block]:
+        """Yield whole batches, converted by another thread while the block before is used.
+
+        They have a multiple of `unit` rows, a multiple of `batch`.
+        """
+        unit, columns = max(unit, min(batch, self.n)), self.X.shape[1]
+        stride = unit * max(1, BLOCK_BYTES // (unit * columns * self.dtype.itemsize))
+        room = [np.empty((min(stride, self.n), columns), self.dtype) for _ in range(2)]
+
+        def converted() -> Iterator[Block]:
+            for i, first in enumerate(range(0, self.n, stride)):
+                part = slice(first, min(first + stride, self.n))
+                rows = part if order is None else order[part]
+                X = self._converted(rows, room[i % 2])
+                mapped.release(self.X)
+                others = (None if a is None else a[rows] for a in self.arrays()[1:])
+                yield Block(X, *others, batch=batch)
+
+        is_random = order is not None and mapped.advise(self.X, "MADV_RANDOM")
+        try:
+            yield from ahead(converted())
+        finally:
+            if is_random:
+                mapped.advise(self.X, "MADV_NORMAL")
+
+    def _converted(self, rows: slice | NDArray[np.int64], room: NDArray[Any]) -> NDArray[Any]:
+        """Return those rows of X in `room`, converted and checked."""
+        found, original = _conversion.copy_rows(self.X, rows, room)
+        _checks.finite_rows(self.name, found, original, rows, self.first)
+        return found
+
+
+def is_large(X: Any, dtype: np.dtype[Any]) -> bool:
+    """Whether rows are converted a block at a time: on disk, sparse, or of a narrower type."""
+    is_sparse = _conversion.is_csr(X)
+    if not (is_sparse or isinstance(X, np.ndarray)) or X.ndim != 2 or X.dtype.kind not in "fiub":
+        return False
+    grows = is_sparse or isinstance(X, np.memmap) or X.dtype.itemsize < dtype.itemsize
+    return grows and math.prod(X.shape) * dtype.itemsize > LARGE_BYTES
+
+
+def divide(source: Rows, split: float) -> tuple[Rows, Rows]:
+    """Return the rows to train on, and the last ones, a fraction `split`, to validate on."""
+    kept = _checks.rows_to_train(source.n, split)
+    training, validation = source.part(slice(kept)), source.part(slice(kept, None))
+    _checks.split_weights(training.weights, validation.weights)
+    return training, validation

@@ -1,0 +1,102 @@
+"""From what a user passes as rows to arrays and sources of a network.
+
+Not here: what an array must be like (_checks), how it is converted (_conversion.py, rows.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _checks
+from fastnn.training import weights
+from fastnn.training.batches import Batches
+from fastnn.training.rows import ConvertedRows, Rows, is_large
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from fastnn.training.state import State
+
+    Targets = tuple[NDArray[Any] | None, NDArray[np.int64] | None, NDArray[Any] | None]
+
+
+# ---- arrays, converted at once ------------------------------------------------------------------
+
+
+def matrix(state: State, name: str, X: Any) -> NDArray[Any]:
+    """Return rows of inputs as the kernels take them."""
+    _checks.same_columns(name, X, state.feature_names)
+    return _checks.matrix(name, X, state.specification.n_in, state.specification.dtype)
+
+
+def inputs(state: State, name: str, X: Any) -> NDArray[Any]:
+    """Return rows of inputs that the network can use: a Standardize layer has seen data."""
+    found = matrix(state, name, X)
+    state.require_standardization()
+    return found
+
+
+def targets(state: State, n: int, y: Any, sample_weight: Any, where: str = "") -> Targets:
+    """Return T, labels and weights for n rows."""
+    spec, rows_of = state.specification, f"{where}X"
+    T, labels = _checks.targets(f"{where}y", y, spec.loss, n, spec.n_out, spec.dtype, rows_of)
+    name = f"{where}sample_weight"
+    return T, labels, _checks.sample_weight(name, sample_weight, n, spec.dtype, rows_of)
+
+
+def rows(state: State, X: Any, y: Any, sample_weight: Any, where: str = "") -> Rows:
+    """Return rows that the network can use as one batch."""
+    X = inputs(state, f"{where}X", X)
+    found = targets(state, len(X), y, sample_weight, where)
+    return Rows(X, *found, found[-1])
+
+
+# ---- sources ------------------------------------------------------------------------------------
+
+
+def unlabelled(state: State, name: str, X: Any) -> Rows:
+    """Return rows of inputs without targets; large ones are converted when they are used."""
+    spec = state.specification
+    if not is_large(X, spec.dtype):
+        return Rows(matrix(state, name, X))
+    return large(state, name, X)
+
+
+def large(state: State, name: str, X: Any) -> ConvertedRows:
+    """Return rows of inputs that are converted, and their values checked, when they are used."""
+    spec = state.specification
+    _checks.rows_of_numbers(name, X, spec.n_in)
+    return ConvertedRows(X, dtype=spec.dtype, name=name)  # X itself, which may be a mapped file
+
+
+def source(state: State, X: Any, y: Any, sample_weight: Any, where: str = "") -> Rows:
+    """Return checked rows as a source; large ones are converted when they are used."""
+    found = unlabelled(state, f"{where}X", X)
+    T, labels, weight = targets(state, found.n, y, sample_weight, where)
+    return dataclasses.replace(found, T=T, labels=labels, weights=weight, sample_weight=weight)
+
+
+def batches(
+    state: State, iterable: Iterable[Any], steps: int | None, by_class: NDArray[np.float64] | None
+) -> Batches:
+    """Return a source of the batches of an iterable."""
+
+    def check(i: int, item: Any) -> Rows:
+        X, y, sample_weight = _checks.batch(f"batch {i}", item)
+        found = rows(state, X, y, sample_weight, where=f"batch {i} ")
+        return weighed(found, by_class, state.specification.dtype)
+
+    return Batches(iterable, steps, check)
+
+
+def weighed(found: Rows, by_class: NDArray[np.float64] | None, dtype: np.dtype[Any]) -> Rows:
+    """Return rows whose weights in losses are multiplied by those of their classes."""
+    if by_class is None:
+        return found
+    classes = weights.classes_of(found.T, found.labels)
+    product = weights.of_rows(by_class, classes, found.weights, dtype)
+    return dataclasses.replace(found, weights=product)

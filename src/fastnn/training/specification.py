@@ -1,0 +1,120 @@
+"""Specification: what a network is built with, checked.
+
+Not here: weights and other state (state.py), the form in which the kernels take a specification
+(binding.py), plain data (exchange/configuration.py).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from fastnn import _checks, activations, losses, optimizers
+from fastnn.layers import Dense, Dropout, Standardize, parameters, with_widths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import numpy as np
+    from numpy.typing import DTypeLike
+
+    from fastnn.layers import Layer
+    from fastnn.losses import Loss
+    from fastnn.optimizers import Optimizer
+
+
+@dataclass(frozen=True, eq=False)
+class Specification:
+    """What a network is built with; the fields are the arguments of `MLP`.
+
+    `checked` makes one of a user's arguments. Some fields can change afterwards: the learning rate
+    in `optimizer`, and `dtype` in a copy.
+    """
+
+    n_in: int
+    layers: list[Layer]
+    loss: Loss
+    optimizer: Optimizer
+    reduction: str
+    scale_penalties: bool
+    dtype: np.dtype[Any]
+    seed: int | None
+    n_threads: int | None
+
+    @classmethod
+    def checked(
+        cls,
+        n_in: int,
+        layers: Iterable[Layer],
+        *,
+        loss: str | Loss,
+        optimizer: str | Optimizer,
+        reduction: str,
+        scale_penalties: bool,
+        dtype: DTypeLike,
+        seed: int | None,
+        n_threads: int | None,
+    ) -> Specification:
+        """Return the specification that a user's arguments describe."""
+        found = cls(
+            n_in=_checks.integer("n_in", n_in, low=1, high=2**31 - 1),
+            layers=_checks.layers(layers, Dense, Dropout, Standardize),
+            loss=losses.get(_checks.specification("loss", loss, losses.Loss, losses.NAMES)),
+            optimizer=optimizers.get(
+                _checks.specification(
+                    "optimizer", optimizer, optimizers.Optimizer, optimizers.NAMES
+                )
+            ),
+            reduction=_checks.choice("reduction", reduction, ("mean", "sum")),
+            scale_penalties=_checks.flag("scale_penalties", scale_penalties),
+            dtype=_checks.dtype(dtype),
+            n_threads=_checks.n_threads(n_threads, None),
+            seed=_checks.seed(seed),
+        )
+        _checks.pair(found.loss, activations.get(found.dense[-1].activation), found.n_out)
+        return found
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the fields alone, without the properties that are computed once."""
+        return Specification, tuple(getattr(self, field.name) for field in fields(self))
+
+    @cached_property
+    def n_out(self) -> int:
+        """Number of outputs."""
+        n = self.n_in
+        for layer, n_in in with_widths(self.layers, self.n_in):
+            n = layer.width(n_in)
+        return n
+
+    @cached_property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Shapes of all parameters by the names of their tensors, in the order of `get_weights`."""
+        return parameters(self.layers, self.n_in)
+
+    @cached_property
+    def trained(self) -> list[Layer]:
+        """The layers that have parameters, frozen ones among them."""
+        return [layer for layer, k in with_widths(self.layers, self.n_in) if layer.parameters(k)]
+
+    @cached_property
+    def dense(self) -> list[Dense]:
+        """The Dense layers."""
+        return [layer for layer in self.layers if isinstance(layer, Dense)]
+
+    @cached_property
+    def dropout_rates(self) -> list[float]:
+        """For each Dense, the rate at which its input is dropped in training."""
+        rates, kept = [], 1.0
+        for layer in self.layers:
+            if isinstance(layer, Dropout):
+                kept *= 1.0 - layer.rate  # two masks in a row are one that keeps what both keep
+            elif isinstance(layer, Dense):
+                rates.append(1.0 - kept)
+                kept = 1.0
+        return rates
+
+    @property
+    def standardizes(self) -> bool:
+        """Whether inputs are standardized."""
+        return any(isinstance(layer, Standardize) for layer in self.layers)

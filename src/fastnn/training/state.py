@@ -1,0 +1,223 @@
+"""State: a network with everything that its next step depends on.
+
+It is what `MLP` is a façade over, what training changes, and what is copied, pickled and saved.
+Not here: the rows (sources.py), a fit's own state, such as its history (loop.py), and the form of
+a file (exchange/model_files.py).
+"""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from fastnn import _checks, _cpu, initializers
+from fastnn.layers import with_widths
+from fastnn.schedules import Adaptive, Schedule
+from fastnn.training import binding
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn._kernels_f32 import Network
+    from fastnn.optimizers import Optimizer
+    from fastnn.training.binding import Adapted
+    from fastnn.training.specification import Specification
+
+
+class Resumable(Protocol):
+    """A fit in progress, as a checkpoint knows it."""
+
+    def get_state(self) -> dict[str, Any]:
+        """Return what a checkpoint keeps of the fit."""
+
+    def rehearse(self, state: dict[str, Any]) -> None:
+        """Raise an error if the fit cannot continue from such a state."""
+
+
+@dataclass
+class Snapshot:
+    """Everything of a `State` that training changes, at one moment: copies, as plain data.
+
+    `blocks` are lists of arrays in the order of `MLP.get_weights`: weights, each of the optimizer's
+    moments, and the moving average if there is one.
+    """
+
+    optimizer: Optimizer
+    step: int
+    epoch: int
+    dropout_seed: int
+    shuffler: dict[str, Any]
+    adapted: Adapted | None
+    standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    feature_names: tuple[str, ...] | None
+    blocks: list[list[NDArray[Any]]]
+
+
+class State:
+    """A network: specification, compiled network, random state and what it has learnt of the rows.
+
+    Attributes
+    ----------
+    specification : Specification
+    network : Network
+        The compiled network; its memory has weights, moments and counts.
+    default_threads : int
+        CPUs that this process may use.
+    shuffler : numpy Generator
+        Draws the orders of rows.
+    adapted : dict or None
+        State of an Adaptive schedule.
+    standardization : (mean, scale) or None
+    feature_names : tuple of str or None
+    metadata : dict
+    fit : Resumable or None
+        The fit in progress.
+    stop_training : bool
+        Whether the fit in progress ends after the epoch.
+    """
+
+    def __init__(self, specification: Specification, *, initialize: bool = False) -> None:
+        """Set up a network; `initialize` draws its weights, which are 0 otherwise."""
+        initial, shuffling, dropping = np.random.SeedSequence(specification.seed).spawn(3)
+        self.specification = specification
+        self.shuffler = np.random.default_rng(shuffling)
+        self.standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self.feature_names: tuple[str, ...] | None = None
+        self.metadata: dict[str, Any] = {}
+        self.fit: Resumable | None = None
+        self.stop_training = False
+        self.default_threads = _cpu.available_threads()
+        dropout_seed = int(dropping.generate_state(1, np.uint64)[0])
+        self.network: Network = binding.bind(specification, dropout_seed, self.n_threads)
+        schedule = specification.optimizer.schedule
+        self.adapted = schedule.start() if isinstance(schedule, Adaptive) else None
+        binding.set_rate(self.network, specification.optimizer, self.adapted)
+        if initialize:
+            self._draw_weights(np.random.default_rng(initial))
+
+    def _draw_weights(self, rng: np.random.Generator) -> None:
+        """Draw the parameters that have an initializer; the others are 0 as they are."""
+        spec, number = self.specification, 0
+        for layer, n_in in with_widths(spec.layers, spec.n_in):
+            shapes = layer.parameters(n_in)
+            for name, initializer in layer.initializers().items():
+                for row, weights in initializers.draw(initializer, rng, shapes[name]):
+                    weights = np.ascontiguousarray(weights, spec.dtype)
+                    self.network.write_rows(number, row, weights)
+            number += bool(shapes)
+
+    # ---- what calls and a fit ask for -----------------------------------------------------------
+
+    @property
+    def n_threads(self) -> int:
+        """Number of threads to train and predict with."""
+        given = self.specification.n_threads
+        return self.default_threads if given is None else given
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether inputs can be used: False if a Standardize layer has not seen data."""
+        return self.standardization is not None or not self.specification.standardizes
+
+    def require_standardization(self) -> None:
+        """Raise a ValueError if a Standardize layer has not seen data."""
+        _checks.adapted(self.is_ready)
+
+    def standardize(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
+        """Let inputs be standardized by these: (n_in,), float64."""
+        self.network.standardize(mean, 1 / scale)
+        self.standardization = mean, scale
+
+    # ---- learning rate --------------------------------------------------------------------------
+
+    def set_learning_rate(self, rate: float | Schedule) -> None:
+        """Set the learning rate, to a number or to a schedule that begins now."""
+        optimizer = dataclasses.replace(self.specification.optimizer, learning_rate=rate)
+        adapted = rate.start() if isinstance(rate, Adaptive) else None
+        binding.set_rate(self.network, optimizer, adapted)  # raises amid another thread's step
+        self._keep_rule(optimizer, adapted)
+
+    def adapt_rate(self, loss: float) -> None:
+        """Let an Adaptive schedule take the loss of an epoch into account; others ignore it."""
+        optimizer = self.specification.optimizer
+        if self.adapted is not None and isinstance(optimizer.schedule, Adaptive):
+            self.adapted = optimizer.schedule.after_epoch(self.adapted, loss)
+            binding.set_rate(self.network, optimizer, self.adapted)
+
+    def _keep_rule(self, optimizer: Optimizer, adapted: Adapted | None) -> None:
+        self.specification = dataclasses.replace(self.specification, optimizer=optimizer)
+        self.adapted = adapted
+
+    # ---- weights --------------------------------------------------------------------------------
+
+    def averages(self) -> list[NDArray[Any]]:
+        """Return the moving averages of the weights, in the order of `MLP.get_weights`.
+
+        Before the first update, and for frozen layers, they are the weights themselves.
+        """
+        network, spec = self.network, self.specification
+        weights: list[NDArray[Any]] = network.read()
+        if network.step == 0:
+            return weights
+        averages = network.read(network.n_blocks - 1)
+        is_trained = [
+            layer.trainable
+            for layer, n_in in with_widths(spec.layers, spec.n_in)
+            for _ in layer.parameters(n_in)
+        ]
+        found = zip(is_trained, averages, weights, strict=True)
+        return [average if trained else weight for trained, average, weight in found]
+
+    # ---- copies ---------------------------------------------------------------------------------
+
+    def snapshot(self) -> Snapshot:
+        """Return everything that training changes."""
+        network = self.network
+        return Snapshot(
+            optimizer=self.specification.optimizer,
+            step=network.step,
+            epoch=network.epoch,
+            dropout_seed=network.dropout_seed,
+            shuffler=copy.deepcopy(dict(self.shuffler.bit_generator.state)),
+            adapted=self.adapted,
+            standardization=self.standardization,
+            feature_names=self.feature_names,
+            blocks=[network.read(block) for block in range(network.n_blocks)],
+        )
+
+    def take(self, snapshot: Snapshot) -> None:
+        """Become as a network of the same layers and optimizer was at a snapshot."""
+        self._keep_rule(snapshot.optimizer, snapshot.adapted)
+        self.feature_names = snapshot.feature_names
+        self.shuffler.bit_generator.state = snapshot.shuffler
+        network, dtype = self.network, self.specification.dtype
+        network.dropout_seed = snapshot.dropout_seed
+        binding.set_rate(network, snapshot.optimizer, snapshot.adapted)
+        if snapshot.standardization is not None:
+            self.standardize(*snapshot.standardization)
+        for block, arrays in enumerate(snapshot.blocks):
+            network.write([array.astype(dtype, copy=False) for array in arrays], block)
+        network.step, network.epoch = snapshot.step, snapshot.epoch
+
+    def copy(self, dtype: np.dtype[Any] | None = None) -> State:
+        """Return an independent network that is as this one, perhaps of another precision."""
+        spec = self.specification
+        if dtype is not None:
+            spec = dataclasses.replace(spec, dtype=dtype)
+        return State._restored(spec, self.snapshot(), copy.deepcopy(self.metadata))
+
+    @staticmethod
+    def _restored(spec: Specification, snapshot: Snapshot, metadata: dict[str, Any]) -> State:
+        """Return a network as it was at a snapshot."""
+        state = State(spec)
+        state.take(snapshot)
+        state.metadata = metadata
+        return state
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle what makes an equal network; no fit is in progress in that one."""
+        return State._restored, (self.specification, self.snapshot(), self.metadata)

@@ -1,0 +1,67 @@
+"""Totals of an epoch: the losses of its blocks, and outputs for the metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from fastnn._kernels_f32 import Tally
+    from fastnn.metrics import Metric
+    from fastnn.training.rows import Block
+    from fastnn.training.state import State
+
+
+class Totals:
+    """Losses and numbers of rows so far; targets, outputs and weights if there are metrics."""
+
+    def __init__(self, metrics: Mapping[str, Metric], state: State) -> None:
+        self.metrics = metrics
+        self.tally: Tally = state.network.tally()
+        self.rows = self.batches = 0
+        self._shape = state.specification.n_out, state.specification.dtype
+        self._judged: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]] = []
+
+    def add(self, tally: Tally) -> None:
+        """Add the tally of a batch."""
+        self.tally.loss += tally.loss
+        self.tally.total += tally.total
+        self.tally.failure = tally.failure
+        self.batches += 1
+
+    def room(self, n: int) -> NDArray[Any] | None:
+        """Return an array for the outputs of n rows if metrics need them."""
+        n_out, dtype = self._shape
+        return np.empty((n, n_out), dtype) if self.metrics else None
+
+    def judge(self, block: Block, out: NDArray[Any] | None, done: int) -> None:
+        """Keep targets, outputs and weights of the first `done` rows, for the metrics."""
+        if out is not None and done:
+            y, weights = block.judged()
+            some = None if weights is None else weights[:done]
+            self._judged.append((y[:done], out[:done], some))
+
+    def logs(self, penalties: float = 0.0) -> dict[str, float]:
+        """Return loss and metrics by name."""
+        logs = {"loss": self.tally.value + penalties}
+        if self.metrics:
+            arrays = self._together()
+            logs |= {name: metric(*arrays) for name, metric in self.metrics.items()}
+        return logs
+
+    def _together(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+        """Return all targets, outputs and weights; batches may have labels or one-hot rows."""
+        y, out, weights = (list(arrays) for arrays in zip(*self._judged, strict=True))
+        if len({t.ndim for t in y}) > 1:  # labels become one-hot rows, too
+            one_hot = np.eye(out[0].shape[1], dtype=out[0].dtype)
+            y = [one_hot[t] if t.ndim == 1 else t for t in y]
+        if all(w is None for w in weights):
+            return np.concatenate(y), np.concatenate(out), None
+        pairs = zip(weights, out, strict=True)
+        weights = [np.ones(len(o), o.dtype) if w is None else w for w, o in pairs]
+        return np.concatenate(y), np.concatenate(out), np.concatenate(weights)
