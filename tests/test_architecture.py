@@ -1,0 +1,242 @@
+"""The direction of imports in src/fastnn, the absence of circles, the length of modules.
+
+FLOORS is the table that ARCHITECTURE.md describes: a module imports modules of its own floor and of
+the floors before it in the table. A new module that no room in the table covers gets a line there.
+
+Imports for type checkers alone (under TYPE_CHECKING) are not counted: they never happen. Not here:
+the directions within the compiled code.
+"""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import fastnn
+
+ROOT = Path(fastnn.__file__).parent
+
+#: Rooms and modules, from those that import nothing of fastnn to those that import everything. The
+#: longest name that a module's begins with decides its floor.
+FLOORS = (
+    ("_kernels_f32", "_kernels_f64", "reference"),
+    ("_precision", "_conversion", "_files"),
+    ("_checks",),
+    ("_cpu", "activations", "initializers", "layers", "losses", "metrics", "optimizers",
+     "plotting", "schedules"),
+    ("callbacks", "kernels"),
+    ("training.specification", "training.binding", "training.state"),
+    ("exchange.safetensors", "exchange.configuration", "exchange.model_files"),
+    ("training",),
+    ("inspection", "mlp"),
+    ("gradients", "profiling"),
+    ("__init__",),
+    ("embedding", "exchange"),
+    ("interop", "onnx", "sklearn", "tables", "tabular"),
+    ("benchmarking",),
+    ("cli", "__main__"),
+)  # fmt: skip
+
+#: Imports in functions that go against the table or close a circle, and why they may.
+LAZY = {
+    ("_cpu", "__init__"): "show_config tells the version, which the root has",
+    ("mlp", "exchange.c_source"): "MLP.to_c is rarely called",
+}
+
+#: Modules that only some others may import.
+RESERVED = {"reference": ("benchmarking",), "benchmarking": ("benchmarking", "cli")}
+
+MOST_LINES = 600
+EXCUSE = "over 600 lines because"
+HEAD = 40
+
+#: Long modules that are being divided.
+BEING_DIVIDED = {"_network.pxi", "cli.py", "onnx.py", "sklearn.py", "tables.py"}
+
+SOURCES = sorted(p for e in ("py", "pyx", "pxd", "pxi", "h", "c") for p in ROOT.rglob(f"*.{e}"))
+
+
+# ---- reading imports ----------------------------------------------------------------------------
+
+
+def name_of(path):
+    """Return a module's name within fastnn: "training.state", or a package's for its __init__."""
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" and len(parts) > 1 else parts)
+
+
+MODULES = {name_of(path): path for path in SOURCES if path.suffix == ".py"}
+COMPILED = {"_kernels_f32", "_kernels_f64"}
+
+
+def imports_of(name, source, known, functions=True):
+    """Return the modules of fastnn that a module's source imports, those in functions included."""
+    package = name.split(".")[:-1]
+    if name in known and known[name].name == "__init__.py" and name != "__init__":
+        package = name.split(".")
+    found = set()
+    for node in walk(ast.parse(source), functions):
+        if isinstance(node, ast.Import):
+            found |= {resolve(alias.name, None, known) for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                base = ".".join(["fastnn", *package[: len(package) + 1 - node.level], base])
+            found |= {resolve(base.rstrip("."), alias.name, known) for alias in node.names}
+    return found - {None, name}
+
+
+def walk(tree, functions):
+    """Yield the nodes of a tree, but for those under `if TYPE_CHECKING`, or in functions."""
+    for node in ast.iter_child_nodes(tree):
+        typing_only = isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+        if not (typing_only or (isinstance(node, ast.FunctionDef) and not functions)):
+            yield node
+            yield from walk(node, functions)
+
+
+def resolve(base, name, known):
+    """Return the module that an import is of, None if it isn't fastnn's."""
+    if base != "fastnn" and not base.startswith("fastnn."):
+        return None
+    module = base.removeprefix("fastnn").removeprefix(".")
+    inner = ".".join(filter(None, (module, name)))
+    if inner in known or inner in COMPILED:
+        return inner
+    return module or "__init__"
+
+
+GRAPH = {
+    name: imports_of(name, path.read_text(encoding="utf-8"), MODULES)
+    for name, path in MODULES.items()
+}
+
+
+# ---- rules --------------------------------------------------------------------------------------
+
+
+def floor_of(module, floors=FLOORS):
+    """Return the number of a module's floor, None if the table lacks it."""
+    fits = [
+        (len(room), i) for i, rooms in enumerate(floors) for room in rooms if is_in(module, room)
+    ]
+    return max(fits)[1] if fits else None
+
+
+def is_in(module, room):
+    """Whether a module is a room, or in it."""
+    return module == room or module.startswith(f"{room}.")
+
+
+def upward(graph, floors=FLOORS):
+    """Return the imports that go against the table."""
+    return {
+        (importer, imported)
+        for importer, all_imported in graph.items()
+        for imported in all_imported
+        if floor_of(imported, floors) > floor_of(importer, floors)
+    }
+
+
+def circles(graph):
+    """Return circles of imports: each a list of modules that import one the next."""
+    found, done = [], set()
+
+    def visit(module, path):
+        if module in path:
+            found.append([*path[path.index(module) :], module])
+        elif module not in done:
+            for imported in sorted(graph.get(module, ())):
+                visit(imported, [*path, module])
+            done.add(module)
+
+    for module in sorted(graph):
+        visit(module, [])
+    return found
+
+
+def without(graph, pairs):
+    """Return a graph without some imports."""
+    return {name: {i for i in found if (name, i) not in pairs} for name, found in graph.items()}
+
+
+def is_excused(path):
+    """Whether the head of a long module says why it is long."""
+    with path.open(encoding="utf-8") as file:
+        head = " ".join(line.strip(" #*/\n") for line, _ in zip(file, range(HEAD), strict=False))
+    return EXCUSE in head
+
+
+# ---- tests --------------------------------------------------------------------------------------
+
+
+def test_every_module_has_a_floor():
+    assert [module for module in MODULES if floor_of(module) is None] == []
+
+
+def test_imports_follow_the_table():
+    assert upward(without(GRAPH, LAZY)) == set()
+
+
+def test_there_are_no_circles():
+    assert circles(without(GRAPH, LAZY)) == []
+
+
+def test_lazy_imports_are_there_and_lazy():
+    for importer, imported in LAZY:
+        source = MODULES[importer].read_text(encoding="utf-8")
+        assert imported in GRAPH[importer]
+        assert imported not in imports_of(importer, source, MODULES, functions=False)
+
+
+def test_some_modules_are_for_few():
+    for room, importers in RESERVED.items():
+        found = {name for name in GRAPH if any(is_in(module, room) for module in GRAPH[name])}
+        assert [name for name in found if not any(is_in(name, other) for other in importers)] == []
+
+
+def test_the_reference_imports_nothing_of_ours():
+    assert GRAPH["reference"] == set()
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_modules_are_short_or_say_why(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    divided = str(path.relative_to(ROOT)) in BEING_DIVIDED
+    assert lines <= MOST_LINES or is_excused(path) or divided
+
+
+# ---- the rules find what they are for -----------------------------------------------------------
+
+
+def test_an_import_that_goes_up_is_found():
+    floors = (("a",), ("b",), ("b.low", "c"))
+    assert upward({"a": {"b"}, "b": {"a"}, "c": {"b.low"}, "b.low": set()}, floors) == {("a", "b")}
+    assert floor_of("b.low.deep", floors) == 2
+    assert floor_of("bb", floors) is None
+
+
+def test_a_circle_is_found():
+    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == [["a", "b", "c", "a"]]
+    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_imports_of_all_kinds_are_read():
+    source = """
+from typing import TYPE_CHECKING
+import numpy
+import fastnn.mlp
+from fastnn import _checks, load
+from . import state
+from .rows import Rows
+if TYPE_CHECKING:
+    from fastnn.losses import Loss
+def f():
+    from fastnn.callbacks import History
+"""
+    known = dict.fromkeys(
+        ["__init__", "mlp", "_checks", "callbacks", "training.state", "training.rows", "losses"],
+        Path("module.py"),
+    )
+    found = imports_of("training.loop", source, known)
+    assert found == {"mlp", "_checks", "__init__", "training.state", "training.rows", "callbacks"}
