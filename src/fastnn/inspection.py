@@ -168,7 +168,7 @@ def _rows(net: MLP) -> Iterator[tuple[str, str, str, str]]:
     yield "input", f"{net.n_in:,}", "", ""
     for layer, n_in in with_widths(net.layers, net.n_in):
         count, flops = _size(layer.parameters(n_in)), layer.flops(n_in)
-        cells = (f"{n:,}" if n else "" for n in (count, flops))
+        cells = f"{count:,}" if count else "", f"{flops:,}" if flops else ""
         yield layer.label, f"{layer.width(n_in):,}", *cells
 
 

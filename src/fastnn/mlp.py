@@ -291,7 +291,7 @@ class MLP:
             like the loss. With validation data there are also "val_accuracy" ...
         callbacks : list of Callback
         steps_per_epoch : int, optional
-            Batches of an iterable in an epoch; by default all. An iterator goes on in the next
+            Batches of an iterable in an epoch; by default all. An iterator continues in the next
             epoch where it stopped.
         resume : str or path, optional
             A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last whole

@@ -133,7 +133,7 @@ def log_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None
     if missing:
         raise ValueError(
             f"path {path!r} has the columns {quoted(columns)} but not {quoted(missing)}; pass "
-            "another path, the file's separator, or append=False to write it anew"
+            "another path, the file's separator, or append=False to replace it"
         )
 
 

@@ -206,7 +206,7 @@ def hidden(activation: Activation) -> Activation:
     return activation
 
 
-def layer_state(value: Any, kind: type, shape: tuple[int, ...], rule: str) -> None:
+def layer_state(value: Any, kind: Any, shape: tuple[int, ...], rule: str) -> None:
     """Check that a state is what `kernels.update` returned for the same layer and rule."""
     if not isinstance(value, kind):
         raise TypeError(
@@ -220,7 +220,7 @@ def layer_state(value: Any, kind: type, shape: tuple[int, ...], rule: str) -> No
     if value.rule != rule:
         raise ValueError(
             f"state is of optimizer rule {value.rule!r} but optimizer is of {rule!r}; pass the "
-            "same optimizer, or state=None to start anew"
+            "same optimizer, or state=None to start over"
         )
 
 

@@ -121,7 +121,7 @@ def sample_weight(
 
 
 def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | str | None:
-    """Return {label: weight}, "balanced" or None; classes must be what the network tells apart."""
+    """Return {label: weight}, "balanced" or None; the loss must be one of classes."""
     if value is None:
         return None
     if not isinstance(value, str | Mapping):

@@ -101,13 +101,13 @@ class Callback:
 
 
 class Keeping(Callback):
-    """A callback whose state is the attributes named in `_kept`; each training starts it anew."""
+    """A callback whose state is the attributes named in `_kept`; each training resets it."""
 
     _kept: ClassVar[tuple[str, ...]] = ()
     _resumed = False
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Start anew, unless a state was set."""
+        """Reset the state, unless one was set."""
         if not self._resumed:
             self._reset()
 
@@ -115,7 +115,7 @@ class Keeping(Callback):
         """Set the attributes to their values before a training."""
 
     def close(self) -> None:
-        """Let the next training start anew."""
+        """Let the next training reset the state."""
         self._resumed = False
 
     def get_state(self) -> dict[str, Any]:

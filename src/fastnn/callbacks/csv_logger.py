@@ -10,7 +10,7 @@ from fastnn import _checks, _files
 from fastnn.callbacks.base import Callback
 
 if TYPE_CHECKING:
-    from typing import TextIO
+    from typing import Literal, TextIO
 
     from fastnn.callbacks.base import Logs
 
@@ -61,9 +61,10 @@ class CSVLogger(Callback):
         if self._columns is not None:
             _checks.log_columns(self.path, self._columns, self.params["monitors"])
         _files.make_folder_of(self.path)
-        mode = "a" if self.append else "w"
-        self._file = open(self.path, mode, encoding="utf-8", newline="")  # noqa: SIM115
-        self._writer = csv.writer(self._file, delimiter=self.separator, lineterminator="\n")
+        mode: Literal["a", "w"] = "a" if self.append else "w"
+        file = open(self.path, mode, encoding="utf-8", newline="")  # noqa: SIM115
+        self._file = file
+        self._writer = csv.writer(file, delimiter=self.separator, lineterminator="\n")
         self._is_first = True
 
     def _header(self) -> list[str] | None:
@@ -91,13 +92,13 @@ class CSVLogger(Callback):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Write the epoch's row."""
-        if self._is_first:
-            if self._columns is None:
-                self._columns = ["epoch", *logs]
-                self._writer.writerow(self._columns)
-            else:
-                self._drop_rows(self._columns, epoch)
-            self._is_first = False
+        assert self._file is not None
+        if self._columns is None:
+            self._columns = ["epoch", *logs]
+            self._writer.writerow(self._columns)
+        elif self._is_first:
+            self._drop_rows(self._columns, epoch)
+        self._is_first = False
         values = {name: float(value) for name, value in logs.items()} | {"epoch": epoch}
         self._writer.writerow([values.get(name, "NA") for name in self._columns])
         self._file.flush()

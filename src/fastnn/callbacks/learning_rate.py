@@ -5,7 +5,7 @@ Not here: schedules, which the kernels follow without a callback (schedules.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
 from fastnn.callbacks.base import Callback, Monitoring
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 def _take_over_rate(callback: Callback) -> None:
     """Check that the learning rate may be set, and announce it among the logs."""
-    _checks.constant_rate(type(callback).__name__, callback.model.optimizer.learning_rate)
+    optimizer: Any = callback.model.optimizer  # every kind has a learning_rate
+    _checks.constant_rate(type(callback).__name__, optimizer.learning_rate)
     names = callback.params["monitors"]
     if "learning_rate" not in names:
         names.append("learning_rate")
@@ -94,7 +95,7 @@ class ReduceLROnPlateau(Monitoring):
         self.wait = self.cooldown_counter = 0
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Check that the rate may be set, and start anew unless a state was set."""
+        """Check that the rate may be set; reset the state, unless one was set."""
         super().on_train_begin(logs)
         _take_over_rate(self)
 

@@ -90,7 +90,7 @@ class EarlyStopping(Monitoring):
         self.wait = self.stopped_epoch = 0
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Start anew, unless a state was set; stop at once if that state ended a training."""
+        """Reset the state, unless one was set; stop at once if that state ended a training."""
         super().on_train_begin(logs)
         if self.stopped_epoch and self.wait >= self.patience:
             self.model.stop_training = True

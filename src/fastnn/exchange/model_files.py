@@ -48,7 +48,8 @@ FORMAT = "fastnn 1"
 def save(state: State, path: Path) -> None:
     """Write a network, and the fit that is in progress, to a file."""
     path = _checks.file_path("path", path)
-    snapshot, tensors = state.snapshot(), {}
+    snapshot = state.snapshot()
+    tensors: Tensors = {}
     for prefix, block in zip(_prefixes(state), snapshot.blocks, strict=True):
         names = [prefix + name for name in state.specification.shapes]
         tensors |= zip(names, block, strict=True)
@@ -104,7 +105,7 @@ def checkpoint(
     _checks.same_config(path, *configs)
     progress = _checks.same_fit(path, saved.fit, _plain_fit(fit, {}))
     try:
-        fit.rehearse(progress)
+        fit.try_state(progress)
     except Exception as error:  # a callback's own
         raise ValueError(
             f"resume={path!r} is of a fit with other callbacks: {error}; pass the same ones in the "

@@ -122,7 +122,7 @@ def _sha256(first: bytes) -> hashlib._Hash:
 
 def _bytes(array: NDArray[Any]) -> memoryview:
     """Return the memory of a C-contiguous array."""
-    return memoryview(array.reshape(-1).view(np.uint8))
+    return array.reshape(-1).view(np.uint8).data
 
 
 # ---- reading ------------------------------------------------------------------------------------
@@ -232,8 +232,8 @@ def _layout(entries: Mapping[str, Any], room: int) -> Layout:
     spans, at = sorted(_span(name, entry) for name, entry in entries.items()), 0
     for begin, end, name, *_ in spans:
         if begin != at:
-            tensor, begin, at = _shown(name), _shown(begin), _shown(at)
-            raise ValueError(f"tensor {tensor} begins at byte {begin} of the data, not at {at}")
+            place = f"tensor {_shown(name)} begins at byte {_shown(begin)} of the data"
+            raise ValueError(f"{place}, not at {_shown(at)}")
         at = end
     if at != room:
         raise ValueError(f"its tensors take {_shown(at)} bytes but {room} follow the header")

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastnn.metrics import Metric
+    from fastnn.metrics import Resolved
     from fastnn.training.rows import Rows
     from fastnn.training.state import State
 
@@ -78,7 +78,7 @@ def gradients(
 
 
 def evaluate(
-    state: State, source: Rows, metrics: Mapping[str, Metric], n_threads: int
+    state: State, source: Rows, metrics: Mapping[str, Resolved], n_threads: int
 ) -> dict[str, float]:
     """Return the loss of a source's rows and their metrics, by name."""
     totals = Totals(metrics, state)

@@ -52,10 +52,10 @@ class Fit:
         first = [c for c in plan.callbacks if not c.runs_last]
         self.listeners = [*first, self.history, *(c for c in plan.callbacks if c.runs_last)]
         self.hooks = {name: overridden(name, self.listeners) for name in HOOKS}
-        self.hears_batches = bool(
+        self.has_batch_hooks = bool(
             self.hooks["on_train_batch_begin"] or self.hooks["on_train_batch_end"]
         )
-        self.hears_progress = False
+        self.has_progress_hooks = False
         self.logs_rate = False
         n = plan.source.n
         self.unit = 1 if n is None else state.network.unit(plan.batch_size or n)
@@ -84,7 +84,7 @@ class Fit:
         for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
             callback.set_state(kept)
 
-    def rehearse(self, state: dict[str, Any]) -> None:
+    def try_state(self, state: dict[str, Any]) -> None:
         """Raise the error that history or callbacks would raise; copies of them take the state."""
         for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
             copy.copy(callback).set_state(kept)
@@ -117,11 +117,11 @@ class Fit:
         return self.history
 
     def _run(self) -> None:
-        self._tell_all()
+        self._set_up_listeners()
         try:
             self._notify("on_train_begin", {})
             self.hooks["on_progress"] = [c.on_progress for c in self.listeners if c.wants_progress]
-            self.hears_progress = bool(self.hooks["on_progress"])
+            self.has_progress_hooks = bool(self.hooks["on_progress"])
             try:
                 while self.epoch < self.plan.epochs and not self.state.stop_training:
                     self._run_epoch(self.epoch)
@@ -137,7 +137,7 @@ class Fit:
                 for close in reversed(self.hooks["close"]):
                     stack.callback(close)
 
-    def _tell_all(self) -> None:
+    def _set_up_listeners(self) -> None:
         """Give every listener the network and the parameters of the fit."""
         source, batch = self.plan.source, self.plan.batch_size
         if isinstance(source, Rows):
@@ -178,7 +178,7 @@ class Fit:
         _checks.some_batches(totals.rows, epoch)
         if block is not None and (plan.callbacks or epoch + 1 == plan.epochs):
             self._try_last(block, epoch)
-        if self.hears_progress:
+        if self.has_progress_hooks:
             self._report(totals)
         rate = totals.rows / (time.perf_counter() - began)
         logs = totals.logs()
@@ -211,10 +211,10 @@ class Fit:
     def _train(self, block: Block, totals: Totals) -> None:
         """Train on a block: in one go if no listener has a hook for batches or progress."""
         out, done = totals.room(block.n), 0
-        whole = not (self.hears_batches or self.hears_progress)
+        whole = not (self.has_batch_hooks or self.has_progress_hooks)
         stretches = ((0, block.n),) if whole else self._stretches(block, totals)
         for first, stop in stretches:
-            if self.hears_batches:
+            if self.has_batch_hooks:
                 self._train_batch(block, totals, first, stop, out)
             else:
                 self._train_rows(block, totals.tally, first, stop, out)
@@ -258,15 +258,15 @@ class Fit:
         """Yield where each stretch of rows that is trained in one go begins and ends."""
         first, unit = 0, max(block.batch, self.unit)
         while first < block.n:
-            size = block.batch if self.hears_batches else self.steps * unit
+            size = block.batch if self.has_batch_hooks else self.steps * unit
             stop = min(block.n, first + size)
             began = time.perf_counter()
             yield first, stop
             first = stop
             now = time.perf_counter()
-            if not self.hears_batches:
+            if not self.has_batch_hooks:
                 self.steps = max(1, int(self.steps * min(10.0, PROGRESS_SECONDS / (now - began))))
-            if self.hears_progress and now - self.reported > PROGRESS_SECONDS / 2:
+            if self.has_progress_hooks and now - self.reported > PROGRESS_SECONDS / 2:
                 self._report(totals)
 
     def _report(self, totals: Totals) -> None:
@@ -276,9 +276,9 @@ class Fit:
     def _try_last(self, block: Block, epoch: int) -> None:
         """Check that the loss is finite after the last update, which no step computes."""
         network, tally = self.state.network, self.state.network.tally()
-        arrays = (block.X, block.T, block.labels, block.weights)
-        last = (None if a is None else a[-TRIED_ROWS:] for a in arrays)
-        network.evaluate(*last, 1, tally)  # one thread, whose workspace is small
+        last = block.part(slice(-TRIED_ROWS, None))
+        arrays = last.X, last.T, last.labels, last.weights
+        network.evaluate(*arrays, 1, tally)  # one thread, whose workspace is small
         loss = tally.loss + network.penalties(tally.total)
         if not math.isfinite(loss):
             raise self._divergence(loss, f"after epoch {epoch + 1}")

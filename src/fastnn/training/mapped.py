@@ -25,7 +25,7 @@ def advise(array: object, advice: str) -> bool:
     """Tell the system how a mapped file that is too large for its cache will be read.
 
     Without MADV_RANDOM it would read half a megabyte around every row, and drop it before the next
-    of these rows is used. Returns whether the system was told.
+    of these rows is used. Returns whether the advice was given.
     """
     mapped = getattr(array, "_mmap", None)
     if mapped is None or not hasattr(mmap, advice) or len(mapped) <= MEMORY_BYTES / 2:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fastnn.metrics import Metric
+    from fastnn.metrics import Resolved
     from fastnn.training.state import State
 
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Plan:
     """What a fit was asked for."""
 
-    metrics: dict[str, Metric]
+    metrics: dict[str, Resolved]
     batch_size: int | None  # of a source with a known number of rows it is a number
     epochs: int
     shuffle: Any  # False, True (drawn by the network) or an object that draws the orders

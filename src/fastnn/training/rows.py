@@ -51,7 +51,7 @@ class Rows:
         rows: int = self.X.shape[0]
         return rows
 
-    def arrays(self) -> tuple[Any, ...]:
+    def arrays(self) -> tuple[Any, Any, Any, Any, Any]:
         """Return the arrays in their order, X first."""
         return self.X, self.T, self.labels, self.weights, self.sample_weight
 
@@ -114,8 +114,9 @@ class ConvertedRows(Rows):
                 rows = part if order is None else order[part]
                 X = self._converted(rows, room[i % 2])
                 mapped.release(self.X)
-                others = (None if a is None else a[rows] for a in self.arrays()[1:])
-                yield Block(X, *others, batch=batch)
+                some = (None if a is None else a[rows] for a in self.arrays()[1:])
+                T, labels, weights, sample_weight = some
+                yield Block(X, T, labels, weights, sample_weight, batch=batch)
 
         is_random = order is not None and mapped.advise(self.X, "MADV_RANDOM")
         try:
@@ -137,7 +138,7 @@ def is_large(X: Any, dtype: np.dtype[Any]) -> bool:
     if not (is_sparse or isinstance(X, np.ndarray)) or X.ndim != 2 or X.dtype.kind not in "fiub":
         return False
     grows = is_sparse or isinstance(X, np.memmap) or X.dtype.itemsize < dtype.itemsize
-    return grows and math.prod(X.shape) * dtype.itemsize > LARGE_BYTES
+    return bool(grows) and math.prod(X.shape) * dtype.itemsize > LARGE_BYTES
 
 
 def divide(source: Rows, split: float) -> tuple[Rows, Rows]:

@@ -34,7 +34,7 @@ class Resumable(Protocol):
     def get_state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the fit."""
 
-    def rehearse(self, state: dict[str, Any]) -> None:
+    def try_state(self, state: dict[str, Any]) -> None:
         """Raise an error if the fit cannot continue from such a state."""
 
 
@@ -136,7 +136,8 @@ class State:
 
     def set_learning_rate(self, rate: float | Schedule) -> None:
         """Set the learning rate, to a number or to a schedule that begins now."""
-        optimizer = dataclasses.replace(self.specification.optimizer, learning_rate=rate)
+        rule: Any = self.specification.optimizer
+        optimizer = dataclasses.replace(rule, learning_rate=rate)
         adapted = rate.start() if isinstance(rate, Adaptive) else None
         binding.set_rate(self.network, optimizer, adapted)  # raises amid another thread's step
         self._keep_rule(optimizer, adapted)

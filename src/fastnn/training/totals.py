@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn._kernels_f32 import Tally
-    from fastnn.metrics import Metric
+    from fastnn.metrics import Resolved
     from fastnn.training.rows import Block
     from fastnn.training.state import State
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Totals:
     """Losses and numbers of rows so far; targets, outputs and weights if there are metrics."""
 
-    def __init__(self, metrics: Mapping[str, Metric], state: State) -> None:
+    def __init__(self, metrics: Mapping[str, Resolved], state: State) -> None:
         self.metrics = metrics
         self.tally: Tally = state.network.tally()
         self.rows = self.batches = 0
