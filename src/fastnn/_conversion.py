@@ -68,7 +68,7 @@ def read(value: Any) -> NDArray[Any]:
     return array
 
 
-def in_dtype(array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def in_dtype(array: NDArray[Any], dtype: np.dtype[Any] | type[np.floating[Any]]) -> NDArray[Any]:
     """Return an array C-contiguous, aligned and of `dtype`: itself, if it is so already."""
     if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         return array

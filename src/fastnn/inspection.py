@@ -25,9 +25,9 @@ from fastnn.training import sources
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
-    from fastnn.mlp import MLP
+    from fastnn.mlp import MLP, Inputs
 
     Affine = tuple[NDArray[Any], NDArray[Any] | None, Activation]  # W, b or None, h
     Passed = list[tuple[NDArray[Any], NDArray[Any]]]  # a and z of every Dense
@@ -37,7 +37,7 @@ _FEWEST = 64  # rows in a block at least: with fewer, packing W takes longer tha
 _ROUND = 1024  # rows that a workspace has room for at most, as in _kernels.pyx
 
 
-def activations(net: MLP, X: ArrayLike) -> list[NDArray[Any]]:
+def activations(net: MLP, X: Inputs) -> list[NDArray[Any]]:
     """Return z (n, units) of every Dense for rows X (n, n_in): `MLP.activations`."""
     rows, layers = sources.inputs(net._state, "X", X), _layers(net)
     found = [np.empty((len(rows), W.shape[1]), net.dtype) for W, _, _ in layers]
@@ -48,7 +48,7 @@ def activations(net: MLP, X: ArrayLike) -> list[NDArray[Any]]:
     return found
 
 
-def jacobian(net: MLP, X: ArrayLike) -> NDArray[Any]:
+def jacobian(net: MLP, X: Inputs) -> NDArray[Any]:
     """Return dy_k/dx_i (n, n_out, n_in) of rows X (n, n_in): `MLP.jacobian`."""
     rows, layers = sources.inputs(net._state, "X", X), _layers(net)
     found = np.empty((len(rows), net.n_out, net.n_in), net.dtype)
@@ -60,7 +60,7 @@ def jacobian(net: MLP, X: ArrayLike) -> NDArray[Any]:
     return found
 
 
-def input_gradients(net: MLP, X: ArrayLike, output: int | None = None) -> NDArray[Any]:
+def input_gradients(net: MLP, X: Inputs, output: int | None = None) -> NDArray[Any]:
     """Return dy_k/dx (n, n_in) of one output, or of each row's largest: `MLP.input_gradients`."""
     if output is not None:
         output = _checks.integer("output", output, low=0, high=net.n_out - 1)

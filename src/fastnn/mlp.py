@@ -26,7 +26,7 @@ from fastnn.training.state import State
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterable, Mapping, Sequence
-    from typing import Literal, Self
+    from typing import Literal, Protocol, Self
 
     import numpy as np
     from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -39,6 +39,24 @@ if TYPE_CHECKING:
     from fastnn.optimizers import Optimizer
 
     Path = str | os.PathLike[str]
+
+    class SparseRows(Protocol):
+        """SciPy's CSR."""
+
+        @property
+        def format(self) -> str:
+            """The name of the kind: "csr"."""
+
+        def toarray(self) -> NDArray[Any]:
+            """Return the rows as an array."""
+
+    class Orders(Protocol):
+        """An object that draws orders of rows, such as a numpy Generator."""
+
+        def permutation(self, n: int, /) -> Any:
+            """Return the numbers 0 to n - 1 in some order."""
+
+    Inputs = ArrayLike | SparseRows
     Metrics = str | Metric | Callable[..., float] | Mapping[str, Any] | Iterable[Any]
 
 
@@ -234,15 +252,15 @@ class MLP:
 
     def fit(
         self,
-        X: ArrayLike | Iterable[Any],
+        X: Inputs | Iterable[Any],
         y: ArrayLike | None = None,
         *,
         batch_size: int | None = 32,
         epochs: int = 1,
-        shuffle: bool | np.random.Generator | np.random.RandomState = True,
+        shuffle: bool | Orders = True,
         sample_weight: ArrayLike | None = None,
         class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
-        validation_data: Sequence[ArrayLike] | None = None,
+        validation_data: Sequence[Any] | None = None,
         validation_split: float = 0.0,
         metrics: Metrics = (),
         callbacks: Iterable[Callback] = (),
@@ -347,7 +365,7 @@ class MLP:
         fit = Fit(self._state, planned, self)
         return fit.run(model_files.checkpoint(self._state, fit, resume))
 
-    def adapt(self, X: ArrayLike) -> None:
+    def adapt(self, X: Inputs) -> None:
         """Compute mean and scale of each column of inputs, for the Standardize layer.
 
         `fit` does so with its rows if it has not been done before.
@@ -366,7 +384,7 @@ class MLP:
         self._state.standardize(*mean_and_scale(sources.unlabelled(self._state, "X", X)))
 
     def train_on_batch(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self, X: Inputs, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
         """Make one update from these rows; return their loss before it.
 
@@ -418,7 +436,7 @@ class MLP:
 
     def loss_and_gradients(
         self,
-        X: ArrayLike,
+        X: Inputs,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
@@ -457,7 +475,7 @@ class MLP:
 
     # ---- using ----------------------------------------------------------------------------------
 
-    def predict(self, X: ArrayLike, out: NDArray[Any] | None = None) -> NDArray[Any]:
+    def predict(self, X: Inputs, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the outputs for rows of inputs.
 
         Parameters
@@ -498,12 +516,12 @@ class MLP:
 
     @overload
     def evaluate(
-        self, X: ArrayLike, y: ArrayLike, sample_weight: ArrayLike | None = None
+        self, X: Inputs, y: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float: ...
     @overload
     def evaluate(
         self,
-        X: ArrayLike,
+        X: Inputs,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
@@ -511,7 +529,7 @@ class MLP:
     ) -> float | dict[str, float]: ...
     def evaluate(
         self,
-        X: ArrayLike,
+        X: Inputs,
         y: ArrayLike,
         sample_weight: ArrayLike | None = None,
         *,
@@ -556,7 +574,7 @@ class MLP:
 
     # ---- looking into it ------------------------------------------------------------------------
 
-    def activations(self, X: ArrayLike) -> list[NDArray[Any]]:
+    def activations(self, X: Inputs) -> list[NDArray[Any]]:
         """Return the outputs of every Dense layer for rows of inputs.
 
         Parameters
@@ -584,7 +602,7 @@ class MLP:
         """
         return inspection.activations(self, X)
 
-    def jacobian(self, X: ArrayLike) -> NDArray[Any]:
+    def jacobian(self, X: Inputs) -> NDArray[Any]:
         """Return the derivative of every output with respect to every input, for each row.
 
         Parameters
@@ -618,7 +636,7 @@ class MLP:
         """
         return inspection.jacobian(self, X)
 
-    def input_gradients(self, X: ArrayLike, output: int | None = None) -> NDArray[Any]:
+    def input_gradients(self, X: Inputs, output: int | None = None) -> NDArray[Any]:
         """Return the gradient of one output with respect to the inputs, for each row.
 
         Saliency maps show its magnitude: the larger it is, the more a small change of the input

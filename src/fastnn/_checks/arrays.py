@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    DType = np.dtype[Any] | type[np.floating[Any]]
+
 
 def dtype(value: object) -> np.dtype[Any]:
     """Return float32 or float64 as a numpy dtype."""
@@ -91,7 +93,7 @@ def _refuse(name: str, index: tuple[int, ...], value: Any, dtype: np.dtype[Any])
     raise ValueError(f"{place} is {value}; replace or drop values that are not finite")
 
 
-def converted(name: str, array: NDArray[Any], dtype: np.dtype[Any]) -> NDArray[Any]:
+def converted(name: str, array: NDArray[Any], dtype: DType) -> NDArray[Any]:
     """Return an array as the kernels take it, in `dtype` and finite; name the first that isn't."""
     found = _conversion.in_dtype(array, dtype)
     at = _conversion.first_nonfinite(found)

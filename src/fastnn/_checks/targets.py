@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from fastnn.losses import Loss
 
+    DType = np.dtype[Any] | type[np.floating[Any]]
+
 
 def targets(
     name: str,
@@ -96,7 +98,7 @@ def _require_range(name: str, t: NDArray[Any], loss: Loss) -> None:
 
 
 def sample_weight(
-    name: str, value: Any, n_rows: int, dtype: np.dtype[Any], rows_of: str = "X"
+    name: str, value: Any, n_rows: int, dtype: DType, rows_of: str = "X"
 ) -> NDArray[Any] | None:
     """Return the rows' weights (n_rows,), or None."""
     if value is None:

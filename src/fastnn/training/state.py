@@ -105,7 +105,8 @@ class State:
         for layer, n_in in with_widths(spec.layers, spec.n_in):
             shapes = layer.parameters(n_in)
             for name, initializer in layer.initializers().items():
-                for row, weights in initializers.draw(initializer, rng, shapes[name]):
+                rows, columns = shapes[name]
+                for row, weights in initializers.draw(initializer, rng, (rows, columns)):
                     weights = np.ascontiguousarray(weights, spec.dtype)
                     self.network.write_rows(number, row, weights)
             number += bool(shapes)
