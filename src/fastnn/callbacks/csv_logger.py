@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 from typing import TYPE_CHECKING
 
@@ -61,6 +60,8 @@ class CSVLogger(Callback):
         if self._columns is not None:
             _checks.log_columns(self.path, self._columns, self.params["monitors"])
         _files.make_folder_of(self.path)
+        import csv  # slow to import, and rarely needed
+
         mode: Literal["a", "w"] = "a" if self.append else "w"
         file = open(self.path, mode, encoding="utf-8", newline="")  # noqa: SIM115
         self._file = file
@@ -69,6 +70,8 @@ class CSVLogger(Callback):
 
     def _header(self) -> list[str] | None:
         """Return the columns of a file that exists, or None."""
+        import csv
+
         if not os.path.exists(self.path):
             return None
         with open(self.path, encoding="utf-8", newline="") as file:

@@ -19,7 +19,6 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
 
     Path = str | os.PathLike[str]
     Tensors = dict[str, NDArray[Any]]
+    Contents = tuple[State, Snapshot, dict[str, Any], dict[str, Any] | None]
 
 FORMAT = "fastnn 1"
 
@@ -69,21 +69,11 @@ def save(state: State, path: Path) -> None:
 # ---- reading ------------------------------------------------------------------------------------
 
 
-@dataclass
-class Saved:
-    """The contents of a file, checked; `fit` is the state of a fit, or None."""
-
-    specification: Specification
-    snapshot: Snapshot
-    metadata: dict[str, Any]
-    fit: dict[str, Any] | None
-
-
 def load(path: Path) -> State:
     """Return the network in a file."""
-    state, saved = _read(_checks.file_path("path", path))
-    state.take(saved.snapshot)
-    state.metadata = saved.metadata
+    state, snapshot, metadata, _ = _read(_checks.file_path("path", path))
+    state.take(snapshot)
+    state.metadata = metadata
     return state
 
 
@@ -100,10 +90,10 @@ def checkpoint(
     path = _checks.file_path("resume", path)
     if not os.path.exists(path):
         return None
-    saved = _read(path)[1]
-    configs = (configuration.config_of(s) for s in (saved.specification, state.specification))
+    saved, snapshot, _, progress = _read(path)
+    configs = (configuration.config_of(s.specification) for s in (saved, state))
     _checks.same_config(path, *configs)
-    progress = _checks.same_fit(path, saved.fit, _plain_fit(fit, {}))
+    progress = _checks.same_fit(path, progress, _plain_fit(fit, {}))
     try:
         fit.try_state(progress)
     except Exception as error:  # a callback's own
@@ -111,11 +101,15 @@ def checkpoint(
             f"resume={path!r} is of a fit with other callbacks: {error}; pass the same ones in the "
             "same order, or remove the file to start over"
         ) from error
-    return saved.snapshot, progress
+    return snapshot, progress
 
 
-def _read(path: str) -> tuple[State, Saved]:
-    """Return the contents of a file, and a network of its configuration whose weights are 0."""
+def _read(path: str) -> Contents:
+    """Return the contents of a file.
+
+    They are a network of its configuration, whose weights are 0; a snapshot of the network that was
+    saved; its metadata; and the state of a fit, or None.
+    """
     tensors, metadata = safetensors.read(path)
     try:
         return _parsed(tensors, metadata)
@@ -126,8 +120,8 @@ def _read(path: str) -> tuple[State, Saved]:
         ) from error
 
 
-def _parsed(tensors: Tensors, metadata: dict[str, str]) -> tuple[State, Saved]:
-    """Return the contents, all checked; sizes are compared before memory is allocated."""
+def _parsed(tensors: Tensors, metadata: dict[str, str]) -> Contents:
+    """Return the contents, checked; sizes are compared before memory is allocated."""
     known = ("format", "config", "state", "metadata", "fit")
     _checks.fields("metadata", metadata, known, known[:4])
     _checks.choice("format", metadata["format"], (FORMAT,))
@@ -144,7 +138,7 @@ def _parsed(tensors: Tensors, metadata: dict[str, str]) -> tuple[State, Saved]:
     fit = _fit_from(_strict(metadata["fit"], "fit"), tensors) if "fit" in metadata else None
     _checks.nothing_left(tensors)
     snapshot = _snapshot_from(plain, spec, standardization, blocks)
-    return state, Saved(spec, snapshot, _strict(metadata["metadata"], "metadata"), fit)
+    return state, snapshot, _strict(metadata["metadata"], "metadata"), fit
 
 
 def _taken(tensors: Tensors, spec: Specification, prefixes: list[str]) -> list[list[NDArray[Any]]]:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import queue
-import threading
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
+    import queue
     from collections.abc import Iterator
 
 Item = TypeVar("Item")
@@ -18,6 +17,9 @@ def ahead(items: Iterator[Item]) -> Iterator[Item]:
     One is made ahead. The thread is a daemon, so a caller that stops early does not wait for a slow
     source.
     """
+    import queue  # a tenth of `import fastnn`, with threading: imported only where it is used
+    import threading
+
     wanted: queue.SimpleQueue[bool] = queue.SimpleQueue()
     made: queue.SimpleQueue[tuple[list[Item], BaseException | None]] = queue.SimpleQueue()
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastnn.training.state import State
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Plan:
     """What a fit was asked for."""
 

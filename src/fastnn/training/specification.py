@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastnn.optimizers import Optimizer
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Specification:
     """What a network is built with; the fields are the arguments of `MLP`.
 

@@ -38,7 +38,7 @@ class Resumable(Protocol):
         """Raise an error if the fit cannot continue from such a state."""
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class Snapshot:
     """Everything of a `State` that training changes, at one moment: copies, as plain data.
 
