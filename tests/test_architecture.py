@@ -44,7 +44,7 @@ LAZY = {
 }
 
 #: Modules that only some others may import.
-RESERVED = {"reference": ("benchmarking",), "benchmarking": ("benchmarking", "cli")}
+RESERVED = {"reference": ("benchmarking", "reference"), "benchmarking": ("benchmarking", "cli")}
 
 MOST_LINES = 600
 EXCUSE = "over 600 lines because"
@@ -196,7 +196,8 @@ def test_some_modules_are_for_few():
 
 
 def test_the_reference_imports_nothing_of_ours():
-    assert GRAPH["reference"] == set()
+    ours = {name for name in GRAPH if is_in(name, "reference")}
+    assert set().union(*(GRAPH[name] for name in ours)) <= ours
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

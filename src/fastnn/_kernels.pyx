@@ -40,6 +40,7 @@ from fastnn.engine.leaves cimport (
 )
 from fastnn.engine.net cimport (
     CHUNK,
+    DERIVATIVES,
     FEW_ROWS,
     GRADIENTS,
     INFERENCE,
@@ -63,7 +64,7 @@ from fastnn.engine.parameters cimport (
     write_block,
     write_rows,
 )
-from fastnn.engine.passes cimport backward, begin_pass, output_loss
+from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss
 from fastnn.engine.registry cimport (
     find_function,
     find_schedule,
@@ -302,15 +303,19 @@ cdef class Parameters:
             self.release()
 
     def write_rows(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] rows):
-        """Sets rows `first`, ... of the weights (n_in, n_out) of the Dense with that number."""
+        """Sets rows `first`, ... of the W of the stage with that number among those with parameters.
+
+        W is (n_in, n_out), of one row where it is a vector.
+        """
         cdef Py_ssize_t i
         cdef const Stage *stage = NULL
         for i in range(self.net.n_stages):
-            if self.net.stages[i].W != NULL and not self.net.stages[i].is_vector:
+            if self.net.stages[i].W != NULL:
                 stage = &self.net.stages[i] if number == 0 else stage
                 number -= 1
-        require(stage != NULL and 0 <= first <= first + rows.shape[0] <= stage.n_in
-                and rows.shape[1] == stage.n_out, "rows")
+        require(stage != NULL and rows.shape[1] == stage.n_out
+                and 0 <= first <= first + rows.shape[0] <= (
+                    1 if stage.is_vector else stage.n_in), "rows")
         write_rows(&self.net, stage, first, rows)
 
     def fill_moment(self, Py_ssize_t block, real value):
@@ -622,6 +627,58 @@ cdef class Driver(Parameters):
             if mine:
                 self.inference_busy = False
         return 0
+
+
+    def activations(self, const real[:, ::1] X):
+        """Outputs of the rows of X (n, n_in) in every stage that doesn't just pass its inputs on:
+        a list of arrays (n, n_out) of the stage."""
+        cdef OwnBuffers room = OwnBuffers(self, CHUNK, 1, INFERENCE)
+        cdef Pass work
+        cdef Rows rows
+        cdef Py_ssize_t i, position = 0
+        cdef real[:, ::1] view
+        self.describe(&rows, X, None, None, None)
+        begin_pass(&work, &self.net, &room.buffers, 0, False)
+        found = {i: np.empty((rows.n, self.net.stages[i].n_out), DTYPE)
+                 for i in range(self.net.n_stages)
+                 if room.buffers.stages[i].z != room.buffers.stages[i].z_prev}
+        while position < rows.n:
+            work.rows = min(CHUNK, rows.n - position)
+            rows.gather_inputs(&self.net, &rows, &room.buffers, position, 0, work.rows)
+            forward(&work)
+            for i, array in found.items():
+                view = array[position:position + work.rows]
+                self.net.ops.scatter(work.rows, view.shape[1], room.buffers.stages[i].z,
+                                     room.buffers.stride * PANEL, &view[0, 0])
+            position += work.rows
+        return list(found.values())
+
+    def input_gradients(self, const real[:, ::1] X, const int64_t[::1] outputs,
+                        real[:, ::1] out):
+        """dy_k/dx of the rows of X (n, n_in) into out (n, n_in); k is each row's in `outputs`."""
+        cdef OwnBuffers room = OwnBuffers(self, CHUNK, 1, DERIVATIVES)
+        cdef Pass work
+        cdef Rows rows
+        cdef real *delta = room.buffers.stages[self.net.n_stages - 1].delta
+        cdef Py_ssize_t r, k, jump = room.buffers.stride * PANEL, position = 0
+        self.describe(&rows, X, None, None, None)
+        require(outputs.shape[0] == out.shape[0] == rows.n and out.shape[1] == self.net.n_in,
+                "outputs or out")
+        begin_pass(&work, &self.net, &room.buffers, 0, False)
+        work.scratch = room.buffers.scratch
+        while position < rows.n:
+            work.rows = min(CHUNK, rows.n - position)
+            rows.gather_inputs(&self.net, &rows, &room.buffers, position, 0, work.rows)
+            forward(&work)
+            memset(delta, 0, panels_of(self.net.n_out) * jump * sizeof(real))
+            for r in range(work.rows):
+                k = outputs[position + r]
+                require(0 <= k < self.net.n_out, "outputs")
+                delta[k // PANEL * jump + r * PANEL + k % PANEL] = 1
+            backward(&work, -1)
+            self.net.ops.scatter(work.rows, self.net.n_in, room.buffers.stages[-1].delta, jump,
+                                 &out[position, 0])
+            position += work.rows
 
 
 # ---- calls that take arrays as they are ---------------------------------------------------------

@@ -26,6 +26,15 @@ class Layer:
 
     name: ClassVar[str]
     trainable: bool = True
+    #: Whether the layer is of use as a network's first layer alone.
+    comes_first: ClassVar[bool] = False
+    #: Whether a network may end with it: it has the activation that a loss goes with.
+    is_output: ClassVar[bool] = False
+
+    @property
+    def is_void(self) -> bool:
+        """Whether the layer changes nothing."""
+        return False
 
     def width(self, n_in: int) -> int:
         """Return the number of outputs for `n_in` inputs."""
@@ -38,6 +47,10 @@ class Layer:
     def initializers(self) -> dict[str, str]:
         """Return the initializers of parameters that are drawn, by name; the others start at 0."""
         return {}
+
+    def pieces(self) -> Iterator["Layer"]:
+        """Yield what the layer consists of: itself, but for layers that hold others."""
+        yield self
 
     def flops(self, n_in: int) -> int:
         """Return the operations of the forward pass for one row: those of matrix products."""
@@ -100,6 +113,7 @@ class Dense(Layer):
     l2: float = 0.0
     trainable: bool = True
     name: ClassVar[str] = "dense"
+    is_output: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         activation = activations.get(self.activation)
@@ -184,6 +198,11 @@ class Dropout(Layer):
         rate = _checks.number("rate", self.rate, low=0.0, below=1.0)
         object.__setattr__(self, "rate", rate)
 
+    @property
+    def is_void(self) -> bool:
+        """Whether nothing is ever dropped."""
+        return self.rate == 0
+
     def stages(self, number: int) -> list[dict[str, object]]:
         """Return one stage, whose masks are told from others' by `number`."""
         return [{"kind": "dropout", "rate": self.rate, "mask": number}]
@@ -213,17 +232,23 @@ class Standardize(Layer):
     """
 
     name: ClassVar[str] = "standardize"
+    comes_first: ClassVar[bool] = True
 
 
 #: Kinds of layers by name.
 KINDS: dict[str, type[Layer]] = {kind.name: kind for kind in (Dense, Dropout, Standardize)}
 
+#: The kinds that layers consist of: what programs that go through a network meet.
+PIECES: tuple[type[Layer], ...] = (Dense, Dropout, Standardize)
+
 
 def with_widths(layers: Iterable[Layer], n_in: int) -> Iterator[tuple[Layer, int]]:
-    """Yield every layer and the number of its inputs."""
+    """Yield every piece of the layers and the number of its inputs."""
     for layer in layers:
-        yield layer, n_in
-        n_in = layer.width(n_in)
+        layer.width(n_in)  # which some refuse
+        for piece in layer.pieces():
+            yield piece, n_in
+            n_in = piece.width(n_in)
 
 
 def parameters(layers: Iterable[Layer], n_in: int) -> dict[str, tuple[int, ...]]:
@@ -247,14 +272,16 @@ def stages(layers: Iterable[Layer]) -> list[dict[str, object]]:
     Dropouts in a row are one stage, with a mask that keeps what all of them keep.
     """
     found: list[dict[str, object]] = []
-    number, kept = 0, 1.0
-    for layer in layers:
+    number, kept, masks = 0, 1.0, 0
+    pieces = (piece for layer in layers for piece in layer.pieces())
+    for layer in pieces:
         if isinstance(layer, Dropout):
             kept *= 1.0 - layer.rate
             continue
-        if kept < 1.0:
-            found += Dropout(1.0 - kept).stages(number)
-            kept = 1.0
+        if kept < 1.0:  # a second mask before the same parameters has another number
+            found += Dropout(1.0 - kept).stages(number | masks << 32)
+            kept, masks = 1.0, masks + 1
         found += layer.stages(number)
-        number += bool(layer.parameters(1))
+        if layer.parameters(1):
+            number, masks = number + 1, 0
     return found

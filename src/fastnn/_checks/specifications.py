@@ -11,7 +11,7 @@ from fastnn._checks.values import SMALLEST, choice, flag, integer, items, number
 
 if TYPE_CHECKING:
     from fastnn.activations import Activation
-    from fastnn.layers import Dense, Dropout, Layer, Standardize
+    from fastnn.layers import Layer
     from fastnn.losses import Loss
     from fastnn.schedules import Schedule
 
@@ -143,41 +143,31 @@ def one_per_output(name: str, value: Any, n_out: int) -> list[float]:
     return list(value)
 
 
-def layers(
-    value: object,
-    dense_type: type[Dense],
-    dropout_type: type[Dropout],
-    standardize_type: type[Standardize],
-) -> list[Layer]:
+def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
     """Return the layers of a network, of these kinds and in an order that it can have."""
     found = items(value)
     if found is None:
-        raise TypeError(f"layers must be a list of Dense and Dropout; got {shown(value)}")
-    dense: list[Any] = []
-    drops_last = False
+        raise TypeError(f"layers must be a list of Dense and other layers; got {shown(value)}")
     for i, layer in enumerate(found):
-        if isinstance(layer, standardize_type):
-            if i > 0:
-                raise ValueError(f"layers[{i}] is Standardize(), which must be the first layer")
-        elif isinstance(layer, dropout_type):
-            drops_last = drops_last or layer.rate > 0
-        elif isinstance(layer, dense_type):
-            dense.append(layer)
-            drops_last = False
-        else:
+        if not isinstance(layer, tuple(kinds.values())):
+            names = ", ".join(kind.__name__ for kind in kinds.values())
             raise TypeError(
-                f"layers[{i}] must be Dense or Dropout, such as Dense(10, 'relu'); got "
+                f"layers[{i}] must be a layer ({names}), such as Dense(10, 'relu'); got "
                 f"{shown(layer)}"
             )
-    if not dense:
+        if layer.comes_first and i > 0:
+            raise ValueError(f"layers[{i}] is {layer!r}, which must be the first layer")
+    activated: list[Any] = [layer for layer in found if layer.is_output]
+    if not activated:
         raise ValueError("layers must hold at least one Dense; got none")
-    if drops_last:
-        raise ValueError("layers must end with a Dense; a Dropout after it would drop predictions")
-    for i, layer in enumerate(dense[:-1]):
+    last = next(layer for layer in reversed(found) if not layer.is_void)
+    if not last.is_output:
+        raise ValueError(f"layers must end with a Dense; {last!r} after it would be the output")
+    for i, layer in enumerate(activated[:-1]):
         if layer.activation.is_row_wise:
             raise ValueError(
                 f"{layer.activation.name} is for the output layer only, but Dense layer {i} of "
-                f"{len(dense)} has it; use 'relu', 'tanh', ... there"
+                f"{len(activated)} has it; use 'relu', 'tanh', ... there"
             )
     return found
 
@@ -236,7 +226,7 @@ def specification(name: str, value: object, base: type[_Kind], names: Sequence[s
     return value
 
 
-def plain_descent(layers: Sequence[Layer], dropout: type[Dropout]) -> None:
+def plain_descent(layers: Sequence[Layer], dropout: type[Layer]) -> None:
     """Check that layers can be trained by gradient descent without anything else."""
     for i, layer in enumerate(layers):
         place = f"layers[{i}] ({layer!r})"

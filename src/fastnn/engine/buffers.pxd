@@ -5,6 +5,7 @@ from libc.string cimport memset
 
 from fastnn.engine.leaves cimport PANEL, fastnn_allocate, real
 from fastnn.engine.net cimport (
+    DERIVATIVES,
     INFERENCE,
     Buffers,
     Net,
@@ -25,6 +26,8 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     cdef Py_ssize_t out = panels_of(net.n_out) * panel
     cdef StageBuffers *own
     at = place(&buffers.stages[0].z_prev, base, at, panels_of(net.n_in) * panel)
+    if purpose == DERIVATIVES:
+        at = place(&buffers.stages[-1].delta, base, at, panels_of(net.n_in) * panel)
     for i in range(net.n_stages):
         own = &buffers.stages[i]
         if i > 0:
@@ -65,9 +68,10 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
     if most_bytes(net, rows) > <double>((<size_t>-1) >> 2):
         return False
     buffers.rows, buffers.stride = rows, rows | 1
-    buffers.stages = <StageBuffers *>calloc(net.n_stages, sizeof(StageBuffers))
+    buffers.stages = <StageBuffers *>calloc(1 + net.n_stages, sizeof(StageBuffers))
     if buffers.stages == NULL:
         return False
+    buffers.stages += 1  # a place before the first stage, for the delta of the inputs
     size = lay_out(buffers, net, n_threads, purpose, NULL)
     buffers.memory = <real *>fastnn_allocate(size * sizeof(real))
     if buffers.memory == NULL:
@@ -80,6 +84,7 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
 
 
 cdef inline void free_buffers(Buffers *buffers) noexcept nogil:
-    free(buffers.stages)
+    if buffers.stages != NULL:
+        free(buffers.stages - 1)
     free(buffers.gradient)
     free(buffers.memory)

@@ -47,9 +47,10 @@ cdef enum:
 cdef enum Purpose:                # of buffers
     INFERENCE                     # forward only, and a loss at the output
     GRADIENTS                     # forward and backward, without dropout
+    DERIVATIVES                   # the same, down to the inputs
     TRAINING                      # everything
 
-cdef struct Kind:                 # of a stage: what the engine asks it. NULL where nothing is to do
+cdef struct Kind:                 # of a stage: what the engine asks it
     const char *name
     bint waits_for_data           # it is of no use before it has seen data (waits_for_data of Net)
     # Make the stage from a specification: n_out, `own`, flops, ...
@@ -65,7 +66,7 @@ cdef struct Kind:                 # of a stage: what the engine asks it. NULL wh
                     const Pass *work) noexcept nogil
     void (*backward)(const Stage *stage, const StageBuffers *buffers,
                      const Pass *work) noexcept nogil
-    # One tile of the parameters, numbered from 0; and its gradient in W over so many rows, added
+    # Kinds with parameters have these, others NULL. One tile of the parameters, numbered from 0; and its gradient in W over so many rows, added
     # to what g holds with `more`.
     void (*place_tile)(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                        Py_ssize_t number, Tile *tile) noexcept nogil
@@ -162,7 +163,7 @@ cdef struct Buffers:              # room for the rows of a batch
     Py_ssize_t rows
     Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
     real *memory                  # that most of what follows is in
-    StageBuffers *stages
+    StageBuffers *stages          # stages[-1] has the delta of the inputs, if that is wanted
     real *target
     real *weight                  # (rows,) sample weights, over the batch's total
     double *loss                  # (rows,) losses of the rows, times weight

@@ -60,10 +60,9 @@ cdef inline void write_outputs(const Pass *work, real *out) noexcept nogil:
 
 
 cdef inline void backward(Pass *work, Py_ssize_t lowest) noexcept nogil:
-    """The delta of every stage, from the last down to stage `lowest`."""
+    """The delta of every stage, from the last down to stage `lowest`; -1 stands for the inputs."""
     cdef const Net *net = work.net
     cdef Py_ssize_t i
-    for i in range(net.n_stages - 1, lowest - 1, -1):
+    for i in range(net.n_stages - 1, max(lowest, 0) - 1, -1):
         work.carry = i > lowest
-        if net.stages[i].kind.backward != NULL:
-            net.stages[i].kind.backward(&net.stages[i], &work.buffers.stages[i], work)
+        net.stages[i].kind.backward(&net.stages[i], &work.buffers.stages[i], work)

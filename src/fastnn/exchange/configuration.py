@@ -45,13 +45,16 @@ def _plain(value: Any) -> Any:
 def arguments_of(config: object) -> dict[str, Any]:
     """Return the arguments of an MLP that a configuration describes."""
     arguments = _checks.fields("config", config, NAMES)
-    found = _checks.plain_list("config['layers']", arguments["layers"])
-    arguments["layers"] = [
-        _built(f"config['layers'][{i}]", layer, layers.KINDS) for i, layer in enumerate(found)
-    ]
+    arguments["layers"] = _layers("config['layers']", arguments["layers"])
     arguments["loss"] = _built("config['loss']", arguments["loss"], losses.KINDS)
     arguments["optimizer"] = _built("config['optimizer']", arguments["optimizer"], optimizers.KINDS)
     return arguments
+
+
+def _layers(place: str, plain: object) -> list[Any]:
+    """Return the layers that a list describes."""
+    found = _checks.plain_list(place, plain)
+    return [_built(f"{place}[{i}]", layer, layers.KINDS) for i, layer in enumerate(found)]
 
 
 #: Fields that hold a specification themselves, and the kinds that it can be of.

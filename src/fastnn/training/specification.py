@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks, activations, losses, optimizers
-from fastnn.layers import Dense, Dropout, Standardize, parameters, with_widths
+from fastnn.layers import KINDS, Dense, Dropout, Standardize, parameters, with_widths
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -59,7 +59,7 @@ class Specification:
         """Return the specification that a user's arguments describe."""
         found = cls(
             n_in=_checks.integer("n_in", n_in, low=1, high=2**31 - 1),
-            layers=_checks.layers(layers, Dense, Dropout, Standardize),
+            layers=_checks.layers(layers, KINDS),
             loss=losses.get(_checks.specification("loss", loss, losses.Loss, losses.NAMES)),
             optimizer=optimizers.get(
                 _checks.specification(

@@ -105,8 +105,9 @@ class State:
         for layer, n_in in with_widths(spec.layers, spec.n_in):
             shapes = layer.parameters(n_in)
             for name, initializer in layer.initializers().items():
-                rows, columns = shapes[name]
-                for row, weights in initializers.draw(initializer, rng, (rows, columns)):
+                *rows, columns = shapes[name]
+                shape = (rows[0] if rows else 1, columns)  # a vector is a matrix of one row
+                for row, weights in initializers.draw(initializer, rng, shape):
                     weights = np.ascontiguousarray(weights, spec.dtype)
                     self.network.write_rows(number, row, weights)
             number += bool(shapes)

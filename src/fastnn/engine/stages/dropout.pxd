@@ -35,9 +35,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
 cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                                Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
     """Room for z in training, or else z is z_prev; delta is the one of the stage below."""
-    buffers.z = buffers.z_prev
-    if stage.place > 0:
-        buffers.delta = (buffers - 1).delta
+    buffers.z, buffers.delta = buffers.z_prev, (buffers - 1).delta
     if purpose == TRAINING:
         at = place(&buffers.z, base, at, panels_of(stage.n_in) * stride * PANEL)
     return at

@@ -1,0 +1,65 @@
+"""The same network in plain NumPy: the oracle of the tests, the baseline of the benches.
+
+Here belongs the mathematics of a feed-forward network, one line each, in the notation of the
+specification: ``a = z_prev @ W + b``, ``z = h(a)``, ``delta = dE/da``, ``dW = z_prev.T @ delta``,
+``db = delta.sum(0)``; a row is a sample, B rows are a batch, W is (n_in, n_out).
+
+Here does not belong: anything of fastnn (its modules import NumPy and the standard library, and no
+shipped module but the benchmarks imports them), checks of arguments, speed bought with clarity.
+
+float64 in gives the truth; float32 in gives float32 throughout: scalars are Python floats, which
+never widen an array. gelu is exact but slow (NumPy has no erf): an oracle, not a baseline.
+
+>>> import numpy as np
+>>> x, t = np.array([[0.35, 0.9]]), np.array([[0.5]])
+>>> W0, W1 = np.array([[0.1, 0.4], [0.8, 0.6]]), np.array([[0.3], [0.9]])
+>>> layers = [Layer(W0, activation="sigmoid"), Layer(W1, activation="sigmoid")]
+>>> net = Network(layers, hyper={"learning_rate": 1})
+>>> round(net.train_on_batch(x, t), 7), net.predict(x).round(7)
+(0.0181039, array([[0.6820186]]))
+"""
+
+from fastnn.reference.functions import (
+    ACTIVATIONS,
+    ALPHA,
+    ANY,
+    LOSSES,
+    SELU,
+    SELU_ALPHA,
+    loss_and_delta,
+    one_hot,
+    softmax,
+    through,
+)
+from fastnn.reference.layers import TWINS, Dropout, Layer
+from fastnn.reference.network import Network, central_differences
+from fastnn.reference.rules import (
+    OPTIMIZERS,
+    SCHEDULES,
+    clip,
+    dropout_mask,
+    learning_rate,
+)
+
+__all__ = [
+    "ACTIVATIONS",
+    "ALPHA",
+    "ANY",
+    "LOSSES",
+    "OPTIMIZERS",
+    "SCHEDULES",
+    "SELU",
+    "SELU_ALPHA",
+    "TWINS",
+    "Dropout",
+    "Layer",
+    "Network",
+    "central_differences",
+    "clip",
+    "dropout_mask",
+    "learning_rate",
+    "loss_and_delta",
+    "one_hot",
+    "softmax",
+    "through",
+]

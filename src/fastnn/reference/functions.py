@@ -1,0 +1,170 @@
+"""Activations and losses: values, derivatives, deltas."""
+
+import math
+
+import numpy as np
+
+# ---- Activations: z = h(a), and dz/da ----------------------------------------------------------
+
+quiet = np.errstate(over="ignore", under="ignore")  # 0 and inf are the right limits of e^a
+
+
+@quiet
+def exp(a):
+    """e^a; inf and 0 at the ends."""
+    return np.exp(a)
+
+
+@quiet
+def sigmoid(a):
+    """e^a / (1 + e^a), from e^-|a|, which cannot overflow."""
+    e = np.exp(-np.abs(a))
+    return np.where(a >= 0, 1.0, e) / (1 + e)
+
+
+@quiet
+def softplus(a):
+    """log(1 + e^a), its two halves each without loss."""
+    return np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
+
+
+@quiet
+def softmax(a):
+    """e^{a_k} / sum_j e^{a_j} in each row, shifted by the row's maximum."""
+    e = np.exp(a - a.max(1, keepdims=True))
+    return e / e.sum(1, keepdims=True)
+
+
+def elu(a, alpha):
+    """a if a > 0 else alpha (e^a - 1)."""
+    return np.where(a > 0, a, alpha * np.expm1(np.minimum(a, 0)))
+
+
+def normal_cdf(a):
+    """Phi(a) = erfc(-a / sqrt 2) / 2, which does not cancel in the left tail."""
+    phi = np.vectorize(lambda a: 0.5 * math.erfc(-a * math.sqrt(0.5)), otypes=[float])
+    return phi(a).astype(a.dtype)
+
+
+def kink(a, left):
+    """1 if a > 0 else `left`: at 0 the left derivative holds."""
+    return np.where(a > 0, a.dtype.type(1), left)
+
+
+ALPHA = {"leaky_relu": 0.01, "elu": 1.0}  # the defaults; the others have no alpha
+SELU, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
+
+ACTIVATIONS = {  # name: (value z of a, alpha; derivative dz/da of a, z, alpha)
+    "identity": (lambda a, alpha: a, lambda a, z, alpha: np.ones_like(a)),
+    "sigmoid": (lambda a, alpha: sigmoid(a), lambda a, z, alpha: z * (1 - z)),
+    "tanh": (lambda a, alpha: np.tanh(a), lambda a, z, alpha: 1 - z * z),
+    "relu": (lambda a, alpha: np.maximum(a, 0), lambda a, z, alpha: kink(a, 0.0)),
+    "leaky_relu": (
+        lambda a, alpha: np.where(a > 0, a, alpha * a),
+        lambda a, z, alpha: kink(a, alpha),
+    ),
+    "softmax": (lambda a, alpha: softmax(a), None),  # a Jacobian, not a derivative: see `through`
+    "elu": (elu, lambda a, z, alpha: kink(a, alpha * exp(np.minimum(a, 0)))),
+    "selu": (
+        lambda a, alpha: SELU * elu(a, SELU_ALPHA),
+        lambda a, z, alpha: SELU * kink(a, SELU_ALPHA * exp(np.minimum(a, 0))),
+    ),
+    "gelu": (
+        lambda a, alpha: a * normal_cdf(a),
+        lambda a, z, alpha: normal_cdf(a) + a * exp(-0.5 * a * a) / math.sqrt(math.tau),
+    ),
+    "silu": (lambda a, alpha: a * sigmoid(a), lambda a, z, alpha: sigmoid(a) + z * sigmoid(-a)),
+    "softplus": (lambda a, alpha: softplus(a), lambda a, z, alpha: sigmoid(a)),
+    "exp": (lambda a, alpha: exp(a), lambda a, z, alpha: z),
+}
+
+
+def through(activation, g, a, z, alpha):
+    """Carry g = dE/dz back through an activation: dE/da = h'(a) g; all are (B, n)."""
+    if activation == "softmax":  # dz_k/da_j = z_k (1[k = j] - z_j)
+        return z * (g - (g * z).sum(1, keepdims=True))
+    return g * ACTIVATIONS[activation][1](a, z, alpha)
+
+
+# ---- Losses of the output: E_n, shape (B,), and dE/dy, shape (B, n_out) -------------------------
+
+
+def squared_error(y, t):
+    """E_n = 1/2 sum_k (y_k - t_k)^2."""
+    r = y - t
+    return 0.5 * (r * r).sum(1), r
+
+
+def absolute_error(y, t):
+    """E_n = sum_k |y_k - t_k|; slope 0 at 0."""
+    r = y - t
+    return np.abs(r).sum(1), np.sign(r)
+
+
+def huber(y, t, delta=1.0):
+    """E_n = sum_k r^2 / 2 if |r| <= delta else delta (|r| - delta / 2), with r = y - t."""
+    r, delta = y - t, float(delta)
+    c = np.clip(r, -delta, delta)
+    return (c * (r - 0.5 * c)).sum(1), c
+
+
+def quantile(y, t, q=0.5):
+    """E_n = sum_k max(q u, (q - 1) u), with u = t - y; q is one number or one per output."""
+    u, q = t - y, np.asarray(q, y.dtype)
+    slope = np.where(u > 0, q, 1 - q)
+    return (slope * np.abs(u)).sum(1), -slope * np.sign(u)
+
+
+# ---- Losses of the pre-activation: E_n, shape (B,), and delta = dE/da, shape (B, n_out) ---------
+
+
+def binary_cross_entropy(a, y, t, activation):
+    """E_n = -sum_k t_k log y_k + (1 - t_k) log(1 - y_k) = sum_k softplus(a_k) - t_k a_k."""
+    return (np.maximum(a, 0) - t * a + softplus(-np.abs(a))).sum(1), y - t
+
+
+def cross_entropy(a, y, t, activation):
+    """E_n = -sum_g t_g log y_g = sum_g t_g (log sum_j e^{a_j} - a_g); a row of t sums to 1."""
+    a = a - a.max(1, keepdims=True)
+    return (t * (np.log(exp(a).sum(1, keepdims=True)) - a)).sum(1), y - t
+
+
+def poisson(a, y, t, activation):
+    """E_n = sum_k y_k - t_k log y_k; delta = sigma'(a) (1 - t / y)."""
+    if activation == "exp":
+        return (y - t * a).sum(1), y - t
+    c = np.maximum(a, -40.0)  # below, softplus(a) = e^a to rounding: log y = a, sigma'(a) / y = 1
+    log_y, ratio = np.log(softplus(c)) + (a - c), sigmoid(c) / softplus(c)
+    return (y - t * log_y).sum(1), sigmoid(a) - t * ratio
+
+
+ANY = tuple(ACTIVATIONS)
+
+LOSSES = {  # name: (function, the output activations that it is legal with)
+    "squared_error": (squared_error, ANY),
+    "absolute_error": (absolute_error, ANY),
+    "huber": (huber, ANY),
+    "quantile": (quantile, ANY),
+    "poisson": (poisson, ("exp", "softplus")),
+    "binary_cross_entropy": (binary_cross_entropy, ("sigmoid",)),
+    "cross_entropy": (cross_entropy, ("softmax",)),
+}
+
+
+def loss_and_delta(loss, activation, alpha, a, y, t, **parameters):
+    """Each row's loss (B,) and its delta (B, n_out), of a, y, t (B, n_out) for a legal pair.
+
+    `parameters` are huber's ``delta`` and quantile's ``q``; nothing is weighted or averaged yet.
+    """
+    function, outputs = LOSSES[loss]
+    if activation not in outputs:
+        raise ValueError(f"{loss} goes with one of {outputs}; got {activation!r}")
+    if outputs is not ANY:
+        return function(a, y, t, activation)
+    rows, g = function(y, t, **parameters)
+    return rows, through(activation, g, a, y, alpha)
+
+
+def one_hot(labels, n, dtype=np.float64):
+    """Class indices (B,) as rows of targets (B, n): t_g = 1 if label = g else 0."""
+    return (np.reshape(labels, (-1, 1)) == np.arange(n)).astype(dtype)

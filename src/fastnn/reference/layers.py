@@ -1,0 +1,155 @@
+"""Layers, each with its way forward and back; and the twins of fastnn's layers."""
+
+import dataclasses
+
+import numpy as np
+
+from fastnn.reference.functions import ACTIVATIONS, ALPHA, through
+
+
+@dataclasses.dataclass
+class Layer:
+    """One dense layer: W (n_in, n_out), b (n_out,) or None; `dropout` is its input's rate.
+
+    One that isn't trainable is left as it is. `forward` keeps what `backward` needs in `tape`.
+    """
+
+    W: np.ndarray
+    b: np.ndarray | None = None
+    activation: str = "identity"
+    alpha: float | None = None
+    l1: float = 0.0
+    l2: float = 0.0
+    dropout: float = 0.0
+    trainable: bool = True
+    number: int | None = None  # that tells its masks from others'; its place, unless given
+
+    def __post_init__(self):
+        """Fill in the activation's own alpha."""
+        self.alpha = ALPHA.get(self.activation, 0.0) if self.alpha is None else float(self.alpha)
+
+    def arrays(self):
+        """W and, where there is one, b."""
+        return [self.W] if self.b is None else [self.W, self.b]
+
+    def take(self, arrays):
+        """Takes arrays in the same order from an iterator."""
+        self.W = next(arrays)
+        self.b = None if self.b is None else next(arrays)
+
+    def forward(self, z, drop):
+        """h(z_prev @ W + b), z_prev being z after dropout: `drop` has the mask for a rate, or None.
+
+        The tape is (z_prev, keep, a, z).
+        """
+        keep = drop(self.dropout, z, self.number) if self.dropout else None
+        z_prev = z if keep is None else z * keep
+        a = z_prev @ self.W if self.b is None else z_prev @ self.W + self.b
+        self.tape = z_prev, keep, a, ACTIVATIONS[self.activation][0](a, self.alpha)
+        return self.tape[-1]
+
+    def backward(self, g, penalty_scale=1.0, is_delta=False):
+        """dE/dz of the layer below, and [dW, db]; g is dE/dz, or dE/da `is_delta`."""
+        z_prev, keep, a, z = self.tape
+        delta = g if is_delta else through(self.activation, g, a, z, self.alpha)
+        dW = z_prev.T @ delta
+        if self.l1 or self.l2:
+            dW += penalty_scale * self.penalty_gradient()
+        below = delta @ self.W.T if keep is None else delta @ self.W.T * keep
+        return below, [dW] if self.b is None else [dW, delta.sum(0)]
+
+    def penalty(self):
+        """l1 sum |W| + l2 sum W^2, a number."""
+        return float(self.l1 * np.abs(self.W).sum() + self.l2 * (self.W * self.W).sum())
+
+    def penalty_gradient(self):
+        """l1 sign(W) + 2 l2 W, shape (n_in, n_out)."""
+        return self.l1 * np.sign(self.W) + 2 * self.l2 * self.W
+
+
+@dataclasses.dataclass
+class Dropout:
+    """Dropout that is not on the input of a dense layer; `number` tells its masks from others'."""
+
+    rate: float
+    number: int
+
+    def arrays(self):
+        """None."""
+        return []
+
+    def take(self, arrays):
+        """Takes nothing."""
+
+    def forward(self, z, drop):
+        """Z_prev times the mask."""
+        self.tape = drop(self.rate, z, self.number)
+        return z if self.tape is None else z * self.tape
+
+    def backward(self, g, penalty_scale=1.0):
+        """dE/dz times the mask."""
+        return g if self.tape is None else g * self.tape, []
+
+    def penalty(self):
+        """None."""
+        return 0.0
+
+
+def trainable(layer):
+    """Whether updates change each of a layer's arrays."""
+    return [layer.trainable for _ in layer.arrays()]
+
+
+# ---- Twins of fastnn's layers -------------------------------------------------------------------
+
+
+def dense_twin(spec, arrays, rate, number):
+    """The twin of a Dense whose input is dropped at a rate."""
+    return Layer(
+        W=next(arrays),
+        b=next(arrays) if spec.use_bias else None,
+        activation=spec.activation.name,
+        alpha=spec.activation.parameter,
+        l1=float(spec.l1),
+        l2=float(spec.l2),
+        dropout=float(rate),
+        trainable=spec.trainable,
+        number=number,
+    )
+
+
+#: What makes the twin of each kind of layer, by name. Dropout and Residual are `twins`' own.
+TWINS = {
+    "dense": dense_twin,
+    "dropout": None,
+    "standardize": None,  # mean and scale are the network's
+}
+
+
+def twins(layers, arrays, count=None):
+    """The twins of fastnn's layers, their arrays taken from an iterator.
+
+    Dropouts in a row are one, with the probability of keeping what all keep. Its masks have the
+    number of the layers with parameters before it; a second one before the same has 2^32 more.
+    """
+    count = {"layers": 0, "masks": 0} if count is None else count
+    found, kept = [], 1.0
+    for spec in layers:
+        if spec.name == "dropout":
+            kept *= 1.0 - spec.rate
+            continue
+        if spec.name == "standardize":
+            continue
+        number = count["layers"] + (count["masks"] << 32)
+        rate, kept = 1.0 - kept, 1.0
+        if rate:
+            count["masks"] += 1
+        if rate and spec.name != "dense":
+            found.append(Dropout(rate, number))
+        own = (rate, number) if spec.name == "dense" else ()
+        found.append(TWINS[spec.name](spec, arrays, *own))
+        count["layers"], count["masks"] = count["layers"] + 1, 0
+    if kept < 1.0:
+        found.append(Dropout(1.0 - kept, count["layers"] + (count["masks"] << 32)))
+        count["masks"] += 1
+    return found

@@ -1,0 +1,219 @@
+"""The network: layers, a loss and an optimizer; and central differences."""
+
+import dataclasses
+
+import numpy as np
+
+from fastnn.reference.functions import loss_and_delta, one_hot
+from fastnn.reference.layers import Layer, trainable, twins
+from fastnn.reference.rules import OPTIMIZERS, clip, dropout_mask, learning_rate
+
+
+@dataclasses.dataclass
+class Network:
+    """A feed-forward network with its loss and its optimizer, in the dtype of its weights.
+
+    Parameters
+    ----------
+    layers : list of Layer
+    loss, optimizer : str
+        Names in LOSSES and OPTIMIZERS.
+    parameters, hyper : dict
+        Of the loss (``delta``, ``q``) and of the optimizer, where they aren't the defaults.
+    reduction : {"mean", "sum"}
+        "mean" divides a batch's loss by its rows, or by the sum of its sample weights.
+    scale_penalties : bool
+        "mean" divides the penalties, too.
+    seed, step, epoch : int
+        Of the dropout masks, below 2^64; the updates and the whole epochs made so far.
+    schedule : dict or None
+        Of the learning rate: the arguments of `learning_rate` but t, and ``per_epoch``.
+    clipping : dict
+        The arguments of `clip` but the gradients.
+    momentum : float or None
+        Of the moving average of the weights, kept in ``average``.
+    mean, scale : arrays of shape (n_in,)
+        Inputs are ``(x - mean) / scale``.
+    """
+
+    layers: list
+    loss: str = "squared_error"
+    parameters: dict = dataclasses.field(default_factory=dict)
+    reduction: str = "mean"
+    scale_penalties: bool = False
+    optimizer: str = "sgd"
+    hyper: dict = dataclasses.field(default_factory=dict)
+    seed: int = 0
+    step: int = 0
+    epoch: int = 0
+    schedule: dict | None = None
+    clipping: dict = dataclasses.field(default_factory=dict)
+    momentum: float | None = None
+    mean: np.ndarray | float = 0.0
+    scale: np.ndarray | float = 1.0
+
+    def __post_init__(self):
+        """Make every hyper-parameter a Python float, and one state dict per weight array."""
+        self.hyper = {name: float(value) for name, value in self.hyper.items()}
+        self.state = [{} for _ in self.get_weights()]
+        self.dtype = self.get_weights()[0].dtype
+        for index, layer in enumerate(self.layers):
+            if isinstance(layer, Layer) and layer.number is None:
+                layer.number = index
+
+    @classmethod
+    def like(cls, net):
+        """The twin of a fastnn MLP, its weights copied; the optimizer's moments start empty."""
+        layers = twins(net.layers, iter(np.array(w, net.dtype) for w in net.get_weights()))
+        loss, rule = net.loss, net.optimizer
+        names = {"huber": ["delta"], "quantile": ["q"]}.get(loss.name, [])
+        parameters = {name: getattr(loss, name) for name in names}
+        numbers = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule)}
+        clips = ("clipvalue", "clipnorm", "global_clipnorm")
+        clipping = {name: numbers.pop(name) for name in clips}
+        averages, momentum = numbers.pop("use_ema"), numbers.pop("ema_momentum")
+        mean, scale = net.standardization or (0.0, 1.0)
+        if rule.schedule:
+            numbers["learning_rate"] = rule.initial_rate
+        return cls(
+            layers,
+            loss.name,
+            parameters,
+            net.reduction,
+            net.scale_penalties,
+            rule.name,
+            numbers,
+            seed=int(net.dropout_seed),
+            step=int(net.step),
+            epoch=int(net.epoch),
+            schedule=rule.schedule.kernel() if rule.schedule else None,
+            clipping=clipping,
+            momentum=momentum if averages else None,
+            mean=mean,
+            scale=scale,
+        )
+
+    @property
+    def tape(self):
+        """What each layer has kept of the last pass forward."""
+        return [layer.tape for layer in self.layers]
+
+    def get_weights(self):
+        """[W0, b0, W1, ...], the arrays themselves; an absent bias has no entry."""
+        return [w for layer in self.layers for w in layer.arrays()]
+
+    def set_weights(self, weights):
+        """Take arrays in the order of get_weights; they are not copied."""
+        rest = iter(weights)
+        for layer in self.layers:
+            layer.take(rest)
+
+    def forward(self, X, training=False):
+        """y (B, n_out) of X (B, n_in); layers keep what the way back needs."""
+
+        def drop(rate, z, number):
+            if not training:
+                return None
+            mask = dropout_mask(self.seed, self.step, number, *z.shape, rate)
+            return mask.astype(self.dtype) * (1 / (1 - rate))
+
+        z = ((np.asarray(X, self.dtype) - self.mean) / self.scale).astype(self.dtype)
+        for layer in self.layers:
+            z = layer.forward(z, drop)
+        return z
+
+    def predict(self, X):
+        """y, shape (B, n_out), of X, shape (B, n_in), without dropout."""
+        return self.forward(X)
+
+    def evaluate(self, X, t, sample_weight=None):
+        """The loss of a data set, penalties included, without dropout: a float."""
+        self.forward(X)
+        return self._loss_and_delta(t, sample_weight)[0]
+
+    def _loss_and_delta(self, t, sample_weight):
+        """The loss with penalties and the delta (B, n_out) of the batch last passed forward."""
+        last = self.layers[-1]
+        _, _, a, y = last.tape
+        t = one_hot(t, y.shape[1]) if self.loss == "cross_entropy" and np.ndim(t) == 1 else t
+        t = np.asarray(t, self.dtype).reshape(y.shape)
+        output = last.activation, last.alpha
+        rows, delta = loss_and_delta(self.loss, *output, a, y, t, **self.parameters)
+        c = np.asarray(np.ones(len(y)) if sample_weight is None else sample_weight, self.dtype)
+        self.share = 1.0
+        if self.reduction == "mean":
+            if self.scale_penalties:
+                self.share = 1 / c.sum() if c.any() else 0.0
+            c = c / (c.sum() or 1.0)  # weights that are all 0 stay 0
+        penalty = sum(layer.penalty() for layer in self.layers)
+        return float(c @ rows) + self.share * penalty, c[:, None] * delta
+
+    def loss_and_gradients(self, X, t, sample_weight=None, training=False):
+        """The batch's loss with penalties, and its gradients in the order of get_weights.
+
+        X is (B, n_in), t is (B, n_out), sample_weight is (B,); a t of (B,) will do for one output
+        and for class indices. Inputs are dropped when training.
+        """
+        self.forward(X, training)
+        loss, delta = self._loss_and_delta(t, sample_weight)
+        g, gradients = self.layers[-1].backward(delta, self.share, is_delta=True)
+        for layer in reversed(self.layers[:-1]):
+            g, own = layer.backward(g, self.share)
+            gradients[:0] = own
+        return loss, gradients
+
+    def train_on_batch(self, X, t, sample_weight=None):
+        """One update; returns the loss before it."""
+        loss, gradients = self.loss_and_gradients(X, t, sample_weight, training=True)
+        trained = [on for layer in self.layers for on in trainable(layer)]
+        gradients = [on * g for g, on in zip(gradients, trained, strict=True)]
+        gradients, hyper = clip(gradients, **self.clipping), self.hyper | self._scheduled()
+        self.step += 1
+        rule, weights = OPTIMIZERS[self.optimizer], self.get_weights()
+        each = zip(weights, gradients, self.state, trained, strict=True)
+        weights = [rule(w, g, s, self.step, **hyper) if on else w for w, g, s, on in each]
+        self.set_weights(weights)
+        if self.momentum is not None:
+            old, m = getattr(self, "average", weights), self.momentum
+            self.average = [m * a + (1 - m) * w for a, w in zip(old, weights, strict=True)]
+        return loss
+
+    def _scheduled(self):
+        """The next step's learning rate, where it follows a schedule."""
+        if self.schedule is None:
+            return {}
+        schedule = dict(self.schedule)
+        t = self.epoch if schedule.pop("per_epoch") else self.step
+        return {"learning_rate": learning_rate(t, **schedule)}
+
+    def fit_epoch(self, X, t, order, batch_size=None, sample_weight=None):
+        """One pass over the rows X[order] in batches (None: one batch of all); returns its loss.
+
+        Every batch's loss counts as it was before its update: their mean, weighted by the batches'
+        rows or by their sums of sample weights; with reduction "sum", their sum.
+        """
+        X, t, mean = np.asarray(X, self.dtype), np.asarray(t), self.reduction == "mean"
+        w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
+        total = weight = 0.0
+        size = batch_size or len(order)
+        for batch in np.split(np.asarray(order), range(size, len(order), size)):
+            share = float(w[batch].sum()) if mean else 1.0
+            total += share * self.train_on_batch(X[batch], t[batch], w[batch])
+            weight += share
+        self.epoch += 1
+        return total / (weight or 1.0) if mean else total
+
+
+def central_differences(f, weights, eps=1e-5):
+    """dE/dw of E = f(weights), each entry from (f(w + eps) - f(w - eps)) / 2 eps, in float64."""
+    weights = [np.array(w, np.float64) for w in weights]
+    gradients = [np.empty_like(w) for w in weights]
+    for w, dw in zip(weights, gradients, strict=True):
+        for i in np.ndindex(w.shape):
+            here = w[i]
+            w[i] = here + eps
+            up = f(weights)
+            w[i] = here - eps
+            dw[i] = (up - f(weights)) / (2 * eps)
+            w[i] = here
+    return gradients

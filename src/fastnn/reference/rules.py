@@ -1,0 +1,140 @@
+"""Update rules, learning rates, clipping, and the masks of dropout."""
+
+import math
+
+import numpy as np
+
+# ---- Update rules: the new w from w, g = dE/dw, a state dict s, and the step t = 1, 2, ... ------
+
+
+def sgd(w, g, s, t, learning_rate=0.01, momentum=0.0, nesterov=False):
+    """v <- momentum v - eta g;  w <- w + v  (Polyak 1964; Nesterov as Sutskever et al. 2013)."""
+    if not momentum:
+        return w - learning_rate * g
+    v = s["v"] = momentum * s.get("v", 0.0) - learning_rate * g
+    return w + momentum * v - learning_rate * g if nesterov else w + v
+
+
+def adagrad(w, g, s, t, learning_rate=0.01, initial_accumulator_value=0.0, epsilon=1e-10):
+    """v <- v + g^2;  w <- w - eta g / (sqrt v + epsilon)  (Duchi et al. 2011)."""
+    v = s["v"] = s.get("v", initial_accumulator_value) + g * g
+    return w - learning_rate * g / (np.sqrt(v) + epsilon)
+
+
+def rmsprop(w, g, s, t, learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-8):
+    """v <- rho v + (1 - rho) g^2;  w <- w - eta g / (sqrt v + epsilon)  (Hinton 2012)."""
+    v = s["v"] = rho * s.get("v", 0.0) + (1 - rho) * (g * g)
+    step = learning_rate * g / (np.sqrt(v) + epsilon)
+    if not momentum:
+        return w - step
+    u = s["u"] = momentum * s.get("u", 0.0) - step
+    return w + u
+
+
+def adam(
+    w, g, s, t, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, amsgrad=False,
+    epsilon_hat=False,
+):  # fmt: skip
+    """w <- w - eta m^ / (sqrt v^ + epsilon)  (Kingma & Ba 2015; AMSGrad, Reddi et al. 2018).
+
+    epsilon_hat adds epsilon to sqrt v instead, before the correction.
+    """
+    m = s["m"] = beta_1 * s.get("m", 0.0) + (1 - beta_1) * g
+    v = s["v"] = beta_2 * s.get("v", 0.0) + (1 - beta_2) * (g * g)
+    if amsgrad:
+        v = s["v_max"] = np.maximum(s.get("v_max", 0.0), v)
+    m_hat, v_hat = m / (1 - beta_1**t), v / (1 - beta_2**t)  # the bias corrections
+    if epsilon_hat:
+        epsilon = epsilon / np.sqrt(1 - beta_2**t)
+    return w - learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
+
+
+def adamw(w, g, s, t, learning_rate=0.001, weight_decay=0.01, **adam_hyper):
+    """w <- w - eta decay w, then Adam; a bias (1-D) doesn't decay  (Loshchilov & Hutter 2019)."""
+    decayed = w - learning_rate * weight_decay * w if w.ndim == 2 else w
+    return adam(decayed, g, s, t, learning_rate, **adam_hyper)
+
+
+OPTIMIZERS = {"sgd": sgd, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw}
+
+# ---- Learning rates: eta of the step (or epoch) that comes after t of them -----------------------
+
+
+def half_cosine(high, low, fraction):
+    """From `high` at 0 to `low` at 1."""
+    return low + (high - low) * 0.5 * (1 + math.cos(math.pi * fraction))
+
+
+def cosine_restarts(t, eta, steps, t_mul, m_mul, alpha):
+    """SGDR: runs of steps t_mul^i steps, each from eta (alpha + (1 - alpha) m_mul^i) down."""
+    low, height, length = alpha * eta, (1 - alpha) * eta, steps
+    while t >= length:
+        t, length, height = t - length, length * t_mul, height * m_mul
+    return half_cosine(low + height, low, t / length)
+
+
+def one_cycle(t, peak, steps, fraction, first, last):
+    """Up from `first` to the peak at fraction * steps - 1, down to `last` at steps - 1."""
+    top, end = fraction * steps - 1, steps - 1
+    if t < top:
+        return half_cosine(first, peak, t / top)
+    return half_cosine(peak, last, min((t - top) / (end - top), 1))
+
+
+SCHEDULES = {  # name: function of t and of the schedule's parameters, in their order
+    "constant": lambda t, eta: eta,
+    "step_decay": lambda t, eta, steps, factor: eta * factor ** math.floor(t / steps),
+    "exponential_decay": lambda t, eta, steps, factor: eta * factor ** (t / steps),
+    "cosine_decay": lambda t, eta, steps, alpha: half_cosine(eta, alpha * eta, min(t / steps, 1)),
+    "cosine_restarts": cosine_restarts,
+    "inverse_scaling": lambda t, eta, power: eta / (1 + t) ** power,
+    "one_cycle": one_cycle,
+}
+
+
+def learning_rate(t, name, parameters, warmup=0.0, start=0.0):
+    """A schedule's rate, after a line from `start` of `warmup` steps (or epochs)."""
+    rate = SCHEDULES[name]
+    if t < warmup:
+        return start + (rate(0, *parameters) - start) * t / warmup
+    return rate(t - warmup, *parameters)
+
+
+# ---- Clipping of gradients, all of a batch's as a list ------------------------------------------
+
+
+def clip(gradients, clipvalue=None, clipnorm=None, global_clipnorm=None):
+    """Numbers to [-c, c]; or g c / max(|g|, c) for each array, or with the norm of all together."""
+    if clipvalue is not None:
+        return [np.clip(g, -clipvalue, clipvalue) for g in gradients]
+    norms = [math.sqrt(float((g * g).sum())) for g in gradients]
+    if clipnorm is not None:
+        return [g * (clipnorm / max(n, clipnorm)) for g, n in zip(gradients, norms, strict=True)]
+    if global_clipnorm is not None:
+        factor = global_clipnorm / max(math.hypot(*norms), global_clipnorm)
+        return [g * factor for g in gradients]
+    return gradients
+
+
+# ---- Dropout: a mask that is a pure function of where it stands ---------------------------------
+
+GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: the increment of splitmix64
+
+
+def mix(z):
+    """The finaliser of splitmix64 on uint64 arrays, modulo 2^64 (Steele et al. 2014)."""
+    z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9
+    z = (z ^ (z >> 27)) * 0x94D049BB133111EB
+    return z ^ (z >> 31)
+
+
+def dropout_mask(seed, step, layer, rows, units, rate):
+    """Which inputs of a layer are kept: a (rows, units) array of bool from counter-based bits.
+
+    `seed` is below 2^64, `step` counts the updates before this one, `layer` is the index of the
+    dense layer whose input is dropped, `rate` in [0, 1) is the probability of dropping.
+    """
+    seed, step, layer = np.array([[seed], [step], [layer]], np.uint64)  # arrays wrap silently
+    key = mix(mix(seed + (step + 1) * GOLDEN) + (layer + 1) * GOLDEN)
+    bits = mix(key + (np.arange(rows * units, dtype=np.uint64) + 1) * GOLDEN) >> 32
+    return bits.reshape(rows, units) >= math.floor(rate * 2**32)
