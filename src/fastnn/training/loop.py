@@ -11,6 +11,8 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import _checks
 from fastnn.callbacks import Callback, History
 from fastnn.training.calls import evaluate
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 
 #: Seconds between two calls of `on_progress`.
 PROGRESS_SECONDS = 0.1
+
+#: Numbers of rows in the orders of epochs that are trained in one run: 2 MB.
+ORDERS_AT_ONCE = 1 << 18
 
 #: Rows on which the weights after an epoch's last update are tried.
 TRIED_ROWS = 32
@@ -61,6 +66,7 @@ class Fit:
         self.unit = 1 if n is None else state.network.unit(plan.batch_size or n)
         self.steps = 1  # units in a stretch that takes about PROGRESS_SECONDS
         self.reported = 0.0  # when on_progress was called last
+        self.epochs_at_once = 1  # of those that take about PROGRESS_SECONDS
 
     # ---- what a checkpoint keeps ----------------------------------------------------------------
 
@@ -124,7 +130,10 @@ class Fit:
             self.has_progress_hooks = bool(self.hooks["on_progress"])
             try:
                 while self.epoch < self.plan.epochs and not self.state.stop_training:
-                    self._run_epoch(self.epoch)
+                    if self._is_unattended:
+                        self._run_epochs()
+                    else:
+                        self._run_epoch(self.epoch)
             except FloatingPointError as error:
                 handled = False
                 for hook in self.hooks["on_nonfinite_loss"]:
@@ -191,6 +200,65 @@ class Fit:
         self._notify("on_epoch_end", epoch, logs)
         if plan.verbose:
             _print_epoch(epoch + 1, plan.epochs, logs, rate)
+
+    # ---- epochs that nobody listens to ----------------------------------------------------------
+
+    @property
+    def _is_unattended(self) -> bool:
+        """Whether an epoch is nothing but its steps and a loss: the engine trains many by itself."""
+        plan = self.plan
+        return (
+            type(plan.source) is Rows
+            and plan.validation is None
+            and not (plan.callbacks or plan.metrics or plan.verbose or self.logs_rate)
+        )
+
+    def _run_epochs(self) -> None:
+        """Train as many of the epochs left as take about PROGRESS_SECONDS, in one run."""
+        source, state, network = self.plan.source, self.state, self.state.network
+        assert isinstance(source, Rows)
+        batch, began, first_step = (
+            self.plan.batch_size or source.n,
+            time.perf_counter(),
+            network.step,
+        )
+        n_epochs = min(self.epochs_at_once, self.plan.epochs - self.epoch)
+        generator = copy.deepcopy(state.shuffler.bit_generator.state) if self.plan.shuffle else None
+        orders = self._orders(n_epochs)
+        losses, tally = np.full(n_epochs, np.nan), network.tally()
+        arrays = source.X, source.T, source.labels, source.weights
+        try:
+            network.train_epochs(*arrays, orders, batch, self.plan.n_threads, tally, losses)
+        finally:
+            done = int(np.count_nonzero(~np.isnan(losses)))
+            if done < n_epochs and self.plan.shuffle is True:  # as if only these had been drawn
+                state.shuffler.bit_generator.state = generator
+                self._orders(done + 1)
+        for loss in losses[:done].tolist():
+            self.epoch += 1
+            self._notify("on_epoch_end", self.epoch - 1, {"loss": loss})
+        if tally.failure is not None:
+            step = network.step - first_step - done * -(-source.n // batch) + 1
+            raise self._divergence(tally.failure, f"in epoch {self.epoch + 1}, step {step}")
+        if self.epoch == self.plan.epochs:
+            self._try_last(source.blocks(None, batch)[0], self.epoch - 1)
+        elapsed = time.perf_counter() - began
+        most = max(1, ORDERS_AT_ONCE // source.n)
+        self.epochs_at_once = max(1, min(most, int(n_epochs * min(10, PROGRESS_SECONDS / elapsed))))
+
+    def _orders(self, n_epochs: int) -> NDArray[np.int64] | None:
+        """Return the orders of rows of some epochs, (n_epochs, n); None if rows are not shuffled."""
+        plan, n = self.plan, self.plan.source.n
+        if plan.shuffle is False or n is None:
+            return None
+        draw = self.state.shuffler.permutation if plan.shuffle is True else plan.shuffle.permutation
+        orders = np.empty((n_epochs, n), np.int64)
+        for i in range(n_epochs):
+            order = draw(n)
+            orders[i] = order if plan.shuffle is True else _checks.order(order, n)
+        return orders
+
+    # ---- epochs, one by one ---------------------------------------------------------------------
 
     def _count_epoch(self, logs: dict[str, float]) -> None:
         """Count the epoch, before a checkpoint of it is written; adapt the rate."""
