@@ -6,6 +6,12 @@
  * set's operations on short vectors, of four floats or up to four doubles: their divisions and sums
  * across lanes are quicker, and wider ones would carry padding.
  */
+#if FASTNN_BITS == 64 && defined(__AVX__)
+#define FASTNN_VECTOR_BYTES 32
+#else
+#define FASTNN_VECTOR_BYTES 16
+#endif
+
 #include <string.h>
 
 #include "activations.h"
