@@ -16,7 +16,6 @@
 
 #include "activations.h"
 #include "losses.h"
-#include "optimizers.h"
 
 /* h(z_prev @ W + b), or the pre-activations where the loss wants these. */
 INLINE void tiny_forward(const fastnn_tiny_layer *layer, const real *z_prev, int activate) {
