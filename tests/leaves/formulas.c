@@ -1,4 +1,4 @@
-/* formulas.c - see formulas.h. The mathematics is that of fastnn/reference.py. */
+/* formulas.c - see formulas.h. The mathematics is that of fastnn/reference/. */
 #include "formulas.h"
 #include "harness.h"
 
