@@ -1,6 +1,7 @@
 /* activations.h - each activation: its value and, right beneath, its derivative; at the end, the
  * list of them all. To add one: its block, between `c-source` markers (see vmath.h) of its name,
- * its line in the list, its line in fastnn/activations.py and in fastnn/reference.py.
+ * its line in the list, its lines in fastnn/activations.py, fastnn/reference/ and
+ * tests/leaves/formulas.c.
  *
  * Where the derivative is a function of the output z, nothing else is kept (OUTPUT_ACTIVATION).
  * Where it isn't, the forward pass computes it beside the value and keeps it (SLOPE_ACTIVATION).

@@ -1,6 +1,7 @@
 /* losses.h - each loss: the loss of one output and its derivative, and the list of them all. To add
  * one: its block, between `c-source` markers (see vmath.h) of its name or of NAME_activation, its
- * line in the list, its class in fastnn/losses.py, its lines in fastnn/reference.py.
+ * line in the list, its class in fastnn/losses.py, its lines in fastnn/reference/ and in
+ * tests/leaves/formulas.c.
  *
  * Most take an output y behind any activation and give dE/dy, which the activation's derivative
  * then turns into delta. The likelihoods are computed from the pre-activation a of the one

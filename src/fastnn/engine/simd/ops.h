@@ -221,28 +221,35 @@ typedef struct {
 typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
                               const real *T, const int64_t *labels, const int64_t *order);
 
-/* Lists end with an entry whose name is NULL. */
+/* The leaves of a table, in its order. The fields of the table, their values (ops.c) and the checks
+ * of the tests (tests/leaves/) are made from this list: a new leaf needs its type fastnn_NAME_fn
+ * above, a row here, its function NAME in a header that ops.c includes, and its check. */
+#define FASTNN_LEAVES(EACH)                                                                        \
+    EACH(product)                                                                                  \
+    EACH(narrow)                                                                                   \
+    EACH(dots)                                                                                     \
+    EACH(outer)                                                                                    \
+    EACH(column_sums)                                                                              \
+    EACH(transpose)                                                                                \
+    EACH(gather)                                                                                   \
+    EACH(scatter)                                                                                  \
+    EACH(one_hot)                                                                                  \
+    EACH(standardize)                                                                              \
+    EACH(first_nonfinite)                                                                          \
+    EACH(penalty)                                                                                  \
+    EACH(sum_squares)                                                                              \
+    EACH(limit)                                                                                    \
+    EACH(average)                                                                                  \
+    EACH(dropout)                                                                                  \
+    EACH(multiply_adds)                                                                            \
+    EACH(read_all)
+
+/* Activations, losses, optimizers and functions end with an entry whose name is NULL. */
+#define FASTNN_POINTER(leaf) fastnn_##leaf##_fn *leaf;
 typedef struct {
     const char *isa;
-    fastnn_product_fn *product;
-    fastnn_narrow_fn *narrow;
-    fastnn_dots_fn *dots;
-    fastnn_outer_fn *outer;
-    fastnn_column_sums_fn *column_sums;
-    fastnn_transpose_fn *transpose;
-    fastnn_gather_fn *gather;
-    fastnn_scatter_fn *scatter;
-    fastnn_one_hot_fn *one_hot;
-    fastnn_standardize_fn *standardize;
-    fastnn_first_nonfinite_fn *first_nonfinite;
-    fastnn_penalty_fn *penalty;
-    fastnn_sum_squares_fn *sum_squares;
-    fastnn_limit_fn *limit;
-    fastnn_average_fn *average;
-    fastnn_dropout_fn *dropout;
-    fastnn_tiny_fn *tiny_steps;
-    fastnn_multiply_adds_fn *multiply_adds;
-    fastnn_read_all_fn *read_all;
+    FASTNN_LEAVES(FASTNN_POINTER)
+    fastnn_tiny_fn *tiny_steps; /* not among the leaves: tiny.c is compiled by itself */
     const fastnn_activation *activations;
     const fastnn_loss *losses;
     const fastnn_optimizer *optimizers;

@@ -1,5 +1,6 @@
 /* optimizers.h - each update rule, and the list of them all. To add one: its block, its line in the
- * list, its class in fastnn/optimizers.py, its lines in fastnn/reference.py.
+ * list, its class in fastnn/optimizers.py, its lines in fastnn/reference/ and in
+ * tests/leaves/formulas.c.
  *
  * A rule is written for one vector of weights w and gradients g = dE/dw; its moments lie `block`,
  * 2 `block`, ... reals after w. Three loops are made of each: over stored gradients; over those of

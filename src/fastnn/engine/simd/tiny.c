@@ -6,11 +6,16 @@
  * set's operations on short vectors, of four floats or up to four doubles: their divisions and sums
  * across lanes are quicker, and wider ones would carry padding.
  */
+#if FASTNN_BITS == 64 && defined(__AVX__)
+#define FASTNN_VECTOR_BYTES 32
+#else
+#define FASTNN_VECTOR_BYTES 16
+#endif
+
 #include <string.h>
 
 #include "activations.h"
 #include "losses.h"
-#include "optimizers.h"
 
 /* h(z_prev @ W + b), or the pre-activations where the loss wants these. */
 INLINE void tiny_forward(const fastnn_tiny_layer *layer, const real *z_prev, int activate) {

@@ -1,0 +1,198 @@
+/* check_products.c - the leaves of tile.h that multiply, add up and transpose. */
+#include "harness.h"
+
+/* sum over k of a[r, k] b[k, c], and of the absolute values; with b[c, k] for `transposed`. */
+static double product_of(const matrix *a, const matrix *b, bool transposed, ptrdiff_t r,
+                         ptrdiff_t c, double *magnitude) {
+    double sum = 0;
+    *magnitude = 0;
+    for (ptrdiff_t k = 0; k < a->columns; k++) {
+        double x = element(a, r, k), y = transposed ? element(b, c, k) : element(b, k, c);
+        sum += x * y;
+        *magnitude += fabs(x * y);
+    }
+    return sum;
+}
+
+/* c = bias + a @ b; the rows' padding, which is behind the first `columns`, is zero. */
+static void expect_product(const matrix *c, const matrix *a, const matrix *b, bool transposed,
+                           const real *bias) {
+    for (ptrdiff_t r = 0; r < c->rows; r++)
+        for (ptrdiff_t j = 0; j < c->columns; j++) {
+            double magnitude, start = bias ? (double)bias[j] : 0;
+            double truth = start + product_of(a, b, transposed, r, j, &magnitude);
+            expect(c->at, offset(c, r, j), truth, rounding(a->columns, magnitude + fabs(start)));
+        }
+    expect_zero_padding(c);
+}
+
+/* The bits of a row that was computed alone. */
+static void expect_row_of(const matrix *alone, const matrix *all, ptrdiff_t r) {
+    for (ptrdiff_t j = 0; j < panels_of(all->columns) * PANEL; j++)
+        expect_bits(alone->at, offset(alone, 0, j), all->at[offset(all, r, j)]);
+}
+
+static real *new_bias(ptrdiff_t columns) {
+    ptrdiff_t n = panels_of(columns) * PANEL;
+    real *bias = new_reals("bias", n, 0);
+    for (ptrdiff_t j = 0; j < n; j++) bias[j] = j < columns ? (real)uniform(-2, 2) : 0;
+    return bias;
+}
+
+static void check_one_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, ptrdiff_t gap) {
+    ptrdiff_t last = rows - 1, panels = panels_of(columns);
+    begin_case("rows=%td depth=%td columns=%td gap=%td", rows, depth, columns, gap);
+    matrix a = new_matrix("a", rows, depth, gap, 0);
+    matrix b = new_matrix("b", depth, columns, gap, 0);
+    matrix c = new_matrix("c", rows, columns, gap, 0);
+    matrix alone = new_matrix("a row of c", 1, columns, gap, 0);
+    real *bias = gap == 1 ? NULL : new_bias(columns);
+    randomize_matrix(&a, FINITE);
+    randomize_matrix(&b, ZERO);
+    CALL(ops->product(rows, depth, panels, a.at, a.jump, b.at, b.jump, bias, c.at, c.jump));
+    expect_product(&c, &a, &b, false, bias);
+    CALL(ops->product(1, depth, panels, a.at + last * PANEL, a.jump, b.at, b.jump, bias, alone.at,
+                      alone.jump));
+    expect_row_of(&alone, &c, last);
+    end_case();
+}
+
+void check_product(void) {
+    for (const ptrdiff_t *rows = row_counts; *rows; rows++)
+        for (const ptrdiff_t *depth = sizes; *depth; depth++)
+            for (ptrdiff_t panels = 1; panels <= 9; panels += panels < 5 ? 1 : 4)
+                check_one_product(*rows, *depth, panels * PANEL - random_below(PANEL),
+                                  random_below(3));
+}
+
+/* a's padding isn't zero where b's is, and the other way round. */
+static void check_one_narrow(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width, ptrdiff_t gap) {
+    ptrdiff_t last = rows - 1;
+    begin_case("rows=%td depth=%td width=%td gap=%td", rows, depth, width, gap);
+    matrix a = new_matrix("a", rows, depth, gap, (PANEL - 1) * PANEL);
+    matrix b = new_matrix("b", width, depth, gap, 0);
+    matrix c = new_matrix("c", rows, width, 0, 0), alone = new_matrix("a row of c", 1, width, 0, 0);
+    real *bias = gap == 1 ? NULL : new_bias(width);
+    randomize_matrix(&a, gap == 0 ? FINITE : ZERO);
+    randomize_matrix(&b, gap == 0 ? ZERO : FINITE);
+    CALL(ops->narrow(rows, depth, width, a.at, a.jump, b.at, b.jump, bias, c.at));
+    expect_product(&c, &a, &b, true, bias);
+    CALL(ops->narrow(1, depth, width, a.at + last * PANEL, a.jump, b.at, b.jump, bias, alone.at));
+    expect_row_of(&alone, &c, last);
+    end_case();
+}
+
+void check_narrow(void) {
+    for (const ptrdiff_t *rows = row_counts; *rows; rows++)
+        for (const ptrdiff_t *depth = sizes; *depth; depth++)
+            for (ptrdiff_t width = 1; width <= NARROW; width++)
+                for (ptrdiff_t gap = 0; gap < 3; gap++) check_one_narrow(*rows, *depth, width, gap);
+}
+
+static void check_one_dots(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, ptrdiff_t gap) {
+    ptrdiff_t last = rows - 1;
+    begin_case("rows=%td depth=%td columns=%td gap=%td", rows, depth, columns, gap);
+    matrix a = new_matrix("a", rows, depth, gap, 0);
+    matrix b = new_matrix("b", columns, depth, gap, (PANEL - 1) * PANEL);
+    matrix c = new_matrix("c", rows, columns, gap, 0);
+    matrix alone = new_matrix("a row of c", 1, columns, gap, 0);
+    randomize_matrix(&a, gap == 0 ? FINITE : ZERO);
+    randomize_matrix(&b, gap == 0 ? ZERO : FINITE);
+    CALL(ops->dots(rows, depth, columns, a.at, a.jump, b.at, b.jump, c.at, c.jump));
+    expect_product(&c, &a, &b, true, NULL);
+    CALL(ops->dots(1, depth, columns, a.at + last * PANEL, a.jump, b.at, b.jump, alone.at,
+                   alone.jump));
+    expect_row_of(&alone, &c, last);
+    end_case();
+}
+
+void check_dots(void) {
+    for (const ptrdiff_t *rows = sizes; *rows; rows++)
+        for (const ptrdiff_t *depth = sizes; *depth; depth++)
+            for (const ptrdiff_t *columns = sizes; *columns; columns++)
+                check_one_dots(*rows, *depth, *columns, random_below(3));
+}
+
+/* g = z.T @ delta; and once more in two goes, the second of which adds to the first. */
+static void check_one_outer(ptrdiff_t rows, ptrdiff_t width) {
+    ptrdiff_t first = random_below(rows);
+    begin_case("rows=%td width=%td first=%td", rows, width, first);
+    matrix z = new_matrix("z", rows, width, 0, 0), delta = new_matrix("delta", rows, PANEL, 0, 0);
+    matrix g = new_matrix("g", width, PANEL, 0, 0),
+           sum = new_matrix("g + more", width, PANEL, 0, 0);
+    randomize_matrix(&z, FINITE);
+    randomize_matrix(&delta, ZERO);
+    CALL(ops->outer(rows, width, z.at, delta.at, 0, g.at));
+    for (ptrdiff_t i = 0; i < width; i++)
+        for (ptrdiff_t j = 0; j < PANEL; j++) {
+            double truth = 0, magnitude = 0;
+            for (ptrdiff_t r = 0; r < rows; r++) {
+                double term = element(&z, r, i) * element(&delta, r, j);
+                truth += term;
+                magnitude += fabs(term);
+            }
+            expect(g.at, i * PANEL + j, truth, rounding(rows, magnitude));
+        }
+    CALL(ops->outer(first, width, z.at, delta.at, 0, sum.at));
+    expect_anything(sum.at, width * PANEL);
+    CALL(
+        ops->outer(rows - first, width, z.at + first * PANEL, delta.at + first * PANEL, 1, sum.at));
+    for (ptrdiff_t i = 0; i < width * PANEL; i++) expect_bits(sum.at, i, g.at[i]);
+    end_case();
+}
+
+void check_outer(void) {
+    for (ptrdiff_t width = 1; width <= PANEL; width++) {
+        for (const ptrdiff_t *rows = row_counts; *rows; rows++) check_one_outer(*rows, width);
+        check_one_outer(300, width);
+    }
+}
+
+static void check_one_column_sums(ptrdiff_t rows) {
+    ptrdiff_t first = random_below(rows);
+    begin_case("rows=%td first=%td", rows, first);
+    matrix delta = new_matrix("delta", rows, PANEL, 0, 0);
+    real *g = new_reals("g", PANEL, 0), *sum = new_reals("g + more", PANEL, 0);
+    randomize_matrix(&delta, ZERO);
+    CALL(ops->column_sums(rows, delta.at, 0, g));
+    for (ptrdiff_t j = 0; j < PANEL; j++) {
+        double truth = 0, magnitude = 0;
+        for (ptrdiff_t r = 0; r < rows; r++) {
+            truth += element(&delta, r, j);
+            magnitude += fabs(element(&delta, r, j));
+        }
+        expect(g, j, truth, rounding(rows, magnitude));
+    }
+    CALL(ops->column_sums(first, delta.at, 0, sum));
+    expect_anything(sum, PANEL);
+    CALL(ops->column_sums(rows - first, delta.at + first * PANEL, 1, sum));
+    for (ptrdiff_t j = 0; j < PANEL; j++) expect_bits(sum, j, g[j]);
+    end_case();
+}
+
+void check_column_sums(void) {
+    for (const ptrdiff_t *rows = row_counts; *rows; rows++)
+        for (int i = 0; i < 10; i++) check_one_column_sums(*rows);
+    check_one_column_sums(300);
+}
+
+/* Rows of `out` past the columns are room that may be filled. */
+static void check_one_transpose(ptrdiff_t width, ptrdiff_t columns, ptrdiff_t gap) {
+    begin_case("width=%td columns=%td gap=%td", width, columns, gap);
+    matrix w = new_matrix("w", width, columns, gap, 0);
+    ptrdiff_t room = panels_of(columns) * PANEL * PANEL;
+    real *out = new_reals("out", room, 0);
+    randomize_matrix(&w, ZERO);
+    CALL(ops->transpose(width, columns, w.at, w.jump, out));
+    for (ptrdiff_t c = 0; c < columns; c++)
+        for (ptrdiff_t i = 0; i < PANEL; i++)
+            expect(out, c * PANEL + i, i < width ? element(&w, i, c) : 0, 0);
+    expect_anything(out + columns * PANEL, room - columns * PANEL);
+    end_case();
+}
+
+void check_transpose(void) {
+    for (ptrdiff_t width = 1; width <= PANEL; width++)
+        for (const ptrdiff_t *columns = sizes; *columns; columns++)
+            for (ptrdiff_t gap = 0; gap < 3; gap++) check_one_transpose(width, *columns, gap);
+}

@@ -1,0 +1,229 @@
+/* formulas.c - see formulas.h. The mathematics is that of fastnn/reference/. */
+#include "formulas.h"
+#include "harness.h"
+
+#include <math.h>
+#include <string.h>
+
+static double sigmoid(double a) {
+    double e = exp(-fabs(a));
+    return (a >= 0 ? 1 : e) / (1 + e);
+}
+
+static double normal_cdf(double x) { return erfc(-x * sqrt(0.5)) / 2; }
+
+static double normal_density(double x) { return exp(-x * x / 2) / sqrt(8 * atan(1)); }
+
+static double softplus(double a) { return fmax(a, 0) + log1p(exp(-fabs(a))); }
+
+/* ---- activations: value, slope ---- */
+
+#define VALUE(NAME, FORMULA)                                                                       \
+    static double NAME##_value(double a, double alpha) {                                           \
+        (void)a, (void)alpha;                                                                      \
+        return FORMULA;                                                                            \
+    }
+#define SLOPE(NAME, FORMULA)                                                                       \
+    static double NAME##_slope(double a, double alpha) {                                           \
+        (void)a, (void)alpha;                                                                      \
+        return FORMULA;                                                                            \
+    }
+
+static const double selu_scale = 1.0507009873554805, selu_alpha = 1.6732632423543772;
+
+VALUE(identity, a)
+SLOPE(identity, 1)
+VALUE(sigmoid, sigmoid(a))
+SLOPE(sigmoid, sigmoid(a) * sigmoid(-a))
+VALUE(tanh, tanh(a))
+SLOPE(tanh, 1 - tanh(a) * tanh(a))
+VALUE(relu, a <= 0 ? 0 : a)
+SLOPE(relu, a > 0)
+VALUE(leaky_relu, a > 0 ? a : alpha * a)
+SLOPE(leaky_relu, a > 0 ? 1 : alpha)
+VALUE(elu, a > 0 ? a : alpha * expm1(a))
+SLOPE(elu, a > 0 ? 1 : alpha * exp(a))
+VALUE(selu, selu_scale *elu_value(a, selu_alpha))
+SLOPE(selu, selu_scale *elu_slope(a, selu_alpha))
+VALUE(exp, exp(a))
+SLOPE(exp, exp(a))
+VALUE(gelu, a *normal_cdf(a))
+SLOPE(gelu, normal_cdf(a) + a * normal_density(a))
+VALUE(silu, a *sigmoid(a))
+SLOPE(silu, sigmoid(a) + a * sigmoid(a) * sigmoid(-a))
+VALUE(softplus, softplus(a))
+SLOPE(softplus, sigmoid(a))
+
+#define ACTIVATION(NAME) {#NAME, NAME##_value, NAME##_slope}
+static const activation_formula activations[] = {
+    ACTIVATION(identity),   ACTIVATION(sigmoid), ACTIVATION(tanh),     ACTIVATION(relu),
+    ACTIVATION(leaky_relu), ACTIVATION(elu),     ACTIVATION(selu),     ACTIVATION(exp),
+    ACTIVATION(gelu),       ACTIVATION(silu),    ACTIVATION(softplus),
+};
+
+const activation_formula *find_activation_formula(const char *name) {
+    for (size_t i = 0; i < sizeof activations / sizeof *activations; i++)
+        if (strcmp(activations[i].name, name) == 0) return &activations[i];
+    fail("formulas.c has no activation %s", name);
+    return NULL;
+}
+
+void softmax_formula(ptrdiff_t n, const double *a, double *y) {
+    double max = a[0], sum = 0;
+    for (ptrdiff_t c = 1; c < n; c++) max = fmax(max, a[c]);
+    for (ptrdiff_t c = 0; c < n; c++) sum += y[c] = exp(a[c] - max);
+    for (ptrdiff_t c = 0; c < n; c++) y[c] /= sum;
+}
+
+/* ---- losses ---- */
+
+static double cross_entropy(ptrdiff_t n, const double *a, const double *t, double *slope) {
+    double max = a[0], sum = 0, loss = 0;
+    for (ptrdiff_t c = 1; c < n; c++) max = fmax(max, a[c]);
+    for (ptrdiff_t c = 0; c < n; c++) sum += exp(a[c] - max);
+    softmax_formula(n, a, slope);
+    for (ptrdiff_t c = 0; c < n; c++) {
+        loss += t[c] * (log(sum) + max - a[c]);
+        slope[c] -= t[c];
+    }
+    return loss;
+}
+
+/* The loss of one output. */
+static double loss_of(const fastnn_loss *loss, double y, double t, double parameter,
+                      double *slope) {
+    const char *name = loss->name;
+    double r = y - t, a = y;
+    if (strcmp(name, "squared_error") == 0) {
+        *slope = r;
+        return r * r / 2;
+    }
+    if (strcmp(name, "absolute_error") == 0) {
+        *slope = (r > 0) - (r < 0);
+        return fabs(r);
+    }
+    if (strcmp(name, "huber") == 0) {
+        *slope = fmax(-parameter, fmin(parameter, r));
+        return fabs(r) <= parameter ? r * r / 2 : parameter * (fabs(r) - parameter / 2);
+    }
+    if (strcmp(name, "quantile") == 0) {
+        *slope = r < 0 ? -parameter : r > 0 ? 1 - parameter : 0;
+        return *slope * r;
+    }
+    if (strcmp(name, "poisson") == 0 && strcmp(loss->activation, "exp") == 0) {
+        *slope = exp(a) - t;
+        return exp(a) - t * a;
+    }
+    if (strcmp(name, "poisson") == 0 && strcmp(loss->activation, "softplus") == 0) {
+        *slope = sigmoid(a) * (1 - t / softplus(a));
+        return softplus(a) - t * log(softplus(a));
+    }
+    if (strcmp(name, "binary_cross_entropy") == 0) {
+        *slope = sigmoid(a) - t;
+        return softplus(a) - t * a;
+    }
+    fail("formulas.c has no loss %s", name);
+    return *slope = NAN;
+}
+
+double loss_formula(const fastnn_loss *loss, ptrdiff_t n, const double *y_or_a, const double *t,
+                    const double *parameter, double *slope) {
+    if (strcmp(loss->name, "cross_entropy") == 0) return cross_entropy(n, y_or_a, t, slope);
+    double sum = 0;
+    for (ptrdiff_t c = 0; c < n; c++)
+        sum += loss_of(loss, y_or_a[c], t[c], parameter ? parameter[c] : 0, &slope[c]);
+    return sum;
+}
+
+double random_target(const fastnn_loss *loss) {
+    return loss->activation ? uniform(0, 1) : uniform(-2, 2);
+}
+
+/* ---- update rules ---- */
+
+/* w <- decay w - rate m^ / (sqrt(v^) + epsilon), given the new moments; `size` is m's magnitude. */
+static void adam_change(const fastnn_hyper *hyper, double t, double decay, double m, double size,
+                        double v, double *state, double *magnitude) {
+    double correction_1 = 1 - pow(hyper->beta_1, t), correction_2 = 1 - pow(hyper->beta_2, t);
+    double epsilon = hyper->epsilon / (hyper->epsilon_hat ? sqrt(correction_2) : 1);
+    double rate = hyper->learning_rate / correction_1 / (sqrt(v / correction_2) + epsilon);
+    magnitude[0] = fabs(state[0]) + rate * size;
+    state[0] = decay * state[0] - rate * m;
+}
+
+static void update_adam(const char *name, const fastnn_hyper *hyper, double t, bool decays,
+                        double g, double *state, double *magnitude) {
+    bool plain = strcmp(name, "adam") == 0;
+    double decay = 1 - (plain || !decays ? 0 : hyper->learning_rate * hyper->weight_decay);
+    magnitude[1] = fabs(state[1]) + fabs(g);
+    magnitude[2] = state[2] + g * g;
+    state[1] = hyper->beta_1 * state[1] + (1 - hyper->beta_1) * g;
+    state[2] = hyper->beta_2 * state[2] + (1 - hyper->beta_2) * g * g;
+    double v = state[2];
+    if (strcmp(name, "amsgrad") == 0) {
+        v = state[3] = fmax(state[3], state[2]);
+        magnitude[3] = v;
+    }
+    adam_change(hyper, t, decay, state[1], magnitude[1], v, state, magnitude);
+}
+
+/* v <- momentum v - down;  w <- w + v, or w + momentum v - down */
+static void update_velocity(const fastnn_hyper *hyper, double down, bool nesterov, double *state,
+                            double *v, double *magnitude, double *v_magnitude) {
+    *v_magnitude = fabs(hyper->momentum * *v) + fabs(down);
+    *v = hyper->momentum * *v - down;
+    magnitude[0] = fabs(state[0]) + *v_magnitude + (nesterov ? fabs(down) : 0);
+    state[0] += nesterov ? hyper->momentum * *v - down : *v;
+}
+
+void update_formula(const fastnn_optimizer *optimizer, const fastnn_hyper *hyper, double t,
+                    bool decays, double g, double *state, double *magnitude) {
+    const char *name = optimizer->name;
+    double down = hyper->learning_rate * g;
+    if (strcmp(name, "sgd") == 0) {
+        magnitude[0] = fabs(state[0]) + fabs(down);
+        state[0] -= down;
+    } else if (strcmp(name, "momentum") == 0 || strcmp(name, "nesterov") == 0) {
+        bool nesterov = *name == 'n';
+        update_velocity(hyper, down, nesterov, state, state + 1, magnitude, magnitude + 1);
+    } else if (strcmp(name, "adagrad") == 0) {
+        magnitude[1] = state[1] += g * g;
+        double change = down / (sqrt(state[1]) + hyper->epsilon);
+        magnitude[0] = fabs(state[0]) + fabs(change);
+        state[0] -= change;
+    } else if (strcmp(name, "rmsprop") == 0 || strcmp(name, "rmsprop_momentum") == 0) {
+        magnitude[1] = state[1] + g * g;
+        state[1] = hyper->rho * state[1] + (1 - hyper->rho) * g * g;
+        double change = down / (sqrt(state[1]) + hyper->epsilon);
+        if (optimizer->n_moments == 2)
+            update_velocity(hyper, change, false, state, state + 2, magnitude, magnitude + 2);
+        else {
+            magnitude[0] = fabs(state[0]) + fabs(change);
+            state[0] -= change;
+        }
+    } else if (strcmp(name, "adam") == 0 || strcmp(name, "adamw") == 0 ||
+               strcmp(name, "amsgrad") == 0) {
+        update_adam(name, hyper, t, decays, g, state, magnitude);
+    } else
+        fail("formulas.c has no optimizer %s", name);
+}
+
+/* ---- functions ---- */
+
+static const function_formula functions[] = {
+    {"exp", exp, -80, 80},
+    {"expm1", expm1, -80, 80},
+    {"log", log, 1e-30, 1e6},
+    {"log1p", log1p, 0, 1e6},
+    {"tanh", tanh, -20, 20},
+    {"sigmoid", sigmoid, -80, 80},
+    {"normal_cdf", normal_cdf, -10, 10},
+    {"normal_density", normal_density, -10, 10},
+};
+
+const function_formula *find_function_formula(const char *name) {
+    for (size_t i = 0; i < sizeof functions / sizeof *functions; i++)
+        if (strcmp(functions[i].name, name) == 0) return &functions[i];
+    fail("formulas.c has no function %s", name);
+    return NULL;
+}
