@@ -50,10 +50,7 @@ MOST_LINES = 600
 EXCUSE = "over 600 lines because"
 HEAD = 40
 
-#: Long modules that are being divided.
-BEING_DIVIDED = {"_kernels.pyx"}
-
-SOURCES = sorted(p for e in ("py", "pyx", "pxd", "pxi", "h", "c") for p in ROOT.rglob(f"*.{e}"))
+SOURCES = sorted(p for e in ("py", "pyi", "pyx", "pxd", "h", "c") for p in ROOT.rglob(f"*.{e}"))
 
 
 # ---- reading imports ----------------------------------------------------------------------------
@@ -203,8 +200,7 @@ def test_the_reference_imports_nothing_of_ours():
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_are_short_or_say_why(path):
     lines = len(path.read_text(encoding="utf-8").splitlines())
-    divided = str(path.relative_to(ROOT)) in BEING_DIVIDED
-    assert lines <= MOST_LINES or is_excused(path) or divided
+    assert lines <= MOST_LINES or is_excused(path)
 
 
 # ---- the rules find what they are for -----------------------------------------------------------

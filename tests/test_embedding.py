@@ -247,7 +247,7 @@ def test_names_in_cython_are_those_of_the_header():
     """Cython's files say names only; fastnn's own for users has them all."""
     names = {f"FASTNN_{name}" for name in STATUS | PROPERTY}
     package = Path(fastnn.__file__).parent
-    for path in package.glob("**/*.pxd"):
+    for path in package.glob("*.pxd"):
         found = re.findall(r"^ +(FASTNN_[A-Z_]+)$", path.read_text(), re.MULTILINE)
         assert set(found) <= names, path.name
         assert path.name != "__init__.pxd" or sorted(found) == sorted(names)

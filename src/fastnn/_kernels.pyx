@@ -4,6 +4,13 @@ This one source is compiled for float and for double (`real` is decided by the C
 modules _kernels_f32 and _kernels_f64. Everything that computes is in engine/, which has a list of
 its parts; everything that runs per panel is in engine/simd/, as C leaves.
 
+Three classes build on each other: Parameters, a network with its memory; Driver, which carries out
+runs over rows; Network, with calls for single batches. Behind them stand functions of arrays, each
+of them a part of a step alone, and probes of the machine.
+
+This file is over 600 lines because Cython makes one module of one source, and only a source, not a
+.pxd, can have classes and functions that Python sees.
+
 Arrays enter and leave here, as typed memoryviews. Not here: checks of what users pass (_checks
 comes first; what is wrong here is said in fewer words), defaults, history, callbacks.
 """
@@ -16,6 +23,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from fastnn.engine.arrays cimport is_plain, is_plain_matrix, overlap, put, take
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers
 from fastnn.engine.building cimport allocate, build_net, free_net
 from fastnn.engine.capi cimport define_precision
@@ -28,14 +36,11 @@ from fastnn.engine.leaves cimport (
     fastnn_functions,
     fastnn_learning_rate,
     fastnn_model,
-    fastnn_ops,
     fastnn_precision,
     fastnn_release,
     fastnn_run,
     fastnn_schedule,
     fastnn_table,
-    fastnn_team,
-    fastnn_team_size,
     real,
 )
 from fastnn.engine.net cimport (
@@ -65,6 +70,7 @@ from fastnn.engine.parameters cimport (
     write_rows,
 )
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss
+from fastnn.engine.probes cimport Probe, Reading, probe_task, reading_task
 from fastnn.engine.registry cimport (
     find_function,
     find_schedule,
@@ -81,7 +87,7 @@ from fastnn.engine.rows cimport (
     targets_fit,
 )
 from fastnn.engine.run cimport DIVERGED, NOT_YET, Kept, Run, reduced
-from fastnn.engine.stages.dense cimport activate, multiply
+from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
 from fastnn.engine.step cimport Round, ThreadState, train_parameters
@@ -303,7 +309,7 @@ cdef class Parameters:
             self.release()
 
     def write_rows(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] rows):
-        """Sets rows `first`, ... of the W of the stage with that number among those with parameters.
+        """Sets rows `first`, ... of a stage's W; `number` counts the stages with parameters.
 
         W is (n_in, n_out), of one row where it is a vector.
         """
@@ -628,7 +634,6 @@ cdef class Driver(Parameters):
                 self.inference_busy = False
         return 0
 
-
     def activations(self, const real[:, ::1] X):
         """Outputs of the rows of X (n, n_in) in every stage that doesn't just pass its inputs on:
         a list of arrays (n, n_out) of the stage."""
@@ -682,25 +687,6 @@ cdef class Driver(Parameters):
 
 
 # ---- calls that take arrays as they are ---------------------------------------------------------
-
-cdef inline bint is_plain(object value, int n_dimensions) noexcept:
-    """Whether it's just an array of reals, which kernels can read: contiguous, aligned, native."""
-    return (cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(value) == REAL_TYPE()
-            and cnp.PyArray_NDIM(value) == n_dimensions and cnp.PyArray_ISCARRAY_RO(value))
-
-
-cdef inline bint is_plain_matrix(object value, Py_ssize_t rows, Py_ssize_t columns) noexcept:
-    return (is_plain(value, 2) and cnp.PyArray_DIM(value, 0) == rows
-            and cnp.PyArray_DIM(value, 1) == columns)
-
-
-cdef inline bint overlap(object a, object b) noexcept:
-    """Whether two contiguous arrays share memory."""
-    cdef const char *start_a = <const char *>cnp.PyArray_DATA(a)
-    cdef const char *start_b = <const char *>cnp.PyArray_DATA(b)
-    return (start_a < start_b + cnp.PyArray_NBYTES(b)
-            and start_b < start_a + cnp.PyArray_NBYTES(a))
-
 
 cdef void let_go(capsule) noexcept:
     """The network is no longer kept for a capsule that is gone."""
@@ -779,31 +765,12 @@ cdef class Network(Driver):
 
 # ---- functions of arrays: each stage of a step alone --------------------------------------------
 
-cdef dict dense_spec(units, str activation, real parameter, bint use_bias):
-    return {"kind": "dense", "units": units, "activation": activation, "parameter": parameter,
-            "use_bias": use_bias, "l1": 0.0, "l2": 0.0}
-
-
-cdef int put(Parameters owner, OwnBuffers room, const real[:, ::1] source, real *panels) except -1:
-    """Rows of an array into panels of the buffers."""
-    owner.net.ops.gather(source.shape[0], source.shape[1], &source[0, 0], NULL, panels,
-                         room.buffers.stride * PANEL)
-    return 0
-
-
-cdef int take(Parameters owner, OwnBuffers room, const real *panels, real[:, ::1] out) except -1:
-    """Panels of the buffers into an array."""
-    owner.net.ops.scatter(out.shape[0], out.shape[1], panels, room.buffers.stride * PANEL,
-                          &out[0, 0])
-    return 0
-
-
 def forward_arrays(const real[:, ::1] z_prev, const real[:, ::1] W, const real[::1] b,
                    str activation, real parameter, real[:, ::1] a, real[:, ::1] z, isa=None):
     """a = z_prev @ W + b and z = h(a): z_prev (n, k), W (k, m), b (m,) or None, a and z (n, m)."""
     cdef Py_ssize_t n = z_prev.shape[0], k = W.shape[0], m = W.shape[1]
     cdef Parameters dense = Parameters(
-        k, [dense_spec(m, activation, parameter, b is not None)], isa=isa, tiny=False)
+        k, [specification(m, activation, parameter, b is not None)], isa=isa, tiny=False)
     cdef OwnBuffers room = OwnBuffers(dense, n, 1, INFERENCE)
     cdef Pass work
     require(z_prev.shape[1] == k and a.shape[0] == z.shape[0] == n, "z_prev, a or z")
@@ -811,11 +778,11 @@ def forward_arrays(const real[:, ::1] z_prev, const real[:, ::1] W, const real[:
     dense.write([np.asarray(W)] if b is None else [np.asarray(W), np.asarray(b)])
     begin_pass(&work, &dense.net, &room.buffers, 0, False)
     work.rows = n
-    put(dense, room, z_prev, room.buffers.stages[0].z_prev)
+    put(&dense.net, &room.buffers, z_prev, room.buffers.stages[0].z_prev)
     multiply(dense.net.last, &room.buffers.stages[0], &work)
-    take(dense, room, room.buffers.stages[0].z, a)
+    take(&dense.net, &room.buffers, room.buffers.stages[0].z, a)
     activate(dense.net.last, &room.buffers.stages[0], &work)
-    take(dense, room, room.buffers.stages[0].z, z)
+    take(&dense.net, &room.buffers, room.buffers.stages[0].z, z)
 
 
 def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, loss_parameter,
@@ -824,7 +791,7 @@ def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, lo
     """delta = dE/da at the output and the rows' losses: a, t, delta (n, m), losses (n,)."""
     cdef Py_ssize_t i, n = a.shape[0], m = a.shape[1]
     cdef Parameters dense = Parameters(
-        1, [dense_spec(m, activation, parameter, False)], isa=isa, tiny=False, loss=loss,
+        1, [specification(m, activation, parameter, False)], isa=isa, tiny=False, loss=loss,
         loss_parameter=loss_parameter)
     cdef OwnBuffers room = OwnBuffers(dense, n, 1, GRADIENTS)
     cdef Pass work
@@ -833,15 +800,15 @@ def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, lo
             and (loss_parameter is None or len(loss_parameter) == m), "t, delta or loss_parameter")
     begin_pass(&work, &dense.net, &room.buffers, 0, True)
     work.rows = n
-    put(dense, room, a, room.buffers.stages[0].z)
-    put(dense, room, t, room.buffers.target)
+    put(&dense.net, &room.buffers, a, room.buffers.stages[0].z)
+    put(&dense.net, &room.buffers, t, room.buffers.target)
     for i in range(n):
         room.buffers.weight[i] = 1
     if work.raw == NULL:
         activate(dense.net.last, &room.buffers.stages[0], &work)
     output_loss(&work)
     backward(&work, 0)
-    take(dense, room, room.buffers.stages[0].delta, delta)
+    take(&dense.net, &room.buffers, room.buffers.stages[0].delta, delta)
     for i in range(n):
         losses[i] = room.buffers.loss[i]
 
@@ -850,9 +817,9 @@ def delta_arrays(const real[:, ::1] a, str activation, real parameter, const rea
                  const real[:, ::1] delta_next, real[:, ::1] delta, isa=None):
     """delta = (delta_next @ W.T) * h'(a): a, delta (n, k), W (k, m), delta_next (n, m)."""
     cdef Py_ssize_t n = a.shape[0], k = W.shape[0], m = W.shape[1]
-    cdef Parameters pair = Parameters(
-        1, [dense_spec(k, activation, parameter, False), dense_spec(m, "identity", 0.0, False)],
-        isa=isa, tiny=False)
+    cdef list stages = [specification(k, activation, parameter, False),
+                        specification(m, "identity", 0.0, False)]
+    cdef Parameters pair = Parameters(1, stages, isa=isa, tiny=False)
     cdef OwnBuffers room = OwnBuffers(pair, n, 1, GRADIENTS)
     cdef Pass work
     require(a.shape[1] == delta.shape[1] == k and delta_next.shape[1] == m, "a, delta or W")
@@ -860,12 +827,12 @@ def delta_arrays(const real[:, ::1] a, str activation, real parameter, const rea
     pair.write([np.zeros((1, k), DTYPE), np.asarray(W)])
     begin_pass(&work, &pair.net, &room.buffers, 0, False)
     work.rows = n
-    put(pair, room, a, room.buffers.stages[0].z)
+    put(&pair.net, &room.buffers, a, room.buffers.stages[0].z)
     activate(&pair.net.stages[0], &room.buffers.stages[0], &work)
-    put(pair, room, delta_next, room.buffers.stages[1].delta)
+    put(&pair.net, &room.buffers, delta_next, room.buffers.stages[1].delta)
     work.few, work.scratch = n <= FEW_ROWS, room.buffers.scratch
     backward(&work, 0)
-    take(pair, room, room.buffers.stages[0].delta, delta)
+    take(&pair.net, &room.buffers, room.buffers.stages[0].delta, delta)
 
 
 cdef class LayerState(Parameters):
@@ -879,7 +846,7 @@ cdef class LayerState(Parameters):
     @classmethod
     def of(cls, n_in, n_out, str optimizer, dict hyper, real first_moment, isa=None):
         """The state of a layer of that shape, moments at their start."""
-        cdef LayerState state = cls(n_in, [dense_spec(n_out, "identity", 0.0, True)], isa=isa,
+        cdef LayerState state = cls(n_in, [specification(n_out, "identity", 0.0, True)], isa=isa,
                                     tiny=False, optimizer=optimizer, hyper=hyper)
         if state.net.optimizer.n_moments > 0:
             state.fill_moment(1, first_moment)
@@ -912,8 +879,8 @@ cdef class LayerState(Parameters):
         while at < n:
             now.rows = min(ROUND, n - at)
             now.first, now.last = at == 0, n - at <= ROUND
-            put(self, room, z_prev[at:at + now.rows], room.buffers.stages[0].z_prev)
-            put(self, room, delta[at:at + now.rows], room.buffers.stages[0].delta)
+            put(&self.net, &room.buffers, z_prev[at:at + now.rows], room.buffers.stages[0].z_prev)
+            put(&self.net, &room.buffers, delta[at:at + now.rows], room.buffers.stages[0].delta)
             train_parameters(&run, NULL, &own, &now)
             at += now.rows
         self.net.step += 1
@@ -939,20 +906,6 @@ def evaluate_function(str name, const real[::1] x, real[::1] out, isa=None):
         free(values)
 
 
-cdef struct Probe:
-    const fastnn_ops *ops
-    Py_ssize_t rounds
-    double operations             # of one thread
-
-
-cdef void probe_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    cdef Probe *probe = <Probe *>context
-    cdef real sink
-    cdef double operations = probe.ops.multiply_adds(probe.rounds, &sink)
-    if rank == 0:
-        probe.operations = operations * fastnn_team_size(team)
-
-
 def peak_flops(double seconds, int n_threads, isa=None):
     """Operations a second of fused multiply-adds in registers, the best of some `seconds`."""
     cdef Probe probe
@@ -965,21 +918,6 @@ def peak_flops(double seconds, int n_threads, isa=None):
             fastnn_run(n_threads, probe_task, &probe)
         best = max(best, probe.operations / (perf_counter() - began))
     return best
-
-
-cdef struct Reading:
-    const fastnn_ops *ops
-    const real *data
-    Py_ssize_t reals, passes      # of each thread, which has a buffer of its own
-    volatile real *sums           # kept, or the compiler would drop the reading
-
-
-cdef void reading_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    cdef Reading *reading = <Reading *>context
-    cdef Py_ssize_t i
-    for i in range(reading.passes):
-        reading.sums[rank * PANEL] = reading.ops.read_all(
-            reading.reals, reading.data + rank * reading.reals)
 
 
 def read_bandwidth(Py_ssize_t nbytes, double seconds, int n_threads, isa=None):

@@ -1,5 +1,7 @@
-# The engine: what _kernels.pyx is made of. Every .pxd names what it uses by cimport. All of them are
-# compiled into the module that cimports them, once for each precision. From the ground up:
+# The engine: what _kernels.pyx is made of. Every .pxd names what it uses by cimport, and all are
+# compiled into the module that cimports them, once for each precision.
+#
+# From the ground up:
 #
 #     leaves                 our C, as Cython sees it
 #     net                    structs alone: a network, its stages, the buffers of a batch's rows

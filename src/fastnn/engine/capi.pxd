@@ -7,8 +7,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from fastnn.engine.buffers cimport allocate_buffers, free_buffers
-from fastnn.engine.leaves cimport (
+from fastnn cimport (
     FASTNN_BUSY,
     FASTNN_DIVERGED,
     FASTNN_DTYPE_BITS,
@@ -26,6 +25,9 @@ from fastnn.engine.leaves cimport (
     FASTNN_STEP,
     FASTNN_TAKES_LABELS,
     FASTNN_TARGETS,
+)
+from fastnn.engine.buffers cimport allocate_buffers, free_buffers
+from fastnn.engine.leaves cimport (
     fastnn_allocate,
     fastnn_claim,
     fastnn_model,

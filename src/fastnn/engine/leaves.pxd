@@ -160,27 +160,6 @@ cdef extern from "engine/pool.h" nogil:
                     void *context)
 
 cdef extern from "capi/precision.h" nogil:
-    cdef enum:
-        FASTNN_OK
-        FASTNN_ROWS
-        FASTNN_NOT_FINITE
-        FASTNN_TARGETS
-        FASTNN_KIND_OF_TARGET
-        FASTNN_NOT_FOR_TRAINING
-        FASTNN_BUSY
-        FASTNN_DIVERGED
-        FASTNN_MEMORY
-        FASTNN_NOT_ADAPTED
-
-    cdef enum:
-        FASTNN_N_IN
-        FASTNN_N_OUT
-        FASTNN_DTYPE_BITS
-        FASTNN_N_LAYERS
-        FASTNN_N_PARAMETERS
-        FASTNN_TAKES_LABELS
-        FASTNN_STEP
-
     ctypedef struct fastnn_model:
         const fastnn_precision *precision
         void *net

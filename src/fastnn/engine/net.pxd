@@ -66,8 +66,8 @@ cdef struct Kind:                 # of a stage: what the engine asks it
                     const Pass *work) noexcept nogil
     void (*backward)(const Stage *stage, const StageBuffers *buffers,
                      const Pass *work) noexcept nogil
-    # Kinds with parameters have these, others NULL. One tile of the parameters, numbered from 0; and its gradient in W over so many rows, added
-    # to what g holds with `more`.
+    # Kinds with parameters have what follows, others NULL. One tile of the parameters, numbered
+    # from 0; and its gradient in W over so many rows, added to what g holds with `more`.
     void (*place_tile)(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                        Py_ssize_t number, Tile *tile) noexcept nogil
     void (*add_gradient)(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,

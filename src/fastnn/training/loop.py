@@ -205,7 +205,7 @@ class Fit:
 
     @property
     def _is_unattended(self) -> bool:
-        """Whether an epoch is nothing but its steps and a loss: the engine trains many by itself."""
+        """Whether an epoch is nothing but its steps and a loss, so that the engine trains many."""
         plan = self.plan
         return (
             type(plan.source) is Rows
@@ -247,7 +247,7 @@ class Fit:
         self.epochs_at_once = max(1, min(most, int(n_epochs * min(10, PROGRESS_SECONDS / elapsed))))
 
     def _orders(self, n_epochs: int) -> NDArray[np.int64] | None:
-        """Return the orders of rows of some epochs, (n_epochs, n); None if rows are not shuffled."""
+        """Return orders of rows (n_epochs, n), one an epoch; None if rows are not shuffled."""
         plan, n = self.plan, self.plan.source.n
         if plan.shuffle is False or n is None:
             return None

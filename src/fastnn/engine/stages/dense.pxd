@@ -39,6 +39,12 @@ cdef struct Dense:
     bint row_wise                 # h needs whole rows
 
 
+cdef inline dict specification(units, str activation, real parameter, bint use_bias):
+    """What `build` takes, of a layer without penalties."""
+    return {"kind": "dense", "units": units, "activation": activation, "parameter": parameter,
+            "use_bias": use_bias, "l1": 0.0, "l2": 0.0}
+
+
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     """From units, activation, parameter, use_bias, l1 and l2."""
     cdef Dense *dense = <Dense *>fastnn_allocate(sizeof(Dense))
