@@ -26,6 +26,7 @@ from fastnn import (
     activations,
 )
 from fastnn.exchange import c_sections
+from fastnn.layers import LayerNorm
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
@@ -119,13 +120,27 @@ def test_standardized_inputs_dropout_and_layers_without_bias(tmp_path, units, dt
     close(predicted(built(tmp_path, net), net, X), net.predict(X), dtype)
 
 
+@pytest.mark.parametrize("dtype", C_TYPES)
+@pytest.mark.parametrize("first", [[], [Standardize()]], ids=["", "standardized"])
+def test_layer_norms_of_every_width_and_scale(tmp_path, first, dtype):
+    for n in (1, 3, 16, 17, 40):
+        net = network(n, [*first, LayerNorm(), Dense(n, "tanh"), LayerNorm(1e-30), Dense(2)], dtype)
+        if first:
+            net.adapt(rows_for(n, dtype))
+        library = built(tmp_path, net, ["-O1"])
+        for scale in (1e-10, 1, 1e10):
+            X = rows_for(n, dtype, scale)
+            close(predicted(library, net, X), net.predict(X), dtype)
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("dtype", C_TYPES)
 @pytest.mark.parametrize("define", ["-DUNUSED", "-DFASTNN_SCALAR"], ids=["vectors", "scalars"])
 @pytest.mark.parametrize("options", ["-O0", "-O2", "-O3", "-O3 -march=native", "-Os"])
 def test_compilers_and_options(tmp_path, compiler, dtype, define, options):
     """Among them those without vectors, as other compilers have it."""
-    layers = [Dense(37, "tanh"), Dense(16, "selu"), Dense(70, "softplus"), Dense(2, "sigmoid")]
+    layers = [Dense(37, "tanh"), Dense(16, "selu"), Dense(70, "softplus"), LayerNorm()]
+    layers = [LayerNorm(), *layers, Dense(2, "sigmoid")]
     net = network(16, layers, dtype)
     library = built(tmp_path, net, [*options.split(), define], [compiler], training=True)
     X = rows_for(16, dtype)
@@ -176,18 +191,50 @@ def test_steps_are_those_of_stochastic_gradient_descent(tmp_path, loss, n_out, l
         targets = rng.integers(n_out, size=10)
     else:
         targets = rng.uniform(0.1, 0.9, (10, n_out)).astype(dtype)
-    size = n_bytes(tmp_path, dtype)
-    weights = ctypes.create_string_buffer(size)
-    ctypes.memmove(weights, (ctypes.c_char * size).in_dll(library, "net_trained"), size)
+    weights = trained(library, tmp_path, dtype)
     for x, t in zip(X, targets, strict=True):
         expected = net.train_on_batch(x[None], np.atleast_1d(t) if t.ndim == 0 else t[None])
         close(step(library, net, weights, x, t), expected, dtype)
-    out = np.empty((10, n_out), dtype)
+    assert_predicts(library, weights, net, X)
+
+
+STRETCHES = [
+    [LayerNorm()],
+    [LayerNorm(), Dense(20, "gelu"), LayerNorm(0.1), Dense(3, "tanh"), LayerNorm()],
+]
+
+
+@pytest.mark.parametrize("dtype", C_TYPES)
+@pytest.mark.parametrize("define", ["-DUNUSED", "-DFASTNN_SCALAR"], ids=["vectors", "scalars"])
+@pytest.mark.parametrize("stretch", STRETCHES, ids=len)
+def test_steps_through_other_layers(tmp_path, stretch, define, dtype):
+    """All weights after ten steps, each kind of layer being the lowest and in between."""
+    net = network(5, [*stretch, Dense(2)], dtype)
+    library = built(tmp_path, net, ["-O2", define], training=True)
+    X, targets = rows_for(5, dtype, n=10), rows_for(2, dtype, n=10)
+    weights = trained(library, tmp_path, dtype)
+    for x, t in zip(X, targets, strict=True):
+        expected = net.train_on_batch(x[None], t[None])
+        close(step(library, net, weights, x, t), expected, dtype)
+    assert_predicts(library, weights, net, X)
+
+
+def trained(library, folder, dtype):
+    """Return a copy of the weights that a library holds, to train."""
+    size = n_bytes(folder, dtype)
+    weights = ctypes.create_string_buffer(size)
+    ctypes.memmove(weights, (ctypes.c_char * size).in_dll(library, "net_trained"), size)
+    return weights
+
+
+def assert_predicts(library, weights, net, X):
+    """Check that a library predicts as a network does, both trained by ten steps."""
+    out = np.empty((len(X), net.n_out), net.dtype)
     for x, row in zip(X, out, strict=True):
         library.net_predict_with(
             weights, ctypes.c_void_p(x.ctypes.data), ctypes.c_void_p(row.ctypes.data)
         )
-    tolerance = 2000 * np.finfo(dtype).eps  # ten steps on
+    tolerance = 2000 * np.finfo(net.dtype).eps
     np.testing.assert_allclose(out, net.predict(X), rtol=tolerance, atol=tolerance)
 
 
@@ -204,6 +251,7 @@ def n_bytes(folder, dtype):
         ([Dropout(0.1), Dense(1)], "layers[0] (Dropout(rate=0.1)) is dropout"),
         ([Dense(2, l2=0.1), Dense(1)], "has a penalty"),
         ([Dense(2), Dense(1, trainable=False)], "is frozen"),
+        ([Dense(2), LayerNorm(trainable=False), Dense(1)], "is frozen"),
     ],
 )
 def test_what_a_step_does_without_is_refused(tmp_path, layers, problem):
@@ -259,7 +307,7 @@ def test_a_source_has_no_function_that_it_does_not_use(tmp_path):
     net = network(3, [Dense(20, "relu"), Dense(5)])
     net.to_c(tmp_path / "net.c")
     text = (tmp_path / "net.c").read_text()
-    for name in ("vexp", "vtanh", "dots", "softmax", "affine_step", "LN2", "SELU"):
+    for name in ("vexp", "vtanh", "dots", "softmax", "affine_step", "LN2", "SELU", "norm"):
         assert name not in text.partition("*/")[2]
     assert "affine" in text
 
@@ -354,7 +402,7 @@ def test_sections_come_after_what_they_need():
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
 @pytest.mark.parametrize("dtype", C_TYPES)
 def test_a_source_is_c_plus_plus_as_well(tmp_path, dtype):
-    layers = [Dense(20, "gelu"), Dense(3, "tanh"), Dense(4, "softmax")]
+    layers = [Dense(20, "gelu"), LayerNorm(), Dense(3, "tanh"), Dense(4, "softmax")]
     net = network(3, layers, dtype, "cross_entropy")
     net.to_c(tmp_path / "net.c", training=True)
     command = ["g++", "-x", "c++", "-std=c++17", *STRICT[2:], "net.c", "-o", "net.so"]

@@ -13,7 +13,7 @@ import pytest
 import fastnn
 from fastnn import MLP, Dense, Dropout, Standardize, activations, exchange, losses, optimizers
 from fastnn.exchange import c_stages, chain, onnx_writer, parts, pytorch, scikit_learn
-from fastnn.layers import KINDS, Layer
+from fastnn.layers import KINDS, PIECES, Layer, LayerNorm
 
 FOLDER = Path(exchange.__file__).parent
 TABLES = {
@@ -29,9 +29,9 @@ TABLES = {
 @pytest.mark.parametrize("table", TABLES)
 def test_every_kind_of_layer_has_an_entry(table):
     """An entry is a function, or a refusal that says why and what to do."""
-    missing = [kind.__name__ for kind in KINDS.values() if kind not in TABLES[table]]
+    missing = [kind.__name__ for kind in PIECES if kind not in TABLES[table]]
     assert not missing, f"{', '.join(missing)} missing in exchange/{table}"
-    assert set(TABLES[table]) <= set(KINDS.values())
+    assert set(TABLES[table]) <= set(PIECES)
     for rule in TABLES[table].values():
         assert callable(rule) or (isinstance(rule, parts.Refusal) and rule.reason)
 
@@ -58,9 +58,9 @@ class Halve(Layer):
 @pytest.fixture
 def strange(monkeypatch):
     """A network that seems to have a layer of an unknown kind."""
-    monkeypatch.setitem(KINDS, "halve", Halve)
+    monkeypatch.setattr(parts, "PIECES", (*PIECES, Halve))
     net = MLP(3, [Dense(4, "relu"), Dense(1)], loss="squared_error", optimizer="sgd")
-    object.__setattr__(net, "layers", [net.layers[0], Halve(), net.layers[1]])
+    net.layers.insert(1, Halve())
     return net
 
 
@@ -106,11 +106,23 @@ def test_a_standardize_is_not_folded_into_an_unknown_kind(strange):
         parts.folded([first, *found[1:]], "to_torch")
 
 
+def test_a_standardize_is_not_folded_into_a_layer_norm():
+    layers = [Standardize(), Dropout(0.5), LayerNorm(), Dense(1)]
+    net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
+    net.adapt([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+    message = (
+        r"^to_torch cannot fold a Standardize into LayerNorm layer 0 of 1; each row is normalized "
+        r"after it; put a Dense between them"
+    )
+    with pytest.raises(ValueError, match=message):
+        parts.folded(parts.parts(net), "to_torch")
+
+
 # ---- parts --------------------------------------------------------------------------------------
 
 
 def test_parts_have_the_names_of_a_files_tensors():
-    layers = [Standardize(), Dropout(0.5), Dense(4, "relu", use_bias=False), Dense(2)]
+    layers = [Standardize(), Dropout(0.5), Dense(4, "relu", use_bias=False), LayerNorm(), Dense(2)]
     net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
     net.adapt([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     found = parts.parts(net)
@@ -118,7 +130,8 @@ def test_parts_have_the_names_of_a_files_tensors():
         ("standardize", ["mean", "scale"], 3, 3),
         ("dropout", [], 3, 3),
         ("layers.0", ["W"], 3, 4),
-        ("layers.1", ["W", "b"], 4, 2),
+        ("layers.1", ["gain", "bias"], 4, 4),
+        ("layers.2", ["W", "b"], 4, 2),
     ]
     values = [array for part in found[2:] for array in part.arrays.values()]
     for array, expected in zip(values, net.get_weights(), strict=True):
@@ -158,6 +171,45 @@ def test_a_chain_ends_a_layer_before_another_operation():
     kinds = [type(operation) for operation in net.operations]
     assert kinds == [chain.Affine, Center, chain.Affine]
     assert net.operations[0].activation.is_linear
+
+
+def test_a_layer_norm_takes_the_scalings_after_it():
+    net = chain.Chain()
+    net.norm("norm", 0.5)
+    net.scale("factor", 0.0, [0.5, 0.25, -1.0])
+    net.scale("offset", -3.0)
+    net.affine("last", np.eye(3))
+    found = net.network(optimizer="sgd", dtype="float64")
+    assert found.layers[0] == LayerNorm(0.5)
+    gain, bias, *_ = found.get_weights()
+    np.testing.assert_array_equal(gain, [2, 4, -1])
+    np.testing.assert_array_equal(bias, [3, 3, 3])
+
+
+@pytest.mark.parametrize("scale", [2.0, [1.0, 2.0, 4.0]])
+def test_a_scaling_before_a_layer_norm_is_a_standardize_if_it_comes_first(scale):
+    net = chain.Chain()
+    net.scale("scaling", 1.0, scale)
+    net.norm("norm", 1e-5)
+    net.affine("last", np.eye(3))
+    found = net.network(optimizer="sgd", dtype="float64")
+    assert [type(layer) for layer in found.layers] == [Standardize, LayerNorm, Dense]
+    np.testing.assert_array_equal(found.standardization, [[1, 1, 1], np.broadcast_to(scale, 3)])
+    later = chain.Chain()
+    later.affine("first", np.eye(3))
+    later.activate("first", activations.get("tanh"))
+    later.scale("scaling", 1.0, scale)
+    with pytest.raises(ValueError, match=r"^scaling scales what goes into norm; fastnn merges"):
+        later.norm("norm", 1e-5)
+
+
+def test_a_standardize_of_another_width_is_refused():
+    net = chain.Chain()
+    net.scale("scaling", [1.0, 2.0])
+    net.norm("norm", 1e-5)
+    net.affine("last", np.eye(3))
+    with pytest.raises(ValueError, match=r"^scaling has 2 numbers, but 3 inputs follow"):
+        net.network(optimizer="sgd")
 
 
 def test_a_scaling_is_not_merged_past_another_operation():

@@ -25,6 +25,7 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 import fastnn
 from fastnn import MLP, SGD, Activation, Adam, Dense, Dropout, Standardize
 from fastnn import sklearn as ours
+from fastnn.layers import LayerNorm
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -304,6 +305,10 @@ def test_the_global_generator_is_left_alone():
             "Dense layer 1 of 3 has tanh, but Dense layer 0 of 3 relu; scikit-learn has one",
         ),
         ([Dense(3, "relu"), Dense(1, "tanh")], "Dense layer 1 of 2 has tanh; scikit-learn's out"),
+        (
+            [Dense(3, "relu"), LayerNorm(), Dense(1)],
+            "to_sklearn cannot write LayerNorm layer 0 of 1; scikit-learn has no such layer",
+        ),
     ],
 )
 def test_what_scikit_learn_lacks_is_refused_by_its_layer(layers, message):
@@ -418,6 +423,49 @@ def test_every_activation_goes_there_and_back_again(torch, activation, dtype, rn
     assert [str(layer.activation) for layer in back.dense] == ["silu", str(activation)]
     assert back.layers[1] == Dropout(0.5)
     assert_close(back.predict(X), net.predict(X), 64 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_layer_norm_goes_there_and_back_again(torch, dtype, rng):
+    layers = [LayerNorm(), Dense(6, "tanh"), LayerNorm(0.1, trainable=False), Dense(3)]
+    net = MLP(4, layers, loss="squared_error", optimizer="adam", dtype=dtype, seed=0)
+    net.set_weights([rng.normal(1, 0.5, w.shape) for w in net.get_weights()])
+    X = rng.normal(2, 3, (50, 4)).astype(dtype)
+    module = fastnn.to_torch(net)
+    assert [module[i].weight.requires_grad for i in (0, 3)] == [True, False]
+    tolerance = {"float32": 1e-5, "float64": 1e-12}[dtype]
+    assert_close(predicted(torch, module, X), net.predict(X), tolerance)
+    back = fastnn.from_torch(module)
+    assert back.layers == [LayerNorm(), Dense(6, "tanh"), LayerNorm(0.1), Dense(3)]
+    for one, other in zip(back.get_weights(), net.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("options", [{"elementwise_affine": False}, {"bias": False}], ids=str)
+def test_a_layer_norm_without_gain_or_bias(torch, nn, options, rng):
+    module = nn.Sequential(nn.Linear(4, 5), nn.LayerNorm(5, **options), nn.Linear(5, 2)).double()
+    net = fastnn.from_torch(module)
+    X = rng.normal(2, 3, (50, 4))
+    assert_close(net.predict(X), predicted(torch, module, X))
+    np.testing.assert_array_equal(net.get_weights()[2:4], [np.ones(5), np.zeros(5)])
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+@pytest.mark.parametrize("options", [{}, {"elementwise_affine": False}], ids=str)
+def test_a_layer_norm_as_pytorch_exports_it_to_onnx(torch, nn, options, opset, tmp_path, rng):
+    pytest.importorskip("onnx")
+    norms = nn.LayerNorm(4, **options), nn.LayerNorm(8, eps=0.25, **options)
+    module = nn.Sequential(norms[0], nn.Linear(4, 8), norms[1], nn.Linear(8, 2)).eval()
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.normal_()
+    X = rng.normal(size=(20, 4)).astype("f4")
+    path = str(tmp_path / "net.onnx")
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(module, (torch.from_numpy(X),), path, dynamo=False, opset_version=opset)
+    net = fastnn.from_onnx(path)
+    assert net.layers == [LayerNorm(), Dense(8), LayerNorm(0.25), Dense(2)]
+    assert_close(net.predict(X), predicted(torch, module, X), 1e-5)
 
 
 def test_to_torch_copies_weights_and_draws_none(torch, rng):
@@ -542,6 +590,23 @@ REFUSED = {
         nn.Flatten(0), nn.Linear(4, 3)
     ),
     r"the network has no weights": lambda nn: nn.Sequential(),
+    r"module '0' \(LayerNorm\) normalizes numbers of shape \(3, 4\) together": (
+        lambda nn: nn.Sequential(nn.LayerNorm((3, 4)), nn.Linear(4, 3))
+    ),
+    r"module '1' \(LayerNorm\) has 4 inputs, but module '0' \(Linear\) before it has 3 outputs": (
+        lambda nn: nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(4), nn.Linear(4, 3))
+    ),
+    r"module '2' \(ReLU\) follows no affine map; an activation of fastnn's belongs to the Dense": (
+        lambda nn: nn.Sequential(nn.Linear(4, 3), nn.LayerNorm(3), nn.ReLU(), nn.Linear(3, 3))
+    ),
+    r"module '1' \(LayerNorm\) ends the network": lambda nn: nn.Sequential(
+        nn.Linear(4, 3), nn.LayerNorm(3)
+    ),
+    r"module '2' \(BatchNorm1d\) scales what goes into module '3' \(LayerNorm\)": (
+        lambda nn: nn.Sequential(
+            nn.Linear(4, 3), nn.ReLU(), nn.BatchNorm1d(3), nn.LayerNorm(3), nn.Linear(3, 3)
+        )
+    ),
 }
 
 

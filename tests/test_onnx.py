@@ -17,6 +17,7 @@ import pytest
 import fastnn
 from fastnn import MLP, Activation, Adam, Dense, Dropout, ModelFileError, Standardize
 from fastnn.exchange import onnx_writer
+from fastnn.layers import LayerNorm
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -91,6 +92,36 @@ def test_gelu_in_float64_is_right_to_rounding_everywhere(path):
     fastnn.onnx.export(net, path)
     X = np.concatenate([np.linspace(-40, 40, 8001), [-1e300, -1e6, -1e-300, 1e6]])[:, None]
     assert_close(run(path, X), net.predict(X), 4 * np.finfo(float).eps)
+
+
+NORMS = [LayerNorm(), Dense(9, "tanh"), LayerNorm(1e-3), Dropout(0.5), Dense(7), LayerNorm()]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("first", [[], [Standardize()]], ids=["", "standardized"])
+def test_a_layer_norm_is_the_runtimes(first, dtype, path, rng):
+    net, X = network(rng, [*first, *NORMS, Dense(3, "softmax")], dtype=dtype)
+    fastnn.onnx.export(net, path)
+    onnx.checker.check_model(path, full_check=True)
+    assert_close(run(path, X), net.predict(X), CLOSE[dtype])
+    twin = fastnn.from_onnx(path)
+    assert_close(twin.predict(X), net.predict(X), 64 * np.finfo(dtype).eps)
+    assert [type(layer) for layer in twin.layers] == [
+        type(layer) for layer in net.layers if not isinstance(layer, Dropout)
+    ]
+    found = [layer.epsilon for layer in twin.layers if isinstance(layer, LayerNorm)]
+    np.testing.assert_allclose(found, [1e-5, 1e-3, 1e-5], rtol=1e-12)
+    for one, other in zip(twin.get_weights(), net.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=4e-16)
+
+
+def test_only_a_layer_norm_needs_newer_operators(path, rng):
+    versions = []
+    for layers, dtype in (([], "float32"), (NORMS, "float32"), (NORMS, "float64")):
+        fastnn.onnx.export(network(rng, [*layers, Dense(1)], dtype=dtype)[0], path)
+        model = onnx.load(path)
+        versions.append((model.opset_import[0].version, model.ir_version))
+    assert versions == [(13, 7), (17, 8), (13, 7)]
 
 
 @pytest.mark.parametrize("n", [1, 2, 1000])
@@ -455,6 +486,66 @@ def test_an_activation_that_is_composed(name, path, rng, constants):
     assert str(net.dense[0].activation) == name
 
 
+NORMALIZED = {  # opset, and nodes that normalize "a" (n, 4)
+    "LayerNormalization": (17, [("LayerNormalization", "a", "g", "b", "z")]),
+    "without a bias": (17, [("LayerNormalization", "a", "g", "z")]),
+    "as PyTorch composes it": (11, [
+        ("ReduceMean", "a", "m"),
+        ("Sub", "a", "m", "d"),
+        ("Pow", "d", 2.0, "p"),
+        ("ReduceMean", "p", "v"),
+        ("Add", "v", 1e-3, "e"),
+        ("Sqrt", "e", "s"),
+        ("Div", "d", "s", "u"),
+        ("Mul", "u", "g", "w"),
+        ("Add", "w", "b", "z"),
+    ]),
+    "of other operators": (13, [
+        ("ReduceMean", "a", "m"),
+        ("Sub", "a", "m", "d"),
+        ("Mul", "d", "d", "p"),
+        ("ReduceMean", "p", "v"),
+        ("Add", 1e-3, "v", "e"),
+        ("Sqrt", "e", "s"),
+        ("Reciprocal", "s", "r"),
+        ("Mul", "r", "d", "u"),
+        ("Mul", "u", 2.0, "z"),
+    ]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", NORMALIZED)
+def test_a_layer_norm_of_others(name, path, rng, constants):
+    opset, made = NORMALIZED[name]
+    nodes = [node("Gemm", "x", "W", "b", out="a")]
+    numbers = {"g": rng.normal(size=4).astype("f4")}
+    for op, *inputs, out in made:
+        names = [i if isinstance(i, str) else f"number {i}" for i in inputs]
+        numbers |= {f"number {i}": np.float32(i) for i in inputs if not isinstance(i, str)}
+        options = {"ReduceMean": {"axes": [-1]}, "LayerNormalization": {"epsilon": 1e-3}}
+        nodes.append(node(op, *names, out=out, **options.get(op, {})))
+    nodes.append(node("Gemm", "z", "V", out="y", transB=1))
+    net = read_and_compare(saved(path, nodes, constants | numbers, opset=opset), rng)
+    assert net.layers == [Dense(4), LayerNorm(1e-3), Dense(2, use_bias=False)]
+
+
+def test_means_whose_axes_are_an_input(path, rng, constants):
+    """As ReduceMean has them since opset 18."""
+    nodes = [
+        node("ReduceMean", "x", "axes", out="m"),
+        node("Sub", "x", "m", out="d"),
+        node("Mul", "d", "d", out="p"),
+        node("ReduceMean", "p", "axes", out="v", keepdims=1),
+        node("Add", "v", "two", out="e"),
+        node("Sqrt", "e", out="s"),
+        node("Div", "d", "s", out="u"),
+        node("MatMul", "u", "W", out="y"),
+    ]
+    saved(path, nodes, constants | {"axes": np.array([1])}, opset=18)
+    net = read_and_compare(path, rng)
+    assert net.layers == [LayerNorm(2.0), Dense(4, use_bias=False)]
+
+
 def test_constants_of_nodes_and_old_inputs_that_are_initializers(path, rng, constants):
     nodes = [
         helper.make_node(
@@ -570,6 +661,35 @@ REFUSED = {
         node("LeakyRelu", "a", out="y", alpha=-0.5),
     ],
     r"the network has no weights": [node("Identity", "x", out="y")],
+    r"node 'y_node' \(LayerNormalization\) ends the network; fastnn networks end with a Dense": [
+        GEMM,
+        node("LayerNormalization", "a", "b", out="y"),
+    ],
+    r"node 'n_node' \(LayerNormalization\) is along axis 0": [
+        GEMM,
+        node("LayerNormalization", "a", "b", out="n", axis=0),
+        node("Gemm", "n", "S", out="y"),
+    ],
+    r"node 'n_node' \(LayerNormalization\) has 3 inputs, but node 'a_node' \(Gemm\) before it": [
+        GEMM,
+        node("LayerNormalization", "a", "mean", out="n"),
+        node("Gemm", "n", "S", out="y"),
+    ],
+    r"node 'n_node' \(LayerNormalization\): epsilon must be": [
+        GEMM,
+        node("LayerNormalization", "a", "b", out="n", epsilon=0.0),
+        node("Gemm", "n", "S", out="y"),
+    ],
+    r"node 'm_node' \(ReduceMean\) takes means along axes \[0\] with keepdims=1; export layer": [
+        GEMM,
+        node("ReduceMean", "a", "rows", out="m"),
+        node("Sub", "a", "m", out="y"),
+    ],
+    r"node 'm_node' \(ReduceMean\) is not an operation .* and no layer normalization": [
+        GEMM,
+        node("ReduceMean", "a", "columns", out="m"),
+        node("Sub", "a", "m", out="y"),
+    ],
     r"node 'y_node' \(Relu\) doesn't use 'a', which comes before it": [
         GEMM,
         node("Relu", "b", out="y"),
@@ -580,6 +700,7 @@ REFUSED = {
 @pytest.mark.parametrize("message", REFUSED)
 def test_a_graph_that_no_mlp_expresses_is_refused_by_the_nodes_name(message, path, rng, constants):
     more = {"S": rng.normal(size=(4, 4)).astype("f4"), "zero": np.float32(0)}
+    more |= {"rows": np.array([0]), "columns": np.array([1])}
     more |= {"half": np.float32(0.5), "true": np.array(True), "NaN": np.full((3, 2), np.nan, "f4")}
     saved(path, REFUSED[message], constants | more, opset=20)
     with pytest.raises(ValueError, match=message):
@@ -633,8 +754,10 @@ def test_a_file_cut_short_is_refused(path, rng):
             fastnn.from_onnx(path)
 
 
-def test_a_damaged_file_is_read_or_is_a_value_error(path, rng):
-    net, _ = network(rng, [Standardize(), Dense(4, "gelu"), Dense(3, "elu"), Dense(2, "softmax")])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_damaged_file_is_read_or_is_a_value_error(dtype, path, rng):
+    layers = [Standardize(), Dense(4, "gelu"), LayerNorm(), Dense(3, "elu"), Dense(2, "softmax")]
+    net, _ = network(rng, layers, dtype=dtype)
     fastnn.onnx.export(net, path)
     with open(path, "rb") as file:
         whole = file.read()

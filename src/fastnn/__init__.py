@@ -19,7 +19,7 @@ from fastnn.callbacks import (
 )
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.gradients import check_gradients
-from fastnn.layers import Dense, Dropout, Standardize
+from fastnn.layers import Dense, Dropout, LayerNorm, Standardize
 from fastnn.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -80,6 +80,7 @@ __all__ = [
     "History",
     "Huber",
     "InverseScaling",
+    "LayerNorm",
     "LearningRateScheduler",
     "LinearWarmup",
     "MeanAbsoluteError",

@@ -53,6 +53,10 @@ def _zeros(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.floa
     return np.zeros((rows, shape[1]))
 
 
+def _ones(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+    return np.ones((rows, shape[1]))
+
+
 _BY_NAME: dict[str, Initializer] = {
     "glorot_uniform": _scaled(1.0, _fan_average, uniform=True),  # Glorot, Bengio, AISTATS 2010
     "glorot_normal": _scaled(1.0, _fan_average, uniform=False),
@@ -62,9 +66,11 @@ _BY_NAME: dict[str, Initializer] = {
     "lecun_normal": _scaled(1.0, _fan_in, uniform=False),
     "orthogonal": _orthogonal,
     "zeros": _zeros,
+    "ones": _ones,
 }
 
-NAMES = tuple(_BY_NAME)
+#: Names that a Dense may have; "ones" is how a gain starts.
+NAMES = tuple(name for name in _BY_NAME if name != "ones")
 
 #: Numbers drawn at a time, so that memory never holds a second copy of large weights.
 _TOGETHER = 1 << 17

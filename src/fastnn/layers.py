@@ -235,11 +235,63 @@ class Standardize(Layer):
     comes_first: ClassVar[bool] = True
 
 
+@dataclass(frozen=True)
+class LayerNorm(Layer):
+    """Layer normalization: each row with mean 0 and variance 1, then a gain and a bias a column.
+
+    ``z = gain * (z_prev - mean) / sqrt(var + epsilon) + bias``, mean and variance of the row (Ba,
+    Kiros, Hinton 2016). A row's outputs depend on that row alone, in training and in prediction.
+
+    Parameters
+    ----------
+    epsilon : float, default 1e-5
+        Added to the variance, so that a row of equal numbers gives the bias.
+    trainable : bool, default True
+        Whether updates change gain and bias, which start at 1 and 0. Penalties and weight decay
+        leave them alone.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range.
+
+    Examples
+    --------
+    >>> from fastnn import MLP, Dense, LayerNorm
+    >>> net = MLP(3, [LayerNorm(), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    >>> net.activations([[1.0, 2.0, 3.0]])[0].round(4)
+    array([[-1.2247,  0.    ,  1.2247]], dtype=float32)
+    """
+
+    epsilon: float = 1e-5
+    trainable: bool = True
+    name: ClassVar[str] = "layer_norm"
+
+    def __post_init__(self) -> None:
+        epsilon = _checks.number("epsilon", self.epsilon, low=_checks.SMALLEST)
+        object.__setattr__(self, "epsilon", epsilon)
+        object.__setattr__(self, "trainable", _checks.flag("trainable", self.trainable))
+
+    def parameters(self, n_in: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of gain and bias."""
+        return {"gain": (n_in,), "bias": (n_in,)}
+
+    def initializers(self) -> dict[str, str]:
+        """Return how the gain starts; the bias starts at 0."""
+        return {"gain": "ones"}
+
+    def stages(self, number: int) -> list[dict[str, object]]:
+        """Return the one stage that a LayerNorm is."""
+        return [{"kind": self.name, "epsilon": self.epsilon, "frozen": not self.trainable}]
+
+
 #: Kinds of layers by name.
-KINDS: dict[str, type[Layer]] = {kind.name: kind for kind in (Dense, Dropout, Standardize)}
+KINDS: dict[str, type[Layer]] = {
+    kind.name: kind for kind in (Dense, Dropout, Standardize, LayerNorm)
+}
 
 #: The kinds that layers consist of: what programs that go through a network meet.
-PIECES: tuple[type[Layer], ...] = (Dense, Dropout, Standardize)
+PIECES: tuple[type[Layer], ...] = (Dense, Dropout, Standardize, LayerNorm)
 
 
 def with_widths(layers: Iterable[Layer], n_in: int) -> Iterator[tuple[Layer, int]]:

@@ -68,6 +68,14 @@ cdef extern from "engine/simd/ops.h":
         Py_ssize_t rows, first_row
         Py_ssize_t columns, first_column, units
 
+    ctypedef struct fastnn_layer_norm_args:
+        Py_ssize_t rows, columns, jump
+        real epsilon
+        const real *gain
+        const real *bias
+        real *unit
+        real *scale
+
     ctypedef struct fastnn_tiny_layer:
         Py_ssize_t n_in, n_out
         Py_ssize_t activation
@@ -124,6 +132,12 @@ cdef extern from "engine/simd/ops.h":
         void (*average)(Py_ssize_t n, real momentum, const real *w,
                         real *average) noexcept nogil
         void (*dropout)(const fastnn_dropout_args *args, const real *z, real *out) noexcept nogil
+        void (*layer_norm_forward)(const fastnn_layer_norm_args *args, const real *x,
+                                   real *z) noexcept nogil
+        void (*layer_norm_backward)(const fastnn_layer_norm_args *args, const real *delta,
+                                    real *below) noexcept nogil
+        void (*column_dots)(Py_ssize_t rows, const real *unit, const real *delta, bint more,
+                            real *g) noexcept nogil
         double (*tiny_steps)(const fastnn_tiny *net, double t, Py_ssize_t n, const real *X,
                              const real *T, const int64_t *labels,
                              const int64_t *order) noexcept nogil

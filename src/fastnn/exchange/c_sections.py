@@ -26,6 +26,7 @@ FILES = (
     "engine/simd/vmath.h",
     "engine/simd/activations.h",
     "engine/simd/losses.h",
+    "engine/simd/layer_norm.h",
 )
 _BEGIN = re.compile(r"/\* c-source: begin (\w+)(?: \(needs (\w+(?:, \w+)*)\))? \*/\n")
 _END = "/* c-source: end */\n"

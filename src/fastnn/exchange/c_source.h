@@ -1,18 +1,21 @@
 /* c_source.h - what a network as C source needs besides its weights and the kernels' functions.
  *
  * The functions of vectors, activations and losses are the kernels' own: sections between
- * `c-source` markers of vmath.h, activations.h, losses.h and ops.h in engine/simd, which
- * c_sections.py reads. Here are, between the same markers, the sections that cannot come from
+ * `c-source` markers of vmath.h, activations.h, losses.h, layer_norm.h and ops.h in engine/simd,
+ * which c_sections.py reads. Here are, between the same markers, the sections that cannot come from
  * there:
  *
  * base, in every file: vectors. Those of real.h need the compiler's intrinsics. A vec is, in C with
  * GCC and Clang, as many reals as fit the registers that the compilation may use; in C++, with
  * other compilers, or with FASTNN_SCALAR, it is one real, and the source is plain C99.
  *
+ * multiply_add and vsqrt: those of real.h are the hardware's.
+ *
  * standardize: the kernels' function works on panels of many rows.
  *
  * affine, dots and their steps: the kernels' products (tile.h) hold tiles of several rows in
- * registers and shuffle vectors as only GCC and Clang can; one row needs another loop.
+ * registers and shuffle vectors as only GCC and Clang can; one row needs another loop. So does
+ * layer_norm_step.
  */
 /* c-source: begin base */
 #include <stddef.h>
@@ -129,7 +132,8 @@ INLINE real sum_lanes(vec x) { return x; }
 
 enum {
     LANES = BYTES / sizeof(real), /* reals in a vec */
-    PANEL = 64 / sizeof(real)     /* columns are padded to a multiple of this */
+    PANEL = 64 / sizeof(real),    /* columns are padded to a multiple of this */
+    PANEL_VECTORS = PANEL / LANES /* vectors across so many columns */
 };
 
 /* a where the mask holds, else 0. */
@@ -147,6 +151,20 @@ INLINE vec copy_sign(vec x, vec y) {
     return real_of((bits_of(x) & ~sign) | (bits_of(y) & sign));
 }
 
+/* c-source: end */
+
+/* c-source: begin multiply_add */
+INLINE vec multiply_add(vec a, vec b, vec c) { return a * b + c; }
+/* c-source: end */
+
+/* c-source: begin vsqrt */
+/* The square root of normal numbers above 0. Half way between the bits of x and those of 1 it is
+ * right to 7 %; each of Heron's steps squares the error. */
+INLINE vec vsqrt(vec x) {
+    vec root = real_of((bits_of(x) + bits_of(splat(1))) >> 1);
+    for (int i = 0; i < 4; i++) root = splat((real)0.5) * (root + x / root);
+    return root;
+}
 /* c-source: end */
 
 /* c-source: begin standardize */
@@ -257,6 +275,36 @@ INLINE void dots_step(ptrdiff_t padded, ptrdiff_t n_out, real rate, const real *
         if (delta_prev != NULL) store(delta_prev + k, sum);
     }
     for (ptrdiff_t j = 0; b != NULL && j < n_out; j++) b[j] -= rate * delta[j];
+}
+/* c-source: end */
+
+/* c-source: begin normalized_row (needs layer_norm_args) */
+/* What a layer normalization of the kernels takes, for one row of `columns` numbers, padded. A
+ * prediction keeps neither x^, `unit`, nor its scale: both are NULL. */
+INLINE fastnn_layer_norm_args normalized_row(ptrdiff_t columns, real epsilon, const real *gain,
+                                             const real *bias, real *unit, real *scale) {
+    fastnn_layer_norm_args args;
+    args.rows = 1;
+    args.columns = columns;
+    args.jump = PANEL;
+    args.epsilon = epsilon;
+    args.gain = gain;
+    args.bias = bias;
+    args.unit = unit;
+    args.scale = scale;
+    return args;
+}
+/* c-source: end */
+
+/* c-source: begin layer_norm_step */
+/* gain -= rate x^ delta, bias -= rate delta; columns is a multiple of PANEL. */
+INLINE void layer_norm_step(ptrdiff_t columns, real rate, const real *unit, const real *delta,
+                            real *gain, real *bias) {
+    for (ptrdiff_t c = 0; c < columns; c += LANES) {
+        vec scaled = splat(rate) * load(delta + c);
+        store(gain + c, load(gain + c) - scaled * load(unit + c));
+        store(bias + c, load(bias + c) - scaled);
+    }
 }
 /* c-source: end */
 

@@ -18,7 +18,7 @@ from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange.c_sections import sections
 from fastnn.exchange.parts import Array, Part, Refusal
-from fastnn.layers import Dense, Dropout, Layer, Standardize
+from fastnn.layers import Dense, Dropout, Layer, LayerNorm, Standardize
 
 #: Layers of up to so many outputs are dot products, as padding them would be a waste.
 _FEW = 4
@@ -50,6 +50,10 @@ class Precision:
         stop = self.padded(n)
         return [f"for (int j = {n}; j < {stop}; j++) {array}[j] = 0;"] if stop > n else []
 
+    def number(self, value: float) -> str:
+        """Return a number as C has it."""
+        return f"(real){self.dtype.type(value)!s}"
+
 
 @dataclass(frozen=True)
 class Values:
@@ -58,6 +62,15 @@ class Values:
     name: str
     n: int
     is_padded: bool = True
+
+
+def _padded(z: Values, lines: list[str], precision: Precision) -> Values:
+    """Return values with padding; if they are the network's inputs, append lines that copy them."""
+    if z.is_padded:
+        return z
+    lines.append(f"real inputs[{precision.padded(z.n)}] = {{0}};")
+    lines.append(f"for (int k = 0; k < {z.n}; k++) inputs[k] = {z.name}[k];")
+    return Values("inputs", z.n)
 
 
 @dataclass(frozen=True)
@@ -150,10 +163,8 @@ class AffineMap(Stage):
     def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
         """Append the call of `affine`, or of `dots`, which reads its inputs' padding."""
         padded, a = self.precision.padded, f"z{self.number}"
-        if self.is_few and not z.is_padded:
-            lines.append(f"real inputs[{padded(z.n)}] = {{0}};")
-            lines.append(f"for (int k = 0; k < {z.n}; k++) inputs[k] = {z.name}[k];")
-            z = Values("inputs", z.n)
+        if self.is_few:
+            z = _padded(z, lines, self.precision)
         self.z_prev = z
         name = "dots" if self.is_few else "affine"
         lines.append(f"real {a}[{padded(self.n_out)}];")
@@ -194,7 +205,7 @@ class Activated(Stage):
         if activation.is_row_wise:
             self.backward_sections = frozenset({f"{self.name}_backward"})
         self.keeps_slope = f"vec {self.name}_slope(" not in section.text
-        self.alpha = f"splat((real){precision.dtype.type(activation.parameter or 0.0)!s})"
+        self.alpha = f"splat({precision.number(activation.parameter or 0.0)})"
 
     def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
         """Append the lines that turn a into z; a step keeps a slope that no function of z gives."""
@@ -229,6 +240,48 @@ class Activated(Stage):
         return delta
 
 
+class Normalization(Stage):
+    """``z = gain * x^ + bias``: a layer normalization. A step keeps x^, `unit`, and its scale."""
+
+    forward_sections = frozenset({"normalized_row", "layer_norm_forward"})
+    backward_sections = frozenset({"layer_norm_backward", "layer_norm_step"})
+
+    def members(self) -> list[Member]:
+        """Return gain and bias."""
+        return [
+            Member(f"{name}{self.number}", f"({self.part.n_in} padded)", self.precision.pad(array))
+            for name, array in self.part.arrays.items()
+        ]
+
+    def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
+        """Append the call, and the arrays that it fills."""
+        z, number, padded = _padded(z, lines, self.precision), self.number, self._padded()
+        unit, scale = (f"unit{number}", f"&scale{number}") if step else ("NULL", "NULL")
+        if step:
+            lines.append(f"real {unit}[{padded}], scale{number};")
+        lines += [
+            f"real z{number}[{padded}];",
+            f"fastnn_layer_norm_args norm{number} = normalized_row({z.n}, "
+            f"{self.precision.number(self.part.layer.epsilon)},",
+            f"    weights->gain{number}, weights->bias{number}, {unit}, {scale});",
+            f"layer_norm_forward(&norm{number}, {z.name}, z{number});",
+        ]
+        return Values(f"z{number}", z.n)
+
+    def backward(self, delta: str, lines: list[str], *, is_lowest: bool) -> str:
+        """Append the calls that give delta_prev, by the gain from before its update, and update."""
+        number, padded, below = self.number, self._padded(), f"below{self.number}"
+        if not is_lowest:
+            lines.append(f"real {below}[{padded}];")
+            lines.append(f"layer_norm_backward(&norm{number}, {delta}, {below});")
+        lines.append(f"layer_norm_step({padded}, learning_rate, unit{number}, {delta},")
+        lines.append(f"    weights->gain{number}, weights->bias{number});")
+        return below
+
+    def _padded(self) -> int:
+        return self.precision.padded(self.part.n_in)
+
+
 # ---- kinds of layers -----------------------------------------------------------------------------
 
 
@@ -247,9 +300,14 @@ def _standardize(part: Part[Standardize], precision: Precision) -> list[Stage]:
     return [Standardization(part, precision)]
 
 
+def _layer_norm(part: Part[LayerNorm], precision: Precision) -> list[Stage]:
+    return [Normalization(part, precision)]
+
+
 #: For each kind of layer, what returns its stages.
 RULES: dict[type[Layer], Callable[[Part[Any], Precision], list[Stage]] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
     Standardize: _standardize,
+    LayerNorm: _layer_norm,
 }

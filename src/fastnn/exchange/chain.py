@@ -1,7 +1,8 @@
 """Networks as chains of operations: what networks of other libraries are read into.
 
-A `Chain` takes affine maps, scalings, activations and dropouts one after the other, merges what can
-be merged, refuses what no MLP expresses, and becomes an MLP. Its arithmetic is in float64.
+A `Chain` takes affine maps, scalings, activations, dropouts and layer normalizations one after the
+other, merges what can be merged, refuses what no MLP expresses, and becomes an MLP. Its arithmetic
+is in float64.
 
 Another operation is a class derived from `Operation`, which says what layer it becomes. Not here:
 other libraries and their names for these operations (onnx_reader.py, pytorch.py, scikit_learn.py).
@@ -17,7 +18,7 @@ import numpy.typing as npt
 from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange.parts import Array, Part, Refusal, minus, rule_for
-from fastnn.layers import Dense, Dropout, Layer, Standardize
+from fastnn.layers import Dense, Dropout, Layer, LayerNorm, Standardize, parameters
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 
@@ -49,8 +50,20 @@ class Operation:
         raise NotImplementedError
 
     def arrays(self) -> list[Array]:
-        """Return the layer's parameters, in the order of `MLP.set_weights`."""
+        """Return the layer's parameters, in the order of `MLP.set_weights`.
+
+        An array of one number stands for as many as the layer has.
+        """
         return []
+
+    @property
+    def takes_scaling(self) -> bool:
+        """Whether a scaling of the outputs can be merged with the operation, by `scale_outputs`."""
+        return False
+
+    def scale_outputs(self, mean: Array, scale: Array) -> None:
+        """Merge ``(z - mean) / scale`` with the operation."""
+        raise NotImplementedError
 
 
 @dataclass
@@ -79,6 +92,56 @@ class Affine(Operation):
         """Return W and, if there is one, b."""
         return [self.W] if self.b is None else [self.W, self.b]
 
+    @property
+    def takes_scaling(self) -> bool:
+        """Whether no activation comes between."""
+        return self.activation is None
+
+    def scale_outputs(self, mean: Array, scale: Array) -> None:
+        """Merge a scaling with W and b."""
+        self.W, b = self.W / scale.ravel(), minus(self.b, mean.ravel())
+        self.b = None if b is None else np.broadcast_to(b / scale.ravel(), self.n_out)
+
+
+@dataclass
+class Norm(Operation):
+    """``z = gain * (z_prev - mean) / sqrt(var + epsilon) + bias``, each row's mean and variance.
+
+    gain and bias are (n,), or (1,) for any n.
+    """
+
+    specification: LayerNorm
+    gain: Array
+    bias: Array
+
+    @property
+    def n_in(self) -> int | None:
+        """The number of inputs, if gain or bias tell it."""
+        n = max(self.gain.size, self.bias.size)
+        return n if n > 1 else None
+
+    @property
+    def n_out(self) -> int | None:
+        """The number of outputs, if gain or bias tell it."""
+        return self.n_in
+
+    def layer(self, l2: float) -> LayerNorm:
+        """Return the LayerNorm, which no penalty is for."""
+        return self.specification
+
+    def arrays(self) -> list[Array]:
+        """Return gain and bias."""
+        return [self.gain, self.bias]
+
+    @property
+    def takes_scaling(self) -> bool:
+        """Whether there is no more than gain and bias."""
+        return True
+
+    def scale_outputs(self, mean: Array, scale: Array) -> None:
+        """Merge a scaling with gain and bias."""
+        self.gain, self.bias = self.gain / scale.ravel(), (self.bias - mean.ravel()) / scale.ravel()
+
 
 @dataclass
 class Drop(Operation):
@@ -97,7 +160,7 @@ class Chain:
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
-        self.standardization: tuple[Array, Array] | None = None  # mean, scale of a first layer
+        self.standardization: tuple[str, Array, Array] | None = None  # the same of a first layer
         self._waiting: tuple[str, Array, Array] | None = None  # place, mean, scale of a scaling
         self._logarithm: tuple[str, Activation] | None = None  # place of a log-softmax, its softmax
 
@@ -121,11 +184,11 @@ class Chain:
 
     def _end_layer(self, place: str, n_in: int | None) -> None:
         """Check that what comes next, of `n_in` inputs, can follow the last operation."""
-        if self._waiting is not None:
+        if self._waiting is not None and not self._begins():
             remedy = "fastnn merges scalings with the Dense layers beside them only"
             _checks.expressible(self._waiting[0], False, f"scales what goes into {place}", remedy)
         if n_in is not None:
-            self._check_units(place, n_in, "rows of weights")
+            self._check_units(place, n_in, "inputs")
         last = self._last
         if isinstance(last, Affine):
             last.activation = last.activation or Activation("identity")
@@ -157,25 +220,40 @@ class Chain:
     def _scaled_inputs(self, W: Array, b: Array | None) -> tuple[Array, Array | None]:
         """Return W and b after the scaling that waits for them, which may become a layer itself."""
         assert self._waiting is not None
-        place, *scaling = self._waiting
-        self._waiting = None
-        for array in scaling:
-            problem = f"has {array.size} numbers, but {len(W)} inputs follow"
-            remedy = "mend or export the network anew"
-            _checks.expressible(place, array.size in (1, len(W)), problem, remedy)
-        mean, scale = (np.array(np.broadcast_to(array.ravel(), len(W))) for array in scaling)
-        if self._last is None and scale.min() > 0:
-            self.standardization = mean, scale
+        if self._begins():
             return W, b
+        mean, scale = self._one_a_column(*self._waiting, len(W))
+        self._waiting = None
         return W / scale[:, None], minus(b, (mean / scale) @ W)
+
+    def _begins(self) -> bool:
+        """Let the scaling that waits be a first layer, if it can be one; return whether it is."""
+        assert self._waiting is not None
+        if self._last is not None or self._waiting[2].min() <= 0:
+            return False
+        self.standardization, self._waiting = self._waiting, None
+        return True
+
+    @staticmethod
+    def _one_a_column(place: str, mean: Array, scale: Array, n: int) -> tuple[Array, Array]:
+        """Return the numbers of a scaling of n columns."""
+        for array in (mean, scale):
+            problem = f"has {array.size} numbers, but {n} inputs follow"
+            remedy = "mend or export the network anew"
+            _checks.expressible(place, array.size in (1, n), problem, remedy)
+        mean, scale = (np.array(np.broadcast_to(array.ravel(), n)) for array in (mean, scale))
+        return mean, scale
 
     def scale(self, place: str, mean: npt.ArrayLike = 0.0, scale: npt.ArrayLike = 1.0) -> None:
         """Append ``(z - mean) / scale``, of one number or one a column; scale may be infinite."""
         mean, scale = np.asarray(mean, np.float64), np.asarray(scale, np.float64)
         _checks.finite(place, mean, 1 / np.where(scale == 0, np.nan, scale))
         last = self.operations[-1] if self.operations else None
-        if isinstance(last, Affine) and last.activation is None:
-            self._scale_outputs(place, last, mean, scale)
+        if last is not None and last.takes_scaling:
+            for array in (mean, scale):
+                if array.size > 1:
+                    self._check_units(place, array.size, "numbers")
+            last.scale_outputs(mean, scale)
             return
         _checks.finite(place, scale)
         if self._waiting is None:
@@ -186,14 +264,6 @@ class Chain:
             problem = f"scales {max(sizes, default=1)} columns and {min(sizes, default=1)}"
             _checks.expressible(place, len(sizes) < 2, problem, "mend or export the network anew")
             self._waiting = place, mean_before + mean * scale_before, scale_before * scale
-
-    def _scale_outputs(self, place: str, last: Affine, mean: Array, scale: Array) -> None:
-        """Merge a scaling with the affine map right before it."""
-        for array in (mean, scale):
-            if array.size > 1:
-                self._check_units(place, array.size, "numbers")
-        last.W, b = last.W / scale.ravel(), minus(last.b, mean.ravel())
-        last.b = None if b is None else np.broadcast_to(b / scale.ravel(), last.n_out)
 
     def normalize(
         self,
@@ -212,6 +282,20 @@ class Chain:
                 self.scale(place, 0.0, 1 / np.asarray(gamma, np.float64))
         if beta is not None:
             self.scale(place, -np.asarray(beta, np.float64))
+
+    def norm(
+        self,
+        place: str,
+        epsilon: float,
+        gain: npt.ArrayLike | None = None,
+        bias: npt.ArrayLike | None = None,
+    ) -> None:
+        """Append a layer normalization; without a gain it is 1, without a bias 0."""
+        numbers = np.array([1.0] if gain is None else gain, np.float64)
+        offsets = np.array([0.0] if bias is None else bias, np.float64)
+        _checks.finite(place, numbers, offsets)
+        layer = _checks.built(place, LayerNorm, epsilon)
+        self.append(Norm(place, layer, numbers, offsets))
 
     def activate(self, place: str, activation: Activation) -> None:
         """Append an activation."""
@@ -259,9 +343,11 @@ class Chain:
             loss = LOSSES.get(activation.name, "squared_error")
         n_in = next(operation.n_in for operation in self.operations if operation.n_in is not None)
         net = MLP(n_in, layers, loss=loss, **options)
-        net.set_weights([array for operation in self.operations for array in operation.arrays()])
+        arrays = [array for operation in self.operations for array in operation.arrays()]
+        shapes = parameters(layers, n_in).values()
+        net.set_weights([np.broadcast_to(a, s) for a, s in zip(arrays, shapes, strict=True)])
         if self.standardization is not None:
-            net._state.standardize(*self.standardization)
+            net._state.standardize(*self._one_a_column(*self.standardization, n_in))
         return net
 
     def _end(self, output: str | Activation | None) -> None:
@@ -276,6 +362,10 @@ class Chain:
             _checks.expressible(place, wanted == softmax, problem, f"{remedy} themselves")
         elif wanted is not None:
             self.activate(f"output={wanted}", wanted)
+        last = self._last
+        assert last is not None
+        remedy = "fastnn networks end with a Dense layer; append one"
+        _checks.expressible(last.place, isinstance(last, Affine), "ends the network", remedy)
         if self._waiting is not None:
             problem = "scales what an activation made, at the end of the network"
             remedy = "leave it out, and scale the predictions"
@@ -298,9 +388,14 @@ def _standardize(chain: Chain, part: Part[Standardize]) -> None:
     chain.scale(part.place, part.arrays["mean"], part.arrays["scale"])
 
 
+def _layer_norm(chain: Chain, part: Part[LayerNorm]) -> None:
+    chain.norm(part.place, part.layer.epsilon, part.arrays["gain"], part.arrays["bias"])
+
+
 #: For each kind of layer, what appends it to a chain.
 RULES: dict[type[Layer], Callable[[Chain, Part[Any]], None] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
     Standardize: _standardize,
+    LayerNorm: _layer_norm,
 }

@@ -1,7 +1,8 @@
 """ONNX files read as networks.
 
 Here: what each of ONNX's operators is in a chain of operations, and which compositions of operators
-are activations. Not here: which chains an MLP can express (chain.py), writing (onnx_writer.py).
+are activations or layer normalizations. Not here: which chains an MLP can express (chain.py),
+writing (onnx_writer.py).
 """
 
 import importlib
@@ -18,6 +19,7 @@ from fastnn.activations import Activation
 from fastnn.exchange.chain import Chain
 from fastnn.exchange.onnx_writer import SELU
 from fastnn.exchange.parts import Array
+from fastnn.layers import LayerNorm
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 from fastnn.optimizers import Optimizer
@@ -69,9 +71,9 @@ def from_onnx(
     -----
     A graph must be a chain from one input of rows to one output: Gemm or MatMul, with Add for
     biases; activations, also where they are composed of other operators, as silu of Sigmoid and
-    Mul; Dropout, Identity, Cast, Flatten and Reshape to rows, BatchNormalization; Sub, Add, Mul and
-    Div by constants. Scalings before the first Gemm become a Standardize, others go into the
-    weights next to them.
+    Mul; LayerNormalization, also composed of means; Dropout, Identity, Cast, Flatten and Reshape to
+    rows, BatchNormalization; Sub, Add, Mul and Div by constants. Scalings before the first layer
+    become a Standardize, others go into the weights next to them.
 
     Examples
     --------
@@ -195,35 +197,51 @@ class _Reader:
         return array.astype(np.float64) if array.dtype.kind not in "iub" else array
 
     def composed(self, z: str, first: int) -> int:
-        """Put the longest run of nodes that is one activation into the chain; return its length."""
+        """Put the longest run of nodes that is one operation into the chain; return its length."""
         values, pending = {z: _PROBES}, {z: self.uses[z]}
-        found: tuple[int, Activation] | None = None
+        found: tuple[int, Activation | LayerNorm] | None = None
         numbers = {name: a.item() for name, a in self.constants.items() if a.size == 1}
         for n, node in enumerate(self.nodes[first:], 1):
             known = [name for name in node.input if name in values or name in numbers]
-            if _op(node) not in _ELEMENTWISE or len(known) < len(node.input):
+            if _op(node) not in _COMPOSING or len(known) < len(node.input):
                 break
             [made, *_], arguments = node.output, [{**numbers, **values}[name] for name in known]
+            if _op(node) == "ReduceMean":
+                self.check_means(node, *arguments[1:])
             with np.errstate(all="ignore"):
-                values[made] = _ELEMENTWISE[_op(node)](*arguments)
+                values[made] = _COMPOSING[_op(node)](*arguments)
             pending[made] = self.uses.get(made, 0)
             for name in node.input:
                 if name in pending:
                     pending[name] -= 1
             if [name for name, uses in pending.items() if uses] == [made]:
-                activation = _recognized(values[made])
-                found = (n, activation) if activation else found
+                operation = _recognized(values[made])
+                found = (n, operation) if operation else found
         node = self.nodes[first]
         _checks.expressible(
             _place(node), found is not None,
             "is not an operation that fastnn has, or begins a branch or a composition that is none "
-            "of its activations",
-            "export a chain of Gemm, MatMul, Add, Sub, Mul, Div, BatchNormalization, Dropout, "
-            f"Flatten and the activations {', '.join(activations.NAMES)}",
+            "of its activations and no layer normalization",
+            "export a chain of Gemm, MatMul, Add, Sub, Mul, Div, BatchNormalization, "
+            "LayerNormalization, Dropout, Flatten and the activations "
+            f"{', '.join(activations.NAMES)}",
         )  # fmt: skip
         assert found is not None
-        self.chain.activate(_place(node), found[1])
-        return found[0]
+        length, operation = found
+        if isinstance(operation, LayerNorm):
+            self.chain.norm(_place(node), operation.epsilon)
+        else:
+            self.chain.activate(_place(node), operation)
+        return length
+
+    def check_means(self, node: Any, axes: float | None = None) -> None:
+        """Check that a ReduceMean, whose axes may be an input, gives the mean of each row."""
+        options = {"keepdims": 1, **self.attributes(node)}
+        along = options.get("axes") if axes is None else [axes]
+        whole = along in ([1], [-1]) and options["keepdims"]
+        problem = f"takes means along axes {along} with keepdims={options['keepdims']}"
+        remedy = "export layer normalizations along axis 1, with keepdims"
+        _checks.expressible(_place(node), whole, problem, remedy)
 
     # ---- one operator each ----------------------------------------------------------------------
 
@@ -286,6 +304,16 @@ class _Reader:
         _checks.expressible(place, not options.get("training_mode"), "is in training", remedy)
         gamma, beta, mean, var = (self.given(node, i) for i in range(1, 5))
         self.chain.normalize(place, mean, var + options.get("epsilon", 1e-5), gamma, beta)
+
+    def layer_normalization(self, node: Any, place: str, z: str) -> None:
+        """LayerNormalization: ``(z - mean) / sqrt(var + epsilon) * gain + bias`` of each row."""
+        options, bias = self.attributes(node), self.constant(node, 2)
+        axis = options.get("axis", -1)
+        remedy = "export it along axis 1"
+        _checks.expressible(place, axis in (1, -1), f"is along axis {axis}", remedy)
+        gain = self.one_a_column(place, self.given(node, 1))
+        bias = None if bias is None else self.one_a_column(place, bias)
+        self.chain.norm(place, _short(options.get("epsilon", 1e-5)), gain, bias)
 
     def activation(self, node: Any, place: str, z: str) -> None:
         """Append an activation that is an operator with attributes."""
@@ -390,6 +418,7 @@ _READERS: dict[str, Callable[[_Reader, Any, str, str], None]] = {
     "Gemm": _Reader.gemm,
     "MatMul": _Reader.matmul,
     "BatchNormalization": _Reader.batch_normalization,
+    "LayerNormalization": _Reader.layer_normalization,
     "Dropout": _Reader.dropout,
     "LogSoftmax": _Reader.log_softmax,
     **dict.fromkeys(("Add", "Sub", "Mul", "Div"), _Reader.arithmetic),
@@ -397,12 +426,14 @@ _READERS: dict[str, Callable[[_Reader, Any, str, str], None]] = {
     **dict.fromkeys(("Identity", "Cast", "Flatten", "Reshape"), _Reader.nothing),
 }
 
-# ---- activations by their values -----------------------------------------------------------------
+# ---- operations by their values ------------------------------------------------------------------
 
-#: Where a composition is compared with an activation; the first tells its parameter.
-_PROBES = np.array([-1.0, *np.linspace(-8.0, 8.0, 81)])
+#: Two rows where a composition is compared with fastnn's operations. The first number tells an
+#: activation's parameter; the second row is so small that its variance is nothing beside epsilon.
+_PROBES = np.array([-1.0, *np.linspace(-8.0, 8.0, 81)]) * [[1.0], [1e-30]]
 
-_ELEMENTWISE: dict[str, Callable[..., Array]] = {
+#: Operators that compositions consist of; those but ReduceMean act on each number alone.
+_COMPOSING: dict[str, Callable[..., Array]] = {
     "Abs": np.abs,
     "Add": np.add,
     "Cast": np.asarray,
@@ -417,6 +448,7 @@ _ELEMENTWISE: dict[str, Callable[..., Array]] = {
     "Neg": np.negative,
     "Pow": np.power,
     "Reciprocal": np.reciprocal,
+    "ReduceMean": lambda z, *_: np.mean(z, axis=-1, keepdims=True),
     "Relu": lambda z: np.maximum(z, 0),
     "Sigmoid": lambda z: 1 / (1 + np.exp(-z)),
     "Softplus": lambda z: np.logaddexp(z, 0),
@@ -428,13 +460,15 @@ _ELEMENTWISE: dict[str, Callable[..., Array]] = {
 
 #: The parameters of activations, from their values at the probes.
 _PARAMETERS: dict[str, Callable[[Array], float]] = {
-    "leaky_relu": lambda values: -float(values[0]),
-    "elu": lambda values: float(values[0]) / math.expm1(-1.0),
+    "leaky_relu": lambda values: -float(values.flat[0]),
+    "elu": lambda values: float(values.flat[0]) / math.expm1(-1.0),
 }
 
 
-def _recognized(values: Array) -> Activation | None:
-    """Return the activation that has these values at the probes, or None."""
+def _recognized(values: Array) -> Activation | LayerNorm | None:
+    """Return the operation that has these values at the probes, or None."""
+    if values.shape != _PROBES.shape:
+        return None
     for name in activations.HIDDEN:
         parameter = None
         if name in _PARAMETERS:
@@ -444,7 +478,19 @@ def _recognized(values: Array) -> Activation | None:
         activation = Activation(name, None if parameter is None else _short(parameter))
         if activation.is_linear:
             continue
-        _, expected = kernels.forward(_PROBES[:, None], np.eye(1), activation=activation)
-        if np.allclose(values, expected.ravel(), rtol=1e-5, atol=1e-6):
+        _, expected = kernels.forward(_PROBES.reshape(-1, 1), np.eye(1), activation=activation)
+        if np.allclose(values, expected.reshape(values.shape), rtol=1e-5, atol=1e-6):
             return activation
-    return None
+    return _norm(values)
+
+
+def _norm(values: Array) -> LayerNorm | None:
+    """Return the layer normalization without gain and bias that has these values, or None."""
+    centred = _PROBES - _PROBES.mean(axis=1, keepdims=True)
+    with np.errstate(all="ignore"):
+        epsilon = float((centred[1, 0] / values[1, 0]) ** 2)
+    if not _checks.SMALLEST <= epsilon < 1e30:
+        return None
+    expected = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + epsilon)
+    fits = np.allclose(values, expected, rtol=1e-5, atol=1e-6)
+    return LayerNorm(_short(epsilon)) if fits else None

@@ -16,11 +16,13 @@ import numpy.typing as npt
 from fastnn import __version__, _checks, _files, activations
 from fastnn.activations import Activation
 from fastnn.exchange.parts import Part, Refusal, parts, rule_for
-from fastnn.layers import Dense, Dropout, Layer, Standardize
+from fastnn.layers import Dense, Dropout, Layer, LayerNorm, Standardize
 from fastnn.mlp import MLP
 
-#: The oldest operators and format that say all this, so that old runtimes read the files, too.
+#: The oldest operators and format that say all this, so that old runtimes read the files, too; and
+#: those of LayerNormalization, for networks that have it.
 _OPSET, _IR = 13, 7
+_OPSET_OF_NORM, _IR_OF_NORM = 17, 8
 _MOST_BYTES = 2**31 - 2**20  # of weights: a protocol buffer ends at 2 GB
 
 #: Scale and alpha of selu.
@@ -53,10 +55,11 @@ def export(net: MLP, path: Any, *, input_name: str = "input", output_name: str =
 
     Notes
     -----
-    The model is of opset 13, has no Dropout, and computes in the network's dtype. ONNX Runtime has
-    no float64 kernel for some activations; in float64 these are composed of exponentials. Names of
-    columns and `MLP.metadata` become the model's metadata, as JSON, and `from_onnx` reads them. The
-    optimizer, the loss and penalties are not kept; `fastnn.MLP.save` keeps them.
+    The model is of opset 13, or of 17 if it has a LayerNorm in float32; it has no Dropout, and
+    computes in the network's dtype. In float64 some activations, for which ONNX Runtime has no
+    kernel, are composed of exponentials, and a LayerNorm, whose epsilon is a float32 in ONNX, of
+    means. Names of columns and `MLP.metadata` become the model's metadata, as JSON, and `from_onnx`
+    reads them. The optimizer, the loss and penalties are not kept; `fastnn.MLP.save` keeps them.
 
     Examples
     --------
@@ -99,8 +102,8 @@ def _model(graph: "_Graph", net: MLP, input_name: str, output_name: str) -> Any:
     )
     model = helper.make_model(
         whole,
-        opset_imports=[helper.make_opsetid("", _OPSET)],
-        ir_version=_IR,
+        opset_imports=[helper.make_opsetid("", graph.opset)],
+        ir_version=graph.ir,
         producer_name="fastnn",
         producer_version=__version__,
     )
@@ -118,6 +121,7 @@ class _Graph:
         self.onnx, self.dtype, self.taken = onnx, dtype, set(taken)
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
+        self.opset, self.ir = _OPSET, _IR  # of the newest operator
         self._numbers: dict[float, _Tensor] = {}
 
     def constant(self, name: str, array: npt.ArrayLike) -> "_Tensor":
@@ -194,11 +198,24 @@ def _standardize(z: _Tensor, part: Part[Standardize]) -> _Tensor:
     return (z - mean) / scale
 
 
+def _layer_norm(z: _Tensor, part: Part[LayerNorm]) -> _Tensor:
+    """One operator; of means in float64, as its epsilon would be a float32."""
+    gain, bias = _constants(z, part)
+    epsilon = part.layer.epsilon
+    if z.graph.dtype == np.float32:
+        z.graph.opset, z.graph.ir = _OPSET_OF_NORM, _IR_OF_NORM
+        return z("LayerNormalization", gain, bias, axis=-1, epsilon=epsilon)
+    centred = z - z("ReduceMean", axes=[-1])
+    variance = (centred * centred)("ReduceMean", axes=[-1])
+    return centred / (variance + epsilon)("Sqrt") * gain + bias
+
+
 #: For each kind of layer, what appends it: takes its input, returns its output.
 RULES: dict[type[Layer], Callable[[_Tensor, Part[Any]], _Tensor] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
     Standardize: _standardize,
+    LayerNorm: _layer_norm,
 }
 
 # ---- activations ---------------------------------------------------------------------------------

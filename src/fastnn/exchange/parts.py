@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _checks
-from fastnn.layers import KINDS, Dense, Dropout, Layer, Standardize, with_widths
+from fastnn.layers import PIECES, Dense, Dropout, Layer, LayerNorm, Standardize, with_widths
 
 if TYPE_CHECKING:
     from fastnn.mlp import MLP
@@ -55,7 +55,7 @@ class Part(Generic[SomeLayer]):
 
 def kind_of(layer: Layer) -> type[Layer]:
     """Return the kind of a layer, which may be of a class derived from that."""
-    return next(kind for kind in type(layer).__mro__ if kind in KINDS.values())
+    return next(kind for kind in type(layer).__mro__ if kind in PIECES)
 
 
 def rule_for(rules: Mapping[type[Layer], Rule | Refusal], part: Part[Any], cannot: str) -> Rule:
@@ -83,10 +83,11 @@ _LEARNT: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {Standardize: 
 def parts(net: "MLP") -> list[Part[Any]]:
     """Return the layers of a network, whose Standardize must have seen data."""
     net._state.require_standardization()
-    totals = Counter(kind_of(layer) for layer in net.layers)
+    pieces = list(with_widths(net.layers, net.n_in))
+    totals = Counter(kind_of(layer) for layer, _ in pieces)
     counts: Counter[type[Layer]] = Counter()
     values, found, number = iter(net.get_weights()), [], 0
-    for layer, n_in in with_widths(net.layers, net.n_in):
+    for layer, n_in in pieces:
         kind = kind_of(layer)
         place = f"{kind.__name__} layer {counts[kind]} of {totals[kind]}"
         counts[kind] += 1
@@ -129,6 +130,10 @@ FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
     Dense: _into_weights,
     Dropout: _past,
     Standardize: Refusal("a network has one Standardize"),
+    LayerNorm: Refusal(
+        "each row is normalized after it; put a Dense between them, or scale the rows yourself and "
+        "build the network without Standardize"
+    ),
 }
 
 

@@ -16,7 +16,7 @@ from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange.chain import Chain
 from fastnn.exchange.parts import Array, Part, Refusal, folded, parts, rule_for
-from fastnn.layers import Dense, Dropout, Layer, Standardize
+from fastnn.layers import Dense, Dropout, Layer, LayerNorm, Standardize
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 from fastnn.optimizers import Optimizer
@@ -39,9 +39,9 @@ def from_torch(
     Parameters
     ----------
     module : torch.nn.Sequential
-        Of Linear, BatchNorm1d, Dropout, Flatten, Identity, Softmax, LogSoftmax, ReLU, LeakyReLU,
-        Tanh, Sigmoid, ELU, SELU, GELU (exact), SiLU, Softplus, and Sequential of these; or one
-        of them alone.
+        Of Linear, BatchNorm1d, LayerNorm, Dropout, Flatten, Identity, Softmax, LogSoftmax, ReLU,
+        LeakyReLU, Tanh, Sigmoid, ELU, SELU, GELU (exact), SiLU, Softplus, and Sequential of these;
+        or one of them alone.
     output : str or Activation, optional
         An activation to append to a module that ends with logits: "softmax" for one trained with
         CrossEntropyLoss (or, after LogSoftmax, with NLLLoss), "sigmoid" for BCEWithLogitsLoss,
@@ -115,6 +115,7 @@ def _readers(nn: Any) -> dict[Any, _Reader]:
             place, _array(part.weight).T, None if part.bias is None else _array(part.bias)
         ),
         nn.BatchNorm1d: _batch_norm,
+        nn.LayerNorm: _layer_norm,
         nn.ReLU: activation("relu"),
         nn.LeakyReLU: activation("leaky_relu", "negative_slope"),
         nn.Tanh: activation("tanh"),
@@ -148,6 +149,14 @@ def _batch_norm(chain: Chain, place: str, part: Any) -> None:
         None if part.weight is None else _array(part.weight),
         None if part.bias is None else _array(part.bias),
     )
+
+
+def _layer_norm(chain: Chain, place: str, part: Any) -> None:
+    shape = tuple(part.normalized_shape)
+    problem = f"normalizes numbers of shape {shape} together"
+    _checks.expressible(place, len(shape) == 1, problem, "fastnn takes rows: make it of one number")
+    gain = np.ones(shape) if part.weight is None else _array(part.weight)
+    chain.norm(place, part.eps, gain, None if part.bias is None else _array(part.bias))
 
 
 def _gelu(chain: Chain, place: str, part: Any) -> None:
@@ -264,11 +273,21 @@ def _standardize(torch: Any, part: Part[Standardize]) -> list[Any]:
     return []
 
 
+def _norm(torch: Any, part: Part[LayerNorm]) -> list[Any]:
+    gain, bias = (torch.from_numpy(array) for array in part.arrays.values())
+    norm = torch.nn.LayerNorm(part.n_in, part.layer.epsilon, dtype=gain.dtype)
+    with torch.no_grad():
+        norm.weight.copy_(gain)
+        norm.bias.copy_(bias)
+    return [norm.requires_grad_(part.layer.trainable)]
+
+
 #: For each kind of layer, what returns its modules.
 RULES: dict[type[Layer], Callable[[Any, Part[Any]], list[Any]] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
     Standardize: _standardize,
+    LayerNorm: _norm,
 }
 
 #: Modules by fastnn's name of the activation: each takes torch.nn and the activation's parameter.

@@ -18,7 +18,7 @@ from fastnn import _checks, activations, losses, optimizers
 from fastnn.activations import Activation
 from fastnn.exchange.chain import Affine, Chain
 from fastnn.exchange.parts import Part, Refusal, folded, parts, rule_for
-from fastnn.layers import Dense, Dropout, Layer, Standardize
+from fastnn.layers import Dense, Dropout, Layer, LayerNorm, Standardize
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 from fastnn.optimizers import SGD, Adam, Optimizer
@@ -305,6 +305,7 @@ RULES: dict[type[Layer], Callable[[list[Affine], Part[Any]], None] | Refusal] = 
     Dense: _dense,
     Dropout: _dropout,
     Standardize: _standardize,
+    LayerNorm: Refusal("scikit-learn has no such layer; train a network without, or use to_torch"),
 }
 
 #: Hidden activations that scikit-learn has, by fastnn's name.

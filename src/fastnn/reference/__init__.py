@@ -31,7 +31,7 @@ from fastnn.reference.functions import (
     softmax,
     through,
 )
-from fastnn.reference.layers import TWINS, Dropout, Layer
+from fastnn.reference.layers import TWINS, Dropout, Layer, LayerNorm
 from fastnn.reference.network import Network, central_differences
 from fastnn.reference.rules import (
     OPTIMIZERS,
@@ -53,6 +53,7 @@ __all__ = [
     "TWINS",
     "Dropout",
     "Layer",
+    "LayerNorm",
     "Network",
     "central_differences",
     "clip",

@@ -68,6 +68,46 @@ class Layer:
 
 
 @dataclasses.dataclass
+class LayerNorm:
+    """z = gain x^ + bias, x^ = (z_prev - mean) / sqrt(var + epsilon) of each row.
+
+    Ba, Kiros, Hinton 2016.
+    """
+
+    gain: np.ndarray
+    bias: np.ndarray
+    epsilon: float = 1e-5
+    trainable: bool = True
+
+    def arrays(self):
+        """Gain and bias, both (n,)."""
+        return [self.gain, self.bias]
+
+    def take(self, arrays):
+        """Takes arrays in the same order from an iterator."""
+        self.gain, self.bias = next(arrays), next(arrays)
+
+    def forward(self, z, drop):
+        """Z of z_prev, both (B, n)."""
+        x = z - z.mean(1, keepdims=True)
+        scale = 1 / np.sqrt((x * x).mean(1, keepdims=True) + self.epsilon)
+        self.tape = x * scale, scale
+        return self.gain * self.tape[0] + self.bias
+
+    def backward(self, g, penalty_scale=1.0):
+        """dE/dz_prev = s (d - mean d - x^ mean(d x^)) with d = gain g; and [dgain, dbias]."""
+        unit, scale = self.tape
+        d = self.gain * g
+        tilt = unit * (d * unit).mean(1, keepdims=True)
+        below = scale * (d - d.mean(1, keepdims=True) - tilt)
+        return below, [(unit * g).sum(0), g.sum(0)]
+
+    def penalty(self):
+        """None: neither gain nor bias is penalized."""
+        return 0.0
+
+
+@dataclasses.dataclass
 class Dropout:
     """Dropout that is not on the input of a dense layer; `number` tells its masks from others'."""
 
@@ -118,11 +158,17 @@ def dense_twin(spec, arrays, rate, number):
     )
 
 
+def layer_norm_twin(spec, arrays):
+    """The twin of a LayerNorm."""
+    return LayerNorm(next(arrays), next(arrays), float(spec.epsilon), spec.trainable)
+
+
 #: What makes the twin of each kind of layer, by name. Dropout and Residual are `twins`' own.
 TWINS = {
     "dense": dense_twin,
     "dropout": None,
     "standardize": None,  # mean and scale are the network's
+    "layer_norm": layer_norm_twin,
 }
 
 

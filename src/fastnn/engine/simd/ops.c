@@ -2,6 +2,7 @@
  * that this compilation is for. */
 #include "activations.h"
 #include "dropout.h"
+#include "layer_norm.h"
 #include "losses.h"
 #include "optimizers.h"
 #include "probe.h"

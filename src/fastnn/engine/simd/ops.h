@@ -186,6 +186,25 @@ typedef struct {
 
 typedef void fastnn_dropout_fn(const fastnn_dropout_args *args, const real *z, real *out);
 
+/* c-source: begin layer_norm_args */
+/* layer_norm.h. Rows in panels; `unit` are the rows with mean 0 and variance 1, in panels `jump`
+ * apart, `scale` (rows,) what they were multiplied by. The forward pass writes both, unless they
+ * are NULL; the backward pass reads them. */
+typedef struct {
+    ptrdiff_t rows, columns, jump;
+    real epsilon;
+    const real *gain, *bias; /* (columns,) padded with zeros */
+    real *unit, *scale;
+} fastnn_layer_norm_args;
+/* c-source: end */
+
+typedef void fastnn_layer_norm_forward_fn(const fastnn_layer_norm_args *args, const real *x,
+                                          real *z);
+typedef void fastnn_layer_norm_backward_fn(const fastnn_layer_norm_args *args, const real *delta,
+                                           real *below);
+typedef void fastnn_column_dots_fn(ptrdiff_t rows, const real *unit, const real *delta, int more,
+                                   real *g);
+
 /* vmath.h, each function over n reals, for tests and for those who want it. */
 typedef struct {
     const char *name;
@@ -241,6 +260,9 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
     EACH(limit)                                                                                    \
     EACH(average)                                                                                  \
     EACH(dropout)                                                                                  \
+    EACH(layer_norm_forward)                                                                       \
+    EACH(layer_norm_backward)                                                                      \
+    EACH(column_dots)                                                                              \
     EACH(multiply_adds)                                                                            \
     EACH(read_all)
 

@@ -3,10 +3,11 @@
 from fastnn.engine.net cimport Kind
 from fastnn.engine.stages.dense cimport define_dense
 from fastnn.engine.stages.dropout cimport define_dropout
+from fastnn.engine.stages.layer_norm cimport define_layer_norm
 from fastnn.engine.stages.standardize cimport define_standardize
 
 cdef enum:
-    N_KINDS = 3
+    N_KINDS = 4
 
 
 cdef inline void define_kinds(Kind *kinds) noexcept:
@@ -14,6 +15,7 @@ cdef inline void define_kinds(Kind *kinds) noexcept:
     define_dense(&kinds[0])
     define_dropout(&kinds[1])
     define_standardize(&kinds[2])
+    define_layer_norm(&kinds[3])
 
 
 cdef inline const Kind *find_kind(const Kind *kinds, str name) except NULL:
