@@ -7,7 +7,7 @@ them) and arithmetic (the kernels; in NumPy, reference.py).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn import _checks, activations, initializers
 from fastnn.activations import Activation
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
         def __set__(self, layer: Any, activation: str | Activation) -> None: ...
 else:
     ActivationField = str | Activation
+
+_IDENTITY: Any = "identity"  # the default, which isn't an ActivationField to type checkers
 
 
 class Layer:
@@ -116,7 +118,7 @@ class Dense(Layer):
     """
 
     units: int
-    activation: ActivationField = cast("Any", "identity")
+    activation: ActivationField = _IDENTITY
     use_bias: bool = True
     initializer: str | None = None
     l1: float = 0.0
