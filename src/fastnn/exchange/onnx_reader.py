@@ -7,6 +7,7 @@ are activations. Not here: which chains an MLP can express (chain.py), writing (
 import importlib
 import json
 import math
+import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, cast
@@ -24,7 +25,7 @@ from fastnn.optimizers import Optimizer
 
 
 def from_onnx(
-    path: Any,
+    path: str | os.PathLike[str],
     *,
     output: str | Activation | None = None,
     loss: str | Loss | None = None,
