@@ -22,7 +22,7 @@ help:
 	@echo "make bench-extras  what callbacks, metrics, clipping ... cost a training: 10 minutes"
 	@echo "make instructions  a step's instructions against the committed figures: valgrind, 1 minute"
 	@echo "make instructions-update  rewrite these figures"
-	@echo "make lint       ruff, cython-lint, clang-format"
+	@echo "make lint       ruff, mypy, cython-lint, clang-format"
 	@echo "make format     let ruff and clang-format rewrite"
 	@echo "make warnings   compile our C with warnings as errors"
 	@echo "make tsan       the thread pool under ThreadSanitizer"
@@ -107,6 +107,7 @@ bench-estimators: .venv-peers/installed
 lint: $(VENV)/lint
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 	$(BIN)/cython-lint src examples
 	$(BIN)/clang-format --dry-run --Werror $$(git ls-files '*.c' '*.h')
 
@@ -147,5 +148,5 @@ consumers: $(BIN)/python $(SOURCES)
 	$(BIN)/python tests/consumers.py build/consumers/fastnn-*.whl
 
 clean:
-	rm -rf $(VENV) .venv-peers build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache
+	rm -rf $(VENV) .venv-peers build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache .mypy_cache
 	rm -rf docs/tutorial docs/api/generated docs/sg_execution_times.rst

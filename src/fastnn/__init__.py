@@ -1,7 +1,7 @@
 """fastnn: the fastest training and inference of feed-forward neural networks on CPUs."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastnn import callbacks, kernels, metrics
 from fastnn._cpu import show_config
@@ -51,6 +51,15 @@ from fastnn.schedules import (
     OneCycle,
     StepDecay,
 )
+
+if TYPE_CHECKING:  # the names in _LAZY
+    from fastnn import embedding as embedding
+    from fastnn import interop as interop
+    from fastnn import onnx as onnx
+    from fastnn import sklearn as sklearn
+    from fastnn.embedding import get_include
+    from fastnn.interop import from_sklearn, from_torch, to_sklearn, to_torch
+    from fastnn.onnx import from_onnx
 
 __version__ = "0.1.0"
 
@@ -130,15 +139,17 @@ _LAZY = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _LAZY:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    try:
-        module = importlib.import_module(_LAZY[name])
-    except ImportError as error:  # hasattr and help expect an AttributeError
-        raise AttributeError(str(error)) from error
-    found = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
-    return globals().setdefault(name, found)
+if not TYPE_CHECKING:  # who would let any name pass
+
+    def __getattr__(name: str) -> Any:
+        if name not in _LAZY:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        try:
+            module = importlib.import_module(_LAZY[name])
+        except ImportError as error:  # hasattr and help expect an AttributeError
+            raise AttributeError(str(error)) from error
+        found = module if module.__name__ == f"{__name__}.{name}" else getattr(module, name)
+        return globals().setdefault(name, found)
 
 
 def __dir__() -> list[str]:

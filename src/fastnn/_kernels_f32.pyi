@@ -1,13 +1,15 @@
 """What type checkers know of the compiled module; that of _kernels_f64 is the same."""
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 COMPILER: str
 DTYPE: np.dtype[Any]
+PHASES: tuple[str, ...]
 
 def instruction_sets() -> list[str]: ...
 def registry() -> dict[str, list[Any]]: ...
@@ -53,8 +55,35 @@ def read_bandwidth(
 ) -> float: ...
 def first_nonfinite(x: NDArray[Any]) -> int: ...
 def c_api() -> object: ...
+@disjoint_base
+class OwnBuffers:
+    def __new__(
+        cls, owner: Parameters, rows: int, n_threads: int, purpose: int, gradient: bool = False
+    ) -> Self: ...
+    @property
+    def n_threads(self) -> int: ...
 
+@disjoint_base
 class Parameters:
+    def __new__(
+        cls,
+        n_in: int,
+        stages: list[dict[str, object]],
+        *,
+        loss: str = "squared_error",
+        loss_parameter: list[float] | None = None,
+        targets: tuple[bool, float, float] = ...,
+        mean: bool = True,
+        optimizer: str = "sgd",
+        hyper: dict[str, float] | None = None,
+        clip: tuple[str, float] | None = None,
+        average: float | None = None,
+        seed: int = 0,
+        scale_penalties: bool = False,
+        tiny: bool = True,
+        isa: str | None = None,
+        **rest: Any,
+    ) -> Self: ...
     step: int
     epoch: int
     dropout_seed: int
@@ -80,6 +109,7 @@ class Parameters:
     def fill_moment(self, block: int, value: float) -> None: ...
     def penalties(self, weight: float) -> float: ...
 
+@disjoint_base
 class Tally:
     loss: float
     total: float
@@ -88,6 +118,7 @@ class Tally:
     @property
     def value(self) -> float: ...
 
+@disjoint_base
 class Driver(Parameters):
     def unit(self, batch: int) -> int: ...
     def tally(self) -> Tally: ...
@@ -148,30 +179,18 @@ class Driver(Parameters):
         out: NDArray[Any] | None = None,
     ) -> None: ...
     def predict(self, X: NDArray[Any], out: NDArray[Any], n_threads: int) -> None: ...
-
-class Network(Driver):
-    def __init__(
-        self,
-        n_in: int,
-        stages: list[dict[str, object]],
-        *,
-        loss: str,
-        loss_parameter: list[float] | None,
-        targets: tuple[bool, float, float],
-        mean: bool,
-        optimizer: str,
-        hyper: dict[str, float],
-        clip: tuple[str, float] | None,
-        average: float | None,
-        seed: int,
-        scale_penalties: bool,
-        n_threads: int,
-        isa: str | None,
+    def activations(self, X: NDArray[Any]) -> list[NDArray[Any]]: ...
+    def input_gradients(
+        self, X: NDArray[Any], outputs: NDArray[np.int64], out: NDArray[Any]
     ) -> None: ...
+
+@disjoint_base
+class Network(Driver):
     def c_model(self) -> object: ...
     def try_predict(self, X: object, out: object) -> NDArray[Any] | None: ...
     def try_step(self, X: object, y: object) -> float | None: ...
 
+@disjoint_base
 class LayerState(Parameters):
     @property
     def rule(self) -> str: ...

@@ -25,13 +25,30 @@ array([[0.0990709, 0.3971399],
        [0.797611 , 0.5926455]])
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastnn import _checks, _cpu, activations, losses, optimizers
 from fastnn._precision import KERNELS
 
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
 
-def forward(z_prev, W, b=None, activation="identity"):
+    from fastnn._kernels_f32 import LayerState
+    from fastnn.activations import Activation
+    from fastnn.losses import Loss
+    from fastnn.optimizers import Optimizer
+
+
+def forward(
+    z_prev: ArrayLike,
+    W: ArrayLike,
+    b: ArrayLike | None = None,
+    activation: str | Activation = "identity",
+) -> tuple[NDArray[Any], NDArray[Any]]:
     """Compute ``a = z_prev @ W + b`` and ``z = h(a)``.
 
     Parameters
@@ -71,7 +88,9 @@ def forward(z_prev, W, b=None, activation="identity"):
     return a, z
 
 
-def output_delta(a, t, loss, activation):
+def output_delta(
+    a: ArrayLike, t: ArrayLike, loss: str | Loss, activation: str | Activation
+) -> tuple[NDArray[np.float64], NDArray[Any]]:
     """Compute the rows' losses ``E_n`` and ``delta = dE_n/da`` at the output.
 
     Parameters
@@ -117,7 +136,9 @@ def output_delta(a, t, loss, activation):
     return rows, delta_
 
 
-def delta(a, activation, W_next, delta_next):
+def delta(
+    a: ArrayLike, activation: str | Activation, W_next: ArrayLike, delta_next: ArrayLike
+) -> NDArray[Any]:
     """Compute a hidden layer's ``delta = (delta_next @ W_next.T) * h'(a)``.
 
     Parameters
@@ -157,7 +178,14 @@ def delta(a, activation, W_next, delta_next):
     return out
 
 
-def update(W, b, z_prev, delta, optimizer="sgd", state=None):
+def update(
+    W: NDArray[Any],
+    b: NDArray[Any] | None,
+    z_prev: ArrayLike,
+    delta: ArrayLike,
+    optimizer: str | Optimizer = "sgd",
+    state: LayerState | None = None,
+) -> LayerState:
     """Compute ``dW = z_prev.T @ delta``, ``db = delta.sum(0)`` and update W and b in place.
 
     Parameters

@@ -7,10 +7,22 @@ them) and arithmetic (the kernels; in NumPy, reference.py).
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn import _checks, activations, initializers
 from fastnn.activations import Activation
+
+if TYPE_CHECKING:
+
+    class ActivationField:
+        """A field that takes a name or an `Activation`, and holds an `Activation`."""
+
+        def __get__(self, layer: Any, kind: Any = None) -> Activation: ...
+        def __set__(self, layer: Any, activation: str | Activation) -> None: ...
+else:
+    ActivationField = str | Activation
+
+_IDENTITY: Any = "identity"  # the default, which isn't an ActivationField to type checkers
 
 
 class Layer:
@@ -106,7 +118,7 @@ class Dense(Layer):
     """
 
     units: int
-    activation: str | Activation = "identity"
+    activation: ActivationField = _IDENTITY
     use_bias: bool = True
     initializer: str | None = None
     l1: float = 0.0

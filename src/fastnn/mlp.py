@@ -526,7 +526,7 @@ class MLP:
         sample_weight: ArrayLike | None = None,
         *,
         metrics: Metrics,
-    ) -> float | dict[str, float]: ...
+    ) -> dict[str, float]: ...
     def evaluate(
         self,
         X: Inputs,

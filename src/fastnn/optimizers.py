@@ -25,7 +25,7 @@ ema_momentum : float, default 0.99
 
 import dataclasses
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from fastnn import _checks
 from fastnn.schedules import Schedule
@@ -43,6 +43,8 @@ class Optimizer:
     global_clipnorm: float | None = None
     use_ema: bool = False
     ema_momentum: float = 0.99
+    if TYPE_CHECKING:  # a field of every optimizer, which stands first there
+        learning_rate: float | Schedule
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -70,7 +72,8 @@ class Optimizer:
     @property
     def initial_rate(self) -> float:
         """The learning rate of the first update."""
-        return self.learning_rate(0) if self.schedule else self.learning_rate
+        rate = self.learning_rate
+        return rate(0) if isinstance(rate, Schedule) else rate
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers of the rule's formula by name, with the first learning rate."""

@@ -3,10 +3,13 @@
 Not here: comparisons with other libraries (bench/).
 """
 
+from __future__ import annotations
+
 import itertools
 import math
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -14,6 +17,15 @@ from fastnn import _checks, _cpu
 from fastnn._precision import KERNELS
 from fastnn.mlp import MLP
 from fastnn.training import sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike
+
+    from fastnn._kernels_f32 import Network
+    from fastnn.mlp import Inputs
+
 
 # A difference that is worth an advice: times vary by some per cent from run to run.
 _WORTH_IT = 1.1
@@ -74,20 +86,20 @@ class Profile:
     seconds: float
     flops: float
     peak_flops: float
-    phases: list
-    trials: list
-    advice: list
+    phases: list[Phase]
+    trials: list[Trial]
+    advice: list[str]
 
     @property
-    def rows_per_second(self):
+    def rows_per_second(self) -> float:
         """Rows trained in a second."""
         return self.batch_size / self.seconds
 
-    def __str__(self):
+    def __str__(self) -> str:
         advice = [f"- {line}" for line in self.advice]
         return "\n".join([*self._summary(), "", *self._table(), "", *self._tried(), "", *advice])
 
-    def _summary(self):
+    def _summary(self) -> Iterator[str]:
         threads = "1 thread" if self.n_threads == 1 else f"{self.n_threads} threads"
         rate = self.flops / self.seconds
         yield f"{self.network}, batch {self.batch_size}, {threads}"
@@ -97,7 +109,7 @@ class Profile:
             f"{self.peak_flops / 1e9:.0f}"
         )
 
-    def _table(self):
+    def _table(self) -> Iterator[str]:
         yield f"{'phase':<10}{'µs a step':>11}{'share':>8}{'GFLOP/s':>10}{'of peak':>9}"
         total = sum(phase.seconds for phase in self.phases)
         for phase in self.phases:
@@ -107,7 +119,7 @@ class Profile:
                 line += f"{rate / 1e9:>10.1f}{rate / self.peak_flops:>9.0%}"
             yield line
 
-    def _tried(self):
+    def _tried(self) -> Iterator[str]:
         counts = sorted({trial.n_threads for trial in self.trials})
         heads = "".join(f"{f'{n} thread' if n == 1 else f'{n} threads':>14}" for n in counts)
         yield f"{'rows/s':<10}{heads}"
@@ -115,7 +127,7 @@ class Profile:
             rates = "".join(f"{self._rate(batch, n):>14,.0f}" for n in counts)
             yield f"{f'batch {batch}':<10}{rates}"
 
-    def _rate(self, batch, threads):
+    def _rate(self, batch: int, threads: int) -> float:
         return next(
             trial.rows_per_second
             for trial in self.trials
@@ -123,7 +135,16 @@ class Profile:
         )
 
 
-def profile(net, X, y, sample_weight=None, *, batch_size=32, n_threads=None, seconds=2.0):
+def profile(
+    net: MLP,
+    X: Inputs,
+    y: ArrayLike,
+    sample_weight: ArrayLike | None = None,
+    *,
+    batch_size: int | None = 32,
+    n_threads: int | None = None,
+    seconds: float = 2.0,
+) -> Profile:
     """Measure where the time of training a network goes, and what would be faster.
 
     Parameters
@@ -189,16 +210,19 @@ def profile(net, X, y, sample_weight=None, *, batch_size=32, n_threads=None, sec
     )
 
 
-def _flops_of_a_row(net):
+def _flops_of_a_row(net: MLP) -> dict[str, int]:
     """Return the operations of each phase's matrix products for one row."""
     sizes = [net.n_in, *(layer.units for layer in net.dense)]
     products = [2 * k * m for k, m in itertools.pairwise(sizes)]
     return {"forward": sum(products), "delta": sum(products[1:]), "update": sum(products)}
 
 
-def _measure_phases(network, args, batch, threads, seconds):
+def _measure_phases(
+    network: Network, args: tuple[Any, Any, Any, Any], batch: int, threads: int, seconds: float
+) -> tuple[float, list[dict[str, float]]]:
     """Return a step's seconds and the phases of each thread, of the median pass over the rows."""
-    steps, passes, began = math.ceil(len(args[0]) / batch), [], time.perf_counter()
+    steps, began = math.ceil(len(args[0]) / batch), time.perf_counter()
+    passes: list[tuple[float, list[dict[str, float]]]] = []
     network.profile(*args, batch, threads)  # creates threads and buffers
     while not passes or time.perf_counter() < began + seconds:
         start = time.perf_counter()
@@ -207,7 +231,9 @@ def _measure_phases(network, args, batch, threads, seconds):
     return sorted(passes, key=lambda found: found[0])[len(passes) // 2]
 
 
-def _phases(clocks, flops, step, steps):
+def _phases(
+    clocks: list[dict[str, float]], flops: dict[str, float], step: float, steps: int
+) -> list[Phase]:
     """Return the phases of a step from the seconds of each thread's clock."""
     means = {name: float(np.mean([clock[name] for clock in clocks])) for name in clocks[0]}
     if not any(means.values()):
@@ -215,7 +241,9 @@ def _phases(clocks, flops, step, steps):
     return [Phase(name, mean / steps, flops.get(name, 0.0)) for name, mean in means.items()]
 
 
-def _try_others(network, args, batch, threads, seconds):
+def _try_others(
+    network: Network, args: tuple[Any, Any, Any, Any], batch: int, threads: int, seconds: float
+) -> list[Trial]:
     """Return trials of batch sizes around `batch`, with one thread, `threads` and all."""
     n = len(args[0])
     batches = sorted({max(1, batch // 4), batch, min(n, 4 * batch), min(n, 16 * batch)})
@@ -232,7 +260,7 @@ def _try_others(network, args, batch, threads, seconds):
     return trials
 
 
-def _advice(net, trials, batch, threads):
+def _advice(net: MLP, trials: list[Trial], batch: int, threads: int) -> list[str]:
     """Return what these trials suggest."""
     rates = {(trial.batch_size, trial.n_threads): trial.rows_per_second for trial in trials}
     here = rates[batch, threads]

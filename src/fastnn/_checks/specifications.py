@@ -148,8 +148,9 @@ def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
     found = items(value)
     if found is None:
         raise TypeError(f"layers must be a list of Dense and other layers; got {shown(value)}")
+    allowed = tuple(kinds.values())
     for i, layer in enumerate(found):
-        if not isinstance(layer, tuple(kinds.values())):
+        if not isinstance(layer, allowed):
             names = ", ".join(kind.__name__ for kind in kinds.values())
             raise TypeError(
                 f"layers[{i}] must be a layer ({names}), such as Dense(10, 'relu'); got "

@@ -1,12 +1,14 @@
 """`fastnn bench` alone: python -m fastnn.benchmarking."""
 
+from __future__ import annotations
+
 import argparse
 import sys
 
 from fastnn.benchmarking import command
 
 
-def main():
+def main() -> int:
     """Parse the arguments, run the command, and return its exit code."""
     description = "Measure this machine, and fastnn and its peers on it."
     parser = argparse.ArgumentParser(prog="fastnn bench", description=description)

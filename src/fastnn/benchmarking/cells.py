@@ -5,12 +5,22 @@ matrix products; and `truths`, what is right after so many operations. Not here:
 agreement (protocol.py, and bench/'s scripts), tables (tables.py).
 """
 
+from __future__ import annotations
+
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
 from fastnn import MLP, SGD, Dense, reference
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import DTypeLike, NDArray
+
+    Truths: TypeAlias = dict[int, list[NDArray[Any]]]  # what is right, after so many operations
 
 SQUARED, CROSS = "squared_error", "cross_entropy"
 
@@ -30,22 +40,22 @@ class Cell:
     optimizer: str
     steps: int
 
-    def __str__(self):
+    def __str__(self) -> str:
         net = "-".join(map(str, self.sizes))
         return f"{net} {self.activation}, batch {self.batch}, {self.optimizer}"
 
     @property
-    def rows(self):
+    def rows(self) -> int:
         """Rows in an epoch."""
         return self.batch * self.steps
 
     @property
-    def flops(self):
+    def flops(self) -> int:
         """Floating-point operations of one update's matrix products (no delta of the input)."""
         pairs = list(itertools.pairwise(self.sizes))
         return self.batch * (6 * sum(k * n for k, n in pairs) - 2 * pairs[0][0] * pairs[0][1])
 
-    def network(self, dtype="float32", n_threads=1):
+    def network(self, dtype: DTypeLike = "float32", n_threads: int = 1) -> MLP:
         """Return the network, always with the same initial weights."""
         *hidden, last = self.sizes[1:]
         layers = [*(Dense(n, self.activation) for n in hidden), Dense(last, self.output)]
@@ -59,7 +69,7 @@ class Cell:
             n_threads=n_threads,
         )
 
-    def data(self):
+    def data(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return X (rows, n_in) in float32 and targets that a net can learn."""
         rng = np.random.default_rng(0)
         X = rng.standard_normal((self.rows, self.sizes[0]), dtype=np.float32)
@@ -69,11 +79,11 @@ class Cell:
             return X, signal.argmax(axis=1)
         return X, 0.5 + 0.5 * np.tanh(signal / np.sqrt(self.sizes[0]))
 
-    def tolerance(self, dtype):
+    def tolerance(self, dtype: str) -> float:
         """Return how far from the truth is right, relative to it."""
         return {"float32": 1e-4, "float64": 1e-10}[dtype]
 
-    def truths(self, dtype):
+    def truths(self, dtype: str) -> Truths:
         """Return the float64 reference's weights after 1 step and after up to 100."""
         found = {}
         for steps in sorted({1, min(100, self.steps)}):
@@ -95,37 +105,37 @@ class Prediction:
     output: str
     batch: int
     steps: int
-    optimizer = None
+    optimizer: ClassVar[None] = None
 
-    def __str__(self):
+    def __str__(self) -> str:
         net = "-".join(map(str, self.sizes))
         return f"{net} {self.activation}, {self.batch} row{'s' if self.batch > 1 else ''}"
 
     @property
-    def loss(self):
+    def loss(self) -> str:
         """Of the trained twin; no prediction depends on it."""
         return CROSS if self.output == "softmax" else SQUARED
 
     @property
-    def flops(self):
+    def flops(self) -> int:
         """Floating-point operations of a call's matrix products."""
         return 2 * self.batch * sum(k * n for k, n in itertools.pairwise(self.sizes))
 
-    def network(self, dtype="float32", n_threads=1):
+    def network(self, dtype: DTypeLike = "float32", n_threads: int = 1) -> MLP:
         """Return the network, always with the same weights."""
         training = Cell(self.sizes, self.activation, self.output, self.loss, 1, "sgd", 1)
         return training.network(dtype, n_threads)
 
-    def data(self):
+    def data(self) -> NDArray[Any]:
         """Return X (batch, n_in) in float32."""
         rng = np.random.default_rng(0)
         return rng.standard_normal((self.batch, self.sizes[0]), dtype=np.float32)
 
-    def tolerance(self, dtype):
+    def tolerance(self, dtype: str) -> float:
         """Return how far from the truth is right, relative to it."""
         return {"float32": 1e-5, "float64": 1e-12}[dtype]
 
-    def truths(self, dtype):
+    def truths(self, dtype: str) -> Truths:
         """Return the float64 reference's outputs."""
         twin = reference.Network.like(self.network("float64"))
         twin.set_weights([w.astype(np.float64) for w in self.network(dtype).get_weights()])
@@ -162,7 +172,11 @@ PREDICTIONS = [
     Prediction((784, 256, 128, 10), "relu", "softmax", 4096, 4),
 ]
 
-CELLS_OF = {"epochs": CELLS, "calls": CALLS, "predict": PREDICTIONS}
+CELLS_OF: dict[str, Sequence[Cell | Prediction]] = {
+    "epochs": CELLS,
+    "calls": CALLS,
+    "predict": PREDICTIONS,
+}
 
 # What `fastnn bench` takes of them: from what fits registers to what fills a core, and two calls.
 TELLING = [
@@ -176,12 +190,12 @@ TELLING = [
 ]
 
 
-def telling():
+def telling() -> list[tuple[str, Cell | Prediction]]:
     """Return (regime, cell) of each of these."""
     return [(r, next(c for c in CELLS_OF[r] if str(c) == name)) for r, name in TELLING]
 
 
-def disagreement(cell, dtype):
+def disagreement(cell: Cell, dtype: str) -> float:
     """Return how far fastnn's weights are from the reference's after 1 step and up to 100."""
     errors = []
     for steps, truth in cell.truths(dtype).items():
@@ -191,8 +205,8 @@ def disagreement(cell, dtype):
     return max(errors)
 
 
-def distance(weights, truth):
+def distance(weights: Sequence[NDArray[Any]], truth: Sequence[NDArray[Any]]) -> float:
     """Return ``|w - w_ref| / |w_ref|`` over all weights and biases, in Euclidean norms."""
     pairs = list(zip(weights, truth, strict=True))
     off = sum(float(((w - ref) ** 2).sum()) for w, ref in pairs)
-    return (off / sum(float((ref**2).sum()) for _, ref in pairs)) ** 0.5
+    return float((off / sum(float((ref**2).sum()) for _, ref in pairs)) ** 0.5)

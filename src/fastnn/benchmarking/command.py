@@ -5,21 +5,28 @@ many threads, and shows its progress on stderr and what it found on stdout. Not 
 (tables.py), what is said beneath them (notes.py), which cells (cells.py).
 """
 
+from __future__ import annotations
+
 import importlib.util
 import json
 import os
 import subprocess
 import sys
+from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks, _cpu
 from fastnn.benchmarking import cells, machine, tables
 from fastnn.benchmarking.notes import PACKAGES, notes
 
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
+
 _MODULES = {"scikit-learn": "sklearn"}  # where a package's is not of its name
 _USUAL = [name for name in PACKAGES if name != "torch.compile"]
 
 
-def add_arguments(parser):
+def add_arguments(parser: ArgumentParser) -> None:
     """Give a parser the options of `fastnn bench`.
 
     Parameters
@@ -60,7 +67,7 @@ def add_arguments(parser):
     parser.add_argument("--json", action="store_true", help="all that was measured, as JSON")
 
 
-def run(arguments):
+def run(arguments: Namespace) -> int:
     """Measure this machine, and print what was found.
 
     Parameters
@@ -92,7 +99,7 @@ def run(arguments):
     return 0 if right else 1
 
 
-def _settings(arguments):
+def _settings(arguments: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return what `session.measure` takes, and what is known before: threads, peers, load."""
     asked = arguments.threads
     asked = _cpu.available_threads() if asked is None else _checks.integer("threads", asked, low=1)
@@ -111,7 +118,7 @@ def _settings(arguments):
     return settings, {"asked": asked, "load": load, "missing": missing}
 
 
-def _peers(names):
+def _peers(names: Sequence[str]) -> list[str]:
     """Return the peers that are meant."""
     for name in names:
         _checks.choice("peers", name, ["none", "all", *PACKAGES])
@@ -119,22 +126,23 @@ def _peers(names):
     return list(dict.fromkeys([*every, *(name for name in names if name in PACKAGES)]))
 
 
-def _installed(name):
+def _installed(name: str) -> bool:
     """Return whether all that a peer needs is there; nothing is imported."""
     modules = (_MODULES.get(package, package) for package in PACKAGES[name])
     return all(importlib.util.find_spec(module) for module in modules)
 
 
-def _measure(settings, found):
+def _measure(settings: dict[str, Any], found: dict[str, Any]) -> int:
     """Run a session; put what it tells into `found`, and return its exit code."""
     threads, before = settings["threads"], set(machine.allowed())
     command = [sys.executable, "-P", "-m", "fastnn.benchmarking.session", json.dumps(settings)]
-    options = {"stdout": subprocess.PIPE, "text": True, "encoding": "utf-8"}
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "encoding": "utf-8"}
     machine.stay_on(machine.cpus(threads))  # a process starts where its parent is
     try:
         process = subprocess.Popen(command, env=machine.environment(threads), **options)
     finally:
         machine.stay_on(before)
+    assert process.stdout is not None  # it is a pipe
     with process:
         try:
             for line in process.stdout:

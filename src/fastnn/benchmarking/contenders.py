@@ -10,6 +10,10 @@ agreement (protocol.py), the cells (cells.py). Libraries are imported when asked
 that machine.py has pinned.
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 import numpy as np
 
 from fastnn import reference
@@ -18,22 +22,29 @@ from fastnn.benchmarking.jax_peer import Jax, JaxCalls
 from fastnn.benchmarking.predictors import PREDICTION
 from fastnn.benchmarking.torch_peer import Torch, TorchCompiled
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fastnn.benchmarking.cells import Cell, Prediction
+
 
 class Fastnn(TrainingContender):
     """fastnn's fit."""
 
     name = "fastnn"
 
-    def reset(self):
+    def reset(self) -> None:
         """Build the network anew."""
         self.net = self.cell.network(self.dtype, self.threads)
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Fit the rows of that many steps."""
         X, y = self.part(steps)
         self.net.fit(X, y, batch_size=self.cell.batch, shuffle=False)
 
-    def answer(self):
+    def answer(self) -> list[NDArray[Any]]:
         """Return the weights."""
         return self.net.get_weights()
 
@@ -41,7 +52,7 @@ class Fastnn(TrainingContender):
 class FastnnCalls(Fastnn):
     """fastnn's train_on_batch."""
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Train on that many batches, one call each."""
         step = self.net.train_on_batch
         for X, y in self.batches[:steps]:
@@ -53,16 +64,16 @@ class NumPy(TrainingContender):
 
     name = "numpy"
 
-    def reset(self):
+    def reset(self) -> None:
         """Build the network anew."""
         self.net = reference.Network.like(self.cell.network(self.dtype))
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Fit the rows of that many steps."""
         X, y = self.part(steps)
         self.net.fit_epoch(X, y, np.arange(len(X)), self.cell.batch)
 
-    def answer(self):
+    def answer(self) -> list[NDArray[Any]]:
         """Return the weights."""
         return self.net.get_weights()
 
@@ -70,7 +81,7 @@ class NumPy(TrainingContender):
 class NumPyCalls(NumPy):
     """The reference's train_on_batch."""
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Train on that many batches, one call each."""
         step = self.net.train_on_batch
         for X, y in self.batches[:steps]:
@@ -83,11 +94,11 @@ class ScikitLearn(TrainingContender):
     name = "scikit-learn"
 
     @classmethod
-    def fits(cls, cell):
+    def fits(cls, cell: Cell | Prediction) -> bool:
         """Return whether its regressor or classifier can be that net."""
         return cell.loss == "cross_entropy" or cell.output == "identity"
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Cell, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         from sklearn.neural_network import MLPClassifier, MLPRegressor
 
@@ -106,15 +117,15 @@ class ScikitLearn(TrainingContender):
             "random_state": 0,
         }
         if cell.loss == "cross_entropy":
-            self.net = MLPClassifier(**settings)
-            self.extra = {"classes": np.arange(cell.sizes[-1])}
+            self.net: Any = MLPClassifier(**settings)
+            self.extra: dict[str, Any] = {"classes": np.arange(cell.sizes[-1])}
         else:
             self.net = MLPRegressor(**settings)
             self.extra = {}
             self.y = self.y[:, 0] if cell.sizes[-1] == 1 else self.y
         self.net.partial_fit(*self.part(1), **self.extra)  # a first call builds its arrays
 
-    def reset(self):
+    def reset(self) -> None:
         """Write the first weights over its own, and clear the optimizer."""
         for mine, w in zip(self.answer(), self.start, strict=True):
             mine[...] = w
@@ -127,12 +138,12 @@ class ScikitLearn(TrainingContender):
         for moment in moments:
             moment[...] = 0
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Fit the rows of that many steps."""
         X, y = self.part(steps)
         self.net.partial_fit(X, y, **self.extra)
 
-    def answer(self):
+    def answer(self) -> list[NDArray[Any]]:
         """Return the weights, its own arrays."""
         pairs = zip(self.net.coefs_, self.net.intercepts_, strict=True)
         return [w for pair in pairs for w in pair]
@@ -141,14 +152,14 @@ class ScikitLearn(TrainingContender):
 class ScikitLearnCalls(ScikitLearn):
     """partial_fit of one batch."""
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Fit that many batches, one call each."""
         step = self.net.partial_fit
         for X, y in self.batches[:steps]:
             step(X, y, **self.extra)
 
 
-CONTENDERS: dict[str, list[type[Contender]]] = {
+CONTENDERS: dict[str, Sequence[type[Contender]]] = {
     "epochs": [Fastnn, Jax, Torch, TorchCompiled, ScikitLearn, NumPy],
     "calls": [FastnnCalls, JaxCalls, Torch, TorchCompiled, ScikitLearnCalls, NumPyCalls],
     "predict": PREDICTION,

@@ -3,11 +3,19 @@
 Not here: predictions (predictors.py).
 """
 
+from __future__ import annotations
+
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn.benchmarking.contender import TrainingContender
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.benchmarking.cells import Cell
 
 
 class Jax(TrainingContender):
@@ -15,15 +23,15 @@ class Jax(TrainingContender):
 
     name = "jax"
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Cell, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         import jax
 
         jax.config.update("jax_enable_x64", True)
         self.epoch = jax.jit(self._epoch, donate_argnums=0)
-        self.stacks = {}
+        self.stacks: dict[int, tuple[Any, Any]] = {}
 
-    def reset(self):
+    def reset(self) -> None:
         """Make new arrays of the first weights, and moments of zeros."""
         import jax
 
@@ -33,7 +41,7 @@ class Jax(TrainingContender):
         moments = [jax.tree.map(jax.numpy.zeros_like, params) for _ in range(n_moments)]
         self.state = (params, moments, jax.numpy.zeros((), self.dtype))
 
-    def _loss(self, params, x, t):
+    def _loss(self, params: Any, x: Any, t: Any) -> Any:
         import jax
 
         hidden = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh, "sigmoid": jax.nn.sigmoid}
@@ -48,7 +56,7 @@ class Jax(TrainingContender):
         y = jax.nn.sigmoid(a) if self.cell.output == "sigmoid" else a
         return 0.5 * ((y - t) ** 2).sum(axis=1).mean()
 
-    def _step(self, state, batch):
+    def _step(self, state: Any, batch: Any) -> Any:
         import jax
 
         params, moments, t = state
@@ -67,12 +75,12 @@ class Jax(TrainingContender):
         )
         return (params, [m, v], t), loss
 
-    def _epoch(self, state, X, t):
+    def _epoch(self, state: Any, X: Any, t: Any) -> Any:
         import jax
 
         return jax.lax.scan(self._step, state, (X, t))
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Scan over the rows of that many steps."""
         import jax
 
@@ -86,7 +94,7 @@ class Jax(TrainingContender):
         self.state, losses = self.epoch(self.state, *self.stacks[steps])
         losses.block_until_ready()
 
-    def answer(self):
+    def answer(self) -> list[NDArray[Any]]:
         """Return the weights."""
         return [np.asarray(w) for pair in self.state[0] for w in pair]
 
@@ -94,21 +102,21 @@ class Jax(TrainingContender):
 class JaxCalls(Jax):
     """One jit of a step, its state donated; only the last step is waited for."""
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Cell, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         import jax
 
         self.step = jax.jit(self._step, donate_argnums=0)
 
     @cached_property
-    def batches(self):
+    def batches(self) -> list[tuple[Any, Any]]:
         """The batches as JAX's arrays."""
         import jax
 
         pairs = self.cut(self.X, self.y)
         return [(jax.numpy.asarray(X), jax.numpy.asarray(y)) for X, y in pairs]
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Take that many steps, one call each."""
         step, state = self.step, self.state
         for batch in self.batches[:steps]:

@@ -15,8 +15,14 @@ and the rows' own traffic, activations' included, which the model leaves out.
 '0.58 µs'
 """
 
+from __future__ import annotations
+
 import itertools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastnn.benchmarking.cells import Cell, Prediction
 
 MOMENTS = {"sgd": 0, "momentum": 1, "adam": 2}
 
@@ -49,12 +55,12 @@ class Machine:
     caches: dict[str, int]
     threads: int
 
-    def one_core(self):
+    def one_core(self) -> Machine:
         """Return one of these cores; it has its part of all bandwidths."""
         reads = {level: rate / self.threads for level, rate in self.reads.items()}
         return Machine(self.flops / self.threads, reads, self.caches, 1)
 
-    def bandwidth(self, nbytes):
+    def bandwidth(self, nbytes: int) -> float:
         """Return the bytes a second of the first level that holds so many."""
         for level, size in sorted(self.caches.items()):
             if nbytes < size:
@@ -62,7 +68,7 @@ class Machine:
         return self.reads["memory"]
 
 
-def limit(cell, dtype, machine):
+def limit(cell: Cell | Prediction, dtype: str, machine: Machine) -> float:
     """Return the least seconds of one operation of the cell; threads are used where that helps."""
     alone = work(cell, dtype, machine.one_core())
     if machine.threads == 1:
@@ -70,13 +76,13 @@ def limit(cell, dtype, machine):
     return min(alone, work(cell, dtype, machine) + 2 * BARRIER)
 
 
-def work(cell, dtype, machine):
+def work(cell: Cell | Prediction, dtype: str, machine: Machine) -> float:
     """Return the seconds of one operation, spread evenly over the machine's cores."""
     itemsize = {"float32": 4, "float64": 8}[dtype]
     cycle = FLOPS_A_CYCLE[dtype] / machine.flops
     per_element = cycle * itemsize / 4
-    trains = cell.optimizer is not None
-    moments = MOMENTS[cell.optimizer] if trains else 0
+    rule = cell.optimizer
+    moments = 0 if rule is None else MOMENTS[rule]
     layers = list(itertools.pairwise(cell.sizes))
     weights = sum(k * n for k, n in layers)
     bandwidth = machine.bandwidth(itemsize * weights * (1 + moments))
@@ -87,10 +93,10 @@ def work(cell, dtype, machine):
         activation = cell.activation if index < len(layers) - 1 else cell.output
         total += max(compute, read)
         total += cell.batch * n * FORWARD_CYCLES[activation] * per_element
-        if trains:
-            update = k * n * UPDATE_CYCLES[cell.optimizer] * per_element
+        if rule is not None:
+            update = k * n * UPDATE_CYCLES[rule] * per_element
             total += max(compute + update, (2 + 2 * moments) * read)
-        if trains and index > 0:
+        if rule is not None and index > 0:
             total += max(compute, read) + cell.batch * k * DERIVATIVE_CYCLES * per_element
-    chain = CHAIN_CYCLES * len(layers) * (2 if trains else 1) * cycle * machine.threads
+    chain = CHAIN_CYCLES * len(layers) * (1 if rule is None else 2) * cycle * machine.threads
     return max(total, chain)

@@ -5,40 +5,46 @@ included, and importing anything of fastnn loads NumPy: so a process is pinned b
 `environment`, on `cpus`. Not here: the model of what such a machine could do (limits.py).
 """
 
+from __future__ import annotations
+
 import os
 import platform
 import sys
 from importlib import metadata
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 VERSIONS = ("numpy", "jax", "torch", "scikit-learn", "onnxruntime")
 
 
-def allowed():
+def allowed() -> list[int]:
     """Return the CPUs that this process may run on."""
     affinity = getattr(os, "sched_getaffinity", None)
     return sorted(affinity(0)) if affinity else list(range(os.cpu_count() or 1))
 
 
-def cpus(threads):
+def cpus(threads: int) -> set[int]:
     """Return the CPUs to stay on: one for each thread, or all that are allowed."""
     return set(allowed()[:threads])
 
 
-def to_be_had():
+def to_be_had() -> int:
     """Return how many CPUs that is at most; a control group's quota may be worth less."""
     from fastnn import _cpu
 
     return min(len(allowed()), _cpu._cgroup_cpus() or len(allowed()))
 
 
-def stay_on(cpus):
+def stay_on(cpus: Iterable[int]) -> None:
     """Keep this thread, and the processes it starts, on these CPUs where the system can."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cpus)
 
 
-def environment(threads):
+def environment(threads: int) -> dict[str, str]:
     """Return this process's environment, so many threads in every pool that a library has."""
     found = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -51,7 +57,7 @@ def environment(threads):
     return found
 
 
-def pin(threads):
+def pin(threads: int) -> None:
     """Keep the process, and every pool that a library will size by it, on that many CPUs.
 
     Libraries read the environment as they are loaded: a program that has another one starts again.
@@ -65,7 +71,7 @@ def pin(threads):
         os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], wanted)
 
 
-def caches():
+def caches() -> dict[str, int]:
     """Return the bytes of the caches that the first CPU sees, by level."""
     found = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
@@ -75,7 +81,7 @@ def caches():
     return found or {"L1": 32 << 10, "L2": 512 << 10, "L3": 16 << 20}
 
 
-def probe(dtype, threads, seconds=0.05):
+def probe(dtype: str, threads: int, seconds: float = 0.05) -> dict[str, Any]:
     """Return the peaks of multiply-adds and of reading from each cache and memory, in 1e9/s."""
     from fastnn import _checks, _cpu
     from fastnn._precision import KERNELS
@@ -94,15 +100,16 @@ def probe(dtype, threads, seconds=0.05):
     return {"peak_gflops": peak(dtype, threads), "read_gbytes": reads}
 
 
-def peak(dtype, threads):
+def peak(dtype: str, threads: int) -> float:
     """Return the multiply-adds of so many threads, in 1e9 floating-point operations a second."""
     from fastnn import _checks, _cpu
     from fastnn._precision import KERNELS
 
-    return KERNELS[_checks.dtype(dtype)].peak_flops(0.15, threads, _cpu.ISA) / 1e9
+    flops: float = KERNELS[_checks.dtype(dtype)].peak_flops(0.15, threads, _cpu.ISA)
+    return flops / 1e9
 
 
-def cpu():
+def cpu() -> str:
     """Return what the first CPU calls itself; virtual ones often hide their name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
@@ -115,7 +122,7 @@ def cpu():
     return name + (", virtual" if "hypervisor" in told.get("flags", "").split() else "")
 
 
-def describe(threads, dtype):
+def describe(threads: int, dtype: str) -> dict[str, Any]:
     """Return what the figures depend on."""
     import fastnn
 

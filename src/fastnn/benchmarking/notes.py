@@ -3,7 +3,16 @@
 Not here: figures (tables.py).
 """
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from fastnn.benchmarking import tables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from fastnn.benchmarking.tables import Record
 
 # Peers that are measured if they are there, and what to install for each. torch.compile takes
 # minutes to compile what is timed here in seconds, so it is measured where it is named.
@@ -22,7 +31,7 @@ SPREAD = 0.3  # of the median, between the slowest and the fastest round
 SHARED = 0.75  # of the peak of one core, times their number, below which cores aren't whole
 
 
-def notes(found):
+def notes(found: dict[str, Any]) -> list[str]:
     """Return the sentences on what `fastnn bench` has found."""
     return [
         *_threads(found["asked"], found["machine"]["threads"]),
@@ -34,14 +43,14 @@ def notes(found):
     ]
 
 
-def _threads(asked, used):
+def _threads(asked: int, used: int) -> Iterator[str]:
     """Say it if fewer CPUs are to be had than were asked for."""
     if asked > used:
         have = f"{used} CPU{'' if used == 1 else 's'} to be had"
         yield f"{tables.threads(asked)} asked for, {have}: measured on {used}"
 
 
-def _idle(load, machine):
+def _idle(load: float | None, machine: dict[str, Any]) -> Iterator[str]:
     """Say it if there were other programs before the start: `load` is the mean of a minute."""
     if load is not None and load + machine["threads"] > machine["cpus"] + BUSY:
         yield (
@@ -50,20 +59,21 @@ def _idle(load, machine):
         )
 
 
-def _disturbed(records):
+def _disturbed(records: list[Record]) -> Iterator[str]:
     """Say it if fastnn had to wait for a CPU, or its rounds differ."""
     ours = [(r, r["results"]["fastnn"]) for r in records if "cpus" in r["results"]["fastnn"]]
     for record, result in ours:
         if result["cpus"] < DISTURBED:
             name = tables.label(record["regime"], record["cell"])
             yield f"{name}: fastnn had {result['cpus']:.2f} of a CPU: another program ran on it"
-    worst, cell = max(((x["spread"], r) for r, x in ours), key=lambda pair: pair[0], default=(0, 0))
+    spreads: list[tuple[float, Record]] = [(x["spread"], r) for r, x in ours]
+    worst, cell = max(spreads, key=lambda pair: pair[0], default=(0.0, {}))
     if worst > SPREAD:
         name = tables.label(cell["regime"], cell["cell"])
         yield f"rounds of fastnn differ by up to {worst:.0%} ({name}): the machine was not steady"
 
 
-def _peaks(peaks):
+def _peaks(peaks: dict[str, dict[str, float]]) -> Iterator[str]:
     """Say it if more threads don't multiply the peak."""
     for dtype, of in peaks.items():
         (_, one), *rest = of.items()
@@ -75,9 +85,10 @@ def _peaks(peaks):
                 )
 
 
-def _answers(records):
+def _answers(records: list[Record]) -> Iterator[str]:
     """Say why contenders have no time."""
-    failed, wrong = {}, {}
+    failed: dict[str, str] = {}
+    wrong: dict[str, tuple[float, str]] = {}
     for record in records:
         for name, result in record["results"].items():
             if "failed" in result:
@@ -91,7 +102,7 @@ def _answers(records):
         yield f"{name} is {off:.1e} off the float64 reference, so it has no time ({cell})"
 
 
-def _missing(names):
+def _missing(names: list[str]) -> Iterator[str]:
     """Name the peers that aren't installed, and how to install them."""
     if names:
         packages = dict.fromkeys(package for name in names for package in PACKAGES[name])

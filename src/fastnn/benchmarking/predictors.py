@@ -4,24 +4,35 @@ A prediction's result may be the library's own array seen as NumPy's; `run` make
 another with nothing between them. Not here: training (contenders.py).
 """
 
+from __future__ import annotations
+
 import itertools
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import reference
 from fastnn.benchmarking.contender import Contender
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.benchmarking.cells import Prediction
+
 
 class Predictor(Contender):
     """One that predicts: `X` and `weights` are the same for all, `y` is the last result."""
 
-    def __init__(self, cell, dtype, threads):
+    cell: Prediction
+    y: Any
+
+    def __init__(self, cell: Prediction, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         self.X = cell.data().astype(dtype)
         self.weights = cell.network(dtype).get_weights()
         self.layers = list(zip(self.weights[::2], self.weights[1::2], strict=True))
 
-    def answer(self):
+    def answer(self) -> list[NDArray[Any]]:
         """Return the outputs of the last call."""
         return [self.y]
 
@@ -31,12 +42,12 @@ class Fastnn(Predictor):
 
     name = "fastnn"
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Prediction, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         self.net = cell.network(dtype, threads)
         self.y = np.empty((cell.batch, cell.sizes[-1]), dtype)
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Predict that many times."""
         predict, X, out = self.net.predict, self.X, self.y
         for _ in range(steps):
@@ -48,7 +59,7 @@ class OnnxRuntime(Predictor):
 
     name = "onnxruntime"
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Prediction, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         import onnxruntime
 
@@ -60,14 +71,15 @@ class OnnxRuntime(Predictor):
             self._model().SerializeToString(), options, providers=["CPUExecutionProvider"]
         )
 
-    def _model(self):
+    def _model(self) -> Any:
         """Return the net as an ONNX model: Gemm and an activation for each layer."""
         import onnx
         from onnx import helper, numpy_helper
 
         operators = {"relu": "Relu", "tanh": "Tanh", "softmax": "Softmax", "identity": "Identity"}
         kinds = [self.cell.activation] * (len(self.layers) - 1) + [self.cell.output]
-        nodes, constants = [], []
+        nodes: list[Any] = []
+        constants: list[Any] = []
         for i, ((W, b), kind) in enumerate(zip(self.layers, kinds, strict=True)):
             constants += [numpy_helper.from_array(w, f"{n}{i}") for w, n in ((W, "W"), (b, "b"))]
             nodes.append(helper.make_node("Gemm", [f"z{i}", f"W{i}", f"b{i}"], [f"a{i}"]))
@@ -83,7 +95,7 @@ class OnnxRuntime(Predictor):
         onnx.checker.check_model(model)
         return model
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Predict that many times."""
         predict, inputs = self.session.run, {"z0": self.X}
         for _ in range(steps):
@@ -95,14 +107,14 @@ class Jax(Predictor):
 
     name = "jax"
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Prediction, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         import jax
 
         jax.config.update("jax_enable_x64", True)
         self.predict = jax.jit(self._predict)
 
-    def _predict(self, z):
+    def _predict(self, z: Any) -> Any:
         import jax
 
         kinds = {"relu": jax.nn.relu, "tanh": jax.numpy.tanh}
@@ -112,7 +124,7 @@ class Jax(Predictor):
         a = z @ W + b
         return jax.nn.softmax(a) if self.cell.output == "softmax" else a
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Predict that many times."""
         predict, X = self.predict, self.X
         for _ in range(steps):
@@ -124,13 +136,13 @@ class Torch(Predictor):
 
     name = "torch"
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Prediction, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         import torch
 
         torch.set_num_threads(threads)
         kinds = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh}
-        modules = []
+        modules: list[Any] = []
         for k, n in itertools.pairwise(cell.sizes):
             modules += [torch.nn.Linear(k, n), kinds[cell.activation]()]
         modules[-1:] = [torch.nn.Softmax(dim=1)] if cell.output == "softmax" else []
@@ -139,7 +151,7 @@ class Torch(Predictor):
             for p, w in zip(self.net.parameters(), self.weights, strict=True):
                 p.copy_(torch.from_numpy(w.T if w.ndim == 2 else w))
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Predict that many times."""
         import torch
 
@@ -153,11 +165,11 @@ class ScikitLearn(Predictor):
 
     name = "scikit-learn"
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Prediction, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         from sklearn.neural_network import MLPClassifier, MLPRegressor
 
-        settings = {
+        settings: dict[str, Any] = {
             "hidden_layer_sizes": cell.sizes[1:-1],
             "activation": cell.activation,
             "batch_size": 10,
@@ -172,13 +184,13 @@ class ScikitLearn(Predictor):
             self.predict = net.predict
         net.coefs_, net.intercepts_ = self.weights[::2], self.weights[1::2]
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Predict that many times."""
         predict, X = self.predict, self.X
         for _ in range(steps):
             self.y = predict(X)
 
-    def answer(self):
+    def answer(self) -> list[NDArray[Any]]:
         """Return the outputs of the last call, as a matrix."""
         return [self.y.reshape(self.cell.batch, -1)]
 
@@ -188,12 +200,12 @@ class NumPy(Predictor):
 
     name = "numpy"
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Prediction, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         self.z = [np.empty((cell.batch, n), dtype) for n in cell.sizes[1:]]
         self.y = self.z[-1]
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Predict that many times."""
         tanh = self.cell.activation == "tanh"
         softmax = self.cell.output == "softmax"

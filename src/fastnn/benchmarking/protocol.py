@@ -13,19 +13,31 @@ Not here: pinning the process (machine.py); which cells, and where records go (s
 `fastnn bench`, bench/compare.py).
 """
 
+from __future__ import annotations
+
 import math
 import statistics
 import time
+from typing import TYPE_CHECKING
 
 from fastnn.benchmarking import limits, machine
 from fastnn.benchmarking.cells import distance
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastnn.benchmarking.cells import Cell, Prediction, Truths
+    from fastnn.benchmarking.contender import Contender
+    from fastnn.benchmarking.tables import Record
 
 # Before a round on several threads: idle threads of the library before (OpenBLAS's, above all) go
 # on watching for work for some 0.1 s, and would take a CPU from the next one.
 SETTLE = 0.2
 
 
-def examine(kind, cell, truths, dtype, threads):
+def examine(
+    kind: type[Contender], cell: Cell | Prediction, truths: Truths, dtype: str, threads: int
+) -> tuple[Contender | None, Record]:
     """Return a contender ready to be timed, or None, and the record of its errors and first call.
 
     The contender that was examined is the one that is timed: compilers are slow.
@@ -36,7 +48,7 @@ def examine(kind, cell, truths, dtype, threads):
         contender.reset()
         built = time.perf_counter()
         contender.run(1)
-        record = {"build_s": built - began, "first_call_s": time.perf_counter() - built}
+        record: Record = {"build_s": built - began, "first_call_s": time.perf_counter() - built}
         errors = []
         for steps, truth in truths.items():
             contender.reset()
@@ -53,7 +65,7 @@ def examine(kind, cell, truths, dtype, threads):
     return contender if max(errors) <= cell.tolerance(dtype) else None, record
 
 
-def warm_up(contender, seconds):
+def warm_up(contender: Contender, seconds: float) -> int:
     """Return how many times a round repeats the contender's steps, to last so long."""
     contender.run(contender.cell.steps)
     began = time.perf_counter()
@@ -61,11 +73,13 @@ def warm_up(contender, seconds):
     return max(1, round(seconds / (time.perf_counter() - began)))
 
 
-def time_rounds(contenders, rounds, seconds):
+def time_rounds(
+    contenders: Sequence[Contender], rounds: int, seconds: float
+) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
     """Return, for each contender, its times of a step in microseconds and its CPUs in use."""
     repeats = [warm_up(contender, seconds) for contender in contenders]
-    times = {contender.name: [] for contender in contenders}
-    cpus = {contender.name: [] for contender in contenders}
+    times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
+    cpus: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     for _ in range(rounds):
         for contender, n in zip(contenders, repeats, strict=True):
             steps = contender.cell.steps
@@ -79,7 +93,7 @@ def time_rounds(contenders, rounds, seconds):
     return times, cpus
 
 
-def summary(times, cpus):
+def summary(times: list[float], cpus: list[float]) -> Record:
     """Return the record of some rounds: spread is (greatest - least) / median."""
     median = statistics.median(times)
     return {
@@ -91,10 +105,19 @@ def summary(times, cpus):
     }
 
 
-def compare(cell, kinds, *, dtype, threads, rounds, seconds):
+def compare(
+    cell: Cell | Prediction,
+    kinds: Sequence[type[Contender]],
+    *,
+    dtype: str,
+    threads: int,
+    rounds: int,
+    seconds: float,
+) -> Record:
     """Return the record of a cell; `kinds` are classes of contenders, a round of each `seconds`."""
     probe = machine.probe(dtype, threads)
-    truths, ready, results = cell.truths(dtype), [], {}
+    truths, results = cell.truths(dtype), {}
+    ready: list[Contender] = []
     for kind in kinds:
         if kind.fits(cell):
             contender, results[kind.name] = examine(kind, cell, truths, dtype, threads)
@@ -111,7 +134,9 @@ def compare(cell, kinds, *, dtype, threads, rounds, seconds):
     }
 
 
-def add_limits(records, cells, *, dtype, threads):
+def add_limits(
+    records: Sequence[Record], cells: Sequence[Cell | Prediction], *, dtype: str, threads: int
+) -> None:
     """Put each cell's modelled limit beside its times, from the best probes of the whole run.
 
     Another process may disturb a probe; none can make it better.

@@ -7,15 +7,30 @@
 user sees (command.py).
 """
 
+from __future__ import annotations
+
 import json
 import os
 import sys
+from typing import TYPE_CHECKING, Any
 
 from fastnn.benchmarking import cells, machine, protocol, tables
 from fastnn.benchmarking.contenders import CONTENDERS
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
-def measure(tell, *, dtype, threads, rounds, seconds, only, peers):
+
+def measure(
+    tell: Callable[[dict[str, Any]], None],
+    *,
+    dtype: str,
+    threads: int,
+    rounds: int,
+    seconds: float,
+    only: str,
+    peers: Sequence[str],
+) -> None:
     """Measure, and tell of it: `tell` takes one dict after another.
 
     `only` is a text in a cell's label, `peers` are names of contenders beside fastnn.
@@ -28,7 +43,12 @@ def measure(tell, *, dtype, threads, rounds, seconds, only, peers):
     for at, (regime, cell) in enumerate(chosen, 1):
         tell({"progress": f"{at}/{len(chosen)} {tables.label(regime, cell)}"})
         kinds = [k for k in CONTENDERS[regime] if k.name == "fastnn" or k.name in peers]
-        options = {"dtype": dtype, "threads": threads, "rounds": rounds, "seconds": seconds}
+        options: dict[str, Any] = {
+            "dtype": dtype,
+            "threads": threads,
+            "rounds": rounds,
+            "seconds": seconds,
+        }
         record = protocol.compare(cell, kinds, **options)
         records.append({"regime": regime, **record})
     protocol.add_limits(records, [cell for _, cell in chosen], dtype=dtype, threads=threads)
@@ -40,13 +60,13 @@ def measure(tell, *, dtype, threads, rounds, seconds, only, peers):
     tell({"peaks": peaks, "cells": records})
 
 
-def main():
+def main() -> None:
     """Measure as the one argument says."""
     # Whatever a library prints goes to stderr: stdout carries nothing but lines of JSON.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    def tell(found):
+    def tell(found: dict[str, Any]) -> None:
         print(json.dumps(found), file=out, flush=True)
 
     try:

@@ -3,31 +3,39 @@
 Not here: Markdown and the READMEs (bench/report.py); what is to be said beside figures (notes.py).
 """
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    Record: TypeAlias = dict[str, Any]  # a cell, and what each contender did on it
 
 ORDER = ["fastnn", "jax", "onnxruntime", "torch", "torch.compile", "scikit-learn", "numpy"]
 NAMES = {"jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}  # others' are their own
 CALLS = {"epochs": "fit", "calls": "train_on_batch", "predict": "predict"}
 
 
-def label(regime, cell):
+def label(regime: str, cell: object) -> str:
     """Return a cell's name with the method that is timed."""
     return f"{CALLS[regime]}: {cell}"
 
 
-def figure(x):
+def figure(x: float) -> str:
     """Return three significant digits, four from a thousand on, and never an exponent."""
     if x >= 1000:
         return f"{float(f'{x:.4g}'):,.0f}"
     return f"{x:.{max(0, 2 - math.floor(math.log10(x)))}f}"
 
 
-def contenders(records):
+def contenders(records: Sequence[Record]) -> list[str]:
     """Return the names that occur, fastnn first."""
     return [name for name in ORDER if any(name in record["results"] for record in records)]
 
 
-def time_of(record, name):
+def time_of(record: Record, name: str) -> str:
     """Return the table's entry for a contender: its median, or why there is none."""
     result = record["results"].get(name)
     if result is None:
@@ -37,7 +45,7 @@ def time_of(record, name):
     return "fails" if "failed" in result else "disagrees"
 
 
-def ratio(record, peer=None):
+def ratio(record: Record, peer: str | None = None) -> float | None:
     """Return the time of a peer, by default the best, over fastnn's; None where either lacks."""
     medians = {name: result.get("median_us") for name, result in record["results"].items()}
     ours = medians.pop("fastnn", None)
@@ -45,12 +53,12 @@ def ratio(record, peer=None):
     return min(theirs) / ours if ours and theirs else None
 
 
-def geometric_mean(numbers):
+def geometric_mean(numbers: Sequence[float]) -> float:
     """Return it."""
     return math.exp(math.fsum(map(math.log, numbers)) / len(numbers))
 
 
-def shares(record, peak_gflops):
+def shares(record: Record, peak_gflops: float) -> dict[str, float]:
     """Return what fastnn's time of a cell comes to; nothing where it has none."""
     us = record["results"].get("fastnn", {}).get("median_us")
     if not us:
@@ -66,7 +74,7 @@ def shares(record, peak_gflops):
 # ---- what fastnn bench shows --------------------------------------------------------------------
 
 
-def aligned(lines):
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
     """Return lines of text from lines of cells: the first column to the left, others to the right.
 
     >>> print(*aligned([["net", "µs"], ["2-3-1", "0.05"]]), sep="|")
@@ -81,7 +89,7 @@ def aligned(lines):
     ]
 
 
-def report(found):
+def report(found: dict[str, Any]) -> list[str]:
     """Return the lines that `fastnn bench` prints: machine, peaks, fastnn, peers, notes."""
     parts = [_machine(found["machine"]), aligned(_peaks(found["peaks"]))]
     parts.append(aligned(_ours(found)))
@@ -92,7 +100,7 @@ def report(found):
     return [line for part in parts for line in ["", *part]][1:]
 
 
-def threads(n):
+def threads(n: int) -> str:
     """Return a number of threads in words.
 
     >>> threads(1), threads(2)
@@ -101,7 +109,7 @@ def threads(n):
     return "1 thread" if n == 1 else f"{n} threads"
 
 
-def _machine(found):
+def _machine(found: dict[str, Any]) -> list[str]:
     """Return the lines on what was measured."""
     ours = found["fastnn"]
     versions = [f"{NAMES.get(name, name)} {v}" for name, v in found["versions"].items()]
@@ -112,14 +120,14 @@ def _machine(found):
     ]
 
 
-def _peaks(peaks):
+def _peaks(peaks: dict[str, dict[str, float]]) -> list[list[str]]:
     """Return the cells of the table of peaks."""
     counts = list(peaks["float32"])
     lines = [["peak of multiply-adds, GFLOP/s", *(threads(int(n)) for n in counts)]]
     return lines + [[dtype, *(figure(of[n]) for n in counts)] for dtype, of in peaks.items()]
 
 
-def _ours(found):
+def _ours(found: dict[str, Any]) -> list[list[str]]:
     """Return the cells of fastnn's table."""
     m = found["machine"]
     lines = [[f"fastnn, {m['dtype']}, {threads(m['threads'])}", "µs", "rows/s", "GFLOP/s"]]
@@ -133,7 +141,7 @@ def _ours(found):
     return lines
 
 
-def _beside(records):
+def _beside(records: Sequence[Record]) -> list[list[str]]:
     """Return the cells of the table of all contenders."""
     names = contenders(records)
     head = ["µs of a step or a call", *(NAMES.get(name, name) for name in names)]
@@ -145,7 +153,7 @@ def _beside(records):
     return lines
 
 
-def _mean(records):
+def _mean(records: Sequence[Record]) -> list[str]:
     """Return the line with the geometric mean of the ratios, if there are any."""
     ratios = [r for r in map(ratio, records) if r]
     if not ratios:

@@ -3,10 +3,18 @@
 Not here: predictions (predictors.py).
 """
 
+from __future__ import annotations
+
 import itertools
 from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from fastnn.benchmarking.contender import TrainingContender
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.benchmarking.cells import Cell
 
 
 class Torch(TrainingContender):
@@ -14,19 +22,19 @@ class Torch(TrainingContender):
 
     name = "torch"
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Cell, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         import torch
 
         torch.set_num_threads(threads)
         kinds = {"relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid}
-        modules = []
+        modules: list[Any] = []
         for k, n in itertools.pairwise(cell.sizes):
             modules += [torch.nn.Linear(k, n), kinds[cell.activation]()]
         modules[-1] = torch.nn.Sigmoid() if cell.output == "sigmoid" else torch.nn.Identity()
         self.net = torch.nn.Sequential(*modules).to(getattr(torch, self.dtype.name))
         if cell.optimizer == "adam":
-            self.optimizer = torch.optim.Adam(self.net.parameters(), lr=1e-3, fused=True)
+            self.optimizer: Any = torch.optim.Adam(self.net.parameters(), lr=1e-3, fused=True)
         else:
             momentum = 0.9 if cell.optimizer == "momentum" else 0.0
             self.optimizer = torch.optim.SGD(
@@ -34,13 +42,13 @@ class Torch(TrainingContender):
             )
 
     @cached_property
-    def batches(self):
+    def batches(self) -> list[tuple[Any, Any]]:
         """The batches as PyTorch's tensors."""
         import torch
 
         return self.cut(torch.from_numpy(self.X), torch.from_numpy(self.y))
 
-    def reset(self):
+    def reset(self) -> None:
         """Copy the first weights into the net, and clear the optimizer."""
         import torch
 
@@ -49,7 +57,7 @@ class Torch(TrainingContender):
                 p.copy_(torch.from_numpy(w.T if w.ndim == 2 else w))
         self.optimizer.state.clear()
 
-    def loss(self, y, t):
+    def loss(self, y: Any, t: Any) -> Any:
         """Return the loss of outputs, which are logits where classes are told apart."""
         import torch
 
@@ -57,14 +65,14 @@ class Torch(TrainingContender):
             return torch.nn.functional.cross_entropy(y, t)
         return 0.5 * ((y - t) ** 2).sum(dim=1).mean()
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Take that many steps."""
         for x, t in self.batches[:steps]:
             self.optimizer.zero_grad(set_to_none=True)
             self.loss(self.net(x), t).backward()
             self.optimizer.step()
 
-    def answer(self):
+    def answer(self) -> list[NDArray[Any]]:
         """Return the weights, (n_in, n_out)."""
         arrays = [p.detach().numpy() for p in self.net.parameters()]
         return [w.T if w.ndim == 2 else w for w in arrays]
@@ -79,7 +87,7 @@ class TorchCompiled(Torch):
 
     name = "torch.compile"
 
-    def __init__(self, cell, dtype, threads):
+    def __init__(self, cell: Cell, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
         import torch
 
@@ -90,14 +98,14 @@ class TorchCompiled(Torch):
         self.rate, self.root = (torch.zeros((), dtype=self.params[0].dtype) for _ in range(2))
         self.step = torch.compile(self._step, fullgraph=True, dynamic=False)
 
-    def reset(self):
+    def reset(self) -> None:
         """Copy the first weights into the net, and zero the moments."""
         super().reset()
         self.updates = 0
         for tensor in itertools.chain(*self.moments):
             tensor.zero_()
 
-    def _loss(self, params, x, t):
+    def _loss(self, params: Any, x: Any, t: Any) -> Any:
         import torch
 
         hidden = {"relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid}
@@ -107,7 +115,7 @@ class TorchCompiled(Torch):
         a = torch.nn.functional.linear(z, *params[-2:])
         return self.loss(torch.sigmoid(a) if self.cell.output == "sigmoid" else a, t)
 
-    def _step(self, params, moments, rate, root, x, t):
+    def _step(self, params: Any, moments: Any, rate: Any, root: Any, x: Any, t: Any) -> Any:
         import torch
 
         gradients, loss = torch.func.grad_and_value(self._loss)(params, x, t)
@@ -125,7 +133,7 @@ class TorchCompiled(Torch):
                 w.sub_(rate * m / (v.sqrt() * root + 1e-8))
         return loss
 
-    def run(self, steps):
+    def run(self, steps: int) -> None:
         """Take that many steps, one call each."""
         step, state = self.step, (self.params, self.moments, self.rate, self.root)
         for x, t in self.batches[:steps]:

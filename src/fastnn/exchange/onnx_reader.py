@@ -8,6 +8,7 @@ writing (onnx_writer.py).
 import importlib
 import json
 import math
+import os
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any, cast
@@ -26,7 +27,7 @@ from fastnn.optimizers import Optimizer
 
 
 def from_onnx(
-    path: Any,
+    path: str | os.PathLike[str],
     *,
     output: str | Activation | None = None,
     loss: str | Loss | None = None,

@@ -6,6 +6,7 @@ Here: what each kind of layer and each activation is in ONNX's operators. Not he
 
 import json
 import math
+import os
 from collections.abc import Callable, Collection
 from types import ModuleType
 from typing import Any
@@ -29,7 +30,13 @@ _MOST_BYTES = 2**31 - 2**20  # of weights: a protocol buffer ends at 2 GB
 SELU = 1.0507009873554805, 1.6732632423543772
 
 
-def export(net: MLP, path: Any, *, input_name: str = "input", output_name: str = "output") -> None:
+def export(
+    net: MLP,
+    path: str | os.PathLike[str],
+    *,
+    input_name: str = "input",
+    output_name: str = "output",
+) -> None:
     """Write a network to an ONNX file, for prediction.
 
     Needs the package onnx: ``pip install 'fastnn[onnx]'``.

@@ -1,8 +1,18 @@
 """Activations and losses: values, derivatives, deltas."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+    Array: TypeAlias = NDArray[Any]
 
 # ---- Activations: z = h(a), and dz/da ----------------------------------------------------------
 
@@ -10,43 +20,46 @@ quiet = np.errstate(over="ignore", under="ignore")  # 0 and inf are the right li
 
 
 @quiet
-def exp(a):
+def exp(a: Array) -> Array:
     """e^a; inf and 0 at the ends."""
     return np.exp(a)
 
 
 @quiet
-def sigmoid(a):
+def sigmoid(a: Array) -> Array:
     """e^a / (1 + e^a), from e^-|a|, which cannot overflow."""
     e = np.exp(-np.abs(a))
-    return np.where(a >= 0, 1.0, e) / (1 + e)
+    z: Array = np.where(a >= 0, 1.0, e) / (1 + e)
+    return z
 
 
 @quiet
-def softplus(a):
+def softplus(a: Array) -> Array:
     """log(1 + e^a), its two halves each without loss."""
     return np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
 
 
 @quiet
-def softmax(a):
+def softmax(a: Array) -> Array:
     """e^{a_k} / sum_j e^{a_j} in each row, shifted by the row's maximum."""
     e = np.exp(a - a.max(1, keepdims=True))
-    return e / e.sum(1, keepdims=True)
+    z: Array = e / e.sum(1, keepdims=True)
+    return z
 
 
-def elu(a, alpha):
+def elu(a: Array, alpha: float) -> Array:
     """a if a > 0 else alpha (e^a - 1)."""
     return np.where(a > 0, a, alpha * np.expm1(np.minimum(a, 0)))
 
 
-def normal_cdf(a):
+def normal_cdf(a: Array) -> Array:
     """Phi(a) = erfc(-a / sqrt 2) / 2, which does not cancel in the left tail."""
     phi = np.vectorize(lambda a: 0.5 * math.erfc(-a * math.sqrt(0.5)), otypes=[float])
-    return phi(a).astype(a.dtype)
+    z: Array = phi(a).astype(a.dtype)
+    return z
 
 
-def kink(a, left):
+def kink(a: Array, left: float | Array) -> Array:
     """1 if a > 0 else `left`: at 0 the left derivative holds."""
     return np.where(a > 0, a.dtype.type(1), left)
 
@@ -54,7 +67,8 @@ def kink(a, left):
 ALPHA = {"leaky_relu": 0.01, "elu": 1.0}  # the defaults; the others have no alpha
 SELU, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
-ACTIVATIONS = {  # name: (value z of a, alpha; derivative dz/da of a, z, alpha)
+# name: (value z of a, alpha; derivative dz/da of a, z, alpha)
+ACTIVATIONS: dict[str, tuple[Callable[[Array, float], Array], Any]] = {
     "identity": (lambda a, alpha: a, lambda a, z, alpha: np.ones_like(a)),
     "sigmoid": (lambda a, alpha: sigmoid(a), lambda a, z, alpha: z * (1 - z)),
     "tanh": (lambda a, alpha: np.tanh(a), lambda a, z, alpha: 1 - z * z),
@@ -79,36 +93,38 @@ ACTIVATIONS = {  # name: (value z of a, alpha; derivative dz/da of a, z, alpha)
 }
 
 
-def through(activation, g, a, z, alpha):
+def through(activation: str, g: Array, a: Array, z: Array, alpha: float) -> Array:
     """Carry g = dE/dz back through an activation: dE/da = h'(a) g; all are (B, n)."""
     if activation == "softmax":  # dz_k/da_j = z_k (1[k = j] - z_j)
-        return z * (g - (g * z).sum(1, keepdims=True))
-    return g * ACTIVATIONS[activation][1](a, z, alpha)
+        delta: Array = z * (g - (g * z).sum(1, keepdims=True))
+    else:
+        delta = g * ACTIVATIONS[activation][1](a, z, alpha)
+    return delta
 
 
 # ---- Losses of the output: E_n, shape (B,), and dE/dy, shape (B, n_out) -------------------------
 
 
-def squared_error(y, t):
+def squared_error(y: Array, t: Array) -> tuple[Array, Array]:
     """E_n = 1/2 sum_k (y_k - t_k)^2."""
     r = y - t
     return 0.5 * (r * r).sum(1), r
 
 
-def absolute_error(y, t):
+def absolute_error(y: Array, t: Array) -> tuple[Array, Array]:
     """E_n = sum_k |y_k - t_k|; slope 0 at 0."""
     r = y - t
     return np.abs(r).sum(1), np.sign(r)
 
 
-def huber(y, t, delta=1.0):
+def huber(y: Array, t: Array, delta: float = 1.0) -> tuple[Array, Array]:
     """E_n = sum_k r^2 / 2 if |r| <= delta else delta (|r| - delta / 2), with r = y - t."""
     r, delta = y - t, float(delta)
     c = np.clip(r, -delta, delta)
     return (c * (r - 0.5 * c)).sum(1), c
 
 
-def quantile(y, t, q=0.5):
+def quantile(y: Array, t: Array, q: ArrayLike = 0.5) -> tuple[Array, Array]:
     """E_n = sum_k max(q u, (q - 1) u), with u = t - y; q is one number or one per output."""
     u, q = t - y, np.asarray(q, y.dtype)
     slope = np.where(u > 0, q, 1 - q)
@@ -118,18 +134,18 @@ def quantile(y, t, q=0.5):
 # ---- Losses of the pre-activation: E_n, shape (B,), and delta = dE/da, shape (B, n_out) ---------
 
 
-def binary_cross_entropy(a, y, t, activation):
+def binary_cross_entropy(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array]:
     """E_n = -sum_k t_k log y_k + (1 - t_k) log(1 - y_k) = sum_k softplus(a_k) - t_k a_k."""
     return (np.maximum(a, 0) - t * a + softplus(-np.abs(a))).sum(1), y - t
 
 
-def cross_entropy(a, y, t, activation):
+def cross_entropy(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array]:
     """E_n = -sum_g t_g log y_g = sum_g t_g (log sum_j e^{a_j} - a_g); a row of t sums to 1."""
     a = a - a.max(1, keepdims=True)
     return (t * (np.log(exp(a).sum(1, keepdims=True)) - a)).sum(1), y - t
 
 
-def poisson(a, y, t, activation):
+def poisson(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array]:
     """E_n = sum_k y_k - t_k log y_k; delta = sigma'(a) (1 - t / y)."""
     if activation == "exp":
         return (y - t * a).sum(1), y - t
@@ -140,7 +156,8 @@ def poisson(a, y, t, activation):
 
 ANY = tuple(ACTIVATIONS)
 
-LOSSES = {  # name: (function, the output activations that it is legal with)
+# name: (function, the output activations that it is legal with)
+LOSSES: dict[str, tuple[Callable[..., tuple[Array, Array]], tuple[str, ...]]] = {
     "squared_error": (squared_error, ANY),
     "absolute_error": (absolute_error, ANY),
     "huber": (huber, ANY),
@@ -151,7 +168,9 @@ LOSSES = {  # name: (function, the output activations that it is legal with)
 }
 
 
-def loss_and_delta(loss, activation, alpha, a, y, t, **parameters):
+def loss_and_delta(
+    loss: str, activation: str, alpha: float, a: Array, y: Array, t: Array, **parameters: Any
+) -> tuple[Array, Array]:
     """Each row's loss (B,) and its delta (B, n_out), of a, y, t (B, n_out) for a legal pair.
 
     `parameters` are huber's ``delta`` and quantile's ``q``; nothing is weighted or averaged yet.
@@ -165,6 +184,7 @@ def loss_and_delta(loss, activation, alpha, a, y, t, **parameters):
     return rows, through(activation, g, a, y, alpha)
 
 
-def one_hot(labels, n, dtype=np.float64):
+def one_hot(labels: ArrayLike, n: int, dtype: DTypeLike = np.float64) -> Array:
     """Class indices (B,) as rows of targets (B, n): t_g = 1 if label = g else 0."""
-    return (np.reshape(labels, (-1, 1)) == np.arange(n)).astype(dtype)
+    t: Array = (np.reshape(labels, (-1, 1)) == np.arange(n)).astype(dtype)
+    return t

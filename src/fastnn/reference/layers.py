@@ -1,10 +1,21 @@
 """Layers, each with its way forward and back; and the twins of fastnn's layers."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from fastnn.reference.functions import ACTIVATIONS, ALPHA, through
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[Any]
+    Drop: TypeAlias = Callable[[float, Array, int], Array | None]  # a mask for rate, z, number
 
 
 @dataclasses.dataclass
@@ -14,30 +25,30 @@ class Layer:
     One that isn't trainable is left as it is. `forward` keeps what `backward` needs in `tape`.
     """
 
-    W: np.ndarray
-    b: np.ndarray | None = None
+    W: Array
+    b: Array | None = None
     activation: str = "identity"
-    alpha: float | None = None
+    alpha: Any = None  # a number, the activation's own unless given
     l1: float = 0.0
     l2: float = 0.0
     dropout: float = 0.0
     trainable: bool = True
-    number: int | None = None  # that tells its masks from others'; its place, unless given
+    number: Any = None  # that tells its masks from others'; its place, unless given
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Fill in the activation's own alpha."""
         self.alpha = ALPHA.get(self.activation, 0.0) if self.alpha is None else float(self.alpha)
 
-    def arrays(self):
+    def arrays(self) -> list[Array]:
         """W and, where there is one, b."""
         return [self.W] if self.b is None else [self.W, self.b]
 
-    def take(self, arrays):
+    def take(self, arrays: Iterator[Array]) -> None:
         """Takes arrays in the same order from an iterator."""
         self.W = next(arrays)
         self.b = None if self.b is None else next(arrays)
 
-    def forward(self, z, drop):
+    def forward(self, z: Array, drop: Drop) -> Array:
         """h(z_prev @ W + b), z_prev being z after dropout: `drop` has the mask for a rate, or None.
 
         The tape is (z_prev, keep, a, z).
@@ -48,7 +59,9 @@ class Layer:
         self.tape = z_prev, keep, a, ACTIVATIONS[self.activation][0](a, self.alpha)
         return self.tape[-1]
 
-    def backward(self, g, penalty_scale=1.0, is_delta=False):
+    def backward(
+        self, g: Array, penalty_scale: float = 1.0, is_delta: bool = False
+    ) -> tuple[Array, list[Array]]:
         """dE/dz of the layer below, and [dW, db]; g is dE/dz, or dE/da `is_delta`."""
         z_prev, keep, a, z = self.tape
         delta = g if is_delta else through(self.activation, g, a, z, self.alpha)
@@ -58,11 +71,11 @@ class Layer:
         below = delta @ self.W.T if keep is None else delta @ self.W.T * keep
         return below, [dW] if self.b is None else [dW, delta.sum(0)]
 
-    def penalty(self):
+    def penalty(self) -> float:
         """l1 sum |W| + l2 sum W^2, a number."""
         return float(self.l1 * np.abs(self.W).sum() + self.l2 * (self.W * self.W).sum())
 
-    def penalty_gradient(self):
+    def penalty_gradient(self) -> Array:
         """l1 sign(W) + 2 l2 W, shape (n_in, n_out)."""
         return self.l1 * np.sign(self.W) + 2 * self.l2 * self.W
 
@@ -114,28 +127,28 @@ class Dropout:
     rate: float
     number: int
 
-    def arrays(self):
+    def arrays(self) -> list[Array]:
         """None."""
         return []
 
-    def take(self, arrays):
+    def take(self, arrays: Iterator[Array]) -> None:
         """Takes nothing."""
 
-    def forward(self, z, drop):
+    def forward(self, z: Array, drop: Drop) -> Array:
         """Z_prev times the mask."""
         self.tape = drop(self.rate, z, self.number)
         return z if self.tape is None else z * self.tape
 
-    def backward(self, g, penalty_scale=1.0):
+    def backward(self, g: Array, penalty_scale: float = 1.0) -> tuple[Array, list[Array]]:
         """dE/dz times the mask."""
         return g if self.tape is None else g * self.tape, []
 
-    def penalty(self):
+    def penalty(self) -> float:
         """None."""
         return 0.0
 
 
-def trainable(layer):
+def trainable(layer: Any) -> list[bool]:
     """Whether updates change each of a layer's arrays."""
     return [layer.trainable for _ in layer.arrays()]
 
@@ -143,7 +156,7 @@ def trainable(layer):
 # ---- Twins of fastnn's layers -------------------------------------------------------------------
 
 
-def dense_twin(spec, arrays, rate, number):
+def dense_twin(spec: Any, arrays: Iterator[Array], rate: float, number: int) -> Layer:
     """The twin of a Dense whose input is dropped at a rate."""
     return Layer(
         W=next(arrays),
@@ -164,7 +177,7 @@ def layer_norm_twin(spec, arrays):
 
 
 #: What makes the twin of each kind of layer, by name. Dropout and Residual are `twins`' own.
-TWINS = {
+TWINS: dict[str, Any] = {
     "dense": dense_twin,
     "dropout": None,
     "standardize": None,  # mean and scale are the network's
@@ -172,7 +185,9 @@ TWINS = {
 }
 
 
-def twins(layers, arrays, count=None):
+def twins(
+    layers: Iterable[Any], arrays: Iterator[Array], count: dict[str, int] | None = None
+) -> list[Any]:
     """The twins of fastnn's layers, their arrays taken from an iterator.
 
     Dropouts in a row are one, with the probability of keeping what all keep. Its masks have the

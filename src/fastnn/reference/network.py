@@ -1,12 +1,22 @@
 """The network: layers, a loss and an optimizer; and central differences."""
 
+from __future__ import annotations
+
 import dataclasses
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from fastnn.reference.functions import loss_and_delta, one_hot
 from fastnn.reference.layers import Layer, trainable, twins
 from fastnn.reference.rules import OPTIMIZERS, clip, dropout_mask, learning_rate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from numpy.typing import ArrayLike, NDArray
+
+    Array: TypeAlias = NDArray[Any]
 
 
 @dataclasses.dataclass
@@ -36,33 +46,33 @@ class Network:
         Inputs are ``(x - mean) / scale``.
     """
 
-    layers: list
+    layers: list[Any]  # of classes in TWINS
     loss: str = "squared_error"
-    parameters: dict = dataclasses.field(default_factory=dict)
+    parameters: dict[str, Any] = dataclasses.field(default_factory=dict)
     reduction: str = "mean"
     scale_penalties: bool = False
     optimizer: str = "sgd"
-    hyper: dict = dataclasses.field(default_factory=dict)
+    hyper: dict[str, Any] = dataclasses.field(default_factory=dict)
     seed: int = 0
     step: int = 0
     epoch: int = 0
-    schedule: dict | None = None
-    clipping: dict = dataclasses.field(default_factory=dict)
+    schedule: dict[str, Any] | None = None
+    clipping: dict[str, Any] = dataclasses.field(default_factory=dict)
     momentum: float | None = None
-    mean: np.ndarray | float = 0.0
-    scale: np.ndarray | float = 1.0
+    mean: Array | float = 0.0
+    scale: Array | float = 1.0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Make every hyper-parameter a Python float, and one state dict per weight array."""
         self.hyper = {name: float(value) for name, value in self.hyper.items()}
-        self.state = [{} for _ in self.get_weights()]
+        self.state: list[dict[str, Array]] = [{} for _ in self.get_weights()]
         self.dtype = self.get_weights()[0].dtype
         for index, layer in enumerate(self.layers):
             if isinstance(layer, Layer) and layer.number is None:
                 layer.number = index
 
     @classmethod
-    def like(cls, net):
+    def like(cls, net: Any) -> Network:
         """The twin of a fastnn MLP, its weights copied; the optimizer's moments start empty."""
         layers = twins(net.layers, iter(np.array(w, net.dtype) for w in net.get_weights()))
         loss, rule = net.loss, net.optimizer
@@ -94,27 +104,27 @@ class Network:
         )
 
     @property
-    def tape(self):
+    def tape(self) -> list[Any]:
         """What each layer has kept of the last pass forward."""
         return [layer.tape for layer in self.layers]
 
-    def get_weights(self):
+    def get_weights(self) -> list[Array]:
         """[W0, b0, W1, ...], the arrays themselves; an absent bias has no entry."""
         return [w for layer in self.layers for w in layer.arrays()]
 
-    def set_weights(self, weights):
+    def set_weights(self, weights: Iterable[Array]) -> None:
         """Take arrays in the order of get_weights; they are not copied."""
         rest = iter(weights)
         for layer in self.layers:
             layer.take(rest)
 
-    def forward(self, X, training=False):
+    def forward(self, X: ArrayLike, training: bool = False) -> Array:
         """y (B, n_out) of X (B, n_in); layers keep what the way back needs."""
 
-        def drop(rate, z, number):
+        def drop(rate: float, z: Array, number: int) -> Array | None:
             if not training:
                 return None
-            mask = dropout_mask(self.seed, self.step, number, *z.shape, rate)
+            mask = dropout_mask(self.seed, self.step, number, z.shape[0], z.shape[1], rate)
             return mask.astype(self.dtype) * (1 / (1 - rate))
 
         z = ((np.asarray(X, self.dtype) - self.mean) / self.scale).astype(self.dtype)
@@ -122,16 +132,16 @@ class Network:
             z = layer.forward(z, drop)
         return z
 
-    def predict(self, X):
+    def predict(self, X: ArrayLike) -> Array:
         """y, shape (B, n_out), of X, shape (B, n_in), without dropout."""
         return self.forward(X)
 
-    def evaluate(self, X, t, sample_weight=None):
+    def evaluate(self, X: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The loss of a data set, penalties included, without dropout: a float."""
         self.forward(X)
         return self._loss_and_delta(t, sample_weight)[0]
 
-    def _loss_and_delta(self, t, sample_weight):
+    def _loss_and_delta(self, t: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, Array]:
         """The loss with penalties and the delta (B, n_out) of the batch last passed forward."""
         last = self.layers[-1]
         _, _, a, y = last.tape
@@ -148,7 +158,13 @@ class Network:
         penalty = sum(layer.penalty() for layer in self.layers)
         return float(c @ rows) + self.share * penalty, c[:, None] * delta
 
-    def loss_and_gradients(self, X, t, sample_weight=None, training=False):
+    def loss_and_gradients(
+        self,
+        X: ArrayLike,
+        t: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        training: bool = False,
+    ) -> tuple[float, list[Array]]:
         """The batch's loss with penalties, and its gradients in the order of get_weights.
 
         X is (B, n_in), t is (B, n_out), sample_weight is (B,); a t of (B,) will do for one output
@@ -162,7 +178,9 @@ class Network:
             gradients[:0] = own
         return loss, gradients
 
-    def train_on_batch(self, X, t, sample_weight=None):
+    def train_on_batch(
+        self, X: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> float:
         """One update; returns the loss before it."""
         loss, gradients = self.loss_and_gradients(X, t, sample_weight, training=True)
         trained = [on for layer in self.layers for on in trainable(layer)]
@@ -178,7 +196,7 @@ class Network:
             self.average = [m * a + (1 - m) * w for a, w in zip(old, weights, strict=True)]
         return loss
 
-    def _scheduled(self):
+    def _scheduled(self) -> dict[str, float]:
         """The next step's learning rate, where it follows a schedule."""
         if self.schedule is None:
             return {}
@@ -186,7 +204,14 @@ class Network:
         t = self.epoch if schedule.pop("per_epoch") else self.step
         return {"learning_rate": learning_rate(t, **schedule)}
 
-    def fit_epoch(self, X, t, order, batch_size=None, sample_weight=None):
+    def fit_epoch(
+        self,
+        X: ArrayLike,
+        t: ArrayLike,
+        order: Array,
+        batch_size: int | None = None,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
         """One pass over the rows X[order] in batches (None: one batch of all); returns its loss.
 
         Every batch's loss counts as it was before its update: their mean, weighted by the batches'
@@ -204,7 +229,9 @@ class Network:
         return total / (weight or 1.0) if mean else total
 
 
-def central_differences(f, weights, eps=1e-5):
+def central_differences(
+    f: Callable[[list[Array]], float], weights: list[Array], eps: float = 1e-5
+) -> list[Array]:
     """dE/dw of E = f(weights), each entry from (f(w + eps) - f(w - eps)) / 2 eps, in float64."""
     weights = [np.array(w, np.float64) for w in weights]
     gradients = [np.empty_like(w) for w in weights]

@@ -1,13 +1,27 @@
 """Update rules, learning rates, clipping, and the masks of dropout."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    Array: TypeAlias = NDArray[Any]
+    State: TypeAlias = dict[str, Array]
 
 # ---- Update rules: the new w from w, g = dE/dw, a state dict s, and the step t = 1, 2, ... ------
 
 
-def sgd(w, g, s, t, learning_rate=0.01, momentum=0.0, nesterov=False):
+def sgd(
+    w: Array, g: Array, s: State, t: int, learning_rate: float = 0.01, momentum: float = 0.0,
+    nesterov: bool = False,
+) -> Array:  # fmt: skip
     """v <- momentum v - eta g;  w <- w + v  (Polyak 1964; Nesterov as Sutskever et al. 2013)."""
     if not momentum:
         return w - learning_rate * g
@@ -15,13 +29,19 @@ def sgd(w, g, s, t, learning_rate=0.01, momentum=0.0, nesterov=False):
     return w + momentum * v - learning_rate * g if nesterov else w + v
 
 
-def adagrad(w, g, s, t, learning_rate=0.01, initial_accumulator_value=0.0, epsilon=1e-10):
+def adagrad(
+    w: Array, g: Array, s: State, t: int, learning_rate: float = 0.01,
+    initial_accumulator_value: float = 0.0, epsilon: float = 1e-10,
+) -> Array:  # fmt: skip
     """v <- v + g^2;  w <- w - eta g / (sqrt v + epsilon)  (Duchi et al. 2011)."""
     v = s["v"] = s.get("v", initial_accumulator_value) + g * g
     return w - learning_rate * g / (np.sqrt(v) + epsilon)
 
 
-def rmsprop(w, g, s, t, learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-8):
+def rmsprop(
+    w: Array, g: Array, s: State, t: int, learning_rate: float = 0.001, rho: float = 0.9,
+    momentum: float = 0.0, epsilon: float = 1e-8,
+) -> Array:  # fmt: skip
     """v <- rho v + (1 - rho) g^2;  w <- w - eta g / (sqrt v + epsilon)  (Hinton 2012)."""
     v = s["v"] = rho * s.get("v", 0.0) + (1 - rho) * (g * g)
     step = learning_rate * g / (np.sqrt(v) + epsilon)
@@ -32,9 +52,9 @@ def rmsprop(w, g, s, t, learning_rate=0.001, rho=0.9, momentum=0.0, epsilon=1e-8
 
 
 def adam(
-    w, g, s, t, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-8, amsgrad=False,
-    epsilon_hat=False,
-):  # fmt: skip
+    w: Array, g: Array, s: State, t: int, learning_rate: float = 0.001, beta_1: float = 0.9,
+    beta_2: float = 0.999, epsilon: float = 1e-8, amsgrad: bool = False, epsilon_hat: bool = False,
+) -> Array:  # fmt: skip
     """w <- w - eta m^ / (sqrt v^ + epsilon)  (Kingma & Ba 2015; AMSGrad, Reddi et al. 2018).
 
     epsilon_hat adds epsilon to sqrt v instead, before the correction.
@@ -49,23 +69,30 @@ def adam(
     return w - learning_rate * m_hat / (np.sqrt(v_hat) + epsilon)
 
 
-def adamw(w, g, s, t, learning_rate=0.001, weight_decay=0.01, **adam_hyper):
+def adamw(
+    w: Array, g: Array, s: State, t: int, learning_rate: float = 0.001,
+    weight_decay: float = 0.01, **adam_hyper: Any,
+) -> Array:  # fmt: skip
     """w <- w - eta decay w, then Adam; a bias (1-D) doesn't decay  (Loshchilov & Hutter 2019)."""
     decayed = w - learning_rate * weight_decay * w if w.ndim == 2 else w
     return adam(decayed, g, s, t, learning_rate, **adam_hyper)
 
 
-OPTIMIZERS = {"sgd": sgd, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw}
+OPTIMIZERS: dict[str, Callable[..., Array]] = {
+    "sgd": sgd, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw,
+}  # fmt: skip
 
 # ---- Learning rates: eta of the step (or epoch) that comes after t of them -----------------------
 
 
-def half_cosine(high, low, fraction):
+def half_cosine(high: float, low: float, fraction: float) -> float:
     """From `high` at 0 to `low` at 1."""
     return low + (high - low) * 0.5 * (1 + math.cos(math.pi * fraction))
 
 
-def cosine_restarts(t, eta, steps, t_mul, m_mul, alpha):
+def cosine_restarts(
+    t: float, eta: float, steps: float, t_mul: float, m_mul: float, alpha: float
+) -> float:
     """SGDR: runs of steps t_mul^i steps, each from eta (alpha + (1 - alpha) m_mul^i) down."""
     low, height, length = alpha * eta, (1 - alpha) * eta, steps
     while t >= length:
@@ -73,7 +100,9 @@ def cosine_restarts(t, eta, steps, t_mul, m_mul, alpha):
     return half_cosine(low + height, low, t / length)
 
 
-def one_cycle(t, peak, steps, fraction, first, last):
+def one_cycle(
+    t: float, peak: float, steps: float, fraction: float, first: float, last: float
+) -> float:
     """Up from `first` to the peak at fraction * steps - 1, down to `last` at steps - 1."""
     top, end = fraction * steps - 1, steps - 1
     if t < top:
@@ -81,7 +110,8 @@ def one_cycle(t, peak, steps, fraction, first, last):
     return half_cosine(peak, last, min((t - top) / (end - top), 1))
 
 
-SCHEDULES = {  # name: function of t and of the schedule's parameters, in their order
+# name: function of t and of the schedule's parameters, in their order
+SCHEDULES: dict[str, Callable[..., float]] = {
     "constant": lambda t, eta: eta,
     "step_decay": lambda t, eta, steps, factor: eta * factor ** math.floor(t / steps),
     "exponential_decay": lambda t, eta, steps, factor: eta * factor ** (t / steps),
@@ -92,7 +122,9 @@ SCHEDULES = {  # name: function of t and of the schedule's parameters, in their 
 }
 
 
-def learning_rate(t, name, parameters, warmup=0.0, start=0.0):
+def learning_rate(
+    t: float, name: str, parameters: Sequence[float], warmup: float = 0.0, start: float = 0.0
+) -> float:
     """A schedule's rate, after a line from `start` of `warmup` steps (or epochs)."""
     rate = SCHEDULES[name]
     if t < warmup:
@@ -103,7 +135,12 @@ def learning_rate(t, name, parameters, warmup=0.0, start=0.0):
 # ---- Clipping of gradients, all of a batch's as a list ------------------------------------------
 
 
-def clip(gradients, clipvalue=None, clipnorm=None, global_clipnorm=None):
+def clip(
+    gradients: list[Array],
+    clipvalue: float | None = None,
+    clipnorm: float | None = None,
+    global_clipnorm: float | None = None,
+) -> list[Array]:
     """Numbers to [-c, c]; or g c / max(|g|, c) for each array, or with the norm of all together."""
     if clipvalue is not None:
         return [np.clip(g, -clipvalue, clipvalue) for g in gradients]
@@ -121,14 +158,14 @@ def clip(gradients, clipvalue=None, clipnorm=None, global_clipnorm=None):
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: the increment of splitmix64
 
 
-def mix(z):
+def mix(z: Any) -> Any:
     """The finaliser of splitmix64 on uint64 arrays, modulo 2^64 (Steele et al. 2014)."""
     z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9
     z = (z ^ (z >> 27)) * 0x94D049BB133111EB
     return z ^ (z >> 31)
 
 
-def dropout_mask(seed, step, layer, rows, units, rate):
+def dropout_mask(seed: Any, step: Any, layer: Any, rows: int, units: int, rate: float) -> Array:
     """Which inputs of a layer are kept: a (rows, units) array of bool from counter-based bits.
 
     `seed` is below 2^64, `step` counts the updates before this one, `layer` is the index of the
@@ -137,4 +174,5 @@ def dropout_mask(seed, step, layer, rows, units, rate):
     seed, step, layer = np.array([[seed], [step], [layer]], np.uint64)  # arrays wrap silently
     key = mix(mix(seed + (step + 1) * GOLDEN) + (layer + 1) * GOLDEN)
     bits = mix(key + (np.arange(rows * units, dtype=np.uint64) + 1) * GOLDEN) >> 32
-    return bits.reshape(rows, units) >= math.floor(rate * 2**32)
+    kept: Array = bits.reshape(rows, units) >= math.floor(rate * 2**32)
+    return kept

@@ -53,7 +53,8 @@ def polars_for(path: str) -> ModuleType:
         raise ImportError(
             f"{path!r} needs polars, which is not installed; pip install polars, or use .npz"
         ) from error
-    return polars
+    module: ModuleType = polars
+    return module
 
 
 @contextlib.contextmanager

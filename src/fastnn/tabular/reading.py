@@ -124,7 +124,8 @@ def _open_parquet(path: str) -> tuple[list[str], Callable[[list[str]], dict[str,
     def load(some: list[str]) -> dict[str, polars.Series]:
         with one_line_about(path, "Parquet", *errors):
             frame: polars.DataFrame = pl.read_parquet(path, columns=some, glob=False)
-            return frame.to_dict()
+            columns: dict[str, polars.Series] = frame.to_dict()
+        return columns
 
     return names, load
 

@@ -223,7 +223,9 @@ class Fit:
             network.step,
         )
         n_epochs = min(self.epochs_at_once, self.plan.epochs - self.epoch)
-        generator = copy.deepcopy(state.shuffler.bit_generator.state) if self.plan.shuffle else None
+        generator: Any = None
+        if self.plan.shuffle:
+            generator = copy.deepcopy(state.shuffler.bit_generator.state)
         orders = self._orders(n_epochs)
         losses, tally = np.full(n_epochs, np.nan), network.tally()
         arrays = source.X, source.T, source.labels, source.weights
@@ -241,7 +243,8 @@ class Fit:
             step = network.step - first_step - done * -(-source.n // batch) + 1
             raise self._divergence(tally.failure, f"in epoch {self.epoch + 1}, step {step}")
         if self.epoch == self.plan.epochs:
-            self._try_last(source.blocks(None, batch)[0], self.epoch - 1)
+            (block,) = source.blocks(None, batch)
+            self._try_last(block, self.epoch - 1)
         elapsed = time.perf_counter() - began
         most = max(1, ORDERS_AT_ONCE // source.n)
         self.epochs_at_once = max(1, min(most, int(n_epochs * min(10, PROGRESS_SECONDS / elapsed))))
