@@ -4,7 +4,11 @@ A new activation, loss, optimizer or instruction set joins every test that names
 """
 
 import dataclasses
+import functools
 import itertools
+import signal
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -12,6 +16,10 @@ from hypothesis import HealthCheck, settings
 
 from fastnn import _cpu, _kernels_f32, _kernels_f64, activations, losses, optimizers
 from fastnn.activations import Activation
+
+# A shell without job control starts commands in the background with SIGINT ignored, and their
+# children inherit that: Ctrl-C would reach no test.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile(
     "fastnn",
@@ -127,3 +135,26 @@ def targets(loss, y, rng):
 def targets_fixture():
     """The function `targets`."""
     return targets
+
+
+# ---- time ---------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """Replace the clock of this thread: each reading is a second later than the one before.
+
+    Returns a function that takes an iterable of seconds between two readings.
+    """
+    readings, here = [], threading.get_ident()
+
+    def set_clock(seconds):
+        readings[:] = [itertools.accumulate(seconds)]
+
+    def look(real):
+        return next(readings[0]) if threading.get_ident() == here else real()
+
+    set_clock(itertools.repeat(1.0))
+    for name in ("monotonic", "perf_counter"):
+        monkeypatch.setattr(time, name, functools.partial(look, getattr(time, name)))
+    return set_clock

@@ -1,18 +1,23 @@
-"""Fits that are stopped and taken up again: `python resuming.py FOLDER CASE`.
+"""Fits that are stopped and taken up again: `python resuming.py FOLDER CASE [EPOCH LINE]`.
 
 Fits the network of a case for 20 epochs, with its files in FOLDER, from the checkpoint that is
 there if there is one. Prints the number of each epoch as it begins, and last of all a SHA-256 of
 everything: weights, moments, counts, random state, history, what callbacks keep, the log.
+
+With EPOCH and LINE the process kills itself in that epoch before its LINE-th line of Python, or
+when the next epoch begins if the epoch has fewer lines.
 """
 
 import functools
 import hashlib
 import json
+import os
 import pathlib
+import signal
 import sys
-import time
 
 import numpy as np
+from conditions import call_at
 
 from fastnn import (
     MLP,
@@ -55,7 +60,6 @@ class Tell(Callback):
     def on_epoch_begin(self, epoch, logs):
         if not self.silent:
             print(epoch, flush=True)
-            time.sleep(0.005)  # so that who kills it after an epoch comes before the last
         self.at("begin", epoch)
 
     def on_epoch_end(self, epoch, logs):
@@ -123,11 +127,31 @@ CASES = {
 }  # fmt: skip
 
 
-def fit(case, folder, moment=None, silent=True):
+class Kill(Tell):
+    """Kills the process in an epoch, before a line of Python or when the next epoch begins."""
+
+    def __init__(self, last_epoch):
+        super().__init__()
+        self.last_epoch, self.epoch = last_epoch, None
+
+    def on_epoch_begin(self, epoch, logs):
+        super().on_epoch_begin(epoch, logs)
+        self.epoch = epoch
+        if epoch > self.last_epoch:
+            self.kill()
+
+    def is_due(self):
+        return self.epoch == self.last_epoch
+
+    def kill(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def fit(case, folder, moment=None, silent=True, teller=None):
     """Return network, callbacks and history of a case's fit."""
     build, others, arrays, options = CASES[case]
     net, path = build(), folder / "checkpoint"
-    callbacks = [Tell(moment, silent), ModelCheckpoint(path), *others(),
+    callbacks = [teller or Tell(moment, silent), ModelCheckpoint(path), *others(),
                  CSVLogger(folder / "log.csv", append=True)]  # fmt: skip
     history = net.fit(*arrays, epochs=EPOCHS, callbacks=callbacks, resume=path, **options)
     return net, callbacks, history
@@ -151,9 +175,13 @@ def digest(net, callbacks, history, folder):
     return found.hexdigest()
 
 
-def main(folder, case):
-    print(digest(*fit(case, folder, silent=False), folder))
+def main(folder, case, epoch=None, line=None):
+    if epoch is None:
+        print(digest(*fit(case, folder, silent=False), folder))
+    else:
+        kill = Kill(epoch)
+        call_at(line, kill.kill, lambda: fit(case, folder, teller=kill), counts=kill.is_due)
 
 
 if __name__ == "__main__":
-    main(pathlib.Path(sys.argv[1]), sys.argv[2])
+    main(pathlib.Path(sys.argv[1]), sys.argv[2], *map(int, sys.argv[3:]))

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conditions import LONG
 
 from fastnn.benchmarking import cells, command, machine, notes, protocol, session, tables
 from fastnn.benchmarking import contenders as every
@@ -132,7 +133,7 @@ def test_ctrl_c_leaves_no_process_behind():
     try:
         assert process.stderr.readline().startswith("1/7 ")
         process.send_signal(signal.SIGINT)  # to the command alone
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=LONG)
     finally:
         process.kill()
     assert (process.returncode, out, err) == (130, "", "")

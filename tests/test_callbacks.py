@@ -8,6 +8,7 @@ Not here: hooks as the real `fit` calls them (test_model.py).
 """
 
 import io
+import itertools
 import json
 import math
 import pathlib
@@ -664,15 +665,6 @@ def lines(monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
 
 
-@pytest.fixture
-def clock(monkeypatch):
-    """A clock that goes a second each time it is looked at."""
-    ticks = iter(range(10**6))
-    fake = types.SimpleNamespace(perf_counter=lambda: float(next(ticks)),
-                                 monotonic=lambda: float(next(ticks)))  # fmt: skip
-    monkeypatch.setattr(progress, "time", fake)
-
-
 @pytest.mark.parametrize(
     ("stream", "show", "shown"),
     [
@@ -834,8 +826,8 @@ def test_one_bar_over_the_rows_of_all_epochs(tqdm_of, clock):
     assert text.endswith("\n")
 
 
-def test_the_bar_is_not_drawn_more_often_than_one_sees(tqdm_of, monkeypatch):
-    monkeypatch.setattr(progress, "time", types.SimpleNamespace(monotonic=lambda: 1.0))
+def test_the_bar_is_not_drawn_more_often_than_one_sees(tqdm_of, clock):
+    clock(itertools.repeat(0.0))
     (bar,), text = tqdm_of([1 / (1 + i) for i in range(1000)])
     assert len(bar.seen) == 1
     assert bar.n == 100_000

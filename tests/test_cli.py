@@ -22,6 +22,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from conditions import LONG
 from onnx.reference import ReferenceEvaluator
 
 import fastnn
@@ -99,7 +100,7 @@ def shell(line, **options):
     """Run a line of bash in which `fastnn` is this command."""
     command = f'fastnn() {{ "{sys.executable}" -W error -m fastnn "$@"; }}; {line}'
     return subprocess.run(["bash", "-c", command], capture_output=True, encoding="utf-8",
-                          timeout=120, **options)  # fmt: skip
+                          timeout=LONG, **options)  # fmt: skip
 
 
 TRAIN = ("train", "things.csv", "--target", "price", "--out", "new.safetensors")
@@ -611,7 +612,7 @@ def test_ctrl_c_ends_a_training_in_one_line(here):
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stderr.readline().startswith(b"epoch 1/")
         process.send_signal(signal.SIGINT)
-        out, err = process.communicate(timeout=60)
+        out, err = process.communicate(timeout=LONG)
     assert (process.returncode, out) == (130, b"")
     assert err.splitlines()[-1] == b"fastnn: error: interrupted; no file was written"
     assert b"Traceback" not in err

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -111,7 +112,20 @@ def test_a_control_groups_quota_counts(monkeypatch):
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("nbytes", [0, 1, 16 << 10, 1 << 20])
 def test_the_read_bandwidth_is_one_that_memory_can_have(kernels, isa, n_threads, nbytes):
-    assert 1e6 < kernels.read_bandwidth(nbytes, 0.0, n_threads, isa) < 1e14
+    """At least the bytes read over the time of the whole call; at most 100 TB/s."""
+    began = time.perf_counter()
+    bandwidth = kernels.read_bandwidth(nbytes, 0.0, n_threads, isa)
+    assert n_threads * 8e6 / (time.perf_counter() - began) < bandwidth < 1e14
+
+
+@pytest.mark.parametrize("isa", _cpu.INSTRUCTION_SETS)
+@pytest.mark.parametrize("kernels", [_kernels_f32, _kernels_f64], ids=["float32", "float64"])
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_the_peak_of_multiply_adds_is_one_that_cores_can_have(kernels, isa, n_threads):
+    """At least one multiply-add a round over the time of the whole call; at most 20 TFLOP/s."""
+    began = time.perf_counter()
+    peak = kernels.peak_flops(0.0, n_threads, isa)
+    assert n_threads * 2 * 2**17 / (time.perf_counter() - began) < peak < 2e13 * n_threads
 
 
 def test_a_buffer_too_large_for_memory_raises():

@@ -15,10 +15,12 @@ import sys
 import threading
 import time
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+from conditions import LONG, is_refused, until
 
 import fastnn
 from fastnn import MLP, Adam, Dense, Dropout, Standardize, embedding
@@ -327,57 +329,63 @@ def test_32_threads_predict_on_one_model_as_one_does():
 
 
 def test_one_thread_trains_at_a_time():
-    """Steps in C and in Python meanwhile: each is made whole, or told that the model is busy."""
+    """A step in C or in Python is either made whole or refused because the model is busy.
+
+    The threads go on until both kinds have been refused.
+    """
     net = MLP(256, [Dense(512, "relu"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
     X, y = rows_for(net, 256)
     X, y = X / 16, y / 16
-    made, busy = [0, 0], [0, 0]
+    busy, end = {"in C": 0, "in Python": 0}, time.monotonic() + LONG
+
+    def make_steps(where, step):
+        """Return the number of steps made."""
+        made = 0
+        while made < 60 or (0 in busy.values() and time.monotonic() < end):
+            if step():
+                made += 1
+            else:
+                busy[where] = 1
+        return made
 
     def in_c():
         room = embedding.Workspace(net, 256, training=True)
-        for _ in range(60):
+
+        def step():
             status, _ = train(net, room, X, y)
             assert status in (0, STATUS["BUSY"])
-            made[0] += status == 0
-            busy[0] += status != 0
+            return status == 0
+
+        return make_steps("in C", step)
 
     def in_python():
-        for _ in range(60):
-            try:
-                net.train_on_batch(X, y)
-                made[1] += 1
-            except RuntimeError as error:
-                assert "being trained in another thread" in str(error)  # noqa: PT017
-                busy[1] += 1
+        return make_steps("in Python", lambda: not is_refused(lambda: net.train_on_batch(X, y)))
 
-    threads = [threading.Thread(target=work) for work in (in_c, in_python, in_c)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert net.step == sum(made)
+    with ThreadPoolExecutor(3) as threads:
+        made = [threads.submit(work) for work in (in_c, in_python, in_c)]
+    assert net.step == sum(each.result() for each in made)
+    assert busy == {"in C": 1, "in Python": 1}
     assert np.isfinite(net.evaluate(X, y))
 
 
 def test_weights_cannot_be_set_amid_a_step_in_c():
+    """Another thread makes steps until the weights have been refused."""
     net = MLP(256, [Dense(512, "relu"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
     X, y = rows_for(net, 2000)
-    weights, refused, statuses, end = net.get_weights(), [], [], time.monotonic() + 60
+    weights, statuses, refused = net.get_weights(), [], threading.Event()
 
     def work():
         room = embedding.Workspace(net, 2000, training=True)
-        while not refused and time.monotonic() < end:
+        while not refused.is_set():
             statuses.append(train(net, room, X / 64, y)[0])
 
     thread = threading.Thread(target=work)
     thread.start()
-    while not refused and thread.is_alive():
-        try:
-            net.set_weights(weights)
-        except RuntimeError as error:
-            refused.append(error)
-    thread.join()
-    assert "being trained in another thread" in str(refused[0])
+    try:
+        until(lambda: is_refused(lambda: net.set_weights(weights)))
+    finally:
+        refused.set()
+        thread.join()
     assert set(statuses) <= {0, STATUS["BUSY"]}
     assert net.step == statuses.count(0)
 
@@ -408,7 +416,7 @@ print(net.step)
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_forked_child_goes_on_with_a_workspace_made_before():
     command = [sys.executable, "-W", "ignore", "-c", FORK]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONG)
     assert int(done.stdout) == 7 + 10  # batches of 32, then the parent's own
 
 

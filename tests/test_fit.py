@@ -21,6 +21,7 @@ import threading
 
 import numpy as np
 import pytest
+from conditions import LONG
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.metrics import (
     accuracy_score,
@@ -38,7 +39,6 @@ from sklearn.utils.class_weight import compute_class_weight, compute_sample_weig
 import fastnn
 from fastnn import MLP, SGD, Adam, Callback, Dense, Dropout, callbacks
 from fastnn.metrics import TopKAccuracy
-from fastnn.training import loop
 
 RNG = np.random.default_rng(0)
 
@@ -476,8 +476,8 @@ class Batches(Epochs):
 
 
 @pytest.mark.parametrize("kind", [Epochs, Batches])
-def test_every_hook_is_called_in_its_place(kind, monkeypatch):
-    monkeypatch.setattr(loop, "PROGRESS_SECONDS", 0.0)  # a stretch is a batch, each is reported
+def test_every_hook_is_called_in_its_place(kind, clock):
+    """By the clock a batch takes a second, so progress is reported after each."""
     recorder, net, twin = kind(), classifier(WINES), classifier(WINES)
     history = net.fit(WINES, CULTIVAR, batch_size=70, epochs=2, shuffle=False, metrics=["accuracy"],
                       validation_data=(WINES, CULTIVAR), callbacks=[recorder])  # fmt: skip
@@ -547,8 +547,7 @@ class Progress(Callback):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("metrics", [(), ("accuracy",)])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_whoever_listens_the_bits_are_the_same(dtype, metrics, weighted, monkeypatch):
-    monkeypatch.setattr(loop, "PROGRESS_SECONDS", 1e-3)
+def test_whoever_listens_the_bits_are_the_same(dtype, metrics, weighted, clock):
     w = RNG.random(1797) if weighted else None
     found = []
     for listeners in ((), (EachBatch(),), (Progress(),), (EachBatch(), Progress())):
@@ -772,17 +771,16 @@ def written_to_a_terminal(call):
         with open(slave, "w", encoding="utf-8", newline="") as stream:
             call(stream)
     finally:
-        reader.join(30)
+        reader.join(LONG)
         os.close(master)
     return written.decode()
 
 
 @pytest.mark.parametrize("with_tqdm", [True, False])
-def test_a_progress_bar_on_a_terminal(with_tqdm, monkeypatch):
+def test_a_progress_bar_on_a_terminal(with_tqdm, monkeypatch, clock):
     if not with_tqdm:
         monkeypatch.setitem(sys.modules, "tqdm", None)  # import tqdm raises ImportError
     monkeypatch.setenv("COLUMNS", "120")
-    monkeypatch.setattr(loop, "PROGRESS_SECONDS", 1e-3)
 
     def call(stream):
         monkeypatch.setattr(sys, "stderr", stream)

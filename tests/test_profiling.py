@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLP, Dense, Dropout
+from fastnn import MLP, Dense, Dropout, _kernels_f32
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 16), dtype=np.float32)
@@ -25,7 +25,23 @@ def test_phases_add_up_to_a_step():
     assert all(phase.seconds > 0 for phase in found.phases)
     assert sum(phase.seconds for phase in found.phases) < found.seconds
     assert found.rows_per_second == pytest.approx(32 / found.seconds)
-    assert found.peak_flops > 1e8
+
+
+def test_figures_are_counts_over_times(clock, monkeypatch):
+    """By the clock each pass over the rows takes a second."""
+
+    def peak_flops(seconds, n_threads, isa):
+        return seconds * n_threads * 1e9
+
+    monkeypatch.setattr(_kernels_f32, "peak_flops", peak_flops)
+    found = fastnn.profile(network(n_threads=1), X, Y, seconds=100)
+    assert found.seconds == 1 / 10  # of a step: a pass has 10
+    assert found.rows_per_second == 320
+    assert found.peak_flops == 0.2e9  # it is given 0.2 s
+    assert {trial.rows_per_second for trial in found.trials} == {300}
+    assert {trial.batch_size for trial in found.trials} == {8, 32, 128, 300}
+    assert any("n_threads=1 is right" in line for line in found.advice)
+    assert any("batch_size=32 is as fast as any other" in line for line in found.advice)
 
 
 def test_flops_are_those_of_the_products():

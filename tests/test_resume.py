@@ -1,6 +1,6 @@
 """Exact resume, quality row 14: a fit that was stopped goes on as if it had not been, to the bit.
 
-Proves it by killing a process at a random moment of a later epoch, and by stopping after every
+Proves it by killing a process before a line of Python drawn at random, and by stopping after every
 epoch in turn: weights, moments, counts, random state, history, callbacks and the log are then those
 of 20 epochs undisturbed. And that a checkpoint of something else is refused before anything
 changes.
@@ -13,11 +13,11 @@ import random
 import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 import resuming
+from conditions import LONG
 from resuming import CASES, EPOCHS, LABELS, X, Y, digest, fit
 
 import fastnn
@@ -50,33 +50,20 @@ def undisturbed(tmp_path_factory):
     return result
 
 
-def started(folder, case):
-    command = [sys.executable, resuming.__file__, folder, case]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-
-
 def logged_epochs(folder):
     with open(folder / "log.csv", newline="") as file:
         return [int(row["epoch"]) for row in csv.DictReader(file)]
 
 
-def killed_and_resumed(folder, case, chance):
-    """Kill a fit at a random moment after its 7th epoch; return its last line when run again."""
-    with started(folder, case) as child:
-        for line in child.stdout:
-            if line == "7\n":
-                break
-        time.sleep(chance.uniform(0, 0.05))
-        child.kill()
-    assert child.returncode == -signal.SIGKILL  # it was not done yet
-    with started(folder, case) as child:
-        epochs = child.stdout.read().split()
-    assert child.returncode == 0
-    assert int(epochs[0]) >= 7
-    return epochs[-1]
+def run(*arguments):
+    """Run resuming.py; return its exit code and the words that it prints."""
+    command = [sys.executable, resuming.__file__, *map(str, arguments)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, timeout=5 * LONG)
+    return done.returncode, done.stdout.split()
 
 
 ONCE = ("everything", "a rate that is lowered", "stopped early", "several threads")
+LINES = 3000  # lines of Python in an epoch with its checkpoint: 1600 to 3500
 
 
 @pytest.mark.parametrize(
@@ -84,13 +71,20 @@ ONCE = ("everything", "a rate that is lowered", "stopped early", "several thread
     [*((case, 1) for case in ONCE), *(pytest.param(c, 20, marks=pytest.mark.slow) for c in CASES)],
 )
 def test_a_killed_fit_goes_on_as_if_it_had_not_been(case, times, undisturbed, tmp_path):
-    chance = random.Random(f"{case} {times}")
+    """The line is drawn from any epoch of the last two thirds but the very last."""
+    (wanted, n), chance = undisturbed(case), random.Random(f"{case} {times}")
     for i in range(times):
         folder = tmp_path / str(i)
         folder.mkdir()
-        told = killed_and_resumed(folder, case, chance)
-        assert logged_epochs(folder) == list(range(undisturbed(case)[1]))
-        assert told == undisturbed(case)[0]
+        epoch = chance.randrange(n // 3, n - 1)
+        code, told = run(folder, case, epoch, chance.randrange(1, LINES))
+        assert code == -signal.SIGKILL
+        assert told[epoch] == str(epoch)
+        code, (first, *_, found) = run(folder, case)
+        assert code == 0
+        assert int(first) in (epoch, epoch + 1)
+        assert logged_epochs(folder) == list(range(n))
+        assert found == wanted
 
 
 @pytest.mark.parametrize("hook", ["begin", "end"])

@@ -15,7 +15,6 @@ import os
 import pathlib
 import resource
 import shutil
-import signal
 import stat
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from conditions import LONG, call_at
 from mutating import (
     DATA,
     HEADER,
@@ -37,6 +37,7 @@ from mutating import (
     split,
 )
 
+from fastnn import _files
 from fastnn.exchange.safetensors import ModelFileError, encode, read, seal, write
 
 DTYPES = ["f4", "f8", "i8", "u8"]
@@ -547,33 +548,44 @@ def test_a_folder_that_cannot_be_synced_is_no_error_but_a_broken_disk_is(
 @pytest.mark.filterwarnings("ignore::ResourceWarning")
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_ctrl_c_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
-    path, rng, interrupted = tmp_path / "net", np.random.default_rng(0), 0
-    write(path, *OLD)
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        for content in itertools.islice(itertools.cycle([NEW, OLD]), 200):
-            try:
-                signal.setitimer(signal.ITIMER_REAL, rng.uniform(1e-5, 4e-3))
-                write(path, *content)
-                signal.setitimer(signal.ITIMER_REAL, 0)
-            except KeyboardInterrupt:
-                interrupted += 1
-            assert holds(path, OLD) or holds(path, NEW)
-    finally:
-        signal.signal(signal.SIGALRM, before)
-    assert interrupted > 10
+    """Before each line of Python in turn; where files are opened and moved, before each opcode."""
+
+    def interrupt():
+        raise KeyboardInterrupt
+
+    path, found, fine = tmp_path / "net", [], (_files.__file__, contextlib.__file__)
+    for moment in itertools.count(1):
+        write(path, *OLD)
+        with contextlib.suppress(KeyboardInterrupt):
+            call_at(moment, interrupt, lambda: write(path, *NEW), fine)
+            break
+        found.append(holds(path, NEW))
+        assert found[-1] or holds(path, OLD)
+    assert found == sorted(found)  # the old file up to some moment, from then on the new one
+    assert 100 < sum(not new for new in found) < len(found)
+
+
+def kills(path, times):
+    """Return the outcomes of that many kills at random moments; 0 for each moment in turn."""
+    command = [sys.executable, SCRIPT, path, str(times), "0"]
+    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5 * LONG)
+    print(told.stdout)
+    return json.loads(told.stdout)
+
+
+def test_kills_at_each_moment_leave_a_file_that_is_whole(tmp_path):
+    result = kills(tmp_path / "net", 0)
+    assert sum(result["found"]) > 100
+    assert min(*result["found"], result["left"]) > 0  # some before the file's move, some after
 
 
 @pytest.mark.parametrize("times", [20, pytest.param(200, marks=pytest.mark.slow)])
 def test_kills_at_random_moments_leave_a_file_that_is_whole(times, tmp_path):
-    command = [sys.executable, SCRIPT, tmp_path / "net", str(times), "0"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=600)
-    print(told.stdout)
-    result = json.loads(told.stdout)
+    """Also in the middle of a system call."""
+    result = kills(tmp_path / "net", times)
     assert sum(result["found"]) == times
     if times == 200:
-        assert min(result["found"]) > 0
-        assert result["left"] > 0  # the kills struck while it wrote
+        assert min(*result["found"], result["left"]) > 0  # the kills struck while it wrote
 
 
 @contextlib.contextmanager

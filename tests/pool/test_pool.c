@@ -37,8 +37,8 @@
 #endif
 
 enum {
-    SPREAD = 16,           /* longs between the ranks' slots: a cache line, or two */
-    TOO_LONG_SECONDS = 10, /* for a child; a lost wake-up is a failure then, not a wait for ever */
+    SPREAD = 16,            /* longs between the ranks' slots: a cache line, or two */
+    TOO_LONG_SECONDS = 100, /* for a child; a lost wake-up is a failure then, not a wait for ever */
 };
 
 #define CHECK(promise)                                                                             \
@@ -256,7 +256,7 @@ static void check_forks(void) {
 
 int main(int argc, char **argv) {
     int dispatches = argc > 1 ? atoi(argv[1]) : 10000;
-    alarm(60 * TOO_LONG_SECONDS);
+    alarm(6 * TOO_LONG_SECONDS);
     check_teams(dispatches);
     check_rhythms(dispatches / 20);
     check_nesting();
