@@ -87,27 +87,28 @@ class LayerNorm:
     Ba, Kiros, Hinton 2016.
     """
 
-    gain: np.ndarray
-    bias: np.ndarray
+    gain: Array
+    bias: Array
     epsilon: float = 1e-5
     trainable: bool = True
 
-    def arrays(self):
+    def arrays(self) -> list[Array]:
         """Gain and bias, both (n,)."""
         return [self.gain, self.bias]
 
-    def take(self, arrays):
+    def take(self, arrays: Iterator[Array]) -> None:
         """Takes arrays in the same order from an iterator."""
         self.gain, self.bias = next(arrays), next(arrays)
 
-    def forward(self, z, drop):
+    def forward(self, z: Array, drop: Drop) -> Array:
         """Z of z_prev, both (B, n)."""
         x = z - z.mean(1, keepdims=True)
         scale = 1 / np.sqrt((x * x).mean(1, keepdims=True) + self.epsilon)
         self.tape = x * scale, scale
-        return self.gain * self.tape[0] + self.bias
+        out: Array = self.gain * self.tape[0] + self.bias
+        return out
 
-    def backward(self, g, penalty_scale=1.0):
+    def backward(self, g: Array, penalty_scale: float = 1.0) -> tuple[Array, list[Array]]:
         """dE/dz_prev = s (d - mean d - x^ mean(d x^)) with d = gain g; and [dgain, dbias]."""
         unit, scale = self.tape
         d = self.gain * g
@@ -115,7 +116,7 @@ class LayerNorm:
         below = scale * (d - d.mean(1, keepdims=True) - tilt)
         return below, [(unit * g).sum(0), g.sum(0)]
 
-    def penalty(self):
+    def penalty(self) -> float:
         """None: neither gain nor bias is penalized."""
         return 0.0
 
@@ -171,7 +172,7 @@ def dense_twin(spec: Any, arrays: Iterator[Array], rate: float, number: int) -> 
     )
 
 
-def layer_norm_twin(spec, arrays):
+def layer_norm_twin(spec: Any, arrays: Iterator[Array]) -> LayerNorm:
     """The twin of a LayerNorm."""
     return LayerNorm(next(arrays), next(arrays), float(spec.epsilon), spec.trainable)
 
