@@ -85,7 +85,8 @@ def goes_on(net, path, y=Y):
 
 # ---- specifications, one for each field of each kind --------------------------------------------
 
-CANDIDATES = (0.25, 0.5, 2.5, 3, 4, True, False, "epoch", "tanh", "orthogonal")
+STRETCHES = (Dense(4),), (Dropout(0.5),)  # of a Residual
+CANDIDATES = (0.25, 0.5, 2.5, 3, 4, True, False, "epoch", "tanh", "orthogonal", *STRETCHES)
 
 
 def built(kind, arguments):

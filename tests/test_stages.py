@@ -1,4 +1,4 @@
-"""LayerNorm: the stage that is neither a product nor a mask.
+"""LayerNorm and Residual: the stages that are neither products nor masks.
 
 Gradients against central differences and reference.py, numbers against those of PyTorch and Keras,
 training bit by bit on any number of threads, files; and what is refused.
@@ -16,6 +16,8 @@ from fastnn import (
     Dense,
     Dropout,
     LayerNorm,
+    ModelFileError,
+    Residual,
     Standardize,
     check_gradients,
     layers,
@@ -32,7 +34,28 @@ STACKS = {  # name: layers behind five inputs, two outputs
     "norm below frozen layers": [LayerNorm(), Dense(9, "tanh", trainable=False), Dense(2)],
     "norm and dropout": [Dense(19, "tanh"), LayerNorm(), Dropout(0.3), Dense(2)],
     "dropout and norm": [Dense(19, "tanh"), Dropout(0.3), LayerNorm(), Dense(2)],
-    "standardized": [Standardize(), LayerNorm(), Dense(5, "tanh"), Dense(2)],
+    "sum": [Dense(9, "tanh"), Residual([Dense(20, "tanh"), Dense(9)]), Dense(2)],
+    "sum over the inputs": [Residual([Dense(5, "sigmoid")]), Dense(2)],
+    "sum of one norm": [Dense(9, "tanh"), Residual([LayerNorm()]), Dense(2)],
+    "sums in a row": [Residual([Dense(5, "tanh")]), Residual([Dense(5, "tanh")]), Dense(2)],
+    "sums in sums": [
+        Residual(
+            [Dense(9, "tanh"), Residual([LayerNorm(), Residual([Dense(9, "gelu")])]), Dense(5)]
+        ),
+        Dense(2),
+    ],
+    "sum and dropouts": [
+        Dropout(0.1),
+        Residual([Dropout(0.2), Dense(9, "tanh", l1=1e-3), Dropout(0.3), Dense(5, l2=1e-3)]),
+        Dropout(0.4),
+        Dense(2),
+    ],
+    "standardized": [Standardize(), Residual([LayerNorm(), Dense(5, "tanh")]), Dense(2)],
+    "frozen below a sum": [
+        Dense(9, "tanh", trainable=False),
+        Residual([Dense(9, "tanh", trainable=False), LayerNorm()]),
+        Dense(2),
+    ],
 }
 
 
@@ -206,6 +229,13 @@ def test_equal_numbers_give_the_bias():
     assert net.activations([[7.0] * 4])[0].tolist() == [[1, 2, 3, 4]]
 
 
+def test_activations_are_of_norms_and_sums_too():
+    net = network(STACKS["sum of one norm"])
+    z, unit, total, y = net.activations(rows(3)[0])
+    assert np.array_equal(total, z + unit)
+    assert np.array_equal(y, net.predict(rows(3)[0]))
+
+
 # ---- specifications and files -------------------------------------------------------------------
 
 
@@ -232,6 +262,15 @@ def test_configurations_build_the_same(stack):
     assert MLP.from_json(net.to_json()).layers == net.layers
 
 
+def test_a_file_whose_layers_do_not_fit_is_refused(tmp_path):
+    net = network(STACKS["sum"])
+    path = tmp_path / "net.safetensors"
+    net.save(path)
+    path.write_bytes(path.read_bytes().replace(b"residual", b"rezidual"))
+    with pytest.raises(ModelFileError):
+        fastnn.load(path)
+
+
 def test_initial_values():
     net = MLP(3, [LayerNorm(), Dense(2)], loss="squared_error", optimizer="sgd", seed=0)
     gain, bias = net.get_weights()[:2]
@@ -239,6 +278,14 @@ def test_initial_values():
     assert bias.tolist() == [0, 0, 0]
     plain = MLP(3, [Dense(2)], loss="squared_error", optimizer="sgd", seed=0)
     assert np.array_equal(net.get_weights()[2], plain.get_weights()[0])
+
+
+def test_summary_has_a_line_for_each(capsys):
+    network(STACKS["sum of one norm"]).summary()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[0] for line in lines[2:8]] == [
+        "input", "Dense", "Fork", "LayerNorm", "Sum", "Dense",
+    ]  # fmt: skip
 
 
 # ---- what is refused ----------------------------------------------------------------------------
@@ -251,7 +298,14 @@ def test_initial_values():
         (lambda: LayerNorm(-1.0), "epsilon must be"),
         (lambda: LayerNorm("1e-5"), "epsilon must be a number"),
         (lambda: LayerNorm(trainable=1), "trainable must be True or False"),
+        (lambda: Residual([]), "at least one layer"),
+        (lambda: Residual(Dense(3)), "must be a list"),
+        (lambda: Residual([3]), "layers[0] must be a layer"),
+        (lambda: Residual([Standardize()]), "must be the first layer of the network"),
+        (lambda: Residual([Dense(3, "softmax")]), "softmax, which is for the output layer only"),
+        (lambda: network([Residual([Dense(4)]), Dense(2)]), "takes 5 inputs here, but"),
         (lambda: network([Dense(2), LayerNorm()]), "must end with a Dense"),
+        (lambda: network([Dense(5), Residual([Dense(5)])]), "must end with a Dense"),
         (lambda: network([LayerNorm()]), "at least one Dense"),
     ],
 )

@@ -19,7 +19,7 @@ from fastnn.callbacks import (
 )
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.gradients import check_gradients
-from fastnn.layers import Dense, Dropout, LayerNorm, Standardize
+from fastnn.layers import Dense, Dropout, LayerNorm, Residual, Standardize
 from fastnn.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -102,6 +102,7 @@ __all__ = [
     "Quantile",
     "RMSProp",
     "ReduceLROnPlateau",
+    "Residual",
     "SquaredError",
     "Standardize",
     "StepDecay",

@@ -79,6 +79,22 @@ void check_one_hot(void) {
 }
 
 /* Padding has mean and inverse 0. */
+void check_add(void) {
+    for (ptrdiff_t n = PANEL; n <= 5 * PANEL; n += PANEL)
+        for (int in_place = 0; in_place < 2; in_place++) {
+            begin_case("n=%td in_place=%d", n, in_place);
+            real *x = new_reals("x", n, 0), *y = new_reals("y", n, 0);
+            real *before = new_reals("x before", n, 0);
+            real *out = in_place ? x : new_reals("out", n, 0);
+            randomize(x, n);
+            randomize(y, n);
+            memcpy(before, x, (size_t)n * sizeof(real));
+            CALL(ops->add(n, x, y, out));
+            for (ptrdiff_t i = 0; i < n; i++) expect_bits(out, i, before[i] + y[i]);
+            end_case();
+        }
+}
+
 void check_standardize(void) {
     for (const ptrdiff_t *rows = row_counts; *rows; rows++)
         for (ptrdiff_t columns = 1; columns <= PANEL; columns++) {

@@ -173,6 +173,38 @@ def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
     return found
 
 
+def stretch(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
+    """Return the layers of a Residual."""
+    found: list[Any] | None = items(value)
+    if found is None:
+        raise TypeError(f"layers must be a list of Dense and other layers; got {shown(value)}")
+    if not found:
+        raise ValueError("layers must hold at least one layer; got none")
+    for i, layer in enumerate(found):
+        if not isinstance(layer, tuple(kinds.values())):
+            names = ", ".join(kind.__name__ for kind in kinds.values())
+            raise TypeError(f"layers[{i}] must be a layer ({names}); got {shown(layer)}")
+        if layer.comes_first:
+            raise ValueError(
+                f"layers[{i}] is {layer!r}, which must be the first layer of the network"
+            )
+        if layer.is_output and layer.activation.is_row_wise:
+            raise ValueError(
+                f"layers[{i}] has {layer.activation.name}, which is for the output layer only; "
+                "use 'relu', 'tanh', ... there"
+            )
+    return found
+
+
+def same_width(n_in: int, n_out: int) -> None:
+    """Check that a Residual has as many outputs as inputs."""
+    if n_in != n_out:
+        raise ValueError(
+            f"a Residual takes {n_in} inputs here, but its layers give {n_out} outputs; end them "
+            f"with Dense({n_in}), or put a Dense({n_out}) before the Residual"
+        )
+
+
 def pair(loss: Loss, activation: Activation, n_out: int) -> None:
     """Check that the loss can be used with the activation of an output layer of n_out units."""
     name = activation.name

@@ -138,6 +138,7 @@ cdef extern from "engine/simd/ops.h":
                                     real *below) noexcept nogil
         void (*column_dots)(Py_ssize_t rows, const real *unit, const real *delta, bint more,
                             real *g) noexcept nogil
+        void (*add)(Py_ssize_t n, const real *x, const real *y, real *out) noexcept nogil
         double (*tiny_steps)(const fastnn_tiny *net, double t, Py_ssize_t n, const real *X,
                              const real *T, const int64_t *labels,
                              const int64_t *order) noexcept nogil

@@ -31,7 +31,7 @@ from fastnn.reference.functions import (
     softmax,
     through,
 )
-from fastnn.reference.layers import TWINS, Dropout, Layer, LayerNorm
+from fastnn.reference.layers import TWINS, Dropout, Layer, LayerNorm, Residual
 from fastnn.reference.network import Network, central_differences
 from fastnn.reference.rules import (
     OPTIMIZERS,
@@ -55,6 +55,7 @@ __all__ = [
     "Layer",
     "LayerNorm",
     "Network",
+    "Residual",
     "central_differences",
     "clip",
     "dropout_mask",

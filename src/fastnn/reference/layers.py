@@ -149,8 +149,45 @@ class Dropout:
         return 0.0
 
 
+@dataclasses.dataclass
+class Residual:
+    """z = z_prev + f(z_prev), f being the layers one after the other (He et al. 2016)."""
+
+    layers: list[Any]
+
+    def arrays(self) -> list[Array]:
+        """Those of the layers."""
+        return [array for layer in self.layers for array in layer.arrays()]
+
+    def take(self, arrays: Iterator[Array]) -> None:
+        """Takes arrays in the same order from an iterator."""
+        for layer in self.layers:
+            layer.take(arrays)
+
+    def forward(self, z: Array, drop: Drop) -> Array:
+        """Z of z_prev, both (B, n)."""
+        z_prev = z
+        for layer in self.layers:
+            z = layer.forward(z, drop)
+        return z_prev + z
+
+    def backward(self, g: Array, penalty_scale: float = 1.0) -> tuple[Array, list[Array]]:
+        """dE/dz_prev = g + dE/dz_prev through f; and the layers' gradients."""
+        below, gradients = g, list[Array]()
+        for layer in reversed(self.layers):
+            below, own = layer.backward(below, penalty_scale)
+            gradients[:0] = own
+        return g + below, gradients
+
+    def penalty(self) -> float:
+        """The sum of the layers' penalties."""
+        return float(sum(layer.penalty() for layer in self.layers))
+
+
 def trainable(layer: Any) -> list[bool]:
     """Whether updates change each of a layer's arrays."""
+    if isinstance(layer, Residual):
+        return [on for inner in layer.layers for on in trainable(inner)]
     return [layer.trainable for _ in layer.arrays()]
 
 
@@ -183,6 +220,7 @@ TWINS: dict[str, Any] = {
     "dropout": None,
     "standardize": None,  # mean and scale are the network's
     "layer_norm": layer_norm_twin,
+    "residual": None,
 }
 
 
@@ -195,7 +233,7 @@ def twins(
     number of the layers with parameters before it; a second one before the same has 2^32 more.
     """
     count = {"layers": 0, "masks": 0} if count is None else count
-    found, kept = [], 1.0
+    found, kept = list[Any](), 1.0
     for spec in layers:
         if spec.name == "dropout":
             kept *= 1.0 - spec.rate
@@ -208,6 +246,9 @@ def twins(
             count["masks"] += 1
         if rate and spec.name != "dense":
             found.append(Dropout(rate, number))
+        if spec.name == "residual":
+            found.append(Residual(twins(spec.layers, arrays, count)))
+            continue
         own = (rate, number) if spec.name == "dense" else ()
         found.append(TWINS[spec.name](spec, arrays, *own))
         count["layers"], count["masks"] = count["layers"] + 1, 0

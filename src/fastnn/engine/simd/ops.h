@@ -67,6 +67,9 @@ typedef void fastnn_one_hot_fn(ptrdiff_t rows, ptrdiff_t columns, const int64_t 
 /* One panel of gathered rows: x <- (x - mean) * inverse, mean and inverse (PANEL,). */
 typedef void fastnn_standardize_fn(ptrdiff_t rows, const real *mean, const real *inverse, real *x);
 
+/* out = x + y over n reals; out may be x. */
+typedef void fastnn_add_fn(ptrdiff_t n, const real *x, const real *y, real *out);
+
 /* The index of the first NaN or infinity among n reals (any n, any alignment), or -1. */
 typedef ptrdiff_t fastnn_first_nonfinite_fn(ptrdiff_t n, const real *x);
 
@@ -254,6 +257,7 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
     EACH(scatter)                                                                                  \
     EACH(one_hot)                                                                                  \
     EACH(standardize)                                                                              \
+    EACH(add)                                                                                      \
     EACH(first_nonfinite)                                                                          \
     EACH(penalty)                                                                                  \
     EACH(sum_squares)                                                                              \

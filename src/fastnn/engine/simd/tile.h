@@ -316,6 +316,10 @@ static void standardize(ptrdiff_t rows, const real *mean, const real *inverse, r
     }
 }
 
+static void add(ptrdiff_t n, const real *x, const real *y, real *out) {
+    for (ptrdiff_t i = 0; i < n; i += LANES) store(out + i, load(x + i) + load(y + i));
+}
+
 /* x - x is 0 for every finite x and NaN for the others. */
 static ptrdiff_t first_nonfinite(ptrdiff_t n, const real *x) {
     enum { CHUNK = 8 * LANES };

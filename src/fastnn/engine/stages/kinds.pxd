@@ -4,10 +4,11 @@ from fastnn.engine.net cimport Kind
 from fastnn.engine.stages.dense cimport define_dense
 from fastnn.engine.stages.dropout cimport define_dropout
 from fastnn.engine.stages.layer_norm cimport define_layer_norm
+from fastnn.engine.stages.residual cimport define_fork, define_sum
 from fastnn.engine.stages.standardize cimport define_standardize
 
 cdef enum:
-    N_KINDS = 4
+    N_KINDS = 6
 
 
 cdef inline void define_kinds(Kind *kinds) noexcept:
@@ -16,6 +17,8 @@ cdef inline void define_kinds(Kind *kinds) noexcept:
     define_dropout(&kinds[1])
     define_standardize(&kinds[2])
     define_layer_norm(&kinds[3])
+    define_fork(&kinds[4])
+    define_sum(&kinds[5])
 
 
 cdef inline const Kind *find_kind(const Kind *kinds, str name) except NULL:

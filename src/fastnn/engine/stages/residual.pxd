@@ -1,0 +1,121 @@
+# A stretch of stages whose input is added to its output: a fork where the stretch begins, a sum
+# where it ends. z of the fork is z_prev; z of the sum is z_prev + z of the fork.
+#
+#     at the sum    dE/dz_prev = delta
+#     at the fork   dE/dz_prev = delta + delta of the sum
+#
+# A sum belongs to the last fork before it that has none.
+
+from libc.string cimport memcpy
+
+from fastnn.engine.leaves cimport PANEL, fastnn_allocate, real
+from fastnn.engine.net cimport (
+    INFERENCE,
+    Kind,
+    Net,
+    Pass,
+    Purpose,
+    Stage,
+    StageBuffers,
+    panels_of,
+    place,
+)
+
+cdef struct End:                  # of a stretch
+    Py_ssize_t partner            # place of the other end, -1 as long as that is not there
+
+
+cdef inline int build_end(const Net *net, Stage *stage, dict spec) except -1:
+    """From nothing."""
+    stage.own = fastnn_allocate(sizeof(End))
+    if stage.own == NULL:
+        raise MemoryError("cannot allocate a layer")
+    (<End *>stage.own).partner = -1
+    stage.n_out, stage.on_line = stage.n_in, True
+    return 0
+
+
+cdef inline int build_sum(const Net *net, Stage *stage, dict spec) except -1:
+    """From nothing, too; finds its fork."""
+    cdef const Stage *fork = stage - 1
+    build_end(net, stage, spec)
+    while fork.kind.build != build_end or (<End *>fork.own).partner >= 0:
+        fork -= 1
+    (<End *>stage.own).partner = fork.place
+    (<End *>fork.own).partner = stage.place
+    return 0
+
+
+cdef inline const StageBuffers *partner_of(const Stage *stage,
+                                           const StageBuffers *buffers) noexcept nogil:
+    return buffers + ((<const End *>stage.own).partner - stage.place)
+
+
+cdef inline Py_ssize_t lay_out_fork(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
+                                    Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
+    buffers.z, buffers.delta = buffers.z_prev, (buffers - 1).delta
+    return at
+
+
+cdef inline Py_ssize_t lay_out_sum(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
+                                   Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
+    """Room of its own: both terms are still needed, and so is its delta, at the fork."""
+    cdef Py_ssize_t size = panels_of(stage.n_in) * stride * PANEL
+    at = place(&buffers.z, base, at, size)
+    if purpose != INFERENCE:
+        at = place(&buffers.delta, base, at, size)
+    return at
+
+
+cdef inline void forward_fork(const Stage *stage, const StageBuffers *buffers,
+                              const Pass *work) noexcept nogil:
+    """z is z_prev already."""
+
+
+cdef inline void forward_sum(const Stage *stage, const StageBuffers *buffers,
+                             const Pass *work) noexcept nogil:
+    add(stage, work, buffers.z_prev, partner_of(stage, buffers).z, buffers.z)
+
+
+cdef inline void backward_sum(const Stage *stage, const StageBuffers *buffers,
+                              const Pass *work) noexcept nogil:
+    """The stage below changes its delta; this one's is kept for the fork."""
+    cdef Py_ssize_t q, shift
+    if not work.carry:
+        return
+    for q in range(panels_of(stage.n_in)):
+        shift = (q * work.buffers.stride + work.at) * PANEL
+        memcpy((buffers - 1).delta + shift, buffers.delta + shift,
+               work.rows * PANEL * sizeof(real))
+
+
+cdef inline void backward_fork(const Stage *stage, const StageBuffers *buffers,
+                               const Pass *work) noexcept nogil:
+    """In place: the stage below shares the fork's delta."""
+    if work.carry:
+        add(stage, work, buffers.delta, partner_of(stage, buffers).delta, buffers.delta)
+
+
+cdef inline void add(const Stage *stage, const Pass *work, const real *x, const real *y,
+                     real *out) noexcept nogil:
+    """out = x + y in the rows of the pass."""
+    cdef Py_ssize_t q, shift
+    for q in range(panels_of(stage.n_in)):
+        shift = (q * work.buffers.stride + work.at) * PANEL
+        work.net.ops.add(work.rows * PANEL, x + shift, y + shift, out + shift)
+
+
+cdef inline void define_fork(Kind *kind) noexcept:
+    kind.name = "fork"
+    kind.build = build_end
+    kind.lay_out = lay_out_fork
+    kind.forward = forward_fork
+    kind.backward = backward_fork
+
+
+cdef inline void define_sum(Kind *kind) noexcept:
+    kind.name = "sum"
+    kind.build = build_sum
+    kind.lay_out = lay_out_sum
+    kind.forward = forward_sum
+    kind.backward = backward_sum
