@@ -1,12 +1,12 @@
-"""Tables, plots and the READMEs' figures from bench/results/*.json: no number is typed by hand.
+"""Tables, plots and the figures of the READMEs from bench/results/*.json: none is typed by hand.
 
     python bench/report.py    # after compare.py
 
-Writes a Markdown table and a picture beside every JSON file, the picture `results/summary.svg` of
-a few cells, and in README.md and bench/README.md the text between `<!-- begin NAME -->` and
-`<!-- end NAME -->`, where NAME is a file of results or one of SECTIONS. Not here:
-any measuring (compare.py); how figures are rounded (fastnn.benchmarking.tables); the picture itself
-(plot.py).
+The script writes a Markdown table and a picture beside every JSON file, the picture
+`results/summary.svg` of a few cells, and the text between `<!-- begin NAME -->` and
+`<!-- end NAME -->` in README.md and bench/README.md, where NAME is a file of results or one of
+SECTIONS. Not here: measurements (compare.py), how figures are rounded
+(fastnn.benchmarking.tables), and the picture itself (plot.py).
 """
 
 import json
@@ -26,7 +26,7 @@ from fastnn.benchmarking.tables import (
 HERE = Path(__file__).parent
 READMES = [HERE.parent / "README.md", HERE / "README.md"]
 
-# The small table of README.md; its other columns are in bench/README.md.
+# The cells of README.md's table and picture; bench/README.md has all cells.
 SMALL = [
     "2-3-1 sigmoid, batch 1, sgd",
     "16-64-64-1 tanh, batch 1, adam",
@@ -35,7 +35,6 @@ SMALL = [
     "784-256-128-10 relu, batch 128, adam",
     "1024-4096-1024 relu, batch 256, adam",
 ]
-
 
 ESTIMATORS = ("fastnn", "scikit-learn")
 
@@ -53,7 +52,7 @@ def markdown(lines):
 
 
 def rows(records):
-    """Return the lines of the table of these cells; shares are of the best peak of the run."""
+    """Return the lines of the table of these cells; the peak is the best one of the run."""
     names = contenders(records)
     head = ["µs", *(NAMES.get(name, name) for name in names)]
     head += ["best peer / fastnn", "rows/s", "of peak", "of limit"]
@@ -83,7 +82,7 @@ def means(records):
 
 
 def notes(records):
-    """Return a sentence on the peers that failed, with the first reason of each."""
+    """Return a sentence for each peer that failed, with its first reason."""
     failed = {}
     for record in records:
         for name, result in record["results"].items():
@@ -93,7 +92,7 @@ def notes(records):
 
 
 def results_section(found):
-    """Return the table of a file of results and what is to be said under it."""
+    """Return the table of a file of results, and the sentences below it."""
     if "imports" in found:
         lines = [["library", "import, s"]]
         lines += [[n, f"{found['imports'][n]['median_s']:.3f}"] for n in found["imports"]]
@@ -107,7 +106,7 @@ def results_section(found):
 
 
 def extras_table(found):
-    """Return what options of a training cost, by the number of threads."""
+    """Return the table of what the options of a training cost, by the number of threads."""
     one, two = found["1"], found["2"]
     lines = [["training with", "1 thread, s", "cost", "2 threads, s", "cost"]]
     for name in one:
@@ -119,13 +118,13 @@ def extras_table(found):
 
 
 def scores_as_well(record):
-    """Whether fastnn's mean score is scikit-learn's, less one standard deviation, or better."""
+    """Whether fastnn's mean score is at least scikit-learn's minus one standard deviation."""
     ours, theirs = (record[who] for who in ESTIMATORS)
     return ours["score_mean"] >= theirs["score_mean"] - theirs["score_sd"]
 
 
 def estimators_table(found):
-    """Return how the classifier compares with scikit-learn's: scores, and times of whole fits."""
+    """Return the table of the classifier and scikit-learn's: scores, and times of whole fits."""
     head = ["rows"]
     for what in ("score", "fit, s", "one row, µs"):
         head += [f"{what}, {NAMES.get(who, who)}" for who in ESTIMATORS]
@@ -135,7 +134,7 @@ def estimators_table(found):
         both = [record[who] for who in ESTIMATORS]
         scores = [f"{of['score_mean']:.4f} ± {of['score_sd']:.4f}" for of in both]
         lines.append([f"{record['data']}, {record['dtype']}", *scores])
-        if not scores_as_well(record):  # then its time says nothing
+        if not scores_as_well(record):  # no time is shown
             lines[-1] += ["disagrees", "", "", "", "", ""]
             continue
         lines[-1] += [
@@ -148,7 +147,7 @@ def estimators_table(found):
 
 
 def estimators_sentence(found):
-    """Return the range of the ratios to scikit-learn's times."""
+    """Return a sentence with the ranges of the ratios of scikit-learn's times to fastnn's."""
 
     def span(what, digits):
         right = filter(scores_as_well, found["estimators"])
@@ -158,14 +157,15 @@ def estimators_sentence(found):
     ours, theirs = ([r[who]["score_mean"] for r in found["estimators"]] for who in ESTIMATORS)
     apart = max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
     return (
-        f"Beside scikit-learn's on digits, letter and 5,000 digits of MNIST, "
-        f"{found['machine']['threads']} threads: `fit` {span('fit', 1)} times as fast, "
-        f"`predict` of one row {span('predict', 0)} times, mean scores at most {apart:.4f} apart."
+        "`fastnn.sklearn.MLPClassifier` compared with scikit-learn's on the data sets digits, "
+        f"letter and 5,000 rows of MNIST, with {found['machine']['threads']} threads: `fit` is "
+        f"{span('fit', 1)} times as fast and `predict` of one row {span('predict', 0)} times; the "
+        f"mean scores differ by at most {apart:.4f}."
     )
 
 
 def machine_sentence(found):
-    """Return on what, and with which versions, a file's figures were measured."""
+    """Return a sentence with the machine and the versions that a file was measured with."""
     m = found["machine"]
     ours = m["fastnn"]
     versions = ", ".join(f"{NAMES.get(name, name)} {v}" for name, v in m["versions"].items())
@@ -189,29 +189,49 @@ def small_table(found):
     return "\n".join([*markdown(lines), "", machine_sentence(found), means(found["cells"])])
 
 
+def training_sentence(found):
+    """Return a sentence with the geometric means over all cells, and the CPU."""
+    best, sklearn = (
+        [r for r in (ratio(record, peer) for record in found["cells"]) if r]
+        for peer in (None, "scikit-learn")
+    )
+    peers = [NAMES.get(name, name) for name in contenders(found["cells"])[1:]]
+    machine = found["machine"]
+    return (
+        f"A training step of fastnn is **{geometric_mean(best):.2f} times** as fast as that of the "
+        f"fastest other library ({', '.join(peers[:-1])} or {peers[-1]}) and "
+        f"**{geometric_mean(sklearn):.2f} times** as fast as scikit-learn's: geometric means over "
+        f"{len(best)} and {len(sklearn)} combinations of network, batch size and optimizer, in "
+        f"{machine['dtype']} on one thread. CPU: {machine['cpu']}, with the "
+        f"{machine['fastnn']['instruction_set']} kernels. Script: `bench/compare.py`, run by "
+        "`make bench-peers`."
+    )
+
+
 def sentence(found, cell, call):
-    """Return what a call costs in one cell, here and with the best peer."""
+    """Return a sentence with the time of a call in one cell, and that of the best peer."""
     record = next(record for record in found["cells"] if record["cell"] == cell)
     medians = {name: result.get("median_us") for name, result in record["results"].items()}
     ours = medians.pop("fastnn")
     best = min((name for name in medians if medians[name]), key=medians.get)
     return (
-        f"`{call}`, {cell}: {figure(ours)} µs from Python; {NAMES.get(best, best)}, the next best, "
-        f"{figure(medians[best])} µs."
+        f"`{call}` called from Python takes {figure(ours)} µs ({cell}); the fastest other library, "
+        f"{NAMES.get(best, best)}, takes {figure(medians[best])} µs."
     )
 
 
 def predict_sentence(found):
-    """Return the cost of predicting one row."""
+    """Return a sentence with the time of predicting one row."""
     return sentence(found, "16-64-64-1 tanh, 1 row", "predict(x, out=out)")
 
 
 def calls_sentence(found):
-    """Return the cost of one on-line step."""
+    """Return a sentence with the time of one on-line step."""
     return sentence(found, "16-64-64-1 tanh, batch 1, sgd", "train_on_batch(x, y)")
 
 
-SECTIONS = {  # made of a file other than the one of their own name
+SECTIONS = {  # name: (file of results, what makes the text)
+    "small-training": ("epochs-float32-1", training_sentence),
     "machine": ("epochs-float32-1", machine_sentence),
     "small-table": ("epochs-float32-1", small_table),
     "small-predict": ("predict-float32-1", predict_sentence),
@@ -221,7 +241,7 @@ SECTIONS = {  # made of a file other than the one of their own name
 
 
 def fill(text, results=HERE / "results"):
-    """Return a README with all its marked sections as the results have them."""
+    """Return a README whose marked sections are made from the results."""
 
     def section(match):
         name = match[1]
@@ -234,7 +254,7 @@ def fill(text, results=HERE / "results"):
 
 
 def main():
-    """Write all that follows from the results."""
+    """Write every table, picture and marked section."""
     import plot
 
     for path in sorted((HERE / "results").glob("*.json")):

@@ -12,25 +12,14 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from fastnn.benchmarking.tables import NAMES, contenders, geometric_mean, ratio, time_of
+from fastnn.benchmarking.tables import NAMES, contenders, time_of
 
 BENCH = Path(__file__).resolve().parents[2] / "bench"
 
 
 def training(found):
     """Yield the geometric means over all cells, and the CPU that they were measured on."""
-    best, sklearn = (
-        [r for r in (ratio(record, peer) for record in found["cells"]) if r]
-        for peer in (None, "scikit-learn")
-    )
-    machine = found["machine"]
-    yield (
-        f"A training step in float32 on one thread is **{geometric_mean(best):.2f} times** as fast "
-        f"as with the best peer of each cell, and **{geometric_mean(sklearn):.2f} times** as fast "
-        f"as with scikit-learn: geometric means over {len(best)} and {len(sklearn)} combinations "
-        f"of network, batch size and optimizer. Measured on {machine['cpu']}, with the "
-        f"{machine['fastnn']['instruction_set']} kernels."
-    )
+    yield report.training_sentence(found).replace("`", "``")
 
 
 def prediction(found):
