@@ -1,7 +1,7 @@
-"""MLP: the network that a user builds, trains and asks for predictions; and `load`.
+"""MLP, the public class of a network, and `load`.
 
 MLP is a façade over a `State` (training/state.py): each method checks or converts a few arguments
-and calls the room that does the work. Not here: fits (training/loop.py), other calls on rows
+and calls the module that does the work. Not here: fits (training/loop.py), other calls on rows
 (training/calls.py), files (exchange/model_files.py), what layers output (inspection.py).
 
 This module has over 600 lines because one class has all methods, and three quarters of the lines
@@ -67,9 +67,9 @@ class MLP:
     ----------
     n_in : int
         Number of inputs, the columns of ``X``.
-    layers : list of Dense, Dropout and Standardize
-        From the first hidden layer to the output layer. A Dropout acts on the outputs of the layer
-        before it; a Standardize must be the first layer.
+    layers : list of Dense, Dropout, LayerNorm, Residual and Standardize
+        From the first hidden layer to the output layer, which is a Dense. A Dropout or a LayerNorm
+        acts on the outputs of the layer before it; a Standardize must be the first layer.
     loss : str or Loss
         ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"poisson"``,
         ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an object such as ``Huber(2.0)``.
@@ -575,7 +575,7 @@ class MLP:
     # ---- looking into it ------------------------------------------------------------------------
 
     def activations(self, X: Inputs) -> list[NDArray[Any]]:
-        """Return the outputs of every Dense layer for rows of inputs.
+        """Return the outputs of every layer for rows of inputs.
 
         Parameters
         ----------
@@ -584,8 +584,9 @@ class MLP:
         Returns
         -------
         list of ndarray of shape (n, units)
-            ``z = h(z_prev @ W + b)`` of each Dense, hidden layers first. The last is the
-            prediction, up to rounding. Dropout isn't applied.
+            The outputs ``z`` of each Dense, LayerNorm and Residual, in the order of computation:
+            those of the layers in a Residual come before its own. The last are the predictions.
+            Dropout isn't applied.
 
         Raises
         ------
@@ -797,7 +798,8 @@ class MLP:
         -------
         list of ndarray
             ``[W0, b0, W1, b1, ...]``: W of shape (n_in, n_out), the layer's inputs and outputs, and
-            b of shape (n_out,), which layers without bias lack.
+            b of shape (n_out,), which layers without bias lack. A LayerNorm has a gain and a bias
+            of shape (n_in,).
         """
         return self._network.read()
 
