@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import activations, initializers, losses, metrics, optimizers, schedules
+from fastnn import activations, initializers, layers, losses, metrics, optimizers, schedules
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -186,6 +186,11 @@ def test_every_name_in_the_api_reference_exists(name):
     *modules, last = name.split(".")
     module = importlib.import_module(".".join(["fastnn", *modules]))
     assert getattr(module, last).__doc__
+
+
+def test_every_kind_of_layer_has_a_formula():
+    assert set(extension("formulas").LAYERS) == set(layers.KINDS)
+    assert ".. formulas:: layers\n" in (DOCS / "maths.rst").read_text()
 
 
 REGISTRIES = {

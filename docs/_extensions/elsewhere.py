@@ -169,6 +169,20 @@ NAMES = [
         },
     ),
     (
+        "{fastnn.LayerNorm|LayerNorm()}",
+        {
+            "keras": "{keras.layers.LayerNormalization}",
+            "torch": "{torch.nn.LayerNorm}",
+        },
+    ),
+    (
+        "{fastnn.Residual|Residual([...])}",
+        {
+            "keras": "{keras.layers.Add} in the functional API",
+            "torch": "``x + f(x)`` in {torch.nn.Module|forward}",
+        },
+    ),
+    (
         "{fastnn.Dense(l1)}, {fastnn.Dense(l2)}",
         {
             "sklearn": f"{{{_MLP}(alpha)}}",

@@ -14,7 +14,7 @@ from docutils import nodes
 from docutils.statemachine import StringList
 from sphinx.util.docutils import SphinxDirective
 
-from fastnn import activations, initializers, losses, metrics, optimizers, schedules
+from fastnn import activations, initializers, layers, losses, metrics, optimizers, schedules
 
 
 def defaults(kind, without=()):
@@ -27,6 +27,14 @@ def defaults(kind, without=()):
 def maths(*lines):
     """Return formulas, one beneath another, as the rst of a cell."""
     return "\n\n".join(f":math:`{line}`" for line in lines)
+
+
+def layer_rows():
+    """Yield the table of layers."""
+    yield "layer", "outputs z", "gradient passed on", "gradients of parameters", "source"
+    for name, kind in layers.KINDS.items():
+        *lines, source = formulas.LAYERS[name]
+        yield f":py:obj:`~fastnn.{kind.__name__}`", *(maths(*line) for line in lines), source
 
 
 def activation_rows():
@@ -85,6 +93,7 @@ def metric_rows():
 
 
 TABLES = {
+    "layers": (layer_rows, formulas.LAYERS, layers.KINDS),
     "activations": (activation_rows, formulas.ACTIVATIONS, activations.NAMES),
     "losses": (loss_rows, formulas.LOSSES, losses.NAMES),
     "optimizers": (optimizer_rows, formulas.OPTIMIZERS, optimizers.NAMES),
