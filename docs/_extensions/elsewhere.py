@@ -27,6 +27,7 @@ VALUES = {
     "fastnn.MLP": {"dtype": "float32"},
     "fastnn.MLP.fit": {"batch_size": 32, "epochs": 1, "shuffle": True, "validation_split": 0.0},
     "fastnn.Dense": {"l2": 0.0},
+    "fastnn.LayerNorm": {"epsilon": 1e-5},
     "sklearn.neural_network.MLPClassifier": {
         "learning_rate_init": 0.001,
         "momentum": 0.9,
@@ -47,6 +48,7 @@ VALUES = {
         "epsilon": 1e-7,
     },
     "keras.layers.Dense": {"kernel_initializer": "glorot_uniform", "bias_initializer": "zeros"},
+    "keras.layers.LayerNormalization": {"epsilon": 0.001},
     "keras.Model.fit": {"batch_size": None, "epochs": 1, "shuffle": True, "validation_split": 0.0},
     "keras.activations.leaky_relu": {"negative_slope": 0.2},
     "keras.activations.gelu": {"approximate": False},
@@ -56,6 +58,7 @@ VALUES = {
     "torch.optim.RMSprop": {"lr": 0.01, "alpha": 0.99, "eps": 1e-8},
     "torch.optim.Adagrad": {"lr": 0.01, "initial_accumulator_value": 0, "eps": 1e-10},
     "torch.nn.LeakyReLU": {"negative_slope": 0.01},
+    "torch.nn.LayerNorm": {"eps": 1e-5},
     "torch.nn.GELU": {"approximate": "none"},
     "torch.nn.PoissonNLLLoss": {"log_input": True},
     "torch.utils.data.DataLoader": {"batch_size": 1, "shuffle": None},
@@ -482,6 +485,14 @@ DEFAULTS = [
         {
             "keras": "{keras.activations.leaky_relu(negative_slope)=} (layer: 0.3)",
             "torch": "{torch.nn.LeakyReLU(negative_slope)=}",
+        },
+    ),
+    (
+        "epsilon of layer normalization",
+        "{fastnn.LayerNorm(epsilon)=}",
+        {
+            "keras": "{keras.layers.LayerNormalization(epsilon)=}",
+            "torch": "{torch.nn.LayerNorm(eps)=}",
         },
     ),
     ("gelu", "exact", {"keras": "exact", "torch": "exact"}),

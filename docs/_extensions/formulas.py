@@ -4,45 +4,37 @@ Not here: names and defaults, which tables.py takes from fastnn's registries. A 
 here or there fails the build and tests/test_docs.py.
 """
 
-LAYERS = {  # name: (z, the gradient that is passed on, gradients of the parameters, source)
+LAYERS = {  # name: (z, the gradient that is passed on, gradients of the parameters)
     "dense": (
-        [r"a = z_{\text{prev}} W + b, \quad z = h(a)"],
-        [r"\delta = g \odot h'(a), \quad g_{\text{prev}} = \delta\, W^T"],
-        [r"dW = z_{\text{prev}}^T\, \delta, \quad db = \sum_{\text{rows}} \delta"],
-        "Rumelhart, Hinton, Williams, Nature 1986",
+        [r"a = z_{\text{prev}} W + b", r"z = h(a)"],
+        [r"\delta = g \odot h'(a)", r"g_{\text{prev}} = \delta\, W^T"],
+        [r"dW = z_{\text{prev}}^T\, \delta", r"db = \sum_{\text{rows}} \delta"],
     ),
     "dropout": (
         [r"z = \frac{m \odot z_{\text{prev}}}{1 - p}"],
         [r"g_{\text{prev}} = \frac{m \odot g}{1 - p}"],
         [],
-        "in training only; Srivastava et al., JMLR 2014",
     ),
     "standardize": (
         [r"z = \frac{z_{\text{prev}} - \mu}{\sigma}"],
         [r"g_{\text{prev}} = \frac{g}{\sigma}"],
         [],
-        "",
     ),
     "layer_norm": (
         [
-            r"\hat{z} = s\, (z_{\text{prev}} - \bar{z}), \quad s = \frac{1}{\sqrt{v + \epsilon}}",
+            r"\hat{z} = s\, (z_{\text{prev}} - \bar{z}_{\text{prev}})",
             r"z = \gamma \odot \hat{z} + \beta",
         ],
         [
             r"u = \gamma \odot g",
             r"g_{\text{prev}} = s\, (u - \bar{u} - \hat{z}\, \overline{u \odot \hat{z}})",
         ],
-        [
-            r"d\gamma = \sum_{\text{rows}} g \odot \hat{z}, \quad"
-            r" d\beta = \sum_{\text{rows}} g"
-        ],
-        "Ba, Kiros, Hinton 2016",
+        [r"d\gamma = \sum_{\text{rows}} g \odot \hat{z}", r"d\beta = \sum_{\text{rows}} g"],
     ),
     "residual": (
         [r"z = z_{\text{prev}} + f(z_{\text{prev}})"],
         [r"g_{\text{prev}} = g + J_f^T g"],
         [],
-        "He et al., CVPR 2016",
     ),
 }
 

@@ -31,10 +31,10 @@ def maths(*lines):
 
 def layer_rows():
     """Yield the table of layers."""
-    yield "layer", "outputs z", "gradient passed on", "gradients of parameters", "source"
+    yield "layer", "outputs z", "gradient passed on", "gradients of parameters"
     for name, kind in layers.KINDS.items():
-        *lines, source = formulas.LAYERS[name]
-        yield f":py:obj:`~fastnn.{kind.__name__}`", *(maths(*line) for line in lines), source
+        cells = (maths(*lines) for lines in formulas.LAYERS[name])
+        yield f":py:obj:`~fastnn.{kind.__name__}`", *cells
 
 
 def activation_rows():
