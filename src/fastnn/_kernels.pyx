@@ -856,12 +856,12 @@ cdef class LayerState(Parameters):
                const real[:, ::1] delta, dict hyper=None):
         """dW = z_prev.T @ delta, db = delta.sum(0), and one step of the optimizer on W and b.
 
-        From here on with the numbers in `hyper`, where they are given.
+        From here on with the numbers in `hyper`, if it is given.
         """
         cdef Py_ssize_t n = z_prev.shape[0], at = 0
         cdef OwnBuffers room = OwnBuffers(self, min(n, ROUND), 1, TRAINING, n > ROUND)
         cdef Run run
-        cdef ThreadState own
+        cdef ThreadState thread
         cdef Round now
         require(W.shape[0] == self.net.n_in and W.shape[1] == self.net.n_out
                 and (b is None or b.shape[0] == self.net.n_out), "W or b")
@@ -872,16 +872,16 @@ cdef class LayerState(Parameters):
         biases = np.zeros(self.n_out, DTYPE) if b is None else np.asarray(b)
         self.write([np.asarray(W), biases])
         memset(&run, 0, sizeof(Run))
-        memset(&own, 0, sizeof(ThreadState))
+        memset(&thread, 0, sizeof(ThreadState))
         run.net, run.buffers = &self.net, &room.buffers
-        own.size, own.scratch = 1, room.buffers.scratch
+        thread.size, thread.scratch = 1, room.buffers.scratch
         now.t, now.penalty_scale = self.net.step + 1, 1.0
         while at < n:
             now.rows = min(ROUND, n - at)
             now.first, now.last = at == 0, n - at <= ROUND
             put(&self.net, &room.buffers, z_prev[at:at + now.rows], room.buffers.stages[0].z_prev)
             put(&self.net, &room.buffers, delta[at:at + now.rows], room.buffers.stages[0].delta)
-            train_parameters(&run, NULL, &own, &now)
+            train_parameters(&run, NULL, &thread, &now)
             at += now.rows
         self.net.step += 1
         np.asarray(W)[...], biases = self.read()

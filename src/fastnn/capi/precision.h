@@ -4,7 +4,7 @@
 
 #include "include/fastnn.h"
 
-/* _embedding.pxi implements them; the types of numbers are known from `bits`. */
+/* engine/capi.pxd implements them; `bits` tells the type of the numbers. */
 typedef struct fastnn_precision {
     int bits;
     int64_t (*get)(const fastnn_model *model, int property);

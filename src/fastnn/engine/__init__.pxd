@@ -3,15 +3,15 @@
 #
 # From the ground up:
 #
-#     leaves                 our C, as Cython sees it
+#     leaves                 declarations of the C code
 #     net                    structs alone: a network, its stages, the buffers of a batch's rows
-#     clock, team            time; how many threads, and how long they work at a stretch
+#     clock, team            clocks of phases; sizes of teams and of slices
 #     registry               names looked up in the tables of leaves
-#     gradients              what becomes of a tile's gradient: stored, measured, used
-#     stages/                a room for each kind of stage; kinds.pxd has the list
-#     buffers, passes        memory for rows; rows forward, to the loss, and backward
+#     gradients              what is done with the gradient of a tile
+#     stages/                a file for each kind of stage; kinds.pxd has the list
+#     buffers, passes        memory for rows; the forward pass, the loss, the backward pass
 #     rows                   where a step's rows come from
-#     run, step, tasks       training as data; one step of it; what a thread of the team runs
+#     run, step, tasks       training as data; one step; what each thread of a team runs
 #     parameters             the network's parameters as arrays of Python
 #     capi                   calls from C
 #     building               a network from Python's specifications

@@ -1,4 +1,4 @@
-# Memory for the rows of a batch in every stage. Each stage says what it needs (Kind.lay_out).
+# Memory for the rows of a batch in every stage. Kind.lay_out of a stage places what it needs.
 
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
@@ -34,7 +34,7 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
             own.z_prev = (own - 1).z
         at = net.stages[i].kind.lay_out(&net.stages[i], own, buffers.stride, purpose, base, at)
         widest = max(widest, net.stages[i].n_out)
-    if purpose == INFERENCE:  # a loss writes there
+    if purpose == INFERENCE:  # the loss writes there
         at = place(&buffers.stages[net.n_stages - 1].delta, base, at, out)
     at = place(&buffers.target, base, at, out)
     at = place(&buffers.weight, base, at, buffers.rows)

@@ -1,5 +1,5 @@
-# From Python's specifications to a network: stages, the arena of their parameters, the network for
-# tiny.c. Sizes are computed in Python's integers before memory is taken, so that none overflows.
+# Builds a network from Python's specifications: its stages, the arena of their parameters, the
+# network for tiny.c. Sizes are Python's integers until memory is allocated, so that none overflows.
 
 from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free
@@ -116,7 +116,7 @@ cdef inline int build_stages(Net *net, const Kind *kinds, n_in, list specs) exce
 
 
 cdef inline void shape_parameters(Net *net) noexcept:
-    """How parameters are laid out, and which stages a step treats specially."""
+    """The layout of the parameters, and the stages that a step treats specially."""
     cdef Stage *stage
     cdef Py_ssize_t i
     net.on_line = net.clip == NO_CLIP
@@ -157,7 +157,7 @@ cdef inline int place_parameters(Net *net) except -1:
 # ---- tiny networks ------------------------------------------------------------------------------
 
 cdef inline int bind_tiny(Net *net) except -1:
-    """Describes the network to tiny.c, if all its stages are what that knows."""
+    """Describes the network for tiny.c, if that supports all its stages."""
     cdef Py_ssize_t i
     cdef fastnn_tiny_layer *layers
     if net.clip != NO_CLIP or net.averaged:

@@ -50,13 +50,13 @@ from fastnn.engine.rows cimport (
 from fastnn.engine.run cimport DIVERGED, Run, reduced
 from fastnn.engine.tasks cimport Evaluation, evaluate_task, train_task, train_tiny_slice
 
-cdef struct Workspace:            # what capi/precision.h knows of it comes first
+cdef struct Workspace:            # its first member is declared in capi/precision.h
     fastnn_workspace head
     Net *net
-    Buffers inference             # apart: they have no room for dropout
+    Buffers inference             # apart, since they have no room for dropout
     Buffers training
     Py_ssize_t rows               # of a batch, at most; 0 where it isn't for training
-    real *before                  # a tiny network's arena, before a step
+    real *before                  # the arena of a tiny network, as it was before a step
     real *row                     # (n_in,) of `evaluate`
 
 
@@ -123,7 +123,7 @@ cdef inline void free_workspace(fastnn_workspace *workspace) noexcept nogil:
 
 
 cdef inline int check_rows(const Net *net, Py_ssize_t rows, const void *X) noexcept nogil:
-    """What is wrong with rows of inputs, or FASTNN_OK."""
+    """FASTNN_OK, or the status that says what is wrong with rows of inputs."""
     if net.waits_for_data:
         return FASTNN_NOT_ADAPTED
     if net.ops.first_nonfinite(rows * net.n_in, <const real *>X) >= 0:

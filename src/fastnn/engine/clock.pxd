@@ -1,5 +1,4 @@
-# Where a thread's time goes, phase by phase, for those who profile a step. Not here: clocks of
-# anything else.
+# The time of a thread in each phase of a step, for profiles. Not here: other clocks.
 
 from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
 

@@ -1,5 +1,5 @@
-# What becomes of gradients, tile by tile: penalties, clipping, the optimizer, moving averages. Not
-# here: the gradients themselves (stages/), and which of this a step does (step.pxd).
+# What is done with the gradient of a tile: penalties, clipping, the optimizer, moving averages. Not
+# here: computing gradients (stages/), and which of these a step does (step.pxd).
 
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
@@ -42,7 +42,7 @@ cdef inline void begin_update(Update *update, const Net *net, int64_t t, double 
 
 
 cdef inline void finish_update(const Net *net, const Update *update) noexcept nogil:
-    """The weights that still wait for their update."""
+    """Updates the weights that wait for it."""
     net.optimizer.rule(update.n, &update.weights, update.known, update.W, net.block)
     average_updated(net, update, update.W, update.n)
 
@@ -67,7 +67,7 @@ cdef inline void penalize(const Net *net, const Tile *tile, double scale, real *
 
 cdef inline void finish_gradient(const Net *net, const Tile *tile, double scale,
                                  real *g) noexcept nogil:
-    """What the product lacks: zeros in W's padding, for z_prev's isn't zero, and the penalties."""
+    """Zeros the padding of W, as z_prev may have other padding, and adds the penalties."""
     cdef Py_ssize_t i, j
     for i in range(tile.rows):
         for j in range(tile.columns, PANEL):
@@ -76,7 +76,7 @@ cdef inline void finish_gradient(const Net *net, const Tile *tile, double scale,
 
 
 cdef inline const fastnn_step *constants_of(const Tile *tile, const Update *update) noexcept nogil:
-    """Those of the tile's W: vectors don't decay."""
+    """The constants for the tile's W: vectors don't decay."""
     return &update.biases if tile.stage.is_vector else &update.weights
 
 

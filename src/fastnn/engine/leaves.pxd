@@ -1,5 +1,5 @@
-# The C leaves (simd/), the thread pool (pool.h) and the rest of our C as Cython sees it. Shapes and
-# meanings are in these headers; a size that C calls ptrdiff_t is Py_ssize_t here.
+# Declarations of the C leaves (simd/), the thread pool (pool.h) and the other C code for Cython.
+# The headers have the shapes and meanings; what is ptrdiff_t there is Py_ssize_t here.
 
 from libc.stdint cimport int64_t, uint64_t
 

@@ -18,7 +18,7 @@ static inline void *fastnn_allocate(size_t size) {
     void *block = aligned_alloc(alignment, whole);
     if (block == NULL) return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    /* A wish: it may fail. The end, less than a page of them, takes no more than it needs. */
+    /* A request, which may fail. The end, less than a huge page, is left on small pages. */
     if (alignment == HUGE_PAGE) madvise(block, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return memset(block, 0, size);

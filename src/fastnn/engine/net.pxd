@@ -1,8 +1,8 @@
-# A network as the engine sees it: structs, and no arithmetic beyond that of sizes.
+# The structs of a network, and arithmetic of sizes.
 #
 # A network is a chain of stages. A stage is one row-local step; its kind is a table of functions
-# that says everything the rest of the engine wants to know about it (stages/). Rows pass through
-# all stages in buffers (Buffers) that are laid out in panels, as simd/ops.h describes.
+# (stages/), which the rest of the engine calls. Rows pass through all stages in buffers (Buffers)
+# that are laid out in panels, as simd/ops.h describes.
 
 from libc.stdint cimport int64_t, uint64_t
 
@@ -37,7 +37,7 @@ cdef enum:
 cdef enum:
     ROUND = 1024
 
-# Up to this many rows in a batch, transposing W for the hidden deltas costs more than it brings.
+# Up to this many rows in a batch, transposing W for the hidden deltas costs more than it saves.
 cdef enum:
     FEW_ROWS = 4
 
@@ -50,15 +50,15 @@ cdef enum Purpose:                # of buffers
     DERIVATIVES                   # the same, down to the inputs
     TRAINING                      # everything
 
-cdef struct Kind:                 # of a stage: what the engine asks it
+cdef struct Kind:                 # of a stage: its functions
     const char *name
-    bint waits_for_data           # it is of no use before it has seen data (waits_for_data of Net)
-    # Make the stage from a specification: n_out, `own`, flops, ...
+    bint waits_for_data           # it must see data before the first pass (waits_for_data of Net)
+    # Build the stage from a specification: n_out, `own`, flops, ...
     int (*build)(const Net *net, Stage *stage, dict spec) except -1
     # How W, b and their tiles are laid out; `tiny`: as tiny.c has them. NULL without parameters.
     void (*shape_parameters)(Stage *stage, bint tiny) noexcept nogil
     # Place the stage's buffers from base + at on, z and delta at least (which may be those of the
-    # stage below, buffers - 1); return the place behind them.
+    # stage below, buffers - 1); return the place after them.
     Py_ssize_t (*lay_out)(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                           Purpose purpose, real *base, Py_ssize_t at) noexcept nogil
     # z from z_prev; and the delta of the stage below from this stage's, if work.carry.
@@ -111,7 +111,7 @@ cdef enum Clip:                   # of gradients, before the optimizer sees them
     BY_NORM                       # each W and each b to a norm of at most the bound
     BY_GLOBAL_NORM                # all of them together
 
-cdef struct TargetRange:          # what a loss takes
+cdef struct TargetRange:          # the targets that a loss accepts
     bint labels                   # integers from 0, below the number of outputs; or numbers
     double low, high              # from here to there
 
@@ -127,11 +127,11 @@ cdef struct Net:
     TargetRange targets
     bint is_mean                  # the batch's loss is divided by its rows (or its sample weights)
     bint penalized
-    bint scales_penalties         # penalties are divided by what the batch's losses are
+    bint scales_penalties         # penalties have the divisor of the batch's losses, too
     bint on_line                  # single rows have an update of their own
     Py_ssize_t first_updated      # the lowest stage that updates change: deltas stop there
     Py_ssize_t first_parameters   # the lowest stage with parameters
-    bint waits_for_data           # inputs are to be standardized, but it isn't known how
+    bint waits_for_data           # a Standardize stage has not seen data yet
     const fastnn_optimizer *optimizer
     fastnn_hyper hyper
     fastnn_schedule schedule      # of the learning rate
@@ -152,17 +152,17 @@ cdef struct Net:
 
 # ---- buffers of a batch's rows ------------------------------------------------------------------
 
-cdef struct StageBuffers:         # what one stage keeps of a batch's rows, in panels
+cdef struct StageBuffers:         # of one stage, for the rows of a batch, in panels
     real *z_prev                  # its input: the batch, or z of the stage below
     real *z                       # its output
-    real *delta                   # dE/dz; a Dense makes dE/da of it
+    real *delta                   # dE/dz; a Dense turns it into dE/da
     real *kept                    # what the forward pass keeps for the backward pass, or NULL
-    real *kept_rows               # (rows,) numbers of the same kind, one a row
+    real *kept_rows               # (rows,) the same: one number for each row
 
 cdef struct Buffers:              # room for the rows of a batch
     Py_ssize_t rows
     Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
-    real *memory                  # that most of what follows is in
+    real *memory                  # the block that most of these point into
     StageBuffers *stages          # stages[-1] has the delta of the inputs, if that is wanted
     real *target
     real *weight                  # (rows,) sample weights, over the batch's total
@@ -203,10 +203,10 @@ cdef struct Update:               # a thread's, in one step
     fastnn_step biases            # which don't decay
     real momentum                 # of the parameters' moving average
     double penalty_scale          # of the penalties in this round
-    real *free                    # room for a tile's gradient, and
-    real *known                   # that of the tile before, whose weights wait for their update:
-    real *W                       # these,
-    Py_ssize_t n                  # and their number
+    real *free                    # room for the gradient of a tile
+    real *known                   # the gradient of the tile before, which is not applied yet
+    real *W                       # the weights of that tile
+    Py_ssize_t n                  # how many they are
 
 
 cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:

@@ -1,5 +1,5 @@
-# The parameters of a network, and whatever else is laid out like them (moments, averages,
-# gradients), as arrays of Python, and back.
+# The parameters of a network, and other blocks of the same layout (moments, averages, gradients),
+# to and from NumPy arrays.
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
@@ -21,7 +21,7 @@ cdef inline int64_t parameter_count(const Net *net) noexcept nogil:
 
 
 cdef inline list shapes_of(const Net *net):
-    """Those of [W0, b0, W1, ...]."""
+    """The shapes of [W0, b0, W1, ...]."""
     cdef const Stage *stage
     cdef Py_ssize_t i
     found = []
@@ -38,7 +38,7 @@ cdef inline list shapes_of(const Net *net):
 
 
 cdef inline read_matrix(const Net *net, const real *panels, Py_ssize_t rows, Py_ssize_t columns):
-    """A new array (rows, columns) of what is in panels."""
+    """A new array (rows, columns) from panels."""
     cdef cnp.npy_intp[2] shape
     shape[0], shape[1] = rows, columns
     array = cnp.PyArray_EMPTY(2, shape, REAL_TYPE(), False)

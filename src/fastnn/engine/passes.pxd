@@ -1,5 +1,5 @@
-# Rows on their way through all stages: forward, to the loss, and backward. Each stage does its own
-# part (stages/); here is the order of the stages, and the loss at the end.
+# The passes of rows through all stages: forward, loss and backward. The stages do the work
+# (stages/); here are their order and the loss at the end.
 
 from libc.string cimport memcpy
 
@@ -50,7 +50,7 @@ cdef inline void write_outputs(const Pass *work, real *out) noexcept nogil:
     if work.raw == NULL:
         net.ops.scatter(work.rows, net.n_out, last.z + shift, jump, out)
         return
-    # The loss wants z as it is; delta has no other use before the loss fills it.
+    # The loss needs z as it is; delta is unused before the loss fills it.
     for q in range(panels_of(net.n_out)):
         memcpy(last.delta + q * jump + shift, last.z + q * jump + shift,
                work.rows * PANEL * sizeof(real))

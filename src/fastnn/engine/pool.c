@@ -1,24 +1,24 @@
-/* A pool of threads: pool.h says what it promises, this file how.
+/* A pool of threads: pool.h states what it promises, this file implements it.
  * Here: waiting, the barrier, creating threads, fork. Not here: Python, or how to split the work.
  *
- * Waiting. Whoever waits does so at a gate: a counter that somebody else will step. Barriers come
+ * Waiting. A thread waits at a gate: a counter that another thread will step. Barriers come
  * every few microseconds and waking a sleeper takes 5 to 25, so the waiter watches the counter for
  * about as long as that and then sleeps: never much worse than twice the better of the two. On a
- * busy machine longer is worse, for ranks that the system has put on one CPU keep each other from
- * it: measured with another program on one of two CPUs, a step took 55 us with a spin of 50, 33
- * with 20. In a team larger than its CPUs, where that is certain, nobody watches at all.
+ * busy machine a longer spin is worse, because ranks on the same CPU keep each other from running:
+ * measured with another program on one of two CPUs, a step took 55 us with a spin of 50, 33
+ * with 20. A team larger than its CPUs, where that is certain, does not spin.
  *
  * Meeting. A barrier is a count of arrivals and a gate, which the last to arrive steps. A task ends
  * in one too, except that workers arrive without waiting and go back to gates of their own; one for
  * each, so that a team of two does not wake a pool of sixteen.
  *
  * Ownership. One pool for each library that this is linked into (a precision), made at the first
- * use and never freed: its workers are detached and sleep until the process ends. Whoever sets
- * `busy` owns it for one task. Who finds it set works alone and does not wait: the bits are the
- * same for any team, and so a task may even call fastnn_run.
+ * use and never freed: its workers are detached and sleep until the process ends. The thread that
+ * sets `busy` owns it for one task. A thread that finds it set works alone and does not wait: the
+ * bits are the same for any team, and so a task may even call fastnn_run.
  *
  * Fork. A child has the memory but not the workers, and maybe locks that a lost thread was holding.
- * So it forgets the pool, locks and all, and makes another when it needs one.
+ * So it abandons the pool with its locks, and makes another when it needs one.
  *
  * Place. Two ranks that the system has put on one CPU take turns instead of working together; a
  * worker that finds itself on the caller's CPU at the start of a task moves to another.

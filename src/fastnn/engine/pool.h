@@ -1,5 +1,5 @@
-/* The threads that fastnn computes with: run one function on several of them, and let them meet.
- * Not here: how many are worth it, and who owns which rows and tiles; the caller knows the shapes.
+/* The threads that fastnn computes with: run one function on several threads, with barriers.
+ * Not here: how many threads to use, and which rows and tiles each owns; the caller decides both.
  *
  *     static void step(void *context, fastnn_team *team, int rank)
  *     {

@@ -1,5 +1,4 @@
-# Names looked up in the tables of leaves. A name that a table lacks is an error, never another
-# entry.
+# Names looked up in the tables of leaves. A name that a table lacks raises an error.
 
 from libc.string cimport memset, strcmp
 
@@ -50,7 +49,7 @@ cdef inline const fastnn_optimizer *find_optimizer(const fastnn_ops *ops, str na
 
 cdef inline const fastnn_loss *find_loss(const fastnn_ops *ops, str name,
                                          const char *activation) except NULL:
-    """The entry for the pair, or the one that goes with any activation."""
+    """The entry for the pair, or the entry for all activations."""
     cdef const fastnn_loss *entry = ops.losses
     while entry.name != NULL:
         if entry.name.decode() == name and (entry.activation == NULL
@@ -70,7 +69,7 @@ cdef inline const fastnn_function *find_function(const fastnn_ops *ops, str name
 
 
 cdef inline fastnn_hyper hyper_parameters(dict given) except *:
-    """An optimizer's numbers; those that are not given are 0."""
+    """The numbers of an optimizer; those that are not given are 0."""
     cdef fastnn_hyper hyper
     cdef Py_ssize_t i
     memset(&hyper, 0, sizeof(hyper))

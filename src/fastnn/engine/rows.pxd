@@ -1,5 +1,6 @@
-# Where a step's rows come from. What kind of inputs and of targets they are is decided once, when
-# they are described; a new kind is a function that gathers it and one that describes it.
+# Where the rows of a step come from. The kind of the inputs and of the targets is chosen once, when
+# the rows are described. A new kind needs a function that gathers its rows, and one that describes
+# them.
 
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -16,12 +17,12 @@ cdef struct Rows:
                           Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil
     void (*gather_targets)(const Net *net, const Rows *rows, const Buffers *buffers,
                            Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil
-    bint weighted                 # rows have sample weights, or all weigh 1
+    bint weighted                 # rows have sample weights; otherwise each has weight 1
     const real *X                 # (n, n_in)
     const real *T                 # (n, n_out) of real targets
     const int64_t *labels         # (n,) of classes
     const real *sample_weight     # (n,)
-    const int64_t *order          # rows in the order of their use; NULL: as they stand
+    const int64_t *order          # the order in which rows are used; NULL: as they are stored
 
 
 # ---- inputs -------------------------------------------------------------------------------------
@@ -77,7 +78,7 @@ cdef inline void gather_labels(const Net *net, const Rows *rows, const Buffers *
 
 
 cdef inline bint targets_fit(const Net *net, const Rows *rows) noexcept nogil:
-    """Whether the targets are what the loss takes."""
+    """Whether the loss accepts the targets."""
     cdef Py_ssize_t i
     if net.targets.labels:
         for i in range(rows.n):
@@ -97,7 +98,7 @@ cdef inline void take_sample_weight(Rows *rows, const real *sample_weight) noexc
 
 
 cdef inline double batch_weight(const Rows *rows, Py_ssize_t position, Py_ssize_t n) noexcept nogil:
-    """The total weight of n rows: their number where they weigh the same."""
+    """The total weight of n rows: n if they have no sample weights."""
     cdef double total = 0.0
     cdef Py_ssize_t r
     if not rows.weighted:
@@ -109,7 +110,7 @@ cdef inline double batch_weight(const Rows *rows, Py_ssize_t position, Py_ssize_
 
 cdef inline void weigh_rows(const Rows *rows, const Buffers *buffers, double divisor,
                             Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """Each row's factor in the batch's loss; all are 0 where the batch weighs nothing."""
+    """Each row's factor in the batch's loss; all are 0 if the batch has no weight."""
     cdef double weight = 1.0
     cdef Py_ssize_t r, i
     for r in range(n):

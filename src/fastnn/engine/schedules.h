@@ -1,9 +1,9 @@
-/* schedules.h - learning rates as functions of time, so that a rate may change with every step and
- * the loop over an epoch need not be left. To add one: its function and its line in the list here,
- * its class in schedules.py, its line in reference.py.
+/* schedules.h - learning rates as functions of time, so that a rate can change with every step
+ * within the loop over an epoch. To add one: its function and its line in the list here, its class
+ * in schedules.py, its line in reference/.
  *
  * Time t counts what came before: 0 in the first step (or epoch, where the schedule is per epoch).
- * Double precision throughout; whether a warm-up comes first is the same for all.
+ * Double precision throughout. A warm-up may come before any of them.
  */
 #ifndef FASTNN_SCHEDULES_H
 #define FASTNN_SCHEDULES_H
@@ -25,7 +25,7 @@ typedef struct {
     int per_epoch;
 } fastnn_schedule;
 
-/* p = (rate): constant, after a warm-up or until somebody changes it */
+/* p = (rate): constant, after a warm-up or until it is set again */
 static double constant_rate(const double *p, double t) {
     (void)t;
     return p[0];
@@ -51,9 +51,9 @@ static double cosine_decay_rate(const double *p, double t) {
     return half_cosine(p[0], p[2] * p[0], fmin(t / p[1], 1));
 }
 
-/* p = (rate, steps, t_mul, m_mul, alpha): down to alpha rate again and again, each time t_mul times
- * as long and from a height above that which is m_mul times what it was (Loshchilov, Hutter, ICLR
- * 2017: SGDR) */
+/* p = (rate, steps, t_mul, m_mul, alpha): down to alpha rate in cycles, each t_mul times as long as
+ * the one before and from a height above alpha rate that is m_mul times as large (Loshchilov,
+ * Hutter, ICLR 2017: SGDR) */
 static double cosine_restarts_rate(const double *p, double t) {
     double length = p[1], low = p[4] * p[0], height = p[0] - low;
     if (p[2] == 1) { /* or else the lengths grow, and few have passed */

@@ -2,7 +2,7 @@
 #
 #     its rows of the batch:    gather, forward, loss, deltas
 #     ------------------------- barrier: every delta is known -----------------------------------
-#     its tiles of parameters:  gradients, and what becomes of them (GradientUse)
+#     its tiles of parameters:  gradients and their use (GradientUse)
 #     ------------------------- barrier: every parameter is new ---------------------------------
 #
 # Every number has one owner and one order of summation, so the bits don't depend on the size of the
@@ -60,13 +60,13 @@ from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss, wr
 from fastnn.engine.rows cimport weigh_rows
 from fastnn.engine.run cimport DIVERGED, INTERRUPTED, NOT_YET, Run
 
-cdef enum GradientUse:            # what becomes of a gradient: decided once a round, in use_of
-    UPDATE_NOW                    # the optimizer runs tile by tile, no gradient goes to memory
+cdef enum GradientUse:            # what is done with gradients: decided once a round, in use_of
+    UPDATE_NOW                    # the optimizer runs tile by tile; no gradient is stored
     UPDATE_ON_LINE                # the same for a single row, whose gradient is of rank one
-    STORE                         # it is added up; more rounds follow
+    STORE                         # gradients are added up; more rounds follow
     STORE_AND_UPDATE              # the last round of several
-    STORE_AND_CLIP                # all must be known and measured before the first update
-    RETURN                        # the caller wants it, and no update
+    STORE_AND_CLIP                # all are stored and measured before the first update
+    RETURN                        # the caller gets them; there is no update
 
 cdef struct Round:                # rows of a batch that go through a step together
     Py_ssize_t rows
@@ -74,23 +74,23 @@ cdef struct Round:                # rows of a batch that go through a step toget
     double penalty_scale          # of the penalties in the batch
     int64_t t                     # number of the step, from 1
 
-cdef struct ThreadState:          # what a thread of the team has to itself
+cdef struct ThreadState:          # the private state of a thread of the team
     int rank, size
     real *scratch
     Clock *clock                  # or NULL
-    bint polls                    # it handles signals amid a step
+    bint polls                    # it checks for signals within a step
 
 
 cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank) noexcept nogil:
-    cdef ThreadState own
-    own.rank, own.size = rank, fastnn_team_size(team)
-    own.polls = run.polls and rank == 0
-    own.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch
-    own.clock = NULL
+    cdef ThreadState thread
+    thread.rank, thread.size = rank, fastnn_team_size(team)
+    thread.polls = run.polls and rank == 0
+    thread.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch
+    thread.clock = NULL
     if run.clocks != NULL:
-        own.clock = run.clocks + rank
-        own.clock.since = monotonic()
-    return own
+        thread.clock = run.clocks + rank
+        thread.clock.since = monotonic()
+    return thread
 
 
 cdef inline double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
@@ -101,7 +101,7 @@ cdef inline double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
     return total
 
 
-cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *own, int64_t step,
+cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thread, int64_t step,
                              Py_ssize_t position, Py_ssize_t rows, double divisor,
                              double *loss) noexcept nogil:
     """One step over the `rows` rows from `position`; rank 0 gets the sum of their losses.
@@ -118,23 +118,23 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *own
     while at < rows:
         now.rows = min(ROUND, rows - at)
         now.first, now.last = at == 0, rows - at <= ROUND
-        mine = train_rows(run, own, step, position + at, at, divisor,
-                          share(now.rows, own.rank, own.size),
-                          share(now.rows, own.rank + 1, own.size), rows <= FEW_ROWS)
+        mine = train_rows(run, thread, step, position + at, at, divisor,
+                          share(now.rows, thread.rank, thread.size),
+                          share(now.rows, thread.rank + 1, thread.size), rows <= FEW_ROWS)
         fastnn_team_barrier(team)
-        record_time(own.clock, WAIT)
-        if own.rank == 0:  # in the order of the rows, whichever thread had them
-            loss[0] += mine if own.size == 1 else sum_of(run.buffers.loss, now.rows)
+        record_time(thread.clock, WAIT)
+        if thread.rank == 0:  # in the order of the rows, whichever thread had them
+            loss[0] += mine if thread.size == 1 else sum_of(run.buffers.loss, now.rows)
         if run.ended != NOT_YET:
-            if own.rank == 0 and isfinite(run.last_loss):
+            if thread.rank == 0 and isfinite(run.last_loss):
                 run.last_loss = loss[0]
             return False
         if run.copy_to != NULL and now.last and position == run.first:
-            keep_parameters(run, team, own.rank)
-        train_parameters(run, team, own, &now)
-        record_time(own.clock, UPDATE)
+            keep_parameters(run, team, thread.rank)
+        train_parameters(run, team, thread, &now)
+        record_time(thread.clock, UPDATE)
         fastnn_team_barrier(team)
-        record_time(own.clock, WAIT)
+        record_time(thread.clock, WAIT)
         at += now.rows
     return True
 
@@ -148,33 +148,33 @@ cdef inline void keep_parameters(const Run *run, fastnn_team *team, int rank) no
 
 # ---- rows ---------------------------------------------------------------------------------------
 
-cdef inline double train_rows(Run *run, const ThreadState *own, int64_t step, Py_ssize_t position,
-                              Py_ssize_t before, double divisor, Py_ssize_t first,
-                              Py_ssize_t stop, bint few) noexcept nogil:
+cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
+                              Py_ssize_t position, Py_ssize_t before, double divisor,
+                              Py_ssize_t first, Py_ssize_t stop, bint few) noexcept nogil:
     """Rows first ... stop of those from `position`: forward, loss and all deltas; their loss.
 
-    A loss that isn't finite, or a signal, sets run.ended: deltas are then not needed.
+    A loss that isn't finite, or a signal, sets run.ended; deltas are not computed then.
     """
     cdef const Net *net = run.net
     cdef Pass work
     cdef double loss
     begin_pass(&work, net, run.buffers, first, True)
-    work.step, work.before, work.few, work.scratch = step, before, few, own.scratch
+    work.step, work.before, work.few, work.scratch = step, before, few, thread.scratch
     while work.at < stop:
         work.rows = min(CHUNK, stop - work.at)
         run.rows.gather_inputs(net, &run.rows, run.buffers, position + work.at, work.at, work.rows)
         run.rows.gather_targets(net, &run.rows, run.buffers, position + work.at, work.at,
                                 work.rows)
         weigh_rows(&run.rows, run.buffers, divisor, position + work.at, work.at, work.rows)
-        record_time(own.clock, INPUT)
+        record_time(thread.clock, INPUT)
         forward(&work)
-        record_time(own.clock, FORWARD)
+        record_time(thread.clock, FORWARD)
         if run.out != NULL:
             write_outputs(&work, run.out + (position + work.at) * net.n_out)
         output_loss(&work)
-        record_time(own.clock, LOSS)
+        record_time(thread.clock, LOSS)
         work.at += work.rows
-        if own.polls and run.interrupted(run.owner):
+        if thread.polls and run.interrupted(run.owner):
             run.ended = INTERRUPTED
             return 0.0
     loss = sum_of(run.buffers.loss + first, stop - first)
@@ -183,14 +183,14 @@ cdef inline double train_rows(Run *run, const ThreadState *own, int64_t step, Py
     elif stop > first:
         work.at, work.rows = first, stop - first
         backward(&work, net.first_updated if run.gradient == NULL else net.first_parameters)
-    record_time(own.clock, DELTA)
+    record_time(thread.clock, DELTA)
     return loss
 
 
 # ---- parameters ---------------------------------------------------------------------------------
 
 cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
-    """What becomes of a round's gradients."""
+    """What is done with the gradients of a round."""
     cdef const Net *net = run.net
     if run.gradient != NULL:
         return RETURN
@@ -205,42 +205,42 @@ cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
     return UPDATE_NOW
 
 
-cdef inline void train_parameters(const Run *run, fastnn_team *team, const ThreadState *own,
+cdef inline void train_parameters(const Run *run, fastnn_team *team, const ThreadState *thread,
                                   const Round *now) noexcept nogil:
-    """This thread's share of the parameters: their gradients, and maybe the update."""
+    """This thread's share of the parameters: gradients, and the update if there is one."""
     cdef Py_ssize_t tile, stop
     cdef GradientUse use = use_of(run, now)
     cdef uint64_t before = fastnn_flush_subnormals()
     if use == UPDATE_ON_LINE:
-        update_on_line(run, own, now)
+        update_on_line(run, thread, now)
     else:
-        tile = first_tile(run.net, own.rank, own.size)
-        stop = first_tile(run.net, own.rank + 1, own.size)
-        train_tiles(run, use, now, tile, stop, own.scratch)
+        tile = first_tile(run.net, thread.rank, thread.size)
+        stop = first_tile(run.net, thread.rank + 1, thread.size)
+        train_tiles(run, use, now, tile, stop, thread.scratch)
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # every gradient is known
-            update_clipped(run, now, tile, stop, own.scratch)
+            update_clipped(run, now, tile, stop, thread.scratch)
     fastnn_restore_subnormals(before)
 
 
-cdef inline void update_on_line(const Run *run, const ThreadState *own,
+cdef inline void update_on_line(const Run *run, const ThreadState *thread,
                                 const Round *now) noexcept nogil:
     """This thread's panels of each stage."""
     cdef const Net *net = run.net
     cdef const Stage *stage
     cdef Py_ssize_t i
     cdef Update update
-    begin_update(&update, net, now.t, now.penalty_scale, own.scratch)
+    begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
     for i in range(net.n_stages):
         stage = &net.stages[i]
         if stage.W != NULL and not stage.frozen:
-            stage.kind.update_on_line(net, stage, &run.buffers.stages[i], own.rank, own.size,
+            stage.kind.update_on_line(net, stage, &run.buffers.stages[i], thread.rank, thread.size,
                                       &update)
 
 
 cdef inline void train_tiles(const Run *run, GradientUse use, const Round *now, Py_ssize_t tile,
                              Py_ssize_t stop, real *scratch) noexcept nogil:
-    """Tiles tile ... stop of all parameters: gradients, and what becomes of them."""
+    """Tiles tile ... stop of all parameters: their gradients, and their use."""
     cdef const Net *net = run.net
     cdef const Buffers *buffers = run.buffers
     cdef const Stage *stage
@@ -264,7 +264,7 @@ cdef inline void train_tiles(const Run *run, GradientUse use, const Round *now, 
 
 cdef inline void treat_tile(const Run *run, const Tile *tile, GradientUse use, const Round *now,
                             Py_ssize_t number, Update *update) noexcept nogil:
-    """A tile whose gradient is stored or not needed."""
+    """A tile whose gradient is stored, or not needed."""
     cdef const Net *net = run.net
     cdef real *gradient = run.gradient if use == RETURN else run.buffers.gradient
     if tile.stage.frozen and use != RETURN:

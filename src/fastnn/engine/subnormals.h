@@ -1,9 +1,9 @@
-/* subnormals.h - numbers below the smallest normal one count as zero on this thread, for a while.
+/* subnormals.h - subnormal numbers are treated as zero on this thread, for a while.
  *
  * Moments that get no more gradient (of a dead relu unit, of an input that is always 0) shrink by a
  * factor a step until they are subnormal, and stay so for ever; arithmetic on those is several
- * times slower (measured: twice the time of Adam's whole update on a Zen 4). Whoever flushes
- * restores: the state belongs to the program that called us. */
+ * times slower (measured: twice the time of Adam's whole update on a Zen 4). Every flush must be
+ * followed by a restore: the state belongs to the calling program. */
 #ifndef FASTNN_SUBNORMALS_H
 #define FASTNN_SUBNORMALS_H
 

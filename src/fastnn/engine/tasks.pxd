@@ -30,17 +30,17 @@ cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept
     cdef Net *net = run.net
     cdef Py_ssize_t position = run.first, rows
     cdef int64_t step = net.step
-    cdef ThreadState own
+    cdef ThreadState thread
     cdef double weight, loss
     if run.tiny:
         train_tiny(run)
         return
-    own = thread_state(run, team, rank)
+    thread = thread_state(run, team, rank)
     while position < run.stop:
         rows = min(run.batch, run.end - position)
         weight = batch_weight(&run.rows, position, rows)
         loss = 0.0
-        if not train_batch(run, team, &own, step, position, rows, weight if net.is_mean else 1.0,
+        if not train_batch(run, team, &thread, step, position, rows, weight if net.is_mean else 1.0,
                            &loss):
             break
         if rank == 0:
@@ -87,8 +87,8 @@ cdef inline void train_tiny(Run *run) noexcept nogil:
 cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
     """A slice for a tiny network; `before` gets the arena as it was.
 
-    Its one function looks at no loss: where their sum isn't finite, the slice goes back to its
-    beginning, and run.tiny is off, for the longer way to find the step.
+    The function for tiny networks does not check losses. If their sum isn't finite, the slice
+    returns to its beginning, and run.tiny is switched off so that the general step finds the loss.
     """
     cdef Net *net = run.net
     cdef Py_ssize_t first = run.first, size = net.n_blocks * net.block
@@ -118,7 +118,7 @@ cdef inline void advance(Run *run, double rows) noexcept nogil:
 
 
 cdef inline void train_kept(Run *run) noexcept nogil:
-    """A slice; a copy of the parameters is kept, if it's time for that."""
+    """A slice; keeps a copy of the parameters if the last one is KEEP_ROWS rows old."""
     cdef Py_ssize_t began = run.first
     cdef int64_t step = run.net.step
     run.copy_to = NULL
@@ -144,7 +144,7 @@ cdef inline void train_kept_tiny(Run *run) noexcept nogil:
 
 
 cdef inline void finish_epoch(Run *run) noexcept nogil:
-    """Notes the loss of an epoch, and begins the next one."""
+    """Stores the loss of an epoch, and begins the next one."""
     run.epoch += 1
     if run.losses != NULL:
         run.losses[run.epoch - 1] = reduced(run.net, run.loss, run.total)
@@ -170,7 +170,7 @@ cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexc
     """Predictions, losses or both, of the slice, chunk by chunk; each thread has rows of its own
     in the buffers.
 
-    Losses are summed by chunks of the same rows whatever the team; predictions can be cut anywhere.
+    Losses are summed by chunks of the same rows for every team; predictions may be cut anywhere.
     """
     cdef Evaluation *asked = <Evaluation *>context
     cdef const Net *net = asked.net

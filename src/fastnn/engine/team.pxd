@@ -1,9 +1,9 @@
-# How many threads work on a step, and how many rows they take before signals are handled. A team's
-# size may change between any two slices: no bit depends on it.
+# The size of a team, and the rows of a slice, after which signals are handled. The size of a team
+# may change between any two slices: no bit depends on it.
 
 from fastnn.engine.net cimport CHUNK
 
-# Below this many flops a step, the two barriers cost more than a second thread brings.
+# Below this many flops a step, the two barriers cost more than a second thread saves.
 cdef inline double THREADING_FLOPS() noexcept nogil:
     return 1e6
 
@@ -13,7 +13,7 @@ cdef inline double SLICE_FLOPS() noexcept nogil:
     return 4e8
 
 
-# A step of so many flops looks for signals itself.
+# A step of so many flops checks for signals itself.
 cdef inline double LONG_FLOPS() noexcept nogil:
     return 4e9
 

@@ -150,13 +150,13 @@ class Network:
         output = last.activation, last.alpha
         rows, delta = loss_and_delta(self.loss, *output, a, y, t, **self.parameters)
         c = np.asarray(np.ones(len(y)) if sample_weight is None else sample_weight, self.dtype)
-        self.share = 1.0
+        self.penalty_scale = 1.0
         if self.reduction == "mean":
             if self.scale_penalties:
-                self.share = 1 / c.sum() if c.any() else 0.0
+                self.penalty_scale = 1 / c.sum() if c.any() else 0.0
             c = c / (c.sum() or 1.0)  # weights that are all 0 stay 0
         penalty = sum(layer.penalty() for layer in self.layers)
-        return float(c @ rows) + self.share * penalty, c[:, None] * delta
+        return float(c @ rows) + self.penalty_scale * penalty, c[:, None] * delta
 
     def loss_and_gradients(
         self,
@@ -172,9 +172,9 @@ class Network:
         """
         self.forward(X, training)
         loss, delta = self._loss_and_delta(t, sample_weight)
-        g, gradients = self.layers[-1].backward(delta, self.share, is_delta=True)
+        g, gradients = self.layers[-1].backward(delta, self.penalty_scale, is_delta=True)
         for layer in reversed(self.layers[:-1]):
-            g, own = layer.backward(g, self.share)
+            g, own = layer.backward(g, self.penalty_scale)
             gradients[:0] = own
         return loss, gradients
 
@@ -222,9 +222,9 @@ class Network:
         total = weight = 0.0
         size = batch_size or len(order)
         for batch in np.split(np.asarray(order), range(size, len(order), size)):
-            share = float(w[batch].sum()) if mean else 1.0
-            total += share * self.train_on_batch(X[batch], t[batch], w[batch])
-            weight += share
+            batch_weight = float(w[batch].sum()) if mean else 1.0
+            total += batch_weight * self.train_on_batch(X[batch], t[batch], w[batch])
+            weight += batch_weight
         self.epoch += 1
         return total / (weight or 1.0) if mean else total
 

@@ -198,7 +198,7 @@ static inline int fastnn_import(void) {
     if (fastnn_use(api) == FASTNN_OK) return 0;
     PyErr_Format(PyExc_ImportError,
                  "compiled for fastnn's C interface %d with %u bytes, but the installed fastnn has "
-                 "interface %u with %u; install the newer fastnn, or compile anew",
+                 "interface %u with %u; install the newer fastnn, or compile it again",
                  FASTNN_ABI_VERSION, (unsigned)sizeof(fastnn_api), (unsigned)api->abi_version,
                  (unsigned)api->struct_size);
     return -1;

@@ -239,7 +239,7 @@ static inline double penalty(ptrdiff_t n, real l1, real l2, const real *w, real 
     return (double)sum_lanes(sum);
 }
 
-/* ---- what an optimizer may be asked for besides its rule ---- */
+/* ---- options of an optimizer besides its rule ---- */
 
 /* sum g^2, for clipping by norms; once more in doubles, one by one, where floats overflow */
 static double sum_squares(ptrdiff_t n, const real *g) {

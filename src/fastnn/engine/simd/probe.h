@@ -1,5 +1,5 @@
-/* probe.h - how fast this CPU can multiply and add, and read, at best: what every other speed is a
- * share of. */
+/* probe.h - the peaks of this CPU in multiply-adds and in reading, which other speeds are compared
+ * with. */
 #ifndef FASTNN_PROBE_H
 #define FASTNN_PROBE_H
 
@@ -22,7 +22,7 @@ static double multiply_adds(ptrdiff_t n, real *sink) {
 }
 
 /* The sum of n reals, n a multiple of 8 PANEL: loads in a row, and as many chains of additions, so
- * that the latter don't wait for each other. Whoever drops the sum, drops the loads. */
+ * that the latter don't wait for each other. The sum keeps the compiler from dropping the loads. */
 enum { READS = 8 };
 
 static real read_all(ptrdiff_t n, const real *x) {

@@ -1,1 +1,1 @@
-# One room for each kind of stage; kinds.pxd has the list.
+# A file for each kind of stage; kinds.pxd has the list.

@@ -3,8 +3,8 @@
 #     delta = dE/da = dE/dz * h'(a)      dW = z_prev.T @ delta      db = delta.sum(0)
 #     dE/dz_prev = delta @ W.T
 #
-# W has panels along n_out. Where there are few outputs, NARROW at most, panels along n_out would be
-# padding for the most part: W is then stored transposed, with panels along n_in.
+# W has panels along n_out. With few outputs, NARROW at most, these would be mostly padding; W is
+# then stored transposed, with panels along n_in.
 
 from fastnn.engine.gradients cimport average_updated, finish_gradient, update_biases
 from fastnn.engine.leaves cimport (
@@ -68,7 +68,7 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
     stage.W_columns = stage.n_in if stage.transposed else stage.n_out
     stage.n_tiles = panels_of(stage.n_in) * panels_of(stage.n_out)
     stage.tile_rows = stage.n_out if stage.transposed else min(PANEL, stage.n_in)
-    # The rank-one product of single rows knows no penalties, nor padding of z_prev.
+    # The rank-one product of single rows supports no penalties and no padding of z_prev.
     stage.on_line = (stage.l1 == 0 and stage.l2 == 0
                      and not (stage.transposed and stage.n_in % PANEL != 0))
 
@@ -109,7 +109,7 @@ cdef inline void multiply(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline (Py_ssize_t, Py_ssize_t) stretches(const Stage *stage,
                                                const Pass *work) noexcept nogil:
-    """How many stretches the rows of z are, and how long: one, if the rows fill the panels."""
+    """The number and the length of the runs of z in memory: one, if the rows fill the panels."""
     if work.rows == work.buffers.stride:
         return 1, panels_of(stage.n_out) * work.rows * PANEL
     return panels_of(stage.n_out), work.rows * PANEL
@@ -163,7 +163,7 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
                             const Pass *work) noexcept nogil:
     """delta @ W.T into the delta of the stage below.
 
-    `few` depends on the whole batch, not on this thread's share of it: the bits do too.
+    `few` depends on the whole batch, not on this thread's share of it, and so do the bits.
     """
     cdef Py_ssize_t p, jump = work.buffers.stride * PANEL, panels = panels_of(stage.n_in)
     cdef const real *delta = buffers.delta + work.at * PANEL

@@ -18,7 +18,7 @@ from fastnn.engine.net cimport (
 
 cdef struct Dropout:
     double rate
-    uint64_t mask                 # number that tells this stage's masks from those of others
+    uint64_t mask                 # number of the masks: no other stage has it
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
@@ -34,7 +34,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
 
 cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                                Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
-    """Room for z in training, or else z is z_prev; delta is the one of the stage below."""
+    """Room for z in training; otherwise z is z_prev. delta is that of the stage below."""
     buffers.z, buffers.delta = buffers.z_prev, (buffers - 1).delta
     if purpose == TRAINING:
         at = place(&buffers.z, base, at, panels_of(stage.n_in) * stride * PANEL)

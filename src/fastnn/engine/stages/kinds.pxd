@@ -1,4 +1,4 @@
-# The list of all kinds of stages. A new kind: its room beside this file, its line here.
+# The list of all kinds of stages. A new kind needs a file beside this one, and a line here.
 
 from fastnn.engine.net cimport Kind
 from fastnn.engine.stages.dense cimport define_dense

@@ -1,5 +1,5 @@
-# Layer normalization: z = gain * x^ + bias with x^ = (z_prev - mean) / sqrt(var + epsilon), mean and
-# var of each row (Ba, Kiros, Hinton 2016). The arithmetic is in simd/layer_norm.h.
+# Layer normalization: z = gain * x^ + bias with x^ = (z_prev - mean) / sqrt(var + epsilon), where
+# mean and var are those of each row (Ba, Kiros, Hinton 2016). Arithmetic: simd/layer_norm.h.
 #
 #     dgain = (x^ * delta).sum(0)      dbias = delta.sum(0)      delta = dE/dz
 #

@@ -4,7 +4,7 @@
 #     at the sum    dE/dz_prev = delta
 #     at the fork   dE/dz_prev = delta + delta of the sum
 #
-# A sum belongs to the last fork before it that has none.
+# A sum belongs to the last fork before it that has no sum yet.
 
 from libc.string cimport memcpy
 
@@ -22,11 +22,11 @@ from fastnn.engine.net cimport (
 )
 
 cdef struct End:                  # of a stretch
-    Py_ssize_t partner            # place of the other end, -1 as long as that is not there
+    Py_ssize_t partner            # place of the other end; -1 until that is built
 
 
 cdef inline int build_end(const Net *net, Stage *stage, dict spec) except -1:
-    """From nothing."""
+    """Takes nothing from the specification."""
     stage.own = fastnn_allocate(sizeof(End))
     if stage.own == NULL:
         raise MemoryError("cannot allocate a layer")
@@ -36,7 +36,7 @@ cdef inline int build_end(const Net *net, Stage *stage, dict spec) except -1:
 
 
 cdef inline int build_sum(const Net *net, Stage *stage, dict spec) except -1:
-    """From nothing, too; finds its fork."""
+    """Finds its fork; takes nothing from the specification."""
     cdef const Stage *fork = stage - 1
     build_end(net, stage, spec)
     while fork.kind.build != build_end or (<End *>fork.own).partner >= 0:
@@ -59,7 +59,7 @@ cdef inline Py_ssize_t lay_out_fork(const Stage *stage, StageBuffers *buffers, P
 
 cdef inline Py_ssize_t lay_out_sum(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                                    Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
-    """Room of its own: both terms are still needed, and so is its delta, at the fork."""
+    """Separate room: both terms are still needed, and the fork needs the delta of the sum."""
     cdef Py_ssize_t size = panels_of(stage.n_in) * stride * PANEL
     at = place(&buffers.z, base, at, size)
     if purpose != INFERENCE:

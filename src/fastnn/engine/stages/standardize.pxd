@@ -8,7 +8,7 @@ from fastnn.engine.net cimport Kind, Net, Pass, Purpose, Stage, StageBuffers, pa
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """From nothing. `own` is mean, 1 / scale, and zeros, each (n_in,) padded."""
+    """Takes nothing from the specification. `own`: mean, 1 / scale, zeros, each (n_in,) padded."""
     stage.own = fastnn_allocate(3 * panels_of(stage.n_in) * PANEL * sizeof(real))
     if stage.own == NULL:
         raise MemoryError(f"cannot allocate the mean and scale of {stage.n_in} inputs")
