@@ -15,7 +15,7 @@ help:
 	@echo "make demo             build, and train on handwritten digits"
 	@echo "make test             build, and run all tests but the slow ones"
 	@echo "make docs             build the documentation in build/docs and run its programs: 1 minute"
-	@echo "make lint             run ruff, cython-lint and clang-format"
+	@echo "make lint             run ruff, mypy, cython-lint and clang-format"
 	@echo "make format           let ruff and clang-format rewrite the sources"
 	@echo "make bench            fastnn against NumPy, cell by cell: 5 minutes"
 	@echo "make bench-peers      fastnn against other libraries: all figures; 25 minutes, 2 GB"

@@ -180,6 +180,7 @@ def stretch(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
         raise TypeError(f"layers must be a list of Dense and other layers; got {shown(value)}")
     if not found:
         raise ValueError("layers must hold at least one layer; got none")
+    layer: Any
     for i, layer in enumerate(found):
         if not isinstance(layer, tuple(kinds.values())):
             names = ", ".join(kind.__name__ for kind in kinds.values())
