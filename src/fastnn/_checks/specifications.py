@@ -175,14 +175,14 @@ def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
 
 def stretch(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
     """Return the layers of a Residual."""
-    found: list[Any] | None = items(value)
+    found = items(value)
     if found is None:
         raise TypeError(f"layers must be a list of Dense and other layers; got {shown(value)}")
     if not found:
         raise ValueError("layers must hold at least one layer; got none")
-    layer: Any
     for i, layer in enumerate(found):
-        if not isinstance(layer, tuple(kinds.values())):
+        is_layer = isinstance(layer, tuple(kinds.values()))
+        if not is_layer:
             names = ", ".join(kind.__name__ for kind in kinds.values())
             raise TypeError(f"layers[{i}] must be a layer ({names}); got {shown(layer)}")
         if layer.comes_first:

@@ -173,7 +173,8 @@ class Residual:
 
     def backward(self, g: Array, penalty_scale: float = 1.0) -> tuple[Array, list[Array]]:
         """dE/dz_prev = g + dE/dz_prev through f; and the layers' gradients."""
-        below, gradients = g, list[Array]()
+        below: Array = g
+        gradients: list[Array] = []
         for layer in reversed(self.layers):
             below, own = layer.backward(below, penalty_scale)
             gradients[:0] = own
@@ -233,7 +234,8 @@ def twins(
     number of the layers with parameters before it; a second one before the same has 2^32 more.
     """
     count = {"layers": 0, "masks": 0} if count is None else count
-    found, kept = list[Any](), 1.0
+    found: list[Any] = []
+    kept = 1.0
     for spec in layers:
         if spec.name == "dropout":
             kept *= 1.0 - spec.rate
