@@ -250,6 +250,29 @@ def test_predictions_do_not_depend_on_the_batch(kernels, isa, rng, activation):
         assert_guards(out)
 
 
+@pytest.mark.parametrize("n", [1, 3, 4, 5, 40, 1100])
+@pytest.mark.parametrize("units", [1, 3, 9, 33])
+def test_a_step_of_functions_has_the_bits_of_training(isa, units, n):
+    """Forward, delta and update of arrays are the stages that training runs, bit by bit."""
+    from fastnn import Adam, kernels
+
+    rng = np.random.default_rng(units)
+    layers = [Dense(32, "tanh"), Dense(units)]
+    net = MLP(20, layers, loss="squared_error", optimizer=Adam(0.01), reduction="sum", seed=0)
+    X, t = (rng.normal(size=(n, k)).astype("f4") for k in (20, units))
+    W0, b0, W1, b1 = net.get_weights()
+    a0, z0 = kernels.forward(X, W0, b0, "tanh")
+    a1, _ = kernels.forward(z0, W1, b1)
+    rows, delta1 = kernels.output_delta(a1, t, "squared_error", "identity")
+    delta0 = kernels.delta(a0, "tanh", W1, delta1)
+    kernels.update(W1, b1, z0, delta1, Adam(0.01))
+    kernels.update(W0, b0, X, delta0, Adam(0.01))
+    loss = net.train_on_batch(X, t)
+    assert loss == pytest.approx(rows.sum())
+    for ours, theirs in zip((W0, b0, W1, b1), net.get_weights(), strict=True):
+        assert ours.tobytes() == theirs.tobytes()
+
+
 # ---- whole networks -----------------------------------------------------------------------------
 
 

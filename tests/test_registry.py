@@ -75,6 +75,25 @@ def test_optimizers():
     assert_agreement("optimizer", specifications=optimizers.NAMES, reference=reference.OPTIMIZERS)
 
 
+def test_numbers_of_rules(kernels, optimizer):
+    """The kernels know every number of a rule, and nothing is taken for another."""
+    known = kernels.registry()["hyper_parameters"]
+    assert set(optimizer.numbers()) <= set(known)
+    spec = [{"kind": "dense", "units": 1, "activation": "identity", "parameter": 0.0,
+             "use_bias": True, "l1": 0.0, "l2": 0.0}]  # fmt: skip
+    with pytest.raises(KeyError, match="warmth"):
+        kernels.Network(1, spec, hyper={"learning_rate": 0.1, "warmth": 1.0})
+
+
+def test_kinds_of_targets():
+    assert {losses.get(name).targets for name in losses.NAMES} == set(losses.TARGETS)
+
+
+def test_row_wise_and_linear_activations():
+    assert [n for n in activations.NAMES if activations.get(n).is_row_wise] == ["softmax"]
+    assert [n for n in activations.NAMES if activations.get(n).is_linear] == ["identity"]
+
+
 def test_update_rules(kernels, optimizer_rules):
     assert_agreement(
         "update rule",

@@ -12,6 +12,7 @@ from fastnn.engine.leaves cimport (
     fastnn_ops,
     fastnn_optimizer,
     fastnn_schedule,
+    fastnn_schedule_rule,
     fastnn_schedule_rules,
     fastnn_table,
 )
@@ -29,22 +30,35 @@ cdef inline const fastnn_ops *find_table(isa) except NULL:
     raise KeyError(f"instruction set {isa!r} cannot run here")
 
 
+cdef inline list names_of(const void *entries, size_t size):
+    """Names of a table's entries, each of `size` bytes and with its name first."""
+    names = []
+    while (<const char **>(<const char *>entries + len(names) * size))[0] != NULL:
+        names.append((<const char **>(<const char *>entries + len(names) * size))[0].decode())
+    return names
+
+
+cdef inline Py_ssize_t place_of(const void *entries, size_t size, str name,
+                                str where) except -1:
+    """Where a name stands in such a table."""
+    names = names_of(entries, size)
+    if name not in names:
+        raise KeyError(f"{name!r} is missing in {where}")
+    return names.index(name)
+
+
 cdef inline const fastnn_activation *find_activation(const fastnn_ops *ops, str name) except NULL:
-    cdef const fastnn_activation *entry = ops.activations
-    while entry.name != NULL:
-        if entry.name.decode() == name:
-            return entry
-        entry += 1
-    raise KeyError(f"activation {name!r} is missing in simd/activations.h")
+    return &ops.activations[place_of(ops.activations, sizeof(fastnn_activation), name,
+                                     "simd/activations.h")]
 
 
 cdef inline const fastnn_optimizer *find_optimizer(const fastnn_ops *ops, str name) except NULL:
-    cdef const fastnn_optimizer *entry = ops.optimizers
-    while entry.name != NULL:
-        if entry.name.decode() == name:
-            return entry
-        entry += 1
-    raise KeyError(f"optimizer {name!r} is missing in simd/optimizers.h")
+    return &ops.optimizers[place_of(ops.optimizers, sizeof(fastnn_optimizer), name,
+                                    "simd/optimizers.h")]
+
+
+cdef inline const fastnn_function *find_function(const fastnn_ops *ops, str name) except NULL:
+    return &ops.functions[place_of(ops.functions, sizeof(fastnn_function), name, "simd/ops.c")]
 
 
 cdef inline const fastnn_loss *find_loss(const fastnn_ops *ops, str name,
@@ -57,15 +71,6 @@ cdef inline const fastnn_loss *find_loss(const fastnn_ops *ops, str name,
             return entry
         entry += 1
     raise KeyError(f"loss {name!r} is missing in simd/losses.h, or goes with other activations")
-
-
-cdef inline const fastnn_function *find_function(const fastnn_ops *ops, str name) except NULL:
-    cdef const fastnn_function *entry = ops.functions
-    while entry.name != NULL:
-        if entry.name.decode() == name:
-            return entry
-        entry += 1
-    raise KeyError(f"function {name!r} is missing in simd/ops.c")
 
 
 cdef inline fastnn_hyper hyper_parameters(dict given) except *:
@@ -85,16 +90,12 @@ cdef inline fastnn_hyper hyper_parameters(dict given) except *:
 cdef inline fastnn_schedule find_schedule(dict given) except *:
     """A schedule from its name, parameters, warmup, start and per_epoch; none from None."""
     cdef fastnn_schedule schedule
-    cdef Py_ssize_t i = 0
+    cdef Py_ssize_t i
     memset(&schedule, 0, sizeof(schedule))
     if given is None:
         return schedule
-    while fastnn_schedule_rules[i].name != NULL:
-        if fastnn_schedule_rules[i].name.decode() == given["name"]:
-            schedule.rule = &fastnn_schedule_rules[i]
-        i += 1
-    if schedule.rule == NULL:
-        raise KeyError(f"schedule {given['name']!r} is missing in schedules.h")
+    schedule.rule = &fastnn_schedule_rules[place_of(
+        fastnn_schedule_rules, sizeof(fastnn_schedule_rule), given["name"], "schedules.h")]
     for i, value in enumerate(given["parameters"]):
         schedule.p[i] = value
     schedule.warmup, schedule.start = given["warmup"], given["start"]
@@ -105,30 +106,16 @@ cdef inline fastnn_schedule find_schedule(dict given) except *:
 cdef inline dict registry():
     """Names that the tables know, by kind; a loss is a pair (name, activation or None)."""
     cdef const fastnn_ops *ops = fastnn_table(0)
-    cdef Py_ssize_t i = 0
-    cdef dict found = {"activations": [], "losses": [], "optimizers": [], "functions": [],
-                       "schedules": [], "hyper_parameters": []}
-    while ops.activations[i].name != NULL:
-        found["activations"].append(ops.activations[i].name.decode())
-        i += 1
-    i = 0
-    while ops.losses[i].name != NULL:
-        activation = ops.losses[i].activation
-        pair = None if activation == NULL else ops.losses[i].activation.decode()
-        found["losses"].append((ops.losses[i].name.decode(), pair))
-        i += 1
-    i = 0
-    while ops.optimizers[i].name != NULL:
-        found["optimizers"].append(ops.optimizers[i].name.decode())
-        i += 1
-    i = 0
-    while ops.functions[i].name != NULL:
-        found["functions"].append(ops.functions[i].name.decode())
-        i += 1
-    i = 0
-    while fastnn_schedule_rules[i].name != NULL:
-        found["schedules"].append(fastnn_schedule_rules[i].name.decode())
-        i += 1
-    for i in range(FASTNN_HYPER_COUNT):
-        found["hyper_parameters"].append(fastnn_hyper_names[i].decode())
-    return found
+    cdef Py_ssize_t i
+    losses = []
+    for i, name in enumerate(names_of(ops.losses, sizeof(fastnn_loss))):
+        paired = ops.losses[i].activation != NULL
+        losses.append((name, ops.losses[i].activation.decode() if paired else None))
+    return {
+        "activations": names_of(ops.activations, sizeof(fastnn_activation)),
+        "losses": losses,
+        "optimizers": names_of(ops.optimizers, sizeof(fastnn_optimizer)),
+        "functions": names_of(ops.functions, sizeof(fastnn_function)),
+        "schedules": names_of(fastnn_schedule_rules, sizeof(fastnn_schedule_rule)),
+        "hyper_parameters": [fastnn_hyper_names[i].decode() for i in range(FASTNN_HYPER_COUNT)],
+    }
