@@ -26,7 +26,7 @@ from fastnn import (
     activations,
 )
 from fastnn.exchange import c_sections
-from fastnn.layers import LayerNorm
+from fastnn.layers import LayerNorm, Residual
 
 COMPILERS = [name for name in ("gcc", "clang") if shutil.which(name)]
 STRICT = ["-std=c99", "-pedantic", "-Wall", "-Wextra", "-Werror", "-shared", "-fPIC"]
@@ -133,14 +133,27 @@ def test_layer_norms_of_every_width_and_scale(tmp_path, first, dtype):
             close(predicted(library, net, X), net.predict(X), dtype)
 
 
+@pytest.mark.parametrize("dtype", C_TYPES)
+@pytest.mark.parametrize("first", [[], [Standardize()]], ids=["", "standardized"])
+def test_residuals_predict_as_fastnn_does(tmp_path, first, dtype):
+    for n in (2, 16, 19):
+        stretch = [Dense(n + 1, "gelu"), Dropout(0.5), Residual([Dense(n + 1, "tanh")]), Dense(n)]
+        layers = [*first, Residual([LayerNorm(), Residual(stretch)]), Residual([Dropout(0.5)])]
+        net = network(n, [*layers, Dense(3)], dtype)
+        if first:
+            net.adapt(rows_for(n, dtype, 2))
+        X = rows_for(n, dtype)
+        close(predicted(built(tmp_path, net, ["-O1"]), net, X), net.predict(X), dtype)
+
+
 @pytest.mark.parametrize("compiler", COMPILERS)
 @pytest.mark.parametrize("dtype", C_TYPES)
 @pytest.mark.parametrize("define", ["-DUNUSED", "-DFASTNN_SCALAR"], ids=["vectors", "scalars"])
 @pytest.mark.parametrize("options", ["-O0", "-O2", "-O3", "-O3 -march=native", "-Os"])
 def test_compilers_and_options(tmp_path, compiler, dtype, define, options):
     """Among them those without vectors, as other compilers have it."""
-    layers = [Dense(37, "tanh"), Dense(16, "selu"), Dense(70, "softplus"), LayerNorm()]
-    layers = [LayerNorm(), *layers, Dense(2, "sigmoid")]
+    layers = [Dense(37, "tanh"), Dense(16, "selu"), Dense(16, "softplus"), LayerNorm()]
+    layers = [Residual([LayerNorm()]), Residual(layers), Dense(2, "sigmoid")]
     net = network(16, layers, dtype)
     library = built(tmp_path, net, [*options.split(), define], [compiler], training=True)
     X = rows_for(16, dtype)
@@ -198,24 +211,36 @@ def test_steps_are_those_of_stochastic_gradient_descent(tmp_path, loss, n_out, l
     assert_predicts(library, weights, net, X)
 
 
-STRETCHES = [
-    [LayerNorm()],
-    [LayerNorm(), Dense(20, "gelu"), LayerNorm(0.1), Dense(3, "tanh"), LayerNorm()],
-]
+STRETCHES = {
+    "norm": [LayerNorm()],
+    "norms": [LayerNorm(), Dense(20, "gelu"), LayerNorm(0.1), Dense(3, "tanh"), LayerNorm()],
+    "residual": [Residual([Dense(5, "tanh")])],
+    "residuals": [
+        Dense(18, "tanh"),
+        Residual([Dense(20, "gelu"), Dense(18)]),
+        Residual([LayerNorm(), Dense(3, "tanh"), Dense(18, "softplus")]),
+    ],
+    "nested": [
+        Residual([Residual([LayerNorm(), Dense(5, "tanh")])]),
+        Dense(3, "tanh"),
+        Residual([LayerNorm(), Residual([Residual([Dense(3, "silu")]), Dense(3)]), Dense(3)]),
+    ],
+}
 
 
 @pytest.mark.parametrize("dtype", C_TYPES)
 @pytest.mark.parametrize("define", ["-DUNUSED", "-DFASTNN_SCALAR"], ids=["vectors", "scalars"])
-@pytest.mark.parametrize("stretch", STRETCHES, ids=len)
-def test_steps_through_other_layers(tmp_path, stretch, define, dtype):
+@pytest.mark.parametrize("name", STRETCHES)
+def test_steps_through_other_layers(tmp_path, name, define, dtype):
     """All weights after ten steps, each kind of layer being the lowest and in between."""
-    net = network(5, [*stretch, Dense(2)], dtype)
+    net = network(5, [*STRETCHES[name], Dense(2)], dtype)
+    net.learning_rate = 2.0**-7
     library = built(tmp_path, net, ["-O2", define], training=True)
     X, targets = rows_for(5, dtype, n=10), rows_for(2, dtype, n=10)
     weights = trained(library, tmp_path, dtype)
     for x, t in zip(X, targets, strict=True):
         expected = net.train_on_batch(x[None], t[None])
-        close(step(library, net, weights, x, t), expected, dtype)
+        close(step(library, net, weights, x, t, net.learning_rate), expected, dtype)
     assert_predicts(library, weights, net, X)
 
 
@@ -252,6 +277,10 @@ def n_bytes(folder, dtype):
         ([Dense(2, l2=0.1), Dense(1)], "has a penalty"),
         ([Dense(2), Dense(1, trainable=False)], "is frozen"),
         ([Dense(2), LayerNorm(trainable=False), Dense(1)], "is frozen"),
+        (
+            [Residual([Residual([Dense(3), Dropout(0.1)])]), Dense(1)],
+            "layers[1] (Dropout(rate=0.1)) is dropout",
+        ),
     ],
 )
 def test_what_a_step_does_without_is_refused(tmp_path, layers, problem):
@@ -307,7 +336,7 @@ def test_a_source_has_no_function_that_it_does_not_use(tmp_path):
     net = network(3, [Dense(20, "relu"), Dense(5)])
     net.to_c(tmp_path / "net.c")
     text = (tmp_path / "net.c").read_text()
-    for name in ("vexp", "vtanh", "dots", "softmax", "affine_step", "LN2", "SELU", "norm"):
+    for name in ("vexp", "vtanh", "dots", "softmax", "affine_step", "LN2", "SELU", "norm", "_sum"):
         assert name not in text.partition("*/")[2]
     assert "affine" in text
 
@@ -402,7 +431,7 @@ def test_sections_come_after_what_they_need():
 @pytest.mark.skipif(not shutil.which("g++"), reason="no C++ compiler")
 @pytest.mark.parametrize("dtype", C_TYPES)
 def test_a_source_is_c_plus_plus_as_well(tmp_path, dtype):
-    layers = [Dense(20, "gelu"), LayerNorm(), Dense(3, "tanh"), Dense(4, "softmax")]
+    layers = [Dense(20, "gelu"), LayerNorm(), Residual([Dense(20, "tanh")]), Dense(4, "softmax")]
     net = network(3, layers, dtype, "cross_entropy")
     net.to_c(tmp_path / "net.c", training=True)
     command = ["g++", "-x", "c++", "-std=c++17", *STRICT[2:], "net.c", "-o", "net.so"]

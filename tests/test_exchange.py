@@ -13,7 +13,7 @@ import pytest
 import fastnn
 from fastnn import MLP, Dense, Dropout, Standardize, activations, exchange, losses, optimizers
 from fastnn.exchange import c_stages, chain, onnx_writer, parts, pytorch, scikit_learn
-from fastnn.layers import KINDS, PIECES, Layer, LayerNorm
+from fastnn.layers import KINDS, PIECES, Layer, LayerNorm, Residual
 
 FOLDER = Path(exchange.__file__).parent
 TABLES = {
@@ -118,6 +118,18 @@ def test_a_standardize_is_not_folded_into_a_layer_norm():
         parts.folded(parts.parts(net), "to_torch")
 
 
+def test_a_standardize_is_not_folded_into_a_residual():
+    layers = [Standardize(), Residual([Dense(3)]), Dense(1)]
+    net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
+    net.adapt([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
+    message = (
+        r"^to_torch cannot fold a Standardize into Fork layer 0 of 1; a Residual adds the scaled "
+        r"rows to its outputs; put a Dense between them"
+    )
+    with pytest.raises(ValueError, match=message):
+        parts.folded(parts.parts(net), "to_torch")
+
+
 # ---- parts --------------------------------------------------------------------------------------
 
 
@@ -136,6 +148,22 @@ def test_parts_have_the_names_of_a_files_tensors():
     values = [array for part in found[2:] for array in part.arrays.values()]
     for array, expected in zip(values, net.get_weights(), strict=True):
         np.testing.assert_array_equal(array, expected)
+
+
+def test_parts_of_residuals_are_counted_as_they_are_met():
+    layers = [Dense(3), Residual([Dense(4, "relu"), Residual([LayerNorm()]), Dense(3)]), Dense(2)]
+    found = parts.parts(MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0))
+    assert [(part.place, part.prefix, part.n_out) for part in found] == [
+        ("Dense layer 0 of 4", "layers.0", 3),
+        ("Fork layer 0 of 2", "fork", 3),
+        ("Dense layer 1 of 4", "layers.1", 4),
+        ("Fork layer 1 of 2", "fork", 4),
+        ("LayerNorm layer 0 of 1", "layers.2", 4),
+        ("Sum layer 0 of 2", "sum", 4),
+        ("Dense layer 2 of 4", "layers.3", 3),
+        ("Sum layer 1 of 2", "sum", 3),
+        ("Dense layer 3 of 4", "layers.4", 2),
+    ]
 
 
 def test_a_folded_standardize_changes_no_prediction():
@@ -210,6 +238,53 @@ def test_a_standardize_of_another_width_is_refused():
     net.affine("last", np.eye(3))
     with pytest.raises(ValueError, match=r"^scaling has 2 numbers, but 3 inputs follow"):
         net.network(optimizer="sgd")
+
+
+def test_the_parts_of_a_network_make_it_again():
+    inner = Residual([LayerNorm(), Dense(6, "relu"), Dropout(0.5), Residual([Dense(6)])])
+    layers = [Residual([inner, Dense(5, "tanh")]), Residual([Dropout(0.25)]), Dense(2)]
+    net = MLP(5, [Standardize(), Residual([inner.layers[0], Dense(5)]), Dense(2)],
+              loss="huber", optimizer="sgd", dtype="float64", seed=0)  # fmt: skip
+    net.adapt(np.random.default_rng(0).normal(2, 3, (20, 5)))
+    deep = MLP(6, [Dense(6), Residual([inner]), *layers[1:]], loss="huber", optimizer="sgd", seed=0)
+    for one in (net, deep):
+        twin = chain.Chain()
+        for part in parts.parts(one):
+            twin.add(part)
+        back = twin.network(loss="huber", optimizer="sgd", dtype=one.dtype)
+        assert back.layers == one.layers
+        X = np.random.default_rng(1).normal(size=(9, one.n_in))
+        np.testing.assert_array_equal(back.predict(X), one.predict(X))
+
+
+def test_residuals_that_fastnn_has_not_are_refused():
+    net = chain.Chain()
+    net.affine("first", np.eye(4))
+    net.fork("fork")
+    with pytest.raises(ValueError, match=r"^sum adds its inputs to themselves"):
+        net.join("sum")
+    net.fork("fork")
+    net.affine("narrow", np.ones((4, 3)))
+    with pytest.raises(ValueError, match=r"^sum adds 4 inputs to 3 outputs"):
+        net.join("sum")
+    net = chain.Chain()
+    net.scale("scaling", 0.0, -1.0)
+    with pytest.raises(ValueError, match=r"^scaling scales what goes into fork"):
+        net.fork("fork")
+
+
+def test_scalings_in_a_residual_go_into_its_weights():
+    net = chain.Chain()
+    net.fork("fork")
+    net.scale("before", 1.0, 2.0)
+    net.affine("only", np.eye(2))
+    net.scale("after", [-1.0, 3.0])
+    net.join("sum")
+    net.affine("last", np.eye(2))
+    found = net.network(optimizer="sgd", dtype="float64")
+    assert found.layers == [Residual([Dense(2)]), Dense(2, use_bias=False)]
+    X = np.array([[5.0, 7.0]])
+    np.testing.assert_array_equal(found.predict(X), X + (X - 1) / 2 - [-1, 3])
 
 
 def test_a_scaling_is_not_merged_past_another_operation():

@@ -25,7 +25,7 @@ from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, Stan
 import fastnn
 from fastnn import MLP, SGD, Activation, Adam, Dense, Dropout, Standardize
 from fastnn import sklearn as ours
-from fastnn.layers import LayerNorm
+from fastnn.layers import LayerNorm, Residual
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
@@ -309,6 +309,10 @@ def test_the_global_generator_is_left_alone():
             [Dense(3, "relu"), LayerNorm(), Dense(1)],
             "to_sklearn cannot write LayerNorm layer 0 of 1; scikit-learn has no such layer",
         ),
+        (
+            [Dense(3, "relu"), Residual([Dense(3)]), Dense(1)],
+            "to_sklearn cannot write Fork layer 0 of 1; scikit-learn has no residuals",
+        ),
     ],
 )
 def test_what_scikit_learn_lacks_is_refused_by_its_layer(layers, message):
@@ -439,6 +443,60 @@ def test_a_layer_norm_goes_there_and_back_again(torch, dtype, rng):
     assert back.layers == [LayerNorm(), Dense(6, "tanh"), LayerNorm(0.1), Dense(3)]
     for one, other in zip(back.get_weights(), net.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+NESTED = [
+    Residual([LayerNorm(), Dense(9, "gelu"), Residual([Dense(9, "tanh")]), Dropout(0.5), Dense(4)]),
+    Residual([Residual([Dense(4, "relu")])]),
+    Dense(3),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_residuals_go_there_and_back_again(torch, dtype, tmp_path, rng):
+    net = MLP(4, NESTED, loss="squared_error", optimizer="adam", dtype=dtype, seed=0)
+    X = rng.normal(2, 3, (50, 4)).astype(dtype)
+    module = fastnn.to_torch(net)
+    assert not any(part.training for part in module.modules())
+    assert (
+        str(module[1].stretch[0].stretch[0]) == "Linear(in_features=4, out_features=4, bias=True)"
+    )
+    tolerance = {"float32": 1e-5, "float64": 1e-12}[dtype]
+    assert_close(predicted(torch, module, X), net.predict(X), tolerance)
+    torch.save(module, tmp_path / "module.pt")
+    for twin in (
+        module,
+        copy.deepcopy(module),
+        torch.load(tmp_path / "module.pt", weights_only=False),
+    ):
+        back = fastnn.from_torch(twin)
+        assert back.layers == NESTED
+        for one, other in zip(back.get_weights(), net.get_weights(), strict=True):
+            np.testing.assert_array_equal(one, other)
+
+
+def test_a_residual_is_unpickled_by_another_process(torch, tmp_path):
+    net = MLP(4, NESTED, loss="squared_error", optimizer="adam", seed=0)
+    torch.save(fastnn.to_torch(net), tmp_path / "module.pt")
+    code = "import torch, sys; print(torch.load(sys.argv[1], weights_only=False)[1])"
+    command = [sys.executable, "-c", code, str(tmp_path / "module.pt")]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    assert done.stdout.startswith("Residual(")
+
+
+@pytest.mark.parametrize("opset", [11, 17])
+def test_residuals_as_pytorch_exports_them_to_onnx(torch, opset, tmp_path, rng):
+    pytest.importorskip("onnx")
+    net = MLP(4, NESTED, loss="squared_error", optimizer="adam", seed=0)
+    net.set_weights([rng.normal(0, 0.5, w.shape) for w in net.get_weights()])
+    module, path = fastnn.to_torch(net), str(tmp_path / "net.onnx")
+    X = rng.normal(size=(20, 4)).astype("f4")
+    with warnings.catch_warnings(action="ignore"):
+        torch.onnx.export(module, (torch.from_numpy(X),), path, dynamo=False, opset_version=opset)
+    back = fastnn.from_onnx(path)
+    first = Residual([layer for layer in NESTED[0].layers if not isinstance(layer, Dropout)])
+    assert back.layers == [first, *NESTED[1:]]
+    assert_close(back.predict(X), net.predict(X), 1e-6)
 
 
 @pytest.mark.parametrize("options", [{"elementwise_affine": False}, {"bias": False}], ids=str)
@@ -608,6 +666,17 @@ REFUSED = {
         )
     ),
 }
+
+
+def test_a_module_in_a_residual_that_no_mlp_expresses_is_refused_by_its_name(torch, nn):
+    net = MLP(4, [Residual([Dense(4)]), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    module = fastnn.to_torch(net)
+    module[0].stretch.append(nn.Conv1d(1, 1, 1))
+    with pytest.raises(ValueError, match=r"^module '0\.stretch\.1' \(Conv1d\) is a module that"):
+        fastnn.from_torch(module)
+    module[0].stretch[1] = nn.Linear(4, 5)
+    with pytest.raises(ValueError, match=r"^module '0' \(Residual\) adds 4 inputs to 5 outputs"):
+        fastnn.from_torch(module)
 
 
 @pytest.mark.parametrize("message", REFUSED)

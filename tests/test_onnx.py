@@ -17,7 +17,7 @@ import pytest
 import fastnn
 from fastnn import MLP, Activation, Adam, Dense, Dropout, ModelFileError, Standardize
 from fastnn.exchange import onnx_writer
-from fastnn.layers import LayerNorm
+from fastnn.layers import LayerNorm, Residual
 
 onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -122,6 +122,46 @@ def test_only_a_layer_norm_needs_newer_operators(path, rng):
         model = onnx.load(path)
         versions.append((model.opset_import[0].version, model.ir_version))
     assert versions == [(13, 7), (17, 8), (13, 7)]
+
+
+RESIDUALS = {
+    "first": [Residual([Dense(5, "tanh")])],
+    "twice": [Dense(4), Residual([Dense(4, "relu")]), Residual([Dense(6, "relu"), Dense(4)])],
+    "nested": [
+        Residual([LayerNorm(), Residual([Dense(7, "silu"), Dense(5)]), Dense(5, "gelu")]),
+        Dense(3, "elu"),
+    ],
+    "nested at both ends": [Dense(6, "silu"), Residual([Residual([Residual([Dense(6, "selu")])])])],
+    "normalized": [Residual([LayerNorm(), Dense(9, "gelu"), Dropout(0.5), Dense(5)]), LayerNorm()],
+    "of a norm": [Residual([LayerNorm()]), Residual([LayerNorm(0.1), Dense(5)])],
+    "composed": [Dense(6, "softplus"), Residual([Dense(6, "softplus")]), Dense(6, "silu")],
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("first", [[], [Standardize()]], ids=["", "standardized"])
+@pytest.mark.parametrize("name", RESIDUALS)
+def test_a_residual_is_the_runtimes_and_comes_back(name, first, dtype, path, rng):
+    net, X = network(rng, [*first, *RESIDUALS[name], Dense(3, "softmax")], dtype=dtype)
+    fastnn.onnx.export(net, path)
+    onnx.checker.check_model(path, full_check=True)
+    assert_close(run(path, X), net.predict(X), CLOSE[dtype])
+    twin = fastnn.from_onnx(path)
+    assert_close(twin.predict(X), net.predict(X), 64 * np.finfo(dtype).eps)
+    assert outline(twin.layers) == outline(net.layers)
+    for one, other in zip(twin.get_weights(), net.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=4e-16)
+
+
+def outline(layers):
+    """Return layers' kinds and widths, without Dropout."""
+    return [
+        outline(layer.layers)
+        if isinstance(layer, Residual)
+        else (type(layer), getattr(layer, "units", None))
+        for layer in layers
+        if not isinstance(layer, Dropout)
+    ]
 
 
 @pytest.mark.parametrize("n", [1, 2, 1000])
@@ -585,10 +625,49 @@ REFUSED = {
         GEMM,
         node("Add", "a", "a", out="y"),
     ],
-    r"node 'h_node' \(Gemm\) is not an operation .* or begins a branch": [
+    r"node 'y_node' \(Add\) ends the network; fastnn networks end with a Dense layer": [
         GEMM,
         node("Gemm", "a", "S", out="h"),
         node("Add", "a", "h", out="y"),
+    ],
+    r"node 'h_node' \(Gemm\) is not an operation .* or begins a branch that is no residual": [
+        GEMM,
+        node("Gemm", "a", "S", out="h"),
+        node("Mul", "a", "h", out="y"),
+    ],
+    r"node 'g_node' \(Gemm\) is not an operation .* or begins a branch that is no residual": [
+        GEMM,
+        node("Gemm", "a", "S", out="g"),
+        node("Gemm", "a", "S", out="h"),
+        node("Add", "g", "h", out="y"),
+    ],
+    r"node 'h_node' \(Gemm\) is not an operation .* or begins a branch that is no residual,": [
+        GEMM,
+        node("Gemm", "a", "S", out="h"),
+        node("Gemm", "a", "S", out="g"),
+        node("Add", "h", "a", out="s"),
+        node("Add", "g", "s", out="y"),
+    ],
+    r"node 's_node' \(Add\) adds 'a', where the innermost residual does not begin; fastnn": [
+        GEMM,
+        node("Gemm", "a", "S", out="g"),
+        node("Gemm", "g", "S", out="h"),
+        node("Add", "h", "a", out="s"),
+        node("Gemm", "s", "S", out="k"),
+        node("Add", "k", "g", out="t"),
+        node("Gemm", "t", "S", out="y"),
+    ],
+    r"node 's_node' \(Add\) adds 3 inputs to 4 outputs; fastnn's residuals have as many": [
+        node("Gemm", "x", "W", "b", out="h"),
+        node("Add", "h", "x", out="s"),
+        node("Gemm", "s", "S", out="y"),
+    ],
+    r"node 'z_node' \(Relu\) follows no affine map": [
+        GEMM,
+        node("Gemm", "a", "S", out="h"),
+        node("Add", "h", "a", out="s"),
+        node("Relu", "s", out="z"),
+        node("Gemm", "z", "S", out="y"),
     ],
     r"node 'y_node' \(Tanh\) follows another activation": [
         GEMM,
@@ -756,7 +835,8 @@ def test_a_file_cut_short_is_refused(path, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_damaged_file_is_read_or_is_a_value_error(dtype, path, rng):
-    layers = [Standardize(), Dense(4, "gelu"), LayerNorm(), Dense(3, "elu"), Dense(2, "softmax")]
+    layers = [Standardize(), Dense(4, "gelu"), Residual([LayerNorm(), Dense(4, "elu")])]
+    layers.append(Dense(2, "softmax"))
     net, _ = network(rng, layers, dtype=dtype)
     fastnn.onnx.export(net, path)
     with open(path, "rb") as file:

@@ -8,7 +8,7 @@ process (fastnn.embedding).
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from fastnn import _checks, _files, _kernels_f32
 from fastnn.exchange.c_sections import needed, sections
-from fastnn.exchange.c_stages import RULES, Activated, Precision, Stage, Values
+from fastnn.exchange.c_stages import RULES, Activated, Lines, Precision, Stage, Values
 from fastnn.exchange.parts import Array, parts, rule_for
-from fastnn.layers import Dropout
+from fastnn.layers import Dropout, Layer, Residual
 from fastnn.losses import Loss
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def to_c(net: "MLP", path: Any, *, name: str | None = None, training: bool = Fal
     training = _checks.flag("training", training)
     found = parts(net)
     if training:
-        _checks.plain_descent(net.layers, Dropout)
+        _check_descent(net.layers)
     precision = Precision(net.dtype)
     stages = [
         stage
@@ -48,6 +48,14 @@ def to_c(net: "MLP", path: Any, *, name: str | None = None, training: bool = Fal
     for place, text in texts.items():
         with _files.replacing(os.fspath(place)) as file:
             file.write(text.encode())
+
+
+def _check_descent(layers: Sequence[Layer]) -> None:
+    """Check that layers, and those within them, are trained as a step in C trains."""
+    _checks.plain_descent(layers, Dropout)
+    for layer in layers:
+        if isinstance(layer, Residual):
+            _check_descent(layer.layers)
 
 
 class _Writer:
@@ -174,7 +182,7 @@ class _Writer:
         lines = (", ".join(texts[i : i + 6]) for i in range(0, len(texts), 6))
         return ",\n     ".join(lines)
 
-    def forward(self, stages: Iterable[Stage], lines: list[str], *, step: bool) -> Values:
+    def forward(self, stages: Iterable[Stage], lines: Lines, *, step: bool) -> Values:
         """Append the lines that compute stages; return the outputs."""
         z = Values("x", self.net.n_in, is_padded=False)
         for stage in stages:
@@ -184,7 +192,7 @@ class _Writer:
     def predict_functions(self) -> list[str]:
         """Return the functions that predict."""
         name, real = self.name, self.real
-        scope, body = "" if self.training else "static ", list[str]()
+        scope, body = "" if self.training else "static ", Lines()
         z = self.forward(self.stages, body, step=False)
         body.append(f"for (int j = 0; j < {z.n}; j++) out[j] = {z.name}[j];")
         return [
@@ -196,7 +204,7 @@ class _Writer:
 
     def step_function(self) -> str:
         """Return the function that trains: forward, the loss and its delta, backward."""
-        body, stages = list[str](), self.loss.differentiated
+        body, stages = Lines(), self.loss.differentiated
         z = self.forward(stages, body, step=True)
         delta = self.loss.lines(z, body)
         lowest = next(stage for stage in stages if stage.members())

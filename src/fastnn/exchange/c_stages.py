@@ -18,7 +18,7 @@ from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange.c_sections import sections
 from fastnn.exchange.parts import Array, Part, Refusal
-from fastnn.layers import Dense, Dropout, Layer, LayerNorm, Standardize
+from fastnn.layers import Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 
 #: Layers of up to so many outputs are dot products, as padding them would be a waste.
 _FEW = 4
@@ -64,6 +64,15 @@ class Values:
     is_padded: bool = True
 
 
+class Lines(list[str]):
+    """The lines of a function, and what its residuals keep for a later line, innermost last."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inputs: list[Values] = []  # of stretches that have begun, going forward
+        self.deltas: list[str] = []  # of their outputs, going backward
+
+
 def _padded(z: Values, lines: list[str], precision: Precision) -> Values:
     """Return values with padding; if they are the network's inputs, append lines that copy them."""
     if z.is_padded:
@@ -101,11 +110,11 @@ class Stage:
         """Return its other arrays by name."""
         return {}
 
-    def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
+    def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
         """Append the lines that compute its outputs of z, in a step or not; return the outputs."""
         return z
 
-    def backward(self, delta: str, lines: list[str], *, is_lowest: bool) -> str:
+    def backward(self, delta: str, lines: Lines, *, is_lowest: bool) -> str:
         """Append the lines that update it and turn the outputs' delta into the inputs'.
 
         Return the latter's name; nothing reads it `is_lowest`, the lowest stage with weights.
@@ -282,6 +291,42 @@ class Normalization(Stage):
         return self.precision.padded(self.part.n_in)
 
 
+class Split(Stage):
+    """Where a residual begins: keeps its inputs."""
+
+    def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
+        """Keep z, with padding."""
+        z = _padded(z, lines, self.precision)
+        lines.inputs.append(z)
+        return z
+
+    def backward(self, delta: str, lines: Lines, *, is_lowest: bool) -> str:
+        """Append the line that adds the delta of the residual's outputs."""
+        lines.append(f"for (int j = 0; j < {self.precision.padded(self.part.n_in)}; j++)")
+        lines.append(f"    {delta}[j] += {lines.deltas.pop()}[j];")
+        return delta
+
+
+class Join(Stage):
+    """Where a residual ends: ``z = z_prev + inputs``."""
+
+    def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
+        """Append the lines that add, into an array of their own: backward, z_prev is needed."""
+        name, padded = f"{z.name}_sum", self.precision.padded(z.n)
+        lines.append(f"real {name}[{padded}];")
+        lines.append(f"for (int j = 0; j < {padded}; j++)")
+        lines.append(f"    {name}[j] = {z.name}[j] + {lines.inputs.pop().name}[j];")
+        return Values(name, z.n)
+
+    def backward(self, delta: str, lines: Lines, *, is_lowest: bool) -> str:
+        """Append the lines that copy delta for the stretch, which changes it in place."""
+        name, padded = f"{delta}_inside", self.precision.padded(self.part.n_in)
+        lines.append(f"real {name}[{padded}];")
+        lines.append(f"for (int j = 0; j < {padded}; j++) {name}[j] = {delta}[j];")
+        lines.deltas.append(delta)
+        return name
+
+
 # ---- kinds of layers -----------------------------------------------------------------------------
 
 
@@ -304,10 +349,20 @@ def _layer_norm(part: Part[LayerNorm], precision: Precision) -> list[Stage]:
     return [Normalization(part, precision)]
 
 
+def _fork(part: Part[Fork], precision: Precision) -> list[Stage]:
+    return [Split(part, precision)]
+
+
+def _sum(part: Part[Sum], precision: Precision) -> list[Stage]:
+    return [Join(part, precision)]
+
+
 #: For each kind of layer, what returns its stages.
 RULES: dict[type[Layer], Callable[[Part[Any], Precision], list[Stage]] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
     Standardize: _standardize,
     LayerNorm: _layer_norm,
+    Fork: _fork,
+    Sum: _sum,
 }

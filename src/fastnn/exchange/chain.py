@@ -1,8 +1,8 @@
 """Networks as chains of operations: what networks of other libraries are read into.
 
 A `Chain` takes affine maps, scalings, activations, dropouts and layer normalizations one after the
-other, merges what can be merged, refuses what no MLP expresses, and becomes an MLP. Its arithmetic
-is in float64.
+other, and marks where stretches of them begin whose inputs are added to their outputs. It merges
+what can be merged, refuses what no MLP expresses, and becomes an MLP. Its arithmetic is in float64.
 
 Another operation is a class derived from `Operation`, which says what layer it becomes. Not here:
 other libraries and their names for these operations (onnx_reader.py, pytorch.py, scikit_learn.py).
@@ -18,7 +18,17 @@ import numpy.typing as npt
 from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange.parts import Array, Part, Refusal, minus, rule_for
-from fastnn.layers import Dense, Dropout, Layer, LayerNorm, Standardize, parameters
+from fastnn.layers import (
+    Dense,
+    Dropout,
+    Fork,
+    Layer,
+    LayerNorm,
+    Residual,
+    Standardize,
+    Sum,
+    parameters,
+)
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 
@@ -28,7 +38,7 @@ LOSSES = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "exp": 
 
 @dataclass
 class Operation:
-    """An operation that becomes one layer; ``place`` is its name in messages."""
+    """An operation, most often one layer; ``place`` is its name in messages."""
 
     place: str
 
@@ -48,6 +58,10 @@ class Operation:
     def layer(self, l2: float) -> Layer:
         """Return the specification of the layer, with a penalty where it has weights."""
         raise NotImplementedError
+
+    def put(self, layers: list[list[Layer]], l2: float) -> None:
+        """Append the layer to the innermost of the stretches that have begun."""
+        layers[-1].append(self.layer(l2))
 
     def arrays(self) -> list[Array]:
         """Return the layer's parameters, in the order of `MLP.set_weights`.
@@ -155,6 +169,23 @@ class Drop(Operation):
         return self.dropout
 
 
+class Split(Operation):
+    """Where a stretch begins whose inputs are added to its outputs."""
+
+    def put(self, layers: list[list[Layer]], l2: float) -> None:
+        """Begin a stretch."""
+        layers.append([])
+
+
+class Join(Operation):
+    """Where such a stretch ends."""
+
+    def put(self, layers: list[list[Layer]], l2: float) -> None:
+        """End the stretch: a Residual."""
+        stretch = layers.pop()
+        layers[-1].append(_checks.built(self.place, Residual, stretch))
+
+
 class Chain:
     """The operations so far, and a scaling that is still to be merged with the next one."""
 
@@ -162,6 +193,7 @@ class Chain:
         self.operations: list[Operation] = []
         self.standardization: tuple[str, Array, Array] | None = None  # the same of a first layer
         self._waiting: tuple[str, Array, Array] | None = None  # place, mean, scale of a scaling
+        self._splits: list[int] = []  # places of those without a Join among the operations
         self._logarithm: tuple[str, Activation] | None = None  # place of a log-softmax, its softmax
 
     def add(self, part: Part[Any]) -> None:
@@ -320,6 +352,23 @@ class Chain:
         if rate:
             self.append(Drop(place, _checks.built(place, Dropout, rate)))
 
+    def fork(self, place: str) -> None:
+        """Begin a stretch whose inputs are added to its outputs, which `join` ends."""
+        self.append(Split(place))
+        self._splits.append(len(self.operations))
+
+    def join(self, place: str) -> None:
+        """Add the inputs of the innermost stretch to its outputs."""
+        stretch = self.operations[self._splits.pop() :]
+        remedy = "put layers between"
+        _checks.expressible(place, stretch, "adds its inputs to themselves", remedy)
+        taken = next((o.n_in for o in stretch if o.n_in is not None), None)
+        given = next((o.n_out for o in reversed(stretch) if o.n_out is not None), taken)
+        problem = f"adds {taken} inputs to {given} outputs"
+        remedy = "fastnn's residuals have as many outputs as inputs"
+        _checks.expressible(place, given == taken, problem, remedy)
+        self.append(Join(place))
+
     # ---- the network ----------------------------------------------------------------------------
 
     def network(
@@ -335,7 +384,10 @@ class Chain:
         `output` is an activation to be appended, `l2` the penalty of every layer.
         """
         self._end(output)
-        layers = [operation.layer(l2) for operation in self.operations]
+        stretches: list[list[Layer]] = [[]]
+        for operation in self.operations:
+            operation.put(stretches, l2)
+        [layers] = stretches
         if self.standardization is not None:
             layers.insert(0, Standardize())
         if loss is None:
@@ -392,10 +444,20 @@ def _layer_norm(chain: Chain, part: Part[LayerNorm]) -> None:
     chain.norm(part.place, part.layer.epsilon, part.arrays["gain"], part.arrays["bias"])
 
 
+def _fork(chain: Chain, part: Part[Fork]) -> None:
+    chain.fork(part.place)
+
+
+def _sum(chain: Chain, part: Part[Sum]) -> None:
+    chain.join(part.place)
+
+
 #: For each kind of layer, what appends it to a chain.
 RULES: dict[type[Layer], Callable[[Chain, Part[Any]], None] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
     Standardize: _standardize,
     LayerNorm: _layer_norm,
+    Fork: _fork,
+    Sum: _sum,
 }

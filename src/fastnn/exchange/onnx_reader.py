@@ -74,7 +74,8 @@ def from_onnx(
     biases; activations, also where they are composed of other operators, as silu of Sigmoid and
     Mul; LayerNormalization, also composed of means; Dropout, Identity, Cast, Flatten and Reshape to
     rows, BatchNormalization; Sub, Add, Mul and Div by constants. Scalings before the first layer
-    become a Standardize, others go into the weights next to them.
+    become a Standardize, others go into the weights next to them. An Add of two tensors of the
+    chain is the end of a Residual; there are no other branches.
 
     Examples
     --------
@@ -117,6 +118,7 @@ class _Reader:
         opsets = {opset.domain: opset.version for opset in model.opset_import}
         self.opset = max(opsets.get("", 1), opsets.get("ai.onnx", 1))
         self.chain, self.dtype = Chain(), "float32"
+        self.kept: list[str] = []  # inputs of the residuals that have begun
         self.constants: dict[str, Array] = {
             tensor.name: self.array(tensor) for tensor in self.graph.initializer
         }
@@ -169,18 +171,24 @@ class _Reader:
             place = _place(node)
             _checks.expressible(
                 place, z in node.input, f"doesn't use {z!r}, which comes before it",
-                "fastnn networks are chains, without branches",
+                "fastnn networks are chains, without branches but residuals",
             )  # fmt: skip
-            if self.uses[z] == 1 and _op(node) in _READERS:
+            if self.is_sum(node) and self.uses[z] == 1:
+                self.end_residual(node, z)
+                first += 1
+            elif self.uses[z] == 1 and _op(node) in _READERS:
                 _READERS[_op(node)](self, node, place, z)
                 first += 1
+            elif length := self.composed(z, first):
+                first += length
             else:
-                first += self.composed(z, first)
+                self.begin_residuals(z, first)
+                continue
             z = self.nodes[first - 1].output[0]
             self.uses.setdefault(z, 0)
         _checks.expressible(
             "the graph", z == outputs[0], f"makes {z!r} last, not its output {outputs[0]!r}",
-            "fastnn networks are chains, without branches",
+            "fastnn networks are chains, without branches but residuals",
         )  # fmt: skip
 
     def constant(self, node: Any, i: int) -> Array | None:
@@ -198,7 +206,10 @@ class _Reader:
         return array.astype(np.float64) if array.dtype.kind not in "iub" else array
 
     def composed(self, z: str, first: int) -> int:
-        """Put the longest run of nodes that is one operation into the chain; return its length."""
+        """Put the longest run of nodes that is one operation into the chain; return its length.
+
+        It is 0 if there is no such run.
+        """
         values, pending = {z: _PROBES}, {z: self.uses[z]}
         found: tuple[int, Activation | LayerNorm] | None = None
         numbers = {name: a.item() for name, a in self.constants.items() if a.size == 1}
@@ -218,22 +229,46 @@ class _Reader:
             if [name for name, uses in pending.items() if uses] == [made]:
                 operation = _recognized(values[made])
                 found = (n, operation) if operation else found
-        node = self.nodes[first]
+        if found is None:
+            return 0
+        length, operation = found
+        place = _place(self.nodes[first])
+        if isinstance(operation, LayerNorm):
+            self.chain.norm(place, operation.epsilon)
+        else:
+            self.chain.activate(place, operation)
+        return length
+
+    def is_sum(self, node: Any) -> bool:
+        """Whether a node adds two tensors that are no constants."""
+        return _op(node) == "Add" and len({*node.input} - self.constants.keys()) == 2
+
+    def begin_residuals(self, z: str, first: int) -> None:
+        """Begin the residuals that end where z is added to something later, the longest first."""
+        sums = [node for node in self.nodes[first:] if self.is_sum(node) and z in node.input]
         _checks.expressible(
-            _place(node), found is not None,
-            "is not an operation that fastnn has, or begins a branch or a composition that is none "
-            "of its activations and no layer normalization",
+            _place(self.nodes[first]), sums and z not in self.kept,
+            "is not an operation that fastnn has, or begins a branch that is no residual, or a "
+            "composition that is none of its activations and no layer normalization",
             "export a chain of Gemm, MatMul, Add, Sub, Mul, Div, BatchNormalization, "
             "LayerNormalization, Dropout, Flatten and the activations "
             f"{', '.join(activations.NAMES)}",
         )  # fmt: skip
-        assert found is not None
-        length, operation = found
-        if isinstance(operation, LayerNorm):
-            self.chain.norm(_place(node), operation.epsilon)
-        else:
-            self.chain.activate(_place(node), operation)
-        return length
+        for node in reversed(sums):
+            self.chain.fork(_place(node))
+            self.kept.append(z)
+            self.uses[z] -= 1
+
+    def end_residual(self, node: Any, z: str) -> None:
+        """End the innermost residual by its Add."""
+        [other] = {*node.input} - {z}
+        _checks.expressible(
+            _place(node), self.kept[-1:] == [other],
+            f"adds {other!r}, where the innermost residual does not begin",
+            "fastnn's residuals lie one after the other or within each other",
+        )  # fmt: skip
+        self.kept.pop()
+        self.chain.join(_place(node))
 
     def check_means(self, node: Any, axes: float | None = None) -> None:
         """Check that a ReduceMean, whose axes may be an input, gives the mean of each row."""

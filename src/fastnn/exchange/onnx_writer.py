@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fastnn import __version__, _checks, _files, activations
 from fastnn.activations import Activation
 from fastnn.exchange.parts import Part, Refusal, parts, rule_for
-from fastnn.layers import Dense, Dropout, Layer, LayerNorm, Standardize
+from fastnn.layers import Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 from fastnn.mlp import MLP
 
 #: The oldest operators and format that say all this, so that old runtimes read the files, too; and
@@ -129,6 +129,7 @@ class _Graph:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
         self.opset, self.ir = _OPSET, _IR  # of the newest operator
+        self.kept: list[_Tensor] = []  # inputs of the residuals that have begun
         self._numbers: dict[float, _Tensor] = {}
 
     def constant(self, name: str, array: npt.ArrayLike) -> "_Tensor":
@@ -217,12 +218,23 @@ def _layer_norm(z: _Tensor, part: Part[LayerNorm]) -> _Tensor:
     return centred / (variance + epsilon)("Sqrt") * gain + bias
 
 
+def _fork(z: _Tensor, part: Part[Fork]) -> _Tensor:
+    z.graph.kept.append(z)
+    return z
+
+
+def _sum(z: _Tensor, part: Part[Sum]) -> _Tensor:
+    return z.graph.kept.pop() + z
+
+
 #: For each kind of layer, what appends it: takes its input, returns its output.
 RULES: dict[type[Layer], Callable[[_Tensor, Part[Any]], _Tensor] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
     Standardize: _standardize,
     LayerNorm: _layer_norm,
+    Fork: _fork,
+    Sum: _sum,
 }
 
 # ---- activations ---------------------------------------------------------------------------------

@@ -15,7 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from fastnn import _checks
-from fastnn.layers import PIECES, Dense, Dropout, Layer, LayerNorm, Standardize, with_widths
+from fastnn.layers import (
+    PIECES,
+    Dense,
+    Dropout,
+    Fork,
+    Layer,
+    LayerNorm,
+    Standardize,
+    Sum,
+    with_widths,
+)
 
 if TYPE_CHECKING:
     from fastnn.mlp import MLP
@@ -125,6 +135,11 @@ def _past(part: Part[Any], mean: Array, scale: Array) -> tuple[Part[Any], bool]:
     return part, False
 
 
+_OF_RESIDUALS = Refusal(
+    "a Residual adds the scaled rows to its outputs; put a Dense between them, or scale the rows "
+    "yourself and build the network without Standardize"
+)
+
 #: For each kind of layer, what takes a scaling before it: returns the part, and whether it did.
 FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
     Dense: _into_weights,
@@ -134,6 +149,8 @@ FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
         "each row is normalized after it; put a Dense between them, or scale the rows yourself and "
         "build the network without Standardize"
     ),
+    Fork: _OF_RESIDUALS,
+    Sum: _OF_RESIDUALS,
 }
 
 

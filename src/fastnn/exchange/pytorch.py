@@ -6,8 +6,9 @@ Here: what PyTorch's modules are in a chain of operations, and what each kind of
 activation is as a module. Not here: which chains an MLP can express (chain.py).
 """
 
+import functools
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange.chain import Chain
 from fastnn.exchange.parts import Array, Part, Refusal, folded, parts, rule_for
-from fastnn.layers import Dense, Dropout, Layer, LayerNorm, Standardize
+from fastnn.layers import Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 from fastnn.optimizers import Optimizer
@@ -40,8 +41,8 @@ def from_torch(
     ----------
     module : torch.nn.Sequential
         Of Linear, BatchNorm1d, LayerNorm, Dropout, Flatten, Identity, Softmax, LogSoftmax, ReLU,
-        LeakyReLU, Tanh, Sigmoid, ELU, SELU, GELU (exact), SiLU, Softplus, and Sequential of these;
-        or one of them alone.
+        LeakyReLU, Tanh, Sigmoid, ELU, SELU, GELU (exact), SiLU, Softplus, of the Residual that
+        `to_torch` makes, and Sequential of these; or one of them alone.
     output : str or Activation, optional
         An activation to append to a module that ends with logits: "softmax" for one trained with
         CrossEntropyLoss (or, after LogSoftmax, with NLLLoss), "sigmoid" for BCEWithLogitsLoss,
@@ -75,29 +76,33 @@ def from_torch(
     torch: Any = sys.modules.get("torch")  # None if no object of its can have been made
     kinds = () if torch is None else (torch.nn.Module,)
     _checks.one_of_these("module", module, kinds, "a torch.nn.Sequential")
-    chain, readers, dtype = Chain(), _readers(torch.nn), "float32"
-    for name, part in _modules(torch.nn, module):
-        place = f"module {name!r} ({type(part).__name__})" if name else type(part).__name__
-        read = next((r for kind, r in readers.items() if type(part).forward is kind.forward), None)
+    chain = Chain()
+    _read(torch.nn, _readers(torch.nn), chain, "", module)
+    is_double = any(p.dtype == torch.float64 for p in module.parameters())
+    dtype = "float64" if is_double else "float32"
+    return chain.network(output=output, loss=loss, optimizer=optimizer, dtype=dtype, seed=seed)
+
+
+def _read(nn: Any, readers: dict[Any, _Reader], chain: Chain, name: str, module: Any) -> None:
+    """Put a module, or all that it consists of, into a chain; `name` is its place in the whole."""
+    forward, kind = type(module).forward, type(module).__name__
+    place = f"module {name!r} ({kind})" if name else kind
+    if forward is _residual(nn).forward:
+        chain.fork(place)
+    if forward in (nn.Sequential.forward, _residual(nn).forward):
+        for key, part in module._modules.items():  # named_children leaves out repetitions
+            _read(nn, readers, chain, f"{name}.{key}" if name else key, part)
+    else:
+        read = next((read for kind, read in readers.items() if forward is kind.forward), None)
         remedy = (
             f"pass a Sequential of {', '.join(kind.__name__ for kind in readers)}, or export the "
             "module by torch.onnx and use from_onnx"
         )
         _checks.expressible(place, read is not None, "is a module that fastnn cannot read", remedy)
         assert read is not None
-        read(chain, place, part)
-        if any(p.dtype == torch.float64 for p in part.parameters()):
-            dtype = "float64"
-    return chain.network(output=output, loss=loss, optimizer=optimizer, dtype=dtype, seed=seed)
-
-
-def _modules(nn: Any, module: Any, name: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the names and the modules that nested Sequentials consist of, in order."""
-    if type(module).forward is not nn.Sequential.forward:
-        yield name, module
-        return
-    for key, part in module._modules.items():  # named_children leaves out repetitions
-        yield from _modules(nn, part, f"{name}.{key}" if name else key)
+        read(chain, place, module)
+    if forward is _residual(nn).forward:
+        chain.join(place)
 
 
 def _readers(nn: Any) -> dict[Any, _Reader]:
@@ -196,6 +201,8 @@ def _flatten(chain: Chain, place: str, part: Any) -> None:
 
 # ---- to PyTorch ----------------------------------------------------------------------------------
 
+_Modules = list[list[Any]]  # so far: of the network, then of each Residual that has begun
+
 
 def to_torch(net: MLP) -> Any:
     """Return a network as a PyTorch module.
@@ -222,7 +229,8 @@ def to_torch(net: MLP) -> Any:
 
     Notes
     -----
-    A Standardize layer is folded into the weights of the first Linear.
+    A Standardize layer is folded into the weights of the first Linear. A Residual becomes a module
+    of a class ``Residual``, whose ``stretch`` is a Sequential; to unpickle it, fastnn is needed.
 
     Examples
     --------
@@ -234,16 +242,15 @@ def to_torch(net: MLP) -> Any:
     """
     torch = _checks.package("torch", "to_torch")
     _checks.one_of_these("net", net, MLP, "an MLP")
-    modules = [
-        module
-        for part in folded(parts(net), "to_torch")
-        for module in rule_for(RULES, part, "to_torch cannot write")(torch, part)
-    ]
+    stretches: _Modules = [[]]
+    for part in folded(parts(net), "to_torch"):
+        rule_for(RULES, part, "to_torch cannot write")(torch, stretches, part)
+    [modules] = stretches
     return torch.nn.Sequential(*modules).eval()
 
 
-def _dense(torch: Any, part: Part[Dense]) -> list[Any]:
-    """Return a Linear, for which PyTorch draws no weights, and its activation's module."""
+def _dense(torch: Any, stretches: _Modules, part: Part[Dense]) -> None:
+    """Append a Linear, for which PyTorch draws no weights, and its activation's module."""
     W, b = torch.from_numpy(np.ascontiguousarray(part.arrays["W"].T)), part.arrays.get("b")
     linear = torch.nn.utils.skip_init(
         torch.nn.Linear, part.n_in, part.n_out, bias=b is not None, dtype=W.dtype
@@ -255,39 +262,76 @@ def _dense(torch: Any, part: Part[Dense]) -> list[Any]:
     linear.requires_grad_(part.layer.trainable)
     activation = activations.get(part.layer.activation)
     if activation.is_linear:
-        return [linear]
+        stretches[-1].append(linear)
+        return
     make = ACTIVATIONS.get(activation.name)
     remedy = f"give a network with identity there, and put torch.{activation.name} behind it"
     problem = f"has {activation}, for which PyTorch has no module"
     _checks.expressible(part.place, make is not None, problem, remedy)
     assert make is not None
-    return [linear, make(torch.nn, activation.parameter)]
+    stretches[-1] += [linear, make(torch.nn, activation.parameter)]
 
 
-def _dropout(torch: Any, part: Part[Dropout]) -> list[Any]:
-    return [torch.nn.Dropout(part.layer.rate)]
+def _dropout(torch: Any, stretches: _Modules, part: Part[Dropout]) -> None:
+    stretches[-1].append(torch.nn.Dropout(part.layer.rate))
 
 
-def _standardize(torch: Any, part: Part[Standardize]) -> list[Any]:
+def _standardize(torch: Any, stretches: _Modules, part: Part[Standardize]) -> None:
     """Nothing: it is in the weights of the layer after it."""
-    return []
 
 
-def _norm(torch: Any, part: Part[LayerNorm]) -> list[Any]:
+def _norm(torch: Any, stretches: _Modules, part: Part[LayerNorm]) -> None:
     gain, bias = (torch.from_numpy(array) for array in part.arrays.values())
     norm = torch.nn.LayerNorm(part.n_in, part.layer.epsilon, dtype=gain.dtype)
     with torch.no_grad():
         norm.weight.copy_(gain)
         norm.bias.copy_(bias)
-    return [norm.requires_grad_(part.layer.trainable)]
+    stretches[-1].append(norm.requires_grad_(part.layer.trainable))
 
 
-#: For each kind of layer, what returns its modules.
-RULES: dict[type[Layer], Callable[[Any, Part[Any]], list[Any]] | Refusal] = {
+def _fork(torch: Any, stretches: _Modules, part: Part[Fork]) -> None:
+    stretches.append([])
+
+
+def _sum(torch: Any, stretches: _Modules, part: Part[Sum]) -> None:
+    stretch = torch.nn.Sequential(*stretches.pop())
+    stretches[-1].append(_residual(torch.nn)(stretch))
+
+
+@functools.cache
+def _residual(nn: Any) -> Any:
+    """Return the class of a Residual's module; it is made here since PyTorch may be missing."""
+
+    class Residual(nn.Module):  # type: ignore[misc]
+        """The inputs of a stretch of modules added to its outputs."""
+
+        __qualname__ = "Residual"
+
+        def __init__(self, stretch: Any) -> None:
+            super().__init__()
+            self.stretch = stretch
+
+        def forward(self, z: Any) -> Any:
+            return z + self.stretch(z)
+
+    return Residual
+
+
+def __getattr__(name: str) -> Any:
+    """Return the class Residual, which pickle looks for in this module."""
+    if name != "Residual":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return _residual(_checks.package("torch", "a Residual of to_torch").nn)
+
+
+#: For each kind of layer, what appends its modules.
+RULES: dict[type[Layer], Callable[[Any, _Modules, Part[Any]], None] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
     Standardize: _standardize,
     LayerNorm: _norm,
+    Fork: _fork,
+    Sum: _sum,
 }
 
 #: Modules by fastnn's name of the activation: each takes torch.nn and the activation's parameter.
