@@ -1,4 +1,4 @@
-"""Kernels and predictions: fastnn's against the same in NumPy, on arrays of typical sizes."""
+"""Kernels and predictions of fastnn and of NumPy, on arrays of typical sizes."""
 
 import itertools
 
@@ -12,7 +12,7 @@ SHAPES = [(1, 64, 64), (32, 64, 64), (128, 784, 256), (256, 1024, 1024)]
 
 
 def compare(benchmark, who, table, group, ours, numpys, flops):
-    """Time one of two functions that must give the same."""
+    """Time one of two functions, which must give the same result."""
     a, b = ours(), numpys()
     error = float(np.linalg.norm(a - b) / np.linalg.norm(b))
     benchmark.group = group

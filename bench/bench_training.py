@@ -1,7 +1,7 @@
 """Training: whole epochs of fastnn and of the NumPy reference, cell by cell.
 
-Same initial weights, rows in the same order, same formulas, one thread each. Before a cell is
-timed, its weights after 1 step and after up to 100 are compared with the reference's in float64.
+Both have the same initial weights, order of rows and formulas, and one thread. Before a cell is
+timed, its weights after 1 step and after up to 100 steps are compared with the float64 reference.
 """
 
 import numpy as np

@@ -1,15 +1,15 @@
-"""fastnn and its peers side by side, cell by cell, in one process.
+"""Times of fastnn and of other libraries, cell by cell, in one process.
 
     make bench-peers                       # all regimes, precisions and thread counts
     python bench/compare.py --threads 1 --only 784-256-128-10
     python bench/compare.py --regime predict --threads 2 --dtype float64
 
-What happens to every cell is in src/fastnn/benchmarking/protocol.py; the process is pinned to as
-many CPUs as threads are allowed (machine.py there).
+src/fastnn/benchmarking/protocol.py describes what is done with every cell. The process is pinned to
+as many CPUs as threads (machine.py there).
 
-Regimes are never mixed: "epochs" (whole epochs in one call, where a library can), "calls" (one
-Python call a step), "predict", and "imports" (seconds of `import`). A full run writes a JSON file
-to bench/results; report.py makes tables, plots and the README's figures of it.
+A run measures one regime: "epochs" (whole epochs in one call, if a library can do that), "calls"
+(one Python call per step), "predict", or "imports" (seconds of `import`). A full run writes a JSON
+file to bench/results; report.py makes tables, plots and the figures of the READMEs from it.
 """
 
 import argparse
@@ -48,12 +48,14 @@ def arguments():
     parser.add_argument("--seconds", type=float, default=0.1, help="least time of a round")
     parser.add_argument("--only", default="", help="cells whose name contains this")
     parser.add_argument("--without", nargs="*", default=[], help="contenders to leave out")
-    parser.add_argument("--results", type=Path, default=RESULTS, help="where a full run writes")
+    parser.add_argument(
+        "--results", type=Path, default=RESULTS, help="folder that a full run writes to"
+    )
     return parser.parse_args()
 
 
 def compare_all(args):
-    """Return the records of the cells asked for."""
+    """Return the records of the selected cells."""
     kinds = [kind for kind in CONTENDERS[args.regime] if kind.name not in args.without]
     cells = [cell for cell in CELLS_OF[args.regime] if args.only in str(cell)]
     pinned, records = {"dtype": args.dtype, "threads": args.threads}, []
@@ -66,9 +68,9 @@ def compare_all(args):
 
 
 def import_times(rounds):
-    """Return, for each library, the seconds of importing it in processes of their own, in turn."""
+    """Return the seconds that each library takes to import, each time in a new process."""
     times = {name: [] for name in LIBRARIES}
-    for _ in range(rounds + 1):  # the first brings the files into memory
+    for _ in range(rounds + 1):  # the first round loads the files into memory
         for name, module in LIBRARIES.items():
             code = f"from time import perf_counter as t; a = t(); import {module}; print(t() - a)"
             done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

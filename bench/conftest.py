@@ -1,4 +1,4 @@
-"""What the benches share: one thread for everybody, and a table of ratios at the end."""
+"""Fixtures of the benchmarks: one thread for all, and a table of ratios at the end."""
 
 import platform
 from pathlib import Path
@@ -12,13 +12,13 @@ import fastnn
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Keep NumPy's BLAS on one thread, as fastnn is told to be."""
+    """Keep NumPy's BLAS on one thread, as fastnn is."""
     with threadpool_limits(1):
         yield
 
 
 def pytest_addoption(parser):
-    """Let the tables be kept."""
+    """Add the option --tables."""
     parser.addoption("--tables", type=Path, help="a Markdown file to write the tables to")
 
 
@@ -45,7 +45,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def machine():
-    """Return what the figures depend on."""
+    """Return the versions and the instruction set that the figures depend on."""
     config = fastnn.show_config("dicts")
     return (
         f"{config['platform']}, fastnn {config['fastnn']} ({config['instruction_set']}, "

