@@ -121,7 +121,7 @@ def test_a_process_that_fails_is_exit_code_1(monkeypatch, capfd):
     assert command.run(parsed("--peers", "none")) == 1
     out, err = capfd.readouterr()
     assert out == ""
-    assert "the process that measures ended with exit code 1" in err
+    assert "the measuring process ended with exit code 1" in err
 
 
 def test_ctrl_c_leaves_no_process_behind():
@@ -208,7 +208,8 @@ def test_a_contender_that_disagrees_shows_no_time(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert out.count(" disagrees\n") == 1
     assert "geometric mean" not in out
-    assert "- numpy is 2.0e-04 off the float64 reference, so it has no time (fit: 2-3-1" in out
+    note = "- numpy differs from the float64 reference by 2.0e-04, so it has no time (fit: 2-3-1"
+    assert note in out
 
 
 def test_a_contender_with_nan_shows_no_time(monkeypatch, capsys):
@@ -221,7 +222,7 @@ def test_a_contender_with_nan_shows_no_time(monkeypatch, capsys):
 def test_fastnn_shows_no_time_either_and_the_exit_code_is_1(monkeypatch, capsys):
     assert measured(monkeypatch, skewed(every.Fastnn, 1.001), every.NumPy) == 1
     out = capsys.readouterr().out
-    assert "- fastnn is 1.0e-03 off the float64 reference" in out
+    assert "- fastnn differs from the float64 reference by 1.0e-03" in out
     assert "GFLOP/s  of peak  of limit\nfit: 2-3-1 sigmoid, batch 1, sgd  disagrees\n" in out
 
 
@@ -290,15 +291,15 @@ def test_a_script_is_pinned_by_starting_again():
 def test_a_script_takes_no_more_threads_than_cpus():
     done = python("-c", "from fastnn.benchmarking import machine; machine.pin(10**4)")
     assert done.returncode == 1
-    assert done.stderr.startswith("10000 threads asked for, ")
+    assert done.stderr.startswith("10000 threads were asked for, ")
 
 
 def test_more_threads_than_cpus_are_cut_and_said(monkeypatch):
-    monkeypatch.setattr(machine, "to_be_had", lambda: 2)
+    monkeypatch.setattr(machine, "available_cpus", lambda: 2)
     settings, found = command._settings(parsed("--threads", "64"))
     assert (settings["threads"], found["asked"]) == (2, 64)
     assert list(notes._threads(64, 2)) == [
-        "64 threads asked for, 2 CPUs to be had: measured on 2",
+        "64 threads asked for, but 2 CPUs are available: measured on 2",
     ]
     assert list(notes._threads(2, 2)) == []
 

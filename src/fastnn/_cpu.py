@@ -1,7 +1,7 @@
-"""This machine: the instruction set and the number of threads that are used.
+"""This machine: the instruction set in use, and the number of threads.
 
-Not here: pinning or any other global setting. The kernels choose a number of threads for the size
-of a network.
+Not here: pinning or other global settings. The engine selects the number of threads for the size of
+a network.
 """
 
 import os
@@ -14,10 +14,10 @@ import numpy as np
 from fastnn import _checks, _kernels_f32
 from fastnn._precision import PRECISIONS
 
-#: Instruction sets that this build has and this CPU can run, best first.
+#: Instruction sets that this build contains and this CPU can run, best first.
 INSTRUCTION_SETS = tuple(_kernels_f32.instruction_sets())
 
-#: The one in use: the best, or what the environment variable FASTNN_ISA names.
+#: The one in use: the best, or the one that the environment variable FASTNN_ISA names.
 ISA = _checks.instruction_set(os.environ.get("FASTNN_ISA"), INSTRUCTION_SETS)
 
 
@@ -28,7 +28,7 @@ def _words(path: str) -> list[str]:
 
 
 def _cgroup_cpus() -> int | None:
-    """Return the CPUs that the control group's quota amounts to, or None without a quota."""
+    """Return the CPUs that the quota of the control group allows, or None without a quota."""
     try:
         quota, period = _words("/sys/fs/cgroup/cpu.max")
     except (OSError, ValueError):
@@ -46,10 +46,10 @@ def _cgroup_cpus() -> int | None:
 
 
 def available_threads() -> int:
-    """Return how many threads are worth starting.
+    """Return the number of threads to use.
 
-    The CPUs this process may run on, its control group's quota, and OMP_NUM_THREADS, whichever is
-    least.
+    It is the least of: the CPUs that this process may run on, the quota of its control group, and
+    OMP_NUM_THREADS.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     limits = [len(affinity(0)) if affinity else os.cpu_count() or 1, _cgroup_cpus()]

@@ -1,7 +1,7 @@
 """Specifications of activations: names, parameters, and the initializer that suits each.
 
 Not here: arithmetic. Values and derivatives are in engine/simd/activations.h and, in NumPy, in
-reference.py. A new activation takes a line in each of the three; tests name a place that was
+reference/. ARCHITECTURE.md lists the places of a new activation; tests name a place that was
 forgotten.
 """
 
@@ -12,7 +12,7 @@ from fastnn import _checks
 
 @dataclass(frozen=True)
 class _Kind:
-    """Everything that fastnn knows of an activation besides its arithmetic."""
+    """The properties of an activation, without its arithmetic."""
 
     initializer: str = "glorot_uniform"  # of the weights that lead into it
     parameter: str | None = None  # name of its one parameter,
@@ -44,7 +44,7 @@ HIDDEN = tuple(name for name, kind in _KINDS.items() if not kind.is_row_wise)
 
 @dataclass(frozen=True, init=False, repr=False)
 class Activation:
-    """An activation ``z = h(a)``, where its name alone does not say enough.
+    """An activation ``z = h(a)``, for those that have a parameter.
 
     Parameters
     ----------

@@ -132,7 +132,7 @@ class Workspace:
     Raises
     ------
     TypeError, ValueError
-        If an argument is unfit.
+        If an argument is invalid.
     MemoryError
         If there is not enough memory for that many rows.
 
@@ -160,7 +160,7 @@ class Workspace:
         if status:
             raise MemoryError(functions().message(status).decode())
         self.address: int = cast(int, address.value)
-        weakref.finalize(self, functions().workspace_free, self.address)  # also where Python ends
+        weakref.finalize(self, functions().workspace_free, self.address)  # also when Python exits
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Workspace belongs to one thread of one process; make another one there")

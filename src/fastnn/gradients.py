@@ -1,6 +1,6 @@
 """The gradient check: gradients of back-propagation compared with central differences.
 
-Not here: the differences that tests of the kernels use (reference.py).
+Not here: the differences that tests of the kernels use (reference/network.py).
 """
 
 from __future__ import annotations

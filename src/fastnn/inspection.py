@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from fastnn.mlp import MLP, Inputs
 
-_ROUND = 1024  # rows that a workspace has room for at most: ROUND in engine/net.pxd
+_ROUND = 1024  # the most rows that buffers have room for: ROUND in engine/net.pxd
 
 
 def activations(net: MLP, X: Inputs) -> list[NDArray[Any]]:

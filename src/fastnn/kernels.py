@@ -1,10 +1,11 @@
-"""The three kernels of back-propagation as functions of arrays, for a training loop of your own.
+"""The kernels of back-propagation as functions of arrays, for training loops of your own.
 
-`forward`, `delta` (with `output_delta` at the output) and `update` compute what `MLP` does in a
-step, one layer at a time, in float32 if all arrays are and else in float64. `MLP.fit` is much
-faster: it keeps weights in the kernels' layout and crosses from Python once an epoch.
+`forward`, `delta` (`output_delta` at the output) and `update` are the parts of a training step, for
+one layer at a time. They compute in float32 if all arrays are float32, otherwise in float64.
+`MLP.fit` is much faster: it keeps the weights in the layout of the kernels, and does not return to
+Python between steps.
 
-Not here: arithmetic (the extension modules) and networks (mlp.py).
+Not here: arithmetic (the compiled modules), layers other than Dense, and networks (mlp.py).
 
 Examples
 --------
@@ -54,7 +55,7 @@ def forward(
     Parameters
     ----------
     z_prev : array-like of shape (n, n_in)
-        Inputs, a row each.
+        Inputs, one row for each sample.
     W : array-like of shape (n_in, n_out)
     b : array-like of shape (n_out,), optional
     activation : str or Activation, default "identity"
@@ -67,7 +68,7 @@ def forward(
     Raises
     ------
     TypeError, ValueError
-        If an argument is unfit.
+        If an argument is invalid.
 
     Examples
     --------
@@ -91,7 +92,7 @@ def forward(
 def output_delta(
     a: ArrayLike, t: ArrayLike, loss: str | Loss, activation: str | Activation
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """Compute the rows' losses ``E_n`` and ``delta = dE_n/da`` at the output.
+    """Compute the loss ``E_n`` of each row and ``delta = dE_n/da`` at the output.
 
     Parameters
     ----------
@@ -101,7 +102,7 @@ def output_delta(
         Targets; class labels or one-hot rows for cross-entropy.
     loss : str or Loss
     activation : str or Activation
-        Of the output layer; one that the loss goes with.
+        The activation of the output layer, which must suit the loss.
 
     Returns
     -------
@@ -111,7 +112,7 @@ def output_delta(
     Raises
     ------
     TypeError, ValueError
-        If an argument is unfit, or the loss doesn't go with the activation.
+        If an argument is invalid, or the loss cannot be used with the activation.
 
     Examples
     --------
@@ -146,11 +147,11 @@ def delta(
     a : array-like of shape (n, n_units)
         The layer's pre-activations.
     activation : str or Activation
-        The layer's.
+        The activation of the layer.
     W_next : array-like of shape (n_units, n_next)
-        Weights of the layer above it.
+        Weights of the next layer.
     delta_next : array-like of shape (n, n_next)
-        Delta of the layer above it.
+        Delta of the next layer.
 
     Returns
     -------
@@ -159,7 +160,7 @@ def delta(
     Raises
     ------
     TypeError, ValueError
-        If an argument is unfit.
+        If an argument is invalid.
 
     Examples
     --------
@@ -200,10 +201,10 @@ def update(
         The layer's deltas; divide them by n for a mean loss.
     optimizer : str or Optimizer, default "sgd"
     state : optional
-        What the previous call for this layer returned: the optimizer's moments and step count. None
-        starts anew. The optimizer's rule must stay the same; its numbers (a learning rate, say) may
-        change from call to call. A schedule per step counts this state's; clipping and averaging
-        concern more than a layer, and are not done here.
+        The result of the previous call for this layer: the moments and the step count of the
+        optimizer. None starts with empty moments. The rule of the optimizer must stay the same; its
+        numbers, such as the learning rate, may change from call to call. A schedule counts the
+        steps of this state. Clipping and moving averages are not applied.
 
     Returns
     -------
@@ -213,7 +214,7 @@ def update(
     Raises
     ------
     TypeError, ValueError
-        If an argument is unfit; W and b are then as they were.
+        If an argument is invalid; W and b are then unchanged.
 
     Examples
     --------

@@ -1,8 +1,8 @@
 """Specifications of layers: what an MLP is built from.
 
-A kind of layer says all about itself that does not need arithmetic: its width, its parameters and
-their shapes, what it costs, how a summary calls it. Not here: weights (the network's arena holds
-them) and arithmetic (the kernels; in NumPy, reference.py).
+A kind of layer describes everything that needs no arithmetic: its width, its parameters and their
+shapes, its operations, its label in a summary, and its stages in the engine. Not here: weights (in
+the arena of the network) and arithmetic (engine/stages/; in NumPy, reference/).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,26 +26,26 @@ _IDENTITY: Any = "identity"  # the default, which isn't an ActivationField to ty
 
 
 class Layer:
-    """What all kinds of layers have in common.
+    """The base class of layers.
 
     Attributes
     ----------
     name : str
-        The name by which files know the kind.
+        The name of the kind in files.
     trainable : bool
         Whether updates change the layer's parameters.
     """
 
     name: ClassVar[str]
     trainable: bool = True
-    #: Whether the layer is of use as a network's first layer alone.
+    #: Whether the layer must be the first one of a network.
     comes_first: ClassVar[bool] = False
-    #: Whether a network may end with it: it has the activation that a loss goes with.
+    #: Whether a network may end with it, because it has an activation for the loss.
     is_output: ClassVar[bool] = False
 
     @property
     def is_void(self) -> bool:
-        """Whether the layer changes nothing."""
+        """Whether the layer never changes its inputs."""
         return False
 
     def width(self, n_in: int) -> int:
@@ -57,27 +57,27 @@ class Layer:
         return {}
 
     def initializers(self) -> dict[str, str]:
-        """Return the initializers of parameters that are drawn, by name; the others start at 0."""
+        """Return the initializers of parameters by name; the other parameters start at 0."""
         return {}
 
     def pieces(self) -> Iterator["Layer"]:
-        """Yield what the layer consists of: itself, but for layers that hold others."""
+        """Yield the layers that this one consists of: itself, or the layers that it contains."""
         yield self
 
     def flops(self, n_in: int) -> int:
-        """Return the operations of the forward pass for one row: those of matrix products."""
+        """Return the operations of the matrix products in the forward pass of one row."""
         return 0
 
     def stages(self, number: int) -> list[dict[str, object]]:
-        """Return the layer as the engine takes it: what its room in engine/stages/ asks for.
+        """Return specifications of the layer's stages, as engine/stages/ reads them.
 
-        `number` counts the layers with parameters before it.
+        `number` is the number of layers with parameters before this one.
         """
         return [{"kind": self.name}]
 
     @property
     def label(self) -> str:
-        """The layer as a line of a summary calls it."""
+        """The name of the layer in a summary."""
         return type(self).__name__
 
 
@@ -96,14 +96,14 @@ class Dense(Layer):
     initializer : str, optional
         How ``W`` is drawn: ``"glorot_uniform"``, ``"glorot_normal"``, ``"he_uniform"``,
         ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``, ``"orthogonal"`` or ``"zeros"``.
-        By default what suits the activation: He for relu and its kin, LeCun normal for selu,
-        Glorot for the others. Biases start at 0.
+        By default it depends on the activation: He uniform for relu and similar, LeCun normal for
+        selu, Glorot uniform for the others. Biases start at 0.
     l1, l2 : float, default 0.0
         Penalties ``l1 * sum |W| + l2 * sum W**2`` added to the loss of every batch (the scaling of
         Keras: the gradient is ``l1 * sign(W) + 2 * l2 * W``). Biases are not penalized.
     trainable : bool, default True
-        Whether updates change the layer; a frozen one keeps its weights, and below the lowest
-        layer that isn't frozen no deltas are computed.
+        Whether updates change the layer. A frozen layer keeps its weights; no deltas are computed
+        below the lowest layer that is not frozen.
 
     Raises
     ------
@@ -159,7 +159,7 @@ class Dense(Layer):
         return 2 * n_in * self.units
 
     def stages(self, number: int) -> list[dict[str, object]]:
-        """Return the one stage that a Dense is."""
+        """Return one stage."""
         return [
             {
                 "kind": "dense",
@@ -175,7 +175,7 @@ class Dense(Layer):
 
     @property
     def label(self) -> str:
-        """The layer as a line of a summary calls it."""
+        """The name of the layer in a summary."""
         return f"Dense {self.activation}"
 
 
@@ -184,7 +184,7 @@ class Dropout(Layer):
     """Inverted dropout on the outputs of the layer before it, or on the inputs of the network.
 
     In training each value is zeroed with probability `rate` and divided by ``1 - rate`` otherwise;
-    in prediction nothing happens (Srivastava et al., JMLR 2014).
+    in prediction values do not change (Srivastava et al., JMLR 2014).
 
     Parameters
     ----------
@@ -212,26 +212,26 @@ class Dropout(Layer):
 
     @property
     def is_void(self) -> bool:
-        """Whether nothing is ever dropped."""
+        """Whether no value is ever dropped."""
         return self.rate == 0
 
     def stages(self, number: int) -> list[dict[str, object]]:
-        """Return one stage, whose masks are told from others' by `number`."""
+        """Return one stage; `number` distinguishes its masks from those of other stages."""
         return [{"kind": "dropout", "rate": self.rate, "mask": number}]
 
     @property
     def label(self) -> str:
-        """The layer as a line of a summary calls it."""
+        """The name of the layer in a summary."""
         return f"Dropout {self.rate:g}"
 
 
 @dataclass(frozen=True)
 class Standardize(Layer):
-    """Inputs with their mean subtracted, divided by their standard deviation: the first layer.
+    """Standardized inputs, as the first layer: mean 0 and standard deviation 1 for each column.
 
-    ``z = (x - mean) / scale`` for each column; a column that doesn't vary has scale 1. Both are
-    learnt from data (by the first `MLP.fit`, from its rows, or by `MLP.adapt`), not trained, and
-    stored with the network, so that predictions take raw inputs.
+    ``z = (x - mean) / scale``; a constant column has scale 1. Mean and scale are computed from
+    data, by the first `MLP.fit` from its rows or by `MLP.adapt`. They are stored with the network,
+    so that predictions take raw inputs.
 
     Examples
     --------
@@ -249,18 +249,19 @@ class Standardize(Layer):
 
 @dataclass(frozen=True)
 class LayerNorm(Layer):
-    """Layer normalization: each row with mean 0 and variance 1, then a gain and a bias a column.
+    """Layer normalization: each row gets mean 0 and variance 1, each column a gain and a bias.
 
-    ``z = gain * (z_prev - mean) / sqrt(var + epsilon) + bias``, mean and variance of the row (Ba,
-    Kiros, Hinton 2016). A row's outputs depend on that row alone, in training and in prediction.
+    ``z = gain * (z_prev - mean) / sqrt(var + epsilon) + bias`` with the mean and the variance of
+    the row (Ba, Kiros, Hinton 2016). The outputs of a row depend on that row alone, in training and
+    in prediction.
 
     Parameters
     ----------
     epsilon : float, default 1e-5
-        Added to the variance, so that a row of equal numbers gives the bias.
+        Added to the variance; a row of equal numbers gives the bias.
     trainable : bool, default True
-        Whether updates change gain and bias, which start at 1 and 0. Penalties and weight decay
-        leave them alone.
+        Whether updates change gain and bias, which start at 1 and 0. They have neither penalty nor
+        weight decay.
 
     Raises
     ------
@@ -289,31 +290,31 @@ class LayerNorm(Layer):
         return {"gain": (n_in,), "bias": (n_in,)}
 
     def initializers(self) -> dict[str, str]:
-        """Return how the gain starts; the bias starts at 0."""
+        """Return the initializer of the gain; the bias starts at 0."""
         return {"gain": "ones"}
 
     def stages(self, number: int) -> list[dict[str, object]]:
-        """Return the one stage that a LayerNorm is."""
+        """Return one stage."""
         return [{"kind": self.name, "epsilon": self.epsilon, "frozen": not self.trainable}]
 
 
 @dataclass(frozen=True)
 class Residual(Layer):
-    """A stretch of layers whose inputs are added to its outputs: ``z = z_prev + f(z_prev)``.
+    """A block of layers whose inputs are added to its outputs: ``z = z_prev + f(z_prev)``.
 
-    The sum has no activation of its own (He et al., CVPR 2016). A deep network of such stretches
-    learns more easily than a plain one, since gradients pass the sums unchanged.
+    The sum has no activation (He et al., CVPR 2016). Gradients pass the sum unchanged, so a deep
+    network of such blocks learns more easily than one without sums.
 
     Parameters
     ----------
     layers : list of layers
-        The stretch ``f``, which has as many outputs as inputs. It may hold a Residual, too.
+        The block ``f``, which must have as many outputs as inputs. It may contain a Residual.
 
     Raises
     ------
     TypeError, ValueError
-        If the stretch is empty, or holds something that is no layer or must come first. A stretch
-        whose numbers of inputs and outputs differ is refused where a network is built of it.
+        If the block is empty, or contains something that is not a layer or must come first. Whether
+        the numbers of inputs and outputs agree is checked when a network is built.
 
     Examples
     --------
@@ -331,7 +332,7 @@ class Residual(Layer):
         object.__setattr__(self, "layers", tuple(_checks.stretch(self.layers, KINDS)))
 
     def width(self, n_in: int) -> int:
-        """Return the number of inputs, which is that of outputs."""
+        """Return the number of inputs, which is also the number of outputs."""
         n_out = n_in
         for layer, k in with_widths(self.layers, n_in):
             n_out = layer.width(k)
@@ -339,7 +340,7 @@ class Residual(Layer):
         return n_in
 
     def pieces(self) -> Iterator[Layer]:
-        """Yield the layers, and marks where the inputs are kept and where they are added."""
+        """Yield a Fork, the layers, and a Sum."""
         yield Fork()
         for layer in self.layers:
             yield from layer.pieces()
@@ -347,13 +348,13 @@ class Residual(Layer):
 
 
 class Fork(Layer):
-    """Where a Residual begins: inputs are kept for the `Sum` at its end, and passed on."""
+    """The beginning of a Residual: inputs are passed on, and kept for the `Sum` at its end."""
 
     name: ClassVar[str] = "fork"
 
 
 class Sum(Layer):
-    """Where a Residual ends: the inputs of the last `Fork` without a `Sum` are added."""
+    """The end of a Residual: the inputs of the last `Fork` without a `Sum` are added."""
 
     name: ClassVar[str] = "sum"
 
@@ -363,14 +364,14 @@ KINDS: dict[str, type[Layer]] = {
     kind.name: kind for kind in (Dense, Dropout, Standardize, LayerNorm, Residual)
 }
 
-#: The kinds that layers consist of: what programs that go through a network meet.
+#: The kinds of layers that `pieces` yields.
 PIECES: tuple[type[Layer], ...] = (Dense, Dropout, Standardize, LayerNorm, Fork, Sum)
 
 
 def with_widths(layers: Iterable[Layer], n_in: int) -> Iterator[tuple[Layer, int]]:
     """Yield every piece of the layers and the number of its inputs."""
     for layer in layers:
-        layer.width(n_in)  # which some refuse
+        layer.width(n_in)  # some raise an error
         for piece in layer.pieces():
             yield piece, n_in
             n_in = piece.width(n_in)
@@ -379,7 +380,7 @@ def with_widths(layers: Iterable[Layer], n_in: int) -> Iterator[tuple[Layer, int
 def parameters(layers: Iterable[Layer], n_in: int) -> dict[str, tuple[int, ...]]:
     """Return the shapes of all parameters, in the order of `MLP.get_weights`.
 
-    Their names are those of a file's tensors: "layers.0.W", "layers.0.b", ..., numbered over the
+    The names are those of the tensors in a file: "layers.0.W", "layers.0.b", ..., numbered over the
     layers that have parameters.
     """
     shapes: dict[str, tuple[int, ...]] = {}
@@ -392,9 +393,9 @@ def parameters(layers: Iterable[Layer], n_in: int) -> dict[str, tuple[int, ...]]
 
 
 def stages(layers: Iterable[Layer]) -> list[dict[str, object]]:
-    """Return layers as the engine takes them.
+    """Return the specifications of the stages of layers.
 
-    Dropouts in a row are one stage, with a mask that keeps what all of them keep.
+    Consecutive Dropouts are one stage, with the probability that all of them keep a value.
     """
     found: list[dict[str, object]] = []
     number, kept, masks = 0, 1.0, 0

@@ -33,16 +33,16 @@ TARGETS = {
 
 
 class Loss:
-    """What all losses have in common.
+    """The base class of losses.
 
     Attributes
     ----------
     name : str
-        The name by which `MLP` knows it.
+        The name that `MLP` accepts.
     outputs : tuple of str or None
         Activations that the output layer may have; None for any.
     targets : str
-        What the targets are: "real", "positive" (0 or more), "probability" (0 to 1) or "class".
+        The kind of targets: "real", "positive" (0 or more), "probability" (0 to 1) or "class".
     """
 
     name: ClassVar[str]
@@ -51,16 +51,16 @@ class Loss:
 
     @property
     def takes(self) -> Targets:
-        """What the targets are, in numbers."""
+        """The range of the targets, and whether they are classes."""
         return TARGETS[self.targets]
 
     @property
     def shares_target(self) -> bool:
-        """Whether a single target goes for all outputs."""
+        """Whether one target serves all outputs."""
         return False
 
     def n_classes(self, n_out: int) -> int | None:
-        """Return the number of classes that `n_out` outputs tell apart, or None without classes."""
+        """Return the number of classes of `n_out` outputs, or None in regression."""
         if self.takes.are_classes:
             return n_out
         is_binary = self.targets == "probability" and n_out == 1
@@ -73,7 +73,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class SquaredError(Loss):
-    """Squared error ``E = 1/2 sum_k (y_k - t_k)**2``, with the one half; for regression."""
+    """Squared error ``E = 1/2 sum_k (y_k - t_k)**2``, with the factor 1/2; for regression."""
 
     name: ClassVar[str] = "squared_error"
 
@@ -94,7 +94,7 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float, default 1.0
-        Where the two meet, in units of the target.
+        The distance at which the two meet, in units of the target.
     """
 
     delta: float = 1.0
@@ -117,8 +117,8 @@ class Quantile(Loss):
     Parameters
     ----------
     q : float or sequence of float, default 0.5
-        The quantile, between 0 and 1; a sequence gives each output its own, and then a single
-        column of targets goes for all of them.
+        The quantile, between 0 and 1. A sequence has one for each output, and a single column of
+        targets serves all of them.
     """
 
     q: float | Sequence[float] = 0.5
@@ -129,11 +129,11 @@ class Quantile(Loss):
 
     @property
     def shares_target(self) -> bool:
-        """Whether a single target goes for all outputs: each is another quantile of it."""
+        """Whether one target serves all outputs: each output is another quantile of it."""
         return isinstance(self.q, tuple)
 
     def parameter(self, n_out: int) -> list[float]:
-        """Return q for each output; a ValueError says if there are not as many as outputs."""
+        """Return q for each output; raise a ValueError if their numbers differ."""
         return _checks.one_per_output("q", self.q, n_out)
 
 
@@ -154,8 +154,9 @@ class Poisson(Loss):
 class BinaryCrossEntropy(Loss):
     """Binary cross-entropy ``E = -sum_k [t_k log y_k + (1 - t_k) log(1 - y_k)]``.
 
-    For binary and, with several outputs, multi-label classification; behind sigmoid outputs.
-    Computed from the pre-activations, finite for any of them.
+    For binary classification and, with several outputs, multi-label classification; the outputs
+    have the activation sigmoid. It is computed from the pre-activations, and finite for all of
+    them.
     """
 
     name: ClassVar[str] = "binary_cross_entropy"
@@ -167,8 +168,8 @@ class BinaryCrossEntropy(Loss):
 class CrossEntropy(Loss):
     """Cross-entropy ``E = -sum_g t_g log y_g`` of class labels, one-hot rows or probability rows.
 
-    For multi-class classification, behind a softmax output. Computed from the pre-activations,
-    finite for any of them.
+    For multi-class classification; the outputs have the activation softmax. It is computed from the
+    pre-activations, and finite for all of them.
     """
 
     name: ClassVar[str] = "cross_entropy"

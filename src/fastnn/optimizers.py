@@ -1,7 +1,7 @@
 """Specifications of optimizers: hyper-parameters, defaults, ranges.
 
 Not here: arithmetic and state. The update rules are in engine/simd/optimizers.h and, in NumPy, in
-reference.py; a new one takes a block or a line in each of the three.
+reference/. ARCHITECTURE.md lists the places of a new optimizer.
 
 In the formulas ``w`` is a weight or bias, ``g = dE/dw``, ``lr`` the learning rate; ``t`` counts
 updates from 1. Every epsilon stands outside the root.
@@ -9,16 +9,16 @@ updates from 1. Every epsilon stands outside the root.
 Every optimizer takes these keyword arguments besides its own:
 
 learning_rate : float or Schedule
-    A `Schedule` changes it with every step or epoch.
+    A `Schedule` changes the rate with every step or epoch.
 clipvalue, clipnorm, global_clipnorm : float, optional
-    One of them clips gradients before the rule sees them: each number to ``[-clipvalue,
-    clipvalue]``; each W and each b to a Euclidean norm of `clipnorm` at most; or all of them
-    together to `global_clipnorm` (Pascanu et al., ICML 2013): ``g <- g * c / max(norm, c)``.
-    Penalties are part of the gradient.
+    At most one of them may be given. Gradients are clipped before the rule is applied: each number
+    to ``[-clipvalue, clipvalue]``; each W and each b to a Euclidean norm of at most `clipnorm`; or
+    all of them together to `global_clipnorm`, with ``g <- g * c / max(norm, c)`` (Pascanu et al.,
+    ICML 2013). Penalties are part of the gradient.
 use_ema : bool, default False
     Whether to keep an exponential moving average of weights and biases: after the first update
     ``average = w``, then ``average <- ema_momentum * average + (1 - ema_momentum) * w``. Training
-    and predictions don't use it; `MLP.averaged` gives a network that does.
+    and predictions don't use it; `MLP.averaged` returns a network that does.
 ema_momentum : float, default 0.99
     At least 0 and below 1.
 """
@@ -33,10 +33,10 @@ from fastnn.schedules import Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """What all optimizers have in common: a name, clipping, averaging, and fields with numbers."""
+    """The base class of optimizers: a name, clipping, averaging, and hyper-parameters."""
 
     name: ClassVar[str]
-    #: Fields that choose a rule or where its moments start, and are no numbers in its formula.
+    #: Fields that select a rule or the start of its moments, and are not numbers in its formula.
     structural: ClassVar[tuple[str, ...]] = ()
     clipvalue: float | None = None
     clipnorm: float | None = None
@@ -55,7 +55,7 @@ class Optimizer:
         _checks.one_clip({name: getattr(self, name) for name in _checks.CLIPS})
 
     def __repr__(self) -> str:
-        """Show its own fields, and those common to all where they aren't the defaults."""
+        """Show its own fields, and common fields that differ from their defaults."""
         common = {field.name for field in dataclasses.fields(Optimizer)}
         shown = [
             f"{field.name}={getattr(self, field.name)!r}"
@@ -76,31 +76,31 @@ class Optimizer:
         return rate(0) if isinstance(rate, Schedule) else rate
 
     def numbers(self) -> dict[str, float]:
-        """Return the numbers of the rule's formula by name, with the first learning rate."""
+        """Return the numbers in the formula of the rule by name, with the initial learning rate."""
         common = {field.name for field in dataclasses.fields(Optimizer)}
         found = {k: v for k, v in vars(self).items() if k not in {*common, *self.structural}}
         return found | {"learning_rate": self.initial_rate}
 
     @property
     def clip(self) -> tuple[str, float] | None:
-        """How gradients are clipped, "clipvalue", ..., and the bound; None if they are not."""
+        """The way of clipping, such as "clipvalue", and its bound; None without clipping."""
         given = ((name, getattr(self, name)) for name in _checks.CLIPS)
         return next(((name, bound) for name, bound in given if bound is not None), None)
 
     @property
     def rule(self) -> str:
-        """Name of the update rule that these hyper-parameters amount to."""
+        """Name of the update rule that these hyper-parameters select."""
         return self.name
 
     @property
     def initial_moment(self) -> float:
-        """Value that the first moment of every parameter starts from."""
+        """Initial value of the first moment of every parameter."""
         return 0.0
 
 
 @dataclass(frozen=True, repr=False)
 class SGD(Optimizer):
-    """Gradient descent, with momentum if asked.
+    """Gradient descent, optionally with momentum.
 
     ``w <- w - lr * g``. With momentum ``v <- momentum * v - lr * g``, ``w <- w + v`` (Polyak 1964);
     with Nesterov's ``w <- w + momentum * v - lr * g`` (Sutskever et al., ICML 2013).
@@ -121,7 +121,7 @@ class SGD(Optimizer):
 
     @property
     def rule(self) -> str:
-        """Name of the update rule that these hyper-parameters amount to."""
+        """Name of the update rule that these hyper-parameters select."""
         if self.momentum == 0.0:
             return "sgd"
         return "nesterov" if self.nesterov else "momentum"
@@ -137,7 +137,7 @@ class Adagrad(Optimizer):
     ----------
     learning_rate : float or Schedule, default 0.01
     initial_accumulator_value : float, default 0.0
-        Where s starts; at least 0.
+        Initial value of s; at least 0.
     epsilon : float, default 1e-10
     """
 
@@ -149,7 +149,7 @@ class Adagrad(Optimizer):
 
     @property
     def initial_moment(self) -> float:
-        """Value that s starts from."""
+        """Initial value of s."""
         return self.initial_accumulator_value
 
 
@@ -178,7 +178,7 @@ class RMSProp(Optimizer):
 
     @property
     def rule(self) -> str:
-        """Name of the update rule that these hyper-parameters amount to."""
+        """Name of the update rule that these hyper-parameters select."""
         return "rmsprop" if self.momentum == 0.0 else "rmsprop_momentum"
 
 
@@ -202,7 +202,7 @@ class Adam(Optimizer):
         Added to the bias-corrected root.
     amsgrad : bool, default False
     epsilon_hat : bool, default False
-        Whether epsilon is added to the root before its correction instead, as in Keras and
+        Whether epsilon is added to the root before the bias correction instead, as in Keras and
         scikit-learn: ``w <- w - lr * sqrt(1 - beta_2**t) * m^ / (sqrt(v) + epsilon)`` (the paper's
         epsilon hat, at the end of its section 2).
     """
@@ -218,7 +218,7 @@ class Adam(Optimizer):
 
     @property
     def rule(self) -> str:
-        """Name of the update rule that these hyper-parameters amount to."""
+        """Name of the update rule that these hyper-parameters select."""
         return "amsgrad" if self.amsgrad else self.name
 
 

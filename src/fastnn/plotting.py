@@ -1,6 +1,6 @@
-"""Plots of a training, by matplotlib, which is imported when one is drawn.
+"""Plots of a training. matplotlib is imported when one is drawn.
 
-Not here: the numbers (`History` in callbacks.py, inspection.py for networks).
+Not here: the numbers (`History` in callbacks/history.py).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def learning_curves(
     Parameters
     ----------
     history : History
-        What `MLP.fit` returned.
+        The result of `MLP.fit`.
     path : str or path, optional
         A file to save the figure to; its ending decides the format.
     ax : matplotlib Axes, optional

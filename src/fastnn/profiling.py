@@ -1,6 +1,6 @@
-"""Profiling a user's own network: where a training step's time goes, and what would be faster.
+"""Profiles of a network: the time of each phase of a training step, and what would be faster.
 
-Not here: comparisons with other libraries (bench/).
+Not here: comparisons with other libraries (benchmarking/).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fastnn.mlp import Inputs
 
 
-# A difference that is worth an advice: times vary by some per cent from run to run.
+# The least ratio of times that gives an advice: times vary by some per cent from run to run.
 _WORTH_IT = 1.1
 
 
@@ -38,13 +38,13 @@ class Phase:
     Attributes
     ----------
     name : str
-        "input" (gathering rows), "forward", "loss" (with the output's delta), "delta" (of the
-        hidden layers), "update" (gradients and optimizer), "wait" (for other threads); or "step",
-        where a network is so small that all of it is one function.
+        "input" (gathering rows), "forward", "loss" (with the output delta), "delta" (of the hidden
+        layers), "update" (gradients and optimizer), "wait" (for other threads); or "step" for
+        tiny networks, which one function trains.
     seconds : float
-        A step's time in it, the mean over the threads.
+        Its time in a step, the mean over the threads.
     flops : float
-        Floating-point operations of its matrix products in a step, over all threads.
+        Floating-point operations of its matrix products in a step, on all threads.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Trial:
-    """Training tried with a batch size and a number of threads: rows a second."""
+    """The rate of training with a batch size and a number of threads: rows per second."""
 
     batch_size: int
     n_threads: int
@@ -63,17 +63,17 @@ class Trial:
 
 @dataclass(frozen=True)
 class Profile:
-    """What `profile` found; printing it shows a table.
+    """The result of `profile`; printing it shows a table.
 
     Attributes
     ----------
     network : str
     batch_size, n_threads : int
-        Rows a step, and threads that were used: 1 where the network is too small to share.
+        Rows per step, and threads in use: 1 if the network is too small for several.
     seconds, flops : float
-        Of a step.
+        Seconds and floating-point operations of a step.
     peak_flops : float
-        Multiply-adds in registers, as floating-point operations a second, of these threads.
+        Peak of these threads: floating-point operations per second of multiply-adds in registers.
     phases : list of Phase
     trials : list of Trial
         The same network with other batch sizes and numbers of threads.
@@ -92,7 +92,7 @@ class Profile:
 
     @property
     def rows_per_second(self) -> float:
-        """Rows trained in a second."""
+        """Rows trained per second."""
         return self.batch_size / self.seconds
 
     def __str__(self) -> str:
@@ -145,31 +145,32 @@ def profile(
     n_threads: int | None = None,
     seconds: float = 2.0,
 ) -> Profile:
-    """Measure where the time of training a network goes, and what would be faster.
+    """Measure the time of each phase of a training step, and what would be faster.
 
     Parameters
     ----------
     net : MLP
-        Left as it is: a copy is trained.
+        The network. It is not changed: a copy is trained.
     X, y, sample_weight
-        Rows to train it on, as for `MLP.fit`; more than fit in the caches show what real data do.
+        Rows to train on, as for `MLP.fit`. Use more rows than fit in the caches, as in real
+        training.
     batch_size : int or None, default 32
-        Rows in each step; None takes all.
+        Rows in each step; None stands for all rows.
     n_threads : int, optional
-        By default the network's.
+        Number of threads, by default the network's.
     seconds : float, default 2.0
-        How long to measure, about.
+        Approximate time to measure.
 
     Returns
     -------
     Profile
-        Time and rate of each phase of a step, the rates with other batch sizes and numbers of
-        threads, and advice; print it to read it.
+        Time and rate of each phase of a step, rates with other batch sizes and numbers of threads,
+        and advice. Print it to read it.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is unfit.
+        If an argument is invalid.
 
     Examples
     --------
@@ -211,7 +212,7 @@ def profile(
 
 
 def _flops_of_a_row(net: MLP) -> dict[str, int]:
-    """Return the operations of each phase's matrix products for one row."""
+    """Return the operations of the matrix products of each phase for one row."""
     sizes = [net.n_in, *(layer.units for layer in net.dense)]
     products = [2 * k * m for k, m in itertools.pairwise(sizes)]
     return {"forward": sum(products), "delta": sum(products[1:]), "update": sum(products)}
@@ -220,7 +221,7 @@ def _flops_of_a_row(net: MLP) -> dict[str, int]:
 def _measure_phases(
     network: Network, args: tuple[Any, Any, Any, Any], batch: int, threads: int, seconds: float
 ) -> tuple[float, list[dict[str, float]]]:
-    """Return a step's seconds and the phases of each thread, of the median pass over the rows."""
+    """Return the seconds of a step and the phases of each thread, from the median pass."""
     steps, began = math.ceil(len(args[0]) / batch), time.perf_counter()
     passes: list[tuple[float, list[dict[str, float]]]] = []
     network.profile(*args, batch, threads)  # creates threads and buffers
@@ -244,7 +245,7 @@ def _phases(
 def _try_others(
     network: Network, args: tuple[Any, Any, Any, Any], batch: int, threads: int, seconds: float
 ) -> list[Trial]:
-    """Return trials of batch sizes around `batch`, with one thread, `threads` and all."""
+    """Return trials of batch sizes around `batch`, with 1, `threads` and all threads."""
     n = len(args[0])
     batches = sorted({max(1, batch // 4), batch, min(n, 4 * batch), min(n, 16 * batch)})
     counts = sorted({1, threads, _cpu.available_threads()})
@@ -261,7 +262,7 @@ def _try_others(
 
 
 def _advice(net: MLP, trials: list[Trial], batch: int, threads: int) -> list[str]:
-    """Return what these trials suggest."""
+    """Return the advice that the trials suggest."""
     rates = {(trial.batch_size, trial.n_threads): trial.rows_per_second for trial in trials}
     here = rates[batch, threads]
     found = []
@@ -272,15 +273,11 @@ def _advice(net: MLP, trials: list[Trial], batch: int, threads: int) -> list[str
         found.append(f"n_threads={threads} is right for this network and batch size")
     size = max((size for size, n in rates if n == threads), key=lambda size: rates[size, threads])
     if rates[size, threads] > _WORTH_IT * here:
-        found.append(
-            f"batch_size={size} trains {rates[size, threads] / here:.1f} times as many rows a "
-            "second; it makes fewer updates an epoch, so the learning rate may want tuning"
-            if size > batch
-            else f"batch_size={size} trains {rates[size, threads] / here:.1f} times as many rows a "
-            "second"
-        )
+        gain = f"{rates[size, threads] / here:.1f} times as many rows per second"
+        fewer = "; an epoch has fewer updates then, so tune the learning rate again"
+        found.append(f"batch_size={size} trains {gain}{fewer if size > batch else ''}")
     else:
         found.append(f"batch_size={batch} is as fast as any other that was tried")
     if net.dtype == np.float64:
-        found.append("dtype='float32' would be about twice as fast, where 7 digits are enough")
+        found.append("dtype='float32' would be about twice as fast, if 7 digits are enough")
     return found

@@ -3,7 +3,7 @@
 A schedule is the ``learning_rate`` of an optimizer: ``Adam(CosineDecay(1e-3, 10_000))``.
 
 Not here: the formulas. They are in engine/schedules.h, so that the rate can change with every step
-inside the compiled loop over an epoch, and in reference.py. A new schedule takes a line in each of
+inside the compiled loop over an epoch, and in reference/. A new schedule takes a line in each of
 the three. `Adaptive` is an exception: it depends on losses, not on time, and is computed here.
 
 The time ``t`` is the number of steps before the present one, or with ``per="epoch"`` the number of

@@ -1,10 +1,12 @@
-"""Measuring fastnn and its peers: the code of `fastnn bench`, and of the scripts in bench/.
+"""Benchmarks of fastnn and other libraries: `fastnn bench`, and what the scripts in bench/ use.
 
-The cells (`cells`), what each library makes of them (`contenders`, `jax_peer`, `torch_peer`,
-`predictors`), how they are compared (`protocol`) on which machine (`machine`), and what that could
-do at best (`limits`); the command (`command`), its measuring process (`session`), and what it shows
-(`tables`, `notes`). `python -m fastnn.benchmarking` is the command alone.
+- `cells`: networks, batches, optimizers, and the correct results
+- `contenders`, `jax_peer`, `torch_peer`, `predictors`: the cells in each library
+- `protocol`, `machine`, `limits`: the comparison, the machine, and a model of its limits
+- `command`, `session`: the command, and its measuring process
+- `tables`, `notes`: the text that the command prints
 
-Not here: a user's own network (profiling.py). Nothing of fastnn imports this package, but for the
-command line when it is asked to. NumPy is needed, and whichever peers are there.
+``python -m fastnn.benchmarking`` runs the command alone. Only the command line imports this
+package. It needs NumPy; other libraries are measured if they are installed. Not here: profiles of a
+user's own network (profiling.py).
 """

@@ -1,4 +1,4 @@
-"""`fastnn bench` alone: python -m fastnn.benchmarking."""
+"""`fastnn bench` without the rest of the command line: python -m fastnn.benchmarking."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from fastnn.benchmarking import command
 
 def main() -> int:
     """Parse the arguments, run the command, and return its exit code."""
-    description = "Measure this machine, and fastnn and its peers on it."
+    description = "Measure this machine, and fastnn and other libraries on it."
     parser = argparse.ArgumentParser(prog="fastnn bench", description=description)
     command.add_arguments(parser)
     try:
         return command.run(parser.parse_args())
     except KeyboardInterrupt:
-        return 130  # as shells have it
+        return 130  # as shells do
 
 
 if __name__ == "__main__":

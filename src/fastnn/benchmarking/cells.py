@@ -1,8 +1,8 @@
-"""The cells of the benches: which nets, batches and optimizers are timed, on which data.
+"""The cells of the benchmarks: the networks, batches and optimizers that are timed, and their data.
 
 Every cell has `steps`, the operations of one round; `batch`, the rows of an operation; `flops`, its
-matrix products; and `truths`, what is right after so many operations. Not here: timing and
-agreement (protocol.py, and bench/'s scripts), tables (tables.py).
+matrix products; and `truths`, the correct results after some numbers of operations. Not here:
+timing and comparison (protocol.py and the scripts in bench/), tables (tables.py).
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ SQUARED, CROSS = "squared_error", "cross_entropy"
 
 @dataclass(frozen=True)
 class Cell:
-    """One net trained in one way: `steps` updates a round of `batch` rows each.
+    """A network and its training: `steps` updates per round of `batch` rows each.
 
-    The optimizer is "sgd", "momentum" (of 0.9) or "adam", with fastnn's defaults.
+    The optimizer is "sgd", "momentum" (0.9) or "adam", with fastnn's defaults.
     """
 
     sizes: tuple[int, ...]
@@ -70,7 +70,7 @@ class Cell:
         )
 
     def data(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return X (rows, n_in) in float32 and targets that a net can learn."""
+        """Return X (rows, n_in) in float32 and targets that a network can learn."""
         rng = np.random.default_rng(0)
         X = rng.standard_normal((self.rows, self.sizes[0]), dtype=np.float32)
         n_out = self.sizes[-1]
@@ -80,7 +80,7 @@ class Cell:
         return X, 0.5 + 0.5 * np.tanh(signal / np.sqrt(self.sizes[0]))
 
     def tolerance(self, dtype: str) -> float:
-        """Return how far from the truth is right, relative to it."""
+        """Return the largest relative distance from the truth that counts as correct."""
         return {"float32": 1e-4, "float64": 1e-10}[dtype]
 
     def truths(self, dtype: str) -> Truths:
@@ -98,7 +98,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One net's outputs of `batch` rows, `steps` calls a round."""
+    """Predictions of a network for `batch` rows, `steps` calls per round."""
 
     sizes: tuple[int, ...]
     activation: str
@@ -113,7 +113,7 @@ class Prediction:
 
     @property
     def loss(self) -> str:
-        """Of the trained twin; no prediction depends on it."""
+        """The loss of the network, on which no prediction depends."""
         return CROSS if self.output == "softmax" else SQUARED
 
     @property
@@ -132,7 +132,7 @@ class Prediction:
         return rng.standard_normal((self.batch, self.sizes[0]), dtype=np.float32)
 
     def tolerance(self, dtype: str) -> float:
-        """Return how far from the truth is right, relative to it."""
+        """Return the largest relative distance from the truth that counts as correct."""
         return {"float32": 1e-5, "float64": 1e-12}[dtype]
 
     def truths(self, dtype: str) -> Truths:
@@ -162,7 +162,7 @@ CELLS = [
     Cell((1024, 4096, 1024), "relu", "identity", SQUARED, 256, "adam", 4),
 ]
 
-# One Python call a step: where the call's own cost may show.
+# One Python call per step: the cells in which the cost of the call can show.
 CALLS = [cell for cell in CELLS if cell.batch <= (256 if cell.sizes[0] < 784 else 128)]
 
 PREDICTIONS = [
@@ -178,7 +178,7 @@ CELLS_OF: dict[str, Sequence[Cell | Prediction]] = {
     "predict": PREDICTIONS,
 }
 
-# What `fastnn bench` takes of them: from what fits registers to what fills a core, and two calls.
+# The cells of `fastnn bench`: from networks in registers to those that fill a core, and two calls.
 TELLING = [
     ("epochs", "2-3-1 sigmoid, batch 1, sgd"),
     ("epochs", "16-64-64-1 tanh, batch 32, adam"),
@@ -191,12 +191,12 @@ TELLING = [
 
 
 def telling() -> list[tuple[str, Cell | Prediction]]:
-    """Return (regime, cell) of each of these."""
+    """Return (regime, cell) of each of TELLING."""
     return [(r, next(c for c in CELLS_OF[r] if str(c) == name)) for r, name in TELLING]
 
 
 def disagreement(cell: Cell, dtype: str) -> float:
-    """Return how far fastnn's weights are from the reference's after 1 step and up to 100."""
+    """Return the largest distance of fastnn's weights from the reference's, as in `truths`."""
     errors = []
     for steps, truth in cell.truths(dtype).items():
         net, (X, y) = cell.network(dtype), (array[: steps * cell.batch] for array in cell.data())

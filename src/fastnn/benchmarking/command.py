@@ -1,8 +1,8 @@
-"""`fastnn bench`: what this machine can do, what fastnn does on it, and its peers beside it.
+"""`fastnn bench`: the peak of this machine, fastnn on it, and other libraries.
 
-The command measures nothing itself: it starts `session` with the environment and on the CPUs of as
-many threads, and shows its progress on stderr and what it found on stdout. Not here: tables
-(tables.py), what is said beneath them (notes.py), which cells (cells.py).
+The command measures nothing itself. It starts `session` with the environment and the CPUs for a
+number of threads, and shows its progress on stderr and its results on stdout. Not here: tables
+(tables.py), the notes below them (notes.py), the cells (cells.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Sequence
 
-_MODULES = {"scikit-learn": "sklearn"}  # where a package's is not of its name
+_MODULES = {"scikit-learn": "sklearn"}  # modules whose name differs from their package's
 _USUAL = [name for name in PACKAGES if name != "torch.compile"]
 
 
@@ -48,37 +48,37 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs="+",
         default=["all"],
         metavar="NAME",
-        help=f"'none', 'all' (the default), or some of {known}, torch.compile; the last, whose "
-        "compiling takes minutes, has to be named",
+        help=f"libraries to measure beside fastnn: 'none', 'all' (the default), or some of {known} "
+        "and torch.compile; 'all' leaves out torch.compile, which compiles for minutes",
     )
     parser.add_argument(
-        "--threads", type=int, metavar="N", help="of every library; by default the CPUs to be had"
+        "--threads", type=int, metavar="N", help="threads of each library (default: available CPUs)"
     )
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument(
-        "--only", default="", metavar="TEXT", help="what has this in its name, such as 'predict'"
+        "--only", default="", metavar="TEXT", help="measure cells whose name contains TEXT only"
     )
     parser.add_argument(
-        "--rounds", type=int, default=3, metavar="N", help="of each contender (default: 3)"
+        "--rounds", type=int, default=3, metavar="N", help="rounds of each library (default: 3)"
     )
     parser.add_argument(
-        "--seconds", type=float, default=0.1, metavar="S", help="least time of a round (0.1)"
+        "--seconds", type=float, default=0.1, metavar="S", help="seconds of a round (default: 0.1)"
     )
-    parser.add_argument("--json", action="store_true", help="all that was measured, as JSON")
+    parser.add_argument("--json", action="store_true", help="print all measurements as JSON")
 
 
 def run(arguments: Namespace) -> int:
-    """Measure this machine, and print what was found.
+    """Measure this machine, and print the results.
 
     Parameters
     ----------
     arguments : argparse.Namespace
-        As `add_arguments` has them parsed.
+        The result of a parser with the options of `add_arguments`.
 
     Returns
     -------
     int
-        0; 1 if measuring failed, or fastnn disagreed with the reference; 2 if an argument is unfit.
+        0; 1 if measuring failed or fastnn disagrees with the reference; 2 for an invalid argument.
     """
     try:
         settings, found = _settings(arguments)
@@ -88,8 +88,8 @@ def run(arguments: Namespace) -> int:
     code = _measure(settings, found)
     if code:
         print(
-            f"fastnn bench: the process that measures ended with exit code {code}; if a peer is at "
-            "fault, leave it out with --peers",
+            f"fastnn bench: the measuring process ended with exit code {code}; if another library "
+            "crashed, leave it out with --peers",
             file=sys.stderr,
         )
         return 1
@@ -100,7 +100,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _settings(arguments: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return what `session.measure` takes, and what is known before: threads, peers, load."""
+    """Return the arguments of `session.measure`, and what is known before: threads, peers, load."""
     asked = arguments.threads
     asked = _cpu.available_threads() if asked is None else _checks.integer("threads", asked, low=1)
     peers = _peers(arguments.peers)
@@ -108,7 +108,7 @@ def _settings(arguments: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     names = [tables.label(regime, cell) for regime, cell in cells.telling()]
     settings = {
         "dtype": arguments.dtype,
-        "threads": min(asked, machine.to_be_had()),
+        "threads": min(asked, machine.available_cpus()),
         "rounds": _checks.integer("rounds", arguments.rounds, low=1),
         "seconds": _checks.number("seconds", arguments.seconds, above=0.0),
         "only": _checks.part("only", arguments.only, names),
@@ -119,7 +119,7 @@ def _settings(arguments: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _peers(names: Sequence[str]) -> list[str]:
-    """Return the peers that are meant."""
+    """Return the names of the peers that were asked for."""
     for name in names:
         _checks.choice("peers", name, ["none", "all", *PACKAGES])
     every = _USUAL if "all" in names else []
@@ -127,17 +127,17 @@ def _peers(names: Sequence[str]) -> list[str]:
 
 
 def _installed(name: str) -> bool:
-    """Return whether all that a peer needs is there; nothing is imported."""
+    """Return whether the packages that a peer needs are installed; nothing is imported."""
     modules = (_MODULES.get(package, package) for package in PACKAGES[name])
     return all(importlib.util.find_spec(module) for module in modules)
 
 
 def _measure(settings: dict[str, Any], found: dict[str, Any]) -> int:
-    """Run a session; put what it tells into `found`, and return its exit code."""
+    """Run a session; put its results into `found`, and return its exit code."""
     threads, before = settings["threads"], set(machine.allowed())
     command = [sys.executable, "-P", "-m", "fastnn.benchmarking.session", json.dumps(settings)]
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "encoding": "utf-8"}
-    machine.stay_on(machine.cpus(threads))  # a process starts where its parent is
+    machine.stay_on(machine.cpus(threads))  # a child process inherits the CPUs
     try:
         process = subprocess.Popen(command, env=machine.environment(threads), **options)
     finally:
@@ -146,11 +146,11 @@ def _measure(settings: dict[str, Any], found: dict[str, Any]) -> int:
     with process:
         try:
             for line in process.stdout:
-                told = json.loads(line)
-                if "progress" in told:
-                    print(told["progress"], file=sys.stderr, flush=True)
+                message = json.loads(line)
+                if "progress" in message:
+                    print(message["progress"], file=sys.stderr, flush=True)
                 else:
-                    found |= told
+                    found |= message
         except BaseException:
             process.kill()
             raise

@@ -1,6 +1,6 @@
-"""What every contender of a comparison is: one library on one cell.
+"""Contenders: the interface to a library in a comparison, on one cell.
 
-Not here: any library (contenders.py, jax_peer.py, torch_peer.py, predictors.py).
+Not here: libraries (contenders.py, jax_peer.py, torch_peer.py, predictors.py).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 class Contender:
-    """One library on one cell: `reset()` it, `run(steps)` operations, look at its `answer()`.
+    """One library on one cell: `reset()` it, `run(steps)` operations, compare its `answer()`.
 
-    A peer that raises is left out and shown as failed, for compilers don't work everywhere.
+    A peer that raises an error is shown as failed, since compilers don't work everywhere.
     """
 
     name: str
@@ -34,19 +34,19 @@ class Contender:
         return True
 
     def reset(self) -> None:
-        """Bring weights and optimizer back to the start, without compiling anew."""
+        """Set weights and optimizer to their initial values, without compiling again."""
 
     def run(self, steps: int) -> None:
-        """Do that many operations, and wait for their results."""
+        """Perform that many operations, and wait for their results."""
         raise NotImplementedError
 
     def answer(self) -> list[NDArray[Any]]:
-        """Return the arrays that must agree with the reference's."""
+        """Return the arrays that are compared with the reference."""
         raise NotImplementedError
 
 
 class TrainingContender(Contender):
-    """One that trains: `X`, `y` and `start`, the weights, are the same for all."""
+    """A contender in training: `X`, `y` and the initial weights `start` are the same for all."""
 
     cell: Cell
 
@@ -58,7 +58,7 @@ class TrainingContender(Contender):
         self.start = cell.network(dtype).get_weights()
 
     def part(self, steps: int) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return X and y of the first steps."""
+        """Return X and y of the first `steps` steps."""
         n = steps * self.cell.batch
         return self.X[:n], self.y[:n]
 
@@ -69,5 +69,5 @@ class TrainingContender(Contender):
 
     @cached_property
     def batches(self) -> list[tuple[Any, Any]]:
-        """The batches as the library likes them: NumPy's arrays."""
+        """The batches in the array type of the library: NumPy's."""
         return self.cut(self.X, self.y)

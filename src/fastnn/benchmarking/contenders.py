@@ -1,13 +1,13 @@
-"""The contenders in training: the same steps in fastnn, NumPy and scikit-learn; the list of all.
+"""The contenders in training with fastnn, NumPy and scikit-learn; the list of all contenders.
 
-Each one does what its library does best. All start from the weights of `Cell.network`, take the
-rows in turn, average the loss over a batch and follow fastnn's formulas. Two regimes: in "epochs" a
-library may do a whole epoch in one call; in "calls" every step is one call from Python, with the
-loss as its result, on arrays that are already as the library likes them best.
+Each uses its library in the fastest way. All start from the weights of `Cell.network`, use the rows
+in the same order, average the loss over a batch and follow fastnn's formulas. In the regime
+"epochs" a library may train a whole epoch in one call. In "calls" every step is one call from
+Python that returns the loss, with arrays of the library's own type.
 
 Not here: JAX (jax_peer.py), PyTorch (torch_peer.py), predictions (predictors.py), timing and
-agreement (protocol.py), the cells (cells.py). Libraries are imported when asked for, in a process
-that machine.py has pinned.
+agreement (protocol.py), the cells (cells.py). Libraries are imported when a contender is created,
+in a process that machine.py has pinned.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Fastnn(TrainingContender):
     name = "fastnn"
 
     def reset(self) -> None:
-        """Build the network anew."""
+        """Build a new network."""
         self.net = self.cell.network(self.dtype, self.threads)
 
     def run(self, steps: int) -> None:
@@ -60,12 +60,12 @@ class FastnnCalls(Fastnn):
 
 
 class NumPy(TrainingContender):
-    """The reference in plain NumPy, on its BLAS."""
+    """The reference, in NumPy with its BLAS."""
 
     name = "numpy"
 
     def reset(self) -> None:
-        """Build the network anew."""
+        """Build a new network."""
         self.net = reference.Network.like(self.cell.network(self.dtype))
 
     def run(self, steps: int) -> None:
@@ -95,7 +95,7 @@ class ScikitLearn(TrainingContender):
 
     @classmethod
     def fits(cls, cell: Cell | Prediction) -> bool:
-        """Return whether its regressor or classifier can be that net."""
+        """Return whether its regressor or classifier can express the network."""
         return cell.loss == "cross_entropy" or cell.output == "identity"
 
     def __init__(self, cell: Cell, dtype: str, threads: int) -> None:
@@ -111,7 +111,7 @@ class ScikitLearn(TrainingContender):
             "learning_rate_init": 1e-3 if cell.optimizer == "adam" else 0.01,
             "momentum": 0.9 if cell.optimizer == "momentum" else 0.0,
             "nesterovs_momentum": False,
-            # Its epsilon is added before the bias correction; so it equals ours at the first step.
+            # Its epsilon is added before the bias correction; this equals ours in the first step.
             "epsilon": 1e-8 * (1 - 0.999) ** 0.5,
             "shuffle": False,
             "random_state": 0,
@@ -123,10 +123,10 @@ class ScikitLearn(TrainingContender):
             self.net = MLPRegressor(**settings)
             self.extra = {}
             self.y = self.y[:, 0] if cell.sizes[-1] == 1 else self.y
-        self.net.partial_fit(*self.part(1), **self.extra)  # a first call builds its arrays
+        self.net.partial_fit(*self.part(1), **self.extra)  # the first call creates its arrays
 
     def reset(self) -> None:
-        """Write the first weights over its own, and clear the optimizer."""
+        """Overwrite its weights with the initial ones, and clear the optimizer."""
         for mine, w in zip(self.answer(), self.start, strict=True):
             mine[...] = w
         optimizer = self.net._optimizer
@@ -144,7 +144,7 @@ class ScikitLearn(TrainingContender):
         self.net.partial_fit(X, y, **self.extra)
 
     def answer(self) -> list[NDArray[Any]]:
-        """Return the weights, its own arrays."""
+        """Return the arrays of its weights."""
         pairs = zip(self.net.coefs_, self.net.intercepts_, strict=True)
         return [w for pair in pairs for w in pair]
 

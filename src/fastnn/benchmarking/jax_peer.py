@@ -1,4 +1,4 @@
-"""JAX in training: one jit of a scan over the epoch, or of a single step, its state donated.
+"""JAX in training: one jit of a scan over the epoch, or of a step, with its state donated.
 
 Not here: predictions (predictors.py).
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Jax(TrainingContender):
-    """One jit of a lax.scan over the epoch, its state donated."""
+    """One jit of a lax.scan over the epoch, with its state donated."""
 
     name = "jax"
 
@@ -32,7 +32,7 @@ class Jax(TrainingContender):
         self.stacks: dict[int, tuple[Any, Any]] = {}
 
     def reset(self) -> None:
-        """Make new arrays of the first weights, and moments of zeros."""
+        """Create arrays of the initial weights, and moments of zeros."""
         import jax
 
         pairs = zip(self.start[::2], self.start[1::2], strict=True)
@@ -100,7 +100,7 @@ class Jax(TrainingContender):
 
 
 class JaxCalls(Jax):
-    """One jit of a step, its state donated; only the last step is waited for."""
+    """One jit of a step, with its state donated; `run` waits for the last step only."""
 
     def __init__(self, cell: Cell, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
@@ -117,7 +117,7 @@ class JaxCalls(Jax):
         return [(jax.numpy.asarray(X), jax.numpy.asarray(y)) for X, y in pairs]
 
     def run(self, steps: int) -> None:
-        """Take that many steps, one call each."""
+        """Make that many steps, one call each."""
         step, state = self.step, self.state
         for batch in self.batches[:steps]:
             state, loss = step(state, batch)

@@ -1,13 +1,14 @@
-"""The roofline of a step or a prediction: what no program on this CPU could beat by much.
+"""The roofline of a step or a prediction: a model of the least time on this CPU.
 
-A layer of k inputs and n outputs, b rows and s bytes a number costs 2 b k n operations in each of
-forward, delta (not for the first layer) and dW. Its weights cost s k n bytes of reading in forward
-and in delta, and (2 + 2 m) s k n where the update, of m moments, happens as dW is formed. Each
-phase takes the longer of operations at the peak and bytes at the bandwidth of the cache that holds
-all weights and moments, both measured in the same run; elements of activations are added.
+A layer of k inputs and n outputs, with b rows and s bytes per number, takes 2 b k n operations in
+each of forward, delta (not for the first layer) and dW. Reading its weights takes s k n bytes in
+forward and in delta; the update with m moments, made as dW is formed, takes (2 + 2 m) s k n bytes.
+A phase takes the longer of two times: its operations at the peak, and its bytes at the bandwidth of
+the cache that holds all weights and moments. Both rates are measured in the same run. The time for
+the elements of activations is added.
 
-The constants below are this model's, not measurements of the run. Not here: the probes (machine.py)
-and the rows' own traffic, activations' included, which the model leaves out.
+The constants below belong to the model and are not measured. Not here: the probes (machine.py). The
+model leaves out the memory traffic of rows and activations.
 
 >>> core = Machine(97e9, {"L1": 164e9, "L2": 102e9}, {"L1": 32 << 10, "L2": 512 << 10}, 1)
 >>> from fastnn.benchmarking.cells import CELLS
@@ -26,28 +27,28 @@ if TYPE_CHECKING:
 
 MOMENTS = {"sgd": 0, "momentum": 1, "adam": 2}
 
-# Cycles a float32 element on vectors of 8 (twice that for float64): forward; the derivative is a
-# few multiplications for all; Adam's update divides and takes a root.
+# Cycles per float32 element with vectors of 8 (twice that for float64): forward; derivatives, a few
+# multiplications for all; updates, of which Adam's has a division and a root.
 FORWARD_CYCLES = {"identity": 0.0, "relu": 0.25, "sigmoid": 1.3, "softmax": 1.5, "tanh": 2.0}
 DERIVATIVE_CYCLES = 0.25
 UPDATE_CYCLES = {"sgd": 0.0, "momentum": 0.0, "adam": 1.25}
 
-# The operations of one row wait for each other: cycles of a layer's forward, or its way back.
+# The operations of one row wait for each other: cycles of a layer forward, or backward.
 CHAIN_CYCLES = 35
 
-# Two 256-bit units of fused multiply-adds, or one of 512: what turns the peak into a clock.
-# With two units of 512 the clock comes out twice too high, and the limit of small nets too low.
+# For two 256-bit units of fused multiply-adds, or one of 512 bits; gives the clock from the peak.
+# With two units of 512 bits the clock is twice too high, and the limit of small networks too low.
 FLOPS_A_CYCLE = {"float32": 32, "float64": 16}
 
-BARRIER = 0.5e-6  # seconds in which two threads meet; a step has two of these
+BARRIER = 0.5e-6  # seconds of a barrier of two threads; a step has two barriers
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Some cores: their operations and bytes a second together, and the sizes of their caches.
+    """Some cores: their operations and bytes per second together, and the sizes of their caches.
 
     `reads` and `caches` are by level, "L1", "L2", ...; `reads` has "memory", too, unless it is not
-    needed. L1 and L2 are one core's own.
+    needed. Each core has an L1 and an L2.
     """
 
     flops: float
@@ -56,12 +57,12 @@ class Machine:
     threads: int
 
     def one_core(self) -> Machine:
-        """Return one of these cores; it has its part of all bandwidths."""
+        """Return one of these cores, with its part of all bandwidths."""
         reads = {level: rate / self.threads for level, rate in self.reads.items()}
         return Machine(self.flops / self.threads, reads, self.caches, 1)
 
     def bandwidth(self, nbytes: int) -> float:
-        """Return the bytes a second of the first level that holds so many."""
+        """Return the bytes per second of the first level that holds `nbytes`."""
         for level, size in sorted(self.caches.items()):
             if nbytes < size:
                 return self.reads[level]
@@ -69,7 +70,7 @@ class Machine:
 
 
 def limit(cell: Cell | Prediction, dtype: str, machine: Machine) -> float:
-    """Return the least seconds of one operation of the cell; threads are used where that helps."""
+    """Return the least seconds of an operation of the cell; with threads only if that is faster."""
     alone = work(cell, dtype, machine.one_core())
     if machine.threads == 1:
         return alone

@@ -1,8 +1,8 @@
-"""The machine of a comparison: which CPUs a process is kept on, what figures depend on, the probes.
+"""The machine of a comparison: pinning to CPUs, versions, and probes of its peaks.
 
-The number of threads of every library must be in the environment before it is loaded, NumPy's
-included, and importing anything of fastnn loads NumPy: so a process is pinned by starting it with
-`environment`, on `cpus`. Not here: the model of what such a machine could do (limits.py).
+Libraries, NumPy included, read their number of threads from the environment as they are loaded, and
+importing fastnn loads NumPy. So a process is pinned by starting it with `environment`, on `cpus`.
+Not here: the model of the machine's limits (limits.py).
 """
 
 from __future__ import annotations
@@ -27,44 +27,44 @@ def allowed() -> list[int]:
 
 
 def cpus(threads: int) -> set[int]:
-    """Return the CPUs to stay on: one for each thread, or all that are allowed."""
+    """Return the CPUs for a number of threads: one each, or all that are allowed."""
     return set(allowed()[:threads])
 
 
-def to_be_had() -> int:
-    """Return how many CPUs that is at most; a control group's quota may be worth less."""
+def available_cpus() -> int:
+    """Return how many CPUs are available, to the process and by the quota of its control group."""
     from fastnn import _cpu
 
     return min(len(allowed()), _cpu._cgroup_cpus() or len(allowed()))
 
 
 def stay_on(cpus: Iterable[int]) -> None:
-    """Keep this thread, and the processes it starts, on these CPUs where the system can."""
+    """Keep this thread, and the processes it starts, on these CPUs if the system supports that."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cpus)
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Return this process's environment, so many threads in every pool that a library has."""
+    """Return the environment of this process, with this number of threads for every library."""
     found = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         found[name] = str(threads)
-    # Compilers' helper processes would compete with what is timed; a GPU is not the question.
+    # Helper processes of compilers would compete with what is timed; GPUs are not measured.
     found |= {"TORCHINDUCTOR_COMPILE_THREADS": "1", "JAX_PLATFORMS": "cpu"}
-    # These make OpenBLAS, hence NumPy, slower on CPUs that they weren't meant for.
+    # These make OpenBLAS, and so NumPy, slower on other CPUs than they are for.
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         found.pop(name, None)
     return found
 
 
 def pin(threads: int) -> None:
-    """Keep the process, and every pool that a library will size by it, on that many CPUs.
+    """Keep the process on that many CPUs, and set the threads of every library.
 
-    Libraries read the environment as they are loaded: a program that has another one starts again.
+    Libraries read the environment as they are loaded, so a process with another one starts again.
     """
     here, wanted = cpus(threads), environment(threads)
     if len(here) < threads:
-        sys.exit(f"{threads} threads asked for, {len(here)} CPUs to be had")
+        sys.exit(f"{threads} threads were asked for, but {len(here)} CPUs are available")
     if wanted != dict(os.environ) or here != set(allowed()):
         stay_on(here)
         sys.stdout.flush()
@@ -72,7 +72,7 @@ def pin(threads: int) -> None:
 
 
 def caches() -> dict[str, int]:
-    """Return the bytes of the caches that the first CPU sees, by level."""
+    """Return the bytes of the caches of the first CPU, by level."""
     found = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = ((index / n).read_text().strip() for n in ("level", "type", "size"))
@@ -89,7 +89,7 @@ def probe(dtype: str, threads: int, seconds: float = 0.05) -> dict[str, Any]:
     kernels = KERNELS[_checks.dtype(dtype)]
     sizes = caches()
     last = max(sizes)
-    # Half of a core's own cache, a quarter of the shared one, four times it for memory.
+    # Half of a private cache, a quarter of the shared cache, four times that cache for memory.
     nbytes = {level: size // 2 for level, size in sizes.items()}
     nbytes[last] = sizes[last] // (4 * threads)
     nbytes["memory"] = min(4 * sizes[last], 1 << 28) // threads
@@ -110,20 +110,20 @@ def peak(dtype: str, threads: int) -> float:
 
 
 def cpu() -> str:
-    """Return what the first CPU calls itself; virtual ones often hide their name."""
+    """Return the name of the first CPU; virtual ones often hide it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
     except OSError:  # not Linux
         return platform.processor() or platform.machine()
-    told = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
-    name = told.get("model name", "unknown CPU")
-    if "cpu family" in told:
-        name += f" (family {told['cpu family']}, model {told['model']})"
-    return name + (", virtual" if "hypervisor" in told.get("flags", "").split() else "")
+    info = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
+    name = info.get("model name", "unknown CPU")
+    if "cpu family" in info:
+        name += f" (family {info['cpu family']}, model {info['model']})"
+    return name + (", virtual" if "hypervisor" in info.get("flags", "").split() else "")
 
 
 def describe(threads: int, dtype: str) -> dict[str, Any]:
-    """Return what the figures depend on."""
+    """Return the machine and the versions that the figures depend on."""
     import fastnn
 
     versions = {}

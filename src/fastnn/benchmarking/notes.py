@@ -1,4 +1,4 @@
-"""What a reader of `fastnn bench` must know beside the figures: each sentence where it is so.
+"""Notes below the tables of `fastnn bench`: each is shown if it applies.
 
 Not here: figures (tables.py).
 """
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from fastnn.benchmarking.tables import Record
 
-# Peers that are measured if they are there, and what to install for each. torch.compile takes
-# minutes to compile what is timed here in seconds, so it is measured where it is named.
+# Peers that are measured if they are installed, and the packages of each. torch.compile compiles
+# for minutes what is timed here in seconds, so it is measured only if it is named.
 PACKAGES = {
     "numpy": ["numpy"],
     "scikit-learn": ["scikit-learn"],
@@ -25,14 +25,14 @@ PACKAGES = {
     "torch.compile": ["torch"],
 }
 
-BUSY = 0.5  # CPUs that others may use before it is worth a word
-DISTURBED = 0.9  # CPUs in use, below which a process was kept waiting: fastnn's first never sleeps
-SPREAD = 0.3  # of the median, between the slowest and the fastest round
-SHARED = 0.75  # of the peak of one core, times their number, below which cores aren't whole
+BUSY = 0.5  # CPUs that other programs may use without a note
+DISTURBED = 0.9  # CPUs in use; with fewer, fastnn's first thread had to wait, as it never sleeps
+SPREAD = 0.3  # between the slowest and the fastest round, relative to the median
+SHARED = 0.75  # of the peak of one core times the number of threads; below, cores are shared
 
 
 def notes(found: dict[str, Any]) -> list[str]:
-    """Return the sentences on what `fastnn bench` has found."""
+    """Return the notes on the results of `fastnn bench`."""
     return [
         *_threads(found["asked"], found["machine"]["threads"]),
         *_idle(found["load"], found["machine"]),
@@ -44,14 +44,14 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def _threads(asked: int, used: int) -> Iterator[str]:
-    """Say it if fewer CPUs are to be had than were asked for."""
+    """Note that fewer CPUs are available than threads were asked for."""
     if asked > used:
-        have = f"{used} CPU{'' if used == 1 else 's'} to be had"
-        yield f"{tables.threads(asked)} asked for, {have}: measured on {used}"
+        have = f"{used} CPU{' is' if used == 1 else 's are'} available"
+        yield f"{tables.threads(asked)} asked for, but {have}: measured on {used}"
 
 
 def _idle(load: float | None, machine: dict[str, Any]) -> Iterator[str]:
-    """Say it if there were other programs before the start: `load` is the mean of a minute."""
+    """Note that other programs ran before the start; `load` is the mean of a minute."""
     if load is not None and load + machine["threads"] > machine["cpus"] + BUSY:
         yield (
             f"the machine was not idle: load average {load:.1f} before the start, "
@@ -60,7 +60,7 @@ def _idle(load: float | None, machine: dict[str, Any]) -> Iterator[str]:
 
 
 def _disturbed(records: list[Record]) -> Iterator[str]:
-    """Say it if fastnn had to wait for a CPU, or its rounds differ."""
+    """Note that fastnn had to wait for a CPU, or that its rounds differ."""
     ours = [(r, r["results"]["fastnn"]) for r in records if "cpus" in r["results"]["fastnn"]]
     for record, result in ours:
         if result["cpus"] < DISTURBED:
@@ -74,7 +74,7 @@ def _disturbed(records: list[Record]) -> Iterator[str]:
 
 
 def _peaks(peaks: dict[str, dict[str, float]]) -> Iterator[str]:
-    """Say it if more threads don't multiply the peak."""
+    """Note that more threads do not multiply the peak."""
     for dtype, of in peaks.items():
         (_, one), *rest = of.items()
         for n, many in rest:
@@ -86,7 +86,7 @@ def _peaks(peaks: dict[str, dict[str, float]]) -> Iterator[str]:
 
 
 def _answers(records: list[Record]) -> Iterator[str]:
-    """Say why contenders have no time."""
+    """Note why contenders have no time."""
     failed: dict[str, str] = {}
     wrong: dict[str, tuple[float, str]] = {}
     for record in records:
@@ -99,11 +99,11 @@ def _answers(records: list[Record]) -> Iterator[str]:
     for name, reason in failed.items():
         yield f"{name} fails: {reason}"
     for name, (off, cell) in wrong.items():
-        yield f"{name} is {off:.1e} off the float64 reference, so it has no time ({cell})"
+        yield f"{name} differs from the float64 reference by {off:.1e}, so it has no time ({cell})"
 
 
 def _missing(names: list[str]) -> Iterator[str]:
-    """Name the peers that aren't installed, and how to install them."""
+    """Note the peers that are not installed, and how to install them."""
     if names:
         packages = dict.fromkeys(package for name in names for package in PACKAGES[name])
         yield f"not installed: {', '.join(names)}; pip install {' '.join(packages)}"

@@ -1,7 +1,7 @@
-"""The contenders in prediction: outputs of a net, NumPy's arrays in and out, in each library.
+"""The contenders in prediction: outputs of a network in each library, from and to NumPy arrays.
 
-A prediction's result may be the library's own array seen as NumPy's; `run` makes one call after
-another with nothing between them. Not here: training (contenders.py).
+The result may be a NumPy view of the library's own array. `run` makes one call after another with
+nothing in between. Not here: training (contenders.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Predictor(Contender):
-    """One that predicts: `X` and `weights` are the same for all, `y` is the last result."""
+    """A contender in prediction: `X` and `weights` are the same for all, `y` is the last result."""
 
     cell: Prediction
     y: Any
@@ -38,7 +38,7 @@ class Predictor(Contender):
 
 
 class Fastnn(Predictor):
-    """fastnn's predict into an array of one's own."""
+    """fastnn's predict, into a given array."""
 
     name = "fastnn"
 
@@ -55,7 +55,7 @@ class Fastnn(Predictor):
 
 
 class OnnxRuntime(Predictor):
-    """onnxruntime on the same net, with all its optimizations."""
+    """onnxruntime with all its optimizations."""
 
     name = "onnxruntime"
 
@@ -72,7 +72,7 @@ class OnnxRuntime(Predictor):
         )
 
     def _model(self) -> Any:
-        """Return the net as an ONNX model: Gemm and an activation for each layer."""
+        """Return the network as an ONNX model: Gemm and an activation for each layer."""
         import onnx
         from onnx import helper, numpy_helper
 
@@ -103,7 +103,7 @@ class OnnxRuntime(Predictor):
 
 
 class Jax(Predictor):
-    """One jit, the weights constants of it."""
+    """One jit with the weights as constants."""
 
     name = "jax"
 
@@ -196,7 +196,7 @@ class ScikitLearn(Predictor):
 
 
 class NumPy(Predictor):
-    """Products and activations in place, in arrays that stay."""
+    """Products and activations in preallocated arrays."""
 
     name = "numpy"
 

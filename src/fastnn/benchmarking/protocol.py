@@ -1,16 +1,17 @@
-"""How contenders are compared on a cell: agreement with the truth first, then interleaved rounds.
+"""The comparison of contenders on a cell: a check of their results, then interleaved rounds.
 
-- Every contender starts from the same weights and takes the same rows in the same order;
-- its weights after 1 step and after up to 100 (its outputs, in prediction) are compared with the
-  float64 reference's: a contender that disagrees gets no time;
-- rounds are interleaved (each contender once a round), after a warm-up; building, and the first
-  call with whatever it compiles, are timed apart; on several threads a pause goes before each, for
-  the threads of the library before to fall asleep;
-- CPU time over wall time says whether the CPUs were used;
-- the CPU's peaks of multiply-adds and of reading are measured in the same run, before each cell.
+- Every contender starts from the same weights and uses the same rows in the same order.
+- Its weights after 1 step and after up to 100 steps (in prediction, its outputs) are compared with
+  those of the float64 reference. A contender that disagrees gets no time.
+- Rounds are interleaved, each contender once per round, after a warm-up. Building, and the first
+  call with its compilation, are timed apart. With several threads, a pause before each round lets
+  the threads of the previous library fall asleep.
+- CPU time over wall time shows whether the CPUs were used.
+- The peaks of the CPU in multiply-adds and in reading are measured in the same run, before each
+  cell.
 
-Not here: pinning the process (machine.py); which cells, and where records go (session.py for
-`fastnn bench`, bench/compare.py).
+Not here: pinning the process (machine.py); the choice of cells, and where records go (session.py
+for `fastnn bench`, and bench/compare.py).
 """
 
 from __future__ import annotations
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from fastnn.benchmarking.contender import Contender
     from fastnn.benchmarking.tables import Record
 
-# Before a round on several threads: idle threads of the library before (OpenBLAS's, above all) go
-# on watching for work for some 0.1 s, and would take a CPU from the next one.
+# Seconds before a round with several threads: idle threads of the previous library, above all
+# OpenBLAS's, watch for work for about 0.1 s and would take a CPU from the next one.
 SETTLE = 0.2
 
 
@@ -40,7 +41,7 @@ def examine(
 ) -> tuple[Contender | None, Record]:
     """Return a contender ready to be timed, or None, and the record of its errors and first call.
 
-    The contender that was examined is the one that is timed: compilers are slow.
+    The contender that is checked is also the one that is timed, because compilers are slow.
     """
     began = time.perf_counter()
     try:
@@ -66,7 +67,7 @@ def examine(
 
 
 def warm_up(contender: Contender, seconds: float) -> int:
-    """Return how many times a round repeats the contender's steps, to last so long."""
+    """Return how often a round must repeat the contender's steps to last `seconds`."""
     contender.run(contender.cell.steps)
     began = time.perf_counter()
     contender.run(contender.cell.steps)
@@ -76,7 +77,7 @@ def warm_up(contender: Contender, seconds: float) -> int:
 def time_rounds(
     contenders: Sequence[Contender], rounds: int, seconds: float
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Return, for each contender, its times of a step in microseconds and its CPUs in use."""
+    """Return the microseconds of a step, and the CPUs in use, of each contender in each round."""
     repeats = [warm_up(contender, seconds) for contender in contenders]
     times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     cpus: dict[str, list[float]] = {contender.name: [] for contender in contenders}
@@ -94,7 +95,7 @@ def time_rounds(
 
 
 def summary(times: list[float], cpus: list[float]) -> Record:
-    """Return the record of some rounds: spread is (greatest - least) / median."""
+    """Return the record of the rounds; the spread is (largest - smallest) / median."""
     median = statistics.median(times)
     return {
         "times_us": times,
@@ -114,7 +115,7 @@ def compare(
     rounds: int,
     seconds: float,
 ) -> Record:
-    """Return the record of a cell; `kinds` are classes of contenders, a round of each `seconds`."""
+    """Return the record of a cell; `kinds` are classes of contenders, `seconds` a round's."""
     probe = machine.probe(dtype, threads)
     truths, results = cell.truths(dtype), {}
     ready: list[Contender] = []
@@ -137,9 +138,9 @@ def compare(
 def add_limits(
     records: Sequence[Record], cells: Sequence[Cell | Prediction], *, dtype: str, threads: int
 ) -> None:
-    """Put each cell's modelled limit beside its times, from the best probes of the whole run.
+    """Add the modelled limit of each cell, from the best probes of the whole run.
 
-    Another process may disturb a probe; none can make it better.
+    Another process can make a probe slower, but not faster.
     """
     levels = records[0]["read_gbytes"]
     best = limits.Machine(

@@ -1,10 +1,10 @@
-"""The measuring process of `fastnn bench`: settings in, one line of JSON for all it has found.
+"""The measuring process of `fastnn bench`: settings in, lines of JSON out.
 
     python -P -m fastnn.benchmarking.session '{"dtype": "float32", ...}'
 
-`command` starts it, with the environment and on the CPUs of as many threads (machine.py). Lines are
-{"progress": text}, {"machine": ..., "peaks": ...} and at last {"cells": [...]}. Not here: what a
-user sees (command.py).
+`command` starts it with the environment and the CPUs for a number of threads (machine.py). The
+lines are {"machine": ...}, {"progress": text} before each cell, and {"peaks": ..., "cells": [...]}.
+Not here: the output for users (command.py).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def measure(
-    tell: Callable[[dict[str, Any]], None],
+    send: Callable[[dict[str, Any]], None],
     *,
     dtype: str,
     threads: int,
@@ -31,17 +31,17 @@ def measure(
     only: str,
     peers: Sequence[str],
 ) -> None:
-    """Measure, and tell of it: `tell` takes one dict after another.
+    """Measure, and call `send` with each dict of progress or results.
 
-    `only` is a text in a cell's label, `peers` are names of contenders beside fastnn.
+    `only` is a text in the label of a cell; `peers` are names of contenders beside fastnn.
     """
     counts = sorted({1, threads})
-    tell({"machine": machine.describe(threads, dtype)})
+    send({"machine": machine.describe(threads, dtype)})
     peaks = {d: {str(n): machine.peak(d, n) for n in counts} for d in ("float32", "float64")}
     chosen = [(r, c) for r, c in cells.telling() if only in tables.label(r, c)]
     records = []
     for at, (regime, cell) in enumerate(chosen, 1):
-        tell({"progress": f"{at}/{len(chosen)} {tables.label(regime, cell)}"})
+        send({"progress": f"{at}/{len(chosen)} {tables.label(regime, cell)}"})
         kinds = [k for k in CONTENDERS[regime] if k.name == "fastnn" or k.name in peers]
         options: dict[str, Any] = {
             "dtype": dtype,
@@ -52,26 +52,26 @@ def measure(
         record = protocol.compare(cell, kinds, **options)
         records.append({"regime": regime, **record})
     protocol.add_limits(records, [cell for _, cell in chosen], dtype=dtype, threads=threads)
-    # Another process may disturb a probe; none can make it better.
+    # Another process can make a probe slower, but not faster.
     best = max(record["peak_gflops"] for record in records)
     peaks[dtype][str(threads)] = max(peaks[dtype][str(threads)], best)
     for record in records:
         record |= tables.shares(record, peaks[dtype][str(threads)])
-    tell({"peaks": peaks, "cells": records})
+    send({"peaks": peaks, "cells": records})
 
 
 def main() -> None:
-    """Measure as the one argument says."""
-    # Whatever a library prints goes to stderr: stdout carries nothing but lines of JSON.
+    """Measure with the settings in the argument."""
+    # What libraries print goes to stderr: stdout carries lines of JSON only.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
-    def tell(found: dict[str, Any]) -> None:
+    def send(found: dict[str, Any]) -> None:
         print(json.dumps(found), file=out, flush=True)
 
     try:
-        measure(tell, **json.loads(sys.argv[1]))
-    except (KeyboardInterrupt, BrokenPipeError):  # the command has ended, or is about to
+        measure(send, **json.loads(sys.argv[1]))
+    except (KeyboardInterrupt, BrokenPipeError):  # the command has ended or is ending
         sys.exit(1)
 
 

@@ -1,6 +1,6 @@
-"""Figures as people read them: how they are rounded, who comes first, the tables of `fastnn bench`.
+"""Figures for people to read: rounding, the order of libraries, the tables of `fastnn bench`.
 
-Not here: Markdown and the READMEs (bench/report.py); what is to be said beside figures (notes.py).
+Not here: Markdown and the READMEs (bench/report.py), notes below the tables (notes.py).
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ if TYPE_CHECKING:
     Record: TypeAlias = dict[str, Any]  # a cell, and what each contender did on it
 
 ORDER = ["fastnn", "jax", "onnxruntime", "torch", "torch.compile", "scikit-learn", "numpy"]
-NAMES = {"jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}  # others' are their own
+NAMES = {"jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}  # as shown, if not as in ORDER
 CALLS = {"epochs": "fit", "calls": "train_on_batch", "predict": "predict"}
 
 
 def label(regime: str, cell: object) -> str:
-    """Return a cell's name with the method that is timed."""
+    """Return the name of a cell with the method that is timed."""
     return f"{CALLS[regime]}: {cell}"
 
 
 def figure(x: float) -> str:
-    """Return three significant digits, four from a thousand on, and never an exponent."""
+    """Return a number with three significant digits, four from 1000 on, without an exponent."""
     if x >= 1000:
         return f"{float(f'{x:.4g}'):,.0f}"
     return f"{x:.{max(0, 2 - math.floor(math.log10(x)))}f}"
 
 
 def contenders(records: Sequence[Record]) -> list[str]:
-    """Return the names that occur, fastnn first."""
+    """Return the names of the contenders in the records, fastnn first."""
     return [name for name in ORDER if any(name in record["results"] for record in records)]
 
 
 def time_of(record: Record, name: str) -> str:
-    """Return the table's entry for a contender: its median, or why there is none."""
+    """Return the entry for a contender: its median, or the reason why there is none."""
     result = record["results"].get(name)
     if result is None:
         return ""
@@ -46,7 +46,7 @@ def time_of(record: Record, name: str) -> str:
 
 
 def ratio(record: Record, peer: str | None = None) -> float | None:
-    """Return the time of a peer, by default the best, over fastnn's; None where either lacks."""
+    """Return the time of a peer, by default the best, over fastnn's; None if either is missing."""
     medians = {name: result.get("median_us") for name, result in record["results"].items()}
     ours = medians.pop("fastnn", None)
     theirs = [us for name, us in medians.items() if us and peer in (None, name)]
@@ -54,12 +54,12 @@ def ratio(record: Record, peer: str | None = None) -> float | None:
 
 
 def geometric_mean(numbers: Sequence[float]) -> float:
-    """Return it."""
+    """Return the geometric mean."""
     return math.exp(math.fsum(map(math.log, numbers)) / len(numbers))
 
 
 def shares(record: Record, peak_gflops: float) -> dict[str, float]:
-    """Return what fastnn's time of a cell comes to; nothing where it has none."""
+    """Return the rates that follow from fastnn's time of a cell; empty if it has none."""
     us = record["results"].get("fastnn", {}).get("median_us")
     if not us:
         return {}
@@ -75,7 +75,7 @@ def shares(record: Record, peak_gflops: float) -> dict[str, float]:
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines of text from lines of cells: the first column to the left, others to the right.
+    """Return lines of text from lines of cells: the first column left-aligned, the others right.
 
     >>> print(*aligned([["net", "µs"], ["2-3-1", "0.05"]]), sep="|")
     net      µs|2-3-1  0.05
@@ -110,7 +110,7 @@ def threads(n: int) -> str:
 
 
 def _machine(found: dict[str, Any]) -> list[str]:
-    """Return the lines on what was measured."""
+    """Return the lines that describe the machine."""
     ours = found["fastnn"]
     versions = [f"{NAMES.get(name, name)} {v}" for name, v in found["versions"].items()]
     return [
@@ -128,7 +128,7 @@ def _peaks(peaks: dict[str, dict[str, float]]) -> list[list[str]]:
 
 
 def _ours(found: dict[str, Any]) -> list[list[str]]:
-    """Return the cells of fastnn's table."""
+    """Return the cells of the table of fastnn."""
     m = found["machine"]
     lines = [[f"fastnn, {m['dtype']}, {threads(m['threads'])}", "µs", "rows/s", "GFLOP/s"]]
     lines[0] += ["of peak", "of limit"]
@@ -144,7 +144,7 @@ def _ours(found: dict[str, Any]) -> list[list[str]]:
 def _beside(records: Sequence[Record]) -> list[list[str]]:
     """Return the cells of the table of all contenders."""
     names = contenders(records)
-    head = ["µs of a step or a call", *(NAMES.get(name, name) for name in names)]
+    head = ["µs per step or call", *(NAMES.get(name, name) for name in names)]
     lines = [[*head, "best peer / fastnn"]]
     for record in records:
         best = ratio(record)
@@ -154,7 +154,7 @@ def _beside(records: Sequence[Record]) -> list[list[str]]:
 
 
 def _mean(records: Sequence[Record]) -> list[str]:
-    """Return the line with the geometric mean of the ratios, if there are any."""
+    """Return the line with the geometric mean of the ratios, if there is one."""
     ratios = [r for r in map(ratio, records) if r]
     if not ratios:
         return []

@@ -1,4 +1,4 @@
-"""PyTorch in training: eager with its fused optimizers, and compiled.
+"""PyTorch in training: eager with fused optimizers, and compiled.
 
 Not here: predictions (predictors.py).
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Torch(TrainingContender):
-    """PyTorch, eager, with its fused optimizers."""
+    """PyTorch, eager, with fused optimizers."""
 
     name = "torch"
 
@@ -49,7 +49,7 @@ class Torch(TrainingContender):
         return self.cut(torch.from_numpy(self.X), torch.from_numpy(self.y))
 
     def reset(self) -> None:
-        """Copy the first weights into the net, and clear the optimizer."""
+        """Copy the initial weights into the network, and clear the optimizer."""
         import torch
 
         with torch.no_grad():
@@ -58,7 +58,7 @@ class Torch(TrainingContender):
         self.optimizer.state.clear()
 
     def loss(self, y: Any, t: Any) -> Any:
-        """Return the loss of outputs, which are logits where classes are told apart."""
+        """Return the loss of outputs, which are logits in classification."""
         import torch
 
         if self.cell.loss == "cross_entropy":
@@ -66,7 +66,7 @@ class Torch(TrainingContender):
         return 0.5 * ((y - t) ** 2).sum(dim=1).mean()
 
     def run(self, steps: int) -> None:
-        """Take that many steps."""
+        """Make that many steps."""
         for x, t in self.batches[:steps]:
             self.optimizer.zero_grad(set_to_none=True)
             self.loss(self.net(x), t).backward()
@@ -81,8 +81,9 @@ class Torch(TrainingContender):
 class TorchCompiled(Torch):
     """torch.compile of a whole step: forward, backward and the update, as one graph.
 
-    This form measured 100 µs a step where a compiled loss with a fused optimizer took 390. Adam's
-    bias corrections are formed outside, lest the compiled loops take powers for every weight.
+    This form takes 100 µs per step where a compiled loss with a fused optimizer takes 390. Adam's
+    bias corrections are computed outside, so that the compiled loops don't compute powers per
+    weight.
     """
 
     name = "torch.compile"
@@ -99,7 +100,7 @@ class TorchCompiled(Torch):
         self.step = torch.compile(self._step, fullgraph=True, dynamic=False)
 
     def reset(self) -> None:
-        """Copy the first weights into the net, and zero the moments."""
+        """Copy the initial weights into the network, and zero the moments."""
         super().reset()
         self.updates = 0
         for tensor in itertools.chain(*self.moments):
@@ -134,7 +135,7 @@ class TorchCompiled(Torch):
         return loss
 
     def run(self, steps: int) -> None:
-        """Take that many steps, one call each."""
+        """Make that many steps, one call each."""
         step, state = self.step, (self.params, self.moments, self.rate, self.root)
         for x, t in self.batches[:steps]:
             self.updates += 1

@@ -1,14 +1,15 @@
-"""The same network in plain NumPy: the oracle of the tests, the baseline of the benches.
+"""The same network in NumPy: the oracle of the tests, the baseline of the benchmarks.
 
-Here belongs the mathematics of a feed-forward network, one line each, in the notation of the
-specification: ``a = z_prev @ W + b``, ``z = h(a)``, ``delta = dE/da``, ``dW = z_prev.T @ delta``,
-``db = delta.sum(0)``; a row is a sample, B rows are a batch, W is (n_in, n_out).
+Here: the mathematics of a feed-forward network, a line for each formula, in the notation
+``a = z_prev @ W + b``, ``z = h(a)``, ``delta = dE/da``, ``dW = z_prev.T @ delta``,
+``db = delta.sum(0)``. A row is a sample, B rows are a batch, W is (n_in, n_out).
 
-Here does not belong: anything of fastnn (its modules import NumPy and the standard library, and no
-shipped module but the benchmarks imports them), checks of arguments, speed bought with clarity.
+Not here: other modules of fastnn (these import NumPy and the standard library alone, and no shipped
+module but the benchmarks imports them), checks of arguments, and optimizations that cost clarity.
 
-float64 in gives the truth; float32 in gives float32 throughout: scalars are Python floats, which
-never widen an array. gelu is exact but slow (NumPy has no erf): an oracle, not a baseline.
+With float64 arrays, results are the truth for the tests. With float32 arrays everything is computed
+in float32: scalars are Python floats, which never widen an array. gelu is exact but slow, since
+NumPy has no erf: it is no baseline.
 
 >>> import numpy as np
 >>> x, t = np.array([[0.35, 0.9]]), np.array([[0.5]])

@@ -1,4 +1,4 @@
-"""Layers, each with its way forward and back; and the twins of fastnn's layers."""
+"""Layers, each with its forward and backward pass; and the twins of fastnn's layers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class Layer:
     """One dense layer: W (n_in, n_out), b (n_out,) or None; `dropout` is its input's rate.
 
-    One that isn't trainable is left as it is. `forward` keeps what `backward` needs in `tape`.
+    A layer that isn't trainable does not change. `forward` keeps what `backward` needs in `tape`.
     """
 
     W: Array
@@ -33,7 +33,7 @@ class Layer:
     l2: float = 0.0
     dropout: float = 0.0
     trainable: bool = True
-    number: Any = None  # that tells its masks from others'; its place, unless given
+    number: Any = None  # of its dropout masks; by default its place
 
     def __post_init__(self) -> None:
         """Fill in the activation's own alpha."""
@@ -123,7 +123,7 @@ class LayerNorm:
 
 @dataclasses.dataclass
 class Dropout:
-    """Dropout that is not on the input of a dense layer; `number` tells its masks from others'."""
+    """Dropout that is not on the input of a dense layer; `number` is that of its masks."""
 
     rate: float
     number: int
@@ -133,7 +133,7 @@ class Dropout:
         return []
 
     def take(self, arrays: Iterator[Array]) -> None:
-        """Takes nothing."""
+        """Takes no array."""
 
     def forward(self, z: Array, drop: Drop) -> Array:
         """Z_prev times the mask."""
@@ -215,7 +215,7 @@ def layer_norm_twin(spec: Any, arrays: Iterator[Array]) -> LayerNorm:
     return LayerNorm(next(arrays), next(arrays), float(spec.epsilon), spec.trainable)
 
 
-#: What makes the twin of each kind of layer, by name. Dropout and Residual are `twins`' own.
+#: The function that makes the twin of each kind of layer; `twins` makes those with None itself.
 TWINS: dict[str, Any] = {
     "dense": dense_twin,
     "dropout": None,
@@ -230,8 +230,9 @@ def twins(
 ) -> list[Any]:
     """The twins of fastnn's layers, their arrays taken from an iterator.
 
-    Dropouts in a row are one, with the probability of keeping what all keep. Its masks have the
-    number of the layers with parameters before it; a second one before the same has 2^32 more.
+    Consecutive Dropouts are one, with the probability that all of them keep a value. The number of
+    its masks is that of the layers with parameters before it; a second Dropout before the same
+    layer adds 2^32.
     """
     count = {"layers": 0, "masks": 0} if count is None else count
     found: list[Any] = []

@@ -63,7 +63,7 @@ class Network:
     scale: Array | float = 1.0
 
     def __post_init__(self) -> None:
-        """Make every hyper-parameter a Python float, and one state dict per weight array."""
+        """Convert hyper-parameters to Python floats, and create a state for each weight array."""
         self.hyper = {name: float(value) for name, value in self.hyper.items()}
         self.state: list[dict[str, Array]] = [{} for _ in self.get_weights()]
         self.dtype = self.get_weights()[0].dtype
@@ -105,7 +105,7 @@ class Network:
 
     @property
     def tape(self) -> list[Any]:
-        """What each layer has kept of the last pass forward."""
+        """What each layer has kept from the last forward pass."""
         return [layer.tape for layer in self.layers]
 
     def get_weights(self) -> list[Array]:
@@ -119,7 +119,7 @@ class Network:
             layer.take(rest)
 
     def forward(self, X: ArrayLike, training: bool = False) -> Array:
-        """y (B, n_out) of X (B, n_in); layers keep what the way back needs."""
+        """y (B, n_out) of X (B, n_in); layers keep what the backward pass needs."""
 
         def drop(rate: float, z: Array, number: int) -> Array | None:
             if not training:
@@ -142,7 +142,7 @@ class Network:
         return self._loss_and_delta(t, sample_weight)[0]
 
     def _loss_and_delta(self, t: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, Array]:
-        """The loss with penalties and the delta (B, n_out) of the batch last passed forward."""
+        """The loss with penalties and the delta (B, n_out) of the last forward pass."""
         last = self.layers[-1]
         _, _, a, y = last.tape
         t = one_hot(t, y.shape[1]) if self.loss == "cross_entropy" and np.ndim(t) == 1 else t
@@ -167,8 +167,8 @@ class Network:
     ) -> tuple[float, list[Array]]:
         """The batch's loss with penalties, and its gradients in the order of get_weights.
 
-        X is (B, n_in), t is (B, n_out), sample_weight is (B,); a t of (B,) will do for one output
-        and for class indices. Inputs are dropped when training.
+        X is (B, n_in), t is (B, n_out), sample_weight is (B,); t may be (B,) for one output and for
+        class indices. Inputs are dropped when training.
         """
         self.forward(X, training)
         loss, delta = self._loss_and_delta(t, sample_weight)
@@ -197,7 +197,7 @@ class Network:
         return loss
 
     def _scheduled(self) -> dict[str, float]:
-        """The next step's learning rate, where it follows a schedule."""
+        """The learning rate of the next step, if there is a schedule."""
         if self.schedule is None:
             return {}
         schedule = dict(self.schedule)
