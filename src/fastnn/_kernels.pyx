@@ -94,7 +94,6 @@ from fastnn.engine.step cimport Round, ThreadState, train_parameters
 from fastnn.engine.tasks cimport Evaluation, advance, evaluate_task, train_task
 from fastnn.engine.team cimport (
     LONG_FLOPS,
-    SLICE_FLOPS,
     inference_rows,
     team_size,
     training_rows,
@@ -468,7 +467,7 @@ cdef class Driver(Parameters):
         The GIL is taken every few milliseconds, to handle signals.
         """
         cdef Py_ssize_t batch = min(run.batch, run.end - run.first)
-        cdef double rows = SLICE_FLOPS() / (self.net.row_flops + 1000)
+        cdef Py_ssize_t rows = training_rows(1, self.net.row_flops)
         run.batch = batch
         run.tiny = (batch == 1 and not run.rows.weighted and run.out == NULL
                     and self.net.tiny.layers != NULL)

@@ -104,7 +104,7 @@ cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
 
 # ---- slices -------------------------------------------------------------------------------------
 
-cdef inline void advance(Run *run, double rows) noexcept nogil:
+cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
     """Trains some `rows` rows, over as many epochs as that takes; less if the run ends."""
     while rows > 0 and run.ended == NOT_YET and run.epoch < run.epochs:
         run.stop = min(run.end, run.first + run.slice_rows)
