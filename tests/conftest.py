@@ -1,6 +1,6 @@
-"""What the tests share: the axes they run along, taken from the registries, and their data.
+"""Fixtures of the tests: the axes of parametrization, taken from the registries, and data.
 
-A new activation, loss, optimizer or instruction set joins every test that names it, unasked.
+A new activation, loss, optimizer or instruction set joins every test with that fixture.
 """
 
 import dataclasses
@@ -67,7 +67,7 @@ def kernels(request):
 
 @pytest.fixture(params=_cpu.INSTRUCTION_SETS)
 def isa(request, monkeypatch):
-    """Each instruction set of this CPU; networks that are built meanwhile use it too."""
+    """Each instruction set of this CPU; networks built in the test use it, too."""
     monkeypatch.setattr(_cpu, "ISA", request.param)
     return request.param
 

@@ -1,13 +1,13 @@
-"""Programs that embed a network, built and run in a new environment by their README's words alone.
+"""Programs that call a network from C and Cython, built in a new environment as their README says.
 
     make consumers                                    # or
     python tests/consumers.py path/to/fastnn-*.whl
 
 Copies examples/embedding to a new folder, installs the wheel in a new virtual environment, and runs
-the commands of examples/embedding/README.md there, one after the other; each program compares its
-results with Python's. Then the extension in C is compiled with two other headers: one whose struct
-of functions lacks the last one, as an older version's does, which must run; and one with a function
-more, as a newer version's has, which must be told.
+the commands of examples/embedding/README.md there in order. Each program compares its results with
+Python's. Then the extension in C is compiled with two other headers. One lacks the last function of
+the struct, as an older version does, and must run. One has an additional function, as a newer
+version does, and must raise an error.
 """
 
 import os

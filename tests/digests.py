@@ -1,13 +1,13 @@
-"""Digests of seeded trainings, held against the committed table: `python tests/digests.py`.
+"""Digests of seeded trainings, compared with the committed table: `python tests/digests.py`.
 
-Prints the names of the trainings whose digests differ from those in digests.json; `--update`
-rewrites the table: commit it with the change that made the difference, and say there why. A change
-that is not meant to change a bit leaves the table alone.
+Prints the names of the trainings whose digests differ from those in digests.json. `--update`
+rewrites the table; commit it with the change that made the difference, and explain the change. A
+change that is not meant to change a bit leaves the table alone.
 
-A digest is of every weight and bias, of predictions, and of the losses on the way. There is one for
-each instruction set. The bits belong to a compiler, which may contract a product and a sum, and to
-the C library, whose powers and cosines are in the schedules of learning rates: with others there is
-nothing to compare.
+A digest is of every weight and bias, of predictions, and of the losses during training, on one
+instruction set. The bits depend on the compiler, which may contract a product and a sum, and on the
+C library, whose powers and cosines the learning-rate schedules use: with other versions nothing is
+compared.
 
 Not here: the trainings (trainings.py, training_calls.py), and the test (test_digests.py).
 """
@@ -70,7 +70,7 @@ def digests():
 
 @contextmanager
 def instruction_set(isa):
-    """Let networks that are built meanwhile use an instruction set."""
+    """Make networks that are built in the context use an instruction set."""
     before, _cpu.ISA = _cpu.ISA, isa
     try:
         yield

@@ -1,7 +1,7 @@
-"""Damaged model files for some time: make fuzz, or python tests/fuzz.py MINUTES [SEED].
+"""Damaged model files for some minutes: make fuzz, or python tests/fuzz.py MINUTES [SEED].
 
-Prints how many were read, and what became of them; a file that is neither read rightly nor refused
-ends the run, and stands in the message. The seed is told, to find it again.
+Prints how many files were read correctly and how many were refused. A file with another outcome
+ends the run with a message that has the file and the seed to repeat it.
 """
 
 import collections

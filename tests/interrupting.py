@@ -1,7 +1,7 @@
-"""Ctrl-C amid long work: `python interrupting.py CASE THREADS`.
+"""Ctrl-C during long calls: `python interrupting.py CASE THREADS`.
 
 Prints as JSON the seconds from the signal to the KeyboardInterrupt, the updates made by then,
-whether weights and moments are those that these updates lead to, and whether the net is usable.
+whether weights and moments are those of these updates, and whether the network is usable.
 test_stopping.py counts in the same cases how much work is done between two checks for signals.
 """
 

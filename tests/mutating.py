@@ -1,8 +1,8 @@
-"""Damaged model files without end: containers and networks that were changed at random.
+"""Random damage to model files: to the container and to the network in it.
 
-What is read must be what the official package reads, and usable, or be refused by a ModelFileError:
-anything else ends the run with the file that did it. Used by test_safetensors.py and test_files.py
-for a fixed number of files, and by fuzz.py for as long as one likes.
+What is read must be what the official package reads, and usable, or be refused with a
+ModelFileError. Any other outcome ends the run with the file that caused it. test_safetensors.py and
+test_files.py use a fixed number of files, fuzz.py as many as fit in its time.
 """
 
 import collections

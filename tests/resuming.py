@@ -1,8 +1,8 @@
-"""Fits that are stopped and taken up again: `python resuming.py FOLDER CASE [EPOCH LINE]`.
+"""Fits that are stopped and resumed: `python resuming.py FOLDER CASE [EPOCH LINE]`.
 
-Fits the network of a case for 20 epochs, with its files in FOLDER, from the checkpoint that is
-there if there is one. Prints the number of each epoch as it begins, and last of all a SHA-256 of
-everything: weights, moments, counts, random state, history, what callbacks keep, the log.
+Fits the network of a case for 20 epochs with its files in FOLDER, from the checkpoint there if one
+exists. Prints the number of each epoch as it begins, and at the end a SHA-256 of everything:
+weights, moments, counts, random state, history, the state of callbacks, the log.
 
 With EPOCH and LINE the process kills itself in that epoch before its LINE-th line of Python, or
 when the next epoch begins if the epoch has fewer lines.
@@ -48,7 +48,7 @@ Y = np.sin(X[:, :2]) + 0.1 * RNG.standard_normal((1500, 2))
 
 
 class Tell(Callback):
-    """Prints the epoch that begins; raises at the moment it is told."""
+    """Prints the epoch that begins; raises an error at a given moment."""
 
     def __init__(self, moment=None, silent=False):
         self.moment, self.silent = moment, silent

@@ -1,12 +1,12 @@
-"""The tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer: no report, or failure.
+"""The tests on a build with AddressSanitizer and UndefinedBehaviorSanitizer.
 
     make sanitize                                       # every test but the slow ones
     python tests/sanitize.py tests/test_kernels.py      # some of them
 
-Builds the extensions into build/sanitize, and runs pytest with them in the place of those that are
-installed. Before that it reads past the end of an array on purpose: a run in which that goes
-unnoticed would prove nothing. Leaks are not looked for here, since Python's own drown them
-(tests/soak.py looks for those).
+Builds the extensions into build/sanitize, and runs pytest with them in place of the installed ones.
+Any report is a failure. Before that, a program reads past the end of an array on purpose, to prove
+that the sanitizers work. Leaks are not checked, since Python's own would hide them (tests/soak.py
+checks memory).
 """
 
 import os

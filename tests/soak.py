@@ -1,11 +1,10 @@
-"""Memory over a long run: training, predicting, saving and loading, in C too, minute after minute.
+"""Memory over a long run of training, predicting, saving and loading, from Python and from C.
 
     make soak                  # an hour
     python tests/soak.py 5     # minutes
 
-Prints the memory that the process has taken every minute, and fails if it leaves the band of 2 %
-around what it was after the first tenth of the time. (Growth over 1,000 rounds is a test:
-test_memory.py.)
+Prints the memory of the process every minute, and fails if it leaves the band of 2 % around its
+value after the first tenth of the time. Growth over 1,000 rounds is a test: test_memory.py.
 """
 
 import ctypes

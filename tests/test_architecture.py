@@ -1,10 +1,10 @@
 """The direction of imports in src/fastnn, the absence of circles, the length of modules.
 
 FLOORS is the table that ARCHITECTURE.md describes: a module imports modules of its own floor and of
-the floors before it in the table. A new module that no room in the table covers gets a line there.
+the floors before it in the table. A new module gets a line there unless its package has one.
 
-Imports for type checkers alone (under TYPE_CHECKING) are not counted: they never happen. Not here:
-the directions within the compiled code.
+Imports under TYPE_CHECKING are not counted, since they never run. Not here: directions within the
+compiled code.
 """
 
 import ast

@@ -1,9 +1,9 @@
-"""Bad values in every argument of the public API, and odd ones that are legal: quality row 7.
+"""Invalid values in every argument of the public API, and unusual values that are valid.
 
-Proves that what an argument cannot take raises TypeError or ValueError, that the message names the
-argument, the value (or its shape) and a remedy, and that the network is then as it was: weights,
-moments, step and random state, to the bit. And that odd spellings of good values (lists, numpy
-scalars, pandas, float16, ...) do, to the bit, what the plain ones do.
+Tests that an invalid argument raises TypeError or ValueError, that the message names the argument,
+the value (or its shape) and a remedy, and that the network is then unchanged: weights, moments,
+step and random state, bit by bit. Unusual forms of valid values (lists, NumPy scalars, pandas,
+float16, ...) must give the same bits as the usual ones.
 
 Not here: memory layouts and dtypes (test_layouts.py), sizes beyond memory (test_sizes.py).
 """
@@ -1126,7 +1126,7 @@ def test_training_goes_on_after_errors_as_if_they_had_not_been():
     assert pickle.dumps(undisturbed) == pickle.dumps(disturbed)
 
 
-# ---- whoever calls the kernels without asking _checks -------------------------------------------
+# ---- calls of the kernels that bypass _checks -------------------------------------------
 
 UNFIT = {
     "columns of X": lambda n, a: n.predict(a(5, 4), a(5, 2), 1),

@@ -1,4 +1,4 @@
-"""The figures on the READMEs are those of bench/results, and the roofline says what it should."""
+"""The figures in the READMEs are those of bench/results; the roofline model is correct."""
 
 import doctest
 import importlib

@@ -1,6 +1,6 @@
-"""`fastnn bench` tells what it measured, what it could not, and no time for a wrong answer.
+"""`fastnn bench`: its results and notes, and no time for a wrong answer.
 
-No time is asserted. The roofline and the tables of bench/ are in test_bench.py.
+No test asserts a time. The roofline and the tables of bench/ are in test_bench.py.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Networks as C source: compiled by every compiler there is, they predict and train as fastnn does.
+"""Networks as C source: with every installed compiler they predict and train as fastnn does.
 
 Compilations are strict (C99, pedantic, warnings are errors), at several levels, with vectors and
 without. Results are compared with `predict` and `train_on_batch` in units of rounding.

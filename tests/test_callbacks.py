@@ -1,8 +1,8 @@
-"""The callbacks that come with fastnn, driven by a small loop that calls hooks as `fit` does.
+"""The callbacks of fastnn, driven by a small loop that calls their hooks as `fit` does.
 
-Proves what each does on sequences worked by hand (and the plateau's against torch's), that a
-training interrupted after any epoch goes on as if it had not been, and that bad arguments are
-refused with a message that helps.
+Tests what each does on sequences worked out by hand (ReduceLROnPlateau also against PyTorch's),
+that a training that is interrupted after any epoch continues as if it had not been, and that bad
+arguments raise an error with a remedy.
 
 Not here: hooks as the real `fit` calls them (test_model.py).
 """

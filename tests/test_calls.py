@@ -1,7 +1,7 @@
-"""Calls with arrays that are fit as they are: a way in without conversion, and without allocation.
+"""Calls with arrays that the kernels can read as they are: no conversion, no allocation.
 
-The same bits as the way in that converts; whatever isn't fit takes that one, whose errors
-test_bad_input.py has.
+They give the same bits as calls with conversion. Other arrays are converted or raise the errors in
+test_bad_input.py.
 """
 
 import tracemalloc

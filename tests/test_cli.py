@@ -1,6 +1,6 @@
 """The command line, as users run it: train, predict, info, export, bench.
 
-Proves on real tables that networks learn, that predictions equal those of the network for inputs
+Tests on real tables that networks learn, that predictions equal those of the network for inputs
 encoded by hand, that the same command gives the same model file, that every error is one line and
 an exit code, and that no file is left half-written. Not here: how columns are encoded
 (test_tables.py), what is measured (test_benchmarking.py).

@@ -1,11 +1,10 @@
-"""Rows that aren't an array in memory: sparse, narrow, mapped from files, iterables of batches.
+"""Rows that are not an array in memory: sparse, narrow, mapped from files, iterables of batches.
 
-Proves that training, evaluation and prediction give, to the bit, what a contiguous copy in memory
-gives; which errors there are, and where they leave the network; and that no thread, no item of an
-iterator and no change of the user's is lost. Limits are lowered so that small arrays are large.
+Tests that training, evaluation and prediction give the bits of a contiguous copy in memory; the
+errors, and the state of the network after them; and that no thread, no item of an iterator and no
+change by the user is lost. Limits are lowered so that small arrays count as large.
 
-Not here: arrays that are converted at once (test_layouts.py), how much memory it takes
-(test_memory.py).
+Not here: arrays that are converted at once (test_layouts.py), memory (test_memory.py).
 """
 
 import copy
@@ -364,7 +363,7 @@ def test_the_rest_is_checked_before_anything_changes(change, message, conversion
 
 @pytest.mark.parametrize("view", [slice(None), slice(None, None, -1), slice(100, None)])
 def test_private_changes_of_a_mapped_file_are_kept(view, tmp_path, conversions):
-    """Copy-on-write pages are nowhere else: whoever gives them back to the system loses them."""
+    """Copy-on-write pages exist in memory only: releasing them would lose their contents."""
     X = mapped(DIGITS.astype("u1"), tmp_path / "X", "c")
     X[:] = 16 - X
     changed = np.array(X)
@@ -427,8 +426,8 @@ def batches(size=BATCH, weighted=False, X=DIGITS, y=DIGIT):
     return [(X[r], y[r], WEIGHTS[r]) if weighted else (X[r], y[r]) for r in rows]
 
 
-class Anew:
-    """An iterable that makes its items anew each time."""
+class Repeatable:
+    """An iterable that creates its items in every iteration."""
 
     def __init__(self, items):
         self.items, self.times = items, 0
@@ -442,7 +441,7 @@ FORMS = {
     "list": list,
     "tuple": tuple,
     "lists in a list": lambda items: [list(item) for item in items],
-    "object": Anew,
+    "object": Repeatable,
     "iterator": lambda items: itertools.cycle(items),
     "map": lambda items: map(tuple, itertools.chain(items, items, items)),
 }
@@ -464,7 +463,7 @@ def test_batches_give_the_bits_of_rows_in_turn(form, weighted, class_weight):
 
 
 def test_each_epoch_goes_through_an_iterable_once():
-    items = Anew(batches())
+    items = Repeatable(batches())
     classifier().fit(items, epochs=3)
     assert items.times == 3
 
@@ -606,7 +605,7 @@ def test_a_bad_batch_is_named_and_the_steps_before_it_are_kept(item, error, mess
     ],
 )
 def test_options_that_an_iterable_leaves_no_room_for(options, message):
-    items, net = Anew(batches()), classifier()
+    items, net = Repeatable(batches()), classifier()
     with pytest.raises(ValueError, match=message):
         net.fit(items, **options)
     assert net.step == 0

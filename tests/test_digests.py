@@ -1,7 +1,7 @@
 """The bits of seeded trainings are those of the committed table, on every instruction set.
 
 A change that is meant to change bits brings a new table: `python tests/digests.py --update`. Not
-here: that the bits are right, which the other tests say by comparing with reference.py.
+here: whether the bits are right, which other tests check against the reference.
 """
 
 import digests

@@ -1,7 +1,7 @@
-"""The documentation's sources: programs that run, names and links that lead somewhere.
+"""The sources of the documentation: programs run, names exist, links lead to pages.
 
-Needs no Sphinx, so what a change breaks shows at once. Not here: whether the pages build without a
-warning (`make docs`), the tutorial, which that runs, and docstrings (`make test` runs those).
+The tests need no Sphinx. Not here: whether the pages build without a warning (`make docs`), the
+tutorial, which that runs, and docstrings (`make test` runs those).
 """
 
 import ast

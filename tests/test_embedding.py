@@ -1,7 +1,7 @@
-"""The interface for C: the same bits as Python's calls, every misuse told, threads without locks.
+"""The interface for C: the same bits as Python's calls, a status for misuse, calls without locks.
 
-Everything goes through `fastnn.h`'s struct of functions as ctypes sees it. That programs compile
-with the header and the .pxd is proved by tests/consumers.
+Everything goes through the struct of functions of `fastnn.h`, as ctypes sees it. tests/consumers.py
+tests that programs compile with the header and with the .pxd.
 """
 
 import copy

@@ -1,4 +1,4 @@
-"""What all exporters have in common: one table of the kinds of layers each, and how it is asked.
+"""The tables of the exporters: each has an entry for every kind of layer.
 
 A failure names the table where a kind of layer, or an activation, is missing. Not here: what is
 written (test_onnx.py, test_interop.py, test_c_source.py).

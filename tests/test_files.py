@@ -1,11 +1,10 @@
-"""Networks as files and as plain data: what comes back is the same to the bit, or is refused.
+"""Networks as files and as plain data: what is read is the same to the bit, or is refused.
 
-Proves that a network goes on from its file with the same bits, whatever it is made of; that its
-configuration says all of its architecture; that any other file is a ModelFileError before memory is
-taken for what it claims; and that a file tells nothing but the network.
+Tests that a network continues from its file with the same bits, for every kind of network; that its
+configuration describes its whole architecture; that any other file raises a ModelFileError before
+memory is allocated for what it claims; and that a file contains nothing but the network.
 
-Not here: the container and how it is replaced (testsafetensors.py), fits that are taken up again
-(test_resume.py).
+Not here: the container and its replacement (test_safetensors.py), resumed fits (test_resume.py).
 """
 
 import copy

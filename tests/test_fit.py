@@ -1,7 +1,7 @@
-"""What fit's options do, on real data: validation, metrics, class weights, hooks and callbacks.
+"""The options of fit on real data: validation, metrics, class weights, hooks and callbacks.
 
-Expected values come from scikit-learn, from the same thing done by hand with predict, evaluate and
-train_on_batch, or from the same training asked for in another way, which must give the same bits.
+Expected values come from scikit-learn, from the same work done by hand with predict, evaluate and
+train_on_batch, or from the same training in another form, which must give the same bits.
 
 Not here: steps (test_training.py), callbacks on made-up sequences (test_callbacks.py), metrics of
 made-up outputs (test_metrics.py), rows that aren't in memory (test_data.py).
@@ -526,7 +526,7 @@ def test_hooks_of_a_loss_that_is_not_finite(kind, handled, monkeypatch):
         with pytest.raises(FloatingPointError, match="epoch 1, step"):
             net.fit(PATIENTS, COURSE, epochs=3, callbacks=[recorder, other])
     ends = ["nonfinite", *(["train end"] if handled else []), "close"]
-    for each in (recorder, other):  # both hear of it, whoever handles it
+    for each in (recorder, other):  # both are called, whichever handles it
         assert [call[0] for call in each.calls if call[0] in ends] == ends
         assert "epoch end" not in [call[0] for call in each.calls]
     begins = [call for call in recorder.calls if call[0] == "batch begin"]

@@ -1,8 +1,8 @@
-"""Data frames and tensors as rows: the same values, and the same columns as in the fit.
+"""Data frames and tensors as rows: the same values, and the columns of the first fit.
 
-Proves that pandas, polars and Arrow frames, nullable and mixed columns, DLPack tensors and lists
-give the same bits as plain arrays; and that names of columns are kept and compared. Not here: names
-in files (test_files.py), layouts of arrays (test_layouts.py).
+Tests that pandas, polars and Arrow frames, nullable and mixed columns, DLPack tensors and lists
+give the same bits as plain arrays; and that column names are kept and compared. Not here: names in
+files (test_files.py), layouts of arrays (test_layouts.py).
 """
 
 import numpy as np

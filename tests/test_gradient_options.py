@@ -1,8 +1,8 @@
-"""What an update does besides its rule: clipping, averages, frozen layers; and inputs standardized.
+"""Options of an update: clipping, moving averages, frozen layers; and standardized inputs.
 
-Training is held to reference.py, in float64 to 1e-10, in float32 to its rounding, along all the
-ways that a step can take: a tiny network's, a single row's, a batch's, a batch's of several rounds
-of 1024 rows. Not here: the rules themselves (test_optimizers.py), schedules (test_schedules.py).
+Training is compared with the reference, in float64 to 1e-10 and in float32 to its rounding, for all
+forms of a step: tiny networks, single rows, batches, and batches of several rounds of 1024 rows.
+Not here: the rules themselves (test_optimizers.py), schedules (test_schedules.py).
 """
 
 import copy
@@ -206,7 +206,7 @@ LARGE = 1e7  # gradients: torch adds 1e-6 to a norm before it divides by that
 
 
 def assert_same_as(step_of, how, bounds=EXACT):
-    """20 steps of another library's clipping and plain descent, gradients from reference.py.
+    """20 steps of another library's clipping and plain descent, gradients from the reference.
 
     `step_of(weights, limit)` returns a function that takes gradients to the next weights.
     """

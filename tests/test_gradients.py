@@ -1,8 +1,8 @@
-"""Back-propagation gives the gradient: central differences agree, and find planted errors.
+"""Back-propagation agrees with central differences, which also find planted errors.
 
 In float64, for every hidden activation with every output and loss: weights, biases, penalties,
-sample weights, dropout with its masks held, both reductions. Kinks are avoided by where the
-pre-activations and residuals lie, never by a wider tolerance.
+sample weights, dropout with fixed masks, both reductions. Pre-activations and residuals are placed
+away from kinks; tolerances are not widened for them.
 """
 
 import numpy as np
@@ -76,7 +76,7 @@ def test_on_every_instruction_set(isa, hidden, targets):
 
 
 def test_against_differences_of_the_reference(pair, targets):
-    """The same with differences that never saw fastnn: of reference.py's loss."""
+    """The same with differences that never saw fastnn: of the reference's loss."""
     net, X, t, sample_weight = problem("tanh", pair, targets, **EVERYTHING)
     twin = reference.Network.like(net)
 

@@ -1,4 +1,4 @@
-"""Looking into a network: activations, derivatives with respect to the inputs, the summary."""
+"""Inspection of a network: activations, derivatives with respect to the inputs, the summary."""
 
 import numpy as np
 import pytest
@@ -36,7 +36,7 @@ def rows(n, n_in=3):
 
 
 def differences(net, X, eps=1e-5):
-    """Return dy_k/dx_i (n, n_out, n_in) from central differences of reference.py's prediction."""
+    """Return dy_k/dx_i (n, n_out, n_in) from central differences of the reference's prediction."""
     predict = reference.Network.like(net).predict
     found = np.empty((len(X), net.n_out, net.n_in))
     for i, step in enumerate(eps * np.eye(net.n_in)):

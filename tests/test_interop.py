@@ -1,7 +1,7 @@
-"""Networks from and to scikit-learn and PyTorch predict what they did there.
+"""Networks from and to scikit-learn and PyTorch give the same predictions.
 
-Proves that every kind of estimator and module that can be converted gives the same outputs to
-rounding, goes on learning, and that what cannot be is refused by its name.
+Tests that every kind of estimator and module that can be converted gives the same outputs to
+rounding and can continue its training, and that an error names what cannot be converted.
 
 Not here: ONNX (test_onnx.py), fastnn's own estimators (test_sklearn.py).
 """

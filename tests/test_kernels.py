@@ -1,8 +1,8 @@
-"""The kernels compute what reference.py says, to the rounding of their precision.
+"""The kernels agree with the reference, to the rounding of their precision.
 
 For every instruction set, precision and remainder of a vector or a tile: forward, delta, output
-delta and update, their bounds counted in eps; whole networks; nothing read or written outside the
-arrays; no row that depends on its neighbours.
+delta and update, with bounds counted in eps; whole networks; nothing is read or written outside the
+arrays; no row depends on its neighbours.
 """
 
 import itertools
@@ -277,7 +277,7 @@ def test_a_step_of_functions_has_the_bits_of_training(isa, units, n):
 
 
 def rounding_errors(twin, delta, share, t):
-    """What rounding may do to the loss and the gradients of reference.py's last pass, in eps.
+    """What rounding may do to the loss and the gradients of the reference's last pass, in eps.
 
     To first order: a product adds |a|.|b| to what its factors bring along; h' and h'' are at most
     2 max(1, |z|). `delta` is the output's, `share` each row's weight in the loss.

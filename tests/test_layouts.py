@@ -1,8 +1,8 @@
-"""Arrays in every layout and dtype, from every library: quality row 9.
+"""Arrays in every layout and dtype, from every library.
 
-Proves that X, targets, labels, sample weights and weights in any memory layout and any real dtype,
-and from pandas, polars or through DLPack, give to the bit what a contiguous copy in the network's
-dtype gives; and that no byte of them is written, read-only or not.
+Tests that X, targets, labels, sample weights and weights in any memory layout and any real dtype,
+and from pandas, polars or through DLPack, give the bits of a contiguous copy in the network's
+dtype; and that no byte of them is written, read-only or not.
 
 Not here: values that are refused (test_bad_input.py).
 """

@@ -1,4 +1,4 @@
-"""Real data are learnt: test scores that a mistake anywhere in training would miss."""
+"""Networks learn real data: test scores that a mistake anywhere in training would miss."""
 
 import warnings
 

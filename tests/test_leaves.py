@@ -1,10 +1,10 @@
-"""Every C leaf alone, between guards: compiles leaves/*.c with the leaves themselves and runs it.
+"""Every C leaf alone, between guards: compiles leaves/*.c with the leaves and runs it.
 
 The leaves are compiled for both precisions and for each instruction set of this family of CPUs,
 with the flags of the build. The program compares each leaf of each table with plain loops in
-doubles, for sizes around every remainder, on buffers whose surroundings are watched; that it finds
-wrong leaves is tested, too. Not here: what the engine makes of the leaves (test_kernels.py), every
-float of a function (test_vmath.py), the bits of trainings (test_digests.py).
+doubles, for sizes around every remainder, on guarded buffers. That it finds wrong leaves is tested,
+too. Not here: the engine's use of the leaves (test_kernels.py), every float of a function
+(test_vmath.py), the bits of trainings (test_digests.py).
 """
 
 import ast

@@ -1,7 +1,7 @@
-"""Losses at the output: stable for any pre-activation, right for any legal pair, no other pair.
+"""Losses at the output: stable for any pre-activation, correct for every legal pair.
 
-Networks here pass their inputs through as pre-activations (W = 1, b = 0), as far out as the
-exponent of either precision reaches and beyond.
+The networks here pass their inputs through as pre-activations (W = 1, b = 0), as large as the
+exponents of either precision, and beyond.
 """
 
 import numpy as np

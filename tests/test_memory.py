@@ -1,7 +1,7 @@
-"""Memory: what a network and its training take at most, however many rows there are.
+"""Memory: the maximum that a network and its training take, for any number of rows.
 
-Each test measures a process of its own. It has two threads on any machine, because each thread of
-NumPy and fastnn takes memory.
+Each test measures a new process. It has two threads on any machine, because each thread of NumPy
+and fastnn takes memory.
 """
 
 import os

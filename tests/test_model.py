@@ -1,4 +1,4 @@
-"""The network as an object: weights in and out, copies, pickles, callbacks, what it prints."""
+"""The network as an object: get and set weights, copies, pickles, callbacks, printing."""
 
 import copy
 import pickle

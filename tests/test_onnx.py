@@ -1,7 +1,7 @@
-"""fastnn.onnx: what is written predicts the same in ONNX Runtime, and what is read does in fastnn.
+"""fastnn.onnx: written files predict the same in ONNX Runtime, read files the same in fastnn.
 
-Proves that files are valid, that every activation and layer survives in both precisions, that
-graphs of other exporters are read, and that what no MLP expresses is refused by the node's name.
+Tests that files are valid, that every activation and layer can be written in both precisions, that
+graphs of other exporters are read, and that an error names the node that no MLP can express.
 
 Not here: PyTorch's and scikit-learn's own objects (test_interop.py).
 """

@@ -1,7 +1,7 @@
-"""Update rules: a hundred steps equal to reference.py's, and to torch's and scikit-learn's.
+"""Update rules: a hundred steps equal to those of the reference, PyTorch and scikit-learn.
 
-In float64 to 1e-10: weights and losses, alone and through whole training runs with shuffling and
-dropout. float32 is held to its rounding, step by step.
+In float64 to 1e-10: weights and losses, alone and in whole trainings with shuffling and dropout.
+float32 is compared step by step, to its rounding.
 """
 
 import copy
@@ -128,7 +128,7 @@ def test_decay_is_for_weights_only(kernels, isa):
 
 
 def assert_same_as(steps_of, optimizer, data):
-    """100 steps against another library's rule, which gets its gradients from reference.py.
+    """100 steps against another library's rule, which gets its gradients from the reference.
 
     `steps_of(weights)` returns a function that takes gradients to the next weights.
     """

@@ -1,4 +1,4 @@
-"""profile: that it reports what happened, leaves the network as it was, and can be read."""
+"""profile: its report is true and readable, and the network is unchanged."""
 
 import numpy as np
 import pytest

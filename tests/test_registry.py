@@ -1,7 +1,7 @@
-"""The three places that know an activation, a loss or an optimizer know the same ones.
+"""Registries agree: the same activations, losses, optimizers and schedules in all places.
 
-They are the C tables (engine/simd/*.h), the specifications (activations.py, losses.py,
-optimizers.py) and reference.py. A failure names the place where something is missing.
+The places are the C tables (engine/simd/*.h), the specifications (activations.py, losses.py,
+optimizers.py) and the reference. A failure names the place where something is missing.
 """
 
 import dataclasses

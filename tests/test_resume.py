@@ -1,9 +1,8 @@
-"""Exact resume, quality row 14: a fit that was stopped goes on as if it had not been, to the bit.
+"""Exact resume: a fit that was stopped continues with the same bits.
 
-Proves it by killing a process before a line of Python drawn at random, and by stopping after every
-epoch in turn: weights, moments, counts, random state, history, callbacks and the log are then those
-of 20 epochs undisturbed. And that a checkpoint of something else is refused before anything
-changes.
+A process is killed before a line of Python drawn at random, and another is stopped after every
+epoch in turn. Weights, moments, counts, random state, history, callbacks and the log must then be
+those of 20 undisturbed epochs. A checkpoint of another fit is refused before anything changes.
 
 The fits are in resuming.py. Not here: that the file itself is always whole (test_safetensors.py).
 """

@@ -1,10 +1,10 @@
-"""Model files: safe to read, whatever is in them, and safe to write, whatever happens meanwhile.
+"""Model files: safe to read with any contents, and safe to write when interrupted.
 
-Proves that what is written is read, here and by the official package; that every malformed file is
-a ModelFileError before anything large is allocated; and that a file being replaced is at any moment
-the old one or the new one.
+Tests that what is written can be read, here and by the official package; that every malformed file
+raises a ModelFileError before anything large is allocated; and that a file that is being replaced
+is always either the old file or the new one.
 
-Not here: what networks put into their files.
+Not here: what networks write into their files.
 """
 
 import contextlib
@@ -183,7 +183,7 @@ def test_a_file_of_another_program_is_said_to_be_one(metadata, tmp_path):
 # ---- malformed files, their checksum right ------------------------------------------------------
 
 
-# What becomes of the header's text: a part, what stands there instead, and what the message says.
+# Changes of the header: a part of its text, the replacement, and a fragment of the message.
 W_SHAPE, W_OFFSETS, B_OFFSETS = '"shape":[2,3]', "[0,24]", "[24,40]"
 EDITS = {
     "a dtype of the format that is not ours": ("F32", "BF16", "'W' has dtype 'BF16'", "F32, F64"),

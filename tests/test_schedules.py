@@ -1,7 +1,7 @@
 """Learning-rate schedules: their formulas, and training that follows them step by step.
 
-Rates agree with reference.py to 1e-12, and with those of torch, Keras and scikit-learn for the same
-parameters; training in float64 agrees to 1e-10, for tiny networks and for others. Not here:
+Rates agree with the reference to 1e-12, and with those of torch, Keras and scikit-learn for the
+same parameters; training in float64 agrees to 1e-10, for tiny networks and for others. Not here:
 callbacks that set rates (test_callbacks.py), files in general (test_safetensors.py).
 """
 
@@ -72,7 +72,7 @@ LATE = np.array([1e3, 1001.5, 12_345.0, 1e5, 1e6])
 
 
 def published(schedule, times):
-    """The rates that reference.py gives."""
+    """The rates that the reference gives."""
     arguments = schedule.kernel()
     arguments.pop("per_epoch")
     return np.array([reference.learning_rate(t, **arguments) for t in times])

@@ -1,8 +1,8 @@
-"""Sizes beyond memory, beyond 32 bits and beyond Py_ssize_t: quality row 10.
+"""Sizes beyond memory, beyond 32 bits and beyond Py_ssize_t.
 
-Proves that sizes no network can have are refused before anything is allocated, that products of
-sizes are checked rather than wrapped, that sizes which may be huge (batch_size, epochs) may, and,
-in slow tests, that X with more than 2**31 elements is read to its end.
+Tests that impossible sizes are refused before anything is allocated, that products of sizes are
+checked and do not wrap, that sizes that may be huge (batch_size, epochs) may be, and, in slow
+tests, that X with more than 2**31 elements is read to its end.
 
 What cannot be allocated here is 2**47 bytes or more, beyond any address space, so that the tests
 don't depend on the machine's memory (AddressSanitizer needs allocator_may_return_null=1).

@@ -1,7 +1,7 @@
 """LayerNorm and Residual: the stages that are neither products nor masks.
 
-Gradients against central differences and reference.py, numbers against those of PyTorch and Keras,
-training bit by bit on any number of threads, files; and what is refused.
+Gradients are compared with central differences and the reference, values with PyTorch and Keras,
+trainings bit by bit on several numbers of threads; files; and what is refused.
 """
 
 import numpy as np

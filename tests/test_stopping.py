@@ -1,11 +1,11 @@
-"""Training that ends otherwise than planned: quality rows 8 and 18.
+"""Trainings that end early: non-finite losses, Ctrl-C, exceptions.
 
-Proves that a loss which is no longer finite is an error that names its step, and leaves weights
-from before it; that no fit ends in silence with a network which predicts NaN; that Ctrl-C ends any
-work within 200 ms, which is counted as work (the time itself is a slow test); and that whatever
-raises amid training leaves the network at its last whole step, usable, and files closed.
+Tests that a non-finite loss raises an error that names its step and restores weights from before
+it; that no fit ends silently with a network that predicts NaN; that Ctrl-C ends any call within 200
+ms, counted as work (the time itself is a slow test); and that an exception during training leaves
+the network usable after its last complete step, and files closed.
 
-Not here: bad arguments (test_bad_input.py), fits that are taken up again (test_resume.py).
+Not here: bad arguments (test_bad_input.py), resumed fits (test_resume.py).
 """
 
 import itertools
@@ -187,7 +187,7 @@ def test_inputs_of_1e30_are_an_error_in_the_first_step(batch_size, hidden):
 @pytest.mark.parametrize("row", [0, 30, 59])
 @pytest.mark.parametrize("hidden", [4, 20])
 def test_one_row_is_found_in_its_step(row, hidden):
-    """In the second epoch: what is at fault is a learning rate that has grown meanwhile."""
+    """In the second epoch: the cause is a learning rate that has grown during training."""
 
     class Poison(Callback):
         def on_epoch_begin(self, epoch, logs):

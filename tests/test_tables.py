@@ -1,8 +1,8 @@
 """Tables: reading files, encoding columns by a recipe, and writing predictions.
 
-Proves that a column has the right kind in every form of file, that missing values, categories and
-numbers are encoded as documented and alike in training and prediction, and that a column which no
-network takes is refused in one line that names the place and the remedy. Not here: the commands
+Tests that a column has the right kind in every form of file, that missing values, categories and
+numbers are encoded as documented, in training as in prediction, and that a column that no network
+can use is refused in one line that names the place and the remedy. Not here: the commands
 (test_cli.py).
 """
 

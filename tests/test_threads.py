@@ -1,8 +1,8 @@
-"""Threads and processes: the same bits on any number of them, and nobody harmed by ours.
+"""Threads and processes: the same bits on any number of threads, and no side effects.
 
 Here: fits and predictions on several threads, from several threads and in several processes, and
-what the threads leave as it was. Not here: the pool alone (test_pool.py), what a step computes
-(test_gradients.py, test_training.py).
+the state that the threads must not change. Not here: the pool alone (test_pool.py), what a step
+computes (test_gradients.py, test_training.py).
 """
 
 import contextlib

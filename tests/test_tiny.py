@@ -1,7 +1,7 @@
-"""On-line training of networks that fit one panel a layer: their own path, the same steps.
+"""On-line training of networks whose layers each fit in one panel, by their own function.
 
-Every activation, loss and optimizer, on every instruction set, against reference.py in float64; and
-at the edge of what the path takes, just inside and just outside.
+Every activation, loss and optimizer, on every instruction set, is compared with the reference in
+float64, also at the limits of what the function supports, just inside and just outside.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
-"""Training: batches, order, seeds, and what fit, evaluate and predict promise.
+"""Training: batches, order, seeds, and the promises of fit, evaluate and predict.
 
-That each step's arithmetic is right is proved in test_gradients.py and test_optimizers.py, that
-threads and batches don't change a bit in test_threads.py.
+Not here: the arithmetic of a step (test_gradients.py, test_optimizers.py), independence of threads
+and batches (test_threads.py).
 """
 
 import copy

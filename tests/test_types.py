@@ -1,9 +1,9 @@
-"""Types as a user's type checker sees them: a program in terms of the API, and the stubs.
+"""Types as a user's type checker sees them: a program that uses the API, and the stubs.
 
-`typing/user_program.py` is checked by mypy and by pyright, whose rules differ: what is right must
-pass and every mistake must be found. It is run, too, so what is right is right at run time. The
-stubs of the compiled modules are compared with these modules. Not here: whether the package is
-consistent in itself, which `make lint` checks.
+`typing/user_program.py` is checked by mypy and by pyright, whose rules differ: correct lines must
+pass, and every mistake must be found. The program is also run. The stubs of the compiled modules
+are compared with these modules. Not here: whether the package is consistent, which `make lint`
+checks.
 """
 
 import importlib.util

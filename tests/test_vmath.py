@@ -1,7 +1,7 @@
-"""engine/simd/vmath.h against the truth: every float32 there is, and float64 by the million.
+"""engine/simd/vmath.h compared with exact values: every float32, and millions of float64.
 
 Errors are counted in units in the last place (ulp): the spacing of the format at the true value,
-which is constant among subnormals. NaN gives NaN, infinities and signed zeros what they must.
+which is constant among subnormals. NaN gives NaN; infinities and signed zeros give their limits.
 """
 
 import mpmath

@@ -1,6 +1,6 @@
-"""Seeded trainings by how a network is used: rows of every kind, options of fit, calls, kernels.
+"""Seeded trainings for digests, by how a network is used: rows, options of fit, calls, kernels.
 
-Built as those of trainings.py are, by the public API alone; `small_blocks` is the exception.
+Like those of trainings.py they use the public API alone; `small_blocks` is the exception.
 """
 
 import contextlib

@@ -1,15 +1,15 @@
-"""Seeded trainings by what a network is made of: layers, losses, optimizers, shapes, batches.
+"""Seeded trainings for digests, by what a network consists of: layers, losses, optimizers, shapes.
 
-With those of training_calls.py they are what digests.py takes digests of. A training is a function
-of the number of threads that returns what it led to: a list of arrays, and of the names of losses.
-It uses the public API alone, so that the list outlives any change inside. The registries give the
-activations, losses and optimizers, so a new one joins unasked. A name describes its training and
-stays as it is, since the rows of the table are found by it.
+digests.py takes digests of these and of those in training_calls.py. A training is a function of the
+number of threads that returns its results: a list of arrays, and of the names of losses. It uses
+the public API alone, so that the list outlives changes of the code. Activations, losses and
+optimizers come from the registries. A name describes its training and does not change, since it is
+the key in the table.
 
-Data are drawn uniformly, without functions of the C library. Left out for what they depend on: the
-orthogonal initializer (LAPACK) and the area under the ROC curve (BLAS).
+Data are drawn uniformly, without functions of the C library. Left out, because of what they depend
+on: the orthogonal initializer (LAPACK) and the area under the ROC curve (BLAS).
 
-Not here: ways to feed rows, options of fit and other calls (training_calls.py), digests and their
+Not here: ways to pass rows, options of fit and other calls (training_calls.py), digests and their
 table (digests.py).
 """
 

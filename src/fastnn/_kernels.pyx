@@ -504,7 +504,7 @@ cdef class Driver(Parameters):
     def unit(self, Py_ssize_t batch):
         """Rows of which a call of `train` may take any whole multiple without changing a bit.
 
-        A batch; but tiny.c begins each slice anew, with other roundings than it goes on with.
+        A batch; a slice in tiny.c, whose first row is rounded in another way than later rows.
         """
         if batch == 1 and self.net.tiny.layers != NULL:
             return training_rows(1, self.net.row_flops)

@@ -1,7 +1,7 @@
 """Specifications of losses: names, parameters, the outputs and the targets that each one takes.
 
 Not here: arithmetic. Values and derivatives are in engine/simd/losses.h and, in NumPy, in
-reference.py; a new loss takes a block or a line in each of the three.
+reference/. ARCHITECTURE.md lists the places of a new loss.
 
 A row's loss is the sum over the outputs; ``reduction`` of the MLP says how rows are put together.
 """

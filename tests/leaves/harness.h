@@ -80,7 +80,7 @@ void randomize(real *x, ptrdiff_t n);
 enum padding { ZERO, FINITE };
 void randomize_matrix(const matrix *m, enum padding padding);
 
-/* ---- Results. The first that is wrong, in each case, is told. */
+/* ---- Results. The first wrong one of each case is reported. */
 void expect(real *x, ptrdiff_t i, double truth, double bound);
 void expect_bits(real *x, ptrdiff_t i, real same);
 void expect_double(double *x, ptrdiff_t i, double truth, double bound);

@@ -236,7 +236,7 @@ class Chain:
         for before in sized[-1:]:
             problem = f"has {n} {what}, but {before.place} before it has {before.n_out} outputs"
             _checks.expressible(
-                place, n == before.n_out, problem, "mend or export the network anew"
+                place, n == before.n_out, problem, "fix the network, or export it again"
             )
 
     def affine(self, place: str, W: npt.ArrayLike, b: npt.ArrayLike | None = None) -> None:
@@ -271,7 +271,7 @@ class Chain:
         """Return the numbers of a scaling of n columns."""
         for array in (mean, scale):
             problem = f"has {array.size} numbers, but {n} inputs follow"
-            remedy = "mend or export the network anew"
+            remedy = "fix the network, or export it again"
             _checks.expressible(place, array.size in (1, n), problem, remedy)
         mean, scale = (np.array(np.broadcast_to(array.ravel(), n)) for array in (mean, scale))
         return mean, scale
@@ -294,7 +294,7 @@ class Chain:
             _, mean_before, scale_before = self._waiting
             sizes = {array.size for array in (mean, scale, mean_before, scale_before)} - {1}
             problem = f"scales {max(sizes, default=1)} columns and {min(sizes, default=1)}"
-            _checks.expressible(place, len(sizes) < 2, problem, "mend or export the network anew")
+            _checks.expressible(place, len(sizes) < 2, problem, "fix the network, or export it again")
             self._waiting = place, mean_before + mean * scale_before, scale_before * scale
 
     def normalize(
@@ -307,7 +307,7 @@ class Chain:
     ) -> None:
         """Append ``(z - mean) / sqrt(variance) * gamma + beta``: a batch normalization."""
         problem = "has a variance that is not above 0"
-        _checks.expressible(place, np.all(variance > 0), problem, "train it anew")
+        _checks.expressible(place, np.all(variance > 0), problem, "train it again")
         self.scale(place, mean, np.sqrt(variance))
         if gamma is not None:
             with np.errstate(divide="ignore"):

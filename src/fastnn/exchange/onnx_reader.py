@@ -105,7 +105,7 @@ def _loaded(onnx: ModuleType, path: str) -> Any:
         onnx.checker.check_model(path)
     except (protobuf.DecodeError, onnx.checker.ValidationError, UnicodeDecodeError) as error:
         raise ModelFileError(
-            f"{path!r} is not a valid ONNX model: {error}; export it anew"
+            f"{path!r} is not a valid ONNX model: {error}; export it again"
         ) from error
     return model
 
@@ -135,7 +135,7 @@ class _Reader:
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"tensor {tensor.name!r} has no values of its type and shape ({error}); export the "
-                "model anew"
+                "model again"
             ) from error
 
     def _is_constant(self, node: Any) -> bool:
@@ -297,7 +297,7 @@ class _Reader:
     def given(self, node: Any, i: int) -> Array:
         """Return a node's input that must be constant and given."""
         found = self.constant(node, i)
-        remedy = "mend or export the network anew"
+        remedy = "fix the network, or export it again"
         _checks.expressible(_place(node), found is not None, f"lacks its input {i}", remedy)
         assert found is not None
         return found

@@ -160,7 +160,7 @@ def _kinds(module: str, *names: str) -> tuple[type, ...]:
 def _rebuilt(
     net: MLP, loss: str | Loss | None, optimizer: str | Optimizer | None, seed: int | None
 ) -> MLP:
-    """Return a copy of the network; built anew, with its weights, if something is to change."""
+    """Return a copy of the network, with another loss, optimizer or seed if one is given."""
     if loss is None and optimizer is None and seed is None:
         twin: MLP = net.copy()
         return twin
