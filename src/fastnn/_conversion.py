@@ -1,4 +1,4 @@
-"""From whatever holds numbers to arrays as the kernels take them.
+"""From array-likes to arrays that the kernels can read.
 
 The kernels read arrays that are C-contiguous, aligned, in native byte order and of one dtype, and
 whose numbers are finite. Here: what kind of thing a value is, its conversion, and the search for a

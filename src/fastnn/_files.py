@@ -1,4 +1,4 @@
-"""Files that are replaced as a whole: at any moment the old one or the new one, whatever happens.
+"""Files that are replaced as a whole: at any moment there is either the old one or the new one.
 
 Not here: what is in them (exchange/, tabular/writing.py).
 """

@@ -143,7 +143,7 @@ def registry():
 
 
 def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
-    """The learning rates of a schedule after so many steps, or epochs."""
+    """The learning rates of a schedule after the given numbers of steps, or epochs."""
     cdef fastnn_schedule schedule = find_schedule(given)
     cdef Py_ssize_t i
     require(rates.shape[0] == steps.shape[0], "rates")
@@ -378,7 +378,7 @@ cdef class Driver(Parameters):
     cdef bint inference_busy
     cdef int n_threads            # for the calls that don't say
     cdef Kept kept
-    cdef object pending           # what a signal's handler raised amid a step
+    cdef object pending           # what a signal's handler raised within a step
 
     def __cinit__(self, *args, int n_threads=1, **rest):
         self.n_threads, self.kept.step = n_threads, -1

@@ -2,7 +2,7 @@
 
 A metric is given by name, as an object, or as a function. Unlike the other specifications, this
 module has the arithmetic, too: a metric is computed once an epoch from all rows, where NumPy is
-fast enough. Sums are in float64, whatever the network's dtype.
+fast enough. Sums are in float64 for networks of both dtypes.
 
 Not here: losses, which training minimizes (losses.py); checks of arguments (_checks).
 

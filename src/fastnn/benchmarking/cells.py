@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    Truths: TypeAlias = dict[int, list[NDArray[Any]]]  # what is right, after so many operations
+    Truths: TypeAlias = dict[int, list[NDArray[Any]]]  # correct results by the number of operations
 
 SQUARED, CROSS = "squared_error", "cross_entropy"
 

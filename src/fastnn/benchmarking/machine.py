@@ -101,7 +101,7 @@ def probe(dtype: str, threads: int, seconds: float = 0.05) -> dict[str, Any]:
 
 
 def peak(dtype: str, threads: int) -> float:
-    """Return the multiply-adds of so many threads, in 1e9 floating-point operations a second."""
+    """Return the peak of multiply-adds of these threads, in 1e9 operations per second."""
     from fastnn import _checks, _cpu
     from fastnn._precision import KERNELS
 

@@ -42,7 +42,7 @@ class ModelCheckpoint(Monitoring):
     Raises
     ------
     ValueError
-        If an argument is unfit; in `fit`, if the logs will not have the value or a field's.
+        If an argument is invalid; in `fit`, if the logs will not have the value or a field's.
 
     Notes
     -----

@@ -34,7 +34,7 @@ class CSVLogger(Callback):
     Raises
     ------
     TypeError, ValueError
-        If an argument is unfit; in `fit`, if the file to append to lacks columns.
+        If an argument is invalid; in `fit`, if the file to append to lacks columns.
     OSError
         In `fit`, if the file cannot be written.
 

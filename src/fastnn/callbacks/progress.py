@@ -33,7 +33,7 @@ class ProgressBar(Callback):
     Raises
     ------
     TypeError
-        If an argument is unfit.
+        If an argument is invalid.
 
     Examples
     --------

@@ -115,7 +115,7 @@ def _mean_and_scale(y: NDArray[Any]) -> tuple[float, float]:
 def _undo_scaling(net: MLP, mean: float, scale: float) -> None:
     """Let the output layer undo the scaling of the target: z W + b becomes mean + scale (z W + b).
 
-    Sums are in float64, whatever the network's precision.
+    Sums are in float64 for networks of both precisions.
     """
     *others, W, b = net.get_weights()
     W, b = (W.astype(np.float64) * scale), (b.astype(np.float64) * scale + mean)

@@ -48,7 +48,7 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
 
 
 cdef inline double most_bytes(const Net *net, Py_ssize_t rows) noexcept nogil:
-    """More than all the buffers for so many rows take, as a number that doesn't overflow."""
+    """An upper bound of the bytes of all buffers for these rows, which doesn't overflow."""
     cdef double columns = net.n_in
     cdef Py_ssize_t i
     for i in range(net.n_stages):

@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
     const fastnn_schedule_rule *rule; /* NULL: the optimizer's rate, constant */
     double p[FASTNN_SCHEDULE_PARAMETERS];
-    double warmup, start; /* first a line from `start`, of so many steps (epochs) */
+    double warmup, start; /* a line of `warmup` steps (epochs) from `start` comes first */
     int per_epoch;
 } fastnn_schedule;
 
@@ -88,7 +88,7 @@ static const fastnn_schedule_rule fastnn_schedule_rules[] = {
     {NULL, NULL},
 };
 
-/* The rate of the step that comes after so many steps and whole epochs. */
+/* The rate of the next step after `step` steps and `epoch` whole epochs. */
 static inline double fastnn_learning_rate(const fastnn_schedule *schedule, double step,
                                           double epoch) {
     double t = schedule->per_epoch ? epoch : step;

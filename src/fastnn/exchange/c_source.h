@@ -133,7 +133,7 @@ INLINE real sum_lanes(vec x) { return x; }
 enum {
     LANES = BYTES / sizeof(real), /* reals in a vec */
     PANEL = 64 / sizeof(real),    /* columns are padded to a multiple of this */
-    PANEL_VECTORS = PANEL / LANES /* vectors across so many columns */
+    PANEL_VECTORS = PANEL / LANES /* vectors in a panel */
 };
 
 /* a where the mask holds, else 0. */

@@ -20,7 +20,7 @@ from fastnn.exchange.c_sections import sections
 from fastnn.exchange.parts import Array, Part, Refusal
 from fastnn.layers import Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 
-#: Layers of up to so many outputs are dot products, as padding them would be a waste.
+#: Layers of up to this many outputs are dot products, since padding would waste work.
 _FEW = 4
 
 

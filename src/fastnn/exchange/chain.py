@@ -294,7 +294,8 @@ class Chain:
             _, mean_before, scale_before = self._waiting
             sizes = {array.size for array in (mean, scale, mean_before, scale_before)} - {1}
             problem = f"scales {max(sizes, default=1)} columns and {min(sizes, default=1)}"
-            _checks.expressible(place, len(sizes) < 2, problem, "fix the network, or export it again")
+            remedy = "fix the network, or export it again"
+            _checks.expressible(place, len(sizes) < 2, problem, remedy)
             self._waiting = place, mean_before + mean * scale_before, scale_before * scale
 
     def normalize(

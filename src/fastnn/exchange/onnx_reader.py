@@ -63,7 +63,7 @@ def from_onnx(
     ModelFileError
         If the file is not a valid ONNX file.
     TypeError, ValueError
-        If an argument is unfit, or the graph holds what an MLP cannot express; the message names
+        If an argument is invalid, or the graph holds what an MLP cannot express; the message names
         the node.
     OSError
         If the file cannot be read.
@@ -101,7 +101,7 @@ def _loaded(onnx: ModuleType, path: str) -> Any:
     """Return the model in a file, which must be valid."""
     protobuf = importlib.import_module("google.protobuf.message")  # which onnx needs
     try:
-        model = onnx.load(path, format="protobuf")  # whatever its name ends with
+        model = onnx.load(path, format="protobuf")  # for any ending of its name
         onnx.checker.check_model(path)
     except (protobuf.DecodeError, onnx.checker.ValidationError, UnicodeDecodeError) as error:
         raise ModelFileError(

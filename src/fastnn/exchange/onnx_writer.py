@@ -55,7 +55,7 @@ def export(
     ImportError
         If onnx is not installed.
     TypeError, ValueError
-        If an argument is unfit, the network's Standardize has seen no data, or its weights take
+        If an argument is invalid, the network's Standardize has seen no data, or its weights take
         more than the 2 GB that an ONNX file can hold.
     OSError
         If the file cannot be written; an existing file is then left as it was.

@@ -64,7 +64,7 @@ def from_torch(
     Raises
     ------
     TypeError, ValueError
-        If an argument is unfit, or the module holds what an MLP cannot express; the message names
+        If an argument is invalid, or the module holds what an MLP cannot express; the message names
         the part.
 
     Examples

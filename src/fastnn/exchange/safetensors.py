@@ -19,7 +19,7 @@ import math
 import os
 import re
 import stat
-from reprlib import repr as _shown  # short, whatever the value
+from reprlib import repr as _shown  # always short
 from typing import TYPE_CHECKING, Any
 
 import numpy as np

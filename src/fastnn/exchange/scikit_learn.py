@@ -63,7 +63,7 @@ def from_sklearn(
     TypeError
         If `est` is not such an estimator, or the pipeline has another step.
     ValueError
-        If the estimator is not fitted, or an argument is unfit.
+        If the estimator is not fitted, or an argument is invalid.
 
     Notes
     -----

@@ -201,7 +201,7 @@ class Fit:
         if plan.verbose:
             _print_epoch(epoch + 1, plan.epochs, logs, rate)
 
-    # ---- epochs that nobody listens to ----------------------------------------------------------
+    # ---- epochs without callbacks ---------------------------------------------------------------
 
     @property
     def _is_unattended(self) -> bool:

@@ -141,7 +141,7 @@ class State:
         rule: Any = self.specification.optimizer
         optimizer = dataclasses.replace(rule, learning_rate=rate)
         adapted = rate.start() if isinstance(rate, Adaptive) else None
-        binding.set_rate(self.network, optimizer, adapted)  # raises amid another thread's step
+        binding.set_rate(self.network, optimizer, adapted)  # raises during another thread's step
         self._keep_rule(optimizer, adapted)
 
     def adapt_rate(self, loss: float) -> None:

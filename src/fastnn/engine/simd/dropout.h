@@ -1,6 +1,6 @@
 /* dropout.h - inverted dropout with masks that need no storage: an element of a mask is a function
  * of (seed, step, layer, row, column) alone, so that the backward pass computes it again, in any
- * thread, and a stopped run goes on with the same bits.
+ * thread, and a resumed run continues with the same bits.
  *
  * The random bits are splitmix64's (Steele, Lea, Flood 2014), used as a hash of a counter.
  */

@@ -1,4 +1,4 @@
-/* vmath.h - exp, log, tanh and their kin over a vec.
+/* vmath.h - exp, log, tanh and similar functions of a vec.
  *
  * Written in real.h's types alone, so one text serves both precisions and every instruction set; it
  * is right whether the compiler fuses a*b+c or rounds it twice. The argument is brought into a
