@@ -25,10 +25,12 @@ from fastnn import (
     EarlyStopping,
     History,
     Huber,
+    LayerNorm,
     LinearWarmup,
     ModelCheckpoint,
     Quantile,
     ReduceLROnPlateau,
+    Residual,
     Standardize,
     kernels,
 )
@@ -54,6 +56,8 @@ def build() -> MLP:
         Dense(8, "relu", l2=1e-4),
         Dropout(0.1),
         Dense(8, Activation("leaky_relu", alpha=0.2), use_bias=False, initializer="he_normal"),
+        LayerNorm(),
+        Residual([Dense(8, "tanh"), Dropout(0.1), Dense(8)]),
         Dense(2, activation="softmax"),
     ]
     schedule = LinearWarmup(CosineDecay(1e-2, 100), 10)
@@ -197,6 +201,8 @@ def mistakes(net: MLP) -> None:
     Dense(8, activation=5)  # wrong
     _ = Dense(8).activation.nme  # wrong
     Dense(8).units = 9  # wrong
+    Residual(Dense(8))  # wrong
+    Residual(["dense"])  # wrong
     MLP(4, Dense(2), loss="cross_entropy", optimizer="adam")  # wrong
     MLP(4, [Dense(2)], "cross_entropy", "adam")  # wrong
     MLP(4, [Dense(2)], loss="cross_entropy", optimizer="adam", reduction="max")  # wrong
