@@ -288,6 +288,12 @@ def test_summary_has_a_line_for_each(capsys):
     ]  # fmt: skip
 
 
+def test_layers_within_others_are_dense_too():
+    net = network(STACKS["sum and dropouts"])
+    assert [layer.units for layer in net.dense] == [9, 5, 2]
+    assert np.allclose(net.dropout_rates, [0.2, 0.3, 0.4])
+
+
 # ---- what is refused ----------------------------------------------------------------------------
 
 

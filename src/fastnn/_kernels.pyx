@@ -680,8 +680,8 @@ cdef class Driver(Parameters):
                 require(0 <= k < self.net.n_out, "outputs")
                 delta[k // PANEL * jump + r * PANEL + k % PANEL] = 1
             backward(&work, -1)
-            self.net.ops.scatter(work.rows, self.net.n_in, room.buffers.stages[-1].delta, jump,
-                                 &out[position, 0])
+            self.net.ops.scatter(work.rows, self.net.n_in, (room.buffers.stages - 1).delta,
+                                 jump, &out[position, 0])
             position += work.rows
 
 

@@ -27,7 +27,7 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     cdef StageBuffers *own
     at = place(&buffers.stages[0].z_prev, base, at, panels_of(net.n_in) * panel)
     if purpose == DERIVATIVES:
-        at = place(&buffers.stages[-1].delta, base, at, panels_of(net.n_in) * panel)
+        at = place(&(buffers.stages - 1).delta, base, at, panels_of(net.n_in) * panel)
     for i in range(net.n_stages):
         own = &buffers.stages[i]
         if i > 0:

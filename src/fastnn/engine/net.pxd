@@ -163,7 +163,7 @@ cdef struct Buffers:              # room for the rows of a batch
     Py_ssize_t rows
     Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
     real *memory                  # the block that most of these point into
-    StageBuffers *stages          # stages[-1] has the delta of the inputs, if that is wanted
+    StageBuffers *stages          # the one before has the delta of the inputs, if wanted
     real *target
     real *weight                  # (rows,) sample weights, over the batch's total
     double *loss                  # (rows,) losses of the rows, times weight

@@ -97,21 +97,27 @@ class Specification:
         """The layers that have parameters, frozen ones among them."""
         return [layer for layer, k in with_widths(self.layers, self.n_in) if layer.parameters(k)]
 
+    @property
+    def _pieces(self) -> list[Layer]:
+        """What the layers consist of."""
+        return [piece for layer in self.layers for piece in layer.pieces()]
+
     @cached_property
     def dense(self) -> list[Dense]:
-        """The Dense layers."""
-        return [layer for layer in self.layers if isinstance(layer, Dense)]
+        """The Dense layers, those within other layers among them."""
+        return [layer for layer in self._pieces if isinstance(layer, Dense)]
 
     @cached_property
     def dropout_rates(self) -> list[float]:
         """For each Dense, the rate at which its input is dropped in training."""
         rates, kept = [], 1.0
-        for layer in self.layers:
+        for layer in self._pieces:
             if isinstance(layer, Dropout):
                 kept *= 1.0 - layer.rate  # two masks in a row are one that keeps what both keep
-            elif isinstance(layer, Dense):
+                continue
+            if isinstance(layer, Dense):
                 rates.append(1.0 - kept)
-                kept = 1.0
+            kept = 1.0
         return rates
 
     @property
