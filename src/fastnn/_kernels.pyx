@@ -316,7 +316,8 @@ cdef class Parameters:
         cdef const Stage *stage = NULL
         for i in range(self.net.n_stages):
             if self.net.stages[i].W != NULL:
-                stage = &self.net.stages[i] if number == 0 else stage
+                if number == 0:
+                    stage = &self.net.stages[i]
                 number -= 1
         require(stage != NULL and rows.shape[1] == stage.n_out
                 and 0 <= first <= first + rows.shape[0] <= (
