@@ -853,3 +853,23 @@ def test_no_epochs_with_everything_on(tmp_path):
     assert (sha256(net), net.step, net.epoch) == (before, 0, 0)
     assert [call[0] for call in recorder.calls] == ["train begin", "train end", "close"]
     assert [path.name for path in tmp_path.iterdir()] == ["log.csv"]
+
+
+class CountedOrders:
+    """Draws orders, and counts them."""
+
+    def __init__(self):
+        self.drawn, self.rng = 0, np.random.default_rng(0)
+
+    def permutation(self, n):
+        self.drawn += 1
+        return self.rng.permutation(n)
+
+
+def test_a_users_generator_draws_no_order_ahead():
+    """A fit that ends early leaves the generator where its last epoch does, on any machine."""
+    net = MLP(1, [Dense(1)], loss="squared_error", optimizer=SGD(2.0), seed=0)
+    orders = CountedOrders()
+    with pytest.raises(FloatingPointError, match="in epoch") as caught:
+        net.fit(np.ones((4, 1)), np.ones(4), batch_size=1, epochs=10_000, shuffle=orders)
+    assert f"in epoch {orders.drawn}," in str(caught.value)

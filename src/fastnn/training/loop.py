@@ -210,6 +210,7 @@ class Fit:
         return (
             type(plan.source) is Rows
             and plan.validation is None
+            and isinstance(plan.shuffle, bool)  # a user's generator is asked once an epoch begins
             and not (plan.callbacks or plan.metrics or plan.verbose or self.logs_rate)
         )
 
@@ -233,7 +234,7 @@ class Fit:
             network.train_epochs(*arrays, orders, batch, self.plan.n_threads, tally, losses)
         finally:
             done = int(np.count_nonzero(~np.isnan(losses)))
-            if done < n_epochs and self.plan.shuffle is True:  # as if only these had been drawn
+            if done < n_epochs and self.plan.shuffle:  # as if only these had been drawn
                 state.shuffler.bit_generator.state = generator
                 self._orders(done + 1)
         for loss in losses[:done].tolist():
@@ -254,11 +255,9 @@ class Fit:
         plan, n = self.plan, self.plan.source.n
         if plan.shuffle is False or n is None:
             return None
-        draw = self.state.shuffler.permutation if plan.shuffle is True else plan.shuffle.permutation
         orders = np.empty((n_epochs, n), np.int64)
         for i in range(n_epochs):
-            order = draw(n)
-            orders[i] = order if plan.shuffle is True else _checks.order(order, n)
+            orders[i] = self.state.shuffler.permutation(n)
         return orders
 
     # ---- epochs, one by one ---------------------------------------------------------------------
