@@ -3,11 +3,12 @@
 FLOORS is the table that ARCHITECTURE.md describes: a module imports modules of its own floor and of
 the floors before it in the table. A new module gets a line there unless its package has one.
 
-Imports under TYPE_CHECKING are not counted, since they never run. Not here: directions within the
-compiled code.
+Imports under TYPE_CHECKING are not counted, since they never run. The parts of the engine follow
+the list in engine/__init__.pxd.
 """
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,17 @@ def circles(graph):
     return found
 
 
+def listed_parts(text):
+    """Return {part: its line's number} from the list of parts in a comment of Cython."""
+    lines = re.findall(r"^#     (\w+(?:, \w+)*)  ", text, flags=re.MULTILINE)
+    return {part: number for number, line in enumerate(lines) for part in line.split(", ")}
+
+
+def cimports_of(text):
+    """Return the parts of the engine that a .pxd cimports; a stage counts as `stages`."""
+    return set(re.findall(r"^ *from fastnn\.engine\.(\w+)[.\w]* cimport", text, flags=re.MULTILINE))
+
+
 def without(graph, pairs):
     """Return a graph without some imports."""
     return {name: {i for i in found if (name, i) not in pairs} for name, found in graph.items()}
@@ -197,6 +209,22 @@ def test_the_reference_imports_nothing_of_ours():
     assert set().union(*(GRAPH[name] for name in ours)) <= ours
 
 
+ENGINE = ROOT / "engine"
+PARTS = listed_parts((ENGINE / "__init__.pxd").read_text(encoding="utf-8"))
+
+
+def test_every_part_of_the_engine_is_listed():
+    found = {path.stem for path in ENGINE.glob("*.pxd")} - {"__init__"}
+    assert set(PARTS) == found | {"stages"}
+
+
+@pytest.mark.parametrize("path", sorted(ENGINE.rglob("*.pxd")), ids=lambda path: path.stem)
+def test_cimports_of_the_engine_follow_its_list(path):
+    part = "stages" if path.parent.name == "stages" else path.stem
+    above = [p for p in cimports_of(path.read_text(encoding="utf-8")) if PARTS[p] > PARTS[part]]
+    assert above == []
+
+
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_modules_are_short_or_say_why(path):
     lines = len(path.read_text(encoding="utf-8").splitlines())
@@ -216,6 +244,13 @@ def test_an_import_that_goes_up_is_found():
 def test_a_circle_is_found():
     assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == [["a", "b", "c", "a"]]
     assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_parts_and_cimports_are_read():
+    text = "# The parts.\n#\n#     a       the ground\n#     b, c    more\n"
+    assert listed_parts(text) == {"a": 0, "b": 1, "c": 1}
+    text = "from fastnn.engine.stages.dense cimport x\nfrom libc.math cimport exp\n"
+    assert cimports_of(f"{text}from fastnn.engine.net cimport (\n    y,\n)\n") == {"stages", "net"}
 
 
 def test_imports_of_all_kinds_are_read():

@@ -279,7 +279,7 @@ def n_bytes(folder, dtype):
         ([Dense(2), LayerNorm(trainable=False), Dense(1)], "is frozen"),
         (
             [Residual([Residual([Dense(3), Dropout(0.1)])]), Dense(1)],
-            "layers[1] (Dropout(rate=0.1)) is dropout",
+            "layers[0].layers[0].layers[1] (Dropout(rate=0.1)) is dropout",
         ),
     ],
 )

@@ -260,10 +260,11 @@ def specification(name: str, value: object, base: type[_Kind], names: Sequence[s
     return value
 
 
-def plain_descent(layers: Sequence[Layer], dropout: type[Layer]) -> None:
-    """Check that layers can be trained by gradient descent without anything else."""
+def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "layers") -> None:
+    """Check that layers, and those within them, are trained by gradient descent alone."""
     for i, layer in enumerate(layers):
-        place = f"layers[{i}] ({layer!r})"
+        place = f"{within}[{i}] ({layer!r})"
+        plain_descent(getattr(layer, "layers", ()), dropout, f"{within}[{i}].layers")
         if isinstance(layer, dropout):
             problem = "is dropout"
         elif getattr(layer, "l1", 0) or getattr(layer, "l2", 0):

@@ -1,17 +1,18 @@
 # The engine: what _kernels.pyx is made of. Every .pxd names what it uses by cimport, and all are
 # compiled into the module that cimports them, once for each precision.
 #
-# From the ground up:
+# The parts from the ground up. A part cimports parts of its own line and of the lines above it;
+# tests/test_architecture.py reads this list.
 #
 #     leaves                 declarations of the C code
 #     net                    structs alone: a network, its stages, the buffers of a batch's rows
-#     clock, team            clocks of phases; sizes of teams and of slices
+#     clock, team, probes    clocks of phases; sizes of teams and of slices; probes of the machine
 #     registry               names looked up in the tables of leaves
 #     gradients              what is done with the gradient of a tile
-#     stages/                a file for each kind of stage; kinds.pxd has the list
+#     stages                 a file for each kind of stage; kinds.pxd has the list
 #     buffers, passes        memory for rows; the forward pass, the loss, the backward pass
 #     rows                   where a step's rows come from
 #     run, step, tasks       training as data; one step; what each thread of a team runs
-#     parameters             the network's parameters as arrays of Python
+#     parameters, arrays     the network's parameters as arrays of Python; arrays in and out
 #     capi                   calls from C
 #     building               a network from Python's specifications

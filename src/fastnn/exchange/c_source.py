@@ -8,7 +8,7 @@ process (fastnn.embedding).
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,7 @@ from fastnn import _checks, _files, _kernels_f32
 from fastnn.exchange.c_sections import needed, sections
 from fastnn.exchange.c_stages import RULES, Activated, Lines, Precision, Stage, Values
 from fastnn.exchange.parts import Array, parts, rule_for
-from fastnn.layers import Dropout, Layer, Residual
+from fastnn.layers import Dropout
 from fastnn.losses import Loss
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def to_c(net: "MLP", path: Any, *, name: str | None = None, training: bool = Fal
     training = _checks.flag("training", training)
     found = parts(net)
     if training:
-        _check_descent(net.layers)
+        _checks.plain_descent(net.layers, Dropout)
     precision = Precision(net.dtype)
     stages = [
         stage
@@ -48,14 +48,6 @@ def to_c(net: "MLP", path: Any, *, name: str | None = None, training: bool = Fal
     for place, text in texts.items():
         with _files.replacing(os.fspath(place)) as file:
             file.write(text.encode())
-
-
-def _check_descent(layers: Sequence[Layer]) -> None:
-    """Check that layers, and those within them, are trained as a step in C trains."""
-    _checks.plain_descent(layers, Dropout)
-    for layer in layers:
-        if isinstance(layer, Residual):
-            _check_descent(layer.layers)
 
 
 class _Writer:

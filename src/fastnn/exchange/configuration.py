@@ -77,7 +77,7 @@ def _built(place: str, plain: object, kinds: Mapping[str, type]) -> Any:
     for name, nested in _NESTED.items():
         if isinstance(arguments.get(name), dict):
             arguments[name] = _built(f"{place}[{name!r}]", arguments[name], nested)
-    if kind is layers.Residual:
+    if "layers" in arguments:
         arguments["layers"] = _layers(f"{place}['layers']", arguments["layers"])
     if isinstance(arguments.get("activation"), dict):
         arguments["activation"] = _activation(f"{place}['activation']", arguments["activation"])
