@@ -392,6 +392,29 @@ def test_class_weights_leave_metrics_alone():
         assert weighed[name] != plain[name]
 
 
+@pytest.mark.parametrize("as_batches", [False, True])
+@pytest.mark.parametrize(
+    ("class_weight", "sample_weight", "message"),
+    [
+        (1e30, 1e30, r"class_weight makes row 0 weigh 1e\+60, too much for float32; scale it down"),
+        (1e300, None, r"class_weight makes row 0 weigh 1e\+300, too much for float32"),
+        (1e-30, 1e-30, "makes every row weigh 0, .*, rounded to float32; scale it up"),
+        (1.0, 1e-60, "sample_weight rounds to 0 in float32 for every row; scale it up"),
+        (0.0, None, "makes every row weigh 0, so nothing would be learnt$"),
+    ],
+)
+def test_weights_that_float32_cannot_hold(class_weight, sample_weight, message, as_batches):
+    net = classifier(dtype="float32")
+    before = [w.tobytes() for w in net.get_weights()]
+    weight = None if sample_weight is None else np.full(40, sample_weight)
+    rows, given = [DIGITS[:40], DIGIT[:40]], {"sample_weight": weight}
+    if as_batches:
+        rows, given = [[(*rows, weight)]], {}
+    with pytest.raises(ValueError, match=message):
+        net.fit(*rows, class_weight=dict.fromkeys(range(10), class_weight), **given)
+    assert [w.tobytes() for w in net.get_weights()] == before
+
+
 @pytest.mark.parametrize(
     ("value", "error", "message"),
     [

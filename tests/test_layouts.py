@@ -13,9 +13,11 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pytest
+import scipy.sparse
 from numpy.lib.stride_tricks import as_strided
 
-from fastnn import MLP, Dense, kernels
+from fastnn import MLP, Adam, Dense, Standardize, kernels
+from fastnn.training import rows
 
 DTYPES = ["f2", "f4", "f8", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "?"]
 N, N_IN, N_OUT = 101, 5, 3  # a chunk of rows and a bit, part of a panel of columns
@@ -319,3 +321,40 @@ def test_predictions_go_into_a_memmap(tmp_path):
     out = np.memmap(tmp_path / "out", np.float32, "w+", shape=(N, N_OUT))
     assert net.predict(X, out=out) is out
     assert out.tobytes() == net.predict(X).tobytes()
+
+
+# ---- numpy's handling of floating-point errors --------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_numpys_floating_point_errors_are_left_to_the_user(dtype):
+    """What is rounded to 0 or to a subnormal is no error, however np.seterr is set."""
+    rng = np.random.default_rng(0)
+    X, y, w = rng.standard_normal((40, 3)), rng.integers(0, 3, 40), rng.random(40)
+    X[3, 1], w[4] = 1e-60, 1e-50
+
+    def trained():
+        net = MLP(3, [Standardize(), Dense(8, "tanh"), Dense(3, "softmax")], loss="cross_entropy",
+                  optimizer=Adam(use_ema=True), dtype=dtype, seed=0)  # fmt: skip
+        net.fit(X, y, sample_weight=w, class_weight={0: 1e-10}, epochs=2, validation_split=0.2,
+                metrics=["accuracy", "roc_auc"])  # fmt: skip
+        net.fit([(X, np.eye(3)[y], w)], validation_data=(X, y, w))
+        net.train_on_batch(X, y, w)
+        net.set_weights([array.astype("f8") * 1e-45 for array in net.get_weights()])
+        losses = net.evaluate(X, y, w), net.loss_and_gradients(X, y, w)[0]
+        return [*losses, net.predict(X).tobytes(), net.jacobian(X).tobytes()]
+
+    expected = trained()
+    with np.errstate(all="raise"):
+        assert trained() == expected
+
+
+@pytest.mark.parametrize("kind", ["f2", "sparse"])
+def test_rows_that_are_converted_on_the_way_raise_no_underflow(kind, monkeypatch):
+    monkeypatch.setattr(rows, "LARGE_BYTES", 100)
+    X = np.full((50, 4), 1e-60)
+    X = X.astype("f2") if kind == "f2" else scipy.sparse.csr_array(X)
+    with np.errstate(all="raise"):
+        net = MLP(4, [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+        net.fit(X, np.ones(50))
+        assert np.isfinite(net.predict(X)).all()

@@ -298,6 +298,38 @@ def test_penalties_that_overflow_are_a_loss_that_does(penalty, batch_size):
     assert finite(net)
 
 
+@pytest.mark.parametrize("plain", [False, True], ids=["converted", "as it is"])
+def test_no_update_was_made_means_that(plain):
+    """Penalties that overflow are found after the update, and the message says so."""
+    net = with_weights_of(1e25, l2=1.0)
+    rows = [np.zeros((60, 6)), Z]
+    with pytest.raises(FloatingPointError) as caught:
+        net.train_on_batch(*(array.astype("f4") if plain else array for array in rows))
+    assert net.step == 1
+    assert str(caught.value) == (
+        "the loss became inf by its penalties alone, which are known once the update is made; "
+        "lower l1 and l2, or set smaller weights"
+    )
+
+
+def test_tiny_sample_weights_that_divide_penalties_are_named():
+    net = MLP(6, [Dense(20, "tanh", l2=0.1), Dense(2)], loss="squared_error", optimizer="sgd",
+              scale_penalties=True, seed=0)  # fmt: skip
+    with pytest.raises(FloatingPointError, match="or scale sample_weight up, whose sum divides"):
+        net.copy().train_on_batch(X, Z, np.full(60, 1e-42))
+    said = r"in epoch 1, step 1: the network is back at .*; lower l1 and l2, .* scale sample_weight"
+    with pytest.raises(FloatingPointError, match=said):
+        net.fit(X, Z, sample_weight=np.full(60, 1e-42))
+    assert (net.step, finite(net)) == (0, True)
+
+
+def test_large_sample_weights_of_a_sum_are_named():
+    net = network(reduction="sum")
+    said = "or scale X, y and the weights of rows"
+    with pytest.raises(FloatingPointError, match=said):
+        net.fit(X, Z, sample_weight=np.full(60, 3e38))
+
+
 def test_terminate_on_nan_makes_it_a_warning():
     net = network(optimizer=SGD(10.0))
     ended = []
@@ -477,6 +509,57 @@ def test_a_hook_for_divergence_that_raises_leaves_the_weights_kept():
     assert finite(net)
     assert closing.closed == 1
     assert goes_on(net, X, Z)
+
+
+def failing(where, error):
+    """Return what makes a fit raise an error of the user's own there, as arguments of fit."""
+
+    def fail(*_):
+        raise error
+
+    class Failing(Callback):
+        pass
+
+    def batches():
+        yield X, Z
+        fail()
+
+    if where == "metric":
+        return {"X": X, "y": Z, "metrics": [fail]}
+    if where == "iterable":
+        return {"X": batches()}
+    setattr(Failing, where, fail)
+    return {"X": X, "y": Z, "callbacks": [Failing()]}
+
+
+@pytest.mark.parametrize(
+    "where", ["metric", "iterable", "on_train_begin", *HOOKS[2:7], "on_train_end"]
+)
+def test_an_error_of_the_users_own_is_not_taken_for_divergence(where):
+    """Nor is the network set back, nor on_train_end called, which may rely on a finished epoch."""
+    net, error, ended = network(optimizer=Adam(0.01)), FloatingPointError("of the user"), []
+
+    class End(Callback):
+        def on_train_end(self, logs):
+            ended.append(True)
+
+    options = failing(where, error)
+    callbacks = [*options.pop("callbacks", []), TerminateOnNaN(), End()]
+    with pytest.raises(FloatingPointError) as caught:
+        net.fit(**options, epochs=2, callbacks=callbacks)
+    assert caught.value is error
+    assert ended == []
+    assert finite(net)
+
+
+@pytest.mark.parametrize("where", ["on_progress", *HOOKS[2:6]])
+@pytest.mark.parametrize("error", [StopIteration("enough"), GeneratorExit("enough")])
+def test_what_a_hook_raises_arrives_as_it_is(where, error):
+    net = network(optimizer=Adam(0.01))
+    with pytest.raises(type(error)) as caught:
+        net.fit(**failing(where, error))
+    assert caught.value is error
+    net.fit(X, Z)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])

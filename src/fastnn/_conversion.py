@@ -68,12 +68,17 @@ def read(value: Any) -> NDArray[Any]:
     return array
 
 
-def in_dtype(array: NDArray[Any], dtype: np.dtype[Any] | type[np.floating[Any]]) -> NDArray[Any]:
-    """Return an array C-contiguous, aligned and of `dtype`: itself, if it is so already."""
-    if array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
+def in_dtype(
+    array: NDArray[Any], dtype: np.dtype[Any] | type[np.generic], own: bool = False
+) -> NDArray[Any]:
+    """Return an array C-contiguous, aligned and of `dtype`: itself, if it is so already.
+
+    With `own` it is a copy in any case, which nobody else can change.
+    """
+    if not own and array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         return array
-    with np.errstate(over="ignore", invalid="ignore"):
-        return np.require(array, dtype, ["C", "A"])
+    with np.errstate(all="ignore"):
+        return np.array(array, dtype, order="C")
 
 
 def copy_rows(
@@ -85,7 +90,7 @@ def copy_rows(
     """
     taken = X[rows].toarray() if is_csr(X) else X[rows]
     out = room[: len(taken)]
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(all="ignore"):
         np.copyto(out, taken, casting="unsafe")
     return out, taken
 

@@ -352,6 +352,7 @@ cdef class Tally:
     cdef public double loss       # the sum of the batches' losses, times their rows' weight if
     cdef public double total      # they are means; and the weight of all their rows
     cdef public object failure    # the loss that wasn't finite, or None
+    cdef public bint overflowed   # whether the penalties made it so: its update was made
 
     def __init__(self, Parameters owner):
         self.owner = owner
@@ -360,6 +361,11 @@ cdef class Tally:
     def value(self):
         """The rows' loss as the user asked for it."""
         return reduced(&self.owner.net, self.loss, self.total)
+
+    cdef void take_end(self, const Run *run) noexcept:
+        """Whether a loss ended the run."""
+        if run.ended == DIVERGED:
+            self.failure, self.overflowed = run.last_loss, run.overflowed
 
 
 cdef bint interrupted(void *owner) noexcept with gil:
@@ -436,8 +442,7 @@ cdef class Driver(Parameters):
             self.carry_out(&run, True)
         finally:
             tally.loss, tally.total = run.loss, run.total
-        if run.ended == DIVERGED:
-            tally.failure = run.last_loss
+        tally.take_end(&run)
 
     def train_epochs(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
                      const real[::1] sample_weight, const int64_t[:, ::1] orders, Py_ssize_t batch,
@@ -458,8 +463,7 @@ cdef class Driver(Parameters):
         run.epochs, run.losses = losses.shape[0], &losses[0]
         self.carry_out(&run, True)
         tally.loss, tally.total = run.loss, run.total
-        if run.ended == DIVERGED:
-            tally.failure = run.last_loss
+        tally.take_end(&run)
         return run.epoch
 
     cdef int carry_out(self, Run *run, bint keep) except -1:
@@ -750,7 +754,8 @@ cdef class Network(Driver):
     def try_step(self, X, y):
         """One update from all rows; returns the loss, or None if an argument isn't fit as it is.
 
-        A loss that isn't finite raises FloatingPointError, and changes nothing.
+        A loss that isn't finite raises FloatingPointError of the loss and whether penalties made it
+        so, which is known after the update only; otherwise nothing has changed.
         """
         cdef Run run
         self.begin(&run, self.n_threads)
@@ -759,7 +764,7 @@ cdef class Network(Driver):
         run.batch = run.end = run.rows.n
         self.carry_out(&run, False)
         if run.ended == DIVERGED:
-            raise FloatingPointError(run.last_loss)
+            raise FloatingPointError(run.last_loss, run.overflowed)
         return reduced(&self.net, run.loss, run.total)
 
 

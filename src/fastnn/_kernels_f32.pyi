@@ -114,6 +114,7 @@ class Tally:
     loss: float
     total: float
     failure: float | None
+    overflowed: bool
     def __init__(self, owner: Parameters) -> None: ...
     @property
     def value(self) -> float: ...

@@ -343,6 +343,11 @@ class MLP:
         -----
         Ctrl-C takes effect between two updates: the network keeps those made before. The same seed
         gives the same bits whether rows are in memory or converted during training.
+
+        Targets, weights and orders of rows are copied, and so are the batches of an iterable, which
+        may use its arrays again. An X that needs no conversion is not copied: a callback that
+        changes it changes the rows of later steps. Nor is a y that is a memory-mapped file, or in
+        the memory of X, as an autoencoder's.
         """
         planned = plan.make(
             self._state,
@@ -403,8 +408,9 @@ class MLP:
         TypeError, ValueError
             If an argument is invalid; the network is then unchanged.
         FloatingPointError
-            If the loss isn't finite; the network is then unchanged. (L1 and L2 penalties that
-            overflow, those of weights beyond 1e19 in float32, are found after the update only.)
+            If the loss isn't finite; the network is then unchanged. L1 and L2 penalties that
+            overflow, such as those of weights beyond 1e19 in float32, are found after the update
+            only; the message says then that it was made.
         RuntimeError
             If the network is being trained in another thread.
 
@@ -421,18 +427,14 @@ class MLP:
         >>> net.train_on_batch([[2.0]], [5.0])
         4.5
         """
-        try:
-            if sample_weight is None:
+        if sample_weight is None:
+            try:
                 loss = self._network.try_step(X, y)
-                if loss is not None:
-                    return loss
-            return calls.step(self._state, X, y, sample_weight)
-        except FloatingPointError as error:
-            raise FloatingPointError(
-                f"the loss became {error}, so no update was made; lower the learning rate (now "
-                f"{self.learning_rate:g}), clip the gradients (such as clipnorm=1.0) or scale X "
-                "and y"
-            ) from None
+            except FloatingPointError as error:
+                raise calls.divergence(self._state, *error.args) from None
+            if loss is not None:
+                return loss
+        return calls.step(self._state, X, y, sample_weight)
 
     def loss_and_gradients(
         self,

@@ -93,9 +93,12 @@ def _refuse(name: str, index: tuple[int, ...], value: Any, dtype: np.dtype[Any])
     raise ValueError(f"{place} is {value}; replace or drop values that are not finite")
 
 
-def converted(name: str, array: NDArray[Any], dtype: DType) -> NDArray[Any]:
-    """Return an array as the kernels take it, in `dtype` and finite; name the first that isn't."""
-    found = _conversion.in_dtype(array, dtype)
+def converted(name: str, array: NDArray[Any], dtype: DType, own: bool = False) -> NDArray[Any]:
+    """Return an array as the kernels take it, in `dtype` and finite; name the first that isn't.
+
+    With `own` it is a copy that nobody else can change.
+    """
+    found = _conversion.in_dtype(array, dtype, own)
     at = _conversion.first_nonfinite(found)
     if at is not None:
         index = tuple(int(i) for i in np.unravel_index(at, found.shape))
@@ -119,11 +122,18 @@ def finite_rows(
 
 
 def matrix(
-    name: str, value: Any, n_columns: int, dtype: np.dtype[Any], owner: str = "this MLP"
+    name: str,
+    value: Any,
+    n_columns: int,
+    dtype: np.dtype[Any],
+    owner: str = "this MLP",
+    own: bool = False,
 ) -> NDArray[Any]:
-    """Return rows of numbers as an array (n >= 1, n_columns)."""
+    """Return rows of numbers as an array (n >= 1, n_columns); with `own` as a copy."""
     rows = rows_of_numbers(name, value, n_columns, owner)
-    return converted(name, rows.toarray() if _conversion.is_csr(rows) else rows, dtype)
+    if _conversion.is_csr(rows):
+        return converted(name, rows.toarray(), dtype)
+    return converted(name, rows, dtype, own)
 
 
 def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this MLP") -> Any:

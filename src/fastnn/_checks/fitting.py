@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _conversion
 from fastnn._checks.values import integer, is_bool, number, shown
 
 if TYPE_CHECKING:
@@ -42,19 +43,20 @@ def shuffle(value: Any) -> Any:
 
 
 def order(value: object, n: int) -> NDArray[np.int64]:
-    """Return n numbers of rows, as the object that a user gave for `shuffle` drew them."""
-    found = np.asarray(value)
-    if found.shape != (n,) or found.dtype.kind not in "iu":
+    """Return n numbers of rows, as the object that a user gave for `shuffle` drew them: a copy."""
+    drawn = np.asarray(value)
+    if drawn.shape != (n,) or drawn.dtype.kind not in "iu":
         raise ValueError(
             f"shuffle's permutation({n}) must return {n} integers, the rows' numbers; it returned "
             f"{shown(value)}"
         )
+    found = _conversion.in_dtype(drawn, np.int64, own=True)
     if found.min() < 0 or found.max() >= n:
         raise ValueError(
             f"shuffle's permutation({n}) must return numbers of rows, 0 to {n - 1}; it returned "
             f"some from {found.min()} to {found.max()}"
         )
-    return np.ascontiguousarray(found, np.int64)
+    return found
 
 
 def resumable(resume: object, shuffle: object) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _conversion
 from fastnn._checks.arrays import as_array, converted
 from fastnn._checks.values import choice, integer, number, shown
 
@@ -27,8 +28,12 @@ def targets(
     n_out: int,
     dtype: np.dtype[Any],
     rows_of: str = "X",
+    own: bool = False,
 ) -> tuple[NDArray[Any] | None, NDArray[np.int64] | None]:
-    """Return (T, labels): targets (n_rows, n_out) or class labels (n_rows,); one is None."""
+    """Return (T, labels): targets (n_rows, n_out) or class labels (n_rows,); one is None.
+
+    Labels are always a copy, T with `own`.
+    """
     array = as_array(name, value)
     if array.ndim == 2 and array.shape[1] == 1 and loss.takes.are_classes:
         array = array[:, 0]
@@ -53,13 +58,13 @@ def targets(
             f"shape ({n_rows}, {n_out}), or end the layers with Dense("
             f"{1 if array.ndim == 1 else array.shape[1]})"
         )
-    T = converted(name, array, dtype)
+    T = converted(name, array, dtype, own)
     _require_range(name, T, loss)
     return T, None
 
 
 def class_labels(name: str, array: NDArray[Any], n_out: int) -> NDArray[np.int64]:
-    """Return labels (n,) as int64, in range."""
+    """Return labels (n,) as a copy of type int64, in range."""
     labels = array
     if array.dtype.kind == "f":
         labels = converted(name, array, np.dtype(np.float64))
@@ -68,14 +73,15 @@ def class_labels(name: str, array: NDArray[Any], n_out: int) -> NDArray[np.int64
             raise ValueError(
                 f"{name}[{at}] is {array[at]}; class labels are the integers 0 to {n_out - 1}"
             )
-    low, high = labels.min().item(), labels.max().item()
+    found = _conversion.in_dtype(labels, np.int64, own=True)
+    low, high = found.min(), found.max()
     if low < 0 or high >= n_out:
-        at = int(np.argmin(labels) if low < 0 else np.argmax(labels))
+        at = int(np.argmin(found) if low < 0 else np.argmax(found))
         raise ValueError(
-            f"{name}[{at}] is class {low if low < 0 else high} but the network has {n_out} outputs;"
-            f" labels run from 0 to {n_out - 1}"
+            f"{name}[{at}] is class {labels[at]} but the network has {n_out} outputs; labels run "
+            f"from 0 to {n_out - 1}"
         )
-    return np.require(labels, np.int64, ["C", "A"])
+    return found
 
 
 def _require_range(name: str, t: NDArray[Any], loss: Loss) -> None:
@@ -100,7 +106,7 @@ def _require_range(name: str, t: NDArray[Any], loss: Loss) -> None:
 def sample_weight(
     name: str, value: Any, n_rows: int, dtype: DType, rows_of: str = "X"
 ) -> NDArray[Any] | None:
-    """Return the rows' weights (n_rows,), or None."""
+    """Return the rows' weights (n_rows,), a copy, or None."""
     if value is None:
         return None
     array = as_array(name, value)
@@ -109,11 +115,13 @@ def sample_weight(
             f"{name} has shape {array.shape} but {rows_of} has {n_rows} rows; pass shape "
             f"({n_rows},)"
         )
-    weights = converted(name, array, dtype)
+    weights = converted(name, array, dtype, own=True)
     if weights.min() < 0:
         at = int(np.argmin(weights))
         raise ValueError(f"{name}[{at}] is {weights[at]}; weights must be 0 or more")
     if weights.max() == 0:
+        if array.any():
+            raise ValueError(f"{name} rounds to 0 in {weights.dtype} for every row; scale it up")
         raise ValueError(f"{name} is 0 for every row, so nothing would be learnt; drop it")
     with np.errstate(over="ignore"):
         total = weights.sum(dtype=np.float64)
@@ -147,10 +155,23 @@ def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | st
     return found
 
 
-def some_weight(weights: NDArray[Any]) -> None:
-    """Check that class weights leave some row a weight."""
-    if not weights.any():
-        raise ValueError("class_weight makes every row weigh 0, so nothing would be learnt")
+def row_weights(products: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
+    """Return class weights times sample weights (n,) in `dtype`; some row must weigh something."""
+    with np.errstate(all="ignore"):
+        found = np.ascontiguousarray(products, dtype)
+        total = found.sum(dtype=np.float64)
+    at = int(np.argmax(found))
+    if not np.isfinite(total):
+        raise ValueError(
+            f"class_weight makes row {at} weigh {products[at]:g}, too much for {found.dtype}; "
+            "scale it down, or sample_weight"
+        )
+    if found[at] == 0:
+        rounded = f", rounded to {found.dtype}; scale it up" if products.any() else ""
+        raise ValueError(
+            f"class_weight makes every row weigh 0, so nothing would be learnt{rounded}"
+        )
+    return found
 
 
 def split_weights(training: NDArray[Any] | None, validation: NDArray[Any] | None) -> None:

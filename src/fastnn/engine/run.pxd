@@ -17,7 +17,7 @@ cdef enum:
 
 cdef enum End:                    # why a run ends before its last step
     NOT_YET
-    DIVERGED                      # a loss isn't finite; its step is not made
+    DIVERGED                      # a loss isn't finite; its step is not made, but see `overflowed`
     INTERRUPTED                   # a signal
 
 cdef struct Kept:                 # parameters that are known to have given a finite loss
@@ -54,6 +54,7 @@ cdef struct Run:
     double total                  # weight of its rows
     End ended                     # set by any thread before a barrier, read by all after it
     double last_loss              # of the batch that ended it
+    bint overflowed               # its penalties alone aren't finite: known after its step only
 
 
 cdef inline double reduced(const Net *net, double loss, double total) noexcept nogil:

@@ -57,7 +57,7 @@ cdef inline void finish_batch(Run *run, double loss, double weight) noexcept nog
     if run.net.penalized:
         loss += sum_of(run.buffers.penalty, run.net.n_tiles)
         if run.gradient == NULL and not isfinite(loss):
-            run.ended, run.last_loss = DIVERGED, loss
+            run.ended, run.last_loss, run.overflowed = DIVERGED, loss, True
     run.loss += loss * (weight if run.net.is_mean else 1.0)
     run.total += weight
 

@@ -63,8 +63,34 @@ def step(state: State, X: Any, y: Any, sample_weight: Any) -> float:
     arrays = rows.X, rows.T, rows.labels, rows.weights
     state.network.train(*arrays, None, rows.n, state.n_threads, tally, 0, rows.n)
     if tally.failure is not None:
-        raise FloatingPointError(tally.failure)
+        raise divergence(state, tally.failure, tally.overflowed, rows.weights is not None)
     return tally.value
+
+
+def divergence(
+    state: State, loss: float, overflowed: bool, is_weighted: bool = False
+) -> FloatingPointError:
+    """Return the error for a step whose loss isn't finite; by its penalties if `overflowed`."""
+    when = ", so no update was made"
+    if overflowed:
+        when = " by its penalties alone, which are known once the update is made"
+    helps = remedy(state, overflowed, is_weighted)
+    return FloatingPointError(f"the loss became {loss}{when}; {helps}")
+
+
+def remedy(state: State, overflowed: bool, is_weighted: bool) -> str:
+    """Return what helps against a loss that isn't finite."""
+    spec = state.specification
+    if overflowed:
+        divides = spec.scale_penalties and is_weighted
+        divisor = ", or scale sample_weight up, whose sum divides the penalties"
+        return "lower l1 and l2, or set smaller weights" + divisor * divides
+    sums = is_weighted and spec.reduction == "sum"
+    scaled = "X, y and the weights of rows" if sums else "X and y"
+    return (
+        f"lower the learning rate (now {state.network.rate:g}), clip the gradients (such as "
+        f"clipnorm=1.0) or scale {scaled}"
+    )
 
 
 def gradients(

@@ -15,13 +15,13 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.callbacks import Callback, History
-from fastnn.training.calls import evaluate
+from fastnn.training.calls import evaluate, remedy
 from fastnn.training.rows import Rows
 from fastnn.training.standardizing import mean_and_scale
 from fastnn.training.totals import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
 
     from numpy.typing import NDArray
 
@@ -67,6 +67,7 @@ class Fit:
         self.steps = 1  # units in a stretch that takes about PROGRESS_SECONDS
         self.reported = 0.0  # when on_progress was called last
         self.epochs_at_once = 1  # of those that take about PROGRESS_SECONDS
+        self.divergence: FloatingPointError | None = None  # once the loss isn't finite
 
     # ---- what a checkpoint keeps ----------------------------------------------------------------
 
@@ -135,6 +136,8 @@ class Fit:
                     else:
                         self._run_epoch(self.epoch)
             except FloatingPointError as error:
+                if error is not self.divergence:  # of a metric, a callback or an iterable
+                    raise
                 handled = False
                 for hook in self.hooks["on_nonfinite_loss"]:
                     handled |= bool(hook(error))
@@ -180,8 +183,7 @@ class Fit:
         for block in self._blocks():
             self._train(block, totals)
             if totals.tally.failure is not None:
-                when = f"in epoch {epoch + 1}, step {network.step - first_step + 1}"
-                raise self._divergence(totals.tally.failure, when)
+                raise self._divergence(totals.tally, f"in epoch {epoch + 1}", first_step)
             if self.state.stop_training:
                 break
         _checks.some_batches(totals.rows, epoch)
@@ -241,8 +243,8 @@ class Fit:
             self.epoch += 1
             self._notify("on_epoch_end", self.epoch - 1, {"loss": loss})
         if tally.failure is not None:
-            step = network.step - first_step - done * -(-source.n // batch) + 1
-            raise self._divergence(tally.failure, f"in epoch {self.epoch + 1}, step {step}")
+            first_step += done * -(-source.n // batch)
+            raise self._divergence(tally, f"in epoch {self.epoch + 1}", first_step)
         if self.epoch == self.plan.epochs:
             (block,) = source.blocks(None, batch)
             self._try_last(block, self.epoch - 1)
@@ -282,8 +284,9 @@ class Fit:
         """Train on a block: in one go if no listener has a hook for batches or progress."""
         out, done = totals.room(block.n), 0
         whole = not (self.has_batch_hooks or self.has_progress_hooks)
-        stretches = ((0, block.n),) if whole else self._stretches(block, totals)
-        for first, stop in stretches:
+        while True:
+            first, stop = done, block.n if whole else self._end_of_stretch(block, done)
+            began = time.perf_counter()
             if self.has_batch_hooks:
                 self._train_batch(block, totals, first, stop, out)
             else:
@@ -291,7 +294,9 @@ class Fit:
             if totals.tally.failure is not None:
                 return
             done, totals.rows = stop, totals.rows + stop - first
-            if self.state.stop_training:
+            if not whole and not self.state.stop_training:
+                self._end_stretch(totals, began)
+            if done == block.n or self.state.stop_training:
                 break
         totals.judge(block, out, done)
 
@@ -324,20 +329,18 @@ class Fit:
         if tally.failure is None:
             self._notify("on_train_batch_end", batch, {"loss": tally.value})
 
-    def _stretches(self, block: Block, totals: Totals) -> Iterator[tuple[int, int]]:
-        """Yield where each stretch of rows that is trained in one go begins and ends."""
-        first, unit = 0, max(block.batch, self.unit)
-        while first < block.n:
-            size = block.batch if self.has_batch_hooks else self.steps * unit
-            stop = min(block.n, first + size)
-            began = time.perf_counter()
-            yield first, stop
-            first = stop
-            now = time.perf_counter()
-            if not self.has_batch_hooks:
-                self.steps = max(1, int(self.steps * min(10.0, PROGRESS_SECONDS / (now - began))))
-            if self.has_progress_hooks and now - self.reported > PROGRESS_SECONDS / 2:
-                self._report(totals)
+    def _end_of_stretch(self, block: Block, first: int) -> int:
+        """Return where the stretch of rows that is trained in one go ends, if it begins there."""
+        size = block.batch if self.has_batch_hooks else self.steps * max(block.batch, self.unit)
+        return min(block.n, first + size)
+
+    def _end_stretch(self, totals: Totals, began: float) -> None:
+        """Adapt the length of stretches to the time that one took; report progress if it's time."""
+        now = time.perf_counter()
+        if not self.has_batch_hooks:
+            self.steps = max(1, int(self.steps * min(10.0, PROGRESS_SECONDS / (now - began))))
+        if self.has_progress_hooks and now - self.reported > PROGRESS_SECONDS / 2:
+            self._report(totals)
 
     def _report(self, totals: Totals) -> None:
         self.reported = time.perf_counter()
@@ -349,13 +352,24 @@ class Fit:
         last = block.part(slice(-TRIED_ROWS, None))
         arrays = last.X, last.T, last.labels, last.weights
         network.evaluate(*arrays, 1, tally)  # one thread, whose workspace is small
+        tally.overflowed = math.isfinite(tally.loss)
         loss = tally.loss + network.penalties(tally.total)
         if not math.isfinite(loss):
-            raise self._divergence(loss, f"after epoch {epoch + 1}")
+            tally.failure = loss
+            raise self._divergence(tally, f"after epoch {epoch + 1}")
 
-    def _divergence(self, loss: float, when: str) -> FloatingPointError:
-        """Go back to the last good weights; return the error that says so."""
-        network, rate = self.state.network, self.state.network.rate
+    def _divergence(
+        self, tally: Tally, when: str, first_step: int | None = None
+    ) -> FloatingPointError:
+        """Go back to the last good weights; return the error that says so.
+
+        The message has the number of the step, counted from the epoch's `first_step`.
+        """
+        network, source = self.state.network, self.plan.source
+        is_weighted = not isinstance(source, Rows) or source.weights is not None
+        if first_step is not None:
+            when += f", step {network.step - first_step + (not tally.overflowed)}"
+        helps = remedy(self.state, tally.overflowed, is_weighted)
         dropped = network.restore(self.state.specification.optimizer.initial_moment)
         where = "no update has been made"
         if dropped is not None:
@@ -363,10 +377,10 @@ class Fit:
                 f"the network is back at its weights of {dropped} updates before, whose loss was "
                 "finite, and the optimizer's moments are reset"
             )
-        return FloatingPointError(
-            f"the loss became {loss} {when}: {where}; lower the learning rate (now {rate:g}), clip "
-            "the gradients (such as clipnorm=1.0) or scale X and y"
+        self.divergence = FloatingPointError(
+            f"the loss became {tally.failure} {when}: {where}; {helps}"
         )
+        return self.divergence
 
 
 def overridden(name: str, callbacks: Iterable[Callback]) -> list[Callable[..., Any]]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from fastnn import _checks
 from fastnn.training import weights
 from fastnn.training.batches import Batches
@@ -16,7 +18,6 @@ from fastnn.training.rows import ConvertedRows, Rows, is_large
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from fastnn.training.state import State
@@ -27,31 +28,36 @@ if TYPE_CHECKING:
 # ---- arrays, converted at once ------------------------------------------------------------------
 
 
-def matrix(state: State, name: str, X: Any) -> NDArray[Any]:
-    """Return rows of inputs as the kernels take them."""
+def matrix(state: State, name: str, X: Any, own: bool = False) -> NDArray[Any]:
+    """Return rows of inputs as the kernels take them; with `own` as a copy."""
     _checks.same_columns(name, X, state.feature_names)
-    return _checks.matrix(name, X, state.specification.n_in, state.specification.dtype)
+    spec = state.specification
+    return _checks.matrix(name, X, spec.n_in, spec.dtype, own=own)
 
 
-def inputs(state: State, name: str, X: Any) -> NDArray[Any]:
+def inputs(state: State, name: str, X: Any, own: bool = False) -> NDArray[Any]:
     """Return rows of inputs that the network can use: a Standardize layer has seen data."""
-    found = matrix(state, name, X)
+    found = matrix(state, name, X, own)
     state.require_standardization()
     return found
 
 
-def targets(state: State, n: int, y: Any, sample_weight: Any, where: str = "") -> Targets:
-    """Return T, labels and weights for n rows."""
+def targets(
+    state: State, n: int, y: Any, sample_weight: Any, where: str = "", own: bool = False
+) -> Targets:
+    """Return T, labels and weights for n rows; labels and weights are copies, T with `own`."""
     spec, rows_of = state.specification, f"{where}X"
-    T, labels = _checks.targets(f"{where}y", y, spec.loss, n, spec.n_out, spec.dtype, rows_of)
+    T, labels = _checks.targets(f"{where}y", y, spec.loss, n, spec.n_out, spec.dtype, rows_of, own)
     name = f"{where}sample_weight"
     return T, labels, _checks.sample_weight(name, sample_weight, n, spec.dtype, rows_of)
 
 
-def rows(state: State, X: Any, y: Any, sample_weight: Any, where: str = "") -> Rows:
-    """Return rows that the network can use as one batch."""
-    X = inputs(state, f"{where}X", X)
-    found = targets(state, len(X), y, sample_weight, where)
+def rows(
+    state: State, X: Any, y: Any, sample_weight: Any, where: str = "", own: bool = False
+) -> Rows:
+    """Return rows that the network can use as one batch; with `own` all arrays are copies."""
+    X = inputs(state, f"{where}X", X, own)
+    found = targets(state, len(X), y, sample_weight, where, own)
     return Rows(X, *found, found[-1])
 
 
@@ -74,10 +80,21 @@ def large(state: State, name: str, X: Any) -> ConvertedRows:
 
 
 def source(state: State, X: Any, y: Any, sample_weight: Any, where: str = "") -> Rows:
-    """Return checked rows as a source; large ones are converted when they are used."""
+    """Return checked rows as a source; large ones are converted when they are used.
+
+    Targets are copies, so that no callback can change what was checked. The exceptions are a mapped
+    file, and the rows themselves (an autoencoder's): these may be larger than memory.
+    """
     found = unlabelled(state, f"{where}X", X)
-    T, labels, weight = targets(state, found.n, y, sample_weight, where)
+    own = not (isinstance(y, np.memmap) or _is_part_of(y, X))
+    T, labels, weight = targets(state, found.n, y, sample_weight, where, own)
     return dataclasses.replace(found, T=T, labels=labels, weights=weight, sample_weight=weight)
+
+
+def _is_part_of(y: Any, X: Any) -> bool:
+    """Whether targets are an array in the memory of the inputs."""
+    both = isinstance(y, np.ndarray) and isinstance(X, np.ndarray)
+    return both and np.may_share_memory(y, X)
 
 
 def batches(
@@ -87,7 +104,8 @@ def batches(
 
     def check(i: int, item: Any) -> Rows:
         X, y, sample_weight = _checks.batch(f"batch {i}", item)
-        found = rows(state, X, y, sample_weight, where=f"batch {i} ")
+        # Copies: an iterator may use its arrays again for the next batch, which is made ahead.
+        found = rows(state, X, y, sample_weight, where=f"batch {i} ", own=True)
         return weighed(found, by_class, state.specification.dtype)
 
     return Batches(iterable, steps, check)

@@ -31,7 +31,7 @@ class Totals:
         """Add the tally of a batch."""
         self.tally.loss += tally.loss
         self.tally.total += tally.total
-        self.tally.failure = tally.failure
+        self.tally.failure, self.tally.overflowed = tally.failure, tally.overflowed
         self.batches += 1
 
     def room(self, n: int) -> NDArray[Any] | None:

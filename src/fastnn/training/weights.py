@@ -46,6 +46,6 @@ def of_rows(
     """Return the rows' weights (n,): those of their classes, times the ones that they have."""
     found = by_class[classes]
     if weights is not None:
-        found = found * weights
-    _checks.some_weight(found)
-    return np.ascontiguousarray(found, dtype)
+        with np.errstate(all="ignore"):
+            found = found * weights
+    return _checks.row_weights(found, dtype)

@@ -65,7 +65,8 @@ typedef struct fastnn_workspace fastnn_workspace; /* buffers of one thread for o
            "the workspace was made for predictions; make one with training on")                    \
     STATUS(FASTNN_BUSY, 8, "another thread is training this model; wait for it, or train a copy")  \
     STATUS(FASTNN_DIVERGED, 9,                                                                     \
-           "the loss is not finite, so the step was not made; lower the learning rate or scale X") \
+           "the loss is not finite, so the step was not made (it was if only the penalties of the " \
+           "weights are not finite); lower the learning rate or scale X")                          \
     STATUS(FASTNN_MEMORY, 10,                                                                      \
            "there is not enough memory for the workspace; make it for fewer rows")                 \
     STATUS(FASTNN_NOT_ADAPTED, 11,                                                                 \

@@ -296,13 +296,15 @@ static void scatter(ptrdiff_t rows, ptrdiff_t columns, const real *panels, ptrdi
     }
 }
 
+/* A label that is out of range, since another thread has changed it, gives a row of zeros. */
 static void one_hot(ptrdiff_t rows, ptrdiff_t columns, const int64_t *labels, const int64_t *order,
                     real *panels, ptrdiff_t jump) {
     for (ptrdiff_t c = 0; c < columns; c += PANEL, panels += jump) {
+        ptrdiff_t width = columns - c < PANEL ? columns - c : PANEL;
         memset(panels, 0, (size_t)(rows * PANEL) * sizeof(real));
         for (ptrdiff_t r = 0; r < rows; r++) {
             ptrdiff_t label = (ptrdiff_t)labels[order ? order[r] : r] - c;
-            if (label >= 0 && label < PANEL) panels[r * PANEL + label] = 1;
+            if (label >= 0 && label < width) panels[r * PANEL + label] = 1;
         }
     }
 }
