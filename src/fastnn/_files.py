@@ -1,6 +1,8 @@
 """Files that are replaced as a whole: at any moment there is either the old one or the new one.
 
-Not here: what is in them (exchange/, tabular/writing.py).
+Here too: whether two names are of one file, and whether a file holds a model, for the checks of
+paths. Not here: those checks (_checks/paths.py); what is in the files (exchange/,
+tabular/writing.py).
 """
 
 from __future__ import annotations
@@ -8,11 +10,39 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import BinaryIO
+
+
+#: The beginning of the header of every model file, after the 8 bytes of its length.
+MODEL_HEAD = b'{"__metadata__":{"sha256":"'
+
+
+def are_same(one: str | int, other: str | int) -> bool:
+    """Whether two paths or descriptors are of one regular file.
+
+    Links, other spellings of a path and, where the file system ignores case, of a name make no
+    difference. A file that is still to be made is known by its real path.
+    """
+    try:
+        first, second = os.stat(one), os.stat(other)
+    except OSError:
+        paths = [os.path.realpath(path) for path in (one, other) if isinstance(path, str)]
+        return len(paths) == 2 and paths[0] == paths[1]
+    return stat.S_ISREG(first.st_mode) and os.path.samestat(first, second)
+
+
+def holds_model(path: str) -> bool:
+    """Whether a file begins as fastnn's model files do."""
+    if not os.path.isfile(path):
+        return False
+    with contextlib.suppress(PermissionError), open(path, "rb") as file:
+        return file.read(8 + len(MODEL_HEAD))[8:] == MODEL_HEAD
+    return False
 
 
 def make_folder_of(path: str) -> None:
@@ -25,9 +55,11 @@ def make_folder_of(path: str) -> None:
 def regular(path: str | os.PathLike[str]) -> str:
     """Return the real path of a file, links followed; an OSError if it is a folder or a device."""
     target = os.path.realpath(os.fsdecode(path))
-    if os.path.exists(target) and not os.path.isfile(target):
-        number = errno.EISDIR if os.path.isdir(target) else errno.EINVAL
-        raise OSError(number, "Not a regular file", target)
+    with contextlib.suppress(FileNotFoundError):  # a new file
+        mode = os.stat(target).st_mode  # raises for links that lead in a circle
+        if not stat.S_ISREG(mode):
+            number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
+            raise OSError(number, "Not a regular file", target)
     return target
 
 

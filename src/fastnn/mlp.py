@@ -936,6 +936,8 @@ class MLP:
 
         Raises
         ------
+        ValueError
+            If the file holds rows that a fit in progress reads.
         OSError
             If it cannot be written; an old file is then unchanged.
 
@@ -968,8 +970,9 @@ class MLP:
         Raises
         ------
         ValueError
-            If `name` is not an identifier of C, a Standardize layer has seen no data, or `training`
-            is True and the network has dropout, penalties or frozen layers.
+            If `name` is not an identifier of C, `path` holds a network or cannot be included, a
+            Standardize layer has seen no data, or `training` is True and the network has dropout,
+            penalties or frozen layers.
         OSError
             If a file cannot be written.
 

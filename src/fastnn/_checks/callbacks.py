@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastnn._checks.paths import file_path
+from fastnn._checks.paths import file_path, not_read, separate_outputs
 from fastnn._checks.values import did_you_mean, items, quoted, shown
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from types import ModuleType
     from typing import TextIO
 
-    from fastnn.callbacks import History
+    from fastnn.callbacks import Callback, History
 
 _Kind = TypeVar("_Kind")
 
@@ -33,6 +33,18 @@ def callback_list(value: object, base: type[_Kind]) -> list[_Kind]:
             remedy = "make an object of it" if is_class else "derive its class from fastnn.Callback"
             raise TypeError(f"callbacks[{i}] must be a Callback; got {shown(callback)}; {remedy}")
     return found
+
+
+def files_written(callbacks: Sequence[Callback], inputs: Sequence[str]) -> None:
+    """Check that every file that callbacks write is neither an input nor another one's."""
+    outputs = [
+        (f"callbacks[{i}] ({type(callback).__name__})", path)
+        for i, callback in enumerate(callbacks)
+        for path in callback.files_written
+    ]
+    for name, path in outputs:
+        not_read(f"path of {name}:", path, inputs)
+    separate_outputs(outputs)
 
 
 def history(value: History, empty: bool = False) -> None:

@@ -1,9 +1,16 @@
 """Paths of files, and the names that are derived from them."""
 
+from __future__ import annotations
+
 import os
 import re
+from typing import TYPE_CHECKING
 
+from fastnn import _files
 from fastnn._checks.values import shown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
 
 
 def file_path(name: str, value: object) -> str:
@@ -19,13 +26,66 @@ def file_path(name: str, value: object) -> str:
     return path
 
 
-def c_path(name: str, value: object) -> str:
-    """Return the path of a C file; ".c" is added to a path without an ending."""
+# ---- what is written ----------------------------------------------------------------------------
+
+
+def not_read(name: str, file: str | int, inputs: Iterable[str | int]) -> None:
+    """Check that a file to be written is none of these inputs: paths, or open descriptors."""
+    for other in inputs:
+        if _files.are_same(file, other):
+            place = name if isinstance(file, int) else f"{name} {file!r}"
+            read = repr(other) if isinstance(other, str) else "standard input"
+            same = "" if file == other else f" the same file as {read}, which"
+            raise ValueError(
+                f"{place} is{same or ' a file that'} is read and would be lost; write to another "
+                "file"
+            )
+
+
+def output_path(name: str, value: object, inputs: Iterable[str | int] = ()) -> str:
+    """Return the path of a file to write that is no model: it replaces neither input nor model."""
+    path = file_path(name, value)
+    not_read(name, path, inputs)
+    if _files.holds_model(path):
+        raise ValueError(
+            f"{name} {path!r} holds a network that fastnn saved, which would be lost; write to "
+            "another file, or remove that one first"
+        )
+    return path
+
+
+def separate_outputs(outputs: Sequence[tuple[str, str]]) -> None:
+    """Check that files to be written differ; each has the name of what writes it, and its path."""
+    for i, (name, path) in enumerate(outputs):
+        for other, its_path in outputs[:i]:
+            if _files.are_same(path, its_path):
+                raise ValueError(
+                    f"{other} and {name} both write {path!r}; give each a file of its own"
+                )
+
+
+# ---- C source -----------------------------------------------------------------------------------
+
+
+# What an #include of C99 cannot hold; two question marks begin a trigraph.
+_NOT_INCLUDED = re.compile(r'["\\\x00-\x1f\x7f-\x9f\ud800-\udfff]|\?\?')
+
+
+def c_paths(name: str, value: object, inputs: Sequence[str] = ()) -> tuple[str, str]:
+    """Return the paths of a C file and its header; ".c" is added to a path without an ending."""
     path = file_path(name, value)
     stem, ending = os.path.splitext(path)
     if ending not in ("", ".c"):
         raise ValueError(f"{name} must end with '.c', or with no ending; got {path!r}")
-    return stem + ".c"
+    found = _NOT_INCLUDED.search(os.path.basename(path))
+    if found:
+        raise ValueError(
+            f"{name} {path!r} has {found[0]!r} in the file's name, which #include cannot hold; "
+            "name the file without it"
+        )
+    source, header = (output_path(name, stem + ending, inputs) for ending in (".c", ".h"))
+    separate_outputs([("the source", source), ("the header", header)])
+    return source, header
 
 
 _KEYWORDS = re.compile(

@@ -13,7 +13,7 @@ from fastnn import _checks
 from fastnn.metrics import higher_is_better
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fastnn.mlp import MLP
 
@@ -80,6 +80,11 @@ class Callback:
 
     def close(self) -> None:
         """Called at the very end, even if training failed: the place to close files."""
+
+    @property
+    def files_written(self) -> Sequence[str]:
+        """Paths of the files that it writes; `fit` checks that none is an input or another's."""
+        return ()
 
     @property
     def wants_progress(self) -> bool:

@@ -12,6 +12,8 @@ from fastnn import _checks, _files
 from fastnn.callbacks.base import Monitoring
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastnn.callbacks.base import Logs
 
 
@@ -42,7 +44,8 @@ class ModelCheckpoint(Monitoring):
     Raises
     ------
     ValueError
-        If an argument is invalid; in `fit`, if the logs will not have the value or a field's.
+        If an argument is invalid; in `fit`, if the logs will not have the value or a field's, or if
+        `fit` reads the file, or another callback writes it.
 
     Notes
     -----
@@ -74,6 +77,11 @@ class ModelCheckpoint(Monitoring):
         self.save_best_only = _checks.flag("save_best_only", save_best_only)
         self.period = _checks.integer("period", period, low=1)
         self.best: float | None = None
+
+    @property
+    def files_written(self) -> Sequence[str]:
+        """The path, unless it has fields."""
+        return () if self._fields else (self.path.format(),)
 
     def _reset(self) -> None:
         """Keep the best value, since the file is kept."""

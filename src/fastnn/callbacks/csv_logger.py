@@ -9,6 +9,7 @@ from fastnn import _checks, _files
 from fastnn.callbacks.base import Callback
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Literal, TextIO
 
     from fastnn.callbacks.base import Logs
@@ -34,7 +35,8 @@ class CSVLogger(Callback):
     Raises
     ------
     TypeError, ValueError
-        If an argument is invalid; in `fit`, if the file to append to lacks columns.
+        If an argument is invalid; in `fit`, if the file to append to lacks columns, or if the file
+        is a network, is read by `fit`, or is written by another callback.
     OSError
         In `fit`, if the file cannot be written.
 
@@ -53,9 +55,15 @@ class CSVLogger(Callback):
         self.separator = _checks.separator(separator)
         self.append = _checks.flag("append", append)
 
+    @property
+    def files_written(self) -> Sequence[str]:
+        """The path."""
+        return (self.path,)
+
     def on_train_begin(self, logs: Logs) -> None:
         """Open the file."""
         self.close()
+        _checks.output_path("path", self.path)
         self._columns = self._header() if self.append else None
         if self._columns is not None:
             _checks.log_columns(self.path, self._columns, self.params["monitors"])

@@ -6,13 +6,14 @@ Not here: the formats (onnx.py, c_source.py); the form of the JSON is.
 from __future__ import annotations
 
 import json
+import os
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import fastnn
 from fastnn import tables
-from fastnn.cli.output import print_now, writing
+from fastnn.cli.output import print_now, protect, writing
 
 if TYPE_CHECKING:
     import argparse
@@ -43,6 +44,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Write a network in another form; return the exit code."""
+    protect([options.model], _outputs(options))
     net = fastnn.load(options.model)
     if options.onnx is not None:
         with writing(options.onnx):
@@ -63,6 +65,14 @@ def run(options: argparse.Namespace) -> int:
     with writing(options.json):
         tables.write_text(options.json, text)
     return 0
+
+
+def _outputs(options: argparse.Namespace) -> dict[str, str]:
+    """Return the paths of the files to write, by their options."""
+    found = {"--onnx": options.onnx, "--c": options.c, "--json": options.json}
+    if options.c is not None:
+        found["the header of --c"] = f"{os.path.splitext(options.c)[0]}.h"
+    return {name: path for name, path in found.items() if path not in (None, "-")}
 
 
 def _plain(net: MLP) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import fastnn
 from fastnn import _checks, inspection
 from fastnn.cli.loading import loaded
-from fastnn.cli.output import abbreviated, number, print_now, two_columns
+from fastnn.cli.output import abbreviated, number, print_now, protect, two_columns
 from fastnn.cli.report import epochs, kept, of_task, score_table
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ def add(commands: Commands) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Describe a network; return the exit code."""
+    protect([options.model])
     net = fastnn.load(options.model)
     recipe, found = None, {}
     if "table" in net.metadata:

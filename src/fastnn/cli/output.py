@@ -11,8 +11,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from fastnn import _checks
+from fastnn.cli.options import UsageError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
 #: What to do about an error of the operating system.
@@ -21,6 +24,7 @@ _REMEDIES = {
     errno.EACCES: "check its permissions, or choose another place",
     errno.EROFS: "choose another place",
     errno.EISDIR: "name a file",
+    errno.ELOOP: "check the links",
     errno.ENOSPC: "make room, or choose another place",
     errno.EDQUOT: "make room, or choose another place",
 }
@@ -61,6 +65,22 @@ def discard(stream: TextIO) -> None:
         descriptor = os.open(os.devnull, os.O_WRONLY)
         os.dup2(descriptor, stream.fileno())
         os.close(descriptor)
+
+
+def protect(inputs: Sequence[str], outputs: Mapping[str, str] | None = None) -> None:
+    """Check that no file that a command reads is written: standard output, or one of `outputs`.
+
+    These are the paths by the names of their options. An input "-" is standard input.
+    """
+    read = [0 if path == "-" else path for path in inputs]
+    written: dict[str, str | int] = dict(outputs or {})
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or no file at all
+        written["standard output"] = sys.stdout.fileno()
+    try:
+        for name, file in written.items():
+            _checks.not_read(name, file, read)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 # ---- errors -------------------------------------------------------------------------------------

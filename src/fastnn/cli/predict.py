@@ -12,7 +12,7 @@ import numpy as np
 from fastnn import tables
 from fastnn.cli.loading import loaded
 from fastnn.cli.options import UsageError
-from fastnn.cli.output import abbreviated, print_now, tell, writing
+from fastnn.cli.output import abbreviated, print_now, protect, tell, writing
 
 if TYPE_CHECKING:
     import argparse
@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
         raise UsageError(
             "--json writes to standard output; leave out --out, or redirect the output: > FILE"
         )
+    protect([options.model, options.data], {} if options.out is None else {"--out": options.out})
     net, recipe = loaded(options.model)
     if options.proba and recipe.classes is None:
         raise UsageError(

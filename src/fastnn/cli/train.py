@@ -15,7 +15,7 @@ import fastnn
 from fastnn import _checks, activations, optimizers, tables
 from fastnn.cli.fitting import fit, network_of, optimizer_of
 from fastnn.cli.options import UsageError, checked, count, fraction, names, units
-from fastnn.cli.output import print_now, tell, two_columns, writing
+from fastnn.cli.output import print_now, protect, tell, two_columns, writing
 from fastnn.cli.report import epochs, kept, of_task, score_table, sizes
 from fastnn.cli.scores import scores
 from fastnn.cli.splitting import split
@@ -129,6 +129,7 @@ def run(options: argparse.Namespace) -> int:
     """Train a network on a table, save it, and report; return the exit code."""
     optimizer = optimizer_of(options)
     target = _target(options)
+    protect([options.data], {"--out": options.out})
     with writing(options.out):
         tables.check_place(options.out, ())
     kinds = dict.fromkeys(options.categorical, "category")

@@ -30,8 +30,8 @@ _PAIRED = [pair for pair in _kernels_f32.registry()["losses"] if pair[1] is not 
 
 def to_c(net: "MLP", path: Any, *, name: str | None = None, training: bool = False) -> None:
     """Write a network to a C file and its header; see `MLP.to_c`."""
-    path = Path(_checks.c_path("path", path))
-    name = _checks.c_name("name", path.stem if name is None else name, by_path=name is None)
+    source, header = map(Path, _checks.c_paths("path", path, net._state.inputs))
+    name = _checks.c_name("name", source.stem if name is None else name, by_path=name is None)
     training = _checks.flag("training", training)
     found = parts(net)
     if training:
@@ -43,8 +43,10 @@ def to_c(net: "MLP", path: Any, *, name: str | None = None, training: bool = Fal
         for stage in rule_for(RULES, part, "to_c cannot write")(part, precision)
     ]
     writer = _Writer(net, stages, precision, name, training)
-    header = path.with_suffix(".h")
-    texts = {header: writer.header(header.name), path: writer.source(path.name, header.name)}
+    texts = {
+        header: writer.header(header.name),
+        source: writer.source(source.name, header.name),
+    }
     for place, text in texts.items():
         with _files.replacing(os.fspath(place)) as file:
             file.write(text.encode())

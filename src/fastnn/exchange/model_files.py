@@ -48,6 +48,7 @@ FORMAT = "fastnn 1"
 def save(state: State, path: Path) -> None:
     """Write a network, and the fit that is in progress, to a file."""
     path = _checks.file_path("path", path)
+    _checks.not_read("path", path, state.inputs)
     snapshot = state.snapshot()
     tensors: Tensors = {}
     for prefix, block in zip(_prefixes(state), snapshot.blocks, strict=True):

@@ -82,7 +82,7 @@ def export(
     """
     onnx = _checks.package("onnx", "fastnn.onnx")
     _checks.one_of_these("net", net, MLP, "an MLP")
-    path = _checks.file_path("path", path)
+    path = _checks.output_path("path", path, net._state.inputs)
     _checks.tensor_names(input_name, output_name)
     n_bytes = net.n_parameters * net.dtype.itemsize
     _checks.fits_in_onnx(n_bytes, _MOST_BYTES)

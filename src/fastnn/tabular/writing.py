@@ -81,10 +81,10 @@ def write(path: str, recipe: Recipe, outputs: NDArray[Any], proba: bool = False)
 
     Raises
     ------
-    TableError, OSError, ImportError
-        If the file cannot be written; an old file is then unchanged.
+    TableError, ValueError, OSError, ImportError
+        If the file cannot be written, or holds a network; an old file is then unchanged.
     """
-    place = check_place(path, WRITTEN)
+    place = check_place(_checks.output_path("path", path), WRITTEN)
     ending = os.path.splitext(path)[1].lower()
     pl = polars_for(path) if ending == ".parquet" else None
     with _files.replacing(place) as file:
@@ -103,7 +103,7 @@ def write(path: str, recipe: Recipe, outputs: NDArray[Any], proba: bool = False)
 
 def write_text(path: str, text: str) -> None:
     """Write a text file, which is replaced as a whole."""
-    with _files.replacing(check_place(path, ())) as file:
+    with _files.replacing(check_place(_checks.output_path("path", path), ())) as file:
         file.write(text.encode())
 
 

@@ -21,7 +21,7 @@ from fastnn.training.standardizing import mean_and_scale
 from fastnn.training.totals import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -70,6 +70,11 @@ class Fit:
         self.divergence: FloatingPointError | None = None  # once the loss isn't finite
 
     # ---- what a checkpoint keeps ----------------------------------------------------------------
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Paths of the files that rows are read from."""
+        return self.plan.inputs
 
     def get_state(self) -> dict[str, Any]:
         """Return the number of the next epoch, the state of history and callbacks, and options.

@@ -1,12 +1,32 @@
-"""Advice to the system about the pages of memory-mapped files."""
+"""Memory-mapped files: their paths, and advice to the system about their pages."""
 
 from __future__ import annotations
 
 import mmap
 import os
+from typing import Any
+
+import numpy as np
 
 #: The machine's memory.
 MEMORY_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def files_of(*rows: Any) -> list[str]:
+    """Return the paths of the mapped files that arrays, sparse rows or lists of batches lie in."""
+    found: list[str] = []
+    for value in rows:
+        if isinstance(value, list | tuple) and value:
+            first = value[0][:1] if isinstance(value[0], list | tuple) else value[:1]
+            if any(isinstance(array, np.ndarray) for array in first):
+                found += files_of(*value)
+        elif hasattr(value, "indptr"):
+            found += files_of(value.data, value.indices, value.indptr)
+        while isinstance(value, np.ndarray):
+            name = getattr(value, "filename", None)
+            found += [os.fspath(name)] if name is not None else []
+            value = value.base
+    return list(dict.fromkeys(found))
 
 
 def release(array: object) -> None:

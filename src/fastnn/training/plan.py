@@ -10,6 +10,7 @@ from fastnn import metrics as metric_kinds
 from fastnn.callbacks import Callback
 from fastnn.training import sources, weights
 from fastnn.training.batches import Batches
+from fastnn.training.mapped import files_of
 from fastnn.training.rows import Rows, divide
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ class Plan:
     source: Rows | Batches
     validation: Rows | None
     feature_names: tuple[str, ...] | None  # columns of X, if it is a data frame
+    inputs: list[str]  # paths of the mapped files among the rows
 
     @property
     def monitors(self) -> list[str]:
@@ -101,7 +103,9 @@ def make(
         if validation is not None:
             metric.check_targets("validation y", validation.T)
     names = _conversion.column_names(X)
-    return Plan(source=source, validation=validation, feature_names=names, **options)
+    inputs = files_of(X, y, sample_weight, *(validation_data or ()))
+    _checks.files_written(options["callbacks"], inputs)
+    return Plan(source=source, validation=validation, feature_names=names, inputs=inputs, **options)
 
 
 def _by_class(state: State, class_weight: Any, rows: Rows | None) -> NDArray[np.float64] | None:

@@ -20,6 +20,8 @@ from fastnn.schedules import Adaptive, Schedule
 from fastnn.training import binding
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from fastnn._kernels_f32 import Network
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
 
 class Resumable(Protocol):
     """A fit in progress, as a checkpoint knows it."""
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Paths of the files that rows are read from."""
 
     def get_state(self) -> dict[str, Any]:
         """Return what a checkpoint keeps of the fit."""
@@ -124,6 +130,11 @@ class State:
     def is_ready(self) -> bool:
         """Whether inputs can be used: False if a Standardize layer has not seen data."""
         return self.standardization is not None or not self.specification.standardizes
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        """Paths of the files that a fit in progress reads rows from: none may be written to."""
+        return () if self.fit is None else self.fit.inputs
 
     def require_standardization(self) -> None:
         """Raise a ValueError if a Standardize layer has not seen data."""
