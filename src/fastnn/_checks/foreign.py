@@ -6,10 +6,12 @@ A place is how a message names an operation of such a network: "node 'relu_1' (R
 from __future__ import annotations
 
 import importlib
+import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from fastnn._checks.paths import file_path
 from fastnn._checks.values import shown
 
 if TYPE_CHECKING:
@@ -110,3 +112,15 @@ def fits_in_onnx(n_bytes: int, limit: int) -> None:
             f"the weights take {n_bytes} bytes but an ONNX file holds at most {limit}; use "
             "net.save, or export net.copy(dtype='float32') of a float64 network"
         )
+
+
+def onnx_model(name: str, value: object, kind: type) -> str | None:
+    """Return the path of a model's file; None for a model in memory: bytes, or of class `kind`."""
+    if isinstance(value, (bytes, bytearray, memoryview, kind)):
+        return None
+    if not isinstance(value, str | os.PathLike):
+        raise TypeError(
+            f"{name} must be a path, bytes or an onnx.ModelProto; got {shown(value)} "
+            f"({type(value).__name__})"
+        )
+    return file_path(name, value)

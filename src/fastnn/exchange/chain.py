@@ -208,6 +208,12 @@ class Chain:
         found = (operation for operation in reversed(self.operations))
         return next((operation for operation in found if not operation.is_transparent), None)
 
+    @property
+    def n_out(self) -> int | None:
+        """The number of outputs so far, None if no operation tells it."""
+        sizes = (operation.n_out for operation in reversed(self.operations))
+        return next((n for n in sizes if n is not None), None)
+
     def append(self, operation: Operation) -> None:
         """Append an operation that nothing is merged with."""
         if not operation.is_transparent:

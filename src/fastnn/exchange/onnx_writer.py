@@ -1,4 +1,4 @@
-"""Networks written as ONNX files.
+"""Networks written as ONNX models.
 
 Here: what each kind of layer and each activation is in ONNX's operators. Not here: reading
 (onnx_reader.py).
@@ -9,7 +9,7 @@ import math
 import os
 from collections.abc import Callable, Collection
 from types import ModuleType
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -30,25 +30,47 @@ _MOST_BYTES = 2**31 - 2**20  # of weights: a protocol buffer ends at 2 GB
 SELU = 1.0507009873554805, 1.6732632423543772
 
 
+@overload
 def export(
     net: MLP,
     path: str | os.PathLike[str],
     *,
     input_name: str = "input",
     output_name: str = "output",
-) -> None:
-    """Write a network to an ONNX file, for prediction.
+) -> None: ...
+
+
+@overload
+def export(
+    net: MLP, path: None = None, *, input_name: str = "input", output_name: str = "output"
+) -> Any: ...
+
+
+def export(
+    net: MLP,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    input_name: str = "input",
+    output_name: str = "output",
+) -> Any:
+    """Write a network to an ONNX file, or return it as an ONNX model, for prediction.
 
     Needs the package onnx: ``pip install 'fastnn[onnx]'``.
 
     Parameters
     ----------
     net : MLP
-    path : str or path
-        The file. An existing file is replaced once the new one is complete.
+    path : str or path, optional
+        The file. An existing file is replaced once the new one is complete. Without a path the
+        model is returned.
     input_name, output_name : str, default "input" and "output"
         Names of the tensors that a runtime is given and asked for, of shapes (n, n_in) and
         (n, n_out) with any n, in the network's dtype.
+
+    Returns
+    -------
+    onnx.ModelProto or None
+        The model, if no path is given.
 
     Raises
     ------
@@ -79,10 +101,14 @@ def export(
     ...     twin = fastnn.from_onnx(f"{folder}/net.onnx")
     >>> twin
     <MLP 2-3-1, squared_error, adam, float32>
+    >>> model = fastnn.onnx.export(net)
+    >>> model.producer_name
+    'fastnn'
     """
     onnx = _checks.package("onnx", "fastnn.onnx")
     _checks.one_of_these("net", net, MLP, "an MLP")
-    path = _checks.output_path("path", path, net._state.inputs)
+    if path is not None:
+        path = _checks.output_path("path", path, net._state.inputs)
     _checks.tensor_names(input_name, output_name)
     n_bytes = net.n_parameters * net.dtype.itemsize
     _checks.fits_in_onnx(n_bytes, _MOST_BYTES)
@@ -91,9 +117,13 @@ def export(
     for part in parts(net):
         z = rule_for(RULES, part, "fastnn.onnx.export cannot write")(z, part)
     graph.nodes[-1].output[0] = output_name
-    content = _model(graph, net, input_name, output_name).SerializeToString()
+    model = _model(graph, net, input_name, output_name)
+    if path is None:
+        return model
+    content = model.SerializeToString()
     with _files.replacing(path) as file:
         file.write(content)
+    return None
 
 
 def _model(graph: "_Graph", net: MLP, input_name: str, output_name: str) -> Any:

@@ -1,0 +1,189 @@
+"""An ONNX graph as a reader walks along it: its nodes in order, its constants, its uses of tensors.
+
+Constants are folded as far as exporters leave them unfolded, shapes included. Not here: what an
+operator is in a network (onnx_operators.py).
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, cast
+
+import numpy as np
+
+from fastnn import ModelFileError, _checks
+from fastnn.exchange.parts import Array
+
+#: What stands for the number of rows, and for a dimension that is not known, in a folded shape.
+ROWS, UNKNOWN = -(2**41), -(2**40)
+
+
+class Graph:
+    """The nodes of a graph that depend on its input, and the constants that they use."""
+
+    def __init__(self, onnx: ModuleType, model: Any) -> None:
+        self.onnx, self.graph = onnx, model.graph
+        opsets = {opset.domain: opset.version for opset in model.opset_import}
+        self.opset = max(opsets.get("", 1), opsets.get("ai.onnx", 1))
+        self.constants: dict[str, Array] = {
+            tensor.name: self.array(tensor) for tensor in self.graph.initializer
+        }
+        self.inputs = [i for i in self.graph.input if i.name not in self.constants]
+        self.nodes = [node for node in self.graph.node if not self._fold(node)]
+        self.outputs = [output.name for output in self.graph.output]
+        self.uses: Counter[str] = Counter()
+        self.count_uses()
+
+    def count_uses(self) -> None:
+        """Count how often each tensor is an input of a node, or an output of the graph."""
+        self.uses = Counter(name for node in self.nodes for name in node.input)
+        self.uses.update(self.outputs)
+
+    def array(self, tensor: Any) -> Array:
+        """Return a tensor of the file as an array."""
+        try:
+            return cast(Array, self.onnx.numpy_helper.to_array(tensor))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"tensor {tensor.name!r} has no values of its type and shape ({error}); export the "
+                "model again"
+            ) from error
+
+    def attributes(self, node: Any) -> dict[str, Any]:
+        """Return a node's attributes by name."""
+        value = self.onnx.helper.get_attribute_value
+        return {attribute.name: value(attribute) for attribute in node.attribute}
+
+    def constant(self, node: Any, i: int) -> Array | None:
+        """Return a node's input that must be constant, or None if it isn't given."""
+        if i >= len(node.input) or not node.input[i]:
+            return None
+        name = node.input[i]
+        _checks.expressible(
+            place(node), name in self.constants, f"has {name!r}, which is no constant",
+            "fastnn networks are chains of layers with weights of their own",
+        )  # fmt: skip
+        array = self.constants[name]
+        return array.astype(np.float64) if array.dtype.kind not in "iubOSU" else array
+
+    def given(self, node: Any, i: int) -> Array:
+        """Return a node's input that must be constant and given."""
+        found = self.constant(node, i)
+        remedy = "fix the network, or export it again"
+        _checks.expressible(place(node), found is not None, f"lacks its input {i}", remedy)
+        assert found is not None
+        return found
+
+    # ---- constants ------------------------------------------------------------------------------
+
+    def _fold(self, node: Any) -> bool:
+        """Whether a node makes a constant; if so, keep it."""
+        if node.op_type not in _FOLDING or node.domain not in ("", "ai.onnx"):
+            return False
+        fold, depends = _FOLDING[node.op_type]
+        names = [name for name in node.input if name]
+        if not depends and any(name not in self.constants for name in names):
+            return False
+        try:
+            array = fold(self, node)
+        except (AttributeError, IndexError, OverflowError, TypeError, ValueError) as error:
+            raise ModelFileError(
+                f"{place(node)} has inputs that it cannot take ({error}); export the model again"
+            ) from error
+        if array is not None:
+            self.constants[node.output[0]] = array
+        return array is not None
+
+    def _of_node(self, node: Any) -> Array:
+        """Constant."""
+        [attribute] = node.attribute
+        value = self.onnx.helper.get_attribute_value(attribute)
+        return self.array(value) if attribute.name == "value" else np.array(value)
+
+    def _same(self, node: Any) -> Array:
+        """Identity and Cast: numbers stay numbers."""
+        return self.constants[node.input[0]]
+
+    def _transposed(self, node: Any) -> Array:
+        return self.constants[node.input[0]].transpose(self.attributes(node).get("perm"))
+
+    def _shape(self, node: Any) -> Array | None:
+        """Shape of a tensor that depends on the input, of as many dimensions as are asked for."""
+        if node.input[0] in self.constants:
+            return np.array(self.constants[node.input[0]].shape, np.int64)
+        options = self.attributes(node)
+        whole = np.array([ROWS, *[UNKNOWN] * 8], np.int64)
+        return whole[options.get("start", 0) : options.get("end")]
+
+    def _filled(self, node: Any) -> Array | None:
+        """ConstantOfShape and Expand of one number, which stands for as many as are needed."""
+        if node.op_type == "Expand":
+            array = self.constants.get(node.input[0])
+            return array.reshape(()) if array is not None and array.size == 1 else None
+        value = self.attributes(node).get("value")
+        return np.zeros(()) if value is None else self.array(value).reshape(())
+
+    def _taken(self, node: Any) -> Array:
+        """Gather."""
+        array, at = (self.constants[name] for name in node.input)
+        return np.asarray(array.take(at, self.attributes(node).get("axis", 0)))
+
+    def _sliced(self, node: Any) -> Array:
+        """Slice of a shape."""
+        array, *bounds = (self.constants[name].ravel() for name in node.input)
+        start, stop, step = bounds[0][0], bounds[1][0], bounds[3][0] if len(bounds) > 3 else 1
+        return array[int(start) : int(stop) : int(step)]
+
+    def _joined(self, node: Any) -> Array:
+        """Concat."""
+        arrays = [self.constants[name] for name in node.input]
+        return np.concatenate(arrays, self.attributes(node)["axis"])
+
+    def _reshaped(self, node: Any) -> Array:
+        """Reshape, Squeeze and Unsqueeze."""
+        array = self.constants[node.input[0]]
+        axes: Any = self.attributes(node).get("axes")
+        if len(node.input) > 1:
+            axes = self.constants[node.input[1]]
+        if node.op_type == "Reshape":
+            return array.reshape(axes)
+        if node.op_type == "Squeeze":
+            return array.squeeze(None if axes is None else tuple(np.ravel(axes)))
+        return np.expand_dims(array, tuple(np.ravel(axes)))
+
+
+#: Operators that make constants of constants, and whether they do so of other tensors, too.
+_FOLDING: dict[str, tuple[Callable[[Graph, Any], Array | None], bool]] = {
+    "Cast": (Graph._same, False),
+    "Concat": (Graph._joined, False),
+    "Constant": (Graph._of_node, False),
+    "ConstantOfShape": (Graph._filled, True),
+    "Expand": (Graph._filled, True),
+    "Gather": (Graph._taken, False),
+    "Identity": (Graph._same, False),
+    "Reshape": (Graph._reshaped, False),
+    "Shape": (Graph._shape, True),
+    "Slice": (Graph._sliced, False),
+    "Squeeze": (Graph._reshaped, False),
+    "Transpose": (Graph._transposed, False),
+    "Unsqueeze": (Graph._reshaped, False),
+}
+
+
+def place(node: Any) -> str:
+    """Return a node as messages name it."""
+    return f"node {node.name or node.output[0]!r} ({operator(node)})"
+
+
+def operator(node: Any) -> str:
+    """Return the name of an operator: a bare one if it is ONNX's own."""
+    name = str(node.op_type)
+    return name if node.domain in ("", "ai.onnx") else f"{node.domain}.{name}"
+
+
+def short(value: float) -> float:
+    """Return a number that was rounded to float32 as it was written: 0.2, not 0.20000000298."""
+    nearest = np.float32(value)
+    return (
+        float(str(nearest)) if abs(float(nearest) - value) <= 1e-12 * abs(value) else float(value)
+    )

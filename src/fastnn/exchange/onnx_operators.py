@@ -1,0 +1,274 @@
+"""What each of ONNX's operators is in a chain of operations.
+
+A `Walk` holds the chain so far and the shape of the tensor that it has come to; a function for each
+operator puts it into the chain. Not here: the order of nodes, residuals and compositions
+(onnx_reader.py), which chains an MLP can express (chain.py).
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn.activations import Activation
+from fastnn.exchange.chain import Chain
+from fastnn.exchange.onnx_graph import ROWS, Graph, place, short
+from fastnn.exchange.parts import Array
+
+_EXPORT = "fix the network, or export it again"
+_TRAINING = "export the network for inference"
+
+
+class Walk:
+    """A walk along a graph: the chain that it has put together, and where it stands."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph, self.chain, self.dtype = graph, Chain(), "float32"
+        #: The dimensions of the tensor it stands at, if known: 2, or 1 for a vector of one number a
+        #: row, which operators of numbers treat alike.
+        self.rank: int | None = None
+        self.rows: int | None = None  # if the graph is for one number of rows only
+        self._n_in: int | None = None
+        for tensor in graph.inputs:
+            if tensor.type.tensor_type.HasField("shape"):
+                sizes = [d.dim_value or None for d in tensor.type.tensor_type.shape.dim]
+                self.rank, self.rows = len(sizes), sizes[0] if sizes else None
+                self._n_in = sizes[-1] if len(sizes) == 2 else None
+
+    @property
+    def columns(self) -> int | None:
+        """The number of columns of the tensor it stands at, None if that is not known."""
+        n = self.chain.n_out
+        return self._n_in if n is None else n
+
+    def put(self, node: Any, z: str) -> None:
+        """Put a node whose operator is in READERS, and whose input is z, into the chain."""
+        READERS[node.op_type if not node.domain else f"{node.domain}.{node.op_type}"](self, node, z)
+
+    def check_rows(self, node: Any) -> None:
+        """Check that an operator that acts on rows gets rows."""
+        problem = f"takes a tensor of {self.rank} dimensions"
+        remedy = "fastnn networks take and make rows of numbers: export a graph with a Flatten"
+        _checks.expressible(place(node), self.rank in (None, 2), problem, remedy)
+
+    def constant(self, node: Any, i: int) -> Array | None:
+        """Return a node's input that must be constant, or None if it isn't given."""
+        array = self.graph.constant(node, i)
+        if array is not None and array.ndim == 2:
+            name = node.input[i]
+            if self.graph.constants[name].dtype == np.float64:
+                self.dtype = "float64"
+        return array
+
+    def given(self, node: Any, i: int) -> Array:
+        """Return a node's input that must be constant and given."""
+        self.constant(node, i)
+        return self.graph.given(node, i)
+
+    # ---- products -------------------------------------------------------------------------------
+
+    def gemm(self, node: Any, z: str) -> None:
+        """Gemm: ``alpha z B + beta C``."""
+        options = {"alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 0}
+        options |= self.graph.attributes(node)
+        W = self.weights(node, z, bool(options["transA"]))
+        self.chain.affine(place(node), options["alpha"] * (W.T if options["transB"] else W))
+        C = self.constant(node, 2)
+        if C is not None:
+            self.chain.scale(place(node), -options["beta"] * self.one_a_column(node, C))
+
+    def matmul(self, node: Any, z: str) -> None:
+        """MatMul: ``z B``."""
+        self.chain.affine(place(node), self.weights(node, z))
+
+    def weights(self, node: Any, z: str, transposed: bool = False) -> Array:
+        """Return the matrix that rows are multiplied by."""
+        self.check_rows(node)
+        straight = node.input[0] == z and not transposed
+        remedy = "export rows of inputs times a matrix of weights"
+        _checks.expressible(place(node), straight, "multiplies its input from the left", remedy)
+        W = self.given(node, 1)
+        _checks.expressible(place(node), W.ndim == 2, f"has weights of shape {W.shape}", remedy)
+        return W
+
+    # ---- scalings -------------------------------------------------------------------------------
+
+    def one_a_column(self, node: Any, c: Array) -> Array:
+        """Return a constant that is one number, or one a column."""
+        fits = c.size == 1 or (c.size == c.shape[-1] and self.rank in (None, 2))
+        remedy = "export one number, or one a column"
+        _checks.expressible(place(node), fits, f"has a constant of shape {c.shape}", remedy)
+        return c.ravel()
+
+    def arithmetic(self, node: Any, z: str) -> None:
+        """Add, Sub, Mul, Div of z and a constant."""
+        left, at = node.input[0] == z, place(node)
+        c = self.one_a_column(node, self.given(node, 1 if left else 0))
+        if node.op_type == "Add":
+            self.chain.scale(at, -c)
+        elif node.op_type == "Sub":
+            self.chain.scale(at, c, 1.0 if left else -1.0)
+        elif node.op_type == "Div":
+            _checks.expressible(at, left, "divides by its input", "export other operations")
+            self.chain.scale(at, 0.0, c)
+        else:
+            with np.errstate(divide="ignore"):
+                self.chain.scale(at, 0.0, 1 / c)
+
+    def negative(self, node: Any, z: str) -> None:
+        """Neg."""
+        self.chain.scale(place(node), 0.0, -1.0)
+
+    def scaler(self, node: Any, z: str) -> None:
+        """Scaler of ONNX's operators for machine learning: ``(z - offset) * scale``."""
+        self.check_rows(node)
+        options = self.graph.attributes(node)
+        offset, scale = (np.array(options.get(name, 0.0), float) for name in ("offset", "scale"))
+        with np.errstate(divide="ignore"):
+            self.chain.scale(place(node), offset, 1 / scale)
+
+    def batch_normalization(self, node: Any, z: str) -> None:
+        """BatchNormalization: ``(z - mean) / sqrt(var + epsilon) * gamma + beta``."""
+        self.check_rows(node)
+        options = self.graph.attributes(node)
+        trains = options.get("training_mode")
+        _checks.expressible(place(node), not trains, "is in training", _TRAINING)
+        gamma, beta, mean, var = (self.given(node, i) for i in range(1, 5))
+        epsilon = options.get("epsilon", 1e-5)
+        self.chain.normalize(place(node), mean, var + epsilon, gamma, beta)
+
+    def layer_normalization(self, node: Any, z: str) -> None:
+        """LayerNormalization: ``(z - mean) / sqrt(var + epsilon) * gain + bias`` of each row."""
+        self.check_rows(node)
+        options, bias = self.graph.attributes(node), self.constant(node, 2)
+        axis = options.get("axis", -1)
+        problem = f"is along axis {axis}"
+        _checks.expressible(place(node), axis in (1, -1), problem, "export it along axis 1")
+        gain = self.one_a_column(node, self.given(node, 1))
+        bias = None if bias is None else self.one_a_column(node, bias)
+        self.chain.norm(place(node), short(options.get("epsilon", 1e-5)), gain, bias)
+
+    # ---- whole rows -----------------------------------------------------------------------------
+
+    def softmax(self, node: Any, z: str) -> None:
+        """Softmax over the columns."""
+        self.check_softmax(node)
+        self.chain.activate(place(node), Activation("softmax"))
+
+    def log_softmax(self, node: Any, z: str) -> None:
+        """LogSoftmax over the columns."""
+        self.check_softmax(node)
+        self.chain.log_softmax(place(node))
+
+    def check_softmax(self, node: Any) -> None:
+        """Check that a softmax is over the columns."""
+        self.check_rows(node)
+        axis = self.graph.attributes(node).get("axis", -1 if self.graph.opset >= 13 else 1)
+        problem = f"is along axis {axis}"
+        _checks.expressible(place(node), axis in (1, -1), problem, "export it along axis 1")
+
+    def dropout(self, node: Any, z: str) -> None:
+        """Dropout, of which predictions see nothing."""
+        ratio, trains = self.graph.attributes(node).get("ratio", 0.5), False
+        if self.graph.opset >= 12:
+            given, training = self.constant(node, 1), self.constant(node, 2)
+            ratio = 0.5 if given is None else np.ravel(given)[0]
+            trains = training is not None and bool(training.any())
+        _checks.expressible(place(node), not trains, "is in training", _TRAINING)
+        self.chain.drop(place(node), short(ratio))
+
+    # ---- shapes ---------------------------------------------------------------------------------
+
+    def nothing(self, node: Any, z: str) -> None:
+        """Identity, and Cast to numbers that may have fractions."""
+        if node.op_type == "Cast":
+            name = self.graph.onnx.TensorProto.DataType.Name(self.graph.attributes(node)["to"])
+            keeps = name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
+            _checks.expressible(
+                place(node), keeps, f"makes numbers of the type {name}",
+                "fastnn networks make floats: cut it off with onnx.utils.extract_model",
+            )  # fmt: skip
+
+    def flatten(self, node: Any, z: str) -> None:
+        """Flatten to rows."""
+        axis = self.graph.attributes(node).get("axis", 1)
+        whole = axis == 1 or (axis == -1 and self.rank == 2)
+        self.check_shape(node, whole, f"flattens from axis {axis}")
+        self.rank = 2
+
+    def reshape(self, node: Any, z: str) -> None:
+        """Reshape to the same rows, or rows of one number to a vector."""
+        allows_zero = self.graph.attributes(node).get("allowzero", 0)
+        shape = [int(n) for n in self.given(node, 1).ravel()]
+        shown = ", ".join("n" if n == ROWS else str(n) for n in shape)
+        first, last = shape[:1], shape[1:]
+        copies = [] if allows_zero else [0]
+        keeps = first in ([ROWS], [self.rows], copies)
+        same = last == [self.columns] or self.columns is None or (self.rank == 2 and last == copies)
+        if len(shape) == 2:
+            fits = (keeps and last == [-1]) or ((keeps or first == [-1]) and same)
+        else:
+            fits = len(shape) == 1 and (keeps or first == [-1]) and self.columns == 1
+        columns = "" if self.columns is None else f" of {self.columns} numbers"
+        self.check_shape(node, fits, f"makes the shape ({shown}) of rows{columns}")
+        self.rank = len(shape)
+
+    def squeeze(self, node: Any, z: str) -> None:
+        """Squeeze rows of one number to a vector."""
+        axes = self.axes(node)
+        whole = axes in (None, [1], [-1]) and self.columns == 1 and self.rank in (None, 2)
+        columns = "" if self.columns is None else f" of {self.columns} numbers"
+        self.check_shape(node, whole, f"squeezes axes {axes} of rows{columns}")
+        self.rank = 1
+
+    def unsqueeze(self, node: Any, z: str) -> None:
+        """Unsqueeze a vector to rows of one number."""
+        axes = self.axes(node)
+        whole = axes in ([1], [-1]) and self.rank == 1
+        self.check_shape(node, whole, f"puts axes {axes} into a tensor of {self.rank} dimensions")
+        self.rank = 2
+
+    def gather(self, node: Any, z: str) -> None:
+        """Gather the only column as a vector."""
+        axis, index = self.graph.attributes(node).get("axis", 0), self.given(node, 1)
+        only = node.input[0] == z and self.columns == 1 and self.rank in (None, 2)
+        whole = only and axis in (1, -1) and index.size == 1 and int(index.flat[0]) in (0, -1)
+        columns = "" if self.columns is None else f" of {self.columns}"
+        self.check_shape(node, whole, f"takes {index.tolist()} along axis {axis} of rows{columns}")
+        self.rank = 1 if index.ndim == 0 else 2
+
+    def axes(self, node: Any) -> list[int] | None:
+        """Return the attribute axes, which has been an input since opset 13."""
+        axes: Any = self.graph.attributes(node).get("axes")
+        if len(node.input) > 1:
+            axes = self.given(node, 1)
+        return None if axes is None else [int(axis) for axis in np.ravel(axes)]
+
+    @staticmethod
+    def check_shape(node: Any, whole: object, problem: str) -> None:
+        """Check that rows stay rows, or a column of them becomes a vector."""
+        remedy = "fastnn networks take and make rows of numbers: cut it off with "
+        _checks.expressible(place(node), whole, problem, f"{remedy}onnx.utils.extract_model")
+
+
+#: For each operator, what puts it into the chain. The activations are known by their values.
+READERS: dict[str, Callable[[Walk, Any, str], None]] = {
+    "Gemm": Walk.gemm,
+    "MatMul": Walk.matmul,
+    **dict.fromkeys(("Add", "Sub", "Mul", "Div"), Walk.arithmetic),
+    "Neg": Walk.negative,
+    "ai.onnx.ml.Scaler": Walk.scaler,
+    "BatchNormalization": Walk.batch_normalization,
+    "LayerNormalization": Walk.layer_normalization,
+    "Softmax": Walk.softmax,
+    "LogSoftmax": Walk.log_softmax,
+    "Dropout": Walk.dropout,
+    "Identity": Walk.nothing,
+    "Cast": Walk.nothing,
+    "Flatten": Walk.flatten,
+    "Reshape": Walk.reshape,
+    "Squeeze": Walk.squeeze,
+    "Unsqueeze": Walk.unsqueeze,
+    "Gather": Walk.gather,
+}
