@@ -16,6 +16,7 @@ from fastnn._checks.fitting import *
 from fastnn._checks.foreign import *
 from fastnn._checks.metrics import *
 from fastnn._checks.paths import *
+from fastnn._checks.sparse import *
 from fastnn._checks.specifications import *
 from fastnn._checks.targets import *
 from fastnn._checks.values import *

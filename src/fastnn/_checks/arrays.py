@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _conversion
+from fastnn._checks.sparse import csr
 from fastnn._checks.values import items, shown
 from fastnn._precision import PRECISIONS
 
@@ -137,7 +138,10 @@ def matrix(
 
 
 def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this MLP") -> Any:
-    """Return rows of numbers as an array (n >= 1, n_columns) of the type they have, or as CSR."""
+    """Return rows of numbers as an array (n >= 1, n_columns) of the type they have, or as CSR.
+
+    The indices of CSR are checked, and are copies.
+    """
     if _conversion.is_csr(value):
         _require_numbers(name, value.dtype, value)
         array = value
@@ -155,7 +159,7 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
         )
     if array.shape[0] == 0:
         raise ValueError(f"{name} has no rows; pass at least one")
-    return array
+    return csr(name, array) if _conversion.is_csr(array) else array
 
 
 def output(value: object, shape: tuple[int, int], dtype: np.dtype[Any], X: Any) -> NDArray[Any]:

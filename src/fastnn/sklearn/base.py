@@ -23,7 +23,7 @@ from fastnn.sklearn import lbfgs
 from fastnn.sklearn.epochs import Epochs, LearningRate
 from fastnn.sklearn.network import draw_weights, hidden_sizes, network
 from fastnn.sklearn.parameters import Parameters
-from fastnn.sklearn.rows import RowOrder, Rows
+from fastnn.sklearn.rows import RowOrder, Rows, check_indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -370,6 +370,7 @@ class BaseMLP(Parameters):
                 return net.predict(X)
             except ValueError:
                 pass  # scikit-learn's validation below names what is wrong with X
+        check_indices(X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return net.predict(X.tocsr() if scipy.sparse.issparse(X) else X)
 

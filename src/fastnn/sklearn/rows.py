@@ -14,6 +14,8 @@ import scipy.sparse
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 
+from fastnn import _checks
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -67,8 +69,15 @@ class RowOrder:
         return self.rows
 
 
+def check_indices(X: Any) -> None:
+    """Raise a ValueError if SciPy would read or write a sparse X out of bounds."""
+    if scipy.sparse.issparse(X) and X.ndim == 2 and X.format in ("csr", "csc"):
+        _checks.compressed("X", X)
+
+
 def validated(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:
     """Return X, dense or CSR, and y, as scikit-learn validates them for an estimator."""
+    check_indices(X)
     X, y = validate_data(
         estimator,
         X,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _checks
+from fastnn import _checks, _conversion
 from fastnn.training import weights
 from fastnn.training.batches import Batches
 from fastnn.training.rows import ConvertedRows, Rows, is_large
@@ -75,8 +75,10 @@ def unlabelled(state: State, name: str, X: Any) -> Rows:
 def large(state: State, name: str, X: Any) -> ConvertedRows:
     """Return rows of inputs that are converted, and their values checked, when they are used."""
     spec = state.specification
-    _checks.rows_of_numbers(name, X, spec.n_in)
-    return ConvertedRows(X, dtype=spec.dtype, name=name)  # X itself, which may be a mapped file
+    checked = _checks.rows_of_numbers(name, X, spec.n_in)
+    if not _conversion.is_csr(X):
+        checked = X  # itself, which may be a mapped file
+    return ConvertedRows(checked, dtype=spec.dtype, name=name)
 
 
 def source(state: State, X: Any, y: Any, sample_weight: Any, where: str = "") -> Rows:

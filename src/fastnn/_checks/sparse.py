@@ -1,0 +1,61 @@
+"""Sparse rows: the structure of SciPy's compressed matrices, which SciPy itself does not check.
+
+SciPy reads and writes out of bounds where indices are out of range. Indices in any order, and
+several values at one place, which add up, are legal there and here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def csr(name: str, value: Any) -> Any:
+    """Return a CSR matrix, checked, with index arrays that nobody else can change."""
+    indptr, indices = compressed(name, value)
+    return type(value)((value.data[: indptr[-1]], indices, indptr), shape=value.shape)
+
+
+def compressed(name: str, value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Check a CSR or CSC matrix; return copies of its indptr and of the indices that count."""
+    kind, n, minor = value.format.upper(), value.shape[0], value.shape[1]
+    along, across = "row", "column"
+    if value.format == "csc":
+        n, minor, along, across = minor, n, across, along
+    indptr = _integers(name, kind, "indptr", value.indptr)
+    if len(indptr) != n + 1:
+        _refuse(name, kind, f"indptr has {len(indptr)} entries, not one more than its {n} {along}s")
+    if indptr[0] != 0 or (np.diff(indptr) < 0).any():
+        _refuse(name, kind, "indptr must begin with 0 and must not decrease")
+    count = int(indptr[-1])
+    indices = _integers(name, kind, "indices", value.indices)[:count]
+    for part, length in (("indices", len(indices)), ("data", value.data.size)):
+        if length < count:
+            _refuse(name, kind, f"{part} has {length} entries, but indptr counts {count}")
+    if count and not 0 <= indices.min() <= indices.max() < minor:
+        at = int(np.argmax((indices < 0) | (indices >= minor)))
+        where = int(np.searchsorted(indptr, at, side="right")) - 1
+        _refuse(
+            name,
+            kind,
+            f"{along} {where} has a value in {across} {indices[at]}, but {across}s run from 0 to "
+            f"{minor - 1}",
+        )
+    return indptr, indices
+
+
+def _integers(name: str, kind: str, part: str, value: Any) -> NDArray[Any]:
+    """Return a copy of an array of indices."""
+    array = np.array(value)
+    if array.ndim != 1 or array.dtype.kind not in "iu":
+        _refuse(name, kind, f"{part} must be an array of integers")
+    return array
+
+
+def _refuse(name: str, kind: str, what: str) -> None:
+    """Raise the error for a matrix that SciPy would read out of bounds."""
+    raise ValueError(f"{name} is a damaged {kind} matrix: {what}; build it anew from valid indices")
