@@ -231,7 +231,8 @@ class Standardize(Layer):
 
     ``z = (x - mean) / scale``; a constant column has scale 1. Mean and scale are computed from
     data, by the first `MLP.fit` from its rows or by `MLP.adapt`. They are stored with the network,
-    so that predictions take raw inputs.
+    so that predictions take raw inputs. A column whose standard deviation is too small or too large
+    for the network's dtype raises a ValueError: below about 1e-32 or above 8e37 in float32.
 
     Examples
     --------

@@ -383,10 +383,12 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If X is invalid, or the network has no Standardize layer.
+            If X is invalid, the standard deviation of a column is too small or too large for the
+            network's dtype, or there is no Standardize layer.
         """
         _checks.standardizes(self._state.specification.standardizes)
-        self._state.standardize(*mean_and_scale(sources.unlabelled(self._state, "X", X)))
+        source = sources.unlabelled(self._state, "X", X, for_scaling=True)
+        self._state.standardize(*mean_and_scale(source, "X", self.dtype))
 
     def train_on_batch(
         self, X: Inputs, y: ArrayLike, sample_weight: ArrayLike | None = None

@@ -182,6 +182,53 @@ def output(value: object, shape: tuple[int, int], dtype: np.dtype[Any], X: Any) 
     return value
 
 
+def standardizable(
+    name: str,
+    scale: NDArray[np.float64],
+    extent: NDArray[np.float64],
+    dtype: np.dtype[Any],
+) -> None:
+    """Check that numbers of `dtype` can be divided by the scales (n_in,) of their columns.
+
+    `extent` is the largest distance from each column's mean. Where x and x - mean are so small that
+    the kernels take them for 0, the quotient is off by at most a millionth.
+    """
+    for at in np.flatnonzero(~_fit_for(dtype, scale, extent))[:1]:
+        size = "small" if scale[at] < 1 else "large"
+        helps = dtype == np.float32 and _fit_for(np.dtype(np.float64), scale, extent)[at]
+        wider = ", or build the MLP with dtype='float64'" if helps else ""
+        raise ValueError(
+            f"column {at} of {name} has a standard deviation of {scale[at]:.3g}, too {size} for "
+            f"{dtype}; multiply the column by a constant{wider}"
+        )
+
+
+def _fit_for(
+    dtype: np.dtype[Any], scale: NDArray[np.float64], extent: NDArray[np.float64]
+) -> NDArray[np.bool_]:
+    """Whether the inverse of each scale is a normal number of `dtype`, and the extent a finite."""
+    info = np.finfo(dtype)
+    tiny = float(info.tiny)
+    found: NDArray[np.bool_] = (
+        (scale >= tiny * 2**20) & (scale <= 1 / tiny) & (extent <= float(info.max))
+    )
+    return found
+
+
+def kept_columns(name: str, original: Any, found: NDArray[Any], dtype: np.dtype[Any]) -> None:
+    """Check that no column became 0 when it was converted to `dtype`: it would look constant."""
+    zero = np.flatnonzero(~found.any(axis=0))
+    if len(zero) == 0:
+        return
+    rows = original.toarray() if _conversion.is_csr(original) else as_array(name, original)
+    for at in zero[rows[:, zero].any(axis=0)][:1]:
+        largest = np.abs(rows[:, at].astype(np.float64)).max()
+        raise ValueError(
+            f"column {at} of {name} has numbers up to {largest:.3g}, which are 0 in {dtype}; "
+            "multiply the column by a constant, or build the MLP with dtype='float64'"
+        )
+
+
 def weights(
     value: object, shapes: Sequence[tuple[int, ...]], dtype: np.dtype[Any]
 ) -> list[NDArray[Any]]:

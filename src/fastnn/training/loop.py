@@ -119,10 +119,11 @@ class Fit:
                 snapshot, progress = resumed
                 self.set_state(progress)
                 state.take(snapshot)
-            state.feature_names = state.feature_names or self.plan.feature_names
             if not state.is_ready:
                 assert isinstance(self.plan.source, Rows)
-                state.standardize(*mean_and_scale(self.plan.source))
+                dtype = state.specification.dtype
+                state.standardize(*mean_and_scale(self.plan.source, "X", dtype))
+            state.feature_names = state.feature_names or self.plan.feature_names
             self._run()
         finally:
             state.fit = None

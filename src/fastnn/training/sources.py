@@ -64,11 +64,17 @@ def rows(
 # ---- sources ------------------------------------------------------------------------------------
 
 
-def unlabelled(state: State, name: str, X: Any) -> Rows:
-    """Return rows of inputs without targets; large ones are converted when they are used."""
+def unlabelled(state: State, name: str, X: Any, for_scaling: bool = False) -> Rows:
+    """Return rows of inputs without targets; large ones are converted when they are used.
+
+    Those that Standardize will see first, or `for_scaling`, may have no column that became 0.
+    """
     spec = state.specification
     if not is_large(X, spec.dtype):
-        return Rows(matrix(state, name, X))
+        found = matrix(state, name, X)
+        if for_scaling or not state.is_ready:
+            _checks.kept_columns(name, X, found, spec.dtype)
+        return Rows(found)
     return large(state, name, X)
 
 

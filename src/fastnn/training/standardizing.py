@@ -2,26 +2,77 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastnn import _checks
 from fastnn.training import rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Column = NDArray[np.float64]
 
-def mean_and_scale(source: rows.Rows) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+#: Squares of numbers between 2^-LIMIT and 2^LIMIT, and sums of these, neither over- nor underflow.
+LIMIT = 450
+
+
+class Moments(NamedTuple):
+    """Of each column, (n_in,): mean, standard deviation, and the least and the largest number."""
+
+    mean: Column
+    deviation: Column
+    low: Column
+    high: Column
+
+
+def mean_and_scale(source: rows.Rows, name: str, dtype: np.dtype[Any]) -> tuple[Column, Column]:
     """Return each column's mean and standard deviation, 1 where it doesn't vary: (n_in,).
+
+    Numbers of `dtype` can be standardized by these; otherwise a ValueError names the column.
+    """
+    with np.errstate(all="ignore"):
+        found, spread = _moments(source)
+        exponents = np.frexp(np.where(np.isfinite(spread), spread, np.finfo(np.float64).max))[1]
+        is_extreme = (spread > 0) & (np.abs(exponents) > LIMIT)
+        if is_extreme.any():
+            found, _ = _moments(source, np.where(is_extreme, exponents + 1, 0))
+        # A column that varies by no more than the error of rounding doesn't vary.
+        least = 16 * np.finfo(np.float64).eps * np.abs(found.mean)
+        scale = np.where(found.deviation > least, found.deviation, 1.0)
+        extent = np.maximum(found.high - found.mean, found.mean - found.low)
+    _checks.standardizable(name, scale, extent, dtype)
+    if isinstance(source, rows.ConvertedRows):
+        _check_zeros(source, name, found)
+    return found.mean, scale
+
+
+def _check_zeros(source: rows.ConvertedRows, name: str, found: Moments) -> None:
+    """Check that columns of zeros are so in the rows from before their conversion."""
+    is_zero = (found.low == 0) & (found.high == 0)
+    if not is_zero.any() or source.X.dtype.itemsize <= source.dtype.itemsize:
+        return
+    size = rows.BLOCK_BYTES // (8 * source.X.shape[1]) + 1
+    for first in range(0, source.n, size):
+        _checks.kept_columns(name, source.X[first : first + size], ~is_zero[None], source.dtype)
+
+
+def _moments(
+    source: rows.Rows, exponents: NDArray[np.intc] | None = None
+) -> tuple[Moments, Column]:
+    """Return the moments of the columns, and their largest distance from the first row.
 
     Means and squares of some rows are combined with those of the rows before (Chan, Golub, LeVeque
     1979), all relative to the first row: a sum of many numbers that are far from 0 rounds too much.
-    How many rows are combined at a time doesn't depend on the source.
+    How many rows are combined at a time doesn't depend on the source. Meanwhile columns are divided
+    by 2 to the power of `exponents`.
     """
     n, origin = 0, None
     mean: Any = 0.0
     squares: Any = 0.0
+    low: Any = 0.0
+    high: Any = 0.0
     size = rows.BLOCK_BYTES // (8 * source.X.shape[1]) + 1
     parts = (
         block.X[first : first + size]
@@ -30,14 +81,17 @@ def mean_and_scale(source: rows.Rows) -> tuple[NDArray[np.float64], NDArray[np.f
     )
     for part in parts:
         X = part.astype(np.float64)
+        if exponents is not None:
+            X = np.ldexp(X, -exponents)
         origin = X[0].copy() if origin is None else origin
         X -= origin
+        low, high = np.minimum(low, X.min(axis=0)), np.maximum(high, X.max(axis=0))
         middle = X.mean(axis=0)
         apart, total = middle - mean, n + len(X)
         squares = squares + ((X - middle) ** 2).sum(axis=0) + apart**2 * (n * len(X) / total)
         mean = mean + apart * (len(X) / total)
         n = total
-    mean, scale = origin + mean, np.sqrt(squares / n)
-    # A column that varies by no more than the error of rounding doesn't vary.
-    least = 16 * np.finfo(np.float64).eps * np.abs(mean)
-    return mean, np.where(scale > least, scale, 1.0)
+    found = origin + mean, np.sqrt(squares / n), origin + low, origin + high
+    if exponents is not None:
+        found = tuple(np.ldexp(values, exponents) for values in found)
+    return Moments(*found), np.maximum(high, -low)

@@ -222,6 +222,8 @@ class State:
         spec = self.specification
         if dtype is not None:
             spec = dataclasses.replace(spec, dtype=dtype)
+            if self.standardization is not None:
+                _checks.standardizable("X", self.standardization[1], np.zeros(spec.n_in), dtype)
         return State._restored(spec, self.snapshot(), copy.deepcopy(self.metadata))
 
     @staticmethod
