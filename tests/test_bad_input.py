@@ -692,7 +692,7 @@ HYPER_PARAMETERS = [
     for kind in (SGD, Adagrad, RMSProp, Adam, AdamW)
     for field in dataclasses.fields(kind)
 ]
-BELOW_ONE = {"momentum", "rho", "beta_1", "beta_2", "ema_momentum"}
+BELOW_ONE = {"rho", "beta_1", "beta_2", "ema_momentum"}
 ABOVE_ZERO = {"learning_rate", "epsilon", "clipvalue", "clipnorm", "global_clipnorm"}
 
 
@@ -712,6 +712,7 @@ def test_hyper_parameter(kind, field):
     bad = [NAN, INF, -INF, -1, -1e-9, 1e39, BEYOND_FLOAT, fractions.Fraction(BEYOND_FLOAT)]
     bad += [1, 1.0, 2] if name in BELOW_ONE else []
     bad += [0, -0.0] if name in ABOVE_ZERO else []
+    bad += [1.001, 2] if name == "momentum" else []
     for value in bad:
         wanted = [f"{name} must be", "a", repr(value)[:57]]
         refuses(ValueError, wanted, lambda value=value: kind(**{name: value}))

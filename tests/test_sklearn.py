@@ -32,7 +32,7 @@ import sklearn.neural_network as theirs
 from sklearn.base import clone
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss
@@ -168,6 +168,9 @@ WAYS = [
     {"activation": "logistic", "alpha": 0.1, "batch_size": 37, "epsilon": 1e-3},
     {"activation": "tanh", "shuffle": False, "hidden_layer_sizes": (20, 10), "beta_1": 0.5},
     {"activation": "identity", "hidden_layer_sizes": 7, "tol": 0.5, "n_iter_no_change": 1},
+    {"activation": "logistic", "hidden_layer_sizes": ()},
+    {"solver": "sgd", "momentum": 1, "learning_rate_init": 1e-4, "batch_size": np.int16(50)},
+    {"epsilon": 1e-300, "max_iter": np.int64(5)},
     {"solver": "lbfgs", "max_iter": 12, "alpha": 0.1},
 ]  # fmt: skip
 
@@ -232,6 +235,77 @@ def test_weighted_rows_give_scikit_learns_model(problem, solver):
     mine.fit(X, y, sample_weight=WEIGHTS[: len(y)])
     if problem != "two targets" or solver != "lbfgs":
         assert_same_weights(known, mine)
+
+
+@pytest.mark.skipif(not MODERN, reason="scikit-learn before 1.7 knows no weights here")
+@pytest.mark.parametrize("options", [{}, {"shuffle": False}, {"early_stopping": True}], ids=str)
+@pytest.mark.parametrize("problem", PROBLEMS)
+def test_weighted_rows_end_a_training_where_scikit_learn_does(problem, options):
+    known, mine, X, y = pair(problem, max_iter=300, batch_size=37, alpha=0.1, tol=1e-3, **options)
+    weight = np.random.default_rng(0).exponential(1.0, len(y)) ** 2
+    for estimator in (known, mine):
+        estimator.fit(X, y, sample_weight=weight)
+    assert mine.n_iter_ == known.n_iter_
+    assert mine.loss_curve_ == pytest.approx(known.loss_curve_, rel=1e-9)
+    assert_same_weights(known, mine, 1e-8)
+
+
+@pytest.mark.parametrize("problem", ["two targets", "counts", "ten classes"])
+def test_batches_whose_rows_have_no_weight_teach_nothing(problem):
+    _, mine, X, y = pair(problem, shuffle=False, batch_size=100, solver="sgd", max_iter=1)
+    weight = np.r_[np.zeros(100), np.linspace(1, 2, len(y) - 100)]
+    without = clone(mine).fit(X[100:], y[100:], sample_weight=weight[100:])
+    mine.fit(X, y, sample_weight=weight)
+    assert_same_weights(mine, without)
+    assert mine.loss_ == pytest.approx(without.loss_ * (len(y) - 100) / len(y))
+
+
+#: Values that scikit-learn takes, at the ends of their ranges and of unusual types.
+TAKEN = {
+    "momentum": [0, 1, np.float32(0.5)],
+    "alpha": [0, 5e-324],
+    "learning_rate_init": [1e-300, np.float32(0.01)],
+    "power_t": [0, 3],
+    "tol": [0, 1e300],
+    "beta_1": [0, np.nextafter(1, 0)],
+    "beta_2": [0, np.nextafter(1, 0)],
+    "epsilon": [5e-324, 1e300, 1],
+    "n_iter_no_change": [1, 10**30, np.inf, True],
+    "max_iter": [True, np.int8(2)],
+    "batch_size": [1, True, 10**30],
+    "hidden_layer_sizes": [[], 5, np.int64(5), np.array([5, 4]), range(3, 5), (np.int8(4),)],
+    "shuffle": [np.bool_(False)],
+    "warm_start": [np.bool_(True)],
+    "nesterovs_momentum": [np.bool_(False)],
+    "early_stopping": [np.bool_(True)],
+    "random_state": [np.int64(3), 2**32 - 1],
+}
+
+
+@pytest.mark.filterwarnings("ignore:Got `batch_size`")
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("name", TAKEN)
+def test_every_value_that_scikit_learn_takes(name, solver):
+    for value in TAKEN[name]:
+        options = {"max_iter": 3, "random_state": 0, "learning_rate": "invscaling", name: value}
+        known, mine = (
+            module.MLPClassifier(solver=solver, **options).fit(DIGITS[:99], DIGIT[:99])
+            for module in (theirs, ours)
+        )
+        assert_same_weights(known, mine, 1e-8)
+        assert mine.n_iter_ == known.n_iter_
+
+
+@pytest.mark.parametrize("sizes", [[5.0], [[3, 4]], True, [True], np.array([5.0])], ids=str)
+def test_units_that_are_not_integers(sizes):
+    with pytest.raises(TypeError, match="hidden_layer_sizes must be integers, got "):
+        MLPClassifier(hidden_layer_sizes=sizes).fit(DIGITS, DIGIT)
+
+
+@pytest.mark.parametrize("name", ["alpha", "learning_rate_init"])
+def test_numbers_beyond_float32_are_named(name):
+    with pytest.raises(ValueError, match=rf"{name} must be at most 3\.4e\+38, got 1e\+300"):
+        MLPClassifier(**{name: 1e300}).fit(DIGITS, DIGIT)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS)
@@ -698,8 +772,27 @@ def test_a_missing_scikit_learn_is_named():
     assert "pip install 'fastnn[sklearn]'" in run.stderr
 
 
-def test_convergence_is_warned_of_once():
-    with pytest.warns(ConvergenceWarning, match="Maximum iterations \\(2\\) reached") as caught:
-        MLPRegressor(max_iter=2).fit(PATIENTS, COURSE)
-    assert len(caught) == 1
-    assert Path(caught[0].filename) == Path(__file__)
+WARNINGS = {
+    "epochs": ({"max_iter": 2}, COURSE, ConvergenceWarning, r"Maximum iterations \(2\) reached"),
+    "iterations": ({"solver": "lbfgs", "max_iter": 2}, COURSE, ConvergenceWarning,
+                   r"lbfgs failed to converge after 2 iteration\(s\) \(status=1\)"),
+    "rows": ({"batch_size": 999, "tol": 9, "n_iter_no_change": 1}, COURSE, UserWarning,
+             "Got `batch_size` less than 1"),
+    "a column": ({"tol": 9, "n_iter_no_change": 1}, COURSE[:, None], DataConversionWarning,
+                 "A column-vector y was passed when a 1d array was expected"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("case", WARNINGS)
+def test_warnings_show_the_users_line_and_belong_to_scikit_learn(case):
+    """Filters that a program has for scikit-learn's MLPs apply to ours, too."""
+    options, y, category, message = WARNINGS[case]
+    pipeline = make_pipeline(StandardScaler(), MLPRegressor(**options))
+    with pytest.warns(category, match=message) as caught:
+        pipeline.fit(PATIENTS, y)
+    assert [Path(warning.filename) for warning in caught] == [Path(__file__)]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", category=category, module="sklearn")
+        pipeline.fit(PATIENTS, y)

@@ -109,7 +109,7 @@ class SGD(Optimizer):
     ----------
     learning_rate : float or Schedule, default 0.01
     momentum : float, default 0.0
-        At least 0 and below 1.
+        From 0 to 1.
     nesterov : bool, default False
     """
 
@@ -166,7 +166,7 @@ class RMSProp(Optimizer):
     rho : float, default 0.9
         At least 0 and below 1.
     momentum : float, default 0.0
-        At least 0 and below 1.
+        From 0 to 1.
     epsilon : float, default 1e-8
     """
 

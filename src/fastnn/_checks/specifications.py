@@ -33,7 +33,7 @@ def activation_parameter(
 
 _HYPER_PARAMETERS: dict[str, dict[str, float]] = {
     "learning_rate": {"above": 0.0},
-    "momentum": {"low": 0.0, "below": 1.0},
+    "momentum": {"low": 0.0, "high": 1.0},
     "rho": {"low": 0.0, "below": 1.0},
     "beta_1": {"low": 0.0, "below": 1.0},
     "beta_2": {"low": 0.0, "below": 1.0},

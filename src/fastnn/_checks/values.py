@@ -13,7 +13,7 @@ _MAX_THREADS = 256
 
 
 # Beyond these a number would be infinite, or 0, in a float32 network.
-_LARGEST = float(np.finfo(np.float32).max)
+LARGEST = float(np.finfo(np.float32).max)
 SMALLEST = float(np.finfo(np.float32).tiny)
 
 
@@ -66,8 +66,9 @@ def number(
     low: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    high: float = LARGEST,
 ) -> float:
-    """Return a float that float32 can hold: at least `low`, strictly `above` and `below`."""
+    """Return a float that float32 can hold: from `low` to `high`, strictly `above` and `below`."""
     if is_bool(value) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number; got {shown(value)} ({type(value).__name__})")
     try:
@@ -77,10 +78,10 @@ def number(
     limits = [
         *([f"at least {low:g}"] if low is not None else []),
         *([f"above {above:g}"] if above is not None else []),
-        *([f"below {below:g}"] if below is not None else [f"at most {_LARGEST:.2g}"]),
+        *([f"below {below:g}"] if below is not None else [f"at most {high:.2g}"]),
     ]
     if (
-        not abs(found) <= _LARGEST
+        not -LARGEST <= found <= high
         or (low is not None and found < low)
         or (above is not None and found <= above)
         or (below is not None and found >= below)

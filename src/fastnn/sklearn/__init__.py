@@ -13,6 +13,7 @@ the training (`MLP.fit`); the estimators use the public API of fastnn alone.
 - `network`: the `MLP` that the parameters describe, and its initial weights
 - `epochs`: after each epoch: the loss curves, the learning rate, the end of training
 - `lbfgs`: training by L-BFGS
+- `notices`: warnings, attributed as scikit-learn's are
 - `base`: what both estimators share; `classifier` and `regressor` add targets and predictions
 """
 

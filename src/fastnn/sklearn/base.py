@@ -7,7 +7,6 @@ and predictions (classifier.py, regressor.py).
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import numpy as np
@@ -20,8 +19,9 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastnn.sklearn import lbfgs
-from fastnn.sklearn.epochs import Epochs, LearningRate
+from fastnn.sklearn.epochs import Epochs, LearningRate, WeightedEpochs
 from fastnn.sklearn.network import draw_weights, hidden_sizes, network
+from fastnn.sklearn.notices import warn
 from fastnn.sklearn.parameters import Parameters
 from fastnn.sklearn.rows import RowOrder, Rows, check_indices
 
@@ -103,9 +103,9 @@ class BaseMLP(Parameters):
         """Return whether scikit-learn's loss is the mean over outputs where ours is the sum."""
         return False
 
-    def _loss_offset(self, rows: Rows) -> float:
-        """Return scikit-learn's loss less ours, which no weight changes."""
-        return 0.0
+    def _loss_offsets(self, y: NDArray[Any]) -> NDArray[Any] | None:
+        """Return scikit-learn's loss of each row less ours, for targets of n rows; None for 0."""
+        return None
 
     # ---- weights --------------------------------------------------------------------------------
 
@@ -249,6 +249,7 @@ class BaseMLP(Parameters):
             if from_scratch:
                 draw_weights(net, self, self._random_state)
             else:
+                self._require_weights_of(net)
                 net.set_weights(_interleaved(self._weight_lists()))
             self._name(net)
             self.net_, self._optimizer = net, LearningRate(self)
@@ -256,12 +257,29 @@ class BaseMLP(Parameters):
         self._lists = None
         if from_scratch or not hasattr(self, "t_"):
             self.n_iter_ = self.t_ = 0
-        if self.solver != "lbfgs" and (from_scratch or not hasattr(self, "_no_improvement_count")):
+        if self.solver != "lbfgs":
+            self._prepare_curves(from_scratch or not hasattr(self, "loss_curve_"))
+
+    def _require_weights_of(self, net: MLP) -> None:
+        """Check that the weights to start from are those of a network."""
+        have = [tuple(np.shape(w)) for w in self._weight_lists()[0]]
+        need = [w.shape for w in net.get_weights()[::2]]
+        if have != need:
+            raise ValueError(
+                f"warm_start=True would start from weights of the shapes {have}, but "
+                f"hidden_layer_sizes={self.hidden_layer_sizes!r} and the data need {need}; use "
+                "warm_start=False, or assign coefs_ and intercepts_ of these shapes"
+            )
+
+    def _prepare_curves(self, from_scratch: bool) -> None:
+        """Start the curves of losses and scores, or go on with them."""
+        if from_scratch:
             self._no_improvement_count, self.loss_curve_ = 0, []
+            self.validation_loss_curve_ = None
+        if from_scratch or self.early_stopping != (self.validation_scores_ is not None):
             self.best_loss_ = None if self.early_stopping else np.inf
             self.validation_scores_ = [] if self.early_stopping else None
             self.best_validation_score_ = -np.inf if self.early_stopping else None
-            self.validation_loss_curve_ = None
 
     def _name(self, net: MLP) -> None:
         """Give the network the names of columns and classes, for use apart from the estimator."""
@@ -278,22 +296,28 @@ class BaseMLP(Parameters):
         if validation is not None and self.validation_loss_curve_ is None:
             self.validation_loss_curve_ = []
         n, self._divergence = len(rows), None
-        epochs = Epochs(self, rows, validation)
+        batch_size = self._rows_of_a_batch(n)
+        order = RowOrder(n, self._random_state) if self.shuffle else None
+        epochs = (
+            WeightedEpochs(self, rows, validation, order, batch_size)
+            if rows.are_weighted
+            else Epochs(self, rows, validation)
+        )
         self.n_iter_ = 0
         try:
             self.net_.fit(
                 rows.X,
                 rows.y,
                 sample_weight=rows.sample_weight,
-                batch_size=self._rows_of_a_batch(n),
-                epochs=1 if incremental else self.max_iter,
-                shuffle=RowOrder(n, self._random_state) if self.shuffle else False,
+                batch_size=batch_size,
+                epochs=1 if incremental else int(self.max_iter),
+                shuffle=False if order is None else order,
                 validation_data=None if validation is None else validation.as_arguments(),
                 metrics=["mse"] if self._averages_outputs() else (),
                 callbacks=[epochs, *(self.callbacks or ())],
             )
         except KeyboardInterrupt:
-            warnings.warn("Training interrupted by user.", stacklevel=5)
+            warn("Training interrupted by user.")
         if epochs.best_weights is not None:
             self.net_.set_weights(epochs.best_weights)
         elif self._divergence is not None:
@@ -302,11 +326,10 @@ class BaseMLP(Parameters):
                 "values and need to be preprocessed."
             ) from self._divergence
         if not incremental and not epochs.converged and self.n_iter_ == self.max_iter:
-            warnings.warn(
+            warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
                 "optimization hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
             )
 
     def _rows_of_a_batch(self, n: int) -> int:
@@ -314,12 +337,10 @@ class BaseMLP(Parameters):
         if isinstance(self.batch_size, str):
             return min(200, n)
         if self.batch_size > n:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be "
-                "clipped",
-                stacklevel=6,
+            warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
             )
-        return min(self.batch_size, n)
+        return min(int(self.batch_size), n)
 
     def _held_out(self, rows: Rows) -> tuple[Rows, Rows]:
         """Return the rows to train on and the rows held out, by scikit-learn's split."""
@@ -343,7 +364,7 @@ class BaseMLP(Parameters):
         work = network(self, (net.n_in, net.n_out), *self._end(), net.dtype, state, for_lbfgs=True)
         self.n_iter_, loss, penalty = lbfgs.minimize(self, net, work, rows)
         loss /= self.n_outputs_ if self._averages_outputs() else 1
-        self.loss_ = float(loss + penalty + self._loss_offset(rows))
+        self.loss_ = float(loss + penalty + rows.mean(self._loss_offsets(rows.y)))
 
     def _is_stochastic(self) -> bool:
         """Return True, or raise scikit-learn's AttributeError: "lbfgs" has no partial_fit."""

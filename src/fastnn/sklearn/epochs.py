@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastnn.sklearn.base import BaseMLP
     from fastnn.sklearn.parameters import Parameters
-    from fastnn.sklearn.rows import Rows
+    from fastnn.sklearn.rows import RowOrder, Rows
 
 
 class LearningRate:
@@ -72,9 +72,9 @@ class Epochs(Callback):
     def __init__(self, estimator: BaseMLP, training: Rows, validation: Rows | None) -> None:
         self.estimator, self.validation = estimator, validation
         #: What is added to the losses in the logs, by the prefix of their names.
-        self.offsets = {"": estimator._loss_offset(training)}
+        self.offsets = {"": training.mean(estimator._loss_offsets(training.y))}
         if validation is not None:
-            self.offsets["val_"] = estimator._loss_offset(validation)
+            self.offsets["val_"] = validation.mean(estimator._loss_offsets(validation.y))
         self.rate = estimator._optimizer.learning_rate
         self.converged = False
         self.best_weights: list[NDArray[Any]] | None = None
@@ -111,7 +111,7 @@ class Epochs(Callback):
         return True
 
     def _loss(self, logs: Mapping[str, float], prefix: str) -> float:
-        """Return a loss as scikit-learn defines it.
+        """Return the loss of an epoch or of the validation rows as scikit-learn defines it.
 
         Its squared error is ``mse / 2``, the mean over outputs; that of fastnn is the sum over
         outputs, ``n_outputs * mse / 2``. The logs have "mse" where that matters.
@@ -152,3 +152,63 @@ class Epochs(Callback):
         if est.verbose:
             print(f"Validation score: {score:f}")
         return score
+
+
+class WeightedEpochs(Epochs):
+    """The callback of an estimator whose rows have different weights.
+
+    scikit-learn's loss of an epoch is the mean over rows of the loss of their batch, which is a
+    weighted mean; fastnn's is the weighted mean over all rows.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+    training : Rows
+    validation : Rows or None
+    order : RowOrder or None
+        The order of the rows in the present epoch; None if they are not shuffled.
+    batch_size : int
+    """
+
+    def __init__(
+        self,
+        estimator: BaseMLP,
+        training: Rows,
+        validation: Rows | None,
+        order: RowOrder | None,
+        batch_size: int,
+    ) -> None:
+        super().__init__(estimator, training, validation)
+        self.training, self.order, self.batch_size = training, order, batch_size
+        self.row_offsets = estimator._loss_offsets(training.y)
+        self.penalty = self.total = 0.0
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Start the sum of the batches' losses."""
+        self.total = 0.0
+
+    def on_train_batch_begin(self, batch: int, logs: dict[str, Any]) -> None:
+        """Compute the penalty with the weights before the update, where the loss is split by it."""
+        if self.estimator._averages_outputs():
+            weights = self.model.get_weights()[::2]
+            squares = sum(float(np.vdot(w, w)) for w in weights)
+            self.penalty = 0.5 * self.estimator.alpha * squares
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
+        """Add the loss of the batch for each of its rows."""
+        rows: Any = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+        if self.order is not None:
+            rows = self.order.rows[rows]
+        part, loss = self.training.part(rows), logs["loss"]
+        if not part.sample_weight.any():
+            return  # no loss, no update
+        if self.estimator._averages_outputs():
+            penalty = self.penalty / part.sample_weight.sum()
+            loss = (loss - penalty) / self.estimator.n_outputs_ + penalty
+        if self.row_offsets is not None:
+            loss += part.mean(self.row_offsets[rows])
+        self.total += len(part) * loss
+
+    def _loss(self, logs: Mapping[str, float], prefix: str) -> float:
+        """Return the loss of an epoch or of the validation rows as scikit-learn defines it."""
+        return super()._loss(logs, prefix) if prefix else self.total / len(self.training)

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.optimize
 import scipy.sparse
-from sklearn.utils.optimize import _check_optimize_result
+from sklearn.exceptions import ConvergenceWarning
+
+from fastnn.sklearn.notices import warn
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,10 +80,16 @@ def minimize(parameters: Parameters, net: MLP, work: MLP, rows: Rows) -> tuple[i
             "maxfun": parameters.max_fun, "maxiter": parameters.max_iter, "gtol": parameters.tol
         },
     )  # fmt: skip
-    n_iter = _check_optimize_result("lbfgs", found, parameters.max_iter)
+    if found.status != 0:
+        warn(
+            f"lbfgs failed to converge after {found.nit} iteration(s) (status={found.status}): "
+            f"{found.message}. Increase max_iter or max_fun, or scale X, for example by "
+            "StandardScaler.",
+            ConvergenceWarning,
+        )
     loss, penalty, _ = parts(found.x)
     net.set_weights(_unpacked(found.x, shapes))
-    return n_iter, loss, penalty
+    return int(found.nit), loss, penalty
 
 
 def _packed(arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,6 +27,8 @@ def hidden_sizes(parameters: Parameters) -> list[int]:
     """Return the units of each hidden layer."""
     sizes = parameters.hidden_layer_sizes
     sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
+    if any(isinstance(units, bool) or not isinstance(units, Integral) for units in sizes):
+        raise TypeError(f"hidden_layer_sizes must be integers, got {sizes}; pass such as (100, 50)")
     if any(units <= 0 for units in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return sizes
@@ -42,6 +44,18 @@ def _per_layer(parameters: Parameters, name: str, single: Any) -> list[Any]:
             f"{name} has {len(value)} items but there are {n} hidden layers; give one for each"
         )
     return list(value)
+
+
+#: What a number of an MLP lies between, since float32 has none beyond.
+_SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
+
+
+def _refuse_beyond_float32(parameters: Parameters) -> None:
+    """Check the parameters that scikit-learn takes up to infinity."""
+    for name in ("alpha", "learning_rate_init"):
+        value = getattr(parameters, name)
+        if value > _LARGEST:
+            raise ValueError(f"{name} must be at most {_LARGEST:.2g}, got {value!r}")
 
 
 def _optimizer(parameters: Parameters) -> Optimizer:
@@ -61,7 +75,11 @@ def _optimizer(parameters: Parameters) -> Optimizer:
         momentum = parameters.momentum
         rule = SGD(rate, momentum, parameters.nesterovs_momentum and momentum > 0)
     elif is_adam:
-        numbers = {name: getattr(parameters, name) for name in ("beta_1", "beta_2", "epsilon")}
+        numbers = {  # an epsilon beyond these bounds has the same effect as the bound
+            "beta_1": parameters.beta_1,
+            "beta_2": parameters.beta_2,
+            "epsilon": min(max(parameters.epsilon, _SMALLEST), _LARGEST),
+        }
         if parameters.weight_decay:
             decay = parameters.weight_decay
             rule = AdamW(rate, epsilon_hat=True, weight_decay=decay, **numbers)
@@ -101,6 +119,7 @@ def network(
     for_lbfgs : bool
         Whether the network has neither dropout nor a penalty, which lbfgs.py adds by itself.
     """
+    _refuse_beyond_float32(parameters)
     l2 = 0.0 if for_lbfgs else parameters.alpha / 2
     sizes = hidden_sizes(parameters)
     rates = [0.0] * len(sizes) if for_lbfgs else _per_layer(parameters, "dropout", Real)
@@ -131,11 +150,17 @@ def draw_weights(net: MLP, parameters: Parameters, random_state: np.random.Rando
     """Draw initial weights and biases as scikit-learn does, in the same order.
 
     All are uniform: within ``sqrt(6 / (n_in + n_out))``, or ``sqrt(2 / (n_in + n_out))`` for
-    "logistic". The last layer has the bound of the last hidden one's activation.
+    "logistic". The last layer has the bound of the last hidden one's activation; without hidden
+    layers, that of the parameter `activation`.
     """
     names: list[str | None] = [activation.name for activation in _activations(parameters)]
+    given = parameters.activation
+    if names:
+        names.append(names[-1])
+    else:
+        names = [activations.get(given).name if isinstance(given, str | Activation) else None]
     weights, n_in = [], net.n_in
-    for layer, name in zip(net.dense, [*names, *(names[-1:] or [None])], strict=True):
+    for layer, name in zip(net.dense, names, strict=True):
         factor = 2.0 if name == "sigmoid" else 6.0
         bound = np.sqrt(factor / (n_in + layer.units))
         for shape in ((n_in, layer.units), layer.units):

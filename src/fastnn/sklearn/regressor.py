@@ -98,13 +98,13 @@ class MLPRegressor(RegressorMixin, RegressorParameters, BaseMLP):  # type: ignor
         """Return whether scikit-learn's loss is the mean over outputs where ours is the sum."""
         return self.n_outputs_ > 1 and isinstance(losses.get(self.loss), SquaredError)
 
-    def _loss_offset(self, rows: Rows) -> float:
-        """Return the mean of t log t - t: scikit-learn's deviance less y - t log y."""
+    def _loss_offsets(self, y: NDArray[Any]) -> NDArray[Any] | None:
+        """Return t log t - t for each row: scikit-learn's deviance less y - t log y."""
         if not isinstance(losses.get(self.loss), Poisson):
-            return 0.0
-        t = np.asarray(rows.y, np.float64).reshape(len(rows.y), -1)
-        constant = (scipy.special.xlogy(t, t) - t).sum(axis=1)
-        return float(np.average(constant, weights=rows.sample_weight))
+            return None
+        t = np.asarray(y, np.float64).reshape(len(y), -1)
+        constants: NDArray[np.float64] = (scipy.special.xlogy(t, t) - t).sum(axis=1)
+        return constants
 
     def _score_of(
         self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None

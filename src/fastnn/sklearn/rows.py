@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import scipy.sparse
+from sklearn.exceptions import DataConversionWarning
 from sklearn.utils import column_or_1d
 from sklearn.utils.validation import validate_data
 
 from fastnn import _checks
+from fastnn.sklearn.notices import warn
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +37,16 @@ class Rows:
 
     def __len__(self) -> int:
         return int(self.X.shape[0])
+
+    @property
+    def are_weighted(self) -> bool:
+        """Whether some rows count more than others."""
+        weight = self.sample_weight
+        return weight is not None and bool(np.any(weight != weight[0]))
+
+    def mean(self, values: NDArray[Any] | None) -> float:
+        """Return the weighted mean of values (n,) of the rows; 0 if there are none."""
+        return 0.0 if values is None else float(np.average(values, weights=self.sample_weight))
 
     def as_arguments(self) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
         """Return what `MLP.fit` takes for validation data."""
@@ -89,5 +101,10 @@ def validated(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) -> tu
         **options,
     )
     if y.ndim == 2 and y.shape[1] == 1:
-        y = column_or_1d(y, warn=True)
+        warn(
+            "A column-vector y was passed when a 1d array was expected. Please change the shape of "
+            "y to (n_samples, ), for example using ravel().",
+            DataConversionWarning,
+        )
+        y = column_or_1d(y)
     return X.tocsr() if scipy.sparse.issparse(X) else X, y
