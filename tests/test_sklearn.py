@@ -327,6 +327,48 @@ def test_partial_fits_and_warm_starts_go_on_as_scikit_learns(problem):
     assert_same_weights(known, mine)
 
 
+WARM_STARTS = [
+    ({"early_stopping": True}, {"early_stopping": False}),
+    ({}, {"early_stopping": True}),
+    ({"solver": "lbfgs"}, {"solver": "adam"}),
+    ({"solver": "lbfgs"}, {"solver": "sgd", "early_stopping": True}),
+    ({"early_stopping": True}, {"solver": "lbfgs"}),
+]
+
+
+@pytest.mark.parametrize(("first", "second"), WARM_STARTS, ids=str)
+def test_warm_starts_may_change_how_a_training_ends(first, second):
+    """scikit-learn fails at most of these."""
+    mine = MLPClassifier(warm_start=True, max_iter=4, random_state=0, **first).fit(DIGITS, DIGIT)
+    scores = len(mine.validation_scores_ or ()) if "early_stopping" in first else 0
+    mine.set_params(**second).fit(DIGITS, DIGIT)
+    assert mine.n_iter_ == 4
+    if mine.solver != "lbfgs":
+        assert len(mine.validation_scores_ or ()) == (4 if mine.early_stopping else 0)
+        assert (mine.best_loss_ is None) == mine.early_stopping
+    else:
+        assert scores == 4
+
+
+def test_warm_starts_keep_the_best_weights_of_the_fit_before():
+    """scikit-learn's own updates change the arrays that it keeps as the best ones."""
+    mine = MLPClassifier(warm_start=True, early_stopping=True, max_iter=60, random_state=0)
+    best = mine.fit(DIGITS, DIGIT).coefs_
+    mine.set_params(learning_rate_init=0.3, max_iter=4).fit(DIGITS, DIGIT)
+    assert mine.validation_scores_[-1] < mine.best_validation_score_
+    for a, b in zip(mine.coefs_, best, strict=True):
+        assert np.array_equal(a, b)
+
+
+@pytest.mark.parametrize(("sizes", "y"), [((7,), COURSE), ((100,), np.c_[COURSE, COURSE])], ids=str)
+def test_warm_starts_need_weights_of_the_same_shapes(sizes, y):
+    mine = MLPRegressor(warm_start=True, max_iter=2).fit(PATIENTS, COURSE)
+    before = mine.predict(PATIENTS)
+    with pytest.raises(ValueError, match=r"warm_start=True would start from weights of .* need"):
+        mine.set_params(hidden_layer_sizes=sizes).fit(PATIENTS, y)
+    assert np.array_equal(mine.predict(PATIENTS).ravel(), before)
+
+
 def test_labels_of_one_class_and_of_many_kinds():
     names = DIGIT.astype(str)
     for y in (np.full(400, "only"), names, names.astype(object), DIGIT + 0.0, (DIGIT > 4),

@@ -2,8 +2,8 @@
 
 Parameters, defaults, attributes, warnings and errors are those of scikit-learn 1.9. The same
 ``random_state`` gives the same initial weights, the same validation split and the same order of
-rows, hence the same model up to rounding. Needs scikit-learn 1.6 or newer: ``pip install
-'fastnn[sklearn]'``.
+rows, hence the same model up to rounding; docs/how-to/scikit_learn.rst names the exceptions. Needs
+scikit-learn 1.6 or newer: ``pip install 'fastnn[sklearn]'``.
 
 Here: what the estimators' parameters mean for an `MLP`, and scikit-learn's conventions. Not here:
 the training (`MLP.fit`); the estimators use the public API of fastnn alone.

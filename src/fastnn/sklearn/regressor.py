@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from fastnn.losses import Loss
-    from fastnn.sklearn.rows import Rows
 
 
 @documented
