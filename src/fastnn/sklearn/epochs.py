@@ -200,6 +200,7 @@ class WeightedEpochs(Epochs):
         if self.order is not None:
             rows = self.order.rows[rows]
         part, loss = self.training.part(rows), logs["loss"]
+        assert part.sample_weight is not None
         if not part.sample_weight.any():
             return  # no loss, no update
         if self.estimator._averages_outputs():

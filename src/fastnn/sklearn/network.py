@@ -75,7 +75,8 @@ def _optimizer(parameters: Parameters) -> Optimizer:
         momentum = parameters.momentum
         rule = SGD(rate, momentum, parameters.nesterovs_momentum and momentum > 0)
     elif is_adam:
-        numbers = {  # an epsilon beyond these bounds has the same effect as the bound
+        # An epsilon beyond these bounds has the same effect as the bound.
+        numbers: dict[str, Any] = {
             "beta_1": parameters.beta_1,
             "beta_2": parameters.beta_2,
             "epsilon": min(max(parameters.epsilon, _SMALLEST), _LARGEST),
