@@ -276,7 +276,8 @@ class BaseMLP(Parameters):
         if from_scratch:
             self._no_improvement_count, self.loss_curve_ = 0, []
             self.validation_loss_curve_ = None
-        if from_scratch or self.early_stopping != (self.validation_scores_ is not None):
+        has_scores = getattr(self, "validation_scores_", None) is not None
+        if from_scratch or self.early_stopping != has_scores:
             self.best_loss_ = None if self.early_stopping else np.inf
             self.validation_scores_ = [] if self.early_stopping else None
             self.best_validation_score_ = -np.inf if self.early_stopping else None
