@@ -232,7 +232,7 @@ def test_options_reach_the_network(here, told):
     net = fastnn.load("new.safetensors")
     dense = [(d.units, d.activation.name, d.l2) for d in net.dense]
     assert dense == [(6, "tanh", 0.01), (5, "tanh", 0.01), (1, "identity", 0.01)]
-    assert net.dropout_rates == [0, 0.25, 0.25]
+    assert net.dropout_rates == (0, 0.25, 0.25)
     assert net.optimizer == fastnn.AdamW(0.02, weight_decay=0.1)
     assert (net.dtype, net.seed, net.epoch, net.step) == (np.float64, 7, 3, 9)
     assert net.metadata["training"]["best_epoch"] is None

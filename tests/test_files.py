@@ -31,6 +31,7 @@ from fastnn import (
     Activation,
     Adam,
     Adaptive,
+    Callback,
     Dense,
     Dropout,
     EarlyStopping,
@@ -38,6 +39,7 @@ from fastnn import (
     ModelCheckpoint,
     ModelFileError,
     Quantile,
+    Residual,
     Standardize,
     activations,
     layers,
@@ -463,16 +465,207 @@ def test_metadata_are_kept_with_the_network(tmp_path):
         assert net.metadata == NOTES
 
 
-@pytest.mark.parametrize("notes", [{"a": np.ones(2)}, {"a": math.nan}, {"a": {1, 2}}], ids=str)
-def test_metadata_that_json_does_not_know_are_not_written(notes, tmp_path):
+def itself():
+    data = {}
+    data["a"] = [data]
+    return data
+
+
+UNWRITABLE = {
+    "an array": ({"a": np.ones(2)}, "net.metadata['a'] is array([1., 1.])"),
+    "NaN": ({"a": [0.5, math.nan]}, "net.metadata['a'][1] is nan"),
+    "numpy's infinity": ({"a": np.float32("inf")}, "net.metadata['a'] is inf"),
+    "a set": ({"a": {1, 2}}, "net.metadata['a'] is {1, 2}"),
+    "bytes": ({"a": b"1"}, "net.metadata['a'] is b'1'"),
+    "a number as key": ({"a": {1: 2, "1": 3}}, "net.metadata['a'] has the key 1"),
+    "None as key": ({None: 2}, "net.metadata has the key None"),
+    "a number of 4,301 digits": ({"a": 10**4300}, "net.metadata['a'] is <int>"),
+    "itself": (itself(), "it is nested in more than 100 levels"),
+}
+
+
+@pytest.mark.parametrize("case", UNWRITABLE)
+def test_data_that_json_does_not_have_are_refused_when_set_and_when_saved(case, tmp_path):
+    notes, fragment = UNWRITABLE[case]
     net = network()
-    net.metadata = notes
-    with pytest.raises(ValueError, match=r"net\.metadata cannot be written as JSON"):
-        net.save(tmp_path / "net")
-    net.metadata = [1]
-    with pytest.raises(TypeError, match=r"net\.metadata must be a dict"):
-        net.save(tmp_path / "net")
-    assert os.listdir(tmp_path) == []
+    net.save(tmp_path / "net")
+    before = (tmp_path / "net").read_bytes()
+    for change in (lambda: setattr(net, "metadata", notes), lambda: net.save(tmp_path / "net")):
+        with pytest.raises(ValueError, match=r"net\.metadata cannot be written as JSON") as caught:
+            change()
+        assert fragment in str(caught.value)
+        net.metadata.update(notes)  # behind the network's back
+    assert (tmp_path / "net").read_bytes() == before
+    assert os.listdir(tmp_path) == ["net"]
+
+
+def test_metadata_are_a_dict():
+    net = network()
+    with pytest.raises(TypeError, match=r"net\.metadata must be a dict; got \[1\]"):
+        net.metadata = [1]
+    assert net.metadata == {}
+
+
+def test_numpys_scalars_in_metadata_become_pythons(tmp_path):
+    net = network()
+    net.metadata = {"labels": list(np.unique([3, 1])), "x": np.float32(0.5), "on": np.True_,
+                    np.str_("name"): np.str_("value"), "pair": (1, 2), "big": 2**4000}  # fmt: skip
+    net.save(tmp_path / "net")
+    found = fastnn.load(tmp_path / "net").metadata
+    assert repr(found) == repr({"labels": [1, 3], "x": 0.5, "on": True, "name": "value",
+                                "pair": [1, 2], "big": 2**4000})  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("names", "error"),
+    [
+        ("abcdef", TypeError), (7, TypeError), ({"a": 1}, TypeError), (["a"], ValueError),
+        (list("abcdefg"), ValueError), ([1, 2, 3, 4, 5, 6], ValueError),
+        ([*"abcde", None], ValueError), ([], ValueError), (np.ones(6), ValueError),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_names_of_columns_are_a_name_for_each_input(names, error):
+    net = network()
+    net.feature_names = list("fedcba")
+    with pytest.raises(error, match="feature_names must be"):
+        net.feature_names = names
+    assert net.feature_names == tuple("fedcba")
+
+
+@pytest.mark.parametrize("kind", [list, tuple, np.array, pd.Index, iter], ids=str)
+def test_names_of_columns_are_a_tuple_of_plain_text(kind, tmp_path):
+    net = network()
+    net.feature_names = kind(list("abcdef"))
+    net.save(tmp_path / "net")
+    for found in (net.feature_names, fastnn.load(tmp_path / "net").feature_names):
+        assert found == tuple("abcdef")
+        assert {type(name) for name in found} == {str}
+
+
+def test_an_attribute_of_an_iterable_is_no_list_of_columns(tmp_path):
+    """Batches whose object has columns of another meaning leave the network without names."""
+
+    class Reader:
+        columns = ("only", "two")
+
+        def __iter__(self):
+            yield X, Y
+
+    net = network()
+    net.fit(Reader())
+    assert net.feature_names is None
+    assert goes_on(net, tmp_path / "net")
+
+
+def test_a_standardization_cannot_be_changed_behind_the_network(tmp_path):
+    net = network([Standardize(), Dense(2)])
+    net.adapt(X)
+    net.save(tmp_path / "net")
+    twins = [net, net.copy(), fastnn.load(tmp_path / "net"), pickle.loads(pickle.dumps(net))]
+    for twin in twins:
+        for array in twin.standardization:
+            with pytest.raises(ValueError, match="read-only"):
+                array[0] = -1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("seed", -1), ("dropout_seed", "x"), ("standardization", (1, 2)), ("step", 5),
+        ("epoch", -1), ("n_parameters", 3), ("c_model", 1), ("layers", []), ("dense", ()),
+        ("dropout_rates", ()), ("loss", "huber"), ("dtype", "float64"),
+    ],
+)  # fmt: skip
+def test_other_attributes_are_not_set(name, value):
+    net = network()
+    before = bits(net)
+    with pytest.raises(AttributeError, match=name):
+        setattr(net, name, value)
+    assert bits(net) == before
+
+
+@pytest.mark.parametrize("value", [1, "yes", None, [True]], ids=str)
+def test_stop_training_is_true_or_false(value):
+    net = network()
+    with pytest.raises(TypeError, match="stop_training must be True or False"):
+        net.stop_training = value
+
+
+def test_a_seed_is_no_larger_than_a_file_can_hold(tmp_path):
+    assert goes_on(network(seed=2**4096 - 1), tmp_path / "net")
+    for seed in (2**4096, 10**5000):
+        with pytest.raises(ValueError, match="seed must have at most 4096 bits"):
+            network(seed=seed)
+
+
+class Remembering(Callback):
+    """A callback with a state of a user's own."""
+
+    def __init__(self, state):
+        self.state = state
+
+    def get_state(self):
+        return self.state
+
+    def set_state(self, state):
+        self.state = dict(state)
+
+
+@pytest.mark.parametrize(
+    ("state", "fragment"),
+    [
+        ({"x": math.inf}, "get_state['callbacks'][1]['x'] is inf"),
+        ({"x": {1, 2}}, "get_state['callbacks'][1]['x'] is {1, 2}"),
+        ({1: 2}, "get_state['callbacks'][1] has the key 1"),
+        ({"x": [np.ones((1, 2, 3))]}, "tensor 'callbacks.1.x.0' has shape [1, 2, 3]"),
+        ({"x": [np.ones(2, "f2")]}, "tensor 'callbacks.1.x.0' has dtype float16"),
+        ({"x": {"arrays": 1}}, "could not be loaded again: 'callbacks.1.x.0' is missing"),
+        (3, "get_state['callbacks'][1] must be a dict"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_states_of_callbacks_that_no_file_can_hold_leave_the_old_file(state, fragment, tmp_path):
+    net, path = network(), tmp_path / "net"
+    net.save(path)
+    before = path.read_bytes()
+    with pytest.raises((TypeError, ValueError)) as caught:
+        net.fit(X, Y, callbacks=[Remembering(state), ModelCheckpoint(path)])
+    assert fragment in str(caught.value)
+    assert path.read_bytes() == before
+
+
+def test_states_of_callbacks_may_be_numpys(tmp_path):
+    state = {"x": np.float32(0.5), "n": np.int64(3), "arrays": [np.ones(2)]}
+    keep = [Remembering(state), ModelCheckpoint(tmp_path / "net")]
+    network().fit(X, Y, callbacks=keep)
+    assert [type(value) for value in state.values()] == [np.float32, np.int64, list]
+    keep[0].state = {}
+    network().fit(X, Y, callbacks=keep, epochs=2, resume=tmp_path / "net")
+    assert keep[0].state["x"] == 0.5
+    assert keep[0].state["arrays"][0].tolist() == [1, 1]
+
+
+# ---- what it was built with ---------------------------------------------------------------------
+
+
+def test_what_a_network_is_built_with_cannot_be_changed(tmp_path):
+    """Copies, files and the running network would disagree."""
+    given = [Standardize(), Residual([Dense(6, "relu"), Dropout(0.5), Dense(6)]), Dense(2)]
+    net = network(given)
+    given[0] = given[-1] = None
+    assert net.layers == (Standardize(), Residual([Dense(6, "relu"), Dropout(0.5), Dense(6)]),
+                          Dense(2))  # fmt: skip
+    assert net.dense == (Dense(6, "relu"), Dense(6), Dense(2))
+    assert net.dropout_rates == (0.0, 0.5, 0.0)
+    net.save(tmp_path / "net")
+    for twin in (net, net.copy(), fastnn.load(tmp_path / "net"), pickle.loads(pickle.dumps(net))):
+        for built in (twin.layers, twin.dense, twin.dropout_rates, twin.layers[1].layers):
+            assert type(built) is tuple
+        with pytest.raises(dataclasses.FrozenInstanceError):
+            twin.layers[2].units = 3
+        twin.get_config()["layers"].clear()
+        assert len(twin.layers) == 3
 
 
 def test_names_of_columns_are_kept_with_the_network(tmp_path):

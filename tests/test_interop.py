@@ -522,7 +522,7 @@ def test_a_layer_norm_as_pytorch_exports_it_to_onnx(torch, nn, options, opset, t
     with warnings.catch_warnings(action="ignore"):
         torch.onnx.export(module, (torch.from_numpy(X),), path, dynamo=False, opset_version=opset)
     net = fastnn.from_onnx(path)
-    assert net.layers == [LayerNorm(), Dense(8), LayerNorm(0.25), Dense(2)]
+    assert net.layers == (LayerNorm(), Dense(8), LayerNorm(0.25), Dense(2))
     assert_close(net.predict(X), predicted(torch, module, X), 1e-5)
 
 

@@ -531,7 +531,7 @@ def test_a_layer_norm_of_others(name, path, rng, constants):
         nodes.append(node(op, *names, out=out, **options.get(op, {})))
     nodes.append(node("Gemm", "z", "V", out="y", transB=1))
     net = read_and_compare(saved(path, nodes, constants | numbers, opset=opset), rng)
-    assert net.layers == [Dense(4), LayerNorm(1e-3), Dense(2, use_bias=False)]
+    assert net.layers == (Dense(4), LayerNorm(1e-3), Dense(2, use_bias=False))
 
 
 def test_means_whose_axes_are_an_input(path, rng, constants):
@@ -548,7 +548,7 @@ def test_means_whose_axes_are_an_input(path, rng, constants):
     ]
     saved(path, nodes, constants | {"axes": np.array([1])}, opset=18)
     net = read_and_compare(path, rng)
-    assert net.layers == [LayerNorm(2.0), Dense(4, use_bias=False)]
+    assert net.layers == (LayerNorm(2.0), Dense(4, use_bias=False))
 
 
 def test_constants_of_nodes_and_old_inputs_that_are_initializers(path, rng, constants):

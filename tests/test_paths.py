@@ -275,6 +275,121 @@ def test_c_source_and_header_are_two_files(tmp_path):
         network().to_c(tmp_path / "net.c")
 
 
+# ---- names of files -----------------------------------------------------------------------------
+
+#: Endings of other forms, and what the message says of them.
+FOREIGN = {
+    "pt": "fastnn.to_torch", "PTH": "fastnn.to_torch", "keras": "Keras", "h5": "Keras",
+    "onnx": "fastnn.onnx.export", "joblib": "joblib.dump", "pkl": "pickle.dump", "c": "to_c",
+    "npz": "get_weights", "json": "to_json", "csv": "", "txt": "", "gz": "",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("ending", FOREIGN)
+def test_a_network_is_not_saved_under_a_name_of_another_form(ending, folder, capsys):
+    path = os.fspath(folder / f"m.{ending}")
+    calls = [network().save, ModelCheckpoint]
+    for call in calls:
+        with pytest.raises(ValueError, match=r"^path .*m\.") as caught:
+            call(path)
+        remedy = f"a network is saved as a safetensors file; name it {path[: -len(ending)]!r}"[:-1]
+        assert remedy + "safetensors'" in str(caught.value)
+        assert FOREIGN[ending] in str(caught.value)
+    argv = ["train", str(folder / "data.csv"), "--target", "y", "--out", path]
+    assert main(argv) == 1
+    assert f"--out {path!r} ends with" in capsys.readouterr().err
+    assert not os.path.exists(path)
+
+
+@pytest.mark.parametrize("name", ["m", "m.safetensors", "m.fastnn", "m.bin", "m.0.25", ".m", "m."])
+def test_any_other_name_is_taken(name, folder):
+    network().save(folder / name)
+    assert fastnn.load(folder / name).n_in == 2
+
+
+@pytest.mark.parametrize("name", ['a"b.c', "a\\b.c", "a\nb.c", "a??'b.c", os.fsdecode(b"\xff.c")])
+def test_c_source_has_a_name_that_its_include_can_hold(name, tmp_path):
+    with pytest.raises(ValueError, match=r"path .* which #include cannot hold; name the file"):
+        network().to_c(tmp_path / name, name="net")
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", ["a b.c", "größe.c", "a'b.c", "%d?.c", "a*b.c"])
+def test_other_names_of_c_source_compile(name, tmp_path):
+    path = tmp_path / name
+    network().to_c(path, name="net")
+    done = subprocess.run(["cc", "-std=c99", "-fsyntax-only", "-Wall", "-Werror", os.fspath(path)],
+                          capture_output=True, encoding="utf-8", timeout=LONG)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+PATHS = {
+    "save": lambda path: network().save(path),
+    "load": lambda path: fastnn.load(path),
+    "to_c": lambda path: network().to_c(path, name="net"),
+    "export": lambda path: fastnn.onnx.export(network(), path),
+    "from_onnx": lambda path: fastnn.from_onnx(path),
+    "resume": lambda path: network().fit([[0.0, 0.0]], [0.0], resume=path),
+    "ModelCheckpoint": ModelCheckpoint,
+    "CSVLogger": CSVLogger,
+    "plot": lambda path: network().fit([[0.0, 0.0]], [0.0]).plot(path),
+    "tables.read": lambda path: tables.read(path),
+    "tables.write_text": lambda path: tables.write_text(path, "text"),
+}
+
+
+@pytest.mark.parametrize("call", PATHS)
+@pytest.mark.parametrize("path", [None, 3, b"net", ["net"]], ids=str)
+def test_a_path_is_a_str_or_a_path(call, path):
+    if call in ("plot", "resume") and path is None:
+        return
+    with pytest.raises(TypeError, match=r"(path|resume) must be a str or a path; got"):
+        PATHS[call](path)
+
+
+@pytest.mark.parametrize("call", PATHS)
+@pytest.mark.parametrize("path", ["", "a\0b", "\ud800"], ids=ascii)
+def test_a_path_that_no_system_has(call, path):
+    with pytest.raises(ValueError, match=r"^(path|resume) ") as caught:
+        PATHS[call](path)
+    assert type(caught.value) is ValueError
+    assert ascii(path)[1:-1] in str(caught.value)
+
+
+ASCII = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+
+def test_names_beyond_the_encoding_of_the_process_are_refused(folder):
+    program = f"""
+import sys
+sys.path.insert(0, {os.path.dirname(__file__)!r})
+from test_paths import PATHS
+for name, call in PATHS.items():
+    try:
+        call("gr\\u00f6\\u00dfe")
+    except ValueError as error:
+        assert "cannot hold in the encoding of this process, ascii" in str(error), error
+        assert "PYTHONUTF8=1" in str(error) and type(error) is ValueError, error
+    else:
+        raise AssertionError(name)
+"""
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, env=ASCII,
+                          capture_output=True, timeout=LONG)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+
+
+def test_commands_take_names_beyond_the_encoding_of_the_process(folder):
+    os.rename(folder / "data.csv", folder / "größe.csv")
+    train = ["train", "größe.csv", "--target", "y", "--epochs", "1", "--out", "netz-ü"]
+    for argv in (train, ["predict", "netz-ü", "größe.csv", "--out", "vorhersage-ü.csv"],
+                 ["info", "netz-ü"], ["export", "netz-ü", "--json", "ü.json"]):  # fmt: skip
+        done = subprocess.run([sys.executable, "-m", "fastnn", *argv], cwd=folder, env=ASCII,
+                              capture_output=True, timeout=LONG)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    assert {"netz-ü", "vorhersage-ü.csv", "ü.json"} <= set(os.listdir(folder))
+    os.rename(folder / "größe.csv", folder / "data.csv")
+
+
 # ---- links that lead nowhere --------------------------------------------------------------------
 
 

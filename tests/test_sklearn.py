@@ -537,7 +537,7 @@ def test_layers_have_activations_and_dropout_of_their_own():
     mine.fit(DIGITS, DIGIT)
     kinds = [str(layer.activation) for layer in mine.net_.dense]
     assert kinds == ["gelu", "tanh", "elu(0.5)", "softmax"]
-    assert mine.net_.dropout_rates == pytest.approx([0.0, 0.1, 0.0, 0.3])
+    assert mine.net_.dropout_rates == pytest.approx((0.0, 0.1, 0.0, 0.3))
     assert mine.loss_ < 0.8 * mine.loss_curve_[0]
     twin = clone(mine).fit(DIGITS, DIGIT)
     assert_same_weights(mine, twin, 0)

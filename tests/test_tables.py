@@ -192,6 +192,11 @@ NUMBERS = "".join(f"{i}\n" for i in range(20))
         ("x.csv", "a,b,a\n1,2,3\n", "has two columns 'a'; rename one"),
         ("x.csv", "a, a\n1,2\n", "has two columns 'a'; rename one"),
         ("x.csv", "a,b\n1,2\n3,4,5\n", "has 3 fields in line 3, but 2 names in its first"),
+        ("x.csv", "a,b,c\n1,2,3\n4,5", "has 2 fields in line 3, but 3 names .* may be cut off"),
+        ("x.csv", "a,b\n1,2\n3\n", "has 1 field in line 3, but 2 names in its first line"),
+        ("x.csv", 'a,b,c\n1,"x\ny",3\n4,5\n6,7,8\n', "has 2 fields in line 4, but 3 names"),
+        ("x.tsv", "a\tb\n1\t2\n3\n", "has 1 field in line 3, but 2 names in its first line"),
+        ("x.csv.gz", gzip.compress(b"a;b;c\n1;2;3\n4;5"), "has 2 fields in line 3, but 3 names"),
         ("x.csv", b"a,b\n\xff,2\n", "is not UTF-8 text; save it as UTF-8"),
         ("x.csv", 'a,b\n"x,2\n', "look for a quote"),
         ("x.csv", "a\n1e300\n", "column 'a' holds 1e\\+300 in row 1; numbers must be between"),
@@ -213,6 +218,16 @@ def test_files_that_are_no_tables(put, name, content, message):
         tables.read(put(content, name))
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", ["a,b\n1,\n2,3\n", "a,b\n1,\n\n2,3", 'a,b\n1,""\n2,"x,y"\n'])
+def test_rows_that_end_with_an_empty_field_are_whole(put, content):
+    assert tables.read(put(content, "x.csv")).columns["a"].values[0] == 1
+
+
+def test_rows_that_are_cut_off_in_columns_that_are_not_read(put):
+    with pytest.raises(TableError, match="has 2 fields in line 3, but 3 names"):
+        tables.read(put("a,b,c\n1,2,3\n4,5\n", "x.csv"), only=["a"])
 
 
 def test_arrays_that_are_no_columns(tmp_path):

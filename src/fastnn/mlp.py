@@ -98,10 +98,13 @@ class MLP:
     ----------
     n_in, n_out : int
         Numbers of inputs and outputs.
-    dense : list of Dense
-        The layers with weights.
-    dropout_rates : list of float
-        For each of them, the rate at which its input is dropped in training.
+    layers : tuple of Layer
+        As given.
+    dense : tuple of Dense
+        The Dense layers in the order of their computation, those within a Residual among them.
+        Weights also belong to LayerNorm, which is not in it.
+    dropout_rates : tuple of float
+        For each of these Dense layers, the rate at which its input is dropped in training.
     loss, optimizer, reduction, scale_penalties, dtype, n_threads
         As given or by default, names turned into objects.
     learning_rate : float
@@ -109,13 +112,16 @@ class MLP:
     step, epoch : int
         Numbers of updates and of whole epochs made so far.
     standardization : (mean, scale) or None
-        Of a Standardize layer that has seen data: float64 arrays of shape (n_in,).
+        Of a Standardize layer that has seen data: float64 arrays of shape (n_in,), which cannot be
+        written to.
     feature_names : tuple of str or None
         Columns of the first data frame that `fit` was given. Later data frames must have the same
-        columns in the same order; arrays are not compared. May be set; None admits any columns.
+        columns in the same order; arrays are not compared. May be set, to a name for each input;
+        None admits any columns.
     metadata : dict
         Data to be kept with the network, such as the names of classes: text, numbers, and lists and
-        dicts of these, as JSON has them. They are saved, loaded and copied with the network.
+        dicts of these, as JSON has them. They are saved, loaded and copied with the network. May be
+        set; what JSON cannot hold is refused when it is set, or when the network is saved.
     stop_training : bool
         Set it to True in a callback to end `fit` after the epoch.
 
@@ -199,17 +205,17 @@ class MLP:
         return self._state.specification.n_out
 
     @property
-    def layers(self) -> list[Layer]:
+    def layers(self) -> tuple[Layer, ...]:
         """All layers."""
         return self._state.specification.layers
 
     @property
-    def dense(self) -> list[Dense]:
-        """The Dense layers."""
+    def dense(self) -> tuple[Dense, ...]:
+        """The Dense layers, those within a Residual among them."""
         return self._state.specification.dense
 
     @property
-    def dropout_rates(self) -> list[float]:
+    def dropout_rates(self) -> tuple[float, ...]:
         """For each Dense layer, the rate at which its input is dropped in training."""
         return self._state.specification.dropout_rates
 
@@ -759,8 +765,8 @@ class MLP:
         return self._state.feature_names
 
     @feature_names.setter
-    def feature_names(self, value: tuple[str, ...] | None) -> None:
-        self._state.feature_names = value
+    def feature_names(self, value: Iterable[str] | None) -> None:
+        self._state.feature_names = _checks.feature_names(value, self.n_in)
 
     @property
     def metadata(self) -> dict[str, Any]:
@@ -769,6 +775,7 @@ class MLP:
 
     @metadata.setter
     def metadata(self, value: dict[str, Any]) -> None:
+        _checks.json_of("net.metadata", value)
         self._state.metadata = value
 
     @property
@@ -778,7 +785,7 @@ class MLP:
 
     @stop_training.setter
     def stop_training(self, value: bool) -> None:
-        self._state.stop_training = value
+        self._state.stop_training = _checks.flag("stop_training", value)
 
     # ---- weights --------------------------------------------------------------------------------
 
@@ -935,11 +942,14 @@ class MLP:
         Parameters
         ----------
         path : str or path
+            A name that ends with ".safetensors", or any other but those of other forms, such as
+            ".pt", ".keras" and ".onnx".
 
         Raises
         ------
-        ValueError
-            If the file holds rows that a fit in progress reads.
+        TypeError, ValueError
+            If the name is of another form, the file holds rows that a fit in progress reads, or
+            `metadata` or the state of a callback cannot be written as JSON.
         OSError
             If it cannot be written; an old file is then unchanged.
 

@@ -49,8 +49,9 @@ def learning_curves(
     ------
     ImportError
         If matplotlib is not installed.
-    ValueError
-        If the history is empty, or lacks a value for an epoch.
+    TypeError, ValueError
+        If the history is empty, or lacks a value for an epoch, or `path` is no path or holds a
+        network.
 
     Notes
     -----
@@ -65,6 +66,7 @@ def learning_curves(
     >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=100)
     >>> figure = learning_curves(history, "curves.png")  # doctest: +SKIP
     """
+    path = None if path is None else _checks.output_path("path", path)
     matplotlib_figure = _checks.installed("matplotlib.figure", "plotting")
     ticker = _checks.installed("matplotlib.ticker", "plotting")
     _checks.history(history)

@@ -13,7 +13,7 @@ import numpy as np
 
 from fastnn import _conversion
 from fastnn._checks.sparse import csr
-from fastnn._checks.values import items, shown
+from fastnn._checks.values import items, shown, text
 from fastnn._precision import PRECISIONS
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 def dtype(value: object) -> np.dtype[Any]:
     """Return float32 or float64 as a numpy dtype."""
+    value = text(value) if isinstance(value, str) else value
     try:
         found = np.dtype(value) if isinstance(value, str | type | np.dtype) else None
     except (TypeError, ValueError, SyntaxError):

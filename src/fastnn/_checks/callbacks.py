@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastnn._checks.paths import file_path, not_read, separate_outputs
-from fastnn._checks.values import did_you_mean, items, quoted, shown
+from fastnn._checks.values import did_you_mean, items, quoted, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -77,7 +77,7 @@ def monitor(value: object) -> str:
         raise TypeError(f"monitor must be a name such as 'val_loss'; got {shown(value)}")
     if not value:
         raise ValueError("monitor must be a name such as 'val_loss'; got ''")
-    return value
+    return text(value)
 
 
 def monitored(value: str, names: Sequence[str]) -> None:
@@ -136,7 +136,7 @@ def separator(value: object) -> str:
             f"separator must be one character that numbers and names don't hold, such as ',' or "
             f"';'; got {shown(value)}"
         )
-    return value
+    return text(value)
 
 
 def log_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None:

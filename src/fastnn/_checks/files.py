@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn._checks.values import shown
+from fastnn._checks.values import items, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,28 +32,63 @@ def json_object(name: str, text: object) -> dict[str, Any]:
     return found
 
 
+# Limits of what is written as JSON, so that every parser reads it.
+_MOST_LEVELS = 100
+_MOST_BITS = 4096
+
+
 def json_of(name: str, value: object) -> str:
-    """Return a dict as JSON text."""
+    """Return a dict as JSON text, which reads as the same, but for tuples and numpy scalars."""
     if not isinstance(value, dict):
         raise TypeError(f"{name} must be a dict; got {shown(value)}")
-    try:
-        text = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    except (TypeError, ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{name} cannot be written as JSON: {error}; keep text, finite numbers, True, False, "
-            "None, and lists and dicts of these"
-        ) from error
-    return text
+    plain = _plain(name, name, value)
+    return json.dumps(plain, allow_nan=False, separators=(",", ":"))
+
+
+def _plain(name: str, place: str, value: Any, level: int = 0) -> Any:
+    """Return data, which stand in a place of `name`, as JSON has them."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, dict | list | tuple):
+        if level == _MOST_LEVELS:
+            raise ValueError(
+                f"{name} cannot be written as JSON: it is nested in more than {_MOST_LEVELS} "
+                "levels, or holds itself; keep it flatter"
+            )
+        if not isinstance(value, dict):
+            return [_plain(name, f"{place}[{i}]", v, level + 1) for i, v in enumerate(value)]
+        for key in value:
+            if not isinstance(key, str):
+                raise ValueError(
+                    f"{name} cannot be written as JSON: {place} has the key {shown(key)}, and keys "
+                    f"must be text; use {shown(str(key))}"
+                )
+        return {k: _plain(name, f"{place}[{shown(k)}]", v, level + 1) for k, v in value.items()}
+    is_number = isinstance(value, int) and value.bit_length() <= _MOST_BITS
+    if value is None or isinstance(value, str) or is_number:
+        return value if value is None or is_number else text(value)
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise ValueError(
+        f"{name} cannot be written as JSON: {place} is {shown(value)}; keep text, finite numbers "
+        f"(integers of up to {_MOST_BITS} bits), True, False, None, and lists and dicts of these"
+    )
 
 
 def feature_names(value: object, n_in: int) -> tuple[str, ...] | None:
     """Return the names of all columns as a tuple, or None."""
     if value is None:
         return None
-    names = tuple(plain_list("feature_names", value))
+    names = items(value.tolist() if isinstance(value, np.ndarray) else value)
+    if names is None:
+        raise TypeError(
+            f"feature_names must be a list of {n_in} names, or None; got {shown(value)}"
+        )
     if len(names) != n_in or not all(isinstance(name, str) for name in names):
-        raise ValueError(f"feature_names must be {n_in} names; got {shown(value)}")
-    return names
+        raise ValueError(
+            f"feature_names must be {n_in} names, one for each input; got {shown(names)}"
+        )
+    return tuple(map(text, names))
 
 
 def fields(
@@ -73,6 +109,13 @@ def fields(
             listed = ", ".join(map(repr, known))
             raise ValueError(f"{place} has {name!r}, which is none of {listed}; drop it")
     return dict(value)
+
+
+def plain_number(place: str, value: object) -> float:
+    """Return a number of any size as a float."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"{place} must be a number; got {shown(value)}")
+    return float(value)
 
 
 def plain_list(place: str, value: object) -> list[Any]:

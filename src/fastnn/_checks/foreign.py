@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from fastnn._checks.paths import file_path
-from fastnn._checks.values import shown
+from fastnn._checks.values import shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -94,15 +94,19 @@ def one_tensor(what: str, names: Sequence[str]) -> None:
         )
 
 
-def tensor_names(input_name: object, output_name: object) -> None:
-    """Check the names of the input and the output of a graph."""
+def tensor_names(input_name: object, output_name: object) -> tuple[str, str]:
+    """Return the names of the input and the output of a graph."""
+    names = []
     for name, value in (("input_name", input_name), ("output_name", output_name)):
         if not isinstance(value, str):
             raise TypeError(f"{name} must be a str; got {shown(value)}")
         if not value:
             raise ValueError(f"{name} must not be empty; give the tensor a name")
-    if input_name == output_name:
-        raise ValueError(f"input_name and output_name are both {input_name!r}; give two names")
+        names.append(text(value))
+    first, second = names
+    if first == second:
+        raise ValueError(f"input_name and output_name are both {first!r}; give two names")
+    return first, second
 
 
 def fits_in_onnx(n_bytes: int, limit: int) -> None:

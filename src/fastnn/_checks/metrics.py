@@ -10,7 +10,7 @@ import numpy as np
 
 from fastnn._checks.arrays import as_array, converted
 from fastnn._checks.targets import class_labels
-from fastnn._checks.values import choice, either, items, shown
+from fastnn._checks.values import choice, either, items, shown, text
 from fastnn._precision import PRECISIONS
 
 if TYPE_CHECKING:
@@ -172,7 +172,7 @@ def log_name(place: str, name: Any, taken: Container[str]) -> str:
         raise ValueError(
             f"{place} is the second metric with the name {name!r}; drop it or {remedy}"
         )
-    return name
+    return text(name)
 
 
 def weights_parameter(name: str, function: Callable[..., Any]) -> str:

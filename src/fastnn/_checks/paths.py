@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 
 from fastnn import _files
-from fastnn._checks.values import shown
+from fastnn._checks.values import shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,6 +23,46 @@ def file_path(name: str, value: object) -> str:
         raise TypeError(f"{name} must be a str or a path; got {shown(value)}")
     if not os.path.basename(path):
         raise ValueError(f"{name} must end with the name of a file; got {path!r}")
+    if "\0" in path:
+        raise ValueError(f"{name} must not hold the character '\\0'; got {path!r}")
+    try:
+        os.fsencode(path)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"{name} {path!a} has characters that file names cannot hold in the encoding of this "
+            f"process, {error.encoding}; set the environment variable PYTHONUTF8=1, or use others"
+        ) from None
+    return text(path)
+
+
+# ---- endings ------------------------------------------------------------------------------------
+
+# Endings of other forms, and how a network gets into such a file.
+_PICKLES = "pickle it by pickle.dump or joblib.dump"
+_KERAS = "fastnn writes no files of Keras"
+_ARRAYS = "write its arrays by numpy.savez(path, *net.get_weights())"
+_FOREIGN = {
+    **dict.fromkeys((".pt", ".pth"), "call torch.save with fastnn.to_torch(net)"),
+    **dict.fromkeys((".keras", ".h5", ".hdf5"), _KERAS),
+    **dict.fromkeys((".pkl", ".pickle", ".joblib"), _PICKLES),
+    **dict.fromkeys((".npz", ".npy"), _ARRAYS),
+    **dict.fromkeys((".c", ".h"), "call to_c"),
+    ".onnx": "call fastnn.onnx.export",
+    ".json": "write the text of to_json(), which leaves out the weights",
+    **dict.fromkeys((".csv", ".tsv", ".txt", ".parquet", ".xlsx", ".gz", ".zip"), ""),
+}
+
+
+def model_path(name: str, value: object) -> str:
+    """Return the path of a file that a network is saved to, whose name is not of another form."""
+    path = file_path(name, value)
+    stem, ending = os.path.splitext(path)
+    other = _FOREIGN.get(ending.lower())
+    if other is not None:
+        raise ValueError(
+            f"{name} {path!r} ends with {ending!r}, but a network is saved as a safetensors file; "
+            f"name it {stem + '.safetensors'!r}{other and ', or '}{other}"
+        )
     return path
 
 
@@ -102,4 +142,4 @@ def c_name(name: str, value: object, by_path: bool) -> str:
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) or _KEYWORDS.fullmatch(value):
         remedy = "pass name=, or name the file so" if by_path else "such as 'digits'"
         raise ValueError(f"{name} must be an identifier of C, {remedy}; got {value!r}")
-    return value
+    return text(value)

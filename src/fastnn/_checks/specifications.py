@@ -279,8 +279,21 @@ def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "
         )
 
 
+# Attributes of a network that only its methods change, and what to do instead of setting them.
+_FOLLOWING = {
+    "step": "it counts the updates; a network starts at 0 when it is built",
+    "epoch": "it counts the epochs; a network starts at 0 when it is built",
+    "dropout_seed": "it is drawn from the seed; build another MLP with another seed",
+    "standardization": "call adapt(X), which computes it from rows",
+    "n_parameters": "it follows from the layers; build another MLP",
+    "c_model": "it refers to this network",
+}
+
+
 def settable(name: str, is_bound: bool) -> None:
     """Check that an attribute of a network may be set."""
+    if name in _FOLLOWING:
+        raise AttributeError(f"the {name} of an MLP cannot be set: {_FOLLOWING[name]}")
     if is_bound:
         rate = "set learning_rate, or " if name == "optimizer" else ""
         raise AttributeError(

@@ -139,7 +139,7 @@ def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | st
             f"class_weight must be a dict {{label: weight}} or 'balanced'; got {shown(value)}"
         )
     if isinstance(value, str):
-        choice("class_weight", value, ("balanced",))
+        value = choice("class_weight", value, ("balanced",))
     n_classes = loss.n_classes(n_out)
     if n_classes is None:
         raise ValueError(

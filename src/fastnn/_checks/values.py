@@ -10,6 +10,7 @@ from typing import Any, overload
 import numpy as np
 
 _MAX_THREADS = 256
+_MOST_SEED_BITS = 4096
 
 
 # Beyond these a number would be infinite, or 0, in a float32 network.
@@ -19,13 +20,21 @@ SMALLEST = float(np.finfo(np.float32).tiny)
 
 def shown(value: object) -> str:
     """Return a value for a message: short, on one line."""
-    text = " ".join(repr(value).split())
+    try:
+        text = " ".join(repr(value).split())
+    except Exception:  # a user's own; ints of more than 4300 digits
+        text = f"<{type(value).__name__}>"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def is_bool(value: object) -> bool:
     """Whether a value is a bool of Python's or of numpy's."""
     return isinstance(value, bool | np.bool_)
+
+
+def text(value: str) -> str:
+    """Return a text as a plain str: numpy's strings and members of str enums are others."""
+    return str.__str__(value)
 
 
 def items(value: Any) -> list[Any] | None:
@@ -117,6 +126,7 @@ def choice(
     if not isinstance(value, str):
         listed = ", ".join(map(repr, options))
         raise TypeError(f"{name} must be one of {listed}; got {shown(value)}")
+    value = text(value)
     if value in aliases:
         return aliases[value]
     if value not in options:
@@ -142,8 +152,14 @@ def part(name: str, value: str, wholes: Sequence[str]) -> str:
 
 
 def seed(value: object) -> int | None:
-    """Return a seed: None or an int of 0 or more."""
-    return None if value is None else integer("seed", value, low=0)
+    """Return a seed: None or an int of 0 or more, not so large that JSON could not hold it."""
+    found = None if value is None else integer("seed", value, low=0)
+    if found is not None and found.bit_length() > _MOST_SEED_BITS:
+        raise ValueError(
+            f"seed must have at most {_MOST_SEED_BITS} bits; got {shown(found)} of "
+            f"{found.bit_length()} bits"
+        )
+    return found
 
 
 @overload

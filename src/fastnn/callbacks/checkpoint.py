@@ -73,7 +73,7 @@ class ModelCheckpoint(Monitoring):
         period: int = 1,
     ) -> None:
         super().__init__(monitor, mode)
-        self.path, self._fields = _checks.path_template("path", path)
+        self.path, self._fields = _checks.path_template("path", _checks.model_path("path", path))
         self.save_best_only = _checks.flag("save_best_only", save_best_only)
         self.period = _checks.integer("period", period, low=1)
         self.best: float | None = None

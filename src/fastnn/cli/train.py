@@ -130,6 +130,7 @@ def run(options: argparse.Namespace) -> int:
     optimizer = optimizer_of(options)
     target = _target(options)
     protect([options.data], {"--out": options.out})
+    _checks.model_path("--out", options.out)
     with writing(options.out):
         tables.check_place(options.out, ())
     kinds = dict.fromkeys(options.categorical, "category")

@@ -47,7 +47,7 @@ FORMAT = "fastnn 1"
 
 def save(state: State, path: Path) -> None:
     """Write a network, and the fit that is in progress, to a file."""
-    path = _checks.file_path("path", path)
+    path = _checks.model_path("path", path)
     _checks.not_read("path", path, state.inputs)
     snapshot = state.snapshot()
     tensors: Tensors = {}
@@ -63,8 +63,26 @@ def save(state: State, path: Path) -> None:
         "metadata": _checks.json_of("net.metadata", state.metadata),
     }
     if state.fit is not None:
-        metadata["fit"] = _json(_plain_fit(state.fit, tensors))
+        metadata["fit"] = _checks.json_of("get_state", _plain_fit(state.fit, tensors))
+    _try_to_read(metadata, tensors)
     safetensors.write(path, tensors, metadata)
+
+
+def _try_to_read(metadata: dict[str, str], tensors: Tensors) -> None:
+    """Raise the error that `load` would raise about what a file is to have.
+
+    Users' callbacks have states of their own. Arrays are left out: they are those of the network,
+    or checked when they are written.
+    """
+    try:
+        spec = Specification.checked(
+            **configuration.arguments_of(_strict(metadata["config"], "config"))
+        )
+        _snapshot_from(_strict(metadata["state"], "state"), spec, None, [])
+        if "fit" in metadata:
+            _fit_from(_strict(metadata["fit"], "fit"), dict(tensors))
+    except KeyError as error:
+        raise ValueError(f"the network could not be loaded again: {error} is missing") from error
 
 
 # ---- reading ------------------------------------------------------------------------------------
@@ -221,7 +239,7 @@ def _adapted(plain: Any, schedule: Schedule | None) -> Adapted | None:
     best = plain["best"]
     return {
         "rate": _checks.number("rate", plain["rate"], low=0.0),
-        "best": best if best is None else _checks.number("best", best),
+        "best": best if best is None else _checks.plain_number("best", best),
         "wait": _checks.integer("wait", plain["wait"], low=0),
     }
 
@@ -233,6 +251,7 @@ def _plain_fit(fit: Resumable, tensors: Tensors) -> dict[str, Any]:
     """Return a fit's state as plain data; arrays that callbacks keep are added to the tensors."""
     state = fit.get_state()
     for i, kept in enumerate(state["callbacks"]):
+        kept = state["callbacks"][i] = _checks.fields(f"get_state['callbacks'][{i}]", kept)
         for key, value in kept.items():
             if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
                 names = [f"callbacks.{i}.{key}.{j}" for j in range(len(value))]

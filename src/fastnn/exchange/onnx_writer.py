@@ -109,7 +109,7 @@ def export(
     _checks.one_of_these("net", net, MLP, "an MLP")
     if path is not None:
         path = _checks.output_path("path", path, net._state.inputs)
-    _checks.tensor_names(input_name, output_name)
+    input_name, output_name = _checks.tensor_names(input_name, output_name)
     n_bytes = net.n_parameters * net.dtype.itemsize
     _checks.fits_in_onnx(n_bytes, _MOST_BYTES)
     graph = _Graph(onnx, net.dtype, {input_name, output_name})

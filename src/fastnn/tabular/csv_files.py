@@ -15,7 +15,7 @@ import sys
 import zlib
 from typing import TYPE_CHECKING, Any, TextIO
 
-from fastnn.tabular.errors import TableError, one_line_about, polars_for
+from fastnn.tabular.errors import TableError, one_line_about, polars_for, polars_path
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -40,7 +40,7 @@ def open_csv(
         found = separator or _separator(path, content)
 
     def parse(**options: Any) -> Any:
-        file = path if content is None else io.BytesIO(content)
+        file = polars_path(path) if content is None else io.BytesIO(content)
         options |= {"infer_schema_length": 0, "separator": found, "glob": False}
         try:
             with one_line_about(path, "CSV", pl.exceptions.PanicException):
@@ -57,8 +57,11 @@ def open_csv(
     _refuse_repeated(path, names)
 
     def load(some: list[str]) -> dict[str, polars.Series]:
-        frame = parse(columns=[written[names.index(name)] for name in some])
-        return dict(zip(some, frame.get_columns(), strict=True))
+        read = [*(written[names.index(name)] for name in some), written[-1]]
+        frame = parse(columns=list(dict.fromkeys(read)))
+        if len(written) > 1 and frame[written[-1]].null_count():  # polars fills short rows
+            _refuse_short_rows(path, content, found, len(written))
+        return dict(zip(some, frame.select(read[:-1]).get_columns(), strict=True))
 
     return names, load
 
@@ -70,6 +73,20 @@ def _refuse_repeated(path: str, names: list[str]) -> None:
         original = renamed[1] if renamed and renamed[1] in names else name
         if original in names[:i]:
             raise TableError(f"{path} has two columns {original!r}; rename one of them")
+
+
+def _refuse_short_rows(path: str, content: bytes | None, separator: str, width: int) -> None:
+    """Check that every row but empty lines has as many fields as there are names."""
+    with contextlib.suppress(csv.Error), _lines(path, content) as lines:
+        rows = csv.reader(lines, delimiter=separator)
+        for row in rows:
+            if 0 < len(row) < width:
+                plural = "s" if len(row) > 1 else ""
+                raise TableError(
+                    f"{path} has {len(row)} field{plural} in line {rows.line_num}, but {width} "
+                    "names in its first line; the file may be cut off: complete the line, or "
+                    "write missing values as empty fields"
+                )
 
 
 def _lines(path: str, content: bytes | None) -> TextIO:

@@ -6,6 +6,8 @@ themselves, which stand beside what they check; checks of other arguments (_chec
 
 import contextlib
 import difflib
+import io
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 
@@ -55,6 +57,15 @@ def polars_for(path: str) -> ModuleType:
         ) from error
     module: ModuleType = polars
     return module
+
+
+def polars_path(path: str) -> str | io.BytesIO:
+    """Return a path as polars takes it, or the content of the file if its name is not UTF-8."""
+    try:
+        return os.fsencode(path).decode()
+    except UnicodeDecodeError:
+        with open(path, "rb") as file:
+            return io.BytesIO(file.read())
 
 
 @contextlib.contextmanager

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from fastnn import _checks
 from fastnn.tabular.columns import Source, column_of
 from fastnn.tabular.csv_files import open_csv
-from fastnn.tabular.errors import TableError, one_line_about, polars_for, require_columns
+from fastnn.tabular.errors import (
+    TableError,
+    one_line_about,
+    polars_for,
+    polars_path,
+    require_columns,
+)
 from fastnn.tabular.table import Table
 
 if TYPE_CHECKING:
@@ -79,7 +86,7 @@ def read(
     >>> table.columns["age"].values, table.columns["name"].texts
     (array([31., 47.]), ['Ann', 'Bo'])
     """
-    path = os.fspath(path)
+    path = _checks.file_path("path", path)
     file = _open(path)
     require_columns(path, [*drop, *(only or ())], file.names)
     wanted = [name for name in file.names if (only is None or name in only) and name not in drop]
@@ -123,7 +130,8 @@ def _open_parquet(path: str) -> tuple[list[str], Callable[[list[str]], dict[str,
 
     def load(some: list[str]) -> dict[str, polars.Series]:
         with one_line_about(path, "Parquet", *errors):
-            frame: polars.DataFrame = pl.read_parquet(path, columns=some, glob=False)
+            source = polars_path(path)
+            frame: polars.DataFrame = pl.read_parquet(source, columns=some, glob=False)
             columns: dict[str, polars.Series] = frame.to_dict()
         return columns
 

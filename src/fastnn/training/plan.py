@@ -102,7 +102,9 @@ def make(
             metric.check_targets("y", source.T)
         if validation is not None:
             metric.check_targets("validation y", validation.T)
-    names = _conversion.column_names(X)
+    names = _conversion.column_names(X) if isinstance(source, Rows) else None
+    if names is not None and len(names) != spec.n_in:
+        names = None  # an attribute of that name which has another meaning
     inputs = files_of(X, y, sample_weight, *(validation_data or ()))
     _checks.files_written(options["callbacks"], inputs)
     return Plan(source=source, validation=validation, feature_names=names, inputs=inputs, **options)

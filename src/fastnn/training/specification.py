@@ -33,7 +33,7 @@ class Specification:
     """
 
     n_in: int
-    layers: list[Layer]
+    layers: tuple[Layer, ...]
     loss: Loss
     optimizer: Optimizer
     reduction: str
@@ -59,7 +59,7 @@ class Specification:
         """Return the specification that a user's arguments describe."""
         found = cls(
             n_in=_checks.integer("n_in", n_in, low=1, high=2**31 - 1),
-            layers=_checks.layers(layers, KINDS),
+            layers=tuple(_checks.layers(layers, KINDS)),
             loss=losses.get(_checks.specification("loss", loss, losses.Loss, losses.NAMES)),
             optimizer=optimizers.get(
                 _checks.specification(
@@ -93,9 +93,10 @@ class Specification:
         return parameters(self.layers, self.n_in)
 
     @cached_property
-    def trained(self) -> list[Layer]:
+    def trained(self) -> tuple[Layer, ...]:
         """The layers that have parameters, frozen ones among them."""
-        return [layer for layer, k in with_widths(self.layers, self.n_in) if layer.parameters(k)]
+        layers = with_widths(self.layers, self.n_in)
+        return tuple(layer for layer, n_in in layers if layer.parameters(n_in))
 
     @property
     def _pieces(self) -> list[Layer]:
@@ -103,12 +104,12 @@ class Specification:
         return [piece for layer in self.layers for piece in layer.pieces()]
 
     @cached_property
-    def dense(self) -> list[Dense]:
+    def dense(self) -> tuple[Dense, ...]:
         """The Dense layers, those within other layers among them."""
-        return [layer for layer in self._pieces if isinstance(layer, Dense)]
+        return tuple(layer for layer in self._pieces if isinstance(layer, Dense))
 
     @cached_property
-    def dropout_rates(self) -> list[float]:
+    def dropout_rates(self) -> tuple[float, ...]:
         """For each Dense, the rate at which its input is dropped in training."""
         rates, kept = [], 1.0
         for layer in self._pieces:
@@ -118,7 +119,7 @@ class Specification:
             if isinstance(layer, Dense):
                 rates.append(1.0 - kept)
             kept = 1.0
-        return rates
+        return tuple(rates)
 
     @property
     def standardizes(self) -> bool:

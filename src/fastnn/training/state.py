@@ -141,9 +141,11 @@ class State:
         _checks.adapted(self.is_ready)
 
     def standardize(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
-        """Let inputs be standardized by these: (n_in,), float64."""
+        """Let inputs be standardized by these: (n_in,), float64; nothing can change them then."""
         self.network.standardize(mean, 1 / scale)
-        self.standardization = mean, scale
+        self.standardization = mean.copy(), scale.copy()
+        for array in self.standardization:
+            array.flags.writeable = False
 
     # ---- learning rate --------------------------------------------------------------------------
 
