@@ -390,6 +390,24 @@ def test_commands_take_names_beyond_the_encoding_of_the_process(folder):
     os.rename(folder / "größe.csv", folder / "data.csv")
 
 
+def test_nothing_but_networks_gets_their_ending(tmp_path):
+    net, path = network(), os.fspath(tmp_path / "net.safetensors")
+    X = np.zeros((4, 2))
+    ending = "ends with '.safetensors'"
+    refused(lambda: fastnn.onnx.export(net, path), ending)
+    refused(lambda: tables.write_text(path, "text"), ending)
+    refused(lambda: net.fit(X, X[:, 0], callbacks=[CSVLogger(path)]), ending)
+    assert os.listdir(tmp_path) == []
+
+
+def test_an_error_of_the_system_names_the_file_that_was_asked_for(tmp_path):
+    path = tmp_path / "nowhere" / "net"
+    for write in (network().save, lambda path: fastnn.onnx.export(network(), path)):
+        with pytest.raises(FileNotFoundError) as caught:
+            write(path)
+        assert caught.value.filename == os.fspath(path)
+
+
 # ---- links that lead nowhere --------------------------------------------------------------------
 
 
@@ -404,4 +422,6 @@ def test_a_circle_of_links_is_no_file(links, tmp_path):
     for write in writes:
         with pytest.raises(OSError, match="symbolic links"):
             write(tmp_path / "a")
+    with pytest.raises(OSError, match="symbolic links"):
+        network().fit(np.zeros((4, 2)), np.zeros(4), resume=tmp_path / "a")
     assert {name: os.readlink(tmp_path / name) for name in os.listdir(tmp_path)} == before

@@ -45,6 +45,15 @@ def holds_model(path: str) -> bool:
     return False
 
 
+def exists(path: str) -> bool:
+    """Whether there is a file of this name; an OSError if that cannot be known."""
+    try:
+        os.stat(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def make_folder_of(path: str) -> None:
     """Make the folder that a file goes to, if it doesn't exist."""
     folder = os.path.dirname(path)
@@ -79,9 +88,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(temporary)
+        if isinstance(error, OSError) and error.filename == temporary:
+            error.filename = target
         raise
     _sync_folder(folder)
 

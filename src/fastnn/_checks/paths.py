@@ -85,6 +85,11 @@ def not_read(name: str, file: str | int, inputs: Iterable[str | int]) -> None:
 def output_path(name: str, value: object, inputs: Iterable[str | int] = ()) -> str:
     """Return the path of a file to write that is no model: it replaces neither input nor model."""
     path = file_path(name, value)
+    if path.lower().endswith(".safetensors"):
+        raise ValueError(
+            f"{name} {path!r} ends with '.safetensors', as networks do that save writes; write to "
+            "another file"
+        )
     not_read(name, path, inputs)
     if _files.holds_model(path):
         raise ValueError(

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _checks
+from fastnn import _checks, _files
 from fastnn.exchange import configuration, safetensors
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.schedules import Adaptive, Schedule
@@ -107,7 +107,7 @@ def checkpoint(
     if path is None:
         return None
     path = _checks.file_path("resume", path)
-    if not os.path.exists(path):
+    if not _files.exists(path):
         return None
     saved, snapshot, _, progress = _read(path)
     configs = (configuration.config_of(s.specification) for s in (saved, state))
