@@ -65,9 +65,12 @@ def kernels(request):
     return request.param
 
 
-@pytest.fixture(params=_cpu.INSTRUCTION_SETS)
+@pytest.fixture(params=[name for name in _cpu.INSTRUCTION_SETS if name != "portable"])
 def isa(request, monkeypatch):
-    """Each instruction set of this CPU; networks built in the test use it, too."""
+    """Each instruction set of this CPU; networks built in the test use it, too.
+
+    Not `portable`, which is slow: its bits are those of the others (test_digests.py).
+    """
     monkeypatch.setattr(_cpu, "ISA", request.param)
     return request.param
 

@@ -4,10 +4,9 @@ Prints the names of the trainings whose digests differ from those in digests.jso
 rewrites the table; commit it with the change that made the difference, and explain the change. A
 change that is not meant to change a bit leaves the table alone.
 
-A digest is of every weight and bias, of predictions, and of the losses during training, on one
-instruction set. The bits depend on the compiler, which may contract a product and a sum, and on the
-C library, whose powers and cosines the learning-rate schedules use: with other versions nothing is
-compared.
+A digest is of every weight and bias, of predictions, and of the losses during training. Every
+instruction set that fuses a product with a sum has the same, on every system and with every
+compiler; those that don't share a column of their own.
 
 Not here: the trainings (trainings.py, training_calls.py), and the test (test_digests.py).
 """
@@ -15,7 +14,6 @@ Not here: the trainings (trainings.py, training_calls.py), and the test (test_di
 import argparse
 import hashlib
 import json
-import platform
 import sys
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +22,7 @@ import numpy as np
 import training_calls
 import trainings
 
-import fastnn
-from fastnn import _cpu
+from fastnn import _cpu, _kernels_f32
 
 TABLE = Path(__file__).with_name("digests.json")
 
@@ -78,32 +75,26 @@ def instruction_set(isa):
         _cpu.ISA = before
 
 
-def measured_with():
-    """Return what the bits depend on beside the instruction set."""
-    return {
-        "compiler": fastnn.show_config("dicts")["compiler"],
-        "machine": platform.machine(),
-        "libc": " ".join(platform.libc_ver()),
-    }
+def column(isa):
+    """Return the column of the table that an instruction set's digests are in."""
+    return "fused" if _kernels_f32.fuses(isa) else "unfused"
 
 
 def read_table():
-    """Return the committed table: "measured_with", and "digests" as {name: {isa: digest}}."""
+    """Return the committed table, {name: {column: digest}}."""
     return json.loads(TABLE.read_text())
 
 
 def write_table(found):
-    """Write {name: {isa: digest}}, a training a line."""
-    head = json.dumps(measured_with(), sort_keys=True)
-    rows = (f"    {json.dumps(k)}: {json.dumps(found[k], sort_keys=True)}" for k in sorted(found))
-    lines = ",\n".join(rows)
-    TABLE.write_text(f'{{\n  "measured_with": {head},\n  "digests": {{\n{lines}\n  }}\n}}\n')
+    """Write {name: {column: digest}}, a training a line."""
+    rows = (f"  {json.dumps(k)}: {json.dumps(found[k], sort_keys=True)}" for k in sorted(found))
+    TABLE.write_text("{\n" + ",\n".join(rows) + "\n}\n")
 
 
-def differing(known, found, isa):
-    """Return the names whose digests of an instruction set differ, or that one side lacks."""
+def differing(known, found, column):
+    """Return the names whose digests differ from those of a column, or that one side lacks."""
     names = sorted({*known, *found})
-    return [name for name in names if known.get(name, {}).get(isa) != found.get(name)]
+    return [name for name in names if known.get(name, {}).get(column) != found.get(name)]
 
 
 def main():
@@ -111,24 +102,21 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help=f"rewrite {TABLE.name}")
     update = parser.parse_args().update
-    found = {}
+    table, fresh, differ = read_table(), {}, False
     for isa in _cpu.INSTRUCTION_SETS:
         with instruction_set(isa):
-            found[isa] = digests()
-    if update:
-        names = found[_cpu.INSTRUCTION_SETS[0]]
-        write_table({name: {isa: found[isa][name] for isa in found} for name in names})
-        print(f"{len(names)} trainings on {', '.join(found)}")
-        return 0
-    table = read_table()
-    if table["measured_with"] != measured_with():
-        print(f"not compared: the table is of {table['measured_with']}, this is {measured_with()}")
-        return 0
-    names = {isa: differing(table["digests"], found[isa], isa) for isa in found}
-    for isa in found:
-        for name in names[isa]:
+            found = digests()
+        for name in found:
+            fresh.setdefault(name, {}).setdefault(column(isa), found[name])
+        for name in differing(fresh if update else table, found, column(isa)):
             print(f"{isa}: {name}")
-    return 1 if any(names.values()) else 0
+            differ = True
+    if update and not differ:
+        missing = {"fused", "unfused"} - {column(isa) for isa in _cpu.INSTRUCTION_SETS}
+        assert not missing, f"this CPU cannot compute the column {missing}"
+        write_table(fresh)
+        print(f"{len(fresh)} trainings on {', '.join(_cpu.INSTRUCTION_SETS)}")
+    return 1 if differ else 0
 
 
 if __name__ == "__main__":

@@ -51,15 +51,15 @@ def instruction_sets():
 
 def set_macro(isa, flags):
     """Return an instruction set as dispatch.c takes it."""
-    features = "".join(f"HAS({flag.removeprefix('-m')})" for flag in flags)
+    features = "".join(f"HAS({flag[2:]})" for flag in flags if flag.startswith("-m"))
     return f"SET({isa},{features})"
 
 
 def compilations(bits):
     """Return the names of the object files of a precision, with the arguments that make each."""
-    here, sets = [f"-DFASTNN_BITS={bits}", "-I", SIMD], instruction_sets()
+    here, sets = [f"-DFASTNN_BITS={bits}", "-ffp-contract=off", "-I", SIMD], instruction_sets()
     macros = "".join(set_macro(*row) for row in sets)
-    ours = [*here, "-O1", "-ffp-contract=off"]
+    ours = [*here, "-O1"]
     jobs = {f"{source.stem}.o": [*ours, source] for source in CHECKS}
     jobs["dispatch.o"] = [*ours, f"-DFASTNN_INSTRUCTION_SETS={macros}", SIMD / "dispatch.c"]
     for isa, flags in sets:

@@ -137,6 +137,11 @@ def instruction_sets():
     return names
 
 
+def fuses(isa):
+    """Whether an instruction set rounds a product and a sum once, as all with the same bits do."""
+    return find_table(isa).fuses
+
+
 def registry():
     """Names that the engine knows, by kind; a loss is a pair (name, activation or None)."""
     return {**list_registry(), "stages": [KINDS[i].name.decode() for i in range(N_KINDS)]}

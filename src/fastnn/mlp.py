@@ -88,8 +88,8 @@ class MLP:
         Precision of weights and arithmetic.
     seed : int, optional
         Seed of the initial weights, the order of rows and the dropout masks. The same seed gives
-        the same bits on one version and instruction set, for any number of threads. By default it
-        is drawn from the system.
+        the same bits in one version, for any number of threads and on every CPU with fused
+        multiply-adds. By default it is drawn from the system.
     n_threads : int, optional
         Threads to train and predict with; by default the CPUs this process may use. Small networks
         stay on one thread, which is faster for them.

@@ -45,9 +45,9 @@ static const check checks[] = {
 };
 /* clang-format on */
 
-/* A table has its name, and then nothing but pointers to what is checked. */
-enum { N_CHECKS = sizeof checks / sizeof *checks };
-_Static_assert(sizeof(fastnn_ops) == (1 + N_CHECKS) * sizeof(void *), "a leaf without a check");
+/* A table says what it is, and then has nothing but pointers to what is checked. */
+enum { N_CHECKS = sizeof checks / sizeof *checks, FIRST = offsetof(fastnn_ops, product) };
+_Static_assert(sizeof(fastnn_ops) == FIRST + N_CHECKS * sizeof(void *), "a leaf without a check");
 
 /* ---- The report. */
 

@@ -11,6 +11,8 @@
 #include <math.h>
 #include <stddef.h>
 
+#include "maths.h"
+
 enum { FASTNN_SCHEDULE_PARAMETERS = 6 };
 
 typedef struct {
@@ -33,17 +35,17 @@ static double constant_rate(const double *p, double t) {
 
 /* p = (rate, steps, factor): rate factor^floor(t / steps) */
 static double step_decay_rate(const double *p, double t) {
-    return p[0] * pow(p[2], floor(t / p[1]));
+    return p[0] * fastnn_power(p[2], floor(t / p[1]));
 }
 
 /* p = (rate, steps, factor): rate factor^(t / steps) */
 static double exponential_decay_rate(const double *p, double t) {
-    return p[0] * pow(p[2], t / p[1]);
+    return p[0] * fastnn_power(p[2], t / p[1]);
 }
 
 /* Half a cosine from `high` at 0 down, or up, to `low` at 1. */
 static double half_cosine(double high, double low, double fraction) {
-    return low + (high - low) * 0.5 * (1 + cos(3.14159265358979323846 * fraction));
+    return low + (high - low) * fastnn_half_cosine(fraction);
 }
 
 /* p = (rate, steps, alpha): from rate to alpha rate, and there it stays */
@@ -58,7 +60,7 @@ static double cosine_restarts_rate(const double *p, double t) {
     double length = p[1], low = p[4] * p[0], height = p[0] - low;
     if (p[2] == 1) { /* or else the lengths grow, and few have passed */
         double cycles = floor(t / length);
-        height *= pow(p[3], cycles);
+        height *= fastnn_power(p[3], cycles);
         t -= cycles * length;
     } else {
         for (; t >= length; length *= p[2], height *= p[3]) t -= length;
@@ -67,7 +69,9 @@ static double cosine_restarts_rate(const double *p, double t) {
 }
 
 /* p = (rate, power): rate / (1 + t)^power */
-static double inverse_scaling_rate(const double *p, double t) { return p[0] / pow(1 + t, p[1]); }
+static double inverse_scaling_rate(const double *p, double t) {
+    return p[0] / fastnn_power(1 + t, p[1]);
+}
 
 /* p = (peak, steps, fraction, first, last): half a cosine up from `first` to the peak at `fraction`
  * of the steps, half a cosine down to `last` at the last step   (Smith, Topin 2017) */

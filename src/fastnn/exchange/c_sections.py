@@ -22,6 +22,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parent.parent
 FILES = (
     "exchange/c_source.h",
+    "engine/simd/real.h",
     "engine/simd/ops.h",
     "engine/simd/vmath.h",
     "engine/simd/activations.h",

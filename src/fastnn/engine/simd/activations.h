@@ -66,7 +66,7 @@ INLINE vec sigmoid_slope(vec z, vec alpha) {
 
 OUTPUT_ACTIVATION(sigmoid)
 
-/* c-source: begin tanh (needs vtanh) */
+/* c-source: begin tanh (needs vtanh, multiply_add) */
 /* tanh: z = tanh a;  dz/da = 1 - z^2 */
 INLINE vec tanh_value(vec a, vec alpha) {
     (void)alpha;
@@ -75,7 +75,7 @@ INLINE vec tanh_value(vec a, vec alpha) {
 
 INLINE vec tanh_slope(vec z, vec alpha) {
     (void)alpha;
-    return splat(1) - z * z;
+    return multiply_add(-z, z, splat(1));
 }
 /* c-source: end */
 
@@ -152,7 +152,7 @@ OUTPUT_ACTIVATION(exp)
 /* gelu: z = a Phi(a), Phi the normal distribution (the exact form);  dz/da = Phi(a) + a phi(a) */
 INLINE vec gelu_value(vec a, vec *slope) {
     vec density, below = vnormal_cdf(a, &density);
-    *slope = below + a * density;
+    *slope = multiply_add(a, density, below);
     return a * below;
 }
 /* c-source: end */
@@ -163,7 +163,7 @@ SLOPE_ACTIVATION(gelu)
 /* silu: z = a s with s = sigmoid(a);  dz/da = s + z (1 - s) */
 INLINE vec silu_value(vec a, vec *slope) {
     vec s = vsigmoid(a), z = a * s;
-    *slope = s + z * (splat(1) - s);
+    *slope = multiply_add(z, splat(1) - s, s);
     return z;
 }
 /* c-source: end */
@@ -183,23 +183,24 @@ SLOPE_ACTIVATION(softplus)
 /* softmax: y = e^(a - max a) / sum e^(a - max a) along the row;
  * delta <- y (delta - sum delta y), its Jacobian times delta */
 
-/* c-source: begin exp_row (needs vexp) */
+/* c-source: begin exp_row (needs vexp, panel_sums) */
 /* e^(a - max a) of one row into e (padding zero); returns their sum. */
 INLINE real exp_row(ptrdiff_t columns, ptrdiff_t jump, const real *a, real *max, real *e) {
-    vec top = splat(a[0]), sum = splat(0);
+    vec top = splat(a[0]);
+    panel_sums sum = {{splat(0)}};
     for (ptrdiff_t c = 0; c < columns; c += LANES) {
         vec x = load(a + c / PANEL * jump + c % PANEL);
         top = vmax(choose(lanes_below(columns - c), x, top), top);
     }
     *max = max_lanes(top);
     for (ptrdiff_t c = 0; c < columns; c += PANEL)
-        for (int v = 0; v < PANEL; v += LANES) {
-            ptrdiff_t at = c / PANEL * jump + v;
-            vec x = keep(lanes_below(columns - c - v), vexp(load(a + at) - splat(*max)));
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            ptrdiff_t at = c / PANEL * jump + v * LANES;
+            vec x = keep(lanes_below(columns - c - v * LANES), vexp(load(a + at) - splat(*max)));
             store(e + at, x);
-            sum += x;
+            sum.lanes[v] += x;
         }
-    return sum_lanes(sum);
+    return sum_panel(&sum);
 }
 /* c-source: end */
 
@@ -216,16 +217,17 @@ static void softmax_forward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, r
 }
 /* c-source: end */
 
-/* c-source: begin softmax_backward */
+/* c-source: begin softmax_backward (needs panel_sums, multiply_add) */
 static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, const real *z,
                              real *delta) {
     for (ptrdiff_t r = 0; r < rows; r++, z += PANEL, delta += PANEL) {
-        vec dot = splat(0);
-        for (ptrdiff_t c = 0; c < columns; c += LANES) {
-            ptrdiff_t at = c / PANEL * jump + c % PANEL;
-            dot += load(z + at) * load(delta + at);
-        }
-        vec sum = splat(sum_lanes(dot));
+        panel_sums dot = {{splat(0)}};
+        for (ptrdiff_t c = 0; c < columns; c += PANEL)
+            for (int v = 0; v < PANEL_VECTORS; v++) {
+                ptrdiff_t at = c / PANEL * jump + v * LANES;
+                dot.lanes[v] = multiply_add(load(z + at), load(delta + at), dot.lanes[v]);
+            }
+        vec sum = splat(sum_panel(&dot));
         for (ptrdiff_t c = 0; c < columns; c += LANES) {
             ptrdiff_t at = c / PANEL * jump + c % PANEL;
             store(delta + at, load(z + at) * (load(delta + at) - sum));

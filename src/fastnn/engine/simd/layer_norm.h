@@ -3,9 +3,8 @@
  *     x^ = (x - mean) s,  s = 1 / sqrt(var + epsilon);  z = gain x^ + bias
  *     dE/dx = s (d - mean(d) - x^ mean(d x^)),  d = gain dE/dz
  *
- * mean and var (which divides by the number of columns) are of one row. Sums along a row have one
- * accumulator for each column of a panel and are then halved in a fixed tree, so that their order
- * does not depend on the vector's width. Padding of x may hold anything finite; that of x^ is 0.
+ * mean and var (which divides by the number of columns) are of one row. Padding of x
+ * may hold anything finite; that of x^ is 0.
  *
  * Networks as C source have the sections between `c-source` markers (see vmath.h), too.
  */
@@ -13,20 +12,6 @@
 #define FASTNN_LAYER_NORM_H
 
 #include "ops.h"
-
-/* c-source: begin panel_sums */
-typedef struct {
-    vec lanes[PANEL_VECTORS];
-} panel_sums;
-
-/* The sum of a panel's columns, which are overwritten: 8 + 8, 4 + 4, 2 + 2, 1 + 1. */
-INLINE real sum_panel(panel_sums *sums) {
-    real *columns = (real *)sums->lanes;
-    for (int n = PANEL / 2; n > 0; n /= 2)
-        for (int i = 0; i < n; i++) columns[i] += columns[i + n];
-    return columns[0];
-}
-/* c-source: end */
 
 /* c-source: begin layer_norm_forward (needs layer_norm_args, panel_sums, multiply_add, vsqrt) */
 INLINE void layer_norm_forward(const fastnn_layer_norm_args *args, const real *x, real *z) {
@@ -80,7 +65,7 @@ INLINE void layer_norm_backward(const fastnn_layer_norm_args *args, const real *
         for (ptrdiff_t c = 0; c < args->columns; c += PANEL)
             for (int v = 0; v < PANEL_VECTORS; v++) {
                 ptrdiff_t at = c / PANEL * args->jump + r * PANEL + v * LANES;
-                vec d = load(args->gain + c + v * LANES) * load(delta + at) - mean;
+                vec d = multiply_add(load(args->gain + c + v * LANES), load(delta + at), -mean);
                 vec slope = multiply_add(-load(args->unit + at), tilt, d) * scale;
                 store(below + at, keep(lanes_below(args->columns - c - v * LANES), slope));
             }

@@ -12,23 +12,25 @@
 
 #include "activations.h"
 
-/* c-source: begin loss_rows (needs loss_args) */
+/* c-source: begin loss_rows (needs loss_args, panel_sums) */
 /* Needs vec NAME(vec y, vec t, vec parameter, vec *slope): the losses of LANES outputs. */
 #define ELEMENTWISE_LOSS(NAME)                                                                     \
     static void NAME##_rows(const fastnn_loss_args *args) {                                        \
         for (ptrdiff_t r = 0; r < args->rows; r++) {                                               \
-            vec sum = splat(0), weight = splat(args->weight[r]);                                   \
+            vec weight = splat(args->weight[r]);                                                   \
+            panel_sums sum = {{splat(0)}};                                                         \
             for (ptrdiff_t c = 0; c < args->columns; c += PANEL)                                   \
-                for (int v = 0; v < PANEL; v += LANES) {                                           \
-                    ptrdiff_t at = c / PANEL * args->jump + r * PANEL + v;                         \
-                    ivec real_column = lanes_below(args->columns - c - v);                         \
-                    vec parameter = args->parameter ? load(args->parameter + c + v) : splat(0);    \
+                for (int v = 0; v < PANEL_VECTORS; v++) {                                          \
+                    ptrdiff_t column = c + v * LANES;                                              \
+                    ptrdiff_t at = c / PANEL * args->jump + r * PANEL + v * LANES;                 \
+                    ivec real_column = lanes_below(args->columns - column);                        \
+                    vec parameter = args->parameter ? load(args->parameter + column) : splat(0);   \
                     vec slope,                                                                     \
                         loss = NAME(load(args->y + at), load(args->t + at), parameter, &slope);    \
-                    sum += keep(real_column, loss);                                                \
+                    sum.lanes[v] += keep(real_column, loss);                                       \
                     store(args->delta + at, keep(real_column, slope * weight));                    \
                 }                                                                                  \
-            args->loss[r] = (double)sum_lanes(sum) * (double)args->weight[r];                      \
+            args->loss[r] = (double)sum_panel(&sum) * (double)args->weight[r];                     \
         }                                                                                          \
     }
 /* c-source: end */
@@ -56,13 +58,13 @@ INLINE vec absolute_error(vec y, vec t, vec parameter, vec *slope) {
 ELEMENTWISE_LOSS(absolute_error)
 /* c-source: end */
 
-/* c-source: begin huber (needs loss_rows) */
+/* c-source: begin huber (needs loss_rows, multiply_add) */
 /* huber: r = y - t; E = 1/2 r^2 where |r| <= d, else d (|r| - d/2);  dE/dy = c = r clipped to
  * [-d, d]; and so E = c (r - c/2) */
 INLINE vec huber(vec y, vec t, vec d, vec *slope) {
     vec r = y - t, c = vmin(d, vmax(-d, r));
     *slope = c;
-    return c * (r - splat((real)0.5) * c);
+    return c * multiply_add(splat((real)-0.5), c, r);
 }
 
 ELEMENTWISE_LOSS(huber)
@@ -80,46 +82,46 @@ INLINE vec quantile(vec y, vec t, vec q, vec *slope) {
 ELEMENTWISE_LOSS(quantile)
 /* c-source: end */
 
-/* c-source: begin poisson_exp (needs loss_rows, vexp) */
+/* c-source: begin poisson_exp (needs loss_rows, multiply_add, vexp) */
 /* poisson: E = y - t log y.  Behind exp: y = e^a, E = e^a - t a;  dE/da = y - t */
 INLINE vec poisson_exp(vec a, vec t, vec parameter, vec *slope) {
     (void)parameter;
     vec y = vexp(a);
     *slope = y - t;
-    return y - t * a;
+    return multiply_add(-t, a, y);
 }
 
 ELEMENTWISE_LOSS(poisson_exp)
 /* c-source: end */
 
-/* c-source: begin poisson_softplus (needs loss_rows, softplus, vlog) */
+/* c-source: begin poisson_softplus (needs loss_rows, multiply_add, softplus, vlog) */
 /* Behind softplus, s = sigmoid(a): dE/da = s (1 - t / y). Far below zero y and s underflow
  * together; there log y -> a and s / y -> 1. */
 INLINE vec poisson_softplus(vec a, vec t, vec parameter, vec *slope) {
     (void)parameter;
     vec s, y = softplus_value(a, &s);
     ivec far = a < splat(sizeof(real) == 4 ? -30 : -60);
-    *slope = s - t * choose(far, splat(1), s / y);
-    return y - t * choose(far, a, vlog(y));
+    *slope = multiply_add(-t, choose(far, splat(1), s / y), s);
+    return multiply_add(-t, choose(far, a, vlog(y)), y);
 }
 
 ELEMENTWISE_LOSS(poisson_softplus)
 /* c-source: end */
 
-/* c-source: begin binary_cross_entropy (needs loss_rows, vsigmoid, vlog1p, vexp) */
+/* c-source: begin binary_cross_entropy (needs loss_rows, multiply_add, vsigmoid, vlog1p, vexp) */
 /* binary_cross_entropy behind sigmoid: E = -[t log y + (1 - t) log(1 - y)]
  *   = max(a, 0) - t a + log(1 + e^-|a|);  dE/da = y - t */
 INLINE vec binary_cross_entropy(vec a, vec t, vec parameter, vec *slope) {
     (void)parameter;
     *slope = vsigmoid(a) - t;
     vec rest = vlog1p(vexp(-vabs(a)));
-    return (vmax(splat(0), a) - t * a) + rest; /* a sure and right a leaves just the rest */
+    return multiply_add(-t, a, vmax(splat(0), a)) + rest; /* a sure and right a leaves the rest */
 }
 
 ELEMENTWISE_LOSS(binary_cross_entropy)
 /* c-source: end */
 
-/* c-source: begin cross_entropy (needs loss_args, exp_row, vlog) */
+/* c-source: begin cross_entropy (needs loss_args, exp_row, multiply_add, vlog) */
 /* cross_entropy behind softmax: E = -sum_g t_g log y_g = sum_g t_g (log sum_j e^(a_j - m) + m -
  * a_g), m = max a; dE/da = y - t */
 static void cross_entropy_rows(const fastnn_loss_args *args) {
@@ -127,14 +129,17 @@ static void cross_entropy_rows(const fastnn_loss_args *args) {
         const real *a = args->y + r * PANEL, *t = args->t + r * PANEL;
         real *delta = args->delta + r * PANEL, max;
         real sum = exp_row(args->columns, args->jump, a, &max, delta);
-        vec top = splat(max), log_sum = vlog(splat(sum)), loss = splat(0);
+        vec top = splat(max), log_sum = vlog(splat(sum));
+        panel_sums loss = {{splat(0)}};
         vec inverse = splat(1 / sum), weight = splat(args->weight[r]);
-        for (ptrdiff_t c = 0; c < args->columns; c += LANES) {
-            ptrdiff_t at = c / PANEL * args->jump + c % PANEL;
-            loss += load(t + at) * (log_sum + (top - load(a + at)));
-            store(delta + at, (load(delta + at) * inverse - load(t + at)) * weight);
-        }
-        args->loss[r] = (double)sum_lanes(loss) * (double)args->weight[r];
+        for (ptrdiff_t c = 0; c < args->columns; c += PANEL)
+            for (int v = 0; v < PANEL_VECTORS; v++) {
+                ptrdiff_t at = c / PANEL * args->jump + v * LANES;
+                vec log_inverse = log_sum + (top - load(a + at)); /* -log y */
+                loss.lanes[v] = multiply_add(load(t + at), log_inverse, loss.lanes[v]);
+                store(delta + at, multiply_add(load(delta + at), inverse, -load(t + at)) * weight);
+            }
+        args->loss[r] = (double)sum_panel(&loss) * (double)args->weight[r];
     }
 }
 /* c-source: end */

@@ -52,6 +52,7 @@ extern fastnn_tiny_fn TINY_STEPS;
 extern const fastnn_ops OPS_TABLE;
 const fastnn_ops OPS_TABLE = {
     .isa = QUOTE(FASTNN_ISA),
+    .fuses = FUSES,
     FASTNN_LEAVES(LEAF_ENTRY)
     .tiny_steps = TINY_STEPS,
     .activations = activations,

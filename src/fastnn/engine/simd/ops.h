@@ -274,6 +274,7 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
 #define FASTNN_POINTER(leaf) fastnn_##leaf##_fn *leaf;
 typedef struct {
     const char *isa;
+    int fuses; /* multiply_add rounds once: the bits are those of every such table */
     FASTNN_LEAVES(FASTNN_POINTER)
     fastnn_tiny_fn *tiny_steps; /* not among the leaves: tiny.c is compiled by itself */
     const fastnn_activation *activations;

@@ -12,6 +12,7 @@
 #ifndef FASTNN_OPTIMIZERS_H
 #define FASTNN_OPTIMIZERS_H
 
+#include "../maths.h"
 #include "tile.h"
 
 typedef void update_rule(const fastnn_step *step, vec g, real *w, ptrdiff_t block);
@@ -169,8 +170,8 @@ static real normal(double x) {
  * The rate and the corrections go into two constants: w <- w - m / (root_scale sqrt(v) + epsilon),
  * both of them times (1 - b1^t) / lr. */
 static void prepare_adam(const fastnn_hyper *hyper, double t, fastnn_step *step) {
-    double per_rate = (1 - pow(hyper->beta_1, t)) / hyper->learning_rate;
-    double root = sqrt(1 - pow(hyper->beta_2, t));
+    double per_rate = (1 - fastnn_power(hyper->beta_1, t)) / hyper->learning_rate;
+    double root = sqrt(1 - fastnn_power(hyper->beta_2, t));
     *step = (fastnn_step){
         .new_1 = (real)(1 - hyper->beta_1),
         .keep_2 = (real)hyper->beta_2,
@@ -227,25 +228,32 @@ static const fastnn_optimizer optimizers[] = {
 
 /* l1 sum|w| + l2 sum w^2;  d/dw = l1 sign(w) + 2 l2 w, 0 at 0 */
 static inline double penalty(ptrdiff_t n, real l1, real l2, const real *w, real *g) {
-    vec sum = {0}, lasso = splat(l1), ridge = splat(l2);
-    for (ptrdiff_t i = 0; i < n; i += LANES) {
-        vec x = load(w + i);
-        sum += (lasso + ridge * vabs(x)) * vabs(x);
-        if (g) {
-            vec sign = keep(x != splat(0), copy_sign(splat(1), x));
-            store(g + i, load(g + i) + (lasso * sign + splat(2) * ridge * x));
+    vec lasso = splat(l1), ridge = splat(l2);
+    panel_sums sum = {{{0}}};
+    for (ptrdiff_t i = 0; i < n; i += PANEL)
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            vec x = load(w + i + v * LANES), slope = multiply_add(ridge, vabs(x), lasso);
+            sum.lanes[v] = multiply_add(slope, vabs(x), sum.lanes[v]);
+            if (g) {
+                real *at = g + i + v * LANES;
+                vec sign = keep(x != splat(0), copy_sign(splat(1), x));
+                store(at, load(at) + multiply_add(splat(2) * ridge, x, lasso * sign));
+            }
         }
-    }
-    return (double)sum_lanes(sum);
+    return (double)sum_panel(&sum);
 }
 
 /* ---- options of an optimizer besides its rule ---- */
 
 /* sum g^2, for clipping by norms; once more in doubles, one by one, where floats overflow */
 static double sum_squares(ptrdiff_t n, const real *g) {
-    vec sum = {0};
-    for (ptrdiff_t i = 0; i < n; i += LANES) sum = multiply_add(load(g + i), load(g + i), sum);
-    double total = (double)sum_lanes(sum);
+    panel_sums sum = {{{0}}};
+    for (ptrdiff_t i = 0; i < n; i += PANEL)
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            vec x = load(g + i + v * LANES);
+            sum.lanes[v] = multiply_add(x, x, sum.lanes[v]);
+        }
+    double total = (double)sum_panel(&sum);
     if (total - total == 0 || sizeof(real) == sizeof(double)) return total;
     total = 0;
     for (ptrdiff_t i = 0; i < n; i++) total += (double)g[i] * (double)g[i];

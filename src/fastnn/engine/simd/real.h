@@ -34,16 +34,24 @@ typedef int64_t ireal;
 typedef uint64_t ureal;
 #endif
 
-/* FASTNN_VECTOR_BYTES may be given to compile the logic of one width with the instructions of
- * another: the compiler splits or joins registers. */
-#ifndef FASTNN_VECTOR_BYTES
+/* Bytes of the widest registers. */
 #if defined(__AVX512F__)
-#define FASTNN_VECTOR_BYTES 64
+#define REGISTER_BYTES 64
 #elif defined(__AVX__)
-#define FASTNN_VECTOR_BYTES 32
+#define REGISTER_BYTES 32
 #else
-#define FASTNN_VECTOR_BYTES 16
+#define REGISTER_BYTES 16
 #endif
+
+/* FASTNN_VECTOR_BYTES may be given to compile the logic of one width with the instructions of
+ * another: a wider vector is split into registers. */
+#ifndef FASTNN_VECTOR_BYTES
+#define FASTNN_VECTOR_BYTES REGISTER_BYTES
+#endif
+#if FASTNN_VECTOR_BYTES < REGISTER_BYTES
+#define PART_BYTES FASTNN_VECTOR_BYTES
+#else
+#define PART_BYTES REGISTER_BYTES
 #endif
 
 typedef real vec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
@@ -96,49 +104,113 @@ INLINE vec copy_sign(vec x, vec y) {
     return (vec)(((ivec)x & ~sign) | ((ivec)y & sign));
 }
 
-/* max and min as the hardware has them: the second operand where either is NaN. */
+/* ---- maximum, minimum, root, fused multiply-add: one register, then a vector of them ---- */
+
+typedef real part __attribute__((vector_size(PART_BYTES), may_alias));
+typedef ireal ipart __attribute__((vector_size(PART_BYTES), may_alias));
+
 #if FASTNN_BITS == 32
 #define PER_TYPE(name) name##ps
 #else
 #define PER_TYPE(name) name##pd
 #endif
 
-#if defined(__AVX512F__) && FASTNN_VECTOR_BYTES == 64
+#if defined(__AVX512F__) && PART_BYTES == 64
 #define NATIVE(name) PER_TYPE(_mm512_##name##_)
-#elif defined(__AVX__) && FASTNN_VECTOR_BYTES == 32
+#elif defined(__AVX__) && PART_BYTES == 32
 #define NATIVE(name) PER_TYPE(_mm256_##name##_)
-#elif defined(__SSE2__) && FASTNN_VECTOR_BYTES == 16
+#elif defined(__SSE2__) && PART_BYTES == 16
 #define NATIVE(name) PER_TYPE(_mm_##name##_)
 #endif
 
+/* max and min as x86 has them: the second operand where either is NaN. */
 #ifdef NATIVE
-INLINE vec vmax(vec a, vec b) { return (vec)NATIVE(max)(a, b); }
+INLINE part part_max(part a, part b) { return (part)NATIVE(max)(a, b); }
 
-INLINE vec vmin(vec a, vec b) { return (vec)NATIVE(min)(a, b); }
+INLINE part part_min(part a, part b) { return (part)NATIVE(min)(a, b); }
 
-INLINE vec vsqrt(vec x) { return (vec)NATIVE(sqrt)(x); }
+INLINE part part_sqrt(part x) { return (part)NATIVE(sqrt)(x); }
 #else
-INLINE vec vmax(vec a, vec b) { return choose(a > b, a, b); }
+INLINE part part_choose(ipart mask, part a, part b) {
+    return (part)((mask & (ipart)a) | (~mask & (ipart)b));
+}
 
-INLINE vec vmin(vec a, vec b) { return choose(a < b, a, b); }
+INLINE part part_max(part a, part b) { return part_choose(a > b, a, b); }
 
-INLINE vec vsqrt(vec x) {
-    for (int i = 0; i < LANES; i++)
+INLINE part part_min(part a, part b) { return part_choose(a < b, a, b); }
+
+INLINE part part_sqrt(part x) {
+    for (int i = 0; i < PART_BYTES / (int)sizeof(real); i++)
         x[i] = sizeof(real) == 4 ? (real)__builtin_sqrtf((float)x[i]) : (real)__builtin_sqrt(x[i]);
     return x;
 }
 #endif
 
-/* a * b + c, in one rounding where the hardware has that. The compilers contract a * b + c by
- * themselves, but not always: a lone chain of additions they may leave uncontracted. */
+/* a * b + c in one rounding: by the hardware, or by the C library if FASTNN_FUSED asks for it. With
+ * neither, in two roundings, which gives other bits. Nothing is fused but what calls this: the
+ * build turns the compilers' own contraction off, since each contracts other sums. */
+#define FUSES 1
 #if defined(NATIVE) && defined(__FMA__)
-INLINE vec multiply_add(vec a, vec b, vec c) { return (vec)NATIVE(fmadd)(a, b, c); }
+INLINE part part_fma(part a, part b, part c) { return (part)NATIVE(fmadd)(a, b, c); }
 #elif defined(__ARM_FEATURE_FMA) && FASTNN_BITS == 32
-INLINE vec multiply_add(vec a, vec b, vec c) { return (vec)vfmaq_f32(c, a, b); }
+INLINE part part_fma(part a, part b, part c) { return (part)vfmaq_f32(c, a, b); }
 #elif defined(__ARM_FEATURE_FMA)
-INLINE vec multiply_add(vec a, vec b, vec c) { return (vec)vfmaq_f64(c, a, b); }
+INLINE part part_fma(part a, part b, part c) { return (part)vfmaq_f64(c, a, b); }
+#elif defined(FASTNN_FUSED)
+INLINE part part_fma(part a, part b, part c) {
+    for (int i = 0; i < PART_BYTES / (int)sizeof(real); i++)
+        c[i] = sizeof(real) == 4 ? (real)fmaf((float)a[i], (float)b[i], (float)c[i])
+                                 : (real)fma(a[i], b[i], c[i]);
+    return c;
+}
 #else
-INLINE vec multiply_add(vec a, vec b, vec c) { return a * b + c; }
+#undef FUSES
+#define FUSES 0
+INLINE part part_fma(part a, part b, part c) { return a * b + c; }
+#endif
+
+#if PART_BYTES == FASTNN_VECTOR_BYTES
+INLINE vec vmax(vec a, vec b) { return part_max(a, b); }
+
+INLINE vec vmin(vec a, vec b) { return part_min(a, b); }
+
+INLINE vec vsqrt(vec x) { return part_sqrt(x); }
+
+INLINE vec multiply_add(vec a, vec b, vec c) { return part_fma(a, b, c); }
+#else
+enum { PARTS = FASTNN_VECTOR_BYTES / PART_BYTES };
+typedef union {
+    vec whole;
+    part parts[PARTS];
+} in_parts;
+
+INLINE vec vmax(vec a, vec b) {
+    in_parts x = {a}, y = {b};
+#pragma GCC unroll 4
+    for (int i = 0; i < PARTS; i++) x.parts[i] = part_max(x.parts[i], y.parts[i]);
+    return x.whole;
+}
+
+INLINE vec vmin(vec a, vec b) {
+    in_parts x = {a}, y = {b};
+#pragma GCC unroll 4
+    for (int i = 0; i < PARTS; i++) x.parts[i] = part_min(x.parts[i], y.parts[i]);
+    return x.whole;
+}
+
+INLINE vec vsqrt(vec x) {
+    in_parts root = {x};
+#pragma GCC unroll 4
+    for (int i = 0; i < PARTS; i++) root.parts[i] = part_sqrt(root.parts[i]);
+    return root.whole;
+}
+
+INLINE vec multiply_add(vec a, vec b, vec c) {
+    in_parts x = {a}, y = {b}, z = {c};
+#pragma GCC unroll 4
+    for (int i = 0; i < PARTS; i++) z.parts[i] = part_fma(x.parts[i], y.parts[i], z.parts[i]);
+    return z.whole;
+}
 #endif
 
 /* The lower (or upper) halves of a and b, lane by lane in turn: a0 b0 a1 b1 ... */
@@ -198,7 +270,7 @@ INLINE ivec lanes_below(ptrdiff_t n) {
     return lane_numbers() < (ivec){0} + (ireal)(n < LANES ? n : LANES);
 }
 
-/* Sum of the lanes, in the same order as above, in every lane. */
+/* Sum of the lanes, in the same order as above, in every lane. A panel's sum is sum_panel. */
 INLINE vec sum_everywhere(vec x) {
 #pragma GCC unroll 4
     for (int n = LANES / 2; n > 0; n /= 2) x = interleave_low(x, x) + interleave_high(x, x);
@@ -206,6 +278,23 @@ INLINE vec sum_everywhere(vec x) {
 }
 
 INLINE real sum_lanes(vec x) { return sum_everywhere(x)[0]; }
+
+/* c-source: begin panel_sums */
+/* A sum across lanes has one order, whatever the width of a vector: an accumulator for each column
+ * of a panel, and these added in halves: 8 + 8 columns, 4 + 4, 2 + 2, 1 + 1. */
+typedef struct {
+    vec lanes[PANEL_VECTORS];
+} panel_sums;
+
+/* The halves down to one vector; the panel is overwritten. */
+INLINE vec fold_panel(panel_sums *sums) {
+    for (int n = PANEL_VECTORS / 2; n > 0; n /= 2)
+        for (int i = 0; i < n; i++) sums->lanes[i] += sums->lanes[i + n];
+    return sums->lanes[0];
+}
+
+INLINE real sum_panel(panel_sums *sums) { return sum_lanes(fold_panel(sums)); }
+/* c-source: end */
 
 INLINE real max_lanes(vec x) {
     real m = x[0];

@@ -173,32 +173,66 @@ static void product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const rea
     }
 }
 
-/* x . y along the depth, a sum in each lane; both in panels. */
-INLINE vec lane_sums(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
-                     ptrdiff_t y_jump) {
-    vec acc = {0};
-    for (; depth > 0; depth -= PANEL, x += x_jump, y += y_jump)
-        for (int v = 0; v < PANEL; v += LANES) acc = multiply_add(load(x + v), load(y + v), acc);
-    return acc;
-}
+/* Vectors of a panel that `add_dots` takes in one walk over the depth, for LANES rows: as many
+ * accumulators as fit the registers, 16 x 1 of 32, 8 x 1 of 16; NEON 4 x 4 of 32, SSE2 4 x 2 of 16.
+ */
+#if FASTNN_VECTOR_BYTES >= 32
+#define DOT_VECTORS 1
+#elif defined(__ARM_NEON)
+#define DOT_VECTORS PANEL_VECTORS
+#else
+#define DOT_VECTORS 2
+#endif
 
-/* The same for LANES rows of x, each then summed into a lane of its own. */
-INLINE vec block_of_dots(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
-                         ptrdiff_t y_jump) {
-    vec acc[LANES];
+/* x . y along the depth for n rows of x, both in panels: a sum for each column of DOT_VECTORS
+ * vectors of a panel, of which x and y point to the first. */
+INLINE void add_dots(int n, ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
+                     ptrdiff_t y_jump, vec acc[][DOT_VECTORS]) {
 #pragma GCC unroll 16
-    for (int i = 0; i < LANES; i++) acc[i] = (vec){0};
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < DOT_VECTORS; v++) acc[i][v] = (vec){0};
     do {
-#pragma GCC unroll 8
-        for (int v = 0; v < PANEL; v += LANES) {
-            vec other = load(y + v);
+#pragma GCC unroll 4
+        for (int v = 0; v < DOT_VECTORS; v++) {
+            vec other = load(y + v * LANES);
 #pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++)
-                acc[i] = multiply_add(load(x + i * PANEL + v), other, acc[i]);
+            for (int i = 0; i < n; i++)
+                acc[i][v] = multiply_add(load(x + i * PANEL + v * LANES), other, acc[i][v]);
         }
         depth -= PANEL, x += x_jump, y += y_jump;
     } while (depth > 0);
-    return sums_of_lanes(acc);
+}
+
+/* The same for whole panels, folded into one vector a row. */
+INLINE void panel_dots(int n, ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
+                       ptrdiff_t y_jump, vec *sums) {
+    panel_sums whole[LANES];
+#pragma GCC unroll 4
+    for (int first = 0; first < PANEL_VECTORS; first += DOT_VECTORS) {
+        vec acc[LANES][DOT_VECTORS];
+        add_dots(n, depth, x + first * LANES, x_jump, y + first * LANES, y_jump, acc);
+#pragma GCC unroll 16
+        for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+            for (int v = 0; v < DOT_VECTORS; v++) whole[i].lanes[first + v] = acc[i][v];
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++) sums[i] = fold_panel(whole + i);
+}
+
+INLINE real dot(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y, ptrdiff_t y_jump) {
+    vec sum;
+    panel_dots(1, depth, x, x_jump, y, y_jump, &sum);
+    return sum_lanes(sum);
+}
+
+/* LANES rows of x, each summed into a lane of its own. */
+INLINE vec block_of_dots(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
+                         ptrdiff_t y_jump) {
+    vec sums[LANES];
+    panel_dots(LANES, depth, x, x_jump, y, y_jump, sums);
+    return sums_of_lanes(sums);
 }
 
 /* A few rows are quicker one by one; the sums have the same order either way. */
@@ -211,8 +245,7 @@ static void narrow(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width, const real 
             real start = bias ? bias[j] : 0;
             if (rows < 4) {
                 for (ptrdiff_t i = 0; i < rows; i++)
-                    c[i * PANEL + j] =
-                        start + sum_lanes(lane_sums(depth, a + i * PANEL, a_jump, y, b_jump));
+                    c[i * PANEL + j] = start + dot(depth, a + i * PANEL, a_jump, y, b_jump);
             } else {
                 vec sums = block_of_dots(depth, a, a_jump, y, b_jump);
                 for (ptrdiff_t i = 0; i < LANES && i < rows; i++)

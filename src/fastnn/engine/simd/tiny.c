@@ -3,14 +3,10 @@
  *
  * One row at a time. z, slope and delta of a layer are one panel each, weights (n_in, PANEL). Such
  * a step is a chain of operations that wait for each other, so it is compiled with each instruction
- * set's operations on short vectors, of four floats or up to four doubles: their divisions and sums
- * across lanes are quicker, and wider ones would carry padding.
+ * set's operations on short vectors, of four reals: their divisions and sums across lanes are
+ * quicker, and wider ones would carry padding. Four everywhere, or the sums would differ.
  */
-#if FASTNN_BITS == 64 && defined(__AVX__)
-#define FASTNN_VECTOR_BYTES 32
-#else
-#define FASTNN_VECTOR_BYTES 16
-#endif
+#define FASTNN_VECTOR_BYTES (FASTNN_BITS / 2)
 
 #include <string.h>
 
@@ -58,7 +54,7 @@ INLINE void tiny_update(const fastnn_tiny *net, const fastnn_tiny_layer *layer, 
         vec change = splat(step->rate) * load(layer->delta + v);
         for (ptrdiff_t k = 0; k < layer->n_in; k++) {
             real *w = layer->W + k * PANEL + v;
-            store(w, load(w) - splat(z_prev[k]) * change);
+            store(w, multiply_add(-splat(z_prev[k]), change, load(w)));
         }
         if (layer->b) store(layer->b + v, load(layer->b + v) - change);
     }
@@ -121,21 +117,15 @@ INLINE vec load_few(const real *x, ptrdiff_t n) {
     return few;
 }
 
-INLINE vec sum_of(vec terms[LANES]) {
-#pragma GCC unroll 2
-    for (int n = LANES / 2; n > 0; n /= 2)
-#pragma GCC unroll 4
-        for (int i = 0; i < n; i++) terms[i] += terms[i + n];
-    return terms[0];
+/* x @ W: two chains of two products each. */
+INLINE vec pair_product(vec x, const vec W[LANES]) {
+    vec even = multiply_add(splat(x[2]), W[2], splat(x[0]) * W[0]);
+    vec odd = multiply_add(splat(x[3]), W[3], splat(x[1]) * W[1]);
+    return even + odd;
 }
 
 /* x @ W + b */
-INLINE vec pair_activation(const pair_weights *p, vec x) {
-    vec terms[LANES];
-#pragma GCC unroll 4
-    for (int k = 0; k < LANES; k++) terms[k] = splat(x[k]) * p->W[k];
-    return sum_of(terms) + p->b;
-}
+INLINE vec pair_activation(const pair_weights *p, vec x) { return pair_product(x, p->W) + p->b; }
 
 static double pair_steps(const fastnn_tiny *net, ptrdiff_t n, const real *X, const real *T,
                          const int64_t *order) {
@@ -163,17 +153,18 @@ static double pair_steps(const fastnn_tiny *net, ptrdiff_t n, const real *X, con
         vec delta_y = error * y_slope, change = output_rate * delta_y, step;
         slope *= hidden_rate;
 #pragma GCC unroll 4
-        for (int j = 0; j < LANES; j++) terms[j] = splat(delta_y[j]) * (now.V[j] * slope);
-        step = sum_of(terms);
+        for (int j = 0; j < LANES; j++) terms[j] = now.V[j] * slope;
+        step = pair_product(delta_y, terms);
         /* The next row's a from the weights before this update, and from what it changes in a: so
          * that the row waits for `step` alone. W' = W - x.T @ step, b' = b - step, hence
          * x_next @ W' + b' = x_next @ W + b - (x_next . x + 1) step. */
         vec both = sum_everywhere(x_next * x) + splat(hidden.b ? 1 : 0);
-        a = pair_activation(&now, x_next) - both * step;
+        a = multiply_add(-both, step, pair_activation(&now, x_next));
 #pragma GCC unroll 4
         for (int j = 0; j < LANES; j++) {
-            now.V[j] -= splat(change[j]) * keep(lanes_below(hidden.n_out), z);
-            now.W[j] -= splat(x[j]) * step;
+            vec units = keep(lanes_below(hidden.n_out), z);
+            now.V[j] = multiply_add(-splat(change[j]), units, now.V[j]);
+            now.W[j] = multiply_add(-splat(x[j]), step, now.W[j]);
         }
         if (output.b) now.c -= change;
         if (hidden.b) now.b -= step;

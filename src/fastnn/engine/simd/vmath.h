@@ -1,13 +1,13 @@
 /* vmath.h - exp, log, tanh and similar functions of a vec.
  *
  * Written in real.h's types alone, so one text serves both precisions and every instruction set; it
- * is right whether the compiler fuses a*b+c or rounds it twice. The argument is brought into a
+ * is right whether multiply_add rounds once or twice. The argument is brought into a
  * short interval; a polynomial, fitted there for the least greatest relative error with its
  * coefficients already rounded, does the rest. No branches, no tables.
  *
  * Here: functions of one real variable, each with its greatest error as measured, in units in the
  * last place (ulp; a subnormal's is its own spacing): float over every float, double over at least
- * a million points where each function is hardest, with and without fused a*b+c. Infinities give
+ * a million points where each function is hardest, with and without fused products. Infinities give
  * the limit, NaN gives NaN. Not here: activations and their derivatives (activations.h), or
  * anything that walks over an array.
  *
@@ -45,11 +45,11 @@ static const real LN2_HIGH = 0.6931471805601177, LN2_LOW = -1.7239444525614835e-
 #endif
 /* c-source: end */
 
-/* c-source: begin polynomial */
+/* c-source: begin polynomial (needs multiply_add) */
 /* c[0] + c[stride] x + c[2 stride] x^2 + ..., count terms, from the highest power down. */
 INLINE vec horner(vec x, const real *c, int count, int stride) {
     vec sum = splat(c[(count - 1) * stride]);
-    for (int i = count - 2; i >= 0; i--) sum = sum * x + splat(c[i * stride]);
+    for (int i = count - 2; i >= 0; i--) sum = multiply_add(sum, x, splat(c[i * stride]));
     return sum;
 }
 
@@ -59,7 +59,7 @@ INLINE vec horner(vec x, const real *c, int count, int stride) {
 INLINE vec polynomial(vec x, const real *c, int count) {
     if (count < 6) return horner(x, c, count, 1);
     vec odd = horner(x * x, c + 1, count / 2, 2), even = horner(x * x, c + 2, (count - 1) / 2, 2);
-    return (even * x + odd) * x + splat(c[0]);
+    return multiply_add(multiply_add(even, x, odd), x, splat(c[0]));
 }
 /* c-source: end */
 
@@ -69,12 +69,12 @@ INLINE vec polynomial(vec x, const real *c, int count) {
  * drop. */
 INLINE vec ln2_remainder(vec x, int bias, uvec *n) {
     vec shift = splat(INTEGER_SHIFT + (real)bias);
-    vec sum = x * splat((real)1.4426950408889634) + shift, whole = sum - shift;
+    vec sum = multiply_add(x, splat((real)1.4426950408889634), shift), whole = sum - shift;
     *n = bits_of(sum);
-    return (x - whole * splat(LN2_HIGH)) - whole * splat(LN2_LOW);
+    return multiply_add(-whole, splat(LN2_LOW), multiply_add(-whole, splat(LN2_HIGH), x));
 }
 
-/* e^r - 1 - r = r^2 P(r) for |r| <= ln 2 / 2. */
+/* P(r) of e^r - 1 - r = r^2 P(r) for |r| <= ln 2 / 2. */
 INLINE vec exp_curve(vec r) {
 #if FASTNN_BITS == 32
     static const real c[] = {0.49999997f, 0.166665465f, 0.0416674353f, 0.0083662644f,
@@ -85,8 +85,11 @@ INLINE vec exp_curve(vec r) {
                              2.480150541048666e-05, 2.755737337145301e-06, 2.762597188164562e-07,
                              2.5063008487876747e-08};
 #endif
-    return r * r * polynomial(r, c, sizeof c / sizeof *c);
+    return polynomial(r, c, sizeof c / sizeof *c);
 }
+
+/* e^r - 1 for the same r. */
+INLINE vec exp_rest(vec r) { return multiply_add(r * r, exp_curve(r), r); }
 /* c-source: end */
 
 /* c-source: begin exp_parts (needs exp_curve) */
@@ -95,7 +98,7 @@ INLINE vec exp_parts(vec x, vec low, int lift, vec *scale) {
     uvec n;
     vec r = ln2_remainder(x, BIAS + lift, &n) - low;
     *scale = real_of(n << FRACTION);
-    return exp_curve(r) + r;
+    return exp_rest(r);
 }
 /* c-source: end */
 
@@ -106,10 +109,10 @@ INLINE vec exp_parts(vec x, vec low, int lift, vec *scale) {
 INLINE vec vexp(vec x) {
     vec least = splat(FASTNN_BITS == 32 ? -104 : -746), most = splat(FASTNN_BITS == 32 ? 89 : 710);
     uvec n;
-    vec r = ln2_remainder(vmin(most, vmax(least, x)), 2 * BIAS, &n), p = exp_curve(r) + r;
+    vec r = ln2_remainder(vmin(most, vmax(least, x)), 2 * BIAS, &n), p = exp_rest(r);
     uvec half = (n << (FRACTION - 1)) & EXPONENT_BITS;
     vec scale = real_of(half), rest = real_of((n << FRACTION) - half);
-    return (scale * p + scale) * rest;
+    return multiply_add(scale, p, scale) * rest;
 }
 /* c-source: end */
 
@@ -121,7 +124,7 @@ INLINE vec vexpm1(vec x) {
     vec least = splat(FASTNN_BITS == 32 ? -18 : -38), most = splat(FASTNN_BITS == 32 ? 89 : 710);
     uvec n;
     vec r = ln2_remainder(vmin(most, vmax(least, x)), BIAS - 1, &n), h = real_of(n << FRACTION);
-    vec y = h * exp_curve(r) + (h * r + (h - splat((real)0.5)));
+    vec y = multiply_add(h, r * r * exp_curve(r), multiply_add(h, r, h - splat((real)0.5)));
     return vmax(y + y, x);
 }
 /* c-source: end */
@@ -138,8 +141,8 @@ INLINE vec log_sum(vec k, vec f) {
                              0.1479932578836081};
 #endif
     vec s = f / (splat(2) + f), z = s * s;
-    vec small = s * (f - z * polynomial(z, c, sizeof c / sizeof *c)) - k * splat(LN2_LOW);
-    return k * splat(LN2_HIGH) + (f - small);
+    vec rest = multiply_add(-z, polynomial(z, c, sizeof c / sizeof *c), f);
+    return multiply_add(k, splat(LN2_HIGH), f - multiply_add(s, rest, -(k * splat(LN2_LOW))));
 }
 
 /* The exponent, as a number: below 2^FRACTION an integer is the fraction of a real. */
@@ -175,7 +178,7 @@ INLINE vec vlog1p(vec x) {
     uvec bits = bits_of(splat(1) + x) - (SQRT_HALF_BITS - ONE_BITS);
     uvec k = (bits & EXPONENT_BITS) - ONE_BITS;
     vec twice = real_of(bits_of(splat(2)) - k);
-    vec f = real_of(bits_of(x) - k) + (twice * splat((real)0.5) - splat(1));
+    vec f = real_of(bits_of(x) - k) + multiply_add(twice, splat((real)0.5), splat(-1));
     return choose(x < infinity, log_sum(exponent(bits), f), x);
 }
 /* c-source: end */
@@ -195,11 +198,12 @@ INLINE vec vtanh(vec x) {
                              -0.0013073587207152826};
 #endif
     vec u = vmin(splat(FASTNN_BITS == 32 ? 10 : 20), vabs(x)), shift = splat(INTEGER_SHIFT + BIAS);
-    vec sum = (u * splat((real)2.8853900817779268) - splat((real)0.25)) + shift, n = sum - shift;
-    vec r = (u - n * splat(LN2_HIGH / 2)) - n * splat(LN2_LOW / 2), z = r * r;
-    vec t = z * r * polynomial(z, c, sizeof c / sizeof *c) + r,
-        s = real_of(bits_of(sum) << FRACTION);
-    vec above = (s - splat(1)) + (s + splat(1)) * t, below = above + (splat(2) - splat(2) * t);
+    vec sum = multiply_add(u, splat((real)2.8853900817779268), splat((real)-0.25)) + shift;
+    vec n = sum - shift, s = real_of(bits_of(sum) << FRACTION);
+    vec r = multiply_add(-n, splat(LN2_LOW / 2), multiply_add(-n, splat(LN2_HIGH / 2), u));
+    vec z = r * r, t = multiply_add(z * r, polynomial(z, c, sizeof c / sizeof *c), r);
+    vec above = multiply_add(s + splat(1), t, s - splat(1));
+    vec below = above + multiply_add(splat(-2), t, splat(2));
     return copy_sign(above / below, x);
 }
 /* c-source: end */
@@ -211,9 +215,9 @@ INLINE vec vtanh(vec x) {
 INLINE vec vsigmoid(vec x) {
     vec least = splat(FASTNN_BITS == 32 ? -104 : -746);
     vec s, p = exp_parts(vmax(least, copy_sign(x, splat(-1))), splat(0), LIFT, &s);
-    vec lifted = s * p + s, t = lifted / (splat(1 / TWO_TO_MINUS_LIFT) + lifted);
+    vec lifted = multiply_add(s, p, s), t = lifted / (splat(1 / TWO_TO_MINUS_LIFT) + lifted);
     vec numerator = vmax(keep(x >= splat(0), splat(1)), lifted * splat(TWO_TO_MINUS_LIFT));
-    return numerator - numerator * t;
+    return multiply_add(-numerator, t, numerator);
 }
 /* c-source: end */
 
@@ -245,10 +249,11 @@ INLINE vec vnormal_cdf(vec x, vec *density) {
     vec head = real_of(bits_of(u) & ((ureal)-1 << (FRACTION + 2) / 2));
     vec scale, grown = exp_parts(-half * head * head, half * (u + head) * (u - head), LIFT, &scale);
     vec above = polynomial(u, p, sizeof p / sizeof *p);
-    vec below = (u * splat(a) + splat(b)) * above + polynomial(u, s, sizeof s / sizeof *s);
+    vec rest = polynomial(u, s, sizeof s / sizeof *s);
+    vec below = multiply_add(multiply_add(u, splat(a), splat(b)), above, rest);
     vec ratio = scale * (above / below), top = scale * splat(peak);
-    *density = top * grown + top;
-    return vabs(keep(x > splat(0), splat(1)) - (ratio * grown + ratio));
+    *density = multiply_add(top, grown, top);
+    return vabs(keep(x > splat(0), splat(1)) - multiply_add(ratio, grown, ratio));
 }
 /* c-source: end */
 
