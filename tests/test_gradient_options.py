@@ -14,7 +14,18 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLP, SGD, Adam, Dense, Dropout, Standardize, _checks, reference
+from fastnn import (
+    MLP,
+    SGD,
+    Adam,
+    Dense,
+    Dropout,
+    LayerNorm,
+    Residual,
+    Standardize,
+    _checks,
+    reference,
+)
 from fastnn.training.rows import is_large
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
@@ -625,6 +636,107 @@ def test_copies_go_on(way, stack, options, tmp_path):
     assert_same_bits([twin.predict(X)], [net.predict(X)])
     if net.optimizer.use_ema:
         assert_same_bits(twin.get_ema_weights(), net.get_ema_weights())
+
+
+# ---- freezing afterwards ------------------------------------------------------------------------
+
+
+def dense_places(layers):
+    return [i for i, layer in enumerate(layers) if isinstance(layer, Dense)]
+
+
+@pytest.mark.parametrize("batch", [1, 5])
+@stacks
+def test_freeze_gives_the_bits_of_a_network_built_that_way(stack, batch):
+    layers, options = STACKS[stack], {"use_ema": True, "ema_momentum": 0.8}
+    for rule in (Adam(0.01), SGD(0.01, momentum=0.9, **options)):
+        built, net = network(partly_frozen(layers, (1,)), rule), network(layers, rule)
+        net.freeze(dense_places(layers)[1])
+        assert net.get_config() == built.get_config()
+        X, t, _ = rows_for(net)
+        for each in (net, built):
+            each.fit(X, t, batch_size=batch, epochs=2)
+        assert_same_bits(net.get_weights(), built.get_weights())
+
+
+@stacks
+def test_freezing_for_a_while_keeps_moments_and_counts(stack):
+    layers = STACKS[stack]
+    net = network(layers, Adam(0.01))
+    X, t, _ = rows_for(net)
+    net.fit(X, t, batch_size=5, epochs=2)
+    twin, before = net.copy(), net.get_weights()
+    net.freeze()
+    with pytest.raises(ValueError, match=r"net\.unfreeze"):
+        net.fit(X, t)
+    net.unfreeze(dense_places(layers)[-1])
+    net.fit(X, t, batch_size=5, epochs=1)
+    assert_only_others_moved(net, before, (0, 1))
+    net.unfreeze()
+    assert net.get_config() == twin.get_config()
+    for each in (net, twin):
+        each.freeze(0), each.unfreeze()  # nothing changes by these
+    step = net.step
+    twin.fit(X, t, batch_size=5, epochs=1)
+    assert (net.step, net.epoch) == (step, 3) == (twin.step, twin.epoch)
+    moments = [*twin._network.read(1), *twin._network.read(2)]
+    twin.freeze()
+    assert_same_bits([*twin._network.read(1), *twin._network.read(2)], moments)
+
+
+def test_an_unfrozen_layers_average_begins_with_its_weights():
+    net = network("on-line", SGD(0.05, use_ema=True, ema_momentum=0.5))
+    X, t, _ = rows_for(net)
+    net.freeze(0)
+    net.fit(X, t, epochs=3)
+    W = net.get_weights()[0]
+    net.unfreeze(0)
+    assert net.get_ema_weights()[0].tobytes() == W.tobytes()
+    net.train_on_batch(X, t)
+    W, before = net.get_weights()[0], W
+    np.testing.assert_allclose(net.get_ema_weights()[0], (W + before) / 2, rtol=1e-12)
+
+
+def test_freeze_takes_all_layers_of_a_residual_and_passes_over_others():
+    layers = [Dropout(0.1), Residual([LayerNorm(), Dense(20, "relu")]), Dense(3)]
+    net = network(layers, "sgd")
+    net.metadata["mine"] = 1
+    metadata = net.metadata
+    net.freeze(range(2))
+    assert [layer.trainable for layer in net.layers[1].layers] == [False, False]
+    assert net.layers[2].trainable
+    assert net.metadata is metadata
+    net.unfreeze([-2])
+    assert net.get_config()["layers"] == network(layers, "sgd").get_config()["layers"]
+
+
+@pytest.mark.parametrize(
+    ("layers", "error", "match"),
+    [
+        (3, ValueError, "layers must be from -3 to 2; got 3"),
+        ([0, "1"], TypeError, "the index of a layer"),
+        ("dense", TypeError, "the index of a layer"),
+        (True, TypeError, "layers must be an integer"),
+        (Dense(3), TypeError, "the index of a layer"),
+    ],
+)
+def test_freeze_refuses(layers, error, match):
+    net = network("tiny", "sgd")
+    with pytest.raises(error, match=match):
+        net.freeze(layers)
+    assert all(layer.trainable for layer in net.layers)
+
+
+def test_freeze_during_a_fit_is_refused():
+    class Freezing(fastnn.Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.freeze(0)
+
+    net = network("tiny", "sgd")
+    X, t, _ = rows_for(net)
+    with pytest.raises(RuntimeError, match="being fitted"):
+        net.fit(X, t, callbacks=[Freezing()])
+    assert net.layers[0].trainable
 
 
 # ---- standardized inputs ------------------------------------------------------------------------

@@ -1,9 +1,10 @@
 """fastnn: the fastest training and inference of feed-forward neural networks on CPUs."""
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
-from fastnn import callbacks, kernels, metrics
+from fastnn import _checks, callbacks, kernels, metrics
 from fastnn._cpu import show_config
 from fastnn.activations import Activation
 from fastnn.callbacks import (
@@ -144,7 +145,7 @@ if not TYPE_CHECKING:  # who would let any name pass
 
     def __getattr__(name: str) -> Any:
         if name not in _LAZY:
-            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+            raise _checks.not_in_package(name, sys.modules[__name__], __all__)
         try:
             module = importlib.import_module(_LAZY[name])
         except ImportError as error:  # hasattr and help expect an AttributeError

@@ -35,13 +35,21 @@ _KINDS = {
     "softplus": _Kind("he_uniform"),
     "exp": _Kind(),
 }
-_ALIASES = {"logistic": "sigmoid"}
+
+#: Names of scikit-learn and Keras that are the same to the letter.
+_ALIASES = {
+    "logistic": "sigmoid",
+    "linear": "identity",
+    "swish": "silu",
+    "exponential": "exp",
+}
 
 #: Names of all activations, and of those that a hidden layer may have.
 NAMES = tuple(_KINDS)
 HIDDEN = tuple(name for name, kind in _KINDS.items() if not kind.is_row_wise)
 
 
+@_checks.explaining
 @dataclass(frozen=True, init=False, repr=False)
 class Activation:
     """An activation ``z = h(a)``, for those that have a parameter.
@@ -49,9 +57,10 @@ class Activation:
     Parameters
     ----------
     name : str
-        ``"identity"``, ``"sigmoid"`` (or ``"logistic"``), ``"tanh"``, ``"relu"``,
-        ``"leaky_relu"``, ``"softmax"`` (output layer only), ``"elu"``, ``"selu"``, ``"gelu"`` (the
-        exact form), ``"silu"``, ``"softplus"`` or ``"exp"``.
+        ``"identity"`` (or ``"linear"``), ``"sigmoid"`` (or ``"logistic"``), ``"tanh"``,
+        ``"relu"``, ``"leaky_relu"``, ``"softmax"`` (output layer only), ``"elu"``, ``"selu"``,
+        ``"gelu"`` (the exact form), ``"silu"`` (or ``"swish"``), ``"softplus"`` or ``"exp"`` (or
+        ``"exponential"``).
     alpha : float, optional
         Slope of ``leaky_relu`` below zero (default 0.01); ``elu`` tends to minus alpha (default
         1.0). The other activations have no parameter.
@@ -74,7 +83,7 @@ class Activation:
     def __init__(self, name: str, alpha: float | None = None, **parameters: float) -> None:
         if alpha is not None:
             parameters["alpha"] = alpha
-        name = _checks.choice("activation", name, NAMES, _ALIASES)
+        name = _checks.choice("activation", name, NAMES, _ALIASES, _checks.names.ACTIVATIONS)
         kind = _KINDS[name]
         value = _checks.activation_parameter(name, parameters, kind.parameter, kind.default)
         object.__setattr__(self, "name", name)

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from fastnn import _checks
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeAlias
@@ -71,6 +73,12 @@ _BY_NAME: dict[str, Initializer] = {
 
 #: Names that a Dense may have; "ones" is how a gain starts.
 NAMES = tuple(name for name in _BY_NAME if name != "ones")
+
+
+def name_of(initializer: object) -> str:
+    """Return the name of an initializer that a Dense may have, checked."""
+    return _checks.choice("initializer", initializer, NAMES, None, _checks.names.INITIALIZERS)
+
 
 #: Numbers drawn at a time, so that memory never holds a second copy of large weights.
 _TOGETHER = 1 << 17

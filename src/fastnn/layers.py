@@ -6,7 +6,7 @@ the arena of the network) and arithmetic (engine/stages/; in NumPy, reference/).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn import _checks, activations, initializers
@@ -63,6 +63,12 @@ class Layer:
     def pieces(self) -> Iterator["Layer"]:
         """Yield the layers that this one consists of: itself, or the layers that it contains."""
         yield self
+
+    def with_trainable(self, trainable: bool) -> "Layer":
+        """Return the layer with its parameters, if it has any, trained or frozen."""
+        is_field = "trainable" in getattr(self, "__dataclass_fields__", ())
+        changed: Layer = replace(self, trainable=trainable) if is_field else self  # type: ignore[type-var]
+        return changed
 
     def flops(self, n_in: int) -> int:
         """Return the operations of the matrix products in the forward pass of one row."""
@@ -134,7 +140,7 @@ class Dense(Layer):
             ("units", _checks.integer("units", self.units, low=1, high=2**31 - 1)),
             ("activation", activation),
             ("use_bias", _checks.flag("use_bias", self.use_bias)),
-            ("initializer", _checks.choice("initializer", initializer, initializers.NAMES)),
+            ("initializer", initializers.name_of(initializer)),
             ("l1", _checks.number("l1", self.l1, low=0.0)),
             ("l2", _checks.number("l2", self.l2, low=0.0)),
             ("trainable", _checks.flag("trainable", self.trainable)),
@@ -340,6 +346,10 @@ class Residual(Layer):
         _checks.same_width(n_in, n_out)
         return n_in
 
+    def with_trainable(self, trainable: bool) -> Layer:
+        """Return the block with the parameters of all its layers trained or frozen."""
+        return replace(self, layers=[layer.with_trainable(trainable) for layer in self.layers])
+
     def pieces(self) -> Iterator[Layer]:
         """Yield a Fork, the layers, and a Sum."""
         yield Fork()
@@ -362,7 +372,8 @@ class Sum(Layer):
 
 #: Kinds of layers by name.
 KINDS: dict[str, type[Layer]] = {
-    kind.name: kind for kind in (Dense, Dropout, Standardize, LayerNorm, Residual)
+    kind.name: _checks.explaining(kind)
+    for kind in (Dense, Dropout, Standardize, LayerNorm, Residual)
 }
 
 #: The kinds of layers that `pieces` yields.

@@ -179,7 +179,7 @@ class CrossEntropy(Loss):
 
 #: Kinds of losses by name.
 KINDS: dict[str, type[Loss]] = {
-    loss.name: loss
+    loss.name: _checks.explaining(loss)
     for loss in (
         SquaredError,
         AbsoluteError,
@@ -193,7 +193,15 @@ KINDS: dict[str, type[Loss]] = {
 
 NAMES = tuple(KINDS)
 
+#: Keras' names of losses that are the same to the letter.
+ALIASES = {
+    "categorical_crossentropy": "cross_entropy",
+    "sparse_categorical_crossentropy": "cross_entropy",
+}
+
 
 def get(loss: str | Loss) -> Loss:
     """Return the specification for a name; return a specification as it is."""
-    return loss if isinstance(loss, Loss) else KINDS[_checks.choice("loss", loss, NAMES)]()
+    if isinstance(loss, Loss):
+        return loss
+    return KINDS[_checks.choice("loss", loss, NAMES, ALIASES, _checks.names.LOSSES)]()

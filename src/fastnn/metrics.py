@@ -308,18 +308,28 @@ def _area(scores: NDArray[Any], positive: NDArray[np.bool_], w: NDArray[Any] | N
 
 
 _BY_NAME: dict[str, type[Metric]] = {
-    metric.name: metric
+    metric.name: _checks.explaining(metric)
     for metric in (Accuracy, TopKAccuracy, R2, MeanAbsoluteError, MeanSquaredError, ROCAUC)
 }
 
 NAMES = tuple(_BY_NAME)
 
+#: Keras' names of metrics that are the same to the letter. In logs they keep their own name.
+ALIASES = {
+    "acc": "accuracy",
+    "mean_squared_error": "mse",
+    "mean_absolute_error": "mae",
+}
+
 
 def get(metric: str | Metric) -> Metric:
     """Return the specification for a name; return a specification as it is."""
-    if isinstance(metric, Metric):
-        return metric
-    return _BY_NAME[_checks.choice("metric", metric, NAMES)]()
+    return metric if isinstance(metric, Metric) else _named("metric", metric)
+
+
+def _named(place: str, name: object) -> Metric:
+    """Return the metric of a name."""
+    return _BY_NAME[_checks.choice(place, name, NAMES, ALIASES, _checks.names.METRICS)]()
 
 
 # ---- the metrics of a network -------------------------------------------------------------------
@@ -419,7 +429,8 @@ def resolve(metrics: Any, loss: Loss, n_out: int) -> dict[str, Resolved]:
     resolved: dict[str, Resolved] = {}
     for place, key, metric in _checks.metric_list(metrics, Metric):
         if isinstance(metric, str):
-            metric = _BY_NAME[_checks.choice(place, metric, NAMES)]()
+            key = metric if key is None and metric in ALIASES else key
+            metric = _named(place, metric)
         if isinstance(metric, Metric):
             if loss.targets not in metric.targets:
                 fit = [name for name in losses.NAMES if losses.get(name).targets in metric.targets]

@@ -151,6 +151,7 @@ class MLP:
     _state: State
     _network: Network
 
+    @_checks.explained
     def __init__(
         self,
         n_in: int,
@@ -190,7 +191,13 @@ class MLP:
 
     def __setattr__(self, name: str, value: object) -> None:
         _checks.settable(name, name in self._BUILT_WITH)
+        _checks.no_foreign_attribute(name)
         super().__setattr__(name, value)
+
+    if not TYPE_CHECKING:  # who would let any name pass
+
+        def __getattr__(self, name: str) -> Any:
+            raise _checks.no_attribute(name, self)
 
     # ---- what it was built with -----------------------------------------------------------------
 
@@ -256,6 +263,7 @@ class MLP:
 
     # ---- training -------------------------------------------------------------------------------
 
+    @_checks.explained
     def fit(
         self,
         X: Inputs | Iterable[Any],
@@ -537,6 +545,7 @@ class MLP:
         *,
         metrics: Metrics,
     ) -> dict[str, float]: ...
+    @_checks.explained
     def evaluate(
         self,
         X: Inputs,
@@ -727,6 +736,71 @@ class MLP:
         memory: weights 37.5 KB, optimizer state 75.1 KB, activations 42.5 KB (batch of 32)
         """
         print(inspection.summary(self, batch_size))
+
+    # ---- freezing -------------------------------------------------------------------------------
+
+    def freeze(self, layers: int | Iterable[int] | None = None) -> None:
+        """Keep layers as they are: updates no longer change their weights.
+
+        Parameters
+        ----------
+        layers : int or list of int, optional
+            Indices in `layers`, negative ones from the end; by default all. A Residual stands for
+            all its layers; layers without weights do not change.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such layer.
+        RuntimeError
+            If the network is being fitted.
+
+        Notes
+        -----
+        Weights, the optimizer's moments, counts and random state are kept: training continues with
+        the bits of a network that was built with ``trainable=False`` in these layers. Capsules of
+        `c_model` and networks that C code holds stay those of the network before.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(4, [Dense(8, "relu"), Dense(1)], loss="squared_error", optimizer="adam")
+        >>> net.freeze(0)
+        >>> [layer.trainable for layer in net.layers]
+        [False, True]
+        """
+        self._set_trainable(layers, False)
+
+    def unfreeze(self, layers: int | Iterable[int] | None = None) -> None:
+        """Let updates change layers again, which `freeze` or ``trainable=False`` had frozen.
+
+        Parameters
+        ----------
+        layers : int or list of int, optional
+            As for `freeze`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If there is no such layer.
+        RuntimeError
+            If the network is being fitted.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(4, [Dense(8, "relu"), Dense(1)], loss="squared_error", optimizer="adam")
+        >>> net.freeze()
+        >>> net.unfreeze(-1)
+        >>> [layer.trainable for layer in net.layers]
+        [False, True]
+        """
+        self._set_trainable(layers, True)
+
+    def _set_trainable(self, layers: int | Iterable[int] | None, trainable: bool) -> None:
+        numbers = _checks.numbers_of_layers(layers, len(self.layers))
+        _checks.idle(self._state.fit)
+        self._hold(self._state.with_trainable(numbers, trainable))
 
     # ---- state ----------------------------------------------------------------------------------
 

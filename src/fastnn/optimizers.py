@@ -241,7 +241,10 @@ class AdamW(Adam):
 
 
 #: Kinds of optimizers by name.
-KINDS = {optimizer.name: optimizer for optimizer in (SGD, Adagrad, RMSProp, Adam, AdamW)}
+KINDS = {
+    optimizer.name: _checks.explaining(optimizer)
+    for optimizer in (SGD, Adagrad, RMSProp, Adam, AdamW)
+}
 
 NAMES = tuple(KINDS)
 
@@ -250,4 +253,4 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     """Return the specification for a name; return a specification as it is."""
     if isinstance(optimizer, Optimizer):
         return optimizer
-    return KINDS[_checks.choice("optimizer", optimizer, NAMES)]()
+    return KINDS[_checks.choice("optimizer", optimizer, NAMES, None, _checks.names.OPTIMIZERS)]()

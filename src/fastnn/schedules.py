@@ -374,7 +374,7 @@ class LinearWarmup(Schedule):
 
 #: Kinds of schedules by name.
 KINDS: dict[str, type[Schedule]] = {
-    schedule.name: schedule
+    schedule.name: _checks.explaining(schedule)
     for schedule in (
         Constant,
         StepDecay,

@@ -9,8 +9,10 @@ conversion of arrays (_conversion.py), and anything that is our own arithmetic r
 user passed.
 """
 
+from fastnn._checks import names as names
 from fastnn._checks.arrays import *
 from fastnn._checks.callbacks import *
+from fastnn._checks.calls import *
 from fastnn._checks.files import *
 from fastnn._checks.fitting import *
 from fastnn._checks.foreign import *

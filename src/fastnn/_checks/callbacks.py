@@ -9,8 +9,9 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from fastnn._checks.names import CALLBACKS
 from fastnn._checks.paths import file_path, not_read, separate_outputs
-from fastnn._checks.values import did_you_mean, items, quoted, shown, text
+from fastnn._checks.values import did_you_mean, instead_of, items, quoted, shown, text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -30,8 +31,16 @@ def callback_list(value: object, base: type[_Kind]) -> list[_Kind]:
     for i, callback in enumerate(found):
         if not isinstance(callback, base):
             is_class = isinstance(callback, type) and issubclass(callback, base)
-            remedy = "make an object of it" if is_class else "derive its class from fastnn.Callback"
-            raise TypeError(f"callbacks[{i}] must be a Callback; got {shown(callback)}; {remedy}")
+            if is_class:
+                hint = "; make an object of it"
+            else:
+                known = [kind.__name__ for kind in _kinds(base)]
+                if isinstance(callback, str):
+                    hint = did_you_mean(callback, known, CALLBACKS)
+                else:
+                    hint = instead_of(callback, known, CALLBACKS)
+                hint = hint or "; derive its class from fastnn.Callback"
+            raise TypeError(f"callbacks[{i}] must be a Callback; got {shown(callback)}{hint}")
     return found
 
 
@@ -45,6 +54,13 @@ def files_written(callbacks: Sequence[Callback], inputs: Sequence[str]) -> None:
     for name, path in outputs:
         not_read(f"path of {name}:", path, inputs)
     separate_outputs(outputs)
+
+
+def _kinds(base: type) -> list[type]:
+    """Return the callbacks that come with fastnn."""
+    derived: list[type] = base.__subclasses__()
+    found = [base, *(kind for sub in derived for kind in _kinds(sub))]
+    return [kind for kind in found if kind.__module__.startswith("fastnn.callbacks.")]
 
 
 def history(value: History, empty: bool = False) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _conversion
-from fastnn._checks.values import integer, is_bool, number, shown
+from fastnn._checks.values import integer, is_bool, items, number, shown
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,11 +22,18 @@ if TYPE_CHECKING:
 
 def verbosity(value: object) -> int:
     """Return 0 or 1; True and False are these."""
+    if isinstance(value, str) or value == 2:
+        raise ValueError(
+            f"verbose must be 0 or 1; got {value!r}: 1 prints a line an epoch, as Keras' 2 does, "
+            "and the callback ProgressBar() shows a bar"
+        )
     return int(bool(value)) if is_bool(value) else integer("verbose", value, low=0, high=1)
 
 
 def batch_size(value: object) -> int | None:
     """Return a number of rows, or None for all."""
+    if isinstance(value, str) or (value == -1 and not is_bool(value)):
+        raise ValueError(f"batch_size must be at least 1, or None for all rows; got {value!r}")
     return None if value is None else integer("batch_size", value, low=1)
 
 
@@ -176,7 +183,23 @@ def network(name: str, value: object, kind: type) -> None:
 def trainable(layers: Iterable[Layer]) -> None:
     """Check that at least one of the layers with parameters is trained."""
     if not any(layer.trainable for layer in layers):
-        raise ValueError("every layer with weights has trainable=False, so nothing would be learnt")
+        raise ValueError(
+            "every layer with weights has trainable=False, so nothing would be learnt; call "
+            "net.unfreeze()"
+        )
+
+
+def numbers_of_layers(value: Any, n: int) -> list[int]:
+    """Return numbers of layers from 0; None stands for all, negative ones count from the end."""
+    if value is None:
+        return list(range(n))
+    found = [value] if isinstance(value, int | np.integer) else items(value)
+    if found is None or not all(isinstance(i, int | np.integer) for i in found):
+        raise TypeError(
+            "layers must be the index of a layer in net.layers, a list of them, or None for all; "
+            f"got {shown(value)}"
+        )
+    return [integer("layers", i, low=-n, high=n - 1) % n for i in found]
 
 
 def idle(fit: object) -> None:

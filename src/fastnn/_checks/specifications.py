@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import math
+import numbers
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from fastnn._checks.values import SMALLEST, choice, flag, integer, items, number, shown
+from fastnn._checks.names import LAYERS, LOSSES, OPTIMIZERS, SCHEDULES
+from fastnn._checks.values import (
+    SMALLEST,
+    choice,
+    did_you_mean,
+    flag,
+    instead_of,
+    integer,
+    items,
+    number,
+    quoted,
+    shown,
+)
 
 if TYPE_CHECKING:
     from fastnn.activations import Activation
@@ -16,6 +30,18 @@ if TYPE_CHECKING:
     from fastnn.schedules import Schedule
 
 _Kind = TypeVar("_Kind")
+
+
+def n_in(value: object) -> int:
+    """Return the number of inputs of a network."""
+    if isinstance(value, list | tuple):
+        is_shape = isinstance(value, tuple) and all(isinstance(n, int) for n in value)
+        here = f", here {math.prod(value)}" if is_shape else ""
+        raise TypeError(
+            f"n_in must be an integer; got {shown(value)} ({type(value).__name__}): pass the "
+            f"number of inputs{here}, and the list of layers after it"
+        )
+    return integer("n_in", value, low=1, high=2**31 - 1)
 
 
 def activation_parameter(
@@ -52,6 +78,8 @@ def hyper_parameter(name: str, value: object) -> Any:
     """Return an optimizer's hyper-parameter: a number in its range, a flag, or no clipping."""
     if name in CLIPS:
         return None if value is None else number(name, value, low=SMALLEST)
+    if name == "learning_rate" and not isinstance(value, numbers.Real):
+        _no_schedule(value)
     limits = _HYPER_PARAMETERS.get(name)
     return flag(name, value) if limits is None else number(name, value, **limits)
 
@@ -120,6 +148,18 @@ def learning_rate(value: object, schedule_type: type[_Kind]) -> float | _Kind:
     return rate
 
 
+def _no_schedule(value: object) -> None:
+    """Check that a learning rate is no name or object of another library."""
+    if isinstance(value, str):
+        hint = did_you_mean(value, (), SCHEDULES) or "; pass a number or a Schedule"
+    else:
+        hint = instead_of(value, (), SCHEDULES)
+    if hint:
+        raise TypeError(
+            f"learning_rate must be a number or a Schedule of fastnn; got {shown(value)}{hint}"
+        )
+
+
 def quantiles(q: object) -> float | tuple[float, ...]:
     """Return one quantile between 0 and 1, or a tuple of them."""
     if isinstance(q, np.ndarray) and q.ndim == 1:
@@ -151,11 +191,7 @@ def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
     allowed = tuple(kinds.values())
     for i, layer in enumerate(found):
         if not isinstance(layer, allowed):
-            names = ", ".join(kind.__name__ for kind in kinds.values())
-            raise TypeError(
-                f"layers[{i}] must be a layer ({names}), such as Dense(10, 'relu'); got "
-                f"{shown(layer)}"
-            )
+            raise TypeError(_no_layer(i, layer, kinds, "such as Dense(10, 'relu')"))
         if layer.comes_first and i > 0:
             raise ValueError(f"layers[{i}] is {layer!r}, which must be the first layer")
     activated: list[Any] = [layer for layer in found if layer.is_output]
@@ -173,6 +209,21 @@ def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
     return found
 
 
+def _no_layer(
+    i: int, value: object, kinds: Mapping[str, type[Layer]], example: str | None = None
+) -> str:
+    """Return the message for something that is no layer."""
+    classes = [kind.__name__ for kind in kinds.values()]
+    listed = ", ".join(
+        [f"layers[{i}] must be a layer ({', '.join(classes)})", *filter(None, [example])]
+    )
+    if isinstance(value, type) and value in kinds.values():
+        hint = f"; pass an object, such as {value.__name__}(...)"
+    else:
+        hint = instead_of(value, classes, LAYERS)
+    return f"{listed}; got {shown(value)}{hint}"
+
+
 def stretch(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
     """Return the layers of a Residual."""
     found = items(value)
@@ -183,8 +234,7 @@ def stretch(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
     for i, layer in enumerate(found):
         is_layer = isinstance(layer, tuple(kinds.values()))
         if not is_layer:
-            names = ", ".join(kind.__name__ for kind in kinds.values())
-            raise TypeError(f"layers[{i}] must be a layer ({names}); got {shown(layer)}")
+            raise TypeError(_no_layer(i, layer, kinds))
         if layer.comes_first:
             raise ValueError(
                 f"layers[{i}] is {layer!r}, which must be the first layer of the network"
@@ -253,11 +303,19 @@ def specification(name: str, value: object, base: type[_Kind], names: Sequence[s
     if isinstance(value, str):
         return value
     if not isinstance(value, base) or getattr(value, "name", None) not in names:
-        listed = ", ".join(map(repr, names))
+        hint = _instead(value, base, names, LOSSES if name == "loss" else OPTIMIZERS)
         raise TypeError(
-            f"{name} must be one of {listed} or an object of these classes; got {shown(value)}"
+            f"{name} must be one of {quoted(names)} or an object of these classes; got "
+            f"{shown(value)}{hint}"
         )
     return value
+
+
+def _instead(value: object, base: type, names: Sequence[str], hints: Mapping[str, str]) -> str:
+    """Return the end of a message: what to pass instead of an object."""
+    if isinstance(value, type) and issubclass(value, base):
+        return f"; pass an object, such as {value.__name__}()"
+    return instead_of(value, names, hints)
 
 
 def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "layers") -> None:

@@ -9,6 +9,8 @@ from typing import Any, overload
 
 import numpy as np
 
+from fastnn._checks.names import plain
+
 _MAX_THREADS = 256
 _MOST_SEED_BITS = 4096
 
@@ -120,28 +122,60 @@ def choice(
     value: object,
     options: Sequence[str],
     aliases: Mapping[str, str] | None = None,
+    hints: Mapping[str, str] | None = None,
 ) -> str:
-    """Return one of the names in `options`, an alias replaced by the name that it stands for."""
+    """Return one of the names in `options`, an alias replaced by the name that it stands for.
+
+    `hints` is a table of names.py.
+    """
     aliases = aliases or {}
     if not isinstance(value, str):
-        listed = ", ".join(map(repr, options))
-        raise TypeError(f"{name} must be one of {listed}; got {shown(value)}")
+        hint = instead_of(value, [*options, *aliases], hints or {})
+        raise TypeError(f"{name} must be one of {quoted(options)}; got {shown(value)}{hint}")
     value = text(value)
     if value in aliases:
         return aliases[value]
     if value not in options:
-        listed = ", ".join(map(repr, options))
-        hint = did_you_mean(value, [*options, *aliases])
-        raise ValueError(f"{name} must be one of {listed}; got {value!r}{hint}")
+        hint = did_you_mean(value, [*options, *aliases], hints)
+        raise ValueError(f"{name} must be one of {quoted(options)}; got {value!r}{hint}")
     return value
 
 
-def did_you_mean(value: str, options: Iterable[str]) -> str:
-    """Return the end of an error message: the option that is most similar to a text, if any is."""
+def did_you_mean(value: str, options: Iterable[str], hints: Mapping[str, str] | None = None) -> str:
+    """Return the end of an error message: what to use instead of a name.
+
+    It is what a table of names.py says, the option of the same letters, or the most similar option,
+    if any is similar.
+    """
     import difflib  # slow to import, and rarely needed
 
-    near = difflib.get_close_matches(value, list(options), n=1)
+    options = list(options)
+    known = _known(value, options, hints or {})
+    if known:
+        return known
+    near = difflib.get_close_matches(value, options, n=1, cutoff=0.65)
     return f"; did you mean {near[0]!r}?" if near else ""
+
+
+def instead_of(value: object, options: Iterable[str], hints: Mapping[str, str]) -> str:
+    """Return what to use instead of another library's object, function or class, if it is known."""
+    name = "None" if value is None else getattr(value, "__name__", None)
+    names = [n for n in (name, type(value).__name__) if isinstance(n, str)]
+    return next(filter(None, (_known(n, list(options), hints) for n in names)), "")
+
+
+def _known(name: str, options: list[str], hints: Mapping[str, str]) -> str:
+    """Return the end of a message for a name that is known, otherwise an empty text."""
+    key = plain(name)
+    same = [option for option in options if plain(option) == key]
+    for found in (
+        hints.get(key),
+        f"did you mean {same[0]!r}?" if same else None,
+        hints.get(key.removesuffix("loss")),
+    ):
+        if found:
+            return f"; {found}"
+    return ""
 
 
 def part(name: str, value: str, wholes: Sequence[str]) -> str:
@@ -168,7 +202,11 @@ def n_threads(value: object, default: int) -> int: ...
 def n_threads(value: object, default: None) -> int | None: ...
 def n_threads(value: object, default: int | None) -> int | None:
     """Return a number of threads; None means `default`."""
-    return default if value is None else integer("n_threads", value, low=1, high=_MAX_THREADS)
+    if value is None:
+        return default
+    if value == -1 and not is_bool(value):
+        raise ValueError("n_threads must be from 1 to 256; got -1: None means all CPUs")
+    return integer("n_threads", value, low=1, high=_MAX_THREADS)
 
 
 def instruction_set(wanted: str | None, available: Sequence[str]) -> str:

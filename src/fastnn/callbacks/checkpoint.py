@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastnn.callbacks.base import Logs
 
 
+@_checks.explaining
 class ModelCheckpoint(Monitoring):
     """Save the network after epochs, with the state of the training, which can be resumed.
 

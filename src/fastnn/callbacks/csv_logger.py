@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from fastnn.callbacks.base import Logs
 
 
+@_checks.explaining
 class CSVLogger(Callback):
     """Write the losses and metrics to a file, a row an epoch.
 

@@ -25,6 +25,7 @@ def _take_over_rate(callback: Callback) -> None:
         names.append("learning_rate")
 
 
+@_checks.explaining
 class ReduceLROnPlateau(Monitoring):
     """Lower the learning rate when a value has stopped improving.
 
@@ -120,6 +121,7 @@ class ReduceLROnPlateau(Monitoring):
             self.wait = 0
 
 
+@_checks.explaining
 class LearningRateScheduler(Callback):
     """Set the learning rate before every epoch.
 

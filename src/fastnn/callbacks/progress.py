@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from fastnn.callbacks.base import Logs
 
 
+@_checks.explaining
 class ProgressBar(Callback):
     """Show the progress of training, its speed, losses and metrics, and the time that is left.
 

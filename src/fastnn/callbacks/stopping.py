@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from fastnn.callbacks.base import Logs
 
 
+@_checks.explaining
 class EarlyStopping(Monitoring):
     """Stop training when a value has stopped improving.
 
@@ -122,6 +123,7 @@ class EarlyStopping(Monitoring):
             self.model.set_weights(self.best_weights)
 
 
+@_checks.explaining
 class TerminateOnNaN(Callback):
     """End training with a warning, instead of an error, when the loss is no longer finite.
 
@@ -138,5 +140,5 @@ class TerminateOnNaN(Callback):
 
     def on_nonfinite_loss(self, error: FloatingPointError) -> bool:
         """Warn, and end training."""
-        warnings.warn(str(error), RuntimeWarning, stacklevel=5)  # where fit was called
+        warnings.warn(str(error), RuntimeWarning, stacklevel=6)  # where fit was called
         return True

@@ -6,7 +6,7 @@ Not here: weights and other state (state.py), the form in which the kernels take
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -58,7 +58,7 @@ class Specification:
     ) -> Specification:
         """Return the specification that a user's arguments describe."""
         found = cls(
-            n_in=_checks.integer("n_in", n_in, low=1, high=2**31 - 1),
+            n_in=_checks.n_in(n_in),
             layers=tuple(_checks.layers(layers, KINDS)),
             loss=losses.get(_checks.specification("loss", loss, losses.Loss, losses.NAMES)),
             optimizer=optimizers.get(
@@ -120,6 +120,13 @@ class Specification:
                 rates.append(1.0 - kept)
             kept = 1.0
         return tuple(rates)
+
+    def with_trainable(self, numbers: Iterable[int], trainable: bool) -> Specification:
+        """Return a specification in which the layers of these numbers are trained or frozen."""
+        layers = list(self.layers)
+        for i in numbers:
+            layers[i] = layers[i].with_trainable(trainable)
+        return replace(self, layers=tuple(layers))
 
     @property
     def standardizes(self) -> bool:

@@ -20,7 +20,7 @@ from fastnn.schedules import Adaptive, Schedule
 from fastnn.training import binding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -218,6 +218,16 @@ class State:
         for block, arrays in enumerate(snapshot.blocks):
             network.write([array.astype(dtype, copy=False) for array in arrays], block)
         network.step, network.epoch = snapshot.step, snapshot.epoch
+
+    def with_trainable(self, numbers: Iterable[int], trainable: bool) -> State:
+        """Return the network with layers of these numbers trained or frozen, and all else kept.
+
+        A moving average begins again with the weights of layers that are trained again.
+        """
+        spec, snapshot = self.specification, self.snapshot()
+        if spec.optimizer.use_ema:
+            snapshot.blocks[-1] = self.averages()
+        return State._restored(spec.with_trainable(numbers, trainable), snapshot, self.metadata)
 
     def copy(self, dtype: np.dtype[Any] | None = None) -> State:
         """Return an independent network that is as this one, perhaps of another precision."""

@@ -1,0 +1,338 @@
+"""Arguments and attributes that other libraries have, and what fastnn has instead.
+
+The tables are like those of names.py, by the class or function whose argument it is. Not here: how
+a table is searched (calls.py).
+"""
+
+from __future__ import annotations
+
+from fastnn._checks.names import LAYERS, table
+
+# ---- keyword arguments, by the class or function that is called ---------------------------------
+
+_OF_OPTIMIZER = "it belongs to the optimizer, such as optimizer=Adam(learning_rate=0.001)"
+_OF_SGD = "it belongs to the optimizer, such as optimizer=SGD(0.01, momentum=0.9)"
+_OF_ADAM = "it belongs to the optimizer, such as optimizer=Adam(0.001, beta_1=0.9)"
+_OF_FIT = "it belongs to fit, such as net.fit(X, y, epochs=10, batch_size=32)"
+_OF_LAYERS = "it belongs to a layer, such as layers=[Dense(64, 'relu'), Dense(1)]"
+_OF_MLP = "it belongs to MLP, when the network is built"
+_STOPPING = (
+    "pass the callback to fit: net.fit(X, y, validation_split=0.1, "
+    "callbacks=[EarlyStopping(patience=10)])"
+)
+_L2 = "use Dense(..., l2=1e-4) (scikit-learn's alpha, or weight_decay, is twice that)"
+_NO_DEVICE = "fastnn computes on the CPU; drop it"
+_NO_NAME = "specifications have no names of their own; drop it"
+_QUIET = "it prints nothing; drop it"
+_ANY_BATCH = "results do not depend on batches here; drop it"
+
+ARGUMENTS: dict[str, dict[str, str]] = {
+    "MLP": table(
+        {
+            "input_shape input_dim input_size in_features n_inputs n_features n_features_in": (
+                "the first argument is the number of inputs: MLP(n_in, layers, ...)"
+            ),
+            "n_out output_dim output_size out_features n_outputs n_classes num_classes": (
+                "the units of the last Dense are the number of outputs"
+            ),
+            "hidden_layer_sizes hidden_sizes layer_sizes hidden_layers hidden_dim sizes "
+            "hidden_units n_hidden": (
+                "pass the layers, the output layer last: layers=[Dense(100, 'relu'), Dense(1)]"
+            ),
+            "activation output_activation use_bias bias initializer kernel_initializer "
+            "kernel_regularizer trainable units": _OF_LAYERS,
+            "dropout dropout_rate p": "use a layer: [Dense(64, 'relu'), Dropout(0.2), Dense(1)]",
+            "solver optim optimiser": "the argument is optimizer",
+            "criterion loss_fn loss_function loss_func objective": "the argument is loss",
+            "lr learning_rate learning_rate_init clipnorm clipvalue amsgrad use_ema": _OF_OPTIMIZER,
+            "momentum nesterov nesterovs_momentum": _OF_SGD,
+            "beta_1 beta_2 betas epsilon eps": _OF_ADAM,
+            "power_t": "use optimizer=SGD(InverseScaling(0.01, power=0.5))",
+            "alpha l2 l1 weight_decay regularization": _L2,
+            "random_state random_seed": "the argument is seed",
+            "n_jobs num_threads nthreads num_workers": "the argument is n_threads",
+            "batch_size epochs n_epochs num_epochs max_epochs max_iter shuffle verbose metrics "
+            "callbacks class_weight sample_weight validation_split validation_data": _OF_FIT,
+            "early_stopping n_iter_no_change tol validation_fraction patience": _STOPPING,
+            "warm_start": "fit always continues from the present weights; drop it",
+            "max_fun": "it belongs to fastnn.sklearn.MLPClassifier(solver='lbfgs')",
+            "device gpu jit_compile run_eagerly": _NO_DEVICE,
+            "name": _NO_NAME,
+        }
+    ),
+    "MLP.fit": table(
+        {
+            "x": "the argument is X",
+            "n_epochs num_epochs max_epochs nb_epoch max_iter n_iter iterations": (
+                "the argument is epochs"
+            ),
+            "class_weights": "the argument is class_weight",
+            "sample_weights weights weight": "the argument is sample_weight",
+            "validation_fraction": "the argument is validation_split",
+            "eval_set val_data": "the argument is validation_data",
+            "metric": "the argument is metrics",
+            "callback": "the argument is callbacks",
+            "checkpoint resume_from ckpt_path": "the argument is resume",
+            "steps": "the argument is steps_per_epoch",
+            "validation_steps validation_batch_size validation_freq": (
+                "all rows of validation_data are evaluated after each epoch; drop it"
+            ),
+            "initial_epoch": "net.epoch counts over all fits; give the epochs that are left",
+            "lr learning_rate learning_rate_init": (
+                "set net.learning_rate, or build the network with optimizer=Adam(learning_rate=...)"
+            ),
+            "loss optimizer criterion": _OF_MLP,
+            "early_stopping patience n_iter_no_change tol": _STOPPING,
+            "seed random_state": "pass seed to MLP; shuffle takes a numpy Generator",
+            "n_jobs num_workers workers": "the argument is n_threads",
+            "use_multiprocessing max_queue_size device": "rows are read by threads; drop it",
+            "classes": "set net.classes for batches; fit finds those of y",
+        }
+    ),
+    "MLP.evaluate": table(
+        {
+            "x": "the argument is X",
+            "verbose": _QUIET,
+            "batch_size steps": _ANY_BATCH,
+            "return_dict": "with metrics, evaluate returns a dict; drop it",
+            "sample_weights weights": "the argument is sample_weight",
+            "callbacks": "it calls none; drop it",
+        }
+    ),
+    "Dense": table(
+        {
+            "in_features input_dim input_shape n_in": (
+                "each layer knows its number of inputs; that of the network is the first argument "
+                "of MLP"
+            ),
+            "out_features n_units size n_out output_dim": "the argument is units",
+            "bias": "the argument is use_bias",
+            "act nonlinearity": "the argument is activation",
+            "kernel_initializer init weight_init": "the argument is initializer",
+            "bias_initializer": "biases start at 0; set others by MLP.set_weights",
+            "kernel_regularizer weight_decay alpha regularizer": (
+                "the penalties are l1 and l2: Dense(64, 'relu', l2=1e-4)"
+            ),
+            "bias_regularizer activity_regularizer": "only weights have penalties, l1 and l2",
+            "kernel_constraint bias_constraint": "there are none; the penalties are l1 and l2",
+            "negative_slope": "use activation=Activation('leaky_relu', alpha=0.2)",
+            "dropout rate": "use a layer after it: Dropout(0.2)",
+            "dtype": "pass dtype to MLP",
+            "seed": "pass seed to MLP",
+            "name": _NO_NAME,
+            "device": _NO_DEVICE,
+            "lora_rank lora_alpha quantization_config": "there is no such option; drop it",
+        }
+    ),
+    "Dropout": table(
+        {
+            "p prob probability": "the argument is rate",
+            "seed": "pass seed to MLP",
+            "inplace noise_shape name": "there is no such option; drop it",
+        }
+    ),
+    "LayerNorm": table(
+        {
+            "normalized_shape axis": "rows are normalized over all their columns; drop it",
+            "eps": "the argument is epsilon",
+            "elementwise_affine center scale bias": (
+                "it has a gain and a bias; trainable=False keeps them at 1 and 0"
+            ),
+            "name": _NO_NAME,
+        }
+    ),
+    "Standardize": table(
+        {
+            "mean variance": "they are computed from rows, by fit or by MLP.adapt",
+            "axis with_mean with_std name": "there is no such option; drop it",
+        }
+    ),
+    "Activation": table(
+        {
+            "negative_slope slope": "the argument is alpha",
+            "approximate": "gelu has the exact form; drop it",
+        }
+    ),
+    "Optimizer": table(
+        {
+            "lr learning_rate_init": "the argument is learning_rate",
+            "betas": "the arguments are beta_1 and beta_2: Adam(beta_1=0.9, beta_2=0.999)",
+            "eps": "the argument is epsilon",
+            "params parameters": "the network updates its own parameters; drop it",
+            "nesterovs_momentum": "the argument is nesterov, of SGD",
+            "alpha": "for RMSProp the argument is rho; for a penalty use Dense(l2=...)",
+            "decay lr_decay": "pass a schedule as learning_rate, such as InverseScaling(0.01)",
+            "power_t": "use InverseScaling(0.01, power=0.5) as learning_rate",
+            "clip_norm clip_grad_norm max_grad_norm": (
+                "use global_clipnorm=1.0, or clipnorm=1.0 for each W and each b"
+            ),
+            "clip_value clip_grad_value": "the argument is clipvalue",
+            "dampening": "there is no damping; drop it",
+            "ema_overwrite_frequency": "MLP.averaged returns a network of the averages; drop it",
+            "foreach fused capturable differentiable jit_compile loss_scale_factor "
+            "gradient_accumulation_steps decoupled_weight_decay": (
+                "there is no such option; drop it"
+            ),
+            "name": _NO_NAME,
+        }
+    ),
+    "Schedule": table(
+        {
+            "lr base_lr": "the argument is initial_learning_rate",
+            "max_lr": "the argument is max_learning_rate",
+            "min_lr eta_min": "the argument is alpha, the last rate as a fraction of the first",
+            "step_size": "the argument is decay_steps, with per='epoch'",
+            "gamma": "the argument is decay_rate",
+            "T_max total_iters": "the argument is decay_steps, with per='epoch'",
+            "T_0": "the argument is first_decay_steps",
+            "T_mult": "the argument is t_mul",
+            "epochs steps_per_epoch": "the argument is total_steps, their product",
+            "warmup_steps warmup_target": "use LinearWarmup(schedule, steps)",
+            "optimizer": "pass the schedule to the optimizer: Adam(CosineDecay(1e-3, 1000))",
+            "anneal_strategy cycle_momentum base_momentum max_momentum three_phase last_epoch": (
+                "there is no such option; drop it"
+            ),
+            "name": _NO_NAME,
+        }
+    ),
+    "Loss": table(
+        {
+            "from_logits": (
+                "the loss is computed from the pre-activations of a softmax or sigmoid output; "
+                "drop it"
+            ),
+            "label_smoothing": "pass smoothed rows of probabilities as y",
+            "reduction size_average reduce": "it belongs to MLP: reduction='mean' or 'sum'",
+            "weight pos_weight class_weight": "pass class_weight to fit",
+            "ignore_index": "give such rows sample_weight 0",
+            "beta": "the argument is delta",
+            "quantile alpha tau": "the argument is q",
+            "log_input full": "the output is the rate: Dense(1, 'exp')",
+            "axis dtype name": "there is no such option; drop it",
+        }
+    ),
+    "Callback": table(
+        {
+            "verbose": _QUIET,
+            "filepath filename": "the argument is path",
+            "save_weights_only": "a file has the whole network, as small as can be; drop it",
+            "save_freq": "use period=n for every n epochs",
+            "initial_value_threshold": "set the attribute best of the callback",
+            "threshold epsilon": "the argument is min_delta",
+            "metric": "the argument is monitor",
+            "n_iter_no_change": "the argument is patience",
+            "tol": "the argument is min_delta",
+            "restore_best_model": "the argument is restore_best_weights",
+        }
+    ),
+}
+
+#: What a required argument is, by the class or function that lacks it.
+NEEDED: dict[str, dict[str, str]] = {
+    "MLP": {
+        "n_in": "pass the number of inputs, the columns of X: MLP(64, [...], ...)",
+        "layers": (
+            "pass the number of inputs and a list of layers: "
+            "MLP(64, [Dense(32, 'relu'), Dense(1)], ...)"
+        ),
+        "loss": (
+            "pass loss='squared_error' for numbers, 'binary_cross_entropy' for 0 and 1 (after "
+            "'sigmoid') or 'cross_entropy' for classes (after 'softmax')"
+        ),
+        "optimizer": "pass optimizer='adam', or an object such as Adam(learning_rate=0.001)",
+    },
+    "Dense": {"units": "pass the number of outputs, such as Dense(64, 'relu')"},
+    "Dropout": {"rate": "pass the fraction to drop, such as Dropout(0.2)"},
+    "Residual": {"layers": "pass the layers of the block, such as Residual([Dense(8)])"},
+}
+
+
+# ---- attributes and methods of a network --------------------------------------------------------
+
+_BUILT = "a network is complete when it is built: MLP(n_in, layers, loss=..., optimizer=...)"
+_LOOP = (
+    "net.fit(X, y) is the training loop; net.train_on_batch makes one update, and "
+    "net.loss_and_gradients returns gradients"
+)
+_ON_CPU = "networks stay on the CPU, and dtype is an argument of MLP; drop the call"
+_WEIGHTS = "use net.get_weights() and net.set_weights(weights)"
+_WHOLE = "use net.save(path) and fastnn.load(path), which have the whole network"
+_FREEZING = "use net.freeze(...) and net.unfreeze(...)"
+_SCORES = "use net.evaluate(X, y, metrics=[...])"
+_HISTORY = "use what fit returns: history = net.fit(X, y); history.history"
+_HOOKS = "use a Callback for batches and epochs, and net.activations for outputs of layers"
+_FIXED = "the layers of a network are fixed; build another MLP"
+
+ATTRIBUTES = table(
+    {
+        "compile build compile_from_config build_from_config": _BUILT,
+        "add append extend insert pop add_module register_module set_submodule": _FIXED,
+        "forward call": "use net.predict(X)",
+        "predict_on_batch predict_step": "use net.predict(X)",
+        "predict_proba": "net.predict(X) returns probabilities after a softmax or sigmoid",
+        "predict_log_proba": "use np.log(net.predict(X))",
+        "test_on_batch test_step score score_samples metrics metrics_names get_metrics_result": (
+            _SCORES
+        ),
+        "train train_step backward zero_grad partial_fit compute_loss make_train_function": _LOOP,
+        "fit_generator evaluate_generator predict_generator": (
+            "net.fit takes any iterable of batches"
+        ),
+        "eval training": "net.predict never drops units, net.fit always does; drop it",
+        "state_dict load_state_dict parameters named_parameters weights variables "
+        "trainable_variables trainable_weights non_trainable_variables non_trainable_weights "
+        "coefs_ coefs intercepts_ intercepts kernel bias W b buffers named_buffers get_parameter "
+        "get_buffer torch_params": _WEIGHTS,
+        "children named_children modules named_modules get_layer get_submodule n_layers_ n_layers "
+        "hidden_layer_sizes": "use net.layers, the list of layers",
+        "save_weights load_weights load load_model export to_keras to_h5 from_pretrained": _WHOLE,
+        "to_onnx onnx": "use fastnn.onnx.export(net, path)",
+        "requires_grad_ requires_grad trainable": _FREEZING,
+        "to cuda cpu xpu ipu mtia half float double bfloat16 type to_empty share_memory device": (
+            _ON_CPU
+        ),
+        "lr learning_rate_init": "use net.learning_rate",
+        "count_params num_parameters n_params n_weights": "use net.n_parameters",
+        "input_shape input_dim n_inputs n_features_in_ in_features": "use net.n_in",
+        "output_shape output_dim n_outputs n_outputs_ out_features": "use net.n_out",
+        "classes_": "use net.classes",
+        "feature_names_in_": "use net.feature_names",
+        "n_iter_ t_": "use net.epoch and net.step, the numbers of epochs and of updates",
+        "history loss_curve_ loss_ losses best_loss_ validation_scores_": _HISTORY,
+        "plot plot_history": "use history = net.fit(X, y); history.plot()",
+        "get_params set_params": "use net.get_config() and MLP.from_config(config)",
+        "clone clone_model": "use net.copy(), or MLP.from_config(net.get_config())",
+        "apply register_forward_hook register_backward_hook register_full_backward_hook "
+        "register_forward_pre_hook": _HOOKS,
+        "input inputs output outputs": "use net.activations(X), the outputs of every layer",
+        "reset_states reset_metrics": "there is nothing to reset; drop the call",
+        "gradients get_gradients": "use net.loss_and_gradients(X, y)",
+        "random_state": "use net.seed",
+        "name": "use net.metadata, which is saved with the network",
+    }
+)
+
+#: Names of the package: layers, losses, optimizers and functions of other libraries.
+PACKAGE: dict[str, str] = {
+    **{name: hint for name, hint in LAYERS.items() if name not in ("str", "int", "activation")},
+    **table(
+        {
+            "Sequential Model Module nn Functional": (
+                "use MLP(n_in, [Dense(64, 'relu'), Dense(1)], loss=..., optimizer=...)"
+            ),
+            "MLPClassifier MLPRegressor": "it is in fastnn.sklearn",
+            "load_model read_model": "use fastnn.load(path)",
+            "save save_model": "use net.save(path)",
+            "set_random_seed manual_seed seed": "pass seed to each MLP",
+            "set_num_threads num_threads": "pass n_threads to MLP or fit",
+            "tensor Tensor DataLoader Dataset TensorDataset": (
+                "pass NumPy arrays, or any iterable of batches, to net.fit"
+            ),
+            "no_grad": "net.predict computes no gradients; drop it",
+            "ReLU ELU SELU GELU SiLU Sigmoid Tanh Softmax Softplus LeakyReLU": (
+                "an activation belongs to a Dense, such as Dense(64, 'relu')"
+            ),
+            "regularizers l1 l2": "penalties belong to a layer: Dense(64, 'relu', l2=1e-4)",
+        }
+    ),
+}

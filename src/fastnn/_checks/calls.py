@@ -1,0 +1,135 @@
+"""Calls with arguments that a class or function lacks, and attributes that an object lacks.
+
+Python's own error names the argument; the one that is raised here adds what to use instead. Not
+here: the tables (names.py, arguments.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fastnn._checks import arguments, names
+from fastnn._checks.values import did_you_mean, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    _Function = TypeVar("_Function", bound=Callable[..., Any])
+    _Class = TypeVar("_Class", bound=type)
+
+
+def explained(function: _Function) -> _Function:
+    """Let the error for an argument that a method lacks say what to use instead: a decorator."""
+    owners = [function.__qualname__.removesuffix(".__init__")]
+    found: _Function = _explained(function, owners)
+    return found
+
+
+def explaining(kind: _Class) -> _Class:
+    """Let a class explain arguments that it lacks, and, if it is frozen, fields that are set.
+
+    The tables are searched for the names of the class and of its bases.
+    """
+    owners = [base.__name__ for base in kind.__mro__]
+    kind.__init__ = _explained(kind.__init__, owners)  # type: ignore[misc]
+    if dataclasses.is_dataclass(kind):
+        kind.__setattr__ = _frozen(kind.__setattr__)  # type: ignore[method-assign]
+    return kind
+
+
+def _explained(function: Any, owners: list[str]) -> Any:
+    """Return a function that calls another; errors of the call itself are explained."""
+
+    @functools.wraps(function)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except TypeError as error:
+            if error.__traceback__ is None or error.__traceback__.tb_next is not None:
+                raise  # from within the function
+            message = _wrong_call(owners, inspect.signature(function), args, kwargs)
+            raise TypeError(message or str(error)) from None
+
+    return call
+
+
+def _wrong_call(
+    owners: list[str],
+    signature: inspect.Signature,
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+) -> str | None:
+    """Return what is wrong with a call: an argument that is unknown, or one that is missing."""
+    known = list(signature.parameters)[1:]  # without self
+    for name in kwargs:
+        if name not in known:
+            hint = _found(arguments.ARGUMENTS, owners, names.plain(name))
+            hint = hint or f"its arguments are {quoted(known)}{did_you_mean(name, known)}"
+            return f"{owners[0]} has no argument {name!r}; {hint}"
+    for i, (name, parameter) in enumerate(list(signature.parameters.items())[1:], 1):
+        by_position = i < len(args) and parameter.kind is not parameter.KEYWORD_ONLY
+        if parameter.default is parameter.empty and name not in kwargs and not by_position:
+            hint = _found(arguments.NEEDED, owners, name) or "pass it"
+            return f"{owners[0]} lacks the argument {name!r}; {hint}"
+    return None
+
+
+def _found(tables: Mapping[str, Mapping[str, str]], owners: Iterable[str], name: str) -> str | None:
+    """Return the entry for a name in the first table of one of the owners that has it."""
+    found = (tables[owner][name] for owner in owners if name in tables.get(owner, ()))
+    return next(found, None)
+
+
+def _frozen(original: Callable[[Any, str, Any], None]) -> Any:
+    """Return a method __setattr__ whose error says how to change a network instead."""
+
+    @functools.wraps(original)
+    def set_attribute(self: Any, name: str, value: Any) -> None:
+        try:
+            original(self, name, value)
+        except dataclasses.FrozenInstanceError:
+            ways = {
+                "learning_rate": "set net.learning_rate",
+                "trainable": "call net.freeze or net.unfreeze",
+            }
+            remedy = ways.get(name, "make another one")
+            raise dataclasses.FrozenInstanceError(
+                f"a {type(self).__name__} cannot be changed, so {name} cannot be set; {remedy}"
+            ) from None
+
+    return set_attribute
+
+
+def no_attribute(name: str, owner: Any) -> AttributeError:
+    """Return the error for an attribute that a network lacks."""
+    message = f"{type(owner).__name__!r} object has no attribute {name!r}"
+    return _no_attribute(message, name, owner, arguments.ATTRIBUTES, ())
+
+
+def not_in_package(name: str, package: Any, public: Iterable[str]) -> AttributeError:
+    """Return the error for a name that the package lacks."""
+    message = f"module {package.__name__!r} has no attribute {name!r}"
+    tables = (arguments.PACKAGE, names.LOSSES, names.OPTIMIZERS, names.SCHEDULES, names.CALLBACKS)
+    merged = {key: hint for table in reversed(tables) for key, hint in table.items()}
+    return _no_attribute(message, name, package, merged, public)
+
+
+def _no_attribute(
+    message: str, name: str, owner: Any, table: Mapping[str, str], public: Iterable[str]
+) -> AttributeError:
+    """Return an error with a hint, or else one to which Python adds the most similar name."""
+    same = [other for other in public if names.plain(other) == names.plain(name)]
+    hint = f"did you mean {same[0]!r}?" if same else table.get(names.plain(name))
+    if hint is None or name.startswith("__"):
+        return AttributeError(message, name=name, obj=owner)
+    return AttributeError(f"{message}; {hint}")
+
+
+def no_foreign_attribute(name: str) -> None:
+    """Check that an attribute that is set on a network is none that it would ignore."""
+    if name in ("lr", "trainable", "learning_rate_init", "device", "training", "requires_grad"):
+        hint = arguments.ATTRIBUTES[names.plain(name)]
+        raise AttributeError(f"an MLP has no attribute {name!r}; {hint}")
