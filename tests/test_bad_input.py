@@ -593,7 +593,7 @@ BAD_SPECIFICATIONS = [
     for kind, name, error, remedy, values in [
         (Dense, "units", ValueError, "from 1 to 2147483647", [0, -1, 2**31, 2**63]),
         (Dense, "units", TypeError, "integer", [None, 2.0, True, "10", NAN, (3, 4), np.array(3)]),
-        (Dense, "activation", ValueError, "'relu'", ["", "Relu", "linear"]),
+        (Dense, "activation", ValueError, "'relu'", ["", "Relu", "linearly"]),
         (Dense, "activation", TypeError, "'relu'", [None, 1, np.tanh, Activation]),
         (Dense, "use_bias", TypeError, "True or False", [None, 0, 1, "no"]),
         (Dense, "initializer", ValueError, "'he_normal'", ["xavier", ""]),

@@ -797,7 +797,7 @@ def test_the_network_is_there_to_be_saved(tmp_path):
     mine.net_.save(tmp_path / "net")
     net = fastnn.load(tmp_path / "net")
     assert np.array_equal(net.predict(DIGITS), mine.predict_proba(DIGITS))
-    assert net.metadata["classes"] == mine.classes_.tolist()
+    assert net.classes == tuple(mine.classes_.tolist())
 
 
 def test_one_row_is_not_held_up_by_checks(monkeypatch):

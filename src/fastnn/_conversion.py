@@ -44,6 +44,32 @@ def is_numeric(column: Any) -> bool:
     return kind in tuple("fiub") if kind else np.asarray(column).dtype.kind in "fiub"
 
 
+def categories(value: Any) -> list[Any] | None:
+    """Return the categories of a series of pandas or polars in their order, or None."""
+    found = getattr(getattr(value, "dtype", None), "categories", None)
+    has_order = hasattr(found, "to_numpy")  # those of polars' Categorical come as they are met
+    return list(found) if has_order else None
+
+
+def is_text(value: Any) -> bool:
+    """Whether a value holds text; the first item that is not missing decides."""
+    if isinstance(value, list | tuple):
+        first = next((item for item in value if item is not None), None)
+        return isinstance(first, str)
+    is_tensor = hasattr(value, "__dlpack__") and not hasattr(value, "to_pylist")
+    if isinstance(value, str) or (is_tensor and not isinstance(value, np.ndarray)):
+        return False
+    if getattr(getattr(value, "dtype", None), "kind", "O") in "fiubc":
+        return False
+    try:
+        array = np.asarray(value)
+    except Exception:  # a library's own, which a reader of numbers meets again
+        return False
+    if array.dtype.kind == "O":
+        return any(isinstance(item, str) for item in array.flat)
+    return array.dtype.kind in "UT"
+
+
 def _has_columns_of_numbers(value: Any) -> bool:
     """Whether a pandas frame or series holds numbers, even if numpy sees objects in it.
 

@@ -26,6 +26,17 @@ if TYPE_CHECKING:
 _ROUND = 1024  # the most rows that buffers have room for: ROUND in engine/net.pxd
 
 
+def classes(net: MLP, outputs: NDArray[Any]) -> NDArray[Any]:
+    """Return the classes (n,), or labels (n, n_out), of outputs (n, n_out)."""
+    n_out = outputs.shape[1]
+    if net.loss.takes.are_classes:
+        numbers = outputs.argmax(axis=1)
+    else:
+        numbers = (outputs[:, 0] if n_out == 1 else outputs) > 0.5
+    numbers = numbers.astype(np.int64)
+    return numbers if net.classes is None else np.array(net.classes)[numbers]
+
+
 def activations(net: MLP, X: Inputs) -> list[NDArray[Any]]:
     """Return the outputs (n, units) of the layers for rows X (n, n_in): `MLP.activations`."""
     found: list[NDArray[Any]] = net._network.activations(sources.inputs(net._state, "X", X))

@@ -118,10 +118,14 @@ class MLP:
         Columns of the first data frame that `fit` was given. Later data frames must have the same
         columns in the same order; arrays are not compared. May be set, to a name for each input;
         None admits any columns.
+    classes : tuple of str or numbers, or None
+        Labels of the classes 0, 1, ..., which `predict_classes` returns and targets name. The first
+        `fit` to text or to categories finds them in y; they are saved, loaded and copied with the
+        network. May be set; None for the numbers themselves.
     metadata : dict
-        Data to be kept with the network, such as the names of classes: text, numbers, and lists and
-        dicts of these, as JSON has them. They are saved, loaded and copied with the network. May be
-        set; what JSON cannot hold is refused when it is set, or when the network is saved.
+        Data to be kept with the network: text, numbers, and lists and dicts of these, as JSON has
+        them. They are saved, loaded and copied with the network. May be set; what JSON cannot hold
+        is refused when it is set, or when the network is saved.
     stop_training : bool
         Set it to True in a callback to end `fit` after the epoch.
 
@@ -273,7 +277,7 @@ class MLP:
         epochs: int = 1,
         shuffle: bool | Orders = True,
         sample_weight: ArrayLike | None = None,
-        class_weight: Mapping[int, float] | Literal["balanced"] | None = None,
+        class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
         validation_data: Sequence[Any] | None = None,
         validation_split: float = 0.0,
         metrics: Metrics = (),
@@ -296,7 +300,9 @@ class MLP:
             iterable are converted in the same way; each epoch iterates over it again.
         y : array-like of shape (n,) or (n, n_out)
             Targets. For cross-entropy class labels 0, 1, ... or one-hot (or probability) rows.
-            Left out if X is an iterable.
+            Classes, also those of a single sigmoid output, may be text or categories of a data
+            frame: the network keeps them as `classes`, text in sorted order, categories in their
+            own. Left out if X is an iterable.
         batch_size : int or None, default 32
             Rows in each update: 1 is on-line learning, None the full batch. Ignored for an
             iterable, whose items are the batches.
@@ -306,7 +312,7 @@ class MLP:
             generator given (anything whose ``permutation(n)`` returns n numbers of rows).
         sample_weight : array-like of shape (n,), optional
             Weights of the rows' losses, 0 or more.
-        class_weight : dict of int to float, or "balanced", optional
+        class_weight : dict of label to float, or "balanced", optional
             Weights of the rows of each class (of a label, or of a target of 0 or 1) in the losses
             of training and of validation; multiplied by sample_weight. Classes not in the dict have
             weight 1. "balanced" is ``n / (n_classes * count)`` of the training rows, as in
@@ -531,6 +537,38 @@ class MLP:
         """
         outputs = self._network.try_predict(X, out)
         return calls.predict(self._state, X, out) if outputs is None else outputs
+
+    def predict_classes(self, X: Inputs) -> NDArray[Any]:
+        """Return the class of each row of inputs.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_out)
+            Of softmax outputs the class of the largest, of one sigmoid output the second class
+            where it is above 0.5: labels of `classes`, or numbers where these are None. Of several
+            sigmoid outputs a 1 for each that is above 0.5, otherwise a 0.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is invalid, or the network is not for classes.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(1, [Dense(2, "softmax")], loss="cross_entropy", optimizer="adam", seed=0)
+        >>> history = net.fit([[-1.0], [1.0]] * 50, ["no", "yes"] * 50, epochs=50)
+        >>> net.classes
+        ('no', 'yes')
+        >>> net.predict_classes([[-2.0], [3.0]])
+        array(['no', 'yes'], dtype='<U3')
+        """
+        _checks.classifies(self.loss, self.n_out)
+        return inspection.classes(self, self.predict(X))
 
     @overload
     def evaluate(
@@ -841,6 +879,15 @@ class MLP:
     @feature_names.setter
     def feature_names(self, value: Iterable[str] | None) -> None:
         self._state.feature_names = _checks.feature_names(value, self.n_in)
+
+    @property
+    def classes(self) -> tuple[str | int | float, ...] | None:
+        """Labels of the classes 0, 1, ...; may be set, to as many as there are classes or None."""
+        return self._state.classes
+
+    @classes.setter
+    def classes(self, value: Iterable[Any] | None) -> None:
+        self._state.classes = _checks.classes(value, self.loss, self.n_out)
 
     @property
     def metadata(self) -> dict[str, Any]:

@@ -176,7 +176,7 @@ def same_config(path: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None
 
 
 #: Options of a fit that must be those of the checkpoint it continues from.
-FIT_OPTIONS = ("samples", "batch_size", "shuffle")
+FIT_OPTIONS = ("samples", "batch_size", "shuffle", "classes")
 
 
 def same_fit(path: str, theirs: dict[str, Any] | None, ours: dict[str, Any]) -> dict[str, Any]:

@@ -22,18 +22,23 @@ if TYPE_CHECKING:
 
 def verbosity(value: object) -> int:
     """Return 0 or 1; True and False are these."""
-    if isinstance(value, str) or value == 2:
-        raise ValueError(
-            f"verbose must be 0 or 1; got {value!r}: 1 prints a line an epoch, as Keras' 2 does, "
-            "and the callback ProgressBar() shows a bar"
+    if is_bool(value):
+        return int(bool(value))
+    if isinstance(value, str) or (isinstance(value, int) and value == 2):
+        kind = TypeError if isinstance(value, str) else ValueError
+        raise kind(
+            f"verbose must be an integer from 0 to 1; got {shown(value)}: 1 prints a line an "
+            "epoch, as Keras' 2 does, and the callback ProgressBar() shows a bar"
         )
-    return int(bool(value)) if is_bool(value) else integer("verbose", value, low=0, high=1)
+    return integer("verbose", value, low=0, high=1)
 
 
 def batch_size(value: object) -> int | None:
     """Return a number of rows, or None for all."""
-    if isinstance(value, str) or (value == -1 and not is_bool(value)):
-        raise ValueError(f"batch_size must be at least 1, or None for all rows; got {value!r}")
+    if isinstance(value, str):
+        raise TypeError(f"batch_size must be an integer, or None for all rows; got {shown(value)}")
+    if isinstance(value, int) and value == -1:
+        raise ValueError("batch_size must be at least 1, or None for all rows; got -1")
     return None if value is None else integer("batch_size", value, low=1)
 
 

@@ -55,20 +55,15 @@ def finite(place: str, *arrays: NDArray[Any] | None) -> None:
             )
 
 
-def labels(classes: Any, n: int) -> NDArray[Any]:
+def labels(classes: tuple[Any, ...] | None, n: int) -> NDArray[Any]:
     """Return an array of the labels of n classes, 0, 1, ... if `classes` is None."""
     if classes is None:
         return np.arange(n)
-    if not isinstance(classes, list | tuple) or len(set(classes)) != n or len(classes) != n:
-        raise ValueError(
-            f"net.metadata['classes'] must be a list of {n} labels, one for each class; got "
-            f"{shown(classes)}"
-        )
     found = np.array(classes)
     if not (found[:-1] < found[1:]).all():
         raise ValueError(
-            f"net.metadata['classes'] must be sorted, as scikit-learn requires; got "
-            f"{shown(classes)}"
+            f"net.classes must be sorted, as scikit-learn requires; they are {shown(classes)}: sort "
+            "the categories, or give fit text"
         )
     return found
 

@@ -204,7 +204,7 @@ def n_threads(value: object, default: int | None) -> int | None:
     """Return a number of threads; None means `default`."""
     if value is None:
         return default
-    if value == -1 and not is_bool(value):
+    if isinstance(value, int) and value == -1:
         raise ValueError("n_threads must be from 1 to 256; got -1: None means all CPUs")
     return integer("n_threads", value, low=1, high=_MAX_THREADS)
 

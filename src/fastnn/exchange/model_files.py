@@ -180,7 +180,7 @@ def _prefixes(state: State) -> list[str]:
 # ---- the state of a network ---------------------------------------------------------------------
 
 #: What plain data have of a `Snapshot`.
-_STATE = ("step", "epoch", "dropout_seed", "shuffler", "adapted", "feature_names")
+_STATE = ("step", "epoch", "dropout_seed", "shuffler", "adapted", "feature_names", "classes")
 
 
 def _plain_state(snapshot: Snapshot) -> dict[str, Any]:
@@ -211,6 +211,7 @@ def _snapshot_from(
         adapted=_adapted(plain["adapted"], spec.optimizer.schedule),
         standardization=standardization,
         feature_names=_checks.feature_names(plain["feature_names"], spec.n_in),
+        classes=_checks.classes(plain["classes"], spec.loss, spec.n_out),
         blocks=blocks,
     )
 

@@ -54,9 +54,9 @@ def from_sklearn(
     Returns
     -------
     MLP
-        Its dtype is that of `coefs_`. A classifier's labels are in ``metadata["classes"]``: column
-        k of the predictions is the probability of the k-th label. With two classes there is one
-        column, the probability of the second.
+        Its dtype is that of `coefs_`. A classifier's labels are its `classes`: column k of the
+        predictions is the probability of the k-th label. With two classes there is one column, the
+        probability of the second.
 
     Raises
     ------
@@ -110,8 +110,9 @@ def from_sklearn(
     )
     names = getattr(scalers[0][1] if scalers else est, "feature_names_in_", None)
     net.feature_names = None if names is None else tuple(map(str, names))
-    if hasattr(est, "classes_"):
-        net.metadata["classes"] = est.classes_.tolist()
+    labels = getattr(est, "classes_", None)
+    if labels is not None and net.loss.n_classes(net.n_out) == len(labels):
+        net.classes = labels
     return net
 
 
@@ -175,6 +176,8 @@ def _rebuilt(
     )
     twin.set_weights(net.get_weights())
     twin.feature_names, twin.metadata = net.feature_names, copy.deepcopy(net.metadata)
+    if twin.loss.n_classes(twin.n_out) == net.loss.n_classes(net.n_out):
+        twin.classes = net.classes
     return twin
 
 
@@ -216,7 +219,7 @@ def to_sklearn(
     ----------
     net : MLP
         With softmax or sigmoid outputs it becomes a classifier, of the labels in
-        ``net.metadata["classes"]`` or of 0, 1, ...; several sigmoid outputs are several labels a
+        ``net.classes`` or of 0, 1, ...; several sigmoid outputs are several labels a
         row. With identity or exp outputs it becomes a regressor.
     loss : str or Loss, optional
         The loss of the estimator's own training, by default the network's. scikit-learn has
@@ -359,12 +362,12 @@ def _classifier(neural: Any, net: MLP, last: Affine, options: dict[str, Any]) ->
     """Return a classifier with the attributes of a fitted one, weights of its own."""
     n, activation = last.n_out, last.activation
     if activation is not None and activation.is_row_wise:
-        classes = _checks.labels(net.metadata.get("classes"), n)
+        classes = _checks.labels(net.classes, n)
         if n == 2:  # softmax over a and b is sigmoid of b - a
             last.W = last.W[:, 1:] - last.W[:, :1]
             last.b = None if last.b is None else last.b[1:] - last.b[:1]
     elif n == 1:
-        classes = _checks.labels(net.metadata.get("classes"), 2)
+        classes = _checks.labels(net.classes, 2)
     else:
         labels = np.zeros((1, n), int)
         return _fitted(neural.MLPClassifier, net, labels, options, classes=np.arange(n))

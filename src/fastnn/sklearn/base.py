@@ -233,10 +233,14 @@ class BaseMLP(Parameters):
         self._random_state = check_random_state(self.random_state)
         self._prepare(X, from_scratch, incremental)
         rows = Rows(X, y, sample_weight)
-        if self.solver == "lbfgs" and self.optimizer is None:
-            self._minimize(rows)
-        else:
-            self._descend(rows, validation, incremental)
+        self.net_.classes = None  # y has the numbers of classes
+        try:
+            if self.solver == "lbfgs" and self.optimizer is None:
+                self._minimize(rows)
+            else:
+                self._descend(rows, validation, incremental)
+        finally:
+            self._name(self.net_)
         return self
 
     def _prepare(self, X: Any, from_scratch: bool, incremental: bool) -> None:
@@ -251,7 +255,6 @@ class BaseMLP(Parameters):
             else:
                 self._require_weights_of(net)
                 net.set_weights(_interleaved(self._weight_lists()))
-            self._name(net)
             self.net_, self._optimizer = net, LearningRate(self)
         self._synced()
         self._lists = None
@@ -283,12 +286,12 @@ class BaseMLP(Parameters):
             self.best_validation_score_ = -np.inf if self.early_stopping else None
 
     def _name(self, net: MLP) -> None:
-        """Give the network the names of columns and classes, for use apart from the estimator."""
+        """Give the network the names of columns and classes, for its use apart from here."""
         names = getattr(self, "feature_names_in_", None)
         net.feature_names = None if names is None else tuple(map(str, names))
-        classes = getattr(self, "classes_", None)
-        if classes is not None:
-            net.metadata["classes"] = classes.tolist()
+        labels = getattr(self, "classes_", None)
+        if labels is not None and net.loss.n_classes(net.n_out) == len(labels):
+            net.classes = labels
 
     def _descend(self, rows: Rows, validation: Rows | None, incremental: bool) -> None:
         """Train by stochastic gradient descent."""

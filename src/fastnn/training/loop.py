@@ -88,6 +88,7 @@ class Fit:
             "samples": plan.source.n,
             "batch_size": plan.batch_size,
             "shuffle": plan.shuffle is not False,
+            "classes": None if plan.classes is None else list(plan.classes),
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
@@ -124,6 +125,7 @@ class Fit:
                 dtype = state.specification.dtype
                 state.standardize(*mean_and_scale(self.plan.source, "X", dtype))
             state.feature_names = state.feature_names or self.plan.feature_names
+            state.classes = self.plan.classes
             self._run()
         finally:
             state.fit = None

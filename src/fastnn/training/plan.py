@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fastnn._checks.classes import Classes
     from fastnn.metrics import Resolved
     from fastnn.training.state import State
 
@@ -36,6 +37,7 @@ class Plan:
     validation: Rows | None
     feature_names: tuple[str, ...] | None  # columns of X, if it is a data frame
     inputs: list[str]  # paths of the mapped files among the rows
+    classes: Classes | None  # labels that y names, or that the network has
 
     @property
     def monitors(self) -> list[str]:
@@ -76,25 +78,28 @@ def make(
     }
     _checks.trainable(spec.trained)
     _checks.resumable(resume, options["shuffle"])
+    classes = state.classes
+    if classes is None and y is not None:
+        classes = _checks.classes_of("y", y, spec.loss, spec.n_out)
     split = _checks.validation_split(validation_split, validation_data)
     source: Rows | Batches
     validation = None
     if y is None and _checks.are_batches(X):
         _checks.for_batches(sample_weight, split, class_weight)
         state.require_standardization()
-        by_class = _by_class(state, class_weight, None)
+        by_class = _by_class(state, class_weight, classes, None)
         source = sources.batches(state, X, _checks.steps(steps_per_epoch), by_class)
     else:
         _checks.no_steps(steps_per_epoch)
-        rows = sources.source(state, X, y, sample_weight)
+        rows = sources.source(state, X, y, sample_weight, classes=classes)
         if split:
             rows, validation = divide(rows, split)
-        by_class = _by_class(state, class_weight, rows)
+        by_class = _by_class(state, class_weight, classes, rows)
         source = sources.weighed(rows, by_class, spec.dtype)
         options["batch_size"] = min(options["batch_size"] or rows.n, rows.n)
     if validation_data is not None:
         given = _checks.validation_data(validation_data)
-        validation = sources.source(state, *given, where="validation ")
+        validation = sources.source(state, *given, where="validation ", classes=classes)
     if validation is not None:
         validation = sources.weighed(validation, by_class, spec.dtype)
     for metric in options["metrics"].values():
@@ -107,13 +112,22 @@ def make(
         names = None  # an attribute of that name which has another meaning
     inputs = files_of(X, y, sample_weight, *(validation_data or ()))
     _checks.files_written(options["callbacks"], inputs)
-    return Plan(source=source, validation=validation, feature_names=names, inputs=inputs, **options)
+    return Plan(
+        source=source,
+        validation=validation,
+        feature_names=names,
+        inputs=inputs,
+        classes=classes,
+        **options,
+    )
 
 
-def _by_class(state: State, class_weight: Any, rows: Rows | None) -> NDArray[np.float64] | None:
+def _by_class(
+    state: State, class_weight: Any, classes: Classes | None, rows: Rows | None
+) -> NDArray[np.float64] | None:
     """Return the weight of each class, or None; "balanced" ones are those of the rows."""
     spec = state.specification
-    checked = _checks.class_weight(class_weight, spec.loss, spec.n_out)
+    checked = _checks.weights_by_number(class_weight, spec.loss, spec.n_out, classes)
     n_classes = spec.loss.n_classes(spec.n_out)
     if checked is None or n_classes is None:
         return None

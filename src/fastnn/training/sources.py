@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastnn._checks.classes import Classes
     from fastnn.training.state import State
 
     Targets = tuple[NDArray[Any] | None, NDArray[np.int64] | None, NDArray[Any] | None]
@@ -43,10 +44,21 @@ def inputs(state: State, name: str, X: Any, own: bool = False) -> NDArray[Any]:
 
 
 def targets(
-    state: State, n: int, y: Any, sample_weight: Any, where: str = "", own: bool = False
+    state: State,
+    n: int,
+    y: Any,
+    sample_weight: Any,
+    where: str = "",
+    own: bool = False,
+    classes: Classes | None = None,
 ) -> Targets:
-    """Return T, labels and weights for n rows; labels and weights are copies, T with `own`."""
+    """Return T, labels and weights for n rows; labels and weights are copies, T with `own`.
+
+    `classes` are those of a network that has none yet.
+    """
     spec, rows_of = state.specification, f"{where}X"
+    classes = state.classes if classes is None else classes
+    y = _checks.as_numbers(f"{where}y", y, spec.loss, spec.n_out, classes)
     T, labels = _checks.targets(f"{where}y", y, spec.loss, n, spec.n_out, spec.dtype, rows_of, own)
     name = f"{where}sample_weight"
     return T, labels, _checks.sample_weight(name, sample_weight, n, spec.dtype, rows_of)
@@ -87,7 +99,14 @@ def large(state: State, name: str, X: Any) -> ConvertedRows:
     return ConvertedRows(checked, dtype=spec.dtype, name=name)
 
 
-def source(state: State, X: Any, y: Any, sample_weight: Any, where: str = "") -> Rows:
+def source(
+    state: State,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    where: str = "",
+    classes: Classes | None = None,
+) -> Rows:
     """Return checked rows as a source; large ones are converted when they are used.
 
     Targets are copies, so that no callback can change what was checked. The exceptions are a mapped
@@ -95,7 +114,7 @@ def source(state: State, X: Any, y: Any, sample_weight: Any, where: str = "") ->
     """
     found = unlabelled(state, f"{where}X", X)
     own = not (isinstance(y, np.memmap) or _is_part_of(y, X))
-    T, labels, weight = targets(state, found.n, y, sample_weight, where, own)
+    T, labels, weight = targets(state, found.n, y, sample_weight, where, own, classes)
     return dataclasses.replace(found, T=T, labels=labels, weights=weight, sample_weight=weight)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastnn._checks.classes import Classes
     from fastnn._kernels_f32 import Network
     from fastnn.optimizers import Optimizer
     from fastnn.training.binding import Adapted
@@ -60,6 +61,7 @@ class Snapshot:
     adapted: Adapted | None
     standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None
     feature_names: tuple[str, ...] | None
+    classes: Classes | None
     blocks: list[list[NDArray[Any]]]
 
 
@@ -79,6 +81,8 @@ class State:
         State of an Adaptive schedule.
     standardization : (mean, scale) or None
     feature_names : tuple of str or None
+    classes : tuple of str or numbers, or None
+        The labels of the classes 0, 1, ...
     metadata : dict
     fit : Resumable or None
         The fit in progress.
@@ -102,6 +106,7 @@ class State:
         schedule = specification.optimizer.schedule
         self.adapted = schedule.start() if isinstance(schedule, Adaptive) else None
         binding.set_rate(self.network, specification.optimizer, self.adapted)
+        self.classes = None
         if initialize:
             self._draw_weights(np.random.default_rng(initial))
 
@@ -146,6 +151,18 @@ class State:
         self.standardization = mean.copy(), scale.copy()
         for array in self.standardization:
             array.flags.writeable = False
+
+    # ---- classes --------------------------------------------------------------------------------
+
+    @property
+    def classes(self) -> Classes | None:
+        """The labels of the classes 0, 1, ..., if they have any."""
+        return self._classes
+
+    @classes.setter
+    def classes(self, value: Classes | None) -> None:
+        """Set checked labels; targets (n,) are then looked up, so no step takes them as they are."""
+        self._classes, self.network.looks_up_labels = value, value is not None
 
     # ---- learning rate --------------------------------------------------------------------------
 
@@ -202,13 +219,14 @@ class State:
             adapted=self.adapted,
             standardization=self.standardization,
             feature_names=self.feature_names,
+            classes=self.classes,
             blocks=[network.read(block) for block in range(network.n_blocks)],
         )
 
     def take(self, snapshot: Snapshot) -> None:
         """Become as a network of the same layers and optimizer was at a snapshot."""
         self._keep_rule(snapshot.optimizer, snapshot.adapted)
-        self.feature_names = snapshot.feature_names
+        self.feature_names, self.classes = snapshot.feature_names, snapshot.classes
         self.shuffler.bit_generator.state = snapshot.shuffler
         network, dtype = self.network, self.specification.dtype
         network.dropout_seed = snapshot.dropout_seed

@@ -1,0 +1,185 @@
+"""Classes: the labels that a network has names for, and targets that are such labels."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from fastnn import _conversion
+from fastnn._checks.targets import class_weight
+from fastnn._checks.values import did_you_mean, items, quoted, shown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastnn.losses import Loss
+
+Label: TypeAlias = str | int | float | bool
+Classes: TypeAlias = tuple[Label, ...]
+
+
+def classes(value: Any, loss: Loss, n_out: int, name: str = "classes") -> Classes | None:
+    """Return the classes of a network, one for each label 0, 1, ..., or None."""
+    if value is None:
+        return None
+    found = value.tolist() if isinstance(value, np.ndarray) else items(value)
+    if found is None:
+        raise TypeError(f"{name} must be a tuple of labels, or None; got {shown(value)}")
+    n = _number_of_classes(loss, n_out, f"{name}={shown(value)}")
+    labels = [_label(f"{name}[{i}]", label) for i, label in enumerate(found)]
+    if len({isinstance(label, str) for label in labels}) > 1:
+        raise TypeError(f"{name} must be all text or all numbers; got {shown(value)}")
+    if len(labels) != n:
+        raise ValueError(f"{name} must have {n} labels, one for each class; got {shown(value)}")
+    if len(set(labels)) < n:
+        twice = next(label for i, label in enumerate(labels) if label in labels[:i])
+        raise ValueError(f"{name} has {twice!r} twice; give each class a label of its own")
+    return tuple(labels)
+
+
+def _label(place: str, value: Any) -> Label:
+    """Return a label: text, or a finite number."""
+    label: Any = value.item() if isinstance(value, np.generic) else value
+    if isinstance(label, str):
+        return str(label)
+    if isinstance(label, int | float) and math.isfinite(label):
+        return label
+    raise TypeError(f"{place} must be text or a number; got {shown(value)}")
+
+
+def _number_of_classes(loss: Loss, n_out: int, given: str) -> int:
+    """Return the number of classes of a network, which must be one for classification."""
+    n = loss.n_classes(n_out)
+    if n is None:
+        raise ValueError(
+            f"{given}, but this network has loss {loss.name!r} and {n_out} outputs; labels go with "
+            "loss 'cross_entropy', or 'binary_cross_entropy' and one output"
+        )
+    return n
+
+
+# ---- targets ------------------------------------------------------------------------------------
+
+
+def _are_labels(value: Any) -> bool:
+    """Whether targets are text or categories, which need classes."""
+    return _conversion.categories(value) is not None or _conversion.is_text(value)
+
+
+def classes_of(name: str, value: Any, loss: Loss, n_out: int) -> Classes | None:
+    """Return the classes that targets name: categories in their order, or text sorted.
+
+    None if the targets are numbers, or the network is none for classes.
+    """
+    n = loss.n_classes(n_out)
+    if n is None or not _are_labels(value):
+        return None
+    found = _labels(name, value)
+    present = set(found)
+    number = next((label for label in found if not isinstance(label, str)), None)
+    if number is not None and any(isinstance(label, str) for label in present):
+        raise TypeError(
+            f"{name} holds text and numbers, such as {name}[{found.index(number)}], which is "
+            f"{number!r}; make all labels text, such as {name}.astype(str)"
+        )
+    order = _conversion.categories(value) or sorted(present)
+    if len(order) != n:
+        order = [label for label in order if label in present]
+    if len(order) < n:
+        raise ValueError(
+            f"{name} has {len(order)} classes, {shown(tuple(order))}, but the network has outputs "
+            f"for {n}; set net.classes to all {n} labels before, or build it with fewer outputs"
+        )
+    if len(order) > n:
+        last = f"end the layers with Dense({len(order)}, 'softmax')"
+        loss_too = "" if loss.takes.are_classes else " and use loss='cross_entropy'"
+        raise ValueError(
+            f"{name} has {len(order)} classes, {shown(tuple(order))}, but the network has outputs "
+            f"for {n}; {last}{loss_too}"
+        )
+    return classes(order, loss, n_out, f"{name}'s classes")
+
+
+def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | None) -> Any:
+    """Return targets that are labels as the numbers of their classes (n,); others as they are.
+
+    With `known` classes, all targets of one dimension are labels.
+    """
+    if known is None:
+        if loss.n_classes(n_out) is None or not _are_labels(value):
+            return value
+        raise ValueError(
+            f"{name} holds labels such as {_labels(name, value)[0]!r}, but the network has no "
+            "classes yet; set net.classes to all labels, or fit arrays X and y first"
+        )
+    if not _are_labels(value) and np.ndim(value) != 1:
+        return value  # rows of probabilities, or a column of them
+    found, numbers = _labels(name, value), {label: i for i, label in enumerate(known)}
+    try:
+        return np.fromiter(map(numbers.__getitem__, found), np.int64, len(found))
+    except KeyError as error:
+        wrong: Any = error.args[0]
+        near = did_you_mean(str(wrong), [k for k in known if isinstance(k, str)])
+        raise ValueError(
+            f"{name}[{found.index(wrong)}] is {wrong!r}, which is not among the network's classes "
+            f"{_listed(known)}{near}"
+        ) from None
+
+
+def _labels(name: str, value: Any) -> list[Any]:
+    """Return labels (n,) or (n, 1) as a list, none of which is missing."""
+    array = np.asarray(value)
+    if array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 1:
+        raise ValueError(
+            f"{name} holds labels in the shape {array.shape}; pass one label a row, of shape "
+            f"({len(array) if array.ndim else 1},)"
+        )
+    found: list[Any] = array.tolist()
+    if not found:
+        raise ValueError(f"{name} has 0 rows; pass a label for each row of X")
+    for i, label in enumerate(found):
+        if not isinstance(label, str | int | float | bool) or label != label:
+            raise ValueError(
+                f"{name}[{i}] is {shown(label)}, no label; give every row a label, or drop the row"
+            )
+    return found
+
+
+def _listed(known: Classes) -> str:
+    """Return classes for a message, the first ten of many."""
+    return quoted(known[:10]) + (f" and {len(known) - 10} more" if known[10:] else "")
+
+
+def weights_by_number(
+    value: object, loss: Loss, n_out: int, known: Classes | None
+) -> dict[int, float] | str | None:
+    """Return class weights by number, "balanced" or None; labels are looked up in `known`."""
+    if known is None or value is None or isinstance(value, str):
+        return class_weight(value, loss, n_out)
+    numbers = {label: i for i, label in enumerate(known)}
+    weights: Mapping[Any, Any] = _mapping(value)
+    for label in weights:
+        if label not in numbers:
+            raise ValueError(
+                f"class_weight has the label {label!r}, which is not among the network's classes "
+                f"{_listed(known)}"
+            )
+    return class_weight({numbers[k]: w for k, w in weights.items()}, loss, n_out)
+
+
+def _mapping(value: Any) -> Any:
+    """Return a value that has items; otherwise let `class_weight` refuse it."""
+    return value if hasattr(value, "items") else class_weight(value, None, 0)  # type: ignore[arg-type]
+
+
+def classifies(loss: Loss, n_out: int) -> None:
+    """Check that a network's outputs are classes or labels."""
+    if loss.targets not in ("class", "probability"):
+        raise ValueError(
+            f"predict_classes is for classes, but this network has loss {loss.name!r} and {n_out} "
+            "outputs; use predict"
+        )
