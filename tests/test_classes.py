@@ -157,7 +157,7 @@ def test_a_resumed_fit_has_the_same_classes(tmp_path):
     whole.fit(X, TEXT, epochs=4, callbacks=[ModelCheckpoint(tmp_path / "other")])
     first.fit(X, TEXT, epochs=2, callbacks=[ModelCheckpoint(path)])
     for y in (NUMBERS, np.where(TEXT == "cat", "fox", TEXT)):
-        with pytest.raises(ValueError, match="is of a fit with classes="):
+        with pytest.raises(ValueError, match=r"is of a fit with classes="):
             second.fit(X, y, epochs=4, callbacks=[ModelCheckpoint(path)], resume=path)
     assert second.classes is None
     second.fit(X, TEXT, epochs=4, callbacks=[ModelCheckpoint(path)], resume=path)
@@ -171,7 +171,7 @@ def test_predict_classes_without_names():
     several = MLP(3, [Dense(2, "sigmoid")], loss="binary_cross_entropy", optimizer="sgd")
     labels = several.predict_classes(X)
     assert labels.tolist() == (several.predict(X) > 0.5).astype(int).tolist()
-    with pytest.raises(ValueError, match="loss 'squared_error' .* use predict"):
+    with pytest.raises(ValueError, match=r"loss 'squared_error' .* use predict"):
         regressor().predict_classes(X)
 
 
@@ -221,7 +221,7 @@ def test_unknown_labels_are_named():
             call(changed("Dog"))
         with pytest.raises(ValueError, match=r"y\[0\] is \d, which is not among the network's"):
             call(NUMBERS)
-    with pytest.raises(ValueError, match="class_weight has the label 1, .* 'cat', 'dog', 'eel'"):
+    with pytest.raises(ValueError, match=r"class_weight has the label 1, .* 'cat', 'dog', 'eel'"):
         net.fit(X, TEXT, class_weight={1: 2.0})
     assert pickle.dumps(net) == before
 

@@ -111,6 +111,14 @@ NAMES = [
         },
     ),
     (
+        "{fastnn.MLP.predict_classes|predict_classes(X)}",
+        {
+            "sklearn": f"{{{_MLP}.predict}} of a classifier",
+            "keras": "``predict(x).argmax(axis=1)``",
+            "torch": "``module(x).argmax(dim=1)``",
+        },
+    ),
+    (
         "{fastnn.MLP.evaluate|evaluate(X, y, metrics=[...])}",
         {
             "sklearn": f"{{{_MLP}.score}}",
@@ -209,7 +217,7 @@ NAMES = [
         },
     ),
     (
-        "{fastnn.Dense(trainable)|Dense(trainable=False)}",
+        "{fastnn.MLP.freeze|freeze(0)}, {fastnn.Dense(trainable)|Dense(trainable=False)}",
         {
             "keras": "{keras.layers.Layer.trainable|trainable=False}",
             "torch": "{torch.nn.Module.requires_grad_|requires_grad_(False)}",

@@ -47,8 +47,9 @@ def is_numeric(column: Any) -> bool:
 def categories(value: Any) -> list[Any] | None:
     """Return the categories of a series of pandas or polars in their order, or None."""
     found = getattr(getattr(value, "dtype", None), "categories", None)
-    has_order = hasattr(found, "to_numpy")  # those of polars' Categorical come as they are met
-    return list(found) if has_order else None
+    if found is None or not hasattr(found, "to_numpy"):  # polars' Categorical has no order
+        return None
+    return list(found)
 
 
 def is_text(value: Any) -> bool:

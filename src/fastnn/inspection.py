@@ -34,7 +34,8 @@ def classes(net: MLP, outputs: NDArray[Any]) -> NDArray[Any]:
     else:
         numbers = (outputs[:, 0] if n_out == 1 else outputs) > 0.5
     numbers = numbers.astype(np.int64)
-    return numbers if net.classes is None else np.array(net.classes)[numbers]
+    found: NDArray[Any] = numbers if net.classes is None else np.array(net.classes)[numbers]
+    return found
 
 
 def activations(net: MLP, X: Inputs) -> list[NDArray[Any]]:

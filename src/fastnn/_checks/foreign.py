@@ -62,8 +62,8 @@ def labels(classes: tuple[Any, ...] | None, n: int) -> NDArray[Any]:
     found = np.array(classes)
     if not (found[:-1] < found[1:]).all():
         raise ValueError(
-            f"net.classes must be sorted, as scikit-learn requires; they are {shown(classes)}: sort "
-            "the categories, or give fit text"
+            f"net.classes must be sorted, as scikit-learn requires; they are {shown(classes)}: "
+            "sort the categories, or give fit text"
         )
     return found
 

@@ -161,7 +161,7 @@ class State:
 
     @classes.setter
     def classes(self, value: Classes | None) -> None:
-        """Set checked labels; targets (n,) are then looked up, so no step takes them as they are."""
+        """Set checked labels; no step takes targets as they are then, since they are looked up."""
         self._classes, self.network.looks_up_labels = value, value is not None
 
     # ---- learning rate --------------------------------------------------------------------------
