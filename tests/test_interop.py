@@ -120,7 +120,7 @@ def test_training_goes_on_with_the_estimators_rule(options, optimizer):
     assert net.optimizer == optimizer
     assert (net.scale_penalties, [layer.l2 for layer in net.dense]) == (True, [0.125] * 3)
     assert net.loss.name == "cross_entropy"
-    losses = net.fit(X, KIND, epochs=50).history["loss"]  # with penalties
+    losses = net.fit(X, NAMES, epochs=50).history["loss"]  # with penalties
     assert min(losses[1:]) < losses[0]
 
 
@@ -130,7 +130,7 @@ def test_the_same_updates_follow_as_in_scikit_learn():
     est, X, y = fitted("sklearn", "classes", shuffle=False, batch_size=len(FLOWERS), **options)
     net = fastnn.from_sklearn(est)
     for _ in range(3):
-        net.train_on_batch(X, KIND)
+        net.train_on_batch(X, NAMES)
         est.partial_fit(X, y)
     assert_close(net.predict(X), est.predict_proba(X), 1e-10)
 
@@ -148,7 +148,7 @@ def test_the_network_of_an_estimator_is_a_copy():
     before = est.predict_proba(X)
     net = fastnn.from_sklearn(est)
     assert net.step == est.net_.step
-    net.fit(X, KIND, epochs=3)
+    net.fit(X, NAMES, epochs=3)
     np.testing.assert_array_equal(est.predict_proba(X), before)
     est.coefs_[0] = est.coefs_[0] * 2  # weights set by hand count, too
     assert_close(fastnn.from_sklearn(est).predict(X), est.predict_proba(X))

@@ -174,9 +174,9 @@ def test_deep_and_narrow_networks(path, rng):
 
 
 def test_a_graph_says_who_made_it_and_what_its_columns_are(path, rng):
-    net, _ = network(rng, [Dense(2, "softmax")])
+    net = MLP(5, [Dense(2, "softmax")], loss="cross_entropy", optimizer="adam")
     net.feature_names = tuple("abcde")
-    net.metadata = {"classes": ["no", "größer"]}
+    net.metadata, net.classes = {"place": "Köln"}, ("no", "größer")
     fastnn.onnx.export(net, path, input_name="X", output_name="proba")
     model = onnx.load(path)
     assert (model.producer_name, model.producer_version) == ("fastnn", fastnn.__version__)
@@ -188,7 +188,7 @@ def test_a_graph_says_who_made_it_and_what_its_columns_are(path, rng):
     assert shapes == [["n", 5], ["n", 2]]
     twin = fastnn.from_onnx(path)
     assert twin.feature_names == net.feature_names
-    assert twin.metadata == net.metadata
+    assert (twin.metadata, twin.classes) == (net.metadata, net.classes)
 
 
 def test_names_that_the_graph_would_use_itself(path, rng):

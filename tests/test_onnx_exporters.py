@@ -337,7 +337,7 @@ def test_the_classifiers_of_skl2onnx(zipmap, classes, constants, rng):
     net = fastnn.from_onnx(binary)
     assert_close(net.predict(X), expected[:, 1:], 1e-6)
     assert repr(net) == "<MLP 3-4-1, binary_cross_entropy, adam, float32>"
-    assert net.metadata == {"classes": classes}
+    assert net.classes == tuple(classes)
     np.testing.assert_array_equal(
         labels, np.array(classes)[(net.predict(X)[:, 0] > 0.5).astype(int)]
     )
@@ -346,7 +346,7 @@ def test_the_classifiers_of_skl2onnx(zipmap, classes, constants, rng):
     net = fastnn.from_onnx(many)
     assert_close(net.predict(X), expected, 1e-6)
     assert net.loss.name == "cross_entropy"
-    assert net.metadata == {"classes": classes}
+    assert net.classes == tuple(classes)
     np.testing.assert_array_equal(labels, np.array(classes)[net.predict(X).argmax(1)])
 
 

@@ -79,8 +79,8 @@ def from_onnx(
     two tensors of the chain is the end of a Residual; there are no other branches.
 
     The labels that a classifier of skl2onnx makes beside its probabilities are left out; the
-    network's ``metadata["classes"]`` has the classes. Of two classes the network's one output is
-    the probability of the second, as for `from_sklearn`. A model whose outputs are a vector, of one
+    network's `classes` are those of the model. Of two classes the network's one output is the
+    probability of the second, as for `from_sklearn`. A model whose outputs are a vector, of one
     number a row, becomes a network that predicts rows of one number.
 
     Examples
@@ -94,13 +94,15 @@ def from_onnx(
     net = reader.walk.chain.network(
         output=output, loss=loss, optimizer=optimizer, dtype=reader.walk.dtype, seed=seed
     )
-    if reader.classes is not None and len(reader.classes) in (net.n_out, 2 * (net.n_out == 1)):
-        net.metadata["classes"] = reader.classes
+    classes = reader.classes
     if found.producer_name == "fastnn":
         about = {entry.key: entry.value for entry in found.metadata_props}
         net.metadata = _checks.json_object("metadata", about.get("metadata", "{}"))
         names = json.loads(about.get("feature_names", "null"))
         net.feature_names = _checks.feature_names(names, net.n_in)
+        classes = json.loads(about.get("classes", "null"))
+    if classes is not None and net.loss.n_classes(net.n_out) == len(classes):
+        net.classes = classes
     return net
 
 

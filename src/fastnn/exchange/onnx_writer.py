@@ -87,8 +87,8 @@ def export(
     The model is of opset 13, or of 17 if it has a LayerNorm in float32; it has no Dropout, and
     computes in the network's dtype. In float64 some activations, for which ONNX Runtime has no
     kernel, are composed of exponentials, and a LayerNorm, whose epsilon is a float32 in ONNX, of
-    means. Names of columns and `MLP.metadata` become the model's metadata, as JSON, and `from_onnx`
-    reads them. The optimizer, the loss and penalties are not kept; `fastnn.MLP.save` keeps them.
+    means. Names of columns, classes and `MLP.metadata` become the model's metadata, as JSON, and
+    `from_onnx` reads them. The optimizer, the loss and penalties are not kept; `fastnn.MLP.save` keeps them.
 
     Examples
     --------
@@ -147,6 +147,8 @@ def _model(graph: "_Graph", net: MLP, input_name: str, output_name: str) -> Any:
     about = {"metadata": _checks.json_of("net.metadata", net.metadata)}
     if net.feature_names is not None:
         about["feature_names"] = json.dumps(net.feature_names)
+    if net.classes is not None:
+        about["classes"] = json.dumps(net.classes)
     helper.set_model_props(model, about)
     return model
 
