@@ -88,7 +88,8 @@ def export(
     computes in the network's dtype. In float64 some activations, for which ONNX Runtime has no
     kernel, are composed of exponentials, and a LayerNorm, whose epsilon is a float32 in ONNX, of
     means. Names of columns, classes and `MLP.metadata` become the model's metadata, as JSON, and
-    `from_onnx` reads them. The optimizer, the loss and penalties are not kept; `fastnn.MLP.save` keeps them.
+    `from_onnx` reads them. The optimizer, the loss and penalties are not kept; `fastnn.MLP.save`
+    keeps them.
 
     Examples
     --------
