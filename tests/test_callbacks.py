@@ -505,7 +505,16 @@ def test_the_logs_have_the_rate_of_the_epoch_whoever_comes_first():
     [
         ("val_loss", ["loss", "accuracy"], "monitor 'val_loss' is not among 'loss', 'accuracy'; "
          "pass validation_data to fit, or monitor one of these"),
-        ("val_mae", ["loss"], "monitor 'val_mae' is not among 'loss'; monitor one of these"),
+        ("val_mae", ["loss"], "monitor 'val_mae' is not among 'loss'; pass metrics=['mae'] and "
+         "validation_data to fit, or monitor one of these"),
+        ("val_accuracy", ["loss", "val_loss"], "monitor 'val_accuracy' is not among 'loss', "
+         "'val_loss'; pass metrics=['accuracy'] to fit, or monitor one of these"),
+        ("acc", ["loss"], "monitor 'acc' is not among 'loss'; pass metrics=['acc'] to fit, or "
+         "monitor one of these"),
+        ("val_mae", ["loss", "mae"], "monitor 'val_mae' is not among 'loss', 'mae'; pass "
+         "validation_data to fit, or monitor one of these"),
+        ("lr", ["loss"], "monitor 'lr' is not among 'loss'; follow 'loss' or 'val_loss'; a "
+         "callback that sets the rate logs 'learning_rate'"),
         ("val_los", ["loss", "val_loss"], "monitor 'val_los' is not among 'loss', 'val_loss'; "
          "monitor one of these; did you mean 'val_loss'?"),
         ("auc", ["loss", "val_loss"], "monitor 'auc' is not among 'loss', 'val_loss'; "

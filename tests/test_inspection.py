@@ -1,5 +1,7 @@
 """Inspection of a network: activations, derivatives with respect to the inputs, the summary."""
 
+import html.parser
+
 import numpy as np
 import pytest
 
@@ -359,3 +361,57 @@ def test_bytes_in_human_units(size, text):
 def test_a_bad_batch_size():
     with pytest.raises(ValueError, match="batch_size must be at least 1; got 0"):
         inspection.summary(network(Dense(2)), batch_size=0)
+
+
+# ---- in notebooks -------------------------------------------------------------------------------
+
+
+class Table(html.parser.HTMLParser):
+    """The cells of the rows of a table, and all text; unclosed tags are an error."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.rows, self.text, self.open = [], "", []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        if tag == "tr":
+            self.rows.append([])
+        if tag in ("td", "th"):
+            self.rows[-1].append("")
+        if tag != "br":
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+        if self.open and self.open[-1] in ("td", "th"):
+            self.rows[-1][-1] += data
+
+
+def test_a_notebook_shows_the_summary_as_a_table():
+    layers = [Standardize(), Dense(8, "relu"), Dropout(0.5), Dense(2, "softmax")]
+    net = MLP(3, layers, loss="cross_entropy", optimizer="adam", seed=0)
+    shown = Table(net._repr_html_())
+    assert [row[0] for row in shown.rows] == [
+        "layer", "input", "Standardize", "Dense relu", "Dropout 0.5", "Dense softmax",
+    ]  # fmt: skip
+    assert shown.rows[3] == ["Dense relu", "8", "32", "48"]
+    assert "MLP 3-8-2, cross_entropy, adam, float32" in shown.text
+    assert "50 parameters" in shown.text
+    assert "trained" not in shown.text
+
+
+def test_names_in_a_notebook_are_escaped():
+    net = MLP(1, [Dense(2, "softmax")], loss="cross_entropy", optimizer="adam", seed=0)
+    net.fit([[0.0], [1.0]], ["<b>", "a & b"])
+    net.feature_names = ("<script>",)
+    assert "<script>" not in net._repr_html_()
+    shown = Table(net._repr_html_())
+    assert "classes: <b>, a & b" in shown.text
+    assert "columns: <script>" in shown.text
+    assert "trained for 1 epochs, 1 updates" in shown.text

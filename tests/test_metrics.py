@@ -18,7 +18,8 @@ import sklearn.metrics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastnn import losses, metrics
+import fastnn
+from fastnn import MLP, Dense, losses, metrics
 from fastnn.metrics import R2, ROCAUC, Accuracy, MeanAbsoluteError, Metric, TopKAccuracy
 
 NAN, INF = float("nan"), float("inf")
@@ -654,6 +655,97 @@ def test_targets_can_be_checked_before_training():
         ["validation y[1, 1] is 0.25", "'roc_auc' takes 0 and 1 only"],
         lambda: auc.check_targets("validation y", np.array([[0.0, 1.0], [1.0, 0.25]])),
     )
+
+
+# ---- metrics of a user ---------------------------------------------------------------------------
+
+
+class Within(metrics.Metric):
+    best = "max"
+
+    def __init__(self, distance):
+        self.distance = distance
+
+    def value(self, t, y, w):
+        return np.average(np.abs(t - y).max(axis=1) <= self.distance, weights=w)
+
+
+class Called(metrics.Metric):
+    name, best = "called", "max"
+
+    def __call__(self, y_true, y_pred):
+        return len(y_true) + y_pred.shape[1]
+
+
+class Share(metrics.Metric):
+    name, targets = "share", ("class",)
+
+    def value(self, t, y, w):
+        return np.float32((t == 0).mean())
+
+
+def small(loss="squared_error"):
+    last = Dense(2, "softmax") if loss == "cross_entropy" else Dense(1)
+    return MLP(1, [last], loss=loss, optimizer="sgd", seed=0)
+
+
+def test_classes_derived_from_metric_are_computed():
+    net = small()
+    net.set_weights([[[1.0]], [0.0]])
+    X, y = [[1.0], [2.0], [3.0]], [1.25, 9.0, 3.0]
+    found = net.evaluate(
+        X, y, [1.0, 1.0, 2.0], metrics=[Within(0.5), Called(), {"near": Within(0)}]
+    )
+    assert (found["Within"], found["called"], found["near"]) == (0.75, 4, 0.5)
+    assert Within(0.5)(y, net.predict(X)) == pytest.approx(2 / 3)
+    history = net.fit(X, y, validation_data=(X, y), metrics=Within(0.5)).history
+    assert list(history) == ["loss", "Within", "val_loss", "val_Within"]
+    classes = small("cross_entropy")
+    assert classes.evaluate(X, [0, 1, 0], metrics=[Share()])["share"] == pytest.approx(2 / 3)
+
+
+def test_callbacks_go_by_a_metrics_own_best():
+    net, values = small(), []
+
+    class Rising(metrics.Metric):
+        name, best = "rising", "max"
+
+        def value(self, t, y, w):
+            values.append(len(values))
+            return values[-1]
+
+    class Falling(Rising):
+        name, best = "falling_accuracy", "min"
+
+    for metric, epochs in ((Rising(), 6), (Falling(), 3)):
+        stop = fastnn.EarlyStopping(metric.name, patience=2)
+        history = net.fit([[0.0]], [0.0], epochs=6, metrics=[metric], callbacks=[stop])
+        assert len(history.epoch) == epochs
+
+
+@pytest.mark.parametrize(
+    ("metric", "error", "fragments"),
+    [
+        (type("Empty", (metrics.Metric,), {})(), TypeError, ["metrics[0]", "Empty has no method"]),
+        (Share(), ValueError, ["'share' needs loss 'cross_entropy'"]),
+        (Within, TypeError, ["pass an object"]),
+    ],
+)
+def test_classes_derived_from_metric_that_are_refused(metric, error, fragments):
+    net = small()
+    refuses(error, fragments, lambda: net.fit([[0.0]], [0.0], metrics=[metric]))
+    assert net.step == 0
+
+
+def test_what_a_derived_class_returns_is_checked():
+    class Wrong(metrics.Metric):
+        name = "wrong"
+
+        def value(self, t, y, w):
+            return [1.0, 2.0]
+
+    wanted = ["'wrong' must return a number", "[1.0, 2.0]"]
+    refuses(TypeError, wanted, lambda: Wrong()([0.0], [[1.0]]))
 
 
 # ---- which way is up ----------------------------------------------------------------------------

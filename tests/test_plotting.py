@@ -2,6 +2,7 @@
 
 import math
 import os
+import pickle
 import subprocess
 import sys
 
@@ -225,6 +226,14 @@ def test_history_plots_itself(tmp_path):
     assert lines(figure.axes[0])["validation"][2] == found.history["val_loss"]
     own = matplotlib_figure.Figure().subplots()
     assert found.plot(ax=own) is own.figure
+
+
+def test_a_notebook_gets_a_picture():
+    """IPython asks for it where pyplot has not been imported, so that it has no formatter."""
+    figure = fitted().plot()
+    assert figure._repr_png_()[:8] == b"\x89PNG\r\n\x1a\n"
+    assert pickle.loads(pickle.dumps(figure))._repr_png_()[:4] == b"\x89PNG"
+    assert not hasattr(fitted().plot(ax=matplotlib_figure.Figure().subplots()), "_repr_png_")
 
 
 def test_history_as_a_dataframe():

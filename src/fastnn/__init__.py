@@ -16,6 +16,7 @@ from fastnn.callbacks import (
     ModelCheckpoint,
     ProgressBar,
     ReduceLROnPlateau,
+    TensorBoard,
     TerminateOnNaN,
 )
 from fastnn.exchange.safetensors import ModelFileError
@@ -107,6 +108,7 @@ __all__ = [
     "SquaredError",
     "Standardize",
     "StepDecay",
+    "TensorBoard",
     "TerminateOnNaN",
     "TopKAccuracy",
     "__version__",

@@ -8,6 +8,7 @@ over these functions, where they are documented. Not here: training, pictures (p
 from __future__ import annotations
 
 import math
+from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,12 +18,13 @@ from fastnn.layers import with_widths
 from fastnn.training import sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from numpy.typing import NDArray
 
     from fastnn.mlp import MLP, Inputs
 
+_FEW = 8  # names that are shown
 _ROUND = 1024  # the most rows that buffers have room for: ROUND in engine/net.pxd
 
 
@@ -78,6 +80,41 @@ def summary(net: MLP, batch_size: int = 32) -> str:
     head, *rows = _table([("layer", "output", "parameters", "flops a row"), *_rows(net)])
     rule = "-" * len(head)
     return "\n".join([head, rule, *rows, rule, *_totals(net, batch_size)])
+
+
+def html(net: MLP) -> str:
+    """Return the network for a notebook: its summary as a table of HTML, in the page's colours."""
+    head, *rows = [("layer", "output", "parameters", "flops a row"), *_rows(net)]
+    rule = "border-bottom: 1px solid currentColor"
+    lines = [
+        f"<p><b>{escape(repr(net).strip('<>'))}</b></p>",
+        '<table style="border-collapse: collapse; margin: 0">',
+        _html_row(head, "th", rule),
+        *(_html_row(row, "td", "") for row in rows),
+        "</table>",
+        f"<p>{'<br>'.join(map(escape, [*_totals(net, 32), *_learnt(net)]))}</p>",
+    ]
+    return "\n".join(lines)
+
+
+def _html_row(cells: Iterable[str], tag: str, style: str) -> str:
+    """Return a row of a table; names are on the left, numbers on the right."""
+    found = []
+    for i, cell in enumerate(cells):
+        side = "right" if i else "left"
+        css = f"text-align: {side}; padding: 0.1em 0.8em; background: none; {style}"
+        found.append(f'<{tag} style="{css.strip()}">{escape(cell)}</{tag}>')
+    return f"<tr>{''.join(found)}</tr>"
+
+
+def _learnt(net: MLP) -> Iterator[str]:
+    """Yield what fits have added: counts, and the names of classes and columns."""
+    if net.step:
+        yield f"trained for {net.epoch:,} epochs, {net.step:,} updates"
+    for what, names in (("classes", net.classes), ("columns", net.feature_names)):
+        if names is not None:
+            more = ", ..." if len(names) > _FEW else ""
+            yield f"{what}: {', '.join(map(str, names[:_FEW]))}{more}"
 
 
 def _rows(net: MLP) -> Iterator[tuple[str, str, str, str]]:

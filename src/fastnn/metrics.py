@@ -38,20 +38,43 @@ _REAL = ("real", "positive", "probability")
 class Metric:
     """Base of metrics: an object that is called with targets and outputs.
 
+    A metric of your own is a function, or a class derived from this one with a method `value`.
+
     Attributes
     ----------
     name : str
-        The name that `MLP` takes, and that logs use.
+        The name that logs use, by default that of the class.
     targets : tuple of str
         The kinds of targets that the metric is defined for: "real", "positive", "probability",
-        "class", as in ``Loss.targets``.
+        "class", as in ``Loss.targets``; by default all.
     best : str
-        "max" if higher is better, "min" if lower is better.
+        "max" if higher is better, "min", the default, if lower is better. Callbacks with
+        ``mode="auto"``, such as `EarlyStopping`, go by it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLP, Dense
+    >>> from fastnn.metrics import Metric
+    >>> class Within(Metric):
+    ...     best = "max"
+    ...     def __init__(self, distance):
+    ...         self.distance = distance
+    ...     def value(self, t, y, w):
+    ...         return np.average(np.abs(t - y).max(axis=1) <= self.distance, weights=w)
+    >>> net = MLP(1, [Dense(1)], loss="squared_error", optimizer="sgd")
+    >>> net.set_weights([[[1.0]], [0.0]])
+    >>> net.evaluate([[1.0], [2.0]], [1.25, 9.0], metrics=[Within(0.5)])["Within"]
+    0.5
     """
 
     name: ClassVar[str]
-    targets: ClassVar[tuple[str, ...]]
-    best: ClassVar[str]
+    targets: ClassVar[tuple[str, ...]] = ("real", "positive", "probability", "class")
+    best: ClassVar[str] = "min"
+
+    def __init_subclass__(cls) -> None:
+        if not hasattr(cls, "name"):
+            cls.name = cls.__name__
 
     def __call__(
         self,
@@ -98,7 +121,7 @@ class Metric:
         if np.isnan(y.min()):
             return math.nan
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            return float(self._value(t, y, w))
+            return _checks.metric_value(self.name, self.value(t, y, w))
 
     def check_outputs(self, n_out: int) -> None:
         """Raise a ValueError if the metric is not defined for this number of outputs."""
@@ -106,8 +129,22 @@ class Metric:
     def check_targets(self, name: str, t: NDArray[Any], kind: str) -> None:
         """Raise a ValueError if the metric is not defined for targets t (n, n_out)."""
 
-    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
-        """Return the value: t is class labels (n,) or targets (n, n_out), w is (n,) or None."""
+    def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+        """Return the value of checked rows: a number. A metric of your own overrides this.
+
+        Parameters
+        ----------
+        t : ndarray of shape (n,) or (n, n_out)
+            Class labels 0, 1, ..., or targets.
+        y : ndarray of shape (n, n_out)
+            Outputs of the network.
+        w : ndarray of shape (n,), or None
+            Weights of the rows, above 0 and at most 1.
+
+        Returns
+        -------
+        float
+        """
         raise NotImplementedError
 
 
@@ -132,7 +169,8 @@ class Accuracy(Metric):
     targets: ClassVar[tuple[str, ...]] = ("probability", "class")
     best: ClassVar[str] = "max"
 
-    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+    def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+        """Return the value of checked rows."""
         if t.ndim == 1:
             return np.average(y.argmax(axis=1) == t, weights=w)
         return np.average(((y > 0.5) == (t > 0.5)).mean(axis=1), weights=w)
@@ -169,7 +207,8 @@ class TopKAccuracy(Metric):
         """Raise a ValueError if there are fewer outputs than k."""
         _checks.top_k(self.k, n_out)
 
-    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+    def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+        """Return the value of checked rows."""
         t = t[:, None]
         own = np.take_along_axis(y, t, axis=1)
         ahead = (y > own) | ((y == own) & (np.arange(y.shape[1]) < t))
@@ -195,7 +234,8 @@ class R2(Metric):
     targets: ClassVar[tuple[str, ...]] = _REAL
     best: ClassVar[str] = "max"
 
-    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+    def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+        """Return the value of checked rows."""
         if len(t) < 2:
             return math.nan
         return np.mean([_r2(t[:, k], y[:, k], w) for k in range(t.shape[1])])
@@ -231,7 +271,8 @@ class MeanAbsoluteError(Metric):
     targets: ClassVar[tuple[str, ...]] = _REAL
     best: ClassVar[str] = "min"
 
-    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+    def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+        """Return the value of checked rows."""
         e = np.subtract(t, y, dtype=np.float64)
         return np.average(np.abs(e, out=e).mean(axis=1), weights=w)
 
@@ -253,7 +294,8 @@ class MeanSquaredError(Metric):
     targets: ClassVar[tuple[str, ...]] = _REAL
     best: ClassVar[str] = "min"
 
-    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+    def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+        """Return the value of checked rows."""
         e = np.subtract(t, y, dtype=np.float64)
         return np.average(np.square(e, out=e).mean(axis=1), weights=w)
 
@@ -284,7 +326,8 @@ class ROCAUC(Metric):
         if kind != "class":
             _checks.zeros_and_ones(name, t, self.name)
 
-    def _value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+    def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
+        """Return the value of checked rows."""
         n_out = y.shape[1]
         if t.ndim == 2:
             return np.mean([_area(y[:, k], t[:, k] == 1, w) for k in range(n_out)])
@@ -367,10 +410,7 @@ class _Function:
     name: str
     function: Callable[..., Any]
     weights: str
-
-    @property
-    def best(self) -> str:
-        return "max" if higher_is_better(self.name) else "min"
+    best: str
 
     def check_targets(self, name: str, T: NDArray[Any] | None) -> None:
         """Accept any targets."""
@@ -432,17 +472,24 @@ def resolve(metrics: Any, loss: Loss, n_out: int) -> dict[str, Resolved]:
             key = metric if key is None and metric in ALIASES else key
             metric = _named(place, metric)
         if isinstance(metric, Metric):
+            _checks.computes(place, metric, Metric)
             if loss.targets not in metric.targets:
                 fit = [name for name in losses.NAMES if losses.get(name).targets in metric.targets]
                 instead = [name for name in NAMES if loss.targets in _BY_NAME[name].targets]
                 _checks.refuse_metric(metric.name, fit, loss.name, instead)
             metric.check_outputs(n_out)
             name = _checks.log_name(place, metric.name if key is None else key, resolved)
-            resolved[name] = _Bound(metric, loss.targets)
+            if type(metric).__call__ is Metric.__call__:
+                resolved[name] = _Bound(metric, loss.targets)
+            else:  # a class of a user that is called like a function
+                weights = _checks.weights_parameter(name, metric)
+                resolved[name] = _Function(name, metric, weights, metric.best)
         else:
             name = _checks.function_name(place, metric) if key is None else key
             name = _checks.log_name(place, name, resolved)
-            resolved[name] = _Function(name, metric, _checks.weights_parameter(name, metric))
+            weights = _checks.weights_parameter(name, metric)
+            best = "max" if higher_is_better(name) else "min"
+            resolved[name] = _Function(name, metric, weights, best)
     return resolved
 
 

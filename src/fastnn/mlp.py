@@ -1127,6 +1127,9 @@ class MLP:
         sizes = "-".join(str(units) for units in [self.n_in, *(d.units for d in self.dense)])
         return f"<MLP {sizes}, {self.loss.name}, {self.optimizer.name}, {self.dtype}>"
 
+    def _repr_html_(self) -> str:
+        return inspection.html(self)
+
     def copy(self, *, dtype: DTypeLike | None = None) -> Self:
         """Return an independent copy: weights, moments, step and random state.
 

@@ -5,6 +5,8 @@ Not here: the numbers (`History` in callbacks/history.py).
 
 from __future__ import annotations
 
+import functools
+import io
 import math
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +58,7 @@ def learning_curves(
     Notes
     -----
     pyplot is not used, so that no window opens and no display is needed. A notebook shows the
-    returned figure.
+    figure if the call is the last line of a cell.
 
     Examples
     --------
@@ -81,6 +83,7 @@ def learning_curves(
         first, last = history.epoch[0], history.epoch[-1]
         margin = max(0.5, 0.02 * (last - first))
         axes[0].set_xlim(first - margin, last + margin)  # NaN at the end keeps its place
+        figure._repr_png_ = functools.partial(_png, figure)  # type: ignore[attr-defined]
     else:
         figure, axes = ax.figure.canvas.figure, [ax]  # the whole figure, not a SubFigure
         names = names[:1]
@@ -94,6 +97,13 @@ def learning_curves(
     if path is not None:
         figure.savefig(path, dpi=150)
     return figure
+
+
+def _png(figure: Figure) -> bytes:
+    """Return the picture that a notebook shows, whether pyplot has been imported there or not."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=100)
+    return file.getvalue()
 
 
 def _metrics(columns: Iterable[str]) -> list[str]:

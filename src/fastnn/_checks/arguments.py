@@ -211,6 +211,13 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "axis dtype name": "there is no such option; drop it",
         }
     ),
+    "TensorBoard": table(
+        {
+            "update_freq": "values are written after every epoch; drop it",
+            "write_graph write_images write_steps_per_second profile_batch embeddings_freq "
+            "embeddings_metadata": "there is no such option; drop it",
+        }
+    ),
     "Callback": table(
         {
             "verbose": _QUIET,

@@ -151,16 +151,28 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
     if array.ndim != 2:
         raise ValueError(
             f"{name} has {array.ndim} dimensions (shape {array.shape}) but must have 2: rows and "
-            f"columns; a single row is {name}.reshape(1, -1), a single column {name}.reshape(-1, 1)"
+            f"columns; {_as_rows(name, array.shape, n_columns)}"
         )
     if array.shape[1] != n_columns:
+        remedy = f"reshape {name}"
+        if math.prod(array.shape) == n_columns:
+            remedy = f"{name}.reshape(1, -1) is one row, such as one image"
         raise ValueError(
-            f"{name} has {array.shape[1]} columns but {owner} takes {n_columns}; reshape {name} or "
-            f"build MLP({array.shape[1]}, ...)"
+            f"{name} has {array.shape[1]} columns but {owner} takes {n_columns}; {remedy} or build "
+            f"MLP({array.shape[1]}, ...)"
         )
     if array.shape[0] == 0:
         raise ValueError(f"{name} has no rows; pass at least one")
     return csr(name, array) if _conversion.is_csr(array) else array
+
+
+def _as_rows(name: str, shape: tuple[int, ...], n_columns: int) -> str:
+    """Return how an array of that shape, which has not two dimensions, becomes rows."""
+    if len(shape) < 3:
+        return f"a single row is {name}.reshape(1, -1), a single column {name}.reshape(-1, 1)"
+    n = math.prod(shape[1:])
+    remedy = f"{name}.reshape(len({name}), -1) makes a row of each of the {shape[0]} images"
+    return remedy if n == n_columns else f"{remedy}, for a network MLP({n}, ...)"
 
 
 def output(value: object, shape: tuple[int, int], dtype: np.dtype[Any], X: Any) -> NDArray[Any]:

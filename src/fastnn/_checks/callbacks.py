@@ -87,6 +87,19 @@ def installed(module: str, purpose: str) -> ModuleType:
         ) from error
 
 
+def summary_writer() -> Any:
+    """Return the class SummaryWriter of tensorboardX or, failing that, of PyTorch."""
+    for module in ("tensorboardX", "torch.utils.tensorboard"):
+        try:
+            return importlib.import_module(module).SummaryWriter
+        except ImportError:
+            continue
+    raise ImportError(
+        "TensorBoard needs tensorboardX, or PyTorch with tensorboard; install it with pip install "
+        "tensorboardX"
+    )
+
+
 def monitor(value: object) -> str:
     """Return the name of a value to follow."""
     if not isinstance(value, str):
@@ -96,12 +109,18 @@ def monitor(value: object) -> str:
     return text(value)
 
 
-def monitored(value: str, names: Sequence[str]) -> None:
-    """Check that the logs will have the value to follow."""
+def monitored(value: str, names: Sequence[str], metrics: Sequence[str]) -> None:
+    """Check that the logs will have the value to follow; `metrics` are names that fit takes."""
     if value in names:
         return
+    metric = value.removeprefix("val_")
     lacks_validation = not any(name.startswith("val_") for name in names)
-    if lacks_validation and value.removeprefix("val_") in names:
+    if metric in metrics and metric not in names:
+        more = " and validation_data" if lacks_validation and metric != value else ""
+        remedy = f"pass metrics=[{metric!r}]{more} to fit, or monitor one of these"
+    elif value in ("lr", "val_lr"):
+        remedy = "follow 'loss' or 'val_loss'; a callback that sets the rate logs 'learning_rate'"
+    elif lacks_validation and metric in names:
         remedy = "pass validation_data to fit, or monitor one of these"
     else:
         remedy = "monitor one of these" + did_you_mean(value, names)

@@ -41,6 +41,8 @@ def _kind_of_targets(
         return choice("targets", targets, metric.targets)
     if "class" not in metric.targets or len(metric.targets) == 1:
         return metric.targets[0]
+    if "real" in metric.targets:  # any kind: labels only if they can be nothing else
+        return "class" if n_out > 1 and array.ndim == 1 else "real"
     if n_out == 1:
         return "probability"
     if array.ndim == 1 or array.shape[1] == 1:
@@ -76,7 +78,7 @@ def truth(
     t = converted(name, array, array.dtype if array.dtype in PRECISIONS else np.dtype(np.float64))
     if kind == "class":
         return t.argmax(axis=1), kind
-    if "class" in metric.targets and (t.min() < 0 or t.max() > 1):
+    if kind == "probability" and "class" in metric.targets and (t.min() < 0 or t.max() > 1):
         worst = t.min() if t.min() < 0 else t.max()
         raise ValueError(
             f"{name} must be from 0 to 1 for metric {metric.name!r} of {n_out} outputs; it holds "
@@ -145,6 +147,16 @@ def refuse_metric(
         f"metric {name!r} needs loss {either(suitable)} but this network has {loss_name!r}; use "
         f"{either(instead)}"
     )
+
+
+def computes(place: str, metric: Metric, base: type[Metric]) -> None:
+    """Check that a class of a user that is derived from Metric computes something."""
+    kind = type(metric)
+    if kind.value is base.value and kind.__call__ is base.__call__:
+        raise TypeError(
+            f"{place} is {shown(metric)}, whose class {kind.__name__} has no method value; define "
+            "value(self, t, y, w), which returns a number"
+        )
 
 
 def function_name(place: str, function: Any) -> str:

@@ -12,6 +12,7 @@ from fastnn.callbacks.history import History
 from fastnn.callbacks.learning_rate import LearningRateScheduler, ReduceLROnPlateau
 from fastnn.callbacks.progress import ProgressBar
 from fastnn.callbacks.stopping import EarlyStopping, TerminateOnNaN
+from fastnn.callbacks.tensorboard import TensorBoard
 
 __all__ = [
     "CSVLogger",
@@ -22,5 +23,6 @@ __all__ = [
     "ModelCheckpoint",
     "ProgressBar",
     "ReduceLROnPlateau",
+    "TensorBoard",
     "TerminateOnNaN",
 ]

@@ -9,8 +9,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from fastnn import _checks
-from fastnn.metrics import higher_is_better
+from fastnn import _checks, metrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,8 +34,9 @@ class Callback:
     params : dict
         Of this `fit`: "epochs", the number of the last epoch; "steps", batches an epoch, and
         "samples", rows an epoch, None where these are not known; "batch_size"; "verbose";
-        "monitors", the names that the logs at the end of an epoch will have. A callback that adds
-        a name to the logs appends it to this list in `on_train_begin`.
+        "monitors", the names that the logs at the end of an epoch will have; "metrics", the
+        metrics among them by name. A callback that adds a name to the logs appends it to the list
+        of monitors in `on_train_begin`.
     runs_last : bool
         Whether `fit` calls it after all others and the history.
 
@@ -146,14 +146,17 @@ class Monitoring(Keeping):
 
     def on_train_begin(self, logs: Logs) -> None:
         """Check that the logs will have the value."""
-        _checks.monitored(self.monitor, self.params["monitors"])
+        known = (*metrics.NAMES, *metrics.ALIASES)
+        _checks.monitored(self.monitor, self.params["monitors"], known)
         super().on_train_begin(logs)
 
     def _is_better(self, value: float, reference: float | None) -> bool:
         """Whether a value beats another (None: any) by min_delta; NaN and infinity never do."""
         if not math.isfinite(value) or reference is None:
             return math.isfinite(value)
-        higher = higher_is_better(self.monitor) if self.mode == "auto" else self.mode == "max"
+        higher = self.mode == "max"
+        if self.mode == "auto":
+            higher = metrics.higher_is_better(self.monitor, (self.params or {}).get("metrics"))
         if higher:
             return value > reference + self.min_delta
         return value < reference - self.min_delta

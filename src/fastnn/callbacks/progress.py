@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import math
 import sys
 import time
@@ -21,13 +22,14 @@ if TYPE_CHECKING:
 class ProgressBar(Callback):
     """Show the progress of training, its speed, losses and metrics, and the time that is left.
 
-    With tqdm installed it is a bar over the rows of all epochs, redrawn some ten times a second;
-    otherwise a line an epoch. If it isn't shown, nothing is done and tqdm is not imported.
+    With tqdm installed it is a bar over the rows of all epochs, redrawn some ten times a second (in
+    a notebook with ipywidgets, tqdm's widget); otherwise a line an epoch. If it isn't shown,
+    nothing is done and tqdm is not imported.
 
     Parameters
     ----------
     show : bool, optional
-        By default only if the stream is a terminal.
+        By default only if the stream is a terminal, or in a notebook.
     stream : text stream, optional
         Where to write; by default ``sys.stderr`` as it is when training begins.
 
@@ -46,7 +48,7 @@ class ProgressBar(Callback):
     _display: _Bar | _Lines | None = None
 
     def __init__(self, show: bool | None = None, stream: TextIO | None = None) -> None:
-        self.show = _checks.optional_flag("show", show, "only on a terminal")
+        self.show = _checks.optional_flag("show", show, "on a terminal or in a notebook")
         self.stream = _checks.text_stream("stream", stream)
 
     @property
@@ -61,11 +63,11 @@ class ProgressBar(Callback):
         if stream is None:  # no console at all
             return
         is_terminal = hasattr(stream, "isatty") and stream.isatty()
-        if not (is_terminal if self.show is None else self.show):
+        in_notebook = self.stream is None and _is_notebook()
+        if not (is_terminal or in_notebook if self.show is None else self.show):
             return
-        try:
-            from tqdm import tqdm
-        except ImportError:
+        tqdm = _tqdm(in_notebook)
+        if tqdm is None:
             self._display = _Lines(stream, is_terminal, self.params)
         else:
             self._display = _Bar(tqdm, stream, self.params)
@@ -90,6 +92,26 @@ class ProgressBar(Callback):
         display, self._display = self._display, None
         if display is not None:
             display.close()
+
+
+def _is_notebook() -> bool:
+    """Whether this is the kernel of a notebook."""
+    ipython = sys.modules.get("IPython")
+    shell = None if ipython is None else ipython.get_ipython()
+    return hasattr(shell, "kernel")
+
+
+def _tqdm(in_notebook: bool) -> Any:
+    """Return tqdm's class for where this runs, or None if tqdm is not installed."""
+    try:
+        if in_notebook and importlib.util.find_spec("ipywidgets") is not None:
+            from tqdm.notebook import tqdm as widget
+
+            return widget
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    return tqdm
 
 
 class _Bar:

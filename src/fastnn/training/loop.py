@@ -177,6 +177,7 @@ class Fit:
                 "batch_size": batch,
                 "verbose": self.plan.verbose,
                 "monitors": monitors,
+                "metrics": self.plan.metrics,
             }
 
     def _notify(self, name: str, *args: Any) -> None:
