@@ -435,7 +435,7 @@ def test_a_layer_norm_goes_there_and_back_again(torch, dtype, rng):
     tolerance = {"float32": 1e-5, "float64": 1e-12}[dtype]
     assert_close(predicted(torch, module, X), net.predict(X), tolerance)
     back = fastnn.from_torch(module)
-    assert back.layers == [LayerNorm(), Dense(6, "tanh"), LayerNorm(0.1), Dense(3)]
+    assert back.layers == (LayerNorm(), Dense(6, "tanh"), LayerNorm(0.1), Dense(3))
     for one, other in zip(back.get_weights(), net.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -465,7 +465,7 @@ def test_residuals_go_there_and_back_again(torch, dtype, tmp_path, rng):
         torch.load(tmp_path / "module.pt", weights_only=False),
     ):
         back = fastnn.from_torch(twin)
-        assert back.layers == NESTED
+        assert back.layers == tuple(NESTED)
         for one, other in zip(back.get_weights(), net.get_weights(), strict=True):
             np.testing.assert_array_equal(one, other)
 
@@ -490,7 +490,7 @@ def test_residuals_as_pytorch_exports_them_to_onnx(torch, opset, tmp_path, rng):
         torch.onnx.export(module, (torch.from_numpy(X),), path, dynamo=False, opset_version=opset)
     back = fastnn.from_onnx(path)
     first = Residual([layer for layer in NESTED[0].layers if not isinstance(layer, Dropout)])
-    assert back.layers == [first, *NESTED[1:]]
+    assert back.layers == (first, *NESTED[1:])
     assert_close(back.predict(X), net.predict(X), 1e-6)
 
 
