@@ -70,7 +70,7 @@ def build() -> MLP:
         dtype="float32",
         seed=0,
     )
-    assert_type(net.layers, list[Layer])
+    assert_type(net.layers, tuple[Layer, ...])
     assert_type(net.dense[0].activation.name, str)
     assert_type(net.dense[1].activation.alpha, float | None)
     assert_type(net.loss, Loss)
