@@ -7,8 +7,10 @@ change by the user is lost. Limits are lowered so that small arrays count as lar
 Not here: arrays that are converted at once (test_layouts.py), memory (test_memory.py).
 """
 
+import contextlib
 import copy
 import functools
+import gc
 import hashlib
 import itertools
 import math
@@ -22,14 +24,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import scipy.sparse
-from conditions import LONG, until
+from conditions import LONG, SignalChecks, until
 from sklearn.datasets import load_digits
 from sklearn.metrics import accuracy_score
 
 from fastnn import MLP, Callback, Dense, Dropout, Standardize, _conversion
-from fastnn.training import calls
+from fastnn.training import calls, loop, streams
 from fastnn.training import mapped as mapped_files
 from fastnn.training import rows as row_sources
+from fastnn.training.ahead import Ahead
 
 N, N_IN, BATCH, STRIDE = 700, 64, 24, 48  # two batches a block of float32
 ORDER = np.random.default_rng(1).permutation(1797)[:N]
@@ -656,6 +659,11 @@ def nobody_is_left():
     return until(lambda: not any(t.name == "fastnn-data" for t in threading.enumerate()))
 
 
+def data_threads():
+    """Return the threads that prepare rows and still run."""
+    return [t for t in threading.enumerate() if t.name == "fastnn-data" and t.is_alive()]
+
+
 class Raise(Callback):
     def on_epoch_end(self, epoch, logs):
         raise OSError("disk full")
@@ -727,3 +735,219 @@ def test_an_iterable_that_blocks_holds_up_neither_ctrl_c_nor_the_end(wait):
     command = [sys.executable, "-c", textwrap.dedent(code)]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=LONG)
     assert (ended.stdout, ended.stderr, ended.returncode) == ("2 [0]\n", "", 0)
+
+
+# ---- iterators after a fit that stopped ---------------------------------------------------------
+
+
+def rows_of(i):
+    return DIGITS[i * 10 : i * 10 + 10], DIGIT[i * 10 : i * 10 + 10]
+
+
+class Gate:
+    """An iterator of 12 batches that waits before some of them until it may go on."""
+
+    def __init__(self, *closed):
+        self.taken, self.waits, self.closed = [], threading.Event(), set(closed)
+        self.opened = threading.Event()
+
+    def __iter__(self):
+        for i in range(12):
+            if i in self.closed:
+                self.waits.set()
+                assert self.opened.wait(LONG)
+            self.taken.append(i)
+            yield rows_of(i)
+
+
+class StopAt(Callback):
+    """Stops training after a batch, once the next item is being made, and opens the gate then."""
+
+    def __init__(self, batch, gate, then=lambda: None):
+        self.batch, self.gate, self.then = batch, gate, then
+
+    def on_train_batch_end(self, batch, logs):
+        if batch == self.batch:
+            until(lambda: len(self.gate.taken) > batch + 1 or self.gate.waits.is_set())
+            self.model.stop_training = True
+            self.then()
+
+
+def all_items(nets, first=0):
+    """Check that networks together made the steps of batches `first` to 11, one after the other."""
+    twin = classifier()
+    for i in range(first, 12):
+        twin.train_on_batch(*rows_of(i))
+    return sum(net.step for net in nets) == twin.step and (
+        len(nets) > 1 or sha256(nets[0]) == sha256(twin)
+    )
+
+
+FORMS_OF_ITERATORS = {
+    "generator": lambda gate: (item for item in gate),
+    "map": lambda gate: map(tuple, gate),
+    "chain": lambda gate: itertools.chain(gate),
+    "islice": lambda gate: itertools.islice(gate, 12),
+}
+
+
+@pytest.mark.parametrize("form", FORMS_OF_ITERATORS)
+@pytest.mark.parametrize("again", [1, 2])
+def test_an_iterator_goes_on_after_a_fit_that_stopped(form, again):
+    gate = Gate()
+    items, net = FORMS_OF_ITERATORS[form](gate), classifier()
+    for _ in range(again):
+        net.fit(items, callbacks=[StopAt(2, gate)])
+        gate.waits.clear()
+    assert not data_threads()
+    net.fit(items)
+    assert gate.taken == list(range(12))
+    assert all_items([net])
+    assert not streams._STREAMS.get(id(items), (0, streams.Stream()))[1].unused
+
+
+@pytest.mark.parametrize("form", FORMS_OF_ITERATORS)
+def test_a_fit_that_is_stopped_waits_for_the_item_in_the_making(form, monkeypatch):
+    """The item is made only once the fit waits for it."""
+    gate, wait = Gate(3), Ahead.wait
+
+    def open_first(self, *seconds):
+        gate.opened.set()
+        return wait(self, LONG)
+
+    monkeypatch.setattr(Ahead, "wait", open_first)
+    items, net = FORMS_OF_ITERATORS[form](gate), classifier()
+    net.fit(items, callbacks=[StopAt(2, gate)])
+    assert not data_threads()
+    assert gate.taken == [0, 1, 2, 3]
+    net.fit(items)
+    assert all_items([net])
+
+
+@pytest.mark.parametrize("form", FORMS_OF_ITERATORS)
+def test_a_source_that_is_too_slow_is_waited_for_by_the_next_fit(form, monkeypatch):
+    monkeypatch.setattr(loop, "PATIENCE", 0.0)
+    gate = Gate(3)
+    items, net = FORMS_OF_ITERATORS[form](gate), classifier()
+    net.fit(items, callbacks=[StopAt(2, gate)])
+    assert len(data_threads()) == 1
+
+    class Open(Callback):
+        def on_epoch_begin(self, epoch, logs):
+            gate.opened.set()
+
+    net.fit(items, callbacks=[Open()])
+    assert gate.taken == list(range(12))
+    assert all_items([net])
+    assert nobody_is_left()
+
+
+def test_another_network_goes_on_with_the_iterator():
+    gate = Gate()
+    items, one, other = iter(gate), classifier(), classifier()
+    one.fit(items, callbacks=[StopAt(4, gate)])
+    other.fit(items)
+    assert (one.step, other.step) == (5, 7)
+    assert all_items([one, other])
+
+
+def test_a_fit_in_a_hook_takes_items_of_the_same_iterator():
+    gate = Gate()
+    items, one, other = iter(gate), classifier(), classifier()
+
+    class Inner(Callback):
+        def on_train_batch_end(self, batch, logs):
+            if batch == 2:
+                other.fit(items, steps_per_epoch=3)
+
+    one.fit(items, callbacks=[Inner()])
+    assert (one.step, other.step, gate.taken) == (9, 3, list(range(12)))
+    assert nobody_is_left()
+
+
+@pytest.mark.parametrize("kind", ["of the iterator", "of the check"])
+def test_an_error_that_a_fit_did_not_come_to_is_raised_by_the_next(kind):
+    made = threading.Event()
+
+    class Stopped(Callback):
+        def on_train_batch_end(self, batch, logs):
+            until(made.is_set)
+            self.model.stop_training = True
+
+    def batches():
+        yield rows_of(0)
+        made.set()
+        if kind == "of the iterator":
+            raise LookupError(kind)
+        yield DIGITS[:10, 1:], DIGIT[:10]
+        yield rows_of(1)
+
+    items, net = batches(), classifier()
+    net.fit(items, callbacks=[Stopped()])
+    errors = (LookupError, kind) if kind == "of the iterator" else (ValueError, "has 63 columns")
+    with pytest.raises(errors[0], match=errors[1]):
+        net.fit(items)
+    assert net.step == 1
+    if kind == "of the check":
+        net.fit(items)
+        assert net.step == 2
+
+
+@pytest.mark.parametrize("form", ["generator", "map"])
+def test_an_iterator_that_is_not_used_again_is_not_kept(form):
+    gate = Gate()
+    for _ in range(5):
+        gate = Gate()
+        items = FORMS_OF_ITERATORS[form](gate)
+        classifier().fit(items, callbacks=[StopAt(2, gate)])
+        del items
+    gc.collect()
+    assert len(streams._STREAMS) <= (form == "map")
+    classifier().fit(map(tuple, Gate()))
+    assert len(streams._STREAMS) == 0
+
+
+@pytest.mark.parametrize("source", ["iterator", "converted"])
+def test_ctrl_c_at_any_moment_leaves_no_thread(source, conversions):
+    """Nor does it lose an item, but for the batch that is being trained on."""
+    X = DIGITS[:120].astype("f2")
+    for moment in range(1, 200, 9):
+        items, net, count = iter(Gate()), classifier(), itertools.count()
+        args = (items,) if source == "iterator" else (X, DIGIT[:120])
+
+        def now(at, net=net, moment=moment):
+            return at >= moment and net._state.fit is not None
+
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            SignalChecks(lambda count=count: next(count), now),
+        ):
+            net.fit(*args, callbacks=[Callback()], batch_size=10, shuffle=False)
+        until(lambda: not data_threads())
+        if source == "iterator" and net.step < 12:
+            with contextlib.suppress(ValueError):  # all items are used up
+                net.fit(items)
+            assert net.step in (11, 12)
+    assert nobody_is_left()
+
+
+def test_a_thread_that_was_started_amid_ctrl_c_ends(monkeypatch):
+    """Thread.start waits until the thread runs, which a signal interrupts."""
+    start = threading.Thread.start
+
+    def interrupted(thread):
+        start(thread)
+        if thread.name == "fastnn-data":
+            raise KeyboardInterrupt
+
+    gate, net = Gate(), classifier()
+    items = iter(gate)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", interrupted)
+        for rows in ((items,), (DIGITS.astype("u1"), DIGIT)):
+            patched.setattr(row_sources, "LARGE_BYTES", 1000)
+            with pytest.raises(KeyboardInterrupt):
+                net.fit(*rows)
+            assert nobody_is_left()
+    net.fit(items)
+    assert all_items([net])

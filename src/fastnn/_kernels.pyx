@@ -32,6 +32,7 @@ from fastnn.engine.gradients cimport rate_at
 from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_claim,
+    fastnn_forks,
     fastnn_function,
     fastnn_functions,
     fastnn_learning_rate,
@@ -175,10 +176,11 @@ cdef class OwnBuffers:
 
     cdef Buffers buffers
     cdef readonly int n_threads
+    cdef int forks                # a child of a fork doesn't use its parent's: see `fastnn_forks`
 
     def __cinit__(self, Parameters owner, Py_ssize_t rows, int n_threads, Purpose purpose,
                   bint gradient=False):
-        self.n_threads = n_threads
+        self.n_threads, self.forks = n_threads, fastnn_forks()
         if not allocate_buffers(&self.buffers, &owner.net, rows, n_threads, purpose, gradient):
             raise MemoryError(f"a batch of {rows} rows doesn't fit in memory")
 
@@ -187,7 +189,8 @@ cdef class OwnBuffers:
 
     cdef bint suits(self, Py_ssize_t batch, int n_threads) noexcept:
         """Whether a batch of so many rows can be trained in them by so many threads."""
-        return (self.buffers.rows >= min(batch, ROUND) and self.n_threads >= n_threads
+        return (self.forks == fastnn_forks() and self.n_threads >= n_threads
+                and self.buffers.rows >= min(batch, ROUND)
                 and (batch <= ROUND or self.buffers.gradient != NULL))
 
 
@@ -374,9 +377,16 @@ cdef class Tally:
 
 
 cdef bint interrupted(void *owner) noexcept with gil:
-    """Whether a signal's handler raised an exception, kept to be raised where the steps end."""
+    """Whether a signal's handler raised an exception, kept to be raised where the steps end.
+
+    Or forked: the child has no other thread to end the step with.
+    """
+    cdef int forks = fastnn_forks()
     try:
         PyErr_CheckSignals()
+        if fastnn_forks() != forks:
+            raise RuntimeError("a signal's handler forked this process amid a step, which was not "
+                               "made here; leave the child by os._exit")
     except BaseException as error:
         (<Driver>owner).pending = error
         return True
@@ -620,9 +630,12 @@ cdef class Driver(Parameters):
     cdef int infer(self, Evaluation *asked, int n_threads) except -1:
         """Runs evaluate_task; a thread that finds the buffers taken brings some of its own."""
         cdef int threads = team_size(asked.rows.n * self.net.row_flops / 3, n_threads)
-        cdef bint mine = not self.inference_busy
         cdef Py_ssize_t stride = inference_rows(threads, self.net.row_flops)
         cdef OwnBuffers room
+        cdef bint mine
+        if self.inference is not None and self.inference.forks != fastnn_forks():
+            self.inference, self.inference_busy = None, False  # a lost thread's, maybe
+        mine = not self.inference_busy
         self.inference_busy = True
         try:
             room = self.inference if mine else None

@@ -330,7 +330,7 @@ class MLP:
         callbacks : list of Callback
         steps_per_epoch : int, optional
             Batches of an iterable in an epoch; by default all. An iterator continues in the next
-            epoch where it stopped.
+            epoch, or in the next fit, where it stopped.
         resume : str or path, optional
             A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last whole
             epoch in it: the bits are those of a fit that was not stopped. If the file doesn't exist

@@ -167,6 +167,15 @@ def batch(place: str, value: Any) -> tuple[Any, Any, Any]:
     return X, y, weight
 
 
+def iterator_of_this_process(is_lost: bool) -> None:
+    """Check that no thread of the parent was reading an iterator when this process was forked."""
+    if is_lost:
+        raise RuntimeError(
+            "this process was forked while a thread of its parent was reading the iterable; leave "
+            "the child by os._exit, or fit there with an iterable that it makes itself"
+        )
+
+
 def some_batches(rows: int, epoch: int) -> None:
     """Check that an epoch had rows at all."""
     if rows == 0:

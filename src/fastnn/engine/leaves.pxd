@@ -201,6 +201,9 @@ cdef extern from "capi/precision.h" nogil:
 
     const fastnn_api fastnn_functions
 
+cdef extern from "engine/pool.h" nogil:
+    int fastnn_forks()
+
 cdef extern from "engine/claim.h" nogil:
     bint fastnn_claim(int *flag)
     void fastnn_release(int *flag)

@@ -228,22 +228,28 @@ static bool pool_add_worker(struct pool *pool) {
 }
 
 static _Atomic(struct pool *) the_pool; /* null until the first use, and again in a forked child */
+static atomic_int forks;
 
+/* In a child. A rank that forked amid a task is alone from here on. The pool is not freed: a lost
+ * thread may have been anywhere in it. */
 static void forget_pool(void) {
-    atomic_store(&the_pool, NULL); /* not freed: a lost thread may have been anywhere in it */
+    struct pool *lost = atomic_exchange(&the_pool, NULL);
+    if (lost != NULL) lost->team.size = 1;
+    atomic_fetch_add(&forks, 1);
 }
 
+/* Before main, and before a second thread could fork. */
+__attribute__((constructor)) static void handle_fork(void) {
+    pthread_atfork(NULL, NULL, forget_pool);
+}
+
+int fastnn_forks(void) { return atomic_load_explicit(&forks, memory_order_relaxed); }
+
 /* The pool, made if need be; null if that fails. There is no lock for a fork to catch. Of two
- * threads that both make a pool, the second throws its own away; both may register the handler,
- * which may run twice; but no pool is published before there is a handler. */
+ * threads that both make a pool, the second throws its own away. */
 static struct pool *pool_get(void) {
-    static atomic_bool handles_fork;
     struct pool *current = atomic_load(&the_pool);
     if (current != NULL) return current;
-    if (!atomic_load(&handles_fork)) {
-        if (pthread_atfork(NULL, NULL, forget_pool)) return NULL;
-        atomic_store(&handles_fork, true);
-    }
     struct pool *made = aligned_alloc(LINE, sizeof *made);
     if (made == NULL || !gate_init(&made->team.all_here)) {
         free(made);

@@ -10,7 +10,8 @@
  *     fastnn_run(n_threads, step, &context);
  *
  * A task must give the same bits for every team size, because it may get a smaller team than was
- * asked for. It must not fork, nor leave by longjmp or pthread_exit. Its stack is 1 MiB. */
+ * asked for. It must not leave by longjmp or pthread_exit. If it forks, the child is without the
+ * other ranks: its barriers return at once, and its task must end early. Its stack is 1 MiB. */
 #ifndef FASTNN_POOL_H
 #define FASTNN_POOL_H
 
@@ -32,5 +33,8 @@ int fastnn_team_size(const fastnn_team *team);
 /* Return when every rank has called this; what any of them wrote before is then visible to all.
  * Every rank must call it equally often. In a team of one it does nothing. */
 void fastnn_team_barrier(fastnn_team *team);
+
+/* How often this process, or those before it, have forked to become it: it changes in a child. */
+int fastnn_forks(void);
 
 #endif

@@ -8,6 +8,7 @@ Each module imports only those above it in this list:
     weights.py          weights of rows by their classes
     mapped.py           advice to the system about memory-mapped files
     ahead.py            a thread that prepares the next item of an iterator
+    streams.py          what a fit took from an iterator and did not use
     rows.py             rows in memory, and rows that are converted block by block
     batches.py          rows of an iterable of batches
     standardizing.py    mean and scale of each column of a source's rows

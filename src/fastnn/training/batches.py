@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from fastnn.training.ahead import ahead
+from fastnn import _checks
+from fastnn.training import streams
+from fastnn.training.ahead import Ahead
 from fastnn.training.rows import Block
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Generator, Iterable
 
     import numpy as np
     from numpy.typing import NDArray
 
     from fastnn.training.rows import Rows
+    from fastnn.training.streams import Stream
 
 
 class Batches:
@@ -32,27 +35,66 @@ class Batches:
     ) -> None:
         self.iterable, self.steps, self.check = iterable, steps, check
         self.iterator = iterable if isinstance(iterable, Iterator) else None
+        self.reading: Ahead[Block | BaseException] | None = None
 
     def blocks(
         self, order: NDArray[np.int64] | None, batch: int | None, unit: int = 1
-    ) -> Iterator[Block]:
+    ) -> Generator[Block]:
         """Yield the epoch's batches, checked and converted by another thread, one ahead."""
         iterator = iter(self.iterable) if self.iterator is None else self.iterator
+        stream = streams.of(iterator)
+        self.reading = reading = Ahead(self._checked(iterator, stream), _refuse)
+        stream.reading = reading
+        try:
+            for found in reading:
+                if isinstance(found, BaseException):
+                    raise found
+                yield found
+        finally:
+            stream.ending = reading
 
-        def checked() -> Iterator[Block]:
-            for i, item in enumerate(self._some(iterator)):
-                rows = self.check(i, item)
-                yield Block(*rows.arrays(), batch=rows.n)
+    def wait(self, seconds: float) -> None:
+        """Wait until the thread of the last epoch has ended, at most so long."""
+        if self.reading is not None:
+            self.reading.wait(seconds)
+        streams.release()
 
-        yield from ahead(checked())
+    def _checked(self, iterator: Iterator[Any], stream: Stream) -> Generator[Block | BaseException]:
+        """Yield the epoch's batches, or the error in the place of one, on the other thread.
 
-    def _some(self, iterator: Iterator[Any]) -> Iterator[Any]:
-        """Yield the epoch's items, and take none from the iterator beyond them."""
+        No item is taken from the iterator beyond them. What the fit does not use is put back.
+        """
+        if stream.ending is not None:
+            stream.ending.wait()
         taken = 0
         while self.steps is None or taken < self.steps:
+            item, error = None, None
             try:
-                item = next(iterator)
+                item = stream.take(iterator)
             except StopIteration:
                 return
-            yield item
+            except BaseException as raised:
+                error = raised
+            found = self._block(taken, item) if error is None else error
+            try:
+                yield found
+            except GeneratorExit:
+                stream.put_back(item, error)
+                return
+            if isinstance(found, BaseException):
+                return
             taken += 1
+
+    def _block(self, number: int, item: Any) -> Block | BaseException:
+        """Return an item as a block, or the error of its check."""
+        try:
+            rows = self.check(number, item)
+        except BaseException as error:
+            return error
+        return Block(*rows.arrays(), batch=rows.n)
+
+
+def _refuse(n_items: int) -> Generator[Block | BaseException]:
+    """Raise the error for a child of a fork, where no thread makes further items."""
+    _checks.iterator_of_this_process(is_lost=True)
+    yield from ()

@@ -5,9 +5,11 @@ Not here: checks of arguments (plan.py), where rows come from (sources.py), step
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import copy
 import math
+import os
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +17,14 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.callbacks import Callback, History
+from fastnn.training.ahead import BRIEFLY, PATIENCE
 from fastnn.training.calls import evaluate, remedy
 from fastnn.training.rows import Rows
 from fastnn.training.standardizing import mean_and_scale
 from fastnn.training.totals import Totals
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Generator, Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -67,6 +70,7 @@ class Fit:
         self.steps = 1  # units in a stretch that takes about PROGRESS_SECONDS
         self.reported = 0.0  # when on_progress was called last
         self.epochs_at_once = 1  # of those that take about PROGRESS_SECONDS
+        self.thread = 0  # the identifier of the thread that runs it
         self.divergence: FloatingPointError | None = None  # once the loss isn't finite
 
     # ---- what a checkpoint keeps ----------------------------------------------------------------
@@ -112,9 +116,11 @@ class Fit:
 
         `resumed` is a snapshot of the network and the state of its fit.
         """
-        state = self.state
+        state, patience = self.state, BRIEFLY
         state.fit, state.stop_training = self, False
         try:
+            self.thread = _thread.get_ident()
+            _IN_PROGRESS.add(self)
             state.network.forget()
             if resumed is not None:
                 snapshot, progress = resumed
@@ -127,8 +133,15 @@ class Fit:
             state.feature_names = state.feature_names or self.plan.feature_names
             state.classes = self.plan.classes
             self._run()
+            patience = PATIENCE
+        except Exception:  # but not Ctrl-C
+            patience = PATIENCE
+            raise
         finally:
             state.fit = None
+            _IN_PROGRESS.discard(self)
+            if not isinstance(self.plan.source, Rows):
+                self.plan.source.wait(patience)
         return self.history
 
     def _run(self) -> None:
@@ -189,12 +202,13 @@ class Fit:
         self._notify("on_epoch_begin", epoch, {})
         first_step = network.step
         totals, block = Totals(plan.metrics, self.state), None
-        for block in self._blocks():
-            self._train(block, totals)
-            if totals.tally.failure is not None:
-                raise self._divergence(totals.tally, f"in epoch {epoch + 1}", first_step)
-            if self.state.stop_training:
-                break
+        with contextlib.closing(self._blocks()) as blocks:
+            for block in blocks:
+                self._train(block, totals)
+                if totals.tally.failure is not None:
+                    raise self._divergence(totals.tally, f"in epoch {epoch + 1}", first_step)
+                if self.state.stop_training:
+                    break
         _checks.some_batches(totals.rows, epoch)
         if block is not None and (plan.callbacks or epoch + 1 == plan.epochs):
             self._try_last(block, epoch)
@@ -279,7 +293,7 @@ class Fit:
         self.state.network.epoch += 1
         self.state.adapt_rate(logs["loss"])
 
-    def _blocks(self) -> Iterable[Block]:
+    def _blocks(self) -> Generator[Block]:
         plan, order = self.plan, None
         n = plan.source.n
         if plan.shuffle and n is not None:
@@ -390,6 +404,22 @@ class Fit:
             f"the loss became {tally.failure} {when}: {where}; {helps}"
         )
         return self.divergence
+
+
+#: All fits of this process.
+_IN_PROGRESS: set[Fit] = set()
+
+
+def _forget_lost_fits() -> None:
+    """In a child of a fork, end the fits of threads that it does not have."""
+    for fit in list(_IN_PROGRESS):
+        if fit.thread != _thread.get_ident():
+            fit.state.lose_fit()
+            _IN_PROGRESS.discard(fit)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lost_fits)
 
 
 def overridden(name: str, callbacks: Iterable[Callback]) -> list[Callable[..., Any]]:

@@ -16,10 +16,10 @@ import numpy as np
 
 from fastnn import _checks, _conversion
 from fastnn.training import mapped
-from fastnn.training.ahead import ahead
+from fastnn.training.ahead import Ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Generator
     from typing import Self
 
     from numpy.typing import NDArray
@@ -61,9 +61,11 @@ class Rows:
         parts = {field.name: array[rows] for field, array in fields if array is not None}
         return dataclasses.replace(self, **parts)
 
-    def blocks(self, order: NDArray[np.int64] | None, batch: int, unit: int = 1) -> Iterable[Block]:
-        """Return the epoch in that order of rows, None for 0, 1, ..."""
-        return (Block(*self.arrays(), order=order, batch=batch),)
+    def blocks(
+        self, order: NDArray[np.int64] | None, batch: int, unit: int = 1
+    ) -> Generator[Block]:
+        """Yield the epoch in that order of rows, None for 0, 1, ..."""
+        yield Block(*self.arrays(), order=order, batch=batch)
 
 
 @dataclass
@@ -99,7 +101,9 @@ class ConvertedRows(Rows):
         """Return a slice of the rows as a source of the same kind."""
         return dataclasses.replace(super().part(rows), first=self.first + (rows.start or 0))
 
-    def blocks(self, order: NDArray[np.int64] | None, batch: int, unit: int = 1) -> Iterator[Block]:
+    def blocks(
+        self, order: NDArray[np.int64] | None, batch: int, unit: int = 1
+    ) -> Generator[Block]:
         """Yield whole batches, converted by another thread while the block before is used.
 
         They have a multiple of `unit` rows, a multiple of `batch`.
@@ -108,9 +112,9 @@ class ConvertedRows(Rows):
         stride = unit * max(1, BLOCK_BYTES // (unit * columns * self.dtype.itemsize))
         room = [np.empty((min(stride, self.n), columns), self.dtype) for _ in range(2)]
 
-        def converted() -> Iterator[Block]:
-            for i, first in enumerate(range(0, self.n, stride)):
-                part = slice(first, min(first + stride, self.n))
+        def converted(n_before: int = 0) -> Generator[Block]:
+            for i in range(n_before, -(-self.n // stride)):
+                part = slice(i * stride, min((i + 1) * stride, self.n))
                 rows = part if order is None else order[part]
                 X = self._converted(rows, room[i % 2])
                 mapped.release(self.X)
@@ -119,11 +123,13 @@ class ConvertedRows(Rows):
                 yield Block(X, T, labels, weights, sample_weight, batch=batch)
 
         is_random = order is not None and mapped.advise(self.X, "MADV_RANDOM")
+        reading = Ahead(converted(), after_fork=converted)
         try:
-            yield from ahead(converted())
+            yield from reading
         finally:
             if is_random:
                 mapped.advise(self.X, "MADV_NORMAL")
+            reading.wait()
 
     def _converted(self, rows: slice | NDArray[np.int64], room: NDArray[Any]) -> NDArray[Any]:
         """Return those rows of X in `room`, converted and checked."""

@@ -123,6 +123,16 @@ class State:
                     self.network.write_rows(number, row, weights)
             number += bool(shapes)
 
+    def lose_fit(self) -> None:
+        """In a child of a fork, end the fit of a thread that the child does not have.
+
+        That thread may hold the lock of the shuffler for ever, so the shuffler is replaced.
+        """
+        old = self.shuffler.bit_generator
+        new: Any = type(old)()
+        new.state = old.state
+        self.shuffler, self.fit = np.random.Generator(new), None
+
     # ---- what calls and a fit ask for -----------------------------------------------------------
 
     @property

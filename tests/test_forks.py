@@ -1,0 +1,282 @@
+"""Forks amid a fit: in a hook, in a signal's handler, in an iterable, and beside another thread.
+
+The child has only the thread that forked. Its fit goes on where nothing else was lost, with the
+bits of the parent, or raises an error that says what was; it never waits for a thread that only the
+parent has. The parent goes on as if nothing had happened. Forks between fits are in
+test_threads.py.
+"""
+
+import os
+import pickle
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import scipy.sparse
+from conditions import LONG, is_refused, until
+
+from fastnn import MLP, Callback, Dense
+from fastnn.training import rows
+
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system"),
+    # From Python 3.12 on fork warns where there are threads: here that is the point.
+    pytest.mark.filterwarnings(
+        r"ignore:This process \(pid=\d+\) is multi-threaded, use of fork:DeprecationWarning"
+    ),
+]
+
+RNG = np.random.default_rng(0)
+X, Y = RNG.standard_normal((240, 30)).astype("f4"), RNG.standard_normal((240, 2)).astype("f4")
+LOST = "this process was forked while a thread of its parent was reading the iterable"
+
+
+def network(n_threads=1):
+    return MLP(30, [Dense(40, "tanh"), Dense(2)], loss="squared_error", optimizer="adam", seed=0,
+               n_threads=n_threads)  # fmt: skip
+
+
+def bits(net):
+    return [w.tobytes() for w in net.get_weights()]
+
+
+class Family:
+    """Forks once; collects what the child has to tell, and ends it."""
+
+    def __init__(self):
+        self.parent, self.pipe = os.getpid(), None
+
+    def fork(self):
+        read, write = os.pipe()
+        if os.fork() == 0:
+            os.close(read)
+            self.pipe = write
+            signal.alarm(LONG)  # a child that hangs ends, and has told nothing
+        else:
+            os.close(write)
+            self.pipe = read
+
+    def told(self, work):
+        """Return what `work` returned in the parent and in the child, or the errors raised."""
+        try:
+            found = work()
+        except BaseException as error:
+            found = error
+        if os.getpid() != self.parent:
+            try:
+                os.write(self.pipe, pickle.dumps(found))
+            finally:
+                os._exit(0)
+        with os.fdopen(self.pipe, "rb") as pipe:
+            told = pipe.read()
+        os.wait()
+        assert told, "the child hangs"
+        return found, pickle.loads(told)
+
+
+class ForkAt(Callback):
+    """Forks in a hook of batch 3 of the second epoch."""
+
+    def __init__(self, hook, family):
+        self.epoch, self.family = 0, family
+        self.__class__ = type("ForkAt", (ForkAt,), {hook: ForkAt._fork})
+        self.at = (1, 3) if hook.startswith("on_train_batch") else None
+        self.done = False
+
+    def on_epoch_begin(self, epoch, logs):
+        self.epoch = epoch
+
+    def _fork(self, number, logs):
+        if not self.done and self.at in (None, (self.epoch, number)):
+            self.done = True
+            self.family.fork()
+
+
+def mapped(path):
+    np.save(path, X)
+    return np.load(path, mmap_mode="r")
+
+
+SOURCES = {
+    "in memory": lambda path: X,
+    "mapped": lambda path: mapped(path / "X.npy"),
+    "sparse": lambda path: scipy.sparse.csr_array(X),
+    "narrow": lambda path: (X * 10).astype("i1"),
+}
+
+
+@pytest.mark.parametrize(
+    "hook", ["on_train_batch_begin", "on_train_batch_end", "on_epoch_end", "on_progress"]
+)
+@pytest.mark.parametrize("source", SOURCES)
+def test_rows_that_fastnn_converts_go_on_in_the_child(source, hook, tmp_path, monkeypatch):
+    monkeypatch.setattr(rows, "LARGE_BYTES", 100)
+    monkeypatch.setattr(rows, "BLOCK_BYTES", 30 * 4 * 20)
+    data, family, twin, net = SOURCES[source](tmp_path), Family(), network(), network()
+    options = {"batch_size": 10, "epochs": 3, "validation_data": (data, Y)}
+
+    def work():
+        net.fit(data, Y, callbacks=[ForkAt(hook, family)], **options)
+        return bits(net), net.predict(data).tobytes()
+
+    parent, child = family.told(work)
+    twin.fit(data, Y, callbacks=[Callback()], **options)
+    expected = bits(twin), twin.predict(data).tobytes()
+    assert parent == expected
+    assert child == expected
+
+
+@pytest.mark.parametrize("form", ["list", "generator", "slow generator"])
+@pytest.mark.parametrize("hook", ["on_train_batch_begin", "on_train_batch_end"])
+def test_batches_go_on_in_the_parent_and_are_an_error_in_the_child(form, hook):
+    """The slow generator is in the middle of an item when the process forks."""
+    family, net, twin, forked = Family(), network(), network(), threading.Event()
+    batches = [(X[i : i + 10], Y[i : i + 10]) for i in range(0, 240, 10)]
+
+    class Release(Callback):
+        def on_train_batch_end(self, batch, logs):
+            if family.pipe is not None:
+                forked.set()
+
+    def generated():
+        for i, batch in enumerate(batches * 2):
+            if form == "slow generator" and i == 24 + 5:
+                assert forked.wait(LONG)
+            yield batch
+
+    def work():
+        data = batches if form == "list" else generated()
+        try:
+            net.fit(data, epochs=2, steps_per_epoch=24, callbacks=[ForkAt(hook, family), Release()])
+        finally:
+            assert net.fit(X, Y).epoch == [0]  # whatever happened, it is usable
+        return bits(net)
+
+    parent, child = family.told(work)
+    twin.fit(batches, epochs=2)
+    twin.fit(X, Y)
+    assert parent == bits(twin)
+    assert isinstance(child, RuntimeError)
+    assert str(child).startswith(LOST)
+
+
+def test_a_child_is_told_that_it_cannot_read_an_iterator_of_its_parent():
+    family, net = Family(), network()
+    waits, goes_on = threading.Event(), threading.Event()
+
+    def batches():
+        yield X, Y
+        waits.set()
+        assert goes_on.wait(LONG)
+        yield X, Y
+
+    items = batches()
+
+    def work():
+        assert waits.wait(LONG)
+        family.fork()
+        if os.getpid() == family.parent:
+            goes_on.set()
+            return reading.result(LONG).history
+        return network().fit(items)
+
+    with ThreadPoolExecutor(1) as threads:
+        reading = threads.submit(net.fit, items)
+        parent, child = family.told(work)
+    assert len(parent["loss"]) == 1
+    assert str(child).startswith(LOST)
+
+
+def test_a_network_that_another_thread_was_fitting_is_free_in_the_child():
+    """The other thread is amid a step, or between two: weights are refused, or a second fit."""
+    net, stop = network(), threading.Event()
+    large = np.tile(X, (40, 1)), np.tile(Y, (40, 1))
+
+    class Stop(Callback):
+        def on_epoch_end(self, epoch, logs):
+            self.model.stop_training = stop.is_set()
+
+    with ThreadPoolExecutor(1) as threads:
+        fitting = threads.submit(net.fit, *large, epochs=10**9, callbacks=[Stop()])
+        try:
+            until(lambda: net._state.fit is not None)
+            for amid in (True, False) * 4:
+                family = Family()
+
+                def work(amid=amid, family=family):
+                    if amid:
+                        weights = net.get_weights()
+                        until(lambda: is_refused(lambda: net.set_weights(weights)))
+                    family.fork()
+                    if os.getpid() == family.parent:
+                        return None
+                    net.learning_rate = 1e-4
+                    net.fit(X, Y, callbacks=[Callback()])
+                    net.train_on_batch(X, Y)
+                    return bool(np.isfinite(net.predict(X)).all())
+
+                assert family.told(work) == (None, True)
+        finally:
+            stop.set()
+        fitting.result(LONG)
+
+
+def test_a_network_whose_fit_forked_stays_in_it_in_the_child():
+    family, net = Family(), network()
+
+    class Fork(Callback):
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 0:
+                family.fork()
+                with pytest.raises(RuntimeError, match="is being fitted already"):
+                    self.model.fit(X, Y)
+                with (
+                    ThreadPoolExecutor(1) as threads,
+                    pytest.raises(RuntimeError, match="is being fitted already"),
+                ):
+                    threads.submit(self.model.fit, X, Y).result(LONG)
+
+    def work():
+        net.fit(X, Y, epochs=3, callbacks=[Fork()])
+        return bits(net)
+
+    parent, child = family.told(work)
+    assert parent == child
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+@pytest.mark.parametrize("long_step", [False, True])
+def test_a_handler_of_a_signal_may_fork(long_step, n_threads):
+    """Between two slices the child goes on; amid a long step it cannot, where threads shared it."""
+    family = Family()
+    net = MLP(300, [Dense(500, "relu"), Dense(500, "relu"), Dense(2)], loss="squared_error",
+              optimizer="sgd", seed=0, n_threads=n_threads)  # fmt: skip
+    twin = net.copy()
+    n = 6_000 if long_step else 2_000
+    many, y = np.ones((n, 300), "f4"), np.ones((n, 2), "f4")
+
+    def handle(*_):
+        family.fork()
+
+    def send_amid_a_step():
+        weights = net.get_weights()
+        until(lambda: is_refused(lambda: net.set_weights(weights)))
+        os.kill(os.getpid(), signal.SIGUSR1)
+
+    def work():
+        net.fit(many, y, batch_size=None if long_step else 10)
+        return bits(net)
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    sender = threading.Thread(target=send_amid_a_step)
+    sender.start()
+    try:
+        parent, child = family.told(work)
+    finally:
+        sender.join()
+        signal.signal(signal.SIGUSR1, before)
+    twin.fit(many, y, batch_size=None if long_step else 10)
+    assert parent == bits(twin)
+    assert child == parent or "forked this process amid a step" in str(child)
