@@ -27,6 +27,7 @@ from onnx.reference import ReferenceEvaluator
 
 import fastnn
 from fastnn import MLP, Dense, tables
+from fastnn.callbacks import Callback
 from fastnn.cli import main, splitting
 from fastnn.tabular import writing
 
@@ -167,11 +168,12 @@ def test_a_vote_with_gaps_in_numbers_texts_and_classes(run, told, tmp_path):
     for column in net.metadata["table"]["columns"]:
         values = frame[column["name"]]
         missing = values.is_null().to_numpy()
+        code, *others = column["codes"]
         if column["kind"] == "category":
-            X += [(values == text).fill_null(False).to_numpy() for text in column["texts"]]
+            X += [(values == text).fill_null(False).to_numpy() for text in code["texts"]]
         else:
-            X.append(values.fill_null(column["median"]).to_numpy())
-        X += [missing] if column["missing"] else []
+            X.append(values.fill_null(code["fill"]).to_numpy())
+        X += [missing] if others else []
     probabilities = net.predict(np.column_stack(X).astype(np.float32))
     names = ["region", "population", "sex", "age", "education", "income", "statusquo"]
     assert [column["name"] for column in net.metadata["table"]["columns"]] == names
@@ -208,7 +210,11 @@ saved new\.safetensors; to use it: fastnn predict new\.safetensors NEW\.csv
 """,
         out,
     )
-    assert re.fullmatch(r"(epoch \d+/200  loss \S+  r2 \S+  val_loss \S+  val_r2 \S+\n)+", err)
+    assert re.fullmatch(
+        r"(epoch \d+/200  loss \S+  r2 \S+  val_loss \S+  val_r2 \S+\n)+"
+        r"note: the validation loss still fell when --epochs 200 ended; .*: --epochs 400\n",
+        err,
+    )
     code, out, err = run(*TRAIN[:1], "classes.csv", *TRAIN[2:], "--quiet")
     assert err == ""
     assert re.search(r"network  most frequent class\naccuracy  .*\nlog loss .*\narea under", out)
@@ -286,8 +292,7 @@ def test_texts_that_only_rows_held_out_have(here, run):
         told.add(run("train", "rare.csv", "--target", "y", "--out", "new.safetensors", "--epochs",
                      "1", "--seed", seed)[2].partition("epoch")[0])  # fmt: skip
     note = (
-        "note: column 'c': 1 rows hold texts that do not occur in the training rows; they count as "
-        "missing\n"
+        "note: column 'c': 1 value not among the texts of the training rows, treated as missing\n"
     )
     counts = (
         "note: column 'x' counts the rows; if it has no other meaning, leave it out: --drop x\n"
@@ -337,6 +342,140 @@ def test_paths_of_any_bytes(here):
     os.unlink(path)
 
 
+def test_text_files_of_any_form(here, told, run):
+    text = Path("things.csv").read_text().replace(".", "|").replace(",", ";").replace("|", ",")
+    text = text.replace("red", "rötlich")
+    Path("other.txt").write_text(text, encoding="latin-1")
+    code, out, err = run("train", "other.txt", *TRAIN[2:], "--epochs", "1", "--json")
+    assert code == 0
+    assert [line for line in err.splitlines() if line.startswith("note")] == [
+        "note: other.txt is not UTF-8 text; it was read as WINDOWS-1252",
+        "note: numbers of other.txt have decimal commas",
+        "note: the validation loss still fell when --epochs 1 ended; more may help: --epochs 2",
+    ]
+    assert json.loads(out)["columns"] == {"size": "number", "colour": "category"}
+    stated = ("--separator", ";", "--decimal", ",", "--encoding", "latin-1")
+    plain = told("predict", "new.safetensors", "other.txt")
+    assert run("predict", "new.safetensors", "other.txt", *stated) == (0, plain, "")
+    assert run("train", "other.txt", *TRAIN[2:], *stated, "--epochs", "40", "--quiet")[2] == ""
+    body = text.partition("\n")[2]
+    Path("body.csv").write_text(body)
+    told("train", "body.csv", "--no-header", "--target", "2", *TRAIN[4:], "--epochs", "1")
+    net = fastnn.load("new.safetensors")
+    assert net.feature_names[:2] == ("0", "1=blue")
+    assert told("predict", "new.safetensors", "body.csv", "--no-header").startswith("2\n")
+
+
+def test_a_network_worse_than_its_baseline_says_so(here, run):
+    rng = np.random.default_rng(0)
+    np.savez("noise.npz", X=rng.normal(size=(200, 30)), y=rng.normal(size=200))
+    options = ("--out", "new.safetensors", "--epochs", "60", "--validation", "0", "--quiet")
+    code, out, err = run("train", "noise.npz", *options, "--json")
+    assert code == 0
+    warning = "the network is no better than its baseline (mean) on the test rows; "
+    assert err.startswith(f"warning: {warning}")
+    (said,) = json.loads(out)["warnings"]
+    assert said.startswith(warning)
+    os.unlink("new.safetensors")
+    for require in ("baseline", "r2>=0.1", "rmse<1,r2>0"):
+        code, out, err = run("train", "noise.npz", *options, "--require", require)
+        assert code == 3
+        assert "saved" not in out
+        unmet = require.replace(",", ", ")
+        last = f"fastnn: error: the network does not meet --require {unmet}; no file was written"
+        assert err.splitlines()[-1] == last
+        assert not os.path.exists("new.safetensors")
+
+
+def test_what_is_required_and_met_changes_nothing(here, told):
+    told(*TRAIN, "--epochs", "80", "--quiet", "--require", "baseline,r2>=0.5,mae<100")
+    with_it = Path("new.safetensors").read_bytes()
+    told(*TRAIN, "--epochs", "80", "--quiet")
+    assert Path("new.safetensors").read_bytes() == with_it
+
+
+def test_a_column_that_gives_the_target_away_is_warned_of(here, run, told):
+    frame = pl.read_csv("things.csv")
+    leaks = frame.with_columns(cents=pl.col("price") * 100, rank=pl.col("price") ** 3)
+    leaks.write_csv("leaks.csv")
+    err = run("train", "leaks.csv", *TRAIN[2:], "--epochs", "1")[2]
+    warnings = [line for line in err.splitlines() if "alone" in line]
+    assert warnings == [
+        f"warning: column {name!r} alone tells 99.99 % of 'price'; if it is not known when "
+        f"predicting, leave it out: --drop {name}"
+        for name in ("cents", "rank")
+    ]
+    frame = pl.read_csv("classes.csv").with_columns(
+        code=pl.col("price").str.slice(0, 1), side=(pl.col("price") == "dear") * 7.5
+    )
+    frame.write_csv("leaks.csv")
+    found = json.loads(told("train", "leaks.csv", *TRAIN[2:], "--epochs", "1", "--json", "--quiet"))
+    assert [warning.split("'")[1] for warning in found["warnings"][:2]] == ["code", "side"]
+
+
+@pytest.mark.parametrize(
+    ("loss", "kind", "baseline"),
+    [
+        ("absolute_error", fastnn.AbsoluteError(), "median"),
+        ("huber:1.5", fastnn.Huber(1.5), "mean"),
+        ("quantile:0.9", fastnn.Quantile(0.9), "quantile 0.9"),
+        ("poisson", fastnn.Poisson(), "mean"),
+    ],
+)
+def test_the_loss_may_be_named(here, told, loss, kind, baseline):
+    out = told(*TRAIN, "--loss", loss, "--hidden", "16", "--epochs", "150", "--seed", "1")
+    assert re.search(rf"on 60 test rows +network +{re.escape(baseline)}\n", out)
+    net = fastnn.load("new.safetensors")
+    assert net.loss == kind
+    predicted = net.predict(pl.read_csv("things.csv"))[:, 0]
+    price = pl.read_csv("things.csv")["price"].to_numpy()
+    assert np.corrcoef(predicted, price)[0, 1] > 0.9
+    if loss == "quantile:0.9":
+        assert 0.75 < (price <= predicted).mean() < 0.99
+        assert "pinball loss" in out
+    assert f"{baseline}\n" in told("info", "new.safetensors")
+
+
+def test_classes_may_be_weighed(here, told):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=600)
+    y = np.where(x + rng.normal(size=600) > 2, "rare", "usual")
+    np.savez("rare.npz", x=x, y=y)
+    share = {}
+    for weights in ([], ["--class-weight", "balanced"], ["--class-weight", "rare=9"]):
+        options = ["--out", "new.safetensors", "--hidden", "8", "--epochs", "60"]
+        found = json.loads(told("train", "rare.npz", *options, *weights, "--json"))
+        assert ("balanced_accuracy" in found["test"]) == bool(weights)
+        predicted = told("predict", "new.safetensors", "rare.npz").split()[1:]
+        share[weights[-1] if weights else ""] = np.mean(np.array(predicted) == "rare")
+    assert share[""] < share["balanced"] < 0.5
+    assert share[""] < share["rare=9"] < 0.5
+
+
+def test_dates_are_inputs(here, told):
+    days = np.arange("2020-01-01", "2022-01-01", dtype="M8[D]")
+    weekend = (days.astype(int) + 3) % 7 >= 5
+    Path("days.csv").write_text("when,sales\n" + "".join(
+        f"{day},{1000 + 500 * free + i % 37}\n"
+        for i, (day, free) in enumerate(zip(days, weekend, strict=True))
+    ))  # fmt: skip
+    report = told("train", "days.csv", "--target", "sales", "--out", "new.safetensors", "--json")
+    report = json.loads(report)
+    assert report["columns"] == {"when": "date"}
+    assert report["n_inputs"] == 1 + 12 + 7
+    assert report["test"]["r2"] > 0.95
+    Path("new.csv").write_text("when\n2022-01-01\n2022-01-03\n")
+    saturday, monday = map(float, told("predict", "new.safetensors", "new.csv").split()[1:])
+    assert saturday > 1300 > 1200 > monday
+    assert "when  a date; 2020-" in told("info", "new.safetensors")
+
+
+def test_the_end_of_the_epochs_is_said(here, run):
+    for options, is_said in (([], True), (["--validation", "0"], False), (["--quiet"], False)):
+        err = run(*TRAIN, "--epochs", "2", *options)[2]
+        assert ("--epochs 2 ended; more may help: --epochs 4" in err) == is_said
+
+
 # ---- predict ------------------------------------------------------------------------------------
 
 
@@ -365,10 +504,26 @@ def test_notes_about_columns(here, run):
     assert (code, len(out.splitlines())) == (0, 4)
     assert err.splitlines() == [
         "note: ignored column 'hue': not used in training",
-        "note: column 'colour': treated 1 unknown texts as missing",
+        "note: column 'colour': treated 1 unknown text as missing",
         "note: column 'size': 1 missing, but none in the training rows",
     ]
     assert run(*command, "--unknown", "missing", "--quiet") == (0, out, "")
+
+
+def test_near_miss_names_of_columns(here, run):
+    Path("new.csv").write_text("Size,COLOUR\n1,red\n")
+    code, out, err = run("predict", "things.safetensors", "new.csv")
+    assert (code, len(out.splitlines())) == (0, 2)
+    assert err.splitlines() == ["note: took column 'Size' for 'size'",
+                                "note: took column 'COLOUR' for 'colour'"]  # fmt: skip
+
+
+def test_arrays_without_names_for_a_network_of_arrays_with_names(here, told):
+    X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
+    np.savez("x.npz", X=X, y=X @ [1, 2, 3])
+    told("train", "x.npz", "--out", "x.safetensors", "--epochs", "1")
+    np.save("x.npy", X)
+    assert told("predict", "x.safetensors", "x.npy") == told("predict", "x.safetensors", "x.npz")
 
 
 # ---- info and export ----------------------------------------------------------------------------
@@ -390,6 +545,41 @@ def test_info_says_what_a_network_takes(here, told):
     assert found["inputs"] == ["size", "colour=blue", "colour=green", "colour=red"]
     assert (found["config"], found["training"]) == (net.get_config(), net.metadata["training"])
     assert found["table"] == net.metadata["table"]
+
+
+def test_info_says_what_a_table_holds(here, told):
+    Path("days.csv").write_text("when,size,town\n2020-01-31,1.5,a\n2021-01-31,,b\n2020-02-01,3,a\n")
+    text = told("info", "days.csv")
+    assert (
+        text
+        == """3 rows, 3 columns
+
+when  date from 2020-01-31 to 2021-01-31
+size  number from 1.5 to 3; 1 missing
+town  category, 2 texts: a, b
+
+to train on it: fastnn train days.csv --target COLUMN --out FILE
+"""
+    )
+    found = json.loads(told("info", "days.csv", "--json"))
+    assert found["columns"][1] == {"name": "size", "kind": "number", "missing": 1, "from": 1.5,
+                                   "to": 3.0}  # fmt: skip
+
+
+def test_a_recipe_attached_in_python_serves_the_commands(here, told):
+    frame = pl.read_csv("things.csv")
+    recipe, X, y = tables.prepare(frame, "price")
+    net = MLP(X.shape[1], [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    net.fit(X, y, epochs=2)
+    recipe.attach(net)
+    net.save("own.safetensors")
+    assert "colour  one of blue, green, red" in told("info", "own.safetensors")
+    found = np.array(told("predict", "own.safetensors", "things.csv").split()[1:], np.float32)
+    np.testing.assert_array_equal(found, net.predict(frame)[:, 0])
+    recipe.target = recipe.task = None
+    recipe.attach(net)
+    net.save("own.safetensors")
+    assert told("predict", "own.safetensors", "things.csv").startswith("prediction\n")
 
 
 def test_networks_from_python_have_no_table(here, run, told):
@@ -460,6 +650,7 @@ def test_an_exported_c_file_is_that_of_the_network(here, told, tmp_path):
 
 # ---- what goes wrong ----------------------------------------------------------------------------
 
+CLASSES = "train classes.csv --target price --out new.safetensors"
 WRONG = [
     ("", 2, "name a command: train, predict, info, export or bench; see fastnn --help"),
     ("trian", 2, "invalid choice: 'trian'"),
@@ -504,7 +695,22 @@ WRONG = [
     ("train things.csv --target price --out /dev/full", 1, "/dev/full: Not a regular file"),
     ("predict no.safetensors things.csv", 1, "no.safetensors: No such file or directory; check"),
     ("predict things.csv things.csv", 1, "'things.csv' is not a model file"),
-    ("info things.csv", 1, "'things.csv' is not a model file"),
+    ("info net.pt", 1, "'net.pt' is not a model file but a file of PyTorch; convert the module"),
+    ("info net.onnx", 1, "'net.onnx' is not a model file but an ONNX model; read it from Python"),
+    ("info other.safetensors", 1, "'other.safetensors' is not a model file"),
+    ("predict things.csv things.safetensors", 1, "names the model before it: fastnn predict MODEL"),
+    (f"{' '.join(TRAIN)} --loss hubert", 2, "--loss: did you mean 'huber'? must be one of squar"),
+    (f"{' '.join(TRAIN)} --loss quantile:2", 2, "--loss: q must be above 0 and below 1; got 2"),
+    (f"{' '.join(TRAIN)} --loss poisson:2", 2, "--loss: poisson has no parameter"),
+    (f"{' '.join(TRAIN)} --class-weight balanced", 2, "--class-weight is for classes, but this"),
+    (f"{' '.join(TRAIN)} --class-weight x", 2, "'balanced', or weights of classes such as yes=5"),
+    (f"{' '.join(TRAIN)} --require r3>=1", 2, "--require: must be 'baseline' or conditions such"),
+    (f"{' '.join(TRAIN)} --require accuracy>=1", 2, "a regression has no accuracy; its scores a"),
+    (f"{' '.join(TRAIN)} --require r2>=0 --test 0", 2, "--require needs test rows for the scores"),
+    (f"{' '.join(TRAIN)} --separator ab", 2, "--separator: must be one character"),
+    (f"{' '.join(TRAIN)} --encoding utf9", 2, "--encoding: must be a text encoding such as"),
+    (f"{CLASSES} --loss huber", 2, "--loss huber:1 is for numbers, but this is a classification"),
+    (f"{CLASSES} --class-weight dare=2", 2, "'dare' is no class; did you mean 'dear'? the classes"),
     ("export things.csv --json", 1, "'things.csv' is not a model file"),
     ("predict things.safetensors no.csv", 1, "no.csv: No such file or directory; check the path"),
     ("predict things.safetensors lacking.csv", 1, "has no column 'colour'; its columns are 'size'"),
@@ -529,6 +735,8 @@ def test_what_is_wrong_is_said_in_one_line(here, run, line, code, message):
     Path("lacking.csv").write_text("size\n1\n")
     Path("unknown.csv").write_text("size,colour\n1,red\n2,mauve\n")
     Path("bad.csv").write_text("size,colour\nbig,red\n")
+    for name in ("net.pt", "net.onnx", "other.safetensors"):
+        Path(name).write_bytes(b"not a network")
     before = sorted(os.listdir())
     found, out, err = run(*line.split(), *(["--quiet"] if line.startswith("train ") else []))
     assert (found, out) == (code, "")
@@ -574,7 +782,7 @@ def test_a_full_disk_leaves_the_old_file(here, run, monkeypatch, command, path):
 
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fail)
-        code, out, err = run(*command, *(["--epochs", "1"] if command == TRAIN else []), *(
+        code, out, err = run(*command, *(["--epochs", "9"] if command == TRAIN else []), *(
             [] if command[0] == "export" else ["--quiet"]))  # fmt: skip
     assert (code, out) == (1, "")
     assert err == (f"fastnn: error: {path}: No space left on device; make room, or choose another "
@@ -605,17 +813,66 @@ def test_output_that_nobody_reads(here):
     assert (done.returncode, done.stdout) == (1, "")
 
 
-def test_ctrl_c_ends_a_training_in_one_line(here):
+def test_ctrl_c_keeps_the_best_weights_so_far(here):
     command = [sys.executable, "-m", "fastnn", *TRAIN, "--epochs", "100000000", "--patience",
-               "100000000"]  # fmt: skip
-    before = sorted(os.listdir())
+               "100000000", "--json"]  # fmt: skip
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stderr.readline().startswith(b"epoch 1/")
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=LONG)
-    assert (process.returncode, out) == (130, b"")
-    assert err.splitlines()[-1] == b"fastnn: error: interrupted; no file was written"
+    assert process.returncode == 130
+    found = fastnn.load("new.safetensors").metadata["training"]
+    best, n = found["best_epoch"], found["epochs"]
+    kept = "weights after 1 whole epoch" if best is None else f"best weights, of epoch {best}"
+    assert json.loads(out)["best_epoch"] == best
+    assert err.decode().splitlines()[-1] == f"fastnn: interrupted; new.safetensors has the {kept}"
     assert b"Traceback" not in err
+    assert n >= (best or 1)
+
+
+def interrupt(monkeypatch, epoch):
+    """Let the training be interrupted at the end of an epoch, counted from 1; 0: before."""
+    fit = MLP.fit
+
+    class Interrupt(Callback):
+        def on_train_begin(self, logs):
+            if epoch == 0:
+                raise KeyboardInterrupt
+
+        def on_epoch_end(self, number, logs):
+            if number + 1 == epoch:
+                raise KeyboardInterrupt
+
+    def interrupted(self, *args, callbacks, **options):
+        return fit(self, *args, callbacks=[*callbacks, Interrupt()], **options)
+
+    monkeypatch.setattr(MLP, "fit", interrupted)
+
+
+@pytest.mark.parametrize("validation", [[], ["--validation", "0"]], ids=["validation", "none"])
+def test_the_weights_after_ctrl_c_are_those_of_a_whole_epoch(
+    here, run, told, monkeypatch, validation
+):
+    command = [*TRAIN, "--hidden", "8", "--seed", "3", "--quiet", "--json", *validation]
+    with monkeypatch.context() as patch:
+        interrupt(patch, 9)
+        code, out, err = run(*command)
+    assert code == 130
+    found = json.loads(out)
+    kept = found["best_epoch"] or found["epochs"]
+    said = f"weights after {kept} whole epochs" if validation else f"best weights, of epoch {kept}"
+    assert err.endswith(f"fastnn: interrupted; new.safetensors has the {said}\n")
+    interrupted = fastnn.load("new.safetensors")
+    told(*command, "--epochs", str(kept))
+    for a, b in zip(interrupted.get_weights(), fastnn.load("new.safetensors").get_weights(),
+                    strict=True):  # fmt: skip
+        np.testing.assert_array_equal(a, b)
+
+
+def test_ctrl_c_before_the_first_epoch_writes_nothing(here, run, monkeypatch):
+    before = sorted(os.listdir())
+    interrupt(monkeypatch, 0)
+    assert run(*TRAIN, "--quiet") == (130, "", "fastnn: error: interrupted; no file was written\n")
     assert sorted(os.listdir()) == before
 
 

@@ -1,15 +1,17 @@
 """Tables from Python: what `fastnn train` and `fastnn predict` do with columns, by public names.
 
-`read` turns a file into columns of numbers and of texts. `learn` decides from training rows how
-each column is encoded; the `Recipe` that it returns is plain data in the metadata of a model file,
-and `Recipe.encode` turns new rows into the same inputs. `write` puts predictions into a file.
+`read` turns a file or a data frame into columns of numbers, texts and dates. `prepare` and `learn`
+decide from training rows how each column is encoded; the `Recipe` that they return is plain data in
+the metadata of a model file, and `Recipe.inputs` turns new rows into the same inputs. `write` puts
+predictions into a file. `fastnn.sklearn.TableEncoder` is the same as a step of a pipeline.
 
 Not here: how any of it is done (tabular/).
 """
 
-from fastnn.tabular.encoding import Rows
+from fastnn.tabular.encoding import Entry, Rows
 from fastnn.tabular.errors import TableError
-from fastnn.tabular.learning import MAX_CATEGORIES, learn
+from fastnn.tabular.leaks import giving_away
+from fastnn.tabular.learning import MAX_CATEGORIES, Prepared, learn, prepare
 from fastnn.tabular.reading import MISSING, read
 from fastnn.tabular.recipe import Recipe, recipe_of
 from fastnn.tabular.table import Column, Table, counts_rows
@@ -31,6 +33,8 @@ __all__ = [
     "ROWS_PER_NUMBER",
     "WRITTEN",
     "Column",
+    "Entry",
+    "Prepared",
     "Recipe",
     "Rows",
     "Table",
@@ -38,8 +42,10 @@ __all__ = [
     "check_place",
     "counts_rows",
     "csv_text",
+    "giving_away",
     "json_text",
     "learn",
+    "prepare",
     "read",
     "recipe_of",
     "target_of",

@@ -21,5 +21,6 @@ from fastnn._checks.metrics import *
 from fastnn._checks.paths import *
 from fastnn._checks.sparse import *
 from fastnn._checks.specifications import *
+from fastnn._checks.tables import *
 from fastnn._checks.targets import *
 from fastnn._checks.values import *

@@ -2,12 +2,13 @@
 
 Results go to standard output. Progress, notes and errors go to standard error; an error is one line
 that begins with "fastnn: error:" and says what to do. Exit codes: 0 for success, 1 if data or files
-cannot be used, 2 if the command line is wrong, 130 after Ctrl-C, 141 if the reader of the output
-has gone.
+cannot be used, 2 if the command line is wrong, 3 if a network does not meet --require, 130 after
+Ctrl-C, 141 if the reader of the output has gone.
 
 Here: `main`, which runs a command and turns exceptions into exit codes. A module for each command
 has its options and its steps; `options`, `output` and `loading` are shared, `report` by train and
-info; train has its parts in `splitting`, `fitting` and `scores`.
+info; train has its parts in `splitting`, `objectives`, `fitting`, `scores` and `judging`, info has
+`table_info`.
 Not here: what is done with tables (tabular/), training (MLP.fit) and measuring (benchmarking/).
 """
 
@@ -94,7 +95,8 @@ def _parser(argv: Sequence[str]) -> Parser:
         description="Train neural networks on tables, predict with them, and inspect them, on "
         "CPUs.",
         epilog="`fastnn COMMAND --help` lists the options of a command. Exit codes: 0 success, 1 "
-        "data or files cannot be used, 2 the command line is wrong, 130 interrupted.",
+        "data or files cannot be used, 2 the command line is wrong, 3 --require is not met, 130 "
+        "interrupted.",
     )
     parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
     parser.set_defaults(run=_without_command)

@@ -13,6 +13,7 @@ import numpy as np
 
 import fastnn
 from fastnn import tables
+from fastnn.cli.loading import network
 from fastnn.cli.output import print_now, protect, writing
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write a network in another form; return the exit code."""
     protect([options.model], _outputs(options))
-    net = fastnn.load(options.model)
+    net = network(options.model)
     if options.onnx is not None:
         with writing(options.onnx):
             tables.check_place(options.onnx, ())

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastnn import optimizers
 from fastnn.callbacks import Callback, EarlyStopping, ProgressBar
+from fastnn.cli.objectives import weights_of
 from fastnn.cli.options import UsageError
 from fastnn.cli.output import tell
 from fastnn.layers import Dense, Dropout, Standardize
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastnn.cli.objectives import Objective
     from fastnn.optimizers import Optimizer
     from fastnn.tabular.encoding import Rows
     from fastnn.tabular.recipe import Recipe
@@ -45,7 +47,9 @@ def optimizer_of(options: argparse.Namespace) -> Optimizer:
     return optimizers.KINDS[name](**settings)
 
 
-def network_of(options: argparse.Namespace, recipe: Recipe, optimizer: Optimizer) -> MLP:
+def network_of(
+    options: argparse.Namespace, recipe: Recipe, optimizer: Optimizer, objective: Objective
+) -> MLP:
     """Return the untrained network that the options describe."""
     layers: list[Dense | Dropout | Standardize] = []
     if recipe.is_measured.any():
@@ -53,12 +57,11 @@ def network_of(options: argparse.Namespace, recipe: Recipe, optimizer: Optimizer
     for units in options.hidden:
         layers.append(Dense(units, options.activation, l2=options.l2))
         layers += [Dropout(options.dropout)] if options.dropout else []
-    is_class = recipe.classes is not None
-    units, output = (len(recipe.classes or ()), "softmax") if is_class else (1, "identity")
+    units = 1 if recipe.classes is None else len(recipe.classes)
     return MLP(
         len(recipe.names),
-        [*layers, Dense(units, output, l2=options.l2)],
-        loss="cross_entropy" if is_class else "squared_error",
+        [*layers, Dense(units, objective.output, l2=options.l2)],
+        loss=objective.loss,
         optimizer=optimizer,
         dtype=options.dtype,
         seed=options.seed,
@@ -72,15 +75,21 @@ def fit(
     encoded: Rows,
     y: NDArray[Any],
     rows: dict[str, NDArray[np.intp]],
-) -> dict[str, int | None]:
-    """Train a network; return the number of epochs, and the best epoch, counted from 1.
+    objective: Objective,
+) -> tuple[dict[str, int | None], str]:
+    """Train a network; return the course of the training, and what ended it.
 
-    A target of numbers is learned with mean 0 and standard deviation 1. The scaling is then put
-    into the output layer, so that the network predicts in the units of the target.
+    The course is the number of epochs and the best one, counted from 1. What ended it is "patience"
+    (early stopping), "epochs" (all were made) or "interrupt" (Ctrl-C after an epoch or more: the
+    network has its best weights so far).
+
+    A target of numbers is learned with mean 0 and standard deviation 1, counts with mean 1. The
+    scaling is then put into the output layer, so that the network predicts in the units of the
+    target.
     """
     X = encoded.matrix(rows["training"], net.dtype)
     is_class = recipe.classes is not None
-    mean, scale = (0.0, 1.0) if is_class else _mean_and_scale(y[rows["training"]])
+    mean, scale = (0.0, 1.0) if is_class else _mean_and_scale(y[rows["training"]], objective)
     y = y if is_class else (y - mean) / scale
     if recipe.is_measured.any():
         # A column of zeros has scale 1, so that the inputs of categories stay 0 and 1.
@@ -91,35 +100,57 @@ def fit(
     if len(rows["validation"]):
         callbacks.append(stop)
         validation = encoded.matrix(rows["validation"], net.dtype), y[rows["validation"]]
-    history = net.fit(
-        X,
-        y[rows["training"]],
-        batch_size=options.batch_size,
-        epochs=options.epochs,
-        validation_data=validation,
-        metrics=["accuracy"] if is_class else ["r2"],
-        callbacks=callbacks,
-        n_threads=options.threads,
-    )
+    end = "epochs"
+    try:
+        net.fit(
+            X,
+            y[rows["training"]],
+            batch_size=options.batch_size,
+            epochs=options.epochs,
+            validation_data=validation,
+            metrics=["accuracy"] if is_class else ["r2"],
+            class_weight=weights_of(options.class_weight, recipe.classes),
+            callbacks=callbacks,
+            n_threads=options.threads,
+        )
+    except KeyboardInterrupt:
+        if net.epoch == 0:
+            raise
+        end = "interrupt"
+        if validation is not None:
+            stop.on_train_end({})  # which restores the best weights
     if not is_class:
-        _undo_scaling(net, mean, scale)
+        _undo_scaling(net, mean, scale, objective)
+    if validation is None:
+        return {"epochs": net.epoch, "best_epoch": None}, end
     best = None if stop.best_epoch is None else stop.best_epoch + 1
-    return {"epochs": len(history.epoch), "best_epoch": best}
+    return {"epochs": net.epoch, "best_epoch": best}, "patience" if stop.stopped_epoch else end
 
 
-def _mean_and_scale(y: NDArray[Any]) -> tuple[float, float]:
-    """Return the mean and the standard deviation of a target (n,), 1 if it doesn't vary."""
+def _mean_and_scale(y: NDArray[Any], objective: Objective) -> tuple[float, float]:
+    """Return what is subtracted from a target (n,), and what it is then divided by.
+
+    These are the mean and the standard deviation, 1 if it doesn't vary, or 0 and the mean for a
+    network whose outputs are exponentials.
+    """
+    if objective.output == "exp":
+        return 0.0, float(y.mean()) or 1.0
     return float(y.mean()), float(y.std()) or 1.0
 
 
-def _undo_scaling(net: MLP, mean: float, scale: float) -> None:
-    """Let the output layer undo the scaling of the target: z W + b becomes mean + scale (z W + b).
+def _undo_scaling(net: MLP, mean: float, scale: float, objective: Objective) -> None:
+    """Let the output layer undo the scaling of the target: its output y becomes mean + scale y.
 
-    Sums are in float64 for networks of both precisions.
+    For an output a = z W + b these are the weights scale W and the bias scale b + mean; for an
+    output exp(a) it is the bias b + log(scale). Sums are in float64 for networks of both
+    precisions.
     """
     *others, W, b = net.get_weights()
-    W, b = (W.astype(np.float64) * scale), (b.astype(np.float64) * scale + mean)
-    net.set_weights([*others, W, b])
+    W, b = W.astype(np.float64), b.astype(np.float64)
+    if objective.output == "exp":
+        net.set_weights([*others, W, b + math.log(scale)])
+    else:
+        net.set_weights([*others, scale * W, scale * b + mean])
 
 
 def _progress() -> Callback:

@@ -1,4 +1,4 @@
-"""`fastnn info`: what a saved network predicts, from which columns, and how well.
+"""`fastnn info`: what a saved network predicts, from which columns, and how well; or a table.
 
 Not here: the table of layers (inspection.py).
 """
@@ -8,11 +8,15 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import fastnn
+import numpy as np
+
 from fastnn import _checks, inspection
-from fastnn.cli.loading import loaded
+from fastnn.cli import table_info
+from fastnn.cli.loading import is_table, loaded, network
+from fastnn.cli.options import add_form_options, form_of
 from fastnn.cli.output import abbreviated, number, print_now, protect, two_columns
 from fastnn.cli.report import epochs, kept, of_task, score_table
+from fastnn.tabular.codes import Value
 
 if TYPE_CHECKING:
     import argparse
@@ -27,23 +31,27 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "info",
-        help="describe a network",
+        help="describe a network or a table",
         description="Describe a saved network: what it predicts, from which columns, how well, and "
-        "its layers.",
+        "its layers. Of a table, tell how its columns are read.",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("model", metavar="MODEL", help="a model file")
+    parser.add_argument("model", metavar="MODEL", help="a model file, or a table")
+    add_form_options(parser.add_argument_group("the form of a text file"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(options: argparse.Namespace) -> int:
     """Describe a network; return the exit code."""
     protect([options.model])
-    net = fastnn.load(options.model)
+    if is_table(options.model):
+        return table_info.show(options.model, form_of(options), options.json)
+    net = network(options.model)
     recipe, found = None, {}
     if "table" in net.metadata:
         recipe = loaded(options.model)[1]
-        found = _record(options.model, net)
+        if "training" in net.metadata:
+            found = _record(options.model, net)
     if options.json:
         described = {
             "model": options.model,
@@ -66,7 +74,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _record(path: str, net: MLP) -> dict[str, Any]:
     """Return the record that `fastnn train` keeps of a training."""
-    known = ("fastnn", "data", "rows", "epochs", "best_epoch", "seed", "test", "baseline")
+    known = ("fastnn", "data", "rows", "epochs", "best_epoch", "loss", "seed", "test",
+             "baseline")  # fmt: skip
     try:
         found: dict[str, Any] = _checks.fields(
             "the training record", net.metadata.get("training"), known
@@ -81,21 +90,27 @@ def _of_recipe(recipe: Recipe, found: dict[str, Any]) -> str:
     pairs = list(of_task(recipe, found))
     if recipe.classes is not None:
         pairs.insert(1, ("classes", abbreviated([*map(str, recipe.classes)])))
-    best = kept(found)
-    how = f"{epochs(found)}{best and f', {best}'}, seed {found['seed']}, fastnn {found['fastnn']}"
-    pairs.append(("training", how))
+    if found:
+        best = kept(found)
+        how = f"{epochs(found)}{best and f', {best}'}, seed {found['seed']}"
+        pairs.append(("training", f"{how}, fastnn {found['fastnn']}"))
     if recipe.ignored:
         left_out = [f"{name or repr(name)} ({why})" for name, why in recipe.ignored.items()]
         pairs.append(("ignored", abbreviated(left_out)))
-    width = max(len(column["name"]) for column in recipe.columns)
-    rows = (f"{column['name']:<{width}}  {_of_column(column)}\n" for column in recipe.columns)
-    return two_columns(pairs) + score_table(recipe, found) + "\n" + "".join(rows)
+    width = max(len(column.name) for column in recipe.columns)
+    rows = (f"{column.name:<{width}}  {_of_column(column)}\n" for column in recipe.columns)
+    return two_columns(pairs) + (score_table(recipe, found) if found else "") + "\n" + "".join(rows)
 
 
 def _of_column(column: Entry) -> str:
     """Return the values that a column takes."""
-    if column["kind"] == "category":
-        missing = "; or missing" if column["missing"] else ""
-        return f"one of {abbreviated(column['texts'], 8)}{missing}"
-    missing = ", with an input that tells so" if column["missing"] else ""
-    return f"a number; {number(column['median'])} if missing{missing}"
+    if column.one_hot is not None:
+        other = "; any other text counts as one" if column.one_hot.other else ""
+        missing = "; or missing" if column.takes_missing else ""
+        return f"one of {abbreviated(column.one_hot.texts, 8)}{other}{missing}"
+    missing = ", with an input that tells so" if column.takes_missing else ""
+    fill = next((code.fill for code in column.codes if isinstance(code, Value)), 0.0)
+    if column.kind == "number":
+        return f"a number; {number(fill)} if missing{missing}"
+    day = str(np.datetime64(int(fill), "s"))[:10]
+    return f"a {column.kind}; {day} if missing{missing}"

@@ -37,7 +37,7 @@ def checked(
 
     def parse(text: str) -> Any:
         try:
-            return check(name, kind(text), *args, **kwargs)
+            return check(kind(text)) if kind is str else check(name, kind(text), *args, **kwargs)
         except (TypeError, ValueError) as error:
             whole = "whole " if kind is int else ""
             limits = str(error).removeprefix(f"{name} ").partition("; got")[0]
@@ -55,6 +55,29 @@ def count(name: str, low: int = 1, high: int | None = None) -> Callable[[str], A
 def fraction(name: str) -> Callable[[str], Any]:
     """Return the type of an option that is at least 0 and below 1."""
     return checked(_checks.number, name, low=0.0, below=1.0)
+
+
+def add_form_options(group: Group) -> None:
+    """Add the options that say how a text file is written."""
+    group.add_argument("--separator", metavar="CHAR",
+                       type=checked(_checks.table_separator, "separator", kind=str),
+                       help="what separates the columns of a text file: a character, tab or space "
+                       "(default: found out)")  # fmt: skip
+    group.add_argument("--decimal", choices=[".", ","],
+                       help="decimal point of a text file (default: found out)")  # fmt: skip
+    group.add_argument("--encoding", metavar="NAME",
+                       type=checked(_checks.encoding, "encoding", kind=str),
+                       help="encoding of a text file, such as latin-1 (default: UTF-8, UTF-16, or "
+                       "Windows-1252 for what is neither)")  # fmt: skip
+    group.add_argument("--no-header", action="store_true",
+                       help="the first line of the text file is a row; the columns are called 0, "
+                       "1, ...")  # fmt: skip
+
+
+def form_of(options: argparse.Namespace) -> dict[str, Any]:
+    """Return how a text file is written, as `tables.read` takes it."""
+    return {"separator": options.separator, "decimal": options.decimal,
+            "encoding": options.encoding, "header": not options.no_header}  # fmt: skip
 
 
 def names(text: str) -> list[str]:

@@ -111,6 +111,11 @@ def number(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
+def counted(n: int, what: str) -> str:
+    """Return a number of things: "1 row", "2,000 rows"."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
 def score(name: str, value: float | None) -> str:
     """Return a score: errors in units of the target with four digits, others with four decimals."""
     if value is None:

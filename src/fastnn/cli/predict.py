@@ -11,8 +11,8 @@ import numpy as np
 
 from fastnn import tables
 from fastnn.cli.loading import loaded
-from fastnn.cli.options import UsageError
-from fastnn.cli.output import abbreviated, print_now, protect, tell, writing
+from fastnn.cli.options import UsageError, add_form_options, form_of
+from fastnn.cli.output import abbreviated, counted, print_now, protect, tell, writing
 
 if TYPE_CHECKING:
     import argparse
@@ -41,6 +41,7 @@ def add(commands: Commands) -> None:
     parser.add_argument("--unknown", choices=["error", "missing"], default="error",
                         help="whether a text that does not occur in the training rows is an error "
                         "or counts as missing (default: error)")  # fmt: skip
+    add_form_options(parser.add_argument_group("the form of a text file"))
     parser.add_argument("--json", action="store_true", help="print a JSON object for each row")
     parser.add_argument("--quiet", action="store_true", help="show no notes")
 
@@ -60,7 +61,7 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         with writing(options.out):
             tables.check_place(options.out, tables.WRITTEN)
-    table = recipe.read(options.data)
+    table = recipe.read(options.data, **form_of(options))
     rows = recipe.encode(table, options.unknown)
     if not options.quiet:
         _note(table, recipe, rows)
@@ -77,6 +78,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _note(table: Table, recipe: Recipe, rows: Rows) -> None:
     """Tell which columns are not used, and where missing values are new."""
+    for note in table.notes:
+        tell(f"note: {note}")
     extra = [name for name in table.others if name != recipe.target and name not in recipe.ignored]
     if extra:
         plural = "s" if len(extra) > 1 else ""
@@ -84,8 +87,8 @@ def _note(table: Table, recipe: Recipe, rows: Rows) -> None:
             f"note: ignored column{plural} {abbreviated([*map(repr, extra)])}: not used in training"
         )
     for name, count in rows.replaced.items():
-        tell(f"note: column {name!r}: treated {count:,} unknown texts as missing")
-    had = {column["name"] for column in recipe.columns if column["missing"]}
+        tell(f"note: column {name!r}: treated {counted(count, 'unknown text')} as missing")
+    had = {column.name for column in recipe.columns if column.takes_missing}
     for name, count in rows.n_missing().items():
         if name not in had:
             tell(f"note: column {name!r}: {count:,} missing, but none in the training rows")

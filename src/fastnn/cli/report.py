@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn.cli.output import abbreviated, score
+from fastnn.cli.output import abbreviated, counted, score
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from fastnn.mlp import MLP
     from fastnn.tabular.recipe import Recipe
 
-_SCORES = {
+#: The scores by name, and what reports call them.
+SCORES = {
     "r2": "R²",
     "mae": "mean absolute error",
     "rmse": "root mean squared error",
+    "pinball": "pinball loss",
     "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
     "log_loss": "log loss",
     "roc_auc": "area under ROC curve",
 }
@@ -30,12 +33,13 @@ def of_task(recipe: Recipe, found: Mapping[str, Any]) -> Iterator[tuple[str, str
     """Yield pairs of a name and a text: the task, the rows and the columns of a training."""
     classes = "" if recipe.classes is None else f", {len(recipe.classes)} classes"
     yield "task", f"{recipe.task} of {recipe.target}{classes}"
-    n = found["rows"]
-    parts = [f"{n[part]:,} {part}" for part in ("training", "validation", "test") if n[part]]
-    yield "rows", f"{sum(n.values()):,} of {found['data']}: {', '.join(parts)}"
+    if found:
+        n = found["rows"]
+        parts = [f"{n[part]:,} {part}" for part in ("training", "validation", "test") if n[part]]
+        yield "rows", f"{sum(n.values()):,} of {found['data']}: {', '.join(parts)}"
     columns = [
-        (column["name"] or "''")
-        + (f" ({len(column['texts'])})" if column["kind"] == "category" else "")
+        (column.name or "''")
+        + (f" ({len(column.one_hot.texts)})" if column.one_hot is not None else "")
         for column in recipe.columns
     ]
     yield "columns", f"{len(columns)}, {len(recipe.names)} inputs: {abbreviated(columns)}"
@@ -43,7 +47,7 @@ def of_task(recipe: Recipe, found: Mapping[str, Any]) -> Iterator[tuple[str, str
 
 def epochs(found: Mapping[str, Any]) -> str:
     """Return the number of epochs of a training."""
-    return f"{found['epochs']:,} epoch{'' if found['epochs'] == 1 else 's'}"
+    return counted(found["epochs"], "epoch")
 
 
 def kept(found: Mapping[str, Any]) -> str:
@@ -58,13 +62,20 @@ def sizes(net: MLP) -> str:
     return f"{units}{hidden}, {net.n_parameters:,} parameters, {net.dtype}, {net.optimizer.name}"
 
 
+def baseline_of(recipe: Recipe, found: Mapping[str, Any]) -> str:
+    """Return what the baseline predicts, whatever the inputs are."""
+    loss, _, parameter = found["loss"].partition(":")
+    by_loss = {"absolute_error": "median", "quantile": f"quantile {parameter}"}
+    return "most frequent class" if recipe.classes is not None else by_loss.get(loss, "mean")
+
+
 def score_table(recipe: Recipe, found: Mapping[str, Any]) -> str:
     """Return a table of the scores of the network and of the baseline; nothing without a test."""
     if found["test"] is None:
         return ""
-    baseline = "mean" if recipe.classes is None else "most frequent class"
+    baseline = baseline_of(recipe, found)
     rows = [
-        (_SCORES[name], *(score(name, found[which][name]) for which in ("test", "baseline")))
+        (SCORES[name], *(score(name, found[which][name]) for which in ("test", "baseline")))
         for name in found["test"]
     ]
     rows = [(f"on {found['rows']['test']:,} test rows", "network", baseline), *rows]

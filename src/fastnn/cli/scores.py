@@ -15,30 +15,37 @@ from fastnn.metrics import ROCAUC
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from fastnn.cli.objectives import Objective
     from fastnn.mlp import MLP
     from fastnn.tabular.encoding import Rows
 
 
 def scores(
-    net: MLP, encoded: Rows, y: NDArray[Any], rows: dict[str, NDArray[np.intp]], is_class: bool
+    net: MLP,
+    encoded: Rows,
+    y: NDArray[Any],
+    rows: dict[str, NDArray[np.intp]],
+    objective: Objective,
+    is_weighted: bool,
 ) -> dict[str, dict[str, float | None] | None]:
     """Return the scores by name on the test rows: "test" of the network, "baseline".
 
-    The baseline predicts the mean of the training rows, or the frequencies of their classes. Both
-    are None without test rows, and a score is None where it is undefined.
+    The baseline predicts the number for all rows that has the least loss on the training rows, or
+    the frequencies of their classes. Both are None without test rows, and a score is None where it
+    is undefined. `is_weighted` tells whether classes were weighed in training.
     """
     test = rows["test"]
     if len(test) == 0:
         return {"test": None, "baseline": None}
     outputs = net.predict(encoded.matrix(test, net.dtype)).astype(np.float64)
     training = y[rows["training"]]
-    if is_class:
+    if objective.name == "cross_entropy":
         counts = np.bincount(training, minlength=net.n_out)
         guess = np.tile(counts / counts.sum(), (len(test), 1))
-        found = [_of_classes(out, y[test]) for out in (outputs, guess)]
+        found = [_of_classes(out, y[test], is_weighted) for out in (outputs, guess)]
     else:
-        guess = np.full((len(test), 1), training.mean())
-        found = [_of_numbers(out[:, 0], y[test]) for out in (outputs, guess)]
+        guess = np.full((len(test), 1), objective.constant(training))
+        found = [_of_numbers(out[:, 0], y[test], objective) for out in (outputs, guess)]
     return dict(zip(("test", "baseline"), map(_plain, found), strict=True))
 
 
@@ -47,27 +54,46 @@ def _plain(found: dict[str, Any]) -> dict[str, float | None]:
     return {name: float(v) if math.isfinite(v) else None for name, v in found.items()}
 
 
-def _of_numbers(predicted: NDArray[np.float64], y: NDArray[Any]) -> dict[str, Any]:
+def names_of(objective: Objective, n_classes: int, is_weighted: bool) -> list[str]:
+    """Return the names of the scores of a task."""
+    if objective.name != "cross_entropy":
+        return [*_of_numbers(np.zeros(2), np.arange(2), objective)]
+    return [*_of_classes(np.full((2, n_classes), 0.5), np.arange(2), is_weighted)]
+
+
+def _of_numbers(
+    predicted: NDArray[np.float64], y: NDArray[Any], objective: Objective
+) -> dict[str, Any]:
     """Return the scores of a regression; predicted and y are (n,)."""
     errors = predicted - y
     spread = ((y - y.mean()) ** 2).sum()
-    return {
+    found = {
         "r2": 1 - (errors**2).sum() / spread if spread else math.nan,
         "mae": np.abs(errors).mean(),
         "rmse": np.sqrt((errors**2).mean()),
     }
+    if objective.name == "quantile" and objective.value is not None:
+        q = objective.value
+        found["pinball"] = np.maximum(-q * errors, (1 - q) * errors).mean()
+    return found
 
 
-def _of_classes(probabilities: NDArray[np.float64], labels: NDArray[Any]) -> dict[str, Any]:
+def _of_classes(
+    probabilities: NDArray[np.float64], labels: NDArray[Any], is_weighted: bool
+) -> dict[str, Any]:
     """Return the scores of a classification: probabilities (n, n_classes), labels (n,).
 
     The log loss counts no probability as less than 1e-15.
     """
     of_label = probabilities[np.arange(len(labels)), labels]
+    is_right = probabilities.argmax(axis=1) == labels
     found = {
-        "accuracy": (probabilities.argmax(axis=1) == labels).mean(),
+        "accuracy": is_right.mean(),
         "log_loss": -np.log(np.maximum(of_label, 1e-15)).mean(),
     }
+    if is_weighted:
+        counts = np.bincount(labels)
+        found["balanced_accuracy"] = (np.bincount(labels, is_right) / counts)[counts > 0].mean()
     if probabilities.shape[1] == 2:
         found["roc_auc"] = ROCAUC()(labels, probabilities)
     return found

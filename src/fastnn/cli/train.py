@@ -1,7 +1,7 @@
 """`fastnn train`: a network from a table, saved with its recipe and the record of its training.
 
 Here: the options, the order of the steps, and what is shown. Not here: the steps themselves
-(tabular/, splitting.py, fitting.py, scores.py).
+(tabular/, splitting.py, objectives.py, fitting.py, scores.py, judging.py).
 """
 
 from __future__ import annotations
@@ -9,16 +9,38 @@ from __future__ import annotations
 import json
 import os
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 import fastnn
 from fastnn import _checks, activations, optimizers, tables
 from fastnn.cli.fitting import fit, network_of, optimizer_of
-from fastnn.cli.options import UsageError, checked, count, fraction, names, units
-from fastnn.cli.output import print_now, protect, tell, two_columns, writing
-from fastnn.cli.report import epochs, kept, of_task, score_table, sizes
-from fastnn.cli.scores import scores
+from fastnn.cli.judging import beats_baseline, conditions, require_scores
+from fastnn.cli.objectives import (
+    LOSSES,
+    check_target,
+    class_weights,
+    objective,
+    objective_of,
+    weights_of,
+)
+from fastnn.cli.options import (
+    UsageError,
+    add_form_options,
+    checked,
+    count,
+    form_of,
+    fraction,
+    names,
+    units,
+)
+from fastnn.cli.output import counted, print_now, protect, tell, two_columns, writing
+from fastnn.cli.report import baseline_of, epochs, kept, of_task, score_table, sizes
+from fastnn.cli.scores import names_of, scores
 from fastnn.cli.splitting import split
+from fastnn.tabular.errors import shell_argument
+from fastnn.tabular.reading import COMPRESSED
 
 if TYPE_CHECKING:
     import argparse
@@ -26,6 +48,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastnn.cli.objectives import Objective
     from fastnn.cli.options import Commands, Group
     from fastnn.mlp import MLP
     from fastnn.tables import Recipe, Rows, Table
@@ -41,18 +64,21 @@ def add(commands: Commands) -> None:
         help="train a network on a table, and save it",
         description="Train a network to predict one column of a table from the other columns. "
         "Numbers are standardized; a missing number is replaced by the median, and a further input "
-        "tells that it is missing. Each text of a category is an input, and so is a missing text. "
+        "tells that it is missing. Each text of a category is an input, and so is a missing text; "
+        "dates become the time, the month, the weekday and the time of day. "
         "The model file keeps all of this, and `fastnn predict` does the same with new rows.",
         epilog=f"Texts that stand for missing values: {', '.join(tables.MISSING[1:])}, and the "
         "empty text. Example: fastnn train data.csv --target price --out model.safetensors",
     )
     parser.set_defaults(run=run)
-    parser.add_argument("data", metavar="DATA", help="a table: .csv or .tsv, also with .gz; "
-                        ".parquet, .npz, .npy; or - for CSV from standard input")  # fmt: skip
+    parser.add_argument("data", metavar="DATA", help="a table: text such as .csv, .tsv or .txt, "
+                        "also with .gz, .bz2, .xz or .zip; .parquet, .arrow, .feather, .jsonl, "
+                        ".npz, .npy; or - for CSV from standard input")  # fmt: skip
     parser.add_argument("--target", metavar="COLUMN",
                         help="the column to predict (default for .npz: y)")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", required=True, help="where to save the network")
     _add_table_options(parser.add_argument_group("the table"))
+    add_form_options(parser.add_argument_group("the form of a text file"))
     _add_network_options(parser.add_argument_group("the network"))
     _add_training_options(parser.add_argument_group("the training"))
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
@@ -76,6 +102,9 @@ def _add_table_options(group: Group) -> None:
     group.add_argument("--test", metavar="FRACTION", type=fraction("test"), default=0.2,
                        help="fraction of the rows held out for the scores (default: 0.2; 0: no "
                        "scores)")  # fmt: skip
+    group.add_argument("--require", metavar="CONDITIONS", type=conditions, default=[],
+                       help="save no network, and exit with 3, unless the scores meet conditions "
+                       "such as r2>=0.8, or baseline (to be better than it)")  # fmt: skip
     group.add_argument("--validation", metavar="FRACTION", type=fraction("validation"),
                        default=0.1, help="fraction of the other rows used for early stopping "
                        "(default: 0.1; 0: train all epochs)")  # fmt: skip
@@ -98,6 +127,13 @@ def _add_network_options(group: Group) -> None:
 
 
 def _add_training_options(group: Group) -> None:
+    group.add_argument("--loss", metavar="NAME", type=objective, default=None,
+                       help=f"loss of a regression: {', '.join(LOSSES)} (default: squared_error); "
+                       "quantile:0.9 for another quantile, huber:2 for another delta, in standard "
+                       "deviations of the target")  # fmt: skip
+    group.add_argument("--class-weight", metavar="WEIGHTS", type=class_weights, default=None,
+                       help="balanced, to let all classes count alike, or weights such as "
+                       "yes=5,no=1")  # fmt: skip
     group.add_argument("--epochs", metavar="N", type=count("epochs"), default=200,
                        help="largest number of epochs (default: 200)")  # fmt: skip
     group.add_argument("--patience", metavar="N", type=count("patience", 0), default=10,
@@ -125,6 +161,17 @@ def _add_training_options(group: Group) -> None:
 # ---- steps --------------------------------------------------------------------------------------
 
 
+class _Job(NamedTuple):
+    """What is trained on: a table, how it is encoded, and what is minimized."""
+
+    table: Table
+    recipe: Recipe
+    objective: Objective
+    encoded: Rows
+    y: NDArray[Any]
+    rows: dict[str, NDArray[np.intp]]
+
+
 def run(options: argparse.Namespace) -> int:
     """Train a network on a table, save it, and report; return the exit code."""
     optimizer = optimizer_of(options)
@@ -133,37 +180,115 @@ def run(options: argparse.Namespace) -> int:
     _checks.model_path("--out", options.out)
     with writing(options.out):
         tables.check_place(options.out, ())
+    job = _job(options, target)
+    warnings = _leaks(job)
+    if not options.quiet:
+        _note(job)
+        for warning in warnings:
+            tell(f"warning: {warning}")
+    net = network_of(options, job.recipe, optimizer, job.objective)
+    began = time.perf_counter()
+    course, end = fit(net, options, job.recipe, job.encoded, job.y, job.rows, job.objective)
+    seconds = time.perf_counter() - began
+    found = _record(options, job, net, course)
+    if end == "epochs" and len(job.rows["validation"]) and not options.quiet:
+        tell(f"note: the validation loss still fell when --epochs {options.epochs} ended; more "
+             f"may help: --epochs {2 * options.epochs}")  # fmt: skip
+    if not beats_baseline(found):
+        warnings.append(_no_better(job.recipe, found))
+        tell(f"warning: {warnings[-1]}")
+    unmet = [str(condition) for condition in options.require if not condition.holds(found)]
+    if not unmet:
+        _save(options, job.recipe, net, found)
+    shown = _as_json if options.json else _as_text
+    print_now(shown(options, net, job.recipe, found, seconds, warnings, not unmet))
+    return _ended(options, end, course, unmet)
+
+
+def _job(options: argparse.Namespace, target: str) -> _Job:
+    """Return what is trained on; whatever is wrong with the options or the table is found here."""
+    table, target = _read(options, target)
+    task, classes, y = tables.target_of(table, target, options.task)
+    objective = objective_of(options.loss, task)
+    is_weighted = weights_of(options.class_weight, classes) is not None
+    require_scores(options.require, names_of(objective, len(classes or ()), is_weighted), task)
+    rows = split(options, y, classes)
+    check_target(objective, table.path, target, y[np.concatenate([*rows.values()])])
+    recipe = tables.learn(table, target, task, classes, rows["training"], options.missing)
+    return _Job(table, recipe, objective, recipe.encode(table, unknown="missing"), y, rows)
+
+
+def _record(
+    options: argparse.Namespace, job: _Job, net: MLP, course: Mapping[str, int | None]
+) -> dict[str, Any]:
+    """Return the record of a training, which the model file keeps."""
+    is_weighted = options.class_weight is not None
+    return {
+        "fastnn": fastnn.__version__,
+        "data": os.path.basename(options.data),
+        "rows": {name: len(some) for name, some in job.rows.items()},
+        **course,
+        "loss": str(job.objective),
+        "seed": options.seed,
+        **scores(net, job.encoded, job.y, job.rows, job.objective, is_weighted),
+    }
+
+
+def _save(options: argparse.Namespace, recipe: Recipe, net: MLP, found: dict[str, Any]) -> None:
+    """Save a network with its recipe and the record of its training."""
+    recipe.attach(net)
+    net.metadata = {**net.metadata, "training": found}
+    with writing(options.out):
+        net.save(options.out)
+
+
+def _read(options: argparse.Namespace, target: str) -> tuple[Table, str]:
+    """Return the table, and the name of its target."""
     kinds = dict.fromkeys(options.categorical, "category")
-    table = tables.read(options.data, kinds=kinds, drop=options.drop, missing=options.missing)
+    table = tables.read(options.data, kinds=kinds, drop=options.drop, missing=options.missing,
+                        **form_of(options))  # fmt: skip
     if options.data.endswith(".npy") and target.startswith("-"):
         target = str(len(table.columns) + len(options.drop) + int(target))
     for name in options.categorical:
         table.column(name)
-    task, classes, y = tables.target_of(table, target, options.task)
-    rows = split(options, y, classes)
-    recipe = tables.learn(table, target, task, classes, rows["training"], options.missing)
-    encoded = recipe.encode(table, unknown="missing")
-    if not options.quiet:
-        _note(table, recipe, rows, encoded)
-    net = network_of(options, recipe, optimizer)
-    began = time.perf_counter()
-    course = fit(net, options, recipe, encoded, y, rows)
-    seconds = time.perf_counter() - began
-    found = {
-        "fastnn": fastnn.__version__,
-        "data": os.path.basename(options.data),
-        "rows": {name: len(some) for name, some in rows.items()},
-        **course,
-        "seed": options.seed,
-        **scores(net, encoded, y, rows, classes is not None),
-    }
-    net.metadata = {"table": recipe.to_plain(), "training": found}
-    net.feature_names = tuple(recipe.names)
-    with writing(options.out):
-        net.save(options.out)
-    print_now(_as_json(options, net, recipe, found, seconds) if options.json else
-              _as_text(options, net, recipe, found, seconds))  # fmt: skip
+    return table, target
+
+
+def _ended(
+    options: argparse.Namespace, end: str, course: Mapping[str, int | None], unmet: list[str]
+) -> int:
+    """Tell why a training did not end as it should; return the exit code."""
+    if unmet:
+        tell(f"fastnn: error: the network does not meet --require {', '.join(unmet)}; no file was "
+             "written")  # fmt: skip
+        return 3
+    if end == "interrupt":
+        best, epochs = course["best_epoch"], counted(course["epochs"] or 0, "whole epoch")
+        kept = f"weights after {epochs}" if best is None else f"best weights, of epoch {best}"
+        tell(f"fastnn: interrupted; {options.out} has the {kept}")
+        return 130
     return 0
+
+
+def _leaks(job: _Job) -> list[str]:
+    """Return a warning about each column that gives the target away."""
+    is_class, target = job.recipe.classes is not None, job.recipe.target
+    names = [*job.recipe.kinds]
+    found = tables.giving_away(job.table, names, job.y, job.rows["training"], is_class)
+    return [
+        f"column {name!r} alone tells {100 * min(share, 0.9999):.2f} % of {target!r}; if it is not "
+        f"known when predicting, leave it out: --drop {shell_argument(name)}"
+        for name, share in found.items()
+    ]
+
+
+def _no_better(recipe: Recipe, found: Mapping[str, Any]) -> str:
+    """Return the warning about a network that is no better than its baseline."""
+    baseline = baseline_of(recipe, found)
+    return (
+        f"the network is no better than its baseline ({baseline}) on the test rows; the columns "
+        f"may tell nothing about {recipe.target!r}, or the rows may be too few"
+    )
 
 
 def _target(options: argparse.Namespace) -> str:
@@ -171,37 +296,46 @@ def _target(options: argparse.Namespace) -> str:
     if options.target is None and not options.data.endswith(".npz"):
         raise UsageError("name the column to predict: --target COLUMN")
     target: str = "y" if options.target is None else options.target
+    if options.require and not options.test:
+        raise UsageError("--require needs test rows for the scores; leave out --test 0")
     if target in options.drop:
         raise UsageError(f"the target {target!r} cannot be dropped; remove it from --drop")
     return target
 
 
-def _note(table: Table, recipe: Recipe, rows: Mapping[str, NDArray[Any]], encoded: Rows) -> None:
+def _note(job: _Job) -> None:
     """Tell which rows and columns are not used, and which columns may be used by mistake."""
-    without = table.n - sum(map(len, rows.values()))
+    for note in job.table.notes:
+        tell(f"note: {note}")
+    without = job.table.n - sum(map(len, job.rows.values()))
     if without:
-        tell(f"note: left out {without:,} rows without {recipe.target!r}")
-    for name, why in recipe.ignored.items():
-        remedy = "; to use them, convert them to numbers such as year and month"
-        tell(f"note: ignored column {name!r}: {why}{remedy if why == 'dates' else ''}")
-    for name, n in encoded.replaced.items():
-        tell(f"note: column {name!r}: {n:,} rows hold texts that do not occur in the training "
-             "rows; they count as missing")  # fmt: skip
-    for name in recipe.kinds:
-        if tables.counts_rows(table.columns[name]):
+        tell(f"note: left out {counted(without, 'row')} without {job.recipe.target!r}")
+    for name, why in job.recipe.ignored.items():
+        tell(f"note: ignored column {name!r}: {why}")
+    for name, n in job.encoded.replaced.items():
+        tell(f"note: column {name!r}: {counted(n, 'value')} not among the texts of the training "
+             "rows, treated as missing")  # fmt: skip
+    for name in job.recipe.kinds:
+        if tables.counts_rows(job.table.columns[name]):
             tell(f"note: column {name!r} counts the rows; if it has no other meaning, leave it "
-                 f"out: --drop {name}")  # fmt: skip
+                 f"out: --drop {shell_argument(name)}")  # fmt: skip
 
 
 # ---- results ------------------------------------------------------------------------------------
 
 
 def _as_json(
-    options: argparse.Namespace, net: MLP, recipe: Recipe, found: dict[str, Any], seconds: float
+    options: argparse.Namespace,
+    net: MLP,
+    recipe: Recipe,
+    found: dict[str, Any],
+    seconds: float,
+    warnings: list[str],
+    is_saved: bool,
 ) -> str:
     """Return the result as one line of JSON."""
     described = {
-        "model": options.out,
+        "model": options.out if is_saved else None,
         "task": recipe.task,
         "target": recipe.target,
         "classes": recipe.classes,
@@ -210,24 +344,31 @@ def _as_json(
         "n_inputs": net.n_in,
         "n_parameters": net.n_parameters,
         **found,
+        "warnings": warnings,
         "seconds": round(seconds, 3),
     }
     return json.dumps(described) + "\n"
 
 
 def _as_text(
-    options: argparse.Namespace, net: MLP, recipe: Recipe, found: dict[str, Any], seconds: float
+    options: argparse.Namespace,
+    net: MLP,
+    recipe: Recipe,
+    found: dict[str, Any],
+    seconds: float,
+    warnings: list[str],
+    is_saved: bool,
 ) -> str:
     """Return the result as people read it."""
-    new = "-" if options.data == "-" else f"NEW{os.path.splitext(options.data)[1]}"
+    stem, ending = os.path.splitext(options.data)
+    if ending.lower() in COMPRESSED:
+        ending = os.path.splitext(stem)[1]
+    new = "-" if options.data == "-" else f"NEW{ending}"
     best = kept(found)
     pairs = [
         *of_task(recipe, found),
         ("network", sizes(net)),
         ("training", f"{epochs(found)} in {seconds:.2f} s{best and f'; {best}'}"),
     ]
-    return (
-        two_columns(pairs)
-        + score_table(recipe, found)
-        + f"\nsaved {options.out}; to use it: fastnn predict {options.out} {new}\n"
-    )
+    saved = f"\nsaved {options.out}; to use it: fastnn predict {options.out} {new}\n"
+    return two_columns(pairs) + score_table(recipe, found) + (saved if is_saved else "")

@@ -14,16 +14,18 @@ the training (`MLP.fit`); the estimators use the public API of fastnn alone.
 - `epochs`: after each epoch: the loss curves, the learning rate, the end of training
 - `lbfgs`: training by L-BFGS
 - `notices`: warnings, attributed as scikit-learn's are
+- `table_encoder`: mixed data frames as inputs, a step of a pipeline
 - `base`: what both estimators share; `classifier` and `regressor` add targets and predictions
 """
 
 try:
     from fastnn.sklearn.classifier import MLPClassifier
     from fastnn.sklearn.regressor import MLPRegressor
+    from fastnn.sklearn.table_encoder import TableEncoder
 except ImportError as error:
     raise ImportError(
         f"fastnn.sklearn needs scikit-learn 1.6 or newer ({error}); install it with pip install "
         "'fastnn[sklearn]'"
     ) from error
 
-__all__ = ["MLPClassifier", "MLPRegressor"]
+__all__ = ["MLPClassifier", "MLPRegressor", "TableEncoder"]

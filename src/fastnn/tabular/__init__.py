@@ -4,11 +4,12 @@ A module for each step, in the order of their imports:
 
 - `errors`: TableError, and how messages list names
 - `table`: a table in memory
+- `spelling`, `numbers`, `dates`: what a text means
 - `columns`: the kind of a column, from a polars Series or an ndarray
-- `csv_files`, `reading`: files in
+- `text_files`, `csv_files`, `frames`, `naming`, `reading`: files and data frames in
 - `targets`: the task that a target column sets
-- `encoding`: the numbers of a table's rows as inputs
-- `recipe`, `learning`: how columns are encoded, as plain data; learned from training rows
+- `codes`, `encoding`: how values become inputs, and the rows of a table as inputs
+- `recipe`, `learning`, `leaks`: how columns are encoded, as plain data; learned from training rows
 - `writing`: files out
 
 Not here: networks and their training, and what the command line prints (cli/). `fastnn.tables` has

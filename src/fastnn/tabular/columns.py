@@ -1,21 +1,23 @@
-"""The kind and the values of a column, from what a file's reader gives.
+"""The kind and the values of a column, from what a file's reader or a data frame gives.
 
 Here: when a column counts as numbers, categories or dates, whichever library read it, and the
-messages about values that don't fit. Not here: files (reading.py). A column is converted as a
-whole, never row by row.
+messages about values that don't fit. Not here: files (reading.py) and frames (frames.py), and what
+a text means as a number, a date or a bool (numbers.py, dates.py, spelling.py). A column is
+converted as a whole, or by its different texts, never row by row.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastnn.tabular import dates, spelling
 from fastnn.tabular.errors import TableError, shell_argument
-from fastnn.tabular.table import Column
+from fastnn.tabular.numbers import as_number, is_placeholder, numbers_of
+from fastnn.tabular.table import DATES, Column
 
 if TYPE_CHECKING:
     import polars
@@ -25,12 +27,11 @@ if TYPE_CHECKING:
     Raw: TypeAlias = polars.Series | NDArray[Any]
 
 _LARGEST = float(np.finfo(np.float32).max)
-_DATE = r"^(\d{4}-\d{1,2}-\d{1,2}|\d{1,2}[/.]\d{1,2}[/.]\d{2,4})([ T]\d{1,2}:\d{2}.*)?$"
 
 
 @dataclass
 class Source:
-    """The file that a column comes from, and how its texts are read.
+    """Where a column comes from, and how its texts are read.
 
     Parameters
     ----------
@@ -39,11 +40,17 @@ class Source:
         Whether the file holds text only, so that numbers must be recognized (CSV).
     missing : sequence of str
         Texts that stand for a missing value.
+    decimal : {".", ","}, default "."
+        The decimal point of numbers that are text.
+    placeholders : dict of str to list of str
+        Receives the texts that were read as missing numbers, and the columns that hold them.
     """
 
     path: str
     is_plain_text: bool
     missing: Sequence[str]
+    decimal: str = "."
+    placeholders: dict[str, list[str]] = field(default_factory=dict)
 
 
 def column_of(source: Source, name: str, raw: Raw, wanted: str | None) -> Column:
@@ -53,31 +60,48 @@ def column_of(source: Source, name: str, raw: Raw, wanted: str | None) -> Column
     import polars
 
     dtype = raw.dtype
-    if dtype in (polars.String, polars.Categorical, polars.Enum, polars.Boolean):
+    if dtype in (polars.String, polars.Categorical, polars.Enum):
         return _of_series(source, name, raw.cast(polars.String), wanted)
-    if dtype.is_numeric() or dtype == polars.Null:
+    if dtype == polars.Boolean:
+        return _of_bools(source, name, raw.cast(polars.Float64).to_numpy(), wanted)
+    if dtype.is_numeric() or dtype in (polars.Null, polars.Time, polars.Duration):
+        if dtype in (polars.Time, polars.Duration):
+            raw = raw.cast(polars.Duration("us")).dt.total_microseconds() / 1e6
         return _of_numbers(source, name, raw.cast(polars.Float64).to_numpy(), wanted)
-    is_date = dtype in (polars.Date, polars.Datetime)
-    return _of_other_type(source, name, "date" if is_date else str(dtype), wanted)
+    if dtype in (polars.Date, polars.Datetime):
+        if dtype == polars.Datetime:
+            raw = raw.dt.replace_time_zone(None)
+        moments = raw.cast(polars.Datetime("us")).to_physical().cast(polars.Float64)
+        return _of_dates(source, name, moments.to_numpy() / 1e6, wanted)
+    return _of_other_type(source, name, str(dtype), wanted)
 
 
 def _of_array(source: Source, name: str, raw: NDArray[Any], wanted: str | None) -> Column:
     """Return the column of an ndarray (n,)."""
     kind = raw.dtype.kind
     if kind in "US":
-        return _of_strings(source, name, raw.astype(str), wanted)
+        different, inverse = np.unique(np.char.strip(raw.astype(str)), return_inverse=True)
+        return _of_strings(source, name, different.tolist(), inverse.reshape(-1), wanted)
     if kind == "b":
-        return _of_strings(source, name, np.where(raw, "true", "false"), wanted)
+        return _of_bools(source, name, raw.astype(np.float64), wanted)
     if kind in "fiu":
         return _of_numbers(source, name, raw.astype(np.float64), wanted)
-    return _of_other_type(source, name, "date" if kind == "M" else str(raw.dtype), wanted)
+    if kind in "mM":
+        seconds = raw.astype(f"{kind}8[us]").astype(np.int64) / 1e6
+        seconds[np.isnat(raw)] = np.nan
+        of_kind = _of_dates if kind == "M" else _of_numbers
+        return of_kind(source, name, seconds, wanted)
+    return _of_other_type(source, name, str(raw.dtype), wanted)
+
+
+# ---- numbers, bools and dates -------------------------------------------------------------------
 
 
 def _of_numbers(
     source: Source, name: str, values: NDArray[np.float64], wanted: str | None
 ) -> Column:
     """Return the column of numbers (n,); as a category if that is wanted."""
-    for number in map(_as_number, source.missing):
+    for number in map(as_number, source.missing):
         if not np.isnan(number):
             values = np.where(values == number, np.nan, values)
     is_beyond = np.abs(values) > _LARGEST
@@ -87,6 +111,8 @@ def _of_numbers(
             f"{source.path}: column {name!r} holds {values[row]:g} in row {row + 1}; numbers must "
             f"be between -{_LARGEST:.2g} and {_LARGEST:.2g}; leave a missing value empty"
         )
+    if wanted in DATES:
+        return _of_other_type(source, name, "number", wanted)
     if wanted != "category":
         return Column(name, "number", values)
     is_known = ~np.isnan(values)
@@ -103,31 +129,27 @@ def _text_of(value: float) -> str:
     return str(int(value)) if value.is_integer() else repr(value)
 
 
-def _as_number(text: str) -> float:
-    """Return the number that a text stands for, NaN if none."""
-    try:
-        return float(text)
-    except ValueError:
-        return np.nan
+def _of_bools(source: Source, name: str, values: NDArray[np.float64], wanted: str | None) -> Column:
+    """Return the column of 0 and 1 (n,), NaN where missing."""
+    if wanted == "number":
+        return Column(name, "number", values)
+    if wanted in DATES:
+        return _of_other_type(source, name, "bool", wanted)
+    is_known = ~np.isnan(values)
+    found = [text for value, text in enumerate(("false", "true")) if (values == value).any()]
+    codes = np.full(len(values), -1)
+    codes[is_known] = values[is_known] if len(found) == 2 else 0
+    return Column(name, "category", codes, found)
 
 
-def _of_strings(source: Source, name: str, values: NDArray[np.str_], wanted: str | None) -> Column:
-    """Return the column of an array of strings (n,)."""
-    different, inverse = np.unique(np.char.strip(values), return_inverse=True)
-    is_missing = np.isin(different, source.missing)
-    code_of = np.where(is_missing, -1, np.cumsum(~is_missing) - 1)
-    texts: list[str] = different[~is_missing].tolist()
-    codes = code_of[inverse.reshape(-1)]
-    if wanted != "number":
-        is_date = wanted is None and texts and all(re.match(_DATE, text) for text in texts)
-        return Column(name, "date") if is_date else Column(name, "category", codes, texts)
-    numbers = np.array([*map(_as_number, texts), np.nan])
-    is_bad = np.isnan(numbers[:-1])
-    if is_bad.any():
-        bad = int(is_bad.argmax())
-        row = int((codes == bad).argmax())
-        raise TableError(_not_a_number(source.path, name, texts[bad], row))
-    return _of_numbers(source, name, numbers[codes], wanted)
+def _of_dates(source: Source, name: str, values: NDArray[np.float64], wanted: str | None) -> Column:
+    """Return the column of seconds since 1970 (n,), NaN where missing."""
+    if wanted in ("number", "category"):
+        return _of_other_type(source, name, "date", wanted)
+    return Column(name, wanted or "date", values)
+
+
+# ---- texts --------------------------------------------------------------------------------------
 
 
 def _of_series(source: Source, name: str, series: polars.Series, wanted: str | None) -> Column:
@@ -136,52 +158,127 @@ def _of_series(source: Source, name: str, series: polars.Series, wanted: str | N
 
     series = series.str.strip_chars()
     series = series.set(series.is_in(source.missing).fill_null(True), None)
-    is_bad = np.ones(0, bool)
-    if wanted == "number" or (wanted is None and source.is_plain_text):
+    if source.decimal == "." and (wanted == "number" or (wanted is None and source.is_plain_text)):
         numbers = series.cast(polars.Float64, strict=False)
-        is_bad = (series.is_not_null() & numbers.is_null()).to_numpy()
-        if not is_bad.any():
+        if (series.is_null() | numbers.is_not_null()).all():
             return _of_numbers(source, name, numbers.to_numpy(), wanted)
-        if wanted == "number":
-            row = int(is_bad.argmax())
-            raise TableError(_not_a_number(source.path, name, series[row], row))
-    if wanted is None and series.drop_nulls().str.contains(_DATE).all() and series.count():
-        return Column(name, "date")
     different = series.drop_nulls().unique().sort()
-    if wanted is None and source.is_plain_text:
-        _refuse_almost_numbers(source.path, series, different, is_bad)
     codes = series.cast(polars.Enum(different)).to_physical().cast(polars.Int64).fill_null(-1)
-    return Column(name, "category", codes.to_numpy(), different.to_list())
+    return _of_texts(source, name, different.to_list(), codes.to_numpy(), wanted)
 
 
-def _refuse_almost_numbers(
-    path: str, series: polars.Series, different: polars.Series, is_bad: NDArray[np.bool_]
-) -> None:
-    """Refuse a column of which at most a tenth of the different texts are not numbers."""
-    import polars
+def _of_strings(
+    source: Source, name: str, different: list[str], codes: NDArray[Any], wanted: str | None
+) -> Column:
+    """Return the column of texts, some of which may stand for missing values."""
+    is_missing = np.isin(different, source.missing) if different else np.zeros(0, bool)
+    code_of = np.where(is_missing, -1, np.cumsum(~is_missing) - 1)
+    texts = [t for t, missing in zip(different, is_missing.tolist(), strict=True) if not missing]
+    return _of_texts(source, name, texts, code_of[codes], wanted)
 
-    n_texts = different.cast(polars.Float64, strict=False).null_count()
-    if n_texts * 10 <= len(different):
-        row = int(is_bad.argmax())
-        n_more = int(is_bad.sum()) - 1
-        more = f" and {n_more:,} more" if n_more else ""
+
+def _of_texts(
+    source: Source, name: str, texts: list[str], codes: NDArray[Any], wanted: str | None
+) -> Column:
+    """Return the column of different texts, sorted, and the index of each row's (n,)."""
+    if wanted == "number" or (wanted is None and source.is_plain_text):
+        numbers = _numbers(source, name, texts, codes, wanted)
+        if numbers is not None:
+            return _of_numbers(source, name, np.append(numbers, np.nan)[codes], wanted)
+    if wanted in DATES or (wanted is None and texts):
+        matches = dates.matched(texts)
+        if matches is not None:
+            return _of_matches(source, name, matches, texts, codes, wanted)
+        if wanted is not None:
+            is_bad = np.array([dates.matched([text]) is None for text in texts])
+            raise TableError(_is_not(source.path, name, texts, "dates", codes, is_bad))
+    stands_for = spelling.merged(texts)
+    kept = sorted(set(stands_for.values()))
+    index = {text: i for i, text in enumerate(kept)}
+    code_of = np.array([*(index[stands_for[text]] for text in texts), -1])
+    return Column(name, "category", code_of[codes], kept)
+
+
+def _numbers(
+    source: Source, name: str, texts: list[str], codes: NDArray[Any], wanted: str | None
+) -> NDArray[np.float64] | None:
+    """Return the number of each text, NaN if it means a missing one; None if some are no numbers.
+
+    They must be numbers if that is wanted, and also if all but few are.
+    """
+    numbers = numbers_of(texts, source.decimal)
+    is_bad = np.isnan(numbers)
+    bad = [texts[i] for i in np.flatnonzero(is_bad)]
+    if all(map(is_placeholder, bad)) and len(bad) < len(texts):
+        for text in bad:
+            source.placeholders.setdefault(text, []).append(name)
+        return numbers
+    if wanted == "number":
+        truths = [spelling.truth(text) for text in texts]
+        if None not in truths:
+            return np.array(truths, np.float64)
+        raise TableError(_is_not(source.path, name, texts, "numbers", codes, is_bad))
+    if len(bad) * 10 <= len(texts):
+        row, n = _first(codes, is_bad), int(np.append(is_bad, False)[codes].sum())
+        raise TableError(_almost_numbers(source, name, texts[codes[row]], row, n - 1))
+    return None
+
+
+def _of_matches(
+    source: Source,
+    name: str,
+    matches: Sequence[Any],
+    texts: list[str],
+    codes: NDArray[Any],
+    wanted: str | None,
+) -> Column:
+    """Return the column of texts that have the form of dates."""
+    kind = wanted or DATES[dates.is_day_first(matches)]
+    seconds = dates.seconds_of(matches, kind == DATES[1])
+    is_bad = np.isnan(seconds)
+    if is_bad.any():
+        if wanted is not None:
+            raise TableError(_is_not(source.path, name, texts, "dates", codes, is_bad))
+        row = _first(codes, is_bad)
         raise TableError(
-            f"{path}: column {series.name!r} holds numbers except {series[row]!r} in row {row + 1}"
-            f"{more}; correct the value, or treat it as missing (--missing "
-            f"{shell_argument(series[row])}), or treat the column as categories (--categorical "
-            f"{shell_argument(series.name)})"
+            f"{source.path}: column {name!r} holds dates except {texts[codes[row]]!r} in row "
+            f"{row + 1}; "
+            "correct the value, or leave it empty if it is missing, or treat the column as "
+            f"categories (--categorical {shell_argument(name)})"
         )
+    return Column(name, kind, np.append(seconds, np.nan)[codes])
 
 
-def _not_a_number(path: str, name: str, text: str, row: int) -> str:
+def _first(codes: NDArray[Any], is_bad: NDArray[Any]) -> int:
+    """Return the first row (codes (n,) of different texts) that has a text which is bad."""
+    return int(np.append(is_bad, False)[codes].argmax())
+
+
+# ---- messages -----------------------------------------------------------------------------------
+
+
+def _almost_numbers(source: Source, name: str, text: str, row: int, n_more: int) -> str:
+    more = f" and {n_more:,} more" if n_more else ""
     return (
-        f"{path}: column {name!r} holds {text!r} in row {row + 1} but must hold numbers; correct "
+        f"{source.path}: column {name!r} holds numbers except {text!r} in row {row + 1}{more}; "
+        f"correct the value, or treat it as missing (--missing {shell_argument(text)}), or treat "
+        f"the column as categories (--categorical {shell_argument(name)})"
+    )
+
+
+def _is_not(
+    path: str, name: str, texts: list[str], what: str, codes: NDArray[Any], is_bad: NDArray[Any]
+) -> str:
+    row = _first(codes, is_bad)
+    text = texts[codes[row]]
+    return (
+        f"{path}: column {name!r} holds {text!r} in row {row + 1} but must hold {what}; correct "
         "the value, or leave it empty if it is missing"
     )
 
 
 def _of_other_type(source: Source, name: str, kind: str, wanted: str | None) -> Column:
-    """Return the column of values that are neither numbers nor texts."""
+    """Return the column of values that are neither numbers nor texts nor dates."""
     if wanted is not None:
         raise TableError(
             f"{source.path}: column {name!r} is of type {kind} but must be a {wanted}; convert it"

@@ -1,124 +1,213 @@
-"""CSV files by polars: their separator, the names of their columns, and what is wrong with one.
+"""CSV files by polars: the names of their columns, their columns, and what is wrong with one.
 
 Here: text files only. Every column is loaded as strings; columns.py says which are numbers. Not
-here: other forms of files (reading.py).
+here: encodings and separators (text_files.py), other forms of files (reading.py).
 """
 
 from __future__ import annotations
 
 import contextlib
 import csv
-import gzip
 import io
+import os
 import re
-import sys
-import zlib
 from typing import TYPE_CHECKING, Any, TextIO
 
+from fastnn.tabular import text_files
 from fastnn.tabular.errors import TableError, one_line_about, polars_for, polars_path
+from fastnn.tabular.numbers import needs_comma
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     import polars
 
+    from fastnn.tabular.text_files import Form
 
-def open_csv(
-    path: str, separator: str | None
-) -> tuple[list[str], Callable[[list[str]], dict[str, polars.Series]]]:
-    """Return the names of a CSV file's columns, and a function that loads some as strings.
+#: The different texts of a column that are looked at to find out its decimal point.
+_SAMPLE = 1000
 
-    The path "-" is standard input. Without a separator it is found in the first line.
+
+class CsvFile:
+    """An open CSV file.
+
+    Attributes
+    ----------
+    names : list of str
+        The names of its columns.
+    notes : list of str
+        What was found out about the file and may surprise.
     """
-    pl = polars_for(path)
-    if path == "-" and sys.stdin is None:
-        raise TableError("standard input is closed; name a file")
-    if path != "-":
-        open(path, "rb").close()  # its errors say more than those of polars
-    content = sys.stdin.buffer.read() if path == "-" else None
-    with one_line_about(path, "CSV", EOFError, zlib.error):
-        found = separator or _separator(path, content)
 
-    def parse(**options: Any) -> Any:
-        file = polars_path(path) if content is None else io.BytesIO(content)
-        options |= {"infer_schema_length": 0, "separator": found, "glob": False}
+    is_plain_text = True
+
+    def __init__(self, path: str, form: Form) -> None:
+        self._path, self._form = path, form
+        self._pl = polars_for(path)
+        self.notes: list[str] = []
+        if path != "-":
+            open(path, "rb").close()  # its errors say more than those of polars
+        self._content = text_files.content_of(path)
+        self._head = text_files.head_of(path, self._content)
+        is_utf8 = text_files.encoding_of(self._head) in ("utf-8", "utf-8-sig")
+        if form.encoding is not None or not is_utf8:
+            self._decode()
+        self._find_separator()
+        self._written = self._parse(n_rows=0 if self._has_names else 1).columns
+        self.names = [name.strip() for name in self._written]
+        if not self._has_names:
+            self.names = [str(j) for j in range(len(self._written))]
+        elif text_files.looks_like_a_row(self.names):
+            self.notes.append(
+                f"the first line of {path} holds numbers, which are taken for names of columns; if "
+                "it is a row: --no-header"
+            )
+        self._refuse_repeated()
+
+    def load(self, some: list[str]) -> dict[str, polars.Series]:
+        """Return some columns as strings."""
+        last = self._written[-1]
+        wanted = [self._written[self.names.index(name)] for name in some]
+        read = list(dict.fromkeys([*wanted, last]))
         try:
-            with one_line_about(path, "CSV", pl.exceptions.PanicException):
-                return pl.read_csv(file, **options)
-        except pl.exceptions.NoDataError as error:
+            frame = self._parse(columns=read)
+        except UnicodeError:
+            self._decode()
+            frame = self._parse(columns=read)
+        if len(self._written) > 1 and frame[last].null_count():  # polars fills short rows
+            self._refuse_short_rows()
+        return dict(zip(some, frame.select(wanted).get_columns(), strict=True))
+
+    def decimal_of(self, columns: Mapping[str, Any]) -> str:
+        """Return the decimal point of a file's numbers: as stated, or as its columns show."""
+        if self._form.decimal is not None:
+            return self._form.decimal
+        for series in columns.values():
+            if series.str.contains(",", literal=True).any():
+                texts = series.drop_nulls().str.strip_chars().unique(maintain_order=True)
+                some = texts.filter(texts != "").head(_SAMPLE).to_list()
+                if needs_comma(some, self._separator):
+                    self.notes.append(f"numbers of {self._path} have decimal commas")
+                    return ","
+        return "."
+
+    def _decode(self) -> None:
+        """Turn the content into UTF-8, which polars needs, and note from what."""
+        if self._content is None:
+            with open(self._path, "rb") as file:
+                self._content = file.read()
+        text, encoding = text_files.decoded(self._path, self._content, self._form.encoding)
+        if self._form.encoding is None and encoding != "utf-8":
+            self.notes.append(f"{self._path} is not UTF-8 text; it was read as {encoding.upper()}")
+        self._content = text.encode()
+        self._head = text_files.head_of(self._path, self._content)
+
+    def _find_separator(self) -> None:
+        """Find the separator and whether there are names.
+
+        Columns that spaces separate, row names of R, and the head of Weka and KEEL are brought to
+        the form of CSV.
+        """
+        head = self._head.decode(errors="replace").removeprefix("\ufeff")
+        size = len(self._content) if self._content is not None else os.path.getsize(self._path)
+        lines = text_files.lines_of(head, size <= len(self._head))
+        ending = os.path.splitext(self._path.removesuffix(".gz"))[1].lower()
+        if "@" in head and text_files.without_attributes(head) is not None:
+            self._rewrite(lambda text: text_files.without_attributes(text) or text)
+            self._separator, self._has_names = ",", True
+            return
+        given = "\t" if ending in (".tsv", ".tab") else self._form.separator
+        self._separator = given or text_files.separator_of(lines, is_csv=ending == ".csv")
+        if self._separator == " ":
+            self._separator = "\t"
+            self._rewrite(text_files.with_single_separators)
+            lines = [re.sub(r'("[^"]*")|[ \t]+', lambda m: m[1] or "\t", x.strip()) for x in lines]
+        widths = [len(text_files.fields_of(line, self._separator)) for line in lines]
+        first = text_files.fields_of(lines[0], self._separator) if lines else []
+        self._has_names = self._form.header and not text_files.is_row([x.strip() for x in first])
+        if self._form.header and not self._has_names:
+            self.notes.append(
+                f"the first line of {self._path} is a row of numbers; the columns are called '0', "
+                "'1', ..."
+            )
+        if len(set(widths[1:])) == 1 and widths[1] == widths[0] + 1 and self._has_names:
+            self._rewrite(lambda text: f'""{self._separator}{text}')
+            self.notes.append(f"the first column of {self._path} has no name")
+
+    def _rewrite(self, change: Any) -> None:
+        """Replace the text by a changed one."""
+        if self._content is None:
+            with open(self._path, "rb") as file:
+                self._content = file.read()
+        try:
+            text = self._content.decode().removeprefix("\ufeff")
+        except UnicodeError:
+            self._decode()
+            text = self._content.decode()
+        self._content = change(text).encode()
+
+    def _parse(self, **options: Any) -> polars.DataFrame:
+        """Return the file as polars reads it; a TableError says what is wrong with it."""
+        errors = self._pl.exceptions
+        file = polars_path(self._path) if self._content is None else io.BytesIO(self._content)
+        options |= {"infer_schema_length": 0, "separator": self._separator, "glob": False}
+        options |= {"has_header": self._has_names}
+        try:
+            with one_line_about(self._path, "CSV", errors.PanicException):
+                frame: polars.DataFrame = self._pl.read_csv(file, **options)
+        except errors.NoDataError as error:
             raise TableError(
-                f"{path} is empty; it needs a line of column names and rows below it"
+                f"{self._path} is empty; it needs a line of column names and rows below it"
             ) from error
-        except pl.exceptions.PolarsError as error:
-            raise TableError(_complaint(path, content, found, error)) from error
+        except errors.PolarsError as error:
+            if "utf-8" in str(error) or "utf8" in str(error):
+                raise UnicodeError(str(error)) from error
+            raise TableError(self._complaint(error)) from error
+        return frame
 
-    written = parse(n_rows=0).columns
-    names = [name.strip() for name in written]
-    _refuse_repeated(path, names)
-
-    def load(some: list[str]) -> dict[str, polars.Series]:
-        read = [*(written[names.index(name)] for name in some), written[-1]]
-        frame = parse(columns=list(dict.fromkeys(read)))
-        if len(written) > 1 and frame[written[-1]].null_count():  # polars fills short rows
-            _refuse_short_rows(path, content, found, len(written))
-        return dict(zip(some, frame.select(read[:-1]).get_columns(), strict=True))
-
-    return names, load
-
-
-def _refuse_repeated(path: str, names: list[str]) -> None:
-    """Check that no name occurs twice; polars renames the second to NAME_duplicated_0."""
-    for i, name in enumerate(names):
-        renamed = re.fullmatch(r"(.*)_duplicated_\d+", name)
-        original = renamed[1] if renamed and renamed[1] in names else name
-        if original in names[:i]:
-            raise TableError(f"{path} has two columns {original!r}; rename one of them")
-
-
-def _refuse_short_rows(path: str, content: bytes | None, separator: str, width: int) -> None:
-    """Check that every row but empty lines has as many fields as there are names."""
-    with contextlib.suppress(csv.Error), _lines(path, content) as lines:
-        rows = csv.reader(lines, delimiter=separator)
-        for row in rows:
-            if 0 < len(row) < width:
-                plural = "s" if len(row) > 1 else ""
+    def _refuse_repeated(self) -> None:
+        """Check that no name occurs twice; polars renames the second to NAME_duplicated_0."""
+        for i, name in enumerate(self.names):
+            renamed = re.fullmatch(r"(.*)_duplicated_\d+", name)
+            original = renamed[1] if renamed and renamed[1] in self.names else name
+            if original in self.names[:i]:
                 raise TableError(
-                    f"{path} has {len(row)} field{plural} in line {rows.line_num}, but {width} "
-                    "names in its first line; the file may be cut off: complete the line, or "
-                    "write missing values as empty fields"
+                    f"{self._path} has two columns {original!r}; rename one of them, or if "
+                    "the first line is a row: --no-header"
                 )
 
-
-def _lines(path: str, content: bytes | None) -> TextIO:
-    """Return a CSV file, or the content of standard input, opened as text."""
-    if content is not None:
-        return io.TextIOWrapper(io.BytesIO(content), "utf-8", errors="replace", newline="")
-    if path.endswith(".gz"):
-        return gzip.open(path, "rt", encoding="utf-8", errors="replace", newline="")
-    return open(path, encoding="utf-8", errors="replace", newline="")
-
-
-def _separator(path: str, content: bytes | None) -> str:
-    """Return the most frequent separator in the first line: a comma, a semicolon or a tab."""
-    with _lines(path, content) as lines:
-        names = re.sub(r'"[^"]*"', "", lines.readline(2**20))
-    return max(",;\t", key=names.count)
-
-
-def _complaint(path: str, content: bytes | None, separator: str, error: Exception) -> str:
-    """Return what is wrong with a CSV file, and where."""
-    first = str(error).partition("\n")[0]
-    if "utf-8" in first:
-        return f"{path} is not UTF-8 text; save it as UTF-8"
-    if "more fields" in first:
-        with contextlib.suppress(csv.Error), _lines(path, content) as lines:
-            rows = csv.reader(lines, delimiter=separator)
-            width = len(next(rows))
+    def _refuse_short_rows(self) -> None:
+        """Check that every row but empty lines has as many fields as there are columns."""
+        width = len(self._written)
+        with contextlib.suppress(csv.Error), self._lines() as lines:
+            rows = csv.reader(lines, delimiter=self._separator)
             for row in rows:
-                if len(row) > width:
-                    return (
-                        f"{path} has {len(row)} fields in line {rows.line_num}, but {width} names "
-                        "in its first line; correct the line, or quote fields that contain the "
-                        "separator"
+                if 0 < len(row) < width:
+                    plural = "s" if len(row) > 1 else ""
+                    raise TableError(
+                        f"{self._path} has {len(row)} field{plural} in line {rows.line_num}, but "
+                        f"{width} names in its first line; the file may be cut off: complete the "
+                        "line, or write missing values as empty fields"
                     )
-    return f"{path} cannot be read as CSV: {first}; look for a quote that is never closed"
+
+    def _lines(self) -> TextIO:
+        """Return the file opened as text."""
+        if self._content is not None:
+            return io.TextIOWrapper(io.BytesIO(self._content), "utf-8", "replace", newline="")
+        return open(self._path, encoding="utf-8", errors="replace", newline="")
+
+    def _complaint(self, error: Exception) -> str:
+        """Return what is wrong with a CSV file, and where."""
+        first = str(error).partition("\n")[0]
+        if "more fields" in first:
+            with contextlib.suppress(csv.Error), self._lines() as lines:
+                rows = csv.reader(lines, delimiter=self._separator)
+                width = len(next(rows))
+                for row in rows:
+                    if len(row) > width:
+                        return (
+                            f"{self._path} has {len(row)} fields in line {rows.line_num}, but "
+                            f"{width} names in its first line; correct the line, or quote fields "
+                            "that contain the separator, or name it: --separator"
+                        )
+        return f"{self._path} cannot be read as CSV: {first}; look for a quote that is never closed"

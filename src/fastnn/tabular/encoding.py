@@ -1,17 +1,23 @@
 """The numbers of a table's rows as a network takes them: X in blocks, from encoded columns.
 
-Here: the entries that describe how one column is encoded, and the arithmetic of encoding. Not
-here: how an entry is learned (learning.py), and what the columns are for (recipe.py).
+Here: the entries of a recipe, each the codes of one column, and the values that these codes take.
+Not here: the codes (codes.py), how an entry is learned (learning.py), and what the columns are for
+(recipe.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _checks
+from fastnn.tabular import codes
+from fastnn.tabular.codes import MISSING, UNKNOWN, Code, Missing, OneHot
 from fastnn.tabular.errors import TableError, listed, suggestion
+from fastnn.tabular.spelling import Lookup
+from fastnn.tabular.table import FRAME, KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,38 +28,61 @@ if TYPE_CHECKING:
 
 _BLOCK = 65536  # rows of a block
 
+#: How unknown texts are treated as missing: on the command line, in Python.
+_AS_MISSING = "--unknown missing", "tables.recipe_of(net).inputs(data, unknown='missing')"
 
-class NumberEntry(TypedDict):
-    """How a column of numbers is encoded: one input, and one more if values may be missing.
 
-    A missing value becomes the median; `shift` is subtracted from every value. It is 0 unless a
-    column is so far from 0 that float32 would lose its digits.
+@dataclass(frozen=True)
+class Entry:
+    """How a column is encoded: its kind, and its codes in the order of the inputs.
+
+    Parameters
+    ----------
+    name : str
+    kind : {"number", "category", "date", "day-first date"}
+    codes : tuple of Code
+        Each makes inputs of the same values.
     """
 
     name: str
-    kind: Literal["number"]
-    missing: bool
-    median: float
-    shift: float
+    kind: str
+    codes: tuple[Code, ...]
 
+    @property
+    def inputs(self) -> list[str]:
+        """Names of the inputs that the column becomes."""
+        return [name for code in self.codes for name in code.names(self.name)]
 
-class CategoryEntry(TypedDict):
-    """How a category is encoded: one input a text, and one more if values may be missing."""
+    @property
+    def is_measured(self) -> list[bool]:
+        """Whether each input is a quantity, not a 0 or 1."""
+        return [code.is_measured for code in self.codes for _ in code.names(self.name)]
 
-    name: str
-    kind: Literal["category"]
-    missing: bool
-    texts: list[str]
+    @property
+    def takes_missing(self) -> bool:
+        """Whether an input tells that a value is missing."""
+        return any(isinstance(code, Missing) for code in self.codes)
 
+    @property
+    def one_hot(self) -> OneHot | None:
+        """The code of a category that has its texts; None for other columns."""
+        return next((code for code in self.codes if isinstance(code, OneHot)), None)
 
-Entry: TypeAlias = NumberEntry | CategoryEntry
+    def to_plain(self) -> dict[str, Any]:
+        """Return the entry as plain data."""
+        made = [code.to_plain() for code in self.codes]
+        return {"name": self.name, "kind": self.kind, "codes": made}
 
-
-def input_names(entry: Entry) -> list[str]:
-    """Return the names of the inputs that a column is encoded as."""
-    name = entry["name"]
-    names = [name] if entry["kind"] == "number" else [f"{name}={t}" for t in entry["texts"]]
-    return [*names, f"{name}=(missing)"] if entry["missing"] else names
+    @classmethod
+    def from_plain(cls, place: str, plain: Any) -> Entry:
+        """Return the entry from what `to_plain` returned; an error names what is wrong."""
+        found = _checks.fields(place, plain, ("name", "kind", "codes"))
+        kind = _checks.choice(f"{place}'s kind", found["kind"], KINDS)
+        made = _checks.plain_list(f"{place}'s codes", found["codes"])
+        entry = cls(str(found["name"]), kind, tuple(codes.from_plain(place, c) for c in made))
+        if (kind == "category") != (entry.one_hot is not None):
+            raise ValueError(f"{place} is a {kind}, but its codes are not; train the network again")
+        return entry
 
 
 def encode(entries: Sequence[Entry], table: Table, unknown: str) -> Rows:
@@ -61,46 +90,43 @@ def encode(entries: Sequence[Entry], table: Table, unknown: str) -> Rows:
 
     All columns are looked up before the first is encoded, so that a missing one is reported first.
     """
-    columns = [table.column(entry["name"]) for entry in entries]
+    columns = [table.column(entry.name) for entry in entries]
     parts, replaced = [], {}
     for column, entry in zip(columns, entries, strict=True):
-        if entry["kind"] == "number":
+        if entry.one_hot is None:
             parts.append(column.values)
         else:
-            codes, n_unknown = _codes(table.path, column, entry, unknown)
-            parts.append(codes)
+            values, n_unknown = _indices(table.path, column, entry.one_hot, unknown)
+            parts.append(values)
             if n_unknown:
                 replaced[column.name] = n_unknown
     return Rows(entries, parts, replaced)
 
 
-def _missing_code(entry: CategoryEntry) -> int:
-    """Return the index of the input for missing values among a category's inputs, -1 for none."""
-    return len(entry["texts"]) if entry["missing"] else -1
+def _indices(path: str, column: Column, code: OneHot, unknown: str) -> tuple[NDArray[Any], int]:
+    """Return the index of each row's text (n,) among those of a code, and how many are unknown.
 
-
-def _codes(
-    path: str, column: Column, entry: CategoryEntry, unknown: str
-) -> tuple[NDArray[Any], int]:
-    """Return the index of each row's input (n,), -1 for none, and the number of unknown texts."""
-    index_of = {text: i for i, text in enumerate(entry["texts"])}
-    missing = _missing_code(entry)
-    code_of = np.array([*(index_of.get(text, -2) for text in column.texts), missing])
-    codes = code_of[column.values]
-    is_unknown = codes == -2
-    count = int(is_unknown.sum())
+    Unknown ones become missing, or are left to the input of all other texts, if there is one.
+    """
+    index = Lookup(code.texts)
+    found = [index(text) for text in column.texts]
+    index_of = np.array([*(UNKNOWN if i is None else i for i in found), MISSING])
+    values = index_of[column.values]
+    is_unknown = values == UNKNOWN
+    count = 0 if code.other else int(is_unknown.sum())
     if count and unknown == "error":
         row = int(is_unknown.argmax())
         text = column.texts[column.values[row]]
-        hint = suggestion(text, entry["texts"])
+        hint = suggestion(text, code.texts)
         more = f" ({count:,} such rows)" if count > 1 else ""
         raise TableError(
             f"{path}: column {column.name!r} holds {text!r} in row {row + 1}{more}, which does not "
-            f"occur in the training rows; {hint}known texts are {listed(entry['texts'])}; correct "
-            "the value, or treat it as missing: --unknown missing"
+            f"occur in the training rows; {hint}known texts are {listed(code.texts)}; correct "
+            f"the value, or treat it as missing: {_AS_MISSING[path == FRAME]}"
         )
-    codes[is_unknown] = missing
-    return codes, count
+    if count:
+        values[is_unknown] = MISSING
+    return values, count
 
 
 @dataclass
@@ -109,10 +135,10 @@ class Rows:
 
     Parameters
     ----------
-    entries : sequence of dict
+    entries : sequence of Entry
         How each column is encoded.
     parts : list of ndarray of shape (n,)
-        For each column its numbers, or the indices of a category's inputs.
+        For each column its values as the codes take them.
     replaced : dict of str to int
         How many unknown texts were treated as missing, by column.
     """
@@ -128,13 +154,9 @@ class Rows:
         """Return the number of missing values, by column, for columns with any."""
         found = {}
         for entry, values in zip(self.entries, self.parts, strict=True):
-            if entry["kind"] == "number":
-                is_missing = np.isnan(values)
-            else:
-                is_missing = values == _missing_code(entry)
-            count = int(is_missing.sum()) - self.replaced.get(entry["name"], 0)
+            count = int(codes.is_missing(values).sum()) - self.replaced.get(entry.name, 0)
             if count:
-                found[entry["name"]] = count
+                found[entry.name] = count
         return found
 
     def matrix(
@@ -142,19 +164,13 @@ class Rows:
     ) -> NDArray[Any]:
         """Return the inputs X (n, n_in) of some rows, by default of all."""
         parts = [part[rows] for part in self.parts]
-        X = np.zeros((len(parts[0]), sum(len(input_names(entry)) for entry in self.entries)), dtype)
+        widths = [[len(code.names(e.name)) for code in e.codes] for e in self.entries]
+        X = np.zeros((len(parts[0]), sum(map(sum, widths))), dtype)
         first = 0
-        for entry, values in zip(self.entries, parts, strict=True):
-            if entry["kind"] == "number":
-                is_missing = np.isnan(values)
-                filled = np.where(is_missing, entry["median"], values)
-                X[:, first] = filled - entry["shift"]
-                if entry["missing"]:
-                    X[:, first + 1] = is_missing
-            else:
-                has_input = np.flatnonzero(values >= 0)
-                X[has_input, first + values[has_input]] = 1
-            first += len(input_names(entry))
+        for entry, values, of_codes in zip(self.entries, parts, widths, strict=True):
+            for code, width in zip(entry.codes, of_codes, strict=True):
+                code.write(values, X[:, first : first + width])
+                first += width
         return X
 
     def blocks(self, dtype: DTypeLike = "float32") -> Iterator[NDArray[Any]]:

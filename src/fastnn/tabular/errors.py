@@ -20,12 +20,19 @@ def require_columns(path: str, wanted: Iterable[str], names: Sequence[str]) -> N
     """Check that a table has all columns of these names."""
     missing = [name for name in wanted if name not in names]
     if missing:
-        hint = suggestion(missing[0], names) if len(missing) == 1 else ""
+        hint = suggestion(missing[0], names) if len(missing) == 1 else _suggestions(missing, names)
         plural = "s" if len(missing) > 1 else ""
         raise TableError(
             f"{path} has no column{plural} {listed(missing)}; {hint}its columns are "
             f"{listed(names, 12)}"
         )
+
+
+def _suggestions(missing: Sequence[str], names: Sequence[str]) -> str:
+    """Return a question that names the columns most similar to the first ones that are missing."""
+    near = [(n, difflib.get_close_matches(n, names, n=1, cutoff=0.7)) for n in missing[:6]]
+    pairs = ", ".join(f"{found[0]!r} for {name!r}" for name, found in near if found)
+    return f"did you mean {pairs}? " if pairs else ""
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:

@@ -1,40 +1,135 @@
 """Learning a recipe: which columns of a table are used, and how each is encoded.
 
-Here: decisions taken from the training rows alone. Not here: the target (targets.py), and encoding
-by what was learned (encoding.py).
+Here: decisions taken from the training rows alone. Not here: the target (targets.py), the codes
+that are chosen from (codes.py), and encoding by what was learned (encoding.py).
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn.tabular.encoding import CategoryEntry, Entry, NumberEntry
+from fastnn import _checks
+from fastnn.tabular.codes import Code, Missing, Month, OneHot, TimeOfDay, Value, Weekday
+from fastnn.tabular.encoding import Entry
 from fastnn.tabular.errors import TableError, shell_argument
+from fastnn.tabular.reading import read
 from fastnn.tabular.recipe import Recipe
-from fastnn.tabular.table import ascends
+from fastnn.tabular.table import DATES, Table, ascends
+from fastnn.tabular.targets import target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
-    from fastnn.tabular.table import Column, Table
+    from fastnn.tabular.table import Column
 
 #: The most categories that a column can have: each is an input of the network.
 MAX_CATEGORIES = 256
 
+#: A column of more different texts than this, most of which occur once, holds names.
+_FEW_TEXTS = 20
+
 _UNNAMED = ("", "Unnamed: 0", "__index_level_0__")  # the names that pandas and R give row numbers
+_DAY = 86400.0
+
+
+class Prepared(NamedTuple):
+    """What `prepare` returns: the recipe, the inputs X (n, n_in) and the targets y (n,)."""
+
+    recipe: Recipe
+    X: NDArray[Any]
+    y: NDArray[Any] | None
+
+
+def prepare(
+    data: Any,
+    target: str | None = None,
+    *,
+    task: str | None = None,
+    kinds: Mapping[str, str] | None = None,
+    drop: Sequence[str] = (),
+    missing: Sequence[str] = (),
+    standardize: bool = True,
+    max_categories: int = MAX_CATEGORIES,
+    dtype: DTypeLike = "float32",
+) -> Prepared:
+    """Learn a recipe from a data frame or a file, and encode its rows by it.
+
+    Parameters
+    ----------
+    data : data frame, path, dict, ndarray or Table
+        As in `read`.
+    target : str, optional
+        Name of the column to predict; without it, the recipe is of inputs alone.
+    task : {"classification", "regression"}, optional
+        As in `target_of`.
+    kinds, drop, missing
+        As in `read`.
+    standardize : bool, default True
+        Whether numbers become inputs with mean 0 and standard deviation 1. Pass False for a network
+        that begins with a Standardize layer.
+    max_categories : int, default 256
+        As in `learn`.
+    dtype : {"float32", "float64"}, default "float32"
+
+    Returns
+    -------
+    recipe : Recipe
+        Encodes other rows alike (`Recipe.inputs`), and can be kept with a network
+        (`Recipe.attach`).
+    X : ndarray of shape (n, n_in)
+    y : ndarray of shape (n,), or None without a target
+        The numbers of a regression, or indices into ``recipe.classes``. Rows without a target are
+        left out of X and y.
+
+    Raises
+    ------
+    TableError
+        If the table cannot be read, or has no column that a network can take.
+    ValueError
+        If an argument is invalid.
+
+    Examples
+    --------
+    >>> from fastnn import MLP, Dense, tables
+    >>> frame = {"area": [50, 80, None, 120], "city": ["Bonn", "Trier", "Bonn", "Bonn"],
+    ...          "rent": [700, 900, 650, 1500]}
+    >>> recipe, X, y = tables.prepare(frame, "rent")
+    >>> recipe.names
+    ['area', 'area=(missing)', 'city=Bonn', 'city=Trier']
+    >>> net = MLP(4, [Dense(8, "relu"), Dense(1)], loss="squared_error", optimizer="adam")
+    >>> history = net.fit(X, y, epochs=5)
+    >>> recipe.attach(net)
+    >>> net.predict({"area": [70], "city": ["Bonn"]}).shape
+    (1, 1)
+    """
+    dtype = _checks.dtype(dtype)
+    is_table = isinstance(data, Table)
+    table = data if is_table else read(data, kinds=kinds, drop=drop, missing=missing)
+    found, classes, y, rows = None, None, None, np.arange(table.n)
+    if target is not None:
+        found, classes, y = target_of(table, target, task)
+        rows = np.flatnonzero(~np.isnan(y) if classes is None else y >= 0)
+        y = y[rows] if classes is not None else y[rows].astype(dtype)
+    recipe = learn(table, target, found, classes, rows, missing, standardize=standardize,
+                   max_categories=max_categories)  # fmt: skip
+    return Prepared(recipe, recipe.encode(table, unknown="missing").matrix(rows, dtype), y)
 
 
 def learn(
     table: Table,
-    target: str,
-    task: str,
-    classes: list[Any] | None,
-    rows: NDArray[Any],
+    target: str | None = None,
+    task: str | None = None,
+    classes: list[Any] | None = None,
+    rows: NDArray[Any] | None = None,
     missing: Sequence[str] = (),
+    *,
+    standardize: bool = False,
+    max_categories: int = MAX_CATEGORIES,
+    keep_constant: bool = False,
 ) -> Recipe:
     """Learn from training rows how a table's columns are encoded.
 
@@ -42,11 +137,20 @@ def learn(
     ----------
     table : Table
     target, task, classes
-        The target's name, as `target_of` takes it, and the task and classes that it returns.
-    rows : ndarray of int
-        Indices of the rows that the network will be trained on.
+        The target's name, as `target_of` takes it, and the task and classes that it returns; all
+        None for a recipe of inputs alone.
+    rows : ndarray of int, optional
+        Indices of the rows that the network will be trained on; by default all.
     missing : list of str, optional
         Texts that stand for a missing value, as `read` takes them.
+    standardize : bool, default False
+        Whether the codes standardize numbers; otherwise a Standardize layer should.
+    max_categories : int, default 256
+        The most texts of a column that have an input each: the most frequent ones. Another input is
+        for all others.
+    keep_constant : bool, default False
+        Whether columns that have one value alone, and texts that are different in nearly every row,
+        are encoded, too.
 
     Returns
     -------
@@ -55,70 +159,106 @@ def learn(
     Raises
     ------
     TableError
-        If a column has too many different texts, is of a type that no network takes, or if no
-        column is left.
+        If a column is of a type that no network takes, or if no column is left.
     """
+    rows = np.arange(table.n) if rows is None else rows
+    max_categories = _checks.integer("max_categories", max_categories, low=1)
     columns: list[Entry] = []
     ignored: dict[str, str] = {}
-    crowded: list[tuple[str, int]] = []
     unsupported: list[tuple[str, str]] = []
     for column in table.columns.values():
         if column.name == target:
             continue
-        if column.kind == "date":
-            ignored[column.name] = "dates"
-        elif column.kind not in ("number", "category"):
+        if column.kind not in ("number", "category", *DATES):
             unsupported.append((column.name, column.kind))
-        elif column.name in _UNNAMED and ascends(column):
-            ignored[column.name] = "row numbers"
+            continue
+        why = None if keep_constant else _useless(column, rows, max_categories)
+        if why is None:
+            made = _codes(column, rows, standardize, max_categories)
+            columns.append(Entry(column.name, column.kind, made))
         else:
-            entry = _entry(column, rows)
-            if entry is None:
-                ignored[column.name] = "constant in the training rows"
-            elif entry["kind"] == "category" and len(entry["texts"]) > MAX_CATEGORIES:
-                crowded.append((column.name, len(entry["texts"])))
-            else:
-                columns.append(entry)
+            ignored[column.name] = why
     if unsupported:
         raise TableError(_unsupported(table.path, unsupported))
-    if crowded:
-        raise TableError(_too_many_texts(table.path, crowded, len(rows)))
     if not columns:
         why = ", ".join(f"{name!r} ({reason})" for name, reason in ignored.items()) or "none"
-        raise TableError(
-            f"{table.path} has no column to predict {target!r} from; ignored columns: {why}"
-        )
+        purpose = "" if target is None else f" to predict {target!r} from"
+        raise TableError(f"{table.path} has no column{purpose}; ignored columns: {why}")
     return Recipe(task, target, classes, columns, ignored, list(missing))
 
 
-def _entry(column: Column, rows: NDArray[Any]) -> Entry | None:
-    """Return how a column is encoded, None if it doesn't vary in these rows."""
-    return _number(column, rows) if column.kind == "number" else _category(column, rows)
-
-
-def _number(column: Column, rows: NDArray[Any]) -> NumberEntry | None:
-    """Return how numbers are encoded, None if they don't vary."""
+def _useless(column: Column, rows: NDArray[Any], max_categories: int) -> str | None:
+    """Return why a column tells nothing about these rows, None if it may tell something."""
     values = column.values[rows]
-    known = values[~np.isnan(values)]
-    has_missing = len(known) < len(values)
-    if len(known) == 0 or (known.min() == known.max() and not has_missing):
-        return None
+    if column.name in _UNNAMED and ascends(column):
+        return "row numbers"
+    if column.kind != "category":
+        known = values[~np.isnan(values)]
+        varies = len(known) and (known.min() < known.max() or len(known) < len(values))
+        return None if varies else "constant in the training rows"
+    different, counts = np.unique(values[values >= 0], return_counts=True)
+    if len(different) + (counts.sum() < len(values)) < 2 or not len(different):
+        return "constant in the training rows"
+    is_name = len(different) > counts.sum() * (0.9 if len(different) <= max_categories else 0.5)
+    return "names: most texts occur once" if is_name and len(different) > _FEW_TEXTS else None
+
+
+# ---- codes --------------------------------------------------------------------------------------
+
+
+def _codes(
+    column: Column, rows: NDArray[Any], standardize: bool, max_categories: int
+) -> tuple[Code, ...]:
+    """Return the codes of a column."""
+    values = column.values[rows]
+    if column.kind == "category":
+        made: list[Code] = [_one_hot(column, values, max_categories)]
+        has_missing = bool((values < 0).any())
+    else:
+        known = values[~np.isnan(values)]
+        has_missing = len(known) < len(values)
+        of_kind = _of_number if column.kind == "number" else _of_date
+        made = of_kind(known if len(known) else np.zeros(1), values, standardize)
+    return (*made, *([Missing()] if has_missing else []))
+
+
+def _of_number(known: NDArray[Any], values: NDArray[Any], standardize: bool) -> list[Code]:
+    """Return the codes of numbers: `known` are those that are not missing."""
+    median, spread = float(np.median(known)), float(known.std()) or 1.0
+    if standardize:
+        filled = np.where(np.isnan(values), median, values)
+        return [Value(median, float(filled.mean()), float(filled.std()) or 1.0)]
+    # Far from 0, float32 would lose the digits in which the values differ.
+    return [Value(median, median if abs(median) > 1000 * spread else 0.0, 1.0)]
+
+
+def _of_date(known: NDArray[Any], values: NDArray[Any], standardize: bool) -> list[Code]:
+    """Return the codes of dates: the days since the median one, and what recurs."""
     median = float(np.median(known))
-    spread = float(known.std()) or 1.0
-    shift = median if abs(median) > 1000 * spread else 0.0
-    return {"name": column.name, "kind": "number", "median": median, "shift": shift,
-            "missing": has_missing}  # fmt: skip
+    made: list[Code] = [Value(median, median, _DAY)]
+    if standardize:
+        made = _of_number(known, values, True)
+    days = known.astype("M8[s]").astype("M8[D]")
+    months = days.astype("M8[M]")
+    if len(np.unique(months.astype(int) % 12)) > 1:
+        made.append(Month())
+    if len(np.unique(days.astype(int) % 7)) > 1 and len(np.unique(days - months)) > 1:
+        made.append(Weekday())
+    if (known % _DAY).any():
+        made.append(TimeOfDay())
+    return made
 
 
-def _category(column: Column, rows: NDArray[Any]) -> CategoryEntry | None:
-    """Return how texts are encoded, None if they don't vary."""
-    codes = column.values[rows]
-    counts = np.bincount(codes + 1, minlength=len(column.texts) + 1)
-    has_missing = bool(counts[0])
-    texts = [text for text, n in zip(column.texts, counts[1:].tolist(), strict=True) if n]
-    if not texts or len(texts) + has_missing < 2:
-        return None
-    return {"name": column.name, "kind": "category", "texts": texts, "missing": has_missing}
+def _one_hot(column: Column, values: NDArray[Any], max_categories: int) -> OneHot:
+    """Return the code of texts: all that occur, or the most frequent ones."""
+    counts = np.bincount(values[values >= 0], minlength=len(column.texts))
+    has_others = np.count_nonzero(counts) > max_categories
+    most = np.argsort(-counts, kind="stable")[:max_categories]
+    kept = np.sort(most[counts[most] > 0])
+    return OneHot([column.texts[i] for i in kept], bool(has_others))
+
+
+# ---- messages -----------------------------------------------------------------------------------
 
 
 def _unsupported(path: str, columns: list[tuple[str, str]]) -> str:
@@ -126,20 +266,5 @@ def _unsupported(path: str, columns: list[tuple[str, str]]) -> str:
     plural, them = ("s", "them") if len(columns) > 1 else ("", "it")
     return (
         f"{path}: column{plural} {described} cannot be inputs of a network; convert {them}, or "
-        f"leave {them} out: --drop {_names(columns)}"
+        f"leave {them} out: --drop {shell_argument(','.join(name for name, _ in columns))}"
     )
-
-
-def _too_many_texts(path: str, columns: list[tuple[str, int]], n: int) -> str:
-    described = ", ".join(f"{name!r} ({count:,})" for name, count in columns[:6])
-    plural, has, them = ("s", "have", "them") if len(columns) > 1 else ("", "has", "it")
-    return (
-        f"{path}: column{plural} {described} {has} too many different texts in {n:,} rows; at most "
-        f"{MAX_CATEGORIES} can be categories; merge texts, or leave {them} out: --drop "
-        f"{_names(columns)}"
-    )
-
-
-def _names(columns: Sequence[tuple[str, object]]) -> str:
-    """Return names of columns as the option --drop takes them."""
-    return shell_argument(",".join(name for name, _ in columns))

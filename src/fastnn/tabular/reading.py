@@ -1,67 +1,98 @@
-"""Tables from files: CSV, Parquet and the files of NumPy.
+"""Tables from files and from data frames.
 
-Here: `read`, and which columns a file has. Not here: the text of CSV (csv_files.py), and the kind
-that a column gets (columns.py).
+Here: `read`, the forms of files, and which columns are meant by which names. Not here: the text of
+CSV (csv_files.py), frames in memory (frames.py), the kind that a column gets (columns.py).
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import _checks
 from fastnn.tabular.columns import Source, column_of
-from fastnn.tabular.csv_files import open_csv
+from fastnn.tabular.csv_files import CsvFile
 from fastnn.tabular.errors import (
     TableError,
+    listed,
     one_line_about,
     polars_for,
     polars_path,
     require_columns,
 )
-from fastnn.tabular.table import Table
+from fastnn.tabular.frames import raw_columns
+from fastnn.tabular.naming import matching, renamed
+from fastnn.tabular.table import FRAME, Table
+from fastnn.tabular.text_files import Form
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    import polars
     from numpy.typing import NDArray
 
     from fastnn.tabular.columns import Raw
 
-#: Texts that stand for a missing value, besides the empty text.
-MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A")
+#: Texts that stand for missing values, besides the empty text.
+MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A", "NaT")
 
-_ENDINGS = ".csv, .csv.gz, .tsv, .tsv.gz, .parquet, .npz or .npy"
+#: Endings of text files; the separator of most of them is found out.
+TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".psv", ".arff")
+
+#: Endings of all files that `read` can read, but for the compressed ones.
+TABLE_ENDINGS = (*TEXT_ENDINGS, ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".npz",
+                 ".npy")  # fmt: skip
+
+#: Endings of compressed text files, behind another ending.
+COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
+_ENDINGS = ".csv, .tsv, .txt or .dat (also with .gz, .bz2, .xz or .zip), .parquet, .arrow, \
+.feather, .jsonl, .npz or .npy"
 
 
 def read(
-    path: str | os.PathLike[str],
+    data: Any,
     *,
     kinds: Mapping[str, str] | None = None,
     only: Sequence[str] | None = None,
     drop: Sequence[str] = (),
     missing: Sequence[str] = (),
+    separator: str | None = None,
+    decimal: str | None = None,
+    encoding: str | None = None,
+    header: bool = True,
 ) -> Table:
-    """Read a table.
+    """Read a table from a file or a data frame.
 
     Parameters
     ----------
-    path : str or path
-        A file whose name ends with .csv or .tsv (optionally followed by .gz), .parquet, .npz
-        (named arrays: the columns of a matrix "X" are called "X0", "X1", ...) or .npy (a matrix,
-        whose columns are called "0", "1", ..., or records). "-" is CSV from standard input.
+    data : str, path, data frame, dict or ndarray
+        A data frame of pandas, polars or Arrow, a dict of columns, an array of rows whose columns
+        are called "x0", "x1", ..., or a file. The name of a file ends with .csv, .tsv, .txt, .dat
+        or the like (optionally followed by .gz, .bz2, .xz or .zip), .parquet, .arrow, .feather,
+        .jsonl, .npz (named arrays: the columns of a matrix "X" are called "X0", "X1", ...) or .npy
+        (a matrix, whose columns are called "0", "1", ..., or records). "-" is CSV from standard
+        input.
     kinds : dict of str to str, optional
-        The kind, "number" or "category", that a column must have. By default a column of a CSV
-        file is of numbers if all its values are; in other files the type of a column decides.
+        The kind that a column must have: "number", "category", "date", or "day-first date"
+        (31/1/2020). By default a column of a text file is of numbers if all its values are, and of
+        dates if all of them have the form of a date; in other files and in frames the type of a
+        column decides.
     only : list of str, optional
-        The columns to read; ``table.others`` names the rest. By default all.
+        The columns to read; ``table.others`` names the rest. By default all. A column whose name
+        differs in case, spaces or punctuation alone is taken, with a note.
     drop : list of str, optional
         Columns to leave out.
     missing : list of str, optional
         Texts that stand for a missing value, besides those of `MISSING`.
+    separator, decimal, encoding : str, optional
+        How a text file is written. By default the separator is the one of ``, ; | tab space`` that
+        the first lines have in common, the decimal point is found from the values, and the encoding
+        is UTF-8, UTF-16 or, for what is neither, Windows-1252; ``table.notes`` tells.
+    header : bool, default True
+        Whether the first line of a text file has the names of the columns. Without them they are
+        "0", "1", ...
 
     Returns
     -------
@@ -71,6 +102,8 @@ def read(
     ------
     TableError
         If the file is not such a table, lacks a column, or a column cannot have its kind.
+    ValueError
+        If an argument is invalid.
     ImportError
         If polars is needed but not installed.
     OSError
@@ -78,64 +111,120 @@ def read(
 
     Examples
     --------
-    >>> import tempfile, numpy as np
     >>> from fastnn import tables
-    >>> with tempfile.TemporaryDirectory() as folder:
-    ...     np.savez(f"{folder}/few.npz", age=[31, 47], name=["Ann", "Bo"])
-    ...     table = tables.read(f"{folder}/few.npz")
+    >>> table = tables.read({"age": [31, 47], "name": ["Ann", "Bo"]})
     >>> table.columns["age"].values, table.columns["name"].texts
     (array([31., 47.]), ['Ann', 'Bo'])
     """
-    path = _checks.file_path("path", path)
-    file = _open(path)
-    require_columns(path, [*drop, *(only or ())], file.names)
-    wanted = [name for name in file.names if (only is None or name in only) and name not in drop]
-    raw = file.load(wanted)
-    source = Source(path, file.is_plain_text, [*MISSING, *missing])
+    path, file = _opened(data, Form(separator, decimal, encoding, header))
+    require_columns(path, drop, file.names)
+    wanted = [name for name in file.names if name not in drop] if only is None else only
+    found = matching(path, wanted, file.names, isinstance(file, _Arrays) and file.is_matrix)
+    raw = file.load(list(found.values()))
+    decimal = file.decimal_of(raw) if isinstance(file, CsvFile) else "."
+    source = Source(path, file.is_plain_text, [*MISSING, *missing], decimal)
     kinds = kinds or {}
-    columns = {name: column_of(source, name, raw[name], kinds.get(name)) for name in wanted}
+    columns = {
+        name: column_of(source, name, raw[there], kinds.get(name)) for name, there in found.items()
+    }
     n = max((len(values) for values in raw.values()), default=0)
     if n == 0:
         raise TableError(f"{path} has no rows; add at least one")
-    return Table(path, n, columns, [name for name in file.names if name not in columns])
+    notes = [*file.notes, *_placeholders(source), *renamed(found)]
+    others = [name for name in file.names if name not in found.values()]
+    return Table(path, n, columns, others, notes)
 
 
-class _File(NamedTuple):
-    """An open table: names of its columns, a function that loads some, whether all is text."""
+def _placeholders(source: Source) -> list[str]:
+    """Return a note for each text that was read as a missing number."""
+    return [
+        f"read {text!r} as missing in column{'s' if len(names) > 1 else ''} {listed(names)}"
+        for text, names in source.placeholders.items()
+    ]
+
+
+# ---- tables of all kinds -------------------------------------------------------------------------
+
+
+@dataclass
+class _Arrays:
+    """An open table whose columns are in memory; those of a matrix have places, not names."""
+
+    columns: Mapping[str, Raw]
+    is_matrix: bool
+    notes: list[str] = field(default_factory=list)
+    is_plain_text = False
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns."""
+        return list(self.columns)
+
+    def load(self, names: list[str]) -> dict[str, Raw]:
+        """Return some columns."""
+        return {name: self.columns[name] for name in names}
+
+
+@dataclass
+class _Lazy:
+    """An open table of a file whose columns are loaded by a function."""
 
     names: list[str]
     load: Callable[[list[str]], Mapping[str, Raw]]
-    is_plain_text: bool
+    notes: list[str] = field(default_factory=list)
+    is_plain_text = False
 
 
-def _open(path: str) -> _File:
+def _opened(data: Any, form: Form) -> tuple[str, CsvFile | _Arrays | _Lazy]:
+    """Return what messages call a table, and the open table."""
+    if isinstance(data, str | os.PathLike):
+        path = _checks.file_path("data", data)
+        return path, _open(path, form)
+    return FRAME, _Arrays(raw_columns(data, FRAME), isinstance(data, np.ndarray))
+
+
+def _open(path: str, form: Form) -> CsvFile | _Arrays | _Lazy:
     """Open a table by the ending of its name."""
-    ending = os.path.splitext(path.removesuffix(".gz"))[1].lower()
-    if path == "-" or ending in (".csv", ".tsv"):
-        return _File(*open_csv(path, "\t" if ending == ".tsv" else None), is_plain_text=True)
-    if path.endswith(".gz") or ending not in (".parquet", ".npz", ".npy"):
+    stem, ending = os.path.splitext(path)
+    inner = os.path.splitext(stem)[1].lower() if ending.lower() in COMPRESSED else ending.lower()
+    if path == "-" or inner in TEXT_ENDINGS:
+        return CsvFile(path, form)
+    if ending in (".npz", ".npy"):
+        return _Arrays(_arrays(path), is_matrix=True)
+    if ending in (".xls", ".xlsx", ".ods"):
+        raise TableError(f"{path!r} is a workbook; save the sheet as CSV")
+    if inner != ending.lower() or ending not in _FRAMES:
         raise TableError(f"{path!r} must end with {_ENDINGS}; convert the file, or rename it")
-    if ending == ".parquet":
-        return _File(*_open_parquet(path), is_plain_text=False)
-    arrays = _arrays(path)
-    return _File(list(arrays), lambda names: {name: arrays[name] for name in names}, False)
+    return _open_frame(path, *_FRAMES[ending])
 
 
-def _open_parquet(path: str) -> tuple[list[str], Callable[[list[str]], dict[str, polars.Series]]]:
-    """Return the names of a Parquet file's columns, and a function that loads some."""
+#: How polars reads other files: what messages call the form, the function of the names, that of
+#: the columns.
+_FRAMES = {
+    ".parquet": ("Parquet", "read_parquet_schema", "read_parquet"),
+    ".arrow": ("Arrow", "read_ipc_schema", "read_ipc"),
+    ".feather": ("Arrow", "read_ipc_schema", "read_ipc"),
+    ".jsonl": ("JSON lines", "", "read_ndjson"),
+    ".ndjson": ("JSON lines", "", "read_ndjson"),
+}
+
+
+def _open_frame(path: str, form: str, schema: str, function: str) -> _Lazy:
+    """Open a file that polars reads as a frame."""
     pl = polars_for(path)
     errors = pl.exceptions.PolarsError, pl.exceptions.PanicException
-    with open(path, "rb") as file, one_line_about(path, "Parquet", *errors):
-        names = list(pl.read_parquet_schema(file))
+    options: dict[str, Any] = {} if form != "Parquet" else {"glob": False}
 
-    def load(some: list[str]) -> dict[str, polars.Series]:
-        with one_line_about(path, "Parquet", *errors):
-            source = polars_path(path)
-            frame: polars.DataFrame = pl.read_parquet(source, columns=some, glob=False)
-            columns: dict[str, polars.Series] = frame.to_dict()
+    def load(some: list[str]) -> Mapping[str, Raw]:
+        with one_line_about(path, form, *errors):
+            read_some, source = getattr(pl, function), polars_path(path)
+            frame = read_some(source, columns=some, **options) if schema else read_some(source)
+            columns: Mapping[str, Raw] = frame.select(some).to_dict()
         return columns
 
-    return names, load
+    with open(path, "rb") as file, one_line_about(path, form, *errors):
+        names = getattr(pl, schema)(file) if schema else getattr(pl, function)(file).columns
+    return _Lazy(list(names), load)
 
 
 def _arrays(path: str) -> dict[str, NDArray[Any]]:

@@ -1,29 +1,27 @@
 """The recipe: how a table's columns are encoded, as plain data in the metadata of a model file.
 
-Here: Recipe, and its way into a file and back. Not here: how it is learned from training rows
-(learning.py), and the arithmetic of encoding (encoding.py).
+Here: Recipe, its way into a file and back, and into a network. Not here: how it is learned from
+training rows (learning.py), and the arithmetic of encoding (encoding.py, codes.py).
 """
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import _checks
-from fastnn.tabular.encoding import Entry, Rows, encode, input_names
+from fastnn.tabular.encoding import Entry, Rows, encode
 from fastnn.tabular.reading import read
+from fastnn.tabular.table import Table
 
 if TYPE_CHECKING:
-    import os
-
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from fastnn.mlp import MLP
-    from fastnn.tabular.table import Table
 
-_FORMAT = 1
+_FORMAT = 2
 
 
 @dataclass
@@ -32,18 +30,17 @@ class Recipe:
 
     Parameters
     ----------
-    task : {"classification", "regression"}
-    target : str
+    task : {"classification", "regression", None}
+        None for a recipe of inputs alone.
+    target : str or None
         Name of the column that is predicted.
     classes : list or None
         For classification, the class of each output.
-    columns : list of dict
-        How each column is encoded, in the order of the inputs; each has "name" and "kind". A
-        "number" has the "median" that replaces missing values, a "shift" that is subtracted (0
-        unless a column is so far from 0 that float32 would lose its digits), and "missing",
-        whether a further input tells that a value is missing. A "category" has "texts", each of
-        which is an input that is 1 in the rows with this text, and "missing", whether missing
-        values have an input, too; without it all inputs are 0 there.
+    columns : list of Entry
+        How each column is encoded, in the order of the inputs: its name, its kind and its codes.
+        A number is one input, ``(x - shift) / scale``, in which a missing x is the median, and a
+        further input tells that it is missing; a category has an input for each text, a date one
+        for the time since 1970 and others for its month, weekday and time of day.
     ignored : dict of str to str
         Columns that are not used, and why.
     missing : list of str
@@ -51,11 +48,11 @@ class Recipe:
 
     See Also
     --------
-    learn, recipe_of
+    prepare, learn, recipe_of
     """
 
-    task: str
-    target: str
+    task: str | None
+    target: str | None
     classes: list[Any] | None
     columns: list[Entry]
     ignored: dict[str, str] = field(default_factory=dict)
@@ -64,32 +61,29 @@ class Recipe:
     @property
     def kinds(self) -> dict[str, str]:
         """The kind of each column by name, as `read` takes them."""
-        return {column["name"]: column["kind"] for column in self.columns}
+        return {entry.name: entry.kind for entry in self.columns}
 
     @property
     def names(self) -> list[str]:
         """Names of the network's inputs: "carat", "cut=Ideal", "age=(missing)"."""
-        return [name for column in self.columns for name in input_names(column)]
+        return [name for entry in self.columns for name in entry.inputs]
 
     @property
     def is_measured(self) -> NDArray[np.bool_]:
         """Whether each input is a number to be standardized: (n_in,). All others are 0 or 1."""
-        return np.array([
-            column["kind"] == "number" and i == 0
-            for column in self.columns
-            for i, _ in enumerate(input_names(column))
-        ])  # fmt: skip
+        return np.array([flag for entry in self.columns for flag in entry.is_measured], bool)
 
-    def read(self, path: str | os.PathLike[str]) -> Table:
-        """Read the columns that the network needs from a file; see `read`."""
-        return read(path, kinds=self.kinds, only=list(self.kinds), missing=self.missing)
+    def read(self, data: Any, **form: Any) -> Table:
+        """Read the columns that the network needs from a file or a data frame; see `read`."""
+        return read(data, kinds=self.kinds, only=list(self.kinds), missing=self.missing, **form)
 
-    def encode(self, table: Table, unknown: str = "error") -> Rows:
+    def encode(self, table: Any, unknown: str = "error") -> Rows:
         """Return the rows of a table as inputs for the network.
 
         Parameters
         ----------
-        table : Table
+        table : Table, or what `read` takes
+            A table, or a data frame or the path of a file, which is read first.
         unknown : {"error", "missing"}, default "error"
             Whether a text that is not a category of its column is an error or counts as missing.
 
@@ -103,7 +97,49 @@ class Recipe:
             If the table lacks a column, or holds an unknown text.
         """
         _checks.choice("unknown", unknown, ("error", "missing"))
+        table = table if isinstance(table, Table) else self.read(table)
         return encode(self.columns, table, unknown)
+
+    def inputs(
+        self, data: Any, unknown: str = "error", dtype: DTypeLike = "float32"
+    ) -> NDArray[Any]:
+        """Return the inputs X (n, n_in) of a table's rows, for `MLP.predict` and the like.
+
+        Parameters
+        ----------
+        data, unknown
+            As in `encode`.
+        dtype : {"float32", "float64"}, default "float32"
+
+        Returns
+        -------
+        ndarray of shape (n, n_in)
+
+        Raises
+        ------
+        TableError
+            If the table lacks a column, or holds an unknown text.
+        """
+        return self.encode(data, unknown).matrix(dtype=_checks.dtype(dtype))
+
+    def attach(self, net: MLP) -> None:
+        """Keep the recipe with a network, so that it takes data frames with the table's columns.
+
+        `MLP.predict` and the other methods then encode a frame of pandas, polars or Arrow by the
+        recipe, which a model file keeps, too. Arrays stay what they are: inputs.
+
+        Parameters
+        ----------
+        net : MLP
+
+        Raises
+        ------
+        ValueError
+            If the network has other inputs or outputs than the recipe.
+        """
+        check_fit(self, net)
+        net.feature_names = tuple(self.names)
+        net.metadata = {**net.metadata, "table": self.to_plain()}
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return predictions (n,), numbers or classes, for outputs (n, n_out) of the network."""
@@ -116,44 +152,48 @@ class Recipe:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the recipe as plain data."""
-        return {"format": _FORMAT, **asdict(self)}
+        return {
+            "format": _FORMAT,
+            "task": self.task,
+            "target": self.target,
+            "classes": self.classes,
+            "columns": [entry.to_plain() for entry in self.columns],
+            "ignored": dict(self.ignored),
+            "missing": list(self.missing),
+        }
 
     @classmethod
     def from_plain(cls, plain: Any) -> Recipe:
         """Return the recipe from what `to_plain` returned; a ValueError names what is wrong."""
         names = ("task", "target", "classes", "columns", "ignored", "missing")
-        plain = _checks.fields("the recipe", plain, ("format", *names))
+        plain = _checks.fields("the recipe", plain, None, ("format",))
         found = plain.pop("format")
         if found != _FORMAT:
             raise ValueError(
                 f"the recipe has format {found!r:.60} but must have {_FORMAT}; train the network "
                 "again with this version of fastnn"
             )
-        for i, column in enumerate(_checks.plain_list("columns", plain["columns"])):
-            _check_entry(f"column {i}", column)
+        plain = _checks.fields("the recipe", plain, names)
+        listed = _checks.plain_list("columns", plain["columns"])
+        plain["columns"] = [Entry.from_plain(f"column {i}", c) for i, c in enumerate(listed)]
         for name, kind in (("ignored", dict), ("missing", list), ("classes", list | None)):
             if not isinstance(plain[name], kind):
-                raise TypeError(
-                    f"the recipe's {name} is {plain[name]!r:.60}; train the network again"
-                )
+                raise TypeError(f"the recipe's {name} must be a {getattr(kind, '__name__', kind)}")
         return cls(**plain)
 
 
-def _check_entry(place: str, entry: Any) -> None:
-    """Check how a column is encoded, from a file."""
-    kind = _checks.fields(place, entry).get("kind")
-    if _checks.choice(f"{place}'s kind", kind, ("number", "category")) == "number":
-        _checks.fields(place, entry, ("name", "kind", "missing", "median", "shift"))
-        _checks.number(f"{place}'s median", entry["median"])
-        _checks.number(f"{place}'s shift", entry["shift"])
-    else:
-        _checks.fields(place, entry, ("name", "kind", "missing", "texts"))
-        _checks.plain_list(f"{place}'s texts", entry["texts"])
-    _checks.flag(f"{place}'s missing", entry["missing"])
+def check_fit(recipe: Recipe, net: MLP) -> None:
+    """Check that a network has the inputs and outputs of a recipe."""
+    n_out = net.n_out if recipe.task is None else len(recipe.classes or [None])
+    if (len(recipe.names), n_out) != (net.n_in, net.n_out):
+        raise ValueError(
+            f"the network's recipe gives {len(recipe.names)} inputs and {n_out} outputs, but the "
+            f"network has {net.n_in} and {net.n_out}; train the network again"
+        )
 
 
 def recipe_of(net: MLP) -> Recipe:
-    """Return the recipe of a network that `fastnn train` made.
+    """Return the recipe of a network that `fastnn train` made, or that one was attached to.
 
     Parameters
     ----------
@@ -173,8 +213,7 @@ def recipe_of(net: MLP) -> Recipe:
     --------
     >>> net = fastnn.load("prices.safetensors")  # doctest: +SKIP
     >>> recipe = tables.recipe_of(net)  # doctest: +SKIP
-    >>> rows = recipe.encode(recipe.read("new.csv"))  # doctest: +SKIP
-    >>> net.predict(rows.matrix())  # doctest: +SKIP
+    >>> net.predict(recipe.inputs("new.csv", unknown="missing"))  # doctest: +SKIP
     """
     if "table" not in net.metadata:
         raise ValueError(
@@ -182,10 +221,5 @@ def recipe_of(net: MLP) -> Recipe:
             "Python: fastnn.load(path).predict(X)"
         )
     recipe = Recipe.from_plain(net.metadata["table"])
-    n_out = 1 if recipe.classes is None else len(recipe.classes)
-    if (len(recipe.names), n_out) != (net.n_in, net.n_out):
-        raise ValueError(
-            f"the network's recipe gives {len(recipe.names)} inputs and {n_out} outputs, but the "
-            f"network has {net.n_in} and {net.n_out}; train the network again"
-        )
+    check_fit(recipe, net)
     return recipe

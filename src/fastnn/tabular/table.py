@@ -1,7 +1,7 @@
 """A table in memory: columns by name.
 
-Here: Column and Table, and questions about a single column. Not here: how a file becomes a table
-(reading.py), and how a table becomes a network's inputs (recipe.py).
+Here: Column and Table, and questions about a single column. Not here: how a file or a data frame
+becomes a table (reading.py), and how a table becomes a network's inputs (recipe.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,16 @@ from fastnn.tabular.errors import require_columns
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+#: The kinds of dates: those whose month stands before the day where digits alone cannot tell.
+DATES = ("date", "day-first date")
+
+#: The kinds of columns that a network can take.
+KINDS = ("number", "category", *DATES)
+
+
+#: What messages call a table that is no file.
+FRAME = "the data frame"
+
 
 def _no_values() -> NDArray[Any]:
     return np.empty(0)
@@ -29,11 +39,12 @@ class Column:
     ----------
     name : str
     kind : str
-        "number", "category" or "date"; for other types of values the name of the type. No network
-        takes dates and other types.
+        "number", "category", "date" or "day-first date" (31/1/2020); for other types of values the
+        name of the type, which no network takes.
     values : ndarray of shape (n,)
-        For numbers: the numbers, NaN where a value is missing. For categories: indices into
-        `texts`, -1 where a value is missing. For other kinds: empty.
+        For numbers: the numbers, NaN where a value is missing. For dates: seconds since 1970, NaN
+        where a value is missing. For categories: indices into `texts`, -1 where a value is missing.
+        For other kinds: empty.
     texts : list of str
         The different texts of a category, sorted; each occurs in the column.
     """
@@ -46,23 +57,26 @@ class Column:
 
 @dataclass
 class Table:
-    """A table that was read from a file.
+    """A table that was read from a file or a data frame.
 
     Parameters
     ----------
     path : str
-        The file.
+        The file, or what messages call the data frame.
     n : int
         Number of rows.
     columns : dict of str to Column
     others : list of str
-        Names of the file's columns that were not read.
+        Names of the columns that were not read.
+    notes : list of str
+        What was assumed about the file: its encoding, the form of its numbers, names of columns.
     """
 
     path: str
     n: int
     columns: dict[str, Column]
     others: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def column(self, name: str) -> Column:
         """Return a column by name; a TableError lists the names there are."""

@@ -91,7 +91,7 @@ def write(path: str, recipe: Recipe, outputs: NDArray[Any], proba: bool = False)
         if ending == ".npy":
             np.save(file, outputs if proba else recipe.decode(outputs), allow_pickle=False)
         elif pl is not None:
-            columns = {recipe.target: recipe.decode(outputs)}
+            columns = {_name(recipe): recipe.decode(outputs)}
             if proba:
                 columns |= dict(zip(_proba_names(recipe), outputs.T, strict=True))
             columns = {name: np.ascontiguousarray(values) for name, values in columns.items()}
@@ -107,14 +107,19 @@ def write_text(path: str, text: str) -> None:
         file.write(text.encode())
 
 
+def _name(recipe: Recipe) -> str:
+    """Return the name of the column of predictions."""
+    return "prediction" if recipe.target is None else recipe.target
+
+
 def _proba_names(recipe: Recipe) -> list[str]:
     """Return the names of the columns of probabilities: "cut=Ideal"."""
-    return [f"{recipe.target}={value}" for value in recipe.classes or ()]
+    return [f"{_name(recipe)}={value}" for value in recipe.classes or ()]
 
 
 def csv_text(recipe: Recipe, outputs: NDArray[Any], proba: bool = False) -> Iterator[str]:
     """Yield predictions as CSV, block by block."""
-    header = [recipe.target, *(_proba_names(recipe) if proba else [])]
+    header = [_name(recipe), *(_proba_names(recipe) if proba else [])]
     yield ",".join(map(_quoted, header)) + "\n"
     for start in range(0, len(outputs), _BLOCK):
         some = outputs[start : start + _BLOCK]
@@ -140,7 +145,7 @@ def _quoted(text: str) -> str:
 
 def json_text(recipe: Recipe, outputs: NDArray[Any], proba: bool = False) -> Iterator[str]:
     """Yield predictions as JSON, one object a line, block by block."""
-    name = json.dumps(recipe.target)
+    name = json.dumps(_name(recipe))
     classes = None if recipe.classes is None else np.array([*map(json.dumps, recipe.classes)])
     for start in range(0, len(outputs), _BLOCK):
         some = outputs[start : start + _BLOCK]

@@ -6,6 +6,7 @@ Not here: what an array must be like (_checks), how it is converted (_conversion
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,9 +32,26 @@ if TYPE_CHECKING:
 
 def matrix(state: State, name: str, X: Any, own: bool = False) -> NDArray[Any]:
     """Return rows of inputs as the kernels take them; with `own` as a copy."""
+    X = _encoded(state, X)
     _checks.same_columns(name, X, state.feature_names)
     spec = state.specification
     return _checks.matrix(name, X, spec.n_in, spec.dtype, own=own)
+
+
+def _encoded(state: State, X: Any) -> Any:
+    """Return the inputs for a data frame, if the network has a recipe for tables; otherwise X.
+
+    A frame that has the columns of the inputs themselves is left as it is.
+    """
+    if "table" not in state.metadata or type(X) is np.ndarray:
+        return X
+    names = tuple(X) if isinstance(X, Mapping) else _conversion.column_names(X)
+    if names is None or names == state.feature_names:
+        return X
+    from fastnn.tabular.recipe import Recipe  # rarely needed
+
+    recipe = Recipe.from_plain(state.metadata["table"])
+    return recipe.inputs(X, dtype=state.specification.dtype)
 
 
 def inputs(state: State, name: str, X: Any, own: bool = False) -> NDArray[Any]:

@@ -1,0 +1,101 @@
+"""Is a trained network good enough: compared with a baseline, and with what the user requires.
+
+Here: the condition that --require states, and which score decides whether a network beats a
+baseline that ignores the inputs. Not here: the scores themselves (scores.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import operator
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastnn.cli.options import UsageError, names
+from fastnn.cli.report import SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
+}  # fmt: skip
+
+#: Scores of which a higher value is better.
+_RISING = ("r2", "accuracy", "balanced_accuracy", "roc_auc")
+
+
+class Condition(NamedTuple):
+    """A condition on a score, such as ``r2>=0.8``; without a score, to beat the baseline."""
+
+    score: str = ""
+    relation: str = ""
+    limit: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.score}{self.relation}{self.limit:g}" if self.score else "baseline"
+
+    def holds(self, found: Mapping[str, Any]) -> bool:
+        """Return whether the scores of a training meet the condition."""
+        if not self.score:
+            return beats_baseline(found)
+        value = found["test"][self.score]
+        return value is not None and _OPERATORS[self.relation](value, self.limit)
+
+
+def conditions(text: str) -> list[Condition]:
+    """Return the conditions of an argument: "baseline", "r2>=0.8", several with commas."""
+    found = []
+    for part in names(text):
+        match = re.fullmatch(r"(\w+) *(>=|<=|>|<) *([-+.\deE]+)", part.strip())
+        try:
+            made = Condition() if part == "baseline" else Condition(
+                match[1], match[2], float(match[3]))  # type: ignore[index]  # fmt: skip
+        except (TypeError, ValueError):
+            made = None
+        if made is None or (made.score and made.score not in SCORES):
+            raise argparse.ArgumentTypeError(
+                "must be 'baseline' or conditions such as 'r2>=0.8' on one of "
+                f"{', '.join(SCORES)}; got {part!r}"
+            )
+        found.append(made)
+    return found
+
+
+def require_scores(required: Iterable[Condition], scores: Iterable[str], task: str) -> None:
+    """Check that a task has the scores that conditions are on."""
+    known = [*scores]
+    for condition in required:
+        if condition.score and condition.score not in known:
+            raise UsageError(
+                f"--require {condition}: a {task} has no {condition.score}; its scores are "
+                f"{', '.join(known)}"
+            )
+
+
+def beats_baseline(found: Mapping[str, Any]) -> bool:
+    """Return whether a network is better than the baseline, in any score that tells.
+
+    For numbers, the score of the loss that was trained; for classes, the share of right ones (of
+    each class, if classes were weighed) or the probability of the right one.
+    """
+    if found["test"] is None:
+        return True
+    by_loss = {"absolute_error": ("mae",), "quantile": ("pinball",)}
+    telling = ("accuracy", "log_loss") if "accuracy" in found["test"] else ("r2",)
+    if "balanced_accuracy" in found["test"]:
+        telling = ("balanced_accuracy",)
+    return any(_is_better(found, name) for name in by_loss.get(_kind(found), telling))
+
+
+def _kind(found: Mapping[str, Any]) -> str:
+    """Return the name of the loss of a training."""
+    return str(found["loss"]).partition(":")[0]
+
+
+def _is_better(found: Mapping[str, Any], name: str) -> bool:
+    """Return whether a score is better than that of the baseline; so is one without comparison."""
+    ours, theirs = found["test"][name], found["baseline"][name]
+    if ours is None or theirs is None:
+        return True
+    return bool(ours > theirs if name in _RISING else ours < theirs)

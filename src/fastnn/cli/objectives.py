@@ -1,0 +1,128 @@
+"""What a training minimizes: the loss that --loss names, and the weights of --class-weight.
+
+Here: the loss and the last layer that go with a task, and the baseline that minimizes the same loss
+without inputs. Not here: the formulas (losses.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import numpy as np
+
+from fastnn import losses
+from fastnn.cli.options import UsageError, names
+from fastnn.tabular.errors import TableError, listed, suggestion
+from fastnn.tabular.spelling import Lookup
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.losses import Loss
+
+#: The losses of a regression that --loss may name, and the parameter of each.
+LOSSES = {"squared_error": "", "absolute_error": "", "huber": "delta", "quantile": "q",
+          "poisson": ""}  # fmt: skip
+
+
+class Objective(NamedTuple):
+    """A loss as --loss names it: its name, its parameter or None."""
+
+    name: str
+    value: float | None = None
+
+    def __str__(self) -> str:
+        return self.name if self.value is None else f"{self.name}:{self.value:g}"
+
+    @property
+    def loss(self) -> Loss:
+        """The loss that `MLP` takes."""
+        parameter = {} if self.value is None else {LOSSES[self.name]: self.value}
+        return losses.KINDS[self.name](**parameter)
+
+    @property
+    def output(self) -> str:
+        """The activation of the last layer."""
+        return {"poisson": "exp", "cross_entropy": "softmax"}.get(self.name, "identity")
+
+    def constant(self, y: NDArray[Any]) -> float:
+        """Return the one prediction for all rows that has the least loss on targets y (n,)."""
+        quantiles = {"absolute_error": 0.5, "quantile": self.value}
+        q = quantiles.get(self.name)
+        return float(y.mean() if q is None else np.quantile(y, q))
+
+
+def objective(text: str) -> Objective:
+    """Return the objective that an argument names: "huber", "quantile:0.9"."""
+    name, has_value, value = text.partition(":")
+    if name not in LOSSES:
+        hint = suggestion(name, list(LOSSES))
+        raise argparse.ArgumentTypeError(f"{hint}must be one of {', '.join(LOSSES)}; got {text!r}")
+    defaults = {"huber": 1.0, "quantile": 0.5}
+    try:
+        made = Objective(name, float(value) if has_value else defaults.get(name))
+        if has_value and not LOSSES[name]:
+            raise ValueError(f"{name} has no parameter")
+        made.loss  # noqa: B018  its check of the parameter
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"{error}; got {text!r}") from error
+    return made
+
+
+def objective_of(stated: Objective | None, task: str) -> Objective:
+    """Return the objective of a task: what is stated, or the one that goes with the task."""
+    if task == "classification":
+        if stated is not None:
+            raise UsageError(
+                f"--loss {stated} is for numbers, but this is a classification; leave it out, or "
+                "state --task regression"
+            )
+        return Objective("cross_entropy")
+    return stated or Objective("squared_error")
+
+
+def check_target(objective: Objective, path: str, name: str, y: NDArray[Any]) -> None:
+    """Check that a target (n,) is one that the loss can have."""
+    if objective.name == "poisson" and y.min() < 0:
+        raise TableError(
+            f"{path}: the target {name!r} holds {y.min():g}, but --loss poisson needs counts of 0 "
+            "or more; use another loss"
+        )
+
+
+def class_weights(text: str) -> dict[str, float] | str:
+    """Return the weights of an argument: "balanced", or "yes=5,no=1" as a dict."""
+    if text == "balanced":
+        return text
+    found = {}
+    for part in names(text):
+        name, _, weight = part.rpartition("=")
+        try:
+            found[name] = float(weight)
+        except ValueError:
+            found[name] = -1.0
+        if not name or not 0 <= found[name] < np.inf:
+            raise argparse.ArgumentTypeError(
+                f"must be 'balanced', or weights of classes such as yes=5,no=1; got {part!r}"
+            )
+    return found
+
+
+def weights_of(
+    stated: dict[str, float] | str | None, classes: list[Any] | None
+) -> dict[int, float] | Literal["balanced"] | None:
+    """Return class weights as `MLP.fit` takes them: by the index of the class."""
+    if stated is not None and classes is None:
+        raise UsageError("--class-weight is for classes, but this is a regression; leave it out")
+    if stated is None or isinstance(stated, str) or classes is None:
+        return "balanced" if isinstance(stated, str) else None
+    texts = [str(value) for value in classes]
+    index = Lookup(texts)
+    unknown = [name for name in stated if index(name) is None]
+    if unknown:
+        raise UsageError(
+            f"--class-weight: {unknown[0]!r} is no class; {suggestion(unknown[0], texts)}the "
+            f"classes are {listed(texts)}"
+        )
+    return {i: weight for name, weight in stated.items() if (i := index(name)) is not None}

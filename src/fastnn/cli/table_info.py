@@ -1,0 +1,65 @@
+"""What `fastnn info` shows of a table: how its columns are read, before anything is trained.
+
+Not here: networks (info.py), and how columns get their kinds (tabular/).
+"""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import tables
+from fastnn.cli.output import abbreviated, number, print_now, tell
+from fastnn.tabular.codes import is_missing
+
+if TYPE_CHECKING:
+    from fastnn.tables import Column
+
+
+def show(path: str, form: dict[str, Any], as_json: bool) -> int:
+    """Print the columns of a table; return the exit code."""
+    table = tables.read(path, **form)
+    described = [_described(column, table.n) for column in table.columns.values()]
+    if as_json:
+        print_now(json.dumps({"table": path, "rows": table.n, "columns": described}) + "\n")
+        return 0
+    for note in table.notes:
+        tell(f"note: {note}")
+    width = max(len(column["name"]) for column in described)
+    lines = [f"{table.n:,} rows, {len(described)} columns\n\n"]
+    for found in described:
+        missing = f"; {found['missing']:,} missing" if found["missing"] else ""
+        lines.append(f"{found['name']:<{width}}  {found['kind']}{_range(found)}{missing}\n")
+    lines.append(f"\nto train on it: fastnn train {path} --target COLUMN --out FILE\n")
+    print_now("".join(lines))
+    return 0
+
+
+def _described(column: Column, n: int) -> dict[str, Any]:
+    """Return a column's name, kind, range or texts, and number of missing values."""
+    found: dict[str, Any] = {"name": column.name, "kind": column.kind, "missing": 0}
+    if len(column.values) == 0:
+        return found
+    missing = is_missing(column.values)
+    found["missing"] = int(missing.sum())
+    if column.kind == "category":
+        return found | {"texts": column.texts}
+    if found["missing"] == n:
+        return found
+    low, high = column.values[~missing].min(), column.values[~missing].max()
+    if column.kind != "number":
+        low, high = (str(np.datetime64(int(value), "s"))[:10] for value in (low, high))
+    return found | {"from": low, "to": high}
+
+
+def _range(found: dict[str, Any]) -> str:
+    """Return the values of a column as a text."""
+    if "texts" in found:
+        return f", {len(found['texts']):,} texts: {abbreviated(found['texts'], 6)}"
+    if "from" not in found:
+        return ""
+    ends = (found["from"], found["to"])
+    low, high = map(number, ends) if found["kind"] == "number" else ends
+    return f" from {low} to {high}"

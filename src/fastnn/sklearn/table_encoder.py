@@ -1,0 +1,196 @@
+"""TableEncoder: the recipe of `fastnn train` as a step of a pipeline.
+
+Here: scikit-learn's conventions around a `fastnn.tables.Recipe`. Not here: how columns are encoded
+(tabular/).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastnn import _checks, tables
+from fastnn.tabular.frames import is_frame
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from typing import Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastnn.tables import Recipe, Table
+
+
+class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Encode a mixed data frame as inputs for a network: numbers, categories, dates, missing ones.
+
+    Numbers are standardized; a missing one becomes the median, and a further input tells that it is
+    missing. Each text of a category is an input, and so is a missing text. Dates become the time
+    since 1970, the month, the weekday and the time of day. What the columns are is found from the
+    rows that are fitted; `recipe_` tells it as plain data.
+
+    Parameters
+    ----------
+    kinds : dict of str to str, optional
+        The kind of some columns: "number", "category", "date" or "day-first date" (31/1/2020). By
+        default it follows from a column's type and texts.
+    drop : list of str, default ()
+        Columns to leave out.
+    missing : list of str, default ()
+        Texts that stand for a missing value, besides "", "NA", "NaN", "null", "None" and the like.
+    unknown : {"missing", "error"}, default "missing"
+        Whether a text that did not occur in `fit` counts as missing or is an error.
+    max_categories : int, default 256
+        The most texts of a column that have an input each; another input is for all rarer ones.
+    standardize : bool, default True
+        Whether numbers get mean 0 and standard deviation 1.
+    keep_constant : bool, default False
+        Whether columns that have one value alone in `fit`, row numbers and names (texts that are
+        different in nearly every row) become inputs, too.
+    dtype : {"float32", "float64"}, default "float32"
+        Type of the inputs.
+
+    Attributes
+    ----------
+    recipe_ : fastnn.tables.Recipe
+        How each column is encoded; `Recipe.attach` keeps it with a network.
+    n_features_in_ : int
+        Number of columns in `fit`.
+    feature_names_in_ : ndarray of shape (n_features_in_,)
+        Names of the columns, if all are text.
+
+    See Also
+    --------
+    fastnn.tables.prepare : The same as a function.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from fastnn.sklearn import MLPRegressor, TableEncoder
+    >>> from sklearn.pipeline import make_pipeline
+    >>> frame = pd.DataFrame({"area": [50, 80, None, 120], "city": ["Bonn", "Trier", "Bonn", None]})
+    >>> encoder = TableEncoder().set_output(transform="pandas")
+    >>> encoder.fit_transform(frame).columns.tolist()
+    ['area', 'area=(missing)', 'city=Bonn', 'city=Trier', 'city=(missing)']
+    >>> model = make_pipeline(TableEncoder(), MLPRegressor(max_iter=5, tol=0))
+    >>> model = model.fit(frame, [0.7, 0.9, 0.6, 1.5])  # doctest: +SKIP
+    """
+
+    recipe_: Recipe
+    n_features_in_: int
+
+    def __init__(
+        self,
+        *,
+        kinds: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+        missing: Sequence[str] = (),
+        unknown: str = "missing",
+        max_categories: int = tables.MAX_CATEGORIES,
+        standardize: bool = True,
+        keep_constant: bool = False,
+        dtype: str = "float32",
+    ) -> None:
+        self.kinds = kinds
+        self.drop = drop
+        self.missing = missing
+        self.unknown = unknown
+        self.max_categories = max_categories
+        self.standardize = standardize
+        self.keep_constant = keep_constant
+        self.dtype = dtype
+
+    def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
+        """Find out from rows how each column is encoded.
+
+        Parameters
+        ----------
+        X : data frame, dict of columns or array-like of shape (n, n_columns)
+            Frames of pandas, polars and Arrow; the columns of an array are called "x0", "x1", ...
+        y : ignored
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter is invalid, or no network can take a column.
+        """
+        _checks.choice("unknown", self.unknown, ("missing", "error"))
+        _checks.dtype(self.dtype)
+        table = self._table(X, reset=True)
+        if table.n == 1 and not self.keep_constant:
+            raise ValueError("X has 1 sample, in which no column varies; pass 2 or more rows")
+        self.recipe_ = tables.learn(
+            table,
+            missing=self.missing,
+            standardize=_checks.flag("standardize", self.standardize),
+            max_categories=self.max_categories,
+            keep_constant=_checks.flag("keep_constant", self.keep_constant),
+        )
+        return self
+
+    def transform(self, X: Any) -> NDArray[Any]:
+        """Return the inputs for rows.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            With the columns of `fit`, in any order if they have names.
+
+        Returns
+        -------
+        ndarray of shape (n, n_inputs)
+
+        Raises
+        ------
+        ValueError
+            If a column is lacking, or with ``unknown="error"`` a text did not occur in `fit`.
+        """
+        check_is_fitted(self)
+        return self.recipe_.inputs(self._table(X, reset=False), self.unknown, self.dtype)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
+        """Return the names of the inputs: "area", "area=(missing)", "city=Bonn".
+
+        Parameters
+        ----------
+        input_features : array-like of str, optional
+            The names of the columns in `fit`, if given.
+
+        Returns
+        -------
+        ndarray of shape (n_inputs,)
+        """
+        check_is_fitted(self)
+        if input_features is not None:
+            OneToOneFeatureMixin.get_feature_names_out(self, input_features)  # compares the names
+        return np.array(self.recipe_.names, dtype=object)
+
+    def _table(self, X: Any, reset: bool) -> Table:
+        """Return rows as a table; learn or compare the columns that they have."""
+        if not is_frame(X):
+            X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
+        elif reset:
+            self._learn_columns(X)
+        if reset:
+            return tables.read(X, kinds=self.kinds, drop=self.drop, missing=self.missing)
+        return self.recipe_.read(X)
+
+    def _learn_columns(self, X: Any) -> None:
+        """Set the names and the number of a frame's columns."""
+        names = list(X) if isinstance(X, dict) else getattr(X, "column_names", None)
+        names = list(X.columns) if names is None else names
+        self.n_features_in_ = len(names)
+        self.feature_names_in_ = np.array(names, dtype=object)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
+        tags.transformer_tags.preserves_dtype = []
+        return tags

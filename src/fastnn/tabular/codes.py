@@ -1,0 +1,188 @@
+"""Codes: how the values of one column become inputs, as plain data.
+
+A code is a frozen dataclass whose fields are plain data in the model file. `names` are those of its
+inputs, `write` fills them for some rows; a column may have several codes side by side. The values
+of a column are numbers, or seconds since 1970 for dates, NaN where missing; for a category they
+are indices of the texts that its code knows, `MISSING` or `UNKNOWN`.
+
+A new code is a class here and its line in `CODES`; learning.py decides which columns get it. Not
+here: whole tables (encoding.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from fastnn import _checks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Values of a category where there is no text, or none that its code knows.
+MISSING, UNKNOWN = -1, -2
+
+_DAY = 86400
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+
+
+class Code:
+    """What the codes have in common."""
+
+    #: Name in the model file.
+    kind: ClassVar[str]
+
+    #: Whether the inputs are quantities, which a Standardize layer scales; all others stay.
+    is_measured: ClassVar[bool] = False
+
+    def names(self, column: str) -> list[str]:
+        """Return the names of the inputs of a column of this name."""
+        raise NotImplementedError
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs for values (n,) to `out` (n, inputs), which is 0."""
+        raise NotImplementedError
+
+    def to_plain(self) -> dict[str, Any]:
+        """Return the code as plain data."""
+        return {"code": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+
+
+@dataclass(frozen=True)
+class Value(Code):
+    """One input: ``(x - shift) / scale``; a missing x is `fill`."""
+
+    fill: float
+    shift: float
+    scale: float
+
+    kind = "value"
+    is_measured = True
+
+    def names(self, column: str) -> list[str]:
+        """Return the names of the inputs."""
+        return [column]
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs."""
+        filled = np.where(np.isnan(values), self.fill, values)
+        out[:, 0] = (filled - self.shift) / self.scale
+
+
+@dataclass(frozen=True)
+class Missing(Code):
+    """One input: 1 where a value is missing."""
+
+    kind = "missing"
+
+    def names(self, column: str) -> list[str]:
+        """Return the names of the inputs."""
+        return [f"{column}=(missing)"]
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs."""
+        out[:, 0] = is_missing(values)
+
+
+@dataclass(frozen=True)
+class OneHot(Code):
+    """An input for each text of a category, and with `other` one for all texts beyond these."""
+
+    texts: list[str]
+    other: bool
+
+    kind = "one_hot"
+
+    def names(self, column: str) -> list[str]:
+        """Return the names of the inputs."""
+        return [f"{column}={text}" for text in self.texts] + [f"{column}=(other)"] * self.other
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs."""
+        if self.other:
+            values = np.where(values == UNKNOWN, len(self.texts), values)
+        rows = np.flatnonzero(values >= 0)
+        out[rows, values[rows]] = 1
+
+
+@dataclass(frozen=True)
+class Month(Code):
+    """Twelve inputs: 1 for the month of a date."""
+
+    kind = "month"
+
+    def names(self, column: str) -> list[str]:
+        """Return the names of the inputs."""
+        return [f"{column}={month}" for month in _MONTHS]
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs."""
+        rows = np.flatnonzero(~np.isnan(values))
+        out[rows, values[rows].astype("M8[s]").astype("M8[M]").astype(int) % 12] = 1
+
+
+@dataclass(frozen=True)
+class Weekday(Code):
+    """Seven inputs: 1 for the day of the week of a date."""
+
+    kind = "weekday"
+
+    def names(self, column: str) -> list[str]:
+        """Return the names of the inputs."""
+        return [f"{column}={day}" for day in _WEEKDAYS]
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs."""
+        rows = np.flatnonzero(~np.isnan(values))
+        out[rows, ((values[rows] // _DAY).astype(int) + 3) % 7] = 1  # day 0 was a Thursday
+
+
+@dataclass(frozen=True)
+class TimeOfDay(Code):
+    """Two inputs, sine and cosine of the time of day, so that midnight is near 23:59."""
+
+    kind = "time_of_day"
+
+    def names(self, column: str) -> list[str]:
+        """Return the names of the inputs."""
+        return [f"{column}=sin(time)", f"{column}=cos(time)"]
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs."""
+        rows = np.flatnonzero(~np.isnan(values))
+        angle = 2 * np.pi * (values[rows] % _DAY) / _DAY
+        out[rows, 0], out[rows, 1] = np.sin(angle), np.cos(angle)
+
+
+#: The codes by the names that they have in model files.
+CODES: dict[str, type[Code]] = {
+    code.kind: code for code in (Value, Missing, OneHot, Month, Weekday, TimeOfDay)
+}
+
+
+def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
+    """Return where a column's values are missing: (n,)."""
+    missing: NDArray[np.bool_] = values == MISSING if values.dtype.kind == "i" else np.isnan(values)
+    return missing
+
+
+def from_plain(place: str, plain: Any) -> Code:
+    """Return the code from what `to_plain` returned; an error names the place and what is wrong."""
+    name = _checks.fields(place, plain).get("code")
+    code = CODES[_checks.choice(f"{place}'s code", name, tuple(CODES))]
+    fields = dataclasses.fields(code)  # type: ignore[arg-type]
+    found = _checks.fields(place, plain, ("code", *(field.name for field in fields)))
+    return code(**{f.name: _checked(f"{place}'s {f.name}", f.type, found[f.name]) for f in fields})
+
+
+def _checked(place: str, kind: Any, value: Any) -> Any:
+    """Return a field's value, checked against its annotation."""
+    if kind == "float":
+        return _checks.number(place, value, above=0.0 if place.endswith("scale") else None)
+    if kind == "bool":
+        return _checks.flag(place, value)
+    return _checks.texts(place, value)

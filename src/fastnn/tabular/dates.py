@@ -1,0 +1,91 @@
+"""Dates: whether texts are dates, and their seconds since 1970.
+
+Years first (2020-01-31, 2020/1/31), days or months first (31.1.2020, 1/31/20), months by name
+(31-Jan-2020, Jan 31, 2020), each with a time of day or without. An offset from UTC is left out: the
+time is the one on the clock. Not here: types of dates that libraries have (columns.py).
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_NAME = "(?P<name>[A-Za-z]{3})[a-z]*[.]?"
+_TIME = (
+    r"(?:(?:[ T]|, )(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}(?:[.,]\d+)?))?"
+    r"\s*(?P<half>[AaPp][Mm])?\s*(?:Z|UTC|[+-]\d{2}:?\d{2})?)?"
+)
+_FORMS = [
+    re.compile(day + _TIME)
+    for day in (
+        r"(?P<year>\d{4})(?P<by>[-/.])(?P<month>\d{1,2})(?P=by)(?P<day>\d{1,2})",
+        r"(?P<first>\d{1,2})(?P<by>[-/.])(?P<then>\d{1,2})(?P=by)(?P<year>\d{4}|\d{2})",
+        rf"(?P<day>\d{{1,2}})[- .]{{1,2}}{_NAME}[-, ]{{1,2}}(?P<year>\d{{4}}|\d{{2}})",
+        rf"{_NAME} (?P<day>\d{{1,2}}),? (?P<year>\d{{4}})",
+    )
+]
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def matched(texts: Sequence[str]) -> list[re.Match[str]] | None:
+    """Return the parts of texts that all have the form of a date, None if one has not."""
+    found = []
+    for text in texts:
+        match = next((m for form in _FORMS if (m := form.fullmatch(text))), None)
+        if match is None:
+            return None
+        found.append(match)
+    return found
+
+
+def is_day_first(matches: Sequence[re.Match[str]]) -> bool:
+    """Return whether days stand before months: as the digits say, or else the separator.
+
+    31.1.2020 and 31-1-2020 are written with the day first, 1/31/2020 with the month first.
+    """
+    parts = [m for m in matches if "first" in m.re.groupindex]
+    if any(int(m["first"]) > 12 for m in parts):
+        return True
+    if any(int(m["then"]) > 12 for m in parts):
+        return False
+    return any(m["by"] != "/" for m in parts)
+
+
+def seconds_of(matches: Sequence[re.Match[str]], day_first: bool) -> NDArray[np.float64]:
+    """Return the seconds since 1970 (n,), NaN for a date that no calendar has."""
+    return np.array([_seconds(match, day_first) for match in matches], np.float64)
+
+
+def _seconds(match: re.Match[str], day_first: bool) -> float:
+    """Return the seconds since 1970 of one date, NaN if no calendar has it."""
+    parts = match.groupdict()
+    if "first" in parts:
+        day, month = parts["first"], parts["then"]
+        day, month = (int(day), int(month)) if day_first else (int(month), int(day))
+    else:
+        name = parts.get("name", "").lower()
+        if name and name not in _MONTHS:
+            return np.nan
+        day, month = int(parts["day"]), _MONTHS.index(name) + 1 if name else int(parts["month"])
+    year = int(parts["year"])
+    if len(parts["year"]) == 2:  # as POSIX has it: 69 to 99 are of the last century
+        year += 1900 if year >= 69 else 2000
+    hour = int(parts["hour"] or 0)
+    if parts["half"]:
+        hour = hour % 12 + 12 * (parts["half"].lower() == "pm")
+    second = float((parts["second"] or "0").replace(",", "."))
+    try:
+        midnight = datetime.datetime(year, month, day)
+    except ValueError:
+        return np.nan
+    of_day = 3600 * hour + 60 * int(parts["minute"] or 0) + second
+    return (midnight - _EPOCH).total_seconds() + of_day

@@ -1,0 +1,133 @@
+"""Data frames as tables: pandas, polars, Arrow, dicts of columns, arrays.
+
+Here: the columns of a frame as polars Series or arrays of NumPy, whichever it has, without the
+library of the frame being imported. Not here: what kind a column is (columns.py).
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import numbers
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _conversion
+from fastnn.tabular.errors import TableError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.tabular.columns import Raw
+
+
+def is_frame(value: Any) -> bool:
+    """Return whether a value is a data frame: something with named columns."""
+    return isinstance(value, Mapping) or _conversion.column_names(value) is not None
+
+
+def raw_columns(value: Any, name: str) -> dict[str, Raw]:
+    """Return the columns of a frame or of an array by name; a TableError calls it `name`.
+
+    The columns of an array (n, columns), and of a pandas frame without names, are "x0", "x1", ...
+    """
+    if hasattr(value, "collect"):
+        raise TableError(f"{name} is lazy; pass {name}.collect()")
+    if isinstance(value, np.ndarray) and value.dtype.names is None:
+        if value.ndim != 2:
+            raise TableError(
+                f"{name} has {value.ndim} dimensions but must have 2: rows and columns; "
+                f"a single column is {name}.reshape(-1, 1), a single row {name}.reshape(1, -1)"
+            )
+        return {f"x{j}": _simple(column) for j, column in enumerate(value.T)}
+    if isinstance(value, np.ndarray):
+        names: Any = value.dtype.names
+    else:
+        names = getattr(value, "column_names", getattr(value, "columns", None))
+        names = list(value) if isinstance(value, Mapping) else names
+    if names is None or isinstance(names, str):
+        raise TableError(
+            f"{name} must be a data frame, a dict of columns, an array of rows or a path; got "
+            f"{type(value).__name__}"
+        )
+    texts = [str(column) for column in names]
+    for i, text in enumerate(texts):
+        if text in texts[:i]:
+            raise TableError(f"{name} has two columns {text!r}; rename one of them")
+    found = {text: _raw(value[column]) for text, column in zip(texts, names, strict=True)}
+    lengths = {text: len(column) for text, column in found.items()}
+    if len(set(lengths.values())) > 1:
+        raise TableError(f"{name} has columns of different lengths: {lengths}; make them equal")
+    return found
+
+
+def _raw(column: Any) -> Raw:
+    """Return a column as a polars Series or an ndarray (n,)."""
+    if type(column).__module__.startswith("polars"):
+        return column
+    zone = getattr(getattr(column, "dtype", None), "tz", None)
+    if zone is not None:  # pandas: the time on the clock
+        column = column.dt.tz_localize(None)
+    kind = getattr(getattr(column, "dtype", None), "kind", None)
+    is_pandas = hasattr(column, "iloc")
+    if getattr(getattr(column, "dtype", None), "name", None) == "category":
+        values = np.asarray(column).tolist()
+        return np.array(["" if _is_missing(value) else str(value) for value in values], str)
+    if is_pandas and kind is not None and kind in "fiu" and column.isna().any():
+        return column.to_numpy(np.float64, na_value=np.nan)
+    if is_pandas and kind == "b" and column.isna().any():
+        return _simple(column.astype(object).to_numpy())
+    if hasattr(column, "to_numpy") and not is_pandas:  # Arrow
+        try:
+            return _simple(np.asarray(column.to_numpy(zero_copy_only=False)))
+        except TypeError:
+            return _simple(np.asarray(column.to_numpy()))
+    array = np.asarray(column)
+    return _simple(array)
+
+
+def _simple(array: NDArray[Any]) -> NDArray[Any]:
+    """Return an array of objects as one of numbers, dates or texts, with "" where one is missing.
+
+    bools are texts, as in a file. An array of another type is returned as it is.
+    """
+    if array.dtype.kind == "T":  # NumPy's own strings of any length
+        array = array.astype(object)
+    if array.dtype.kind != "O":
+        return array
+    known = [value for value in array.tolist() if not _is_missing(value)]
+    if all(isinstance(v, numbers.Real | decimal.Decimal) and not _is_bool(v) for v in known):
+        return np.array([np.nan if _is_missing(v) else float(v) for v in array], np.float64)
+    if known and all(isinstance(v, datetime.date) for v in known):
+        return np.array([None if _is_missing(v) else _clock(v) for v in array], "M8[us]")
+    texts = ["" if _is_missing(v) else str(v).lower() if _is_bool(v) else str(v) for v in array]
+    return np.array(texts, str) if all(map(_is_plain, known)) else array
+
+
+def _is_missing(value: Any) -> bool:
+    """Return whether a value in a column of objects stands for none: None, NaN, NA, NaT."""
+    if value is None:
+        return True
+    if isinstance(value, str | bytes):
+        return False
+    try:
+        return not bool(value == value)
+    except (TypeError, ValueError):  # pandas.NA, and arrays in a column
+        return not hasattr(value, "shape")
+
+
+def _clock(value: datetime.date) -> datetime.date:
+    """Return a date without its time zone: the time on the clock."""
+    return value.replace(tzinfo=None) if isinstance(value, datetime.datetime) else value
+
+
+def _is_bool(value: Any) -> bool:
+    return isinstance(value, bool | np.bool_)
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value of a column can be told by its text."""
+    kinds = str | numbers.Real | decimal.Decimal | datetime.date
+    return isinstance(value, kinds) or _is_bool(value)

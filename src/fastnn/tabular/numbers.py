@@ -1,0 +1,84 @@
+"""Texts as numbers: decimal commas, separated thousands, units, and what stands for no number.
+
+Not here: columns that a library has as numbers (columns.py).
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+#: Texts that count as missing in a column of numbers, as their lower-case letters; a category keeps
+#: them, since there they may mean something.
+PLACEHOLDERS = (
+    "?", "-", "--", "---", ".", "..", "*", "\\n", "none", "nil", "n.a.", "n/d", "nd", "na", "nan",
+    "unknown", "missing", "not available", "#value!", "#div/0!", "#num!", "#ref!", "#n/a", "#null!",
+)  # fmt: skip
+
+_UNITS = "$€£¥"
+_EXPONENT = r"(?:[eE][+-]?\d+)?"
+
+
+def _dressed(decimal: str) -> re.Pattern[str]:
+    """Return the pattern of numbers with thousands, a currency or a percent sign."""
+    thousands = r"[, ']" if decimal == "." else r"[. ']"
+    grouped, fraction = rf"[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+", re.escape(decimal)
+    number = rf"(?:(?:{grouped}|\d+)(?:{fraction}\d*)?|{fraction}\d+){_EXPONENT}"
+    return re.compile(rf"([+-]?)[{_UNITS}]? ?({number}) ?[{_UNITS}%]?")
+
+
+_PATTERNS = {decimal: _dressed(decimal) for decimal in ".,"}
+
+
+def numbers_of(texts: Sequence[str], decimal: str) -> NDArray[np.float64]:
+    """Return the number that each text stands for (n,), NaN for none.
+
+    A point is the decimal point of a number that has no other form, whatever `decimal` is, unless
+    all points of the texts separate thousands.
+    """
+    plain = np.array([as_number(text) for text in texts], np.float64)
+    pattern = _PATTERNS[decimal]
+    is_grouped = decimal == "," and all(pattern.fullmatch(text) for text in texts if "." in text)
+    doubtful = range(len(texts)) if is_grouped else np.flatnonzero(np.isnan(plain)).tolist()
+    for i in doubtful:
+        match = pattern.fullmatch(texts[i])
+        if match is not None:
+            digits = re.sub("[ ']" if decimal == "," else "[, ']", "", match[2])
+            if decimal == ",":
+                digits = digits.replace(".", "").replace(",", ".")
+            plain[i] = float(match[1] + digits)
+    return plain
+
+
+def as_number(text: str) -> float:
+    """Return the number that a text is, NaN if it is none."""
+    if "_" in text:  # Python's own form of thousands
+        return np.nan
+    try:
+        return float(text)
+    except ValueError:
+        return np.nan
+
+
+def needs_comma(texts: Sequence[str], separator: str) -> bool:
+    """Return whether texts are numbers throughout, with commas as decimal points.
+
+    Commas that can separate thousands do so in a file whose columns are separated by commas, too.
+    """
+    texts = [text for text in texts if not is_placeholder(text)]
+    with_comma = [text for text in texts if "," in text]
+    if not with_comma or np.isnan(numbers_of(texts, ",")).any():
+        return False
+    return separator != "," or bool(np.isnan(numbers_of(with_comma, ".")).any())
+
+
+def is_placeholder(text: str) -> bool:
+    """Return whether a text among numbers means that there is none."""
+    return text.lower() in PLACEHOLDERS

@@ -1,0 +1,224 @@
+"""The text of a table's file: its encoding, its separator, the names in its first line.
+
+Here: what is found out before a line is parsed, and the form of a file as a user states it. Not
+here: parsing (csv_files.py) and the values (columns.py).
+"""
+
+from __future__ import annotations
+
+import bz2
+import codecs
+import csv
+import gzip
+import io
+import lzma
+import os
+import re
+import sys
+import zipfile
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from fastnn import _checks
+from fastnn.tabular.errors import TableError, one_line_about
+from fastnn.tabular.numbers import as_number
+
+#: How many bytes of a file are looked at to find out its form.
+_HEAD = 1 << 16
+
+#: Lines of the head that must agree on a separator.
+_LINES = 50
+
+_MARKS = {  # byte order marks; the longer ones first, since one begins with another
+    codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig",
+}  # fmt: skip
+_OTHER_FILES = {
+    b"PK\x03\x04": "an Excel workbook or another zip archive; save the sheet as CSV",
+    b"\xd0\xcf\x11\xe0": "an Excel workbook; save the sheet as CSV",
+    b"PAR1": "a Parquet file; let its name end with .parquet",
+    b"\x93NUMPY": "an array of NumPy; let its name end with .npy",
+    b"ARROW1": "an Arrow file; let its name end with .arrow",
+    b"SQLite": "an SQLite database; export the table as CSV",
+    b"%PDF": "a PDF document; save its table as CSV",
+}
+
+
+@dataclass(frozen=True)
+class Form:
+    """How a text file is written; what is None is found out.
+
+    Parameters
+    ----------
+    separator : str, optional
+        What separates columns: one character, or "space" for runs of spaces and tabs, "tab".
+    decimal : {".", ","}, optional
+        The decimal point of numbers.
+    encoding : str, optional
+        A name of Python's codecs, such as "utf-8", "latin-1" or "utf-16".
+    header : bool, default True
+        Whether the first line has the names of the columns; without them they are "0", "1", ...
+    """
+
+    separator: str | None = None
+    decimal: str | None = None
+    encoding: str | None = None
+    header: bool = True
+
+    def __post_init__(self) -> None:
+        if self.separator is not None:
+            separator = _checks.table_separator(self.separator)
+            object.__setattr__(self, "separator", separator)
+        if self.decimal is not None:
+            _checks.choice("decimal", self.decimal, (".", ","))
+        if self.encoding is not None:
+            _checks.encoding(self.encoding)
+        _checks.flag("header", self.header)
+
+
+def content_of(path: str) -> bytes | None:
+    """Return the bytes of a file, decompressed; None if they need not be in memory: plain text."""
+    if path == "-":
+        if sys.stdin is None:
+            raise TableError("standard input is closed; name a file")
+        content = sys.stdin.buffer.read()
+        return gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content
+    openers: dict[str, Callable[[str], Any]] = {
+        ".gz": gzip.open,
+        ".bz2": bz2.open,
+        ".xz": lzma.open,
+        ".zip": _open_zip,
+    }
+    opener = openers.get(os.path.splitext(path)[1].lower())
+    if opener is None:
+        return None
+    with open(path, "rb"):  # errors of the system name the path
+        pass
+    kinds = EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile
+    with one_line_about(path, "a compressed file", *kinds), opener(path) as file:
+        unpacked: bytes = file.read()
+    return unpacked
+
+
+def _open_zip(path: str) -> io.BytesIO:
+    """Return the one file in a zip archive."""
+    with zipfile.ZipFile(path) as archive:
+        names = [n for n in archive.namelist() if not n.endswith("/") and "__MACOSX" not in n]
+        if len(names) != 1:
+            raise TableError(f"{path} must hold one file but holds {len(names)}; unpack it")
+        return io.BytesIO(archive.read(names[0]))
+
+
+def head_of(path: str, content: bytes | None) -> bytes:
+    """Return the first bytes of a file; a TableError tells one that is no text."""
+    if content is None:
+        with open(path, "rb") as file:
+            head = file.read(_HEAD)
+    else:
+        head = content[:_HEAD]
+    for magic, what in _OTHER_FILES.items():
+        if head.startswith(magic):
+            raise TableError(f"{path} is no text but {what}")
+    return head
+
+
+def encoding_of(head: bytes) -> str:
+    """Return the encoding that the first bytes tell of: "unknown" if it can't be UTF-8 or -16."""
+    for mark, name in _MARKS.items():
+        if head.startswith(mark):
+            return name
+    zeros = [head[start:4096:2].count(0) for start in (0, 1)]
+    if sum(zeros) > len(head[:4096]) // 8:  # ASCII in two bytes each has a zero in every second
+        return "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(head)
+    except UnicodeDecodeError:
+        return "unknown"
+    return "utf-8"
+
+
+def decoded(path: str, content: bytes, encoding: str | None) -> tuple[str, str]:
+    """Return a file's text and its encoding, which is found out if it is not given."""
+    stated = encoding or encoding_of(content[:_HEAD])
+    try:
+        if stated != "unknown":
+            return content.decode(stated).removeprefix("\ufeff"), stated
+    except UnicodeError as error:
+        if encoding is not None or stated != "utf-8":
+            raise TableError(
+                f"{path} is not {stated.upper()} text; name its encoding: --encoding NAME"
+            ) from error
+    try:
+        return content.decode("cp1252"), "Windows-1252"
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), "Latin-1"
+
+
+def lines_of(head: str, is_whole: bool) -> list[str]:
+    """Return the first whole lines of a text, without empty ones."""
+    lines = head.splitlines()
+    lines = lines if is_whole or len(lines) == 1 else lines[:-1]
+    return [line for line in lines if line.strip()][:_LINES]
+
+
+def separator_of(lines: list[str], is_csv: bool) -> str:
+    """Return the separator of columns: a comma, a semicolon, a tab, a bar, or " " for spaces.
+
+    One that all lines have equally often wins, then the one that is most frequent in the first.
+    """
+    bare = [re.sub(r'"[^"]*"', "x", line) for line in lines]
+    first = bare[0] if bare else ""
+    steady = [s for s in "\t;|," if first.count(s) and len({line.count(s) for line in bare}) == 1]
+    if len(bare) > 1 and steady:
+        return steady[0]
+    if not any(s in first for s in ",;\t|") and not is_csv and len(bare) > 1:
+        fields = [len(line.split()) for line in bare[1:]]
+        if fields[0] > 1 and len(set(fields)) == 1 and fields[0] - len(first.split()) in (0, 1):
+            return " "
+    return max(",;\t|", key=first.count)
+
+
+def with_single_separators(text: str) -> str:
+    """Return text whose columns are separated by runs of spaces and tabs with a tab each."""
+    lines = (re.sub(r'("[^"\n]*")|[ \t]+', lambda m: m[1] or "\t", line.strip())
+             for line in text.splitlines())  # fmt: skip
+    return "\n".join(line for line in lines if line) + "\n"
+
+
+def is_row(names: list[str]) -> bool:
+    """Return whether the first line can't have names: numbers that are repeated or not whole."""
+    numbers = _numbers(names)
+    is_exact = any(re.search(r"[.eE]\d|^-", name) for name in numbers)
+    return len(set(numbers)) < len(numbers) or (is_exact and len(numbers) > len(names) / 2)
+
+
+def looks_like_a_row(names: list[str]) -> bool:
+    """Return whether the names in the first line may be values."""
+    return len(_numbers(names)) > len(names) / 2
+
+
+def _numbers(names: list[str]) -> list[str]:
+    """Return the names that are numbers."""
+    return [name for name in names if as_number(name) == as_number(name)]
+
+
+def without_attributes(text: str) -> str | None:
+    """Return a file of Weka (ARFF) or KEEL as CSV; None for other texts.
+
+    Its head has a line for each column, "@attribute NAME ...", and ends with "@data".
+    """
+    if text.lstrip()[:1] not in ("%", "@") or not re.search(r"(?im)^\s*@relation\b", text):
+        return None
+    head, *rest = re.split(r"(?im)^\s*@data\s*$", text, maxsplit=1)
+    body = rest[0] if rest else ""
+    found = re.findall(r"""(?im)^\s*@attribute\s+(?:'([^']*)'|"([^"]*)"|([^\s{]+))""", head)
+    names = ",".join('"{}"'.format("".join(parts).replace('"', '""')) for parts in found)
+    lines = (re.sub(r" *, *", ",", line.strip().replace("'", '"')) for line in body.splitlines())
+    return "\n".join([names, *(x for x in lines if x.strip() and not x.startswith("%"))]) + "\n"
+
+
+def fields_of(line: str, separator: str) -> list[str]:
+    """Return the fields of a line."""
+    return next(csv.reader([line], delimiter=separator), [])

@@ -1,0 +1,371 @@
+"""Text files as programs write them, and values by what they mean: encodings, separators, spelling.
+
+Tests that a file that another program wrote is read as the same table as its plain twin, that what
+was assumed is noted, and that a value is recognized whichever way it is spelled in training and in
+prediction. Not here: what becomes of the columns (test_tables.py), data frames
+(test_table_frames.py).
+"""
+
+import bz2
+import lzma
+import zipfile
+
+import numpy as np
+import polars as pl
+import pytest
+
+from fastnn import tables
+from fastnn.tables import TableError
+from fastnn.tabular import dates, numbers, spelling
+
+PLAIN = "größe,stadt,preis\n1.5,Köln,10\n-2,Bonn,20\n,,30\n1234.5,Trier,40\n"
+
+
+def values(table):
+    """The columns of a table as lists."""
+    found = {}
+    for name, column in table.columns.items():
+        if column.kind == "category":
+            found[name] = [None if i < 0 else column.texts[i] for i in column.values.tolist()]
+        else:
+            found[name] = [None if np.isnan(v) else v for v in column.values.tolist()]
+    return found
+
+
+@pytest.fixture
+def read(tmp_path):
+    """A function that reads text or bytes as a file of some name."""
+
+    def of(content, name="few.csv", **options):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return tables.read(path, **options)
+
+    return of
+
+
+@pytest.fixture
+def expected(read):
+    return values(read(PLAIN, "plain.csv"))
+
+
+# ---- encodings ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("encoding", "note"),
+    [
+        ("utf-8", None),
+        ("utf-8-sig", None),
+        ("utf-16", "read as UTF-16"),
+        ("utf-16-le", "read as UTF-16-LE"),
+        ("utf-16-be", "read as UTF-16-BE"),
+        ("utf-32", "read as UTF-32"),
+        ("latin-1", "is not UTF-8 text; it was read as WINDOWS-1252"),
+        ("cp1252", "is not UTF-8 text; it was read as WINDOWS-1252"),
+    ],
+)
+def test_the_encoding_is_found_out_and_said(read, expected, encoding, note):
+    table = read(PLAIN.encode(encoding))
+    assert values(table) == expected
+    assert [note in found for found in table.notes] == ([] if note is None else [True])
+
+
+def test_an_accent_far_from_the_first_line_is_found(read):
+    table = read("a,b\n" + "x,1\n" * 40_000 + "é,2\n", only=["b"])
+    assert table.n == 40_001
+    content = b"a,b\n" + b"x,1\n" * 40_000 + "é,2\n".encode("latin-1")
+    table = read(content)
+    assert table.columns["a"].texts == ["x", "é"]
+    assert len(table.notes) == 1
+
+
+def test_an_encoding_may_be_stated(read, expected):
+    table = read(PLAIN.encode("utf-16-be"), encoding="utf-16-be")
+    assert (values(table), table.notes) == (expected, [])
+    assert read("a\nж\n".encode("koi8-r"), encoding="koi8-r").columns["a"].texts == ["ж"]
+    with pytest.raises(TableError, match="is not ASCII text; name its encoding: --encoding"):
+        read(PLAIN, encoding="ascii")
+    with pytest.raises(ValueError, match=r"encoding must be a text encoding .*; got 'utf-9'"):
+        read(PLAIN, encoding="utf-9")
+    with pytest.raises(ValueError, match="must be a text encoding"):
+        read(PLAIN, encoding="base64")
+
+
+# ---- separators and the first line --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("name", ["few.csv", "few.txt", "few.dat", "few.data"])
+def test_the_separator_is_found_out(read, expected, separator, name):
+    assert values(read(PLAIN.replace(",", separator), name)) == expected
+
+
+def test_columns_that_spaces_separate(read):
+    text = "size   town\n 1.5  Köln\n-2\t\tBonn\n 3   'x'\n"
+    assert values(read(text, "few.txt")) == {"size": [1.5, -2, 3], "town": ["Köln", "Bonn", "'x'"]}
+    quoted = 'size town\n1 "New York"\n2 Bonn\n'
+    found = read(quoted, separator="space")
+    assert values(found)["town"] == ["New York", "Bonn"]
+
+
+def test_a_separator_may_be_stated(read):
+    assert list(read("a;b,c\n1;2,3\n", separator=";").columns) == ["a", "b,c"]
+    assert list(read("a;b,c\n1;2,3\n", separator=",").columns) == ["a;b", "c"]
+    assert list(read("a:b\n1:2\n", separator=":").columns) == ["a", "b"]
+    assert list(read("a\tb\n1\t2\n", separator="tab").columns) == ["a", "b"]
+    with pytest.raises(ValueError, match="separator must be one character"):
+        read("a\n", separator=",,")
+
+
+def test_a_separator_in_texts_is_not_taken_for_one(read):
+    assert list(read("id,genres\n1,a|b\n2,c|d\n").columns) == ["id", "genres"]
+    assert list(read('"a;b",c\n"x;y",2\n').columns) == ["a;b", "c"]
+
+
+def test_row_names_of_r_have_no_name(read):
+    table = read('"size" "town"\n"1" 1.5 "Bonn"\n"2" 2 "Köln"\n', "r.txt")
+    assert values(table) == {"": [1, 2], "size": [1.5, 2], "town": ["Bonn", "Köln"]}
+    assert table.notes[0].endswith("has no name")
+
+
+def test_a_file_without_names(read):
+    table = read("1.5,a\n2.5,b\n", header=False)
+    assert values(table) == {"0": [1.5, 2.5], "1": ["a", "b"]}
+    found = read("1.5,a\n2.5,b\n3,c\n4,d\n")
+    assert list(found.columns) == ["1.5", "a"]
+    for rows in ("1.5,2,x\n2.5,4,y\n", "1,x,1\n2,y,2\n"):
+        found = read(rows)
+        assert (list(found.columns), found.n) == (["0", "1", "2"], 2)
+        assert found.notes[0].endswith("is a row of numbers; the columns are called '0', '1', ...")
+    (note,) = read("2001,2002,x\n2.5,4,y\n").notes
+    assert "holds numbers, which are taken for names of columns; if it is a row: --no-h" in note
+
+
+def test_files_of_weka_and_keel(read):
+    text = """% a comment
+@RELATION few
+@attribute 'the size' real [0, 9]
+@attribute town {Bonn, 'New York'}
+@inputs size
+@data
+1.5, Bonn
+% another
+?, 'New York'
+"""
+    for name in ("few.arff", "few.dat"):
+        assert values(read(text, name)) == {"the size": [1.5, None], "town": ["Bonn", "New York"]}
+
+
+@pytest.mark.parametrize("ending", ["bz2", "xz", "zip"])
+def test_compressed_files(read, expected, tmp_path, ending):
+    if ending == "zip":
+        with zipfile.ZipFile(tmp_path / "few.zip", "w") as archive:
+            archive.writestr("few.csv", PLAIN)
+        content = (tmp_path / "few.zip").read_bytes()
+    else:
+        content = {"bz2": bz2, "xz": lzma}[ending].compress(PLAIN.encode())
+    assert values(read(content, f"few.csv.{ending}")) == expected
+
+
+def test_files_of_arrow_and_json_lines(expected, tmp_path):
+    frame = pl.DataFrame(expected)
+    frame.write_ipc(tmp_path / "few.arrow")
+    frame.write_ndjson(tmp_path / "few.jsonl")
+    for name in ("few.arrow", "few.jsonl"):
+        assert values(tables.read(tmp_path / name)) == expected
+
+
+# ---- numbers ------------------------------------------------------------------------------------
+
+
+def test_decimal_commas_are_found_out_and_said(read):
+    table = read("a;b;c\n1,5;1.234;x\n-2;2.345,5;y\n.;;z\n")
+    assert values(table) == {"a": [1.5, -2, None], "b": [1234, 2345.5, None], "c": ["x", "y", "z"]}
+    assert table.notes[0].endswith("few.csv have decimal commas")
+    assert values(read('a,b\n"1,5",x\n"2,5",y\n'))["a"] == [1.5, 2.5]
+    assert values(read("a;b\n1,5;1.25\n2;3.5\n"))["b"] == [1.25, 3.5]
+
+
+def test_a_decimal_comma_may_be_stated(read):
+    text = "a;b\n1.234;1\n5.678;2\n"
+    assert values(read(text))["a"] == [1.234, 5.678]
+    assert values(read(text, decimal=","))["a"] == [1234, 5678]
+    with pytest.raises(ValueError, match=r"decimal must be one of '\.', ','; got ';'"):
+        read(text, decimal=";")
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("1,234", 1234), ("1,234,567.5", 1234567.5), ("$1,200", 1200), ("-5 €", -5), ("12%", 12),
+     ("1 234", 1234), ("1'234.5", 1234.5), ("1e3", 1000), ("+.5", 0.5), ("0,123", None),
+     ("1,23", None), ("1_000", None), ("12 kg", None), ("", None), ("1-2", None)],
+)  # fmt: skip
+def test_numbers_in_dress(text, number):
+    (found,) = numbers.numbers_of([text], ".")
+    assert found == number if number is not None else np.isnan(found)
+
+
+def test_what_stands_for_no_number_is_missing_and_said(read):
+    table = read("a,b\n1,x\n?,?\n3,y\n")
+    assert values(table) == {"a": [1, None, 3], "b": ["x", "?", "y"]}
+    assert table.notes == ["read '?' as missing in column 'a'"]
+    table = read("a,b,c\n1,-,1\n?,2,?\n3,4,3\n")
+    assert table.notes == ["read '?' as missing in columns 'a', 'c'",
+                           "read '-' as missing in column 'b'"]  # fmt: skip
+    assert values(read("a\n-\nUnknown\n2\n"))["a"] == [None, None, 2]
+
+
+# ---- spelling -----------------------------------------------------------------------------------
+
+
+def test_texts_that_spell_one_value_are_one(read):
+    table = read("a,b,c\nTRUE,1.0,Yes\ntrue,1,yes\nfalse,2.50,no\nFalse,2.5,no\n",
+                 kinds={"b": "category"})  # fmt: skip
+    assert values(table) == {
+        "a": ["true", "true", "false", "false"],
+        "b": ["1", "1", "2.5", "2.5"],
+        "c": ["Yes", "yes", "no", "no"],
+    }
+    assert values(read("a\nTrue\nFalse\n"))["a"] == ["True", "False"]
+    assert values(read("a\n01\n1\n", kinds={"a": "category"}))["a"] == ["01", "1"]
+
+
+@pytest.mark.parametrize(
+    ("known", "new", "index"),
+    [
+        (["false", "true"], ["True", "TRUE", "1", "1.0", "yes", "t"], 1),
+        (["0", "1"], ["true", "1.0", "True", "+1"], 1),
+        (["no", "yes"], ["True", "1", "Y"], 1),
+        (["1.0", "2.0"], ["2", "2.00", "2."], 1),
+        (["01", "02"], ["2", "2.0", "02"], 1),
+        (["a", "b"], ["B", "1", "true"], None),
+        (["0", "1", "2"], ["true"], None),
+        (["01", "1"], ["1"], 1),
+        (["1", "1.0"], ["1.00"], None),
+        (["-0"], ["0"], 0),
+    ],
+)
+def test_a_known_value_is_recognized_in_any_spelling(known, new, index):
+    lookup = spelling.Lookup(known)
+    assert [lookup(text) for text in new] == [index] * len(new)
+
+
+def test_bools_and_whole_numbers_agree_between_kinds_of_files(read, tmp_path):
+    text = "member,zip,x,y\nTrue,1.0,0,1\nFalse,2.0,1,2\nTrue,2.0,1,4\n"
+    recipe = tables.prepare(read(text, kinds={"zip": "category"}), "y").recipe
+    expected = recipe.inputs(tmp_path / "few.csv")
+    member, x = [True, False, True], [False, True, True]
+    frame = pl.DataFrame({"member": member, "zip": [1, 2, 2], "x": x})
+    frame.write_parquet(tmp_path / "t.parquet")
+    frame.with_columns(pl.col("member").cast(int), pl.col("x").cast(str)).write_csv(
+        tmp_path / "t.csv"
+    )
+    np.savez(tmp_path / "t.npz", **{name: frame[name].to_numpy() for name in frame.columns})
+    for name in ("t.parquet", "t.csv", "t.npz"):
+        np.testing.assert_array_equal(recipe.inputs(tmp_path / name), expected)
+    np.testing.assert_array_equal(recipe.inputs(frame), expected)
+
+
+# ---- dates --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "iso"),
+    [
+        ("2020-01-31", "2020-01-31"),
+        ("2020/1/31 7:05", "2020-01-31T07:05"),
+        ("2020-01-31T10:00:00.5Z", "2020-01-31T10:00:00.5"),
+        ("2020-01-31 10:00:00+02:00", "2020-01-31T10:00"),
+        ("1/31/2020", "2020-01-31"),
+        ("1/31/20 11:59 PM", "2020-01-31T23:59"),
+        ("31.1.1999", "1999-01-31"),
+        ("31-Jan-69", "1969-01-31"),
+        ("31 January 2020", "2020-01-31"),
+        ("Jan 31, 2020", "2020-01-31"),
+        ("2020-02-30", None),
+        ("31-Foo-2020", None),
+    ],
+)
+def test_dates_in_many_forms(text, iso):
+    matches = dates.matched([text])
+    (found,) = dates.seconds_of(matches, dates.is_day_first(matches))
+    if iso is None:
+        assert np.isnan(found)
+    else:
+        assert found == np.datetime64(iso, "ms").astype(float) / 1000
+
+
+def test_the_order_of_day_and_month_is_that_of_training(read):
+    assert read("d\n1/2/2020\n13/2/2020\n").columns["d"].kind == "day-first date"
+    assert read("d\n1/2/2020\n2/13/2020\n").columns["d"].kind == "date"
+    assert read("d\n1.2.2020\n").columns["d"].kind == "day-first date"
+    recipe = tables.prepare(read("d,y\n1/2/2020,1\n13/2/2020,2\n"), "y", standardize=False).recipe
+    day = recipe.inputs(read("d\n2/2/2020\n", kinds=recipe.kinds))
+    first = recipe.inputs({"d": ["1/2/2020"]})
+    assert day[0, 0] - first[0, 0] == 1
+    with pytest.raises(TableError, match="'d' holds '1/13/2020' in row 1 but must hold dates"):
+        recipe.inputs({"d": ["1/13/2020"]})
+
+
+def test_inputs_of_a_date(read):
+    text = "d,y\n2024-01-01 06:00,1\n2024-02-06 12:00,2\n2024-03-13 18:00,3\n,4\n"
+    recipe, X, _ = tables.prepare(read(text), "y", standardize=False)
+    months = [f"d={m}" for m in ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
+                                 "Oct", "Nov", "Dec")]  # fmt: skip
+    days = [f"d={d}" for d in ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")]
+    assert recipe.names == ["d", *months, *days, "d=sin(time)", "d=cos(time)", "d=(missing)"]
+    assert X[:, 0].tolist() == [-36.25, 0, 36.25, 0]
+    assert X[:, 1:13].argmax(axis=1).tolist()[:3] == [0, 1, 2]
+    assert X[:, 13:20].argmax(axis=1).tolist()[:3] == [0, 1, 2]
+    np.testing.assert_allclose(X[:, 20], [1, 0, -1, 0], atol=1e-6)
+    np.testing.assert_allclose(X[:, 21], [0, -1, 0, 0], atol=1e-6)
+    assert X[3, 1:].tolist() == [0] * 21 + [1]
+    assert recipe.is_measured.tolist() == [True] + [False] * 22
+
+
+# ---- names of columns ---------------------------------------------------------------------------
+
+
+def test_names_that_differ_in_case_and_punctuation_are_taken_and_said(read):
+    recipe = tables.prepare(read("Living Area,town,y\n1,a,1\n2,b,2\n"), "y").recipe
+    table = recipe.read({"living_area": [1], "TOWN": ["a"], "town2": ["b"]})
+    assert table.notes == ["took column 'living_area' for 'Living Area'",
+                           "took column 'TOWN' for 'town'"]  # fmt: skip
+    assert table.others == ["town2"]
+    with pytest.raises(TableError, match="no column 'town'; did you mean 'Town'"):
+        recipe.read({"living_area": [1], "TOWN": ["a"], "Town": ["b"]})
+    with pytest.raises(TableError, match="did you mean 'livin area' for 'Living Area', 'tonw' for"):
+        recipe.read({"livin area": [1], "tonw": ["a"]})
+
+
+def test_columns_of_a_matrix_are_taken_by_place(tmp_path):
+    X = np.random.default_rng(0).normal(size=(20, 12))
+    X[:, 3] = 1  # constant, so no input
+    np.savez(tmp_path / "t.npz", X=X, y=X[:, 0])
+    np.save(tmp_path / "t.npy", X)
+    np.savez(tmp_path / "u.npz", data=X)
+    recipe = tables.prepare(tmp_path / "t.npz", "y").recipe
+    expected = recipe.inputs(tmp_path / "t.npz")
+    for new in (tmp_path / "t.npy", tmp_path / "u.npz", X):
+        np.testing.assert_array_equal(recipe.inputs(new), expected)
+    assert recipe.read(X).notes == ["took columns by place: 'x0' for 'X0' and so on"]
+    np.save(tmp_path / "t.npy", X[:, :11])
+    with pytest.raises(TableError, match="has no columns 'X0'"):
+        recipe.inputs(tmp_path / "t.npy")
+    with pytest.raises(TableError, match="has no columns 'X0'"):  # names, not places
+        recipe.inputs({f"v{j}": X[:, j] for j in range(12)})
+
+
+# ---- many texts ---------------------------------------------------------------------------------
+
+
+def test_rare_texts_share_an_input_and_names_are_left_out(read):
+    rows = "".join(f"n{i},i{i % 40 if i < 500 else i % 7},{i % 2}\n" for i in range(1000))
+    table = read("name,item,y\n" + rows)
+    recipe = tables.learn(table, "y", max_categories=7)
+    assert recipe.ignored == {"name": "names: most texts occur once"}
+    assert recipe.names == [*(f"item=i{j}" for j in range(7)), "item=(other)"]
+    X = recipe.inputs({"item": ["i3", "i39", "never"]})
+    assert X.argmax(axis=1).tolist() == [3, 7, 7]
+    assert X.sum(axis=1).tolist() == [1, 1, 1]

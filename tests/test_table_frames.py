@@ -1,0 +1,284 @@
+"""Data frames of mixed columns: the recipe of the command line from Python.
+
+Tests that a frame of pandas, polars or Arrow gives the inputs that its file gives, by `prepare`, by
+a network that has a recipe, and by the step of a pipeline. Not here: frames of numbers alone
+(test_frames.py), text files (test_table_forms.py).
+"""
+
+import datetime
+import decimal
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+import sklearn
+from sklearn.base import clone
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.utils.estimator_checks import check_estimator
+
+import fastnn
+from fastnn import MLP, Dense, tables
+from fastnn.cli import main
+from fastnn.sklearn import MLPClassifier, MLPRegressor, TableEncoder
+from fastnn.tables import TableError
+
+RNG = np.random.default_rng(0)
+N = 200
+FRAME = pd.DataFrame(
+    {
+        "size": np.where(RNG.random(N) < 0.1, np.nan, RNG.normal(size=N)),
+        "count": RNG.integers(0, 9, N),
+        "town": RNG.choice(["Bonn", "Köln", None], N),
+        "member": RNG.random(N) < 0.5,
+        "since": pd.Timestamp("2020-01-01") + pd.to_timedelta(RNG.integers(0, 9e6, N), "s"),
+    }
+)
+PRICE = FRAME["count"] + FRAME["member"] + RNG.normal(size=N) / 10
+
+FRAMES = {
+    "pandas": lambda frame: frame,
+    "pandas, nullable": pd.DataFrame.convert_dtypes,
+    "pandas, Arrow": lambda frame: frame.convert_dtypes(dtype_backend="pyarrow"),
+    "pandas, categories": lambda frame: frame.astype({"town": "category", "count": float}),
+    "pandas, objects": lambda frame: frame.astype(object),
+    "pandas, time zone": lambda frame: frame.assign(since=frame["since"].dt.tz_localize("UTC")),
+    "polars": pl.from_pandas,
+    "polars, categories": lambda frame: pl.from_pandas(frame).with_columns(
+        pl.col("town").cast(pl.Categorical), pl.col("count").cast(pl.UInt8)
+    ),
+    "Arrow": lambda frame: pa.Table.from_pandas(frame),
+    "dict": lambda frame: {name: frame[name].tolist() for name in frame.columns},
+    "other order": lambda frame: frame[frame.columns[::-1]],
+    "one more column": lambda frame: frame.assign(more="x"),
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def prepared():
+    return tables.prepare(FRAME.assign(price=PRICE), "price", standardize=False)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A model that the command line has trained on the frame as a CSV file, and the file."""
+    folder = tmp_path_factory.mktemp("frames")
+    data, out = folder / "data.csv", folder / "net.safetensors"
+    FRAME.assign(price=PRICE).to_csv(data, index=False)
+    assert main(["train", str(data), "--target", "price", "--hidden", "8", "--epochs", "3",
+                 "--quiet", "--out", str(out)]) == 0  # fmt: skip
+    return out, data
+
+
+# ---- frames are tables --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_every_frame_gives_the_same_inputs(prepared, kind):
+    found = prepared.recipe.inputs(FRAMES[kind](FRAME))
+    np.testing.assert_array_equal(found, prepared.X)
+
+
+def test_inputs_are_those_of_a_file(prepared, model):
+    np.testing.assert_array_equal(prepared.recipe.inputs(model[1]), prepared.X)
+
+
+def test_objects_are_what_they_hold():
+    day = datetime.date(2020, 1, 2)
+    frame = pd.DataFrame(
+        {
+            "number": [1, None, decimal.Decimal("2.5")],
+            "bool": [True, None, False],
+            "day": [day, None, datetime.datetime(2020, 1, 2, 12, tzinfo=datetime.UTC)],
+            "mixed": ["a", 1, 2.5],
+            "span": pd.to_timedelta([1, 2, None], "s"),
+            "list": [[1], [2], [3]],
+        },
+        dtype=object,
+    ).astype({"span": "m8[ns]"})
+    table = tables.read(frame)
+    kinds = {name: column.kind for name, column in table.columns.items()}
+    assert kinds == {"number": "number", "bool": "category", "day": "date", "mixed": "category",
+                     "span": "number", "list": "object"}  # fmt: skip
+    np.testing.assert_array_equal(table.columns["number"].values, [1, np.nan, 2.5])
+    assert table.columns["bool"].texts == ["false", "true"]
+    assert table.columns["mixed"].texts == ["1", "2.5", "a"]
+    np.testing.assert_array_equal(table.columns["span"].values, [1, 2, np.nan])
+    assert np.diff(table.columns["day"].values[[0, 2]]) == 43200
+    with pytest.raises(TableError, match=r"column 'list' \(object\) cannot be inputs"):
+        tables.learn(table)
+
+
+def test_what_is_no_frame_is_refused():
+    for value, message in (
+        (pl.LazyFrame({"a": [1]}), "the data frame is lazy; pass"),
+        (3, "must be a data frame, a dict of columns, an array of rows or a path; got int"),
+        (np.zeros(3), "has 1 dimensions but must have 2"),
+        ({"a": [1], "b": [1, 2]}, "columns of different lengths: {'a': 1, 'b': 2}; make"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "has two columns 'a'; rename one"),
+        (pd.DataFrame({"a": []}), "the data frame has no rows"),
+    ):
+        with pytest.raises(TableError, match=message):
+            tables.read(value)
+
+
+# ---- prepare ------------------------------------------------------------------------------------
+
+
+def test_prepared_numbers_are_standardized():
+    recipe, X, y = tables.prepare(FRAME.assign(price=PRICE), "price")
+    assert X.dtype == y.dtype == np.float32
+    np.testing.assert_allclose(X[:, recipe.is_measured].mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(X[:, recipe.names.index("size")].std(), 1, rtol=1e-6)
+    np.testing.assert_allclose(y, PRICE, rtol=1e-6)
+    assert recipe.task == "regression"
+
+
+def test_rows_without_a_target_are_left_out():
+    town = FRAME["town"].where(FRAME.index > 3, "Bonn")
+    recipe, X, y = tables.prepare(FRAME.assign(town=town), "town", dtype="float64")
+    assert recipe.classes == ["Bonn", "Köln"]
+    assert len(X) == len(y) == town.notna().sum()
+    assert [recipe.classes[i] for i in y] == town.dropna().tolist()
+    assert X.dtype == np.float64
+
+
+def test_a_recipe_of_inputs_alone():
+    recipe, X, y = tables.prepare(FRAME, drop=["since"], kinds={"count": "category"})
+    assert (y, recipe.target, recipe.task) == (None, None, None)
+    assert {"count=0", "count=8"} <= set(recipe.names)
+    assert len(recipe.names) == X.shape[1]
+    assert tables.Recipe.from_plain(recipe.to_plain()) == recipe
+
+
+# ---- networks that take frames ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_a_network_of_the_command_line_takes_frames(model, kind, tmp_path):
+    net = fastnn.load(model[0])
+    expected = net.predict(tables.recipe_of(net).inputs(model[1]))
+    assert main(["predict", *map(str, model), "--quiet", "--out", str(tmp_path / "p.npy")]) == 0
+    np.testing.assert_array_equal(np.load(tmp_path / "p.npy"), expected[:, 0])
+    np.testing.assert_array_equal(net.predict(FRAMES[kind](FRAME)), expected)
+
+
+def test_all_methods_take_frames(model):
+    net = fastnn.load(model[0])
+    X = tables.recipe_of(net).inputs(FRAME)
+    assert net.evaluate(FRAME, PRICE) == net.evaluate(X, PRICE)
+    np.testing.assert_array_equal(net.jacobian(FRAME), net.jacobian(X))
+    twin = net.copy()
+    assert twin.train_on_batch(FRAME, PRICE) == net.copy().train_on_batch(X, PRICE)
+    twin, other = net.copy(), net.copy()
+    twin.fit(FRAME, PRICE, epochs=2, validation_data=(FRAME, PRICE))
+    other.fit(X, PRICE, epochs=2)
+    for a, b in zip(twin.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+    assert twin.feature_names == net.feature_names
+
+
+def test_frames_of_the_inputs_themselves_are_taken_as_they_are(model):
+    net = fastnn.load(model[0])
+    X = tables.recipe_of(net).inputs(FRAME)
+    named = pd.DataFrame(X, columns=net.feature_names)
+    np.testing.assert_array_equal(net.predict(named), net.predict(X))
+
+
+def test_what_a_frame_lacks_is_named(model):
+    net = fastnn.load(model[0])
+    with pytest.raises(TableError, match="the data frame has no column 'town'; its columns are"):
+        net.predict(FRAME.drop(columns="town"))
+    with pytest.raises(TableError, match=r"holds 'Rom' .*tables.recipe_of\(net\).inputs\(data, u"):
+        net.predict(FRAME.fillna({"town": "Rom"}))
+    X = tables.recipe_of(net).inputs(FRAME.fillna({"town": "Rom"}), unknown="missing")
+    np.testing.assert_array_equal(net.predict(X), net.predict(FRAME))
+
+
+def test_a_recipe_is_kept_with_a_network(prepared, tmp_path):
+    recipe, X, _ = prepared
+    net = MLP(X.shape[1], [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    with pytest.raises(TypeError, match="X must hold real numbers"):
+        net.predict(FRAME)
+    net.metadata["mine"] = 1
+    recipe.attach(net)
+    net.save(tmp_path / "net.safetensors")
+    twin = fastnn.load(tmp_path / "net.safetensors")
+    assert twin.metadata["mine"] == 1
+    np.testing.assert_array_equal(twin.predict(FRAME), net.predict(X))
+    other = MLP(2, [Dense(1)], loss="squared_error", optimizer="sgd")
+    with pytest.raises(ValueError, match=f"gives {X.shape[1]} inputs and 1 outputs, but the netw"):
+        recipe.attach(other)
+    assert other.metadata == {}
+
+
+# ---- the step of a pipeline ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("options", [{}, {"keep_constant": True}], ids=str)
+def test_scikit_learns_own_checks(options):
+    results = check_estimator(TableEncoder(**options), on_fail=None, on_skip=None)
+    assert [r["check_name"] for r in results if r["status"] in ("failed", "xfail")] == []
+    assert len(results) > 40
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_the_step_gives_the_inputs_of_the_recipe(kind):
+    encoder = TableEncoder().fit(FRAME)
+    expected = tables.prepare(FRAME).X
+    np.testing.assert_array_equal(encoder.transform(FRAMES[kind](FRAME)), expected)
+    again = TableEncoder().fit(FRAMES[kind](FRAME)) if kind != "one more column" else encoder
+    assert set(again.get_feature_names_out()) == set(encoder.get_feature_names_out())
+    assert again.n_features_in_ == len(again.feature_names_in_) == 5
+
+
+def test_the_step_follows_scikit_learns_conventions():
+    encoder = TableEncoder(drop=["since"], max_categories=1, missing=["Köln"], dtype="float64")
+    twin = clone(encoder).fit(FRAME)
+    assert twin.get_params() == encoder.get_params()
+    assert twin.transform(FRAME).dtype == np.float64
+    with sklearn.config_context(transform_output="pandas"):
+        frame = twin.transform(FRAME)
+    assert frame.columns.tolist() == twin.get_feature_names_out(FRAME.columns).tolist()
+    assert frame.columns.tolist() == twin.recipe_.names
+    assert isinstance(TableEncoder().set_output(transform="polars").fit_transform(FRAME),
+                      pl.DataFrame)  # fmt: skip
+    with pytest.raises(ValueError, match="input_features is not equal to feature_names_in_"):
+        twin.get_feature_names_out(["a"] * 5)
+    copy = pickle.loads(pickle.dumps(twin))
+    np.testing.assert_array_equal(copy.transform(FRAME), twin.transform(FRAME))
+
+
+def test_the_step_says_what_is_wrong():
+    fitted = TableEncoder(unknown="error").fit(FRAME)
+    with pytest.raises(TableError, match="holds 'Rom' in row"):
+        fitted.transform(FRAME.fillna({"town": "Rom"}))
+    with pytest.raises(TableError, match="has no column 'town'"):
+        fitted.transform(FRAME.drop(columns="town"))
+    for options, message in (
+        ({"unknown": "ignore"}, "unknown must be one of 'missing', 'error'; got 'ignore'"),
+        ({"max_categories": 0}, "max_categories must be at least 1; got 0"),
+        ({"standardize": 1}, "standardize must be True or False; got 1"),
+        ({"drop": ["x"]}, "has no column 'x'"),
+        ({"dtype": "int"}, "dtype must be"),
+    ):
+        with pytest.raises((ValueError, TypeError), match=message):
+            TableEncoder(**options).fit(FRAME)
+
+
+def test_pipelines_and_searches_take_mixed_frames():
+    net = MLPRegressor(hidden_layer_sizes=(8,), max_iter=2000, learning_rate_init=0.01)
+    model = make_pipeline(TableEncoder(), net.set_params(random_state=0, tol=1e-3))
+    assert model.fit(FRAME, PRICE).score(FRAME, PRICE) > 0.9
+    assert len(model[:-1].get_feature_names_out()) == model[-1].n_features_in_
+    classes = np.where(PRICE > 4, "dear", "cheap")
+    net = MLPClassifier(hidden_layer_sizes=(8,), max_iter=2000, learning_rate_init=0.01)
+    search = GridSearchCV(
+        make_pipeline(TableEncoder(), net.set_params(random_state=0, tol=1e-3)),
+        {"tableencoder__standardize": [True, False], "tableencoder__max_categories": [1, 256]},
+        cv=3,
+    ).fit(pl.from_pandas(FRAME), classes)
+    assert search.best_score_ > 0.8
