@@ -215,6 +215,17 @@ def test_a_recipe_is_kept_with_a_network(prepared, tmp_path):
     assert other.metadata == {}
 
 
+def test_classes_of_a_recipe_are_those_of_the_network():
+    town = FRAME["town"].fillna("Trier")
+    recipe, X, y = tables.prepare(FRAME.assign(town=town), "town")
+    net = MLP(X.shape[1], [Dense(3, "softmax")], loss="cross_entropy", optimizer="adam", seed=0)
+    net.fit(X, y)
+    recipe.attach(net)
+    assert net.classes == ("Bonn", "Köln", "Trier")
+    found = net.predict_classes(FRAME)
+    assert found.tolist() == recipe.decode(net.predict(X)).tolist()
+
+
 # ---- the step of a pipeline ---------------------------------------------------------------------
 
 

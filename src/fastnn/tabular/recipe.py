@@ -126,7 +126,8 @@ class Recipe:
         """Keep the recipe with a network, so that it takes data frames with the table's columns.
 
         `MLP.predict` and the other methods then encode a frame of pandas, polars or Arrow by the
-        recipe, which a model file keeps, too. Arrays stay what they are: inputs.
+        recipe, which a model file keeps, too. Arrays stay what they are: inputs. The classes become
+        ``net.classes``, which `MLP.predict_classes` returns.
 
         Parameters
         ----------
@@ -140,6 +141,8 @@ class Recipe:
         check_fit(self, net)
         net.feature_names = tuple(self.names)
         net.metadata = {**net.metadata, "table": self.to_plain()}
+        if self.classes is not None and net.loss.n_classes(net.n_out) is not None:
+            net.classes = tuple(self.classes)
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
         """Return predictions (n,), numbers or classes, for outputs (n, n_out) of the network."""
