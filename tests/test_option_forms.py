@@ -259,7 +259,7 @@ OTHERS = {"columns", "config", "drop", "endings", "ignored", "kinds", "missing",
 
 
 def parameters_of_texts(module):
-    """Yield the name of each parameter of a module's functions and methods that may be a str."""
+    """Yield the name of each parameter of a module's functions that may be a str, but no path."""
     for name, public in vars(module).items():
         if name.startswith("_") or not getattr(public, "__module__", "").startswith("fastnn"):
             continue
@@ -268,7 +268,7 @@ def parameters_of_texts(module):
         is_error = inspect.isclass(public) and issubclass(public, Exception)
         for function in () if is_error else filter(callable, functions):
             for parameter in inspect.signature(function).parameters.values():
-                if "str" in str(parameter.annotation):
+                if "str" in (kind := str(parameter.annotation)) and "PathLike" not in kind:
                     yield parameter.name
 
 
