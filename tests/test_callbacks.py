@@ -511,6 +511,8 @@ def test_the_logs_have_the_rate_of_the_epoch_whoever_comes_first():
          "'val_loss'; pass metrics=['accuracy'] to fit, or monitor one of these"),
         ("acc", ["loss"], "monitor 'acc' is not among 'loss'; pass metrics=['acc'] to fit, or "
          "monitor one of these"),
+        ("val_acc", ["loss", "val_loss", "val_accuracy"], "monitor 'val_acc' is not among 'loss', "
+         "'val_loss', 'val_accuracy'; monitor 'val_accuracy'"),
         ("val_mae", ["loss", "mae"], "monitor 'val_mae' is not among 'loss', 'mae'; pass "
          "validation_data to fit, or monitor one of these"),
         ("lr", ["loss"], "monitor 'lr' is not among 'loss'; follow 'loss' or 'val_loss'; a "
@@ -1038,7 +1040,7 @@ BAD_ARGUMENTS = [
       for s in ("", ", ", "e", "1", ".", "-", "_", '"', "\n")],
     (CSVLogger, {"path": "a", "append": "yes"}, TypeError, ["append must be True or False"]),
     (ProgressBar, {"show": "yes"}, TypeError,
-     ["show must be True, False or None (only on a terminal); got 'yes'"]),
+     ["show must be True, False or None (on a terminal or in a notebook); got 'yes'"]),
     (ProgressBar, {"show": 1}, TypeError, ["show must be True, False or None"]),
     (ProgressBar, {"stream": "log.txt"}, TypeError, ["stream must be a text stream", "'log.txt'"]),
 ]  # fmt: skip

@@ -244,6 +244,12 @@ def test_one_output_is_refused_three_names():
         network(1).fit(X, TEXT)
 
 
+def test_several_sigmoid_outputs_have_no_classes():
+    net = MLP(3, [Dense(3, "sigmoid")], loss="binary_cross_entropy", optimizer="sgd")
+    with pytest.raises(ValueError, match=r"y holds labels, .* labels go with loss 'cross_entropy'"):
+        net.fit(X, TEXT)
+
+
 def test_text_is_no_target_of_a_regression():
     with pytest.raises(TypeError, match="y must hold real numbers; it holds text"):
         regressor().fit(X, YES)

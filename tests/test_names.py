@@ -7,6 +7,7 @@ a hint that no similarity of letters has found. Not here: typing errors of fastn
 """
 
 import ast
+import importlib
 import inspect
 import os
 import re
@@ -399,6 +400,46 @@ def test_a_name_of_the_package(name, hint):
     assert hint in message(lambda: getattr(fastnn, name), AttributeError)
 
 
+@pytest.mark.parametrize(
+    ("module", "name", "hint"),
+    [
+        ("losses", "MeanSquaredError", "use 'squared_error'"),
+        ("optimizers", "Adamax", "use 'adam'"),
+        ("optimizers", "RMSprop", "did you mean 'RMSProp'?"),
+        ("layers", "BatchNormalization", "use LayerNorm()"),
+        ("metrics", "AUC", "use 'roc_auc'"),
+        ("activations", "relu", "did you mean 'relu'?"),
+        ("initializers", "XavierUniform", "use 'glorot_uniform'"),
+        ("schedules", "StepLR", "use StepDecay"),
+        ("callbacks", "LambdaCallback", "derive a class"),
+    ],
+)
+def test_a_name_of_a_module(module, name, hint):
+    owner = importlib.import_module(f"fastnn.{module}")
+    assert hint in message(lambda: getattr(owner, name), AttributeError)
+    assert not hasattr(owner, name)
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"), [("get_weights", "net.get_weights()"), ("out_features", "layer.units")]
+)
+def test_an_attribute_of_a_layer(name, hint):
+    assert hint in message(lambda: getattr(Dense(3), name), AttributeError)
+    assert not hasattr(Dropout(0.5), name)
+
+
+@pytest.mark.parametrize(
+    ("call", "hint"),
+    [
+        (lambda: MLP(3, [Dense(1)], "squared_error", "adam"), "such as loss=..."),
+        (lambda: network().fit(X, Y, 10), "MLP.fit takes X and y by position"),
+        (lambda: EarlyStopping("loss", 3), "takes monitor by position, but 2"),
+    ],
+)
+def test_too_many_arguments_by_position(call, hint):
+    assert hint in message(call, TypeError)
+
+
 # ---- all public names of the libraries -----------------------------------------------------------
 
 #: Names in the modules of libraries that are no losses, activations, ...
@@ -514,6 +555,7 @@ def test_arguments_of_keras_and_torch():
 TABLES = {
     **{k: v for k, v in vars(names).items() if k.isupper() and isinstance(v, dict)},
     "ATTRIBUTES": arguments.ATTRIBUTES,
+    "LAYER_ATTRIBUTES": arguments.LAYER_ATTRIBUTES,
     "PACKAGE": arguments.PACKAGE,
     **{f"ARGUMENTS-{k}": v for k, v in arguments.ARGUMENTS.items()},
     **{f"NEEDED-{k}": v for k, v in arguments.NEEDED.items()},

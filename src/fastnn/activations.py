@@ -6,6 +6,7 @@ forgotten.
 """
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from fastnn import _checks
 
@@ -133,3 +134,7 @@ def get(activation: str | Activation) -> Activation:
 def parameter_name(name: str) -> str | None:
     """Return the name of an activation's parameter, or None without one."""
     return _KINDS[name].parameter
+
+
+if not TYPE_CHECKING:  # who would let any name pass
+    __getattr__ = _checks.names_of_module(__name__, _checks.names.ACTIVATIONS, NAMES)

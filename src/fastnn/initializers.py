@@ -94,3 +94,7 @@ def draw(
     rows = shape[0] if name == "orthogonal" else max(1, _TOGETHER // shape[1])
     for row in range(0, shape[0], rows):
         yield row, _BY_NAME[name](rng, shape, min(rows, shape[0] - row))
+
+
+if not TYPE_CHECKING:  # who would let any name pass
+    __getattr__ = _checks.names_of_module(__name__, _checks.names.INITIALIZERS, NAMES)

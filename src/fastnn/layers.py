@@ -43,6 +43,11 @@ class Layer:
     #: Whether a network may end with it, because it has an activation for the loss.
     is_output: ClassVar[bool] = False
 
+    if not TYPE_CHECKING:  # who would let any name pass
+
+        def __getattr__(self, name: str) -> Any:
+            raise _checks.no_layer_attribute(name, self)
+
     @property
     def is_void(self) -> bool:
         """Whether the layer never changes its inputs."""
@@ -423,3 +428,7 @@ def stages(layers: Iterable[Layer]) -> list[dict[str, object]]:
         if layer.parameters(1):
             number, masks = number + 1, 0
     return found
+
+
+if not TYPE_CHECKING:  # who would let any name pass
+    __getattr__ = _checks.names_of_module(__name__, _checks.names.LAYERS)

@@ -9,7 +9,7 @@ A row's loss is the sum over the outputs; ``reduction`` of the MLP says how rows
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from fastnn import _checks
 
@@ -205,3 +205,7 @@ def get(loss: str | Loss) -> Loss:
     if isinstance(loss, Loss):
         return loss
     return KINDS[_checks.choice("loss", loss, NAMES, ALIASES, _checks.names.LOSSES)]()
+
+
+if not TYPE_CHECKING:  # who would let any name pass
+    __getattr__ = _checks.names_of_module(__name__, _checks.names.LOSSES)

@@ -521,3 +521,7 @@ def higher_is_better(log_name: str, resolved: Mapping[str, Resolved] | None = No
     name = log_name.removeprefix("val_")
     known = (resolved or {}).get(name) or _BY_NAME.get(name)
     return name.lower().endswith(_HIGHER) if known is None else known.best == "max"
+
+
+if not TYPE_CHECKING:  # who would let any name pass
+    __getattr__ = _checks.names_of_module(__name__, _checks.names.METRICS)

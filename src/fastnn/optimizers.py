@@ -254,3 +254,7 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     if isinstance(optimizer, Optimizer):
         return optimizer
     return KINDS[_checks.choice("optimizer", optimizer, NAMES, None, _checks.names.OPTIMIZERS)]()
+
+
+if not TYPE_CHECKING:  # who would let any name pass
+    __getattr__ = _checks.names_of_module(__name__, _checks.names.OPTIMIZERS)

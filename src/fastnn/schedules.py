@@ -389,3 +389,7 @@ KINDS: dict[str, type[Schedule]] = {
 }
 
 NAMES = tuple(KINDS)
+
+
+if not TYPE_CHECKING:  # who would let any name pass
+    __getattr__ = _checks.names_of_module(__name__, _checks.names.SCHEDULES)

@@ -319,6 +319,20 @@ ATTRIBUTES = table(
     }
 )
 
+#: Attributes of a layer, which is a specification without weights.
+LAYER_ATTRIBUTES = table(
+    {
+        "weights get_weights kernel W b bias gamma beta parameters state_dict variables": (
+            "a layer is a specification; the weights are net.get_weights()"
+        ),
+        "set_weights": "a layer is a specification; use net.set_weights(weights)",
+        "output forward call": "a layer is a specification; use net.activations(X)",
+        "in_features input_shape n_in input_dim": "net.n_in is the number of inputs",
+        "out_features output_shape n_out": "use layer.units",
+        "build": "layers are built with the network",
+    }
+)
+
 #: Names of the package: layers, losses, optimizers and functions of other libraries.
 PACKAGE: dict[str, str] = {
     **{name: hint for name, hint in LAYERS.items() if name not in ("str", "int", "activation")},
@@ -339,6 +353,7 @@ PACKAGE: dict[str, str] = {
             "ReLU ELU SELU GELU SiLU Sigmoid Tanh Softmax Softplus LeakyReLU": (
                 "an activation belongs to a Dense, such as Dense(64, 'relu')"
             ),
+            "optim": "use Adam(0.001), SGD(0.01, momentum=0.9), RMSProp(0.001)",
             "regularizers l1 l2": "penalties belong to a layer: Dense(64, 'relu', l2=1e-4)",
         }
     ),

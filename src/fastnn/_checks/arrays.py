@@ -156,7 +156,7 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
     if array.shape[1] != n_columns:
         remedy = f"reshape {name}"
         if math.prod(array.shape) == n_columns:
-            remedy = f"{name}.reshape(1, -1) is one row, such as one image"
+            remedy = f"{name.rpartition(' ')[2]}.reshape(1, -1) is one row, such as one image,"
         raise ValueError(
             f"{name} has {array.shape[1]} columns but {owner} takes {n_columns}; {remedy} or build "
             f"MLP({array.shape[1]}, ...)"
@@ -168,6 +168,7 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
 
 def _as_rows(name: str, shape: tuple[int, ...], n_columns: int) -> str:
     """Return how an array of that shape, which has not two dimensions, becomes rows."""
+    name = name.rpartition(" ")[2]  # "validation X" is X
     if len(shape) < 3:
         return f"a single row is {name}.reshape(1, -1), a single column {name}.reshape(-1, 1)"
     n = math.prod(shape[1:])

@@ -109,13 +109,19 @@ def monitor(value: object) -> str:
     return text(value)
 
 
-def monitored(value: str, names: Sequence[str], metrics: Sequence[str]) -> None:
-    """Check that the logs will have the value to follow; `metrics` are names that fit takes."""
+def monitored(value: str, names: Sequence[str], metrics: Mapping[str, str]) -> None:
+    """Check that the logs will have the value to follow.
+
+    `metrics` are names that fit takes, and the metrics that they stand for.
+    """
     if value in names:
         return
     metric = value.removeprefix("val_")
+    same = value.replace(metric, metrics.get(metric, metric))
     lacks_validation = not any(name.startswith("val_") for name in names)
-    if metric in metrics and metric not in names:
+    if same in names:
+        remedy = f"monitor {same!r}"
+    elif metric in metrics and metric not in names:
         more = " and validation_data" if lacks_validation and metric != value else ""
         remedy = f"pass metrics=[{metric!r}]{more} to fit, or monitor one of these"
     elif value in ("lr", "val_lr"):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import sys
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastnn._checks import arguments, names
@@ -16,9 +17,13 @@ from fastnn._checks.values import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from types import ModuleType
 
     _Function = TypeVar("_Function", bound=Callable[..., Any])
     _Class = TypeVar("_Class", bound=type)
+
+
+_KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
 
 def explained(function: _Function) -> _Function:
@@ -69,6 +74,14 @@ def _wrong_call(
             hint = _found(arguments.ARGUMENTS, owners, names.plain(name))
             hint = hint or f"its arguments are {quoted(known)}{did_you_mean(name, known)}"
             return f"{owners[0]} has no argument {name!r}; {hint}"
+    by_place = [name for name in known if signature.parameters[name].kind is not _KEYWORD_ONLY]
+    if len(args) - 1 > len(by_place) < len(known):
+        example = f"{known[len(by_place)]}=..."
+        listed = " and ".join(filter(None, [", ".join(by_place[:-1]), *by_place[-1:]]))
+        return (
+            f"{owners[0]} takes {listed} by position, but {len(args) - 1} arguments were given so; "
+            f"give the others by name, such as {example}"
+        )
     for i, (name, parameter) in enumerate(list(signature.parameters.items())[1:], 1):
         by_position = i < len(args) and parameter.kind is not parameter.KEYWORD_ONLY
         if parameter.default is parameter.empty and name not in kwargs and not by_position:
@@ -97,10 +110,30 @@ def _frozen(original: Callable[[Any, str, Any], None]) -> Any:
             }
             remedy = ways.get(name, "make another one")
             raise dataclasses.FrozenInstanceError(
-                f"a {type(self).__name__} cannot be changed, so {name} cannot be set; {remedy}"
+                f"{type(self).__name__} objects do not change, so {name} cannot be set; {remedy}"
             ) from None
 
     return set_attribute
+
+
+def names_of_module(
+    module: str, table: Mapping[str, str], public: Iterable[str] = ()
+) -> Callable[[str], Any]:
+    """Return a function __getattr__ for a module: its error says what to use instead of a name."""
+    package: ModuleType = sys.modules[module]
+
+    def get(name: str) -> Any:
+        message = f"module {module!r} has no attribute {name!r}"
+        own = public or [key for key in vars(package) if not key.startswith("_")]
+        raise _no_attribute(message, name, package, table, own)
+
+    return get
+
+
+def no_layer_attribute(name: str, layer: Any) -> AttributeError:
+    """Return the error for an attribute that a layer lacks."""
+    message = f"{type(layer).__name__!r} object has no attribute {name!r}"
+    return _no_attribute(message, name, layer, arguments.LAYER_ATTRIBUTES, ())
 
 
 def no_attribute(name: str, owner: Any) -> AttributeError:

@@ -108,7 +108,11 @@ def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | N
     With `known` classes, all targets of one dimension are labels.
     """
     if known is None:
-        if loss.n_classes(n_out) is None or not _are_labels(value):
+        if loss.n_classes(n_out) is None:
+            if loss.targets == "probability" and np.ndim(value) == 1 and _are_labels(value):
+                _number_of_classes(loss, n_out, f"{name} holds labels")
+            return value
+        if not _are_labels(value):
             return value
         raise ValueError(
             f"{name} holds labels such as {_labels(name, value)[0]!r}, but the network has no "

@@ -5,6 +5,9 @@ the history, callbacks that end a training, that save, that set the learning rat
 show progress. Not here: the training loop (training/loop.py calls the hooks) and arithmetic.
 """
 
+from typing import TYPE_CHECKING
+
+from fastnn import _checks
 from fastnn.callbacks.base import Callback
 from fastnn.callbacks.checkpoint import ModelCheckpoint
 from fastnn.callbacks.csv_logger import CSVLogger
@@ -26,3 +29,7 @@ __all__ = [
     "TensorBoard",
     "TerminateOnNaN",
 ]
+
+
+if not TYPE_CHECKING:  # who would let any name pass
+    __getattr__ = _checks.names_of_module(__name__, _checks.names.CALLBACKS)

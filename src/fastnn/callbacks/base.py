@@ -146,7 +146,7 @@ class Monitoring(Keeping):
 
     def on_train_begin(self, logs: Logs) -> None:
         """Check that the logs will have the value."""
-        known = (*metrics.NAMES, *metrics.ALIASES)
+        known = {name: name for name in metrics.NAMES} | metrics.ALIASES
         _checks.monitored(self.monitor, self.params["monitors"], known)
         super().on_train_begin(logs)
 
