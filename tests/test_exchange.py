@@ -14,7 +14,7 @@ import pytest
 import fastnn
 from fastnn import MLP, Dense, Dropout, Standardize, activations, exchange, losses, optimizers
 from fastnn.exchange import c_stages, chain, onnx_writer, parts, pytorch, scikit_learn
-from fastnn.layers import KINDS, PIECES, Layer, LayerNorm, Residual
+from fastnn.layers import KINDS, PIECES, Activate, Layer, LayerNorm, Residual
 
 FOLDER = Path(exchange.__file__).parent
 TABLES = {
@@ -194,8 +194,8 @@ def test_a_chain_ends_a_layer_before_another_operation():
     net = chain.Chain()
     net.affine("first", np.eye(2))
     net.append(Center("middle"))
-    with pytest.raises(ValueError, match=r"^later follows no affine map"):
-        net.activate("later", activations.get("relu"))
+    with pytest.raises(ValueError, match=r"^later: activation must act on each number alone"):
+        net.activate("later", activations.get("softmax"))
     with pytest.raises(ValueError, match=r"^last has 3 rows of weights, but first before it has 2"):
         net.affine("last", np.eye(3))
     net.affine("last", np.eye(2))
@@ -244,7 +244,8 @@ def test_a_standardize_of_another_width_is_refused():
 
 
 def test_the_parts_of_a_network_make_it_again():
-    inner = Residual([LayerNorm(), Dense(6, "relu"), Dropout(0.5), Residual([Dense(6)])])
+    norm = [LayerNorm(), Activate("gelu")]
+    inner = Residual([*norm, Dense(6, "relu"), Dropout(0.5), Residual([Dense(6)])])
     layers = [Residual([inner, Dense(5, "tanh")]), Residual([Dropout(0.25)]), Dense(2)]
     net = MLP(5, [Standardize(), Residual([inner.layers[0], Dense(5)]), Dense(2)],
               loss="huber", optimizer="sgd", dtype="float64", seed=0)  # fmt: skip
@@ -297,6 +298,37 @@ def test_a_scaling_is_not_merged_past_another_operation():
     net.scale("scaling", 1.0, 2.0)
     with pytest.raises(ValueError, match=r"^scaling scales what goes into middle"):
         net.append(Center("middle"))
+
+
+def test_an_activation_without_an_affine_map_is_a_layer():
+    net = chain.Chain()
+    net.activate("first", activations.get("tanh"))
+    net.affine("middle", np.eye(2))
+    net.activate("middle's", activations.get("relu"))
+    net.activate("another", activations.get("silu"))
+    net.norm("norm", 0.5)
+    net.activate("norm's", activations.get("gelu"))
+    net.affine("last", np.eye(2))
+    found = net.network(optimizer="sgd").layers
+    assert found == [
+        Activate("tanh"), Dense(2, "relu", use_bias=False), Activate("silu"), LayerNorm(0.5),
+        Activate("gelu"), Dense(2, use_bias=False),
+    ]  # fmt: skip
+    net.activate("end", activations.get("relu"))
+    with pytest.raises(ValueError, match=r"^output=sigmoid follows another activation, or a layer"):
+        net.network(output="sigmoid", optimizer="sgd")
+
+
+def test_a_scaling_before_an_activation_must_come_first():
+    net = chain.Chain()
+    net.scale("scaling", 1.0, 2.0)
+    net.activate("first", activations.get("tanh"))
+    net.affine("last", np.eye(2))
+    assert net.network(optimizer="sgd").layers[:2] == [Standardize(), Activate("tanh")]
+    net.activate("last's", activations.get("relu"))
+    net.scale("scaling", 1.0, 2.0)
+    with pytest.raises(ValueError, match=r"^scaling scales what goes into another; fastnn merges"):
+        net.activate("another", activations.get("tanh"))
 
 
 # ---- the room -----------------------------------------------------------------------------------

@@ -98,6 +98,17 @@ ACTIVATIONS = {
     "prelu": ("leaky_relu(0.25)", [("PRelu", "a", "slopes", "z")]),
     "celu": ("elu(1)", [("Celu", "a", "z")]),
     "silu": ("silu", [("Sigmoid", "a", "s"), ("Mul", "a", "s", "z")]),
+    "hard_silu of the older exporter": ("hard_silu", [
+        ("HardSigmoid", "a", "h"), ("Mul", "a", "h", "z"),
+    ]),
+    "mish of the older exporter": ("mish", [
+        ("Softplus", "a", "s"), ("Tanh", "s", "t"), ("Mul", "a", "t", "z"),
+    ]),
+    "gelu_tanh of the older exporter": ("gelu_tanh", [
+        ("Mul", "a", "a", "q"), ("Mul", "a", "q", "k"), ("Mul", 0.044715, "k", "m"),
+        ("Add", "a", "m", "s"), ("Mul", 0.7978845608, "s", "u"), ("Tanh", "u", "t"),
+        ("Add", 1.0, "t", "p"), ("Mul", "a", "p", "r"), ("Mul", 0.5, "r", "z"),
+    ]),
     "neg": ("relu", [("Neg", "a", "n"), ("Relu", "n", "z")]),
 }  # fmt: skip
 
@@ -106,6 +117,9 @@ ACTIVATIONS = {
 def test_an_activation_as_exporters_compose_it(name, constants, rng):
     expected, steps = ACTIVATIONS[name]
     middle, numbers = composed(steps)
+    for each in middle:
+        if each.op_type == "HardSigmoid":
+            each.attribute.append(helper.make_attribute("alpha", 1 / 6))
     slopes = np.full((1, 4), 0.25, "f4")
     constants |= numbers | {"slopes": slopes}
     constants["W"] *= 12  # beyond the threshold of softplus

@@ -187,6 +187,13 @@ NAMES = [
         },
     ),
     (
+        '{fastnn.Activate|Activate("relu")}',
+        {
+            "keras": "{keras.layers.Activation}",
+            "torch": "{torch.nn.ReLU}, ...",
+        },
+    ),
+    (
         "{fastnn.Residual|Residual([...])}",
         {
             "keras": "{keras.layers.Add} in the functional API",
@@ -503,7 +510,7 @@ DEFAULTS = [
             "torch": "{torch.nn.LayerNorm(eps)=}",
         },
     ),
-    ("gelu", "exact", {"keras": "exact", "torch": "exact"}),
+    ("gelu", "exact; gelu_tanh approximates it", {"keras": "exact", "torch": "exact"}),
     (
         "validation split",
         "{fastnn.MLP.fit(validation_split)=}; the last rows",

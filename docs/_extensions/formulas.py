@@ -31,6 +31,11 @@ LAYERS = {  # name: (z, the gradient that is passed on, gradients of the paramet
         ],
         [r"d\gamma = \sum_{\text{rows}} g \odot \hat{z}", r"d\beta = \sum_{\text{rows}} g"],
     ),
+    "activate": (
+        [r"z = h(z_{\text{prev}})"],
+        [r"g_{\text{prev}} = g \odot h'(z_{\text{prev}})"],
+        [],
+    ),
     "residual": (
         [r"z = z_{\text{prev}} + f(z_{\text{prev}})"],
         [r"g_{\text{prev}} = g + J_f^T g"],
@@ -57,6 +62,24 @@ ACTIVATIONS = {  # name: (z = h(a), its derivative)
     "silu": (r"a\, \sigma(a)", r"\sigma(a) + z\, \sigma(-a)"),
     "softplus": (r"\log(1 + e^a)", r"\sigma(a)"),
     "exp": (r"e^a", r"z"),
+    "gelu_tanh": (
+        r"a s, \quad s = \sigma\left(\sqrt{8 / \pi}\, (a + 0.044715\, a^3)\right)",
+        r"s + z (1 - s) \sqrt{8 / \pi}\, (1 + 0.134145\, a^2)",
+    ),
+    "mish": (
+        r"a t, \quad t = \tanh \log(1 + e^a)",
+        r"t + a (1 - t^2)\, \sigma(a)",
+    ),
+    "relu6": (r"\min(\max(0, a), 6)", r"[0 < a < 6]"),
+    "hard_tanh": (r"\min(\max(-1, a), 1)", r"[-1 < a < 1]"),
+    "hard_sigmoid": (
+        r"\min\left(\max\left(0, \frac{a + 3}{6}\right), 1\right)",
+        r"\frac{[-3 < a < 3]}{6}",
+    ),
+    "hard_silu": (
+        r"a \min\left(\max\left(0, \frac{a + 3}{6}\right), 1\right)",
+        r"[-3 < a < 3] \left(\frac{a}{3} + \frac{1}{2}\right) + [a \ge 3]",
+    ),
 }
 
 LOSSES = {  # name: (E of a row, delta = dE/da, purpose)

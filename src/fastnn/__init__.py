@@ -21,7 +21,7 @@ from fastnn.callbacks import (
 )
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.gradients import check_gradients
-from fastnn.layers import Dense, Dropout, LayerNorm, Residual, Standardize
+from fastnn.layers import Activate, Dense, Dropout, LayerNorm, Residual, Standardize
 from fastnn.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -72,6 +72,7 @@ __all__ = [
     "SGD",
     "AbsoluteError",
     "Accuracy",
+    "Activate",
     "Activation",
     "Adagrad",
     "Adam",

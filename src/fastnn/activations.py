@@ -32,9 +32,15 @@ _KINDS = {
     "elu": _Kind("he_uniform", "alpha", 1.0),
     "selu": _Kind("lecun_normal"),
     "gelu": _Kind("he_uniform"),
+    "gelu_tanh": _Kind("he_uniform"),
     "silu": _Kind("he_uniform"),
+    "mish": _Kind("he_uniform"),
     "softplus": _Kind("he_uniform"),
     "exp": _Kind(),
+    "relu6": _Kind("he_uniform"),
+    "hard_tanh": _Kind(),
+    "hard_sigmoid": _Kind(),
+    "hard_silu": _Kind("he_uniform"),
 }
 
 #: Names of scikit-learn and Keras that are the same to the letter.
@@ -43,6 +49,7 @@ _ALIASES = {
     "linear": "identity",
     "swish": "silu",
     "exponential": "exp",
+    "hard_swish": "hard_silu",
 }
 
 #: Names of all activations, and of those that a hidden layer may have.
@@ -60,8 +67,9 @@ class Activation:
     name : str
         ``"identity"`` (or ``"linear"``), ``"sigmoid"`` (or ``"logistic"``), ``"tanh"``,
         ``"relu"``, ``"leaky_relu"``, ``"softmax"`` (output layer only), ``"elu"``, ``"selu"``,
-        ``"gelu"`` (the exact form), ``"silu"`` (or ``"swish"``), ``"softplus"`` or ``"exp"`` (or
-        ``"exponential"``).
+        ``"gelu"`` (the exact form), ``"gelu_tanh"`` (its approximation by tanh), ``"silu"`` (or
+        ``"swish"``), ``"mish"``, ``"softplus"``, ``"exp"`` (or ``"exponential"``), ``"relu6"``,
+        ``"hard_tanh"``, ``"hard_sigmoid"`` or ``"hard_silu"`` (or ``"hard_swish"``).
     alpha : float, optional
         Slope of ``leaky_relu`` below zero (default 0.01); ``elu`` tends to minus alpha (default
         1.0). The other activations have no parameter.

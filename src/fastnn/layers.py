@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 else:
     ActivationField = str | Activation
 
-_IDENTITY: Any = "identity"  # the default, which isn't an ActivationField to type checkers
+_IDENTITY: Any = "identity"  # the defaults, which aren't ActivationFields to type checkers
+_RELU: Any = "relu"
 
 
 class Layer:
@@ -311,11 +312,62 @@ class LayerNorm(Layer):
 
 
 @dataclass(frozen=True)
+class Activate(Layer):
+    """An activation as a layer of its own: ``z = h(z_prev)``.
+
+    The activation of a Dense belongs to that layer. This one is for places behind another layer,
+    such as ``[Dense(32), LayerNorm(), Activate("relu")]`` or the sum of a Residual.
+
+    Parameters
+    ----------
+    activation : str or Activation, default "relu"
+        The layer's ``h``; a name, or an `Activation` to set its parameter. Not "softmax", which is
+        for the output layer only.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the activation is unknown or needs whole rows.
+
+    Examples
+    --------
+    >>> from fastnn import MLP, Activate, Dense, LayerNorm
+    >>> layers = [Dense(8), LayerNorm(), Activate("relu"), Dense(1)]
+    >>> net = MLP(4, layers, loss="squared_error", optimizer="adam", seed=0)
+    >>> [array.shape[1] for array in net.activations([[1.0, 2.0, 3.0, 4.0]])]
+    [8, 8, 8, 1]
+    """
+
+    activation: ActivationField = _RELU
+    name: ClassVar[str] = "activate"
+
+    def __post_init__(self) -> None:
+        activation = _checks.pointwise(activations.get(self.activation))
+        object.__setattr__(self, "activation", activation)
+
+    def stages(self, number: int) -> list[dict[str, object]]:
+        """Return one stage."""
+        return [
+            {
+                "kind": self.name,
+                "activation": self.activation.name,
+                "parameter": self.activation.parameter or 0.0,
+            }
+        ]
+
+    @property
+    def label(self) -> str:
+        """The name of the layer in a summary."""
+        return f"Activate {self.activation}"
+
+
+@dataclass(frozen=True)
 class Residual(Layer):
     """A block of layers whose inputs are added to its outputs: ``z = z_prev + f(z_prev)``.
 
-    The sum has no activation (He et al., CVPR 2016). Gradients pass the sum unchanged, so a deep
-    network of such blocks learns more easily than one without sums.
+    The sum has no activation (He et al., CVPR 2016); an `Activate` behind it adds one. Gradients
+    pass the sum unchanged, so a deep network of such blocks learns more easily than one without
+    sums.
 
     Parameters
     ----------
@@ -378,11 +430,11 @@ class Sum(Layer):
 #: Kinds of layers by name.
 KINDS: dict[str, type[Layer]] = {
     kind.name: _checks.explaining(kind)
-    for kind in (Dense, Dropout, Standardize, LayerNorm, Residual)
+    for kind in (Dense, Dropout, Standardize, LayerNorm, Activate, Residual)
 }
 
 #: The kinds of layers that `pieces` yields.
-PIECES: tuple[type[Layer], ...] = (Dense, Dropout, Standardize, LayerNorm, Fork, Sum)
+PIECES: tuple[type[Layer], ...] = (Dense, Dropout, Standardize, LayerNorm, Activate, Fork, Sum)
 
 
 def with_widths(layers: Iterable[Layer], n_in: int) -> Iterator[tuple[Layer, int]]:

@@ -67,9 +67,10 @@ class MLP:
     ----------
     n_in : int
         Number of inputs, the columns of ``X``.
-    layers : list of Dense, Dropout, LayerNorm, Residual and Standardize
-        From the first hidden layer to the output layer, which is a Dense. A Dropout or a LayerNorm
-        acts on the outputs of the layer before it; a Standardize must be the first layer.
+    layers : list of Dense, Dropout, LayerNorm, Activate, Residual and Standardize
+        From the first hidden layer to the output layer, which is a Dense. A Dropout, a LayerNorm
+        or an Activate acts on the outputs of the layer before it; a Standardize must be the first
+        layer.
     loss : str or Loss
         ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"poisson"``,
         ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an object such as ``Huber(2.0)``.
@@ -641,8 +642,9 @@ class MLP:
         Returns
         -------
         list of ndarray of shape (n, units)
-            The outputs ``z`` of each Dense, LayerNorm and Residual, in the order of computation:
-            those of the layers in a Residual come before its own. The last are the predictions.
+            The outputs ``z`` of each Dense, LayerNorm, Activate and Residual, in the order of
+            computation: those of the layers in a Residual come before its own. The last are the
+            predictions.
             Dropout isn't applied.
 
         Raises

@@ -21,7 +21,9 @@ static real *new_pre_activations(ptrdiff_t n) {
 
 /* How much an activation's rounding may exceed that of a number of its size. */
 static double excess(const char *name, double a) {
-    return strcmp(name, "gelu") == 0 ? 1 + a * a : 1; /* of erfc's rounded argument */
+    if (strcmp(name, "gelu") == 0) return 1 + a * a;                /* of erfc's rounded argument */
+    if (strcmp(name, "gelu_tanh") == 0) return 1 + fabs(a * a * a); /* of tanh's */
+    return 1;
 }
 
 static void check_point_wise(const fastnn_activation *activation, ptrdiff_t n, bool keep) {

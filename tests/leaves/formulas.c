@@ -54,11 +54,39 @@ SLOPE(silu, sigmoid(a) + a * sigmoid(a) * sigmoid(-a))
 VALUE(softplus, softplus(a))
 SLOPE(softplus, sigmoid(a))
 
+static double gelu_tanh_gate(double a) {
+    return sigmoid(4 / sqrt(8 * atan(1)) * (a + 0.044715 * a * a * a));
+}
+
+static double hard_sigmoid(double a) { return a <= -3 ? 0 : a >= 3 ? 1 : (a + 3) / 6; }
+
+/* tanh(softplus(a)), without loss on the left. */
+static double mish_gate(double a) {
+    double u = exp(a) * (exp(a) + 2);
+    return a > 0 ? tanh(softplus(a)) : u / (u + 2);
+}
+
+VALUE(gelu_tanh, a *gelu_tanh_gate(a))
+SLOPE(gelu_tanh, gelu_tanh_gate(a) + a * gelu_tanh_gate(a) * gelu_tanh_gate(-a) * 4 /
+                                         sqrt(8 * atan(1)) * (1 + 3 * 0.044715 * a * a))
+VALUE(mish, a *mish_gate(a))
+SLOPE(mish, mish_gate(a) + a * (1 - mish_gate(a) * mish_gate(a)) * sigmoid(a))
+VALUE(relu6, a <= 0 ? 0 : a >= 6 ? 6 : a)
+SLOPE(relu6, a > 0 && a < 6)
+VALUE(hard_tanh, a <= -1 ? -1 : a >= 1 ? 1 : a)
+SLOPE(hard_tanh, fabs(a) < 1)
+VALUE(hard_sigmoid, hard_sigmoid(a))
+SLOPE(hard_sigmoid, fabs(a) < 3 ? 1.0 / 6 : 0)
+VALUE(hard_silu, a <= -3 ? 0 : a * hard_sigmoid(a))
+SLOPE(hard_silu, a <= -3 ? 0 : a > 3 ? 1 : a / 3 + 0.5)
+
 #define ACTIVATION(NAME) {#NAME, NAME##_value, NAME##_slope}
 static const activation_formula activations[] = {
-    ACTIVATION(identity),   ACTIVATION(sigmoid), ACTIVATION(tanh),     ACTIVATION(relu),
-    ACTIVATION(leaky_relu), ACTIVATION(elu),     ACTIVATION(selu),     ACTIVATION(exp),
-    ACTIVATION(gelu),       ACTIVATION(silu),    ACTIVATION(softplus),
+    ACTIVATION(identity),   ACTIVATION(sigmoid), ACTIVATION(tanh),      ACTIVATION(relu),
+    ACTIVATION(leaky_relu), ACTIVATION(elu),     ACTIVATION(selu),      ACTIVATION(exp),
+    ACTIVATION(gelu),       ACTIVATION(silu),    ACTIVATION(softplus),  ACTIVATION(gelu_tanh),
+    ACTIVATION(mish),       ACTIVATION(relu6),   ACTIVATION(hard_tanh), ACTIVATION(hard_sigmoid),
+    ACTIVATION(hard_silu),
 };
 
 const activation_formula *find_activation_formula(const char *name) {

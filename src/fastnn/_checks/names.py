@@ -116,12 +116,11 @@ _LIKE_SILU = "use 'silu', which is nearest"
 ACTIVATIONS = table(
     {
         "none lin id pass": "use 'identity', which is also the default",
-        "relu6 threshold hard_shrink soft_shrink celu rrelu": _LIKE_RELU,
+        "threshold hard_shrink soft_shrink celu rrelu": _LIKE_RELU,
         "prelu": "use Activation('leaky_relu', alpha=0.25), whose slope is not trained",
         "lrelu leaky": "did you mean 'leaky_relu'?",
-        "softsign hard_tanh tanh_shrink": _LIKE_TANH,
-        "hard_sigmoid sparse_sigmoid": _LIKE_SIGMOID,
-        "hard_silu hard_swish mish": _LIKE_SILU,
+        "softsign tanh_shrink": _LIKE_TANH,
+        "sparse_sigmoid": _LIKE_SIGMOID,
         "glu softmax2d softmin sparsemax multihead_attention": (
             "layers here have element-wise activations, and 'softmax' at the output"
         ),
@@ -131,7 +130,8 @@ ACTIVATIONS = table(
         ),
         "squareplus sparse_plus": "use 'softplus', which is nearest",
         "sin cos sine gaussian step sign heaviside maxout": "use 'tanh' or 'relu'",
-        "gelu_new gelu_tanh quick_gelu": "use 'gelu', the exact form",
+        "gelu_new gelu_approximate": "did you mean 'gelu_tanh'?",
+        "quick_gelu": "use 'gelu', the exact form, or 'gelu_tanh'",
         "int": "Dense takes its number of outputs alone, such as Dense(10, 'relu')",
     }
 )

@@ -271,6 +271,16 @@ def pair(loss: Loss, activation: Activation, n_out: int) -> None:
         )
 
 
+def pointwise(activation: Activation) -> Activation:
+    """Return an activation that acts on each number alone."""
+    if activation.is_row_wise:
+        raise ValueError(
+            f"activation must act on each number alone; got {activation.name!r}, which takes whole "
+            f"rows: give it to the last Dense, as Dense(n, {activation.name!r})"
+        )
+    return activation
+
+
 def hidden(activation: Activation) -> Activation:
     """Return an activation that a hidden layer can have."""
     if activation.is_row_wise:

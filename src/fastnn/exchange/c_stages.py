@@ -18,7 +18,7 @@ from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange.c_sections import sections
 from fastnn.exchange.parts import Array, Part, Refusal
-from fastnn.layers import Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
+from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 
 #: Layers of up to this many outputs are dot products, since padding would waste work.
 _FEW = 4
@@ -249,6 +249,18 @@ class Activated(Stage):
         return delta
 
 
+class Alone(Activated):
+    """``z = h(z_prev)`` in an array of its own: a layer that is only an activation."""
+
+    def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
+        """Append the lines that copy z_prev, and those of the activation."""
+        z, padded = _padded(z, lines, self.precision), self.precision.padded(z.n)
+        self.z = self.number = f"{z.name}_{self.name}"
+        lines.append(f"real {self.z}[{padded}];")
+        lines.append(f"for (int j = 0; j < {padded}; j++) {self.z}[j] = {z.name}[j];")
+        return super().forward(Values(self.z, z.n), lines, step=step)
+
+
 class Normalization(Stage):
     """``z = gain * x^ + bias``: a layer normalization. A step keeps x^, `unit`, and its scale."""
 
@@ -349,6 +361,11 @@ def _layer_norm(part: Part[LayerNorm], precision: Precision) -> list[Stage]:
     return [Normalization(part, precision)]
 
 
+def _activate(part: Part[Activate], precision: Precision) -> list[Stage]:
+    activation = activations.get(part.layer.activation)
+    return [] if activation.is_linear else [Alone(part, precision, activation)]
+
+
 def _fork(part: Part[Fork], precision: Precision) -> list[Stage]:
     return [Split(part, precision)]
 
@@ -363,6 +380,7 @@ RULES: dict[type[Layer], Callable[[Part[Any], Precision], list[Stage]] | Refusal
     Dropout: _dropout,
     Standardize: _standardize,
     LayerNorm: _layer_norm,
+    Activate: _activate,
     Fork: _fork,
     Sum: _sum,
 }

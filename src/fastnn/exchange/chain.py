@@ -19,6 +19,7 @@ from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange.parts import Array, Part, Refusal, minus, rule_for
 from fastnn.layers import (
+    Activate,
     Dense,
     Dropout,
     Fork,
@@ -155,6 +156,17 @@ class Norm(Operation):
     def scale_outputs(self, mean: Array, scale: Array) -> None:
         """Merge a scaling with gain and bias."""
         self.gain, self.bias = self.gain / scale.ravel(), (self.bias - mean.ravel()) / scale.ravel()
+
+
+@dataclass
+class Alone(Operation):
+    """An activation that no affine map precedes."""
+
+    activate: Activate
+
+    def layer(self, l2: float) -> Activate:
+        """Return the Activate."""
+        return self.activate
 
 
 @dataclass
@@ -336,17 +348,19 @@ class Chain:
         layer = _checks.built(place, LayerNorm, epsilon)
         self.append(Norm(place, layer, numbers, offsets))
 
-    def activate(self, place: str, activation: Activation) -> None:
-        """Append an activation."""
+    @property
+    def _free(self) -> Affine | None:
+        """The affine map at the end, if it has no activation yet."""
         last = self._last
-        remedy = "an activation of fastnn's belongs to the Dense layer right before it"
-        _checks.expressible(place, last is not None, "acts on the inputs", remedy)
-        if not isinstance(last, Affine):
-            _checks.expressible(place, False, "follows no affine map", remedy)
+        is_free = isinstance(last, Affine) and last.activation is None
+        return last if is_free else None  # type: ignore[return-value]
+
+    def activate(self, place: str, activation: Activation) -> None:
+        """Append an activation: that of the affine map before it, or a layer of its own."""
+        if self._free is not None:
+            self._free.activation = activation
         else:
-            free = last.activation is None and self._waiting is None
-            _checks.expressible(place, free, "follows another activation", remedy)
-            last.activation = activation
+            self.append(Alone(place, _checks.built(place, Activate, activation)))
 
     def log_softmax(self, place: str) -> None:
         """Append a log-softmax, which can only stand for the softmax that is asked for instead."""
@@ -420,6 +434,9 @@ class Chain:
             problem = "makes logarithms of probabilities"
             _checks.expressible(place, wanted == softmax, problem, f"{remedy} themselves")
         elif wanted is not None:
+            problem = "follows another activation, or a layer that is no Dense"
+            remedy = "pass output= for a network that ends with a Dense layer alone"
+            _checks.expressible(f"output={wanted}", self._free is not None, problem, remedy)
             self.activate(f"output={wanted}", wanted)
         last = self._last
         assert last is not None
@@ -451,6 +468,10 @@ def _layer_norm(chain: Chain, part: Part[LayerNorm]) -> None:
     chain.norm(part.place, part.layer.epsilon, part.arrays["gain"], part.arrays["bias"])
 
 
+def _activate(chain: Chain, part: Part[Activate]) -> None:
+    chain.activate(part.place, activations.get(part.layer.activation))
+
+
 def _fork(chain: Chain, part: Part[Fork]) -> None:
     chain.fork(part.place)
 
@@ -465,6 +486,7 @@ RULES: dict[type[Layer], Callable[[Chain, Part[Any]], None] | Refusal] = {
     Dropout: _dropout,
     Standardize: _standardize,
     LayerNorm: _layer_norm,
+    Activate: _activate,
     Fork: _fork,
     Sum: _sum,
 }

@@ -153,13 +153,16 @@ class _Reader:
             if self.is_sum(node) and self.uses[z] == 1:
                 self.end_residual(node, z)
                 first += 1
-            elif self.is_single(node, z):
+            elif self.is_single(node, z) and not self.may_begin(node):
                 self.walk.put(node, z)
                 first += 1
             elif length := self.composed(z, first):
                 first += length
+            elif self.is_single(node, z):
+                self.walk.put(node, z)
+                first += 1
             else:
-                self.begin_residuals(z, first)
+                self.begin_residual(z, first)
                 continue
             z = self.nodes[first - 1].output[0]
         _checks.expressible(
@@ -174,6 +177,14 @@ class _Reader:
     def is_single(self, node: Any, z: str) -> bool:
         """Whether a node is an operation by itself."""
         return self.uses[z] == 1 and operator(node) in READERS
+
+    def may_begin(self, node: Any) -> bool:
+        """Whether a node that is an operation by itself may begin a composition as well.
+
+        That is one that adds 3, say, or multiplies by it, as in hard_sigmoid; no bias is that.
+        """
+        numbers = [self.graph.constants[n] for n in node.input if n in self.graph.constants]
+        return len(node.input) == 2 and any(a.size == 1 and a.flat[0] != 0 for a in numbers)
 
     # ---- runs of nodes --------------------------------------------------------------------------
 
@@ -241,15 +252,15 @@ class _Reader:
         """Whether a node adds two tensors that are no constants."""
         return operator(node) == "Add" and len({*node.input} - self.graph.constants.keys()) == 2
 
-    def begin_residuals(self, z: str, first: int) -> None:
-        """Begin the residuals that end where z is added to something later, the longest first."""
+    def begin_residual(self, z: str, first: int) -> None:
+        """Begin the longest residual that has not begun, of those where z is added to something."""
         sums = [node for node in self.nodes[first:] if self.is_sum(node) and z in node.input]
-        if not sums or z in self.kept:
+        begun = self.kept.count(z)
+        if begun == len(sums):
             self.refuse(z, first)
-        for node in reversed(sums):
-            self.walk.chain.fork(place(node))
-            self.kept.append(z)
-            self.uses[z] -= 1
+        self.walk.chain.fork(place(sums[-1 - begun]))
+        self.kept.append(z)
+        self.uses[z] -= 1
 
     def end_residual(self, node: Any, z: str) -> None:
         """End the innermost residual by its Add."""

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fastnn import __version__, _checks, _files, activations
 from fastnn.activations import Activation
 from fastnn.exchange.parts import Part, Refusal, parts, rule_for
-from fastnn.layers import Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
+from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 from fastnn.mlp import MLP
 
 #: The oldest operators and format that say all this, so that old runtimes read the files, too; and
@@ -251,6 +251,10 @@ def _layer_norm(z: _Tensor, part: Part[LayerNorm]) -> _Tensor:
     return centred / (variance + epsilon)("Sqrt") * gain + bias
 
 
+def _activate(z: _Tensor, part: Part[Activate]) -> _Tensor:
+    return _activated(z, part.place, activations.get(part.layer.activation))
+
+
 def _fork(z: _Tensor, part: Part[Fork]) -> _Tensor:
     z.graph.kept.append(z)
     return z
@@ -266,6 +270,7 @@ RULES: dict[type[Layer], Callable[[_Tensor, Part[Any]], _Tensor] | Refusal] = {
     Dropout: _dropout,
     Standardize: _standardize,
     LayerNorm: _layer_norm,
+    Activate: _activate,
     Fork: _fork,
     Sum: _sum,
 }
@@ -327,6 +332,17 @@ def _log_softplus(a: _Tensor, _: None) -> _Tensor:
     return a("Max", 0.0) + (a("Abs")("Neg")("Exp") + 1.0)("Log")
 
 
+def _tanh_gelu(a: _Tensor, _: None) -> _Tensor:
+    """a (1 + tanh(sqrt(2 / pi) (a + 0.044715 a^3))) / 2."""
+    u = (a + a * a * a * 0.044715) * math.sqrt(2 / math.pi)
+    return a * (u("Tanh") + 1.0) * 0.5
+
+
+def _clipped_sigmoid(a: _Tensor, _: None) -> _Tensor:
+    """min(max(0, (a + 3) / 6), 1)."""
+    return ((a + 3.0) / 6.0)("Clip", 0.0, 1.0)
+
+
 _Form = Callable[[_Tensor, Any], _Tensor]  # of an activation: takes a and its parameter
 
 
@@ -348,6 +364,12 @@ ACTIVATIONS: dict[str, _Form] = {
     "silu": lambda a, _: a * a("Sigmoid"),
     "softplus": _operator("Softplus"),
     "exp": _operator("Exp"),
+    "gelu_tanh": _tanh_gelu,
+    "mish": lambda a, _: a * a("Softplus")("Tanh"),
+    "relu6": lambda a, _: a("Clip", 0.0, 6.0),
+    "hard_tanh": lambda a, _: a("Clip", -1.0, 1.0),
+    "hard_sigmoid": lambda a, _: a("HardSigmoid", alpha=1 / 6, beta=0.5),
+    "hard_silu": lambda a, _: a * a("HardSigmoid", alpha=1 / 6, beta=0.5),
 }
 
 #: Those that ONNX Runtime lacks in float64, where float32 attributes wouldn't be exact either.
@@ -357,4 +379,7 @@ _IN_DOUBLE: dict[str, _Form] = {
     "selu": lambda a, _: _elu(a, SELU[1]) * SELU[0],
     "gelu": _exp_gelu,
     "softplus": _log_softplus,
+    "mish": lambda a, _: a * _log_softplus(a, None)("Tanh"),
+    "hard_sigmoid": _clipped_sigmoid,
+    "hard_silu": lambda a, _: a * _clipped_sigmoid(a, None),
 }

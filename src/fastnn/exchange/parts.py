@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fastnn import _checks
 from fastnn.layers import (
     PIECES,
+    Activate,
     Dense,
     Dropout,
     Fork,
@@ -148,6 +149,10 @@ FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
     LayerNorm: Refusal(
         "each row is normalized after it; put a Dense between them, or scale the rows yourself and "
         "build the network without Standardize"
+    ),
+    Activate: Refusal(
+        "an activation comes between it and the weights; put a Dense before it, or scale the rows "
+        "yourself and build the network without Standardize"
     ),
     Fork: _OF_RESIDUALS,
     Sum: _OF_RESIDUALS,

@@ -17,7 +17,7 @@ from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange.chain import Chain
 from fastnn.exchange.parts import Array, Part, Refusal, folded, parts, rule_for
-from fastnn.layers import Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
+from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 from fastnn.optimizers import Optimizer
@@ -41,8 +41,10 @@ def from_torch(
     ----------
     module : torch.nn.Sequential
         Of Linear, BatchNorm1d, LayerNorm, Dropout, Flatten, Identity, Softmax, LogSoftmax, ReLU,
-        LeakyReLU, Tanh, Sigmoid, ELU, SELU, GELU (exact), SiLU, Softplus, of the Residual that
-        `to_torch` makes, and Sequential of these; or one of them alone.
+        ReLU6, LeakyReLU, PReLU and RReLU (with one slope), Threshold (at 0), Tanh, Sigmoid, ELU,
+        CELU, SELU, GELU, SiLU, Mish, Softplus, Hardtanh (from -1 to 1, or 0 to 6), Hardsigmoid,
+        Hardswish, of the Residual that `to_torch` makes, and Sequential of these; or one of them
+        alone. AlphaDropout and Dropout1d are left out, as they act in training only.
     output : str or Activation, optional
         An activation to append to a module that ends with logits: "softmax" for one trained with
         CrossEntropyLoss (or, after LogSoftmax, with NLLLoss), "sigmoid" for BCEWithLogitsLoss,
@@ -122,6 +124,16 @@ def _readers(nn: Any) -> dict[Any, _Reader]:
         nn.BatchNorm1d: _batch_norm,
         nn.LayerNorm: _layer_norm,
         nn.ReLU: activation("relu"),
+        nn.Hardtanh: _hard_tanh,  # and ReLU6, which is derived from it
+        nn.PReLU: _prelu,
+        nn.RReLU: lambda chain, place, part: chain.activate(
+            place, _checks.built(place, Activation, "leaky_relu", (part.lower + part.upper) / 2)
+        ),
+        nn.Threshold: _threshold,
+        nn.CELU: lambda chain, place, part: _scaled(chain, place, "elu", part.alpha),
+        nn.Mish: activation("mish"),
+        nn.Hardsigmoid: activation("hard_sigmoid"),
+        nn.Hardswish: activation("hard_silu"),
         nn.LeakyReLU: activation("leaky_relu", "negative_slope"),
         nn.Tanh: activation("tanh"),
         nn.Sigmoid: activation("sigmoid"),
@@ -133,7 +145,10 @@ def _readers(nn: Any) -> dict[Any, _Reader]:
         nn.Softmax: _softmax,
         nn.LogSoftmax: _log_softmax,
         nn.Dropout: lambda chain, place, part: chain.drop(place, part.p),
-        nn.Identity: lambda chain, place, part: None,
+        nn.Identity: _nothing,
+        nn.AlphaDropout: _nothing,
+        nn.FeatureAlphaDropout: _nothing,
+        nn.Dropout1d: _nothing,
         nn.Flatten: _flatten,
     }
 
@@ -164,17 +179,52 @@ def _layer_norm(chain: Chain, place: str, part: Any) -> None:
     chain.norm(place, part.eps, gain, None if part.bias is None else _array(part.bias))
 
 
+def _nothing(chain: Chain, place: str, part: Any) -> None:
+    """Leave out what changes nothing in evaluation."""
+
+
 def _gelu(chain: Chain, place: str, part: Any) -> None:
-    problem = f"has approximate={part.approximate!r}, but fastnn's gelu is exact"
-    _checks.expressible(place, part.approximate == "none", problem, "train it with 'none'")
-    chain.activate(place, Activation("gelu"))
+    name = {"none": "gelu", "tanh": "gelu_tanh"}[part.approximate]
+    chain.activate(place, Activation(name))
+
+
+def _hard_tanh(chain: Chain, place: str, part: Any) -> None:
+    names = {(0, 6): "relu6", (-1, 1): "hard_tanh"}
+    bounds = part.min_val, part.max_val
+    problem = f"has the bounds {bounds[0]:g} and {bounds[1]:g}"
+    remedy = "fastnn has -1 and 1, and 0 and 6: train it with those"
+    _checks.expressible(place, bounds in names, problem, remedy)
+    chain.activate(place, Activation(names[bounds]))
+
+
+def _prelu(chain: Chain, place: str, part: Any) -> None:
+    slopes = _array(part.weight)
+    remedy = "fastnn's leaky_relu has one: train it with PReLU()"
+    _checks.expressible(place, (slopes == slopes[0]).all(), "has several slopes", remedy)
+    chain.activate(place, _checks.built(place, Activation, "leaky_relu", float(slopes[0])))
+
+
+def _threshold(chain: Chain, place: str, part: Any) -> None:
+    problem = f"has threshold={part.threshold:g} and value={part.value:g}"
+    usual = part.threshold == 0 and part.value == 0
+    _checks.expressible(place, usual, problem, "fastnn has relu, which has 0 and 0")
+    chain.activate(place, Activation("relu"))
 
 
 def _softplus(chain: Chain, place: str, part: Any) -> None:
-    problem = f"has beta={part.beta:g} and threshold={part.threshold:g}, but fastnn's softplus none"
-    usual = part.beta == 1 and part.threshold >= 20  # e^-20 = 2e-9
-    _checks.expressible(place, usual, problem, "train it with beta=1 and threshold=20 or more")
-    chain.activate(place, Activation("softplus"))
+    problem = f"has threshold={part.threshold:g}, but fastnn's softplus none"
+    usual = part.threshold >= 20  # e^-20 = 2e-9
+    _checks.expressible(place, usual, problem, "train it with threshold=20 or more")
+    _scaled(chain, place, "softplus", 1 / part.beta)
+
+
+def _scaled(chain: Chain, place: str, name: str, scale: float) -> None:
+    """Append ``scale h(z / scale)``; the scales go into the weights beside it."""
+    if scale != 1:
+        chain.scale(place, 0.0, scale)
+    chain.activate(place, Activation(name))
+    if scale != 1:
+        chain.scale(place, 0.0, 1 / scale)
 
 
 def _check_columns(place: str, part: Any) -> None:
@@ -250,7 +300,7 @@ def to_torch(net: MLP) -> Any:
 
 
 def _dense(torch: Any, stretches: _Modules, part: Part[Dense]) -> None:
-    """Append a Linear, for which PyTorch draws no weights, and its activation's module."""
+    """Append a Linear, for which PyTorch draws no weights, and its activation."""
     W, b = torch.from_numpy(np.ascontiguousarray(part.arrays["W"].T)), part.arrays.get("b")
     linear = torch.nn.utils.skip_init(
         torch.nn.Linear, part.n_in, part.n_out, bias=b is not None, dtype=W.dtype
@@ -259,17 +309,21 @@ def _dense(torch: Any, stretches: _Modules, part: Part[Dense]) -> None:
         linear.weight.copy_(W)
         if b is not None:
             linear.bias.copy_(torch.from_numpy(b))
-    linear.requires_grad_(part.layer.trainable)
+    stretches[-1].append(linear.requires_grad_(part.layer.trainable))
+    _activate(torch, stretches, part)
+
+
+def _activate(torch: Any, stretches: _Modules, part: Part[Dense] | Part[Activate]) -> None:
+    """Append an activation's module."""
     activation = activations.get(part.layer.activation)
     if activation.is_linear:
-        stretches[-1].append(linear)
         return
     make = ACTIVATIONS.get(activation.name)
     remedy = f"give a network with identity there, and put torch.{activation.name} behind it"
     problem = f"has {activation}, for which PyTorch has no module"
     _checks.expressible(part.place, make is not None, problem, remedy)
     assert make is not None
-    stretches[-1] += [linear, make(torch.nn, activation.parameter)]
+    stretches[-1].append(make(torch.nn, activation.parameter))
 
 
 def _dropout(torch: Any, stretches: _Modules, part: Part[Dropout]) -> None:
@@ -330,6 +384,7 @@ RULES: dict[type[Layer], Callable[[Any, _Modules, Part[Any]], None] | Refusal] =
     Dropout: _dropout,
     Standardize: _standardize,
     LayerNorm: _norm,
+    Activate: _activate,
     Fork: _fork,
     Sum: _sum,
 }
@@ -347,4 +402,10 @@ ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "gelu": lambda nn, _: nn.GELU(),
     "silu": lambda nn, _: nn.SiLU(),
     "softplus": lambda nn, _: nn.Softplus(),
+    "gelu_tanh": lambda nn, _: nn.GELU(approximate="tanh"),
+    "mish": lambda nn, _: nn.Mish(),
+    "relu6": lambda nn, _: nn.ReLU6(),
+    "hard_tanh": lambda nn, _: nn.Hardtanh(),
+    "hard_sigmoid": lambda nn, _: nn.Hardsigmoid(),
+    "hard_silu": lambda nn, _: nn.Hardswish(),
 }

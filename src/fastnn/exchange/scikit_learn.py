@@ -18,7 +18,7 @@ from fastnn import _checks, activations, losses, optimizers
 from fastnn.activations import Activation
 from fastnn.exchange.chain import Affine, Chain
 from fastnn.exchange.parts import Part, Refusal, folded, parts, rule_for
-from fastnn.layers import Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
+from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 from fastnn.optimizers import SGD, Adam, Optimizer
@@ -303,6 +303,7 @@ def _standardize(layers: list[Affine], part: Part[Standardize]) -> None:
     """Nothing: it is in the weights of the layer after it."""
 
 
+_NO_SUCH_LAYER = Refusal("scikit-learn has no such layer; train a network without, or use to_torch")
 _NO_RESIDUALS = Refusal("scikit-learn has no residuals; train a network without, or use to_torch")
 
 #: For each kind of layer, what appends it to the layers of an estimator, which are affine maps.
@@ -310,7 +311,8 @@ RULES: dict[type[Layer], Callable[[list[Affine], Part[Any]], None] | Refusal] = 
     Dense: _dense,
     Dropout: _dropout,
     Standardize: _standardize,
-    LayerNorm: Refusal("scikit-learn has no such layer; train a network without, or use to_torch"),
+    LayerNorm: _NO_SUCH_LAYER,
+    Activate: _NO_SUCH_LAYER,
     Fork: _NO_RESIDUALS,
     Sum: _NO_RESIDUALS,
 }

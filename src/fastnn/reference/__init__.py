@@ -32,7 +32,7 @@ from fastnn.reference.functions import (
     softmax,
     through,
 )
-from fastnn.reference.layers import TWINS, Dropout, Layer, LayerNorm, Residual
+from fastnn.reference.layers import TWINS, Activate, Dropout, Layer, LayerNorm, Residual
 from fastnn.reference.network import Network, central_differences
 from fastnn.reference.rules import (
     OPTIMIZERS,
@@ -52,6 +52,7 @@ __all__ = [
     "SELU",
     "SELU_ALPHA",
     "TWINS",
+    "Activate",
     "Dropout",
     "Layer",
     "LayerNorm",

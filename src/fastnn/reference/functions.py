@@ -59,6 +59,31 @@ def normal_cdf(a: Array) -> Array:
     return z
 
 
+def hard_sigmoid(a: Array) -> Array:
+    """Sigmoid in three straight lines: (a + 3) / 6 between 0 and 1."""
+    z: Array = np.clip((a + 3) / 6, 0, 1)
+    return z
+
+
+def gelu_tanh_gate(a: Array) -> tuple[Array, Array]:
+    """(1 + tanh u) / 2 = sigmoid(2u), u = sqrt(2 / pi) (a + 0.044715 a^3); and its slope."""
+    scale = 2 * math.sqrt(2 / math.pi)
+    s = sigmoid(scale * (a + 0.044715 * a**3))
+    return s, s * (1 - s) * scale * (1 + 3 * 0.044715 * a * a)
+
+
+def mish_gate(a: Array) -> tuple[Array, Array]:
+    """t = tanh(softplus(a)), without loss on the left; and its slope."""
+    u = np.exp(np.minimum(a, 0)) * (np.exp(np.minimum(a, 0)) + 2)
+    t = np.where(a > 0, np.tanh(softplus(a)), u / (u + 2))
+    return t, (1 - t * t) * sigmoid(a)
+
+
+def inside(z: Array, low: float, high: float, slope: float = 1.0) -> Array:
+    """The slope where low < z < high, else 0."""
+    return np.where((z > low) & (z < high), z.dtype.type(slope), z.dtype.type(0))
+
+
 def kink(a: Array, left: float | Array) -> Array:
     """1 if a > 0 else `left`: at 0 the left derivative holds."""
     return np.where(a > 0, a.dtype.type(1), left)
@@ -90,6 +115,24 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array, float], Array], Any]] = {
     "silu": (lambda a, alpha: a * sigmoid(a), lambda a, z, alpha: sigmoid(a) + z * sigmoid(-a)),
     "softplus": (lambda a, alpha: softplus(a), lambda a, z, alpha: sigmoid(a)),
     "exp": (lambda a, alpha: exp(a), lambda a, z, alpha: z),
+    "gelu_tanh": (
+        lambda a, alpha: a * gelu_tanh_gate(a)[0],
+        lambda a, z, alpha: gelu_tanh_gate(a)[0] + a * gelu_tanh_gate(a)[1],
+    ),
+    "mish": (
+        lambda a, alpha: a * mish_gate(a)[0],
+        lambda a, z, alpha: mish_gate(a)[0] + a * mish_gate(a)[1],
+    ),
+    "relu6": (lambda a, alpha: np.clip(a, 0, 6), lambda a, z, alpha: inside(a, 0, 6)),
+    "hard_tanh": (lambda a, alpha: np.clip(a, -1, 1), lambda a, z, alpha: inside(a, -1, 1)),
+    "hard_sigmoid": (
+        lambda a, alpha: hard_sigmoid(a),
+        lambda a, z, alpha: inside(a, -3, 3, 1 / 6),
+    ),
+    "hard_silu": (
+        lambda a, alpha: a * hard_sigmoid(a),
+        lambda a, z, alpha: np.where(a > 3, a.dtype.type(1), (a > -3) * (a / 3 + 0.5)),
+    ),
 }
 
 

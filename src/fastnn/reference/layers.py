@@ -150,6 +150,34 @@ class Dropout:
 
 
 @dataclasses.dataclass
+class Activate:
+    """z = h(z_prev)."""
+
+    activation: str
+    alpha: float
+
+    def arrays(self) -> list[Array]:
+        """None."""
+        return []
+
+    def take(self, arrays: Iterator[Array]) -> None:
+        """Takes no array."""
+
+    def forward(self, z: Array, drop: Drop) -> Array:
+        """h(z_prev)."""
+        self.tape = z, ACTIVATIONS[self.activation][0](z, self.alpha)
+        return self.tape[1]
+
+    def backward(self, g: Array, penalty_scale: float = 1.0) -> tuple[Array, list[Array]]:
+        """dE/dz h'(z_prev)."""
+        return through(self.activation, g, *self.tape, self.alpha), []
+
+    def penalty(self) -> float:
+        """None."""
+        return 0.0
+
+
+@dataclasses.dataclass
 class Residual:
     """z = z_prev + f(z_prev), f being the layers one after the other (He et al. 2016)."""
 
@@ -221,6 +249,7 @@ TWINS: dict[str, Any] = {
     "dropout": None,
     "standardize": None,  # mean and scale are the network's
     "layer_norm": layer_norm_twin,
+    "activate": lambda spec, _: Activate(spec.activation.name, spec.activation.parameter),
     "residual": None,
 }
 
@@ -254,7 +283,8 @@ def twins(
             continue
         own = (rate, number) if spec.name == "dense" else ()
         found.append(TWINS[spec.name](spec, arrays, *own))
-        count["layers"], count["masks"] = count["layers"] + 1, 0
+        if found[-1].arrays():
+            count["layers"], count["masks"] = count["layers"] + 1, 0
     if kept < 1.0:
         found.append(Dropout(1.0 - kept, count["layers"] + (count["masks"] << 32)))
         count["masks"] += 1

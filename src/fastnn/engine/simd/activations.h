@@ -133,6 +133,53 @@ INLINE vec selu_slope(vec z, vec alpha) {
 
 OUTPUT_ACTIVATION(selu)
 
+/* c-source: begin relu6 */
+/* relu6: z = min(max(0, a), 6);  dz/da = 1 where 0 < z < 6 */
+INLINE vec relu6_value(vec a, vec alpha) {
+    (void)alpha;
+    return choose(a <= splat(0), splat(0), choose(a >= splat(6), splat(6), a));
+}
+
+INLINE vec relu6_slope(vec z, vec alpha) {
+    (void)alpha;
+    return choose(z > splat(0), choose(z < splat(6), splat(1), splat(0)), splat(0));
+}
+/* c-source: end */
+
+OUTPUT_ACTIVATION(relu6)
+
+/* c-source: begin hard_tanh */
+/* hard_tanh: z = min(max(-1, a), 1);  dz/da = 1 where -1 < z < 1 */
+INLINE vec hard_tanh_value(vec a, vec alpha) {
+    (void)alpha;
+    return choose(a <= splat(-1), splat(-1), choose(a >= splat(1), splat(1), a));
+}
+
+INLINE vec hard_tanh_slope(vec z, vec alpha) {
+    (void)alpha;
+    return choose(vabs(z) < splat(1), splat(1), splat(0));
+}
+/* c-source: end */
+
+OUTPUT_ACTIVATION(hard_tanh)
+
+/* c-source: begin hard_sigmoid */
+/* hard_sigmoid: z = min(max(0, (a + 3) / 6), 1);  dz/da = 1/6 where 0 < z < 1 */
+INLINE vec hard_sigmoid_value(vec a, vec alpha) {
+    (void)alpha;
+    vec z = (a + splat(3)) / splat(6);
+    return choose(a <= splat(-3), splat(0), choose(a >= splat(3), splat(1), z));
+}
+
+INLINE vec hard_sigmoid_slope(vec z, vec alpha) {
+    (void)alpha;
+    vec slope = splat((real)(1.0 / 6.0));
+    return choose(z > splat(0), choose(z < splat(1), slope, splat(0)), splat(0));
+}
+/* c-source: end */
+
+OUTPUT_ACTIVATION(hard_sigmoid)
+
 /* c-source: begin exp (needs vexp) */
 /* exp: z = e^a;  dz/da = z */
 INLINE vec exp_value(vec a, vec alpha) {
@@ -159,6 +206,25 @@ INLINE vec gelu_value(vec a, vec *slope) {
 
 SLOPE_ACTIVATION(gelu)
 
+/* c-source: begin gelu_tanh (needs vsigmoid, multiply_add) */
+/* gelu_tanh: z = a (1 + tanh u) / 2 = a s with s = sigmoid(2u), u = sqrt(2/pi) (a + 0.044715 a^3)
+ * (Hendrycks, Gimpel 2016);  dz/da = s + a s (1 - s) 2 u'. Beyond 40, s is 0 or 1 to the last bit.
+ */
+#define GELU_TANH_SCALE ((real)1.5957691216057307117597842397375) /* 2 sqrt(2/pi) */
+#define GELU_TANH_CUBIC ((real)0.044715)
+
+INLINE vec gelu_tanh_value(vec a, vec *slope) {
+    vec b = choose(a > splat(40), splat(40), choose(a < splat(-40), splat(-40), a));
+    vec bent = splat(GELU_TANH_CUBIC) * b, scale = splat(GELU_TANH_SCALE);
+    vec s = vsigmoid(scale * b * multiply_add(bent, b, splat(1)));
+    vec rise = scale * multiply_add(splat(3) * bent, b, splat(1));
+    *slope = multiply_add(b * s * (splat(1) - s), rise, s);
+    return a * s;
+}
+/* c-source: end */
+
+SLOPE_ACTIVATION(gelu_tanh)
+
 /* c-source: begin silu (needs vsigmoid) */
 /* silu: z = a s with s = sigmoid(a);  dz/da = s + z (1 - s) */
 INLINE vec silu_value(vec a, vec *slope) {
@@ -169,6 +235,33 @@ INLINE vec silu_value(vec a, vec *slope) {
 /* c-source: end */
 
 SLOPE_ACTIVATION(silu)
+
+/* c-source: begin hard_silu */
+/* hard_silu: z = a min(max(0, (a + 3) / 6), 1);  dz/da = 0, a / 3 + 1/2, or 1 */
+INLINE vec hard_silu_value(vec a, vec *slope) {
+    ivec low = a <= splat(-3), high = a > splat(3);
+    *slope = choose(low, splat(0), choose(high, splat(1), a / splat(3) + splat((real)0.5)));
+    return choose(low, splat(0), choose(high, a, a * ((a + splat(3)) / splat(6))));
+}
+/* c-source: end */
+
+SLOPE_ACTIVATION(hard_silu)
+
+/* c-source: begin mish (needs vsigmoid, vexp, multiply_add) */
+/* mish: z = a t with t = tanh(softplus(a)) (Misra 2019);  dz/da = t + a (1 - t^2) sigmoid(a).
+ * With u = e^-|a|, t is (1 + 2u) / (1 + 2u + 2u^2) from 0 on, and u (u + 2) / (u (u + 2) + 2)
+ * below, where nothing cancels. */
+INLINE vec mish_value(vec a, vec *slope) {
+    vec u = vexp(-vabs(a)), two = splat(2), right = multiply_add(two, u, splat(1));
+    vec above = right / multiply_add(two * u, u, right);
+    vec below = u * (u + two) / multiply_add(u, u + two, two);
+    vec t = choose(a >= splat(0), above, below);
+    *slope = multiply_add(a * multiply_add(-t, t, splat(1)), vsigmoid(a), t);
+    return a * t;
+}
+/* c-source: end */
+
+SLOPE_ACTIVATION(mish)
 
 /* c-source: begin softplus (needs vsigmoid, vlog1p, vexp) */
 /* softplus: z = log(1 + e^a) = max(a, 0) + log(1 + e^-|a|);  dz/da = sigmoid(a) */
@@ -247,8 +340,14 @@ static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, 
     OUTPUT(elu)                                                                                    \
     OUTPUT(selu)                                                                                   \
     OUTPUT(exp)                                                                                    \
+    OUTPUT(relu6)                                                                                  \
+    OUTPUT(hard_tanh)                                                                              \
+    OUTPUT(hard_sigmoid)                                                                           \
     SLOPE(gelu)                                                                                    \
+    SLOPE(gelu_tanh)                                                                               \
     SLOPE(silu)                                                                                    \
+    SLOPE(hard_silu)                                                                               \
+    SLOPE(mish)                                                                                    \
     SLOPE(softplus)
 
 #define OUTPUT_ENTRY(NAME) {#NAME, 0, NAME##_forward, NAME##_backward, NULL, NULL},

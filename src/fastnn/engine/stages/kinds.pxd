@@ -1,6 +1,7 @@
 # The list of all kinds of stages. A new kind needs a file beside this one, and a line here.
 
 from fastnn.engine.net cimport Kind
+from fastnn.engine.stages.activate cimport define_activate
 from fastnn.engine.stages.dense cimport define_dense
 from fastnn.engine.stages.dropout cimport define_dropout
 from fastnn.engine.stages.layer_norm cimport define_layer_norm
@@ -8,7 +9,7 @@ from fastnn.engine.stages.residual cimport define_fork, define_sum
 from fastnn.engine.stages.standardize cimport define_standardize
 
 cdef enum:
-    N_KINDS = 6
+    N_KINDS = 7
 
 
 cdef inline void define_kinds(Kind *kinds) noexcept:
@@ -19,6 +20,7 @@ cdef inline void define_kinds(Kind *kinds) noexcept:
     define_layer_norm(&kinds[3])
     define_fork(&kinds[4])
     define_sum(&kinds[5])
+    define_activate(&kinds[6])
 
 
 cdef inline const Kind *find_kind(const Kind *kinds, str name) except NULL:
