@@ -81,7 +81,8 @@ def mish_gate(a: Array) -> tuple[Array, Array]:
 
 def inside(z: Array, low: float, high: float, slope: float = 1.0) -> Array:
     """The slope where low < z < high, else 0."""
-    return np.where((z > low) & (z < high), z.dtype.type(slope), z.dtype.type(0))
+    found: Array = np.where((z > low) & (z < high), z.dtype.type(slope), z.dtype.type(0))
+    return found
 
 
 def kink(a: Array, left: float | Array) -> Array:
