@@ -111,7 +111,6 @@ LOSSES = table(
 _LIKE_RELU = "use 'relu', 'leaky_relu' or 'elu', which are nearest"
 _LIKE_TANH = "use 'tanh', which is nearest"
 _LIKE_SIGMOID = "use 'sigmoid', which is nearest"
-_LIKE_SILU = "use 'silu', which is nearest"
 
 ACTIVATIONS = table(
     {
