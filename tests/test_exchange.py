@@ -310,7 +310,7 @@ def test_an_activation_without_an_affine_map_is_a_layer():
     net.activate("norm's", activations.get("gelu"))
     net.affine("last", np.eye(2))
     found = net.network(optimizer="sgd").layers
-    assert found == [
+    assert list(found) == [
         Activate("tanh"), Dense(2, "relu", use_bias=False), Activate("silu"), LayerNorm(0.5),
         Activate("gelu"), Dense(2, use_bias=False),
     ]  # fmt: skip
@@ -324,7 +324,7 @@ def test_a_scaling_before_an_activation_must_come_first():
     net.scale("scaling", 1.0, 2.0)
     net.activate("first", activations.get("tanh"))
     net.affine("last", np.eye(2))
-    assert net.network(optimizer="sgd").layers[:2] == [Standardize(), Activate("tanh")]
+    assert net.network(optimizer="sgd").layers[:2] == (Standardize(), Activate("tanh"))
     net.activate("last's", activations.get("relu"))
     net.scale("scaling", 1.0, 2.0)
     with pytest.raises(ValueError, match=r"^scaling scales what goes into another; fastnn merges"):

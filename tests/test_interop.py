@@ -592,7 +592,7 @@ def test_what_may_come_behind_a_linear_module(name, torch, nn, rng):
     make, expected = BEHIND[name]
     module = nn.Sequential(nn.Linear(4, 6), *make(nn), nn.Linear(6, 2)).double()
     net = fastnn.from_torch(module)
-    assert net.layers == [*expected, Dense(2)]
+    assert net.layers == (*expected, Dense(2))
     X = rng.normal(0, 2, (200, 4))
     assert_close(net.predict(X), predicted(torch, module, X))
     back = fastnn.from_torch(fastnn.to_torch(net))
@@ -606,7 +606,7 @@ def test_activations_of_inputs_and_of_sums(torch, nn, rng):
     module = fastnn.to_torch(net)
     X = rng.normal(size=(20, 4))
     assert_close(predicted(torch, module, X), net.predict(X))
-    assert fastnn.from_torch(module).layers[2:] == layers[2:]
+    assert fastnn.from_torch(module).layers[2:] == tuple(layers[2:])
 
 
 def test_half_precision_becomes_float32(torch, nn, rng):
