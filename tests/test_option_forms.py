@@ -8,8 +8,10 @@ the public API. Not here: values out of range (test_bad_input.py).
 import enum
 import inspect
 import json
+import pathlib
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -77,6 +79,14 @@ def recipe():
     return tables.learn(table, "y", "regression", None, np.arange(8))
 
 
+def first_column(**form):
+    """Return the first column of a small text file that is read with these options."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder, "table.csv")
+        path.write_text("a;b\n1;2\n3;4\n")
+        return tables.read(path, **form).columns["a"].values.tolist()
+
+
 def updated(name):
     W = ONES.copy()
     kernels.update(W, None, ONES[:, :1], ONES, name)
@@ -130,6 +140,9 @@ NAMES = {
     "unknown": (["error", "missing"], lambda u: recipe().encode(
         tables.Table("here", 1, {"a": tables.Column("a", "number", X[:1, 0])}), u)
         .matrix(None, np.float32).tolist()),
+    "decimal": ([".", ","], lambda d: first_column(decimal=d)),
+    "encoding": (["utf-8", "latin-1"], lambda e: first_column(encoding=e)),
+    "separator of tables": ([";"], lambda s: first_column(separator=s)),
     "log_name": (["val_accuracy", "loss"], metrics.higher_is_better),
 }  # fmt: skip
 
@@ -255,7 +268,8 @@ def test_numbers_and_flags_may_be_numpys(parameters):
 #: Parameters whose texts are no names of options: data, paths that other tests are about, ...
 OTHERS = {"columns", "config", "drop", "endings", "ignored", "kinds", "missing", "only", "others",
           "replaced", "resolved", "state", "target", "text", "texts", "name", "kind", "task",
-          "input_name", "output_name", "value"}  # fmt: skip
+          "input_name", "output_name", "value", "names", "notes",
+          "place"}  # fmt: skip
 
 
 def parameters_of_texts(module):
