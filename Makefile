@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo docs test test-slow bench bench-estimators bench-extras bench-peers instructions \
+.PHONY: demo docs test test-slow arm64 bench bench-estimators bench-extras bench-peers instructions \
     instructions-update consumers lint format warnings tsan sanitize fuzz soak clean help
 
 help:
@@ -27,6 +27,7 @@ help:
 	@echo "make warnings         compile the C code with warnings as errors"
 	@echo "make tsan             test the thread pool under ThreadSanitizer: 20 seconds"
 	@echo "make sanitize         all tests on a build with sanitizers: 10 minutes; TESTS=... for some"
+	@echo "make arm64            digests and kernels of the arm64 build, under emulation: 6 minutes; root"
 	@echo "make consumers        programs in Cython and C, built against the wheel: 2 minutes"
 	@echo "make fuzz             damaged model files for a minute; MINUTES=... for longer"
 	@echo "make soak             fit, predict, save, load for an hour, memory watched; MINUTES=... for less"
@@ -132,6 +133,9 @@ tsan:
 TESTS ?= -m "not slow and not lean" tests
 sanitize: $(VENV)/installed-test $(VENV)/lint
 	$(BIN)/python tests/sanitize.py $(TESTS)
+
+arm64: $(VENV)/lint
+	$(BIN)/python tests/arm64.py
 
 fuzz: MINUTES ?= 1
 fuzz: $(VENV)/installed-test

@@ -1,9 +1,11 @@
 """The machine: choice of the instruction set, the number of threads, show_config."""
 
 import os
+import platform
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -38,6 +40,25 @@ def test_an_unknown_instruction_set_raises(isa):
     assert result.returncode != 0
     assert f"FASTNN_ISA={isa!r}" in result.stderr
     assert "portable" in result.stderr
+
+
+@pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="other CPUs have one set of instructions"
+)
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no /proc/cpuinfo on this system")
+@pytest.mark.parametrize(
+    ("isa", "features"),
+    [("avx2", "avx2 fma"), ("avx512", "avx512f avx512dq avx512bw avx512vl fma"), ("baseline", "")],
+)
+def test_the_cpu_has_what_the_system_says(isa, features):
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    flags = next(line for line in lines if line.startswith("flags")).split()
+    assert (isa in _cpu.INSTRUCTION_SETS) == set(flags).issuperset(features.split())
+
+
+@pytest.mark.parametrize("isa", _cpu.INSTRUCTION_SETS)
+def test_all_sets_but_one_fuse(isa):
+    assert _kernels_f32.fuses(isa) == (isa != "baseline")
 
 
 def test_show_config_prints(capsys):
