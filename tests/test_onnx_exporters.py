@@ -82,6 +82,10 @@ ACTIVATIONS = {
     "softplus with a threshold": ("softplus", [
         ("Softplus", "a", "s"), ("Greater", "a", 20.0, "g"), ("Where", "g", "a", "s", "z"),
     ]),
+    "softplus without optimization": ("softplus", [
+        ("Softplus", "a", "s"), ("CastLike", 20.0, "a", "t"), ("Greater", "a", "t", "g"),
+        ("Where", "g", "a", "s", "z"),
+    ]),
     "relu as clamp": ("relu", [("Clip", "a", 0.0, "z")]),
     "relu as clamp without an upper bound": ("relu", [("Clip", "a", 0.0, "", "z")]),
     "relu as where": ("relu", [("Greater", "a", 0.0, "g"), ("Where", "g", "a", 0.0, "z")]),

@@ -100,9 +100,9 @@ class Graph:
         value = self.onnx.helper.get_attribute_value(attribute)
         return self.array(value) if attribute.name == "value" else np.array(value)
 
-    def _same(self, node: Any) -> Array:
-        """Identity and Cast: numbers stay numbers."""
-        return self.constants[node.input[0]]
+    def _same(self, node: Any) -> Array | None:
+        """Identity, Cast and CastLike: numbers stay numbers."""
+        return self.constants.get(node.input[0])
 
     def _transposed(self, node: Any) -> Array:
         return self.constants[node.input[0]].transpose(self.attributes(node).get("perm"))
@@ -155,6 +155,7 @@ class Graph:
 #: Operators that make constants of constants, and whether they do so of other tensors, too.
 _FOLDING: dict[str, tuple[Callable[[Graph, Any], Array | None], bool]] = {
     "Cast": (Graph._same, False),
+    "CastLike": (Graph._same, True),
     "Concat": (Graph._joined, False),
     "Constant": (Graph._of_node, False),
     "ConstantOfShape": (Graph._filled, True),
