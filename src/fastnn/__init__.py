@@ -60,7 +60,7 @@ if TYPE_CHECKING:  # the names in _LAZY
     from fastnn import onnx as onnx
     from fastnn import sklearn as sklearn
     from fastnn.embedding import get_include
-    from fastnn.interop import from_sklearn, from_torch, to_sklearn, to_torch
+    from fastnn.interop import from_sklearn, from_torch, to_c, to_sklearn, to_torch
     from fastnn.onnx import from_onnx
 
 __version__ = "0.1.0"
@@ -124,6 +124,7 @@ __all__ = [
     "metrics",
     "profile",
     "show_config",
+    "to_c",
     "to_sklearn",
     "to_torch",
 ]
@@ -139,6 +140,7 @@ _LAZY = {
     "interop": "fastnn.interop",
     "onnx": "fastnn.onnx",
     "sklearn": "fastnn.sklearn",
+    "to_c": "fastnn.interop",
     "to_sklearn": "fastnn.interop",
     "to_torch": "fastnn.interop",
 }

@@ -18,6 +18,7 @@ from fastnn import _checks, _files, _kernels_f32
 from fastnn.exchange.c_sections import needed, sections
 from fastnn.exchange.c_stages import RULES, Activated, Lines, Precision, Stage, Values
 from fastnn.exchange.parts import Array, parts, rule_for
+from fastnn.exchange.scikit_learn import Estimator, network_of
 from fastnn.layers import Dropout
 from fastnn.losses import Loss
 
@@ -28,8 +29,48 @@ if TYPE_CHECKING:
 _PAIRED = [pair for pair in _kernels_f32.registry()["losses"] if pair[1] is not None]
 
 
-def to_c(net: "MLP", path: Any, *, name: str | None = None, training: bool = False) -> None:
-    """Write a network to a C file and its header; see `MLP.to_c`."""
+def to_c(
+    net: "MLP | Estimator", path: Any, *, name: str | None = None, training: bool = False
+) -> None:
+    """Write a network as C source, a file and a header: the function for `MLP.to_c`.
+
+    Parameters
+    ----------
+    net : MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
+        An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and one, stands
+        for its network: what `from_sklearn` returns.
+    path : str or path
+        The C file, ending with ".c"; the header beside it has the same name.
+    name : str, optional
+        Prefix of the names in the source; by default the file's name.
+    training : bool, default False
+        Whether to write a step of training, too.
+
+    Raises
+    ------
+    TypeError
+        If `net` is neither an MLP nor such an estimator.
+    ValueError
+        If the estimator is not fitted, or for the reasons that `MLP.to_c` names.
+    OSError
+        If a file cannot be written.
+
+    Examples
+    --------
+    >>> import os, tempfile
+    >>> import fastnn
+    >>> from sklearn.datasets import load_iris
+    >>> from sklearn.pipeline import make_pipeline
+    >>> from sklearn.preprocessing import StandardScaler
+    >>> from fastnn.sklearn import MLPClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> pipeline = make_pipeline(StandardScaler(), MLPClassifier(10, tol=0.1)).fit(X, y)
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     fastnn.to_c(pipeline, f"{folder}/iris.c")
+    ...     sorted(os.listdir(folder))
+    ['iris.c', 'iris.h']
+    """
+    net = network_of(net)
     source, header = map(Path, _checks.c_paths("path", path, net._state.inputs))
     name = _checks.c_name("name", source.stem if name is None else name, by_path=name is None)
     training = _checks.flag("training", training)

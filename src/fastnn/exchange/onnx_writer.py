@@ -17,6 +17,7 @@ import numpy.typing as npt
 from fastnn import __version__, _checks, _files, activations
 from fastnn.activations import Activation
 from fastnn.exchange.parts import Part, Refusal, parts, rule_for
+from fastnn.exchange.scikit_learn import Estimator, network_of
 from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 from fastnn.mlp import MLP
 
@@ -32,7 +33,7 @@ SELU = 1.0507009873554805, 1.6732632423543772
 
 @overload
 def export(
-    net: MLP,
+    net: MLP | Estimator,
     path: str | os.PathLike[str],
     *,
     input_name: str = "input",
@@ -42,12 +43,16 @@ def export(
 
 @overload
 def export(
-    net: MLP, path: None = None, *, input_name: str = "input", output_name: str = "output"
+    net: MLP | Estimator,
+    path: None = None,
+    *,
+    input_name: str = "input",
+    output_name: str = "output",
 ) -> Any: ...
 
 
 def export(
-    net: MLP,
+    net: MLP | Estimator,
     path: str | os.PathLike[str] | None = None,
     *,
     input_name: str = "input",
@@ -59,7 +64,9 @@ def export(
 
     Parameters
     ----------
-    net : MLP
+    net : MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
+        An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and one,
+        stands for its network: what `from_sklearn` returns.
     path : str or path, optional
         The file. An existing file is replaced once the new one is complete. Without a path the
         model is returned.
@@ -107,7 +114,7 @@ def export(
     'fastnn'
     """
     onnx = _checks.package("onnx", "fastnn.onnx")
-    _checks.one_of_these("net", net, MLP, "an MLP")
+    net = network_of(net)
     if path is not None:
         path = _checks.output_path("path", path, net._state.inputs)
     input_name, output_name = _checks.tensor_names(input_name, output_name)

@@ -17,6 +17,7 @@ from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange.chain import Chain
 from fastnn.exchange.parts import Array, Part, Refusal, folded, parts, rule_for
+from fastnn.exchange.scikit_learn import Estimator, network_of
 from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
@@ -254,12 +255,14 @@ def _flatten(chain: Chain, place: str, part: Any) -> None:
 _Modules = list[list[Any]]  # so far: of the network, then of each Residual that has begun
 
 
-def to_torch(net: MLP) -> Any:
+def to_torch(net: MLP | Estimator) -> Any:
     """Return a network as a PyTorch module.
 
     Parameters
     ----------
-    net : MLP
+    net : MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
+        An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and one, stands
+        for its network: what `from_sklearn` returns.
 
     Returns
     -------
@@ -272,10 +275,10 @@ def to_torch(net: MLP) -> Any:
     ImportError
         If PyTorch is not installed.
     TypeError
-        If `net` is not an MLP.
+        If `net` is neither an MLP nor such an estimator.
     ValueError
-        If the network has "exp", for which PyTorch has no module, or its Standardize has seen no
-        data.
+        If the estimator is not fitted, the network has "exp", for which PyTorch has no module, or
+        its Standardize has seen no data.
 
     Notes
     -----
@@ -291,7 +294,7 @@ def to_torch(net: MLP) -> Any:
     )
     """
     torch = _checks.package("torch", "to_torch")
-    _checks.one_of_these("net", net, MLP, "an MLP")
+    net = network_of(net)
     stretches: _Modules = [[]]
     for part in folded(parts(net), "to_torch"):
         rule_for(RULES, part, "to_torch cannot write")(torch, stretches, part)

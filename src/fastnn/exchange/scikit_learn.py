@@ -9,8 +9,10 @@ be. Not here: which chains an MLP can express (chain.py), estimators of our own 
 import copy
 import inspect
 import sys
+import warnings
 from collections.abc import Callable
-from typing import Any
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -22,9 +24,21 @@ from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Stan
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 from fastnn.optimizers import SGD, Adam, Optimizer
+from fastnn.schedules import Adaptive, Schedule
 
 _MLPS = "MLPClassifier", "MLPRegressor"
 _SCALERS = "StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler"
+
+
+class Estimator(Protocol):
+    """What has the methods of an estimator: scikit-learn has no types."""
+
+    def get_params(self, deep: bool = True) -> Any:
+        """Return the parameters by name."""
+
+    def predict(self, X: Any) -> Any:
+        """Return predictions."""
+
 
 # ---- from scikit-learn --------------------------------------------------------------------------
 
@@ -65,6 +79,12 @@ def from_sklearn(
     ValueError
         If the estimator is not fitted, or an argument is invalid.
 
+    Warns
+    -----
+    UserWarning
+        If the estimator has ``learning_rate="invscaling"``: the network has the rate that it had
+        reached, as a constant. "adaptive" becomes the schedule `Adaptive`.
+
     Notes
     -----
     For several outputs scikit-learn's squared error is their mean, and fastnn's is their sum: in
@@ -83,11 +103,31 @@ def from_sklearn(
     >>> bool(abs(net.predict(X) - est.predict_proba(X)).max() < 1e-12)
     True
     """
+    last = _steps(est)[-1]
+    falls = getattr(last, "solver", None) == "sgd" and last.learning_rate == "invscaling"
+    net = _converted(est, loss, optimizer, seed)
+    if falls and optimizer is None:
+        warnings.warn(
+            "est has learning_rate='invscaling', which lowers the rate with the number of rows; no "
+            "schedule of fastnn does, and the network goes on with the rate reached so far, "
+            f"{net.optimizer.initial_rate:.3g}. Pass optimizer=SGD(InverseScaling(...)) for a rate "
+            "that falls with the number of steps or epochs",
+            stacklevel=2,
+        )
+    return net
+
+
+def _converted(
+    est: Any, loss: str | Loss | None, optimizer: str | Optimizer | None, seed: int | None
+) -> MLP:
+    """Return the network of a fitted estimator or pipeline."""
     *scalers, est = _steps(est)
     ours, theirs = (_kinds(name, *_MLPS) for name in ("fastnn.sklearn", "sklearn.neural_network"))
     _checks.one_of_these("est", est, ours + theirs, " or ".join(_MLPS))
     is_ours = isinstance(est, ours)
     _checks.fitted("est", est, "net_" if is_ours else "coefs_")
+    if is_ours and optimizer is None:
+        optimizer = _schedule_of(est)
     if is_ours and not scalers:
         return _rebuilt(est._synced(), loss, optimizer, seed)
     chain = Chain()
@@ -114,6 +154,15 @@ def from_sklearn(
     if labels is not None and net.loss.n_classes(net.n_out) == len(labels):
         net.classes = labels
     return net
+
+
+def network_of(net: Any) -> MLP:
+    """Return a network as it is; of a fitted estimator or pipeline, its network."""
+    if isinstance(net, MLP):
+        return net
+    estimators = _kinds("sklearn.base", "BaseEstimator")
+    _checks.one_of_these("net", net, estimators, "an MLP or a fitted estimator")
+    return _converted(net, None, None, None)
 
 
 def _steps(est: Any) -> list[Any]:
@@ -182,7 +231,7 @@ def _rebuilt(
 
 
 def _sgd_of(est: Any) -> Optimizer:
-    rate = float(est.learning_rate_init)
+    rate = _SCHEDULES.get(est.learning_rate, _constant)(est)
     return SGD(rate, est.momentum, est.nesterovs_momentum and est.momentum > 0)
 
 
@@ -190,6 +239,34 @@ def _adam_of(est: Any) -> Optimizer:
     rate = float(est.learning_rate_init)
     return Adam(rate, est.beta_1, est.beta_2, est.epsilon, epsilon_hat=True)
 
+
+def _constant(est: Any) -> float:
+    return float(est.learning_rate_init)
+
+
+def _reached(est: Any) -> float:
+    """Return the rate that a training has reached, for a rate that changes from epoch to epoch."""
+    return float(est._optimizer.learning_rate) if hasattr(est, "_optimizer") else _constant(est)
+
+
+def _adaptive(est: Any) -> Schedule | float:
+    patience = est.n_iter_no_change + 1  # epochs without improvement that lower the rate
+    rate = _reached(est)
+    return rate if patience == np.inf else Adaptive(rate, patience=int(patience), tol=est.tol)
+
+
+def _schedule_of(est: Any) -> Optimizer | None:
+    """Return the optimizer of one of fastnn's estimators, if its network has another rate."""
+    is_adaptive = est.optimizer is None and (est.solver, est.learning_rate) == ("sgd", "adaptive")
+    return replace(est.net_.optimizer, learning_rate=_adaptive(est)) if is_adaptive else None
+
+
+#: The learning rate of "sgd" for each of scikit-learn's kinds.
+_SCHEDULES: dict[str, Callable[[Any], Schedule | float]] = {
+    "constant": _constant,
+    "adaptive": _adaptive,
+    "invscaling": _reached,  # from_sklearn warns
+}
 
 #: fastnn's optimizer for each of scikit-learn's solvers.
 _SOLVERS: dict[str, Callable[[Any], Optimizer]] = {
@@ -211,16 +288,21 @@ def _optimizer_of(est: Any) -> Optimizer:
 
 
 def to_sklearn(
-    net: MLP, *, loss: str | Loss | None = None, optimizer: str | Optimizer | None = None
+    net: MLP | Estimator,
+    *,
+    loss: str | Loss | None = None,
+    optimizer: str | Optimizer | None = None,
 ) -> Any:
     """Return a fitted scikit-learn estimator that predicts what a network does.
 
     Parameters
     ----------
-    net : MLP
+    net : MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
         With softmax or sigmoid outputs it becomes a classifier, of the labels in
-        ``net.classes`` or of 0, 1, ...; several sigmoid outputs are several labels a
-        row. With identity or exp outputs it becomes a regressor.
+        ``net.classes`` or of 0, 1, ...; several sigmoid outputs are several labels a row. With
+        identity or exp outputs it becomes a regressor. Of an estimator of ``fastnn.sklearn``, or a
+        pipeline of scalers and one, the parameters that scikit-learn has, too, and the curves of
+        losses and scores are kept.
     loss : str or Loss, optional
         The loss of the estimator's own training, by default the network's. scikit-learn has
         "cross_entropy" for softmax, "binary_cross_entropy" for sigmoid, "squared_error" for
@@ -240,11 +322,11 @@ def to_sklearn(
     ImportError
         If scikit-learn is not installed.
     TypeError
-        If `net` is not an MLP.
+        If `net` is neither an MLP nor such an estimator.
     ValueError
-        If scikit-learn's networks cannot be that; the message names the layer. They have one
-        activation for all hidden layers: identity, sigmoid, tanh or relu. Or if scikit-learn lacks
-        the loss or the optimizer.
+        If the estimator is not fitted, or if scikit-learn's networks cannot be that; the message
+        names the layer. They have one activation for all hidden layers: identity, sigmoid, tanh or
+        relu. Or if scikit-learn lacks the loss or the optimizer.
 
     Notes
     -----
@@ -264,7 +346,8 @@ def to_sklearn(
     array([0.5])
     """
     neural = _checks.package("sklearn.neural_network", "to_sklearn", "scikit-learn")
-    _checks.one_of_these("net", net, MLP, "an MLP")
+    source: Any = _steps(net)[-1]
+    net = network_of(net)
     layers: list[Affine] = []
     for part in folded(parts(net), "to_sklearn"):
         rule_for(RULES, part, "to_sklearn cannot write")(layers, part)
@@ -284,6 +367,9 @@ def to_sklearn(
     ]
     if net.feature_names is not None:
         est.feature_names_in_ = np.array(net.feature_names, dtype=object)
+    is_ours = isinstance(source, _kinds("fastnn.sklearn", *_MLPS))
+    if is_ours:
+        _resemble(est, source, keeps_solver=optimizer is None and source.optimizer is None)
     return est
 
 
@@ -405,6 +491,30 @@ def _fitted(kind: Any, net: MLP, y: Any, options: dict[str, Any], **arguments: A
         net.epoch, 0, float("nan"), [], np.inf,
     )  # fmt: skip
     return est
+
+
+#: Parameters that an estimator has from its network, and those that describe its optimizer.
+_OF_NETWORK = {"hidden_layer_sizes", "activation", "loss"}
+_OF_SOLVER = {
+    "solver", "learning_rate_init", "learning_rate", "power_t", "momentum", "nesterovs_momentum",
+    "beta_1", "beta_2", "epsilon",
+}  # fmt: skip
+
+#: Attributes of a training that both estimators have.
+_OF_TRAINING = (
+    "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
+    "best_validation_score_",
+)  # fmt: skip
+
+
+def _resemble(est: Any, source: Any, keeps_solver: bool) -> None:
+    """Give an estimator the parameters and curves of one of fastnn's."""
+    given = _OF_NETWORK if keeps_solver else _OF_NETWORK | _OF_SOLVER
+    shared = est.get_params().keys() - given
+    est.set_params(**{name: value for name, value in source.get_params().items() if name in shared})
+    for name in _OF_TRAINING:
+        if hasattr(source, name):
+            setattr(est, name, copy.copy(getattr(source, name)))
 
 
 # ---- optimizers ----------------------------------------------------------------------------------

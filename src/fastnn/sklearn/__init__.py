@@ -15,11 +15,13 @@ the training (`MLP.fit`); the estimators use the public API of fastnn alone.
 - `lbfgs`: training by L-BFGS
 - `notices`: warnings, attributed as scikit-learn's are
 - `table_encoder`: mixed data frames as inputs, a step of a pipeline
+- `converters`: the estimators for skl2onnx; `hooks` registers them once skl2onnx is imported
 - `base`: what both estimators share; `classifier` and `regressor` add targets and predictions
 """
 
 try:
     from fastnn.sklearn.classifier import MLPClassifier
+    from fastnn.sklearn.hooks import when_imported
     from fastnn.sklearn.regressor import MLPRegressor
     from fastnn.sklearn.table_encoder import TableEncoder
 except ImportError as error:
@@ -29,3 +31,12 @@ except ImportError as error:
     ) from error
 
 __all__ = ["MLPClassifier", "MLPRegressor", "TableEncoder"]
+
+
+def _register_converters() -> None:
+    from fastnn.sklearn.converters import register  # imports skl2onnx, which is slow
+
+    register()
+
+
+when_imported("skl2onnx", _register_converters)

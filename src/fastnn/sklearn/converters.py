@@ -1,0 +1,147 @@
+"""Converters of the estimators for skl2onnx, which writes whole pipelines as ONNX models.
+
+Here: what skl2onnx asks of a converter, and the end of a classifier's graph. Not here: the graph of
+a network (fastnn.exchange.onnx_writer).
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.sklearn.classifier import MLPClassifier
+from fastnn.sklearn.regressor import MLPRegressor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Options of classifiers: the form of the probabilities; the labels as a third output; numbers of
+#: the classes in place of their labels.
+_OPTIONS = {
+    "zipmap": [True, False, "columns"],
+    "output_class_labels": [False, True],
+    "nocl": [False, True],
+}
+
+
+def register() -> None:
+    """Give skl2onnx the converters; one that is too old or too new to take them stays without."""
+    with contextlib.suppress(ImportError):
+        from skl2onnx import update_registered_converter
+
+        update_registered_converter(
+            MLPClassifier,
+            "FastnnMLPClassifier",
+            _shape_classifier,
+            _convert_classifier,
+            options=_OPTIONS,
+        )
+        update_registered_converter(
+            MLPRegressor, "FastnnMLPRegressor", _shape_regressor, _convert_regressor
+        )
+
+
+def _shape_classifier(operator: Any) -> None:
+    """Set the types and shapes of labels and probabilities."""
+    from skl2onnx.common.data_types import Int64TensorType
+    from skl2onnx.common.shape_calculator import calculate_linear_classifier_output_shapes
+
+    calculate_linear_classifier_output_shapes(operator)
+    if operator.raw_operator._kind == "multilabel-indicator":
+        rows = operator.inputs[0].get_first_dimension()
+        operator.outputs[0].type = Int64TensorType([rows, operator.raw_operator.n_outputs_])
+
+
+def _shape_regressor(operator: Any) -> None:
+    """Set the type and the shape (n, n_outputs) of the predictions."""
+    kind, rows = _kind_of(operator), operator.inputs[0].get_first_dimension()
+    operator.outputs[0].type = kind([rows, operator.raw_operator.n_outputs_])
+
+
+def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
+    """Add the graph of the network."""
+    _add(scope, operator, container, _model(operator))
+
+
+def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
+    """Add the graph of the network, and labels and probabilities of all classes behind it."""
+    from onnx import TensorProto, helper
+
+    est, model = operator.raw_operator, _model(operator)
+    graph, real = model.graph, model.graph.output[0].type.tensor_type.elem_type
+    p = graph.output[0].name
+    number = helper.tensor_dtype_to_np_dtype(real).type
+    if est.n_outputs_ == 1:  # p is the second class's probability, and becomes that of both
+        _constant(graph, "one", np.array(number(1)))
+        _node(graph, "Sub", ["one", p], "others")
+        _node(graph, "Concat", ["others", p], "both", axis=1)
+        p = "both"
+    if est._kind == "multilabel-indicator":
+        _constant(graph, "half", np.array(number(0.5)))
+        _node(graph, "Greater", [p, "half"], "is_above")
+        _node(graph, "Cast", ["is_above"], "labels", to=TensorProto.INT64)
+    else:
+        numbers = container.get_options(est, {"nocl": False})["nocl"]
+        classes = np.arange(len(est.classes_)) if numbers else est.classes_
+        _constant(graph, "classes", _labels(classes))
+        _node(graph, "ArgMax", [p], "place", axis=1, keepdims=0)
+        _node(graph, "Gather", ["classes", "place"], "labels")
+    del graph.output[:]
+    for name, kind in (("labels", TensorProto.INT64), (p, real)):
+        graph.output.append(helper.make_tensor_value_info(name, kind, None))
+    _add(scope, operator, container, model)
+
+
+def _node(graph: Any, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
+    """Append a node to a graph; skl2onnx needs a name of each."""
+    from onnx import helper
+
+    graph.node.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
+
+
+def _constant(graph: Any, name: str, array: NDArray[Any]) -> None:
+    """Add a constant to a graph."""
+    from onnx import numpy_helper
+
+    graph.initializer.append(numpy_helper.from_array(array, name))
+
+
+def _labels(classes: NDArray[Any]) -> NDArray[Any]:
+    """Return the labels as ONNX has them, two at least: whole numbers, or texts."""
+    classes = np.resize(classes, max(2, len(classes)))
+    return classes.astype(np.int64 if classes.dtype.kind in "biuf" else object)
+
+
+def _kind_of(operator: Any) -> Any:
+    """Return the type of the outputs: that of the inputs, or float32 for inputs of another one."""
+    from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
+
+    is_double = isinstance(operator.inputs[0].type, DoubleTensorType)
+    return DoubleTensorType if is_double else FloatTensorType
+
+
+def _model(operator: Any) -> Any:
+    """Return the ONNX model of an estimator's network, in the precision of the inputs."""
+    from onnx import TensorProto, helper
+
+    from fastnn.exchange.onnx_writer import export
+
+    dtype = np.dtype(np.float64 if "Double" in _kind_of(operator).__name__ else np.float32)
+    model = export(operator.raw_operator._synced().copy(dtype=dtype.name), input_name="rows")
+    given, real = operator.inputs[0].type, helper.np_dtype_to_tensor_dtype(dtype)
+    if type(given) is not _kind_of(operator):  # integers, say
+        cast = helper.make_node("Cast", ["given"], ["rows"], name="rows", to=real)
+        model.graph.node.insert(0, cast)
+        del model.graph.input[:]
+        value = helper.make_tensor_value_info("given", TensorProto.UNDEFINED, None)
+        model.graph.input.append(value)
+    return model
+
+
+def _add(scope: Any, operator: Any, container: Any, model: Any) -> None:
+    """Add the nodes and the constants of a model to the graph that skl2onnx makes."""
+    from skl2onnx.helpers.integration import add_onnx_graph
+
+    add_onnx_graph(scope, operator, container, model)

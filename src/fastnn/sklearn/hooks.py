@@ -1,0 +1,53 @@
+"""What waits for another package to be imported.
+
+Here: calling a function after an import that may never come. Not here: what is called
+(converters.py).
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from importlib.abc import MetaPathFinder
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from importlib.machinery import ModuleSpec
+
+
+class _Watch(MetaPathFinder):
+    """Calls a function once a package has been imported; the import itself is the usual one."""
+
+    def __init__(self, package: str, then: Callable[[], None]) -> None:
+        self.package, self.then = package, then
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return the package's usual specification, whose loader calls the function at the end."""
+        if name != self.package:
+            return None
+        sys.meta_path.remove(self)
+        try:
+            spec = importlib.util.find_spec(name)
+        finally:
+            sys.meta_path.insert(0, self)
+        if spec is None or spec.loader is None:
+            return None
+        load = spec.loader.exec_module
+
+        def exec_module(module: Any) -> None:
+            load(module)
+            if self in sys.meta_path:
+                sys.meta_path.remove(self)
+                self.then()
+
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def when_imported(package: str, then: Callable[[], None]) -> None:
+    """Call a function now if a package has been imported, otherwise after its import."""
+    if package in sys.modules:
+        then()
+    else:
+        sys.meta_path.insert(0, _Watch(package, then))
