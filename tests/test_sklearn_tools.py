@@ -228,3 +228,21 @@ def test_rates_that_change_go_on_or_are_warned_of(library):
     assert net.optimizer.learning_rate == pytest.approx(0.1 / (30 * 150 + 1) ** 0.5)
     fastnn.to_sklearn(est)  # no warning: no training is meant
     fastnn.from_sklearn(est, optimizer="sgd")
+
+
+# ---- skops --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("case", ["numbers", "two", "labels"])
+def test_skops_needs_to_trust_the_estimator_alone(case):
+    skops = pytest.importorskip("skops.io")
+    options, X, y = CLASSIFIERS[case]
+    pipeline = fitted(MLPClassifier, {"solver": "sgd", **options}, X, y)
+    content = skops.dumps(pipeline)
+    trusted = skops.get_untrusted_types(data=content)
+    assert trusted == ["fastnn.sklearn.MLPClassifier"]
+    twin = skops.loads(content, trusted=trusted)
+    assert np.array_equal(twin.predict_proba(X), pipeline.predict_proba(X))
+    for model in (twin, pipeline):  # training goes on with the same bits
+        model[-1].partial_fit(X, y)
+    assert np.array_equal(twin.predict_proba(X), pipeline.predict_proba(X))

@@ -16,6 +16,7 @@ specifications, looked up in their lists.
 
 from __future__ import annotations
 
+import copy
 import json
 import math
 import os
@@ -83,6 +84,45 @@ def _try_to_read(metadata: dict[str, str], tensors: Tensors) -> None:
             _fit_from(_strict(metadata["fit"], "fit"), dict(tensors))
     except KeyError as error:
         raise ValueError(f"the network could not be loaded again: {error} is missing") from error
+
+
+# ---- plain data ---------------------------------------------------------------------------------
+
+
+def to_plain(state: State) -> dict[str, Any] | None:
+    """Return a network as plain data and arrays, None if its configuration cannot be plain.
+
+    An equal network can be made of it without any class of fastnn in it.
+    """
+    snapshot, config = state.snapshot(), configuration.config_of(state.specification)
+    try:
+        twin = _specification_of(config)
+    except (TypeError, ValueError):
+        return None
+    for name in configuration.NAMES:
+        if getattr(twin, name) != getattr(state.specification, name):
+            return None
+    return {
+        "config": config,
+        "state": _plain_state(snapshot),
+        "standardization": snapshot.standardization,
+        "blocks": snapshot.blocks,
+        "metadata": state.metadata,
+    }
+
+
+def from_plain(plain: dict[str, Any]) -> State:
+    """Return the network that `to_plain` described."""
+    spec = _specification_of(plain["config"])
+    state = State(spec)
+    standardization, blocks = plain["standardization"], plain["blocks"]
+    state.take(_snapshot_from(plain["state"], spec, standardization, blocks))
+    state.metadata = copy.deepcopy(plain["metadata"])
+    return state
+
+
+def _specification_of(config: dict[str, Any]) -> Specification:
+    return Specification.checked(**configuration.arguments_of(config))
 
 
 # ---- reading ------------------------------------------------------------------------------------

@@ -18,6 +18,8 @@ from sklearn.utils import check_random_state, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from fastnn.exchange import model_files
+from fastnn.mlp import MLP
 from fastnn.sklearn import lbfgs
 from fastnn.sklearn.epochs import Epochs, LearningRate, WeightedEpochs
 from fastnn.sklearn.network import draw_weights, hidden_sizes, network
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from fastnn.losses import Loss
-    from fastnn.mlp import MLP
 
     Weights = Sequence[NDArray[Any]]
 
@@ -161,9 +162,21 @@ class BaseMLP(Parameters):
         return self.net_
 
     def __getstate__(self) -> dict[str, Any]:
-        if hasattr(self, "net_"):
-            self._synced()
-        return {**super().__getstate__(), "_lists": None, "_read": ()}
+        saved = {**super().__getstate__(), "_lists": None, "_read": (), "_divergence": None}
+        if "net_" in saved:
+            plain = model_files.to_plain(self._synced()._state)
+            if plain is not None:  # data alone, so that a reader needs to trust fewer classes
+                saved["net_"] = plain
+            saved["_optimizer"] = dict(vars(self._optimizer))
+        return saved
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        super().__setstate__(saved)
+        if isinstance(saved.get("net_"), dict):
+            self.net_ = MLP._of(model_files.from_plain(saved["net_"]))
+        if isinstance(saved.get("_optimizer"), dict):
+            self._optimizer = LearningRate(self)
+            vars(self._optimizer).update(saved["_optimizer"])
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "net_")
