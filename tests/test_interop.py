@@ -347,8 +347,8 @@ def test_a_loss_or_an_optimizer_that_scikit_learn_lacks_is_refused(last, loss, o
 
 
 def test_only_networks_become_estimators():
-    with pytest.raises(TypeError, match=r"^net must be an MLP; got MLPRegressor\("):
-        fastnn.to_sklearn(ours.MLPRegressor(max_iter=3))
+    with pytest.raises(TypeError, match=r"^est must be MLPClassifier or MLPRegressor; got PCA\(\)"):
+        fastnn.to_sklearn(PCA())
 
 
 def test_classes_that_scikit_learn_could_not_have_are_refused():
@@ -755,8 +755,8 @@ def test_weights_that_are_not_finite_are_refused(torch, nn):
 
 
 def test_only_networks_become_modules(torch):
-    with pytest.raises(TypeError, match=r"^net must be an MLP; got MLPRegressor\("):
-        fastnn.to_torch(ours.MLPRegressor(max_iter=3))
+    with pytest.raises(TypeError, match=r"^est must be MLPClassifier or MLPRegressor; got PCA\(\)"):
+        fastnn.to_torch(PCA())
 
 
 def test_exp_is_refused_for_pytorch_by_its_layer(torch):
