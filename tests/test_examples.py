@@ -15,7 +15,7 @@ import pytest
 import fastnn
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SCRIPTS = ["diamonds", "digits", "imbalanced", "quantiles", "stream", "worked_example"]
+SCRIPTS = ["cartpole", "diamonds", "digits", "imbalanced", "quantiles", "stream", "worked_example"]
 
 
 def run(tmp_path, *command):
@@ -110,6 +110,18 @@ def test_stream(told):
         assert before < 2
         assert 5 < just_after < 0.5 * frozen[1]
         assert max(later, end) < 4 < drifting < 0.5 * frozen[3]
+
+
+def test_cartpole(told):
+    text = told("cartpole")
+    learning = [float(line.split()[2]) for line in text.splitlines() if re.match(r" *\d+ ", line)]
+    assert len(learning) == 5
+    assert learning[0] < 150
+    assert learning[-1] > 475
+    before, after = re.search(r"before ([\d.]+), after ([\d.]+)", text).groups()
+    assert float(before) < 50
+    assert float(after) > 475
+    assert number(text, "test episodes of 475 steps or more:") >= 90
 
 
 def test_imbalanced(told):

@@ -253,6 +253,21 @@ def with_gradients(net, X, y):
     return [*found, np.array(loss), *gradients]
 
 
+def with_gradients_of_rows(net, X, y):
+    return [net.per_sample_gradients(X, y, flat=True), *net.per_sample_gradients(X[:3], y[:3])]
+
+
+def with_output_gradients(net, X, y):
+    """Updates of 1, 2, 3, ... rows from gradients of the outputs, one of them with weights."""
+    at = 0
+    for n in range(1, 9):
+        dY = net(X[at : at + n], training=True) - np.float32(0.25)
+        net.train_on_output_gradients(X[at : at + n], dY)
+        at += n
+    net.train_on_output_gradients(X, net(X), np.linspace(0.5, 1.5, len(X)))
+    return [net.get_flat_weights()]
+
+
 def with_questions(net, X, y):
     net.fit(X, y, batch_size=8)
     losses = net.evaluate(X, y), net.evaluate(X[:7], y[:7], np.arange(7.0))
@@ -301,6 +316,8 @@ def with_new_weights(net, X, y):
 CALLS = {
     "train_on_batch": with_batches,
     "loss_and_gradients": with_gradients,
+    "per_sample_gradients": with_gradients_of_rows,
+    "train_on_output_gradients": with_output_gradients,
     "evaluate, activations, jacobian": with_questions,
     "predictions of some rows": with_predictions,
     "copied midway": continued(MLP.copy),
@@ -323,6 +340,27 @@ def by_call():
             return [*call(net, X, y), *results(net)]
 
         yield f"{name}, {of}", run, (1, 2)
+
+
+def half_square(y_true, y_pred):
+    error = y_pred - y_true
+    return (error * error).sum(axis=1) / 2, error
+
+
+def by_own_loss():
+    """Losses that are functions; their bits are those of the squared error of fastnn's own."""
+    for (name, options), dtype in itertools.product(OWN_LOSS.items(), DTYPES):
+        layers = [Dropout(0.1), Dense(20, "tanh", l2=0.01), Dropout(0.5), Dense(3)]
+        run = fitted(6, layers, rows=70, dtype=dtype, loss=half_square, **options)
+        yield f"own loss, {name}, {dtype}", run, (1, 2)
+
+
+OWN_LOSS = {
+    "plain": {},
+    "on-line": {"batch_size": 1},
+    "validation, metrics": {"validation_split": 0.3, "metrics": ["mae"]},
+    "clipped": {"optimizer": Adam(0.01, global_clipnorm=0.1)},
+}
 
 
 def kernel_step(shape, dtype, h, rule):
@@ -355,4 +393,4 @@ def by_kernel():
         yield f"{name}, gelu, adam", kernel_step(shape, dtype, "gelu", Adam(0.01))
 
 
-SECTIONS = by_feed, by_fit_option, by_divergence, by_callback, by_call, by_kernel
+SECTIONS = by_feed, by_fit_option, by_divergence, by_callback, by_call, by_own_loss, by_kernel

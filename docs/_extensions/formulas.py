@@ -99,6 +99,7 @@ LOSSES = {  # name: (E of a row, delta = dE/da, purpose)
         r"h'(a)\, ([r > 0] - q)",
         "quantiles (Koenker, Bassett 1978)",
     ),
+    "linear": (r"\sum_k t_k\, y_k", r"h'(a)\, t", "gradients computed elsewhere"),
     "poisson": (
         r"\sum_k (y_k - t_k \log y_k)",
         r"h'(a) \left(1 - \frac{t}{y}\right)",

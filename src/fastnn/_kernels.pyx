@@ -64,9 +64,11 @@ from fastnn.engine.net cimport (
 from fastnn.engine.parameters cimport (
     REAL_TYPE,
     fill,
+    flatten,
     parameter_count,
     read_block,
     shapes_of,
+    unflatten,
     write_block,
     write_rows,
 )
@@ -79,6 +81,7 @@ from fastnn.engine.registry cimport (
     hyper_parameters,
     registry as list_registry,
 )
+from fastnn.engine.row_gradients cimport RowGradients, row_gradients_task
 from fastnn.engine.rows cimport (
     Rows,
     take_labels,
@@ -315,6 +318,19 @@ cdef class Parameters:
         finally:
             self.release()
 
+    def read_flat(self):
+        """All parameters as a new vector: what read gives, row by row, one behind the other."""
+        cdef real[::1] vector = np.empty(self.n_parameters, DTYPE)
+        flatten(&self.net, self.net.arena, &vector[0])
+        return vector.base
+
+    def write_flat(self, const real[::1] vector):
+        """Takes what read_flat gives."""
+        require(vector.shape[0] == self.n_parameters, "vector")
+        self.claim()
+        unflatten(&self.net, &vector[0], self.net.arena)
+        self.release()
+
     def write_rows(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] rows):
         """Sets rows `first`, ... of a stage's W; `number` counts the stages with parameters.
 
@@ -414,10 +430,10 @@ cdef class Driver(Parameters):
         take_rows_of_reals(rows, X.shape[0], &X[0, 0])
         if T is not None:
             require(T.shape[0] == rows.n and T.shape[1] == self.net.n_out, "T")
-            take_reals(rows, &T[0, 0])
+            take_reals(rows, self.net.loss, &T[0, 0])
         if labels is not None:
             require(labels.shape[0] == rows.n, "labels")
-            take_labels(rows, &labels[0])
+            take_labels(rows, self.net.loss, &labels[0])
         if sample_weight is not None:
             require(sample_weight.shape[0] == rows.n, "sample_weight")
             take_sample_weight(rows, &sample_weight[0])
@@ -481,6 +497,20 @@ cdef class Driver(Parameters):
         tally.take_end(&run)
         return run.epoch
 
+    def train_by_gradients(self, const real[:, ::1] X, const real[:, ::1] dY,
+                           const real[::1] sample_weight, int n_threads, Tally tally):
+        """One step from gradients of the outputs, dY (n, n_out), of the rows of X (n, n_in).
+
+        tally.failure is the loss, the sum of the outputs times dY, if it isn't finite.
+        """
+        cdef Run run
+        self.begin(&run, n_threads)
+        self.describe(&run.rows, X, dY, None, sample_weight)
+        run.rows.loss = self.net.linear
+        run.batch = run.end = run.rows.n
+        self.carry_out(&run, False)
+        tally.take_end(&run)
+
     cdef int carry_out(self, Run *run, bint keep) except -1:
         """Carries a run out; with `keep` the parameters are copied now and then, for `restore`.
 
@@ -490,7 +520,7 @@ cdef class Driver(Parameters):
         cdef Py_ssize_t rows = training_rows(1, self.net.row_flops)
         run.batch = batch
         run.tiny = (batch == 1 and not run.rows.weighted and run.out == NULL
-                    and self.net.tiny.layers != NULL)
+                    and self.net.tiny.layers != NULL and run.rows.loss == self.net.loss)
         run.polls = batch * self.net.row_flops > LONG_FLOPS()
         # The path of tiny networks is one thread's, however deep the network is.
         run.n_threads = 1 if run.tiny else team_size(batch * self.net.row_flops, run.n_threads)
@@ -578,11 +608,13 @@ cdef class Driver(Parameters):
 
     def gradients(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
                   const real[::1] sample_weight, bint dropout, int n_threads):
-        """(loss, [dW0, db0, ...]) of one batch; nothing is updated."""
+        """(loss, its gradient) of one batch, the gradient as read_flat has the parameters; nothing
+        is updated."""
         cdef Run run
         cdef int threads = team_size(X.shape[0] * self.net.row_flops, n_threads)
         cdef OwnBuffers room = OwnBuffers(self, min(X.shape[0], ROUND), threads,
                                           TRAINING if dropout else GRADIENTS)
+        cdef real[::1] vector = np.empty(self.n_parameters, DTYPE)
         self.begin(&run, n_threads)
         self.describe(&run.rows, X, T, labels, sample_weight)
         run.batch = run.end = run.stop = run.rows.n
@@ -591,9 +623,33 @@ cdef class Driver(Parameters):
         try:
             with nogil:
                 fastnn_run(threads, train_task, &run)
-            return reduced(&self.net, run.loss, run.total), read_block(&self.net, run.gradient)
+            flatten(&self.net, run.gradient, &vector[0])
+            return reduced(&self.net, run.loss, run.total), vector.base
         finally:
             free(run.gradient)
+
+    def row_gradients(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+                      real[:, ::1] out, int n_threads):
+        """The gradient of each row's loss, without penalties and dropout, into out
+        (n, n_parameters): a row of it is as read_flat has the parameters."""
+        cdef RowGradients asked
+        cdef int threads = team_size(X.shape[0] * self.net.row_flops, n_threads)
+        cdef Py_ssize_t stride = inference_rows(threads, self.net.row_flops)
+        cdef OwnBuffers room = OwnBuffers(self, threads * CHUNK, threads, GRADIENTS)
+        self.describe(&asked.rows, X, T, labels, None)
+        require(out.shape[0] == asked.rows.n and out.shape[1] == self.n_parameters, "out")
+        asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
+        asked.out, asked.n_parameters = &out[0, 0], self.n_parameters
+        asked.blocks = allocate(<object>threads * self.net.block)
+        try:
+            while asked.first < asked.rows.n:
+                asked.stop = min(asked.rows.n, asked.first + stride)
+                with nogil:
+                    fastnn_run(threads, row_gradients_task, &asked)
+                asked.first = asked.stop
+                PyErr_CheckSignals()
+        finally:
+            free(asked.blocks)
 
     def evaluate(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
                  const real[::1] sample_weight, int n_threads, Tally tally, real[:, ::1] out=None):
@@ -610,7 +666,7 @@ cdef class Driver(Parameters):
         if out is not None:
             require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
             asked.out = &out[0, 0]
-        self.infer(&asked, n_threads)
+        self.infer(&asked, n_threads, INFERENCE)
         for i in range((asked.rows.n + CHUNK - 1) // CHUNK):
             tally.loss += losses[i]
         if sample_weight is None:
@@ -619,28 +675,31 @@ cdef class Driver(Parameters):
             for i in range(asked.rows.n):
                 tally.total += sample_weight[i]
 
-    def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads):
-        """Outputs of the rows of X (n, n_in) into out (n, n_out)."""
+    def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads, bint dropout=False):
+        """Outputs of the rows of X (n, n_in) into out (n, n_out); with `dropout` those that the
+        next step computes from this batch."""
         cdef Evaluation asked
         self.describe(&asked.rows, X, None, None, None)
         require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
         asked.chunk_losses, asked.out = NULL, &out[0, 0]
-        self.infer(&asked, n_threads)
+        self.infer(&asked, n_threads, TRAINING if dropout else INFERENCE)
 
-    cdef int infer(self, Evaluation *asked, int n_threads) except -1:
-        """Runs evaluate_task; a thread that finds the buffers taken brings some of its own."""
+    cdef int infer(self, Evaluation *asked, int n_threads, Purpose purpose) except -1:
+        """Runs evaluate_task; a thread that finds the buffers taken, or needs other ones, brings
+        some of its own."""
         cdef int threads = team_size(asked.rows.n * self.net.row_flops / 3, n_threads)
         cdef Py_ssize_t stride = inference_rows(threads, self.net.row_flops)
         cdef OwnBuffers room
         cdef bint mine
         if self.inference is not None and self.inference.forks != fastnn_forks():
             self.inference, self.inference_busy = None, False  # a lost thread's, maybe
-        mine = not self.inference_busy
-        self.inference_busy = True
+        mine = purpose == INFERENCE and not self.inference_busy
+        if mine:
+            self.inference_busy = True
         try:
             room = self.inference if mine else None
             if room is None or room.n_threads < threads:
-                room = OwnBuffers(self, threads * CHUNK, threads, INFERENCE)
+                room = OwnBuffers(self, threads * CHUNK, threads, purpose)
                 if mine:
                     self.inference = room
             asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
@@ -665,7 +724,7 @@ cdef class Driver(Parameters):
         cdef Py_ssize_t i, position = 0
         cdef real[:, ::1] view
         self.describe(&rows, X, None, None, None)
-        begin_pass(&work, &self.net, &room.buffers, 0, False)
+        begin_pass(&work, &self.net, &room.buffers, 0, NULL)
         found = {i: np.empty((rows.n, self.net.stages[i].n_out), DTYPE)
                  for i in range(self.net.n_stages)
                  if room.buffers.stages[i].z != room.buffers.stages[i].z_prev}
@@ -691,7 +750,7 @@ cdef class Driver(Parameters):
         self.describe(&rows, X, None, None, None)
         require(outputs.shape[0] == out.shape[0] == rows.n and out.shape[1] == self.net.n_in,
                 "outputs or out")
-        begin_pass(&work, &self.net, &room.buffers, 0, False)
+        begin_pass(&work, &self.net, &room.buffers, 0, NULL)
         work.scratch = room.buffers.scratch
         while position < rows.n:
             work.rows = min(CHUNK, rows.n - position)
@@ -748,10 +807,10 @@ cdef class Network(Driver):
                     and cnp.PyArray_NDIM(y) == 1 and cnp.PyArray_ISCARRAY_RO(y)
                     and cnp.PyArray_DIM(y, 0) == rows.n):
                 return False
-            take_labels(rows, <const int64_t *>cnp.PyArray_DATA(y))
+            take_labels(rows, self.net.loss, <const int64_t *>cnp.PyArray_DATA(y))
         elif (is_plain_matrix(y, rows.n, self.net.n_out)
                 or (self.net.n_out == 1 and is_plain(y, 1) and cnp.PyArray_DIM(y, 0) == rows.n)):
-            take_reals(rows, <const real *>cnp.PyArray_DATA(y))
+            take_reals(rows, self.net.loss, <const real *>cnp.PyArray_DATA(y))
         else:
             return False
         return targets_fit(&self.net, rows)
@@ -769,7 +828,7 @@ cdef class Network(Driver):
                   and not overlap(X, out)):
             return None
         asked.chunk_losses, asked.out = NULL, <real *>cnp.PyArray_DATA(out)
-        self.infer(&asked, self.n_threads)
+        self.infer(&asked, self.n_threads, INFERENCE)
         return out
 
     def try_step(self, X, y):
@@ -802,7 +861,7 @@ def forward_arrays(const real[:, ::1] z_prev, const real[:, ::1] W, const real[:
     require(z_prev.shape[1] == k and a.shape[0] == z.shape[0] == n, "z_prev, a or z")
     require(a.shape[1] == z.shape[1] == m, "a or z")
     dense.write([np.asarray(W)] if b is None else [np.asarray(W), np.asarray(b)])
-    begin_pass(&work, &dense.net, &room.buffers, 0, False)
+    begin_pass(&work, &dense.net, &room.buffers, 0, NULL)
     work.rows = n
     put(&dense.net, &room.buffers, z_prev, room.buffers.stages[0].z_prev)
     multiply(dense.net.last, &room.buffers.stages[0], &work)
@@ -824,7 +883,7 @@ def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, lo
     require(t.shape[0] == delta.shape[0] == losses.shape[0] == n, "t, delta or losses")
     require(t.shape[1] == delta.shape[1] == m
             and (loss_parameter is None or len(loss_parameter) == m), "t, delta or loss_parameter")
-    begin_pass(&work, &dense.net, &room.buffers, 0, True)
+    begin_pass(&work, &dense.net, &room.buffers, 0, dense.net.loss)
     work.rows = n
     put(&dense.net, &room.buffers, a, room.buffers.stages[0].z)
     put(&dense.net, &room.buffers, t, room.buffers.target)
@@ -851,7 +910,7 @@ def delta_arrays(const real[:, ::1] a, str activation, real parameter, const rea
     require(a.shape[1] == delta.shape[1] == k and delta_next.shape[1] == m, "a, delta or W")
     require(delta_next.shape[0] == delta.shape[0] == n, "delta_next or delta")
     pair.write([np.zeros((1, k), DTYPE), np.asarray(W)])
-    begin_pass(&work, &pair.net, &room.buffers, 0, False)
+    begin_pass(&work, &pair.net, &room.buffers, 0, NULL)
     work.rows = n
     put(&pair.net, &room.buffers, a, room.buffers.stages[0].z)
     activate(&pair.net.stages[0], &room.buffers.stages[0], &work)

@@ -1,17 +1,25 @@
 """Specifications of losses: names, parameters, the outputs and the targets that each one takes.
 
 Not here: arithmetic. Values and derivatives are in engine/simd/losses.h and, in NumPy, in
-reference/. ARCHITECTURE.md lists the places of a new loss.
+reference/; those of a CustomLoss are the user's, and training/own_loss.py calls them.
+ARCHITECTURE.md lists the places of a new loss.
 
 A row's loss is the sum over the outputs; ``reduction`` of the MLP says how rows are put together.
 """
 
+from __future__ import annotations
+
+import functools
+import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn import _checks
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
@@ -21,6 +29,7 @@ class Targets:
     low: float = -math.inf
     high: float = math.inf
     are_classes: bool = False  # labels 0, 1, ... (n,), or rows of probabilities that sum to 1
+    of_any_width: bool = False  # as many columns as the user likes; otherwise one for each output
 
 
 #: Kinds of targets by the name that `Loss.targets` has.
@@ -29,6 +38,7 @@ TARGETS = {
     "positive": Targets(low=0.0),
     "probability": Targets(low=0.0, high=1.0),
     "class": Targets(low=0.0, high=1.0, are_classes=True),
+    "any": Targets(of_any_width=True),
 }
 
 
@@ -42,12 +52,18 @@ class Loss:
     outputs : tuple of str or None
         Activations that the output layer may have; None for any.
     targets : str
-        The kind of targets: "real", "positive" (0 or more), "probability" (0 to 1) or "class".
+        The kind of targets: "real", "positive" (0 or more), "probability" (0 to 1), "class", or
+        "any" (real numbers in any number of columns).
     """
 
     name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...] | None] = None
     targets: ClassVar[str] = "real"
+
+    @property
+    def rule(self) -> str:
+        """The name of the kernels' loss."""
+        return self.name
 
     @property
     def takes(self) -> Targets:
@@ -138,6 +154,19 @@ class Quantile(Loss):
 
 
 @dataclass(frozen=True)
+class LinearLoss(Loss):
+    """Linear loss ``E = sum_k t_k y_k``: a target is the derivative ``dE/dy`` of that output.
+
+    For training with gradients that are computed elsewhere: the policy gradient of reinforcement
+    learning, or another program's loss. `fastnn.MLP.train_on_output_gradients` makes such a step
+    for a network of any loss. The value of the loss has no lower bound and does not measure
+    progress.
+    """
+
+    name: ClassVar[str] = "linear"
+
+
+@dataclass(frozen=True)
 class Poisson(Loss):
     """Poisson's negative log-likelihood ``E = sum_k (y_k - t_k log y_k)``, for counts and rates.
 
@@ -177,6 +206,94 @@ class CrossEntropy(Loss):
     targets: ClassVar[str] = "class"
 
 
+@dataclass(frozen=True)
+class CustomLoss(Loss):
+    """A loss that is a Python function of targets and outputs, called once a batch.
+
+    ``MLP(..., loss=function)`` is short for ``loss=CustomLoss(function)``; other callable objects
+    are passed as ``CustomLoss(object)``.
+
+    Parameters
+    ----------
+    function : callable
+        ``function(y_true, y_pred)`` returns ``(losses, gradients)`` of the rows of a batch:
+        `losses` of shape (n,), and `gradients` of shape (n, n_out), the derivatives of the sum of
+        `losses` with respect to `y_pred`. `y_pred` (n, n_out) has the network's outputs, after
+        their activation, and `y_true` (n, n_out) the targets, in the network's dtype.
+    targets : {"real", "positive", "probability", "class", "any"}, default "real"
+        What the targets are. "positive" is 0 or more, "probability" 0 to 1. With "class", `y_true`
+        is an int64 array of labels (n,) where the user passed labels, and the rows (n, n_out)
+        where the user passed rows of probabilities. With "any" the targets may have any number of
+        columns, and named metrics are refused.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid. What the function returns is checked at every call.
+
+    Notes
+    -----
+    The reduction, sample weights, penalties, dropout and clipping are the network's. With sample
+    weights, a row's loss must depend on that row alone; without them it may depend on the other
+    rows of the batch. The function must not train the network that calls it.
+
+    A step costs a second forward pass and a call of Python more than a step with a loss of
+    fastnn's own, and the batch's rows are copied.
+
+    A file keeps the name of the function, not the function: `fastnn.load` takes it as the argument
+    ``loss``, and without it the network that it returns can predict but not train. In C, the
+    targets of such a network are the gradients of its outputs.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLP, CustomLoss, Dense
+    >>> def log_cosh(y_true, y_pred):
+    ...     error = y_pred - y_true
+    ...     return np.log(np.cosh(error)).sum(axis=1), np.tanh(error)
+    >>> net = MLP(1, [Dense(1)], loss=CustomLoss(log_cosh), optimizer="sgd")
+    >>> net.set_weights([[[2.0]], [0.0]])
+    >>> round(net.evaluate([[1.0]], [1.5]), 4)
+    0.1201
+    """
+
+    function: Callable[[NDArray[Any], NDArray[Any]], tuple[Any, Any]]
+    targets: str = "real"  # type: ignore[misc]  # a field here, of the class elsewhere
+    name: ClassVar[str] = "custom"
+
+    def __post_init__(self) -> None:
+        _checks.loss_function("function", self.function)
+        object.__setattr__(self, "targets", _checks.choice("targets", self.targets, tuple(TARGETS)))
+
+    @property
+    def rule(self) -> str:
+        """The kernels are given gradients."""
+        return LinearLoss.name
+
+    def config(self) -> dict[str, Any]:
+        """Return plain data: the name of the function stands for it."""
+        function = self.function
+        known = function.name if isinstance(function, Absent) else None
+        named = known or getattr(function, "__name__", type(function).__name__)
+        return {"name": self.name, "function": named, "targets": self.targets}
+
+    @classmethod
+    def without_function(cls, function: str, targets: str) -> CustomLoss:
+        """Return the loss that plain data describe, whose function is not at hand."""
+        return cls(Absent(_checks.name_of_absent_loss("function", function)), targets)
+
+
+@dataclass(frozen=True)
+class Absent:
+    """The place of a function of which a file has the name alone."""
+
+    name: str
+
+    def __call__(self, y_true: NDArray[Any], y_pred: NDArray[Any]) -> tuple[Any, Any]:
+        """Raise a ValueError."""
+        raise _checks.absent_loss(self.name)
+
+
 #: Kinds of losses by name.
 KINDS: dict[str, type[Loss]] = {
     loss.name: _checks.explaining(loss)
@@ -185,6 +302,7 @@ KINDS: dict[str, type[Loss]] = {
         AbsoluteError,
         Huber,
         Quantile,
+        LinearLoss,
         Poisson,
         BinaryCrossEntropy,
         CrossEntropy,
@@ -200,11 +318,15 @@ ALIASES = {
 }
 
 
-def get(loss: str | Loss) -> Loss:
-    """Return the specification for a name; return a specification as it is."""
-    if isinstance(loss, Loss):
-        return loss
-    return KINDS[_checks.choice("loss", loss, NAMES, ALIASES, _checks.names.LOSSES)]()
+def get(loss: str | Loss | Callable[..., Any]) -> Loss:
+    """Return the specification for a name or a function; return a specification as it is."""
+    if isinstance(loss, str):
+        return KINDS[_checks.choice("loss", loss, NAMES, ALIASES, _checks.names.LOSSES)]()
+    if inspect.isroutine(loss) or isinstance(loss, functools.partial):
+        return CustomLoss(loss)
+    found = _checks.specification("loss", loss, Loss, (*NAMES, CustomLoss.name))
+    assert isinstance(found, Loss)
+    return found
 
 
 if not TYPE_CHECKING:  # who would let any name pass

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fastnn._kernels_f32 import Network
     from fastnn.callbacks import Callback, History
     from fastnn.layers import Dense, Layer
-    from fastnn.losses import Loss
+    from fastnn.losses import CustomLoss, Loss
     from fastnn.metrics import Metric
     from fastnn.optimizers import Optimizer
 
@@ -71,11 +71,12 @@ class MLP:
         From the first hidden layer to the output layer, which is a Dense. A Dropout, a LayerNorm
         or an Activate acts on the outputs of the layer before it; a Standardize must be the first
         layer.
-    loss : str or Loss
-        ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"poisson"``,
-        ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an object such as ``Huber(2.0)``.
-        Cross-entropy needs a softmax output, binary cross-entropy a sigmoid output, poisson exp or
-        softplus; the others take any.
+    loss : str, Loss or callable
+        ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"linear"``,
+        ``"poisson"``, ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an object such as
+        ``Huber(2.0)``. Cross-entropy needs a softmax output, binary cross-entropy a sigmoid output,
+        poisson exp or softplus; the others take any. A Python function of targets and outputs
+        becomes a `CustomLoss`.
     optimizer : str or Optimizer
         ``"sgd"``, ``"adagrad"``, ``"rmsprop"``, ``"adam"`` or ``"adamw"`` with their defaults, or
         an object such as ``Adam(learning_rate=1e-4)``.
@@ -162,7 +163,7 @@ class MLP:
         n_in: int,
         layers: Iterable[Layer],
         *,
-        loss: str | Loss,
+        loss: str | Loss | Callable[..., Any],
         optimizer: str | Optimizer,
         reduction: Literal["mean", "sum"] = "mean",
         scale_penalties: bool = False,
@@ -459,6 +460,7 @@ class MLP:
                 return loss
         return calls.step(self._state, X, y, sample_weight)
 
+    @overload
     def loss_and_gradients(
         self,
         X: Inputs,
@@ -466,7 +468,27 @@ class MLP:
         sample_weight: ArrayLike | None = None,
         *,
         training: bool = False,
-    ) -> tuple[float, list[NDArray[Any]]]:
+        flat: Literal[False] = False,
+    ) -> tuple[float, list[NDArray[Any]]]: ...
+    @overload
+    def loss_and_gradients(
+        self,
+        X: Inputs,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        training: bool = False,
+        flat: Literal[True],
+    ) -> tuple[float, NDArray[Any]]: ...
+    def loss_and_gradients(
+        self,
+        X: Inputs,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        training: bool = False,
+        flat: bool = False,
+    ) -> tuple[float, list[NDArray[Any]] | NDArray[Any]]:
         """Return the loss of these rows and its gradients; nothing is updated.
 
         Parameters
@@ -475,13 +497,17 @@ class MLP:
             As for `fit`; all rows are one batch.
         training : bool, default False
             Whether dropout is applied, with the masks of the next update.
+        flat : bool, default False
+            Whether to return the gradients as one vector, for optimizers such as those of
+            ``scipy.optimize``.
 
         Returns
         -------
         loss : float
             Penalties included.
-        gradients : list of ndarray
-            ``[dW0, db0, dW1, ...]``, in the order and shapes of `get_weights`.
+        gradients : list of ndarray, or ndarray of shape (n_parameters,)
+            ``[dW0, db0, dW1, ...]``, in the order and shapes of `get_weights`; with `flat` a vector
+            in the order of `get_flat_weights`.
 
         Raises
         ------
@@ -496,7 +522,112 @@ class MLP:
         >>> net.loss_and_gradients([[2.0]], [5.0])
         (4.5, [array([[-6.]], dtype=float32), array([-3.], dtype=float32)])
         """
-        return calls.gradients(self._state, X, y, sample_weight, training)
+        loss, gradient = calls.gradients(self._state, X, y, sample_weight, training)
+        return loss, gradient if flat else calls.split(self._state, gradient)
+
+    def train_on_output_gradients(
+        self, X: Inputs, dY: ArrayLike, sample_weight: ArrayLike | None = None
+    ) -> None:
+        """Make one update from given gradients of a loss with respect to the outputs.
+
+        For losses that are computed outside: policy gradients, another program's loss. The update
+        back-propagates `dY` through the activation of the output (softmax's whole Jacobian) and the
+        layers, and is otherwise that of `train_on_batch`: dropout, penalties, clipping, moments.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in)
+            The rows of the batch.
+        dY : array-like of shape (n, n_out)
+            For each row the derivatives of that row's loss with respect to its outputs, after their
+            activation. With ``reduction="mean"`` the batch's gradient is the mean over the rows, so
+            derivatives of a mean over the batch are to be multiplied by n. With ``reduction="sum"``
+            they are added up as they are.
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows, as for `fit`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is invalid; the network is then unchanged.
+        FloatingPointError
+            If an output, or its product with dY, isn't finite; the network is then unchanged.
+            (Penalties that overflow are found after the update only, as in `train_on_batch`.)
+        RuntimeError
+            If the network is being trained in another thread.
+
+        Notes
+        -----
+        The network's loss and its value are not used. The update has the same bits as that of
+        `train_on_batch` with the loss ``"linear"`` and the targets `dY`, and as that of a loss
+        whose derivatives ``dE/dy`` are `dY`, such as ``squared_error`` with ``predict(X) - y``. The
+        losses that are computed from pre-activations (the cross-entropies and ``poisson``) agree
+        up to rounding.
+
+        If the network has dropout, compute `dY` from the outputs ``net(X, training=True)``, which
+        have the masks of the next update.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, SGD, Dense
+        >>> net = MLP(1, [Dense(1)], loss="squared_error", optimizer=SGD(0.5))
+        >>> net.set_weights([[[1.0]], [0.0]])
+        >>> net.train_on_output_gradients([[2.0]], [[3.0]])
+        >>> net.get_weights()[0].item(), net.get_weights()[1].item()
+        (-2.0, -1.5)
+        """
+        calls.step_by_gradients(self._state, X, dY, sample_weight)
+
+    @overload
+    def per_sample_gradients(
+        self, X: Inputs, y: ArrayLike, *, flat: Literal[False] = False
+    ) -> list[NDArray[Any]]: ...
+    @overload
+    def per_sample_gradients(
+        self, X: Inputs, y: ArrayLike, *, flat: Literal[True]
+    ) -> NDArray[Any]: ...
+    def per_sample_gradients(
+        self, X: Inputs, y: ArrayLike, *, flat: bool = False
+    ) -> list[NDArray[Any]] | NDArray[Any]:
+        """Return the gradient of each row's own loss; nothing is updated.
+
+        Parameters
+        ----------
+        X, y
+            As for `fit`.
+        flat : bool, default False
+            Whether to return one array, a row of which is a row's whole gradient.
+
+        Returns
+        -------
+        list of ndarray, or ndarray of shape (n, n_parameters)
+            ``[dW0, db0, dW1, ...]`` in the order of `get_weights`, each with a first axis for the
+            rows: dW of shape (n, n_in, n_out), db of shape (n, n_out). With `flat` a row of the
+            array is in the order of `get_flat_weights`. Memory grows with n times `n_parameters`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is invalid.
+
+        Notes
+        -----
+        Penalties and dropout are left out. Without penalties, row i has the bits of
+        ``loss_and_gradients(X[i:i+1], y[i:i+1])``, and the mean over the rows (their sum, with
+        ``reduction="sum"``) is the gradient of the batch up to rounding.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(1, [Dense(1)], loss="squared_error", optimizer="sgd")
+        >>> net.set_weights([[[1.0]], [0.0]])
+        >>> net.per_sample_gradients([[1.0], [2.0]], [2.0, 5.0], flat=True)
+        array([[-1., -1.],
+               [-6., -3.]], dtype=float32)
+        """
+        flat = _checks.flag("flat", flat)
+        found = calls.row_gradients(self._state, X, y)
+        return found if flat else calls.split(self._state, found)
 
     # ---- using ----------------------------------------------------------------------------------
 
@@ -538,6 +669,37 @@ class MLP:
         """
         outputs = self._network.try_predict(X, out)
         return calls.predict(self._state, X, out) if outputs is None else outputs
+
+    def __call__(self, X: Inputs, *, training: bool = False) -> NDArray[Any]:
+        """Return the outputs for rows of inputs, as `predict` does; or those of training.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in)
+        training : bool, default False
+            Whether dropout is applied, with the masks of the next update. `X` is then one batch:
+            a row's masks depend on its place in `X`.
+
+        Returns
+        -------
+        ndarray of shape (n, n_out)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is invalid.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(1, [Dense(1)], loss="squared_error", optimizer="sgd")
+        >>> net.set_weights([[[2.0]], [1.0]])
+        >>> net([[0.0], [1.0]])
+        array([[1.],
+               [3.]], dtype=float32)
+        """
+        in_training = _checks.flag("training", training)
+        return calls.outputs_in_training(self._state, X) if in_training else self.predict(X)
 
     def predict_classes(self, X: Inputs) -> NDArray[Any]:
         """Return the class of each row of inputs.
@@ -955,6 +1117,42 @@ class MLP:
         shapes = list(self._state.specification.shapes.values())
         self._network.write(_checks.weights(weights, shapes, self.dtype))
 
+    def get_flat_weights(self) -> NDArray[Any]:
+        """Return a copy of all weights and biases as one vector.
+
+        Returns
+        -------
+        ndarray of shape (n_parameters,)
+            The arrays of `get_weights` in their order, each in C order. The kernels hold weights in
+            panels, so this is one pass that copies them, as is `set_flat_weights`.
+
+        Examples
+        --------
+        >>> from fastnn import MLP, Dense
+        >>> net = MLP(2, [Dense(1)], loss="squared_error", optimizer="sgd")
+        >>> net.set_weights([[[1.0], [2.0]], [3.0]])
+        >>> net.get_flat_weights()
+        array([1., 2., 3.], dtype=float32)
+        """
+        return self._network.read_flat()
+
+    def set_flat_weights(self, weights: ArrayLike) -> None:
+        """Set all weights and biases from one vector; moments and step do not change.
+
+        Parameters
+        ----------
+        weights : array-like of shape (n_parameters,)
+            As `get_flat_weights` returns them.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If shape or values are invalid; the network is then unchanged.
+        RuntimeError
+            If the network is being trained in another thread.
+        """
+        self._network.write_flat(_checks.flat_weights(weights, self.n_parameters, self.dtype))
+
     def get_ema_weights(self) -> list[NDArray[Any]]:
         """Return copies of the weights' moving averages, in the order of `get_weights`.
 
@@ -1173,7 +1371,7 @@ class MLP:
             self._hold(saved["_state"])
 
 
-def load(path: Path) -> MLP:
+def load(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None) -> MLP:
     """Read a network from a file that `MLP.save` or `ModelCheckpoint` wrote.
 
     Nothing in the file is executed. Training continues with the same bits as that of the network
@@ -1182,6 +1380,9 @@ def load(path: Path) -> MLP:
     Parameters
     ----------
     path : str or path
+    loss : callable, optional
+        The function of a network whose loss is a `CustomLoss`: a file has its name alone. Without
+        it, such a network can predict but not train.
 
     Returns
     -------
@@ -1189,6 +1390,8 @@ def load(path: Path) -> MLP:
 
     Raises
     ------
+    TypeError, ValueError
+        If `loss` is not a function, or the file's loss isn't one.
     ModelFileError
         If it isn't such a file, or is damaged.
     OSError
@@ -1205,4 +1408,4 @@ def load(path: Path) -> MLP:
     >>> twin
     <MLP 2-3-1, squared_error, adam, float32>
     """
-    return MLP._of(model_files.load(path))
+    return MLP._of(model_files.load(path, loss))

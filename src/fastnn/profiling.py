@@ -185,6 +185,7 @@ def profile(
     >>> print(found)  # doctest: +SKIP
     """
     _checks.network("net", net, MLP)
+    _checks.in_kernels("profile", net.loss, "profile the same network with loss='linear'")
     rows = sources.rows(net._state, X, y, sample_weight)
     n = rows.n
     batch = n if batch_size is None else _checks.integer("batch_size", batch_size, low=1)

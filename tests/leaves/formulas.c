@@ -138,6 +138,10 @@ static double loss_of(const fastnn_loss *loss, double y, double t, double parame
         *slope = r < 0 ? -parameter : r > 0 ? 1 - parameter : 0;
         return *slope * r;
     }
+    if (strcmp(name, "linear") == 0) {
+        *slope = t;
+        return t * y;
+    }
     if (strcmp(name, "poisson") == 0 && strcmp(loss->activation, "exp") == 0) {
         *slope = exp(a) - t;
         return exp(a) - t * a;

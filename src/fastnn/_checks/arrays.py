@@ -264,6 +264,17 @@ def weights(
     return arrays
 
 
+def flat_weights(value: Any, n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
+    """Return all weights and biases as one vector (n,)."""
+    array = as_array("weights", value)
+    if array.shape != (n,):
+        raise ValueError(
+            f"weights has shape {array.shape} but this MLP has {n} weights and biases; pass a "
+            f"vector of shape ({n},), as get_flat_weights returns it"
+        )
+    return converted("weights", array, dtype)
+
+
 def array_like(
     name: str, value: Any, shape: tuple[int | None, ...], dtype: np.dtype[Any]
 ) -> NDArray[Any]:

@@ -143,9 +143,10 @@ def refuse_metric(
     name: str, suitable: Sequence[str], loss_name: str, instead: Sequence[str]
 ) -> NoReturn:
     """Raise the error for a metric that does not suit the loss of a network."""
+    remedy = f"use {either(instead)}" if instead else "pass a function f(y_true, y_pred)"
     raise ValueError(
-        f"metric {name!r} needs loss {either(suitable)} but this network has {loss_name!r}; use "
-        f"{either(instead)}"
+        f"metric {name!r} needs loss {either(suitable)} but this network has {loss_name!r}; "
+        f"{remedy}"
     )
 
 

@@ -46,6 +46,8 @@ def targets(
         raise ValueError(
             f"{name} has {array.shape[0]} rows but {rows_of} has {n_rows}; pass a target for each"
         )
+    if loss.takes.of_any_width:
+        return converted(name, array[:, None] if array.ndim == 1 else array, dtype), None
     if array.ndim == 1 and loss.takes.are_classes:
         return None, class_labels(name, array, n_out)
     if array.ndim == 1 and (n_out == 1 or loss.shares_target):
@@ -61,6 +63,21 @@ def targets(
     T = converted(name, array, dtype, own)
     _require_range(name, T, loss)
     return T, None
+
+
+def output_gradients(
+    name: str, value: Any, n_rows: int, n_out: int, dtype: np.dtype[Any]
+) -> NDArray[Any]:
+    """Return derivatives of a loss with respect to outputs, (n_rows, n_out)."""
+    array = as_array(name, value)
+    if array.ndim == 1 and n_out == 1:
+        array = array[:, None]
+    if array.shape != (n_rows, n_out):
+        raise ValueError(
+            f"{name} has shape {array.shape} but the outputs of the rows of X have shape "
+            f"({n_rows}, {n_out}); pass the derivative of the loss with respect to each output"
+        )
+    return converted(name, array, dtype)
 
 
 def class_labels(name: str, array: NDArray[Any], n_out: int) -> NDArray[np.int64]:

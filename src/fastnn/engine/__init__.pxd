@@ -13,6 +13,7 @@
 #     buffers, passes        memory for rows; the forward pass, the loss, the backward pass
 #     rows                   where a step's rows come from
 #     run, step, tasks       training as data; one step; what each thread of a team runs
-#     parameters, arrays     the network's parameters as arrays of Python; arrays in and out
+#     parameters, arrays     parameters as arrays of Python or as one vector; arrays in and out
+#     row_gradients          the gradient of each row's loss
 #     capi                   calls from C
 #     building               a network from Python's specifications

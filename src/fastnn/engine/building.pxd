@@ -53,6 +53,7 @@ cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
     net.n_blocks = 1 + net.optimizer.n_moments + net.averaged
     build_stages(net, kinds, spec["n_in"], spec["stages"])
     net.loss = find_loss(net.ops, spec["loss"], (<Dense *>net.last.own).activation.name)
+    net.linear = find_loss(net.ops, "linear", (<Dense *>net.last.own).activation.name)
     parameter = spec["loss_parameter"]
     if parameter is not None:
         net.loss_parameter = allocate(padded(len(parameter)))

@@ -167,9 +167,9 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
     run.net, run.buffers = net, &made.training
     take_rows_of_reals(&run.rows, rows, <const real *>X)
     if labels != NULL:
-        take_labels(&run.rows, labels)
+        take_labels(&run.rows, net.loss, labels)
     else:
-        take_reals(&run.rows, <const real *>targets)
+        take_reals(&run.rows, net.loss, <const real *>targets)
     if not targets_fit(net, &run.rows):
         return FASTNN_TARGETS
     if not fastnn_claim(&net.claimed):
@@ -203,7 +203,7 @@ cdef inline double evaluate(fastnn_workspace *workspace, Py_ssize_t n,
         return NAN
     take_rows_of_reals(&rows, 1, made.row)
     rows.gather_inputs(net, &rows, &made.inference, 0, 0, 1)
-    begin_pass(&work, net, &made.inference, 0, False)
+    begin_pass(&work, net, &made.inference, 0, NULL)
     work.rows = 1
     forward(&work)
     return made.inference.stages[net.n_stages - 1].z[0]

@@ -123,6 +123,7 @@ cdef struct Net:
     Py_ssize_t n_in, n_out
     Py_ssize_t n_tiles            # of all stages
     const fastnn_loss *loss
+    const fastnn_loss *linear     # takes the gradients of the outputs as its targets
     real *loss_parameter          # (n_out,) padded
     TargetRange targets
     bint is_mean                  # the batch's loss is divided by its rows (or its sample weights)
@@ -177,6 +178,7 @@ cdef struct Pass:                 # rows `at`, ... of the buffers on their way t
     const Net *net
     const Buffers *buffers
     Py_ssize_t at, rows
+    const fastnn_loss *loss       # what the outputs go into, or NULL
     const Stage *raw              # the last stage, if the loss takes its pre-activations
     uint64_t step                 # of dropout's masks,
     Py_ssize_t before             # and rows of the batch before the buffers' first

@@ -1,5 +1,5 @@
 # The parameters of a network, and other blocks of the same layout (moments, averages, gradients),
-# to and from NumPy arrays.
+# to and from NumPy arrays, and to and from one vector: the arrays row by row, one behind the other.
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
@@ -89,6 +89,52 @@ cdef inline int write_block(const Net *net, list arrays, real *block) except -1:
     return 0
 
 
+cdef inline void flatten(const Net *net, const real *block, real *vector) noexcept nogil:
+    """What read_block gives, as one vector (parameter_count,)."""
+    cdef const Stage *stage
+    cdef const real *W
+    cdef Py_ssize_t i, j, k
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        W = block + (stage.W - net.arena) if stage.W != NULL else NULL
+        if stage.transposed:
+            for k in range(stage.W_columns):
+                for j in range(stage.W_rows):
+                    vector[k * stage.W_rows + j] = W[at_transposed(stage, k, j)]
+        elif stage.W != NULL:
+            net.ops.scatter(stage.W_rows, stage.W_columns, W, stage.W_rows * PANEL, vector)
+        vector += stage.W_rows * stage.W_columns
+        if stage.b != NULL:
+            net.ops.scatter(1, stage.b_columns, block + (stage.b - net.arena), PANEL, vector)
+        vector += stage.b_columns
+
+
+cdef inline void unflatten(const Net *net, const real *vector, real *block) noexcept nogil:
+    """Takes what flatten gives."""
+    cdef const Stage *stage
+    cdef real *W
+    cdef Py_ssize_t i, j, k
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        W = block + (stage.W - net.arena) if stage.W != NULL else NULL
+        if stage.transposed:
+            for k in range(stage.W_columns):
+                for j in range(stage.W_rows):
+                    W[at_transposed(stage, k, j)] = vector[k * stage.W_rows + j]
+        elif stage.W != NULL:
+            net.ops.gather(stage.W_rows, stage.W_columns, vector, NULL, W, stage.W_rows * PANEL)
+        vector += stage.W_rows * stage.W_columns
+        if stage.b != NULL:
+            net.ops.gather(1, stage.b_columns, vector, NULL, block + (stage.b - net.arena), PANEL)
+        vector += stage.b_columns
+
+
+cdef inline Py_ssize_t at_transposed(const Stage *stage, Py_ssize_t k,
+                                     Py_ssize_t j) noexcept nogil:
+    """Where the weight from input k to output j is in a W that is stored transposed."""
+    return (k // PANEL * stage.W_rows + j) * PANEL + k % PANEL
+
+
 cdef inline void write_rows(const Net *net, const Stage *stage, Py_ssize_t first,
                             const real[:, ::1] rows) noexcept:
     """Sets rows `first`, ... of a stage's weights (n_in, n_out)."""
@@ -100,7 +146,7 @@ cdef inline void write_rows(const Net *net, const Stage *stage, Py_ssize_t first
     for i in range(rows.shape[0]):
         k = first + i
         for j in range(stage.W_rows):
-            stage.W[(k // PANEL * stage.W_rows + j) * PANEL + k % PANEL] = rows[i, j]
+            stage.W[at_transposed(stage, k, j)] = rows[i, j]
 
 
 cdef inline void fill(real *block, Py_ssize_t n, real value) noexcept nogil:

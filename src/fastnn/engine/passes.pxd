@@ -3,16 +3,16 @@
 
 from libc.string cimport memcpy
 
-from fastnn.engine.leaves cimport PANEL, fastnn_loss_args, real
+from fastnn.engine.leaves cimport PANEL, fastnn_loss, fastnn_loss_args, real
 from fastnn.engine.net cimport Buffers, Net, Pass, Stage, StageBuffers, panels_of
 from fastnn.engine.stages.dense cimport activate
 
 
 cdef inline void begin_pass(Pass *work, const Net *net, const Buffers *buffers, Py_ssize_t at,
-                            bint to_loss) noexcept nogil:
-    """A pass of rows `at`, ...; `to_loss` leaves the output as the loss takes it."""
-    work.net, work.buffers, work.at, work.rows = net, buffers, at, 0
-    work.raw = net.last if to_loss and net.loss.activation != NULL else NULL
+                            const fastnn_loss *loss) noexcept nogil:
+    """A pass of rows `at`, ...; the output is left as the loss takes it, unless that is NULL."""
+    work.net, work.buffers, work.at, work.rows, work.loss = net, buffers, at, 0, loss
+    work.raw = net.last if loss != NULL and loss.activation != NULL else NULL
     work.step, work.before = 0, 0
     work.few, work.carry, work.scratch = False, False, NULL
 
@@ -38,7 +38,7 @@ cdef inline void output_loss(const Pass *work) noexcept nogil:
     args.weight = buffers.weight + work.at
     args.delta = last.delta + work.at * PANEL
     args.loss = buffers.loss + work.at
-    net.loss.run(&args)
+    work.loss.run(&args)
 
 
 cdef inline void write_outputs(const Pass *work, real *out) noexcept nogil:

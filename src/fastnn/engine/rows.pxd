@@ -1,11 +1,12 @@
 # Where the rows of a step come from. The kind of the inputs and of the targets is chosen once, when
-# the rows are described. A new kind needs a function that gathers its rows, and one that describes
-# them.
+# the rows are described, with the loss that takes these targets: the network's own, or the linear
+# one for given gradients of the outputs. A new kind needs a function that gathers its rows, and one
+# that describes them.
 
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
-from fastnn.engine.leaves cimport PANEL, real
+from fastnn.engine.leaves cimport PANEL, fastnn_loss, real
 from fastnn.engine.net cimport Buffers, Net
 
 cdef struct Rows
@@ -17,6 +18,7 @@ cdef struct Rows:
                           Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil
     void (*gather_targets)(const Net *net, const Rows *rows, const Buffers *buffers,
                            Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil
+    const fastnn_loss *loss       # what takes the targets; NULL without targets
     bint weighted                 # rows have sample weights; otherwise each has weight 1
     const real *X                 # (n, n_in)
     const real *T                 # (n, n_out) of real targets
@@ -52,8 +54,8 @@ cdef inline void gather(const Net *net, const Rows *rows, const Buffers *buffers
 
 # ---- targets ------------------------------------------------------------------------------------
 
-cdef inline void take_reals(Rows *rows, const real *T) noexcept nogil:
-    rows.T, rows.gather_targets = T, gather_real_targets
+cdef inline void take_reals(Rows *rows, const fastnn_loss *loss, const real *T) noexcept nogil:
+    rows.loss, rows.T, rows.gather_targets = loss, T, gather_real_targets
 
 
 cdef inline void gather_real_targets(const Net *net, const Rows *rows, const Buffers *buffers,
@@ -62,8 +64,9 @@ cdef inline void gather_real_targets(const Net *net, const Rows *rows, const Buf
     gather(net, rows, buffers, position, n, rows.T, net.n_out, buffers.target + at * PANEL)
 
 
-cdef inline void take_labels(Rows *rows, const int64_t *labels) noexcept nogil:
-    rows.labels, rows.gather_targets = labels, gather_labels
+cdef inline void take_labels(Rows *rows, const fastnn_loss *loss,
+                             const int64_t *labels) noexcept nogil:
+    rows.loss, rows.labels, rows.gather_targets = loss, labels, gather_labels
 
 
 cdef inline void gather_labels(const Net *net, const Rows *rows, const Buffers *buffers,

@@ -158,7 +158,7 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
     cdef const Net *net = run.net
     cdef Pass work
     cdef double loss
-    begin_pass(&work, net, run.buffers, first, True)
+    begin_pass(&work, net, run.buffers, first, run.rows.loss)
     work.step, work.before, work.few, work.scratch = step, before, few, thread.scratch
     while work.at < stop:
         work.rows = min(CHUNK, stop - work.at)

@@ -171,17 +171,20 @@ cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexc
     in the buffers.
 
     Losses are summed by chunks of the same rows for every team; predictions may be cut anywhere.
+    In buffers for training, outputs have dropout with the masks of the next step.
     """
     cdef Evaluation *asked = <Evaluation *>context
     cdef const Net *net = asked.net
     cdef Py_ssize_t size = fastnn_team_size(team), chunk = CHUNK, row
     cdef Pass work
-    begin_pass(&work, net, asked.buffers, rank * CHUNK, asked.chunk_losses != NULL)
+    begin_pass(&work, net, asked.buffers, rank * CHUNK,
+               asked.rows.loss if asked.chunk_losses != NULL else NULL)
+    work.step = net.step
     if asked.chunk_losses == NULL:
         chunk = min(CHUNK, (asked.stop - asked.first + size - 1) // size)
     row = asked.first + rank * chunk
     while row < asked.stop:
-        work.rows = min(chunk, asked.stop - row)
+        work.rows, work.before = min(chunk, asked.stop - row), row - work.at
         asked.rows.gather_inputs(net, &asked.rows, asked.buffers, row, work.at, work.rows)
         forward(&work)
         if asked.out != NULL:

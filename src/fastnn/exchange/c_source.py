@@ -77,6 +77,7 @@ def to_c(
     found = parts(net)
     if training:
         _checks.plain_descent(net.layers, Dropout)
+        _checks.in_kernels("training=True", net.loss, "write the network for predictions")
     precision = Precision(net.dtype)
     stages = [
         stage

@@ -17,7 +17,7 @@ from fastnn.activations import Activation
 from fastnn.training.specification import Specification
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 #: The keys of a configuration, which are the arguments of an MLP.
 NAMES = tuple(field.name for field in dataclasses.fields(Specification))
@@ -30,7 +30,7 @@ def config_of(specification: Specification) -> dict[str, Any]:
 
 def _plain(value: Any) -> Any:
     """Return a value as plain data; a specification as its name and its fields."""
-    if isinstance(value, Activation):
+    if isinstance(value, Activation | losses.CustomLoss):
         return value.config()
     if isinstance(value, np.dtype):
         return value.name
@@ -46,7 +46,7 @@ def arguments_of(config: object) -> dict[str, Any]:
     """Return the arguments of an MLP that a configuration describes."""
     arguments = _checks.fields("config", config, NAMES)
     arguments["layers"] = _layers("config['layers']", arguments["layers"])
-    arguments["loss"] = _built("config['loss']", arguments["loss"], losses.KINDS)
+    arguments["loss"] = _loss("config['loss']", arguments["loss"])
     arguments["optimizer"] = _built("config['optimizer']", arguments["optimizer"], optimizers.KINDS)
     return arguments
 
@@ -55,6 +55,17 @@ def _layers(place: str, plain: object) -> list[Any]:
     """Return the layers that a list describes."""
     found = _checks.plain_list(place, plain)
     return [_built(f"{place}[{i}]", layer, layers.KINDS) for i, layer in enumerate(found)]
+
+
+def _loss(place: str, plain: object) -> losses.Loss:
+    """Return the loss that plain data describe; they lack the function of a CustomLoss."""
+    if isinstance(plain, dict) and plain.get("name") == losses.CustomLoss.name:
+        fields = dict(_checks.fields(place, plain, ("name", "function", "targets")))
+        del fields["name"]
+        found: losses.Loss = _made(place, losses.CustomLoss.without_function, fields)
+    else:
+        found = _built(place, plain, losses.KINDS)
+    return found
 
 
 #: Fields that hold a specification themselves, and the kinds that it can be of.
@@ -95,7 +106,7 @@ def _activation(place: str, plain: dict[str, Any]) -> Activation:
     return found
 
 
-def _made(place: str, kind: type, arguments: dict[str, Any]) -> Any:
+def _made(place: str, kind: Callable[..., Any], arguments: dict[str, Any]) -> Any:
     """Return a specification made of these arguments; errors name the place in the file."""
     try:
         return kind(**arguments)

@@ -17,6 +17,7 @@ specifications, looked up in their lists.
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import math
 import os
@@ -27,11 +28,14 @@ import numpy as np
 from fastnn import _checks, _files
 from fastnn.exchange import configuration, safetensors
 from fastnn.exchange.safetensors import ModelFileError
+from fastnn.losses import CustomLoss
 from fastnn.schedules import Adaptive, Schedule
 from fastnn.training.specification import Specification
 from fastnn.training.state import Snapshot, State
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from fastnn.training.binding import Adapted
@@ -128,12 +132,22 @@ def _specification_of(config: dict[str, Any]) -> Specification:
 # ---- reading ------------------------------------------------------------------------------------
 
 
-def load(path: Path) -> State:
-    """Return the network in a file."""
+def load(path: Path, loss: Callable[..., Any] | CustomLoss | None = None) -> State:
+    """Return the network in a file; `loss` is the function of a CustomLoss, which no file holds."""
     state, snapshot, metadata, _ = _read(_checks.file_path("path", path))
+    if loss is not None:
+        state = State(_with_function(state.specification, loss))
     state.take(snapshot)
     state.metadata = metadata
     return state
+
+
+def _with_function(spec: Specification, loss: Callable[..., Any] | CustomLoss) -> Specification:
+    """Return the specification in a file, with the loss that the user passed for it."""
+    known = _checks.loss_for_file(loss, spec.loss, CustomLoss)
+    if not isinstance(loss, CustomLoss):
+        loss = dataclasses.replace(known, function=loss)
+    return dataclasses.replace(spec, loss=loss)
 
 
 def checkpoint(

@@ -175,6 +175,11 @@ def quantile(y: Array, t: Array, q: ArrayLike = 0.5) -> tuple[Array, Array]:
     return (slope * np.abs(u)).sum(1), -slope * np.sign(u)
 
 
+def linear(y: Array, t: Array) -> tuple[Array, Array]:
+    """E_n = sum_k t_k y_k: the targets are the derivatives."""
+    return (t * y).sum(1), t
+
+
 # ---- Losses of the pre-activation: E_n, shape (B,), and delta = dE/da, shape (B, n_out) ---------
 
 
@@ -206,6 +211,7 @@ LOSSES: dict[str, tuple[Callable[..., tuple[Array, Array]], tuple[str, ...]]] = 
     "absolute_error": (absolute_error, ANY),
     "huber": (huber, ANY),
     "quantile": (quantile, ANY),
+    "linear": (linear, ANY),
     "poisson": (poisson, ("exp", "softplus")),
     "binary_cross_entropy": (binary_cross_entropy, ("sigmoid",)),
     "cross_entropy": (cross_entropy, ("softmax",)),

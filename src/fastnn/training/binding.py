@@ -1,5 +1,7 @@
 """A specification as the kernels take it: the compiled network that is bound to it.
 
+With a loss that is a user's function, it is that network with the function around its steps.
+
 Not here: the memory and the loops of the compiled network (_kernels.pyx).
 """
 
@@ -7,9 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _cpu
+from fastnn import _cpu, losses
 from fastnn._precision import KERNELS
 from fastnn.layers import stages
+from fastnn.training import own_loss
 
 if TYPE_CHECKING:
     from fastnn._kernels_f32 import Network
@@ -21,23 +24,26 @@ if TYPE_CHECKING:
 
 def bind(specification: Specification, dropout_seed: int, n_threads: int) -> Network:
     """Return a compiled network whose weights are 0 and whose moments are at their start."""
-    spec, optimizer, takes = specification, specification.optimizer, specification.loss.takes
-    network: Network = KERNELS[spec.dtype].Network(
-        spec.n_in,
-        stages(spec.layers),
-        loss=spec.loss.name,
-        loss_parameter=spec.loss.parameter(spec.n_out),
-        targets=(takes.are_classes, takes.low, takes.high),
-        mean=spec.reduction == "mean",
-        optimizer=optimizer.rule,
-        hyper=optimizer.numbers(),
-        clip=optimizer.clip,
-        seed=dropout_seed,
-        n_threads=n_threads,
-        scale_penalties=spec.scale_penalties,
-        average=optimizer.ema_momentum if optimizer.use_ema else None,
-        isa=_cpu.ISA,
-    )
+    spec, optimizer, loss = specification, specification.optimizer, specification.loss
+    takes = losses.KINDS[loss.rule]().takes
+    options: dict[str, Any] = {
+        "loss": loss.rule,
+        "loss_parameter": loss.parameter(spec.n_out),
+        "targets": (takes.are_classes, takes.low, takes.high),
+        "mean": spec.reduction == "mean",
+        "optimizer": optimizer.rule,
+        "hyper": optimizer.numbers(),
+        "clip": optimizer.clip,
+        "seed": dropout_seed,
+        "n_threads": n_threads,
+        "scale_penalties": spec.scale_penalties,
+        "average": optimizer.ema_momentum if optimizer.use_ema else None,
+        "isa": _cpu.ISA,
+    }
+    kind: Any = KERNELS[spec.dtype].Network
+    if isinstance(loss, losses.CustomLoss):
+        kind, options["function"] = own_loss.KINDS[spec.dtype], loss.function
+    network: Network = kind(spec.n_in, stages(spec.layers), **options)
     if network.n_moments > 0:
         network.fill_moment(1, optimizer.initial_moment)
     return network

@@ -1,4 +1,4 @@
-"""One call on rows: predictions, a step, gradients, an evaluation.
+"""One call on rows: predictions, a step, gradients of a batch or of each row, an evaluation.
 
 Here is the way in for arguments that are checked and converted. Arrays that the kernels can read as
 they are take a shorter way (`try_predict`, `try_step` of the compiled network).
@@ -6,6 +6,8 @@ they are take a shorter way (`try_predict`, `try_step` of the compiled network).
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
 
 #: Rows that are evaluated together: chunks for eight threads. More would need more memory.
 EVALUATION_ROWS = 96 * 8
+
+
+def outputs_in_training(state: State, X: Any) -> NDArray[Any]:
+    """Return the outputs (n, n_out) that the next update computes for rows X, one batch."""
+    X = sources.inputs(state, "X", X)
+    out = _output(state, len(X), None, X)
+    state.network.predict(X, out, state.n_threads, dropout=True)
+    return out
 
 
 def predict(state: State, X: Any, out: NDArray[Any] | None) -> NDArray[Any]:
@@ -68,17 +78,21 @@ def step(state: State, X: Any, y: Any, sample_weight: Any) -> float:
 
 
 def divergence(
-    state: State, loss: float, overflowed: bool, is_weighted: bool = False
+    state: State, loss: float, overflowed: bool, is_weighted: bool = False, targets: str = "y"
 ) -> FloatingPointError:
-    """Return the error for a step whose loss isn't finite; by its penalties if `overflowed`."""
+    """Return the error for a step whose loss isn't finite; by its penalties if `overflowed`.
+
+    `targets` is the name of the argument that has the targets: "y", or "dY" of the linear loss.
+    """
     when = ", so no update was made"
     if overflowed:
         when = " by its penalties alone, which are known once the update is made"
-    helps = remedy(state, overflowed, is_weighted)
-    return FloatingPointError(f"the loss became {loss}{when}; {helps}")
+    helps = remedy(state, overflowed, is_weighted, targets)
+    what = "the loss" if targets == "y" else f"the sum of the outputs times {targets}"
+    return FloatingPointError(f"{what} became {loss}{when}; {helps}")
 
 
-def remedy(state: State, overflowed: bool, is_weighted: bool) -> str:
+def remedy(state: State, overflowed: bool, is_weighted: bool, targets: str = "y") -> str:
     """Return what helps against a loss that isn't finite."""
     spec = state.specification
     if overflowed:
@@ -86,21 +100,48 @@ def remedy(state: State, overflowed: bool, is_weighted: bool) -> str:
         divisor = ", or scale sample_weight up, whose sum divides the penalties"
         return "lower l1 and l2, or set smaller weights" + divisor * divides
     sums = is_weighted and spec.reduction == "sum"
-    scaled = "X, y and the weights of rows" if sums else "X and y"
+    scaled = f"X, {targets} and the weights of rows" if sums else f"X and {targets}"
     return (
         f"lower the learning rate (now {state.network.rate:g}), clip the gradients (such as "
         f"clipnorm=1.0) or scale {scaled}"
     )
 
 
+def step_by_gradients(state: State, X: Any, dY: Any, sample_weight: Any) -> None:
+    """Make an update from rows, one batch, and given gradients of their outputs."""
+    X, spec = sources.inputs(state, "X", X), state.specification
+    dY = _checks.output_gradients("dY", dY, len(X), spec.n_out, spec.dtype)
+    weights = _checks.sample_weight("sample_weight", sample_weight, len(X), spec.dtype)
+    tally = state.network.tally()
+    state.network.train_by_gradients(X, dY, weights, state.n_threads, tally)
+    if tally.failure is not None:
+        raise divergence(state, tally.failure, tally.overflowed, weights is not None, "dY")
+
+
 def gradients(
     state: State, X: Any, y: Any, sample_weight: Any, training: bool
-) -> tuple[float, list[NDArray[Any]]]:
-    """Return the loss of rows, one batch, and its gradients; nothing is updated."""
+) -> tuple[float, NDArray[Any]]:
+    """Return the loss of rows, one batch, and its gradient (n_parameters,); nothing is updated."""
     rows = sources.rows(state, X, y, sample_weight)
     training = _checks.flag("training", training)
     arrays = rows.X, rows.T, rows.labels, rows.weights
     return state.network.gradients(*arrays, training, state.n_threads)
+
+
+def row_gradients(state: State, X: Any, y: Any) -> NDArray[Any]:
+    """Return the gradient of each row's loss (n, n_parameters)."""
+    rows, network = sources.rows(state, X, y, None), state.network
+    out = np.empty((rows.n, network.n_parameters), state.specification.dtype)
+    network.row_gradients(rows.X, rows.T, rows.labels, out, state.n_threads)
+    return out
+
+
+def split(state: State, flat: NDArray[Any]) -> list[NDArray[Any]]:
+    """Return the parts (..., *shape) of each parameter in flat (..., n_parameters): views of it."""
+    shapes, rest = state.specification.shapes.values(), flat.shape[:-1]
+    ends = list(itertools.accumulate(map(math.prod, shapes)))
+    parts = np.split(flat, ends[:-1], axis=-1)
+    return [part.reshape(*rest, *shape) for part, shape in zip(parts, shapes, strict=True)]
 
 
 def evaluate(

@@ -14,7 +14,7 @@ from fastnn import _checks, activations, losses, optimizers
 from fastnn.layers import KINDS, Dense, Dropout, Standardize, parameters, with_widths
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import numpy as np
     from numpy.typing import DTypeLike
@@ -48,7 +48,7 @@ class Specification:
         n_in: int,
         layers: Iterable[Layer],
         *,
-        loss: str | Loss,
+        loss: str | Loss | Callable[..., Any],
         optimizer: str | Optimizer,
         reduction: str,
         scale_penalties: bool,
@@ -60,7 +60,7 @@ class Specification:
         found = cls(
             n_in=_checks.n_in(n_in),
             layers=tuple(_checks.layers(layers, KINDS)),
-            loss=losses.get(_checks.specification("loss", loss, losses.Loss, losses.NAMES)),
+            loss=losses.get(loss),
             optimizer=optimizers.get(
                 _checks.specification(
                     "optimizer", optimizer, optimizers.Optimizer, optimizers.NAMES

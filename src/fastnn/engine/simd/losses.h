@@ -82,6 +82,17 @@ INLINE vec quantile(vec y, vec t, vec q, vec *slope) {
 ELEMENTWISE_LOSS(quantile)
 /* c-source: end */
 
+/* c-source: begin linear (needs loss_rows) */
+/* linear: E = t y;  dE/dy = t: the targets are the derivatives themselves */
+INLINE vec linear(vec y, vec t, vec parameter, vec *slope) {
+    (void)parameter;
+    *slope = t;
+    return t * y;
+}
+
+ELEMENTWISE_LOSS(linear)
+/* c-source: end */
+
 /* c-source: begin poisson_exp (needs loss_rows, multiply_add, vexp) */
 /* poisson: E = y - t log y.  Behind exp: y = e^a, E = e^a - t a;  dE/da = y - t */
 INLINE vec poisson_exp(vec a, vec t, vec parameter, vec *slope) {
@@ -149,6 +160,7 @@ static const fastnn_loss losses[] = {
     {"absolute_error", NULL, absolute_error_rows},
     {"huber", NULL, huber_rows},
     {"quantile", NULL, quantile_rows},
+    {"linear", NULL, linear_rows},
     {"poisson", "exp", poisson_exp_rows},
     {"poisson", "softplus", poisson_softplus_rows},
     {"binary_cross_entropy", "sigmoid", binary_cross_entropy_rows},

@@ -1,0 +1,213 @@
+"""A compiled network whose loss is a user's function: called once a batch, around the kernels.
+
+The kernels have the linear loss, whose targets are gradients of the outputs. A step computes the
+outputs of its batch as training has them, calls the function, and makes the kernels' step from the
+gradients that it returned. Not here: what the function may return (_checks/own_losses.py).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn._precision import KERNELS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from fastnn._kernels_f32 import Network, Tally
+else:
+    Network = object
+
+#: Rows whose losses are summed together in an evaluation, wherever its blocks begin and end.
+CHUNK = 96
+
+
+class _OwnLoss(Network):
+    """The methods of a compiled `Network` that depend on the loss."""
+
+    def __init__(
+        self,
+        n_in: int,
+        stages: list[dict[str, Any]],
+        *,
+        function: Callable[..., Any],
+        mean: bool,
+        **rest: Any,
+    ) -> None:
+        self._function, self._is_mean = function, mean
+        self._has_dropout = any(stage["kind"] == "dropout" for stage in stages)
+
+    # ---- the function ---------------------------------------------------------------------------
+
+    def _judge(
+        self, y: NDArray[Any], outputs: NDArray[Any]
+    ) -> tuple[NDArray[np.float64], NDArray[Any]]:
+        """Return the rows' losses (n,) and the gradients of their outputs (n, n_out)."""
+        y = y.view()
+        y.flags.writeable = False  # it may be the user's array
+        return _checks.loss_result(self._function(y, outputs), outputs.shape, outputs.dtype)
+
+    def _outputs(self, X: NDArray[Any], n_threads: int, training: bool) -> NDArray[Any]:
+        """Return the outputs (n, n_out) of a batch, in training with the next step's dropout."""
+        outputs = np.empty((len(X), self.n_out), X.dtype)
+        super().predict(X, outputs, n_threads, training and self._has_dropout)
+        return outputs
+
+    def _batch_loss(self, losses: NDArray[np.float64], weights: Any) -> tuple[float, float]:
+        """Return the loss of a batch, without penalties, and the weight of its rows."""
+        weight = float(len(losses))
+        if weights is not None:
+            weight, losses = float(weights.sum(dtype=np.float64)), losses * weights
+        loss = float(losses.sum())
+        if self._is_mean:
+            loss = loss / weight if weight > 0 else 0.0
+        return loss, weight
+
+    # ---- training -------------------------------------------------------------------------------
+
+    def train(
+        self,
+        X: NDArray[Any],
+        T: NDArray[Any] | None,
+        labels: NDArray[np.int64] | None,
+        sample_weight: NDArray[Any] | None,
+        order: NDArray[np.int64] | None,
+        batch: int,
+        n_threads: int,
+        tally: Tally,
+        first: int,
+        stop: int,
+        out: NDArray[Any] | None = None,
+    ) -> None:
+        """Make steps as `Network.train` does."""
+        y = T if labels is None else labels
+        assert y is not None
+        for at in range(first, stop, batch):
+            here = slice(at, min(at + batch, stop))
+            rows = here if order is None else order[here]
+            inputs, weights = X[rows], None if sample_weight is None else sample_weight[rows]
+            outputs = self._outputs(inputs, n_threads, training=True)
+            if out is not None:
+                out[here] = outputs
+            self._step(inputs, y[rows], weights, outputs, n_threads, tally)
+            if tally.failure is not None:
+                return
+
+    def _step(
+        self,
+        X: NDArray[Any],
+        y: NDArray[Any],
+        weights: NDArray[Any] | None,
+        outputs: NDArray[Any],
+        n_threads: int,
+        tally: Tally,
+    ) -> None:
+        """Make the step of a batch and add its loss up."""
+        losses, gradients = self._judge(y, outputs)
+        loss, weight = self._batch_loss(losses, weights)
+        if not math.isfinite(loss):
+            tally.failure = loss
+            return
+        loss += self.penalties(weight)  # of the weights before the step
+        kernels, n = self.tally(), len(X)
+        super().train(X, gradients, None, weights, None, n, n_threads, kernels, 0, n)
+        tally.failure, tally.overflowed = kernels.failure, kernels.overflowed
+        if tally.failure is None:
+            tally.loss += loss * (weight if self._is_mean else 1.0)
+            tally.total += weight
+
+    def train_epochs(
+        self,
+        X: NDArray[Any],
+        T: NDArray[Any] | None,
+        labels: NDArray[np.int64] | None,
+        sample_weight: NDArray[Any] | None,
+        orders: NDArray[np.int64] | None,
+        batch: int,
+        n_threads: int,
+        tally: Tally,
+        losses: NDArray[np.float64],
+    ) -> int:
+        """Train epochs as `Network.train_epochs` does."""
+        for epoch in range(len(losses)):
+            order = None if orders is None else orders[epoch]
+            tally.loss = tally.total = 0.0
+            arrays = X, T, labels, sample_weight
+            self.train(*arrays, order, batch, n_threads, tally, 0, len(X))
+            if tally.failure is not None:
+                return epoch
+            losses[epoch] = tally.value
+            self.epoch += 1
+        return len(losses)
+
+    def try_step(self, X: object, y: object) -> float | None:
+        """Return None: every step goes through `train`."""
+
+    # ---- losses and gradients -------------------------------------------------------------------
+
+    def evaluate(
+        self,
+        X: NDArray[Any],
+        T: NDArray[Any] | None,
+        labels: NDArray[np.int64] | None,
+        sample_weight: NDArray[Any] | None,
+        n_threads: int,
+        tally: Tally,
+        out: NDArray[Any] | None = None,
+    ) -> None:
+        """Add the rows' losses to a tally as `Network.evaluate` does; the rows are one batch."""
+        y = T if labels is None else labels
+        assert y is not None
+        outputs = self._outputs(X, n_threads, training=False)
+        if out is not None:
+            out[: len(X)] = outputs
+        losses, _ = self._judge(y, outputs)
+        weights = np.ones(len(X)) if sample_weight is None else sample_weight.astype(np.float64)
+        for first in range(0, len(X), CHUNK):
+            rows = slice(first, first + CHUNK)
+            tally.loss += float((losses[rows] * weights[rows]).sum())
+            tally.total += float(weights[rows].sum())
+
+    def gradients(
+        self,
+        X: NDArray[Any],
+        T: NDArray[Any] | None,
+        labels: NDArray[np.int64] | None,
+        sample_weight: NDArray[Any] | None,
+        dropout: bool,
+        n_threads: int,
+    ) -> tuple[float, NDArray[Any]]:
+        """Return the loss of a batch and its gradient as `Network.gradients` does."""
+        y = T if labels is None else labels
+        assert y is not None
+        losses, slopes = self._judge(y, self._outputs(X, n_threads, dropout))
+        _, found = super().gradients(X, slopes, None, sample_weight, dropout, n_threads)
+        loss, weight = self._batch_loss(losses, sample_weight)
+        return loss + self.penalties(weight), found
+
+    def row_gradients(
+        self,
+        X: NDArray[Any],
+        T: NDArray[Any] | None,
+        labels: NDArray[np.int64] | None,
+        out: NDArray[Any],
+        n_threads: int,
+    ) -> None:
+        """Return the gradient of each row's loss as `Network.row_gradients` does."""
+        y = T if labels is None else labels
+        assert y is not None
+        _, slopes = self._judge(y, self._outputs(X, n_threads, training=False))
+        super().row_gradients(X, slopes, None, out, n_threads)
+
+
+#: The class of such networks for each dtype.
+KINDS: dict[np.dtype[Any], type[_OwnLoss]] = {
+    dtype: type("NetworkWithOwnLoss", (_OwnLoss, kernels.Network), {})
+    for dtype, kernels in KERNELS.items()
+}
