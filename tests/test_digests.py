@@ -6,6 +6,10 @@ A change that is meant to change bits brings a new table: `python tests/digests.
 here: whether the bits are right, which other tests check against the reference.
 """
 
+import re
+import textwrap
+from pathlib import Path
+
 import digests
 import numpy as np
 import pytest
@@ -22,6 +26,14 @@ def test_every_training_has_the_bits_of_the_table(name):
     names = digests.differing(digests.read_table(), found, digests.column(name))
     shown = "\n".join(names[:20])
     assert not names, f"{len(names)} trainings differ on {name}:\n{shown}"
+
+
+def test_the_page_about_bits_shows_the_hash_of_its_program(capsys):
+    page = (Path(__file__).parent.parent / "docs/same_bits.rst").read_text()
+    [program] = re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", page)
+    with digests.instruction_set("portable"):
+        exec(textwrap.dedent(program), {})
+    assert program.rstrip().endswith(f"# {capsys.readouterr().out.strip()}")
 
 
 def test_the_last_bit_of_one_weight_changes_the_digest():
