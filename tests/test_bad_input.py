@@ -911,7 +911,7 @@ def test_isa_of_the_environment(isa):
     ended = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert ended.returncode == 1
     message = ended.stderr.splitlines()[-1]
-    for fragment in ("ValueError", f"FASTNN_ISA={isa!r}", "set it to one of baseline", "unset it"):
+    for fragment in ("ValueError", f"FASTNN_ISA={isa!r}", "set it to one of portable", "unset it"):
         assert fragment in message
 
 
