@@ -38,12 +38,15 @@ from fastnn import (
     CosineDecayRestarts,
     Dense,
     Dropout,
+    ExponentialDecay,
     Huber,
     InverseScaling,
     LinearWarmup,
     OneCycle,
+    PiecewiseConstantDecay,
     Poisson,
     Quantile,
+    Residual,
     RMSProp,
     SquaredError,
     Standardize,
@@ -606,6 +609,10 @@ BAD_SPECIFICATIONS = [
         (Dense, "l2", ValueError, "at least 0", [-1, NAN, INF, 1e300]),
         (Dense, "l2", TypeError, "number", NOT_A_NUMBER),
         (Dense, "trainable", TypeError, "True or False", [None, 0, 1, "no"]),
+        (ExponentialDecay, "staircase", TypeError, "True or False", [None, 0, 1, "yes"]),
+        (PiecewiseConstantDecay, "boundaries", TypeError, "numbers", [None, 5, "12", {1, 2}]),
+        (PiecewiseConstantDecay, "boundaries", TypeError, "number", [["1"], [None], [[1, 2]]]),
+        (PiecewiseConstantDecay, "values", ValueError, "at least", [[1, -1], [NAN, 1], []]),
         (StepDecay, "initial_learning_rate", ValueError, "above 0", [0, -1, NAN, INF, 1e39]),
         (StepDecay, "initial_learning_rate", TypeError, "number", NOT_A_NUMBER),
         (StepDecay, "decay_steps", ValueError, "above 0", [0, -1, NAN]),
@@ -647,6 +654,8 @@ def test_specification(kind, arguments, error, fragments):
         Dense: {"units": 3},
         Activation: {"name": "leaky_relu"},
         StepDecay: rate | steps,
+        ExponentialDecay: rate | steps | {"decay_rate": 0.5},
+        PiecewiseConstantDecay: {"boundaries": [5], "values": [1.0, 0.1]},
         CosineDecay: rate | steps,
         CosineDecayRestarts: rate | {"first_decay_steps": 10},
         OneCycle: {"max_learning_rate": 0.1, "total_steps": 10},
@@ -679,6 +688,14 @@ def test_ways_to_clip_that_exclude_each_other():
     refuses(ValueError, wanted, lambda: SGD(clipvalue=1.0, global_clipnorm=2.0))
 
 
+def test_an_optimizer_that_maximizes_has_no_penalties():
+    for layer in (Dense(2, l1=0.1), Residual([Dense(3, l2=0.1)])):
+        layers = [layer, Dense(2)]
+        wanted = ["maximize=True", "penalties of Dense(", "weight_decay"]
+        refuses(ValueError, wanted, lambda layers=layers: mlp(layers=layers, optimizer=ASCENT))
+    assert mlp(layers=[Dense(2)], optimizer=ASCENT).optimizer.maximize
+
+
 def test_a_warm_up_that_counts_otherwise():
     wanted = ["per='step'", "per epoch", "the same"]
     after = StepDecay(0.1, 10, per="epoch")
@@ -690,6 +707,7 @@ def test_mode_of_show_config(mode):
     refuses(TypeError, ["mode", repr(mode), "'stdout'"], lambda: fastnn.show_config(mode))
 
 
+ASCENT = SGD(0.1, maximize=True, weight_decay=0.1)
 HYPER_PARAMETERS = [
     pytest.param(kind, field, id=f"{kind.__name__}-{field.name}")
     for kind in (SGD, Adagrad, RMSProp, Adam, AdamW)
@@ -938,6 +956,7 @@ GOOD = {
                        if kind is Activation else {})
        for kind in (Dense, Dropout, Activation, Huber, Quantile, SGD, Adagrad, RMSProp, Adam,
                     AdamW)},
+    "PiecewiseConstantDecay": (PiecewiseConstantDecay, {"boundaries": [5], "values": [1.0, 0.1]}),
     "StepDecay": (StepDecay, {"initial_learning_rate": 0.1, "decay_steps": 5}),
     "OneCycle": (OneCycle, {"max_learning_rate": 0.1, "total_steps": 5}),
     "Adaptive": (Adaptive, {"initial_learning_rate": 0.1}),

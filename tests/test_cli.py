@@ -665,11 +665,6 @@ WRONG = [
     (f"{' '.join(TRAIN)} --hidden 0", 2, "--hidden: must be units of layers such as 256,128"),
     (f"{' '.join(TRAIN)} --optimizer adm", 2, "--optimizer: invalid choice: 'adm'"),
     (f"{' '.join(TRAIN)} --activation softmax", 2, "--activation: invalid choice: 'softmax'"),
-    (
-        f"{' '.join(TRAIN)} --optimizer sgd --weight-decay 1",
-        2,
-        "--weight-decay needs --optimizer adamw",
-    ),
     ("predict things.safetensors things.csv --proba", 2, "--proba needs a classifier"),
     ("predict things.safetensors things.csv --json --out p.csv", 2, "leave out --out"),
     ("export things.safetensors", 2, "one of the arguments --onnx --c --json is required"),

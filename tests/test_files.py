@@ -38,6 +38,7 @@ from fastnn import (
     Huber,
     ModelCheckpoint,
     ModelFileError,
+    PiecewiseConstantDecay,
     Quantile,
     Residual,
     Standardize,
@@ -87,7 +88,11 @@ def goes_on(net, path, y=Y):
 # ---- specifications, one for each field of each kind --------------------------------------------
 
 STRETCHES = (Dense(4),), (Dropout(0.5),)  # of a Residual
-CANDIDATES = (0.25, 0.5, 2.5, 3, 4, True, False, "epoch", "tanh", "orthogonal", *STRETCHES)
+CANDIDATES = (0.25, 0.5, 2.5, 3, 4, True, False, "epoch", "tanh", "orthogonal", *STRETCHES,
+              (4.0,), (0.5, 0.25))  # fmt: skip
+
+#: Arguments of the kinds that no candidate suits alone.
+BASES = {PiecewiseConstantDecay: {"boundaries": (3.0,), "values": (0.1, 0.02)}}
 
 
 def built(kind, arguments):
@@ -102,7 +107,8 @@ def specifications(kinds):
     for kind in kinds.values():
         fields = [f for f in dataclasses.fields(kind) if f.init]
         needed = [f.name for f in fields if f.default is f.default_factory]
-        basis = next(b for v in CANDIDATES if built(kind, b := dict.fromkeys(needed, v)))
+        bases = (BASES.get(kind) or dict.fromkeys(needed, value) for value in CANDIDATES)
+        basis = next(basis for basis in bases if built(kind, basis))
         yield kind(**basis)
         for field in fields:
             values = (v for v in CANDIDATES if v not in (field.default, basis.get(field.name)))
@@ -125,6 +131,10 @@ def with_layer(layer):
     return network([*stack, Dense(2)])
 
 
+def with_optimizer(optimizer):
+    return network([Dense(4, "tanh"), Dense(2)], optimizer=optimizer)  # one may maximize
+
+
 def with_loss(loss, **options):
     return network([Dense(4, "tanh"), Dense(2, (loss.outputs or ["identity"])[0])], loss=loss,
                    **options)  # fmt: skip
@@ -139,7 +149,7 @@ def with_activation(activation):
 ARCHITECTURES = {
     **{f"layer {i}: {s}": (with_layer, s) for i, s in enumerate(LAYERS)},
     **{f"loss {s}": (with_loss, s) for s in LOSSES},
-    **{f"optimizer {s}": (lambda s: network(optimizer=s), s) for s in OPTIMIZERS},
+    **{f"optimizer {s}": (with_optimizer, s) for s in OPTIMIZERS},
     **{f"schedule {s}": (lambda s: network(optimizer=SGD(s)), s) for s in SCHEDULES},
     **{f"activation {s}": (with_activation, s) for s in ACTIVATIONS},
     "sums": (lambda s: network(reduction=s), "sum"),

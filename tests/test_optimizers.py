@@ -1,4 +1,4 @@
-"""Update rules: a hundred steps equal to those of the reference, PyTorch and scikit-learn.
+"""Update rules: 100 steps equal to those of the reference, PyTorch, Keras and scikit-learn.
 
 In float64 to 1e-10: weights and losses, alone and in whole trainings with shuffling and dropout.
 float32 is compared step by step, to its rounding.
@@ -10,7 +10,19 @@ import dataclasses
 import numpy as np
 import pytest
 
-from fastnn import MLP, SGD, Adagrad, Adam, AdamW, Dense, Dropout, RMSProp, optimizers, reference
+from fastnn import (
+    MLP,
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Adaptive,
+    Dense,
+    Dropout,
+    RMSProp,
+    optimizers,
+    reference,
+)
 
 STEPS = 100
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
@@ -102,6 +114,71 @@ def test_layer_state(kernels, isa, rng, optimizer, shape):
     assert (np.abs(B - b) <= tolerance * (np.abs(b) + far)).all()
 
 
+ASCENDING = [
+    SGD(maximize=True),
+    SGD(momentum=0.9, nesterov=True, weight_decay=0.1, clipnorm=0.5, maximize=True),
+    Adagrad(maximize=True),
+    RMSProp(momentum=0.5, centered=True, maximize=True),
+    Adam(epsilon_hat=True, weight_decay=0.1, maximize=True),
+    AdamW(amsgrad=True, maximize=True),
+]
+
+
+def unpenalized(optimizer, hidden=17):
+    """A network without penalties, which one that maximizes cannot have."""
+    layers = [Dense(hidden, "tanh"), Dense(3, "sigmoid")]
+    return MLP(5, layers, loss="squared_error", optimizer=optimizer, seed=3, dtype="float64")
+
+
+@pytest.mark.parametrize("rule", ASCENDING, ids=repr)
+@pytest.mark.parametrize(("hidden", "batch_size"), [(17, 10), (17, 1), (7, 1), (3, 1), (17, None)])
+def test_maximize(isa, rng, rule, hidden, batch_size):
+    """Updates up the gradient, of wide layers and of those that have a step of their own."""
+    net = unpenalized(rule, hidden)
+    X, y = rng.normal(size=(47, 5)), rng.uniform(0, 1, (47, 3))
+    twin, descending = (
+        reference.Network.like(net),
+        unpenalized(dataclasses.replace(rule, maximize=False), hidden),
+    )
+    order = np.arange(len(X))
+    for _ in range(3):
+        found = net.fit(X, y, batch_size=batch_size, shuffle=False).history["loss"]
+        assert np.allclose(found, [twin.fit_epoch(X, y, order, batch_size)], **EXACT)
+        descending.fit(X, y, batch_size=batch_size, shuffle=False)
+    assert_same_weights(net.get_weights(), twin.get_weights())
+    assert net.evaluate(X, y) > descending.evaluate(X, y)
+    loss, gradients = net.loss_and_gradients(X, y)  # the loss's own, whatever an update does
+    assert loss > 0
+    assert_same_weights(gradients, twin.loss_and_gradients(X, y)[1])
+
+
+def test_an_adaptive_rate_that_maximizes_waits_for_a_fall(rng):
+    net = unpenalized(SGD(Adaptive(0.01, patience=1, tol=0.0), maximize=True))
+    X, y = rng.normal(size=(47, 5)), rng.uniform(0, 1, (47, 3))
+    losses = net.fit(X, y, epochs=5, shuffle=False).history["loss"]
+    assert losses == sorted(losses)
+    assert net.learning_rate == 0.01
+
+
+def test_a_centered_root_of_what_does_not_vary(kernels, isa):
+    """Rounding makes the variance of a constant gradient negative now and then; no NaN follows."""
+    rule = RMSProp(1e-3, rho=0.5, centered=True)
+    net = MLP(3, [Dense(2, use_bias=False)], loss="absolute_error", optimizer=rule, seed=0,
+              dtype=kernels.DTYPE)  # fmt: skip
+    X, y = np.full((1, 3), 1.1), np.full((1, 2), 1e30)
+    for _ in range(200):
+        net.train_on_batch(X, y)
+    assert np.isfinite(net.get_weights()[0]).all()
+
+
+def test_adam_with_decay_is_adamw(data):
+    nets = [network(Adam(weight_decay=0.1)), network(AdamW(weight_decay=0.1))]
+    for net in nets:
+        net.fit(*data)
+    for w, same in zip(*(net.get_weights() for net in nets), strict=True):
+        np.testing.assert_array_equal(w, same)
+
+
 def test_a_wrong_rule_is_found(data):
     """Adam with a learning rate that is off by 1e-6 does not pass for Adam."""
     net = network(Adam())
@@ -113,9 +190,12 @@ def test_a_wrong_rule_is_found(data):
         assert_same_weights(net.get_weights(), twin.get_weights())
 
 
-def test_decay_is_for_weights_only(kernels, isa):
+@pytest.mark.parametrize("name", optimizers.NAMES)
+@pytest.mark.parametrize("maximize", [False, True])
+def test_decay_is_for_weights_only(kernels, isa, name, maximize):
     """w <- w - eta decay w, with a gradient of 0; biases stay."""
-    rule = AdamW(learning_rate=0.5, weight_decay=0.5)
+    kind = type(optimizers.get(name))
+    rule = kind(learning_rate=0.5, weight_decay=0.5, maximize=maximize)
     net = MLP(3, [Dense(2)], loss="squared_error", optimizer=rule, dtype=kernels.DTYPE)
     net.set_weights([np.ones((3, 2)), np.ones(2)])
     net.train_on_batch(np.zeros((1, 3)), np.ones((1, 2)))
@@ -153,7 +233,18 @@ def assert_same_as(steps_of, optimizer, data):
         (Adagrad(0.1, 0.1), "Adagrad", {"lr": 0.1, "initial_accumulator_value": 0.1}),
         (RMSProp(0.01, 0.9), "RMSprop", {"lr": 0.01, "alpha": 0.9}),
         (RMSProp(0.01, 0.9, 0.8), "RMSprop", {"lr": 0.01, "alpha": 0.9, "momentum": 0.8}),
+        (
+            RMSProp(0.01, 0.9, centered=True),
+            "RMSprop",
+            {"lr": 0.01, "alpha": 0.9, "centered": True},
+        ),
+        (
+            RMSProp(0.01, 0.9, 0.8, centered=True),
+            "RMSprop",
+            {"lr": 0.01, "alpha": 0.9, "momentum": 0.8, "centered": True},
+        ),
         (Adam(0.01), "Adam", {"lr": 0.01}),
+        (Adam(0.01, weight_decay=0.1), "AdamW", {"lr": 0.01, "weight_decay": 0.1}),
         (Adam(0.01, epsilon=0.1), "Adam", {"lr": 0.01, "eps": 0.1}),
         (Adam(0.01, amsgrad=True), "Adam", {"lr": 0.01, "amsgrad": True}),
         (AdamW(0.01, weight_decay=0.1), "AdamW", {"lr": 0.01, "weight_decay": 0.1}),
@@ -176,6 +267,115 @@ def test_torch(data, optimizer, kind, options):
                 w.grad = torch.from_numpy(np.ascontiguousarray(g))
             rule.step()
             return [w.numpy().copy() for w in tensors]
+
+        return step
+
+    assert_same_as(steps_of, optimizer, data)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "kind", "options"),
+    [
+        (SGD(0.1), "SGD", {"lr": 0.1}),
+        (SGD(0.1, 0.9), "SGD", {"lr": 0.1, "momentum": 0.9}),
+        (SGD(0.1, 0.9, True), "SGD", {"lr": 0.1, "momentum": 0.9, "nesterov": True}),
+        (Adagrad(0.1), "Adagrad", {"lr": 0.1, "eps": 1e-10}),
+        (RMSProp(0.01, 0.9), "RMSprop", {"lr": 0.01, "alpha": 0.9}),
+        (
+            RMSProp(0.01, 0.9, centered=True),
+            "RMSprop",
+            {"lr": 0.01, "alpha": 0.9, "centered": True},
+        ),
+        (Adam(0.01), "Adam", {"lr": 0.01}),
+        (Adam(0.01, amsgrad=True), "Adam", {"lr": 0.01, "amsgrad": True}),
+        (AdamW(0.01, weight_decay=0.1), "AdamW", {"lr": 0.01, "weight_decay": 0.1}),
+    ],
+    ids=repr,
+)
+def test_torch_maximizes(rng, optimizer, kind, options):
+    """Its own gradients, too: the whole training is PyTorch's."""
+    torch = pytest.importorskip("torch")
+    net = unpenalized(dataclasses.replace(optimizer, maximize=True))
+    X, y = rng.normal(size=(47, 5)), rng.uniform(0, 1, (47, 3))
+    W, b, V, c = tensors = [torch.from_numpy(w).requires_grad_() for w in net.get_weights()]
+    groups = [{"params": [W, V]}, {"params": [b, c], "weight_decay": 0.0}]
+    rule = getattr(torch.optim, kind)(groups, maximize=True, **options)
+    inputs, targets = torch.from_numpy(X), torch.from_numpy(y)
+    for _ in range(20):  # more let a quotient of tiny gradients magnify how these are rounded
+        net.train_on_batch(X, y)
+        rule.zero_grad()
+        out = torch.sigmoid(torch.tanh(inputs @ W + b) @ V + c)
+        (((out - targets) ** 2).sum() / (2 * len(X))).backward()
+        rule.step()
+    assert_same_weights(net.get_weights(), [w.detach().numpy() for w in tensors])
+
+
+@pytest.fixture
+def keras(monkeypatch):
+    """Keras' optimizers, in float64."""
+    pytest.importorskip("torch")
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    keras = pytest.importorskip("keras")
+    usual = keras.config.floatx()
+    keras.config.set_floatx("float64")
+    yield keras
+    keras.config.set_floatx(usual)
+
+
+NONE = 1e-30  # an epsilon that makes no difference: Keras adds its own inside the root
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "kind", "options"),
+    [
+        (SGD(0.1, weight_decay=0.2), "SGD", {}),
+        (SGD(0.1, 0.9, weight_decay=0.2), "SGD", {"momentum": 0.9}),
+        (SGD(0.1, 0.9, True, weight_decay=0.2), "SGD", {"momentum": 0.9, "nesterov": True}),
+        (
+            Adagrad(0.1, 0.1, NONE, weight_decay=0.2),
+            "Adagrad",
+            {"initial_accumulator_value": 0.1, "epsilon": NONE},
+        ),
+        (RMSProp(0.01, epsilon=NONE, weight_decay=0.2), "RMSprop", {"epsilon": NONE}),
+        (
+            RMSProp(0.01, momentum=0.8, epsilon=NONE, weight_decay=0.2),
+            "RMSprop",
+            {"momentum": 0.8, "epsilon": NONE},
+        ),
+        (
+            RMSProp(0.01, epsilon=NONE, centered=True),
+            "RMSprop",
+            {"centered": True, "epsilon": NONE},
+        ),
+        (
+            RMSProp(0.01, momentum=0.8, epsilon=NONE, centered=True, weight_decay=0.2),
+            "RMSprop",
+            {"momentum": 0.8, "centered": True, "epsilon": NONE},
+        ),
+        (Adam(0.1, epsilon_hat=True, weight_decay=0.2), "Adam", {"epsilon": 1e-8}),
+        (
+            Adam(0.1, amsgrad=True, epsilon_hat=True, weight_decay=0.2),
+            "Adam",
+            {"amsgrad": True, "epsilon": 1e-8},
+        ),
+        (AdamW(0.1, epsilon_hat=True, weight_decay=0.2), "AdamW", {"epsilon": 1e-8}),
+    ],
+    ids=repr,
+)
+def test_keras(keras, data, optimizer, kind, options):
+    decay = optimizer.weight_decay or None
+
+    def steps_of(weights):
+        variables = [keras.Variable(w, dtype="float64") for w in weights]
+        rule = getattr(keras.optimizers, kind)(
+            optimizer.learning_rate, weight_decay=decay, **options
+        )
+        rule.exclude_from_weight_decay([v for v in variables if v.ndim == 1])
+
+        def step(gradients):
+            gradients = [keras.ops.convert_to_tensor(g, dtype="float64") for g in gradients]
+            rule.apply(gradients, variables)
+            return [v.value.detach().numpy().copy() for v in variables]
 
         return step
 

@@ -109,7 +109,7 @@ def test_hyper_parameters(optimizer):
     common = {f.name for f in dataclasses.fields(optimizers.Optimizer)}
     defaults = {f.name: f.default for f in dataclasses.fields(optimizer) if f.name not in common}
     known = {}
-    for name in (optimizer.name, *(base.name for base in parents(optimizer))):
+    for name in (*(base.name for base in parents(optimizer)), optimizer.name):
         parameters = inspect.signature(reference.OPTIMIZERS[name]).parameters.values()
         known |= {p.name: p.default for p in parameters if p.default is not p.empty}
     assert defaults == known

@@ -29,6 +29,7 @@ from fastnn import (
     InverseScaling,
     LinearWarmup,
     OneCycle,
+    PiecewiseConstantDecay,
     StepDecay,
     reference,
 )
@@ -44,6 +45,10 @@ FORMULAS = [
     StepDecay(0.1, 2.5, decay_rate=1.00001, per="epoch"),
     ExponentialDecay(0.1, 10, 0.5),
     ExponentialDecay(0.1, 33.3, 1.01),
+    ExponentialDecay(0.1, 12, 0.6, staircase=True),
+    PiecewiseConstantDecay([3], [0.1, 0.02]),
+    PiecewiseConstantDecay([0, 2.5, 60, 1000.0], (0.1, 0.3, 0.0, 0.2, 0.05), per="epoch"),
+    PiecewiseConstantDecay(np.arange(1, 100.0), np.linspace(1, 0, 100)),
     CosineDecay(0.1, 50),
     CosineDecay(2.0, 33.3, alpha=0.07),
     CosineDecay(0.1, 0.5, alpha=3.0),
@@ -66,6 +71,7 @@ WARMED = [
     LinearWarmup(CosineDecayRestarts(0.1, 2.5, t_mul=1.5), 7.5, per="step"),
     LinearWarmup(OneCycle(0.1, 40, per="epoch"), 0.3),
     LinearWarmup(StepDecay(0.1, 5, per="epoch"), 3, start=0.2, per="epoch"),
+    LinearWarmup(PiecewiseConstantDecay([5, 9], [0.1, 0.05, 0.01]), 4),
 ]
 SOON = np.arange(0, 200, 0.25)
 LATE = np.array([1e3, 1001.5, 12_345.0, 1e5, 1e6])
@@ -113,6 +119,10 @@ def test_a_time_gives_a_float_and_an_array_its_shape():
 def test_rates_by_hand():
     assert StepDecay(1.0, 2, 0.5)([0, 1.99, 2, 3.99, 4]).tolist() == [1, 1, 0.5, 0.5, 0.25]
     assert ExponentialDecay(1.0, 2, 0.25)([0, 1, 2, 3]).tolist() == [1, 0.5, 0.25, 0.125]
+    staircase = ExponentialDecay(1.0, 2, 0.25, staircase=True)
+    assert staircase([0, 1.99, 2, 3, 4]).tolist() == [1, 1, 0.25, 0.25, 0.0625]
+    pieces = PiecewiseConstantDecay([1, 3], [1.0, 0.5, 0.25])
+    assert pieces([0, 1, 1.01, 3, 3.01, 99]).tolist() == [1, 1, 0.5, 0.5, 0.25, 0.25]
     assert InverseScaling(1.0, 2.0)([0, 1, 4]).tolist() == [1, 0.25, 0.04]
     assert LinearWarmup(1.0, 4, start=0.5)([0, 1, 2, 3, 4, 99]).tolist() == [
         0.5, 0.625, 0.75, 0.875, 1, 1,
@@ -148,6 +158,16 @@ def test_a_warm_up_comes_before_all_of_a_schedule():
         (lambda: Adaptive(0.1, patience=0), "patience must be"),
         (lambda: StepDecay(0.1, math.nan), "decay_steps must be"),
         (lambda: StepDecay(0.1, 9, per="batch"), "per must be one of 'step', 'epoch'"),
+        (lambda: PiecewiseConstantDecay([], [1]), "boundaries must hold at least one number"),
+        (lambda: PiecewiseConstantDecay([1, -1], [1, 1, 1]), r"boundaries\[1\] must be at least 0"),
+        (
+            lambda: PiecewiseConstantDecay([1, 2, 2], [1] * 4),
+            r"boundaries must increase; boundaries\[1\] is 2 and boundaries\[2\] is 2",
+        ),
+        (
+            lambda: PiecewiseConstantDecay([1, 2], [1, 2]),
+            "values has 2 rates but boundaries has 2 numbers; give 3 rates",
+        ),
         (lambda: LinearWarmup(Adaptive(0.1), 9), "cannot be warmed up to"),
         (lambda: LinearWarmup(LinearWarmup(0.1, 9), 9), "cannot be warmed up to"),
         (lambda: LinearWarmup(StepDecay(0.1, 9), 9, per="epoch"), "counts per step"),
@@ -179,6 +199,16 @@ def torch_rates(scheduler_of, steps, rate=0.1):
     [
         (StepDecay(0.1, 7, 0.3), 60, lambda s, o: s.StepLR(o, 7, 0.3)),
         (ExponentialDecay(0.1, 1, 0.9), 60, lambda s, o: s.ExponentialLR(o, 0.9)),
+        (
+            ExponentialDecay(0.1, 7, 0.3, staircase=True),
+            60,
+            lambda s, o: s.StepLR(o, 7, 0.3),
+        ),
+        (
+            PiecewiseConstantDecay([4, 9, 29], [0.1, 0.02, 0.004, 0.0008]),
+            60,
+            lambda s, o: s.MultiStepLR(o, [5, 10, 30], 0.2),
+        ),
         (CosineDecay(0.1, 40, 0.05), 41, lambda s, o: s.CosineAnnealingLR(o, 40, 0.005)),
         (
             CosineDecayRestarts(0.1, 5, 2.0),
@@ -251,6 +281,14 @@ def keras(monkeypatch):
         ),
         (ExponentialDecay(0.1, 12, 0.6), lambda k: k.ExponentialDecay(0.1, 12, 0.6)),
         (StepDecay(0.1, 12, 0.6), lambda k: k.ExponentialDecay(0.1, 12, 0.6, staircase=True)),
+        (
+            ExponentialDecay(0.1, 12, 0.6, staircase=True),
+            lambda k: k.ExponentialDecay(0.1, 12, 0.6, staircase=True),
+        ),
+        (
+            PiecewiseConstantDecay([5, 20, 21], [0.1, 0.05, 0.5, 0.01]),
+            lambda k: k.PiecewiseConstantDecay([5, 20, 21], [0.1, 0.05, 0.5, 0.01]),
+        ),
         (InverseScaling(0.1, 1.0), lambda k: k.InverseTimeDecay(0.1, 1, 1.0)),
     ],
     ids=lambda value: repr(value) if isinstance(value, kinds.Schedule) else "",

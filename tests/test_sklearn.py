@@ -43,7 +43,7 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.estimator_checks import check_estimator
 
 import fastnn
-from fastnn import Activation, Callback, Huber, Quantile
+from fastnn import Activation, Adagrad, Callback, Huber, Quantile
 from fastnn import sklearn as ours
 from fastnn.sklearn import MLPClassifier, MLPRegressor, base
 from fastnn.sklearn.parameters import REGRESSION_LOSSES
@@ -592,8 +592,18 @@ def test_decay_and_clipping():
                         ("callbacks", [Callback()])):  # fmt: skip
         with pytest.raises(ValueError, match=f"solver='lbfgs' does not support {name}"):
             MLPClassifier(solver="lbfgs", **{name: value}).fit(DIGITS, DIGIT)
-    with pytest.raises(ValueError, match=r"weight_decay=0\.1 needs solver='adam'"):
-        MLPClassifier(solver="sgd", weight_decay=0.1).fit(DIGITS, DIGIT)
+    with pytest.raises(ValueError, match=r"weight_decay=0\.1 needs a solver that makes steps"):
+        MLPClassifier(solver="lbfgs", weight_decay=0.1).fit(DIGITS, DIGIT)
+
+
+@pytest.mark.parametrize("options", [{"solver": "sgd"}, {"optimizer": Adagrad(0.01)}])
+def test_weight_decay_of_any_optimizer(options):
+    plain, decayed = (
+        MLPRegressor(weight_decay=decay, max_iter=5, random_state=0, **options).fit(DIGITS, DIGIT)
+        for decay in (0.0, 10.0)
+    )
+    assert decayed.net_.optimizer.weight_decay == 10.0
+    assert np.linalg.norm(decayed.coefs_[0]) < np.linalg.norm(plain.coefs_[0])
 
 
 def test_callbacks_hear_of_epochs_and_may_end_them():

@@ -36,6 +36,7 @@ from fastnn import (
     InverseScaling,
     LinearWarmup,
     OneCycle,
+    PiecewiseConstantDecay,
     Quantile,
     RMSProp,
     Standardize,
@@ -207,6 +208,32 @@ def by_optimizer():
         yield shown(rule), usual(optimizer=rule)
 
 
+def by_direction():
+    for rule, dtype in itertools.product(
+        (
+            SGD(0.02, maximize=True),
+            SGD(0.02, momentum=0.5, nesterov=True, weight_decay=0.5, maximize=True),
+            RMSProp(0.002, momentum=0.5, centered=True, weight_decay=0.5, maximize=True),
+            Adam(0.002, maximize=True),
+            Adam(0.002, amsgrad=True, weight_decay=0.5, clipnorm=0.1, maximize=True),
+        ),
+        DTYPES,
+    ):
+        yield f"{shown(rule)}, {dtype}", usual(optimizer=rule, dtype=dtype), (1, 2, 8)
+        yield f"{shown(rule)}, tiny, {dtype}", tiny(optimizer=rule, dtype=dtype)
+    yield "sgd, maximize=True, pair", pair(optimizer=SGD(0.02, maximize=True))
+    layers = [Dense(40, "relu"), Dense(33, "tanh"), Dense(10)]
+    for rule in (
+        SGD(0.02, weight_decay=0.5),
+        RMSProp(0.02, centered=True, weight_decay=0.5),
+        RMSProp(0.02, momentum=0.5, centered=True),
+    ):
+        for batch in (1, 20, 1500):
+            run = fitted(33, layers, optimizer=rule, rows=40 if batch < 100 else 2500,
+                         batch_size=batch)  # fmt: skip
+            yield f"{shown(rule)}, batches of {batch}", run, (1, 2, 3, 8)
+
+
 def by_schedule():
     for per in ("step", "epoch"):
         scale = 10 if per == "step" else 2
@@ -223,6 +250,12 @@ def by_schedule():
         for rate in Constant(0.1, per=per), *schedules:
             warmed = SGD(LinearWarmup(rate, 0.5 * scale, 0.01))
             yield f"warm-up to {rate.name} per {per}", usual(optimizer=warmed, epochs=5)
+    stairs = ExponentialDecay(0.1, 7, 0.5, staircase=True)
+    yield "exponential_decay, staircase", usual(optimizer=SGD(stairs), epochs=5)
+    for per, boundaries in ("step", [3, 11]), ("epoch", [0, 2]):
+        pieces = PiecewiseConstantDecay(boundaries, [0.1, 0.05, 0.01], per=per)
+        yield f"piecewise_constant_decay per {per}", usual(optimizer=Adam(pieces), epochs=5)
+        yield f"piecewise_constant_decay per {per}, tiny", tiny(optimizer=SGD(pieces))
     yield "warm-up to a number, adam", usual(optimizer=Adam(LinearWarmup(0.1, 10)))
     for rule in (SGD, Adam):
         adaptive = Adaptive(0.1, 0.5, patience=1, tol=0.05)
@@ -363,6 +396,7 @@ SECTIONS = (
     by_activation,
     by_loss,
     by_optimizer,
+    by_direction,
     by_schedule,
     by_clip,
     by_layer_option,

@@ -173,6 +173,42 @@ NAMES = [
         },
     ),
     (
+        "{fastnn.StepDecay|StepDecay(rate, steps)},"
+        " {fastnn.ExponentialDecay(staircase)|ExponentialDecay(..., staircase=True)}",
+        {
+            "keras": "{keras.optimizers.schedules.ExponentialDecay(staircase)"
+            "|ExponentialDecay(..., staircase=True)}",
+            "torch": "{torch.optim.lr_scheduler.StepLR}",
+        },
+    ),
+    (
+        "{fastnn.PiecewiseConstantDecay}",
+        {
+            "keras": "{keras.optimizers.schedules.PiecewiseConstantDecay}",
+            "torch": "{torch.optim.lr_scheduler.MultiStepLR}",
+        },
+    ),
+    (
+        "{fastnn.SGD(weight_decay)|SGD(weight_decay=...)}, and of every optimizer: decoupled,"
+        " weights only",
+        {
+            "keras": "{keras.optimizers.SGD(weight_decay)|SGD(weight_decay=...)},"
+            " {keras.optimizers.Optimizer.exclude_from_weight_decay}",
+            "torch": "{torch.optim.AdamW(weight_decay)|AdamW(weight_decay=...)}",
+        },
+    ),
+    (
+        "{fastnn.SGD(maximize)|SGD(maximize=True)}, and of every optimizer",
+        {"torch": "{torch.optim.SGD(maximize)|SGD(maximize=True)}"},
+    ),
+    (
+        "{fastnn.RMSProp(centered)|RMSProp(centered=True)}",
+        {
+            "keras": "{keras.optimizers.RMSprop(centered)|RMSprop(centered=True)}",
+            "torch": "{torch.optim.RMSprop(centered)|RMSprop(centered=True)}",
+        },
+    ),
+    (
         "{fastnn.Standardize|Standardize()}",
         {
             "sklearn": "{sklearn.preprocessing.StandardScaler} in a pipeline",

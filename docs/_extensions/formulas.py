@@ -133,8 +133,10 @@ OPTIMIZERS = {  # name: (lines of the rule, source)
             r"w \leftarrow w - \frac{\eta g}{\sqrt{s} + \epsilon}",
             r"\text{momentum:} \quad v \leftarrow \mu v - \frac{\eta g}{\sqrt{s} + \epsilon}, \quad"
             r" w \leftarrow w + v",
+            r"\text{centered:} \quad m \leftarrow \rho m + (1 - \rho) g, \quad"
+            r" s \rightarrow \max(s - m^2, 0) \text{ in the root}",
         ],
-        "Hinton 2012",
+        "Hinton 2012; Graves 2013, section 4.2",
     ),
     "adam": (
         [
@@ -150,8 +152,7 @@ OPTIMIZERS = {  # name: (lines of the rule, source)
     ),
     "adamw": (
         [
-            r"w \leftarrow w - \eta \lambda w \quad \text{(weights, not biases)}",
-            r"\text{then Adam's step}",
+            r"\text{Adam with a weight decay } \lambda > 0 \text{ by default}",
         ],
         "Loshchilov, Hutter, ICLR 2019",
     ),
@@ -160,7 +161,14 @@ OPTIMIZERS = {  # name: (lines of the rule, source)
 SCHEDULES = {  # name: (the rate, source)
     "constant": (r"\eta_0", ""),
     "step_decay": (r"\eta_0\, r^{\lfloor t / T \rfloor}", ""),
-    "exponential_decay": (r"\eta_0\, r^{t / T}", ""),
+    "exponential_decay": (
+        r"\eta_0\, r^{t / T}, \quad \text{staircase: } \eta_0\, r^{\lfloor t / T \rfloor}",
+        "",
+    ),
+    "piecewise_constant_decay": (
+        r"\eta_i, \quad i = \sum_j [t > t_j]",
+        "values and the boundaries t_j between them",
+    ),
     "cosine_decay": (
         r"\eta_0 \left(\alpha + (1 - \alpha) \frac{1 + \cos(\pi \min(t / T, 1))}{2}\right)",
         "Loshchilov, Hutter, ICLR 2017",

@@ -53,6 +53,7 @@ from fastnn.schedules import (
     InverseScaling,
     LinearWarmup,
     OneCycle,
+    PiecewiseConstantDecay,
     StepDecay,
 )
 
@@ -104,6 +105,7 @@ __all__ = [
     "ModelCheckpoint",
     "ModelFileError",
     "OneCycle",
+    "PiecewiseConstantDecay",
     "Poisson",
     "ProgressBar",
     "Quantile",

@@ -153,11 +153,13 @@ def registry():
 
 def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
     """The learning rates of a schedule after the given numbers of steps, or epochs."""
-    cdef fastnn_schedule schedule = find_schedule(given)
+    cdef fastnn_schedule schedule
     cdef Py_ssize_t i
     require(rates.shape[0] == steps.shape[0], "rates")
+    schedule = find_schedule(given)
     for i in range(steps.shape[0]):
         rates[i] = fastnn_learning_rate(&schedule, steps[i], steps[i])
+    free(schedule.p)
 
 
 def c_api():
@@ -279,10 +281,14 @@ cdef class Parameters:
 
     def set_rate(self, double rate, dict schedule):
         """The learning rate from here on: `rate`, or what the schedule says."""
-        cdef fastnn_schedule found = find_schedule(schedule)
+        cdef fastnn_schedule found
         self.claim()
-        self.net.hyper.learning_rate, self.net.schedule = rate, found
-        self.release()
+        try:
+            found = find_schedule(schedule)
+            free(self.net.schedule.p)
+            self.net.hyper.learning_rate, self.net.schedule = rate, found
+        finally:
+            self.release()
 
     @property
     def rate(self):

@@ -21,6 +21,14 @@ use_ema : bool, default False
     and predictions don't use it; `MLP.averaged` returns a network that does.
 ema_momentum : float, default 0.99
     At least 0 and below 1.
+weight_decay : float, default 0.0, in `AdamW` 0.01
+    Decoupled weight decay (Loshchilov, Hutter, ICLR 2019): ``w <- w - lr * weight_decay * w`` for
+    weights, not biases, before the rule is applied. It is not part of the gradient, so neither
+    moments nor clipping see it. At least 0.
+maximize : bool, default False
+    Whether updates go up the gradient, so that the loss grows: the rule is applied with ``-g``.
+    Weight decay still shrinks the weights. Layers with penalties are refused, since a penalty would
+    grow, too. Callbacks that monitor a loss need ``mode="max"``.
 """
 
 import dataclasses
@@ -33,7 +41,7 @@ from fastnn.schedules import Schedule
 
 @dataclass(frozen=True, kw_only=True)
 class Optimizer:
-    """The base class of optimizers: a name, clipping, averaging, and hyper-parameters."""
+    """The base class of optimizers: a name, clipping, averaging, direction, hyper-parameters."""
 
     name: ClassVar[str]
     #: Fields that select a rule or the start of its moments, and are not numbers in its formula.
@@ -43,8 +51,10 @@ class Optimizer:
     global_clipnorm: float | None = None
     use_ema: bool = False
     ema_momentum: float = 0.99
-    if TYPE_CHECKING:  # a field of every optimizer, which stands first there
+    maximize: bool = False
+    if TYPE_CHECKING:  # fields of every optimizer, which stand first and last there
         learning_rate: float | Schedule
+        weight_decay: float
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -55,12 +65,11 @@ class Optimizer:
         _checks.one_clip({name: getattr(self, name) for name in _checks.CLIPS})
 
     def __repr__(self) -> str:
-        """Show its own fields, and common fields that differ from their defaults."""
-        common = {field.name for field in dataclasses.fields(Optimizer)}
+        """Show positional fields, and keyword-only fields that differ from their defaults."""
         shown = [
             f"{field.name}={getattr(self, field.name)!r}"
             for field in dataclasses.fields(self)
-            if field.name not in common or getattr(self, field.name) != field.default
+            if not field.kw_only or getattr(self, field.name) != field.default
         ]
         return f"{type(self).__name__}({', '.join(shown)})"
 
@@ -79,7 +88,7 @@ class Optimizer:
         """Return the numbers in the formula of the rule by name, with the initial learning rate."""
         common = {field.name for field in dataclasses.fields(Optimizer)}
         found = {k: v for k, v in vars(self).items() if k not in {*common, *self.structural}}
-        return found | {"learning_rate": self.initial_rate}
+        return found | {"learning_rate": self.initial_rate, "maximize": self.maximize}
 
     @property
     def clip(self) -> tuple[str, float] | None:
@@ -90,6 +99,11 @@ class Optimizer:
     @property
     def rule(self) -> str:
         """Name of the update rule that these hyper-parameters select."""
+        return f"{self.step_rule}_decayed" if self.weight_decay > 0 else self.step_rule
+
+    @property
+    def step_rule(self) -> str:
+        """Name of the rule without weight decay."""
         return self.name
 
     @property
@@ -116,12 +130,13 @@ class SGD(Optimizer):
     learning_rate: float | Schedule = 0.01
     momentum: float = 0.0
     nesterov: bool = False
+    weight_decay: float = dataclasses.field(default=0.0, kw_only=True)
     name: ClassVar[str] = "sgd"
     structural: ClassVar[tuple[str, ...]] = ("nesterov",)
 
     @property
-    def rule(self) -> str:
-        """Name of the update rule that these hyper-parameters select."""
+    def step_rule(self) -> str:
+        """Name of the rule without weight decay."""
         if self.momentum == 0.0:
             return "sgd"
         return "nesterov" if self.nesterov else "momentum"
@@ -144,6 +159,7 @@ class Adagrad(Optimizer):
     learning_rate: float | Schedule = 0.01
     initial_accumulator_value: float = 0.0
     epsilon: float = 1e-10
+    weight_decay: float = dataclasses.field(default=0.0, kw_only=True)
     name: ClassVar[str] = "adagrad"
     structural: ClassVar[tuple[str, ...]] = ("initial_accumulator_value",)
 
@@ -158,7 +174,9 @@ class RMSProp(Optimizer):
     """RMSProp: steps divided by a running root mean square of gradients (Hinton 2012).
 
     ``s <- rho * s + (1 - rho) * g**2``, ``w <- w - lr * g / (sqrt(s) + epsilon)``; with momentum
-    ``v <- momentum * v - lr * g / (sqrt(s) + epsilon)``, ``w <- w + v``.
+    ``v <- momentum * v - lr * g / (sqrt(s) + epsilon)``, ``w <- w + v``. With centered the root is
+    of the variance of g instead, ``s - m**2`` with ``m <- rho * m + (1 - rho) * g`` (Graves 2013,
+    section 4.2), and of 0 where rounding makes that negative.
 
     Parameters
     ----------
@@ -168,18 +186,23 @@ class RMSProp(Optimizer):
     momentum : float, default 0.0
         From 0 to 1.
     epsilon : float, default 1e-8
+    centered : bool, default False
     """
 
     learning_rate: float | Schedule = 1e-3
     rho: float = 0.9
     momentum: float = 0.0
     epsilon: float = 1e-8
+    centered: bool = False
+    weight_decay: float = dataclasses.field(default=0.0, kw_only=True)
     name: ClassVar[str] = "rmsprop"
+    structural: ClassVar[tuple[str, ...]] = ("centered",)
 
     @property
-    def rule(self) -> str:
-        """Name of the update rule that these hyper-parameters select."""
-        return "rmsprop" if self.momentum == 0.0 else "rmsprop_momentum"
+    def step_rule(self) -> str:
+        """Name of the rule without weight decay."""
+        centered = "_centered" if self.centered else ""
+        return f"rmsprop{centered}" if self.momentum == 0.0 else f"rmsprop{centered}_momentum"
 
 
 @dataclass(frozen=True, repr=False)
@@ -213,20 +236,22 @@ class Adam(Optimizer):
     epsilon: float = 1e-8
     amsgrad: bool = False
     epsilon_hat: bool = False
+    weight_decay: float = dataclasses.field(default=0.0, kw_only=True)
     name: ClassVar[str] = "adam"
     structural: ClassVar[tuple[str, ...]] = ("amsgrad",)
 
     @property
-    def rule(self) -> str:
-        """Name of the update rule that these hyper-parameters select."""
-        return "amsgrad" if self.amsgrad else self.name
+    def step_rule(self) -> str:
+        """Name of the rule without weight decay."""
+        return "amsgrad" if self.amsgrad else "adam"
 
 
 @dataclass(frozen=True, repr=False)
 class AdamW(Adam):
-    """Adam with decoupled weight decay (Loshchilov, Hutter, ICLR 2019).
+    """Adam with decoupled weight decay by default (Loshchilov, Hutter, ICLR 2019).
 
-    ``w <- w - lr * weight_decay * w`` for weights, not biases, and then the step of `Adam`.
+    ``w <- w - lr * weight_decay * w`` for weights, not biases, and then the step of `Adam`. It is
+    `Adam` with another default of `weight_decay`.
 
     Parameters
     ----------

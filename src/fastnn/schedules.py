@@ -13,6 +13,7 @@ epochs; it starts from 0. Both are counted over all fits of a network.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, overload
 
@@ -38,6 +39,8 @@ class Schedule:
     """
 
     name: ClassVar[str]
+    #: Fields that select a formula or its time, and are not numbers in it.
+    structural: ClassVar[tuple[str, ...]] = ("per",)
     per: str = "step"
 
     def __post_init__(self) -> None:
@@ -52,7 +55,8 @@ class Schedule:
 
     def parameters(self) -> list[float]:
         """Return the numbers of the formula, in its order."""
-        return [getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "per"]
+        fields = [f.name for f in dataclasses.fields(self) if f.name not in self.structural]
+        return [getattr(self, name) for name in fields]
 
     def kernel(self) -> dict[str, Any]:
         """Return the schedule in the form that the kernels take."""
@@ -125,6 +129,9 @@ class ExponentialDecay(Schedule):
     decay_steps : float
         Steps (epochs) after which the rate has changed by the factor `decay_rate`.
     decay_rate : float
+    staircase : bool, default False
+        Whether the exponent is ``floor(t / decay_steps)``, so that the rate changes every
+        `decay_steps` only: the same as `StepDecay`.
     per : {"step", "epoch"}, default "step"
 
     Examples
@@ -132,12 +139,56 @@ class ExponentialDecay(Schedule):
     >>> from fastnn import ExponentialDecay
     >>> ExponentialDecay(1.0, decay_steps=10, decay_rate=0.5)(20)
     0.25
+    >>> ExponentialDecay(1.0, decay_steps=10, decay_rate=0.5, staircase=True)([9, 10, 19, 20])
+    array([1.  , 0.5 , 0.5 , 0.25])
     """
 
     initial_learning_rate: float
     decay_steps: float
     decay_rate: float
+    staircase: bool = False
     name: ClassVar[str] = "exponential_decay"
+    structural: ClassVar[tuple[str, ...]] = ("per", "staircase")
+
+    @property
+    def rule(self) -> str:
+        """Name of the formula."""
+        return StepDecay.name if self.staircase else self.name
+
+
+@dataclass(frozen=True)
+class PiecewiseConstantDecay(Schedule):
+    """``rate = values[i]``, where i is the number of boundaries below t.
+
+    The rate is ``values[0]`` up to and including ``t = boundaries[0]``, as in Keras. A rate that is
+    to change at t, as at a milestone of PyTorch's MultiStepLR, has the boundary ``t - 1``.
+
+    Parameters
+    ----------
+    boundaries : sequence of float
+        Steps (epochs) after which the rate changes, increasing; at least one.
+    values : sequence of float
+        The rates, one more than there are boundaries; at least 0.
+    per : {"step", "epoch"}, default "step"
+
+    Examples
+    --------
+    >>> from fastnn import PiecewiseConstantDecay
+    >>> PiecewiseConstantDecay([10, 20], [1.0, 0.5, 0.1])([0, 10, 11, 20, 21])
+    array([1. , 1. , 0.5, 0.5, 0.1])
+    """
+
+    boundaries: Sequence[float]
+    values: Sequence[float]
+    name: ClassVar[str] = "piecewise_constant_decay"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checks.one_more_value(self.boundaries, self.values)
+
+    def parameters(self) -> list[float]:
+        """Return the number of boundaries, the boundaries, and the values."""
+        return [float(len(self.boundaries)), *self.boundaries, *self.values]
 
 
 @dataclass(frozen=True)
@@ -379,6 +430,7 @@ KINDS: dict[str, type[Schedule]] = {
         Constant,
         StepDecay,
         ExponentialDecay,
+        PiecewiseConstantDecay,
         CosineDecay,
         CosineDecayRestarts,
         InverseScaling,

@@ -2,6 +2,7 @@
 #include "formulas.h"
 #include "harness.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -173,69 +174,92 @@ double random_target(const fastnn_loss *loss) {
 
 /* ---- update rules ---- */
 
-/* w <- decay w - rate m^ / (sqrt(v^) + epsilon), given the new moments; `size` is m's magnitude. */
-static void adam_change(const fastnn_hyper *hyper, double t, double decay, double m, double size,
-                        double v, double *state, double *magnitude) {
-    double correction_1 = 1 - pow(hyper->beta_1, t), correction_2 = 1 - pow(hyper->beta_2, t);
-    double epsilon = hyper->epsilon / (hyper->epsilon_hat ? sqrt(correction_2) : 1);
-    double rate = hyper->learning_rate / correction_1 / (sqrt(v / correction_2) + epsilon);
-    magnitude[0] = fabs(state[0]) + rate * size;
-    state[0] = decay * state[0] - rate * m;
-}
-
-static void update_adam(const char *name, const fastnn_hyper *hyper, double t, bool decays,
+/* The new moments of Adam, and w less its change; `rate` is negative where steps go up. */
+static void update_adam(const char *name, const fastnn_hyper *hyper, double rate, double t,
                         double g, double *state, double *magnitude) {
-    bool plain = strcmp(name, "adam") == 0;
-    double decay = 1 - (plain || !decays ? 0 : hyper->learning_rate * hyper->weight_decay);
     magnitude[1] = fabs(state[1]) + fabs(g);
     magnitude[2] = state[2] + g * g;
     state[1] = hyper->beta_1 * state[1] + (1 - hyper->beta_1) * g;
     state[2] = hyper->beta_2 * state[2] + (1 - hyper->beta_2) * g * g;
     double v = state[2];
-    if (strcmp(name, "amsgrad") == 0) {
+    if (*name == 'a' && name[2] == 's') { /* amsgrad */
         v = state[3] = fmax(state[3], state[2]);
         magnitude[3] = v;
     }
-    adam_change(hyper, t, decay, state[1], magnitude[1], v, state, magnitude);
+    double correction_1 = 1 - pow(hyper->beta_1, t), correction_2 = 1 - pow(hyper->beta_2, t);
+    double epsilon = hyper->epsilon / (hyper->epsilon_hat ? sqrt(correction_2) : 1);
+    rate /= correction_1 * (sqrt(v / correction_2) + epsilon);
+    magnitude[0] += fabs(rate) * magnitude[1];
+    state[0] -= rate * state[1];
 }
 
-/* v <- momentum v - down;  w <- w + v, or w + momentum v - down */
-static void update_velocity(const fastnn_hyper *hyper, double down, bool nesterov, double *state,
-                            double *v, double *magnitude, double *v_magnitude) {
-    *v_magnitude = fabs(hyper->momentum * *v) + fabs(down);
+/* v <- momentum v - down;  w <- w + v, or w + momentum v - down; `size` is down's magnitude. */
+static void update_velocity(const fastnn_hyper *hyper, double down, double size, bool nesterov,
+                            double *state, double *v, double *magnitude, double *v_magnitude) {
+    *v_magnitude = fabs(hyper->momentum * *v) + size;
     *v = hyper->momentum * *v - down;
-    magnitude[0] = fabs(state[0]) + *v_magnitude + (nesterov ? fabs(down) : 0);
+    magnitude[0] += *v_magnitude + (nesterov ? size : 0);
     state[0] += nesterov ? hyper->momentum * *v - down : *v;
+}
+
+/* The moments of RMSProp, centered or not, and what it divides by. `*size` becomes how much larger
+ * the magnitude of the quotient is than its value: a difference of two moments loses digits. */
+static double rmsprop_root(const fastnn_hyper *hyper, bool centered, double g, double *state,
+                           double *magnitude, double *size) {
+    magnitude[1] = state[1] + g * g;
+    state[1] = hyper->rho * state[1] + (1 - hyper->rho) * g * g;
+    *size = 1;
+    if (!centered) return sqrt(state[1]) + hyper->epsilon;
+    magnitude[2] = fabs(state[2]) + fabs(g);
+    state[2] = hyper->rho * state[2] + (1 - hyper->rho) * g;
+    double sum = magnitude[1] + magnitude[2] * magnitude[2];
+    double root = sqrt(fmax(0, state[1] - state[2] * state[2]));
+    double least = sqrt(sum * (FASTNN_BITS == 32 ? FLT_EPSILON : DBL_EPSILON));
+    if (sum > 0) *size += 4 * sum / (fmax(root, least) * (root + hyper->epsilon));
+    return root + hyper->epsilon;
+}
+
+static void update_rmsprop(const fastnn_hyper *hyper, double down, bool centered, bool rolls,
+                           double g, double *state, double *magnitude) {
+    double size, root = rmsprop_root(hyper, centered, g, state, magnitude, &size);
+    double change = down / root;
+    int v = centered ? 3 : 2;
+    size *= fabs(change);
+    if (rolls) {
+        update_velocity(hyper, change, size, false, state, state + v, magnitude, magnitude + v);
+    } else {
+        magnitude[0] += size;
+        state[0] -= change;
+    }
 }
 
 void update_formula(const fastnn_optimizer *optimizer, const fastnn_hyper *hyper, double t,
                     bool decays, double g, double *state, double *magnitude) {
-    const char *name = optimizer->name;
-    double down = hyper->learning_rate * g;
+    char name[64] = "";
+    strncpy(name, optimizer->name, sizeof name - 1);
+    char *suffix = strstr(name, "_decayed");
+    double rate = hyper->maximize ? -hyper->learning_rate : hyper->learning_rate, down = rate * g;
+    magnitude[0] = fabs(state[0]);
+    if (suffix) {
+        *suffix = 0;
+        if (decays) state[0] -= hyper->learning_rate * hyper->weight_decay * state[0];
+    }
     if (strcmp(name, "sgd") == 0) {
-        magnitude[0] = fabs(state[0]) + fabs(down);
+        magnitude[0] += fabs(down);
         state[0] -= down;
     } else if (strcmp(name, "momentum") == 0 || strcmp(name, "nesterov") == 0) {
-        bool nesterov = *name == 'n';
-        update_velocity(hyper, down, nesterov, state, state + 1, magnitude, magnitude + 1);
+        update_velocity(hyper, down, fabs(down), *name == 'n', state, state + 1, magnitude,
+                        magnitude + 1);
     } else if (strcmp(name, "adagrad") == 0) {
         magnitude[1] = state[1] += g * g;
         double change = down / (sqrt(state[1]) + hyper->epsilon);
-        magnitude[0] = fabs(state[0]) + fabs(change);
+        magnitude[0] += fabs(change);
         state[0] -= change;
-    } else if (strcmp(name, "rmsprop") == 0 || strcmp(name, "rmsprop_momentum") == 0) {
-        magnitude[1] = state[1] + g * g;
-        state[1] = hyper->rho * state[1] + (1 - hyper->rho) * g * g;
-        double change = down / (sqrt(state[1]) + hyper->epsilon);
-        if (optimizer->n_moments == 2)
-            update_velocity(hyper, change, false, state, state + 2, magnitude, magnitude + 2);
-        else {
-            magnitude[0] = fabs(state[0]) + fabs(change);
-            state[0] -= change;
-        }
-    } else if (strcmp(name, "adam") == 0 || strcmp(name, "adamw") == 0 ||
-               strcmp(name, "amsgrad") == 0) {
-        update_adam(name, hyper, t, decays, g, state, magnitude);
+    } else if (strncmp(name, "rmsprop", 7) == 0) {
+        update_rmsprop(hyper, down, strstr(name, "_centered"), strstr(name, "_momentum"), g, state,
+                       magnitude);
+    } else if (strcmp(name, "adam") == 0 || strcmp(name, "amsgrad") == 0) {
+        update_adam(name, hyper, rate, t, g, state, magnitude);
     } else
         fail("formulas.c has no optimizer %s", name);
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -25,8 +26,9 @@ from fastnn._checks.values import (
 
 if TYPE_CHECKING:
     from fastnn.activations import Activation
-    from fastnn.layers import Layer
+    from fastnn.layers import Dense, Layer
     from fastnn.losses import Loss
+    from fastnn.optimizers import Optimizer
     from fastnn.schedules import Schedule
 
 _Kind = TypeVar("_Kind")
@@ -121,7 +123,36 @@ def schedule_parameter(name: str, value: object) -> Any:
         return choice("per", value, ("step", "epoch"))
     if name == "patience":
         return integer("patience", value, low=1)
+    if name == "staircase":
+        return flag("staircase", value)
+    if name in ("boundaries", "values"):
+        return _several(name, value)
     return number(name, value, **_SCHEDULE_PARAMETERS[name])
+
+
+def _several(name: str, value: object) -> tuple[float, ...]:
+    """Return the numbers, 0 or more, of a sequence that is not empty."""
+    found = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
+    if not isinstance(found, Sequence) or isinstance(found, str | bytes):
+        raise TypeError(f"{name} must be a sequence of numbers; got {shown(value)}")
+    if len(found) == 0:
+        raise ValueError(f"{name} must hold at least one number; got an empty sequence")
+    return tuple(number(f"{name}[{i}]", item, low=0.0) for i, item in enumerate(found))
+
+
+def one_more_value(boundaries: Sequence[float], values: Sequence[float]) -> None:
+    """Check that boundaries increase, and that there is a value on either side of each."""
+    for i, (before, after) in enumerate(pairwise(boundaries)):
+        if after <= before:
+            raise ValueError(
+                f"boundaries must increase; boundaries[{i}] is {before:g} and "
+                f"boundaries[{i + 1}] is {after:g}"
+            )
+    if len(values) != len(boundaries) + 1:
+        raise ValueError(
+            f"values has {len(values)} rates but boundaries has {len(boundaries)} numbers; give "
+            f"{len(boundaries) + 1} rates, one before the first boundary and one after each"
+        )
 
 
 def can_follow_warm_up(
@@ -279,6 +310,16 @@ def pointwise(activation: Activation) -> Activation:
             f"rows: give it to the last Dense, as Dense(n, {activation.name!r})"
         )
     return activation
+
+
+def ascent(optimizer: Optimizer, layers: Sequence[Dense]) -> None:
+    """Check that an optimizer that maximizes has no penalties to grow."""
+    for layer in layers:
+        if optimizer.maximize and (layer.l1 > 0 or layer.l2 > 0):
+            raise ValueError(
+                f"maximize=True would make the penalties of {layer!r} grow, too; use weight_decay "
+                "of the optimizer, which shrinks weights either way"
+            )
 
 
 def hidden(activation: Activation) -> Activation:

@@ -16,7 +16,6 @@ import numpy as np
 from fastnn import optimizers
 from fastnn.callbacks import Callback, EarlyStopping, ProgressBar
 from fastnn.cli.objectives import weights_of
-from fastnn.cli.options import UsageError
 from fastnn.cli.output import tell
 from fastnn.layers import Dense, Dropout, Standardize
 from fastnn.mlp import MLP
@@ -39,10 +38,6 @@ def optimizer_of(options: argparse.Namespace) -> Optimizer:
     if options.learning_rate is not None:
         settings["learning_rate"] = options.learning_rate
     if options.weight_decay is not None:
-        if name != "adamw":
-            raise UsageError(
-                f"--weight-decay needs --optimizer adamw, not {name}; use adamw, or --l2"
-            )
         settings["weight_decay"] = options.weight_decay
     return optimizers.KINDS[name](**settings)
 

@@ -150,7 +150,7 @@ def _add_training_options(group: Group) -> None:
                        )  # fmt: skip
     group.add_argument("--weight-decay", metavar="RATE", default=None,
                        type=checked(_checks.number, "weight decay", low=0.0),
-                       help="decoupled weight decay, for adamw")  # fmt: skip
+                       help="decoupled weight decay")  # fmt: skip
     group.add_argument("--seed", metavar="N", type=count("seed", 0), default=0,
                        help="seed of all random numbers; the same seed gives the same file "
                        "(default: 0)")  # fmt: skip

@@ -75,6 +75,7 @@ cdef inline void free_net(Net *net) noexcept:
     free(net.stages)
     free(net.arena)
     free(net.loss_parameter)
+    free(net.schedule.p)
     if net.tiny.layers != NULL:
         free(net.tiny.layers[0].z_prev)
     free(<void *>net.tiny.layers)

@@ -157,7 +157,7 @@ cdef extern from "engine/schedules.h" nogil:
 
     ctypedef struct fastnn_schedule:
         const fastnn_schedule_rule *rule
-        double[6] p
+        double *p
         double warmup, start
         bint per_epoch
 

@@ -1,5 +1,6 @@
 # Names looked up in the tables of leaves. A name that a table lacks raises an error.
 
+from libc.stdlib cimport malloc
 from libc.string cimport memset, strcmp
 
 from fastnn.engine.leaves cimport (
@@ -88,7 +89,10 @@ cdef inline fastnn_hyper hyper_parameters(dict given) except *:
 
 
 cdef inline fastnn_schedule find_schedule(dict given) except *:
-    """A schedule from its name, parameters, warmup, start and per_epoch; none from None."""
+    """A schedule from its name, parameters, warmup, start and per_epoch; none from None.
+
+    Its parameters are the caller's to free.
+    """
     cdef fastnn_schedule schedule
     cdef Py_ssize_t i
     memset(&schedule, 0, sizeof(schedule))
@@ -96,10 +100,14 @@ cdef inline fastnn_schedule find_schedule(dict given) except *:
         return schedule
     schedule.rule = &fastnn_schedule_rules[place_of(
         fastnn_schedule_rules, sizeof(fastnn_schedule_rule), given["name"], "schedules.h")]
-    for i, value in enumerate(given["parameters"]):
-        schedule.p[i] = value
     schedule.warmup, schedule.start = given["warmup"], given["start"]
     schedule.per_epoch = given["per_epoch"]
+    parameters = [float(value) for value in given["parameters"]]
+    schedule.p = <double *>malloc(len(parameters) * sizeof(double))
+    if schedule.p == NULL:
+        raise MemoryError("cannot allocate a schedule")
+    for i in range(len(parameters)):
+        schedule.p[i] = parameters[i]
     return schedule
 
 

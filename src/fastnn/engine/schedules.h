@@ -13,8 +13,6 @@
 
 #include "maths.h"
 
-enum { FASTNN_SCHEDULE_PARAMETERS = 6 };
-
 typedef struct {
     const char *name;
     double (*rate)(const double *p, double t);
@@ -22,7 +20,7 @@ typedef struct {
 
 typedef struct {
     const fastnn_schedule_rule *rule; /* NULL: the optimizer's rate, constant */
-    double p[FASTNN_SCHEDULE_PARAMETERS];
+    double *p;                        /* its parameters, which the owner of the schedule frees */
     double warmup, start; /* a line of `warmup` steps (epochs) from `start` comes first */
     int per_epoch;
 } fastnn_schedule;
@@ -41,6 +39,14 @@ static double step_decay_rate(const double *p, double t) {
 /* p = (rate, steps, factor): rate factor^(t / steps) */
 static double exponential_decay_rate(const double *p, double t) {
     return p[0] * fastnn_power(p[2], t / p[1]);
+}
+
+/* p = (n, boundary 1, ..., n, value 0, ..., n): value i while t is above i of the boundaries, which
+ * increase */
+static double piecewise_constant_decay_rate(const double *p, double t) {
+    const double *boundaries = p + 1, *values = boundaries + (ptrdiff_t)p[0];
+    while (boundaries < p + 1 + (ptrdiff_t)p[0] && t > *boundaries) boundaries++, values++;
+    return *values;
 }
 
 /* Half a cosine from `high` at 0 down, or up, to `low` at 1. */
@@ -85,6 +91,7 @@ static const fastnn_schedule_rule fastnn_schedule_rules[] = {
     {"constant", constant_rate},
     {"step_decay", step_decay_rate},
     {"exponential_decay", exponential_decay_rate},
+    {"piecewise_constant_decay", piecewise_constant_decay_rate},
     {"cosine_decay", cosine_decay_rate},
     {"cosine_restarts", cosine_restarts_rate},
     {"inverse_scaling", inverse_scaling_rate},

@@ -40,6 +40,8 @@ class Network:
         Of the learning rate: the arguments of `learning_rate` but t, and ``per_epoch``.
     clipping : dict
         The arguments of `clip` but the gradients.
+    maximize : bool
+        Updates go up the gradients.
     momentum : float or None
         Of the moving average of the weights, kept in ``average``.
     mean, scale : arrays of shape (n_in,)
@@ -58,6 +60,7 @@ class Network:
     epoch: int = 0
     schedule: dict[str, Any] | None = None
     clipping: dict[str, Any] = dataclasses.field(default_factory=dict)
+    maximize: bool = False
     momentum: float | None = None
     mean: Array | float = 0.0
     scale: Array | float = 1.0
@@ -81,6 +84,7 @@ class Network:
         numbers = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule)}
         clips = ("clipvalue", "clipnorm", "global_clipnorm")
         clipping = {name: numbers.pop(name) for name in clips}
+        maximize = numbers.pop("maximize")
         averages, momentum = numbers.pop("use_ema"), numbers.pop("ema_momentum")
         mean, scale = net.standardization or (0.0, 1.0)
         if rule.schedule:
@@ -98,6 +102,7 @@ class Network:
             epoch=int(net.epoch),
             schedule=rule.schedule.kernel() if rule.schedule else None,
             clipping=clipping,
+            maximize=maximize,
             momentum=momentum if averages else None,
             mean=mean,
             scale=scale,
@@ -184,7 +189,8 @@ class Network:
         """One update; returns the loss before it."""
         loss, gradients = self.loss_and_gradients(X, t, sample_weight, training=True)
         trained = [on for layer in self.layers for on in trainable(layer)]
-        gradients = [on * g for g, on in zip(gradients, trained, strict=True)]
+        sign = -1 if self.maximize else 1
+        gradients = [sign * on * g for g, on in zip(gradients, trained, strict=True)]
         gradients, hyper = clip(gradients, **self.clipping), self.hyper | self._scheduled()
         self.step += 1
         rule, weights = OPTIMIZERS[self.optimizer], self.get_weights()

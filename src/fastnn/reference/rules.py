@@ -18,11 +18,17 @@ if TYPE_CHECKING:
 # ---- Update rules: the new w from w, g = dE/dw, a state dict s, and the step t = 1, 2, ... ------
 
 
+def decayed(w: Array, learning_rate: float, weight_decay: float) -> Array:
+    """w <- w - eta decay w, before a step; a bias (1-D) doesn't decay (Loshchilov, Hutter 2019)."""
+    return w - learning_rate * weight_decay * w if w.ndim == 2 else w
+
+
 def sgd(
     w: Array, g: Array, s: State, t: int, learning_rate: float = 0.01, momentum: float = 0.0,
-    nesterov: bool = False,
+    nesterov: bool = False, weight_decay: float = 0.0,
 ) -> Array:  # fmt: skip
     """v <- momentum v - eta g;  w <- w + v  (Polyak 1964; Nesterov as Sutskever et al. 2013)."""
+    w = decayed(w, learning_rate, weight_decay)
     if not momentum:
         return w - learning_rate * g
     v = s["v"] = momentum * s.get("v", 0.0) - learning_rate * g
@@ -31,19 +37,28 @@ def sgd(
 
 def adagrad(
     w: Array, g: Array, s: State, t: int, learning_rate: float = 0.01,
-    initial_accumulator_value: float = 0.0, epsilon: float = 1e-10,
+    initial_accumulator_value: float = 0.0, epsilon: float = 1e-10, weight_decay: float = 0.0,
 ) -> Array:  # fmt: skip
     """v <- v + g^2;  w <- w - eta g / (sqrt v + epsilon)  (Duchi et al. 2011)."""
+    w = decayed(w, learning_rate, weight_decay)
     v = s["v"] = s.get("v", initial_accumulator_value) + g * g
     return w - learning_rate * g / (np.sqrt(v) + epsilon)
 
 
 def rmsprop(
     w: Array, g: Array, s: State, t: int, learning_rate: float = 0.001, rho: float = 0.9,
-    momentum: float = 0.0, epsilon: float = 1e-8,
+    momentum: float = 0.0, epsilon: float = 1e-8, centered: bool = False,
+    weight_decay: float = 0.0,
 ) -> Array:  # fmt: skip
-    """v <- rho v + (1 - rho) g^2;  w <- w - eta g / (sqrt v + epsilon)  (Hinton 2012)."""
+    """v <- rho v + (1 - rho) g^2;  w <- w - eta g / (sqrt v + epsilon)  (Hinton 2012).
+
+    centered takes the variance v - m^2 in place of v, m <- rho m + (1 - rho) g  (Graves 2013).
+    """
+    w = decayed(w, learning_rate, weight_decay)
     v = s["v"] = rho * s.get("v", 0.0) + (1 - rho) * (g * g)
+    if centered:
+        m = s["m"] = rho * s.get("m", 0.0) + (1 - rho) * g
+        v = np.maximum(v - m * m, 0.0)
     step = learning_rate * g / (np.sqrt(v) + epsilon)
     if not momentum:
         return w - step
@@ -54,11 +69,13 @@ def rmsprop(
 def adam(
     w: Array, g: Array, s: State, t: int, learning_rate: float = 0.001, beta_1: float = 0.9,
     beta_2: float = 0.999, epsilon: float = 1e-8, amsgrad: bool = False, epsilon_hat: bool = False,
+    weight_decay: float = 0.0,
 ) -> Array:  # fmt: skip
     """w <- w - eta m^ / (sqrt v^ + epsilon)  (Kingma & Ba 2015; AMSGrad, Reddi et al. 2018).
 
     epsilon_hat adds epsilon to sqrt v instead, before the correction.
     """
+    w = decayed(w, learning_rate, weight_decay)
     m = s["m"] = beta_1 * s.get("m", 0.0) + (1 - beta_1) * g
     v = s["v"] = beta_2 * s.get("v", 0.0) + (1 - beta_2) * (g * g)
     if amsgrad:
@@ -73,9 +90,8 @@ def adamw(
     w: Array, g: Array, s: State, t: int, learning_rate: float = 0.001,
     weight_decay: float = 0.01, **adam_hyper: Any,
 ) -> Array:  # fmt: skip
-    """w <- w - eta decay w, then Adam; a bias (1-D) doesn't decay  (Loshchilov & Hutter 2019)."""
-    decayed = w - learning_rate * weight_decay * w if w.ndim == 2 else w
-    return adam(decayed, g, s, t, learning_rate, **adam_hyper)
+    """Adam with weight decay by default  (Loshchilov & Hutter 2019)."""
+    return adam(w, g, s, t, learning_rate, weight_decay=weight_decay, **adam_hyper)
 
 
 OPTIMIZERS: dict[str, Callable[..., Array]] = {
@@ -88,6 +104,12 @@ OPTIMIZERS: dict[str, Callable[..., Array]] = {
 def half_cosine(high: float, low: float, fraction: float) -> float:
     """From `high` at 0 to `low` at 1."""
     return low + (high - low) * 0.5 * (1 + math.cos(math.pi * fraction))
+
+
+def piecewise_constant_decay(t: float, n: float, *numbers: float) -> float:
+    """One of n + 1 values, which follow n increasing boundaries: as many of these are below t."""
+    boundaries, values = numbers[: int(n)], numbers[int(n) :]
+    return values[sum(t > boundary for boundary in boundaries)]
 
 
 def cosine_restarts(
@@ -115,6 +137,7 @@ SCHEDULES: dict[str, Callable[..., float]] = {
     "constant": lambda t, eta: eta,
     "step_decay": lambda t, eta, steps, factor: eta * factor ** math.floor(t / steps),
     "exponential_decay": lambda t, eta, steps, factor: eta * factor ** (t / steps),
+    "piecewise_constant_decay": piecewise_constant_decay,
     "cosine_decay": lambda t, eta, steps, alpha: half_cosine(eta, alpha * eta, min(t / steps, 1)),
     "cosine_restarts": cosine_restarts,
     "inverse_scaling": lambda t, eta, power: eta / (1 + t) ** power,

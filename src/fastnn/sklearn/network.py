@@ -61,10 +61,10 @@ def _refuse_beyond_float32(parameters: Parameters) -> None:
 def _optimizer(parameters: Parameters) -> Optimizer:
     """Return the optimizer that solver, optimizer and their numbers describe."""
     rate, is_adam = parameters.learning_rate_init, parameters.solver == "adam"
-    if parameters.weight_decay and (parameters.optimizer is not None or not is_adam):
+    if parameters.weight_decay and parameters.optimizer is None and parameters.solver == "lbfgs":
         raise ValueError(
-            f"weight_decay={parameters.weight_decay!r} needs solver='adam'; use alpha, or an "
-            "optimizer with weight decay such as fastnn.AdamW"
+            f"weight_decay={parameters.weight_decay!r} needs a solver that makes steps, 'adam' or "
+            "'sgd'; use alpha"
         )
     rule: Optimizer
     if isinstance(parameters.optimizer, Optimizer):
@@ -81,13 +81,11 @@ def _optimizer(parameters: Parameters) -> Optimizer:
             "beta_2": parameters.beta_2,
             "epsilon": min(max(parameters.epsilon, _SMALLEST), _LARGEST),
         }
-        if parameters.weight_decay:
-            decay = parameters.weight_decay
-            rule = AdamW(rate, epsilon_hat=True, weight_decay=decay, **numbers)
-        else:
-            rule = Adam(rate, epsilon_hat=True, **numbers)
+        rule = (AdamW if parameters.weight_decay else Adam)(rate, epsilon_hat=True, **numbers)
     else:
         rule = SGD(rate)  # L-BFGS uses none; net_ has one to be trained further
+    if parameters.weight_decay:
+        rule = dataclasses.replace(rule, weight_decay=parameters.weight_decay)
     if parameters.clipnorm:
         rule = dataclasses.replace(rule, clipnorm=parameters.clipnorm)
     return rule

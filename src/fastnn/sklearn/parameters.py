@@ -218,7 +218,8 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         0.0,
         [_AT_LEAST_0],
         """float
-        Decoupled weight decay, for solver "adam", which it makes AdamW.""",
+        Decoupled weight decay of weights, not biases, with any optimizer; it makes the solver
+        "adam" AdamW. Not with solver "lbfgs".""",
     )
     clipnorm: float | None = _parameter(
         None,

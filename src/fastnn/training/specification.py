@@ -73,6 +73,7 @@ class Specification:
             seed=_checks.seed(seed),
         )
         _checks.pair(found.loss, activations.get(found.dense[-1].activation), found.n_out)
+        _checks.ascent(found.optimizer, found.dense)
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:

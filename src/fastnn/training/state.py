@@ -188,6 +188,7 @@ class State:
         """Let an Adaptive schedule take the loss of an epoch into account; others ignore it."""
         optimizer = self.specification.optimizer
         if self.adapted is not None and isinstance(optimizer.schedule, Adaptive):
+            loss = -loss if optimizer.maximize else loss
             self.adapted = optimizer.schedule.after_epoch(self.adapted, loss)
             binding.set_rate(self.network, optimizer, self.adapted)
 

@@ -125,7 +125,8 @@ typedef struct {
     EACH(beta_2)                                                                                   \
     EACH(epsilon)                                                                                  \
     EACH(epsilon_hat) /* 1: Adam's epsilon is added to the root as it is, without correction */    \
-    EACH(weight_decay)
+    EACH(weight_decay)                                                                             \
+    EACH(maximize) /* 1: steps go up the gradient */
 
 #define FASTNN_FIELD(name) double name;
 typedef struct {
@@ -137,10 +138,10 @@ enum { FASTNN_HYPER_COUNT = sizeof(fastnn_hyper) / sizeof(double) };
 static const char *const fastnn_hyper_names[] = {FASTNN_HYPER_PARAMETERS(FASTNN_NAME)};
 
 typedef struct {
-    real rate, momentum;
-    real new_1;         /* first moment += new_1 * (g - moment) */
-    real keep_2, new_2; /* second moment <- keep_2 * moment + new_2 * g^2 */
-    real root_scale;    /* of the root that Adam divides by */
+    real rate, momentum; /* the rate is negative where steps go up */
+    real new_1;          /* first moment += new_1 * (g - moment) */
+    real keep_2, new_2;  /* second moment <- keep_2 * moment + new_2 * g^2 */
+    real root_scale;     /* of the root that Adam divides by */
     real epsilon;
     real shrink; /* decoupled weight decay: w <- shrink * w */
 } fastnn_step;

@@ -3,11 +3,15 @@
  * tests/leaves/formulas.c.
  *
  * A rule is written for one vector of weights w and gradients g = dE/dw; its moments lie `block`,
- * 2 `block`, ... reals after w. Three loops are made of each: over stored gradients; over those of
- * a single row of a batch, g = z.T @ delta, which are never stored; and over stored ones while the
- * next tile's are computed. All give the same bits: where a product is added to another, the rule
- * says which of them is fused. Padding lanes have g = 0 and w = 0, and every rule leaves such a w
- * at 0.
+ * 2 `block`, ... reals after w. Each is compiled twice: as NAME, and as NAME_decayed with decoupled
+ * weight decay, w <- w - lr decay w before the step (Loshchilov, Hutter 2019). Three loops are made
+ * of both: over stored gradients; over those of a single row of a batch, g = z.T @ delta, which are
+ * never stored; and over stored ones while the next tile's are computed. All give the same bits:
+ * where a product is added to another, the rule says which of them is fused. Padding lanes have
+ * g = 0 and w = 0, and every rule leaves such a w at 0.
+ *
+ * An optimizer that maximizes has a negative rate, and so goes up the same gradient: in Adam the
+ * constants that a step is divided by are negative.
  */
 #ifndef FASTNN_OPTIMIZERS_H
 #define FASTNN_OPTIMIZERS_H
@@ -58,71 +62,105 @@ INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t wid
     update(rule, n, step, known, w, block);
 }
 
+/* The weights from which a step starts: shrink w = w - lr decay w, or w. */
+INLINE vec remaining(const fastnn_step *step, const real *w, int decays) {
+    if (decays) return splat(step->shrink) * load(w);
+    return load(w);
+}
+
+/* The same plus the change that a step makes. */
+INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays) {
+    if (decays) return multiply_add(splat(step->shrink), load(w), change);
+    return load(w) + change;
+}
+
+/* A rule NAME(step, g, w, block, decays) as NAME and as NAME_decayed. */
 #define OPTIMIZER(NAME)                                                                            \
+    INLINE void NAME##_plain(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {           \
+        NAME(step, g, w, block, 0);                                                                \
+    }                                                                                              \
+    INLINE void NAME##_shrinking(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {       \
+        NAME(step, g, w, block, 1);                                                                \
+    }                                                                                              \
+    LOOPS(NAME, NAME##_plain)                                                                      \
+    LOOPS(NAME##_decayed, NAME##_shrinking)
+
+#define LOOPS(NAME, RULE)                                                                          \
     static void NAME##_rule(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,          \
                             ptrdiff_t block) {                                                     \
         fastnn_step constants = *step;                                                             \
-        update(NAME, n, &constants, g, w, block);                                                  \
+        update(RULE, n, &constants, g, w, block);                                                  \
     }                                                                                              \
     static void NAME##_rank_one(ptrdiff_t n, const fastnn_step *step, const real *z,               \
                                 const real *delta, real *w, ptrdiff_t block) {                     \
         fastnn_step constants = *step;                                                             \
-        update_by_rank_one(NAME, n, &constants, z, delta, w, block);                               \
+        update_by_rank_one(RULE, n, &constants, z, delta, w, block);                               \
     }                                                                                              \
     static void NAME##_outer_and_update(                                                           \
         ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta, real *g, ptrdiff_t n,   \
         const fastnn_step *step, const real *known, real *w, ptrdiff_t block) {                    \
         fastnn_step constants = *step;                                                             \
-        update_during_outer(NAME, rows, width, z, delta, g, n, &constants, known, w, block);       \
+        update_during_outer(RULE, rows, width, z, delta, g, n, &constants, known, w, block);       \
     }
 
 #define ENTRY(NAME, n_moments, prepare)                                                            \
     {#NAME, n_moments, prepare, NAME##_rule, NAME##_rank_one, NAME##_outer_and_update}
 
+#define ENTRIES(NAME, n_moments, prepare)                                                          \
+    ENTRY(NAME, n_moments, prepare), ENTRY(NAME##_decayed, n_moments, prepare)
+
+static real shrink_of(const fastnn_hyper *hyper) {
+    return (real)(1 - hyper->learning_rate * hyper->weight_decay);
+}
+
 static void prepare_plain(const fastnn_hyper *hyper, double t, fastnn_step *step) {
     (void)t;
     *step = (fastnn_step){
-        .rate = (real)hyper->learning_rate,
+        .rate = (real)(hyper->maximize ? -hyper->learning_rate : hyper->learning_rate),
         .momentum = (real)hyper->momentum,
         .keep_2 = (real)hyper->rho,
         .new_2 = (real)(1 - hyper->rho),
         .epsilon = (real)hyper->epsilon,
-        .shrink = 1,
+        .shrink = shrink_of(hyper),
     };
 }
 
 /* sgd: w <- w - lr g */
-INLINE void sgd(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+INLINE void sgd(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
     (void)block;
-    store(w, multiply_add(splat(-step->rate), g, load(w)));
+    store(w, multiply_add(splat(-step->rate), g, remaining(step, w, decays)));
 }
 
 OPTIMIZER(sgd)
 
 /* momentum: v <- momentum v - lr g;  w <- w + v   (Polyak 1964) */
-INLINE void momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+INLINE void momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
     vec v = multiply_add(splat(-step->rate), g, splat(step->momentum) * load(w + block));
     store(w + block, v);
-    store(w, load(w) + v);
+    store(w, moved(step, w, v, decays));
 }
 
 OPTIMIZER(momentum)
 
 /* nesterov: v <- momentum v - lr g;  w <- w + momentum v - lr g   (Sutskever et al. 2013) */
-INLINE void nesterov(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+INLINE void nesterov(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
     vec mu = splat(step->momentum), down = splat(step->rate) * g;
     vec v = multiply_add(mu, load(w + block), -down);
     store(w + block, v);
-    store(w, load(w) + multiply_add(mu, v, -down));
+    store(w, moved(step, w, multiply_add(mu, v, -down), decays));
 }
 
 OPTIMIZER(nesterov)
 
 /* adagrad: s <- s + g^2;  w <- w - lr g / (sqrt(s) + eps)   (Duchi et al. 2011) */
-INLINE void adagrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+INLINE vec over_root(const fastnn_step *step, vec g, vec s) {
+    return splat(step->rate) * g / (vsqrt(s) + splat(step->epsilon));
+}
+
+INLINE void adagrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
     vec s = multiply_add(g, g, load(w + block));
     store(w + block, s);
-    store(w, load(w) - splat(step->rate) * g / (vsqrt(s) + splat(step->epsilon)));
+    store(w, moved(step, w, -over_root(step, g, s), decays));
 }
 
 OPTIMIZER(adagrad)
@@ -134,27 +172,55 @@ INLINE vec second_moment(const fastnn_step *step, vec g, real *moment) {
     return s;
 }
 
-INLINE vec rmsprop_change(const fastnn_step *step, vec g, real *squares) {
-    vec s = second_moment(step, g, squares);
-    return splat(step->rate) * g / (vsqrt(s) + splat(step->epsilon));
-}
-
-INLINE void rmsprop(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
-    store(w, load(w) - rmsprop_change(step, g, w + block));
+INLINE void rmsprop(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
+    vec s = second_moment(step, g, w + block);
+    store(w, moved(step, w, -over_root(step, g, s), decays));
 }
 
 OPTIMIZER(rmsprop)
 
 /* with momentum: v <- momentum v - change;  w <- w + v */
-INLINE void rmsprop_momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
-    real *velocity = w + 2 * block;
-    vec change = rmsprop_change(step, g, w + block);
+INLINE void roll(const fastnn_step *step, vec change, real *w, real *velocity, int decays) {
     vec v = multiply_add(splat(step->momentum), load(velocity), -change);
     store(velocity, v);
-    store(w, load(w) + v);
+    store(w, moved(step, w, v, decays));
+}
+
+INLINE void rmsprop_momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
+    vec s = second_moment(step, g, w + block);
+    roll(step, over_root(step, g, s), w, w + 2 * block, decays);
 }
 
 OPTIMIZER(rmsprop_momentum)
+
+/* centered: m <- rho m + (1 - rho) g, and the root is of s - m^2, the variance of g   (Graves 2013,
+ * section 4.2); rounding makes that negative where g hardly varies: 0 then */
+INLINE vec mean(vec fresh, vec g, real *moment) {
+    vec m = load(moment);
+    m = multiply_add(fresh, g - m, m); /* keep m + fresh g, with a multiplication less */
+    store(moment, m);
+    return m;
+}
+
+INLINE vec variance(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
+    vec s = second_moment(step, g, w + block), m = mean(splat(step->new_2), g, w + 2 * block);
+    return vmax(splat(0), multiply_add(-m, m, s));
+}
+
+INLINE void rmsprop_centered(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
+    vec s = variance(step, g, w, block);
+    store(w, moved(step, w, -over_root(step, g, s), decays));
+}
+
+OPTIMIZER(rmsprop_centered)
+
+INLINE void rmsprop_centered_momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block,
+                                      int decays) {
+    vec s = variance(step, g, w, block);
+    roll(step, over_root(step, g, s), w, w + 3 * block, decays);
+}
+
+OPTIMIZER(rmsprop_centered_momentum)
 
 /* A number in the range of normal ones, where 0 and infinity would make 0 / 0 of unused weights. */
 static real normal(double x) {
@@ -164,7 +230,7 @@ static real normal(double x) {
 
 /* adam: m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2;
  *       w <- w - lr m^ / (sqrt(v^) + eps),  m^ = m / (1 - b1^t),  v^ = v / (1 - b2^t)
- * (Kingma, Ba 2015); first w <- (1 - lr decay) w for adamw (Loshchilov, Hutter 2019).
+ * (Kingma, Ba 2015).
  *
  * With epsilon_hat the root is sqrt(1 - b2^t) (sqrt(v^) + eps / sqrt(1 - b2^t)) = sqrt(v) + eps.
  * The rate and the corrections go into two constants: w <- w - m / (root_scale sqrt(v) + epsilon),
@@ -172,58 +238,50 @@ static real normal(double x) {
 static void prepare_adam(const fastnn_hyper *hyper, double t, fastnn_step *step) {
     double per_rate = (1 - fastnn_power(hyper->beta_1, t)) / hyper->learning_rate;
     double root = sqrt(1 - fastnn_power(hyper->beta_2, t));
+    real direction = hyper->maximize ? -1 : 1;
     *step = (fastnn_step){
         .new_1 = (real)(1 - hyper->beta_1),
         .keep_2 = (real)hyper->beta_2,
         .new_2 = (real)(1 - hyper->beta_2),
-        .root_scale = normal(per_rate / root),
-        .epsilon = normal(per_rate * hyper->epsilon / (hyper->epsilon_hat ? root : 1)),
-        .shrink = (real)(1 - hyper->learning_rate * hyper->weight_decay),
+        .root_scale = direction * normal(per_rate / root),
+        .epsilon = direction * normal(per_rate * hyper->epsilon / (hyper->epsilon_hat ? root : 1)),
+        .shrink = shrink_of(hyper),
     };
-}
-
-/* b1 m + (1 - b1) g, with a multiplication less. */
-INLINE vec first_moment(const fastnn_step *step, vec g, real *moment) {
-    vec m = load(moment);
-    m = multiply_add(splat(step->new_1), g - m, m);
-    store(moment, m);
-    return m;
 }
 
 INLINE vec adam_change(const fastnn_step *step, vec m, vec v) {
     return m / multiply_add(vsqrt(v), splat(step->root_scale), splat(step->epsilon));
 }
 
-INLINE void adam(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
-    vec m = first_moment(step, g, w + block), v = second_moment(step, g, w + 2 * block);
-    store(w, load(w) - adam_change(step, m, v));
+INLINE void adam(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
+    vec m = mean(splat(step->new_1), g, w + block), v = second_moment(step, g, w + 2 * block);
+    store(w, moved(step, w, -adam_change(step, m, v), decays));
 }
 
 OPTIMIZER(adam)
 
-INLINE void adamw(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
-    vec m = first_moment(step, g, w + block), v = second_moment(step, g, w + 2 * block);
-    store(w, multiply_add(splat(step->shrink), load(w), -adam_change(step, m, v)));
-}
-
-OPTIMIZER(adamw)
-
 /* amsgrad: the root is of the largest v so far   (Reddi et al. 2018) */
-INLINE void amsgrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {
-    vec m = first_moment(step, g, w + block), v = second_moment(step, g, w + 2 * block);
+INLINE void amsgrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
+    vec m = mean(splat(step->new_1), g, w + block), v = second_moment(step, g, w + 2 * block);
     vec largest = vmax(load(w + 3 * block), v);
     store(w + 3 * block, largest);
-    store(w, multiply_add(splat(step->shrink), load(w), -adam_change(step, m, largest)));
+    store(w, moved(step, w, -adam_change(step, m, largest), decays));
 }
 
 OPTIMIZER(amsgrad)
 
 static const fastnn_optimizer optimizers[] = {
-    ENTRY(sgd, 0, prepare_plain),      ENTRY(momentum, 1, prepare_plain),
-    ENTRY(nesterov, 1, prepare_plain), ENTRY(adagrad, 1, prepare_plain),
-    ENTRY(rmsprop, 1, prepare_plain),  ENTRY(rmsprop_momentum, 2, prepare_plain),
-    ENTRY(adam, 2, prepare_adam),      ENTRY(adamw, 2, prepare_adam),
-    ENTRY(amsgrad, 3, prepare_adam),   {0},
+    ENTRIES(sgd, 0, prepare_plain),
+    ENTRIES(momentum, 1, prepare_plain),
+    ENTRIES(nesterov, 1, prepare_plain),
+    ENTRIES(adagrad, 1, prepare_plain),
+    ENTRIES(rmsprop, 1, prepare_plain),
+    ENTRIES(rmsprop_momentum, 2, prepare_plain),
+    ENTRIES(rmsprop_centered, 2, prepare_plain),
+    ENTRIES(rmsprop_centered_momentum, 3, prepare_plain),
+    ENTRIES(adam, 2, prepare_adam),
+    ENTRIES(amsgrad, 3, prepare_adam),
+    {0},
 };
 
 /* l1 sum|w| + l2 sum w^2;  d/dw = l1 sign(w) + 2 l2 w, 0 at 0 */

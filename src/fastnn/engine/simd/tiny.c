@@ -127,12 +127,14 @@ INLINE vec pair_product(vec x, const vec W[LANES]) {
 /* x @ W + b */
 INLINE vec pair_activation(const pair_weights *p, vec x) { return pair_product(x, p->W) + p->b; }
 
-static double pair_steps(const fastnn_tiny *net, ptrdiff_t n, const real *X, const real *T,
-                         const int64_t *order) {
+static double pair_steps(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
+                         const real *T, const int64_t *order) {
     const fastnn_tiny_layer hidden = net->layers[0], output = net->layers[1];
     pair_weights now;
+    fastnn_step constants;
     load_pair(&hidden, &output, &now);
-    vec rate = splat((real)net->hyper->learning_rate), total = {0}, terms[LANES];
+    net->optimizer->prepare(net->hyper, t, &constants);
+    vec rate = splat(constants.rate), total = {0}, terms[LANES];
     vec hidden_rate = keep(lanes_below(hidden.n_out), rate);
     vec output_rate = keep(lanes_below(output.n_out), rate);
     vec x = load_few(X + (order ? order[0] : 0) * hidden.n_in, hidden.n_in);
@@ -189,7 +191,7 @@ double TINY_STEPS(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X, 
     int plain = strcmp(net->optimizer->name, "sgd") == 0;
     int squared = strcmp(net->loss->name, "squared_error") == 0;
     int canonical = net->loss->activation != NULL;
-    if (is_pair(net, plain, squared)) return pair_steps(net, n, X, T, order);
+    if (is_pair(net, plain, squared)) return pair_steps(net, t, n, X, T, order);
     double loss, total = 0;
     real target[PANEL] __attribute__((aligned(64))) = {0}, weight = 1;
     const fastnn_loss_args args = {.rows = 1,
