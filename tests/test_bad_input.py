@@ -288,7 +288,9 @@ BAD_WEIGHTS = [
     case("few", np.ones(5), ["sample_weight has shape (5,)", "6 rows", "pass shape (6,)"]),
     case("column", np.ones((6, 1)), ["sample_weight has shape (6, 1)", "pass shape (6,)"]),
     case("one-number", 1.0, ["sample_weight has shape ()", "pass shape (6,)"]),
-    case("per-output", Y, ["sample_weight has shape (6, 2)", "pass shape (6,)"]),
+    case(
+        "outputs", np.ones((6, 3)), ["sample_weight has shape (6, 3)", "pass shape (6,)", "(6, 2)"]
+    ),
 ]
 
 

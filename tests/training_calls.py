@@ -145,6 +145,16 @@ def by_fit_option():
         )
         yield f"{name}, validation_split", train(validation_split=0.25, **options)
         yield f"{name}, metric", train(metrics=METRICS[name], validation_split=0.25, **options)
+    outputs = np.random.default_rng(5).uniform(0, 2, (40, 3)) * (np.arange(120) % 4 > 0).reshape(
+        40, 3
+    )
+    for dtype in ("float32", "float64"):
+        options = {"rows": 40, "dtype": dtype, "metrics": ["mae"]}
+        yield f"weights of outputs, {dtype}", usual(sample_weight=outputs, **options), (1, 2, 8)
+        yield f"weights of outputs, tiny, {dtype}", tiny(sample_weight=outputs, **options)
+        signed = {"sample_weight": weights - 1, "dtype": dtype}
+        yield f"signed weights, {dtype}", classifier(**signed), (1, 2, 8)
+        yield f"signed weights, huber, {dtype}", usual(loss="huber", **signed), (1, 2, 8)
     for balance in ({0: 2.0, 3: 0.5}, "balanced"):
         yield f"class_weight {balance}", classifier(class_weight=balance, sample_weight=weights)
     layers = [Dense(20, "tanh"), Dense(1, "sigmoid")]

@@ -84,7 +84,9 @@ from fastnn.engine.registry cimport (
 from fastnn.engine.row_gradients cimport RowGradients, row_gradients_task
 from fastnn.engine.rows cimport (
     Rows,
+    row_weight,
     take_labels,
+    take_output_weights,
     take_reals,
     take_rows_of_reals,
     take_sample_weight,
@@ -431,7 +433,7 @@ cdef class Driver(Parameters):
         free(self.kept.memory)
 
     cdef int describe(self, Rows *rows, const real[:, ::1] X, const real[:, ::1] T,
-                      const int64_t[::1] labels, const real[::1] sample_weight) except -1:
+                      const int64_t[::1] labels, sample_weight) except -1:
         require(X.shape[0] > 0 and X.shape[1] == self.net.n_in, "X")
         take_rows_of_reals(rows, X.shape[0], &X[0, 0])
         if T is not None:
@@ -440,9 +442,23 @@ cdef class Driver(Parameters):
         if labels is not None:
             require(labels.shape[0] == rows.n, "labels")
             take_labels(rows, self.net.loss, &labels[0])
-        if sample_weight is not None:
-            require(sample_weight.shape[0] == rows.n, "sample_weight")
-            take_sample_weight(rows, &sample_weight[0])
+        self.describe_weights(rows, sample_weight)
+        return 0
+
+    cdef int describe_weights(self, Rows *rows, sample_weight) except -1:
+        """Weights of rows (n,) or of outputs (n, n_out) for the loss of these rows, or None."""
+        cdef const real[::1] of_rows
+        cdef const real[:, ::1] of_outputs
+        if sample_weight is None:
+            return 0
+        require(sample_weight.shape[0] == rows.n, "sample_weight")
+        if sample_weight.ndim == 1:
+            of_rows = sample_weight
+            take_sample_weight(rows, &of_rows[0])
+        else:
+            of_outputs = sample_weight
+            require(of_outputs.shape[1] == self.net.n_out, "sample_weight")
+            require(take_output_weights(rows, &self.net, &of_outputs[0, 0]), "sample_weight")
         return 0
 
     cdef void begin(self, Run *run, int n_threads) noexcept:
@@ -452,7 +468,7 @@ cdef class Driver(Parameters):
         run.interrupted, run.n_threads, run.epochs = interrupted, n_threads, 1
 
     def train(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
-              const real[::1] sample_weight, const int64_t[::1] order, Py_ssize_t batch,
+              sample_weight, const int64_t[::1] order, Py_ssize_t batch,
               int n_threads, Tally tally, Py_ssize_t first, Py_ssize_t stop,
               real[:, ::1] out=None):
         """Steps over rows of X (n, n_in), `batch` rows a step: those from `first` to `stop` in
@@ -482,7 +498,7 @@ cdef class Driver(Parameters):
         tally.take_end(&run)
 
     def train_epochs(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
-                     const real[::1] sample_weight, const int64_t[:, ::1] orders, Py_ssize_t batch,
+                     sample_weight, const int64_t[:, ::1] orders, Py_ssize_t batch,
                      int n_threads, Tally tally, double[::1] losses):
         """Epochs over all rows, as many as there are losses, in `orders` (epochs, n) if given.
 
@@ -504,15 +520,16 @@ cdef class Driver(Parameters):
         return run.epoch
 
     def train_by_gradients(self, const real[:, ::1] X, const real[:, ::1] dY,
-                           const real[::1] sample_weight, int n_threads, Tally tally):
+                           sample_weight, int n_threads, Tally tally):
         """One step from gradients of the outputs, dY (n, n_out), of the rows of X (n, n_in).
 
         tally.failure is the loss, the sum of the outputs times dY, if it isn't finite.
         """
         cdef Run run
         self.begin(&run, n_threads)
-        self.describe(&run.rows, X, dY, None, sample_weight)
+        self.describe(&run.rows, X, dY, None, None)
         run.rows.loss = self.net.linear
+        self.describe_weights(&run.rows, sample_weight)
         run.batch = run.end = run.rows.n
         self.carry_out(&run, False)
         tally.take_end(&run)
@@ -525,7 +542,7 @@ cdef class Driver(Parameters):
         cdef Py_ssize_t batch = min(run.batch, run.end - run.first)
         cdef Py_ssize_t rows = training_rows(1, self.net.row_flops)
         run.batch = batch
-        run.tiny = (batch == 1 and not run.rows.weighted and run.out == NULL
+        run.tiny = (batch == 1 and run.rows.n_weights == 0 and run.out == NULL
                     and self.net.tiny.layers != NULL and run.rows.loss == self.net.loss)
         run.polls = batch * self.net.row_flops > LONG_FLOPS()
         # The path of tiny networks is one thread's, however deep the network is.
@@ -594,7 +611,7 @@ cdef class Driver(Parameters):
         return dropped
 
     def profile(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
-                const real[::1] sample_weight, Py_ssize_t batch, int n_threads):
+                sample_weight, Py_ssize_t batch, int n_threads):
         """Trains like `train`; returns {phase: seconds}, a list of them for each thread."""
         cdef Run run
         cdef Clock *clocks = <Clock *>calloc(n_threads, sizeof(Clock))
@@ -613,7 +630,7 @@ cdef class Driver(Parameters):
             free(clocks)
 
     def gradients(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
-                  const real[::1] sample_weight, bint dropout, int n_threads):
+                  sample_weight, bint dropout, int n_threads):
         """(loss, its gradient) of one batch, the gradient as read_flat has the parameters; nothing
         is updated."""
         cdef Run run
@@ -658,7 +675,7 @@ cdef class Driver(Parameters):
             free(asked.blocks)
 
     def evaluate(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
-                 const real[::1] sample_weight, int n_threads, Tally tally, real[:, ::1] out=None):
+                 sample_weight, int n_threads, Tally tally, real[:, ::1] out=None):
         """Adds the rows' losses to `tally`, without penalties and dropout; `out` (n, n_out) gets
         their outputs.
 
@@ -679,7 +696,7 @@ cdef class Driver(Parameters):
             tally.total += asked.rows.n
         else:
             for i in range(asked.rows.n):
-                tally.total += sample_weight[i]
+                tally.total += row_weight(&asked.rows, i)
 
     def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads, bint dropout=False):
         """Outputs of the rows of X (n, n_in) into out (n, n_out); with `dropout` those that the

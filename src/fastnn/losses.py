@@ -51,6 +51,11 @@ class Loss:
         The name that `MLP` accepts.
     outputs : tuple of str or None
         Activations that the output layer may have; None for any.
+    by_output : bool
+        Whether the loss is a sum over the outputs, so that each of them can have a weight.
+    signed_weights : bool
+        Whether weights may be negative: the slope of the loss is bounded, so a row of negative
+        weight is pushed away with at most its weight.
     targets : str
         The kind of targets: "real", "positive" (0 or more), "probability" (0 to 1), "class", or
         "any" (real numbers in any number of columns).
@@ -59,6 +64,8 @@ class Loss:
     name: ClassVar[str]
     outputs: ClassVar[tuple[str, ...] | None] = None
     targets: ClassVar[str] = "real"
+    by_output: ClassVar[bool] = True
+    signed_weights: ClassVar[bool] = False
 
     @property
     def rule(self) -> str:
@@ -99,6 +106,7 @@ class AbsoluteError(Loss):
     """Absolute error ``E = sum_k |y_k - t_k|``; for regression towards the median."""
 
     name: ClassVar[str] = "absolute_error"
+    signed_weights: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -115,6 +123,7 @@ class Huber(Loss):
 
     delta: float = 1.0
     name: ClassVar[str] = "huber"
+    signed_weights: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "delta", _checks.number("delta", self.delta, above=0.0))
@@ -139,6 +148,7 @@ class Quantile(Loss):
 
     q: float | Sequence[float] = 0.5
     name: ClassVar[str] = "quantile"
+    signed_weights: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "q", _checks.quantiles(self.q))
@@ -164,6 +174,7 @@ class LinearLoss(Loss):
     """
 
     name: ClassVar[str] = "linear"
+    signed_weights: ClassVar[bool] = True
 
 
 @dataclass(frozen=True)
@@ -189,6 +200,7 @@ class BinaryCrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "binary_cross_entropy"
+    signed_weights: ClassVar[bool] = True
     outputs: ClassVar[tuple[str, ...]] = ("sigmoid",)
     targets: ClassVar[str] = "probability"
 
@@ -202,6 +214,8 @@ class CrossEntropy(Loss):
     """
 
     name: ClassVar[str] = "cross_entropy"
+    by_output: ClassVar[bool] = False
+    signed_weights: ClassVar[bool] = True
     outputs: ClassVar[tuple[str, ...]] = ("softmax",)
     targets: ClassVar[str] = "class"
 
@@ -260,6 +274,8 @@ class CustomLoss(Loss):
     function: Callable[[NDArray[Any], NDArray[Any]], tuple[Any, Any]]
     targets: str = "real"  # type: ignore[misc]  # a field here, of the class elsewhere
     name: ClassVar[str] = "custom"
+    by_output: ClassVar[bool] = False
+    signed_weights: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         _checks.loss_function("function", self.function)

@@ -7,7 +7,9 @@ fast enough. Sums are in float64 for networks of both dtypes.
 Not here: losses, which training minimizes (losses.py); checks of arguments (_checks).
 
 In the formulas ``t`` is a target, ``y`` an output and ``w`` the weight of a row, by default 1. A
-row of weight 0 counts as absent. If any output is NaN, every metric is NaN.
+row of weight 0 counts as absent. Where each output has a weight, the sums are over rows and
+outputs, or over the rows of each output; a target of weight 0 counts as absent. If any output is
+NaN, every metric is NaN.
 """
 
 from __future__ import annotations
@@ -93,8 +95,8 @@ class Metric:
             rows.
         y_pred : array-like of shape (n, n_out)
             Outputs of the network, as `MLP.predict` returns them; shape (n,) means one output.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the rows, 0 or more.
+        sample_weight : array-like of shape (n,) or (n, n_out), optional
+            Weights of the rows, 0 or more; or of each output, except for classes.
         targets : str, optional
             The kind of the targets, one of `targets`. By default it follows from the shapes if
             possible: labels (n,) with several outputs are classes.
@@ -113,10 +115,11 @@ class Metric:
         self.check_outputs(y.shape[1])
         t, kind = _checks.truth("y_true", y_true, y.shape, self, targets)
         self.check_targets("y_true", t, kind)
-        w = _checks.sample_weight("sample_weight", sample_weight, len(y), np.float64, "y_pred")
+        shape = len(y), 1 if kind == "class" else y.shape[1]
+        w = _checks.sample_weight("sample_weight", sample_weight, shape, np.float64, "y_pred")
         if w is not None:
             w = w / w.max()  # no sum of weights then overflows
-            if not w.all():
+            if w.ndim == 1 and not w.all():
                 t, y, w = t[w > 0], y[w > 0], w[w > 0]
         if np.isnan(y.min()):
             return math.nan
@@ -138,14 +141,36 @@ class Metric:
             Class labels 0, 1, ..., or targets.
         y : ndarray of shape (n, n_out)
             Outputs of the network.
-        w : ndarray of shape (n,), or None
-            Weights of the rows, above 0 and at most 1.
+        w : ndarray of shape (n,) or (n, n_out), or None
+            Weights of the rows, above 0 and at most 1; or of each output, from 0 to 1, where the
+            user gave such weights.
 
         Returns
         -------
         float
         """
         raise NotImplementedError
+
+
+def _mean(terms: NDArray[Any], w: NDArray[Any] | None) -> Any:
+    """Return the mean of terms (n, n_out) over rows and outputs."""
+    if w is not None and w.ndim == 2:
+        return np.average(terms, weights=w)
+    return np.average(terms.mean(axis=1), weights=w)
+
+
+def _mean_of_outputs(
+    value: Callable[..., Any], t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None
+) -> Any:
+    """Return the mean of value(t, y, w) over the outputs, each of the rows that it has."""
+    values = []
+    for k in range(y.shape[1]):
+        if w is None or w.ndim == 1:
+            values.append(value(t[:, k], y[:, k], w))
+        else:
+            rows = w[:, k] > 0
+            values.append(value(t[rows, k], y[rows, k], w[rows, k]))
+    return np.mean(values)
 
 
 @dataclass(frozen=True)
@@ -173,7 +198,7 @@ class Accuracy(Metric):
         """Return the value of checked rows."""
         if t.ndim == 1:
             return np.average(y.argmax(axis=1) == t, weights=w)
-        return np.average(((y > 0.5) == (t > 0.5)).mean(axis=1), weights=w)
+        return _mean((y > 0.5) == (t > 0.5), w)
 
 
 @dataclass(frozen=True)
@@ -236,13 +261,13 @@ class R2(Metric):
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
-        if len(t) < 2:
-            return math.nan
-        return np.mean([_r2(t[:, k], y[:, k], w) for k in range(t.shape[1])])
+        return _mean_of_outputs(_r2, t, y, w)
 
 
 def _r2(t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
     """Return R2 of one output: t, y, w are (n,)."""
+    if len(t) < 2:
+        return math.nan
     e = np.subtract(t, y, dtype=np.float64)
     t = np.subtract(t, t[0], dtype=np.float64)  # constant targets are 0, to the bit
     largest = np.abs(t).max()
@@ -274,7 +299,7 @@ class MeanAbsoluteError(Metric):
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
         e = np.subtract(t, y, dtype=np.float64)
-        return np.average(np.abs(e, out=e).mean(axis=1), weights=w)
+        return _mean(np.abs(e, out=e), w)
 
 
 @dataclass(frozen=True)
@@ -297,7 +322,7 @@ class MeanSquaredError(Metric):
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
         e = np.subtract(t, y, dtype=np.float64)
-        return np.average(np.square(e, out=e).mean(axis=1), weights=w)
+        return _mean(np.square(e, out=e), w)
 
 
 @dataclass(frozen=True)
@@ -328,15 +353,17 @@ class ROCAUC(Metric):
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
-        n_out = y.shape[1]
         if t.ndim == 2:
-            return np.mean([_area(y[:, k], t[:, k] == 1, w) for k in range(n_out)])
+            return _mean_of_outputs(_area, t == 1, y, w)
+        n_out = y.shape[1]
         classes = [1] if n_out == 2 else range(n_out)
-        return np.mean([_area(y[:, k], t == k, w) for k in classes])
+        return np.mean([_area(t == k, y[:, k], w) for k in classes])
 
 
-def _area(scores: NDArray[Any], positive: NDArray[np.bool_], w: NDArray[Any] | None) -> Any:
-    """Return the area under the ROC curve of one output: scores, positive and w are (n,)."""
+def _area(positive: NDArray[np.bool_], scores: NDArray[Any], w: NDArray[Any] | None) -> Any:
+    """Return the area under the ROC curve of one output: positive, scores and w are (n,)."""
+    if len(scores) == 0:
+        return math.nan
     order = np.argsort(scores)
     scores, positive = scores[order], positive[order]
     w = np.ones(len(order)) if w is None else w[order]
@@ -394,6 +421,10 @@ class _Bound:
         if T is not None:
             self.metric.check_targets(name, T, self.kind)
 
+    def check_weights(self, name: str, weights: NDArray[Any] | None) -> None:
+        """Raise a ValueError if the metric is not defined for weights (n,) or (n, n_out)."""
+        _checks.weights_of_metrics(name, weights, self.metric.name, takes_weights=True)
+
     def __call__(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
@@ -414,6 +445,11 @@ class _Function:
 
     def check_targets(self, name: str, T: NDArray[Any] | None) -> None:
         """Accept any targets."""
+
+    def check_weights(self, name: str, weights: NDArray[Any] | None) -> None:
+        """Raise a ValueError if the function is not called with weights that it needs."""
+        takes_weights = self.weights != "absent"
+        _checks.weights_of_metrics(name, weights, self.name, takes_weights=takes_weights)
 
     def __call__(
         self, y_true: ArrayLike, y_pred: ArrayLike, sample_weight: ArrayLike | None = None

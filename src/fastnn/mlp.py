@@ -81,7 +81,8 @@ class MLP:
         ``"sgd"``, ``"adagrad"``, ``"rmsprop"``, ``"adam"`` or ``"adamw"`` with their defaults, or
         an object such as ``Adam(learning_rate=1e-4)``.
     reduction : {"mean", "sum"}, default "mean"
-        A batch's loss is the mean of its rows' losses (over their sample weights), or their sum.
+        A batch's loss is the sum of its rows' losses, divided by the number of rows (by the sum of
+        the sizes of their sample weights), or not divided.
     scale_penalties : bool, default False
         Whether the layers' penalties are divided by the batch's number of rows (or the sum of
         their weights), too, as in scikit-learn. Otherwise they are added to the mean undivided, as
@@ -312,8 +313,13 @@ class MLP:
         shuffle : bool or numpy Generator or RandomState, default True
             Whether each epoch takes the rows in a new random order: drawn by the network, or by the
             generator given (anything whose ``permutation(n)`` returns n numbers of rows).
-        sample_weight : array-like of shape (n,), optional
-            Weights of the rows' losses, 0 or more.
+        sample_weight : array-like of shape (n,) or (n, n_out), optional
+            Weights of the rows' losses, or of each output's part in them where the loss is a sum
+            over the outputs (all but "cross_entropy"). A target of weight 0 is missing: it may be
+            NaN, so ``~numpy.isnan(y)`` masks missing targets. Weights are 0 or more, or of any sign
+            for losses of bounded slope ("cross_entropy", "binary_cross_entropy", "huber",
+            "absolute_error", "quantile"). ``reduction="mean"`` divides by the sum of ``|weight|``
+            over the rows, where a row with weights of its outputs has their mean.
         class_weight : dict of label to float, or "balanced", optional
             Weights of the rows of each class (of a label, or of a target of 0 or 1) in the losses
             of training and of validation; multiplied by sample_weight. Classes not in the dict have
@@ -543,8 +549,8 @@ class MLP:
             activation. With ``reduction="mean"`` the batch's gradient is the mean over the rows, so
             derivatives of a mean over the batch are to be multiplied by n. With ``reduction="sum"``
             they are added up as they are.
-        sample_weight : array-like of shape (n,), optional
-            Weights of the rows, as for `fit`.
+        sample_weight : array-like of shape (n,) or (n, n_out), optional
+            Weights of the rows or outputs, of any sign, as for `fit`.
 
         Raises
         ------
@@ -789,6 +795,7 @@ class MLP:
         self._state.require_standardization()
         for metric in resolved.values():
             metric.check_targets("y", source.T)
+            metric.check_weights("sample_weight", source.sample_weight)
         found = calls.evaluate(self._state, source, resolved, self.n_threads)
         return found if resolved else found["loss"]
 

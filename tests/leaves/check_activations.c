@@ -188,6 +188,53 @@ void check_losses(void) {
                 check_one_loss(it, *rows, *columns, random_below(3));
 }
 
+/* With weights of 1 in every output, the loss of rows of weight 1; with others, each output's. */
+static void check_one_by_output(const fastnn_loss *loss, ptrdiff_t rows, ptrdiff_t columns,
+                                ptrdiff_t gap) {
+    begin_case("%s %s rows=%td columns=%td gap=%td", loss->name,
+               loss->activation ? loss->activation : "any", rows, columns, gap);
+    matrix y = new_matrix("y", rows, columns, gap, 0), t = new_matrix("t", rows, columns, gap, 0);
+    matrix delta = new_matrix("delta", rows, columns, gap, 0);
+    matrix weight = new_matrix("weight", rows, columns, gap, 0);
+    real *parameter = new_parameter(loss, columns);
+    double *losses = new_doubles("loss", rows);
+    randomize_matrix(&y, FINITE);
+    randomize_targets(loss, &t);
+    randomize_matrix(&weight, ZERO);
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < columns; c++) {
+            ptrdiff_t at = offset(&delta, r, c);
+            weight.at[at] = random_below(4) ? (real)uniform(-2, 2) : 0;
+        }
+    for (ptrdiff_t r = 0; r < rows; r++)
+        for (ptrdiff_t c = 0; c < panels_of(columns) * PANEL; c++)
+            delta.at[offset(&delta, r, c)] = weight.at[offset(&delta, r, c)];
+    const fastnn_loss_args all = {rows,      columns, y.jump,   y.at,  t.at,
+                                  parameter, NULL,    delta.at, losses};
+    CALL(loss->run(&all));
+    for (ptrdiff_t r = 0; r < rows; r++) {
+        double truth = 0, magnitude = 0;
+        for (ptrdiff_t c = 0; c < columns; c++) {
+            double a = element(&y, r, c), target = element(&t, r, c), slope;
+            double own = element(&weight, r, c), p = parameter ? (double)parameter[c] : 0;
+            double size = 1 + fabs(a) + fabs(target) + (loss->activation ? exp(a) : 0);
+            truth += own * loss_formula(loss, 1, &a, &target, &p, &slope);
+            magnitude += fabs(own) * size * size;
+            expect(delta.at, offset(&delta, r, c), own * slope, rounding(1, fabs(own) * size));
+        }
+        expect_double(losses, r, truth, rounding(columns, magnitude));
+    }
+    expect_zero_padding(&delta);
+    end_case();
+}
+
+void check_losses_by_output(void) {
+    for (const fastnn_loss *it = ops->losses_by_output; it->name; it++)
+        for (const ptrdiff_t *rows = sizes; *rows; rows++)
+            for (const ptrdiff_t *columns = sizes; *columns; columns++)
+                check_one_by_output(it, *rows, *columns, random_below(3));
+}
+
 /* ---- functions ---- */
 
 void check_functions(void) {

@@ -40,6 +40,7 @@ static const check checks[] = {
     CHECK_ENTRY(tiny_steps)
     CHECK_ENTRY(activations)
     CHECK_ENTRY(losses)
+    CHECK_ENTRY(losses_by_output)
     CHECK_ENTRY(optimizers)
     CHECK_ENTRY(functions)
 };

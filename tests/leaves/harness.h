@@ -100,6 +100,7 @@ FASTNN_LEAVES(CHECK_DECLARATION)
 void check_tiny_steps(void);
 void check_activations(void);
 void check_losses(void);
+void check_losses_by_output(void);
 void check_optimizers(void);
 void check_functions(void);
 

@@ -133,7 +133,7 @@ def schedule_parameter(name: str, value: object) -> Any:
 def _several(name: str, value: object) -> tuple[float, ...]:
     """Return the numbers, 0 or more, of a sequence that is not empty."""
     found = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
-    if not isinstance(found, Sequence) or isinstance(found, str | bytes):
+    if not isinstance(found, Sequence) or isinstance(found, str | bytes | memoryview):
         raise TypeError(f"{name} must be a sequence of numbers; got {shown(value)}")
     if len(found) == 0:
         raise ValueError(f"{name} must hold at least one number; got an empty sequence")

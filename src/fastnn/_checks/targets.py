@@ -121,30 +121,89 @@ def _require_range(name: str, t: NDArray[Any], loss: Loss) -> None:
 
 
 def sample_weight(
-    name: str, value: Any, n_rows: int, dtype: DType, rows_of: str = "X"
-) -> NDArray[Any] | None:
-    """Return the rows' weights (n_rows,), a copy, or None."""
+    name: str, value: Any, shape: tuple[int, int], dtype: DType, rows_of: str = "X",
+    loss: Loss | None = None,
+) -> NDArray[Any] | None:  # fmt: skip
+    """Return the weights of rows (n,), those of each output (n, n_out), a copy, or None.
+
+    `shape` is (n, n_out). Without a loss the weights are those of a metric.
+    """
     if value is None:
         return None
-    array = as_array(name, value)
-    if array.shape != (n_rows,):
+    array, (n_rows, n_out) = as_array(name, value), shape
+    if n_out == 1 and array.shape == shape:
+        array = array[:, 0]
+    if array.shape not in ((n_rows,), shape):
         raise ValueError(
             f"{name} has shape {array.shape} but {rows_of} has {n_rows} rows; pass shape "
-            f"({n_rows},)"
+            f"({n_rows},)" + f" or, with a weight for each output, {shape}" * (n_out > 1)
+        )
+    if array.ndim == 2 and loss is not None and not loss.by_output:
+        raise ValueError(
+            f"{name} has shape {array.shape}, but loss {loss.name!r} belongs to all outputs of a "
+            f"row; pass shape ({n_rows},)"
         )
     weights = converted(name, array, dtype, own=True)
-    if weights.min() < 0:
-        at = int(np.argmin(weights))
-        raise ValueError(f"{name}[{at}] is {weights[at]}; weights must be 0 or more")
-    if weights.max() == 0:
+    _require_sign(name, weights, loss)
+    if not weights.any():
         if array.any():
             raise ValueError(f"{name} rounds to 0 in {weights.dtype} for every row; scale it up")
         raise ValueError(f"{name} is 0 for every row, so nothing would be learnt; drop it")
     with np.errstate(over="ignore"):
-        total = weights.sum(dtype=np.float64)
+        total = np.abs(weights).sum(dtype=np.float64)
     if not np.isfinite(total):
         raise ValueError(f"{name} has a sum beyond float64; scale {name}")
     return weights
+
+
+def _require_sign(name: str, weights: NDArray[Any], loss: Loss | None) -> None:
+    """Check that weights are 0 or more, unless the loss takes others."""
+    if weights.min() >= 0 or (loss is not None and loss.signed_weights):
+        return
+    at = np.unravel_index(int(np.argmin(weights)), weights.shape)
+    place = f"{name}[{', '.join(map(str, at))}]"
+    if loss is None:
+        raise ValueError(f"{place} is {weights[at]}; weights must be 0 or more")
+    raise ValueError(
+        f"{place} is {weights[at]}; weights must be 0 or more for loss {loss.name!r}, whose slope "
+        "grows with the error: a negative weight would push outputs away ever faster. Use a loss "
+        "of bounded slope, such as 'huber'"
+    )
+
+
+def weights_of_metrics(
+    name: str, weights: NDArray[Any] | None, metric: str, takes_weights: bool
+) -> None:
+    """Check that a metric is defined for these weights, (n,) or (n, n_out)."""
+    if weights is None:
+        return
+    if weights.min() < 0:
+        raise ValueError(
+            f"{name} holds {weights.min()}, but metrics need weights of 0 or more; leave out "
+            f"metric {metric!r}, and compute it without weights"
+        )
+    if weights.ndim == 2 and not takes_weights:
+        raise ValueError(
+            f"metric {metric!r} would count targets of weight 0; give the function a parameter "
+            "sample_weight, which gets the weights of the outputs"
+        )
+
+
+def without_missing(name: str, value: Any, weights: NDArray[Any] | None, loss: Loss) -> Any:
+    """Return targets in which those of weight 0 are 0 where the loss would not take them.
+
+    Such a target has no effect, so it may hold NaN or any other mark of a missing one.
+    """
+    takes = loss.takes
+    if weights is None or takes.are_classes or weights.all():
+        return value
+    array, weights = as_array(name, value), weights.reshape(len(weights), -1)
+    array = array[:, None] if array.ndim == 1 else array
+    if weights.shape not in (array.shape, (*array.shape[:1], 1)):
+        return value  # `targets` names what is wrong with the shape
+    fits = (array >= takes.low) & (array <= takes.high) & np.isfinite(array)
+    is_missing = (weights == 0) & ~fits
+    return np.where(is_missing, 0, array) if is_missing.any() else value
 
 
 def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | str | None:
@@ -176,8 +235,8 @@ def row_weights(products: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
     """Return class weights times sample weights (n,) in `dtype`; some row must weigh something."""
     with np.errstate(all="ignore"):
         found = np.ascontiguousarray(products, dtype)
-        total = found.sum(dtype=np.float64)
-    at = int(np.argmax(found))
+        total = np.abs(found).sum(dtype=np.float64)
+    at = int(np.argmax(np.abs(found)))
     if not np.isfinite(total):
         raise ValueError(
             f"class_weight makes row {at} weigh {products[at]:g}, too much for {found.dtype}; "

@@ -147,6 +147,7 @@ cdef extern from "engine/simd/ops.h":
         real (*read_all)(Py_ssize_t n, const real *x) noexcept nogil
         const fastnn_activation *activations
         const fastnn_loss *losses
+        const fastnn_loss *losses_by_output
         const fastnn_optimizer *optimizers
         const fastnn_function *functions
 

@@ -74,6 +74,18 @@ cdef inline const fastnn_loss *find_loss(const fastnn_ops *ops, str name,
     raise KeyError(f"loss {name!r} is missing in simd/losses.h, or goes with other activations")
 
 
+cdef inline const fastnn_loss *by_output(const fastnn_ops *ops,
+                                         const fastnn_loss *loss) noexcept nogil:
+    """The entry of the same loss with a weight for each output; NULL if it is no sum over them."""
+    cdef const fastnn_loss *entry = ops.losses_by_output
+    while entry.name != NULL:
+        if strcmp(entry.name, loss.name) == 0 and (entry.activation == NULL or strcmp(
+                entry.activation, loss.activation) == 0):
+            return entry
+        entry += 1
+    return NULL
+
+
 cdef inline fastnn_hyper hyper_parameters(dict given) except *:
     """The numbers of an optimizer; those that are not given are 0."""
     cdef fastnn_hyper hyper

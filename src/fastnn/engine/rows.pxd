@@ -3,11 +3,13 @@
 # one for given gradients of the outputs. A new kind needs a function that gathers its rows, and one
 # that describes them.
 
+from libc.math cimport fabs
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn.engine.leaves cimport PANEL, fastnn_loss, real
-from fastnn.engine.net cimport Buffers, Net
+from fastnn.engine.net cimport Buffers, Net, panels_of
+from fastnn.engine.registry cimport by_output
 
 cdef struct Rows
 
@@ -19,11 +21,11 @@ cdef struct Rows:
     void (*gather_targets)(const Net *net, const Rows *rows, const Buffers *buffers,
                            Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil
     const fastnn_loss *loss       # what takes the targets; NULL without targets
-    bint weighted                 # rows have sample weights; otherwise each has weight 1
+    Py_ssize_t n_weights          # of a row: 1, or one for each output; 0: the row has weight 1
     const real *X                 # (n, n_in)
     const real *T                 # (n, n_out) of real targets
     const int64_t *labels         # (n,) of classes
-    const real *sample_weight     # (n,)
+    const real *sample_weight     # (n, n_weights)
     const int64_t *order          # the order in which rows are used; NULL: as they are stored
 
 
@@ -97,28 +99,73 @@ cdef inline bint targets_fit(const Net *net, const Rows *rows) noexcept nogil:
 # ---- sample weights -----------------------------------------------------------------------------
 
 cdef inline void take_sample_weight(Rows *rows, const real *sample_weight) noexcept nogil:
-    rows.weighted, rows.sample_weight = True, sample_weight
+    rows.n_weights, rows.sample_weight = 1, sample_weight
+
+
+cdef inline bint take_output_weights(Rows *rows, const Net *net,
+                                     const real *sample_weight) noexcept nogil:
+    """Weights (n, n_out) of each output; False if the loss, already known, is no sum over them."""
+    rows.n_weights, rows.sample_weight = net.n_out, sample_weight
+    rows.loss = by_output(net.ops, rows.loss)
+    return rows.loss != NULL
+
+
+cdef inline Py_ssize_t index_of(const Rows *rows, Py_ssize_t position) noexcept nogil:
+    """The row that is used at a position."""
+    return rows.order[position] if rows.order != NULL else position
+
+
+cdef inline double row_weight(const Rows *rows, Py_ssize_t i) noexcept nogil:
+    """The size of a row's weight, or the mean of those of its outputs."""
+    cdef const real *weights = rows.sample_weight + i * rows.n_weights
+    cdef double total = 0.0
+    cdef Py_ssize_t k
+    for k in range(rows.n_weights):
+        total += fabs(weights[k])
+    return total / rows.n_weights
 
 
 cdef inline double batch_weight(const Rows *rows, Py_ssize_t position, Py_ssize_t n) noexcept nogil:
     """The total weight of n rows: n if they have no sample weights."""
     cdef double total = 0.0
     cdef Py_ssize_t r
-    if not rows.weighted:
+    if rows.n_weights == 0:
         return <double>n
     for r in range(position, position + n):
-        total += rows.sample_weight[rows.order[r] if rows.order != NULL else r]
+        total += row_weight(rows, index_of(rows, r))
     return total
+
+
+cdef inline void weigh(const Net *net, const Rows *rows, const Buffers *buffers, double divisor,
+                       Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """The factors of rows, or of their outputs, in the batch's loss: for the loss of these rows."""
+    if rows.n_weights > 1:
+        weigh_outputs(net, rows, buffers, divisor, position, at, n)
+    else:
+        weigh_rows(rows, buffers, divisor, position, at, n)
+
+
+cdef inline void weigh_outputs(const Net *net, const Rows *rows, const Buffers *buffers,
+                               double divisor, Py_ssize_t position, Py_ssize_t at,
+                               Py_ssize_t n) noexcept nogil:
+    """Each output's factor, where the loss reads it: in the delta of the last stage."""
+    cdef real *weights = buffers.stages[net.n_stages - 1].delta + at * PANEL
+    cdef real *panel
+    cdef Py_ssize_t q, i
+    gather(net, rows, buffers, position, n, rows.sample_weight, net.n_out, weights)
+    for q in range(panels_of(net.n_out)):
+        panel = weights + q * buffers.stride * PANEL
+        for i in range(n * PANEL):
+            panel[i] = <real>(panel[i] / divisor) if divisor > 0 else 0
 
 
 cdef inline void weigh_rows(const Rows *rows, const Buffers *buffers, double divisor,
                             Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
     """Each row's factor in the batch's loss; all are 0 if the batch has no weight."""
     cdef double weight = 1.0
-    cdef Py_ssize_t r, i
+    cdef Py_ssize_t r
     for r in range(n):
-        if rows.weighted:
-            i = rows.order[position + r] if rows.order != NULL else position + r
-            weight = rows.sample_weight[i]
+        if rows.n_weights == 1:
+            weight = rows.sample_weight[index_of(rows, position + r)]
         # Not times 1 / divisor, which is infinite where all weights are subnormal.
         buffers.weight[at + r] = <real>(weight / divisor) if divisor > 0 else 0

@@ -57,7 +57,7 @@ from fastnn.engine.net cimport (
     share,
 )
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss, write_outputs
-from fastnn.engine.rows cimport weigh_rows
+from fastnn.engine.rows cimport weigh
 from fastnn.engine.run cimport DIVERGED, INTERRUPTED, NOT_YET, Run
 
 cdef enum GradientUse:            # what is done with gradients: decided once a round, in use_of
@@ -165,12 +165,12 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
         run.rows.gather_inputs(net, &run.rows, run.buffers, position + work.at, work.at, work.rows)
         run.rows.gather_targets(net, &run.rows, run.buffers, position + work.at, work.at,
                                 work.rows)
-        weigh_rows(&run.rows, run.buffers, divisor, position + work.at, work.at, work.rows)
         record_time(thread.clock, INPUT)
         forward(&work)
         record_time(thread.clock, FORWARD)
         if run.out != NULL:
             write_outputs(&work, run.out + (position + work.at) * net.n_out)
+        weigh(net, &run.rows, run.buffers, divisor, position + work.at, work.at, work.rows)
         output_loss(&work)
         record_time(thread.clock, LOSS)
         work.at += work.rows

@@ -17,7 +17,7 @@ from fastnn.engine.leaves cimport (
 )
 from fastnn.engine.net cimport CHUNK, Buffers, Net, Pass, StageBuffers
 from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
-from fastnn.engine.rows cimport Rows, batch_weight, weigh_rows
+from fastnn.engine.rows cimport Rows, batch_weight, weigh
 from fastnn.engine.run cimport DIVERGED, KEEP_ROWS, NOT_YET, Kept, Run, reduced
 from fastnn.engine.step cimport ThreadState, sum_of, thread_state, train_batch
 
@@ -191,7 +191,7 @@ cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexc
             write_outputs(&work, asked.out + row * net.n_out)
         if asked.chunk_losses != NULL:
             asked.rows.gather_targets(net, &asked.rows, asked.buffers, row, work.at, work.rows)
-            weigh_rows(&asked.rows, asked.buffers, 1.0, row, work.at, work.rows)
+            weigh(net, &asked.rows, asked.buffers, 1.0, row, work.at, work.rows)
             output_loss(&work)
             asked.chunk_losses[row // CHUNK] = sum_of(asked.buffers.loss + work.at, work.rows)
         row += size * chunk

@@ -146,61 +146,61 @@ def through(activation: str, g: Array, a: Array, z: Array, alpha: float) -> Arra
     return delta
 
 
-# ---- Losses of the output: E_n, shape (B,), and dE/dy, shape (B, n_out) -------------------------
+# ---- Losses of the output: the terms E_nk whose sum over k is E_n, and dE/dy, (B, n_out) --------
 
 
 def squared_error(y: Array, t: Array) -> tuple[Array, Array]:
     """E_n = 1/2 sum_k (y_k - t_k)^2."""
     r = y - t
-    return 0.5 * (r * r).sum(1), r
+    return 0.5 * (r * r), r
 
 
 def absolute_error(y: Array, t: Array) -> tuple[Array, Array]:
     """E_n = sum_k |y_k - t_k|; slope 0 at 0."""
     r = y - t
-    return np.abs(r).sum(1), np.sign(r)
+    return np.abs(r), np.sign(r)
 
 
 def huber(y: Array, t: Array, delta: float = 1.0) -> tuple[Array, Array]:
     """E_n = sum_k r^2 / 2 if |r| <= delta else delta (|r| - delta / 2), with r = y - t."""
     r, delta = y - t, float(delta)
     c = np.clip(r, -delta, delta)
-    return (c * (r - 0.5 * c)).sum(1), c
+    return c * (r - 0.5 * c), c
 
 
 def quantile(y: Array, t: Array, q: ArrayLike = 0.5) -> tuple[Array, Array]:
     """E_n = sum_k max(q u, (q - 1) u), with u = t - y; q is one number or one per output."""
     u, q = t - y, np.asarray(q, y.dtype)
     slope = np.where(u > 0, q, 1 - q)
-    return (slope * np.abs(u)).sum(1), -slope * np.sign(u)
+    return slope * np.abs(u), -slope * np.sign(u)
 
 
 def linear(y: Array, t: Array) -> tuple[Array, Array]:
     """E_n = sum_k t_k y_k: the targets are the derivatives."""
-    return (t * y).sum(1), t
+    return t * y, t
 
 
-# ---- Losses of the pre-activation: E_n, shape (B,), and delta = dE/da, shape (B, n_out) ---------
+# ---- Losses of the pre-activation: the terms E_nk, and delta = dE/da, (B, n_out) -----------------
 
 
 def binary_cross_entropy(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array]:
     """E_n = -sum_k t_k log y_k + (1 - t_k) log(1 - y_k) = sum_k softplus(a_k) - t_k a_k."""
-    return (np.maximum(a, 0) - t * a + softplus(-np.abs(a))).sum(1), y - t
+    return np.maximum(a, 0) - t * a + softplus(-np.abs(a)), y - t
 
 
 def cross_entropy(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array]:
     """E_n = -sum_g t_g log y_g = sum_g t_g (log sum_j e^{a_j} - a_g); a row of t sums to 1."""
     a = a - a.max(1, keepdims=True)
-    return (t * (np.log(exp(a).sum(1, keepdims=True)) - a)).sum(1), y - t
+    return t * (np.log(exp(a).sum(1, keepdims=True)) - a), y - t
 
 
 def poisson(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array]:
     """E_n = sum_k y_k - t_k log y_k; delta = sigma'(a) (1 - t / y)."""
     if activation == "exp":
-        return (y - t * a).sum(1), y - t
+        return y - t * a, y - t
     c = np.maximum(a, -40.0)  # below, softplus(a) = e^a to rounding: log y = a, sigma'(a) / y = 1
     log_y, ratio = np.log(softplus(c)) + (a - c), sigmoid(c) / softplus(c)
-    return (y - t * log_y).sum(1), sigmoid(a) - t * ratio
+    return y - t * log_y, sigmoid(a) - t * ratio
 
 
 ANY = tuple(ACTIVATIONS)
@@ -219,19 +219,28 @@ LOSSES: dict[str, tuple[Callable[..., tuple[Array, Array]], tuple[str, ...]]] = 
 
 
 def loss_and_delta(
-    loss: str, activation: str, alpha: float, a: Array, y: Array, t: Array, **parameters: Any
+    loss: str,
+    activation: str,
+    alpha: float,
+    a: Array,
+    y: Array,
+    t: Array,
+    weights: Array | float = 1.0,
+    **parameters: Any,
 ) -> tuple[Array, Array]:
     """Each row's loss (B,) and its delta (B, n_out), of a, y, t (B, n_out) for a legal pair.
 
-    `parameters` are huber's ``delta`` and quantile's ``q``; nothing is weighted or averaged yet.
+    `weights` are those of the terms: (B, n_out), or (B, 1) where each row has one. `parameters` are
+    huber's ``delta`` and quantile's ``q``. Nothing is averaged yet.
     """
     function, outputs = LOSSES[loss]
     if activation not in outputs:
         raise ValueError(f"{loss} goes with one of {outputs}; got {activation!r}")
     if outputs is not ANY:
-        return function(a, y, t, activation)
-    rows, g = function(y, t, **parameters)
-    return rows, through(activation, g, a, y, alpha)
+        terms, delta = function(a, y, t, activation)
+        return (weights * terms).sum(1), weights * delta
+    terms, g = function(y, t, **parameters)
+    return (weights * terms).sum(1), through(activation, weights * g, a, y, alpha)
 
 
 def one_hot(labels: ArrayLike, n: int, dtype: DTypeLike = np.float64) -> Array:

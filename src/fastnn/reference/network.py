@@ -31,7 +31,7 @@ class Network:
     parameters, hyper : dict
         Of the loss (``delta``, ``q``) and of the optimizer, where they aren't the defaults.
     reduction : {"mean", "sum"}
-        "mean" divides a batch's loss by its rows, or by the sum of its sample weights.
+        "mean" divides a batch's loss by its rows, or by the sum of their `row_weights`.
     scale_penalties : bool
         "mean" divides the penalties, too.
     seed, step, epoch : int
@@ -153,15 +153,17 @@ class Network:
         t = one_hot(t, y.shape[1]) if self.loss == "cross_entropy" and np.ndim(t) == 1 else t
         t = np.asarray(t, self.dtype).reshape(y.shape)
         output = last.activation, last.alpha
-        rows, delta = loss_and_delta(self.loss, *output, a, y, t, **self.parameters)
         c = np.asarray(np.ones(len(y)) if sample_weight is None else sample_weight, self.dtype)
+        c = c.reshape(len(y), -1)  # (B, 1), or (B, n_out) for a weight of each output
         self.penalty_scale = 1.0
         if self.reduction == "mean":
+            total = row_weights(c).sum()
             if self.scale_penalties:
-                self.penalty_scale = 1 / c.sum() if c.any() else 0.0
-            c = c / (c.sum() or 1.0)  # weights that are all 0 stay 0
+                self.penalty_scale = 1 / total if total else 0.0
+            c = c / (total or 1.0)  # weights that are all 0 stay 0
+        rows, delta = loss_and_delta(self.loss, *output, a, y, t, c, **self.parameters)
         penalty = sum(layer.penalty() for layer in self.layers)
-        return float(c @ rows) + self.penalty_scale * penalty, c[:, None] * delta
+        return float(rows.sum()) + self.penalty_scale * penalty, delta
 
     def loss_and_gradients(
         self,
@@ -172,8 +174,8 @@ class Network:
     ) -> tuple[float, list[Array]]:
         """The batch's loss with penalties, and its gradients in the order of get_weights.
 
-        X is (B, n_in), t is (B, n_out), sample_weight is (B,); t may be (B,) for one output and for
-        class indices. Inputs are dropped when training.
+        X is (B, n_in), t is (B, n_out), sample_weight is (B,) or (B, n_out); t may be (B,) for one
+        output and for class indices. Inputs are dropped when training.
         """
         self.forward(X, training)
         loss, delta = self._loss_and_delta(t, sample_weight)
@@ -228,11 +230,17 @@ class Network:
         total = weight = 0.0
         size = batch_size or len(order)
         for batch in np.split(np.asarray(order), range(size, len(order), size)):
-            batch_weight = float(w[batch].sum()) if mean else 1.0
+            batch_weight = float(row_weights(w[batch]).sum()) if mean else 1.0
             total += batch_weight * self.train_on_batch(X[batch], t[batch], w[batch])
             weight += batch_weight
         self.epoch += 1
         return total / (weight or 1.0) if mean else total
+
+
+def row_weights(sample_weight: Array) -> Array:
+    """|c_n| of weights (B,); of weights (B, n_out) the mean of |c_nk| over the outputs k."""
+    c = np.abs(sample_weight)
+    return c if c.ndim == 1 else c.mean(1)
 
 
 def central_differences(

@@ -237,7 +237,7 @@ class BaseMLP(Parameters):
         original = y
         X, y = self._validated(X, y, incremental, from_scratch)
         if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
+            sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is not None:
             by_class = compute_sample_weight(class_weight, original)

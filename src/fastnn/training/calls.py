@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks
+from fastnn.losses import LinearLoss
 from fastnn.training import sources
 from fastnn.training.rows import is_large
 from fastnn.training.totals import Totals
@@ -111,7 +112,8 @@ def step_by_gradients(state: State, X: Any, dY: Any, sample_weight: Any) -> None
     """Make an update from rows, one batch, and given gradients of their outputs."""
     X, spec = sources.inputs(state, "X", X), state.specification
     dY = _checks.output_gradients("dY", dY, len(X), spec.n_out, spec.dtype)
-    weights = _checks.sample_weight("sample_weight", sample_weight, len(X), spec.dtype)
+    shape, loss = (len(X), spec.n_out), LinearLoss()
+    weights = _checks.sample_weight("sample_weight", sample_weight, shape, spec.dtype, loss=loss)
     tally = state.network.tally()
     state.network.train_by_gradients(X, dY, weights, state.n_threads, tally)
     if tally.failure is not None:

@@ -63,7 +63,7 @@ class _OwnLoss(Network):
         """Return the loss of a batch, without penalties, and the weight of its rows."""
         weight = float(len(losses))
         if weights is not None:
-            weight, losses = float(weights.sum(dtype=np.float64)), losses * weights
+            weight, losses = float(np.abs(weights).sum(dtype=np.float64)), losses * weights
         loss = float(losses.sum())
         if self._is_mean:
             loss = loss / weight if weight > 0 else 0.0
@@ -172,7 +172,7 @@ class _OwnLoss(Network):
         for first in range(0, len(X), CHUNK):
             rows = slice(first, first + CHUNK)
             tally.loss += float((losses[rows] * weights[rows]).sum())
-            tally.total += float(weights[rows].sum())
+            tally.total += float(np.abs(weights[rows]).sum())
 
     def gradients(
         self,

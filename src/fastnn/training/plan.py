@@ -88,7 +88,8 @@ def make(
         _checks.for_batches(sample_weight, split, class_weight)
         state.require_standardization()
         by_class = _by_class(state, class_weight, classes, None)
-        source = sources.batches(state, X, _checks.steps(steps_per_epoch), by_class)
+        steps, judges = _checks.steps(steps_per_epoch), options["metrics"].values()
+        source = sources.batches(state, X, steps, by_class, judges)
     else:
         _checks.no_steps(steps_per_epoch)
         rows = sources.source(state, X, y, sample_weight, classes=classes)
@@ -105,8 +106,10 @@ def make(
     for metric in options["metrics"].values():
         if isinstance(source, Rows):
             metric.check_targets("y", source.T)
+            metric.check_weights("sample_weight", source.sample_weight)
         if validation is not None:
             metric.check_targets("validation y", validation.T)
+            metric.check_weights("validation sample_weight", validation.sample_weight)
     names = _conversion.column_names(X) if isinstance(source, Rows) else None
     if names is not None and len(names) != spec.n_in:
         names = None  # an attribute of that name which has another meaning

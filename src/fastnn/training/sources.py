@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn._checks.classes import Classes
+    from fastnn.metrics import Resolved
     from fastnn.training.state import State
 
     Targets = tuple[NDArray[Any] | None, NDArray[np.int64] | None, NDArray[Any] | None]
@@ -77,9 +78,12 @@ def targets(
     spec, rows_of = state.specification, f"{where}X"
     classes = state.classes if classes is None else classes
     y = _checks.as_numbers(f"{where}y", y, spec.loss, spec.n_out, classes)
+    weight = _checks.sample_weight(
+        f"{where}sample_weight", sample_weight, (n, spec.n_out), spec.dtype, rows_of, spec.loss
+    )
+    y = _checks.without_missing(f"{where}y", y, weight, spec.loss)
     T, labels = _checks.targets(f"{where}y", y, spec.loss, n, spec.n_out, spec.dtype, rows_of, own)
-    name = f"{where}sample_weight"
-    return T, labels, _checks.sample_weight(name, sample_weight, n, spec.dtype, rows_of)
+    return T, labels, weight
 
 
 def rows(
@@ -143,14 +147,20 @@ def _is_part_of(y: Any, X: Any) -> bool:
 
 
 def batches(
-    state: State, iterable: Iterable[Any], steps: int | None, by_class: NDArray[np.float64] | None
+    state: State,
+    iterable: Iterable[Any],
+    steps: int | None,
+    by_class: NDArray[np.float64] | None,
+    metrics: Iterable[Resolved] = (),
 ) -> Batches:
-    """Return a source of the batches of an iterable."""
+    """Return a source of the batches of an iterable, on which the metrics are defined."""
 
     def check(i: int, item: Any) -> Rows:
         X, y, sample_weight = _checks.batch(f"batch {i}", item)
         # Copies: an iterator may use its arrays again for the next batch, which is made ahead.
         found = rows(state, X, y, sample_weight, where=f"batch {i} ", own=True)
+        for metric in metrics:
+            metric.check_weights(f"batch {i} sample_weight", found.sample_weight)
         return weighed(found, by_class, state.specification.dtype)
 
     return Batches(iterable, steps, check)

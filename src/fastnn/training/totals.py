@@ -64,4 +64,7 @@ class Totals:
             return np.concatenate(y), np.concatenate(out), None
         pairs = zip(weights, out, strict=True)
         weights = [np.ones(len(o), o.dtype) if w is None else w for w, o in pairs]
+        if len({w.ndim for w in weights}) > 1:  # weights of rows are those of each output, too
+            pairs = zip(weights, out, strict=True)
+            weights = [np.broadcast_to(w.reshape(len(o), -1), o.shape) for w, o in pairs]
         return np.concatenate(y), np.concatenate(out), np.concatenate(weights)

@@ -3,6 +3,9 @@
  * line in the list, its class in fastnn/losses.py, its lines in fastnn/reference/ and in
  * tests/leaves/formulas.c.
  *
+ * Every loss that is a sum over the outputs is in the second list, too, where each output has a
+ * weight of its own.
+ *
  * Most take an output y behind any activation and give dE/dy, which the activation's derivative
  * then turns into delta. The likelihoods are computed from the pre-activation a of the one
  * activation they pair with, where they are stable for any a, and give delta = dE/da at once.
@@ -155,17 +158,54 @@ static void cross_entropy_rows(const fastnn_loss_args *args) {
 }
 /* c-source: end */
 
+/* The same with a weight for each output, which is where its derivative goes; a row's loss is
+ * sum_k weight_k E_k, and args->weight is not read. */
+#define LOSS_BY_OUTPUT(FUNCTION, name, activation)                                                 \
+    static void FUNCTION##_by_output(const fastnn_loss_args *args) {                               \
+        for (ptrdiff_t r = 0; r < args->rows; r++) {                                               \
+            panel_sums sum = {{splat(0)}};                                                         \
+            for (ptrdiff_t c = 0; c < args->columns; c += PANEL)                                   \
+                for (int v = 0; v < PANEL_VECTORS; v++) {                                          \
+                    ptrdiff_t column = c + v * LANES;                                              \
+                    ptrdiff_t at = c / PANEL * args->jump + r * PANEL + v * LANES;                 \
+                    ivec real_column = lanes_below(args->columns - column);                        \
+                    vec parameter = args->parameter ? load(args->parameter + column) : splat(0);   \
+                    vec weight = load(args->delta + at), slope, loss;                              \
+                    loss = FUNCTION(load(args->y + at), load(args->t + at), parameter, &slope);    \
+                    loss = keep(real_column, loss);                                                \
+                    sum.lanes[v] = multiply_add(loss, weight, sum.lanes[v]);                       \
+                    store(args->delta + at, keep(real_column, slope * weight));                    \
+                }                                                                                  \
+            args->loss[r] = (double)sum_panel(&sum);                                               \
+        }                                                                                          \
+    }
+
+/* The losses that are sums over the outputs: EACH(its function, its name, its activation). */
+#define SUMS_OVER_OUTPUTS(EACH)                                                                    \
+    EACH(squared_error, "squared_error", NULL)                                                     \
+    EACH(absolute_error, "absolute_error", NULL)                                                   \
+    EACH(huber, "huber", NULL)                                                                     \
+    EACH(quantile, "quantile", NULL)                                                               \
+    EACH(linear, "linear", NULL)                                                                   \
+    EACH(poisson_exp, "poisson", "exp")                                                            \
+    EACH(poisson_softplus, "poisson", "softplus")                                                  \
+    EACH(binary_cross_entropy, "binary_cross_entropy", "sigmoid")
+
+SUMS_OVER_OUTPUTS(LOSS_BY_OUTPUT)
+
+/* clang-format off */
+#define ROWS_ENTRY(FUNCTION, name, activation) {name, activation, FUNCTION##_rows},
 static const fastnn_loss losses[] = {
-    {"squared_error", NULL, squared_error_rows},
-    {"absolute_error", NULL, absolute_error_rows},
-    {"huber", NULL, huber_rows},
-    {"quantile", NULL, quantile_rows},
-    {"linear", NULL, linear_rows},
-    {"poisson", "exp", poisson_exp_rows},
-    {"poisson", "softplus", poisson_softplus_rows},
-    {"binary_cross_entropy", "sigmoid", binary_cross_entropy_rows},
+    SUMS_OVER_OUTPUTS(ROWS_ENTRY)
     {"cross_entropy", "softmax", cross_entropy_rows},
     {NULL, NULL, NULL},
 };
+
+#define BY_OUTPUT_ENTRY(FUNCTION, name, activation) {name, activation, FUNCTION##_by_output},
+static const fastnn_loss losses_by_output[] = {
+    SUMS_OVER_OUTPUTS(BY_OUTPUT_ENTRY)
+    {NULL, NULL, NULL},
+};
+/* clang-format on */
 
 #endif

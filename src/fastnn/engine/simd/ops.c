@@ -57,6 +57,7 @@ const fastnn_ops OPS_TABLE = {
     .tiny_steps = TINY_STEPS,
     .activations = activations,
     .losses = losses,
+    .losses_by_output = losses_by_output,
     .optimizers = optimizers,
     .functions = functions,
 };

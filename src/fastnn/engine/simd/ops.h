@@ -91,7 +91,8 @@ typedef struct {
     fastnn_row_backward_fn *row_backward;
 } fastnn_activation;
 
-/* losses.h. The rows' losses and their derivative, both times the rows' weights. An entry without
+/* losses.h. The rows' losses and their derivative, both times the rows' weights; in the list of
+ * losses by output times the outputs' weights, which delta holds at first. An entry without
  * `activation` takes outputs y and gives dE/dy, for any activation; one with it takes the
  * pre-activations a of that activation and gives delta = dE/da. */
 /* c-source: begin loss_args */
@@ -280,6 +281,7 @@ typedef struct {
     fastnn_tiny_fn *tiny_steps; /* not among the leaves: tiny.c is compiled by itself */
     const fastnn_activation *activations;
     const fastnn_loss *losses;
+    const fastnn_loss *losses_by_output;
     const fastnn_optimizer *optimizers;
     const fastnn_function *functions;
 } fastnn_ops;
