@@ -34,7 +34,7 @@ FLOORS = (
     ("__init__",),
     ("embedding", "exchange"),
     ("interop", "onnx", "sklearn", "tables", "tabular"),
-    ("benchmarking",),
+    ("benchmarking", "verification"),
     ("cli", "__main__"),
 )  # fmt: skip
 

@@ -26,7 +26,7 @@ from conditions import LONG
 from onnx.reference import ReferenceEvaluator
 
 import fastnn
-from fastnn import MLP, Dense, tables
+from fastnn import MLP, Dense, tables, verification
 from fastnn.callbacks import Callback
 from fastnn.cli import main, splitting
 from fastnn.tabular import writing
@@ -903,3 +903,21 @@ def test_bench_is_the_benchmarks_command():
     done = shell("fastnn bench --peers none --only 2-3-1 --rounds 1 --seconds 0.001 --json")
     assert done.returncode == 0
     assert json.loads(done.stdout)["cells"]
+
+
+# ---- verify -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("differing", "code"), [([], 0), ([f"training {i}" for i in range(12)], 1)]
+)
+def test_verify_tells_which_trainings_differ(monkeypatch, capsys, differing, code):
+    monkeypatch.setattr(verification, "verify", lambda: {"avx2": [], "baseline": differing})
+    assert main(["verify"]) == code
+    first, second, *names = capsys.readouterr().out.splitlines()
+    assert first.startswith("avx2 ")
+    assert first.endswith("trainings, all equal")
+    assert second.endswith("12 differ" if differing else "all equal")
+    assert [name.strip() for name in names] == differing[:10]
+    assert main(["verify", "--json"]) == code
+    assert json.loads(capsys.readouterr().out)["differing"] == {"avx2": [], "baseline": differing}

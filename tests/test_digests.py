@@ -13,17 +13,19 @@ from pathlib import Path
 import digests
 import numpy as np
 import pytest
-import trainings
 
-from fastnn import _cpu
+from fastnn import _cpu, verification
+from fastnn.verification import trainings
 
 
 @pytest.mark.lean
+@pytest.mark.parametrize("path", digests.TABLES, ids=lambda path: path.parent.name)
 @pytest.mark.parametrize("name", _cpu.INSTRUCTION_SETS)
-def test_every_training_has_the_bits_of_the_table(name):
-    with digests.instruction_set(name):
-        found = digests.digests()
-    names = digests.differing(digests.read_table(), found, digests.column(name))
+def test_every_training_has_the_bits_of_the_table(name, path):
+    with verification.instruction_set(name):
+        found = verification.digests(digests.TABLES[path])
+    table = verification.read_table(path)
+    names = verification.differing(table, found, verification.column(name))
     shown = "\n".join(names[:20])
     assert not names, f"{len(names)} trainings differ on {name}:\n{shown}"
 
@@ -31,19 +33,19 @@ def test_every_training_has_the_bits_of_the_table(name):
 def test_the_page_about_bits_shows_the_hash_of_its_program(capsys):
     page = (Path(__file__).parent.parent / "docs/same_bits.rst").read_text()
     [program] = re.findall(r"code-block:: python\n\n((?:   .*\n|\n)+)", page)
-    with digests.instruction_set("portable"):
+    with verification.instruction_set("portable"):
         exec(textwrap.dedent(program), {})
     assert program.rstrip().endswith(f"# {capsys.readouterr().out.strip()}")
 
 
 def test_the_last_bit_of_one_weight_changes_the_digest():
     first = trainings.usual()(1)
-    assert digests.digest(trainings.usual()(1)) == digests.digest(first)
+    assert verification.digest(trainings.usual()(1)) == verification.digest(first)
     bits = first[0].view(np.uint32)
     bits[-1, -1] ^= 1
-    assert digests.digest(trainings.usual()(1)) != digests.digest(first)
+    assert verification.digest(trainings.usual()(1)) != verification.digest(first)
 
 
 def test_differences_and_missing_names_are_found():
     known = {"a": {"fused": "0", "unfused": "1"}, "b": {"fused": "0"}, "c": {"fused": "0"}}
-    assert digests.differing(known, {"a": "0", "b": "1", "d": "0"}, "fused") == ["b", "c", "d"]
+    assert verification.differing(known, {"a": "0", "b": "1", "d": "0"}, "fused") == ["b", "c", "d"]

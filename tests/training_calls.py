@@ -1,6 +1,6 @@
 """Seeded trainings for digests, by how a network is used: rows, options of fit, calls, kernels.
 
-Like those of trainings.py they use the public API alone; `small_blocks` is the exception.
+Like those of fastnn.verification they use the public API alone; `small_blocks` is the exception.
 """
 
 import contextlib
@@ -11,19 +11,6 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
-from trainings import (
-    CROSS,
-    DTYPES,
-    SMALL_RATE,
-    built,
-    classifier,
-    fitted,
-    pair,
-    results,
-    rows_for,
-    tiny,
-    usual,
-)
 
 from fastnn import (
     MLP,
@@ -41,6 +28,19 @@ from fastnn import (
     load,
 )
 from fastnn.training import rows as row_sources
+from fastnn.verification.trainings import (
+    CROSS,
+    DTYPES,
+    SMALL_RATE,
+    built,
+    classifier,
+    fitted,
+    pair,
+    results,
+    rows_for,
+    tiny,
+    usual,
+)
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""The command line: `fastnn train`, `predict`, `info`, `export` and `bench`.
+"""The command line: `fastnn train`, `predict`, `info`, `export`, `verify` and `bench`.
 
 Results go to standard output. Progress, notes and errors go to standard error; an error is one line
 that begins with "fastnn: error:" and says what to do. Exit codes: 0 for success, 1 if data or files
@@ -18,7 +18,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import fastnn
-from fastnn.cli import bench, export, info, predict, train
+from fastnn.cli import bench, export, info, predict, train, verify
 from fastnn.cli.options import Parser, UsageError
 from fastnn.cli.output import discard, of_system, print_now, tell
 
@@ -101,7 +101,7 @@ def _parser(argv: Sequence[str]) -> Parser:
     parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
     parser.set_defaults(run=_without_command)
     commands = parser.add_subparsers(metavar="COMMAND")
-    for command in (train, predict, info, export):
+    for command in (train, predict, info, export, verify):
         command.add(commands)
     bench.add(commands, with_options=argv[:1] == ["bench"])
     return parser

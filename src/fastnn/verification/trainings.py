@@ -1,22 +1,24 @@
 """Seeded trainings for digests, by what a network consists of: layers, losses, optimizers, shapes.
 
-digests.py takes digests of these and of those in training_calls.py. A training is a function of the
-number of threads that returns its results: a list of arrays, and of the names of losses. It uses
-the public API alone, so that the list outlives changes of the code. Activations, losses and
-optimizers come from the registries. A name describes its training and does not change, since it is
-the key in the table.
+A training is a function of the number of threads that returns its results: a list of arrays, and of
+the names of losses. It uses the public API alone, so that the list outlives changes of the code.
+Activations, losses and optimizers come from the registries. A name describes its training and does
+not change, since it is the key in the table.
 
 Data are drawn uniformly, without functions of the C library. Left out, because of what they depend
 on: the orthogonal initializer (LAPACK) and the area under the ROC curve (BLAS).
 
-Not here: ways to pass rows, options of fit and other calls (training_calls.py), digests and their
-table (digests.py).
+Not here: digests and their table (__init__.py); ways to pass rows, options of fit and other calls
+(tests/training_calls.py).
 """
 
 import dataclasses
 import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from fastnn import (
     MLP,
@@ -46,11 +48,21 @@ from fastnn import (
     losses,
     optimizers,
 )
+from fastnn.callbacks import History
+from fastnn.layers import Layer
+
+Training = Callable[[int], list[Any]]
+Named = Iterator[tuple[Any, ...]]
 
 DTYPES = "float32", "float64"
-HIDDEN = [name for name in activations.NAMES if name != "softmax"]
-WITH_ALPHA = [Activation("leaky_relu", 0.2), Activation("elu", 0.7)]
+HIDDEN: list[Any] = [name for name in activations.NAMES if name != "softmax"]
+WITH_ALPHA: list[Any] = [Activation("leaky_relu", 0.2), Activation("elu", 0.7)]
 CROSS = "cross_entropy"
+CLIPS: tuple[dict[str, Any], ...] = (
+    {"clipvalue": 0.01},
+    {"clipnorm": 0.1},
+    {"global_clipnorm": 0.2},
+)
 USUAL_RATE = SGD(0.05)
 SMALL_RATE = SGD(0.002)  # at which nested exponential functions don't diverge
 
@@ -58,7 +70,7 @@ SMALL_RATE = SGD(0.002)  # at which nested exponential functions don't diverge
 # ---- one training -------------------------------------------------------------------------------
 
 
-def rows_for(net, n, seed=0):
+def rows_for(net: MLP, n: int, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return X (n, n_in), and targets of the kind that the network's loss takes."""
     rng = np.random.default_rng([seed, n])
     X, shape = rng.uniform(-1, 1, (n, net.n_in)), (n, net.n_out)
@@ -70,9 +82,9 @@ def rows_for(net, n, seed=0):
     return X, rng.uniform(low, high, shape)
 
 
-def results(net, history=None):
+def results(net: MLP, history: History | None = None) -> list[Any]:
     """Return weights, predictions on fixed rows, moving averages, and what the history has."""
-    found = [*net.get_weights(), net.predict(rows_for(net, 37, seed=1)[0])]
+    found: list[Any] = [*net.get_weights(), net.predict(rows_for(net, 37, seed=1)[0])]
     if net.optimizer.use_ema:
         found += net.get_ema_weights()
     for name, values in sorted(history.history.items()) if history else ():
@@ -80,18 +92,35 @@ def results(net, history=None):
     return found
 
 
-def built(n_in, layers, n_threads=1, *, loss="squared_error", optimizer=USUAL_RATE, **options):
+def built(
+    n_in: int,
+    layers: Sequence[Layer],
+    n_threads: int = 1,
+    *,
+    loss: Any = "squared_error",
+    optimizer: Any = USUAL_RATE,
+    **options: Any,
+) -> MLP:
+    """Return a network of a fixed seed."""
     return MLP(n_in, layers, loss=loss, optimizer=optimizer, seed=5, n_threads=n_threads, **options)
 
 
 BUILDING = "loss", "optimizer", "dtype", "reduction", "scale_penalties"
 
 
-def fitted(n_in, layers, *, rows=40, batch_size=8, epochs=2, **options):
+def fitted(
+    n_in: int,
+    layers: Sequence[Layer],
+    *,
+    rows: int = 40,
+    batch_size: int | None = 8,
+    epochs: int = 2,
+    **options: Any,
+) -> Training:
     """Return a training that builds a network and fits it to `rows` rows."""
     building = {name: options.pop(name) for name in BUILDING if name in options}
 
-    def run(n_threads):
+    def run(n_threads: int) -> list[Any]:
         net = built(n_in, layers, n_threads, **building)
         X, y = rows_for(net, rows)
         return results(net, net.fit(X, y, batch_size=batch_size, epochs=epochs, **options))
@@ -99,24 +128,24 @@ def fitted(n_in, layers, *, rows=40, batch_size=8, epochs=2, **options):
     return run
 
 
-def usual(**options):
+def usual(**options: Any) -> Training:
     """Return the training of a network with wide, odd and narrow layers."""
     return fitted(6, [Dense(20, "tanh"), Dense(17, "relu"), Dense(3)], **options)
 
 
-def tiny(**options):
+def tiny(**options: Any) -> Training:
     """Return the on-line training of a network that fits one panel a layer."""
     layers = [Dense(5, "tanh"), Dense(3)]
     return fitted(4, layers, **{"batch_size": 1, "rows": 30, **options})
 
 
-def pair(**options):
+def pair(**options: Any) -> Training:
     """Return the on-line training of two layers of up to four units."""
     layers = [Dense(3, "sigmoid"), Dense(1, "sigmoid")]
     return fitted(2, layers, **{"batch_size": 1, "rows": 30, **options})
 
 
-def classifier(**options):
+def classifier(**options: Any) -> Training:
     """Return the training of a network that learns class labels."""
     layers = [Dense(24, "relu"), Dense(5, "softmax")]
     return fitted(9, layers, **{"loss": CROSS, "optimizer": Adam(0.01), **options})
@@ -125,23 +154,28 @@ def classifier(**options):
 # ---- activations, losses, optimizers ------------------------------------------------------------
 
 
-def by_activation():
+def by_activation() -> Named:
+    """Every hidden activation, in a wide network and in a tiny one."""
     for h, dtype in itertools.product([*HIDDEN, *WITH_ALPHA], DTYPES):
-        options = {"dtype": dtype, "optimizer": SMALL_RATE}
+        options: dict[str, Any] = {"dtype": dtype, "optimizer": SMALL_RATE}
         layers = [Dense(20, h), Dense(17, h, use_bias=False), Dense(3)]
         yield f"hidden {h}, {dtype}", fitted(6, layers, **options)
         layers = [Dense(5, h), Dense(3, h, use_bias=False), Dense(2)]
         yield f"hidden {h}, tiny, {dtype}", fitted(4, layers, batch_size=1, rows=30, **options)
 
 
-def by_loss():
+def by_loss() -> Named:
+    """Every loss behind every output activation that it takes."""
+    outputs = [*activations.NAMES, *WITH_ALPHA]
     legal = [
         (loss, h)
-        for loss, h in itertools.product(losses.NAMES, [*activations.NAMES, *WITH_ALPHA])
-        if losses.get(loss).outputs is None or str(h) in losses.get(loss).outputs
+        for loss in losses.NAMES
+        for h in outputs
+        if str(h) in (losses.get(loss).outputs or map(str, outputs))
     ]
     for loss, h in legal:
-        name, options = f"{loss} of {h}", {"loss": loss, "optimizer": SMALL_RATE}
+        name = f"{loss} of {h}"
+        options: dict[str, Any] = {"loss": loss, "optimizer": SMALL_RATE}
         layers = [Dense(20, "tanh"), Dense(5, h)]
         yield f"{name}, float32", fitted(6, layers, **options)
         layers, dtype = [Dense(4, "tanh"), Dense(3, h)], "float64"
@@ -150,13 +184,13 @@ def by_loss():
             fitted(4, layers, batch_size=1, rows=30, dtype=dtype, **options),
         )
     parameters = [Huber(0.3), Quantile(0.9), Quantile((0.1, 0.5, 0.9))]
-    for loss, dtype in itertools.product(parameters, DTYPES):
-        yield f"{loss}, {dtype}", usual(loss=loss, dtype=dtype)
-    for loss in parameters:
-        yield f"{loss}, tiny", tiny(loss=loss)
+    for kind, dtype in itertools.product(parameters, DTYPES):
+        yield f"{kind}, {dtype}", usual(loss=kind, dtype=dtype)
+    for kind in parameters:
+        yield f"{kind}, tiny", tiny(loss=kind)
 
 
-def shown(rule):
+def shown(rule: optimizers.Optimizer) -> str:
     """Return an optimizer's name, and its options that aren't the defaults, but for the rate."""
     options = [
         f"{field.name}={getattr(rule, field.name)}"
@@ -166,7 +200,7 @@ def shown(rule):
     return ", ".join([rule.name, *options])
 
 
-def optimizer_variants():
+def optimizer_variants() -> Iterator[optimizers.Optimizer]:
     """Every optimizer with its options that are off by default, off and on."""
     common = {field.name for field in dataclasses.fields(optimizers.Optimizer)}
     for name in optimizers.NAMES:
@@ -175,13 +209,14 @@ def optimizer_variants():
         off = [field for field in own if field.default in (0, False)]
         for on in itertools.product((False, True), repeat=len(off)):
             chosen = [field for field, is_on in zip(off, on, strict=True) if is_on]
-            yield kind(
-                learning_rate=0.02,
-                **{field.name: True if field.default is False else 0.5 for field in chosen},
-            )
+            options: dict[str, Any] = {
+                field.name: True if field.default is False else 0.5 for field in chosen
+            }
+            yield kind(learning_rate=0.02, **options)
 
 
-def by_optimizer():
+def by_optimizer() -> Named:
+    """Every optimizer, its options on and off, and other values of its numbers."""
     for rule, dtype in itertools.product(optimizer_variants(), DTYPES):
         yield f"{shown(rule)}, {dtype}", usual(optimizer=rule, dtype=dtype)
         yield (
@@ -190,7 +225,7 @@ def by_optimizer():
         )
         yield f"{shown(rule)}, tiny, {dtype}", tiny(optimizer=rule, dtype=dtype)
     for name in optimizers.NAMES:
-        kind = type(optimizers.get(name))
+        kind: Any = type(optimizers.get(name))
         for momentum in (0.5, 0.99):
             rule = kind(learning_rate=0.02, use_ema=True, ema_momentum=momentum)
             yield shown(rule), usual(optimizer=rule)
@@ -208,7 +243,8 @@ def by_optimizer():
         yield shown(rule), usual(optimizer=rule)
 
 
-def by_direction():
+def by_direction() -> Named:
+    """Ascent, and weight decay and centered moments with every size of batch."""
     for rule, dtype in itertools.product(
         (
             SGD(0.02, maximize=True),
@@ -234,7 +270,8 @@ def by_direction():
             yield f"{shown(rule)}, batches of {batch}", run, (1, 2, 3, 8)
 
 
-def by_schedule():
+def by_schedule() -> Named:
+    """Every schedule, per step and per epoch, with and without a warm-up."""
     for per in ("step", "epoch"):
         scale = 10 if per == "step" else 2
         schedules = [
@@ -263,12 +300,12 @@ def by_schedule():
     yield "cosine_decay, tiny", tiny(optimizer=SGD(CosineDecay(0.1, 50)))
 
 
-def by_clip():
-    clips = {"clipvalue": 0.01}, {"clipnorm": 0.1}, {"global_clipnorm": 0.2}
-    for clip, rule, dtype in itertools.product(clips, (SGD, Adam), DTYPES):
+def by_clip() -> Named:
+    """Every way of clipping gradients."""
+    for clip, rule, dtype in itertools.product(CLIPS, (SGD, Adam), DTYPES):
         optimizer = rule(0.05, **clip)
         yield f"{shown(optimizer)}, {dtype}", usual(optimizer=optimizer, dtype=dtype), (1, 2, 3)
-    for clip in clips:
+    for clip in CLIPS:
         yield f"{clip}, tiny", tiny(optimizer=SGD(0.05, **clip))
         averaging = Adam(0.05, use_ema=True, ema_momentum=0.9, **clip)
         layers = [Dense(20, "tanh", l2=0.01), Dropout(0.2), Dense(3, l1=0.01)]
@@ -278,8 +315,9 @@ def by_clip():
 # ---- layers, shapes, batches --------------------------------------------------------------------
 
 
-def by_layer_option():
-    stacks = {
+def by_layer_option() -> Named:
+    """Biases, frozen layers, penalties, dropout, scaling, initial weights, reductions."""
+    stacks: dict[str, list[Any]] = {
         "no bias below": [Dense(20, "tanh", use_bias=False), Dense(17, "tanh"), Dense(3)],
         "no bias between": [Dense(20, "tanh"), Dense(17, "tanh", use_bias=False), Dense(3)],
         "no bias above": [Dense(20, "tanh"), Dense(17, "tanh"), Dense(3, use_bias=False)],
@@ -325,13 +363,18 @@ def by_layer_option():
             layers = [Dense(20, "tanh", initializer=name), Dense(3)]
             yield f"initializer {name}", fitted(6, layers)
     for reduction, scaled in itertools.product(("mean", "sum"), (False, True)):
-        options = {"reduction": reduction, "scale_penalties": scaled, "optimizer": SMALL_RATE}
+        options: dict[str, Any] = {
+            "reduction": reduction,
+            "scale_penalties": scaled,
+            "optimizer": SMALL_RATE,
+        }
         name = f"reduction {reduction}, scale_penalties {scaled}"
         yield name, fitted(6, [Dense(20, "tanh", l1=0.01), Dense(3, l2=0.01)], **options)
         yield f"{name}, tiny", tiny(**options)
 
 
-def by_shape():
+def by_shape() -> Named:
+    """Widths around the widths of vectors and panels."""
     for n_in, *units in (
         (6, 20, 1),
         (16, 32, 4),
@@ -366,8 +409,10 @@ def by_shape():
         yield f"{n_out} classes, {dtype}", fitted(9, layers, dtype=dtype, loss=CROSS)
 
 
-def by_batch():
-    layers = [Dense(40, "relu"), Dense(33, "tanh"), Dense(10, "softmax")]
+def by_batch() -> Named:
+    """Sizes of batches around those of chunks and rounds."""
+    layers: list[Any] = [Dense(40, "relu"), Dense(33, "tanh"), Dense(10, "softmax")]
+    batch: int | None
     for batch, dtype in itertools.product((1, 2, 3, 4, 5), DTYPES):
         run = fitted(33, layers, loss=CROSS, batch_size=batch, dtype=dtype, rows=31)
         yield f"batches of {batch}, {dtype}", run, (1, 2, 3)
@@ -381,7 +426,7 @@ def by_batch():
     for batch in (1, 4, 64):
         run = fitted(400, layers, loss=CROSS, batch_size=batch, rows=64, epochs=1)
         yield f"400-300-10, batches of {batch}", run, (1, 2, 3)
-    for clip in ({"clipvalue": 0.01}, {"clipnorm": 0.1}, {"global_clipnorm": 0.2}):
+    for clip in CLIPS:
         layers = [Dense(40, "relu", l2=0.01), Dropout(0.2), Dense(3)]
         run = fitted(33, layers, batch_size=1500, rows=2500, optimizer=SGD(0.05, **clip))
         yield f"batches of 1500, {clip}", run, (1, 2, 3)

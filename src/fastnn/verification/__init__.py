@@ -1,0 +1,119 @@
+"""Digests of seeded trainings: whether this machine computes the bits that every other one does.
+
+A digest is of every weight and bias, of predictions, and of the losses during training. Every
+instruction set that fuses a product with a sum has the same, on every system and with every
+compiler; those that don't share a column of their own. digests.json is the table.
+
+Here: `verify`, and what the tests' own table (tests/digests.py) needs as well. Not here: the
+trainings (trainings.py), and the command `fastnn verify` (cli/verify.py).
+"""
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from fastnn import _cpu, _kernels_f32
+from fastnn.verification import trainings
+
+TABLE = Path(__file__).with_name("digests.json")
+
+#: Hexadecimal digits that a table keeps.
+LENGTH = 16
+
+Section = Callable[[], Iterator[tuple[Any, ...]]]
+Table = dict[str, dict[str, str]]
+
+
+def verify() -> dict[str, list[str]]:
+    """Repeat the trainings of the table on the instruction sets of this machine.
+
+    Not on `portable`, which is slow, unless it is the one in use.
+
+    Returns
+    -------
+    dict
+        For each instruction set the names of the trainings whose digests differ: none, or fastnn
+        was built or runs in a way that changes bits.
+
+    Examples
+    --------
+    >>> from fastnn.verification import verify
+    >>> any(verify().values())  # doctest: +SKIP
+    False
+    """
+    table, found = read_table(TABLE), {}
+    for isa in dict.fromkeys((_cpu.ISA, *_cpu.INSTRUCTION_SETS)):
+        if isa == "portable" != _cpu.ISA:
+            continue
+        with instruction_set(isa):
+            found[isa] = differing(table, digests(trainings.SECTIONS), column(isa))
+    return found
+
+
+def all_trainings(
+    sections: Iterable[Section],
+) -> dict[str, tuple[trainings.Training, tuple[int, ...]]]:
+    """Return {name: (function of the number of threads, numbers of threads to run it on)}."""
+    found = {}
+    for section in sections:
+        for name, run, *threads in section():
+            assert name not in found, name
+            found[name] = run, threads[0] if threads else (1,)
+    return found
+
+
+def digest(results: Iterable[Any]) -> str:
+    """Return the digest of a list of arrays and words: types, shapes and bytes."""
+    sha = hashlib.sha256()
+    for part in results:
+        if isinstance(part, np.ndarray):
+            sha.update(f"{part.dtype.str}{part.shape}".encode())
+            sha.update(np.ascontiguousarray(part).tobytes())
+        else:
+            sha.update(part.encode())
+    return sha.hexdigest()[:LENGTH]
+
+
+def digests(sections: Iterable[Section]) -> dict[str, str]:
+    """Return the digest of every training by its name, on the instruction set in use.
+
+    An AssertionError names a training whose digest depends on the number of threads.
+    """
+    found = {}
+    for name, (run, threads) in all_trainings(sections).items():
+        first, *others = (digest(run(n)) for n in threads)
+        assert all(other == first for other in others), f"{name}: threads make a difference"
+        found[name] = first
+    return found
+
+
+@contextmanager
+def instruction_set(isa: str) -> Iterator[None]:
+    """Make networks that are built in the context use an instruction set."""
+    before, _cpu.ISA = _cpu.ISA, isa
+    try:
+        yield
+    finally:
+        _cpu.ISA = before
+
+
+def column(isa: str) -> str:
+    """Return the column of a table that an instruction set's digests are in."""
+    return "fused" if _kernels_f32.fuses(isa) else "unfused"
+
+
+def read_table(path: Path) -> Table:
+    """Return a table, {name: {column: digest}}."""
+    table: Table = json.loads(path.read_text())
+    return table
+
+
+def differing(known: Mapping[str, Any], found: Mapping[str, str], column: str) -> list[str]:
+    """Return the names whose digests differ from those of a column, or that one side lacks."""
+    names = sorted({*known, *found})
+    return [name for name in names if known.get(name, {}).get(column) != found.get(name)]
