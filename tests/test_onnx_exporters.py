@@ -1,4 +1,4 @@
-"""fastnn.from_onnx on graphs as PyTorch's two exporters, skl2onnx and Keras write them.
+"""fastnn.from_onnx on graphs as the two exporters of PyTorch and skl2onnx write them.
 
 The graphs are made by hand, node by node as these exporters write them, so that the tests need none
 of them and hold for every version; where an exporter is installed, its own models are read, too.

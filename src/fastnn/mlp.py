@@ -201,10 +201,8 @@ class MLP:
         _checks.no_foreign_attribute(name)
         super().__setattr__(name, value)
 
-    if not TYPE_CHECKING:  # who would let any name pass
-
-        def __getattr__(self, name: str) -> Any:
-            raise _checks.no_attribute(name, self)
+    def __dir__(self) -> list[str]:
+        return [name for name in super().__dir__() if not _checks.is_foreign(type(self), name)]
 
     # ---- what it was built with -----------------------------------------------------------------
 
@@ -1376,6 +1374,9 @@ class MLP:
             setattr(self, name, value)
         if "_state" in saved:
             self._hold(saved["_state"])
+
+
+_checks.foreign_attributes(MLP)
 
 
 def load(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None) -> MLP:

@@ -270,54 +270,53 @@ _HISTORY = "use what fit returns: history = net.fit(X, y); history.history"
 _HOOKS = "use a Callback for batches and epochs, and net.activations for outputs of layers"
 _FIXED = "the layers of a network are fixed; build another MLP"
 
-ATTRIBUTES = table(
-    {
-        "compile build compile_from_config build_from_config": _BUILT,
-        "add append extend insert pop add_module register_module set_submodule": _FIXED,
-        "forward call": "use net.predict(X)",
-        "predict_on_batch predict_step": "use net.predict(X)",
-        "predict_proba": "net.predict(X) returns probabilities after a softmax or sigmoid",
-        "predict_log_proba": "use np.log(net.predict(X))",
-        "test_on_batch test_step score score_samples metrics metrics_names get_metrics_result": (
-            _SCORES
-        ),
-        "train train_step backward zero_grad partial_fit compute_loss make_train_function": _LOOP,
-        "fit_generator evaluate_generator predict_generator": (
-            "net.fit takes any iterable of batches"
-        ),
-        "eval training": "net.predict never drops units, net.fit always does; drop it",
-        "state_dict load_state_dict parameters named_parameters weights variables "
-        "trainable_variables trainable_weights non_trainable_variables non_trainable_weights "
-        "coefs_ coefs intercepts_ intercepts kernel bias W b buffers named_buffers get_parameter "
-        "get_buffer torch_params": _WEIGHTS,
-        "children named_children modules named_modules get_layer get_submodule n_layers_ n_layers "
-        "hidden_layer_sizes": "use net.layers, the list of layers",
-        "save_weights load_weights load load_model export to_keras to_h5 from_pretrained": _WHOLE,
-        "to_onnx onnx": "use fastnn.onnx.export(net, path)",
-        "requires_grad_ requires_grad trainable": _FREEZING,
-        "to cuda cpu xpu ipu mtia half float double bfloat16 type to_empty share_memory device": (
-            _ON_CPU
-        ),
-        "lr learning_rate_init": "use net.learning_rate",
-        "count_params num_parameters n_params n_weights": "use net.n_parameters",
-        "input_shape input_dim n_inputs n_features_in_ in_features": "use net.n_in",
-        "output_shape output_dim n_outputs n_outputs_ out_features": "use net.n_out",
-        "classes_": "use net.classes",
-        "feature_names_in_": "use net.feature_names",
-        "n_iter_ t_": "use net.epoch and net.step, the numbers of epochs and of updates",
-        "history loss_curve_ loss_ losses best_loss_ validation_scores_": _HISTORY,
-        "plot plot_history": "use history = net.fit(X, y); history.plot()",
-        "get_params set_params": "use net.get_config() and MLP.from_config(config)",
-        "clone clone_model": "use net.copy(), or MLP.from_config(net.get_config())",
-        "apply register_forward_hook register_backward_hook register_full_backward_hook "
-        "register_forward_pre_hook": _HOOKS,
-        "input inputs output outputs": "use net.activations(X), the outputs of every layer",
-        "reset_states reset_metrics": "there is nothing to reset; drop the call",
-        "gradients get_gradients": "use net.loss_and_gradients(X, y)",
-        "random_state": "use net.seed",
-        "name": "use net.metadata, which is saved with the network",
-    }
-)
+_ATTRIBUTES = {
+    "compile build compile_from_config build_from_config": _BUILT,
+    "add append extend insert pop add_module register_module set_submodule": _FIXED,
+    "forward call": "use net.predict(X)",
+    "predict_on_batch predict_step": "use net.predict(X)",
+    "predict_proba": "net.predict(X) returns probabilities after a softmax or sigmoid",
+    "predict_log_proba": "use np.log(net.predict(X))",
+    "test_on_batch test_step score score_samples metrics metrics_names get_metrics_result": (
+        _SCORES
+    ),
+    "train train_step backward zero_grad partial_fit compute_loss make_train_function": _LOOP,
+    "fit_generator evaluate_generator predict_generator": ("net.fit takes any iterable of batches"),
+    "eval training": "net.predict never drops units, net.fit always does; drop it",
+    "state_dict load_state_dict parameters named_parameters weights variables "
+    "trainable_variables trainable_weights non_trainable_variables non_trainable_weights "
+    "coefs_ coefs intercepts_ intercepts kernel bias W b buffers named_buffers get_parameter "
+    "get_buffer torch_params": _WEIGHTS,
+    "children named_children modules named_modules get_layer get_submodule n_layers_ n_layers "
+    "hidden_layer_sizes": "use net.layers, the list of layers",
+    "save_weights load_weights load load_model export to_keras to_h5 from_pretrained": _WHOLE,
+    "to_onnx onnx": "use fastnn.onnx.export(net, path)",
+    "requires_grad_ requires_grad trainable": _FREEZING,
+    "to cuda cpu xpu ipu mtia half float double bfloat16 type to_empty share_memory device": (
+        _ON_CPU
+    ),
+    "lr learning_rate_init": "use net.learning_rate",
+    "count_params num_parameters n_params n_weights": "use net.n_parameters",
+    "input_shape input_dim n_inputs n_features_in_ in_features": "use net.n_in",
+    "output_shape output_dim n_outputs n_outputs_ out_features": "use net.n_out",
+    "classes_": "use net.classes",
+    "feature_names_in_": "use net.feature_names",
+    "n_iter_ t_": "use net.epoch and net.step, the numbers of epochs and of updates",
+    "history loss_curve_ loss_ losses best_loss_ validation_scores_": _HISTORY,
+    "plot plot_history": "use history = net.fit(X, y); history.plot()",
+    "get_params set_params": "use net.get_config() and MLP.from_config(config)",
+    "clone clone_model": "use net.copy(), or MLP.from_config(net.get_config())",
+    "apply register_forward_hook register_backward_hook register_full_backward_hook "
+    "register_forward_pre_hook": _HOOKS,
+    "input inputs output outputs": "use net.activations(X), the outputs of every layer",
+    "reset_states reset_metrics": "there is nothing to reset; drop the call",
+    "gradients get_gradients": "use net.loss_and_gradients(X, y)",
+    "random_state": "use net.seed",
+    "name": "use net.metadata, which is saved with the network",
+}
+ATTRIBUTES = table(_ATTRIBUTES)
+#: The same names as other libraries spell them.
+ATTRIBUTE_NAMES = tuple(name for names in _ATTRIBUTES for name in names.split())
 
 #: Attributes of a layer, which is a specification without weights.
 LAYER_ATTRIBUTES = table(

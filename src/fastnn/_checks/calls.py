@@ -136,10 +136,31 @@ def no_layer_attribute(name: str, layer: Any) -> AttributeError:
     return _no_attribute(message, name, layer, arguments.LAYER_ATTRIBUTES, ())
 
 
-def no_attribute(name: str, owner: Any) -> AttributeError:
-    """Return the error for an attribute that a network lacks."""
-    message = f"{type(owner).__name__!r} object has no attribute {name!r}"
-    return _no_attribute(message, name, owner, arguments.ATTRIBUTES, ())
+class NoAttribute:
+    """A descriptor that stands for an attribute of other libraries: reading it is an error.
+
+    The error says what to use instead. A method __getattr__ would know any name, but then Python
+    looks up every attribute in a slower way: a prediction of one row took 0.45 µs, not 0.37.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: Any, kind: type) -> Any:
+        message = f"{kind.__name__!r} object has no attribute {self.name!r}"
+        raise _no_attribute(message, self.name, owner, arguments.ATTRIBUTES, ())
+
+
+def is_foreign(kind: type, name: str) -> bool:
+    """Whether a class has no more than a hint for an attribute."""
+    return isinstance(inspect.getattr_static(kind, name, None), NoAttribute)
+
+
+def foreign_attributes(kind: type) -> None:
+    """Give a class hints for the names of attributes that networks of other libraries have."""
+    for name in arguments.ATTRIBUTE_NAMES:
+        if name not in vars(kind):
+            setattr(kind, name, NoAttribute(name))
 
 
 def not_in_package(name: str, package: Any, public: Iterable[str]) -> AttributeError:
