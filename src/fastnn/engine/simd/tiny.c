@@ -6,6 +6,7 @@
  * set's operations on short vectors, of four reals: their divisions and sums across lanes are
  * quicker, and wider ones would carry padding. Four everywhere, or the sums would differ.
  */
+#undef FASTNN_VECTOR_BYTES
 #define FASTNN_VECTOR_BYTES (FASTNN_BITS / 2)
 
 #include <string.h>
