@@ -8,8 +8,8 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo docs test test-slow arm64 bench bench-estimators bench-extras bench-peers instructions \
-    instructions-update consumers lint format warnings tsan sanitize fuzz soak clean help
+.PHONY: demo docs test test-slow arm64 other-systems bench bench-estimators bench-extras bench-peers \
+    instructions instructions-update consumers lint format warnings tsan sanitize fuzz soak clean help
 
 help:
 	@echo "make demo             build, and train on handwritten digits"
@@ -28,6 +28,7 @@ help:
 	@echo "make tsan             test the thread pool under ThreadSanitizer: 20 seconds"
 	@echo "make sanitize         all tests on a build with sanitizers: 10 minutes; TESTS=... for some"
 	@echo "make arm64            digests and kernels of the arm64 build, under emulation: 6 minutes; root"
+	@echo "make other-systems    compile the C code for macOS and Windows, warnings as errors: 1 minute"
 	@echo "make consumers        programs in Cython and C, built against the wheel: 2 minutes"
 	@echo "make fuzz             damaged model files for a minute; MINUTES=... for longer"
 	@echo "make soak             fit, predict, save, load for an hour, memory watched; MINUTES=... for less"
@@ -127,7 +128,7 @@ warnings: $(VENV)/lint
 tsan:
 	@mkdir -p build
 	$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -fsanitize=thread -Isrc/fastnn/engine -o build/test_pool_tsan \
-	    src/fastnn/engine/pool.c tests/pool/test_pool.c -pthread -lm
+	    src/fastnn/engine/pool.c src/fastnn/engine/platform/posix.c tests/pool/test_pool.c -pthread -lm
 	TSAN_OPTIONS=halt_on_error=1 build/test_pool_tsan 100000
 
 TESTS ?= -m "not slow and not lean" tests
@@ -136,6 +137,10 @@ sanitize: $(VENV)/installed-test $(VENV)/lint
 
 arm64: $(VENV)/lint
 	$(BIN)/python tests/arm64.py
+
+other-systems: $(VENV)/lint
+	$(BIN)/python -m pip install --quiet "ziglang==0.17.*"
+	$(BIN)/python tests/other_systems.py
 
 fuzz: MINUTES ?= 1
 fuzz: $(VENV)/installed-test

@@ -7,7 +7,6 @@ too. Not here: the engine's use of the leaves (test_kernels.py), every float of 
 (test_vmath.py), the bits of trainings (test_digests.py).
 """
 
-import ast
 import functools
 import os
 import platform
@@ -19,27 +18,20 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from recipe import STRICT, list_of_the_build, set_macro
 
 from fastnn import _cpu
 
 ROOT = Path(__file__).parent.parent
-MESON = ROOT / "src/fastnn/meson.build"
 SIMD = ROOT / "src/fastnn/engine/simd"
 CHECKS = sorted(ROOT.glob("tests/leaves/*.c"))
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
-STRICT = ["-std=gnu11", "-Wall", "-Wextra", "-Werror"]
 TOO_LONG_SECONDS = 300  # for a leaf that never ends; usually it takes one
 
 pytestmark = pytest.mark.skipif(
     shutil.which(COMPILER[0]) is None,
     reason=f"no C compiler {COMPILER[0]!r} to build the leaves with; set CC",
 )
-
-
-def list_of_the_build(name):
-    """Return a list that the build defines, whose text is the same in Meson and in Python."""
-    [text] = re.findall(rf"^{name} = (\[.*?\])$", MESON.read_text(), re.MULTILINE | re.DOTALL)
-    return ast.literal_eval(text)
 
 
 #: Vectors of the width of AVX-512 in registers of AVX2: its logic runs on CPUs without it, too.
@@ -51,12 +43,6 @@ def instruction_sets():
     machine = {"AMD64": "x86_64"}.get(platform.machine(), platform.machine())
     rows = [*list_of_the_build("instruction_sets"), WIDE]
     return [(isa, flags) for isa, family, flags in rows if family in (machine, "any")]
-
-
-def set_macro(isa, flags):
-    """Return an instruction set as dispatch.c takes it."""
-    features = "".join(f"HAS({flag[2:]})" for flag in flags if flag.startswith("-m"))
-    return f"SET({isa},{features})"
 
 
 def compilations(bits):

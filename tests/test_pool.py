@@ -20,10 +20,10 @@ def test_the_pool_keeps_its_promises(tmp_path):
     compiler = shlex.split(os.environ.get("CC", "cc"))
     if shutil.which(compiler[0]) is None:
         pytest.skip(f"no C compiler {compiler[0]!r} to build the pool's own test with; set CC")
-    sources = [ROOT / "src/fastnn/engine/pool.c", ROOT / "tests/pool/test_pool.c"]
+    engine = ROOT / "src/fastnn/engine"
+    sources = [engine / "pool.c", engine / "platform/posix.c", ROOT / "tests/pool/test_pool.c"]
     flags = ["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread"]
     program = tmp_path / "test_pool"
-    include = ["-I", ROOT / "src/fastnn/engine"]
-    subprocess.run([*compiler, *flags, *include, *sources, "-o", program, "-lm"], check=True)
+    subprocess.run([*compiler, *flags, "-I", engine, *sources, "-o", program, "-lm"], check=True)
     result = subprocess.run([program], capture_output=True, text=True, check=False, timeout=LONG)
     assert result.returncode == 0, result.stderr

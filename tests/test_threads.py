@@ -26,6 +26,7 @@ import pytest
 from conditions import LONG, is_refused, until
 
 from fastnn import MLP, Callback, Dense, Dropout
+from fastnn.exchange import model_files
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((250, 70))
@@ -250,6 +251,28 @@ def test_a_second_fit_of_one_network_is_refused():
         finally:
             hold.release.set()
         assert first.result(LONG) == fitted(twin, 20)
+    net.fit(X, LABELS)
+
+
+def test_a_fit_is_refused_that_was_made_before_another_began():
+    """The first one begins while the second one, which found the network idle, reads a file."""
+    net, hold, reading = classifier(), Hold(), model_files.checkpoint
+    with ThreadPoolExecutor(1) as threads, pytest.MonkeyPatch.context() as patch:
+        first = []
+
+        def read_slowly(*arguments):
+            if not first:
+                first.append(threads.submit(fitted, net, 20, [hold]))
+                assert hold.begun.wait(LONG)
+            return reading(*arguments)
+
+        patch.setattr(model_files, "checkpoint", read_slowly)
+        try:
+            with pytest.raises(RuntimeError, match="being fitted already; wait, or fit a copy"):
+                net.fit(X, LABELS)
+        finally:
+            hold.release.set()
+        assert first[0].result(LONG) == fitted(classifier(), 20)
     net.fit(X, LABELS)
 
 

@@ -99,6 +99,8 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 def _sync_folder(folder: str) -> None:
     """Make a new name in a folder survive a power cut, where the file system can."""
+    if not hasattr(os, "O_DIRECTORY"):  # Windows: folders cannot be opened
+        return
     try:
         descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
         try:

@@ -33,6 +33,7 @@ from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_claim,
     fastnn_forks,
+    fastnn_free,
     fastnn_function,
     fastnn_functions,
     fastnn_learning_rate,
@@ -354,7 +355,9 @@ cdef class Parameters:
         require(stage != NULL and rows.shape[1] == stage.n_out
                 and 0 <= first <= first + rows.shape[0] <= (
                     1 if stage.is_vector else stage.n_in), "rows")
+        self.claim()
         write_rows(&self.net, stage, first, rows)
+        self.release()
 
     def fill_moment(self, Py_ssize_t block, real value):
         """Sets a moment of every parameter to `value` (padding too, which changes nothing)."""
@@ -421,7 +424,7 @@ cdef class Driver(Parameters):
     """Runs over the rows of arrays, on a team of threads."""
 
     cdef OwnBuffers training, inference
-    cdef bint inference_busy
+    cdef int inference_claimed    # the buffers `inference`; the others go with the net's claim
     cdef int n_threads            # for the calls that don't say
     cdef Kept kept
     cdef object pending           # what a signal's handler raised within a step
@@ -430,7 +433,7 @@ cdef class Driver(Parameters):
         self.n_threads, self.kept.step = n_threads, -1
 
     def __dealloc__(self):
-        free(self.kept.memory)
+        fastnn_free(self.kept.memory)
 
     cdef int describe(self, Rows *rows, const real[:, ::1] X, const real[:, ::1] T,
                       const int64_t[::1] labels, sample_weight) except -1:
@@ -589,7 +592,9 @@ cdef class Driver(Parameters):
 
     def forget(self):
         """No parameters are kept from an earlier training."""
+        self.claim()
         self.kept.step = -1
+        self.release()
 
     def restore(self, real first_moment):
         """Back to parameters that are known to have given a finite loss, moments at their start.
@@ -597,9 +602,10 @@ cdef class Driver(Parameters):
         Returns how many updates that drops; nothing is done, where none are kept: None.
         """
         cdef Py_ssize_t block = self.net.block, moments = self.net.optimizer.n_moments
-        if self.kept.step < 0:
-            return None
         self.claim()
+        if self.kept.step < 0:
+            self.release()
+            return None
         memcpy(self.net.arena, self.kept.memory, block * sizeof(real))
         memset(self.net.arena + block, 0, moments * block * sizeof(real))
         if moments > 0:
@@ -649,7 +655,7 @@ cdef class Driver(Parameters):
             flatten(&self.net, run.gradient, &vector[0])
             return reduced(&self.net, run.loss, run.total), vector.base
         finally:
-            free(run.gradient)
+            fastnn_free(run.gradient)
 
     def row_gradients(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
                       real[:, ::1] out, int n_threads):
@@ -672,7 +678,7 @@ cdef class Driver(Parameters):
                 asked.first = asked.stop
                 PyErr_CheckSignals()
         finally:
-            free(asked.blocks)
+            fastnn_free(asked.blocks)
 
     def evaluate(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
                  sample_weight, int n_threads, Tally tally, real[:, ::1] out=None):
@@ -713,15 +719,10 @@ cdef class Driver(Parameters):
         cdef int threads = team_size(asked.rows.n * self.net.row_flops / 3, n_threads)
         cdef Py_ssize_t stride = inference_rows(threads, self.net.row_flops)
         cdef OwnBuffers room
-        cdef bint mine
-        if self.inference is not None and self.inference.forks != fastnn_forks():
-            self.inference, self.inference_busy = None, False  # a lost thread's, maybe
-        mine = purpose == INFERENCE and not self.inference_busy
-        if mine:
-            self.inference_busy = True
+        cdef bint mine = purpose == INFERENCE and fastnn_claim(&self.inference_claimed)
         try:
             room = self.inference if mine else None
-            if room is None or room.n_threads < threads:
+            if room is None or room.n_threads < threads or room.forks != fastnn_forks():
                 room = OwnBuffers(self, threads * CHUNK, threads, purpose)
                 if mine:
                     self.inference = room
@@ -735,7 +736,7 @@ cdef class Driver(Parameters):
                     PyErr_CheckSignals()
         finally:
             if mine:
-                self.inference_busy = False
+                fastnn_release(&self.inference_claimed)
         return 0
 
     def activations(self, const real[:, ::1] X):
@@ -975,24 +976,30 @@ cdef class LayerState(Parameters):
                 and (b is None or b.shape[0] == self.net.n_out), "W or b")
         require(z_prev.shape[1] == self.net.n_in and delta.shape[1] == self.net.n_out
                 and delta.shape[0] == n > 0, "z_prev or delta")
-        if hyper is not None:
-            self.net.hyper = hyper_parameters(hyper)
         biases = np.zeros(self.n_out, DTYPE) if b is None else np.asarray(b)
-        self.write([np.asarray(W), biases])
         memset(&run, 0, sizeof(Run))
         memset(&thread, 0, sizeof(ThreadState))
         run.net, run.buffers = &self.net, &room.buffers
         thread.size, thread.scratch = 1, room.buffers.scratch
-        now.t, now.penalty_scale = self.net.step + 1, 1.0
-        while at < n:
-            now.rows = min(ROUND, n - at)
-            now.first, now.last = at == 0, n - at <= ROUND
-            put(&self.net, &room.buffers, z_prev[at:at + now.rows], room.buffers.stages[0].z_prev)
-            put(&self.net, &room.buffers, delta[at:at + now.rows], room.buffers.stages[0].delta)
-            train_parameters(&run, NULL, &thread, &now)
-            at += now.rows
-        self.net.step += 1
-        np.asarray(W)[...], biases = self.read()
+        self.claim()
+        try:
+            if hyper is not None:
+                self.net.hyper = hyper_parameters(hyper)
+            write_block(&self.net, [np.asarray(W), biases], self.net.arena)
+            now.t, now.penalty_scale = self.net.step + 1, 1.0
+            while at < n:
+                now.rows = min(ROUND, n - at)
+                now.first, now.last = at == 0, n - at <= ROUND
+                put(&self.net, &room.buffers, z_prev[at:at + now.rows],
+                    room.buffers.stages[0].z_prev)
+                put(&self.net, &room.buffers, delta[at:at + now.rows],
+                    room.buffers.stages[0].delta)
+                train_parameters(&run, NULL, &thread, &now)
+                at += now.rows
+            self.net.step += 1
+            np.asarray(W)[...], biases = self.read()
+        finally:
+            self.release()
         if b is not None:
             np.asarray(b)[...] = biases
 
@@ -1011,7 +1018,7 @@ def evaluate_function(str name, const real[::1] x, real[::1] out, isa=None):
             function.run(panels_of(n) * PANEL, values, values)
             memcpy(&out[0], values, n * sizeof(real))
     finally:
-        free(values)
+        fastnn_free(values)
 
 
 def peak_flops(double seconds, int n_threads, isa=None):
@@ -1045,7 +1052,7 @@ def read_bandwidth(Py_ssize_t nbytes, double seconds, int n_threads, isa=None):
             fastnn_run(n_threads, reading_task, &reading)
         taken = perf_counter() - began
         best = max(best, <double>size * reading.passes * n_threads / taken)
-    free(memory)
+    fastnn_free(memory)
     return best
 
 

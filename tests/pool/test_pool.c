@@ -8,6 +8,7 @@
 #if defined(__linux__) && !defined(_GNU_SOURCE)
 #define _GNU_SOURCE /* pthread_sigmask in -std=c11, too */
 #endif
+#include "claim.h"
 #include "pool.h"
 
 #include <fenv.h>
@@ -165,6 +166,39 @@ static void check_callers(int dispatches) {
     CHECK(run_meeting(4, 10, 0) == 4);
 }
 
+/* ---- Claims: of several threads one has it, and sees what the last one wrote ---- */
+
+static int claimed;
+static long owned[2]; /* plain memory, which the claim alone orders */
+
+static void *claim_often(void *turns) {
+    long got = 0;
+    for (int i = 0; i < *(int *)turns; i++) {
+        if (!fastnn_claim(&claimed)) continue;
+        CHECK(!fastnn_claim(&claimed)); /* nor has the owner it twice */
+        CHECK(owned[0] == owned[1]);
+        owned[0]++;
+        owned[1]++;
+        fastnn_release(&claimed);
+        got++;
+    }
+    return (void *)got;
+}
+
+static void check_claims(int turns) {
+    pthread_t callers[4];
+    long total = 0;
+    for (int i = 0; i < 4; i++) CHECK(!pthread_create(&callers[i], NULL, claim_often, &turns));
+    for (int i = 0; i < 4; i++) {
+        void *got;
+        CHECK(!pthread_join(callers[i], &got));
+        total += (long)got;
+    }
+    CHECK(total > 0 && owned[0] == total && owned[1] == total);
+    CHECK(fastnn_claim(&claimed));
+    fastnn_release(&claimed);
+}
+
 /* ---- What a worker takes over from its caller, and what it leaves to it ---- */
 
 struct surroundings {
@@ -261,6 +295,7 @@ int main(int argc, char **argv) {
     check_rhythms(dispatches / 20);
     check_nesting();
     check_callers(dispatches);
+    check_claims(dispatches);
     check_surroundings();
     if (FORKS > 0) check_forks();
     check_many();

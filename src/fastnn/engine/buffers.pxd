@@ -3,7 +3,7 @@
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from fastnn.engine.leaves cimport PANEL, fastnn_allocate, real
+from fastnn.engine.leaves cimport PANEL, fastnn_allocate, fastnn_free, real
 from fastnn.engine.net cimport (
     DERIVATIVES,
     INFERENCE,
@@ -86,5 +86,5 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
 cdef inline void free_buffers(Buffers *buffers) noexcept nogil:
     if buffers.stages != NULL:
         free(buffers.stages - 1)
-    free(buffers.gradient)
-    free(buffers.memory)
+    fastnn_free(buffers.gradient)
+    fastnn_free(buffers.memory)

@@ -5,7 +5,7 @@ from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from fastnn.engine.leaves cimport PANEL, fastnn_allocate, fastnn_tiny_layer, real
+from fastnn.engine.leaves cimport PANEL, fastnn_allocate, fastnn_free, fastnn_tiny_layer, real
 from fastnn.engine.net cimport (
     BY_GLOBAL_NORM,
     BY_NORM,
@@ -71,13 +71,13 @@ cdef inline void free_net(Net *net) noexcept:
     cdef Py_ssize_t i
     if net.stages != NULL:
         for i in range(net.n_stages):
-            free(net.stages[i].own)
+            fastnn_free(net.stages[i].own)
     free(net.stages)
-    free(net.arena)
-    free(net.loss_parameter)
+    fastnn_free(net.arena)
+    fastnn_free(net.loss_parameter)
     free(net.schedule.p)
     if net.tiny.layers != NULL:
-        free(net.tiny.layers[0].z_prev)
+        fastnn_free(net.tiny.layers[0].z_prev)
     free(<void *>net.tiny.layers)
 
 

@@ -30,6 +30,7 @@ from fastnn.engine.buffers cimport allocate_buffers, free_buffers
 from fastnn.engine.leaves cimport (
     fastnn_allocate,
     fastnn_claim,
+    fastnn_free,
     fastnn_model,
     fastnn_precision,
     fastnn_release,
@@ -117,8 +118,8 @@ cdef inline void free_workspace(fastnn_workspace *workspace) noexcept nogil:
     cdef Workspace *made = <Workspace *>workspace
     free_buffers(&made.inference)
     free_buffers(&made.training)
-    free(made.before)
-    free(made.row)
+    fastnn_free(made.before)
+    fastnn_free(made.row)
     free(made)
 
 

@@ -1,6 +1,6 @@
 # The time of a thread in each phase of a step, for profiles. Not here: other clocks.
 
-from posix.time cimport CLOCK_MONOTONIC, clock_gettime, timespec
+from fastnn.engine.leaves cimport fastnn_now_ns
 
 cdef enum Phase:                  # of a training step; Python knows them by the names in PHASES
     INPUT
@@ -17,9 +17,7 @@ cdef struct Clock:
 
 
 cdef inline double monotonic() noexcept nogil:
-    cdef timespec t
-    clock_gettime(CLOCK_MONOTONIC, &t)
-    return <double>t.tv_sec + 1e-9 * <double>t.tv_nsec
+    return 1e-9 * <double>fastnn_now_ns()
 
 
 cdef inline void record_time(Clock *clock, Phase phase) noexcept nogil:

@@ -3,8 +3,10 @@
 
 from libc.stdint cimport int64_t, uint64_t
 
-cdef extern from "engine/memory.h" nogil:
+cdef extern from "engine/platform/platform.h" nogil:
     void *fastnn_allocate(size_t size)
+    void fastnn_free(void *memory)
+    int64_t fastnn_now_ns()
 
 cdef extern from "engine/simd/real.h":
     ctypedef double real

@@ -1,5 +1,6 @@
 /* A pool of threads: pool.h states what it promises, this file implements it.
- * Here: waiting, the barrier, creating threads, fork. Not here: Python, or how to split the work.
+ * Here: waiting, the barrier, the workers, fork. Not here: Python, how to split the work, or what
+ * differs between operating systems (platform/).
  *
  * Waiting. A thread waits at a gate: a counter that another thread will step. Barriers come
  * every few microseconds and waking a sleeper takes 5 to 25, so the waiter watches the counter for
@@ -25,21 +26,15 @@
  *
  * Bits. Rounding and the treatment of subnormals belong to a thread, and a worker would keep those
  * of the moment it was created; so it adopts the caller's at the start of every task. */
-#if defined(__linux__) && !defined(_GNU_SOURCE)
-#define _GNU_SOURCE /* sched_getaffinity, pthread_setname_np */
-#endif
 #include "pool.h"
+
+#include "platform/platform.h"
 
 #include <fenv.h>
 #include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <stdlib.h>
-#include <time.h>
-#include <unistd.h>
 
 enum {
     LINE = 128,      /* a cache line, or two: x86 fetches them in pairs, some ARM have 128 bytes */
@@ -90,12 +85,6 @@ static inline void pause_cpu(void) {
 #endif
 }
 
-static int64_t now_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 /* Return once `steps` is not `seen`: watch it for spin_ns, then sleep. */
 static void gate_wait(struct gate *gate, unsigned seen, int spin_ns) {
     int64_t deadline = 0; /* the clock is not read until the first polls were in vain */
@@ -104,7 +93,7 @@ static void gate_wait(struct gate *gate, unsigned seen, int spin_ns) {
             if (atomic_load_explicit(&gate->steps, memory_order_acquire) != seen) return;
             pause_cpu();
         }
-        int64_t now = now_ns();
+        int64_t now = fastnn_now_ns();
         if (deadline == 0)
             deadline = now + spin_ns;
         else if (now >= deadline)
@@ -159,34 +148,15 @@ struct pool {
     struct worker workers[FASTNN_MAX_THREADS - 1]; /* those not yet created touch no memory */
 };
 
-/* Move this thread off a CPU, if it runs there and may run elsewhere: its affinity is narrowed and
- * at once restored. The system itself takes up to 0.25 s to part two threads that never sleep. */
-static void leave_cpu(int cpu) {
-#if defined(__linux__)
-    cpu_set_t all, others;
-    if (cpu < 0 || sched_getcpu() != cpu || sched_getaffinity(0, sizeof all, &all)) return;
-    others = all;
-    CPU_CLR(cpu, &others);
-    if (CPU_COUNT(&others) > 0 && !sched_setaffinity(0, sizeof others, &others))
-        sched_setaffinity(0, sizeof all, &all);
-#else
-    (void)cpu;
-#endif
-}
-
 static void *worker_main(void *argument) {
     struct worker *self = argument;
     struct pool *pool = self->pool;
     int spin_ns = 0;
-#if defined(__linux__)
-    pthread_setname_np(pthread_self(), "fastnn");
-#elif defined(__APPLE__)
-    pthread_setname_np("fastnn");
-#endif
+    fastnn_name_thread("fastnn");
     for (unsigned tasks_done = 0;; tasks_done++) {
         gate_wait(&self->start, tasks_done, spin_ns);
         fesetenv(&pool->fp_environment);
-        if (pool->team.spin_ns > 0) leave_cpu(pool->caller_cpu);
+        if (pool->team.spin_ns > 0) fastnn_leave_cpu(pool->caller_cpu);
         spin_ns = pool->team.spin_ns;
         pool->task(pool->context, &pool->team, self->rank);
         team_arrive(&pool->team);
@@ -194,36 +164,15 @@ static void *worker_main(void *argument) {
     return NULL;
 }
 
-/* The CPUs that this thread, and so a worker that it creates now, may run on. */
-static int cpus_available(void) {
-#if defined(__linux__)
-    cpu_set_t set;
-    if (!sched_getaffinity(0, sizeof set, &set)) return CPU_COUNT(&set);
-#endif
-    return (int)sysconf(_SC_NPROCESSORS_ONLN);
-}
-
-/* Create one more worker. It leaves signals to the program's own threads, but for those that report
- * a fault of its own: blocked, they would end the process before a handler could say where. */
+/* Create one more worker. */
 static bool pool_add_worker(struct pool *pool) {
     struct worker *worker = &pool->workers[pool->n_workers];
-    pthread_attr_t attributes;
-    pthread_t thread;
-    sigset_t blocked, before;
-
-    if (!gate_init(&worker->start) || pthread_attr_init(&attributes)) return false;
+    if (!gate_init(&worker->start)) return false;
     worker->pool = pool;
     worker->rank = pool->n_workers + 1;
-    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
-    pthread_attr_setstacksize(&attributes, STACK_BYTES);
-    sigfillset(&blocked);
-    for (int i = 0; i < 4; i++) sigdelset(&blocked, (int[]){SIGSEGV, SIGBUS, SIGFPE, SIGILL}[i]);
-    pthread_sigmask(SIG_SETMASK, &blocked, &before);
-    bool created = !pthread_create(&thread, &attributes, worker_main, worker);
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    pthread_attr_destroy(&attributes);
+    bool created = fastnn_start_thread(worker_main, worker, STACK_BYTES);
     pool->n_workers += created;
-    pool->n_cpus = cpus_available();
+    pool->n_cpus = fastnn_cpus_available();
     return created;
 }
 
@@ -239,9 +188,7 @@ static void forget_pool(void) {
 }
 
 /* Before main, and before a second thread could fork. */
-__attribute__((constructor)) static void handle_fork(void) {
-    pthread_atfork(NULL, NULL, forget_pool);
-}
+__attribute__((constructor)) static void handle_fork(void) { fastnn_after_fork(forget_pool); }
 
 int fastnn_forks(void) { return atomic_load_explicit(&forks, memory_order_relaxed); }
 
@@ -250,9 +197,9 @@ int fastnn_forks(void) { return atomic_load_explicit(&forks, memory_order_relaxe
 static struct pool *pool_get(void) {
     struct pool *current = atomic_load(&the_pool);
     if (current != NULL) return current;
-    struct pool *made = aligned_alloc(LINE, sizeof *made);
+    struct pool *made = fastnn_allocate_raw(LINE, sizeof *made);
     if (made == NULL || !gate_init(&made->team.all_here)) {
-        free(made);
+        fastnn_free(made);
         return NULL;
     }
     atomic_init(&made->team.arrived, 0);
@@ -260,7 +207,7 @@ static struct pool *pool_get(void) {
     made->n_workers = made->n_cpus = 0;
     made->caller_cpu = -1;
     if (atomic_compare_exchange_strong(&the_pool, &current, made)) return made;
-    free(made);
+    fastnn_free(made);
     return current;
 }
 
@@ -282,9 +229,7 @@ void fastnn_run(int n_threads, fastnn_task *task, void *context) {
     pool_form_team(pool, n_threads);
     pool->task = task;
     pool->context = context;
-#if defined(__linux__)
-    pool->caller_cpu = sched_getcpu();
-#endif
+    pool->caller_cpu = fastnn_current_cpu();
     fegetenv(&pool->fp_environment);
     for (int i = 0; i < pool->team.size - 1; i++) gate_step(&pool->workers[i].start);
     task(context, &pool->team, 0);

@@ -145,7 +145,8 @@ def read(path: str | os.PathLike[str]) -> tuple[Tensors, Strings]:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # else opening a FIFO waits for a writer
+    # Else opening a FIFO waits for a writer; Windows has none in its file system.
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def _read(file: BinaryIO) -> tuple[Tensors, Strings]:

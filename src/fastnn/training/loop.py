@@ -117,10 +117,12 @@ class Fit:
         `resumed` is a snapshot of the network and the state of its fit.
         """
         state, patience = self.state, BRIEFLY
-        state.fit, state.stop_training = self, False
         try:
             self.thread = _thread.get_ident()
-            _IN_PROGRESS.add(self)
+            # Looked up and entered at once: another fit may have begun since this one was made.
+            other = _IN_PROGRESS.setdefault(id(state), self)
+            _checks.idle(None if other is self else other)
+            state.fit, state.stop_training = self, False
             state.network.forget()
             if resumed is not None:
                 snapshot, progress = resumed
@@ -138,8 +140,9 @@ class Fit:
             patience = PATIENCE
             raise
         finally:
-            state.fit = None
-            _IN_PROGRESS.discard(self)
+            if _IN_PROGRESS.get(id(state)) is self:
+                state.fit = None
+                _IN_PROGRESS.pop(id(state))
             if not isinstance(self.plan.source, Rows):
                 self.plan.source.wait(patience)
         return self.history
@@ -406,16 +409,16 @@ class Fit:
         return self.divergence
 
 
-#: All fits of this process.
-_IN_PROGRESS: set[Fit] = set()
+#: All fits of this process, by the identity of what they train: a network has one at a time.
+_IN_PROGRESS: dict[int, Fit] = {}
 
 
 def _forget_lost_fits() -> None:
     """In a child of a fork, end the fits of threads that it does not have."""
-    for fit in list(_IN_PROGRESS):
+    for key, fit in list(_IN_PROGRESS.items()):
         if fit.thread != _thread.get_ident():
             fit.state.lose_fit()
-            _IN_PROGRESS.discard(fit)
+            _IN_PROGRESS.pop(key)
 
 
 if hasattr(os, "register_at_fork"):

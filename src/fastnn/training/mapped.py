@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
-#: The machine's memory.
-MEMORY_BYTES = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+#: The machine's memory. Windows takes no advice about pages, so it is not asked there.
+MEMORY_BYTES = (
+    os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
+)
 
 
 def files_of(*rows: Any) -> list[str]:
