@@ -580,7 +580,7 @@ WITH_NAN = np.where(np.arange(20 * N_IN).reshape(20, N_IN) == 3 * N_IN + 5, np.n
         ((X2[:0], Y2[:0]), ValueError, "batch 2 X has no rows"),
         ((X2, Y2[1:]), ValueError, "batch 2 y has 19 rows but batch 2 X has 20"),
         ((X2, Y2 + 7), ValueError, r"batch 2 y\[\d+\] is class"),
-        ((X2, Y2, -np.ones(20)), ValueError, r"batch 2 sample_weight\[0\] is -1"),
+        ((X2, Y2, np.full(20, np.nan)), ValueError, r"batch 2 sample_weight\[0\] is nan"),
         ((X2, Y2, np.ones(19)), ValueError, "batch 2 sample_weight has shape"),
         ((WITH_NAN, Y2), ValueError, r"batch 2 X\[3, 5\] is nan"),
         ((X2.astype(str), Y2), TypeError, "batch 2 X must hold real numbers"),

@@ -356,7 +356,7 @@ def test_a_function_for_a_file_keeps_its_targets(tmp_path):
         (False, half_square, ValueError, "this file has 'squared_error': leave loss out"),
         (True, 3, TypeError, "loss must be a function"),
         (True, "huber", TypeError, "loss must be a function"),
-        (True, lambda y: y, TypeError, "but its signature is"),
+        (True, lambda y: y, TypeError, "but the signature of"),
     ],
 )
 def test_a_loss_for_a_file_is_checked(own, loss, error, message, tmp_path):

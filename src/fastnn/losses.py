@@ -339,6 +339,7 @@ def get(loss: str | Loss | Callable[..., Any]) -> Loss:
     if isinstance(loss, str):
         return KINDS[_checks.choice("loss", loss, NAMES, ALIASES, _checks.names.LOSSES)]()
     if inspect.isroutine(loss) or isinstance(loss, functools.partial):
+        _checks.loss_function("loss", loss)
         return CustomLoss(loss)
     found = _checks.specification("loss", loss, Loss, (*NAMES, CustomLoss.name))
     assert isinstance(found, Loss)

@@ -30,8 +30,8 @@ def loss_function(name: str, value: Any) -> None:
         signature.bind(None, None)
     except TypeError as error:
         raise TypeError(
-            f"{name} is called as f(y_true, y_pred) but its signature is {shown(signature)}: "
-            f"{error}; change it, or wrap it in a def"
+            f"{name} is called as f(y_true, y_pred), but the signature of {shown(value)} is "
+            f"{signature}: {error}; change it, or wrap it in a def"
         ) from error
 
 

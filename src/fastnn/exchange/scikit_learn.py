@@ -104,7 +104,7 @@ def from_sklearn(
     True
     """
     last = _steps(est)[-1]
-    falls = getattr(last, "solver", None) == "sgd" and last.learning_rate == "invscaling"
+    falls = hasattr(last, "solver") and _kind_of_rate(last) is _reached
     net = _converted(est, loss, optimizer, seed)
     if falls and optimizer is None:
         warnings.warn(
@@ -257,8 +257,9 @@ def _adaptive(est: Any) -> Schedule | float:
 
 def _schedule_of(est: Any) -> Optimizer | None:
     """Return the optimizer of one of fastnn's estimators, if its network has another rate."""
-    is_adaptive = est.optimizer is None and (est.solver, est.learning_rate) == ("sgd", "adaptive")
-    return replace(est.net_.optimizer, learning_rate=_adaptive(est)) if is_adaptive else None
+    if est.optimizer is not None or _kind_of_rate(est) is not _adaptive:
+        return None
+    return replace(est.net_.optimizer, learning_rate=_adaptive(est))
 
 
 #: The learning rate of "sgd" for each of scikit-learn's kinds.
@@ -267,6 +268,12 @@ _SCHEDULES: dict[str, Callable[[Any], Schedule | float]] = {
     "adaptive": _adaptive,
     "invscaling": _reached,  # from_sklearn warns
 }
+
+
+def _kind_of_rate(est: Any) -> Callable[[Any], Schedule | float] | None:
+    """Return the function for the kind of learning rate of an estimator; None without a kind."""
+    return _SCHEDULES[est.learning_rate] if _SOLVERS[est.solver] is _sgd_of else None
+
 
 #: fastnn's optimizer for each of scikit-learn's solvers.
 _SOLVERS: dict[str, Callable[[Any], Optimizer]] = {
