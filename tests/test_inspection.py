@@ -17,7 +17,14 @@ TORCH = {  # name: z of torch, a, alpha
     "elu": lambda torch, a, alpha: torch.nn.functional.elu(a, alpha),
     "selu": lambda torch, a, alpha: torch.selu(a),
     "gelu": lambda torch, a, alpha: torch.nn.functional.gelu(a),
+    "gelu_tanh": lambda torch, a, alpha: torch.nn.functional.gelu(a, approximate="tanh"),
     "silu": lambda torch, a, alpha: torch.nn.functional.silu(a),
+    "mish": lambda torch, a, alpha: torch.nn.functional.mish(a),
+    "relu6": lambda torch, a, alpha: torch.nn.functional.relu6(a),
+    "hard_tanh": lambda torch, a, alpha: torch.nn.functional.hardtanh(a),
+    # the derivative of torch's own has the 1 / 6 of float32
+    "hard_sigmoid": lambda torch, a, alpha: torch.nn.functional.relu6(a + 3) / 6,
+    "hard_silu": lambda torch, a, alpha: torch.nn.functional.hardswish(a),
     "softplus": lambda torch, a, alpha: torch.nn.functional.softplus(a, threshold=700),
     "exp": lambda torch, a, alpha: torch.exp(a),
 }

@@ -182,7 +182,7 @@ def test_activation(kernels, isa, activation):
         return  # a Jacobian: its delta is tested behind losses
     delta = np.empty_like(a)
     kernels.delta_arrays(a, activation.name, alpha, one, np.ones_like(a), delta, isa)
-    bound = rounding(kernels, 1, np.maximum(1, np.abs(expected)))
+    bound = rounding(kernels, 1, np.maximum(1, np.abs(expected)) * np.minimum(relative, 2))
     assert_within(bound, delta, slope(exact, expected, alpha), "slope")
 
 

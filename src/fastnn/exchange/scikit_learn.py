@@ -259,7 +259,8 @@ def _schedule_of(est: Any) -> Optimizer | None:
     """Return the optimizer of one of fastnn's estimators, if its network has another rate."""
     if est.optimizer is not None or _kind_of_rate(est) is not _adaptive:
         return None
-    return replace(est.net_.optimizer, learning_rate=_adaptive(est))
+    optimizer: Optimizer = est.net_.optimizer
+    return replace(optimizer, learning_rate=_adaptive(est))
 
 
 #: The learning rate of "sgd" for each of scikit-learn's kinds.
