@@ -36,7 +36,12 @@ from sklearn.exceptions import ConvergenceWarning, DataConversionWarning, NotFit
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.inspection import permutation_importance
 from sklearn.metrics import accuracy_score, log_loss, mean_pinball_loss
-from sklearn.model_selection import GridSearchCV, HalvingGridSearchCV, cross_val_score
+from sklearn.model_selection import (
+    GridSearchCV,
+    HalvingGridSearchCV,
+    RandomizedSearchCV,
+    cross_val_score,
+)
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils import compute_sample_weight
@@ -584,6 +589,66 @@ def test_every_optimizer(optimizer):
     assert (mine.net_.optimizer.name, mine.net_.learning_rate) == (name, 0.003)
 
 
+UNSUITED = {
+    "two classes": ("cross_entropy", DIGIT > 4, "sigmoid for this y; use 'log_loss'"),
+    "more classes": ("binary_cross_entropy", DIGIT, "softmax for this y; use 'log_loss'"),
+    "counts": (fastnn.Poisson(), DIGIT, "softmax for this y; use 'log_loss'"),
+    "numbers": (
+        fastnn.CrossEntropy(),
+        DIGIT + 0.5,
+        "use a loss of numbers such as 'squared_error'",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", UNSUITED)
+def test_losses_that_the_targets_rule_out_are_named_with_those_they_allow(case):
+    loss, y, remedy = UNSUITED[case]
+    estimator = MLPRegressor if case == "numbers" else MLPClassifier
+    with pytest.raises(
+        ValueError, match=f"^{re.escape(f'loss={loss!r} needs outputs of')}.*{remedy}"
+    ):
+        estimator(loss=loss).fit(DIGITS, y)
+
+
+#: Fits that end in an error, of which some learn the classes or make a network first.
+FAILING = {
+    "NaN": ({}, DIGITS * np.nan, DIGIT, "Input X contains NaN"),
+    "a parameter": ({"activation": ["relu", "tanh"]}, DIGITS, DIGIT % 2, "activation has 2 items"),
+    "class weights": ({"class_weight": {77: 2.0}}, DIGITS, DIGIT % 2, "not in class_weight"),
+    "lbfgs": ({"solver": "lbfgs", "dropout": 0.5}, DIGITS, DIGIT % 2, "does not support dropout"),
+    "rows to hold out": ({"early_stopping": True}, DIGITS[:3], DIGIT[:3], "set is too small"),
+    "weights": ({}, DIGITS, DIGIT % 2, "Input sample_weight contains NaN"),
+}
+
+
+@pytest.mark.parametrize("case", FAILING)
+def test_a_fit_that_fails_at_once_leaves_the_estimator_as_it_was(case):
+    options, X, y, message = FAILING[case]
+    weight = np.full(len(y), np.nan) if case == "weights" else None
+    mine = MLPClassifier(9, max_iter=3, random_state=0).fit(DIGITS, DIGIT)
+    before, expected = dict(vars(mine)), mine.predict_proba(DIGITS)
+    known = {name: getattr(mine, name) for name in ("classes_", "n_iter_", "t_", "loss_curve_")}
+    known = copy.deepcopy(known)
+    mine.set_params(**options)
+    with pytest.raises(ValueError, match=message):
+        mine.fit(X, y, sample_weight=weight)
+    assert vars(mine).keys() == before.keys()
+    assert np.array_equal(mine.predict_proba(DIGITS), expected)
+    for name, value in known.items():
+        assert np.array_equal(getattr(mine, name), value)
+
+
+def test_targets_that_the_loss_refuses_leave_the_estimator_as_it_was():
+    mine = MLPRegressor(max_iter=3, random_state=0).fit(PATIENTS, COURSE)
+    expected = mine.predict(PATIENTS)
+    with pytest.raises(ValueError, match="y must be 0 or more for loss 'poisson'"):
+        mine.set_params(loss="poisson").fit(PATIENTS, COURSE)
+    assert np.array_equal(mine.predict(PATIENTS), expected)
+    assert mine.out_activation_ == "identity"
+    assert not hasattr(clone(mine), "n_iter_")
+
+
 def test_decay_and_clipping():
     decayed = MLPClassifier(weight_decay=1.0, clipnorm=0.5, max_iter=5).fit(DIGITS, DIGIT)
     rule = decayed.net_.optimizer
@@ -705,6 +770,65 @@ def test_in_pipelines_and_searches():
     ).fit(DIGITS, DIGIT)
     assert search.best_score_ > 0.8
     assert search.best_params_["mlpclassifier__hidden_layer_sizes"] == (40,)
+
+
+#: Options as grids made with NumPy hold them: scalars of np.str_, np.int64, np.float64, np.bool_.
+OPTIONS = {
+    "activation": np.array(["logistic", "tanh", "gelu"]),
+    "solver": np.array(["sgd", "adam", "lbfgs"]),
+    "learning_rate": np.array(["constant", "invscaling", "adaptive"]),
+    "loss": np.array(["log_loss", "squared_error"]),
+    "class_weight": np.array(["balanced"]),
+    "dtype": np.array(["float32", "float64"]),
+    "hidden_layer_sizes": np.arange(3, 6),
+    "batch_size": np.arange(20, 60, 20),
+    "max_iter": np.arange(2, 4),
+    "n_threads": np.array([1, 2]),
+    "random_state": np.arange(3),
+    "alpha": np.logspace(-4, -1, 3),
+    "learning_rate_init": np.logspace(-3, -2, 3),
+    "momentum": np.linspace(0, 1, 3),
+    "dropout": np.array([0.0, 0.2]),
+    "clipnorm": np.array([0.5, 5.0]),
+    "weight_decay": np.array([0.0, 0.1]),
+    "nesterovs_momentum": np.array([True, False]),
+    "shuffle": np.array([True, False]),
+    "early_stopping": np.array([True, False]),
+}
+
+
+def assert_plain_values_give_the_same_model(estimator):
+    """Compare a fit by NumPy's scalars with one by Python's, which `item` returns."""
+    options = estimator.get_params()
+    scalars = {name: value for name, value in options.items() if isinstance(value, np.generic)}
+    plain = type(estimator)(**{**options, **{name: v.item() for name, v in scalars.items()}})
+    assert len(scalars) > 0
+    assert_same_weights(plain.fit(DIGITS[:99], DIGIT[:99]), estimator, 0)
+
+
+@pytest.mark.parametrize("name", OPTIONS)
+def test_grids_of_numpy_arrays(name):
+    """Stands for grids written with NumPy and for TPOT, whose options are NumPy's scalars."""
+    search = GridSearchCV(MLPClassifier(4, max_iter=2, random_state=0), {name: OPTIONS[name]},
+                          cv=2, error_score="raise").fit(DIGITS[:99], DIGIT[:99])  # fmt: skip
+    assert type(search.best_params_[name]) is type(OPTIONS[name][0])
+    assert_plain_values_give_the_same_model(search.best_estimator_)
+
+
+def test_randomized_searches_of_numpy_arrays():
+    """Stands for TPOT, which draws all options of a model at once from arrays of NumPy."""
+    options = {**OPTIONS, "solver": np.array(["sgd", "adam"]), "weight_decay": np.zeros(1)}
+    search = RandomizedSearchCV(MLPClassifier(), options, n_iter=8, cv=2, random_state=0,
+                                error_score="raise").fit(DIGITS[:99], DIGIT[:99])  # fmt: skip
+    assert_plain_values_give_the_same_model(search.best_estimator_)
+    optimizers = {
+        "optimizer": np.array(fastnn.optimizers.NAMES),
+        "loss": np.array(REGRESSION_LOSSES),
+    }
+    search = RandomizedSearchCV(MLPRegressor(4, max_iter=2, random_state=0), optimizers, n_iter=8,
+                                cv=2, random_state=0, error_score="raise")  # fmt: skip
+    search.fit(DIGITS[:99], DIGIT[:99])
+    assert_plain_values_give_the_same_model(search.best_estimator_)
 
 
 def test_in_halving_searches_of_epochs():

@@ -227,7 +227,24 @@ class BaseMLP(Parameters):
         y_val: Any = None,
         incremental: bool = False,
     ) -> Self:
-        """Train by all of `max_iter` epochs, or by one epoch if incremental."""
+        """Train by all of `max_iter` epochs, or by one epoch if incremental.
+
+        An error that comes before the end of the first epoch leaves every attribute as it was.
+        """
+        before = dict(vars(self))
+        self.n_iter_ = 0
+        try:
+            self._train(X, y, sample_weight, X_val, y_val, incremental)
+        except BaseException:
+            if self.n_iter_ == 0:  # classes_ and others may not be those of the network
+                self.__dict__ = before
+            raise
+        return self
+
+    def _train(
+        self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, incremental: bool
+    ) -> None:
+        """Check all arguments, make or keep the network, and train it."""
         from_scratch = not (incremental or self.warm_start) or not self._has_weights()
         hidden_sizes(self)
         if incremental and self.early_stopping:
@@ -254,7 +271,6 @@ class BaseMLP(Parameters):
                 self._descend(rows, validation, incremental)
         finally:
             self._name(self.net_)
-        return self
 
     def _prepare(self, X: Any, from_scratch: bool, incremental: bool) -> None:
         """Make the network, and the attributes that epochs add to."""
@@ -320,7 +336,6 @@ class BaseMLP(Parameters):
             if rows.are_weighted
             else Epochs(self, rows, validation)
         )
-        self.n_iter_ = 0
         try:
             self.net_.fit(
                 rows.X,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import activations, optimizers
+from fastnn import activations, losses, optimizers
 from fastnn.activations import Activation
 from fastnn.layers import Dense, Dropout
 from fastnn.mlp import MLP
@@ -56,6 +56,21 @@ def _refuse_beyond_float32(parameters: Parameters) -> None:
         value = getattr(parameters, name)
         if value > _LARGEST:
             raise ValueError(f"{name} must be at most {_LARGEST:.2g}, got {value!r}")
+
+
+def _refuse_other_losses(parameters: Parameters, output: str, loss: str | Loss) -> None:
+    """Check that the loss goes with the activation of the last layer, which the targets decide."""
+    outputs = losses.get(loss).outputs
+    if outputs is None or output in outputs:
+        return
+    if hasattr(parameters, "class_weight"):
+        remedy = "'log_loss', which serves two classes, more classes and several labels a row"
+    else:
+        remedy = "a loss of numbers such as 'squared_error', or MLPClassifier"
+    raise ValueError(
+        f"loss={parameters.loss!r} needs outputs of {' or '.join(outputs)}, but those of "
+        f"{type(parameters).__name__} are {output} for this y; use {remedy}"
+    )
 
 
 def _optimizer(parameters: Parameters) -> Optimizer:
@@ -119,6 +134,7 @@ def network(
         Whether the network has neither dropout nor a penalty, which lbfgs.py adds by itself.
     """
     _refuse_beyond_float32(parameters)
+    _refuse_other_losses(parameters, output, loss)
     l2 = 0.0 if for_lbfgs else parameters.alpha / 2
     sizes = hidden_sizes(parameters)
     rates = [0.0] * len(sizes) if for_lbfgs else _per_layer(parameters, "dropout", Real)
