@@ -78,8 +78,8 @@ def prepare(
     Returns
     -------
     recipe : Recipe
-        Encodes other rows alike (`Recipe.inputs`), and can be kept with a network
-        (`Recipe.attach`).
+        Encodes other rows alike (method ``inputs``), and can be kept with a network
+        (method ``attach``).
     X : ndarray of shape (n, n_in)
     y : ndarray of shape (n,), or None without a target
         The numbers of a regression, or indices into ``recipe.classes``. Rows without a target are

@@ -85,7 +85,7 @@ def read(
     drop : list of str, optional
         Columns to leave out.
     missing : list of str, optional
-        Texts that stand for a missing value, besides those of `MISSING`.
+        Texts that stand for a missing value, besides those of ``MISSING``.
     separator, decimal, encoding : str, optional
         How a text file is written. By default the separator is the one of ``, ; | tab space`` that
         the first lines have in common, the decimal point is found from the values, and the encoding

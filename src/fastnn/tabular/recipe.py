@@ -44,7 +44,7 @@ class Recipe:
     ignored : dict of str to str
         Columns that are not used, and why.
     missing : list of str
-        Texts that stand for a missing value, besides those of `MISSING`.
+        Texts that stand for a missing value, besides those of ``MISSING``.
 
     See Also
     --------

@@ -34,8 +34,8 @@ def target_of(
     name : str
         Name of the target column.
     task : {"classification", "regression"}, optional
-        By default classification of texts, and of whole numbers if at most `FEW_NUMBERS` different
-        ones have `ROWS_PER_NUMBER` rows each on average; regression of other numbers.
+        By default classification of texts, and of whole numbers if at most ``FEW_NUMBERS``
+        different ones have ``ROWS_PER_NUMBER`` rows each on average; regression of other numbers.
 
     Returns
     -------
