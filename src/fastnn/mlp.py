@@ -726,8 +726,8 @@ class MLP:
 
         Examples
         --------
-        >>> from fastnn import MLP, Dense
-        >>> net = MLP(1, [Dense(2, "softmax")], loss="cross_entropy", optimizer="adam", seed=0)
+        >>> from fastnn import MLP, Adam, Dense
+        >>> net = MLP(1, [Dense(2, "softmax")], loss="cross_entropy", optimizer=Adam(0.1), seed=0)
         >>> history = net.fit([[-1.0], [1.0]] * 50, ["no", "yes"] * 50, epochs=50)
         >>> net.classes
         ('no', 'yes')
