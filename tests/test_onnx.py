@@ -269,7 +269,7 @@ def test_what_cannot_be_exported_says_so(path, rng, monkeypatch):
         fastnn.onnx.export(net, path, output_name="")
     with pytest.raises(TypeError, match="input_name must be a str; got 3"):
         fastnn.onnx.export(net, path, input_name=3)
-    with pytest.raises(TypeError, match="net must be an MLP; got 'net'"):
+    with pytest.raises(TypeError, match="net must be an MLP or a fitted estimator; got 'net'"):
         fastnn.onnx.export("net", path)
     with pytest.raises(TypeError, match="path must be a str or a path"):
         fastnn.onnx.export(net, 3)
