@@ -24,6 +24,7 @@ from fastnn import (
     Activation,
     Adam,
     CSVLogger,
+    CustomLoss,
     Dense,
     Dropout,
     EarlyStopping,
@@ -132,6 +133,7 @@ NAMES = {
     "per": (["step", "epoch"], lambda p: [schedules.StepDecay(0.1, 2, per=p),
                                           schedules.LinearWarmup(0.1, 2, per=p),
                                           OneCycle(0.1, 9, per=p)]),
+    "targets": (["real", "any"], lambda t: CustomLoss(divmod, targets=t).config()),
     "reduction": (["mean", "sum"], lambda r: network(reduction=r).get_config()),
     "separator": ([",", ";"], lambda s: CSVLogger("log", s).separator),
     "path": (["net"], lambda p: [ModelCheckpoint(p).path, CSVLogger(p).path]),
@@ -266,7 +268,8 @@ def test_numbers_and_flags_may_be_numpys(parameters):
 # ---- the tables are complete --------------------------------------------------------------------
 
 #: Parameters whose texts are no names of options: data, paths that other tests are about, ...
-OTHERS = {"columns", "config", "drop", "endings", "ignored", "kinds", "missing", "only", "others",
+OTHERS = {"function", "columns", "config", "drop", "endings", "ignored", "kinds", "missing",
+          "only", "others",
           "replaced", "resolved", "state", "target", "text", "texts", "name", "kind", "task",
           "input_name", "output_name", "value", "names", "notes",
           "place"}  # fmt: skip
