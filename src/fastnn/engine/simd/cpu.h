@@ -14,35 +14,48 @@
 
 #include <cpuid.h>
 
-enum { EBX = 1, ECX = 2 };
+enum { LEAF_1_ECX, LEAF_7_EBX, CPU_WORDS };
 enum { YMM = 0x6, ZMM = 0xe6 }; /* state that the system must keep: registers of AVX, of AVX-512 */
 
 typedef struct {
-    unsigned leaf, cpuid_register, bit, state;
+    unsigned word, bit, state;
 } cpu_feature;
 
-static const cpu_feature cpu_fma = {1, ECX, 12, YMM};
-static const cpu_feature cpu_avx2 = {7, EBX, 5, YMM};
-static const cpu_feature cpu_avx512f = {7, EBX, 16, ZMM};
-static const cpu_feature cpu_avx512dq = {7, EBX, 17, ZMM};
-static const cpu_feature cpu_avx512bw = {7, EBX, 30, ZMM};
-static const cpu_feature cpu_avx512vl = {7, EBX, 31, ZMM};
+static const cpu_feature cpu_fma = {LEAF_1_ECX, 12, YMM};
+static const cpu_feature cpu_avx2 = {LEAF_7_EBX, 5, YMM};
+static const cpu_feature cpu_avx512f = {LEAF_7_EBX, 16, ZMM};
+static const cpu_feature cpu_avx512dq = {LEAF_7_EBX, 17, ZMM};
+static const cpu_feature cpu_avx512bw = {LEAF_7_EBX, 30, ZMM};
+static const cpu_feature cpu_avx512vl = {LEAF_7_EBX, 31, ZMM};
 
-/* The state that the system keeps (XCR0); 0 where it says nothing about it. */
-static unsigned cpu_kept_state(void) {
+typedef struct {
+    unsigned words[CPU_WORDS], kept_state;
+} cpu_features;
+
+/* What the CPU says. Ask once: on a virtual machine each cpuid takes some 30 microseconds. */
+static cpu_features cpu_ask(void) {
     enum { OSXSAVE = 27 };
-    unsigned a, b, c, d, low, high;
-    if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> OSXSAVE & 1)) return 0;
-    __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
-    return low;
+    cpu_features cpu = {{0}, 0};
+    unsigned a, b, c, d;
+    if (__get_cpuid(1, &a, &b, &c, &d)) cpu.words[LEAF_1_ECX] = c;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) cpu.words[LEAF_7_EBX] = b;
+    if (cpu.words[LEAF_1_ECX] >> OSXSAVE & 1)
+        __asm__ volatile("xgetbv" : "=a"(cpu.kept_state), "=d"(d) : "c"(0));
+    return cpu;
 }
 
-static int cpu_has(const cpu_feature *feature) {
-    unsigned r[4];
-    if (!__get_cpuid_count(feature->leaf, 0, &r[0], &r[EBX], &r[ECX], &r[3])) return 0;
-    return (r[feature->cpuid_register] >> feature->bit & 1) &&
-           (cpu_kept_state() & feature->state) == feature->state;
+static int cpu_has(const cpu_features *cpu, const cpu_feature *feature) {
+    return (cpu->words[feature->word] >> feature->bit & 1) &&
+           (cpu->kept_state & feature->state) == feature->state;
 }
+
+#else
+
+typedef struct {
+    char nothing;
+} cpu_features;
+
+static cpu_features cpu_ask(void) { return (cpu_features){0}; }
 
 #endif
 

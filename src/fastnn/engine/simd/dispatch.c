@@ -7,16 +7,27 @@
 #include "cpu.h"
 
 #define TABLE(isa) FASTNN_JOIN(ops, FASTNN_BITS, isa)
-#define HAS(feature) &&cpu_has(&cpu_##feature)
+#define HAS(feature) &&cpu_has(&cpu, &cpu_##feature)
 
 #define SET(isa, features) extern const fastnn_ops TABLE(isa);
 FASTNN_INSTRUCTION_SETS
 #undef SET
 
-const fastnn_ops *fastnn_table(int i) {
+#define SET(isa, features) +1
+enum { N_SETS = 0 FASTNN_INSTRUCTION_SETS };
+#undef SET
+
+static const fastnn_ops *tables[N_SETS + 1];
+
+/* When the library is loaded, before anyone looks for a table. */
+static __attribute__((constructor)) void find_tables(void) {
+    const cpu_features cpu = cpu_ask();
+    int n = 0;
+    (void)cpu; /* where no set needs a feature */
 #define SET(isa, features)                                                                         \
-    if (1 features && i-- == 0) return &TABLE(isa);
+    if (1 features) tables[n++] = &TABLE(isa);
     FASTNN_INSTRUCTION_SETS
 #undef SET
-    return NULL;
 }
+
+const fastnn_ops *fastnn_table(int i) { return i <= N_SETS ? tables[i] : NULL; }
