@@ -13,9 +13,7 @@ from pathlib import Path
 
 import pytest
 
-import fastnn
-
-ROOT = Path(fastnn.__file__).parent
+ROOT = Path(__file__).parent.parent / "src/fastnn"  # an installed package lacks the Cython files
 
 #: Rooms and modules, from those that import nothing of fastnn to those that import everything. The
 #: longest name that a module's begins with decides its floor.
