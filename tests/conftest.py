@@ -3,7 +3,6 @@
 A new activation, loss, optimizer or instruction set joins every test with that fixture.
 """
 
-import dataclasses
 import functools
 import itertools
 import signal
@@ -14,8 +13,9 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 
-from fastnn import _cpu, _kernels_f32, _kernels_f64, activations, losses, optimizers
+from fastnn import _cpu, _kernels_f32, _kernels_f64, activations, losses
 from fastnn.activations import Activation
+from fastnn.verification.trainings import optimizer_variants
 
 # A shell without job control starts commands in the background with SIGINT ignored, and their
 # children inherit that: Ctrl-C would reach no test.
@@ -42,18 +42,6 @@ def legal(loss, activation):
 PAIRS = list(itertools.product(losses.NAMES, activations.NAMES))
 LEGAL_PAIRS = [pair for pair in PAIRS if legal(*pair)]
 ILLEGAL_PAIRS = [pair for pair in PAIRS if not legal(*pair)]
-
-
-def optimizer_variants():
-    """Every optimizer with each option of its own that is off by default, both off and on."""
-    common = {f.name for f in dataclasses.fields(optimizers.Optimizer)}
-    for name in optimizers.NAMES:
-        kind = type(optimizers.get(name))
-        own = [f for f in dataclasses.fields(kind) if f.name not in common]
-        off = [f for f in own if f.default in (0, False)]
-        for on in itertools.product((False, True), repeat=len(off)):
-            chosen = [f for f, turned_on in zip(off, on, strict=True) if turned_on]
-            yield kind(**{f.name: True if f.default is False else 0.5 for f in chosen})
 
 
 # ---- axes ---------------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """Notebooks: what a kernel of Jupyter shows of networks, histories and progress."""
 
+import importlib.util
 import os
 import sys
 import types
@@ -73,5 +74,5 @@ def test_the_widget_of_tqdm_needs_ipywidgets(monkeypatch):
         ("found", False, tqdm.tqdm),
         ("found", True, notebook.tqdm),
     ):
-        monkeypatch.setattr(progress.importlib.util, "find_spec", lambda name, s=spec: s)
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name, s=spec: s)
         assert progress._tqdm(in_notebook) is expected

@@ -1,1 +1,1 @@
-from fastnn._kernels_f32 import *  # noqa: F403
+from fastnn._kernels_f32 import *  # noqa: F403  the same module in another precision

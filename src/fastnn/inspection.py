@@ -8,7 +8,6 @@ over these functions, where they are documented. Not here: training, pictures (p
 from __future__ import annotations
 
 import math
-from html import escape
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -84,13 +83,15 @@ def summary(net: MLP, batch_size: int = 32) -> str:
 
 def html(net: MLP) -> str:
     """Return the network for a notebook: its summary as a table of HTML, in the page's colours."""
+    from html import escape  # slow to import, and rarely needed
+
     head, *rows = [("layer", "output", "parameters", "flops a row"), *_rows(net)]
     rule = "border-bottom: 1px solid currentColor"
     lines = [
         f"<p><b>{escape(repr(net).strip('<>'))}</b></p>",
         '<table style="border-collapse: collapse; margin: 0">',
         _html_row(head, "th", rule),
-        *(_html_row(row, "td", "") for row in rows),
+        *(_html_row(map(escape, row), "td", "") for row in rows),
         "</table>",
         f"<p>{'<br>'.join(map(escape, [*_totals(net, 32), *_learnt(net)]))}</p>",
     ]
@@ -103,7 +104,7 @@ def _html_row(cells: Iterable[str], tag: str, style: str) -> str:
     for i, cell in enumerate(cells):
         side = "right" if i else "left"
         css = f"text-align: {side}; padding: 0.1em 0.8em; background: none; {style}"
-        found.append(f'<{tag} style="{css.strip()}">{escape(cell)}</{tag}>')
+        found.append(f'<{tag} style="{css.strip()}">{cell}</{tag}>')
     return f"<tr>{''.join(found)}</tr>"
 
 

@@ -73,7 +73,9 @@ class Layer:
     def with_trainable(self, trainable: bool) -> "Layer":
         """Return the layer with its parameters, if it has any, trained or frozen."""
         is_field = "trainable" in getattr(self, "__dataclass_fields__", ())
-        changed: Layer = replace(self, trainable=trainable) if is_field else self  # type: ignore[type-var]
+        if not is_field:
+            return self
+        changed: Layer = replace(self, trainable=trainable)  # type: ignore[type-var]  # a dataclass
         return changed
 
     def flops(self, n_in: int) -> int:

@@ -400,7 +400,7 @@ class LinearWarmup(Schedule):
     schedule: Schedule | float
     steps: float
     start: float = 0.0
-    per: str = dataclasses.field(default=None, kw_only=True)  # type: ignore[assignment]
+    per: str = dataclasses.field(default=None, kw_only=True)  # type: ignore[assignment]  # set below
     name: ClassVar[str] = "linear_warmup"
 
     def __post_init__(self) -> None:

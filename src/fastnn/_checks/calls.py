@@ -39,9 +39,9 @@ def explaining(kind: _Class) -> _Class:
     The tables are searched for the names of the class and of its bases.
     """
     owners = [base.__name__ for base in kind.__mro__]
-    kind.__init__ = _explained(kind.__init__, owners)  # type: ignore[misc]
+    kind.__init__ = _explained(kind.__init__, owners)  # type: ignore[misc]  # replaced on purpose
     if dataclasses.is_dataclass(kind):
-        kind.__setattr__ = _frozen(kind.__setattr__)  # type: ignore[method-assign]
+        kind.__setattr__ = _frozen(kind.__setattr__)  # type: ignore[method-assign]  # too
     return kind
 
 

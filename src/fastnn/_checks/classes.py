@@ -177,7 +177,9 @@ def weights_by_number(
 
 def _mapping(value: Any) -> Any:
     """Return a value that has items; otherwise let `class_weight` refuse it."""
-    return value if hasattr(value, "items") else class_weight(value, None, 0)  # type: ignore[arg-type]
+    if hasattr(value, "items"):
+        return value
+    return class_weight(value, None, 0)  # type: ignore[arg-type]  # it raises before it needs a loss
 
 
 def classifies(loss: Loss, n_out: int) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def file_path(name: str, value: object) -> str:
     """Return the path of a file as a str."""
     try:
-        path = os.fspath(value)  # type: ignore[call-overload]
+        path = os.fspath(value)  # type: ignore[call-overload]  # or it raises
     except TypeError:
         path = None
     if not isinstance(path, str):

@@ -58,4 +58,4 @@ def _integers(name: str, kind: str, part: str, value: Any) -> NDArray[Any]:
 
 def _refuse(name: str, kind: str, what: str) -> None:
     """Raise the error for a matrix that SciPy would read out of bounds."""
-    raise ValueError(f"{name} is a damaged {kind} matrix: {what}; build it anew from valid indices")
+    raise ValueError(f"{name} is a damaged {kind} matrix: {what}; rebuild it with valid indices")

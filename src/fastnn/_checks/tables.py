@@ -20,7 +20,7 @@ def table_separator(value: object) -> str:
 def encoding(value: object) -> str:
     """Return the name of a text encoding."""
     try:
-        known = codecs.lookup(value)  # type: ignore[arg-type]
+        known = codecs.lookup(value)  # type: ignore[arg-type]  # or it raises
         is_text: bool = known._is_text_encoding
     except (LookupError, TypeError, ValueError):
         is_text = False

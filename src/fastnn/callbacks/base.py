@@ -50,7 +50,7 @@ class Callback:
     """
 
     model: MLP = None  # type: ignore[assignment]  # until `fit` sets it
-    params: dict[str, Any] = None  # type: ignore[assignment]
+    params: dict[str, Any] = None  # type: ignore[assignment]  # likewise
     runs_last: ClassVar[bool] = False
 
     def on_train_begin(self, logs: Logs) -> None:

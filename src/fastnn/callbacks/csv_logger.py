@@ -72,7 +72,7 @@ class CSVLogger(Callback):
         import csv  # slow to import, and rarely needed
 
         mode: Literal["a", "w"] = "a" if self.append else "w"
-        file = open(self.path, mode, encoding="utf-8", newline="")  # noqa: SIM115
+        file = open(self.path, mode, encoding="utf-8", newline="")  # noqa: SIM115  close() does it
         self._file = file
         self._writer = csv.writer(file, delimiter=self.separator, lineterminator="\n")
         self._is_first = True

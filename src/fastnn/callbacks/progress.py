@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
 import sys
 import time
@@ -104,6 +103,8 @@ def _is_notebook() -> bool:
 def _tqdm(in_notebook: bool) -> Any:
     """Return tqdm's class for where this runs, or None if tqdm is not installed."""
     try:
+        import importlib.util  # slow to import
+
         if in_notebook and importlib.util.find_spec("ipywidgets") is not None:
             from tqdm.notebook import tqdm as widget
 

@@ -50,7 +50,7 @@ def conditions(text: str) -> list[Condition]:
         match = re.fullmatch(r"(\w+) *(>=|<=|>|<) *([-+.\deE]+)", part.strip())
         try:
             made = Condition() if part == "baseline" else Condition(
-                match[1], match[2], float(match[3]))  # type: ignore[index]  # fmt: skip
+                match[1], match[2], float(match[3]))  # type: ignore[index]  # fmt: skip  # None: below
         except (TypeError, ValueError):
             made = None
         if made is None or (made.score and made.score not in SCORES):

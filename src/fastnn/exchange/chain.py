@@ -352,8 +352,7 @@ class Chain:
     def _free(self) -> Affine | None:
         """The affine map at the end, if it has no activation yet."""
         last = self._last
-        is_free = isinstance(last, Affine) and last.activation is None
-        return last if is_free else None  # type: ignore[return-value]
+        return last if isinstance(last, Affine) and last.activation is None else None
 
     def activate(self, place: str, activation: Activation) -> None:
         """Append an activation: that of the affine map before it, or a layer of its own."""

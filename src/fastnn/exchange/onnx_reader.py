@@ -118,7 +118,7 @@ def _loaded(onnx: ModuleType, model: object) -> Any:
         elif isinstance(model, onnx.ModelProto):
             found = model
         else:
-            found = onnx.load_model_from_string(bytes(model))  # type: ignore[call-overload]
+            found = onnx.load_model_from_string(bytes(model))  # type: ignore[call-overload]  # checked
         onnx.checker.check_model(found if path is None else path)
         if found.functions:
             found = importlib.import_module("onnx.inliner").inline_local_functions(found)

@@ -359,7 +359,7 @@ def _sum(torch: Any, stretches: _Modules, part: Part[Sum]) -> None:
 def _residual(nn: Any) -> Any:
     """Return the class of a Residual's module; it is made here since PyTorch may be missing."""
 
-    class Residual(nn.Module):  # type: ignore[misc]
+    class Residual(nn.Module):  # type: ignore[misc]  # nn is an argument
         """The inputs of a stretch of modules added to its outputs."""
 
         __qualname__ = "Residual"

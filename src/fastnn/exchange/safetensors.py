@@ -179,7 +179,7 @@ def _fill(memory: memoryview, file: BinaryIO, digest: hashlib._Hash) -> None:
     """Fill memory from a file, and hash it."""
     for at in range(0, len(memory), _CHUNK):
         piece = memory[at : at + _CHUNK]
-        if file.readinto(piece) != len(piece):  # type: ignore[attr-defined]
+        if file.readinto(piece) != len(piece):  # type: ignore[attr-defined]  # BinaryIO lacks it
             raise ValueError("it became shorter while it was read")
         digest.update(piece)
 

@@ -41,7 +41,7 @@ class _Watch(MetaPathFinder):
                 sys.meta_path.remove(self)
                 self.then()
 
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # wrapped
         return spec
 
 

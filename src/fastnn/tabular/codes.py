@@ -49,7 +49,7 @@ class Code:
 
     def to_plain(self) -> dict[str, Any]:
         """Return the code as plain data."""
-        return {"code": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]
+        return {"code": self.kind, **dataclasses.asdict(self)}  # type: ignore[call-overload]  # every code is a dataclass
 
 
 @dataclass(frozen=True)
@@ -174,7 +174,7 @@ def from_plain(place: str, plain: Any) -> Code:
     """Return the code from what `to_plain` returned; an error names the place and what is wrong."""
     name = _checks.fields(place, plain).get("code")
     code = CODES[_checks.choice(f"{place}'s code", name, tuple(CODES))]
-    fields = dataclasses.fields(code)  # type: ignore[arg-type]
+    fields = dataclasses.fields(code)  # type: ignore[arg-type]  # every code is a dataclass
     found = _checks.fields(place, plain, ("code", *(field.name for field in fields)))
     return code(**{f.name: _checked(f"{place}'s {f.name}", f.type, found[f.name]) for f in fields})
 

@@ -65,7 +65,7 @@ class Lookup:
         for table, key in ((self._by_value, value), (self._by_number, _without_zeros(value)),
                            (self._by_truth, truth(value))):  # fmt: skip
             if key in table:
-                return table[key]  # type: ignore[index]
+                return table[key]  # type: ignore[index]  # no table has None
         return None
 
 

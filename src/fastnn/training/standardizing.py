@@ -65,8 +65,8 @@ def _moments(
 
     Means and squares of some rows are combined with those of the rows before (Chan, Golub, LeVeque
     1979), all relative to the first row: a sum of many numbers that are far from 0 rounds too much.
-    How many rows are combined at a time doesn't depend on the source. Meanwhile columns are divided
-    by 2 to the power of `exponents`.
+    How many rows are combined at a time doesn't depend on the source. Columns are first divided by
+    2 to the power of `exponents`.
     """
     n, origin = 0, None
     mean: Any = 0.0

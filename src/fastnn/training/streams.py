@@ -25,9 +25,8 @@ class Stream:
 
         self.unused: list[tuple[Any, BaseException | None]] = []
         self.reading: Ahead[Any] | None = None  # of the last epoch that began
-        self.ending: Ahead[Any] | None = (
-            None  # of the last one that ended, maybe not yet its thread
-        )
+        # Of the last epoch that ended; its thread may not have ended.
+        self.ending: Ahead[Any] | None = None
         self.busy = threading.Lock()  # of a thread that is taking an item
         self.is_lost = False  # a thread that the parent of this process has may be taking one
 

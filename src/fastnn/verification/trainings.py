@@ -200,8 +200,8 @@ def shown(rule: optimizers.Optimizer) -> str:
     return ", ".join([rule.name, *options])
 
 
-def optimizer_variants() -> Iterator[optimizers.Optimizer]:
-    """Every optimizer with its options that are off by default, off and on."""
+def optimizer_variants(**shared: Any) -> Iterator[optimizers.Optimizer]:
+    """Every optimizer with each option of its own that is off by default, both off and on."""
     common = {field.name for field in dataclasses.fields(optimizers.Optimizer)}
     for name in optimizers.NAMES:
         kind = type(optimizers.get(name))
@@ -212,12 +212,12 @@ def optimizer_variants() -> Iterator[optimizers.Optimizer]:
             options: dict[str, Any] = {
                 field.name: True if field.default is False else 0.5 for field in chosen
             }
-            yield kind(learning_rate=0.02, **options)
+            yield kind(**shared, **options)
 
 
 def by_optimizer() -> Named:
     """Every optimizer, its options on and off, and other values of its numbers."""
-    for rule, dtype in itertools.product(optimizer_variants(), DTYPES):
+    for rule, dtype in itertools.product(optimizer_variants(learning_rate=0.02), DTYPES):
         yield f"{shown(rule)}, {dtype}", usual(optimizer=rule, dtype=dtype)
         yield (
             f"{shown(rule)}, one row a step, {dtype}",

@@ -158,8 +158,9 @@ static void cross_entropy_rows(const fastnn_loss_args *args) {
 }
 /* c-source: end */
 
-/* The same with a weight for each output, which is where its derivative goes; a row's loss is
- * sum_k weight_k E_k, and args->weight is not read. */
+/* A loss that is a sum over the outputs, with a weight for each output: the weights are read where
+ * the derivatives are written, in delta. A row's loss is sum_k weight_k E_k; args->weight is not
+ * read. */
 #define LOSS_BY_OUTPUT(FUNCTION, name, activation)                                                 \
     static void FUNCTION##_by_output(const fastnn_loss_args *args) {                               \
         for (ptrdiff_t r = 0; r < args->rows; r++) {                                               \
