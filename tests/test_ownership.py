@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from conditions import until
 
-from fastnn import MLP, Callback, Dense
+from fastnn import MLP, Callback, CustomLoss, Dense
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((90, 6)).astype("f4")
@@ -89,6 +89,23 @@ def test_targets_and_weights_are_the_ones_that_were_checked(value):
     other = twin.fit(X, TARGETS, epochs=3, sample_weight=WEIGHTS, callbacks=[Overwrite(0)],
                      validation_data=(X[:20], TARGETS[:20], WEIGHTS[:20]))  # fmt: skip
     assert (sha256(net), one.history) == (sha256(twin), other.history)
+
+
+@pytest.mark.parametrize("kind", ["real", "any"])
+def test_targets_of_a_loss_in_python_are_the_ones_that_were_checked(kind):
+    def half_square(y_true, y_pred):
+        error = y_pred - y_true
+        return 0.5 * (error**2).sum(axis=1), error
+
+    nets = [
+        MLP(6, [Dense(5, "tanh"), Dense(3)], loss=CustomLoss(half_square, targets=kind),
+            optimizer="adam", seed=0)
+        for _ in range(2)
+    ]  # fmt: skip
+    y = TARGETS.copy()
+    nets[0].fit(X, y, epochs=3, callbacks=[Overwrite(7.0, y)])
+    nets[1].fit(X, TARGETS, epochs=3, callbacks=[Overwrite(0)])
+    assert sha256(nets[0]) == sha256(nets[1])
 
 
 def test_a_metric_may_overwrite_what_it_gets():

@@ -47,7 +47,7 @@ def targets(
             f"{name} has {array.shape[0]} rows but {rows_of} has {n_rows}; pass a target for each"
         )
     if loss.takes.of_any_width:
-        return converted(name, array[:, None] if array.ndim == 1 else array, dtype), None
+        return converted(name, array[:, None] if array.ndim == 1 else array, dtype, own), None
     if array.ndim == 1 and loss.takes.are_classes:
         return None, class_labels(name, array, n_out)
     if array.ndim == 1 and (n_out == 1 or loss.shares_target):
