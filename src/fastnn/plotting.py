@@ -83,7 +83,7 @@ def learning_curves(
         first, last = history.epoch[0], history.epoch[-1]
         margin = max(0.5, 0.02 * (last - first))
         axes[0].set_xlim(first - margin, last + margin)  # NaN at the end keeps its place
-        figure._repr_png_ = functools.partial(_png, figure)  # type: ignore[attr-defined]  # IPython's
+        vars(figure)["_repr_png_"] = functools.partial(_png, figure)  # shown by IPython
     else:
         figure, axes = ax.figure.canvas.figure, [ax]  # the whole figure, not a SubFigure
         names = names[:1]
