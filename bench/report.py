@@ -4,7 +4,7 @@
 
 The script writes a Markdown table and a picture beside every JSON file, the picture
 `results/summary.svg` of a few cells, and the text between `<!-- begin NAME -->` and
-`<!-- end NAME -->` in README.md and bench/README.md, where NAME is a file of results or one of
+`<!-- end NAME -->` in the pages READMES, where NAME is a file of results or one of
 SECTIONS. Not here: measurements (compare.py), how figures are rounded
 (fastnn.benchmarking.tables), and the picture itself (plot.py).
 """
@@ -24,7 +24,8 @@ from fastnn.benchmarking.tables import (
 )
 
 HERE = Path(__file__).parent
-READMES = [HERE.parent / "README.md", HERE / "README.md"]
+ROOT = HERE.parent
+READMES = [ROOT / "README.md", HERE / "README.md", ROOT / "packaging" / "index_page.md"]
 
 # The cells of README.md's table and picture; bench/README.md has all cells.
 SMALL = [

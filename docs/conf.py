@@ -87,7 +87,7 @@ html_theme_options = {
 }
 html_title = "fastnn"
 html_sidebars = {
-    name: [] for name in ("index", "maths", "figures", "inside", "promises", "changes")
+    name: [] for name in ("index", "maths", "figures", "inside", "promises", "changes", "versions")
 }  # these pages have no subpages
 html_static_path = ["_static"]
 html_css_files = ["fastnn.css"]

@@ -1,7 +1,7 @@
 """Programs that call a network from C and Cython, built in a new environment as their README says.
 
     make consumers                                    # or
-    python tests/consumers.py path/to/fastnn-*.whl
+    python tests/consumers.py path/to/wheel.whl
 
 Copies examples/embedding to a new folder, installs the wheel in a new virtual environment, and runs
 the commands of examples/embedding/README.md there in order. Each program compares its results with

@@ -945,7 +945,7 @@ def test_a_missing_scikit_learn_is_named():
     code = "import sys; sys.modules['sklearn.base'] = None; import fastnn.sklearn"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert "ImportError: fastnn.sklearn needs scikit-learn 1.6 or newer" in run.stderr
-    assert "pip install 'fastnn[sklearn]'" in run.stderr
+    assert "pip install 'scikit-learn>=1.6'" in run.stderr
 
 
 WARNINGS = {

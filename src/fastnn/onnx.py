@@ -1,6 +1,6 @@
 """Networks as ONNX files: `export` writes one for other runtimes, `from_onnx` reads one.
 
-Needs the package onnx: ``pip install 'fastnn[onnx]'``. The code is in fastnn/exchange.
+Needs the package onnx: ``pip install onnx``. The code is in fastnn/exchange.
 """
 
 from fastnn.exchange.onnx_reader import from_onnx

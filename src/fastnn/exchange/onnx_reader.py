@@ -35,7 +35,7 @@ def from_onnx(
 ) -> MLP:
     """Read a network from an ONNX model, to predict with it or to continue its training.
 
-    Needs the package onnx: ``pip install 'fastnn[onnx]'``.
+    Needs the package onnx: ``pip install onnx``.
 
     Parameters
     ----------

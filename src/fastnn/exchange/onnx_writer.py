@@ -60,7 +60,7 @@ def export(
 ) -> Any:
     """Write a network to an ONNX file, or return it as an ONNX model, for prediction.
 
-    Needs the package onnx: ``pip install 'fastnn[onnx]'``.
+    Needs the package onnx: ``pip install onnx``.
 
     Parameters
     ----------

@@ -3,7 +3,7 @@
 Parameters, defaults, attributes, warnings and errors are those of scikit-learn 1.9. The same
 ``random_state`` gives the same initial weights, the same validation split and the same order of
 rows, hence the same model up to rounding; docs/how-to/scikit_learn.rst names the exceptions. Needs
-scikit-learn 1.6 or newer: ``pip install 'fastnn[sklearn]'``.
+scikit-learn 1.6 or newer: ``pip install 'scikit-learn>=1.6'``.
 
 Here: what the estimators' parameters mean for an `MLP`, and scikit-learn's conventions. Not here:
 the training (`MLP.fit`); the estimators use the public API of fastnn alone.
@@ -27,7 +27,7 @@ try:
 except ImportError as error:
     raise ImportError(
         f"fastnn.sklearn needs scikit-learn 1.6 or newer ({error}); install it with pip install "
-        "'fastnn[sklearn]'"
+        "'scikit-learn>=1.6'"
     ) from error
 
 __all__ = ["MLPClassifier", "MLPRegressor", "TableEncoder"]

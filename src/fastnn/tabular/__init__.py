@@ -14,5 +14,5 @@ A module for each step, in the order of their imports:
 
 Not here: networks and their training, and what the command line prints (cli/). `fastnn.tables` has
 the public names. polars reads CSV and Parquet and is imported when it is needed:
-``pip install 'fastnn[cli]'``.
+``pip install polars``.
 """
