@@ -30,7 +30,7 @@ FLOORS = (
     ("inspection", "mlp"),
     ("gradients", "profiling"),
     ("__init__",),
-    ("embedding", "exchange"),
+    ("embedding", "exchange", "many"),
     ("interop", "onnx", "sklearn", "tables", "tabular"),
     ("benchmarking", "verification"),
     ("cli", "__main__"),

@@ -64,6 +64,7 @@ if TYPE_CHECKING:  # the names in _LAZY
     from fastnn import sklearn as sklearn
     from fastnn.embedding import get_include
     from fastnn.interop import from_sklearn, from_torch, to_c, to_sklearn, to_torch
+    from fastnn.many import Fits, Networks, Status, fit_many, networks
     from fastnn.onnx import from_onnx
 
 __version__ = "0.1.0"
@@ -93,6 +94,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "ExponentialDecay",
+    "Fits",
     "History",
     "Huber",
     "InverseScaling",
@@ -104,6 +106,7 @@ __all__ = [
     "MeanSquaredError",
     "ModelCheckpoint",
     "ModelFileError",
+    "Networks",
     "OneCycle",
     "PiecewiseConstantDecay",
     "Poisson",
@@ -114,6 +117,7 @@ __all__ = [
     "Residual",
     "SquaredError",
     "Standardize",
+    "Status",
     "StepDecay",
     "TensorBoard",
     "TerminateOnNaN",
@@ -121,6 +125,7 @@ __all__ = [
     "__version__",
     "callbacks",
     "check_gradients",
+    "fit_many",
     "from_onnx",
     "from_sklearn",
     "from_torch",
@@ -128,6 +133,7 @@ __all__ = [
     "kernels",
     "load",
     "metrics",
+    "networks",
     "profile",
     "show_config",
     "to_c",
@@ -137,13 +143,18 @@ __all__ = [
 
 #: Names that are imported at their first use, and the modules that they are or are in.
 _LAZY = {
+    "Fits": "fastnn.many",
+    "Networks": "fastnn.many",
+    "Status": "fastnn.many",
     "_C_API": "fastnn.embedding",
     "embedding": "fastnn.embedding",
+    "fit_many": "fastnn.many",
     "from_onnx": "fastnn.onnx",
     "from_sklearn": "fastnn.interop",
     "from_torch": "fastnn.interop",
     "get_include": "fastnn.embedding",
     "interop": "fastnn.interop",
+    "networks": "fastnn.many",
     "onnx": "fastnn.onnx",
     "sklearn": "fastnn.sklearn",
     "to_c": "fastnn.interop",

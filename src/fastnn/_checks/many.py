@@ -1,0 +1,272 @@
+"""Arguments of `fit_many` and `networks`: one for all members, or one for each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+
+from fastnn import _conversion
+from fastnn._checks.arrays import as_array
+from fastnn._checks.fitting import validation_data
+from fastnn._checks.values import choice, integer, is_bool, items, number, shown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    _Kind = TypeVar("_Kind")
+    _Value = TypeVar("_Value")
+    Indices = NDArray[np.int64]
+
+
+def members(value: Any, kind: type[_Kind]) -> list[_Kind]:
+    """Return the networks to fit: one at least, and none of them twice."""
+    found = items(value) if not isinstance(value, kind) else None
+    if found is None:
+        raise TypeError(
+            f"nets must be a list of MLP objects, or what networks() returns; got {shown(value)}"
+        )
+    if not found:
+        raise ValueError("nets is empty; give one network at least")
+    places: dict[int, int] = {}
+    for i, net in enumerate(found):
+        if not isinstance(net, kind):
+            raise TypeError(f"nets[{i}] must be an MLP; got {shown(net)}")
+        if places.setdefault(id(net), i) != i:
+            raise ValueError(
+                f"nets[{i}] is the same object as nets[{places[id(net)]}]; fit a copy of it, "
+                "net.copy()"
+            )
+    return found
+
+
+def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
+    """Return inputs, targets and weights as arrays whose rows can be picked by numbers."""
+    if not _conversion.is_csr(X):
+        X = as_array("X", X)
+    if y is None:
+        raise TypeError("y is None; give the targets of the rows of X")
+    if X.ndim != 2:
+        raise ValueError(f"X must have two dimensions, (n, n_in); got shape {X.shape}")
+    n, arrays = X.shape[0], []
+    for name, value in (("y", y), ("sample_weight", sample_weight)):
+        found = None if value is None else np.asarray(value)
+        if found is not None and found.shape[:1] != (n,):
+            raise ValueError(f"{name} must have the {n} rows of X; got shape {found.shape}")
+        arrays.append(found)
+    return X, *arrays
+
+
+def one_for_each(
+    name: str, value: Any, n: int, check: Callable[[str, Any], _Value]
+) -> list[_Value]:
+    """Return n checked values: of a list of n, or of one value for all members."""
+    if isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1:
+        if len(value) != n:
+            raise ValueError(
+                f"{name} has {len(value)} values for {n} networks; give one for each, or one for "
+                "all"
+            )
+        return [check(f"{name}[{i}]", one) for i, one in enumerate(value)]
+    return [check(name, value)] * n
+
+
+def epochs_of_member(name: str, value: Any) -> int:
+    """Return a number of epochs."""
+    return integer(name, value, low=0)
+
+
+def batch_of_member(name: str, value: Any) -> int | None:
+    """Return a number of rows, or None for all."""
+    return None if value is None else integer(name, value, low=1)
+
+
+def rows_of_members(name: str, value: Any, n: int, n_rows: int) -> list[Indices | None]:
+    """Return the numbers of each member's rows, None for all rows."""
+    if value is None:
+        return [None] * n
+    found = list(value) if isinstance(value, np.ndarray) and value.ndim == 2 else items(value)
+    if found is None:
+        raise TypeError(
+            f"{name} must be a list that has for each network an array of numbers of rows, or None "
+            f"for all rows; got {shown(value)}"
+        )
+    if len(found) != n:
+        raise ValueError(f"{name} has {len(found)} items for {n} networks; give one for each")
+    return [row_numbers(f"{name}[{i}]", one, n_rows) for i, one in enumerate(found)]
+
+
+def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
+    """Return numbers of rows from numbers, a mask (n_rows,), a slice, or None for all: a copy."""
+    if value is None:
+        return None
+    if isinstance(value, slice):
+        chosen = np.arange(n_rows)[value]
+    else:
+        chosen = np.asarray(value)
+        if chosen.dtype == bool and chosen.shape == (n_rows,):
+            chosen = np.flatnonzero(chosen)
+        if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
+            raise TypeError(
+                f"{name} must be numbers of rows, a mask of {n_rows} booleans or a slice; got "
+                f"{shown(value)}"
+            )
+    if not chosen.size:
+        raise ValueError(f"{name} has no rows; give one at least, or None for all")
+    found = _conversion.in_dtype(chosen, np.int64, own=True)
+    low, high = int(found.min()), int(found.max())
+    if low < -n_rows or high >= n_rows:
+        wrong = low if low < -n_rows else high
+        raise ValueError(f"{name} has row {wrong}, and X has rows 0 to {n_rows - 1}")
+    found[found < 0] += n_rows
+    return found
+
+
+def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
+    """Return the distinct labels of groups, sorted, and each row's number among them."""
+    labels = np.asarray(value)
+    if labels.shape != (n_rows,):
+        raise ValueError(
+            f"groups must have a label for each of the {n_rows} rows of X; got shape {labels.shape}"
+        )
+    try:
+        found, numbers = np.unique(labels, return_inverse=True)
+    except TypeError:  # labels of several types
+        raise TypeError(
+            "groups must have labels that can be sorted, such as all text or all numbers; got "
+            f"{shown(value)}"
+        ) from None
+    return found, numbers.reshape(-1)
+
+
+def groups_or_rows(groups_given: object, rows_given: object) -> None:
+    """Check that rows are chosen in one way."""
+    if groups_given is not None and rows_given is not None:
+        raise ValueError("rows and groups are both given; give one of them")
+
+
+def a_network_for_each_group(n: int, labels: NDArray[Any]) -> None:
+    """Check that there are as many networks as groups."""
+    if n != len(labels):
+        raise ValueError(
+            f"groups has {len(labels)} labels, and nets has {n} networks; give one for each: "
+            f"networks(net, n={len(labels)})"
+        )
+
+
+def validation(value: Any) -> Any:
+    """Return None, a fraction, "rest", (X, y, sample_weight or None), or a list of row numbers.
+
+    The list is checked by `rows_of_members`.
+    """
+    if value is None or isinstance(value, list | np.ndarray):
+        return value
+    if isinstance(value, str):
+        if value != "rest":
+            raise ValueError(
+                f'validation must be "rest", a fraction, (X, y) or a list of rows; got {value!r}'
+            )
+        return "rest"
+    if isinstance(value, tuple):
+        return validation_data(value)
+    if is_bool(value) or not isinstance(value, int | float | np.number):
+        raise TypeError(
+            'validation must be None, a fraction of the rows, (X, y), "rest" or a list that has '
+            f"for each network an array of numbers of rows; got {shown(value)}"
+        )
+    return number("validation", value, above=0.0, below=1.0)
+
+
+def rest_of_rows(number_of_member: int, rows: Indices | None, n_rows: int) -> Indices:
+    """Return the rows that a member is not trained on; at least one."""
+    found = np.zeros(0, np.int64)
+    if rows is not None:
+        is_left = np.ones(n_rows, bool)
+        is_left[rows] = False
+        found = np.flatnonzero(is_left)
+    if not found.size:
+        raise ValueError(
+            f'validation="rest" leaves none of the {n_rows} rows of X for nets[{number_of_member}]'
+            "; give rows=, or another validation"
+        )
+    return found
+
+
+def callbacks_of_members(value: Any) -> Any:
+    """Return a list of callbacks, which each member gets copies of, or a function of a number."""
+    found = value if callable(value) else items(value)
+    if found is None:
+        raise TypeError(
+            "callbacks must be a list of Callback objects, of which each network gets copies, or a "
+            f"function of the network's number that returns such a list; got {shown(value)}"
+        )
+    return found
+
+
+def copies(value: Any, has_one: Sequence[str]) -> None:
+    """Check that callbacks that every member has a copy of don't write to the same file."""
+    if has_one:
+        raise ValueError(
+            f"callbacks would let all networks write to {has_one[0]!r}; pass a function of the "
+            "network's number that returns callbacks with a path for each"
+        )
+
+
+# ---- networks() ---------------------------------------------------------------------------------
+
+
+def axes(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[Any]]:
+    """Return the lists of values that a grid of networks has, by argument of MLP."""
+    found = {}
+    for name, value in values.items():
+        if name not in names:
+            raise TypeError(
+                f"networks has no argument {name!r}; it takes lists for {', '.join(names)}"
+            )
+        listed = list(value) if isinstance(value, range | np.ndarray) else items(value)
+        if not listed:
+            raise ValueError(
+                f"{name} must be a list with a value for each network; got {shown(value)}"
+            )
+        found[name] = listed
+    return found
+
+
+def trained(n: int) -> None:
+    """Check that any member is trained."""
+    if n == 0:
+        raise ValueError("no network of these is trained; look at fits.statuses")
+
+
+def reduction_of_members(value: object, names: Sequence[str]) -> str | None:
+    """Return how predictions of the members become one."""
+    return None if value is None else choice("reduce", value, names)
+
+
+def levels(value: Any) -> NDArray[np.float64]:
+    """Return levels from 0 to 1 (n,), at least one."""
+    found = np.atleast_1d(np.asarray(value, np.float64))
+    if found.ndim != 1 or not found.size or not ((found >= 0) & (found <= 1)).all():
+        raise ValueError(f"quantiles must be numbers from 0 to 1; got {shown(value)}")
+    return found
+
+
+def history_name(name: str, known: Sequence[str]) -> str:
+    """Return the name of a value that histories have."""
+    return choice("by", name, known)
+
+
+def seeds_or_n(values: Mapping[str, Any]) -> None:
+    """Check that the seeds of networks are given in one way."""
+    if "seeds" in values:
+        raise ValueError("n and seeds are both given; give one of them")
+
+
+def same_outputs(numbers: Sequence[int]) -> None:
+    """Check that networks have the same number of outputs."""
+    if len(set(numbers)) > 1:
+        raise ValueError(
+            f"the networks have different numbers of outputs, {min(numbers)} to {max(numbers)}; "
+            "call fits[i].predict(X) for each"
+        )

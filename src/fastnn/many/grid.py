@@ -1,0 +1,122 @@
+"""Networks that differ in some arguments: a grid of them, each made when it is asked for."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from fastnn import _checks
+from fastnn.exchange import configuration
+from fastnn.mlp import MLP
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+#: The arguments of MLP that networks() takes lists for, and those of optimizers.
+_OF_MLP = tuple(name for name in configuration.NAMES if name not in ("n_in", "seed", "dtype"))
+_NAMES = ("seeds", "learning_rate", *_OF_MLP)
+
+
+def networks(base: MLP, n: int | None = None, **values: Iterable[Any]) -> Networks:
+    """Make networks that differ in some arguments: one for each combination of the values.
+
+    Parameters
+    ----------
+    base : MLP
+        Has what the networks have in common. Its weights are not used.
+    n : int, optional
+        Number of networks for each combination, of the seeds ``base.seed``, ``base.seed + 1``, ...
+        (from 0 if the base has no seed). Not with `seeds`.
+    **values : iterables
+        The values of some arguments: ``seeds``, ``learning_rate`` (numbers or schedules), and those
+        of `MLP`: ``layers`` (lists of layers), ``loss``, ``optimizer``, ``reduction``,
+        ``scale_penalties``. Combinations are in the order of the arguments; the last one changes
+        first.
+
+    Returns
+    -------
+    Networks
+        A sequence of `MLP`; each is made anew whenever it is asked for.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is invalid.
+
+    Examples
+    --------
+    >>> from fastnn import MLP, Dense, networks
+    >>> base = MLP(2, [Dense(8, "relu"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    >>> grid = networks(base, learning_rate=[1e-2, 1e-3], seeds=range(3))
+    >>> len(grid), grid.parameters[1], grid[5].seed
+    (6, {'learning_rate': 0.01, 'seeds': 1}, 2)
+    """
+    _checks.network("base", base, MLP)
+    if n is not None:
+        n = _checks.integer("n", n, low=1)
+        _checks.seeds_or_n(values)
+        first = base.seed or 0
+        values["seeds"] = range(first, first + n)
+    return Networks(base, _checks.axes(values, _NAMES))
+
+
+class Networks(Sequence[MLP]):
+    """A sequence of networks that differ in some arguments; see `networks`.
+
+    Attributes
+    ----------
+    parameters : sequence of dict
+        The values of each network, by argument.
+    """
+
+    def __init__(self, base: MLP, axes: dict[str, list[Any]]) -> None:
+        self.base = base.copy()
+        self._axes = axes
+        for name, values in axes.items():  # every value is tried once, so that all can be made
+            for value in values:
+                self._make({**{key: others[0] for key, others in axes.items()}, name: value})
+
+    @property
+    def parameters(self) -> list[dict[str, Any]]:
+        """The values of each network, by argument."""
+        return [dict(zip(self._axes, some, strict=True)) for some in self._combinations()]
+
+    def _combinations(self) -> Iterable[tuple[Any, ...]]:
+        return itertools.product(*self._axes.values())
+
+    def __len__(self) -> int:
+        return math.prod(map(len, self._axes.values()))
+
+    @overload
+    def __getitem__(self, number: int) -> MLP: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[MLP]: ...
+    def __getitem__(self, number: int | slice) -> MLP | list[MLP]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        if not -len(self) <= number < len(self):
+            raise IndexError(f"there are {len(self)} networks; got number {number}")
+        rest, chosen = number % len(self), {}
+        for name, values in reversed(self._axes.items()):
+            rest, place = divmod(rest, len(values))
+            chosen[name] = values[place]
+        return self._make(chosen)
+
+    def _make(self, chosen: dict[str, Any]) -> MLP:
+        base = self.base
+        arguments: dict[str, Any] = {name: getattr(base, name) for name in _OF_MLP}
+        arguments |= {"n_in": base.n_in, "dtype": base.dtype, "seed": base.seed}
+        rate = chosen.get("learning_rate")
+        for name, value in chosen.items():
+            if name != "learning_rate":
+                arguments["seed" if name == "seeds" else name] = value
+        net = MLP(**arguments)
+        if rate is not None:
+            net.learning_rate = rate
+        return net
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{len(values)} {name}" for name, values in self._axes.items())
+        return f"<{len(self)} Networks: {sizes}>"

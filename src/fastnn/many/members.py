@@ -1,0 +1,163 @@
+"""Members: what each network of a `fit_many` is trained with, checked."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn.callbacks import Callback
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from fastnn._checks.classes import Classes
+    from fastnn._checks.many import Indices
+    from fastnn.mlp import MLP
+
+
+@dataclass(eq=False, repr=False)
+class Members:
+    """The arguments of `fit_many`, one for each network where they may differ.
+
+    X, y and sample_weight are arrays whose rows can be picked by numbers.
+    """
+
+    nets: list[MLP]
+    X: Any
+    y: Any
+    targets: Any  # y as the user gave it: categories have an order that an array lacks
+    sample_weight: Any
+    rows: list[Indices | None]
+    groups: NDArray[Any] | None
+    validation: Any  # None, a fraction, "rest" or (X, y, sample_weight)
+    validation_rows: list[Indices | None] | None  # of X, where they are given
+    epochs: list[int]
+    batch_size: list[int | None]
+    shuffle: bool
+    class_weight: Any
+    metrics: Any
+    callbacks: list[Callback] | Callable[[int], list[Callback]]
+    _classes: dict[Any, Classes | None] = field(default_factory=dict)
+
+    @property
+    def n_rows(self) -> int:
+        """Number of rows of X."""
+        return len(self.X)
+
+    def options(self, number: int) -> dict[str, Any]:
+        """Return the arguments of the member's own `MLP.fit`."""
+        rows = self.rows[number]
+        options: dict[str, Any] = {
+            "X": self.X,
+            "y": self.y,
+            "sample_weight": self.sample_weight,
+            "epochs": self.epochs[number],
+            "batch_size": self.batch_size[number],
+            "shuffle": self.shuffle,
+            "class_weight": self.class_weight,
+            "metrics": self.metrics,
+            "callbacks": self.callbacks_of(number),
+        }
+        if rows is not None:
+            for name in ("X", "y", "sample_weight"):
+                if options[name] is not None:
+                    options[name] = options[name][rows]
+        if isinstance(self.validation, float):
+            options["validation_split"] = self.validation
+        elif self.validation is not None or self.validation_rows is not None:
+            options["validation_data"] = self.validation_data(number)
+        return options
+
+    def validation_data(self, number: int) -> tuple[Any, ...]:
+        """Return (X, y, sample_weight or None) that the member is validated on."""
+        if isinstance(self.validation, tuple):
+            return self.validation
+        if self.validation_rows is not None:
+            rows = self.validation_rows[number]
+        else:
+            rows = _checks.rest_of_rows(number, self.rows[number], self.n_rows)
+        some = slice(None) if rows is None else rows
+        weights = self.sample_weight
+        return self.X[some], self.y[some], None if weights is None else weights[some]
+
+    def classes(self, number: int) -> Classes | None:
+        """Return the labels of the classes in all of y, also where a member's rows lack some."""
+        spec = self.nets[number]._state.specification
+        key = type(spec.loss), spec.n_out
+        if key not in self._classes:
+            self._classes[key] = _checks.classes_of("y", self.targets, spec.loss, spec.n_out)
+        return self._classes[key]
+
+    def callbacks_of(self, number: int) -> list[Callback]:
+        """Return the callbacks of the member: copies, or what the user's function returns."""
+        if callable(self.callbacks):
+            return _checks.callback_list(self.callbacks(number), Callback)
+        return [copy.deepcopy(callback) for callback in self.callbacks]
+
+    def cost(self, number: int) -> float:
+        """Return about how much work the member is: those with most are started first."""
+        rows = self.rows[number]
+        n = self.n_rows if rows is None else len(rows)
+        network = self.nets[number]._network
+        return float(n) * self.epochs[number] * (network.n_parameters + 50)
+
+
+def make(
+    nets: list[MLP],
+    X: Any,
+    y: Any,
+    *,
+    rows: Any,
+    groups: Any,
+    validation: Any,
+    epochs: Any,
+    batch_size: Any,
+    shuffle: Any,
+    sample_weight: Any,
+    class_weight: Any,
+    metrics: Any,
+    callbacks: Any,
+) -> Members:
+    """Return the members that the arguments of `fit_many` describe."""
+    targets = y
+    X, y, sample_weight = _checks.shared_rows(X, y, sample_weight)
+    n, n_rows = len(nets), len(X)
+    _checks.groups_or_rows(groups, rows)
+    labels = None
+    if groups is None:
+        found = _checks.rows_of_members("rows", rows, n, n_rows)
+    else:
+        labels, numbers = _checks.groups(groups, n_rows)
+        _checks.a_network_for_each_group(n, labels)
+        order = np.argsort(numbers, kind="stable")
+        found = list(np.split(order, np.cumsum(np.bincount(numbers))[:-1]))
+    judged, judged_rows = _checks.validation(validation), None
+    if isinstance(judged, list | np.ndarray):
+        judged, judged_rows = None, _checks.rows_of_members("validation", judged, n, n_rows)
+    made = _checks.callbacks_of_members(callbacks)
+    if not callable(made):
+        made = _checks.callback_list(made, Callback)
+        _checks.copies(made, [path for each in made for path in each.files_written])
+    return Members(
+        nets=nets,
+        X=X,
+        y=y,
+        targets=targets,
+        sample_weight=sample_weight,
+        rows=found,
+        groups=labels,
+        validation=judged,
+        validation_rows=judged_rows,
+        epochs=_checks.one_for_each("epochs", epochs, n, _checks.epochs_of_member),
+        batch_size=_checks.one_for_each("batch_size", batch_size, n, _checks.batch_of_member),
+        shuffle=_checks.flag("shuffle", shuffle),
+        class_weight=class_weight,
+        metrics=metrics,
+        callbacks=made,
+    )

@@ -1,0 +1,71 @@
+"""Progress of `fit_many`: a bar over the networks, or lines."""
+
+from __future__ import annotations
+
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from fastnn.many.results import DIVERGED, Status
+
+if TYPE_CHECKING:
+    from types import TracebackType
+    from typing import Self
+
+
+class Progress:
+    """Counts networks, and shows how many are trained: with tqdm a bar, otherwise a line a second.
+
+    Without `show` nothing is written and tqdm isn't imported.
+    """
+
+    _SECONDS = 1.0  # between two lines
+
+    def __init__(self, n: int, show: bool) -> None:
+        self.n, self.done, self.diverged = n, 0, 0
+        self.is_shown, self.bar = show, _bar(n) if show else None
+        self.began = self.shown = time.monotonic()
+
+    def count(self, status: Status) -> None:
+        """Count a network; any thread may call it."""
+        self.done += 1
+        self.diverged += status.kind == DIVERGED
+
+    def show(self) -> None:
+        """Show the counts, if it is time."""
+        if self.bar is not None:
+            self.bar.update(self.done - self.bar.n)
+        elif self.is_shown and time.monotonic() - self.shown >= self._SECONDS:
+            self._write_line()
+
+    def _write_line(self) -> None:
+        self.shown = time.monotonic()
+        rate = self.done / max(self.shown - self.began, 1e-9)
+        failed = f", {self.diverged} diverged" if self.diverged else ""
+        line = f"{self.done}/{self.n} networks{failed}, {rate:,.1f} networks/s"
+        print(line, file=sys.stderr, flush=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self.bar is not None:
+            self.show()
+            self.bar.close()
+        elif self.is_shown:
+            self._write_line()
+
+
+def _bar(n: int) -> Any:
+    """Return a bar of tqdm, None if it is not installed."""
+    try:
+        from tqdm import tqdm
+    except ImportError:
+        return None
+    kind = type("Bar", (tqdm,), {"monitor_interval": 0})  # starts no thread
+    return kind(total=n, unit=" networks", dynamic_ncols=True, file=sys.stderr)

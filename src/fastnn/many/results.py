@@ -1,0 +1,263 @@
+"""Fits: many networks, what became of them, and what can be asked of all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn import _checks
+from fastnn import metrics as metric_kinds
+from fastnn.callbacks import History
+from fastnn.training import sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Literal
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastnn.mlp import MLP, Inputs, Metrics
+
+#: Rows that are predicted by all networks before the next ones, so that memory does not grow.
+_TOGETHER = 4096
+
+#: What can become of a network.
+NOT_STARTED, FINISHED, STOPPED, DIVERGED = KINDS = (
+    "not started",
+    "finished",
+    "stopped early",
+    "diverged",
+)
+
+REDUCTIONS = ("mean", "std", "quantiles")
+
+
+@dataclass(frozen=True)
+class Status:
+    """What became of a network.
+
+    Attributes
+    ----------
+    kind : {"not started", "finished", "stopped early", "diverged"}
+        A network that was interrupted is back at its beginning, "not started".
+    epochs : int
+        Whole epochs that were trained.
+    message : str
+        The error of a network that diverged, with epoch and step; otherwise empty.
+    """
+
+    kind: str
+    epochs: int
+    message: str = ""
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether it was trained to its end."""
+        return self.kind in (FINISHED, STOPPED)
+
+
+class Fits:
+    """Many networks after their training, as `fit_many` returns them.
+
+    Attributes
+    ----------
+    nets : list of MLP
+    histories : list of History
+    statuses : list of Status
+    best_epochs : list of int or None
+        The epoch whose weights EarlyStopping restored, None where it did not.
+    parameters : list of dict, or None
+        The values that `networks` gave each of them.
+    groups : ndarray or None
+        The label of each network's group of rows.
+    interrupted : bool
+        Whether Ctrl-C ended the call before all networks were trained.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLP, Dense, fit_many, networks
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.normal(size=(200, 3))
+    >>> y = X[:, 0] - X[:, 1] * X[:, 2]
+    >>> base = MLP(3, [Dense(16, "relu"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    >>> fits = fit_many(networks(base, n=5), X, y, epochs=20, validation=0.2)
+    >>> fits.predict(X).shape, fits.predict(X, reduce="std").shape
+    ((5, 200, 1), (200, 1))
+    """
+
+    def __init__(
+        self,
+        nets: list[MLP],
+        parameters: list[dict[str, Any]] | None = None,
+        groups: NDArray[Any] | None = None,
+    ) -> None:
+        self.nets = nets
+        self.histories = [History() for _ in nets]
+        self.statuses = [Status(NOT_STARTED, 0) for _ in nets]
+        self.best_epochs: list[int | None] = [None] * len(nets)
+        self.parameters, self.groups = parameters, groups
+        self.interrupted = False
+
+    def __len__(self) -> int:
+        return len(self.nets)
+
+    def __getitem__(self, number: int) -> MLP:
+        return self.nets[number]
+
+    def __iter__(self) -> Iterator[MLP]:
+        return iter(self.nets)
+
+    @property
+    def is_trained(self) -> NDArray[np.bool_]:
+        """Whether each network was trained to its end: (n_nets,)."""
+        return np.array([status.is_trained for status in self.statuses], bool)
+
+    # ---- predictions ----------------------------------------------------------------------------
+
+    def predict(
+        self,
+        X: Inputs,
+        reduce: Literal["mean", "std", "quantiles"] | None = None,
+        *,
+        quantiles: ArrayLike = (0.05, 0.5, 0.95),
+    ) -> NDArray[Any]:
+        """Return the outputs of all networks for rows X, or what they have in common.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in)
+        reduce : {"mean", "std", "quantiles"}, optional
+            The mean, the standard deviation or quantiles over the networks that are trained to
+            their end, computed in float64. By default the outputs of each network.
+        quantiles : array-like of numbers from 0 to 1, default (0.05, 0.5, 0.95)
+            Levels for ``reduce="quantiles"``, interpolated linearly as numpy.quantile does.
+
+        Returns
+        -------
+        ndarray
+            (n_nets, n, n_out), NaN for networks that are not trained; (n, n_out); or
+            (n_quantiles, n, n_out).
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is invalid, no network is trained, or they have different numbers of
+            outputs.
+        """
+        way = _checks.reduction_of_members(reduce, REDUCTIONS)
+        levels = _checks.levels(quantiles)
+        trained = [net for net, done in zip(self.nets, self.is_trained, strict=True) if done]
+        _checks.trained(len(trained))
+        first = trained[0]
+        _checks.same_outputs([net.n_out for net in trained])
+        X = sources.matrix(first._state, "X", X)
+        if way is None:
+            out = np.full((len(self), len(X), first.n_out), np.nan, first.dtype)
+            for i in np.flatnonzero(self.is_trained):
+                out[i] = self.nets[i].predict(X)
+            return out
+        parts = []
+        for start in range(0, len(X), _TOGETHER):
+            outputs = [net.predict(X[start : start + _TOGETHER]) for net in trained]
+            parts.append(_reduced(np.stack(outputs).astype(np.float64), way, levels))
+        return np.concatenate(parts, axis=-2)
+
+    def evaluate(
+        self,
+        X: Inputs,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        metrics: Metrics = (),
+    ) -> dict[str, NDArray[np.float64]]:
+        """Return the loss and the metrics of each network for rows, by name: arrays (n_nets,).
+
+        They are NaN for networks that are not trained. Arguments are those of `MLP.evaluate`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is invalid, or no network is trained.
+        """
+        trained = np.flatnonzero(self.is_trained)
+        _checks.trained(len(trained))
+        listed = _checks.items(metrics)  # an iterator could be used for one network alone
+        found: dict[str, NDArray[np.float64]] = {}
+        for i in trained:
+            values = self.nets[i].evaluate(
+                X, y, sample_weight, metrics=metrics if listed is None else listed
+            )
+            by_name = values if isinstance(values, dict) else {"loss": values}
+            for name, value in by_name.items():
+                found.setdefault(name, np.full(len(self), np.nan))[i] = value
+        return found
+
+    # ---- the best -------------------------------------------------------------------------------
+
+    def values(self, by: str = "val_loss") -> NDArray[np.float64]:
+        """Return a value of each network's history: (n_nets,), NaN for those that are not trained.
+
+        It is that of the last epoch, or of the epoch whose weights EarlyStopping restored.
+
+        Parameters
+        ----------
+        by : str, default "val_loss"
+            A name that the histories have.
+
+        Raises
+        ------
+        ValueError
+            If the histories lack the name, or no network is trained.
+        """
+        is_trained = self.is_trained
+        _checks.trained(int(is_trained.sum()))
+        known = {name: None for history in self.histories for name in history.history}
+        by = _checks.history_name(by, list(known))
+        found = np.full(len(self), np.nan)
+        for i in np.flatnonzero(is_trained):
+            epochs = self.histories[i].history.get(by, [])
+            if epochs:
+                best = self.best_epochs[i]
+                found[i] = epochs[-1 if best is None else self.histories[i].epoch.index(best)]
+        return found
+
+    def best(self, by: str = "val_loss") -> int:
+        """Return the number of the network whose history ends best.
+
+        Parameters
+        ----------
+        by : str, default "val_loss"
+            A name that the histories have. Less is better, but for metrics such as "val_accuracy".
+
+        Returns
+        -------
+        int
+            The first one among equals: ``fits[fits.best()]`` is the network.
+
+        Raises
+        ------
+        ValueError
+            If the histories lack the name, or no network is trained.
+        """
+        values = self.values(by)
+        _checks.trained(int(np.isfinite(values).sum()))
+        higher = metric_kinds.higher_is_better(by, None)
+        return int(np.nanargmax(values) if higher else np.nanargmin(values))
+
+    def __repr__(self) -> str:
+        kinds = [status.kind for status in self.statuses]
+        counts = ", ".join(f"{kinds.count(kind)} {kind}" for kind in KINDS if kind in kinds)
+        return f"<Fits of {len(self)} networks: {counts}>"
+
+
+def _reduced(outputs: NDArray[np.float64], reduce: str, levels: NDArray[Any]) -> NDArray[Any]:
+    """Return what outputs (n_nets, n, n_out) have in common."""
+    found: NDArray[Any]
+    if reduce == "quantiles":
+        found = np.quantile(outputs, levels, axis=0)
+    else:
+        found = outputs.mean(axis=0) if reduce == "mean" else outputs.std(axis=0)
+    return found

@@ -1,0 +1,139 @@
+"""Threads that train one member after another, each member by its own `MLP.fit`."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from fastnn.callbacks import EarlyStopping
+from fastnn.many.results import DIVERGED, FINISHED, STOPPED, Status
+from fastnn.training.state import Snapshot
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from fastnn.callbacks import Callback
+    from fastnn.many.members import Members
+    from fastnn.many.progress import Progress
+    from fastnn.many.results import Fits
+    from fastnn.mlp import MLP
+
+#: Seconds between two looks of the waiting thread for a signal.
+_LOOK = 0.05
+
+
+class Crew:
+    """Threads that train members: those of `numbers`, in that order, each by one thread."""
+
+    def __init__(
+        self, members: Members, fits: Fits, numbers: Sequence[int], raises: bool, progress: Progress
+    ) -> None:
+        self.members, self.fits, self.raises, self.progress = members, fits, raises, progress
+        self.left: Iterator[int] = iter(numbers)
+        self.lock = threading.Lock()  # of `left` and `running`
+        self.running: dict[int, MLP] = {}
+        self.stopping = False
+        self.at_work = 0  # threads
+        self.ended = threading.Event()  # no thread is at work
+        self.ended.set()
+        self.error: tuple[int, BaseException] | None = None  # the first, of a member
+
+    def run(self, n_threads: int) -> None:
+        """Train all; KeyboardInterrupt ends it after the steps in progress."""
+        threads = [
+            threading.Thread(target=self._work, name="fastnn-member") for _ in range(n_threads)
+        ]
+        try:
+            for thread in threads:
+                self._start(thread)
+            while not self.ended.wait(_LOOK):
+                self.progress.show()
+        except BaseException:
+            self.stop()
+            raise
+        finally:  # not by join alone: a join that a signal ends takes its thread for dead
+            self.ended.wait()
+            for thread in threads:
+                if thread.ident is not None:
+                    thread.join()
+        if self.error is not None:
+            number, error = self.error
+            raise type(error)(f"nets[{number}]: {error}") from error
+
+    def _start(self, thread: threading.Thread) -> None:
+        with self.lock:
+            self.at_work += 1
+            self.ended.clear()
+        try:
+            thread.start()
+        except RuntimeError:  # the system has no room for another thread
+            self._leave()
+            raise
+
+    def stop(self) -> None:
+        """Let the members in progress end, and begin no others."""
+        with self.lock:
+            self.stopping = True
+            for net in self.running.values():
+                net.stop_training = True
+
+    def _work(self) -> None:
+        try:
+            self._train_those_left()
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
+        with self.lock:
+            self.at_work -= 1
+            if self.at_work == 0:
+                self.ended.set()
+
+    def _train_those_left(self) -> None:
+        while True:
+            with self.lock:
+                number = None if self.stopping else next(self.left, None)
+                if number is None:
+                    return
+                net = self.running[number] = self.members.nets[number]
+            try:
+                self._train(number, net)
+            except Exception as error:
+                with self.lock:
+                    self.error = self.error or (number, error)
+                self.stop()
+            finally:
+                with self.lock:
+                    del self.running[number]
+
+    def _train(self, number: int, net: MLP) -> None:
+        state, fits = net._state, self.fits
+        before: Snapshot = state.snapshot()
+        options = self.members.options(number)
+        callbacks: list[Callback] = options["callbacks"]
+        if state.classes is None:
+            state.classes = self.members.classes(number)
+        try:
+            history = net.fit(n_threads=1, **options)
+        except FloatingPointError as error:
+            if self.raises:
+                raise
+            epochs = state.network.epoch - before.epoch
+            fits.statuses[number] = Status(DIVERGED, epochs, str(error))
+        else:
+            if self.stopping and len(history.epoch) < self.members.epochs[number]:
+                state.take(before)
+                return
+            ended = len(history.epoch) < self.members.epochs[number]
+            fits.histories[number] = history
+            fits.statuses[number] = Status(STOPPED if ended else FINISHED, len(history.epoch))
+            fits.best_epochs[number] = _restored_epoch(callbacks)
+        self.progress.count(fits.statuses[number])
+
+
+def _restored_epoch(callbacks: list[Callback]) -> int | None:
+    """Return the epoch whose weights the network has, if a callback restored one."""
+    for callback in callbacks:
+        if isinstance(callback, EarlyStopping) and callback.restore_best_weights:
+            return callback.best_epoch
+    return None

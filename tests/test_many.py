@@ -1,0 +1,306 @@
+"""fit_many: every network as its own fit gives it; rows, groups, validation, statuses, errors."""
+
+import _thread
+import itertools
+import time
+
+import numpy as np
+import pytest
+
+import fastnn
+from fastnn import (
+    MLP,
+    SGD,
+    Adam,
+    Callback,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    ReduceLROnPlateau,
+    fit_many,
+    networks,
+)
+
+rng = np.random.default_rng(7)
+X = rng.normal(size=(90, 3)).astype(np.float32)
+y = (X[:, 0] - X[:, 1] * X[:, 2]).astype(np.float32)
+labels = (y > 0).astype(np.int64) + (y > 1)
+
+
+def net_of(seed=0, *, hidden=8, loss="squared_error", optimizer="adam", n_out=1, **options):
+    activation = {"cross_entropy": "softmax"}.get(loss, "identity")
+    layers = [Dense(hidden, "relu"), Dense(n_out, activation)]
+    return MLP(3, layers, loss=loss, optimizer=optimizer, seed=seed, **options)
+
+
+def bits(net):
+    return [array.tobytes() for array in net.get_weights()], net.step, net.learning_rate
+
+
+def members(n=6):
+    """Networks that differ in much."""
+    makers = itertools.cycle(
+        [
+            lambda i: net_of(i, optimizer=Adam(1e-2)),
+            lambda i: net_of(i, hidden=20, dtype="float64"),
+            lambda i: net_of(i, optimizer=SGD(0.05, momentum=0.9)),
+            lambda i: MLP(3, [Dense(5, "tanh"), Dropout(0.3), Dense(1)], loss="huber",
+                          optimizer="adam", seed=i),
+        ]
+    )  # fmt: skip
+    return [next(makers)(i) for i in range(n)]
+
+
+ROWS = [
+    None,
+    np.arange(40),
+    np.arange(90) % 2 == 0,
+    slice(10, 60),
+    rng.integers(0, 90, 90),
+    [-1, 3],
+]
+
+
+# ---- the same bits as in a fit of its own -------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3])
+def test_a_network_is_what_its_own_fit_gives(n_threads):
+    epochs, batches = [3, 1, 4, 0, 2, 5], [32, 1, None, 7, 90, 16]
+    fits = fit_many(members(), X, y, rows=ROWS, epochs=epochs, batch_size=batches,
+                    n_threads=n_threads)  # fmt: skip
+    for i, (net, rows) in enumerate(zip(members(), ROWS, strict=True)):
+        some = slice(None) if rows is None else rows
+        history = net.fit(X[some], y[some], epochs=epochs[i], batch_size=batches[i], n_threads=1)
+        assert bits(fits[i]) == bits(net)
+        assert fits.histories[i].history == history.history
+        assert fits.statuses[i] == fastnn.Status("finished", epochs[i])
+
+
+@pytest.mark.parametrize("validation", ["rest", 0.25, (X[:20], y[:20]), [np.arange(5)] * 6])
+def test_validation_and_early_stopping_are_those_of_its_own_fit(validation):
+    rows = [np.setdiff1d(np.arange(90), np.arange(i, i + 30)) for i in range(6)]
+    rules = [EarlyStopping(patience=2, restore_best_weights=True), ReduceLROnPlateau(patience=1)]
+    fits = fit_many(members(), X, y, rows=rows, validation=validation, epochs=40, callbacks=rules)
+    for i, net in enumerate(members()):
+        if isinstance(validation, float):
+            options = {"validation_split": validation}
+        elif validation == "rest":
+            options = {"validation_data": (X[i : i + 30], y[i : i + 30])}
+        elif isinstance(validation, tuple):
+            options = {"validation_data": validation}
+        else:
+            options = {"validation_data": (X[:5], y[:5])}
+        own = [EarlyStopping(patience=2, restore_best_weights=True), ReduceLROnPlateau(patience=1)]
+        history = net.fit(X[rows[i]], y[rows[i]], epochs=40, callbacks=own, n_threads=1, **options)
+        assert bits(fits[i]) == bits(net)
+        assert fits.histories[i].history == history.history
+        kind = "stopped early" if len(history.epoch) < 40 else "finished"
+        assert fits.statuses[i] == fastnn.Status(kind, len(history.epoch))
+        assert fits.best_epochs[i] == own[0].best_epoch
+    assert {status.kind for status in fits.statuses} >= {"stopped early"}
+
+
+def test_weights_classes_and_metrics_are_those_of_its_own_fit():
+    names = np.array(["low", "mid", "high"])[labels]
+    weights = rng.uniform(0.5, 2, 90)
+    nets = [net_of(i, loss="cross_entropy", n_out=3) for i in range(3)]
+    options = {"class_weight": "balanced", "metrics": ["accuracy"], "epochs": 3}
+    rows = [None, np.arange(60), np.arange(30, 90)]
+    fits = fit_many(nets, X, names, rows=rows, sample_weight=weights, **options)
+    for i in range(3):
+        some = slice(None) if rows[i] is None else rows[i]
+        net = net_of(i, loss="cross_entropy", n_out=3)
+        history = net.fit(X[some], names[some], sample_weight=weights[some], **options)
+        assert bits(fits[i]) == bits(net)
+        assert fits[i].classes == net.classes == ("high", "low", "mid")
+        assert fits.histories[i].history == history.history
+
+
+def test_networks_of_a_fold_without_a_class_know_it():
+    names = np.array(["a", "b", "c"])[labels]
+    nets = [net_of(i, loss="cross_entropy", n_out=3) for i in range(2)]
+    fits = fit_many(nets, X, names, rows=[labels < 2, None])
+    assert fits[0].classes == fits[1].classes == ("a", "b", "c")
+
+
+def test_the_order_of_networks_does_not_matter():
+    fits = fit_many(members(), X, y, epochs=3)
+    again = fit_many(members()[::-1], X, y, epochs=3)
+    assert [bits(net) for net in fits] == [bits(net) for net in again.nets[::-1]]
+
+
+def test_groups_have_a_network_each():
+    stores = np.array(["north", "south", "west"])[np.arange(90) % 3]
+    fits = fit_many(networks(net_of(), n=3), X, y, groups=stores, epochs=2)
+    assert list(fits.groups) == ["north", "south", "west"]
+    for i, net in enumerate(networks(net_of(), n=3)):
+        net.fit(X[i::3], y[i::3], epochs=2)
+        assert bits(fits[i]) == bits(net)
+
+
+# ---- networks() ---------------------------------------------------------------------------------
+
+
+def test_networks_are_the_combinations_of_the_values():
+    grid = networks(net_of(), layers=[[Dense(1)], [Dense(4), Dense(1)]], learning_rate=[0.1, 0.2],
+                    seeds=[5, 6])  # fmt: skip
+    assert len(grid) == len(grid.parameters) == 8
+    net = grid[5]
+    assert grid.parameters[5] == {
+        "layers": [Dense(4), Dense(1)], "learning_rate": 0.1, "seeds": 6,
+    }  # fmt: skip
+    assert (net.seed, net.layers, net.learning_rate) == (6, (Dense(4), Dense(1)), 0.1)
+    assert bits(grid[-3]) == bits(net)
+    assert [net.seed for net in grid[:3]] == [5, 6, 5]
+    with pytest.raises(IndexError, match="8 networks"):
+        grid[8]
+
+
+def test_networks_of_seeds_are_those_that_mlp_makes():
+    for i, net in enumerate(networks(net_of(3), n=3)):
+        assert bits(net) == bits(net_of(3 + i))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"width": [1]}, "networks has no argument 'width'"),
+        ({"seeds": []}, "seeds must be a list with a value"),
+        ({"seeds": 3}, "seeds must be a list with a value"),
+        ({"seeds": [1], "n": 2}, "n and seeds are both given"),
+        ({"learning_rate": [0.1, -1.0]}, "learning_rate must be"),
+        ({"loss": ["huber", "cross_entropy"]}, "needs .softmax. as the activation"),
+    ],
+)
+def test_values_that_make_no_network_are_refused(options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        networks(net_of(), **options)
+
+
+# ---- results ------------------------------------------------------------------------------------
+
+
+def test_predictions_and_what_they_have_in_common():
+    fits = fit_many(networks(net_of(), n=5), X, y)
+    outputs = np.stack([net.predict(X) for net in fits])
+    np.testing.assert_array_equal(fits.predict(X), outputs)
+    wide = outputs.astype(np.float64)
+    np.testing.assert_array_equal(fits.predict(X, "mean"), wide.mean(axis=0))
+    np.testing.assert_array_equal(fits.predict(X, reduce="std"), wide.std(axis=0))
+    found = fits.predict(X, "quantiles", quantiles=[0.1, 0.9])
+    np.testing.assert_array_equal(found, np.quantile(wide, [0.1, 0.9], axis=0))
+    with pytest.raises(ValueError, match="reduce must be one of"):
+        fits.predict(X, "median")
+    with pytest.raises(ValueError, match="quantiles must be numbers from 0 to 1"):
+        fits.predict(X, "quantiles", quantiles=[5])
+
+
+def test_evaluations_and_the_best():
+    fits = fit_many(networks(net_of(), learning_rate=[1e-9, 1e-2]), X, y, epochs=5, validation=0.2)
+    found = fits.evaluate(X, y, metrics=iter(["r2"]))
+    assert list(found) == ["loss", "r2"]
+    for i, net in enumerate(fits):
+        assert found["r2"][i] == net.evaluate(X, y, metrics=["r2"])["r2"]
+    assert fits.best() == fits.best("loss") == 1
+    assert fits.values("loss")[0] == fits.histories[0].history["loss"][-1]
+    with pytest.raises(ValueError, match="by must be one of 'loss', 'val_loss'"):
+        fits.best("accuracy")
+
+
+def test_the_value_of_a_network_with_restored_weights_is_that_of_its_epoch():
+    rule = EarlyStopping(patience=1, restore_best_weights=True)
+    fits = fit_many(networks(net_of(optimizer=Adam(0.1)), n=3), X, y, epochs=50, validation=0.3,
+                    callbacks=[rule])  # fmt: skip
+    for value, history in zip(fits.values(), fits.histories, strict=True):
+        assert value == min(history.history["val_loss"])
+
+
+# ---- members that fail, and interruptions -------------------------------------------------------
+
+
+def test_a_network_that_diverges_is_recorded_and_the_others_go_on():
+    nets = networks(net_of(optimizer="sgd"), learning_rate=[0.01, 1e6, 0.02])
+    fits = fit_many(nets, X, y, epochs=5, on_error="record")
+    assert [status.kind for status in fits.statuses] == ["finished", "diverged", "finished"]
+    assert "in epoch 1, step" in fits.statuses[1].message
+    assert np.isnan(fits.predict(X)[1]).all()
+    assert np.isfinite(fits.predict(X, "mean")).all()
+    for i in (0, 2):
+        own = nets[i]
+        own.fit(X, y, epochs=5)
+        assert bits(fits[i]) == bits(own)
+
+
+def test_a_network_that_diverges_raises_its_number():
+    nets = list(networks(net_of(optimizer="sgd"), learning_rate=[0.01, 1e6, 0.02]))
+    with pytest.raises(FloatingPointError, match=r"^nets\[1\]: the loss became"):
+        fit_many(nets, X, y, epochs=5, n_threads=1)
+
+
+class Interrupting(Callback):
+    """Sends Ctrl-C in the second epoch, and goes on when the call tells the network to stop."""
+
+    def on_epoch_end(self, epoch, logs):
+        if epoch == 1:
+            _thread.interrupt_main()
+            while not self.model.stop_training:
+                time.sleep(0.001)
+
+
+def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_was():
+    def rules(number):
+        return [Interrupting()] if number == 2 else []
+
+    nets = [net_of(i) for i in range(6)]
+    fits = fit_many(nets, X, y, epochs=[9, 8, 7, 6, 5, 4], n_threads=1, callbacks=rules)
+    assert fits.interrupted
+    kinds = [status.kind for status in fits.statuses]
+    assert kinds == ["finished"] * 2 + ["not started"] * 4
+    for i in (2, 3, 4, 5):
+        assert bits(nets[i]) == bits(net_of(i))
+    again = fit_many(nets[2:], X, y, epochs=[7, 6, 5, 4])
+    whole = fit_many([net_of(i) for i in range(6)], X, y, epochs=[9, 8, 7, 6, 5, 4])
+    assert [bits(net) for net in [*nets[:2], *again]] == [bits(net) for net in whole]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"nets": []}, "nets is empty"),
+        ({"nets": net_of()}, "nets must be a list of MLP"),
+        ({"nets": [net_of(), 3]}, r"nets\[1\] must be an MLP"),
+        ({"X": X[0]}, "X must have two dimensions"),
+        ({"y": y[:5]}, "y must have the 90 rows of X"),
+        ({"y": None}, "y is None"),
+        ({"sample_weight": y[:5]}, "sample_weight must have the 90 rows"),
+        ({"rows": [None]}, "rows has 1 items for 2 networks"),
+        ({"rows": [[90], None]}, r"rows\[0\] has row 90, and X has rows 0 to 89"),
+        ({"rows": [[], None]}, r"rows\[0\] has no rows"),
+        ({"rows": [[0.5], None]}, r"rows\[0\] must be numbers of rows"),
+        ({"groups": y[:4]}, "groups must have a label for each"),
+        ({"groups": np.arange(90) % 3}, "groups has 3 labels, and nets has 2 networks"),
+        ({"groups": np.arange(90) % 2, "rows": [None, None]}, "rows and groups are both given"),
+        ({"validation": "other"}, 'validation must be "rest"'),
+        ({"validation": "rest"}, "leaves none of the 90 rows"),
+        ({"validation": 1.5}, "validation must be above 0 and below 1"),
+        ({"validation": [[0]]}, "validation has 1 items for 2 networks"),
+        ({"epochs": [1, 2, 3]}, "epochs has 3 values for 2 networks"),
+        ({"epochs": [1, -2]}, r"epochs\[1\] must be at least 0"),
+        ({"batch_size": 0}, "batch_size must be at least 1"),
+        ({"shuffle": rng}, "shuffle must be True or False"),
+        ({"callbacks": 3}, "callbacks must be a list"),
+        ({"callbacks": [fastnn.CSVLogger("log.csv")]}, "all networks write to 'log.csv'"),
+        ({"on_error": "skip"}, "on_error must be one of"),
+    ],
+)
+def test_bad_arguments_are_refused_before_anything_is_trained(options, message):
+    arguments = {"nets": [net_of(), net_of(1)], "X": X, "y": y} | options
+    with pytest.raises((TypeError, ValueError), match=message):
+        fit_many(arguments.pop("nets"), arguments.pop("X"), arguments.pop("y"), **arguments)
+
+
+def test_a_network_cannot_be_trained_twice():
+    net = net_of()
+    with pytest.raises(ValueError, match=r"nets\[1\] is the same object as nets\[0\]"):
+        fit_many([net, net], X, y)
