@@ -76,7 +76,7 @@ def test_a_damaged_matrix_is_refused(damage, call, large, monkeypatch):
     part, change, message = DAMAGES[damage]
     net = network()
     before = [w.tobytes() for w in net.get_weights()]
-    with pytest.raises(ValueError, match=rf"X is a damaged CSR matrix: .*{message}.*; build it"):
+    with pytest.raises(ValueError, match=rf"X is a damaged CSR matrix: .*{message}.*; rebuild it"):
         CALLS[call](net, damaged(part, change))
     assert [w.tobytes() for w in net.get_weights()] == before
 

@@ -258,10 +258,10 @@ def test_a_fit_is_refused_that_was_made_before_another_began():
     """The first one begins while the second one, which found the network idle, reads a file."""
     net, hold, reading = classifier(), Hold(), model_files.checkpoint
     with ThreadPoolExecutor(1) as threads, pytest.MonkeyPatch.context() as patch:
-        first = []
+        calls, first = itertools.count(), []
 
         def read_slowly(*arguments):
-            if not first:
+            if next(calls) == 0:  # of the second fit; the first one reads without waiting
                 first.append(threads.submit(fitted, net, 20, [hold]))
                 assert hold.begun.wait(LONG)
             return reading(*arguments)
