@@ -130,6 +130,17 @@ def test_the_order_of_networks_does_not_matter():
     assert [bits(net) for net in fits] == [bits(net) for net in again.nets[::-1]]
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_orders_of_rows_are_drawn_by_an_object_of_each_network(n_threads):
+    orders = [np.random.RandomState(1), False, True, np.random.default_rng(2)]
+    fits = fit_many(members(4), X, y, rows=ROWS[:4], epochs=3, shuffle=orders, n_threads=n_threads)
+    own = [np.random.RandomState(1), False, True, np.random.default_rng(2)]
+    for i, (net, rows) in enumerate(zip(members(4), ROWS[:4], strict=True)):
+        some = slice(None) if rows is None else rows
+        net.fit(X[some], y[some], epochs=3, shuffle=own[i], n_threads=1)
+        assert bits(fits[i]) == bits(net)
+
+
 def test_groups_have_a_network_each():
     stores = np.array(["north", "south", "west"])[np.arange(90) % 3]
     fits = fit_many(networks(net_of(), n=3), X, y, groups=stores, epochs=2)
@@ -288,7 +299,8 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"epochs": [1, 2, 3]}, "epochs has 3 values for 2 networks"),
         ({"epochs": [1, -2]}, r"epochs\[1\] must be at least 0"),
         ({"batch_size": 0}, "batch_size must be at least 1"),
-        ({"shuffle": rng}, "shuffle must be True or False"),
+        ({"shuffle": rng}, "shuffle has one object for several networks"),
+        ({"shuffle": [True, 3]}, r"shuffle\[1\] must be True or False"),
         ({"callbacks": 3}, "callbacks must be a list"),
         ({"callbacks": [fastnn.CSVLogger("log.csv")]}, "all networks write to 'log.csv'"),
         ({"on_error": "skip"}, "on_error must be one of"),

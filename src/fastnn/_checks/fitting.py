@@ -42,13 +42,13 @@ def batch_size(value: object) -> int | None:
     return None if value is None else integer("batch_size", value, low=1)
 
 
-def shuffle(value: Any) -> Any:
+def shuffle(value: Any, name: str = "shuffle") -> Any:
     """Return whether rows are shuffled, or the object that draws their order."""
     if is_bool(value):
         return bool(value)
     if not callable(getattr(value, "permutation", None)):
         raise TypeError(
-            "shuffle must be True or False, or an object that draws orders by permutation(n), such "
+            f"{name} must be True or False, or an object that draws orders by permutation(n), such "
             f"as a numpy Generator; got {shown(value)}"
         )
     return value

@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import _conversion
 from fastnn._checks.arrays import as_array
-from fastnn._checks.fitting import validation_data
+from fastnn._checks.fitting import shuffle, validation_data
 from fastnn._checks.values import choice, integer, is_bool, items, number, shown
 
 if TYPE_CHECKING:
@@ -80,6 +80,21 @@ def epochs_of_member(name: str, value: Any) -> int:
 def batch_of_member(name: str, value: Any) -> int | None:
     """Return a number of rows, or None for all."""
     return None if value is None else integer(name, value, low=1)
+
+
+def shuffle_of_members(value: Any, n: int) -> list[Any]:
+    """Return for each member whether its rows are shuffled, or the object that draws their order.
+
+    Two members on different threads cannot share an object: what each got would depend on the time.
+    """
+    found = one_for_each("shuffle", value, n, lambda name, one: shuffle(one, name))
+    objects = [id(one) for one in found if not isinstance(one, bool)]
+    if len(set(objects)) < len(objects):
+        raise ValueError(
+            "shuffle has one object for several networks; give each network its own, such as "
+            "shuffle=numpy.random.default_rng(0).spawn(len(nets))"
+        )
+    return found
 
 
 def rows_of_members(name: str, value: Any, n: int, n_rows: int) -> list[Indices | None]:

@@ -32,7 +32,7 @@ def fit_many(
     validation: Any = None,
     epochs: int | Sequence[int] = 1,
     batch_size: int | None | Sequence[int | None] = 32,
-    shuffle: bool = True,
+    shuffle: Any = True,
     sample_weight: ArrayLike | None = None,
     class_weight: Mapping[Any, float] | Literal["balanced"] | None = None,
     metrics: Metrics = (),
@@ -69,8 +69,9 @@ def fit_many(
         For all networks, or for each.
     batch_size : int, None or list of these, default 32
         Rows in each update; None is the full batch. For all networks, or for each.
-    shuffle : bool, default True
-        Whether each epoch takes the rows in a new random order, drawn by each network.
+    shuffle : bool or list, default True
+        Whether each epoch takes the rows in a new random order, drawn by each network. A list has
+        for each network True, False or, as for `MLP.fit`, an object of its own that draws orders.
     sample_weight : array-like of shape (n,) or (n, n_out), optional
         As for `MLP.fit`.
     class_weight : dict of label to float, or "balanced", optional

@@ -39,7 +39,7 @@ class Members:
     validation_rows: list[Indices | None] | None  # of X, where they are given
     epochs: list[int]
     batch_size: list[int | None]
-    shuffle: bool
+    shuffle: list[Any]
     class_weight: Any
     metrics: Any
     callbacks: list[Callback] | Callable[[int], list[Callback]]
@@ -59,7 +59,7 @@ class Members:
             "sample_weight": self.sample_weight,
             "epochs": self.epochs[number],
             "batch_size": self.batch_size[number],
-            "shuffle": self.shuffle,
+            "shuffle": self.shuffle[number],
             "class_weight": self.class_weight,
             "metrics": self.metrics,
             "callbacks": self.callbacks_of(number),
@@ -156,7 +156,7 @@ def make(
         validation_rows=judged_rows,
         epochs=_checks.one_for_each("epochs", epochs, n, _checks.epochs_of_member),
         batch_size=_checks.one_for_each("batch_size", batch_size, n, _checks.batch_of_member),
-        shuffle=_checks.flag("shuffle", shuffle),
+        shuffle=_checks.shuffle_of_members(shuffle, n),
         class_weight=class_weight,
         metrics=metrics,
         callbacks=made,
