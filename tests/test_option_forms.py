@@ -74,6 +74,11 @@ def classifier(**options):
     return history, [w.tolist() for w in net.get_weights()]
 
 
+def many(**options):
+    """Return two networks that were trained in one call."""
+    return fastnn.fit_many(fastnn.networks(network(), n=2), X, X[:, :2], **options)
+
+
 def recipe():
     table = tables.Table("here", 8, {"a": tables.Column("a", "number", X[:, 0]),
                                      "y": tables.Column("y", "number", X[:, 1])})  # fmt: skip
@@ -109,6 +114,9 @@ NAMES = {
         activations.HIDDEN,
         lambda a: [kernels.forward(ONES, ONES.T, None, a)[1].tolist(),
                    kernels.delta(ONES, a, ONES.T, ONES[:, :1]).tolist()]),
+    "by": (["loss"], lambda b: [many().best(b), many().values(b).tolist()]),
+    "on_error": (["raise", "record"], lambda e: many(on_error=e).statuses),
+    "reduce": (["mean", "std"], lambda r: many().predict(X, r).tolist()),
     "class_weight": (["balanced"], lambda c: classifier(class_weight=c)),
     "dtype": (["float32", "float64"], lambda d: network(dtype=d).get_config()),
     "initializer": (initializers.NAMES, lambda i: Dense(4, initializer=i)),
@@ -271,7 +279,7 @@ def test_numbers_and_flags_may_be_numpys(parameters):
 OTHERS = {"function", "columns", "config", "drop", "endings", "ignored", "kinds", "missing",
           "only", "others",
           "replaced", "resolved", "state", "target", "text", "texts", "name", "kind", "task",
-          "input_name", "output_name", "value", "names", "notes",
+          "input_name", "output_name", "value", "names", "notes", "message", "axes", "parameters",
           "place"}  # fmt: skip
 
 
