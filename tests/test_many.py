@@ -141,6 +141,16 @@ def test_orders_of_rows_are_drawn_by_an_object_of_each_network(n_threads):
         assert bits(fits[i]) == bits(net)
 
 
+def test_sparse_rows_give_the_networks_of_dense_ones():
+    sparse = pytest.importorskip("scipy.sparse").csr_array(np.where(X > 0, X, 0))
+    options = {"rows": [np.arange(80), *ROWS[1:4]], "validation": "rest", "epochs": 2}
+    fits = fit_many(members(4), sparse, y, **options)
+    dense = fit_many(members(4), sparse.toarray(), y, **options)
+    assert [bits(net) for net in fits] == [bits(net) for net in dense]
+    for reduce in (None, "mean"):
+        assert np.array_equal(fits.predict(sparse, reduce), dense.predict(sparse.toarray(), reduce))
+
+
 def test_groups_have_a_network_each():
     stores = np.array(["north", "south", "west"])[np.arange(90) % 3]
     fits = fit_many(networks(net_of(), n=3), X, y, groups=stores, epochs=2)

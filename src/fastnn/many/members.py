@@ -48,7 +48,7 @@ class Members:
     @property
     def n_rows(self) -> int:
         """Number of rows of X."""
-        return len(self.X)
+        return int(self.X.shape[0])
 
     def options(self, number: int) -> dict[str, Any]:
         """Return the arguments of the member's own `MLP.fit`."""
@@ -127,7 +127,7 @@ def make(
     """Return the members that the arguments of `fit_many` describe."""
     targets = y
     X, y, sample_weight = _checks.shared_rows(X, y, sample_weight)
-    n, n_rows = len(nets), len(X)
+    n, n_rows = len(nets), int(X.shape[0])  # sparse rows have no len
     _checks.groups_or_rows(groups, rows)
     labels = None
     if groups is None:
