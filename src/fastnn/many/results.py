@@ -153,17 +153,18 @@ class Fits:
         _checks.trained(len(trained))
         first = trained[0]
         _checks.same_outputs([net.n_out for net in trained])
+        rows: Any = X
         if not _conversion.is_csr(X):  # sparse rows are made dense a few at a time
-            X = sources.matrix(first._state, "X", X)
-        n = X.shape[0]
+            rows = sources.matrix(first._state, "X", X)
+        n = rows.shape[0]
         if way is None:
             out = np.full((len(self), n, first.n_out), np.nan, first.dtype)
             for i in np.flatnonzero(self.is_trained):
-                out[i] = self.nets[i].predict(X)
+                out[i] = self.nets[i].predict(rows)
             return out
         parts = []
         for start in range(0, n, _TOGETHER):
-            outputs = [net.predict(X[start : start + _TOGETHER]) for net in trained]
+            outputs = [net.predict(rows[start : start + _TOGETHER]) for net in trained]
             parts.append(_reduced(np.stack(outputs).astype(np.float64), way, levels))
         return np.concatenate(parts, axis=-2)
 
