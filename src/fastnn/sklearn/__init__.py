@@ -1,4 +1,4 @@
-"""MLPClassifier and MLPRegressor: drop-in replacements for scikit-learn's estimators.
+"""MLPClassifier and MLPRegressor: drop-in replacements for scikit-learn's estimators; ensembles.
 
 Parameters, defaults, attributes, warnings and errors are those of scikit-learn 1.9. The same
 ``random_state`` gives the same initial weights, the same validation split and the same order of
@@ -11,16 +11,19 @@ the training (`MLP.fit`); the estimators use the public API of fastnn alone.
 - `parameters`: name, type, default, constraints and documentation of each parameter
 - `rows`: rows and their weights; the order of rows that scikit-learn draws
 - `network`: the `MLP` that the parameters describe, and its initial weights
+- `descent`: training by stochastic gradient descent, of one estimator or of many together
 - `epochs`: after each epoch: the loss curves, the learning rate, the end of training
 - `lbfgs`: training by L-BFGS
 - `notices`: warnings, attributed as scikit-learn's are
 - `table_encoder`: mixed data frames as inputs, a step of a pipeline
 - `converters`: the estimators for skl2onnx; `hooks` registers them once skl2onnx is imported
 - `base`: what both estimators share; `classifier` and `regressor` add targets and predictions
+- `ensembles`: many networks that differ in their seeds, and what their predictions have in common
 """
 
 try:
     from fastnn.sklearn.classifier import MLPClassifier
+    from fastnn.sklearn.ensembles import MLPEnsembleClassifier, MLPEnsembleRegressor
     from fastnn.sklearn.hooks import when_imported
     from fastnn.sklearn.regressor import MLPRegressor
     from fastnn.sklearn.table_encoder import TableEncoder
@@ -30,7 +33,13 @@ except ImportError as error:
         "'scikit-learn>=1.6'"
     ) from error
 
-__all__ = ["MLPClassifier", "MLPRegressor", "TableEncoder"]
+__all__ = [
+    "MLPClassifier",
+    "MLPEnsembleClassifier",
+    "MLPEnsembleRegressor",
+    "MLPRegressor",
+    "TableEncoder",
+]
 
 
 def _register_converters() -> None:

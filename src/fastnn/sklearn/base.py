@@ -1,7 +1,7 @@
 """What classifier and regressor share: weights as lists, fitting, and the outputs for rows.
 
 Here: the order in which an estimator validates, prepares and trains. Not here: the parameters
-(parameters.py), the network (network.py), the two ways of training (epochs.py, lbfgs.py), targets
+(parameters.py), the network (network.py), the two ways of training (descent.py, lbfgs.py), targets
 and predictions (classifier.py, regressor.py).
 """
 
@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 import numpy as np
 import scipy.sparse
 from sklearn.base import _fit_context
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
@@ -21,11 +19,11 @@ from sklearn.utils.validation import _check_sample_weight, check_is_fitted, vali
 from fastnn.exchange import model_files
 from fastnn.mlp import MLP
 from fastnn.sklearn import lbfgs
-from fastnn.sklearn.epochs import Epochs, LearningRate, WeightedEpochs
+from fastnn.sklearn.descent import Descent
+from fastnn.sklearn.epochs import LearningRate
 from fastnn.sklearn.network import draw_weights, hidden_sizes, network
-from fastnn.sklearn.notices import warn
 from fastnn.sklearn.parameters import Parameters
-from fastnn.sklearn.rows import RowOrder, Rows, check_indices
+from fastnn.sklearn.rows import Rows, check_indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -249,6 +247,30 @@ class BaseMLP(Parameters):
         hidden_sizes(self)
         if incremental and self.early_stopping:
             raise ValueError("partial_fit does not support early_stopping=True")
+        rows, validation = self._rows(
+            X, y, sample_weight, X_val, y_val, incremental=incremental, from_scratch=from_scratch
+        )
+        self._prepare(rows, from_scratch, incremental)
+        try:
+            if self._is_minimized():
+                self._minimize(rows)
+            else:
+                Descent(self, rows, validation, incremental).run()
+        finally:
+            self._name(self.net_)
+
+    def _rows(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        X_val: Any = None,
+        y_val: Any = None,
+        *,
+        incremental: bool = False,
+        from_scratch: bool = True,
+    ) -> tuple[Rows, Rows | None]:
+        """Return the rows of training and of validation, checked; learn columns and classes."""
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; give both or none")
         original = y
@@ -260,32 +282,23 @@ class BaseMLP(Parameters):
             by_class = compute_sample_weight(class_weight, original)
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
         validation = None if X_val is None else Rows(*self._validated_more(X_val, y_val))
-        self._random_state = check_random_state(self.random_state)
-        self._prepare(X, from_scratch, incremental)
-        rows = Rows(X, y, sample_weight)
-        self.net_.classes = None  # y has the numbers of classes
-        try:
-            if self.solver == "lbfgs" and self.optimizer is None:
-                self._minimize(rows)
-            else:
-                self._descend(rows, validation, incremental)
-        finally:
-            self._name(self.net_)
+        return Rows(X, y, sample_weight), validation
 
-    def _prepare(self, X: Any, from_scratch: bool, incremental: bool) -> None:
+    def _prepare(self, rows: Rows, from_scratch: bool = True, incremental: bool = False) -> None:
         """Make the network, and the attributes that epochs add to."""
+        self._random_state = check_random_state(self.random_state)
         self.out_activation_ = self._end()[0].replace("sigmoid", "logistic")
         self.n_layers_ = len(hidden_sizes(self)) + 2
         if not (incremental and hasattr(self, "net_")):
-            shape = X.shape[1], self.n_outputs_
-            net = network(self, shape, *self._end(), X.dtype, self._random_state)
+            shape, dtype = (rows.X.shape[1], self.n_outputs_), rows.X.dtype
+            net = network(self, shape, *self._end(), dtype, self._random_state)
             if from_scratch:
                 draw_weights(net, self, self._random_state)
             else:
                 self._require_weights_of(net)
                 net.set_weights(_interleaved(self._weight_lists()))
             self.net_, self._optimizer = net, LearningRate(self)
-        self._synced()
+        self._synced().classes = None  # the targets are the numbers of classes
         self._lists = None
         if from_scratch or not hasattr(self, "t_"):
             self.n_iter_ = self.t_ = 0
@@ -322,73 +335,6 @@ class BaseMLP(Parameters):
         if labels is not None and net.loss.n_classes(net.n_out) == len(labels):
             net.classes = labels
 
-    def _descend(self, rows: Rows, validation: Rows | None, incremental: bool) -> None:
-        """Train by stochastic gradient descent."""
-        if self.early_stopping and validation is None:
-            rows, validation = self._held_out(rows)
-        if validation is not None and self.validation_loss_curve_ is None:
-            self.validation_loss_curve_ = []
-        n, self._divergence = len(rows), None
-        batch_size = self._rows_of_a_batch(n)
-        order = RowOrder(n, self._random_state) if self.shuffle else None
-        epochs = (
-            WeightedEpochs(self, rows, validation, order, batch_size)
-            if rows.are_weighted
-            else Epochs(self, rows, validation)
-        )
-        try:
-            self.net_.fit(
-                rows.X,
-                rows.y,
-                sample_weight=rows.sample_weight,
-                batch_size=batch_size,
-                epochs=1 if incremental else int(self.max_iter),
-                shuffle=False if order is None else order,
-                validation_data=None if validation is None else validation.as_arguments(),
-                metrics=["mse"] if self._averages_outputs() else (),
-                callbacks=[epochs, *(self.callbacks or ())],
-            )
-        except KeyboardInterrupt:
-            warn("Training interrupted by user.")
-        if epochs.best_weights is not None:
-            self.net_.set_weights(epochs.best_weights)
-        elif self._divergence is not None:
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large "
-                "values and need to be preprocessed."
-            ) from self._divergence
-        if not incremental and not epochs.converged and self.n_iter_ == self.max_iter:
-            warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the "
-                "optimization hasn't converged yet.",
-                ConvergenceWarning,
-            )
-
-    def _rows_of_a_batch(self, n: int) -> int:
-        """Return the number of rows of a batch, of n rows."""
-        if isinstance(self.batch_size, str):
-            return min(200, n)
-        if self.batch_size > n:
-            warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
-            )
-        return min(int(self.batch_size), n)
-
-    def _held_out(self, rows: Rows) -> tuple[Rows, Rows]:
-        """Return the rows to train on and the rows held out, by scikit-learn's split."""
-        training, validation = train_test_split(
-            np.arange(len(rows)),
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=self._strata(rows.y),
-        )
-        if len(validation) < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of "
-                "your dataset."
-            )
-        return rows.part(training), rows.part(validation)
-
     def _minimize(self, rows: Rows) -> None:
         """Train by L-BFGS, on all rows at once."""
         lbfgs.refuse_options_of_descent(self)
@@ -398,9 +344,13 @@ class BaseMLP(Parameters):
         loss /= self.n_outputs_ if self._averages_outputs() else 1
         self.loss_ = float(loss + penalty + rows.mean(self._loss_offsets(rows.y)))
 
+    def _is_minimized(self) -> bool:
+        """Return whether L-BFGS trains, rather than stochastic gradient descent."""
+        return self.solver == "lbfgs" and self.optimizer is None
+
     def _is_stochastic(self) -> bool:
         """Return True, or raise scikit-learn's AttributeError: "lbfgs" has no partial_fit."""
-        if self.solver == "lbfgs" and self.optimizer is None:
+        if self._is_minimized():
             raise AttributeError(
                 "partial_fit is only available for stochastic optimizers. "
                 f"{self.solver} is not stochastic."

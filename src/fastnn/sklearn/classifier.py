@@ -22,6 +22,7 @@ from fastnn.sklearn.parameters import ClassifierParameters, constraints, documen
 from fastnn.sklearn.rows import validated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
@@ -29,84 +30,18 @@ if TYPE_CHECKING:
     from fastnn.losses import Loss
 
 
-@documented
-class MLPClassifier(ClassifierMixin, ClassifierParameters, BaseMLP):  # type: ignore[misc]
-    """Multi-layer perceptron classifier, with scikit-learn's interface.
+class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has no types
+    """Classes as targets of networks, and classes and probabilities of their outputs.
 
-    For two classes, for more classes, or for several labels a row (an indicator matrix). The
-    parameters up to `max_fun` are those of `sklearn.neural_network.MLPClassifier`; the other
-    parameters are fastnn's.
-
-    Parameters
-    ----------
-    <parameters>
-
-    Attributes
-    ----------
-    classes_ : ndarray
-        Class labels, sorted.
-    <attributes>
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from sklearn.model_selection import train_test_split
-    >>> from fastnn.sklearn import MLPClassifier
-    >>> X, y = load_digits(return_X_y=True)
-    >>> X, X_test, y, y_test = train_test_split(X / 16, y, random_state=0)
-    >>> classifier = MLPClassifier(early_stopping=True, learning_rate_init=0.01, random_state=0)
-    >>> classifier = classifier.fit(X, y)
-    >>> classifier.predict(X_test[:5])
-    array([2, 8, 2, 6, 6])
-    >>> bool(classifier.score(X_test, y_test) > 0.96)
-    True
+    For estimators that have the parameters of the classifier, and `_outputs` for rows.
     """
 
-    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints(ClassifierParameters)
+    loss: str | Loss
+    warm_start: bool
     classes_: NDArray[Any]
+    n_outputs_: int
     _label_binarizer: Any
-
-    @if_stochastic
-    @with_valid_parameters
-    def partial_fit(
-        self,
-        X: Any,
-        y: ArrayLike,
-        sample_weight: ArrayLike | None = None,
-        classes: ArrayLike | None = None,
-    ) -> Self:
-        """Train for one epoch on these rows.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-            Class labels.
-        sample_weight : array-like of shape (n_samples,), optional
-        classes : array-like of shape (n_classes,), optional
-            All class labels of this and of later calls; required at the first call.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the data are invalid, or the loss is no longer finite.
-        """
-        if self.class_weight == "balanced":
-            raise ValueError(
-                "class_weight='balanced' is not supported for partial_fit, since later rows are "
-                "not known; pass a dict of weights, such as from "
-                "sklearn.utils.compute_class_weight('balanced', classes=..., y=...)"
-            )
-        if _check_partial_fit_first_call(self, classes):
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+    _outputs: Callable[[Any], NDArray[Any]]
 
     def _validated(self, X: Any, y: Any, incremental: bool, from_scratch: bool) -> tuple[Any, Any]:
         """Return X and targets; learn the classes, or compare them with the known ones."""
@@ -226,7 +161,10 @@ class MLPClassifier(ClassifierMixin, ClassifierParameters, BaseMLP):  # type: ig
         NotFittedError, ValueError
             If the estimator is not fitted, or X is invalid.
         """
-        outputs = self._outputs(X)
+        return self._probabilities(self._outputs(X))
+
+    def _probabilities(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return the probability of each class for outputs (n, n_outputs)."""
         return np.hstack([1 - outputs, outputs]) if self.n_outputs_ == 1 else outputs
 
     def predict_log_proba(self, X: Any) -> NDArray[Any]:
@@ -254,3 +192,81 @@ class MLPClassifier(ClassifierMixin, ClassifierParameters, BaseMLP):  # type: ig
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+@documented
+class MLPClassifier(ClassifierOutputs, ClassifierParameters, BaseMLP):
+    """Multi-layer perceptron classifier, with scikit-learn's interface.
+
+    For two classes, for more classes, or for several labels a row (an indicator matrix). The
+    parameters up to `max_fun` are those of `sklearn.neural_network.MLPClassifier`; the other
+    parameters are fastnn's.
+
+    Parameters
+    ----------
+    <parameters>
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Class labels, sorted.
+    <attributes>
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from sklearn.model_selection import train_test_split
+    >>> from fastnn.sklearn import MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X, X_test, y, y_test = train_test_split(X / 16, y, random_state=0)
+    >>> classifier = MLPClassifier(early_stopping=True, learning_rate_init=0.01, random_state=0)
+    >>> classifier = classifier.fit(X, y)
+    >>> classifier.predict(X_test[:5])
+    array([2, 8, 2, 6, 6])
+    >>> bool(classifier.score(X_test, y_test) > 0.96)
+    True
+    """
+
+    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints(ClassifierParameters)
+
+    @if_stochastic
+    @with_valid_parameters
+    def partial_fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        classes: ArrayLike | None = None,
+    ) -> Self:
+        """Train for one epoch on these rows.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels.
+        sample_weight : array-like of shape (n_samples,), optional
+        classes : array-like of shape (n_classes,), optional
+            All class labels of this and of later calls; required at the first call.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are invalid, or the loss is no longer finite.
+        """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                "class_weight='balanced' is not supported for partial_fit, since later rows are "
+                "not known; pass a dict of weights, such as from "
+                "sklearn.utils.compute_class_weight('balanced', classes=..., y=...)"
+            )
+        if _check_partial_fit_first_call(self, classes):
+            multilabel = type_of_target(y).startswith("multilabel")
+            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+        return self._fit(X, y, sample_weight, incremental=True)

@@ -70,19 +70,27 @@ class Epochs(Callback):
     """
 
     def __init__(self, estimator: BaseMLP, training: Rows, validation: Rows | None) -> None:
-        self.estimator, self.validation = estimator, validation
+        self.estimator, self.training, self.validation = estimator, training, validation
         #: What is added to the losses in the logs, by the prefix of their names.
-        self.offsets = {"": training.mean(estimator._loss_offsets(training.y))}
-        if validation is not None:
-            self.offsets["val_"] = validation.mean(estimator._loss_offsets(validation.y))
+        self.offsets: dict[str, float] = {}
         self.rate = estimator._optimizer.learning_rate
         self.converged = False
         self.best_weights: list[NDArray[Any]] | None = None
 
     def on_train_begin(self, logs: dict[str, Any]) -> None:
-        """Take the initial weights for the best, until a score is better."""
+        """Pick the rows; take the initial weights for the best, until a score is better."""
+        offsets = self.estimator._loss_offsets
+        self.training = self.training.without_inputs()
+        self.offsets[""] = self.training.mean(offsets(self.training.y))
+        if self.validation is not None:
+            self.validation = self.validation.picked()
+            self.offsets["val_"] = self.validation.mean(offsets(self.validation.y))
         if self.estimator.early_stopping:
             self.best_weights = self.model.get_weights()
+
+    def close(self) -> None:
+        """Drop the rows, which other networks in training may need the memory of."""
+        del self.training, self.validation
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Record the epoch; end training or change the learning rate as scikit-learn does."""
@@ -179,9 +187,14 @@ class WeightedEpochs(Epochs):
         batch_size: int,
     ) -> None:
         super().__init__(estimator, training, validation)
-        self.training, self.order, self.batch_size = training, order, batch_size
-        self.row_offsets = estimator._loss_offsets(training.y)
+        self.order, self.batch_size = order, batch_size
+        self.row_offsets: NDArray[Any] | None = None
         self.penalty = self.total = 0.0
+
+    def on_train_begin(self, logs: dict[str, Any]) -> None:
+        """Pick the rows, and what scikit-learn's loss of each one differs by."""
+        super().on_train_begin(logs)
+        self.row_offsets = self.estimator._loss_offsets(self.training.y)
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any]) -> None:
         """Start the sum of the batches' losses."""

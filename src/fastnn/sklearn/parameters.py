@@ -289,6 +289,48 @@ class RegressorParameters(Parameters, _RegressionLoss):
     """The parameters of the regressor; fields of the last base class come first."""
 
 
+@dataclass(eq=False, repr=False, match_args=False)
+class _Ensemble:
+    """The parameters that an ensemble has besides those of its members."""
+
+    _: KW_ONLY
+    n_members: int = _parameter(
+        10,
+        [_COUNT],
+        """int
+        Number of networks. They differ in their seeds, which `random_state` draws.""",
+    )
+    bootstrap: bool = _parameter(
+        False,
+        ["boolean"],
+        """bool
+        Whether each network is trained on as many rows as there are, drawn with replacement, rather
+        than on all rows. With early stopping, the rows that it did not draw are then held out in
+        place of `validation_fraction` of the rows.""",
+    )
+    oob_score: bool = _parameter(
+        False,
+        ["boolean"],
+        """bool
+        Whether to predict each row by the networks that were not trained on it, and to score that.
+        Needs ``bootstrap=True``.""",
+    )
+
+
+@dataclass(eq=False, repr=False, match_args=False)
+class EnsembleClassifierParameters(_Ensemble, ClassifierParameters):
+    """The parameters of an ensemble of classifiers."""
+
+
+@dataclass(eq=False, repr=False, match_args=False)
+class EnsembleRegressorParameters(_Ensemble, RegressorParameters):
+    """The parameters of an ensemble of regressors."""
+
+
+#: The names of the parameters that an ensemble has and its members do not.
+OF_ENSEMBLES = tuple(field.name for field in dataclasses.fields(_Ensemble))
+
+
 #: The attributes that both estimators have, as the section Attributes documents them.
 ATTRIBUTES = """
 loss_ : float
@@ -331,11 +373,11 @@ def constraints(kind: type[Parameters]) -> dict[str, list[Any]]:
     return {field.name: field.metadata["constraints"] for field in dataclasses.fields(kind)}
 
 
-def documented(cls: type[T]) -> type[T]:
+def documented(cls: type[T], attributes: str = ATTRIBUTES) -> type[T]:
     """Put parameters and attributes into a docstring, for <parameters> and <attributes>."""
     # Python drops the indentation of a docstring from 3.13 on, but not that of what is put in.
     text = inspect.cleandoc(cls.__doc__ or "").replace("<parameters>", _numpydoc(cls))
-    cls.__doc__ = text.replace("<attributes>", ATTRIBUTES.strip())
+    cls.__doc__ = text.replace("<attributes>", attributes.strip())
     return cls
 
 

@@ -19,6 +19,7 @@ from fastnn.sklearn.parameters import RegressorParameters, constraints, document
 from fastnn.sklearn.rows import validated
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
@@ -26,57 +27,15 @@ if TYPE_CHECKING:
     from fastnn.losses import Loss
 
 
-@documented
-class MLPRegressor(RegressorMixin, RegressorParameters, BaseMLP):  # type: ignore[misc]
-    """Multi-layer perceptron regressor, with scikit-learn's interface.
+class RegressorOutputs(RegressorMixin):  # type: ignore[misc]  # scikit-learn has no types
+    """Numbers as targets of networks, and their outputs as predictions.
 
-    For one target or several. The parameters up to `max_fun` are those of
-    `sklearn.neural_network.MLPRegressor`; the other parameters are fastnn's.
-
-    Parameters
-    ----------
-    <parameters>
-
-    Attributes
-    ----------
-    <attributes>
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_diabetes
-    >>> from sklearn.preprocessing import scale
-    >>> from fastnn.sklearn import MLPRegressor
-    >>> X, y = load_diabetes(return_X_y=True)
-    >>> regressor = MLPRegressor("huber", 50, early_stopping=True, random_state=0, max_iter=500)
-    >>> bool(regressor.fit(X, scale(y)).score(X, scale(y)) > 0.4)
-    True
+    For estimators that have the parameters of the regressor, and `_outputs` for rows.
     """
 
-    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints(RegressorParameters)
-
-    @if_stochastic
-    @with_valid_parameters
-    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Train for one epoch on these rows.
-
-        Parameters
-        ----------
-        X : array-like or sparse matrix of shape (n_samples, n_features)
-        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
-        sample_weight : array-like of shape (n_samples,), optional
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the data are invalid, or the loss is no longer finite.
-        """
-        return self._fit(X, y, sample_weight, incremental=True)
+    loss: str | Loss
+    n_outputs_: int
+    _outputs: Callable[[Any], NDArray[Any]]
 
     def _validated(self, X: Any, y: Any, incremental: bool, from_scratch: bool) -> tuple[Any, Any]:
         """Return X and targets."""
@@ -129,3 +88,56 @@ class MLPRegressor(RegressorMixin, RegressorParameters, BaseMLP):  # type: ignor
         """
         outputs = self._outputs(X)
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
+
+
+@documented
+class MLPRegressor(RegressorOutputs, RegressorParameters, BaseMLP):
+    """Multi-layer perceptron regressor, with scikit-learn's interface.
+
+    For one target or several. The parameters up to `max_fun` are those of
+    `sklearn.neural_network.MLPRegressor`; the other parameters are fastnn's.
+
+    Parameters
+    ----------
+    <parameters>
+
+    Attributes
+    ----------
+    <attributes>
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from fastnn.sklearn import MLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> regressor = MLPRegressor("huber", 50, early_stopping=True, random_state=0, max_iter=500)
+    >>> bool(regressor.fit(X, scale(y)).score(X, scale(y)) > 0.4)
+    True
+    """
+
+    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints(RegressorParameters)
+
+    @if_stochastic
+    @with_valid_parameters
+    def partial_fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Train for one epoch on these rows.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+        sample_weight : array-like of shape (n_samples,), optional
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are invalid, or the loss is no longer finite.
+        """
+        return self._fit(X, y, sample_weight, incremental=True)

@@ -29,19 +29,39 @@ _SPARSE_ROWS = 8192
 
 @dataclass
 class Rows:
-    """Rows as `MLP.fit` takes them: X (n, n_in), dense or CSR, targets, weights (n,) or None."""
+    """Rows as `MLP.fit` takes them: X (n, n_in), dense or CSR, targets, weights (n,) or None.
+
+    With `numbers` they are those rows of the arrays, which many networks share. `picked` makes
+    arrays of them, which most methods need.
+    """
 
     X: Any
     y: NDArray[Any]
     sample_weight: NDArray[Any] | None = None
+    numbers: NDArray[Any] | None = None
 
     def __len__(self) -> int:
-        return int(self.X.shape[0])
+        return len(self.y) if self.numbers is None else len(self.numbers)
+
+    def some(self, numbers: NDArray[Any]) -> Rows:
+        """Return those of the rows that have these numbers, without picking them."""
+        own = numbers if self.numbers is None else self.numbers[numbers]
+        return Rows(self.X, self.y, self.sample_weight, own)
+
+    def picked(self) -> Rows:
+        """Return the rows as arrays that have no others."""
+        if self.numbers is None:
+            return self
+        return Rows(self.X, self.y, self.sample_weight).part(self.numbers)
+
+    def without_inputs(self) -> Rows:
+        """Return targets and weights alone, as arrays that have no others."""
+        return Rows(None, self.y, self.sample_weight, self.numbers).picked()
 
     @property
     def are_weighted(self) -> bool:
         """Whether some rows count more than others."""
-        weight = self.sample_weight
+        weight = self.without_inputs().sample_weight
         return weight is not None and bool(np.any(weight != weight[0]))
 
     def mean(self, values: NDArray[Any] | None) -> float:
@@ -53,9 +73,13 @@ class Rows:
         return self.X, self.y, self.sample_weight
 
     def part(self, rows: slice | NDArray[Any]) -> Rows:
-        """Return some of the rows."""
-        weight = self.sample_weight
-        return Rows(self.X[rows], self.y[rows], None if weight is None else weight[rows])
+        """Return arrays of some of the rows."""
+        X, weight = self.X, self.sample_weight
+        return Rows(
+            None if X is None else X[rows],
+            self.y[rows],
+            None if weight is None else weight[rows],
+        )
 
     def blocks(self) -> Iterator[tuple[Rows, float]]:
         """Yield parts small enough to be dense, each with its fraction of the total weight."""

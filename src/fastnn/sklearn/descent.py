@@ -1,0 +1,192 @@
+"""Training by stochastic gradient descent: of one estimator, or of many by one `fit_many`.
+
+Here: what `MLP.fit` is called with, and what is made of its result. Not here: what happens after
+each epoch (epochs.py), the network and its initial weights (network.py, base.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.model_selection import train_test_split
+
+from fastnn.many import fit_many
+from fastnn.sklearn.epochs import Epochs, WeightedEpochs
+from fastnn.sklearn.notices import warn
+from fastnn.sklearn.rows import RowOrder, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastnn.callbacks import Callback
+    from fastnn.many import Fits
+    from fastnn.sklearn.base import BaseMLP
+
+
+class Descent:
+    """A training of an estimator's network, which is made already.
+
+    Parameters
+    ----------
+    estimator : BaseMLP
+        Its random state draws the rows that are held out, and then the orders of rows.
+    rows : Rows
+    validation : Rows or None
+        None with early stopping: some of the rows are held out.
+    incremental : bool, default False
+        Whether to train one epoch, as `partial_fit` does.
+    """
+
+    def __init__(
+        self, estimator: BaseMLP, rows: Rows, validation: Rows | None, incremental: bool = False
+    ) -> None:
+        est = self.estimator = estimator
+        if est.early_stopping and validation is None:
+            rows, validation = _held_out(est, rows)
+        if validation is not None and est.validation_loss_curve_ is None:
+            est.validation_loss_curve_ = []
+        est._divergence = None
+        self.rows, self.validation, self.incremental = rows, validation, incremental
+        self.epochs = 1 if incremental else int(est.max_iter)
+        self.batch_size = _rows_of_a_batch(est, len(rows))
+        self.order = RowOrder(len(rows), est._random_state) if est.shuffle else None
+        self.metrics = ["mse"] if est._averages_outputs() else []
+        self.record = (
+            WeightedEpochs(est, rows, validation, self.order, self.batch_size)
+            if rows.are_weighted
+            else Epochs(est, rows, validation)
+        )
+
+    @property
+    def shuffle(self) -> Any:
+        """What draws the orders of rows, False for none."""
+        return False if self.order is None else self.order
+
+    @property
+    def callbacks(self) -> list[Callback]:
+        """What is called after each epoch."""
+        return [self.record, *(self.estimator.callbacks or ())]
+
+    def run(self) -> None:
+        """Train the network."""
+        validation = self.validation
+        rows = self.rows.picked()
+        try:
+            self.estimator.net_.fit(
+                rows.X,
+                rows.y,
+                sample_weight=rows.sample_weight,
+                batch_size=self.batch_size,
+                epochs=self.epochs,
+                shuffle=self.shuffle,
+                validation_data=None if validation is None else validation.picked().as_arguments(),
+                metrics=self.metrics,
+                callbacks=self.callbacks,
+            )
+        except KeyboardInterrupt:
+            warn("Training interrupted by user.")
+        self.finish()
+        if self.has_unconverged:
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.estimator.max_iter}) reached and "
+                "the optimization hasn't converged yet.",
+                ConvergenceWarning,
+            )
+
+    def finish(self) -> None:
+        """Give the network its best weights; raise an error if its loss became not finite."""
+        est, best = self.estimator, self.record.best_weights
+        if best is not None:
+            est.net_.set_weights(best)
+        elif est._divergence is not None:
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large "
+                "values and need to be preprocessed."
+            ) from est._divergence
+
+    @property
+    def has_unconverged(self) -> bool:
+        """Whether the training ended because of `max_iter`, before it converged."""
+        est = self.estimator
+        is_last = est.n_iter_ == est.max_iter
+        return is_last and not (self.incremental or self.record.converged)
+
+    @property
+    def _shared(self) -> tuple[Any, ...]:
+        """What it must have in common with others to be trained with them, by identity."""
+        rows, validation = self.rows, self.validation
+        arrays = [rows.X, rows.y, rows.sample_weight]
+        if validation is not None:
+            arrays += [None] if validation.X is rows.X else [validation.X, validation.y]
+        return (*map(id, arrays), *self.metrics)
+
+
+def _held_out(est: BaseMLP, rows: Rows) -> tuple[Rows, Rows]:
+    """Return the rows to train on and the rows held out, by scikit-learn's split."""
+    training, validation = train_test_split(
+        np.arange(len(rows)),
+        random_state=est._random_state,
+        test_size=est.validation_fraction,
+        stratify=est._strata(rows.without_inputs().y),
+    )
+    if len(validation) < 2:
+        raise ValueError(
+            "The validation set is too small. Increase 'validation_fraction' or the size of your "
+            "dataset."
+        )
+    return rows.some(training), rows.some(validation)
+
+
+def _rows_of_a_batch(est: BaseMLP, n: int) -> int:
+    """Return the number of rows of a batch, of n rows."""
+    if isinstance(est.batch_size, str):
+        return min(200, n)
+    if est.batch_size > n:
+        warn("Got `batch_size` less than 1 or larger than sample size. It is going to be clipped")
+    return min(int(est.batch_size), n)
+
+
+def run_all(
+    descents: Sequence[Descent], *, n_threads: int | None = None, verbose: bool = False
+) -> list[Fits]:
+    """Train the networks of many estimators; return what each call of `fit_many` returned.
+
+    Networks that share the arrays of their rows and weights, and how they are validated, are
+    trained by one call. A network has the bits that `Descent.run` gives it. `Descent.finish` is
+    left to the caller.
+    """
+    calls: dict[Any, list[Descent]] = {}
+    for descent in descents:
+        calls.setdefault(descent._shared, []).append(descent)
+    return [_run_together(some, n_threads, verbose) for some in calls.values()]
+
+
+def _run_together(descents: Sequence[Descent], n_threads: int | None, verbose: bool) -> Fits:
+    """Train networks that share their arrays."""
+    first = descents[0]
+    rows, judges = first.rows, [descent.validation for descent in descents]
+    validation: Any = None
+    if judges[0] is not None:
+        is_of_rows = judges[0].X is rows.X
+        validation = (
+            [judge.numbers for judge in judges if judge is not None]
+            if is_of_rows
+            else judges[0].as_arguments()
+        )
+    return fit_many(
+        [descent.estimator.net_ for descent in descents],
+        rows.X,
+        rows.y,
+        sample_weight=rows.sample_weight,
+        rows=[descent.rows.numbers for descent in descents],
+        validation=validation,
+        epochs=[descent.epochs for descent in descents],
+        batch_size=[descent.batch_size for descent in descents],
+        shuffle=[descent.shuffle for descent in descents],
+        metrics=first.metrics,
+        callbacks=lambda number: descents[number].callbacks,
+        n_threads=n_threads,
+        verbose=int(verbose),
+    )

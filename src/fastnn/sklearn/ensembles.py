@@ -1,0 +1,525 @@
+"""Ensembles: many networks of the same parameters, which differ in their seeds and perhaps rows.
+
+Here: the members' rows and seeds, their training by one `fit_many`, what their predictions have in
+common, and predictions of rows by the members that did not see them. Not here: a member
+(classifier.py, regressor.py), its training (descent.py).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
+
+import numpy as np
+import scipy.sparse
+from sklearn.base import is_classifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastnn import _checks
+from fastnn.many import Fits
+from fastnn.sklearn.base import BaseMLP, with_valid_parameters
+from fastnn.sklearn.classifier import ClassifierOutputs, MLPClassifier
+from fastnn.sklearn.descent import Descent, run_all
+from fastnn.sklearn.notices import warn
+from fastnn.sklearn.parameters import (
+    OF_ENSEMBLES,
+    EnsembleClassifierParameters,
+    EnsembleRegressorParameters,
+    Parameters,
+    constraints,
+    documented,
+)
+from fastnn.sklearn.regressor import MLPRegressor, RegressorOutputs
+from fastnn.sklearn.rows import Rows, check_indices
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Literal, Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+T = TypeVar("T")
+
+#: Rows that are predicted by all networks before the next ones, so that memory does not grow.
+_TOGETHER = 4096
+
+#: What members learn from the rows before training, the same for all.
+_LEARNT = (
+    "n_features_in_",
+    "feature_names_in_",
+    "n_outputs_",
+    "classes_",
+    "_label_binarizer",
+)
+
+
+class BaseEnsemble(Parameters):
+    """Base of the ensembles: fitting, and the outputs of all members for rows.
+
+    A subclass says what its members are, and what `_score_of` outputs (n, n_outputs) is.
+    """
+
+    n_members: int
+    bootstrap: bool
+    oob_score: bool
+    estimators_: list[Any]
+    fits_: Fits
+    oob_score_: float
+    n_iter_: int
+    n_outputs_: int
+    _n_rows: int
+
+    _member: ClassVar[type[BaseMLP]]
+
+    def _score_of(
+        self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None
+    ) -> float:
+        raise NotImplementedError
+
+    def _set_out_of_bag(self, outputs: NDArray[Any]) -> None:
+        """Keep the outputs (n, n_outputs) for rows by members that did not see them."""
+        raise NotImplementedError
+
+    # ---- fitting --------------------------------------------------------------------------------
+
+    @with_valid_parameters
+    def fit(
+        self,
+        X: Any,
+        y: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        X_val: Any = None,
+        y_val: ArrayLike | None = None,
+    ) -> Self:
+        """Train all networks, by one call of `fastnn.fit_many`.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            Class labels or numbers.
+        sample_weight : array-like of shape (n_samples,), optional
+            Weights of the rows' losses, 0 or more.
+        X_val, y_val : array-like, optional
+            Validation rows of all networks, in place of rows held out from X.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are invalid, or the loss of a network is no longer finite.
+        """
+        self._refuse_what_members_lack()
+        before = dict(vars(self))
+        try:
+            self._fit(X, y, sample_weight, X_val, y_val)
+        except BaseException:  # classes_ and others may not be those of the members
+            self.__dict__ = before
+            raise
+        return self
+
+    def _refuse_what_members_lack(self) -> None:
+        """Check the parameters that go with each other."""
+        if self.solver == "lbfgs" and self.optimizer is None:
+            raise ValueError(
+                "solver='lbfgs' trains one network at a time, and an ensemble trains many; use "
+                f"solver='adam' or 'sgd', or {self._member.__name__} within sklearn's Bagging"
+                f"{'Classifier' if is_classifier(self) else 'Regressor'}"
+            )
+        if self.oob_score and not self.bootstrap:
+            raise ValueError(
+                "oob_score=True needs bootstrap=True: without it no network is left without a row"
+            )
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
+        """Train the members, or train those there are further with `warm_start`."""
+        there = list(getattr(self, "estimators_", ())) if self.warm_start else []
+        first = self._new_member(0)
+        if there:
+            _teach(first, there[0])
+        rows, validation = first._rows(X, y, sample_weight, X_val, y_val, from_scratch=not there)
+        self._n_rows = len(rows)
+        random_state = check_random_state(self.random_state)
+        seeds = random_state.randint(np.iinfo(np.int32).max, size=self.n_members).tolist()
+        members, descents = [], []
+        for i, seed in enumerate(seeds):
+            is_there = i < len(there)
+            member = copy.deepcopy(there[i]) if is_there else self._new_member(seed)
+            member.set_params(**self._member_parameters(seed))
+            _teach(member, first)
+            member._prepare(rows, from_scratch=not is_there)
+            member.n_iter_ = 0
+            members.append(member)
+            descents.append(Descent(member, *self._shares(member, rows, validation)))
+        self._train(members, descents)
+        _teach(self, first)
+        if self.oob_score:
+            self._score_out_of_bag(rows)
+
+    def _new_member(self, seed: int) -> BaseMLP:
+        return self._member(**self._member_parameters(seed))
+
+    def _member_parameters(self, seed: int) -> dict[str, Any]:
+        """Return the parameters of the member of a seed."""
+        of_all = {k: v for k, v in self.get_params(deep=False).items() if k not in OF_ENSEMBLES}
+        callbacks = copy.deepcopy(self.callbacks)
+        return of_all | {"random_state": seed, "callbacks": callbacks, "verbose": False}
+
+    def _shares(
+        self, member: BaseMLP, rows: Rows, validation: Rows | None
+    ) -> tuple[Rows, Rows | None]:
+        """Return the rows that a member is trained on, and those it is validated on."""
+        if not self.bootstrap:
+            return rows, validation
+        drawn = _drawn(member.random_state, len(rows))
+        if self.early_stopping and validation is None:
+            left = np.setdiff1d(np.arange(len(rows)), drawn)
+            if len(left) < 2:
+                raise ValueError(
+                    f"bootstrap=True leaves {len(left)} of {len(rows)} rows to stop a network "
+                    "early by; use bootstrap=False, or pass X_val and y_val"
+                )
+            validation = rows.some(left)
+        return rows.some(drawn), validation
+
+    def _train(self, members: list[BaseMLP], descents: list[Descent]) -> None:
+        """Train the members; keep those that Ctrl-C did not end."""
+        (fits,) = run_all(descents, n_threads=self.n_threads, verbose=bool(self.verbose))
+        if fits.interrupted:
+            if not fits.is_trained.any():
+                raise KeyboardInterrupt
+            trained = np.flatnonzero(fits.is_trained)
+            warn(f"Training interrupted by user: {len(trained)} networks are trained.")
+            members, descents = [members[i] for i in trained], [descents[i] for i in trained]
+            fits = _some(fits, trained)
+        for member, descent in zip(members, descents, strict=True):
+            descent.finish()
+            member._name(member.net_)
+        self.fits_, self.estimators_ = fits, members
+        self.n_iter_ = max(member.n_iter_ for member in members)
+        unconverged = sum(descent.has_unconverged for descent in descents)
+        if unconverged:
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached by "
+                f"{unconverged} of {len(members)} networks, whose optimization hasn't converged "
+                "yet.",
+                ConvergenceWarning,
+            )
+
+    @property
+    def estimators_samples_(self) -> list[NDArray[np.int64]]:
+        """The numbers of the rows that each network was trained on, with repetitions."""
+        check_is_fitted(self)
+        if not self.bootstrap:
+            return [np.arange(self._n_rows) for _ in self.estimators_]
+        return [_drawn(member.random_state, self._n_rows) for member in self.estimators_]
+
+    def _score_out_of_bag(self, rows: Rows) -> None:
+        """Predict each row by the members that were not trained on it, and score that."""
+        total = np.zeros((len(rows), self.n_outputs_))
+        counts = np.zeros((len(rows), 1))
+        for member, drawn in zip(self.estimators_, self.estimators_samples_, strict=True):
+            left = np.setdiff1d(np.arange(len(rows)), drawn)
+            if len(left):
+                total[left] += member.net_.predict(rows.X[left])
+                counts[left] += 1
+        is_known = counts[:, 0] > 0
+        outputs = np.full_like(total, np.nan)
+        np.divide(total, counts, out=outputs, where=counts > 0)
+        if not is_known.all():
+            warn(
+                f"{np.count_nonzero(~is_known)} of {len(rows)} rows were drawn by every network, "
+                "so that none predicts them out of bag; use more n_members"
+            )
+        self._set_out_of_bag(outputs)
+        known, y = outputs[is_known], rows.y[is_known]
+        self.oob_score_ = self._score_of(known, y, None) if len(known) else float("nan")
+
+    # ---- predicting -----------------------------------------------------------------------------
+
+    def _checked(self, X: Any) -> Any:
+        """Return rows as the networks take them."""
+        check_is_fitted(self)
+        check_indices(X)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return X.tocsr() if scipy.sparse.issparse(X) else X
+
+    def _outputs(self, X: Any) -> NDArray[Any]:
+        """Return the mean of the members' outputs (n, n_outputs)."""
+        (mean,) = self._over_members(X, _mean)
+        return mean
+
+    def _over_members(
+        self, X: Any, *functions: Callable[[NDArray[np.float64]], NDArray[np.float64]]
+    ) -> list[NDArray[np.float64]]:
+        """Return functions of the members' outputs: (n_members, rows, n_outputs) to (..., rows, _).
+
+        They are computed in float64, for some of the rows at a time.
+        """
+        X = self._checked(X)
+        for member in self.estimators_:
+            member._synced()
+        parts = []
+        for start in range(0, X.shape[0], _TOGETHER):
+            outputs = self.fits_.predict(X[start : start + _TOGETHER]).astype(np.float64)
+            parts.append([function(outputs) for function in functions])
+        return [np.concatenate(part, axis=-2) for part in zip(*parts, strict=True)]
+
+    # ---- scikit-learn's conventions -------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "estimators_")
+
+    def __getstate__(self) -> dict[str, Any]:
+        saved = {**super().__getstate__()}
+        if "fits_" in saved:  # its networks are those of the members
+            saved["fits_"] = copy.copy(self.fits_)
+            saved["fits_"].nets = []
+        return saved
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        super().__setstate__(saved)
+        if "fits_" in saved:
+            self.fits_.nets = [member.net_ for member in self.estimators_]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+
+def _mean(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = outputs.mean(axis=0)
+    return found
+
+
+def _std(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
+    found: NDArray[np.float64] = outputs.std(axis=0)
+    return found
+
+
+def _teach(estimator: Any, other: Any) -> None:
+    """Give an estimator what another one learnt from the same rows before training."""
+    for name in _LEARNT:
+        if hasattr(other, name):
+            setattr(estimator, name, getattr(other, name))
+
+
+def _drawn(seed: Any, n: int) -> NDArray[np.int64]:
+    """Return the numbers of n rows, drawn with replacement by the seed of a member."""
+    return np.random.default_rng(seed).integers(0, n, n)
+
+
+def _some(fits: Fits, numbers: NDArray[Any]) -> Fits:
+    """Return some networks of many, and what became of them."""
+    found = Fits([fits.nets[i] for i in numbers])
+    found.histories = [fits.histories[i] for i in numbers]
+    found.statuses = [fits.statuses[i] for i in numbers]
+    found.interrupted = fits.interrupted
+    return found
+
+
+#: The attributes that both ensembles have, as the section Attributes documents them.
+_ATTRIBUTES = """
+estimators_ : list of {member}
+    The members, each fitted as it would be by itself with its random_state on its rows.
+estimators_samples_ : list of ndarray
+    The numbers of the rows that each member was trained on; with early stopping and
+    ``bootstrap=False``, also of those held out.
+fits_ : Fits
+    The networks of all members, with their histories and statuses.
+n_iter_ : int
+    The largest number of epochs of a member.
+n_features_in_ : int
+    Number of columns of X.
+feature_names_in_ : ndarray of str
+    Names of the columns of X, if all are strings.
+n_outputs_ : int
+    Number of outputs.
+oob_score_ : float
+    With `oob_score`, the score of the predictions below.
+"""
+
+
+def _described(cls: type[T]) -> type[T]:
+    """Put parameters and attributes into the docstring of an ensemble."""
+    attributes = _ATTRIBUTES.replace("{member}", cls._member.__name__)  # type: ignore[attr-defined]
+    return documented(cls, attributes)
+
+
+@_described
+class MLPEnsembleClassifier(ClassifierOutputs, EnsembleClassifierParameters, BaseEnsemble):
+    """Ensemble of MLPs that differ in their seeds, and perhaps in their rows: a classifier.
+
+    Its probabilities are the mean of the members'. All members are trained by one call of
+    `fastnn.fit_many`, a thread for each. Parameters are those of `MLPClassifier`, of which only the
+    solver "lbfgs" is not possible, and at the end those of the ensemble.
+
+    Parameters
+    ----------
+    <parameters>
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Class labels, sorted.
+    <attributes>
+    oob_decision_function_ : ndarray of shape (n_samples, n_classes)
+        With `oob_score`, probabilities of each row by the members that were not trained on it; NaN
+        if there are none.
+
+    See Also
+    --------
+    MLPClassifier : One network.
+    fastnn.fit_many : Many networks without scikit-learn.
+
+    Notes
+    -----
+    With `warm_start`, `fit` trains the members further, and adds new ones if `n_members` has grown.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_iris
+    >>> from fastnn.sklearn import MLPEnsembleClassifier
+    >>> X, y = load_iris(return_X_y=True)
+    >>> ensemble = MLPEnsembleClassifier(
+    ...     learning_rate_init=0.01, bootstrap=True, oob_score=True, random_state=0)
+    >>> bool(ensemble.fit(X, y).oob_score_ > 0.9)
+    True
+    """
+
+    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints(
+        EnsembleClassifierParameters
+    )
+    _member = MLPClassifier
+    oob_decision_function_: NDArray[np.float64]
+
+    def _set_out_of_bag(self, outputs: NDArray[Any]) -> None:
+        """Keep the probabilities of rows by members that did not see them."""
+        self.oob_decision_function_ = self._probabilities(outputs)
+
+
+@_described
+class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEnsemble):
+    """Ensemble of MLPs that differ in their seeds, and perhaps in their rows: a regressor.
+
+    Its predictions are the mean of the members'; how far the members differ tells how certain they
+    are. All members are trained by one call of `fastnn.fit_many`, a thread for each. Parameters are
+    those of `MLPRegressor`, of which only the solver "lbfgs" is not possible, and at the end those
+    of the ensemble.
+
+    Parameters
+    ----------
+    <parameters>
+
+    Attributes
+    ----------
+    <attributes>
+    oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        With `oob_score`, predictions of each row by the members that were not trained on it; NaN if
+        there are none.
+
+    See Also
+    --------
+    MLPRegressor : One network.
+    fastnn.fit_many : Many networks without scikit-learn.
+
+    Notes
+    -----
+    With `warm_start`, `fit` trains the members further, and adds new ones if `n_members` has grown.
+
+    The members' spread is that of the mean of y at X, not of y: noise of y is not in it. The
+    residuals of `oob_prediction_` have both, and so give intervals for new values of y.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from fastnn.sklearn import MLPEnsembleRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> ensemble = MLPEnsembleRegressor(
+    ...     n_members=5, early_stopping=True, learning_rate_init=0.01, random_state=0)
+    >>> mean, std = ensemble.fit(X, scale(y)).predict(X[:3], return_std=True)
+    >>> low, median, high = ensemble.predict_quantiles(X[:3])
+    >>> mean.shape, bool((low <= median).all() and (median <= high).all())
+    ((3,), True)
+    """
+
+    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints(
+        EnsembleRegressorParameters
+    )
+    _member = MLPRegressor
+    oob_prediction_: NDArray[np.float64]
+
+    def _set_out_of_bag(self, outputs: NDArray[Any]) -> None:
+        """Keep the predictions of rows by members that did not see them."""
+        self.oob_prediction_ = _flat(outputs)
+
+    @overload
+    def predict(self, X: Any, return_std: Literal[False] = False) -> NDArray[Any]: ...
+    @overload
+    def predict(self, X: Any, return_std: Literal[True]) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    def predict(
+        self, X: Any, return_std: bool = False
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
+        """Return the mean of the members' predictions, and perhaps their standard deviation.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        return_std : bool, default False
+
+        Returns
+        -------
+        mean : ndarray of shape (n_samples,) or (n_samples, n_outputs)
+        std : ndarray of the same shape
+            Only with `return_std`.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If the estimator is not fitted, or X is invalid.
+        """
+        if not _checks.flag("return_std", return_std):
+            return super().predict(X)
+        mean, std = self._over_members(X, _mean, _std)
+        return _flat(mean), _flat(std)
+
+    def predict_quantiles(
+        self, X: Any, quantiles: ArrayLike = (0.05, 0.5, 0.95)
+    ) -> NDArray[np.float64]:
+        """Return quantiles of the members' predictions.
+
+        Parameters
+        ----------
+        X : array-like or sparse matrix of shape (n_samples, n_features)
+        quantiles : array-like of numbers from 0 to 1, default (0.05, 0.5, 0.95)
+            Levels, between whose neighbouring members is interpolated as by numpy.quantile.
+
+        Returns
+        -------
+        ndarray of shape (n_quantiles, n_samples) or (n_quantiles, n_samples, n_outputs)
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If the estimator is not fitted, or an argument is invalid.
+        """
+        levels = _checks.levels(quantiles)
+        (found,) = self._over_members(X, lambda outputs: np.quantile(outputs, levels, axis=0))
+        return _flat(found)
+
+
+def _flat(outputs: NDArray[Any]) -> NDArray[Any]:
+    """Return outputs (..., n_outputs) without the last axis if there is one output."""
+    return outputs[..., 0] if outputs.shape[-1] == 1 else outputs
