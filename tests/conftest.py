@@ -30,6 +30,28 @@ settings.register_profile(
 )
 settings.load_profile("fastnn")
 
+#: Packages of the extra `test` that files of tests import at their heads.
+OPTIONAL = {"mpmath", "onnx", "pandas", "polars", "pyarrow", "safetensors", "scipy", "sklearn"}
+
+
+class FileOfTests(pytest.Module):
+    """A file of tests; it is skipped if a package of OPTIONAL that it imports is not installed."""
+
+    def collect(self):
+        try:
+            return super().collect()
+        except self.CollectError as error:
+            cause = error.__cause__
+            name = cause.name if isinstance(cause, ModuleNotFoundError) else None
+            if name is None or name.partition(".")[0] not in OPTIONAL:
+                raise
+            pytest.skip(f"{name} is not installed", allow_module_level=True)
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return FileOfTests.from_parent(parent, path=module_path)
+
+
 HIDDEN = list(activations.HIDDEN)
 WITH_ALPHA = [Activation("leaky_relu", 0.2), Activation("elu", 0.7)]
 

@@ -5,13 +5,18 @@ read, and in commands of the documentation. Not here: whether the sdist and the 
 sdist`, `make wheel`).
 """
 
+import ast
 import re
+import sys
 import tomllib
 from pathlib import Path
 
+import conftest
 import pytest
 
 import fastnn
+
+pytest_plugins = ["pytester"]
 
 ROOT = Path(__file__).parent.parent
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -85,7 +90,8 @@ def test_packages_that_need_fastnn_require_its_distribution():
 def test_the_recipe_requires_what_pyproject_requires():
     recipe = text("packaging/conda/recipe.yaml")
     assert f"\n  name: {NAME}\n" in recipe
-    for requirement in PROJECT["dependencies"] + PYPROJECT["build-system"]["requires"]:
+    tests = PYPROJECT["tool"]["cibuildwheel"]["test-requires"]
+    for requirement in PROJECT["dependencies"] + PYPROJECT["build-system"]["requires"] + tests:
         spaced = requirement.replace(">=", " >=").lower()
         assert f"- {spaced}\n" in recipe, requirement
 
@@ -111,3 +117,40 @@ def test_the_tests_of_wheels_exist():
     files = re.findall(r"tests/\S+\.py", command)
     assert files
     assert all((ROOT / name).exists() for name in files)
+
+
+def imported(path):
+    """Return the packages that a file imports at its head."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield node.module.partition(".")[0]
+
+
+def test_a_file_is_skipped_if_a_package_that_it_imports_has_no_wheel_for_this_python():
+    """Whatever the files of tests import at their heads is there, or is in conftest's list."""
+    files = list((ROOT / "tests").glob("*.py"))
+    found = {name for path in files for name in imported(path)}
+    there = {"fastnn", "numpy", "pytest", "hypothesis"} | set(sys.stdlib_module_names)
+    assert found - there - {path.stem for path in files} == conftest.OPTIONAL
+
+
+@pytest.mark.parametrize(
+    ("name", "outcomes", "line"),
+    [
+        ("polars", {"skipped": 1}, "*polars is not installed*"),
+        ("numpy.lost", {"errors": 1}, "*No module named 'numpy.lost'*"),
+    ],
+)
+def test_only_packages_of_the_extra_may_be_missing(pytester, name, outcomes, line):
+    pytester.makeconftest((ROOT / "tests/conftest.py").read_text())
+    pytester.makepyfile(
+        hides="import sys; sys.modules['polars'] = None",  # import polars raises ImportError
+        helper=f"import {name}",
+        test_it="import helper\ndef test_it(): pass",
+    )
+    pytester.syspathinsert()
+    result = pytester.runpytest_subprocess("-p", "hides", "-rs")
+    result.assert_outcomes(**outcomes)
+    result.stdout.fnmatch_lines([line])
