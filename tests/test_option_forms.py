@@ -280,7 +280,7 @@ OTHERS = {"function", "columns", "config", "drop", "endings", "ignored", "kinds"
           "only", "others",
           "replaced", "resolved", "state", "target", "text", "texts", "name", "kind", "task",
           "input_name", "output_name", "value", "names", "notes", "message", "axes", "parameters",
-          "place"}  # fmt: skip
+          "logs", "place"}  # fmt: skip
 
 
 def parameters_of_texts(module):

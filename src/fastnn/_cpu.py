@@ -4,6 +4,7 @@ Not here: pinning or other global settings. The engine selects the number of thr
 a network.
 """
 
+import functools
 import os
 import platform
 import sys
@@ -27,6 +28,7 @@ def _words(path: str) -> list[str]:
         return file.read().split()
 
 
+@functools.cache  # two files, which take longer to read than a small network to build
 def _cgroup_cpus() -> int | None:
     """Return the CPUs that the quota of the control group allows, or None without a quota."""
     try:

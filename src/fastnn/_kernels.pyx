@@ -5,7 +5,8 @@ modules _kernels_f32 and _kernels_f64. Everything that computes is in engine/, w
 its parts; everything that runs per panel is in engine/simd/, as C leaves.
 
 Three classes build on each other: Parameters, a network with its memory; Driver, which carries out
-runs over rows; Network, with calls for single batches. Behind them stand functions of arrays, each
+runs over rows; Network, with calls for single batches. A WholeFit is a run of many epochs with what
+follows their losses; a Team carries out many of these. Behind them stand functions of arrays, each
 of them a part of a step alone, and probes of the machine.
 
 This file is over 600 lines because Cython makes one module of one source, and only a source, not a
@@ -17,7 +18,12 @@ comes first; what is wrong here is said in fewer words), defaults, history, call
 
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
-from cpython.pycapsule cimport PyCapsule_GetContext, PyCapsule_New, PyCapsule_SetContext
+from cpython.pycapsule cimport (
+    PyCapsule_GetContext,
+    PyCapsule_GetPointer,
+    PyCapsule_New,
+    PyCapsule_SetContext,
+)
 from cpython.ref cimport Py_DECREF, Py_INCREF
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
@@ -28,7 +34,7 @@ from fastnn.engine.buffers cimport allocate_buffers, free_buffers
 from fastnn.engine.building cimport allocate, build_net, free_net
 from fastnn.engine.capi cimport define_precision
 from fastnn.engine.clock cimport Clock
-from fastnn.engine.gradients cimport rate_at
+from fastnn.engine.gradients cimport penalties_of, rate_at
 from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_claim,
@@ -59,7 +65,6 @@ from fastnn.engine.net cimport (
     Pass,
     Purpose,
     Stage,
-    W_size,
     panels_of,
 )
 from fastnn.engine.parameters cimport (
@@ -73,6 +78,18 @@ from fastnn.engine.parameters cimport (
     write_block,
     write_rows,
 )
+from fastnn.engine.members cimport (
+    Member,
+    Members,
+    Room,
+    fastnn_look,
+    fastnn_thread,
+    free_room,
+    is_stopped,
+    members_task,
+    restore,
+)
+from fastnn.engine.orders cimport bitgen_t, draw_order
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss
 from fastnn.engine.probes cimport Probe, Reading, probe_task, reading_task
 from fastnn.engine.registry cimport (
@@ -85,22 +102,36 @@ from fastnn.engine.registry cimport (
 from fastnn.engine.row_gradients cimport RowGradients, row_gradients_task
 from fastnn.engine.rows cimport (
     Rows,
-    row_weight,
     take_labels,
+    take_last_rows,
     take_output_weights,
     take_reals,
     take_rows_of_reals,
     take_sample_weight,
     targets_fit,
 )
-from fastnn.engine.run cimport DIVERGED, NOT_YET, Kept, Run, reduced
+from fastnn.engine.run cimport (
+    DIVERGED,
+    INTERRUPTED,
+    LAST_DIVERGED,
+    LOWERS,
+    NO_MEMORY,
+    NOT_YET,
+    STOPPED,
+    STOPS,
+    Evaluation,
+    Kept,
+    Rule,
+    Run,
+    Watch,
+    reduced,
+)
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
 from fastnn.engine.step cimport Round, ThreadState, train_parameters
-from fastnn.engine.tasks cimport Evaluation, advance, evaluate_task, train_task
+from fastnn.engine.tasks cimport add_up, advance, arrange, evaluate_task, train_task
 from fastnn.engine.team cimport (
-    LONG_FLOPS,
     inference_rows,
     team_size,
     training_rows,
@@ -163,6 +194,19 @@ def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
     for i in range(steps.shape[0]):
         rates[i] = fastnn_learning_rate(&schedule, steps[i], steps[i])
     free(schedule.p)
+
+
+cdef bitgen_t *bits_of(generator) except NULL:
+    """The C interface of a bit generator of NumPy."""
+    return <bitgen_t *>PyCapsule_GetPointer(generator.capsule, "BitGenerator")
+
+
+def order(generator, Py_ssize_t n):
+    """The numbers 0 to n - 1 in a random order, drawn from a bit generator of NumPy: (n,)."""
+    cdef int64_t[::1] found = np.empty(n, np.int64)
+    if n > 0:
+        draw_order(bits_of(generator), &found[0], n)
+    return found.base
 
 
 def c_api():
@@ -365,17 +409,7 @@ cdef class Parameters:
 
     def penalties(self, double weight):
         """l1 sum|W| + l2 sum W^2 over the layers, as in a loss of rows of that weight."""
-        cdef const Stage *stage
-        cdef Py_ssize_t i
-        cdef double total = 0.0
-        for i in range(self.net.n_stages):
-            stage = &self.net.stages[i]
-            if stage.l1 > 0 or stage.l2 > 0:
-                total += self.net.ops.penalty(W_size(stage), <real>stage.l1, <real>stage.l2,
-                                              stage.W, NULL)
-        if self.net.scales_penalties and self.net.is_mean:
-            return total / weight if weight > 0 else 0.0
-        return total
+        return penalties_of(&self.net, weight)
 
 
 # ---- runs ---------------------------------------------------------------------------------------
@@ -428,6 +462,7 @@ cdef class Driver(Parameters):
     cdef int n_threads            # for the calls that don't say
     cdef Kept kept
     cdef object pending           # what a signal's handler raised within a step
+    cdef public int stop_training  # a whole fit ends after the epoch
 
     def __cinit__(self, *args, int n_threads=1, **rest):
         self.n_threads, self.kept.step = n_threads, -1
@@ -468,7 +503,7 @@ cdef class Driver(Parameters):
         """An empty run of one epoch."""
         memset(run, 0, sizeof(Run))
         run.net, run.owner = &self.net, <void *>self
-        run.interrupted, run.n_threads, run.epochs = interrupted, n_threads, 1
+        run.interrupted, run.most_threads, run.epochs, run.until = interrupted, n_threads, 1, 1
 
     def train(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
               sample_weight, const int64_t[::1] order, Py_ssize_t batch,
@@ -500,28 +535,6 @@ cdef class Driver(Parameters):
             tally.loss, tally.total = run.loss, run.total
         tally.take_end(&run)
 
-    def train_epochs(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
-                     sample_weight, const int64_t[:, ::1] orders, Py_ssize_t batch,
-                     int n_threads, Tally tally, double[::1] losses):
-        """Epochs over all rows, as many as there are losses, in `orders` (epochs, n) if given.
-
-        `losses` gets that of each epoch. Returns the number of whole epochs, which is smaller where
-        a loss wasn't finite; `tally` is then of the epoch in which that was.
-        """
-        cdef Run run
-        self.begin(&run, n_threads)
-        self.describe(&run.rows, X, T, labels, sample_weight)
-        require(batch > 0 and losses.shape[0] > 0, "batch or losses")
-        if orders is not None:
-            require(orders.shape[0] >= losses.shape[0] and orders.shape[1] == run.rows.n, "orders")
-            run.orders = run.rows.order = &orders[0, 0]
-        run.batch, run.end = batch, run.rows.n
-        run.epochs, run.losses = losses.shape[0], &losses[0]
-        self.carry_out(&run, True)
-        tally.loss, tally.total = run.loss, run.total
-        tally.take_end(&run)
-        return run.epoch
-
     def train_by_gradients(self, const real[:, ::1] X, const real[:, ::1] dY,
                            sample_weight, int n_threads, Tally tally):
         """One step from gradients of the outputs, dY (n, n_out), of the rows of X (n, n_in).
@@ -542,24 +555,17 @@ cdef class Driver(Parameters):
 
         The GIL is taken every few milliseconds, to handle signals.
         """
-        cdef Py_ssize_t batch = min(run.batch, run.end - run.first)
         cdef Py_ssize_t rows = training_rows(1, self.net.row_flops)
-        run.batch = batch
-        run.tiny = (batch == 1 and run.rows.n_weights == 0 and run.out == NULL
-                    and self.net.tiny.layers != NULL and run.rows.loss == self.net.loss)
-        run.polls = batch * self.net.row_flops > LONG_FLOPS()
-        # The path of tiny networks is one thread's, however deep the network is.
-        run.n_threads = 1 if run.tiny else team_size(batch * self.net.row_flops, run.n_threads)
-        run.slice_rows = training_rows(batch, self.net.row_flops)
+        arrange(run)
         self.claim()
         try:
-            if self.training is None or not self.training.suits(batch, run.n_threads):
-                self.training = OwnBuffers(self, min(batch, ROUND), run.n_threads, TRAINING,
-                                           batch > ROUND)
+            if self.training is None or not self.training.suits(run.batch, run.n_threads):
+                self.training = OwnBuffers(self, min(run.batch, ROUND), run.n_threads, TRAINING,
+                                           run.batch > ROUND)
             run.buffers = &self.training.buffers
             if keep or run.tiny:
                 run.keep = self.kept_parameters()
-            while run.epoch < run.epochs and run.ended == NOT_YET:
+            while run.epoch < run.until and run.ended == NOT_YET:
                 with nogil:
                     advance(run, rows)
                 if self.pending is not None:
@@ -601,20 +607,10 @@ cdef class Driver(Parameters):
 
         Returns how many updates that drops; nothing is done, where none are kept: None.
         """
-        cdef Py_ssize_t block = self.net.block, moments = self.net.optimizer.n_moments
         self.claim()
-        if self.kept.step < 0:
-            self.release()
-            return None
-        memcpy(self.net.arena, self.kept.memory, block * sizeof(real))
-        memset(self.net.arena + block, 0, moments * block * sizeof(real))
-        if moments > 0:
-            self.fill_moment(1, first_moment)
-        if self.net.averaged:
-            memcpy(self.net.arena + (1 + moments) * block, self.kept.memory, block * sizeof(real))
-        dropped, self.net.step = self.net.step - self.kept.step, self.kept.step
+        dropped = restore(&self.net, &self.kept, first_moment)
         self.release()
-        return dropped
+        return dropped if dropped >= 0 else None
 
     def profile(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
                 sample_weight, Py_ssize_t batch, int n_threads):
@@ -687,8 +683,8 @@ cdef class Driver(Parameters):
 
         Chunk by chunk and row by row, so that blocks of whole chunks give the bits of all at once.
         """
-        cdef Py_ssize_t i
         cdef Evaluation asked
+        cdef double loss = tally.loss, total = tally.total
         cdef double[::1] losses = np.empty(X.shape[0] // CHUNK + 1)
         self.describe(&asked.rows, X, T, labels, sample_weight)
         asked.chunk_losses, asked.out = &losses[0], NULL
@@ -696,13 +692,8 @@ cdef class Driver(Parameters):
             require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
             asked.out = &out[0, 0]
         self.infer(&asked, n_threads, INFERENCE)
-        for i in range((asked.rows.n + CHUNK - 1) // CHUNK):
-            tally.loss += losses[i]
-        if sample_weight is None:
-            tally.total += asked.rows.n
-        else:
-            for i in range(asked.rows.n):
-                tally.total += row_weight(&asked.rows, i)
+        add_up(&asked, &loss, &total)
+        tally.loss, tally.total = loss, total
 
     def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads, bint dropout=False):
         """Outputs of the rows of X (n, n_in) into out (n, n_out); with `dropout` those that the
@@ -721,11 +712,7 @@ cdef class Driver(Parameters):
         cdef OwnBuffers room
         cdef bint mine = purpose == INFERENCE and fastnn_claim(&self.inference_claimed)
         try:
-            room = self.inference if mine else None
-            if room is None or room.n_threads < threads or room.forks != fastnn_forks():
-                room = OwnBuffers(self, threads * CHUNK, threads, purpose)
-                if mine:
-                    self.inference = room
+            room = self.room_to_infer(threads, purpose, mine)
             asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
             while asked.first < asked.rows.n:
                 asked.stop = min(asked.rows.n, asked.first + stride)
@@ -734,6 +721,34 @@ cdef class Driver(Parameters):
                 asked.first = asked.stop
                 if asked.first < asked.rows.n:
                     PyErr_CheckSignals()
+        finally:
+            if mine:
+                fastnn_release(&self.inference_claimed)
+        return 0
+
+    cdef OwnBuffers room_to_infer(self, int threads, Purpose purpose, bint mine):
+        """The network's own buffers, if they are claimed as `mine`; otherwise new ones."""
+        cdef OwnBuffers room = self.inference if mine else None
+        if room is None or room.n_threads < threads or room.forks != fastnn_forks():
+            room = OwnBuffers(self, threads * CHUNK, threads, purpose)
+            if mine:
+                self.inference = room
+        return room
+
+    cdef int carry_out_whole(self, Run *run, int n_threads) except -1:
+        """Carries out epochs of a whole fit, with evaluations in the inference buffers."""
+        cdef Watch *watch = run.watch
+        cdef Py_ssize_t n = watch.validation.rows.n
+        cdef int threads = team_size(n * self.net.row_flops / 3, n_threads)
+        cdef bint mine = fastnn_claim(&self.inference_claimed)
+        cdef double[::1] losses = np.empty(n // CHUNK + 2)
+        cdef OwnBuffers room
+        run.most_threads = n_threads
+        watch.last.chunk_losses, watch.validation.chunk_losses = &losses[0], &losses[1]
+        try:
+            room = self.room_to_infer(threads, INFERENCE, mine)
+            watch.last.buffers = watch.validation.buffers = &room.buffers
+            self.carry_out(run, True)
         finally:
             if mine:
                 fastnn_release(&self.inference_claimed)
@@ -789,6 +804,282 @@ cdef class Driver(Parameters):
             self.net.ops.scatter(work.rows, self.net.n_in, (room.buffers.stages - 1).delta,
                                  jump, &out[position, 0])
             position += work.rows
+
+
+# ---- whole fits ---------------------------------------------------------------------------------
+
+#: Why a fit ended before its last epoch, by the number of that reason.
+ENDS = {NOT_YET: None, DIVERGED: "diverged", LAST_DIVERGED: "diverged after", STOPPED: "stopped",
+        INTERRUPTED: "interrupted", NO_MEMORY: "no memory"}
+
+#: Rows on which the parameters after an epoch's last update are tried.
+cdef enum:
+    TRIED_ROWS = 32
+
+
+cdef class WholeFit:
+    """A fit that the engine carries out by itself: rows, rules, and how it went.
+
+    `rows` and `validation` are (X, T, labels, sample_weight, numbers): arrays as `Driver.train`
+    takes them, and the numbers (n,) of the rows that take part, None for all. `generator` is a bit
+    generator of NumPy that draws the orders of epochs, or None. `rules` are dicts: "kind" is
+    "stops" or "lowers", the others are fields of `Rule`. With `logs_rate` the learning rates of epochs are
+    logged; with `tries_each_epoch` the parameters are tried after each epoch, not the last alone.
+    `first_moment` is what the first moment of each parameter starts from.
+    """
+
+    cdef readonly Driver driver
+    cdef Run run
+    cdef Watch watch
+    cdef Kept kept                # of a member of many,
+    cdef real first_moment        # and what its moments start from
+    cdef object held              # arrays and objects that the engine reads
+    cdef int64_t[::1] order       # room for the order of an epoch, where it is the network's own
+    cdef readonly object dropped  # updates that a divergence of a member dropped, or None
+    cdef bint logs_rate
+    cdef Py_ssize_t began         # epochs before those that the logs are of
+    cdef double[::1] losses, val_losses, rates
+
+    def __cinit__(self, Driver driver, tuple rows, *, generator=None, tuple validation=None,
+                  Py_ssize_t batch, Py_ssize_t epochs, list rules=None, bint logs_rate=False,
+                  bint tries_each_epoch=False, real first_moment=0):
+        self.first_moment = first_moment
+        self.driver, self.held, self.logs_rate = driver, (rows, generator, validation), logs_rate
+        driver.begin(&self.run, 1)
+        self.run.watch = &self.watch
+        self.run.numbers = self.take_rows(&self.run.rows, rows)
+        self.run.rows.order = self.run.numbers
+        require(batch > 0 and epochs >= 0, "batch or epochs")
+        self.run.batch, self.run.end = batch, self.run.rows.n
+        self.run.epochs, self.run.until = epochs, 0
+        self.kept.step = -1
+        if generator is not None:
+            self.run.generator = bits_of(generator)
+        self.watch.tries_each_epoch, self.watch.stop = tries_each_epoch, &driver.stop_training
+        self.watch.last.net = self.watch.validation.net = &driver.net
+        self.watch.last.rows = self.run.rows
+        take_last_rows(&driver.net, &self.watch.last.rows, TRIED_ROWS)
+        if validation is not None:
+            self.watch.has_validation = True
+            self.watch.validation.rows.order = self.take_rows(&self.watch.validation.rows, validation)
+        self.take_rules(rules or [])
+
+    def __dealloc__(self):
+        cdef Py_ssize_t i
+        for i in range(self.watch.n_rules):
+            fastnn_free(self.watch.rules[i].best_parameters)
+        free(self.watch.rules)
+
+    cdef const int64_t *take_rows(self, Rows *rows, tuple given) except? NULL:
+        """Describes rows; returns the numbers of those that take part, NULL for all."""
+        cdef const int64_t[::1] numbers
+        cdef Py_ssize_t i
+        X, T, labels, sample_weight, chosen = given
+        self.driver.describe(rows, X, T, labels, sample_weight)
+        if chosen is None:
+            return NULL
+        numbers = chosen
+        require(numbers.shape[0] > 0, "numbers of rows")
+        for i in range(numbers.shape[0]):
+            require(0 <= numbers[i] < rows.n, "a number of a row")
+        rows.n = numbers.shape[0]
+        return &numbers[0]
+
+    cdef int take_rules(self, list rules) except -1:
+        cdef Rule *rule
+        self.watch.n_rules = len(rules)
+        self.watch.rules = <Rule *>calloc(max(1, len(rules)), sizeof(Rule))
+        if self.watch.rules == NULL:
+            raise MemoryError("cannot allocate the rules")
+        for i, given in enumerate(rules):
+            rule = &self.watch.rules[<Py_ssize_t>i]
+            rule.kind = STOPS if given["kind"] == "stops" else LOWERS
+            rule.on_validation, rule.higher = given["on_validation"], given["higher"]
+            require(self.watch.has_validation or not rule.on_validation, "validation")
+            rule.min_delta, rule.patience = given["min_delta"], given["patience"]
+            rule.best_epoch = -1
+            if rule.kind == STOPS:
+                rule.start_from, rule.restores = given["start_from"], given["restores"]
+                rule.has_baseline = given["baseline"] is not None
+                rule.baseline = given["baseline"] or 0.0
+            else:
+                rule.factor, rule.least = given["factor"], given["least"]
+                rule.cooldown = given["cooldown"]
+        return 0
+
+    cdef int make_logs(self, Py_ssize_t until) except -1:
+        """Room for the losses of the epochs up to `until`."""
+        cdef Py_ssize_t done = self.run.epoch, n = until - self.run.epoch
+        self.run.until, self.began = until, done
+        self.losses = np.empty(max(1, n))
+        self.run.losses = &self.losses[0] - done
+        if self.watch.has_validation:
+            self.val_losses = np.empty(max(1, n))
+            self.watch.val_losses = &self.val_losses[0] - done
+        if self.logs_rate:
+            self.rates = np.empty(max(1, n))
+            self.watch.rates = &self.rates[0] - done
+        return 0
+
+    def carry_out(self, Py_ssize_t n_epochs, int n_threads):
+        """Trains up to so many epochs more, on the network's own buffers.
+
+        `logs` has what became of them, also after an exception of a signal's handler.
+        """
+        cdef Py_ssize_t i
+        cdef Rule *rule
+        self.make_logs(min(self.run.epochs, self.run.epoch + n_epochs))
+        if self.run.generator != NULL and self.run.order == NULL:
+            self.order = np.empty(self.run.rows.n, np.int64)
+            self.run.order = &self.order[0]
+        for i in range(self.watch.n_rules):
+            rule = &self.watch.rules[i]
+            if rule.restores and rule.best_parameters == NULL:
+                rule.best_parameters = allocate(self.driver.net.block)
+        self.driver.carry_out_whole(&self.run, n_threads)
+
+    def logs(self):
+        """The values of the epochs that were trained last, by name."""
+        cdef Py_ssize_t n = self.run.epoch - self.began
+        found = {"loss": np.array(self.losses[:n])}
+        if self.watch.has_validation:
+            found["val_loss"] = np.array(self.val_losses[:n])
+        if self.logs_rate:
+            found["learning_rate"] = np.array(self.rates[:n])
+        return found
+
+    @property
+    def epoch(self):
+        """Number of finished epochs."""
+        return self.run.epoch
+
+    @property
+    def ended(self):
+        """Why it ended before its last epoch, a value of ENDS; None if it did not."""
+        return ENDS[self.run.ended]
+
+    @property
+    def failure(self):
+        """(loss that isn't finite, whether penalties made it so, number of the step in its epoch,
+        learning rate)."""
+        return (self.run.last_loss, self.run.overflowed, self.run.failed_step,
+                self.run.failed_rate)
+
+    def state_of_rules(self):
+        """What became of each rule: a dict of its fields."""
+        cdef const Rule *rule
+        cdef Py_ssize_t i
+        found = []
+        for i in range(self.watch.n_rules):
+            rule = &self.watch.rules[i]
+            found.append({
+                "best": rule.best if rule.has_best else None, "wait": rule.wait,
+                "best_epoch": rule.best_epoch if rule.best_epoch >= 0 else None,
+                "stopped_epoch": rule.stopped_epoch, "cooldown_counter": rule.cooldown_counter,
+            })
+        return found
+
+    def best_parameters(self, Py_ssize_t number):
+        """What `Parameters.read` gave at the best epoch of a rule; None if there was none."""
+        cdef const Rule *rule = &self.watch.rules[number]
+        if rule.best_parameters == NULL or rule.best_epoch < 0:
+            return None
+        return read_block(&self.driver.net, rule.best_parameters)
+
+
+cdef bint poll(void *owner) noexcept with gil:
+    """Handles signals, and reports members that have ended; whether an exception ends the call."""
+    try:
+        PyErr_CheckSignals()
+        (<Team>owner).report()
+    except BaseException as error:
+        (<Team>owner).pending = error
+        return True
+    return False
+
+
+cdef class Team:
+    """Threads that carry out whole fits, each one member after another.
+
+    `report(numbers)` is called now and then, on the calling thread, with the places in `fits` of
+    members that have ended since. An exception of it, or of a signal's handler, ends the call;
+    members in progress are then as they were before.
+    """
+
+    cdef Members work
+    cdef list fits
+    cdef object reporter, pending
+    cdef Py_ssize_t reported
+
+    def __cinit__(self, list fits, report, bint stops_at_divergence, int n_threads):
+        cdef Py_ssize_t i, n = len(fits)
+        cdef WholeFit fit
+        self.fits, self.reporter = fits, report
+        self.work.n, self.work.stops_at_divergence = n, stops_at_divergence
+        self.work.all = <Member *>calloc(max(1, n), sizeof(Member))
+        self.work.finished = <Py_ssize_t *>calloc(max(1, n), sizeof(Py_ssize_t))
+        self.work.rooms = <Room *>calloc(n_threads, sizeof(Room))
+        if self.work.all == NULL or self.work.finished == NULL or self.work.rooms == NULL:
+            raise MemoryError("cannot allocate the members")
+        self.work.poll, self.work.owner = poll, <void *>self
+        for i in range(n):
+            fit = fits[i]
+            self.work.finished[i] = -1
+            self.add(&self.work.all[i], fit)
+
+    cdef int add(self, Member *member, WholeFit fit) except -1:
+        fit.make_logs(fit.run.epochs)
+        fit.run.interrupted, fit.run.owner = is_stopped, <void *>&self.work
+        fit.run.keep = member.kept = &fit.kept
+        member.run, member.first_moment, member.dropped = &fit.run, fit.first_moment, -1
+        arrange(&fit.run)
+        return 0
+
+    def __dealloc__(self):
+        free(self.work.all)
+        free(self.work.finished)
+        free(self.work.rooms)
+
+    cdef int report(self) except -1:
+        cdef list numbers = []
+        cdef Py_ssize_t place
+        while self.reported < self.work.n:
+            place = fastnn_look(&self.work.finished[self.reported])
+            if place < 0:
+                break
+            if self.work.all[place].dropped >= 0:
+                (<WholeFit>self.fits[place]).dropped = self.work.all[place].dropped
+            numbers.append(place)
+            self.reported += 1
+        self.reporter(numbers)
+        return 0
+
+    cdef int carry_out(self, int n_threads) except -1:
+        cdef WholeFit fit
+        cdef Py_ssize_t claimed = 0
+        cdef int rank
+        try:
+            for fit in self.fits:
+                fit.driver.claim()
+                claimed += 1
+            self.work.caller = fastnn_thread()
+            with nogil:
+                fastnn_run(n_threads, members_task, &self.work)
+            self.report()
+        finally:
+            for fit in self.fits[:claimed]:
+                fit.driver.release()
+            for rank in range(n_threads):
+                free_room(&self.work.rooms[rank])
+        if self.pending is not None:
+            raise self.pending
+        return 0
+
+
+def train_members(list fits, report, int n_threads, bint stops_at_divergence=False):
+    """Carries out whole fits of several networks; see Team."""
+    cdef Team team = Team(fits, report, stops_at_divergence, n_threads)
+    team.carry_out(n_threads)
 
 
 # ---- calls that take arrays as they are ---------------------------------------------------------
@@ -870,6 +1161,24 @@ cdef class Network(Driver):
         if run.ended == DIVERGED:
             raise FloatingPointError(run.last_loss, run.overflowed)
         return reduced(&self.net, run.loss, run.total)
+
+    def try_fit(self, X, y, Py_ssize_t batch, Py_ssize_t epochs, generator):
+        """A WholeFit of these rows and targets, carried out; None if an argument isn't fit.
+
+        `generator` draws the orders of epochs, None without. The targets are copied.
+        """
+        cdef Rows rows
+        cdef WholeFit fit
+        if not (cnp.PyArray_CheckExact(y) and self.take_rows(X, &rows)):
+            return None
+        y = y.copy()
+        if not self.take_targets(y, &rows):
+            return None
+        T, labels = (y.reshape(rows.n, -1), None) if rows.labels == NULL else (None, y)
+        fit = WholeFit(self, (X, T, labels, None, None), generator=generator, batch=batch,
+                       epochs=epochs)
+        fit.carry_out(epochs, self.n_threads)
+        return fit
 
 
 # ---- functions of arrays: each stage of a step alone --------------------------------------------

@@ -1,6 +1,6 @@
 """What type checkers know of the compiled module; that of _kernels_f64 is the same."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -55,6 +55,7 @@ def read_bandwidth(
     nbytes: int, seconds: float, n_threads: int, isa: str | None = None
 ) -> float: ...
 def first_nonfinite(x: NDArray[Any]) -> int: ...
+def order(generator: np.random.BitGenerator, n: int) -> NDArray[np.int64]: ...
 def c_api() -> object: ...
 @disjoint_base
 class OwnBuffers:
@@ -124,6 +125,7 @@ class Tally:
 
 @disjoint_base
 class Driver(Parameters):
+    stop_training: int
     def unit(self, batch: int) -> int: ...
     def tally(self) -> Tally: ...
     def forget(self) -> None: ...
@@ -142,18 +144,6 @@ class Driver(Parameters):
         stop: int,
         out: NDArray[Any] | None = None,
     ) -> None: ...
-    def train_epochs(
-        self,
-        X: NDArray[Any],
-        T: NDArray[Any] | None,
-        labels: NDArray[np.int64] | None,
-        sample_weight: NDArray[Any] | None,
-        orders: NDArray[np.int64] | None,
-        batch: int,
-        n_threads: int,
-        tally: Tally,
-        losses: NDArray[np.float64],
-    ) -> int: ...
     def train_by_gradients(
         self,
         X: NDArray[Any],
@@ -206,11 +196,66 @@ class Driver(Parameters):
         self, X: NDArray[Any], outputs: NDArray[np.int64], out: NDArray[Any]
     ) -> None: ...
 
+ENDS: dict[int, str | None]
+
+@disjoint_base
+class WholeFit:
+    driver: Driver
+    dropped: int | None
+    def __new__(
+        cls,
+        driver: Driver,
+        rows: tuple[Any, ...],
+        *,
+        generator: np.random.BitGenerator | None = None,
+        validation: tuple[Any, ...] | None = None,
+        batch: int,
+        epochs: int,
+        rules: list[dict[str, Any]] = ...,
+        logs_rate: bool = False,
+        tries_each_epoch: bool = False,
+        first_moment: float = 0,
+    ) -> Self: ...
+    @property
+    def epoch(self) -> int: ...
+    @property
+    def ended(self) -> str | None: ...
+    @property
+    def failure(self) -> tuple[float, bool, int, float]: ...
+    def carry_out(self, n_epochs: int, n_threads: int) -> None: ...
+    def logs(self) -> dict[str, NDArray[np.float64]]: ...
+    def state_of_rules(self) -> list[dict[str, Any]]: ...
+    def best_parameters(self, number: int) -> list[NDArray[Any]] | None: ...
+
+@disjoint_base
+class Team:
+    def __new__(
+        cls,
+        fits: list[WholeFit],
+        report: Callable[[list[int]], object],
+        stops_at_divergence: bool,
+        n_threads: int,
+    ) -> Self: ...
+
+def train_members(
+    fits: list[WholeFit],
+    report: Callable[[list[int]], object],
+    n_threads: int,
+    stops_at_divergence: bool = False,
+) -> None: ...
 @disjoint_base
 class Network(Driver):
     looks_up_labels: bool
     def c_model(self) -> object: ...
     def try_predict(self, X: object, out: object) -> NDArray[Any] | None: ...
+    def try_fit(
+        self,
+        X: object,
+        y: object,
+        batch: int,
+        epochs: int,
+        generator: np.random.BitGenerator | None,
+    ) -> WholeFit | None: ...
     def try_step(self, X: object, y: object) -> float | None: ...
 
 @disjoint_base

@@ -5,6 +5,7 @@ reference/. ARCHITECTURE.md lists the places of a new activation; tests name a p
 forgotten.
 """
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -136,7 +137,15 @@ class Activation:
 
 def get(activation: str | Activation) -> Activation:
     """Return the specification for a name; return a specification as it is."""
-    return activation if isinstance(activation, Activation) else Activation(activation)
+    if isinstance(activation, Activation):
+        return activation
+    return _plain(activation) if type(activation) is str else Activation(activation)
+
+
+@functools.cache  # frozen, so that all layers can share them
+def _plain(name: str) -> Activation:
+    """Return an activation with its default parameter."""
+    return Activation(name)
 
 
 def parameter_name(name: str) -> str | None:

@@ -5,6 +5,7 @@ Not here: which initializer a layer has by default (activations.py), and biases,
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -34,9 +35,9 @@ def _scaled(scale: float, fan: Callable[[Shape], float], uniform: bool) -> Initi
     """Return an initializer of variance ``scale / fan``, uniform or normal."""
 
     def draw_rows(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
-        deviation, some = np.sqrt(scale / fan(shape)), (rows, shape[1])
+        deviation, some = math.sqrt(scale / fan(shape)), (rows, shape[1])
         if uniform:
-            return rng.uniform(-np.sqrt(3) * deviation, np.sqrt(3) * deviation, some)
+            return rng.uniform(-math.sqrt(3) * deviation, math.sqrt(3) * deviation, some)
         return rng.normal(0.0, deviation, some)
 
     return draw_rows

@@ -18,7 +18,7 @@ from fastnn import metrics as metric_kinds
 from fastnn.exchange import configuration, model_files
 from fastnn.schedules import Schedule
 from fastnn.training import calls, plan, sources
-from fastnn.training.loop import Fit
+from fastnn.training.loop import Fit, fit_as_it_is
 from fastnn.training.specification import Specification
 from fastnn.training.standardizing import mean_and_scale
 from fastnn.training.state import State
@@ -375,6 +375,19 @@ class MLP:
         changes it changes the rows of later steps. Nor is a y that is a memory-mapped file, or in
         the memory of X, as an autoencoder's.
         """
+        if (
+            sample_weight is None
+            and class_weight is None
+            and validation_data is None
+            and steps_per_epoch is None
+            and resume is None
+            and n_threads is None
+            and type(metrics) is type(callbacks) is tuple
+            and not (metrics or callbacks or validation_split or verbose)
+        ):
+            history = fit_as_it_is(self._state, X, y, batch_size, epochs, shuffle)
+            if history is not None:
+                return history
         planned = plan.make(
             self._state,
             X,

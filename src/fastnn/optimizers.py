@@ -32,6 +32,7 @@ maximize : bool, default False
 """
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
@@ -278,7 +279,13 @@ def get(optimizer: str | Optimizer) -> Optimizer:
     """Return the specification for a name; return a specification as it is."""
     if isinstance(optimizer, Optimizer):
         return optimizer
-    return KINDS[_checks.choice("optimizer", optimizer, NAMES, None, _checks.names.OPTIMIZERS)]()
+    return _default(_checks.choice("optimizer", optimizer, NAMES, None, _checks.names.OPTIMIZERS))
+
+
+@functools.cache  # frozen, so that all networks can share them
+def _default(name: str) -> Optimizer:
+    """Return an optimizer with its defaults."""
+    return KINDS[name]()
 
 
 if not TYPE_CHECKING:  # who would let any name pass

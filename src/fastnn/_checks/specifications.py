@@ -80,7 +80,7 @@ def hyper_parameter(name: str, value: object) -> Any:
     """Return an optimizer's hyper-parameter: a number in its range, a flag, or no clipping."""
     if name in CLIPS:
         return None if value is None else number(name, value, low=SMALLEST)
-    if name == "learning_rate" and not isinstance(value, numbers.Real):
+    if name == "learning_rate" and not isinstance(value, float | numbers.Real):
         _no_schedule(value)
     limits = _HYPER_PARAMETERS.get(name)
     return flag(name, value) if limits is None else number(name, value, **limits)

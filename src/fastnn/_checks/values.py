@@ -62,6 +62,8 @@ def either(names: Iterable[object]) -> str:
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
     """Return an int of at least `low`, at most `high`."""
+    if type(value) is int and value >= low and (high is None or value <= high):
+        return value  # what follows takes ten times as long, for the look-up of abstract classes
     if is_bool(value) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer; got {shown(value)} ({type(value).__name__})")
     value = int(value)
@@ -80,6 +82,14 @@ def number(
     high: float = LARGEST,
 ) -> float:
     """Return a float that float32 can hold: from `low` to `high`, strictly `above` and `below`."""
+    if (
+        type(value) is float
+        and -LARGEST <= value <= high
+        and (low is None or value >= low)
+        and (above is None or value > above)
+        and (below is None or value < below)
+    ):
+        return value  # without the look-up of abstract classes below
     if is_bool(value) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number; got {shown(value)} ({type(value).__name__})")
     try:
@@ -103,6 +113,8 @@ def number(
 
 def flag(name: str, value: object) -> bool:
     """Return a bool."""
+    if value is True or value is False:
+        return value
     if not is_bool(value):
         raise TypeError(f"{name} must be True or False; got {shown(value)}")
     return bool(value)

@@ -12,9 +12,11 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping
 
+    import numpy as np
     import pandas
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
     from fastnn.callbacks.base import Logs
 
@@ -40,6 +42,16 @@ class History(Callback):
         self.epoch.append(epoch)
         for name, value in logs.items():
             self.history.setdefault(name, []).append(value)
+
+    def take(self, logs: Mapping[str, NDArray[np.float64]]) -> None:
+        """Append the values (n_epochs,) of several epochs, by name; the next epochs of a fit."""
+        n = len(next(iter(logs.values()), ()))
+        if n == 0:  # as if no epoch had been seen: no names either
+            return
+        first = len(self.epoch)
+        self.epoch.extend(range(first, first + n))
+        for name, values in logs.items():
+            self.history.setdefault(name, []).extend(values.tolist())
 
     def get_state(self) -> dict[str, Any]:
         """Return epochs and values; NaN and infinities, which JSON lacks, as "nan" and "inf"."""

@@ -7,13 +7,16 @@
 #     leaves                 declarations of the C code
 #     net                    structs alone: a network, its stages, the buffers of a batch's rows
 #     clock, team, probes    clocks of phases; sizes of teams and of slices; probes of the machine
+#     orders                 random orders of rows
 #     registry               names looked up in the tables of leaves
 #     gradients              what is done with the gradient of a tile
 #     stages                 a file for each kind of stage; kinds.pxd has the list
 #     buffers, passes        memory for rows; the forward pass, the loss, the backward pass
 #     rows                   where a step's rows come from
-#     run, step, tasks       training as data; one step; what each thread of a team runs
+#     run, watch             training as data; what follows the losses of its epochs
+#     step, tasks            one step; what each thread of a team runs
 #     parameters, arrays     parameters as arrays of Python or as one vector; arrays in and out
+#     members                many runs at once, each by one thread
 #     row_gradients          the gradient of each row's loss
 #     capi                   calls from C
 #     building               a network from Python's specifications

@@ -11,7 +11,7 @@ from fastnn.engine.leaves cimport (
     fastnn_step,
     real,
 )
-from fastnn.engine.net cimport BY_VALUE, Net, Tile, Update
+from fastnn.engine.net cimport BY_VALUE, Net, Stage, Tile, Update, W_size
 
 
 # ---- a thread's update --------------------------------------------------------------------------
@@ -63,6 +63,20 @@ cdef inline void penalize(const Net *net, const Tile *tile, double scale, real *
     if l1 > 0 or l2 > 0:
         tile.penalty[0] = net.ops.penalty(tile.rows * PANEL, <real>(l1 * scale),
                                           <real>(l2 * scale), tile.W, g)
+
+
+cdef inline double penalties_of(const Net *net, double weight) noexcept nogil:
+    """l1 sum|W| + l2 sum W^2 over the layers, as in a loss of rows of that weight."""
+    cdef const Stage *stage
+    cdef Py_ssize_t i
+    cdef double total = 0.0
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        if stage.l1 > 0 or stage.l2 > 0:
+            total += net.ops.penalty(W_size(stage), <real>stage.l1, <real>stage.l2, stage.W, NULL)
+    if net.scales_penalties and net.is_mean:
+        return total / weight if weight > 0 else 0.0
+    return total
 
 
 cdef inline void finish_gradient(const Net *net, const Tile *tile, double scale,

@@ -96,6 +96,22 @@ cdef inline bint targets_fit(const Net *net, const Rows *rows) noexcept nogil:
     return net.ops.first_nonfinite(rows.n * net.n_out, rows.T) < 0
 
 
+cdef inline void take_last_rows(const Net *net, Rows *rows, Py_ssize_t n) noexcept nogil:
+    """Leaves the last n rows, or all if there are fewer; `rows` says which there are."""
+    cdef Py_ssize_t skipped = max(0, rows.n - n)
+    rows.n -= skipped
+    if rows.order != NULL:
+        rows.order += skipped
+        return
+    rows.X += skipped * net.n_in
+    if rows.T != NULL:
+        rows.T += skipped * net.n_out
+    if rows.labels != NULL:
+        rows.labels += skipped
+    if rows.sample_weight != NULL:
+        rows.sample_weight += skipped * rows.n_weights
+
+
 # ---- sample weights -----------------------------------------------------------------------------
 
 cdef inline void take_sample_weight(Rows *rows, const real *sample_weight) noexcept nogil:

@@ -1,13 +1,14 @@
 # A run: training as data, which the engine carries out by itself, without the GIL. It has the order
-# of the rows of every epoch, the place of each epoch's loss, its position, and why it ended. Not
-# here: what a step does with its rows (step.pxd), and the loop over epochs that calls callbacks
-# (training/loop.py).
+# of the rows of every epoch, what follows the losses of its epochs, its position, and why it ended.
+# Not here: what a step does with its rows (step.pxd), how losses are followed (watch.pxd), and the
+# loop over epochs that calls callbacks (training/loop.py).
 
 from libc.stdint cimport int64_t
 
 from fastnn.engine.clock cimport Clock
 from fastnn.engine.leaves cimport real
 from fastnn.engine.net cimport Buffers, Net
+from fastnn.engine.orders cimport bitgen_t
 from fastnn.engine.rows cimport Rows
 
 # Rows trained between two copies of the parameters, which are kept in case the loss diverges. A
@@ -18,12 +19,63 @@ cdef enum:
 cdef enum End:                    # why a run ends before its last step
     NOT_YET
     DIVERGED                      # a loss isn't finite; its step is not made, but see `overflowed`
+    LAST_DIVERGED                 # the parameters after an epoch's last update give such a loss
+    STOPPED                       # a rule, or somebody who asked for it: after a whole epoch
     INTERRUPTED                   # a signal
+    NO_MEMORY
 
 cdef struct Kept:                 # parameters that are known to have given a finite loss
     real *memory                  # (block,); behind it the whole arena of a tiny network
     int64_t step                  # updates made until then; -1: none are kept
     Py_ssize_t rows               # rows trained since then
+
+# ---- what follows the losses of epochs ----------------------------------------------------------
+
+cdef struct Evaluation:           # rows that go forward
+    const Net *net
+    const Buffers *buffers
+    Rows rows
+    Py_ssize_t first, stop        # positions: the slice at hand
+    real *out                     # (n, n_out) predictions, or NULL
+    double *chunk_losses          # losses, one for each CHUNK rows, or NULL
+
+cdef enum RuleKind:
+    STOPS                         # the run, as the callback EarlyStopping does
+    LOWERS                        # the learning rate, as ReduceLROnPlateau does
+
+cdef struct Rule:
+    RuleKind kind
+    bint on_validation            # it follows the loss of the validation rows
+    bint higher                   # more is better
+    double min_delta
+    Py_ssize_t patience, wait
+    bint has_best
+    double best
+    # ---- STOPS
+    Py_ssize_t start_from         # epochs before this one are ignored
+    bint has_baseline
+    double baseline
+    bint restores                 # the parameters of the best epoch are kept
+    real *best_parameters         # (block,) room for them
+    Py_ssize_t best_epoch         # -1: none yet
+    Py_ssize_t stopped_epoch
+    # ---- LOWERS
+    double factor, least
+    Py_ssize_t cooldown, cooldown_counter
+
+cdef struct Watch:
+    bint has_validation
+    Evaluation validation         # its rows
+    Evaluation last               # the rows on which the parameters after an update are tried
+    bint tries_each_epoch         # not after the last one alone
+    double *val_losses            # (until,) if there are validation rows
+    double *rates                 # (until,) the learning rate of each, or NULL
+    Py_ssize_t n_rules
+    Rule *rules
+    const int *stop               # somebody asks the run to stop after the epoch, if it isn't 0
+
+
+# ---- a run --------------------------------------------------------------------------------------
 
 cdef struct Run:
     Rows rows
@@ -32,12 +84,18 @@ cdef struct Run:
     Py_ssize_t batch
     # ---- epochs
     Py_ssize_t begin, end         # positions in the order: the part of each epoch that is trained
-    Py_ssize_t epochs             # number of epochs
+    Py_ssize_t epochs             # number of epochs,
+    Py_ssize_t until              # of which so many are trained now: losses has room for them
     Py_ssize_t epoch              # number of finished epochs
-    const int64_t *orders         # (epochs, rows.n), one behind the other; NULL: rows.order in each
-    double *losses                # (epochs,) the loss of each, or NULL
+    bint begun                    # the present epoch has its order
+    bitgen_t *generator           # draws the order of each epoch; NULL: rows.order in each
+    const int64_t *numbers        # (rows.n,) the rows that take part; NULL: all, as they are stored
+    int64_t *order                # (rows.n,) room for the order of an epoch
+    double *losses                # (until,) the loss of each; NULL: epochs are not counted
+    Watch *watch                  # what follows these losses, or NULL
     # ---- how
-    int n_threads
+    int n_threads                 # for a step
+    int most_threads              # for anything
     Py_ssize_t slice_rows         # signals are handled after so many rows
     bint tiny                     # by tiny.c
     Kept *keep                    # parameters are kept there, or NULL
@@ -50,11 +108,14 @@ cdef struct Run:
     # ---- its position
     Py_ssize_t first, stop        # positions: the slice at hand
     real *copy_to                 # where the parameters go, once this slice's first loss is known
+    int64_t epoch_step            # updates made before the present epoch
     double loss                   # of the present epoch: sum of the batches', times their weight
     double total                  # weight of its rows
     End ended                     # set by any thread before a barrier, read by all after it
     double last_loss              # of the batch that ended it
     bint overflowed               # its penalties alone aren't finite: known after its step only
+    int64_t failed_step           # the number of that step in its epoch, from 1
+    double failed_rate            # and its learning rate
 
 
 cdef inline double reduced(const Net *net, double loss, double total) noexcept nogil:

@@ -1,11 +1,11 @@
-# What each thread of a team runs: the steps of a slice of a run, or predictions; and how a run is
-# cut into slices.
+# What each thread of a team runs: the steps of a slice of a run, or predictions; how a run is cut
+# into slices, and what happens between its epochs.
 
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
-from fastnn.engine.gradients cimport rate_at
+from fastnn.engine.gradients cimport penalties_of, rate_at
 from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_flush_subnormals,
@@ -17,9 +17,22 @@ from fastnn.engine.leaves cimport (
 )
 from fastnn.engine.net cimport CHUNK, Buffers, Net, Pass, StageBuffers
 from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
-from fastnn.engine.rows cimport Rows, batch_weight, weigh
-from fastnn.engine.run cimport DIVERGED, KEEP_ROWS, NOT_YET, Kept, Run, reduced
+from fastnn.engine.orders cimport draw_order
+from fastnn.engine.rows cimport Rows, batch_weight, index_of, row_weight, weigh
+from fastnn.engine.run cimport (
+    DIVERGED,
+    INTERRUPTED,
+    KEEP_ROWS,
+    LAST_DIVERGED,
+    NOT_YET,
+    Evaluation,
+    Kept,
+    Run,
+    reduced,
+)
 from fastnn.engine.step cimport ThreadState, sum_of, thread_state, train_batch
+from fastnn.engine.team cimport LONG_FLOPS, inference_rows, team_size, training_rows
+from fastnn.engine.watch cimport follow
 
 
 # ---- training -----------------------------------------------------------------------------------
@@ -104,17 +117,44 @@ cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
 
 # ---- slices -------------------------------------------------------------------------------------
 
+cdef inline void arrange(Run *run) noexcept nogil:
+    """Decides how a run is carried out, from the shapes of the network and its batches."""
+    cdef const Net *net = run.net
+    cdef double flops
+    run.batch = min(run.batch, run.end - run.begin)
+    flops = run.batch * net.row_flops
+    run.tiny = (run.batch == 1 and run.rows.n_weights == 0 and run.out == NULL
+                and net.tiny.layers != NULL and run.rows.loss == net.loss)
+    run.polls = flops > LONG_FLOPS()
+    # The path of tiny networks is one thread's, however deep the network is.
+    run.n_threads = 1 if run.tiny else team_size(flops, run.most_threads)
+    run.slice_rows = training_rows(run.batch, net.row_flops)
+
+
 cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
-    """Trains some `rows` rows, over as many epochs as that takes; less if the run ends."""
-    while rows > 0 and run.ended == NOT_YET and run.epoch < run.epochs:
+    """Trains some `rows` rows, over as many epochs as that takes; less if the run ends.
+
+    One slice at least, and no further slice that would make them more: where slices begin may
+    decide how sums are rounded (tiny.c), so none is cut.
+    """
+    cdef bint any = False
+    while run.ended == NOT_YET and run.epoch < run.until:
+        if run.losses != NULL and not run.begun:
+            begin_epoch(run)
         run.stop = min(run.end, run.first + run.slice_rows)
         rows -= run.stop - run.first
+        if any and rows < 0:
+            return
+        any = True
         if run.tiny:
             train_kept_tiny(run)
         else:
             train_kept(run)
         if run.first >= run.end and run.ended == NOT_YET:
             finish_epoch(run)
+    if run.ended == DIVERGED or run.ended == LAST_DIVERGED:
+        run.failed_step = run.net.step - run.epoch_step + (not run.overflowed)
+        run.failed_rate = rate_at(run.net, run.net.step)
 
 
 cdef inline void train_kept(Run *run) noexcept nogil:
@@ -143,27 +183,98 @@ cdef inline void train_kept_tiny(Run *run) noexcept nogil:
         run.keep.step, run.keep.rows = step, KEEP_ROWS
 
 
+# ---- epochs -------------------------------------------------------------------------------------
+
+cdef inline void begin_epoch(Run *run) noexcept nogil:
+    """The next epoch begins with its first row, in a new order if orders are drawn."""
+    cdef Py_ssize_t i
+    run.begun = True
+    run.first, run.loss, run.total, run.epoch_step = run.begin, 0.0, 0.0, run.net.step
+    if run.generator != NULL:
+        draw_order(run.generator, run.order, run.rows.n)
+        if run.numbers != NULL:
+            for i in range(run.rows.n):
+                run.order[i] = run.numbers[run.order[i]]
+        run.rows.order = run.order
+
+
 cdef inline void finish_epoch(Run *run) noexcept nogil:
-    """Stores the loss of an epoch, and begins the next one."""
-    run.epoch += 1
+    """Counts an epoch, unless its parameters turn out bad."""
+    cdef double loss = reduced(run.net, run.loss, run.total), val_loss = 0.0
+    if run.watch != NULL:
+        if not try_last(run) or not validate(run, &val_loss):
+            return
     if run.losses != NULL:
-        run.losses[run.epoch - 1] = reduced(run.net, run.loss, run.total)
+        run.losses[run.epoch] = loss
         run.net.epoch += 1
-    if run.epoch < run.epochs:
-        run.first, run.loss, run.total = run.begin, 0.0, 0.0
-        if run.orders != NULL:
-            run.rows.order = run.orders + run.epoch * run.rows.n
+    run.epoch += 1
+    if run.watch != NULL:
+        follow(run, loss, val_loss)
+    run.begun = False
+
+
+cdef inline bint try_last(Run *run) noexcept nogil:
+    """Whether the loss is finite after an epoch's last update, which no step computes."""
+    cdef double loss, total
+    if not (run.watch.tries_each_epoch or run.epoch + 1 == run.epochs):
+        return True
+    loss = total = 0.0
+    if not evaluate_rows(run, &run.watch.last, 1, &loss, &total):
+        return False
+    run.overflowed = isfinite(loss)
+    run.last_loss = reduced_with_penalties(run.net, loss, total)
+    if not isfinite(run.last_loss):
+        run.ended = LAST_DIVERGED
+        return False
+    return True
+
+
+cdef inline bint validate(Run *run, double *value) noexcept nogil:
+    """The loss of the validation rows; False if a signal ended the evaluation."""
+    cdef Evaluation *asked = &run.watch.validation
+    cdef double loss = 0.0, total = 0.0
+    if not run.watch.has_validation:
+        return True
+    if not evaluate_rows(run, asked, team_size(asked.rows.n * run.net.row_flops / 3,
+                                               run.most_threads), &loss, &total):
+        return False
+    value[0] = reduced_with_penalties(run.net, loss, total)
+    run.watch.val_losses[run.epoch] = value[0]
+    return True
+
+
+cdef inline double reduced_with_penalties(const Net *net, double loss, double total) noexcept nogil:
+    return reduced(net, loss, total) + penalties_of(net, total)
 
 
 # ---- predictions and losses ---------------------------------------------------------------------
 
-cdef struct Evaluation:           # rows that go forward
-    const Net *net
-    const Buffers *buffers
-    Rows rows
-    Py_ssize_t first, stop        # positions: the slice at hand
-    real *out                     # (n, n_out) predictions, or NULL
-    double *chunk_losses          # losses, one for each CHUNK rows, or NULL
+cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double *loss,
+                               double *total) noexcept nogil:
+    """Adds up the losses of all rows, and their weights; False if a signal ended the run."""
+    cdef Py_ssize_t stride = inference_rows(threads, run.net.row_flops)
+    asked.first = 0
+    while asked.first < asked.rows.n:
+        asked.stop = min(asked.rows.n, asked.first + stride)
+        fastnn_run(threads, evaluate_task, asked)
+        asked.first = asked.stop
+        if asked.first < asked.rows.n and run.interrupted(run.owner):
+            run.ended = INTERRUPTED
+            return False
+    add_up(asked, loss, total)
+    return True
+
+
+cdef inline void add_up(const Evaluation *asked, double *loss, double *total) noexcept nogil:
+    """Adds the losses of all chunks, and the weights of all rows."""
+    cdef Py_ssize_t i
+    for i in range((asked.rows.n + CHUNK - 1) // CHUNK):
+        loss[0] += asked.chunk_losses[i]
+    if asked.rows.n_weights == 0:
+        total[0] += asked.rows.n
+    else:
+        for i in range(asked.rows.n):
+            total[0] += row_weight(&asked.rows, index_of(&asked.rows, i))
 
 
 cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nogil:

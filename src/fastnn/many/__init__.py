@@ -6,6 +6,7 @@ Each module imports only those above it in this list:
     members.py     what each member is trained with, checked
     results.py     Fits: networks, histories and statuses, and what can be asked of them all
     progress.py    a bar over the networks
+    unattended.py  members that the engine trains by itself
     training.py    threads that train one member after another
     fitting.py     fit_many
 

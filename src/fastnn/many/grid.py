@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any, overload
 from fastnn import _checks
 from fastnn.exchange import configuration
 from fastnn.mlp import MLP
+from fastnn.schedules import Schedule
+from fastnn.training.specification import Specification
+from fastnn.training.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -74,6 +77,7 @@ class Networks(Sequence[MLP]):
     def __init__(self, base: MLP, axes: dict[str, list[Any]]) -> None:
         self.base = base.copy()
         self._axes = axes
+        self._specifications: dict[Any, Specification] = {}  # by the values; seeds differ often
         for name, values in axes.items():  # every value is tried once, so that all can be made
             for value in values:
                 self._make({**{key: others[0] for key, others in axes.items()}, name: value})
@@ -105,17 +109,24 @@ class Networks(Sequence[MLP]):
         return self._make(chosen)
 
     def _make(self, chosen: dict[str, Any]) -> MLP:
-        base = self.base
-        arguments: dict[str, Any] = {name: getattr(base, name) for name in _OF_MLP}
-        arguments |= {"n_in": base.n_in, "dtype": base.dtype, "seed": base.seed}
-        rate = chosen.get("learning_rate")
-        for name, value in chosen.items():
-            if name != "learning_rate":
-                arguments["seed" if name == "seeds" else name] = value
-        net = MLP(**arguments)
+        alike = tuple((name, id(value)) for name, value in chosen.items() if name != "seeds")
+        if alike not in self._specifications:
+            self._specifications[alike] = self._specification(chosen)
+        spec = self._specifications[alike]
+        seed = _checks.seed(chosen.get("seeds", spec.seed))
+        return MLP._of(State(spec.with_seed(seed), initialize=True))
+
+    def _specification(self, chosen: dict[str, Any]) -> Specification:
+        """Return the specification of networks with these values; its seed is the base's."""
+        base = self.base._state.specification
+        arguments = {name: getattr(base, name) for name in configuration.NAMES} | chosen
+        arguments.pop("seeds", None)
+        rate = arguments.pop("learning_rate", None)
+        spec = Specification.checked(**arguments)
         if rate is not None:
-            net.learning_rate = rate
-        return net
+            checked: Any = _checks.learning_rate(rate, Schedule)
+            spec = spec.with_rate(checked)
+        return spec
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{len(values)} {name}" for name, values in self._axes.items())

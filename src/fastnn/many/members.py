@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from fastnn._checks.classes import Classes
     from fastnn._checks.many import Indices
     from fastnn.mlp import MLP
+    from fastnn.training.state import State
 
 
 @dataclass(eq=False, repr=False)
@@ -74,21 +76,39 @@ class Members:
             options["validation_data"] = self.validation_data(number)
         return options
 
+    @property
+    def is_validated(self) -> bool:
+        """Whether there are rows for validation."""
+        return self.validation is not None or self.validation_rows is not None
+
+    @property
+    def metrics_given(self) -> bool:
+        """Whether there are metrics beside the loss."""
+        return not (isinstance(self.metrics, Sized) and len(self.metrics) == 0)
+
+    def validation_numbers(self, number: int) -> Indices | None:
+        """Return the numbers of the rows of X that the member is validated on, None for all.
+
+        None, too, if they are no rows of X.
+        """
+        if self.validation_rows is not None:
+            return self.validation_rows[number]
+        if self.validation == "rest":
+            return _checks.rest_of_rows(number, self.rows[number], self.n_rows)
+        return None
+
     def validation_data(self, number: int) -> tuple[Any, ...]:
         """Return (X, y, sample_weight or None) that the member is validated on."""
         if isinstance(self.validation, tuple):
             return self.validation
-        if self.validation_rows is not None:
-            rows = self.validation_rows[number]
-        else:
-            rows = _checks.rest_of_rows(number, self.rows[number], self.n_rows)
+        rows = self.validation_numbers(number)
         some = slice(None) if rows is None else rows
         weights = self.sample_weight
         return self.X[some], self.y[some], None if weights is None else weights[some]
 
-    def classes(self, number: int) -> Classes | None:
+    def classes_of(self, state: State) -> Classes | None:
         """Return the labels of the classes in all of y, also where a member's rows lack some."""
-        spec = self.nets[number]._state.specification
+        spec = state.specification
         key = type(spec.loss), spec.n_out
         if key not in self._classes:
             self._classes[key] = _checks.classes_of("y", self.targets, spec.loss, spec.n_out)
@@ -98,7 +118,7 @@ class Members:
         """Return the callbacks of the member: copies, or what the user's function returns."""
         if callable(self.callbacks):
             return _checks.callback_list(self.callbacks(number), Callback)
-        return [copy.deepcopy(callback) for callback in self.callbacks]
+        return list(map(copy.deepcopy, self.callbacks))
 
     def cost(self, number: int) -> float:
         """Return about how much work the member is: those with most are started first."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
@@ -58,13 +59,52 @@ class Status:
         return self.kind in (FINISHED, STOPPED)
 
 
+class Histories(Sequence[History]):
+    """A History for each network, made when it is asked for; until then arrays of its values."""
+
+    def __init__(self, n: int) -> None:
+        self._kept: list[Any] = [{}] * n
+
+    def keep(self, number: int, logs: dict[str, NDArray[np.float64]]) -> None:
+        """Keep the values of all epochs of a network, by name."""
+        self._kept[number] = logs
+
+    def logs(self, number: int) -> dict[str, NDArray[np.float64]]:
+        """Return the values of all epochs of a network, by name."""
+        kept = self._kept[number]
+        if isinstance(kept, History):
+            return {name: np.array(values) for name, values in kept.history.items()}
+        logs: dict[str, NDArray[np.float64]] = kept
+        return logs
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    @overload
+    def __getitem__(self, number: int) -> History: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[History]: ...
+    def __getitem__(self, number: int | slice) -> History | list[History]:
+        if isinstance(number, slice):
+            return [self[i] for i in range(*number.indices(len(self)))]
+        if not isinstance(self._kept[number], History):
+            history, logs = History(), self._kept[number]
+            history.take(logs)
+            self._kept[number] = history
+        found: History = self._kept[number]
+        return found
+
+    def __setitem__(self, number: int, history: History) -> None:
+        self._kept[number] = history
+
+
 class Fits:
     """Many networks after their training, as `fit_many` returns them.
 
     Attributes
     ----------
     nets : list of MLP
-    histories : list of History
+    histories : sequence of History
     statuses : list of Status
     best_epochs : list of int or None
         The epoch whose weights EarlyStopping restored, None where it did not.
@@ -95,7 +135,7 @@ class Fits:
         groups: NDArray[Any] | None = None,
     ) -> None:
         self.nets = nets
-        self.histories = [History() for _ in nets]
+        self.histories = Histories(len(nets))
         self.statuses = [Status(NOT_STARTED, 0) for _ in nets]
         self.best_epochs: list[int | None] = [None] * len(nets)
         self.parameters, self.groups = parameters, groups
@@ -217,14 +257,14 @@ class Fits:
         """
         is_trained = self.is_trained
         _checks.trained(int(is_trained.sum()))
-        known = {name: None for history in self.histories for name in history.history}
+        known = {name: None for i in range(len(self)) for name in self.histories.logs(i)}
         by = _checks.history_name(by, list(known))
         found = np.full(len(self), np.nan)
         for i in np.flatnonzero(is_trained):
-            epochs = self.histories[i].history.get(by, [])
-            if epochs:
+            values = self.histories.logs(int(i)).get(by)
+            if values is not None and len(values):
                 best = self.best_epochs[i]
-                found[i] = epochs[-1 if best is None else self.histories[i].epoch.index(best)]
+                found[i] = values[-1 if best is None else best]
         return found
 
     def best(self, by: str = "val_loss") -> int:

@@ -1,12 +1,13 @@
-"""Threads that train one member after another, each member by its own `MLP.fit`."""
+"""The training of members: by the engine, or by threads that call `MLP.fit`."""
 
 from __future__ import annotations
 
 import threading
 from typing import TYPE_CHECKING
 
-from fastnn.callbacks import EarlyStopping
+from fastnn.callbacks import EarlyStopping, History
 from fastnn.many.results import DIVERGED, FINISHED, STOPPED, Status
+from fastnn.many.unattended import Unattended
 from fastnn.training.state import Snapshot
 
 if TYPE_CHECKING:
@@ -29,7 +30,8 @@ class Crew:
         self, members: Members, fits: Fits, numbers: Sequence[int], raises: bool, progress: Progress
     ) -> None:
         self.members, self.fits, self.raises, self.progress = members, fits, raises, progress
-        self.left: Iterator[int] = iter(numbers)
+        self.numbers = numbers
+        self.left: Iterator[int] = iter(())
         self.lock = threading.Lock()  # of `left` and `running`
         self.running: dict[int, MLP] = {}
         self.stopping = False
@@ -39,7 +41,20 @@ class Crew:
         self.error: tuple[int, BaseException] | None = None  # the first, of a member
 
     def run(self, n_threads: int) -> None:
-        """Train all; KeyboardInterrupt ends it after the steps in progress."""
+        """Train all; KeyboardInterrupt ends it after the steps in progress.
+
+        First those that the engine trains by itself.
+        """
+        unattended = Unattended(self.members, self.fits, self.raises, self.progress)
+        alone = [number for number in self.numbers if unattended.takes(number)]
+        unattended.train(alone, n_threads)
+        left = set(self.numbers) - set(alone)
+        if left:
+            self._run_threads([number for number in self.numbers if number in left], n_threads)
+
+    def _run_threads(self, numbers: Sequence[int], n_threads: int) -> None:
+        """Train members by threads that call `MLP.fit`."""
+        self.left = iter(numbers)
         threads = [
             threading.Thread(target=self._work, name="fastnn-member") for _ in range(n_threads)
         ]
@@ -111,14 +126,17 @@ class Crew:
         before: Snapshot = state.snapshot()
         options = self.members.options(number)
         callbacks: list[Callback] = options["callbacks"]
+        kept = History()  # what is known of a member that diverges
+        options["callbacks"] = [*callbacks, kept]
         if state.classes is None:
-            state.classes = self.members.classes(number)
+            state.classes = self.members.classes_of(state)
         try:
             history = net.fit(n_threads=1, **options)
         except FloatingPointError as error:
             if self.raises:
                 raise
             epochs = state.network.epoch - before.epoch
+            fits.histories[number] = kept
             fits.statuses[number] = Status(DIVERGED, epochs, str(error))
         else:
             if self.stopping and len(history.epoch) < self.members.epochs[number]:

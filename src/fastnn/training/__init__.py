@@ -15,6 +15,7 @@ Each module imports only those above it in this list:
     sources.py          from what a user passes to these
     totals.py           losses and outputs of the blocks of an epoch, added up
     calls.py            one call: predictions, a step, gradients, an evaluation
+    whole.py            fits that the engine carries out by itself
     plan.py             what a fit was asked for, checked
     loop.py             a fit: epochs, hooks, validation, divergence
 

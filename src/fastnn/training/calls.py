@@ -88,13 +88,39 @@ def divergence(
     when = ", so no update was made"
     if overflowed:
         when = " by its penalties alone, which are known once the update is made"
-    helps = remedy(state, overflowed, is_weighted, targets)
+    helps = remedy(state, overflowed, is_weighted, state.network.rate, targets)
     what = "the loss" if targets == "y" else f"the sum of the outputs times {targets}"
     return FloatingPointError(f"{what} became {loss}{when}; {helps}")
 
 
-def remedy(state: State, overflowed: bool, is_weighted: bool, targets: str = "y") -> str:
-    """Return what helps against a loss that isn't finite."""
+def divergence_of_fit(
+    state: State,
+    loss: float,
+    overflowed: bool,
+    when: str,
+    is_weighted: bool,
+    dropped: int | None,
+    rate: float,
+) -> FloatingPointError:
+    """Return the error for a fit whose loss isn't finite `when`; by its penalties if `overflowed`.
+
+    `dropped` is the number of updates that were undone, None if none has been made; `rate` the
+    learning rate until then.
+    """
+    where = "no update has been made"
+    if dropped is not None:
+        where = (
+            f"the network is back at its weights of {dropped} updates before, whose loss was "
+            "finite, and the optimizer's moments are reset"
+        )
+    helps = remedy(state, overflowed, is_weighted, rate)
+    return FloatingPointError(f"the loss became {loss} {when}: {where}; {helps}")
+
+
+def remedy(
+    state: State, overflowed: bool, is_weighted: bool, rate: float, targets: str = "y"
+) -> str:
+    """Return what helps against a loss that isn't finite, at that learning rate."""
     spec = state.specification
     if overflowed:
         divides = spec.scale_penalties and is_weighted
@@ -103,7 +129,7 @@ def remedy(state: State, overflowed: bool, is_weighted: bool, targets: str = "y"
     sums = is_weighted and spec.reduction == "sum"
     scaled = f"X, {targets} and the weights of rows" if sums else f"X and {targets}"
     return (
-        f"lower the learning rate (now {state.network.rate:g}), clip the gradients (such as "
+        f"lower the learning rate (now {rate:g}), clip the gradients (such as "
         f"clipnorm=1.0) or scale {scaled}"
     )
 

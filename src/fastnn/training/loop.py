@@ -10,15 +10,15 @@ import contextlib
 import copy
 import math
 import os
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastnn import _checks
 from fastnn.callbacks import Callback, History
+from fastnn.training import whole
 from fastnn.training.ahead import BRIEFLY, PATIENCE
-from fastnn.training.calls import evaluate, remedy
+from fastnn.training.calls import divergence_of_fit, evaluate
 from fastnn.training.rows import Rows
 from fastnn.training.standardizing import mean_and_scale
 from fastnn.training.totals import Totals
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 #: Seconds between two calls of `on_progress`.
 PROGRESS_SECONDS = 0.1
 
-#: Numbers of rows in the orders of epochs that are trained in one run: 2 MB.
-ORDERS_AT_ONCE = 1 << 18
+#: Epochs that the engine trains before their logs are kept, so that it needs little room for them.
+EPOCHS_AT_ONCE = 1 << 16
 
 #: Rows on which the weights after an epoch's last update are tried.
 TRIED_ROWS = 32
@@ -69,7 +69,6 @@ class Fit:
         self.unit = 1 if n is None else state.network.unit(plan.batch_size or n)
         self.steps = 1  # units in a stretch that takes about PROGRESS_SECONDS
         self.reported = 0.0  # when on_progress was called last
-        self.epochs_at_once = 1  # of those that take about PROGRESS_SECONDS
         self.thread = 0  # the identifier of the thread that runs it
         self.divergence: FloatingPointError | None = None  # once the loss isn't finite
 
@@ -154,11 +153,10 @@ class Fit:
             self.hooks["on_progress"] = [c.on_progress for c in self.listeners if c.wants_progress]
             self.has_progress_hooks = bool(self.hooks["on_progress"])
             try:
+                if self._is_unattended:
+                    self._run_unattended()
                 while self.epoch < self.plan.epochs and not self.state.stop_training:
-                    if self._is_unattended:
-                        self._run_epochs()
-                    else:
-                        self._run_epoch(self.epoch)
+                    self._run_epoch(self.epoch)
             except FloatingPointError as error:
                 if error is not self.divergence:  # of a metric, a callback or an iterable
                     raise
@@ -209,7 +207,9 @@ class Fit:
             for block in blocks:
                 self._train(block, totals)
                 if totals.tally.failure is not None:
-                    raise self._divergence(totals.tally, f"in epoch {epoch + 1}", first_step)
+                    step = network.step - first_step + (not totals.tally.overflowed)
+                    when = f"in epoch {epoch + 1}, step {step}"
+                    raise self._divergence(totals.tally.failure, totals.tally.overflowed, when)
                 if self.state.stop_training:
                     break
         _checks.some_batches(totals.rows, epoch)
@@ -229,64 +229,47 @@ class Fit:
         if plan.verbose:
             _print_epoch(epoch + 1, plan.epochs, logs, rate)
 
-    # ---- epochs without callbacks ---------------------------------------------------------------
+    # ---- epochs that the engine carries out by itself -------------------------------------------
 
     @property
     def _is_unattended(self) -> bool:
-        """Whether an epoch is nothing but its steps and a loss, so that the engine trains many."""
+        """Whether an epoch is nothing but its steps, losses, and rules that the engine knows."""
         plan = self.plan
         return (
             type(plan.source) is Rows
-            and plan.validation is None
+            and (plan.validation is None or type(plan.validation) is Rows)
             and isinstance(plan.shuffle, bool)  # a user's generator is asked once an epoch begins
-            and not (plan.callbacks or plan.metrics or plan.verbose or self.logs_rate)
+            and not (plan.metrics or plan.verbose or self.epoch)  # nor one that is resumed
+            and whole.is_possible(self.state.specification, plan.callbacks)
         )
 
-    def _run_epochs(self) -> None:
-        """Train as many of the epochs left as take about PROGRESS_SECONDS, in one run."""
-        source, state, network = self.plan.source, self.state, self.state.network
-        assert isinstance(source, Rows)
-        batch, began, first_step = (
-            self.plan.batch_size or source.n,
-            time.perf_counter(),
-            network.step,
+    def _run_unattended(self) -> None:
+        """Train all epochs in the engine."""
+        plan, state = self.plan, self.state
+        assert isinstance(plan.source, Rows)
+        fit = whole.make(
+            state,
+            plan.source,
+            None,
+            plan.validation,
+            None,
+            batch=plan.batch_size or plan.source.n,
+            epochs=plan.epochs,
+            generator=state.shuffler.bit_generator if plan.shuffle else None,
+            callbacks=plan.callbacks,
         )
-        n_epochs = min(self.epochs_at_once, self.plan.epochs - self.epoch)
-        generator: Any = None
-        if self.plan.shuffle:
-            generator = copy.deepcopy(state.shuffler.bit_generator.state)
-        orders = self._orders(n_epochs)
-        losses, tally = np.full(n_epochs, np.nan), network.tally()
-        arrays = source.X, source.T, source.labels, source.weights
-        try:
-            network.train_epochs(*arrays, orders, batch, self.plan.n_threads, tally, losses)
-        finally:
-            done = int(np.count_nonzero(~np.isnan(losses)))
-            if done < n_epochs and self.plan.shuffle:  # as if only these had been drawn
-                state.shuffler.bit_generator.state = generator
-                self._orders(done + 1)
-        for loss in losses[:done].tolist():
-            self.epoch += 1
-            self._notify("on_epoch_end", self.epoch - 1, {"loss": loss})
-        if tally.failure is not None:
-            first_step += done * -(-source.n // batch)
-            raise self._divergence(tally, f"in epoch {self.epoch + 1}", first_step)
-        if self.epoch == self.plan.epochs:
-            (block,) = source.blocks(None, batch)
-            self._try_last(block, self.epoch - 1)
-        elapsed = time.perf_counter() - began
-        most = max(1, ORDERS_AT_ONCE // source.n)
-        self.epochs_at_once = max(1, min(most, int(n_epochs * min(10, PROGRESS_SECONDS / elapsed))))
-
-    def _orders(self, n_epochs: int) -> NDArray[np.int64] | None:
-        """Return orders of rows (n_epochs, n), one an epoch; None if rows are not shuffled."""
-        plan, n = self.plan, self.plan.source.n
-        if plan.shuffle is False or n is None:
-            return None
-        orders = np.empty((n_epochs, n), np.int64)
-        for i in range(n_epochs):
-            orders[i] = self.state.shuffler.permutation(n)
-        return orders
+        while self.epoch < plan.epochs and fit.ended is None and not state.stop_training:
+            try:
+                fit.carry_out(EPOCHS_AT_ONCE, plan.n_threads)
+            finally:
+                self.history.take(fit.logs())
+                self.epoch = fit.epoch
+                whole.keep_rate(state)
+                whole.tell(plan.callbacks, fit)
+        state.stop_training |= fit.ended == "stopped"
+        if fit.ended in whole.DIVERGED:
+            loss, overflowed, *_ = fit.failure
+            raise self._divergence(loss, overflowed, whole.when(fit))
 
     # ---- epochs, one by one ---------------------------------------------------------------------
 
@@ -301,7 +284,7 @@ class Fit:
         n = plan.source.n
         if plan.shuffle and n is not None:
             if plan.shuffle is True:
-                order = self.state.shuffler.permutation(n)
+                order = self.state.draw_order(n)
             else:
                 order = _checks.order(plan.shuffle.permutation(n), n)
         return plan.source.blocks(order, plan.batch_size or 1, self.unit)
@@ -378,39 +361,66 @@ class Fit:
         last = block.part(slice(-TRIED_ROWS, None))
         arrays = last.X, last.T, last.labels, last.weights
         network.evaluate(*arrays, 1, tally)  # one thread, whose workspace is small
-        tally.overflowed = math.isfinite(tally.loss)
         loss = tally.loss + network.penalties(tally.total)
         if not math.isfinite(loss):
-            tally.failure = loss
-            raise self._divergence(tally, f"after epoch {epoch + 1}")
+            overflowed = math.isfinite(tally.loss)
+            raise self._divergence(loss, overflowed, f"after epoch {epoch + 1}")
 
-    def _divergence(
-        self, tally: Tally, when: str, first_step: int | None = None
-    ) -> FloatingPointError:
+    def _divergence(self, loss: float, overflowed: bool, when: str) -> FloatingPointError:
         """Go back to the last good weights; return the error that says so.
 
-        The message has the number of the step, counted from the epoch's `first_step`.
+        `loss` isn't finite, by its penalties alone if `overflowed`.
         """
         network, source = self.state.network, self.plan.source
         is_weighted = not isinstance(source, Rows) or source.weights is not None
-        if first_step is not None:
-            when += f", step {network.step - first_step + (not tally.overflowed)}"
-        helps = remedy(self.state, tally.overflowed, is_weighted)
+        rate = network.rate
         dropped = network.restore(self.state.specification.optimizer.initial_moment)
-        where = "no update has been made"
-        if dropped is not None:
-            where = (
-                f"the network is back at its weights of {dropped} updates before, whose loss was "
-                "finite, and the optimizer's moments are reset"
-            )
-        self.divergence = FloatingPointError(
-            f"the loss became {tally.failure} {when}: {where}; {helps}"
+        self.divergence = divergence_of_fit(
+            self.state, loss, overflowed, when, is_weighted, dropped, rate
         )
         return self.divergence
 
 
+def fit_as_it_is(
+    state: State, X: Any, y: Any, batch_size: int | None, epochs: int, shuffle: Any
+) -> History | None:
+    """Fit arrays that the kernels can read as they are, without listeners: a few microseconds.
+
+    None if that is impossible; `Fit` then says what is wrong with an argument, or converts it.
+    """
+    simple = type(batch_size) is int and type(epochs) is int and type(shuffle) is bool
+    if not (simple and 0 < epochs <= EPOCHS_AT_ONCE and state.specification.is_simple):
+        return None
+    assert batch_size is not None
+    if not 0 < batch_size <= sys.maxsize:
+        return None
+    fit, history = _FitAsItIs(state), History()
+    other = _IN_PROGRESS.setdefault(id(state), fit)
+    _checks.idle(None if other is fit else other)
+    try:
+        state.network.forget()
+        state.network.stop_training = 0
+        generator = state.shuffler.bit_generator if shuffle else None
+        done = state.network.try_fit(X, y, batch_size, epochs, generator)
+    finally:
+        _IN_PROGRESS.pop(id(state), None)
+    if done is None:
+        return None
+    if done.ended in whole.DIVERGED:
+        raise whole.divergence(state, done, is_weighted=False)
+    history.take(done.logs())
+    return history
+
+
+class _FitAsItIs:
+    """Such a fit, among those in progress."""
+
+    def __init__(self, state: State) -> None:
+        self.state, self.thread = state, _thread.get_ident()
+
+
 #: All fits of this process, by the identity of what they train: a network has one at a time.
-_IN_PROGRESS: dict[int, Fit] = {}
+_IN_PROGRESS: dict[int, Fit | _FitAsItIs] = {}
 
 
 def _forget_lost_fits() -> None:

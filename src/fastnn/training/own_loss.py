@@ -122,29 +122,8 @@ class _OwnLoss(Network):
             tally.loss += loss * (weight if self._is_mean else 1.0)
             tally.total += weight
 
-    def train_epochs(
-        self,
-        X: NDArray[Any],
-        T: NDArray[Any] | None,
-        labels: NDArray[np.int64] | None,
-        sample_weight: NDArray[Any] | None,
-        orders: NDArray[np.int64] | None,
-        batch: int,
-        n_threads: int,
-        tally: Tally,
-        losses: NDArray[np.float64],
-    ) -> int:
-        """Train epochs as `Network.train_epochs` does."""
-        for epoch in range(len(losses)):
-            order = None if orders is None else orders[epoch]
-            tally.loss = tally.total = 0.0
-            arrays = X, T, labels, sample_weight
-            self.train(*arrays, order, batch, n_threads, tally, 0, len(X))
-            if tally.failure is not None:
-                return epoch
-            losses[epoch] = tally.value
-            self.epoch += 1
-        return len(losses)
+    def try_fit(self, X: object, y: object, batch: int, epochs: int, generator: object) -> None:
+        """Return None: every step goes through `train`."""
 
     def try_step(self, X: object, y: object) -> float | None:
         """Return None: every step goes through `train`."""

@@ -87,7 +87,7 @@ def make(
     if y is None and _checks.are_batches(X):
         _checks.for_batches(sample_weight, split, class_weight)
         state.require_standardization()
-        by_class = _by_class(state, class_weight, classes, None)
+        by_class = weights_of_classes(state, class_weight, classes, None)
         steps, judges = _checks.steps(steps_per_epoch), options["metrics"].values()
         source = sources.batches(state, X, steps, by_class, judges)
     else:
@@ -95,7 +95,7 @@ def make(
         rows = sources.source(state, X, y, sample_weight, classes=classes)
         if split:
             rows, validation = divide(rows, split)
-        by_class = _by_class(state, class_weight, classes, rows)
+        by_class = weights_of_classes(state, class_weight, classes, rows)
         source = sources.weighed(rows, by_class, spec.dtype)
         options["batch_size"] = min(options["batch_size"] or rows.n, rows.n)
     if validation_data is not None:
@@ -125,7 +125,7 @@ def make(
     )
 
 
-def _by_class(
+def weights_of_classes(
     state: State, class_weight: Any, classes: Classes | None, rows: Rows | None
 ) -> NDArray[np.float64] | None:
     """Return the weight of each class, or None; "balanced" ones are those of the rows."""

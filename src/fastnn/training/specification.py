@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks, activations, losses, optimizers
 from fastnn.layers import KINDS, Dense, Dropout, Standardize, parameters, with_widths
+from fastnn.schedules import Adaptive, Schedule
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -99,6 +100,18 @@ class Specification:
         layers = with_widths(self.layers, self.n_in)
         return tuple(layer for layer, n_in in layers if layer.parameters(n_in))
 
+    @cached_property
+    def is_whole(self) -> bool:
+        """Whether the engine can carry out a whole fit: nothing of it is a function in Python."""
+        is_own = isinstance(self.loss, losses.CustomLoss)
+        return not (is_own or isinstance(self.optimizer.schedule, Adaptive))
+
+    @cached_property
+    def is_simple(self) -> bool:
+        """Whether a whole fit has no logs but losses, and something to train."""
+        is_trained = any(layer.trainable for layer in self.trained)
+        return self.is_whole and self.optimizer.schedule is None and is_trained
+
     @property
     def _pieces(self) -> list[Layer]:
         """What the layers consist of."""
@@ -128,6 +141,17 @@ class Specification:
         for i in numbers:
             layers[i] = layers[i].with_trainable(trainable)
         return replace(self, layers=tuple(layers))
+
+    def with_seed(self, seed: int | None) -> Specification:
+        """Return a specification with another seed; what has been computed of it is kept."""
+        twin = object.__new__(Specification)
+        vars(twin).update(vars(self), seed=seed)
+        return twin
+
+    def with_rate(self, rate: float | Schedule) -> Specification:
+        """Return a specification with another learning rate."""
+        rule: Any = self.optimizer
+        return replace(self, optimizer=replace(rule, learning_rate=rate))
 
     @property
     def standardizes(self) -> bool:

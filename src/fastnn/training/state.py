@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fastnn import _checks, _cpu, initializers
+from fastnn._precision import KERNELS
 from fastnn.layers import with_widths
 from fastnn.schedules import Adaptive, Schedule
 from fastnn.training import binding
@@ -22,6 +23,7 @@ from fastnn.training import binding
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from fastnn._checks.classes import Classes
@@ -29,6 +31,14 @@ if TYPE_CHECKING:
     from fastnn.optimizers import Optimizer
     from fastnn.training.binding import Adapted
     from fastnn.training.specification import Specification
+
+
+def _child(entropy: Any, number: int) -> np.random.SeedSequence:
+    """Return one of the sequences that ``SeedSequence(entropy).spawn(3)`` returns.
+
+    They are for the initial weights, the orders of rows and the masks of dropout.
+    """
+    return np.random.SeedSequence(entropy, spawn_key=(number,))
 
 
 class Resumable(Protocol):
@@ -86,29 +96,29 @@ class State:
     metadata : dict
     fit : Resumable or None
         The fit in progress.
-    stop_training : bool
-        Whether the fit in progress ends after the epoch.
     """
 
     def __init__(self, specification: Specification, *, initialize: bool = False) -> None:
         """Set up a network; `initialize` draws its weights, which are 0 otherwise."""
-        initial, shuffling, dropping = np.random.SeedSequence(specification.seed).spawn(3)
+        entropy: Any = specification.seed
+        if entropy is None:
+            entropy = np.random.SeedSequence().entropy
         self.specification = specification
-        self.shuffler = np.random.default_rng(shuffling)
+        self._shuffler: Generator | None = None
+        self._entropy = entropy
         self.standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self.feature_names: tuple[str, ...] | None = None
         self.metadata: dict[str, Any] = {}
         self.fit: Resumable | None = None
-        self.stop_training = False
         self.default_threads = _cpu.available_threads()
-        dropout_seed = int(dropping.generate_state(1, np.uint64)[0])
+        dropout_seed = int(_child(entropy, 2).generate_state(1, np.uint64)[0])
         self.network: Network = binding.bind(specification, dropout_seed, self.n_threads)
         schedule = specification.optimizer.schedule
         self.adapted = schedule.start() if isinstance(schedule, Adaptive) else None
         binding.set_rate(self.network, specification.optimizer, self.adapted)
         self.classes = None
         if initialize:
-            self._draw_weights(np.random.default_rng(initial))
+            self._draw_weights(np.random.default_rng(_child(entropy, 0)))
 
     def _draw_weights(self, rng: np.random.Generator) -> None:
         """Draw the parameters that have an initializer; the others are 0 as they are."""
@@ -123,6 +133,13 @@ class State:
                     self.network.write_rows(number, row, weights)
             number += bool(shapes)
 
+    @property
+    def shuffler(self) -> Generator:
+        """What draws the orders of rows; made when it is first asked for."""
+        if self._shuffler is None:
+            self._shuffler = np.random.default_rng(_child(self._entropy, 1))
+        return self._shuffler
+
     def lose_fit(self) -> None:
         """In a child of a fork, end the fit of a thread that the child does not have.
 
@@ -131,7 +148,7 @@ class State:
         old = self.shuffler.bit_generator
         new: Any = type(old)()
         new.state = old.state
-        self.shuffler, self.fit = np.random.Generator(new), None
+        self._shuffler, self.fit = np.random.Generator(new), None
 
     # ---- what calls and a fit ask for -----------------------------------------------------------
 
@@ -161,6 +178,22 @@ class State:
         self.standardization = mean.copy(), scale.copy()
         for array in self.standardization:
             array.flags.writeable = False
+
+    @property
+    def stop_training(self) -> bool:
+        """Whether the fit in progress ends after the epoch; the engine looks at it, too."""
+        return bool(self.network.stop_training)
+
+    @stop_training.setter
+    def stop_training(self, value: object) -> None:
+        """Let it end, or go on."""
+        self.network.stop_training = bool(value)
+
+    def draw_order(self, n: int) -> NDArray[np.int64]:
+        """Return the numbers 0 to n - 1 in a random order, the rows' in an epoch."""
+        order: NDArray[np.int64]
+        order = KERNELS[self.specification.dtype].order(self.shuffler.bit_generator, n)
+        return order
 
     # ---- classes --------------------------------------------------------------------------------
 

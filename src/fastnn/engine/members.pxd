@@ -1,0 +1,240 @@
+# Many runs at once, each by one thread from its beginning to its end: a thread that has finished
+# one takes the next. Not here: runs themselves (run.pxd, tasks.pxd).
+
+from libc.stdint cimport int64_t
+from libc.string cimport memcpy, memset
+
+from fastnn.engine.buffers cimport allocate_buffers, free_buffers
+from fastnn.engine.clock cimport monotonic
+from fastnn.engine.leaves cimport (
+    fastnn_allocate,
+    fastnn_free,
+    fastnn_team,
+    fastnn_team_size,
+    real,
+)
+from fastnn.engine.net cimport CHUNK, INFERENCE, ROUND, TRAINING, Buffers, Net, clips_norm
+from fastnn.engine.parameters cimport fill
+from fastnn.engine.run cimport (
+    DIVERGED,
+    INTERRUPTED,
+    LAST_DIVERGED,
+    NO_MEMORY,
+    NOT_YET,
+    STOPS,
+    Kept,
+    Run,
+)
+from fastnn.engine.tasks cimport advance
+from fastnn.engine.team cimport training_rows
+from fastnn.engine.watch cimport restore_best
+
+cdef extern from *:
+    """
+    #include <time.h>
+    #define fastnn_take_next(counter) __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL)
+    #define fastnn_put(place, value) __atomic_store_n(place, value, __ATOMIC_RELEASE)
+    #define fastnn_look(place) __atomic_load_n(place, __ATOMIC_ACQUIRE)
+    static _Thread_local char fastnn_here;
+    #define fastnn_thread() ((void *)&fastnn_here)
+    static inline void fastnn_nap(void) {
+        struct timespec two_ms = {0, 2000000};
+        nanosleep(&two_ms, NULL);
+    }
+    """
+    Py_ssize_t fastnn_take_next(Py_ssize_t *counter) nogil
+    void fastnn_put(Py_ssize_t *place, Py_ssize_t value) nogil
+    Py_ssize_t fastnn_look(const Py_ssize_t *place) nogil
+    void *fastnn_thread() nogil   # the same in one thread, another in another
+    void fastnn_nap() nogil
+
+# Seconds between two looks of the first thread for signals.
+cdef inline double POLL_SECONDS() noexcept nogil:
+    return 0.02
+
+
+cdef struct Room:                 # of a thread: buffers for the rows of its member
+    const Net *net                # what they are made for; NULL: there are none
+    Py_ssize_t batch
+    Buffers training, inference
+
+cdef struct Member:
+    Run *run
+    Kept *kept
+    real first_moment             # of the optimizer, at the start
+    real *before                  # the arena as it was before the run, while it is in progress;
+    int64_t step, epoch           # likewise
+    double rate
+    Py_ssize_t dropped            # updates that a divergence dropped; -1: it was not restored
+
+cdef struct Members:
+    Member *all                   # in the order in which they are begun
+    Py_ssize_t n
+    Py_ssize_t begun              # members
+    Py_ssize_t left               # threads that have no more to do
+    Py_ssize_t *finished          # (n,) places of members in the order in which they end; -1 before
+    Py_ssize_t n_finished
+    Py_ssize_t stopping           # members in progress are given up
+    bint stops_at_divergence
+    Room *rooms                   # one for each thread
+    bint (*poll)(void *owner) noexcept nogil  # handles signals; whether to stop
+    void *owner
+    void *caller                  # the thread that calls it
+    double polled                 # when that was last
+
+
+cdef inline void members_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    """Trains one member after another, until all are begun."""
+    cdef Members *work = <Members *>context
+    cdef Py_ssize_t i
+    cdef Member *member
+    while not fastnn_look(&work.stopping):
+        i = fastnn_take_next(&work.begun)
+        if i >= work.n:
+            break
+        member = &work.all[i]
+        train_member(work, member, &work.rooms[rank])
+        if member.run.ended in (DIVERGED, LAST_DIVERGED) and work.stops_at_divergence:
+            fastnn_put(&work.stopping, 1)
+        fastnn_put(&work.finished[fastnn_take_next(&work.n_finished)], i)
+    fastnn_take_next(&work.left)
+    while rank == 0 and fastnn_look(&work.left) < fastnn_team_size(team):
+        fastnn_nap()
+        is_stopped(work)
+
+
+cdef inline bint is_stopped(void *context) noexcept nogil:
+    """Whether members in progress are given up; on the caller's thread, after handling signals."""
+    cdef Members *work = <Members *>context
+    cdef double now
+    if work.caller == fastnn_thread():
+        now = monotonic()
+        if now - work.polled >= POLL_SECONDS():
+            work.polled = now
+            if work.poll(work.owner):
+                fastnn_put(&work.stopping, 1)
+    return fastnn_look(&work.stopping)
+
+
+cdef inline void train_member(Members *work, Member *member, Room *room) noexcept nogil:
+    """A whole run. One that is given up is undone."""
+    cdef Run *run = member.run
+    cdef Py_ssize_t rows = training_rows(1, run.net.row_flops)
+    if not make_room(member, room):
+        run.ended = NO_MEMORY
+    elif run.epochs > 0:
+        while run.epoch < run.epochs and run.ended == NOT_YET:
+            advance(run, rows)
+            if is_stopped(work) and run.epoch < run.epochs and run.ended == NOT_YET:
+                run.ended = INTERRUPTED
+        finish_member(member)
+    leave_room(member)
+
+
+cdef inline void finish_member(Member *member) noexcept nogil:
+    """The parameters that the network is left with."""
+    cdef Run *run = member.run
+    if run.ended == INTERRUPTED:
+        memcpy(run.net.arena, member.before, arena_size(run.net))
+        run.net.step, run.net.epoch = member.step, member.epoch
+        run.net.hyper.learning_rate = member.rate
+    elif run.ended in (DIVERGED, LAST_DIVERGED):
+        member.dropped = restore(run.net, member.kept, member.first_moment)
+    else:
+        restore_best(run)
+
+
+cdef inline size_t arena_size(const Net *net) noexcept nogil:
+    return <size_t>net.n_blocks * net.block * sizeof(real)
+
+
+cdef inline Py_ssize_t restore(Net *net, const Kept *kept, real first_moment) noexcept nogil:
+    """Back to parameters that are known to have given a finite loss, moments at their start.
+
+    Returns how many updates that drops; -1 where no parameters are kept, and nothing is done.
+    """
+    cdef Py_ssize_t block = net.block, moments = net.optimizer.n_moments
+    cdef Py_ssize_t dropped
+    if kept.step < 0:
+        return -1
+    memcpy(net.arena, kept.memory, block * sizeof(real))
+    memset(net.arena + block, 0, moments * block * sizeof(real))
+    if moments > 0:
+        fill(net.arena + block, block, first_moment)
+    if net.averaged:
+        memcpy(net.arena + (1 + moments) * block, kept.memory, block * sizeof(real))
+    dropped, net.step = net.step - kept.step, kept.step
+    return dropped
+
+
+# ---- memory -------------------------------------------------------------------------------------
+
+cdef inline bint same_buffers(const Net *one, const Net *other) noexcept nogil:
+    """Whether buffers that are made for one network do for another."""
+    cdef Py_ssize_t i
+    if (one.n_stages != other.n_stages or one.n_in != other.n_in or one.block != other.block
+            or one.n_tiles != other.n_tiles or clips_norm(one) != clips_norm(other)):
+        return False
+    for i in range(one.n_stages):
+        if (one.stages[i].kind != other.stages[i].kind
+                or one.stages[i].n_out != other.stages[i].n_out):
+            return False
+    return True
+
+
+cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
+    """Buffers for the rows, and memory for what a run keeps; False if there is none."""
+    cdef Run *run = member.run
+    cdef Net *net = run.net
+    cdef Py_ssize_t i, chunks = (run.watch.validation.rows.n + CHUNK - 1) // CHUNK
+    if room.net == NULL or room.batch != run.batch or not same_buffers(room.net, net):
+        free_room(room)
+        room.net, room.batch = net, run.batch
+        if not (allocate_buffers(&room.training, net, min(run.batch, ROUND), 1, TRAINING,
+                                 run.batch > ROUND)
+                and allocate_buffers(&room.inference, net, CHUNK, 1, INFERENCE, False)):
+            free_room(room)
+            return False
+    run.buffers = &room.training
+    run.watch.validation.buffers = run.watch.last.buffers = &room.inference
+    member.before = <real *>fastnn_allocate(arena_size(net))
+    member.kept.memory = <real *>fastnn_allocate(
+        net.block * (1 + net.n_blocks if run.tiny else 1) * sizeof(real))
+    run.watch.last.chunk_losses = <double *>fastnn_allocate((1 + chunks) * sizeof(double))
+    if member.before == NULL or member.kept.memory == NULL or run.watch.last.chunk_losses == NULL:
+        return False
+    run.watch.validation.chunk_losses = run.watch.last.chunk_losses + 1
+    memcpy(member.before, net.arena, arena_size(net))
+    member.step, member.epoch, member.rate = net.step, net.epoch, net.hyper.learning_rate
+    if run.generator != NULL:
+        run.order = <int64_t *>fastnn_allocate(run.rows.n * sizeof(int64_t))
+        if run.order == NULL:
+            return False
+    for i in range(run.watch.n_rules):
+        if run.watch.rules[i].kind == STOPS and run.watch.rules[i].restores:
+            run.watch.rules[i].best_parameters = <real *>fastnn_allocate(net.block * sizeof(real))
+            if run.watch.rules[i].best_parameters == NULL:
+                return False
+    return True
+
+
+cdef inline void leave_room(Member *member) noexcept nogil:
+    """Frees what the run alone needed."""
+    cdef Run *run = member.run
+    cdef Py_ssize_t i
+    for i in range(run.watch.n_rules):
+        fastnn_free(run.watch.rules[i].best_parameters)
+        run.watch.rules[i].best_parameters = NULL
+    fastnn_free(run.order)
+    fastnn_free(run.watch.last.chunk_losses)
+    fastnn_free(member.kept.memory)
+    fastnn_free(member.before)
+    run.order, run.watch.last.chunk_losses = NULL, NULL
+    member.kept.memory, member.before = NULL, NULL
+
+
+cdef inline void free_room(Room *room) noexcept nogil:
+    if room.net != NULL:
+        free_buffers(&room.training)
+        free_buffers(&room.inference)
+        memset(room, 0, sizeof(Room))

@@ -1,0 +1,239 @@
+"""Fits that the engine carries out by itself: they are, to the bit, those of the loop in Python.
+
+A callback that does nothing makes a fit go through that loop. Not here: many of them in one call
+(test_many.py).
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from fastnn import (
+    MLP,
+    SGD,
+    Adam,
+    AdamW,
+    Callback,
+    CosineDecay,
+    Dense,
+    Dropout,
+    EarlyStopping,
+    History,
+    LayerNorm,
+    ReduceLROnPlateau,
+    Standardize,
+    StepDecay,
+)
+from fastnn._precision import KERNELS
+from fastnn.training import whole
+
+rng = np.random.default_rng(3)
+N = 130
+X = rng.normal(size=(N, 3))
+Y = X[:, :1] - X[:, 1:2] * X[:, 2:] + 0.1 * rng.normal(size=(N, 1))
+LABELS = np.digitize(Y[:, 0], [-0.5, 0.7])
+WEIGHTS = rng.uniform(0, 2, N)
+
+
+class Idle(Callback):
+    """Does nothing, but is a listener that the engine doesn't know."""
+
+
+def stopping(**options):
+    return lambda: EarlyStopping(**{"patience": 2, **options})
+
+
+def lowering(**options):
+    return lambda: ReduceLROnPlateau(**{"patience": 1, "factor": 0.5, **options})
+
+
+RULES = {
+    "none": [],
+    "stops": [stopping()],
+    "stops, with the best": [stopping(restore_best_weights=True)],
+    "stops by the loss": [stopping(monitor="loss", min_delta=0.01)],
+    "stops upwards": [stopping(mode="max", restore_best_weights=True, patience=3)],
+    "stops later": [stopping(patience=0, start_from_epoch=5, restore_best_weights=True)],
+    "stops by a baseline": [stopping(baseline=0.2), stopping(baseline=9.0, patience=4)],
+    "lowers": [lowering(min_delta=0.05)],
+    "lowers, with a pause": [lowering(monitor="loss", patience=0, cooldown=2, min_delta=0.1)],
+    "lowers to a floor": [lowering(patience=1, factor=0.1, min_lr=1e-3, min_delta=1.0)],
+    "lowers and stops": [
+        lowering(min_delta=0.02),
+        stopping(patience=3, min_delta=0.02, restore_best_weights=True),
+    ],
+    "lowers twice": [lowering(min_delta=0.02), lowering(mode="max", min_delta=0.3)],
+}
+
+
+def net_of(optimizer="adam", layers=None, n_out=1, **options):
+    settings = {"loss": "squared_error", "seed": 1, **options}
+    return MLP(3, layers or [Dense(9, "relu"), Dense(n_out)], optimizer=optimizer, **settings)
+
+
+def course(net, rules, listened, **options):
+    """Fit, and return all that is known afterwards."""
+    callbacks = [rule() for rule in rules]
+    listeners = [*callbacks, Idle()] if listened else callbacks
+    possible = whole.is_possible(net._state.specification, listeners)
+    assert possible is not listened
+    history = net.fit(X, options.pop("y", Y), callbacks=listeners, **options)
+    states = [
+        {name: np.concatenate([w.ravel() for w in v]).tobytes() if isinstance(v, list) else v
+         for name, v in callback.get_state().items()}
+        for callback in callbacks
+    ]  # fmt: skip
+    now = net._state.snapshot()
+    blocks = [[array.tobytes() for array in block] for block in now.blocks]
+    counts = now.step, now.epoch, now.shuffler, net.learning_rate, net.optimizer
+    return history.epoch, history.history, states, blocks, counts
+
+
+def same(make, rules, **options):
+    """Compare both ways; return the history."""
+    found, expected = (course(make(), rules, listened, **options) for listened in (False, True))
+    for part, twin in zip(found, expected, strict=True):
+        assert part == twin
+    return found[1]
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+def test_rules_follow_losses_as_the_callbacks_do(rules):
+    options = {"validation_split": 0.3, "epochs": 25, "batch_size": 8}
+    history = same(lambda: net_of(Adam(0.05)), rules, **options)
+    assert ("learning_rate" in history) == any(isinstance(r(), ReduceLROnPlateau) for r in rules)
+
+
+def test_every_rule_does_something():
+    """Otherwise the comparison above would mean little."""
+    options = {"validation_split": 0.3, "batch_size": 8}
+    for name, rules in RULES.items():
+        net = net_of(Adam(0.05))
+        history = net.fit(X, Y, epochs=25, callbacks=[rule() for rule in rules], **options)
+        stopped = len(history.epoch) < 25
+        lowered = net.learning_rate < 0.05
+        assert stopped == ("stops" in name), name
+        assert lowered == ("lowers" in name), name
+
+
+LAYERS = [
+    [Dense(9, "relu"), Dense(1)],
+    [Dense(3, "tanh"), Dense(1)],
+    [Standardize(), Dense(20, "gelu"), Dropout(0.3), LayerNorm(), Dense(5, l2=0.01), Dense(1)],
+]
+OPTIMIZERS = [
+    SGD(0.002, momentum=0.9),
+    Adam(CosineDecay(0.05, 40)),
+    AdamW(StepDecay(0.05, 2, per="epoch"), use_ema=True, clipnorm=1.0),
+]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS, ids=lambda o: o.name)
+@pytest.mark.parametrize("layers", LAYERS, ids=["few", "tiny", "many"])
+def test_networks_of_all_kinds(layers, optimizer, dtype):
+    def make():
+        return net_of(optimizer, layers, dtype=dtype, n_threads=2)
+
+    batches, shuffles = itertools.cycle([1, 32, None]), itertools.cycle([True, False])
+    for weighted, validated in itertools.product([False, True], repeat=2):
+        same(
+            make,
+            [stopping(patience=3, restore_best_weights=True)] if validated else [],
+            epochs=5,
+            batch_size=next(batches),
+            shuffle=next(shuffles),
+            sample_weight=WEIGHTS if weighted else None,
+            validation_data=(X[:20], Y[:20], WEIGHTS[:20]) if validated else None,
+        )
+
+
+def test_classes_and_class_weights():
+    def make():
+        layers = [Dense(8, "tanh"), Dense(3, "softmax")]
+        return net_of(layers=layers, loss="cross_entropy", n_out=3)
+
+    y = np.array(["a", "b", "c"])[LABELS]
+    same(make, RULES["lowers and stops"], y=y, epochs=9, class_weight="balanced",
+         validation_split=0.2)  # fmt: skip
+
+
+def test_a_second_fit_goes_on_where_the_first_ended():
+    twins = [net_of(), net_of()]
+    for net, listeners in zip(twins, ([], [Idle()]), strict=True):
+        net.fit(X, Y, epochs=3)
+        net.fit(X, Y, epochs=2, callbacks=listeners)
+    assert all(map(np.array_equal, *(net.get_weights() for net in twins)))
+
+
+@pytest.mark.parametrize("rules", [[], RULES["stops, with the best"]], ids=["alone", "stops"])
+@pytest.mark.parametrize("learning_rate", [1e6, 3.0])
+def test_divergence_is_the_same_error(rules, learning_rate):
+    messages, states = [], []
+    for listened in (False, True):
+        net = net_of(SGD(learning_rate))
+        listeners = [*(rule() for rule in rules), *([Idle()] if listened else [])]
+        with pytest.raises(FloatingPointError) as caught:
+            net.fit(X, 1e3 * Y, epochs=50, validation_split=0.2, callbacks=listeners)
+        messages.append(str(caught.value))
+        states.append(([w.tobytes() for w in net.get_weights()], net.step, net.epoch))
+    assert messages[0] == messages[1]
+    assert states[0] == states[1]
+
+
+def test_penalties_that_overflow_are_the_same_error():
+    messages = []
+    for listeners in ([], [Idle()]):
+        net = net_of(layers=[Dense(4, l2=1e30), Dense(1)])
+        net.set_weights([1e10 * w for w in net.get_weights()])
+        with pytest.raises(FloatingPointError) as caught:
+            net.fit(X, Y, callbacks=listeners)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+    assert "penalties" not in messages[0] or "by its penalties" in messages[0]
+
+
+def test_hooks_that_a_user_sets_on_a_rule_are_called():
+    rule = EarlyStopping("loss", patience=5)
+    seen = []
+    rule.on_epoch_end = lambda epoch, logs: seen.append(epoch)
+    net_of().fit(X, Y, epochs=3, callbacks=[rule])
+    assert seen == [0, 1, 2]
+
+
+def test_a_rule_that_continues_from_a_state_is_called_by_python():
+    rule = EarlyStopping("loss", patience=5)
+    net_of().fit(X, Y, epochs=3, callbacks=[rule])
+    again = EarlyStopping("loss", patience=5)
+    again.set_state(rule.get_state())
+    assert not whole.is_possible(net_of()._state.specification, [again])
+
+
+def test_more_epochs_than_are_trained_at_once(monkeypatch):
+    from fastnn.training import loop
+
+    monkeypatch.setattr(loop, "EPOCHS_AT_ONCE", 4)
+    same(net_of, RULES["lowers and stops"], epochs=30, validation_split=0.3)
+    same(net_of, [], epochs=9)
+
+
+@pytest.mark.parametrize("kernels", KERNELS.values(), ids=str)
+@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 9, 100, 65537])
+def test_orders_are_numpys(kernels, n):
+    """Of this version: what NumPy promises is the stream of the bit generator alone."""
+    for make in (np.random.default_rng, np.random.RandomState):
+        ours, theirs = make(5), make(5)
+        bits = getattr(ours, "bit_generator", None) or ours._bit_generator
+        for _ in range(3):
+            np.testing.assert_array_equal(kernels.order(bits, n), theirs.permutation(n))
+
+
+def test_history_takes_epochs_as_it_is_told_of_them():
+    told, taken = History(), History()
+    for epoch, loss in enumerate([3.0, 2.0, 1.0]):
+        told.on_epoch_end(epoch, {"loss": loss})
+    taken.take({"loss": np.array([3.0])})
+    taken.take({"loss": np.array([2.0, 1.0])})
+    taken.take({"loss": np.array([])})
+    assert (told.epoch, told.history) == (taken.epoch, taken.history)
