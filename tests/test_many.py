@@ -2,24 +2,36 @@
 
 import _thread
 import itertools
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from conditions import LONG
 
 import fastnn
 from fastnn import (
     MLP,
     SGD,
     Adam,
+    AdamW,
     Callback,
+    CosineDecay,
     Dense,
     Dropout,
     EarlyStopping,
+    Fits,
+    LayerNorm,
     ReduceLROnPlateau,
+    RMSProp,
+    Standardize,
     fit_many,
     networks,
 )
+from fastnn.many.members import make
+from fastnn.many.progress import Progress
+from fastnn.many.unattended import Unattended
 
 rng = np.random.default_rng(7)
 X = rng.normal(size=(90, 3)).astype(np.float32)
@@ -158,6 +170,145 @@ def test_groups_have_a_network_each():
     for i, net in enumerate(networks(net_of(), n=3)):
         net.fit(X[i::3], y[i::3], epochs=2)
         assert bits(fits[i]) == bits(net)
+
+
+# ---- members that the engine trains by itself ---------------------------------------------------
+
+
+def random_member(draw):
+    """Return a function that makes a random network, and the options of its fit."""
+    loss = draw.choice(["squared_error", "huber", "absolute_error"])
+    hidden, activation = int(draw.integers(1, 40)), draw.choice(["relu", "tanh", "gelu", "silu"])
+    layers = [Dense(hidden, activation, l2=draw.choice([0.0, 1e-3])), Dense(1)]
+    if draw.random() < 0.3:
+        layers.insert(1, draw.choice([Dropout(0.2), LayerNorm()]))
+    if draw.random() < 0.2:
+        layers.insert(0, Standardize())
+    optimizer = draw.choice(
+        [SGD(0.01, momentum=0.9), Adam(0.01), Adam(CosineDecay(0.02, 60)), AdamW(use_ema=True),
+         RMSProp(clipnorm=1.0)]
+    )  # fmt: skip
+    seed, dtype = int(draw.integers(1000)), draw.choice(["float32", "float64"])
+    rows = draw.integers(0, 90, int(draw.integers(5, 90)))
+    batch = int(draw.choice([1, 3, 32, 90]))
+    options = {"epochs": int(draw.integers(1, 12)), "batch_size": batch}
+
+    def make():
+        return MLP(3, layers, loss=loss, optimizer=optimizer, seed=seed, dtype=dtype)
+
+    return make, rows, options
+
+
+def compare_with_own_fits(n):
+    """Train random networks in one call and each alone; return how many stopped early."""
+    draw = np.random.default_rng(n)
+    weights = draw.uniform(0.1, 2, 90)
+    made = [random_member(draw) for _ in range(n)]
+    rules = [EarlyStopping("val_loss", patience=1, restore_best_weights=True)]
+    fits = fit_many(
+        [build() for build, _, _ in made], X, y, rows=[rows for _, rows, _ in made],
+        epochs=[options["epochs"] for _, _, options in made], sample_weight=weights,
+        batch_size=[options["batch_size"] for _, _, options in made], validation="rest",
+        callbacks=rules, n_threads=3, on_error="record",
+    )  # fmt: skip
+    for i, (build, rows, options) in enumerate(made):
+        net, rest = build(), np.setdiff1d(np.arange(90), rows)
+        rule = EarlyStopping("val_loss", patience=1, restore_best_weights=True)
+        options |= {"callbacks": [rule], "validation_data": (X[rest], y[rest], weights[rest])}
+        try:
+            history = net.fit(X[rows], y[rows], sample_weight=weights[rows], n_threads=1, **options)
+        except FloatingPointError as error:
+            assert fits.statuses[i].message == str(error)
+        else:
+            assert fits.histories[i].history == history.history
+            assert fits.best_epochs[i] == rule.best_epoch
+        assert bits(fits[i]) == bits(net)
+    return sum(status.kind == "stopped early" for status in fits.statuses)
+
+
+def test_random_networks_are_what_their_own_fits_give():
+    assert compare_with_own_fits(80) >= 10
+
+
+@pytest.mark.slow
+def test_500_random_networks_are_what_their_own_fits_give():
+    assert compare_with_own_fits(500) >= 50
+
+
+class Refused(Callback):
+    """A listener that the engine doesn't know."""
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, True),
+        ({"validation": 0.2, "callbacks": [EarlyStopping(), ReduceLROnPlateau()]}, True),
+        ({"shuffle": [np.random.default_rng(0)]}, True),
+        ({"shuffle": [np.random.RandomState(0)]}, True),
+        ({"callbacks": [Refused()]}, False),
+        ({"callbacks": lambda number: []}, False),
+        ({"metrics": ["mae"]}, False),
+        ({"epochs": 1 << 21}, False),
+    ],
+)
+def test_the_engine_trains_members_by_itself_if_nobody_listens(options, expected):
+    settings = {
+        "rows": None, "groups": None, "validation": None, "epochs": 1, "batch_size": 32,
+        "shuffle": True, "sample_weight": None, "class_weight": None, "metrics": (),
+        "callbacks": (), **options,
+    }  # fmt: skip
+    nets = [net_of()]
+    found = Unattended(make(nets, X, y, **settings), Fits(nets), True, Progress(1, False))
+    assert found.takes(0) is expected
+
+
+@pytest.mark.parametrize("kind", [np.random.default_rng, np.random.RandomState])
+def test_orders_drawn_by_an_object_of_each_network(kind):
+    fits = fit_many([net_of(), net_of()], X, y, epochs=3, shuffle=[kind(5), kind(6)])
+    for i, net in enumerate([net_of(), net_of()]):
+        net.fit(X, y, epochs=3, shuffle=kind(5 + i))
+        assert bits(fits[i]) == bits(net)
+
+
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_ctrl_c_undoes_members_in_progress(n_threads):
+    """The main thread handles signals while the engine trains; a long member is given up."""
+    nets, twins = [net_of(i) for i in range(4)], [net_of(i) for i in range(4)]
+    nets[1].fit(X, y)
+    twins[1].fit(X, y)
+    epochs = [3, 10**6, 2, 10**6]
+    threading.Timer(0.3, _thread.interrupt_main).start()
+    fits = fit_many(nets, X, y, epochs=epochs, n_threads=n_threads)
+    assert fits.interrupted
+    for net, twin, status in zip(nets, twins, fits.statuses, strict=True):
+        if status.kind == "not started":
+            assert bits(net) == bits(twin)
+            assert net._state.snapshot().shuffler == twin._state.snapshot().shuffler
+        else:
+            twin.fit(X, y, epochs=status.epochs)
+            assert bits(net) == bits(twin)
+    assert [status.kind for status in fits.statuses].count("not started") >= 2
+    nets[3].fit(X, y)  # no claim is left
+
+
+def test_a_member_that_is_trained_elsewhere_is_refused():
+    net, begun, release = net_of(), threading.Event(), threading.Event()
+
+    class Hold(Callback):
+        def on_epoch_end(self, epoch, logs):
+            begun.set()
+            assert release.wait(LONG)
+
+    with ThreadPoolExecutor(1) as threads:
+        first = threads.submit(net.fit, X, y, callbacks=[Hold()])
+        assert begun.wait(LONG)
+        try:
+            with pytest.raises(RuntimeError, match="being fitted already"):
+                fit_many([net_of(1), net], X, y)
+        finally:
+            release.set()
+        first.result(LONG)
 
 
 # ---- networks() ---------------------------------------------------------------------------------

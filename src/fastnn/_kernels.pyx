@@ -823,9 +823,9 @@ cdef class WholeFit:
     `rows` and `validation` are (X, T, labels, sample_weight, numbers): arrays as `Driver.train`
     takes them, and the numbers (n,) of the rows that take part, None for all. `generator` is a bit
     generator of NumPy that draws the orders of epochs, or None. `rules` are dicts: "kind" is
-    "stops" or "lowers", the others are fields of `Rule`. With `logs_rate` the learning rates of epochs are
-    logged; with `tries_each_epoch` the parameters are tried after each epoch, not the last alone.
-    `first_moment` is what the first moment of each parameter starts from.
+    "stops" or "lowers", the others are fields of `Rule`. With `logs_rate` the learning rates of
+    epochs are logged; with `tries_each_epoch` the parameters are tried after each epoch, not the
+    last alone. `first_moment` is what the first moment of each parameter starts from.
     """
 
     cdef readonly Driver driver
@@ -843,6 +843,7 @@ cdef class WholeFit:
     def __cinit__(self, Driver driver, tuple rows, *, generator=None, tuple validation=None,
                   Py_ssize_t batch, Py_ssize_t epochs, list rules=None, bint logs_rate=False,
                   bint tries_each_epoch=False, real first_moment=0):
+        cdef Rows *judged
         self.first_moment = first_moment
         self.driver, self.held, self.logs_rate = driver, (rows, generator, validation), logs_rate
         driver.begin(&self.run, 1)
@@ -861,7 +862,8 @@ cdef class WholeFit:
         take_last_rows(&driver.net, &self.watch.last.rows, TRIED_ROWS)
         if validation is not None:
             self.watch.has_validation = True
-            self.watch.validation.rows.order = self.take_rows(&self.watch.validation.rows, validation)
+            judged = &self.watch.validation.rows
+            judged.order = self.take_rows(judged, validation)
         self.take_rules(rules or [])
 
     def __dealloc__(self):
