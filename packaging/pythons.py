@@ -93,7 +93,7 @@ class Trial:
     def __init__(self, interpreter):
         self.interpreter = interpreter
         self.environment = BUILD / interpreter.version
-        self.log = self.environment.with_suffix(".log")
+        self.log = BUILD / f"{interpreter.version}.log"
         self.log.parent.mkdir(parents=True, exist_ok=True)
         self.log.write_text("")
         self.python = [*interpreter.prefix, str(self.environment / "bin/python")]

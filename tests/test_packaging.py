@@ -6,6 +6,8 @@ sdist`, `make wheel`).
 """
 
 import ast
+import importlib
+import platform
 import re
 import sys
 import tomllib
@@ -117,6 +119,32 @@ def test_the_tests_of_wheels_exist():
     files = re.findall(r"tests/\S+\.py", command)
     assert files
     assert all((ROOT / name).exists() for name in files)
+
+
+@pytest.fixture
+def pythons(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "packaging")
+    return importlib.import_module("pythons")
+
+
+def test_interpreters_are_asked_for_their_version(pythons):
+    found = pythons.named(sys.executable)
+    assert found.version.rstrip("t") == platform.python_version()
+    assert pythons.identified(["false"], sys.executable) is None
+    with pytest.raises(SystemExit, match="'no-python' does not run as a Python; name a command"):
+        pythons.named("no-python")
+
+
+def test_the_supported_versions_are_looked_for(pythons):
+    assert pythons.VERSIONS[0] == PROJECT["requires-python"].removeprefix(">=")
+    assert set(pythons.VERSIONS) >= {"3.11", "3.12", "3.13", "3.14"}
+
+
+def test_the_line_of_an_interpreter_is_pytests_last_one(pythons):
+    log = "1 passed in 2s\n== FAILURES ==\nE  3 passed\n= 1 failed, 9 passed in 65.1s (0:01:05) =\n"
+    assert pythons.closing_line(log) == "1 failed, 9 passed in 65.1s (0:01:05)"
+    assert pythons.closing_line("12 passed, 3 warnings in 0.10s\n").endswith("3 warnings in 0.10s")
+    assert pythons.closing_line("ImportError: numpy\n") == "no tests ran"
 
 
 def imported(path):
