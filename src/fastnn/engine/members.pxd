@@ -2,9 +2,10 @@
 # one takes the next. Not here: runs themselves (run.pxd, tasks.pxd).
 
 from libc.stdint cimport int64_t
-from libc.string cimport memcpy, memset
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy, memset
 
-from fastnn.engine.buffers cimport allocate_buffers, free_buffers
+from fastnn.engine.buffers cimport allocate_buffers, free_buffers, lay_out
 from fastnn.engine.clock cimport monotonic
 from fastnn.engine.leaves cimport (
     fastnn_allocate,
@@ -13,7 +14,16 @@ from fastnn.engine.leaves cimport (
     fastnn_team_size,
     real,
 )
-from fastnn.engine.net cimport CHUNK, INFERENCE, ROUND, TRAINING, Buffers, Net, clips_norm
+from fastnn.engine.net cimport (
+    CHUNK,
+    INFERENCE,
+    ROUND,
+    TRAINING,
+    Buffers,
+    Net,
+    Purpose,
+    StageBuffers,
+)
 from fastnn.engine.parameters cimport fill
 from fastnn.engine.run cimport (
     DIVERGED,
@@ -169,17 +179,34 @@ cdef inline Py_ssize_t restore(Net *net, const Kept *kept, real first_moment) no
 
 # ---- memory -------------------------------------------------------------------------------------
 
-cdef inline bint same_buffers(const Net *one, const Net *other) noexcept nogil:
-    """Whether buffers that are made for one network do for another."""
-    cdef Py_ssize_t i
-    if (one.n_stages != other.n_stages or one.n_in != other.n_in or one.block != other.block
-            or one.n_tiles != other.n_tiles or clips_norm(one) != clips_norm(other)):
-        return False
-    for i in range(one.n_stages):
-        if (one.stages[i].kind != other.stages[i].kind
-                or one.stages[i].n_out != other.stages[i].n_out):
+cdef inline bint same_buffers(const Net *one, const Net *other, Py_ssize_t rows) noexcept nogil:
+    """Whether buffers for `rows` rows that are made for one network do for another."""
+    cdef Py_ssize_t size = (1 + one.n_stages) * sizeof(StageBuffers)
+    cdef StageBuffers *stages
+    cdef Buffers first, second
+    cdef Purpose[2] purposes
+    cdef int i
+    cdef bint same = one.n_stages == other.n_stages and one.block == other.block
+    purposes[0], purposes[1] = TRAINING, INFERENCE
+    for i in range(2 if same else 0):
+        stages = <StageBuffers *>calloc(2, size)
+        if stages == NULL:
             return False
-    return True
+        plan_buffers(&first, one, rows, purposes[i], stages)
+        plan_buffers(&second, other, rows, purposes[i], stages + 1 + one.n_stages)
+        same = (same and memcmp(&first, &second, sizeof(Buffers)) == 0
+                and memcmp(stages, stages + 1 + one.n_stages, size) == 0)
+        free(stages)
+    return same
+
+
+cdef inline void plan_buffers(Buffers *plan, const Net *net, Py_ssize_t rows, Purpose purpose,
+                              StageBuffers *stages) noexcept nogil:
+    """Places all buffers in a block of memory at 0, those of stages in `stages`."""
+    memset(plan, 0, sizeof(Buffers))
+    plan.rows, plan.stride, plan.stages = rows, rows | 1, stages + 1
+    plan.memory = <real *>NULL + lay_out(plan, net, 1, purpose, NULL)  # its end
+    plan.stages = NULL
 
 
 cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
@@ -187,7 +214,8 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
     cdef Run *run = member.run
     cdef Net *net = run.net
     cdef Py_ssize_t i, chunks = (run.watch.validation.rows.n + CHUNK - 1) // CHUNK
-    if room.net == NULL or room.batch != run.batch or not same_buffers(room.net, net):
+    if room.net == NULL or room.batch != run.batch or not same_buffers(
+            room.net, net, min(run.batch, ROUND)):
         free_room(room)
         room.net, room.batch = net, run.batch
         if not (allocate_buffers(&room.training, net, min(run.batch, ROUND), 1, TRAINING,
