@@ -14,7 +14,7 @@ from fastnn.callbacks import History
 from fastnn.training import sources
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from typing import Literal
 
     from numpy.typing import ArrayLike, NDArray
@@ -76,6 +76,13 @@ class Histories(Sequence[History]):
             return {name: np.array(values) for name, values in kept.history.items()}
         logs: dict[str, NDArray[np.float64]] = kept
         return logs
+
+    def some(self, numbers: Iterable[int]) -> Histories:
+        """Return those of some networks."""
+        kept = [self._kept[i] for i in numbers]
+        found = Histories(len(kept))
+        found._kept = kept
+        return found
 
     def __len__(self) -> int:
         return len(self._kept)

@@ -19,12 +19,13 @@ from fastnn.training.standardizing import mean_and_scale
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from fastnn._checks.classes import Classes
     from fastnn._checks.many import Indices
     from fastnn._kernels_f32 import WholeFit
-    from fastnn.callbacks import Callback
     from fastnn.many.members import Members
     from fastnn.many.progress import Progress
     from fastnn.many.results import Fits
+    from fastnn.training.specification import Specification
     from fastnn.training.state import State
 
 #: Members that are prepared before the first of them is trained.
@@ -35,13 +36,22 @@ _MOST_EPOCHS = 1 << 20
 
 
 @dataclass(eq=False, repr=False)
+class _Kind:
+    """What members have in common that are built alike but for their seeds."""
+
+    is_possible: bool  # the engine can train them by itself
+    classes: Classes | None = None
+    source: Rows | None = None
+    validation: Rows | None = None
+
+
+@dataclass(eq=False, repr=False, slots=True)
 class _Prepared:
     """A member as the engine takes it, and what it is restored from if it is given up."""
 
     number: int
     state: State
     fit: WholeFit
-    callbacks: list[Callback]
     is_weighted: bool
     generator: Any
     before: Any
@@ -55,44 +65,65 @@ class Unattended:
 
     def __init__(self, members: Members, fits: Fits, raises: bool, progress: Progress) -> None:
         self.members, self.fits, self.raises, self.progress = members, fits, raises, progress
+        self._kinds: dict[Any, _Kind] = {}
         self._sources: dict[Any, Rows | None] = {}
-        self._callbacks: list[Callback] | None = None
-        if not callable(members.callbacks):
-            self._callbacks = list(members.callbacks)
-        self._tail: dict[Any, Indices] = {}
+        rules = members.callbacks
+        self._rules: list[Any] | None = None if callable(rules) else list(rules)
+        self._all_rows = np.arange(members.n_rows)
 
     # ---- which members --------------------------------------------------------------------------
 
     def takes(self, number: int) -> bool:
         """Whether the engine can train a member by itself."""
-        members, state = self.members, self.members.nets[number]._state
+        members = self.members
+        shuffle = members.shuffle[number]
         return (
-            self._callbacks is not None
-            and not members.metrics_given
-            and not isinstance(members.class_weight, str)  # "balanced" differs from rows to rows
-            and members.epochs[number] <= _MOST_EPOCHS
-            and _generator_of(state, members.shuffle[number]) is not _OTHER
-            and whole.is_possible(state.specification, self._callbacks)
-            and all(map(self._is_followed, self._callbacks, [state] * len(self._callbacks)))
-            and self._source(state, "") is not None
-            and self._validation_source(state) is not _OTHER
+            members.epochs[number] <= _MOST_EPOCHS
+            and (shuffle is True or shuffle is False or type(shuffle) in _DRAWS)
+            and self._kind(members.nets[number]._state).is_possible
         )
 
-    def _is_followed(self, callback: Any, state: State) -> bool:
+    def _kind(self, state: State) -> _Kind:
+        """Return what a member has in common with others; they share these objects."""
+        spec = state.specification
+        parts = spec.layers, spec.loss, spec.optimizer
+        key = (*map(id, parts), spec.n_in, spec.dtype, spec.reduction, state.classes)
+        if key not in self._kinds:
+            self._kinds[key] = self._made(state)
+        return self._kinds[key]
+
+    def _made(self, state: State) -> _Kind:
+        members, spec, rules = self.members, state.specification, self._rules
+        if (
+            rules is None
+            or members.metrics_given
+            or isinstance(members.class_weight, str)  # "balanced" differs from rows to rows
+            or not whole.is_possible(spec, rules)
+            or not all(self._is_followed(rule, spec) for rule in rules)
+        ):
+            return _Kind(False)
+        classes = members.classes_of(state) if state.classes is None else state.classes
+        _checks.trainable(spec.trained)
+        source, validation = self._source(state, classes, ""), None
+        if members.is_validated:
+            where = "validation " if isinstance(members.validation, tuple) else ""
+            validation = self._source(state, classes, where)
+        possible = source is not None and (validation is not None or not members.is_validated)
+        return _Kind(possible, classes, source, validation)
+
+    def _is_followed(self, rule: Any, spec: Specification) -> bool:
         """Whether nothing is wrong with a callback, which its own fit would say."""
-        validated = self.members.is_validated or callback.monitor != "val_loss"
-        scheduled = state.specification.optimizer.schedule is not None
-        return validated and not (scheduled and isinstance(callback, ReduceLROnPlateau))
+        validated = self.members.is_validated or rule.monitor != "val_loss"
+        return validated and not (spec.optimizer.schedule and isinstance(rule, ReduceLROnPlateau))
 
     # ---- rows -----------------------------------------------------------------------------------
 
-    def _source(self, state: State, where: str) -> Rows | None:
+    def _source(self, state: State, classes: Classes | None, where: str) -> Rows | None:
         """Return the rows of X, or those for validation, for networks like this one.
 
         None if rows are converted block by block.
         """
         members, spec = self.members, state.specification
-        classes = self._classes(state)
         key = where, repr(spec.loss), spec.n_in, spec.n_out, spec.dtype, classes
         if key not in self._sources:
             arrays = members.X, members.targets, members.sample_weight
@@ -104,16 +135,6 @@ class Unattended:
             self._sources[key] = found if type(found) is Rows else None
         return self._sources[key]
 
-    def _classes(self, state: State) -> Any:
-        return self.members.classes_of(state) if state.classes is None else state.classes
-
-    def _validation_source(self, state: State) -> Any:
-        """Return the rows that contain those for validation, None without any."""
-        if not self.members.is_validated:
-            return None
-        found = self._source(state, "validation " * isinstance(self.members.validation, tuple))
-        return _OTHER if found is None else found
-
     def _numbers(self, number: int) -> tuple[Indices | None, Indices | None]:
         """Return the numbers of the member's rows, and of those for validation; None for all."""
         members = self.members
@@ -121,8 +142,7 @@ class Unattended:
         if isinstance(split, float):
             n = members.n_rows if rows is None else len(rows)
             kept = _checks.rows_to_train(n, split)
-            if rows is None:
-                rows = self._tail.setdefault(n, np.arange(n))
+            rows = self._all_rows if rows is None else rows
             return rows[:kept], rows[kept:]
         return rows, members.validation_numbers(number)
 
@@ -138,15 +158,13 @@ class Unattended:
                     self._train(kernels, alike, n_threads)
 
     def _prepare(self, number: int) -> _Prepared:
-        """Return a member as the engine takes it; its network is checked as by its own fit."""
+        """Return a member as the engine takes it."""
         members, state = self.members, self.members.nets[number]._state
         _checks.idle(state.fit)
-        _checks.trainable(state.specification.trained)
-        callbacks: list[Any] = members.callbacks_of(number)
-        for callback in callbacks:
-            callback._reset()
-        source, validation = self._source(state, ""), self._validation_source(state)
+        kind = self._kind(state)
+        source, rules = kind.source, self._rules
         assert source is not None
+        assert rules is not None
         rows, judged = self._numbers(number)
         if isinstance(members.validation, float) and source.weights is not None:
             _checks.split_weights(source.weights[rows], source.weights[judged])
@@ -154,23 +172,26 @@ class Unattended:
             some = source if rows is None else Rows(source.X[rows])
             state.standardize(*mean_and_scale(some, "X", state.specification.dtype))
         n = source.n if rows is None else len(rows)
-        generator = _generator_of(state, members.shuffle[number])
+        shuffle, is_fresh = members.shuffle[number], state.is_fresh
+        generator = _generator_of(state, shuffle)
+        before = _FRESH
+        if generator is not None and not (is_fresh and shuffle is True):
+            before = generator.state
         state.stop_training = False
-        state.classes = self._classes(state)
+        if state.classes is None:
+            state.classes = kind.classes
         fit = whole.make(
             state,
             source,
             rows,
-            validation,
+            kind.validation,
             judged,
             batch=min(members.batch_size[number] or n, n),
             epochs=members.epochs[number],
             generator=generator,
-            callbacks=callbacks,
+            callbacks=rules,
         )
-        before = None if generator is None else generator.state
-        weighted = source.weights is not None
-        return _Prepared(number, state, fit, callbacks, weighted, generator, before)
+        return _Prepared(number, state, fit, source.weights is not None, generator, before)
 
     def _train(self, kernels: Any, some: list[_Prepared], n_threads: int) -> None:
         def report(places: list[int]) -> None:
@@ -183,9 +204,10 @@ class Unattended:
             kernels.train_members(fits, report, n_threads, self.raises)
         finally:
             for each in some:
-                if each.fit.ended == "interrupted" and each.generator is not None:
-                    each.generator.state = each.before
-                whole.keep_rate(each.state)
+                if each.fit.ended == "interrupted":
+                    _restore_generator(each)
+                if self._rules:
+                    whole.keep_rate(each.state)
         if self.raises:
             for each in some:
                 if each.fit.ended in whole.DIVERGED:
@@ -204,11 +226,16 @@ class Unattended:
         else:
             ended = fit.epoch < self.members.epochs[number]
             fits.statuses[number] = Status(STOPPED if ended else FINISHED, fit.epoch)
-            for callback, state in zip(member.callbacks, fit.state_of_rules(), strict=True):
-                if isinstance(callback, EarlyStopping) and callback.restore_best_weights:
-                    fits.best_epochs[number] = state["best_epoch"]
-                    break
+            fits.best_epochs[number] = self._restored_epoch(fit)
         self.progress.count(fits.statuses[number])
+
+    def _restored_epoch(self, fit: WholeFit) -> int | None:
+        """Return the epoch whose weights the network has, if a rule restored one."""
+        for place, rule in enumerate(self._rules or ()):
+            if isinstance(rule, EarlyStopping) and rule.restore_best_weights:
+                best: int | None = fit.state_of_rules()[place]["best_epoch"]
+                return best
+        return None
 
     def _message(self, member: _Prepared) -> str:
         loss, overflowed, _, rate = member.fit.failure
@@ -225,21 +252,25 @@ class Unattended:
         )
 
 
-#: What the engine cannot use.
-_OTHER: Any = object()
+#: Kinds of objects whose orders the engine draws as their method `permutation` does.
+_DRAWS = (np.random.Generator, np.random.RandomState)
+
+#: Stands for the state of a generator that has not been made yet.
+_FRESH: Any = object()
 
 
 def _generator_of(state: State, shuffle: Any) -> Any:
-    """Return the bit generator that draws a member's orders, None where they aren't drawn.
-
-    The engine draws as `Generator.permutation` and `RandomState.permutation` do.
-    """
+    """Return the bit generator that draws a member's orders, None where they aren't drawn."""
     if shuffle is False:
         return None
     if shuffle is True:
         return state.shuffler.bit_generator
-    if type(shuffle) is np.random.Generator:
-        return shuffle.bit_generator
-    if type(shuffle) is np.random.RandomState:
-        return shuffle._bit_generator
-    return _OTHER
+    return getattr(shuffle, "bit_generator", None) or shuffle._bit_generator
+
+
+def _restore_generator(member: _Prepared) -> None:
+    """Let the generator of a member that was given up draw the same orders again."""
+    if member.generator is not None and member.before is _FRESH:
+        member.state.forget_shuffler()
+    elif member.generator is not None:
+        member.generator.state = member.before

@@ -319,7 +319,7 @@ def _drawn(seed: Any, n: int) -> NDArray[np.int64]:
 def _some(fits: Fits, numbers: NDArray[Any]) -> Fits:
     """Return some networks of many, and what became of them."""
     found = Fits([fits.nets[i] for i in numbers])
-    found.histories = [fits.histories[i] for i in numbers]
+    found.histories = fits.histories.some(numbers)
     found.statuses = [fits.statuses[i] for i in numbers]
     found.interrupted = fits.interrupted
     return found

@@ -140,6 +140,15 @@ class State:
             self._shuffler = np.random.default_rng(_child(self._entropy, 1))
         return self._shuffler
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether no order of rows has been drawn yet."""
+        return self._shuffler is None
+
+    def forget_shuffler(self) -> None:
+        """Let orders of rows be drawn from the first one on."""
+        self._shuffler = None
+
     def lose_fit(self) -> None:
         """In a child of a fork, end the fit of a thread that the child does not have.
 

@@ -1,0 +1,270 @@
+"""Many networks in one call: fit_many, a loop over fit, JAX's four ways, scikit-learn with joblib.
+
+    make bench-many
+
+Members are 16-64-64-1 (relu, Adam, squared error), each of another seed, trained on the same 1,024
+rows for 10 epochs of batches of 32, in orders of their own. JAX compiles a whole fit (a scan over
+the steps) and runs it over the members by vmap or by lax.map, on one device of the host and across
+two, which have to be asked for before JAX is imported. It gets fastnn's initial weights and orders,
+and its weights after the fit must be those of fastnn to 1 % of their norm, or it gets no time. A
+compilation is not counted. scikit-learn's MLPRegressor draws its own weights and orders; joblib
+runs two processes that are started before.
+
+Contenders take turns, a round each; a figure is the median of the rounds in networks a second. The
+second part is of tiny networks on line (2-8-1, 100 rows, 100 epochs), of what a member costs beyond
+its steps, and of members of very different sizes. Not here: single fits (compare.py).
+"""
+
+import argparse
+import json
+import os
+import statistics
+import time
+import warnings
+from pathlib import Path
+
+os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
+
+import numpy as np
+
+from fastnn import MLP, Dense, fit_many, networks
+from fastnn.benchmarking import machine
+
+RESULTS = Path(__file__).parent / "results"
+ROWS, BATCH, EPOCHS = 1024, 32, 10
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(ROWS, 16)).astype(np.float32)
+Y = np.sin(X[:, :1]) + 0.1 * rng.normal(size=(ROWS, 1)).astype(np.float32)
+
+
+def members(n):
+    """Return n networks that are built already: building is timed apart."""
+    layers = [Dense(64, "relu"), Dense(64, "relu"), Dense(1)]
+    base = MLP(16, layers, loss="squared_error", optimizer="adam", seed=0)
+    return list(networks(base, n=n))
+
+
+def seconds(function):
+    """Return how long a call takes."""
+    began = time.perf_counter()
+    function()
+    return time.perf_counter() - began
+
+
+class Fastnn:
+    """fit_many on so many threads."""
+
+    def __init__(self, n, threads):
+        self.n, self.threads = n, threads
+
+    def run(self):
+        nets = members(self.n)
+        return seconds(
+            lambda: fit_many(nets, X, Y, epochs=EPOCHS, batch_size=BATCH, n_threads=self.threads)
+        )
+
+
+class Loop:
+    """A loop over fit."""
+
+    def __init__(self, n):
+        self.n = n
+
+    def run(self):
+        nets = members(self.n)
+        return seconds(lambda: [net.fit(X, Y, epochs=EPOCHS, batch_size=BATCH) for net in nets])
+
+
+class Jax:
+    """A compiled fit over the members: mapped by vmap or lax.map, across so many devices."""
+
+    def __init__(self, n, way, devices):
+        import jax
+
+        self.n, self.devices = n, devices
+        nets = members(n)
+        orders = [[net._state.draw_order(ROWS) for _ in range(EPOCHS)] for net in nets]
+        self.orders = np.array(orders, np.int32).reshape(n, EPOCHS * ROWS // BATCH, BATCH)
+        self.start = [
+            np.stack(arrays) for arrays in zip(*(net.get_weights() for net in nets), strict=True)
+        ]
+        over = jax.vmap if way == "vmap" else lambda f: lambda *a: jax.lax.map(lambda b: f(*b), a)
+        mapped = over(self._fit)
+        self.fit = jax.pmap(mapped) if devices > 1 else jax.jit(mapped)
+        self.run()  # compiles
+        self._check()
+
+    def _fit(self, params, orders):
+        import jax
+        from jax import numpy as jnp
+
+        rows, targets = jnp.asarray(X), jnp.asarray(Y)
+
+        def loss(params, x, t):
+            z = x
+            for W, b in zip(params[:-2:2], params[1:-2:2], strict=True):
+                z = jax.nn.relu(z @ W + b)
+            return 0.5 * ((z @ params[-2] + params[-1] - t) ** 2).sum(axis=1).mean()
+
+        def step(state, order):
+            params, m, v, t = state
+            g = jax.grad(loss)(params, rows[order], targets[order])
+            t = t + 1
+            m = jax.tree.map(lambda m, d: 0.9 * m + 0.1 * d, m, g)
+            v = jax.tree.map(lambda v, d: 0.999 * v + 0.001 * d * d, v, g)
+            rate, root = 1e-3 / (1 - 0.9**t), 1 / jnp.sqrt(1 - 0.999**t)
+            params = jax.tree.map(
+                lambda w, m, v: w - rate * m / (jnp.sqrt(v) * root + 1e-8), params, m, v
+            )
+            return (params, m, v, t), None
+
+        zeros = jax.tree.map(jnp.zeros_like, params)
+        state, _ = jax.lax.scan(step, (params, zeros, zeros, jnp.float32(0)), orders)
+        return state[0]
+
+    def _arguments(self):
+        arrays = self.start, self.orders
+        if self.devices == 1:
+            return arrays
+        cut = lambda a: a.reshape(self.devices, -1, *a.shape[1:])  # noqa: E731
+        return [cut(a) for a in self.start], cut(self.orders)
+
+    def run(self):
+        import jax
+
+        arguments = jax.tree.map(jax.numpy.asarray, self._arguments())
+        jax.block_until_ready(arguments)
+
+        def call():
+            self.found = jax.block_until_ready(self.fit(*arguments))
+
+        return seconds(call)
+
+    def _check(self):
+        fits = fit_many(members(self.n)[:3], X, Y, epochs=EPOCHS, batch_size=BATCH)
+        for k in range(3):
+            for ours, theirs in zip(fits[k].get_weights(), self.found, strict=True):
+                twin = np.asarray(theirs).reshape(-1, *ours.shape)[k]
+                error = np.linalg.norm(ours - twin) / np.linalg.norm(ours)
+                assert error < 0.01, f"JAX's weights differ by {error:.1%}"
+
+
+class ScikitLearn:
+    """MLPRegressor in two processes of joblib."""
+
+    def __init__(self, n):
+        self.n = n
+        self.run()  # starts the processes
+
+    def run(self):
+        import joblib
+
+        def call():
+            joblib.Parallel(n_jobs=2)(joblib.delayed(fit_regressor)(seed) for seed in range(self.n))
+
+        return seconds(call)
+
+
+def fit_regressor(seed):
+    """Fit scikit-learn's regressor; returns nothing."""
+    import warnings
+
+    from sklearn.neural_network import MLPRegressor
+
+    warnings.simplefilter("ignore")
+    MLPRegressor((64, 64), batch_size=BATCH, max_iter=EPOCHS, random_state=seed,
+                 alpha=0).fit(X, Y[:, 0])  # fmt: skip
+
+
+def large(n, rounds, peers):
+    """Return networks a second of every contender: medians of rounds in turn."""
+    made = {"fit_many, 2 threads": Fastnn(n, 2), "fit_many, 1 thread": Fastnn(n, 1),
+            "loop over fit": Loop(max(n // 4, 1))}  # fmt: skip
+    if peers:
+        some = max(n // 5, 2) // 2 * 2
+        for way in ("vmap", "lax.map"):
+            for devices in (1, 2):
+                made[f"JAX, {way}, {devices} device{'s' * (devices > 1)}"] = Jax(some, way, devices)
+        made["scikit-learn, joblib"] = ScikitLearn(max(n // 25, 2))
+    rates = {name: [] for name in made}
+    for _ in range(rounds):
+        for name, contender in made.items():
+            time.sleep(0.2)  # the idle threads of the one before fall asleep
+            rates[name].append(contender.n / contender.run())
+    return {name: statistics.median(found) for name, found in rates.items()}
+
+
+def tiny(n, rounds):
+    """Return networks a second of 2-8-1 on line: fit_many on two threads, and a loop over fit."""
+    rows, targets = X[:100, :2].copy(), Y[:100]
+    base = MLP(2, [Dense(8, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    options = {"batch_size": 1, "epochs": 100}
+    found = {"fit_many, 2 threads": [], "loop over fit": []}
+    for _ in range(rounds):
+        nets = list(networks(base, n=n))
+        took = seconds(lambda nets=nets: fit_many(nets, rows, targets, n_threads=2, **options))
+        found["fit_many, 2 threads"].append(n / took)
+        nets = list(networks(base, n=n))
+        took = seconds(lambda nets=nets: [net.fit(rows, targets, **options) for net in nets])
+        found["loop over fit"].append(n / took)
+    return {name: statistics.median(rates) for name, rates in found.items()}
+
+
+def overhead(n, rounds):
+    """Return microseconds a member beyond its steps, those of building it, and of a fit alone."""
+    base = MLP(2, [Dense(4, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    rows, targets = X[:8, :2].copy(), Y[:8]
+    built, many, alone = [], [], []
+    for _ in range(rounds):
+        began = time.perf_counter()
+        nets = list(networks(base, n=n))
+        built.append((time.perf_counter() - began) / n)
+        took = seconds(lambda nets=nets: fit_many(nets, rows, targets, batch_size=8, n_threads=1))
+        many.append(took / n)
+        net = nets[0]
+        alone.append(seconds(lambda net=net: [net.fit(rows, targets) for _ in range(n)]) / n)
+    names = "built_us", "member_us", "fit_of_a_step_us"
+    pairs = zip(names, (built, many, alone), strict=True)
+    return {name: 1e6 * statistics.median(found) for name, found in pairs}
+
+
+def uneven(rounds):
+    """Return the time of two threads over that of one, for members of sizes 1 to 10."""
+    ratios = []
+    for _ in range(rounds):
+        times = []
+        for threads in (1, 2):
+            nets = members(60)
+            epochs = [1 + i % 10 for i in range(60)]
+            times.append(seconds(lambda n=nets, t=threads, e=epochs: fit_many(
+                n, X, Y, epochs=e, batch_size=BATCH, n_threads=t)))  # fmt: skip
+        ratios.append(times[0] / times[1])
+    return statistics.median(ratios)
+
+
+def main():
+    """Measure and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--members", type=int, default=1000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
+    parser.add_argument("--write", action="store_true", help="write bench/results/many.json")
+    args = parser.parse_args()
+    machine.pin(2)
+    warnings.filterwarnings("ignore")
+    found = {"machine": machine.describe(2, "float32"), "members": args.members}
+    found["networks_per_s"] = large(args.members, args.rounds, args.peers)
+    found["tiny_networks_per_s"] = tiny(args.members, args.rounds)
+    found["overhead"] = overhead(args.members, args.rounds)
+    found["uneven_speedup"] = uneven(args.rounds)
+    for part, values in found.items():
+        for name, value in values.items() if isinstance(values, dict) else [(part, values)]:
+            if isinstance(value, float):
+                print(f"{part:<22}{name:<26}{value:,.4g}")
+    if args.write:
+        (RESULTS / "many.json").write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
