@@ -64,7 +64,7 @@ if TYPE_CHECKING:  # the names in _LAZY
     from fastnn import sklearn as sklearn
     from fastnn.embedding import get_include
     from fastnn.interop import from_sklearn, from_torch, to_c, to_sklearn, to_torch
-    from fastnn.many import Fits, Networks, Status, fit_many, networks
+    from fastnn.many import Fits, Networks, Status, fit_many, load_many, networks
     from fastnn.onnx import from_onnx
 
 __version__ = "0.1.0"
@@ -132,6 +132,7 @@ __all__ = [
     "get_include",
     "kernels",
     "load",
+    "load_many",
     "metrics",
     "networks",
     "profile",
@@ -154,6 +155,7 @@ _LAZY = {
     "from_torch": "fastnn.interop",
     "get_include": "fastnn.embedding",
     "interop": "fastnn.interop",
+    "load_many": "fastnn.many",
     "networks": "fastnn.many",
     "onnx": "fastnn.onnx",
     "sklearn": "fastnn.sklearn",

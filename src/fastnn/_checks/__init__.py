@@ -18,6 +18,7 @@ from fastnn._checks.files import *
 from fastnn._checks.fitting import *
 from fastnn._checks.foreign import *
 from fastnn._checks.many import *
+from fastnn._checks.many_files import *
 from fastnn._checks.metrics import *
 from fastnn._checks.own_losses import *
 from fastnn._checks.paths import *

@@ -25,10 +25,10 @@ NAMES = tuple(field.name for field in dataclasses.fields(Specification))
 
 def config_of(specification: Specification) -> dict[str, Any]:
     """Return a specification as plain data: what `MLP.get_config` returns."""
-    return {name: _plain(getattr(specification, name)) for name in NAMES}
+    return {name: plain(getattr(specification, name)) for name in NAMES}
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return a value as plain data; a specification as its name and its fields."""
     if isinstance(value, Activation | losses.CustomLoss):
         return value.config()
@@ -36,9 +36,9 @@ def _plain(value: Any) -> Any:
         return value.name
     if hasattr(value, "__dataclass_fields__"):
         fields = [f.name for f in dataclasses.fields(value) if f.init]
-        return {"name": value.name, **{name: _plain(getattr(value, name)) for name in fields}}
+        return {"name": value.name, **{name: plain(getattr(value, name)) for name in fields}}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value
 
 
@@ -49,6 +49,21 @@ def arguments_of(config: object) -> dict[str, Any]:
     arguments["loss"] = _loss("config['loss']", arguments["loss"])
     arguments["optimizer"] = _built("config['optimizer']", arguments["optimizer"], optimizers.KINDS)
     return arguments
+
+
+def argument_from(name: str, plain: object) -> Any:
+    """Return an argument of an MLP, or a learning rate, from plain data: the inverse of `plain`."""
+    kinds: dict[str, Mapping[str, type]]
+    kinds = {"optimizer": optimizers.KINDS, "learning_rate": schedules.KINDS}
+    if name == "layers":
+        found: Any = _layers(name, plain)
+    elif name == "loss" and isinstance(plain, dict):
+        found = _loss(name, plain)
+    elif name in kinds and isinstance(plain, dict):
+        found = _built(name, plain, kinds[name])
+    else:
+        found = plain
+    return found
 
 
 def _layers(place: str, plain: object) -> list[Any]:

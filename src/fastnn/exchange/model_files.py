@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     Contents = tuple[State, Snapshot, dict[str, Any], dict[str, Any] | None]
 
 FORMAT = "fastnn 1"
+FORMAT_OF_MANY = "fastnn many 1"  # of many networks: many/files.py
+
+#: Errors that say that a file's contents are not what was written.
+MALFORMED = (ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError)
 
 # ---- writing ------------------------------------------------------------------------------------
 
@@ -64,7 +68,7 @@ def save(state: State, path: Path) -> None:
     metadata = {
         "format": FORMAT,
         "config": _json(configuration.config_of(state.specification)),
-        "state": _json(_plain_state(snapshot)),
+        "state": _json(plain_state(snapshot)),
         "metadata": _checks.json_of("net.metadata", state.metadata),
     }
     if state.fit is not None:
@@ -81,11 +85,11 @@ def _try_to_read(metadata: dict[str, str], tensors: Tensors) -> None:
     """
     try:
         spec = Specification.checked(
-            **configuration.arguments_of(_strict(metadata["config"], "config"))
+            **configuration.arguments_of(strict_object(metadata["config"], "config"))
         )
-        _snapshot_from(_strict(metadata["state"], "state"), spec, None, [])
+        snapshot_from(strict_object(metadata["state"], "state"), spec, None, [])
         if "fit" in metadata:
-            _fit_from(_strict(metadata["fit"], "fit"), dict(tensors))
+            _fit_from(strict_object(metadata["fit"], "fit"), dict(tensors))
     except KeyError as error:
         raise ValueError(f"the network could not be loaded again: {error} is missing") from error
 
@@ -108,7 +112,7 @@ def to_plain(state: State) -> dict[str, Any] | None:
             return None
     return {
         "config": config,
-        "state": _plain_state(snapshot),
+        "state": plain_state(snapshot),
         "standardization": snapshot.standardization,
         "blocks": snapshot.blocks,
         "metadata": state.metadata,
@@ -120,7 +124,7 @@ def from_plain(plain: dict[str, Any]) -> State:
     spec = _specification_of(plain["config"])
     state = State(spec)
     standardization, blocks = plain["standardization"], plain["blocks"]
-    state.take(_snapshot_from(plain["state"], spec, standardization, blocks))
+    state.take(snapshot_from(plain["state"], spec, standardization, blocks))
     state.metadata = copy.deepcopy(plain["metadata"])
     return state
 
@@ -136,13 +140,13 @@ def load(path: Path, loss: Callable[..., Any] | CustomLoss | None = None) -> Sta
     """Return the network in a file; `loss` is the function of a CustomLoss, which no file holds."""
     state, snapshot, metadata, _ = _read(_checks.file_path("path", path))
     if loss is not None:
-        state = State(_with_function(state.specification, loss))
+        state = State(with_function(state.specification, loss))
     state.take(snapshot)
     state.metadata = metadata
     return state
 
 
-def _with_function(spec: Specification, loss: Callable[..., Any] | CustomLoss) -> Specification:
+def with_function(spec: Specification, loss: Callable[..., Any] | CustomLoss) -> Specification:
     """Return the specification in a file, with the loss that the user passed for it."""
     known = _checks.loss_for_file(loss, spec.loss, CustomLoss)
     if not isinstance(loss, CustomLoss):
@@ -184,13 +188,20 @@ def _read(path: str) -> Contents:
     saved; its metadata; and the state of a fit, or None.
     """
     tensors, metadata = safetensors.read(path)
+    if metadata.get("format") == FORMAT_OF_MANY:
+        raise ModelFileError(f"{path!r} has many networks; read it by fastnn.load_many(path)")
     try:
         return _parsed(tensors, metadata)
-    except (ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError) as error:
-        what = f"{error} is missing" if isinstance(error, KeyError) else error
-        raise ModelFileError(
-            f"{path!r} is no model of this version of fastnn: {what}; save the network again"
-        ) from error
+    except MALFORMED as error:
+        raise not_readable(path, error) from error
+
+
+def not_readable(path: str, error: BaseException) -> ModelFileError:
+    """Return the error about a file whose contents are malformed."""
+    what = f"{error} is missing" if isinstance(error, KeyError) else error
+    return ModelFileError(
+        f"{path!r} is no model of this version of fastnn: {what}; save the network again"
+    )
 
 
 def _parsed(tensors: Tensors, metadata: dict[str, str]) -> Contents:
@@ -198,7 +209,7 @@ def _parsed(tensors: Tensors, metadata: dict[str, str]) -> Contents:
     known = ("format", "config", "state", "metadata", "fit")
     _checks.fields("metadata", metadata, known, known[:4])
     _checks.choice("format", metadata["format"], (FORMAT,))
-    arguments = configuration.arguments_of(_strict(metadata["config"], "config"))
+    arguments = configuration.arguments_of(strict_object(metadata["config"], "config"))
     spec = Specification.checked(**arguments)
     weights = _taken(tensors, spec, [""])
     state = State(spec)
@@ -207,11 +218,11 @@ def _parsed(tensors: Tensors, metadata: dict[str, str]) -> Contents:
     if spec.standardizes and "standardize.mean" in tensors:
         standardization = tensors.pop("standardize.mean"), tensors.pop("standardize.scale")
         _checks.standardization(*standardization, spec.n_in)
-    plain = _strict(metadata["state"], "state")
-    fit = _fit_from(_strict(metadata["fit"], "fit"), tensors) if "fit" in metadata else None
+    plain = strict_object(metadata["state"], "state")
+    fit = _fit_from(strict_object(metadata["fit"], "fit"), tensors) if "fit" in metadata else None
     _checks.nothing_left(tensors)
-    snapshot = _snapshot_from(plain, spec, standardization, blocks)
-    return state, snapshot, _strict(metadata["metadata"], "metadata"), fit
+    snapshot = snapshot_from(plain, spec, standardization, blocks)
+    return state, snapshot, strict_object(metadata["metadata"], "metadata"), fit
 
 
 def _taken(tensors: Tensors, spec: Specification, prefixes: list[str]) -> list[list[NDArray[Any]]]:
@@ -234,12 +245,12 @@ def _prefixes(state: State) -> list[str]:
 # ---- the state of a network ---------------------------------------------------------------------
 
 #: What plain data have of a `Snapshot`.
-_STATE = ("step", "epoch", "dropout_seed", "shuffler", "adapted", "feature_names", "classes")
+STATE = ("step", "epoch", "dropout_seed", "shuffler", "adapted", "feature_names", "classes")
 
 
-def _plain_state(snapshot: Snapshot) -> dict[str, Any]:
+def plain_state(snapshot: Snapshot) -> dict[str, Any]:
     """Return counts, random state and names as plain data."""
-    plain = {name: getattr(snapshot, name) for name in _STATE}
+    plain = {name: getattr(snapshot, name) for name in STATE}
     shuffler = snapshot.shuffler
     plain["shuffler"] = [
         *(shuffler["state"][name] for name in ("state", "inc")),
@@ -248,14 +259,14 @@ def _plain_state(snapshot: Snapshot) -> dict[str, Any]:
     return plain
 
 
-def _snapshot_from(
+def snapshot_from(
     plain: dict[str, Any],
     spec: Specification,
     standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
     blocks: list[list[NDArray[Any]]],
 ) -> Snapshot:
     """Return a snapshot of checked plain data and of arrays."""
-    _checks.fields("state", plain, _STATE)
+    _checks.fields("state", plain, STATE)
     return Snapshot(
         optimizer=spec.optimizer,
         step=_checks.integer("step", plain["step"], low=0, high=2**62),
@@ -335,7 +346,7 @@ def _json(value: Any) -> str:
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
-def _strict(text: str, name: str) -> dict[str, Any]:
+def strict_object(text: str, name: str) -> dict[str, Any]:
     """Return the dict of a JSON text of a file; raise if `save` cannot have written the text."""
 
     def refuse(constant: str) -> Any:

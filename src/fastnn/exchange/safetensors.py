@@ -14,6 +14,7 @@ Not here: networks. What the names, the shapes and the strings mean is the calle
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     Layout = list[tuple[str, np.dtype[Any], list[int]]]
 
 _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f8"),
-           "I64": np.dtype("<i8"), "U64": np.dtype("<u8")}  # fmt: skip
+           "I64": np.dtype("<i8"), "U64": np.dtype("<u8"), "U8": np.dtype("u1")}  # fmt: skip
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
 _MAX_HEADER = 2**24  # bytes: 1e5 tensors; parsed, the worst such header takes 600 MB
@@ -99,7 +100,8 @@ def _storable(name: str, tensor: ArrayLike) -> NDArray[Any]:
     dtype = array.dtype.newbyteorder("<")
     if dtype not in _NAMES:
         raise TypeError(
-            f"tensor {_shown(name)} has dtype {array.dtype}; pass float32, float64, int64 or uint64"
+            f"tensor {_shown(name)} has dtype {array.dtype}; pass float32, float64, int64, uint64 "
+            "or uint8"
         )
     _require_finite(name, array)
     return np.asarray(array, dtype, order="C")
@@ -136,7 +138,7 @@ def read(path: str | os.PathLike[str]) -> tuple[Tensors, Strings]:
     path = os.fsdecode(path)
     with open(path, "rb", opener=_open_at_once) as file:
         try:
-            return _read(file)
+            return _read(file, _size_of(file))
         except ValueError as error:
             raise ModelFileError(
                 f"{path!r} is not a model file, or was damaged: {error}; save it again, "
@@ -149,15 +151,25 @@ def _open_at_once(path: str, flags: int) -> int:
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
-def _read(file: BinaryIO) -> tuple[Tensors, Strings]:
-    """Return (tensors, metadata) of an open file; a ValueError says what is wrong with it."""
+def decode(data: bytes) -> tuple[Tensors, Strings]:
+    """Return (tensors, metadata) of a file's bytes; a ValueError says what is wrong with them."""
+    return _read(io.BytesIO(data), len(data))
+
+
+def _size_of(file: BinaryIO) -> int:
+    """Return the size of an open file, which is a regular one."""
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is a device or a pipe")
-    if status.st_size < 8:
-        raise ValueError(f"it has {status.st_size} bytes, fewer than the 8 that open a model file")
+    return status.st_size
+
+
+def _read(file: BinaryIO, size: int) -> tuple[Tensors, Strings]:
+    """Return (tensors, metadata) of an open file; a ValueError says what is wrong with it."""
+    if size < 8:
+        raise ValueError(f"it has {size} bytes, fewer than the 8 that open a model file")
     length = file.read(8)
-    n, room = int.from_bytes(length, "little"), status.st_size - 8
+    n, room = int.from_bytes(length, "little"), size - 8
     if n > min(room, _MAX_HEADER):
         raise ValueError(f"its header would take {n} bytes of {room}; {_MAX_HEADER} are the most")
     text = file.read(n)

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks, _cpu
 from fastnn.many import members
+from fastnn.many.checkpoints import Checkpoint, Recorder
 from fastnn.many.grid import Networks
-from fastnn.many.progress import Progress
+from fastnn.many.outcomes import NOT_STARTED
 from fastnn.many.results import Fits
 from fastnn.many.training import Crew
 from fastnn.mlp import MLP
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from fastnn.callbacks import Callback
-    from fastnn.mlp import Inputs, Metrics
+    from fastnn.mlp import Inputs, Metrics, Path
 
 
 def fit_many(
@@ -39,6 +40,7 @@ def fit_many(
     callbacks: Iterable[Callback] | Callable[[int], Iterable[Callback]] = (),
     on_error: Literal["raise", "record"] = "raise",
     n_threads: int | None = None,
+    checkpoint: Path | None = None,
     verbose: int = 0,
 ) -> Fits:
     """Train many networks on the rows of X, or on some of them each; one thread for each network.
@@ -86,6 +88,11 @@ def fit_many(
         the network's status says so and the others go on.
     n_threads : int, optional
         Networks that are trained at the same time; by default the CPUs this process may use.
+    checkpoint : str or path, optional
+        A file to which networks are added as they finish, every few seconds and at the end, however
+        the call ends. The same call again takes these networks from the file and trains the others,
+        so that all end with the bits of a call that was not interrupted. X, y, networks and all
+        other arguments must be the same; functions are compared by their names alone.
     verbose : {0, 1} or bool, default 0
         1 shows a bar over the networks (with tqdm installed, otherwise lines) on stderr.
 
@@ -97,7 +104,11 @@ def fit_many(
     Raises
     ------
     TypeError, ValueError
-        If an argument is invalid.
+        If an argument is invalid, or `checkpoint` is of a call with other arguments.
+    ModelFileError
+        If `checkpoint` is a file of another kind.
+    OSError
+        If `checkpoint` cannot be read or written. Networks that are finished stay trained.
     FloatingPointError
         If the loss of a network is no longer finite, with ``on_error="raise"``. Networks that were
         being trained are back at their beginning.
@@ -144,11 +155,16 @@ def fit_many(
         callbacks=callbacks,
     )
     fits = Fits(found, parameters, plan.groups)
-    order = sorted(range(len(found)), key=plan.cost, reverse=True)
-    with Progress(len(found), show) as progress:
+    kept = None
+    if checkpoint is not None:
+        path = _checks.output_path("checkpoint", checkpoint, plan.inputs)
+        kept = Checkpoint(path, plan, fits, raises)
+    left = [i for i, status in enumerate(fits.statuses) if status.kind == NOT_STARTED]
+    order = sorted(left, key=plan.cost, reverse=True)
+    with Recorder(fits, show, kept) as progress:
         crew = Crew(plan, fits, order, raises, progress)
         try:
-            crew.run(min(threads, len(found)))
+            crew.run(min(threads, len(order)))
         except KeyboardInterrupt:
             fits.interrupted = True
     return fits

@@ -11,6 +11,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.callbacks import Callback
+from fastnn.training.mapped import files_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,12 @@ class Members:
     def n_rows(self) -> int:
         """Number of rows of X."""
         return int(self.X.shape[0])
+
+    @property
+    def inputs(self) -> list[str]:
+        """Paths of the mapped files that rows lie in."""
+        validation = self.validation if isinstance(self.validation, tuple) else ()
+        return files_of(self.X, self.y, self.sample_weight, *validation)
 
     def options(self, number: int) -> dict[str, Any]:
         """Return the arguments of the member's own `MLP.fit`."""

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from fastnn.many.results import DIVERGED, Status
+from fastnn.many.outcomes import DIVERGED, Status
 
 if TYPE_CHECKING:
     from types import TracebackType

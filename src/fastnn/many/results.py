@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
@@ -11,52 +10,26 @@ import numpy as np
 from fastnn import _checks, _conversion
 from fastnn import metrics as metric_kinds
 from fastnn.callbacks import History
+from fastnn.exchange import model_files, safetensors
+from fastnn.losses import CustomLoss
+from fastnn.many import files, plain
+from fastnn.many.outcomes import KINDS, NOT_STARTED, Outcome, Status
+from fastnn.mlp import MLP
 from fastnn.training import sources
+from fastnn.training.state import State
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from typing import Literal
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastnn.mlp import MLP, Inputs, Metrics
+    from fastnn.mlp import Inputs, Metrics, Path
 
 #: Rows that are predicted by all networks before the next ones, so that memory does not grow.
 _TOGETHER = 4096
 
-#: What can become of a network.
-NOT_STARTED, FINISHED, STOPPED, DIVERGED = KINDS = (
-    "not started",
-    "finished",
-    "stopped early",
-    "diverged",
-)
-
 REDUCTIONS = ("mean", "std", "quantiles")
-
-
-@dataclass(frozen=True)
-class Status:
-    """What became of a network.
-
-    Attributes
-    ----------
-    kind : {"not started", "finished", "stopped early", "diverged"}
-        A network that was interrupted is back at its beginning, "not started".
-    epochs : int
-        Whole epochs that were trained.
-    message : str
-        The error of a network that diverged, with epoch and step; otherwise empty.
-    """
-
-    kind: str
-    epochs: int
-    message: str = ""
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether it was trained to its end."""
-        return self.kind in (FINISHED, STOPPED)
 
 
 class Histories(Sequence[History]):
@@ -161,6 +134,66 @@ class Fits:
     def is_trained(self) -> NDArray[np.bool_]:
         """Whether each network was trained to its end: (n_nets,)."""
         return np.array([status.is_trained for status in self.statuses], bool)
+
+    # ---- files ----------------------------------------------------------------------------------
+
+    def save(self, path: Path) -> None:
+        """Write all networks, their histories and all else to a file, which `load_many` reads.
+
+        It is a safetensors file without code. Networks of the same architecture share tensors
+        (n_networks, n_parameters), so 100,000 of them make a file of about their size. It is
+        written to a temporary file in the same folder, which then replaces `path`.
+
+        Parameters
+        ----------
+        path : str or path
+            As for `MLP.save`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If the path is not that of a file, or `parameters`, `groups` or metadata have values
+            that the file cannot hold. The old file, if there is one, is as it was.
+        OSError
+            If it cannot be written.
+
+        Examples
+        --------
+        >>> import tempfile, fastnn
+        >>> from fastnn import MLP, Dense, fit_many, networks
+        >>> base = MLP(1, [Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+        >>> fits = fit_many(networks(base, n=3), [[0.0], [1.0]], [1.0, 3.0])
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     fits.save(f"{folder}/many.safetensors")
+        ...     twins = fastnn.load_many(f"{folder}/many.safetensors")
+        >>> twins, twins.parameters[2]
+        (<Fits of 3 networks: 3 finished>, {'seeds': 2})
+        """
+        path = _checks.model_path("path", path)
+        _checks.not_read("path", path, [file for net in self.nets for file in net._state.inputs])
+        others = {
+            "parameters": plain.of_parameters(self.parameters),
+            "groups": plain.of_groups(self.groups),
+            "interrupted": _checks.flag("fits.interrupted", self.interrupted),
+        }
+        outcomes = [self.outcome(i) for i in range(len(self))]
+        tensors, metadata = files.encode(outcomes, others)
+        _parsed(dict(tensors), metadata)  # raises what load_many would
+        safetensors.write(path, tensors, metadata)
+
+    def outcome(self, number: int) -> Outcome:
+        """Return a network as it is now, and what became of it; for fastnn's own modules."""
+        status, history = self.statuses[number], self.histories[number]
+        best_epoch = self.best_epochs[number]
+        return Outcome.of(self.nets[number]._state, status, history, best_epoch)
+
+    def take(self, number: int, outcome: Outcome) -> None:
+        """Let a network become what an outcome says; for fastnn's own modules."""
+        state = self.nets[number]._state
+        state.take(outcome.snapshot)
+        state.metadata = outcome.metadata
+        self.histories[number], self.best_epochs[number] = outcome.history, outcome.best_epoch
+        self.statuses[number] = outcome.status
 
     # ---- predictions ----------------------------------------------------------------------------
 
@@ -310,4 +343,75 @@ def _reduced(outputs: NDArray[np.float64], reduce: str, levels: NDArray[Any]) ->
         found = np.quantile(outputs, levels, axis=0)
     else:
         found = outputs.mean(axis=0) if reduce == "mean" else outputs.std(axis=0)
+    return found
+
+
+def load_many(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None) -> Fits:
+    """Read networks from a file that `Fits.save` wrote.
+
+    Nothing in the file is executed. Training continues with the same bits as that of the networks
+    that were saved.
+
+    Parameters
+    ----------
+    path : str or path
+    loss : callable, optional
+        The function of networks whose loss is a `CustomLoss`, as for `load`.
+
+    Returns
+    -------
+    Fits
+
+    Raises
+    ------
+    TypeError, ValueError
+        If `loss` is not a function, or the loss of a network isn't one.
+    ModelFileError
+        If it isn't such a file, or is damaged.
+    OSError
+        If it cannot be read.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> fits = fastnn.load_many("stores.safetensors")  # doctest: +SKIP
+    >>> fits.predict(X, reduce="mean")  # doctest: +SKIP
+    """
+    path = _checks.file_path("path", path)
+    tensors, metadata = files.read(path)
+    try:
+        outcomes, parameters, groups, interrupted = _parsed(tensors, metadata)
+        states = [files.state_of(outcome) for outcome in outcomes]
+    except model_files.MALFORMED as error:
+        raise model_files.not_readable(path, error) from error
+    if loss is not None:
+        states = _with_function(states, loss)
+    fits = Fits([MLP._of(state) for state in states], parameters, groups)
+    for number, outcome in enumerate(outcomes):
+        fits.histories[number] = outcome.history
+    fits.statuses = [outcome.status for outcome in outcomes]
+    fits.best_epochs = [outcome.best_epoch for outcome in outcomes]
+    fits.interrupted = interrupted
+    return fits
+
+
+def _parsed(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> tuple[Any, ...]:
+    """Return outcomes, parameters, groups and whether the call was interrupted, from a file."""
+    outcomes, others = files.decode(tensors, metadata, ("parameters", "groups", "interrupted"))
+    n = len(outcomes)
+    return (
+        outcomes,
+        plain.parameters_from(others["parameters"], n),
+        plain.groups_from(others["groups"], n),
+        _checks.flag("interrupted", others["interrupted"]),
+    )
+
+
+def _with_function(states: list[State], loss: Callable[..., Any] | CustomLoss) -> list[State]:
+    """Return networks of which those with a CustomLoss have its function; one has to."""
+    found = list(states)
+    own = [i for i, state in enumerate(states) if isinstance(state.specification.loss, CustomLoss)]
+    for i in own or [0]:
+        spec = model_files.with_function(states[i].specification, loss)
+        found[i] = State._restored(spec, states[i].snapshot(), states[i].metadata)
     return found

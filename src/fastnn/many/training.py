@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from fastnn.callbacks import EarlyStopping, History
-from fastnn.many.results import DIVERGED, FINISHED, STOPPED, Status
+from fastnn.many.outcomes import DIVERGED, FINISHED, STOPPED, Status
 from fastnn.many.unattended import Unattended
 from fastnn.training.state import Snapshot
 
@@ -144,8 +144,9 @@ class Crew:
                 return
             ended = len(history.epoch) < self.members.epochs[number]
             fits.histories[number] = history
-            fits.statuses[number] = Status(STOPPED if ended else FINISHED, len(history.epoch))
             fits.best_epochs[number] = _restored_epoch(callbacks)
+            # Last, since a checkpoint may look at any time for those that are not "not started".
+            fits.statuses[number] = Status(STOPPED if ended else FINISHED, len(history.epoch))
         self.progress.count(fits.statuses[number])
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from fastnn import _checks
 from fastnn._precision import KERNELS
 from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau
-from fastnn.many.results import DIVERGED, FINISHED, STOPPED, Status
+from fastnn.many.outcomes import DIVERGED, FINISHED, STOPPED, Status
 from fastnn.training import plan, sources, whole
 from fastnn.training.calls import divergence_of_fit
 from fastnn.training.rows import Rows
@@ -224,9 +224,10 @@ class Unattended:
         if fit.ended in whole.DIVERGED:
             fits.statuses[number] = Status(DIVERGED, fit.epoch, self._message(member))
         else:
-            ended = fit.epoch < self.members.epochs[number]
-            fits.statuses[number] = Status(STOPPED if ended else FINISHED, fit.epoch)
             fits.best_epochs[number] = self._restored_epoch(fit)
+            ended = fit.epoch < self.members.epochs[number]
+            # Last, since a checkpoint may look at any time for those that are not "not started".
+            fits.statuses[number] = Status(STOPPED if ended else FINISHED, fit.epoch)
         self.progress.count(fits.statuses[number])
 
     def _restored_epoch(self, fit: WholeFit) -> int | None:

@@ -1,0 +1,110 @@
+"""Digests of the arguments of a `fit_many`, by which a checkpoint knows the call it is of.
+
+Arrays count by their values, networks by configuration, weights and random state, other objects by
+their class and their attributes, functions by their names alone: what a function does may change
+unnoticed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.exchange import configuration, model_files
+
+if TYPE_CHECKING:
+    from fastnn.many.members import Members
+    from fastnn.training.specification import Specification
+    from fastnn.training.state import Snapshot
+
+#: Bytes of a digest.
+SIZE = 16
+
+
+def of_call(members: Members) -> dict[str, str]:
+    """Return the digest of each argument but the networks, by its name, in hexadecimal digits."""
+    arguments = {
+        "X": members.X,
+        "y": members.y,
+        "sample_weight": members.sample_weight,
+        "rows or groups": [members.rows, members.groups],
+        "validation": [members.validation, members.validation_rows],
+        "epochs": members.epochs,
+        "batch_size": members.batch_size,
+        "shuffle": members.shuffle,
+        "class_weight": members.class_weight,
+        "metrics": members.metrics,
+        "callbacks": members.callbacks,
+    }
+    return {name: of_value(value).hex() for name, value in arguments.items()}
+
+
+def of_value(value: Any) -> bytes:
+    """Return the digest of an argument."""
+    digest = hashlib.blake2b(digest_size=SIZE)
+    _feed(digest, value, [])
+    return digest.digest()
+
+
+def of_network(spec: Specification, snapshot: Snapshot) -> bytes:
+    """Return the digest of a network at a moment; the number of threads makes no difference."""
+    config = configuration.config_of(dataclasses.replace(spec, optimizer=snapshot.optimizer))
+    del config["n_threads"]
+    digest = hashlib.blake2b(digest_size=SIZE)
+    text = json.dumps([config, model_files.plain_state(snapshot)])
+    digest.update(text.encode())
+    for arrays in ([*(snapshot.standardization or ())], *snapshot.blocks):
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array))
+    return digest.digest()
+
+
+def _feed(digest: hashlib.blake2b, value: Any, above: list[Any]) -> None:
+    """Feed a value; those that it is part of are `above`."""
+    kind = type(value)
+    _feed_text(digest, f"{kind.__module__}.{kind.__qualname__}")
+    if value is None or kind in (bool, int, float, str):
+        _feed_text(digest, repr(value))
+    elif hasattr(value, "indptr"):
+        for part in (value.data, value.indices, value.indptr, value.shape):
+            _feed(digest, part, above)
+    elif hasattr(value, "__array__") or hasattr(value, "__dlpack__"):
+        _feed_array(digest, value)
+    elif any(value is one for one in above):
+        return
+    elif isinstance(value, dict):
+        _feed(digest, list(value.items()), [*above, value])
+    elif isinstance(value, list | tuple):
+        _feed_text(digest, str(len(value)))
+        for item in value:
+            _feed(digest, item, [*above, value])
+    elif isinstance(value, np.random.Generator):
+        _feed(digest, value.bit_generator.state, above)
+    elif hasattr(value, "__qualname__"):
+        _feed_text(digest, f"{value.__module__}.{value.__qualname__}")
+    else:
+        _feed(digest, getattr(value, "__dict__", None), [*above, value])
+
+
+def _feed_array(digest: hashlib.blake2b, value: Any) -> None:
+    """Feed an array, or what NumPy can read as one."""
+    array = np.asarray(value if hasattr(value, "__array__") else np.from_dlpack(value))
+    _feed_text(digest, f"{array.dtype.str} {array.shape}")
+    if array.dtype.kind == "O":
+        _feed_text(digest, repr(array.tolist()))
+    else:
+        step = max(1, (1 << 20) // max(1, array[:1].nbytes)) if array.ndim else 1
+        for start in range(0, len(array) if array.ndim else 1, step):
+            piece = array[start : start + step] if array.ndim else array
+            digest.update(np.ascontiguousarray(piece).view(np.uint8))
+
+
+def _feed_text(digest: hashlib.blake2b, text: str) -> None:
+    """Feed a text, and where it ends."""
+    data = text.encode("utf-8", "surrogatepass")
+    digest.update(len(data).to_bytes(8, "little"))
+    digest.update(data)
