@@ -155,6 +155,23 @@ def test_a_record_is_written_while_others_are_trained(tmp_path, monkeypatch):
     assert len(set(sizes)) == 3
 
 
+def test_records_are_written_while_the_engine_trains_others(tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoints, "_SECONDS", 0)
+    path, written, options = tmp_path / "runs", [], {"epochs": [9, 8, 7, 6, 5, 4]}
+    want = bits(fit_many(nets_of(), X, y, **options))
+
+    def write(checkpoint):
+        before = len(checkpoint.written)
+        original(checkpoint)
+        written.append(len(checkpoint.written) - before)
+
+    original = checkpoints.Checkpoint.write
+    monkeypatch.setattr(checkpoints.Checkpoint, "write", write)
+    assert bits(fit_many(nets_of(), X, y, checkpoint=path, **options)) == want
+    assert sum(written) == 6
+    assert bits(fit_many(nets_of(), X, y, checkpoint=path, **options)) == want
+
+
 def test_networks_that_diverged_are_kept_and_raise_if_that_is_asked_for(tmp_path):
     path, rates = tmp_path / "runs", [0.01, 1e9]
     nets = networks(net_of(optimizer=SGD()), learning_rate=rates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -226,6 +227,43 @@ def copies(value: Any, has_one: Sequence[str]) -> None:
             f"callbacks would let all networks write to {has_one[0]!r}; pass a function of the "
             "network's number that returns callbacks with a path for each"
         )
+
+
+# ---- executors ----------------------------------------------------------------------------------
+
+
+def executor(value: Any) -> Any:
+    """Return what members are trained on: None, "joblib", or an object with `submit`."""
+    if value is None or isinstance(value, str):
+        return None if value is None else choice("executor", value, ("joblib",))
+    if isinstance(value, type) or not callable(getattr(value, "submit", None)):
+        raise TypeError(
+            "executor must be an executor of concurrent.futures or loky, a Client of Dask, or "
+            f'"joblib" for the backend that is in force; got {shown(value)}'
+        )
+    if is_client_of_dask(value) and value.asynchronous:
+        raise ValueError(
+            "executor is a Client with asynchronous=True; make one without it: Client(address)"
+        )
+    return value
+
+
+def is_client_of_dask(value: Any) -> bool:
+    """Return whether an executor is a Client of Dask."""
+    distributed = sys.modules.get("distributed")
+    return distributed is not None and isinstance(value, distributed.Client)
+
+
+def picklable(name: str, value: Any, dumps: Callable[[Any], bytes]) -> None:
+    """Check that a value can be sent to a worker process."""
+    try:
+        dumps(value)
+    except Exception as error:  # pickle has no error of its own for many kinds of things
+        raise TypeError(
+            f"{name} cannot be sent to the processes of the executor: {error}; define its function "
+            "or class in a module, install cloudpickle, or use threads: "
+            "executor=ThreadPoolExecutor()"
+        ) from error
 
 
 # ---- networks() ---------------------------------------------------------------------------------

@@ -13,6 +13,9 @@ Each module imports only those above it in this list:
     checkpoints.py a file to which networks are added as they finish
     unattended.py  members that the engine trains by itself
     training.py    threads that train one member after another
+    portions.py    members that a worker trains together
+    workers.py     what is sent to a worker, and what it does
+    executors.py   members on an executor
     fitting.py     fit_many
 
 Not here: a fit itself (training/), ensembles and searches for scikit-learn (sklearn/).

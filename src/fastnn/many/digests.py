@@ -59,7 +59,7 @@ def of_network(spec: Specification, snapshot: Snapshot) -> bytes:
     digest.update(text.encode())
     for arrays in ([*(snapshot.standardization or ())], *snapshot.blocks):
         for array in arrays:
-            digest.update(np.ascontiguousarray(array))
+            digest.update(np.ascontiguousarray(array).tobytes())
     return digest.digest()
 
 
@@ -100,7 +100,7 @@ def _feed_array(digest: hashlib.blake2b, value: Any) -> None:
         step = max(1, (1 << 20) // max(1, array[:1].nbytes)) if array.ndim else 1
         for start in range(0, len(array) if array.ndim else 1, step):
             piece = array[start : start + step] if array.ndim else array
-            digest.update(np.ascontiguousarray(piece).view(np.uint8))
+            digest.update(piece.tobytes())
 
 
 def _feed_text(digest: hashlib.blake2b, text: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _checks, _cpu
 from fastnn.many import members
 from fastnn.many.checkpoints import Checkpoint, Recorder
+from fastnn.many.executors import Distribution
 from fastnn.many.grid import Networks
 from fastnn.many.outcomes import NOT_STARTED
 from fastnn.many.results import Fits
@@ -41,6 +42,7 @@ def fit_many(
     on_error: Literal["raise", "record"] = "raise",
     n_threads: int | None = None,
     checkpoint: Path | None = None,
+    executor: Any = None,
     verbose: int = 0,
 ) -> Fits:
     """Train many networks on the rows of X, or on some of them each; one thread for each network.
@@ -87,12 +89,19 @@ def fit_many(
         What happens when the loss of a network is no longer finite: the call ends with an error, or
         the network's status says so and the others go on.
     n_threads : int, optional
-        Networks that are trained at the same time; by default the CPUs this process may use.
+        Networks that are trained at the same time; by default the CPUs this process may use. With
+        `executor`, in each of its tasks; by default one.
     checkpoint : str or path, optional
         A file to which networks are added as they finish, every few seconds and at the end, however
         the call ends. The same call again takes these networks from the file and trains the others,
         so that all end with the bits of a call that was not interrupted. X, y, networks and all
         other arguments must be the same; functions are compared by their names alone.
+    executor : Executor, Client or "joblib", optional
+        What trains the networks in place of threads of this call: an executor of
+        ``concurrent.futures`` or of loky, a ``dask.distributed.Client``, or the backend of joblib
+        that is in force. Rows are sent once, networks in portions; the portion of a worker that is
+        lost is done again. Processes need callbacks, metrics and losses that can be pickled, and
+        their callbacks are copies.
     verbose : {0, 1} or bool, default 0
         1 shows a bar over the networks (with tqdm installed, otherwise lines) on stderr.
 
@@ -137,7 +146,8 @@ def fit_many(
     parameters = nets.parameters if isinstance(nets, Networks) else None
     found = _checks.members(nets, MLP)
     raises = _checks.choice("on_error", on_error, ("raise", "record")) == "raise"
-    threads = _checks.n_threads(n_threads, _cpu.available_threads())
+    executor = _checks.executor(executor)
+    threads = _checks.n_threads(n_threads, 1 if executor else _cpu.available_threads())
     show = bool(_checks.verbosity(verbose))
     plan = members.make(
         found,
@@ -162,9 +172,11 @@ def fit_many(
     left = [i for i, status in enumerate(fits.statuses) if status.kind == NOT_STARTED]
     order = sorted(left, key=plan.cost, reverse=True)
     with Recorder(fits, show, kept) as progress:
-        crew = Crew(plan, fits, order, raises, progress)
         try:
-            crew.run(min(threads, len(order)))
+            if executor is None:
+                Crew(plan, fits, order, raises, progress).run(min(threads, len(order)))
+            else:
+                Distribution(plan, fits, order, raises, progress, threads).run(executor)
         except KeyboardInterrupt:
             fits.interrupted = True
     return fits

@@ -47,7 +47,10 @@ class Crew:
         """
         unattended = Unattended(self.members, self.fits, self.raises, self.progress)
         alone = [number for number in self.numbers if unattended.takes(number)]
-        unattended.train(alone, n_threads)
+        try:
+            unattended.train(alone, n_threads)
+        finally:
+            self.error = unattended.error
         left = set(self.numbers) - set(alone)
         if left:
             self._run_threads([number for number in self.numbers if number in left], n_threads)

@@ -70,6 +70,7 @@ class Unattended:
         rules = members.callbacks
         self._rules: list[Any] | None = None if callable(rules) else list(rules)
         self._all_rows = np.arange(members.n_rows)
+        self.error: tuple[int, BaseException] | None = None  # the first, of a member
 
     # ---- which members --------------------------------------------------------------------------
 
@@ -211,7 +212,8 @@ class Unattended:
         if self.raises:
             for each in some:
                 if each.fit.ended in whole.DIVERGED:
-                    raise FloatingPointError(f"nets[{each.number}]: {self._message(each)}")
+                    self.error = each.number, FloatingPointError(self._message(each))
+                    raise FloatingPointError(f"nets[{each.number}]: {self.error[1]}")
 
     def _finish(self, member: _Prepared) -> None:
         """Keep what became of a member that has ended."""

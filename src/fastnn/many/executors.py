@@ -1,0 +1,441 @@
+"""Members on an executor: concurrent.futures, loky, a Client of Dask, or the backend of joblib.
+
+Members are sent in portions (portions.py), and what they have in common once (workers.py). On
+threads of this process nothing is sent. The portion of a worker that is lost is done again; since a
+member's bits don't depend on where it is trained, the result is that of an undisturbed call.
+"""
+
+from __future__ import annotations
+
+import concurrent.futures
+import contextlib
+import math
+import os
+import queue
+import sys
+import threading
+import time
+import warnings
+from concurrent.futures import BrokenExecutor, CancelledError
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastnn import _checks
+from fastnn.many import workers
+from fastnn.many.portions import Portion, Portions
+from fastnn.many.workers import InFile, InMemory, Result, Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fastnn.many.checkpoints import Recorder
+    from fastnn.many.members import Members
+    from fastnn.many.results import Fits
+
+#: Seconds between two looks at the progress.
+_LOOK = 0.05
+
+#: Seconds that Ctrl-C and errors wait for what workers have finished of their portions.
+_GRACE = 0.15
+
+#: Seconds that an executor has to find out that a worker is dead.
+_PATIENCE = 5.0
+
+#: How often workers may be lost without a portion that is done.
+_MOST_LOSSES = 50
+
+
+class Distribution:
+    """Members that are trained on an executor: those of `numbers`, in about that order."""
+
+    def __init__(
+        self,
+        members: Members,
+        fits: Fits,
+        numbers: Sequence[int],
+        raises: bool,
+        progress: Recorder,
+        n_threads: int,
+    ) -> None:
+        self.members, self.fits, self.numbers = members, fits, numbers
+        self.raises, self.progress, self.n_threads = raises, progress, n_threads
+        self.is_over = False
+        self.at_work = 0  # portions in threads of this process
+        self.ended = threading.Condition()
+        self.error: tuple[int | None, BaseException] | None = None  # the first
+        self.losses = 0  # since a portion was done
+
+    def run(self, executor: Any) -> None:
+        """Train all; KeyboardInterrupt ends it."""
+        pool = _pool(executor, self)
+        portions = Portions(self.numbers, self.members.cost, pool.n_workers)
+        try:
+            with contextlib.closing(pool):
+                if isinstance(pool, _Joblib):
+                    self._run_joblib(pool, portions)
+                else:
+                    self._run_futures(pool, portions)
+        finally:
+            with self.ended:  # members of this process's threads are as they were, or trained
+                self.is_over = True
+                self.ended.wait_for(lambda: self.at_work == 0)
+        if self.error is not None:
+            number, error = self.error
+            if number is None:
+                raise error
+            raise type(error)(f"nets[{number}]: {error}") from error
+
+    # ---- what comes back ------------------------------------------------------------------------
+
+    def _take(self, portion: Portion, result: Result, portions: Portions | None) -> None:
+        """Take what a worker returned; `portions` gets what it did not do."""
+        for one in result.trained:
+            spec = self.members.nets[one.number]._state.specification
+            self.fits.take(one.number, one.outcome(spec))
+            self.progress.count(one.status)
+        self.error = self.error or result.error
+        self.losses = 0
+        if portions is not None and self.error is None:
+            portions.time(portion, result.seconds)
+            left = [i for i in portion.numbers if self.fits.statuses[i].kind == "not started"]
+            if left:
+                portions.put_back(left)
+
+    def _lose(self, error: BaseException) -> None:
+        """Count a loss of workers; too many in a row are an error."""
+        self.losses += 1
+        if self.losses > _MOST_LOSSES:
+            raise RuntimeError(
+                f"the executor lost its workers {self.losses} times in a row: {error}; look at the "
+                "memory they need, or train without executor="
+            ) from error
+
+    # ---- futures --------------------------------------------------------------------------------
+
+    def _run_futures(self, pool: _Pool, portions: Portions) -> None:
+        done: queue.SimpleQueue[Any] = queue.SimpleQueue()
+        in_flight: dict[Any, tuple[Portion, int]] = {}  # and the number of its pool
+        try:
+            while True:
+                while self.error is None and len(in_flight) < 2 * pool.n_workers:
+                    portion = portions.take(len(in_flight))
+                    if portion is None:
+                        break
+                    try:
+                        future = pool.submit(portion)
+                    except BrokenExecutor as error:
+                        portions.put_back(portion.numbers)
+                        self._lose(error)
+                        pool.renew()
+                        continue
+                    in_flight[future] = portion, pool.number
+                    future.add_done_callback(done.put)
+                if not in_flight or self.error is not None:
+                    break
+                self.progress.show()
+                pool.look()
+                with contextlib.suppress(queue.Empty):
+                    future = done.get(timeout=_LOOK)
+                    self._ended(future, *in_flight.pop(future), pool, portions)
+        finally:
+            self.is_over = True
+            self._wind_up(pool, in_flight)
+
+    def _ended(
+        self, future: Any, portion: Portion, number: int, pool: _Pool, portions: Portions
+    ) -> None:
+        """Take what became of a portion."""
+        try:
+            result = future.result()
+        except pool.losses as error:
+            portions.lose(portion)
+            if number == pool.number:  # not of one that was renewed since
+                self._lose(error)
+                pool.renew()
+        else:
+            self._take(portion, result, portions)
+
+    def _wind_up(self, pool: _Pool, in_flight: dict[Any, tuple[Portion, int]]) -> None:
+        """Cancel portions, and take what running ones have finished within a moment."""
+        if not in_flight:
+            return
+        pool.stop()
+        running = {future: each for future, each in in_flight.items() if not future.cancel()}
+        end = time.monotonic() + _GRACE
+        for future, (portion, _) in running.items():
+            with contextlib.suppress(Exception, CancelledError):
+                result = future.result(timeout=max(0.0, end - time.monotonic()))
+                self._take(portion, result, None)
+
+    # ---- joblib ---------------------------------------------------------------------------------
+
+    def _run_joblib(self, pool: _Joblib, portions: Portions) -> None:
+        """Train all through joblib.Parallel; what a lost worker had is done again."""
+        while self.error is None:
+            in_flight: dict[Portion, None] = {}
+            try:
+                with contextlib.closing(pool.results(self._portions(portions, in_flight))) as found:
+                    for portion, result in found:
+                        in_flight.pop(portion)
+                        self._take(portion, result, portions)
+                        self.progress.show()
+                        if self.error is not None:
+                            pool.stop()
+            except BrokenExecutor as error:
+                for portion in in_flight:
+                    portions.lose(portion)
+                self._lose(error)
+                continue
+            if portions.is_empty:
+                return
+
+    def _portions(self, portions: Portions, in_flight: dict[Portion, None]) -> Iterator[Portion]:
+        while self.error is None and (portion := portions.take(len(in_flight))) is not None:
+            in_flight[portion] = None
+            yield portion
+
+    # ---- in this process ------------------------------------------------------------------------
+
+    def train_here(self, portion: Portion) -> Result:
+        """Train a portion in a thread of this process."""
+        with self.ended:
+            if self.is_over:
+                return Result([], 0.0)
+            self.at_work += 1
+        try:
+            watch = Watch(lambda: self.is_over or self.error is not None, self.progress.count)
+            each = self.members, self.fits, portion.numbers, self.raises, watch, self.n_threads
+            return Result([], *workers.run(*each))
+        finally:
+            with self.ended:
+                self.at_work -= 1
+                self.ended.notify_all()
+
+    # ---- for workers elsewhere ------------------------------------------------------------------
+
+    def packed(self, portion: Portion) -> bytes:
+        """Return what is sent of a portion."""
+        return workers.packed(self.members, portion.numbers, self.raises, self.n_threads)
+
+    def common(self, map_files: bool) -> Members:
+        """Return what members have in common, once all that is sent has proved to be picklable."""
+        members, seen = self.members, set()
+        for name in ("callbacks", "metrics", "class_weight"):
+            _checks.picklable(name, getattr(members, name), workers.dumps)
+        for number in self.numbers:
+            loss, shuffle = members.nets[number].loss, members.shuffle[number]
+            for name, value in ((f"nets[{number}].loss", loss), (f"shuffle[{number}]", shuffle)):
+                if id(value) not in seen:
+                    _checks.picklable(name, value, workers.dumps)
+                    seen.add(id(value))
+        return workers.common(members, self.numbers, map_files)
+
+
+# ---- pools --------------------------------------------------------------------------------------
+
+
+class _Pool(Protocol):
+    """Workers that take portions and return futures."""
+
+    losses: tuple[type[BaseException], ...]  # errors of futures whose worker was lost
+    number: int  # of renewals
+
+    @property
+    def n_workers(self) -> int:
+        """Number of portions that are trained at the same time."""
+
+    def submit(self, portion: Portion) -> Any:
+        """Return the future of a portion."""
+
+    def look(self) -> None:
+        """See to workers that were lost without an error."""
+
+    def renew(self) -> None:
+        """Replace workers that were lost, if the executor doesn't."""
+
+    def stop(self) -> None:
+        """Tell workers that the call is over."""
+
+    def close(self) -> None:
+        """Free what the pool has made."""
+
+
+def _pool(executor: Any, distribution: Distribution) -> Any:
+    """Return the pool of an executor."""
+    if executor == "joblib":
+        joblib = _checks.installed("joblib", "executor='joblib'")
+        backend, n_jobs = joblib.parallel.get_active_backend()
+        client = getattr(backend, "client", None)  # of Dask
+        if client is None:
+            return _Joblib(joblib, backend, n_jobs, distribution)
+        executor = client
+    if isinstance(executor, concurrent.futures.ThreadPoolExecutor):
+        return _Threads(executor, distribution)
+    if _checks.is_client_of_dask(executor):
+        return _Dask(executor, distribution)
+    return _Processes(executor, distribution)
+
+
+def _size(executor: Any) -> int:
+    """Return the number of an executor's workers, which most have as an attribute."""
+    return getattr(executor, "_max_workers", None) or os.cpu_count() or 1
+
+
+class _Threads:
+    """Threads of this process, which train the networks in place."""
+
+    losses: tuple[type[BaseException], ...] = ()
+    number = 0
+
+    def __init__(self, executor: Any, distribution: Distribution) -> None:
+        self.executor, self.distribution = executor, distribution
+        self.n_workers = _size(executor)
+
+    def submit(self, portion: Portion) -> Any:
+        return self.executor.submit(self.distribution.train_here, portion)
+
+    def look(self) -> None: ...
+
+    def renew(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Processes:
+    """Processes of this machine, which read what members have in common from a file."""
+
+    losses: tuple[type[BaseException], ...] = (BrokenExecutor,)
+
+    def __init__(self, executor: Any, distribution: Distribution) -> None:
+        self.executor, self.distribution = executor, distribution
+        self.n_workers, self.number = _size(executor), 0
+        self.made: Any = None  # the executor that replaces one of the user
+        self.dead_since: float | None = None
+        self.common = InFile.of(distribution.common(map_files=True))
+
+    def submit(self, portion: Portion) -> Any:
+        return self.executor.submit(workers.train, self.common, self.distribution.packed(portion))
+
+    def look(self) -> None:
+        """Kill all workers if one is dead and the executor waits for the rest of its result."""
+        processes = list((getattr(self.executor, "_processes", None) or {}).values())
+        if all(getattr(process, "exitcode", None) in (None, 0) for process in processes):
+            self.dead_since = None
+        elif self.dead_since is None:
+            self.dead_since = time.monotonic()
+        elif time.monotonic() - self.dead_since > _PATIENCE:
+            self.dead_since = None
+            for process in processes:
+                process.kill()
+
+    def renew(self) -> None:
+        old, module = self.executor, sys.modules[type(self.executor).__module__]
+        self.number, self.dead_since = self.number + 1, None
+        if hasattr(module, "get_reusable_executor"):  # loky, also the one in joblib
+            self.executor = module.get_reusable_executor(max_workers=old._max_workers)
+            return
+        self.close_made()
+        self.made = self.executor = concurrent.futures.ProcessPoolExecutor(
+            old._max_workers,
+            mp_context=old._mp_context,
+            initializer=old._initializer,
+            initargs=old._initargs,
+        )
+
+    def stop(self) -> None:
+        with contextlib.suppress(OSError):  # Windows: a worker has mapped it
+            os.unlink(self.common.path)
+
+    def close_made(self) -> None:
+        if self.made is not None:
+            self.made.shutdown(wait=False, cancel_futures=True)
+
+    def close(self) -> None:
+        self.stop()
+        self.close_made()
+
+
+class _Dask:
+    """A Client of Dask, whose scheduler gives a lost worker's task to another one."""
+
+    def __init__(self, client: Any, distribution: Distribution) -> None:
+        killed = _checks.installed("distributed", "executor=").KilledWorker
+        self.losses: tuple[type[BaseException], ...] = (killed, CancelledError)
+        self.client, self.distribution, self.number = client, distribution, 0
+        self.counted = -math.inf  # when the workers were counted
+        self.common = InMemory.of(distribution.common(map_files=False))
+        self.sent = self._send()
+
+    def _send(self) -> Any:
+        return self.client.scatter(self.common, broadcast=True, hash=False)
+
+    @property
+    def n_workers(self) -> int:
+        """Threads of all workers, which may come and go."""
+        if time.monotonic() - self.counted > 1.0:
+            self.n = max(1, sum(self.client.nthreads().values()))
+            self.counted = time.monotonic()
+        return self.n
+
+    def submit(self, portion: Portion) -> Any:
+        packed = self.distribution.packed(portion)
+        return self.client.submit(workers.train, self.sent, packed, pure=False)
+
+    def look(self) -> None: ...
+
+    def renew(self) -> None:
+        self.number += 1
+        if self.sent.status != "finished":  # all workers that had it are gone
+            with contextlib.suppress(TimeoutError):  # there are none now: the next loss tries again
+                self.sent = self._send()
+
+    def stop(self) -> None: ...
+
+    def close(self) -> None:
+        self.sent.release()
+
+
+class _Joblib:
+    """The backend of joblib that is in force; it calls for portions itself."""
+
+    def __init__(self, joblib: Any, backend: Any, n_jobs: Any, distribution: Distribution) -> None:
+        self.joblib, self.distribution = joblib, distribution
+        self.n_workers = max(1, backend.effective_n_jobs(n_jobs))
+        self.one_by_one = getattr(backend, "supports_return_generator", False)
+        self.common: InFile | None = None
+        if not getattr(backend, "supports_sharedmem", False):
+            self.common = InFile.of(distribution.common(map_files=True))
+
+    def results(self, portions: Iterator[Portion]) -> Iterator[tuple[Portion, Result]]:
+        """Yield portions and their results as they come."""
+        way = "generator_unordered" if self.one_by_one else "list"
+        parallel = self.joblib.Parallel(return_as=way, batch_size=1)
+        found = iter(parallel(map(self._task, portions)))
+        try:
+            for each in found:  # noqa: UP028  # yield from would close it first
+                yield each
+        finally:
+            with warnings.catch_warnings(action="ignore"):  # of tasks that are cancelled
+                getattr(found, "close", lambda: None)()
+
+    def _task(self, portion: Portion) -> Any:
+        if self.common is None:
+            return self.joblib.delayed(_with_portion)(
+                portion, self.distribution.train_here, portion
+            )
+        packed = self.distribution.packed(portion)
+        return self.joblib.delayed(_with_portion)(portion, workers.train, self.common, packed)
+
+    def stop(self) -> None:
+        """Tell workers that the call is over."""
+        if self.common is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(self.common.path)
+
+    def close(self) -> None:
+        self.stop()
+
+
+def _with_portion(portion: Portion, train: Callable[..., Result], *args: Any) -> Any:
+    return portion, train(*args)

@@ -1,0 +1,318 @@
+"""What a worker of an executor does: it gets the rows once, and trains portions of the members.
+
+The rows and whatever else members have in common travel as a pickle whose arrays are out of band: a
+file that all processes of a machine map into memory (`InFile`), or a value that a scheduler hands
+to its workers (`InMemory`). A worker keeps the last ones, by a token. These pickles are read by the
+worker of the call that wrote them, and by nothing else.
+
+Not here: executors, and what is sent to which (executors.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import mmap
+import os
+import pickle
+import secrets
+import tempfile
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.callbacks import History
+from fastnn.many.outcomes import NOT_STARTED, Outcome, Status
+from fastnn.many.progress import Progress
+from fastnn.many.results import Fits
+from fastnn.many.training import Crew
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from fastnn.many.members import Members
+    from fastnn.training.specification import Specification
+    from fastnn.training.state import Snapshot
+
+#: Fields of Members that have an item for each of them.
+_OF_EACH = ("nets", "rows", "validation_rows", "epochs", "batch_size", "shuffle")
+
+#: Fields of Members that may be mapped files.
+_ROWS = ("X", "y", "sample_weight")
+
+# ---- pickles ------------------------------------------------------------------------------------
+
+
+def dumps(value: Any, buffers: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
+    """Return a pickle; with cloudpickle installed, functions and classes may be of any place."""
+    try:
+        import cloudpickle as module
+    except ImportError:
+        module = pickle
+    found: bytes = module.dumps(value, protocol=5, buffer_callback=buffers)
+    return found
+
+
+@dataclass(frozen=True)
+class _Mapped:
+    """An array in a file that each process maps itself."""
+
+    path: str
+    dtype: np.dtype[Any]
+    shape: tuple[int, ...]
+    offset: int
+
+    def map(self) -> NDArray[Any]:
+        return np.memmap(self.path, self.dtype, "r", self.offset, self.shape)
+
+
+def _mapped(value: Any) -> Any:
+    """Return what says where an array is, if it is the whole of a mapped file; else the array."""
+    whole = value if type(value) is np.memmap else getattr(value, "base", None)
+    is_whole = (
+        type(whole) is np.memmap
+        and isinstance(whole.base, mmap.mmap)
+        and whole.filename is not None
+        and whole.flags.c_contiguous
+        and value.__array_interface__ == whole.__array_interface__
+    )
+    if not is_whole:
+        return value
+    return _Mapped(os.path.abspath(whole.filename), whole.dtype, whole.shape, whole.offset)
+
+
+# ---- what members have in common ----------------------------------------------------------------
+
+
+def common(members: Members, numbers: Sequence[int], map_files: bool) -> Members:
+    """Return members without what each of them has; labels of classes are known."""
+    for number in numbers:
+        state = members.nets[number]._state
+        if state.classes is None:
+            members.classes_of(state)
+    empty: dict[str, Any] = {n: [] for n in _OF_EACH if getattr(members, n) is not None}
+    rows = {name: _mapped(getattr(members, name)) for name in _ROWS} if map_files else {}
+    return dataclasses.replace(members, **empty, **rows, targets=members.y, groups=None)
+
+
+class _Kept:
+    """What this process has read last, by its token."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, Any] = {}
+        self.lock = threading.Lock()
+
+    def get(self, token: str, read: Callable[[], Any]) -> Any:
+        with self.lock:
+            if token not in self.values:
+                self.values = {**dict(list(self.values.items())[-1:]), token: read()}
+            return self.values[token]
+
+
+_KEPT = _Kept()
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """What members have in common, as a value that a scheduler hands to its workers."""
+
+    head: bytes
+    buffers: list[NDArray[np.uint8]]
+    token: str = field(default_factory=lambda: secrets.token_hex(16))
+
+    @classmethod
+    def of(cls, members: Members) -> InMemory:
+        """Pickle members; the arrays are not copied."""
+        buffers: list[pickle.PickleBuffer] = []
+        head = dumps(members, buffers.append)
+        return cls(head, [np.frombuffer(buffer.raw(), np.uint8) for buffer in buffers])
+
+    def get(self) -> Members:
+        """Return the members."""
+        found: Members = _KEPT.get(
+            self.token, lambda: pickle.loads(self.head, buffers=self.buffers)
+        )
+        return found
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended: a worker cannot know."""
+        return False
+
+
+@dataclass(frozen=True)
+class InFile:
+    """What members have in common, in a file that lasts as long as the call."""
+
+    path: str
+    token: str
+
+    @classmethod
+    def of(cls, members: Members) -> InFile:
+        """Write members to a temporary file."""
+        value = InMemory.of(members)
+        descriptor, path = tempfile.mkstemp(prefix="fastnn-", suffix=".tmp")
+        try:
+            with open(descriptor, "wb") as file:
+                sizes = [len(buffer) for buffer in value.buffers]
+                head = pickle.dumps((value.head, sizes))
+                file.write(len(head).to_bytes(8, "little") + head)
+                for buffer in value.buffers:
+                    file.write(b"\0" * (-file.tell() % 64))
+                    file.write(buffer.data)
+        except BaseException:
+            os.unlink(path)
+            raise
+        return cls(path, value.token)
+
+    def get(self) -> Members:
+        """Return the members, whose arrays lie in the mapped file."""
+        found: Members = _KEPT.get(self.token, self._read)
+        return found
+
+    def _read(self) -> Members:
+        with open(self.path, "rb") as file:
+            memory = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
+        at = 8 + int.from_bytes(memory[:8], "little")
+        head, sizes = pickle.loads(memory[8:at])
+        buffers = []
+        for size in sizes:
+            at += -at % 64
+            buffers.append(memory[at : at + size])
+            at += size
+        members: Members = pickle.loads(head, buffers=buffers)
+        rows = {name: getattr(members, name) for name in _ROWS}
+        mapped = {name: value.map() for name, value in rows.items() if isinstance(value, _Mapped)}
+        return dataclasses.replace(members, **mapped)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the call has ended."""
+        return not os.path.exists(self.path)
+
+
+# ---- portions -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Numbered:
+    """A user's function of the number of a network, for the networks of a portion."""
+
+    function: Callable[[int], Any]
+    numbers: tuple[int, ...]
+
+    def __call__(self, i: int) -> Any:
+        return self.function(self.numbers[i])
+
+
+def packed(members: Members, numbers: Sequence[int], raises: bool, n_threads: int) -> bytes:
+    """Return what a worker needs of a portion's members, beside what all have in common."""
+    each = {
+        name: [getattr(members, name)[i] for i in numbers]
+        for name in _OF_EACH
+        if getattr(members, name) is not None
+    }
+    return dumps((tuple(numbers), each, raises, n_threads))
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that a worker has trained: what an Outcome has but for the specification."""
+
+    number: int
+    snapshot: Snapshot
+    metadata: dict[str, Any]
+    status: Status
+    epoch: list[int]
+    history: dict[str, list[float]]
+    best_epoch: int | None
+
+    def outcome(self, spec: Specification) -> Outcome:
+        """Return it as the outcome of a network of a specification."""
+        history = History()
+        history.epoch, history.history = self.epoch, self.history
+        return Outcome(spec, self.snapshot, self.metadata, self.status, history, self.best_epoch)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a portion: members that are missing were not begun, or not ended."""
+
+    trained: list[Trained]
+    seconds: float
+    error: tuple[int | None, BaseException] | None = None  # and the number of its member
+
+
+class _Over(Exception):  # noqa: N818  # no error: the call has ended
+    """The call that a portion is of has ended."""
+
+
+class Watch(Progress):
+    """Looks, while members are trained, whether their call has ended."""
+
+    def __init__(self, is_over: Callable[[], bool], count: Callable[[Status], None]) -> None:
+        super().__init__(0, False)
+        self.is_over, self.count = is_over, count  # type: ignore[method-assign]
+
+    def show(self) -> None:
+        """End the portion if the call has ended."""
+        if self.is_over():
+            raise _Over
+
+
+def train(common: InFile | InMemory, portion: bytes) -> Result:
+    """Train a portion of the members, in a worker."""
+    numbers, each, raises, n_threads = pickle.loads(portion)
+    members = dataclasses.replace(common.get(), **each)
+    if callable(members.callbacks):
+        members.callbacks = _Numbered(members.callbacks, numbers)
+    fits = Fits(members.nets)
+    watch = Watch(lambda: common.is_over, lambda status: None)
+    seconds, error = run(members, fits, range(len(numbers)), raises, watch, n_threads)
+    trained = []
+    for i, number in enumerate(numbers):
+        if fits.statuses[i].kind != NOT_STARTED:
+            o = fits.outcome(i)
+            history = o.history.epoch, o.history.history
+            one = Trained(number, o.snapshot, o.metadata, o.status, *history, o.best_epoch)
+            trained.append(one)
+    if error is not None:
+        place, cause = error
+        error = None if place is None else numbers[place], _sendable(cause)
+    return Result(trained, seconds, error)
+
+
+def run(
+    members: Members,
+    fits: Fits,
+    numbers: Sequence[int],
+    raises: bool,
+    watch: Watch,
+    n_threads: int,
+) -> tuple[float, tuple[int | None, BaseException] | None]:
+    """Train members; return the seconds that it took, and an error with the number of its member.
+
+    Ctrl-C in a worker ends the portion, as does the end of the call.
+    """
+    began, error = time.monotonic(), None
+    crew = Crew(members, fits, numbers, raises, watch)
+    try:
+        crew.run(min(n_threads, len(numbers)))
+    except (_Over, KeyboardInterrupt):
+        pass
+    except Exception as cause:
+        error = crew.error or (None, cause)
+    return time.monotonic() - began, error
+
+
+def _sendable(error: BaseException) -> BaseException:
+    """Return an error, or its text if it cannot be pickled."""
+    try:
+        pickle.loads(dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
