@@ -173,7 +173,7 @@ def fit_regressor(seed):
     from sklearn.neural_network import MLPRegressor
 
     warnings.simplefilter("ignore")
-    MLPRegressor((64, 64), batch_size=BATCH, max_iter=EPOCHS, random_state=seed,
+    MLPRegressor(hidden_layer_sizes=(64, 64), batch_size=BATCH, max_iter=EPOCHS, random_state=seed,
                  alpha=0).fit(X, Y[:, 0])  # fmt: skip
 
 

@@ -78,9 +78,13 @@ class Networks(Sequence[MLP]):
         self.base = base.copy()
         self._axes = axes
         self._specifications: dict[Any, Specification] = {}  # by the values; seeds differ often
+        first = {name: values[0] for name, values in axes.items()}
         for name, values in axes.items():  # every value is tried once, so that all can be made
             for value in values:
-                self._make({**{key: others[0] for key, others in axes.items()}, name: value})
+                if name == "seeds":
+                    _checks.seed(value)
+                else:
+                    self._specification({**first, name: value})
 
     @property
     def parameters(self) -> list[dict[str, Any]]:

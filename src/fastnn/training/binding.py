@@ -24,9 +24,29 @@ if TYPE_CHECKING:
 
 def bind(specification: Specification, dropout_seed: int, n_threads: int) -> Network:
     """Return a compiled network whose weights are 0 and whose moments are at their start."""
-    spec, optimizer, loss = specification, specification.optimizer, specification.loss
+    spec, loss = specification, specification.loss
+    given = vars(spec).get(_BOUND)  # where a network of another seed has been bound before
+    if given is None:
+        given = vars(spec)[_BOUND] = stages(spec.layers), _options(spec)
+    specs, options = given[0], {**given[1], "seed": dropout_seed, "n_threads": n_threads}
+    kind: Any = KERNELS[spec.dtype].Network
+    if isinstance(loss, losses.CustomLoss):
+        kind, options["function"] = own_loss.KINDS[spec.dtype], loss.function
+    network: Network = kind(spec.n_in, specs, **options)
+    if network.n_moments > 0:
+        network.fill_moment(1, spec.optimizer.initial_moment)
+    return network
+
+
+#: The name of what a specification keeps of this: specifications of another seed share it.
+_BOUND = "_bound"
+
+
+def _options(spec: Specification) -> dict[str, Any]:
+    """Return the arguments of the compiled network but for its stages, seed and threads."""
+    optimizer, loss = spec.optimizer, spec.loss
     takes = losses.KINDS[loss.rule]().takes
-    options: dict[str, Any] = {
+    return {
         "loss": loss.rule,
         "loss_parameter": loss.parameter(spec.n_out),
         "targets": (takes.are_classes, takes.low, takes.high),
@@ -34,19 +54,10 @@ def bind(specification: Specification, dropout_seed: int, n_threads: int) -> Net
         "optimizer": optimizer.rule,
         "hyper": optimizer.numbers(),
         "clip": optimizer.clip,
-        "seed": dropout_seed,
-        "n_threads": n_threads,
         "scale_penalties": spec.scale_penalties,
         "average": optimizer.ema_momentum if optimizer.use_ema else None,
         "isa": _cpu.ISA,
     }
-    kind: Any = KERNELS[spec.dtype].Network
-    if isinstance(loss, losses.CustomLoss):
-        kind, options["function"] = own_loss.KINDS[spec.dtype], loss.function
-    network: Network = kind(spec.n_in, stages(spec.layers), **options)
-    if network.n_moments > 0:
-        network.fill_moment(1, optimizer.initial_moment)
-    return network
 
 
 def set_rate(network: Network, optimizer: Optimizer, adapted: Adapted | None) -> None:
