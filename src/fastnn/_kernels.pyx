@@ -196,6 +196,10 @@ def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
     free(schedule.p)
 
 
+# Rows whose orders can be drawn.
+cdef Py_ssize_t MOST_ROWS = 0xFFFFFFFF
+
+
 cdef bitgen_t *bits_of(generator) except NULL:
     """The C interface of a bit generator of NumPy."""
     return <bitgen_t *>PyCapsule_GetPointer(generator.capsule, "BitGenerator")
@@ -204,6 +208,7 @@ cdef bitgen_t *bits_of(generator) except NULL:
 def order(generator, Py_ssize_t n):
     """The numbers 0 to n - 1 in a random order, drawn from a bit generator of NumPy: (n,)."""
     cdef int64_t[::1] found = np.empty(n, np.int64)
+    require(n <= MOST_ROWS, "n")
     if n > 0:
         draw_order(bits_of(generator), &found[0], n)
     return found.base
@@ -855,6 +860,7 @@ cdef class WholeFit:
         self.run.epochs, self.run.until = epochs, 0
         self.kept.step = -1
         if generator is not None:
+            require(self.run.rows.n <= MOST_ROWS, "the number of rows")
             self.run.generator = bits_of(generator)
         self.watch.tries_each_epoch, self.watch.stop = tries_each_epoch, &driver.stop_training
         self.watch.last.net = self.watch.validation.net = &driver.net

@@ -3,7 +3,7 @@
 # one for given gradients of the outputs. A new kind needs a function that gathers its rows, and one
 # that describes them.
 
-from libc.math cimport fabs
+from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
@@ -90,9 +90,10 @@ cdef inline bint targets_fit(const Net *net, const Rows *rows) noexcept nogil:
             if not 0 <= rows.labels[i] < net.n_out:
                 return False
         return True
-    for i in range(rows.n * net.n_out):
-        if not net.targets.low <= rows.T[i] <= net.targets.high:
-            return False
+    if net.targets.low > -INFINITY or net.targets.high < INFINITY:
+        for i in range(rows.n * net.n_out):
+            if not net.targets.low <= rows.T[i] <= net.targets.high:
+                return False
     return net.ops.first_nonfinite(rows.n * net.n_out, rows.T) < 0
 
 
