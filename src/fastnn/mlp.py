@@ -383,6 +383,8 @@ class MLP:
             and resume is None
             and n_threads is None
             and type(metrics) is type(callbacks) is tuple
+            and type(validation_split) is float
+            and type(verbose) in (int, bool)
             and not (metrics or callbacks or validation_split or verbose)
         ):
             history = fit_as_it_is(self._state, X, y, batch_size, epochs, shuffle)
