@@ -25,7 +25,7 @@ from fastnn.many.portions import Portion, Portions
 from fastnn.many.workers import InFile, InMemory, Result, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from fastnn.many.checkpoints import Recorder
     from fastnn.many.members import Members
@@ -374,7 +374,7 @@ class _Dask:
     def n_workers(self) -> int:
         """Threads of all workers, which may come and go."""
         if time.monotonic() - self.counted > 1.0:
-            self.n = max(1, sum(self.client.nthreads().values()))
+            self.n = max(1, int(sum(self.client.nthreads().values())))
             self.counted = time.monotonic()
         return self.n
 
@@ -407,7 +407,7 @@ class _Joblib:
         if not getattr(backend, "supports_sharedmem", False):
             self.common = InFile.of(distribution.common(map_files=True))
 
-    def results(self, portions: Iterator[Portion]) -> Iterator[tuple[Portion, Result]]:
+    def results(self, portions: Iterator[Portion]) -> Generator[tuple[Portion, Result]]:
         """Yield portions and their results as they come."""
         way = "generator_unordered" if self.one_by_one else "list"
         parallel = self.joblib.Parallel(return_as=way, batch_size=1)

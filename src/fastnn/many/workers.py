@@ -72,7 +72,7 @@ class _Mapped:
 
 def _mapped(value: Any) -> Any:
     """Return what says where an array is, if it is the whole of a mapped file; else the array."""
-    whole = value if type(value) is np.memmap else getattr(value, "base", None)
+    whole: Any = value if type(value) is np.memmap else getattr(value, "base", None)
     is_whole = (
         type(whole) is np.memmap
         and isinstance(whole.base, mmap.mmap)
@@ -186,7 +186,8 @@ class InFile:
             at += size
         members: Members = pickle.loads(head, buffers=buffers)
         rows = {name: getattr(members, name) for name in _ROWS}
-        mapped = {name: value.map() for name, value in rows.items() if isinstance(value, _Mapped)}
+        mapped: dict[str, Any] = {}
+        mapped |= {name: value.map() for name, value in rows.items() if isinstance(value, _Mapped)}
         return dataclasses.replace(members, **mapped)
 
     @property
@@ -256,7 +257,11 @@ class Watch(Progress):
 
     def __init__(self, is_over: Callable[[], bool], count: Callable[[Status], None]) -> None:
         super().__init__(0, False)
-        self.is_over, self.count = is_over, count  # type: ignore[method-assign]
+        self.is_over, self.told = is_over, count
+
+    def count(self, status: Status) -> None:
+        """Tell of a network that has ended."""
+        self.told(status)
 
     def show(self) -> None:
         """End the portion if the call has ended."""
