@@ -84,7 +84,7 @@ def fit(
     """
     X = encoded.matrix(rows["training"], net.dtype)
     is_class = recipe.classes is not None
-    mean, scale = (0.0, 1.0) if is_class else _mean_and_scale(y[rows["training"]], objective)
+    mean, scale = (0.0, 1.0) if is_class else mean_and_scale(y[rows["training"]], objective)
     y = y if is_class else (y - mean) / scale
     if recipe.is_measured.any():
         # A column of zeros has scale 1, so that the inputs of categories stay 0 and 1.
@@ -115,14 +115,14 @@ def fit(
         if validation is not None:
             stop.on_train_end({})  # which restores the best weights
     if not is_class:
-        _undo_scaling(net, mean, scale, objective)
+        undo_scaling(net, mean, scale, objective)
     if validation is None:
         return {"epochs": net.epoch, "best_epoch": None}, end
     best = None if stop.best_epoch is None else stop.best_epoch + 1
     return {"epochs": net.epoch, "best_epoch": best}, "patience" if stop.stopped_epoch else end
 
 
-def _mean_and_scale(y: NDArray[Any], objective: Objective) -> tuple[float, float]:
+def mean_and_scale(y: NDArray[Any], objective: Objective) -> tuple[float, float]:
     """Return what is subtracted from a target (n,), and what it is then divided by.
 
     These are the mean and the standard deviation, 1 if it doesn't vary, or 0 and the mean for a
@@ -133,7 +133,7 @@ def _mean_and_scale(y: NDArray[Any], objective: Objective) -> tuple[float, float
     return float(y.mean()), float(y.std()) or 1.0
 
 
-def _undo_scaling(net: MLP, mean: float, scale: float, objective: Objective) -> None:
+def undo_scaling(net: MLP, mean: float, scale: float, objective: Objective) -> None:
     """Let the output layer undo the scaling of the target: its output y becomes mean + scale y.
 
     For an output a = z W + b these are the weights scale W and the bias scale b + mean; for an

@@ -10,18 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+import fastnn
 from fastnn import _checks, inspection
 from fastnn.cli import table_info
-from fastnn.cli.loading import is_table, loaded, network
+from fastnn.cli.loading import is_table, model, network
 from fastnn.cli.options import add_form_options, form_of
 from fastnn.cli.output import abbreviated, number, print_now, protect, two_columns
 from fastnn.cli.report import epochs, kept, of_task, score_table
+from fastnn.exchange import model_files
 from fastnn.tabular.codes import Value
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from fastnn.cli.options import Commands
+    from fastnn.many import Fits
     from fastnn.mlp import MLP
     from fastnn.tables import Recipe
     from fastnn.tabular.encoding import Entry
@@ -46,10 +50,14 @@ def run(options: argparse.Namespace) -> int:
     protect([options.model])
     if is_table(options.model):
         return table_info.show(options.model, form_of(options), options.json)
-    net = network(options.model)
-    recipe, found = None, {}
+    recipe, found, several = None, {}, {}
+    if model_files.has_many(options.model):
+        fits = fastnn.load_many(options.model)
+        net, several = fits[0], _of_many(fits)
+    else:
+        net = network(options.model)
     if "table" in net.metadata:
-        recipe = loaded(options.model)[1]
+        recipe = model(options.model)[1]
         if "training" in net.metadata:
             found = _record(options.model, net)
     if options.json:
@@ -60,6 +68,7 @@ def run(options: argparse.Namespace) -> int:
             "n_outputs": net.n_out,
             "n_parameters": net.n_parameters,
             "epochs": net.epoch,
+            **several,
             "inputs": None if net.feature_names is None else list(net.feature_names),
             "table": recipe and recipe.to_plain(),
             "training": found or None,
@@ -68,17 +77,40 @@ def run(options: argparse.Namespace) -> int:
         print_now(json.dumps(described) + "\n")
         return 0
     text = "" if recipe is None else _of_recipe(recipe, found) + "\n"
+    if several:
+        text = two_columns(_described(several)) + text
     print_now(text + inspection.summary(net) + "\n")
     return 0
+
+
+def _of_many(fits: Fits) -> dict[str, Any]:
+    """Return what is told of many networks beside the first of them."""
+    kinds = [status.kind for status in fits.statuses]
+    groups = None if fits.groups is None else [str(label) for label in fits.groups]
+    return {
+        "n_networks": len(fits),
+        "statuses": {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)},
+        "groups": groups,
+        "interrupted": fits.interrupted,
+    }
+
+
+def _described(several: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield pairs of a name and a text about many networks."""
+    statuses = ", ".join(f"{n} {kind}" for kind, n in several["statuses"].items())
+    yield "networks", f"{several['n_networks']}: {statuses}; the first is shown"
+    if several["groups"] is not None:
+        yield "groups", abbreviated(several["groups"])
 
 
 def _record(path: str, net: MLP) -> dict[str, Any]:
     """Return the record that `fastnn train` keeps of a training."""
     known = ("fastnn", "data", "rows", "epochs", "best_epoch", "loss", "seed", "test",
              "baseline")  # fmt: skip
+    of_several = ("ensemble", "by", "search")
     try:
         found: dict[str, Any] = _checks.fields(
-            "the training record", net.metadata.get("training"), known
+            "the training record", net.metadata.get("training"), (*known, *of_several), known
         )
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import fastnn
 from fastnn import ModelFileError, tables
+from fastnn.cli.models import Model, of_fits
+from fastnn.exchange import model_files
 from fastnn.tabular.reading import TABLE_ENDINGS
 
 if TYPE_CHECKING:
@@ -44,6 +46,15 @@ def network(path: str) -> MLP:
         raise ModelFileError(f"{path!r} is not a model file but {what}") from error
 
 
+def model(path: str) -> tuple[Model, Recipe]:
+    """Return the networks of a file that `fastnn train` wrote, one or many, and their recipe."""
+    if not model_files.has_many(path):
+        net, recipe = loaded(path)
+        return Model.of(net), recipe
+    found = of_fits(path, fastnn.load_many(path))
+    return found, _recipe(path, found.net)
+
+
 def is_table(path: str) -> bool:
     """Return whether a file has the name of a table."""
     stem, ending = os.path.splitext(path.lower())
@@ -53,7 +64,11 @@ def is_table(path: str) -> bool:
 def loaded(path: str) -> tuple[MLP, Recipe]:
     """Return the network and the recipe of a model file."""
     net = network(path)
+    return net, _recipe(path, net)
+
+
+def _recipe(path: str, net: MLP) -> Recipe:
     try:
-        return net, tables.recipe_of(net)
+        return tables.recipe_of(net)
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error

@@ -5,18 +5,21 @@ Not here: how rows are encoded and predictions written (tabular/).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from fastnn import tables
-from fastnn.cli.loading import loaded
+from fastnn.cli import loading
 from fastnn.cli.options import UsageError, add_form_options, form_of
 from fastnn.cli.output import abbreviated, counted, print_now, protect, tell, writing
 
 if TYPE_CHECKING:
     import argparse
 
+    from numpy.typing import NDArray
+
+    from fastnn.cli.models import Model
     from fastnn.cli.options import Commands
     from fastnn.tables import Recipe, Rows, Table
 
@@ -27,7 +30,8 @@ def add(commands: Commands) -> None:
         "predict",
         help="predict the rows of a table with a network",
         description="Predict the rows of a table with a network from `fastnn train`. The result is "
-        "a column with the name of the target, in the order of the rows.",
+        "a column with the name of the target, in the order of the rows. For an ensemble it is the "
+        "mean, and another column, such as price_std, is the standard deviation.",
         epilog="Example: fastnn predict model.safetensors new.csv > predictions.csv",
     )
     parser.set_defaults(run=run)
@@ -53,7 +57,7 @@ def run(options: argparse.Namespace) -> int:
             "--json writes to standard output; leave out --out, or redirect the output: > FILE"
         )
     protect([options.model, options.data], {} if options.out is None else {"--out": options.out})
-    net, recipe = loaded(options.model)
+    model, recipe = loading.model(options.model)
     if options.proba and recipe.classes is None:
         raise UsageError(
             f"--proba needs a classifier, but {options.model} predicts numbers; leave out --proba"
@@ -61,19 +65,43 @@ def run(options: argparse.Namespace) -> int:
     if options.out is not None:
         with writing(options.out):
             tables.check_place(options.out, tables.WRITTEN)
-    table = recipe.read(options.data, **form_of(options))
+    table = _read(options, model, recipe)
+    groups = None if model.by is None else model.groups_of(table.path, table.column(model.by))
     rows = recipe.encode(table, options.unknown)
     if not options.quiet:
         _note(table, recipe, rows)
-    outputs = np.concatenate([net.predict(X) for X in rows.blocks(net.dtype)])
+    outputs, spread = _predicted(model, rows, groups)
     if options.out is not None:
         with writing(options.out):
-            tables.write(options.out, recipe, outputs, options.proba)
+            tables.write(options.out, recipe, outputs, options.proba, spread)
         return 0
     text = tables.json_text if options.json else tables.csv_text
-    for block in text(recipe, outputs, options.proba):
+    for block in text(recipe, outputs, options.proba, spread):
         print_now(block)
     return 0
+
+
+def _read(options: argparse.Namespace, model: Model, recipe: Recipe) -> Table:
+    """Return the columns that are needed, with the one that decides which network predicts."""
+    if model.by is None:
+        return recipe.read(options.data, **form_of(options))
+    kinds = {**recipe.kinds, model.by: "category"}
+    return tables.read(options.data, kinds=kinds, only=[*kinds], missing=recipe.missing,
+                       **form_of(options))  # fmt: skip
+
+
+def _predicted(
+    model: Model, rows: Rows, groups: NDArray[np.intp] | None
+) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    """Return the outputs (n, n_out) for all rows, and the standard deviations of an ensemble's."""
+    parts, first = [], 0
+    for X in rows.blocks(model.net.dtype):
+        some = None if groups is None else groups[first : first + len(X)]
+        parts.append(model.predict(X, some))
+        first += len(X)
+    means, spreads = zip(*parts, strict=True)
+    found = [each for each in spreads if each is not None]
+    return np.concatenate(means), np.concatenate(found) if found else None
 
 
 def _note(table: Table, recipe: Recipe, rows: Rows) -> None:

@@ -46,8 +46,10 @@ def of_task(recipe: Recipe, found: Mapping[str, Any]) -> Iterator[tuple[str, str
 
 
 def epochs(found: Mapping[str, Any]) -> str:
-    """Return the number of epochs of a training."""
-    return counted(found["epochs"], "epoch")
+    """Return the number of epochs of a training, the most of several."""
+    several = "up to " if "ensemble" in found or "by" in found else ""
+    of_search = f"best of {found['search']['trials']} trials, " if "search" in found else ""
+    return of_search + several + counted(found["epochs"], "epoch")
 
 
 def kept(found: Mapping[str, Any]) -> str:
@@ -55,11 +57,13 @@ def kept(found: Mapping[str, Any]) -> str:
     return "" if found["best_epoch"] is None else f"weights of epoch {found['best_epoch']} kept"
 
 
-def sizes(net: MLP) -> str:
-    """Return the sizes of a network: "4-8-1 relu, 49 parameters, float32, adam"."""
+def sizes(net: MLP, n: int = 1) -> str:
+    """Return the sizes of a network, or n of them: "4-8-1 relu, 49 parameters, float32, adam"."""
     units = "-".join(str(n) for n in [net.n_in, *(layer.units for layer in net.dense)])
     hidden = f" {net.dense[0].activation}" if len(net.dense) > 1 else ""
-    return f"{units}{hidden}, {net.n_parameters:,} parameters, {net.dtype}, {net.optimizer.name}"
+    each = f"{units}{hidden}, {net.n_parameters:,} parameters"
+    several = f"{n} of {each} each" if n > 1 else each
+    return f"{several}, {net.dtype}, {net.optimizer.name}"
 
 
 def baseline_of(recipe: Recipe, found: Mapping[str, Any]) -> str:

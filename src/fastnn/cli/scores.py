@@ -6,7 +6,7 @@ Not here: how scores are shown (report.py), and the metrics of `MLP.fit` (metric
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -16,12 +16,26 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.cli.objectives import Objective
-    from fastnn.mlp import MLP
     from fastnn.tabular.encoding import Rows
 
 
+class Predictor(Protocol):
+    """What predicts outputs (n, n_out) from inputs: a network, or several."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The precision of the inputs."""
+
+    @property
+    def n_out(self) -> int:
+        """Number of outputs."""
+
+    def predict(self, X: NDArray[Any]) -> NDArray[Any]:
+        """Return outputs (n, n_out) for rows X (n, n_in)."""
+
+
 def scores(
-    net: MLP,
+    net: Predictor,
     encoded: Rows,
     y: NDArray[Any],
     rows: dict[str, NDArray[np.intp]],

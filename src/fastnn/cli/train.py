@@ -9,14 +9,17 @@ from __future__ import annotations
 import json
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 import fastnn
 from fastnn import _checks, activations, optimizers, tables
+from fastnn.cli import several
 from fastnn.cli.fitting import fit, network_of, optimizer_of
 from fastnn.cli.judging import beats_baseline, conditions, require_scores
+from fastnn.cli.models import Model
 from fastnn.cli.objectives import (
     LOSSES,
     check_target,
@@ -50,7 +53,7 @@ if TYPE_CHECKING:
 
     from fastnn.cli.objectives import Objective
     from fastnn.cli.options import Commands, Group
-    from fastnn.mlp import MLP
+    from fastnn.optimizers import Optimizer
     from fastnn.tables import Recipe, Rows, Table
 
 
@@ -81,6 +84,7 @@ def add(commands: Commands) -> None:
     add_form_options(parser.add_argument_group("the form of a text file"))
     _add_network_options(parser.add_argument_group("the network"))
     _add_training_options(parser.add_argument_group("the training"))
+    _add_options_of_several(parser.add_argument_group("several networks"))
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
     parser.add_argument("--quiet", action="store_true", help="show no progress and no notes")
 
@@ -158,6 +162,20 @@ def _add_training_options(group: Group) -> None:
                        help="threads of the training (default: the available CPUs)")  # fmt: skip
 
 
+def _add_options_of_several(group: Group) -> None:
+    one = group.add_mutually_exclusive_group()
+    one.add_argument("--ensemble", metavar="N", type=count("ensemble", 2, 10_000), default=None,
+                     help="train N networks with other seeds; predictions are their mean, with "
+                     "the standard deviation")  # fmt: skip
+    one.add_argument("--by", metavar="COLUMN", default=None,
+                     help="train a network for each value of a column, on its rows")  # fmt: skip
+    one.add_argument("--search", metavar="BUDGET", type=several.budget, default=None,
+                     help="train networks with other hidden layers, dropout, batch sizes and "
+                     "learning rates, and save the one with the least validation loss: a number of "
+                     "trials such as 50, or a time such as 10min, after which no trials begin"
+                     )  # fmt: skip
+
+
 # ---- steps --------------------------------------------------------------------------------------
 
 
@@ -183,14 +201,13 @@ def run(options: argparse.Namespace) -> int:
     job = _job(options, target)
     warnings = _leaks(job)
     if not options.quiet:
-        _note(job)
+        _note(job, options.by)
         for warning in warnings:
             tell(f"warning: {warning}")
-    net = network_of(options, job.recipe, optimizer, job.objective)
     began = time.perf_counter()
-    course, end = fit(net, options, job.recipe, job.encoded, job.y, job.rows, job.objective)
+    model, course, end = _trained(options, job, optimizer)
     seconds = time.perf_counter() - began
-    found = _record(options, job, net, course)
+    found = _record(options, job, model, course)
     if end == "epochs" and len(job.rows["validation"]) and not options.quiet:
         tell(f"note: the validation loss still fell when --epochs {options.epochs} ended; more "
              f"may help: --epochs {2 * options.epochs}")  # fmt: skip
@@ -199,9 +216,9 @@ def run(options: argparse.Namespace) -> int:
         tell(f"warning: {warnings[-1]}")
     unmet = [str(condition) for condition in options.require if not condition.holds(found)]
     if not unmet:
-        _save(options, job.recipe, net, found)
+        _save(options, job.recipe, model, found)
     shown = _as_json if options.json else _as_text
-    print_now(shown(options, net, job.recipe, found, seconds, warnings, not unmet))
+    print_now(shown(options, model, job.recipe, found, seconds, warnings, not unmet))
     return _ended(options, end, course, unmet)
 
 
@@ -209,59 +226,95 @@ def _job(options: argparse.Namespace, target: str) -> _Job:
     """Return what is trained on; whatever is wrong with the options or the table is found here."""
     table, target = _read(options, target)
     task, classes, y = tables.target_of(table, target, options.task)
+    if options.by is not None:  # rows without a value have no network
+        y = np.where(table.columns[options.by].values < 0, -1 if classes else np.nan, y)
     objective = objective_of(options.loss, task)
     is_weighted = weights_of(options.class_weight, classes) is not None
     require_scores(options.require, names_of(objective, len(classes or ()), is_weighted), task)
     rows = split(options, y, classes)
     check_target(objective, table.path, target, y[np.concatenate([*rows.values()])])
-    recipe = tables.learn(table, target, task, classes, rows["training"], options.missing)
+    inputs = replace(table, columns={n: c for n, c in table.columns.items() if n != options.by})
+    recipe = tables.learn(inputs, target, task, classes, rows["training"], options.missing)
     return _Job(table, recipe, objective, recipe.encode(table, unknown="missing"), y, rows)
 
 
+def _trained(
+    options: argparse.Namespace, job: _Job, optimizer: Optimizer
+) -> tuple[Model, dict[str, Any], str]:
+    """Return the network, or several, the course of the training, and what ended it."""
+    of_job = options, job.recipe, job.objective, job.encoded, job.y, job.rows
+    if options.ensemble is None and options.by is None and options.search is None:
+        net = network_of(options, job.recipe, optimizer, job.objective)
+        course, end = fit(net, options, job.recipe, *of_job[3:], job.objective)
+        return Model.of(net), course, end
+    common = several.Common(*of_job)
+    if options.ensemble is not None:
+        model, more, interrupted = several.ensemble(common, optimizer, options.ensemble)
+    elif options.by is not None:
+        column = job.table.columns[options.by]
+        model, more, interrupted = several.by_column(common, optimizer, column)
+    else:
+        model, more, interrupted = several.search(common, optimizer)
+    course = {**several.course_of(model.fits), **more}
+    return model, course, "interrupt" if interrupted else "patience"
+
+
 def _record(
-    options: argparse.Namespace, job: _Job, net: MLP, course: Mapping[str, int | None]
+    options: argparse.Namespace, job: _Job, model: Model, course: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Return the record of a training, which the model file keeps."""
-    is_weighted = options.class_weight is not None
+    is_weighted, groups, rows = options.class_weight is not None, None, dict(job.rows)
+    if model.by is not None:
+        column = job.table.columns[model.by]
+        known = np.isin(column.values, [column.texts.index(text) for text in model.fits.groups])
+        rows["test"] = rows["test"][known[rows["test"]]]
+        some = replace(column, values=column.values[rows["test"]])
+        groups = model.groups_of(options.data, some)
     return {
         "fastnn": fastnn.__version__,
         "data": os.path.basename(options.data),
-        "rows": {name: len(some) for name, some in job.rows.items()},
+        "rows": {name: len(some) for name, some in rows.items()},
         **course,
         "loss": str(job.objective),
         "seed": options.seed,
-        **scores(net, job.encoded, job.y, job.rows, job.objective, is_weighted),
+        **scores(model.on(groups), job.encoded, job.y, rows, job.objective, is_weighted),
     }
 
 
-def _save(options: argparse.Namespace, recipe: Recipe, net: MLP, found: dict[str, Any]) -> None:
-    """Save a network with its recipe and the record of its training."""
-    recipe.attach(net)
-    net.metadata = {**net.metadata, "training": found}
+def _save(options: argparse.Namespace, recipe: Recipe, model: Model, found: dict[str, Any]) -> None:
+    """Save networks with their recipe and the record of their training."""
+    model.attach(recipe, found)
     with writing(options.out):
-        net.save(options.out)
+        model.save(options.out)
 
 
 def _read(options: argparse.Namespace, target: str) -> tuple[Table, str]:
     """Return the table, and the name of its target."""
-    kinds = dict.fromkeys(options.categorical, "category")
+    kinds = dict.fromkeys([*options.categorical, *([options.by] if options.by else [])], "category")
     table = tables.read(options.data, kinds=kinds, drop=options.drop, missing=options.missing,
                         **form_of(options))  # fmt: skip
     if options.data.endswith(".npy") and target.startswith("-"):
         target = str(len(table.columns) + len(options.drop) + int(target))
-    for name in options.categorical:
+    for name in kinds:
         table.column(name)
     return table, target
 
 
 def _ended(
-    options: argparse.Namespace, end: str, course: Mapping[str, int | None], unmet: list[str]
+    options: argparse.Namespace, end: str, course: Mapping[str, Any], unmet: list[str]
 ) -> int:
     """Tell why a training did not end as it should; return the exit code."""
     if unmet:
         tell(f"fastnn: error: the network does not meet --require {', '.join(unmet)}; no file was "
              "written")  # fmt: skip
         return 3
+    if end == "interrupt" and "search" in course:
+        n = counted(course["search"]["trials"], "trial")
+        tell(f"fastnn: interrupted; {options.out} has the best network of {n}")
+        return 130
+    if end == "interrupt" and ("ensemble" in course or "by" in course):
+        tell(f"fastnn: interrupted; {options.out} has the networks that were trained to their end")
+        return 130
     if end == "interrupt":
         best, epochs = course["best_epoch"], counted(course["epochs"] or 0, "whole epoch")
         kept = f"weights after {epochs}" if best is None else f"best weights, of epoch {best}"
@@ -300,16 +353,22 @@ def _target(options: argparse.Namespace) -> str:
         raise UsageError("--require needs test rows for the scores; leave out --test 0")
     if target in options.drop:
         raise UsageError(f"the target {target!r} cannot be dropped; remove it from --drop")
+    if options.by == target or options.by in options.drop:
+        what = "the target" if options.by == target else "dropped"
+        raise UsageError(f"--by {options.by}: the column is {what}; name another one")
+    if options.search and not options.validation:
+        raise UsageError("--search compares validation losses; leave out --validation 0")
     return target
 
 
-def _note(job: _Job) -> None:
+def _note(job: _Job, by: str | None) -> None:
     """Tell which rows and columns are not used, and which columns may be used by mistake."""
     for note in job.table.notes:
         tell(f"note: {note}")
     without = job.table.n - sum(map(len, job.rows.values()))
     if without:
-        tell(f"note: left out {counted(without, 'row')} without {job.recipe.target!r}")
+        names = " or ".join(map(repr, filter(None, (job.recipe.target, by))))
+        tell(f"note: left out {counted(without, 'row')} without {names}")
     for name, why in job.recipe.ignored.items():
         tell(f"note: ignored column {name!r}: {why}")
     for name, n in job.encoded.replaced.items():
@@ -326,7 +385,7 @@ def _note(job: _Job) -> None:
 
 def _as_json(
     options: argparse.Namespace,
-    net: MLP,
+    model: Model,
     recipe: Recipe,
     found: dict[str, Any],
     seconds: float,
@@ -341,8 +400,9 @@ def _as_json(
         "classes": recipe.classes,
         "columns": recipe.kinds,
         "ignored": recipe.ignored,
-        "n_inputs": net.n_in,
-        "n_parameters": net.n_parameters,
+        "n_inputs": model.net.n_in,
+        "n_parameters": model.net.n_parameters,
+        **({"n_networks": len(model.fits)} if len(model.fits) > 1 else {}),
         **found,
         "warnings": warnings,
         "seconds": round(seconds, 3),
@@ -352,7 +412,7 @@ def _as_json(
 
 def _as_text(
     options: argparse.Namespace,
-    net: MLP,
+    model: Model,
     recipe: Recipe,
     found: dict[str, Any],
     seconds: float,
@@ -367,7 +427,7 @@ def _as_text(
     best = kept(found)
     pairs = [
         *of_task(recipe, found),
-        ("network", sizes(net)),
+        ("network" + "s" * (len(model.fits) > 1), sizes(model.net, len(model.fits))),
         ("training", f"{epochs(found)} in {seconds:.2f} s{best and f'; {best}'}"),
     ]
     saved = f"\nsaved {options.out}; to use it: fastnn predict {options.out} {new}\n"

@@ -51,6 +51,16 @@ FORMAT_OF_MANY = "fastnn many 1"  # of many networks: many/files.py
 #: Errors that say that a file's contents are not what was written.
 MALFORMED = (ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError)
 
+
+def has_many(path: Path) -> bool:
+    """Return whether a file has the format of many networks, by its beginning."""
+    path = os.fspath(path)
+    if not os.path.isfile(path):
+        return False
+    with open(path, "rb") as file:
+        return f'"format":"{FORMAT_OF_MANY}"'.encode() in file.read(512)
+
+
 # ---- writing ------------------------------------------------------------------------------------
 
 

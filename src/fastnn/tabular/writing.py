@@ -65,7 +65,13 @@ def check_place(path: str, endings: Collection[str]) -> str:
     return place
 
 
-def write(path: str, recipe: Recipe, outputs: NDArray[Any], proba: bool = False) -> None:
+def write(
+    path: str,
+    recipe: Recipe,
+    outputs: NDArray[Any],
+    proba: bool = False,
+    spread: NDArray[Any] | None = None,
+) -> None:
     """Write predictions to a file, which is replaced as a whole.
 
     Parameters
@@ -78,6 +84,10 @@ def write(path: str, recipe: Recipe, outputs: NDArray[Any], proba: bool = False)
     proba : bool, default False
         Whether to write the probabilities of the classes after the predictions; a .npy file then
         holds the probabilities alone.
+    spread : ndarray of shape (n, n_out), optional
+        Standard deviations of the outputs, such as those over an ensemble, which get columns of
+        their own: "price_std" after "price", "cut=Ideal_std" after all probabilities. A .npy file
+        leaves them out.
 
     Raises
     ------
@@ -92,12 +102,12 @@ def write(path: str, recipe: Recipe, outputs: NDArray[Any], proba: bool = False)
             np.save(file, outputs if proba else recipe.decode(outputs), allow_pickle=False)
         elif pl is not None:
             columns = {_name(recipe): recipe.decode(outputs)}
-            if proba:
-                columns |= dict(zip(_proba_names(recipe), outputs.T, strict=True))
+            numbers = _numbers(recipe, outputs, proba, spread)
+            columns |= dict(zip(_names(recipe, proba, spread), numbers, strict=True))
             columns = {name: np.ascontiguousarray(values) for name, values in columns.items()}
             pl.DataFrame(columns).write_parquet(file)
         else:
-            for text in csv_text(recipe, outputs, proba):
+            for text in csv_text(recipe, outputs, proba, spread):
                 file.write(text.encode())
 
 
@@ -117,13 +127,38 @@ def _proba_names(recipe: Recipe) -> list[str]:
     return [f"{_name(recipe)}={value}" for value in recipe.classes or ()]
 
 
-def csv_text(recipe: Recipe, outputs: NDArray[Any], proba: bool = False) -> Iterator[str]:
+def _names(recipe: Recipe, proba: bool, spread: NDArray[Any] | None) -> list[str]:
+    """Return the names of the columns of numbers beside the predictions."""
+    found = _proba_names(recipe) if proba else []
+    if spread is None or (recipe.classes is not None and not proba):
+        return found
+    return [*found, *(f"{name}_std" for name in found or [_name(recipe)])]
+
+
+def _numbers(
+    recipe: Recipe, outputs: NDArray[Any], proba: bool, spread: NDArray[Any] | None
+) -> list[NDArray[Any]]:
+    """Return the columns of numbers beside the predictions, from outputs (n, n_out)."""
+    found = [*outputs.T] if proba else []
+    if spread is None or (recipe.classes is not None and not proba):
+        return found
+    return [*found, *spread.T]
+
+
+def csv_text(
+    recipe: Recipe,
+    outputs: NDArray[Any],
+    proba: bool = False,
+    spread: NDArray[Any] | None = None,
+) -> Iterator[str]:
     """Yield predictions as CSV, block by block."""
-    header = [_name(recipe), *(_proba_names(recipe) if proba else [])]
+    header = [_name(recipe), *_names(recipe, proba, spread)]
     yield ",".join(map(_quoted, header)) + "\n"
     for start in range(0, len(outputs), _BLOCK):
-        some = outputs[start : start + _BLOCK]
-        columns = [_cells(recipe, some), *(column.astype(str) for column in some.T if proba)]
+        rows = slice(start, start + _BLOCK)
+        some, deviations = outputs[rows], None if spread is None else spread[rows]
+        numbers = _numbers(recipe, some, proba, deviations)
+        columns = [_cells(recipe, some), *(column.astype(str) for column in numbers)]
         lines = columns[0] if len(columns) == 1 else map(",".join, zip(*columns, strict=True))
         yield "\n".join(lines) + "\n"
 
@@ -143,20 +178,32 @@ def _quoted(text: str) -> str:
     return '"{}"'.format(text.replace('"', '""')) if needs else text
 
 
-def json_text(recipe: Recipe, outputs: NDArray[Any], proba: bool = False) -> Iterator[str]:
+def json_text(
+    recipe: Recipe,
+    outputs: NDArray[Any],
+    proba: bool = False,
+    spread: NDArray[Any] | None = None,
+) -> Iterator[str]:
     """Yield predictions as JSON, one object a line, block by block."""
     name = json.dumps(_name(recipe))
     classes = None if recipe.classes is None else np.array([*map(json.dumps, recipe.classes)])
     for start in range(0, len(outputs), _BLOCK):
         some = outputs[start : start + _BLOCK]
         values = some[:, 0].astype(str) if classes is None else classes[some.argmax(axis=1)]
-        if not proba:
-            yield "".join(f"{{{name}: {value}}}\n" for value in values.tolist())
-            continue
-        keys = [json.dumps(str(value)) + ": " for value in recipe.classes or ()]
-        cells = [np.char.add(k, c.astype(str)) for k, c in zip(keys, some.T, strict=True)]
-        parts = map(", ".join, zip(*cells, strict=True))
-        yield "".join(
-            f'{{{name}: {value}, "probabilities": {{{part}}}}}\n'
-            for value, part in zip(values.tolist(), parts, strict=True)
-        )
+        parts = [np.char.add(f"{name}: ", values)]
+        deviations = None if spread is None else spread[start : start + _BLOCK]
+        if proba:
+            parts.append(_by_class(recipe, "probabilities", some))
+            if deviations is not None:
+                parts.append(_by_class(recipe, "probabilities_std", deviations))
+        elif deviations is not None and classes is None:
+            key = json.dumps(f"{_name(recipe)}_std")
+            parts.append(np.char.add(f"{key}: ", deviations[:, 0].astype(str)))
+        yield "".join(f"{{{', '.join(row)}}}\n" for row in zip(*parts, strict=True))
+
+
+def _by_class(recipe: Recipe, name: str, numbers: NDArray[Any]) -> list[str]:
+    """Return numbers (n, n_classes) as members of JSON objects: '"probabilities": {"a": 1.0}'."""
+    keys = [json.dumps(str(value)) + ": " for value in recipe.classes or ()]
+    cells = [np.char.add(k, c.astype(str)) for k, c in zip(keys, numbers.T, strict=True)]
+    return [f'"{name}": {{{", ".join(row)}}}' for row in zip(*cells, strict=True)]

@@ -1,0 +1,271 @@
+"""Several networks of `fastnn train`: an ensemble, a search, or one for each value of a column.
+
+All are trained by `fit_many`, at the same time, on the rows of one table. Not here: the options and
+the reports (train.py), a single network (fitting.py).
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import re
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.callbacks import EarlyStopping
+from fastnn.cli.fitting import mean_and_scale, network_of, undo_scaling
+from fastnn.cli.models import Model
+from fastnn.cli.objectives import weights_of
+from fastnn.cli.output import tell
+from fastnn.many import Fits, fit_many
+from fastnn.tabular.errors import TableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from numpy.typing import NDArray
+
+    from fastnn.cli.objectives import Objective
+    from fastnn.mlp import MLP
+    from fastnn.optimizers import Optimizer
+    from fastnn.tabular.encoding import Rows
+    from fastnn.tabular.recipe import Recipe
+    from fastnn.tabular.table import Column
+
+#: Trials of a search that are trained together.
+_ROUND = 16
+
+_SECONDS = {"s": 1, "min": 60, "h": 3600}
+
+#: The values that a search tries.
+_HIDDEN = [[32], [64], [128], [256], [64, 32], [128, 64], [256, 128], [64, 64, 64], [128, 128, 64]]
+_ACTIVATIONS = ["relu", "relu", "gelu", "tanh"]
+_DROPOUT = [0.0, 0.0, 0.1, 0.2, 0.4]
+_BATCHES = [32, 64, 128, 256]
+_RATES = 0.1, 10.0  # times the learning rate of the command line
+
+
+class Common:
+    """What all networks have in common: the table's rows as inputs, and scaled targets.
+
+    `encoded`, `y` (n,) and `rows` are those of the table; the networks are trained on "training"
+    rows and stopped by the "validation" rows.
+    """
+
+    def __init__(
+        self,
+        options: argparse.Namespace,
+        recipe: Recipe,
+        objective: Objective,
+        encoded: Rows,
+        y: NDArray[Any],
+        rows: dict[str, NDArray[np.intp]],
+    ) -> None:
+        self.options, self.recipe, self.objective = options, recipe, objective
+        used = np.concatenate([rows["training"], rows["validation"]])
+        self.X = encoded.matrix(used, options.dtype)
+        self.y, self.used = y[used], used
+        self.n_training = len(rows["training"])
+        self.is_class = recipe.classes is not None
+
+    def fit(
+        self,
+        nets: list[MLP],
+        groups: Sequence[NDArray[np.intp]] | None = None,
+        batch_sizes: list[int] | None = None,
+    ) -> tuple[Fits, bool]:
+        """Train networks on all rows, or on these of the used rows each.
+
+        Return those that were trained to their end, and whether Ctrl-C ended the call.
+        """
+        options, n = self.options, len(self.used)
+        groups = [np.arange(n)] * len(nets) if groups is None else groups
+        training = [some[some < self.n_training] for some in groups]
+        validation = [some[some >= self.n_training] for some in groups]
+        y, scales = self.y if self.is_class else np.zeros(n), []
+        for net, some, rows in zip(nets, groups, training, strict=True):
+            if self.recipe.is_measured.any():
+                net.adapt(np.where(self.recipe.is_measured, self.X[rows], net.dtype.type(0)))
+            if not self.is_class:
+                mean, scale = mean_and_scale(self.y[rows], self.objective)
+                y[some] = (self.y[some] - mean) / scale
+                scales.append((mean, scale))
+        stop = EarlyStopping(patience=options.patience, restore_best_weights=True)
+        judged = len(validation[0]) > 0
+        fits = _raising(
+            fit_many,
+            nets,
+            self.X,
+            y,
+            rows=training,
+            validation=validation if judged else None,
+            epochs=options.epochs,
+            batch_size=options.batch_size if batch_sizes is None else batch_sizes,
+            class_weight=weights_of(options.class_weight, self.recipe.classes),
+            callbacks=[stop] if judged else [],
+            on_error="record" if options.search else "raise",
+            n_threads=options.threads,
+            verbose=not options.quiet,
+        )
+        for number, (mean, scale) in enumerate(scales):
+            if fits.statuses[number].is_trained:
+                undo_scaling(nets[number], mean, scale, self.objective)
+        return fits, fits.interrupted
+
+
+def _raising(call: Callable[..., Fits], *args: Any, **options: Any) -> Fits:
+    """Call a function; the error about a loss that is not finite does not number its network."""
+    try:
+        return call(*args, **options)
+    except FloatingPointError as error:
+        raise FloatingPointError(str(error).partition(": ")[2]) from error
+
+
+def _those_of(fits: Fits, numbers: Sequence[int], groups: NDArray[Any] | None = None) -> Fits:
+    """Return some networks of a call; KeyboardInterrupt if there are none."""
+    if not len(numbers):
+        raise KeyboardInterrupt
+    found = Fits([fits[i] for i in numbers], None, groups)
+    for place, i in enumerate(numbers):
+        found.histories[place] = fits.histories[i]
+        found.best_epochs[place], found.statuses[place] = fits.best_epochs[i], fits.statuses[i]
+    return found
+
+
+def course_of(fits: Fits) -> dict[str, int | None]:
+    """Return the epochs of the longest training, and the best epoch if there is one network."""
+    best = fits.best_epochs[0] if len(fits) == 1 else None
+    return {
+        "epochs": max(status.epochs for status in fits.statuses),
+        "best_epoch": None if best is None else best + 1,
+    }
+
+
+# ---- an ensemble --------------------------------------------------------------------------------
+
+
+def ensemble(common: Common, optimizer: Optimizer, n: int) -> tuple[Model, dict[str, Any], bool]:
+    """Train networks that differ in their seeds.
+
+    Return the model, what its record has beside that of one network, and whether Ctrl-C ended it.
+    """
+    options, nets = common.options, []
+    for i in range(n):
+        some = argparse.Namespace(**{**vars(options), "seed": options.seed + i})
+        nets.append(network_of(some, common.recipe, optimizer, common.objective))
+    fits, interrupted = common.fit(nets)
+    fits = _those_of(fits, np.flatnonzero(fits.is_trained).tolist())
+    return Model(fits), {"ensemble": len(fits)}, interrupted
+
+
+# ---- a network for each value of a column -------------------------------------------------------
+
+
+def by_column(
+    common: Common, optimizer: Optimizer, column: Column
+) -> tuple[Model, dict[str, Any], bool]:
+    """Train a network for each text of a column, on its rows."""
+    options, values = common.options, column.values[common.used]
+    texts = [text for i, text in enumerate(column.texts) if (values == i).any()]
+    groups = [np.flatnonzero(values == column.texts.index(text)) for text in texts]
+    for text, some in zip(texts, groups, strict=True):
+        n = int((some < common.n_training).sum())
+        if n == 0 or (options.validation and n == len(some)):
+            raise TableError(
+                f"{options.data}: {column.name!r} is {text!r} in too few rows for a network of "
+                f"its own: {n} training and {len(some) - n} validation rows; leave them out, or do "
+                "with fewer: --validation 0 --test 0"
+            )
+    make = common.options, common.recipe, optimizer, common.objective
+    fits, interrupted = common.fit([network_of(*make) for _ in groups], groups)
+    done = np.flatnonzero(fits.is_trained).tolist()
+    labels = np.array([texts[i] for i in done], object)
+    return Model(_those_of(fits, done, labels), column.name), {"by": column.name}, interrupted
+
+
+# ---- a search -----------------------------------------------------------------------------------
+
+
+def budget(text: str) -> tuple[int | None, float]:
+    """Return the trials and the seconds of a budget such as "50" or "10min"."""
+    found = re.fullmatch(r"(\d+)(s|min|h)?", text)
+    if found is None or int(found[1]) == 0:
+        raise argparse.ArgumentTypeError(
+            f"must be a number of trials such as 50, or a time such as 30s, 10min or 2h; got "
+            f"{text!r}"
+        )
+    amount = int(found[1])
+    return (None, float(amount * _SECONDS[found[2]])) if found[2] else (amount, math.inf)
+
+
+def _trial(rate: float, rng: np.random.Generator) -> dict[str, Any]:
+    """Return options of a trial, drawn at random."""
+    low, high = map(math.log, _RATES)
+    return {
+        "hidden": _HIDDEN[rng.integers(len(_HIDDEN))],
+        "activation": _ACTIVATIONS[rng.integers(len(_ACTIVATIONS))],
+        "dropout": _DROPOUT[rng.integers(len(_DROPOUT))],
+        "batch_size": _BATCHES[rng.integers(len(_BATCHES))],
+        "learning_rate": float(f"{rate * math.exp(rng.uniform(low, high)):.2g}"),
+    }
+
+
+def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any], bool]:
+    """Train networks with other layers and rates, and return that with the least validation loss.
+
+    The first trial has the options of the command line, so that none is worse.
+    """
+    options = common.options
+    rng = np.random.default_rng([options.seed, 1])  # other numbers than those of the split
+    most, seconds = options.search
+    began, n_done, interrupted = time.monotonic(), 0, False
+    best: tuple[float, Fits, dict[str, Any]] | None = None
+    while not interrupted and (n_done < most if most else time.monotonic() - began < seconds):
+        n = min(_ROUND, most - n_done) if most else _ROUND
+        rate = float(optimizer.learning_rate)  # type: ignore[arg-type]  # no schedule
+        trials = [_trial(rate, rng) for _ in range(n)]
+        if n_done == 0:
+            given = {name: getattr(options, name) for name in trials[0]}
+            trials[0] = {**given, "learning_rate": rate}
+        fits, interrupted = common.fit(*_networks(common, optimizer, trials))
+        n_done += int(fits.is_trained.sum())
+        if fits.is_trained.any():
+            number = fits.best()
+            value = float(fits.values()[number])
+            if best is None or value < best[0]:
+                best = value, _those_of(fits, [number]), trials[number]
+        if not fits.is_trained.any() and not interrupted:
+            break  # all diverged
+    if best is None and interrupted:
+        raise KeyboardInterrupt
+    if best is None:
+        raise FloatingPointError("the losses of all trials became infinite or nan")
+    value, fits, trial = best
+    found = {"search": {"trials": n_done, "val_loss": value, **trial}}
+    if not options.quiet:
+        tell(f"best of {n_done} trials: {described(trial)}")
+    return Model(fits), found, interrupted
+
+
+def _networks(
+    common: Common, optimizer: Optimizer, trials: list[dict[str, Any]]
+) -> tuple[list[MLP], None, list[int]]:
+    """Return the networks of trials, None for their rows, and their batch sizes."""
+    nets = []
+    for trial in trials:
+        some = argparse.Namespace(**{**vars(common.options), **trial})
+        net = network_of(some, common.recipe, optimizer, common.objective)
+        net.learning_rate = trial["learning_rate"]
+        nets.append(net)
+    return nets, None, [trial["batch_size"] for trial in trials]
+
+
+def described(trial: dict[str, Any]) -> str:
+    """Return the options of a trial as they are written on the command line."""
+    hidden = ",".join(map(str, trial["hidden"])) or "none"
+    rest = ("activation", "dropout", "batch_size", "learning_rate")
+    others = (f"--{name.replace('_', '-')} {trial[name]:g}" if not isinstance(trial[name], str)
+              else f"--{name} {trial[name]}" for name in rest)  # fmt: skip
+    return f"--hidden {hidden} {' '.join(others)}"

@@ -1,0 +1,328 @@
+"""The command line with several networks: ensembles, a network for each value, searches.
+
+Their files, what `predict` and `info` make of them, errors, and Ctrl-C. Not here: single networks
+(test_cli.py).
+"""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import polars as pl
+import pytest
+
+import fastnn
+from fastnn import tables
+from fastnn.cli import main, several
+from fastnn.many.outcomes import NOT_STARTED, Status
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with a table of flats, and a model of each kind."""
+    folder = tmp_path_factory.mktemp("several")
+    rng = np.random.default_rng(0)
+    area, city = rng.uniform(20, 140, 400), rng.choice(["Bonn", "Köln", "Trier"], 400)
+    price = np.array([{"Bonn": 13, "Köln": 15, "Trier": 11}[name] for name in city])
+    rent = area * price + rng.normal(100, 20, 400)
+    frame = pl.DataFrame({"area": area, "city": city, "rent": rent})
+    frame.write_csv(folder / "flats.csv")
+    frame[:9].write_csv(folder / "new.csv")
+    for name, options in {
+        "ensemble": ["--target", "rent", "--ensemble", "3"],
+        "classes": ["--target", "city", "--ensemble", "3"],
+        "cities": ["--target", "rent", "--by", "city"],
+        "search": ["--target", "rent", "--search", "20"],
+    }.items():
+        train = ["train", folder / "flats.csv", *options, "--hidden", "8", "--epochs", "15",
+                 "--quiet", "--out", folder / name]  # fmt: skip
+        assert main([str(word) for word in train]) == 0
+    return folder
+
+
+@pytest.fixture
+def here(folder, monkeypatch):
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def run(capsysbinary):
+    """A function that runs a command, and returns its exit code, output and errors."""
+
+    def go(*argv):
+        capsysbinary.readouterr()
+        code = main([str(arg) for arg in argv])
+        captured = capsysbinary.readouterr()
+        return code, captured.out.decode(), captured.err.decode()
+
+    return go
+
+
+@pytest.fixture
+def told(run):
+    """A function that runs a command, checks that it succeeds, and returns its output."""
+
+    def tell(*argv):
+        code, out, err = run(*argv)
+        assert code == 0, err
+        return out
+
+    return tell
+
+
+TRAIN = ("train", "flats.csv", "--target", "rent", "--hidden", "8", "--epochs", "5", "--out", "x")
+
+# ---- ensembles ----------------------------------------------------------------------------------
+
+
+def test_an_ensemble_predicts_its_mean_and_its_spread(here, told):
+    fits = fastnn.load_many("ensemble")
+    X = tables.recipe_of(fits[0]).inputs("new.csv")
+    mean, std = fits.predict(X, "mean")[:, 0], fits.predict(X, "std")[:, 0]
+    found = pl.read_csv(told("predict", "ensemble", "new.csv").encode())
+    assert found.columns == ["rent", "rent_std"]
+    np.testing.assert_allclose(found["rent"], mean, rtol=1e-12)
+    np.testing.assert_allclose(found["rent_std"], std, rtol=1e-9)
+    lines = told("predict", "ensemble", "new.csv", "--json").splitlines()
+    assert [json.loads(line) for line in lines] == found.to_dicts()
+    told("predict", "ensemble", "new.csv", "--out", "p.parquet")
+    assert pl.read_parquet("p.parquet").to_dicts() == found.to_dicts()
+    told("predict", "ensemble", "new.csv", "--out", "p.npy")
+    np.testing.assert_array_equal(np.load("p.npy"), found["rent"])
+
+
+def test_an_ensemble_has_networks_of_the_seeds_that_follow(here):
+    fits = fastnn.load_many("ensemble")
+    assert [net.seed for net in fits] == [0, 1, 2]
+    assert fits.is_trained.all()
+    assert len({net.get_flat_weights().tobytes() for net in fits}) == 3
+    assert fits[0].metadata == fits[2].metadata
+
+
+def test_the_first_of_an_ensemble_is_the_network_of_its_own_training(here, told):
+    told(*TRAIN, "--quiet", "--seed", "1")
+    told(*TRAIN[:-1], "y", "--quiet", "--ensemble", "2", "--seed", "1")
+    one, first = fastnn.load("x"), fastnn.load_many("y")[0]
+    for a, b in zip(one.get_weights(), first.get_weights(), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_the_same_command_writes_the_same_file(here, told):
+    contents = []
+    for threads in (1, 2):
+        told(*TRAIN, "--quiet", "--ensemble", "3", "--threads", threads)
+        contents.append((here / "x").read_bytes())
+    assert contents[0] == contents[1]
+
+
+def test_an_ensemble_of_classifiers_predicts_by_its_mean_probabilities(here, told):
+    fits = fastnn.load_many("classes")
+    X = tables.recipe_of(fits[0]).inputs("new.csv")
+    mean, std = fits.predict(X, "mean"), fits.predict(X, "std")
+    cities = ["Bonn", "Köln", "Trier"]
+    found = pl.read_csv(told("predict", "classes", "new.csv", "--proba").encode())
+    names = [f"city={city}" for city in cities]
+    assert found.columns == ["city", *names, *(f"{name}_std" for name in names)]
+    assert found["city"].to_list() == [cities[i] for i in mean.argmax(axis=1)]
+    np.testing.assert_allclose(found[:, 1:4].to_numpy(), mean, rtol=1e-12)
+    np.testing.assert_allclose(found[:, 4:].to_numpy(), std, rtol=1e-9, atol=1e-15)
+    assert pl.read_csv(told("predict", "classes", "new.csv").encode()).columns == ["city"]
+    line = json.loads(told("predict", "classes", "new.csv", "--proba", "--json").splitlines()[0])
+    assert list(line) == ["city", "probabilities", "probabilities_std"]
+    assert list(line["probabilities_std"]) == cities
+
+
+def test_the_scores_of_an_ensemble_are_those_of_its_mean(here, told):
+    report = json.loads(told(*TRAIN, "--quiet", "--json", "--ensemble", "4"))
+    assert (report["n_networks"], report["ensemble"]) == (4, 4)
+    fits = fastnn.load_many("x")
+    assert fits[0].metadata["training"]["test"] == report["test"]
+    text = told(*TRAIN, "--quiet", "--ensemble", "4")
+    assert "networks    4 of " in text
+
+
+# ---- a network for each value -------------------------------------------------------------------
+
+
+def test_each_value_is_predicted_by_its_own_network(here, told):
+    fits = fastnn.load_many("cities")
+    assert fits.groups.tolist() == ["Bonn", "Köln", "Trier"]
+    recipe = tables.recipe_of(fits[0])
+    assert list(recipe.kinds) == ["area"]
+    frame = pl.read_csv("new.csv")
+    X = recipe.inputs("new.csv")
+    want = [fits[["Bonn", "Köln", "Trier"].index(city)].predict(X[i : i + 1])[0, 0]
+            for i, city in enumerate(frame["city"])]  # fmt: skip
+    found = pl.read_csv(told("predict", "cities", "new.csv").encode())
+    assert found.columns == ["rent"]
+    np.testing.assert_allclose(found["rent"].to_numpy(), want, rtol=1e-6)
+
+
+def test_a_value_without_a_network_is_an_error(here, run):
+    (here / "bad.csv").write_text("area,city\n50,Bonn\n50,Berlin\n")
+    code, out, err = run("predict", "cities", "bad.csv", "--unknown", "missing")
+    assert (code, out) == (1, "")
+    assert err.startswith(
+        "fastnn: error: bad.csv: column 'city' holds 'Berlin' in row 2, for which"
+    )
+    (here / "bad.csv").write_text("area,city\n50,\n")
+    assert "holds '' in row 1" in run("predict", "cities", "bad.csv")[2]
+    (here / "bad.csv").write_text("area\n50\n")
+    assert "has no column 'city'" in run("predict", "cities", "bad.csv")[2]
+
+
+def test_numbers_may_choose_the_network_and_rows_without_them_are_left_out(here, run, told):
+    rng = np.random.default_rng(1)
+    lines = [
+        f"{x:.3f},{i % 2 + 7},{x * (i % 2 + 1):.3f}" for i, x in enumerate(rng.normal(size=200))
+    ]
+    (here / "numbers.csv").write_text("x,shop,sales\n1,,2\n" + "\n".join(lines) + "\n")
+    train = ("train", "numbers.csv", "--target", "sales", "--by", "shop", "--epochs", "5", "--out",
+             "shops", "--task", "regression")  # fmt: skip
+    code, _, err = run(*train)
+    assert code == 0
+    assert "note: left out 1 row without 'sales' or 'shop'" in err
+    assert fastnn.load_many("shops").groups.tolist() == ["7", "8"]
+    (here / "shop.csv").write_text("x,shop\n1,7\n1,8.0\n")
+    assert told("predict", "shops", "shop.csv", "--quiet").count("\n") == 3
+
+
+def test_a_value_in_too_few_rows_is_an_error_before_training(here, run):
+    text = (here / "flats.csv").read_text()
+    (here / "rare.csv").write_text(text + "50,Ulm,700\n")
+    code, _, err = run("train", "rare.csv", "--target", "rent", "--by", "city", "--out", "rare")
+    assert code == 1
+    assert "'city' is 'Ulm' in too few rows for a network of its own" in err.splitlines()[-1]
+    assert not (here / "rare").exists()
+
+
+# ---- searches -----------------------------------------------------------------------------------
+
+
+def test_a_search_saves_the_best_network(here, told):
+    net = fastnn.load("search")
+    found = net.metadata["training"]["search"]
+    assert found["trials"] == 20
+    assert [layer.units for layer in net.dense[:-1]] == found["hidden"]
+    assert "best of 20 trials" in told("info", "search")
+    report = json.loads(told(*TRAIN, "--quiet", "--json", "--search", "1"))
+    assert report["search"]["hidden"] == [8]
+    single = json.loads(told(*TRAIN, "--quiet", "--json"))
+    assert report["test"] == single["test"]
+
+
+def test_a_search_of_a_time_begins_no_round_after_it(here, told, monkeypatch):
+    clock = iter([0.0, 1.0, 59.0, 61.0])  # the beginning, and before each round
+    monkeypatch.setattr(several, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(several, "_ROUND", 3)
+    report = json.loads(told(*TRAIN, "--quiet", "--json", "--search", "1min"))
+    assert report["search"]["trials"] == 6
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [("50", (50, np.inf)), ("30s", (None, 30.0)), ("10min", (None, 600.0)), ("2h", (None, 7200.0))],
+)
+def test_budgets(text, found):
+    assert several.budget(text) == found
+
+
+# ---- info, errors, Ctrl-C -----------------------------------------------------------------------
+
+
+def test_info_describes_many_networks(here, told):
+    text = told("info", "cities")
+    assert text.startswith("networks    3: 3 finished; the first is shown\ngroups      Bonn, Köln,")
+    found = json.loads(told("info", "ensemble", "--json"))
+    assert found["n_networks"] == 3
+    assert found["groups"] is None
+    assert found["training"]["ensemble"] == 3
+
+
+def test_info_describes_any_file_of_many_networks(here, told, run):
+    net = fastnn.MLP(2, [fastnn.Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    fits = fastnn.fit_many(fastnn.networks(net, n=2), np.eye(2), [1.0, 2.0])
+    fits.save("own")
+    assert told("info", "own").startswith("networks    2: 2 finished; the first is shown\n")
+    code, _, err = run("predict", "own", "new.csv")
+    assert code == 1
+    assert "no recipe for tables" in err
+    code, _, err = run("export", "own", "--json", "own.json")
+    assert code == 1
+    assert "fastnn.load_many(path)" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        ("--ensemble 1", 2, "argument --ensemble: must be from 2 to 10000"),
+        ("--ensemble 3 --by city", 2, "argument --by: not allowed with argument --ensemble"),
+        ("--by nowhere", 1, "has no column 'nowhere'"),
+        ("--by rent", 2, "--by rent: the column is the target; name another one"),
+        ("--by city --drop city", 2, "--by city: the column is dropped; name another one"),
+        ("--search 5x", 2, "must be a number of trials such as 50, or a time such as 30s"),
+        ("--search 0", 2, "must be a number of trials such as 50, or a time such as 30s"),
+        ("--search 5 --validation 0", 2, "leave out --validation 0"),
+        ("--ensemble 2 --learning-rate 1e30", 1, "so nothing was saved; lower --learning-rate"),
+    ],
+)
+def test_errors_are_one_line(words, code, message, here, run):
+    (here / "x").unlink(missing_ok=True)
+    found, out, err = run(*TRAIN, "--quiet", *words.split())
+    assert (found, out) == (code, "")
+    assert err.count("\n") == 1
+    assert message in err
+    assert "nets[" not in err
+    assert not (here / "x").exists()
+
+
+def interrupted(n):
+    """Return fit_many as if Ctrl-C came when n networks were trained."""
+
+    def call(nets, *args, **options):
+        fits = fastnn.fit_many(nets, *args, **options)
+        fits.statuses[n:] = [Status(NOT_STARTED, 0)] * (len(fits) - n)
+        fits.interrupted = True
+        return fits
+
+    return call
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("--ensemble 5", "x has the networks that were trained to their end"),
+        ("--by city", "x has the networks that were trained to their end"),
+        ("--search 10", "x has the best network of 2 trials"),
+    ],
+)
+def test_ctrl_c_keeps_what_is_trained(words, message, here, run, monkeypatch):
+    monkeypatch.setattr(several, "fit_many", interrupted(2))
+    code, _, err = run(*TRAIN, "--quiet", *words.split())
+    assert code == 130
+    assert err.splitlines()[-1] == f"fastnn: interrupted; {message}"
+    if "--search" in words:
+        assert fastnn.load("x").metadata["training"]["search"]["trials"] == 2
+    else:
+        fits = fastnn.load_many("x")
+        assert len(fits) == 2
+        assert fits.is_trained.all()
+        (here / "some.csv").write_text("area,city\n50,Bonn\n50,Köln\n")
+        assert run("predict", "x", "some.csv")[0] == 0
+
+
+@pytest.mark.parametrize("words", ["--ensemble 5", "--by city", "--search 10"])
+def test_ctrl_c_before_a_network_is_trained_writes_no_file(words, here, run, monkeypatch):
+    (here / "x").unlink(missing_ok=True)
+    monkeypatch.setattr(several, "fit_many", interrupted(0))
+    code, out, err = run(*TRAIN, "--quiet", *words.split())
+    assert (code, out, err) == (130, "", "fastnn: error: interrupted; no file was written\n")
+    assert not (here / "x").exists()
+
+
+def test_progress_is_shown_unless_quiet(here, run, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    assert "3/3 networks" in run(*TRAIN, "--ensemble", "3")[2]
+    assert "networks" not in run(*TRAIN, "--ensemble", "3", "--quiet")[2]
