@@ -363,7 +363,7 @@ class _Dask:
         killed = _checks.installed("distributed", "executor=").KilledWorker
         self.losses: tuple[type[BaseException], ...] = (killed, CancelledError)
         self.client, self.distribution, self.number = client, distribution, 0
-        self.counted = -math.inf  # when the workers were counted
+        self.n, self.counted = 1, -math.inf  # workers, and when they were counted
         self.common = InMemory.of(distribution.common(map_files=False))
         self.sent = self._send()
 
