@@ -345,6 +345,11 @@ def test_a_file_that_rows_lie_in_is_refused(tmp_path):
     np.testing.assert_array_equal(np.load(path), X)
 
 
+def test_a_checkpoint_is_no_file_of_networks(written):
+    with pytest.raises(ModelFileError, match="is a checkpoint of fit_many: call it with"):
+        load_many(written[0])
+
+
 def test_a_damaged_beginning_is_refused(written):
     path, _ = written
     data = path.read_bytes()

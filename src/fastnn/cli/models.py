@@ -54,6 +54,11 @@ class Model:
         """Whether each row is predicted by several networks."""
         return self.by is None and len(self.fits) > 1
 
+    @property
+    def texts(self) -> list[str]:
+        """The texts of the column `by` that have a network."""
+        return [] if self.fits.groups is None else list(self.fits.groups)
+
     def predict(
         self, X: NDArray[Any], groups: NDArray[np.intp] | None = None
     ) -> tuple[NDArray[Any], NDArray[Any] | None]:
@@ -74,10 +79,10 @@ class Model:
 
     def groups_of(self, path: str, column: Column) -> NDArray[np.intp]:
         """Return the number of each row's network from the column that decides it."""
-        assert self.fits.groups is not None
-        texts = self.fits.groups.tolist()
+        texts = self.texts
         index = Lookup(texts)
         numbers = [index(text) for text in column.texts]
+        found: NDArray[np.intp]
         found = np.array([*(-1 if i is None else i for i in numbers), -1])[column.values]
         if (found < 0).any():
             row = int((found < 0).argmax())

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastnn.many.outcomes import Outcome
     from fastnn.many.results import Fits
 
-HEAD = b"fastnn fit_many\n"
+HEAD = files.CHECKPOINT
 FORMAT = "fastnn checkpoint of fit_many 1"
 
 #: Seconds between two records.
@@ -75,11 +75,11 @@ class Checkpoint:
         found: dict[int, Outcome] = {}
         with open(self.path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if file.read(len(HEAD)) != HEAD:
+            if not files.is_checkpoint(self.path):
                 raise ModelFileError(
                     f"checkpoint={self.path!r} is no checkpoint of fit_many; give another path"
                 )
-            self.end, records = len(HEAD), self._records(file, size)
+            self.end, records = file.seek(len(HEAD)), self._records(file, size)
             theirs, theirs_of_networks = self._first(records)
             _checks.same_call(self.path, theirs, call)
             for tensors, metadata in records:

@@ -40,6 +40,9 @@ _GRACE = 0.15
 #: Seconds that an executor has to find out that a worker is dead.
 _PATIENCE = 5.0
 
+#: Seconds that a call waits for a worker of a cluster that has none.
+_WAIT = 300
+
 #: How often workers may be lost without a portion that is done.
 _MOST_LOSSES = 50
 
@@ -368,7 +371,16 @@ class _Dask:
         self.sent = self._send()
 
     def _send(self) -> Any:
-        return self.client.scatter(self.common, broadcast=True, hash=False)
+        """Hand to all workers what members have in common; wait for one if there is none."""
+        while True:
+            try:
+                self.client.wait_for_workers(1, timeout=_WAIT)
+            except TimeoutError as error:
+                raise RuntimeError(
+                    f"the cluster of the executor has had no worker for {_WAIT} seconds; start one"
+                ) from error
+            with contextlib.suppress(TimeoutError, OSError):  # it was lost again
+                return self.client.scatter(self.common, broadcast=True, hash=False)
 
     @property
     def n_workers(self) -> int:
@@ -387,8 +399,7 @@ class _Dask:
     def renew(self) -> None:
         self.number += 1
         if self.sent.status != "finished":  # all workers that had it are gone
-            with contextlib.suppress(TimeoutError):  # there are none now: the next loss tries again
-                self.sent = self._send()
+            self.sent = self._send()
 
     def stop(self) -> None: ...
 

@@ -49,6 +49,9 @@ if TYPE_CHECKING:
 
 FORMAT = model_files.FORMAT_OF_MANY
 
+#: The beginning of a checkpoint.
+CHECKPOINT = b"fastnn fit_many\n"
+
 #: Columns whose values are numbers of items of a table.
 _TABLES = ("config", "stack", "feature_names", "classes", "metadata", "status", "history")
 _COLUMNS = (*_TABLES, "seed", "learning_rate", "step", "epoch", "dropout_seed", "shuffler",
@@ -61,10 +64,24 @@ _NOT_FINITE = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 def read(path: str) -> tuple[Tensors, dict[str, str]]:
     """Return tensors and metadata of a file of many networks."""
-    tensors, metadata = safetensors.read(path)
+    try:
+        tensors, metadata = safetensors.read(path)
+    except ModelFileError as error:
+        if is_checkpoint(path):
+            raise ModelFileError(
+                f"{path!r} is a checkpoint of fit_many: call it with checkpoint={path!r} and the "
+                "same arguments again, and save what it returns"
+            ) from error
+        raise
     if metadata.get("format") == model_files.FORMAT:
         raise ModelFileError(f"{path!r} has one network; read it by fastnn.load(path)")
     return tensors, metadata
+
+
+def is_checkpoint(path: str) -> bool:
+    """Return whether a file begins as checkpoints of `fit_many` do."""
+    with open(path, "rb") as file:
+        return file.read(len(CHECKPOINT)) == CHECKPOINT
 
 
 def state_of(outcome: Outcome) -> State:

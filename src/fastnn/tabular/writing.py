@@ -190,7 +190,7 @@ def json_text(
     for start in range(0, len(outputs), _BLOCK):
         some = outputs[start : start + _BLOCK]
         values = some[:, 0].astype(str) if classes is None else classes[some.argmax(axis=1)]
-        parts = [np.char.add(f"{name}: ", values)]
+        parts: list[Any] = [np.char.add(f"{name}: ", values)]
         deviations = None if spread is None else spread[start : start + _BLOCK]
         if proba:
             parts.append(_by_class(recipe, "probabilities", some))
