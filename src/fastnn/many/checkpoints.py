@@ -42,7 +42,7 @@ HEAD = files.CHECKPOINT
 FORMAT = "fastnn checkpoint of fit_many 1"
 
 #: Seconds between two records.
-_SECONDS = 5.0
+_SECONDS = 2.0
 
 
 class Checkpoint:

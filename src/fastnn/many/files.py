@@ -98,48 +98,72 @@ def state_of(outcome: Outcome) -> State:
 
 def encode(outcomes: Sequence[Outcome], others: dict[str, Any]) -> tuple[Tensors, dict[str, str]]:
     """Return tensors and metadata of networks, and of further plain data in their index."""
-    columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
-    tables: dict[str, dict[str, int]] = {name: {} for name in _TABLES}  # JSON: its number
+    index = _Index()
+    tensors: Tensors = {}
     stacks: dict[int, list[Outcome]] = {}
     for outcome in outcomes:
-        for name, value in _plain(outcome).items():
-            if name in tables:
-                text, table = _json(value), tables[name]
-                value = table.setdefault(text, len(table))
-            columns[name].append(value)
-        stacks.setdefault(columns["stack"][-1], []).append(outcome)
-    tensors: Tensors = {}
+        stacks.setdefault(index.add(outcome), []).append(outcome)
     for number, members in stacks.items():
         tensors |= _stacked(f"stacks.{number}.", members)
     tensors |= _histories([outcome.history for outcome in outcomes])
-    parts = {name: f"[{','.join(table)}]" for name, table in tables.items()}
-    listed = ",".join(f'"{name}":{text}' for name, text in parts.items())
-    text = f'{{"tables":{{{listed}}},"columns":{_json(columns)},"others":{_json(others)}}}'
-    tensors["index"] = np.frombuffer(text.encode(), np.uint8)
+    tensors["index"] = np.frombuffer(index.text(others).encode(), np.uint8)
     return tensors, {"format": FORMAT}
 
 
-def _plain(outcome: Outcome) -> dict[str, Any]:
-    """Return what the index has of a network, by column."""
-    spec, snapshot = outcome.specification, outcome.snapshot
-    config = configuration.config_of(dataclasses.replace(spec, optimizer=snapshot.optimizer))
-    seed, rate = config.pop("seed"), config["optimizer"]["learning_rate"]
-    if isinstance(rate, dict):
-        rate = None  # a schedule, which the configuration keeps
-    else:
-        del config["optimizer"]["learning_rate"]
-    status = outcome.status
-    return {
-        **model_files.plain_state(snapshot),
-        "config": config,
-        "seed": seed,
-        "learning_rate": rate,
-        "stack": kind_of_stack(outcome),
-        "metadata": json.loads(_checks.json_of("net.metadata", outcome.metadata)),
-        "status": [status.kind, status.epochs, status.message],
-        "history": _layout(outcome.history),
-        "best_epoch": outcome.best_epoch,
-    }
+class _Index:
+    """The index of networks that are added; all of them last as long as it does."""
+
+    def __init__(self) -> None:
+        self.columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
+        self.tables: dict[str, dict[str, int]] = {name: {} for name in _TABLES}  # JSON: its number
+        self.known: dict[Any, tuple[int, Any, int]] = {}  # of specifications made of the same parts
+
+    def add(self, outcome: Outcome) -> int:
+        """Add a network; return the number of its stack."""
+        spec, snapshot, status = outcome.specification, outcome.snapshot, outcome.status
+        parts = id(spec.layers), id(spec.loss), id(snapshot.optimizer)
+        options = spec.n_in, spec.reduction, spec.scale_penalties, spec.dtype, spec.n_threads
+        key = parts, options, len(snapshot.blocks), snapshot.standardization is None
+        if key not in self.known:
+            self.known[key] = self._place(outcome)
+        config, rate, stack = self.known[key]
+        row = {
+            **model_files.plain_state(snapshot),
+            "metadata": json.loads(_checks.json_of("net.metadata", outcome.metadata)),
+            "status": [status.kind, status.epochs, status.message],
+            "history": _layout(outcome.history),
+        }
+        for name in ("feature_names", "classes", "metadata", "status", "history"):
+            row[name] = self._number(name, row[name])
+        row |= {"config": config, "learning_rate": rate, "stack": stack, "seed": spec.seed}
+        row["best_epoch"] = outcome.best_epoch
+        for name, value in row.items():
+            self.columns[name].append(value)
+        return stack
+
+    def _place(self, outcome: Outcome) -> tuple[int, Any, int]:
+        """Return the number of a configuration, its rate if that is a number, and its stack's."""
+        spec, optimizer = outcome.specification, outcome.snapshot.optimizer
+        config = configuration.config_of(dataclasses.replace(spec, optimizer=optimizer))
+        del config["seed"]
+        rate = config["optimizer"]["learning_rate"]
+        if isinstance(rate, dict):
+            rate = None  # a schedule, which the configuration keeps
+        else:
+            del config["optimizer"]["learning_rate"]
+        stack = self._number("stack", kind_of_stack(outcome))
+        return self._number("config", config), rate, stack
+
+    def _number(self, name: str, value: Any) -> int:
+        """Return the number of a value in a table, to which it is added if it is new."""
+        table = self.tables[name]
+        return table.setdefault(_json(value), len(table))
+
+    def text(self, others: dict[str, Any]) -> str:
+        """Return the index as JSON, with further plain data."""
+        tables = ",".join(f'"{name}":[{",".join(table)}]' for name, table in self.tables.items())
+        columns = _json(self.columns)
+        return f'{{"tables":{{{tables}}},"columns":{columns},"others":{_json(others)}}}'
 
 
 def kind_of_stack(outcome: Outcome) -> dict[str, Any]:
@@ -306,9 +330,11 @@ class _Stack:
         rows = {name: block[row] for name, block in self.blocks.items()}
         _checks.tensors(rows, shapes, spec.dtype)
         for values in rows.values():
-            pieces = np.split(values, np.cumsum(sizes)[:-1])
-            found = zip(pieces, spec.shapes.values(), strict=True)
-            blocks.append([piece.reshape(shape) for piece, shape in found])
+            block, at = [], 0
+            for size, shape in zip(sizes, spec.shapes.values(), strict=True):
+                block.append(values[at : at + size].reshape(shape))
+                at += size
+            blocks.append(block)
         return standardization, blocks
 
 
