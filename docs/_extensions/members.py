@@ -11,12 +11,12 @@ import re
 
 from numpydoc.docscrape import ClassDoc, FunctionDoc
 
-from fastnn import MLP, Callback, History
+from fastnn import MLP, Callback, Fits, History
 from fastnn.metrics import Metric
 from fastnn.profiling import Profile
 from fastnn.schedules import Schedule
 
-LISTED = (MLP, Callback, History, Profile)  # whose methods users call or override
+LISTED = (MLP, Callback, Fits, History, Profile)  # whose methods users call or override
 CALLED = (Metric, Schedule)
 
 

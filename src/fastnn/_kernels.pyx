@@ -43,12 +43,14 @@ from fastnn.engine.leaves cimport (
     fastnn_function,
     fastnn_functions,
     fastnn_learning_rate,
+    fastnn_look,
     fastnn_model,
     fastnn_precision,
     fastnn_release,
     fastnn_run,
     fastnn_schedule,
     fastnn_table,
+    fastnn_thread,
     real,
 )
 from fastnn.engine.net cimport (
@@ -82,8 +84,6 @@ from fastnn.engine.members cimport (
     Member,
     Members,
     Room,
-    fastnn_look,
-    fastnn_thread,
     free_room,
     is_stopped,
     members_task,

@@ -7,6 +7,7 @@ cdef extern from "engine/platform/platform.h" nogil:
     void *fastnn_allocate(size_t size)
     void fastnn_free(void *memory)
     int64_t fastnn_now_ns()
+    void fastnn_sleep_ns(int64_t ns)
 
 cdef extern from "engine/simd/real.h":
     ctypedef double real
@@ -206,6 +207,12 @@ cdef extern from "capi/precision.h" nogil:
 
 cdef extern from "engine/pool.h" nogil:
     int fastnn_forks()
+
+cdef extern from "engine/counters.h" nogil:
+    Py_ssize_t fastnn_take_next(Py_ssize_t *counter)
+    void fastnn_put(Py_ssize_t *place, Py_ssize_t value)
+    Py_ssize_t fastnn_look(const Py_ssize_t *place)
+    void *fastnn_thread()
 
 cdef extern from "engine/claim.h" nogil:
     bint fastnn_claim(int *flag)

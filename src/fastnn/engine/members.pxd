@@ -10,8 +10,13 @@ from fastnn.engine.clock cimport monotonic
 from fastnn.engine.leaves cimport (
     fastnn_allocate,
     fastnn_free,
+    fastnn_look,
+    fastnn_put,
+    fastnn_sleep_ns,
+    fastnn_take_next,
     fastnn_team,
     fastnn_team_size,
+    fastnn_thread,
     real,
 )
 from fastnn.engine.net cimport (
@@ -38,25 +43,6 @@ from fastnn.engine.run cimport (
 from fastnn.engine.tasks cimport advance
 from fastnn.engine.team cimport training_rows
 from fastnn.engine.watch cimport restore_best
-
-cdef extern from *:
-    """
-    #include <time.h>
-    #define fastnn_take_next(counter) __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL)
-    #define fastnn_put(place, value) __atomic_store_n(place, value, __ATOMIC_RELEASE)
-    #define fastnn_look(place) __atomic_load_n(place, __ATOMIC_ACQUIRE)
-    static _Thread_local char fastnn_here;
-    #define fastnn_thread() ((void *)&fastnn_here)
-    static inline void fastnn_nap(void) {
-        struct timespec two_ms = {0, 2000000};
-        nanosleep(&two_ms, NULL);
-    }
-    """
-    Py_ssize_t fastnn_take_next(Py_ssize_t *counter) nogil
-    void fastnn_put(Py_ssize_t *place, Py_ssize_t value) nogil
-    Py_ssize_t fastnn_look(const Py_ssize_t *place) nogil
-    void *fastnn_thread() nogil   # the same in one thread, another in another
-    void fastnn_nap() nogil
 
 # Seconds between two looks of the first thread for signals.
 cdef inline double POLL_SECONDS() noexcept nogil:
@@ -109,7 +95,7 @@ cdef inline void members_task(void *context, fastnn_team *team, int rank) noexce
         fastnn_put(&work.finished[fastnn_take_next(&work.n_finished)], i)
     fastnn_take_next(&work.left)
     while rank == 0 and fastnn_look(&work.left) < fastnn_team_size(team):
-        fastnn_nap()
+        fastnn_sleep_ns(2000000)
         is_stopped(work)
 
 

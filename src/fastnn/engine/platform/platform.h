@@ -12,6 +12,9 @@
 /* Nanoseconds of a clock that nobody sets. */
 int64_t fastnn_now_ns(void);
 
+/* Let this thread sleep for about that long, less if a signal comes. */
+void fastnn_sleep_ns(int64_t ns);
+
 /* The CPUs that this thread, and so one that it creates now, may run on. */
 int fastnn_cpus_available(void);
 

@@ -21,6 +21,11 @@ int64_t fastnn_now_ns(void) {
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
+void fastnn_sleep_ns(int64_t ns) {
+    struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+    nanosleep(&t, NULL);
+}
+
 /* ---- CPUs ---- */
 
 int fastnn_cpus_available(void) {

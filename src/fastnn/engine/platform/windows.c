@@ -16,6 +16,8 @@ int64_t fastnn_now_ns(void) {
     return whole * 1000000000 + rest * 1000000000 / frequency.QuadPart;
 }
 
+void fastnn_sleep_ns(int64_t ns) { Sleep((DWORD)(ns / 1000000)); }
+
 /* ---- CPUs ---- */
 
 /* Of the process's affinity, which is within one group of at most 64 CPUs. */
