@@ -15,7 +15,8 @@ import pytest
 import fastnn
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
-SCRIPTS = ["cartpole", "diamonds", "digits", "imbalanced", "quantiles", "stream", "worked_example"]
+SCRIPTS = ["cartpole", "diamonds", "digits", "halving", "imbalanced", "intervals", "quantiles",
+           "stream", "worked_example"]  # fmt: skip
 
 
 def run(tmp_path, *command):
@@ -150,3 +151,21 @@ def test_quantiles(told):
     assert float(ours) < 0.9 * float(alike)
     lighter, heavier = re.findall(r"band (\d+) points wide", text)
     assert int(lighter) < int(heavier)
+
+
+def test_intervals(told):
+    text = told("intervals")
+    assert 86 <= number(text, "inside the band of residuals") <= 94
+    assert number(text, "inside the band of members") < 60
+    members, residuals = re.findall(r"(\d+) points wide", text)
+    assert int(members) < int(residuals) / 2
+    assert number(text, "R² of the mean") > 0.45
+
+
+def test_halving(told):
+    text = told("halving")
+    rungs = re.findall(r"^ +\d +(\d+) +(\d+) +([\d.]+)%$", text, re.MULTILINE)
+    assert [tuple(map(int, rung[:2])) for rung in rungs] == [(27, 3), (9, 9), (3, 27)]
+    scores = [float(rung[2]) for rung in rungs]
+    assert scores == sorted(scores)
+    assert number(text, "accuracy on test images") > max(96, number(text, "default settings"))

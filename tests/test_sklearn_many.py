@@ -17,20 +17,35 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.sparse
+import scipy.stats
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
-from sklearn.exceptions import ConvergenceWarning, NotFittedError
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
+from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, r2_score
-from sklearn.preprocessing import scale
+from sklearn.model_selection import (
+    GridSearchCV,
+    GroupKFold,
+    HalvingGridSearchCV,
+    HalvingRandomSearchCV,
+    KFold,
+    RandomizedSearchCV,
+    ShuffleSplit,
+)
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, StandardScaler, scale
 from sklearn.utils.estimator_checks import check_estimator
 
 from fastnn import Callback, Status
 from fastnn import sklearn as ours
 from fastnn.sklearn import (
+    MLPByGroup,
     MLPClassifier,
     MLPEnsembleClassifier,
     MLPEnsembleRegressor,
     MLPRegressor,
+    MLPSearchCV,
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -363,3 +378,327 @@ def test_ctrl_c_keeps_the_members_that_are_trained():
     Interrupt.begun = 1
     with pytest.raises(KeyboardInterrupt):
         clone(ensemble).fit(PATIENTS, COURSE)
+
+
+# ---- searches -----------------------------------------------------------------------------------
+
+CLASSIFIER = MLPClassifier((9,), max_iter=12, random_state=0, learning_rate_init=0.01)
+REGRESSOR = MLPRegressor(
+    hidden_layer_sizes=(9,), max_iter=12, random_state=0, learning_rate_init=0.01
+)
+SCALED = make_pipeline(StandardScaler(), CLASSIFIER)
+ALPHAS = {"alpha": [1e-4, 0.1], "learning_rate_init": [0.001, 0.01, 0.1]}
+LOSSES = {"loss": ["squared_error", "poisson", "huber"]}  # COURSE has negative numbers
+DRAWN = {"alpha": scipy.stats.loguniform(1e-5, 1), "hidden_layer_sizes": [(5,), (9, 4)]}
+OF_SCALED = {"mlpclassifier__alpha": [1e-4, 0.1], "standardscaler__with_mean": [True, False]}
+TWO = {"scoring": ["accuracy", "neg_log_loss"], "refit": "accuracy"}
+ROUNDS = {"resource": "max_iter", "max_resources": 9}
+SORTED = {"cv": KFold(3)}  # of flowers sorted by kind: each fold lacks a class
+
+#: Our strategy and its options, scikit-learn's search, and options of both.
+SEARCHES = {
+    "a grid": (CLASSIFIER, ALPHAS, {}, GridSearchCV, {"return_train_score": True}),
+    "several grids": (REGRESSOR, [LOSSES, {"alpha": [0, 1]}], {}, GridSearchCV, {}),
+    "early stopping": (CLASSIFIER, {"early_stopping": [False, True]}, {}, GridSearchCV, {}),
+    "class weights": (CLASSIFIER, {"class_weight": [None, "balanced", {1: 2}]}, {},
+                      GridSearchCV, {}),
+    "losses": (CLASSIFIER, {"loss": ["log_loss", "squared_error"]}, {}, GridSearchCV, TWO),
+    "solvers": (CLASSIFIER, {"solver": ["lbfgs", "sgd", "adam"]}, {}, GridSearchCV, {}),
+    "folds without a class": (CLASSIFIER, ALPHAS, {}, GridSearchCV, SORTED),
+    "a pipeline": (SCALED, OF_SCALED, {}, GridSearchCV, {}),
+    "a pipeline of one step": (make_pipeline(CLASSIFIER), {"mlpclassifier__alpha": [0, 1]}, {},
+                               GridSearchCV, {}),
+    "a pipeline without a class": (SCALED, OF_SCALED, {}, GridSearchCV, SORTED),
+    "no refit": (CLASSIFIER, ALPHAS, {}, GridSearchCV, {"refit": False}),
+    "a refit of ones own": (CLASSIFIER, ALPHAS, {}, GridSearchCV, {"refit": lambda results: 1}),
+    "drawn": (CLASSIFIER, DRAWN, {"strategy": "random", "n_iter": 4}, RandomizedSearchCV,
+              {"n_iter": 4, "random_state": 1, "cv": ShuffleSplit(2, random_state=0)}),
+    "halved rows": (CLASSIFIER, ALPHAS, {"strategy": "halving"}, HalvingGridSearchCV,
+                    {"random_state": 0, "factor": 2}),
+    "halved rows of folds": (CLASSIFIER, ALPHAS, {"strategy": "halving"}, HalvingGridSearchCV,
+                             {"random_state": 0, "min_resources": "smallest", "cv": 3,
+                              "aggressive_elimination": True, "max_resources": 40}),
+    "halved epochs": (CLASSIFIER, ALPHAS, {"strategy": "halving"}, HalvingGridSearchCV, ROUNDS),
+    "halved drawn": (REGRESSOR, DRAWN, {"strategy": "halving", "n_iter": 5}, HalvingRandomSearchCV,
+                     {"n_candidates": 5, "random_state": 2, "min_resources": 40}),
+}  # fmt: skip
+
+
+def assert_same_results(ours_, theirs):
+    assert ours_.keys() == theirs.keys()
+    for name, values in ours_.items():
+        if name == "params":
+            assert list(values) == list(theirs[name])
+        elif name.startswith("param_"):  # masked arrays
+            assert values.tolist() == theirs[name].tolist()
+        elif "time" in name:
+            assert values.shape == theirs[name].shape
+            assert (values >= 0).all()
+        else:
+            assert np.array_equal(values, theirs[name], equal_nan="score" in name)
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.FitFailedWarning")
+@pytest.mark.filterwarnings("ignore:One or more of the")
+@pytest.mark.parametrize("case", SEARCHES)
+def test_a_search_gives_scikit_learns_results_to_the_bit(case):
+    estimator, params, options, kind, both = SEARCHES[case]
+    X, y = (PATIENTS[:150], COURSE[:150]) if estimator is REGRESSOR else (FLOWERS, NAMES)
+    if "class_weight" in params:
+        y = KIND
+    mine = {name: value for name, value in both.items() if name not in ("n_iter", "n_candidates")}
+    search = MLPSearchCV(estimator, params, **options, **mine).fit(X, y)
+    halves = options.get("strategy") == "halving"
+    other = kind(estimator, params, **both, **({"return_train_score": False} if halves else {}))
+    other.fit(X, y)
+    assert_same_results(search.cv_results_, other.cv_results_)
+    for name in ("best_index_", "best_params_", "best_score_", "n_splits_", "multimetric_",
+                 "n_resources_", "n_candidates_"):  # fmt: skip
+        assert getattr(search, name, None) == getattr(other, name, None)
+    assert hasattr(search, "best_estimator_") == hasattr(other, "best_estimator_")
+    if hasattr(other, "best_estimator_"):
+        assert np.array_equal(search.predict(X), other.predict(X))
+        assert search.score(X, y) == other.score(X, y)
+
+
+def test_the_networks_of_a_search_are_trained_by_one_call(monkeypatch):
+    from fastnn.sklearn import descent
+
+    sizes = []
+    fit_many = descent.fit_many
+    monkeypatch.setattr(descent, "fit_many", lambda nets, *args, **options: (
+        sizes.append(len(nets)), fit_many(nets, *args, **options))[1])  # fmt: skip
+    MLPSearchCV(CLASSIFIER, ALPHAS, refit=False).fit(FLOWERS, KIND)
+    assert sizes == [30]
+    sizes.clear()
+    MLPSearchCV(SCALED, {"mlpclassifier__alpha": [0, 0.1, 1]}, refit=False).fit(FLOWERS, KIND)
+    assert sizes == [3] * 5
+    sizes.clear()
+    MLPSearchCV(CLASSIFIER, ALPHAS, strategy="halving", random_state=0).fit(FLOWERS, KIND)
+    assert sizes == [30, 10]
+
+
+def test_steps_before_the_network_are_fitted_once_for_each_fold():
+    calls = []
+    count = FunctionTransformer(lambda X: (calls.append(len(X)), X)[1])
+    model = make_pipeline(count, CLASSIFIER)
+    search = MLPSearchCV(model, {"mlpclassifier__alpha": [0, 0.1, 1]}, refit=False, cv=2)
+    search.fit(FLOWERS, KIND)
+    assert calls == [75] * 8  # for each fold: once to train, and for the scores of 3 candidates
+
+
+@pytest.mark.parametrize("estimator", [CLASSIFIER, SCALED], ids=["alone", "pipeline"])
+def test_weights_groups_and_validation_rows_are_passed_on(estimator):
+    prefix = "mlpclassifier__" if estimator is SCALED else ""
+    params, groups = {f"{prefix}alpha": [0, 1]}, np.arange(150) % 7
+    weights = {f"{prefix}sample_weight": WEIGHTS[:150]}
+    options = {"cv": GroupKFold(3), "scoring": "accuracy"}
+    search = MLPSearchCV(estimator, params, **options).fit(FLOWERS, KIND, groups=groups, **weights)
+    other = GridSearchCV(estimator, params, **options).fit(FLOWERS, KIND, groups=groups, **weights)
+    assert_same_results(search.cv_results_, other.cv_results_)
+    judges = {f"{prefix}X_val": FLOWERS[:20], f"{prefix}y_val": KIND[:20]}
+    search = MLPSearchCV(estimator, params).fit(FLOWERS, KIND, **judges)
+    other = GridSearchCV(estimator, params).fit(FLOWERS, KIND, **judges)
+    assert_same_results(search.cv_results_, other.cv_results_)
+
+
+def test_frames_and_sparse_rows_are_searched():
+    frame = pd.DataFrame(FLOWERS, columns=list("abcd"))
+    sparse = scipy.sparse.csr_array(np.where(FLOWERS > 0, FLOWERS, 0))
+    for X in (frame, sparse):
+        search = MLPSearchCV(CLASSIFIER, ALPHAS, cv=2).fit(X, NAMES)
+        other = GridSearchCV(CLASSIFIER, ALPHAS, cv=2).fit(X, NAMES)
+        assert_same_results(search.cv_results_, other.cv_results_)
+        assert list(search.classes_) == list(other.classes_)
+    assert list(MLPSearchCV(CLASSIFIER, ALPHAS).fit(frame, NAMES).feature_names_in_) == list("abcd")
+
+
+@pytest.mark.parametrize("estimator", [CLASSIFIER, REGRESSOR], ids=["classifier", "regressor"])
+def test_scikit_learns_checks_of_a_search_pass(estimator):
+    small = clone(estimator).set_params(max_iter=150)
+    assert check(MLPSearchCV(small, {"alpha": [0, 1]}, cv=2, error_score="raise")) == []
+
+
+class Raise(Callback):
+    """An error in training."""
+
+    def on_epoch_end(self, epoch, logs):
+        raise RuntimeError("out of paper")
+
+
+def test_a_fit_that_fails_has_the_error_score_and_the_others_their_own():
+    params = {"callbacks": [None, [Raise()]], "batch_size": [32, -1]}
+    with pytest.warns(FitFailedWarning, match="15 fits failed out of a total of 20") as caught:
+        search = MLPSearchCV(CLASSIFIER, params, error_score=-1.0).fit(FLOWERS, KIND)
+    texts = [str(one.message) for one in caught]
+    assert any("out of paper" in text and "batch_size" in text for text in texts)
+    assert np.array_equal(search.cv_results_["mean_test_score"] == -1, [False, True, True, True])
+    alone = GridSearchCV(CLASSIFIER, {"batch_size": [32]}).fit(FLOWERS, KIND)
+    assert search.best_score_ == alone.best_score_
+    with pytest.raises(RuntimeError, match="out of paper"):
+        MLPSearchCV(CLASSIFIER, {"callbacks": [[Raise()]]}, error_score="raise").fit(FLOWERS, KIND)
+    with pytest.raises(ValueError, match="All the 5 fits failed"):
+        MLPSearchCV(CLASSIFIER, {"batch_size": [-1]}).fit(FLOWERS, KIND)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "params", "options", "message"),
+    [
+        (LogisticRegression(), {}, {}, "estimator must be an MLPClassifier or MLPRegressor"),
+        (SCALED, {"mlpclassifier": [LogisticRegression()]}, {}, "estimator must be an MLPClass"),
+        (CLASSIFIER, {"alpha": [0]}, {"n_iter": 3}, "n_iter=3 is for candidates that are drawn"),
+        (CLASSIFIER, {"alpha": [0]}, {"strategy": "best"}, "strategy"),
+        (CLASSIFIER, {"beta": [0]}, {}, "Invalid parameter 'beta'"),
+        (CLASSIFIER, DRAWN, {}, "alpha"),
+        (CLASSIFIER, {"alpha": [0]}, {"strategy": "halving", "scoring": ["accuracy"]}, "one score"),
+        (CLASSIFIER, {"alpha": [0]}, {"strategy": "halving", "resource": "epochs"}, "is no param"),
+        (CLASSIFIER, {"alpha": [0]}, {"strategy": "halving", "resource": "max_iter"}, "'auto' is"),
+        (CLASSIFIER, {"max_iter": [9]}, {"strategy": "halving", **ROUNDS}, "is among params"),
+        (CLASSIFIER, {"alpha": [0]}, {"strategy": "halving", "max_resources": 9}, "min_resources="),
+        (CLASSIFIER, {"alpha": [0]}, {"cv": []}, "there are no candidates, or no folds"),
+    ],
+)
+def test_searches_that_cannot_be_are_named(estimator, params, options, message):
+    with pytest.raises((TypeError, ValueError), match=message):
+        MLPSearchCV(estimator, params, **options).fit(FLOWERS, KIND)
+
+
+def test_searches_pickle_and_clone():
+    search = MLPSearchCV(CLASSIFIER, ALPHAS, cv=2).fit(FLOWERS, KIND)
+    twin = pickle.loads(pickle.dumps(search))
+    assert np.array_equal(twin.predict_proba(FLOWERS), search.predict_proba(FLOWERS))
+    assert clone(search).get_params(deep=False).keys() == search.get_params(deep=False).keys()
+
+
+def test_ctrl_c_ends_a_search():
+    Interrupt.begun = 0
+    search = MLPSearchCV(REGRESSOR, {"callbacks": [[Interrupt()]]}, n_threads=1)
+    with pytest.raises(KeyboardInterrupt):
+        search.fit(PATIENTS, COURSE)
+    assert not hasattr(search, "cv_results_")
+
+
+# ---- a network for each group -------------------------------------------------------------------
+
+STORES = np.array(["north", "south", "west"])[np.arange(442) % 3]
+SHOPS = pd.DataFrame(PATIENTS, columns=[f"x{i}" for i in range(10)]).assign(store=STORES)
+
+
+@pytest.mark.parametrize("weights", [None, WEIGHTS[:442]])
+@pytest.mark.parametrize("options", WAYS, ids=str)
+def test_the_network_of_a_group_is_what_its_own_fit_gives(options, weights):
+    net = clone(REGRESSOR).set_params(**options)
+    model = MLPByGroup("store", net).fit(SHOPS, COURSE, weights)
+    assert list(model.groups_) == list(model.estimators_) == ["north", "south", "west"]
+    predicted = model.predict(SHOPS)
+    for store, member in model.estimators_.items():
+        rows = store == STORES
+        part = None if weights is None else weights[rows]
+        alone = clone(net).fit(SHOPS.drop(columns="store")[rows], COURSE[rows], part)
+        assert bits(member) == bits(alone)
+        assert member.loss_curve_ == alone.loss_curve_
+        assert np.array_equal(predicted[rows], alone.predict(SHOPS.drop(columns="store")[rows]))
+    assert model.score(SHOPS, COURSE) == r2_score(COURSE, predicted)
+
+
+def test_groups_are_a_column_by_number_or_an_argument():
+    named = MLPByGroup("store", REGRESSOR).fit(SHOPS, COURSE).predict(SHOPS)
+    numbers = np.arange(442) % 3
+    for X, key in ((np.c_[numbers, PATIENTS], 0), (np.c_[PATIENTS, numbers], -1),
+                   (scipy.sparse.csr_array(np.c_[PATIENTS, numbers]), 10)):  # fmt: skip
+        assert np.array_equal(MLPByGroup(key, REGRESSOR).fit(X, COURSE).predict(X), named)
+    model = MLPByGroup(None, REGRESSOR).fit(PATIENTS, COURSE, groups=STORES)
+    assert np.array_equal(model.predict(PATIENTS, groups=STORES), named)
+    assert model.score(PATIENTS, COURSE, groups=STORES) == r2_score(COURSE, named)
+
+
+@pytest.mark.parametrize("y", [NAMES, KIND == 1], ids=["three", "two"])
+def test_classifiers_of_groups_know_the_classes_of_all(y):
+    groups = np.repeat(["a", "b"], [110, 40])  # "b" has one class alone
+    model = MLPByGroup(None, CLASSIFIER).fit(FLOWERS, y, groups=groups)
+    assert list(model.classes_) == sorted(set(y))
+    probabilities = model.predict_proba(FLOWERS, groups=groups)
+    assert probabilities.shape == (150, len(model.classes_))
+    assert np.allclose(probabilities.sum(axis=1), 1)
+    labels = model.predict(FLOWERS, groups=groups)
+    assert np.array_equal(labels, model.classes_[probabilities.argmax(axis=1)])
+    assert model.score(FLOWERS, y, groups=groups) == accuracy_score(y, labels)
+    assert not hasattr(MLPByGroup(None, REGRESSOR), "predict_proba")
+
+
+def test_rows_of_unknown_groups_are_an_error_or_those_of_a_network_of_all_rows():
+    more = SHOPS.assign(store=["east", *STORES[1:]])
+    model = MLPByGroup("store", REGRESSOR).fit(SHOPS, COURSE)
+    with pytest.raises(ValueError, match="groups that were not in fit: 'east'; fit them, too, or"):
+        model.predict(more)
+    with_default = MLPByGroup("store", REGRESSOR, handle_unknown="default").fit(SHOPS, COURSE)
+    all_rows = clone(REGRESSOR).fit(SHOPS.drop(columns="store"), COURSE)
+    assert bits(with_default.default_) == bits(all_rows)
+    predicted = with_default.predict(more)
+    assert predicted[0] == all_rows.predict(SHOPS.drop(columns="store"))[0]
+    assert np.array_equal(predicted[1:], model.predict(SHOPS)[1:])
+    assert len(with_default.fits_) == 4
+    again = with_default.set_params(handle_unknown="error").fit(SHOPS, COURSE)
+    assert not hasattr(again, "default_")
+
+
+@pytest.mark.parametrize(
+    ("key", "estimator", "X", "groups", "message"),
+    [
+        ("shop", REGRESSOR, SHOPS, None, "X has no column 'shop'"),
+        (12, REGRESSOR, PATIENTS, None, "key=12 is no column of X, which has 10"),
+        (None, REGRESSOR, PATIENTS, None, "groups must have a label for each row"),
+        ("store", REGRESSOR, SHOPS, STORES, "groups is given, and so is key"),
+        (None, REGRESSOR, PATIENTS, STORES[:3], "groups must have a label for each of the 442"),
+        (None, REGRESSOR, PATIENTS, np.full(442, np.nan), "the group of 442 rows is missing"),
+        (None, LogisticRegression(), PATIENTS, STORES, "estimator must be an MLPClassifier"),
+        (None, MLPRegressor(solver="lbfgs"), PATIENTS, STORES, "solver='lbfgs' trains one network"),
+        (
+            None,
+            MLPRegressor(early_stopping=True),
+            PATIENTS,
+            np.arange(442) // 5,
+            "group 0: The val",
+        ),
+        (0, REGRESSOR, PATIENTS[:, :1], None, "a minimum of 2 is required"),
+    ],
+)
+def test_groups_that_cannot_be_are_named(key, estimator, X, groups, message):
+    model = MLPByGroup(key, estimator)
+    with pytest.raises((TypeError, ValueError), match=message):
+        model.fit(X, COURSE, groups=groups)
+    assert not hasattr(model, "n_features_in_")
+
+
+@pytest.mark.parametrize("estimator", [CLASSIFIER, REGRESSOR], ids=["classifier", "regressor"])
+def test_scikit_learns_checks_of_networks_of_groups_pass(estimator):
+    small = clone(estimator).set_params(max_iter=100)
+    failed = check(MLPByGroup(0, small, handle_unknown="default"))
+    # This one asks for the message about an input that is a dict, and it is one of the groups.
+    assert set(failed) <= {"check_dtype_object"}
+
+
+def test_groups_without_weight_have_no_network():
+    weights = (STORES != "south") * 1.0
+    model = MLPByGroup("store", REGRESSOR).fit(SHOPS, COURSE, weights)
+    assert list(model.groups_) == list(model.estimators_) == ["north", "west"]
+    with pytest.raises(ValueError, match=r"(?i)sample.weight"):
+        MLPByGroup("store", REGRESSOR).fit(SHOPS, COURSE, 0 * weights)
+
+
+def test_networks_of_groups_pickle_and_clone():
+    model = MLPByGroup("store", REGRESSOR, handle_unknown="default").fit(SHOPS, COURSE)
+    twin = pickle.loads(pickle.dumps(model))
+    assert np.array_equal(twin.predict(SHOPS), model.predict(SHOPS))
+    assert twin.fits_.nets == [member.net_ for member in twin._members()]
+    assert clone(model).key == "store"
+
+
+def test_seeds_of_groups_are_drawn_before_threads_begin():
+    net = clone(REGRESSOR).set_params(random_state=None)
+    models = []
+    for _ in range(2):
+        np.random.seed(3)  # noqa: NPY002 - what random_state=None draws from
+        models.append(MLPByGroup("store", net).fit(SHOPS, COURSE))
+    assert np.array_equal(models[0].predict(SHOPS), models[1].predict(SHOPS))
+    assert len({member.random_state for member in models[0].estimators_.values()}) == 3

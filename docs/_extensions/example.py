@@ -20,7 +20,17 @@ from sphinx.util.docutils import SphinxDirective
 DOCS = Path(__file__).resolve().parents[1]
 EXAMPLES = DOCS.parent / "examples"
 # The order of the cards, from the simplest on; a page that isn't named here comes last.
-ORDER = ["worked_example", "digits", "diamonds", "stream", "imbalanced", "quantiles", "cartpole"]
+ORDER = [
+    "worked_example",
+    "digits",
+    "diamonds",
+    "stream",
+    "imbalanced",
+    "quantiles",
+    "intervals",
+    "halving",
+    "cartpole",
+]
 
 
 def run(script, folder):

@@ -15,6 +15,9 @@ the training (`MLP.fit`); the estimators use the public API of fastnn alone.
 - `epochs`: after each epoch: the loss curves, the learning rate, the end of training
 - `lbfgs`: training by L-BFGS
 - `notices`: warnings, attributed as scikit-learn's are
+- `search`: the best of many candidates by cross-validation; `trials` trains and scores them
+- `members`: what estimators of many networks have in common
+- `by_group`: a network for each group of rows
 - `table_encoder`: mixed data frames as inputs, a step of a pipeline
 - `converters`: the estimators for skl2onnx; `hooks` registers them once skl2onnx is imported
 - `base`: what both estimators share; `classifier` and `regressor` add targets and predictions
@@ -22,10 +25,12 @@ the training (`MLP.fit`); the estimators use the public API of fastnn alone.
 """
 
 try:
+    from fastnn.sklearn.by_group import MLPByGroup
     from fastnn.sklearn.classifier import MLPClassifier
     from fastnn.sklearn.ensembles import MLPEnsembleClassifier, MLPEnsembleRegressor
     from fastnn.sklearn.hooks import when_imported
     from fastnn.sklearn.regressor import MLPRegressor
+    from fastnn.sklearn.search import MLPSearchCV
     from fastnn.sklearn.table_encoder import TableEncoder
 except ImportError as error:
     raise ImportError(
@@ -34,10 +39,12 @@ except ImportError as error:
     ) from error
 
 __all__ = [
+    "MLPByGroup",
     "MLPClassifier",
     "MLPEnsembleClassifier",
     "MLPEnsembleRegressor",
     "MLPRegressor",
+    "MLPSearchCV",
     "TableEncoder",
 ]
 

@@ -7,7 +7,7 @@ and predictions (classifier.py, regressor.py).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
 import scipy.sparse
@@ -23,7 +23,7 @@ from fastnn.sklearn.descent import Descent
 from fastnn.sklearn.epochs import LearningRate
 from fastnn.sklearn.network import draw_weights, hidden_sizes, network
 from fastnn.sklearn.parameters import Parameters
-from fastnn.sklearn.rows import Rows, check_indices
+from fastnn.sklearn.rows import Rows, check_indices, validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,10 +48,21 @@ def if_stochastic(method: Method) -> Method:
     return cast(Method, available_if(lambda estimator: estimator._is_stochastic())(method))
 
 
+#: What an estimator learns from its rows before training.
+_LEARNT = ("n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_label_binarizer")
+
+
+def teach(estimator: Any, other: Any) -> None:
+    """Give an estimator what another one has learnt from the same rows before training."""
+    for name in _LEARNT:
+        if hasattr(other, name):
+            setattr(estimator, name, getattr(other, name))
+
+
 class BaseMLP(Parameters):
     """Base of classifier and regressor.
 
-    A subclass defines the targets of the network (`_validated`, `_validated_more`), the activation
+    A subclass defines the targets of the network (`_learn`, `_encoded`), the activation
     and the loss of its last layer (`_end`), and the score of its outputs (`_score_of`).
     """
 
@@ -76,13 +87,22 @@ class BaseMLP(Parameters):
 
     # ---- for subclasses -------------------------------------------------------------------------
 
-    def _validated(self, X: Any, y: Any, incremental: bool, from_scratch: bool) -> tuple[Any, Any]:
-        """Return validated X and targets of the network; set `n_outputs_` and classes."""
+    _validation: ClassVar[dict[str, Any]] = {}  # of y, for scikit-learn
+
+    def _learn(self, y: NDArray[Any], incremental: bool = False) -> None:
+        """Learn classes and the number of outputs from validated y, or compare the classes."""
         raise NotImplementedError
 
-    def _validated_more(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Return validation rows and their targets, of the same kind as those of training."""
-        raise NotImplementedError
+    def _require_known(self, y: NDArray[Any]) -> None:
+        """Check that validated y of validation rows has no new classes."""
+
+    def _takes_labels(self) -> bool:
+        """Return whether targets are numbers of classes; otherwise `_encoded` makes the same."""
+        return False
+
+    def _encoded(self, y: NDArray[Any]) -> NDArray[Any]:
+        """Return validated y as targets of the network."""
+        return y
 
     def _end(self) -> tuple[str, str | Loss]:
         """Return the activation of the last layer, and the loss."""
@@ -274,15 +294,22 @@ class BaseMLP(Parameters):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; give both or none")
         original = y
-        X, y = self._validated(X, y, incremental, from_scratch)
+        X, y = validated(self, X, y, reset=from_scratch, **self._validation)
+        self._learn(y, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is not None:
             by_class = compute_sample_weight(class_weight, original)
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
-        validation = None if X_val is None else Rows(*self._validated_more(X_val, y_val))
-        return Rows(X, y, sample_weight), validation
+        validation = None if X_val is None else self._validation_rows(X_val, y_val)
+        return Rows(X, self._encoded(y), sample_weight), validation
+
+    def _validation_rows(self, X: Any, y: Any) -> Rows:
+        """Return validation rows, of the same columns and classes as those of training."""
+        X, y = validated(self, X, y, reset=False, **self._validation)
+        self._require_known(y)
+        return Rows(X, self._encoded(y))
 
     def _prepare(self, rows: Rows, from_scratch: bool = True, incremental: bool = False) -> None:
         """Make the network, and the attributes that epochs add to."""

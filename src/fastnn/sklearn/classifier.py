@@ -19,7 +19,6 @@ from sklearn.utils.multiclass import (
 from fastnn import losses
 from fastnn.sklearn.base import BaseMLP, if_stochastic, with_valid_parameters
 from fastnn.sklearn.parameters import ClassifierParameters, constraints, documented
-from fastnn.sklearn.rows import validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,9 +42,8 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
     _label_binarizer: Any
     _outputs: Callable[[Any], NDArray[Any]]
 
-    def _validated(self, X: Any, y: Any, incremental: bool, from_scratch: bool) -> tuple[Any, Any]:
-        """Return X and targets; learn the classes, or compare them with the known ones."""
-        X, y = validated(self, X, y, reset=from_scratch)
+    def _learn(self, y: NDArray[Any], incremental: bool = False) -> None:
+        """Learn the classes, or compare them with the known ones."""
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
@@ -56,19 +54,12 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
                     "warm_start can only be used where `y` has the same classes as in the previous "
                     f"call to fit. Previously got {self.classes_}, `y` has {classes}"
                 )
-            self._require_known(classes)
-        y = self._encoded(y)
+            self._require_known(y)
         self.n_outputs_ = self._n_outputs()
-        return X, y
 
-    def _validated_more(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Return validation rows and their targets, of the same classes."""
-        X, y = validated(self, X, y, reset=False)
-        self._require_known(unique_labels(y))
-        return X, self._encoded(y)
-
-    def _require_known(self, classes: NDArray[Any]) -> None:
+    def _require_known(self, y: NDArray[Any]) -> None:
         """Check that there are no new classes."""
+        classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
                 "`y` has classes not in `self.classes_`. "
@@ -83,12 +74,15 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
     def _n_outputs(self) -> int:
         return 1 if self._kind == "binary" else len(self.classes_)
 
+    def _takes_labels(self) -> bool:
+        """Return whether the loss takes numbers of classes for its targets."""
+        return losses.get(self._end()[1]).takes.are_classes
+
     def _encoded(self, y: NDArray[Any]) -> NDArray[Any]:
         """Return labels as targets of the network."""
         if self._kind == "multiclass":
             labels = np.searchsorted(self.classes_, y)
-            takes_labels = losses.get(self._end()[1]).takes.are_classes
-            return labels if takes_labels else np.eye(len(self.classes_))[labels]
+            return labels if self._takes_labels() else np.eye(len(self.classes_))[labels]
         if self._kind == "binary":
             return (y == self.classes_[1]) * 1.0 if len(self.classes_) > 1 else np.zeros(len(y))
         indicators: NDArray[np.float64] = self._label_binarizer.transform(y).astype(np.float64)
@@ -132,7 +126,10 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
         NotFittedError, ValueError
             If the estimator is not fitted, or X is invalid.
         """
-        outputs = self._outputs(X)
+        return self._predicted(self._outputs(X))
+
+    def _predicted(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return the most probable class for outputs (n, n_outputs)."""
         labels: NDArray[Any]
         if self._kind == "multiclass":
             labels = self.classes_[outputs.argmax(axis=1)]

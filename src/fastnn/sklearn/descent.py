@@ -88,12 +88,7 @@ class Descent:
         except KeyboardInterrupt:
             warn("Training interrupted by user.")
         self.finish()
-        if self.has_unconverged:
-            warn(
-                f"Stochastic Optimizer: Maximum iterations ({self.estimator.max_iter}) reached and "
-                "the optimization hasn't converged yet.",
-                ConvergenceWarning,
-            )
+        self.warn_if_unconverged()
 
     def finish(self) -> None:
         """Give the network its best weights; raise an error if its loss became not finite."""
@@ -106,8 +101,17 @@ class Descent:
                 "values and need to be preprocessed."
             ) from est._divergence
 
+    def warn_if_unconverged(self) -> None:
+        """Warn of a training that `max_iter` ended."""
+        if self.is_unconverged:
+            warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.estimator.max_iter}) reached and "
+                "the optimization hasn't converged yet.",
+                ConvergenceWarning,
+            )
+
     @property
-    def has_unconverged(self) -> bool:
+    def is_unconverged(self) -> bool:
         """Whether the training ended because of `max_iter`, before it converged."""
         est = self.estimator
         is_last = est.n_iter_ == est.max_iter
@@ -153,6 +157,8 @@ def run_all(
 ) -> list[Fits]:
     """Train the networks of many estimators; return what each call of `fit_many` returned.
 
+    After Ctrl-C the last of these is interrupted, and there are no further calls.
+
     Networks that share the arrays of their rows and weights, and how they are validated, are
     trained by one call. A network has the bits that `Descent.run` gives it. `Descent.finish` is
     left to the caller.
@@ -160,7 +166,12 @@ def run_all(
     calls: dict[Any, list[Descent]] = {}
     for descent in descents:
         calls.setdefault(descent._shared, []).append(descent)
-    return [_run_together(some, n_threads, verbose) for some in calls.values()]
+    found = []
+    for some in calls.values():
+        found.append(_run_together(some, n_threads, verbose))
+        if found[-1].interrupted:
+            break
+    return found
 
 
 def _run_together(descents: Sequence[Descent], n_threads: int | None, verbose: bool) -> Fits:

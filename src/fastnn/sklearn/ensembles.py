@@ -19,9 +19,10 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import _checks
 from fastnn.many import Fits
-from fastnn.sklearn.base import BaseMLP, with_valid_parameters
+from fastnn.sklearn.base import BaseMLP, teach, with_valid_parameters
 from fastnn.sklearn.classifier import ClassifierOutputs, MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
+from fastnn.sklearn.members import HasMembers
 from fastnn.sklearn.notices import warn
 from fastnn.sklearn.parameters import (
     OF_ENSEMBLES,
@@ -45,17 +46,8 @@ T = TypeVar("T")
 #: Rows that are predicted by all networks before the next ones, so that memory does not grow.
 _TOGETHER = 4096
 
-#: What members learn from the rows before training, the same for all.
-_LEARNT = (
-    "n_features_in_",
-    "feature_names_in_",
-    "n_outputs_",
-    "classes_",
-    "_label_binarizer",
-)
 
-
-class BaseEnsemble(Parameters):
+class BaseEnsemble(HasMembers, Parameters):
     """Base of the ensembles: fitting, and the outputs of all members for rows.
 
     A subclass says what its members are, and what `_score_of` outputs (n, n_outputs) is.
@@ -65,7 +57,6 @@ class BaseEnsemble(Parameters):
     bootstrap: bool
     oob_score: bool
     estimators_: list[Any]
-    fits_: Fits
     oob_score_: float
     n_iter_: int
     n_outputs_: int
@@ -142,7 +133,7 @@ class BaseEnsemble(Parameters):
         there = list(getattr(self, "estimators_", ())) if self.warm_start else []
         first = self._new_member(0)
         if there:
-            _teach(first, there[0])
+            teach(first, there[0])
         rows, validation = first._rows(X, y, sample_weight, X_val, y_val, from_scratch=not there)
         self._n_rows = len(rows)
         random_state = check_random_state(self.random_state)
@@ -152,13 +143,13 @@ class BaseEnsemble(Parameters):
             is_there = i < len(there)
             member = copy.deepcopy(there[i]) if is_there else self._new_member(seed)
             member.set_params(**self._member_parameters(seed))
-            _teach(member, first)
+            teach(member, first)
             member._prepare(rows, from_scratch=not is_there)
             member.n_iter_ = 0
             members.append(member)
             descents.append(Descent(member, *self._shares(member, rows, validation)))
         self._train(members, descents)
-        _teach(self, first)
+        teach(self, first)
         if self.oob_score:
             self._score_out_of_bag(rows)
 
@@ -203,7 +194,7 @@ class BaseEnsemble(Parameters):
             member._name(member.net_)
         self.fits_, self.estimators_ = fits, members
         self.n_iter_ = max(member.n_iter_ for member in members)
-        unconverged = sum(descent.has_unconverged for descent in descents)
+        unconverged = sum(descent.is_unconverged for descent in descents)
         if unconverged:
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached by "
@@ -276,17 +267,8 @@ class BaseEnsemble(Parameters):
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "estimators_")
 
-    def __getstate__(self) -> dict[str, Any]:
-        saved = {**super().__getstate__()}
-        if "fits_" in saved:  # its networks are those of the members
-            saved["fits_"] = copy.copy(self.fits_)
-            saved["fits_"].nets = []
-        return saved
-
-    def __setstate__(self, saved: dict[str, Any]) -> None:
-        super().__setstate__(saved)
-        if "fits_" in saved:
-            self.fits_.nets = [member.net_ for member in self.estimators_]
+    def _members(self) -> list[BaseMLP]:
+        return self.estimators_
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -302,13 +284,6 @@ def _mean(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
 def _std(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
     found: NDArray[np.float64] = outputs.std(axis=0)
     return found
-
-
-def _teach(estimator: Any, other: Any) -> None:
-    """Give an estimator what another one learnt from the same rows before training."""
-    for name in _LEARNT:
-        if hasattr(other, name):
-            setattr(estimator, name, getattr(other, name))
 
 
 def _drawn(seed: Any, n: int) -> NDArray[np.int64]:

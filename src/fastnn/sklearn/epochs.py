@@ -6,6 +6,7 @@ epochs themselves (`MLP.fit`).
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -67,6 +68,8 @@ class Epochs(Callback):
         Whether training ended since it did not improve.
     best_weights : list of ndarray or None
         With early stopping, the weights of the best score.
+    seconds : float
+        That the training took.
     """
 
     def __init__(self, estimator: BaseMLP, training: Rows, validation: Rows | None) -> None:
@@ -74,11 +77,13 @@ class Epochs(Callback):
         #: What is added to the losses in the logs, by the prefix of their names.
         self.offsets: dict[str, float] = {}
         self.rate = estimator._optimizer.learning_rate
+        self.began = self.seconds = 0.0
         self.converged = False
         self.best_weights: list[NDArray[Any]] | None = None
 
     def on_train_begin(self, logs: dict[str, Any]) -> None:
         """Pick the rows; take the initial weights for the best, until a score is better."""
+        self.began = time.perf_counter()
         offsets = self.estimator._loss_offsets
         self.training = self.training.without_inputs()
         self.offsets[""] = self.training.mean(offsets(self.training.y))
@@ -89,8 +94,9 @@ class Epochs(Callback):
             self.best_weights = self.model.get_weights()
 
     def close(self) -> None:
-        """Drop the rows, which other networks in training may need the memory of."""
+        """Drop the rows, whose memory other networks may need; note the time."""
         del self.training, self.validation
+        self.seconds = time.perf_counter() - self.began
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Record the epoch; end training or change the learning rate as scikit-learn does."""

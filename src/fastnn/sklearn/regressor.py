@@ -16,7 +16,6 @@ from fastnn.losses import Poisson, SquaredError
 from fastnn.metrics import R2
 from fastnn.sklearn.base import BaseMLP, if_stochastic, with_valid_parameters
 from fastnn.sklearn.parameters import RegressorParameters, constraints, documented
-from fastnn.sklearn.rows import validated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -37,15 +36,11 @@ class RegressorOutputs(RegressorMixin):  # type: ignore[misc]  # scikit-learn ha
     n_outputs_: int
     _outputs: Callable[[Any], NDArray[Any]]
 
-    def _validated(self, X: Any, y: Any, incremental: bool, from_scratch: bool) -> tuple[Any, Any]:
-        """Return X and targets."""
-        X, y = validated(self, X, y, reset=from_scratch, y_numeric=True)
-        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
-        return X, y
+    _validation: ClassVar[dict[str, Any]] = {"y_numeric": True}
 
-    def _validated_more(self, X: Any, y: Any) -> tuple[Any, Any]:
-        """Return validation rows and their targets."""
-        return validated(self, X, y, reset=False, y_numeric=True)
+    def _learn(self, y: NDArray[Any], incremental: bool = False) -> None:
+        """Learn the number of outputs."""
+        self.n_outputs_ = 1 if y.ndim == 1 else y.shape[1]
 
     def _end(self) -> tuple[str, str | Loss]:
         """Return the activation of the last layer, and the loss."""
@@ -86,7 +81,10 @@ class RegressorOutputs(RegressorMixin):  # type: ignore[misc]  # scikit-learn ha
         NotFittedError, ValueError
             If the estimator is not fitted, or X is invalid.
         """
-        outputs = self._outputs(X)
+        return self._predicted(self._outputs(X))
+
+    def _predicted(self, outputs: NDArray[Any]) -> NDArray[Any]:
+        """Return outputs (n, n_outputs) as predictions."""
         return outputs.ravel() if outputs.shape[1] == 1 else outputs
 
 

@@ -1,0 +1,37 @@
+"""What estimators of many networks have in common: pickles that hold each network once.
+
+Not here: which networks these are (ensembles.py, by_group.py).
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Any
+
+from sklearn.base import BaseEstimator
+
+if TYPE_CHECKING:
+    from fastnn.many import Fits
+    from fastnn.sklearn.base import BaseMLP
+
+
+class HasMembers(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """An estimator whose attribute `fits_` has the networks of its members."""
+
+    fits_: Fits
+
+    def _members(self) -> list[BaseMLP]:
+        """Return the fitted estimators, in the order of the networks of `fits_`."""
+        raise NotImplementedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        saved = {**super().__getstate__()}
+        if "fits_" in saved:
+            saved["fits_"] = copy.copy(self.fits_)
+            saved["fits_"].nets = []
+        return saved
+
+    def __setstate__(self, saved: dict[str, Any]) -> None:
+        super().__setstate__(saved)
+        if "fits_" in saved:
+            self.fits_.nets = [member.net_ for member in self._members()]

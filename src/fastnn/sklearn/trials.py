@@ -1,0 +1,337 @@
+"""Trials: candidates of a search, each on each fold, trained by `fit_many` and scored.
+
+A trial gives the scores that the estimator's own fit on the rows of the fold gives. Here: what
+trials share (rows, classes, fitted steps of a pipeline), which are trained together, and errors.
+Not here: which candidates there are, results and ranks (search.py).
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from traceback import format_exc
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.metrics._scorer import _MultimetricScorer
+from sklearn.model_selection._validation import _score
+from sklearn.pipeline import Pipeline
+from sklearn.utils import compute_sample_weight
+from sklearn.utils.metaestimators import _safe_split
+from sklearn.utils.validation import _check_method_params, _check_sample_weight
+
+from fastnn.sklearn.base import BaseMLP, teach
+from fastnn.sklearn.descent import Descent, run_all
+from fastnn.sklearn.rows import Rows, validated
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    Split = tuple[NDArray[Any], NDArray[Any]]
+
+
+def network_of(estimator: Any) -> Any:
+    """Return the last step of a pipeline, or the estimator itself."""
+    return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
+
+
+def refuse_others(estimator: Any) -> None:
+    """Check that an estimator is one of fastnn, or a pipeline that ends in one."""
+    if not isinstance(network_of(estimator), BaseMLP):
+        raise TypeError(
+            "estimator must be an MLPClassifier or MLPRegressor of fastnn.sklearn, or a pipeline "
+            f"that ends in one; got {estimator!r}. Use scikit-learn's GridSearchCV for others"
+        )
+
+
+def _have_same_classes(a: Any, b: Any) -> bool:
+    """Return whether classifiers have learnt the same classes; True for regressors."""
+    return not hasattr(a, "classes_") or np.array_equal(a.classes_, b.classes_)
+
+
+@dataclass(eq=False)
+class Fold:
+    """The rows that trials are trained on, and what those of a fold share.
+
+    `numbers` are those of the rows of X and y, None for all; `targets`, `weights` and `judges`
+    (validation rows) are made once for estimators that need the same.
+    """
+
+    X: Any
+    y: NDArray[Any]
+    pupil: BaseMLP  # has learnt columns and classes
+    sample_weight: NDArray[Any] | None
+    validation: tuple[Any, Any] | None
+    numbers: NDArray[Any] | None = None
+    targets: dict[bool, NDArray[Any]] = field(default_factory=dict)
+    weights: dict[str, NDArray[Any]] = field(default_factory=dict)
+    judges: dict[bool, Rows] = field(default_factory=dict)
+
+    def prepare(self, est: BaseMLP) -> Descent:
+        """Check an estimator's parameters and make its network, to be trained on these rows."""
+        est._validate_params()
+        est.n_iter_ = 0
+        teach(est, self.pupil)
+        key, judge = est._takes_labels(), None
+        if key not in self.targets:
+            self.targets[key] = est._encoded(self.y)
+        if self.validation is not None:
+            if key not in self.judges:
+                self.judges[key] = est._validation_rows(*self.validation)
+            judge = self.judges[key]
+        rows = Rows(self.X, self.targets[key], self._weights_of(est), self.numbers)
+        est._prepare(rows)
+        return Descent(est, rows, judge)
+
+    def _weights_of(self, est: BaseMLP) -> NDArray[Any] | None:
+        """Return the weights of all rows of X; "balanced" weights are those of the fold."""
+        by_class, weights = getattr(est, "class_weight", None), self.sample_weight
+        if by_class is None:
+            return weights
+        key = repr(by_class)
+        if key not in self.weights:
+            some = slice(None) if self.numbers is None else self.numbers
+            own = compute_sample_weight(by_class, self.y[some])
+            self.weights[key] = np.ones(len(self.y))
+            self.weights[key][some] = own if weights is None else weights[some] * own
+        return self.weights[key]
+
+
+@dataclass(eq=False)
+class Trial:
+    """A candidate on a fold, and what came out."""
+
+    estimator: Any
+    fold: int
+    number: int  # among the results
+    descent: Descent | None = None
+    error: str | None = None
+    seconds: float = 0.0  # that its fit took
+
+
+class Trials:
+    """The trials of a search.
+
+    Parameters
+    ----------
+    search : SearchCV
+        Has the estimator and options.
+    X, y : as a user passed them
+    fit_params, score_params : dict
+        What is passed to `fit` and to the scorer; arrays with a value for each row are split.
+    scorer : callable
+    """
+
+    def __init__(
+        self,
+        search: Any,
+        X: Any,
+        y: Any,
+        fit_params: Mapping[str, Any],
+        score_params: Mapping[str, Any],
+        scorer: Any,
+    ) -> None:
+        self.search, self.X, self.y = search, X, y
+        self.fit_params, self.score_params, self.scorer = fit_params, score_params, scorer
+        self.estimator = clone(search.estimator)
+        self.whole: Fold | None = None  # all rows, once they are validated
+        self.splits: Sequence[Split] = ()
+
+    def run(
+        self, candidates: Sequence[Mapping[str, Any]], splits: Sequence[Split]
+    ) -> list[dict[str, Any]]:
+        """Return the results of each candidate on each fold: all folds of the first one, ..."""
+        self.splits = splits
+        trials = [
+            Trial(clone(self.estimator).set_params(**clone(candidate, safe=False)), j, number)
+            for number, (candidate, j) in enumerate(
+                (candidate, j) for candidate in candidates for j in range(len(splits))
+            )
+        ]
+        for trial in trials:  # a parameter may replace the whole step
+            refuse_others(trial.estimator)
+        results: list[dict[str, Any]] = [{} for _ in trials]
+        if isinstance(self.estimator, Pipeline) and len(self.estimator.steps) > 1:
+            self._run_pipelines(candidates, trials, results)
+        else:
+            folds = [self._fold(train) for train, _ in splits]
+            self._train(trials, folds)
+            self._judge(trials, results)
+        return results
+
+    # ---- rows -----------------------------------------------------------------------------------
+
+    def _fold(self, train: NDArray[Any]) -> Fold:
+        """Return some of the rows; arrays are shared by folds whose rows have all classes."""
+        if self.whole is None:
+            self.whole = self._rows(network_of(self.estimator), self.X, self.y, self.fit_params)
+        whole, pupil = self.whole, clone(network_of(self.estimator))
+        teach(pupil, whole.pupil)
+        if hasattr(pupil, "classes_"):
+            del pupil.classes_
+        some = whole.y[train]
+        pupil._learn(some)
+        if pupil.n_outputs_ == whole.pupil.n_outputs_ and _have_same_classes(pupil, whole.pupil):
+            numbers, weights = np.asarray(train), whole.sample_weight
+            shared = Fold(whole.X, whole.y, pupil, weights, whole.validation, numbers)
+            shared.targets = whole.targets
+            return shared
+        weights = whole.sample_weight
+        weights = None if weights is None else weights[train]
+        return Fold(whole.X[train], some, pupil, weights, whole.validation)
+
+    def _rows(self, est: BaseMLP, X: Any, y: Any, fit_params: Mapping[str, Any]) -> Fold:
+        """Return rows, validated as `fit` of an estimator does."""
+        options = dict(fit_params)
+        weights, X_val, y_val = (options.pop(k, None) for k in ("sample_weight", "X_val", "y_val"))
+        for name in options:
+            raise TypeError(
+                f"{type(est).__name__}.fit() got an unexpected keyword argument {name!r}"
+            )
+        if (X_val is None) != (y_val is None):
+            raise ValueError("X_val and y_val go together; give both or none")
+        pupil = clone(est)
+        X, y = validated(pupil, X, y, reset=True, **pupil._validation)
+        pupil._learn(y)
+        if weights is not None:
+            weights = _check_sample_weight(weights, X, ensure_non_negative=True)
+        return Fold(X, y, pupil, weights, None if X_val is None else (X_val, y_val))
+
+    # ---- pipelines ------------------------------------------------------------------------------
+
+    def _run_pipelines(
+        self,
+        candidates: Sequence[Mapping[str, Any]],
+        trials: Sequence[Trial],
+        results: list[dict[str, Any]],
+    ) -> None:
+        """Fit the steps before the network once for each fold, and train all networks behind."""
+        last = self.estimator.steps[-1][0]
+        portions: dict[Any, list[Trial]] = {}
+        for trial in trials:
+            candidate = candidates[trial.number // len(self.splits)]
+            before = [
+                (name, repr(value))
+                for name, value in sorted(candidate.items())
+                if name.partition("__")[0] != last
+            ]
+            portions.setdefault((trial.fold, *before), []).append(trial)
+        own = {
+            name.removeprefix(f"{last}__"): value
+            for name, value in self.fit_params.items()
+            if name.startswith(f"{last}__")
+        }
+        others = {
+            name: value
+            for name, value in self.fit_params.items()
+            if not name.startswith(f"{last}__")
+        }
+        for (j, *_), together in portions.items():
+            train = self.splits[j][0]
+            X, y = _safe_split(self.estimator, self.X, self.y, train)
+            steps, began = together[0].estimator[:-1], time.perf_counter()
+            try:
+                X = steps.fit_transform(X, y, **_check_method_params(self.X, others, train))
+                rows = _check_method_params(self.X, own, train)
+                fold = self._rows(network_of(together[0].estimator), X, y, rows)
+            except Exception as error:
+                for trial in together:
+                    self._fail(trial, error)
+            else:
+                seconds = time.perf_counter() - began
+                for trial in together:
+                    trial.estimator.steps[:-1] = steps.steps
+                self._train(together, {j: fold})
+                for trial in together:
+                    trial.seconds += seconds
+            self._judge(together, results)
+
+    # ---- training -------------------------------------------------------------------------------
+
+    def _train(self, trials: Sequence[Trial], folds: Any) -> None:
+        """Train the networks of trials, each on its fold."""
+        prepared = []
+        for trial in trials:
+            est = network_of(trial.estimator)
+            try:
+                if est._is_minimized():
+                    self._fit_alone(trial)
+                else:
+                    trial.descent = folds[trial.fold].prepare(est)
+                    prepared.append(trial)
+            except Exception as error:
+                self._fail(trial, error)
+        descents = [trial.descent for trial in prepared if trial.descent is not None]
+        verbose = self.search.verbose > 0
+        try:
+            calls = run_all(descents, n_threads=self.search.n_threads, verbose=verbose)
+        except Exception:  # of one network, such as by its loss or a callback
+            for trial in prepared:
+                try:
+                    self._fit_alone(trial)
+                except Exception as error:
+                    self._fail(trial, error)
+            return
+        if any(fits.interrupted for fits in calls):
+            raise KeyboardInterrupt
+        for trial, descent in zip(prepared, descents, strict=True):
+            trial.seconds = descent.record.seconds
+            try:
+                descent.finish()
+                descent.warn_if_unconverged()
+                descent.estimator._name(descent.estimator.net_)
+            except ValueError as error:
+                self._fail(trial, error)
+
+    def _fit_alone(self, trial: Trial) -> None:
+        """Fit the estimator of a trial by itself."""
+        began, train = time.perf_counter(), self.splits[trial.fold][0]
+        trial.estimator = clone(trial.estimator)
+        X, y = _safe_split(trial.estimator, self.X, self.y, train)
+        trial.estimator.fit(X, y, **_check_method_params(self.X, self.fit_params, train))
+        trial.seconds = time.perf_counter() - began
+
+    def _fail(self, trial: Trial, error: Exception) -> None:
+        """Note an error of a trial, or raise it if the search says so."""
+        if self.search.error_score == "raise":
+            raise error
+        trial.error = format_exc()
+
+    # ---- scores ---------------------------------------------------------------------------------
+
+    def _judge(self, trials: Sequence[Trial], results: list[dict[str, Any]]) -> None:
+        """Score trials; forget their networks."""
+        for j in range(len(self.splits)):
+            some = [trial for trial in trials if trial.fold == j]
+            if not some:
+                continue
+            train, test = self.splits[j]
+            parts = {"test": (*_safe_split(self.estimator, self.X, self.y, test, train), test)}
+            if self.search.return_train_score:
+                parts["train"] = (*_safe_split(self.estimator, self.X, self.y, train), train)
+            for trial in some:
+                results[trial.number] = self._result(trial, parts)
+                trial.estimator = trial.descent = None
+
+    def _result(self, trial: Trial, parts: dict[str, Any]) -> dict[str, Any]:
+        """Return what scikit-learn keeps of a trial."""
+        began, found = time.perf_counter(), {"fit_error": trial.error, "fit_time": trial.seconds}
+        for name, (X, y, rows) in parts.items():
+            found[f"{name}_scores"] = self._scores(trial, X, y, rows)
+            if name == "test":
+                found["score_time"] = 0.0 if trial.error else time.perf_counter() - began
+                found["n_test_samples"] = len(rows)
+        return found
+
+    def _scores(self, trial: Trial, X: Any, y: Any, rows: NDArray[Any]) -> Any:
+        """Return the score of rows, or the scores by name."""
+        failed = self.search.error_score
+        if trial.error is None:
+            params = _check_method_params(self.X, self.score_params, rows)
+            return _score(trial.estimator, X, y, self.scorer, params, failed)
+        if isinstance(self.scorer, _MultimetricScorer):
+            return dict.fromkeys(self.scorer._scorers, failed)
+        return failed
