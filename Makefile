@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo docs test test-slow arm64 other-systems wheel sdist pythons bench bench-estimators \
+.PHONY: demo docs test test-slow free-threaded arm64 other-systems wheel sdist pythons bench bench-estimators \
     bench-extras bench-peers instructions instructions-update consumers lint format warnings tsan sanitize \
     fuzz soak clean help
 
@@ -28,6 +28,7 @@ help:
 	@echo "make test-slow        the exhaustive tests: long, 12 GB of memory, a sparse file of 28 GB"
 	@echo "make warnings         compile the C code with warnings as errors"
 	@echo "make tsan             test the thread pool under ThreadSanitizer: 20 seconds"
+	@echo "make free-threaded    all tests but the slow ones without the GIL; PYTHON=python3.14t"
 	@echo "make sanitize         all tests on a build with sanitizers: 10 minutes; TESTS=... for some"
 	@echo "make arm64            digests and kernels of the arm64 build, under emulation: 6 minutes; root"
 	@echo "make other-systems    compile the C code for macOS and Windows, warnings as errors: 1 minute"
@@ -143,6 +144,12 @@ TESTS ?= -m "not slow and not lean" tests
 sanitize: $(VENV)/installed-test $(VENV)/lint
 	$(BIN)/python tests/sanitize.py $(TESTS)
 
+.venv-free-threaded/bin/python:
+	$(PYTHON) -m venv .venv-free-threaded
+
+free-threaded: .venv-free-threaded/bin/python
+	.venv-free-threaded/bin/python tests/free_threaded.py $(TESTS)
+
 arm64: $(VENV)/lint
 	$(BIN)/python tests/arm64.py
 
@@ -182,5 +189,5 @@ consumers: $(BIN)/python $(SOURCES)
 	$(BIN)/python tests/consumers.py build/consumers/*.whl
 
 clean:
-	rm -rf $(VENV) .venv-peers build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache .mypy_cache
+	rm -rf $(VENV) .venv-peers .venv-free-threaded build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache .mypy_cache
 	rm -rf docs/tutorial docs/api/generated docs/sg_execution_times.rst

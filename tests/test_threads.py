@@ -349,6 +349,9 @@ def progress():
     other.join()
 
 
+@pytest.mark.skipif(
+    not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is no GIL to keep"
+)
 def test_progress_tells_who_keeps_the_gil(progress):
     assert not progress(lambda: sum(range(100_000)), times=20)
     assert progress(lambda: time.sleep(0.001))

@@ -16,6 +16,7 @@ Arrays enter and leave here, as typed memoryviews. Not here: checks of what user
 comes first; what is wrong here is said in fewer words), defaults, history, callbacks.
 """
 
+cimport cython
 cimport numpy as cnp
 from cpython.exc cimport PyErr_CheckSignals
 from cpython.pycapsule cimport (
@@ -43,14 +44,19 @@ from fastnn.engine.leaves cimport (
     fastnn_function,
     fastnn_functions,
     fastnn_learning_rate,
+    fastnn_leave_alone,
+    fastnn_leave_shared,
+    fastnn_lend,
     fastnn_look,
     fastnn_model,
     fastnn_precision,
-    fastnn_release,
     fastnn_run,
     fastnn_schedule,
     fastnn_table,
+    fastnn_take_alone,
+    fastnn_take_shared,
     fastnn_thread,
+    fastnn_try_alone,
     real,
 )
 from fastnn.engine.net cimport (
@@ -226,6 +232,12 @@ cdef int require(bint fits, str what) except -1:
     return 0
 
 
+cdef busy():
+    """The error for a thread that finds another one amid a step."""
+    return RuntimeError("this model is being trained in another thread; wait for it, or work on a "
+                        "copy")
+
+
 # ---- parameters ---------------------------------------------------------------------------------
 
 cdef class OwnBuffers:
@@ -321,31 +333,50 @@ cdef class Parameters:
         return self.net.n_blocks
 
     cdef int claim(self) except -1:
-        """One thread at a time changes parameters."""
-        if not fastnn_claim(&self.net.claimed):
-            raise RuntimeError("this model is being trained in another thread; wait for it, or "
-                               "work on a copy")
+        """One thread at a time changes parameters, and none reads them then."""
+        cdef bint taken = fastnn_try_alone(&self.net.claim)
+        if not taken:
+            with nogil:  # the threads that read may need the GIL
+                taken = fastnn_take_alone(&self.net.claim)
+        if not taken:
+            raise busy()
         return 0
 
     cdef void release(self) noexcept:
         """Ends a claim."""
-        fastnn_release(&self.net.claimed)
+        fastnn_leave_alone(&self.net.claim)
+
+    cdef int begin_reading(self) except -1:
+        """Any number of threads copies parameters, and none changes them then."""
+        if not fastnn_take_shared(&self.net.claim):
+            raise RuntimeError("this model is being trained in another thread; wait for it, or "
+                               "ask for the weights in a callback of the fit")
+        return 0
+
+    cdef void end_reading(self) noexcept:
+        fastnn_leave_shared(&self.net.claim)
 
     def set_rate(self, double rate, dict schedule):
         """The learning rate from here on: `rate`, or what the schedule says."""
-        cdef fastnn_schedule found
-        self.claim()
+        cdef fastnn_schedule found = find_schedule(schedule)
         try:
-            found = find_schedule(schedule)
-            free(self.net.schedule.p)
-            self.net.hyper.learning_rate, self.net.schedule = rate, found
-        finally:
-            self.release()
+            self.claim()
+        except BaseException:
+            free(found.p)
+            raise
+        with cython.critical_section(self):
+            found, self.net.schedule = self.net.schedule, found
+            self.net.hyper.learning_rate = rate
+        self.release()
+        free(found.p)
 
     @property
     def rate(self):
         """The learning rate of the next update."""
-        return rate_at(&self.net, self.net.step)
+        cdef double rate
+        with cython.critical_section(self):  # or set_rate might free the schedule
+            rate = rate_at(&self.net, self.net.step)
+        return rate
 
     def standardize(self, const double[::1] mean, const double[::1] inverse):
         """Inputs are (x - mean) * inverse from here on."""
@@ -363,7 +394,18 @@ cdef class Parameters:
 
     def read(self, Py_ssize_t block=0):
         """Block 0: [W0, b0, W1, ...]; block 1, ...: a moment of each, in the same order."""
-        return read_block(&self.net, self.block_at(block))
+        return self.read_blocks([block])[2][0]
+
+    def read_blocks(self, list blocks):
+        """(updates made so far, whole epochs, what `read` gives of each block), of one moment."""
+        cdef list found = []
+        self.begin_reading()
+        try:
+            for block in blocks:
+                found.append(read_block(&self.net, self.block_at(block)))
+            return self.net.step, self.net.epoch, found
+        finally:
+            self.end_reading()
 
     def write(self, arrays, Py_ssize_t block=0):
         """Takes what read gives."""
@@ -379,7 +421,9 @@ cdef class Parameters:
     def read_flat(self):
         """All parameters as a new vector: what read gives, row by row, one behind the other."""
         cdef real[::1] vector = np.empty(self.n_parameters, DTYPE)
+        self.begin_reading()
         flatten(&self.net, self.net.arena, &vector[0])
+        self.end_reading()
         return vector.base
 
     def write_flat(self, const real[::1] vector):
@@ -463,7 +507,8 @@ cdef class Driver(Parameters):
     """Runs over the rows of arrays, on a team of threads."""
 
     cdef OwnBuffers training, inference
-    cdef int inference_claimed    # the buffers `inference`; the others go with the net's claim
+    cdef fastnn_claim inference_claim   # of `inference`; the others go with the net's claim
+    cdef fastnn_claim parts_claim       # of a step that Python code makes in parts
     cdef int n_threads            # for the calls that don't say
     cdef Kept kept
     cdef object pending           # what a signal's handler raised within a step
@@ -587,6 +632,15 @@ cdef class Driver(Parameters):
             self.kept.memory = allocate(self.net.block * (
                 1 + self.net.n_blocks if self.net.tiny.layers != NULL else 1))
         return &self.kept
+
+    def undivided(self, function, *arguments):
+        """Calls a function that makes steps in parts, which no other thread's may come between."""
+        if not fastnn_try_alone(&self.parts_claim):
+            raise busy()
+        try:
+            return function(*arguments)
+        finally:
+            fastnn_leave_alone(&self.parts_claim)
 
     def unit(self, Py_ssize_t batch):
         """Rows of which a call of `train` may take any whole multiple without changing a bit.
@@ -715,7 +769,7 @@ cdef class Driver(Parameters):
         cdef int threads = team_size(asked.rows.n * self.net.row_flops / 3, n_threads)
         cdef Py_ssize_t stride = inference_rows(threads, self.net.row_flops)
         cdef OwnBuffers room
-        cdef bint mine = purpose == INFERENCE and fastnn_claim(&self.inference_claimed)
+        cdef bint mine = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
         try:
             room = self.room_to_infer(threads, purpose, mine)
             asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
@@ -728,7 +782,7 @@ cdef class Driver(Parameters):
                     PyErr_CheckSignals()
         finally:
             if mine:
-                fastnn_release(&self.inference_claimed)
+                fastnn_leave_alone(&self.inference_claim)
         return 0
 
     cdef OwnBuffers room_to_infer(self, int threads, Purpose purpose, bint mine):
@@ -745,7 +799,7 @@ cdef class Driver(Parameters):
         cdef Watch *watch = run.watch
         cdef Py_ssize_t n = watch.validation.rows.n
         cdef int threads = team_size(n * self.net.row_flops / 3, n_threads)
-        cdef bint mine = fastnn_claim(&self.inference_claimed)
+        cdef bint mine = fastnn_try_alone(&self.inference_claim)
         cdef double[::1] losses = np.empty(n // CHUNK + 2)
         cdef OwnBuffers room
         run.most_threads = n_threads
@@ -756,7 +810,7 @@ cdef class Driver(Parameters):
             self.carry_out(run, True)
         finally:
             if mine:
-                fastnn_release(&self.inference_claimed)
+                fastnn_leave_alone(&self.inference_claim)
         return 0
 
     def activations(self, const real[:, ::1] X):
@@ -1018,11 +1072,12 @@ cdef class Team:
     cdef list fits
     cdef object reporter, pending
     cdef Py_ssize_t reported
+    cdef set claimed              # places of members whose networks are claimed
 
     def __cinit__(self, list fits, report, bint stops_at_divergence, int n_threads):
         cdef Py_ssize_t i, n = len(fits)
         cdef WholeFit fit
-        self.fits, self.reporter = fits, report
+        self.fits, self.reporter, self.claimed = fits, report, set()
         self.work.n, self.work.stops_at_divergence = n, stops_at_divergence
         self.work.all = <Member *>calloc(max(1, n), sizeof(Member))
         self.work.finished = <Py_ssize_t *>calloc(max(1, n), sizeof(Py_ssize_t))
@@ -1055,6 +1110,7 @@ cdef class Team:
             place = fastnn_look(&self.work.finished[self.reported])
             if place < 0:
                 break
+            self.release(place)
             if self.work.all[place].dropped >= 0:
                 (<WholeFit>self.fits[place]).dropped = self.work.all[place].dropped
             numbers.append(place)
@@ -1062,21 +1118,33 @@ cdef class Team:
         self.reporter(numbers)
         return 0
 
+    cdef int claim(self, Py_ssize_t place) except -1:
+        """Claims the network of a member, which the threads of the pool change."""
+        cdef Driver driver = (<WholeFit>self.fits[place]).driver
+        driver.claim()
+        fastnn_lend(&driver.net.claim)
+        self.claimed.add(place)
+        return 0
+
+    cdef int release(self, Py_ssize_t place) except -1:
+        """Ends that, once the member has ended."""
+        self.claimed.remove(place)
+        (<WholeFit>self.fits[place]).driver.release()
+        return 0
+
     cdef int carry_out(self, int n_threads) except -1:
-        cdef WholeFit fit
-        cdef Py_ssize_t claimed = 0
+        cdef Py_ssize_t place
         cdef int rank
         try:
-            for fit in self.fits:
-                fit.driver.claim()
-                claimed += 1
+            for place in range(self.work.n):
+                self.claim(place)
             self.work.caller = fastnn_thread()
             with nogil:
                 fastnn_run(n_threads, members_task, &self.work)
             self.report()
         finally:
-            for fit in self.fits[:claimed]:
-                fit.driver.release()
+            for place in list(self.claimed):
+                self.release(place)
             for rank in range(n_threads):
                 free_room(&self.work.rooms[rank])
         if self.pending is not None:

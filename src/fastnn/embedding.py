@@ -50,11 +50,15 @@ class _Api(ctypes.Structure):
     )
 
 
+#: Of our own: ctypes.pythonapi has one for the whole process, whose types anyone may set.
+_GET_POINTER = ctypes.PYFUNCTYPE(_POINTER, ctypes.py_object, ctypes.c_char_p)(
+    ("PyCapsule_GetPointer", ctypes.pythonapi)
+)
+
+
 def _pointer(capsule: object, name: bytes) -> int:
     """Return the address in a capsule."""
-    get = ctypes.pythonapi.PyCapsule_GetPointer
-    get.restype, get.argtypes = _POINTER, (ctypes.py_object, ctypes.c_char_p)
-    return cast(int, get(capsule, name))
+    return cast(int, _GET_POINTER(capsule, name))
 
 
 def get_include() -> str:

@@ -166,37 +166,90 @@ static void check_callers(int dispatches) {
     CHECK(run_meeting(4, 10, 0) == 4);
 }
 
-/* ---- Claims: of several threads one has it, and sees what the last one wrote ---- */
+/* ---- Claims: one thread changes what it owns, or several read it ---- */
 
-static int claimed;
-static long owned[2]; /* plain memory, which the claim alone orders */
+static fastnn_claim claim;
+static long owned[2];    /* plain memory, which the claim alone orders */
+static atomic_long sums; /* of reads, so that they are made */
 
 static void *claim_often(void *turns) {
     long got = 0;
     for (int i = 0; i < *(int *)turns; i++) {
-        if (!fastnn_claim(&claimed)) continue;
-        CHECK(!fastnn_claim(&claimed)); /* nor has the owner it twice */
+        if (!(i % 2 ? fastnn_try_alone(&claim) : fastnn_take_alone(&claim))) continue;
+        CHECK(!fastnn_try_alone(&claim)); /* nor has the owner it twice */
+        CHECK(!fastnn_take_alone(&claim));
+        CHECK(fastnn_take_shared(&claim)); /* but the owner may read */
         CHECK(owned[0] == owned[1]);
+        fastnn_leave_shared(&claim);
         owned[0]++;
         owned[1]++;
-        fastnn_release(&claimed);
+        fastnn_leave_alone(&claim);
         got++;
     }
     return (void *)got;
 }
 
+static void *read_often(void *turns) {
+    for (int i = 0; i < *(int *)turns; i++) {
+        if (!fastnn_take_shared(&claim)) continue;
+        CHECK(!fastnn_try_alone(&claim));
+        CHECK(owned[0] == owned[1]);
+        atomic_fetch_add(&sums, owned[0]);
+        fastnn_leave_shared(&claim);
+    }
+    return NULL;
+}
+
 static void check_claims(int turns) {
-    pthread_t callers[4];
+    pthread_t callers[4], readers[2];
     long total = 0;
+    for (int i = 0; i < 2; i++) CHECK(!pthread_create(&readers[i], NULL, read_often, &turns));
     for (int i = 0; i < 4; i++) CHECK(!pthread_create(&callers[i], NULL, claim_often, &turns));
     for (int i = 0; i < 4; i++) {
         void *got;
         CHECK(!pthread_join(callers[i], &got));
         total += (long)got;
     }
+    for (int i = 0; i < 2; i++) CHECK(!pthread_join(readers[i], NULL));
     CHECK(total > 0 && owned[0] == total && owned[1] == total);
-    CHECK(fastnn_claim(&claimed));
-    fastnn_release(&claimed);
+    CHECK(fastnn_take_shared(&claim) && fastnn_take_shared(&claim)); /* two readers, */
+    CHECK(!fastnn_try_alone(&claim));
+    fastnn_leave_shared(&claim);
+    CHECK(!fastnn_try_alone(&claim)); /* one, */
+    fastnn_leave_shared(&claim);
+    CHECK(fastnn_try_alone(&claim)); /* none */
+    fastnn_lend(&claim);
+    CHECK(!fastnn_take_shared(&claim)); /* others change it for this one */
+    fastnn_leave_alone(&claim);
+    CHECK(fastnn_take_shared(&claim));
+    fastnn_leave_shared(&claim);
+}
+
+/* In a child of a fork: its parent's other threads are not there to give up what they have. */
+static void check_claims_after_fork(void) {
+    static fastnn_claim alone, shared, waited_for, mine;
+    uint64_t now = (uint64_t)fastnn_forks() << 32;
+    alone = (fastnn_claim){.state = now | FASTNN_ALONE, .owner = &now}; /* another thread's */
+    shared = (fastnn_claim){.state = now | 3};
+    waited_for = (fastnn_claim){.state = now | FASTNN_WANTED | 1};
+    CHECK(fastnn_try_alone(&mine));
+    CHECK(!fastnn_take_alone(&alone) && !fastnn_take_shared(&alone));
+    CHECK(!fastnn_take_shared(&waited_for));
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        CHECK(fastnn_take_alone(&alone) && fastnn_take_alone(&shared));
+        CHECK(fastnn_take_shared(&waited_for));
+        fastnn_leave_shared(&waited_for);
+        CHECK(fastnn_take_alone(&waited_for));
+        CHECK(!fastnn_take_alone(&mine)); /* amid a call, of the thread that forked */
+        fastnn_leave_alone(&mine);
+        CHECK(fastnn_take_alone(&mine));
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
+    fastnn_leave_alone(&mine);
 }
 
 /* ---- What a worker takes over from its caller, and what it leaves to it ---- */
@@ -296,6 +349,7 @@ int main(int argc, char **argv) {
     check_nesting();
     check_callers(dispatches);
     check_claims(dispatches);
+    check_claims_after_fork();
     check_surroundings();
     if (FORKS > 0) check_forks();
     check_many();

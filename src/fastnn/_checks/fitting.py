@@ -222,6 +222,15 @@ def idle(fit: object) -> None:
         raise RuntimeError("this network is being fitted already; wait, or fit a copy of it")
 
 
+def not_trained(now: tuple[int, int], before: tuple[int, int]) -> None:
+    """Check that no other thread has trained a network: counts of updates and of epochs."""
+    if now != before:
+        raise RuntimeError(
+            "this model is being trained in another thread; wait for it, or save and copy it in a "
+            "callback of the fit"
+        )
+
+
 def adapted(ready: bool) -> None:
     """Check that a Standardize layer has seen data."""
     if not ready:

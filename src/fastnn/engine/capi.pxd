@@ -29,12 +29,12 @@ from fastnn cimport (
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers
 from fastnn.engine.leaves cimport (
     fastnn_allocate,
-    fastnn_claim,
     fastnn_free,
+    fastnn_leave_alone,
     fastnn_model,
     fastnn_precision,
-    fastnn_release,
     fastnn_run,
+    fastnn_take_alone,
     fastnn_workspace,
     real,
 )
@@ -173,7 +173,7 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
         take_reals(&run.rows, net.loss, <const real *>targets)
     if not targets_fit(net, &run.rows):
         return FASTNN_TARGETS
-    if not fastnn_claim(&net.claimed):
+    if not fastnn_take_alone(&net.claim):
         return FASTNN_BUSY
     run.batch = run.stop = run.end = rows
     run.tiny = rows == 1 and made.before != NULL
@@ -181,7 +181,7 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
         train_tiny_slice(&run, made.before)
     if not run.tiny:
         fastnn_run(1, train_task, &run)
-    fastnn_release(&net.claimed)
+    fastnn_leave_alone(&net.claim)
     if run.ended == DIVERGED:
         return FASTNN_DIVERGED
     loss[0] = reduced(net, run.loss, run.total)

@@ -215,8 +215,14 @@ cdef extern from "engine/counters.h" nogil:
     void *fastnn_thread()
 
 cdef extern from "engine/claim.h" nogil:
-    bint fastnn_claim(int *flag)
-    void fastnn_release(int *flag)
+    ctypedef struct fastnn_claim:
+        pass
+    bint fastnn_try_alone(fastnn_claim *claim)
+    bint fastnn_take_alone(fastnn_claim *claim)
+    void fastnn_leave_alone(fastnn_claim *claim)
+    void fastnn_lend(fastnn_claim *claim)
+    bint fastnn_take_shared(fastnn_claim *claim)
+    void fastnn_leave_shared(fastnn_claim *claim)
 
 cdef extern from "engine/subnormals.h" nogil:
     uint64_t fastnn_flush_subnormals()

@@ -8,6 +8,7 @@ from libc.stdint cimport int64_t, uint64_t
 
 from fastnn.engine.leaves cimport (
     PANEL,
+    fastnn_claim,
     fastnn_hyper,
     fastnn_loss,
     fastnn_ops,
@@ -143,7 +144,7 @@ cdef struct Net:
     real *arena                   # all parameters; then each moment in the same order
     Py_ssize_t block              # reals in each of these blocks
     Py_ssize_t n_blocks           # parameters, each moment, the moving average if any
-    int claimed                   # a thread trains it or changes its parameters
+    fastnn_claim claim            # of the threads that change the parameters, or copy them
     fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
     double row_flops              # of a training step, for one row
     uint64_t seed                 # of dropout's masks

@@ -81,8 +81,10 @@ def save(state: State, path: Path) -> None:
         "state": _json(plain_state(snapshot)),
         "metadata": _checks.json_of("net.metadata", state.metadata),
     }
-    if state.fit is not None:
-        metadata["fit"] = _checks.json_of("get_state", _plain_fit(state.fit, tensors))
+    fit = state.fit  # read once: another thread's fit may end
+    if fit is not None:
+        metadata["fit"] = _checks.json_of("get_state", _plain_fit(fit, tensors))
+        state.require_still(snapshot)
     _try_to_read(metadata, tensors)
     safetensors.write(path, tensors, metadata)
 

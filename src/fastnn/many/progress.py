@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -23,13 +24,15 @@ class Progress:
 
     def __init__(self, n: int, show: bool) -> None:
         self.n, self.done, self.diverged = n, 0, 0
+        self._lock = threading.Lock()  # of the two counts
         self.is_shown, self.bar = show, _bar(n) if show else None
         self.began = self.shown = time.monotonic()
 
     def count(self, status: Status) -> None:
         """Count a network; any thread may call it."""
-        self.done += 1
-        self.diverged += status.kind == DIVERGED
+        with self._lock:
+            self.done += 1
+            self.diverged += status.kind == DIVERGED
 
     def show(self) -> None:
         """Show the counts, if it is time."""

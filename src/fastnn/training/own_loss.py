@@ -86,6 +86,24 @@ class _OwnLoss(Network):
         out: NDArray[Any] | None = None,
     ) -> None:
         """Make steps as `Network.train` does."""
+        arrays = X, T, labels, sample_weight, order
+        self.undivided(self._train, *arrays, batch, n_threads, tally, first, stop, out)
+
+    def _train(
+        self,
+        X: NDArray[Any],
+        T: NDArray[Any] | None,
+        labels: NDArray[np.int64] | None,
+        sample_weight: NDArray[Any] | None,
+        order: NDArray[np.int64] | None,
+        batch: int,
+        n_threads: int,
+        tally: Tally,
+        first: int,
+        stop: int,
+        out: NDArray[Any] | None,
+    ) -> None:
+        """Make these steps, which no other thread's steps come between."""
         y = T if labels is None else labels
         assert y is not None
         for at in range(first, stop, batch):

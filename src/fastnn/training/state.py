@@ -104,7 +104,6 @@ class State:
         if entropy is None:
             entropy = np.random.SeedSequence().entropy
         self.specification = specification
-        self._shuffler: Generator | None = None
         self._entropy = entropy
         self.standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
         self.feature_names: tuple[str, ...] | None = None
@@ -136,18 +135,20 @@ class State:
     @property
     def shuffler(self) -> Generator:
         """What draws the orders of rows; made when it is first asked for."""
-        if self._shuffler is None:
-            self._shuffler = np.random.default_rng(_child(self._entropy, 1))
-        return self._shuffler
+        found: Generator | None = self.__dict__.get("_shuffler")
+        if found is None:  # entered at once: another thread may ask for the first time, too
+            made = np.random.default_rng(_child(self._entropy, 1))
+            found = self.__dict__.setdefault("_shuffler", made)
+        return found
 
     @property
     def is_fresh(self) -> bool:
         """Whether no order of rows has been drawn yet."""
-        return self._shuffler is None
+        return "_shuffler" not in self.__dict__
 
     def forget_shuffler(self) -> None:
         """Let orders of rows be drawn from the first one on."""
-        self._shuffler = None
+        self.__dict__.pop("_shuffler", None)
 
     def lose_fit(self) -> None:
         """In a child of a fork, end the fit of a thread that the child does not have.
@@ -175,7 +176,8 @@ class State:
     @property
     def inputs(self) -> Sequence[str]:
         """Paths of the files that a fit in progress reads rows from: none may be written to."""
-        return () if self.fit is None else self.fit.inputs
+        fit = self.fit  # read once: another thread's fit may end
+        return () if fit is None else fit.inputs
 
     def require_standardization(self) -> None:
         """Raise a ValueError if a Standardize layer has not seen data."""
@@ -246,10 +248,9 @@ class State:
         Before the first update, and for frozen layers, they are the weights themselves.
         """
         network, spec = self.network, self.specification
-        weights: list[NDArray[Any]] = network.read()
-        if network.step == 0:
+        step, _, (weights, averages) = network.read_blocks([0, network.n_blocks - 1])
+        if step == 0:
             return weights
-        averages = network.read(network.n_blocks - 1)
         is_trained = [
             layer.trainable
             for layer, n_in in with_widths(spec.layers, spec.n_in)
@@ -261,20 +262,28 @@ class State:
     # ---- copies ---------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Return everything that training changes."""
+        """Return everything that training changes; a RuntimeError if another thread changes it."""
         network = self.network
-        return Snapshot(
+        step, epoch, blocks = network.read_blocks(list(range(network.n_blocks)))
+        found = Snapshot(
             optimizer=self.specification.optimizer,
-            step=network.step,
-            epoch=network.epoch,
+            step=step,
+            epoch=epoch,
             dropout_seed=network.dropout_seed,
             shuffler=copy.deepcopy(dict(self.shuffler.bit_generator.state)),
             adapted=self.adapted,
             standardization=self.standardization,
             feature_names=self.feature_names,
             classes=self.classes,
-            blocks=[network.read(block) for block in range(network.n_blocks)],
+            blocks=blocks,
         )
+        self.require_still(found)
+        return found
+
+    def require_still(self, snapshot: Snapshot) -> None:
+        """Raise a RuntimeError if the network has been trained since a snapshot."""
+        step, epoch, _ = self.network.read_blocks([])  # not amid a step either
+        _checks.not_trained((step, epoch), (snapshot.step, snapshot.epoch))
 
     def take(self, snapshot: Snapshot) -> None:
         """Become as a network of the same layers and optimizer was at a snapshot."""

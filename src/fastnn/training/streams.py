@@ -66,18 +66,12 @@ _STREAMS: dict[int, tuple[Any, Stream]] = {}
 def of(iterator: Iterator[Any]) -> Stream:
     """Return the stream of an iterator."""
     key = id(iterator)
-    reference, stream = _STREAMS.get(key, (None, None))
-    is_known = reference is iterator or (
-        isinstance(reference, weakref.ref) and reference() is iterator
-    )
-    if stream is None or not is_known:
-        stream = Stream()
-        try:
-            reference = weakref.ref(iterator, lambda _: _STREAMS.pop(key, None))
-        except TypeError:
-            reference = iterator
-        _STREAMS[key] = reference, stream
-    return stream
+    try:
+        reference: Any = weakref.ref(iterator, lambda _: _STREAMS.pop(key, None))
+    except TypeError:
+        reference = iterator
+    # Looked up and entered at once: another thread may begin a fit over the same iterator.
+    return _STREAMS.setdefault(key, (reference, Stream()))[1]
 
 
 def release() -> None:
