@@ -364,7 +364,8 @@ class MLPEnsembleClassifier(ClassifierOutputs, EnsembleClassifierParameters, Bas
     >>> from fastnn.sklearn import MLPEnsembleClassifier
     >>> X, y = load_iris(return_X_y=True)
     >>> ensemble = MLPEnsembleClassifier(
-    ...     learning_rate_init=0.01, bootstrap=True, oob_score=True, random_state=0)
+    ...     n_members=20, bootstrap=True, oob_score=True, early_stopping=True,
+    ...     learning_rate_init=0.01, random_state=0)
     >>> bool(ensemble.fit(X, y).oob_score_ > 0.9)
     True
     """
