@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
-Result = TypeVar("Result")
+_Result = TypeVar("_Result")
 
 COMPILER: str
 DTYPE: np.dtype[Any]
@@ -129,7 +129,7 @@ class Tally:
 @disjoint_base
 class Driver(Parameters):
     stop_training: int
-    def undivided(self, function: Callable[..., Result], *arguments: object) -> Result: ...
+    def undivided(self, function: Callable[..., _Result], *arguments: object) -> _Result: ...
     def unit(self, batch: int) -> int: ...
     def tally(self) -> Tally: ...
     def forget(self) -> None: ...
