@@ -1,4 +1,4 @@
-"""Prediction intervals from an ensemble, and how many targets they really contain.
+"""Prediction intervals: an ensemble of networks, and how many targets its bands really contain.
 
 What it shows: an ensemble of networks trained on bootstrap rows by one call, its standard deviation
 and quantiles, out-of-bag predictions, and the difference between two bands. The members' quantiles
