@@ -544,16 +544,13 @@ def test_a_folder_that_cannot_be_synced_is_no_error_but_a_broken_disk_is(
     assert holds(tmp_path / "net", NEW)
 
 
-# An interrupt between the call of open and its `with` leaves the file to the garbage collector.
-@pytest.mark.filterwarnings("ignore::ResourceWarning")
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-def test_ctrl_c_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
-    """Before each line of Python in turn; where files are opened and moved, before each opcode."""
+def interrupted_at_each_moment(path):
+    """Return after which interrupts the new file was there: each moment of a write in turn."""
 
     def interrupt():
         raise KeyboardInterrupt
 
-    path, found, fine = tmp_path / "net", [], (_files.__file__, contextlib.__file__)
+    found, fine = [], (_files.__file__, contextlib.__file__)
     for moment in itertools.count(1):
         write(path, *OLD)
         with contextlib.suppress(KeyboardInterrupt):
@@ -561,6 +558,23 @@ def test_ctrl_c_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
             break
         found.append(holds(path, NEW))
         assert found[-1] or holds(path, OLD)
+    return found
+
+
+def test_ctrl_c_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
+    """Before each line of Python in turn; where files are opened and moved, before each opcode.
+
+    In a process of its own, in which nothing else has set a trace function.
+    """
+    code = (
+        "import json, pathlib, sys; sys.path.insert(0, sys.argv[1]);"
+        "import test_safetensors as here;"
+        "print(json.dumps(here.interrupted_at_each_moment(pathlib.Path(sys.argv[2]))))"
+    )
+    command = [sys.executable, "-W", "ignore", "-c", code, os.path.dirname(__file__)]
+    told = subprocess.run([*command, str(tmp_path / "net")], capture_output=True, text=True,
+                          check=True, timeout=5 * LONG)  # fmt: skip
+    found = json.loads(told.stdout)
     assert found == sorted(found)  # the old file up to some moment, from then on the new one
     assert 100 < sum(not new for new in found) < len(found)
 
