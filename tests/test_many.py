@@ -394,6 +394,20 @@ def test_evaluations_and_the_best():
         fits.best("accuracy")
 
 
+def test_some_of_the_networks_keep_what_became_of_them():
+    rule = EarlyStopping(patience=1, restore_best_weights=True)
+    grid = networks(net_of(optimizer=Adam(0.1)), n=4)
+    fits = fit_many(grid, X, y, epochs=30, validation=0.3, callbacks=[rule])
+    some = fits.some(np.array([3, 1]))
+    assert some.nets == [fits[3], fits[1]]
+    assert some.parameters == [{"seeds": 3}, {"seeds": 1}]
+    np.testing.assert_array_equal(some.values(), fits.values()[[3, 1]])
+    assert [some.statuses, some.best_epochs] == [
+        [fits.statuses[i] for i in (3, 1)], [fits.best_epochs[i] for i in (3, 1)]]  # fmt: skip
+    with pytest.raises(IndexError):
+        fits.some([4])
+
+
 def test_the_value_of_a_network_with_restored_weights_is_that_of_its_epoch():
     rule = EarlyStopping(patience=1, restore_best_weights=True)
     fits = fit_many(networks(net_of(optimizer=Adam(0.1)), n=3), X, y, epochs=50, validation=0.3,
@@ -422,6 +436,27 @@ def test_a_network_that_diverges_raises_its_number():
     nets = list(networks(net_of(optimizer="sgd"), learning_rate=[0.01, 1e6, 0.02]))
     with pytest.raises(FloatingPointError, match=r"^nets\[1\]: the loss became"):
         fit_many(nets, X, y, epochs=5, n_threads=1)
+
+
+class Failing(Callback):
+    def __init__(self, error):
+        self.error = error
+
+    def on_epoch_end(self, epoch, logs):
+        raise self.error
+
+
+def test_an_error_of_a_callback_says_of_which_network_it_is():
+    def rules(error):
+        return lambda number: [Failing(error)] if number == 1 else []
+
+    with pytest.raises(ValueError, match=r"^nets\[1\]: no more"):
+        fit_many([net_of(), net_of()], X, y, callbacks=rules(ValueError("no more")))
+    error = UnicodeDecodeError("ascii", b"x", 0, 1, "no more")  # cannot be made of a message
+    with pytest.raises(UnicodeDecodeError) as caught:
+        fit_many([net_of(), net_of()], X, y, callbacks=rules(error))
+    assert caught.value is error
+    assert error.__notes__ == ["raised in the training of nets[1]"]
 
 
 class Interrupting(Callback):

@@ -564,7 +564,7 @@ def interrupted_at_each_moment(path):
 def test_ctrl_c_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
     """Before each line of Python in turn; where files are opened and moved, before each opcode.
 
-    In a process of its own, in which nothing else has set a trace function.
+    In a process of its own: an interrupt is lost in a finalizer, and there is none of other tests.
     """
     code = (
         "import json, pathlib, sys; sys.path.insert(0, sys.argv[1]);"

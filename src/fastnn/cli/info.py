@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _of_many(fits: Fits) -> dict[str, Any]:
-    """Return what is told of many networks beside the first of them."""
+    """Return the facts about many networks that a file of one network lacks."""
     kinds = [status.kind for status in fits.statuses]
     groups = None if fits.groups is None else [str(label) for label in fits.groups]
     return {

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastnn import _checks
 from fastnn.many import workers
+from fastnn.many.outcomes import with_number
 from fastnn.many.portions import Portion, Portions
 from fastnn.many.workers import InFile, InMemory, Result, Watch
 
@@ -83,9 +84,7 @@ class Distribution:
                 self.ended.wait_for(lambda: self.at_work == 0)
         if self.error is not None:
             number, error = self.error
-            if number is None:
-                raise error
-            raise type(error)(f"nets[{number}]: {error}") from error
+            raise error if number is None else with_number(error, number)
 
     # ---- what comes back ------------------------------------------------------------------------
 

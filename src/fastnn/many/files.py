@@ -16,8 +16,8 @@ their number:
 The index has "columns", lists with an item for each network, and "tables", the distinct values of
 those columns that have few; a column of these has numbers of items of its table.
 
-Not here: the container (exchange/safetensors.py), what is told of single networks
-(exchange/model_files.py, exchange/configuration.py).
+Not here: the container (exchange/safetensors.py), files of one network
+(exchange/model_files.py), configurations (exchange/configuration.py).
 """
 
 from __future__ import annotations

@@ -119,8 +119,9 @@ def fit_many(
     OSError
         If `checkpoint` cannot be read or written. Networks that are finished stay trained.
     FloatingPointError
-        If the loss of a network is no longer finite, with ``on_error="raise"``. Networks that were
-        being trained are back at their beginning.
+        If the loss of a network is no longer finite, with ``on_error="raise"``. That network has
+        the weights of some updates before, as after `MLP.fit`; others that were being trained are
+        back at their beginning.
 
     Notes
     -----

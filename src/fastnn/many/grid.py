@@ -41,7 +41,7 @@ def networks(base: MLP, n: int | None = None, **values: Iterable[Any]) -> Networ
     Returns
     -------
     Networks
-        A sequence of `MLP`; each is made anew whenever it is asked for.
+        A sequence of `MLP`. An item is a new network at each access.
 
     Raises
     ------

@@ -43,6 +43,19 @@ class Status:
         return self.kind in (FINISHED, STOPPED)
 
 
+def with_number(error: BaseException, number: int) -> BaseException:
+    """Return the error of a network with its number in the message, or in a note.
+
+    Errors of other kinds may need other arguments than a message, and are returned themselves.
+    """
+    if type(error) in (FloatingPointError, RuntimeError, TypeError, ValueError):
+        found = type(error)(f"nets[{number}]: {error}")
+        found.__cause__ = error
+        return found
+    error.add_note(f"raised in the training of nets[{number}]")
+    return error
+
+
 @dataclass(eq=False, repr=False)
 class Outcome:
     """A network at one moment, and what became of it: what files and executors pass on."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -134,6 +135,33 @@ class Fits:
     def is_trained(self) -> NDArray[np.bool_]:
         """Whether each network was trained to its end: (n_nets,)."""
         return np.array([status.is_trained for status in self.statuses], bool)
+
+    def some(self, numbers: Iterable[int]) -> Fits:
+        """Return some of the networks, by their numbers, with what became of them.
+
+        Parameters
+        ----------
+        numbers : iterable of int
+
+        Returns
+        -------
+        Fits
+            It shares the networks.
+
+        Raises
+        ------
+        IndexError
+            If there is no network of a number.
+        """
+        chosen = [operator.index(i) for i in numbers]
+        parameters = None if self.parameters is None else [self.parameters[i] for i in chosen]
+        groups = None if self.groups is None else self.groups[chosen]
+        found = Fits([self.nets[i] for i in chosen], parameters, groups)
+        found.histories = self.histories.some(chosen)
+        found.statuses = [self.statuses[i] for i in chosen]
+        found.best_epochs = [self.best_epochs[i] for i in chosen]
+        found.interrupted = self.interrupted
+        return found
 
     # ---- files ----------------------------------------------------------------------------------
 

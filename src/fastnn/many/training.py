@@ -6,7 +6,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from fastnn.callbacks import EarlyStopping, History
-from fastnn.many.outcomes import DIVERGED, FINISHED, STOPPED, Status
+from fastnn.many.outcomes import DIVERGED, FINISHED, STOPPED, Status, with_number
 from fastnn.many.unattended import Unattended
 from fastnn.training.state import Snapshot
 
@@ -76,7 +76,7 @@ class Crew:
                     thread.join()
         if self.error is not None:
             number, error = self.error
-            raise type(error)(f"nets[{number}]: {error}") from error
+            raise with_number(error, number)
 
     def _start(self, thread: threading.Thread) -> None:
         with self.lock:

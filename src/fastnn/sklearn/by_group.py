@@ -66,8 +66,8 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         Has the parameters of each network. A classifier knows the classes of all of y in each
         group.
     handle_unknown : {"error", "default"}, default "error"
-        What becomes of rows whose group did not occur in `fit`: an error, or a further network,
-        trained on all rows, predicts them.
+        How rows are predicted whose group did not occur in `fit`: not at all, with an error, or by
+        another network, which is trained on all rows.
     n_threads : int, optional
         Networks that are trained at the same time; by default the CPUs that this process may use.
     verbose : int, default 0

@@ -18,7 +18,6 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import _checks
-from fastnn.many import Fits
 from fastnn.sklearn.base import BaseMLP, teach, with_valid_parameters
 from fastnn.sklearn.classifier import ClassifierOutputs, MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
@@ -188,7 +187,7 @@ class BaseEnsemble(HasMembers, Parameters):
             trained = np.flatnonzero(fits.is_trained)
             warn(f"Training interrupted by user: {len(trained)} networks are trained.")
             members, descents = [members[i] for i in trained], [descents[i] for i in trained]
-            fits = _some(fits, trained)
+            fits = fits.some(trained)
         for member, descent in zip(members, descents, strict=True):
             descent.finish()
             member._name(member.net_)
@@ -289,15 +288,6 @@ def _std(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
 def _drawn(seed: Any, n: int) -> NDArray[np.int64]:
     """Return the numbers of n rows, drawn with replacement by the seed of a member."""
     return np.random.default_rng(seed).integers(0, n, n)
-
-
-def _some(fits: Fits, numbers: NDArray[Any]) -> Fits:
-    """Return some networks of many, and what became of them."""
-    found = Fits([fits.nets[i] for i in numbers])
-    found.histories = fits.histories.some(numbers)
-    found.statuses = [fits.statuses[i] for i in numbers]
-    found.interrupted = fits.interrupted
-    return found
 
 
 #: The attributes that both ensembles have, as the section Attributes documents them.

@@ -268,8 +268,8 @@ class Fit:
                 whole.tell(plan.callbacks, fit)
         state.stop_training |= fit.ended == "stopped"
         if fit.ended in whole.DIVERGED:
-            loss, overflowed, *_ = fit.failure
-            raise self._divergence(loss, overflowed, whole.when(fit))
+            self.divergence = whole.divergence(state, fit, plan.source.weights is not None)
+            raise self.divergence
 
     # ---- epochs, one by one ---------------------------------------------------------------------
 
