@@ -5,6 +5,7 @@ A callback that does nothing makes a fit go through that loop. Not here: many of
 """
 
 import itertools
+import signal
 
 import numpy as np
 import pytest
@@ -192,6 +193,26 @@ def test_penalties_that_overflow_are_the_same_error():
         messages.append(str(caught.value))
     assert messages[0] == messages[1]
     assert "penalties" not in messages[0] or "by its penalties" in messages[0]
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this system")
+@pytest.mark.parametrize("epochs", [1 << 16, 1 << 40], ids=["at once", "in parts"])
+def test_a_handler_of_signals_may_stop_the_fit_after_an_epoch(epochs):
+    net, rows = net_of(n_threads=1), np.tile(X, (20, 1)).astype(np.float32)
+    targets = np.tile(Y, (20, 1)).astype(np.float32)
+
+    def stop(*_):
+        net.stop_training = True
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        history = net.fit(rows, targets, epochs=epochs)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    assert 0 < len(history.epoch) == net.epoch < epochs
+    assert net.step == net.epoch * 82  # whole epochs of 2,600 rows
 
 
 def test_hooks_that_a_user_sets_on_a_rule_are_called():
