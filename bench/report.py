@@ -100,6 +100,8 @@ def results_section(found):
         return "\n".join(markdown(lines))
     if "extras" in found:
         return extras_table(found["extras"])
+    if "networks_per_s" in found:
+        return f"{many_table(found)}\n\n{machine_sentence(found)}"
     if "estimators" in found:
         return f"{estimators_table(found['estimators'])}\n\n{machine_sentence(found)}"
     records = found["cells"]
@@ -116,6 +118,43 @@ def extras_table(found):
             cells += [f"{record['median_s']:.2f}", f"{record['cost']:+.1%}"]
         lines.append(cells)
     return "\n".join(markdown(lines))
+
+
+def many_table(found):
+    """Return the tables of many networks in one call: networks a second, and what one costs."""
+    sizes = {"networks_per_s": "16-64-64-1, batch 32", "tiny_networks_per_s": "2-8-1, on line"}
+    names = list(found["networks_per_s"])
+    lines = [["networks/s", *sizes.values()]]
+    for name in names:
+        rates = (found[size].get(name) for size in sizes)
+        lines.append([name, *(figure(rate) if rate else "" for rate in rates)])
+    costs = found["overhead"]
+    return "\n".join(
+        [
+            *markdown(lines),
+            "",
+            f"A network of `networks` takes {figure(costs['built_us'])} µs to build and "
+            f"{figure(costs['member_us'])} µs in `fit_many` beside its steps; a `fit` of one step "
+            f"takes {figure(costs['fit_of_a_step_us'])} µs. Two threads train 60 networks of 1 to "
+            f"10 epochs {found['uneven_speedup']:.2f} times as fast as one.",
+        ]
+    )
+
+
+def many_sentence(found):
+    """Return a sentence with the networks a second of `fit_many` and of the best other library."""
+    rates = dict(found["networks_per_s"])
+    ours, loop = rates.pop("fit_many, 2 threads"), rates.pop("loop over fit")
+    rates.pop("fit_many, 1 thread")
+    sklearn = rates.pop("scikit-learn, joblib")
+    best = max(rates, key=rates.get)
+    return (
+        f"`fit_many` trains {figure(ours)} networks a second on two threads (16-64-64-1, 1,024 "
+        f"rows, 10 epochs of batches of 32); a loop over `fit` trains {figure(loop)}, the best way "
+        f"of JAX ({best.removeprefix('JAX, ')}) {figure(rates[best])}, and scikit-learn in two "
+        f"processes {figure(sklearn)}. CPU: {found['machine']['cpu']}. Script: `bench/many.py`, "
+        "run by `make bench-many`."
+    )
 
 
 def scores_as_well(record):
@@ -238,6 +277,7 @@ SECTIONS = {  # name: (file of results, what makes the text)
     "small-predict": ("predict-float32-1", predict_sentence),
     "small-calls": ("calls-float32-1", calls_sentence),
     "small-estimators": ("estimators-2", estimators_sentence),
+    "small-many": ("many", many_sentence),
 }
 
 

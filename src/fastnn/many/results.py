@@ -169,8 +169,8 @@ class Fits:
         """Write all networks, their histories and all else to a file, which `load_many` reads.
 
         It is a safetensors file without code. Networks of the same architecture share tensors
-        (n_networks, n_parameters), so 100,000 of them make a file of about their size. It is
-        written to a temporary file in the same folder, which then replaces `path`.
+        (n_networks, n_parameters), so the header does not grow with their number. The file is
+        written to a temporary one in the same folder, which then replaces `path`.
 
         Parameters
         ----------
