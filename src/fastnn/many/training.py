@@ -41,18 +41,24 @@ class Crew:
         self.error: tuple[int, BaseException] | None = None  # the first, of a member
 
     def run(self, n_threads: int) -> None:
-        """Train all; KeyboardInterrupt ends it after the steps in progress.
+        """Train all, and raise the first error of a member with its number."""
+        self.train(n_threads)
+        if self.error is not None:
+            number, error = self.error
+            raise with_number(error, number)
 
-        First those that the engine trains by itself.
+    def train(self, n_threads: int) -> None:
+        """Train all, first those that the engine trains by itself.
+
+        The first error of a member ends it, as KeyboardInterrupt does, after the steps in
+        progress.
         """
         unattended = Unattended(self.members, self.fits, self.raises, self.progress)
         alone = [number for number in self.numbers if unattended.takes(number)]
-        try:
-            unattended.train(alone, n_threads)
-        finally:
-            self.error = unattended.error
+        unattended.train(alone, n_threads)
+        self.error = unattended.error
         left = set(self.numbers) - set(alone)
-        if left:
+        if left and self.error is None:
             self._run_threads([number for number in self.numbers if number in left], n_threads)
 
     def _run_threads(self, numbers: Sequence[int], n_threads: int) -> None:
@@ -74,9 +80,6 @@ class Crew:
             for thread in threads:
                 if thread.ident is not None:
                     thread.join()
-        if self.error is not None:
-            number, error = self.error
-            raise with_number(error, number)
 
     def _start(self, thread: threading.Thread) -> None:
         with self.lock:

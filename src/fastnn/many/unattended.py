@@ -150,13 +150,15 @@ class Unattended:
     # ---- training -------------------------------------------------------------------------------
 
     def train(self, numbers: Sequence[int], n_threads: int) -> None:
-        """Train these members, in this order."""
+        """Train these members, in this order; the first error of a member ends it."""
         for first in range(0, len(numbers), _TOGETHER):
             some = [self._prepare(number) for number in numbers[first : first + _TOGETHER]]
             for kernels in KERNELS.values():
                 alike = [each for each in some if isinstance(each.fit, kernels.WholeFit)]
                 if alike:
                     self._train(kernels, alike, n_threads)
+                if self.error is not None:
+                    return
 
     def _prepare(self, number: int) -> _Prepared:
         """Return a member as the engine takes it."""
@@ -213,7 +215,7 @@ class Unattended:
             for each in some:
                 if each.fit.ended in whole.DIVERGED:
                     self.error = each.number, FloatingPointError(self._message(each))
-                    raise FloatingPointError(f"nets[{each.number}]: {self.error[1]}")
+                    return
 
     def _finish(self, member: _Prepared) -> None:
         """Keep what became of a member that has ended."""

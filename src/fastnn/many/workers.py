@@ -303,15 +303,16 @@ def run(
 
     Ctrl-C in a worker ends the portion, as does the end of the call.
     """
-    began, error = time.monotonic(), None
+    began = time.monotonic()
+    error: tuple[None, BaseException] | None = None
     crew = Crew(members, fits, numbers, raises, watch)
     try:
-        crew.run(min(n_threads, len(numbers)))
+        crew.train(min(n_threads, len(numbers)))
     except (_Over, KeyboardInterrupt):
         pass
     except Exception as cause:
-        error = crew.error or (None, cause)
-    return time.monotonic() - began, error
+        error = None, cause
+    return time.monotonic() - began, crew.error or error
 
 
 def _sendable(error: BaseException) -> BaseException:
