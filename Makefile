@@ -30,7 +30,8 @@ help:
 	@echo "make tsan             test the thread pool under ThreadSanitizer: 20 seconds"
 	@echo "make free-threaded    all tests but the slow ones without the GIL; PYTHON=python3.14t"
 	@echo "make sanitize         all tests on a build with sanitizers: 10 minutes; TESTS=... for some"
-	@echo "make arm64            digests and kernels of the arm64 build, under emulation: 6 minutes; root"
+	@echo "make arm64            digests and kernels of the arm64 build, under emulation: 6 minutes; root;"
+	@echo "                      TESTS=... for others"
 	@echo "make other-systems    compile the C code for macOS and Windows, warnings as errors: 1 minute"
 	@echo "make wheel            a manylinux_2_28 wheel in dist, tested on Debian 12: 5 minutes; root"
 	@echo "make sdist            the sdist in dist, and all tests in what it unpacks to: 15 minutes"
@@ -152,7 +153,7 @@ free-threaded: .venv-free-threaded/bin/python
 	.venv-free-threaded/bin/python tests/free_threaded.py $(TESTS)
 
 arm64: $(VENV)/lint
-	$(BIN)/python tests/arm64.py
+	$(BIN)/python tests/arm64.py $(TESTS)
 
 other-systems: $(VENV)/lint
 	$(BIN)/python -m pip install --quiet "ziglang==0.17.*"

@@ -2,11 +2,13 @@
 
 Builds fastnn with a cross compiler against Debian's Python for arm64, and runs tests in the user
 emulation of qemu: by default the digests of all trainings, which are to be those of x86-64, the
-kernels and the vector functions.
+kernels and the vector functions. If tests are named, packages that only some tests need are
+installed, too; `tests` is the whole fast suite, which takes hours.
 Everything is kept in build/arm64, so that a second run compiles only what has changed.
 
 Needs Linux on x86-64, root (for debootstrap), Debian's packages qemu-user-static, debootstrap,
-gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, meson and ninja.
+gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, meson and ninja. Tests that start programs need
+arm64 registered with binfmt_misc, as qemu-user-static does when it is installed.
 
 Not here: the tests themselves; a build on an arm64 machine, which is `pip install .`.
 """
@@ -24,6 +26,9 @@ RELEASE, PYTHON = "trixie", "3.13"
 COMMANDS = "qemu-aarch64-static", "debootstrap", "dpkg", "aarch64-linux-gnu-gcc", "meson", "ninja"
 WHEELS = "numpy", "scipy", "pandas", "python-dateutil", "pytz", "tzdata", "six", "pytest", "pluggy"
 WHEELS += "iniconfig", "packaging", "pygments", "hypothesis", "sortedcontainers", "attrs", "mpmath"
+MORE_WHEELS = "scikit-learn", "joblib", "threadpoolctl", "narwhals", "cloudpickle", "loky", "tqdm"
+MORE_WHEELS += "safetensors", "polars", "polars-runtime-32", "pyarrow", "matplotlib", "contourpy"
+MORE_WHEELS += "cycler", "fonttools", "kiwisolver", "pillow", "pyparsing"
 TESTS = "tests/test_digests.py", "tests/test_kernels.py", "tests/test_vmath.py"
 
 CROSS_FILE = """\
@@ -74,14 +79,15 @@ def make_system():
         subprocess.run(["dpkg", "-x", package, SYSTEM], check=True)
 
 
-def make_packages():
+def make_packages(wheels):
     """Install wheels for arm64: pip takes them for another machine if it need not run them."""
-    if (PACKAGES / "pytest").exists():
+    wanted = [name for name in wheels if not list(PACKAGES.glob(f"{name.replace('-', '_')}-*"))]
+    if not wanted:
         return
     platforms = (f"manylinux_2_{minor}_aarch64" for minor in (28, 27, 24, 17))
     names = [part for name in platforms for part in ("--platform", name)]
     kind = "--no-deps", "--only-binary", ":all:", "--python-version", PYTHON, *names
-    run(sys.executable, "-m", "pip", "install", "--quiet", "--target", PACKAGES, *kind, *WHEELS)
+    run(sys.executable, "-m", "pip", "install", "--quiet", "--target", PACKAGES, *kind, *wanted)
 
 
 def make_commands():
@@ -113,7 +119,7 @@ def main():
         sys.exit(f"not found: {', '.join(missing)}; see the head of {__file__}")
     BUILD.mkdir(parents=True, exist_ok=True)
     make_system()
-    make_packages()
+    make_packages(WHEELS + MORE_WHEELS if sys.argv[1:] else WHEELS)
     make_commands()
     build()
     tests = sys.argv[1:] or TESTS
