@@ -8,7 +8,7 @@ BIN := $(VENV)/bin
 export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
-.PHONY: demo docs test test-slow free-threaded arm64 other-systems wheel sdist pythons bench bench-estimators \
+.PHONY: demo docs test test-slow free-threaded arm64 other-systems windows wheel sdist pythons bench bench-estimators \
     bench-extras bench-peers instructions instructions-update consumers lint format warnings tsan sanitize \
     fuzz soak clean help
 
@@ -33,6 +33,7 @@ help:
 	@echo "make arm64            digests and kernels of the arm64 build, under emulation: 6 minutes; root;"
 	@echo "                      TESTS=... for others"
 	@echo "make other-systems    compile the C code for macOS and Windows, warnings as errors: 1 minute"
+	@echo "make windows          leaves, pool and C source built for Windows and run: 5 minutes; wine"
 	@echo "make wheel            a manylinux_2_28 wheel in dist, tested on Debian 12: 5 minutes; root"
 	@echo "make sdist            the sdist in dist, and all tests in what it unpacks to: 15 minutes"
 	@echo "make pythons          all tests on each Python found, 15 minutes each; PYTHONS=... for others"
@@ -154,6 +155,10 @@ free-threaded: .venv-free-threaded/bin/python
 
 arm64: $(VENV)/lint
 	$(BIN)/python tests/arm64.py $(TESTS)
+
+windows: $(VENV)/installed-test
+	$(BIN)/python -m pip install --quiet "ziglang==0.17.*"
+	$(BIN)/python tests/under_wine.py
 
 other-systems: $(VENV)/lint
 	$(BIN)/python -m pip install --quiet "ziglang==0.17.*"

@@ -64,7 +64,7 @@ static bool case_failed, planted;
 static int cases, failures, shown;
 static volatile sig_atomic_t in_leaf;
 
-static void tell(FILE *file, const char *format, va_list arguments) {
+static void put_line(FILE *file, const char *format, va_list arguments) {
     fprintf(file, "%s %s float%d %s, buffers at %s: ", leaf, ops->isa, FASTNN_BITS, case_name,
             place);
     vfprintf(file, format, arguments);
@@ -78,7 +78,7 @@ void fail(const char *format, ...) {
     if (shown++ >= SHOWN) return;
     va_list arguments;
     va_start(arguments, format);
-    tell(stderr, format, arguments);
+    put_line(stderr, format, arguments);
     va_end(arguments);
 }
 
@@ -110,7 +110,9 @@ bool take_plant(void) {
     return now;
 }
 
-/* A leaf that read or wrote beyond a page ends the program: what it left undone is unknown. */
+/* A leaf that read or wrote beyond a page ends the program: what it left undone is unknown. Windows
+ * ends it without a word. */
+#if !defined(_WIN32)
 static void tell_fault(int signal_number, siginfo_t *info, void *context) {
     (void)context;
     if (!in_leaf) {
@@ -123,6 +125,15 @@ static void tell_fault(int signal_number, siginfo_t *info, void *context) {
     fflush(NULL);
     _exit(1);
 }
+
+static void watch_faults(void) {
+    struct sigaction action = {.sa_sigaction = tell_fault, .sa_flags = SA_SIGINFO};
+    sigaction(SIGSEGV, &action, NULL);
+    sigaction(SIGBUS, &action, NULL);
+}
+#else
+static void watch_faults(void) {}
+#endif
 
 static void run(const check *it) {
     leaf = it->leaf;
@@ -150,9 +161,7 @@ int main(int argc, char **argv) {
         fprintf(stderr, "usage: %s [--plant value|guard|LEAF]\n", argv[0]);
         return 2;
     }
-    struct sigaction action = {.sa_sigaction = tell_fault, .sa_flags = SA_SIGINFO};
-    sigaction(SIGSEGV, &action, NULL);
-    sigaction(SIGBUS, &action, NULL);
+    watch_faults();
     bool failed = false;
     const fastnn_ops *table;
     for (int i = 0; (table = fastnn_table(i)) != NULL; i++) {

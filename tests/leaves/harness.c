@@ -8,7 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#if defined(_WIN32)
+#define WIN32_LEAN_AND_MEAN
+#include <windows.h>
+#else
 #include <sys/mman.h>
+#endif
 
 enum {
     SLOTS = 64,
@@ -49,20 +54,37 @@ static buffer buffers[SLOTS];
 static int n_buffers, n_recorded;
 static enum placement where;
 
+/* Addresses that nobody can access; NULL if there are none. */
+static void *reserve(size_t bytes) {
+#if defined(_WIN32)
+    return VirtualAlloc(NULL, bytes, MEM_RESERVE, PAGE_NOACCESS);
+#else
+    void *at = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return at == MAP_FAILED ? NULL : at;
+#endif
+}
+
+/* Give some of them memory. */
+static bool open_pages(void *at, size_t bytes) {
+#if defined(_WIN32)
+    return VirtualAlloc(at, bytes, MEM_COMMIT, PAGE_READWRITE) != NULL;
+#else
+    return mprotect(at, bytes, PROT_READ | PROT_WRITE) == 0;
+#endif
+}
+
 static void allocate(void) {
-    size_t size = 2 * (size_t)to_record;
-    memory = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
+    memory = reserve(2 * (size_t)to_record);
+    bool done = memory != NULL;
+    for (int i = 0; done && i < SLOTS; i++)
+        for (int copy = 0; copy < 2; copy++) {
+            ptrdiff_t slot = copy * to_record + BARRIER_BYTES + (ptrdiff_t)i * STRIDE;
+            done = done && open_pages(memory + slot, SLOT_BYTES);
+        }
+    if (!done) {
         perror("no memory for buffers");
         exit(2);
     }
-    for (int i = 0; i < SLOTS; i++)
-        for (int copy = 0; copy < 2; copy++)
-            if (mprotect(memory + copy * to_record + BARRIER_BYTES + (ptrdiff_t)i * STRIDE,
-                         SLOT_BYTES, PROT_READ | PROT_WRITE) != 0) {
-                perror("no memory for buffers");
-                exit(2);
-            }
 }
 
 void set_placement(enum placement placement) {

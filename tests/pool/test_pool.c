@@ -13,20 +13,24 @@
 
 #include <fenv.h>
 #include <pthread.h>
-#include <signal.h>
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
+#if !defined(_WIN32)
+#include <signal.h>
+#include <sys/wait.h>
+#endif
 #if defined(__x86_64__)
 #include <xmmintrin.h>
 #endif
 
-/* A child of a process with threads may start no others under ThreadSanitizer: no forks there. */
-#if defined(__SANITIZE_THREAD__)
+/* Windows has neither forks nor signals. A child of a process with threads may start no others
+ * under ThreadSanitizer: no forks there. */
+#if defined(_WIN32) || defined(__SANITIZE_THREAD__)
 #define FORKS 0
 #elif defined(__has_feature)
 #if __has_feature(thread_sanitizer)
@@ -35,6 +39,11 @@
 #endif
 #ifndef FORKS
 #define FORKS 100
+#endif
+#if defined(_WIN32)
+#define SIGNALS 0
+#else
+#define SIGNALS 1
 #endif
 
 enum {
@@ -173,7 +182,7 @@ static long owned[2];    /* plain memory, which the claim alone orders */
 static atomic_long sums; /* of reads, so that they are made */
 
 static void *claim_often(void *turns) {
-    long got = 0;
+    intptr_t got = 0;
     for (int i = 0; i < *(int *)turns; i++) {
         if (!(i % 2 ? fastnn_try_alone(&claim) : fastnn_take_alone(&claim))) continue;
         CHECK(!fastnn_try_alone(&claim)); /* nor has the owner it twice */
@@ -202,13 +211,13 @@ static void *read_often(void *turns) {
 
 static void check_claims(int turns) {
     pthread_t callers[4], readers[2];
-    long total = 0;
+    intptr_t total = 0;
     for (int i = 0; i < 2; i++) CHECK(!pthread_create(&readers[i], NULL, read_often, &turns));
     for (int i = 0; i < 4; i++) CHECK(!pthread_create(&callers[i], NULL, claim_often, &turns));
     for (int i = 0; i < 4; i++) {
         void *got;
         CHECK(!pthread_join(callers[i], &got));
-        total += (long)got;
+        total += (intptr_t)got;
     }
     for (int i = 0; i < 2; i++) CHECK(!pthread_join(readers[i], NULL));
     CHECK(total > 0 && owned[0] == total && owned[1] == total);
@@ -225,6 +234,64 @@ static void check_claims(int turns) {
     fastnn_leave_shared(&claim);
 }
 
+/* ---- What a worker takes over from its caller, and what it leaves to it ---- */
+
+struct surroundings {
+    int rounding;
+    unsigned control;     /* MXCSR without the flags that operations raise */
+    bool sigint, sigsegv; /* whether they are blocked */
+};
+
+static unsigned control_word(void) {
+#if defined(__x86_64__)
+    return _mm_getcsr() & ~63U;
+#else
+    return 0;
+#endif
+}
+
+static void look_round(void *context, fastnn_team *team, int rank) {
+    struct surroundings *seen = (struct surroundings *)context + rank;
+    (void)team;
+    *seen = (struct surroundings){.rounding = fegetround(), .control = control_word()};
+#if !defined(_WIN32)
+    sigset_t blocked;
+    CHECK(!pthread_sigmask(SIG_SETMASK, NULL, &blocked));
+    seen->sigint = sigismember(&blocked, SIGINT);
+    seen->sigsegv = sigismember(&blocked, SIGSEGV);
+#endif
+}
+
+static void check_ranks_see(int rounding, unsigned control) {
+    struct surroundings seen[4];
+    fastnn_run(4, look_round, seen);
+    for (int rank = 0; rank < 4; rank++) {
+        CHECK(seen[rank].rounding == rounding && seen[rank].control == control);
+        CHECK(seen[rank].sigint == (SIGNALS && rank > 0) && !seen[rank].sigsegv);
+    }
+    CHECK(fegetround() == rounding && control_word() == control);
+}
+
+/* The workers are there already: what counts is the caller's state at the call. */
+static void check_surroundings(void) {
+    unsigned usual = control_word();
+    CHECK(run_meeting(4, 1, 0) == 4);
+    check_ranks_see(FE_TONEAREST, usual);
+    CHECK(!fesetround(FE_UPWARD));
+    check_ranks_see(FE_UPWARD, control_word());
+#if defined(__x86_64__)
+    _mm_setcsr(_mm_getcsr() | 0x8040); /* flush to zero, subnormals are zero */
+    CHECK(control_word() != usual);
+    check_ranks_see(FE_UPWARD, control_word());
+    _mm_setcsr(usual);
+#endif
+    CHECK(!fesetround(FE_TONEAREST));
+    check_ranks_see(FE_TONEAREST, usual);
+}
+
+/* ---- Fork ---- */
+
+#if !defined(_WIN32)
 /* In a child of a fork: its parent's other threads are not there to give up what they have. */
 static void check_claims_after_fork(void) {
     static fastnn_claim alone, shared, waited_for, mine;
@@ -251,60 +318,6 @@ static void check_claims_after_fork(void) {
     CHECK(waitpid(child, &status, 0) == child && status == 0);
     fastnn_leave_alone(&mine);
 }
-
-/* ---- What a worker takes over from its caller, and what it leaves to it ---- */
-
-struct surroundings {
-    int rounding;
-    unsigned control; /* MXCSR without the flags that operations raise */
-    bool sigint, sigsegv;
-};
-
-static unsigned control_word(void) {
-#if defined(__x86_64__)
-    return _mm_getcsr() & ~63U;
-#else
-    return 0;
-#endif
-}
-
-static void look_round(void *context, fastnn_team *team, int rank) {
-    struct surroundings *seen = (struct surroundings *)context + rank;
-    sigset_t blocked;
-    (void)team;
-    CHECK(!pthread_sigmask(SIG_SETMASK, NULL, &blocked));
-    *seen = (struct surroundings){fegetround(), control_word(), sigismember(&blocked, SIGINT),
-                                  sigismember(&blocked, SIGSEGV)};
-}
-
-static void check_ranks_see(int rounding, unsigned control) {
-    struct surroundings seen[4];
-    fastnn_run(4, look_round, seen);
-    for (int rank = 0; rank < 4; rank++) {
-        CHECK(seen[rank].rounding == rounding && seen[rank].control == control);
-        CHECK(seen[rank].sigint == (rank > 0) && !seen[rank].sigsegv);
-    }
-    CHECK(fegetround() == rounding && control_word() == control);
-}
-
-/* The workers are there already: what counts is the caller's state at the call. */
-static void check_surroundings(void) {
-    unsigned usual = control_word();
-    CHECK(run_meeting(4, 1, 0) == 4);
-    check_ranks_see(FE_TONEAREST, usual);
-    CHECK(!fesetround(FE_UPWARD));
-    check_ranks_see(FE_UPWARD, control_word());
-#if defined(__x86_64__)
-    _mm_setcsr(_mm_getcsr() | 0x8040); /* flush to zero, subnormals are zero */
-    CHECK(control_word() != usual);
-    check_ranks_see(FE_UPWARD, control_word());
-    _mm_setcsr(usual);
-#endif
-    CHECK(!fesetround(FE_TONEAREST));
-    check_ranks_see(FE_TONEAREST, usual);
-}
-
-/* ---- Fork ---- */
 
 /* Fork; the child works in a team, and so does a child of its own, down to `depth`. */
 static void check_child(int depth) {
@@ -340,18 +353,23 @@ static void check_forks(void) {
     CHECK(!pthread_join(caller, NULL));
     CHECK(run_meeting(3, 5, 0) == 3);
 }
+#endif
 
 int main(int argc, char **argv) {
     int dispatches = argc > 1 ? atoi(argv[1]) : 10000;
+#if !defined(_WIN32)
     alarm(6 * TOO_LONG_SECONDS);
+#endif
     check_teams(dispatches);
     check_rhythms(dispatches / 20);
     check_nesting();
     check_callers(dispatches);
     check_claims(dispatches);
-    check_claims_after_fork();
     check_surroundings();
+#if !defined(_WIN32)
+    check_claims_after_fork();
     if (FORKS > 0) check_forks();
+#endif
     check_many();
     printf("%d dispatches to teams of 1, 2, 3, 4, 8, and all else: right\n", dispatches);
     return 0;

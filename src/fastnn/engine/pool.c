@@ -30,7 +30,6 @@
 
 #include "platform/platform.h"
 
-#include <fenv.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -141,7 +140,7 @@ struct pool {
     fastnn_team team;
     fastnn_task *task; /* from here to n_cpus: written by the owner while the workers wait */
     void *context;
-    fenv_t fp_environment;
+    fastnn_fp_modes fp_modes;
     int caller_cpu;        /* where the caller ran when it began the task, or -1 */
     int n_workers, n_cpus; /* workers[0 .. n_workers-1] exist, and may run on n_cpus CPUs */
     atomic_bool busy;
@@ -155,7 +154,7 @@ static void *worker_main(void *argument) {
     fastnn_name_thread("fastnn");
     for (unsigned tasks_done = 0;; tasks_done++) {
         gate_wait(&self->start, tasks_done, spin_ns);
-        fesetenv(&pool->fp_environment);
+        fastnn_set_fp_modes(&pool->fp_modes);
         if (pool->team.spin_ns > 0) fastnn_leave_cpu(pool->caller_cpu);
         spin_ns = pool->team.spin_ns;
         pool->task(pool->context, &pool->team, self->rank);
@@ -230,7 +229,7 @@ void fastnn_run(int n_threads, fastnn_task *task, void *context) {
     pool->task = task;
     pool->context = context;
     pool->caller_cpu = fastnn_current_cpu();
-    fegetenv(&pool->fp_environment);
+    fastnn_read_fp_modes(&pool->fp_modes);
     for (int i = 0; i < pool->team.size - 1; i++) gate_step(&pool->workers[i].start);
     task(context, &pool->team, 0);
     fastnn_team_barrier(&pool->team); /* where the workers arrive when they are done */

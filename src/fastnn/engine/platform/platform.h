@@ -1,10 +1,12 @@
-/* platform.h - what the engine asks of the operating system: clock, CPUs, threads, forks, memory.
+/* platform.h - what the engine asks of the operating system: clock, CPUs, threads, forks, memory,
+ * and the modes of floating-point arithmetic, which a C library may know in part only.
  * posix.c (Linux, macOS and others) and windows.c implement it; the build takes the one that fits.
  * Not here: mutexes and conditions, which are POSIX threads' everywhere (mingw-w64 has
  * winpthreads); instructions of the CPU (simd/, subnormals.h). */
 #ifndef FASTNN_PLATFORM_H
 #define FASTNN_PLATFORM_H
 
+#include <fenv.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -32,6 +34,16 @@ bool fastnn_start_thread(void *(*run)(void *), void *argument, size_t stack_byte
 
 /* Name this thread for debuggers and profilers, where names can be given. */
 void fastnn_name_thread(const char *name);
+
+/* How a thread rounds, which exceptions it masks, and whether subnormal numbers are zero to it. */
+typedef struct {
+    fenv_t environment;
+    unsigned sse; /* MXCSR, where `environment` may be without it (Windows) */
+} fastnn_fp_modes;
+
+/* Give another thread the modes of this one: read them here, set them there. */
+void fastnn_read_fp_modes(fastnn_fp_modes *modes);
+void fastnn_set_fp_modes(const fastnn_fp_modes *modes);
 
 /* Call a function in every child of a fork, in the thread that forked. Where no process can fork,
  * it is never called. */

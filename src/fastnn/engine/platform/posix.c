@@ -87,6 +87,10 @@ void fastnn_name_thread(const char *name) {
 #endif
 }
 
+void fastnn_read_fp_modes(fastnn_fp_modes *modes) { fegetenv(&modes->environment); }
+
+void fastnn_set_fp_modes(const fastnn_fp_modes *modes) { fesetenv(&modes->environment); }
+
 void fastnn_after_fork(void (*in_child)(void)) { pthread_atfork(NULL, NULL, in_child); }
 
 /* ---- Memory ---- */

@@ -5,6 +5,9 @@
 #include <malloc.h>
 #include <pthread.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <xmmintrin.h>
+#endif
 #define WIN32_LEAN_AND_MEAN
 #include <windows.h>
 
@@ -48,6 +51,21 @@ bool fastnn_start_thread(void *(*run)(void *), void *argument, size_t stack_byte
 }
 
 void fastnn_name_thread(const char *name) { (void)name; }
+
+/* The fesetenv of mingw-w64 leaves MXCSR as it is. */
+void fastnn_read_fp_modes(fastnn_fp_modes *modes) {
+    fegetenv(&modes->environment);
+#if defined(__x86_64__)
+    modes->sse = _mm_getcsr();
+#endif
+}
+
+void fastnn_set_fp_modes(const fastnn_fp_modes *modes) {
+    fesetenv(&modes->environment);
+#if defined(__x86_64__)
+    _mm_setcsr(modes->sse);
+#endif
+}
 
 void fastnn_after_fork(void (*in_child)(void)) { (void)in_child; }
 
