@@ -29,8 +29,10 @@ from fastnn import (
     fit_many,
     networks,
 )
+from fastnn.many import unattended
 from fastnn.many.members import make
 from fastnn.many.progress import Progress
+from fastnn.many.results import Histories
 from fastnn.many.unattended import Unattended
 
 rng = np.random.default_rng(7)
@@ -304,6 +306,60 @@ def test_ctrl_c_undoes_members_in_progress(n_threads):
             assert bits(net) == bits(twin)
     assert [status.kind for status in fits.statuses].count("not started") >= 2
     nets[3].fit(X, y)  # no claim is left
+
+
+def interrupt_at(monkeypatch, number):
+    """Let Ctrl-C arrive while the result of a network is kept, once: the number-th one's."""
+    calls, keep = itertools.count(1), Histories.keep
+
+    def keep_or_interrupt(*args):
+        if next(calls) == number:
+            raise KeyboardInterrupt
+        keep(*args)
+
+    monkeypatch.setattr(Histories, "keep", keep_or_interrupt)
+    return calls
+
+
+@pytest.mark.parametrize("number", [1, 2, 5, 6])
+def test_ctrl_c_amid_the_results_loses_none(number, monkeypatch):
+    interrupt_at(monkeypatch, number)
+    fits = fit_many([net_of(i) for i in range(6)], X, y, epochs=2, n_threads=1)
+    assert fits.interrupted
+    kinds = [status.kind for status in fits.statuses]
+    assert "finished" in kinds
+    for i, (net, kind) in enumerate(zip(fits, kinds, strict=True)):
+        twin = net_of(i)
+        if kind == "finished":
+            twin.fit(X, y, epochs=2)
+        assert bits(net) == bits(twin)
+        assert len(fits.histories[i].epoch) == net.epoch
+
+
+@pytest.mark.parametrize("callbacks", [(), lambda number: []], ids=["engine", "threads"])
+def test_ctrl_c_leaves_no_trace_in_networks_that_are_not_trained(callbacks, monkeypatch):
+    def fresh():
+        layers = [Standardize(), Dense(4, "relu"), Dense(3, "softmax")]
+        return [MLP(3, layers, loss="cross_entropy", optimizer="adam", seed=i) for i in range(4)]
+
+    def interrupt(*args):
+        raise KeyboardInterrupt
+
+    names = np.array(["low", "mid", "high"])[labels]
+    nets = fresh()
+    monkeypatch.setattr(unattended, "_TOGETHER", 2)
+    monkeypatch.setattr(Progress, "show", interrupt)
+    epochs = [2, 2, 10**6, 10**6]
+    fits = fit_many(nets, X, names, epochs=epochs, callbacks=callbacks)
+    assert fits.interrupted
+    for net, twin, status in zip(nets, fresh(), fits.statuses, strict=True):
+        if status.kind == "not started":
+            assert (net.standardization, net.classes) == (None, None)
+            with pytest.raises(ValueError, match="Standardize"):
+                net.predict(X)
+            assert net._state.snapshot().shuffler == twin._state.snapshot().shuffler
+            assert bits(net) == bits(twin)
+    assert "not started" in [status.kind for status in fits.statuses]
 
 
 def test_a_member_that_is_trained_elsewhere_is_refused():

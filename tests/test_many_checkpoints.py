@@ -24,7 +24,7 @@ from fastnn import (
     load_many,
     networks,
 )
-from fastnn.many import checkpoints
+from fastnn.many import checkpoints, unattended
 
 rng = np.random.default_rng(5)
 X = rng.normal(size=(60, 3)).astype(np.float32)
@@ -161,15 +161,106 @@ def test_records_are_written_while_the_engine_trains_others(tmp_path, monkeypatc
     want = bits(fit_many(nets_of(), X, y, **options))
 
     def write(checkpoint):
-        before = len(checkpoint.written)
+        before = len(checkpoint.left)
         original(checkpoint)
-        written.append(len(checkpoint.written) - before)
+        written.append(before - len(checkpoint.left))
 
     original = checkpoints.Checkpoint.write
     monkeypatch.setattr(checkpoints.Checkpoint, "write", write)
     assert bits(fit_many(nets_of(), X, y, checkpoint=path, **options)) == want
     assert sum(written) == 6
     assert bits(fit_many(nets_of(), X, y, checkpoint=path, **options)) == want
+
+
+def test_few_networks_wait_for_a_record(tmp_path, monkeypatch):
+    """Those that do are written after Ctrl-C, and delay the end of the call."""
+    monkeypatch.setattr(checkpoints, "_SECONDS", float("inf"))
+    monkeypatch.setattr(checkpoints, "_MOST", 10)
+    monkeypatch.setattr(unattended, "_TOGETHER", 20)
+    sizes, write = [], checkpoints.Checkpoint.write
+
+    def count(checkpoint):
+        before = len(checkpoint.left)
+        write(checkpoint)
+        sizes.append(before - len(checkpoint.left))
+
+    monkeypatch.setattr(checkpoints.Checkpoint, "write", count)
+    fit_many(networks(net_of(), n=100), X, y, checkpoint=tmp_path / "runs", n_threads=1)
+    assert sum(sizes) == 100
+    assert max(sizes) <= 10 + 20
+
+
+THOUSANDS = """
+import hashlib, json, os, re, signal, sys, time
+import numpy as np
+from fastnn import MLP, Dense, fit_many, networks
+from fastnn.many import checkpoints
+from fastnn.many.results import Histories
+
+n, path = int(sys.argv[1]), sys.argv[2]
+rng = np.random.default_rng(0)
+X = rng.normal(size=(100, 2)).astype(np.float32)
+base = MLP(2, [Dense(8, "tanh"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+options = {"batch_size": 32, "epochs": 2, "validation": 0.2}
+found = {"kept": 0, "pressed": 0.0, "records": [], "digests": []}
+
+def memory(name):
+    with open("/proc/self/status") as file:
+        return int(re.search(rf"{name}:\\s+(\\d+)", file.read())[1]) * 1024
+
+def train(nets, **others):
+    fits = fit_many(nets, X, np.sin(X[:, 0]), **options, **others)
+    digest = hashlib.sha256()
+    for net, status, history in zip(fits, fits.statuses, fits.histories):
+        digest.update(net.get_flat_weights().tobytes())
+        digest.update(repr((status, history.history)).encode())
+    return digest.hexdigest()
+
+keep, write = Histories.keep, checkpoints.Checkpoint.write
+
+def keep_and_count(*args):
+    keep(*args)
+    found["kept"] += 1
+    if found["kept"] == n // 3:
+        found["pressed"] = time.perf_counter()
+        os.kill(os.getpid(), signal.SIGINT)
+
+def write_and_count(checkpoint):
+    before = len(checkpoint.left)
+    write(checkpoint)
+    found["records"].append(before - len(checkpoint.left))
+
+nets = list(networks(base, n=n))
+before = memory("VmRSS")
+fits = fit_many(nets, X, np.sin(X[:, 0]), **options)
+found["growth"] = memory("VmHWM") - before
+del nets, fits
+found["digests"].append(train(networks(base, n=n)))
+Histories.keep, checkpoints.Checkpoint.write = keep_and_count, write_and_count
+fits = fit_many(networks(base, n=n), X, np.sin(X[:, 0]), checkpoint=path, **options)
+found["ms"] = 1e3 * (time.perf_counter() - found["pressed"])
+found["interrupted"], found["finished"] = fits.interrupted, int(fits.is_trained.sum())
+del fits
+found["digests"].append(train(networks(base, n=n), checkpoint=path))
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("n", [3000, pytest.param(100_000, marks=pytest.mark.slow)])
+def test_ctrl_c_amid_thousands_of_networks(n, tmp_path):
+    """What follows it does not grow with their number; `ms` is shown and not asserted."""
+    command = [sys.executable, "-c", THOUSANDS, str(n), tmp_path / "runs"]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+    print(f"{n} networks: {found['ms']:.0f} ms after Ctrl-C, {found['growth'] / n:.0f} bytes each")
+    assert found["interrupted"]
+    assert n // 3 <= found["finished"] < n // 3 + unattended._TOGETHER
+    # Those that were finished were not trained again; that of the interrupt is kept twice.
+    assert found["kept"] in (n, n + 1)
+    assert sum(found["records"]) == n
+    assert max(found["records"]) <= checkpoints._MOST + unattended._TOGETHER
+    assert found["digests"][0] == found["digests"][1]
+    assert found["growth"] < 3000 * n + 2**25
 
 
 def test_networks_that_diverged_are_kept_and_raise_if_that_is_asked_for(tmp_path):
@@ -385,7 +476,7 @@ plan = members.make([net], X, X[:, 0], rows=None, groups=np.array(list("aaaaaa")
     validation=0.5, epochs=1, batch_size=2, shuffle=[np.random.default_rng(3)], sample_weight=None,
     class_weight={"b": 1.0}, metrics=["r2", max], callbacks=[EarlyStopping(patience=3)])
 state = net._state
-print(json.dumps([digests.of_call(plan), digests.of_network(state.specification,
+print(json.dumps([digests.of_call(plan), digests.OfNetworks().of(state.specification,
     state.snapshot()).hex()], sort_keys=True))
 """
     found = [

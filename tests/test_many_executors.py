@@ -23,7 +23,6 @@ import pytest
 import fastnn
 from fastnn import MLP, SGD, Callback, CustomLoss, Dense, EarlyStopping, fit_many, networks
 from fastnn.many import executors, members, workers
-from fastnn.many.executors import Distribution
 from fastnn.many.portions import MOST_LOSSES, SUSPECT, Portion, Portions
 
 rng = np.random.default_rng(11)
@@ -253,24 +252,49 @@ def test_a_network_that_its_workers_do_not_survive_is_an_error(tmp_path):
 class Process:
     """A process as an executor has it: dead, killed by the system or an administrator."""
 
-    exitcode, killed = -9, False
+    exitcode, ended = -9, False
 
-    def kill(self):
-        self.killed = True
+    def terminate(self):
+        self.ended = True
 
 
-def test_workers_are_killed_if_the_executor_does_not_find_that_one_is_dead(monkeypatch):
-    """It waits for the rest of a result if a worker is killed while it writes one."""
-    with ProcessPoolExecutor(1) as executor:
-        pool = executors._pool(executor, Distribution(plan_of(1), None, [0], True, None, 1))
-        with contextlib.closing(pool):
-            dead = Process()
-            pool.executor = SimpleNamespace(_processes={1: dead})
-            pool.look()
-            assert not dead.killed
-            monkeypatch.setattr(executors, "_PATIENCE", -1.0)
-            pool.look()
-            assert dead.killed
+def test_a_dead_worker_is_left_to_its_executor_for_a_while(monkeypatch):
+    dead, death = Process(), executors._Death()
+    executor = SimpleNamespace(_processes={1: dead})
+    death.look(executor)
+    death.look(executor)
+    assert not dead.ended
+    monkeypatch.setattr(executors, "_PATIENCE", -1.0)
+    death.look(executor)
+    assert dead.ended
+
+
+class KillingInResult(Callback):
+    """Kills its process once, after it has written the beginning of a result."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_end(self, logs):
+        with contextlib.suppress(FileExistsError):
+            self.path.touch(exist_ok=False)
+            frame = sys._current_frames()[threading.main_thread().ident]
+            while "result_queue" not in frame.f_locals:
+                frame = frame.f_back
+            pipe = frame.f_locals["result_queue"]._writer
+            os.write(pipe.fileno(), (1 << 20).to_bytes(4, "big") + b"a part of a result")
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+@needs_sigkill
+@pytest.mark.parametrize("kind", ["processes", "loky", "joblib-loky"])
+def test_a_worker_that_is_killed_amid_a_result_does_not_end_the_call(kind, tmp_path, monkeypatch):
+    """The executor waits for the rest of the result, also when it is shut down."""
+    monkeypatch.setattr(executors, "_PATIENCE", 0.1)
+    with executor_of(kind) as executor:
+        fits = regressions(executor, callbacks=[KillingInResult(tmp_path / "killed")])
+    assert (tmp_path / "killed").exists()
+    assert bits(fits) == bits(regressions(callbacks=()))
 
 
 PROGRAM = """

@@ -388,6 +388,13 @@ cdef class Parameters:
         self.net.waits_for_data = False
         self.release()
 
+    def await_data(self):
+        """Inputs can't be used from here on, until `standardize` is called again."""
+        require(self.net.stages[0].kind.waits_for_data, "the first layer")
+        self.claim()
+        self.net.waits_for_data = True
+        self.release()
+
     cdef real *block_at(self, Py_ssize_t block) except NULL:
         require(0 <= block < self.net.n_blocks, "block")
         return self.net.arena + block * self.net.block
@@ -1014,6 +1021,13 @@ cdef class WholeFit:
     def epoch(self):
         """Number of finished epochs."""
         return self.run.epoch
+
+    @property
+    def is_over(self):
+        """Whether the network has what the fit gives it; no member that is given up has."""
+        if self.run.ended == NOT_YET:
+            return self.run.epoch >= self.run.epochs
+        return self.run.ended in (DIVERGED, LAST_DIVERGED, STOPPED)
 
     @property
     def ended(self):

@@ -44,6 +44,9 @@ FORMAT = "fastnn checkpoint of fit_many 1"
 #: Seconds between two records.
 _SECONDS = 2.0
 
+#: Networks that wait for a record at most: Ctrl-C writes it before the call ends.
+_MOST = 256
+
 
 class Checkpoint:
     """The checkpoint of a call at `path`, which is opened or made; the call's results are `fits`.
@@ -53,7 +56,7 @@ class Checkpoint:
 
     def __init__(self, path: str, members: Members, fits: Fits, raises: bool) -> None:
         self.path, self.fits = path, fits
-        self.written: set[int] = set()  # numbers of networks
+        self.left = list(range(len(fits)))  # numbers of networks that no record has
         self.end = 0  # of the last record; what may follow was cut short
         self.last = time.monotonic()  # when a record was written
         call, starts = digests.of_call(members), _digests_of_networks(fits)
@@ -87,9 +90,10 @@ class Checkpoint:
                     found |= self._networks(tensors, metadata)
                 except model_files.MALFORMED as error:
                     raise self._not_readable(error) from error
+        digest_of = digests.OfNetworks().of
         for number in np.flatnonzero((theirs_of_networks != starts).any(axis=1)).tolist():
             outcome = found.get(number)  # a network that was trained in place has its end
-            digest = outcome and digests.of_network(outcome.specification, outcome.snapshot)
+            digest = outcome and digest_of(outcome.specification, outcome.snapshot)
             _checks.same_network(self.path, number, digest == starts[number].tobytes())
         for number, outcome in found.items():
             ours = files.kind_of_stack(self.fits.outcome(number))
@@ -98,7 +102,7 @@ class Checkpoint:
         for number, outcome in found.items():
             if not (raises and outcome.status.kind == DIVERGED):
                 self.fits.take(number, outcome)
-                self.written.add(number)
+        self._leave()
 
     def _records(self, file: BinaryIO, size: int) -> Iterator[tuple[Any, dict[str, str]]]:
         """Yield the records of an open file, up to one that was cut short or damaged."""
@@ -148,19 +152,24 @@ class Checkpoint:
 
     # ---- writing --------------------------------------------------------------------------------
 
-    def write_at_times(self) -> None:
-        """Write a record, if the last one is a few seconds old."""
-        if time.monotonic() - self.last >= _SECONDS:
+    def write_at_times(self, n_done: int) -> None:
+        """Write a record, if the last one is a few seconds old or many networks wait for one.
+
+        `n_done` is the number of networks that have finished.
+        """
+        waiting = n_done - (len(self.fits) - len(self.left))
+        if waiting >= _MOST or time.monotonic() - self.last >= _SECONDS:
             self.write()
+
+    def _leave(self) -> None:
+        """Leave the numbers of networks that have not finished."""
+        statuses = self.fits.statuses
+        self.left = [i for i in self.left if statuses[i].kind == NOT_STARTED]
 
     def write(self) -> None:
         """Add a record of the networks that have finished since the last one."""
         statuses = self.fits.statuses
-        numbers = [
-            i
-            for i, status in enumerate(statuses)
-            if status.kind != NOT_STARTED and i not in self.written
-        ]
+        numbers = [i for i in self.left if statuses[i].kind != NOT_STARTED]
         self.last = time.monotonic()
         if not numbers:
             return
@@ -174,7 +183,8 @@ class Checkpoint:
             file.flush()
             os.fsync(file.fileno())
             self.end, self.last = file.tell(), time.monotonic()
-        self.written.update(numbers)
+        written = set(numbers)  # more may have finished since
+        self.left = [i for i in self.left if i not in written]
 
 
 class Recorder(Progress):
@@ -183,14 +193,15 @@ class Recorder(Progress):
     def __init__(self, fits: Fits, show: bool, checkpoint: Checkpoint | None) -> None:
         super().__init__(len(fits), show)
         self.checkpoint = checkpoint
-        for number in checkpoint.written if checkpoint is not None else ():
-            self.count(fits.statuses[number])
+        for status in fits.statuses if checkpoint is not None else ():
+            if status.kind != NOT_STARTED:
+                self.count(status)
 
     def show(self) -> None:
         """Show the counts and write a record, each if it is time."""
         super().show()
         if self.checkpoint is not None:
-            self.checkpoint.write_at_times()
+            self.checkpoint.write_at_times(self.done)
 
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
@@ -206,5 +217,6 @@ def _record(tensors: Any, metadata: dict[str, str]) -> list[bytes | memoryview]:
 
 def _digests_of_networks(fits: Fits) -> NDArray[np.uint8]:
     """Return the digests of all networks (n, SIZE)."""
-    found = [digests.of_network(net._state.specification, net._state.snapshot()) for net in fits]
+    digest_of = digests.OfNetworks().of
+    found = [digest_of(net._state.specification, net._state.snapshot()) for net in fits]
     return np.frombuffer(b"".join(found), np.uint8).reshape(len(fits), digests.SIZE)

@@ -18,6 +18,7 @@ from fastnn.exchange import configuration, model_files
 
 if TYPE_CHECKING:
     from fastnn.many.members import Members
+    from fastnn.optimizers import Optimizer
     from fastnn.training.specification import Specification
     from fastnn.training.state import Snapshot
 
@@ -50,17 +51,34 @@ def of_value(value: Any) -> bytes:
     return digest.digest()
 
 
-def of_network(spec: Specification, snapshot: Snapshot) -> bytes:
-    """Return the digest of a network at a moment; the number of threads makes no difference."""
-    config = configuration.config_of(dataclasses.replace(spec, optimizer=snapshot.optimizer))
-    del config["n_threads"]
-    digest = hashlib.blake2b(digest_size=SIZE)
-    text = json.dumps([config, model_files.plain_state(snapshot)])
-    digest.update(text.encode())
-    for arrays in ([*(snapshot.standardization or ())], *snapshot.blocks):
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.digest()
+class OfNetworks:
+    """Digests of networks at a moment; the number of threads makes no difference.
+
+    Networks that are made of the same parts share the digest of their configuration.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[Any, tuple[Any, hashlib.blake2b]] = {}  # and the parts, which must last
+
+    def of(self, spec: Specification, snapshot: Snapshot) -> bytes:
+        """Return the digest of a network."""
+        parts = spec.layers, spec.loss, snapshot.optimizer
+        key = *map(id, parts), spec.n_in, spec.reduction, spec.scale_penalties, spec.dtype
+        if key not in self._known:
+            self._known[key] = parts, _of_configuration(spec, snapshot.optimizer)
+        digest = self._known[key][1].copy()
+        state = {"seed": spec.seed, **model_files.plain_state(snapshot)}
+        digest.update(json.dumps(state).encode())
+        for arrays in ([*(snapshot.standardization or ())], *snapshot.blocks):
+            for array in arrays:
+                digest.update(array if array.flags.c_contiguous else array.tobytes())
+        return digest.digest()
+
+
+def _of_configuration(spec: Specification, optimizer: Optimizer) -> hashlib.blake2b:
+    config = configuration.config_of(dataclasses.replace(spec, optimizer=optimizer))
+    del config["n_threads"], config["seed"]
+    return hashlib.blake2b(json.dumps(config).encode(), digest_size=SIZE)
 
 
 def _feed(digest: hashlib.blake2b, value: Any, above: list[Any]) -> None:

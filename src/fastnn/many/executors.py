@@ -304,6 +304,33 @@ class _Threads:
     def close(self) -> None: ...
 
 
+class _Death:
+    """A worker that is dead, while its executor does not say so.
+
+    A worker that is killed amid the writing of a result leaves the executor waiting for the rest of
+    it. The rest comes to an end when all processes that can write it have closed their end of the
+    pipe, this one among them.
+    """
+
+    def __init__(self) -> None:
+        self.since: float | None = None
+
+    def look(self, executor: Any) -> None:
+        """Let an executor break if one of its workers has been dead for some time."""
+        processes = list((getattr(executor, "_processes", None) or {}).values())
+        if all(getattr(process, "exitcode", None) in (None, 0) for process in processes):
+            self.since = None
+        elif self.since is None:
+            self.since = time.monotonic()
+        elif time.monotonic() - self.since > _PATIENCE:
+            self.since = None
+            for process in processes:
+                process.terminate()
+            results = getattr(executor, "_result_queue", None)
+            if results is not None:
+                results._writer.close()
+
+
 class _Processes:
     """Processes of this machine, which read what members have in common from a file."""
 
@@ -313,27 +340,18 @@ class _Processes:
         self.executor, self.distribution = executor, distribution
         self.n_workers, self.number = _size(executor), 0
         self.made: Any = None  # the executor that replaces one of the user
-        self.dead_since: float | None = None
+        self.death = _Death()
         self.common = InFile.of(distribution.common(map_files=True))
 
     def submit(self, portion: Portion) -> Any:
         return self.executor.submit(workers.train, self.common, self.distribution.packed(portion))
 
     def look(self) -> None:
-        """Kill all workers if one is dead and the executor waits for the rest of its result."""
-        processes = list((getattr(self.executor, "_processes", None) or {}).values())
-        if all(getattr(process, "exitcode", None) in (None, 0) for process in processes):
-            self.dead_since = None
-        elif self.dead_since is None:
-            self.dead_since = time.monotonic()
-        elif time.monotonic() - self.dead_since > _PATIENCE:
-            self.dead_since = None
-            for process in processes:
-                process.kill()
+        self.death.look(self.executor)
 
     def renew(self) -> None:
         old, module = self.executor, sys.modules[type(self.executor).__module__]
-        self.number, self.dead_since = self.number + 1, None
+        self.number, self.death = self.number + 1, _Death()
         if hasattr(module, "get_reusable_executor"):  # loky, also the one in joblib
             self.executor = module.get_reusable_executor(max_workers=old._max_workers)
             return
@@ -421,13 +439,32 @@ class _Joblib:
         """Yield portions and their results as they come."""
         way = "generator_unordered" if self.one_by_one else "list"
         parallel = self.joblib.Parallel(return_as=way, batch_size=1)
-        found = iter(parallel(map(self._task, portions)))
+        with self._watched():
+            found = iter(parallel(map(self._task, portions)))
+            try:
+                for each in found:  # noqa: UP028  # yield from would close it first
+                    yield each
+            finally:
+                with warnings.catch_warnings(action="ignore"):  # of tasks that are cancelled
+                    getattr(found, "close", lambda: None)()
+
+    @contextlib.contextmanager
+    def _watched(self) -> Generator[None]:
+        """Let a thread look for dead workers while joblib waits for results."""
+        over, death = threading.Event(), _Death()
+        loky = self.joblib.externals.loky.reusable_executor
+
+        def watch() -> None:
+            while not over.wait(_LOOK):
+                death.look(loky._executor)
+
+        thread = threading.Thread(target=watch, name="fastnn-watch")
+        thread.start()
         try:
-            for each in found:  # noqa: UP028  # yield from would close it first
-                yield each
+            yield
         finally:
-            with warnings.catch_warnings(action="ignore"):  # of tasks that are cancelled
-                getattr(found, "close", lambda: None)()
+            over.set()
+            thread.join()
 
     def _task(self, portion: Portion) -> Any:
         if self.common is None:

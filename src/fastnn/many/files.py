@@ -225,7 +225,10 @@ def _histories(histories: Sequence[History]) -> Tensors:
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, allow_nan=False, separators=(",", ":"))
+    return _ENCODER.encode(value)
+
+
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))  # json.dumps would make one
 
 
 # ---- reading ------------------------------------------------------------------------------------

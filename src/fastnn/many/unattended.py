@@ -10,14 +10,14 @@ import numpy as np
 from fastnn import _checks
 from fastnn._precision import KERNELS
 from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau
-from fastnn.many.outcomes import DIVERGED, FINISHED, STOPPED, Status
+from fastnn.many.outcomes import DIVERGED, FINISHED, NOT_STARTED, STOPPED, Status
 from fastnn.training import plan, sources, whole
 from fastnn.training.calls import divergence_of_fit
 from fastnn.training.rows import Rows
 from fastnn.training.standardizing import mean_and_scale
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastnn._checks.classes import Classes
     from fastnn._checks.many import Indices
@@ -54,7 +54,20 @@ class _Prepared:
     fit: WholeFit
     is_weighted: bool
     generator: Any
-    before: Any
+    before: Any  # state of the generator
+    was_ready: bool  # to take inputs
+    classes: Classes | None  # before
+
+    def undo(self) -> None:
+        """Let the network be as it was before it was prepared; its weights are."""
+        state = self.state
+        if self.generator is not None and self.before is _FRESH:
+            state.forget_shuffler()  # it draws the same orders again
+        elif self.generator is not None:
+            self.generator.state = self.before
+        if not self.was_ready:
+            state.forget_standardization()
+        state.classes = self.classes
 
 
 class Unattended:
@@ -152,16 +165,21 @@ class Unattended:
     def train(self, numbers: Sequence[int], n_threads: int) -> None:
         """Train these members, in this order; the first error of a member ends it."""
         for first in range(0, len(numbers), _TOGETHER):
-            some = [self._prepare(number) for number in numbers[first : first + _TOGETHER]]
-            for kernels in KERNELS.values():
-                alike = [each for each in some if isinstance(each.fit, kernels.WholeFit)]
-                if alike:
-                    self._train(kernels, alike, n_threads)
-                if self.error is not None:
-                    return
+            some: list[_Prepared] = []
+            try:
+                for number in numbers[first : first + _TOGETHER]:
+                    self._prepare(number, some)
+                for kernels in KERNELS.values():
+                    alike = [each for each in some if isinstance(each.fit, kernels.WholeFit)]
+                    if alike and self.error is None:
+                        self._train(kernels, alike, n_threads)
+            finally:
+                _wholly(self._settle, some)
+            if self.error is not None:
+                return
 
-    def _prepare(self, number: int) -> _Prepared:
-        """Return a member as the engine takes it."""
+    def _prepare(self, number: int, some: list[_Prepared]) -> None:
+        """Add a member, as the engine takes it, to some of them."""
         members, state = self.members, self.members.nets[number]._state
         _checks.idle(state.fit)
         kind = self._kind(state)
@@ -171,18 +189,16 @@ class Unattended:
         rows, judged = self._numbers(number)
         if isinstance(members.validation, float) and source.weights is not None:
             _checks.split_weights(source.weights[rows], source.weights[judged])
-        if not state.is_ready:
-            some = source if rows is None else Rows(source.X[rows])
-            state.standardize(*mean_and_scale(some, "X", state.specification.dtype))
+        was_ready, classes = state.is_ready, state.classes
+        if not was_ready:
+            seen = source if rows is None else Rows(source.X[rows])
+            scaling = mean_and_scale(seen, "X", state.specification.dtype)
         n = source.n if rows is None else len(rows)
         shuffle, is_fresh = members.shuffle[number], state.is_fresh
         generator = _generator_of(state, shuffle)
         before = _FRESH
         if generator is not None and not (is_fresh and shuffle is True):
             before = generator.state
-        state.stop_training = False
-        if state.classes is None:
-            state.classes = kind.classes
         fit = whole.make(
             state,
             source,
@@ -194,7 +210,15 @@ class Unattended:
             generator=generator,
             callbacks=rules,
         )
-        return _Prepared(number, state, fit, source.weights is not None, generator, before)
+        is_weighted = source.weights is not None
+        some.append(
+            _Prepared(number, state, fit, is_weighted, generator, before, was_ready, classes)
+        )
+        state.stop_training = False  # the network changes from here on
+        if not was_ready:
+            state.standardize(*scaling)
+        if classes is None:
+            state.classes = kind.classes
 
     def _train(self, kernels: Any, some: list[_Prepared], n_threads: int) -> None:
         def report(places: list[int]) -> None:
@@ -202,27 +226,29 @@ class Unattended:
                 self._finish(some[place])
             self.progress.show()
 
-        fits = [each.fit for each in some]
-        try:
-            kernels.train_members(fits, report, n_threads, self.raises)
-        finally:
-            for each in some:
-                if each.fit.ended == "interrupted":
-                    _restore_generator(each)
-                if self._rules:
-                    whole.keep_rate(each.state)
+        kernels.train_members([each.fit for each in some], report, n_threads, self.raises)
         if self.raises:
             for each in some:
                 if each.fit.ended in whole.DIVERGED:
                     self.error = each.number, FloatingPointError(self._message(each))
                     return
 
+    def _settle(self, some: list[_Prepared]) -> None:
+        """Keep what became of all that have ended, and undo the others; it may be done twice."""
+        for each in some:
+            if each.fit.is_over:
+                self._finish(each)
+            else:
+                each.undo()
+            if self._rules:
+                whole.keep_rate(each.state)
+
     def _finish(self, member: _Prepared) -> None:
-        """Keep what became of a member that has ended."""
+        """Keep what became of a member that has ended, once."""
         fit, number, fits = member.fit, member.number, self.fits
         if fit.ended == "no memory":
             raise MemoryError(f"nets[{number}] needs more memory than there is")
-        if fit.ended == "interrupted":
+        if not fit.is_over or fits.statuses[number].kind != NOT_STARTED:
             return
         fits.histories.keep(number, fit.logs())
         if fit.ended in whole.DIVERGED:
@@ -273,9 +299,14 @@ def _generator_of(state: State, shuffle: Any) -> Any:
     return getattr(shuffle, "bit_generator", None) or shuffle._bit_generator
 
 
-def _restore_generator(member: _Prepared) -> None:
-    """Let the generator of a member that was given up draw the same orders again."""
-    if member.generator is not None and member.before is _FRESH:
-        member.state.forget_shuffler()
-    elif member.generator is not None:
-        member.generator.state = member.before
+def _wholly(function: Callable[[list[_Prepared]], None], some: list[_Prepared]) -> None:
+    """Call a function until it has ended; Ctrl-C amid it is raised then."""
+    interrupt: KeyboardInterrupt | None = None
+    while True:
+        try:
+            function(some)
+            break
+        except KeyboardInterrupt as error:
+            interrupt = error
+    if interrupt is not None:
+        raise interrupt

@@ -190,6 +190,12 @@ class State:
         for array in self.standardization:
             array.flags.writeable = False
 
+    def forget_standardization(self) -> None:
+        """Let inputs not be standardized by anything, as before data have been seen."""
+        if self.standardization is not None:
+            self.network.await_data()
+            self.standardization = None
+
     @property
     def stop_training(self) -> bool:
         """Whether the fit in progress ends after the epoch; the engine looks at it, too."""
@@ -270,7 +276,7 @@ class State:
             step=step,
             epoch=epoch,
             dropout_seed=network.dropout_seed,
-            shuffler=copy.deepcopy(dict(self.shuffler.bit_generator.state)),
+            shuffler=dict(self.shuffler.bit_generator.state),  # made anew at each access
             adapted=self.adapted,
             standardization=self.standardization,
             feature_names=self.feature_names,
@@ -293,7 +299,9 @@ class State:
         network, dtype = self.network, self.specification.dtype
         network.dropout_seed = snapshot.dropout_seed
         binding.set_rate(network, snapshot.optimizer, snapshot.adapted)
-        if snapshot.standardization is not None:
+        if snapshot.standardization is None:
+            self.forget_standardization()
+        else:
             self.standardize(*snapshot.standardization)
         for block, arrays in enumerate(snapshot.blocks):
             network.write([array.astype(dtype, copy=False) for array in arrays], block)
