@@ -1079,7 +1079,8 @@ cdef class Team:
 
     `report(numbers)` is called now and then, on the calling thread, with the places in `fits` of
     members that have ended since. An exception of it, or of a signal's handler, ends the call;
-    members in progress are then as they were before.
+    members in progress are then as they were before, and those that have ended since the last
+    report are not reported.
     """
 
     cdef Members work
@@ -1117,7 +1118,8 @@ cdef class Team:
         free(self.work.finished)
         free(self.work.rooms)
 
-    cdef int report(self) except -1:
+    cdef list ended(self):
+        """The places of members that have ended since; no more is done to their networks."""
         cdef list numbers = []
         cdef Py_ssize_t place
         while self.reported < self.work.n:
@@ -1129,7 +1131,10 @@ cdef class Team:
                 (<WholeFit>self.fits[place]).dropped = self.work.all[place].dropped
             numbers.append(place)
             self.reported += 1
-        self.reporter(numbers)
+        return numbers
+
+    cdef int report(self) except -1:
+        self.reporter(self.ended())
         return 0
 
     cdef int claim(self, Py_ssize_t place) except -1:
@@ -1155,7 +1160,10 @@ cdef class Team:
             self.work.caller = fastnn_thread()
             with nogil:
                 fastnn_run(n_threads, members_task, &self.work)
-            self.report()
+            if self.pending is None:
+                self.report()
+            else:
+                self.ended()
         finally:
             for place in list(self.claimed):
                 self.release(place)

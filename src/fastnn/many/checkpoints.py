@@ -26,7 +26,7 @@ from fastnn.exchange import model_files, safetensors
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.many import digests, files
 from fastnn.many.outcomes import DIVERGED, NOT_STARTED
-from fastnn.many.progress import Progress
+from fastnn.many.progress import Progress, without_collections
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -206,7 +206,8 @@ class Recorder(Progress):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         if self.checkpoint is not None:
-            self.checkpoint.write()
+            with without_collections():  # it may be Ctrl-C that ends the call
+                self.checkpoint.write()
 
 
 def _record(tensors: Any, metadata: dict[str, str]) -> list[bytes | memoryview]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sys
 import threading
 import time
@@ -10,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn.many.outcomes import DIVERGED, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import TracebackType
     from typing import Self
 
@@ -62,6 +65,18 @@ class Progress:
             self.bar.close()
         elif self.is_shown:
             self._write_line()
+
+
+@contextlib.contextmanager
+def without_collections() -> Iterator[None]:
+    """Hold off the garbage collector, which needs a second for the objects of 100,000 networks."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _bar(n: int) -> Any:

@@ -11,6 +11,7 @@ from fastnn import _checks
 from fastnn._precision import KERNELS
 from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau
 from fastnn.many.outcomes import DIVERGED, FINISHED, NOT_STARTED, STOPPED, Status
+from fastnn.many.progress import without_collections
 from fastnn.training import plan, sources, whole
 from fastnn.training.calls import divergence_of_fit
 from fastnn.training.rows import Rows
@@ -174,7 +175,8 @@ class Unattended:
                     if alike and self.error is None:
                         self._train(kernels, alike, n_threads)
             finally:
-                _wholly(self._settle, some)
+                with without_collections():  # it may be Ctrl-C that ends the training
+                    _wholly(self._settle, some)
             if self.error is not None:
                 return
 
