@@ -7,6 +7,7 @@ from fastnn.engine.leaves cimport PANEL, fastnn_allocate, fastnn_free, real
 from fastnn.engine.net cimport (
     DERIVATIVES,
     INFERENCE,
+    TRANSPOSED,
     Buffers,
     Net,
     Purpose,
@@ -42,7 +43,7 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     at = place(<real **>&buffers.penalty, base, at, net.n_tiles * doubles)
     if purpose != INFERENCE and clips_norm(net):
         at = place(<real **>&buffers.squares, base, at, 2 * net.n_tiles * doubles)
-    buffers.scratch_stretch = (panels_of(widest) + 1) * PANEL * PANEL
+    buffers.scratch_stretch = TRANSPOSED * panels_of(widest) * PANEL * PANEL
     at = place(&buffers.scratch, base, at, n_threads * buffers.scratch_stretch)
     return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
 

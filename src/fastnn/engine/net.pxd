@@ -42,6 +42,10 @@ cdef enum:
 cdef enum:
     FEW_ROWS = 4
 
+# Panels of W that are transposed together: the products with two panels share the reads of rows.
+cdef enum:
+    TRANSPOSED = 2
+
 
 # ---- stages -------------------------------------------------------------------------------------
 
@@ -172,7 +176,7 @@ cdef struct Buffers:              # room for the rows of a batch
     double *penalty               # (n_tiles,)
     double *squares               # (n_tiles, 2) sums of squared gradients, of W and of b
     real *gradient                # a block like the arena's, where gradients must be stored
-    real *scratch                 # a stretch for each thread: a panel of W.T, or two tiles of dW
+    real *scratch                 # a stretch for each thread: panels of W.T, or two tiles of dW
     Py_ssize_t scratch_stretch
 
 cdef struct Pass:                 # rows `at`, ... of the buffers on their way through all stages

@@ -45,16 +45,17 @@ INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t wid
 #if FASTNN_VECTOR_BYTES == 64
     enum { PARTS = 8 };
     if (width == PANEL && rows >= PARTS) {
-        vec acc[PANEL][PANEL_VECTORS];
+        vec acc[PANEL][TILE_VECTORS];
         ptrdiff_t row = 0, i = 0;
         clear_tile(PANEL, acc);
         for (ptrdiff_t part = 1; part <= PARTS; part++) {
             ptrdiff_t depth = rows * part / PARTS - row;
-            add_outer_products(PANEL, depth, z + row * PANEL, 1, PANEL, delta + row * PANEL, acc);
+            add_outer_products(PANEL, 1, depth, z + row * PANEL, 1, PANEL, delta + row * PANEL, 0,
+                               acc);
             for (row += depth; i < n * part / PARTS; i += LANES)
                 rule(step, load(known + i), w + i, block);
         }
-        store_tile(PANEL, acc, g);
+        store_tile(PANEL, 1, acc, g, 0);
         return;
     }
 #endif

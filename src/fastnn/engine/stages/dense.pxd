@@ -18,6 +18,7 @@ from fastnn.engine.leaves cimport (
 from fastnn.engine.net cimport (
     BY_VALUE,
     INFERENCE,
+    TRANSPOSED,
     Kind,
     Net,
     Pass,
@@ -165,7 +166,8 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
 
     `few` depends on the whole batch, not on this thread's share of it, and so do the bits.
     """
-    cdef Py_ssize_t p, jump = work.buffers.stride * PANEL, panels = panels_of(stage.n_in)
+    cdef Py_ssize_t p, i, some, jump = work.buffers.stride * PANEL, panels = panels_of(stage.n_in)
+    cdef Py_ssize_t apart = panels_of(stage.n_out) * PANEL * PANEL
     cdef const real *delta = buffers.delta + work.at * PANEL
     cdef real *below = (buffers - 1).delta + work.at * PANEL
     if stage.transposed:
@@ -175,11 +177,16 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
         work.net.ops.dots(work.rows, stage.n_out, stage.n_in, delta, jump, stage.W,
                           stage.n_in * PANEL, below, jump)
     else:
-        for p in range(panels):
-            work.net.ops.transpose(min(PANEL, stage.n_in - p * PANEL), stage.n_out,
-                                   stage.W + p * PANEL * PANEL, stage.n_in * PANEL, work.scratch)
-            work.net.ops.product(work.rows, stage.n_out, 1, delta, jump, work.scratch, 0, NULL,
-                                 below + p * jump, jump)
+        p = 0
+        while p < panels:
+            some = min(<Py_ssize_t>TRANSPOSED, panels - p)
+            for i in range(p, p + some):
+                work.net.ops.transpose(min(PANEL, stage.n_in - i * PANEL), stage.n_out,
+                                       stage.W + i * PANEL * PANEL, stage.n_in * PANEL,
+                                       work.scratch + (i - p) * apart)
+            work.net.ops.product(work.rows, stage.n_out, some, delta, jump, work.scratch, apart,
+                                 NULL, below + p * jump, jump)
+            p += some
 
 
 # ---- parameters ---------------------------------------------------------------------------------
