@@ -34,6 +34,7 @@ from fastnn.many.members import make
 from fastnn.many.progress import Progress
 from fastnn.many.results import Histories
 from fastnn.many.unattended import Unattended
+from fastnn.training import binding
 
 rng = np.random.default_rng(7)
 X = rng.normal(size=(90, 3)).astype(np.float32)
@@ -397,6 +398,22 @@ def test_networks_are_the_combinations_of_the_values():
     assert [net.seed for net in grid[:3]] == [5, 6, 5]
     with pytest.raises(IndexError, match="8 networks"):
         grid[8]
+
+
+def test_networks_of_other_seeds_share_what_was_computed_of_the_specification(monkeypatch):
+    calls, stages = [], binding.stages
+    monkeypatch.setattr(binding, "stages", lambda layers: calls.append(0) or stages(layers))
+    grid = networks(net_of(), learning_rate=[0.1, 0.2], n=20)
+    assert len(list(grid)) == 40
+    assert len(calls) <= 6  # two for each rate, and those of the base
+
+
+@pytest.mark.parametrize("layers", [[Dense(1)], [Dense(4), Dropout(0.5), Dense(1)]], ids=len)
+def test_the_seed_of_dropout_is_drawn_from_the_seed(layers):
+    base = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
+    for net in (networks(base, seeds=[7])[0], base.copy()):
+        draw = np.random.SeedSequence(net.seed).spawn(3)[2].generate_state(1, np.uint64)[0]
+        assert net.dropout_seed == net.copy().dropout_seed == draw
 
 
 def test_networks_of_seeds_are_those_that_mlp_makes():

@@ -334,10 +334,16 @@ ALIASES = {
 }
 
 
+@functools.cache  # frozen, so that all networks can share them
+def default(name: str) -> Loss:
+    """Return a loss with its default parameter."""
+    return KINDS[name]()
+
+
 def get(loss: str | Loss | Callable[..., Any]) -> Loss:
     """Return the specification for a name or a function; return a specification as it is."""
     if isinstance(loss, str):
-        return KINDS[_checks.choice("loss", loss, NAMES, ALIASES, _checks.names.LOSSES)]()
+        return default(_checks.choice("loss", loss, NAMES, ALIASES, _checks.names.LOSSES))
     if inspect.isroutine(loss) or isinstance(loss, functools.partial):
         _checks.loss_function("loss", loss)
         return CustomLoss(loss)

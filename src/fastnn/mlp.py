@@ -1048,7 +1048,7 @@ class MLP:
     @property
     def dropout_seed(self) -> int:
         """The seed of the dropout masks, drawn from `seed`."""
-        return self._network.dropout_seed
+        return self._state.dropout_seed
 
     @property
     def standardization(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:

@@ -87,8 +87,8 @@ class Optimizer:
 
     def numbers(self) -> dict[str, float]:
         """Return the numbers in the formula of the rule by name, with the initial learning rate."""
-        common = {field.name for field in dataclasses.fields(Optimizer)}
-        found = {k: v for k, v in vars(self).items() if k not in {*common, *self.structural}}
+        left_out = _COMMON.union(self.structural)
+        found = {k: v for k, v in vars(self).items() if k not in left_out}
         return found | {"learning_rate": self.initial_rate, "maximize": self.maximize}
 
     @property
@@ -111,6 +111,10 @@ class Optimizer:
     def initial_moment(self) -> float:
         """Initial value of the first moment of every parameter."""
         return 0.0
+
+
+#: The fields that all optimizers have; none is a number in the formula of a rule alone.
+_COMMON = frozenset(field.name for field in dataclasses.fields(Optimizer))
 
 
 @dataclass(frozen=True, repr=False)

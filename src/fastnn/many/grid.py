@@ -11,6 +11,7 @@ from fastnn import _checks
 from fastnn.exchange import configuration
 from fastnn.mlp import MLP
 from fastnn.schedules import Schedule
+from fastnn.training.binding import prepare
 from fastnn.training.specification import Specification
 from fastnn.training.state import State
 
@@ -130,6 +131,9 @@ class Networks(Sequence[MLP]):
         if rate is not None:
             checked: Any = _checks.learning_rate(rate, Schedule)
             spec = spec.with_rate(checked)
+        prepare(spec)
+        # Those of other seeds have them, too.
+        _ = spec.draws, spec.drops, spec.standardizes, spec.is_simple
         return spec
 
     def __repr__(self) -> str:

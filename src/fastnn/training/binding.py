@@ -25,10 +25,9 @@ if TYPE_CHECKING:
 def bind(specification: Specification, dropout_seed: int, n_threads: int) -> Network:
     """Return a compiled network whose weights are 0 and whose moments are at their start."""
     spec, loss = specification, specification.loss
-    given = vars(spec).get(_BOUND)  # where a network of another seed has been bound before
-    if given is None:
-        given = vars(spec)[_BOUND] = stages(spec.layers), _options(spec)
-    specs, options = given[0], {**given[1], "seed": dropout_seed, "n_threads": n_threads}
+    prepare(spec)
+    specs, common = vars(spec)[_BOUND]
+    options = {**common, "seed": dropout_seed, "n_threads": n_threads}
     kind: Any = KERNELS[spec.dtype].Network
     if isinstance(loss, losses.CustomLoss):
         kind, options["function"] = own_loss.KINDS[spec.dtype], loss.function
@@ -38,14 +37,20 @@ def bind(specification: Specification, dropout_seed: int, n_threads: int) -> Net
     return network
 
 
-#: The name of what a specification keeps of this: specifications of another seed share it.
+#: The name of what a specification keeps of this: those with other seeds, made then, share it.
 _BOUND = "_bound"
+
+
+def prepare(spec: Specification) -> None:
+    """Let a specification have what the networks of all seeds are bound with."""
+    if _BOUND not in vars(spec):
+        vars(spec)[_BOUND] = stages(spec.layers), _options(spec)
 
 
 def _options(spec: Specification) -> dict[str, Any]:
     """Return the arguments of the compiled network but for its stages, seed and threads."""
     optimizer, loss = spec.optimizer, spec.loss
-    takes = losses.KINDS[loss.rule]().takes
+    takes = losses.default(loss.rule).takes
     return {
         "loss": loss.rule,
         "loss_parameter": loss.parameter(spec.n_out),

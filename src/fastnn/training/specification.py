@@ -95,6 +95,26 @@ class Specification:
         return parameters(self.layers, self.n_in)
 
     @cached_property
+    def draws(self) -> tuple[tuple[int, str, tuple[int, int]], ...]:
+        """What is drawn at the beginning: numbers of layers with parameters, initializer, shape.
+
+        A vector is a matrix of one row.
+        """
+        found, number = [], 0
+        for layer, n_in in with_widths(self.layers, self.n_in):
+            shapes = layer.parameters(n_in)
+            for name, initializer in layer.initializers().items():
+                *rows, columns = shapes[name]
+                found.append((number, initializer, (rows[0] if rows else 1, columns)))
+            number += bool(shapes)
+        return tuple(found)
+
+    @cached_property
+    def drops(self) -> bool:
+        """Whether masks of dropout are drawn."""
+        return any(isinstance(layer, Dropout) for layer in self._pieces)
+
+    @cached_property
     def trained(self) -> tuple[Layer, ...]:
         """The layers that have parameters, frozen ones among them."""
         layers = with_widths(self.layers, self.n_in)
@@ -143,7 +163,7 @@ class Specification:
         return replace(self, layers=tuple(layers))
 
     def with_seed(self, seed: int | None) -> Specification:
-        """Return a specification with another seed; what has been computed of it is kept."""
+        """Return a specification with another seed, which has what was computed of this one."""
         twin = object.__new__(Specification)
         vars(twin).update(vars(self), seed=seed)
         return twin
@@ -153,7 +173,7 @@ class Specification:
         rule: Any = self.optimizer
         return replace(self, optimizer=replace(rule, learning_rate=rate))
 
-    @property
+    @cached_property
     def standardizes(self) -> bool:
         """Whether inputs are standardized."""
         return any(isinstance(layer, Standardize) for layer in self.layers)

@@ -110,8 +110,9 @@ class State:
         self.metadata: dict[str, Any] = {}
         self.fit: Resumable | None = None
         self.default_threads = _cpu.available_threads()
-        dropout_seed = int(_child(entropy, 2).generate_state(1, np.uint64)[0])
-        self.network: Network = binding.bind(specification, dropout_seed, self.n_threads)
+        self._has_dropout_seed = specification.drops
+        seed = self._draw_dropout_seed() if specification.drops else 0
+        self.network: Network = binding.bind(specification, seed, self.n_threads)
         schedule = specification.optimizer.schedule
         self.adapted = schedule.start() if isinstance(schedule, Adaptive) else None
         binding.set_rate(self.network, specification.optimizer, self.adapted)
@@ -121,16 +122,21 @@ class State:
 
     def _draw_weights(self, rng: np.random.Generator) -> None:
         """Draw the parameters that have an initializer; the others are 0 as they are."""
-        spec, number = self.specification, 0
-        for layer, n_in in with_widths(spec.layers, spec.n_in):
-            shapes = layer.parameters(n_in)
-            for name, initializer in layer.initializers().items():
-                *rows, columns = shapes[name]
-                shape = (rows[0] if rows else 1, columns)  # a vector is a matrix of one row
-                for row, weights in initializers.draw(initializer, rng, shape):
-                    weights = np.ascontiguousarray(weights, spec.dtype)
-                    self.network.write_rows(number, row, weights)
-            number += bool(shapes)
+        network, dtype = self.network, self.specification.dtype
+        for number, initializer, shape in self.specification.draws:
+            for row, weights in initializers.draw(initializer, rng, shape):
+                network.write_rows(number, row, np.ascontiguousarray(weights, dtype))
+
+    def _draw_dropout_seed(self) -> int:
+        return int(_child(self._entropy, 2).generate_state(1, np.uint64)[0])
+
+    @property
+    def dropout_seed(self) -> int:
+        """The seed of the masks of dropout; drawn when it is first asked for, if there are none."""
+        if not self._has_dropout_seed:
+            self.network.dropout_seed = self._draw_dropout_seed()
+            self._has_dropout_seed = True
+        return self.network.dropout_seed
 
     @property
     def shuffler(self) -> Generator:
@@ -275,7 +281,7 @@ class State:
             optimizer=self.specification.optimizer,
             step=step,
             epoch=epoch,
-            dropout_seed=network.dropout_seed,
+            dropout_seed=self.dropout_seed,
             shuffler=dict(self.shuffler.bit_generator.state),  # made anew at each access
             adapted=self.adapted,
             standardization=self.standardization,
@@ -297,7 +303,7 @@ class State:
         self.feature_names, self.classes = snapshot.feature_names, snapshot.classes
         self.shuffler.bit_generator.state = snapshot.shuffler
         network, dtype = self.network, self.specification.dtype
-        network.dropout_seed = snapshot.dropout_seed
+        network.dropout_seed, self._has_dropout_seed = snapshot.dropout_seed, True
         binding.set_rate(network, snapshot.optimizer, snapshot.adapted)
         if snapshot.standardization is None:
             self.forget_standardization()
