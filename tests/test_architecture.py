@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent / "src/fastnn"  # an installed package lacks
 #: longest name that a module's begins with decides its floor.
 FLOORS = (
     ("_kernels_f32", "_kernels_f64", "reference"),
-    ("_precision", "_conversion", "_files"),
+    ("_precision", "_conversion", "_files", "sparse_rows"),
     ("_checks",),
     ("_cpu", "activations", "initializers", "layers", "losses", "metrics", "optimizers",
      "plotting", "schedules"),

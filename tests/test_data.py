@@ -183,16 +183,10 @@ def test_sparse_rows_give_the_bits_of_dense_ones(kind, dtype, precision, convers
     precision = np.dtype(precision).name
     expected = everything_in_memory(np.dtype(dtype), precision)
     rows = kind(digits(np.dtype(dtype)))
-    dense, rows.toarray = rows.toarray, None  # what makes all rows dense at once would fail
+    dense, rows.toarray = rows.toarray, None  # what makes rows dense would fail
     assert everything(functools.partial(classifier, precision), rows, DIGIT, WEIGHTS) == expected
-    assert len(conversions) > 60
+    assert conversions == []
     np.testing.assert_array_equal(dense(), digits(np.dtype(dtype)))
-
-
-def test_sparse_rows_that_are_small_are_made_dense_at_once():
-    rows, net = scipy.sparse.csr_array(DIGITS), classifier()
-    assert net.predict(rows).tobytes() == net.predict(DIGITS).tobytes()
-    assert net.train_on_batch(rows, DIGIT) == classifier().train_on_batch(DIGITS, DIGIT)
 
 
 @pytest.mark.parametrize("targets", ["one-hot", "binary", "real"])

@@ -56,6 +56,7 @@ from fastnn.schedules import (
     PiecewiseConstantDecay,
     StepDecay,
 )
+from fastnn.sparse_rows import SparseRows
 
 if TYPE_CHECKING:  # the names in _LAZY
     from fastnn import embedding as embedding
@@ -115,6 +116,7 @@ __all__ = [
     "RMSProp",
     "ReduceLROnPlateau",
     "Residual",
+    "SparseRows",
     "SquaredError",
     "Standardize",
     "Status",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn._precision import KERNELS
+from fastnn.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 
 
 def is_csr(value: object) -> bool:
-    """Whether a value is a sparse matrix whose rows can be taken: SciPy's CSR."""
-    return getattr(value, "format", None) == "csr" and hasattr(value, "toarray")
+    """Whether a value is a sparse matrix whose rows can be taken: SciPy's CSR, or SparseRows."""
+    return getattr(value, "format", None) == "csr" and hasattr(value, "indptr")
 
 
 def column_names(value: Any) -> tuple[str, ...] | None:
@@ -108,6 +109,33 @@ def in_dtype(
         return np.array(array, dtype, order="C")
 
 
+def dense(X: Any) -> NDArray[Any]:
+    """Return rows as an array: themselves, if they are one."""
+    array: NDArray[Any] = X.toarray() if isinstance(X, SparseRows) else X
+    return array
+
+
+def nonzeros(X: SparseRows, dtype: np.dtype[Any], own: bool = False) -> SparseRows:
+    """Return checked sparse rows as the kernels take them; with `own` their values are a copy."""
+    X = X.canonical()
+    return SparseRows(
+        in_dtype(X.data, dtype, own),
+        in_dtype(X.indices, np.int32),
+        in_dtype(X.indptr, np.int64),
+        X.shape,
+    )
+
+
+#: Networks of few inputs take sparse rows with their zeros.
+FEW_INPUTS = 16
+
+
+def pays_as_nonzeros(X: SparseRows, dtype: np.dtype[Any]) -> bool:
+    """Whether rows of numbers of a dtype take less memory as nonzeros than with their zeros."""
+    as_nonzeros = X.indptr[-1] * (dtype.itemsize + 4)
+    return X.shape[1] > FEW_INPUTS and bool(as_nonzeros < X.shape[0] * X.shape[1] * dtype.itemsize)
+
+
 def copy_rows(
     X: Any, rows: slice | NDArray[np.int64], room: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -115,7 +143,7 @@ def copy_rows(
 
     Returns the part of `room` that they take, and the rows as X has them.
     """
-    taken = X[rows].toarray() if is_csr(X) else X[rows]
+    taken = X[rows]
     out = room[: len(taken)]
     with np.errstate(all="ignore"):
         np.copyto(out, taken, casting="unsafe")

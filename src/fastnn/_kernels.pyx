@@ -26,12 +26,12 @@ from cpython.pycapsule cimport (
     PyCapsule_SetContext,
 )
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastnn.engine.arrays cimport is_plain, is_plain_matrix, overlap, put, take
-from fastnn.engine.buffers cimport allocate_buffers, free_buffers
+from fastnn.engine.buffers cimport allocate_buffers, free_buffers, reserve_nonzeros
 from fastnn.engine.building cimport allocate, build_net, free_net
 from fastnn.engine.capi cimport define_precision
 from fastnn.engine.clock cimport Clock
@@ -108,10 +108,14 @@ from fastnn.engine.registry cimport (
 from fastnn.engine.row_gradients cimport RowGradients, row_gradients_task
 from fastnn.engine.rows cimport (
     Rows,
+    are_nonzeros,
+    most_nonzeros,
+    multiplies_zeros,
     take_labels,
     take_last_rows,
     take_output_weights,
     take_reals,
+    take_rows_of_nonzeros,
     take_rows_of_reals,
     take_sample_weight,
     targets_fit,
@@ -136,7 +140,14 @@ from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
 from fastnn.engine.step cimport Round, ThreadState, train_parameters
-from fastnn.engine.tasks cimport add_up, advance, arrange, evaluate_task, train_task
+from fastnn.engine.tasks cimport (
+    add_up,
+    advance,
+    arrange,
+    evaluate_task,
+    evaluation_team,
+    train_task,
+)
 from fastnn.engine.team cimport (
     inference_rows,
     team_size,
@@ -248,17 +259,19 @@ cdef class OwnBuffers:
     cdef int forks                # a child of a fork doesn't use its parent's: see `fastnn_forks`
 
     def __cinit__(self, Parameters owner, Py_ssize_t rows, int n_threads, Purpose purpose,
-                  bint gradient=False):
+                  bint gradient=False, bint nonzeros=False):
         self.n_threads, self.forks = n_threads, fastnn_forks()
-        if not allocate_buffers(&self.buffers, &owner.net, rows, n_threads, purpose, gradient):
+        if not allocate_buffers(&self.buffers, &owner.net, rows, n_threads, purpose, gradient,
+                                nonzeros):
             raise MemoryError(f"a batch of {rows} rows doesn't fit in memory")
 
     def __dealloc__(self):
         free_buffers(&self.buffers)
 
-    cdef bint suits(self, Py_ssize_t batch, int n_threads) noexcept:
+    cdef bint suits(self, Py_ssize_t batch, int n_threads, bint nonzeros) noexcept:
         """Whether a batch of so many rows can be trained in them by so many threads."""
         return (self.forks == fastnn_forks() and self.n_threads >= n_threads
+                and (self.buffers.nonzeros != NULL) == nonzeros
                 and self.buffers.rows >= min(batch, ROUND)
                 and (batch <= ROUND or self.buffers.gradient != NULL))
 
@@ -527,10 +540,28 @@ cdef class Driver(Parameters):
     def __dealloc__(self):
         fastnn_free(self.kept.memory)
 
-    cdef int describe(self, Rows *rows, const real[:, ::1] X, const real[:, ::1] T,
-                      const int64_t[::1] labels, sample_weight) except -1:
-        require(X.shape[0] > 0 and X.shape[1] == self.net.n_in, "X")
-        take_rows_of_reals(rows, X.shape[0], &X[0, 0])
+    cdef int describe_inputs(self, Rows *rows, X, bint panels) except -1:
+        """Rows of X, an array or the arrays of CSR; with `panels` these become panels, too."""
+        cdef const real[:, ::1] reals
+        cdef const real[::1] values
+        cdef const int32_t[::1] columns
+        cdef const int64_t[::1] starts
+        cdef Py_ssize_t n = X.shape[0], n_values
+        require(n > 0 and X.shape[1] == self.net.n_in, "X")
+        if cnp.PyArray_Check(X):
+            reals = X
+            take_rows_of_reals(rows, n, &reals[0, 0])
+            return 0
+        values, columns, starts = X.data, X.indices, X.indptr
+        n_values = min(values.shape[0], columns.shape[0])
+        require(starts.shape[0] == n + 1, "X.indptr")
+        take_rows_of_nonzeros(rows, &self.net, n, &values[0] if n_values > 0 else NULL,
+                              &columns[0] if n_values > 0 else NULL, n_values, &starts[0], panels)
+        return 0
+
+    cdef int describe(self, Rows *rows, X, const real[:, ::1] T, const int64_t[::1] labels,
+                      sample_weight, bint panels=False) except -1:
+        self.describe_inputs(rows, X, panels)
         if T is not None:
             require(T.shape[0] == rows.n and T.shape[1] == self.net.n_out, "T")
             take_reals(rows, self.net.loss, &T[0, 0])
@@ -562,7 +593,7 @@ cdef class Driver(Parameters):
         run.net, run.owner = &self.net, <void *>self
         run.interrupted, run.most_threads, run.epochs, run.until = interrupted, n_threads, 1, 1
 
-    def train(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+    def train(self, X, const real[:, ::1] T, const int64_t[::1] labels,
               sample_weight, const int64_t[::1] order, Py_ssize_t batch,
               int n_threads, Tally tally, Py_ssize_t first, Py_ssize_t stop,
               real[:, ::1] out=None):
@@ -592,7 +623,7 @@ cdef class Driver(Parameters):
             tally.loss, tally.total = run.loss, run.total
         tally.take_end(&run)
 
-    def train_by_gradients(self, const real[:, ::1] X, const real[:, ::1] dY,
+    def train_by_gradients(self, X, const real[:, ::1] dY,
                            sample_weight, int n_threads, Tally tally):
         """One step from gradients of the outputs, dY (n, n_out), of the rows of X (n, n_in).
 
@@ -612,14 +643,17 @@ cdef class Driver(Parameters):
 
         The GIL is taken every few milliseconds, to handle signals.
         """
-        cdef Py_ssize_t rows = training_rows(1, self.net.row_flops)
+        cdef Py_ssize_t rows = training_rows(1, self.net.row_flops - run.rows.flops_less)
+        cdef bint nonzeros = are_nonzeros(&run.rows)
         arrange(run)
         self.claim()
         try:
-            if self.training is None or not self.training.suits(run.batch, run.n_threads):
+            if self.training is None or not self.training.suits(run.batch, run.n_threads, nonzeros):
                 self.training = OwnBuffers(self, min(run.batch, ROUND), run.n_threads, TRAINING,
-                                           run.batch > ROUND)
+                                           run.batch > ROUND, nonzeros)
             run.buffers = &self.training.buffers
+            if nonzeros:
+                run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
             if keep or run.tiny:
                 run.keep = self.kept_parameters()
             while run.epoch < run.until and run.ended == NOT_YET:
@@ -628,6 +662,8 @@ cdef class Driver(Parameters):
                 if self.pending is not None:
                     error, self.pending = self.pending, None
                     raise error
+                if run.ended == NO_MEMORY:
+                    raise MemoryError("the nonzeros of a batch don't fit in memory")
                 PyErr_CheckSignals()
         finally:
             self.release()
@@ -678,7 +714,7 @@ cdef class Driver(Parameters):
         self.release()
         return dropped if dropped >= 0 else None
 
-    def profile(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+    def profile(self, X, const real[:, ::1] T, const int64_t[::1] labels,
                 sample_weight, Py_ssize_t batch, int n_threads):
         """Trains like `train`; returns {phase: seconds}, a list of them for each thread."""
         cdef Run run
@@ -697,19 +733,26 @@ cdef class Driver(Parameters):
         finally:
             free(clocks)
 
-    def gradients(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+    def gradients(self, X, const real[:, ::1] T, const int64_t[::1] labels,
                   sample_weight, bint dropout, int n_threads):
         """(loss, its gradient) of one batch, the gradient as read_flat has the parameters; nothing
         is updated."""
         cdef Run run
-        cdef int threads = team_size(X.shape[0] * self.net.row_flops, n_threads)
-        cdef OwnBuffers room = OwnBuffers(self, min(X.shape[0], ROUND), threads,
-                                          TRAINING if dropout else GRADIENTS)
+        cdef int threads
+        cdef OwnBuffers room
         cdef real[::1] vector = np.empty(self.n_parameters, DTYPE)
         self.begin(&run, n_threads)
         self.describe(&run.rows, X, T, labels, sample_weight)
         run.batch = run.end = run.stop = run.rows.n
+        threads = team_size(run.rows.n * (self.net.row_flops - run.rows.flops_less), n_threads)
+        room = OwnBuffers(self, min(run.rows.n, ROUND), threads,
+                          TRAINING if dropout else GRADIENTS, False, are_nonzeros(&run.rows))
         run.buffers = &room.buffers
+        if are_nonzeros(&run.rows):
+            room.buffers.nonzeros.whole = multiplies_zeros(&self.net)
+            if not reserve_nonzeros(room.buffers.nonzeros,
+                                    most_nonzeros(&run.rows, 0, run.rows.n, run.rows.n, ROUND)):
+                raise MemoryError("the nonzeros of a batch don't fit in memory")
         run.gradient = allocate(self.net.block)
         try:
             with nogil:
@@ -719,15 +762,15 @@ cdef class Driver(Parameters):
         finally:
             fastnn_free(run.gradient)
 
-    def row_gradients(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+    def row_gradients(self, X, const real[:, ::1] T, const int64_t[::1] labels,
                       real[:, ::1] out, int n_threads):
         """The gradient of each row's loss, without penalties and dropout, into out
         (n, n_parameters): a row of it is as read_flat has the parameters."""
         cdef RowGradients asked
-        cdef int threads = team_size(X.shape[0] * self.net.row_flops, n_threads)
+        cdef int threads = team_size(<Py_ssize_t>X.shape[0] * self.net.row_flops, n_threads)
         cdef Py_ssize_t stride = inference_rows(threads, self.net.row_flops)
         cdef OwnBuffers room = OwnBuffers(self, threads * CHUNK, threads, GRADIENTS)
-        self.describe(&asked.rows, X, T, labels, None)
+        self.describe(&asked.rows, X, T, labels, None, panels=True)
         require(out.shape[0] == asked.rows.n and out.shape[1] == self.n_parameters, "out")
         asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
         asked.out, asked.n_parameters = &out[0, 0], self.n_parameters
@@ -742,7 +785,7 @@ cdef class Driver(Parameters):
         finally:
             fastnn_free(asked.blocks)
 
-    def evaluate(self, const real[:, ::1] X, const real[:, ::1] T, const int64_t[::1] labels,
+    def evaluate(self, X, const real[:, ::1] T, const int64_t[::1] labels,
                  sample_weight, int n_threads, Tally tally, real[:, ::1] out=None):
         """Adds the rows' losses to `tally`, without penalties and dropout; `out` (n, n_out) gets
         their outputs.
@@ -751,7 +794,7 @@ cdef class Driver(Parameters):
         """
         cdef Evaluation asked
         cdef double loss = tally.loss, total = tally.total
-        cdef double[::1] losses = np.empty(X.shape[0] // CHUNK + 1)
+        cdef double[::1] losses = np.empty(<Py_ssize_t>X.shape[0] // CHUNK + 1)
         self.describe(&asked.rows, X, T, labels, sample_weight)
         asked.chunk_losses, asked.out = &losses[0], NULL
         if out is not None:
@@ -761,7 +804,7 @@ cdef class Driver(Parameters):
         add_up(&asked, &loss, &total)
         tally.loss, tally.total = loss, total
 
-    def predict(self, const real[:, ::1] X, real[:, ::1] out, int n_threads, bint dropout=False):
+    def predict(self, X, real[:, ::1] out, int n_threads, bint dropout=False):
         """Outputs of the rows of X (n, n_in) into out (n, n_out); with `dropout` those that the
         next step computes from this batch."""
         cdef Evaluation asked
@@ -773,12 +816,15 @@ cdef class Driver(Parameters):
     cdef int infer(self, Evaluation *asked, int n_threads, Purpose purpose) except -1:
         """Runs evaluate_task; a thread that finds the buffers taken, or needs other ones, brings
         some of its own."""
-        cdef int threads = team_size(asked.rows.n * self.net.row_flops / 3, n_threads)
-        cdef Py_ssize_t stride = inference_rows(threads, self.net.row_flops)
+        cdef int threads = evaluation_team(&self.net, &asked.rows, n_threads)
+        cdef Py_ssize_t stride = inference_rows(threads,
+                                                self.net.row_flops - asked.rows.flops_less)
         cdef OwnBuffers room
         cdef bint mine = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
         try:
-            room = self.room_to_infer(threads, purpose, mine)
+            room = self.room_to_infer(threads, purpose, mine, are_nonzeros(&asked.rows))
+            if are_nonzeros(&asked.rows):
+                room.buffers.nonzeros.whole = multiplies_zeros(&self.net)
             asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
             while asked.first < asked.rows.n:
                 asked.stop = min(asked.rows.n, asked.first + stride)
@@ -792,11 +838,12 @@ cdef class Driver(Parameters):
                 fastnn_leave_alone(&self.inference_claim)
         return 0
 
-    cdef OwnBuffers room_to_infer(self, int threads, Purpose purpose, bint mine):
+    cdef OwnBuffers room_to_infer(self, int threads, Purpose purpose, bint mine, bint nonzeros):
         """The network's own buffers, if they are claimed as `mine`; otherwise new ones."""
         cdef OwnBuffers room = self.inference if mine else None
-        if room is None or room.n_threads < threads or room.forks != fastnn_forks():
-            room = OwnBuffers(self, threads * CHUNK, threads, purpose)
+        if (room is None or room.n_threads < threads or room.forks != fastnn_forks()
+                or (room.buffers.nonzeros != NULL) != nonzeros):
+            room = OwnBuffers(self, threads * CHUNK, threads, purpose, False, nonzeros)
             if mine:
                 self.inference = room
         return room
@@ -805,14 +852,14 @@ cdef class Driver(Parameters):
         """Carries out epochs of a whole fit, with evaluations in the inference buffers."""
         cdef Watch *watch = run.watch
         cdef Py_ssize_t n = watch.validation.rows.n
-        cdef int threads = team_size(n * self.net.row_flops / 3, n_threads)
+        cdef int threads = evaluation_team(&self.net, &watch.validation.rows, n_threads)
         cdef bint mine = fastnn_try_alone(&self.inference_claim)
         cdef double[::1] losses = np.empty(n // CHUNK + 2)
         cdef OwnBuffers room
         run.most_threads = n_threads
         watch.last.chunk_losses, watch.validation.chunk_losses = &losses[0], &losses[1]
         try:
-            room = self.room_to_infer(threads, INFERENCE, mine)
+            room = self.room_to_infer(threads, INFERENCE, mine, are_nonzeros(&run.rows))
             watch.last.buffers = watch.validation.buffers = &room.buffers
             self.carry_out(run, True)
         finally:
@@ -820,15 +867,16 @@ cdef class Driver(Parameters):
                 fastnn_leave_alone(&self.inference_claim)
         return 0
 
-    def activations(self, const real[:, ::1] X):
+    def activations(self, X):
         """Outputs of the rows of X (n, n_in) in every stage that doesn't just pass its inputs on:
         a list of arrays (n, n_out) of the stage."""
-        cdef OwnBuffers room = OwnBuffers(self, CHUNK, 1, INFERENCE)
+        cdef OwnBuffers room
         cdef Pass work
         cdef Rows rows
         cdef Py_ssize_t i, position = 0
         cdef real[:, ::1] view
         self.describe(&rows, X, None, None, None)
+        room = self.room_for_some(&rows, INFERENCE)
         begin_pass(&work, &self.net, &room.buffers, 0, NULL)
         found = {i: np.empty((rows.n, self.net.stages[i].n_out), DTYPE)
                  for i in range(self.net.n_stages)
@@ -844,15 +892,25 @@ cdef class Driver(Parameters):
             position += work.rows
         return list(found.values())
 
-    def input_gradients(self, const real[:, ::1] X, const int64_t[::1] outputs,
+    cdef OwnBuffers room_for_some(self, const Rows *rows, Purpose purpose):
+        """New buffers for a chunk of these rows."""
+        cdef OwnBuffers room = OwnBuffers(self, CHUNK, 1, purpose, False, are_nonzeros(rows))
+        if room.buffers.nonzeros != NULL:
+            room.buffers.nonzeros.whole = multiplies_zeros(&self.net)
+        return room
+
+    def input_gradients(self, X, const int64_t[::1] outputs,
                         real[:, ::1] out):
         """dy_k/dx of the rows of X (n, n_in) into out (n, n_in); k is each row's in `outputs`."""
-        cdef OwnBuffers room = OwnBuffers(self, CHUNK, 1, DERIVATIVES)
+        cdef OwnBuffers room
         cdef Pass work
         cdef Rows rows
-        cdef real *delta = room.buffers.stages[self.net.n_stages - 1].delta
-        cdef Py_ssize_t r, k, jump = room.buffers.stride * PANEL, position = 0
+        cdef real *delta
+        cdef Py_ssize_t r, k, jump, position = 0
         self.describe(&rows, X, None, None, None)
+        room = self.room_for_some(&rows, DERIVATIVES)
+        delta = room.buffers.stages[self.net.n_stages - 1].delta
+        jump = room.buffers.stride * PANEL
         require(outputs.shape[0] == out.shape[0] == rows.n and out.shape[1] == self.net.n_in,
                 "outputs or out")
         begin_pass(&work, &self.net, &room.buffers, 0, NULL)
@@ -931,6 +989,7 @@ cdef class WholeFit:
             self.watch.has_validation = True
             judged = &self.watch.validation.rows
             judged.order = self.take_rows(judged, validation)
+            require(are_nonzeros(judged) == are_nonzeros(&self.run.rows), "validation")
         self.take_rules(rules or [])
 
     def __dealloc__(self):

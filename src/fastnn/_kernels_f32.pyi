@@ -7,7 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 from typing_extensions import disjoint_base
 
+from fastnn.sparse_rows import SparseRows
+
 _Result = TypeVar("_Result")
+_Rows = NDArray[Any] | SparseRows
 
 COMPILER: str
 DTYPE: np.dtype[Any]
@@ -62,7 +65,13 @@ def c_api() -> object: ...
 @disjoint_base
 class OwnBuffers:
     def __new__(
-        cls, owner: Parameters, rows: int, n_threads: int, purpose: int, gradient: bool = False
+        cls,
+        owner: Parameters,
+        rows: int,
+        n_threads: int,
+        purpose: int,
+        gradient: bool = False,
+        nonzeros: bool = False,
     ) -> Self: ...
     @property
     def n_threads(self) -> int: ...
@@ -137,7 +146,7 @@ class Driver(Parameters):
     def restore(self, first_moment: float) -> int | None: ...
     def train(
         self,
-        X: NDArray[Any],
+        X: _Rows,
         T: NDArray[Any] | None,
         labels: NDArray[np.int64] | None,
         sample_weight: NDArray[Any] | None,
@@ -151,7 +160,7 @@ class Driver(Parameters):
     ) -> None: ...
     def train_by_gradients(
         self,
-        X: NDArray[Any],
+        X: _Rows,
         dY: NDArray[Any],
         sample_weight: NDArray[Any] | None,
         n_threads: int,
@@ -159,7 +168,7 @@ class Driver(Parameters):
     ) -> None: ...
     def profile(
         self,
-        X: NDArray[Any],
+        X: _Rows,
         T: NDArray[Any] | None,
         labels: NDArray[np.int64] | None,
         sample_weight: NDArray[Any] | None,
@@ -168,7 +177,7 @@ class Driver(Parameters):
     ) -> list[dict[str, float]]: ...
     def gradients(
         self,
-        X: NDArray[Any],
+        X: _Rows,
         T: NDArray[Any] | None,
         labels: NDArray[np.int64] | None,
         sample_weight: NDArray[Any] | None,
@@ -177,7 +186,7 @@ class Driver(Parameters):
     ) -> tuple[float, NDArray[Any]]: ...
     def row_gradients(
         self,
-        X: NDArray[Any],
+        X: _Rows,
         T: NDArray[Any] | None,
         labels: NDArray[np.int64] | None,
         out: NDArray[Any],
@@ -185,7 +194,7 @@ class Driver(Parameters):
     ) -> None: ...
     def evaluate(
         self,
-        X: NDArray[Any],
+        X: _Rows,
         T: NDArray[Any] | None,
         labels: NDArray[np.int64] | None,
         sample_weight: NDArray[Any] | None,
@@ -194,12 +203,10 @@ class Driver(Parameters):
         out: NDArray[Any] | None = None,
     ) -> None: ...
     def predict(
-        self, X: NDArray[Any], out: NDArray[Any], n_threads: int, dropout: bool = False
+        self, X: _Rows, out: NDArray[Any], n_threads: int, dropout: bool = False
     ) -> None: ...
-    def activations(self, X: NDArray[Any]) -> list[NDArray[Any]]: ...
-    def input_gradients(
-        self, X: NDArray[Any], outputs: NDArray[np.int64], out: NDArray[Any]
-    ) -> None: ...
+    def activations(self, X: _Rows) -> list[NDArray[Any]]: ...
+    def input_gradients(self, X: _Rows, outputs: NDArray[np.int64], out: NDArray[Any]) -> None: ...
 
 ENDS: dict[int, str | None]
 

@@ -40,15 +40,18 @@ if TYPE_CHECKING:
 
     Path = str | os.PathLike[str]
 
-    class SparseRows(Protocol):
-        """SciPy's CSR."""
+    class SparseMatrix(Protocol):
+        """SparseRows, or SciPy's CSR."""
+
+        format: str
 
         @property
-        def format(self) -> str:
-            """The name of the kind: "csr"."""
+        def shape(self) -> tuple[int, int]:
+            """Number of rows and of columns."""
 
-        def toarray(self) -> NDArray[Any]:
-            """Return the rows as an array."""
+        @property
+        def indptr(self) -> Any:
+            """Where the values of each row begin."""
 
     class Orders(Protocol):
         """An object that draws orders of rows, such as a numpy Generator."""
@@ -56,7 +59,7 @@ if TYPE_CHECKING:
         def permutation(self, n: int, /) -> Any:
             """Return the numbers 0 to n - 1 in some order."""
 
-    Inputs = ArrayLike | SparseRows
+    Inputs = ArrayLike | SparseMatrix
     Metrics = str | Metric | Callable[..., float] | Mapping[str, Any] | Iterable[Any]
 
 
@@ -294,9 +297,9 @@ class MLP:
         ----------
         X : array-like of shape (n, n_in), or iterable of (X, y) or (X, y, sample_weight)
             Inputs: anything numpy can read as numbers (arrays, lists, data frames, tensors with
-            DLPack) or SciPy's sparse rows (CSR), converted once to the network's dtype. Large
-            arrays (32 MB and more, converted) that are sparse or of a narrower type, such as uint8
-            or float16, and files mapped by numpy.memmap are converted a few batches at a time, on a
+            DLPack) or sparse rows (SciPy's CSR, `SparseRows`), converted once to the network's
+            dtype. Large arrays (32 MB and more, converted) of a narrower type, such as uint8 or
+            float16, and files mapped by numpy.memmap are converted a few batches at a time, on a
             thread of their own, during training; memory doesn't grow with them. The batches of an
             iterable are converted in the same way; each epoch iterates over it again.
         y : array-like of shape (n,) or (n, n_out)

@@ -15,6 +15,7 @@ from fastnn import _conversion
 from fastnn._checks.sparse import csr
 from fastnn._checks.values import items, shown, text
 from fastnn._precision import PRECISIONS
+from fastnn.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,18 +131,28 @@ def matrix(
     dtype: np.dtype[Any],
     owner: str = "this MLP",
     own: bool = False,
-) -> NDArray[Any]:
-    """Return rows of numbers as an array (n >= 1, n_columns); with `own` as a copy."""
+) -> Any:
+    """Return rows of numbers as an array (n >= 1, n_columns), or as sparse rows.
+
+    With `own` it is a copy.
+    """
     rows = rows_of_numbers(name, value, n_columns, owner)
-    if _conversion.is_csr(rows):
+    if not isinstance(rows, SparseRows):
+        return converted(name, rows, dtype, own)
+    if not _conversion.pays_as_nonzeros(rows, dtype):
         return converted(name, rows.toarray(), dtype)
-    return converted(name, rows, dtype, own)
+    found = _conversion.nonzeros(rows, dtype, own)
+    at = _conversion.first_nonfinite(found.data)
+    if at is not None:
+        row = int(np.searchsorted(found.indptr, at, side="right")) - 1
+        _refuse(name, (row, int(found.indices[at])), rows.canonical().data[at], dtype)
+    return found
 
 
 def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this MLP") -> Any:
-    """Return rows of numbers as an array (n >= 1, n_columns) of the type they have, or as CSR.
+    """Return rows of numbers as an array (n >= 1, n_columns), or as sparse rows.
 
-    The indices of CSR are checked, and are copies.
+    They have the type that they have in `value`; the indices of sparse rows are checked.
     """
     if _conversion.is_csr(value):
         _require_numbers(name, value.dtype, value)
@@ -191,7 +202,7 @@ def output(value: object, shape: tuple[int, int], dtype: np.dtype[Any], X: Any) 
             "out must be writeable, C-contiguous and aligned; pass "
             f"np.empty({shape}, {dtype.name!r})"
         )
-    if np.may_share_memory(value, X):
+    if np.may_share_memory(value, X.data if _conversion.is_csr(X) else X):
         raise ValueError("out overlaps X; pass another array")
     return value
 
@@ -231,16 +242,29 @@ def _fit_for(
 
 def kept_columns(name: str, original: Any, found: NDArray[Any], dtype: np.dtype[Any]) -> None:
     """Check that no column became 0 when it was converted to `dtype`: it would look constant."""
+    if isinstance(found, SparseRows):
+        found, original = _columns_that_vanish(name, original, found)
     zero = np.flatnonzero(~found.any(axis=0))
     if len(zero) == 0:
         return
-    rows = original.toarray() if _conversion.is_csr(original) else as_array(name, original)
+    rows = as_array(name, original)
     for at in zero[rows[:, zero].any(axis=0)][:1]:
         largest = np.abs(rows[:, at].astype(np.float64)).max()
         raise ValueError(
             f"column {at} of {name} has numbers up to {largest:.3g}, which are 0 in {dtype}; "
             "multiply the column by a constant, or build the MLP with dtype='float64'"
         )
+
+
+def _columns_that_vanish(
+    name: str, original: Any, found: SparseRows
+) -> tuple[NDArray[np.bool_], NDArray[Any]]:
+    """Return which columns have values, and the largest of each in the original: (1, n_in)."""
+    before = csr(name, original)
+    kept, largest = np.zeros((2, 1, before.shape[1]))
+    np.maximum.at(kept[0], found.indices, found.data != 0)
+    np.maximum.at(largest[0], before.indices, np.abs(before.data.astype(np.float64)))
+    return kept > 0, largest
 
 
 def weights(

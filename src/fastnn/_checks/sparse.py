@@ -1,4 +1,4 @@
-"""Sparse rows: the structure of SciPy's compressed matrices, which SciPy itself does not check.
+"""Sparse rows: the structure of compressed matrices, which SciPy itself does not check.
 
 SciPy reads and writes out of bounds where indices are out of range. Indices in any order, and
 several values at one place, which add up, are legal there and here.
@@ -10,18 +10,27 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.sparse_rows import SparseRows
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def csr(name: str, value: Any) -> Any:
-    """Return a CSR matrix, checked, with index arrays that nobody else can change."""
+def csr(name: str, value: Any) -> SparseRows:
+    """Return sparse rows, checked, with index arrays that nobody else in this process can change.
+
+    They are copies, unless they are mapped files.
+    """
     indptr, indices = compressed(name, value)
-    return type(value)((value.data[: indptr[-1]], indices, indptr), shape=value.shape)
+    if value.shape[1] > np.iinfo(np.int32).max:
+        raise ValueError(f"{name} has {value.shape[1]} columns; sparse rows have below 2^31")
+    if value.data.ndim != 1:
+        _refuse(name, "CSR", f"data has {value.data.ndim} dimensions, not 1")
+    return SparseRows(value.data[: indptr[-1]], indices, indptr, value.shape)
 
 
 def compressed(name: str, value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Check a CSR or CSC matrix; return copies of its indptr and of the indices that count."""
+    """Check a CSR or CSC matrix; return its indptr and the indices that count, as `csr` does."""
     kind, n, minor = value.format.upper(), value.shape[0], value.shape[1]
     along, across = "row", "column"
     if value.format == "csc":
@@ -49,8 +58,8 @@ def compressed(name: str, value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _integers(name: str, kind: str, part: str, value: Any) -> NDArray[Any]:
-    """Return a copy of an array of indices."""
-    array = np.array(value)
+    """Return a copy of an array of indices, or the array itself if it is a mapped file."""
+    array: NDArray[Any] = value if isinstance(value, np.memmap) else np.array(value)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         _refuse(name, kind, f"{part} must be an array of integers")
     return array

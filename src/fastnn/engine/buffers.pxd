@@ -1,15 +1,25 @@
 # Memory for the rows of a batch in every stage. Kind.lay_out of a stage places what it needs.
 
-from libc.stdlib cimport calloc, free
+from libc.stdint cimport int32_t
+from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
-from fastnn.engine.leaves cimport PANEL, fastnn_allocate, fastnn_free, real
+from fastnn.engine.leaves cimport (
+    PANEL,
+    fastnn_allocate,
+    fastnn_entry,
+    fastnn_free,
+    fastnn_sparse_row,
+    real,
+)
 from fastnn.engine.net cimport (
     DERIVATIVES,
     INFERENCE,
     TRANSPOSED,
     Buffers,
+    Columns,
     Net,
+    Nonzeros,
     Purpose,
     Stage,
     StageBuffers,
@@ -26,7 +36,8 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     cdef Py_ssize_t doubles = sizeof(double) // sizeof(real)
     cdef Py_ssize_t out = panels_of(net.n_out) * panel
     cdef StageBuffers *own
-    at = place(&buffers.stages[0].z_prev, base, at, panels_of(net.n_in) * panel)
+    if buffers.nonzeros == NULL:
+        at = place(&buffers.stages[0].z_prev, base, at, panels_of(net.n_in) * panel)
     if purpose == DERIVATIVES:
         at = place(&(buffers.stages - 1).delta, base, at, panels_of(net.n_in) * panel)
     for i in range(net.n_stages):
@@ -48,9 +59,10 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
 
 
-cdef inline double most_bytes(const Net *net, Py_ssize_t rows) noexcept nogil:
+cdef inline double most_bytes(const Buffers *buffers, const Net *net,
+                              Py_ssize_t rows) noexcept nogil:
     """An upper bound of the bytes of all buffers for these rows, which doesn't overflow."""
-    cdef double columns = net.n_in
+    cdef double columns = net.n_in if buffers.nonzeros == NULL else 0
     cdef Py_ssize_t i
     for i in range(net.n_stages):
         columns += net.stages[i].n_out + 2 * PANEL
@@ -58,15 +70,20 @@ cdef inline double most_bytes(const Net *net, Py_ssize_t rows) noexcept nogil:
 
 
 cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t rows, int n_threads,
-                                  Purpose purpose, bint gradient) noexcept nogil:
+                                  Purpose purpose, bint gradient,
+                                  bint nonzeros=False) noexcept nogil:
     """Room for `rows` rows of a batch in every stage, and scratch for each thread.
 
-    With `gradient` also a block of gradients, for batches of several rounds. False if there is no
-    memory; `free_buffers` is to be called all the same.
+    With `gradient` also a block of gradients, for batches of several rounds; with `nonzeros` the
+    inputs are nonzeros. False if there is no memory; `free_buffers` is to be called all the same.
     """
     cdef Py_ssize_t size
     memset(buffers, 0, sizeof(Buffers))
-    if most_bytes(net, rows) > <double>((<size_t>-1) >> 2):
+    if nonzeros:
+        buffers.nonzeros = allocate_nonzeros(net, rows, 0 if purpose == INFERENCE else n_threads)
+        if buffers.nonzeros == NULL:
+            return False
+    if most_bytes(buffers, net, rows) > <double>((<size_t>-1) >> 2):
         return False
     buffers.rows, buffers.stride = rows, rows | 1
     buffers.stages = <StageBuffers *>calloc(1 + net.n_stages, sizeof(StageBuffers))
@@ -78,6 +95,7 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
     if buffers.memory == NULL:
         return False
     lay_out(buffers, net, n_threads, purpose, buffers.memory)
+    buffers.stages[0].nonzeros = buffers.nonzeros
     if gradient or (purpose != INFERENCE and clips_norm(net)):
         buffers.gradient = <real *>fastnn_allocate(net.block * sizeof(real))
         return buffers.gradient != NULL
@@ -87,5 +105,64 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
 cdef inline void free_buffers(Buffers *buffers) noexcept nogil:
     if buffers.stages != NULL:
         free(buffers.stages - 1)
+    free_nonzeros(buffers.nonzeros)
     fastnn_free(buffers.gradient)
     fastnn_free(buffers.memory)
+
+
+# ---- inputs as nonzeros -------------------------------------------------------------------------
+
+cdef inline Nonzeros *allocate_nonzeros(const Net *net, Py_ssize_t rows,
+                                        int n_threads) noexcept nogil:
+    """Room for rows, and on each thread for their columns; NULL if there is no memory."""
+    cdef Nonzeros *made = <Nonzeros *>calloc(1, sizeof(Nonzeros))
+    cdef Columns *columns
+    cdef int rank
+    if made == NULL:
+        return NULL
+    made.n_in = net.n_in
+    made.rows = <fastnn_sparse_row *>calloc(rows, sizeof(fastnn_sparse_row))
+    made.columns = <Columns *>calloc(n_threads, sizeof(Columns)) if n_threads > 0 else NULL
+    if made.rows == NULL or (n_threads > 0 and made.columns == NULL):
+        free_nonzeros(made)
+        return NULL
+    made.n_threads = n_threads
+    for rank in range(n_threads):
+        columns = &made.columns[rank]
+        columns.first = <Py_ssize_t *>calloc(net.n_in, sizeof(Py_ssize_t))
+        columns.count = <int32_t *>calloc(net.n_in, sizeof(int32_t))
+        columns.used = <int32_t *>calloc(net.n_in, sizeof(int32_t))
+        if columns.first == NULL or columns.count == NULL or columns.used == NULL:
+            free_nonzeros(made)
+            return NULL
+    return made
+
+
+cdef inline void free_nonzeros(Nonzeros *nonzeros) noexcept nogil:
+    cdef int rank
+    if nonzeros == NULL:
+        return
+    for rank in range(nonzeros.n_threads):
+        free(nonzeros.columns[rank].entries)
+        free(nonzeros.columns[rank].first)
+        free(nonzeros.columns[rank].count)
+        free(nonzeros.columns[rank].used)
+    free(nonzeros.columns)
+    free(nonzeros.rows)
+    free(nonzeros)
+
+
+cdef inline bint reserve_nonzeros(Nonzeros *nonzeros, Py_ssize_t n) noexcept nogil:
+    """Room for n nonzeros on each thread; False if there is no memory."""
+    cdef Columns *columns
+    cdef fastnn_entry *entries
+    cdef int rank
+    for rank in range(nonzeros.n_threads):
+        columns = &nonzeros.columns[rank]
+        if columns.room < n:
+            n = max(n, columns.room + columns.room // 2)
+            entries = <fastnn_entry *>realloc(columns.entries, n * sizeof(fastnn_entry))
+            if entries == NULL:
+                return False
+            columns.entries, columns.room = entries, n
+    return True

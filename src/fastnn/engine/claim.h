@@ -18,6 +18,7 @@ typedef struct {
     uint64_t state;
     const void *owner; /* the address of the owner's fastnn_held, while a thread has it alone */
     bool is_lent;      /* other threads change the memory for the owner */
+    uint64_t left;     /* how many times it was left after it was taken alone */
 } fastnn_claim;
 
 #define FASTNN_ALONE 0x80000000U  /* one thread has it alone */
@@ -73,7 +74,13 @@ static inline void fastnn_leave_alone(fastnn_claim *claim) {
     __atomic_store_n(&claim->owner, NULL, __ATOMIC_RELAXED);
     claim->is_lent = false;
     fastnn_held--;
+    __atomic_store_n(&claim->left, claim->left + 1, __ATOMIC_RELAXED);
     __atomic_store_n(&claim->state, fastnn_era(), __ATOMIC_RELEASE);
+}
+
+/* A number that each change of the memory makes larger, once it is done. */
+static inline uint64_t fastnn_times_left(const fastnn_claim *claim) {
+    return __atomic_load_n(&claim->left, __ATOMIC_ACQUIRE);
 }
 
 /* Take the claim to read; false if another thread has it alone. A thread that has it alone itself

@@ -1,7 +1,7 @@
 # Declarations of the C leaves (simd/), the thread pool (pool.h) and the other C code for Cython.
 # The headers have the shapes and meanings; what is ptrdiff_t there is Py_ssize_t here.
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 cdef extern from "engine/platform/platform.h" nogil:
     void *fastnn_allocate(size_t size)
@@ -103,6 +103,15 @@ cdef extern from "engine/simd/ops.h":
         const char *name
         void (*run)(Py_ssize_t n, const real *x, real *out) noexcept nogil
 
+    ctypedef struct fastnn_sparse_row:
+        const int32_t *columns
+        const real *values
+        Py_ssize_t n
+
+    ctypedef struct fastnn_entry:
+        real value
+        int32_t row
+
     ctypedef struct fastnn_ops:
         const char *isa
         bint fuses
@@ -117,6 +126,20 @@ cdef extern from "engine/simd/ops.h":
                      Py_ssize_t c_jump) noexcept nogil
         void (*outer)(Py_ssize_t rows, Py_ssize_t width, const real *z, const real *delta,
                       bint more, real *g) noexcept nogil
+        void (*sparse_product)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t panels,
+                               const fastnn_sparse_row *a, const real *b, Py_ssize_t b_jump,
+                               const real *bias, bint whole, real *c,
+                               Py_ssize_t c_jump) noexcept nogil
+        void (*sparse_narrow)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t width,
+                              const fastnn_sparse_row *a, const real *b, Py_ssize_t b_jump,
+                              const real *bias, bint whole, real *c) noexcept nogil
+        void (*sparse_outer)(Py_ssize_t rows, Py_ssize_t width, const fastnn_entry *z,
+                             const Py_ssize_t *first, const int32_t *count, const real *delta,
+                             bint whole, bint more, real *g) noexcept nogil
+        void (*sparse_outer_narrow)(Py_ssize_t rows, Py_ssize_t width, Py_ssize_t n_out,
+                                    const fastnn_entry *z, const Py_ssize_t *first,
+                                    const int32_t *count, const real *delta, bint whole, bint more,
+                                    real *g) noexcept nogil
         void (*column_sums)(Py_ssize_t rows, const real *delta, bint more,
                             real *g) noexcept nogil
         void (*transpose)(Py_ssize_t width, Py_ssize_t columns, const real *w, Py_ssize_t w_jump,
@@ -223,6 +246,7 @@ cdef extern from "engine/claim.h" nogil:
     void fastnn_lend(fastnn_claim *claim)
     bint fastnn_take_shared(fastnn_claim *claim)
     void fastnn_leave_shared(fastnn_claim *claim)
+    uint64_t fastnn_times_left(const fastnn_claim *claim)
 
 cdef extern from "engine/subnormals.h" nogil:
     uint64_t fastnn_flush_subnormals()

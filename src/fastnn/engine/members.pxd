@@ -30,6 +30,7 @@ from fastnn.engine.net cimport (
     StageBuffers,
 )
 from fastnn.engine.parameters cimport fill
+from fastnn.engine.rows cimport are_nonzeros, multiplies_zeros
 from fastnn.engine.run cimport (
     DIVERGED,
     INTERRUPTED,
@@ -200,16 +201,20 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
     cdef Run *run = member.run
     cdef Net *net = run.net
     cdef Py_ssize_t i, chunks = (run.watch.validation.rows.n + CHUNK - 1) // CHUNK
-    if room.net == NULL or room.batch != run.batch or not same_buffers(
-            room.net, net, min(run.batch, ROUND)):
+    cdef bint nonzeros = are_nonzeros(&run.rows)
+    if (room.net == NULL or room.batch != run.batch
+            or (room.training.nonzeros != NULL) != nonzeros
+            or not same_buffers(room.net, net, min(run.batch, ROUND))):
         free_room(room)
         room.net, room.batch = net, run.batch
         if not (allocate_buffers(&room.training, net, min(run.batch, ROUND), 1, TRAINING,
-                                 run.batch > ROUND)
-                and allocate_buffers(&room.inference, net, CHUNK, 1, INFERENCE, False)):
+                                 run.batch > ROUND, nonzeros)
+                and allocate_buffers(&room.inference, net, CHUNK, 1, INFERENCE, False, nonzeros)):
             free_room(room)
             return False
     run.buffers = &room.training
+    if nonzeros:
+        run.buffers.nonzeros.whole = multiplies_zeros(net)
     run.watch.validation.buffers = run.watch.last.buffers = &room.inference
     member.before = <real *>fastnn_allocate(arena_size(net))
     member.kept.memory = <real *>fastnn_allocate(

@@ -4,16 +4,18 @@
 # (stages/), which the rest of the engine calls. Rows pass through all stages in buffers (Buffers)
 # that are laid out in panels, as simd/ops.h describes.
 
-from libc.stdint cimport int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 
 from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_claim,
+    fastnn_entry,
     fastnn_hyper,
     fastnn_loss,
     fastnn_ops,
     fastnn_optimizer,
     fastnn_schedule,
+    fastnn_sparse_row,
     fastnn_step,
     fastnn_tiny,
     fastnn_tiny_layer,
@@ -58,6 +60,7 @@ cdef enum Purpose:                # of buffers
 cdef struct Kind:                 # of a stage: its functions
     const char *name
     bint waits_for_data           # it must see data before the first pass (waits_for_data of Net)
+    bint takes_nonzeros           # as the first stage it takes rows as their nonzeros alone
     # Build the stage from a specification: n_out, `own`, flops, ...
     int (*build)(const Net *net, Stage *stage, dict spec) except -1
     # How W, b and their tiles are laid out; `tiny`: as tiny.c has them. NULL without parameters.
@@ -149,6 +152,7 @@ cdef struct Net:
     Py_ssize_t block              # reals in each of these blocks
     Py_ssize_t n_blocks           # parameters, each moment, the moving average if any
     fastnn_claim claim            # of the threads that change the parameters, or copy them
+    uint64_t finite_until         # the first stage's W is finite until this change of parameters
     fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
     double row_flops              # of a training step, for one row
     uint64_t seed                 # of dropout's masks
@@ -158,7 +162,24 @@ cdef struct Net:
 
 # ---- buffers of a batch's rows ------------------------------------------------------------------
 
+cdef struct Columns:              # the nonzeros of a round of rows by columns: a thread's
+    fastnn_entry *entries         # (room,) column by column, each by rows
+    Py_ssize_t room
+    Py_ssize_t *first             # (n_in,) where those of each column begin
+    int32_t *count                # (n_in,) and how many it has
+    int32_t *used                 # (n_in,) the columns that have any
+    Py_ssize_t n_used
+    bint whole                    # products with zeros count: a delta is not finite
+
+cdef struct Nonzeros:             # the rows of a batch as their nonzeros, instead of panels
+    fastnn_sparse_row *rows       # (rows,)
+    Columns *columns              # one for each thread; NULL in buffers for inference
+    int n_threads
+    Py_ssize_t n_in
+    bint whole                    # products with zeros count: a weight is not finite
+
 cdef struct StageBuffers:         # of one stage, for the rows of a batch, in panels
+    Nonzeros *nonzeros            # its input as nonzeros, which the first stage may have; or NULL:
     real *z_prev                  # its input: the batch, or z of the stage below
     real *z                       # its output
     real *delta                   # dE/dz; a Dense turns it into dE/da
@@ -168,6 +189,7 @@ cdef struct StageBuffers:         # of one stage, for the rows of a batch, in pa
 cdef struct Buffers:              # room for the rows of a batch
     Py_ssize_t rows
     Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
+    Nonzeros *nonzeros            # the inputs, where they are not in panels; or NULL
     real *memory                  # the block that most of these point into
     StageBuffers *stages          # the one before has the delta of the inputs, if wanted
     real *target
@@ -200,6 +222,8 @@ cdef struct Tile:                 # some of a stage's parameters, which one thre
     real *W
     const real *left              # dW = left.T @ right: one panel each of z_prev and delta, in this
     const real *right             # order, or the other where W is stored transposed
+    const Columns *nonzeros       # what z_prev is instead of a panel, or NULL: PANEL columns,
+    Py_ssize_t first_column       # from this one on
     Py_ssize_t columns            # of the right one that aren't padding
     real *b                       # PANEL parameters b that go with this tile, or NULL
     const real *delta             # whose gradient is the sum of its rows

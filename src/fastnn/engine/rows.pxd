@@ -4,11 +4,18 @@
 # that describes them.
 
 from libc.math cimport INFINITY, fabs
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t, uint64_t
 from libc.string cimport memset
 
-from fastnn.engine.leaves cimport PANEL, fastnn_loss, real
-from fastnn.engine.net cimport Buffers, Net, panels_of
+from fastnn.engine.leaves cimport (
+    PANEL,
+    fastnn_entry,
+    fastnn_loss,
+    fastnn_sparse_row,
+    fastnn_times_left,
+    real,
+)
+from fastnn.engine.net cimport Buffers, Columns, Net, Stage, W_size, panels_of
 from fastnn.engine.registry cimport by_output
 
 cdef struct Rows
@@ -22,7 +29,12 @@ cdef struct Rows:
                            Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil
     const fastnn_loss *loss       # what takes the targets; NULL without targets
     Py_ssize_t n_weights          # of a row: 1, or one for each output; 0: the row has weight 1
-    const real *X                 # (n, n_in)
+    const real *X                 # (n, n_in) of rows of reals; NULL for rows of CSR:
+    const real *values            # (n_values,) the nonzeros of all rows,
+    const int32_t *columns        # (n_values,) and their columns, ascending in each row;
+    const int64_t *starts         # (n + 1,) where each row begins, and the last one ends
+    Py_ssize_t n_values
+    double flops_less             # of a row, than the network's row_flops
     const real *T                 # (n, n_out) of real targets
     const int64_t *labels         # (n,) of classes
     const real *sample_weight     # (n, n_weights)
@@ -52,6 +64,129 @@ cdef inline void gather(const Net *net, const Rows *rows, const Buffers *buffers
     else:
         net.ops.gather(n, columns, source + position * columns, NULL, panels,
                        buffers.stride * PANEL)
+
+
+# ---- inputs as nonzeros (CSR) -------------------------------------------------------------------
+#
+# A first stage that takes nonzeros reads them from the caller's memory; for others they become
+# panels. What another thread writes there meanwhile may make numbers wrong, but reads and writes
+# stay within bounds.
+
+cdef inline void take_rows_of_nonzeros(Rows *rows, const Net *net, Py_ssize_t n,
+                                       const real *values, const int32_t *columns,
+                                       Py_ssize_t n_values, const int64_t *starts,
+                                       bint panels) noexcept nogil:
+    """n rows of CSR, of the network's precision, without targets; with `panels` in panels."""
+    cdef double used = <double>(starts[n] - starts[0]) / n / net.n_in
+    memset(rows, 0, sizeof(Rows))
+    rows.n, rows.values, rows.columns, rows.starts = n, values, columns, starts
+    rows.n_values = n_values
+    rows.gather_inputs = gather_into_panels
+    if takes_nonzeros(net) and not panels:
+        rows.gather_inputs = gather_nonzeros
+        rows.flops_less = net.stages[0].flops * max(0.0, 1 - used)
+
+
+cdef inline bint takes_nonzeros(const Net *net) noexcept nogil:
+    """Whether the first stage takes rows as their nonzeros."""
+    return net.stages[0].kind.takes_nonzeros
+
+
+cdef inline bint are_nonzeros(const Rows *rows) noexcept nogil:
+    """Whether the first stage gets these rows as nonzeros, not in panels."""
+    return rows.gather_inputs == gather_nonzeros
+
+
+cdef inline fastnn_sparse_row row_at(const Rows *rows, Py_ssize_t position) noexcept nogil:
+    """The nonzeros of the row that is used at a position."""
+    cdef Py_ssize_t i = index_of(rows, position), first = rows.starts[i], stop = rows.starts[i + 1]
+    cdef fastnn_sparse_row row
+    if not 0 <= first <= stop <= rows.n_values:
+        first = stop = 0
+    row.columns, row.values, row.n = rows.columns + first, rows.values + first, stop - first
+    return row
+
+
+cdef inline void gather_nonzeros(const Net *net, const Rows *rows, const Buffers *buffers,
+                                 Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    cdef Py_ssize_t r
+    for r in range(n):
+        buffers.nonzeros.rows[at + r] = row_at(rows, position + r)
+
+
+cdef inline void gather_into_panels(const Net *net, const Rows *rows, const Buffers *buffers,
+                                    Py_ssize_t position, Py_ssize_t at,
+                                    Py_ssize_t n) noexcept nogil:
+    cdef real *panels = buffers.stages[0].z_prev + at * PANEL
+    cdef Py_ssize_t q, r, k, column, jump = buffers.stride * PANEL
+    cdef fastnn_sparse_row row
+    for q in range(panels_of(net.n_in)):
+        memset(panels + q * jump, 0, n * PANEL * sizeof(real))
+    for r in range(n):
+        row = row_at(rows, position + r)
+        for k in range(row.n):
+            column = row.columns[k]
+            if 0 <= column < net.n_in:
+                panels[column // PANEL * jump + r * PANEL + column % PANEL] = row.values[k] + 0
+
+
+cdef inline Py_ssize_t most_nonzeros(const Rows *rows, Py_ssize_t first, Py_ssize_t stop,
+                                     Py_ssize_t batch, Py_ssize_t round) noexcept nogil:
+    """The most nonzeros of any round of `round` rows of a batch, between two positions."""
+    cdef Py_ssize_t r, most = 0, here = 0
+    for r in range(first, stop):
+        if (r - first) % batch % round == 0:
+            here = 0
+        here += row_at(rows, r).n
+        most = max(most, here)
+    return most
+
+
+cdef inline void index_columns(const Net *net, const Rows *rows, Py_ssize_t position,
+                               Py_ssize_t n, Columns *columns) noexcept nogil:
+    """The nonzeros of n rows by columns. There is room for them."""
+    cdef Py_ssize_t r, k, i, at = 0, column
+    cdef fastnn_sparse_row row
+    for i in range(columns.n_used):
+        columns.count[columns.used[i]] = 0
+    columns.n_used = 0
+    for r in range(n):
+        row = row_at(rows, position + r)
+        for k in range(row.n):
+            column = row.columns[k]
+            if 0 <= column < net.n_in:
+                if columns.count[column] == 0:
+                    columns.used[columns.n_used] = <int32_t>column
+                    columns.n_used += 1
+                columns.count[column] += 1
+    for i in range(columns.n_used):
+        column = columns.used[i]
+        columns.first[column] = at
+        at += columns.count[column]
+        columns.count[column] = 0
+    for r in range(n):
+        row = row_at(rows, position + r)
+        for k in range(row.n):
+            column = row.columns[k]
+            if 0 <= column < net.n_in:
+                i = columns.first[column] + columns.count[column]
+                if i < columns.room:
+                    columns.entries[i].row = <int32_t>r
+                    columns.entries[i].value = row.values[k] + 0
+                    columns.count[column] += 1
+
+
+cdef inline bint multiplies_zeros(Net *net) noexcept nogil:
+    """Whether products with zeros count, since a weight of the first stage is not finite.
+
+    That a W is finite is kept in mind until somebody has changed it.
+    """
+    cdef uint64_t now = fastnn_times_left(&net.claim) + 1  # 0: nothing is known
+    if net.finite_until != now:
+        if net.ops.first_nonfinite(W_size(&net.stages[0]), net.stages[0].W) >= 0:
+            return True
+        net.finite_until = now
+    return False
 
 
 # ---- targets ------------------------------------------------------------------------------------
@@ -104,7 +239,10 @@ cdef inline void take_last_rows(const Net *net, Rows *rows, Py_ssize_t n) noexce
     if rows.order != NULL:
         rows.order += skipped
         return
-    rows.X += skipped * net.n_in
+    if rows.X != NULL:
+        rows.X += skipped * net.n_in
+    else:
+        rows.starts += skipped
     if rows.T != NULL:
         rows.T += skipped * net.n_out
     if rows.labels != NULL:

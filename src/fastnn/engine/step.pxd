@@ -31,6 +31,7 @@ from fastnn.engine.gradients cimport (
     penalize,
     store_gradient,
     update_stored,
+    watch_weights,
 )
 from fastnn.engine.leaves cimport (
     PANEL,
@@ -48,16 +49,18 @@ from fastnn.engine.net cimport (
     FEW_ROWS,
     ROUND,
     Buffers,
+    Columns,
     Net,
     Pass,
     Stage,
     Tile,
     Update,
     clips_norm,
+    panels_of,
     share,
 )
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss, write_outputs
-from fastnn.engine.rows cimport weigh
+from fastnn.engine.rows cimport index_columns, weigh
 from fastnn.engine.run cimport DIVERGED, INTERRUPTED, NOT_YET, Run
 
 cdef enum GradientUse:            # what is done with gradients: decided once a round, in use_of
@@ -77,6 +80,7 @@ cdef struct Round:                # rows of a batch that go through a step toget
 cdef struct ThreadState:          # the private state of a thread of the team
     int rank, size
     real *scratch
+    Columns *columns              # of the round, where the inputs are nonzeros; or NULL
     Clock *clock                  # or NULL
     bint polls                    # it checks for signals within a step
 
@@ -86,6 +90,9 @@ cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank
     thread.rank, thread.size = rank, fastnn_team_size(team)
     thread.polls = run.polls and rank == 0
     thread.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch
+    thread.columns = NULL
+    if run.buffers.nonzeros != NULL:
+        thread.columns = &run.buffers.nonzeros.columns[rank]
     thread.clock = NULL
     if run.clocks != NULL:
         thread.clock = run.clocks + rank
@@ -131,6 +138,8 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
             return False
         if run.copy_to != NULL and now.last and position == run.first:
             keep_parameters(run, team, thread.rank)
+        if thread.columns != NULL:
+            take_columns(run, thread.columns, position + at, now.rows)
         train_parameters(run, team, thread, &now)
         record_time(thread.clock, UPDATE)
         fastnn_team_barrier(team)
@@ -189,6 +198,19 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
 
 # ---- parameters ---------------------------------------------------------------------------------
 
+cdef inline void take_columns(const Run *run, Columns *columns, Py_ssize_t position,
+                              Py_ssize_t rows) noexcept nogil:
+    """The round's inputs by columns, and whether the deltas that they go with are finite."""
+    cdef const Net *net = run.net
+    cdef const real *delta = run.buffers.stages[0].delta
+    cdef Py_ssize_t q, lowest = net.first_updated if run.gradient == NULL else net.first_parameters
+    index_columns(net, &run.rows, position, rows, columns)
+    columns.whole = False
+    for q in range(panels_of(net.stages[0].n_out) if lowest == 0 else 0):
+        if net.ops.first_nonfinite(rows * PANEL, delta + q * run.buffers.stride * PANEL) >= 0:
+            columns.whole = True
+
+
 cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
     """What is done with the gradients of a round."""
     cdef const Net *net = run.net
@@ -216,7 +238,7 @@ cdef inline void train_parameters(const Run *run, fastnn_team *team, const Threa
     else:
         tile = first_tile(run.net, thread.rank, thread.size)
         stop = first_tile(run.net, thread.rank + 1, thread.size)
-        train_tiles(run, use, now, tile, stop, thread.scratch)
+        train_tiles(run, use, now, tile, stop, thread)
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # every gradient is known
             update_clipped(run, now, tile, stop, thread.scratch)
@@ -239,7 +261,7 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
 
 
 cdef inline void train_tiles(const Run *run, GradientUse use, const Round *now, Py_ssize_t tile,
-                             Py_ssize_t stop, real *scratch) noexcept nogil:
+                             Py_ssize_t stop, const ThreadState *thread) noexcept nogil:
     """Tiles tile ... stop of all parameters: their gradients, and their use."""
     cdef const Net *net = run.net
     cdef const Buffers *buffers = run.buffers
@@ -247,10 +269,10 @@ cdef inline void train_tiles(const Run *run, GradientUse use, const Round *now, 
     cdef Py_ssize_t i, number, below = 0
     cdef Update update
     cdef Tile here
-    begin_update(&update, net, now.t, now.penalty_scale, scratch)
+    begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
     for i in range(net.n_stages):
         stage = &net.stages[i]
-        here.stage = stage
+        here.stage, here.nonzeros = stage, thread.columns if i == 0 else NULL
         for number in range(max(0, tile - below), min(stage.n_tiles, stop - below)):
             here.penalty = &buffers.penalty[below + number]
             stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &here)
@@ -258,6 +280,8 @@ cdef inline void train_tiles(const Run *run, GradientUse use, const Round *now, 
                 stage.kind.update_tile(net, &here, now.rows, &update)
             else:
                 treat_tile(run, &here, use, now, below + number, &update)
+            if here.nonzeros != NULL:
+                watch_weights(net, &here, buffers.nonzeros)
         below += stage.n_tiles
     finish_update(net, &update)
 
@@ -306,6 +330,8 @@ cdef inline void update_clipped(const Run *run, const Round *now, Py_ssize_t til
             if here.b != NULL:
                 net.ops.limit(PANEL, of_b, INFINITY, buffers.gradient + (here.b - net.arena))
             update_stored(net, &here, &update, buffers.gradient)
+            if buffers.nonzeros != NULL and i == 0:
+                watch_weights(net, &here, buffers.nonzeros)
         below += stage.n_tiles
 
 

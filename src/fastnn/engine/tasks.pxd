@@ -5,6 +5,7 @@ from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
+from fastnn.engine.buffers cimport reserve_nonzeros
 from fastnn.engine.gradients cimport penalties_of, rate_at
 from fastnn.engine.leaves cimport (
     PANEL,
@@ -15,15 +16,24 @@ from fastnn.engine.leaves cimport (
     fastnn_team_size,
     real,
 )
-from fastnn.engine.net cimport CHUNK, Buffers, Net, Pass, StageBuffers
+from fastnn.engine.net cimport CHUNK, ROUND, Buffers, Net, Pass, StageBuffers, W_size
 from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
 from fastnn.engine.orders cimport draw_order
-from fastnn.engine.rows cimport Rows, batch_weight, index_of, row_weight, weigh
+from fastnn.engine.rows cimport (
+    Rows,
+    are_nonzeros,
+    batch_weight,
+    index_of,
+    most_nonzeros,
+    row_weight,
+    weigh,
+)
 from fastnn.engine.run cimport (
     DIVERGED,
     INTERRUPTED,
     KEEP_ROWS,
     LAST_DIVERGED,
+    NO_MEMORY,
     NOT_YET,
     Evaluation,
     Kept,
@@ -117,18 +127,25 @@ cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
 
 # ---- slices -------------------------------------------------------------------------------------
 
+# What the update of a weight costs: where zeros spare most of a gradient, it is most of a step.
+cdef enum:
+    UPDATE_FLOPS = 10
+
+
 cdef inline void arrange(Run *run) noexcept nogil:
     """Decides how a run is carried out, from the shapes of the network and its batches."""
     cdef const Net *net = run.net
-    cdef double flops
+    cdef double flops, row_flops = net.row_flops - run.rows.flops_less
     run.batch = min(run.batch, run.end - run.begin)
-    flops = run.batch * net.row_flops
+    if are_nonzeros(&run.rows):
+        row_flops += UPDATE_FLOPS * <double>W_size(&net.stages[0]) / run.batch
+    flops = run.batch * row_flops
     run.tiny = (run.batch == 1 and run.rows.n_weights == 0 and run.out == NULL
-                and net.tiny.layers != NULL and run.rows.loss == net.loss)
+                and net.tiny.layers != NULL and run.rows.loss == net.loss and run.rows.X != NULL)
     run.polls = flops > LONG_FLOPS()
     # The path of tiny networks is one thread's, however deep the network is.
     run.n_threads = 1 if run.tiny else team_size(flops, run.most_threads)
-    run.slice_rows = training_rows(run.batch, net.row_flops)
+    run.slice_rows = training_rows(run.batch, row_flops)
 
 
 cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
@@ -146,6 +163,11 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
         if any and rows < 0:
             return
         any = True
+        if run.buffers.nonzeros != NULL and not reserve_nonzeros(
+                run.buffers.nonzeros,
+                most_nonzeros(&run.rows, run.first, run.stop, run.batch, ROUND)):
+            run.ended = NO_MEMORY
+            return
         if run.tiny:
             train_kept_tiny(run)
         else:
@@ -235,8 +257,8 @@ cdef inline bint validate(Run *run, double *value) noexcept nogil:
     cdef double loss = 0.0, total = 0.0
     if not run.watch.has_validation:
         return True
-    if not evaluate_rows(run, asked, team_size(asked.rows.n * run.net.row_flops / 3,
-                                               run.most_threads), &loss, &total):
+    if not evaluate_rows(run, asked, evaluation_team(run.net, &asked.rows, run.most_threads),
+                         &loss, &total):
         return False
     value[0] = reduced_with_penalties(run.net, loss, total)
     run.watch.val_losses[run.epoch] = value[0]
@@ -249,11 +271,18 @@ cdef inline double reduced_with_penalties(const Net *net, double loss, double to
 
 # ---- predictions and losses ---------------------------------------------------------------------
 
+cdef inline int evaluation_team(const Net *net, const Rows *rows, int n_threads) noexcept nogil:
+    """Threads that predict rows, of `n_threads` at most."""
+    return team_size(rows.n * (net.row_flops - rows.flops_less) / 3, n_threads)
+
+
 cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double *loss,
                                double *total) noexcept nogil:
     """Adds up the losses of all rows, and their weights; False if a signal ended the run."""
-    cdef Py_ssize_t stride = inference_rows(threads, run.net.row_flops)
+    cdef Py_ssize_t stride = inference_rows(threads, run.net.row_flops - asked.rows.flops_less)
     asked.first = 0
+    if asked.buffers.nonzeros != NULL:
+        asked.buffers.nonzeros.whole = run.buffers.nonzeros.whole
     while asked.first < asked.rows.n:
         asked.stop = min(asked.rows.n, asked.first + stride)
         fastnn_run(threads, evaluate_task, asked)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from fastnn import _checks, _conversion
+from fastnn import _checks
 from fastnn import metrics as metric_kinds
 from fastnn.callbacks import History
 from fastnn.exchange import model_files, safetensors
@@ -261,9 +261,7 @@ class Fits:
         _checks.trained(len(trained))
         first = trained[0]
         _checks.same_outputs([net.n_out for net in trained])
-        rows: Any = X
-        if not _conversion.is_csr(X):  # sparse rows are made dense a few at a time
-            rows = sources.matrix(first._state, "X", X)
+        rows = sources.matrix(first._state, "X", X)
         n = rows.shape[0]
         if way is None:
             out = np.full((len(self), n, first.n_out), np.nan, first.dtype)

@@ -123,7 +123,9 @@ class Unattended:
         if members.is_validated:
             where = "validation " if isinstance(members.validation, tuple) else ""
             validation = self._source(state, classes, where)
-        possible = source is not None and (validation is not None or not members.is_validated)
+        possible = source is not None and (
+            not members.is_validated or (validation is not None and validation.is_like(source))
+        )
         return _Kind(possible, classes, source, validation)
 
     def _is_followed(self, rule: Any, spec: Specification) -> bool:

@@ -216,7 +216,7 @@ class BaseMLP(Parameters):
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Large sparse rows are made dense a few at a time.
+            Sparse rows are not made dense.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels or numbers.
         sample_weight : array-like of shape (n_samples,), optional

@@ -237,7 +237,7 @@ class Fit:
         plan = self.plan
         return (
             type(plan.source) is Rows
-            and (plan.validation is None or type(plan.validation) is Rows)
+            and (plan.validation is None or plan.validation.is_like(plan.source))
             and isinstance(plan.shuffle, bool)  # a user's generator is asked once an epoch begins
             and not (plan.metrics or plan.verbose or self.epoch)  # nor one that is resumed
             and whole.is_possible(self.state.specification, plan.callbacks)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn._kernels_f32 import Network, Tally
+    from fastnn.sparse_rows import SparseRows
 else:
     Network = object
 
@@ -53,7 +54,9 @@ class _OwnLoss(Network):
         y.flags.writeable = False  # it may be the user's array
         return _checks.loss_result(self._function(y, outputs), outputs.shape, outputs.dtype)
 
-    def _outputs(self, X: NDArray[Any], n_threads: int, training: bool) -> NDArray[Any]:
+    def _outputs(
+        self, X: NDArray[Any] | SparseRows, n_threads: int, training: bool
+    ) -> NDArray[Any]:
         """Return the outputs (n, n_out) of a batch, in training with the next step's dropout."""
         outputs = np.empty((len(X), self.n_out), X.dtype)
         super().predict(X, outputs, n_threads, training and self._has_dropout)
@@ -73,7 +76,7 @@ class _OwnLoss(Network):
 
     def train(
         self,
-        X: NDArray[Any],
+        X: NDArray[Any] | SparseRows,
         T: NDArray[Any] | None,
         labels: NDArray[np.int64] | None,
         sample_weight: NDArray[Any] | None,
@@ -91,7 +94,7 @@ class _OwnLoss(Network):
 
     def _train(
         self,
-        X: NDArray[Any],
+        X: NDArray[Any] | SparseRows,
         T: NDArray[Any] | None,
         labels: NDArray[np.int64] | None,
         sample_weight: NDArray[Any] | None,
@@ -119,7 +122,7 @@ class _OwnLoss(Network):
 
     def _step(
         self,
-        X: NDArray[Any],
+        X: NDArray[Any] | SparseRows,
         y: NDArray[Any],
         weights: NDArray[Any] | None,
         outputs: NDArray[Any],
@@ -150,7 +153,7 @@ class _OwnLoss(Network):
 
     def evaluate(
         self,
-        X: NDArray[Any],
+        X: NDArray[Any] | SparseRows,
         T: NDArray[Any] | None,
         labels: NDArray[np.int64] | None,
         sample_weight: NDArray[Any] | None,
@@ -173,7 +176,7 @@ class _OwnLoss(Network):
 
     def gradients(
         self,
-        X: NDArray[Any],
+        X: NDArray[Any] | SparseRows,
         T: NDArray[Any] | None,
         labels: NDArray[np.int64] | None,
         sample_weight: NDArray[Any] | None,
@@ -190,7 +193,7 @@ class _OwnLoss(Network):
 
     def row_gradients(
         self,
-        X: NDArray[Any],
+        X: NDArray[Any] | SparseRows,
         T: NDArray[Any] | None,
         labels: NDArray[np.int64] | None,
         out: NDArray[Any],

@@ -39,7 +39,7 @@ class Rows:
     rows in losses, class weights included; `sample_weight` those in metrics, without class weights.
     """
 
-    X: Any  # NDArray; in sources that convert, also SciPy's CSR
+    X: Any  # NDArray or SparseRows
     T: NDArray[Any] | None = None
     labels: NDArray[np.int64] | None = None
     weights: NDArray[Any] | None = None
@@ -50,6 +50,10 @@ class Rows:
         """Number of rows."""
         rows: int = self.X.shape[0]
         return rows
+
+    def is_like(self, other: Rows) -> bool:
+        """Whether both are in memory in the same form, arrays or sparse rows."""
+        return type(self) is type(other) is Rows and type(self.X) is type(other.X)
 
     def arrays(self) -> tuple[Any, Any, Any, Any, Any]:
         """Return the arrays in their order, X first."""
@@ -87,7 +91,7 @@ class Block(Rows):
 
 @dataclass
 class ConvertedRows(Rows):
-    """Rows on disk, sparse or in a narrow type: a block at a time is converted and checked.
+    """Rows on disk or in a narrow type: a block at a time is converted and checked.
 
     X keeps the type it has; the other arrays are as the kernels take them. Row 0 is row `first` of
     the argument `name`.
@@ -139,11 +143,10 @@ class ConvertedRows(Rows):
 
 
 def is_large(X: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether rows are converted a block at a time: on disk, sparse, or of a narrower type."""
-    is_sparse = _conversion.is_csr(X)
-    if not (is_sparse or isinstance(X, np.ndarray)) or X.ndim != 2 or X.dtype.kind not in "fiub":
+    """Whether rows are converted a block at a time: on disk, or of a narrower type."""
+    if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "fiub":
         return False
-    grows = is_sparse or isinstance(X, np.memmap) or X.dtype.itemsize < dtype.itemsize
+    grows = isinstance(X, np.memmap) or X.dtype.itemsize < dtype.itemsize
     return bool(grows) and math.prod(X.shape) * dtype.itemsize > LARGE_BYTES
 
 

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 # ---- arrays, converted at once ------------------------------------------------------------------
 
 
-def matrix(state: State, name: str, X: Any, own: bool = False) -> NDArray[Any]:
-    """Return rows of inputs as the kernels take them; with `own` as a copy."""
+def matrix(state: State, name: str, X: Any, own: bool = False) -> Any:
+    """Return rows of inputs as the kernels take them, an array or SparseRows; `own`: a copy."""
     X = _encoded(state, X)
     _checks.same_columns(name, X, state.feature_names)
     spec = state.specification
@@ -55,7 +55,7 @@ def _encoded(state: State, X: Any) -> Any:
     return recipe.inputs(X, dtype=state.specification.dtype)
 
 
-def inputs(state: State, name: str, X: Any, own: bool = False) -> NDArray[Any]:
+def inputs(state: State, name: str, X: Any, own: bool = False) -> Any:
     """Return rows of inputs that the network can use: a Standardize layer has seen data."""
     found = matrix(state, name, X, own)
     state.require_standardization()
@@ -115,10 +115,8 @@ def unlabelled(state: State, name: str, X: Any, for_scaling: bool = False) -> Ro
 def large(state: State, name: str, X: Any) -> ConvertedRows:
     """Return rows of inputs that are converted, and their values checked, when they are used."""
     spec = state.specification
-    checked = _checks.rows_of_numbers(name, X, spec.n_in)
-    if not _conversion.is_csr(X):
-        checked = X  # itself, which may be a mapped file
-    return ConvertedRows(checked, dtype=spec.dtype, name=name)
+    _checks.rows_of_numbers(name, X, spec.n_in)
+    return ConvertedRows(X, dtype=spec.dtype, name=name)
 
 
 def source(

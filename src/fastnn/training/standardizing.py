@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from fastnn import _checks
+from fastnn import _checks, _conversion
 from fastnn.training import rows
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _moments(
     high: Any = 0.0
     size = rows.BLOCK_BYTES // (8 * source.X.shape[1]) + 1
     parts = (
-        block.X[first : first + size]
+        _conversion.dense(block.X[first : first + size])
         for block in source.blocks(None, size)
         for first in range(0, block.n, size)
     )

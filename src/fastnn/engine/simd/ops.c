@@ -6,6 +6,7 @@
 #include "losses.h"
 #include "optimizers.h"
 #include "probe.h"
+#include "sparse.h"
 #include "tile.h"
 #include "vmath.h"
 

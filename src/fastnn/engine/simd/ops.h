@@ -45,6 +45,41 @@ typedef void fastnn_dots_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, 
 typedef void fastnn_outer_fn(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta,
                              int more, real *g);
 
+/* sparse.h: the same products of rows of which the nonzeros alone are given, to the same bits. */
+
+/* A row's nonzeros, their columns in ascending order. */
+typedef struct {
+    const int32_t *columns;
+    const real *values;
+    ptrdiff_t n;
+} fastnn_sparse_row;
+
+/* A nonzero of a column, and its row. */
+typedef struct {
+    real value;
+    int32_t row;
+} fastnn_entry;
+
+/* fastnn_product_fn and fastnn_narrow_fn of sparse rows a (rows, depth). With `whole` b is not
+ * finite, and every product counts. */
+typedef void fastnn_sparse_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
+                                      const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
+                                      const real *bias, int whole, real *c, ptrdiff_t c_jump);
+typedef void fastnn_sparse_narrow_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width,
+                                     const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
+                                     const real *bias, int whole, real *c);
+
+/* fastnn_outer_fn of `width` columns: the i-th has count[i] nonzeros from z[first[i]] on, by rows.
+ * With `whole` delta is not finite. The narrow one has a g for transposed weights, (n_out <=
+ * NARROW, PANEL). */
+typedef void fastnn_sparse_outer_fn(ptrdiff_t rows, ptrdiff_t width, const fastnn_entry *z,
+                                    const ptrdiff_t *first, const int32_t *count, const real *delta,
+                                    int whole, int more, real *g);
+typedef void fastnn_sparse_outer_narrow_fn(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n_out,
+                                           const fastnn_entry *z, const ptrdiff_t *first,
+                                           const int32_t *count, const real *delta, int whole,
+                                           int more, real *g);
+
 /* g = delta.sum(0): delta (rows, PANEL), g (PANEL,); `more` likewise. */
 typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, int more, real *g);
 
@@ -253,6 +288,10 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
     EACH(narrow)                                                                                   \
     EACH(dots)                                                                                     \
     EACH(outer)                                                                                    \
+    EACH(sparse_product)                                                                           \
+    EACH(sparse_narrow)                                                                            \
+    EACH(sparse_outer)                                                                             \
+    EACH(sparse_outer_narrow)                                                                      \
     EACH(column_sums)                                                                              \
     EACH(transpose)                                                                                \
     EACH(gather)                                                                                   \

@@ -32,7 +32,7 @@ INLINE void update_by_rank_one(update_rule *rule, ptrdiff_t n, const fastnn_step
     for (int v = 0; v < PANEL_VECTORS; v++) d[v] = load(delta + v * LANES);
     for (ptrdiff_t i = 0; i < n; i++, w += PANEL)
         for (int v = 0; v < PANEL_VECTORS; v++)
-            rule(step, splat(z[i]) * d[v], w + v * LANES, block);
+            rule(step, multiply_add(splat(z[i]), d[v], (vec){0}), w + v * LANES, block);
 }
 
 /* Where 32 registers hold a whole tile and a rule's numbers beside it, the rule takes a vector

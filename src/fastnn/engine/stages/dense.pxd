@@ -6,7 +6,13 @@
 # W has panels along n_out. With few outputs, NARROW at most, these would be mostly padding; W is
 # then stored transposed, with panels along n_in.
 
-from fastnn.engine.gradients cimport average_updated, finish_gradient, update_biases
+from fastnn.engine.gradients cimport (
+    average_updated,
+    finish_gradient,
+    update_biases,
+    update_weights,
+    watch_weights,
+)
 from fastnn.engine.leaves cimport (
     NARROW,
     PANEL,
@@ -19,8 +25,10 @@ from fastnn.engine.net cimport (
     BY_VALUE,
     INFERENCE,
     TRANSPOSED,
+    Columns,
     Kind,
     Net,
+    Nonzeros,
     Pass,
     Purpose,
     Stage,
@@ -99,13 +107,29 @@ cdef inline void multiply(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
     """z = a = z_prev @ W + b."""
     cdef Py_ssize_t shift = work.at * PANEL, jump = work.buffers.stride * PANEL
-    if stage.transposed:
+    if buffers.nonzeros != NULL:
+        multiply_nonzeros(stage, buffers, work)
+    elif stage.transposed:
         work.net.ops.narrow(work.rows, stage.n_in, stage.n_out, buffers.z_prev + shift, jump,
                             stage.W, stage.n_out * PANEL, stage.b, buffers.z + shift)
     else:
         work.net.ops.product(work.rows, stage.n_in, panels_of(stage.n_out),
                              buffers.z_prev + shift, jump, stage.W, stage.n_in * PANEL, stage.b,
                              buffers.z + shift, jump)
+
+
+cdef inline void multiply_nonzeros(const Stage *stage, const StageBuffers *buffers,
+                                   const Pass *work) noexcept nogil:
+    """The same, where z_prev has rows of nonzeros."""
+    cdef const Nonzeros *nonzeros = buffers.nonzeros
+    cdef real *z = buffers.z + work.at * PANEL
+    if stage.transposed:
+        work.net.ops.sparse_narrow(work.rows, stage.n_in, stage.n_out, nonzeros.rows + work.at,
+                                   stage.W, stage.n_out * PANEL, stage.b, nonzeros.whole, z)
+    else:
+        work.net.ops.sparse_product(work.rows, stage.n_in, panels_of(stage.n_out),
+                                    nonzeros.rows + work.at, stage.W, stage.n_in * PANEL, stage.b,
+                                    nonzeros.whole, z, work.buffers.stride * PANEL)
 
 
 cdef inline (Py_ssize_t, Py_ssize_t) stretches(const Stage *stage,
@@ -200,6 +224,7 @@ cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_
     cdef Py_ssize_t down = panels_of(stage.n_in), q = number // down, p = number % down
     cdef Py_ssize_t jump = stride * PANEL, width = min(PANEL, stage.n_in - p * PANEL)
     cdef const real *z = buffers.z_prev + p * jump
+    tile.first_column = p * PANEL
     tile.delta = buffers.delta + q * jump
     tile.b = stage.b + q * PANEL if p == 0 and stage.b != NULL else NULL
     if stage.transposed:
@@ -214,7 +239,16 @@ cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_
 
 cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
                               real *g) noexcept nogil:
-    net.ops.outer(rows, tile.rows, tile.left, tile.right, more, g)
+    cdef const Columns *z = tile.nonzeros
+    cdef Py_ssize_t first = tile.first_column
+    if z == NULL:
+        net.ops.outer(rows, tile.rows, tile.left, tile.right, more, g)
+    elif tile.stage.transposed:
+        net.ops.sparse_outer_narrow(rows, tile.columns, tile.rows, z.entries, z.first + first,
+                                    z.count + first, tile.delta, z.whole, more, g)
+    else:
+        net.ops.sparse_outer(rows, tile.rows, z.entries, z.first + first, z.count + first,
+                             tile.delta, z.whole, more, g)
 
 
 cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
@@ -224,6 +258,9 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
     The weights wait for the next tile's gradient, whose multiply-adds hide the roots and divisions.
     """
     cdef real *g = update.free
+    if tile.nonzeros != NULL:
+        update_by_columns(net, tile, rows, update)
+        return
     net.optimizer.outer_and_update(rows, tile.rows, tile.left, tile.right, g, update.n,
                                    &update.weights, update.known, update.W, net.block)
     average_updated(net, update, update.W, update.n)
@@ -237,6 +274,17 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
         update_biases(net, update, tile.b, update.free)
 
 
+cdef inline void update_by_columns(const Net *net, const Tile *tile, Py_ssize_t rows,
+                                   Update *update) noexcept nogil:
+    """The same, where z_prev has columns of nonzeros; the weights do not wait."""
+    add_gradient(net, tile, rows, False, update.free)
+    finish_gradient(net, tile, update.penalty_scale, update.free)
+    update_weights(net, tile, update, update.free)
+    if tile.b != NULL:
+        net.ops.column_sums(rows, tile.delta, False, update.free)
+        update_biases(net, update, tile.b, update.free)
+
+
 cdef inline void update_on_line(const Net *net, const Stage *stage, const StageBuffers *buffers,
                                 int rank, int size, Update *update) noexcept nogil:
     """W <- rule(z_prev.T @ delta), this thread's panels of W; the biases are rank 0's."""
@@ -244,14 +292,31 @@ cdef inline void update_on_line(const Net *net, const Stage *stage, const StageB
     cdef const real *right = buffers.z_prev if stage.transposed else buffers.delta
     cdef Py_ssize_t panel = stage.W_rows * PANEL, panels = panels_of(stage.W_columns), q
     cdef Py_ssize_t first = share(panels, rank, size), stop = share(panels, rank + 1, size)
-    for q in range(first, stop):
-        net.optimizer.rank_one(stage.W_rows, &update.weights, left, right + q * PANEL,
-                               stage.W + q * panel, net.block)
-    average_updated(net, update, stage.W + first * panel, (stop - first) * panel)
+    if buffers.nonzeros != NULL:
+        update_panels(net, stage, buffers, &buffers.nonzeros.columns[rank], first, stop, update)
+    else:
+        for q in range(first, stop):
+            net.optimizer.rank_one(stage.W_rows, &update.weights, left, right + q * PANEL,
+                                   stage.W + q * panel, net.block)
+        average_updated(net, update, stage.W + first * panel, (stop - first) * panel)
     if stage.b != NULL and rank == 0:
         net.optimizer.rule(panels_of(stage.n_out) * PANEL, &update.biases, buffers.delta, stage.b,
                            net.block)
         average_updated(net, update, stage.b, panels_of(stage.n_out) * PANEL)
+
+
+cdef inline void update_panels(const Net *net, const Stage *stage, const StageBuffers *buffers,
+                               const Columns *columns, Py_ssize_t first, Py_ssize_t stop,
+                               Update *update) noexcept nogil:
+    """Panels first ... stop of W, where z_prev is one row of nonzeros."""
+    cdef Py_ssize_t number, tiles = 1 if stage.transposed else panels_of(stage.n_in)
+    cdef Tile tile
+    tile.stage, tile.nonzeros = stage, columns
+    for number in range(first * tiles, stop * tiles):
+        place_tile(stage, buffers, 1, number, &tile)
+        add_gradient(net, &tile, 1, False, update.free)
+        update_weights(net, &tile, update, update.free)
+        watch_weights(net, &tile, buffers.nonzeros)
 
 
 cdef inline bint describe_tiny(const Net *net, const Stage *stage,
@@ -269,6 +334,7 @@ cdef inline bint describe_tiny(const Net *net, const Stage *stage,
 
 cdef inline void define_dense(Kind *kind) noexcept:
     kind.name = "dense"
+    kind.takes_nonzeros = True
     kind.build = build
     kind.shape_parameters = shape_parameters
     kind.lay_out = lay_out

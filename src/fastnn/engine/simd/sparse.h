@@ -1,0 +1,211 @@
+/* sparse.h - the products of tile.h for rows of which the nonzeros alone are given. Shapes: ops.h.
+ *
+ * A result is one chain of fused multiply-adds in the order of the depth. A product with zero adds
+ * 0 to it, so the chain over the nonzeros has the bits of the whole chain, with two exceptions, for
+ * which the whole chain is computed:
+ *
+ *   - The other factor is not finite: 0 * infinity is NaN. The caller knows, and says `whole`.
+ *   - A sum is -0, which the product +0 would have made +0. Sums that differ in this way become
+ *     equal again with any further term but -0. So the results are equal unless the chain over the
+ *     nonzeros ends with -0: then it is computed again.
+ */
+#ifndef FASTNN_SPARSE_H
+#define FASTNN_SPARSE_H
+
+#include <string.h>
+
+#include "ops.h"
+
+/* Panels that are summed side by side: eight registers of chains. */
+enum { SPARSE_PANELS = 8 / PANEL_VECTORS };
+
+/* -1 in the lanes that are -0. */
+INLINE ivec minus_zeros(vec x) { return (ivec)x == (ivec)(-(vec){0}); }
+
+INLINE int any_lane(ivec mask) {
+    union {
+        ivec lanes;
+        int64_t parts[FASTNN_VECTOR_BYTES / 8];
+    } all = {mask};
+    int64_t any = 0;
+    for (int i = 0; i < FASTNN_VECTOR_BYTES / 8; i++) any |= all.parts[i];
+    return any != 0;
+}
+
+/* ---- z_prev @ W ---- */
+
+/* A row's nonzeros are read from a caller's memory. A column out of range, which another thread
+ * has written there, is taken for the last; a stored -0 counts as the 0 of a dense row. */
+INLINE ptrdiff_t column_of(const fastnn_sparse_row *row, ptrdiff_t k, ptrdiff_t depth) {
+    ptrdiff_t column = row->columns[k];
+    return (size_t)column < (size_t)depth ? column : depth - 1;
+}
+
+INLINE void add_products(int n, real x, const real *b, ptrdiff_t b_jump, vec acc[][PANEL_VECTORS]) {
+#pragma GCC unroll 8
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            acc[q][v] = multiply_add(splat(x), load(b + q * b_jump + v * LANES), acc[q][v]);
+}
+
+/* One row with n panels of b; whether a result is -0. */
+INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_sparse_row *row,
+                           const real *b, ptrdiff_t b_jump, const real *bias, real *c,
+                           ptrdiff_t c_jump) {
+    vec acc[SPARSE_PANELS][PANEL_VECTORS];
+    ivec found = {0};
+#pragma GCC unroll 8
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            acc[q][v] = bias ? load(bias + q * PANEL + v * LANES) : (vec){0};
+    if (whole) {
+        for (ptrdiff_t d = 0, k = 0; d < depth; d++) {
+            real x = k < row->n && row->columns[k] == d ? row->values[k++] + 0 : 0;
+            add_products(n, x, b + d * PANEL, b_jump, acc);
+        }
+    } else {
+        for (ptrdiff_t k = 0; k < row->n; k++)
+            add_products(n, row->values[k] + 0, b + column_of(row, k, depth) * PANEL, b_jump, acc);
+    }
+#pragma GCC unroll 8
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            found |= minus_zeros(acc[q][v]);
+            store(c + q * c_jump + v * LANES, acc[q][v]);
+        }
+    return any_lane(found);
+}
+
+INLINE void sparse_rows_tile(int n, ptrdiff_t rows, int whole, ptrdiff_t depth,
+                             const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
+                             const real *bias, real *c, ptrdiff_t c_jump) {
+    for (; rows > 0; rows--, a++, c += PANEL)
+        if (whole || sparse_row_tile(n, 0, depth, a, b, b_jump, bias, c, c_jump))
+            sparse_row_tile(n, 1, depth, a, b, b_jump, bias, c, c_jump);
+}
+
+static void sparse_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
+                           const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
+                           const real *bias, int whole, real *c, ptrdiff_t c_jump) {
+    while (panels > 0) {
+        ptrdiff_t n = panels < SPARSE_PANELS ? panels : SPARSE_PANELS;
+        switch (n) {
+#define SPARSE_CASE(n)                                                                             \
+    case n: sparse_rows_tile(n, rows, whole, depth, a, b, b_jump, bias, c, c_jump); break;
+            SPARSE_CASE(1)
+            SPARSE_CASE(2)
+#if LANE_COUNT * FASTNN_BITS >= 256
+            SPARSE_CASE(3)
+            SPARSE_CASE(4)
+#endif
+#if LANE_COUNT * FASTNN_BITS == 512
+            SPARSE_CASE(5)
+            SPARSE_CASE(6)
+            SPARSE_CASE(7)
+            SPARSE_CASE(8)
+#endif
+#undef SPARSE_CASE
+        }
+        panels -= n, b += n * b_jump, c += n * c_jump, bias = bias ? bias + n * PANEL : NULL;
+    }
+}
+
+/* One row with a transposed b: whole panels of the row, but for those that are zero. */
+INLINE int sparse_narrow_row(int whole, ptrdiff_t depth, ptrdiff_t width,
+                             const fastnn_sparse_row *row, const real *b, ptrdiff_t b_jump,
+                             const real *bias, real *c) {
+    panel_sums sums[NARROW] = {{{{0}}}};
+    ptrdiff_t k = 0;
+    int is_minus_zero = 0;
+    for (ptrdiff_t p = 0; p * PANEL < depth; p++) {
+        real z[PANEL] __attribute__((aligned(64))) = {0};
+        if (!whole) {
+            if (k == row->n) break;
+            p = column_of(row, k, depth) / PANEL;
+        }
+        for (; k < row->n && column_of(row, k, depth) / PANEL == p; k++)
+            z[column_of(row, k, depth) % PANEL] = row->values[k] + 0;
+        for (ptrdiff_t j = 0; j < width; j++)
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                sums[j].lanes[v] =
+                    multiply_add(load(z + v * LANES), load(b + p * b_jump + j * PANEL + v * LANES),
+                                 sums[j].lanes[v]);
+    }
+    for (ptrdiff_t j = 0; j < width; j++) {
+        c[j] = (bias ? bias[j] : 0) + sum_panel(&sums[j]);
+        is_minus_zero |= c[j] == 0 && signbit(c[j]);
+    }
+    return is_minus_zero;
+}
+
+static void sparse_narrow(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width,
+                          const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
+                          const real *bias, int whole, real *c) {
+    memset(c, 0, (size_t)(rows * PANEL) * sizeof(real));
+    for (; rows > 0; rows--, a++, c += PANEL)
+        if (whole || sparse_narrow_row(0, depth, width, a, b, b_jump, bias, c))
+            sparse_narrow_row(1, depth, width, a, b, b_jump, bias, c);
+}
+
+/* ---- z_prev.T @ delta ---- */
+
+/* acc += the products of one column of z_prev with a panel of delta. */
+INLINE void add_column(int whole, ptrdiff_t rows, const fastnn_entry *column, ptrdiff_t n,
+                       const real *delta, vec acc[PANEL_VECTORS]) {
+    for (ptrdiff_t k = 0, r = 0; whole ? r < rows : k < n; r++) {
+        real x = 0;
+        if (!whole) r = column[k].row;
+        if (!whole || (k < n && column[k].row == r)) x = column[k++].value;
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            acc[v] = multiply_add(splat(x), load(delta + r * PANEL + v * LANES), acc[v]);
+    }
+}
+
+/* Of the columns of a tile; whether a result is -0. */
+INLINE int sparse_outer_tile(int whole, ptrdiff_t rows, ptrdiff_t width, const fastnn_entry *z,
+                             const ptrdiff_t *first, const int32_t *count, const real *delta,
+                             int more, real *g) {
+    ivec found = {0};
+    for (ptrdiff_t i = 0; i < width; i++, g += PANEL) {
+        vec acc[PANEL_VECTORS];
+        for (int v = 0; v < PANEL_VECTORS; v++) acc[v] = more ? load(g + v * LANES) : (vec){0};
+        if (whole || count[i] > 0) add_column(whole, rows, z + first[i], count[i], delta, acc);
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            found |= minus_zeros(acc[v]);
+            store(g + v * LANES, acc[v]);
+        }
+    }
+    return any_lane(found);
+}
+
+static void sparse_outer(ptrdiff_t rows, ptrdiff_t width, const fastnn_entry *z,
+                         const ptrdiff_t *first, const int32_t *count, const real *delta, int whole,
+                         int more, real *g) {
+    real before[PANEL * PANEL] __attribute__((aligned(64)));
+    size_t size = (size_t)(width * PANEL) * sizeof(real);
+    if (!whole) {
+        if (more) memcpy(before, g, size);
+        if (!sparse_outer_tile(0, rows, width, z, first, count, delta, more, g)) return;
+        if (more) memcpy(g, before, size);
+    }
+    sparse_outer_tile(1, rows, width, z, first, count, delta, more, g);
+}
+
+/* The same, transposed: g is (n_out <= NARROW, PANEL). */
+static void sparse_outer_narrow(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n_out,
+                                const fastnn_entry *z, const ptrdiff_t *first, const int32_t *count,
+                                const real *delta, int whole, int more, real *g) {
+    real turned[PANEL * PANEL] __attribute__((aligned(64))) = {0};
+    for (ptrdiff_t i = 0; more && i < width; i++)
+        for (ptrdiff_t j = 0; j < n_out; j++) turned[i * PANEL + j] = g[j * PANEL + i];
+    sparse_outer(rows, width, z, first, count, delta, whole, more, turned);
+    memset(g, 0, (size_t)(n_out * PANEL) * sizeof(real));
+    for (ptrdiff_t i = 0; i < width; i++)
+        for (ptrdiff_t j = 0; j < n_out; j++) g[j * PANEL + i] = turned[i * PANEL + j];
+}
+
+#endif

@@ -1,0 +1,136 @@
+"""SparseRows: rows as their nonzeros, in the three arrays of CSR, without SciPy.
+
+It is what users without SciPy pass as rows, and the form that all sparse rows have between the
+checks and the kernels. Not here: checks of the arrays (_checks/sparse.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+#: Nonzeros whose order is looked at together: a few megabytes.
+_TOGETHER = 1 << 20
+
+
+class SparseRows:
+    """Rows of inputs as their nonzeros: compressed sparse rows (CSR), without SciPy.
+
+    A row has the values ``data[indptr[i]:indptr[i + 1]]`` in the columns
+    ``indices[indptr[i]:indptr[i + 1]]``, and zeros elsewhere. Values in one place of a row add up,
+    as they do in SciPy. All arrays may be files mapped by `numpy.memmap`.
+
+    Every method of `MLP` that takes rows takes them, as it takes SciPy's ``csr_array`` and
+    ``csr_matrix``. The arrays are checked there. Arrays that are as the kernels read them are not
+    copied, if they are mapped: `data` of the network's dtype, `indices` of int32 in ascending order
+    in each row.
+
+    Parameters
+    ----------
+    data : array-like of shape (n_nonzeros,)
+        The values.
+    indices : array-like of int, shape (n_nonzeros,)
+        The column of each value.
+    indptr : array-like of int, shape (n + 1,)
+        Where the values of each row begin, and where those of the last row end.
+    shape : (int, int)
+        Number of rows and of columns.
+
+    Examples
+    --------
+    >>> import fastnn
+    >>> rows = fastnn.SparseRows([1.5, -2.0, 0.5], [0, 40, 7], [0, 2, 3], shape=(2, 100))
+    >>> net = fastnn.MLP(100, [fastnn.Dense(4, "tanh"), fastnn.Dense(1)], seed=0)
+    >>> net.predict(rows).tobytes() == net.predict(rows.toarray()).tobytes()
+    True
+    """
+
+    #: The kind of sparse matrix, by which SciPy's are known, too.
+    format = "csr"
+
+    def __init__(
+        self, data: ArrayLike, indices: ArrayLike, indptr: ArrayLike, shape: tuple[int, int]
+    ) -> None:
+        self.data: NDArray[Any] = np.asanyarray(data)
+        self.indices: NDArray[Any] = np.asanyarray(indices)
+        self.indptr: NDArray[Any] = np.asanyarray(indptr)
+        rows, columns = shape
+        self.shape = rows, columns
+
+    @property
+    def ndim(self) -> int:
+        """Number of dimensions: 2."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """Type of the values."""
+        return self.data.dtype
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return self.shape[0]
+
+    def __repr__(self) -> str:
+        return f"<SparseRows {self.shape[0]} x {self.shape[1]}, {len(self.data)} {self.dtype}>"
+
+    def __getitem__(self, rows: slice | NDArray[np.integer[Any]]) -> SparseRows:
+        """Return some of the rows: of a slice without a step, or of these numbers."""
+        if isinstance(rows, slice) and rows.step in (None, 1):
+            first, stop, _ = rows.indices(len(self))
+            stop = max(first, stop)
+            indptr = self.indptr[first : stop + 1]
+            values = slice(int(indptr[0]), int(indptr[-1]))
+            parts = self.data[values], self.indices[values], indptr - indptr[0]
+            return SparseRows(*parts, shape=(stop - first, self.shape[1]))
+        numbers = np.arange(len(self))[rows]
+        starts, counts = self.indptr[numbers], self.indptr[numbers + 1] - self.indptr[numbers]
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        at = np.repeat(starts - indptr[:-1], counts) + np.arange(indptr[-1])
+        return SparseRows(
+            self.data[at], self.indices[at], indptr, shape=(len(numbers), self.shape[1])
+        )
+
+    def numbers_of_rows(self) -> NDArray[np.intp]:
+        """Return the number of the row of each value: (n_nonzeros,)."""
+        return np.repeat(np.arange(len(self)), np.diff(self.indptr))
+
+    def canonical(self) -> SparseRows:
+        """Return the rows with ascending columns: themselves, if they are so.
+
+        Values in one place are added in the order that they have.
+        """
+        if self._ascends():
+            return self
+        rows = self.numbers_of_rows()
+        order = np.lexsort((self.indices, rows))
+        rows, columns = rows[order], self.indices[order]
+        is_first = np.ones(len(rows), bool)
+        is_first[1:] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
+        data = np.zeros(int(is_first.sum()), self.dtype)
+        np.add.at(data, np.cumsum(is_first) - 1, self.data[order])
+        counts = np.bincount(rows[is_first], minlength=len(self))
+        indptr = np.concatenate([[0], np.cumsum(counts)])
+        return SparseRows(data, columns[is_first], indptr, shape=(len(self), self.shape[1]))
+
+    def _ascends(self) -> bool:
+        """Whether the columns of each row ascend."""
+        indices, n = self.indices, int(self.indptr[-1])
+        for first in range(0, n - 1, _TOGETHER):
+            some = indices[first : first + _TOGETHER + 1]
+            rises = np.append(some[1:] > some[:-1], True)
+            begin, end = np.searchsorted(self.indptr, (first + 1, first + len(some)))
+            rises[self.indptr[begin:end] - first - 1] = True
+            if not rises.all():
+                return False
+        return True
+
+    def toarray(self) -> NDArray[Any]:
+        """Return the rows with their zeros: an array of this shape."""
+        out, found = np.zeros(self.shape, self.dtype), self.canonical()
+        out[found.numbers_of_rows(), found.indices] += found.data
+        return out
