@@ -210,7 +210,11 @@ def _read(path: str) -> Contents:
 
 def not_readable(path: str, error: BaseException) -> ModelFileError:
     """Return the error about a file whose contents are malformed."""
-    what = f"{error} is missing" if isinstance(error, KeyError) else error
+    what: object = error
+    if isinstance(error, KeyError):
+        what = f"{error} is missing"
+    elif isinstance(error, RecursionError):  # whose message differs between versions of Python
+        what = "its configuration is nested too deep"
     return ModelFileError(
         f"{path!r} is no model of this version of fastnn: {what}; save the network again"
     )
