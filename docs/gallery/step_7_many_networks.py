@@ -149,6 +149,6 @@ axes.legend()
 axes.grid(alpha=0.3)
 
 # %%
-# ``fits.save`` writes all networks to one file. The :doc:`page on many networks
-# </how-to/many_networks>` has checkpoints, executors and Ctrl-C, and :doc:`that on estimators
-# </how-to/many_estimators>` ensembles and searches for scikit-learn.
+# ``fits.save`` writes all networks to one file. :doc:`../how-to/many_networks` has checkpoints,
+# executors and Ctrl-C; :doc:`../how-to/many_estimators` has ensembles and searches for
+# scikit-learn.
