@@ -149,6 +149,7 @@ from fastnn.engine.tasks cimport (
     train_task,
 )
 from fastnn.engine.team cimport (
+    BRIEF_FLOPS,
     inference_rows,
     team_size,
     training_rows,
@@ -641,10 +642,11 @@ cdef class Driver(Parameters):
     cdef int carry_out(self, Run *run, bint keep) except -1:
         """Carries a run out; with `keep` the parameters are copied now and then, for `restore`.
 
-        The GIL is taken every few milliseconds, to handle signals.
+        The GIL is taken every few milliseconds, to handle signals; brief runs never leave it.
         """
         cdef Py_ssize_t rows = training_rows(1, self.net.row_flops - run.rows.flops_less)
         cdef bint nonzeros = are_nonzeros(&run.rows)
+        cdef double flops = run.rows.n * self.net.row_flops * (run.until - run.epoch)
         arrange(run)
         self.claim()
         try:
@@ -657,8 +659,11 @@ cdef class Driver(Parameters):
             if keep or run.tiny:
                 run.keep = self.kept_parameters()
             while run.epoch < run.until and run.ended == NOT_YET:
-                with nogil:
+                if flops < BRIEF_FLOPS():
                     advance(run, rows)
+                else:
+                    with nogil:
+                        advance(run, rows)
                 if self.pending is not None:
                     error, self.pending = self.pending, None
                     raise error
@@ -821,6 +826,7 @@ cdef class Driver(Parameters):
                                                 self.net.row_flops - asked.rows.flops_less)
         cdef OwnBuffers room
         cdef bint mine = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
+        cdef bint is_brief = asked.rows.n * self.net.row_flops < BRIEF_FLOPS()
         try:
             room = self.room_to_infer(threads, purpose, mine, are_nonzeros(&asked.rows))
             if are_nonzeros(&asked.rows):
@@ -828,8 +834,11 @@ cdef class Driver(Parameters):
             asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
             while asked.first < asked.rows.n:
                 asked.stop = min(asked.rows.n, asked.first + stride)
-                with nogil:
-                    fastnn_run(threads, evaluate_task, asked)
+                if is_brief:
+                    fastnn_run(1, evaluate_task, asked)
+                else:
+                    with nogil:
+                        fastnn_run(threads, evaluate_task, asked)
                 asked.first = asked.stop
                 if asked.first < asked.rows.n:
                     PyErr_CheckSignals()
