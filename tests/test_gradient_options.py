@@ -18,6 +18,7 @@ from fastnn import (
     MLP,
     SGD,
     Adam,
+    CosineDecay,
     Dense,
     Dropout,
     LayerNorm,
@@ -298,6 +299,80 @@ def test_keras_clipping(keras, how):
         return keras_rule(keras, weights, 1e-8, **{how: limit})[1]
 
     assert_same_as(step_of, how, {"rtol": 0, "atol": 3e-8})
+
+
+# ---- learning rates of layers -------------------------------------------------------------------
+
+
+def with_multipliers(layers):
+    """The layers, each Dense with a learning rate of its own."""
+    numbers = itertools.cycle([4.0, 1.0, 0.25])
+    return [
+        dataclasses.replace(layer, learning_rate_multiplier=next(numbers))
+        if isinstance(layer, Dense)
+        else layer
+        for layer in LAYERS[layers]
+    ]
+
+
+def network_of(layers, rule, kind):
+    """Of those layers, with as many inputs as `network` gives the kind."""
+    net = network(kind, rule)
+    return MLP(net.n_in, layers, loss="squared_error", optimizer=rule, dtype="float64", seed=3)
+
+
+@ways
+def test_learning_rates_of_layers_are_the_references(isa, layers, batch, n):
+    net = network_of(with_multipliers(layers), Adam(0.01, weight_decay=0.1), layers)
+    X, t, weight = rows_for(net, n)
+    follow(net, X, t, None if batch == 1 else weight, batch)
+
+
+@clips
+@pytest.mark.parametrize("layers", ["narrow", "penalized"])
+def test_learning_rates_of_layers_with_every_optimizer(optimizer, how, layers):
+    free = network_of(with_multipliers(layers), optimizer, layers)
+    X, t, weight = rows_for(free)
+    rule = dataclasses.replace(optimizer, learning_rate=0.01, use_ema=True)
+    follow(network_of(with_multipliers(layers), rule, layers), X, t, weight, 5)
+    limited = dataclasses.replace(rule, **bound(how, free, X, t))
+    follow(network_of(with_multipliers(layers), limited, layers), X, t, weight, 5)
+
+
+def test_learning_rates_of_layers_with_a_schedule():
+    rule = Adam(CosineDecay(0.02, 10), weight_decay=0.1)
+    net = network_of(with_multipliers("on-line"), rule, "on-line")
+    follow(net, *rows_for(net), 5)
+
+
+@pytest.mark.parametrize("layers", ["tiny", "on-line", "penalized"])
+@pytest.mark.parametrize("batch", [1, 5])
+def test_a_plain_step_scales_with_the_learning_rate_of_a_layer(layers, batch):
+    """To the bit: a factor of 4 for all layers is that of the optimizer's rate."""
+    fours = [
+        dataclasses.replace(layer, learning_rate_multiplier=4.0)
+        if isinstance(layer, Dense)
+        else layer
+        for layer in LAYERS[layers]
+    ]
+    nets = (
+        network_of(fours, SGD(0.01, clipvalue=9.0), layers),
+        network(layers, SGD(0.04, clipvalue=9.0)),
+    )
+    for net in nets:
+        X, t, _ = rows_for(net)
+        net.fit(X, t, batch_size=batch)
+    assert_same_bits(*(net.get_weights() for net in nets))
+
+
+@pytest.mark.parametrize("n_threads", [1, 3])
+def test_learning_rates_of_layers_on_any_threads(n_threads):
+    layers = [Dense(300, "relu", learning_rate_multiplier=4.0), Dense(200, "relu"), Dense(3)]
+    nets = [network(layers, Adam(0.01), n_threads=n) for n in (1, n_threads)]
+    for net in nets:
+        X, t, _ = rows_for(net, 600)
+        net.fit(X, t, batch_size=300)
+    assert_same_bits(*(net.get_weights() for net in nets))
 
 
 # ---- averages -----------------------------------------------------------------------------------

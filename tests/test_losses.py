@@ -7,6 +7,7 @@ exponents of either precision, and beyond.
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import MLP, Activation, Dense, Quantile, losses, reference
 from fastnn import kernels as public_kernels
 
@@ -89,6 +90,63 @@ def test_softmax_sums_to_one(kernels, isa, rng, n):
         y = net.predict(scale * rng.uniform(-1, 1, (50, n)))
         assert (y >= 0).all()
         assert np.abs(y.sum(1, dtype=np.float64) - 1).max() < 1e-6
+
+
+# ---- label smoothing ----------------------------------------------------------------------------
+
+SMOOTH = {
+    "binary_cross_entropy": ("sigmoid", losses.BinaryCrossEntropy, lambda t: 0.9 * t + 0.05),
+    "cross_entropy": ("softmax", losses.CrossEntropy, lambda t: 0.9 * t + 0.1 / t.shape[1]),
+}
+
+
+@pytest.mark.parametrize("n", [1, 3, 17])
+@pytest.mark.parametrize("name", SMOOTH)
+def test_label_smoothing_is_keras_formula(kernels, isa, rng, name, n):
+    output, loss, smoothed = SMOOTH[name]
+    n = max(n, 2) if output == "softmax" else n
+    X = rng.normal(size=(9, n))
+    t = np.eye(n)[rng.integers(0, n, 9)] if output == "softmax" else rng.integers(0, 2, (9, n))
+    net = pass_through(n, loss(label_smoothing=0.1), output, kernels.DTYPE)
+    assert_like_the_reference(net, X, t, kernels.DTYPE)
+    plain = pass_through(n, name, output, kernels.DTYPE)
+    rounding = 64 * np.finfo(kernels.DTYPE).eps
+    value, gradients = net.loss_and_gradients(X, t)
+    expected, slopes = plain.loss_and_gradients(X, smoothed(t.astype(float)))
+    assert np.isclose(value, expected, rtol=rounding)
+    for g, truth in zip(gradients, slopes, strict=True):
+        np.testing.assert_allclose(g, truth, rtol=0, atol=rounding * 9)
+    assert not np.isclose(value, plain.evaluate(X, t), rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", SMOOTH)
+def test_no_label_smoothing_has_the_bits_of_none(kernels, isa, rng, name):
+    """Targets of rows, each with a weight of its own."""
+    output, loss, _ = SMOOTH[name]
+    X, t = rng.normal(size=(50, 4)), np.eye(4)[rng.integers(0, 4, 50)]
+    found = [
+        pass_through(4, kind, output, kernels.DTYPE).loss_and_gradients(X, t, rng_weights)
+        for kind in (name, loss(label_smoothing=0.0))
+        for rng_weights in [np.linspace(0.5, 2, 50)]
+    ]
+    assert found[0][0] == found[1][0]
+    assert all(map(np.array_equal, found[0][1], found[1][1]))
+
+
+def test_label_smoothing_of_each_output_has_its_weight(kernels, isa, rng):
+    X, t = rng.normal(size=(9, 3)), rng.integers(0, 2, (9, 3)).astype(float)
+    weights = rng.uniform(0.5, 2, (9, 3))
+    net = pass_through(3, losses.BinaryCrossEntropy(label_smoothing=0.2), "sigmoid", kernels.DTYPE)
+    plain = pass_through(3, "binary_cross_entropy", "sigmoid", kernels.DTYPE)
+    value = net.evaluate(X, t, weights)
+    expected = plain.evaluate(X, 0.8 * t + 0.1, weights)
+    assert np.isclose(value, expected, rtol=64 * np.finfo(kernels.DTYPE).eps)
+
+
+def test_label_smoothing_goes_into_files(tmp_path):
+    net = pass_through(3, losses.CrossEntropy(label_smoothing=0.2), "softmax", "float64")
+    net.save(tmp_path / "net.safetensors")
+    assert fastnn.load(tmp_path / "net.safetensors").loss == net.loss
 
 
 # ---- pairs --------------------------------------------------------------------------------------

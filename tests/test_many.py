@@ -1,6 +1,7 @@
 """fit_many: every network as its own fit gives it; rows, groups, validation, statuses, errors."""
 
 import _thread
+import copy
 import itertools
 import threading
 import time
@@ -26,6 +27,7 @@ from fastnn import (
     ReduceLROnPlateau,
     RMSProp,
     Standardize,
+    SwapEMAWeights,
     fit_many,
     networks,
 )
@@ -234,6 +236,21 @@ def compare_with_own_fits(n):
 
 def test_random_networks_are_what_their_own_fits_give():
     assert compare_with_own_fits(80) >= 10
+
+
+def test_members_judge_moving_averages_as_their_own_fits_do():
+    rule = AdamW(0.05, use_ema=True, ema_momentum=0.8)
+    layers = [Dense(20, "gelu"), Dense(9, "tanh", trainable=False), Dense(1)]
+    nets = [MLP(3, layers, loss="squared_error", optimizer=rule, seed=i) for i in range(4)]
+    twins = [net.copy() for net in nets]
+    best = [SwapEMAWeights(), EarlyStopping(patience=3, restore_best_weights=True)]
+    fits = fit_many(nets, X, y, epochs=9, callbacks=best, validation=0.3)
+    for i, twin in enumerate(twins):
+        own = copy.deepcopy(best)
+        history = twin.fit(X, y, epochs=9, callbacks=own, validation_split=0.3)
+        assert fits.histories[i].history == history.history
+        assert fits.best_epochs[i] == own[1].best_epoch
+        assert bits(fits[i]) == bits(twin)
 
 
 def test_buffers_are_not_used_for_a_network_that_needs_others():

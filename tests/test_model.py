@@ -68,6 +68,35 @@ def test_initializers_have_their_spread(name):
             assert abs(W).max() <= np.sqrt(3 / fan)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("units", [3, 400])  # biases of a W that is stored transposed, or not
+def test_biases_have_their_initializer(dtype, units):
+    kinds = {"zeros": (0.0, 0.0), "ones": (1.0, 0.0), "standard_normal": (0.0, 1.0)}
+    for name, (mean, deviation) in kinds.items():
+        layers = [Dense(units, "tanh", bias_initializer=name), Dense(units, bias_initializer=name)]
+        net = MLP(10, layers, loss="squared_error", optimizer="sgd", dtype=dtype, seed=0)
+        for b in net.get_weights()[1::2]:
+            assert abs(b.mean() - mean) < 4 * deviation / units**0.5 + 1e-12
+            assert abs(b.std() - deviation) < 0.9 * deviation + 1e-12
+        first, second = net.get_weights()[1::2]
+        assert np.array_equal(first, second) == (name != "standard_normal")
+
+
+def test_the_initializer_of_biases_leaves_the_first_weights_as_they_are():
+    nets = [
+        MLP(4, [Dense(9, "relu", bias_initializer=name), Dense(1)], loss="squared_error",
+            optimizer="sgd", seed=3)
+        for name in ("zeros", "standard_normal")
+    ]  # fmt: skip
+    assert np.array_equal(nets[0].get_weights()[0], nets[1].get_weights()[0])
+
+
+def test_a_dense_without_biases_ignores_their_initializer():
+    layers = [Dense(5, use_bias=False, bias_initializer="standard_normal")]
+    net = MLP(2, layers, loss="squared_error", optimizer="sgd", seed=0)
+    assert len(net.get_weights()) == 1
+
+
 def test_each_activation_gets_the_initializer_that_suits_it():
     suited = {a: Dense(1, a).initializer for a in ("relu", "tanh", "selu")}
     assert suited == {"relu": "he_uniform", "tanh": "glorot_uniform", "selu": "lecun_normal"}

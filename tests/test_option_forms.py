@@ -119,6 +119,8 @@ NAMES = {
     "reduce": (["mean", "std"], lambda r: many().predict(X, r).tolist()),
     "class_weight": (["balanced"], lambda c: classifier(class_weight=c)),
     "dtype": (["float32", "float64"], lambda d: network(dtype=d).get_config()),
+    "bias_initializer": (
+        initializers.OF_BIASES, lambda i: Dense(4, bias_initializer=i)),
     "initializer": (initializers.NAMES, lambda i: Dense(4, initializer=i)),
     "loss": (losses.NAMES, lambda n: network(output_of(n), loss=n).get_config()),
     "loss of kernels": (

@@ -10,6 +10,7 @@ import signal
 import numpy as np
 import pytest
 
+import fastnn
 from fastnn import (
     MLP,
     SGD,
@@ -22,9 +23,12 @@ from fastnn import (
     EarlyStopping,
     History,
     LayerNorm,
+    ModelCheckpoint,
     ReduceLROnPlateau,
     Standardize,
     StepDecay,
+    SwapEMAWeights,
+    fit_many,
 )
 from fastnn._precision import KERNELS
 from fastnn.training import whole
@@ -148,6 +152,94 @@ def test_networks_of_all_kinds(layers, optimizer, dtype):
             sample_weight=WEIGHTS if weighted else None,
             validation_data=(X[:20], Y[:20], WEIGHTS[:20]) if validated else None,
         )
+
+
+# ---- moving averages ----------------------------------------------------------------------------
+
+
+class Recording(Callback):
+    """Evaluates the averages of the weights after each epoch, and keeps them."""
+
+    def on_epoch_end(self, epoch, logs):
+        twin = self.model.averaged()
+        self.found = [*getattr(self, "found", []), (twin.evaluate(X[:20], Y[:20]), twin)]
+
+
+def squared(y_true, y_pred):
+    """Squared error as a user's function, which the engine cannot call."""
+    error = y_pred - y_true
+    return 0.5 * (error**2).sum(axis=1), error
+
+
+AVERAGING = AdamW(0.05, use_ema=True, ema_momentum=0.8)
+AVERAGED = {
+    "all": [Dense(9, "relu", l2=0.01), LayerNorm(), Dense(5, use_bias=False), Dense(1)],
+    "some frozen": [Dense(9, "relu"), Dense(7, "tanh", trainable=False), Dense(1)],
+    "standardized": [Standardize(), Dense(20, "gelu"), Dropout(0.3), Dense(1)],
+}
+
+
+@pytest.mark.parametrize("listened", [False, True])
+@pytest.mark.parametrize("loss", ["squared_error", squared])
+@pytest.mark.parametrize("layers", AVERAGED.values(), ids=AVERAGED)
+def test_validation_judges_the_moving_averages_of_the_weights(layers, loss, listened):
+    options = {"epochs": 6, "batch_size": 8, "validation_data": (X[:20], Y[:20])}
+    record = Recording()
+    net_of(AVERAGING, layers, loss=loss).fit(X, Y, callbacks=[record], **options)
+    twin = net_of(AVERAGING, layers, loss=loss)
+    stop = stopping(patience=9, restore_best_weights=True)()
+    callbacks = [stop, SwapEMAWeights(), *([Idle()] if listened else [])]
+    history = twin.fit(X, Y, callbacks=callbacks, **options)
+    values = [value for value, _ in record.found]
+    assert history.history["val_loss"] == values
+    assert stop.best == min(values)
+    best = record.found[stop.best_epoch][1]
+    assert all(map(np.array_equal, twin.get_weights(), best.get_weights()))
+    assert len(set(values)) == 6
+
+
+def test_metrics_of_validation_are_those_of_the_moving_averages():
+    net = net_of(AVERAGING)
+    options = {"validation_data": (X[:20], Y[:20]), "metrics": ["mae"]}
+    history = net.fit(X, Y, callbacks=[SwapEMAWeights()], **options)
+    expected = net.averaged().evaluate(X[:20], Y[:20], metrics=["mae"])
+    assert {name: history.history[f"val_{name}"][0] for name in expected} == expected
+    assert net.evaluate(X[:20], Y[:20]) != expected["loss"]
+
+
+def test_a_checkpoint_of_the_best_epoch_has_its_averages(tmp_path):
+    path, record = tmp_path / "best.safetensors", Recording()
+    options = {"epochs": 8, "batch_size": 8, "validation_data": (X[:20], Y[:20])}
+    keep = ModelCheckpoint(path, save_best_only=True)
+    net_of(AVERAGING).fit(X, Y, callbacks=[record, keep, SwapEMAWeights()], **options)
+    value, best = min(record.found, key=lambda found: found[0])
+    twin = fastnn.load(path).averaged()
+    assert keep.best == value
+    assert all(map(np.array_equal, twin.get_weights(), best.get_weights()))
+
+
+def test_without_the_callback_validation_judges_the_weights():
+    net = net_of(AVERAGING)
+    history = net.fit(X, Y, validation_data=(X[:20], Y[:20]))
+    assert history.history["val_loss"] == [net.evaluate(X[:20], Y[:20])]
+
+
+@pytest.mark.parametrize("rules", RULES.values(), ids=RULES)
+def test_rules_follow_the_losses_of_moving_averages_as_the_callbacks_do(rules):
+    options = {"validation_split": 0.3, "epochs": 25, "batch_size": 8}
+    same(lambda: net_of(AVERAGING), [SwapEMAWeights, *rules], **options)
+
+
+@pytest.mark.parametrize("listened", [False, True])
+def test_an_optimizer_without_averages_has_none_to_judge(listened):
+    net = net_of("adam")
+    before = net.get_weights()
+    callbacks = [SwapEMAWeights(), *([Idle()] if listened else [])]
+    with pytest.raises(ValueError, match="'adam' keeps no moving average"):
+        net.fit(X, Y, callbacks=callbacks, validation_split=0.2)
+    with pytest.raises(ValueError, match="'adam' keeps no moving average"):
+        fit_many([net_of("adam")], X, Y, callbacks=callbacks, validation=0.2)
+    assert all(map(np.array_equal, net.get_weights(), before))
 
 
 def test_classes_and_class_weights():

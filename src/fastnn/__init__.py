@@ -16,6 +16,7 @@ from fastnn.callbacks import (
     ModelCheckpoint,
     ProgressBar,
     ReduceLROnPlateau,
+    SwapEMAWeights,
     TensorBoard,
     TerminateOnNaN,
 )
@@ -121,6 +122,7 @@ __all__ = [
     "Standardize",
     "Status",
     "StepDecay",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
     "TopKAccuracy",

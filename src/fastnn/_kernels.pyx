@@ -84,6 +84,7 @@ from fastnn.engine.parameters cimport (
     shapes_of,
     unflatten,
     write_block,
+    write_matrix,
     write_rows,
 )
 from fastnn.engine.members cimport (
@@ -146,6 +147,7 @@ from fastnn.engine.tasks cimport (
     arrange,
     evaluate_task,
     evaluation_team,
+    judged_net,
     train_task,
 )
 from fastnn.engine.team cimport (
@@ -459,27 +461,41 @@ cdef class Parameters:
 
         W is (n_in, n_out), of one row where it is a vector.
         """
-        cdef Py_ssize_t i
-        cdef const Stage *stage = NULL
-        for i in range(self.net.n_stages):
-            if self.net.stages[i].W != NULL:
-                if number == 0:
-                    stage = &self.net.stages[i]
-                number -= 1
-        require(stage != NULL and rows.shape[1] == stage.n_out
+        cdef const Stage *stage = self.stage_with_parameters(number)
+        require(rows.shape[1] == stage.n_out
                 and 0 <= first <= first + rows.shape[0] <= (
                     1 if stage.is_vector else stage.n_in), "rows")
         self.claim()
         write_rows(&self.net, stage, first, rows)
         self.release()
 
+    def write_biases(self, Py_ssize_t number, const real[:, ::1] b):
+        """Sets a stage's b (1, n_out); `number` counts the stages with parameters."""
+        cdef const Stage *stage = self.stage_with_parameters(number)
+        require(stage.b != NULL and b.shape[0] == 1 and b.shape[1] == stage.b_columns, "b")
+        self.claim()
+        write_matrix(&self.net, b.base, stage.b)
+        self.release()
+
+    cdef const Stage *stage_with_parameters(self, Py_ssize_t number) except NULL:
+        """The stage of that number among those with parameters."""
+        cdef Py_ssize_t i
+        for i in range(self.net.n_stages):
+            if self.net.stages[i].W != NULL:
+                if number == 0:
+                    return &self.net.stages[i]
+                number -= 1
+        require(False, "number")
+
     def fill_moment(self, Py_ssize_t block, real value):
         """Sets a moment of every parameter to `value` (padding too, which changes nothing)."""
         fill(self.block_at(block), self.net.block, value)
 
-    def penalties(self, double weight):
-        """l1 sum|W| + l2 sum W^2 over the layers, as in a loss of rows of that weight."""
-        return penalties_of(&self.net, weight)
+    def penalties(self, double weight, bint averages=False):
+        """l1 sum|W| + l2 sum W^2 over the layers, as in a loss of rows of that weight; with
+        `averages` of the moving averages."""
+        cdef Net net = judged_net(&self.net, averages)
+        return penalties_of(&net, weight)
 
 
 # ---- runs ---------------------------------------------------------------------------------------
@@ -791,9 +807,10 @@ cdef class Driver(Parameters):
             fastnn_free(asked.blocks)
 
     def evaluate(self, X, const real[:, ::1] T, const int64_t[::1] labels,
-                 sample_weight, int n_threads, Tally tally, real[:, ::1] out=None):
+                 sample_weight, int n_threads, Tally tally, real[:, ::1] out=None,
+                 bint averages=False):
         """Adds the rows' losses to `tally`, without penalties and dropout; `out` (n, n_out) gets
-        their outputs.
+        their outputs. With `averages` they are those of the parameters' moving averages, if any.
 
         Chunk by chunk and row by row, so that blocks of whole chunks give the bits of all at once.
         """
@@ -805,20 +822,22 @@ cdef class Driver(Parameters):
         if out is not None:
             require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
             asked.out = &out[0, 0]
-        self.infer(&asked, n_threads, INFERENCE)
+        self.infer(&asked, n_threads, INFERENCE, averages)
         add_up(&asked, &loss, &total)
         tally.loss, tally.total = loss, total
 
-    def predict(self, X, real[:, ::1] out, int n_threads, bint dropout=False):
+    def predict(self, X, real[:, ::1] out, int n_threads, bint dropout=False,
+                bint averages=False):
         """Outputs of the rows of X (n, n_in) into out (n, n_out); with `dropout` those that the
-        next step computes from this batch."""
+        next step computes from this batch, with `averages` those of the moving averages."""
         cdef Evaluation asked
         self.describe(&asked.rows, X, None, None, None)
         require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
         asked.chunk_losses, asked.out = NULL, &out[0, 0]
-        self.infer(&asked, n_threads, TRAINING if dropout else INFERENCE)
+        self.infer(&asked, n_threads, TRAINING if dropout else INFERENCE, averages)
 
-    cdef int infer(self, Evaluation *asked, int n_threads, Purpose purpose) except -1:
+    cdef int infer(self, Evaluation *asked, int n_threads, Purpose purpose,
+                   bint averages=False) except -1:
         """Runs evaluate_task; a thread that finds the buffers taken, or needs other ones, brings
         some of its own."""
         cdef int threads = evaluation_team(&self.net, &asked.rows, n_threads)
@@ -827,11 +846,16 @@ cdef class Driver(Parameters):
         cdef OwnBuffers room
         cdef bint mine = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
         cdef bint is_brief = asked.rows.n * self.net.row_flops < BRIEF_FLOPS()
+        cdef Net judged
+        cdef Net *net = &self.net
+        if averages:
+            judged = judged_net(&self.net, True)
+            net = &judged
         try:
             room = self.room_to_infer(threads, purpose, mine, are_nonzeros(&asked.rows))
             if are_nonzeros(&asked.rows):
-                room.buffers.nonzeros.whole = multiplies_zeros(&self.net)
-            asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
+                room.buffers.nonzeros.whole = multiplies_zeros(net)
+            asked.net, asked.buffers, asked.first = net, &room.buffers, 0
             while asked.first < asked.rows.n:
                 asked.stop = min(asked.rows.n, asked.first + stride)
                 if is_brief:
@@ -958,7 +982,8 @@ cdef class WholeFit:
     generator of NumPy that draws the orders of epochs, or None. `rules` are dicts: "kind" is
     "stops" or "lowers", the others are fields of `Rule`. With `logs_rate` the learning rates of
     epochs are logged; with `tries_each_epoch` the parameters are tried after each epoch, not the
-    last alone. `first_moment` is what the first moment of each parameter starts from.
+    last alone; with `judges_averages` validation and the rules take the parameters' moving
+    averages. `first_moment` is what the first moment of each parameter starts from.
     """
 
     cdef readonly Driver driver
@@ -975,7 +1000,7 @@ cdef class WholeFit:
 
     def __cinit__(self, Driver driver, tuple rows, *, generator=None, tuple validation=None,
                   Py_ssize_t batch, Py_ssize_t epochs, list rules=None, bint logs_rate=False,
-                  bint tries_each_epoch=False, real first_moment=0):
+                  bint tries_each_epoch=False, bint judges_averages=False, real first_moment=0):
         cdef Rows *judged
         self.first_moment = first_moment
         self.driver, self.held, self.logs_rate = driver, (rows, generator, validation), logs_rate
@@ -991,6 +1016,7 @@ cdef class WholeFit:
             require(self.run.rows.n <= MOST_ROWS, "the number of rows")
             self.run.generator = bits_of(generator)
         self.watch.tries_each_epoch, self.watch.stop = tries_each_epoch, &driver.stop_training
+        self.watch.judges_averages = judges_averages
         self.watch.last.net = self.watch.validation.net = &driver.net
         self.watch.last.rows = self.run.rows
         take_last_rows(&driver.net, &self.watch.last.rows, TRIED_ROWS)

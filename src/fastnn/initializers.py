@@ -1,6 +1,6 @@
 """Initial weights: a numpy Generator and a shape in, float64 arrays out.
 
-Not here: which initializer a layer has by default (activations.py), and biases, which start at 0.
+Not here: which initializer a layer has by default (activations.py).
 """
 
 from __future__ import annotations
@@ -60,6 +60,10 @@ def _ones(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float
     return np.ones((rows, shape[1]))
 
 
+def _standard_normal(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+    return rng.normal(size=(rows, shape[1]))
+
+
 _BY_NAME: dict[str, Initializer] = {
     "glorot_uniform": _scaled(1.0, _fan_average, uniform=True),  # Glorot, Bengio, AISTATS 2010
     "glorot_normal": _scaled(1.0, _fan_average, uniform=False),
@@ -70,15 +74,25 @@ _BY_NAME: dict[str, Initializer] = {
     "orthogonal": _orthogonal,
     "zeros": _zeros,
     "ones": _ones,
+    "standard_normal": _standard_normal,
 }
 
-#: Names that a Dense may have; "ones" is how a gain starts.
-NAMES = tuple(name for name in _BY_NAME if name != "ones")
+#: Names that the biases of a Dense may have; "ones" is also how a gain starts.
+OF_BIASES = ("zeros", "ones", "standard_normal")
+
+#: Names that the weights of a Dense may have.
+NAMES = tuple(name for name in _BY_NAME if name == "zeros" or name not in OF_BIASES)
 
 
 def name_of(initializer: object) -> str:
     """Return the name of an initializer that a Dense may have, checked."""
     return _checks.choice("initializer", initializer, NAMES, None, _checks.names.INITIALIZERS)
+
+
+def name_of_biases(initializer: object) -> str:
+    """Return the name of an initializer that the biases of a Dense may have, checked."""
+    hints = _checks.names.INITIALIZERS_OF_BIASES
+    return _checks.choice("bias_initializer", initializer, OF_BIASES, None, hints)
 
 
 #: Numbers drawn at a time, so that memory never holds a second copy of large weights.

@@ -111,13 +111,19 @@ class Dense(Layer):
         How ``W`` is drawn: ``"glorot_uniform"``, ``"glorot_normal"``, ``"he_uniform"``,
         ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``, ``"orthogonal"`` or ``"zeros"``.
         By default it depends on the activation: He uniform for relu and similar, LeCun normal for
-        selu, Glorot uniform for the others. Biases start at 0.
+        selu, Glorot uniform for the others.
+    bias_initializer : {"zeros", "ones", "standard_normal"}, default "zeros"
+        How ``b`` starts. Biases from the standard normal distribution spread the bends of the
+        activations over standardized inputs.
     l1, l2 : float, default 0.0
         Penalties ``l1 * sum |W| + l2 * sum W**2`` added to the loss of every batch (the scaling of
         Keras: the gradient is ``l1 * sign(W) + 2 * l2 * W``). Biases are not penalized.
     trainable : bool, default True
         Whether updates change the layer. A frozen layer keeps its weights; no deltas are computed
         below the lowest layer that is not frozen.
+    learning_rate_multiplier : float, default 1.0
+        The layer's learning rate is that of the optimizer or its schedule times this number, also
+        in decoupled weight decay; above 0.
 
     Raises
     ------
@@ -138,6 +144,8 @@ class Dense(Layer):
     l1: float = 0.0
     l2: float = 0.0
     trainable: bool = True
+    bias_initializer: str = "zeros"
+    learning_rate_multiplier: float = 1.0
     name: ClassVar[str] = "dense"
     is_output: ClassVar[bool] = True
 
@@ -152,6 +160,13 @@ class Dense(Layer):
             ("l1", _checks.number("l1", self.l1, low=0.0)),
             ("l2", _checks.number("l2", self.l2, low=0.0)),
             ("trainable", _checks.flag("trainable", self.trainable)),
+            ("bias_initializer", initializers.name_of_biases(self.bias_initializer)),
+            (
+                "learning_rate_multiplier",
+                _checks.number(
+                    "learning_rate_multiplier", self.learning_rate_multiplier, above=0.0
+                ),
+            ),
         ):
             object.__setattr__(self, name, value)
 
@@ -165,8 +180,11 @@ class Dense(Layer):
         return shapes | {"b": (self.units,)} if self.use_bias else shapes
 
     def initializers(self) -> dict[str, str]:
-        """Return how W is drawn; biases start at 0."""
-        return {"W": self.initializer} if self.initializer else {}
+        """Return how W is drawn, and b unless it starts at 0."""
+        found = {"W": self.initializer} if self.initializer else {}
+        if self.use_bias and self.bias_initializer != "zeros":
+            found["b"] = self.bias_initializer
+        return found
 
     def flops(self, n_in: int) -> int:
         """Return a multiplication and an addition for each weight."""
@@ -184,6 +202,7 @@ class Dense(Layer):
                 "l1": self.l1,
                 "l2": self.l2,
                 "frozen": not self.trainable,
+                "rate_multiplier": self.learning_rate_multiplier,
             }
         ]
 

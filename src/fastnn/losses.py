@@ -197,12 +197,26 @@ class BinaryCrossEntropy(Loss):
     For binary classification and, with several outputs, multi-label classification; the outputs
     have the activation sigmoid. It is computed from the pre-activations, and finite for all of
     them.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        Targets t become ``t + label_smoothing * (1/2 - t)``, in training and in evaluation (Szegedy
+        et al., CVPR 2016); from 0 to 1.
     """
 
+    label_smoothing: float = 0.0
     name: ClassVar[str] = "binary_cross_entropy"
     signed_weights: ClassVar[bool] = True
     outputs: ClassVar[tuple[str, ...]] = ("sigmoid",)
     targets: ClassVar[str] = "probability"
+
+    def __post_init__(self) -> None:
+        _check_smoothing(self)
+
+    def parameter(self, n_out: int) -> list[float] | None:
+        """Return the smoothing for each output, None without it."""
+        return [self.label_smoothing] * n_out if self.label_smoothing else None
 
 
 @dataclass(frozen=True)
@@ -211,13 +225,33 @@ class CrossEntropy(Loss):
 
     For multi-class classification; the outputs have the activation softmax. It is computed from the
     pre-activations, and finite for all of them.
+
+    Parameters
+    ----------
+    label_smoothing : float, default 0.0
+        Targets t of n classes become ``t + label_smoothing * (1/n - t)``, in training and in
+        evaluation (Szegedy et al., CVPR 2016); from 0 to 1.
     """
 
+    label_smoothing: float = 0.0
     name: ClassVar[str] = "cross_entropy"
     by_output: ClassVar[bool] = False
     signed_weights: ClassVar[bool] = True
     outputs: ClassVar[tuple[str, ...]] = ("softmax",)
     targets: ClassVar[str] = "class"
+
+    def __post_init__(self) -> None:
+        _check_smoothing(self)
+
+    def parameter(self, n_out: int) -> list[float] | None:
+        """Return the smoothing for each output, None without it."""
+        return [self.label_smoothing] * n_out if self.label_smoothing else None
+
+
+def _check_smoothing(loss: BinaryCrossEntropy | CrossEntropy) -> None:
+    """Check the label smoothing of a loss, and make it a float."""
+    smoothing = _checks.number("label_smoothing", loss.label_smoothing, low=0.0, high=1.0)
+    object.__setattr__(loss, "label_smoothing", smoothing)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ clipvalue, clipnorm, global_clipnorm : float, optional
 use_ema : bool, default False
     Whether to keep an exponential moving average of weights and biases: after the first update
     ``average = w``, then ``average <- ema_momentum * average + (1 - ema_momentum) * w``. Training
-    and predictions don't use it; `MLP.averaged` returns a network that does.
+    and predictions don't use it; `MLP.averaged` returns a network that does, and the callback
+    `SwapEMAWeights` lets a fit judge the averages and restore the best ones.
 ema_momentum : float, default 0.99
     At least 0 and below 1.
 weight_decay : float, default 0.0, in `AdamW` 0.01

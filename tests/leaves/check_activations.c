@@ -144,9 +144,9 @@ static void expect_loss(const fastnn_loss *loss, const fastnn_loss_args *args, c
     expect_double(args->loss, r, weight * truth, rounding(columns, weight * squares));
 }
 
-/* Padded with zeros; NULL for a loss without one. */
+/* Padded with zeros; NULL for a loss without one, and sometimes for one that may do without. */
 static real *new_parameter(const fastnn_loss *loss, ptrdiff_t columns) {
-    if (strcmp(loss->name, "huber") != 0 && strcmp(loss->name, "quantile") != 0) return NULL;
+    if (!draws_parameter(loss)) return NULL;
     ptrdiff_t n = panels_of(columns) * PANEL;
     real *parameter = new_reals("parameter", n, 0);
     for (ptrdiff_t c = 0; c < n; c++) parameter[c] = c < columns ? (real)uniform(0.1, 0.9) : 0;

@@ -84,7 +84,7 @@ static void make_network(network *it, const shape *shape, const fastnn_loss *los
     it->arena = new_reals("weights", (1 + optimizer->n_moments) * block, 0);
     it->largest = 1;
     for (int i = 0; i < shape->n_layers; i++) make_layer(it, shape, i, it->arena + i * stretch);
-    if (strcmp(loss->name, "huber") == 0 || strcmp(loss->name, "quantile") == 0) {
+    if (draws_parameter(loss)) {
         real *parameter = new_reals("parameter", PANEL, 0);
         for (ptrdiff_t j = 0; j < PANEL; j++)
             parameter[j] = j < shape->widths[shape->n_layers] ? (real)uniform(0.1, 0.9) : 0;

@@ -106,14 +106,16 @@ void softmax_formula(ptrdiff_t n, const double *a, double *y) {
 
 /* ---- losses ---- */
 
-static double cross_entropy(ptrdiff_t n, const double *a, const double *t, double *slope) {
+static double cross_entropy(ptrdiff_t n, const double *a, const double *t, const double *smoothing,
+                            double *slope) {
     double max = a[0], sum = 0, loss = 0;
     for (ptrdiff_t c = 1; c < n; c++) max = fmax(max, a[c]);
     for (ptrdiff_t c = 0; c < n; c++) sum += exp(a[c] - max);
     softmax_formula(n, a, slope);
     for (ptrdiff_t c = 0; c < n; c++) {
-        loss += t[c] * (log(sum) + max - a[c]);
-        slope[c] -= t[c];
+        double s = smoothing ? smoothing[c] : 0, target = t[c] + s * (1.0 / (double)n - t[c]);
+        loss += target * (log(sum) + max - a[c]);
+        slope[c] -= target;
     }
     return loss;
 }
@@ -152,6 +154,7 @@ static double loss_of(const fastnn_loss *loss, double y, double t, double parame
         return softplus(a) - t * log(softplus(a));
     }
     if (strcmp(name, "binary_cross_entropy") == 0) {
+        t += parameter * (0.5 - t); /* label smoothing */
         *slope = sigmoid(a) - t;
         return softplus(a) - t * a;
     }
@@ -161,11 +164,17 @@ static double loss_of(const fastnn_loss *loss, double y, double t, double parame
 
 double loss_formula(const fastnn_loss *loss, ptrdiff_t n, const double *y_or_a, const double *t,
                     const double *parameter, double *slope) {
-    if (strcmp(loss->name, "cross_entropy") == 0) return cross_entropy(n, y_or_a, t, slope);
+    if (strcmp(loss->name, "cross_entropy") == 0)
+        return cross_entropy(n, y_or_a, t, parameter, slope);
     double sum = 0;
     for (ptrdiff_t c = 0; c < n; c++)
         sum += loss_of(loss, y_or_a[c], t[c], parameter ? parameter[c] : 0, &slope[c]);
     return sum;
+}
+
+bool draws_parameter(const fastnn_loss *loss) {
+    if (strcmp(loss->name, "huber") == 0 || strcmp(loss->name, "quantile") == 0) return true;
+    return strstr(loss->name, "cross_entropy") != NULL && random_below(2); /* label smoothing */
 }
 
 double random_target(const fastnn_loss *loss) {

@@ -26,6 +26,9 @@ double loss_formula(const fastnn_loss *loss, ptrdiff_t n, const double *y_or_a, 
 /* A target that the loss allows. */
 double random_target(const fastnn_loss *loss);
 
+/* Whether a case has the loss's parameter: always, never, or at random where it may be left out. */
+bool draws_parameter(const fastnn_loss *loss);
+
 /* The t-th update of one weight, state[0], and its moments, state[1], ...; `magnitude` is how large
  * each new number is without cancellation. */
 enum { MOST_STATE = 4 };

@@ -109,7 +109,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "bias": "the argument is use_bias",
             "act nonlinearity": "the argument is activation",
             "kernel_initializer init weight_init": "the argument is initializer",
-            "bias_initializer": "biases start at 0; set others by MLP.set_weights",
+            "lr_mult lr_multiplier learning_rate lr": "the argument is learning_rate_multiplier",
             "kernel_regularizer weight_decay alpha regularizer": (
                 "the penalties are l1 and l2: Dense(64, 'relu', l2=1e-4)"
             ),
@@ -201,7 +201,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
                 "the loss is computed from the pre-activations of a softmax or sigmoid output; "
                 "drop it"
             ),
-            "label_smoothing": "pass smoothed rows of probabilities as y",
+            "label_smoothing": "cross-entropies have it: CrossEntropy(label_smoothing=0.1)",
             "reduction size_average reduce": "it belongs to MLP: reduction='mean' or 'sum'",
             "weight pos_weight class_weight": "pass class_weight to fit",
             "ignore_index": "give such rows sample_weight 0",

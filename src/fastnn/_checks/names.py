@@ -180,6 +180,16 @@ INITIALIZERS = table(
     }
 )
 
+INITIALIZERS_OF_BIASES = table(
+    {
+        "zero": "use 'zeros'",
+        "one": "use 'ones'",
+        "normal normal_ gaussian random_normal randn": (
+            "use 'standard_normal', whose standard deviation is 1"
+        ),
+    }
+)
+
 _OF_CLASSES = (
     "pass a function f(y_true, y_pred) that returns a number; y_pred are the outputs, so that the "
     "class is y_pred.argmax(axis=1), or y_pred > 0.5"
@@ -264,7 +274,6 @@ CALLBACKS = table(
         "lambda_callback": "derive a class from fastnn.Callback",
         "progbar_logger": "use ProgressBar()",
         "remote_monitor": "derive a class from fastnn.Callback, whose on_epoch_end sends the logs",
-        "swap_ema_weights": "use an optimizer with use_ema=True, and MLP.averaged",
         "callback_list": "pass the callbacks themselves",
     }
 )

@@ -380,6 +380,8 @@ def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "
             problem = "has a penalty"
         elif not getattr(layer, "trainable", True):
             problem = "is frozen"
+        elif getattr(layer, "learning_rate_multiplier", 1) != 1:
+            problem = "has a learning rate of its own"
         else:
             continue
         raise ValueError(

@@ -1,13 +1,15 @@
 """Callbacks: objects that `fit` calls during training, and the history that it returns.
 
 Names, arguments and behaviour are those of Keras 3. A module a subject: the base class (base.py),
-the history, callbacks that end a training, that save, that set the learning rate, that log and that
-show progress. Not here: the training loop (training/loop.py calls the hooks) and arithmetic.
+the history, callbacks that end a training, that save, that set the learning rate, that judge moving
+averages, that log and that show progress. Not here: the training loop (training/loop.py calls the
+hooks) and arithmetic.
 """
 
 from typing import TYPE_CHECKING
 
 from fastnn import _checks
+from fastnn.callbacks.averages import SwapEMAWeights
 from fastnn.callbacks.base import Callback
 from fastnn.callbacks.checkpoint import ModelCheckpoint
 from fastnn.callbacks.csv_logger import CSVLogger
@@ -26,6 +28,7 @@ __all__ = [
     "ModelCheckpoint",
     "ProgressBar",
     "ReduceLROnPlateau",
+    "SwapEMAWeights",
     "TensorBoard",
     "TerminateOnNaN",
 ]

@@ -35,7 +35,8 @@ class Callback:
         Of this `fit`: "epochs", the number of the last epoch; "steps", batches an epoch, and
         "samples", rows an epoch, None where these are not known; "batch_size"; "verbose";
         "monitors", the names that the logs at the end of an epoch will have; "metrics", the
-        metrics among them by name. A callback that adds a name to the logs appends it to the list
+        metrics among them by name; "judges_averages", whether validation takes the moving averages
+        of the weights. A callback that adds a name to the logs appends it to the list
         of monitors in `on_train_begin`.
     runs_last : bool
         Whether `fit` calls it after all others and the history.

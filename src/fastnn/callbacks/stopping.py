@@ -38,7 +38,7 @@ class EarlyStopping(Monitoring):
         Whether training ends with the weights of the best epoch: also, as in Keras 3, if it ran
         through all epochs, and whatever the baseline. If no value was ever finite, these are the
         weights after the first epoch that was compared. The optimizer's state stays that of the
-        last update.
+        last update. Beside `SwapEMAWeights` they are the moving averages of the weights.
     start_from_epoch : int, default 0
         Epochs before this one are ignored.
 
@@ -108,7 +108,7 @@ class EarlyStopping(Monitoring):
         if better or (self.restore_best_weights and self.best_weights is None):
             self.best_epoch = epoch
             if self.restore_best_weights:
-                self.best_weights = self.model.get_weights()
+                self.best_weights = self._weights()
         if better:
             self.best = float(value)
             if self.baseline is None or self._is_better(value, self.baseline):
@@ -116,6 +116,12 @@ class EarlyStopping(Monitoring):
         elif self.wait >= self.patience and epoch > 0:
             self.stopped_epoch = epoch
             self.model.stop_training = True
+
+    def _weights(self) -> list[NDArray[Any]]:
+        """Return the weights that validation judges."""
+        if self.params["judges_averages"]:
+            return self.model.get_ema_weights()
+        return self.model.get_weights()
 
     def on_train_end(self, logs: Logs) -> None:
         """Restore the best weights, if asked."""

@@ -73,6 +73,7 @@ cdef inline void free_net(Net *net) noexcept:
         for i in range(net.n_stages):
             fastnn_free(net.stages[i].own)
     free(net.stages)
+    free(net.averaged_stages)
     fastnn_free(net.arena)
     fastnn_free(net.loss_parameter)
     free(net.schedule.p)
@@ -103,11 +104,16 @@ cdef inline int build_stages(Net *net, const Kind *kinds, n_in, list specs) exce
     net.stages = <Stage *>calloc(net.n_stages, sizeof(Stage))
     if net.stages == NULL:
         raise MemoryError("cannot allocate the layers")
+    if net.averaged:
+        net.averaged_stages = <Stage *>calloc(net.n_stages, sizeof(Stage))
+        if net.averaged_stages == NULL:
+            raise MemoryError("cannot allocate the layers")
     for i, spec in enumerate(specs):
         stage = &net.stages[i]
         stage.kind, stage.place = find_kind(kinds, spec["kind"]), i
         stage.n_in = n_in if i == 0 else net.stages[i - 1].n_out
         stage.frozen = spec.get("frozen", False)
+        stage.rate_multiplier = spec.get("rate_multiplier", 1.0)
         stage.kind.build(net, stage, spec)
         net.row_flops += stage.flops
         net.penalized = net.penalized or stage.l1 > 0 or stage.l2 > 0

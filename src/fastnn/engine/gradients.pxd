@@ -26,19 +26,32 @@ cdef inline double rate_at(const Net *net, int64_t step) noexcept nogil:
 cdef inline void begin_update(Update *update, const Net *net, int64_t t, double penalty_scale,
                               real *scratch) noexcept nogil:
     """The t-th update's constants, and room for two tiles in `scratch`."""
-    cdef fastnn_hyper hyper
-    if net.schedule.rule == NULL:
-        net.optimizer.prepare(&net.hyper, <double>t, &update.weights)
-    else:
-        hyper = net.hyper
-        hyper.learning_rate = rate_at(net, t - 1)
-        net.optimizer.prepare(&hyper, <double>t, &update.weights)
-    update.biases = update.weights
-    update.biases.shrink = 1
+    update.t = t
+    prepare(update, net, 1)
     if net.averaged:
         update.momentum = <real>net.momentum if t > 1 else 0  # it starts at the first parameters
     update.penalty_scale = penalty_scale
     update.free, update.known, update.W, update.n = scratch, scratch + PANEL * PANEL, NULL, 0
+
+
+cdef inline void prepare(Update *update, const Net *net, double rate_multiplier) noexcept nogil:
+    """The update's constants for stages with that multiplier of the learning rate."""
+    cdef fastnn_hyper hyper = net.hyper
+    if net.schedule.rule != NULL:
+        hyper.learning_rate = rate_at(net, update.t - 1)
+    hyper.learning_rate *= rate_multiplier
+    net.optimizer.prepare(&hyper, <double>update.t, &update.weights)
+    update.biases = update.weights
+    update.biases.shrink = 1
+    update.rate_multiplier = rate_multiplier
+
+
+cdef inline void turn_to(const Net *net, const Stage *stage, Update *update) noexcept nogil:
+    """The constants for a stage; weights that wait are updated by those of their own stage."""
+    if stage.rate_multiplier != update.rate_multiplier:
+        finish_update(net, update)
+        update.W, update.n = NULL, 0
+        prepare(update, net, stage.rate_multiplier)
 
 
 cdef inline void finish_update(const Net *net, const Update *update) noexcept nogil:

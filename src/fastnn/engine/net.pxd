@@ -108,6 +108,7 @@ cdef struct Stage:
     Py_ssize_t n_tiles            # of the parameters: what one thread updates at a stretch
     Py_ssize_t tile_rows          # what the gradient of a tile costs: rows of PANEL reals
     double l1, l2                 # penalties on W
+    double rate_multiplier        # of the learning rate, for this stage's parameters
     double flops                  # of a training step, for one row
 
 
@@ -148,6 +149,7 @@ cdef struct Net:
     real bound
     bint averaged                 # a moving average of the parameters is the arena's last block
     double momentum               # of that average
+    Stage *averaged_stages        # room for `stages` with the averages as parameters, or NULL
     real *arena                   # all parameters; then each moment in the same order
     Py_ssize_t block              # reals in each of these blocks
     Py_ssize_t n_blocks           # parameters, each moment, the moving average if any
@@ -232,6 +234,8 @@ cdef struct Tile:                 # some of a stage's parameters, which one thre
 cdef struct Update:               # a thread's, in one step
     fastnn_step weights
     fastnn_step biases            # which don't decay
+    int64_t t                     # the number of the update, from 1
+    double rate_multiplier        # that these constants are made with
     real momentum                 # of the parameters' moving average
     double penalty_scale          # of the penalties in this round
     real *free                    # room for the gradient of a tile

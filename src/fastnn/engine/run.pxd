@@ -65,6 +65,7 @@ cdef struct Rule:
 
 cdef struct Watch:
     bint has_validation
+    bint judges_averages          # of the parameters, in validation and as the best ones
     Evaluation validation         # its rows
     Evaluation last               # the rows on which the parameters after an update are tried
     bint tries_each_epoch         # not after the last one alone

@@ -30,6 +30,7 @@ from fastnn.engine.gradients cimport (
     measure_gradient,
     penalize,
     store_gradient,
+    turn_to,
     update_stored,
     watch_weights,
 )
@@ -256,6 +257,7 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
     for i in range(net.n_stages):
         stage = &net.stages[i]
         if stage.W != NULL and not stage.frozen:
+            turn_to(net, stage, &update)
             stage.kind.update_on_line(net, stage, &run.buffers.stages[i], thread.rank, thread.size,
                                       &update)
 
@@ -273,6 +275,8 @@ cdef inline void train_tiles(const Run *run, GradientUse use, const Round *now, 
     for i in range(net.n_stages):
         stage = &net.stages[i]
         here.stage, here.nonzeros = stage, thread.columns if i == 0 else NULL
+        if stage.n_tiles > 0:
+            turn_to(net, stage, &update)
         for number in range(max(0, tile - below), min(stage.n_tiles, stop - below)):
             here.penalty = &buffers.penalty[below + number]
             stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &here)
@@ -321,6 +325,8 @@ cdef inline void update_clipped(const Run *run, const Round *now, Py_ssize_t til
         if net.clip == BY_NORM and tile < below + stage.n_tiles and stop > below:
             of_W = clip_factor(net, squares + 2 * below, stage.n_tiles, 2)
             of_b = clip_factor(net, squares + 2 * below + 1, stage.n_tiles, 2)
+        if stage.n_tiles > 0:
+            turn_to(net, stage, &update)
         for number in range(max(0, tile - below), min(stage.n_tiles, stop - below)):
             if stage.frozen:
                 break

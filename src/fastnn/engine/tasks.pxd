@@ -255,14 +255,41 @@ cdef inline bint validate(Run *run, double *value) noexcept nogil:
     """The loss of the validation rows; False if a signal ended the evaluation."""
     cdef Evaluation *asked = &run.watch.validation
     cdef double loss = 0.0, total = 0.0
+    cdef Net judged
+    cdef bint is_done
     if not run.watch.has_validation:
         return True
-    if not evaluate_rows(run, asked, evaluation_team(run.net, &asked.rows, run.most_threads),
-                         &loss, &total):
+    judged = judged_net(run.net, run.watch.judges_averages)
+    asked.net = &judged
+    is_done = evaluate_rows(run, asked, evaluation_team(run.net, &asked.rows, run.most_threads),
+                            &loss, &total)
+    asked.net = run.net
+    if not is_done:
         return False
-    value[0] = reduced_with_penalties(run.net, loss, total)
+    value[0] = reduced_with_penalties(&judged, loss, total)
     run.watch.val_losses[run.epoch] = value[0]
     return True
+
+
+cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
+    """The network that validation judges, for passes forward: with `averages` that of the moving
+    averages of the parameters, if there are any. Frozen stages have none, nor has a network without
+    updates.
+    """
+    cdef Net judged = net[0]
+    cdef Py_ssize_t i, shift = (net.n_blocks - 1) * net.block
+    if not averages or not net.averaged or net.step == 0:
+        return judged
+    judged.stages, judged.last = net.averaged_stages, &net.averaged_stages[net.n_stages - 1]
+    judged.finite_until = 0  # which is known of the parameters alone
+    for i in range(net.n_stages):
+        judged.stages[i] = net.stages[i]
+        if not net.stages[i].frozen:
+            if net.stages[i].W != NULL:
+                judged.stages[i].W += shift
+            if net.stages[i].b != NULL:
+                judged.stages[i].b += shift
+    return judged
 
 
 cdef inline double reduced_with_penalties(const Net *net, double loss, double total) noexcept nogil:

@@ -6,7 +6,8 @@ from libc.math cimport isfinite
 from libc.string cimport memcpy
 
 from fastnn.engine.gradients cimport rate_at
-from fastnn.engine.leaves cimport real
+from fastnn.engine.leaves cimport PANEL, real
+from fastnn.engine.net cimport Net, Stage, W_size, panels_of
 from fastnn.engine.run cimport NOT_YET, STOPPED, STOPS, Rule, Run
 
 
@@ -53,6 +54,24 @@ cdef inline bint beats_baseline(const Rule *rule, double value) noexcept nogil:
     return value < rule.baseline - rule.min_delta
 
 
+cdef inline void copy_judged(const Net *net, bint averages, real *to) noexcept nogil:
+    """The parameters that validation judges (judged_net in tasks.pxd)."""
+    cdef const real *average = net.arena + (net.n_blocks - 1) * net.block
+    cdef const Stage *stage
+    cdef Py_ssize_t i, at
+    memcpy(to, net.arena, net.block * sizeof(real))
+    if not averages or not net.averaged or net.step == 0:
+        return
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        if stage.W != NULL and not stage.frozen:
+            at = stage.W - net.arena
+            memcpy(to + at, average + at, W_size(stage) * sizeof(real))
+        if stage.b != NULL and not stage.frozen:
+            at = stage.b - net.arena
+            memcpy(to + at, average + at, panels_of(stage.b_columns) * PANEL * sizeof(real))
+
+
 cdef inline void follow_to_stop(Run *run, Rule *rule, double value,
                                 Py_ssize_t epoch) noexcept nogil:
     """EarlyStopping.on_epoch_end."""
@@ -64,7 +83,7 @@ cdef inline void follow_to_stop(Run *run, Rule *rule, double value,
     if better or (rule.restores and rule.best_epoch < 0):
         rule.best_epoch = epoch
         if rule.restores:
-            memcpy(rule.best_parameters, run.net.arena, run.net.block * sizeof(real))
+            copy_judged(run.net, run.watch.judges_averages, rule.best_parameters)
     if better:
         rule.has_best, rule.best = True, value
         if beats_baseline(rule, value):

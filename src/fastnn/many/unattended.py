@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn._precision import KERNELS
-from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau
+from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau, SwapEMAWeights
 from fastnn.many.outcomes import DIVERGED, FINISHED, NOT_STARTED, STOPPED, Status
 from fastnn.many.progress import without_collections
 from fastnn.training import plan, sources, whole
@@ -130,6 +130,8 @@ class Unattended:
 
     def _is_followed(self, rule: Any, spec: Specification) -> bool:
         """Whether nothing is wrong with a callback, which its own fit would say."""
+        if isinstance(rule, SwapEMAWeights):
+            return spec.optimizer.use_ema
         validated = self.members.is_validated or rule.monitor != "val_loss"
         return validated and not (spec.optimizer.schedule and isinstance(rule, ReduceLROnPlateau))
 
@@ -266,7 +268,7 @@ class Unattended:
 
     def _restored_epoch(self, fit: WholeFit) -> int | None:
         """Return the epoch whose weights the network has, if a rule restored one."""
-        for place, rule in enumerate(self._rules or ()):
+        for place, rule in enumerate(whole.rules_of(self._rules or ())):
             if isinstance(rule, EarlyStopping) and rule.restore_best_weights:
                 best: int | None = fit.state_of_rules()[place]["best_epoch"]
                 return best

@@ -183,13 +183,25 @@ def linear(y: Array, t: Array) -> tuple[Array, Array]:
 # ---- Losses of the pre-activation: the terms E_nk, and delta = dE/da, (B, n_out) -----------------
 
 
-def binary_cross_entropy(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array]:
-    """E_n = -sum_k t_k log y_k + (1 - t_k) log(1 - y_k) = sum_k softplus(a_k) - t_k a_k."""
+def binary_cross_entropy(
+    a: Array, y: Array, t: Array, activation: str, label_smoothing: float = 0.0
+) -> tuple[Array, Array]:
+    """E_n = -sum_k t_k log y_k + (1 - t_k) log(1 - y_k) = sum_k softplus(a_k) - t_k a_k.
+
+    With label smoothing s, t is t + s (1/2 - t).
+    """
+    t = t + label_smoothing * (0.5 - t)
     return np.maximum(a, 0) - t * a + softplus(-np.abs(a)), y - t
 
 
-def cross_entropy(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array]:
-    """E_n = -sum_g t_g log y_g = sum_g t_g (log sum_j e^{a_j} - a_g); a row of t sums to 1."""
+def cross_entropy(
+    a: Array, y: Array, t: Array, activation: str, label_smoothing: float = 0.0
+) -> tuple[Array, Array]:
+    """E_n = -sum_g t_g log y_g = sum_g t_g (log sum_j e^{a_j} - a_g); a row of t sums to 1.
+
+    With label smoothing s of n classes, t is t + s (1/n - t).
+    """
+    t = t + label_smoothing * (1 / t.shape[1] - t)
     a = a - a.max(1, keepdims=True)
     return t * (np.log(exp(a).sum(1, keepdims=True)) - a), y - t
 
@@ -231,13 +243,14 @@ def loss_and_delta(
     """Each row's loss (B,) and its delta (B, n_out), of a, y, t (B, n_out) for a legal pair.
 
     `weights` are those of the terms: (B, n_out), or (B, 1) where each row has one. `parameters` are
-    huber's ``delta`` and quantile's ``q``. Nothing is averaged yet.
+    huber's ``delta``, quantile's ``q``, the cross-entropies' ``label_smoothing``. Nothing is
+    averaged yet.
     """
     function, outputs = LOSSES[loss]
     if activation not in outputs:
         raise ValueError(f"{loss} goes with one of {outputs}; got {activation!r}")
     if outputs is not ANY:
-        terms, delta = function(a, y, t, activation)
+        terms, delta = function(a, y, t, activation, **parameters)
         return (weights * terms).sum(1), weights * delta
     terms, g = function(y, t, **parameters)
     return (weights * terms).sum(1), through(activation, weights * g, a, y, alpha)

@@ -34,6 +34,7 @@ class Layer:
     dropout: float = 0.0
     trainable: bool = True
     number: Any = None  # of its dropout masks; by default its place
+    rate_multiplier: float = 1.0  # of the learning rate
 
     def __post_init__(self) -> None:
         """Fill in the activation's own alpha."""
@@ -220,6 +221,13 @@ def trainable(layer: Any) -> list[bool]:
     return [layer.trainable for _ in layer.arrays()]
 
 
+def rate_multipliers(layer: Any) -> list[float]:
+    """What the learning rate of each of a layer's arrays is multiplied by."""
+    if isinstance(layer, Residual):
+        return [m for inner in layer.layers for m in rate_multipliers(inner)]
+    return [getattr(layer, "rate_multiplier", 1.0) for _ in layer.arrays()]
+
+
 # ---- Twins of fastnn's layers -------------------------------------------------------------------
 
 
@@ -235,6 +243,7 @@ def dense_twin(spec: Any, arrays: Iterator[Array], rate: float, number: int) -> 
         dropout=float(rate),
         trainable=spec.trainable,
         number=number,
+        rate_multiplier=float(spec.learning_rate_multiplier),
     )
 
 

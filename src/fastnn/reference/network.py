@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastnn.reference.functions import loss_and_delta, one_hot
-from fastnn.reference.layers import Layer, trainable, twins
+from fastnn.reference.layers import Layer, rate_multipliers, trainable, twins
 from fastnn.reference.rules import OPTIMIZERS, clip, dropout_mask, learning_rate
 
 if TYPE_CHECKING:
@@ -29,7 +29,8 @@ class Network:
     loss, optimizer : str
         Names in LOSSES and OPTIMIZERS.
     parameters, hyper : dict
-        Of the loss (``delta``, ``q``) and of the optimizer, where they aren't the defaults.
+        Of the loss (``delta``, ``q``, ``label_smoothing``) and of the optimizer, where they aren't
+        the defaults.
     reduction : {"mean", "sum"}
         "mean" divides a batch's loss by its rows, or by the sum of their `row_weights`.
     scale_penalties : bool
@@ -79,8 +80,7 @@ class Network:
         """The twin of a fastnn MLP, its weights copied; the optimizer's moments start empty."""
         layers = twins(net.layers, iter(np.array(w, net.dtype) for w in net.get_weights()))
         loss, rule = net.loss, net.optimizer
-        names = {"huber": ["delta"], "quantile": ["q"]}.get(loss.name, [])
-        parameters = {name: getattr(loss, name) for name in names}
+        parameters = {f.name: getattr(loss, f.name) for f in dataclasses.fields(loss)}
         numbers = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule)}
         clips = ("clipvalue", "clipnorm", "global_clipnorm")
         clipping = {name: numbers.pop(name) for name in clips}
@@ -196,8 +196,11 @@ class Network:
         gradients, hyper = clip(gradients, **self.clipping), self.hyper | self._scheduled()
         self.step += 1
         rule, weights = OPTIMIZERS[self.optimizer], self.get_weights()
-        each = zip(weights, gradients, self.state, trained, strict=True)
-        weights = [rule(w, g, s, self.step, **hyper) if on else w for w, g, s, on in each]
+        multipliers = [m for layer in self.layers for m in rate_multipliers(layer)]
+        each = zip(weights, gradients, self.state, trained, multipliers, strict=True)
+        weights = [
+            rule(w, g, s, self.step, **multiplied(hyper, m)) if on else w for w, g, s, on, m in each
+        ]
         self.set_weights(weights)
         if self.momentum is not None:
             old, m = getattr(self, "average", weights), self.momentum
@@ -235,6 +238,13 @@ class Network:
             weight += batch_weight
         self.epoch += 1
         return total / (weight or 1.0) if mean else total
+
+
+def multiplied(hyper: dict[str, float], multiplier: float) -> dict[str, float]:
+    """Hyper-parameters with the learning rate times a layer's multiplier."""
+    if multiplier == 1:
+        return hyper
+    return hyper | {"learning_rate": multiplier * hyper["learning_rate"]}
 
 
 def row_weights(sample_weight: Array) -> Array:

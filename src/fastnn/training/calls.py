@@ -173,13 +173,20 @@ def split(state: State, flat: NDArray[Any]) -> list[NDArray[Any]]:
 
 
 def evaluate(
-    state: State, source: Rows, metrics: Mapping[str, Resolved], n_threads: int
+    state: State,
+    source: Rows,
+    metrics: Mapping[str, Resolved],
+    n_threads: int,
+    averages: bool = False,
 ) -> dict[str, float]:
-    """Return the loss of a source's rows and their metrics, by name."""
+    """Return the loss of a source's rows and their metrics, by name.
+
+    With `averages` they are those of the moving averages of the weights, if these are kept.
+    """
     totals = Totals(metrics, state)
     for block in source.blocks(None, EVALUATION_ROWS):
         out = totals.room(block.n)
         arrays = block.X, block.T, block.labels, block.weights
-        state.network.evaluate(*arrays, n_threads, totals.tally, out)
+        state.network.evaluate(*arrays, n_threads, totals.tally, out, averages)
         totals.judge(block, out, block.n)
-    return totals.logs(state.network.penalties(totals.tally.total))
+    return totals.logs(state.network.penalties(totals.tally.total, averages))

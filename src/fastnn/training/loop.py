@@ -60,6 +60,7 @@ class Fit:
         first = [c for c in plan.callbacks if not c.runs_last]
         self.listeners = [*first, self.history, *(c for c in plan.callbacks if c.runs_last)]
         self.hooks = {name: overridden(name, self.listeners) for name in HOOKS}
+        self.judges_averages = whole.judges_averages(plan.callbacks)
         self.has_batch_hooks = bool(
             self.hooks["on_train_batch_begin"] or self.hooks["on_train_batch_end"]
         )
@@ -192,6 +193,7 @@ class Fit:
                 "verbose": self.plan.verbose,
                 "monitors": monitors,
                 "metrics": self.plan.metrics,
+                "judges_averages": self.judges_averages,
             }
 
     def _notify(self, name: str, *args: Any) -> None:
@@ -220,7 +222,8 @@ class Fit:
         rate = totals.rows / (time.perf_counter() - began)
         logs = totals.logs()
         if plan.validation is not None:
-            found = evaluate(self.state, plan.validation, plan.metrics, plan.n_threads)
+            judged = plan.validation, plan.metrics, plan.n_threads
+            found = evaluate(self.state, *judged, averages=self.judges_averages)
             logs |= {f"val_{name}": value for name, value in found.items()}
         if self.logs_rate:
             logs["learning_rate"] = network.rate

@@ -55,11 +55,15 @@ class _OwnLoss(Network):
         return _checks.loss_result(self._function(y, outputs), outputs.shape, outputs.dtype)
 
     def _outputs(
-        self, X: NDArray[Any] | SparseRows, n_threads: int, training: bool
+        self,
+        X: NDArray[Any] | SparseRows,
+        n_threads: int,
+        training: bool,
+        averages: bool = False,
     ) -> NDArray[Any]:
         """Return the outputs (n, n_out) of a batch, in training with the next step's dropout."""
         outputs = np.empty((len(X), self.n_out), X.dtype)
-        super().predict(X, outputs, n_threads, training and self._has_dropout)
+        super().predict(X, outputs, n_threads, training and self._has_dropout, averages)
         return outputs
 
     def _batch_loss(self, losses: NDArray[np.float64], weights: Any) -> tuple[float, float]:
@@ -160,11 +164,12 @@ class _OwnLoss(Network):
         n_threads: int,
         tally: Tally,
         out: NDArray[Any] | None = None,
+        averages: bool = False,
     ) -> None:
         """Add the rows' losses to a tally as `Network.evaluate` does; the rows are one batch."""
         y = T if labels is None else labels
         assert y is not None
-        outputs = self._outputs(X, n_threads, training=False)
+        outputs = self._outputs(X, n_threads, training=False, averages=averages)
         if out is not None:
             out[: len(X)] = outputs
         losses, _ = self._judge(y, outputs)

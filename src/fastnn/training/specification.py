@@ -95,8 +95,8 @@ class Specification:
         return parameters(self.layers, self.n_in)
 
     @cached_property
-    def draws(self) -> tuple[tuple[int, str, tuple[int, int]], ...]:
-        """What is drawn at the beginning: numbers of layers with parameters, initializer, shape.
+    def draws(self) -> tuple[tuple[int, str, str, tuple[int, int]], ...]:
+        """What is drawn: numbers of layers with parameters, name of one, its initializer, shape.
 
         A vector is a matrix of one row.
         """
@@ -105,7 +105,7 @@ class Specification:
             shapes = layer.parameters(n_in)
             for name, initializer in layer.initializers().items():
                 *rows, columns = shapes[name]
-                found.append((number, initializer, (rows[0] if rows else 1, columns)))
+                found.append((number, name, initializer, (rows[0] if rows else 1, columns)))
             number += bool(shapes)
         return tuple(found)
 

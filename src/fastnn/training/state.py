@@ -123,9 +123,13 @@ class State:
     def _draw_weights(self, rng: np.random.Generator) -> None:
         """Draw the parameters that have an initializer; the others are 0 as they are."""
         network, dtype = self.network, self.specification.dtype
-        for number, initializer, shape in self.specification.draws:
+        for number, name, initializer, shape in self.specification.draws:
             for row, weights in initializers.draw(initializer, rng, shape):
-                network.write_rows(number, row, np.ascontiguousarray(weights, dtype))
+                weights = np.ascontiguousarray(weights, dtype)
+                if name == "b":
+                    network.write_biases(number, weights)
+                else:
+                    network.write_rows(number, row, weights)
 
     def _draw_dropout_seed(self) -> int:
         return int(_child(self._entropy, 2).generate_state(1, np.uint64)[0])

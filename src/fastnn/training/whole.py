@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _precision
-from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau
+from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau, SwapEMAWeights
 from fastnn.metrics import higher_is_better
 from fastnn.training.calls import divergence_of_fit
 
@@ -33,7 +33,18 @@ _FOLLOWED = ("loss", "val_loss")
 
 def is_possible(spec: Specification, callbacks: Sequence[Callback]) -> bool:
     """Whether the engine can carry out a fit of such a network with these callbacks."""
-    return spec.is_whole and all(_is_rule(callback) for callback in callbacks)
+    known = (type(c) is SwapEMAWeights or _is_rule(c) for c in callbacks)
+    return spec.is_whole and all(known)
+
+
+def judges_averages(callbacks: Sequence[Callback]) -> bool:
+    """Whether validation takes the moving averages of the weights."""
+    return any(isinstance(callback, SwapEMAWeights) for callback in callbacks)
+
+
+def rules_of(callbacks: Sequence[Callback]) -> list[Any]:
+    """Return those callbacks that the engine has as rules, in the order in which it has them."""
+    return [callback for callback in callbacks if not isinstance(callback, SwapEMAWeights)]
 
 
 def _is_rule(callback: Any) -> bool:
@@ -111,9 +122,10 @@ def make(
         validation=judged,
         batch=batch,
         epochs=epochs,
-        rules=[rule_of(callback) for callback in callbacks],
+        rules=[rule_of(callback) for callback in rules_of(callbacks)],
         logs_rate=logs_rate(spec, callbacks),
         tries_each_epoch=bool(callbacks),
+        judges_averages=judges_averages(callbacks),
         first_moment=spec.optimizer.initial_moment,
     )
     return whole
@@ -128,7 +140,8 @@ def keep_rate(state: State) -> None:
 
 def tell(callbacks: Sequence[Any], whole: WholeFit) -> None:
     """Give callbacks the state that they would have, had they been called."""
-    for number, (callback, found) in enumerate(zip(callbacks, whole.state_of_rules(), strict=True)):
+    pairs = zip(rules_of(callbacks), whole.state_of_rules(), strict=True)
+    for number, (callback, found) in enumerate(pairs):
         for name in callback._kept:
             if name == "best_weights":
                 callback.best_weights = whole.best_parameters(number)

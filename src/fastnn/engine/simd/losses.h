@@ -124,9 +124,10 @@ ELEMENTWISE_LOSS(poisson_softplus)
 
 /* c-source: begin binary_cross_entropy (needs loss_rows, multiply_add, vsigmoid, vlog1p, vexp) */
 /* binary_cross_entropy behind sigmoid: E = -[t log y + (1 - t) log(1 - y)]
- *   = max(a, 0) - t a + log(1 + e^-|a|);  dE/da = y - t */
-INLINE vec binary_cross_entropy(vec a, vec t, vec parameter, vec *slope) {
-    (void)parameter;
+ *   = max(a, 0) - t a + log(1 + e^-|a|);  dE/da = y - t.  Label smoothing s: t <- t + s (1/2 - t)
+ */
+INLINE vec binary_cross_entropy(vec a, vec t, vec smoothing, vec *slope) {
+    t = multiply_add(smoothing, splat((real)0.5) - t, t);
     *slope = vsigmoid(a) - t;
     vec rest = vlog1p(vexp(-vabs(a)));
     return multiply_add(-t, a, vmax(splat(0), a)) + rest; /* a sure and right a leaves the rest */
@@ -137,8 +138,10 @@ ELEMENTWISE_LOSS(binary_cross_entropy)
 
 /* c-source: begin cross_entropy (needs loss_args, exp_row, multiply_add, vlog) */
 /* cross_entropy behind softmax: E = -sum_g t_g log y_g = sum_g t_g (log sum_j e^(a_j - m) + m -
- * a_g), m = max a; dE/da = y - t */
+ * a_g), m = max a; dE/da = y - t.  Label smoothing s: t <- t + s (1/n - t), which is 0 in the
+ * padding, as s is there. */
 static void cross_entropy_rows(const fastnn_loss_args *args) {
+    vec uniform = splat(1 / (real)args->columns);
     for (ptrdiff_t r = 0; r < args->rows; r++) {
         const real *a = args->y + r * PANEL, *t = args->t + r * PANEL;
         real *delta = args->delta + r * PANEL, max;
@@ -150,8 +153,12 @@ static void cross_entropy_rows(const fastnn_loss_args *args) {
             for (int v = 0; v < PANEL_VECTORS; v++) {
                 ptrdiff_t at = c / PANEL * args->jump + v * LANES;
                 vec log_inverse = log_sum + (top - load(a + at)); /* -log y */
-                loss.lanes[v] = multiply_add(load(t + at), log_inverse, loss.lanes[v]);
-                store(delta + at, multiply_add(load(delta + at), inverse, -load(t + at)) * weight);
+                vec target = load(t + at);
+                if (args->parameter)
+                    target = multiply_add(load(args->parameter + c + v * LANES), uniform - target,
+                                          target);
+                loss.lanes[v] = multiply_add(target, log_inverse, loss.lanes[v]);
+                store(delta + at, multiply_add(load(delta + at), inverse, -target) * weight);
             }
         args->loss[r] = (double)sum_panel(&loss) * (double)args->weight[r];
     }

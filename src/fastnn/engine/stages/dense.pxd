@@ -323,6 +323,7 @@ cdef inline bint describe_tiny(const Net *net, const Stage *stage,
                                fastnn_tiny_layer *layer) noexcept nogil:
     cdef const Dense *dense = <const Dense *>stage.own
     if (stage.n_in > PANEL or stage.n_out > PANEL or stage.l1 > 0 or stage.l2 > 0 or stage.frozen
+            or stage.rate_multiplier != 1
             or (dense.row_wise and not (stage.place == net.n_stages - 1
                                         and net.loss.activation != NULL))):
         return False
