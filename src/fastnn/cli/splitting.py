@@ -1,6 +1,7 @@
 """The split of a table's rows: which are trained on, which stop the training, which are held out.
 
-Not here: what a value of the target is (tabular/targets.py).
+Not here: what a value of the target is (tabular/targets.py), and which rows are picked
+(tabular/ensemble.py).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.tabular.ensemble import pick
 from fastnn.tabular.errors import TableError
 
 if TYPE_CHECKING:
@@ -37,23 +39,3 @@ def split(
             )
         rows[name], known = known[is_picked], known[~is_picked]
     return {"training": known, **rows}
-
-
-def pick(
-    rng: np.random.Generator, labels: NDArray[Any] | None, n: int, fraction: float
-) -> NDArray[np.bool_]:
-    """Return which of n rows are picked at random: (n,).
-
-    With labels (n,) the same fraction of each class is picked, and never all rows of one.
-    """
-    order = rng.permutation(n)
-    places = np.arange(n)
-    in_order = np.floor((places + 1) * fraction) > np.floor(places * fraction)
-    if labels is not None:
-        order = order[np.argsort(labels[order], kind="stable")]
-        ordered = labels[order]
-        in_order[1:] &= ordered[1:] == ordered[:-1]  # the first row of a class is not picked
-    in_order[:1] = False
-    is_picked = np.zeros(n, bool)
-    is_picked[order] = in_order
-    return is_picked

@@ -19,6 +19,8 @@ the training (`MLP.fit`); the estimators use the public API of fastnn alone.
 - `members`: what estimators of many networks have in common
 - `by_group`: a network for each group of rows
 - `table_encoder`: mixed data frames as inputs, a step of a pipeline
+- `tabular`: estimators for mixed data frames, ensembles that need no tuning
+- `tabular_base`: what these have in common
 - `converters`: the estimators for skl2onnx; `hooks` registers them once skl2onnx is imported
 - `base`: what both estimators share; `classifier` and `regressor` add targets and predictions
 - `ensembles`: many networks that differ in their seeds, and what their predictions have in common
@@ -32,6 +34,7 @@ try:
     from fastnn.sklearn.regressor import MLPRegressor
     from fastnn.sklearn.search import MLPSearchCV
     from fastnn.sklearn.table_encoder import TableEncoder
+    from fastnn.sklearn.tabular import TabularClassifier, TabularRegressor
 except ImportError as error:
     raise ImportError(
         f"fastnn.sklearn needs scikit-learn 1.6 or newer ({error}); install it with pip install "
@@ -46,6 +49,8 @@ __all__ = [
     "MLPRegressor",
     "MLPSearchCV",
     "TableEncoder",
+    "TabularClassifier",
+    "TabularRegressor",
 ]
 
 

@@ -45,6 +45,9 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Whether a text that did not occur in `fit` counts as missing or is an error.
     max_categories : int, default 256
         The most texts of a column that have an input each; another input is for all rarer ones.
+    codes : {"plain", "rich"}, default "plain"
+        "rich" gives each number further inputs, a clipped copy and 16 intervals between its
+        quantiles, and lets texts of fewer than 5 rows share one; see `fastnn.tables.learn`.
     standardize : bool, default True
         Whether numbers get mean 0 and standard deviation 1.
     keep_constant : bool, default False
@@ -90,6 +93,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         missing: Sequence[str] = (),
         unknown: str = "missing",
         max_categories: int = tables.MAX_CATEGORIES,
+        codes: str = "plain",
         standardize: bool = True,
         keep_constant: bool = False,
         dtype: str = "float32",
@@ -99,6 +103,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.missing = missing
         self.unknown = unknown
         self.max_categories = max_categories
+        self.codes = codes
         self.standardize = standardize
         self.keep_constant = keep_constant
         self.dtype = dtype
@@ -131,6 +136,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             missing=self.missing,
             standardize=_checks.flag("standardize", self.standardize),
             max_categories=self.max_categories,
+            codes=self.codes,
             keep_constant=_checks.flag("keep_constant", self.keep_constant),
         )
         return self

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -71,6 +72,54 @@ class Value(Code):
         """Write the inputs."""
         filled = np.where(np.isnan(values), self.fill, values)
         out[:, 0] = (filled - self.shift) / self.scale
+
+
+@dataclass(frozen=True)
+class Clipped(Code):
+    """One input: ``u / sqrt(1 + (u / 3)**2)`` of ``u = (x - shift) / scale``, from -3 to 3.
+
+    A missing x is `fill`. Few values far out change the input little, which they may do to a mean
+    and a standard deviation.
+    """
+
+    fill: float
+    shift: float
+    scale: float
+
+    kind = "clipped"
+
+    def names(self, column: str) -> list[str]:
+        """Return the names of the inputs."""
+        return [f"{column}=(clipped)"]
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs."""
+        u = (np.where(np.isnan(values), self.fill, values) - self.shift) / self.scale
+        out[:, 0] = u / np.hypot(1.0, u / 3)
+
+
+@dataclass(frozen=True)
+class PiecewiseLinear(Code):
+    """An input for each interval between edges: 0 below it, 1 above it, linear within it.
+
+    A missing x is `fill` (Gorishniy, Rubachev, Babenko, NeurIPS 2022).
+    """
+
+    fill: float
+    edges: list[float]
+
+    kind = "piecewise_linear"
+
+    def names(self, column: str) -> list[str]:
+        """Return the names of the inputs."""
+        n = len(self.edges) - 1
+        return [f"{column}=({i} of {n})" for i in range(1, n + 1)]
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs."""
+        filled = np.where(np.isnan(values), self.fill, values)
+        for i, (low, high) in enumerate(pairwise(self.edges)):
+            out[:, i] = np.clip((filled - low) / (high - low), 0.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -160,7 +209,17 @@ class TimeOfDay(Code):
 
 #: The codes by the names that they have in model files.
 CODES: dict[str, type[Code]] = {
-    code.kind: code for code in (Value, Missing, OneHot, Month, Weekday, TimeOfDay)
+    code.kind: code
+    for code in (
+        Value,
+        Clipped,
+        PiecewiseLinear,
+        Missing,
+        OneHot,
+        Month,
+        Weekday,
+        TimeOfDay,
+    )
 }
 
 
@@ -185,4 +244,6 @@ def _checked(place: str, kind: Any, value: Any) -> Any:
         return _checks.number(place, value, above=0.0 if place.endswith("scale") else None)
     if kind == "bool":
         return _checks.flag(place, value)
+    if kind == "list[float]":
+        return _checks.ascending(place, value)
     return _checks.texts(place, value)

@@ -6,12 +6,23 @@ that are chosen from (codes.py), and encoding by what was learned (encoding.py).
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from fastnn import _checks
-from fastnn.tabular.codes import Code, Missing, Month, OneHot, TimeOfDay, Value, Weekday
+from fastnn.tabular.codes import (
+    Clipped,
+    Code,
+    Missing,
+    Month,
+    OneHot,
+    PiecewiseLinear,
+    TimeOfDay,
+    Value,
+    Weekday,
+)
 from fastnn.tabular.encoding import Entry
 from fastnn.tabular.errors import TableError, shell_argument
 from fastnn.tabular.reading import read
@@ -31,6 +42,13 @@ MAX_CATEGORIES = 256
 
 #: A column of more different texts than this, most of which occur once, holds names.
 _FEW_TEXTS = 20
+
+#: Ways to encode columns: "rich" is for a network that takes many inputs.
+CODES = ("plain", "rich")
+
+#: Intervals of a piecewise linear code, the most inputs that a table may have with such codes, and
+#: the fewest rows of a text that has an input of its own among rich codes.
+_INTERVALS, _MOST_INPUTS, _FEWEST_ROWS = 16, 1500, 5
 
 _UNNAMED = ("", "Unnamed: 0", "__index_level_0__")  # the names that pandas and R give row numbers
 _DAY = 86400.0
@@ -54,6 +72,7 @@ def prepare(
     missing: Sequence[str] = (),
     standardize: bool = True,
     max_categories: int = MAX_CATEGORIES,
+    codes: str = "plain",
     dtype: DTypeLike = "float32",
 ) -> Prepared:
     """Learn a recipe from a data frame or a file, and encode its rows by it.
@@ -71,7 +90,7 @@ def prepare(
     standardize : bool, default True
         Whether numbers become inputs with mean 0 and standard deviation 1. Pass False for a network
         that begins with a Standardize layer.
-    max_categories : int, default 256
+    max_categories, codes
         As in `learn`.
     dtype : {"float32", "float64"}, default "float32"
 
@@ -115,7 +134,7 @@ def prepare(
         rows = np.flatnonzero(~np.isnan(y) if classes is None else y >= 0)
         y = y[rows] if classes is not None else y[rows].astype(dtype)
     recipe = learn(table, target, found, classes, rows, missing, standardize=standardize,
-                   max_categories=max_categories)  # fmt: skip
+                   max_categories=max_categories, codes=codes)  # fmt: skip
     return Prepared(recipe, recipe.encode(table, unknown="missing").matrix(rows, dtype), y)
 
 
@@ -129,6 +148,7 @@ def learn(
     *,
     standardize: bool = False,
     max_categories: int = MAX_CATEGORIES,
+    codes: str = "plain",
     keep_constant: bool = False,
 ) -> Recipe:
     """Learn from training rows how a table's columns are encoded.
@@ -148,6 +168,11 @@ def learn(
     max_categories : int, default 256
         The most texts of a column that have an input each: the most frequent ones. Another input is
         for all others.
+    codes : {"plain", "rich"}, default "plain"
+        "rich" gives a number, or the time of a date, further inputs: a copy that is clipped
+        smoothly by its median and quartiles, and 16 intervals between its quantiles, within each of
+        which an input rises from 0 to 1 (unless the table would then have over 1,500 inputs).
+        Numbers are standardized, and texts of fewer than 5 rows share the input of all others.
     keep_constant : bool, default False
         Whether columns that have one value alone, and texts that are different in nearly every row,
         are encoded, too.
@@ -163,6 +188,7 @@ def learn(
     """
     rows = np.arange(table.n) if rows is None else rows
     max_categories = _checks.integer("max_categories", max_categories, low=1)
+    is_rich = _checks.choice("codes", codes, CODES) == "rich"
     columns: list[Entry] = []
     ignored: dict[str, str] = {}
     unsupported: list[tuple[str, str]] = []
@@ -174,7 +200,7 @@ def learn(
             continue
         why = None if keep_constant else _useless(column, rows, max_categories)
         if why is None:
-            made = _codes(column, rows, standardize, max_categories)
+            made = _codes(column, rows, standardize or is_rich, max_categories, is_rich)
             columns.append(Entry(column.name, column.kind, made))
         else:
             ignored[column.name] = why
@@ -184,6 +210,8 @@ def learn(
         why = ", ".join(f"{name!r} ({reason})" for name, reason in ignored.items()) or "none"
         purpose = "" if target is None else f" to predict {target!r} from"
         raise TableError(f"{table.path} has no column{purpose}; ignored columns: {why}")
+    if is_rich:
+        columns = _with_numbers_in_detail(columns, table, rows)
     return Recipe(task, target, classes, columns, ignored, list(missing))
 
 
@@ -207,12 +235,13 @@ def _useless(column: Column, rows: NDArray[Any], max_categories: int) -> str | N
 
 
 def _codes(
-    column: Column, rows: NDArray[Any], standardize: bool, max_categories: int
+    column: Column, rows: NDArray[Any], standardize: bool, max_categories: int, is_rich: bool
 ) -> tuple[Code, ...]:
     """Return the codes of a column."""
     values = column.values[rows]
     if column.kind == "category":
-        made: list[Code] = [_one_hot(column, values, max_categories)]
+        fewest = _FEWEST_ROWS if is_rich else 1
+        made: list[Code] = [_one_hot(column, values, max_categories, fewest)]
         has_missing = bool((values < 0).any())
     else:
         known = values[~np.isnan(values)]
@@ -249,13 +278,45 @@ def _of_date(known: NDArray[Any], values: NDArray[Any], standardize: bool) -> li
     return made
 
 
-def _one_hot(column: Column, values: NDArray[Any], max_categories: int) -> OneHot:
-    """Return the code of texts: all that occur, or the most frequent ones."""
+def _one_hot(column: Column, values: NDArray[Any], max_categories: int, fewest_rows: int) -> OneHot:
+    """Return the code of texts: those that occur in so many rows, or the most frequent ones."""
     counts = np.bincount(values[values >= 0], minlength=len(column.texts))
-    has_others = np.count_nonzero(counts) > max_categories
     most = np.argsort(-counts, kind="stable")[:max_categories]
-    kept = np.sort(most[counts[most] > 0])
-    return OneHot([column.texts[i] for i in kept], bool(has_others))
+    least = min(fewest_rows, counts.max(initial=1))  # one text at least is kept
+    kept = np.sort(most[counts[most] >= least])
+    return OneHot([column.texts[i] for i in kept], bool(np.count_nonzero(counts) > len(kept)))
+
+
+# ---- rich codes ---------------------------------------------------------------------------------
+
+
+def _with_numbers_in_detail(columns: list[Entry], table: Table, rows: NDArray[Any]) -> list[Entry]:
+    """Return the entries with further codes of numbers: clipped, and piecewise linear if few."""
+    clipped, both = [], []
+    for entry in columns:
+        value = next((code for code in entry.codes if isinstance(code, Value)), None)
+        if value is None:
+            clipped.append(entry)
+            both.append(entry)
+            continue
+        values = table.columns[entry.name].values[rows]
+        known = values[~np.isnan(values)] if not np.isnan(values).all() else np.zeros(1)
+        more: list[Code] = [value, _clipped(known, value)]
+        rest = entry.codes[1:]
+        clipped.append(replace(entry, codes=(*more, *rest)))
+        levels = np.linspace(0, 1, _INTERVALS + 1)
+        edges = np.unique(np.quantile(known, levels, method="inverted_cdf"))
+        if len(edges) > 2:  # with two it would be a copy of the value
+            more.append(PiecewiseLinear(value.fill, edges.tolist()))
+        both.append(replace(entry, codes=(*more, *rest)))
+    n_inputs = sum(len(entry.inputs) for entry in both)
+    return both if n_inputs <= _MOST_INPUTS else clipped
+
+
+def _clipped(known: NDArray[Any], value: Value) -> Clipped:
+    """Return the clipped code of numbers, by their quartiles or else their standard deviation."""
+    low, median, high = np.quantile(known, [0.25, 0.5, 0.75]).tolist()
+    return Clipped(value.fill, median, high - low if high > low else value.scale)
 
 
 # ---- messages -----------------------------------------------------------------------------------

@@ -1,0 +1,404 @@
+"""TabularClassifier and TabularRegressor: mixed data frames in, ensembles of networks, no tuning.
+
+Here: their targets, scores and predictions. Not here: what they share (tabular_base.py).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+
+import numpy as np
+from sklearn.base import ClassifierMixin, RegressorMixin
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import (
+    assert_all_finite,
+    check_array,
+    column_or_1d,
+)
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from fastnn import _checks, losses, tables
+from fastnn.activations import Activation
+from fastnn.losses import CrossEntropy, Loss, Poisson
+from fastnn.sklearn.tabular_base import BaseTabular
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from fastnn.tables import Recipe
+
+_PARAMETERS = """
+n_nets : int, default 5
+    Networks, each with its own seed and its own validation rows; their outputs are averaged.
+hidden_layer_sizes : sequence of int, default (256, 256, 256)
+    Units of the hidden layers.
+activation : str or Activation, default "silu"
+    Of the hidden layers.
+dropout : float, default 0.1
+    Rate of the dropout behind each hidden layer.
+learning_rate_init : float, default 0.003
+    The largest learning rate of AdamW: after a warm-up of 5 % of the updates it falls to 0 along a
+    cosine. That of the first layer is four times as large.
+weight_decay : float, default 0.02
+    Decoupled weight decay.
+batch_size : int, default 128
+    Rows of an update.
+max_iter : int, optional
+    Number of epochs; by default 100, or as many as make 2,000 to 4,000 updates, within 4 to 300.
+validation_fraction : float, default 0.15
+    The fraction of the rows, of each class in a classification, on which a network is validated
+    after each epoch. It keeps the moving average of its weights from the epoch of the least loss.
+    0 trains on all rows and keeps the last average.
+kinds : dict of str to str, optional
+    The kind of some columns: "number", "category", "date" or "day-first date" (31/1/2020). By
+    default it follows from a column's type and texts.
+drop : list of str, default ()
+    Columns to leave out.
+missing : list of str, default ()
+    Texts that stand for a missing value, besides "", "NA", "NaN", "null", "None" and the like.
+max_categories : int, default 256
+    The most texts of a column that have an input each; another input is for all rarer ones.
+dtype : {"float32", "float64"}, default "float32"
+    Precision of weights and arithmetic.
+random_state : int, RandomState or None, default None
+    Determines weights, validation rows and orders of rows: one seed, one result.
+n_jobs : int, optional
+    Networks that are trained at a time; by default, and with -1, as many as there are CPUs. The
+    result does not depend on it.
+verbose : bool, default False
+    Whether to show progress.
+"""
+
+_ATTRIBUTES = """
+fits_ : Fits
+    The networks, which take the frame's columns as well, with their histories.
+recipe_ : fastnn.tables.Recipe
+    How each column is encoded, as plain data.
+validation_score_ : float
+    {score} of the rows that some networks were validated on, each predicted by those networks. The
+    best epochs were chosen by these rows, so it is a little better than that of new rows. NaN
+    without validation rows.
+n_iter_ : int
+    The largest number of epochs of a network.
+n_features_in_ : int
+    Number of columns in `fit`.
+feature_names_in_ : ndarray of shape (n_features_in_,)
+    Names of the columns, if all are text.
+"""
+
+
+def _documented(score: str) -> Any:
+    """Return what puts parameters and attributes into the docstring of an estimator."""
+
+    def put(cls: Any) -> Any:
+        for name, text in (
+            ("parameters", _PARAMETERS),
+            ("attributes", _ATTRIBUTES.replace("{score}", score)),
+        ):
+            lines = "\n".join(f"    {line}".rstrip() for line in text.strip().splitlines())
+            cls.__doc__ = cls.__doc__.replace(f"    <{name}>", lines)
+        return cls
+
+    return put
+
+
+@_documented("Accuracy")
+class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
+    """Classifier for tables of mixed columns: an ensemble of networks that needs no tuning.
+
+    Takes data frames as they are: numbers, categories, texts, bools, dates, missing values. Each
+    number has three codes (standardized, clipped, piecewise linear); categories are one-hot, with
+    missing and rare texts as inputs of their own.
+
+    Parameters
+    ----------
+    <parameters>
+    class_weight : dict of class to float, or "balanced", optional
+        Weights of the classes in the loss.
+
+    Attributes
+    ----------
+    classes_ : ndarray
+        Class labels, sorted.
+    <attributes>
+
+    See Also
+    --------
+    MLPEnsembleClassifier : Many networks with scikit-learn's parameters, for arrays.
+    TableEncoder : The codes as a step of a pipeline.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from fastnn.sklearn import TabularClassifier
+    >>> frame = pd.DataFrame({"size": [3.0, None, 2.5, 9.0] * 25, "sort": ["oak", "elm"] * 50})
+    >>> is_tall = frame["size"].fillna(8.0) > 5
+    >>> model = TabularClassifier(n_nets=2, max_iter=5, random_state=0).fit(frame, is_tall)
+    >>> model.predict(frame.head(4))
+    array([False,  True, False,  True])
+    """
+
+    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
+
+    classes_: NDArray[Any]
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseTabular._parameter_constraints,
+        "class_weight": [dict, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        n_nets: int = 5,
+        *,
+        hidden_layer_sizes: Sequence[int] = (256, 256, 256),
+        activation: str | Activation = "silu",
+        dropout: float = 0.1,
+        learning_rate_init: float = 3e-3,
+        weight_decay: float = 0.02,
+        batch_size: int = 128,
+        max_iter: int | None = None,
+        validation_fraction: float = 0.15,
+        kinds: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+        missing: Sequence[str] = (),
+        max_categories: int = tables.MAX_CATEGORIES,
+        class_weight: Mapping[Any, float] | str | None = None,
+        dtype: str = "float32",
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            n_nets,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            dropout=dropout,
+            learning_rate_init=learning_rate_init,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            validation_fraction=validation_fraction,
+            kinds=kinds,
+            drop=drop,
+            missing=missing,
+            max_categories=max_categories,
+            dtype=dtype,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.class_weight = class_weight
+
+    def _targets(self, y: Any) -> NDArray[Any]:
+        y = column_or_1d(y, warn=True)
+        assert_all_finite(y, input_name="y")
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise ValueError(
+                f"y has 1 class, {self.classes_[0]!r}, but a classifier needs 2 or more classes"
+            )
+        found: NDArray[np.int64] = labels.reshape(-1).astype(np.int64)
+        return found
+
+    def _end(self) -> tuple[str, Loss]:
+        return "softmax", CrossEntropy()
+
+    def _described(self, recipe: Recipe, target: str) -> Recipe:
+        classes = self.classes_.tolist()
+        return dataclasses.replace(recipe, task="classification", target=target, classes=classes)
+
+    def _take(self, recipe: Recipe) -> None:
+        _checks.task_of_table(recipe.task, "classification")
+        self.classes_ = np.array(recipe.classes)
+
+    def _score_of(
+        self, outputs: NDArray[Any], targets: NDArray[Any], weight: NDArray[Any] | None
+    ) -> float:
+        return float(accuracy_score(targets, outputs.argmax(axis=1), sample_weight=weight))
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """Return the most probable class for each row.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            With the columns of `fit`, in any order if they have names.
+
+        Returns
+        -------
+        ndarray of shape (n,)
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If the estimator is not fitted, or X lacks a column.
+        """
+        check_is_fitted(self)
+        found: NDArray[Any] = self.classes_[self._outputs(X).argmax(axis=1)]
+        return found
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """Return the probability of each class for each row: the mean of the networks'.
+
+        Parameters
+        ----------
+        X : as in `predict`
+
+        Returns
+        -------
+        ndarray of shape (n, n_classes)
+            In the order of `classes_`.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If the estimator is not fitted, or X lacks a column.
+        """
+        return self._outputs(X)
+
+
+@_documented("R²")
+class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
+    """Regressor for tables of mixed columns: an ensemble of networks that needs no tuning.
+
+    Takes data frames as they are: numbers, categories, texts, bools, dates, missing values. Each
+    number has three codes (standardized, clipped, piecewise linear); categories are one-hot, with
+    missing and rare texts as inputs of their own. The target is standardized for the training.
+
+    Parameters
+    ----------
+    <parameters>
+    loss : str or Loss, default "squared_error"
+        Also "absolute_error", "huber" or "poisson", or an object such as ``Quantile(0.9)``. Its
+        parameters are in standard deviations of the target.
+
+    Attributes
+    ----------
+    <attributes>
+
+    See Also
+    --------
+    MLPEnsembleRegressor : Many networks with scikit-learn's parameters, for arrays.
+    TableEncoder : The codes as a step of a pipeline.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from fastnn.sklearn import TabularRegressor
+    >>> frame = pd.DataFrame({"area": [50, 80, None, 120] * 25, "city": ["Bonn", "Trier"] * 50})
+    >>> rent = 7 * frame["area"].fillna(70) + 90 * (frame["city"] == "Bonn")
+    >>> model = TabularRegressor(n_nets=2, max_iter=50, random_state=0).fit(frame, rent)
+    >>> mean, std = model.predict(frame.head(4), return_std=True)
+    >>> bool((abs(mean - rent.head(4)) < 60).all()), std.shape
+    (True, (4,))
+    """
+
+    __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **BaseTabular._parameter_constraints,
+        "loss": [str, Loss],
+    }
+
+    def __init__(
+        self,
+        n_nets: int = 5,
+        *,
+        loss: str | Loss = "squared_error",
+        hidden_layer_sizes: Sequence[int] = (256, 256, 256),
+        activation: str | Activation = "silu",
+        dropout: float = 0.1,
+        learning_rate_init: float = 3e-3,
+        weight_decay: float = 0.02,
+        batch_size: int = 128,
+        max_iter: int | None = None,
+        validation_fraction: float = 0.15,
+        kinds: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+        missing: Sequence[str] = (),
+        max_categories: int = tables.MAX_CATEGORIES,
+        dtype: str = "float32",
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        super().__init__(
+            n_nets,
+            hidden_layer_sizes=hidden_layer_sizes,
+            activation=activation,
+            dropout=dropout,
+            learning_rate_init=learning_rate_init,
+            weight_decay=weight_decay,
+            batch_size=batch_size,
+            max_iter=max_iter,
+            validation_fraction=validation_fraction,
+            kinds=kinds,
+            drop=drop,
+            missing=missing,
+            max_categories=max_categories,
+            dtype=dtype,
+            random_state=random_state,
+            n_jobs=n_jobs,
+            verbose=verbose,
+        )
+        self.loss = loss
+
+    def _targets(self, y: Any) -> NDArray[Any]:
+        y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
+        found: NDArray[np.float64] = column_or_1d(y, warn=True)
+        return found
+
+    def _end(self) -> tuple[str, Loss]:
+        loss = losses.get(self.loss)
+        return "exp" if isinstance(loss, Poisson) else "identity", loss
+
+    def _described(self, recipe: Recipe, target: str) -> Recipe:
+        return dataclasses.replace(recipe, task="regression", target=target)
+
+    def _take(self, recipe: Recipe) -> None:
+        _checks.task_of_table(recipe.task, "regression")
+
+    def _score_of(
+        self, outputs: NDArray[Any], targets: NDArray[Any], weight: NDArray[Any] | None
+    ) -> float:
+        if len(targets) < 2:  # R² is not defined
+            return float("nan")
+        return float(r2_score(targets, outputs[:, 0], sample_weight=weight))
+
+    @overload
+    def predict(self, X: Any, return_std: Literal[False] = False) -> NDArray[Any]: ...
+    @overload
+    def predict(self, X: Any, return_std: Literal[True]) -> tuple[NDArray[Any], NDArray[Any]]: ...
+    def predict(
+        self, X: Any, return_std: bool = False
+    ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
+        """Return the mean of the networks' predictions, and perhaps their standard deviation.
+
+        Parameters
+        ----------
+        X : as in `fit`
+            With the columns of `fit`, in any order if they have names.
+        return_std : bool, default False
+
+        Returns
+        -------
+        mean : ndarray of shape (n,)
+        std : ndarray of shape (n,)
+            Only with `return_std`.
+
+        Raises
+        ------
+        NotFittedError, ValueError
+            If the estimator is not fitted, or X lacks a column.
+        """
+        inputs = self._inputs(X)
+        mean = self.fits_.predict(inputs, "mean")[:, 0]
+        if not _checks.flag("return_std", return_std):
+            return mean
+        return mean, self.fits_.predict(inputs, "std")[:, 0]

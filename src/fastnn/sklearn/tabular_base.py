@@ -1,0 +1,375 @@
+"""What the estimators for tables share: columns, training, files.
+
+Not here: targets, scores and predictions (tabular.py), the codes of columns (tabular/learning.py),
+and the networks and their training (tabular/ensemble.py).
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils import (
+    check_random_state,
+    compute_sample_weight,
+)
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
+
+from fastnn import _checks, _cpu, load, tables
+from fastnn.activations import Activation
+from fastnn.exchange import model_files
+from fastnn.losses import Loss
+from fastnn.many import Fits, load_many
+from fastnn.many.outcomes import FINISHED, Status
+from fastnn.sklearn.base import with_valid_parameters
+from fastnn.sklearn.table_encoder import TableEncoder
+from fastnn.tabular import ensemble
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+    from typing import Self
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from fastnn.tables import Recipe
+
+#: What the estimators keep in the metadata of a model file beside the recipe.
+_KEPT = ("n_features_in", "feature_names_in")
+
+
+class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Base of the estimators for tables: columns, training, files.
+
+    A subclass says what y is (`_targets`), the end of the networks (`_end`), and the score of
+    outputs (`_score_of`).
+    """
+
+    fits_: Fits
+    recipe_: Recipe
+    n_features_in_: int
+    feature_names_in_: NDArray[Any]
+    validation_score_: float
+    n_iter_: int
+    class_weight: Any = None
+    _encoder: TableEncoder
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "n_nets": [Interval(numbers.Integral, 1, None, closed="left")],
+        "hidden_layer_sizes": ["array-like"],
+        "activation": [str, Activation],
+        "dropout": [Interval(numbers.Real, 0, 1, closed="left")],
+        "learning_rate_init": [Interval(numbers.Real, 0, None, closed="neither")],
+        "weight_decay": [Interval(numbers.Real, 0, None, closed="left")],
+        "batch_size": [Interval(numbers.Integral, 1, None, closed="left")],
+        "max_iter": [Interval(numbers.Integral, 1, None, closed="left"), None],
+        "validation_fraction": [Interval(numbers.Real, 0, 1, closed="left")],
+        "kinds": [dict, None],
+        "drop": ["array-like"],
+        "missing": ["array-like"],
+        "max_categories": [Interval(numbers.Integral, 1, None, closed="left")],
+        "dtype": [StrOptions({"float32", "float64"})],
+        "random_state": ["random_state"],
+        "n_jobs": [numbers.Integral, None],
+        "verbose": ["verbose"],
+    }
+
+    def __init__(
+        self,
+        n_nets: int = 5,
+        *,
+        hidden_layer_sizes: Sequence[int] = (256, 256, 256),
+        activation: str | Activation = "silu",
+        dropout: float = 0.1,
+        learning_rate_init: float = 3e-3,
+        weight_decay: float = 0.02,
+        batch_size: int = 128,
+        max_iter: int | None = None,
+        validation_fraction: float = 0.15,
+        kinds: Mapping[str, str] | None = None,
+        drop: Sequence[str] = (),
+        missing: Sequence[str] = (),
+        max_categories: int = tables.MAX_CATEGORIES,
+        dtype: str = "float32",
+        random_state: Any = None,
+        n_jobs: int | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.n_nets = n_nets
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.dropout = dropout
+        self.learning_rate_init = learning_rate_init
+        self.weight_decay = weight_decay
+        self.batch_size = batch_size
+        self.max_iter = max_iter
+        self.validation_fraction = validation_fraction
+        self.kinds = kinds
+        self.drop = drop
+        self.missing = missing
+        self.max_categories = max_categories
+        self.dtype = dtype
+        self.random_state = random_state
+        self.n_jobs = n_jobs
+        self.verbose = verbose
+
+    # ---- for subclasses -------------------------------------------------------------------------
+
+    def _targets(self, y: Any) -> NDArray[Any]:
+        """Return y (n,) as targets of networks: numbers, or labels of the classes it learns."""
+        raise NotImplementedError
+
+    def _end(self) -> tuple[str, Loss]:
+        """Return the activation of the last layer, and the loss."""
+        raise NotImplementedError
+
+    def _described(self, recipe: Recipe, target: str) -> Recipe:
+        """Return a recipe of inputs with what the outputs are."""
+        raise NotImplementedError
+
+    def _take(self, recipe: Recipe) -> None:
+        """Learn from a recipe what the outputs are."""
+
+    def _score_of(
+        self, outputs: NDArray[Any], targets: NDArray[Any], weight: NDArray[Any] | None
+    ) -> float:
+        """Return the score of outputs (n, n_out)."""
+        raise NotImplementedError
+
+    # ---- fitting --------------------------------------------------------------------------------
+
+    @with_valid_parameters
+    def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
+        """Find out how the columns are encoded, and train the networks.
+
+        Parameters
+        ----------
+        X : data frame, dict of columns or array-like of shape (n, n_columns)
+            Frames of pandas, polars and Arrow, with numbers, categories, texts, bools, dates and
+            missing values.
+        y : array-like of shape (n,)
+        sample_weight : array-like of shape (n,), optional
+            Weights of the rows' losses, 0 or more. Rows of weight 0 are left out.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data are invalid, or the loss of a network is no longer finite.
+        """
+        before = dict(vars(self))
+        try:
+            self._fit(X, y, sample_weight)
+        except BaseException:  # classes_ and others may not be those of the networks
+            self.__dict__ = before
+            raise
+        return self
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
+        if y is None:
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None"
+            )
+        self._encoder = TableEncoder(
+            kinds=self.kinds,
+            drop=list(self.drop),
+            missing=list(self.missing),
+            max_categories=self.max_categories,
+            codes="rich",
+            dtype=self.dtype,
+        ).fit(X)
+        inputs = self._encoder.transform(X)
+        targets = self._targets(y)
+        check_consistent_length(inputs, targets)
+        weight = self._weights(y, sample_weight, inputs)
+        output, loss = self._end()
+        classes = getattr(self, "classes_", None)
+        seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_nets).tolist()
+        trained = ensemble.train(
+            self._settings(),
+            inputs,
+            targets,
+            n_classes=None if classes is None else len(classes),
+            seeds=seeds,
+            output=output,
+            loss=loss,
+            sample_weight=weight,
+            n_threads=_threads(self.n_jobs),
+            verbose=bool(self.verbose),
+        )
+        self.fits_ = trained.fits
+        self.validation_score_ = self._score_out_of_sample(trained, inputs, targets, weight)
+        self._keep(self._described(self._encoder.recipe_, str(getattr(y, "name", None) or "y")))
+
+    def _settings(self) -> ensemble.Settings:
+        """Return the parameters as the recipe has them."""
+        return ensemble.Settings(
+            hidden=tuple(self.hidden_layer_sizes),
+            activation=self.activation,
+            dropout=self.dropout,
+            learning_rate=self.learning_rate_init,
+            weight_decay=self.weight_decay,
+            batch_size=self.batch_size,
+            epochs=self.max_iter,
+            validation=self.validation_fraction,
+            dtype=self.dtype,
+        )
+
+    def _weights(self, y: Any, sample_weight: Any, inputs: NDArray[Any]) -> NDArray[Any] | None:
+        """Return the weights of the rows (n,), those of their classes included; None for none."""
+        weight = None
+        if sample_weight is not None:
+            weight = _check_sample_weight(sample_weight, inputs, ensure_non_negative=True)
+        if self.class_weight is not None:
+            by_class = compute_sample_weight(self.class_weight, np.asarray(y))
+            weight = by_class if weight is None else weight * by_class
+        if weight is not None and not weight.any():
+            raise ValueError(
+                "the weights of all rows are 0; give some classes or rows a weight above 0"
+            )
+        return weight
+
+    def _score_out_of_sample(
+        self,
+        trained: ensemble.Ensemble,
+        inputs: NDArray[Any],
+        targets: NDArray[Any],
+        weight: NDArray[Any] | None,
+    ) -> float:
+        """Return the score of rows by the networks that were not trained on them."""
+        total = np.zeros((len(inputs), trained.fits[0].n_out))
+        counts = np.zeros(len(inputs), int)
+        for net, rows in zip(trained.fits, trained.validation, strict=False):
+            total[rows] += net.predict(inputs[rows])
+            counts[rows] += 1
+        known = counts > 0
+        if not known.any():
+            return float("nan")
+        outputs = total[known] / counts[known, None]
+        return self._score_of(outputs, targets[known], None if weight is None else weight[known])
+
+    def _keep(self, recipe: Recipe) -> None:
+        """Keep the recipe, and what the encoder has learnt of the columns, with the networks."""
+        self.recipe_ = self._encoder.recipe_ = recipe
+        self.n_iter_ = max(status.epochs for status in self.fits_.statuses)
+        self.n_features_in_ = self._encoder.n_features_in_
+        found = getattr(self._encoder, "feature_names_in_", None)
+        if found is not None:
+            self.feature_names_in_ = found
+        names = None if found is None else [str(name) for name in found]
+        for net in self.fits_:
+            recipe.attach(net)
+            kept = dict(zip(_KEPT, (int(self.n_features_in_), names), strict=True))
+            net.metadata = {**net.metadata, "estimator": kept}
+
+    # ---- predicting -----------------------------------------------------------------------------
+
+    def _outputs(self, X: Any) -> NDArray[np.float64]:
+        """Return the mean of the networks' outputs (n, n_out)."""
+        inputs = self._inputs(X)
+        return self.fits_.predict(inputs, "mean")
+
+    def _inputs(self, X: Any) -> NDArray[Any]:
+        """Return rows as the networks take them; texts that are not known count as missing."""
+        check_is_fitted(self)
+        inputs: NDArray[Any] = self._encoder.transform(X)
+        return inputs
+
+    # ---- files ----------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the networks and their recipe to a model file, without code.
+
+        ``fastnn predict`` and ``fastnn info`` read it, too, as do `fastnn.load_many` and, if there
+        is one network, `fastnn.load`.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        OSError
+            If the file cannot be written.
+        """
+        check_is_fitted(self)
+        if len(self.fits_) == 1:
+            self.fits_[0].save(path)
+        else:
+            self.fits_.save(path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read an estimator from a file that `save` or ``fastnn train`` wrote.
+
+        Parameters
+        ----------
+        path : str or path
+
+        Returns
+        -------
+        estimator
+            It predicts as the one that was saved. Of its parameters only `n_nets` is that of the
+            file.
+
+        Raises
+        ------
+        ModelFileError, ValueError
+            If the file holds no networks for tables, or those of the other task.
+        OSError
+            If it cannot be read.
+        """
+        path = _checks.file_path("path", path)
+        if model_files.has_many(path):
+            fits = load_many(path)
+        else:
+            fits = Fits([load(path)])
+            fits.statuses = [Status(FINISHED, fits[0].epoch)]
+        _checks.some_networks(path, len(fits))
+        recipe = tables.recipe_of(fits[0])
+        estimator = cls(n_nets=len(fits))
+        estimator._take(recipe)
+        estimator.fits_ = fits
+        estimator._encoder = _encoder_of(recipe, fits[0].metadata.get("estimator"), fits[0].dtype)
+        estimator._keep(recipe)
+        return estimator
+
+    # ---- scikit-learn's conventions -------------------------------------------------------------
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return hasattr(self, "fits_")
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
+        tags.target_tags.required = True
+        return tags
+
+
+def _threads(n_jobs: int | None) -> int | None:
+    """Return the networks that are trained at a time; None for as many as there are CPUs."""
+    if n_jobs is None or n_jobs > 0:
+        return n_jobs
+    return max(1, _cpu.available_threads() + 1 + n_jobs)
+
+
+def _encoder_of(recipe: Recipe, kept: Any, dtype: np.dtype[Any]) -> TableEncoder:
+    """Return a fitted encoder from a file's recipe, and what an estimator has kept beside it."""
+    encoder = TableEncoder(codes="rich", dtype=dtype.name)
+    encoder.recipe_ = recipe
+    names: Any = [*recipe.kinds, *recipe.ignored]
+    encoder.n_features_in_ = len(names)
+    if kept is not None:
+        found = _checks.fields("the estimator's columns", kept, _KEPT)
+        encoder.n_features_in_, names = (found[name] for name in _KEPT)
+    if names is not None:
+        encoder.feature_names_in_ = np.array(names, dtype=object)
+    return encoder

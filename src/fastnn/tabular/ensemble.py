@@ -1,0 +1,261 @@
+"""The networks that suit most tables, and their training: what `fastnn train` and the estimators
+for tables do unless they are told otherwise.
+
+Wide networks over rich codes of the columns (learning.py). Hidden biases are drawn from the
+standard normal distribution, and the first layer learns at four times the rate. AdamW with
+decoupled weight decay, a warm-up and a cosine to zero. The moving average of the weights is
+validated after each epoch, and the best one is kept. Several networks, each with its own seed and
+its own validation rows, predict together: their outputs are averaged.
+
+Here: the numbers of this recipe, the rows of each network, one call of `fit_many`, and the scaling
+of a target. Not here: tables and columns (learning.py, recipe.py), parameters of scikit-learn
+(sklearn/), options (cli/).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.callbacks import EarlyStopping, SwapEMAWeights
+from fastnn.layers import Dense, Dropout
+from fastnn.many import Fits, fit_many
+from fastnn.mlp import MLP
+from fastnn.optimizers import AdamW
+from fastnn.schedules import CosineDecay, LinearWarmup
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fastnn.layers import Layer
+
+#: What the first hidden layer's learning rate is multiplied by.
+_FIRST_RATE = 4.0
+
+#: The fraction of the updates in which the learning rate rises.
+_WARM_UP = 0.05
+
+_EPOCHS, _MOST_EPOCHS, _LEAST_EPOCHS = 100, 300, 4
+_LEAST_UPDATES, _MOST_UPDATES = 2000, 4000
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The numbers of the recipe.
+
+    Parameters
+    ----------
+    n_nets : int
+    hidden : sequence of int
+        Units of the hidden layers.
+    activation : str or Activation
+        Of the hidden layers.
+    dropout : float
+        Rate, of the outputs of every hidden layer.
+    learning_rate, weight_decay, ema_momentum : float
+        Of AdamW: the largest rate, the decoupled decay, and the momentum of the moving average.
+    batch_size : int
+    epochs : int or None
+        None for a number that follows from the number of rows.
+    validation : float
+        The fraction of the rows that a network is validated on; 0 for none.
+    dtype : str
+    """
+
+    n_nets: int = 5
+    hidden: Sequence[int] = (256, 256, 256)
+    activation: Any = "silu"
+    dropout: float = 0.1
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    ema_momentum: float = 0.99
+    batch_size: int = 128
+    epochs: int | None = None
+    validation: float = 0.15
+    dtype: str = "float32"
+
+    def n_epochs(self, n: int) -> int:
+        """Return the epochs of a network that is trained on n rows.
+
+        100, but 2,000 to 4,000 updates if that takes no more than 300 epochs and no less than 4.
+        """
+        if self.epochs is not None:
+            return self.epochs
+        updates = math.ceil(n / self.batch_size)
+        most = max(_LEAST_EPOCHS, _MOST_UPDATES // updates)
+        return min(_MOST_EPOCHS, most, max(_EPOCHS, math.ceil(_LEAST_UPDATES / updates)))
+
+    def network(self, n_in: int, n_out: int, output: str, loss: Any, n: int, seed: int) -> MLP:
+        """Return an untrained network, for n training rows."""
+        epochs = self.n_epochs(n)
+        updates = max(2, epochs * math.ceil(n / self.batch_size))
+        warm_up = max(1, round(_WARM_UP * updates))
+        cosine = CosineDecay(self.learning_rate, max(1, updates - warm_up))
+        optimizer = AdamW(
+            LinearWarmup(cosine, warm_up),
+            weight_decay=self.weight_decay,
+            use_ema=True,
+            ema_momentum=self.ema_momentum,
+        )
+        layers: list[Layer] = []
+        for i, units in enumerate(self.hidden):
+            layers.append(
+                Dense(
+                    units,
+                    self.activation,
+                    bias_initializer="standard_normal",
+                    learning_rate_multiplier=1.0 if i else _FIRST_RATE,
+                )
+            )
+            layers += [Dropout(self.dropout)] if self.dropout else []
+        layers.append(Dense(n_out, output))
+        return MLP(n_in, layers, loss=loss, optimizer=optimizer, dtype=self.dtype, seed=seed)
+
+
+@dataclass
+class Ensemble:
+    """Trained networks, and the rows that each was validated on.
+
+    Parameters
+    ----------
+    fits : Fits
+        The networks; their outputs are in the units of the target.
+    validation : list of ndarray of int
+        For each network the numbers of its validation rows.
+    """
+
+    fits: Fits
+    validation: list[NDArray[np.intp]]
+
+
+def train(
+    settings: Settings,
+    X: NDArray[Any],
+    y: NDArray[Any],
+    *,
+    n_classes: int | None,
+    seeds: Sequence[int],
+    output: str,
+    loss: Any,
+    sample_weight: NDArray[Any] | None = None,
+    class_weight: Any = None,
+    n_threads: int | None = None,
+    verbose: bool = False,
+) -> Ensemble:
+    """Train a network for each seed on rows X (n, n_in).
+
+    Parameters
+    ----------
+    settings : Settings
+    X : ndarray of shape (n, n_in)
+    y : ndarray of shape (n,)
+        Numbers, or labels 0, 1, ... of classes.
+    n_classes : int or None
+        None for numbers.
+    seeds : sequence of int
+        Each determines a network: its weights, its validation rows and the orders of its rows.
+    output, loss : str, Loss
+        Of the network. A target of numbers is scaled for the training, and unscaled in the last
+        layer.
+    sample_weight, class_weight, n_threads, verbose
+        As `fit_many` takes them.
+
+    Returns
+    -------
+    Ensemble
+    """
+    labels = None if n_classes is None else y
+    used = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight)
+    judged = []
+    for seed in seeds:
+        rng = np.random.default_rng([seed, 1])  # other numbers than those of the weights
+        some = None if labels is None else labels[used]
+        judged.append(used[pick(rng, some, len(used), settings.validation)])
+    is_validated = all(map(len, judged))
+    rows = [np.setdiff1d(used, each) for each in judged] if is_validated else [used] * len(seeds)
+    mean, scale = (0.0, 1.0) if labels is not None else mean_and_scale(y[used], output)
+    n_out = 1 if n_classes is None else n_classes
+    nets = [
+        settings.network(X.shape[1], n_out, output, loss, len(some), seed)
+        for some, seed in zip(rows, seeds, strict=True)
+    ]
+    callbacks = [SwapEMAWeights(), EarlyStopping(patience=2**31 - 1, restore_best_weights=True)]
+    fits = fit_many(
+        nets,
+        X,
+        y if labels is not None else (y - mean) / scale,
+        rows=rows,
+        validation=judged if is_validated else None,
+        epochs=[settings.n_epochs(len(some)) for some in rows],
+        batch_size=settings.batch_size,
+        sample_weight=sample_weight,
+        class_weight=class_weight,
+        callbacks=callbacks if is_validated else [],
+        n_threads=n_threads,
+        verbose=verbose,
+    )
+    kept = np.flatnonzero(fits.is_trained).tolist()
+    if not kept:
+        raise KeyboardInterrupt
+    if fits.interrupted:
+        fits, judged = fits.some(kept), [judged[i] for i in kept]
+    for net in fits:
+        if not is_validated:
+            net.set_weights(net.get_ema_weights())
+        if labels is None:
+            undo_scaling(net, mean, scale, output)
+    return Ensemble(fits, judged if is_validated else [])
+
+
+def pick(
+    rng: np.random.Generator, labels: NDArray[Any] | None, n: int, fraction: float
+) -> NDArray[np.bool_]:
+    """Return which of n rows are picked at random: (n,).
+
+    With labels (n,) the same fraction of each class is picked, and never all rows of one.
+    """
+    order = rng.permutation(n)
+    places = np.arange(n)
+    in_order = np.floor((places + 1) * fraction) > np.floor(places * fraction)
+    if labels is not None:
+        order = order[np.argsort(labels[order], kind="stable")]
+        ordered = labels[order]
+        in_order[1:] &= ordered[1:] == ordered[:-1]  # the first row of a class is not picked
+    in_order[:1] = False
+    is_picked = np.zeros(n, bool)
+    is_picked[order] = in_order
+    return is_picked
+
+
+# ---- the scaling of a target --------------------------------------------------------------------
+
+
+def mean_and_scale(y: NDArray[Any], output: str) -> tuple[float, float]:
+    """Return what is subtracted from a target (n,), and what it is then divided by.
+
+    These are the mean and the standard deviation, 1 if it doesn't vary, or 0 and the mean for a
+    network whose outputs are exponentials.
+    """
+    if output == "exp":
+        return 0.0, float(y.mean()) or 1.0
+    return float(y.mean()), float(y.std()) or 1.0
+
+
+def undo_scaling(net: MLP, mean: float, scale: float, output: str) -> None:
+    """Let the output layer undo the scaling of the target: its output y becomes mean + scale y.
+
+    For an output a = z W + b these are the weights scale W and the bias scale b + mean; for an
+    output exp(a) it is the bias b + log(scale). Sums are in float64 for networks of both
+    precisions.
+    """
+    *others, W, b = net.get_weights()
+    W, b = W.astype(np.float64), b.astype(np.float64)
+    if output == "exp":
+        net.set_weights([*others, W, b + math.log(scale)])
+    else:
+        net.set_weights([*others, scale * W, scale * b + mean])

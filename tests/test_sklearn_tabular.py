@@ -1,0 +1,362 @@
+"""TabularClassifier and TabularRegressor: frames of all kinds, one seed and one result, files.
+
+Not here: which codes columns get (test_tables.py), frames in general (test_table_frames.py), and
+how good the predictions are beside other libraries' (bench/tables.py).
+"""
+
+import io
+import pickle
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.metrics import r2_score
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from sklearn.utils.estimator_checks import check_estimator
+
+import fastnn
+from fastnn.cli import main
+from fastnn.sklearn import TabularClassifier, TabularRegressor
+from fastnn.tabular.ensemble import Settings
+
+RNG = np.random.default_rng(0)
+N = 240
+FRAME = pd.DataFrame(
+    {
+        "area": RNG.normal(size=N),
+        "wealth": RNG.exponential(size=N) ** 2,
+        "city": RNG.choice(["Bonn", "Köln", "Trier"], N),
+        "since": pd.Timestamp("2024-01-01") + pd.to_timedelta(RNG.integers(0, 700, N), "D"),
+        "is_new": RNG.random(N) > 0.5,
+    }
+)
+FRAME.loc[::9, "area"] = np.nan
+FRAME.loc[::11, "city"] = None
+FRAME["size"] = pd.Categorical(RNG.choice(["small", "large"], N), ["small", "large"], ordered=True)
+PRICE = 2 * FRAME["wealth"] + 3 * (FRAME["city"] == "Köln") + FRAME["area"].fillna(0.0)
+SORT = np.where(PRICE > 4, "high", np.where(PRICE > 1, "middle", "low"))
+
+SMALL = {"n_nets": 3, "hidden_layer_sizes": (24, 16), "max_iter": 150, "random_state": 0}
+
+FRAMES = {
+    "pandas": lambda frame: frame,
+    "polars": lambda frame: pl.from_pandas(frame),
+    "arrow": lambda frame: pa.Table.from_pandas(frame, preserve_index=False),
+    "dict": lambda frame: {name: list(frame[name]) for name in frame},
+}
+
+
+def regressor(**options):
+    return TabularRegressor(**{**SMALL, **options})
+
+
+def classifier(**options):
+    return TabularClassifier(**{**SMALL, **options})
+
+
+@pytest.fixture(scope="module")
+def prices():
+    return regressor().fit(FRAME, PRICE)
+
+
+@pytest.fixture(scope="module")
+def sorts():
+    return classifier().fit(FRAME, SORT)
+
+
+# ---- fitting and predicting ---------------------------------------------------------------------
+
+
+def test_a_regressor_learns(prices):
+    assert prices.score(FRAME, PRICE) > 0.8
+    assert 0.5 < prices.validation_score_ < 1
+    assert prices.predict(FRAME).shape == (N,)
+    assert len(prices.fits_) == 3
+    assert prices.n_iter_ == 150
+
+
+def test_a_classifier_learns(sorts):
+    assert sorts.score(FRAME, SORT) > 0.85
+    assert sorts.classes_.tolist() == ["high", "low", "middle"]
+    probabilities = sorts.predict_proba(FRAME)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-6)
+    expected = sorts.classes_[probabilities.argmax(axis=1)]
+    assert sorts.predict(FRAME).tolist() == expected.tolist()
+
+
+def test_predictions_are_the_mean_of_the_networks(prices, sorts):
+    inputs = prices.recipe_.inputs(FRAME, "missing")
+    each = np.stack([net.predict(inputs)[:, 0] for net in prices.fits_]).astype(float)
+    mean, std = prices.predict(FRAME, return_std=True)
+    np.testing.assert_array_equal(mean, each.mean(axis=0))
+    np.testing.assert_array_equal(std, each.std(axis=0))
+    inputs = sorts.recipe_.inputs(FRAME, "missing")
+    each = np.stack([net.predict(inputs) for net in sorts.fits_]).astype(float)
+    np.testing.assert_array_equal(sorts.predict_proba(FRAME), each.mean(axis=0))
+
+
+@pytest.mark.parametrize("kind", FRAMES)
+def test_frames_of_all_kinds_give_the_same_bits(kind, prices):
+    frame = FRAMES[kind](FRAME)
+    found = regressor().fit(frame, PRICE)
+    assert found.predict(frame).tobytes() == prices.predict(FRAME).tobytes()
+    assert list(found.feature_names_in_) == list(FRAME)
+
+
+def test_the_order_of_columns_does_not_matter(prices):
+    assert np.array_equal(prices.predict(FRAME[list(FRAME)[::-1]]), prices.predict(FRAME))
+
+
+def test_new_texts_and_new_missing_values_are_predicted(prices):
+    frame = FRAME.head(3).copy()
+    frame["city"] = ["Aachen", None, "Bonn"]
+    frame["wealth"] = [np.nan, 1e9, -1e9]
+    frame["since"] = pd.NaT
+    assert np.isfinite(prices.predict(frame)).all()
+
+
+@pytest.mark.parametrize("labels", [[0, 1, 1], [7, -3, 2], [True, False, True]])
+def test_labels_of_all_kinds(labels):
+    y = np.resize(labels, N)
+    found = classifier(n_nets=1, max_iter=1).fit(FRAME, y)
+    assert found.classes_.tolist() == sorted(set(labels))
+    assert found.predict(FRAME).dtype == y.dtype
+
+
+def test_arrays_are_tables_too():
+    X = RNG.normal(size=(N, 3))
+    found = regressor().fit(X, X[:, 0] * X[:, 1])
+    assert found.score(X, X[:, 0] * X[:, 1]) > 0.6
+    with pytest.raises(ValueError, match="3 features"):
+        found.predict(X[:, :2])
+
+
+def test_counts_have_a_loss_of_their_own():
+    counts = RNG.poisson(np.exp(1 + 0.5 * FRAME["area"].fillna(0.0)))
+    found = regressor(loss="poisson").fit(FRAME, counts)
+    assert (found.predict(FRAME) > 0).all()
+    assert found.fits_[0].loss.name == "poisson"
+
+
+def test_a_target_far_from_zero_is_scaled():
+    y = 1e6 + 1e3 * PRICE
+    found = regressor().fit(FRAME, y)
+    assert r2_score(y, found.predict(FRAME)) > 0.8
+
+
+# ---- one seed, one result -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2, -1])
+def test_the_result_does_not_depend_on_the_threads(n_jobs, prices):
+    twin = regressor(n_jobs=n_jobs).fit(FRAME, PRICE)
+    assert twin.predict(FRAME).tobytes() == prices.predict(FRAME).tobytes()
+    assert twin.validation_score_ == prices.validation_score_
+
+
+def test_another_seed_is_another_result(prices):
+    twin = regressor(random_state=1).fit(FRAME, PRICE)
+    assert not np.array_equal(twin.predict(FRAME), prices.predict(FRAME))
+
+
+def test_each_network_has_its_own_seed_and_validation_rows(prices):
+    nets = list(prices.fits_)
+    assert len({net.seed for net in nets}) == 3
+    losses = [tuple(history.history["val_loss"]) for history in prices.fits_.histories]
+    assert len(set(losses)) == 3
+
+
+def test_the_averages_of_the_best_epoch_are_kept():
+    """The network of an epoch alone is found by training up to it."""
+    found = regressor(n_nets=1, max_iter=12).fit(FRAME, PRICE)
+    values = found.fits_.histories[0].history["val_loss"]
+    assert found.fits_.best_epochs[0] == int(np.argmin(values))
+    assert found.fits_[0].optimizer.use_ema
+
+
+@pytest.mark.parametrize(
+    ("n", "epochs"),
+    [(10, 300), (640, 300), (1280, 200), (2560, 100), (3825, 100), (10000, 50), (10**6, 4)],
+)
+def test_the_number_of_epochs_follows_from_that_of_rows(n, epochs):
+    assert Settings().n_epochs(n) == epochs
+    assert Settings(epochs=7).n_epochs(n) == 7
+
+
+# ---- weights ------------------------------------------------------------------------------------
+
+
+def test_rows_of_weight_0_are_left_out():
+    weight = (np.arange(N) % 3 > 0).astype(float)
+    y = np.where(weight > 0, PRICE, 1e6)
+    found = regressor().fit(FRAME, y, weight)
+    assert r2_score(PRICE[weight > 0], found.predict(FRAME)[weight > 0]) > 0.8
+
+
+def test_weights_of_classes_are_those_of_rows():
+    weight = np.select([SORT == "high", SORT == "low"], [3.0, 0.5], 1.0)
+    by_row = classifier().fit(FRAME, SORT, weight)
+    by_class = classifier(class_weight={"high": 3.0, "low": 0.5}).fit(FRAME, SORT)
+    assert np.array_equal(by_row.predict_proba(FRAME), by_class.predict_proba(FRAME))
+    balanced = classifier(class_weight="balanced").fit(FRAME, SORT)
+    assert not np.array_equal(balanced.predict_proba(FRAME), by_row.predict_proba(FRAME))
+
+
+# ---- validation ---------------------------------------------------------------------------------
+
+
+def test_validation_rows_are_stratified():
+    rare = np.where(np.arange(N) % 60 == 0, "rare", "usual")
+    found = classifier(validation_fraction=0.25, max_iter=2).fit(FRAME, rare)
+    assert found.score(FRAME, rare) > 0.5
+    assert np.isfinite(found.validation_score_)
+
+
+def test_without_validation_rows_all_are_trained_on():
+    found = regressor(validation_fraction=0.0).fit(FRAME, PRICE)
+    assert np.isnan(found.validation_score_)
+    assert list(found.fits_.histories[0].history) == ["loss", "learning_rate"]
+    assert found.score(FRAME, PRICE) > 0.8
+
+
+# ---- files and pickles --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("n_nets", [1, 3])
+def test_a_file_has_all_that_predictions_need(tmp_path, n_nets):
+    path = tmp_path / "prices.safetensors"
+    found = regressor(n_nets=n_nets).fit(FRAME, PRICE)
+    found.save(path)
+    twin = TabularRegressor.load(path)
+    assert np.array_equal(twin.predict(FRAME), found.predict(FRAME))
+    assert twin.n_nets == n_nets
+    assert list(twin.feature_names_in_) == list(FRAME)
+    with pytest.raises(ValueError, match=r"for regression, .* use TabularRegressor\.load"):
+        TabularClassifier.load(path)
+
+
+@pytest.mark.parametrize(
+    "y", [SORT, np.arange(N) % 3, np.arange(N) % 2 == 0], ids=lambda y: y.dtype
+)
+def test_a_file_has_the_classes(tmp_path, y):
+    path = tmp_path / "sorts.safetensors"
+    found = classifier(max_iter=3).fit(FRAME, y)
+    found.save(path)
+    twin = TabularClassifier.load(path)
+    assert twin.predict(FRAME).tolist() == found.predict(FRAME).tolist()
+    assert twin.classes_.tolist() == found.classes_.tolist()
+
+
+def test_arrays_are_checked_after_a_file_as_before(tmp_path):
+    X = RNG.normal(size=(N, 3))
+    found = regressor(max_iter=2).fit(X, X[:, 0])
+    found.save(tmp_path / "net.safetensors")
+    twin = TabularRegressor.load(tmp_path / "net.safetensors")
+    assert np.array_equal(twin.predict(X), found.predict(X))
+    with pytest.raises(ValueError, match="3 features"):
+        twin.predict(X[:, :2])
+
+
+def test_the_command_line_predicts_from_the_file(tmp_path, capsys, sorts):
+    path, data = tmp_path / "sorts.safetensors", tmp_path / "new.csv"
+    sorts.save(path)
+    FRAME.head(20).to_csv(data, index=False)
+    assert main(["predict", str(path), str(data), "--quiet"]) == 0
+    found = pd.read_csv(io.StringIO(capsys.readouterr().out))
+    assert found["y"].tolist() == sorts.predict(FRAME.head(20)).tolist()
+    assert main(["info", str(path)]) == 0
+    assert "wealth" in capsys.readouterr().out
+
+
+def test_the_networks_take_frames_themselves(prices):
+    net = prices.fits_[0]
+    inputs = prices.recipe_.inputs(FRAME)
+    assert np.array_equal(net.predict(FRAME), net.predict(inputs))
+
+
+def test_pickles_and_clones(prices):
+    twin = pickle.loads(pickle.dumps(prices))
+    assert np.array_equal(twin.predict(FRAME), prices.predict(FRAME))
+    again = clone(prices).fit(FRAME, PRICE)
+    assert np.array_equal(again.predict(FRAME), prices.predict(FRAME))
+
+
+def test_no_file_of_networks_for_tables(tmp_path):
+    net = fastnn.MLP(2, [fastnn.Dense(1)], loss="squared_error", optimizer="adam")
+    net.save(tmp_path / "net.safetensors")
+    with pytest.raises(ValueError, match="no recipe for tables"):
+        TabularRegressor.load(tmp_path / "net.safetensors")
+
+
+# ---- scikit-learn -------------------------------------------------------------------------------
+
+RANDOM = {
+    "check_sample_weight_equivalence_on_dense_data": (
+        "validation rows are drawn, so a row that is repeated is not a row of weight 2"
+    )
+}
+
+
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+def test_scikit_learn_agrees(kind):
+    net = kind(2, hidden_layer_sizes=(16,), max_iter=40, random_state=0, learning_rate_init=0.01)
+    check_estimator(net, expected_failed_checks=RANDOM, on_fail="raise", on_skip=None)
+
+
+def test_tools_of_scikit_learn():
+    grid = {"dropout": [0.0, 0.1], "hidden_layer_sizes": [(8,), (9, 9)]}
+    search = GridSearchCV(regressor(n_nets=1, max_iter=2), grid, cv=2).fit(FRAME, PRICE)
+    assert set(search.best_params_) == set(grid)
+    assert cross_val_score(classifier(n_nets=1, max_iter=2), FRAME, SORT, cv=2).shape == (2,)
+
+
+# ---- bad arguments ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"n_nets": 0}, "n_nets"),
+        ({"dropout": 1.0}, "dropout"),
+        ({"hidden_layer_sizes": 8}, "hidden_layer_sizes"),
+        ({"activation": "rleu"}, "did you mean 'relu'"),
+        ({"validation_fraction": 1.0}, "validation_fraction"),
+        ({"loss": "hinge"}, "loss"),
+        ({"kinds": {"city": "number"}}, "'city'"),
+        ({"drop": ["town"]}, "'town'"),
+        ({"dtype": "float16"}, "dtype"),
+    ],
+    ids=lambda value: str(value)[:30],
+)
+def test_bad_parameters(options, message):
+    with pytest.raises(ValueError, match=message):
+        regressor(**options).fit(FRAME, PRICE)
+
+
+def test_bad_data(prices):
+    with pytest.raises(ValueError, match="1 class"):
+        classifier().fit(FRAME, np.zeros(N))
+    with pytest.raises(ValueError, match="weights of all rows are 0"):
+        classifier(class_weight=dict.fromkeys(SORT, 0.0)).fit(FRAME, SORT)
+    with pytest.raises(ValueError, match="non-zero"):
+        regressor().fit(FRAME, PRICE, np.zeros(N))
+    with pytest.raises(ValueError, match="NaN"):
+        regressor().fit(FRAME, np.where(np.arange(N) == 3, np.nan, PRICE))
+    with pytest.raises(ValueError, match="inconsistent numbers of samples"):
+        regressor().fit(FRAME, PRICE[:-1])
+    with pytest.raises(ValueError, match="'area'"):
+        prices.predict(FRAME.drop(columns="area"))
+    with pytest.raises(NotFittedError):
+        regressor().predict(FRAME)
+
+
+def test_an_error_leaves_a_fitted_estimator_as_it_was():
+    found = regressor(max_iter=2).fit(FRAME, PRICE)
+    before = found.predict(FRAME)
+    with pytest.raises(ValueError, match="NaN"):
+        found.fit(FRAME[["city"]], np.full(N, np.nan))
+    assert np.array_equal(found.predict(FRAME), before)
