@@ -21,7 +21,7 @@ help:
 	@echo "make bench            fastnn against NumPy, cell by cell: 5 minutes"
 	@echo "make bench-peers      fastnn against other libraries: all figures; 25 minutes, 2 GB"
 	@echo "make bench-estimators  fastnn.sklearn against scikit-learn on real data: 10 minutes"
-	@echo "make bench-many       many networks in one call, against loops, JAX and scikit-learn: 2 minutes"
+	@echo "make bench-many       many networks in one call, against JAX, PyTorch, scikit-learn: 5 minutes"
 	@echo "make bench-extras     the cost of callbacks, metrics, clipping and others: 10 minutes"
 	@echo "make instructions     instructions of a step against the committed figures: 1 minute; valgrind"
 	@echo "make instructions-update  rewrite these figures"

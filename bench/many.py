@@ -1,4 +1,4 @@
-"""Many networks in one call: fit_many, a loop over fit, JAX's four ways, scikit-learn with joblib.
+"""Many networks in one call: fit_many, a loop over fit, JAX, torch.func, scikit-learn with joblib.
 
     make bench-many
 
@@ -7,12 +7,16 @@ rows for 10 epochs of batches of 32, in orders of their own. JAX compiles a whol
 the steps) and runs it over the members by vmap or by lax.map, on one device of the host and across
 two, which have to be asked for before JAX is imported. It gets fastnn's initial weights and orders,
 and its weights after the fit must be those of fastnn to 1 % of their norm, or it gets no time. A
-compilation is not counted. scikit-learn's MLPRegressor draws its own weights and orders; joblib
-runs two processes that are started before.
+compilation is not counted. PyTorch steps all members at once, by vmap over the gradient of a
+function and an Adam of stacked arrays; its weights are checked in the same way. scikit-learn's
+MLPRegressor draws its own weights and orders; joblib runs two processes that are started before.
 
 Contenders take turns, a round each; a figure is the median of the rounds in networks a second. The
 second part is of tiny networks on line (2-8-1, 100 rows, 100 epochs), of what a member costs beyond
-its steps, and of members of very different sizes. Not here: single fits (compare.py).
+its steps, and of members of very different sizes. The third is a search: 200 candidates on
+5 folds of the digits, MLPSearchCV against GridSearchCV with n_jobs=2 over the same estimator. Its
+scores and best parameters must be the same, or there is no ratio. Not here: single fits
+(compare.py).
 """
 
 import argparse
@@ -147,7 +151,57 @@ class Jax:
             for ours, theirs in zip(fits[k].get_weights(), self.found, strict=True):
                 twin = np.asarray(theirs).reshape(-1, *ours.shape)[k]
                 error = np.linalg.norm(ours - twin) / np.linalg.norm(ours)
-                assert error < 0.01, f"JAX's weights differ by {error:.1%}"
+                assert error < 0.01, f"{type(self).__name__}: weights differ by {error:.1%}"
+
+
+class Torch:
+    """torch.func: all members in one step, stacked, with gradients by vmap."""
+
+    def __init__(self, n, threads=2):
+        import torch
+
+        torch.set_num_threads(threads)
+        self.n = n
+        nets = members(n)
+        orders = [[net._state.draw_order(ROWS) for _ in range(EPOCHS)] for net in nets]
+        orders = np.array(orders).reshape(n, EPOCHS * ROWS // BATCH, BATCH)
+        self.orders = torch.from_numpy(orders.transpose(1, 0, 2).copy())
+        stacked = zip(*(net.get_weights() for net in nets), strict=True)
+        self.start = [torch.from_numpy(np.stack(arrays)) for arrays in stacked]
+        self.run()
+        Jax._check(self)
+
+    def run(self):
+        import torch
+
+        rows, targets = torch.from_numpy(X), torch.from_numpy(Y)
+        blocks = (torch.nn.ReLU(), torch.nn.ReLU(), torch.nn.Identity())
+
+        def loss(params, x, t):
+            z = x
+            for W, b, h in zip(params[::2], params[1::2], blocks, strict=True):
+                z = h(z @ W + b)
+            return 0.5 * ((z - t) ** 2).sum(dim=1).mean()
+
+        gradients = torch.func.vmap(torch.func.grad(loss))
+        params = [p.clone() for p in self.start]
+        m, v = ([torch.zeros_like(p) for p in params] for _ in range(2))
+
+        def call():
+            for t, order in enumerate(self.orders, 1):
+                found = gradients(tuple(params), rows[order], targets[order])
+                rate, root = 1e-3 / (1 - 0.9**t), (1 - 0.999**t) ** -0.5
+                torch._foreach_lerp_(m, list(found), 0.1)
+                torch._foreach_mul_(v, 0.999)
+                torch._foreach_addcmul_(v, list(found), list(found), 0.001)
+                below = torch._foreach_sqrt(v)
+                torch._foreach_mul_(below, root)
+                torch._foreach_add_(below, 1e-8)
+                torch._foreach_addcdiv_(params, m, below, -rate)
+
+        took = seconds(call)
+        self.found = [p.numpy() for p in params]
+        return took
 
 
 class ScikitLearn:
@@ -186,6 +240,7 @@ def large(n, rounds, peers):
         for way in ("vmap", "lax.map"):
             for devices in (1, 2):
                 made[f"JAX, {way}, {devices} device{'s' * (devices > 1)}"] = Jax(some, way, devices)
+        made["PyTorch, torch.func"] = Torch(some)
         made["scikit-learn, joblib"] = ScikitLearn(max(n // 25, 2))
     rates = {name: [] for name in made}
     for _ in range(rounds):
@@ -243,6 +298,40 @@ def uneven(rounds):
     return statistics.median(ratios)
 
 
+def search(rounds):
+    """Return seconds of MLPSearchCV and of GridSearchCV on the digits, in turn, and their ratio.
+
+    200 candidates of 10 epochs on 5 folds; neither fits the best one again.
+    """
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import GridSearchCV
+
+    from fastnn.sklearn import MLPClassifier, MLPSearchCV
+
+    rows, labels = load_digits(return_X_y=True)
+    rows = (rows / 16).astype(np.float32)
+    net = MLPClassifier(max_iter=10, dtype="float32", random_state=0)
+    grid = {
+        "learning_rate_init": np.geomspace(1e-4, 1e-1, 10).tolist(),
+        "alpha": np.geomspace(1e-6, 1e-2, 5).tolist(),
+        "hidden_layer_sizes": [(16,), (64,)],
+        "activation": ["relu", "tanh"],
+    }
+    ours, theirs = [], []
+    one = {"alpha": [1e-4]}
+    GridSearchCV(net, one, cv=5, refit=False, n_jobs=2).fit(rows, labels)  # starts the processes
+    for _ in range(rounds):
+        found = MLPSearchCV(net, grid, cv=5, refit=False)
+        other = GridSearchCV(net, grid, cv=5, refit=False, n_jobs=2)
+        ours.append(seconds(lambda found=found: found.fit(rows, labels)))
+        theirs.append(seconds(lambda other=other: other.fit(rows, labels)))
+        assert found.best_params_ == other.best_params_, "other best parameters"
+        scores = [each.cv_results_["mean_test_score"] for each in (found, other)]
+        np.testing.assert_array_equal(*scores)
+    times = {"MLPSearchCV_s": statistics.median(ours), "GridSearchCV_s": statistics.median(theirs)}
+    return {**times, "ratio": times["GridSearchCV_s"] / times["MLPSearchCV_s"]}
+
+
 def main():
     """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -258,6 +347,7 @@ def main():
     found["tiny_networks_per_s"] = tiny(args.members, args.rounds)
     found["overhead"] = overhead(args.members, args.rounds)
     found["uneven_speedup"] = uneven(args.rounds)
+    found["search"] = search(1 + args.rounds // 4)
     for part, values in found.items():
         for name, value in values.items() if isinstance(values, dict) else [(part, values)]:
             if isinstance(value, float):
