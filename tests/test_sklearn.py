@@ -972,3 +972,14 @@ def test_warnings_show_the_users_line_and_belong_to_scikit_learn(case):
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", category=category, module="sklearn")
         pipeline.fit(PATIENTS, y)
+
+
+def test_parameters_of_a_subclass_are_those_of_its_own_signature():
+    class Short(MLPRegressor):
+        def __init__(self, alpha=0.5):
+            super().__init__(alpha=alpha)
+
+    assert set(MLPRegressor().get_params()) == set(inspect.signature(MLPRegressor).parameters)
+    assert Short().get_params() == {"alpha": 0.5}
+    assert clone(Short(0.25)).alpha == 0.25
+    assert len(MLPRegressor().get_params()) > 1

@@ -85,8 +85,16 @@ class BaseMLP(Parameters):
     _lists: tuple[Weights, Weights] | None  # coefs_ and intercepts_ as a user sees them
     _read: Weights  # the arrays that these lists were made of
 
+    @classmethod
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters; scikit-learn would read a signature at each call."""
+        if "_parameter_names" not in vars(cls):  # a base class may have others
+            cls._parameter_names = super()._get_param_names()
+        return list(cls._parameter_names)
+
     # ---- for subclasses -------------------------------------------------------------------------
 
+    _parameter_names: ClassVar[list[str]]
     _validation: ClassVar[dict[str, Any]] = {}  # of y, for scikit-learn
 
     def _learn(self, y: NDArray[Any], incremental: bool = False) -> None:
