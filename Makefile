@@ -9,7 +9,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
 .PHONY: demo docs test test-slow free-threaded arm64 other-systems windows wheel sdist pythons bench bench-estimators \
-    bench-extras bench-peers instructions instructions-update consumers lint format warnings tsan sanitize \
+    bench-extras bench-tables bench-peers instructions instructions-update consumers lint format warnings tsan sanitize \
     fuzz soak clean help
 
 help:
@@ -22,6 +22,7 @@ help:
 	@echo "make bench-peers      fastnn against other libraries: all figures; 25 minutes, 2 GB"
 	@echo "make bench-estimators  fastnn.sklearn against scikit-learn on real data: 10 minutes"
 	@echo "make bench-many       many networks in one call, against JAX, PyTorch, scikit-learn: 5 minutes"
+	@echo "make bench-tables     estimators for tables against LightGBM and others on real tables: 30 minutes"
 	@echo "make bench-extras     the cost of callbacks, metrics, clipping and others: 10 minutes"
 	@echo "make instructions     instructions of a step against the committed figures: 1 minute; valgrind"
 	@echo "make instructions-update  rewrite these figures"
@@ -73,6 +74,10 @@ bench: $(VENV)/installed-bench
 bench-extras: $(VENV)/installed-bench
 	$(BIN)/python bench/extras.py
 	$(BIN)/python bench/report.py
+
+# The data sets are downloaded to build/tables.
+bench-tables: $(VENV)/installed-bench
+	$(BIN)/python bench/tables.py
 
 instructions: $(VENV)/installed-test
 	$(BIN)/python bench/instructions.py

