@@ -5,8 +5,10 @@ by bit with those of the dense rows. Not here: damaged matrices (test_sparse.py)
 other sources of rows (test_data.py), the leaves alone (leaves/check_sparse.c).
 """
 
+import contextlib
 import dataclasses
 import itertools
+import signal
 
 import numpy as np
 import pytest
@@ -34,9 +36,9 @@ from fastnn import (
 )
 from fastnn.training import sources
 
-N, N_IN = 150, 83
+N, N_IN = 150, 400
 RNG = np.random.default_rng(0)
-CSR = scipy.sparse.random_array((N, N_IN), density=0.06, format="csr", random_state=RNG)
+CSR = scipy.sparse.random_array((N, N_IN), density=0.0125, format="csr", random_state=RNG)
 CSR.data[:] = RNG.standard_normal(CSR.nnz)
 ROWS, Y = CSR.toarray(), RNG.random((N, 2))
 ROWS[7] = 0  # a row without nonzeros
@@ -166,6 +168,54 @@ def test_batches_of_several_rounds_on_any_number_of_threads(optimizer, n_threads
             lambda: network([200, 50], optimizer), rows, rows.toarray(), y, batch_size=batch,
             n_threads=n_threads,
         )  # fmt: skip
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 5])
+def test_updates_that_wait_on_any_number_of_threads(n_threads):
+    assert_same_fits(
+        lambda: network([1500, 5], AdamW(0.01)), batch_size=8, epochs=2, n_threads=n_threads
+    )
+
+
+@pytest.mark.parametrize("optimizer", [SGD(0.01), Adam(0.01, use_ema=True)], ids=repr)
+def test_updates_that_wait_for_a_thousand_steps(optimizer):
+    """No more than PAST of simd/ops.h wait."""
+    rows, y = scipy.sparse.vstack([CSR] * 18, format="csr"), np.tile(Y, (18, 1))
+    assert_same_fits(
+        lambda: network([20], optimizer), rows, rows.toarray(), y, batch_size=1, epochs=1
+    )
+
+
+def test_a_handler_of_signals_reads_weights_that_are_up_to_date():
+    """It may read them between any two steps, also of rows that no batch has used for long."""
+    rows, y = scipy.sparse.vstack([CSR] * 18, format="csr"), np.tile(Y, (18, 1))
+    net, found = network([20], Adam(0.01)), []
+
+    def handler(*_):
+        found.append((state_of(net), net.predict(CSR).tobytes()))
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        while not found:
+            net = network([20], Adam(0.01))
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.setitimer(signal.ITIMER_REAL, 0.02)
+                net.fit(rows, y, batch_size=1, epochs=50, shuffle=False)
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            if found and found[0][0][0] == 0:
+                found.clear()
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    twin, steps = network([20], Adam(0.01)), found[0][0][0]
+    epochs, rest = divmod(steps, len(y))
+    twin.fit(rows.toarray(), y, batch_size=1, epochs=epochs, shuffle=False)
+    if rest:
+        twin.fit(rows[:rest].toarray(), y[:rest], batch_size=1, epochs=1, shuffle=False)
+    (_, _, blocks), predicted = found[0]
+    assert blocks == state_of(twin)[2]
+    assert predicted == twin.predict(ROWS).tobytes()
+    assert state_of(net)[2] == blocks  # the fit has ended at that step
 
 
 class Quiet(Callback):

@@ -43,6 +43,7 @@ from fastnn.engine.leaves cimport (
     fastnn_free,
     fastnn_function,
     fastnn_functions,
+    fastnn_is_owner,
     fastnn_learning_rate,
     fastnn_leave_alone,
     fastnn_leave_shared,
@@ -140,14 +141,16 @@ from fastnn.engine.run cimport (
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
-from fastnn.engine.step cimport Round, ThreadState, train_parameters
+from fastnn.engine.step cimport Round, ThreadState, train_parameters, waits
 from fastnn.engine.tasks cimport (
     add_up,
     advance,
     arrange,
+    arrange_updates,
     evaluate_task,
     evaluation_team,
     judged_net,
+    settle_alone,
     train_task,
 )
 from fastnn.engine.team cimport (
@@ -289,6 +292,7 @@ cdef class Parameters:
     """
 
     cdef Net net
+    cdef Run *behind              # the run in progress whose updates may wait (Nonzeros), or NULL
     cdef readonly object n_in, n_out, n_parameters
 
     def __cinit__(self, n_in, list stages, *, str loss="squared_error", loss_parameter=None,
@@ -367,7 +371,13 @@ cdef class Parameters:
         if not fastnn_take_shared(&self.net.claim):
             raise RuntimeError("this model is being trained in another thread; wait for it, or "
                                "ask for the weights in a callback of the fit")
+        self.settle()
         return 0
+
+    cdef void settle(self) noexcept:
+        """Makes the updates that wait; a signal's handler may read parameters between two steps."""
+        if self.behind != NULL and waits(self.behind):
+            settle_alone(self.behind)
 
     cdef void end_reading(self) noexcept:
         fastnn_leave_shared(&self.net.claim)
@@ -672,6 +682,8 @@ cdef class Driver(Parameters):
             run.buffers = &self.training.buffers
             if nonzeros:
                 run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
+                arrange_updates(run)
+                self.behind = run
             if keep or run.tiny:
                 run.keep = self.kept_parameters()
             while run.epoch < run.until and run.ended == NOT_YET:
@@ -687,6 +699,8 @@ cdef class Driver(Parameters):
                     raise MemoryError("the nonzeros of a batch don't fit in memory")
                 PyErr_CheckSignals()
         finally:
+            self.settle()
+            self.behind = NULL
             self.release()
         return 0
 
@@ -852,6 +866,8 @@ cdef class Driver(Parameters):
             judged = judged_net(&self.net, True)
             net = &judged
         try:
+            if fastnn_is_owner(&self.net.claim):
+                self.settle()
             room = self.room_to_infer(threads, purpose, mine, are_nonzeros(&asked.rows))
             if are_nonzeros(&asked.rows):
                 room.buffers.nonzeros.whole = multiplies_zeros(net)

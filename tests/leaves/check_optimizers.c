@@ -114,6 +114,28 @@ static void check_rank_one(const fastnn_optimizer *optimizer, ptrdiff_t n, ptrdi
     end_case();
 }
 
+/* The rule gives the same bits for panels that are one row each. */
+static void check_update_row(const fastnn_optimizer *optimizer, ptrdiff_t n, ptrdiff_t gap) {
+    static fastnn_past past[PAST];
+    begin_case("%s update_row n=%td gap=%td", optimizer->name, n, gap);
+    const step s = random_step(optimizer);
+    real *g = new_gradients(n);
+    weights w = new_weights("w", optimizer, n, gap), same = twin_of("the rule's w", &w);
+    past[PAST - 1].step = s.constants;
+    const fastnn_row_updates updates = {.panels = n / PANEL,
+                                        .jump = PANEL,
+                                        .block = w.block,
+                                        .past = past,
+                                        .from = 2 * PAST - 1,
+                                        .to = 2 * PAST - 1,
+                                        .n_moments = optimizer->n_moments};
+    CALL(optimizer->update_row(&updates, g, w.at));
+    expect_update(&w, optimizer, &s.hyper, s.t, s.decays, g);
+    CALL(optimizer->rule(n, &s.constants, g, same.at, same.block));
+    expect_same_weights(&same, &w);
+    end_case();
+}
+
 /* outer and rule one after the other give the same bits. */
 static void check_outer_and_update(const fastnn_optimizer *optimizer, ptrdiff_t rows,
                                    ptrdiff_t width, ptrdiff_t n, ptrdiff_t gap) {
@@ -158,6 +180,7 @@ void check_optimizers(void) {
             for (ptrdiff_t gap = 0; gap < 3; gap++) {
                 check_rule(it, *panels * PANEL, gap);
                 check_rank_one(it, *panels, gap);
+                check_update_row(it, *panels * PANEL, gap);
             }
         for (const ptrdiff_t *rows = row_counts; *rows; rows++) {
             check_outer_and_update(it, *rows, PANEL, PANEL * random_below(PANEL + 1),

@@ -177,3 +177,28 @@ void check_sparse_outer(void) { check_outers(0); }
 void check_sparse_outer_narrow(void) {
     for (ptrdiff_t narrow = 1; narrow <= NARROW; narrow++) check_outers(narrow);
 }
+
+void check_sparse_column(void) {
+    for (const ptrdiff_t *rows = row_counts; *rows; rows++)
+        for (ptrdiff_t panels = 1; panels <= 17; panels += panels < 9 ? 1 : 8)
+            for (int density = 0; density < 100; density += 30) {
+                begin_case("rows=%td panels=%td density=%d", *rows, panels, density);
+                sparse z = new_sparse(*rows, 1, 0, density);
+                matrix delta = new_matrix("delta", *rows, panels * PANEL, random_below(3), 0);
+                matrix g = new_matrix("g", 1, panels * PANEL, 0, 0);
+                matrix same = new_matrix("same", 1, panels * PANEL, 0, 0);
+                randomize_matrix(&delta, ZERO);
+                for (ptrdiff_t q = 0; q < panels; q++)
+                    put_minus_zeros(delta.at + q * delta.jump, *rows * PANEL);
+                for (ptrdiff_t q = 0; q < panels; q++) {
+                    CALL(ops->outer(*rows, 1, z.dense.at, delta.at + q * delta.jump, 0,
+                                    same.at + q * same.jump));
+                    expect_anything(same.at + q * same.jump, PANEL);
+                }
+                CALL(ops->sparse_column(*rows, panels, z.entries, z.count[0], delta.at, delta.jump,
+                                        g.at));
+                expect_same(&g, &same);
+                end_case();
+                free_sparse(&z);
+            }
+}

@@ -1,14 +1,16 @@
 # Memory for the rows of a batch in every stage. Kind.lay_out of a stage places what it needs.
 
-from libc.stdint cimport int32_t
+from libc.stdint cimport int32_t, int64_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
 from fastnn.engine.leaves cimport (
     PANEL,
+    PAST,
     fastnn_allocate,
     fastnn_entry,
     fastnn_free,
+    fastnn_past,
     fastnn_sparse_row,
     real,
 )
@@ -127,12 +129,18 @@ cdef inline Nonzeros *allocate_nonzeros(const Net *net, Py_ssize_t rows,
         free_nonzeros(made)
         return NULL
     made.n_threads = n_threads
+    made.past = <fastnn_past *>calloc(PAST, sizeof(fastnn_past))
+    if made.past == NULL:
+        free_nonzeros(made)
+        return NULL
     for rank in range(n_threads):
         columns = &made.columns[rank]
         columns.first = <Py_ssize_t *>calloc(net.n_in, sizeof(Py_ssize_t))
         columns.count = <int32_t *>calloc(net.n_in, sizeof(int32_t))
         columns.used = <int32_t *>calloc(net.n_in, sizeof(int32_t))
-        if columns.first == NULL or columns.count == NULL or columns.used == NULL:
+        columns.done = <int64_t *>calloc(net.n_in, sizeof(int64_t))
+        if (columns.first == NULL or columns.count == NULL or columns.used == NULL
+                or columns.done == NULL):
             free_nonzeros(made)
             return NULL
     return made
@@ -147,6 +155,8 @@ cdef inline void free_nonzeros(Nonzeros *nonzeros) noexcept nogil:
         free(nonzeros.columns[rank].first)
         free(nonzeros.columns[rank].count)
         free(nonzeros.columns[rank].used)
+        free(nonzeros.columns[rank].done)
+    free(nonzeros.past)
     free(nonzeros.columns)
     free(nonzeros.rows)
     free(nonzeros)

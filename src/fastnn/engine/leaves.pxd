@@ -44,6 +44,8 @@ cdef extern from "engine/simd/ops.h":
 
     ctypedef struct fastnn_hyper:
         double learning_rate
+        double weight_decay
+        double maximize
 
     cdef enum:
         FASTNN_HYPER_COUNT
@@ -52,9 +54,25 @@ cdef extern from "engine/simd/ops.h":
     ctypedef struct fastnn_step:
         real shrink
 
+    cdef enum:
+        PAST
+
+    ctypedef struct fastnn_past:
+        fastnn_step step
+        real momentum
+
+    ctypedef struct fastnn_row_updates:
+        Py_ssize_t panels, jump, block, average
+        const fastnn_past *past
+        int64_t from_ "from"
+        int64_t to
+        int n_moments
+        bint rests
+
     ctypedef struct fastnn_optimizer:
         const char *name
         int n_moments
+        bint rests
         void (*prepare)(const fastnn_hyper *hyper, double t, fastnn_step *step) noexcept nogil
         void (*rule)(Py_ssize_t n, const fastnn_step *step, const real *g, real *w,
                      Py_ssize_t block) noexcept nogil
@@ -64,6 +82,8 @@ cdef extern from "engine/simd/ops.h":
                                  const real *delta, real *g, Py_ssize_t n,
                                  const fastnn_step *step, const real *known, real *w,
                                  Py_ssize_t block) noexcept nogil
+        bint (*update_row)(const fastnn_row_updates *updates, const real *g,
+                           real *w) noexcept nogil
 
     ctypedef struct fastnn_dropout_args:
         uint64_t seed, step, layer
@@ -140,6 +160,9 @@ cdef extern from "engine/simd/ops.h":
                                     const fastnn_entry *z, const Py_ssize_t *first,
                                     const int32_t *count, const real *delta, bint whole, bint more,
                                     real *g) noexcept nogil
+        void (*sparse_column)(Py_ssize_t rows, Py_ssize_t panels, const fastnn_entry *z,
+                              Py_ssize_t n, const real *delta, Py_ssize_t jump,
+                              real *g) noexcept nogil
         void (*column_sums)(Py_ssize_t rows, const real *delta, bint more,
                             real *g) noexcept nogil
         void (*transpose)(Py_ssize_t width, Py_ssize_t columns, const real *w, Py_ssize_t w_jump,
@@ -246,6 +269,7 @@ cdef extern from "engine/claim.h" nogil:
     void fastnn_lend(fastnn_claim *claim)
     bint fastnn_take_shared(fastnn_claim *claim)
     void fastnn_leave_shared(fastnn_claim *claim)
+    bint fastnn_is_owner(const fastnn_claim *claim)
     uint64_t fastnn_times_left(const fastnn_claim *claim)
 
 cdef extern from "engine/subnormals.h" nogil:

@@ -41,7 +41,7 @@ from fastnn.engine.run cimport (
     Kept,
     Run,
 )
-from fastnn.engine.tasks cimport advance
+from fastnn.engine.tasks cimport advance, arrange_updates
 from fastnn.engine.team cimport training_rows
 from fastnn.engine.watch cimport restore_best
 
@@ -215,6 +215,7 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
     run.buffers = &room.training
     if nonzeros:
         run.buffers.nonzeros.whole = multiplies_zeros(net)
+        arrange_updates(run)
     run.watch.validation.buffers = run.watch.last.buffers = &room.inference
     member.before = <real *>fastnn_allocate(arena_size(net))
     member.kept.memory = <real *>fastnn_allocate(

@@ -14,6 +14,7 @@ from fastnn.engine.leaves cimport (
     fastnn_loss,
     fastnn_ops,
     fastnn_optimizer,
+    fastnn_past,
     fastnn_schedule,
     fastnn_sparse_row,
     fastnn_step,
@@ -22,7 +23,9 @@ from fastnn.engine.leaves cimport (
     real,
 )
 
+cdef struct Columns
 cdef struct Net
+cdef struct Nonzeros
 cdef struct Stage
 cdef struct StageBuffers
 cdef struct Pass
@@ -88,6 +91,15 @@ cdef struct Kind:                 # of a stage: its functions
     # that are `on_line`.
     void (*update_on_line)(const Net *net, const Stage *stage, const StageBuffers *buffers,
                            int rank, int size, Update *update) noexcept nogil
+    # Where updates may wait (Stage.may_wait), of tiles first ... stop: the updates up to the t-th
+    # of rows of W whose gradients are 0, of the columns in use or of all; and the t-th update of
+    # the columns in use and, if asked for, of the biases.
+    void (*catch_up)(const Net *net, const Stage *stage, Nonzeros *nonzeros, Columns *columns,
+                     Py_ssize_t first, Py_ssize_t stop, int64_t t, bint all) noexcept nogil
+    void (*update_columns)(const Net *net, const Stage *stage, const StageBuffers *buffers,
+                           Py_ssize_t stride, Columns *columns, Py_ssize_t first, Py_ssize_t stop,
+                           Py_ssize_t rows, int64_t t, const Update *update,
+                           bint biases) noexcept nogil
     # The stage as the one function for on-line steps of tiny networks (simd/tiny.c) takes it; False
     # if it doesn't.
     bint (*describe_tiny)(const Net *net, const Stage *stage,
@@ -103,6 +115,7 @@ cdef struct Stage:
     real *b                       # and a vector (b_columns,), which has neither decay nor penalty
     Py_ssize_t W_rows, W_columns, b_columns
     bint on_line                  # single rows have an update of their own, or nothing to update
+    bint may_wait                 # updates with gradient 0 may wait until a row of W is read
     bint transposed               # W is stored so, for (W_columns, W_rows)
     bint is_vector                # W is (W_columns,) for Python
     Py_ssize_t n_tiles            # of the parameters: what one thread updates at a stretch
@@ -172,6 +185,8 @@ cdef struct Columns:              # the nonzeros of a round of rows by columns: 
     int32_t *used                 # (n_in,) the columns that have any
     Py_ssize_t n_used
     bint whole                    # products with zeros count: a delta is not finite
+    int64_t *done                 # (n_in,) updates made of this thread's part of each row of W,
+    int64_t all_done              # and of each of them at least, where updates wait
 
 cdef struct Nonzeros:             # the rows of a batch as their nonzeros, instead of panels
     fastnn_sparse_row *rows       # (rows,)
@@ -179,6 +194,10 @@ cdef struct Nonzeros:             # the rows of a batch as their nonzeros, inste
     int n_threads
     Py_ssize_t n_in
     bint whole                    # products with zeros count: a weight is not finite
+    bint waits                    # a row of W is updated when it is read, not in each step
+    int size                      # threads that share W then
+    bint rests                    # updates with gradient and moments 0 change nothing
+    fastnn_past *past             # (PAST,) the last updates
 
 cdef struct StageBuffers:         # of one stage, for the rows of a batch, in panels
     Nonzeros *nonzeros            # its input as nonzeros, which the first stage may have; or NULL:

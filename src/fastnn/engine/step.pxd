@@ -36,7 +36,9 @@ from fastnn.engine.gradients cimport (
 )
 from fastnn.engine.leaves cimport (
     PANEL,
+    PAST,
     fastnn_flush_subnormals,
+    fastnn_past,
     fastnn_restore_subnormals,
     fastnn_team,
     fastnn_team_barrier,
@@ -52,6 +54,7 @@ from fastnn.engine.net cimport (
     Buffers,
     Columns,
     Net,
+    Nonzeros,
     Pass,
     Stage,
     Tile,
@@ -126,6 +129,13 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
     while at < rows:
         now.rows = min(ROUND, rows - at)
         now.first, now.last = at == 0, rows - at <= ROUND
+        if thread.columns != NULL:
+            index_columns(net, &run.rows, position + at, now.rows, thread.columns)
+            if waits(run):
+                catch_up(run, thread, step, False)
+                if thread.rank == 0:
+                    keep_constants(run, &now, thread.scratch)
+                fastnn_team_barrier(team)  # the weights that these rows read are current
         mine = train_rows(run, thread, step, position + at, at, divisor,
                           share(now.rows, thread.rank, thread.size),
                           share(now.rows, thread.rank + 1, thread.size), rows <= FEW_ROWS)
@@ -138,9 +148,12 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
                 run.last_loss = loss[0]
             return False
         if run.copy_to != NULL and now.last and position == run.first:
+            if waits(run):
+                catch_up(run, thread, step, True)
+                fastnn_team_barrier(team)
             keep_parameters(run, team, thread.rank)
         if thread.columns != NULL:
-            take_columns(run, thread.columns, position + at, now.rows)
+            thread.columns.whole = not deltas_are_finite(run, now.rows)
         train_parameters(run, team, thread, &now)
         record_time(thread.clock, UPDATE)
         fastnn_team_barrier(team)
@@ -197,19 +210,74 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
     return loss
 
 
+# ---- updates that wait, where inputs are nonzeros -----------------------------------------------
+
+cdef inline bint waits(const Run *run) noexcept nogil:
+    """Whether a row of the first stage's weights is updated when it is read, not in each step."""
+    return run.buffers.nonzeros != NULL and run.buffers.nonzeros.waits
+
+
+cdef inline void begin_waiting(Columns *columns, Py_ssize_t n_in, int64_t t) noexcept nogil:
+    """All weights are as after t updates."""
+    cdef Py_ssize_t i
+    for i in range(n_in):
+        columns.done[i] = t
+    columns.all_done = t
+
+
+cdef inline void keep_constants(const Run *run, const Round *now, real *scratch) noexcept nogil:
+    """Keeps what an update takes that is made later."""
+    cdef Update update
+    cdef fastnn_past *past = &run.buffers.nonzeros.past[now.t % PAST]
+    begin_update(&update, run.net, now.t, now.penalty_scale, scratch)
+    turn_to(run.net, &run.net.stages[0], &update)
+    past.step = update.weights
+    if run.net.averaged:
+        past.momentum = update.momentum
+
+
+cdef inline void catch_up(const Run *run, const ThreadState *thread, int64_t t,
+                          bint all) noexcept nogil:
+    """This thread's part of the first stage's weights as after t updates: those that the columns
+    in use read, or all."""
+    catch_up_part(run, thread.rank, thread.size, t, all)
+
+
+cdef inline void catch_up_part(const Run *run, int rank, int size, int64_t t,
+                               bint all) noexcept nogil:
+    cdef const Net *net = run.net
+    cdef const Stage *stage = &net.stages[0]
+    cdef Nonzeros *nonzeros = run.buffers.nonzeros
+    cdef uint64_t before = fastnn_flush_subnormals()
+    stage.kind.catch_up(net, stage, nonzeros, &nonzeros.columns[rank],
+                        min(stage.n_tiles, first_tile(net, rank, size)),
+                        min(stage.n_tiles, first_tile(net, rank + 1, size)), t, all)
+    fastnn_restore_subnormals(before)
+
+
+cdef inline void update_columns(const Run *run, const ThreadState *thread, const Round *now,
+                                const Update *update, bint biases) noexcept nogil:
+    """This thread's part of the first stage's update, of the columns in use."""
+    cdef const Net *net = run.net
+    cdef const Stage *stage = &net.stages[0]
+    stage.kind.update_columns(
+        net, stage, &run.buffers.stages[0], run.buffers.stride, thread.columns,
+        min(stage.n_tiles, first_tile(net, thread.rank, thread.size)),
+        min(stage.n_tiles, first_tile(net, thread.rank + 1, thread.size)), now.rows, now.t, update,
+        biases)
+
+
 # ---- parameters ---------------------------------------------------------------------------------
 
-cdef inline void take_columns(const Run *run, Columns *columns, Py_ssize_t position,
-                              Py_ssize_t rows) noexcept nogil:
-    """The round's inputs by columns, and whether the deltas that they go with are finite."""
+cdef inline bint deltas_are_finite(const Run *run, Py_ssize_t rows) noexcept nogil:
+    """Whether the deltas of the first stage are finite, if they are known."""
     cdef const Net *net = run.net
     cdef const real *delta = run.buffers.stages[0].delta
     cdef Py_ssize_t q, lowest = net.first_updated if run.gradient == NULL else net.first_parameters
-    index_columns(net, &run.rows, position, rows, columns)
-    columns.whole = False
     for q in range(panels_of(net.stages[0].n_out) if lowest == 0 else 0):
         if net.ops.first_nonfinite(rows * PANEL, delta + q * run.buffers.stride * PANEL) >= 0:
-            columns.whole = True
+            return False
+    return True
 
 
 cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
@@ -234,6 +302,9 @@ cdef inline void train_parameters(const Run *run, fastnn_team *team, const Threa
     cdef Py_ssize_t tile, stop
     cdef GradientUse use = use_of(run, now)
     cdef uint64_t before = fastnn_flush_subnormals()
+    if waits(run) and thread.columns.whole:  # every row of W has a gradient
+        catch_up(run, thread, now.t - 1, True)
+        fastnn_team_barrier(team)
     if use == UPDATE_ON_LINE:
         update_on_line(run, thread, now)
     else:
@@ -243,6 +314,11 @@ cdef inline void train_parameters(const Run *run, fastnn_team *team, const Threa
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # every gradient is known
             update_clipped(run, now, tile, stop, thread.scratch)
+    if waits(run):
+        if thread.columns.whole:
+            begin_waiting(thread.columns, run.net.n_in, now.t)
+        elif now.t - thread.columns.all_done >= PAST - 1:
+            catch_up(run, thread, now.t, True)
     fastnn_restore_subnormals(before)
 
 
@@ -254,6 +330,8 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
     cdef Py_ssize_t i
     cdef Update update
     begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
+    if waits(run) and not thread.columns.whole:
+        update_columns(run, thread, now, &update, False)
     for i in range(net.n_stages):
         stage = &net.stages[i]
         if stage.W != NULL and not stage.frozen:
@@ -277,6 +355,10 @@ cdef inline void train_tiles(const Run *run, GradientUse use, const Round *now, 
         here.stage, here.nonzeros = stage, thread.columns if i == 0 else NULL
         if stage.n_tiles > 0:
             turn_to(net, stage, &update)
+        if here.nonzeros != NULL and waits(run) and not here.nonzeros.whole:
+            update_columns(run, thread, now, &update, True)
+            below += stage.n_tiles
+            continue
         for number in range(max(0, tile - below), min(stage.n_tiles, stop - below)):
             here.penalty = &buffers.penalty[below + number]
             stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &here)

@@ -13,10 +13,21 @@ from fastnn.engine.leaves cimport (
     fastnn_restore_subnormals,
     fastnn_run,
     fastnn_team,
+    fastnn_team_barrier,
     fastnn_team_size,
     real,
 )
-from fastnn.engine.net cimport CHUNK, ROUND, Buffers, Net, Pass, StageBuffers, W_size
+from fastnn.engine.net cimport (
+    CHUNK,
+    ROUND,
+    Buffers,
+    Net,
+    Nonzeros,
+    Pass,
+    StageBuffers,
+    W_size,
+    clips_norm,
+)
 from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
 from fastnn.engine.orders cimport draw_order
 from fastnn.engine.rows cimport (
@@ -40,12 +51,25 @@ from fastnn.engine.run cimport (
     Run,
     reduced,
 )
-from fastnn.engine.step cimport ThreadState, sum_of, thread_state, train_batch
+from fastnn.engine.step cimport (
+    ThreadState,
+    begin_waiting,
+    catch_up_part,
+    sum_of,
+    thread_state,
+    train_batch,
+    waits,
+)
 from fastnn.engine.team cimport LONG_FLOPS, inference_rows, team_size, training_rows
 from fastnn.engine.watch cimport follow
 
 
 # ---- training -----------------------------------------------------------------------------------
+
+# Updates wait if a batch has no more nonzeros than one for so many columns: rows of W that are far
+# from each other take about as many times longer to reach than the next one.
+cdef enum:
+    WAITING = 8
 
 cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     """A slice of an epoch: steps over the batches from run.first to run.stop, or until it ends."""
@@ -59,6 +83,8 @@ cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept
         train_tiny(run)
         return
     thread = thread_state(run, team, rank)
+    if waits(run):
+        share_weights(run, team, rank)
     while position < run.stop:
         rows = min(run.batch, run.end - position)
         weight = batch_weight(&run.rows, position, rows)
@@ -73,6 +99,51 @@ cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept
     if rank == 0 and run.gradient == NULL:
         net.step = step
         run.first = position
+
+
+cdef inline void share_weights(Run *run, fastnn_team *team, int rank) noexcept nogil:
+    """Shares the weights whose updates wait among this team, after one of another size."""
+    if rank == 0 and run.buffers.nonzeros.size != fastnn_team_size(team):
+        settle_alone(run)
+        run.buffers.nonzeros.size = fastnn_team_size(team)
+    fastnn_team_barrier(team)
+
+
+cdef inline void settle_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    """Makes all updates of this thread's weights that wait."""
+    cdef Run *run = <Run *>context
+    share_weights(run, team, rank)
+    catch_up_part(run, rank, fastnn_team_size(team), run.net.step, True)
+
+
+cdef inline void settle_alone(const Run *run) noexcept nogil:
+    """Makes all updates that wait, on this thread."""
+    cdef Nonzeros *nonzeros = run.buffers.nonzeros
+    cdef int rank
+    for rank in range(nonzeros.n_threads):
+        if rank < nonzeros.size:
+            catch_up_part(run, rank, nonzeros.size, run.net.step, True)
+        else:
+            begin_waiting(&nonzeros.columns[rank], run.net.n_in, run.net.step)
+
+
+cdef inline void arrange_updates(const Run *run) noexcept nogil:
+    """Decides whether updates of the first stage's weights wait until these are read.
+
+    They do if most columns have no nonzeros in a batch: penalties, clipping by a norm and batches
+    of several rounds need all weights, or gradients, in each step.
+    """
+    cdef const Net *net = run.net
+    cdef Nonzeros *nonzeros = run.buffers.nonzeros
+    cdef double used = <double>(run.rows.starts[run.rows.n] - run.rows.starts[0]) / run.rows.n
+    cdef int rank
+    nonzeros.waits = (
+        net.stages[0].may_wait and not clips_norm(net) and run.batch <= ROUND
+        and run.end - run.begin > run.batch and run.batch * used * WAITING < net.n_in)
+    nonzeros.size = 1
+    nonzeros.rests = not (net.averaged or net.hyper.weight_decay != 0 or net.hyper.maximize != 0)
+    for rank in range(nonzeros.n_threads if nonzeros.waits else 0):
+        begin_waiting(&nonzeros.columns[rank], net.n_in, net.step)
 
 
 cdef inline void finish_batch(Run *run, double loss, double weight) noexcept nogil:
@@ -167,11 +238,13 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
                 run.buffers.nonzeros,
                 most_nonzeros(&run.rows, run.first, run.stop, run.batch, ROUND)):
             run.ended = NO_MEMORY
-            return
+            break
         if run.tiny:
             train_kept_tiny(run)
         else:
             train_kept(run)
+        if waits(run) and (run.first >= run.end or run.ended != NOT_YET):
+            fastnn_run(run.n_threads, settle_task, run)
         if run.first >= run.end and run.ended == NOT_YET:
             finish_epoch(run)
     if run.ended == DIVERGED or run.ended == LAST_DIVERGED:

@@ -80,6 +80,11 @@ typedef void fastnn_sparse_outer_narrow_fn(ptrdiff_t rows, ptrdiff_t width, ptrd
                                            const int32_t *count, const real *delta, int whole,
                                            int more, real *g);
 
+/* g = z.T @ delta for one column z of n nonzeros: delta (rows, columns) in panels `jump` reals
+ * apart, g `panels` panels of one row each, side by side. */
+typedef void fastnn_sparse_column_fn(ptrdiff_t rows, ptrdiff_t panels, const fastnn_entry *z,
+                                     ptrdiff_t n, const real *delta, ptrdiff_t jump, real *g);
+
 /* g = delta.sum(0): delta (rows, PANEL), g (PANEL,); `more` likewise. */
 typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, int more, real *g);
 
@@ -198,13 +203,35 @@ typedef void fastnn_outer_and_update_fn(ptrdiff_t rows, ptrdiff_t width, const r
                                         const fastnn_step *step, const real *known, real *w,
                                         ptrdiff_t block);
 
+/* What an update takes that is made later: its constants, and the momentum of the moving average
+ * of the weights. The t-th update's are kept at t % PAST. */
+enum { PAST = 1024 };
+typedef struct {
+    fastnn_step step;
+    real momentum;
+} fastnn_past;
+
+/* One row of weights, PANEL reals in each of `panels` panels `jump` reals apart: its updates number
+ * from, ..., to. The gradients g (panels, PANEL) are of a single one; NULL: all are 0. The moving
+ * average lies `average` reals behind, 0 without. Returns whether the weights are finite. */
+typedef struct {
+    ptrdiff_t panels, jump, block, average;
+    const fastnn_past *past;
+    int64_t from, to;
+    int n_moments;
+    int rests; /* updates with gradients of 0 change nothing where all moments are 0 */
+} fastnn_row_updates;
+typedef int fastnn_update_row_fn(const fastnn_row_updates *updates, const real *g, real *w);
+
 typedef struct {
     const char *name;
     int n_moments;
+    int rests; /* a gradient of 0 changes nothing, unless there is decay */
     fastnn_prepare_fn *prepare;
     fastnn_rule_fn *rule;
     fastnn_rank_one_fn *rank_one;
     fastnn_outer_and_update_fn *outer_and_update;
+    fastnn_update_row_fn *update_row;
 } fastnn_optimizer;
 
 /* l1 sum|w| + l2 sum w^2, its gradient added to g unless g is NULL. */
@@ -292,6 +319,7 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
     EACH(sparse_narrow)                                                                            \
     EACH(sparse_outer)                                                                             \
     EACH(sparse_outer_narrow)                                                                      \
+    EACH(sparse_column)                                                                            \
     EACH(column_sums)                                                                              \
     EACH(transpose)                                                                                \
     EACH(gather)                                                                                   \

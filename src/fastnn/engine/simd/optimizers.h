@@ -17,6 +17,7 @@
 #define FASTNN_OPTIMIZERS_H
 
 #include "../maths.h"
+#include "sparse.h"
 #include "tile.h"
 
 typedef void update_rule(const fastnn_step *step, vec g, real *w, ptrdiff_t block);
@@ -63,6 +64,40 @@ INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t wid
     update(rule, n, step, known, w, block);
 }
 
+/* Whether all moments are +0. */
+INLINE int moments_are_zero(const fastnn_row_updates *u, const real *w) {
+    ivec any = {0};
+    for (ptrdiff_t q = 0; q < u->panels; q++)
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            for (int m = 1; m <= u->n_moments; m++)
+                any |= (ivec)load(w + q * u->jump + v * LANES + m * u->block);
+    return !any_lane(any);
+}
+
+INLINE int update_row_by(update_rule *rule, const fastnn_row_updates *u, const real *g, real *w) {
+    ivec any = {0};
+    if (!g && u->rests && moments_are_zero(u, w)) return 1;
+    for (int64_t t = u->from; t <= u->to; t++) {
+        fastnn_past past = u->past[t % PAST];
+        for (ptrdiff_t q = 0; q < u->panels; q++)
+            for (int v = 0; v < PANEL_VECTORS; v++) {
+                real *at = w + q * u->jump + v * LANES;
+                rule(&past.step, g ? load(g + q * PANEL + v * LANES) : (vec){0}, at, u->block);
+                if (u->average) {
+                    vec old = load(at + u->average);
+                    store(at + u->average,
+                          multiply_add(splat(1 - past.momentum), load(at) - old, old));
+                }
+            }
+    }
+    for (ptrdiff_t q = 0; q < u->panels; q++)
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            vec x = load(w + q * u->jump + v * LANES);
+            any |= x - x != splat(0);
+        }
+    return !any_lane(any);
+}
+
 /* The weights from which a step starts: shrink w = w - lr decay w, or w. */
 INLINE vec remaining(const fastnn_step *step, const real *w, int decays) {
     if (decays) return splat(step->shrink) * load(w);
@@ -102,13 +137,23 @@ INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays)
         const fastnn_step *step, const real *known, real *w, ptrdiff_t block) {                    \
         fastnn_step constants = *step;                                                             \
         update_during_outer(RULE, rows, width, z, delta, g, n, &constants, known, w, block);       \
+    }                                                                                              \
+    static int NAME##_update_row(const fastnn_row_updates *updates, const real *g, real *w) {      \
+        return update_row_by(RULE, updates, g, w);                                                 \
     }
 
-#define ENTRY(NAME, n_moments, prepare)                                                            \
-    {#NAME, n_moments, prepare, NAME##_rule, NAME##_rank_one, NAME##_outer_and_update}
+#define ENTRY(NAME, n_moments, rests, prepare)                                                     \
+    {#NAME,                                                                                        \
+     n_moments,                                                                                    \
+     rests,                                                                                        \
+     prepare,                                                                                      \
+     NAME##_rule,                                                                                  \
+     NAME##_rank_one,                                                                              \
+     NAME##_outer_and_update,                                                                      \
+     NAME##_update_row}
 
-#define ENTRIES(NAME, n_moments, prepare)                                                          \
-    ENTRY(NAME, n_moments, prepare), ENTRY(NAME##_decayed, n_moments, prepare)
+#define ENTRIES(NAME, n_moments, rests, prepare)                                                   \
+    ENTRY(NAME, n_moments, rests, prepare), ENTRY(NAME##_decayed, n_moments, 0, prepare)
 
 static real shrink_of(const fastnn_hyper *hyper) {
     return (real)(1 - hyper->learning_rate * hyper->weight_decay);
@@ -272,16 +317,16 @@ INLINE void amsgrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block, in
 OPTIMIZER(amsgrad)
 
 static const fastnn_optimizer optimizers[] = {
-    ENTRIES(sgd, 0, prepare_plain),
-    ENTRIES(momentum, 1, prepare_plain),
-    ENTRIES(nesterov, 1, prepare_plain),
-    ENTRIES(adagrad, 1, prepare_plain),
-    ENTRIES(rmsprop, 1, prepare_plain),
-    ENTRIES(rmsprop_momentum, 2, prepare_plain),
-    ENTRIES(rmsprop_centered, 2, prepare_plain),
-    ENTRIES(rmsprop_centered_momentum, 3, prepare_plain),
-    ENTRIES(adam, 2, prepare_adam),
-    ENTRIES(amsgrad, 3, prepare_adam),
+    ENTRIES(sgd, 0, 1, prepare_plain),
+    ENTRIES(momentum, 1, 0, prepare_plain),
+    ENTRIES(nesterov, 1, 0, prepare_plain),
+    ENTRIES(adagrad, 1, 1, prepare_plain),
+    ENTRIES(rmsprop, 1, 0, prepare_plain),
+    ENTRIES(rmsprop_momentum, 2, 0, prepare_plain),
+    ENTRIES(rmsprop_centered, 2, 0, prepare_plain),
+    ENTRIES(rmsprop_centered_momentum, 3, 0, prepare_plain),
+    ENTRIES(adam, 2, 0, prepare_adam),
+    ENTRIES(amsgrad, 3, 0, prepare_adam),
     {0},
 };
 

@@ -208,4 +208,43 @@ static void sparse_outer_narrow(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n_out
         for (ptrdiff_t j = 0; j < n_out; j++) g[j * PANEL + i] = turned[i * PANEL + j];
 }
 
+/* One column with n panels of delta; whether a result is -0. */
+INLINE int sparse_column_tile(int n, int whole, ptrdiff_t rows, const fastnn_entry *z,
+                              ptrdiff_t count, const real *delta, ptrdiff_t jump, real *g) {
+    vec acc[SPARSE_PANELS][PANEL_VECTORS];
+    ivec found = {0};
+#pragma GCC unroll 8
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++) acc[q][v] = (vec){0};
+    if (whole) {
+        for (ptrdiff_t r = 0, k = 0; r < rows; r++)
+            add_products(n, k < count && z[k].row == r ? z[k++].value : 0, delta + r * PANEL, jump,
+                         acc);
+    } else {
+        for (ptrdiff_t k = 0; k < count; k++)
+            add_products(n, z[k].value, delta + z[k].row * PANEL, jump, acc);
+    }
+#pragma GCC unroll 8
+    for (int q = 0; q < n; q++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++) {
+            found |= minus_zeros(acc[q][v]);
+            store(g + q * PANEL + v * LANES, acc[q][v]);
+        }
+    return any_lane(found);
+}
+
+static void sparse_column(ptrdiff_t rows, ptrdiff_t panels, const fastnn_entry *z, ptrdiff_t n,
+                          const real *delta, ptrdiff_t jump, real *g) {
+    for (; panels >= SPARSE_PANELS; panels -= SPARSE_PANELS) {
+        if (sparse_column_tile(SPARSE_PANELS, 0, rows, z, n, delta, jump, g))
+            sparse_column_tile(SPARSE_PANELS, 1, rows, z, n, delta, jump, g);
+        delta += SPARSE_PANELS * jump, g += SPARSE_PANELS * PANEL;
+    }
+    for (; panels > 0; panels--, delta += jump, g += PANEL)
+        if (sparse_column_tile(1, 0, rows, z, n, delta, jump, g))
+            sparse_column_tile(1, 1, rows, z, n, delta, jump, g);
+}
+
 #endif
