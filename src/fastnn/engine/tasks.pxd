@@ -66,9 +66,10 @@ from fastnn.engine.watch cimport follow
 
 # ---- training -----------------------------------------------------------------------------------
 
-# Updates wait if a batch has fewer nonzeros than one for so many columns: rows of W that are far from
-# each other take longer to reach than the next one. With Adam and W of 100,000 x 100, a step took a
-# third of the time with 1,600 nonzeros, and a little less than that of all weights with 10,000.
+# Updates wait if a batch has fewer nonzeros than one for so many columns: rows of W that are far
+# from each other take longer to reach than the next one. With Adam and W of 100,000 x 100, a step
+# took a third of the time with 1,600 nonzeros, and a little less than that of all weights with
+# 10,000.
 cdef enum:
     WAITING = 8
 
