@@ -79,10 +79,10 @@ def many(**options):
     return fastnn.fit_many(fastnn.networks(network(), n=2), X, X[:, :2], **options)
 
 
-def recipe():
+def recipe(**options):
     table = tables.Table("here", 8, {"a": tables.Column("a", "number", X[:, 0]),
                                      "y": tables.Column("y", "number", X[:, 1])})  # fmt: skip
-    return tables.learn(table, "y", "regression", None, np.arange(8))
+    return tables.learn(table, "y", "regression", None, np.arange(8), **options)
 
 
 def first_column(**form):
@@ -152,6 +152,7 @@ NAMES = {
     "unknown": (["error", "missing"], lambda u: recipe().encode(
         tables.Table("here", 1, {"a": tables.Column("a", "number", X[:1, 0])}), u)
         .matrix(None, np.float32).tolist()),
+    "codes": (["plain", "rich"], lambda c: str(recipe(codes=c).columns)),
     "decimal": ([".", ","], lambda d: first_column(decimal=d)),
     "encoding": (["utf-8", "latin-1"], lambda e: first_column(encoding=e)),
     "separator of tables": ([";"], lambda s: first_column(separator=s)),

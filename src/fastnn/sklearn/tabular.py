@@ -101,7 +101,8 @@ def _documented(score: str) -> Any:
             ("attributes", _ATTRIBUTES.replace("{score}", score)),
         ):
             lines = "\n".join(f"    {line}".rstrip() for line in text.strip().splitlines())
-            cls.__doc__ = cls.__doc__.replace(f"    <{name}>", lines)
+            if cls.__doc__ is not None:  # as it is with python -OO
+                cls.__doc__ = cls.__doc__.replace(f"    <{name}>", lines)
         return cls
 
     return put
