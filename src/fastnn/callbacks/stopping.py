@@ -119,7 +119,7 @@ class EarlyStopping(Monitoring):
 
     def _weights(self) -> list[NDArray[Any]]:
         """Return the weights that validation judges."""
-        if self.params["judges_averages"]:
+        if self.params.get("judges_averages", False):
             return self.model.get_ema_weights()
         return self.model.get_weights()
 
