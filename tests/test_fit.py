@@ -530,7 +530,7 @@ def test_every_hook_is_called_in_its_place(kind, clock):
     assert list(recorder.params.pop("metrics")) == ["accuracy"]
     assert recorder.params == {
         "epochs": 2, "steps": 3, "samples": 178, "batch_size": 70, "verbose": 0,
-        "monitors": ["loss", "accuracy", "val_loss", "val_accuracy"],
+        "monitors": ["loss", "accuracy", "val_loss", "val_accuracy"], "judges_averages": False,
     }  # fmt: skip
 
 
