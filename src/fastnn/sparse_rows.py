@@ -22,7 +22,7 @@ class SparseRows:
 
     A row has the values ``data[indptr[i]:indptr[i + 1]]`` in the columns
     ``indices[indptr[i]:indptr[i + 1]]``, and zeros elsewhere. Values in one place of a row add up,
-    as they do in SciPy. All arrays may be files mapped by `numpy.memmap`.
+    as they do in SciPy. All arrays may be files mapped by ``numpy.memmap``.
 
     Every method of `MLP` that takes rows takes them, as it takes SciPy's ``csr_array`` and
     ``csr_matrix``. The arrays are checked there. Arrays that are as the kernels read them are not

@@ -240,10 +240,12 @@ def _fit_for(
     return found
 
 
-def kept_columns(name: str, original: Any, found: NDArray[Any], dtype: np.dtype[Any]) -> None:
+def kept_columns(name: str, original: Any, found: Any, dtype: np.dtype[Any]) -> None:
     """Check that no column became 0 when it was converted to `dtype`: it would look constant."""
+    if _conversion.is_csr(original):
+        original = _largest_of_columns(csr(name, original))
     if isinstance(found, SparseRows):
-        found, original = _columns_that_vanish(name, original, found)
+        found = _largest_of_columns(found)
     zero = np.flatnonzero(~found.any(axis=0))
     if len(zero) == 0:
         return
@@ -256,15 +258,11 @@ def kept_columns(name: str, original: Any, found: NDArray[Any], dtype: np.dtype[
         )
 
 
-def _columns_that_vanish(
-    name: str, original: Any, found: SparseRows
-) -> tuple[NDArray[np.bool_], NDArray[Any]]:
-    """Return which columns have values, and the largest of each in the original: (1, n_in)."""
-    before = csr(name, original)
-    kept, largest = np.zeros((2, 1, before.shape[1]))
-    np.maximum.at(kept[0], found.indices, found.data != 0)
-    np.maximum.at(largest[0], before.indices, np.abs(before.data.astype(np.float64)))
-    return kept > 0, largest
+def _largest_of_columns(rows: SparseRows) -> NDArray[np.float64]:
+    """Return the largest absolute value of each column: (1, n_in)."""
+    largest = np.zeros((1, rows.shape[1]))
+    np.maximum.at(largest[0], rows.indices, np.abs(rows.data.astype(np.float64)))
+    return largest
 
 
 def weights(
