@@ -44,7 +44,8 @@ class SparseRows:
     --------
     >>> import fastnn
     >>> rows = fastnn.SparseRows([1.5, -2.0, 0.5], [0, 40, 7], [0, 2, 3], shape=(2, 100))
-    >>> net = fastnn.MLP(100, [fastnn.Dense(4, "tanh"), fastnn.Dense(1)], seed=0)
+    >>> layers = [fastnn.Dense(4, "tanh"), fastnn.Dense(1)]
+    >>> net = fastnn.MLP(100, layers, loss="squared_error", optimizer="sgd", seed=0)
     >>> net.predict(rows).tobytes() == net.predict(rows.toarray()).tobytes()
     True
     """

@@ -139,7 +139,7 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     >>> from fastnn.sklearn import TabularClassifier
     >>> frame = pd.DataFrame({"size": [3.0, None, 2.5, 9.0] * 25, "sort": ["oak", "elm"] * 50})
     >>> is_tall = frame["size"].fillna(8.0) > 5
-    >>> model = TabularClassifier(n_nets=2, max_iter=5, random_state=0).fit(frame, is_tall)
+    >>> model = TabularClassifier(n_nets=2, max_iter=50, random_state=0).fit(frame, is_tall)
     >>> model.predict(frame.head(4))
     array([False,  True, False,  True])
     """
@@ -294,10 +294,12 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
     >>> from fastnn.sklearn import TabularRegressor
     >>> frame = pd.DataFrame({"area": [50, 80, None, 120] * 25, "city": ["Bonn", "Trier"] * 50})
     >>> rent = 7 * frame["area"].fillna(70) + 90 * (frame["city"] == "Bonn")
-    >>> model = TabularRegressor(n_nets=2, max_iter=50, random_state=0).fit(frame, rent)
+    >>> model = TabularRegressor(n_nets=2, max_iter=200, random_state=0).fit(frame, rent)
+    >>> model.score(frame, rent) > 0.95
+    True
     >>> mean, std = model.predict(frame.head(4), return_std=True)
-    >>> bool((abs(mean - rent.head(4)) < 60).all()), std.shape
-    (True, (4,))
+    >>> mean.shape, std.shape
+    ((4,), (4,))
     """
 
     __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
