@@ -123,7 +123,7 @@ def of_set(*errors):
 
 def test_what_the_results_on_tables_come_to(bench):
     pytest.importorskip("pandas")
-    tables = bench("tables")
+    tables = bench("real_tables")
     results = {"one": of_set(0.2, 0.1, 0.2), "two": of_set(0.1, 0.2, 0.1)}
     assert tables.ratio(results, "b", "error") == pytest.approx(1.0)
     assert tables.ratio(results, "LightGBM", "error") == 1.0
@@ -136,7 +136,7 @@ def test_what_the_results_on_tables_come_to(bench):
 
 def test_errors_and_log_losses_on_tables(bench):
     pytest.importorskip("pandas")
-    scores = bench("tables").scores
+    scores = bench("real_tables").scores
     error, log_loss = scores(np.array([1.0, 3.0]), np.array([1.0, 5.0]), None)
     assert (error, log_loss) == (pytest.approx(2**0.5 / 2), None)
     outputs = np.array([[0.5, 0.5], [0.25, 0.75]])
