@@ -32,7 +32,7 @@ help:
 	@echo "make free-threaded    all tests but the slow ones without the GIL; PYTHON=python3.14t"
 	@echo "make sanitize         all tests on a build with sanitizers: 10 minutes; TESTS=... for some"
 	@echo "make arm64            digests and kernels of the arm64 build, under emulation: 6 minutes; root;"
-	@echo "                      TESTS=... for others"
+	@echo "                      ARM64_TESTS=... for others"
 	@echo "make other-systems    compile the C code for macOS and Windows, warnings as errors: 1 minute"
 	@echo "make windows          leaves, pool and C source built for Windows and run: 5 minutes; wine"
 	@echo "make wheel            a manylinux_2_28 wheel in dist, tested on Debian 12: 5 minutes; root"
@@ -159,7 +159,7 @@ free-threaded: .venv-free-threaded/bin/python
 	.venv-free-threaded/bin/python tests/free_threaded.py $(TESTS)
 
 arm64: $(VENV)/lint
-	$(BIN)/python tests/arm64.py $(TESTS)
+	$(BIN)/python tests/arm64.py $(ARM64_TESTS)
 
 windows: $(VENV)/installed-test
 	$(BIN)/python -m pip install --quiet "ziglang==0.17.*"
