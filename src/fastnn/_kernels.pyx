@@ -35,7 +35,7 @@ from fastnn.engine.buffers cimport allocate_buffers, free_buffers, reserve_nonze
 from fastnn.engine.building cimport allocate, build_net, free_net
 from fastnn.engine.capi cimport define_precision
 from fastnn.engine.clock cimport Clock
-from fastnn.engine.gradients cimport penalties_of, rate_at
+from fastnn.engine.gradients cimport penalties_of, rate_at, renew_all_operands
 from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_claim,
@@ -449,6 +449,7 @@ cdef class Parameters:
         try:
             write_block(&self.net, found, memory)
         finally:
+            renew_all_operands(&self.net)
             self.release()
 
     def read_flat(self):
@@ -464,6 +465,7 @@ cdef class Parameters:
         require(vector.shape[0] == self.n_parameters, "vector")
         self.claim()
         unflatten(&self.net, &vector[0], self.net.arena)
+        renew_all_operands(&self.net)
         self.release()
 
     def write_rows(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] rows):
@@ -477,6 +479,7 @@ cdef class Parameters:
                     1 if stage.is_vector else stage.n_in), "rows")
         self.claim()
         write_rows(&self.net, stage, first, rows)
+        renew_all_operands(&self.net)
         self.release()
 
     def write_biases(self, Py_ssize_t number, const real[:, ::1] b):

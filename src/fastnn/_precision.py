@@ -1,4 +1,4 @@
-"""The compiled module of each precision, by the dtype of the arrays that it computes with.
+"""Precisions: the dtype of arrays, what products are computed with, the compiled module of each.
 
 Not here: the kernels themselves (_kernels.pyx), and which instruction set they use (_cpu.py).
 """
@@ -16,5 +16,11 @@ KERNELS: dict[np.dtype[Any], ModuleType] = {
     np.dtype(np.float64): _kernels_f64,
 }
 
-#: The dtypes that a network can have.
+#: The dtypes that arrays of a network can have.
 PRECISIONS = tuple(KERNELS)
+
+#: The policy whose operands of products are rounded to bfloat16; the name is that of Keras.
+MIXED_BFLOAT16 = "mixed_bfloat16"
+
+#: The policies that a network can have, and the dtype of its arrays.
+POLICIES = {dtype.name: dtype for dtype in PRECISIONS} | {MIXED_BFLOAT16: np.dtype(np.float32)}

@@ -148,7 +148,7 @@ def _totals(net: MLP, batch_size: int) -> Iterator[str]:
     layers = list(with_widths(net.layers, net.n_in))
     trainable = sum(_size(layer.parameters(k)) for layer, k in layers if layer.trainable)
     some = "" if trainable == net.n_parameters else f" ({trainable:,} trainable)"
-    names = f"{net.dtype}, {net.loss.name}, {net.optimizer.name}"
+    names = f"{net.dtype_policy}, {net.loss.name}, {net.optimizer.name}"
     yield f"{net.n_parameters:,} parameters{some}, {names}"
     flops = [layer.flops(k) for layer, k in layers]
     forward, first = sum(flops), next(n for n in flops if n)

@@ -14,7 +14,7 @@ import numpy as np
 from fastnn import _conversion
 from fastnn._checks.sparse import csr
 from fastnn._checks.values import items, shown, text
-from fastnn._precision import PRECISIONS
+from fastnn._precision import MIXED_BFLOAT16, PRECISIONS
 from fastnn.sparse_rows import SparseRows
 
 if TYPE_CHECKING:
@@ -35,6 +35,18 @@ def dtype(value: object) -> np.dtype[Any]:
     if found is None or found not in PRECISIONS:
         raise ValueError(f"dtype must be 'float32' or 'float64'; got {shown(value)}")
     return found
+
+
+def policy(value: object) -> str:
+    """Return the name of a policy of precision."""
+    if isinstance(value, str) and text(value) == MIXED_BFLOAT16:
+        return MIXED_BFLOAT16
+    try:
+        return dtype(value).name
+    except ValueError:
+        raise ValueError(
+            f"dtype must be 'float32', 'float64' or '{MIXED_BFLOAT16}'; got {shown(value)}"
+        ) from None
 
 
 def as_array(name: str, value: Any) -> NDArray[Any]:

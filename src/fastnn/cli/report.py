@@ -63,7 +63,7 @@ def sizes(net: MLP, n: int = 1) -> str:
     hidden = f" {net.dense[0].activation}" if len(net.dense) > 1 else ""
     each = f"{units}{hidden}, {net.n_parameters:,} parameters"
     several = f"{n} of {each} each" if n > 1 else each
-    return f"{several}, {net.dtype}, {net.optimizer.name}"
+    return f"{several}, {net.dtype_policy}, {net.optimizer.name}"
 
 
 def baseline_of(recipe: Recipe, found: Mapping[str, Any]) -> str:

@@ -126,7 +126,7 @@ def _add_network_options(group: Group) -> None:
     group.add_argument("--l2", metavar="STRENGTH", default=0.0,
                        type=checked(_checks.number, "l2", low=0.0),
                        help="strength of the penalty on squared weights (default: 0)")  # fmt: skip
-    group.add_argument("--dtype", choices=["float32", "float64"], default="float32",
+    group.add_argument("--dtype", choices=["float32", "float64", "mixed_bfloat16"], default="float32",
                        help="precision of weights and arithmetic (default: float32)")  # fmt: skip
 
 

@@ -5,7 +5,14 @@ from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free
 from libc.string cimport memset
 
-from fastnn.engine.leaves cimport PANEL, fastnn_allocate, fastnn_free, fastnn_tiny_layer, real
+from fastnn.engine.leaves cimport (
+    PANEL,
+    fastnn_allocate,
+    fastnn_free,
+    fastnn_pair,
+    fastnn_tiny_layer,
+    real,
+)
 from fastnn.engine.net cimport (
     BY_GLOBAL_NORM,
     BY_NORM,
@@ -17,6 +24,7 @@ from fastnn.engine.net cimport (
     Stage,
     TargetRange,
     W_size,
+    pairs_of,
     panels_of,
 )
 from fastnn.engine.registry cimport find_loss, find_optimizer, find_table, hyper_parameters
@@ -63,6 +71,7 @@ cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
         bind_tiny(net)
     shape_parameters(net)
     place_parameters(net)
+    place_operands(net)
     place_tiny(net)
     return 0
 
@@ -75,6 +84,7 @@ cdef inline void free_net(Net *net) noexcept:
     free(net.stages)
     free(net.averaged_stages)
     fastnn_free(net.arena)
+    fastnn_free(net.operands)
     fastnn_free(net.loss_parameter)
     free(net.schedule.p)
     if net.tiny.layers != NULL:
@@ -159,6 +169,27 @@ cdef inline int place_parameters(Net *net) except -1:
         if stage.b_columns > 0:
             stage.b = net.arena + at
         at += panels_of(stage.b_columns) * PANEL
+    return 0
+
+
+cdef inline int place_operands(Net *net) except -1:
+    """Allocates the operands of all stages that have them, and of their averages."""
+    cdef Stage *stage
+    cdef Py_ssize_t i, at = 0
+    block = 0
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        if stage.has_operands:
+            block += <object>pairs_of(stage.W_rows) * padded(stage.W_columns)
+    if block == 0:
+        return 0
+    net.operands = <fastnn_pair *>allocate(block * (1 + net.averaged))
+    net.operands_block = block
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        if stage.has_operands:
+            stage.operands = net.operands + at
+            at += pairs_of(stage.W_rows) * panels_of(stage.W_columns) * PANEL
     return 0
 
 

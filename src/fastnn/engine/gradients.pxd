@@ -8,10 +8,21 @@ from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_hyper,
     fastnn_learning_rate,
+    fastnn_pair,
     fastnn_step,
     real,
 )
-from fastnn.engine.net cimport BY_VALUE, Net, Nonzeros, Stage, Tile, Update, W_size
+from fastnn.engine.net cimport (
+    BY_VALUE,
+    Net,
+    Nonzeros,
+    Stage,
+    Tile,
+    Update,
+    W_size,
+    pairs_of,
+    panels_of,
+)
 
 
 # ---- a thread's update --------------------------------------------------------------------------
@@ -31,7 +42,8 @@ cdef inline void begin_update(Update *update, const Net *net, int64_t t, double 
     if net.averaged:
         update.momentum = <real>net.momentum if t > 1 else 0  # it starts at the first parameters
     update.penalty_scale = penalty_scale
-    update.free, update.known, update.W, update.n = scratch, scratch + PANEL * PANEL, NULL, 0
+    update.free, update.known = scratch, scratch + PANEL * PANEL
+    update.W, update.n, update.operands = NULL, 0, NULL
 
 
 cdef inline void prepare(Update *update, const Net *net, double rate_multiplier) noexcept nogil:
@@ -47,10 +59,13 @@ cdef inline void prepare(Update *update, const Net *net, double rate_multiplier)
 
 
 cdef inline void turn_to(const Net *net, const Stage *stage, Update *update) noexcept nogil:
-    """The constants for a stage; weights that wait are updated by those of their own stage."""
-    if stage.rate_multiplier != update.rate_multiplier:
+    """The constants for a stage; weights that wait are updated by those of their own stage, and
+    with operands if that has them."""
+    cdef bint has_own = stage.rate_multiplier != update.rate_multiplier
+    if has_own or (update.operands != NULL and stage.operands == NULL):
         finish_update(net, update)
-        update.W, update.n = NULL, 0
+        update.W, update.n, update.operands = NULL, 0, NULL
+    if has_own:
         prepare(update, net, stage.rate_multiplier)
 
 
@@ -58,6 +73,30 @@ cdef inline void finish_update(const Net *net, const Update *update) noexcept no
     """Updates the weights that wait for it."""
     net.optimizer.rule(update.n, &update.weights, update.known, update.W, net.block)
     average_updated(net, update, update.W, update.n)
+    renew_operands(net, update.W, update.n, update.operands)
+
+
+cdef inline void renew_operands(const Net *net, const real *W, Py_ssize_t n,
+                                fastnn_pair *operands) noexcept nogil:
+    """The operands of n weights of a tile, and of their averages; NULL: they have none."""
+    if operands == NULL:
+        return
+    net.ops.pair_up(n // PANEL, 1, W, 0, NULL, 0, operands, 0)
+    if net.averaged:
+        net.ops.pair_up(n // PANEL, 1, W + (net.n_blocks - 1) * net.block, 0, NULL, 0,
+                        operands + net.operands_block, 0)
+
+
+cdef inline void renew_all_operands(const Net *net) noexcept nogil:
+    """Those of all weights, after these have been written."""
+    cdef const Stage *stage
+    cdef Py_ssize_t i, q, pairs
+    for i in range(net.n_stages if net.operands != NULL else 0):
+        stage = &net.stages[i]
+        pairs = pairs_of(stage.W_rows) * PANEL
+        for q in range(panels_of(stage.W_columns) if stage.operands != NULL else 0):
+            renew_operands(net, stage.W + q * stage.W_rows * PANEL, stage.W_rows * PANEL,
+                           stage.operands + q * pairs)
 
 
 cdef inline void average_updated(const Net *net, const Update *update, const real *w,
@@ -115,6 +154,8 @@ cdef inline void update_weights(const Net *net, const Tile *tile, const Update *
         net.ops.limit(n, 1, net.bound, g)
     net.optimizer.rule(n, constants_of(tile, update), g, tile.W, net.block)
     average_updated(net, update, tile.W, n)
+    if tile.stage.operands != NULL:
+        renew_operands(net, tile.W, n, tile.operands)
 
 
 cdef inline void watch_weights(const Net *net, const Tile *tile,

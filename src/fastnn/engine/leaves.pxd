@@ -1,7 +1,7 @@
 # Declarations of the C leaves (simd/), the thread pool (pool.h) and the other C code for Cython.
 # The headers have the shapes and meanings; what is ptrdiff_t there is Py_ssize_t here.
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 
 cdef extern from "engine/platform/platform.h" nogil:
     void *fastnn_allocate(size_t size)
@@ -17,6 +17,8 @@ cdef extern from "engine/simd/real.h":
 cdef extern from "engine/simd/ops.h":
     cdef enum:
         NARROW
+
+    ctypedef uint32_t fastnn_pair
 
     ctypedef struct fastnn_activation:
         const char *name
@@ -82,6 +84,10 @@ cdef extern from "engine/simd/ops.h":
                                  const real *delta, real *g, Py_ssize_t n,
                                  const fastnn_step *step, const real *known, real *w,
                                  Py_ssize_t block) noexcept nogil
+        void (*pair_outer_and_update)(Py_ssize_t rows, Py_ssize_t width, const fastnn_pair *z,
+                                      const fastnn_pair *delta, real *g, Py_ssize_t n,
+                                      const fastnn_step *step, const real *known, real *w,
+                                      Py_ssize_t block, fastnn_pair *operands) noexcept nogil
         bint (*update_row)(const fastnn_row_updates *updates, const real *g,
                            real *w) noexcept nogil
 
@@ -189,6 +195,17 @@ cdef extern from "engine/simd/ops.h":
         void (*column_dots)(Py_ssize_t rows, const real *unit, const real *delta, bint more,
                             real *g) noexcept nogil
         void (*add)(Py_ssize_t n, const real *x, const real *y, real *out) noexcept nogil
+        void (*pair_up)(Py_ssize_t rows, Py_ssize_t panels, const real *x, Py_ssize_t jump,
+                        fastnn_pair *by_columns, Py_ssize_t columns_jump, fastnn_pair *by_rows,
+                        Py_ssize_t rows_jump) noexcept nogil
+        void (*pair_transposed)(Py_ssize_t width, Py_ssize_t columns, const real *w,
+                                Py_ssize_t w_jump, fastnn_pair *out) noexcept nogil
+        void (*pair_product)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t panels,
+                             const fastnn_pair *a, Py_ssize_t a_jump, const fastnn_pair *b,
+                             Py_ssize_t b_jump, const real *bias, real *c,
+                             Py_ssize_t c_jump) noexcept nogil
+        void (*pair_outer)(Py_ssize_t rows, Py_ssize_t width, const fastnn_pair *z,
+                           const fastnn_pair *delta, bint more, real *g) noexcept nogil
         double (*tiny_steps)(const fastnn_tiny *net, double t, Py_ssize_t n, const real *X,
                              const real *T, const int64_t *labels,
                              const int64_t *order) noexcept nogil

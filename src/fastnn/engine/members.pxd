@@ -29,6 +29,7 @@ from fastnn.engine.net cimport (
     Purpose,
     StageBuffers,
 )
+from fastnn.engine.gradients cimport renew_all_operands
 from fastnn.engine.parameters cimport fill
 from fastnn.engine.rows cimport are_nonzeros, multiplies_zeros
 from fastnn.engine.run cimport (
@@ -133,6 +134,7 @@ cdef inline void finish_member(Member *member) noexcept nogil:
     cdef Run *run = member.run
     if run.ended == INTERRUPTED:
         memcpy(run.net.arena, member.before, arena_size(run.net))
+        renew_all_operands(run.net)
         run.net.step, run.net.epoch = member.step, member.epoch
         run.net.hyper.learning_rate = member.rate
     elif run.ended in (DIVERGED, LAST_DIVERGED):
@@ -160,6 +162,7 @@ cdef inline Py_ssize_t restore(Net *net, const Kept *kept, real first_moment) no
         fill(net.arena + block, block, first_moment)
     if net.averaged:
         memcpy(net.arena + (1 + moments) * block, kept.memory, block * sizeof(real))
+    renew_all_operands(net)
     dropped, net.step = net.step - kept.step, kept.step
     return dropped
 

@@ -14,6 +14,7 @@ from fastnn.engine.leaves cimport (
     fastnn_loss,
     fastnn_ops,
     fastnn_optimizer,
+    fastnn_pair,
     fastnn_past,
     fastnn_schedule,
     fastnn_sparse_row,
@@ -114,6 +115,8 @@ cdef struct Stage:
     real *W                       # parameters, or NULL: a matrix (W_rows, W_columns) in panels,
     real *b                       # and a vector (b_columns,), which has neither decay nor penalty
     Py_ssize_t W_rows, W_columns, b_columns
+    bint has_operands             # products take W rounded to bfloat16, in pairs of rows:
+    fastnn_pair *operands         # panels of pairs_of(W_rows) pairs; or NULL
     bint on_line                  # single rows have an update of their own, or nothing to update
     bint may_wait                 # updates with gradient 0 may wait until a row of W is read
     bint transposed               # W is stored so, for (W_columns, W_rows)
@@ -165,6 +168,8 @@ cdef struct Net:
     Stage *averaged_stages        # room for `stages` with the averages as parameters, or NULL
     real *arena                   # all parameters; then each moment in the same order
     Py_ssize_t block              # reals in each of these blocks
+    fastnn_pair *operands         # of all stages that have them; then of their averages
+    Py_ssize_t operands_block     # pairs in each of these blocks; 0: there are none
     Py_ssize_t n_blocks           # parameters, each moment, the moving average if any
     fastnn_claim claim            # of the threads that change the parameters, or copy them
     uint64_t finite_until         # the first stage's W is finite until this change of parameters
@@ -206,6 +211,10 @@ cdef struct StageBuffers:         # of one stage, for the rows of a batch, in pa
     real *delta                   # dE/dz; a Dense turns it into dE/da
     real *kept                    # what the forward pass keeps for the backward pass, or NULL
     real *kept_rows               # (rows,) the same: one number for each row
+    fastnn_pair *z_by_columns     # z_prev and delta rounded to bfloat16, in pairs of columns and of
+    fastnn_pair *z_by_rows        # rows
+    fastnn_pair *delta_by_columns
+    fastnn_pair *delta_by_rows
 
 cdef struct Buffers:              # room for the rows of a batch
     Py_ssize_t rows
@@ -226,6 +235,8 @@ cdef struct Pass:                 # rows `at`, ... of the buffers on their way t
     const Net *net
     const Buffers *buffers
     Py_ssize_t at, rows
+    Py_ssize_t shift              # what is read within the pass alone lies so many rows before `at`:
+                                  # at the same place for all chunks of a thread, which stays in L2
     const fastnn_loss *loss       # what the outputs go into, or NULL
     const Stage *raw              # the last stage, if the loss takes its pre-activations
     uint64_t step                 # of dropout's masks,
@@ -243,6 +254,9 @@ cdef struct Tile:                 # some of a stage's parameters, which one thre
     real *W
     const real *left              # dW = left.T @ right: one panel each of z_prev and delta, in this
     const real *right             # order, or the other where W is stored transposed
+    const fastnn_pair *left_pairs    # the same in pairs of rows, where the stage has operands;
+    const fastnn_pair *right_pairs
+    fastnn_pair *operands         # and those of the tile
     const Columns *nonzeros       # what z_prev is instead of a panel, or NULL: PANEL columns,
     Py_ssize_t first_column       # from this one on
     Py_ssize_t columns            # of the right one that aren't padding
@@ -261,10 +275,15 @@ cdef struct Update:               # a thread's, in one step
     real *known                   # the gradient of the tile before, which is not applied yet
     real *W                       # the weights of that tile
     Py_ssize_t n                  # how many they are
+    fastnn_pair *operands         # and the same in pairs; or NULL
 
 
 cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
     return <Py_ssize_t>((<size_t>columns + PANEL - 1) // PANEL)  # unsigned: a shift
+
+
+cdef inline Py_ssize_t pairs_of(Py_ssize_t depth) noexcept nogil:
+    return (depth + 1) // 2
 
 
 cdef inline bint clips_norm(const Net *net) noexcept nogil:
@@ -275,6 +294,14 @@ cdef inline bint clips_norm(const Net *net) noexcept nogil:
 cdef inline Py_ssize_t share(Py_ssize_t work, int rank, int size) noexcept nogil:
     """Where a thread's share begins; `size` gives the end of the last thread's share."""
     return work * rank if size == 1 else work * rank // size
+
+
+cdef inline Py_ssize_t row_share(const Net *net, Py_ssize_t rows, int rank,
+                                 int size) noexcept nogil:
+    """The same of rows; where they are kept in pairs, none is divided."""
+    if net.operands == NULL:
+        return share(rows, rank, size)
+    return min(rows, 2 * share(pairs_of(rows), rank, size))
 
 
 cdef inline Py_ssize_t W_size(const Stage *stage) noexcept nogil:

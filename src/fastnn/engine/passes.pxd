@@ -13,7 +13,7 @@ cdef inline void begin_pass(Pass *work, const Net *net, const Buffers *buffers, 
     """A pass of rows `at`, ...; the output is left as the loss takes it, unless that is NULL."""
     work.net, work.buffers, work.at, work.rows, work.loss = net, buffers, at, 0, loss
     work.raw = net.last if loss != NULL and loss.activation != NULL else NULL
-    work.step, work.before = 0, 0
+    work.step, work.before, work.shift = 0, 0, 0
     work.few, work.carry, work.scratch = False, False, NULL
 
 

@@ -61,6 +61,7 @@ from fastnn.engine.net cimport (
     Update,
     clips_norm,
     panels_of,
+    row_share,
     share,
 )
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss, write_outputs
@@ -137,8 +138,9 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
                     keep_constants(run, &now, thread.scratch)
                 fastnn_team_barrier(team)  # the weights that these rows read are current
         mine = train_rows(run, thread, step, position + at, at, divisor,
-                          share(now.rows, thread.rank, thread.size),
-                          share(now.rows, thread.rank + 1, thread.size), rows <= FEW_ROWS)
+                          row_share(net, now.rows, thread.rank, thread.size),
+                          row_share(net, now.rows, thread.rank + 1, thread.size),
+                          rows <= FEW_ROWS)
         fastnn_team_barrier(team)
         record_time(thread.clock, WAIT)
         if thread.rank == 0:  # in the order of the rows, whichever thread had them
@@ -185,7 +187,9 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
     work.step, work.before, work.few, work.scratch = step, before, few, thread.scratch
     while work.at < stop:
         work.rows = min(CHUNK, stop - work.at)
-        run.rows.gather_inputs(net, &run.rows, run.buffers, position + work.at, work.at, work.rows)
+        work.shift = work.at - first if net.stages[0].has_operands else 0
+        run.rows.gather_inputs(net, &run.rows, run.buffers, position + work.at,
+                               work.at - work.shift, work.rows)
         run.rows.gather_targets(net, &run.rows, run.buffers, position + work.at, work.at,
                                 work.rows)
         record_time(thread.clock, INPUT)
@@ -204,7 +208,7 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
     if not isfinite(loss) and run.gradient == NULL:
         run.ended = DIVERGED
     elif stop > first:
-        work.at, work.rows = first, stop - first
+        work.at, work.rows, work.shift = first, stop - first, 0
         backward(&work, net.first_updated if run.gradient == NULL else net.first_parameters)
     record_time(thread.clock, DELTA)
     return loss

@@ -362,6 +362,8 @@ cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
         if not net.stages[i].frozen:
             if net.stages[i].W != NULL:
                 judged.stages[i].W += shift
+            if net.stages[i].operands != NULL:
+                judged.stages[i].operands += net.operands_block
             if net.stages[i].b != NULL:
                 judged.stages[i].b += shift
     return judged

@@ -5,7 +5,7 @@
 from libc.math cimport isfinite
 from libc.string cimport memcpy
 
-from fastnn.engine.gradients cimport rate_at
+from fastnn.engine.gradients cimport rate_at, renew_all_operands
 from fastnn.engine.leaves cimport PANEL, real
 from fastnn.engine.net cimport Net, Stage, W_size, panels_of
 from fastnn.engine.run cimport NOT_YET, STOPPED, STOPS, Rule, Run
@@ -119,3 +119,4 @@ cdef inline void restore_best(Run *run) noexcept nogil:
         rule = &run.watch.rules[i]
         if rule.kind == STOPS and rule.restores and rule.best_epoch >= 0:
             memcpy(run.net.arena, rule.best_parameters, run.net.block * sizeof(real))
+            renew_all_operands(run.net)

@@ -19,21 +19,23 @@ from fastnn.training.specification import Specification
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: The keys of a configuration, which are the arguments of an MLP.
-NAMES = tuple(field.name for field in dataclasses.fields(Specification))
+#: The fields of a specification by the arguments of an MLP, which are the keys of a configuration.
+FIELDS = {
+    "dtype" if field.name == "policy" else field.name: field.name
+    for field in dataclasses.fields(Specification)
+}
+NAMES = tuple(FIELDS)
 
 
 def config_of(specification: Specification) -> dict[str, Any]:
     """Return a specification as plain data: what `MLP.get_config` returns."""
-    return {name: plain(getattr(specification, name)) for name in NAMES}
+    return {name: plain(getattr(specification, field)) for name, field in FIELDS.items()}
 
 
 def plain(value: Any) -> Any:
     """Return a value as plain data; a specification as its name and its fields."""
     if isinstance(value, Activation | losses.CustomLoss):
         return value.config()
-    if isinstance(value, np.dtype):
-        return value.name
     if hasattr(value, "__dataclass_fields__"):
         fields = [f.name for f in dataclasses.fields(value) if f.init]
         return {"name": value.name, **{name: plain(getattr(value, name)) for name in fields}}

@@ -119,8 +119,8 @@ def to_plain(state: State) -> dict[str, Any] | None:
         twin = _specification_of(config)
     except (TypeError, ValueError):
         return None
-    for name in configuration.NAMES:
-        if getattr(twin, name) != getattr(state.specification, name):
+    for field in configuration.FIELDS.values():
+        if getattr(twin, field) != getattr(state.specification, field):
             return None
     return {
         "config": config,

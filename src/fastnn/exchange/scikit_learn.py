@@ -220,7 +220,7 @@ def _rebuilt(
         loss=net.loss if loss is None else loss,
         optimizer=net.optimizer if optimizer is None else optimizer,
         scale_penalties=net.scale_penalties,
-        dtype=net.dtype,
+        dtype=net.dtype_policy,
         seed=seed,
     )
     twin.set_weights(net.get_weights())

@@ -63,7 +63,7 @@ class OfNetworks:
     def of(self, spec: Specification, snapshot: Snapshot) -> bytes:
         """Return the digest of a network."""
         parts = spec.layers, spec.loss, snapshot.optimizer
-        key = *map(id, parts), spec.n_in, spec.reduction, spec.scale_penalties, spec.dtype
+        key = *map(id, parts), spec.n_in, spec.reduction, spec.scale_penalties, spec.policy
         if key not in self._known:
             self._known[key] = parts, _of_configuration(spec, snapshot.optimizer)
         digest = self._known[key][1].copy()

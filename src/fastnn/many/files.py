@@ -122,7 +122,7 @@ class _Index:
         """Add a network; return the number of its stack."""
         spec, snapshot, status = outcome.specification, outcome.snapshot, outcome.status
         parts = id(spec.layers), id(spec.loss), id(snapshot.optimizer)
-        options = spec.n_in, spec.reduction, spec.scale_penalties, spec.dtype, spec.n_threads
+        options = spec.n_in, spec.reduction, spec.scale_penalties, spec.policy, spec.n_threads
         key = parts, options, len(snapshot.blocks), snapshot.standardization is None
         if key not in self.known:
             self.known[key] = self._place(outcome)

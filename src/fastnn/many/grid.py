@@ -124,7 +124,8 @@ class Networks(Sequence[MLP]):
     def _specification(self, chosen: dict[str, Any]) -> Specification:
         """Return the specification of networks with these values; its seed is the base's."""
         base = self.base._state.specification
-        arguments = {name: getattr(base, name) for name in configuration.NAMES} | chosen
+        fields = configuration.FIELDS
+        arguments = {name: getattr(base, field) for name, field in fields.items()} | chosen
         arguments.pop("seeds", None)
         rate = arguments.pop("learning_rate", None)
         spec = Specification.checked(**arguments)

@@ -102,7 +102,7 @@ class Unattended:
         """Return what a member has in common with others; they share these objects."""
         spec = state.specification
         parts = spec.layers, spec.loss, spec.optimizer
-        key = (*map(id, parts), spec.n_in, spec.dtype, spec.reduction, state.classes)
+        key = (*map(id, parts), spec.n_in, spec.policy, spec.reduction, state.classes)
         if key not in self._kinds:
             self._kinds[key] = self._made(state)
         return self._kinds[key]

@@ -236,9 +236,10 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     )
     dtype: Any = _parameter(
         None,
-        [StrOptions({"float32", "float64"}), type, np.dtype, None],
-        """{"float32", "float64"}
-        The precision of weights and arithmetic; by default that of X. float32 is twice as fast.""",
+        [StrOptions({"float32", "float64", "mixed_bfloat16"}), type, np.dtype, None],
+        """{"float32", "float64", "mixed_bfloat16"}
+        The precision of weights and arithmetic; by default that of X. float32 is twice as fast as
+        float64; for "mixed_bfloat16" see `MLP`.""",
     )
     n_threads: int | None = _parameter(
         None,

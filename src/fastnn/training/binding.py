@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _cpu, losses
-from fastnn._precision import KERNELS
+from fastnn._precision import KERNELS, MIXED_BFLOAT16
 from fastnn.layers import stages
 from fastnn.training import own_loss
 
@@ -44,7 +44,20 @@ _BOUND = "_bound"
 def prepare(spec: Specification) -> None:
     """Let a specification have what the networks of all seeds are bound with."""
     if _BOUND not in vars(spec):
-        vars(spec)[_BOUND] = stages(spec.layers), _options(spec)
+        vars(spec)[_BOUND] = _stages(spec), _options(spec)
+
+
+#: The most units of a layer whose W is stored transposed: nothing is gained by rounding there.
+_NARROW = 4
+
+
+def _stages(spec: Specification) -> list[dict[str, Any]]:
+    """Return the specifications of stages, with the kind that computes as the policy says."""
+    found: list[dict[str, Any]] = stages(spec.layers)
+    for stage in found if spec.policy == MIXED_BFLOAT16 else ():
+        if stage["kind"] == "dense" and stage["units"] > _NARROW:
+            stage["kind"] = "dense_bfloat16"
+    return found
 
 
 def _options(spec: Specification) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks, activations, losses, optimizers
+from fastnn._precision import POLICIES
 from fastnn.layers import KINDS, Dense, Dropout, Standardize, parameters, with_widths
 from fastnn.schedules import Adaptive, Schedule
 
@@ -27,10 +28,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Specification:
-    """What a network is built with; the fields are the arguments of `MLP`.
+    """What a network is built with; the fields are the arguments of `MLP`, `policy` its dtype.
 
     `checked` makes one of a user's arguments. Some fields can change afterwards: the learning rate
-    in `optimizer`, and `dtype` in a copy.
+    in `optimizer`, and `policy` in a copy.
     """
 
     n_in: int
@@ -39,7 +40,7 @@ class Specification:
     optimizer: Optimizer
     reduction: str
     scale_penalties: bool
-    dtype: np.dtype[Any]
+    policy: str
     seed: int | None
     n_threads: int | None
 
@@ -69,7 +70,7 @@ class Specification:
             ),
             reduction=_checks.choice("reduction", reduction, ("mean", "sum")),
             scale_penalties=_checks.flag("scale_penalties", scale_penalties),
-            dtype=_checks.dtype(dtype),
+            policy=_checks.policy(dtype),
             n_threads=_checks.n_threads(n_threads, None),
             seed=_checks.seed(seed),
         )
@@ -80,6 +81,11 @@ class Specification:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the fields alone, without the properties that are computed once."""
         return Specification, tuple(getattr(self, field.name) for field in fields(self))
+
+    @cached_property
+    def dtype(self) -> np.dtype[Any]:
+        """Precision of weights, inputs and outputs."""
+        return POLICIES[self.policy]
 
     @cached_property
     def n_out(self) -> int:

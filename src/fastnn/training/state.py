@@ -327,13 +327,14 @@ class State:
             snapshot.blocks[-1] = self.averages()
         return State._restored(spec.with_trainable(numbers, trainable), snapshot, self.metadata)
 
-    def copy(self, dtype: np.dtype[Any] | None = None) -> State:
+    def copy(self, policy: str | None = None) -> State:
         """Return an independent network that is as this one, perhaps of another precision."""
         spec = self.specification
-        if dtype is not None:
-            spec = dataclasses.replace(spec, dtype=dtype)
+        if policy is not None:
+            spec = dataclasses.replace(spec, policy=policy)
             if self.standardization is not None:
-                _checks.standardizable("X", self.standardization[1], np.zeros(spec.n_in), dtype)
+                scale = self.standardization[1]
+                _checks.standardizable("X", scale, np.zeros(spec.n_in), spec.dtype)
         return State._restored(spec, self.snapshot(), copy.deepcopy(self.metadata))
 
     @staticmethod

@@ -14,7 +14,7 @@
 
 #include <cpuid.h>
 
-enum { LEAF_1_ECX, LEAF_7_EBX, CPU_WORDS };
+enum { LEAF_1_ECX, LEAF_7_EBX, LEAF_7_1_EAX, CPU_WORDS };
 enum { YMM = 0x6, ZMM = 0xe6 }; /* state that the system must keep: registers of AVX, of AVX-512 */
 
 typedef struct {
@@ -27,6 +27,7 @@ static const cpu_feature cpu_avx512f = {LEAF_7_EBX, 16, ZMM};
 static const cpu_feature cpu_avx512dq = {LEAF_7_EBX, 17, ZMM};
 static const cpu_feature cpu_avx512bw = {LEAF_7_EBX, 30, ZMM};
 static const cpu_feature cpu_avx512vl = {LEAF_7_EBX, 31, ZMM};
+static const cpu_feature cpu_avx512bf16 = {LEAF_7_1_EAX, 5, ZMM};
 
 typedef struct {
     unsigned words[CPU_WORDS], kept_state;
@@ -38,7 +39,11 @@ static cpu_features cpu_ask(void) {
     cpu_features cpu = {{0}, 0};
     unsigned a, b, c, d;
     if (__get_cpuid(1, &a, &b, &c, &d)) cpu.words[LEAF_1_ECX] = c;
-    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) cpu.words[LEAF_7_EBX] = b;
+    if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
+        cpu.words[LEAF_7_EBX] = b;
+        /* a is the last part of leaf 7 */
+        if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) cpu.words[LEAF_7_1_EAX] = a;
+    }
     if (cpu.words[LEAF_1_ECX] >> OSXSAVE & 1)
         __asm__ volatile("xgetbv" : "=a"(cpu.kept_state), "=d"(d) : "c"(0));
     return cpu;

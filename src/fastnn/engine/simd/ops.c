@@ -1,6 +1,7 @@
 /* ops.c - one table of leaves, for the precision (FASTNN_BITS) and the instruction set (FASTNN_ISA)
  * that this compilation is for. */
 #include "activations.h"
+#include "bfloat16.h"
 #include "dropout.h"
 #include "layer_norm.h"
 #include "losses.h"
@@ -55,6 +56,9 @@ const fastnn_ops OPS_TABLE = {
     .isa = QUOTE(FASTNN_ISA),
     .fuses = FUSES,
     FASTNN_LEAVES(LEAF_ENTRY)
+#if FASTNN_BITS == 32
+    FASTNN_FLOAT_LEAVES(LEAF_ENTRY)
+#endif
     .tiny_steps = TINY_STEPS,
     .activations = activations,
     .losses = losses,

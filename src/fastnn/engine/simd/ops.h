@@ -85,6 +85,28 @@ typedef void fastnn_sparse_outer_narrow_fn(ptrdiff_t rows, ptrdiff_t width, ptrd
 typedef void fastnn_sparse_column_fn(ptrdiff_t rows, ptrdiff_t panels, const fastnn_entry *z,
                                      ptrdiff_t n, const real *delta, ptrdiff_t jump, real *g);
 
+/* bfloat16.h, for floats alone: the same products with operands rounded to bfloat16, in pairs. */
+
+/* Two bfloat16 numbers, neighbours in the depth of a product: the first in the upper half. */
+typedef uint32_t fastnn_pair;
+
+/* `panels` panels of x, `jump` reals apart, as pairs of neighbouring columns, (rows, PANEL / 2) a
+ * panel, and as pairs of neighbouring rows, ((rows + 1) / 2, PANEL) a panel; either may be NULL. */
+typedef void fastnn_pair_up_fn(ptrdiff_t rows, ptrdiff_t panels, const real *x, ptrdiff_t jump,
+                               fastnn_pair *by_columns, ptrdiff_t columns_jump,
+                               fastnn_pair *by_rows, ptrdiff_t rows_jump);
+
+/* fastnn_transpose_fn, its result as pairs of neighbouring rows. */
+typedef void fastnn_pair_transposed_fn(ptrdiff_t width, ptrdiff_t columns, const real *w,
+                                       ptrdiff_t w_jump, fastnn_pair *out);
+
+/* fastnn_product_fn of a by columns and b by rows; fastnn_outer_fn of z and delta by rows. */
+typedef void fastnn_pair_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
+                                    const fastnn_pair *a, ptrdiff_t a_jump, const fastnn_pair *b,
+                                    ptrdiff_t b_jump, const real *bias, real *c, ptrdiff_t c_jump);
+typedef void fastnn_pair_outer_fn(ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z,
+                                  const fastnn_pair *delta, int more, real *g);
+
 /* g = delta.sum(0): delta (rows, PANEL), g (PANEL,); `more` likewise. */
 typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, int more, real *g);
 
@@ -203,6 +225,12 @@ typedef void fastnn_outer_and_update_fn(ptrdiff_t rows, ptrdiff_t width, const r
                                         const fastnn_step *step, const real *known, real *w,
                                         ptrdiff_t block);
 
+/* The same with z and delta in pairs of rows; `operands` are the weights w in pairs, too. */
+typedef void fastnn_pair_outer_and_update_fn(ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z,
+                                             const fastnn_pair *delta, real *g, ptrdiff_t n,
+                                             const fastnn_step *step, const real *known, real *w,
+                                             ptrdiff_t block, fastnn_pair *operands);
+
 /* What an update takes that is made later: its constants, and the momentum of the moving average
  * of the weights. The t-th update's are kept at t % PAST. */
 enum { PAST = 1024 };
@@ -231,6 +259,7 @@ typedef struct {
     fastnn_rule_fn *rule;
     fastnn_rank_one_fn *rank_one;
     fastnn_outer_and_update_fn *outer_and_update;
+    fastnn_pair_outer_and_update_fn *pair_outer_and_update; /* NULL for doubles */
     fastnn_update_row_fn *update_row;
 } fastnn_optimizer;
 
@@ -339,12 +368,20 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
     EACH(multiply_adds)                                                                            \
     EACH(read_all)
 
+/* Leaves of floats alone, NULL for doubles. */
+#define FASTNN_FLOAT_LEAVES(EACH)                                                                  \
+    EACH(pair_up)                                                                                  \
+    EACH(pair_transposed)                                                                          \
+    EACH(pair_product)                                                                             \
+    EACH(pair_outer)
+
 /* Activations, losses, optimizers and functions end with an entry whose name is NULL. */
 #define FASTNN_POINTER(leaf) fastnn_##leaf##_fn *leaf;
 typedef struct {
     const char *isa;
     int fuses; /* multiply_add rounds once: the bits are those of every such table */
     FASTNN_LEAVES(FASTNN_POINTER)
+    FASTNN_FLOAT_LEAVES(FASTNN_POINTER)
     fastnn_tiny_fn *tiny_steps; /* not among the leaves: tiny.c is compiled by itself */
     const fastnn_activation *activations;
     const fastnn_loss *losses;

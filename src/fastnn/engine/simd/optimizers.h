@@ -17,6 +17,7 @@
 #define FASTNN_OPTIMIZERS_H
 
 #include "../maths.h"
+#include "bfloat16.h"
 #include "sparse.h"
 #include "tile.h"
 
@@ -63,6 +64,38 @@ INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t wid
     outer(rows, width, z, delta, 0, g);
     update(rule, n, step, known, w, block);
 }
+
+#if FASTNN_BITS == 32
+/* The same with pairs of bfloat16; each pair of rows of w that is new becomes one of `operands`. */
+INLINE void update_during_pair_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t width,
+                                     const fastnn_pair *z, const fastnn_pair *delta, real *g,
+                                     ptrdiff_t n, const fastnn_step *step, const real *known,
+                                     real *w, ptrdiff_t block, fastnn_pair *operands) {
+#if MULTIPLIES_PAIRS
+    enum { PARTS = PANEL / 2 };
+    if (width == PANEL && rows >= 2 * PARTS && n == PANEL * PANEL) {
+        vec acc[PANEL][TILE_VECTORS];
+        ptrdiff_t pairs = (rows + 1) / 2, pair = 0;
+        clear_tile(PANEL, acc);
+        for (ptrdiff_t part = 0; part < PARTS; part++) {
+            ptrdiff_t depth = pairs * (part + 1) / PARTS - pair;
+            add_pair_products(PANEL, 1, depth, z + pair * PANEL, 1, PANEL, delta + pair * PANEL, 0,
+                              acc);
+            pair += depth;
+            rule(step, load(known), w, block);
+            rule(step, load(known + PANEL), w + PANEL, block);
+            if (operands) store_pairs(operands, pair_of(load(w), load(w + PANEL)));
+            known += 2 * PANEL, w += 2 * PANEL, operands = operands ? operands + PANEL : NULL;
+        }
+        store_tile(PANEL, 1, acc, g, 0);
+        return;
+    }
+#endif
+    pair_outer(rows, width, z, delta, 0, g);
+    update(rule, n, step, known, w, block);
+    if (operands) pair_up(n / PANEL, 1, w, 0, NULL, 0, operands, 0);
+}
+#endif
 
 /* Whether all moments are +0. */
 INLINE int moments_are_zero(const fastnn_row_updates *u, const real *w) {
@@ -121,6 +154,22 @@ INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays)
     LOOPS(NAME, NAME##_plain)                                                                      \
     LOOPS(NAME##_decayed, NAME##_shrinking)
 
+#if FASTNN_BITS == 32
+#define PAIR_LOOP(NAME, RULE)                                                                      \
+    static void NAME##_pair_outer_and_update(                                                      \
+        ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z, const fastnn_pair *delta, real *g,  \
+        ptrdiff_t n, const fastnn_step *step, const real *known, real *w, ptrdiff_t block,         \
+        fastnn_pair *operands) {                                                                   \
+        fastnn_step constants = *step;                                                             \
+        update_during_pair_outer(RULE, rows, width, z, delta, g, n, &constants, known, w, block,   \
+                                 operands);                                                        \
+    }
+#define PAIR_ENTRY(NAME) NAME##_pair_outer_and_update
+#else
+#define PAIR_LOOP(NAME, RULE)
+#define PAIR_ENTRY(NAME) NULL
+#endif
+
 #define LOOPS(NAME, RULE)                                                                          \
     static void NAME##_rule(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,          \
                             ptrdiff_t block) {                                                     \
@@ -138,6 +187,7 @@ INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays)
         fastnn_step constants = *step;                                                             \
         update_during_outer(RULE, rows, width, z, delta, g, n, &constants, known, w, block);       \
     }                                                                                              \
+    PAIR_LOOP(NAME, RULE)                                                                          \
     static int NAME##_update_row(const fastnn_row_updates *updates, const real *g, real *w) {      \
         return update_row_by(RULE, updates, g, w);                                                 \
     }
@@ -150,6 +200,7 @@ INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays)
      NAME##_rule,                                                                                  \
      NAME##_rank_one,                                                                              \
      NAME##_outer_and_update,                                                                      \
+     PAIR_ENTRY(NAME),                                                                             \
      NAME##_update_row}
 
 #define ENTRIES(NAME, n_moments, rests, prepare)                                                   \

@@ -3,13 +3,14 @@
 from fastnn.engine.net cimport Kind
 from fastnn.engine.stages.activate cimport define_activate
 from fastnn.engine.stages.dense cimport define_dense
+from fastnn.engine.stages.dense_bfloat16 cimport define_dense_bfloat16
 from fastnn.engine.stages.dropout cimport define_dropout
 from fastnn.engine.stages.layer_norm cimport define_layer_norm
 from fastnn.engine.stages.residual cimport define_fork, define_sum
 from fastnn.engine.stages.standardize cimport define_standardize
 
 cdef enum:
-    N_KINDS = 7
+    N_KINDS = 8
 
 
 cdef inline void define_kinds(Kind *kinds) noexcept:
@@ -21,6 +22,7 @@ cdef inline void define_kinds(Kind *kinds) noexcept:
     define_fork(&kinds[4])
     define_sum(&kinds[5])
     define_activate(&kinds[6])
+    define_dense_bfloat16(&kinds[7])
 
 
 cdef inline const Kind *find_kind(const Kind *kinds, str name) except NULL:

@@ -1,0 +1,188 @@
+# Dense with operands of bfloat16: z = h(a), a = bf(z_prev) @ bf(W) + b, bf rounding to bfloat16.
+#
+#     delta = dE/da = dE/dz * h'(a)      dW = bf(z_prev).T @ bf(delta)      db = delta.sum(0)
+#     dE/dz_prev = bf(delta) @ bf(W).T
+#
+# Parameters, moments, sums, activations and deltas are float32. What is rounded is kept in pairs of
+# neighbours (simd/bfloat16.h): W in Stage.operands, which every update renews; z_prev and delta by
+# columns, for products of rows, and by rows, for gradients. Not here: narrow layers, which gain
+# nothing and stay Dense (training/binding.py chooses).
+
+from fastnn.engine.gradients cimport (
+    average_updated,
+    finish_gradient,
+    renew_operands,
+    update_biases,
+)
+from fastnn.engine.leaves cimport PANEL, fastnn_pair, real
+from fastnn.engine.net cimport (
+    BY_VALUE,
+    INFERENCE,
+    TRANSPOSED,
+    Kind,
+    Net,
+    Pass,
+    Purpose,
+    Stage,
+    StageBuffers,
+    Tile,
+    Update,
+    pairs_of,
+    panels_of,
+    place,
+)
+from fastnn.engine.stages cimport dense
+
+# Pairs of a row's columns in a panel.
+cdef enum:
+    PAIRS = PANEL // 2
+
+
+cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
+    """Takes what Dense takes."""
+    dense.build(net, stage, spec)
+    stage.has_operands = True
+    return 0
+
+
+cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
+    dense.shape_parameters(stage, tiny)
+    stage.transposed, stage.W_rows, stage.W_columns = False, stage.n_in, stage.n_out
+    stage.tile_rows = min(PANEL, stage.n_in)
+    stage.may_wait = stage.on_line = False
+
+
+cdef inline Py_ssize_t pair_rows(Py_ssize_t stride) noexcept nogil:
+    """Pairs of rows in a panel: odd, so that panels don't share cache sets."""
+    return pairs_of(stride) | 1
+
+
+cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
+                               Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
+    cdef Py_ssize_t columns = stride * PAIRS, rows = pair_rows(stride) * PANEL
+    cdef Py_ssize_t below = panels_of(stage.n_in), own = panels_of(stage.n_out)
+    at = dense.lay_out(stage, buffers, stride, purpose, base, at)
+    at = place(<real **>&buffers.z_by_columns, base, at, below * columns)
+    if purpose != INFERENCE:
+        at = place(<real **>&buffers.z_by_rows, base, at, below * rows)
+        at = place(<real **>&buffers.delta_by_columns, base, at, own * columns)
+        at = place(<real **>&buffers.delta_by_rows, base, at, own * rows)
+    return at
+
+
+# ---- rows ---------------------------------------------------------------------------------------
+
+cdef inline void pair_up(const Pass *work, Py_ssize_t columns, const real *x,
+                         fastnn_pair *by_columns, fastnn_pair *by_rows) noexcept nogil:
+    """The rows of the pass as pairs of columns and, unless that is NULL, of rows."""
+    cdef Py_ssize_t stride = work.buffers.stride
+    if by_rows != NULL:
+        by_rows += work.at // 2 * PANEL
+    work.net.ops.pair_up(work.rows, panels_of(columns), x, stride * PANEL,
+                         by_columns + (work.at - work.shift) * PAIRS, stride * PAIRS,
+                         by_rows, pair_rows(stride) * PANEL)
+
+
+cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
+                         const Pass *work) noexcept nogil:
+    """z = h(a); z = a in the last layer, where the loss takes pre-activations."""
+    cdef Py_ssize_t jump = work.buffers.stride * PANEL, at = work.at - work.shift
+    pair_up(work, stage.n_in, buffers.z_prev + (at if stage.place == 0 else work.at) * PANEL,
+            buffers.z_by_columns, buffers.z_by_rows)
+    work.net.ops.pair_product(work.rows, stage.n_in, panels_of(stage.n_out),
+                              buffers.z_by_columns + at * PAIRS, jump // 2, stage.operands,
+                              pairs_of(stage.n_in) * PANEL, stage.b,
+                              buffers.z + work.at * PANEL, jump)
+    if stage != work.raw:
+        dense.activate(stage, buffers, work)
+
+
+cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
+                          const Pass *work) noexcept nogil:
+    """delta = dE/dz * h'(a), which some losses have computed; then dE/dz of the stage below."""
+    if stage != work.raw:
+        dense.differentiate(stage, buffers, work)
+    pair_up(work, stage.n_out, buffers.delta + work.at * PANEL, buffers.delta_by_columns,
+            buffers.delta_by_rows)
+    if work.carry:
+        carry_back(stage, buffers, work)
+
+
+cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
+                            const Pass *work) noexcept nogil:
+    """bf(delta) @ bf(W).T into the delta of the stage below."""
+    cdef Py_ssize_t p = 0, i, some, jump = work.buffers.stride * PANEL
+    cdef Py_ssize_t panels = panels_of(stage.n_in), apart = panels_of(stage.n_out) * PAIRS * PANEL
+    cdef fastnn_pair *turned = <fastnn_pair *>work.scratch
+    cdef real *below = (buffers - 1).delta + work.at * PANEL
+    while p < panels:
+        some = min(<Py_ssize_t>TRANSPOSED, panels - p)
+        for i in range(p, p + some):
+            work.net.ops.pair_transposed(min(PANEL, stage.n_in - i * PANEL), stage.n_out,
+                                         stage.W + i * PANEL * PANEL, stage.n_in * PANEL,
+                                         turned + (i - p) * apart)
+        work.net.ops.pair_product(work.rows, stage.n_out, some,
+                                  buffers.delta_by_columns + work.at * PAIRS, jump // 2, turned,
+                                  apart, NULL, below + p * jump, jump)
+        p += some
+
+
+# ---- parameters ---------------------------------------------------------------------------------
+
+cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
+                            Py_ssize_t number, Tile *tile) noexcept nogil:
+    """A tile of Dense, and its operands."""
+    cdef Py_ssize_t down = panels_of(stage.n_in), q = number // down, p = number % down
+    cdef Py_ssize_t jump = pair_rows(stride) * PANEL
+    dense.place_tile(stage, buffers, stride, number, tile)
+    tile.left_pairs, tile.right_pairs = buffers.z_by_rows + p * jump, buffers.delta_by_rows + q * jump
+    tile.operands = stage.operands + (q * pairs_of(stage.n_in) + p * PAIRS) * PANEL
+
+
+cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
+                              real *g) noexcept nogil:
+    """A single row, of any place in the buffers, is paired anew."""
+    cdef fastnn_pair[2 * PANEL + PANEL] room
+    cdef fastnn_pair *pairs = room
+    if rows > 1:
+        net.ops.pair_outer(rows, tile.rows, tile.left_pairs, tile.right_pairs, more, g)
+        return
+    pairs += (-(<size_t>pairs // sizeof(fastnn_pair))) % PANEL  # on a cache line
+    net.ops.pair_up(1, 1, tile.left, 0, NULL, 0, pairs, 0)
+    net.ops.pair_up(1, 1, tile.right, 0, NULL, 0, pairs + PANEL, 0)
+    net.ops.pair_outer(1, tile.rows, pairs, pairs + PANEL, more, g)
+
+
+cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
+                             Update *update) noexcept nogil:
+    """dW over the batch's rows and the optimizer; the same for the biases.
+
+    The weights wait for the next tile's gradient, whose products hide the roots and divisions.
+    """
+    cdef real *g = update.free
+    net.optimizer.pair_outer_and_update(rows, tile.rows, tile.left_pairs, tile.right_pairs, g,
+                                        update.n, &update.weights, update.known, update.W,
+                                        net.block, update.operands)
+    average_updated(net, update, update.W, update.n)
+    if net.averaged:
+        renew_operands(net, update.W, update.n, update.operands)
+    finish_gradient(net, tile, update.penalty_scale, g)
+    if net.clip == BY_VALUE:
+        net.ops.limit(tile.rows * PANEL, 1, net.bound, g)
+    update.free, update.known = update.known, g
+    update.W, update.n, update.operands = tile.W, tile.rows * PANEL, tile.operands
+    if tile.b != NULL:
+        net.ops.column_sums(rows, tile.delta, False, update.free)
+        update_biases(net, update, tile.b, update.free)
+
+
+cdef inline void define_dense_bfloat16(Kind *kind) noexcept:
+    kind.name = "dense_bfloat16"
+    kind.build = build
+    kind.shape_parameters = shape_parameters
+    kind.lay_out = lay_out
+    kind.forward = forward
+    kind.backward = backward
+    kind.place_tile = place_tile
+    kind.add_gradient = add_gradient
+    kind.update_tile = update_tile
