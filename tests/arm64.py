@@ -55,6 +55,15 @@ EMULATED = """\
 QEMU_CPU=max,sve=off QEMU_LD_PREFIX={system} PYTHONPATH={packages}${{PYTHONPATH:+:$PYTHONPATH}} \\
     exec qemu-aarch64-static {system}/usr/bin/python3 {arguments}"$@"
 """
+#: Under the names of this machine's own compilers, for tests that load what they have compiled.
+#: They know no CPU called native.
+COMPILERS = {"gcc": "aarch64-linux-gnu-gcc", "cc": "aarch64-linux-gnu-gcc",
+             "clang": "clang --target=aarch64-linux-gnu"}  # fmt: skip
+COMPILER = """\
+#!/bin/sh
+for argument; do shift; [ "$argument" = -march=native ] || set -- "$@" "$argument"; done
+exec {command} "$@" -idirafter {system}/usr/include -idirafter {system}/usr/include/aarch64-linux-gnu
+"""
 CONFIG = "-c 'from numpy._configtool import main; main()' "
 
 
@@ -91,12 +100,19 @@ def make_packages(wheels):
 
 
 def make_commands():
-    """Write python and numpy-config, which run under emulation, and Meson's cross file."""
+    """Write python and numpy-config, which run under emulation, compilers, and Meson's cross file."""
     places = {"build": BUILD, "system": SYSTEM, "packages": PACKAGES}
     for name, arguments in (("python", ""), ("numpy-config", CONFIG)):
         path = BUILD / name
         path.write_text(EMULATED.format(arguments=arguments, **places))
         path.chmod(0o755)
+    (BUILD / "bin").mkdir(exist_ok=True)
+    for name, command in COMPILERS.items():
+        if found := shutil.which(command.split()[0]):
+            path = BUILD / "bin" / name
+            path.write_text(COMPILER.format(command=command.replace(command.split()[0], found, 1),
+                                            **places))  # fmt: skip
+            path.chmod(0o755)
     (BUILD / "cross.ini").write_text(CROSS_FILE.format(**places))
 
 
@@ -124,7 +140,8 @@ def main():
     build()
     tests = sys.argv[1:] or TESTS
     run(BUILD / "python", "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *tests,
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(TREE)})  # fmt: skip
+        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(TREE),
+                       "PATH": f"{BUILD}/bin:{os.environ['PATH']}"})  # fmt: skip
 
 
 if __name__ == "__main__":

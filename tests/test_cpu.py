@@ -48,7 +48,12 @@ def test_an_unknown_instruction_set_raises(isa):
 @pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="no /proc/cpuinfo on this system")
 @pytest.mark.parametrize(
     ("isa", "features"),
-    [("avx2", "avx2 fma"), ("avx512", "avx512f avx512dq avx512bw avx512vl fma"), ("baseline", "")],
+    [
+        ("avx2", "avx2 fma"),
+        ("avx512", "avx512f avx512dq avx512bw avx512vl fma"),
+        ("avx512bf16", "avx512f avx512dq avx512bw avx512vl avx512_bf16 fma"),
+        ("baseline", ""),
+    ],
 )
 def test_the_cpu_has_what_the_system_says(isa, features):
     lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -13,7 +13,7 @@ from typing import Any, Literal, overload
 import numpy as np
 
 from fastnn import _checks, _kernels_f32
-from fastnn._precision import PRECISIONS
+from fastnn._precision import POLICIES
 
 #: Instruction sets that this build contains and this CPU can run, best first.
 INSTRUCTION_SETS = tuple(_kernels_f32.instruction_sets())
@@ -60,6 +60,11 @@ def available_threads() -> int:
     return min(limit for limit in limits if limit is not None)
 
 
+def _has_bfloat16() -> bool:
+    """Return whether the CPU multiplies numbers of bfloat16 by an instruction in use."""
+    return _kernels_f32.multiplies_pairs(ISA)
+
+
 @overload
 def show_config(mode: Literal["stdout"] = "stdout") -> None: ...
 @overload
@@ -80,7 +85,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     --------
     >>> import fastnn
     >>> fastnn.show_config("dicts")["precisions"]
-    ['float32', 'float64']
+    ['float32', 'float64', 'mixed_bfloat16']
     """
     import fastnn
 
@@ -92,7 +97,8 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "compiler": _kernels_f32.COMPILER,
         "instruction_set": ISA,
         "instruction_sets": list(INSTRUCTION_SETS),
-        "precisions": [dtype.name for dtype in PRECISIONS],
+        "precisions": list(POLICIES),
+        "bfloat16": "an instruction of its own" if _has_bfloat16() else "computed in float32",
         "threads": available_threads(),
     }
     if _checks.choice("mode", mode, ("stdout", "dicts")) == "dicts":

@@ -203,6 +203,11 @@ def fuses(isa):
     return find_table(isa).fuses
 
 
+def multiplies_pairs(isa):
+    """Whether an instruction set has an instruction for products of bfloat16."""
+    return find_table(isa).multiplies_pairs
+
+
 def registry():
     """Names that the engine knows, by kind; a loss is a pair (name, activation or None)."""
     return {**list_registry(), "stages": [KINDS[i].name.decode() for i in range(N_KINDS)]}

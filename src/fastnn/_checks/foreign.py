@@ -104,6 +104,15 @@ def tensor_names(input_name: object, output_name: object) -> tuple[str, str]:
     return first, second
 
 
+def of_one_precision(policy: str, dtype: str) -> None:
+    """Check that another library can compute as a network does: it rounds no operands."""
+    if policy != dtype:
+        raise ValueError(
+            f"a network of dtype {policy!r} cannot be exported, since others would not round as it "
+            f"does; export net.copy(dtype={dtype!r}), which has the same weights"
+        )
+
+
 def fits_in_onnx(n_bytes: int, limit: int) -> None:
     """Check that an ONNX file can hold weights of this size."""
     if n_bytes > limit:

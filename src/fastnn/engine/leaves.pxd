@@ -141,6 +141,7 @@ cdef extern from "engine/simd/ops.h":
     ctypedef struct fastnn_ops:
         const char *isa
         bint fuses
+        bint multiplies_pairs
         void (*product)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t panels, const real *a,
                         Py_ssize_t a_jump, const real *b, Py_ssize_t b_jump, const real *bias,
                         real *c, Py_ssize_t c_jump) noexcept nogil

@@ -94,6 +94,7 @@ _LEARNT: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {Standardize: 
 def parts(net: "MLP") -> list[Part[Any]]:
     """Return the layers of a network, whose Standardize must have seen data."""
     net._state.require_standardization()
+    _checks.of_one_precision(net.dtype_policy, net.dtype.name)
     pieces = list(with_widths(net.layers, net.n_in))
     totals = Counter(kind_of(layer) for layer, _ in pieces)
     counts: Counter[type[Layer]] = Counter()

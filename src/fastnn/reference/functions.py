@@ -137,6 +137,15 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array, float], Array], Any]] = {
 }
 
 
+def bfloat16(x: Array) -> Array:
+    """X as float32 and then rounded to bfloat16, ties to even; subnormal numbers become 0."""
+    bits = np.asarray(x, np.float32).view(np.uint32)
+    nearest = (bits + (bits >> 16 & 1) + 0x7FFF) & np.uint32(0xFFFF0000)
+    rounded = np.where(bits & 0x7F800000 == 0, bits & np.uint32(0x80000000), nearest)
+    kept = np.where(np.isnan(x), x, rounded.view(np.float32))
+    return kept.astype(np.result_type(x))
+
+
 def through(activation: str, g: Array, a: Array, z: Array, alpha: float) -> Array:
     """Carry g = dE/dz back through an activation: dE/da = h'(a) g; all are (B, n)."""
     if activation == "softmax":  # dz_k/da_j = z_k (1[k = j] - z_j)

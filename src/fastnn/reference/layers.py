@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastnn.reference.functions import ACTIVATIONS, ALPHA, through
+from fastnn.reference.functions import ACTIVATIONS, ALPHA, bfloat16, through
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 class Layer:
     """One dense layer: W (n_in, n_out), b (n_out,) or None; `dropout` is its input's rate.
 
+    With `rounds` the operands of its three products are rounded to bfloat16.
+
     A layer that isn't trainable does not change. `forward` keeps what `backward` needs in `tape`.
     """
 
@@ -35,6 +37,7 @@ class Layer:
     trainable: bool = True
     number: Any = None  # of its dropout masks; by default its place
     rate_multiplier: float = 1.0  # of the learning rate
+    rounds: bool = False
 
     def __post_init__(self) -> None:
         """Fill in the activation's own alpha."""
@@ -49,6 +52,10 @@ class Layer:
         self.W = next(arrays)
         self.b = None if self.b is None else next(arrays)
 
+    def operand(self, x: Array) -> Array:
+        """X as products take it."""
+        return bfloat16(x) if self.rounds else x
+
     def forward(self, z: Array, drop: Drop) -> Array:
         """h(z_prev @ W + b), z_prev being z after dropout: `drop` has the mask for a rate, or None.
 
@@ -56,7 +63,8 @@ class Layer:
         """
         keep = drop(self.dropout, z, self.number) if self.dropout else None
         z_prev = z if keep is None else z * keep
-        a = z_prev @ self.W if self.b is None else z_prev @ self.W + self.b
+        a = self.operand(z_prev) @ self.operand(self.W)
+        a = a if self.b is None else a + self.b
         self.tape = z_prev, keep, a, ACTIVATIONS[self.activation][0](a, self.alpha)
         return self.tape[-1]
 
@@ -66,10 +74,11 @@ class Layer:
         """dE/dz of the layer below, and [dW, db]; g is dE/dz, or dE/da `is_delta`."""
         z_prev, keep, a, z = self.tape
         delta = g if is_delta else through(self.activation, g, a, z, self.alpha)
-        dW = z_prev.T @ delta
+        dW = self.operand(z_prev).T @ self.operand(delta)
         if self.l1 or self.l2:
             dW += penalty_scale * self.penalty_gradient()
-        below = delta @ self.W.T if keep is None else delta @ self.W.T * keep
+        below = self.operand(delta) @ self.operand(self.W).T
+        below = below if keep is None else below * keep
         return below, [dW] if self.b is None else [dW, delta.sum(0)]
 
     def penalty(self) -> float:
@@ -226,6 +235,15 @@ def rate_multipliers(layer: Any) -> list[float]:
     if isinstance(layer, Residual):
         return [m for inner in layer.layers for m in rate_multipliers(inner)]
     return [getattr(layer, "rate_multiplier", 1.0) for _ in layer.arrays()]
+
+
+def round_operands(layers: Iterable[Any]) -> None:
+    """Let products take bfloat16, in layers of more than 4 units; narrow ones gain nothing by it."""
+    for layer in layers:
+        if isinstance(layer, Residual):
+            round_operands(layer.layers)
+        elif isinstance(layer, Layer):
+            layer.rounds = layer.W.shape[1] > 4
 
 
 # ---- Twins of fastnn's layers -------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastnn.reference.functions import loss_and_delta, one_hot
-from fastnn.reference.layers import Layer, rate_multipliers, trainable, twins
+from fastnn.reference.layers import Layer, rate_multipliers, round_operands, trainable, twins
 from fastnn.reference.rules import OPTIMIZERS, clip, dropout_mask, learning_rate
 
 if TYPE_CHECKING:
@@ -79,6 +79,8 @@ class Network:
     def like(cls, net: Any) -> Network:
         """The twin of a fastnn MLP, its weights copied; the optimizer's moments start empty."""
         layers = twins(net.layers, iter(np.array(w, net.dtype) for w in net.get_weights()))
+        if net.dtype_policy == "mixed_bfloat16":
+            round_operands(layers)
         loss, rule = net.loss, net.optimizer
         parameters = {f.name: getattr(loss, f.name) for f in dataclasses.fields(loss)}
         numbers = {f.name: getattr(rule, f.name) for f in dataclasses.fields(rule)}

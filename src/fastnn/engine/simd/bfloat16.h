@@ -17,13 +17,13 @@
 #include "../subnormals.h"
 #include "tile.h"
 
-#if FASTNN_BITS == 32
-
-#if defined(__AVX512BF16__) && FASTNN_VECTOR_BYTES == 64
+#if defined(__AVX512BF16__) && FASTNN_VECTOR_BYTES == 64 && FASTNN_BITS == 32
 #define MULTIPLIES_PAIRS 1
 #else
 #define MULTIPLIES_PAIRS 0
 #endif
+
+#if FASTNN_BITS == 32
 
 enum { PAIRS = PANEL / 2 }; /* of a row's columns in a panel */
 

@@ -55,6 +55,7 @@ extern const fastnn_ops OPS_TABLE;
 const fastnn_ops OPS_TABLE = {
     .isa = QUOTE(FASTNN_ISA),
     .fuses = FUSES,
+    .multiplies_pairs = MULTIPLIES_PAIRS,
     FASTNN_LEAVES(LEAF_ENTRY)
 #if FASTNN_BITS == 32
     FASTNN_FLOAT_LEAVES(LEAF_ENTRY)
