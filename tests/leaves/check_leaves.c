@@ -37,6 +37,9 @@ typedef struct {
 /* clang-format off */
 static const check checks[] = {
     FASTNN_LEAVES(CHECK_ENTRY)
+#if FASTNN_BITS == 32
+    FASTNN_FLOAT_LEAVES(CHECK_ENTRY)
+#endif
     CHECK_ENTRY(tiny_steps)
     CHECK_ENTRY(activations)
     CHECK_ENTRY(losses)
@@ -48,7 +51,10 @@ static const check checks[] = {
 
 /* A table says what it is, and then has nothing but pointers to what is checked. */
 enum { N_CHECKS = sizeof checks / sizeof *checks, FIRST = offsetof(fastnn_ops, product) };
-_Static_assert(sizeof(fastnn_ops) == FIRST + N_CHECKS * sizeof(void *), "a leaf without a check");
+#define ONE_MORE(leaf) +1
+enum { OF_FLOATS = FASTNN_BITS == 32 ? 0 : 0 FASTNN_FLOAT_LEAVES(ONE_MORE) }; /* NULL for doubles */
+_Static_assert(sizeof(fastnn_ops) == FIRST + (N_CHECKS + OF_FLOATS) * sizeof(void *),
+               "a leaf without a check");
 
 /* ---- The report. */
 

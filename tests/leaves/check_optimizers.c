@@ -174,6 +174,60 @@ static void check_outer_and_update(const fastnn_optimizer *optimizer, ptrdiff_t 
     end_case();
 }
 
+#if FASTNN_BITS == 32
+/* The same of pairs: pair_outer, rule and pair_up one after the other. */
+static void check_pair_outer_and_update(const fastnn_optimizer *optimizer, ptrdiff_t rows,
+                                        ptrdiff_t width, ptrdiff_t n, bool with_operands) {
+    ptrdiff_t jump = (rows + 1) / 2 * PANEL, pairs = (n / PANEL + 1) / 2 * PANEL;
+    begin_case("%s pair_outer_and_update rows=%td width=%td n=%td operands=%d", optimizer->name,
+               rows, width, n, with_operands);
+    const step s = random_step(optimizer);
+    matrix x = new_matrix("x", rows, PANEL, 0, 0), y = new_matrix("y", rows, PANEL, 0, 0);
+    fastnn_pair *z = (fastnn_pair *)(void *)new_reals("z", jump, 0);
+    fastnn_pair *delta = (fastnn_pair *)(void *)new_reals("delta", jump, 0);
+    real *g = new_reals("g", width * PANEL, 0), *outer = new_reals("outer's g", width * PANEL, 0);
+    weights w = {0}, same = {0};
+    real *known = NULL, *operands = NULL, *again = NULL;
+    if (n > 0) {
+        w = new_weights("w", optimizer, n, 0);
+        same = twin_of("the rule's w", &w);
+        known = new_gradients(n);
+    }
+    if (n > 0 && with_operands) {
+        operands = new_reals("operands", pairs, 0);
+        again = new_reals("pair_up's operands", pairs, 0);
+    }
+    randomize_matrix(&x, FINITE);
+    randomize_matrix(&y, ZERO);
+    ops->pair_up(rows, 1, x.at, 0, NULL, 0, z, 0);
+    ops->pair_up(rows, 1, y.at, 0, NULL, 0, delta, 0);
+    CALL(optimizer->pair_outer_and_update(rows, width, z, delta, g, n, &s.constants, known, w.at,
+                                          w.block, (fastnn_pair *)(void *)operands));
+    if (n > 0) expect_update(&w, optimizer, &s.hyper, s.t, s.decays, known);
+    if (operands) expect_anything(operands, pairs);
+    expect_anything(g, width * PANEL);
+    CALL(ops->pair_outer(rows, width, z, delta, 0, outer));
+    for (ptrdiff_t i = 0; i < width * PANEL; i++) expect_bits(outer, i, g[i]);
+    if (n > 0) {
+        CALL(optimizer->rule(n, &s.constants, known, same.at, same.block));
+        expect_same_weights(&same, &w);
+    }
+    if (operands) {
+        CALL(ops->pair_up(n / PANEL, 1, w.at, 0, NULL, 0, (fastnn_pair *)(void *)again, 0));
+        for (ptrdiff_t i = 0; i < pairs; i++) expect_bits(again, i, operands[i]);
+    }
+    end_case();
+}
+
+static void check_pair_outers_and_update(const fastnn_optimizer *optimizer, ptrdiff_t rows) {
+    check_pair_outer_and_update(optimizer, rows, PANEL, PANEL * random_below(PANEL + 1), true);
+    check_pair_outer_and_update(optimizer, rows, PANEL, PANEL * PANEL, true);
+    check_pair_outer_and_update(optimizer, rows, PANEL, PANEL * PANEL, false);
+    check_pair_outer_and_update(optimizer, rows, 1 + random_below(PANEL), PANEL * 3, true);
+    check_pair_outer_and_update(optimizer, rows, 1 + random_below(PANEL), 0, false);
+}
+#endif
+
 void check_optimizers(void) {
     for (const fastnn_optimizer *it = ops->optimizers; it->name; it++) {
         for (const ptrdiff_t *panels = sizes; *panels; panels++)
@@ -188,6 +242,9 @@ void check_optimizers(void) {
             check_outer_and_update(it, *rows, PANEL, PANEL * PANEL, random_below(3));
             check_outer_and_update(it, *rows, 1 + random_below(PANEL), PANEL * 3, random_below(3));
             check_outer_and_update(it, *rows, 1 + random_below(PANEL), 0, 0);
+#if FASTNN_BITS == 32
+            check_pair_outers_and_update(it, *rows);
+#endif
         }
     }
 }

@@ -97,6 +97,7 @@ double rounding(ptrdiff_t depth, double magnitude);
 /* ---- One check for each leaf. A leaf without a check is an error of the linker. */
 #define CHECK_DECLARATION(leaf) void check_##leaf(void);
 FASTNN_LEAVES(CHECK_DECLARATION)
+FASTNN_FLOAT_LEAVES(CHECK_DECLARATION)
 void check_tiny_steps(void);
 void check_activations(void);
 void check_losses(void);

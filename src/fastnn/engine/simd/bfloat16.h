@@ -1,15 +1,15 @@
 /* bfloat16.h - products of panels whose operands are rounded to bfloat16. Shapes: ops.h.
  *
- * A bfloat16 is the upper half of a float. Two that follow each other in the depth of a product make
- * a pair: the first in the upper half of 32 bits, the second in the lower. A step of a product takes
- * a pair of each operand:
+ * A bfloat16 is the upper half of a float. Two that follow each other in the depth of a product
+ * make a pair: the first in the upper half of 32 bits, the second in the lower. A step of a product
+ * takes a pair of each operand:
  *
  *     sum <- fma(x_1, y_1, fma(x_0, y_0, sum))
  *
  * so that a result is one chain in the order of the depth, as in tile.h. An odd depth ends with the
- * pair of the last number and 0. The instruction for this, vdpbf16ps, treats subnormal numbers as 0,
- * whatever the state of the thread; without it, the thread is set to do so and both fma are made of
- * the halves. The bits are the same.
+ * pair of the last number and 0. The instruction for this, vdpbf16ps, treats subnormal numbers as
+ * 0, whatever the state of the thread; without it, the thread is set to do so and both fma are made
+ * of the halves. The bits are the same.
  */
 #ifndef FASTNN_BFLOAT16_H
 #define FASTNN_BFLOAT16_H
@@ -56,7 +56,8 @@ INLINE uvec pair_of(vec first, vec second) {
     static const uint16_t order[32] __attribute__((aligned(64))) = {
         0, 16, 1, 17, 2,  18, 3,  19, 4,  20, 5,  21, 6,  22, 7,  23,
         8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-    __m512bh both = _mm512_cvtne2ps_pbh((__m512)first, (__m512)second); /* second is the lower half */
+    __m512bh both =
+        _mm512_cvtne2ps_pbh((__m512)first, (__m512)second); /* second is the lower half */
     return (uvec)_mm512_permutexvar_epi16(*(const __m512i *)order, (__m512i)both);
 }
 
@@ -167,7 +168,9 @@ INLINE void pair_tile(int n, int panels, ptrdiff_t depth, const fastnn_pair *a, 
                      ptrdiff_t c_jump) {                                                           \
         for (; rows >= ROWS; rows -= ROWS, a += ROWS * PAIRS, c += ROWS * PANEL)                   \
             pair_tile(ROWS, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump);                 \
-        switch (rows) { TO(ROWS, pair_tile, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump) }\
+        switch (rows) {                                                                            \
+            TO(ROWS, pair_tile, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump)              \
+        }                                                                                          \
     }
 
 PAIR_PRODUCT_OF_PANELS(pair_product_of_one, 1, TILE_ROWS)
@@ -175,10 +178,11 @@ PAIR_PRODUCT_OF_PANELS(pair_product_of_one, 1, TILE_ROWS)
 PAIR_PRODUCT_OF_PANELS(pair_product_of_two, 2, ROWS_OF_TWO_PANELS)
 #endif
 
-static void __attribute__((noinline))
-pair_product_flushed(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const fastnn_pair *a,
-                     ptrdiff_t a_jump, const fastnn_pair *b, ptrdiff_t b_jump, const real *bias,
-                     real *c, ptrdiff_t c_jump) {
+static void __attribute__((noinline)) pair_product_flushed(ptrdiff_t rows, ptrdiff_t depth,
+                                                           ptrdiff_t panels, const fastnn_pair *a,
+                                                           ptrdiff_t a_jump, const fastnn_pair *b,
+                                                           ptrdiff_t b_jump, const real *bias,
+                                                           real *c, ptrdiff_t c_jump) {
 #if TILE_PANELS == 2
     for (; panels >= 2; panels -= 2, b += 2 * b_jump, c += 2 * c_jump) {
         pair_product_of_two(rows, depth, a, a_jump, b, b_jump, bias, c, c_jump);
@@ -192,8 +196,8 @@ pair_product_flushed(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const fa
 }
 
 static void pair_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const fastnn_pair *a,
-                         ptrdiff_t a_jump, const fastnn_pair *b, ptrdiff_t b_jump,
-                         const real *bias, real *c, ptrdiff_t c_jump) {
+                         ptrdiff_t a_jump, const fastnn_pair *b, ptrdiff_t b_jump, const real *bias,
+                         real *c, ptrdiff_t c_jump) {
     uint64_t before = begin_pairs();
     pair_product_flushed(rows, (depth + 1) / 2, panels, a, a_jump, b, b_jump, bias, c, c_jump);
     end_pairs(before);
@@ -211,9 +215,10 @@ INLINE void pair_outer_tile(int n, ptrdiff_t pairs, const fastnn_pair *z, const 
     store_tile(n, 1, acc, g, 0);
 }
 
-static void __attribute__((noinline))
-pair_outer_flushed(ptrdiff_t pairs, ptrdiff_t width, const fastnn_pair *z,
-                   const fastnn_pair *delta, int more, real *g) {
+static void __attribute__((noinline)) pair_outer_flushed(ptrdiff_t pairs, ptrdiff_t width,
+                                                         const fastnn_pair *z,
+                                                         const fastnn_pair *delta, int more,
+                                                         real *g) {
     for (ptrdiff_t tiles = (width + TILE_ROWS - 1) / TILE_ROWS; tiles > 0; tiles--) {
         ptrdiff_t n = (width + tiles - 1) / tiles;
         WITH_CONSTANT(n, pair_outer_tile, pairs, z, delta, more, g)

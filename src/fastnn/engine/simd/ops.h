@@ -379,7 +379,7 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
 #define FASTNN_POINTER(leaf) fastnn_##leaf##_fn *leaf;
 typedef struct {
     const char *isa;
-    int fuses; /* multiply_add rounds once: the bits are those of every such table */
+    int fuses;            /* multiply_add rounds once: the bits are those of every such table */
     int multiplies_pairs; /* pairs of bfloat16 are multiplied by an instruction of their own */
     FASTNN_LEAVES(FASTNN_POINTER)
     FASTNN_FLOAT_LEAVES(FASTNN_POINTER)
