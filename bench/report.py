@@ -102,6 +102,8 @@ def results_section(found):
         return extras_table(found["extras"])
     if "networks_per_s" in found:
         return f"{many_table(found)}\n\n{machine_sentence(found)}"
+    if "bfloat16_us" in found:
+        return f"{bfloat16_tables(found)}\n\n{machine_sentence(found)}"
     if "estimators" in found:
         return f"{estimators_table(found['estimators'])}\n\n{machine_sentence(found)}"
     records = found["cells"]
@@ -118,6 +120,23 @@ def extras_table(found):
             cells += [f"{record['median_s']:.2f}", f"{record['cost']:+.1%}"]
         lines.append(cells)
     return "\n".join(markdown(lines))
+
+
+def bfloat16_tables(found):
+    """Return the tables of bfloat16: times of steps, and scores."""
+    times = found["bfloat16_us"]
+    names = list(next(iter(times.values())))
+    plain, rounded, *peers = names
+    lines = [["µs", *names, "float32 / bfloat16", "best peer / fastnn"]]
+    for cell, us in times.items():
+        best = min((us[peer] for peer in peers if us[peer]), default=None)
+        lines.append([cell, *(figure(us[name]) if us[name] else "disagrees" for name in names)])
+        lines[-1] += [f"{us[plain] / us[rounded]:.2f}", f"{best / us[rounded]:.2f}" if best else ""]
+    dtypes = list(next(iter(found["scores"].values())))
+    told = [["score", *dtypes]]
+    for name, scores in found["scores"].items():
+        told.append([name, *(f"{s['mean']:.4f} ± {s['sd']:.4f}" for s in scores.values())])
+    return "\n".join([*markdown(lines), "", *markdown(told)])
 
 
 def many_table(found):

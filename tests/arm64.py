@@ -62,7 +62,10 @@ COMPILERS = {"gcc": "aarch64-linux-gnu-gcc", "cc": "aarch64-linux-gnu-gcc",
 COMPILER = """\
 #!/bin/sh
 for argument; do shift; [ "$argument" = -march=native ] || set -- "$@" "$argument"; done
-exec {command} "$@" -idirafter {system}/usr/include -idirafter {system}/usr/include/aarch64-linux-gnu
+for folder in {system}/usr/include {system}/usr/include/aarch64-linux-gnu; do
+    set -- "$@" -idirafter $folder
+done
+exec {command} "$@"
 """
 CONFIG = "-c 'from numpy._configtool import main; main()' "
 
@@ -100,7 +103,7 @@ def make_packages(wheels):
 
 
 def make_commands():
-    """Write python and numpy-config, which run under emulation, compilers, and Meson's cross file."""
+    """Write compilers, Meson's cross file, and python and numpy-config under emulation."""
     places = {"build": BUILD, "system": SYSTEM, "packages": PACKAGES}
     for name, arguments in (("python", ""), ("numpy-config", CONFIG)):
         path = BUILD / name

@@ -88,7 +88,7 @@ def trained(stack="wide", optimizer="adam", batch=32, **options):
     return net
 
 
-# ---- values ---------------------------------------------------------------------------------------
+# ---- values -------------------------------------------------------------------------------------
 
 
 def test_rounding_is_to_the_nearest_even_and_flushes_subnormal_numbers():
@@ -160,7 +160,7 @@ def test_gradients_of_rows_are_those_of_batches_of_one_row(stack):
         np.testing.assert_array_equal(gradient, alone)
 
 
-# ---- bits -----------------------------------------------------------------------------------------
+# ---- bits ---------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -222,7 +222,7 @@ def test_members_of_many_are_their_own_fits():
         assert digest(net) == digest(twin)
 
 
-# ---- the rounded copy of the weights follows them -------------------------------------------------
+# ---- the rounded copy of the weights follows them -----------------------------------------------
 
 
 def assert_fresh(net):
@@ -269,7 +269,9 @@ def test_after_the_best_weights_are_restored():
 
 
 def test_after_a_divergence():
-    net = MLP(37, [Dense(20), Dense(9)], loss="squared_error", optimizer=SGD(10), dtype=MIXED, seed=0)
+    net = MLP(
+        37, [Dense(20), Dense(9)], loss="squared_error", optimizer=SGD(10), dtype=MIXED, seed=0
+    )
     with pytest.raises(FloatingPointError):
         net.fit(X, X[:, :9], epochs=30, batch_size=8)
     assert_fresh(net)
@@ -285,7 +287,7 @@ def test_averages_predict_by_their_own_rounded_weights():
     assert_fresh(net)
 
 
-# ---- the policy -----------------------------------------------------------------------------------
+# ---- the policy ---------------------------------------------------------------------------------
 
 
 def test_names(capsys):

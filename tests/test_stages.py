@@ -25,6 +25,7 @@ from fastnn import (
     layers,
     reference,
 )
+from fastnn.training.binding import ROUNDING
 
 EXACT = {"rtol": 1e-10, "atol": 1e-10}
 
@@ -268,7 +269,7 @@ def test_activations_are_of_norms_and_sums_too():
 def test_kinds_have_a_place_everywhere(kernels):
     assert set(reference.TWINS) == set(layers.KINDS)
     pieces = {kind.name for kind in layers.PIECES}
-    assert pieces == set(kernels.registry()["stages"])
+    assert pieces | set(ROUNDING.values()) == set(kernels.registry()["stages"])
 
 
 def test_files_keep_the_layers(stack, tmp_path):

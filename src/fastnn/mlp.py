@@ -162,7 +162,9 @@ class MLP:
     """
 
     # What a network is built with; a change needs another network.
-    _BUILT_WITH = frozenset({*configuration.NAMES, "dense", "dtype_policy", "dropout_rates", "n_out"})
+    _BUILT_WITH = frozenset(
+        {*configuration.NAMES, "dense", "dtype_policy", "dropout_rates", "n_out"}
+    )
 
     # Both are for fastnn's own modules. The compiled network is the state's, and an attribute of
     # its own because another look-up would cost calls with one row 2 % of their instructions.

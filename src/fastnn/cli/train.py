@@ -16,6 +16,7 @@ import numpy as np
 
 import fastnn
 from fastnn import _checks, activations, optimizers, tables
+from fastnn._precision import POLICIES
 from fastnn.cli import several
 from fastnn.cli.fitting import fit, network_of, optimizer_of
 from fastnn.cli.judging import beats_baseline, conditions, require_scores
@@ -126,7 +127,7 @@ def _add_network_options(group: Group) -> None:
     group.add_argument("--l2", metavar="STRENGTH", default=0.0,
                        type=checked(_checks.number, "l2", low=0.0),
                        help="strength of the penalty on squared weights (default: 0)")  # fmt: skip
-    group.add_argument("--dtype", choices=["float32", "float64", "mixed_bfloat16"], default="float32",
+    group.add_argument("--dtype", choices=list(POLICIES), default="float32",
                        help="precision of weights and arithmetic (default: float32)")  # fmt: skip
 
 

@@ -10,8 +10,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastnn import _checks, activations, layers, losses, optimizers, schedules
 from fastnn.activations import Activation
 from fastnn.training.specification import Specification

@@ -238,7 +238,7 @@ def rate_multipliers(layer: Any) -> list[float]:
 
 
 def round_operands(layers: Iterable[Any]) -> None:
-    """Let products take bfloat16, in layers of more than 4 units; narrow ones gain nothing by it."""
+    """Let layers of more than 4 units round operands; narrow ones would gain nothing by it."""
     for layer in layers:
         if isinstance(layer, Residual):
             round_operands(layer.layers)

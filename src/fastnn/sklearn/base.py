@@ -374,7 +374,9 @@ class BaseMLP(Parameters):
         """Train by L-BFGS, on all rows at once."""
         lbfgs.refuse_options_of_descent(self)
         net, state = self.net_, self._random_state
-        work = network(self, (net.n_in, net.n_out), *self._end(), net.dtype_policy, state, for_lbfgs=True)
+        work = network(
+            self, (net.n_in, net.n_out), *self._end(), net.dtype_policy, state, for_lbfgs=True
+        )
         self.n_iter_, loss, penalty = lbfgs.minimize(self, net, work, rows)
         loss /= self.n_outputs_ if self._averages_outputs() else 1
         self.loss_ = float(loss + penalty + rows.mean(self._loss_offsets(rows.y)))

@@ -47,6 +47,9 @@ def prepare(spec: Specification) -> None:
         vars(spec)[_BOUND] = _stages(spec), _options(spec)
 
 
+#: The kinds of stages that round the operands of products, by the kind that does not.
+ROUNDING = {"dense": "dense_bfloat16"}
+
 #: The most units of a layer whose W is stored transposed: nothing is gained by rounding there.
 _NARROW = 4
 
@@ -55,8 +58,8 @@ def _stages(spec: Specification) -> list[dict[str, Any]]:
     """Return the specifications of stages, with the kind that computes as the policy says."""
     found: list[dict[str, Any]] = stages(spec.layers)
     for stage in found if spec.policy == MIXED_BFLOAT16 else ():
-        if stage["kind"] == "dense" and stage["units"] > _NARROW:
-            stage["kind"] = "dense_bfloat16"
+        if stage["kind"] in ROUNDING and stage["units"] > _NARROW:
+            stage["kind"] = ROUNDING[stage["kind"]]
     return found
 
 

@@ -135,7 +135,8 @@ cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_
     cdef Py_ssize_t down = panels_of(stage.n_in), q = number // down, p = number % down
     cdef Py_ssize_t jump = pair_rows(stride) * PANEL
     dense.place_tile(stage, buffers, stride, number, tile)
-    tile.left_pairs, tile.right_pairs = buffers.z_by_rows + p * jump, buffers.delta_by_rows + q * jump
+    tile.left_pairs = buffers.z_by_rows + p * jump
+    tile.right_pairs = buffers.delta_by_rows + q * jump
     tile.operands = stage.operands + (q * pairs_of(stage.n_in) + p * PAIRS) * PANEL
 
 
