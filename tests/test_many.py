@@ -269,6 +269,11 @@ def test_500_random_networks_are_what_their_own_fits_give():
     assert compare_with_own_fits(500) >= 50
 
 
+def error(y_true, y_pred):
+    """A metric of a user."""
+    return float(np.abs(y_true - y_pred).max())
+
+
 class Refused(Callback):
     """A listener that the engine doesn't know."""
 
@@ -282,7 +287,11 @@ class Refused(Callback):
         ({"shuffle": [np.random.RandomState(0)]}, True),
         ({"callbacks": [Refused()]}, False),
         ({"callbacks": lambda number: []}, False),
-        ({"metrics": ["mae"]}, False),
+        ({"metrics": ["mae", "r2"]}, True),
+        ({"metrics": ["mae"], "callbacks": [EarlyStopping("mae")]}, True),
+        ({"metrics": ["mae"], "callbacks": [EarlyStopping("val_mae")]}, False),
+        ({"metrics": [error], "validation": 0.2}, False),
+        ({"metrics": ["mae"], "sample_weight": np.arange(90.0)}, False),
         ({"epochs": 1 << 21}, False),
     ],
 )

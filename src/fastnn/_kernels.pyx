@@ -94,8 +94,23 @@ from fastnn.engine.members cimport (
     Room,
     free_room,
     is_stopped,
+    leave_judges_room,
+    make_judges_room,
     members_task,
     restore,
+)
+from fastnn.engine.metrics cimport (
+    ACCURACY,
+    ALL_CORRECT,
+    MAE,
+    MSE,
+    R2,
+    ROC_AUC,
+    TOP_K_ACCURACY,
+    Judged,
+    Metric,
+    judging_room,
+    value_of,
 )
 from fastnn.engine.orders cimport bitgen_t, draw_order
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss
@@ -123,6 +138,7 @@ from fastnn.engine.rows cimport (
     targets_fit,
 )
 from fastnn.engine.run cimport (
+    CONVERGES,
     DIVERGED,
     INTERRUPTED,
     LAST_DIVERGED,
@@ -132,9 +148,11 @@ from fastnn.engine.run cimport (
     STOPPED,
     STOPS,
     Evaluation,
+    Judge,
     Kept,
     Rule,
     Run,
+    Value,
     Watch,
     reduced,
 )
@@ -159,6 +177,7 @@ from fastnn.engine.team cimport (
     team_size,
     training_rows,
 )
+from fastnn.engine.watch cimport begin_best, keeps_best
 
 from time import perf_counter
 
@@ -985,6 +1004,11 @@ cdef class Driver(Parameters):
 ENDS = {NOT_YET: None, DIVERGED: "diverged", LAST_DIVERGED: "diverged after", STOPPED: "stopped",
         INTERRUPTED: "interrupted", NO_MEMORY: "no memory"}
 
+#: Names of metrics and of rules.
+METRICS = {"accuracy": ACCURACY, "top_k_accuracy": TOP_K_ACCURACY, "r2": R2, "mae": MAE, "mse": MSE,
+           "roc_auc": ROC_AUC, "all_correct": ALL_CORRECT}
+RULES = {"stops": STOPS, "lowers": LOWERS, "converges": CONVERGES}
+
 #: Rows on which the parameters after an epoch's last update are tried.
 cdef enum:
     TRIED_ROWS = 32
@@ -994,9 +1018,13 @@ cdef class WholeFit:
     """A fit that the engine carries out by itself: rows, rules, and how it went.
 
     `rows` and `validation` are (X, T, labels, sample_weight, numbers): arrays as `Driver.train`
-    takes them, and the numbers (n,) of the rows that take part, None for all. `generator` is a bit
-    generator of NumPy that draws the orders of epochs, or None. `rules` are dicts: "kind" is
-    "stops" or "lowers", the others are fields of `Rule`. With `logs_rate` the learning rates of
+    takes them, and the numbers (n,) of the rows that take part, None for all. `judge` and
+    `validation_judge` are (metrics, sample_weight) of these rows: dicts of "name", None for those
+    that are not logged, "kind" of METRICS, and fields of `Metric`; the weights in the metrics are
+    all above 0, or None. `generator` is a bit generator of NumPy that draws the orders of epochs,
+    or None; with `compounds` each of these shuffles the order before it. `rules` are dicts: "kind"
+    is one of RULES, "value" is (on_validation, number of a metric, -1 for the loss), the others are
+    fields of `Rule`. With `logs_rate` the learning rates of
     epochs are logged; with `tries_each_epoch` the parameters are tried after each epoch, not the
     last alone; with `judges_averages` validation and the rules take the parameters' moving
     averages. `first_moment` is what the first moment of each parameter starts from.
@@ -1013,13 +1041,20 @@ cdef class WholeFit:
     cdef bint logs_rate
     cdef Py_ssize_t began         # epochs before those that the logs are of
     cdef double[::1] losses, val_losses, rates
+    cdef double[:, ::1] values, val_values  # of metrics,
+    cdef list names, val_names              # and their names
+    cdef int64_t[::1] last_order
+    cdef readonly double seconds  # that a member took
 
     def __cinit__(self, Driver driver, tuple rows, *, generator=None, tuple validation=None,
-                  Py_ssize_t batch, Py_ssize_t epochs, list rules=None, bint logs_rate=False,
+                  Py_ssize_t batch, Py_ssize_t epochs, tuple judge=((), None),
+                  tuple validation_judge=((), None), bint compounds=False, list rules=None,
+                  bint logs_rate=False,
                   bint tries_each_epoch=False, bint judges_averages=False, real first_moment=0):
         cdef Rows *judged
         self.first_moment = first_moment
-        self.driver, self.held, self.logs_rate = driver, (rows, generator, validation), logs_rate
+        self.driver, self.logs_rate = driver, logs_rate
+        self.held = rows, generator, validation, judge, validation_judge
         driver.begin(&self.run, 1)
         self.run.watch = &self.watch
         self.run.numbers = self.take_rows(&self.run.rows, rows)
@@ -1041,6 +1076,10 @@ cdef class WholeFit:
             judged = &self.watch.validation.rows
             judged.order = self.take_rows(judged, validation)
             require(are_nonzeros(judged) == are_nonzeros(&self.run.rows), "validation")
+            self.val_names = self.take_judge(&self.watch.validation_judge, validation,
+                                             validation_judge)
+        self.names = self.take_judge(&self.watch.judge, rows, judge)
+        self.run.compounds = compounds and generator is not None
         self.take_rules(rules or [])
 
     def __dealloc__(self):
@@ -1048,6 +1087,10 @@ cdef class WholeFit:
         for i in range(self.watch.n_rules):
             fastnn_free(self.watch.rules[i].best_parameters)
         free(self.watch.rules)
+        leave_judges_room(&self.watch.judge)
+        leave_judges_room(&self.watch.validation_judge)
+        free(self.watch.judge.metrics)
+        free(self.watch.validation_judge.metrics)
 
     cdef const int64_t *take_rows(self, Rows *rows, tuple given) except? NULL:
         """Describes rows; returns the numbers of those that take part, NULL for all."""
@@ -1064,6 +1107,42 @@ cdef class WholeFit:
         rows.n = numbers.shape[0]
         return &numbers[0]
 
+    cdef list take_judge(self, Judge *judge, tuple rows, tuple given):
+        """Describes the metrics of rows; returns their names."""
+        cdef const real[::1] weights
+        cdef const double[:, ::1] targets
+        cdef Py_ssize_t i
+        metrics, sample_weight = given
+        judge.n_metrics = len(metrics)
+        judge.metrics = <Metric *>calloc(max(1, len(metrics)), sizeof(Metric))
+        if judge.metrics == NULL:
+            raise MemoryError("cannot allocate the metrics")
+        if sample_weight is not None:
+            weights = sample_weight
+            require(weights.shape[0] == rows[0].shape[0], "sample_weight of metrics")
+            judge.sample_weight = &weights[0]
+        for i, metric in enumerate(metrics):
+            self.take_metric(&judge.metrics[i], rows, metric)
+            if metric.get("targets") is not None:
+                targets = metric["targets"]
+                require(targets.shape[0] == rows[0].shape[0]
+                        and targets.shape[1] == self.driver.net.n_out, "targets of a metric")
+                judge.metrics[i].targets = &targets[0, 0]
+        return [metric["name"] for metric in metrics]
+
+    cdef int take_metric(self, Metric *metric, tuple rows, dict given) except -1:
+        metric.kind, metric.are_classes = METRICS[given["kind"]], given["are_classes"]
+        metric.k = given.get("k", 1)
+        require(rows[1] is not None or (rows[2] is not None and metric.are_classes), "a metric")
+        return 0
+
+    cdef bint has_value(self, Value *value) noexcept:
+        cdef const Judge *judge = &self.watch.judge
+        if value.on_validation:
+            judge = &self.watch.validation_judge
+        return (-1 <= value.metric < judge.n_metrics
+                and (self.watch.has_validation or not value.on_validation))
+
     cdef int take_rules(self, list rules) except -1:
         cdef Rule *rule
         self.watch.n_rules = len(rules)
@@ -1072,18 +1151,34 @@ cdef class WholeFit:
             raise MemoryError("cannot allocate the rules")
         for i, given in enumerate(rules):
             rule = &self.watch.rules[<Py_ssize_t>i]
-            rule.kind = STOPS if given["kind"] == "stops" else LOWERS
-            rule.on_validation, rule.higher = given["on_validation"], given["higher"]
-            require(self.watch.has_validation or not rule.on_validation, "validation")
+            rule.kind, rule.higher = RULES[given["kind"]], given["higher"]
+            rule.value.on_validation, rule.value.metric = given["value"]
+            require(self.has_value(&rule.value), "the value of a rule")
             rule.min_delta, rule.patience = given["min_delta"], given["patience"]
             rule.best_epoch = -1
-            if rule.kind == STOPS:
+            if rule.kind == CONVERGES:
+                self.take_convergence(rule, given)
+            elif rule.kind == STOPS:
                 rule.start_from, rule.restores = given["start_from"], given["restores"]
                 rule.has_baseline = given["baseline"] is not None
                 rule.baseline = given["baseline"] or 0.0
             else:
                 rule.factor, rule.least = given["factor"], given["least"]
                 rule.cooldown = given["cooldown"]
+        return 0
+
+    cdef int take_convergence(self, Rule *rule, dict given) except -1:
+        cdef Value squares
+        rule.restores, rule.score = given["restores"], given["score"]
+        rule.best, rule.wait, rule.rows = given["best"], given["wait"], given["rows"]
+        rule.offset, rule.share, rule.squares = given["offset"], given["share"], given["squares"]
+        rule.adapts, rule.power = given["adapts"], given["power"]
+        rule.first_rate, rule.rate = given["first_rate"], given["rate"]
+        squares.on_validation, squares.metric = rule.restores, rule.squares
+        require(self.has_value(&squares), "the squares of a rule")
+        require(not rule.restores or 0 <= rule.score < self.watch.validation_judge.n_metrics,
+                "the score of a rule")
+        self.watch.settles_divergence = True
         return 0
 
     cdef int make_logs(self, Py_ssize_t until) except -1:
@@ -1098,6 +1193,13 @@ cdef class WholeFit:
         if self.logs_rate:
             self.rates = np.empty(max(1, n))
             self.watch.rates = &self.rates[0] - done
+        if self.watch.judge.n_metrics > 0:
+            self.values = np.empty((max(1, n), self.watch.judge.n_metrics))
+            self.watch.judge.values = &self.values[0, 0] - done * self.values.shape[1]
+        if self.watch.validation_judge.n_metrics > 0:
+            self.val_values = np.empty((max(1, n), self.watch.validation_judge.n_metrics))
+            self.watch.validation_judge.values = (
+                &self.val_values[0, 0] - done * self.val_values.shape[1])
         return 0
 
     def carry_out(self, Py_ssize_t n_epochs, int n_threads):
@@ -1111,21 +1213,46 @@ cdef class WholeFit:
         if self.run.generator != NULL and self.run.order == NULL:
             self.order = np.empty(self.run.rows.n, np.int64)
             self.run.order = &self.order[0]
+        if self.run.compounds and self.run.last_order == NULL:
+            self.last_order = np.empty(self.run.rows.n, np.int64)
+            self.run.last_order = &self.last_order[0]
         for i in range(self.watch.n_rules):
             rule = &self.watch.rules[i]
-            if rule.restores and rule.best_parameters == NULL:
+            if keeps_best(rule) and rule.best_parameters == NULL:
                 rule.best_parameters = allocate(self.driver.net.block)
+        if self.run.epoch == 0:
+            begin_best(&self.run)
+        self.make_room_to_judge()
         self.driver.carry_out_whole(&self.run, n_threads)
+
+    cdef int make_room_to_judge(self) except -1:
+        cdef Watch *watch = &self.watch
+        cdef Py_ssize_t n_out = self.driver.net.n_out
+        if watch.judge.out == NULL and watch.validation_judge.out == NULL and not (
+                make_judges_room(&watch.judge, self.run.rows.n, n_out)
+                and make_judges_room(&watch.validation_judge, watch.validation.rows.n, n_out)):
+            raise MemoryError("cannot allocate room for metrics")
+        self.run.out, watch.validation.out = watch.judge.out, watch.validation_judge.out
+        return 0
 
     def logs(self):
         """The values of the epochs that were trained last, by name."""
         cdef Py_ssize_t n = self.run.epoch - self.began
         found = {"loss": np.array(self.losses[:n])}
+        for i, name in enumerate(self.names):
+            found[name] = np.array(self.values[:n, i])
         if self.watch.has_validation:
             found["val_loss"] = np.array(self.val_losses[:n])
+            for i, name in enumerate(self.val_names):
+                if name is not None:
+                    found[f"val_{name}"] = np.array(self.val_values[:n, i])
         if self.logs_rate:
             found["learning_rate"] = np.array(self.rates[:n])
         return found
+
+    def scores(self, Py_ssize_t number):
+        """The values of a metric of the validation rows in these epochs."""
+        return np.array(self.val_values[:self.run.epoch - self.began, number])
 
     @property
     def epoch(self):
@@ -1162,13 +1289,14 @@ cdef class WholeFit:
                 "best": rule.best if rule.has_best else None, "wait": rule.wait,
                 "best_epoch": rule.best_epoch if rule.best_epoch >= 0 else None,
                 "stopped_epoch": rule.stopped_epoch, "cooldown_counter": rule.cooldown_counter,
+                "score": rule.score if rule.kind == CONVERGES else -1,
             })
         return found
 
     def best_parameters(self, Py_ssize_t number):
         """What `Parameters.read` gave at the best epoch of a rule; None if there was none."""
         cdef const Rule *rule = &self.watch.rules[number]
-        if rule.best_parameters == NULL or rule.best_epoch < 0:
+        if rule.best_parameters == NULL or (rule.kind == STOPS and rule.best_epoch < 0):
             return None
         return read_block(&self.driver.net, rule.best_parameters)
 
@@ -1239,6 +1367,7 @@ cdef class Team:
             self.release(place)
             if self.work.all[place].dropped >= 0:
                 (<WholeFit>self.fits[place]).dropped = self.work.all[place].dropped
+            (<WholeFit>self.fits[place]).seconds = self.work.all[place].seconds
             numbers.append(place)
             self.reported += 1
         return numbers
@@ -1288,6 +1417,39 @@ def train_members(list fits, report, int n_threads, bint stops_at_divergence=Fal
     """Carries out whole fits of several networks; see Team."""
     cdef Team team = Team(fits, report, stops_at_divergence, n_threads)
     team.carry_out(n_threads)
+
+
+def metric_value(str kind, Py_ssize_t k, t, const real[:, ::1] y, w):
+    """A metric of outputs y (n, n_out), none of them NaN, n at least 0: of METRICS.
+
+    Targets are t (n, n_out), or labels (n,) of classes; weights w, (n,), (n, n_out) or None, are
+    from 0 to 1, those of rows above 0.
+    """
+    cdef const int64_t[::1] labels
+    cdef const real[:, ::1] T
+    cdef const double[::1] weights
+    cdef double[::1] room = np.empty(judging_room(y.shape[0], y.shape[1]) + 1)
+    cdef Judged rows
+    cdef Metric metric
+    memset(&rows, 0, sizeof(Judged))
+    memset(&metric, 0, sizeof(Metric))
+    require(y.shape[0] > 0 and y.shape[1] > 0 and t.shape[0] == y.shape[0], "y or t")
+    rows.n, rows.n_out, rows.y, rows.room = y.shape[0], y.shape[1], &y[0, 0], &room[0]
+    metric.kind, metric.k, metric.are_classes = METRICS[kind], k, t.ndim == 1
+    if metric.are_classes:
+        labels = t
+        rows.labels = &labels[0]
+    else:
+        T = t
+        require(T.shape[1] == y.shape[1], "t")
+        rows.T = &T[0, 0]
+    if w is not None:
+        weights = w.reshape(-1)
+        rows.n_weights = weights.shape[0] // rows.n
+        require(rows.n_weights * rows.n == weights.shape[0]
+                and rows.n_weights in (1, rows.n_out), "w")
+        rows.w = &weights[0]
+    return value_of(&metric, &rows)
 
 
 # ---- calls that take arrays as they are ---------------------------------------------------------

@@ -122,6 +122,10 @@ class BaseMLP(Parameters):
         """Return the score of outputs (n, n_outputs)."""
         raise NotImplementedError
 
+    def _metric(self, y: NDArray[Any]) -> dict[str, Any]:
+        """Return the same score, of validation targets y without weights, as the engine takes it."""
+        raise NotImplementedError
+
     def _strata(self, y: NDArray[Any]) -> NDArray[Any] | None:
         """Return the groups (n,) that a validation split keeps in proportion, None for none."""
         return None

@@ -90,21 +90,6 @@ class Rows:
             yield self if step is None else self.part(rows), weight[rows].sum() / weight.sum()
 
 
-class RowOrder:
-    """Orders of n rows as scikit-learn draws them: each epoch shuffles the order of the last one.
-
-    It takes the place of a Generator as the argument `shuffle` of `MLP.fit`.
-    """
-
-    def __init__(self, n: int, random_state: np.random.RandomState) -> None:
-        self.rows, self.random_state = np.arange(n), random_state
-
-    def permutation(self, n: int) -> NDArray[np.intp]:
-        """Return the next order of the n rows."""
-        self.rows = self.rows[self.random_state.permutation(n)]
-        return self.rows
-
-
 def check_indices(X: Any) -> None:
     """Raise a ValueError if SciPy would read or write a sparse X out of bounds."""
     if scipy.sparse.issparse(X) and X.ndim == 2 and X.format in ("csr", "csc"):
