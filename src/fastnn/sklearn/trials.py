@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.metrics._scorer import _MultimetricScorer
+from sklearn.metrics import accuracy_score
+from sklearn.metrics._scorer import _MultimetricScorer, _PassthroughScorer, _Scorer
 from sklearn.model_selection._validation import _score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import compute_sample_weight
@@ -22,6 +23,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 from fastnn.sklearn.base import BaseMLP, teach
+from fastnn.sklearn.classifier import MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.rows import Rows, validated
 
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
+
+    from fastnn.training.specification import Specification
 
     Split = tuple[NDArray[Any], NDArray[Any]]
 
@@ -45,6 +49,51 @@ def refuse_others(estimator: Any) -> None:
             "estimator must be an MLPClassifier or MLPRegressor of fastnn.sklearn, or a pipeline "
             f"that ends in one; got {estimator!r}. Use scikit-learn's GridSearchCV for others"
         )
+
+
+def twin(estimator: Any) -> Any:
+    """Return what scikit-learn's clone makes of an estimator that has not been fitted."""
+    parameters = vars(estimator)
+    if not isinstance(estimator, BaseMLP) or not all(map(_is_plain, parameters.values())):
+        return clone(estimator)
+    found = object.__new__(type(estimator))
+    found.__dict__.update(parameters)
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value cannot change."""
+    if type(value) is tuple:
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def counts_correct(scorer: Any, estimator: Any) -> bool:
+    """Return whether a scorer counts the rows whose class is right, as scikit-learn does."""
+    kind = type(estimator)
+    if not isinstance(estimator, MLPClassifier) or kind.predict is not MLPClassifier.predict:
+        return False
+    if isinstance(scorer, _PassthroughScorer):
+        return bool(kind.score is MLPClassifier.score)
+    return (
+        type(scorer) is _Scorer
+        and scorer._score_func is accuracy_score
+        and (scorer._sign, scorer._kwargs, scorer._response_method) == (1, {}, "predict")
+    )
+
+
+def fraction_correct(classifier: MLPClassifier, X: Any, y: Any) -> float | None:
+    """Return the accuracy for labels (n,); None for other targets, and if something is wrong.
+
+    scikit-learn looks at the kinds of y for longer than a small network predicts.
+    """
+    if type(y) is not np.ndarray or y.ndim != 1 or classifier._kind.startswith("multilabel"):
+        return None
+    try:
+        predicted = classifier.predict(X)
+    except Exception:
+        return None  # which the scorer says
+    return float(np.average(predicted == y))
 
 
 def _have_same_classes(a: Any, b: Any) -> bool:
@@ -70,9 +119,11 @@ class Fold:
     weights: dict[str, NDArray[Any]] = field(default_factory=dict)
     judges: dict[bool, Rows] = field(default_factory=dict)
 
-    def prepare(self, est: BaseMLP) -> Descent:
+    def prepare(self, est: BaseMLP, candidate: Candidate) -> Descent:
         """Check an estimator's parameters and make its network, to be trained on these rows."""
-        est._validate_params()
+        if not candidate.is_valid:
+            est._validate_params()
+            candidate.is_valid = True
         est.n_iter_ = 0
         teach(est, self.pupil)
         key, judge = est._takes_labels(), None
@@ -83,7 +134,7 @@ class Fold:
                 self.judges[key] = est._validation_rows(*self.validation)
             judge = self.judges[key]
         rows = Rows(self.X, self.targets[key], self._weights_of(est), self.numbers)
-        est._prepare(rows)
+        est._prepare(rows, made=candidate.made)
         return Descent(est, rows, judge)
 
     def _weights_of(self, est: BaseMLP) -> NDArray[Any] | None:
@@ -101,12 +152,21 @@ class Fold:
 
 
 @dataclass(eq=False)
+class Candidate:
+    """What the trials of a candidate share."""
+
+    is_valid: bool = False  # its parameters are
+    made: dict[Any, Specification] = field(default_factory=dict)  # what its networks are built with
+
+
+@dataclass(eq=False)
 class Trial:
     """A candidate on a fold, and what came out."""
 
     estimator: Any
     fold: int
     number: int  # among the results
+    candidate: Candidate
     descent: Descent | None = None
     error: str | None = None
     seconds: float = 0.0  # that its fit took
@@ -145,12 +205,13 @@ class Trials:
     ) -> list[dict[str, Any]]:
         """Return the results of each candidate on each fold: all folds of the first one, ..."""
         self.splits = splits
-        trials = [
-            Trial(clone(self.estimator).set_params(**clone(candidate, safe=False)), j, number)
-            for number, (candidate, j) in enumerate(
-                (candidate, j) for candidate in candidates for j in range(len(splits))
-            )
-        ]
+        trials: list[Trial] = []
+        for parameters in candidates:
+            candidate = Candidate()
+            first = clone(self.estimator).set_params(**clone(parameters, safe=False))
+            for j in range(len(splits)):
+                estimator = twin(first) if j else first
+                trials.append(Trial(estimator, j, len(trials), candidate))
         for trial in trials:  # a parameter may replace the whole step
             refuse_others(trial.estimator)
         results: list[dict[str, Any]] = [{} for _ in trials]
@@ -260,7 +321,7 @@ class Trials:
                 if est._is_minimized():
                     self._fit_alone(trial)
                 else:
-                    trial.descent = folds[trial.fold].prepare(est)
+                    trial.descent = folds[trial.fold].prepare(est, trial.candidate)
                     prepared.append(trial)
             except Exception as error:
                 self._fail(trial, error)
@@ -282,7 +343,8 @@ class Trials:
             try:
                 descent.finish()
                 descent.warn_if_unconverged()
-                descent.estimator._name(descent.estimator.net_)
+                if not counts_correct(self.scorer, trial.estimator):
+                    descent.estimator._name(descent.estimator.net_)  # for users' eyes
             except ValueError as error:
                 self._fail(trial, error)
 
@@ -329,6 +391,11 @@ class Trials:
     def _scores(self, trial: Trial, X: Any, y: Any, rows: NDArray[Any]) -> Any:
         """Return the score of rows, or the scores by name."""
         failed = self.search.error_score
+        is_plain = trial.error is None and not self.score_params
+        if is_plain and counts_correct(self.scorer, trial.estimator):
+            found = fraction_correct(trial.estimator, X, y)
+            if found is not None:
+                return found
         if trial.error is None:
             params = _check_method_params(self.X, self.score_params, rows)
             return _score(trial.estimator, X, y, self.scorer, params, failed)
