@@ -30,6 +30,7 @@ from fastnn import (
     SwapEMAWeights,
     fit_many,
 )
+from fastnn import initializers
 from fastnn._precision import KERNELS
 from fastnn.training import whole
 
@@ -331,15 +332,36 @@ def test_more_epochs_than_are_trained_at_once(monkeypatch):
     same(net_of, [], epochs=9)
 
 
+SEEDS = [*range(40), 2**32 - 1, 2**32, 2**64 - 1, 2**64, 2**96 + 5, 2**128 - 1, 2**128, 3**400]
+
+
 @pytest.mark.parametrize("kernels", KERNELS.values(), ids=str)
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 9, 100, 65537])
-def test_orders_are_numpys(kernels, n):
-    """Of this version: what NumPy promises is the stream of the bit generator alone."""
-    for make in (np.random.default_rng, np.random.RandomState):
-        ours, theirs = make(5), make(5)
-        bits = getattr(ours, "bit_generator", None) or ours._bit_generator
-        for _ in range(3):
-            np.testing.assert_array_equal(kernels.order(bits, n), theirs.permutation(n))
+@pytest.mark.parametrize("child", [0, 1, 2, 2**32 - 1])
+def test_random_numbers_are_numpys(kernels, child):
+    """Orders are those of this version: NumPy promises the stream of the bit generator alone."""
+    for seed in SEEDS:
+        seeds = np.random.SeedSequence(seed, spawn_key=(child,))
+        assert kernels.seed_of_child(seed, child) == seeds.generate_state(1, np.uint64)[0]
+        ours, theirs = kernels.Shuffler(seed, child), np.random.default_rng(seeds)
+        assert ours.state == theirs.bit_generator.state
+        for n in (1, 2, 3, 4, 5, 8, 9, 100):
+            np.testing.assert_array_equal(ours.permutation(n), theirs.permutation(n))
+            assert ours.state == theirs.bit_generator.state
+        other = kernels.Shuffler(0, 0)
+        other.state = ours.state
+        np.testing.assert_array_equal(other.permutation(65537), theirs.permutation(65537))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("initializer", ["glorot_uniform", "he_uniform", "lecun_uniform", "zeros"])
+def test_weights_are_those_that_numpy_draws(initializer, dtype):
+    for seed in SEEDS:
+        layers = [Dense(n, "tanh", initializer=initializer) for n in (700, 3)]
+        net = MLP(211, layers, loss="squared_error", optimizer="sgd", dtype=dtype, seed=seed)
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+        for W in net.get_weights()[::2]:
+            rows = [some for _, some in initializers.draw(initializer, rng, W.shape)]
+            np.testing.assert_array_equal(np.concatenate(rows).astype(dtype), W)
 
 
 def test_history_takes_epochs_as_it_is_told_of_them():

@@ -26,7 +26,7 @@ from cpython.pycapsule cimport (
     PyCapsule_SetContext,
 )
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -156,6 +156,15 @@ from fastnn.engine.run cimport (
     Watch,
     reduced,
 )
+from fastnn.engine.seeds cimport (
+    Pcg64,
+    Seeds,
+    next_uint32,
+    seed_generator,
+    seed_word,
+    take_seed,
+    uniform,
+)
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
@@ -238,22 +247,78 @@ def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
     free(schedule.p)
 
 
+# Weights that are drawn together, so that memory never holds a second copy of large ones.
+cdef enum:
+    DRAWN_TOGETHER = 1 << 17
+
 # Rows whose orders can be drawn.
 cdef Py_ssize_t MOST_ROWS = 0xFFFFFFFF
 
 
 cdef bitgen_t *bits_of(generator) except NULL:
-    """The C interface of a bit generator of NumPy."""
+    """The C interface of a Shuffler, or of a bit generator of NumPy."""
+    if isinstance(generator, Shuffler):
+        return &(<Shuffler>generator).bits
     return <bitgen_t *>PyCapsule_GetPointer(generator.capsule, "BitGenerator")
 
 
-def order(generator, Py_ssize_t n):
-    """The numbers 0 to n - 1 in a random order, drawn from a bit generator of NumPy: (n,)."""
-    cdef int64_t[::1] found = np.empty(n, np.int64)
-    require(n <= MOST_ROWS, "n")
-    if n > 0:
-        draw_order(bits_of(generator), &found[0], n)
-    return found.base
+cdef int seeds_of(Seeds *seeds, object entropy, uint32_t child) except -1:
+    """A child of a SeedSequence of such entropy, an integer from 0 on."""
+    cdef Py_ssize_t n = max(1, (entropy.bit_length() + 31) // 32)
+    cdef bytes words = entropy.to_bytes(4 * n, "little")
+    take_seed(seeds, <const uint32_t *><const char *>words, n, child)
+    return 0
+
+
+def seed_of_child(entropy, uint32_t child):
+    """SeedSequence(entropy, spawn_key=(child,)).generate_state(1, np.uint64)[0]"""
+    cdef Seeds seeds
+    seeds_of(&seeds, entropy, child)
+    return seed_word(&seeds, 0)
+
+
+cdef class Shuffler:
+    """Draws random orders: those of default_rng(SeedSequence(entropy, spawn_key=(child,)))."""
+
+    cdef Pcg64 pcg
+    cdef bitgen_t bits
+
+    def __cinit__(self, entropy, uint32_t child):
+        cdef Seeds seeds
+        seeds_of(&seeds, entropy, child)
+        seed_generator(&self.pcg, &seeds)
+        self.bits.state, self.bits.next_uint32 = &self.pcg, next_uint32
+
+    def permutation(self, Py_ssize_t n):
+        """The numbers 0 to n - 1 in a random order: (n,)."""
+        cdef int64_t[::1] found = np.empty(n, np.int64)
+        require(n <= MOST_ROWS, "n")
+        if n > 0:
+            draw_order(&self.bits, &found[0], n)
+        return found.base
+
+    def __deepcopy__(self, memo):
+        cdef Shuffler copy = Shuffler(0, 0)
+        copy.pcg = self.pcg
+        return copy
+
+    @property
+    def state(self):
+        """What the bit generator PCG64 of NumPy has for its state."""
+        return {
+            "bit_generator": "PCG64",
+            "state": {"state": <object>self.pcg.high << 64 | self.pcg.low,
+                      "inc": <object>self.pcg.inc_high << 64 | self.pcg.inc_low},
+            "has_uint32": int(self.pcg.has_half), "uinteger": self.pcg.half,
+        }
+
+    @state.setter
+    def state(self, dict given):
+        low = 0xFFFFFFFFFFFFFFFF
+        state, inc = given["state"]["state"], given["state"]["inc"]
+        self.pcg.high, self.pcg.low = state >> 64, state & low
+        self.pcg.inc_high, self.pcg.inc_low = inc >> 64, inc & low
+        self.pcg.has_half, self.pcg.half = given["has_uint32"], given["uinteger"]
 
 
 def c_api():
@@ -497,6 +562,31 @@ cdef class Parameters:
         self.claim()
         write_rows(&self.net, stage, first, rows)
         self.release()
+
+    def draw_uniform(self, entropy, tuple draws):
+        """Draws rows of stages' W: (number as in write_rows, rows, columns, bound) of each.
+
+        They are what default_rng(SeedSequence(entropy, spawn_key=(0,))).uniform(-bound, bound)
+        draws.
+        """
+        cdef Seeds seeds
+        cdef Pcg64 pcg
+        cdef real[:, ::1] room
+        cdef Py_ssize_t number, rows, columns, first, some, i, j
+        cdef double bound
+        seeds_of(&seeds, entropy, 0)
+        seed_generator(&pcg, &seeds)
+        for number, rows, columns, bound in draws:
+            some = min(rows, max(1, <Py_ssize_t>DRAWN_TOGETHER // columns))
+            room = np.empty((some, columns), DTYPE)
+            first = 0
+            while first < rows:
+                some = min(some, rows - first)
+                for i in range(some):
+                    for j in range(columns):
+                        room[i, j] = <real>uniform(&pcg, -bound, bound - -bound)
+                self.write_rows(number, first, room[:some])
+                first += some
 
     def write_biases(self, Py_ssize_t number, const real[:, ::1] b):
         """Sets a stage's b (1, n_out); `number` counts the stages with parameters."""

@@ -405,7 +405,7 @@ def fit_as_it_is(
     try:
         state.network.forget()
         state.network.stop_training = 0
-        generator = state.shuffler.bit_generator if shuffle else None
+        generator = state.shuffler if shuffle else None
         done = state.network.try_fit(X, y, batch_size, epochs, generator)
     finally:
         _IN_PROGRESS.pop(id(state), None)
@@ -432,7 +432,7 @@ def _forget_lost_fits() -> None:
     """In a child of a fork, end the fits of threads that it does not have."""
     for key, fit in list(_IN_PROGRESS.items()):
         if fit.thread != _thread.get_ident():
-            fit.state.lose_fit()
+            fit.state.fit = None
             _IN_PROGRESS.pop(key)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _checks, activations, losses, optimizers
+from fastnn import _checks, activations, initializers, losses, optimizers
 from fastnn.layers import KINDS, Dense, Dropout, Standardize, parameters, with_widths
 from fastnn.schedules import Adaptive, Schedule
 
@@ -108,6 +108,16 @@ class Specification:
                 found.append((number, name, initializer, (rows[0] if rows else 1, columns)))
             number += bool(shapes)
         return tuple(found)
+
+    @cached_property
+    def uniform_draws(self) -> tuple[tuple[int, int, int, float], ...] | None:
+        """What is drawn, if all of it is uniform: number of a layer, rows, columns, bound.
+
+        None if something has another distribution; what is 0 isn't drawn.
+        """
+        drawn = [draw for draw in self.draws if draw[2] != "zeros"]
+        found = [(number, *shape, initializers.bound(name, shape)) for number, _, name, shape in drawn]
+        return None if any(draw[-1] is None for draw in found) else tuple(found)  # type: ignore[arg-type]
 
     @cached_property
     def drops(self) -> bool:

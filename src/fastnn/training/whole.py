@@ -57,7 +57,7 @@ def generator_of(state: State, shuffle: Any) -> Any:
     if shuffle is False:
         return None
     if shuffle is True:
-        return state.shuffler.bit_generator
+        return state.shuffler
     return getattr(shuffle, "bit_generator", None) or shuffle._bit_generator
 
 
