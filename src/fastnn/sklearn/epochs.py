@@ -119,7 +119,8 @@ class Epochs(Followed):
                 offsets = self.estimator._loss_offsets(rows.y)
                 if offsets is not None and rows.numbers is not None:
                     offsets = offsets[rows.numbers]
-                self.offsets[prefix] = rows.without_inputs().mean(offsets)
+                is_same = offsets is None
+                self.offsets[prefix] = 0.0 if is_same else rows.without_inputs().mean(offsets)
 
     def close(self) -> None:
         """Drop the rows, whose memory other networks may need; note the time."""

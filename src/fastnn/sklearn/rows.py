@@ -61,6 +61,8 @@ class Rows:
     @property
     def are_weighted(self) -> bool:
         """Whether some rows count more than others."""
+        if self.sample_weight is None:
+            return False
         weight = self.without_inputs().sample_weight
         return weight is not None and bool(np.any(weight != weight[0]))
 

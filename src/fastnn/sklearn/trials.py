@@ -8,6 +8,7 @@ Not here: which candidates there are, results and ranks (search.py).
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from fastnn.training.specification import Specification
 
     Split = tuple[NDArray[Any], NDArray[Any]]
+
+
+#: Trials that are trained by one call.
+_TOGETHER = 200
 
 
 def network_of(estimator: Any) -> Any:
@@ -313,18 +318,47 @@ class Trials:
     # ---- training -------------------------------------------------------------------------------
 
     def _train(self, trials: Sequence[Trial], folds: Any) -> None:
-        """Train the networks of trials, each on its fold."""
+        """Train the networks of trials, each on its fold.
+
+        Portions are prepared while those before them are trained, which does not need the GIL.
+        """
+        portions = self._portions(trials)
+        with ThreadPoolExecutor(1, thread_name_prefix="fastnn-trials") as executor:
+            ahead = executor.submit(self._prepare, portions[0], folds)
+            for after in [*portions[1:], None]:
+                prepared = ahead.result()
+                if after is not None:
+                    ahead = executor.submit(self._prepare, after, folds)
+                self._train_together(prepared)
+        for trial in trials:
+            if network_of(trial.estimator)._is_minimized():
+                try:
+                    self._fit_alone(trial)
+                except Exception as error:
+                    self._fail(trial, error)
+
+    def _portions(self, trials: Sequence[Trial]) -> list[Sequence[Trial]]:
+        """Return trials in portions; those that draw from one random state are a single one."""
+        states = {type(network_of(trial.estimator).random_state) for trial in trials}
+        if self.search.verbose > 0 or not states <= {int}:
+            return [trials]
+        return [trials[i : i + _TOGETHER] for i in range(0, len(trials), _TOGETHER)]
+
+    def _prepare(self, trials: Sequence[Trial], folds: Any) -> list[Trial]:
+        """Make the networks of trials; return the trials that go on."""
         prepared = []
         for trial in trials:
             est = network_of(trial.estimator)
             try:
-                if est._is_minimized():
-                    self._fit_alone(trial)
-                else:
+                if not est._is_minimized():
                     trial.descent = folds[trial.fold].prepare(est, trial.candidate)
                     prepared.append(trial)
             except Exception as error:
                 self._fail(trial, error)
+        return prepared
+
+    def _train_together(self, prepared: Sequence[Trial]) -> None:
+        """Train networks that are made."""
         descents = [trial.descent for trial in prepared if trial.descent is not None]
         verbose = self.search.verbose > 0
         try:
