@@ -157,7 +157,6 @@ def test_a_loss_that_is_not_finite(early_stopping, fits, monkeypatch):
 LEFT = {
     "weighted rows": ({}, {"sample_weight": np.arange(150.0) + 1}),
     "output": ({"verbose": True}, {}),
-    "a random state of others": ({"random_state": np.random.RandomState(0)}, {}),
 }
 
 
@@ -165,6 +164,25 @@ LEFT = {
 def test_what_is_left_to_python(options, more, fits):
     MLPRegressor(hidden_layer_sizes=(6,), max_iter=3, **options).fit(X, Y, **more)
     assert not fits
+
+
+def test_random_states_that_others_draw_from(fits, monkeypatch):
+    """One that is passed, and NumPy's own: others draw from these, too, at any time."""
+    found = []
+    for is_whole in (True, False):
+        with monkeypatch.context() as patch:
+            if not is_whole:
+                patch.setattr(Epochs, "rule", lambda self: None)
+            states = np.random.RandomState(5), np.random.mtrand._rand
+            np.random.seed(3)
+            made = [MLPRegressor(max_iter=5, random_state=states[0]), MLPRegressor(max_iter=5)]
+            grid = {"alpha": [1e-4, 1e-3]}
+            search = MLPSearchCV(MLPRegressor(max_iter=3), grid, cv=2, n_threads=1, refit=False)
+            known_fits = [known(estimator.fit(X, Y)) for estimator in made]
+            scores = search.fit(X, Y).cv_results_["mean_test_score"].tolist()
+            found.append((known_fits, scores, [state.random_sample() for state in states]))
+    assert len(fits) == 6
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("early_stopping", [False, True])

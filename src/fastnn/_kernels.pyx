@@ -1112,7 +1112,8 @@ cdef class WholeFit:
     `validation_judge` are (metrics, sample_weight) of these rows: dicts of "name", None for those
     that are not logged, "kind" of METRICS, and fields of `Metric`; the weights in the metrics are
     all above 0, or None. `generator` is a bit generator of NumPy that draws the orders of epochs,
-    or None; with `compounds` each of these shuffles the order before it. `rules` are dicts: "kind"
+    or None; with `compounds` each of these shuffles the order before it. `lock` is held while it
+    draws, if others draw from it, too. `rules` are dicts: "kind"
     is one of RULES, "value" is (on_validation, number of a metric, -1 for the loss), the others are
     fields of `Rule`. With `logs_rate` the learning rates of
     epochs are logged; with `tries_each_epoch` the parameters are tried after each epoch, not the
@@ -1134,11 +1135,13 @@ cdef class WholeFit:
     cdef double[:, ::1] values, val_values  # of metrics,
     cdef list names, val_names              # and their names
     cdef int64_t[::1] last_order
+    cdef object lock              # of the generator, if others draw from it, too
     cdef readonly double seconds  # that a member took
 
     def __cinit__(self, Driver driver, tuple rows, *, generator=None, tuple validation=None,
                   Py_ssize_t batch, Py_ssize_t epochs, tuple judge=((), None),
-                  tuple validation_judge=((), None), bint compounds=False, list rules=None,
+                  tuple validation_judge=((), None), bint compounds=False, lock=None,
+                  list rules=None,
                   bint logs_rate=False,
                   bint tries_each_epoch=False, bint judges_averages=False, real first_moment=0):
         cdef Rows *judged
@@ -1156,6 +1159,8 @@ cdef class WholeFit:
         if generator is not None:
             require(self.run.rows.n <= MOST_ROWS, "the number of rows")
             self.run.generator = bits_of(generator)
+            if lock is not None:
+                self.lock, self.run.draw, self.run.drawer = lock, draw_locked, <void *>self
         self.watch.tries_each_epoch, self.watch.stop = tries_each_epoch, &driver.stop_training
         self.watch.judges_averages = judges_averages
         self.watch.last.net = self.watch.validation.net = &driver.net
@@ -1391,6 +1396,21 @@ cdef class WholeFit:
         return read_block(&self.driver.net, rule.best_parameters)
 
 
+cdef void draw_locked(Run *run) noexcept with gil:
+    """Draws an order while nobody else draws from the generator."""
+    cdef object lock = (<WholeFit>run.drawer).lock, interrupt = None
+    while True:
+        try:
+            lock.acquire()
+            break
+        except BaseException as error:  # of a signal's handler, before the lock was taken
+            interrupt = error
+    draw_order(run.generator, run.order, run.rows.n)
+    lock.release()
+    if interrupt is not None:
+        (<WholeFit>run.drawer).driver.pending = interrupt
+
+
 cdef bint poll(void *owner) noexcept with gil:
     """Handles signals, and reports members that have ended; whether an exception ends the call."""
     try:
@@ -1398,8 +1418,7 @@ cdef bint poll(void *owner) noexcept with gil:
         (<Team>owner).report()
     except BaseException as error:
         (<Team>owner).pending = error
-        return True
-    return False
+    return (<Team>owner).pending is not None
 
 
 cdef class Team:
@@ -1455,12 +1474,18 @@ cdef class Team:
             if place < 0:
                 break
             self.release(place)
+            self.take_pending(self.fits[place])
             if self.work.all[place].dropped >= 0:
                 (<WholeFit>self.fits[place]).dropped = self.work.all[place].dropped
             (<WholeFit>self.fits[place]).seconds = self.work.all[place].seconds
             numbers.append(place)
             self.reported += 1
         return numbers
+
+    cdef void take_pending(self, WholeFit fit) noexcept:
+        """Takes over what a signal's handler raised while a member drew an order."""
+        if fit.driver.pending is not None:
+            self.pending, fit.driver.pending = fit.driver.pending, None
 
     cdef int report(self) except -1:
         self.reporter(self.ended())

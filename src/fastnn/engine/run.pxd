@@ -105,6 +105,8 @@ cdef struct Watch:
 
 # ---- a run --------------------------------------------------------------------------------------
 
+cdef struct Run
+
 cdef struct Run:
     Rows rows
     Net *net
@@ -119,6 +121,9 @@ cdef struct Run:
     bitgen_t *generator           # draws the order of each epoch; NULL: rows.order in each
     const int64_t *numbers        # (rows.n,) the rows that take part; NULL: all, as they are stored
     int64_t *order                # (rows.n,) room for the order of an epoch
+    # What draws an order in the generator's place, where others draw from it, too; or NULL.
+    void (*draw)(Run *run) noexcept nogil
+    void *drawer
     bint compounds                # each epoch shuffles the order of the last one,
     int64_t *last_order           # (rows.n,) which is kept here
     double *losses                # (until,) the loss of each; NULL: epochs are not counted

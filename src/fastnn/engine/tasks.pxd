@@ -291,7 +291,10 @@ cdef inline void begin_epoch(Run *run) noexcept nogil:
     run.begun = True
     run.first, run.loss, run.total, run.epoch_step = run.begin, 0.0, 0.0, run.net.step
     if run.generator != NULL:
-        draw_order(run.generator, run.order, run.rows.n)
+        if run.draw != NULL:
+            run.draw(run)
+        else:
+            draw_order(run.generator, run.order, run.rows.n)
         if run.compounds:
             compound(run)
         if run.numbers != NULL:

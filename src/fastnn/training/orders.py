@@ -28,7 +28,9 @@ class RowOrder:
     """
 
     def __init__(self, n: int, random_state: np.random.RandomState, is_own: bool) -> None:
-        self.rows, self.random_state, self.is_own = np.arange(n), random_state, is_own
+        self.rows, self.random_state = np.arange(n), random_state
+        #: What the engine holds while it draws, None for nothing.
+        self.lock = None if is_own else random_state._bit_generator.lock
 
     @property
     def bit_generator(self) -> Any:

@@ -49,7 +49,7 @@ def judges(metrics: Mapping[str, Resolved], *sources: Rows | None) -> bool:
 
 def draws(shuffle: Any) -> bool:
     """Whether the engine can draw the orders of rows of a fit with this `shuffle`."""
-    return isinstance(shuffle, bool) or (type(shuffle) is RowOrder and shuffle.is_own)
+    return isinstance(shuffle, bool) or type(shuffle) is RowOrder
 
 
 def generator_of(state: State, shuffle: Any) -> Any:
@@ -106,7 +106,8 @@ def make(
         state.network,
         (*source.arrays()[:4], numbers),
         generator=generator_of(state, shuffle),
-        compounds=type(shuffle) is RowOrder,
+        compounds=isinstance(shuffle, RowOrder),
+        lock=shuffle.lock if isinstance(shuffle, RowOrder) else None,
         judge=(judge, source.sample_weight if judge else None),
         validation=judged,
         validation_judge=(judge + added, weights),
