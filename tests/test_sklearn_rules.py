@@ -111,9 +111,10 @@ def test_one_fit(options, problem, early_stopping, fits, monkeypatch):
 def test_rules_end_trainings_and_lower_rates(fits):
     """Otherwise the comparison above would mean little."""
     options = {"tol": 1e-2, "n_iter_no_change": 3, "random_state": 3, "max_iter": 200}
-    first = MLPRegressor(hidden_layer_sizes=(6,), **options).fit(X, Y)
-    second = MLPClassifier(hidden_layer_sizes=(6,), early_stopping=True, **options).fit(X, Y > 0)
-    third = MLPRegressor(hidden_layer_sizes=(6,), solver="sgd", learning_rate="adaptive", **options).fit(X, Y)
+    options["hidden_layer_sizes"] = (6,)
+    first = MLPRegressor(**options).fit(X, Y)
+    second = MLPClassifier(early_stopping=True, **options).fit(X, Y > 0)
+    third = MLPRegressor(solver="sgd", learning_rate="adaptive", **options).fit(X, Y)
     assert len(fits) == 3
     assert all(3 < fitted.n_iter_ < 200 for fitted in (first, second, third))
     assert third._optimizer.learning_rate <= 1e-6
@@ -174,7 +175,7 @@ def test_random_states_that_others_draw_from(fits, monkeypatch):
             if not is_whole:
                 patch.setattr(Epochs, "rule", lambda self: None)
             states = np.random.RandomState(5), np.random.mtrand._rand
-            np.random.seed(3)
+            np.random.seed(3)  # noqa: NPY002 - it is what is tested
             made = [MLPRegressor(max_iter=5, random_state=states[0]), MLPRegressor(max_iter=5)]
             grid = {"alpha": [1e-4, 1e-3]}
             search = MLPSearchCV(MLPRegressor(max_iter=3), grid, cv=2, n_threads=1, refit=False)
@@ -208,8 +209,7 @@ def test_members_that_diverge_have_their_best_weights_or_none(fits):
     """One member's loss is no longer finite; the others go on."""
     rates = {"learning_rate_init": [1e30, 1e-2, 1e31]}
     for early_stopping in (False, True):
-        net = MLPRegressor(hidden_layer_sizes=(5,), solver="sgd", max_iter=5, early_stopping=early_stopping,
-                           random_state=0)  # fmt: skip
+        net = MLPRegressor(solver="sgd", max_iter=5, early_stopping=early_stopping, random_state=0)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             search = MLPSearchCV(net, rates, cv=3, refit=False).fit(X, Y)

@@ -29,8 +29,8 @@ from fastnn import (
     StepDecay,
     SwapEMAWeights,
     fit_many,
+    initializers,
 )
-from fastnn import initializers
 from fastnn._precision import KERNELS
 from fastnn.metrics import TopKAccuracy, resolve
 from fastnn.training import whole

@@ -21,8 +21,7 @@ cdef enum MetricKind:             # names as in metrics.py, but for
 cdef struct Metric:
     MetricKind kind
     Py_ssize_t k                  # of TOP_K_ACCURACY
-    bint are_classes              # targets are classes; T, if there is no list of labels, has a
-                                  # probability for each
+    bint are_classes              # targets are classes: labels, or the largest of each row of T
     const double *targets         # (rows, n_out) in place of T, or NULL
 
 cdef struct Judged:               # rows and their outputs

@@ -43,8 +43,7 @@ cdef struct Evaluation:           # rows that go forward
 cdef struct Judge:                # metrics of the rows of an epoch
     Py_ssize_t n_metrics
     Metric *metrics
-    const real *sample_weight     # (rows,) all above 0, or NULL: not those of the losses, which
-                                  # have those of classes in them
+    const real *sample_weight     # (rows,) all above 0, or NULL; those of classes aren't in them
     double *values                # (until, n_metrics)
     real *out                     # (n, n_out) room for the outputs of these rows,
     double *room                  # and for what their metrics need

@@ -1,5 +1,5 @@
-# Random numbers as NumPy's default_rng draws them: a SeedSequence's mixing of a seed (M. E. O'Neill's
-# seed_seq), and PCG64 (O'Neill, HMC-CS-2014-0905), both to the bit. Made here, they take less than
+# Random numbers as NumPy's default_rng draws them, to the bit: a SeedSequence's mixing of a seed
+# (M. E. O'Neill's seed_seq), and PCG64 (O'Neill, HMC-CS-2014-0905). Made here, they take less than
 # a microsecond, and stay the same with every NumPy. Not here: orders of rows (orders.pxd).
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t

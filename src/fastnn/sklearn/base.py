@@ -125,7 +125,7 @@ class BaseMLP(Parameters):
         raise NotImplementedError
 
     def _metric(self, y: NDArray[Any]) -> dict[str, Any]:
-        """Return the same score, of validation targets y without weights, as the engine takes it."""
+        """Return the same score as the engine takes it, for validation targets without weights."""
         raise NotImplementedError
 
     def _strata(self, y: NDArray[Any]) -> NDArray[Any] | None:

@@ -206,7 +206,6 @@ class Epochs(Followed):
             print(f"Validation score: {score:f}")
         return score
 
-
     # ---- as the engine carries it out -----------------------------------------------------------
 
     def rule(self) -> dict[str, Any] | None:

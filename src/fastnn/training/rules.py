@@ -76,7 +76,8 @@ def engine_rules(
 
     These come after `metrics`, those that the logs have.
     """
-    rules, added = [], []
+    rules: list[dict[str, Any]] = []
+    added: list[dict[str, Any]] = []
     for callback in callbacks:
         if isinstance(callback, Followed):
             rule = dict(callback.rule() or {})

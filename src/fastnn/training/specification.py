@@ -115,9 +115,14 @@ class Specification:
 
         None if something has another distribution; what is 0 isn't drawn.
         """
-        drawn = [draw for draw in self.draws if draw[2] != "zeros"]
-        found = [(number, *shape, initializers.bound(name, shape)) for number, _, name, shape in drawn]
-        return None if any(draw[-1] is None for draw in found) else tuple(found)  # type: ignore[arg-type]
+        found = []
+        for number, _, initializer, shape in self.draws:
+            bound = initializers.bound(initializer, shape)
+            if bound is not None:
+                found.append((number, *shape, bound))
+            elif initializer != "zeros":
+                return None
+        return tuple(found)
 
     @cached_property
     def drops(self) -> bool:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 #: Metrics of a fit that has none.
 _NONE: Mapping[str, Resolved] = {}
 
+
 def is_possible(
     spec: Specification, callbacks: Sequence[Callback], metrics: Mapping[str, Resolved] = _NONE
 ) -> bool:
@@ -73,6 +74,7 @@ def rules_of(callbacks: Sequence[Callback]) -> list[Any]:
 
 #: How a fit has ended whose loss isn't finite: in a step, or after an epoch.
 DIVERGED = ("diverged", "diverged after")
+
 
 def logs_rate(spec: Specification, callbacks: Sequence[Callback]) -> bool:
     """Whether the logs of epochs have the learning rate."""
