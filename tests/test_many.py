@@ -204,23 +204,24 @@ def random_member(draw):
     return make, rows, options
 
 
-def compare_with_own_fits(n):
+def compare_with_own_fits(n, monitor="val_loss", metrics=()):
     """Train random networks in one call and each alone; return how many stopped early."""
     draw = np.random.default_rng(n)
     weights = draw.uniform(0.1, 2, 90)
     made = [random_member(draw) for _ in range(n)]
-    rules = [EarlyStopping("val_loss", patience=1, restore_best_weights=True)]
+    rules = [EarlyStopping(monitor, patience=1, restore_best_weights=True)]
     fits = fit_many(
         [build() for build, _, _ in made], X, y, rows=[rows for _, rows, _ in made],
         epochs=[options["epochs"] for _, _, options in made], sample_weight=weights,
         batch_size=[options["batch_size"] for _, _, options in made], validation="rest",
-        callbacks=rules, n_threads=3, on_error="record",
+        callbacks=rules, metrics=metrics, n_threads=3, on_error="record",
     )  # fmt: skip
     for i, (build, rows, options) in enumerate(made):
         options = dict(options)
         net, rest = build(), np.setdiff1d(np.arange(90), rows)
-        rule = EarlyStopping("val_loss", patience=1, restore_best_weights=True)
+        rule = EarlyStopping(monitor, patience=1, restore_best_weights=True)
         options |= {"callbacks": [rule], "validation_data": (X[rest], y[rest], weights[rest])}
+        options["metrics"] = metrics
         error, history = None, None
         try:
             history = net.fit(X[rows], y[rows], sample_weight=weights[rows], n_threads=1, **options)
@@ -236,6 +237,10 @@ def compare_with_own_fits(n):
 
 def test_random_networks_are_what_their_own_fits_give():
     assert compare_with_own_fits(80) >= 10
+
+
+def test_random_networks_have_the_metrics_of_their_own_fits():
+    assert compare_with_own_fits(40, "val_r2", ["mae", "r2"]) >= 5
 
 
 def test_members_judge_moving_averages_as_their_own_fits_do():
@@ -269,6 +274,11 @@ def test_500_random_networks_are_what_their_own_fits_give():
     assert compare_with_own_fits(500) >= 50
 
 
+def error(y_true, y_pred):
+    """A metric of a user."""
+    return float(np.abs(y_true - y_pred).max())
+
+
 class Refused(Callback):
     """A listener that the engine doesn't know."""
 
@@ -282,7 +292,11 @@ class Refused(Callback):
         ({"shuffle": [np.random.RandomState(0)]}, True),
         ({"callbacks": [Refused()]}, False),
         ({"callbacks": lambda number: []}, False),
-        ({"metrics": ["mae"]}, False),
+        ({"metrics": ["mae", "r2"]}, True),
+        ({"metrics": ["mae"], "callbacks": [EarlyStopping("mae")]}, True),
+        ({"metrics": ["mae"], "callbacks": [EarlyStopping("val_mae")]}, False),
+        ({"metrics": [error], "validation": 0.2}, False),
+        ({"metrics": ["mae"], "sample_weight": np.arange(90.0)}, False),
         ({"epochs": 1 << 21}, False),
     ],
 )

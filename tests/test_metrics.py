@@ -20,7 +20,15 @@ from hypothesis import strategies as st
 
 import fastnn
 from fastnn import MLP, Dense, losses, metrics
-from fastnn.metrics import R2, ROCAUC, Accuracy, MeanAbsoluteError, Metric, TopKAccuracy
+from fastnn.metrics import (
+    R2,
+    ROCAUC,
+    Accuracy,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Metric,
+    TopKAccuracy,
+)
 
 NAN, INF = float("nan"), float("inf")
 EVERY = [metrics.get(name) for name in metrics.NAMES]
@@ -46,6 +54,44 @@ def data(kind, n, n_out, rng, dtype=np.float64):
     if kind == "positive":
         t = np.floor(np.abs(t))
     return t, (t + rng.normal(0, 1, t.shape)).round(1).astype(dtype)
+
+
+def average(terms, w):
+    """The mean over rows and outputs, by NumPy's sums."""
+    if w is not None and w.ndim == 2:
+        return np.average(terms, weights=w)
+    return np.average(terms.mean(axis=1), weights=w)
+
+
+def r2_of_an_output(t, y, w):
+    e, t = t - y, t - t[0]
+    largest = np.abs(t).max()
+    e, t = e / largest, t / largest
+    t = t - np.average(t, weights=w)
+    return 1.0 - np.average(e * e, weights=w) / np.average(t * t, weights=w)
+
+
+@pytest.mark.parametrize("n", [2, 7, 8, 129, 1000, 8193])
+@pytest.mark.parametrize("n_out", [1, 3, 8, 130])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_are_numpys_to_the_bit(n, n_out, dtype):
+    rng = np.random.default_rng(n)
+    t, y = (rng.normal(size=(n, n_out)).astype(dtype) for _ in range(2))
+    labels, sides = rng.integers(0, n_out, n), (t > 0).astype(dtype)
+    exact = t.astype(np.float64), y.astype(np.float64)
+    for weights in (None, rng.uniform(0.5, 2, n), rng.uniform(0.5, 2, (n, n_out))):
+        w = None if weights is None else weights / weights.max()
+        e = exact[0] - exact[1]
+        assert MeanAbsoluteError()(t, y, weights) == average(np.abs(e), w)
+        assert MeanSquaredError()(t, y, weights) == average(e * e, w)
+        found = Accuracy()(sides, y, weights, targets="probability")
+        assert found == average((y > 0.5) == (sides > 0.5), w)
+        columns = [w if w is None or w.ndim == 1 else w[:, k] for k in range(n_out)]
+        each = [r2_of_an_output(exact[0][:, k], exact[1][:, k], columns[k]) for k in range(n_out)]
+        assert R2()(t, y, weights) == np.mean(each)
+        if n_out > 1 and (w is None or w.ndim == 1):
+            right = y.argmax(axis=1) == labels
+            assert Accuracy()(labels, y, weights, targets="class") == np.average(right, weights=w)
 
 
 WEIGHTS = {

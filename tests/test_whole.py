@@ -29,8 +29,10 @@ from fastnn import (
     StepDecay,
     SwapEMAWeights,
     fit_many,
+    initializers,
 )
 from fastnn._precision import KERNELS
+from fastnn.metrics import TopKAccuracy, resolve
 from fastnn.training import whole
 
 rng = np.random.default_rng(3)
@@ -81,8 +83,9 @@ def course(net, rules, listened, **options):
     """Fit, and return all that is known afterwards."""
     callbacks = [rule() for rule in rules]
     listeners = [*callbacks, Idle()] if listened else callbacks
-    possible = whole.is_possible(net._state.specification, listeners)
-    assert possible is not listened
+    spec = net._state.specification
+    metrics = resolve(options.get("metrics", ()), spec.loss, spec.n_out)
+    assert whole.is_possible(spec, listeners, metrics) is not listened
     history = net.fit(X, options.pop("y", Y), callbacks=listeners, **options)
     states = [
         {name: np.concatenate([w.ravel() for w in v]).tobytes() if isinstance(v, list) else v
@@ -252,6 +255,63 @@ def test_classes_and_class_weights():
          validation_split=0.2)  # fmt: skip
 
 
+CLASSES = {"layers": [Dense(8, "tanh"), Dense(3, "softmax")], "loss": "cross_entropy"}
+SIDES = {"layers": [Dense(8, "tanh"), Dense(2, "sigmoid")], "loss": "binary_cross_entropy"}
+ONE_HOT = np.eye(3)[LABELS]
+OF_NUMBERS = ["mae", "r2", {"error": "mse"}]
+OF_CLASSES = ["accuracy", {"two": TopKAccuracy(2)}, "roc_auc"]
+JUDGED = {
+    "numbers": ({}, Y, OF_NUMBERS, "val_error"),
+    "several numbers": ({"layers": [Dense(8, "relu"), Dense(2)]}, X[:, :2], OF_NUMBERS, "val_r2"),
+    "labels": (CLASSES, LABELS, OF_CLASSES, "val_accuracy"),
+    "rows of classes": (CLASSES, ONE_HOT, OF_CLASSES, "val_two"),
+    "sides": (SIDES, (X[:, :2] > 0) * 1.0, ["roc_auc", "accuracy"], "val_roc_auc"),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("weights", [None, WEIGHTS + 0.1], ids=["unweighted", "weighted"])
+@pytest.mark.parametrize("case", JUDGED.values(), ids=JUDGED)
+def test_metrics_and_rules_that_follow_them(case, weights, dtype):
+    options, y, metrics, monitor = case
+    follow = {"monitor": monitor, "patience": 2}
+    rules = [
+        lambda: EarlyStopping(**follow, restore_best_weights=True, min_delta=0.001),
+        lambda: ReduceLROnPlateau(**follow | {"patience": 1}),
+        lambda: EarlyStopping(monitor.removeprefix("val_"), patience=4),
+    ]
+    for batch, some in [(8, rules), (1, rules[:1]), (None, [])]:
+        history = same(
+            lambda: net_of(Adam(0.03), dtype=dtype, n_threads=2, **options), some, y=y,
+            metrics=metrics, batch_size=batch, epochs=12, validation_split=0.3,
+            sample_weight=weights,
+        )  # fmt: skip
+        assert monitor in history
+
+
+def error(y_true, y_pred):
+    """A metric of a user."""
+    return float(np.abs(y_true - y_pred).max())
+
+
+@pytest.mark.parametrize("rows", ["weights of 0", "weights of outputs", "a function", "averages"])
+def test_metrics_that_the_engine_leaves_to_python(rows, monkeypatch):
+    """And averages, which it does not leave."""
+    options = {"metrics": ["mae"], "epochs": 2, "validation_split": 0.2}
+    if rows == "weights of 0":
+        options["sample_weight"] = np.arange(N) % 3
+    elif rows == "weights of outputs":
+        options["sample_weight"] = np.ones((N, 2))
+    elif rows == "a function":
+        options["metrics"] = [error]
+    else:
+        same(lambda: net_of(AVERAGING), [SwapEMAWeights, *RULES["stops, with the best"]], **options)
+        return
+    monkeypatch.setattr(whole, "make", None)
+    net = net_of(layers=[Dense(9, "relu"), Dense(2)])
+    assert len(net.fit(X, X[:, :2], **options).epoch) == 2
+
+
 def test_a_second_fit_goes_on_where_the_first_ended():
     twins = [net_of(), net_of()]
     for net, listeners in zip(twins, ([], [Idle()]), strict=True):
@@ -331,15 +391,36 @@ def test_more_epochs_than_are_trained_at_once(monkeypatch):
     same(net_of, [], epochs=9)
 
 
+SEEDS = [*range(40), 2**32 - 1, 2**32, 2**64 - 1, 2**64, 2**96 + 5, 2**128 - 1, 2**128, 3**400]
+
+
 @pytest.mark.parametrize("kernels", KERNELS.values(), ids=str)
-@pytest.mark.parametrize("n", [1, 2, 3, 4, 5, 8, 9, 100, 65537])
-def test_orders_are_numpys(kernels, n):
-    """Of this version: what NumPy promises is the stream of the bit generator alone."""
-    for make in (np.random.default_rng, np.random.RandomState):
-        ours, theirs = make(5), make(5)
-        bits = getattr(ours, "bit_generator", None) or ours._bit_generator
-        for _ in range(3):
-            np.testing.assert_array_equal(kernels.order(bits, n), theirs.permutation(n))
+@pytest.mark.parametrize("child", [0, 1, 2, 2**32 - 1])
+def test_random_numbers_are_numpys(kernels, child):
+    """Orders are those of this version: NumPy promises the stream of the bit generator alone."""
+    for seed in SEEDS:
+        seeds = np.random.SeedSequence(seed, spawn_key=(child,))
+        assert kernels.seed_of_child(seed, child) == seeds.generate_state(1, np.uint64)[0]
+        ours, theirs = kernels.Shuffler(seed, child), np.random.default_rng(seeds)
+        assert ours.state == theirs.bit_generator.state
+        for n in (1, 2, 3, 4, 5, 8, 9, 100):
+            np.testing.assert_array_equal(ours.permutation(n), theirs.permutation(n))
+            assert ours.state == theirs.bit_generator.state
+        other = kernels.Shuffler(0, 0)
+        other.state = ours.state
+        np.testing.assert_array_equal(other.permutation(65537), theirs.permutation(65537))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("initializer", ["glorot_uniform", "he_uniform", "lecun_uniform", "zeros"])
+def test_weights_are_those_that_numpy_draws(initializer, dtype):
+    for seed in SEEDS:
+        layers = [Dense(n, "tanh", initializer=initializer) for n in (700, 3)]
+        net = MLP(211, layers, loss="squared_error", optimizer="sgd", dtype=dtype, seed=seed)
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(0,)))
+        for W in net.get_weights()[::2]:
+            rows = [some for _, some in initializers.draw(initializer, rng, W.shape)]
+            np.testing.assert_array_equal(np.concatenate(rows).astype(dtype), W)
 
 
 def test_history_takes_epochs_as_it_is_told_of_them():

@@ -26,7 +26,7 @@ from cpython.pycapsule cimport (
     PyCapsule_SetContext,
 )
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint32_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -94,8 +94,23 @@ from fastnn.engine.members cimport (
     Room,
     free_room,
     is_stopped,
+    leave_judges_room,
+    make_judges_room,
     members_task,
     restore,
+)
+from fastnn.engine.metrics cimport (
+    ACCURACY,
+    ALL_CORRECT,
+    MAE,
+    MSE,
+    R2,
+    ROC_AUC,
+    TOP_K_ACCURACY,
+    Judged,
+    Metric,
+    judging_room,
+    value_of,
 )
 from fastnn.engine.orders cimport bitgen_t, draw_order
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss
@@ -123,6 +138,7 @@ from fastnn.engine.rows cimport (
     targets_fit,
 )
 from fastnn.engine.run cimport (
+    CONVERGES,
     DIVERGED,
     INTERRUPTED,
     LAST_DIVERGED,
@@ -132,11 +148,22 @@ from fastnn.engine.run cimport (
     STOPPED,
     STOPS,
     Evaluation,
+    Judge,
     Kept,
     Rule,
     Run,
+    Value,
     Watch,
     reduced,
+)
+from fastnn.engine.seeds cimport (
+    Pcg64,
+    Seeds,
+    next_uint32,
+    seed_generator,
+    seed_word,
+    take_seed,
+    uniform,
 )
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
@@ -159,6 +186,7 @@ from fastnn.engine.team cimport (
     team_size,
     training_rows,
 )
+from fastnn.engine.watch cimport begin_best, keeps_best
 
 from time import perf_counter
 
@@ -224,22 +252,78 @@ def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
     free(schedule.p)
 
 
+# Weights that are drawn together, so that memory never holds a second copy of large ones.
+cdef enum:
+    DRAWN_TOGETHER = 1 << 17
+
 # Rows whose orders can be drawn.
 cdef Py_ssize_t MOST_ROWS = 0xFFFFFFFF
 
 
 cdef bitgen_t *bits_of(generator) except NULL:
-    """The C interface of a bit generator of NumPy."""
+    """The C interface of a Shuffler, or of a bit generator of NumPy."""
+    if isinstance(generator, Shuffler):
+        return &(<Shuffler>generator).bits
     return <bitgen_t *>PyCapsule_GetPointer(generator.capsule, "BitGenerator")
 
 
-def order(generator, Py_ssize_t n):
-    """The numbers 0 to n - 1 in a random order, drawn from a bit generator of NumPy: (n,)."""
-    cdef int64_t[::1] found = np.empty(n, np.int64)
-    require(n <= MOST_ROWS, "n")
-    if n > 0:
-        draw_order(bits_of(generator), &found[0], n)
-    return found.base
+cdef int seeds_of(Seeds *seeds, object entropy, uint32_t child) except -1:
+    """A child of a SeedSequence of such entropy, an integer from 0 on."""
+    cdef Py_ssize_t n = max(1, (entropy.bit_length() + 31) // 32)
+    cdef bytes words = entropy.to_bytes(4 * n, "little")
+    take_seed(seeds, <const uint32_t *><const char *>words, n, child)
+    return 0
+
+
+def seed_of_child(entropy, uint32_t child):
+    """SeedSequence(entropy, spawn_key=(child,)).generate_state(1, np.uint64)[0]"""
+    cdef Seeds seeds
+    seeds_of(&seeds, entropy, child)
+    return seed_word(&seeds, 0)
+
+
+cdef class Shuffler:
+    """Draws random orders: those of default_rng(SeedSequence(entropy, spawn_key=(child,)))."""
+
+    cdef Pcg64 pcg
+    cdef bitgen_t bits
+
+    def __cinit__(self, entropy, uint32_t child):
+        cdef Seeds seeds
+        seeds_of(&seeds, entropy, child)
+        seed_generator(&self.pcg, &seeds)
+        self.bits.state, self.bits.next_uint32 = &self.pcg, next_uint32
+
+    def permutation(self, Py_ssize_t n):
+        """The numbers 0 to n - 1 in a random order: (n,)."""
+        cdef int64_t[::1] found = np.empty(n, np.int64)
+        require(n <= MOST_ROWS, "n")
+        if n > 0:
+            draw_order(&self.bits, &found[0], n)
+        return found.base
+
+    def __deepcopy__(self, memo):
+        cdef Shuffler copy = Shuffler(0, 0)
+        copy.pcg = self.pcg
+        return copy
+
+    @property
+    def state(self):
+        """What the bit generator PCG64 of NumPy has for its state."""
+        return {
+            "bit_generator": "PCG64",
+            "state": {"state": <object>self.pcg.high << 64 | self.pcg.low,
+                      "inc": <object>self.pcg.inc_high << 64 | self.pcg.inc_low},
+            "has_uint32": int(self.pcg.has_half), "uinteger": self.pcg.half,
+        }
+
+    @state.setter
+    def state(self, dict given):
+        low = 0xFFFFFFFFFFFFFFFF
+        state, inc = given["state"]["state"], given["state"]["inc"]
+        self.pcg.high, self.pcg.low = state >> 64, state & low
+        self.pcg.inc_high, self.pcg.inc_low = inc >> 64, inc & low
+        self.pcg.has_half, self.pcg.half = given["has_uint32"], given["uinteger"]
 
 
 def c_api():
@@ -486,6 +570,31 @@ cdef class Parameters:
         write_rows(&self.net, stage, first, rows)
         renew_all_operands(&self.net)
         self.release()
+
+    def draw_uniform(self, entropy, tuple draws):
+        """Draws rows of stages' W: (number as in write_rows, rows, columns, bound) of each.
+
+        They are what default_rng(SeedSequence(entropy, spawn_key=(0,))).uniform(-bound, bound)
+        draws.
+        """
+        cdef Seeds seeds
+        cdef Pcg64 pcg
+        cdef real[:, ::1] room
+        cdef Py_ssize_t number, rows, columns, first, some, i, j
+        cdef double bound
+        seeds_of(&seeds, entropy, 0)
+        seed_generator(&pcg, &seeds)
+        for number, rows, columns, bound in draws:
+            some = min(rows, max(1, <Py_ssize_t>DRAWN_TOGETHER // columns))
+            room = np.empty((some, columns), DTYPE)
+            first = 0
+            while first < rows:
+                some = min(some, rows - first)
+                for i in range(some):
+                    for j in range(columns):
+                        room[i, j] = <real>uniform(&pcg, -bound, bound - -bound)
+                self.write_rows(number, first, room[:some])
+                first += some
 
     def write_biases(self, Py_ssize_t number, const real[:, ::1] b):
         """Sets a stage's b (1, n_out); `number` counts the stages with parameters."""
@@ -993,6 +1102,11 @@ cdef class Driver(Parameters):
 ENDS = {NOT_YET: None, DIVERGED: "diverged", LAST_DIVERGED: "diverged after", STOPPED: "stopped",
         INTERRUPTED: "interrupted", NO_MEMORY: "no memory"}
 
+#: Names of metrics and of rules.
+METRICS = {"accuracy": ACCURACY, "top_k_accuracy": TOP_K_ACCURACY, "r2": R2, "mae": MAE, "mse": MSE,
+           "roc_auc": ROC_AUC, "all_correct": ALL_CORRECT}
+RULES = {"stops": STOPS, "lowers": LOWERS, "converges": CONVERGES}
+
 #: Rows on which the parameters after an epoch's last update are tried.
 cdef enum:
     TRIED_ROWS = 32
@@ -1002,9 +1116,14 @@ cdef class WholeFit:
     """A fit that the engine carries out by itself: rows, rules, and how it went.
 
     `rows` and `validation` are (X, T, labels, sample_weight, numbers): arrays as `Driver.train`
-    takes them, and the numbers (n,) of the rows that take part, None for all. `generator` is a bit
-    generator of NumPy that draws the orders of epochs, or None. `rules` are dicts: "kind" is
-    "stops" or "lowers", the others are fields of `Rule`. With `logs_rate` the learning rates of
+    takes them, and the numbers (n,) of the rows that take part, None for all. `judge` and
+    `validation_judge` are (metrics, sample_weight) of these rows: dicts of "name", None for those
+    that are not logged, "kind" of METRICS, and fields of `Metric`; the weights in the metrics are
+    all above 0, or None. `generator` is a bit generator of NumPy that draws the orders of epochs,
+    or None; with `compounds` each of these shuffles the order before it. `lock` is held while it
+    draws, if others draw from it, too. `rules` are dicts: "kind"
+    is one of RULES, "value" is (on_validation, number of a metric, -1 for the loss), the others are
+    fields of `Rule`. With `logs_rate` the learning rates of
     epochs are logged; with `tries_each_epoch` the parameters are tried after each epoch, not the
     last alone; with `judges_averages` validation and the rules take the parameters' moving
     averages. `first_moment` is what the first moment of each parameter starts from.
@@ -1021,13 +1140,22 @@ cdef class WholeFit:
     cdef bint logs_rate
     cdef Py_ssize_t began         # epochs before those that the logs are of
     cdef double[::1] losses, val_losses, rates
+    cdef double[:, ::1] values, val_values  # of metrics,
+    cdef list names, val_names              # and their names
+    cdef int64_t[::1] last_order
+    cdef object lock              # of the generator, if others draw from it, too
+    cdef readonly double seconds  # that a member took
 
     def __cinit__(self, Driver driver, tuple rows, *, generator=None, tuple validation=None,
-                  Py_ssize_t batch, Py_ssize_t epochs, list rules=None, bint logs_rate=False,
+                  Py_ssize_t batch, Py_ssize_t epochs, tuple judge=((), None),
+                  tuple validation_judge=((), None), bint compounds=False, lock=None,
+                  list rules=None,
+                  bint logs_rate=False,
                   bint tries_each_epoch=False, bint judges_averages=False, real first_moment=0):
         cdef Rows *judged
         self.first_moment = first_moment
-        self.driver, self.held, self.logs_rate = driver, (rows, generator, validation), logs_rate
+        self.driver, self.logs_rate = driver, logs_rate
+        self.held = rows, generator, validation, judge, validation_judge
         driver.begin(&self.run, 1)
         self.run.watch = &self.watch
         self.run.numbers = self.take_rows(&self.run.rows, rows)
@@ -1039,6 +1167,8 @@ cdef class WholeFit:
         if generator is not None:
             require(self.run.rows.n <= MOST_ROWS, "the number of rows")
             self.run.generator = bits_of(generator)
+            if lock is not None:
+                self.lock, self.run.draw, self.run.drawer = lock, draw_locked, <void *>self
         self.watch.tries_each_epoch, self.watch.stop = tries_each_epoch, &driver.stop_training
         self.watch.judges_averages = judges_averages
         self.watch.last.net = self.watch.validation.net = &driver.net
@@ -1049,6 +1179,10 @@ cdef class WholeFit:
             judged = &self.watch.validation.rows
             judged.order = self.take_rows(judged, validation)
             require(are_nonzeros(judged) == are_nonzeros(&self.run.rows), "validation")
+            self.val_names = self.take_judge(&self.watch.validation_judge, validation,
+                                             validation_judge)
+        self.names = self.take_judge(&self.watch.judge, rows, judge)
+        self.run.compounds = compounds and generator is not None
         self.take_rules(rules or [])
 
     def __dealloc__(self):
@@ -1056,6 +1190,10 @@ cdef class WholeFit:
         for i in range(self.watch.n_rules):
             fastnn_free(self.watch.rules[i].best_parameters)
         free(self.watch.rules)
+        leave_judges_room(&self.watch.judge)
+        leave_judges_room(&self.watch.validation_judge)
+        free(self.watch.judge.metrics)
+        free(self.watch.validation_judge.metrics)
 
     cdef const int64_t *take_rows(self, Rows *rows, tuple given) except? NULL:
         """Describes rows; returns the numbers of those that take part, NULL for all."""
@@ -1072,6 +1210,42 @@ cdef class WholeFit:
         rows.n = numbers.shape[0]
         return &numbers[0]
 
+    cdef list take_judge(self, Judge *judge, tuple rows, tuple given):
+        """Describes the metrics of rows; returns their names."""
+        cdef const real[::1] weights
+        cdef const double[:, ::1] targets
+        cdef Py_ssize_t i
+        metrics, sample_weight = given
+        judge.n_metrics = len(metrics)
+        judge.metrics = <Metric *>calloc(max(1, len(metrics)), sizeof(Metric))
+        if judge.metrics == NULL:
+            raise MemoryError("cannot allocate the metrics")
+        if sample_weight is not None:
+            weights = sample_weight
+            require(weights.shape[0] == rows[0].shape[0], "sample_weight of metrics")
+            judge.sample_weight = &weights[0]
+        for i, metric in enumerate(metrics):
+            self.take_metric(&judge.metrics[i], rows, metric)
+            if metric.get("targets") is not None:
+                targets = metric["targets"]
+                require(targets.shape[0] == rows[0].shape[0]
+                        and targets.shape[1] == self.driver.net.n_out, "targets of a metric")
+                judge.metrics[i].targets = &targets[0, 0]
+        return [metric["name"] for metric in metrics]
+
+    cdef int take_metric(self, Metric *metric, tuple rows, dict given) except -1:
+        metric.kind, metric.are_classes = METRICS[given["kind"]], given["are_classes"]
+        metric.k = given.get("k", 1)
+        require(rows[1] is not None or (rows[2] is not None and metric.are_classes), "a metric")
+        return 0
+
+    cdef bint has_value(self, Value *value) noexcept:
+        cdef const Judge *judge = &self.watch.judge
+        if value.on_validation:
+            judge = &self.watch.validation_judge
+        return (-1 <= value.metric < judge.n_metrics
+                and (self.watch.has_validation or not value.on_validation))
+
     cdef int take_rules(self, list rules) except -1:
         cdef Rule *rule
         self.watch.n_rules = len(rules)
@@ -1080,18 +1254,34 @@ cdef class WholeFit:
             raise MemoryError("cannot allocate the rules")
         for i, given in enumerate(rules):
             rule = &self.watch.rules[<Py_ssize_t>i]
-            rule.kind = STOPS if given["kind"] == "stops" else LOWERS
-            rule.on_validation, rule.higher = given["on_validation"], given["higher"]
-            require(self.watch.has_validation or not rule.on_validation, "validation")
+            rule.kind, rule.higher = RULES[given["kind"]], given["higher"]
+            rule.value.on_validation, rule.value.metric = given["value"]
+            require(self.has_value(&rule.value), "the value of a rule")
             rule.min_delta, rule.patience = given["min_delta"], given["patience"]
             rule.best_epoch = -1
-            if rule.kind == STOPS:
+            if rule.kind == CONVERGES:
+                self.take_convergence(rule, given)
+            elif rule.kind == STOPS:
                 rule.start_from, rule.restores = given["start_from"], given["restores"]
                 rule.has_baseline = given["baseline"] is not None
                 rule.baseline = given["baseline"] or 0.0
             else:
                 rule.factor, rule.least = given["factor"], given["least"]
                 rule.cooldown = given["cooldown"]
+        return 0
+
+    cdef int take_convergence(self, Rule *rule, dict given) except -1:
+        cdef Value squares
+        rule.restores, rule.score = given["restores"], given["score"]
+        rule.best, rule.wait, rule.rows = given["best"], given["wait"], given["rows"]
+        rule.offset, rule.share, rule.squares = given["offset"], given["share"], given["squares"]
+        rule.adapts, rule.power = given["adapts"], given["power"]
+        rule.first_rate, rule.rate = given["first_rate"], given["rate"]
+        squares.on_validation, squares.metric = rule.restores, rule.squares
+        require(self.has_value(&squares), "the squares of a rule")
+        require(not rule.restores or 0 <= rule.score < self.watch.validation_judge.n_metrics,
+                "the score of a rule")
+        self.watch.settles_divergence = True
         return 0
 
     cdef int make_logs(self, Py_ssize_t until) except -1:
@@ -1106,6 +1296,13 @@ cdef class WholeFit:
         if self.logs_rate:
             self.rates = np.empty(max(1, n))
             self.watch.rates = &self.rates[0] - done
+        if self.watch.judge.n_metrics > 0:
+            self.values = np.empty((max(1, n), self.watch.judge.n_metrics))
+            self.watch.judge.values = &self.values[0, 0] - done * self.values.shape[1]
+        if self.watch.validation_judge.n_metrics > 0:
+            self.val_values = np.empty((max(1, n), self.watch.validation_judge.n_metrics))
+            self.watch.validation_judge.values = (
+                &self.val_values[0, 0] - done * self.val_values.shape[1])
         return 0
 
     def carry_out(self, Py_ssize_t n_epochs, int n_threads):
@@ -1119,21 +1316,46 @@ cdef class WholeFit:
         if self.run.generator != NULL and self.run.order == NULL:
             self.order = np.empty(self.run.rows.n, np.int64)
             self.run.order = &self.order[0]
+        if self.run.compounds and self.run.last_order == NULL:
+            self.last_order = np.empty(self.run.rows.n, np.int64)
+            self.run.last_order = &self.last_order[0]
         for i in range(self.watch.n_rules):
             rule = &self.watch.rules[i]
-            if rule.restores and rule.best_parameters == NULL:
+            if keeps_best(rule) and rule.best_parameters == NULL:
                 rule.best_parameters = allocate(self.driver.net.block)
+        if self.run.epoch == 0:
+            begin_best(&self.run)
+        self.make_room_to_judge()
         self.driver.carry_out_whole(&self.run, n_threads)
+
+    cdef int make_room_to_judge(self) except -1:
+        cdef Watch *watch = &self.watch
+        cdef Py_ssize_t n_out = self.driver.net.n_out
+        if watch.judge.out == NULL and watch.validation_judge.out == NULL and not (
+                make_judges_room(&watch.judge, self.run.rows.n, n_out)
+                and make_judges_room(&watch.validation_judge, watch.validation.rows.n, n_out)):
+            raise MemoryError("cannot allocate room for metrics")
+        self.run.out, watch.validation.out = watch.judge.out, watch.validation_judge.out
+        return 0
 
     def logs(self):
         """The values of the epochs that were trained last, by name."""
         cdef Py_ssize_t n = self.run.epoch - self.began
         found = {"loss": np.array(self.losses[:n])}
+        for i, name in enumerate(self.names):
+            found[name] = np.array(self.values[:n, i])
         if self.watch.has_validation:
             found["val_loss"] = np.array(self.val_losses[:n])
+            for i, name in enumerate(self.val_names):
+                if name is not None:
+                    found[f"val_{name}"] = np.array(self.val_values[:n, i])
         if self.logs_rate:
             found["learning_rate"] = np.array(self.rates[:n])
         return found
+
+    def scores(self, Py_ssize_t number):
+        """The values of a metric of the validation rows in these epochs."""
+        return np.array(self.val_values[:self.run.epoch - self.began, number])
 
     @property
     def epoch(self):
@@ -1170,15 +1392,31 @@ cdef class WholeFit:
                 "best": rule.best if rule.has_best else None, "wait": rule.wait,
                 "best_epoch": rule.best_epoch if rule.best_epoch >= 0 else None,
                 "stopped_epoch": rule.stopped_epoch, "cooldown_counter": rule.cooldown_counter,
+                "score": rule.score if rule.kind == CONVERGES else -1,
             })
         return found
 
     def best_parameters(self, Py_ssize_t number):
         """What `Parameters.read` gave at the best epoch of a rule; None if there was none."""
         cdef const Rule *rule = &self.watch.rules[number]
-        if rule.best_parameters == NULL or rule.best_epoch < 0:
+        if rule.best_parameters == NULL or (rule.kind == STOPS and rule.best_epoch < 0):
             return None
         return read_block(&self.driver.net, rule.best_parameters)
+
+
+cdef void draw_locked(Run *run) noexcept with gil:
+    """Draws an order while nobody else draws from the generator."""
+    cdef object lock = (<WholeFit>run.drawer).lock, interrupt = None
+    while True:
+        try:
+            lock.acquire()
+            break
+        except BaseException as error:  # of a signal's handler, before the lock was taken
+            interrupt = error
+    draw_order(run.generator, run.order, run.rows.n)
+    lock.release()
+    if interrupt is not None:
+        (<WholeFit>run.drawer).driver.pending = interrupt
 
 
 cdef bint poll(void *owner) noexcept with gil:
@@ -1188,8 +1426,7 @@ cdef bint poll(void *owner) noexcept with gil:
         (<Team>owner).report()
     except BaseException as error:
         (<Team>owner).pending = error
-        return True
-    return False
+    return (<Team>owner).pending is not None
 
 
 cdef class Team:
@@ -1245,11 +1482,18 @@ cdef class Team:
             if place < 0:
                 break
             self.release(place)
+            self.take_pending(self.fits[place])
             if self.work.all[place].dropped >= 0:
                 (<WholeFit>self.fits[place]).dropped = self.work.all[place].dropped
+            (<WholeFit>self.fits[place]).seconds = self.work.all[place].seconds
             numbers.append(place)
             self.reported += 1
         return numbers
+
+    cdef void take_pending(self, WholeFit fit) noexcept:
+        """Takes over what a signal's handler raised while a member drew an order."""
+        if fit.driver.pending is not None:
+            self.pending, fit.driver.pending = fit.driver.pending, None
 
     cdef int report(self) except -1:
         self.reporter(self.ended())
@@ -1296,6 +1540,39 @@ def train_members(list fits, report, int n_threads, bint stops_at_divergence=Fal
     """Carries out whole fits of several networks; see Team."""
     cdef Team team = Team(fits, report, stops_at_divergence, n_threads)
     team.carry_out(n_threads)
+
+
+def metric_value(str kind, Py_ssize_t k, t, const real[:, ::1] y, w):
+    """A metric of outputs y (n, n_out), none of them NaN, n at least 0: of METRICS.
+
+    Targets are t (n, n_out), or labels (n,) of classes; weights w, (n,), (n, n_out) or None, are
+    from 0 to 1, those of rows above 0.
+    """
+    cdef const int64_t[::1] labels
+    cdef const real[:, ::1] T
+    cdef const double[::1] weights
+    cdef double[::1] room = np.empty(judging_room(y.shape[0], y.shape[1]) + 1)
+    cdef Judged rows
+    cdef Metric metric
+    memset(&rows, 0, sizeof(Judged))
+    memset(&metric, 0, sizeof(Metric))
+    require(y.shape[0] > 0 and y.shape[1] > 0 and t.shape[0] == y.shape[0], "y or t")
+    rows.n, rows.n_out, rows.y, rows.room = y.shape[0], y.shape[1], &y[0, 0], &room[0]
+    metric.kind, metric.k, metric.are_classes = METRICS[kind], k, t.ndim == 1
+    if metric.are_classes:
+        labels = t
+        rows.labels = &labels[0]
+    else:
+        T = t
+        require(T.shape[1] == y.shape[1], "t")
+        rows.T = &T[0, 0]
+    if w is not None:
+        weights = w.reshape(-1)
+        rows.n_weights = weights.shape[0] // rows.n
+        require(rows.n_weights * rows.n == weights.shape[0]
+                and rows.n_weights in (1, rows.n_out), "w")
+        rows.w = &weights[0]
+    return value_of(&metric, &rows)
 
 
 # ---- calls that take arrays as they are ---------------------------------------------------------

@@ -34,13 +34,18 @@ def _fan_average(shape: Shape) -> float:
 def _scaled(scale: float, fan: Callable[[Shape], float], uniform: bool) -> Initializer:
     """Return an initializer of variance ``scale / fan``, uniform or normal."""
 
-    def draw_rows(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
-        deviation, some = math.sqrt(scale / fan(shape)), (rows, shape[1])
-        if uniform:
-            return rng.uniform(-math.sqrt(3) * deviation, math.sqrt(3) * deviation, some)
-        return rng.normal(0.0, deviation, some)
+    def deviation(shape: Shape) -> float:
+        return math.sqrt(scale / fan(shape))
 
-    return draw_rows
+    def draw_uniform(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+        bound = math.sqrt(3) * deviation(shape)
+        return rng.uniform(-bound, bound, (rows, shape[1]))
+
+    def draw_normal(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+        return rng.normal(0.0, deviation(shape), (rows, shape[1]))
+
+    draw_uniform.bound = lambda shape: math.sqrt(3) * deviation(shape)  # type: ignore[attr-defined]
+    return draw_uniform if uniform else draw_normal
 
 
 def _orthogonal(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
@@ -93,6 +98,12 @@ def name_of_biases(initializer: object) -> str:
     """Return the name of an initializer that the biases of a Dense may have, checked."""
     hints = _checks.names.INITIALIZERS_OF_BIASES
     return _checks.choice("bias_initializer", initializer, OF_BIASES, None, hints)
+
+
+def bound(name: str, shape: Shape) -> float | None:
+    """Return the bound of an initializer that is uniform, None of another one."""
+    found: Callable[[Shape], float] | None = getattr(_BY_NAME[name], "bound", None)
+    return None if found is None else found(shape)
 
 
 #: Numbers drawn at a time, so that memory never holds a second copy of large weights.

@@ -1,10 +1,10 @@
 """Metrics: how well outputs match targets, over a whole set of rows.
 
-A metric is given by name, as an object, or as a function. Unlike the other specifications, this
-module has the arithmetic, too: a metric is computed once an epoch from all rows, where NumPy is
-fast enough. Sums are in float64 for networks of both dtypes.
+A metric is given by name, as an object, or as a function. Sums are in float64 for networks of both
+dtypes.
 
-Not here: losses, which training minimizes (losses.py); checks of arguments (_checks).
+Not here: the arithmetic (engine/metrics.pxd), which whole fits without Python use, too; losses,
+which training minimizes (losses.py); checks of arguments (_checks).
 
 In the formulas ``t`` is a target, ``y`` an output and ``w`` the weight of a row, by default 1. A
 row of weight 0 counts as absent. Where each output has a weight, the sums are over rows and
@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from fastnn import _checks, losses
+from fastnn._precision import KERNELS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -152,25 +153,20 @@ class Metric:
         raise NotImplementedError
 
 
-def _mean(terms: NDArray[Any], w: NDArray[Any] | None) -> Any:
-    """Return the mean of terms (n, n_out) over rows and outputs."""
-    if w is not None and w.ndim == 2:
-        return np.average(terms, weights=w)
-    return np.average(terms.mean(axis=1), weights=w)
-
-
-def _mean_of_outputs(
-    value: Callable[..., Any], t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None
-) -> Any:
-    """Return the mean of value(t, y, w) over the outputs, each of the rows that it has."""
-    values = []
-    for k in range(y.shape[1]):
-        if w is None or w.ndim == 1:
-            values.append(value(t[:, k], y[:, k], w))
-        else:
-            rows = w[:, k] > 0
-            values.append(value(t[rows, k], y[rows, k], w[rows, k]))
-    return np.mean(values)
+def _computed(
+    kind: str, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None, k: int = 1
+) -> float:
+    """Return the metric of a name of checked rows."""
+    if len(y) == 0:
+        return math.nan
+    are_classes, dtype = t.ndim == 1, y.dtype
+    if dtype not in KERNELS or not (are_classes or t.dtype == dtype):
+        dtype = np.dtype(np.float64)
+    t = np.ascontiguousarray(t, np.int64 if are_classes else dtype)
+    y = np.ascontiguousarray(y, dtype)
+    w = None if w is None else np.ascontiguousarray(w, np.float64)
+    value: float = KERNELS[dtype].metric_value(kind, k, t, y, w)
+    return value
 
 
 @dataclass(frozen=True)
@@ -196,9 +192,7 @@ class Accuracy(Metric):
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
-        if t.ndim == 1:
-            return np.average(y.argmax(axis=1) == t, weights=w)
-        return _mean((y > 0.5) == (t > 0.5), w)
+        return _computed(self.name, t, y, w)
 
 
 @dataclass(frozen=True)
@@ -234,10 +228,7 @@ class TopKAccuracy(Metric):
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
-        t = t[:, None]
-        own = np.take_along_axis(y, t, axis=1)
-        ahead = (y > own) | ((y == own) & (np.arange(y.shape[1]) < t))
-        return np.average(np.count_nonzero(ahead, axis=1) < self.k, weights=w)
+        return _computed(self.name, t, y, w, self.k)
 
 
 @dataclass(frozen=True)
@@ -261,22 +252,7 @@ class R2(Metric):
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
-        return _mean_of_outputs(_r2, t, y, w)
-
-
-def _r2(t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
-    """Return R2 of one output: t, y, w are (n,)."""
-    if len(t) < 2:
-        return math.nan
-    e = np.subtract(t, y, dtype=np.float64)
-    t = np.subtract(t, t[0], dtype=np.float64)  # constant targets are 0, to the bit
-    largest = np.abs(t).max()
-    if largest == 0:
-        return 0.0 if e.any() else 1.0
-    e /= largest  # squares then neither overflow nor vanish
-    t /= largest
-    t -= np.average(t, weights=w)
-    return 1.0 - np.average(e * e, weights=w) / np.average(t * t, weights=w)
+        return _computed(self.name, t, y, w)
 
 
 @dataclass(frozen=True)
@@ -298,8 +274,7 @@ class MeanAbsoluteError(Metric):
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
-        e = np.subtract(t, y, dtype=np.float64)
-        return _mean(np.abs(e, out=e), w)
+        return _computed(self.name, t, y, w)
 
 
 @dataclass(frozen=True)
@@ -321,8 +296,7 @@ class MeanSquaredError(Metric):
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
-        e = np.subtract(t, y, dtype=np.float64)
-        return _mean(np.square(e, out=e), w)
+        return _computed(self.name, t, y, w)
 
 
 @dataclass(frozen=True)
@@ -353,28 +327,7 @@ class ROCAUC(Metric):
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
         """Return the value of checked rows."""
-        if t.ndim == 2:
-            return _mean_of_outputs(_area, t == 1, y, w)
-        n_out = y.shape[1]
-        classes = [1] if n_out == 2 else range(n_out)
-        return np.mean([_area(t == k, y[:, k], w) for k in classes])
-
-
-def _area(positive: NDArray[np.bool_], scores: NDArray[Any], w: NDArray[Any] | None) -> Any:
-    """Return the area under the ROC curve of one output: positive, scores and w are (n,)."""
-    if len(scores) == 0:
-        return math.nan
-    order = np.argsort(scores)
-    scores, positive = scores[order], positive[order]
-    w = np.ones(len(order)) if w is None else w[order]
-    ties = np.flatnonzero(np.concatenate(([True], scores[1:] != scores[:-1])))  # where ties start
-    hits = np.add.reduceat(w * positive, ties)
-    misses = np.add.reduceat(w * ~positive, ties)
-    n_hits, n_misses = hits.sum(), misses.sum()
-    if n_hits == 0 or n_misses == 0:
-        return math.nan
-    # Without weights the terms are multiples of 1/2, so that their sum is exact.
-    return min(hits @ (np.cumsum(misses) - misses / 2) / n_hits / n_misses, 1.0)
+        return _computed(self.name, t, y, w)
 
 
 _BY_NAME: dict[str, type[Metric]] = {
@@ -416,6 +369,15 @@ class _Bound:
     def best(self) -> str:
         return self.metric.best
 
+    @property
+    def kernel(self) -> dict[str, Any] | None:
+        """The metric as the engine takes it, None if it is a user's."""
+        metric = self.metric
+        if type(metric) not in _BY_NAME.values():
+            return None
+        k = metric.k if isinstance(metric, TopKAccuracy) else 1
+        return {"kind": metric.name, "k": k, "are_classes": self.kind == "class"}
+
     def check_targets(self, name: str, T: NDArray[Any] | None) -> None:
         """Raise a ValueError if the metric is not defined for T (n, n_out); None means labels."""
         if T is not None:
@@ -442,6 +404,7 @@ class _Function:
     function: Callable[..., Any]
     weights: str
     best: str
+    kernel: ClassVar[None] = None  # the engine has no such metric
 
     def check_targets(self, name: str, T: NDArray[Any] | None) -> None:
         """Accept any targets."""

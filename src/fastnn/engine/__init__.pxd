@@ -7,7 +7,8 @@
 #     leaves                 declarations of the C code
 #     net                    structs alone: a network, its stages, the buffers of a batch's rows
 #     clock, team, probes    clocks of phases; sizes of teams and of slices; probes of the machine
-#     orders                 random orders of rows
+#     seeds, orders          random numbers; random orders of rows
+#     metrics                metrics of a whole set of rows
 #     registry               names looked up in the tables of leaves
 #     gradients              what is done with the gradient of a tile
 #     stages                 a file for each kind of stage; kinds.pxd has the list

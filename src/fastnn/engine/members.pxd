@@ -38,13 +38,14 @@ from fastnn.engine.run cimport (
     LAST_DIVERGED,
     NO_MEMORY,
     NOT_YET,
-    STOPS,
+    Judge,
     Kept,
     Run,
 )
+from fastnn.engine.metrics cimport judging_room
 from fastnn.engine.tasks cimport advance, arrange_updates
 from fastnn.engine.team cimport training_rows
-from fastnn.engine.watch cimport restore_best
+from fastnn.engine.watch cimport begin_best, keeps_best, restore_best
 
 # Seconds between two looks of the first thread for signals.
 cdef inline double POLL_SECONDS() noexcept nogil:
@@ -64,6 +65,7 @@ cdef struct Member:
     int64_t step, epoch           # likewise
     double rate
     Py_ssize_t dropped            # updates that a divergence dropped; -1: it was not restored
+    double seconds                # that the run took
 
 cdef struct Members:
     Member *all                   # in the order in which they are begun
@@ -92,7 +94,8 @@ cdef inline void members_task(void *context, fastnn_team *team, int rank) noexce
             break
         member = &work.all[i]
         train_member(work, member, &work.rooms[rank])
-        if member.run.ended in (DIVERGED, LAST_DIVERGED) and work.stops_at_divergence:
+        if (member.run.ended in (DIVERGED, LAST_DIVERGED) and work.stops_at_divergence
+                and not member.run.watch.settles_divergence):
             fastnn_put(&work.stopping, 1)
         fastnn_put(&work.finished[fastnn_take_next(&work.n_finished)], i)
     fastnn_take_next(&work.left)
@@ -118,6 +121,7 @@ cdef inline void train_member(Members *work, Member *member, Room *room) noexcep
     """A whole run. One that is given up is undone."""
     cdef Run *run = member.run
     cdef Py_ssize_t rows = training_rows(1, run.net.row_flops)
+    member.seconds = -monotonic()
     if not make_room(member, room):
         run.ended = NO_MEMORY
     elif run.epochs > 0:
@@ -127,6 +131,7 @@ cdef inline void train_member(Members *work, Member *member, Room *room) noexcep
                 run.ended = INTERRUPTED
         finish_member(member)
     leave_room(member)
+    member.seconds += monotonic()
 
 
 cdef inline void finish_member(Member *member) noexcept nogil:
@@ -139,7 +144,8 @@ cdef inline void finish_member(Member *member) noexcept nogil:
         run.net.hyper.learning_rate = member.rate
     elif run.ended in (DIVERGED, LAST_DIVERGED):
         member.dropped = restore(run.net, member.kept, member.first_moment)
-    else:
+    if run.ended != INTERRUPTED and (
+            run.ended not in (DIVERGED, LAST_DIVERGED) or run.watch.settles_divergence):
         restore_best(run)
 
 
@@ -233,12 +239,37 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
         run.order = <int64_t *>fastnn_allocate(run.rows.n * sizeof(int64_t))
         if run.order == NULL:
             return False
+    if run.compounds:
+        run.last_order = <int64_t *>fastnn_allocate(run.rows.n * sizeof(int64_t))
+        if run.last_order == NULL:
+            return False
+    if not (make_judges_room(&run.watch.judge, run.rows.n, net.n_out)
+            and make_judges_room(&run.watch.validation_judge, run.watch.validation.rows.n,
+                                 net.n_out)):
+        return False
+    run.out, run.watch.validation.out = run.watch.judge.out, run.watch.validation_judge.out
     for i in range(run.watch.n_rules):
-        if run.watch.rules[i].kind == STOPS and run.watch.rules[i].restores:
+        if keeps_best(&run.watch.rules[i]):
             run.watch.rules[i].best_parameters = <real *>fastnn_allocate(net.block * sizeof(real))
             if run.watch.rules[i].best_parameters == NULL:
                 return False
+    begin_best(run)
     return True
+
+
+cdef inline bint make_judges_room(Judge *judge, Py_ssize_t n, Py_ssize_t n_out) noexcept nogil:
+    """Room for n outputs and what their metrics need, if there are any; False if there is none."""
+    if judge.n_metrics == 0:
+        return True
+    judge.out = <real *>fastnn_allocate(n * n_out * sizeof(real))
+    judge.room = <double *>fastnn_allocate((n + judging_room(n, n_out)) * sizeof(double))
+    return judge.out != NULL and judge.room != NULL
+
+
+cdef inline void leave_judges_room(Judge *judge) noexcept nogil:
+    fastnn_free(judge.out)
+    fastnn_free(judge.room)
+    judge.out, judge.room = NULL, NULL
 
 
 cdef inline void leave_room(Member *member) noexcept nogil:
@@ -248,11 +279,14 @@ cdef inline void leave_room(Member *member) noexcept nogil:
     for i in range(run.watch.n_rules):
         fastnn_free(run.watch.rules[i].best_parameters)
         run.watch.rules[i].best_parameters = NULL
+    leave_judges_room(&run.watch.judge)
+    leave_judges_room(&run.watch.validation_judge)
     fastnn_free(run.order)
+    fastnn_free(run.last_order)
     fastnn_free(run.watch.last.chunk_losses)
     fastnn_free(member.kept.memory)
     fastnn_free(member.before)
-    run.order, run.watch.last.chunk_losses = NULL, NULL
+    run.order, run.last_order, run.watch.last.chunk_losses = NULL, NULL, NULL
     member.kept.memory, member.before = NULL, NULL
 
 

@@ -235,8 +235,8 @@ cdef struct Pass:                 # rows `at`, ... of the buffers on their way t
     const Net *net
     const Buffers *buffers
     Py_ssize_t at, rows
-    Py_ssize_t shift              # rows from the place of what the pass alone reads, where all chunks
-    # of a thread have it, so that it stays in L2, to `at`
+    Py_ssize_t shift              # rows from what only this pass reads to `at`: all chunks of a
+    # thread have that in one place, so that it stays in L2
     const fastnn_loss *loss       # what the outputs go into, or NULL
     const Stage *raw              # the last stage, if the loss takes its pre-activations
     uint64_t step                 # of dropout's masks,

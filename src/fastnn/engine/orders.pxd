@@ -1,6 +1,6 @@
-# The orders in which epochs take the rows: random permutations, drawn from a bit generator of NumPy
-# through its C interface, so that no GIL is needed. They are those of NumPy's Generator.permutation
-# today; drawn here, they stay the same with every NumPy.
+# The orders in which epochs take the rows: random permutations, drawn from a generator of seeds.pxd
+# or, through its C interface, from a bit generator of NumPy, so that no GIL is needed. They are
+# those of NumPy's Generator.permutation today; drawn here, they stay the same with every NumPy.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 

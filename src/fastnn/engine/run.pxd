@@ -7,6 +7,7 @@ from libc.stdint cimport int64_t
 
 from fastnn.engine.clock cimport Clock
 from fastnn.engine.leaves cimport real
+from fastnn.engine.metrics cimport Metric
 from fastnn.engine.net cimport Buffers, Net
 from fastnn.engine.orders cimport bitgen_t
 from fastnn.engine.rows cimport Rows
@@ -39,13 +40,26 @@ cdef struct Evaluation:           # rows that go forward
     real *out                     # (n, n_out) predictions, or NULL
     double *chunk_losses          # losses, one for each CHUNK rows, or NULL
 
+cdef struct Judge:                # metrics of the rows of an epoch
+    Py_ssize_t n_metrics
+    Metric *metrics
+    const real *sample_weight     # (rows,) all above 0, or NULL; those of classes aren't in them
+    double *values                # (until, n_metrics)
+    real *out                     # (n, n_out) room for the outputs of these rows,
+    double *room                  # and for what their metrics need
+
 cdef enum RuleKind:
     STOPS                         # the run, as the callback EarlyStopping does
     LOWERS                        # the learning rate, as ReduceLROnPlateau does
+    CONVERGES                     # either, as scikit-learn's estimators do
+
+cdef struct Value:                # of an epoch, which a rule follows
+    bint on_validation            # it is of the validation rows
+    Py_ssize_t metric             # the number of a metric; -1: the loss
 
 cdef struct Rule:
     RuleKind kind
-    bint on_validation            # it follows the loss of the validation rows
+    Value value
     bint higher                   # more is better
     double min_delta
     Py_ssize_t patience, wait
@@ -62,21 +76,35 @@ cdef struct Rule:
     # ---- LOWERS
     double factor, least
     Py_ssize_t cooldown, cooldown_counter
+    # ---- CONVERGES: `min_delta` is tol, `patience` n_iter_no_change, `wait` the epochs that did
+    # not improve, `best` the best loss, or the best score with `restores`
+    double offset                 # of the loss that is followed, less that of the run,
+    double share                  # and less so much
+    Py_ssize_t squares            # times this metric of the same rows; -1: none
+    Py_ssize_t score              # the metric of validation rows that is followed; -1: the loss
+    bint adapts                   # the rate is lowered before the run ends,
+    double power                  # or follows the power of the rows trained; 0: neither
+    double first_rate, rate
+    int64_t rows                  # trained before this run
 
 cdef struct Watch:
     bint has_validation
     bint judges_averages          # of the parameters, in validation and as the best ones
     Evaluation validation         # its rows
+    Judge judge, validation_judge  # metrics of the rows trained, and of those
     Evaluation last               # the rows on which the parameters after an update are tried
     bint tries_each_epoch         # not after the last one alone
     double *val_losses            # (until,) if there are validation rows
     double *rates                 # (until,) the learning rate of each, or NULL
     Py_ssize_t n_rules
     Rule *rules
+    bint settles_divergence       # a rule has weights for a run that diverges: it is no error
     const int *stop               # somebody asks the run to stop after the epoch, if it isn't 0
 
 
 # ---- a run --------------------------------------------------------------------------------------
+
+cdef struct Run
 
 cdef struct Run:
     Rows rows
@@ -92,6 +120,11 @@ cdef struct Run:
     bitgen_t *generator           # draws the order of each epoch; NULL: rows.order in each
     const int64_t *numbers        # (rows.n,) the rows that take part; NULL: all, as they are stored
     int64_t *order                # (rows.n,) room for the order of an epoch
+    # What draws an order in the generator's place, where others draw from it, too; or NULL.
+    void (*draw)(Run *run) noexcept nogil
+    void *drawer
+    bint compounds                # each epoch shuffles the order of the last one,
+    int64_t *last_order           # (rows.n,) which is kept here
     double *losses                # (until,) the loss of each; NULL: epochs are not counted
     Watch *watch                  # what follows these losses, or NULL
     # ---- how

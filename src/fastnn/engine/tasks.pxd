@@ -1,7 +1,7 @@
 # What each thread of a team runs: the steps of a slice of a run, or predictions; how a run is cut
 # into slices, and what happens between its epochs.
 
-from libc.math cimport isfinite
+from libc.math cimport NAN, isfinite
 from libc.stdint cimport int64_t, uint64_t
 from libc.string cimport memcpy
 
@@ -28,6 +28,7 @@ from fastnn.engine.net cimport (
     W_size,
     clips_norm,
 )
+from fastnn.engine.metrics cimport Judged, has_nan, judging_room, value_of
 from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
 from fastnn.engine.orders cimport draw_order
 from fastnn.engine.rows cimport (
@@ -47,6 +48,7 @@ from fastnn.engine.run cimport (
     NO_MEMORY,
     NOT_YET,
     Evaluation,
+    Judge,
     Kept,
     Run,
     reduced,
@@ -214,6 +216,7 @@ cdef inline void arrange(Run *run) noexcept nogil:
         row_flops += UPDATE_FLOPS * <double>W_size(&net.stages[0]) / run.batch
     flops = run.batch * row_flops
     run.tiny = (run.batch == 1 and run.rows.n_weights == 0 and run.out == NULL
+                and (run.watch == NULL or run.watch.judge.n_metrics == 0)
                 and net.tiny.layers != NULL and run.rows.loss == net.loss and run.rows.X != NULL)
     run.polls = flops > LONG_FLOPS()
     # The path of tiny networks is one thread's, however deep the network is.
@@ -288,19 +291,37 @@ cdef inline void begin_epoch(Run *run) noexcept nogil:
     run.begun = True
     run.first, run.loss, run.total, run.epoch_step = run.begin, 0.0, 0.0, run.net.step
     if run.generator != NULL:
-        draw_order(run.generator, run.order, run.rows.n)
+        if run.draw != NULL:
+            run.draw(run)
+        else:
+            draw_order(run.generator, run.order, run.rows.n)
+        if run.compounds:
+            compound(run)
         if run.numbers != NULL:
             for i in range(run.rows.n):
                 run.order[i] = run.numbers[run.order[i]]
         run.rows.order = run.order
 
 
+cdef inline void compound(Run *run) noexcept nogil:
+    """Applies the order that was drawn to the last epoch's."""
+    cdef Py_ssize_t i
+    if run.epoch > 0:
+        for i in range(run.rows.n):
+            run.order[i] = run.last_order[run.order[i]]
+    memcpy(run.last_order, run.order, run.rows.n * sizeof(int64_t))
+
+
 cdef inline void finish_epoch(Run *run) noexcept nogil:
     """Counts an epoch, unless its parameters turn out bad."""
     cdef double loss = reduced(run.net, run.loss, run.total), val_loss = 0.0
     if run.watch != NULL:
-        if not try_last(run) or not validate(run, &val_loss):
+        if not try_last(run):
             return
+        judge(&run.watch.judge, run.net, &run.rows, run.epoch)
+        if not validate(run, &val_loss):
+            return
+        judge(&run.watch.validation_judge, run.net, &run.watch.validation.rows, run.epoch)
     if run.losses != NULL:
         run.losses[run.epoch] = loss
         run.net.epoch += 1
@@ -308,6 +329,29 @@ cdef inline void finish_epoch(Run *run) noexcept nogil:
     if run.watch != NULL:
         follow(run, loss, val_loss)
     run.begun = False
+
+
+cdef inline void judge(const Judge *judge, const Net *net, const Rows *rows,
+                       Py_ssize_t epoch) noexcept nogil:
+    """Computes the metrics of rows, whose outputs are there."""
+    cdef Judged judged
+    cdef Py_ssize_t i, needed = judging_room(rows.n, net.n_out)
+    cdef double *values
+    cdef double most = 0.0
+    if judge.n_metrics == 0:
+        return
+    values = judge.values + epoch * judge.n_metrics
+    judged.n, judged.n_out, judged.y = rows.n, net.n_out, judge.out
+    judged.T, judged.labels, judged.order = rows.T, rows.labels, rows.order
+    judged.n_weights, judged.w, judged.room = 0, judge.room + needed, judge.room
+    if judge.sample_weight != NULL:
+        judged.n_weights = 1
+        for i in range(rows.n):
+            most = max(most, <double>judge.sample_weight[index_of(rows, i)])
+        for i in range(rows.n):
+            judge.room[needed + i] = <double>judge.sample_weight[index_of(rows, i)] / most
+    for i in range(judge.n_metrics):
+        values[i] = NAN if has_nan(&judged) else value_of(&judge.metrics[i], &judged)
 
 
 cdef inline bint try_last(Run *run) noexcept nogil:

@@ -2,13 +2,22 @@
 # the meaning of the callbacks of these names (callbacks/). Not here: how validation rows are
 # evaluated (tasks.pxd).
 
-from libc.math cimport isfinite
+from libc.math cimport isfinite, pow
 from libc.string cimport memcpy
 
 from fastnn.engine.gradients cimport rate_at, renew_all_operands
 from fastnn.engine.leaves cimport PANEL, real
 from fastnn.engine.net cimport Net, Stage, W_size, panels_of
-from fastnn.engine.run cimport NOT_YET, STOPPED, STOPS, Rule, Run
+from fastnn.engine.run cimport (
+    CONVERGES,
+    NOT_YET,
+    STOPPED,
+    STOPS,
+    Judge,
+    Rule,
+    Run,
+    Value,
+)
 
 
 cdef inline void follow(Run *run, double loss, double val_loss) noexcept nogil:
@@ -20,7 +29,12 @@ cdef inline void follow(Run *run, double loss, double val_loss) noexcept nogil:
         run.watch.rates[epoch] = rate_before(run)
     for i in range(run.watch.n_rules):
         rule = &run.watch.rules[i]
-        value = val_loss if rule.on_validation else loss
+        if rule.kind == CONVERGES:
+            follow_to_converge(run, rule, loss, val_loss)
+            continue
+        value = val_loss if rule.value.on_validation else loss
+        if rule.value.metric >= 0:
+            value = metric_of(run, &rule.value)
         if rule.kind == STOPS:
             follow_to_stop(run, rule, value, epoch)
         else:
@@ -111,12 +125,91 @@ cdef inline void follow_to_lower(Run *run, Rule *rule, double value) noexcept no
         rule.cooldown_counter, rule.wait = rule.cooldown, 0
 
 
+# ---- scikit-learn's rule ------------------------------------------------------------------------
+
+# The rate below which it is lowered no more, and what it is divided by.
+cdef inline double LEAST_RATE() noexcept nogil:
+    return 1e-6
+
+cdef inline double DIVISOR() noexcept nogil:
+    return 5.0
+
+
+cdef inline void follow_to_converge(Run *run, Rule *rule, double loss,
+                                    double val_loss) noexcept nogil:
+    """Epochs.on_epoch_end of fastnn.sklearn."""
+    cdef double rate = rule.rate
+    if has_improved(run, rule, val_loss if rule.restores else loss):
+        rule.wait = 0
+    else:
+        rule.wait += 1
+    rule.rows += run.rows.n
+    if rule.power != 0:
+        rate = rule.first_rate / pow(<double>(rule.rows + 1), rule.power)
+    if rule.wait > rule.patience:
+        if rule.adapts and rate > LEAST_RATE():
+            rate /= DIVISOR()
+            rule.wait = 0
+        else:
+            run.ended = STOPPED
+    if rate != rule.rate:
+        rule.rate = run.net.hyper.learning_rate = rate
+
+
+cdef inline bint has_improved(Run *run, Rule *rule, double loss) noexcept nogil:
+    """Whether the loss, or the score of validation rows, is better by min_delta than the best."""
+    cdef Value value
+    cdef double found = loss + rule.offset
+    cdef bint improved
+    value.on_validation = rule.restores
+    if rule.squares >= 0:
+        value.metric = rule.squares
+        found -= rule.share * metric_of(run, &value)
+    if not rule.restores:
+        improved = not found > rule.best - rule.min_delta
+        if found < rule.best:
+            rule.best = found
+        return improved
+    value.metric = rule.score
+    found = found if found != found else metric_of(run, &value)
+    improved = not found < rule.best + rule.min_delta
+    if found > rule.best:
+        rule.best, rule.best_epoch = found, run.epoch - 1
+        memcpy(rule.best_parameters, run.net.arena, run.net.block * sizeof(real))
+    return improved
+
+
+cdef inline double metric_of(const Run *run, const Value *value) noexcept nogil:
+    """A metric of the epoch that was counted last."""
+    cdef const Judge *judge = &run.watch.judge
+    if value.on_validation:
+        judge = &run.watch.validation_judge
+    return judge.values[(run.epoch - 1) * judge.n_metrics + value.metric]
+
+
+# ---- the best parameters ------------------------------------------------------------------------
+
+cdef inline bint keeps_best(const Rule *rule) noexcept nogil:
+    return rule.kind in (STOPS, CONVERGES) and rule.restores
+
+
+cdef inline void begin_best(const Run *run) noexcept nogil:
+    """scikit-learn's rule takes the parameters before the run for the best, until a score is
+    better."""
+    cdef Py_ssize_t i
+    cdef const Rule *rule
+    for i in range(run.watch.n_rules):
+        rule = &run.watch.rules[i]
+        if rule.kind == CONVERGES and rule.restores:
+            memcpy(rule.best_parameters, run.net.arena, run.net.block * sizeof(real))
+
+
 cdef inline void restore_best(Run *run) noexcept nogil:
     """Back to the parameters of the best epoch, where a rule keeps them."""
     cdef Py_ssize_t i
     cdef const Rule *rule
     for i in range(run.watch.n_rules):
         rule = &run.watch.rules[i]
-        if rule.kind == STOPS and rule.restores and rule.best_epoch >= 0:
+        if keeps_best(rule) and (rule.kind == CONVERGES or rule.best_epoch >= 0):
             memcpy(run.net.arena, rule.best_parameters, run.net.block * sizeof(real))
             renew_all_operands(run.net)

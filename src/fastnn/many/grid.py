@@ -134,7 +134,7 @@ class Networks(Sequence[MLP]):
             spec = spec.with_rate(checked)
         prepare(spec)
         # Those of other seeds have them, too.
-        _ = spec.draws, spec.drops, spec.standardizes, spec.is_simple
+        _ = spec.draws, spec.uniform_draws, spec.drops, spec.standardizes, spec.is_simple
         return spec
 
     def __repr__(self) -> str:

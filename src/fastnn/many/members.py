@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sized
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +21,17 @@ if TYPE_CHECKING:
     from fastnn._checks.many import Indices
     from fastnn.mlp import MLP
     from fastnn.training.state import State
+
+
+class CallbacksOfEach:
+    """A function that returns the callbacks of a member, which are made already."""
+
+    def __init__(self, lists: list[list[Callback]]) -> None:
+        self.lists = lists
+
+    def __call__(self, number: int) -> list[Callback]:
+        """Return those of a member."""
+        return self.lists[number]
 
 
 @dataclass(eq=False, repr=False)
@@ -87,11 +97,6 @@ class Members:
     def is_validated(self) -> bool:
         """Whether there are rows for validation."""
         return self.validation is not None or self.validation_rows is not None
-
-    @property
-    def metrics_given(self) -> bool:
-        """Whether there are metrics beside the loss."""
-        return not (isinstance(self.metrics, Sized) and len(self.metrics) == 0)
 
     def validation_numbers(self, number: int) -> Indices | None:
         """Return the numbers of the rows of X that the member is validated on, None for all.

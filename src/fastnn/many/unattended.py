@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import itertools
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,15 @@ import numpy as np
 from fastnn import _checks
 from fastnn._precision import KERNELS
 from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau, SwapEMAWeights
+from fastnn.many.members import CallbacksOfEach
 from fastnn.many.outcomes import DIVERGED, FINISHED, NOT_STARTED, STOPPED, Status
 from fastnn.many.progress import without_collections
+from fastnn.metrics import resolve
 from fastnn.training import plan, sources, whole
 from fastnn.training.calls import divergence_of_fit
+from fastnn.training.orders import RowOrder
 from fastnn.training.rows import Rows
+from fastnn.training.rules import Followed
 from fastnn.training.standardizing import mean_and_scale
 
 if TYPE_CHECKING:
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from fastnn.many.members import Members
     from fastnn.many.progress import Progress
     from fastnn.many.results import Fits
+    from fastnn.metrics import Resolved
     from fastnn.training.specification import Specification
     from fastnn.training.state import State
 
@@ -44,6 +50,7 @@ class _Kind:
     classes: Classes | None = None
     source: Rows | None = None
     validation: Rows | None = None
+    metrics: dict[str, Resolved] = field(default_factory=dict)
 
 
 @dataclass(eq=False, repr=False, slots=True)
@@ -83,6 +90,7 @@ class Unattended:
         self._sources: dict[Any, Rows | None] = {}
         rules = members.callbacks
         self._rules: list[Any] | None = None if callable(rules) else list(rules)
+        self._are_own = isinstance(rules, CallbacksOfEach)
         self._all_rows = np.arange(members.n_rows)
         self.error: tuple[int, BaseException] | None = None  # the first, of a member
 
@@ -94,9 +102,23 @@ class Unattended:
         shuffle = members.shuffle[number]
         return (
             members.epochs[number] <= _MOST_EPOCHS
-            and (shuffle is True or shuffle is False or type(shuffle) in _DRAWS)
+            and (whole.draws(shuffle) or type(shuffle) in _DRAWS)
             and self._kind(members.nets[number]._state).is_possible
+            and (not self._are_own or self._follows(number))
         )
+
+    def _follows(self, number: int) -> bool:
+        """Whether all callbacks of the member's own are followed by the engine."""
+        return all(
+            isinstance(callback, Followed) and callback.rule() is not None
+            for callback in self._rules_of(number)
+        )
+
+    def _rules_of(self, number: int) -> list[Any]:
+        """Return the callbacks of a member that the engine trains."""
+        if self._rules is None:
+            return self.members.callbacks_of(number)
+        return self._rules
 
     def _kind(self, state: State) -> _Kind:
         """Return what a member has in common with others; they share these objects."""
@@ -108,12 +130,15 @@ class Unattended:
         return self._kinds[key]
 
     def _made(self, state: State) -> _Kind:
-        members, spec, rules = self.members, state.specification, self._rules
+        members, spec = self.members, state.specification
+        if self._rules is None and not self._are_own:
+            return _Kind(False)
+        rules = self._rules or []
+        metrics = self._metrics(spec)
         if (
-            rules is None
-            or members.metrics_given
+            metrics is None
             or isinstance(members.class_weight, str)  # "balanced" differs from rows to rows
-            or not whole.is_possible(spec, rules)
+            or not whole.is_possible(spec, rules, metrics)
             or not all(self._is_followed(rule, spec) for rule in rules)
         ):
             return _Kind(False)
@@ -126,13 +151,32 @@ class Unattended:
         possible = source is not None and (
             not members.is_validated or (validation is not None and validation.is_like(source))
         )
-        return _Kind(possible, classes, source, validation)
+        possible = possible and self._judges(metrics, source, validation)
+        return _Kind(possible, classes, source, validation, metrics)
+
+    def _metrics(self, spec: Specification) -> dict[str, Resolved] | None:
+        """Return the metrics of such networks; None if something is wrong with one."""
+        try:
+            return resolve(self.members.metrics, spec.loss, spec.n_out)
+        except (TypeError, ValueError):
+            return None  # which its own fit says
+
+    def _judges(self, metrics: dict[str, Resolved], *sources: Rows | None) -> bool:
+        """Whether the engine can compute metrics of these rows, and nothing is wrong with them."""
+        try:
+            for metric, rows in itertools.product(metrics.values(), sources):
+                if rows is not None:
+                    metric.check_targets("y", rows.T)
+                    metric.check_weights("sample_weight", rows.sample_weight)
+        except ValueError:
+            return False
+        return whole.judges(metrics, *sources)
 
     def _is_followed(self, rule: Any, spec: Specification) -> bool:
         """Whether nothing is wrong with a callback, which its own fit would say."""
         if isinstance(rule, SwapEMAWeights):
             return spec.optimizer.use_ema
-        validated = self.members.is_validated or rule.monitor != "val_loss"
+        validated = self.members.is_validated or not rule.monitor.startswith("val_")
         return validated and not (spec.optimizer.schedule and isinstance(rule, ReduceLROnPlateau))
 
     # ---- rows -----------------------------------------------------------------------------------
@@ -189,9 +233,8 @@ class Unattended:
         members, state = self.members, self.members.nets[number]._state
         _checks.idle(state.fit)
         kind = self._kind(state)
-        source, rules = kind.source, self._rules
+        source, rules = kind.source, self._rules_of(number)
         assert source is not None
-        assert rules is not None
         rows, judged = self._numbers(number)
         if isinstance(members.validation, float) and source.weights is not None:
             _checks.split_weights(source.weights[rows], source.weights[judged])
@@ -201,10 +244,13 @@ class Unattended:
             scaling = mean_and_scale(seen, "X", state.specification.dtype)
         n = source.n if rows is None else len(rows)
         shuffle, is_fresh = members.shuffle[number], state.is_fresh
-        generator = _generator_of(state, shuffle)
+        generator = None if type(shuffle) is RowOrder else whole.generator_of(state, shuffle)
         before = _FRESH
         if generator is not None and not (is_fresh and shuffle is True):
             before = generator.state
+        if self._are_own:
+            for rule in rules:
+                rule.begin(members.nets[number], n)
         fit = whole.make(
             state,
             source,
@@ -213,8 +259,9 @@ class Unattended:
             judged,
             batch=min(members.batch_size[number] or n, n),
             epochs=members.epochs[number],
-            generator=generator,
+            shuffle=shuffle,
             callbacks=rules,
+            metrics=kind.metrics,
         )
         is_weighted = source.weights is not None
         some.append(
@@ -235,7 +282,7 @@ class Unattended:
         kernels.train_members([each.fit for each in some], report, n_threads, self.raises)
         if self.raises:
             for each in some:
-                if each.fit.ended in whole.DIVERGED:
+                if each.fit.ended in whole.DIVERGED and not self._are_own:
                     self.error = each.number, FloatingPointError(self._message(each))
                     return
 
@@ -246,7 +293,7 @@ class Unattended:
                 self._finish(each)
             else:
                 each.undo()
-            if self._rules:
+            if self._rules or self._are_own:
                 whole.keep_rate(each.state)
 
     def _finish(self, member: _Prepared) -> None:
@@ -257,7 +304,9 @@ class Unattended:
         if not fit.is_over or fits.statuses[number].kind != NOT_STARTED:
             return
         fits.histories.keep(number, fit.logs())
-        if fit.ended in whole.DIVERGED:
+        if self._are_own:
+            self._tell(member)
+        if fit.ended in whole.DIVERGED and not self._are_own:
             fits.statuses[number] = Status(DIVERGED, fit.epoch, self._message(member))
         else:
             fits.best_epochs[number] = self._restored_epoch(fit)
@@ -265,6 +314,15 @@ class Unattended:
             # Last, since a checkpoint may look at any time for those that are not "not started".
             fits.statuses[number] = Status(STOPPED if ended else FINISHED, fit.epoch)
         self.progress.count(fits.statuses[number])
+
+    def _tell(self, member: _Prepared) -> None:
+        """Let the member's own callbacks see its epochs."""
+        fit, rules = member.fit, self._rules_of(member.number)
+        for rule, found in zip(rules, fit.state_of_rules(), strict=True):
+            whole.show(rule, fit, found["score"])
+            if fit.ended in whole.DIVERGED:
+                rule.on_nonfinite_loss(FloatingPointError(self._message(member)))
+            rule.end(fit.seconds)
 
     def _restored_epoch(self, fit: WholeFit) -> int | None:
         """Return the epoch whose weights the network has, if a rule restored one."""
@@ -294,15 +352,6 @@ _DRAWS = (np.random.Generator, np.random.RandomState)
 
 #: Stands for the state of a generator that has not been made yet.
 _FRESH: Any = object()
-
-
-def _generator_of(state: State, shuffle: Any) -> Any:
-    """Return the bit generator that draws a member's orders, None where they aren't drawn."""
-    if shuffle is False:
-        return None
-    if shuffle is True:
-        return state.shuffler.bit_generator
-    return getattr(shuffle, "bit_generator", None) or shuffle._bit_generator
 
 
 def _wholly(function: Callable[[list[_Prepared]], None], some: list[_Prepared]) -> None:

@@ -24,6 +24,7 @@ from fastnn.sklearn.epochs import LearningRate
 from fastnn.sklearn.network import draw_weights, hidden_sizes, network
 from fastnn.sklearn.parameters import Parameters
 from fastnn.sklearn.rows import Rows, check_indices, validated
+from fastnn.training.state import State
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from fastnn.losses import Loss
+    from fastnn.training.specification import Specification
 
     Weights = Sequence[NDArray[Any]]
 
@@ -120,6 +122,10 @@ class BaseMLP(Parameters):
         self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None
     ) -> float:
         """Return the score of outputs (n, n_outputs)."""
+        raise NotImplementedError
+
+    def _metric(self, y: NDArray[Any]) -> dict[str, Any]:
+        """Return the same score as the engine takes it, for validation targets without weights."""
         raise NotImplementedError
 
     def _strata(self, y: NDArray[Any]) -> NDArray[Any] | None:
@@ -319,14 +325,22 @@ class BaseMLP(Parameters):
         self._require_known(y)
         return Rows(X, self._encoded(y))
 
-    def _prepare(self, rows: Rows, from_scratch: bool = True, incremental: bool = False) -> None:
-        """Make the network, and the attributes that epochs add to."""
+    def _prepare(
+        self,
+        rows: Rows,
+        from_scratch: bool = True,
+        incremental: bool = False,
+        made: dict[Any, Specification] | None = None,
+    ) -> None:
+        """Make the network, and the attributes that epochs add to.
+
+        `made` has what networks of these parameters are built with, for other rows.
+        """
         self._random_state = check_random_state(self.random_state)
         self.out_activation_ = self._end()[0].replace("sigmoid", "logistic")
         self.n_layers_ = len(hidden_sizes(self)) + 2
         if not (incremental and hasattr(self, "net_")):
-            shape, dtype = (rows.X.shape[1], self.n_outputs_), rows.X.dtype
-            net = network(self, shape, *self._end(), dtype, self._random_state)
+            net = self._network_for(rows, {} if made is None else made)
             if from_scratch:
                 draw_weights(net, self, self._random_state)
             else:
@@ -339,6 +353,17 @@ class BaseMLP(Parameters):
             self.n_iter_ = self.t_ = 0
         if self.solver != "lbfgs":
             self._prepare_curves(from_scratch or not hasattr(self, "loss_curve_"))
+
+    def _network_for(self, rows: Rows, made: dict[Any, Specification]) -> MLP:
+        """Return a network without weights; `made` has, or gets, what it is built with."""
+        shape, dtype, (output, loss) = (rows.X.shape[1], self.n_outputs_), rows.X.dtype, self._end()
+        key = shape, dtype, output, repr(loss)
+        if key in made:
+            return MLP._of(State(made[key]))
+        net = network(self, shape, output, loss, dtype, self._random_state)
+        if not net._state.specification.drops:  # seeds of dropout differ
+            made[key] = net._state.specification
+        return net
 
     def _require_weights_of(self, net: MLP) -> None:
         """Check that the weights to start from are those of a network."""

@@ -110,6 +110,11 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
             right = ((outputs > 0.5) == (y.reshape(outputs.shape) > 0.5)).all(axis=1)
         return float(np.average(right, weights=weight))
 
+    def _metric(self, y: NDArray[Any]) -> dict[str, Any]:
+        """Return the accuracy as the engine takes it."""
+        are_classes = self._kind == "multiclass"
+        return {"kind": "accuracy" if are_classes else "all_correct", "are_classes": are_classes}
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the most probable class of each row.
 

@@ -6,6 +6,7 @@ each epoch (epochs.py), the network and its initial weights (network.py, base.py
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,11 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import train_test_split
 
 from fastnn.many import fit_many
+from fastnn.many.members import CallbacksOfEach
 from fastnn.sklearn.epochs import Epochs, WeightedEpochs
 from fastnn.sklearn.notices import warn
-from fastnn.sklearn.rows import RowOrder, Rows
+from fastnn.sklearn.rows import Rows
+from fastnn.training.orders import RowOrder
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +54,8 @@ class Descent:
         self.rows, self.validation, self.incremental = rows, validation, incremental
         self.epochs = 1 if incremental else int(est.max_iter)
         self.batch_size = _rows_of_a_batch(est, len(rows))
-        self.order = RowOrder(len(rows), est._random_state) if est.shuffle else None
+        is_own = isinstance(est.random_state, Integral)  # others may draw from a RandomState
+        self.order = RowOrder(len(rows), est._random_state, is_own) if est.shuffle else None
         self.metrics = ["mse"] if est._averages_outputs() else []
         self.record = (
             WeightedEpochs(est, rows, validation, self.order, self.batch_size)
@@ -71,8 +75,10 @@ class Descent:
 
     def run(self) -> None:
         """Train the network."""
-        validation = self.validation
-        rows = self.rows.picked()
+        rows, validation = self.rows.picked(), self.validation
+        if validation is not None:
+            validation = validation.picked()
+        self.record.training, self.record.validation = rows, validation
         try:
             self.estimator.net_.fit(
                 rows.X,
@@ -81,7 +87,7 @@ class Descent:
                 batch_size=self.batch_size,
                 epochs=self.epochs,
                 shuffle=self.shuffle,
-                validation_data=None if validation is None else validation.picked().as_arguments(),
+                validation_data=None if validation is None else validation.as_arguments(),
                 metrics=self.metrics,
                 callbacks=self.callbacks,
             )
@@ -91,11 +97,14 @@ class Descent:
         self.warn_if_unconverged()
 
     def finish(self) -> None:
-        """Give the network its best weights; raise an error if its loss became not finite."""
+        """Give the network its best weights, unless the engine has done so.
+
+        Raise an error if its loss became not finite, and there are none.
+        """
         est, best = self.estimator, self.record.best_weights
         if best is not None:
             est.net_.set_weights(best)
-        elif est._divergence is not None:
+        elif est._divergence is not None and not est.early_stopping:
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed."
@@ -197,7 +206,7 @@ def _run_together(descents: Sequence[Descent], n_threads: int | None, verbose: b
         batch_size=[descent.batch_size for descent in descents],
         shuffle=[descent.shuffle for descent in descents],
         metrics=first.metrics,
-        callbacks=lambda number: descents[number].callbacks,
+        callbacks=CallbacksOfEach([descent.callbacks for descent in descents]),
         n_threads=n_threads,
         verbose=int(verbose),
     )

@@ -1,7 +1,7 @@
 """What an estimator does after each epoch, as scikit-learn does it.
 
-Here: loss curves and scores, the learning rate of "sgd", and the end of training. Not here: the
-epochs themselves (`MLP.fit`).
+Here: loss curves and scores, the learning rate of "sgd", and the end of training, which the engine
+decides in the same way where no hook is called. Not here: the epochs themselves (`MLP.fit`).
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.callbacks import Callback
+from fastnn.training.rules import Followed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from fastnn.mlp import MLP
     from fastnn.sklearn.base import BaseMLP
     from fastnn.sklearn.parameters import Parameters
-    from fastnn.sklearn.rows import RowOrder, Rows
+    from fastnn.sklearn.rows import Rows
+    from fastnn.training.orders import RowOrder
+    from fastnn.training.rules import Logs
 
 
 class LearningRate:
@@ -39,6 +42,23 @@ class LearningRate:
         if self.kind == "invscaling":
             self.learning_rate = self.initial / (t + 1) ** self.power
 
+    def rule(self, t: int, most: int) -> dict[str, Any] | None:
+        """Return it as the engine takes it, after t rows of a training of `most` more.
+
+        None if it isn't the engine's.
+        """
+        power = self.power if self.kind == "invscaling" else 0.0
+        if type(power) is not float:
+            return None
+        try:
+            last = self.initial / (t + most + 1) ** power
+        except OverflowError:
+            return None
+        if not 0 < last < np.inf:
+            return None
+        return {"adapts": self.kind == "adaptive", "power": power, "rows": t,
+                "first_rate": self.initial, "rate": self.learning_rate}  # fmt: skip
+
     def ends_training(self, message: str, verbose: bool | int) -> bool:
         """Return whether training ends now that it doesn't improve; otherwise lower the rate."""
         lowers = self.kind == "adaptive" and self.learning_rate > 1e-6
@@ -52,7 +72,11 @@ class LearningRate:
         return not lowers
 
 
-class Epochs(Callback):
+#: More epochs than there will be.
+_FOREVER = 1 << 62
+
+
+class Epochs(Followed):
     """The callback of an estimator: it records each epoch and decides when training ends.
 
     Parameters
@@ -82,16 +106,21 @@ class Epochs(Callback):
         self.best_weights: list[NDArray[Any]] | None = None
 
     def on_train_begin(self, logs: dict[str, Any]) -> None:
-        """Pick the rows; take the initial weights for the best, until a score is better."""
+        """Take the initial weights for the best, until a score is better."""
         self.began = time.perf_counter()
-        offsets = self.estimator._loss_offsets
-        self.training = self.training.without_inputs()
-        self.offsets[""] = self.training.mean(offsets(self.training.y))
-        if self.validation is not None:
-            self.validation = self.validation.picked()
-            self.offsets["val_"] = self.validation.mean(offsets(self.validation.y))
+        self._compare_losses()
         if self.estimator.early_stopping:
             self.best_weights = self.model.get_weights()
+
+    def _compare_losses(self) -> None:
+        """Find what scikit-learn's losses differ by."""
+        for prefix, rows in {"": self.training, "val_": self.validation}.items():
+            if rows is not None:
+                offsets = self.estimator._loss_offsets(rows.y)
+                if offsets is not None and rows.numbers is not None:
+                    offsets = offsets[rows.numbers]
+                is_same = offsets is None
+                self.offsets[prefix] = 0.0 if is_same else rows.without_inputs().mean(offsets)
 
     def close(self) -> None:
         """Drop the rows, whose memory other networks may need; note the time."""
@@ -100,9 +129,18 @@ class Epochs(Callback):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Record the epoch; end training or change the learning rate as scikit-learn does."""
+        self._follow(logs, None)
+        if self.converged:
+            self.model.stop_training = True
+        rate = self.estimator._optimizer.learning_rate
+        if rate != self.rate:
+            self.rate = self.model.learning_rate = rate
+
+    def _follow(self, logs: Mapping[str, float], score: float | None) -> None:
+        """Record an epoch; `score` is that of the validation rows, None if it isn't known yet."""
         est = self.estimator
         est.t_ += self.params["samples"]
-        self._record({prefix: self._loss(logs, prefix) for prefix in self.offsets})
+        self._record({prefix: self._loss(logs, prefix) for prefix in self.offsets}, score)
         est._optimizer.after_epoch(est.t_)
         if est._no_improvement_count > est.n_iter_no_change:
             what = "Validation score" if est.early_stopping else "Training loss"
@@ -113,10 +151,6 @@ class Epochs(Callback):
             )
             if not self.converged:
                 est._no_improvement_count = 0
-        if self.converged:
-            self.model.stop_training = True
-        if est._optimizer.learning_rate != self.rate:
-            self.rate = self.model.learning_rate = est._optimizer.learning_rate
 
     def on_nonfinite_loss(self, error: FloatingPointError) -> bool:
         """Record the epoch and end training; the estimator raises its own error, or none."""
@@ -135,7 +169,7 @@ class Epochs(Callback):
             loss -= (self.estimator.n_outputs_ - 1) / 2 * logs[f"{prefix}mse"]
         return loss
 
-    def _record(self, found: Mapping[str, float]) -> None:
+    def _record(self, found: Mapping[str, float], score: float | None = None) -> None:
         """Add an epoch's losses to the curves, and count epochs without improvement."""
         est, loss = self.estimator, found[""]
         est.n_iter_ += 1
@@ -146,26 +180,86 @@ class Epochs(Callback):
         if "val_" in found and est.validation_loss_curve_ is not None:
             est.validation_loss_curve_.append(found["val_"])
         if est.early_stopping:
-            score = self._score(found["val_"])
+            is_known = score is not None
+            score = self._score(found["val_"], score)
             is_worse = score < est.best_validation_score_ + est.tol
             if score > est.best_validation_score_:
                 est.best_validation_score_ = score
-                self.best_weights = self.model.get_weights()
+                if not is_known:  # otherwise the engine has the weights
+                    self.best_weights = self.model.get_weights()
         else:
             is_worse = loss > est.best_loss_ - est.tol
             est.best_loss_ = min(est.best_loss_, loss)
         est._no_improvement_count = est._no_improvement_count + 1 if is_worse else 0
 
-    def _score(self, loss: float) -> float:
+    def _score(self, loss: float, known: float | None) -> float:
         """Return the score of the validation rows, NaN if their loss is; add it to the scores."""
-        est, rows = self.estimator, self.validation
+        est = self.estimator
         score = float("nan")
-        if rows is not None and not np.isnan(loss):
-            score = float(est._score_of(self.model.predict(rows.X), rows.y, rows.sample_weight))
+        if self.validation is not None and not np.isnan(loss):
+            if known is None:
+                rows = self.validation = self.validation.picked()
+                known = est._score_of(self.model.predict(rows.X), rows.y, rows.sample_weight)
+            score = float(known)
         est.validation_scores_.append(score)
         if est.verbose:
             print(f"Validation score: {score:f}")
         return score
+
+    # ---- as the engine carries it out -----------------------------------------------------------
+
+    def rule(self) -> dict[str, Any] | None:
+        """Return it as the engine takes it, None if it has to be called."""
+        est, validation, n = self.estimator, self.validation, len(self.training)
+        weighted = (rows is not None and rows.sample_weight is not None
+                    for rows in (self.training, validation))  # fmt: skip
+        rate = est._optimizer.rule(est.t_, n * int(est.max_iter))
+        has_schedule = est.net_.optimizer.schedule is not None
+        if est.verbose or any(weighted) or rate is None:
+            return None
+        if has_schedule and est._optimizer.kind != "constant":
+            return None
+        prefix = "val_" if est.early_stopping else ""
+        best = est.best_validation_score_ if est.early_stopping else est.best_loss_
+        metric = None
+        if est.early_stopping and validation is not None:
+            metric = est._metric(validation.y)
+        return {
+            "kind": "converges",
+            "value": (est.early_stopping, -1),
+            "higher": False,
+            "min_delta": est.tol,
+            "patience": int(min(est.n_iter_no_change, _FOREVER)),
+            "wait": est._no_improvement_count,
+            "best": best,
+            "restores": est.early_stopping,
+            "metric": metric,
+            "offset": self.offsets.get(prefix, 0.0),
+            "share": (est.n_outputs_ - 1) / 2,
+            "squares": "mse" if est._averages_outputs() else None,
+            **rate,
+        }
+
+    def begin(self, model: MLP, samples: int) -> None:
+        """Begin a training of so many rows whose hooks are not called."""
+        self.model, self.params = model, {"samples": samples}
+        self._compare_losses()
+
+    def see(self, logs: Logs, scores: NDArray[np.float64] | None) -> None:
+        """Record epochs that the engine has trained."""
+        columns = [values.tolist() for values in logs.values()]
+        known = [None] * len(columns[0]) if scores is None else scores.tolist()
+        for *values, score in zip(*columns, known, strict=True):
+            self._follow(dict(zip(logs, values, strict=True)), score)
+
+    def keep_best(self, weights: list[NDArray[Any]] | None) -> None:
+        """Keep the weights of the best score so far."""
+        self.best_weights = weights
+
+    def end(self, seconds: float) -> None:
+        """End such a training, which took so long."""
+        self.close()
+        self.seconds = seconds
 
 
 class WeightedEpochs(Epochs):
@@ -200,7 +294,11 @@ class WeightedEpochs(Epochs):
     def on_train_begin(self, logs: dict[str, Any]) -> None:
         """Pick the rows, and what scikit-learn's loss of each one differs by."""
         super().on_train_begin(logs)
+        self.training = self.training.without_inputs()
         self.row_offsets = self.estimator._loss_offsets(self.training.y)
+
+    def rule(self) -> None:
+        """Its losses of batches are not those that the engine has."""
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any]) -> None:
         """Start the sum of the batches' losses."""

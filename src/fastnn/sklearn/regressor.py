@@ -65,6 +65,11 @@ class RegressorOutputs(RegressorMixin):  # type: ignore[misc]  # scikit-learn ha
         """Return R²."""
         return float(R2()(y, outputs, weight))
 
+    def _metric(self, y: NDArray[Any]) -> dict[str, Any]:
+        """Return R² as the engine takes it: of the targets as they are, in whatever precision."""
+        targets = np.ascontiguousarray(y.reshape(len(y), -1), np.float64)
+        return {"kind": "r2", "are_classes": False, "targets": targets}
+
     def predict(self, X: Any) -> NDArray[Any]:
         """Return the outputs of the network.
 

@@ -61,6 +61,8 @@ class Rows:
     @property
     def are_weighted(self) -> bool:
         """Whether some rows count more than others."""
+        if self.sample_weight is None:
+            return False
         weight = self.without_inputs().sample_weight
         return weight is not None and bool(np.any(weight != weight[0]))
 
@@ -88,21 +90,6 @@ class Rows:
         for first in range(0, n, step or n):
             rows = slice(first, first + (step or n))
             yield self if step is None else self.part(rows), weight[rows].sum() / weight.sum()
-
-
-class RowOrder:
-    """Orders of n rows as scikit-learn draws them: each epoch shuffles the order of the last one.
-
-    It takes the place of a Generator as the argument `shuffle` of `MLP.fit`.
-    """
-
-    def __init__(self, n: int, random_state: np.random.RandomState) -> None:
-        self.rows, self.random_state = np.arange(n), random_state
-
-    def permutation(self, n: int) -> NDArray[np.intp]:
-        """Return the next order of the n rows."""
-        self.rows = self.rows[self.random_state.permutation(n)]
-        return self.rows
 
 
 def check_indices(X: Any) -> None:

@@ -8,13 +8,15 @@ Not here: which candidates there are, results and ranks (search.py).
 from __future__ import annotations
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.base import clone
-from sklearn.metrics._scorer import _MultimetricScorer
+from sklearn.metrics import accuracy_score
+from sklearn.metrics._scorer import _MultimetricScorer, _PassthroughScorer, _Scorer
 from sklearn.model_selection._validation import _score
 from sklearn.pipeline import Pipeline
 from sklearn.utils import compute_sample_weight
@@ -22,6 +24,7 @@ from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 from fastnn.sklearn.base import BaseMLP, teach
+from fastnn.sklearn.classifier import MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.rows import Rows, validated
 
@@ -30,7 +33,13 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastnn.training.specification import Specification
+
     Split = tuple[NDArray[Any], NDArray[Any]]
+
+
+#: Trials that are trained by one call.
+_TOGETHER = 200
 
 
 def network_of(estimator: Any) -> Any:
@@ -45,6 +54,51 @@ def refuse_others(estimator: Any) -> None:
             "estimator must be an MLPClassifier or MLPRegressor of fastnn.sklearn, or a pipeline "
             f"that ends in one; got {estimator!r}. Use scikit-learn's GridSearchCV for others"
         )
+
+
+def twin(estimator: Any) -> Any:
+    """Return what scikit-learn's clone makes of an estimator that has not been fitted."""
+    parameters = vars(estimator)
+    if not isinstance(estimator, BaseMLP) or not all(map(_is_plain, parameters.values())):
+        return clone(estimator)
+    found = object.__new__(type(estimator))
+    found.__dict__.update(parameters)
+    return found
+
+
+def _is_plain(value: Any) -> bool:
+    """Return whether a value cannot change."""
+    if type(value) is tuple:
+        return all(map(_is_plain, value))
+    return value is None or type(value) in (bool, int, float, str)
+
+
+def counts_correct(scorer: Any, estimator: Any) -> bool:
+    """Return whether a scorer counts the rows whose class is right, as scikit-learn does."""
+    kind = type(estimator)
+    if not isinstance(estimator, MLPClassifier) or kind.predict is not MLPClassifier.predict:
+        return False
+    if isinstance(scorer, _PassthroughScorer):
+        return bool(kind.score is MLPClassifier.score)
+    return (
+        type(scorer) is _Scorer
+        and scorer._score_func is accuracy_score
+        and (scorer._sign, scorer._kwargs, scorer._response_method) == (1, {}, "predict")
+    )
+
+
+def fraction_correct(classifier: MLPClassifier, X: Any, y: Any) -> float | None:
+    """Return the accuracy for labels (n,); None for other targets, and if something is wrong.
+
+    scikit-learn looks at the kinds of y for longer than a small network predicts.
+    """
+    if type(y) is not np.ndarray or y.ndim != 1 or classifier._kind.startswith("multilabel"):
+        return None
+    try:
+        predicted = classifier.predict(X)
+    except Exception:
+        return None  # which the scorer says
+    return float(np.average(predicted == y))
 
 
 def _have_same_classes(a: Any, b: Any) -> bool:
@@ -70,9 +124,11 @@ class Fold:
     weights: dict[str, NDArray[Any]] = field(default_factory=dict)
     judges: dict[bool, Rows] = field(default_factory=dict)
 
-    def prepare(self, est: BaseMLP) -> Descent:
+    def prepare(self, est: BaseMLP, candidate: Candidate) -> Descent:
         """Check an estimator's parameters and make its network, to be trained on these rows."""
-        est._validate_params()
+        if not candidate.is_valid:
+            est._validate_params()
+            candidate.is_valid = True
         est.n_iter_ = 0
         teach(est, self.pupil)
         key, judge = est._takes_labels(), None
@@ -83,7 +139,7 @@ class Fold:
                 self.judges[key] = est._validation_rows(*self.validation)
             judge = self.judges[key]
         rows = Rows(self.X, self.targets[key], self._weights_of(est), self.numbers)
-        est._prepare(rows)
+        est._prepare(rows, made=candidate.made)
         return Descent(est, rows, judge)
 
     def _weights_of(self, est: BaseMLP) -> NDArray[Any] | None:
@@ -101,12 +157,21 @@ class Fold:
 
 
 @dataclass(eq=False)
+class Candidate:
+    """What the trials of a candidate share."""
+
+    is_valid: bool = False  # its parameters are
+    made: dict[Any, Specification] = field(default_factory=dict)  # what its networks are built with
+
+
+@dataclass(eq=False)
 class Trial:
     """A candidate on a fold, and what came out."""
 
     estimator: Any
     fold: int
     number: int  # among the results
+    candidate: Candidate
     descent: Descent | None = None
     error: str | None = None
     seconds: float = 0.0  # that its fit took
@@ -145,12 +210,13 @@ class Trials:
     ) -> list[dict[str, Any]]:
         """Return the results of each candidate on each fold: all folds of the first one, ..."""
         self.splits = splits
-        trials = [
-            Trial(clone(self.estimator).set_params(**clone(candidate, safe=False)), j, number)
-            for number, (candidate, j) in enumerate(
-                (candidate, j) for candidate in candidates for j in range(len(splits))
-            )
-        ]
+        trials: list[Trial] = []
+        for parameters in candidates:
+            candidate = Candidate()
+            first = clone(self.estimator).set_params(**clone(parameters, safe=False))
+            for j in range(len(splits)):
+                estimator = twin(first) if j else first
+                trials.append(Trial(estimator, j, len(trials), candidate))
         for trial in trials:  # a parameter may replace the whole step
             refuse_others(trial.estimator)
         results: list[dict[str, Any]] = [{} for _ in trials]
@@ -252,18 +318,47 @@ class Trials:
     # ---- training -------------------------------------------------------------------------------
 
     def _train(self, trials: Sequence[Trial], folds: Any) -> None:
-        """Train the networks of trials, each on its fold."""
+        """Train the networks of trials, each on its fold.
+
+        Portions are prepared while those before them are trained, which does not need the GIL.
+        """
+        portions = self._portions(trials)
+        with ThreadPoolExecutor(1, thread_name_prefix="fastnn-trials") as executor:
+            ahead = executor.submit(self._prepare, portions[0], folds)
+            for after in [*portions[1:], None]:
+                prepared = ahead.result()
+                if after is not None:
+                    ahead = executor.submit(self._prepare, after, folds)
+                self._train_together(prepared)
+        for trial in trials:
+            if network_of(trial.estimator)._is_minimized():
+                try:
+                    self._fit_alone(trial)
+                except Exception as error:
+                    self._fail(trial, error)
+
+    def _portions(self, trials: Sequence[Trial]) -> list[Sequence[Trial]]:
+        """Return trials in portions; those that draw from one random state are a single one."""
+        states = {type(network_of(trial.estimator).random_state) for trial in trials}
+        if self.search.verbose > 0 or not states <= {int}:
+            return [trials]
+        return [trials[i : i + _TOGETHER] for i in range(0, len(trials), _TOGETHER)]
+
+    def _prepare(self, trials: Sequence[Trial], folds: Any) -> list[Trial]:
+        """Make the networks of trials; return the trials that go on."""
         prepared = []
         for trial in trials:
             est = network_of(trial.estimator)
             try:
-                if est._is_minimized():
-                    self._fit_alone(trial)
-                else:
-                    trial.descent = folds[trial.fold].prepare(est)
+                if not est._is_minimized():
+                    trial.descent = folds[trial.fold].prepare(est, trial.candidate)
                     prepared.append(trial)
             except Exception as error:
                 self._fail(trial, error)
+        return prepared
+
+    def _train_together(self, prepared: Sequence[Trial]) -> None:
+        """Train networks that are made."""
         descents = [trial.descent for trial in prepared if trial.descent is not None]
         verbose = self.search.verbose > 0
         try:
@@ -282,7 +377,8 @@ class Trials:
             try:
                 descent.finish()
                 descent.warn_if_unconverged()
-                descent.estimator._name(descent.estimator.net_)
+                if not counts_correct(self.scorer, trial.estimator):
+                    descent.estimator._name(descent.estimator.net_)  # for users' eyes
             except ValueError as error:
                 self._fail(trial, error)
 
@@ -329,6 +425,11 @@ class Trials:
     def _scores(self, trial: Trial, X: Any, y: Any, rows: NDArray[Any]) -> Any:
         """Return the score of rows, or the scores by name."""
         failed = self.search.error_score
+        is_plain = trial.error is None and not self.score_params
+        if is_plain and counts_correct(self.scorer, trial.estimator):
+            found = fraction_correct(trial.estimator, X, y)
+            if found is not None:
+                return found
         if trial.error is None:
             params = _check_method_params(self.X, self.score_params, rows)
             return _score(trial.estimator, X, y, self.scorer, params, failed)

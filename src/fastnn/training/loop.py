@@ -236,14 +236,15 @@ class Fit:
 
     @property
     def _is_unattended(self) -> bool:
-        """Whether an epoch is nothing but its steps, losses, and rules that the engine knows."""
+        """Whether an epoch is nothing but its steps, values and rules that the engine knows."""
         plan = self.plan
         return (
             type(plan.source) is Rows
             and (plan.validation is None or plan.validation.is_like(plan.source))
-            and isinstance(plan.shuffle, bool)  # a user's generator is asked once an epoch begins
-            and not (plan.metrics or plan.verbose or self.epoch)  # nor one that is resumed
-            and whole.is_possible(self.state.specification, plan.callbacks)
+            and whole.draws(plan.shuffle)  # a user's generator is asked once an epoch begins
+            and not (plan.verbose or self.epoch)  # nor one that is resumed
+            and whole.judges(plan.metrics, plan.source, plan.validation)
+            and whole.is_possible(self.state.specification, plan.callbacks, plan.metrics)
         )
 
     def _run_unattended(self) -> None:
@@ -258,8 +259,9 @@ class Fit:
             None,
             batch=plan.batch_size or plan.source.n,
             epochs=plan.epochs,
-            generator=state.shuffler.bit_generator if plan.shuffle else None,
+            shuffle=plan.shuffle,
             callbacks=plan.callbacks,
+            metrics=plan.metrics,
         )
         while self.epoch < plan.epochs and fit.ended is None and not state.stop_training:
             try:
@@ -403,7 +405,7 @@ def fit_as_it_is(
     try:
         state.network.forget()
         state.network.stop_training = 0
-        generator = state.shuffler.bit_generator if shuffle else None
+        generator = state.shuffler if shuffle else None
         done = state.network.try_fit(X, y, batch_size, epochs, generator)
     finally:
         _IN_PROGRESS.pop(id(state), None)
@@ -430,7 +432,7 @@ def _forget_lost_fits() -> None:
     """In a child of a fork, end the fits of threads that it does not have."""
     for key, fit in list(_IN_PROGRESS.items()):
         if fit.thread != _thread.get_ident():
-            fit.state.lose_fit()
+            fit.state.fit = None
             _IN_PROGRESS.pop(key)
 
 

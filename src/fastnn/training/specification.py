@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _checks, activations, losses, optimizers
+from fastnn import _checks, activations, initializers, losses, optimizers
 from fastnn._precision import POLICIES
 from fastnn.layers import KINDS, Dense, Dropout, Standardize, parameters, with_widths
 from fastnn.schedules import Adaptive, Schedule
@@ -113,6 +113,21 @@ class Specification:
                 *rows, columns = shapes[name]
                 found.append((number, name, initializer, (rows[0] if rows else 1, columns)))
             number += bool(shapes)
+        return tuple(found)
+
+    @cached_property
+    def uniform_draws(self) -> tuple[tuple[int, int, int, float], ...] | None:
+        """What is drawn, if all of it is uniform: number of a layer, rows, columns, bound.
+
+        None if something has another distribution; what is 0 isn't drawn.
+        """
+        found = []
+        for number, _, initializer, shape in self.draws:
+            bound = initializers.bound(initializer, shape)
+            if bound is not None:
+                found.append((number, *shape, bound))
+            elif initializer != "zeros":
+                return None
         return tuple(found)
 
     @cached_property

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -23,22 +24,18 @@ from fastnn.training import binding
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from numpy.random import Generator
     from numpy.typing import NDArray
 
     from fastnn._checks.classes import Classes
-    from fastnn._kernels_f32 import Network
+    from fastnn._kernels_f32 import Network, Shuffler
     from fastnn.optimizers import Optimizer
     from fastnn.training.binding import Adapted
     from fastnn.training.specification import Specification
 
 
-def _child(entropy: Any, number: int) -> np.random.SeedSequence:
-    """Return one of the sequences that ``SeedSequence(entropy).spawn(3)`` returns.
-
-    They are for the initial weights, the orders of rows and the masks of dropout.
-    """
-    return np.random.SeedSequence(entropy, spawn_key=(number,))
+#: The children of a network's SeedSequence, as its method `spawn` numbers them: for the initial
+#: weights, the orders of rows and the masks of dropout.
+_WEIGHTS, _ORDERS, _MASKS = range(3)
 
 
 class Resumable(Protocol):
@@ -85,7 +82,7 @@ class State:
         The compiled network; its memory has weights, moments and counts.
     default_threads : int
         CPUs that this process may use.
-    shuffler : numpy Generator
+    shuffler : Shuffler
         Draws the orders of rows.
     adapted : dict or None
         State of an Adaptive schedule.
@@ -102,7 +99,7 @@ class State:
         """Set up a network; `initialize` draws its weights, which are 0 otherwise."""
         entropy: Any = specification.seed
         if entropy is None:
-            entropy = np.random.SeedSequence().entropy
+            entropy = secrets.randbits(128)  # as SeedSequence does
         self.specification = specification
         self._entropy = entropy
         self.standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
@@ -118,11 +115,17 @@ class State:
         binding.set_rate(self.network, specification.optimizer, self.adapted)
         self.classes = None
         if initialize:
-            self._draw_weights(np.random.default_rng(_child(entropy, 0)))
+            self._draw_weights()
 
-    def _draw_weights(self, rng: np.random.Generator) -> None:
+    def _draw_weights(self) -> None:
         """Draw the parameters that have an initializer; the others are 0 as they are."""
         network, dtype = self.network, self.specification.dtype
+        uniform = self.specification.uniform_draws
+        if uniform is not None:
+            network.draw_uniform(self._entropy, uniform)
+            return
+        seeds = np.random.SeedSequence(self._entropy, spawn_key=(_WEIGHTS,))
+        rng = np.random.default_rng(seeds)
         for number, name, initializer, shape in self.specification.draws:
             for row, weights in initializers.draw(initializer, rng, shape):
                 weights = np.ascontiguousarray(weights, dtype)
@@ -132,7 +135,12 @@ class State:
                     network.write_rows(number, row, weights)
 
     def _draw_dropout_seed(self) -> int:
-        return int(_child(self._entropy, 2).generate_state(1, np.uint64)[0])
+        seed: int = self._kernels.seed_of_child(self._entropy, _MASKS)
+        return seed
+
+    @property
+    def _kernels(self) -> Any:
+        return KERNELS[self.specification.dtype]
 
     @property
     def dropout_seed(self) -> int:
@@ -143,11 +151,11 @@ class State:
         return self.network.dropout_seed
 
     @property
-    def shuffler(self) -> Generator:
+    def shuffler(self) -> Shuffler:
         """What draws the orders of rows; made when it is first asked for."""
-        found: Generator | None = self.__dict__.get("_shuffler")
+        found: Shuffler | None = self.__dict__.get("_shuffler")
         if found is None:  # entered at once: another thread may ask for the first time, too
-            made = np.random.default_rng(_child(self._entropy, 1))
+            made = self._kernels.Shuffler(self._entropy, _ORDERS)
             found = self.__dict__.setdefault("_shuffler", made)
         return found
 
@@ -159,16 +167,6 @@ class State:
     def forget_shuffler(self) -> None:
         """Let orders of rows be drawn from the first one on."""
         self.__dict__.pop("_shuffler", None)
-
-    def lose_fit(self) -> None:
-        """In a child of a fork, end the fit of a thread that the child does not have.
-
-        That thread may hold the lock of the shuffler for ever, so the shuffler is replaced.
-        """
-        old = self.shuffler.bit_generator
-        new: Any = type(old)()
-        new.state = old.state
-        self._shuffler, self.fit = np.random.Generator(new), None
 
     # ---- what calls and a fit ask for -----------------------------------------------------------
 
@@ -219,7 +217,7 @@ class State:
     def draw_order(self, n: int) -> NDArray[np.int64]:
         """Return the numbers 0 to n - 1 in a random order, the rows' in an epoch."""
         order: NDArray[np.int64]
-        order = KERNELS[self.specification.dtype].order(self.shuffler.bit_generator, n)
+        order = self.shuffler.permutation(n)
         return order
 
     # ---- classes --------------------------------------------------------------------------------
@@ -286,7 +284,7 @@ class State:
             step=step,
             epoch=epoch,
             dropout_seed=self.dropout_seed,
-            shuffler=dict(self.shuffler.bit_generator.state),  # made anew at each access
+            shuffler=self.shuffler.state,
             adapted=self.adapted,
             standardization=self.standardization,
             feature_names=self.feature_names,
@@ -305,7 +303,7 @@ class State:
         """Become as a network of the same layers and optimizer was at a snapshot."""
         self._keep_rule(snapshot.optimizer, snapshot.adapted)
         self.feature_names, self.classes = snapshot.feature_names, snapshot.classes
-        self.shuffler.bit_generator.state = snapshot.shuffler
+        self.shuffler.state = snapshot.shuffler
         network, dtype = self.network, self.specification.dtype
         network.dropout_seed, self._has_dropout_seed = snapshot.dropout_seed, True
         binding.set_rate(network, snapshot.optimizer, snapshot.adapted)

@@ -1,7 +1,7 @@
 """Fits that the engine carries out by itself, without Python between epochs.
 
-It can if nobody listens but callbacks that it knows as rules. Not here: the loop over epochs with
-listeners of other kinds (loop.py).
+It can if nobody listens but callbacks that it knows as rules, and if the metrics are its own. Not
+here: the rules (rules.py); the loop over epochs with listeners of other kinds (loop.py).
 """
 
 from __future__ import annotations
@@ -9,32 +9,57 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _precision
-from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau, SwapEMAWeights
-from fastnn.metrics import higher_is_better
+from fastnn.callbacks import ReduceLROnPlateau, SwapEMAWeights
 from fastnn.training.calls import divergence_of_fit
+from fastnn.training.orders import RowOrder
+from fastnn.training.rules import Followed, engine_rules, is_rule
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from fastnn._kernels_f32 import WholeFit
     from fastnn.callbacks import Callback
+    from fastnn.metrics import Resolved
     from fastnn.training.rows import Rows
     from fastnn.training.specification import Specification
     from fastnn.training.state import State
 
     Logs = dict[str, NDArray[Any]]
 
-#: The losses that rules can follow.
-_FOLLOWED = ("loss", "val_loss")
+#: Metrics of a fit that has none.
+_NONE: Mapping[str, Resolved] = {}
 
 
-def is_possible(spec: Specification, callbacks: Sequence[Callback]) -> bool:
+def is_possible(
+    spec: Specification, callbacks: Sequence[Callback], metrics: Mapping[str, Resolved] = _NONE
+) -> bool:
     """Whether the engine can carry out a fit of such a network with these callbacks."""
-    known = (type(c) is SwapEMAWeights or _is_rule(c) for c in callbacks)
+    known = (type(c) is SwapEMAWeights or is_rule(c, metrics) for c in callbacks)
     return spec.is_whole and all(known)
+
+
+def judges(metrics: Mapping[str, Resolved], *sources: Rows | None) -> bool:
+    """Whether the engine can compute these metrics of the rows of sources, None for no rows."""
+    weights = [rows.sample_weight for rows in sources if rows is not None and metrics]
+    return all(metric.kernel is not None for metric in metrics.values()) and all(
+        w is None or (w.ndim == 1 and w.min() > 0) for w in weights
+    )
+
+
+def draws(shuffle: Any) -> bool:
+    """Whether the engine can draw the orders of rows of a fit with this `shuffle`."""
+    return isinstance(shuffle, bool) or type(shuffle) is RowOrder
+
+
+def generator_of(state: State, shuffle: Any) -> Any:
+    """Return the bit generator that draws orders of rows, None where they aren't drawn."""
+    if shuffle is False:
+        return None
+    if shuffle is True:
+        return state.shuffler
+    return getattr(shuffle, "bit_generator", None) or shuffle._bit_generator
 
 
 def judges_averages(callbacks: Sequence[Callback]) -> bool:
@@ -47,45 +72,8 @@ def rules_of(callbacks: Sequence[Callback]) -> list[Any]:
     return [callback for callback in callbacks if not isinstance(callback, SwapEMAWeights)]
 
 
-def _is_rule(callback: Any) -> bool:
-    """Whether a callback is one that the engine knows, with nothing of a user's in it."""
-    return (
-        type(callback) in (EarlyStopping, ReduceLROnPlateau)
-        and callback.monitor in _FOLLOWED
-        and not vars(callback).keys() & _HOOKS
-        and not callback._resumed
-    )
-
-
 #: How a fit has ended whose loss isn't finite: in a step, or after an epoch.
 DIVERGED = ("diverged", "diverged after")
-
-#: Hooks, which may be set on an object, too.
-_HOOKS = {name for name in dir(EarlyStopping) if name.startswith("on_")}
-
-
-def rule_of(callback: Any) -> dict[str, Any]:
-    """Return a callback as the engine takes it."""
-    mode = callback.mode
-    rule: dict[str, Any] = {
-        "on_validation": callback.monitor == "val_loss",
-        "higher": higher_is_better(callback.monitor) if mode == "auto" else mode == "max",
-        "min_delta": callback.min_delta,
-        "patience": callback.patience,
-    }
-    if isinstance(callback, EarlyStopping):
-        return rule | {
-            "kind": "stops",
-            "start_from": callback.start_from_epoch,
-            "baseline": callback.baseline,
-            "restores": callback.restore_best_weights,
-        }
-    return rule | {
-        "kind": "lowers",
-        "factor": callback.factor,
-        "least": callback.min_lr,
-        "cooldown": callback.cooldown,
-    }
 
 
 def logs_rate(spec: Specification, callbacks: Sequence[Callback]) -> bool:
@@ -103,26 +91,31 @@ def make(
     *,
     batch: int,
     epochs: int,
-    generator: np.random.BitGenerator | None,
+    shuffle: Any,
     callbacks: Sequence[Callback],
+    metrics: Mapping[str, Resolved] = _NONE,
 ) -> WholeFit:
-    """Return a fit for the engine, of rows of a source: those of these numbers, None for all.
-
-    `generator` draws the orders of epochs; None where rows are not shuffled.
-    """
+    """Return a fit for the engine, of rows of a source: those of these numbers, None for all."""
     spec = state.specification
-    judged = None
+    rules, added = engine_rules(rules_of(callbacks), metrics)
+    judge = [{"name": name, **(metric.kernel or {})} for name, metric in metrics.items()]
+    judged, weights = None, None
     if validation is not None:
         judged = (*validation.arrays()[:4], validation_numbers)
+        weights = validation.sample_weight if judge else None
     kernels: Any = _precision.KERNELS[spec.dtype]
     whole: WholeFit = kernels.WholeFit(
         state.network,
         (*source.arrays()[:4], numbers),
-        generator=generator,
+        generator=generator_of(state, shuffle),
+        compounds=isinstance(shuffle, RowOrder),
+        lock=shuffle.lock if isinstance(shuffle, RowOrder) else None,
+        judge=(judge, source.sample_weight if judge else None),
         validation=judged,
+        validation_judge=(judge + added, weights),
         batch=batch,
         epochs=epochs,
-        rules=[rule_of(callback) for callback in rules_of(callbacks)],
+        rules=rules,
         logs_rate=logs_rate(spec, callbacks),
         tries_each_epoch=bool(callbacks),
         judges_averages=judges_averages(callbacks),
@@ -142,11 +135,20 @@ def tell(callbacks: Sequence[Any], whole: WholeFit) -> None:
     """Give callbacks the state that they would have, had they been called."""
     pairs = zip(rules_of(callbacks), whole.state_of_rules(), strict=True)
     for number, (callback, found) in enumerate(pairs):
+        if isinstance(callback, Followed):
+            show(callback, whole, found["score"])
+            callback.keep_best(whole.best_parameters(number))
+            continue
         for name in callback._kept:
             if name == "best_weights":
                 callback.best_weights = whole.best_parameters(number)
             else:
                 setattr(callback, name, found[name])
+
+
+def show(callback: Followed, whole: WholeFit, score: int) -> None:
+    """Let a callback see the epochs that were trained last; `score` is its metric's number."""
+    callback.see(whole.logs(), whole.scores(score) if score >= 0 else None)
 
 
 def divergence(state: State, whole: WholeFit, is_weighted: bool) -> FloatingPointError:
