@@ -1,5 +1,4 @@
-"""The networks that suit most tables, and their training: what `fastnn train` and the estimators
-for tables do unless they are told otherwise.
+"""The networks that suit most tables, and their training, by the estimators for tables.
 
 Wide networks over rich codes of the columns (learning.py). Hidden biases are drawn from the
 standard normal distribution, and the first layer learns at four times the rate. AdamW with
@@ -34,6 +33,9 @@ if TYPE_CHECKING:
 
     from fastnn.layers import Layer
 
+#: Networks that predict together.
+N_NETS = 5
+
 #: What the first hidden layer's learning rate is multiplied by.
 _FIRST_RATE = 4.0
 
@@ -50,7 +52,6 @@ class Settings:
 
     Parameters
     ----------
-    n_nets : int
     hidden : sequence of int
         Units of the hidden layers.
     activation : str or Activation
@@ -67,7 +68,6 @@ class Settings:
     dtype : str
     """
 
-    n_nets: int = 5
     hidden: Sequence[int] = (256, 256, 256)
     activation: Any = "silu"
     dropout: float = 0.1
@@ -143,7 +143,6 @@ def train(
     output: str,
     loss: Any,
     sample_weight: NDArray[Any] | None = None,
-    class_weight: Any = None,
     n_threads: int | None = None,
     verbose: bool = False,
 ) -> Ensemble:
@@ -162,7 +161,7 @@ def train(
     output, loss : str, Loss
         Of the network. A target of numbers is scaled for the training, and unscaled in the last
         layer.
-    sample_weight, class_weight, n_threads, verbose
+    sample_weight, n_threads, verbose
         As `fit_many` takes them.
 
     Returns
@@ -194,7 +193,6 @@ def train(
         epochs=[settings.n_epochs(len(some)) for some in rows],
         batch_size=settings.batch_size,
         sample_weight=sample_weight,
-        class_weight=class_weight,
         callbacks=callbacks if is_validated else [],
         n_threads=n_threads,
         verbose=verbose,
