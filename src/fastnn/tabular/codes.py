@@ -94,7 +94,8 @@ class Clipped(Code):
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
-        u = (np.where(np.isnan(values), self.fill, values) - self.shift) / self.scale
+        with np.errstate(over="ignore"):
+            u = (np.where(np.isnan(values), self.fill, values) - self.shift) / self.scale
         u = np.clip(u, -_FAR, _FAR)  # whose square is finite
         out[:, 0] = u / np.sqrt(1.0 + (u / 3) ** 2)  # the last digit of hypot differs by system
 
