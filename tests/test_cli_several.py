@@ -16,6 +16,7 @@ import fastnn
 from fastnn import tables
 from fastnn.cli import main, several
 from fastnn.many.outcomes import NOT_STARTED, Status
+from fastnn.sklearn import TabularRegressor
 
 
 @pytest.fixture(scope="module")
@@ -196,6 +197,11 @@ def test_a_value_in_too_few_rows_is_an_error_before_training(here, run):
     assert code == 1
     assert "'city' is 'Ulm' in too few rows for a network of its own" in err.splitlines()[-1]
     assert not (here / "rare").exists()
+
+
+def test_the_estimators_refuse_a_network_for_each_value(here):
+    with pytest.raises(ValueError, match="a network for each value of 'city'"):
+        TabularRegressor.load(here / "cities")
 
 
 # ---- searches -----------------------------------------------------------------------------------

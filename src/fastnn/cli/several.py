@@ -16,12 +16,12 @@ import numpy as np
 
 from fastnn.callbacks import EarlyStopping
 from fastnn.cli.fitting import network_of
-from fastnn.cli.models import Model
 from fastnn.cli.objectives import weights_of
 from fastnn.cli.output import tell
 from fastnn.many import Fits, fit_many
 from fastnn.tabular.ensemble import mean_and_scale, undo_scaling
 from fastnn.tabular.errors import TableError
+from fastnn.tabular.models import Model
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

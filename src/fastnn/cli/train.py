@@ -19,7 +19,6 @@ from fastnn import _checks, activations, optimizers, tables
 from fastnn.cli import several
 from fastnn.cli.fitting import fit, network_of, optimizer_of
 from fastnn.cli.judging import beats_baseline, conditions, require_scores
-from fastnn.cli.models import Model
 from fastnn.cli.objectives import (
     LOSSES,
     check_target,
@@ -43,6 +42,7 @@ from fastnn.cli.report import baseline_of, epochs, kept, of_task, score_table, s
 from fastnn.cli.scores import names_of, scores
 from fastnn.cli.splitting import split
 from fastnn.tabular.errors import shell_argument
+from fastnn.tabular.models import Model
 from fastnn.tabular.reading import COMPRESSED
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ def _record(
 
 def _save(options: argparse.Namespace, recipe: Recipe, model: Model, found: dict[str, Any]) -> None:
     """Save networks with their recipe and the record of their training."""
-    model.attach(recipe, found)
+    model.attach(recipe, training=found)
     with writing(options.out):
         model.save(options.out)
 

@@ -15,14 +15,13 @@ from sklearn.utils import (
 )
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
-from fastnn import _checks, load, tables
-from fastnn.exchange import model_files
-from fastnn.many import Fits, load_many
-from fastnn.many.outcomes import FINISHED, Status
+from fastnn import _checks
+from fastnn.many import Fits
 from fastnn.sklearn.base import all_or_nothing, with_valid_parameters
 from fastnn.sklearn.table_encoder import TableEncoder
 from fastnn.sklearn.tabular_parameters import TabularParameters, settings_of
 from fastnn.tabular import ensemble
+from fastnn.tabular.models import Model
 
 if TYPE_CHECKING:
     import os
@@ -182,10 +181,8 @@ class BaseTabular(TabularParameters):
         if found is not None:
             self.feature_names_in_ = found
         names = None if found is None else [str(name) for name in found]
-        for net in self.fits_:
-            recipe.attach(net)
-            kept = dict(zip(_KEPT, (int(self.n_features_in_), names), strict=True))
-            net.metadata = {**net.metadata, "estimator": kept}
+        kept = dict(zip(_KEPT, (int(self.n_features_in_), names), strict=True))
+        Model(self.fits_).attach(recipe, estimator=kept)
 
     # ---- predicting -----------------------------------------------------------------------------
 
@@ -220,10 +217,7 @@ class BaseTabular(TabularParameters):
             If the file cannot be written.
         """
         check_is_fitted(self)
-        if len(self.fits_) == 1:
-            self.fits_[0].save(path)
-        else:
-            self.fits_.save(path)
+        Model(self.fits_).save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -247,13 +241,9 @@ class BaseTabular(TabularParameters):
             If it cannot be read.
         """
         path = _checks.file_path("path", path)
-        if model_files.has_many(path):
-            fits = load_many(path)
-        else:
-            fits = Fits([load(path)])
-            fits.statuses = [Status(FINISHED, fits[0].epoch)]
-        _checks.some_networks(path, len(fits))
-        recipe = tables.recipe_of(fits[0])
+        model, recipe = Model.load(path)
+        _checks.no_groups(path, model.by)
+        fits = model.fits
         estimator = cls(n_nets=len(fits))
         estimator._take(recipe)
         estimator.fits_ = fits
