@@ -37,7 +37,7 @@ def folder(tmp_path_factory):
         "search": ["--target", "rent", "--search", "20"],
     }.items():
         train = ["train", folder / "flats.csv", *options, "--hidden", "8", "--epochs", "15",
-                 "--quiet", "--out", folder / name]  # fmt: skip
+                 "--preset", "plain", "--quiet", "--out", folder / name]  # fmt: skip
         assert main([str(word) for word in train]) == 0
     return folder
 
@@ -73,7 +73,8 @@ def told(run):
     return tell
 
 
-TRAIN = ("train", "flats.csv", "--target", "rent", "--hidden", "8", "--epochs", "5", "--out", "x")
+PLAIN = ("--preset", "plain", "--hidden", "8")
+TRAIN = ("train", "flats.csv", "--target", "rent", *PLAIN, "--epochs", "5", "--out", "x")
 
 # ---- ensembles ----------------------------------------------------------------------------------
 
@@ -263,7 +264,7 @@ def test_info_describes_any_file_of_many_networks(here, told, run):
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ("--ensemble 1", 2, "argument --ensemble: must be from 2 to 10000"),
+        ("--ensemble 0", 2, "argument --ensemble: must be from 1 to 10000"),
         ("--ensemble 3 --by city", 2, "argument --by: not allowed with argument --ensemble"),
         ("--by nowhere", 1, "has no column 'nowhere'"),
         ("--by rent", 2, "--by rent: the column is the target; name another one"),

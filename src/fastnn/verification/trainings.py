@@ -459,11 +459,12 @@ def by_layer_start() -> Named:
             f"learning_rate_multiplier above, tiny, {rule}, {dtype}",
             fitted(4, layers, batch_size=1, rows=30, **options),
         )
-    rule = AdamW(0.02, weight_decay=0.1, clipnorm=0.2, use_ema=True)
+    clipped = AdamW(0.02, weight_decay=0.1, clipnorm=0.2, use_ema=True)
     layers = [Dense(20, "tanh", learning_rate_multiplier=4.0, l2=0.01), Dense(3)]
     for batch in (1, 8, 1500):
-        run = fitted(6, layers, optimizer=rule, rows=2500 if batch > 8 else 40, batch_size=batch)
-        yield f"learning_rate_multiplier, {shown(rule)}, batches of {batch}", run, (1, 2, 3)
+        rows = 2500 if batch > 8 else 40
+        run = fitted(6, layers, optimizer=clipped, rows=rows, batch_size=batch)
+        yield f"learning_rate_multiplier, {shown(clipped)}, batches of {batch}", run, (1, 2, 3)
 
 
 def by_smoothing() -> Named:
