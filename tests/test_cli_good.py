@@ -12,6 +12,7 @@ import types
 import numpy as np
 import polars as pl
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 import fastnn
 from fastnn import tables
@@ -315,3 +316,33 @@ def test_info_says_what_the_scores_are_of(here, told):
     assert "The scores are of networks of 308 rows; those in the file have learned from" in text
     found = json.loads(told("info", "rent", "--json"))
     assert (found["n_networks"], found["training"]["refit"]) == (5, 384)
+
+
+# ---- export -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("target", ["rent", "city"])
+def test_an_onnx_model_is_the_mean_of_the_networks(here, told, target):
+    fits = fastnn.load_many(target)
+    X = tables.recipe_of(fits[0]).inputs("flats.csv", "missing")
+    told("export", target, "--onnx", "x.onnx")
+    evaluator = ReferenceEvaluator("x.onnx")
+    (found,) = evaluator.run(None, {evaluator.input_names[0]: X})
+    np.testing.assert_allclose(found, fits.predict(X, "mean"), rtol=1e-5, atol=1e-6)
+
+
+def test_a_c_file_is_the_mean_of_the_networks(here, told):
+    told("export", "city", "--c", "city.c")
+    fastnn.to_c(fastnn.load_many("city"), "twin.c", name="city")
+    assert (here / "city.c").read_text().replace("city.", "twin.") == (here / "twin.c").read_text()
+    assert "the mean of 5 networks" in (here / "city.h").read_text()
+
+
+def test_an_export_to_json_has_all_networks(here, told):
+    found = json.loads(told("export", "rent", "--json"))
+    assert (found["fastnn"], len(found["networks"])) == (fastnn.__version__, 5)
+    for plain, net in zip(found["networks"], fastnn.load_many("rent"), strict=True):
+        twin = fastnn.MLP.from_config(plain["config"])
+        twin.set_weights([np.array(array, np.float32) for array in plain["weights"]])
+        np.testing.assert_array_equal(twin.get_flat_weights(), net.get_flat_weights())
+    assert found["metadata"]["table"]["target"] == "rent"

@@ -200,6 +200,17 @@ def test_a_value_in_too_few_rows_is_an_error_before_training(here, run):
     assert not (here / "rare").exists()
 
 
+def test_an_export_has_each_values_network(here, run, told):
+    found = json.loads(told("export", "cities", "--json"))
+    assert found["groups"] == ["Bonn", "Köln", "Trier"]
+    assert len(found["networks"]) == 3
+    for form in ("--onnx", "--c"):
+        code, _, err = run("export", "cities", form, "cities.c")
+        assert code == 1
+        assert "has a network for each group of rows" in err
+    assert not (here / "cities.c").exists()
+
+
 def test_the_estimators_refuse_a_network_for_each_value(here):
     with pytest.raises(ValueError, match="a network for each value of 'city'"):
         TabularRegressor.load(here / "cities")
@@ -256,9 +267,7 @@ def test_info_describes_any_file_of_many_networks(here, told, run):
     code, _, err = run("predict", "own", "new.csv")
     assert code == 1
     assert "no recipe for tables" in err
-    code, _, err = run("export", "own", "--json", "own.json")
-    assert code == 1
-    assert "fastnn.load_many(path)" in err
+    assert len(json.loads(told("export", "own", "--json"))["networks"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,9 @@ import os
 from typing import TYPE_CHECKING
 
 import fastnn
-from fastnn import ModelFileError
+from fastnn import ModelFileError, _checks
+from fastnn.exchange import model_files
+from fastnn.many import Fits
 from fastnn.tabular.models import Model
 from fastnn.tabular.reading import TABLE_ENDINGS
 
@@ -38,6 +40,14 @@ def network(path: str) -> MLP:
     """Return the network of a model file; the error tells what a file is that is none."""
     with _saying_what_it_is(path):
         return fastnn.load(path)
+
+
+def networks(path: str) -> Fits:
+    """Return the networks of a model file, one or many, which need no recipe."""
+    with _saying_what_it_is(path):
+        fits = fastnn.load_many(path) if model_files.has_many(path) else Fits([fastnn.load(path)])
+    _checks.some_networks(path, len(fits))
+    return fits
 
 
 def model(path: str) -> tuple[Model, Recipe]:
