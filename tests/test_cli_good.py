@@ -196,6 +196,28 @@ def test_classes_may_be_weighed(here, told):
     assert shares[0] < min(shares[1:])
 
 
+@pytest.mark.parametrize(
+    ("values", "options", "note"),
+    [
+        (range(3), [], "has 3 different whole numbers, taken for classes; if they are amounts: "
+         "--task regression"),
+        (range(30), [], "has 30 different whole numbers, taken for amounts; if they are classes: "
+         "--task classification"),
+        (range(2), [], None),
+        (range(80), [], None),
+        (np.arange(30) / 4, [], None),
+        (range(3), ["--task", "regression"], None),
+    ],
+)  # fmt: skip
+def test_a_target_of_numbers_that_may_be_classes_is_noted(here, run, values, options, note):
+    y = np.resize(np.array(values), 300)
+    np.savez("numbers.npz", x=np.random.default_rng(0).normal(size=300), y=y)
+    train = ("train", "numbers.npz", "--out", "x", "--preset", "plain", "--epochs", "1")
+    _, _, err = run(*train, *options)
+    notes = [line for line in err.splitlines() if "the target 'y'" in line]
+    assert notes == ([] if note is None else [f"note: the target 'y' {note}"])
+
+
 # ---- which options go with which preset ---------------------------------------------------------
 
 

@@ -30,6 +30,7 @@ from fastnn.cli.train_options import parser_of
 from fastnn.tabular.errors import shell_argument
 from fastnn.tabular.models import Model
 from fastnn.tabular.reading import COMPRESSED
+from fastnn.tabular.targets import doubt
 
 if TYPE_CHECKING:
     import argparse
@@ -282,6 +283,10 @@ def _note(job: _Job, options: argparse.Namespace) -> None:
     if without:
         names = " or ".join(map(repr, filter(None, (job.recipe.target, options.by))))
         tell(f"note: left out {counted(without, 'row')} without {names}")
+    target = job.table.columns.get(job.recipe.target or "")
+    doubtful = doubt(target, job.recipe.task or "") if target and not options.task else None
+    if doubtful:
+        tell(f"note: {doubtful}")
     for name, why in job.recipe.ignored.items():
         tell(f"note: ignored column {name!r}: {why}")
     for name, n in job.encoded.replaced.items():

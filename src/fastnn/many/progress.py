@@ -51,9 +51,12 @@ class Progress:
 
     def _write_line(self) -> None:
         self.shown, self._told = time.monotonic(), self.done
-        rate = self.done / max(self.shown - self.began, 1e-9)
+        seconds = max(self.shown - self.began, 1e-9)
+        rate = f"{self.done / seconds:,.1f} networks/s"
+        if 0 < self.done < seconds:
+            rate = f"{seconds / self.done:,.1f} s a network"
         failed = f", {self.diverged} diverged" if self.diverged else ""
-        line = f"{self.done}/{self.n} networks{failed}, {rate:,.1f} networks/s"
+        line = f"{self.done}/{self.n} networks{failed}, {rate}"
         if sys.stderr is not None:
             print(line, file=sys.stderr, flush=True)
 
@@ -69,7 +72,7 @@ class Progress:
         if self.bar is not None:
             self.show()
             self.bar.close()
-        elif self.is_shown:
+        elif self.is_shown and not 0 < self._told == self.done:
             self._write_line()
 
 
