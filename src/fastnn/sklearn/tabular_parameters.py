@@ -94,8 +94,9 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         Settings.epochs,
         [_COUNT, None],
         """int
-        Number of epochs; by default 100, or as many as make 2,000 to 4,000 updates, within 4 to
-        300.""",
+        Largest number of epochs; by default 100, or as many as make 2,000 to 4,000 updates, within
+        4 to 300. A network stops after a fifth of them, 5 or more, without a lower validation
+        loss.""",
     )
     validation_fraction: float = parameter(
         Settings.validation,
