@@ -68,24 +68,28 @@ def tabular(n_nets):
     return make
 
 
-def command_line(frame, y, is_class, seed):
-    """`fastnn train` with its defaults, of all rows."""
-    import fastnn
-    from fastnn import tables
+def command_line(preset):
+    """Return `fastnn train` with the defaults of a preset, of all rows."""
+    return lambda *row_set: by_command_line(*row_set, preset)
+
+
+def by_command_line(frame, y, is_class, seed, preset):
+    """Train by `fastnn train`; return what predicts."""
     from fastnn.cli import main
+    from fastnn.tabular.models import Model
 
     with tempfile.TemporaryDirectory() as folder:
         data, out = f"{folder}/rows.csv", f"{folder}/net.safetensors"
         frame.assign(target=[f"c{v}" for v in y] if is_class else y).to_csv(data, index=False)
-        options = ["--test", "0", "--seed", str(seed), "--quiet"]
+        options = ["--test", "0", "--seed", str(seed), "--quiet", "--preset", preset]
+        options += ["--task", "classification" if is_class else "regression"]
         with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
             code = main(["train", data, "--target", "target", "--out", out, *options])
         if code:
             raise RuntimeError(f"fastnn train ended with {code}")
-        net = fastnn.load(out)
-    recipe = tables.recipe_of(net)
+        model, recipe = Model.load(out)
     places = [recipe.classes.index(f"c{v}") for v in np.unique(y)] if is_class else 0
-    return lambda new: net.predict(recipe.inputs(new, "missing")).astype(float)[:, places]
+    return lambda new: model.predict(recipe.inputs(new, "missing"))[0].astype(float)[:, places]
 
 
 def lightgbm(is_class, seed):
@@ -123,7 +127,8 @@ def scikit_learn(is_class, seed):
 
 
 CONTENDERS = {
-    "fastnn train": command_line,
+    "fastnn train": command_line("good"),
+    "fastnn train, plain": command_line("plain"),
     "Tabular, 1 network": of_scikit_learn(tabular(1), as_it_is),
     "Tabular, 5 networks": of_scikit_learn(tabular(5), as_it_is),
     "LightGBM": of_scikit_learn(lightgbm, categorical),

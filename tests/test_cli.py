@@ -59,7 +59,8 @@ def folder(tmp_path_factory):
     for name in ("things", "classes"):
         out = folder / f"{name}.safetensors"
         assert main(["train", str(folder / f"{name}.csv"), "--target", "price", "--hidden", "8",
-                     "--epochs", "40", "--quiet", "--out", str(out)]) == 0  # fmt: skip
+                     "--preset", "plain", "--epochs", "40", "--quiet", "--out", str(out)]
+                    ) == 0  # fmt: skip
     return folder
 
 
@@ -105,7 +106,9 @@ def shell(line, **options):
                           timeout=LONG, **options)  # fmt: skip
 
 
-TRAIN = ("train", "things.csv", "--target", "price", "--out", "new.safetensors")
+#: One network, of options stated by hand; test_cli_good.py has the networks of the default.
+PLAIN = ("--preset", "plain")
+TRAIN = ("train", "things.csv", "--target", "price", *PLAIN, "--out", "new.safetensors")
 
 # ---- on real tables -----------------------------------------------------------------------------
 
@@ -115,7 +118,7 @@ def test_prices_of_diamonds(told, tmp_path):
     (tmp_path / "diamonds.csv").write_bytes(dataset("ggplot2/diamonds"))
     model = tmp_path / "model.safetensors"
     report = told("train", tmp_path / "diamonds.csv", "--target", "price", "--hidden", "256,128",
-                  "--epochs", "30", "--out", model, "--json")  # fmt: skip
+                  *PLAIN, "--epochs", "30", "--out", model, "--json")  # fmt: skip
     report = json.loads(report)
     assert report["task"] == "regression"
     assert report["rows"] == {"training": 38837, "test": 10788, "validation": 4315}
@@ -153,7 +156,7 @@ def test_a_vote_with_gaps_in_numbers_texts_and_classes(run, told, tmp_path):
     (tmp_path / "chile.csv").write_bytes(dataset("car/Chile"))
     model = tmp_path / "vote.safetensors"
     code, report, notes = run("train", tmp_path / "chile.csv", "--target", "vote", "--json",
-                              "--out", model)  # fmt: skip
+                              *PLAIN, "--out", model)  # fmt: skip
     assert code == 0
     assert notes.startswith("note: left out 168 rows without 'vote'\n"
                             "note: ignored column '': row numbers\n")  # fmt: skip
@@ -263,8 +266,8 @@ def test_scores_are_those_of_rows_held_out(here, told):
     table = tables.read("classes.csv")
     _, classes, y = tables.target_of(table, "price")
     assert classes == ["cheap", "dear"]
-    options = types.SimpleNamespace(seed=0, test=0.3, validation=0.1, data="")
-    rows = splitting.split(options, y, classes)
+    options = types.SimpleNamespace(seed=0, test=0.3, data="")
+    rows = splitting.split(options, y, classes, 0.1)
     together = np.sort(np.concatenate(list(rows.values())))
     np.testing.assert_array_equal(together, np.arange(300))
     for part in rows.values():  # of each class as many
@@ -290,8 +293,9 @@ def test_texts_that_only_rows_held_out_have(here, run):
     Path("rare.csv").write_text("x,c,y\n" + few)
     told = set()
     for seed in range(12):
-        told.add(run("train", "rare.csv", "--target", "y", "--out", "new.safetensors", "--epochs",
-                     "1", "--seed", seed)[2].partition("epoch")[0])  # fmt: skip
+        err = run("train", "rare.csv", "--target", "y", "--out", "new.safetensors", *PLAIN,
+                  "--task", "regression", "--epochs", "1", "--seed", seed)[2]  # fmt: skip
+        told.add(err.partition("epoch")[0])
     note = (
         "note: column 'c': 1 value not among the texts of the training rows, treated as missing\n"
     )
@@ -306,7 +310,7 @@ def test_numbers_of_any_size_are_learned(here, told):
     x = rng.normal(size=500)
     for offset, scale in ((0, 1e-12), (1e6, 1e3), (0, 1e20)):
         np.savez("x.npz", x=x, y=offset + scale * x)
-        report = json.loads(told("train", "x.npz", "--out", "x.safetensors", "--json"))
+        report = json.loads(told("train", "x.npz", "--out", "x.safetensors", *PLAIN, "--json"))
         assert report["test"]["r2"] > 0.99
 
 
@@ -314,17 +318,20 @@ def test_arrays_and_their_targets(here, told):
     X = np.random.default_rng(0).normal(size=(300, 3))
     np.save("x.npy", X)
     for target, name in (("-1", "2"), ("0", "0")):
-        told("train", "x.npy", "--target", target, "--out", "x.safetensors", "--epochs", "1")
+        told(
+            "train", "x.npy", "--target", target, "--out", "x.safetensors", *PLAIN, "--epochs", "1"
+        )
         assert fastnn.load("x.safetensors").metadata["table"]["target"] == name
     np.savez("x.npz", X=X, y=X[:, 0] > 0)
-    report = told("train", "x.npz", "--out", "x.safetensors", "--epochs", "50", "--json")
+    report = told("train", "x.npz", "--out", "x.safetensors", *PLAIN, "--epochs", "50", "--json")
     assert json.loads(report)["test"]["accuracy"] > 0.9
     assert set(told("predict", "x.safetensors", "x.npz").split()) == {"y", "true", "false"}
 
 
 def test_tables_from_standard_input(here):
-    done = shell("fastnn train - --target price --out new.safetensors --epochs 2 --quiet --json"
-                 " < things.csv && fastnn predict new.safetensors - < things.csv")  # fmt: skip
+    train = "fastnn train - --target price --out new.safetensors --preset plain --epochs 2"
+    predict = "fastnn predict new.safetensors - < things.csv"
+    done = shell(f"{train} --quiet --json < things.csv && {predict}")
     assert (done.returncode, done.stderr) == (0, "")
     report, header, *values = done.stdout.splitlines()
     assert json.loads(report)["data"] == "-"
@@ -370,7 +377,7 @@ def test_text_files_of_any_form(here, told, run):
 def test_a_network_worse_than_its_baseline_says_so(here, run):
     rng = np.random.default_rng(0)
     np.savez("noise.npz", X=rng.normal(size=(200, 30)), y=rng.normal(size=200))
-    options = ("--out", "new.safetensors", "--epochs", "60", "--validation", "0", "--quiet")
+    options = ("--out", "new.safetensors", *PLAIN, "--epochs", "60", "--validation", "0", "--quiet")
     code, out, err = run("train", "noise.npz", *options, "--json")
     assert code == 0
     warning = "the network is no better than its baseline (mean) on the test rows; "
@@ -444,7 +451,7 @@ def test_classes_may_be_weighed(here, told):
     np.savez("rare.npz", x=x, y=y)
     share = {}
     for weights in ([], ["--class-weight", "balanced"], ["--class-weight", "rare=9"]):
-        options = ["--out", "new.safetensors", "--hidden", "8", "--epochs", "60"]
+        options = ["--out", "new.safetensors", *PLAIN, "--hidden", "8", "--epochs", "60"]
         found = json.loads(told("train", "rare.npz", *options, *weights, "--json"))
         assert ("balanced_accuracy" in found["test"]) == bool(weights)
         predicted = told("predict", "new.safetensors", "rare.npz").split()[1:]
@@ -460,7 +467,9 @@ def test_dates_are_inputs(here, told):
         f"{day},{1000 + 500 * free + i % 37}\n"
         for i, (day, free) in enumerate(zip(days, weekend, strict=True))
     ))  # fmt: skip
-    report = told("train", "days.csv", "--target", "sales", "--out", "new.safetensors", "--json")
+    report = told(
+        "train", "days.csv", "--target", "sales", "--out", "new.safetensors", *PLAIN, "--json"
+    )
     report = json.loads(report)
     assert report["columns"] == {"when": "date"}
     assert report["n_inputs"] == 1 + 12 + 7
@@ -522,7 +531,7 @@ def test_near_miss_names_of_columns(here, run):
 def test_arrays_without_names_for_a_network_of_arrays_with_names(here, told):
     X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     np.savez("x.npz", X=X, y=X @ [1, 2, 3])
-    told("train", "x.npz", "--out", "x.safetensors", "--epochs", "1")
+    told("train", "x.npz", "--out", "x.safetensors", *PLAIN, "--epochs", "1")
     np.save("x.npy", X)
     assert told("predict", "x.safetensors", "x.npy") == told("predict", "x.safetensors", "x.npz")
 

@@ -16,6 +16,7 @@ import fastnn
 from fastnn import tables
 from fastnn.cli import main, several
 from fastnn.many.outcomes import NOT_STARTED, Status
+from fastnn.sklearn import TabularRegressor
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def folder(tmp_path_factory):
         "search": ["--target", "rent", "--search", "20"],
     }.items():
         train = ["train", folder / "flats.csv", *options, "--hidden", "8", "--epochs", "15",
-                 "--quiet", "--out", folder / name]  # fmt: skip
+                 "--preset", "plain", "--quiet", "--out", folder / name]  # fmt: skip
         assert main([str(word) for word in train]) == 0
     return folder
 
@@ -72,7 +73,8 @@ def told(run):
     return tell
 
 
-TRAIN = ("train", "flats.csv", "--target", "rent", "--hidden", "8", "--epochs", "5", "--out", "x")
+PLAIN = ("--preset", "plain", "--hidden", "8")
+TRAIN = ("train", "flats.csv", "--target", "rent", *PLAIN, "--epochs", "5", "--out", "x")
 
 # ---- ensembles ----------------------------------------------------------------------------------
 
@@ -198,6 +200,22 @@ def test_a_value_in_too_few_rows_is_an_error_before_training(here, run):
     assert not (here / "rare").exists()
 
 
+def test_an_export_has_each_values_network(here, run, told):
+    found = json.loads(told("export", "cities", "--json"))
+    assert found["groups"] == ["Bonn", "Köln", "Trier"]
+    assert len(found["networks"]) == 3
+    for form in ("--onnx", "--c"):
+        code, _, err = run("export", "cities", form, "cities.c")
+        assert code == 1
+        assert "has a network for each group of rows" in err
+    assert not (here / "cities.c").exists()
+
+
+def test_the_estimators_refuse_a_network_for_each_value(here):
+    with pytest.raises(ValueError, match="a network for each value of 'city'"):
+        TabularRegressor.load(here / "cities")
+
+
 # ---- searches -----------------------------------------------------------------------------------
 
 
@@ -249,15 +267,13 @@ def test_info_describes_any_file_of_many_networks(here, told, run):
     code, _, err = run("predict", "own", "new.csv")
     assert code == 1
     assert "no recipe for tables" in err
-    code, _, err = run("export", "own", "--json", "own.json")
-    assert code == 1
-    assert "fastnn.load_many(path)" in err
+    assert len(json.loads(told("export", "own", "--json"))["networks"]) == 2
 
 
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ("--ensemble 1", 2, "argument --ensemble: must be from 2 to 10000"),
+        ("--ensemble 0", 2, "argument --ensemble: must be from 1 to 10000"),
         ("--ensemble 3 --by city", 2, "argument --by: not allowed with argument --ensemble"),
         ("--by nowhere", 1, "has no column 'nowhere'"),
         ("--by rent", 2, "--by rent: the column is the target; name another one"),

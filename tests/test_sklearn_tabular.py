@@ -20,7 +20,9 @@ from sklearn.utils.estimator_checks import check_estimator
 
 import fastnn
 from fastnn.cli import main
-from fastnn.sklearn import TabularClassifier, TabularRegressor
+from fastnn.sklearn import TableEncoder, TabularClassifier, TabularRegressor
+from fastnn.sklearn.tabular_parameters import settings_of
+from fastnn.tabular import ensemble
 from fastnn.tabular.ensemble import Settings
 
 RNG = np.random.default_rng(0)
@@ -151,9 +153,9 @@ def test_a_target_far_from_zero_is_scaled():
 # ---- one seed, one result -----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("n_jobs", [1, 2, -1])
-def test_the_result_does_not_depend_on_the_threads(n_jobs, prices):
-    twin = regressor(n_jobs=n_jobs).fit(FRAME, PRICE)
+@pytest.mark.parametrize("n_threads", [1, 2])
+def test_the_result_does_not_depend_on_the_threads(n_threads, prices):
+    twin = regressor(n_threads=n_threads).fit(FRAME, PRICE)
     assert twin.predict(FRAME).tobytes() == prices.predict(FRAME).tobytes()
     assert twin.validation_score_ == prices.validation_score_
 
@@ -360,3 +362,31 @@ def test_an_error_leaves_a_fitted_estimator_as_it_was():
     with pytest.raises(ValueError, match="NaN"):
         found.fit(FRAME[["city"]], np.full(N, np.nan))
     assert np.array_equal(found.predict(FRAME), before)
+
+
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+def test_an_interrupted_fit_leaves_a_fitted_estimator_as_it_was(kind, monkeypatch):
+    found = kind(1, hidden_layer_sizes=(8,), max_iter=2, random_state=0).fit(FRAME, SORT == "low")
+    before = dict(vars(found))
+
+    def interrupt(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ensemble, "fit_many", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        found.fit(FRAME[["city"]], np.arange(N) % 3)
+    assert vars(found) == before
+
+
+def test_an_error_leaves_a_fitted_encoder_as_it_was():
+    found = TableEncoder().fit(FRAME)
+    before = dict(vars(found))
+    with pytest.raises(ValueError, match="cannot be inputs"):
+        found.fit(pd.DataFrame({"z": [1j, 2j]}))
+    assert vars(found) == before
+
+
+def test_the_defaults_are_those_of_the_recipe():
+    for kind in (TabularClassifier, TabularRegressor):
+        assert settings_of(kind()) == Settings()
+        assert kind().n_nets == ensemble.N_NETS

@@ -49,6 +49,13 @@ def test_values_beyond_the_edges_stay_at_0_and_1():
     assert np.isfinite(X).all()
 
 
+@pytest.mark.parametrize("x", [-np.inf, -1e308, 1e200, np.inf])
+def test_the_clipped_code_of_values_of_any_size_is_finite(x):
+    out = np.zeros((1, 1))
+    Clipped(0.0, 0.0, 1e-300).write(np.array([x]), out)
+    assert out[0, 0] == np.copysign(3.0, x)
+
+
 def test_a_missing_number_is_the_median_in_every_code():
     values = np.where(np.arange(400) % 7 == 0, np.nan, SKEWED)
     recipe, _ = rich(a=values)

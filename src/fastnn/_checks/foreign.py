@@ -15,7 +15,7 @@ from fastnn._checks.paths import file_path
 from fastnn._checks.values import shown, text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
     from numpy.typing import NDArray
@@ -132,3 +132,39 @@ def onnx_model(name: str, value: object, kind: type) -> str | None:
             f"({type(value).__name__})"
         )
     return file_path(name, value)
+
+
+def not_of_groups(name: str, has_groups: bool) -> None:
+    """Check that networks predict the same rows."""
+    if has_groups:
+        raise ValueError(
+            f"{name} has a network for each group of rows, and their mean predicts none of them; "
+            f"write one: {name}[i]"
+        )
+
+
+def alike(name: str, described: Sequence[object]) -> None:
+    """Check that there are networks, and that all have the same inputs, layers and precision."""
+    if not described:
+        raise ValueError(f"{name} has no networks; pass one or more")
+    for number, each in enumerate(described):
+        if each != described[0]:
+            raise ValueError(
+                f"{name}[{number}] has other inputs, layers or another dtype than {name}[0]; "
+                "networks are written together if they differ in their weights alone"
+            )
+
+
+def one_to_train(name: str, n: int) -> None:
+    """Check that a step of training is of one network."""
+    if n > 1:
+        raise ValueError(f"{name} is for one network, but there are {n}; write one: net[i]")
+
+
+def same_constants(place: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
+    """Check that networks which are written together scale their inputs alike."""
+    if any(not np.array_equal(ours[name], theirs[name]) for name in ours):
+        raise ValueError(
+            f"{place}: the networks' Standardize layers have seen different rows; adapt them to "
+            "the same rows, or write one network"
+        )

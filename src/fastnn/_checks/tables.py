@@ -59,6 +59,15 @@ def some_networks(path: str, n: int) -> None:
         raise ValueError(f"{path} has no networks; train them again")
 
 
+def no_groups(path: str, by: str | None) -> None:
+    """Check that all networks of a file predict every row."""
+    if by is not None:
+        raise ValueError(
+            f"{path} has a network for each value of {by!r}, and an estimator predicts all rows by "
+            "all networks; use it by fastnn predict"
+        )
+
+
 def texts(place: str, value: object) -> list[str]:
     """Return a list of texts."""
     found = plain_list(place, value)

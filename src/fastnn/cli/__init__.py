@@ -6,9 +6,9 @@ cannot be used, 2 if the command line is wrong, 3 if a network does not meet --r
 Ctrl-C, 141 if the reader of the output has gone.
 
 Here: `main`, which runs a command and turns exceptions into exit codes. A module for each command
-has its options and its steps; `options`, `output`, `loading` and `models` are shared, `report` by
-train and info; train has its parts in `splitting`, `objectives`, `fitting`, `several`, `scores` and
-`judging`, info has `table_info`.
+has its options and its steps; `options`, `output` and `loading` are shared, `report` by train and
+info; train has its parts in `train_options`, `presets`, `splitting`, `objectives`, `good`,
+`fitting`, `several`, `scores` and `judging`, info has `table_info`.
 Not here: what is done with tables (tabular/), training (MLP.fit) and measuring (benchmarking/).
 """
 

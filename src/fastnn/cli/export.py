@@ -13,7 +13,7 @@ import numpy as np
 
 import fastnn
 from fastnn import tables
-from fastnn.cli.loading import network
+from fastnn.cli.loading import networks
 from fastnn.cli.output import print_now, protect, writing
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.cli.options import Commands
+    from fastnn.many import Fits
     from fastnn.mlp import MLP
 
 
@@ -31,7 +32,7 @@ def add(commands: Commands) -> None:
         "export",
         help="write a network for other programs",
         description="Write a saved network for other programs. Such a program passes the inputs "
-        "that `fastnn info --json` lists, in this order.",
+        "that `fastnn info --json` lists, in this order. Of several networks it gets the mean.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help="a model file")
@@ -46,20 +47,20 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write a network in another form; return the exit code."""
     protect([options.model], _outputs(options))
-    net = network(options.model)
+    nets = networks(options.model)
     if options.onnx is not None:
         with writing(options.onnx):
             tables.check_place(options.onnx, ())
             from fastnn import onnx  # slow to import
 
-            onnx.export(net, options.onnx)
+            onnx.export(nets, options.onnx)
         return 0
     if options.c is not None:
         with writing(options.c):
             tables.check_place(options.c, (".c",))
-            net.to_c(options.c)
+            fastnn.to_c(nets, options.c)
         return 0
-    text = json.dumps(_plain(net)) + "\n"
+    text = json.dumps(_plain(nets)) + "\n"
     if options.json == "-":
         print_now(text)
         return 0
@@ -76,16 +77,31 @@ def _outputs(options: argparse.Namespace) -> dict[str, str]:
     return {name: path for name, path in found.items() if path not in (None, "-")}
 
 
-def _plain(net: MLP) -> dict[str, Any]:
-    """Return everything that predictions depend on, as plain data."""
+def _plain(nets: Fits) -> dict[str, Any]:
+    """Return everything that predictions depend on, as plain data.
+
+    The weights of several networks are in a list, "networks", and "groups" has the label of each if
+    they predict different rows; otherwise predictions are the mean.
+    """
+    net = nets[0]
+    found = {
+        "fastnn": fastnn.__version__,
+        **(_weights_of(net) if len(nets) == 1 else {"networks": [*map(_weights_of, nets)]}),
+        "inputs": None if net.feature_names is None else list(net.feature_names),
+        "metadata": net.metadata,
+    }
+    if nets.groups is not None:
+        found["groups"] = nets.groups.tolist()
+    return found
+
+
+def _weights_of(net: MLP) -> dict[str, Any]:
+    """Return a network as plain data."""
     mean_and_scale = net.standardization
     return {
-        "fastnn": fastnn.__version__,
         "config": net.get_config(),
         "weights": [_shortest(array) for array in net.get_weights()],
         "standardization": mean_and_scale and [array.tolist() for array in mean_and_scale],
-        "inputs": None if net.feature_names is None else list(net.feature_names),
-        "metadata": net.metadata,
     }
 
 

@@ -16,7 +16,7 @@ from fastnn.cli import table_info
 from fastnn.cli.loading import is_table, model, network
 from fastnn.cli.options import add_form_options, form_of
 from fastnn.cli.output import abbreviated, number, print_now, protect, two_columns
-from fastnn.cli.report import epochs, kept, of_task, score_table
+from fastnn.cli.report import again, epochs, kept, of_task, score_table
 from fastnn.exchange import model_files
 from fastnn.tabular.codes import Value
 
@@ -105,8 +105,8 @@ def _described(several: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _record(path: str, net: MLP) -> dict[str, Any]:
     """Return the record that `fastnn train` keeps of a training."""
-    known = ("fastnn", "data", "rows", "epochs", "best_epoch", "loss", "seed", "test",
-             "baseline")  # fmt: skip
+    known = ("fastnn", "data", "rows", "preset", "refit", "epochs", "best_epoch", "loss", "seed",
+             "test", "baseline")  # fmt: skip
     of_several = ("ensemble", "by", "search")
     try:
         found: dict[str, Any] = _checks.fields(
@@ -124,7 +124,7 @@ def _of_recipe(recipe: Recipe, found: dict[str, Any]) -> str:
         pairs.insert(1, ("classes", abbreviated([*map(str, recipe.classes)])))
     if found:
         best = kept(found)
-        how = f"{epochs(found)}{best and f', {best}'}, seed {found['seed']}"
+        how = f"{epochs(found)}{again(found)}{best and f', {best}'}, seed {found['seed']}"
         pairs.append(("training", f"{how}, fastnn {found['fastnn']}"))
     if recipe.ignored:
         left_out = [f"{name or repr(name)} ({why})" for name, why in recipe.ignored.items()]

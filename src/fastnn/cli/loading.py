@@ -5,16 +5,20 @@ Not here: the container of model files (exchange/), tables (tabular/).
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
 import fastnn
-from fastnn import ModelFileError, tables
-from fastnn.cli.models import Model, of_fits
+from fastnn import ModelFileError, _checks
 from fastnn.exchange import model_files
+from fastnn.many import Fits
+from fastnn.tabular.models import Model
 from fastnn.tabular.reading import TABLE_ENDINGS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from fastnn.mlp import MLP
     from fastnn.tables import Recipe
 
@@ -34,8 +38,29 @@ _READERS = {
 
 def network(path: str) -> MLP:
     """Return the network of a model file; the error tells what a file is that is none."""
-    try:
+    with _saying_what_it_is(path):
         return fastnn.load(path)
+
+
+def networks(path: str) -> Fits:
+    """Return the networks of a model file, one or many, which need no recipe."""
+    with _saying_what_it_is(path):
+        fits = fastnn.load_many(path) if model_files.has_many(path) else Fits([fastnn.load(path)])
+    _checks.some_networks(path, len(fits))
+    return fits
+
+
+def model(path: str) -> tuple[Model, Recipe]:
+    """Return the networks of a file for tables, one or many, and their recipe."""
+    with _saying_what_it_is(path):
+        return Model.load(path)
+
+
+@contextlib.contextmanager
+def _saying_what_it_is(path: str) -> Iterator[None]:
+    """Let the error about a file that is no model file tell what it is."""
+    try:
+        yield
     except ModelFileError as error:
         ending = os.path.splitext(path)[1].lower()
         what = _READERS.get(ending)
@@ -46,29 +71,7 @@ def network(path: str) -> MLP:
         raise ModelFileError(f"{path!r} is not a model file but {what}") from error
 
 
-def model(path: str) -> tuple[Model, Recipe]:
-    """Return the networks of a file that `fastnn train` wrote, one or many, and their recipe."""
-    if not model_files.has_many(path):
-        net, recipe = loaded(path)
-        return Model.of(net), recipe
-    found = of_fits(path, fastnn.load_many(path))
-    return found, _recipe(path, found.net)
-
-
 def is_table(path: str) -> bool:
     """Return whether a file has the name of a table."""
     stem, ending = os.path.splitext(path.lower())
     return ending in TABLE_ENDINGS or os.path.splitext(stem)[1] in TABLE_ENDINGS
-
-
-def loaded(path: str) -> tuple[MLP, Recipe]:
-    """Return the network and the recipe of a model file."""
-    net = network(path)
-    return net, _recipe(path, net)
-
-
-def _recipe(path: str, net: MLP) -> Recipe:
-    try:
-        return tables.recipe_of(net)
-    except (ValueError, TypeError) as error:
-        raise ValueError(f"{path}: {error}") from error

@@ -126,3 +126,23 @@ def weights_of(
             f"classes are {listed(texts)}"
         )
     return {i: weight for name, weight in stated.items() if (i := index(name)) is not None}
+
+
+def row_weights(
+    stated: dict[str, float] | str | None, classes: list[Any] | None, labels: NDArray[Any]
+) -> NDArray[np.float64] | None:
+    """Return class weights as weights of rows with these labels (n,); None for none."""
+    weights = weights_of(stated, classes)
+    if weights is None or classes is None:
+        return None
+    of_class = np.ones(len(classes))
+    if weights == "balanced":
+        counts = np.bincount(labels, minlength=len(classes))
+        of_class = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    else:
+        for number, weight in weights.items():
+            of_class[number] = weight
+    found: NDArray[np.float64] = of_class[labels]
+    if not found.any():
+        raise UsageError("--class-weight: the weights of all rows are 0; give one class more")
+    return found

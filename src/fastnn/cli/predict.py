@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastnn.cli.models import Model
     from fastnn.cli.options import Commands
     from fastnn.tables import Recipe, Rows, Table
+    from fastnn.tabular.models import Model
 
 
 def add(commands: Commands) -> None:

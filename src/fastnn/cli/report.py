@@ -52,6 +52,11 @@ def epochs(found: Mapping[str, Any]) -> str:
     return of_search + several + counted(found["epochs"], "epoch")
 
 
+def again(found: Mapping[str, Any]) -> str:
+    """Return that networks were trained again on all rows, after scores of those before."""
+    return "" if found["refit"] is None else f", then again on all {found['refit']:,} rows"
+
+
 def kept(found: Mapping[str, Any]) -> str:
     """Return which epoch's weights were kept; nothing if it is the last."""
     return "" if found["best_epoch"] is None else f"weights of epoch {found['best_epoch']} kept"
@@ -82,8 +87,24 @@ def score_table(recipe: Recipe, found: Mapping[str, Any]) -> str:
         (SCORES[name], *(score(name, found[which][name]) for which in ("test", "baseline")))
         for name in found["test"]
     ]
-    rows = [(f"on {found['rows']['test']:,} test rows", "network", baseline), *rows]
+    ours = "networks" if "ensemble" in found or "by" in found else "network"
+    rows = [(f"on {found['rows']['test']:,} test rows", ours, baseline), *rows]
     left, middle, right = (max(map(len, column)) for column in zip(*rows, strict=True))
-    return "\n" + "".join(
-        f"{name:<{left}}  {ours:>{middle}}  {theirs:>{right}}\n" for name, ours, theirs in rows
+    return (
+        "\n"
+        + "".join(
+            f"{name:<{left}}  {ours:>{middle}}  {theirs:>{right}}\n" for name, ours, theirs in rows
+        )
+        + _scored(found)
+    )
+
+
+def _scored(found: Mapping[str, Any]) -> str:
+    """Return which networks the scores are of, if those in the file are others."""
+    if found["refit"] is None:
+        return ""
+    n = found["rows"]["training"]
+    return (
+        f"\nThe scores are of networks of {n:,} rows; those in the file have learned from all "
+        f"{found['refit']:,}.\n"
     )

@@ -7,6 +7,7 @@ the reports (train.py), a single network (fitting.py).
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import re
 import time
@@ -16,15 +17,15 @@ import numpy as np
 
 from fastnn.callbacks import EarlyStopping
 from fastnn.cli.fitting import network_of
-from fastnn.cli.models import Model
 from fastnn.cli.objectives import weights_of
 from fastnn.cli.output import tell
 from fastnn.many import Fits, fit_many
 from fastnn.tabular.ensemble import mean_and_scale, undo_scaling
 from fastnn.tabular.errors import TableError
+from fastnn.tabular.models import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -95,31 +96,32 @@ class Common:
                 scales.append((mean, scale))
         stop = EarlyStopping(patience=options.patience, restore_best_weights=True)
         judged = len(validation[0]) > 0
-        fits = _raising(
-            fit_many,
-            nets,
-            self.X,
-            y,
-            rows=training,
-            validation=validation if judged else None,
-            epochs=options.epochs,
-            batch_size=options.batch_size if batch_sizes is None else batch_sizes,
-            class_weight=weights_of(options.class_weight, self.recipe.classes),
-            callbacks=[stop] if judged else [],
-            on_error="record" if options.search else "raise",
-            n_threads=options.threads,
-            verbose=not options.quiet,
-        )
+        with unnumbered():
+            fits = fit_many(
+                nets,
+                self.X,
+                y,
+                rows=training,
+                validation=validation if judged else None,
+                epochs=options.epochs,
+                batch_size=options.batch_size if batch_sizes is None else batch_sizes,
+                class_weight=weights_of(options.class_weight, self.recipe.classes),
+                callbacks=[stop] if judged else [],
+                on_error="record" if options.search else "raise",
+                n_threads=options.threads,
+                verbose=not options.quiet,
+            )
         for number, (mean, scale) in enumerate(scales):
             if fits.statuses[number].is_trained:
                 undo_scaling(nets[number], mean, scale, self.objective.output)
         return fits, fits.interrupted
 
 
-def _raising(call: Callable[..., Fits], *args: Any, **options: Any) -> Fits:
-    """Call a function; the error about a loss that is not finite does not number its network."""
+@contextlib.contextmanager
+def unnumbered() -> Iterator[None]:
+    """Let the error about a loss that is not finite not number its network."""
     try:
-        return call(*args, **options)
+        yield
     except FloatingPointError as error:
         raise FloatingPointError(str(error).partition(": ")[2]) from error
 

@@ -20,17 +20,18 @@ if TYPE_CHECKING:
 
 
 def split(
-    options: argparse.Namespace, y: NDArray[Any], classes: list[Any] | None
+    options: argparse.Namespace, y: NDArray[Any], classes: list[Any] | None, validation: float
 ) -> dict[str, NDArray[np.intp]]:
     """Return the indices of the "training", "validation" and "test" rows, each sorted.
 
     Rows without a target are in none of them. `y` (n,) and `classes` are what `target_of` returns;
-    `options` has the fractions `test` and `validation`, the `seed`, and `data` for messages.
+    `options` has the fraction `test`, the `seed`, and `data` for messages; `validation` is the
+    fraction of the others.
     """
     known = np.flatnonzero(~np.isnan(y) if classes is None else y >= 0)
     rng = np.random.default_rng(options.seed)
     rows = {}
-    for name, fraction in (("test", options.test), ("validation", options.validation)):
+    for name, fraction in (("test", options.test), ("validation", validation)):
         is_picked = pick(rng, None if classes is None else y[known], len(known), fraction)
         if fraction and not is_picked.any():
             raise TableError(

@@ -1,5 +1,7 @@
 """Networks as C source: one file and its header, with the weights in them, for any C99 compiler.
 
+Several networks of the same layers share the functions, and have weights each.
+
 The file has the functions that the network needs, from the headers of the kernels (c_sections.py),
 the weights, and the functions that call them in the order of the layers (c_stages.py).
 
@@ -16,9 +18,9 @@ import numpy as np
 
 from fastnn import _checks, _files, _kernels_f32
 from fastnn.exchange.c_sections import needed, sections
-from fastnn.exchange.c_stages import RULES, Activated, Lines, Precision, Stage, Values
+from fastnn.exchange.c_stages import RULES, Activated, Lines, Member, Precision, Stage, Values
 from fastnn.exchange.parts import Array, parts, rule_for
-from fastnn.exchange.scikit_learn import Estimator, network_of
+from fastnn.exchange.together import Networks, inputs_of, networks_of
 from fastnn.layers import Dropout
 from fastnn.losses import Loss
 
@@ -29,22 +31,21 @@ if TYPE_CHECKING:
 _PAIRED = [pair for pair in _kernels_f32.registry()["losses"] if pair[1] is not None]
 
 
-def to_c(
-    net: "MLP | Estimator", path: Any, *, name: str | None = None, training: bool = False
-) -> None:
-    """Write a network as C source, a file and a header: the function for `MLP.to_c`.
+def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = False) -> None:
+    """Write a network, or the mean of several, as C source, a file and a header, as `MLP.to_c`.
 
     Parameters
     ----------
-    net : MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
+    net : MLP, Fits, list of MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
         An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and one, stands
-        for its network: what `from_sklearn` returns.
+        for its network: what `from_sklearn` returns. Of several networks, which must have the same
+        layers, the outputs are the mean.
     path : str or path
         The C file, ending with ".c"; the header beside it has the same name.
     name : str, optional
         Prefix of the names in the source; by default the file's name.
     training : bool, default False
-        Whether to write a step of training, too.
+        Whether to write a step of training, too; not of several networks.
 
     Raises
     ------
@@ -70,21 +71,17 @@ def to_c(
     ...     sorted(os.listdir(folder))
     ['iris.c', 'iris.h']
     """
-    net = network_of(net)
-    source, header = map(Path, _checks.c_paths("path", path, net._state.inputs))
+    nets = networks_of(net)
+    source, header = map(Path, _checks.c_paths("path", path, inputs_of(nets)))
     name = _checks.c_name("name", source.stem if name is None else name, by_path=name is None)
     training = _checks.flag("training", training)
-    found = parts(net)
+    precision = Precision(nets[0].dtype)
+    stages = [_stages(each, precision) for each in nets]
     if training:
-        _checks.plain_descent(net.layers, Dropout)
-        _checks.in_kernels("training=True", net.loss, "write the network for predictions")
-    precision = Precision(net.dtype)
-    stages = [
-        stage
-        for part in found
-        for stage in rule_for(RULES, part, "to_c cannot write")(part, precision)
-    ]
-    writer = _Writer(net, stages, precision, name, training)
+        _checks.one_to_train("training=True", len(nets))
+        _checks.plain_descent(nets[0].layers, Dropout)
+        _checks.in_kernels("training=True", nets[0].loss, "write the network for predictions")
+    writer = _Writer(nets[0], stages, precision, name, training)
     texts = {
         header: writer.header(header.name),
         source: writer.source(source.name, header.name),
@@ -94,16 +91,30 @@ def to_c(
             file.write(text.encode())
 
 
+def _stages(net: "MLP", precision: Precision) -> list[Stage]:
+    """Return what is written of each layer of a network."""
+    return [
+        stage
+        for part in parts(net)
+        for stage in rule_for(RULES, part, "to_c cannot write")(part, precision)
+    ]
+
+
 class _Writer:
-    """The texts of one network's files."""
+    """The texts of the files of a network, or of several of the same layers."""
 
     def __init__(
-        self, net: "MLP", stages: list[Stage], precision: Precision, name: str, training: bool
+        self, net: "MLP", stages: list[list[Stage]], precision: Precision, name: str, training: bool
     ) -> None:
-        self.net, self.stages, self.precision = net, stages, precision
+        self.net, self.stages, self.precision = net, stages[0], precision
         self.name, self.training, self.real = name, training, precision.real
-        self.members = [member for stage in stages for member in stage.members()]
-        self.loss = _LossLines(net.loss, net.n_out, stages, precision)
+        self.n_nets, self.values = len(stages), [_members(each) for each in stages]
+        self.members = self.values[0]
+        self.loss = _LossLines(net.loss, net.n_out, self.stages, precision)
+        constants = [_constants(each) for each in stages]
+        self.constants = constants[0]
+        for each in constants:
+            _checks.same_constants("to_c", constants[0], each)
 
     # ---- the header -----------------------------------------------------------------------------
 
@@ -112,8 +123,9 @@ class _Writer:
         from fastnn import __version__
 
         sizes = "-".join(map(str, [self.net.n_in, *(layer.units for layer in self.net.dense)]))
+        what = "a network" if self.n_nets == 1 else f"the mean of {self.n_nets} networks"
         return (
-            f"/* {file} - a network of {sizes} units, as C source by fastnn {__version__}.\n"
+            f"/* {file} - {what} of {sizes} units, as C source by fastnn {__version__}.\n"
             " *\n"
             " * C99 without any library. Nothing is allocated, and any number of threads may call\n"
             " * at once. Fast with -O3 and the instruction set of the machine, such as\n"
@@ -196,18 +208,24 @@ class _Writer:
 
     def weights(self) -> str:
         """Return the definition of the weights."""
-        constants = {k: v for stage in self.stages for k, v in stage.constants().items()}
+        constants = dict(self.constants)
         if self.training:
             constants |= self.loss.constants()
         scope = "const" if self.training else "static const"
-        body = ",\n".join(f"    {{{self.numbers(member.values)}}}" for member in self.members)
+        bodies = [
+            "{\n" + ",\n".join(f"    {{{self.numbers(m.values)}}}" for m in members) + "}"
+            for members in self.values
+        ]
+        several, body = "", bodies[0]
+        if self.n_nets > 1:
+            several, body = f"[{self.n_nets}]", "{\n" + ",\n".join(bodies) + "}"
         return "".join(
             [
                 *(
                     f"static const real {name}[{values.size}] = {{{self.numbers(values)}}};\n\n"
                     for name, values in constants.items()
                 ),
-                f"{scope} {self.name}_weights {self.name}_trained = {{\n{body}}};\n",
+                f"{scope} {self.name}_weights {self.name}_trained{several} = {body};\n",
             ]
         )
 
@@ -234,8 +252,22 @@ class _Writer:
         return [
             f"{scope}void {name}_predict_with(const {name}_weights *weights, const {real} *x, "
             f"{real} *out) {{\n{_indented(body)}}}\n",
-            f"void {name}_predict(const {real} *x, {real} *out) {{\n"
-            f"    {name}_predict_with(&{name}_trained, x, out);\n}}\n",
+            f"void {name}_predict(const {real} *x, {real} *out) {{\n{_indented(self.calls())}}}\n",
+        ]
+
+    def calls(self) -> list[str]:
+        """Return the lines that predict: by the network, or by the mean of all."""
+        trained, n, n_out = f"{self.name}_trained", self.n_nets, self.net.n_out
+        if n == 1:
+            return [f"{self.name}_predict_with(&{trained}, x, out);"]
+        return [
+            f"{self.real} each[{n_out}];",
+            f"for (int j = 0; j < {n_out}; j++) out[j] = 0;",
+            f"for (int i = 0; i < {n}; i++) {{",
+            f"    {self.name}_predict_with(&{trained}[i], x, each);",
+            f"    for (int j = 0; j < {n_out}; j++) out[j] += each[j];",
+            "}",
+            f"for (int j = 0; j < {n_out}; j++) out[j] /= {n};",
         ]
 
     def step_function(self) -> str:
@@ -295,6 +327,16 @@ class _LossLines:
             f"{self.name}_rows(&row);",
         ]
         return "delta"
+
+
+def _members(stages: list[Stage]) -> list[Member]:
+    """Return the arrays of a network in the struct of weights."""
+    return [member for stage in stages for member in stage.members()]
+
+
+def _constants(stages: list[Stage]) -> dict[str, Array]:
+    """Return the other arrays of a network by name."""
+    return {name: array for stage in stages for name, array in stage.constants().items()}
 
 
 def _indented(lines: list[str]) -> str:

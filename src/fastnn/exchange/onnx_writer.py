@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fastnn import __version__, _checks, _files, activations
 from fastnn.activations import Activation
 from fastnn.exchange.parts import Part, Refusal, parts, rule_for
-from fastnn.exchange.scikit_learn import Estimator, network_of
+from fastnn.exchange.together import Networks, inputs_of, networks_of
 from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
 from fastnn.mlp import MLP
 
@@ -33,7 +33,7 @@ SELU = 1.0507009873554805, 1.6732632423543772
 
 @overload
 def export(
-    net: MLP | Estimator,
+    net: Networks,
     path: str | os.PathLike[str],
     *,
     input_name: str = "input",
@@ -43,7 +43,7 @@ def export(
 
 @overload
 def export(
-    net: MLP | Estimator,
+    net: Networks,
     path: None = None,
     *,
     input_name: str = "input",
@@ -52,21 +52,22 @@ def export(
 
 
 def export(
-    net: MLP | Estimator,
+    net: Networks,
     path: str | os.PathLike[str] | None = None,
     *,
     input_name: str = "input",
     output_name: str = "output",
 ) -> Any:
-    """Write a network to an ONNX file, or return it as an ONNX model, for prediction.
+    """Write a network, or the mean of several, to an ONNX file, or return the model.
 
     Needs the package onnx: ``pip install onnx``.
 
     Parameters
     ----------
-    net : MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
+    net : MLP, Fits, list of MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
         An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and one,
-        stands for its network: what `from_sklearn` returns.
+        stands for its network: what `from_sklearn` returns. Of several networks, which must have
+        the same layers, the model's outputs are the mean; `from_onnx` does not read that.
     path : str or path, optional
         The file. An existing file is replaced once the new one is complete. Without a path the
         model is returned.
@@ -114,18 +115,23 @@ def export(
     'fastnn'
     """
     onnx = _checks.package("onnx", "fastnn.onnx")
-    net = network_of(net)
+    nets = networks_of(net)
     if path is not None:
-        path = _checks.output_path("path", path, net._state.inputs)
+        path = _checks.output_path("path", path, inputs_of(nets))
     input_name, output_name = _checks.tensor_names(input_name, output_name)
-    n_bytes = net.n_parameters * net.dtype.itemsize
+    n_bytes = sum(each.n_parameters * each.dtype.itemsize for each in nets)
     _checks.fits_in_onnx(n_bytes, _MOST_BYTES)
-    graph = _Graph(onnx, net.dtype, {input_name, output_name})
-    z = _Tensor(graph, input_name)
-    for part in parts(net):
-        z = rule_for(RULES, part, "fastnn.onnx.export cannot write")(z, part)
+    graph = _Graph(onnx, nets[0].dtype, {input_name, output_name})
+    outputs = []
+    for each in nets:
+        z = _Tensor(graph, input_name)
+        for part in parts(each):
+            z = rule_for(RULES, part, "fastnn.onnx.export cannot write")(z, part)
+        outputs.append(z)
+    if len(outputs) > 1:
+        outputs[0]("Mean", *outputs[1:])
     graph.nodes[-1].output[0] = output_name
-    model = _model(graph, net, input_name, output_name)
+    model = _model(graph, nets[0], input_name, output_name)
     if path is None:
         return model
     content = model.SerializeToString()

@@ -18,9 +18,10 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Counts networks, and shows how many are trained: with tqdm a bar, otherwise a line a second.
+    """Counts networks, and shows how many are trained: by tqdm at a terminal, by lines elsewhere.
 
-    Without `show` nothing is written and tqdm isn't imported.
+    A line is written when there are more, at most once a second. Without `show` nothing is written
+    and tqdm isn't imported.
     """
 
     _SECONDS = 1.0  # between two lines
@@ -30,6 +31,7 @@ class Progress:
         self._lock = threading.Lock()  # of the two counts
         self.is_shown, self.bar = show, _bar(n) if show else None
         self.began = self.shown = time.monotonic()
+        self._told = 0  # how many were done when a line was written
 
     def count(self, status: Status) -> None:
         """Count a network; any thread may call it."""
@@ -41,15 +43,22 @@ class Progress:
         """Show the counts, if it is time."""
         if self.bar is not None:
             self.bar.update(self.done - self.bar.n)
-        elif self.is_shown and time.monotonic() - self.shown >= self._SECONDS:
+        elif self.is_shown and self.done > self._told and self._is_time():
             self._write_line()
 
+    def _is_time(self) -> bool:
+        return time.monotonic() - self.shown >= self._SECONDS
+
     def _write_line(self) -> None:
-        self.shown = time.monotonic()
-        rate = self.done / max(self.shown - self.began, 1e-9)
+        self.shown, self._told = time.monotonic(), self.done
+        seconds = max(self.shown - self.began, 1e-9)
+        rate = f"{self.done / seconds:,.1f} networks/s"
+        if 0 < self.done < seconds:
+            rate = f"{seconds / self.done:,.1f} s a network"
         failed = f", {self.diverged} diverged" if self.diverged else ""
-        line = f"{self.done}/{self.n} networks{failed}, {rate:,.1f} networks/s"
-        print(line, file=sys.stderr, flush=True)
+        line = f"{self.done}/{self.n} networks{failed}, {rate}"
+        if sys.stderr is not None:
+            print(line, file=sys.stderr, flush=True)
 
     def __enter__(self) -> Self:
         return self
@@ -63,7 +72,7 @@ class Progress:
         if self.bar is not None:
             self.show()
             self.bar.close()
-        elif self.is_shown:
+        elif self.is_shown and not 0 < self._told == self.done:
             self._write_line()
 
 
@@ -80,7 +89,10 @@ def without_collections() -> Iterator[None]:
 
 
 def _bar(n: int) -> Any:
-    """Return a bar of tqdm, None if it is not installed."""
+    """Return a bar of tqdm, None if it is not installed or standard error is no terminal."""
+    is_notebook = "ipykernel" in sys.modules  # whose standard error says it is no terminal
+    if sys.stderr is None or not (sys.stderr.isatty() or is_notebook):
+        return None
     try:
         from tqdm import tqdm
     except ImportError:

@@ -7,6 +7,7 @@ and predictions (classifier.py, regressor.py).
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import numpy as np
@@ -43,6 +44,21 @@ Method = TypeVar("Method", bound="Callable[..., Any]")
 def with_valid_parameters(method: Method) -> Method:
     """Let scikit-learn validate the parameters before a method that fits."""
     return cast(Method, _fit_context(prefer_skip_nested_validation=True)(method))
+
+
+def all_or_nothing(method: Method) -> Method:
+    """Let a method that raises leave every attribute as it was: those of a fit go together."""
+
+    @functools.wraps(method)
+    def call(self: Any, *args: Any, **options: Any) -> Any:
+        before = dict(vars(self))
+        try:
+            return method(self, *args, **options)
+        except BaseException:
+            self.__dict__ = before
+            raise
+
+    return cast(Method, call)
 
 
 def if_stochastic(method: Method) -> Method:

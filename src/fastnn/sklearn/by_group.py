@@ -19,7 +19,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from fastnn import _checks
-from fastnn.sklearn.base import BaseMLP, teach, with_valid_parameters
+from fastnn.sklearn.base import BaseMLP, all_or_nothing, teach, with_valid_parameters
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.members import HasMembers
 from fastnn.sklearn.rows import check_indices
@@ -145,6 +145,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
     # ---- fitting --------------------------------------------------------------------------------
 
     @with_valid_parameters
+    @all_or_nothing
     def fit(
         self,
         X: Any,
@@ -174,12 +175,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         TypeError, ValueError
             If a parameter or the data are invalid, or the loss of a network is no longer finite.
         """
-        before = dict(vars(self))
-        try:
-            self._fit(X, y, sample_weight, groups)
-        except BaseException:
-            self.__dict__ = before
-            raise
+        self._fit(X, y, sample_weight, groups)
         return self
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, groups: Any) -> None:

@@ -18,7 +18,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import _checks
-from fastnn.sklearn.base import BaseMLP, teach, with_valid_parameters
+from fastnn.sklearn.base import BaseMLP, all_or_nothing, teach, with_valid_parameters
 from fastnn.sklearn.classifier import ClassifierOutputs, MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.members import HasMembers
@@ -75,6 +75,7 @@ class BaseEnsemble(HasMembers, Parameters):
     # ---- fitting --------------------------------------------------------------------------------
 
     @with_valid_parameters
+    @all_or_nothing
     def fit(
         self,
         X: Any,
@@ -106,12 +107,7 @@ class BaseEnsemble(HasMembers, Parameters):
             If a parameter or the data are invalid, or the loss of a network is no longer finite.
         """
         self._refuse_what_members_lack()
-        before = dict(vars(self))
-        try:
-            self._fit(X, y, sample_weight, X_val, y_val)
-        except BaseException:  # classes_ and others may not be those of the members
-            self.__dict__ = before
-            raise
+        self._fit(X, y, sample_weight, X_val, y_val)
         return self
 
     def _refuse_what_members_lack(self) -> None:

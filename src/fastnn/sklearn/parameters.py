@@ -6,7 +6,7 @@ types and defaults, are known to `inspect`, to scikit-learn, to editors and to t
 Parameters of the docstrings. Not here: what a parameter does (network.py, epochs.py, lbfgs.py).
 """
 
-# ruff: noqa: RUF009 - `_parameter` returns a field, as dataclasses.field does.
+# ruff: noqa: RUF009 - `parameter` returns a field, as dataclasses.field does.
 
 import dataclasses
 import inspect
@@ -40,7 +40,7 @@ _FROM_0_BELOW_1 = Interval(Real, 0, 1, closed="left")
 _COUNT = Interval(Integral, 1, None, closed="left")
 
 
-def _parameter(default: T, constraints: list[Any], doc: str) -> T:
+def parameter(default: T, constraints: list[Any], doc: str) -> T:
     """Return the field of a parameter; for type checkers it is the default.
 
     The first line of `doc` names the type as numpydoc has it; the default is added.
@@ -53,13 +53,13 @@ def _parameter(default: T, constraints: list[Any], doc: str) -> T:
 class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
     """The parameters that both estimators have."""
 
-    hidden_layer_sizes: int | Sequence[int] = _parameter(
+    hidden_layer_sizes: int | Sequence[int] = parameter(
         (100,),
         ["array-like", _COUNT],
         """int or array-like of int
         Units of each hidden layer.""",
     )
-    activation: str | Activation | Sequence[str | Activation] = _parameter(
+    activation: str | Activation | Sequence[str | Activation] = parameter(
         "relu",
         [StrOptions({*activations.HIDDEN, "logistic"}), Activation, "array-like"],
         """str, Activation or list of these
@@ -67,27 +67,27 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         fastnn; a list has one for each layer.""",
     )
     _: KW_ONLY
-    solver: str = _parameter(
+    solver: str = parameter(
         "adam",
         [StrOptions({"lbfgs", "sgd", "adam"})],
         """{"adam", "sgd", "lbfgs"}
         How to minimize the loss: by one of two kinds of stochastic gradient descent, or by L-BFGS
         on all rows at once (`scipy.optimize`), which suits small data sets.""",
     )
-    alpha: float = _parameter(
+    alpha: float = parameter(
         0.0001,
         [_AT_LEAST_0],
         """float
         Strength of the L2 penalty ``alpha / 2 * sum(W**2)``, which is divided by the number of
         rows (or the sum of sample weights) of a batch, as the losses of its rows are.""",
     )
-    batch_size: int | str = _parameter(
+    batch_size: int | str = parameter(
         "auto",
         [StrOptions({"auto"}), _COUNT],
         """int or "auto"
         Rows of an update; "auto" is ``min(200, n_samples)``. "lbfgs" ignores it.""",
     )
-    learning_rate: str = _parameter(
+    learning_rate: str = parameter(
         "constant",
         [StrOptions({"constant", "invscaling", "adaptive"})],
         """{"constant", "invscaling", "adaptive"}
@@ -95,153 +95,153 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         ``learning_rate_init / (t + 1)**power_t`` after an epoch, where t is the number of rows
         trained so far. "adaptive": divided by 5 each time training would otherwise end.""",
     )
-    learning_rate_init: float = _parameter(
+    learning_rate_init: float = parameter(
         0.001,
         [_ABOVE_0],
         """float
         The initial learning rate of "sgd" and "adam".""",
     )
-    power_t: float = _parameter(
+    power_t: float = parameter(
         0.5,
         [_AT_LEAST_0],
         """float
         The exponent of the learning rate "invscaling".""",
     )
-    max_iter: int = _parameter(
+    max_iter: int = parameter(
         200,
         [_COUNT],
         """int
         The largest number of epochs, or of iterations of "lbfgs".""",
     )
-    shuffle: bool = _parameter(
+    shuffle: bool = parameter(
         True,
         ["boolean"],
         """bool
         Whether each epoch takes the rows in a new random order.""",
     )
-    random_state: int | np.random.RandomState | None = _parameter(
+    random_state: int | np.random.RandomState | None = parameter(
         None,
         ["random_state"],
         """int or RandomState
         The source of initial weights, of the validation split and of the order of rows.""",
     )
-    tol: float = _parameter(
+    tol: float = parameter(
         1e-4,
         [_AT_LEAST_0],
         """float
         Training ends when the loss (with early stopping the score) has not improved by `tol` for
         `n_iter_no_change` epochs. For "lbfgs": training ends at a smaller gradient.""",
     )
-    verbose: bool | int = _parameter(
+    verbose: bool | int = parameter(
         False,
         ["verbose"],
         """bool or int
         Whether to print losses and scores.""",
     )
-    warm_start: bool = _parameter(
+    warm_start: bool = parameter(
         False,
         ["boolean"],
         """bool
         Whether `fit` starts from the present weights, of the last `fit` or set by hand.""",
     )
-    momentum: float = _parameter(
+    momentum: float = parameter(
         0.9,
         [Interval(Real, 0, 1, closed="both")],
         """float
         The momentum of "sgd", from 0 to 1.""",
     )
-    nesterovs_momentum: bool = _parameter(
+    nesterovs_momentum: bool = parameter(
         True,
         ["boolean"],
         """bool
         Whether the momentum is Nesterov's.""",
     )
-    early_stopping: bool = _parameter(
+    early_stopping: bool = parameter(
         False,
         ["boolean"],
         """bool
         Whether to hold out `validation_fraction` of the rows, to end when their score stops
         improving, and to keep the best weights.""",
     )
-    validation_fraction: float = _parameter(
+    validation_fraction: float = parameter(
         0.1,
         [_FROM_0_BELOW_1],
         """float
         The fraction of the rows held out for early stopping, unless `fit` is given X_val and
         y_val.""",
     )
-    beta_1: float = _parameter(
+    beta_1: float = parameter(
         0.9,
         [_FROM_0_BELOW_1],
         """float
         The decay rate of the first moment of "adam".""",
     )
-    beta_2: float = _parameter(
+    beta_2: float = parameter(
         0.999,
         [_FROM_0_BELOW_1],
         """float
         The decay rate of the second moment of "adam".""",
     )
-    epsilon: float = _parameter(
+    epsilon: float = parameter(
         1e-8,
         [_ABOVE_0],
         """float
         For "adam": added to the root of the second moment.""",
     )
-    n_iter_no_change: float = _parameter(
+    n_iter_no_change: float = parameter(
         10,
         [_COUNT, Options(Real, {np.inf})],
         """int or inf
         Training ends after this many epochs without improvement.""",
     )
-    max_fun: int = _parameter(
+    max_fun: int = parameter(
         15000,
         [_COUNT],
         """int
         The largest number of evaluations of the loss by "lbfgs".""",
     )
-    optimizer: str | Optimizer | None = _parameter(
+    optimizer: str | Optimizer | None = parameter(
         None,
         [StrOptions(set(optimizers.NAMES)), Optimizer, None],
         """str or Optimizer
         An optimizer of fastnn that replaces `solver`; one given by name has the learning rate
         `learning_rate_init`.""",
     )
-    dropout: float | Sequence[float] = _parameter(
+    dropout: float | Sequence[float] = parameter(
         0.0,
         [_FROM_0_BELOW_1, "array-like"],
         """float or list of float
         The rate at which outputs of hidden layers are dropped in training; a list has one for each
         layer.""",
     )
-    weight_decay: float = _parameter(
+    weight_decay: float = parameter(
         0.0,
         [_AT_LEAST_0],
         """float
         Decoupled weight decay of weights, not biases, with any optimizer; it makes the solver
         "adam" AdamW. Not with solver "lbfgs".""",
     )
-    clipnorm: float | None = _parameter(
+    clipnorm: float | None = parameter(
         None,
         [_ABOVE_0, None],
         """float
         The largest Euclidean norm of the gradient of each W and each b; a larger gradient is
         scaled down to it.""",
     )
-    callbacks: Sequence[Callback] | None = _parameter(
+    callbacks: Sequence[Callback] | None = parameter(
         None,
         [list, tuple, None],
         """list of Callback
         Callbacks of fastnn, or your own. Logs have "loss", with validation rows "val_loss".""",
     )
-    dtype: Any = _parameter(
+    dtype: Any = parameter(
         None,
         [StrOptions({"float32", "float64", "mixed_bfloat16"}), type, np.dtype, None],
         """{"float32", "float64", "mixed_bfloat16"}
         The precision of weights and arithmetic; by default that of X. float32 is twice as fast as
         float64; for "mixed_bfloat16" see `MLP`.""",
     )
-    n_threads: int | None = _parameter(
+    n_threads: int | None = parameter(
         None,
         [_COUNT, None],
         """int
@@ -255,14 +255,14 @@ class ClassifierParameters(Parameters):
     """The parameters of the classifier."""
 
     _: KW_ONLY
-    loss: str | Loss = _parameter(
+    loss: str | Loss = parameter(
         "log_loss",
         [StrOptions({"log_loss", *losses.NAMES}), Loss],
         """str or Loss
         Binary or categorical cross-entropy, or another loss of fastnn that suits sigmoid or softmax
         outputs, such as "squared_error".""",
     )
-    class_weight: dict[Any, float] | str | None = _parameter(
+    class_weight: dict[Any, float] | str | None = parameter(
         None,
         [dict, StrOptions({"balanced"}), None],
         """dict or "balanced"
@@ -275,7 +275,7 @@ class ClassifierParameters(Parameters):
 class _RegressionLoss:
     """The loss, apart from the other parameters so that it can be the first one."""
 
-    loss: str | Loss = _parameter(
+    loss: str | Loss = parameter(
         "squared_error",
         [StrOptions(set(REGRESSION_LOSSES)), Loss],
         """str or Loss
@@ -295,13 +295,13 @@ class _Ensemble:
     """The parameters that an ensemble has besides those of its members."""
 
     _: KW_ONLY
-    n_members: int = _parameter(
+    n_members: int = parameter(
         10,
         [_COUNT],
         """int
         Number of networks. They differ in their seeds, which `random_state` draws.""",
     )
-    bootstrap: bool = _parameter(
+    bootstrap: bool = parameter(
         False,
         ["boolean"],
         """bool
@@ -309,7 +309,7 @@ class _Ensemble:
         than on all rows. With early stopping, the rows that it did not draw are then held out in
         place of `validation_fraction` of the rows.""",
     )
-    oob_score: bool = _parameter(
+    oob_score: bool = parameter(
         False,
         ["boolean"],
         """bool

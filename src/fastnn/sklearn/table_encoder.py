@@ -13,6 +13,7 @@ from sklearn.base import BaseEstimator, OneToOneFeatureMixin, TransformerMixin
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import _checks, tables
+from fastnn.sklearn.base import all_or_nothing
 from fastnn.tabular.frames import is_frame
 
 if TYPE_CHECKING:
@@ -108,6 +109,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.keep_constant = keep_constant
         self.dtype = dtype
 
+    @all_or_nothing
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
         """Find out from rows how each column is encoded.
 

@@ -6,7 +6,7 @@ Here: their targets, scores and predictions. Not here: what they share (tabular_
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, overload
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar, overload
 
 import numpy as np
 from sklearn.base import ClassifierMixin, RegressorMixin
@@ -16,63 +16,26 @@ from sklearn.utils import (
     check_array,
     column_or_1d,
 )
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from fastnn import _checks, losses, tables
-from fastnn.activations import Activation
+from fastnn import _checks, losses
 from fastnn.losses import CrossEntropy, Loss, Poisson
+from fastnn.sklearn.parameters import constraints, documented
 from fastnn.sklearn.tabular_base import BaseTabular
+from fastnn.sklearn.tabular_parameters import (
+    TabularClassifierParameters,
+    TabularRegressorParameters,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable
 
     from numpy.typing import NDArray
 
     from fastnn.tables import Recipe
 
-_PARAMETERS = """
-n_nets : int, default 5
-    Networks, each with its own seed and its own validation rows; their outputs are averaged.
-hidden_layer_sizes : sequence of int, default (256, 256, 256)
-    Units of the hidden layers.
-activation : str or Activation, default "silu"
-    Of the hidden layers.
-dropout : float, default 0.1
-    Rate of the dropout behind each hidden layer.
-learning_rate_init : float, default 0.003
-    The largest learning rate of AdamW: after a warm-up of 5 % of the updates it falls to 0 along a
-    cosine. That of the first layer is four times as large.
-weight_decay : float, default 0.02
-    Decoupled weight decay.
-batch_size : int, default 128
-    Rows of an update.
-max_iter : int, optional
-    Number of epochs; by default 100, or as many as make 2,000 to 4,000 updates, within 4 to 300.
-validation_fraction : float, default 0.15
-    The fraction of the rows, of each class in a classification, on which a network is validated
-    after each epoch. It keeps the moving average of its weights from the epoch of the least loss.
-    0 trains on all rows and keeps the last average.
-kinds : dict of str to str, optional
-    The kind of some columns: "number", "category", "date" or "day-first date" (31/1/2020). By
-    default it follows from a column's type and texts.
-drop : list of str, default ()
-    Columns to leave out.
-missing : list of str, default ()
-    Texts that stand for a missing value, besides "", "NA", "NaN", "null", "None" and the like.
-max_categories : int, default 256
-    The most texts of a column that have an input each; another input is for all rarer ones.
-dtype : {"float32", "float64"}, default "float32"
-    Precision of weights and arithmetic.
-random_state : int, RandomState or None, default None
-    Determines weights, validation rows and orders of rows: one seed, one result.
-n_jobs : int, optional
-    Networks that are trained at a time; by default, and with -1, as many as there are CPUs. The
-    result does not depend on it.
-verbose : bool, default False
-    Whether to show progress.
-"""
+T = TypeVar("T")
 
 _ATTRIBUTES = """
 fits_ : Fits
@@ -92,24 +55,13 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 """
 
 
-def _documented(score: str) -> Any:
+def _described(score: str) -> Callable[[type[T]], type[T]]:
     """Return what puts parameters and attributes into the docstring of an estimator."""
-
-    def put(cls: Any) -> Any:
-        for name, text in (
-            ("parameters", _PARAMETERS),
-            ("attributes", _ATTRIBUTES.replace("{score}", score)),
-        ):
-            lines = "\n".join(f"    {line}".rstrip() for line in text.strip().splitlines())
-            if cls.__doc__ is not None:  # as it is with python -OO
-                cls.__doc__ = cls.__doc__.replace(f"    <{name}>", lines)
-        return cls
-
-    return put
+    return lambda cls: documented(cls, _ATTRIBUTES.replace("{score}", score))
 
 
-@_documented("Accuracy")
-class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
+@_described("Accuracy")
+class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabular):  # type: ignore[misc]
     """Classifier for tables of mixed columns: an ensemble of networks that needs no tuning.
 
     Takes data frames as they are: numbers, categories, texts, bools, dates, missing values. Each
@@ -119,8 +71,6 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     Parameters
     ----------
     <parameters>
-    class_weight : dict of class to float, or "balanced", optional
-        Weights of the classes in the loss.
 
     Attributes
     ----------
@@ -147,53 +97,9 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
     __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
 
     classes_: NDArray[Any]
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseTabular._parameter_constraints,
-        "class_weight": [dict, StrOptions({"balanced"}), None],
-    }
-
-    def __init__(
-        self,
-        n_nets: int = 5,
-        *,
-        hidden_layer_sizes: Sequence[int] = (256, 256, 256),
-        activation: str | Activation = "silu",
-        dropout: float = 0.1,
-        learning_rate_init: float = 3e-3,
-        weight_decay: float = 0.02,
-        batch_size: int = 128,
-        max_iter: int | None = None,
-        validation_fraction: float = 0.15,
-        kinds: Mapping[str, str] | None = None,
-        drop: Sequence[str] = (),
-        missing: Sequence[str] = (),
-        max_categories: int = tables.MAX_CATEGORIES,
-        class_weight: Mapping[Any, float] | str | None = None,
-        dtype: str = "float32",
-        random_state: Any = None,
-        n_jobs: int | None = None,
-        verbose: bool = False,
-    ) -> None:
-        super().__init__(
-            n_nets,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            dropout=dropout,
-            learning_rate_init=learning_rate_init,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            validation_fraction=validation_fraction,
-            kinds=kinds,
-            drop=drop,
-            missing=missing,
-            max_categories=max_categories,
-            dtype=dtype,
-            random_state=random_state,
-            n_jobs=n_jobs,
-            verbose=verbose,
-        )
-        self.class_weight = class_weight
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints(
+        TabularClassifierParameters
+    )
 
     def _targets(self, y: Any) -> NDArray[Any]:
         y = column_or_1d(y, warn=True)
@@ -264,8 +170,8 @@ class TabularClassifier(ClassifierMixin, BaseTabular):  # type: ignore[misc]
         return self._outputs(X)
 
 
-@_documented("R²")
-class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
+@_described("R²")
+class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):  # type: ignore[misc]
     """Regressor for tables of mixed columns: an ensemble of networks that needs no tuning.
 
     Takes data frames as they are: numbers, categories, texts, bools, dates, missing values. Each
@@ -275,9 +181,6 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
     Parameters
     ----------
     <parameters>
-    loss : str or Loss, default "squared_error"
-        Also "absolute_error", "huber" or "poisson", or an object such as ``Quantile(0.9)``. Its
-        parameters are in standard deviations of the target.
 
     Attributes
     ----------
@@ -304,53 +207,7 @@ class TabularRegressor(RegressorMixin, BaseTabular):  # type: ignore[misc]
 
     __module__ = "fastnn.sklearn"  # the public path, for pickles and documentation
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **BaseTabular._parameter_constraints,
-        "loss": [str, Loss],
-    }
-
-    def __init__(
-        self,
-        n_nets: int = 5,
-        *,
-        loss: str | Loss = "squared_error",
-        hidden_layer_sizes: Sequence[int] = (256, 256, 256),
-        activation: str | Activation = "silu",
-        dropout: float = 0.1,
-        learning_rate_init: float = 3e-3,
-        weight_decay: float = 0.02,
-        batch_size: int = 128,
-        max_iter: int | None = None,
-        validation_fraction: float = 0.15,
-        kinds: Mapping[str, str] | None = None,
-        drop: Sequence[str] = (),
-        missing: Sequence[str] = (),
-        max_categories: int = tables.MAX_CATEGORIES,
-        dtype: str = "float32",
-        random_state: Any = None,
-        n_jobs: int | None = None,
-        verbose: bool = False,
-    ) -> None:
-        super().__init__(
-            n_nets,
-            hidden_layer_sizes=hidden_layer_sizes,
-            activation=activation,
-            dropout=dropout,
-            learning_rate_init=learning_rate_init,
-            weight_decay=weight_decay,
-            batch_size=batch_size,
-            max_iter=max_iter,
-            validation_fraction=validation_fraction,
-            kinds=kinds,
-            drop=drop,
-            missing=missing,
-            max_categories=max_categories,
-            dtype=dtype,
-            random_state=random_state,
-            n_jobs=n_jobs,
-            verbose=verbose,
-        )
-        self.loss = loss
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = constraints(TabularRegressorParameters)
 
     def _targets(self, y: Any) -> NDArray[Any]:
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")

@@ -6,42 +6,37 @@ and the networks and their training (tabular/ensemble.py).
 
 from __future__ import annotations
 
-import numbers
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils import (
     check_random_state,
     compute_sample_weight,
 )
-from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
-from fastnn import _checks, _cpu, load, tables
-from fastnn.activations import Activation
-from fastnn.exchange import model_files
-from fastnn.losses import Loss
-from fastnn.many import Fits, load_many
-from fastnn.many.outcomes import FINISHED, Status
-from fastnn.sklearn.base import with_valid_parameters
+from fastnn import _checks
+from fastnn.many import Fits
+from fastnn.sklearn.base import all_or_nothing, with_valid_parameters
 from fastnn.sklearn.table_encoder import TableEncoder
+from fastnn.sklearn.tabular_parameters import TabularParameters, settings_of
 from fastnn.tabular import ensemble
+from fastnn.tabular.models import Model
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
     from typing import Self
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn.losses import Loss
     from fastnn.tables import Recipe
 
 #: What the estimators keep in the metadata of a model file beside the recipe.
 _KEPT = ("n_features_in", "feature_names_in")
 
 
-class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+class BaseTabular(TabularParameters):
     """Base of the estimators for tables: columns, training, files.
 
     A subclass says what y is (`_targets`), the end of the networks (`_end`), and the score of
@@ -56,65 +51,6 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     n_iter_: int
     class_weight: Any = None
     _encoder: TableEncoder
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_nets": [Interval(numbers.Integral, 1, None, closed="left")],
-        "hidden_layer_sizes": ["array-like"],
-        "activation": [str, Activation],
-        "dropout": [Interval(numbers.Real, 0, 1, closed="left")],
-        "learning_rate_init": [Interval(numbers.Real, 0, None, closed="neither")],
-        "weight_decay": [Interval(numbers.Real, 0, None, closed="left")],
-        "batch_size": [Interval(numbers.Integral, 1, None, closed="left")],
-        "max_iter": [Interval(numbers.Integral, 1, None, closed="left"), None],
-        "validation_fraction": [Interval(numbers.Real, 0, 1, closed="left")],
-        "kinds": [dict, None],
-        "drop": ["array-like"],
-        "missing": ["array-like"],
-        "max_categories": [Interval(numbers.Integral, 1, None, closed="left")],
-        "dtype": [StrOptions({"float32", "float64"})],
-        "random_state": ["random_state"],
-        "n_jobs": [numbers.Integral, None],
-        "verbose": ["verbose"],
-    }
-
-    def __init__(
-        self,
-        n_nets: int = 5,
-        *,
-        hidden_layer_sizes: Sequence[int] = (256, 256, 256),
-        activation: str | Activation = "silu",
-        dropout: float = 0.1,
-        learning_rate_init: float = 3e-3,
-        weight_decay: float = 0.02,
-        batch_size: int = 128,
-        max_iter: int | None = None,
-        validation_fraction: float = 0.15,
-        kinds: Mapping[str, str] | None = None,
-        drop: Sequence[str] = (),
-        missing: Sequence[str] = (),
-        max_categories: int = tables.MAX_CATEGORIES,
-        dtype: str = "float32",
-        random_state: Any = None,
-        n_jobs: int | None = None,
-        verbose: bool = False,
-    ) -> None:
-        self.n_nets = n_nets
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.dropout = dropout
-        self.learning_rate_init = learning_rate_init
-        self.weight_decay = weight_decay
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.validation_fraction = validation_fraction
-        self.kinds = kinds
-        self.drop = drop
-        self.missing = missing
-        self.max_categories = max_categories
-        self.dtype = dtype
-        self.random_state = random_state
-        self.n_jobs = n_jobs
-        self.verbose = verbose
 
     # ---- for subclasses -------------------------------------------------------------------------
 
@@ -142,6 +78,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
     # ---- fitting --------------------------------------------------------------------------------
 
     @with_valid_parameters
+    @all_or_nothing
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
         """Find out how the columns are encoded, and train the networks.
 
@@ -163,12 +100,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         ValueError
             If a parameter or the data are invalid, or the loss of a network is no longer finite.
         """
-        before = dict(vars(self))
-        try:
-            self._fit(X, y, sample_weight)
-        except BaseException:  # classes_ and others may not be those of the networks
-            self.__dict__ = before
-            raise
+        self._fit(X, y, sample_weight)
         return self
 
     def _fit(self, X: Any, y: Any, sample_weight: Any) -> None:
@@ -192,7 +124,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         classes = getattr(self, "classes_", None)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_nets).tolist()
         trained = ensemble.train(
-            self._settings(),
+            settings_of(self),
             inputs,
             targets,
             n_classes=None if classes is None else len(classes),
@@ -200,26 +132,12 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             output=output,
             loss=loss,
             sample_weight=weight,
-            n_threads=_threads(self.n_jobs),
+            n_threads=self.n_threads,
             verbose=bool(self.verbose),
         )
         self.fits_ = trained.fits
         self.validation_score_ = self._score_out_of_sample(trained, inputs, targets, weight)
         self._keep(self._described(self._encoder.recipe_, str(getattr(y, "name", None) or "y")))
-
-    def _settings(self) -> ensemble.Settings:
-        """Return the parameters as the recipe has them."""
-        return ensemble.Settings(
-            hidden=tuple(self.hidden_layer_sizes),
-            activation=self.activation,
-            dropout=self.dropout,
-            learning_rate=self.learning_rate_init,
-            weight_decay=self.weight_decay,
-            batch_size=self.batch_size,
-            epochs=self.max_iter,
-            validation=self.validation_fraction,
-            dtype=self.dtype,
-        )
 
     def _weights(self, y: Any, sample_weight: Any, inputs: NDArray[Any]) -> NDArray[Any] | None:
         """Return the weights of the rows (n,), those of their classes included; None for none."""
@@ -263,10 +181,8 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         if found is not None:
             self.feature_names_in_ = found
         names = None if found is None else [str(name) for name in found]
-        for net in self.fits_:
-            recipe.attach(net)
-            kept = dict(zip(_KEPT, (int(self.n_features_in_), names), strict=True))
-            net.metadata = {**net.metadata, "estimator": kept}
+        kept = dict(zip(_KEPT, (int(self.n_features_in_), names), strict=True))
+        Model(self.fits_).attach(recipe, estimator=kept)
 
     # ---- predicting -----------------------------------------------------------------------------
 
@@ -301,10 +217,7 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             If the file cannot be written.
         """
         check_is_fitted(self)
-        if len(self.fits_) == 1:
-            self.fits_[0].save(path)
-        else:
-            self.fits_.save(path)
+        Model(self.fits_).save(path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -328,13 +241,9 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
             If it cannot be read.
         """
         path = _checks.file_path("path", path)
-        if model_files.has_many(path):
-            fits = load_many(path)
-        else:
-            fits = Fits([load(path)])
-            fits.statuses = [Status(FINISHED, fits[0].epoch)]
-        _checks.some_networks(path, len(fits))
-        recipe = tables.recipe_of(fits[0])
+        model, recipe = Model.load(path)
+        _checks.no_groups(path, model.by)
+        fits = model.fits
         estimator = cls(n_nets=len(fits))
         estimator._take(recipe)
         estimator.fits_ = fits
@@ -352,13 +261,6 @@ class BaseTabular(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no t
         tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
         tags.target_tags.required = True
         return tags
-
-
-def _threads(n_jobs: int | None) -> int | None:
-    """Return the networks that are trained at a time; None for as many as there are CPUs."""
-    if n_jobs is None or n_jobs > 0:
-        return n_jobs
-    return max(1, _cpu.available_threads() + 1 + n_jobs)
 
 
 def _encoder_of(recipe: Recipe, kept: Any, dtype: np.dtype[Any]) -> TableEncoder:

@@ -10,9 +10,10 @@ A module for each step, in the order of their imports:
 - `targets`: the task that a target column sets
 - `codes`, `encoding`: how values become inputs, and the rows of a table as inputs
 - `recipe`, `learning`, `leaks`: how columns are encoded, as plain data; learned from training rows
+- `calibration`, `ensemble`: the networks that suit most tables, and their probabilities
+- `models`: networks with their recipe, in a file
 - `writing`: files out
 
-Not here: networks and their training, and what the command line prints (cli/). `fastnn.tables` has
-the public names. polars reads CSV and Parquet and is imported when it is needed:
-``pip install polars``.
+Not here: other networks, and what the command line prints (cli/). `fastnn.tables` has the public
+names. polars reads CSV and Parquet and is imported when it is needed: ``pip install polars``.
 """

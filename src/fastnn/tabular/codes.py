@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 #: Values of a category where there is no text, or none that its code knows.
 MISSING, UNKNOWN = -1, -2
 
-_DAY = 86400
+_DAY, _FAR = 86400, 1e150
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -94,8 +94,10 @@ class Clipped(Code):
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
-        u = (np.where(np.isnan(values), self.fill, values) - self.shift) / self.scale
-        out[:, 0] = u / np.hypot(1.0, u / 3)
+        with np.errstate(over="ignore"):
+            u = (np.where(np.isnan(values), self.fill, values) - self.shift) / self.scale
+        u = np.clip(u, -_FAR, _FAR)  # whose square is finite
+        out[:, 0] = u / np.sqrt(1.0 + (u / 3) ** 2)  # the last digit of hypot differs by system
 
 
 @dataclass(frozen=True)

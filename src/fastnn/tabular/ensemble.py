@@ -1,5 +1,5 @@
-"""The networks that suit most tables, and their training: what `fastnn train` and the estimators
-for tables do unless they are told otherwise.
+"""The networks that suit most tables, and their training: by the estimators for tables and by
+`fastnn train`.
 
 Wide networks over rich codes of the columns (learning.py). Hidden biases are drawn from the
 standard normal distribution, and the first layer learns at four times the rate. AdamW with
@@ -22,10 +22,12 @@ import numpy as np
 
 from fastnn.callbacks import EarlyStopping, SwapEMAWeights
 from fastnn.layers import Dense, Dropout
+from fastnn.losses import CrossEntropy
 from fastnn.many import Fits, fit_many
 from fastnn.mlp import MLP
 from fastnn.optimizers import AdamW
 from fastnn.schedules import CosineDecay, LinearWarmup
+from fastnn.tabular.calibration import sharpen, sharpness
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.layers import Layer
+
+#: Networks that predict together.
+N_NETS = 5
 
 #: What the first hidden layer's learning rate is multiplied by.
 _FIRST_RATE = 4.0
@@ -43,6 +48,9 @@ _WARM_UP = 0.05
 _EPOCHS, _MOST_EPOCHS, _LEAST_EPOCHS = 100, 300, 4
 _LEAST_UPDATES, _MOST_UPDATES = 2000, 4000
 
+#: A training ends after this fraction of its epochs, or this many, without a better one.
+_PATIENCE, _LEAST_PATIENCE = 0.2, 5
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -50,7 +58,6 @@ class Settings:
 
     Parameters
     ----------
-    n_nets : int
     hidden : sequence of int
         Units of the hidden layers.
     activation : str or Activation
@@ -67,7 +74,6 @@ class Settings:
     dtype : str
     """
 
-    n_nets: int = 5
     hidden: Sequence[int] = (256, 256, 256)
     activation: Any = "silu"
     dropout: float = 0.1
@@ -89,6 +95,11 @@ class Settings:
         updates = math.ceil(n / self.batch_size)
         most = max(_LEAST_EPOCHS, _MOST_UPDATES // updates)
         return min(_MOST_EPOCHS, most, max(_EPOCHS, math.ceil(_LEAST_UPDATES / updates)))
+
+    def stopping(self, n: int) -> EarlyStopping:
+        """Return what ends a training on n rows whose best epoch is long past, and keeps that."""
+        patience = max(_LEAST_PATIENCE, math.ceil(_PATIENCE * self.n_epochs(n)))
+        return EarlyStopping(patience=patience, restore_best_weights=True)
 
     def network(self, n_in: int, n_out: int, output: str, loss: Any, n: int, seed: int) -> MLP:
         """Return an untrained network, for n training rows."""
@@ -143,7 +154,6 @@ def train(
     output: str,
     loss: Any,
     sample_weight: NDArray[Any] | None = None,
-    class_weight: Any = None,
     n_threads: int | None = None,
     verbose: bool = False,
 ) -> Ensemble:
@@ -162,7 +172,7 @@ def train(
     output, loss : str, Loss
         Of the network. A target of numbers is scaled for the training, and unscaled in the last
         layer.
-    sample_weight, class_weight, n_threads, verbose
+    sample_weight, n_threads, verbose
         As `fit_many` takes them.
 
     Returns
@@ -171,31 +181,22 @@ def train(
     """
     labels = None if n_classes is None else y
     used = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight)
-    judged = []
-    for seed in seeds:
-        rng = np.random.default_rng([seed, 1])  # other numbers than those of the weights
-        some = None if labels is None else labels[used]
-        judged.append(used[pick(rng, some, len(used), settings.validation)])
-    is_validated = all(map(len, judged))
-    rows = [np.setdiff1d(used, each) for each in judged] if is_validated else [used] * len(seeds)
+    rows, judged = _split(settings, labels, used, seeds)
     mean, scale = (0.0, 1.0) if labels is not None else mean_and_scale(y[used], output)
     n_out = 1 if n_classes is None else n_classes
-    nets = [
-        settings.network(X.shape[1], n_out, output, loss, len(some), seed)
-        for some, seed in zip(rows, seeds, strict=True)
-    ]
-    callbacks = [SwapEMAWeights(), EarlyStopping(patience=2**31 - 1, restore_best_weights=True)]
     fits = fit_many(
-        nets,
+        [
+            settings.network(X.shape[1], n_out, output, loss, len(some), seed)
+            for some, seed in zip(rows, seeds, strict=True)
+        ],
         X,
         y if labels is not None else (y - mean) / scale,
         rows=rows,
-        validation=judged if is_validated else None,
+        validation=judged or None,
         epochs=[settings.n_epochs(len(some)) for some in rows],
         batch_size=settings.batch_size,
         sample_weight=sample_weight,
-        class_weight=class_weight,
-        callbacks=callbacks if is_validated else [],
+        callbacks=[SwapEMAWeights(), settings.stopping(len(rows[0]))] if judged else [],
         n_threads=n_threads,
         verbose=verbose,
     )
@@ -203,13 +204,49 @@ def train(
     if not kept:
         raise KeyboardInterrupt
     if fits.interrupted:
-        fits, judged = fits.some(kept), [judged[i] for i in kept]
+        fits, judged = fits.some(kept), [judged[i] for i in kept] if judged else []
     for net in fits:
-        if not is_validated:
+        if not judged:
             net.set_weights(net.get_ema_weights())
         if labels is None:
             undo_scaling(net, mean, scale, output)
-    return Ensemble(fits, judged if is_validated else [])
+    if labels is not None and isinstance(loss, CrossEntropy) and loss.label_smoothing:
+        _sharpen(fits, judged, X, labels, sample_weight)
+    return Ensemble(fits, judged)
+
+
+def _sharpen(
+    fits: Fits,
+    judged: list[NDArray[np.intp]],
+    X: NDArray[Any],
+    labels: NDArray[Any],
+    sample_weight: NDArray[Any] | None,
+) -> None:
+    """Undo the smoothing of labels in the probabilities, by one factor of all networks' logits."""
+    pairs = [
+        (net.predict(X[some]), labels[some], None if sample_weight is None else sample_weight[some])
+        for net, some in zip(fits, judged, strict=False)
+    ]
+    factor = sharpness(pairs)
+    for net in fits:
+        sharpen(net, factor)
+
+
+def _split(
+    settings: Settings, labels: NDArray[Any] | None, used: NDArray[np.intp], seeds: Sequence[int]
+) -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]]]:
+    """Return the rows that each seed's network is trained on, and those that it is validated on.
+
+    The latter are none for all networks if there are too few rows for one.
+    """
+    judged = []
+    for seed in seeds:
+        rng = np.random.default_rng([seed, 1])  # other numbers than those of the weights
+        some = None if labels is None else labels[used]
+        judged.append(used[pick(rng, some, len(used), settings.validation)])
+    if not all(map(len, judged)):
+        return [used] * len(seeds), []
+    return [np.setdiff1d(used, each) for each in judged], judged
 
 
 def pick(

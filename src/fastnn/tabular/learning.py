@@ -50,7 +50,8 @@ CODES = ("plain", "rich")
 #: the fewest rows of a text that has an input of its own among rich codes.
 _INTERVALS, _MOST_INPUTS, _FEWEST_ROWS = 16, 1500, 5
 
-_UNNAMED = ("", "Unnamed: 0", "__index_level_0__")  # the names that pandas and R give row numbers
+#: The names that pandas, R and collections of R's data give row numbers.
+_UNNAMED = ("", "Unnamed: 0", "__index_level_0__", "rownames")
 _DAY = 86400.0
 
 

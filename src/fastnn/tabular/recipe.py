@@ -214,9 +214,9 @@ def recipe_of(net: MLP) -> Recipe:
 
     Examples
     --------
-    >>> net = fastnn.load("prices.safetensors")  # doctest: +SKIP
-    >>> recipe = tables.recipe_of(net)  # doctest: +SKIP
-    >>> net.predict(recipe.inputs("new.csv", unknown="missing"))  # doctest: +SKIP
+    >>> fits = fastnn.load_many("prices.safetensors")  # doctest: +SKIP
+    >>> recipe = tables.recipe_of(fits[0])  # doctest: +SKIP
+    >>> fits.predict(recipe.inputs("new.csv", unknown="missing"), "mean")  # doctest: +SKIP
     """
     if "table" not in net.metadata:
         raise ValueError(

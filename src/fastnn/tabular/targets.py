@@ -22,6 +22,9 @@ MAX_CLASSES = 4096
 #: Whole numbers are classes if at most FEW_NUMBERS are different, with ROWS_PER_NUMBER rows each.
 FEW_NUMBERS, ROWS_PER_NUMBER = 20, 10
 
+#: Of at most so many different whole numbers in a regression a note says that they may be classes.
+_FEW_FOR_NUMBERS = 50
+
 
 def target_of(
     table: Table, name: str, task: str | None = None
@@ -88,3 +91,18 @@ def _task_of_numbers(column: Column) -> str:
     is_few = len(different) <= min(FEW_NUMBERS, len(known) / ROWS_PER_NUMBER)
     is_whole = (different == np.floor(different)).all()
     return "classification" if is_few and is_whole else "regression"
+
+
+def doubt(column: Column, task: str) -> str | None:
+    """Return a note about a target of whole numbers that the task may take for the wrong thing."""
+    if column.kind != "number":
+        return None
+    different = np.unique(column.values[~np.isnan(column.values)])
+    if len(different) < 3 or (different != np.floor(different)).any():
+        return None
+    what = f"the target {column.name!r} has {len(different)} different whole numbers, taken for"
+    if task == "classification":
+        return f"{what} classes; if they are amounts: --task regression"
+    if len(different) <= min(_FEW_FOR_NUMBERS, len(column.values) / 2):
+        return f"{what} amounts; if they are classes: --task classification"
+    return None

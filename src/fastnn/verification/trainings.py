@@ -28,11 +28,14 @@ from fastnn import (
     Adam,
     AdamW,
     Adaptive,
+    BinaryCrossEntropy,
     Constant,
     CosineDecay,
     CosineDecayRestarts,
+    CrossEntropy,
     Dense,
     Dropout,
+    EarlyStopping,
     ExponentialDecay,
     Huber,
     InverseScaling,
@@ -41,6 +44,7 @@ from fastnn import (
     PiecewiseConstantDecay,
     Quantile,
     RMSProp,
+    SparseRows,
     Standardize,
     StepDecay,
     activations,
@@ -48,7 +52,7 @@ from fastnn import (
     losses,
     optimizers,
 )
-from fastnn.callbacks import History
+from fastnn.callbacks import History, SwapEMAWeights
 from fastnn.layers import Layer
 
 Training = Callable[[int], list[Any]]
@@ -437,6 +441,104 @@ def by_batch() -> Named:
     yield "half a million rows, 2-3-1", pair(rows=500_000, epochs=1)
 
 
+# ---- what networks for tables have --------------------------------------------------------------
+
+
+def by_layer_start() -> Named:
+    """Initial biases, and learning rates of a layer's own."""
+    for name, dtype in itertools.product(initializers.OF_BIASES, DTYPES):
+        layers: list[Any] = [Dense(20, "silu", bias_initializer=name), Dense(3)]
+        yield f"bias_initializer {name}, {dtype}", fitted(6, layers, dtype=dtype)
+        yield f"bias_initializer {name}, 1 row, {dtype}", fitted(6, layers, dtype=dtype, rows=1)
+    for rule, dtype in itertools.product(optimizers.NAMES, DTYPES):
+        options: dict[str, Any] = {"optimizer": rule, "dtype": dtype}
+        layers = [Dense(20, "tanh", learning_rate_multiplier=4.0), Dense(17, "relu"), Dense(3)]
+        yield f"learning_rate_multiplier below, {rule}, {dtype}", fitted(6, layers, **options)
+        layers = [Dense(5, "tanh"), Dense(3, learning_rate_multiplier=0.5)]
+        yield (
+            f"learning_rate_multiplier above, tiny, {rule}, {dtype}",
+            fitted(4, layers, batch_size=1, rows=30, **options),
+        )
+    clipped = AdamW(0.02, weight_decay=0.1, clipnorm=0.2, use_ema=True)
+    layers = [Dense(20, "tanh", learning_rate_multiplier=4.0, l2=0.01), Dense(3)]
+    for batch in (1, 8, 1500):
+        rows = 2500 if batch > 8 else 40
+        run = fitted(6, layers, optimizer=clipped, rows=rows, batch_size=batch)
+        yield f"learning_rate_multiplier, {shown(clipped)}, batches of {batch}", run, (1, 2, 3)
+
+
+def by_smoothing() -> Named:
+    """Labels and probabilities that are smoothed."""
+    for smoothing, dtype in itertools.product((0.1, 0.5), DTYPES):
+        cross = CrossEntropy(label_smoothing=smoothing)
+        for n_out in (2, 5, 17):
+            layers = [Dense(20, "relu"), Dense(n_out, "softmax")]
+            options: dict[str, Any] = {"loss": cross, "dtype": dtype}
+            yield f"{cross}, {n_out} classes, {dtype}", fitted(9, layers, **options)
+        layers = [Dense(4, "sigmoid"), Dense(3, "softmax")]
+        run = fitted(4, layers, batch_size=1, rows=30, loss=cross, dtype=dtype)
+        yield f"{cross}, tiny, {dtype}", run
+        binary = BinaryCrossEntropy(label_smoothing=smoothing)
+        layers = [Dense(20, "tanh"), Dense(3, "sigmoid")]
+        yield f"{binary}, {dtype}", fitted(6, layers, loss=binary, dtype=dtype)
+        layers = [Dense(3, "tanh"), Dense(1, "sigmoid")]
+        run = fitted(2, layers, loss=binary, dtype=dtype, batch_size=1, rows=30)
+        yield f"{binary}, tiny, {dtype}", run
+
+
+def by_average() -> Named:
+    """Moving averages that validation judges, and of which early stopping restores the best."""
+    layers = [Dense(20, "silu"), Dropout(0.1), Dense(3)]
+    for rule, dtype in itertools.product((SGD, AdamW), DTYPES):
+        for momentum in (0.5, 0.99):
+
+            def run(n_threads: int, rule: Any = rule, dtype: str = dtype,
+                    momentum: float = momentum) -> list[Any]:  # fmt: skip
+                optimizer = rule(0.02, use_ema=True, ema_momentum=momentum)
+                net = built(6, layers, n_threads, optimizer=optimizer, dtype=dtype)
+                stop = EarlyStopping(patience=1, min_delta=0.01, restore_best_weights=True)
+                history = net.fit(*rows_for(net, 60), batch_size=8, epochs=9, validation_split=0.2,
+                                  callbacks=[SwapEMAWeights(), stop])  # fmt: skip
+                return results(net, history)
+
+            yield f"averages judged, {rule.__name__}, momentum {momentum}, {dtype}", run, (1, 2)
+
+
+def by_nonzeros() -> Named:
+    """Wide rows of few nonzeros, for which the updates of weights wait until these are read."""
+    rules: tuple[optimizers.Optimizer, ...] = (
+        SGD(0.05),
+        SGD(0.05, momentum=0.9, nesterov=True),
+        RMSProp(0.01, momentum=0.5, centered=True),
+        Adagrad(0.05),
+        Adam(0.01, amsgrad=True),
+        Adam(CosineDecay(0.01, 20), use_ema=True, ema_momentum=0.9),
+        AdamW(0.01, weight_decay=0.1),
+        AdamW(0.01, weight_decay=0.1, use_ema=True, clipvalue=0.01),
+    )
+    for rule, dtype in itertools.product(rules, DTYPES):
+        for n_in, batch_size in ((400, 8), (3000, 1)):
+
+            def run(n_threads: int, rule: Any = rule, dtype: str = dtype, n_in: int = n_in,
+                    batch_size: int = batch_size) -> list[Any]:  # fmt: skip
+                layers = [Dense(20, "tanh", learning_rate_multiplier=2.0), Dense(3)]
+                net = built(n_in, layers, n_threads, optimizer=rule, dtype=dtype)
+                rng = np.random.default_rng(7)
+                places = np.sort(rng.integers(n_in // 2, size=(60, 2)), axis=1)
+                places[:, 1] += n_in // 2
+                starts = np.arange(0, 121, 2)
+                X = SparseRows(rng.uniform(-1, 1, 120), places.ravel(), starts, (60, n_in))
+                y = rng.uniform(-2, 2, (60, 3))
+                history = net.fit(X, y, batch_size=batch_size, epochs=3)
+                return [*results(net, history), net.predict(X)]
+
+            yield (
+                f"nonzeros of {n_in}, batches of {batch_size}, {shown(rule)}, {dtype}",
+                run,
+                (1, 2),
+            )
+
+
 SECTIONS = (
     by_activation,
     by_loss,
@@ -447,4 +549,8 @@ SECTIONS = (
     by_layer_option,
     by_shape,
     by_batch,
+    by_layer_start,
+    by_smoothing,
+    by_average,
+    by_nonzeros,
 )

@@ -1,7 +1,8 @@
-"""The networks of a model file, as the commands use them: one, an ensemble, or one for each group.
+"""The networks of a model file for tables: one, an ensemble, or one for each text of a column.
 
-Here: what they predict together, and their files. Not here: how several are trained (several.py),
-and the recipe for the table (tabular/).
+Here: what they predict together, and their file, which the commands and the estimators for tables
+write and read alike. Not here: how they are trained (ensemble.py, cli/several.py), how a column is
+encoded (recipe.py), and the container (exchange/, many/).
 """
 
 from __future__ import annotations
@@ -11,15 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.many import Fits
+from fastnn import _checks, load
+from fastnn.exchange import model_files
+from fastnn.many import Fits, load_many
+from fastnn.many.outcomes import FINISHED, Status
 from fastnn.tabular.errors import TableError, listed, suggestion
+from fastnn.tabular.recipe import Recipe, recipe_of
 from fastnn.tabular.spelling import Lookup
 
 if TYPE_CHECKING:
+    import os
+
     from numpy.typing import NDArray
 
     from fastnn.mlp import MLP
-    from fastnn.tabular.recipe import Recipe
     from fastnn.tabular.table import Column
 
 
@@ -99,18 +105,51 @@ class Model:
         """Return what predicts rows of these groups."""
         return Predictor(self, groups)
 
-    def attach(self, recipe: Recipe, record: dict[str, Any]) -> None:
-        """Keep a recipe and the record of the training with the networks."""
+    # ---- files ----------------------------------------------------------------------------------
+
+    def attach(self, recipe: Recipe, **kept: Any) -> None:
+        """Keep a recipe, and more by name, in the metadata of all networks."""
         for net in self.fits:
             recipe.attach(net)
-            net.metadata = {**net.metadata, "training": record}
+            net.metadata = {**net.metadata, **kept}
 
-    def save(self, path: str) -> None:
-        """Write the networks to a file: several as `Fits.save` does."""
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the networks to a file: one as `MLP.save` does, several as `Fits.save` does."""
         if len(self.fits) == 1 and self.by is None:
             self.net.save(path)
         else:
             self.fits.save(path)
+
+    @classmethod
+    def load(cls, path: str) -> tuple[Model, Recipe]:
+        """Read the networks of a file, one or many, and their recipe.
+
+        A ModelFileError or ValueError says what the file is that has none for tables.
+        """
+        if model_files.has_many(path):
+            fits = load_many(path)
+            _checks.some_networks(path, len(fits))
+            by = fits[0].metadata.get("training", {}).get("by")
+        else:
+            fits, by = Fits([load(path)]), None
+            fits.statuses = [Status(FINISHED, fits[0].epoch)]
+        try:
+            recipe = recipe_of(fits[0])
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"{path}: {error}") from error
+        _require_one_recipe(path, fits, by)
+        return cls(fits, by), recipe
+
+
+def _require_one_recipe(path: str, fits: Fits, by: Any) -> None:
+    """Check that networks take the same inputs, and that groups are texts."""
+    same = [(net.n_in, net.n_out, net.dtype, net.metadata) for net in fits]
+    are_texts = by is None or (fits.groups is not None and fits.groups.dtype == object)
+    if any(each != same[0] for each in same) or not are_texts or not isinstance(by, str | None):
+        raise ValueError(
+            f"{path} has networks that were not trained together on a table; use them from Python: "
+            "fastnn.load_many(path)"
+        )
 
 
 @dataclass
@@ -133,18 +172,3 @@ class Predictor:
     def predict(self, X: NDArray[Any]) -> NDArray[Any]:
         """Return outputs (n, n_out) for rows X (n, n_in)."""
         return self.model.predict(X, self.groups)[0]
-
-
-def of_fits(path: str, fits: Fits) -> Model:
-    """Return the model of a file of many networks, which `fastnn train` wrote."""
-    if not len(fits):
-        raise ValueError(f"{path} has no networks; train them again")
-    by = fits[0].metadata.get("training", {}).get("by")
-    same = [(net.n_in, net.n_out, net.dtype, net.metadata) for net in fits]
-    are_texts = by is None or (fits.groups is not None and fits.groups.dtype == object)
-    if any(each != same[0] for each in same) or not are_texts or not isinstance(by, str | None):
-        raise ValueError(
-            f"{path} has networks that fastnn train did not make; use them from Python: "
-            "fastnn.load_many(path)"
-        )
-    return Model(fits, by)

@@ -1,0 +1,152 @@
+"""The options of `fastnn train`.
+
+Not here: their types (options.py, objectives.py, judging.py, several.py), what they are where they
+are not stated (presets.py), and what is done by them (train.py).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastnn import _checks, activations, optimizers, tables
+from fastnn._precision import POLICIES
+from fastnn.cli import several
+from fastnn.cli.judging import conditions
+from fastnn.cli.objectives import LOSSES, class_weights, objective
+from fastnn.cli.options import add_form_options, checked, count, fraction, names, units
+from fastnn.cli.presets import DEFAULTS, NAMES, shown
+
+if TYPE_CHECKING:
+    from fastnn.cli.options import Commands, Group, Parser
+
+
+def parser_of(commands: Commands) -> Parser:
+    """Add the command with its options; return its parser."""
+    parser = commands.add_parser(
+        "train",
+        help="train a network on a table, and save it",
+        description="Train networks to predict one column of a table from the other columns. "
+        "Numbers are standardized; a missing number is replaced by the median, and a further input "
+        "tells that it is missing. Each text of a category is an input, and so is a missing text; "
+        "dates become the time, the month, the weekday and the time of day. "
+        "The model file keeps all of this, and `fastnn predict` does the same with new rows. "
+        "Unless an option says otherwise, five wide networks are trained that suit most tables: "
+        "first on a part of the rows, for scores on the others, then on all of them.",
+        epilog=f"Texts that stand for missing values: {', '.join(tables.MISSING[1:])}, and the "
+        "empty text. Example: fastnn train data.csv --target price --out model.safetensors",
+    )
+    parser.add_argument("data", metavar="DATA", help="a table: text such as .csv, .tsv or .txt, "
+                        "also with .gz, .bz2, .xz or .zip; .parquet, .arrow, .feather, .jsonl, "
+                        ".npz, .npy; or - for CSV from standard input")  # fmt: skip
+    parser.add_argument("--target", metavar="COLUMN",
+                        help="the column to predict (default for .npz: y)")  # fmt: skip
+    parser.add_argument("--out", metavar="FILE", required=True, help="where to save the network")
+    _add_table_options(parser.add_argument_group("the table"))
+    add_form_options(parser.add_argument_group("the form of a text file"))
+    _add_network_options(parser.add_argument_group("the network"))
+    _add_training_options(parser.add_argument_group("the training"))
+    _add_options_of_several(parser.add_argument_group("several networks"))
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+    parser.add_argument("--quiet", action="store_true", help="show no progress and no notes")
+    return parser
+
+
+def _add_table_options(group: Group) -> None:
+    group.add_argument(
+        "--task", choices=["classification", "regression"],
+        help="default: classification of texts, regression of numbers; whole numbers are classes "
+        f"if at most {tables.FEW_NUMBERS} are different and each has {tables.ROWS_PER_NUMBER} "
+        "rows or more on average",
+    )  # fmt: skip
+    group.add_argument("--drop", metavar="COLUMNS", type=names, default=[],
+                       help="columns to leave out, such as id,name")  # fmt: skip
+    group.add_argument("--categorical", metavar="COLUMNS", type=names, default=[],
+                       help="columns of numbers to treat as categories")  # fmt: skip
+    group.add_argument("--missing", metavar="TEXTS", type=names, default=[],
+                       help="further texts that stand for missing values, such as ?,-99"
+                       )  # fmt: skip
+    group.add_argument("--test", metavar="FRACTION", type=fraction("test"), default=0.2,
+                       help="fraction of the rows held out for the scores (default: 0.2; 0: no "
+                       "scores)")  # fmt: skip
+    group.add_argument("--require", metavar="CONDITIONS", type=conditions, default=[],
+                       help="save no network, and exit with 3, unless the scores meet conditions "
+                       "such as r2>=0.8, or baseline (to be better than it)")  # fmt: skip
+    group.add_argument("--validation", metavar="FRACTION", type=fraction("validation"),
+                       default=None, help="fraction of the other rows that decides which epoch's "
+                       "weights are kept; with the preset good each network has its own rows "
+                       f"({shown('validation')}; 0: train all epochs)")  # fmt: skip
+    group.add_argument("--no-refit", dest="refit", action="store_false", default=None,
+                       help="save the networks that were scored, which have not seen the test "
+                       "rows; do not train again on all rows")  # fmt: skip
+
+
+def _add_network_options(group: Group) -> None:
+    group.add_argument("--preset", choices=NAMES, default=None,
+                       help="good: several wide networks over rich codes of the columns, whose "
+                       "predictions are averaged (the default); plain: one network over plain "
+                       "codes, in a tenth of the time (the default with --optimizer, --l2, "
+                       "--patience, --by and --search, which are for plain alone)")  # fmt: skip
+    group.add_argument("--hidden", metavar="UNITS", type=units, default=None,
+                       help=f"units of the hidden layers ({shown('hidden')}; none: a linear "
+                       "model)")  # fmt: skip
+    group.add_argument("--activation", choices=activations.HIDDEN, default=None, metavar="NAME",
+                       help=f"activation of the hidden layers ({shown('activation')}): "
+                       f"{', '.join(activations.HIDDEN)}")  # fmt: skip
+    group.add_argument("--dropout", metavar="RATE", type=fraction("dropout"), default=None,
+                       help="dropout rate of the hidden layers' outputs "
+                       f"({shown('dropout')})")  # fmt: skip
+    group.add_argument("--l2", metavar="STRENGTH", default=None,
+                       type=checked(_checks.number, "l2", low=0.0),
+                       help="strength of the penalty on squared weights (default: 0); plain"
+                       )  # fmt: skip
+    group.add_argument("--dtype", choices=list(POLICIES), default="float32",
+                       help="precision of weights and arithmetic (default: float32)")  # fmt: skip
+
+
+def _add_training_options(group: Group) -> None:
+    group.add_argument("--loss", metavar="NAME", type=objective, default=None,
+                       help=f"loss of a regression: {', '.join(LOSSES)} (default: squared_error); "
+                       "quantile:0.9 for another quantile, huber:2 for another delta, in standard "
+                       "deviations of the target")  # fmt: skip
+    group.add_argument("--class-weight", metavar="WEIGHTS", type=class_weights, default=None,
+                       help="balanced, to let all classes count alike, or weights such as "
+                       "yes=5,no=1")  # fmt: skip
+    group.add_argument("--epochs", metavar="N", type=count("epochs"), default=None,
+                       help="largest number of epochs (default: 100, or as many as make 2,000 to "
+                       "4,000 updates, from 4 to 300; plain: 200)")  # fmt: skip
+    group.add_argument("--patience", metavar="N", type=count("patience", 0), default=None,
+                       help="stop after this many epochs without a lower validation loss, and keep "
+                       "the weights of the best epoch (default: 10); plain")  # fmt: skip
+    group.add_argument("--batch-size", metavar="N", type=count("batch size"), default=None,
+                       help=f"rows of an update ({shown('batch_size')})")  # fmt: skip
+    group.add_argument("--optimizer", choices=optimizers.NAMES, default=None,
+                       help="update rule (default: adam, or adamw with --weight-decay); plain"
+                       )  # fmt: skip
+    group.add_argument("--learning-rate", metavar="RATE", default=None,
+                       type=checked(_checks.number, "learning rate", above=0.0),
+                       help="largest learning rate (default: "
+                       f"{DEFAULTS['good']['learning_rate']}; plain: the optimizer's, 0.001 for "
+                       "adam)")  # fmt: skip
+    group.add_argument("--weight-decay", metavar="RATE", default=None,
+                       type=checked(_checks.number, "weight decay", low=0.0),
+                       help="decoupled weight decay (default: "
+                       f"{DEFAULTS['good']['weight_decay']}; plain: 0)")  # fmt: skip
+    group.add_argument("--seed", metavar="N", type=count("seed", 0), default=0,
+                       help="seed of all random numbers; the same seed gives the same file "
+                       "(default: 0)")  # fmt: skip
+    group.add_argument("--threads", metavar="N", type=count("threads", 1, 256), default=None,
+                       help="threads of the training (default: the available CPUs)")  # fmt: skip
+
+
+def _add_options_of_several(group: Group) -> None:
+    one = group.add_mutually_exclusive_group()
+    one.add_argument("--ensemble", metavar="N", type=count("ensemble", 1, 10_000), default=None,
+                     help="train N networks with other seeds; predictions are their mean, with "
+                     f"the standard deviation ({shown('ensemble')})")  # fmt: skip
+    one.add_argument("--by", metavar="COLUMN", default=None,
+                     help="train a network for each value of a column, on its rows")  # fmt: skip
+    one.add_argument("--search", metavar="BUDGET", type=several.budget, default=None,
+                     help="train networks with other hidden layers, dropout, batch sizes and "
+                     "learning rates, and save the one with the least validation loss: a number of "
+                     "trials such as 50, or a time such as 10min, after which no trials begin"
+                     )  # fmt: skip

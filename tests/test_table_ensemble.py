@@ -1,0 +1,105 @@
+"""The networks that suit most tables: when their training ends, and their probabilities.
+
+Not here: the estimators (test_sklearn_tabular.py) and the command (test_cli_good.py) that train
+them, and the codes of columns (test_table_codes.py).
+"""
+
+import numpy as np
+import pytest
+
+from fastnn import MLP, CrossEntropy, Dense, EarlyStopping
+from fastnn.tabular import ensemble
+from fastnn.tabular.calibration import sharpen, sharpness
+from fastnn.tabular.ensemble import Settings
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(400, 6)).astype("f4")
+LABELS = (X[:, 0] + RNG.normal(size=400) > 0).astype(int)
+
+SMALL = Settings(hidden=(16, 16), epochs=120)
+
+
+def trained(loss="cross_entropy", labels=LABELS, settings=SMALL):
+    options = {"n_classes": 2, "seeds": [0, 1, 2], "output": "softmax", "loss": loss}
+    return ensemble.train(settings, X, labels, **options)
+
+
+# ---- the end of a training ----------------------------------------------------------------------
+
+
+def test_a_training_whose_best_epoch_is_long_past_ends(monkeypatch):
+    labels = RNG.integers(2, size=400)  # of which nothing can be learned for long
+    found = trained(labels=labels)
+    epochs = [status.epochs for status in found.fits.statuses]
+    assert sum(epochs) < 3 * 120
+    assert epochs == [min(120, best + 1 + 24) for best in found.fits.best_epochs]
+    never = EarlyStopping(patience=2**31 - 1, restore_best_weights=True)
+    monkeypatch.setattr(Settings, "stopping", lambda *_: never)
+    whole = trained(labels=labels)
+    assert [status.epochs for status in whole.fits.statuses] == [120] * 3
+    assert whole.fits.best_epochs == found.fits.best_epochs
+    for a, b in zip(found.fits, whole.fits, strict=True):
+        np.testing.assert_array_equal(a.get_flat_weights(), b.get_flat_weights())
+
+
+@pytest.mark.parametrize(("epochs", "patience"), [(1, 5), (4, 5), (25, 5), (26, 6), (300, 60)])
+def test_the_patience_is_a_fifth_of_the_epochs(epochs, patience):
+    assert Settings(epochs=epochs).stopping(100).patience == patience
+
+
+# ---- probabilities ------------------------------------------------------------------------------
+
+
+def drawn(factor, n=20000, n_classes=3):
+    """Return probabilities (n, n_classes), and labels drawn from those sharper by a factor."""
+    logits = RNG.normal(size=(n, n_classes)) * 1.5
+    sharp = np.exp(factor * logits)
+    sharp /= sharp.sum(axis=1, keepdims=True)
+    labels = (RNG.random((n, 1)) > sharp.cumsum(axis=1)).sum(axis=1)
+    mild = np.exp(logits)
+    return mild / mild.sum(axis=1, keepdims=True), labels.clip(max=n_classes - 1)
+
+
+@pytest.mark.parametrize(("factor", "expected"), [(0.5, 1.0), (1.0, 1.0), (1.5, 1.5), (9.0, 2.0)])
+def test_the_sharpness_that_labels_show(factor, expected):
+    assert sharpness([(*drawn(factor), None)]) == pytest.approx(expected, abs=0.06)
+
+
+def test_weights_count():
+    mild, sharp = drawn(1.0), drawn(1.6)
+    P, labels = (np.concatenate(pair) for pair in zip(mild, sharp, strict=True))
+    for weights, expected in (([1.0, 0.0], 1.0), ([0.0, 1.0], 1.6)):
+        found = sharpness([(P, labels, np.repeat(weights, 20000))])
+        assert found == pytest.approx(expected, abs=0.06)
+    assert sharpness([]) == 1.0
+
+
+def test_certain_probabilities_have_a_sharpness():
+    P = np.array([[1.0, 0.0], [0.0, 1.0]])
+    assert sharpness([(P, np.array([0, 1]), None)]) == 1.0
+    assert np.isfinite(sharpness([(P, np.array([1, 0]), None)]))
+
+
+def test_a_sharper_network_has_its_logits_times_the_factor():
+    net = MLP(6, [Dense(8, "tanh"), Dense(3, "softmax")], loss="cross_entropy", optimizer="adam",
+              seed=0, dtype="float64")  # fmt: skip
+    before = net.predict(X.astype(float))
+    sharpen(net, 1.5)
+    expected = before**1.5
+    expected /= expected.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(net.predict(X.astype(float)), expected, rtol=1e-12)
+
+
+def test_networks_of_smoothed_labels_are_sharpened_together(monkeypatch):
+    factors = []
+    monkeypatch.setattr(ensemble, "sharpen", lambda _, factor: factors.append(factor))
+    found = trained(CrossEntropy(label_smoothing=0.3))
+    assert len(factors) == 3
+    assert len(set(factors)) == 1
+    assert factors[0] > 1.05
+    pairs = [(net.predict(X[rows]), LABELS[rows], None)
+             for net, rows in zip(found.fits, found.validation, strict=True)]  # fmt: skip
+    assert sharpness(pairs) == factors[0]
+    factors.clear()
+    trained()
+    assert factors == []
