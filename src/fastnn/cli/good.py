@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastnn._precision import POLICIES
 from fastnn.cli.objectives import row_weights
 from fastnn.cli.several import course_of, unnumbered
 from fastnn.tabular import ensemble
@@ -52,7 +53,7 @@ def fit(
     with unnumbered():
         trained = ensemble.train(
             settings,
-            encoded.matrix(rows, options.dtype),
+            encoded.matrix(rows, POLICIES[options.dtype]),
             targets,
             n_classes=None if recipe.classes is None else len(recipe.classes),
             seeds=range(options.seed, options.seed + options.ensemble),

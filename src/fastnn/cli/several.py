@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn._precision import POLICIES
 from fastnn.callbacks import EarlyStopping
 from fastnn.cli.fitting import network_of
 from fastnn.cli.objectives import weights_of
@@ -67,7 +68,7 @@ class Common:
     ) -> None:
         self.options, self.recipe, self.objective = options, recipe, objective
         used = np.concatenate([rows["training"], rows["validation"]])
-        self.X = encoded.matrix(used, options.dtype)
+        self.X = encoded.matrix(used, POLICIES[options.dtype])
         self.y, self.used = y[used], used
         self.n_training = len(rows["training"])
         self.is_class = recipe.classes is not None

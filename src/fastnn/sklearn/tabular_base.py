@@ -16,6 +16,7 @@ from sklearn.utils import (
 from sklearn.utils.validation import _check_sample_weight, check_consistent_length, check_is_fitted
 
 from fastnn import _checks
+from fastnn._precision import POLICIES
 from fastnn.many import Fits
 from fastnn.sklearn.base import all_or_nothing, with_valid_parameters
 from fastnn.sklearn.table_encoder import TableEncoder
@@ -114,7 +115,7 @@ class BaseTabular(TabularParameters):
             missing=list(self.missing),
             max_categories=self.max_categories,
             codes="rich",
-            dtype=self.dtype,
+            dtype=POLICIES[self.dtype].name,
         ).fit(X)
         inputs = self._encoder.transform(X)
         targets = self._targets(y)

@@ -17,6 +17,7 @@ from sklearn.base import BaseEstimator
 from sklearn.utils._param_validation import Interval, StrOptions
 
 from fastnn import tables
+from fastnn._precision import POLICIES
 from fastnn.activations import Activation
 from fastnn.losses import Loss
 from fastnn.sklearn.parameters import parameter
@@ -134,9 +135,9 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
     )
     dtype: str = parameter(
         Settings.dtype,
-        [StrOptions({"float32", "float64"})],
-        """{"float32", "float64"}
-        Precision of weights and arithmetic.""",
+        [StrOptions(set(POLICIES))],
+        """{"float32", "float64", "mixed_bfloat16"}
+        Precision of weights and arithmetic; for the last, see `MLP`.""",
     )
     random_state: int | np.random.RandomState | None = parameter(
         None,
