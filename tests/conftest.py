@@ -75,11 +75,12 @@ def kernels(request):
     return request.param
 
 
-@pytest.fixture(params=[name for name in _cpu.INSTRUCTION_SETS if name != "portable"])
+@pytest.fixture(params=[s for s in _cpu.INSTRUCTION_SETS if s not in ("portable", "avx512bf16")])
 def isa(request, monkeypatch):
     """Each instruction set of this CPU; networks built in the test use it, too.
 
-    Not `portable`, which is slow: its bits are those of the others (test_digests.py).
+    Not `portable`, which is slow: its bits are those of the others (test_digests.py). Nor
+    `avx512bf16`, which is avx512 but for the products of bfloat16 (test_bfloat16.py).
     """
     monkeypatch.setattr(_cpu, "ISA", request.param)
     return request.param

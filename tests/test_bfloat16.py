@@ -67,6 +67,13 @@ OPTIMIZERS = {
 }
 
 
+@pytest.fixture(params=[isa for isa in _cpu.INSTRUCTION_SETS if isa != "portable"])
+def isa(request, monkeypatch):
+    """Each instruction set of this CPU, with the instruction for bfloat16 or without."""
+    monkeypatch.setattr(_cpu, "ISA", request.param)
+    return request.param
+
+
 def network(stack="wide", optimizer="adam", dtype=MIXED, **options):
     rule = OPTIMIZERS.get(optimizer, optimizer)
     return MLP(
