@@ -338,3 +338,14 @@ def test_the_engine_says_what_the_cpu_has():
         assert fastnn._kernels_f32.multiplies_pairs(isa) == (isa == "avx512bf16")
     assert "dense_bfloat16" in fastnn._kernels_f32.registry()["stages"]
     assert layers.Dense(9).stages(0)[0]["kind"] == "dense"
+
+
+def test_the_profile_knows_the_policy():
+    """It names it where the CPU has the instruction, and counts the products of that."""
+    has = fastnn._kernels_f32.multiplies_pairs(_cpu.ISA)
+    plain, mixed = (
+        fastnn.profile(network(dtype=dtype), X, Y, batch_size=64, seconds=0.05)
+        for dtype in ("float32", MIXED)
+    )
+    assert any(MIXED in line for line in plain.advice) == has
+    assert any("float32" in line for line in mixed.advice) != has
