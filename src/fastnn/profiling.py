@@ -217,7 +217,7 @@ def profile(
 
 
 def _peak(net: MLP, seconds: float, threads: int) -> float:
-    """Return the peak of multiply-adds; an instruction for bfloat16 makes two for one of float32."""
+    """Return the peak of multiply-adds; one for bfloat16 makes two of float32."""
     kernels = KERNELS[net.dtype]
     peak: float = kernels.peak_flops(min(0.2, seconds), threads, _cpu.ISA)
     return peak * (2 if _is_rounded(net) and kernels.multiplies_pairs(_cpu.ISA) else 1)
