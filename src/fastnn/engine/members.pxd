@@ -30,7 +30,7 @@ from fastnn.engine.net cimport (
     StageBuffers,
 )
 from fastnn.engine.parameters cimport fill
-from fastnn.engine.rows cimport are_nonzeros, multiplies_zeros
+from fastnn.engine.rows cimport are_nonzeros
 from fastnn.engine.run cimport (
     DIVERGED,
     INTERRUPTED,
@@ -44,6 +44,7 @@ from fastnn.engine.run cimport (
 from fastnn.engine.tasks cimport advance, arrange_updates
 from fastnn.engine.team cimport training_rows
 from fastnn.engine.watch cimport restore_best
+from fastnn.engine.zeros cimport multiplies_zeros, trains_on_zeros
 
 # Seconds between two looks of the first thread for signals.
 cdef inline double POLL_SECONDS() noexcept nogil:
@@ -216,6 +217,7 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
     if nonzeros:
         run.buffers.nonzeros.whole = multiplies_zeros(net)
         arrange_updates(run)
+    run.skips_zeros = trains_on_zeros(net, &run.rows, run.batch)
     run.watch.validation.buffers = run.watch.last.buffers = &room.inference
     member.before = <real *>fastnn_allocate(arena_size(net))
     member.kept.memory = <real *>fastnn_allocate(

@@ -38,6 +38,7 @@ cdef struct Evaluation:           # rows that go forward
     Py_ssize_t first, stop        # positions: the slice at hand
     real *out                     # (n, n_out) predictions, or NULL
     double *chunk_losses          # losses, one for each CHUNK rows, or NULL
+    bint skips_zeros              # the inputs have many, and the lowest W is finite
 
 cdef enum RuleKind:
     STOPS                         # the run, as the callback EarlyStopping does
@@ -99,6 +100,7 @@ cdef struct Run:
     int most_threads              # for anything
     Py_ssize_t slice_rows         # signals are handled after so many rows
     bint tiny                     # by tiny.c
+    bint skips_zeros              # the inputs have many, and the lowest W is finite
     Kept *keep                    # parameters are kept there, or NULL
     real *gradient                # a block like the arena's for the gradient, if it is asked for
     real *out                     # (end, n_out): outputs before each update, or NULL

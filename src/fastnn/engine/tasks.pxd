@@ -27,6 +27,7 @@ from fastnn.engine.net cimport (
     StageBuffers,
     W_size,
     clips_norm,
+    lowest_with_parameters,
 )
 from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
 from fastnn.engine.orders cimport draw_order
@@ -62,6 +63,7 @@ from fastnn.engine.step cimport (
 )
 from fastnn.engine.team cimport LONG_FLOPS, inference_rows, team_size, training_rows
 from fastnn.engine.watch cimport follow
+from fastnn.engine.zeros cimport have_zeros, is_finite
 
 
 # ---- training -----------------------------------------------------------------------------------
@@ -385,6 +387,9 @@ cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double 
     asked.first = 0
     if asked.buffers.nonzeros != NULL:
         asked.buffers.nonzeros.whole = run.buffers.nonzeros.whole
+    asked.skips_zeros = (
+        run.skips_zeros and have_zeros(asked.net, &asked.rows, False)
+        and (asked.net == run.net or is_finite(asked.net, lowest_with_parameters(asked.net))))
     while asked.first < asked.rows.n:
         asked.stop = min(asked.rows.n, asked.first + stride)
         fastnn_run(threads, evaluate_task, asked)
@@ -421,7 +426,7 @@ cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexc
     cdef Pass work
     begin_pass(&work, net, asked.buffers, rank * CHUNK,
                asked.rows.loss if asked.chunk_losses != NULL else NULL)
-    work.step = net.step
+    work.step, work.skips_zeros = net.step, asked.skips_zeros
     if asked.chunk_losses == NULL:
         chunk = min(CHUNK, (asked.stop - asked.first + size - 1) // size)
     row = asked.first + rank * chunk
