@@ -714,6 +714,12 @@ cdef class Driver(Parameters):
             self.release()
         return 0
 
+    def skips_zeros(self, X, Py_ssize_t batch):
+        """Whether steps with rows of X (n, n_in), `batch` rows a step, skip zeros of the inputs."""
+        cdef Rows rows
+        self.describe_inputs(&rows, X, False)
+        return trains_on_zeros(&self.net, &rows, batch)
+
     cdef Kept *kept_parameters(self) except NULL:
         """Room for the parameters; for all of a tiny network's arena, too, behind them."""
         if self.kept.memory == NULL:
