@@ -690,7 +690,7 @@ cdef class Driver(Parameters):
                 run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
                 arrange_updates(run)
                 self.behind = run
-            run.skips_zeros = trains_on_zeros(&self.net, &run.rows, run.batch)
+            run.skips_zeros = trains_on_zeros(run)
             self.net.finite_until = 0  # the weights change from here on
             if keep or run.tiny:
                 run.keep = self.kept_parameters()
@@ -716,9 +716,11 @@ cdef class Driver(Parameters):
 
     def skips_zeros(self, X, Py_ssize_t batch):
         """Whether steps with rows of X (n, n_in), `batch` rows a step, skip zeros of the inputs."""
-        cdef Rows rows
-        self.describe_inputs(&rows, X, False)
-        return trains_on_zeros(&self.net, &rows, batch)
+        cdef Run run
+        self.begin(&run, 1)
+        self.describe_inputs(&run.rows, X, False)
+        run.batch, run.end = batch, run.rows.n
+        return trains_on_zeros(&run)
 
     cdef Kept *kept_parameters(self) except NULL:
         """Room for the parameters; for all of a tiny network's arena, too, behind them."""
@@ -804,7 +806,7 @@ cdef class Driver(Parameters):
             if not reserve_nonzeros(room.buffers.nonzeros,
                                     most_nonzeros(&run.rows, 0, run.rows.n, run.rows.n, ROUND)):
                 raise MemoryError("the nonzeros of a batch don't fit in memory")
-        run.skips_zeros = trains_on_zeros(&self.net, &run.rows, run.batch)
+        run.skips_zeros = trains_on_zeros(&run)
         run.gradient = allocate(self.net.block)
         try:
             with nogil:

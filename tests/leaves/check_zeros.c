@@ -1,6 +1,6 @@
-/* check_zeros.c - the leaves of zeros.h: the products give the bits that the leaves of tile.h, which
- * have checks of their own, give for the same numbers. Biases and sums that begin as -0 are among
- * these, since products with zero make them +0. */
+/* check_zeros.c - the leaves of zeros.h: the products give the bits that the leaves of tile.h,
+ * which have checks of their own, give for the same numbers. Biases and sums that begin as -0 are
+ * among these, since products with zero make them +0. */
 #include "harness.h"
 
 /* So many per cent of nonzeros, some of them subnormal; 0 and -0; and columns without nonzeros. */
@@ -8,8 +8,10 @@ static void scatter_zeros(const matrix *m, int density) {
     for (ptrdiff_t r = 0; r < m->rows; r++)
         for (ptrdiff_t c = 0; c < m->columns; c++) {
             real *x = m->at + offset(m, r, c);
-            if (random_below(100) >= density || c % 10 == 3) *x = random_below(2) ? 0 : -(real)0;
-            else if (random_below(50) == 0) *x = (real)(FASTNN_BITS == 32 ? 0x1p-140 : 0x1p-1060);
+            if (random_below(100) >= density || c % 10 == 3)
+                *x = random_below(2) ? 0 : -(real)0;
+            else if (random_below(50) == 0)
+                *x = (real)(FASTNN_BITS == 32 ? 0x1p-140 : 0x1p-1060);
         }
 }
 
@@ -118,8 +120,8 @@ void check_list_columns(void) {
                         for (ptrdiff_t r = first; r < *rows && r < first + SLICE; r++) {
                             real x = z.at[r * PANEL + i];
                             if (x == 0) continue;
-                            if (lists->values[i][n] != x
-                                || lists->places[i][n] != (r - first) * PANEL)
+                            if (lists->values[i][n] != x ||
+                                lists->places[i][n] != (r - first) * PANEL)
                                 fail("nonzero %td of column %td is not that of row %td", n, i, r);
                             n++;
                         }

@@ -179,7 +179,7 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
         return FASTNN_BUSY
     run.batch = run.stop = run.end = rows
     run.tiny = rows == 1 and made.before != NULL
-    run.skips_zeros = trains_on_zeros(net, &run.rows, rows)
+    run.skips_zeros = trains_on_zeros(&run)
     if run.tiny:
         train_tiny_slice(&run, made.before)
     if not run.tiny:

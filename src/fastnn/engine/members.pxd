@@ -217,7 +217,7 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
     if nonzeros:
         run.buffers.nonzeros.whole = multiplies_zeros(net)
         arrange_updates(run)
-    run.skips_zeros = trains_on_zeros(net, &run.rows, run.batch)
+    run.skips_zeros = trains_on_zeros(run)
     run.watch.validation.buffers = run.watch.last.buffers = &room.inference
     member.before = <real *>fastnn_allocate(arena_size(net))
     member.kept.memory = <real *>fastnn_allocate(

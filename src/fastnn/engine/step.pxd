@@ -262,8 +262,8 @@ cdef inline void catch_up_part(const Run *run, int rank, int size, int64_t t,
     cdef Nonzeros *nonzeros = run.buffers.nonzeros
     cdef uint64_t before = fastnn_flush_subnormals()
     stage.kind.catch_up(net, stage, nonzeros, &nonzeros.columns[rank],
-                        min(stage.n_tiles, first_tile(net, rank, size)),
-                        min(stage.n_tiles, first_tile(net, rank + 1, size)), t, all)
+                        min(stage.n_tiles, first_tile(net, rank, size, False)),
+                        min(stage.n_tiles, first_tile(net, rank + 1, size, False)), t, all)
     fastnn_restore_subnormals(before)
 
 
@@ -274,9 +274,9 @@ cdef inline void update_columns(const Run *run, const ThreadState *thread, const
     cdef const Stage *stage = &net.stages[0]
     stage.kind.update_columns(
         net, stage, &run.buffers.stages[0], run.buffers.stride, thread.columns,
-        min(stage.n_tiles, first_tile(net, thread.rank, thread.size)),
-        min(stage.n_tiles, first_tile(net, thread.rank + 1, thread.size)), now.rows, now.t, update,
-        biases)
+        min(stage.n_tiles, first_tile(net, thread.rank, thread.size, False)),
+        min(stage.n_tiles, first_tile(net, thread.rank + 1, thread.size, False)), now.rows, now.t,
+        update, biases)
 
 
 # ---- parameters ---------------------------------------------------------------------------------
@@ -322,8 +322,8 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
     if use == UPDATE_ON_LINE:
         update_on_line(run, thread, now)
     else:
-        tile = first_tile(run.net, thread.rank, thread.size)
-        stop = first_tile(run.net, thread.rank + 1, thread.size)
+        tile = first_tile(run.net, thread.rank, thread.size, now.skips_zeros)
+        stop = first_tile(run.net, thread.rank + 1, thread.size, now.skips_zeros)
         train_tiles(run, use, now, tile, stop, thread)
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # every gradient is known
@@ -487,18 +487,19 @@ cdef inline void update_clipped(Run *run, const Round *now, Py_ssize_t tile, Py_
         below += stage.n_tiles
 
 
-cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size) noexcept nogil:
+cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
+                                  bint skips_zeros) noexcept nogil:
     """Where a thread's share of all the tiles begins; `size` gives the end of the last one's."""
     cdef const Stage *stage
     cdef Py_ssize_t i, rows, before = 0, work = 0
     if rank == 0 or rank == size:
         return 0 if rank == 0 else net.n_tiles
     for i in range(net.n_stages):
-        work += tile_cost(&net.stages[i]) * net.stages[i].n_tiles
+        work += tile_cost(&net.stages[i], skips_zeros) * net.stages[i].n_tiles
     work = share(work, rank, size)
     for i in range(net.n_stages):
         stage = &net.stages[i]
-        rows = tile_cost(stage)
+        rows = tile_cost(stage, skips_zeros)
         if work < stage.n_tiles * rows:
             return before + work // rows
         work -= stage.n_tiles * rows
@@ -506,6 +507,8 @@ cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size) noexcept n
     return net.n_tiles
 
 
-cdef inline Py_ssize_t tile_cost(const Stage *stage) noexcept nogil:
-    """What one tile costs, the batch being the same for all."""
+cdef inline Py_ssize_t tile_cost(const Stage *stage, bint skips_zeros) noexcept nogil:
+    """What one tile costs, the batch being the same for all; half of it if zeros are skipped."""
+    if skips_zeros and stage.skips_zeros:
+        return 0 if stage.frozen else stage.tile_rows // 2
     return 0 if stage.frozen else stage.tile_rows

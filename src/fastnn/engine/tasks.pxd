@@ -388,7 +388,7 @@ cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double 
     if asked.buffers.nonzeros != NULL:
         asked.buffers.nonzeros.whole = run.buffers.nonzeros.whole
     asked.skips_zeros = (
-        run.skips_zeros and have_zeros(asked.net, &asked.rows, False)
+        run.skips_zeros and have_zeros(asked.net, &asked.rows, 0, asked.rows.n, False)
         and (asked.net == run.net or is_finite(asked.net, lowest_with_parameters(asked.net))))
     while asked.first < asked.rows.n:
         asked.stop = min(asked.rows.n, asked.first + stride)

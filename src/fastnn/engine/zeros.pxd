@@ -9,6 +9,7 @@ from libc.stdint cimport uint64_t
 from fastnn.engine.leaves cimport fastnn_is_owner, fastnn_times_left
 from fastnn.engine.net cimport Net, Stage, W_size, lowest_with_parameters
 from fastnn.engine.rows cimport Rows, are_nonzeros, index_of
+from fastnn.engine.run cimport Run
 
 # Rows of which the nonzeros are counted.
 cdef enum:
@@ -24,10 +25,11 @@ cdef inline double MOST_NONZEROS() noexcept nogil:
     return 0.4
 
 
-cdef inline bint trains_on_zeros(Net *net, const Rows *rows, Py_ssize_t batch) noexcept nogil:
-    """Whether steps of so many rows skip zeros; once W is not finite, they no longer may."""
-    return (batch >= SKIPPING_ROWS and have_zeros(net, rows, True)
-            and not multiplies_zeros(net))
+cdef inline bint trains_on_zeros(const Run *run) noexcept nogil:
+    """Whether the steps of a run skip zeros; once W is not finite, they no longer may."""
+    return (run.batch >= SKIPPING_ROWS
+            and have_zeros(run.net, &run.rows, run.begin, run.end, True)
+            and not multiplies_zeros(run.net))
 
 
 cdef inline bint predicts_zeros(Net *net, const Rows *rows, bint dropout) noexcept nogil:
@@ -36,7 +38,7 @@ cdef inline bint predicts_zeros(Net *net, const Rows *rows, bint dropout) noexce
     To find out whether W is finite takes as long as some rows. Few rows wait for further ones.
     """
     cdef uint64_t now = fastnn_times_left(&net.claim) + 1
-    if not have_zeros(net, rows, dropout):
+    if not have_zeros(net, rows, 0, rows.n, dropout):
         return False
     if rows.n < SKIPPING_ROWS and net.finite_until != now and net.predicts_until != now:
         net.predicts_until = now
@@ -44,9 +46,12 @@ cdef inline bint predicts_zeros(Net *net, const Rows *rows, bint dropout) noexce
     return not multiplies_zeros(net)
 
 
-cdef inline bint have_zeros(const Net *net, const Rows *rows, bint dropout) noexcept nogil:
-    """Whether some of the rows have few nonzeros, where a stage can skip zeros."""
-    cdef Py_ssize_t i, n = min(rows.n, <Py_ssize_t>SAMPLED_ROWS), count = 0
+cdef inline bint have_zeros(const Net *net, const Rows *rows, Py_ssize_t first, Py_ssize_t stop,
+                            bint dropout) noexcept nogil:
+    """Whether some of the rows that are used at positions first ... stop have few nonzeros, where
+    a stage can skip zeros."""
+    cdef Py_ssize_t i, n = min(stop - first, <Py_ssize_t>SAMPLED_ROWS), count = 0
+    cdef Py_ssize_t row
     cdef double kept = 1.0
     if not lowest_with_parameters(net).skips_zeros or are_nonzeros(rows):
         return False
@@ -56,8 +61,8 @@ cdef inline bint have_zeros(const Net *net, const Rows *rows, bint dropout) noex
         n, count = rows.n, rows.starts[rows.n] - rows.starts[0]
     else:
         for i in range(n):
-            count += net.ops.count_nonzeros(
-                net.n_in, 1, rows.X + index_of(rows, i * rows.n // n) * net.n_in, 0)
+            row = index_of(rows, first + i * (stop - first) // n)
+            count += net.ops.count_nonzeros(net.n_in, 1, rows.X + row * net.n_in, 0)
     return kept * count <= MOST_NONZEROS() * n * net.n_in
 
 

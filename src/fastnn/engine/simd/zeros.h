@@ -213,8 +213,8 @@ static void product_of_nonzeros(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panel
         char is_minus_zero[BLOCK_ROWS] = {0};
         for (ptrdiff_t d = 0; d < depth; d += BLOCK_COLUMNS) {
             ptrdiff_t left = depth - d;
-            block_product block = {
-                b + d * PANEL, b_jump, bias, c, c_jump, d == 0, left <= BLOCK_COLUMNS};
+            block_product block = {b + d * PANEL,        b_jump, bias, c, c_jump, d == 0,
+                                   left <= BLOCK_COLUMNS};
             list_rows(n, left < BLOCK_COLUMNS ? left : BLOCK_COLUMNS, a + d / PANEL * a_jump,
                       a_jump, &lists);
             add_block(n, panels, &lists, block, is_minus_zero);
