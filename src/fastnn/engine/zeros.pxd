@@ -37,7 +37,10 @@ cdef inline bint predicts_zeros(Net *net, const Rows *rows, bint dropout) noexce
 
     To find out whether W is finite takes as long as some rows. Few rows wait for further ones.
     """
-    cdef uint64_t now = fastnn_times_left(&net.claim) + 1
+    cdef uint64_t now
+    if not lowest_with_parameters(net).skips_zeros:  # most calls of small networks end here
+        return False
+    now = fastnn_times_left(&net.claim) + 1
     if not have_zeros(net, rows, 0, rows.n, dropout):
         return False
     if rows.n < SKIPPING_ROWS and net.finite_until != now and net.predicts_until != now:
