@@ -143,7 +143,8 @@ cdef inline bint is_sparse(const Net *net, Py_ssize_t rows, Py_ssize_t columns, 
                            Py_ssize_t jump) noexcept nogil:
     """Whether so few numbers of a chunk are nonzero that products from lists are faster.
 
-    With half of them, on Zen 4, a forward pass takes 0.75 to 0.9 times as long, a gradient 0.85 to 1.
+    With half of them, on Zen 4, a forward pass takes 0.75 to 0.9 times as long, a gradient 0.85
+    to 1.
     """
     return net.ops.count_nonzeros(rows * PANEL, panels_of(columns), z, jump) * 2 <= rows * columns
 
