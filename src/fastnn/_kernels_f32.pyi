@@ -103,6 +103,7 @@ class Parameters:
         scale_penalties: bool = False,
         tiny: bool = True,
         isa: str | None = None,
+        zeros: bool = True,
         **rest: Any,
     ) -> Self: ...
     step: int
@@ -178,6 +179,7 @@ class Driver(Parameters):
         n_threads: int,
         tally: Tally,
     ) -> None: ...
+    def skips_zeros(self, X: Any, batch: int) -> bool: ...
     def profile(
         self,
         X: _Rows,

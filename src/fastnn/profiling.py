@@ -82,6 +82,9 @@ class Profile:
     trials : list of Trial
         The same network with other batch sizes and numbers of threads.
     advice : list of str
+    skips_zeros : bool
+        Whether the rows have so many zeros that products with them are left out. `flops` count
+        them, so a phase may exceed the peak.
     """
 
     network: str
@@ -93,6 +96,7 @@ class Profile:
     phases: list[Phase]
     trials: list[Trial]
     advice: list[str]
+    skips_zeros: bool = False
 
     @property
     def rows_per_second(self) -> float:
@@ -112,6 +116,8 @@ class Profile:
             f"{rate / 1e9:.1f} GFLOP/s, {rate / self.peak_flops:.0%} of this machine's "
             f"{self.peak_flops / 1e9:.0f}"
         )
+        if self.skips_zeros:
+            yield "products with zeros of the inputs are left out, but counted"
 
     def _table(self) -> Iterator[str]:
         yield f"{'phase':<10}{'µs a step':>11}{'share':>8}{'GFLOP/s':>10}{'of peak':>9}"
@@ -213,6 +219,7 @@ def profile(
         phases=_phases(phases, flops, step, steps),
         trials=trials,
         advice=_advice(net, trials, batch, threads),
+        skips_zeros=twin.skips_zeros(rows.X, batch),
     )
 
 

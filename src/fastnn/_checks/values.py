@@ -221,6 +221,13 @@ def n_threads(value: object, default: int | None) -> int | None:
     return integer("n_threads", value, low=1, high=_MAX_THREADS)
 
 
+def switch(name: str, value: str | None) -> bool:
+    """Return whether a switch is on, which an environment variable turns off by 0."""
+    if value not in (None, "", "0", "1"):
+        raise ValueError(f"{name}={value!r} is neither 0 nor 1; set it to one of them, or unset it")
+    return value != "0"
+
+
 def instruction_set(wanted: str | None, available: Sequence[str]) -> str:
     """Return the instruction set to use: the best one, unless FASTNN_ISA names another."""
     if not wanted:

@@ -1,6 +1,6 @@
 """Benchmarks of fastnn and other libraries: `fastnn bench`, and what the scripts in bench/ use.
 
-- `cells`: networks, batches, optimizers, and the correct results
+- `cells`, `real_rows`: networks, batches, optimizers, rows, and the correct results
 - `contenders`, `jax_peer`, `torch_peer`, `predictors`: the cells in each library
 - `protocol`, `machine`, `limits`: the comparison, the machine, and a model of its limits
 - `command`, `session`: the command, and its measuring process

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 import numpy as np
 
 from fastnn import MLP, SGD, Dense, reference
+from fastnn.benchmarking import real_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -97,6 +98,20 @@ class Cell:
 
 
 @dataclass(frozen=True)
+class RealCell(Cell):
+    """The same with rows of MNIST, over and over."""
+
+    def __str__(self) -> str:
+        return f"{super().__str__()}, MNIST"
+
+    def data(self) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return X (rows, 784) in float32 and labels."""
+        X, labels = real_rows.mnist()
+        used = np.resize(np.random.default_rng(0).permutation(len(X)), self.rows)
+        return X[used].astype(np.float32), labels[used]
+
+
+@dataclass(frozen=True)
 class Prediction:
     """Predictions of a network for `batch` rows, `steps` calls per round."""
 
@@ -162,6 +177,13 @@ CELLS = [
     Cell((1024, 4096, 1024), "relu", "identity", SQUARED, 256, "adam", 4),
 ]
 
+# Real rows, and random ones without zeros.
+REAL = [
+    kind((784, 256, 128, 10), "relu", "softmax", CROSS, batch, "adam", 4096 // batch)
+    for batch in (32, 128, 1024)
+    for kind in (RealCell, Cell)
+]
+
 # One Python call per step: the cells in which the cost of the call can show.
 CALLS = [cell for cell in CELLS if cell.batch <= (256 if cell.sizes[0] < 784 else 128)]
 
@@ -174,6 +196,7 @@ PREDICTIONS = [
 
 CELLS_OF: dict[str, Sequence[Cell | Prediction]] = {
     "epochs": CELLS,
+    "real": REAL,
     "calls": CALLS,
     "predict": PREDICTIONS,
 }

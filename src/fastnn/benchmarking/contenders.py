@@ -1,9 +1,9 @@
 """The contenders in training with fastnn, NumPy and scikit-learn; the list of all contenders.
 
 Each uses its library in the fastest way. All start from the weights of `Cell.network`, use the rows
-in the same order, average the loss over a batch and follow fastnn's formulas. In the regime
-"epochs" a library may train a whole epoch in one call. In "calls" every step is one call from
-Python that returns the loss, with arrays of the library's own type.
+in the same order, average the loss over a batch and follow fastnn's formulas. In the regimes
+"epochs" and "real" (rows) a library may train a whole epoch in one call. In "calls" every step is
+one call from Python that returns the loss, with arrays of the library's own type.
 
 Not here: JAX (jax_peer.py), PyTorch (torch_peer.py), predictions (predictors.py), timing and
 agreement (protocol.py), the cells (cells.py). Libraries are imported when a contender is created,
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import reference
+from fastnn import _cpu, reference
 from fastnn.benchmarking.contender import Contender, TrainingContender
 from fastnn.benchmarking.jax_peer import Jax, JaxCalls
 from fastnn.benchmarking.predictors import PREDICTION
@@ -47,6 +47,20 @@ class Fastnn(TrainingContender):
     def answer(self) -> list[NDArray[Any]]:
         """Return the weights."""
         return self.net.get_weights()
+
+
+class FastnnAllProducts(Fastnn):
+    """The same with products with zeros: FASTNN_ZEROS=0."""
+
+    name = "fastnn, zeros"
+
+    def reset(self) -> None:
+        """Build a new network."""
+        before, _cpu.SKIP_ZEROS = _cpu.SKIP_ZEROS, False
+        try:
+            super().reset()
+        finally:
+            _cpu.SKIP_ZEROS = before
 
 
 class FastnnCalls(Fastnn):
@@ -161,6 +175,7 @@ class ScikitLearnCalls(ScikitLearn):
 
 CONTENDERS: dict[str, Sequence[type[Contender]]] = {
     "epochs": [Fastnn, Jax, Torch, TorchCompiled, ScikitLearn, NumPy],
+    "real": [Fastnn, FastnnAllProducts, Jax, Torch, TorchCompiled, NumPy],
     "calls": [FastnnCalls, JaxCalls, Torch, TorchCompiled, ScikitLearnCalls, NumPyCalls],
     "predict": PREDICTION,
 }

@@ -15,6 +15,7 @@
 #     buffers, passes        memory for rows; the forward pass, the loss, the backward pass
 #     rows                   where a step's rows come from
 #     run, watch             training as data; what follows the losses of its epochs
+#     zeros                  whether rows have so many zeros that these are skipped
 #     step, tasks            one step; what each thread of a team runs
 #     parameters, arrays     parameters as arrays of Python or as one vector; arrays in and out
 #     members                many runs at once, each by one thread

@@ -7,7 +7,10 @@ from libc.string cimport memset
 from fastnn.engine.leaves cimport (
     PANEL,
     PAST,
+    SLICE,
+    STRIP,
     fastnn_allocate,
+    fastnn_column_lists,
     fastnn_entry,
     fastnn_free,
     fastnn_past,
@@ -26,6 +29,7 @@ from fastnn.engine.net cimport (
     Stage,
     StageBuffers,
     clips_norm,
+    lowest_with_parameters,
     panels_of,
     place,
 )
@@ -58,6 +62,12 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
         at = place(<real **>&buffers.squares, base, at, 2 * net.n_tiles * doubles)
     buffers.scratch_stretch = TRANSPOSED * panels_of(widest) * PANEL * PANEL
     at = place(&buffers.scratch, base, at, n_threads * buffers.scratch_stretch)
+    if purpose != INFERENCE and lowest_with_parameters(net).skips_zeros:
+        buffers.lists_stretch = panels_of(
+            (buffers.rows + SLICE - 1) // SLICE * sizeof(fastnn_column_lists) // sizeof(real)
+        ) * PANEL
+        buffers.strips_stretch = buffers.lists_stretch + STRIP * PANEL * PANEL
+        at = place(&buffers.strips, base, at, n_threads * buffers.strips_stretch)
     return at + PANEL * PANEL  # read, not used, by leaves that take LANES rows at a time
 
 

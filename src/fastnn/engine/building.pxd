@@ -70,6 +70,7 @@ cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
     if spec["tiny"]:
         bind_tiny(net)
     shape_parameters(net)
+    find_zeros(net, spec["zeros"])
     place_parameters(net)
     place_operands(net)
     place_tiny(net)
@@ -148,6 +149,16 @@ cdef inline void shape_parameters(Net *net) noexcept:
                 net.first_updated = i
         net.on_line = net.on_line and stage.on_line
         net.n_tiles += stage.n_tiles
+
+
+cdef inline void find_zeros(Net *net, bint zeros) noexcept:
+    """The stage that skips zeros of the inputs: the lowest with parameters, if these reach it."""
+    cdef Stage *stage
+    cdef Py_ssize_t i
+    for i in range(net.n_stages):
+        stage = &net.stages[i]
+        stage.skips_zeros = stage.skips_zeros and zeros
+        zeros = zeros and stage.kind.keeps_zeros
 
 
 cdef inline int place_parameters(Net *net) except -1:

@@ -50,6 +50,7 @@ from fastnn.engine.rows cimport (
 )
 from fastnn.engine.run cimport DIVERGED, Run, reduced
 from fastnn.engine.tasks cimport Evaluation, evaluate_task, train_task, train_tiny_slice
+from fastnn.engine.zeros cimport predicts_zeros, trains_on_zeros
 
 cdef struct Workspace:            # its first member is declared in capi/precision.h
     fastnn_workspace head
@@ -142,6 +143,7 @@ cdef inline int predict(fastnn_workspace *workspace, Py_ssize_t rows, const void
     asked.net, asked.buffers = made.net, &made.inference
     take_rows_of_reals(&asked.rows, rows, <const real *>X)
     asked.out, asked.chunk_losses, asked.first = <real *>out, NULL, 0
+    asked.skips_zeros = predicts_zeros(made.net, &asked.rows, False)
     while asked.first < rows:
         asked.stop = min(rows, asked.first + made.inference.rows)
         fastnn_run(1, evaluate_task, &asked)
@@ -177,6 +179,7 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
         return FASTNN_BUSY
     run.batch = run.stop = run.end = rows
     run.tiny = rows == 1 and made.before != NULL
+    run.skips_zeros = trains_on_zeros(&run)
     if run.tiny:
         train_tiny_slice(&run, made.before)
     if not run.tiny:

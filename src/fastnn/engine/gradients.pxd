@@ -15,7 +15,6 @@ from fastnn.engine.leaves cimport (
 from fastnn.engine.net cimport (
     BY_VALUE,
     Net,
-    Nonzeros,
     Stage,
     Tile,
     Update,
@@ -158,11 +157,9 @@ cdef inline void update_weights(const Net *net, const Tile *tile, const Update *
         renew_operands(net, tile.W, n, tile.operands)
 
 
-cdef inline void watch_weights(const Net *net, const Tile *tile,
-                               Nonzeros *nonzeros) noexcept nogil:
-    """Once a weight of the first stage is not finite, its products with zeros count."""
-    if net.ops.first_nonfinite(tile.rows * PANEL, tile.W) >= 0:
-        nonzeros.whole = True
+cdef inline bint weights_are_finite(const Net *net, const Tile *tile) noexcept nogil:
+    """If not, products of the tile's weights with zeros count."""
+    return net.ops.first_nonfinite(tile.rows * PANEL, tile.W) < 0
 
 
 cdef inline void update_biases(const Net *net, const Update *update, real *b,

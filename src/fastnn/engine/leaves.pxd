@@ -138,6 +138,13 @@ cdef extern from "engine/simd/ops.h":
         real value
         int32_t row
 
+    cdef enum:
+        SLICE
+        STRIP
+
+    ctypedef struct fastnn_column_lists:
+        pass
+
     ctypedef struct fastnn_ops:
         const char *isa
         bint fuses
@@ -170,6 +177,18 @@ cdef extern from "engine/simd/ops.h":
         void (*sparse_column)(Py_ssize_t rows, Py_ssize_t panels, const fastnn_entry *z,
                               Py_ssize_t n, const real *delta, Py_ssize_t jump,
                               real *g) noexcept nogil
+        Py_ssize_t (*count_nonzeros)(Py_ssize_t n, Py_ssize_t panels, const real *x,
+                                     Py_ssize_t jump) noexcept nogil
+        void (*product_of_nonzeros)(Py_ssize_t rows, Py_ssize_t depth, Py_ssize_t panels,
+                                    const real *a, Py_ssize_t a_jump, const real *b,
+                                    Py_ssize_t b_jump, const real *bias, real *c,
+                                    Py_ssize_t c_jump) noexcept nogil
+        Py_ssize_t (*list_columns)(Py_ssize_t rows, const real *z,
+                                   fastnn_column_lists *lists) noexcept nogil
+        void (*outer_of_nonzeros)(Py_ssize_t rows, Py_ssize_t width, Py_ssize_t panels,
+                                  const real *z, const fastnn_column_lists *lists,
+                                  const real *delta, Py_ssize_t jump, const real *before,
+                                  Py_ssize_t before_jump, real *g) noexcept nogil
         void (*column_sums)(Py_ssize_t rows, const real *delta, bint more,
                             real *g) noexcept nogil
         void (*transpose)(Py_ssize_t width, Py_ssize_t columns, const real *w, Py_ssize_t w_jump,

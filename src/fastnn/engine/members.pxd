@@ -31,7 +31,7 @@ from fastnn.engine.net cimport (
 )
 from fastnn.engine.gradients cimport renew_all_operands
 from fastnn.engine.parameters cimport fill
-from fastnn.engine.rows cimport are_nonzeros, multiplies_zeros
+from fastnn.engine.rows cimport are_nonzeros
 from fastnn.engine.run cimport (
     DIVERGED,
     INTERRUPTED,
@@ -46,6 +46,7 @@ from fastnn.engine.metrics cimport judging_room
 from fastnn.engine.tasks cimport advance, arrange_updates
 from fastnn.engine.team cimport training_rows
 from fastnn.engine.watch cimport begin_best, keeps_best, restore_best
+from fastnn.engine.zeros cimport multiplies_zeros, trains_on_zeros
 
 # Seconds between two looks of the first thread for signals.
 cdef inline double POLL_SECONDS() noexcept nogil:
@@ -225,6 +226,7 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
     if nonzeros:
         run.buffers.nonzeros.whole = multiplies_zeros(net)
         arrange_updates(run)
+    run.skips_zeros = trains_on_zeros(run)
     run.watch.validation.buffers = run.watch.last.buffers = &room.inference
     member.before = <real *>fastnn_allocate(arena_size(net))
     member.kept.memory = <real *>fastnn_allocate(

@@ -9,6 +9,7 @@ from libc.stdint cimport int32_t, int64_t, uint64_t
 from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_claim,
+    fastnn_column_lists,
     fastnn_entry,
     fastnn_hyper,
     fastnn_loss,
@@ -29,6 +30,7 @@ cdef struct Net
 cdef struct Nonzeros
 cdef struct Stage
 cdef struct StageBuffers
+cdef struct Strip
 cdef struct Pass
 cdef struct Tile
 cdef struct Update
@@ -65,6 +67,7 @@ cdef struct Kind:                 # of a stage: its functions
     const char *name
     bint waits_for_data           # it must see data before the first pass (waits_for_data of Net)
     bint takes_nonzeros           # as the first stage it takes rows as their nonzeros alone
+    bint keeps_zeros              # a zero of z_prev is one of z, and padding stays zero
     # Build the stage from a specification: n_out, `own`, flops, ...
     int (*build)(const Net *net, Stage *stage, dict spec) except -1
     # How W, b and their tiles are laid out; `tiny`: as tiny.c has them. NULL without parameters.
@@ -88,6 +91,13 @@ cdef struct Kind:                 # of a stage: its functions
     # the next tile (Update.W).
     void (*update_tile)(const Net *net, const Tile *tile, Py_ssize_t rows,
                         Update *update) noexcept nogil
+    # Where zeros are skipped (Stage.skips_zeros): the number of the i-th tile in the order of
+    # strips, and the gradients of a strip: of tiles i, ... before `stop` in that order, added to
+    # those of a block from `before` on (NULL: to 0). Returns how many tiles they are.
+    Py_ssize_t (*strip_tile)(const Stage *stage, Py_ssize_t i) noexcept nogil
+    Py_ssize_t (*add_strip)(const Net *net, const Stage *stage, const StageBuffers *buffers,
+                            Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t i, Py_ssize_t stop,
+                            const real *before, Strip *strip) noexcept nogil
     # A thread's share of the update from a batch of one row, in buffers of one row, for stages
     # that are `on_line`.
     void (*update_on_line)(const Net *net, const Stage *stage, const StageBuffers *buffers,
@@ -121,6 +131,8 @@ cdef struct Stage:
     bint may_wait                 # updates with gradient 0 may wait until a row of W is read
     bint transposed               # W is stored so, for (W_columns, W_rows)
     bint is_vector                # W is (W_columns,) for Python
+    bint skips_zeros              # zeros of z_prev are left out, where rows have many
+    double kept                   # the part of its inputs that the stage does not make zero
     Py_ssize_t n_tiles            # of the parameters: what one thread updates at a stretch
     Py_ssize_t tile_rows          # what the gradient of a tile costs: rows of PANEL reals
     double l1, l2                 # penalties on W
@@ -172,7 +184,8 @@ cdef struct Net:
     Py_ssize_t operands_block     # pairs in each of these blocks; 0: there are none
     Py_ssize_t n_blocks           # parameters, each moment, the moving average if any
     fastnn_claim claim            # of the threads that change the parameters, or copy them
-    uint64_t finite_until         # the first stage's W is finite until this change of parameters
+    uint64_t finite_until         # the lowest W is finite until this change of parameters
+    uint64_t predicts_until       # a few rows have been predicted before this change
     fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
     double row_flops              # of a training step, for one row
     uint64_t seed                 # of dropout's masks
@@ -204,6 +217,12 @@ cdef struct Nonzeros:             # the rows of a batch as their nonzeros, inste
     bint rests                    # updates with gradient and moments 0 change nothing
     fastnn_past *past             # (PAST,) the last updates
 
+cdef struct Strip:                # tiles that share a panel of z_prev: a thread's
+    Py_ssize_t panel              # whose nonzeros are listed; -1: none
+    bint is_sparse                # these are few
+    fastnn_column_lists *lists    # one for SLICE rows each
+    real *g                       # (STRIP, PANEL, PANEL) the gradients of the tiles
+
 cdef struct StageBuffers:         # of one stage, for the rows of a batch, in panels
     Nonzeros *nonzeros            # its input as nonzeros, which the first stage may have; or NULL:
     real *z_prev                  # its input: the batch, or z of the stage below
@@ -230,6 +249,9 @@ cdef struct Buffers:              # room for the rows of a batch
     real *gradient                # a block like the arena's, where gradients must be stored
     real *scratch                 # a stretch for each thread: panels of W.T, or two tiles of dW
     Py_ssize_t scratch_stretch
+    real *strips                  # a stretch for each thread: lists and gradients of a Strip; or
+    Py_ssize_t strips_stretch     # NULL, where no stage skips zeros
+    Py_ssize_t lists_stretch      # how much of it are the lists
 
 cdef struct Pass:                 # rows `at`, ... of the buffers on their way through all stages
     const Net *net
@@ -242,6 +264,7 @@ cdef struct Pass:                 # rows `at`, ... of the buffers on their way t
     uint64_t step                 # of dropout's masks,
     Py_ssize_t before             # and rows of the batch before the buffers' first
     bint few                      # the batch has few rows
+    bint skips_zeros              # the inputs have many zeros, and the lowest W is finite
     bint carry                    # the stage below needs its delta
     real *scratch
 
@@ -259,6 +282,7 @@ cdef struct Tile:                 # some of a stage's parameters, which one thre
     fastnn_pair *operands         # and those of the tile
     const Columns *nonzeros       # what z_prev is instead of a panel, or NULL: PANEL columns,
     Py_ssize_t first_column       # from this one on
+    real *ready                   # dW, where it is computed already; or NULL
     Py_ssize_t columns            # of the right one that aren't padding
     real *b                       # PANEL parameters b that go with this tile, or NULL
     const real *delta             # whose gradient is the sum of its rows
@@ -276,6 +300,11 @@ cdef struct Update:               # a thread's, in one step
     real *W                       # the weights of that tile
     Py_ssize_t n                  # how many they are
     fastnn_pair *operands         # and the same in pairs; or NULL
+
+
+cdef inline const Stage *lowest_with_parameters(const Net *net) noexcept nogil:
+    """The stage that may skip zeros of the inputs."""
+    return &net.stages[net.first_parameters]
 
 
 cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:

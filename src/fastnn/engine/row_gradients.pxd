@@ -61,7 +61,7 @@ cdef inline void add_row_gradient(const Net *net, const Buffers *buffers, Py_ssi
     cdef Tile tile
     for i in range(net.n_stages):
         stage = &net.stages[i]
-        tile.stage, tile.nonzeros = stage, NULL
+        tile.stage, tile.nonzeros, tile.ready = stage, NULL, NULL
         for number in range(stage.n_tiles):
             stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &tile)
             tile.left += at * PANEL

@@ -4,7 +4,7 @@
 # that describes them.
 
 from libc.math cimport INFINITY, fabs
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t
 from libc.string cimport memset
 
 from fastnn.engine.leaves cimport (
@@ -12,10 +12,9 @@ from fastnn.engine.leaves cimport (
     fastnn_entry,
     fastnn_loss,
     fastnn_sparse_row,
-    fastnn_times_left,
     real,
 )
-from fastnn.engine.net cimport Buffers, Columns, Net, Stage, W_size, panels_of
+from fastnn.engine.net cimport Buffers, Columns, Net, Stage, panels_of
 from fastnn.engine.registry cimport by_output
 
 cdef struct Rows
@@ -174,19 +173,6 @@ cdef inline void index_columns(const Net *net, const Rows *rows, Py_ssize_t posi
                     columns.entries[i].row = <int32_t>r
                     columns.entries[i].value = row.values[k] + 0
                     columns.count[column] += 1
-
-
-cdef inline bint multiplies_zeros(Net *net) noexcept nogil:
-    """Whether products with zeros count, since a weight of the first stage is not finite.
-
-    That a W is finite is kept in mind until somebody has changed it.
-    """
-    cdef uint64_t now = fastnn_times_left(&net.claim) + 1  # 0: nothing is known
-    if net.finite_until != now:
-        if net.ops.first_nonfinite(W_size(&net.stages[0]), net.stages[0].W) >= 0:
-            return True
-        net.finite_until = now
-    return False
 
 
 # ---- targets ------------------------------------------------------------------------------------

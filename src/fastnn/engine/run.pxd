@@ -39,6 +39,7 @@ cdef struct Evaluation:           # rows that go forward
     Py_ssize_t first, stop        # positions: the slice at hand
     real *out                     # (n, n_out) predictions, or NULL
     double *chunk_losses          # losses, one for each CHUNK rows, or NULL
+    bint skips_zeros              # the inputs have many, and the lowest W is finite
 
 cdef struct Judge:                # metrics of the rows of an epoch
     Py_ssize_t n_metrics
@@ -132,6 +133,7 @@ cdef struct Run:
     int most_threads              # for anything
     Py_ssize_t slice_rows         # signals are handled after so many rows
     bint tiny                     # by tiny.c
+    bint skips_zeros              # the inputs have many, and the lowest W is finite
     Kept *keep                    # parameters are kept there, or NULL
     real *gradient                # a block like the arena's for the gradient, if it is asked for
     real *out                     # (end, n_out): outputs before each update, or NULL

@@ -32,11 +32,12 @@ from fastnn.engine.gradients cimport (
     store_gradient,
     turn_to,
     update_stored,
-    watch_weights,
+    weights_are_finite,
 )
 from fastnn.engine.leaves cimport (
     PANEL,
     PAST,
+    fastnn_column_lists,
     fastnn_flush_subnormals,
     fastnn_past,
     fastnn_restore_subnormals,
@@ -57,9 +58,11 @@ from fastnn.engine.net cimport (
     Nonzeros,
     Pass,
     Stage,
+    Strip,
     Tile,
     Update,
     clips_norm,
+    lowest_with_parameters,
     panels_of,
     row_share,
     share,
@@ -80,11 +83,13 @@ cdef struct Round:                # rows of a batch that go through a step toget
     Py_ssize_t rows
     bint first, last              # of the batch
     double penalty_scale          # of the penalties in the batch
+    bint skips_zeros              # gradients leave out zeros of the inputs, by strips of tiles
     int64_t t                     # number of the step, from 1
 
 cdef struct ThreadState:          # the private state of a thread of the team
     int rank, size
     real *scratch
+    real *strips                  # likewise; NULL where no stage skips zeros
     Columns *columns              # of the round, where the inputs are nonzeros; or NULL
     Clock *clock                  # or NULL
     bint polls                    # it checks for signals within a step
@@ -95,6 +100,9 @@ cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank
     thread.rank, thread.size = rank, fastnn_team_size(team)
     thread.polls = run.polls and rank == 0
     thread.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch
+    thread.strips = NULL
+    if run.buffers.strips != NULL:
+        thread.strips = run.buffers.strips + rank * run.buffers.strips_stretch
     thread.columns = NULL
     if run.buffers.nonzeros != NULL:
         thread.columns = &run.buffers.nonzeros.columns[rank]
@@ -130,6 +138,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
     while at < rows:
         now.rows = min(ROUND, rows - at)
         now.first, now.last = at == 0, rows - at <= ROUND
+        now.skips_zeros = run.skips_zeros  # the same for all threads, which may find it to end
         if thread.columns != NULL:
             index_columns(net, &run.rows, position + at, now.rows, thread.columns)
             if waits(run):
@@ -156,6 +165,8 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
             keep_parameters(run, team, thread.rank)
         if thread.columns != NULL:
             thread.columns.whole = not deltas_are_finite(run, now.rows)
+        if now.skips_zeros and not deltas_are_finite(run, now.rows):
+            now.skips_zeros = run.skips_zeros = False
         train_parameters(run, team, thread, &now)
         record_time(thread.clock, UPDATE)
         fastnn_team_barrier(team)
@@ -185,6 +196,7 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
     cdef double loss
     begin_pass(&work, net, run.buffers, first, run.rows.loss)
     work.step, work.before, work.few, work.scratch = step, before, few, thread.scratch
+    work.skips_zeros = run.skips_zeros
     while work.at < stop:
         work.rows = min(CHUNK, stop - work.at)
         work.shift = work.at - first if net.stages[0].has_operands else 0
@@ -254,8 +266,8 @@ cdef inline void catch_up_part(const Run *run, int rank, int size, int64_t t,
     cdef Nonzeros *nonzeros = run.buffers.nonzeros
     cdef uint64_t before = fastnn_flush_subnormals()
     stage.kind.catch_up(net, stage, nonzeros, &nonzeros.columns[rank],
-                        min(stage.n_tiles, first_tile(net, rank, size)),
-                        min(stage.n_tiles, first_tile(net, rank + 1, size)), t, all)
+                        min(stage.n_tiles, first_tile(net, rank, size, False)),
+                        min(stage.n_tiles, first_tile(net, rank + 1, size, False)), t, all)
     fastnn_restore_subnormals(before)
 
 
@@ -266,19 +278,21 @@ cdef inline void update_columns(const Run *run, const ThreadState *thread, const
     cdef const Stage *stage = &net.stages[0]
     stage.kind.update_columns(
         net, stage, &run.buffers.stages[0], run.buffers.stride, thread.columns,
-        min(stage.n_tiles, first_tile(net, thread.rank, thread.size)),
-        min(stage.n_tiles, first_tile(net, thread.rank + 1, thread.size)), now.rows, now.t, update,
-        biases)
+        min(stage.n_tiles, first_tile(net, thread.rank, thread.size, False)),
+        min(stage.n_tiles, first_tile(net, thread.rank + 1, thread.size, False)), now.rows, now.t,
+        update, biases)
 
 
 # ---- parameters ---------------------------------------------------------------------------------
 
 cdef inline bint deltas_are_finite(const Run *run, Py_ssize_t rows) noexcept nogil:
-    """Whether the deltas of the first stage are finite, if they are known."""
+    """Whether the deltas of the lowest stage with parameters are finite, if they are known."""
     cdef const Net *net = run.net
-    cdef const real *delta = run.buffers.stages[0].delta
-    cdef Py_ssize_t q, lowest = net.first_updated if run.gradient == NULL else net.first_parameters
-    for q in range(panels_of(net.stages[0].n_out) if lowest == 0 else 0):
+    cdef Py_ssize_t q, place = net.first_parameters
+    cdef const real *delta = run.buffers.stages[place].delta
+    if run.gradient == NULL and net.first_updated > place:
+        return True
+    for q in range(panels_of(net.stages[place].n_out)):
         if net.ops.first_nonfinite(rows * PANEL, delta + q * run.buffers.stride * PANEL) >= 0:
             return False
     return True
@@ -300,7 +314,7 @@ cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
     return UPDATE_NOW
 
 
-cdef inline void train_parameters(const Run *run, fastnn_team *team, const ThreadState *thread,
+cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState *thread,
                                   const Round *now) noexcept nogil:
     """This thread's share of the parameters: gradients, and the update if there is one."""
     cdef Py_ssize_t tile, stop
@@ -312,8 +326,8 @@ cdef inline void train_parameters(const Run *run, fastnn_team *team, const Threa
     if use == UPDATE_ON_LINE:
         update_on_line(run, thread, now)
     else:
-        tile = first_tile(run.net, thread.rank, thread.size)
-        stop = first_tile(run.net, thread.rank + 1, thread.size)
+        tile = first_tile(run.net, thread.rank, thread.size, now.skips_zeros)
+        stop = first_tile(run.net, thread.rank + 1, thread.size, now.skips_zeros)
         train_tiles(run, use, now, tile, stop, thread)
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # every gradient is known
@@ -344,13 +358,12 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
                                       &update)
 
 
-cdef inline void train_tiles(const Run *run, GradientUse use, const Round *now, Py_ssize_t tile,
+cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, Py_ssize_t tile,
                              Py_ssize_t stop, const ThreadState *thread) noexcept nogil:
     """Tiles tile ... stop of all parameters: their gradients, and their use."""
     cdef const Net *net = run.net
-    cdef const Buffers *buffers = run.buffers
     cdef const Stage *stage
-    cdef Py_ssize_t i, number, below = 0
+    cdef Py_ssize_t i, number, first, last, below = 0
     cdef Update update
     cdef Tile here
     begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
@@ -363,24 +376,75 @@ cdef inline void train_tiles(const Run *run, GradientUse use, const Round *now, 
             update_columns(run, thread, now, &update, True)
             below += stage.n_tiles
             continue
-        for number in range(max(0, tile - below), min(stage.n_tiles, stop - below)):
-            here.penalty = &buffers.penalty[below + number]
-            stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &here)
-            if use == UPDATE_NOW and not stage.frozen:
-                stage.kind.update_tile(net, &here, now.rows, &update)
-            else:
-                treat_tile(run, &here, use, now, below + number, &update)
-            if here.nonzeros != NULL:
-                watch_weights(net, &here, buffers.nonzeros)
+        first, last = max(0, tile - below), min(stage.n_tiles, stop - below)
+        if now.skips_zeros and stage.skips_zeros and not (stage.frozen and use != RETURN):
+            train_strips(run, use, now, stage, below, first, last, thread, &update)
+        else:
+            here.ready = NULL
+            for number in range(first, last):
+                train_tile(run, use, now, &here, below, number, &update)
         below += stage.n_tiles
     finish_update(net, &update)
+
+
+cdef inline void train_strips(Run *run, GradientUse use, const Round *now, const Stage *stage,
+                              Py_ssize_t below, Py_ssize_t at, Py_ssize_t stop,
+                              const ThreadState *thread, Update *update) noexcept nogil:
+    """Tiles at ... stop of a stage in the order of strips, whose gradients leave out zeros."""
+    cdef const Net *net = run.net
+    cdef const Buffers *buffers = run.buffers
+    cdef const real *before = NULL
+    cdef Py_ssize_t n, k
+    cdef Strip strip
+    cdef Tile here
+    strip.panel, strip.lists = -1, <fastnn_column_lists *>thread.strips
+    strip.g = thread.strips + buffers.lists_stretch
+    here.stage, here.nonzeros = stage, NULL
+    if not now.first:
+        before = stored_gradients(run, use) + (stage.W - net.arena)
+    while at < stop:
+        n = stage.kind.add_strip(net, stage, &buffers.stages[stage.place], buffers.stride,
+                                 now.rows, at, stop, before, &strip)
+        for k in range(n):
+            here.ready = strip.g + k * PANEL * PANEL
+            train_tile(run, use, now, &here, below, stage.kind.strip_tile(stage, at + k), update)
+        at += n
+
+
+cdef inline void train_tile(Run *run, GradientUse use, const Round *now, Tile *tile,
+                            Py_ssize_t below, Py_ssize_t number, Update *update) noexcept nogil:
+    """The gradient of a tile of a stage, which follows so many, and its use."""
+    cdef const Net *net = run.net
+    cdef const Buffers *buffers = run.buffers
+    cdef const Stage *stage = tile.stage
+    tile.penalty = &buffers.penalty[below + number]
+    stage.kind.place_tile(stage, &buffers.stages[stage.place], buffers.stride, number, tile)
+    if use == UPDATE_NOW and not stage.frozen:
+        stage.kind.update_tile(net, tile, now.rows, update)
+    else:
+        treat_tile(run, tile, use, now, below + number, update)
+    watch_weights(run, now, tile)
+
+
+cdef inline void watch_weights(Run *run, const Round *now, const Tile *tile) noexcept nogil:
+    """Once a weight of the lowest W is not finite, its products with zeros count."""
+    if tile.nonzeros == NULL and not (now.skips_zeros and tile.stage.skips_zeros):
+        return
+    if not weights_are_finite(run.net, tile):
+        run.skips_zeros = False
+        if run.buffers.nonzeros != NULL:
+            run.buffers.nonzeros.whole = True
+
+
+cdef inline real *stored_gradients(const Run *run, GradientUse use) noexcept nogil:
+    return run.gradient if use == RETURN else run.buffers.gradient
 
 
 cdef inline void treat_tile(const Run *run, const Tile *tile, GradientUse use, const Round *now,
                             Py_ssize_t number, Update *update) noexcept nogil:
     """A tile whose gradient is stored, or not needed."""
     cdef const Net *net = run.net
-    cdef real *gradient = run.gradient if use == RETURN else run.buffers.gradient
+    cdef real *gradient = stored_gradients(run, use)
     if tile.stage.frozen and use != RETURN:
         penalize(net, tile, now.penalty_scale, NULL)
         return
@@ -391,7 +455,7 @@ cdef inline void treat_tile(const Run *run, const Tile *tile, GradientUse use, c
         update_stored(net, tile, update, gradient)
 
 
-cdef inline void update_clipped(const Run *run, const Round *now, Py_ssize_t tile, Py_ssize_t stop,
+cdef inline void update_clipped(Run *run, const Round *now, Py_ssize_t tile, Py_ssize_t stop,
                                 real *scratch) noexcept nogil:
     """The optimizer on tiles whose gradients are stored and measured, as those of all tiles are."""
     cdef const Net *net = run.net
@@ -407,7 +471,8 @@ cdef inline void update_clipped(const Run *run, const Round *now, Py_ssize_t til
         of_W = of_b = clip_factor(net, squares, 2 * net.n_tiles, 1)
     for i in range(net.n_stages):
         stage = &net.stages[i]
-        here.stage = stage
+        here.stage, here.nonzeros = stage, run.buffers.nonzeros.columns if (
+            run.buffers.nonzeros != NULL and i == 0) else NULL
         if net.clip == BY_NORM and tile < below + stage.n_tiles and stop > below:
             of_W = clip_factor(net, squares + 2 * below, stage.n_tiles, 2)
             of_b = clip_factor(net, squares + 2 * below + 1, stage.n_tiles, 2)
@@ -422,23 +487,23 @@ cdef inline void update_clipped(const Run *run, const Round *now, Py_ssize_t til
             if here.b != NULL:
                 net.ops.limit(PANEL, of_b, INFINITY, buffers.gradient + (here.b - net.arena))
             update_stored(net, &here, &update, buffers.gradient)
-            if buffers.nonzeros != NULL and i == 0:
-                watch_weights(net, &here, buffers.nonzeros)
+            watch_weights(run, now, &here)
         below += stage.n_tiles
 
 
-cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size) noexcept nogil:
+cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
+                                  bint skips_zeros) noexcept nogil:
     """Where a thread's share of all the tiles begins; `size` gives the end of the last one's."""
     cdef const Stage *stage
     cdef Py_ssize_t i, rows, before = 0, work = 0
     if rank == 0 or rank == size:
         return 0 if rank == 0 else net.n_tiles
     for i in range(net.n_stages):
-        work += tile_cost(&net.stages[i]) * net.stages[i].n_tiles
+        work += tile_cost(&net.stages[i], skips_zeros) * net.stages[i].n_tiles
     work = share(work, rank, size)
     for i in range(net.n_stages):
         stage = &net.stages[i]
-        rows = tile_cost(stage)
+        rows = tile_cost(stage, skips_zeros)
         if work < stage.n_tiles * rows:
             return before + work // rows
         work -= stage.n_tiles * rows
@@ -446,6 +511,8 @@ cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size) noexcept n
     return net.n_tiles
 
 
-cdef inline Py_ssize_t tile_cost(const Stage *stage) noexcept nogil:
-    """What one tile costs, the batch being the same for all."""
+cdef inline Py_ssize_t tile_cost(const Stage *stage, bint skips_zeros) noexcept nogil:
+    """What one tile costs, the batch being the same for all; half of it if zeros are skipped."""
+    if skips_zeros and stage.skips_zeros:
+        return 0 if stage.frozen else stage.tile_rows // 2
     return 0 if stage.frozen else stage.tile_rows

@@ -27,6 +27,7 @@ from fastnn.engine.net cimport (
     StageBuffers,
     W_size,
     clips_norm,
+    lowest_with_parameters,
 )
 from fastnn.engine.metrics cimport Judged, has_nan, judging_room, value_of
 from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
@@ -64,6 +65,7 @@ from fastnn.engine.step cimport (
 )
 from fastnn.engine.team cimport LONG_FLOPS, inference_rows, team_size, training_rows
 from fastnn.engine.watch cimport follow
+from fastnn.engine.zeros cimport have_zeros, is_finite
 
 
 # ---- training -----------------------------------------------------------------------------------
@@ -431,6 +433,9 @@ cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double 
     asked.first = 0
     if asked.buffers.nonzeros != NULL:
         asked.buffers.nonzeros.whole = run.buffers.nonzeros.whole
+    asked.skips_zeros = (
+        run.skips_zeros and have_zeros(asked.net, &asked.rows, 0, asked.rows.n, False)
+        and (asked.net == run.net or is_finite(asked.net, lowest_with_parameters(asked.net))))
     while asked.first < asked.rows.n:
         asked.stop = min(asked.rows.n, asked.first + stride)
         fastnn_run(threads, evaluate_task, asked)
@@ -467,7 +472,7 @@ cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexc
     cdef Pass work
     begin_pass(&work, net, asked.buffers, rank * CHUNK,
                asked.rows.loss if asked.chunk_losses != NULL else NULL)
-    work.step = net.step
+    work.step, work.skips_zeros = net.step, asked.skips_zeros
     if asked.chunk_losses == NULL:
         chunk = min(CHUNK, (asked.stop - asked.first + size - 1) // size)
     row = asked.first + rank * chunk

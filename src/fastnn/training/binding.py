@@ -78,6 +78,7 @@ def _options(spec: Specification) -> dict[str, Any]:
         "scale_penalties": spec.scale_penalties,
         "average": optimizer.ema_momentum if optimizer.use_ema else None,
         "isa": _cpu.ISA,
+        "zeros": _cpu.SKIP_ZEROS,
     }
 
 

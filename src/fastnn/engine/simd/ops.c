@@ -10,6 +10,7 @@
 #include "sparse.h"
 #include "tile.h"
 #include "vmath.h"
+#include "zeros.h"
 
 #define QUOTE_(x) #x
 #define QUOTE(x) QUOTE_(x)

@@ -107,6 +107,36 @@ typedef void fastnn_pair_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t p
 typedef void fastnn_pair_outer_fn(ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z,
                                   const fastnn_pair *delta, int more, real *g);
 
+/* zeros.h: products of panels of which many numbers are zero. The other factor is finite, and
+ * padding is zero. */
+
+/* How many of n reals in each of `panels` runs, `jump` reals apart, are not zero (any n, any
+ * alignment). */
+typedef ptrdiff_t fastnn_count_nonzeros_fn(ptrdiff_t n, ptrdiff_t panels, const real *x,
+                                           ptrdiff_t jump);
+
+/* The nonzeros of SLICE rows of a panel, column by column: their values, and where their rows are
+ * in another panel. A slice of a panel of delta is a quarter of an L1 cache of 32 KB. */
+enum { SLICE = 128 };
+typedef struct {
+    real values[PANEL][SLICE + PANEL];
+    int32_t places[PANEL][SLICE + PANEL];
+    int32_t counts[PANEL];
+} fastnn_column_lists;
+
+/* The lists of a panel z (rows, PANEL), one for each slice; returns the number of its nonzeros. */
+typedef ptrdiff_t fastnn_list_columns_fn(ptrdiff_t rows, const real *z, fastnn_column_lists *lists);
+
+/* fastnn_outer_fn for a strip of tiles: z with each of `panels` <= STRIP panels of delta, `jump`
+ * reals apart. They are added to the gradients `before`, `before_jump` reals apart; NULL: to 0. g
+ * is (panels, PANEL, PANEL). */
+enum { STRIP = 4 };
+typedef void fastnn_outer_of_nonzeros_fn(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t panels,
+                                         const real *z, const fastnn_column_lists *lists,
+                                         const real *delta, ptrdiff_t jump, const real *before,
+                                         ptrdiff_t before_jump, real *g);
+typedef fastnn_product_fn fastnn_product_of_nonzeros_fn;
+
 /* g = delta.sum(0): delta (rows, PANEL), g (PANEL,); `more` likewise. */
 typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, int more, real *g);
 
@@ -349,6 +379,10 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
     EACH(sparse_outer)                                                                             \
     EACH(sparse_outer_narrow)                                                                      \
     EACH(sparse_column)                                                                            \
+    EACH(count_nonzeros)                                                                           \
+    EACH(product_of_nonzeros)                                                                      \
+    EACH(list_columns)                                                                             \
+    EACH(outer_of_nonzeros)                                                                        \
     EACH(column_sums)                                                                              \
     EACH(transpose)                                                                                \
     EACH(gather)                                                                                   \

@@ -104,6 +104,21 @@ INLINE vec copy_sign(vec x, vec y) {
     return (vec)(((ivec)x & ~sign) | ((ivec)y & sign));
 }
 
+/* Whether a lane of a mask is -1. */
+INLINE int any_lane(ivec mask) {
+#if defined(__AVX512F__) && FASTNN_VECTOR_BYTES == 64
+    return _mm512_test_epi64_mask((__m512i)mask, (__m512i)mask) != 0;
+#else
+    union {
+        ivec lanes;
+        int64_t parts[FASTNN_VECTOR_BYTES / 8];
+    } all = {mask};
+    int64_t any = 0;
+    for (int i = 0; i < FASTNN_VECTOR_BYTES / 8; i++) any |= all.parts[i];
+    return any != 0;
+#endif
+}
+
 /* ---- maximum, minimum, root, fused multiply-add: one register, then a vector of them ---- */
 
 typedef real part __attribute__((vector_size(PART_BYTES), may_alias));

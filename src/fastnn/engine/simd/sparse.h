@@ -22,16 +22,6 @@ enum { SPARSE_PANELS = 8 / PANEL_VECTORS };
 /* -1 in the lanes that are -0. */
 INLINE ivec minus_zeros(vec x) { return (ivec)x == (ivec)(-(vec){0}); }
 
-INLINE int any_lane(ivec mask) {
-    union {
-        ivec lanes;
-        int64_t parts[FASTNN_VECTOR_BYTES / 8];
-    } all = {mask};
-    int64_t any = 0;
-    for (int i = 0; i < FASTNN_VECTOR_BYTES / 8; i++) any |= all.parts[i];
-    return any != 0;
-}
-
 /* ---- z_prev @ W ---- */
 
 /* A row's nonzeros are read from a caller's memory. A column out of range, which another thread

@@ -392,15 +392,18 @@ static void add(ptrdiff_t n, const real *x, const real *y, real *out) {
 
 /* x - x is 0 for every finite x and NaN for the others. */
 static ptrdiff_t first_nonfinite(ptrdiff_t n, const real *x) {
-    enum { CHUNK = 8 * LANES };
+    enum { SUMS = 4, CHUNK = 16 * LANES };
     ptrdiff_t i = 0;
     for (; i + CHUNK <= n; i += CHUNK) {
-        vec sum = {0};
-        for (int j = 0; j < CHUNK; j += LANES) {
-            vec lanes = load_unaligned(x + i + j);
-            sum += lanes - lanes;
-        }
-        if (sum_lanes(sum) != 0) break;
+        vec sums[SUMS] = {{0}};
+#pragma GCC unroll 4
+        for (int j = 0; j < CHUNK; j += SUMS * LANES)
+#pragma GCC unroll 4
+            for (int s = 0; s < SUMS; s++) {
+                vec lanes = load_unaligned(x + i + j + s * LANES);
+                sums[s] += lanes - lanes;
+            }
+        if (any_lane((sums[0] + sums[1]) + (sums[2] + sums[3]) != splat(0))) break;
     }
     for (; i < n; i++)
         if (x[i] - x[i] != 0) return i;

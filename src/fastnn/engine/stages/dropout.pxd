@@ -28,7 +28,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     if dropout == NULL:
         raise MemoryError("cannot allocate a layer")
     dropout.rate, dropout.mask = spec["rate"], spec["mask"]
-    stage.n_out, stage.on_line = stage.n_in, True
+    stage.n_out, stage.on_line, stage.kept = stage.n_in, True, 1 - dropout.rate
     return 0
 
 
@@ -73,6 +73,7 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void define_dropout(Kind *kind) noexcept:
     kind.name = "dropout"
+    kind.keeps_zeros = True
     kind.build = build
     kind.lay_out = lay_out
     kind.forward = forward

@@ -1,0 +1,93 @@
+# Zeros among the inputs: whether the rows of a run, or of predictions, have so many that the lowest
+# Dense leaves out products with them. The bits do not depend on it: a product with zero adds 0 to a
+# chain of fused multiply-adds, as long as the other factor is finite. Not here: the products
+# (simd/zeros.h), and which chunks of rows, and panels of columns, they are worth it for
+# (stages/dense.pxd).
+
+from libc.stdint cimport uint64_t
+
+from fastnn.engine.leaves cimport fastnn_is_owner, fastnn_times_left
+from fastnn.engine.net cimport Net, Stage, W_size, lowest_with_parameters
+from fastnn.engine.rows cimport Rows, are_nonzeros, index_of
+from fastnn.engine.run cimport Run
+
+# Rows of which the nonzeros are counted.
+cdef enum:
+    SAMPLED_ROWS = 16
+
+# Batches of fewer rows take the usual path: most of the step is the update.
+cdef enum:
+    SKIPPING_ROWS = 16
+
+
+# With more nonzeros, a step is hardly faster.
+cdef inline double MOST_NONZEROS() noexcept nogil:
+    return 0.4
+
+
+cdef inline bint trains_on_zeros(const Run *run) noexcept nogil:
+    """Whether the steps of a run skip zeros; once W is not finite, they no longer may."""
+    return (run.batch >= SKIPPING_ROWS
+            and have_zeros(run.net, &run.rows, run.begin, run.end, True)
+            and not multiplies_zeros(run.net))
+
+
+cdef inline bint predicts_zeros(Net *net, const Rows *rows, bint dropout) noexcept nogil:
+    """Whether predictions of these rows skip zeros.
+
+    To find out whether W is finite takes as long as some rows. Few rows wait for further ones.
+    """
+    cdef uint64_t now
+    if not lowest_with_parameters(net).skips_zeros:  # most calls of small networks end here
+        return False
+    now = fastnn_times_left(&net.claim) + 1
+    if not have_zeros(net, rows, 0, rows.n, dropout):
+        return False
+    if rows.n < SKIPPING_ROWS and net.finite_until != now and net.predicts_until != now:
+        net.predicts_until = now
+        return False
+    return not multiplies_zeros(net)
+
+
+cdef inline bint have_zeros(const Net *net, const Rows *rows, Py_ssize_t first, Py_ssize_t stop,
+                            bint dropout) noexcept nogil:
+    """Whether some of the rows that are used at positions first ... stop have few nonzeros, where
+    a stage can skip zeros."""
+    cdef Py_ssize_t i, n = min(stop - first, <Py_ssize_t>SAMPLED_ROWS), count = 0
+    cdef Py_ssize_t row
+    cdef double kept = 1.0
+    if not lowest_with_parameters(net).skips_zeros or are_nonzeros(rows):
+        return False
+    for i in range(net.first_parameters if dropout else 0):
+        kept *= net.stages[i].kept
+    if rows.X == NULL:
+        n, count = rows.n, rows.starts[rows.n] - rows.starts[0]
+    else:
+        for i in range(n):
+            row = index_of(rows, first + i * (stop - first) // n)
+            count += net.ops.count_nonzeros(net.n_in, 1, rows.X + row * net.n_in, 0)
+    return kept * count <= MOST_NONZEROS() * n * net.n_in
+
+
+cdef inline bint is_finite(const Net *net, const Stage *stage) noexcept nogil:
+    return net.ops.first_nonfinite(W_size(stage), stage.W) < 0
+
+
+cdef inline bint multiplies_zeros(Net *net) noexcept nogil:
+    """Whether products with zeros count, since a weight of the lowest W is not finite.
+
+    That a W is finite is kept in mind until somebody has changed it. A thread that may be changing
+    it, a signal's handler amid a run, keeps nothing.
+    """
+    cdef uint64_t now = fastnn_times_left(&net.claim) + 1  # 0: nothing is known
+    if net.finite_until != now:
+        if not is_finite(net, lowest_with_parameters(net)):
+            return True
+        if not fastnn_is_owner(&net.claim):
+            net.finite_until = now
+    return False
+
+
+cdef inline void keep_finite(Net *net) noexcept nogil:
+    """Keeps in mind that W is finite, once the thread that has changed it leaves its claim."""
+    net.finite_until = fastnn_times_left(&net.claim) + 2
