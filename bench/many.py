@@ -31,7 +31,7 @@ os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=2"
 
 import numpy as np
 
-from fastnn import MLP, Dense, fit_many, networks
+from fastnn import MLP, Callback, Dense, fit_many, networks
 from fastnn.benchmarking import machine
 
 RESULTS = Path(__file__).parent / "results"
@@ -251,18 +251,24 @@ def large(n, rounds, peers):
 
 
 def tiny(n, rounds):
-    """Return networks a second of 2-8-1 on line: fit_many on two threads, and a loop over fit."""
+    """Return networks a second of 2-8-1 on line: fit_many on two threads, and loops over fit.
+
+    A callback that does nothing lets a fit return to Python after each epoch.
+    """
     rows, targets = X[:100, :2].copy(), Y[:100]
     base = MLP(2, [Dense(8, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
     options = {"batch_size": 1, "epochs": 100}
-    found = {"fit_many, 2 threads": [], "loop over fit": []}
+    loops = {"loop over fit": {}, "loop over fit and epochs": {"callbacks": [Callback()]}}
+    found = {name: [] for name in ("fit_many, 2 threads", *loops)}
     for _ in range(rounds):
         nets = list(networks(base, n=n))
         took = seconds(lambda nets=nets: fit_many(nets, rows, targets, n_threads=2, **options))
         found["fit_many, 2 threads"].append(n / took)
-        nets = list(networks(base, n=n))
-        took = seconds(lambda nets=nets: [net.fit(rows, targets, **options) for net in nets])
-        found["loop over fit"].append(n / took)
+        for name, more in loops.items():
+            nets = list(networks(base, n=n))
+            took = seconds(lambda nets=nets, more=more: [
+                net.fit(rows, targets, **options, **more) for net in nets])  # fmt: skip
+            found[name].append(n / took)
     return {name: statistics.median(rates) for name, rates in found.items()}
 
 

@@ -142,7 +142,7 @@ def bfloat16_tables(found):
 def many_table(found):
     """Return the tables of many networks in one call: networks a second, and what one costs."""
     sizes = {"networks_per_s": "16-64-64-1, batch 32", "tiny_networks_per_s": "2-8-1, on line"}
-    names = list(found["networks_per_s"])
+    names = list({name: None for size in sizes for name in found[size]})
     lines = [["networks/s", *sizes.values()]]
     for name in names:
         rates = (found[size].get(name) for size in sizes)

@@ -161,7 +161,27 @@ def test_peers_are_all_but_the_slow_one_unless_they_are_named():
     assert command._peers(["torch.compile", "numpy"]) == ["torch.compile", "numpy"]
     assert command._peers(["none"]) == []
     known = {kind.name for kinds in every.CONTENDERS.values() for kind in kinds}
-    assert known == {"fastnn", *notes.PACKAGES} == set(tables.ORDER)
+    assert known == {"fastnn", "fastnn, zeros", *notes.PACKAGES} == set(tables.ORDER)
+
+
+def test_cells_of_real_rows(monkeypatch):
+    """Their zeros are there, and fastnn that computes all products gets the same weights."""
+    pixels = np.array([[0, 0, 1.5, 0], [0.25, 0, 0, 0]]).repeat(200, axis=1)[:, :784]
+    monkeypatch.setattr(cells.real_rows, "mnist", lambda: (pixels, np.array([3, 9])))
+    cell = cells.RealCell((784, 40, 10), "relu", "softmax", cells.CROSS, 32, "adam", 2)
+    assert str(cell).endswith(", MNIST")
+    X, labels = cell.data()
+    assert X.shape == (64, 784)
+    assert set(labels) == {3, 9}
+    assert (X == 0).mean() > 0.5
+    answers = []
+    for kind in (every.Fastnn, every.FastnnAllProducts):
+        contender = kind(cell, "float32", 1)
+        contender.reset()
+        assert contender.net._network.skips_zeros(X, 32) == (kind is every.Fastnn)
+        contender.run(2)
+        answers.append([w.tobytes() for w in contender.answer()])
+    assert answers[0] == answers[1]
 
 
 def test_what_libraries_print_is_not_among_the_data():

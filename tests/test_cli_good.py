@@ -292,6 +292,25 @@ def test_ctrl_c_after_the_scores_keeps_the_networks_that_were_scored(here, run, 
     assert "have learned from all" not in out
 
 
+def test_ctrl_c_amid_the_codes_of_all_rows_keeps_the_networks_that_were_scored(
+    here, run, monkeypatch
+):
+    learned = []
+
+    def learn(*args, **options):
+        if learned:
+            raise KeyboardInterrupt
+        learned.append(tables_learn(*args, **options))
+        return learned[0]
+
+    tables_learn = tables.learn
+    monkeypatch.setattr(tables, "learn", learn)
+    code, _, err = run(*TRAIN, "--quiet")
+    assert code == 130
+    assert err == "fastnn: interrupted; x has the networks that were scored, of 308 rows\n"
+    assert tables.recipe_of(fastnn.load_many("x")[0]) == learned[0]
+
+
 def test_ctrl_c_before_a_network_is_trained_writes_no_file(here, run, monkeypatch):
     (here / "x").unlink(missing_ok=True)
     interrupted(monkeypatch, 0, 0)

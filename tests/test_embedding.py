@@ -23,7 +23,7 @@ import pytest
 from conditions import LONG, is_refused, until
 
 import fastnn
-from fastnn import MLP, Adam, Dense, Dropout, Standardize, embedding
+from fastnn import MLP, Adam, Dense, Dropout, Standardize, _cpu, embedding
 
 API = embedding.functions()
 SUFFIX = {"float32": "f32", "float64": "f64"}
@@ -127,6 +127,20 @@ def test_training_steps_are_python_s_to_the_bit(kind, dtype):
         assert train(ours, room, X, y) == (0, theirs.train_on_batch(X, y))
         assert same(ours, theirs)
         assert ours.step == theirs.step == get(ours, "STEP")
+
+
+def test_zeros_are_skipped_to_the_bit(dtype, monkeypatch):
+    ours = NETS["penalized"](dtype)
+    monkeypatch.setattr(_cpu, "SKIP_ZEROS", False)
+    theirs = NETS["penalized"](dtype)
+    room = embedding.Workspace(ours, 200, training=True)
+    for seed, n in enumerate((1, 1, 64, 200, 64, 3, 3)):
+        X, y = rows_for(ours, n, seed)
+        X[np.abs(X) < 1.3] = 0
+        assert ours._network.skips_zeros(X, 64)
+        assert (predict(ours, room, X)[1] == theirs.predict(X)).all()
+        assert train(ours, room, X, y) == (0, theirs.train_on_batch(X, y))
+        assert same(ours, theirs)
 
 
 def test_a_model_is_described(kind, dtype):

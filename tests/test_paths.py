@@ -29,8 +29,8 @@ def put(folder):
     rows = np.arange(40.0).reshape(20, 2)
     lines = [f"{a},{b},{a + b}" for a, b in rows]
     (folder / "data.csv").write_text("\n".join(["a,b,y", *lines]) + "\n")
-    code = main(["train", str(folder / "data.csv"), "--target", "y", "--epochs", "2", "--quiet",
-                 "--out", str(folder / "model")])  # fmt: skip
+    code = main(["train", str(folder / "data.csv"), "--target", "y", "--preset", "plain",
+                 "--epochs", "2", "--quiet", "--out", str(folder / "model")])  # fmt: skip
     assert code == 0
     with open(folder / "rows", "wb") as file:  # a name that every writer takes
         np.save(file, rows)

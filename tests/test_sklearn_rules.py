@@ -218,6 +218,25 @@ def test_members_that_diverge_have_their_best_weights_or_none(fits):
     assert len(fits) == 18
 
 
+def test_ctrl_c_amid_the_record_of_a_member(monkeypatch):
+    """The record is made again, from the beginning."""
+    options = {"max_iter": 8, "random_state": 1, "n_members": 1, "hidden_layer_sizes": (5,)}
+    twin = MLPEnsembleRegressor(early_stopping=True, **options).fit(X, Y)
+    record, calls = Epochs._record, []
+
+    def interrupted(self, *args):
+        calls.append(0)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        record(self, *args)
+
+    monkeypatch.setattr(Epochs, "_record", interrupted)
+    with pytest.warns(UserWarning, match="1 networks are trained"):
+        ensemble = MLPEnsembleRegressor(early_stopping=True, **options).fit(X, Y)
+    assert len(calls) == 3 + 8
+    assert known(ensemble.estimators_[0]) == known(twin.estimators_[0])
+
+
 def test_the_last_epoch_warns_as_before():
     with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
         MLPRegressor(hidden_layer_sizes=(5,), max_iter=3, random_state=0).fit(X, Y)

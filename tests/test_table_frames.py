@@ -69,7 +69,7 @@ def model(tmp_path_factory):
     data, out = folder / "data.csv", folder / "net.safetensors"
     FRAME.assign(price=PRICE).to_csv(data, index=False)
     assert main(["train", str(data), "--target", "price", "--hidden", "8", "--epochs", "3",
-                 "--quiet", "--out", str(out)]) == 0  # fmt: skip
+                 "--preset", "plain", "--quiet", "--out", str(out)]) == 0  # fmt: skip
     return out, data
 
 

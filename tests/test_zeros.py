@@ -46,7 +46,8 @@ def rows_with_zeros(density, n=N, n_in=N_IN, dtype=np.float64):
         X = RNG.standard_normal((n, n_in))
     X[(X == 0) & (RNG.random(X.shape) < 0.3)] = -0.0
     if density < 1:
-        X[n // 2], X[:, n_in // 3], X[5, 7] = 0, 0, 1e-310
+        X[n // 2], X[:, n_in // 3] = 0, 0
+        X[5, 7], X[6, 8] = 1e-310, 1e-40  # subnormal in float64, in float32
     return X.astype(dtype)
 
 

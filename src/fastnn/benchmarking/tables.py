@@ -13,7 +13,16 @@ if TYPE_CHECKING:
 
     Record: TypeAlias = dict[str, Any]  # a cell, and what each contender did on it
 
-ORDER = ["fastnn", "jax", "onnxruntime", "torch", "torch.compile", "scikit-learn", "numpy"]
+ORDER = [
+    "fastnn",
+    "fastnn, zeros",
+    "jax",
+    "onnxruntime",
+    "torch",
+    "torch.compile",
+    "scikit-learn",
+    "numpy",
+]
 NAMES = {"jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}  # as shown, if not as in ORDER
 CALLS = {"epochs": "fit", "calls": "train_on_batch", "predict": "predict"}
 

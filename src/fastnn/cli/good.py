@@ -50,6 +50,9 @@ def fit(
         dtype=options.dtype,
     )
     targets = y[rows]
+    end: dict[str, Any] = {}  # by default that of classes
+    if recipe.classes is None:
+        end = {"output": objective.output, "loss": objective.loss}
     with unnumbered():
         trained = ensemble.train(
             settings,
@@ -57,11 +60,10 @@ def fit(
             targets,
             n_classes=None if recipe.classes is None else len(recipe.classes),
             seeds=range(options.seed, options.seed + options.ensemble),
-            output=objective.output,
-            loss=objective.loss,
             sample_weight=row_weights(options.class_weight, recipe.classes, targets),
             n_threads=options.threads,
             verbose=not options.quiet,
+            **end,
         )
     course: dict[str, Any] = course_of(trained.fits)
     if len(trained.fits) > 1:

@@ -138,17 +138,17 @@ def _trained_again(
     rows = np.sort(np.concatenate([*job.rows.values()]))
     if not options.quiet:
         tell(f"training again on all {len(rows):,} rows")
-    recipe = job.recipe
-    recipe = _recipe(options, job.table, recipe.target, recipe.task, recipe.classes, rows)
-    encoded = recipe.encode(job.table, unknown="missing")
+    old = job.recipe
     try:
+        recipe = _recipe(options, job.table, old.target, old.task, old.classes, rows)
+        encoded = recipe.encode(job.table, unknown="missing")
         whole, _, interrupted = good.fit(options, recipe, encoded, job.y, rows, job.objective)
     except KeyboardInterrupt:
         interrupted = True
     if interrupted:
-        return model, job.recipe, "interrupt after scores"
+        return model, old, "interrupt after scores"
     found["refit"] = len(rows)
-    return whole, recipe, "epochs"
+    return whole, recipe, "rule"
 
 
 def _trained(options: argparse.Namespace, job: _Job) -> tuple[Model, dict[str, Any], str]:

@@ -6,6 +6,7 @@ decides in the same way where no hook is called. Not here: the epochs themselves
 
 from __future__ import annotations
 
+import copy
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +73,19 @@ class LearningRate:
         return not lowers
 
 
+#: What epochs change of an estimator.
+_RECORDED = (
+    "t_",
+    "n_iter_",
+    "loss_",
+    "loss_curve_",
+    "validation_loss_curve_",
+    "validation_scores_",
+    "best_loss_",
+    "best_validation_score_",
+    "_no_improvement_count",
+)
+
 #: More epochs than there will be.
 _FOREVER = 1 << 62
 
@@ -104,6 +118,7 @@ class Epochs(Followed):
         self.began = self.seconds = 0.0
         self.converged = False
         self.best_weights: list[NDArray[Any]] | None = None
+        self.before: dict[str, Any] = {}  # what the estimator had, where no hook is called
 
     def on_train_begin(self, logs: dict[str, Any]) -> None:
         """Take the initial weights for the best, until a score is better."""
@@ -124,7 +139,8 @@ class Epochs(Followed):
 
     def close(self) -> None:
         """Drop the rows, whose memory other networks may need; note the time."""
-        del self.training, self.validation
+        vars(self).pop("training", None)
+        vars(self).pop("validation", None)
         self.seconds = time.perf_counter() - self.began
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
@@ -244,9 +260,14 @@ class Epochs(Followed):
         """Begin a training of so many rows whose hooks are not called."""
         self.model, self.params = model, {"samples": samples}
         self._compare_losses()
+        est = vars(self.estimator)
+        self.before = {name: copy.copy(est[name]) for name in _RECORDED if name in est}
 
     def see(self, logs: Logs, scores: NDArray[np.float64] | None) -> None:
-        """Record epochs that the engine has trained."""
+        """Record epochs that the engine has trained: all, after `begin`, also if Ctrl-C ends it."""
+        if self.before:
+            self.estimator.__dict__.update(copy.deepcopy(self.before))
+            self.estimator._optimizer.learning_rate, self.converged = self.rate, False
         columns = [values.tolist() for values in logs.values()]
         known = [None] * len(columns[0]) if scores is None else scores.tolist()
         for *values, score in zip(*columns, known, strict=True):

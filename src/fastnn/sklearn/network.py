@@ -179,6 +179,7 @@ def draw_weights(net: MLP, parameters: Parameters, random_state: np.random.Rando
         factor = 2.0 if name == "sigmoid" else 6.0
         bound = np.sqrt(factor / (n_in + layer.units))
         for shape in ((n_in, layer.units), layer.units):
-            weights.append(random_state.uniform(-bound, bound, shape))
+            drawn = random_state.uniform(-bound, bound, shape)
+            weights.append(drawn.astype(net.dtype, copy=False))
         n_in = layer.units
-    net.set_weights(weights)
+    net._network.write(weights, 0)

@@ -44,13 +44,13 @@ _COUNT = Interval(Integral, 1, None, closed="left")
 
 
 class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
-    """Search for the best parameters of an MLP by cross-validation, all networks in one call.
+    """Search for the best parameters of an MLP by cross-validation, without processes.
 
     Scores and results are those of `sklearn.model_selection.GridSearchCV`, `RandomizedSearchCV`,
     `HalvingGridSearchCV` and `HalvingRandomSearchCV` for the same estimator, to the bit. The
-    networks of all candidates on all folds are trained by one call of `fastnn.fit_many` (for
-    pipelines and "balanced" class weights: by one for each fold), a thread for each, without
-    processes or copies of the data for each of them.
+    networks of all candidates on all folds are trained by `fastnn.fit_many`, 200 in a call (those
+    of pipelines and "balanced" class weights fold by fold), a thread for each, without copies of
+    the data. The next networks are made in the meantime.
 
     Parameters
     ----------

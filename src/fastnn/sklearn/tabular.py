@@ -20,7 +20,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
 from fastnn import _checks, losses
-from fastnn.losses import CrossEntropy, Loss, Poisson
+from fastnn.losses import Poisson
 from fastnn.sklearn.parameters import constraints, documented
 from fastnn.sklearn.tabular_base import BaseTabular
 from fastnn.sklearn.tabular_parameters import (
@@ -113,8 +113,8 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         found: NDArray[np.int64] = labels.reshape(-1).astype(np.int64)
         return found
 
-    def _end(self) -> tuple[str, Loss]:
-        return "softmax", CrossEntropy()
+    def _end(self) -> dict[str, Any]:
+        return {}
 
     def _described(self, recipe: Recipe, target: str) -> Recipe:
         classes = self.classes_.tolist()
@@ -214,9 +214,9 @@ class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):
         found: NDArray[np.float64] = column_or_1d(y, warn=True)
         return found
 
-    def _end(self) -> tuple[str, Loss]:
+    def _end(self) -> dict[str, Any]:
         loss = losses.get(self.loss)
-        return "exp" if isinstance(loss, Poisson) else "identity", loss
+        return {"output": "exp" if isinstance(loss, Poisson) else "identity", "loss": loss}
 
     def _described(self, recipe: Recipe, target: str) -> Recipe:
         return dataclasses.replace(recipe, task="regression", target=target)

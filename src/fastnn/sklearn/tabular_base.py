@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastnn.losses import Loss
     from fastnn.tables import Recipe
 
 #: What the estimators keep in the metadata of a model file beside the recipe.
@@ -59,8 +58,8 @@ class BaseTabular(TabularParameters):
         """Return y (n,) as targets of networks: numbers, or labels of the classes it learns."""
         raise NotImplementedError
 
-    def _end(self) -> tuple[str, Loss]:
-        """Return the activation of the last layer, and the loss."""
+    def _end(self) -> dict[str, Any]:
+        """Return activation and loss of the end of networks, if they are not those of classes."""
         raise NotImplementedError
 
     def _described(self, recipe: Recipe, target: str) -> Recipe:
@@ -121,7 +120,6 @@ class BaseTabular(TabularParameters):
         targets = self._targets(y)
         check_consistent_length(inputs, targets)
         weight = self._weights(y, sample_weight, inputs)
-        output, loss = self._end()
         classes = getattr(self, "classes_", None)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_nets).tolist()
         trained = ensemble.train(
@@ -130,8 +128,7 @@ class BaseTabular(TabularParameters):
             targets,
             n_classes=None if classes is None else len(classes),
             seeds=seeds,
-            output=output,
-            loss=loss,
+            **self._end(),
             sample_weight=weight,
             n_threads=self.n_threads,
             verbose=bool(self.verbose),

@@ -39,6 +39,7 @@ _OF_RECIPE = {
     "max_iter": "epochs",
     "validation_fraction": "validation",
     "dtype": "dtype",
+    "label_smoothing": "label_smoothing",
 }
 
 
@@ -96,7 +97,7 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         [_COUNT, None],
         """int
         Largest number of epochs; by default 100, or as many as make 2,000 to 4,000 updates, within
-        4 to 300. A network stops after a fifth of them, 5 or more, without a lower validation
+        4 to 300. A network stops after a quarter of them, 5 or more, without a lower validation
         loss.""",
     )
     validation_fraction: float = parameter(
@@ -165,6 +166,14 @@ class TabularClassifierParameters(TabularParameters):
     """The parameters of the classifier."""
 
     _: KW_ONLY
+    label_smoothing: float = parameter(
+        Settings.label_smoothing,
+        [_FROM_0_BELOW_1],
+        """float
+        How far the labels that are learned are from certain, as in `CrossEntropy`. With it more
+        rows are predicted right; the probabilities are sharpened afterwards by one factor of all
+        logits, of which the log-loss of the validation rows is least.""",
+    )
     class_weight: Mapping[Any, float] | str | None = parameter(
         None,
         [dict, StrOptions({"balanced"}), None],
@@ -189,5 +198,9 @@ class TabularRegressorParameters(TabularParameters):
 
 def settings_of(parameters: TabularParameters) -> Settings:
     """Return the numbers of the recipe."""
-    found = {setting: getattr(parameters, name) for name, setting in _OF_RECIPE.items()}
+    found = {
+        setting: getattr(parameters, name)
+        for name, setting in _OF_RECIPE.items()
+        if hasattr(parameters, name)
+    }
     return Settings(**{**found, "hidden": tuple(found["hidden"])})

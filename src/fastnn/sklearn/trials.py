@@ -7,6 +7,7 @@ Not here: which candidates there are, results and ranks (search.py).
 
 from __future__ import annotations
 
+import itertools
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     Split = tuple[NDArray[Any], NDArray[Any]]
 
 
-#: Trials that are trained by one call.
-_TOGETHER = 200
+#: Trials that are trained by one call; and by the first one, whose making nothing runs beside.
+_TOGETHER, _FIRST = 200, 32
 
 
 def network_of(estimator: Any) -> Any:
@@ -224,7 +225,7 @@ class Trials:
             self._run_pipelines(candidates, trials, results)
         else:
             folds = [self._fold(train) for train, _ in splits]
-            self._train(trials, folds)
+            self._train(trials, folds, results)
             self._judge(trials, results)
         return results
 
@@ -310,19 +311,20 @@ class Trials:
                 seconds = time.perf_counter() - began
                 for trial in together:
                     trial.estimator.steps[:-1] = steps.steps
-                self._train(together, {j: fold})
+                self._train(together, {j: fold}, results)
                 for trial in together:
                     trial.seconds += seconds
             self._judge(together, results)
 
     # ---- training -------------------------------------------------------------------------------
 
-    def _train(self, trials: Sequence[Trial], folds: Any) -> None:
+    def _train(self, trials: Sequence[Trial], folds: Any, results: list[dict[str, Any]]) -> None:
         """Train the networks of trials, each on its fold.
 
-        Portions are prepared while those before them are trained, which does not need the GIL.
+        While a portion is trained, which does not need the GIL, the next one is prepared, and the
+        one before scored, unless that takes a user's scorer.
         """
-        portions = self._portions(trials)
+        portions, scored = self._portions(trials), []
         with ThreadPoolExecutor(1, thread_name_prefix="fastnn-trials") as executor:
             ahead = executor.submit(self._prepare, portions[0], folds)
             for after in [*portions[1:], None]:
@@ -330,8 +332,12 @@ class Trials:
                 if after is not None:
                     ahead = executor.submit(self._prepare, after, folds)
                 self._train_together(prepared)
+                plain = [t for t in prepared if counts_correct(self.scorer, t.estimator)]
+                scored.append(executor.submit(self._judge, plain, results))
+            for each in scored:
+                each.result()
         for trial in trials:
-            if network_of(trial.estimator)._is_minimized():
+            if trial.estimator is not None and network_of(trial.estimator)._is_minimized():
                 try:
                     self._fit_alone(trial)
                 except Exception as error:
@@ -342,7 +348,8 @@ class Trials:
         states = {type(network_of(trial.estimator).random_state) for trial in trials}
         if self.search.verbose > 0 or not states <= {int}:
             return [trials]
-        return [trials[i : i + _TOGETHER] for i in range(0, len(trials), _TOGETHER)]
+        starts = [0, *range(_FIRST, len(trials), _TOGETHER)]
+        return [trials[i:j] for i, j in itertools.pairwise([*starts, len(trials)])]
 
     def _prepare(self, trials: Sequence[Trial], folds: Any) -> list[Trial]:
         """Make the networks of trials; return the trials that go on."""
@@ -399,9 +406,9 @@ class Trials:
     # ---- scores ---------------------------------------------------------------------------------
 
     def _judge(self, trials: Sequence[Trial], results: list[dict[str, Any]]) -> None:
-        """Score trials; forget their networks."""
+        """Score the trials that have a network yet, and forget it."""
         for j in range(len(self.splits)):
-            some = [trial for trial in trials if trial.fold == j]
+            some = [trial for trial in trials if trial.fold == j and trial.estimator is not None]
             if not some:
                 continue
             train, test = self.splits[j]

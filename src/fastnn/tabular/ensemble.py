@@ -4,8 +4,9 @@
 Wide networks over rich codes of the columns (learning.py). Hidden biases are drawn from the
 standard normal distribution, and the first layer learns at four times the rate. AdamW with
 decoupled weight decay, a warm-up and a cosine to zero. The moving average of the weights is
-validated after each epoch, and the best one is kept. Several networks, each with its own seed and
-its own validation rows, predict together: their outputs are averaged.
+validated after each epoch, and the best one is kept. Labels of classes are smoothed, and the
+probabilities sharpened afterwards. Several networks, each with its own seed and its own validation
+rows, predict together: their outputs are averaged.
 
 Here: the numbers of this recipe, the rows of each network, one call of `fit_many`, and the scaling
 of a target. Not here: tables and columns (learning.py, recipe.py), parameters of scikit-learn
@@ -49,7 +50,7 @@ _EPOCHS, _MOST_EPOCHS, _LEAST_EPOCHS = 100, 300, 4
 _LEAST_UPDATES, _MOST_UPDATES = 2000, 4000
 
 #: A training ends after this fraction of its epochs, or this many, without a better one.
-_PATIENCE, _LEAST_PATIENCE = 0.2, 5
+_PATIENCE, _LEAST_PATIENCE = 0.25, 5
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ class Settings:
         None for a number that follows from the number of rows.
     validation : float
         The fraction of the rows that a network is validated on; 0 for none.
+    label_smoothing : float
+        Of classes. The probabilities are sharpened afterwards, by what the validation rows show.
     dtype : str
     """
 
@@ -83,6 +86,7 @@ class Settings:
     batch_size: int = 128
     epochs: int | None = None
     validation: float = 0.15
+    label_smoothing: float = 0.1
     dtype: str = "float32"
 
     def n_epochs(self, n: int) -> int:
@@ -151,8 +155,8 @@ def train(
     *,
     n_classes: int | None,
     seeds: Sequence[int],
-    output: str,
-    loss: Any,
+    output: str = "softmax",
+    loss: Any = None,
     sample_weight: NDArray[Any] | None = None,
     n_threads: int | None = None,
     verbose: bool = False,
@@ -169,9 +173,9 @@ def train(
         None for numbers.
     seeds : sequence of int
         Each determines a network: its weights, its validation rows and the orders of its rows.
-    output, loss : str, Loss
-        Of the network. A target of numbers is scaled for the training, and unscaled in the last
-        layer.
+    output, loss : str, Loss, optional
+        Of networks for numbers, whose target is scaled for the training, and unscaled in the last
+        layer. By default those for classes.
     sample_weight, n_threads, verbose
         As `fit_many` takes them.
 
@@ -184,6 +188,7 @@ def train(
     rows, judged = _split(settings, labels, used, seeds)
     mean, scale = (0.0, 1.0) if labels is not None else mean_and_scale(y[used], output)
     n_out = 1 if n_classes is None else n_classes
+    loss = CrossEntropy(settings.label_smoothing) if loss is None else loss
     fits = fit_many(
         [
             settings.network(X.shape[1], n_out, output, loss, len(some), seed)
@@ -210,7 +215,7 @@ def train(
             net.set_weights(net.get_ema_weights())
         if labels is None:
             undo_scaling(net, mean, scale, output)
-    if labels is not None and isinstance(loss, CrossEntropy) and loss.label_smoothing:
+    if labels is not None and settings.label_smoothing:
         _sharpen(fits, judged, X, labels, sample_weight)
     return Ensemble(fits, judged)
 
