@@ -32,12 +32,13 @@ def by_operands() -> Named:
     for clip in CLIPS:
         yield f"bfloat16, {clip}", usual(optimizer=SGD(0.05, **clip), **mixed), (1, 2, 3)
     for n_in, *units in ((1, 5), (2, 5, 5), (15, 17, 16), (33, 40, 9), (784, 128, 10)):
+        layers: list[Any]
         layers = [*(Dense(n, "gelu", l2=0.001) for n in units[:-1]), Dense(units[-1], "softmax")]
         for batch in (1, 2, 7, 40):
             name = f"bfloat16, {'-'.join(map(str, [n_in, *units]))}, batches of {batch}"
             yield name, fitted(n_in, layers, loss=CROSS, batch_size=batch, **mixed), (1, 2, 3)
     layers = [Dense(40, "relu"), LayerNorm(), Residual([Dense(33, "tanh"), Dense(40)]), Dense(10)]
-    for batch in (97, 1025, None):
+    for batch in (97, 1025, 2500):
         run = fitted(33, layers, batch_size=batch, rows=2500, optimizer="adam", **mixed)
         yield f"bfloat16, batches of {batch} of 2500 rows", run, (1, 2, 3)
     for scale in (1e-19, 1e-30):
