@@ -50,6 +50,6 @@ def _lines(found: dict[str, list[str]], count: int) -> list[str]:
     lines = []
     for isa, names in found.items():
         result = f"{len(names)} differ" if names else "all equal"
-        lines.append(f"{isa:<10}{count} trainings, {result}")
+        lines.append(f"{isa:<12}{count} trainings, {result}")
         lines += [f"    {name}" for name in names[:SHOWN]]
     return lines
