@@ -31,7 +31,7 @@ def classes(net: MLP, outputs: NDArray[Any]) -> NDArray[Any]:
     """Return the classes (n,), or labels (n, n_out), of outputs (n, n_out)."""
     n_out = outputs.shape[1]
     if net.loss.takes.are_classes:
-        numbers = outputs.argmax(axis=1)
+        numbers: NDArray[Any] = outputs.argmax(axis=1)
     else:
         numbers = (outputs[:, 0] if n_out == 1 else outputs) > 0.5
     numbers = numbers.astype(np.int64)

@@ -283,7 +283,7 @@ def _one_hot(column: Column, values: NDArray[Any], max_categories: int, fewest_r
     """Return the code of texts: those that occur in so many rows, or the most frequent ones."""
     counts = np.bincount(values[values >= 0], minlength=len(column.texts))
     most = np.argsort(-counts, kind="stable")[:max_categories]
-    least = min(fewest_rows, counts.max(initial=1))  # one text at least is kept
+    least = min(fewest_rows, int(counts.max(initial=1)))  # one text at least is kept
     kept = np.sort(most[counts[most] >= least])
     return OneHot([column.texts[i] for i in kept], bool(np.count_nonzero(counts) > len(kept)))
 
