@@ -237,6 +237,9 @@ cdef extern from "engine/simd/ops.h":
         const fastnn_optimizer *optimizers
         const fastnn_function *functions
 
+cdef extern from "engine/maths.h" nogil:
+    double fastnn_power(double x, double y)
+
 cdef extern from "engine/schedules.h" nogil:
     ctypedef struct fastnn_schedule_rule:
         const char *name

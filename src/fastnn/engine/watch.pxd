@@ -2,11 +2,11 @@
 # the meaning of the callbacks of these names (callbacks/). Not here: how validation rows are
 # evaluated (tasks.pxd).
 
-from libc.math cimport isfinite, pow
+from libc.math cimport isfinite
 from libc.string cimport memcpy
 
 from fastnn.engine.gradients cimport rate_at, renew_all_operands
-from fastnn.engine.leaves cimport PANEL, real
+from fastnn.engine.leaves cimport PANEL, fastnn_power, real
 from fastnn.engine.net cimport Net, Stage, W_size, panels_of
 from fastnn.engine.run cimport (
     CONVERGES,
@@ -145,7 +145,7 @@ cdef inline void follow_to_converge(Run *run, Rule *rule, double loss,
         rule.wait += 1
     rule.rows += run.rows.n
     if rule.power != 0:
-        rate = rule.first_rate / pow(<double>(rule.rows + 1), rule.power)
+        rate = rule.first_rate / fastnn_power(1 + <double>rule.rows, rule.power)
     if rule.wait > rule.patience:
         if rule.adapts and rate > LEAST_RATE():
             rate /= DIVISOR()

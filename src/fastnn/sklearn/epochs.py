@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.schedules import InverseScaling
 from fastnn.training.rules import Followed
 
 if TYPE_CHECKING:
@@ -41,21 +42,19 @@ class LearningRate:
     def after_epoch(self, t: int) -> None:
         """Follow the number t of rows trained so far."""
         if self.kind == "invscaling":
-            self.learning_rate = self.initial / (t + 1) ** self.power
+            self.learning_rate = self._scaled(t)
+
+    def _scaled(self, t: int) -> float:
+        """Return scikit-learn's "invscaling" after t rows, by the engine's powers."""
+        return InverseScaling(self.initial, float(self.power))(t)
 
     def rule(self, t: int, most: int) -> dict[str, Any] | None:
         """Return it as the engine takes it, after t rows of a training of `most` more.
 
         None if it isn't the engine's.
         """
-        power = self.power if self.kind == "invscaling" else 0.0
-        if type(power) is not float:
-            return None
-        try:
-            last = self.initial / (t + most + 1) ** power
-        except OverflowError:
-            return None
-        if not 0 < last < np.inf:
+        power = float(self.power) if self.kind == "invscaling" else 0.0
+        if power and not 0 < self._scaled(t + most) < np.inf:
             return None
         return {"adapts": self.kind == "adaptive", "power": power, "rows": t,
                 "first_rate": self.initial, "rate": self.learning_rate}  # fmt: skip
