@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-import secrets
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -99,7 +99,7 @@ class State:
         """Set up a network; `initialize` draws its weights, which are 0 otherwise."""
         entropy: Any = specification.seed
         if entropy is None:
-            entropy = secrets.randbits(128)  # as SeedSequence does
+            entropy = int.from_bytes(os.urandom(16))  # 128 bits, as SeedSequence draws
         self.specification = specification
         self._entropy = entropy
         self.standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
