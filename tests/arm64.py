@@ -7,7 +7,8 @@ installed, too; `tests` is the whole fast suite, which takes hours.
 Everything is kept in build/arm64, so that a second run compiles only what has changed.
 
 Needs Linux on x86-64, root (for debootstrap), Debian's packages qemu-user-static, debootstrap,
-gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, meson and ninja. Tests that start programs need
+gcc-aarch64-linux-gnu and libc6-dev-arm64-cross, meson and ninja; tests of C sources as C++ need
+g++-aarch64-linux-gnu. Tests that start programs need
 arm64 registered with binfmt_misc, as qemu-user-static does when it is installed.
 
 Not here: the tests themselves; a build on an arm64 machine, which is `pip install .`.
@@ -28,7 +29,8 @@ WHEELS = "numpy", "scipy", "pandas", "python-dateutil", "pytz", "tzdata", "six",
 WHEELS += "iniconfig", "packaging", "pygments", "hypothesis", "sortedcontainers", "attrs", "mpmath"
 MORE_WHEELS = "scikit-learn", "joblib", "threadpoolctl", "narwhals", "cloudpickle", "loky", "tqdm"
 MORE_WHEELS += "safetensors", "polars", "polars-runtime-32", "pyarrow", "matplotlib", "contourpy"
-MORE_WHEELS += "cycler", "fonttools", "kiwisolver", "pillow", "pyparsing"
+MORE_WHEELS += "cycler", "fonttools", "kiwisolver", "pillow", "pyparsing", "onnx", "protobuf"
+MORE_WHEELS += "ml-dtypes", "typing-extensions"
 TESTS = "tests/test_digests.py", "tests/test_kernels.py", "tests/test_vmath.py"
 
 CROSS_FILE = """\
@@ -58,7 +60,8 @@ QEMU_CPU=max,sve=off QEMU_LD_PREFIX={system} PYTHONPATH={packages}${{PYTHONPATH:
 #: Under the names of this machine's own compilers, for tests that load what they have compiled.
 #: They know no CPU called native.
 COMPILERS = {"gcc": "aarch64-linux-gnu-gcc", "cc": "aarch64-linux-gnu-gcc",
-             "clang": "clang --target=aarch64-linux-gnu"}  # fmt: skip
+             "g++": "aarch64-linux-gnu-g++", "clang": "clang --target=aarch64-linux-gnu",
+             "clang++": "clang++ --target=aarch64-linux-gnu"}  # fmt: skip
 COMPILER = """\
 #!/bin/sh
 for argument; do shift; [ "$argument" = -march=native ] || set -- "$@" "$argument"; done
