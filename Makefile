@@ -9,7 +9,8 @@ export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
 .PHONY: demo docs test test-slow free-threaded arm64 other-systems windows wheel sdist pythons bench bench-estimators \
-    bench-extras bench-tables bench-bfloat16 bench-peers instructions instructions-update consumers lint format warnings tsan sanitize \
+    bench-extras bench-many bench-tables bench-bfloat16 bench-peers instructions instructions-update \
+    consumers lint format warnings tsan sanitize \
     fuzz soak clean help
 
 help:

@@ -94,8 +94,8 @@ class MLP:
         Precision of weights and arithmetic. With ``"mixed_bfloat16"`` arrays are float32, and the
         operands of matrix products (inputs of layers, weights, deltas) are rounded to bfloat16, of
         which CPUs with AVX-512 BF16 multiply twice as many; sums, biases, weights, moments and
-        losses stay float32, and so do layers of up to 4 units. The bits are the same on other CPUs,
-        which are slower by it. Eight bits of an operand are kept: standardize inputs.
+        losses stay float32, and so do layers of up to 4 units. Other CPUs compute the same bits,
+        more slowly than in float32. An operand keeps 8 significant bits: standardize inputs.
     seed : int, optional
         Seed of the initial weights, the order of rows and the dropout masks. The same seed gives
         the same bits in one version, for any number of threads and on every CPU with fused

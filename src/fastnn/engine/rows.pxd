@@ -68,8 +68,8 @@ cdef inline void gather(const Net *net, const Rows *rows, const Buffers *buffers
 # ---- inputs as nonzeros (CSR) -------------------------------------------------------------------
 #
 # A first stage that takes nonzeros reads them from the caller's memory; for others they become
-# panels. What another thread writes there meanwhile may make numbers wrong, but reads and writes
-# stay within bounds.
+# panels. If another thread writes there during the call, numbers may be wrong, but no access leaves
+# the bounds.
 
 cdef inline void take_rows_of_nonzeros(Rows *rows, const Net *net, Py_ssize_t n,
                                        const real *values, const int32_t *columns,

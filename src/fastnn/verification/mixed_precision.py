@@ -1,6 +1,6 @@
 """Seeded trainings in mixed precision, whose operands of products are rounded to bfloat16.
 
-An instruction for such products and what stands for it elsewhere give the same digests. Not here:
+The instruction for such products and its emulation give the same digests. Not here:
 trainings in one precision, and what these are made of (trainings.py).
 """
 

@@ -142,7 +142,7 @@ cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_
 
 cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
                               real *g) noexcept nogil:
-    """A single row, of any place in the buffers, is paired anew."""
+    """The gradient over the rows; a single row may lie anywhere, so its pairs are made here."""
     cdef fastnn_pair[2 * PANEL + PANEL] room
     cdef fastnn_pair *pairs = room
     if rows > 1:
