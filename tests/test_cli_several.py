@@ -48,31 +48,6 @@ def here(folder, monkeypatch):
     return folder
 
 
-@pytest.fixture
-def run(capsysbinary):
-    """A function that runs a command, and returns its exit code, output and errors."""
-
-    def go(*argv):
-        capsysbinary.readouterr()
-        code = main([str(arg) for arg in argv])
-        captured = capsysbinary.readouterr()
-        return code, captured.out.decode(), captured.err.decode()
-
-    return go
-
-
-@pytest.fixture
-def told(run):
-    """A function that runs a command, checks that it succeeds, and returns its output."""
-
-    def tell(*argv):
-        code, out, err = run(*argv)
-        assert code == 0, err
-        return out
-
-    return tell
-
-
 PLAIN = ("--preset", "plain", "--hidden", "8")
 TRAIN = ("train", "flats.csv", "--target", "rent", *PLAIN, "--epochs", "5", "--out", "x")
 
