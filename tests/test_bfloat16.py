@@ -31,6 +31,7 @@ from fastnn import (
     networks,
     reference,
 )
+from fastnn._precision import NARROW
 from fastnn.reference.functions import bfloat16
 from fastnn.training import binding
 
@@ -140,7 +141,7 @@ def test_it_is_not_float32():
 
 def test_layers_of_few_units_are_float32():
     """And predict what their copy in float32 does."""
-    for units, kind in ((binding._NARROW, "dense"), (binding._NARROW + 1, "dense_bfloat16")):
+    for units, kind in ((NARROW, "dense"), (NARROW + 1, "dense_bfloat16")):
         net = MLP(9, [Dense(units)], loss="squared_error", optimizer="sgd", dtype=MIXED, seed=0)
         specs, _ = vars(net._state.specification)[binding._BOUND]
         assert [spec["kind"] for spec in specs] == [kind]

@@ -35,7 +35,7 @@ from fastnn.engine.buffers cimport allocate_buffers, free_buffers, reserve_nonze
 from fastnn.engine.building cimport allocate, build_net, free_net
 from fastnn.engine.capi cimport define_precision
 from fastnn.engine.clock cimport Clock
-from fastnn.engine.gradients cimport penalties_of, rate_at, renew_all_operands
+from fastnn.engine.gradients cimport penalties_of, rate_at, renew_all_operands, renew_stage
 from fastnn.engine.leaves cimport (
     PANEL,
     fastnn_claim,
@@ -574,7 +574,7 @@ cdef class Parameters:
                     1 if stage.is_vector else stage.n_in), "rows")
         self.claim()
         write_rows(&self.net, stage, first, rows)
-        renew_all_operands(&self.net)
+        renew_stage(&self.net, stage)
         self.release()
 
     def draw_uniform(self, entropy, tuple draws):

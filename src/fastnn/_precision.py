@@ -22,5 +22,14 @@ PRECISIONS = tuple(KERNELS)
 #: The policy whose operands of products are rounded to bfloat16; the name is that of Keras.
 MIXED_BFLOAT16 = "mixed_bfloat16"
 
+#: The most units of a layer whose operands are never rounded: its W is stored transposed, and its
+#: products would gain nothing.
+NARROW = 4
+
 #: The policies that a network can have, and the dtype of its arrays.
 POLICIES = {dtype.name: dtype for dtype in PRECISIONS} | {MIXED_BFLOAT16: np.dtype(np.float32)}
+
+
+def rounds_operands(policy: str, units: int) -> bool:
+    """Whether a Dense of so many units multiplies numbers of bfloat16."""
+    return policy == MIXED_BFLOAT16 and units > NARROW

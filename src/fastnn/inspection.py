@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn.layers import Dense, with_widths
+from fastnn._precision import rounds_operands
+from fastnn.layers import with_widths
 from fastnn.training import sources
 
 if TYPE_CHECKING:
@@ -157,12 +158,15 @@ def _totals(net: MLP, batch_size: int) -> Iterator[str]:
     weights = net.n_parameters * net.dtype.itemsize
     columns = net.n_in + 2 * sum(layer.width(k) for layer, k in layers if layer.parameters(k))
     used = {"weights": weights, "optimizer state": weights * (net._network.n_blocks - 1)}
-    if net.dtype_policy != net.dtype.name:
-        used["bfloat16 operands"] = sum(
-            2 * dense.units * k * (1 + net.optimizer.use_ema)  # weights
-            + 4 * min(batch_size, _ROUND) * (dense.units + k)  # deltas and inputs, in two forms
-            for dense, k in ((d, k) for d, k in layers if isinstance(d, Dense))
-        )
+    operands = sum(
+        2 * k * units * (1 + net.optimizer.use_ema)  # weights
+        + 4 * min(batch_size, _ROUND) * (k + units)  # inputs and deltas, in two forms
+        for k, *rest in net._state.specification.shapes.values()
+        for units in rest  # of a matrix
+        if rounds_operands(net.dtype_policy, units)
+    )
+    if operands:
+        used["bfloat16 operands"] = operands
     if batch_size > _ROUND:
         used["gradients"] = weights
     used["activations"] = min(batch_size, _ROUND) * columns * net.dtype.itemsize

@@ -86,16 +86,18 @@ cdef inline void renew_operands(const Net *net, const real *W, Py_ssize_t n,
                         operands + net.operands_block, 0)
 
 
+cdef inline void renew_stage(const Net *net, const Stage *stage) noexcept nogil:
+    """The operands of a stage, after its weights have been written."""
+    cdef Py_ssize_t q, size = stage.W_rows * PANEL, pairs = pairs_of(stage.W_rows) * PANEL
+    for q in range(panels_of(stage.W_columns) if stage.operands != NULL else 0):
+        renew_operands(net, stage.W + q * size, size, stage.operands + q * pairs)
+
+
 cdef inline void renew_all_operands(const Net *net) noexcept nogil:
-    """Those of all weights, after these have been written."""
-    cdef const Stage *stage
-    cdef Py_ssize_t i, q, pairs
+    """Those of all stages."""
+    cdef Py_ssize_t i
     for i in range(net.n_stages if net.operands != NULL else 0):
-        stage = &net.stages[i]
-        pairs = pairs_of(stage.W_rows) * PANEL
-        for q in range(panels_of(stage.W_columns) if stage.operands != NULL else 0):
-            renew_operands(net, stage.W + q * stage.W_rows * PANEL, stage.W_rows * PANEL,
-                           stage.operands + q * pairs)
+        renew_stage(net, &net.stages[i])
 
 
 cdef inline void average_updated(const Net *net, const Update *update, const real *w,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _cpu, losses
-from fastnn._precision import KERNELS, MIXED_BFLOAT16
+from fastnn._precision import KERNELS, rounds_operands
 from fastnn.layers import stages
 from fastnn.training import own_loss
 
@@ -50,15 +50,12 @@ def prepare(spec: Specification) -> None:
 #: The kinds of stages that round the operands of products, by the kind that does not.
 ROUNDING = {"dense": "dense_bfloat16"}
 
-#: The most units of a layer whose W is stored transposed: nothing is gained by rounding there.
-_NARROW = 4
-
 
 def _stages(spec: Specification) -> list[dict[str, Any]]:
     """Return the specifications of stages, with the kind that computes as the policy says."""
     found: list[dict[str, Any]] = stages(spec.layers)
-    for stage in found if spec.policy == MIXED_BFLOAT16 else ():
-        if stage["kind"] in ROUNDING and stage["units"] > _NARROW:
+    for stage in found:
+        if stage["kind"] in ROUNDING and rounds_operands(spec.policy, stage["units"]):
             stage["kind"] = ROUNDING[stage["kind"]]
     return found
 
