@@ -67,7 +67,7 @@ def kind(request):
     return NETS[request.param]
 
 
-@pytest.fixture(params=SUFFIX)
+@pytest.fixture(params=[*SUFFIX, "mixed_bfloat16"])
 def dtype(request):
     return request.param
 
@@ -129,6 +129,7 @@ def test_training_steps_are_python_s_to_the_bit(kind, dtype):
         assert ours.step == theirs.step == get(ours, "STEP")
 
 
+@pytest.mark.parametrize("dtype", SUFFIX)
 def test_zeros_are_skipped_to_the_bit(dtype, monkeypatch):
     ours = NETS["penalized"](dtype)
     monkeypatch.setattr(_cpu, "SKIP_ZEROS", False)
