@@ -50,12 +50,6 @@ static void free_sparse(sparse *s) {
     free(s->rows), free(s->columns), free(s->entries), free(s->first), free(s->count);
 }
 
-/* A third of the numbers is -0. */
-static void put_minus_zeros(real *x, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i++)
-        if (random_below(3) == 0) x[i] = -(real)0;
-}
-
 static real *new_bias(ptrdiff_t columns) {
     ptrdiff_t n = panels_of(columns) * PANEL;
     real *bias = new_reals("bias", n, 0);
@@ -63,18 +57,6 @@ static real *new_bias(ptrdiff_t columns) {
     put_minus_zeros(bias, n);
     for (ptrdiff_t j = columns; j < n; j++) bias[j] = 0;
     return bias;
-}
-
-/* What the leaf of tile.h gives: a result that has a check elsewhere. */
-static void accept_result(const matrix *same) {
-    for (ptrdiff_t q = 0; q < panels_of(same->columns); q++)
-        expect_anything(same->at + q * same->jump, same->rows * PANEL);
-}
-
-static void expect_same(const matrix *found, const matrix *same) {
-    for (ptrdiff_t q = 0; q < panels_of(found->columns); q++)
-        for (ptrdiff_t i = 0; i < found->rows * PANEL; i++)
-            expect_bits(found->at, q * found->jump + i, same->at[q * same->jump + i]);
 }
 
 static void check_one_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, int density,
@@ -90,10 +72,10 @@ static void check_one_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns
     randomize_matrix(&b, ZERO);
     CALL(ops->product(rows, depth, panels_of(columns), a.dense.at, a.dense.jump, b.at, b.jump, bias,
                       same.at, same.jump));
-    accept_result(&same);
+    accept_matrix(&same);
     CALL(ops->sparse_product(rows, depth, panels_of(columns), a.rows, b.at, b.jump, bias, whole,
                              c.at, c.jump));
-    expect_same(&c, &same);
+    expect_same_matrix(&c, &same);
     end_case();
     free_sparse(&a);
 }
@@ -117,9 +99,9 @@ static void check_one_narrow(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width, i
     real *bias = gap == 1 ? NULL : new_bias(width);
     randomize_matrix(&b, ZERO);
     CALL(ops->narrow(rows, depth, width, a.dense.at, a.dense.jump, b.at, b.jump, bias, same.at));
-    accept_result(&same);
+    accept_matrix(&same);
     CALL(ops->sparse_narrow(rows, depth, width, a.rows, b.at, b.jump, bias, whole, c.at));
-    expect_same(&c, &same);
+    expect_same_matrix(&c, &same);
     end_case();
     free_sparse(&a);
 }
@@ -150,16 +132,16 @@ static void check_one_outer(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t narrow, i
     }
     if (narrow) {
         CALL(ops->outer(rows, narrow, delta.at, z.dense.at, more, same.at));
-        accept_result(&same);
+        accept_matrix(&same);
         CALL(ops->sparse_outer_narrow(rows, width, narrow, z.entries, z.first, z.count, delta.at,
                                       whole, more, g.at));
     } else {
         CALL(ops->outer(rows, width, z.dense.at, delta.at, more, same.at));
-        accept_result(&same);
+        accept_matrix(&same);
         CALL(ops->sparse_outer(rows, width, z.entries, z.first, z.count, delta.at, whole, more,
                                g.at));
     }
-    expect_same(&g, &same);
+    expect_same_matrix(&g, &same);
     end_case();
     free_sparse(&z);
 }
@@ -197,7 +179,7 @@ void check_sparse_column(void) {
                 }
                 CALL(ops->sparse_column(*rows, panels, z.entries, z.count[0], delta.at, delta.jump,
                                         g.at));
-                expect_same(&g, &same);
+                expect_same_matrix(&g, &same);
                 end_case();
                 free_sparse(&z);
             }

@@ -18,24 +18,6 @@ static matrix new_rows(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t gap, int den
     return m;
 }
 
-/* A third of the numbers is -0. */
-static void put_minus_zeros(real *x, ptrdiff_t n) {
-    for (ptrdiff_t i = 0; i < n; i++)
-        if (random_below(3) == 0) x[i] = -(real)0;
-}
-
-/* What the leaf of tile.h gives: a result that has a check elsewhere. */
-static void accept_result(const matrix *same) {
-    for (ptrdiff_t q = 0; q < panels_of(same->columns); q++)
-        expect_anything(same->at + q * same->jump, same->rows * PANEL);
-}
-
-static void expect_same(const matrix *found, const matrix *same) {
-    for (ptrdiff_t q = 0; q < panels_of(found->columns); q++)
-        for (ptrdiff_t i = 0; i < found->rows * PANEL; i++)
-            expect_bits(found->at, q * found->jump + i, same->at[q * same->jump + i]);
-}
-
 void check_count_nonzeros(void) {
     for (const ptrdiff_t *n = sizes; *n; n++)
         for (ptrdiff_t panels = 1; panels < 4; panels++) {
@@ -71,10 +53,10 @@ static void check_one_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns
     randomize_matrix(&b, ZERO);
     CALL(ops->product(rows, depth, panels_of(columns), a.at, a.jump, b.at, b.jump, bias, same.at,
                       same.jump));
-    accept_result(&same);
+    accept_matrix(&same);
     CALL(ops->product_of_nonzeros(rows, depth, panels_of(columns), a.at, a.jump, b.at, b.jump, bias,
                                   c.at, c.jump));
-    expect_same(&c, &same);
+    expect_same_matrix(&c, &same);
     end_case();
 }
 

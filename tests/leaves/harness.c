@@ -261,3 +261,19 @@ void expect_zero_padding(const matrix *m) {
         for (ptrdiff_t c = m->columns; c < panels_of(m->columns) * PANEL; c++)
             expect(m->at, offset(m, r, c), 0, 0);
 }
+
+void put_minus_zeros(real *x, ptrdiff_t n) {
+    for (ptrdiff_t i = 0; i < n; i++)
+        if (random_below(3) == 0) x[i] = -(real)0;
+}
+
+void accept_matrix(const matrix *m) {
+    for (ptrdiff_t q = 0; q < panels_of(m->columns); q++)
+        expect_anything(m->at + q * m->jump, m->rows * PANEL);
+}
+
+void expect_same_matrix(const matrix *found, const matrix *same) {
+    for (ptrdiff_t q = 0; q < panels_of(found->columns); q++)
+        for (ptrdiff_t i = 0; i < found->rows * PANEL; i++)
+            expect_bits(found->at, q * found->jump + i, same->at[q * same->jump + i]);
+}

@@ -79,6 +79,8 @@ ptrdiff_t random_below(ptrdiff_t n);
 void randomize(real *x, ptrdiff_t n);
 enum padding { ZERO, FINITE };
 void randomize_matrix(const matrix *m, enum padding padding);
+/* A third of the numbers is -0. */
+void put_minus_zeros(real *x, ptrdiff_t n);
 
 /* ---- Results. The first wrong one of each case is reported. */
 void expect(real *x, ptrdiff_t i, double truth, double bound);
@@ -88,6 +90,10 @@ void expect_double(double *x, ptrdiff_t i, double truth, double bound);
 void expect_returned(double returned, double truth, double bound);
 /* n results that mean nothing, or nothing yet, and may be anything. */
 void expect_anything(real *x, ptrdiff_t n);
+/* Of a matrix that another leaf gives, which has a check elsewhere; and of one with the same bits.
+ */
+void accept_matrix(const matrix *m);
+void expect_same_matrix(const matrix *found, const matrix *same);
 /* The padding of a matrix is zero. */
 void expect_zero_padding(const matrix *m);
 

@@ -151,31 +151,16 @@ INLINE void pair_tile(int n, int panels, ptrdiff_t depth, const fastnn_pair *a, 
                       const fastnn_pair *b, ptrdiff_t b_jump, const real *bias, real *c,
                       ptrdiff_t c_jump) {
     vec acc[TILE_ROWS][TILE_VECTORS];
-#pragma GCC unroll 16
-    for (int i = 0; i < n; i++)
-#pragma GCC unroll 8
-        for (int v = 0; v < panels * PANEL_VECTORS; v++)
-            acc[i][v] = bias ? load(bias + v * LANES) : (vec){0};
+    start_product(n, panels, bias, acc);
     for (; depth >= PAIRS; depth -= PAIRS, a += a_jump, b += PAIRS * PANEL)
         add_pair_products(n, panels, PAIRS, a, PAIRS, 1, b, b_jump, acc);
     add_pair_products(n, panels, depth, a, PAIRS, 1, b, b_jump, acc);
     store_tile(n, panels, acc, c, c_jump);
 }
 
-#define PAIR_PRODUCT_OF_PANELS(NAME, PANELS, ROWS)                                                 \
-    static void NAME(ptrdiff_t rows, ptrdiff_t depth, const fastnn_pair *a, ptrdiff_t a_jump,      \
-                     const fastnn_pair *b, ptrdiff_t b_jump, const real *bias, real *c,            \
-                     ptrdiff_t c_jump) {                                                           \
-        for (; rows >= ROWS; rows -= ROWS, a += ROWS * PAIRS, c += ROWS * PANEL)                   \
-            pair_tile(ROWS, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump);                 \
-        switch (rows) {                                                                            \
-            TO(ROWS, pair_tile, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump)              \
-        }                                                                                          \
-    }
-
-PAIR_PRODUCT_OF_PANELS(pair_product_of_one, 1, TILE_ROWS)
+PRODUCT_OF_PANELS(pair_product_of_one, pair_tile, fastnn_pair, PAIRS, 1, TILE_ROWS)
 #if TILE_PANELS == 2
-PAIR_PRODUCT_OF_PANELS(pair_product_of_two, 2, ROWS_OF_TWO_PANELS)
+PRODUCT_OF_PANELS(pair_product_of_two, pair_tile, fastnn_pair, PAIRS, 2, ROWS_OF_TWO_PANELS)
 #endif
 
 static void __attribute__((noinline)) pair_product_flushed(ptrdiff_t rows, ptrdiff_t depth,
@@ -206,11 +191,7 @@ static void pair_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, cons
 INLINE void pair_outer_tile(int n, ptrdiff_t pairs, const fastnn_pair *z, const fastnn_pair *delta,
                             int more, real *g) {
     vec acc[TILE_ROWS][TILE_VECTORS];
-#pragma GCC unroll 16
-    for (int i = 0; i < n; i++)
-#pragma GCC unroll 4
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            acc[i][v] = more ? load(g + i * PANEL + v * LANES) : (vec){0};
+    start_outer(n, more, g, acc);
     add_pair_products(n, 1, pairs, z, 1, PANEL, delta, 0, acc);
     store_tile(n, 1, acc, g, 0);
 }

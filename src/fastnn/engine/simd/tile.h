@@ -69,6 +69,23 @@ INLINE void add_outer_products(int n, int panels, ptrdiff_t depth, const real *a
     }
 }
 
+/* acc (n, panels) starts at the bias of its columns, or at 0; or at the sums in g, or at 0. */
+INLINE void start_product(int n, int panels, const real *bias, vec acc[][TILE_VECTORS]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 8
+        for (int v = 0; v < panels * PANEL_VECTORS; v++)
+            acc[i][v] = bias ? load(bias + v * LANES) : (vec){0};
+}
+
+INLINE void start_outer(int n, int more, const real *g, vec acc[][TILE_VECTORS]) {
+#pragma GCC unroll 16
+    for (int i = 0; i < n; i++)
+#pragma GCC unroll 4
+        for (int v = 0; v < PANEL_VECTORS; v++)
+            acc[i][v] = more ? load(g + i * PANEL + v * LANES) : (vec){0};
+}
+
 INLINE void clear_tile(int n, vec acc[][TILE_VECTORS]) {
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++)
@@ -90,11 +107,7 @@ INLINE void product_tile(int n, int panels, ptrdiff_t depth, const real *a, ptrd
                          const real *b, ptrdiff_t b_jump, const real *bias, real *c,
                          ptrdiff_t c_jump) {
     vec acc[TILE_ROWS][TILE_VECTORS];
-#pragma GCC unroll 16
-    for (int i = 0; i < n; i++)
-#pragma GCC unroll 8
-        for (int v = 0; v < panels * PANEL_VECTORS; v++)
-            acc[i][v] = bias ? load(bias + v * LANES) : (vec){0};
+    start_product(n, panels, bias, acc);
     for (; depth >= PANEL; depth -= PANEL, a += a_jump, b += PANEL * PANEL)
         add_outer_products(n, panels, PANEL, a, PANEL, 1, b, b_jump, acc);
     add_outer_products(n, panels, depth, a, PANEL, 1, b, b_jump, acc);
@@ -130,11 +143,7 @@ INLINE void row_tile(int n, ptrdiff_t depth, const real *a, ptrdiff_t a_jump, co
 
 INLINE void outer_tile(int n, ptrdiff_t rows, const real *z, const real *delta, int more, real *g) {
     vec acc[TILE_ROWS][TILE_VECTORS];
-#pragma GCC unroll 16
-    for (int i = 0; i < n; i++)
-#pragma GCC unroll 4
-        for (int v = 0; v < PANEL_VECTORS; v++)
-            acc[i][v] = more ? load(g + i * PANEL + v * LANES) : (vec){0};
+    start_outer(n, more, g, acc);
     add_outer_products(n, 1, rows, z, 1, PANEL, delta, 0, acc);
     store_tile(n, 1, acc, g, 0);
 }
@@ -172,21 +181,20 @@ static void row_product(ptrdiff_t depth, ptrdiff_t panels, const real *a, ptrdif
     }
 }
 
-/* c for PANELS panels of b: whole tiles of ROWS rows, and what is left. */
-#define PRODUCT_OF_PANELS(NAME, PANELS, ROWS)                                                      \
-    static void NAME(ptrdiff_t rows, ptrdiff_t depth, const real *a, ptrdiff_t a_jump,             \
-                     const real *b, ptrdiff_t b_jump, const real *bias, real *c,                   \
+/* c for PANELS panels of b: whole tiles of ROWS rows, and what is left. Operands are of type
+ * OPERAND, WIDTH of them in a row of a panel of a. */
+#define PRODUCT_OF_PANELS(NAME, TILE, OPERAND, WIDTH, PANELS, ROWS)                                \
+    static void NAME(ptrdiff_t rows, ptrdiff_t depth, const OPERAND *a, ptrdiff_t a_jump,          \
+                     const OPERAND *b, ptrdiff_t b_jump, const real *bias, real *c,                \
                      ptrdiff_t c_jump) {                                                           \
-        for (; rows >= ROWS; rows -= ROWS, a += ROWS * PANEL, c += ROWS * PANEL)                   \
-            product_tile(ROWS, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump);              \
-        switch (rows) {                                                                            \
-            TO(ROWS, product_tile, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump)           \
-        }                                                                                          \
+        for (; rows >= ROWS; rows -= ROWS, a += ROWS * WIDTH, c += ROWS * PANEL)                   \
+            TILE(ROWS, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump);                      \
+        switch (rows) { TO(ROWS, TILE, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump) }     \
     }
 
-PRODUCT_OF_PANELS(product_of_one, 1, TILE_ROWS)
+PRODUCT_OF_PANELS(product_of_one, product_tile, real, PANEL, 1, TILE_ROWS)
 #if TILE_PANELS == 2
-PRODUCT_OF_PANELS(product_of_two, 2, ROWS_OF_TWO_PANELS)
+PRODUCT_OF_PANELS(product_of_two, product_tile, real, PANEL, 2, ROWS_OF_TWO_PANELS)
 #endif
 
 static void product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const real *a,
