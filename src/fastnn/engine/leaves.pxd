@@ -66,6 +66,7 @@ cdef extern from "engine/simd/ops.h":
     ctypedef struct fastnn_row_updates:
         Py_ssize_t panels, jump, block, average
         const fastnn_past *past
+        const real *next
         int64_t from_ "from"
         int64_t to
         int n_moments

@@ -275,6 +275,7 @@ typedef struct {
 typedef struct {
     ptrdiff_t panels, jump, block, average;
     const fastnn_past *past;
+    const real *next; /* the row that is updated next, or NULL */
     int64_t from, to;
     int n_moments;
     int rests; /* updates with gradients of 0 change nothing where all moments are 0 */

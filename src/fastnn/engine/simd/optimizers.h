@@ -97,6 +97,8 @@ INLINE void update_during_pair_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_
 }
 #endif
 
+enum { MOST_MOMENTS = 3 }; /* of any rule */
+
 /* Whether all moments are +0. */
 INLINE int moments_are_zero(const fastnn_row_updates *u, const real *w) {
     ivec any = {0};
@@ -107,27 +109,36 @@ INLINE int moments_are_zero(const fastnn_row_updates *u, const real *w) {
     return !any_lane(any);
 }
 
-INLINE int update_row_by(update_rule *rule, const fastnn_row_updates *u, const real *g, real *w) {
+/* Rows of weights are far apart in memory: the next one is fetched while this one is updated. */
+INLINE void prefetch_panel(const fastnn_row_updates *u, ptrdiff_t q, int n_moments) {
+    if (!u->next) return;
+    for (int m = 0; m <= n_moments; m++)
+        __builtin_prefetch(u->next + q * u->jump + m * u->block, 1);
+    if (u->average) __builtin_prefetch(u->next + q * u->jump + u->average, 1);
+}
+
+INLINE int update_row_by(update_rule *rule, int n_moments, const fastnn_row_updates *u,
+                         const real *g, real *w) {
     ivec any = {0};
     if (!g && u->rests && moments_are_zero(u, w)) return 1;
-    for (int64_t t = u->from; t <= u->to; t++) {
-        fastnn_past past = u->past[t % PAST];
-        for (ptrdiff_t q = 0; q < u->panels; q++)
-            for (int v = 0; v < PANEL_VECTORS; v++) {
-                real *at = w + q * u->jump + v * LANES;
-                rule(&past.step, g ? load(g + q * PANEL + v * LANES) : (vec){0}, at, u->block);
-                if (u->average) {
-                    vec old = load(at + u->average);
-                    store(at + u->average,
-                          multiply_add(splat(1 - past.momentum), load(at) - old, old));
-                }
-            }
-    }
-    for (ptrdiff_t q = 0; q < u->panels; q++)
+    for (ptrdiff_t q = 0; q < u->panels; q++) {
+        prefetch_panel(u, q, n_moments);
         for (int v = 0; v < PANEL_VECTORS; v++) {
-            vec x = load(w + q * u->jump + v * LANES);
-            any |= x - x != splat(0);
+            real *at = w + q * u->jump + v * LANES;
+            real own[MOST_MOMENTS + 1][LANES] __attribute__((aligned(64))); /* in registers */
+            vec mean = u->average ? load(at + u->average) : (vec){0};
+            for (int m = 0; m <= n_moments; m++) store(own[m], load(at + m * u->block));
+            for (int64_t t = u->from; t <= u->to; t++) {
+                const fastnn_past *past = &u->past[t % PAST];
+                rule(&past->step, g ? load(g + q * PANEL + v * LANES) : (vec){0}, own[0], LANES);
+                if (u->average)
+                    mean = multiply_add(splat(1 - past->momentum), load(own[0]) - mean, mean);
+            }
+            for (int m = 0; m <= n_moments; m++) store(at + m * u->block, load(own[m]));
+            if (u->average) store(at + u->average, mean);
+            any |= load(own[0]) - load(own[0]) != splat(0);
         }
+    }
     return !any_lane(any);
 }
 
@@ -144,15 +155,15 @@ INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays)
 }
 
 /* A rule NAME(step, g, w, block, decays) as NAME and as NAME_decayed. */
-#define OPTIMIZER(NAME)                                                                            \
+#define OPTIMIZER(NAME, N_MOMENTS)                                                                 \
     INLINE void NAME##_plain(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {           \
         NAME(step, g, w, block, 0);                                                                \
     }                                                                                              \
     INLINE void NAME##_shrinking(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {       \
         NAME(step, g, w, block, 1);                                                                \
     }                                                                                              \
-    LOOPS(NAME, NAME##_plain)                                                                      \
-    LOOPS(NAME##_decayed, NAME##_shrinking)
+    LOOPS(NAME, N_MOMENTS, NAME##_plain)                                                           \
+    LOOPS(NAME##_decayed, N_MOMENTS, NAME##_shrinking)
 
 #if FASTNN_BITS == 32
 #define PAIR_LOOP(NAME, RULE)                                                                      \
@@ -170,7 +181,7 @@ INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays)
 #define PAIR_ENTRY(NAME) NULL
 #endif
 
-#define LOOPS(NAME, RULE)                                                                          \
+#define LOOPS(NAME, N_MOMENTS, RULE)                                                               \
     static void NAME##_rule(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,          \
                             ptrdiff_t block) {                                                     \
         fastnn_step constants = *step;                                                             \
@@ -189,7 +200,7 @@ INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays)
     }                                                                                              \
     PAIR_LOOP(NAME, RULE)                                                                          \
     static int NAME##_update_row(const fastnn_row_updates *updates, const real *g, real *w) {      \
-        return update_row_by(RULE, updates, g, w);                                                 \
+        return update_row_by(RULE, N_MOMENTS, updates, g, w);                                      \
     }
 
 #define ENTRY(NAME, n_moments, rests, prepare)                                                     \
@@ -228,7 +239,7 @@ INLINE void sgd(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int de
     store(w, multiply_add(splat(-step->rate), g, remaining(step, w, decays)));
 }
 
-OPTIMIZER(sgd)
+OPTIMIZER(sgd, 0)
 
 /* momentum: v <- momentum v - lr g;  w <- w + v   (Polyak 1964) */
 INLINE void momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
@@ -237,7 +248,7 @@ INLINE void momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block, i
     store(w, moved(step, w, v, decays));
 }
 
-OPTIMIZER(momentum)
+OPTIMIZER(momentum, 1)
 
 /* nesterov: v <- momentum v - lr g;  w <- w + momentum v - lr g   (Sutskever et al. 2013) */
 INLINE void nesterov(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
@@ -247,7 +258,7 @@ INLINE void nesterov(const fastnn_step *step, vec g, real *w, ptrdiff_t block, i
     store(w, moved(step, w, multiply_add(mu, v, -down), decays));
 }
 
-OPTIMIZER(nesterov)
+OPTIMIZER(nesterov, 1)
 
 /* adagrad: s <- s + g^2;  w <- w - lr g / (sqrt(s) + eps)   (Duchi et al. 2011) */
 INLINE vec over_root(const fastnn_step *step, vec g, vec s) {
@@ -260,7 +271,7 @@ INLINE void adagrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block, in
     store(w, moved(step, w, -over_root(step, g, s), decays));
 }
 
-OPTIMIZER(adagrad)
+OPTIMIZER(adagrad, 1)
 
 /* rmsprop: s <- rho s + (1 - rho) g^2;  w <- w - lr g / (sqrt(s) + eps)   (Hinton 2012) */
 INLINE vec second_moment(const fastnn_step *step, vec g, real *moment) {
@@ -274,7 +285,7 @@ INLINE void rmsprop(const fastnn_step *step, vec g, real *w, ptrdiff_t block, in
     store(w, moved(step, w, -over_root(step, g, s), decays));
 }
 
-OPTIMIZER(rmsprop)
+OPTIMIZER(rmsprop, 1)
 
 /* with momentum: v <- momentum v - change;  w <- w + v */
 INLINE void roll(const fastnn_step *step, vec change, real *w, real *velocity, int decays) {
@@ -288,7 +299,7 @@ INLINE void rmsprop_momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t 
     roll(step, over_root(step, g, s), w, w + 2 * block, decays);
 }
 
-OPTIMIZER(rmsprop_momentum)
+OPTIMIZER(rmsprop_momentum, 2)
 
 /* centered: m <- rho m + (1 - rho) g, and the root is of s - m^2, the variance of g   (Graves 2013,
  * section 4.2); rounding makes that negative where g hardly varies: 0 then */
@@ -309,7 +320,7 @@ INLINE void rmsprop_centered(const fastnn_step *step, vec g, real *w, ptrdiff_t 
     store(w, moved(step, w, -over_root(step, g, s), decays));
 }
 
-OPTIMIZER(rmsprop_centered)
+OPTIMIZER(rmsprop_centered, 2)
 
 INLINE void rmsprop_centered_momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t block,
                                       int decays) {
@@ -317,7 +328,7 @@ INLINE void rmsprop_centered_momentum(const fastnn_step *step, vec g, real *w, p
     roll(step, over_root(step, g, s), w, w + 3 * block, decays);
 }
 
-OPTIMIZER(rmsprop_centered_momentum)
+OPTIMIZER(rmsprop_centered_momentum, 3)
 
 /* A number in the range of normal ones, where 0 and infinity would make 0 / 0 of unused weights. */
 static real normal(double x) {
@@ -355,7 +366,7 @@ INLINE void adam(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int d
     store(w, moved(step, w, -adam_change(step, m, v), decays));
 }
 
-OPTIMIZER(adam)
+OPTIMIZER(adam, 2)
 
 /* amsgrad: the root is of the largest v so far   (Reddi et al. 2018) */
 INLINE void amsgrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
@@ -365,7 +376,7 @@ INLINE void amsgrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block, in
     store(w, moved(step, w, -adam_change(step, m, largest), decays));
 }
 
-OPTIMIZER(amsgrad)
+OPTIMIZER(amsgrad, 3)
 
 static const fastnn_optimizer optimizers[] = {
     ENTRIES(sgd, 0, 1, prepare_plain),

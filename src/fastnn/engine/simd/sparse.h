@@ -39,6 +39,17 @@ INLINE void add_products(int n, real x, const real *b, ptrdiff_t b_jump, vec acc
             acc[q][v] = multiply_add(splat(x), load(b + q * b_jump + v * LANES), acc[q][v]);
 }
 
+/* Rows of b that are read soon are fetched ahead, where b is larger than the caches near a core. */
+enum { FETCHED_AHEAD = 16, NEAR_BYTES = 1 << 20 };
+
+INLINE void fetch_rows(int n, const fastnn_sparse_row *row, ptrdiff_t k, ptrdiff_t depth,
+                       const real *b, ptrdiff_t b_jump) {
+    if (k >= row->n || n * depth * (ptrdiff_t)(PANEL * sizeof(real)) <= NEAR_BYTES) return;
+    b += column_of(row, k, depth) * PANEL;
+#pragma GCC unroll 8
+    for (int q = 0; q < n; q++) __builtin_prefetch(b + q * b_jump);
+}
+
 /* One row with n panels of b; whether a result is -0. */
 INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_sparse_row *row,
                            const real *b, ptrdiff_t b_jump, const real *bias, real *c,
@@ -56,8 +67,10 @@ INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_spars
             add_products(n, x, b + d * PANEL, b_jump, acc);
         }
     } else {
-        for (ptrdiff_t k = 0; k < row->n; k++)
+        for (ptrdiff_t k = 0; k < row->n; k++) {
+            fetch_rows(n, row, k + FETCHED_AHEAD, depth, b, b_jump);
             add_products(n, row->values[k] + 0, b + column_of(row, k, depth) * PANEL, b_jump, acc);
+        }
     }
 #pragma GCC unroll 8
     for (int q = 0; q < n; q++)

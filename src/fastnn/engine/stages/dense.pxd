@@ -418,6 +418,14 @@ cdef inline Py_ssize_t first_panel(const Stage *stage, Py_ssize_t column,
     return 0 if tile <= p else (tile - p + down - 1) // down
 
 
+cdef inline const real *next_row(const Stage *stage, const Columns *columns, Py_ssize_t i,
+                                 Py_ssize_t q) noexcept nogil:
+    """The row of panel q of W after that of the i-th column in use, or NULL."""
+    if i + 1 >= columns.n_used:
+        return NULL
+    return stage.W + (q * stage.n_in + columns.used[i + 1]) * PANEL
+
+
 cdef inline void catch_up(const Net *net, const Stage *stage, Nonzeros *nonzeros,
                           Columns *columns, Py_ssize_t first, Py_ssize_t stop, int64_t t,
                           bint all) noexcept nogil:
@@ -432,6 +440,7 @@ cdef inline void catch_up(const Net *net, const Stage *stage, Nonzeros *nonzeros
         q = first_panel(stage, column, first)
         updates.panels = first_panel(stage, column, stop) - q
         updates.from_, updates.to = columns.done[column] + 1, t
+        updates.next = NULL if all else next_row(stage, columns, i, q)
         if updates.panels > 0 and not net.optimizer.update_row(
                 &updates, NULL, stage.W + (q * stage.n_in + column) * PANEL):
             nonzeros.whole = True
@@ -454,6 +463,7 @@ cdef inline void update_columns(const Net *net, const Stage *stage, const StageB
         q = first_panel(stage, column, first)
         updates.panels = first_panel(stage, column, stop) - q
         columns.done[column] = t
+        updates.next = next_row(stage, columns, i, q)
         if updates.panels <= 0:
             continue
         net.ops.sparse_column(rows, updates.panels, columns.entries + columns.first[column],
