@@ -19,6 +19,7 @@ from fastnn.cli.objectives import weights_of
 from fastnn.cli.output import tell
 from fastnn.layers import Dense, Dropout, Standardize
 from fastnn.mlp import MLP
+from fastnn.tabular.encoding import measured
 from fastnn.tabular.ensemble import mean_and_scale, undo_scaling
 
 if TYPE_CHECKING:
@@ -83,19 +84,18 @@ def fit(
     scaling is then put into the output layer, so that the network predicts in the units of the
     target.
     """
-    X = encoded.matrix(rows["training"], net.dtype)
+    X = encoded.inputs(rows["training"], net.dtype)
     is_class = recipe.classes is not None
     mean, scale = (0.0, 1.0) if is_class else mean_and_scale(y[rows["training"]], objective.output)
     y = y if is_class else (y - mean) / scale
     if recipe.is_measured.any():
-        # A column of zeros has scale 1, so that the inputs of categories stay 0 and 1.
-        net.adapt(np.where(recipe.is_measured, X, net.dtype.type(0)))
+        net.adapt(measured(X, recipe.is_measured))  # the inputs of categories stay 0 and 1
     callbacks: list[Callback] = [] if options.quiet else [_progress()]
     stop = EarlyStopping(patience=options.patience, restore_best_weights=True)
     validation = None
     if len(rows["validation"]):
         callbacks.append(stop)
-        validation = encoded.matrix(rows["validation"], net.dtype), y[rows["validation"]]
+        validation = encoded.inputs(rows["validation"], net.dtype), y[rows["validation"]]
     end = "epochs"
     try:
         net.fit(

@@ -56,7 +56,7 @@ def fit(
     with unnumbered():
         trained = ensemble.train(
             settings,
-            encoded.matrix(rows, POLICIES[options.dtype]),
+            encoded.inputs(rows, POLICIES[options.dtype]),
             targets,
             n_classes=None if recipe.classes is None else len(recipe.classes),
             seeds=range(options.seed, options.seed + options.ensemble),

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.cli.objectives import Objective
+    from fastnn.sparse_rows import SparseRows
     from fastnn.tabular.encoding import Rows
 
 
@@ -30,7 +31,7 @@ class Predictor(Protocol):
     def n_out(self) -> int:
         """Number of outputs."""
 
-    def predict(self, X: NDArray[Any]) -> NDArray[Any]:
+    def predict(self, X: NDArray[Any] | SparseRows) -> NDArray[Any]:
         """Return outputs (n, n_out) for rows X (n, n_in)."""
 
 
@@ -51,7 +52,7 @@ def scores(
     test = rows["test"]
     if len(test) == 0:
         return {"test": None, "baseline": None}
-    outputs = net.predict(encoded.matrix(test, net.dtype)).astype(np.float64)
+    outputs = net.predict(encoded.inputs(test, net.dtype)).astype(np.float64)
     training = y[rows["training"]]
     if objective.name == "cross_entropy":
         counts = np.bincount(training, minlength=net.n_out)

@@ -21,6 +21,7 @@ from fastnn.cli.fitting import network_of
 from fastnn.cli.objectives import weights_of
 from fastnn.cli.output import tell
 from fastnn.many import Fits, fit_many
+from fastnn.tabular.encoding import measured
 from fastnn.tabular.ensemble import mean_and_scale, undo_scaling
 from fastnn.tabular.errors import TableError
 from fastnn.tabular.models import Model
@@ -68,7 +69,7 @@ class Common:
     ) -> None:
         self.options, self.recipe, self.objective = options, recipe, objective
         used = np.concatenate([rows["training"], rows["validation"]])
-        self.X = encoded.matrix(used, POLICIES[options.dtype])
+        self.X = encoded.inputs(used, POLICIES[options.dtype])
         self.y, self.used = y[used], used
         self.n_training = len(rows["training"])
         self.is_class = recipe.classes is not None
@@ -90,7 +91,7 @@ class Common:
         y, scales = self.y if self.is_class else np.zeros(n), []
         for net, some, rows in zip(nets, groups, training, strict=True):
             if self.recipe.is_measured.any():
-                net.adapt(np.where(self.recipe.is_measured, self.X[rows], net.dtype.type(0)))
+                net.adapt(measured(self.X[rows], self.recipe.is_measured))
             if not self.is_class:
                 mean, scale = mean_and_scale(self.y[rows], self.objective.output)
                 y[some] = (self.y[some] - mean) / scale

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn.sparse_rows import SparseRows
     from fastnn.tables import Recipe, Table
 
 
@@ -179,6 +180,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if input_features is not None:
             OneToOneFeatureMixin.get_feature_names_out(self, input_features)  # compares the names
         return np.array(self.recipe_.names, dtype=object)
+
+    def _inputs(self, X: Any) -> NDArray[Any] | SparseRows:
+        """Return what `transform` returns, as sparse rows where these are worth while."""
+        rows = self.recipe_.encode(self._table(X, reset=False), self.unknown)
+        return rows.inputs(dtype=self.dtype)
 
     def _table(self, X: Any, reset: bool) -> Table:
         """Return rows as a table; learn or compare the columns that they have."""

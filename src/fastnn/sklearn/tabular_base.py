@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn.sparse_rows import SparseRows
     from fastnn.tables import Recipe
 
 #: What the estimators keep in the metadata of a model file beside the recipe.
@@ -116,7 +117,7 @@ class BaseTabular(TabularParameters):
             codes="rich",
             dtype=POLICIES[self.dtype].name,
         ).fit(X)
-        inputs = self._encoder.transform(X)
+        inputs = self._encoder._inputs(X)
         targets = self._targets(y)
         check_consistent_length(inputs, targets)
         weight = self._weights(y, sample_weight, inputs)
@@ -137,7 +138,9 @@ class BaseTabular(TabularParameters):
         self.validation_score_ = self._score_out_of_sample(trained, inputs, targets, weight)
         self._keep(self._described(self._encoder.recipe_, str(getattr(y, "name", None) or "y")))
 
-    def _weights(self, y: Any, sample_weight: Any, inputs: NDArray[Any]) -> NDArray[Any] | None:
+    def _weights(
+        self, y: Any, sample_weight: Any, inputs: NDArray[Any] | SparseRows
+    ) -> NDArray[Any] | None:
         """Return the weights of the rows (n,), those of their classes included; None for none."""
         weight = None
         if sample_weight is not None:
@@ -154,7 +157,7 @@ class BaseTabular(TabularParameters):
     def _score_out_of_sample(
         self,
         trained: ensemble.Ensemble,
-        inputs: NDArray[Any],
+        inputs: NDArray[Any] | SparseRows,
         targets: NDArray[Any],
         weight: NDArray[Any] | None,
     ) -> float:
@@ -189,11 +192,10 @@ class BaseTabular(TabularParameters):
         inputs = self._inputs(X)
         return self.fits_.predict(inputs, "mean")
 
-    def _inputs(self, X: Any) -> NDArray[Any]:
+    def _inputs(self, X: Any) -> NDArray[Any] | SparseRows:
         """Return rows as the networks take them; texts that are not known count as missing."""
         check_is_fitted(self)
-        inputs: NDArray[Any] = self._encoder.transform(X)
-        return inputs
+        return self._encoder._inputs(X)
 
     # ---- files ----------------------------------------------------------------------------------
 

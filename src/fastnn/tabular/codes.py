@@ -21,7 +21,7 @@ import numpy as np
 from fastnn import _checks
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
 #: Values of a category where there is no text, or none that its code knows.
 MISSING, UNKNOWN = -1, -2
@@ -40,6 +40,9 @@ class Code:
     #: Whether the inputs are quantities, which a Standardize layer scales; all others stay.
     is_measured: ClassVar[bool] = False
 
+    #: Whether one input at most is not 0 in a row.
+    is_one_hot: ClassVar[bool] = False
+
     def names(self, column: str) -> list[str]:
         """Return the names of the inputs of a column of this name."""
         raise NotImplementedError
@@ -47,6 +50,19 @@ class Code:
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs for values (n,) to `out` (n, inputs), which is 0."""
         raise NotImplementedError
+
+    def nonzeros(
+        self, values: NDArray[Any], width: int, dtype: DTypeLike
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Return what `write` would write, as rows, inputs and numbers of the nonzeros.
+
+        Each has the shape (n_nonzeros,), in the order of the rows and then of the inputs; `width`
+        is the number of inputs.
+        """
+        out = np.zeros((len(values), width), dtype)
+        self.write(values, out)
+        rows, inputs = np.nonzero(out)
+        return rows, inputs, out[rows, inputs]
 
     def to_plain(self) -> dict[str, Any]:
         """Return the code as plain data."""
@@ -129,6 +145,7 @@ class Missing(Code):
     """One input: 1 where a value is missing."""
 
     kind = "missing"
+    is_one_hot = True
 
     def names(self, column: str) -> list[str]:
         """Return the names of the inputs."""
@@ -147,6 +164,7 @@ class OneHot(Code):
     other: bool
 
     kind = "one_hot"
+    is_one_hot = True
 
     def names(self, column: str) -> list[str]:
         """Return the names of the inputs."""
@@ -154,10 +172,22 @@ class OneHot(Code):
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
+        rows, inputs = self._places(values)
+        out[rows, inputs] = 1
+
+    def nonzeros(
+        self, values: NDArray[Any], width: int, dtype: DTypeLike
+    ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+        """Return the nonzeros without an array of all inputs, which may be many."""
+        rows, inputs = self._places(values)
+        return rows, inputs, np.ones(len(rows), dtype)
+
+    def _places(self, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Return the rows that have a text with an input, and which input."""
         if self.other:
             values = np.where(values == UNKNOWN, len(self.texts), values)
         rows = np.flatnonzero(values >= 0)
-        out[rows, values[rows]] = 1
+        return rows, values[rows]
 
 
 @dataclass(frozen=True)
@@ -165,6 +195,7 @@ class Month(Code):
     """Twelve inputs: 1 for the month of a date."""
 
     kind = "month"
+    is_one_hot = True
 
     def names(self, column: str) -> list[str]:
         """Return the names of the inputs."""
@@ -181,6 +212,7 @@ class Weekday(Code):
     """Seven inputs: 1 for the day of the week of a date."""
 
     kind = "weekday"
+    is_one_hot = True
 
     def names(self, column: str) -> list[str]:
         """Return the names of the inputs."""

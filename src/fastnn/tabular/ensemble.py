@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.layers import Layer
+    from fastnn.sparse_rows import SparseRows
 
 #: Networks that predict together.
 N_NETS = 5
@@ -150,7 +151,7 @@ class Ensemble:
 
 def train(
     settings: Settings,
-    X: NDArray[Any],
+    X: NDArray[Any] | SparseRows,
     y: NDArray[Any],
     *,
     n_classes: int | None,
@@ -166,7 +167,7 @@ def train(
     Parameters
     ----------
     settings : Settings
-    X : ndarray of shape (n, n_in)
+    X : ndarray or SparseRows of shape (n, n_in)
     y : ndarray of shape (n,)
         Numbers, or labels 0, 1, ... of classes.
     n_classes : int or None
@@ -223,7 +224,7 @@ def train(
 def _sharpen(
     fits: Fits,
     judged: list[NDArray[np.intp]],
-    X: NDArray[Any],
+    X: NDArray[Any] | SparseRows,
     labels: NDArray[Any],
     sample_weight: NDArray[Any] | None,
 ) -> None:

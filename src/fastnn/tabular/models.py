@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.mlp import MLP
+    from fastnn.sparse_rows import SparseRows
     from fastnn.tabular.table import Column
 
 
@@ -66,7 +67,7 @@ class Model:
         return [] if self.fits.groups is None else list(self.fits.groups)
 
     def predict(
-        self, X: NDArray[Any], groups: NDArray[np.intp] | None = None
+        self, X: NDArray[Any] | SparseRows, groups: NDArray[np.intp] | None = None
     ) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """Return outputs (n, n_out), and the standard deviations of an ensemble's.
 
@@ -169,6 +170,6 @@ class Predictor:
         """Number of outputs."""
         return self.model.net.n_out
 
-    def predict(self, X: NDArray[Any]) -> NDArray[Any]:
+    def predict(self, X: NDArray[Any] | SparseRows) -> NDArray[Any]:
         """Return outputs (n, n_out) for rows X (n, n_in)."""
         return self.model.predict(X, self.groups)[0]
