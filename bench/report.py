@@ -104,6 +104,8 @@ def results_section(found):
         return f"{many_table(found)}\n\n{machine_sentence(found)}"
     if "bfloat16_us" in found:
         return f"{bfloat16_tables(found)}\n\n{machine_sentence(found)}"
+    if "sparse" in found:
+        return f"{sparse_tables(found['sparse'])}\n\n{machine_sentence(found)}"
     if "estimators" in found:
         return f"{estimators_table(found['estimators'])}\n\n{machine_sentence(found)}"
     records = found["cells"]
@@ -186,6 +188,33 @@ def scores_as_well(record):
     """Whether fastnn's mean score is at least scikit-learn's minus one standard deviation."""
     ours, theirs = (record[who] for who in ESTIMATORS)
     return ours["score_mean"] >= theirs["score_mean"] - theirs["score_sd"]
+
+
+def sparse_tables(found):
+    """Return the tables of CSR rows: fits and predictions, steps, memory, and dense rows."""
+    tables = []
+    for threads in (1, 2):
+        lines = [["fastnn on one thread" if threads == 1 else "fastnn on two threads"]]
+        for what in ("epoch, alpha 0", "epoch, alpha 1e-4", "prediction"):
+            lines[0] += [f"{what}: fastnn, ms", "scikit-learn, ms", "ratio"]
+        for cell, record in found.get(f"fits-{threads}", {}).items():
+            pairs = [*record["fit"].values(), record["predict"]]
+            lines.append([cell])
+            for pair in pairs:
+                both = [pair[name] for name in ("fastnn", "scikit-learn")]
+                if None in both:
+                    lines[-1] += ["disagrees", "", ""]
+                else:
+                    lines[-1] += [*(figure(1e3 * s) for s in both), f"{both[1] / both[0]:.1f}"]
+        tables.append(lines)
+    for name, unit in (("steps", "ms"), ("memory", "MB"), ("dense", "ms")):
+        cells = found.get(name, {})
+        heads = list(next(iter(cells.values()), {}))
+        lines = [[f"{name}, {unit}", *heads]]
+        for cell, record in cells.items():
+            lines.append([cell, *(figure(record[head]) for head in heads)])
+        tables.append(lines)
+    return "\n\n".join("\n".join(markdown(lines)) for lines in tables if len(lines) > 1)
 
 
 def estimators_table(found):
