@@ -4,9 +4,9 @@
  * allowed less CPU time than it sees CPUs, caches may be far from each other. All of these come and
  * go. So the sizes that a team may have are tried now and then, and the fastest is used:
  *
- * A smaller team is tried soon if ranks waited long at barriers, and seldom otherwise. A larger team
- * is tried seldom, and for longer, since a lucky moment is short; it must bring a part of what the
- * additional threads could bring. Each trial that fails doubles the time until the next one.
+ * A smaller team is tried soon if ranks waited long at barriers, and seldom otherwise. A larger
+ * team is tried seldom, and for longer, since a lucky moment is short; it must bring a part of what
+ * the additional threads could bring. Each trial that fails doubles the time until the next one.
  *
  * No bit depends on the size of a team. Not here: clocks and threads (pool.h, platform/). */
 #ifndef FASTNN_PACE_H
