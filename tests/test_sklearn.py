@@ -745,6 +745,21 @@ def test_sparse_rows_give_the_model_of_dense_ones(kind, solver):
     assert np.array_equal(dense.predict_proba(DIGITS), sparse.predict_proba(kind(DIGITS)))
 
 
+@pytest.mark.parametrize("alpha", [0.0, 1e-2])
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_wide_sparse_rows_give_the_bits_of_dense_ones(solver, alpha):
+    """Few of their columns are used by a batch, and with a penalty all weights change."""
+    X = scipy.sparse.random_array((90, 900), density=5e-3, format="csr", rng=0)
+    y = np.arange(90) % 3
+    models = [MLPClassifier((9,), solver=solver, alpha=alpha, batch_size=8, max_iter=3, tol=0,
+                            random_state=0) for _ in range(2)]  # fmt: skip
+    for model, rows in zip(models, (X, X.toarray()), strict=True):
+        model.fit(rows, y)
+        model.partial_fit(rows[:20], y[:20])
+    assert_same_weights(*models, 0)
+    assert models[0].loss_curve_ == models[1].loss_curve_
+
+
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 def test_sparse_rows_are_never_all_dense(solver):
     """60,000 x 2,000 numbers would take 960 MB if they were dense."""
