@@ -10,7 +10,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from fastnn import SparseRows, tables
+from fastnn import MLP, Dense, SparseRows, tables
 from fastnn.sklearn import TabularClassifier, TabularRegressor
 from fastnn.tabular import encoding
 
@@ -87,6 +87,16 @@ def test_sparse_inputs_are_made_block_by_block(monkeypatch):
     blocks = [block.toarray() for block in rows.blocks()]
     assert len(blocks) == 5
     assert np.concatenate(blocks).tobytes() == expected.tobytes()
+
+
+def test_a_network_takes_frames_as_sparse_rows(monkeypatch):
+    recipe, X, _ = tables.prepare(FRAME, "kind")
+    net = MLP(X.shape[1], [Dense(9, "relu"), Dense(3, "softmax")], loss="cross_entropy",
+              optimizer="adam", seed=0)  # fmt: skip
+    expected = net.predict(X)
+    recipe.attach(net)
+    use("sparse", monkeypatch)
+    assert net.predict(FRAME).tobytes() == expected.tobytes()
 
 
 TRAININGS = {

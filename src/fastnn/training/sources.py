@@ -52,7 +52,7 @@ def _encoded(state: State, X: Any) -> Any:
     from fastnn.tabular.recipe import Recipe  # rarely needed
 
     recipe = Recipe.from_plain(state.metadata["table"])
-    return recipe.inputs(X, dtype=state.specification.dtype)
+    return recipe.encode(X).inputs(dtype=state.specification.dtype)
 
 
 def inputs(state: State, name: str, X: Any, own: bool = False) -> Any:
