@@ -18,6 +18,7 @@ a round each; figures are medians. Not here: dense rows (compare.py).
 """
 
 import argparse
+import itertools
 import json
 import resource
 import statistics
@@ -37,6 +38,7 @@ RESULTS = Path(__file__).parent / "results" / "sparse.json"
 HIDDEN, STEP_BATCH, EPOCHS = 100, 32, 2
 CELLS = [(10_000, 2_000, 50), (10_000, 20_000, 100), (5_000, 100_000, 100)]  # rows, columns, each
 ALPHAS = 0.0, 1e-4
+LIBRARIES = "fastnn", "scikit-learn"
 WIDTHS = 256, 512, 1024, 8192  # of one-hot columns
 
 
@@ -90,30 +92,31 @@ def estimator(library, alpha, threads):
 def fits(cell, threads, rounds):
     """Return {alpha: {library: seconds of an epoch}} and the seconds of a prediction."""
     X, y = rows_of(cell)
-    found = {"nonzeros": X.nnz / X.shape[0], "rows": X.shape[0], "fit": {}, "predict": {}}
-    for alpha in ALPHAS:
-        taken = {"fastnn": [], "scikit-learn": []}
-        predicted, losses = {"fastnn": [], "scikit-learn": []}, {}
-        for _ in range(rounds):
-            for library in taken:
-                model = estimator(library, alpha, threads)
+    keys = list(itertools.product(ALPHAS, LIBRARIES))
+    taken, losses = {key: [] for key in keys}, {}
+    predicted = {library: [] for library in LIBRARIES}
+    for _ in range(rounds):
+        for alpha, library in keys:
+            model = estimator(library, alpha, threads)
+            began = time.perf_counter()
+            model.fit(X, y)
+            taken[alpha, library].append((time.perf_counter() - began) / EPOCHS)
+            losses[alpha, library] = model.loss_
+            for _ in range(3):
                 began = time.perf_counter()
-                model.fit(X, y)
-                taken[library].append((time.perf_counter() - began) / EPOCHS)
-                losses[library] = model.loss_
-                for _ in range(3):
-                    began = time.perf_counter()
-                    model.predict_proba(X)
-                    predicted[library].append(time.perf_counter() - began)
-        apart = abs(losses["fastnn"] / losses["scikit-learn"] - 1)
-        agrees = bool(apart < 0.01)
-        found["fit"][str(alpha)] = {
-            library: statistics.median(taken[library]) if agrees else None for library in taken
-        }
-        found["predict"] = {
-            library: statistics.median(predicted[library]) if agrees else None for library in taken
-        }
-    return found
+                model.predict_proba(X)
+                predicted[library].append(time.perf_counter() - began)
+    times = {str(alpha): {} for alpha in ALPHAS}
+    for alpha, library in keys:
+        ours, theirs = (losses[alpha, name] for name in LIBRARIES)
+        agrees = abs(ours / theirs - 1) < 0.01
+        times[str(alpha)][library] = statistics.median(taken[alpha, library]) if agrees else None
+    return {
+        "rows": X.shape[0],
+        "nonzeros": X.nnz / X.shape[0],
+        "fit": times,
+        "predict": {name: statistics.median(predicted[name]) for name in LIBRARIES},
+    }
 
 
 # ---- steps --------------------------------------------------------------------------------------
