@@ -20,7 +20,6 @@ a round each; figures are medians. Not here: dense rows (compare.py).
 import argparse
 import itertools
 import json
-import resource
 import statistics
 import subprocess
 import sys
@@ -185,17 +184,24 @@ def steps(cell, rounds, n=30):
 # ---- memory -------------------------------------------------------------------------------------
 
 
+def resident(field):
+    """Return bytes of this process by a field of Linux' status file."""
+    status = Path("/proc/self/status").read_text()
+    return 1024 * int(status.partition(f"{field}:")[2].split()[0])
+
+
 def peak_memory(cell):
     """Return MB of a fit in this process: the peak, of weights and moments, of the data."""
     from fastnn.sklearn import MLPClassifier  # noqa: F401  # its memory is not that of the fit
 
     X, y = rows_of(cell)
     layers = [Dense(HIDDEN, "relu"), Dense(1, "sigmoid")]
-    before = int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+    Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+    before = resident("VmRSS")
     options = {"loss": "binary_cross_entropy", "optimizer": "adam", "dtype": "float32"}
     net = MLP(X.shape[1], layers, seed=0, n_threads=1, **options)
     net.fit(X, y[:, None].astype("f4"), batch_size=200)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = resident("VmHWM")
     weights = sum(w.size for w in net.get_weights()) * 4
     data = X.data.nbytes + X.indices.nbytes + X.indptr.nbytes
     return {
