@@ -20,7 +20,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastnn import _checks, _files
-from fastnn.tabular.report.page import page
+from fastnn.tabular.report.page import render
 from fastnn.tabular.report.subject import Subject
 from fastnn.tabular.writing import check_place
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 #: What the name of a report ends with.
 ENDINGS = (".html", ".htm")
 
-__all__ = ["ENDINGS", "Subject", "check_path", "page", "write"]
+__all__ = ["ENDINGS", "Subject", "check_path", "render", "write"]
 
 
 def check_path(name: str, path: object, inputs: Sequence[str | int] = ()) -> str:
@@ -44,6 +44,6 @@ def check_path(name: str, path: object, inputs: Sequence[str | int] = ()) -> str
 def write(path: str, subject: Subject) -> None:
     """Write a report to a file, which is replaced as a whole."""
     place = check_path("path", path)
-    text = page(subject).encode()
+    text = render(subject).encode()
     with _files.replacing(place) as file:
         file.write(text)

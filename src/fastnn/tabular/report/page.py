@@ -54,7 +54,7 @@ SECTIONS = (
 )  # fmt: skip
 
 
-def page(subject: Subject) -> str:
+def render(subject: Subject) -> str:
     """Return a report as one HTML page, which needs no other file and no network."""
     made = []
     for section in SECTIONS:
