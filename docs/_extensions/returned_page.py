@@ -18,7 +18,8 @@ def show(block, block_vars, gallery_conf):
     text = escape(path.read_text(encoding="utf-8")).replace("\n", "&#10;")
     style = "width: 100%; height: 48rem; border: 1px solid var(--pst-color-border)"
     title = "The report that the program wrote"
-    return f'\n.. raw:: html\n\n    <iframe title="{title}" style="{style}" srcdoc="{text}"></iframe>\n\n'
+    frame = f'<iframe title="{title}" style="{style}" srcdoc="{text}"></iframe>'
+    return f"\n.. raw:: html\n\n    {frame}\n\n"
 
 
 def _get_sg_image_scraper():

@@ -74,7 +74,7 @@ def _matrix(counts: NDArray[np.intp], classes: list[str]) -> Html:
     height = width if n > _FEW else min(width, 52.0)
     made = [*_cells(counts, classes, width, height), *_names(classes, width, height)]
     right, bottom = _LEFT + width * n, _TOP + height * n
-    below = 34 if n <= _FEW else 22 + 7 * min(12, max(map(len, classes)))
+    below = 34 if n <= _FEW else 30 + 7 * min(12, max(map(len, classes)))
     made.append(element("text", "predicted", x=f"{(_LEFT + right) / 2:.1f}", class_="label",
                         y=f"{bottom + below - 2:.1f}", text_anchor="middle"))  # fmt: skip
     made.append(element("text", "true", transform=f"translate(12 {(_TOP + bottom) / 2:.1f}) "
