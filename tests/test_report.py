@@ -4,6 +4,7 @@ Numbers in the page are compared with those computed here from predictions. Not 
 which a person judges in a browser, and what `fastnn train` does otherwise (test_cli_good.py).
 """
 
+import errno
 import json
 import os
 import re
@@ -18,11 +19,10 @@ from sklearn.exceptions import NotFittedError
 from sklearn.metrics import confusion_matrix, log_loss, roc_auc_score, roc_curve
 
 from fastnn import tables
-from fastnn.cli import main
 from fastnn.sklearn import TabularClassifier, TabularRegressor
 from fastnn.tabular import codes, report, scores
 from fastnn.tabular.models import Model
-from fastnn.tabular.report import calibration, confusion, importance, page, roc, svg
+from fastnn.tabular.report import calibration, confusion, curves, importance, page, roc, svg
 from fastnn.tabular.report.groups import equal_groups
 from fastnn.tabular.report.html import Html, element, escaped, fixed, number, table
 
@@ -223,6 +223,16 @@ def test_curves_have_the_kept_epochs(models, pages, name):
     for i, row in enumerate(rows):
         losses, best = fits.histories[i].history["val_loss"], fits.best_epochs[i]
         assert row[1:4] == [str(len(losses)), str(best + 1), number(min(losses))]
+
+
+def test_losses_are_those_of_the_kept_epoch(models):
+    subject = subject_of(models["numbers"], PRICE.to_numpy()[SEEN:])
+    subject.model = Model(models["numbers"].fits_.some([0, 1, 2]))
+    subject.model.fits.best_epochs[1] = 4
+    [_, *rows] = Reader(curves.section(subject)).tables["Epochs and losses of each network"]
+    history = subject.model.fits.histories[1].history
+    assert rows[1][2:5] == ["5", number(history["val_loss"][4]), number(history["loss"][4])]
+    assert f"epoch 5 are kept, validation loss {rows[1][3]}" in curves.section(subject)
 
 
 @pytest.mark.parametrize("name", ["two", "three"])
@@ -567,10 +577,19 @@ def test_a_network_that_is_refused_has_a_report(here, run):
     assert "no network was saved" in err
 
 
-def test_old_reports_are_replaced_as_a_whole(here, told, monkeypatch):
+def test_old_reports_are_replaced_as_a_whole(here, run, monkeypatch):
+    def full(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def render(subject):
+        monkeypatch.setattr(os, "fsync", full)
+        return "new"
+
+    monkeypatch.setattr(report, "render", render)
     (here / "r.html").write_text("old")
-    monkeypatch.setattr(report, "render", lambda subject: (_ for _ in ()).throw(MemoryError))
-    main([*TRAIN, "--epochs", "1", "--report", "r.html"])
+    code, _, err = run(*TRAIN, "--epochs", "1", "--report", "r.html")
+    assert (code, err) == (1, "fastnn: error: r.html: No space left on device; make room, or choose "
+                              "another place\n")  # fmt: skip
     assert (here / "r.html").read_text() == "old"
     assert not [name for name in os.listdir(here) if name.endswith(".tmp")]
 
