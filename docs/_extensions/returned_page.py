@@ -16,7 +16,8 @@ def show(block, block_vars, gallery_conf):
         return ""
     _shown.add(path)
     text = escape(path.read_text(encoding="utf-8")).replace("\n", "&#10;")
-    style = "width: 100%; height: 48rem; border: 1px solid var(--pst-color-border)"
+    size = "width: 100%; height: 48rem; margin-bottom: 1rem"
+    style = f"{size}; border: 1px solid var(--pst-color-border)"
     title = "The report that the program wrote"
     frame = f'<iframe title="{title}" style="{style}" srcdoc="{text}"></iframe>'
     return f"\n.. raw:: html\n\n    {frame}\n\n"

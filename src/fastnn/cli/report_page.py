@@ -51,9 +51,7 @@ def write(
     """
     test = rows["test"]
     if model.by is not None:  # a value without a network has no prediction
-        column = table.columns[model.by]
-        known = np.isin(column.values, [column.texts.index(text) for text in model.texts])
-        test = test[known[test]]
+        test = test[model.knows(table.columns[model.by])[test]]
     columns = {n: replace(c, values=c.values[test]) for n, c in table.columns.items()}
     subject = report.Subject(
         model,

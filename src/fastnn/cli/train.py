@@ -186,8 +186,7 @@ def _record(
     is_weighted, groups, rows = options.class_weight is not None, None, dict(job.rows)
     if model.by is not None:
         column = job.table.columns[model.by]
-        known = np.isin(column.values, [column.texts.index(text) for text in model.texts])
-        rows["test"] = rows["test"][known[rows["test"]]]
+        rows["test"] = rows["test"][model.knows(column)[rows["test"]]]
         some = replace(column, values=column.values[rows["test"]])
         groups = model.groups_of(options.data, some)
     return {

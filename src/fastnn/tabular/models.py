@@ -88,6 +88,12 @@ class Model:
         found = np.stack([net.predict(X) for net in self.fits]).astype(np.float64)
         return found.mean(axis=0), found.std(axis=0)
 
+    def knows(self, column: Column) -> NDArray[np.bool_]:
+        """Return whether there is a network for each row's text of the column that decides it."""
+        found: NDArray[np.bool_]
+        found = np.isin(column.values, [column.texts.index(text) for text in self.texts])
+        return found
+
     def groups_of(self, path: str, column: Column) -> NDArray[np.intp]:
         """Return the number of each row's network from the column that decides it."""
         texts = self.texts

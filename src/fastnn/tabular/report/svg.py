@@ -148,13 +148,6 @@ class Chart:
         path = f"M{_short(a)} {_short(b)}L{_short(c)} {_short(d)}"
         self._marks.append(shape("path", d=path, class_="whisker"))
 
-    def note(self, x: float, y: float, text: str, anchor: str = "start", up: float = 0.0) -> None:
-        """Write a text beside a point, some units above it."""
-        [(across, down)] = self.at(x, y)
-        self._marks.append(
-            element("text", cut(text), x=_short(across), y=_short(down - up), text_anchor=anchor)
-        )
-
     # ---- the whole ------------------------------------------------------------------------------
 
     def svg(self) -> Html:
