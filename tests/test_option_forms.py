@@ -28,6 +28,7 @@ from fastnn import (
     Dense,
     Dropout,
     EarlyStopping,
+    F1Score,
     Huber,
     LayerNorm,
     ModelCheckpoint,
@@ -127,6 +128,7 @@ NAMES = {
         losses.NAMES,
         lambda n: kernels.output_delta(
             ONES, [0] if n == "cross_entropy" else ONES, n, output_of(n))[1].tolist()),
+    "average": (["binary", "macro"], lambda a: [F1Score(a), classifier(metrics=F1Score("macro"))]),
     "metric": (metrics.NAMES, lambda m: metrics.get(m).name),
     "metrics": (["accuracy"], lambda m: classifier(metrics=[m])),
     "metrics by name": (["mine"], lambda m: classifier(metrics={m: "accuracy"})),

@@ -288,7 +288,7 @@ def train_members(
     stops_at_divergence: bool = False,
 ) -> None: ...
 def metric_value(
-    kind: str, k: int, t: NDArray[Any], y: NDArray[Any], w: NDArray[np.float64] | None
+    given: dict[str, Any], t: NDArray[Any], y: NDArray[Any], w: NDArray[np.float64] | None
 ) -> float: ...
 @disjoint_base
 class Network(Driver):

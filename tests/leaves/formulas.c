@@ -202,6 +202,33 @@ static void update_adam(const char *name, const fastnn_hyper *hyper, double rate
     state[0] -= rate * state[1];
 }
 
+static double nadam_momentum(const fastnn_hyper *hyper, double t) {
+    return hyper->beta_1 * (1 - pow(0.96, t * hyper->momentum_decay) / 2);
+}
+
+static void update_nadam(const fastnn_hyper *hyper, double rate, double t, double g, double *state,
+                         double *magnitude) {
+    double mu = nadam_momentum(hyper, t), next = nadam_momentum(hyper, t + 1), product = 1;
+    for (double i = 1; i <= t; i++) product *= nadam_momentum(hyper, i);
+    magnitude[1] = fabs(state[1]) + fabs(g);
+    magnitude[2] = state[2] + g * g;
+    state[1] = hyper->beta_1 * state[1] + (1 - hyper->beta_1) * g;
+    state[2] = hyper->beta_2 * state[2] + (1 - hyper->beta_2) * g * g;
+    double of_m = next / (1 - product * next), of_g = (1 - mu) / (1 - product);
+    rate /= sqrt(state[2] / (1 - pow(hyper->beta_2, t))) + hyper->epsilon;
+    magnitude[0] += fabs(rate) * (of_m * magnitude[1] + of_g * fabs(g));
+    state[0] -= rate * (of_m * state[1] + of_g * g);
+}
+
+static void update_lion(const fastnn_hyper *hyper, double rate, double g, double *state,
+                        double *magnitude) {
+    double c = hyper->beta_1 * state[1] + (1 - hyper->beta_1) * g;
+    magnitude[0] += fabs(rate);
+    magnitude[1] = fabs(state[1]) + fabs(g);
+    state[0] -= rate * ((c > 0) - (c < 0));
+    state[1] = hyper->beta_2 * state[1] + (1 - hyper->beta_2) * g;
+}
+
 /* v <- momentum v - down;  w <- w + v, or w + momentum v - down; `size` is down's magnitude. */
 static void update_velocity(const fastnn_hyper *hyper, double down, double size, bool nesterov,
                             double *state, double *v, double *magnitude, double *v_magnitude) {
@@ -269,6 +296,10 @@ void update_formula(const fastnn_optimizer *optimizer, const fastnn_hyper *hyper
                        magnitude);
     } else if (strcmp(name, "adam") == 0 || strcmp(name, "amsgrad") == 0) {
         update_adam(name, hyper, rate, t, g, state, magnitude);
+    } else if (strcmp(name, "nadam") == 0) {
+        update_nadam(hyper, rate, t, g, state, magnitude);
+    } else if (strcmp(name, "lion") == 0) {
+        update_lion(hyper, rate, g, state, magnitude);
     } else
         fail("formulas.c has no optimizer %s", name);
 }

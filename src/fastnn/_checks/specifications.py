@@ -67,6 +67,7 @@ _HYPER_PARAMETERS: dict[str, dict[str, float]] = {
     "beta_2": {"low": 0.0, "below": 1.0},
     "epsilon": {"low": SMALLEST},
     "initial_accumulator_value": {"low": 0.0},
+    "momentum_decay": {"low": 0.0},
     "weight_decay": {"low": 0.0},
     "ema_momentum": {"low": 0.0, "below": 1.0},
 }

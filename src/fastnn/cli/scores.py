@@ -1,6 +1,6 @@
 """Scores on test rows, of a network and of a baseline that ignores the inputs.
 
-Not here: how scores are shown (report.py), and the metrics of `MLP.fit` (metrics.py).
+Not here: how scores are shown (report.py), and the metrics of `MLP.fit` (metrics/).
 """
 
 from __future__ import annotations

@@ -40,6 +40,8 @@ from fastnn import (
     Huber,
     InverseScaling,
     LinearWarmup,
+    Lion,
+    NAdam,
     OneCycle,
     PiecewiseConstantDecay,
     Quantile,
@@ -243,6 +245,8 @@ def by_optimizer() -> Named:
         Adam(0.02, epsilon=1e-3, epsilon_hat=True),
         AdamW(0.02, weight_decay=0.0),
         AdamW(0.02, weight_decay=0.1),
+        NAdam(0.02, 0.5, 0.9, 1e-3, 1.0, maximize=True),
+        Lion(0.02, 0.5, 0.9, maximize=True),
     ):
         yield shown(rule), usual(optimizer=rule)
 
@@ -515,6 +519,8 @@ def by_nonzeros() -> Named:
         Adam(CosineDecay(0.01, 20), use_ema=True, ema_momentum=0.9),
         AdamW(0.01, weight_decay=0.1),
         AdamW(0.01, weight_decay=0.1, use_ema=True, clipvalue=0.01),
+        NAdam(0.01, weight_decay=0.1),
+        Lion(0.001),
     )
     for rule, dtype in itertools.product(rules, DTYPES):
         for n_in, batch_size in ((400, 8), (3000, 1)):
