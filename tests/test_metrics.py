@@ -534,15 +534,20 @@ def test_names_give_objects_and_objects_themselves():
 @pytest.mark.parametrize("metric", EVERY, ids=metrics.NAMES)
 def test_a_metric_goes_with_losses_of_its_targets(metric, loss):
     loss = losses.get(loss)
-    if loss.targets in metric.targets:
+    if loss.predicts_targets and loss.targets in metric.targets:
         for given_as in (metric, metric.name):
             assert list(metrics.resolve(given_as, loss, 5)) == [metric.name]
         return
     with pytest.raises(ValueError, match=f"metric '{metric.name}' needs loss '") as caught:
         metrics.resolve([metric], loss, 5)
-    known, remedy = str(caught.value).split(f" but this network has '{loss.name}'; use ")
+    known, remedy = str(caught.value).split(f" but this network has '{loss.name}'; ")
     for name in losses.NAMES:
-        assert (repr(name) in known) == (losses.get(name).targets in metric.targets)
+        other = losses.get(name)
+        suits = other.predicts_targets and other.targets in metric.targets
+        assert (repr(name) in known) == suits
+    if not loss.predicts_targets:
+        assert remedy == "pass a function f(y_true, y_pred)"
+        return
     suggested = re.findall(r"'(\w+)'", remedy)
     assert suggested
     assert list(metrics.resolve(suggested, loss, 5)) == suggested

@@ -105,6 +105,11 @@ LOSSES = {  # name: (E of a row, delta = dE/da, purpose)
         r"h'(a) \left(1 - \frac{t}{y}\right)",
         "counts and rates",
     ),
+    "gaussian_nll": (
+        r"\frac{1}{2} \sum_k \left(s_k + r_k^2\, e^{-s_k}\right), \quad y = (m, s), r = m - t",
+        r"\left(r e^{-s},\; \tfrac{1}{2} (1 - r^2 e^{-s})\right)",
+        "means and variances (Nix, Weigend 1994)",
+    ),
     "binary_cross_entropy": (
         r"-\sum_k \left(t_k \log y_k + (1 - t_k) \log(1 - y_k)\right)",
         r"y - t",

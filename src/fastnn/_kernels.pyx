@@ -1619,7 +1619,7 @@ cdef class Network(Driver):
     """A network as `MLP` holds it: parameters, runs, and calls for single batches."""
 
     cdef fastnn_model model       # for callers in C
-    cdef public bint looks_up_labels    # targets of one dimension are labels that have names
+    cdef public bint converts_targets   # they are labels that have names, or fewer than outputs
 
     def __cinit__(self, *args, **rest):
         self.model.precision, self.model.net = &PRECISION, &self.net
@@ -1641,7 +1641,7 @@ cdef class Network(Driver):
 
     cdef bint take_targets(self, object y, Rows *rows) noexcept:
         """The same for the rows' targets."""
-        if self.looks_up_labels:
+        if self.converts_targets:
             return False
         if self.net.targets.labels:
             if not (cnp.PyArray_CheckExact(y) and cnp.PyArray_TYPE(y) == cnp.NPY_INT64

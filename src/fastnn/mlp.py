@@ -76,9 +76,10 @@ class MLP:
         layer.
     loss : str, Loss or callable
         ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"linear"``,
-        ``"poisson"``, ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an object such as
-        ``Huber(2.0)``. Cross-entropy needs a softmax output, binary cross-entropy a sigmoid output,
-        poisson exp or softplus; the others take any. A Python function of targets and outputs
+        ``"poisson"``, ``"gaussian_nll"``, ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an
+        object such as ``Huber(2.0)``. Cross-entropy needs a softmax output, binary cross-entropy a
+        sigmoid output, poisson exp or softplus, gaussian_nll two linear outputs for each target
+        (`GaussianNLL`); the others take any. A Python function of targets and outputs
         becomes a `CustomLoss`.
     optimizer : str or Optimizer
         ``"sgd"``, ``"adagrad"``, ``"rmsprop"``, ``"adam"``, ``"adamw"``, ``"nadam"`` or

@@ -120,6 +120,19 @@ static double cross_entropy(ptrdiff_t n, const double *a, const double *t, const
     return loss;
 }
 
+/* Means, then logarithms of variances. */
+static double gaussian_nll(ptrdiff_t n, const double *y, const double *t, double *slope) {
+    double loss = 0;
+    slope[n - 1] = 0; /* of an odd column, which belongs to no target */
+    for (ptrdiff_t k = 0, s = n / 2; k < n / 2; k++, s++) {
+        double r = y[k] - t[k], precision = exp(-y[s]);
+        loss += (y[s] + r * r * precision) / 2;
+        slope[k] = r * precision;
+        slope[s] = (1 - r * r * precision) / 2;
+    }
+    return loss;
+}
+
 /* The loss of one output. */
 static double loss_of(const fastnn_loss *loss, double y, double t, double parameter,
                       double *slope) {
@@ -166,6 +179,7 @@ double loss_formula(const fastnn_loss *loss, ptrdiff_t n, const double *y_or_a, 
                     const double *parameter, double *slope) {
     if (strcmp(loss->name, "cross_entropy") == 0)
         return cross_entropy(n, y_or_a, t, parameter, slope);
+    if (strcmp(loss->name, "gaussian_nll") == 0) return gaussian_nll(n, y_or_a, t, slope);
     double sum = 0;
     for (ptrdiff_t c = 0; c < n; c++)
         sum += loss_of(loss, y_or_a[c], t[c], parameter ? parameter[c] : 0, &slope[c]);

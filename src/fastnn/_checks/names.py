@@ -96,9 +96,8 @@ LOSSES = table(
         "msle mean_squared_logarithmic_error neg_mean_squared_log_error": (
             "use 'squared_error' and train on log1p(y)"
         ),
-        "GaussianNLLLoss epsilon_insensitive squared_epsilon_insensitive gamma tweedie": (
-            _REGRESSION
-        ),
+        "GaussianNLLLoss gaussian gaussian_likelihood beta_nll": "use 'gaussian_nll'",
+        "epsilon_insensitive squared_epsilon_insensitive gamma tweedie": (_REGRESSION),
         "cosine_similarity CosineEmbeddingLoss circle TripletMarginLoss MarginRankingLoss "
         "TripletMarginWithDistanceLoss ctc CTCLoss": (
             "fastnn compares outputs with targets row by row: " + _REGRESSION + ", for classes "

@@ -168,6 +168,11 @@ class _Function:
         return _checks.metric_value(self.name, self.function(y_true, y_pred, **more))
 
 
+def _suits(metric: Metric | type[Metric], loss: Loss) -> bool:
+    """Whether a metric can compare the outputs that a loss trains with its targets."""
+    return loss.predicts_targets and loss.targets in metric.targets
+
+
 def resolve(metrics: Any, loss: Loss, n_out: int) -> dict[str, Resolved]:
     """Return the metrics of a network, checked and ready to be called.
 
@@ -216,9 +221,9 @@ def resolve(metrics: Any, loss: Loss, n_out: int) -> dict[str, Resolved]:
             metric = _named(place, metric)
         if isinstance(metric, Metric):
             _checks.computes(place, metric, Metric)
-            if loss.targets not in metric.targets:
-                fit = [name for name in losses.NAMES if losses.get(name).targets in metric.targets]
-                instead = [name for name in NAMES if loss.targets in _BY_NAME[name].targets]
+            if not _suits(metric, loss):
+                fit = [name for name in losses.NAMES if _suits(metric, losses.get(name))]
+                instead = [name for name in NAMES if _suits(_BY_NAME[name], loss)]
                 _checks.refuse_metric(metric.name, fit, loss.name, instead)
             metric.check_outputs(n_out)
             name = _checks.log_name(place, metric.name if key is None else key, resolved)
