@@ -15,6 +15,7 @@ from fastnn.engine.leaves cimport (
     fastnn_loss,
     fastnn_ops,
     fastnn_optimizer,
+    fastnn_pace,
     fastnn_pair,
     fastnn_past,
     fastnn_schedule,
@@ -188,6 +189,7 @@ cdef struct Net:
     uint64_t predicts_until       # a few rows have been predicted before this change
     fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
     double row_flops              # of a training step, for one row
+    fastnn_pace pace              # of its training: how many threads were how fast
     uint64_t seed                 # of dropout's masks
     int64_t step                  # updates made so far
     int64_t epoch                 # whole epochs
