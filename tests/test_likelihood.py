@@ -1,15 +1,16 @@
-"""The Gaussian likelihood: its values are PyTorch's, and half the outputs have targets.
+"""Outputs that describe a distribution: the Gaussian likelihood, and quantiles that do not cross.
 
 Proves values and gradients for widths around a panel, in both precisions and on every instruction
 set; that all ways of passing targets give the same bits; and that what has another meaning with
-such outputs is refused.
+such outputs is refused. Quantiles are the how-to guide's network, whose outputs are in order to the
+last bit.
 """
 
 import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLP, Adam, Dense, GaussianNLL, kernels, reference
+from fastnn import MLP, Adam, Dense, GaussianNLL, Quantile, kernels, reference
 
 WIDTHS = [2, 4, 14, 16, 18, 30, 32, 34, 62, 70]
 
@@ -172,3 +173,42 @@ def test_estimators_of_numbers_have_no_such_loss(rng):
     for loss in ("gaussian_nll", GaussianNLL()):
         with pytest.raises(ValueError, match="loss"):
             sklearn.MLPRegressor(loss=loss).fit(X, y[:, 0])
+
+
+# ---- quantiles that do not cross ----------------------------------------------------------------
+
+
+def in_order(n, dtype="float32", **options):
+    """The network of the how-to guide: fixed sums of softplus units."""
+    sums = np.ones((n + 1, n))
+    sums[1] = -1
+    sums[2:] = np.triu(sums[2:], 1)
+    layers = [Dense(20, "tanh"), Dense(n + 1, "softplus")]
+    layers += [Dense(n, use_bias=False, trainable=False)]
+    levels = (np.arange(n) + 0.5) / n
+    net = MLP(3, layers, loss=Quantile(levels), optimizer=Adam(0.1), seed=1, dtype=dtype, **options)
+    net.set_weights([*net.get_weights()[:-1], sums])
+    return net
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 16, 17, 40])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
+def test_quantiles_do_not_cross(rng, n, dtype):
+    """For any weights and inputs, of one row and of many."""
+    net = in_order(n, dtype)
+    X = 10.0 ** rng.uniform(-3, 3, (200, 1)) * rng.normal(size=(200, 3))
+    for scale in (1.0, 1e-6, 1e3):
+        *weights, sums = net.get_weights()
+        net.set_weights([*(scale * rng.normal(size=w.shape) for w in weights), sums])
+        y = net.predict(X)
+        assert (np.diff(y, axis=1) >= 0).all()
+        assert y[7].tobytes() == net.predict(X[7:8]).tobytes()
+    net.fit(X, X[:, 0], epochs=3)
+    assert (np.diff(net.predict(X), axis=1) >= 0).all()
+    assert np.array_equal(net.get_weights()[-1], sums)
+
+
+def test_gradients_of_quantiles_in_order(rng):
+    net = in_order(5, "float64")
+    X = rng.normal(size=(9, 3))
+    fastnn.check_gradients(net, X, net.predict(X)[:, 2] + rng.choice([-3.0, 3.0], 9))

@@ -150,7 +150,8 @@ class Quantile(Loss):
     ----------
     q : float or sequence of float, default 0.5
         The quantile, between 0 and 1. A sequence has one for each output, and a single column of
-        targets serves all of them.
+        targets serves all of them. The how-to guide "Predict a distribution" has a last layer that
+        keeps such outputs in order.
     """
 
     q: float | Sequence[float] = 0.5
@@ -211,7 +212,8 @@ class GaussianNLL(Loss):
     deviations are ``np.exp(y[:, m:] / 2)``. Targets have shape (n, m), or (n,) for m = 1; a metric
     that is a function gets them twice, side by side, as ``y_true`` of shape (n, 2 m).
 
-    Standardize the targets: at first the variances are about 1.
+    Standardize the targets: at first the variances are about 1. Through the C interface targets
+    have a column for each output, of which the first m are read.
 
     Examples
     --------
