@@ -175,7 +175,8 @@ from fastnn.engine.seeds cimport (
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
-from fastnn.engine.step cimport Round, ThreadState, train_parameters, waits
+from fastnn.engine.row_phase cimport ThreadState
+from fastnn.engine.step cimport Round, train_parameters, waits
 from fastnn.engine.tasks cimport (
     add_up,
     advance,
@@ -911,6 +912,15 @@ cdef class Driver(Parameters):
                     for rank in range(run.n_threads)]
         finally:
             free(clocks)
+
+    def trains_by_columns(self, Py_ssize_t batch, int n_threads):
+        """Whether so many threads divide columns, where the inputs are rows of reals without many
+        zeros."""
+        cdef Run run
+        self.begin(&run, n_threads)
+        run.batch = run.end = run.rows.n = batch
+        arrange(&run)
+        return run.by_columns
 
     def pace(self):
         """(threads, seconds, seconds waited by all of them, flops per second when last judged) of
@@ -1827,7 +1837,7 @@ cdef class LayerState(Parameters):
         memset(&thread, 0, sizeof(ThreadState))
         run.net, run.buffers = &self.net, &room.buffers
         thread.size, thread.scratch = 1, room.buffers.scratch
-        now.skips_zeros = False
+        now.skips_zeros = now.by_columns = False
         self.claim()
         try:
             if hyper is not None:
