@@ -9,7 +9,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
 .PHONY: demo docs test test-slow free-threaded arm64 other-systems windows wheel sdist pythons bench bench-estimators \
-    bench-extras bench-many bench-tables bench-bfloat16 bench-sparse bench-peers instructions instructions-update \
+    bench-extras bench-neighbours bench-many bench-tables bench-bfloat16 bench-sparse bench-peers instructions instructions-update \
     consumers lint format warnings tsan sanitize \
     fuzz soak clean help
 
@@ -25,6 +25,7 @@ help:
 	@echo "make bench-many       many networks in one call, against JAX, PyTorch, scikit-learn: 5 minutes"
 	@echo "make bench-bfloat16   bfloat16 against float32, JAX, PyTorch, and its scores: 10 minutes"
 	@echo "make bench-sparse     rows of nonzeros against scikit-learn and PyTorch: 10 minutes"
+	@echo "make bench-neighbours  two threads alone, beside a busy process, beside PyTorch: 10 minutes"
 	@echo "make bench-tables     estimators for tables against LightGBM and others on real tables: 30 minutes"
 	@echo "make bench-extras     the cost of callbacks, metrics, clipping and others: 10 minutes"
 	@echo "make instructions     instructions of a step against the committed figures: 1 minute; valgrind"
@@ -134,6 +135,11 @@ bench-bfloat16: .venv-peers/installed
 bench-sparse: .venv-peers/installed
 	.venv-peers/bin/python bench/sparse.py --threads 1 --write
 	.venv-peers/bin/python bench/sparse.py --threads 2 --parts fits --write
+	.venv-peers/bin/python bench/report.py
+
+# On two CPUs that are idle otherwise.
+bench-neighbours: .venv-peers/installed
+	.venv-peers/bin/python bench/neighbours.py --write
 	.venv-peers/bin/python bench/report.py
 
 bench-many: .venv-peers/installed

@@ -106,10 +106,14 @@ def results_section(found):
         return f"{bfloat16_tables(found)}\n\n{machine_sentence(found)}"
     if "sparse" in found:
         return f"{sparse_tables(found['sparse'])}\n\n{machine_sentence(found)}"
+    if "core_to_core_ns" in found:
+        return f"{neighbours_table(found)}\n\n{machine_sentence(found)}"
     if "estimators" in found:
         return f"{estimators_table(found['estimators'])}\n\n{machine_sentence(found)}"
     records = found["cells"]
-    return "\n".join([*rows(records), "", means(records), *notes(records)])
+    told = [*rows(records), "", means(records), *notes(records)]
+    # Other regimes are measured in one run, whose machine is named once.
+    return "\n".join(told + ["", machine_sentence(found)] * (found["regime"] == "real"))
 
 
 def extras_table(found):
@@ -139,6 +143,20 @@ def bfloat16_tables(found):
     for name, scores in found["scores"].items():
         told.append([name, *(f"{s['mean']:.4f} ± {s['sd']:.4f}" for s in scores.values())])
     return "\n".join([*markdown(lines), "", *markdown(told)])
+
+
+def neighbours_table(found):
+    """Return the table of one thread over two, a column for each of the surroundings."""
+    by_cell = {}
+    for row in found["rows"]:
+        by_cell.setdefault(row["cell"], {})[row["beside"]] = row
+    places = list(next(iter(by_cell.values())))
+    lines = [["one thread / two, beside", *places, "one thread alone, µs"]]
+    for cell, row in by_cell.items():
+        ratios = (f"{row[place]['ratio']:.2f}" for place in places)
+        lines.append([cell, *ratios, figure(row[places[0]]["one"] * 1e6)])
+    told = ", ".join(f"{ns:.0f}" for ns in found["core_to_core_ns"])
+    return "\n".join([*markdown(lines), "", f"From core to core, before each column: {told} ns."])
 
 
 def many_table(found):
@@ -355,7 +373,7 @@ def main():
     for path in sorted((HERE / "results").glob("*.json")):
         found = json.loads(path.read_text())
         path.with_suffix(".md").write_text(results_section(found).strip() + "\n")
-        if "cells" in found:
+        if "cells" in found and found["regime"] in plot.TITLES:
             plot.draw(found, contenders(found["cells"]), path.with_suffix(".svg"))
     few = small(load("epochs-float32-1"))
     plot.draw(few, contenders(few["cells"]), HERE / "results" / "summary.svg")

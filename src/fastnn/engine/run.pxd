@@ -135,6 +135,7 @@ cdef struct Run:
     Py_ssize_t slice_rows         # signals are handled after so many rows
     bint tiny                     # by tiny.c
     bint skips_zeros              # the inputs have many, and the lowest W is finite
+    bint by_columns               # a team divides columns, where no zeros are skipped
     Kept *keep                    # parameters are kept there, or NULL
     real *gradient                # a block like the arena's for the gradient, if it is asked for
     real *out                     # (end, n_out): outputs before each update, or NULL

@@ -59,12 +59,10 @@ from fastnn.engine.run cimport (
     Run,
     reduced,
 )
+from fastnn.engine.row_phase cimport ThreadState, sum_of, thread_state, trains_by_columns
 from fastnn.engine.step cimport (
-    ThreadState,
     begin_waiting,
     catch_up_part,
-    sum_of,
-    thread_state,
     train_batch,
     waits,
 )
@@ -228,6 +226,7 @@ cdef inline void arrange(Run *run) noexcept nogil:
     run.polls = flops > LONG_FLOPS()
     # The path of tiny networks is one thread's, however deep the network is.
     run.n_threads = 1 if run.tiny else team_size(flops, run.most_threads)
+    run.by_columns = trains_by_columns(run, run.n_threads)
     run.slice_rows = training_rows(run.batch, row_flops)
 
 
