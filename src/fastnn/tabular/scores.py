@@ -1,7 +1,7 @@
 """Scores of predictions on rows that nothing was learned from, and the baseline beside them.
 
 Here: the arithmetic, by names that the command line, model files and reports share. Not here: which
-rows are scored, how scores are printed (cli/), and the metrics of `MLP.fit` (metrics.py).
+rows are scored, how scores are printed (cli/), and the metrics of `MLP.fit` (metrics/).
 """
 
 from __future__ import annotations
