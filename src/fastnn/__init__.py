@@ -20,6 +20,7 @@ from fastnn.callbacks import (
     TensorBoard,
     TerminateOnNaN,
 )
+from fastnn.embeddings import Embedding, NumericEmbedding
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.gradients import check_gradients
 from fastnn.layers import Activate, Dense, Dropout, LayerNorm, Residual, Standardize
@@ -95,6 +96,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "EarlyStopping",
+    "Embedding",
     "ExponentialDecay",
     "Fits",
     "History",
@@ -109,6 +111,7 @@ __all__ = [
     "ModelCheckpoint",
     "ModelFileError",
     "Networks",
+    "NumericEmbedding",
     "OneCycle",
     "PiecewiseConstantDecay",
     "Poisson",
