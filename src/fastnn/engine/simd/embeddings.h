@@ -108,8 +108,8 @@ INLINE ptrdiff_t category_of(real x, ptrdiff_t n) {
     return (real)i == x ? i : -1;
 }
 
-/* z = row x of w for the numbers x of a column: `panels` panels of w, `w_jump` apart, and of z. What
- * is no category becomes NaN. */
+/* z = row x of w for the numbers x of a column: `panels` panels of w, `w_jump` apart, and of z.
+ * What is no category becomes NaN. */
 static void look_up(ptrdiff_t rows, const real *x, ptrdiff_t n, ptrdiff_t panels, const real *w,
                     ptrdiff_t w_jump, real *z, ptrdiff_t z_jump) {
     vec nan = real_of(splat_bits((ureal)-1));
@@ -132,8 +132,7 @@ static void sum_by_category(ptrdiff_t rows, const real *x, ptrdiff_t first, ptrd
         real i = x[r] - (real)first;
         if (!(i >= 0 && i < (real)n)) continue;
         real *sum = g + (ptrdiff_t)i * PANEL;
-        for (int v = 0; v < PANEL; v += LANES)
-            store(sum + v, load(sum + v) + load(delta + r + v));
+        for (int v = 0; v < PANEL; v += LANES) store(sum + v, load(sum + v) + load(delta + r + v));
     }
 }
 

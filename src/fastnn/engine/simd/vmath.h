@@ -261,8 +261,8 @@ INLINE vec vnormal_cdf(vec x, vec *density) {
 /* sin(2 pi t), and cos(2 pi t) in *cosine. Whole turns are subtracted first, which is exact: from
  * 2^FRACTION on t consists of them. t = q / 4 + s with |s| <= 1/8 is exact, too; the low bits of q,
  * an integer, say which of the two functions of s is which, and its sign. 2 pi has two parts, so
- * that only its product with s is rounded at full size. For all t: sine float 0.84 ulp, double
- * 0.85; cosine float 0.91 ulp, double 0.92. */
+ * that only its product with s is rounded at full size. For all t: sine float 0.94 ulp, double
+ * 1.0; cosine float 0.97 ulp, double 1.01; without fused products 1.59 ulp. */
 INLINE vec vsine(vec t, vec *cosine) {
 #if FASTNN_BITS == 32
     static const real two_pi = 6.2831855f;
@@ -270,12 +270,12 @@ INLINE vec vsine(vec t, vec *cosine) {
     static const real q[] = {-19.7392082f, 64.9393234f, -85.4437408f, 59.246006f};
 #else
     static const real two_pi = 6.283185307179586;
-    static const real p[] = {2.449293598294706e-16, -41.34170224039977,  81.60524927596729,
-                             -76.70585970791963,    42.05868539564879,   -15.0938228488694,
+    static const real p[] = {2.4492935982947064e-16, -41.34170224039967, 81.60524927596529,
+                             -76.70585970791963,     42.05868539568885,  -15.0938228488694,
                              3.781226010926235};
-    static const real q[] = {-19.739208802178716, 64.93939402266802,  -85.45681720654012,
-                             60.24464133162376,   -26.426251141502902, 7.903101685678388,
-                             -1.6970209182214317};
+    static const real q[] = {-19.739208802178716, 64.93939402266801,   -85.45681720654012,
+                             60.24464133162376,   -26.426251141502902, 7.903101685678835,
+                             -1.6970209182214318};
 #endif
     vec shift = splat(INTEGER_SHIFT), quarter = splat((real)0.25);
     ivec has_fraction = vabs(t) < splat((real)((ureal)1 << FRACTION));
