@@ -3,10 +3,11 @@
     python bench/embedded_tables.py
 
 The networks of fastnn's recipe for tables (tabular/ensemble.py) are trained on the sets and splits
-of real_tables.py. Its inputs are, for each number, a standardized and a clipped copy and piecewise
-linear codes, and one-hot codes of categories. A contender replaces some of these: learned piecewise
-linear or periodic embeddings take the place of the piecewise linear codes, tables of vectors that of
-one-hot codes. Everything else is the recipe's, and nothing is chosen by test rows.
+of real_tables.py. The recipe's inputs are a standardized and a clipped copy and piecewise linear
+codes of each number, and one-hot codes of categories. A contender replaces some of these: learned
+piecewise linear or periodic embeddings take the place of the piecewise linear codes, or stand
+beside them ("codes, periodic"); tables of vectors take the place of one-hot codes. Everything else
+is the recipe's, and nothing is chosen by test rows.
 
 Not here: other libraries but LightGBM, the reference (real_tables.py).
 """
@@ -52,7 +53,7 @@ class Settings(ensemble.Settings):
 
 
 class Inputs:
-    """The inputs of a contender: which of the recipe's it keeps, and what it adds for embeddings."""
+    """The inputs of a contender: those of the recipe that it keeps, and those to be embedded."""
 
     def __init__(self, frame, kind, tables, keeps_codes):
         self.encoder = TableEncoder(codes="rich").fit(frame)

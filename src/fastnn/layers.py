@@ -10,14 +10,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 from fastnn import _checks, activations, initializers
-from fastnn._layer import IDENTITY, RELU, ActivationField, Layer
-from fastnn.embeddings import (
-    BlockDense,
-    Embedding,
-    NumericEmbedding,
-    PeriodicEncoding,
-    PiecewiseEncoding,
-)
+from fastnn._layer import IDENTITY, RELU, ActivationField
+from fastnn._layer import Layer as Layer
+from fastnn.embeddings import BlockDense as BlockDense
+from fastnn.embeddings import Embedding as Embedding
+from fastnn.embeddings import NumericEmbedding as NumericEmbedding
+from fastnn.embeddings import PeriodicEncoding as PeriodicEncoding
+from fastnn.embeddings import PiecewiseEncoding as PiecewiseEncoding
+
 
 @dataclass(frozen=True)
 class Dense(Layer):

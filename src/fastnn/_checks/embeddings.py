@@ -72,7 +72,8 @@ def sizes(name: str, value: object, n: int | None, high: int) -> int | tuple[int
     if not isinstance(value, int | np.integer):
         found = _listed(name, value, "integers, one for each column, or an integer")
         _require_one_each(name, len(found), n)
-        return tuple(integer(f"{name}[{i}]", each, low=1, high=high) for i, each in enumerate(found))
+        each = enumerate(found)
+        return tuple(integer(f"{name}[{i}]", size, low=1, high=high) for i, size in each)
     return integer(name, value, low=1, high=high)
 
 
@@ -174,7 +175,7 @@ def _require_categories(
     if is_none.any():
         i = int(is_none.argmax())
         raise ValueError(
-            f"{name}[{first + int(where[i])}, {column}] is {values[i]:g}, but column {column} holds "
-            f"categories: the numbers 0 to {count - 1}; number the categories so, or give the "
-            "Embedding more of them"
+            f"{name}[{first + int(where[i])}, {column}] is {values[i]:g}, but column {column} "
+            f"holds categories: the numbers 0 to {count - 1}; number the categories so, or give "
+            "the Embedding more of them"
         )

@@ -219,8 +219,8 @@ cdef extern from "engine/simd/ops.h":
                                     real *below) noexcept nogil
         void (*column_dots)(Py_ssize_t rows, const real *unit, const real *delta, bint more,
                             real *g) noexcept nogil
-        void (*copy_columns)(Py_ssize_t rows, Py_ssize_t n, const real *x, Py_ssize_t first, real *y,
-                             Py_ssize_t to, Py_ssize_t jump) noexcept nogil
+        void (*copy_columns)(Py_ssize_t rows, Py_ssize_t n, const real *x, Py_ssize_t first,
+                             real *y, Py_ssize_t to, Py_ssize_t jump) noexcept nogil
         void (*piecewise_forward)(const fastnn_piecewise_args *args, const real *x,
                                   real *z) noexcept nogil
         void (*piecewise_backward)(const fastnn_piecewise_args *args, const real *z,

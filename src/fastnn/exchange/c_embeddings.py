@@ -3,8 +3,9 @@
 Not here: other stages, and what a `Stage` is (c_stages.py).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Any
 
 from fastnn import activations
@@ -29,9 +30,7 @@ class Block:
     n_out: int
 
 
-def blocks_of(
-    columns: Iterator[int] | list[int] | range, widths: list[int], widths_out: list[int]
-) -> list[Block]:
+def blocks_of(columns: Iterable[int], widths: list[int], widths_out: list[int]) -> list[Block]:
     """Return the blocks of columns that begin there, in the order of the outputs."""
     found, more = [], 0
     for first, n, n_out in zip(columns, widths, widths_out, strict=True):
@@ -47,7 +46,8 @@ def copied(n_in: int, blocks: list[Block], source: str, target: str, *, back: bo
         n = block.first - column
         one, other = (column, to) if back else (to, column)
         if n > 0:
-            lines.append(f"for (int j = 0; j < {n}; j++) {target}[{one} + j] = {source}[{other} + j];")
+            lines.append(f"for (int j = 0; j < {n}; j++)")
+            lines.append(f"    {target}[{one} + j] = {source}[{other} + j];")
         column, to = block.first + block.n, block.to + block.n_out
     return lines
 
@@ -89,8 +89,8 @@ class Table(InBlocks):
         shape = f"({W.shape[0]}, {W.shape[1]})"
         return [Member(f"W{self.number}", shape, W.astype(self.precision.dtype))]
 
-    def _rows(self, lines: Lines) -> Iterator[tuple[Block, str]]:
-        """Yield each block and its row of W in C; the lines declare its number, or -1."""
+    def _rows(self) -> Iterator[tuple[Block, str]]:
+        """Yield each block and the numbers of its row of W in C."""
         first, dim = 0, self.part.layer.dim
         for k, (block, size) in enumerate(zip(self.blocks, self.sizes.values(), strict=True)):
             yield block, f"weights->W{self.number}[({first} + row{self.number}_{k}) * {dim} + j]"
@@ -102,17 +102,18 @@ class Table(InBlocks):
         none = f"none{self.number}"
         lines.append(f"real {none}[LANES];")
         lines.append(f"store({none}, real_of(splat_bits((ureal)-1)));")
-        for k, (block, row) in enumerate(self._rows(lines)):
+        for k, (block, row) in enumerate(self._rows()):
             x, size = f"{z.name}[{block.first}]", self.sizes[block.first]
-            lines.append(f"int row{self.number}_{k} = {x} >= 0 && {x} < {size} ? (int){x} : -1;")
+            number = f"row{self.number}_{k}"
+            lines.append(f"int {number} = {x} >= 0 && {x} < {size} ? (int){x} : -1;")
             lines.append(f"for (int j = 0; j < {dim}; j++)")
-            lines.append(f"    {out}[{block.to} + j] = row{self.number}_{k} < 0 ? {none}[0] : {row};")
+            lines.append(f"    {out}[{block.to} + j] = {number} < 0 ? {none}[0] : {row};")
         return Values(out, self.part.n_out)
 
     def backward(self, delta: str, lines: Lines, *, is_lowest: bool) -> str:
         """Append the lines that update the rows."""
-        for k, (block, row) in enumerate(self._rows(lines)):
-            lines.append(f"for (int j = 0; j < {self.part.layer.dim} && row{self.number}_{k} >= 0; j++)")
+        for k, (block, row) in enumerate(self._rows()):
+            lines.append(f"for (int j = 0; j < {block.n_out} && row{self.number}_{k} >= 0; j++)")
             lines.append(f"    {row} -= learning_rate * {delta}[{block.to} + j];")
         return "" if is_lowest else self.begin_back(delta, lines)
 
@@ -131,7 +132,7 @@ class Bins(InBlocks):
         out, number = self.begin(z, lines), self.precision.number
         for k, (block, edges) in enumerate(zip(self.blocks, self.part.layer.bins, strict=True)):
             low, inverse, last = f"{out}_low{k}", f"{out}_inverse{k}", block.n_out - 1
-            inverses = [1 / (b - a) for a, b in zip(edges, edges[1:], strict=False)]
+            inverses = [1 / (b - a) for a, b in pairwise(edges)]
             for name, values in ((low, edges[:-1]), (inverse, inverses)):
                 listed = ", ".join(number(value) for value in values)
                 lines.append(f"static const real {name}[{block.n_out}] = {{{listed}}};")
@@ -263,8 +264,8 @@ class BlockAffine(InBlocks):
         for block, W, b, at in self._calls():
             x = f"{self.z_prev.name} + {block.first}"
             to = "NULL" if is_lowest else f"{below} + {block.first}"
-            lines.append(f"affine_step({block.n}, {self.padded}, learning_rate, {x}, {delta} + {at},")
-            lines.append(f"    {W}, {b}, {to});")
+            lines.append(f"affine_step({block.n}, {self.padded}, learning_rate, {x},")
+            lines.append(f"    {delta} + {at}, {W}, {b}, {to});")
         return below
 
 
@@ -300,5 +301,6 @@ def block_dense(part: Part[BlockDense], precision: Precision, activated: Any) ->
     activation = activations.get(part.layer.activation)
     if activation.is_linear:
         return [affine, Spread(affine)]
-    whole = replace(part, layer=Activate(activation), n_in=affine.padded * len(affine.blocks))
+    layer: Any = Activate(activation)
+    whole = replace(part, layer=layer, n_in=affine.padded * len(affine.blocks))
     return [affine, activated(whole, precision, activation), Spread(affine)]

@@ -27,7 +27,9 @@ def _replaced(z: Any, n_in: int, blocks: list[tuple[int, int]], vectors: Any, n:
     `vectors` has those of all blocks side by side.
     """
     width = n * len(blocks)
-    starts, order, at = {first: (k, w) for k, (first, w) in enumerate(blocks)}, [], 0
+    starts = {first: (k, w) for k, (first, w) in enumerate(blocks)}
+    order: list[int] = []
+    at = 0
     while at < n_in:
         if at in starts:
             k, w = starts[at]
@@ -58,7 +60,11 @@ def piecewise(z: Any, part: Part[PiecewiseEncoding]) -> Any:
     bins = part.layer.bins
     columns = range(len(bins)) if part.layer.columns is None else part.layer.columns
     edges = dict(zip(columns, bins, strict=True))
-    source, low, inverse, least, most = [], [], [], [], []
+    source: list[int] = []
+    low: list[float] = []
+    inverse: list[float] = []
+    least: list[float] = []
+    most: list[float] = []
     for i in range(part.n_in):
         own = edges.get(i, (0.0, 1.0))
         n = len(own) - 1

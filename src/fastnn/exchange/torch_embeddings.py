@@ -18,9 +18,10 @@ NAMES = ("ColumnEmbedding", "PiecewiseLinear", "Periodic", "BlockLinear")
 
 
 def _order(n_in: int, blocks: list[tuple[int, int]], n: int) -> list[int]:
-    """Return the order that puts n columns for each block (first, width), and then all inputs, in
-    the places of outputs."""
-    starts, order, at = {first: (k, width) for k, (first, width) in enumerate(blocks)}, [], 0
+    """Return where outputs are among n columns for each block (first, width), then all inputs."""
+    starts = {first: (k, width) for k, (first, width) in enumerate(blocks)}
+    order: list[int] = []
+    at = 0
     while at < n_in:
         k, width = starts.get(at, (-1, 1))
         order += [n * len(blocks) + at] if k < 0 else range(k * n, (k + 1) * n)
@@ -33,7 +34,7 @@ def classes(torch: Any) -> dict[str, Any]:
     """Return the classes by name."""
     nn = torch.nn
 
-    class InBlocks(nn.Module):  # type: ignore[misc]  # torch is an argument
+    class InBlocks(nn.Module):  # type: ignore[misc, name-defined]  # torch is an argument
         """Columns of a row, in blocks, replaced by others."""
 
         def __init__(self, order: list[int]) -> None:
@@ -56,7 +57,7 @@ def classes(torch: Any) -> dict[str, Any]:
         def forward(self, x: Any) -> Any:
             return self.placed(self.weight[x[:, self.columns].long() + self.first], x)
 
-    class PiecewiseLinear(nn.Module):  # type: ignore[misc]
+    class PiecewiseLinear(nn.Module):  # type: ignore[misc, name-defined]
         """The piecewise linear encoding of some columns."""
 
         def __init__(self, source: list[int], numbers: Any) -> None:

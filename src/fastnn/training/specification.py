@@ -103,7 +103,7 @@ class Specification:
 
     @cached_property
     def draws(self) -> tuple[tuple[int, Draw], ...]:
-        """What is drawn: the number of a layer among those with parameters, and some rows of one."""
+        """What is drawn: rows of a parameter, and their layer's number among those with any."""
         found, number = [], 0
         for layer, n_in in with_widths(self.layers, self.n_in):
             found += [(number, draw) for draw in layer.draws(n_in)]

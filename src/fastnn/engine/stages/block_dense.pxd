@@ -145,7 +145,7 @@ cdef inline void activate(const Stage *stage, const StageBuffers *buffers, const
     """z = h(z), and h'(a) where it is kept: there is no room for it in an inference."""
     cdef const BlockDense *own = own_of(stage)
     cdef Py_ssize_t q, jump = work.buffers.stride * PANEL
-    cdef bint keeps = own.keeps_slope and buffers.delta != NULL and work.loss != NULL
+    cdef bint keeps = own.keeps_slope and buffers.delta != NULL
     cdef real *slope = NULL
     if own.linear:
         return
