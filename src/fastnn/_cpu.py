@@ -5,6 +5,7 @@ a network.
 """
 
 import functools
+import math
 import os
 import platform
 import sys
@@ -24,6 +25,10 @@ ISA = _checks.instruction_set(os.environ.get("FASTNN_ISA"), INSTRUCTION_SETS)
 #: Whether products with zeros of the inputs are left out where that is faster, to the same bits.
 #: FASTNN_ZEROS=0 computes them all, to measure the difference.
 SKIP_ZEROS = _checks.switch("FASTNN_ZEROS", os.environ.get("FASTNN_ZEROS"))
+
+
+# Of the probe of latency.
+_SECONDS = 0.002
 
 
 def _words(path: str) -> list[str]:
@@ -62,6 +67,12 @@ def available_threads() -> int:
     wanted = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     limits.append(int(wanted) if wanted.isdecimal() and int(wanted) > 0 else None)
     return min(limit for limit in limits if limit is not None)
+
+
+def _core_to_core() -> str:
+    """Return how long a number takes from one core to another, one way, as a text."""
+    latency = _kernels_f32.core_latency(_SECONDS) if available_threads() > 1 else math.nan
+    return "not measured" if math.isnan(latency) else f"{latency:.0f} ns"
 
 
 def _has_bfloat16() -> bool:
@@ -104,6 +115,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
         "precisions": list(POLICIES),
         "bfloat16": "an instruction of its own" if _has_bfloat16() else "computed in float32",
         "threads": available_threads(),
+        "core_to_core": _core_to_core(),
     }
     if _checks.choice("mode", mode, ("stdout", "dicts")) == "dicts":
         return config

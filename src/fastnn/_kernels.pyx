@@ -37,6 +37,7 @@ from fastnn.engine.capi cimport define_precision
 from fastnn.engine.clock cimport Clock
 from fastnn.engine.gradients cimport penalties_of, rate_at, renew_all_operands, renew_stage
 from fastnn.engine.leaves cimport (
+    FASTNN_PACE_SIZES,
     PANEL,
     fastnn_claim,
     fastnn_forks,
@@ -50,6 +51,8 @@ from fastnn.engine.leaves cimport (
     fastnn_lend,
     fastnn_look,
     fastnn_model,
+    fastnn_pace,
+    fastnn_pace_kth,
     fastnn_precision,
     fastnn_run,
     fastnn_schedule,
@@ -113,7 +116,7 @@ from fastnn.engine.metrics cimport (
 )
 from fastnn.engine.orders cimport bitgen_t, draw_order
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss
-from fastnn.engine.probes cimport Probe, Reading, probe_task, reading_task
+from fastnn.engine.probes cimport Exchange, Probe, Reading, exchange_task, probe_task, reading_task
 from fastnn.engine.registry cimport (
     find_function,
     find_schedule,
@@ -167,7 +170,8 @@ from fastnn.engine.seeds cimport (
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
-from fastnn.engine.step cimport Round, ThreadState, train_parameters, waits
+from fastnn.engine.row_phase cimport ThreadState
+from fastnn.engine.step cimport Round, train_parameters, waits
 from fastnn.engine.tasks cimport (
     add_up,
     advance,
@@ -176,6 +180,7 @@ from fastnn.engine.tasks cimport (
     evaluate_task,
     evaluation_team,
     judged_net,
+    next_slice,
     settle_alone,
     train_task,
 )
@@ -906,6 +911,24 @@ cdef class Driver(Parameters):
         finally:
             free(clocks)
 
+    def trains_by_columns(self, Py_ssize_t batch, int n_threads):
+        """Whether so many threads divide columns, where the inputs are rows of reals without many
+        zeros."""
+        cdef Run run
+        self.begin(&run, n_threads)
+        run.batch = run.end = run.rows.n = batch
+        arrange(&run)
+        return run.by_columns
+
+    def pace(self):
+        """(threads, seconds, seconds waited by all of them, flops per second when last judged) of
+        each size that teams have had in training."""
+        cdef fastnn_pace *pace = &self.net.pace
+        cdef int k
+        return [(fastnn_pace_kth(pace.most, k), 1e-9 * pace.records[k].ns,
+                 1e-9 * pace.records[k].waited_ns, 1e9 * pace.records[k].speed)
+                for k in range(FASTNN_PACE_SIZES) if pace.records[k].ns > 0]
+
     def gradients(self, X, const real[:, ::1] T, const int64_t[::1] labels,
                   sample_weight, bint dropout, int n_threads):
         """(loss, its gradient) of one batch, the gradient as read_flat has the parameters; nothing
@@ -1011,16 +1034,14 @@ cdef class Driver(Parameters):
             if are_nonzeros(&asked.rows):
                 room.buffers.nonzeros.whole = multiplies_zeros(net)
             asked.skips_zeros = predicts_zeros(net, &asked.rows, purpose == TRAINING)
-            asked.net, asked.buffers, asked.first = net, &room.buffers, 0
-            while asked.first < asked.rows.n:
-                asked.stop = min(asked.rows.n, asked.first + stride)
+            asked.net, asked.buffers, asked.stop = net, &room.buffers, 0
+            while next_slice(asked, stride):
                 if is_brief:
                     fastnn_run(1, evaluate_task, asked)
                 else:
                     with nogil:
                         fastnn_run(threads, evaluate_task, asked)
-                asked.first = asked.stop
-                if asked.first < asked.rows.n:
+                if asked.stop < asked.rows.n:
                     PyErr_CheckSignals()
         finally:
             if mine:
@@ -1806,7 +1827,7 @@ cdef class LayerState(Parameters):
         memset(&thread, 0, sizeof(ThreadState))
         run.net, run.buffers = &self.net, &room.buffers
         thread.size, thread.scratch = 1, room.buffers.scratch
-        now.skips_zeros = False
+        now.skips_zeros = now.by_columns = False
         self.claim()
         try:
             if hyper is not None:
@@ -1880,6 +1901,22 @@ def read_bandwidth(Py_ssize_t nbytes, double seconds, int n_threads, isa=None):
         best = max(best, <double>size * reading.passes * n_threads / taken)
     fastnn_free(memory)
     return best
+
+
+def core_latency(double seconds):
+    """Nanoseconds that a number takes from one core to another, one way: the best of many tries in
+    about so many seconds; NaN without a second thread, or while that has no CPU."""
+    cdef Exchange exchange
+    cdef double stop = perf_counter() + seconds, best = float("nan")
+    exchange.ways, exchange.give_up = 200, <int64_t>(1e9 * seconds)
+    while True:
+        exchange.ball = 0
+        with nogil:
+            fastnn_run(2, exchange_task, &exchange)
+        if not best <= exchange.ns:
+            best = exchange.ns
+        if perf_counter() >= stop:
+            return best
 
 
 def first_nonfinite(const real[::1] x):

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 # The least ratio of times that gives an advice: times vary by some per cent from run to run.
 _WORTH_IT = 1.1
 
+# Seconds of the probe of latency.
+_PROBE = 0.002
+
 # Rows of a batch from which products, not memory, take most of a step.
 _SOME_ROWS = 32
 
@@ -65,6 +68,27 @@ class Trial:
 
 
 @dataclass(frozen=True)
+class Team:
+    """What the training of a network has shown of a size of team.
+
+    Attributes
+    ----------
+    n_threads : int
+    seconds : float
+        Time that a team of this size has trained.
+    waiting : float
+        Part of its threads' time spent waiting for each other, without waits of a microsecond.
+    flops : float
+        Floating-point operations per second when this size was last judged; 0 if it never was.
+    """
+
+    n_threads: int
+    seconds: float
+    waiting: float
+    flops: float
+
+
+@dataclass(frozen=True)
 class Profile:
     """The result of `profile`; printing it shows a table.
 
@@ -85,6 +109,13 @@ class Profile:
     skips_zeros : bool
         Whether the rows have so many zeros that products with them are left out. `flops` count
         them, so a phase may exceed the peak.
+    teams : tuple of Team
+        The sizes of team that have trained the network, the largest first. A team shrinks where
+        fewer threads are faster, as beside a program that keeps a CPU busy, and grows again. Empty
+        if the network has not been trained on several threads.
+    core_to_core_ns : float
+        Nanoseconds that a number takes from one core to another, one way, measured now; NaN if
+        `n_threads` is 1. From about 150 on, small steps are no faster on several threads.
     """
 
     network: str
@@ -97,6 +128,8 @@ class Profile:
     trials: list[Trial]
     advice: list[str]
     skips_zeros: bool = False
+    teams: tuple[Team, ...] = ()
+    core_to_core_ns: float = math.nan
 
     @property
     def rows_per_second(self) -> float:
@@ -105,7 +138,8 @@ class Profile:
 
     def __str__(self) -> str:
         advice = [f"- {line}" for line in self.advice]
-        return "\n".join([*self._summary(), "", *self._table(), "", *self._tried(), "", *advice])
+        parts = self._summary(), self._table(), self._tried(), self._teams(), advice
+        return "\n\n".join("\n".join(lines) for part in parts if (lines := list(part)))
 
     def _summary(self) -> Iterator[str]:
         threads = "1 thread" if self.n_threads == 1 else f"{self.n_threads} threads"
@@ -136,6 +170,16 @@ class Profile:
         for batch in sorted({trial.batch_size for trial in self.trials}):
             rates = "".join(f"{self._rate(batch, n):>14,.0f}" for n in counts)
             yield f"{f'batch {batch}':<10}{rates}"
+
+    def _teams(self) -> Iterator[str]:
+        """Yield a line for each size of team that training has tried."""
+        if not math.isnan(self.core_to_core_ns):
+            yield f"from one core to another: {self.core_to_core_ns:.0f} ns"
+        if self.teams:
+            yield f"{'training so far':<18}{'seconds':>9}{'waiting':>9}{'GFLOP/s':>9}"
+        for team in self.teams:
+            name = "1 thread" if team.n_threads == 1 else f"{team.n_threads} threads"
+            yield f"{name:<18}{team.seconds:>9.3g}{team.waiting:>9.0%}{team.flops / 1e9:>9.1f}"
 
     def _rate(self, batch: int, threads: int) -> float:
         return next(
@@ -220,6 +264,16 @@ def profile(
         trials=trials,
         advice=_advice(net, trials, batch, threads),
         skips_zeros=twin.skips_zeros(rows.X, batch),
+        teams=_teams(net._network),
+        core_to_core_ns=KERNELS[net.dtype].core_latency(_PROBE) if threads > 1 else math.nan,
+    )
+
+
+def _teams(network: Network) -> tuple[Team, ...]:
+    """Return what training has shown of each size of team."""
+    return tuple(
+        Team(size, seconds, waited / (seconds * size), flops)
+        for size, seconds, waited, flops in network.pace()
     )
 
 

@@ -13,6 +13,7 @@
 
 #include <fenv.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -117,6 +118,26 @@ static void check_rhythms(int dispatches) {
         CHECK(run_meeting(size, i % 4, i % 3 * 10000) == size);
         nanosleep(&pause, NULL);
     }
+}
+
+static void keep_waiting(void *context, fastnn_team *team, int rank) {
+    atomic_int *arriving = context;
+    if (rank > 0) {
+        atomic_fetch_add(arriving, 1);
+    } else {
+        while (atomic_load(arriving) < fastnn_team_size(team) - 1) sched_yield();
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    fastnn_team_barrier(team);
+}
+
+/* Waits are counted on each rank that waits, long ones at least. */
+static void check_attendance(void) {
+    atomic_int arriving = 0;
+    fastnn_attendance found = fastnn_run(3, keep_waiting, &arriving);
+    CHECK(found.size == 3 && found.waited_ns > 0);
+    found = fastnn_run(1, keep_waiting, &arriving);
+    CHECK(found.size == 1 && found.waited_ns == 0);
 }
 
 static void check_many(void) {
@@ -362,6 +383,7 @@ int main(int argc, char **argv) {
 #endif
     check_teams(dispatches);
     check_rhythms(dispatches / 20);
+    check_attendance();
     check_nesting();
     check_callers(dispatches);
     check_claims(dispatches);

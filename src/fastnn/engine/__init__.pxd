@@ -16,7 +16,7 @@
 #     rows                   where a step's rows come from
 #     run, watch             training as data; what follows the losses of its epochs
 #     zeros                  whether rows have so many zeros that these are skipped
-#     step, tasks            one step; what each thread of a team runs
+#     row_phase, step, tasks  the two phases of a step; what each thread of a team runs
 #     parameters, arrays     parameters as arrays of Python or as one vector; arrays in and out
 #     members                many runs at once, each by one thread
 #     row_gradients          the gradient of each row's loss

@@ -51,7 +51,13 @@ from fastnn.engine.rows cimport (
     targets_fit,
 )
 from fastnn.engine.run cimport DIVERGED, Run, reduced
-from fastnn.engine.tasks cimport Evaluation, evaluate_task, train_task, train_tiny_slice
+from fastnn.engine.tasks cimport (
+    Evaluation,
+    evaluate_task,
+    next_slice,
+    train_task,
+    train_tiny_slice,
+)
 from fastnn.engine.zeros cimport predicts_zeros, trains_on_zeros
 
 cdef struct Workspace:            # its first member is declared in capi/precision.h
@@ -146,12 +152,10 @@ cdef inline int predict(fastnn_workspace *workspace, Py_ssize_t rows, const void
         return status
     asked.net, asked.buffers = made.net, &made.inference
     take_rows_of_reals(&asked.rows, rows, <const real *>X)
-    asked.out, asked.chunk_losses, asked.first = <real *>out, NULL, 0
+    asked.out, asked.chunk_losses, asked.stop = <real *>out, NULL, 0
     asked.skips_zeros = predicts_zeros(made.net, &asked.rows, False)
-    while asked.first < rows:
-        asked.stop = min(rows, asked.first + made.inference.rows)
+    while next_slice(&asked, made.inference.rows):
         fastnn_run(1, evaluate_task, &asked)
-        asked.first = asked.stop
     return FASTNN_OK
 
 

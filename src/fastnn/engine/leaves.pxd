@@ -282,8 +282,26 @@ cdef extern from "engine/pool.h" nogil:
         pass
     int fastnn_team_size(const fastnn_team *team)
     void fastnn_team_barrier(fastnn_team *team)
-    void fastnn_run(int n_threads, void (*task)(void *, fastnn_team *, int) noexcept nogil,
-                    void *context)
+    ctypedef struct fastnn_attendance:
+        int size
+        int64_t waited_ns
+    fastnn_attendance fastnn_run(int n_threads,
+                                 void (*task)(void *, fastnn_team *, int) noexcept nogil,
+                                 void *context)
+
+cdef extern from "engine/pace.h" nogil:
+    enum:
+        FASTNN_PACE_SIZES
+    ctypedef struct fastnn_pace_record:
+        int64_t ns
+        int64_t waited_ns
+        double speed
+    ctypedef struct fastnn_pace:
+        int most
+        fastnn_pace_record *records
+    int fastnn_pace_kth(int most, int k)
+    int fastnn_pace_size(fastnn_pace *pace, int most)
+    void fastnn_pace_note(fastnn_pace *pace, int size, double work, int64_t ns, int64_t waited_ns)
 
 cdef extern from "capi/precision.h" nogil:
     ctypedef struct fastnn_model:

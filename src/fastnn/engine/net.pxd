@@ -15,6 +15,7 @@ from fastnn.engine.leaves cimport (
     fastnn_loss,
     fastnn_ops,
     fastnn_optimizer,
+    fastnn_pace,
     fastnn_pair,
     fastnn_past,
     fastnn_schedule,
@@ -83,6 +84,12 @@ cdef struct Kind:                 # of a stage: its functions
                     const Pass *work) noexcept nogil
     void (*backward)(const Stage *stage, const StageBuffers *buffers,
                      const Pass *work) noexcept nogil
+    # The two halves of `backward`, for kinds whose z and delta threads may divide by columns
+    # (divides_columns): delta *= h'(a), if that is left to do; and the delta of the stage below.
+    void (*differentiate)(const Stage *stage, const StageBuffers *buffers,
+                          const Pass *work) noexcept nogil
+    void (*carry_back)(const Stage *stage, const StageBuffers *buffers,
+                       const Pass *work) noexcept nogil
     # Kinds with parameters have what follows, others NULL. One tile of the parameters, numbered
     # from 0; and its gradient in W over so many rows, added to what g holds with `more`.
     void (*place_tile)(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
@@ -135,6 +142,7 @@ cdef struct Stage:
     bint is_vector                # W is (W_columns,) for Python
     bint keeps_size               # W does not decay; nor does a vector
     bint skips_zeros              # zeros of z_prev are left out, where rows have many
+    bint by_columns               # threads may divide its columns
     double kept                   # the part of its inputs that the stage does not make zero
     Py_ssize_t n_tiles            # of the parameters: what one thread updates at a stretch
     Py_ssize_t tile_rows          # what the gradient of a tile costs: rows of PANEL reals
@@ -191,6 +199,7 @@ cdef struct Net:
     uint64_t predicts_until       # a few rows have been predicted before this change
     fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
     double row_flops              # of a training step, for one row
+    fastnn_pace pace              # of its training: how many threads were how fast
     uint64_t seed                 # of dropout's masks
     int64_t step                  # updates made so far
     int64_t epoch                 # whole epochs
@@ -266,6 +275,9 @@ cdef struct Pass:                 # rows `at`, ... of the buffers on their way t
     const Stage *raw              # the last stage, if the loss takes its pre-activations
     uint64_t step                 # of dropout's masks,
     Py_ssize_t before             # and rows of the batch before the buffers' first
+    int rank, size                # the threads that divide the columns of some stages, and this one
+    bint by_columns               # only this thread's columns of z and delta are computed;
+    bint below_by_columns         # only those of the delta of the stage below
     bint few                      # the batch has few rows
     bint skips_zeros              # the inputs have many zeros, and the lowest W is finite
     bint carry                    # the stage below needs its delta
@@ -334,6 +346,22 @@ cdef inline Py_ssize_t row_share(const Net *net, Py_ssize_t rows, int rank,
     if net.operands == NULL:
         return share(rows, rank, size)
     return min(rows, 2 * share(pairs_of(rows), rank, size))
+
+
+cdef inline bint divides_columns(const Stage *stage, int size) noexcept nogil:
+    """Whether so many threads divide the columns of z and W: if none gets much more than others."""
+    cdef Py_ssize_t panels = panels_of(stage.n_out), most = (panels + size - 1) // size
+    return stage.by_columns and most * size * 4 <= panels * 5
+
+
+cdef inline (Py_ssize_t, Py_ssize_t) panels_here(Py_ssize_t columns, bint divided,
+                                                 const Pass *work) noexcept nogil:
+    """The first of the panels that a pass computes, and how many they are."""
+    cdef Py_ssize_t panels = panels_of(columns), first
+    if not divided:
+        return 0, panels
+    first = share(panels, work.rank, work.size)
+    return first, share(panels, work.rank + 1, work.size) - first
 
 
 cdef inline Py_ssize_t W_size(const Stage *stage) noexcept nogil:

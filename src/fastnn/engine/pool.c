@@ -84,28 +84,34 @@ static inline void pause_cpu(void) {
 #endif
 }
 
-/* Return once `steps` is not `seen`: watch it for spin_ns, then sleep. */
-static void gate_wait(struct gate *gate, unsigned seen, int spin_ns) {
-    int64_t deadline = 0; /* the clock is not read until the first polls were in vain */
-    while (spin_ns > 0) {
-        for (int i = 0; i < POLLS; i++) {
-            if (atomic_load_explicit(&gate->steps, memory_order_acquire) != seen) return;
-            pause_cpu();
-        }
-        int64_t now = fastnn_now_ns();
-        if (deadline == 0)
-            deadline = now + spin_ns;
-        else if (now >= deadline)
-            break;
+/* Whether `steps` is not `seen`, after a few looks. */
+static bool gate_has_stepped(struct gate *gate, unsigned seen) {
+    for (int i = 0; i < POLLS; i++) {
+        if (atomic_load_explicit(&gate->steps, memory_order_acquire) != seen) return true;
+        pause_cpu();
+    }
+    return false;
+}
+
+/* Return once `steps` is not `seen`: watch it for spin_ns, then sleep. Returns the time waited, of
+ * which the first looks do not count: the clock is not read until they were in vain. */
+static int64_t gate_wait(struct gate *gate, unsigned seen, int spin_ns) {
+    if (spin_ns > 0 && gate_has_stepped(gate, seen)) return 0;
+    int64_t began = fastnn_now_ns(), now = began;
+    while (now < began + spin_ns) {
+        if (gate_has_stepped(gate, seen)) return fastnn_now_ns() - began;
+        now = fastnn_now_ns();
     }
     gate_sleep(gate, seen);
+    return fastnn_now_ns() - began;
 }
 
 /* ---- A team and its barrier ---- */
 
 struct fastnn_team {
     int size, spin_ns;                   /* constant while a task runs */
-    _Alignas(LINE) atomic_int arrived;   /* every rank writes this one ... */
+    _Alignas(LINE) atomic_int arrived;   /* every rank writes these two ... */
+    _Atomic(int64_t) waited_ns;          /* (the second after a long wait only) */
     _Alignas(LINE) struct gate all_here; /* ... while the waiting ranks watch this one */
 };
 
@@ -125,7 +131,9 @@ void fastnn_team_barrier(fastnn_team *team) {
     if (team->size == 1) return;
     int spin_ns = team->spin_ns;
     unsigned seen = atomic_load_explicit(&team->all_here.steps, memory_order_relaxed);
-    if (!team_arrive(team)) gate_wait(&team->all_here, seen, spin_ns);
+    if (team_arrive(team)) return;
+    int64_t waited = gate_wait(&team->all_here, seen, spin_ns);
+    if (waited > 0) atomic_fetch_add_explicit(&team->waited_ns, waited, memory_order_relaxed);
 }
 
 /* ---- The pool and its workers ---- */
@@ -202,6 +210,7 @@ static struct pool *pool_get(void) {
         return NULL;
     }
     atomic_init(&made->team.arrived, 0);
+    atomic_init(&made->team.waited_ns, 0);
     atomic_init(&made->busy, false);
     made->n_workers = made->n_cpus = 0;
     made->caller_cpu = -1;
@@ -216,14 +225,15 @@ static void pool_form_team(struct pool *pool, int n_threads) {
     while (pool->n_workers < size - 1 && pool_add_worker(pool));
     pool->team.size = size <= pool->n_workers ? size : pool->n_workers + 1;
     pool->team.spin_ns = pool->team.size <= pool->n_cpus ? SPIN_NS : 0;
+    atomic_store_explicit(&pool->team.waited_ns, 0, memory_order_relaxed);
 }
 
-void fastnn_run(int n_threads, fastnn_task *task, void *context) {
+fastnn_attendance fastnn_run(int n_threads, fastnn_task *task, void *context) {
     static fastnn_team alone = {.size = 1};
     struct pool *pool = n_threads > 1 ? pool_get() : NULL;
     if (pool == NULL || atomic_exchange_explicit(&pool->busy, true, memory_order_acquire)) {
         task(context, &alone, 0);
-        return;
+        return (fastnn_attendance){.size = 1};
     }
     pool_form_team(pool, n_threads);
     pool->task = task;
@@ -233,5 +243,8 @@ void fastnn_run(int n_threads, fastnn_task *task, void *context) {
     for (int i = 0; i < pool->team.size - 1; i++) gate_step(&pool->workers[i].start);
     task(context, &pool->team, 0);
     fastnn_team_barrier(&pool->team); /* where the workers arrive when they are done */
+    fastnn_attendance found = {.size = pool->team.size};
+    found.waited_ns = atomic_load_explicit(&pool->team.waited_ns, memory_order_relaxed);
     atomic_store_explicit(&pool->busy, false, memory_order_release);
+    return found;
 }

@@ -15,17 +15,25 @@
 #ifndef FASTNN_POOL_H
 #define FASTNN_POOL_H
 
+#include <stdint.h>
+
 enum { FASTNN_MAX_THREADS = 256 };
 
 typedef struct fastnn_team fastnn_team; /* the threads that run one task together */
 typedef void fastnn_task(void *context, fastnn_team *team, int rank); /* rank 0 is the caller */
+
+/* Who ran a task, and how long they waited. */
+typedef struct {
+    int size;          /* the number of ranks */
+    int64_t waited_ns; /* at barriers, added up over the ranks, without waits of a microsecond */
+} fastnn_attendance;
 
 /* Run `task` once on each rank and return when all have returned; what they wrote is then visible
  * to the caller. Never fails. There are n_threads ranks, but no more than FASTNN_MAX_THREADS or
  * than the system lets us create, and one alone if the threads are at work already, for another
  * thread of the program or for the very task that makes this call. Every rank starts with the
  * caller's floating-point environment (rounding, subnormals). */
-void fastnn_run(int n_threads, fastnn_task *task, void *context);
+fastnn_attendance fastnn_run(int n_threads, fastnn_task *task, void *context);
 
 /* The number of ranks that run this task: 1 .. FASTNN_MAX_THREADS. */
 int fastnn_team_size(const fastnn_team *team);

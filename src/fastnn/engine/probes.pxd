@@ -1,6 +1,19 @@
-# Probes of the machine: how fast a team multiplies and adds, and reads, at best.
+# Probes of the machine: how fast a team multiplies and adds, and reads, at best; and how long a
+# number takes from one core to another.
 
-from fastnn.engine.leaves cimport PANEL, fastnn_ops, fastnn_team, fastnn_team_size, real
+from libc.math cimport NAN
+from libc.stdint cimport int64_t
+
+from fastnn.engine.leaves cimport (
+    PANEL,
+    fastnn_look,
+    fastnn_now_ns,
+    fastnn_ops,
+    fastnn_put,
+    fastnn_team,
+    fastnn_team_size,
+    real,
+)
 
 cdef struct Probe:
     const fastnn_ops *ops
@@ -29,3 +42,32 @@ cdef inline void reading_task(void *context, fastnn_team *team, int rank) noexce
     for i in range(reading.passes):
         reading.sums[rank * PANEL] = reading.ops.read_all(
             reading.reals, reading.data + rank * reading.reals)
+
+
+cdef struct Exchange:             # of a number between two threads, back and forth
+    Py_ssize_t ball               # counts its ways; -1: the first thread has given up
+    Py_ssize_t ways
+    int64_t give_up               # after so many nanoseconds, in case the other one gets no CPU
+    double ns                     # of a way; NaN: not known
+
+
+cdef inline void exchange_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    cdef Exchange *exchange = <Exchange *>context
+    cdef Py_ssize_t way = rank, seen
+    cdef int64_t began = fastnn_now_ns()
+    if rank == 0:
+        exchange.ns = NAN
+    if rank > 1 or fastnn_team_size(team) == 1:
+        return
+    while way < exchange.ways:
+        seen = fastnn_look(&exchange.ball)
+        if seen == way:
+            fastnn_put(&exchange.ball, way + 1)
+            way += 2
+        elif seen < 0:
+            return
+        elif rank == 0 and fastnn_now_ns() - began > exchange.give_up:
+            fastnn_put(&exchange.ball, -1)
+            return
+    if rank == 0:
+        exchange.ns = <double>(fastnn_now_ns() - began) / <double>exchange.ways

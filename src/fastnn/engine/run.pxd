@@ -36,7 +36,8 @@ cdef struct Evaluation:           # rows that go forward
     const Net *net
     const Buffers *buffers
     Rows rows
-    Py_ssize_t first, stop        # positions: the slice at hand
+    Py_ssize_t first, stop        # positions: the slice at hand,
+    Py_ssize_t taken              # and the chunks taken, beside each thread's first
     real *out                     # (n, n_out) predictions, or NULL
     double *chunk_losses          # losses, one for each CHUNK rows, or NULL
     bint skips_zeros              # the inputs have many, and the lowest W is finite
@@ -134,6 +135,7 @@ cdef struct Run:
     Py_ssize_t slice_rows         # signals are handled after so many rows
     bint tiny                     # by tiny.c
     bint skips_zeros              # the inputs have many, and the lowest W is finite
+    bint by_columns               # a team divides columns, where no zeros are skipped
     Kept *keep                    # parameters are kept there, or NULL
     real *gradient                # a block like the arena's for the gradient, if it is asked for
     real *out                     # (end, n_out): outputs before each update, or NULL

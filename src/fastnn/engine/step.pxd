@@ -62,14 +62,20 @@ from fastnn.engine.net cimport (
     Tile,
     Update,
     clips_norm,
+    divides_columns,
     lowest_with_parameters,
     panels_of,
     row_share,
     share,
 )
-from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss, write_outputs
-from fastnn.engine.rows cimport index_columns, weigh
-from fastnn.engine.run cimport DIVERGED, INTERRUPTED, NOT_YET, Run
+from fastnn.engine.row_phase cimport (
+    ThreadState,
+    sum_of,
+    train_columns,
+    train_rows,
+)
+from fastnn.engine.rows cimport index_columns
+from fastnn.engine.run cimport NOT_YET, Run
 
 cdef enum GradientUse:            # what is done with gradients: decided once a round, in use_of
     UPDATE_NOW                    # the optimizer runs tile by tile; no gradient is stored
@@ -84,41 +90,13 @@ cdef struct Round:                # rows of a batch that go through a step toget
     bint first, last              # of the batch
     double penalty_scale          # of the penalties in the batch
     bint skips_zeros              # gradients leave out zeros of the inputs, by strips of tiles
+    bint by_columns               # threads divide the columns of some stages, not the rows
     int64_t t                     # number of the step, from 1
 
-cdef struct ThreadState:          # the private state of a thread of the team
+cdef struct TileShare:            # a thread's tiles of the parameters
+    bint by_columns               # those of its columns, in each stage;
     int rank, size
-    real *scratch
-    real *strips                  # likewise; NULL where no stage skips zeros
-    Columns *columns              # of the round, where the inputs are nonzeros; or NULL
-    Clock *clock                  # or NULL
-    bint polls                    # it checks for signals within a step
-
-
-cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank) noexcept nogil:
-    cdef ThreadState thread
-    thread.rank, thread.size = rank, fastnn_team_size(team)
-    thread.polls = run.polls and rank == 0
-    thread.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch
-    thread.strips = NULL
-    if run.buffers.strips != NULL:
-        thread.strips = run.buffers.strips + rank * run.buffers.strips_stretch
-    thread.columns = NULL
-    if run.buffers.nonzeros != NULL:
-        thread.columns = &run.buffers.nonzeros.columns[rank]
-    thread.clock = NULL
-    if run.clocks != NULL:
-        thread.clock = run.clocks + rank
-        thread.clock.since = monotonic()
-    return thread
-
-
-cdef inline double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
-    cdef double total = 0.0
-    cdef Py_ssize_t i
-    for i in range(n):
-        total += x[i]
-    return total
+    Py_ssize_t first, stop        # or these of all
 
 
 cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thread, int64_t step,
@@ -139,6 +117,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
         now.rows = min(ROUND, rows - at)
         now.first, now.last = at == 0, rows - at <= ROUND
         now.skips_zeros = run.skips_zeros  # the same for all threads, which may find it to end
+        now.by_columns = run.by_columns and not now.skips_zeros and thread.size > 1
         if thread.columns != NULL:
             index_columns(net, &run.rows, position + at, now.rows, thread.columns)
             if waits(run):
@@ -146,10 +125,14 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
                 if thread.rank == 0:
                     keep_constants(run, &now, thread.scratch)
                 fastnn_team_barrier(team)  # the weights that these rows read are current
-        mine = train_rows(run, thread, step, position + at, at, divisor,
-                          row_share(net, now.rows, thread.rank, thread.size),
-                          row_share(net, now.rows, thread.rank + 1, thread.size),
-                          rows <= FEW_ROWS)
+        if now.by_columns:
+            mine = train_columns(run, team, thread, step, position + at, at, divisor, now.rows,
+                                 rows <= FEW_ROWS)
+        else:
+            mine = train_rows(run, thread, step, position + at, at, divisor,
+                              row_share(net, now.rows, thread.rank, thread.size),
+                              row_share(net, now.rows, thread.rank + 1, thread.size),
+                              rows <= FEW_ROWS)
         fastnn_team_barrier(team)
         record_time(thread.clock, WAIT)
         if thread.rank == 0:  # in the order of the rows, whichever thread had them
@@ -180,50 +163,6 @@ cdef inline void keep_parameters(const Run *run, fastnn_team *team, int rank) no
     if rank == 0:
         memcpy(run.copy_to, run.net.arena, run.net.block * sizeof(real))
     fastnn_team_barrier(team)
-
-
-# ---- rows ---------------------------------------------------------------------------------------
-
-cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
-                              Py_ssize_t position, Py_ssize_t before, double divisor,
-                              Py_ssize_t first, Py_ssize_t stop, bint few) noexcept nogil:
-    """Rows first ... stop of those from `position`: forward, loss and all deltas; their loss.
-
-    A loss that isn't finite, or a signal, sets run.ended; deltas are not computed then.
-    """
-    cdef const Net *net = run.net
-    cdef Pass work
-    cdef double loss
-    begin_pass(&work, net, run.buffers, first, run.rows.loss)
-    work.step, work.before, work.few, work.scratch = step, before, few, thread.scratch
-    work.skips_zeros = run.skips_zeros
-    while work.at < stop:
-        work.rows = min(CHUNK, stop - work.at)
-        work.shift = work.at - first if net.stages[0].has_operands else 0
-        run.rows.gather_inputs(net, &run.rows, run.buffers, position + work.at,
-                               work.at - work.shift, work.rows)
-        run.rows.gather_targets(net, &run.rows, run.buffers, position + work.at, work.at,
-                                work.rows)
-        record_time(thread.clock, INPUT)
-        forward(&work)
-        record_time(thread.clock, FORWARD)
-        if run.out != NULL:
-            write_outputs(&work, run.out + (position + work.at) * net.n_out)
-        weigh(net, &run.rows, run.buffers, divisor, position + work.at, work.at, work.rows)
-        output_loss(&work)
-        record_time(thread.clock, LOSS)
-        work.at += work.rows
-        if thread.polls and run.interrupted(run.owner):
-            run.ended = INTERRUPTED
-            return 0.0
-    loss = sum_of(run.buffers.loss + first, stop - first)
-    if not isfinite(loss) and run.gradient == NULL:
-        run.ended = DIVERGED
-    elif stop > first:
-        work.at, work.rows, work.shift = first, stop - first, 0
-        backward(&work, net.first_updated if run.gradient == NULL else net.first_parameters)
-    record_time(thread.clock, DELTA)
-    return loss
 
 
 # ---- updates that wait, where inputs are nonzeros -----------------------------------------------
@@ -317,7 +256,7 @@ cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
 cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState *thread,
                                   const Round *now) noexcept nogil:
     """This thread's share of the parameters: gradients, and the update if there is one."""
-    cdef Py_ssize_t tile, stop
+    cdef TileShare mine
     cdef GradientUse use = use_of(run, now)
     cdef uint64_t before = fastnn_flush_subnormals()
     if waits(run) and thread.columns.whole:  # every row of W has a gradient
@@ -326,12 +265,11 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
     if use == UPDATE_ON_LINE:
         update_on_line(run, thread, now)
     else:
-        tile = first_tile(run.net, thread.rank, thread.size, now.skips_zeros)
-        stop = first_tile(run.net, thread.rank + 1, thread.size, now.skips_zeros)
-        train_tiles(run, use, now, tile, stop, thread)
+        mine = share_of_tiles(run.net, thread, now)
+        train_tiles(run, use, now, &mine, thread)
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # every gradient is known
-            update_clipped(run, now, tile, stop, thread.scratch)
+            update_clipped(run, now, &mine, thread.scratch)
     if waits(run):
         if thread.columns.whole:
             begin_waiting(thread.columns, run.net.n_in, now.t)
@@ -358,9 +296,9 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
                                       &update)
 
 
-cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, Py_ssize_t tile,
-                             Py_ssize_t stop, const ThreadState *thread) noexcept nogil:
-    """Tiles tile ... stop of all parameters: their gradients, and their use."""
+cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const TileShare *mine,
+                             const ThreadState *thread) noexcept nogil:
+    """This thread's tiles of all parameters: their gradients, and their use."""
     cdef const Net *net = run.net
     cdef const Stage *stage
     cdef Py_ssize_t i, number, first, last, below = 0
@@ -376,7 +314,7 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, Py_ssi
             update_columns(run, thread, now, &update, True)
             below += stage.n_tiles
             continue
-        first, last = max(0, tile - below), min(stage.n_tiles, stop - below)
+        first, last = tiles_of(mine, stage, below)
         if now.skips_zeros and stage.skips_zeros and not (stage.frozen and use != RETURN):
             train_strips(run, use, now, stage, below, first, last, thread, &update)
         else:
@@ -455,14 +393,14 @@ cdef inline void treat_tile(const Run *run, const Tile *tile, GradientUse use, c
         update_stored(net, tile, update, gradient)
 
 
-cdef inline void update_clipped(Run *run, const Round *now, Py_ssize_t tile, Py_ssize_t stop,
+cdef inline void update_clipped(Run *run, const Round *now, const TileShare *mine,
                                 real *scratch) noexcept nogil:
     """The optimizer on tiles whose gradients are stored and measured, as those of all tiles are."""
     cdef const Net *net = run.net
     cdef const Buffers *buffers = run.buffers
     cdef const double *squares = buffers.squares
     cdef const Stage *stage
-    cdef Py_ssize_t i, number, below = 0
+    cdef Py_ssize_t i, number, first, last, below = 0
     cdef real of_W = 1, of_b = 1
     cdef Update update
     cdef Tile here
@@ -473,14 +411,13 @@ cdef inline void update_clipped(Run *run, const Round *now, Py_ssize_t tile, Py_
         stage = &net.stages[i]
         here.stage, here.nonzeros = stage, run.buffers.nonzeros.columns if (
             run.buffers.nonzeros != NULL and i == 0) else NULL
-        if net.clip == BY_NORM and tile < below + stage.n_tiles and stop > below:
+        first, last = tiles_of(mine, stage, below)
+        if net.clip == BY_NORM and first < last:
             of_W = clip_factor(net, squares + 2 * below, stage.n_tiles, 2)
             of_b = clip_factor(net, squares + 2 * below + 1, stage.n_tiles, 2)
         if stage.n_tiles > 0:
             turn_to(net, stage, &update)
-        for number in range(max(0, tile - below), min(stage.n_tiles, stop - below)):
-            if stage.frozen:
-                break
+        for number in range(first, last if not stage.frozen else first):
             stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &here)
             net.ops.limit(here.rows * PANEL, of_W, INFINITY,
                           buffers.gradient + (here.W - net.arena))
@@ -489,6 +426,31 @@ cdef inline void update_clipped(Run *run, const Round *now, Py_ssize_t tile, Py_
             update_stored(net, &here, &update, buffers.gradient)
             watch_weights(run, now, &here)
         below += stage.n_tiles
+
+
+cdef inline TileShare share_of_tiles(const Net *net, const ThreadState *thread,
+                                     const Round *now) noexcept nogil:
+    """By columns, a thread has the tiles of the columns that it computes, stage by stage."""
+    cdef TileShare mine
+    mine.by_columns, mine.rank, mine.size = now.by_columns, thread.rank, thread.size
+    mine.first = first_tile(net, thread.rank, thread.size, now.skips_zeros)
+    mine.stop = first_tile(net, thread.rank + 1, thread.size, now.skips_zeros)
+    return mine
+
+
+cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *mine, const Stage *stage,
+                                              Py_ssize_t below) noexcept nogil:
+    """The tiles of a stage, which follows so many, from the first to before the second."""
+    cdef Py_ssize_t panels, down
+    if not mine.by_columns:
+        return max(0, mine.first - below), min(stage.n_tiles, mine.stop - below)
+    if divides_columns(stage, mine.size):
+        panels = panels_of(stage.n_out)
+        down = stage.n_tiles // panels
+        return (share(panels, mine.rank, mine.size) * down,
+                share(panels, mine.rank + 1, mine.size) * down)
+    return (share(stage.n_tiles, mine.rank, mine.size),
+            share(stage.n_tiles, mine.rank + 1, mine.size))
 
 
 cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,

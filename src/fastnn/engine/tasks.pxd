@@ -9,9 +9,14 @@ from fastnn.engine.buffers cimport reserve_nonzeros
 from fastnn.engine.gradients cimport penalties_of, rate_at
 from fastnn.engine.leaves cimport (
     PANEL,
+    fastnn_attendance,
     fastnn_flush_subnormals,
+    fastnn_now_ns,
+    fastnn_pace_note,
+    fastnn_pace_size,
     fastnn_restore_subnormals,
     fastnn_run,
+    fastnn_take_next,
     fastnn_team,
     fastnn_team_barrier,
     fastnn_team_size,
@@ -54,12 +59,10 @@ from fastnn.engine.run cimport (
     Run,
     reduced,
 )
+from fastnn.engine.row_phase cimport ThreadState, sum_of, thread_state, trains_by_columns
 from fastnn.engine.step cimport (
-    ThreadState,
     begin_waiting,
     catch_up_part,
-    sum_of,
-    thread_state,
     train_batch,
     waits,
 )
@@ -223,6 +226,7 @@ cdef inline void arrange(Run *run) noexcept nogil:
     run.polls = flops > LONG_FLOPS()
     # The path of tiny networks is one thread's, however deep the network is.
     run.n_threads = 1 if run.tiny else team_size(flops, run.most_threads)
+    run.by_columns = trains_by_columns(run, run.n_threads)
     run.slice_rows = training_rows(run.batch, row_flops)
 
 
@@ -251,7 +255,7 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
         else:
             train_kept(run)
         if waits(run) and (run.first >= run.end or run.ended != NOT_YET):
-            fastnn_run(run.n_threads, settle_task, run)
+            fastnn_run(fastnn_pace_size(&run.net.pace, run.n_threads), settle_task, run)
         if run.first >= run.end and run.ended == NOT_YET:
             finish_epoch(run)
     if run.ended == DIVERGED or run.ended == LAST_DIVERGED:
@@ -270,9 +274,24 @@ cdef inline void train_kept(Run *run) noexcept nogil:
         else:
             run.keep.rows = run.stop - began
             run.copy_to = run.keep.memory
-    fastnn_run(run.n_threads, train_task, run)
+    train_slice(run)
     if run.copy_to != NULL and run.first > began:
         run.keep.step = step
+
+
+cdef inline void train_slice(Run *run) noexcept nogil:
+    """A slice, on as many threads as have been fastest (pace.h); with clocks on all of them."""
+    cdef Net *net = run.net
+    cdef Py_ssize_t first = run.first
+    cdef int64_t began
+    cdef fastnn_attendance ran
+    if run.n_threads == 1 or run.clocks != NULL:
+        fastnn_run(run.n_threads, train_task, run)
+        return
+    began = fastnn_now_ns()
+    ran = fastnn_run(fastnn_pace_size(&net.pace, run.n_threads), train_task, run)
+    fastnn_pace_note(&net.pace, ran.size, (run.first - first) * net.row_flops,
+                     fastnn_now_ns() - began, ran.waited_ns)
 
 
 cdef inline void train_kept_tiny(Run *run) noexcept nogil:
@@ -430,21 +449,26 @@ cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double 
                                double *total) noexcept nogil:
     """Adds up the losses of all rows, and their weights; False if a signal ended the run."""
     cdef Py_ssize_t stride = inference_rows(threads, run.net.row_flops - asked.rows.flops_less)
-    asked.first = 0
+    asked.stop = 0
     if asked.buffers.nonzeros != NULL:
         asked.buffers.nonzeros.whole = run.buffers.nonzeros.whole
     asked.skips_zeros = (
         run.skips_zeros and have_zeros(asked.net, &asked.rows, 0, asked.rows.n, False)
         and (asked.net == run.net or is_finite(asked.net, lowest_with_parameters(asked.net))))
-    while asked.first < asked.rows.n:
-        asked.stop = min(asked.rows.n, asked.first + stride)
+    while next_slice(asked, stride):
         fastnn_run(threads, evaluate_task, asked)
-        asked.first = asked.stop
-        if asked.first < asked.rows.n and run.interrupted(run.owner):
+        if asked.stop < asked.rows.n and run.interrupted(run.owner):
             run.ended = INTERRUPTED
             return False
     add_up(asked, loss, total)
     return True
+
+
+cdef inline bint next_slice(Evaluation *asked, Py_ssize_t rows) noexcept nogil:
+    """The slice after the present one, of so many rows at most; False if there is none."""
+    asked.first, asked.taken = asked.stop, 0
+    asked.stop = min(asked.rows.n, asked.first + rows)
+    return asked.first < asked.stop
 
 
 cdef inline void add_up(const Evaluation *asked, double *loss, double *total) noexcept nogil:
@@ -460,23 +484,24 @@ cdef inline void add_up(const Evaluation *asked, double *loss, double *total) no
 
 
 cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """Predictions, losses or both, of the slice, chunk by chunk; each thread has rows of its own
-    in the buffers.
+    """Predictions, losses or both, of the slice: each thread, which has rows of its own in the
+    buffers, computes a chunk and then takes others until none is left.
 
     Losses are summed by chunks of the same rows for every team; predictions may be cut anywhere.
     In buffers for training, outputs have dropout with the masks of the next step.
     """
     cdef Evaluation *asked = <Evaluation *>context
     cdef const Net *net = asked.net
-    cdef Py_ssize_t size = fastnn_team_size(team), chunk = CHUNK, row
+    cdef Py_ssize_t size = fastnn_team_size(team), chunk = CHUNK, number, row
     cdef Pass work
     begin_pass(&work, net, asked.buffers, rank * CHUNK,
                asked.rows.loss if asked.chunk_losses != NULL else NULL)
     work.step, work.skips_zeros = net.step, asked.skips_zeros
     if asked.chunk_losses == NULL:
         chunk = min(CHUNK, (asked.stop - asked.first + size - 1) // size)
-    row = asked.first + rank * chunk
-    while row < asked.stop:
+    number = rank
+    while asked.first + number * chunk < asked.stop:
+        row = asked.first + number * chunk
         work.rows, work.before = min(chunk, asked.stop - row), row - work.at
         asked.rows.gather_inputs(net, &asked.rows, asked.buffers, row, work.at, work.rows)
         forward(&work)
@@ -487,4 +512,4 @@ cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexc
             weigh(net, &asked.rows, asked.buffers, 1.0, row, work.at, work.rows)
             output_loss(&work)
             asked.chunk_losses[row // CHUNK] = sum_of(asked.buffers.loss + work.at, work.rows)
-        row += size * chunk
+        number = number + 1 if size == 1 else size + fastnn_take_next(&asked.taken)

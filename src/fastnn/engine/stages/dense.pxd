@@ -41,6 +41,7 @@ from fastnn.engine.net cimport (
     Strip,
     Tile,
     Update,
+    panels_here,
     panels_of,
     place,
     share,
@@ -91,6 +92,7 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
     stage.may_wait = not stage.transposed and stage.l1 == 0 and stage.l2 == 0 and not stage.frozen
     stage.n_tiles = panels_of(stage.n_in) * panels_of(stage.n_out)
     stage.tile_rows = stage.n_out if stage.transposed else min(PANEL, stage.n_in)
+    stage.by_columns = not stage.transposed and not (<Dense *>stage.own).row_wise
     stage.skips_zeros = (not stage.transposed and stage.n_in >= SKIPPING_IN
                          and stage.n_out > SKIPPING_OUT)
     # The rank-one product of single rows supports no penalties and no padding of z_prev.
@@ -122,7 +124,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
 cdef inline void multiply(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
     """z = a = z_prev @ W + b."""
-    cdef Py_ssize_t shift = work.at * PANEL, jump = work.buffers.stride * PANEL
+    cdef Py_ssize_t shift = work.at * PANEL, jump = work.buffers.stride * PANEL, first, panels
     if buffers.nonzeros != NULL:
         multiply_nonzeros(stage, buffers, work)
     elif work.skips_zeros and stage.skips_zeros and is_sparse(work.net, work.rows, stage.n_in,
@@ -134,9 +136,11 @@ cdef inline void multiply(const Stage *stage, const StageBuffers *buffers,
         work.net.ops.narrow(work.rows, stage.n_in, stage.n_out, buffers.z_prev + shift, jump,
                             stage.W, stage.n_out * PANEL, stage.b, buffers.z + shift)
     else:
-        work.net.ops.product(work.rows, stage.n_in, panels_of(stage.n_out),
-                             buffers.z_prev + shift, jump, stage.W, stage.n_in * PANEL, stage.b,
-                             buffers.z + shift, jump)
+        first, panels = panels_here(stage.n_out, work.by_columns, work)
+        work.net.ops.product(work.rows, stage.n_in, panels, buffers.z_prev + shift, jump,
+                             stage.W + first * stage.n_in * PANEL, stage.n_in * PANEL,
+                             stage.b + first * PANEL if stage.b != NULL else NULL,
+                             buffers.z + first * jump + shift, jump)
 
 
 cdef inline bint is_sparse(const Net *net, Py_ssize_t rows, Py_ssize_t columns, const real *z,
@@ -163,26 +167,29 @@ cdef inline void multiply_nonzeros(const Stage *stage, const StageBuffers *buffe
                                     nonzeros.whole, z, work.buffers.stride * PANEL)
 
 
-cdef inline (Py_ssize_t, Py_ssize_t) stretches(const Stage *stage,
-                                               const Pass *work) noexcept nogil:
-    """The number and the length of the runs of z in memory: one, if the rows fill the panels."""
+cdef inline (Py_ssize_t, Py_ssize_t, Py_ssize_t) stretches(const Stage *stage,
+                                                           const Pass *work) noexcept nogil:
+    """The first panel of z; the number and the length of the runs of z in memory: one, if the rows
+    fill the panels."""
+    cdef Py_ssize_t first, panels
+    first, panels = panels_here(stage.n_out, work.by_columns, work)
     if work.rows == work.buffers.stride:
-        return 1, panels_of(stage.n_out) * work.rows * PANEL
-    return panels_of(stage.n_out), work.rows * PANEL
+        return first, 1, panels * work.rows * PANEL
+    return first, panels, work.rows * PANEL
 
 
 cdef inline void activate(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
     """z = h(z), and h'(a) where it is kept."""
     cdef const Dense *dense = <const Dense *>stage.own
-    cdef Py_ssize_t q, shift, panels, n, jump = work.buffers.stride * PANEL
+    cdef Py_ssize_t q, shift, first, runs, n, jump = work.buffers.stride * PANEL
     if dense.linear:
         return
     if dense.row_wise:
         dense.activation.row_forward(work.rows, stage.n_out, jump, buffers.z + work.at * PANEL)
         return
-    panels, n = stretches(stage, work)
-    for q in range(panels):
+    first, runs, n = stretches(stage, work)
+    for q in range(first, first + runs):
         shift = q * jump + work.at * PANEL
         dense.activation.forward(n, dense.parameter, buffers.z + shift,
                                  buffers.kept + shift if buffers.kept != NULL else NULL)
@@ -190,27 +197,26 @@ cdef inline void activate(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void differentiate(const Stage *stage, const StageBuffers *buffers,
                                const Pass *work) noexcept nogil:
-    """delta *= h'(a)."""
+    """delta *= h'(a), which some losses have computed."""
     cdef const Dense *dense = <const Dense *>stage.own
     cdef const real *z = buffers.kept if buffers.kept != NULL else buffers.z
-    cdef Py_ssize_t q, shift, panels, n, jump = work.buffers.stride * PANEL
-    if dense.linear:
+    cdef Py_ssize_t q, shift, first, runs, n, jump = work.buffers.stride * PANEL
+    if stage == work.raw or dense.linear:
         return
     if dense.row_wise:
         dense.activation.row_backward(work.rows, stage.n_out, jump, z + work.at * PANEL,
                                       buffers.delta + work.at * PANEL)
         return
-    panels, n = stretches(stage, work)
-    for q in range(panels):
+    first, runs, n = stretches(stage, work)
+    for q in range(first, first + runs):
         shift = q * jump + work.at * PANEL
         dense.activation.backward(n, dense.parameter, z + shift, buffers.delta + shift)
 
 
 cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
-    """delta = dE/dz * h'(a), which some losses have computed; then dE/dz of the stage below."""
-    if stage != work.raw:
-        differentiate(stage, buffers, work)
+    """delta = dE/dz * h'(a); then dE/dz of the stage below."""
+    differentiate(stage, buffers, work)
     if work.carry:
         carry_back(stage, buffers, work)
 
@@ -221,20 +227,24 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
 
     `few` depends on the whole batch, not on this thread's share of it, and so do the bits.
     """
-    cdef Py_ssize_t p, i, some, jump = work.buffers.stride * PANEL, panels = panels_of(stage.n_in)
+    cdef Py_ssize_t first, panels, p, i, some, jump = work.buffers.stride * PANEL
     cdef Py_ssize_t apart = panels_of(stage.n_out) * PANEL * PANEL
     cdef const real *delta = buffers.delta + work.at * PANEL
     cdef real *below = (buffers - 1).delta + work.at * PANEL
+    first, panels = panels_here(stage.n_in, work.below_by_columns, work)
     if stage.transposed:
-        work.net.ops.product(work.rows, stage.n_out, panels, delta, jump, stage.W,
-                             stage.n_out * PANEL, NULL, below, jump)
+        work.net.ops.product(work.rows, stage.n_out, panels, delta, jump,
+                             stage.W + first * stage.n_out * PANEL, stage.n_out * PANEL, NULL,
+                             below + first * jump, jump)
     elif work.few:
-        work.net.ops.dots(work.rows, stage.n_out, stage.n_in, delta, jump, stage.W,
-                          stage.n_in * PANEL, below, jump)
+        work.net.ops.dots(work.rows, stage.n_out,
+                          min(stage.n_in - first * PANEL, panels * PANEL), delta, jump,
+                          stage.W + first * PANEL * PANEL, stage.n_in * PANEL,
+                          below + first * jump, jump)
     else:
-        p = 0
-        while p < panels:
-            some = min(<Py_ssize_t>TRANSPOSED, panels - p)
+        p = first
+        while p < first + panels:
+            some = min(<Py_ssize_t>TRANSPOSED, first + panels - p)
             for i in range(p, p + some):
                 work.net.ops.transpose(min(PANEL, stage.n_in - i * PANEL), stage.n_out,
                                        stage.W + i * PANEL * PANEL, stage.n_in * PANEL,
@@ -490,6 +500,8 @@ cdef inline void define_dense(Kind *kind) noexcept:
     kind.lay_out = lay_out
     kind.forward = forward
     kind.backward = backward
+    kind.differentiate = differentiate
+    kind.carry_back = carry_back
     kind.place_tile = place_tile
     kind.add_gradient = add_gradient
     kind.update_tile = update_tile

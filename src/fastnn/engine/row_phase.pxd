@@ -1,0 +1,230 @@
+# The rows phase of a step, on each thread of a team: gather, forward, loss and deltas. Threads
+# divide the rows of a batch; or, in some networks, the columns of each layer:
+#
+#     by rows      each thread reads all weights, of which others have just updated the most
+#     by columns   a thread keeps its columns of W in its caches. z and delta travel instead, at
+#                  the cost of a barrier between two layers. A layer with few columns is computed by
+#                  rows.
+#
+# Every number is the same chain of multiply-adds either way. Not here: the parameters phase
+# (step.pxd).
+
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t
+
+from fastnn.engine.clock cimport (
+    DELTA,
+    FORWARD,
+    INPUT,
+    LOSS,
+    WAIT,
+    Clock,
+    Phase,
+    monotonic,
+    record_time,
+)
+from fastnn.engine.leaves cimport fastnn_team, fastnn_team_barrier, fastnn_team_size, real
+from fastnn.engine.net cimport (
+    CHUNK,
+    ROUND,
+    Columns,
+    Net,
+    Pass,
+    Stage,
+    W_size,
+    divides_columns,
+    row_share,
+)
+from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss, write_outputs
+from fastnn.engine.rows cimport are_nonzeros, weigh
+from fastnn.engine.run cimport DIVERGED, INTERRUPTED, NOT_YET, Run
+
+cdef struct ThreadState:          # the private state of a thread of the team
+    int rank, size
+    real *scratch
+    real *strips                  # likewise; NULL where no stage skips zeros
+    Columns *columns              # of the round, where the inputs are nonzeros; or NULL
+    Clock *clock                  # or NULL
+    bint polls                    # it checks for signals within a step
+
+
+cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank) noexcept nogil:
+    cdef ThreadState thread
+    thread.rank, thread.size = rank, fastnn_team_size(team)
+    thread.polls = run.polls and rank == 0
+    thread.scratch = run.buffers.scratch + rank * run.buffers.scratch_stretch
+    thread.strips = NULL
+    if run.buffers.strips != NULL:
+        thread.strips = run.buffers.strips + rank * run.buffers.strips_stretch
+    thread.columns = NULL
+    if run.buffers.nonzeros != NULL:
+        thread.columns = &run.buffers.nonzeros.columns[rank]
+    thread.clock = NULL
+    if run.clocks != NULL:
+        thread.clock = run.clocks + rank
+        thread.clock.since = monotonic()
+    return thread
+
+
+cdef inline double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
+    cdef double total = 0.0
+    cdef Py_ssize_t i
+    for i in range(n):
+        total += x[i]
+    return total
+
+
+cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
+                              Py_ssize_t position, Py_ssize_t before, double divisor,
+                              Py_ssize_t first, Py_ssize_t stop, bint few) noexcept nogil:
+    """Rows first ... stop of those from `position`: forward, loss and all deltas; their loss.
+
+    A loss that isn't finite, or a signal, sets run.ended; deltas are not computed then.
+    """
+    cdef const Net *net = run.net
+    cdef Pass work
+    cdef double loss
+    begin_pass(&work, net, run.buffers, first, run.rows.loss)
+    work.step, work.before, work.few, work.scratch = step, before, few, thread.scratch
+    work.skips_zeros = run.skips_zeros
+    while work.at < stop:
+        work.rows = min(CHUNK, stop - work.at)
+        work.shift = work.at - first if net.stages[0].has_operands else 0
+        run.rows.gather_inputs(net, &run.rows, run.buffers, position + work.at,
+                               work.at - work.shift, work.rows)
+        run.rows.gather_targets(net, &run.rows, run.buffers, position + work.at, work.at,
+                                work.rows)
+        record_time(thread.clock, INPUT)
+        forward(&work)
+        record_time(thread.clock, FORWARD)
+        if run.out != NULL:
+            write_outputs(&work, run.out + (position + work.at) * net.n_out)
+        weigh(net, &run.rows, run.buffers, divisor, position + work.at, work.at, work.rows)
+        output_loss(&work)
+        record_time(thread.clock, LOSS)
+        work.at += work.rows
+        if thread.polls and run.interrupted(run.owner):
+            run.ended = INTERRUPTED
+            return 0.0
+    loss = sum_of(run.buffers.loss + first, stop - first)
+    if not isfinite(loss) and run.gradient == NULL:
+        run.ended = DIVERGED
+    elif stop > first:
+        work.at, work.rows, work.shift = first, stop - first, 0
+        backward(&work, net.first_updated if run.gradient == NULL else net.first_parameters)
+    record_time(thread.clock, DELTA)
+    return loss
+
+
+# ---- by columns ---------------------------------------------------------------------------------
+
+cdef inline bint trains_by_columns(const Run *run, int size) noexcept nogil:
+    """Whether a team of this size divides columns: if it can, and the weights, which travel by
+    rows, are more numbers than z of all stages, which travels by columns."""
+    cdef const Net *net = run.net
+    cdef Py_ssize_t i, weights = 0, numbers = net.n_in
+    cdef bint any = False
+    if size == 1 or are_nonzeros(&run.rows) or run.out != NULL:
+        return False
+    for i in range(net.n_stages):
+        if net.stages[i].kind.carry_back == NULL:
+            return False
+        any = any or divides_columns(&net.stages[i], size)
+        weights += W_size(&net.stages[i])
+        numbers += net.stages[i].n_out
+    return any and weights > numbers * min(<Py_ssize_t>ROUND, run.batch)
+
+
+cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState *thread,
+                                 int64_t step, Py_ssize_t position, Py_ssize_t before,
+                                 double divisor, Py_ssize_t rows, bint few) noexcept nogil:
+    """The same of all `rows` rows from `position`, by columns where that pays; the loss of this
+    thread's rows."""
+    cdef const Net *net = run.net
+    cdef Py_ssize_t i, first = row_share(net, rows, thread.rank, thread.size)
+    cdef Py_ssize_t stop = row_share(net, rows, thread.rank + 1, thread.size)
+    cdef Pass work
+    cdef double loss
+    begin_pass(&work, net, run.buffers, first, run.rows.loss)
+    work.step, work.before, work.few, work.scratch = step, before, few, thread.scratch
+    work.rank, work.size, work.rows = thread.rank, thread.size, stop - first
+    run.rows.gather_inputs(net, &run.rows, run.buffers, position + first, first, work.rows)
+    run.rows.gather_targets(net, &run.rows, run.buffers, position + first, first, work.rows)
+    weigh(net, &run.rows, run.buffers, divisor, position + first, first, work.rows)
+    record_time(thread.clock, INPUT)
+    for i in range(net.n_stages):
+        forward_part(&work, i, team, thread, first, stop, rows)
+    if divides_columns(net.last, thread.size):
+        meet(team, thread, FORWARD)
+    work.at, work.rows, work.by_columns = first, stop - first, False
+    output_loss(&work)
+    record_time(thread.clock, LOSS)
+    loss = sum_of(run.buffers.loss + first, stop - first)
+    if not isfinite(loss) and run.gradient == NULL:
+        run.ended = DIVERGED
+    elif thread.polls and run.interrupted(run.owner):
+        run.ended = INTERRUPTED
+    if divides_columns(net.last, thread.size):
+        meet(team, thread, LOSS)  # the delta of the outputs is complete, which were divided by rows
+    backward_parts(run, &work, team, thread, first, stop, rows)
+    record_time(thread.clock, DELTA)
+    return loss
+
+
+cdef inline void meet(fastnn_team *team, const ThreadState *thread, Phase phase) noexcept nogil:
+    """A barrier at the end of a part of a phase."""
+    record_time(thread.clock, phase)
+    fastnn_team_barrier(team)
+    record_time(thread.clock, WAIT)
+
+
+cdef inline void forward_part(Pass *work, Py_ssize_t i, fastnn_team *team,
+                              const ThreadState *thread, Py_ssize_t first, Py_ssize_t stop,
+                              Py_ssize_t rows) noexcept nogil:
+    """z of stage i: this thread's columns of all rows, or its rows first ... stop."""
+    cdef const Stage *stage = &work.net.stages[i]
+    work.by_columns = divides_columns(stage, work.size)
+    if work.by_columns or (i > 0 and divides_columns(stage - 1, work.size)):
+        meet(team, thread, FORWARD)  # z_prev is complete
+    if work.by_columns:
+        first, stop = 0, rows
+    work.at = first
+    while work.at < stop:
+        work.rows = min(CHUNK, stop - work.at)
+        stage.kind.forward(stage, &work.buffers.stages[i], work)
+        work.at += work.rows
+    record_time(thread.clock, FORWARD)
+
+
+cdef inline void take_rows(Pass *work, bint all, Py_ssize_t first, Py_ssize_t stop,
+                           Py_ssize_t rows) noexcept nogil:
+    """All `rows` rows, or first ... stop."""
+    work.at, work.rows = 0 if all else first, rows if all else stop - first
+
+
+cdef inline void backward_parts(Run *run, Pass *work, fastnn_team *team, const ThreadState *thread,
+                                Py_ssize_t first, Py_ssize_t stop,
+                                Py_ssize_t rows) noexcept nogil:
+    """The deltas of all stages that need one, unless the run has ended: all threads read that
+    after the same barrier."""
+    cdef const Net *net = run.net
+    cdef const Stage *stage
+    cdef Py_ssize_t i, lowest = net.first_updated
+    if run.gradient != NULL:
+        lowest = net.first_parameters
+    for i in range(net.n_stages - 1, max(lowest, 0) - 1, -1):
+        stage = &net.stages[i]
+        work.by_columns = divides_columns(stage, work.size)
+        take_rows(work, work.by_columns, first, stop, rows)
+        if work.rows > 0:
+            stage.kind.differentiate(stage, &work.buffers.stages[i], work)
+        if i <= lowest:
+            break
+        work.below_by_columns = divides_columns(stage - 1, work.size)
+        if work.by_columns or work.below_by_columns or i == net.n_stages - 1:
+            meet(team, thread, DELTA)  # delta is complete
+        if i == net.n_stages - 1 and run.ended != NOT_YET:
+            break
+        take_rows(work, work.below_by_columns, first, stop, rows)
+        if work.rows > 0:
+            stage.kind.carry_back(stage, &work.buffers.stages[i], work)

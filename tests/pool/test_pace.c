@@ -1,0 +1,121 @@
+/* The size of a team (pace.h) in simulated surroundings: how much work gets done, compared with the
+ * best size there. Ends with 0, or with a line that names the surroundings in which too little is.
+ *
+ * Time is simulated, so the load of this machine does not matter. Not here: threads (test_pool.c).
+ */
+#include "pace.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { SLICE = 1000000, SECOND = 1000000000 }; /* ns */
+
+static uint32_t random_state;
+
+static double random_number(void) { /* uniform on 0 .. 1, always the same sequence */
+    random_state = random_state * 1664525u + 1013904223u;
+    return random_state / 4294967296.0;
+}
+
+/* Work per ns, and the part of the ranks' time spent waiting. */
+typedef struct {
+    double speed, waiting;
+} slice;
+
+typedef slice surroundings(int size, double seconds);
+
+static slice quiet(int size, double seconds) {
+    (void)seconds;
+    return (slice){.speed = 1 + 0.9 * (size - 1), .waiting = size > 1 ? 0.05 : 0};
+}
+
+/* Another program keeps one of `cpus` CPUs busy: a team on all of them waits for the slowest. */
+static slice beside(int size, int cpus) {
+    if (size < cpus) return quiet(size, 0);
+    double part = 0.2 + 0.6 * random_number(); /* of what it would be: some slices are lucky */
+    return (slice){.speed = part * quiet(size, 0).speed, .waiting = (1 - part) * (size - 1) / size};
+}
+
+static slice busy_of_two(int size, double seconds) {
+    (void)seconds;
+    return beside(size, 2);
+}
+
+static slice busy_of_eight(int size, double seconds) {
+    (void)seconds;
+    return beside(size, 8);
+}
+
+/* It comes and goes. */
+static slice visited(int size, double seconds) {
+    return (int)(seconds / 5) % 2 == 1 ? beside(size, 2) : quiet(size, seconds);
+}
+
+/* Every 200 ms another program has a CPU for 10 ms. */
+static slice disturbed(int size, double seconds) {
+    return seconds - 0.2 * (int)(seconds / 0.2) < 0.01 ? beside(size, 2) : quiet(size, seconds);
+}
+
+/* Weights that travel between the cores' caches: slower on two threads, and nobody waits long. */
+static slice distant(int size, double seconds) {
+    (void)seconds;
+    return (slice){.speed = size == 1 ? 1 : 0.75, .waiting = 0};
+}
+
+/* Of 64 CPUs the memory feeds 16. */
+static slice starved(int size, double seconds) {
+    (void)seconds;
+    return (slice){.speed = size <= 16 ? size : 16 - 0.1 * (size - 16), .waiting = 0.02};
+}
+
+/* Work done in so many seconds of training, over that of the best size at every moment. */
+static double efficiency(surroundings *here, int most, double seconds) {
+    fastnn_pace pace = {0};
+    double done = 0, best = 0, now = 0;
+    random_state = 1;
+    while (now < seconds) {
+        int size = fastnn_pace_size(&pace, most);
+        slice found = here(size, now);
+        double most_work = 0;
+        for (int k = 0; k < FASTNN_PACE_SIZES; k++) { /* on average, so without luck */
+            double work = 0;
+            for (int i = 0; i < 8; i++) work += here(fastnn_pace_kth(most, k), now).speed / 8;
+            if (work > most_work) most_work = work;
+        }
+        fastnn_pace_note(&pace, size, found.speed * SLICE, SLICE,
+                         (int64_t)(found.waiting * size * SLICE));
+        done += found.speed;
+        best += most_work;
+        now += (double)SLICE / SECOND;
+    }
+    return done / best;
+}
+
+static int failures;
+
+static void check(const char *name, surroundings *here, int most, double least) {
+    double found = efficiency(here, most, 60);
+    printf("%-16s %d threads: %.3f of the best size\n", name, most, found);
+    if (found < least) {
+        fprintf(stderr, "%s: %.3f of the best size, less than %.3f\n", name, found, least);
+        failures++;
+    }
+}
+
+int main(void) {
+    int sizes[] = {8, 7, 4, 2, 1, 1};
+    for (int k = 0; k < 6; k++)
+        if (fastnn_pace_kth(8, k) != sizes[k]) return 1;
+    if (fastnn_pace_kth(2, 1) != 1 || fastnn_pace_kth(3, 1) != 2 || fastnn_pace_kth(3, 2) != 1)
+        return 1;
+    if (fastnn_pace_kth(256, FASTNN_PACE_SIZES - 1) != 1) return 1;
+    check("quiet", quiet, 2, 0.99);
+    check("quiet", quiet, 8, 0.98);
+    check("busy", busy_of_two, 2, 0.96);
+    check("busy", busy_of_eight, 8, 0.96);
+    check("visited", visited, 2, 0.93);
+    check("disturbed", disturbed, 2, 0.85);
+    check("distant", distant, 2, 0.98);
+    check("starved", starved, 64, 0.95);
+    return failures != 0;
+}
