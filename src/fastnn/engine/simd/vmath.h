@@ -278,8 +278,10 @@ INLINE vec vsine(vec t, vec *cosine) {
                              -1.6970209182214318};
 #endif
     vec shift = splat(INTEGER_SHIFT), quarter = splat((real)0.25);
-    ivec has_fraction = vabs(t) < splat((real)((ureal)1 << FRACTION));
-    vec turn = choose(has_fraction, t - ((t + shift) - shift), t * splat(0)); /* NaN stays */
+    vec size = vabs(t);
+    ivec has_fraction = size < splat((real)((ureal)1 << FRACTION));
+    vec part = choose(has_fraction, size - ((size + shift) - shift), t * splat(0)); /* NaN stays */
+    vec turn = real_of(bits_of(part) ^ (bits_of(t) & bits_of(splat((real)-0.0))));
     vec sum = multiply_add(turn, splat(4), shift), s = multiply_add(shift - sum, quarter, turn);
     uvec n = bits_of(sum), one = splat_bits(1), two = splat_bits(2);
     vec x = s * s, tail = s * polynomial(x, p, sizeof p / sizeof *p);
