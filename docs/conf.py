@@ -63,8 +63,8 @@ sphinx_gallery_conf = {
     "filename_pattern": ".*",
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
-    "image_scrapers": ("matplotlib", "returned_figure"),
-    "ignore_repr_types": "matplotlib|list",  # return values of drawing functions
+    "image_scrapers": ("matplotlib", "returned_figure", "returned_page"),
+    "ignore_repr_types": "matplotlib|list|Path",  # drawings and pages, which are shown
     "download_all_examples": False,
     "show_memory": False,
     "show_signature": False,

@@ -31,7 +31,9 @@ FLOORS = (
     ("gradients", "profiling"),
     ("__init__",),
     ("embedding", "exchange", "many"),
-    ("interop", "onnx", "sklearn", "tables", "tabular"),
+    ("interop", "onnx", "tables", "tabular"),
+    ("tabular.report",),
+    ("sklearn",),
     ("benchmarking", "verification"),
     ("cli", "__main__"),
 )  # fmt: skip

@@ -161,7 +161,7 @@ def test_peers_are_all_but_the_slow_one_unless_they_are_named():
     assert command._peers(["torch.compile", "numpy"]) == ["torch.compile", "numpy"]
     assert command._peers(["none"]) == []
     known = {kind.name for kinds in every.CONTENDERS.values() for kind in kinds}
-    assert known == {"fastnn", "fastnn, zeros", *notes.PACKAGES} == set(tables.ORDER)
+    assert known == {"fastnn", "fastnn, all products", *notes.PACKAGES} == set(tables.ORDER)
 
 
 def test_cells_of_real_rows(monkeypatch):

@@ -178,6 +178,8 @@ LOSSES = [
     (Quantile([0.1, 0.5, 0.9]), 3, "identity"),
     ("poisson", 2, "exp"),
     ("poisson", 7, "softplus"),
+    ("gaussian_nll", 4, "identity"),
+    ("gaussian_nll", 6, "identity"),
     ("binary_cross_entropy", 1, "sigmoid"),
     ("binary_cross_entropy", 6, "sigmoid"),
     ("cross_entropy", 3, "softmax"),
@@ -210,7 +212,7 @@ def test_steps_are_those_of_stochastic_gradient_descent(tmp_path, loss, n_out, l
     if net.loss.name == "cross_entropy":
         targets = rng.integers(n_out, size=10)
     else:
-        targets = rng.uniform(0.1, 0.9, (10, n_out)).astype(dtype)
+        targets = rng.uniform(0.1, 0.9, (10, net.loss.n_targets(n_out))).astype(dtype)
     weights = trained(library, tmp_path, dtype)
     for x, t in zip(X, targets, strict=True):
         expected = net.train_on_batch(x[None], np.atleast_1d(t) if t.ndim == 0 else t[None])

@@ -22,7 +22,7 @@ def network(loss="squared_error", dtype="float32", units=OUTPUTS):
 
 def data(rng, targets, loss, units=OUTPUTS, rows=ROWS):
     X = rng.standard_normal((rows, INPUTS))
-    return X, targets(loss, np.zeros((rows, units)), rng)
+    return X, targets(loss, np.zeros((rows, losses.get(loss).n_targets(units))), rng)
 
 
 def bits(net):

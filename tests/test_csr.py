@@ -27,7 +27,9 @@ from fastnn import (
     EarlyStopping,
     LayerNorm,
     LinearWarmup,
+    Lion,
     ModelCheckpoint,
+    NAdam,
     Residual,
     SparseRows,
     Standardize,
@@ -170,10 +172,11 @@ def test_batches_of_several_rounds_on_any_number_of_threads(optimizer, n_threads
         )  # fmt: skip
 
 
+@pytest.mark.parametrize("optimizer", [AdamW(0.01), NAdam(0.01), Lion(0.001)], ids=repr)
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
-def test_updates_that_wait_on_any_number_of_threads(n_threads):
+def test_updates_that_wait_on_any_number_of_threads(optimizer, n_threads):
     assert_same_fits(
-        lambda: network([1500, 5], AdamW(0.01)), batch_size=8, epochs=2, n_threads=n_threads
+        lambda: network([1500, 5], optimizer), batch_size=8, epochs=2, n_threads=n_threads
     )
 
 

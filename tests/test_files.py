@@ -161,8 +161,8 @@ ARCHITECTURES = {
 
 
 def targets_of(net):
-    kind = net.loss.targets
-    return {"class": np.arange(40) % 2, "real": Y}.get(kind, (Y > 0).astype(float))
+    kind, n = net.loss.targets, net.loss.n_targets(net.n_out)
+    return {"class": np.arange(40) % 2, "real": Y[:, :n]}.get(kind, (Y > 0).astype(float))
 
 
 # ---- plain data ---------------------------------------------------------------------------------

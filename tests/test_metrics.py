@@ -11,6 +11,7 @@ import functools
 import math
 import pickle
 import re
+import warnings
 
 import numpy as np
 import pytest
@@ -24,9 +25,14 @@ from fastnn.metrics import (
     R2,
     ROCAUC,
     Accuracy,
+    BalancedAccuracy,
+    F1Score,
+    LogLoss,
     MeanAbsoluteError,
     MeanSquaredError,
     Metric,
+    Precision,
+    Recall,
     TopKAccuracy,
 )
 
@@ -106,6 +112,20 @@ def of_columns(score, t, y, **options):
     return np.mean([score(t[:, k], y[:, k], **options) for k in range(t.shape[1])])
 
 
+def of_predictions(score, kind, t, y, **options):
+    """A score of predicted classes: of both or several classes, or the mean over outputs."""
+    if kind == "class":
+        return score(t, y.argmax(1), **options)
+    return of_columns(score, t, y > 0.5, **options)
+
+
+COUNTED = {
+    "precision": sklearn.metrics.precision_score,
+    "recall": sklearn.metrics.recall_score,
+    "f1": sklearn.metrics.f1_score,
+}
+
+
 def in_scikit_learn(metric, kind, t, y, w):
     y, n_out, of_class = y.astype(np.float64), y.shape[1], kind == "class"
     w = None if w is None else w.astype(np.float64)
@@ -123,6 +143,19 @@ def in_scikit_learn(metric, kind, t, y, w):
             return sklearn.metrics.roc_auc_score(t, y, multi_class="ovr", sample_weight=w)
         case "roc_auc":
             return of_columns(sklearn.metrics.roc_auc_score, t, y, sample_weight=w)
+        case "precision" | "recall" | "f1":
+            average = "macro" if of_class and n_out > 2 else "binary"
+            score, options = COUNTED[metric.name], {"average": average, "sample_weight": w}
+            return of_predictions(score, kind, t, y, **options)
+        case "balanced_accuracy":
+            score = sklearn.metrics.balanced_accuracy_score
+            return of_predictions(score, kind, t, y, sample_weight=w)
+        case "log_loss" if of_class:
+            with warnings.catch_warnings():  # that rows sum to 1 in float32 only
+                warnings.simplefilter("ignore", UserWarning)
+                return sklearn.metrics.log_loss(t, y, sample_weight=w)
+        case "log_loss":
+            return of_columns(sklearn.metrics.log_loss, t, y, sample_weight=w)
         case "r2":
             return sklearn.metrics.r2_score(t, y, sample_weight=w)
         case "mae":
@@ -380,11 +413,112 @@ def test_roc_auc_is_the_share_of_pairs_in_the_right_order(rows, weighted):
         assert mirrored == pytest.approx(1 - found, rel=0, abs=1e-15)
 
 
+@pytest.mark.parametrize("zero_division", [0.0, 1.0, NAN])
+@pytest.mark.parametrize("average", ["binary", "macro"])
+@pytest.mark.parametrize("of", [Precision, Recall, F1Score])
+@pytest.mark.parametrize(
+    ("t", "predicted"),
+    [
+        case("none-of-either", [0, 0, 0], [0, 0, 0]),
+        case("none-predicted", [0, 1, 1], [0, 0, 0]),
+        case("none-there", [0, 0, 0], [0, 1, 0]),
+        case("all-of-one", [1, 1, 1], [1, 1, 1]),
+        case("all-wrong", [0, 1, 1], [1, 0, 0]),
+        case("some", [0, 1, 1], [1, 1, 0]),
+    ],
+)
+def test_division_by_zero_is_scikit_learns(of, average, zero_division, t, predicted):
+    metric = of(average, zero_division)
+    options = {"average": average, "zero_division": zero_division}
+    expected = COUNTED[metric.name](t, predicted, **options)
+    found = [
+        metric(t, np.array(predicted, float)),
+        metric(t, np.eye(2)[predicted], targets="class"),
+    ]
+    assert found == pytest.approx([expected] * 2, rel=0, abs=TOLERANCE, nan_ok=True)
+
+
+@pytest.mark.parametrize("zero_division", [0.0, 1.0, NAN])
+@pytest.mark.parametrize("of", [Precision, Recall, F1Score])
+def test_macro_averages_leave_out_classes_that_are_neither_there_nor_predicted(of, zero_division):
+    """Of 6 classes 4 has rows alone, 3 predictions alone, 2 and 5 neither."""
+    t, predicted = [0, 0, 1, 1, 4, 0], [0, 1, 1, 1, 3, 0]
+    options = {"average": "macro", "zero_division": zero_division}
+    expected = COUNTED[of.name](t, predicted, **options)
+    found = [of(average, zero_division)(t, np.eye(6)[predicted]) for average in (None, "macro")]
+    assert found == pytest.approx([expected] * 2, rel=0, abs=TOLERANCE)
+
+
+@pytest.mark.parametrize("zero_division", [0.0, 1.0, NAN])
+@pytest.mark.parametrize("of", [Precision, Recall, F1Score])
+def test_several_sigmoid_outputs_are_averaged_as_in_scikit_learn(of, zero_division):
+    t = np.array([[0, 1, 0], [0, 1, 1], [0, 0, 0]])
+    y = np.array([[0, 1, 1], [0, 0, 1], [0, 1, 0]])
+    options = {"average": "macro", "zero_division": zero_division}
+    expected = COUNTED[of.name](t, y, **options)
+    found = of("macro", zero_division)(t, y.astype(float), targets="probability")
+    assert found == pytest.approx(expected, rel=0, abs=TOLERANCE)
+    w = np.array([[1, 2, 1], [1, 1, 0], [1, 0, 3.0]])
+    of_outputs = of(None, zero_division)
+    each = [of_outputs(t[:, k], y[:, k].astype(float), w[:, k]) for k in range(3)]
+    found = of_outputs(t, y.astype(float), w, targets="probability")
+    assert found == pytest.approx(np.nanmean(each), rel=0, abs=TOLERANCE)
+
+
+def test_balanced_accuracy_leaves_out_classes_without_rows():
+    assert BalancedAccuracy()([0, 0, 1, 1], np.eye(3)[[0, 1, 2, 1]]) == 0.5
+    assert BalancedAccuracy()([1, 1, 1], np.array([0.9, 0.2, 0.7])) == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_log_loss_of_a_sure_and_wrong_output_is_finite(dtype):
+    eps = float(np.finfo(dtype).eps)
+    worst = -math.log(eps)
+    y = np.array([[0, 1], [1, 0]], dtype)
+    assert LogLoss()([0, 0], y) == pytest.approx(worst / 2, rel=1e-15)
+    assert LogLoss()([1, 1], y[:, 0]) == pytest.approx(worst / 2, rel=1e-15)
+    expected = sklearn.metrics.log_loss([0, 0], y, labels=[0, 1])
+    assert LogLoss()([0, 0], y) == pytest.approx(expected, rel=4 * eps)
+
+
+@pytest.mark.parametrize("n_out", [1, 3])
+def test_log_loss_is_the_cross_entropy(n_out, rng):
+    X = rng.normal(size=(50, 4))
+    if n_out == 1:
+        net = MLP(4, [Dense(1, "sigmoid")], loss="binary_cross_entropy", optimizer="sgd")
+    else:
+        net = MLP(4, [Dense(n_out, "softmax")], loss="cross_entropy", optimizer="sgd")
+    logs = net.evaluate(X, rng.integers(0, max(2, n_out), 50), metrics=["log_loss"])
+    assert logs["log_loss"] == pytest.approx(logs["loss"], rel=1e-5)
+
+
+def test_a_fit_stops_by_f1_as_the_engine_computes_it(rng):
+    """The engine's fit without Python is the one of the loop, which a callback makes."""
+    X = rng.normal(size=(200, 4))
+    y = rng.integers(0, 3, 200)
+    names = ["f1", "precision", "recall", "balanced_accuracy", "log_loss"]
+    found = []
+    for callbacks in ([], [fastnn.Callback()]):
+        net = MLP(4, [Dense(8, "relu"), Dense(3, "softmax")], loss="cross_entropy",
+                  optimizer=fastnn.Adam(0.01), seed=3)  # fmt: skip
+        stopping = fastnn.EarlyStopping("val_f1", patience=3, restore_best_weights=True)
+        history = net.fit(X, y, epochs=30, validation_split=0.25, metrics=names,
+                          callbacks=[stopping, *callbacks])  # fmt: skip
+        found.append((history.history, net.get_weights()))
+    (first, weights), (second, others) = found
+    assert first == second
+    assert len(first["val_f1"]) < 30
+    assert [w.tobytes() for w in weights] == [w.tobytes() for w in others]
+
+
 # ---- the registry -------------------------------------------------------------------------------
 
 
 def test_names_give_objects_and_objects_themselves():
-    assert metrics.NAMES == ("accuracy", "top_k_accuracy", "r2", "mae", "mse", "roc_auc")
+    assert metrics.NAMES == (
+        "accuracy", "top_k_accuracy", "balanced_accuracy", "precision", "recall", "f1", "roc_auc",
+        "log_loss", "r2", "mae", "mse",
+    )  # fmt: skip
     for name in metrics.NAMES:
         metric = metrics.get(name)
         assert metric.name == name
@@ -400,15 +534,20 @@ def test_names_give_objects_and_objects_themselves():
 @pytest.mark.parametrize("metric", EVERY, ids=metrics.NAMES)
 def test_a_metric_goes_with_losses_of_its_targets(metric, loss):
     loss = losses.get(loss)
-    if loss.targets in metric.targets:
+    if loss.predicts_targets and loss.targets in metric.targets:
         for given_as in (metric, metric.name):
             assert list(metrics.resolve(given_as, loss, 5)) == [metric.name]
         return
     with pytest.raises(ValueError, match=f"metric '{metric.name}' needs loss '") as caught:
         metrics.resolve([metric], loss, 5)
-    known, remedy = str(caught.value).split(f" but this network has '{loss.name}'; use ")
+    known, remedy = str(caught.value).split(f" but this network has '{loss.name}'; ")
     for name in losses.NAMES:
-        assert (repr(name) in known) == (losses.get(name).targets in metric.targets)
+        other = losses.get(name)
+        suits = other.predicts_targets and other.targets in metric.targets
+        assert (repr(name) in known) == suits
+    if not loss.predicts_targets:
+        assert remedy == "pass a function f(y_true, y_pred)"
+        return
     suggested = re.findall(r"'(\w+)'", remedy)
     assert suggested
     assert list(metrics.resolve(suggested, loss, 5)) == suggested
@@ -627,6 +766,8 @@ def val_error(y_true, y_pred):
         case("top-k", TopKAccuracy(4), CLASSES, ValueError,
              ["'top_k_accuracy' has k=4", "3 outputs", "TopKAccuracy(k)", "at most 3"]),
         case("top-k-name", ["top_k_accuracy"], CLASSES, ValueError, ["k=5", "at most 3"]),
+        case("average", F1Score("binary"), CLASSES, ValueError,
+             ["'f1' has average='binary'", "3 outputs", "average='macro'"]),
         case("pair", ["accuracy"], NUMBERS, ValueError,
              ["metric 'accuracy' needs loss 'binary_cross_entropy' or 'cross_entropy'",
               "this network has 'squared_error'; use 'r2', 'mae' or 'mse'"]),
@@ -634,6 +775,20 @@ def val_error(y_true, y_pred):
 )  # fmt: skip
 def test_metrics_that_a_network_cannot_have(given_as, loss, error, fragments):
     refuses(error, fragments, lambda: metrics.resolve(given_as, loss, 3))
+
+
+@pytest.mark.parametrize("of", [Precision, Recall, F1Score])
+def test_averages_and_values_of_zero_division(of):
+    assert of() == of(None, 0) == of(average=None, zero_division=np.float32(0))
+    refuses(ValueError, ["average must be one of", "'micro'"], lambda: of("micro"))
+    for value in (0.5, -1, INF):
+        refuses(ValueError, ["zero_division must be 0, 1 or nan"], lambda v=value: of(None, v))
+    for value in ("warn", None, True):
+        refuses(TypeError, ["zero_division must be 0, 1 or nan"], lambda v=value: of(None, v))
+    t = np.array([[0, 1], [1, 0]])
+    refuses(ValueError, ["average='binary'", "2 outputs"],
+            lambda: of("binary")(t, t, targets="probability"))  # fmt: skip
+    refuses(ValueError, ["takes 0 and 1 only"], lambda: of()([0.5], [0.5]))
 
 
 @pytest.mark.parametrize("value", [0, -1, 2.0, True, "5", None])

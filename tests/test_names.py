@@ -105,7 +105,7 @@ COMMON = {
         {
             "Adam": "did you mean 'adam'?",
             "RMSprop": "did you mean 'rmsprop'?",
-            "nadam": "use 'adam' or 'adamw'",
+            "radam": "use 'adam' or 'adamw'",
             "lbfgs": "solver='lbfgs'",
             "momentum": "momentum=0.9, nesterov=True",
             "adadelta": "use 'rmsprop' or 'adam'",
@@ -127,7 +127,8 @@ COMMON = {
         {
             "rmse": "use 'mse' and take the root",
             "auc": "use 'roc_auc'",
-            "f1": "pass a function f(y_true, y_pred)",
+            "f1_score": "use 'f1'",
+            "jaccard": "pass a function f(y_true, y_pred)",
             "sparse_categorical_accuracy": "use 'accuracy'",
             "neg_mean_squared_error": "use 'mse'",
             "loss": "the loss is always among the results",
@@ -388,7 +389,7 @@ def test_other_attributes_get_pythons_suggestion():
         ("Linear", "use Dense"),
         ("BatchNormalization", "LayerNorm()"),
         ("RMSprop", "did you mean 'RMSProp'?"),
-        ("Nadam", "use 'adam'"),
+        ("Nadam", "did you mean 'NAdam'?"),
         ("MSELoss", "use 'squared_error'"),
         ("StepLR", "StepDecay"),
         ("load_model", "fastnn.load"),

@@ -19,6 +19,8 @@ from fastnn import (
     Adaptive,
     Dense,
     Dropout,
+    Lion,
+    NAdam,
     RMSProp,
     optimizers,
     reference,
@@ -121,6 +123,8 @@ ASCENDING = [
     RMSProp(momentum=0.5, centered=True, maximize=True),
     Adam(epsilon_hat=True, weight_decay=0.1, maximize=True),
     AdamW(amsgrad=True, maximize=True),
+    NAdam(weight_decay=0.1, maximize=True),
+    Lion(0.001, weight_decay=0.1, maximize=True),
 ]
 
 
@@ -223,6 +227,16 @@ def assert_same_as(steps_of, optimizer, data):
     assert_same_weights(net.get_weights(), twin.get_weights())
 
 
+@pytest.fixture
+def torch():
+    """PyTorch, whose optimizers keep their own numbers in float64."""
+    torch = pytest.importorskip("torch")
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    yield torch
+    torch.set_default_dtype(usual)
+
+
 @pytest.mark.parametrize(
     ("optimizer", "kind", "options"),
     [
@@ -249,12 +263,24 @@ def assert_same_as(steps_of, optimizer, data):
         (Adam(0.01, amsgrad=True), "Adam", {"lr": 0.01, "amsgrad": True}),
         (AdamW(0.01, weight_decay=0.1), "AdamW", {"lr": 0.01, "weight_decay": 0.1}),
         (AdamW(0.01, amsgrad=True), "AdamW", {"lr": 0.01, "amsgrad": True}),
+        (NAdam(0.01), "NAdam", {"lr": 0.01}),
+        (NAdam(0.01, momentum_decay=0.0), "NAdam", {"lr": 0.01, "momentum_decay": 0.0}),
+        (
+            NAdam(0.01, 0.5, 0.9, 0.1, 1.0, weight_decay=0.1),
+            "NAdam",
+            {
+                "lr": 0.01,
+                "betas": (0.5, 0.9),
+                "eps": 0.1,
+                "momentum_decay": 1.0,
+                "weight_decay": 0.1,
+                "decoupled_weight_decay": True,
+            },
+        ),
     ],
     ids=repr,
 )
-def test_torch(data, optimizer, kind, options):
-    torch = pytest.importorskip("torch")
-
+def test_torch(torch, data, optimizer, kind, options):
     def steps_of(weights):
         tensors = [torch.from_numpy(w) for w in weights]
         groups = [{"params": [w for w in tensors if w.ndim == 2]}]
@@ -289,12 +315,12 @@ def test_torch(data, optimizer, kind, options):
         (Adam(0.01), "Adam", {"lr": 0.01}),
         (Adam(0.01, amsgrad=True), "Adam", {"lr": 0.01, "amsgrad": True}),
         (AdamW(0.01, weight_decay=0.1), "AdamW", {"lr": 0.01, "weight_decay": 0.1}),
+        (NAdam(0.01), "NAdam", {"lr": 0.01}),
     ],
     ids=repr,
 )
-def test_torch_maximizes(rng, optimizer, kind, options):
+def test_torch_maximizes(torch, rng, optimizer, kind, options):
     """Its own gradients, too: the whole training is PyTorch's."""
-    torch = pytest.importorskip("torch")
     net = unpenalized(dataclasses.replace(optimizer, maximize=True))
     X, y = rng.normal(size=(47, 5)), rng.uniform(0, 1, (47, 3))
     W, b, V, c = tensors = [torch.from_numpy(w).requires_grad_() for w in net.get_weights()]
@@ -308,6 +334,46 @@ def test_torch_maximizes(rng, optimizer, kind, options):
         (((out - targets) ** 2).sum() / (2 * len(X))).backward()
         rule.step()
     assert_same_weights(net.get_weights(), [w.detach().numpy() for w in tensors])
+
+
+def test_lion_is_algorithm_2_of_the_paper(data):
+    """Chen et al. 2023: with eta, lambda, beta_1, beta_2 as there; biases do not decay."""
+    eta, decay, beta_1, beta_2 = 0.01, 0.3, 0.9, 0.99
+
+    def steps_of(weights):
+        moments = [np.zeros_like(w) for w in weights]
+
+        def step(gradients):
+            for i, g in enumerate(gradients):
+                m, theta = moments[i], weights[i]
+                update = np.sign(beta_1 * m + (1 - beta_1) * g)
+                if theta.ndim == 2:
+                    update = update + decay * theta
+                weights[i] = theta - eta * update
+                moments[i] = beta_2 * m + (1 - beta_2) * g
+            return [w.copy() for w in weights]
+
+        return step
+
+    assert_same_as(steps_of, Lion(eta, beta_1, beta_2, weight_decay=decay), data)
+
+
+@pytest.mark.parametrize("beta_1", [0.0, 0.5, 0.9, 0.999, 0.99999])
+@pytest.mark.parametrize("momentum_decay", [0.0, 1e-6, 0.004, 1.0, 100.0])
+def test_the_momenta_of_nadam_at_any_step(kernels, isa, beta_1, momentum_decay):
+    """Their product is that of all of them, also where the engine need not multiply all."""
+    rule = NAdam(0.1, beta_1, momentum_decay=momentum_decay)
+    for t in (1, 2, 100, 10000):
+        state = kernels.LayerState.of(1, 1, rule.rule, rule.numbers(), 0.0, isa)
+        state.step = t - 1
+        one = np.ones((1, 1), kernels.DTYPE)
+        W, b = np.zeros((1, 1), kernels.DTYPE), np.zeros(1, kernels.DTYPE)
+        state.update(W, b, one, one)
+        w = reference.OPTIMIZERS["nadam"](
+            np.zeros((1, 1)), np.ones((1, 1)), {}, t, **hyper_parameters(rule)
+        )
+        tolerance = max(1e-12, 64 * np.finfo(kernels.DTYPE).eps)
+        assert np.isclose(W[0, 0], w[0, 0], rtol=tolerance, atol=0)
 
 
 @pytest.fixture
@@ -359,9 +425,17 @@ NONE = 1e-30  # an epsilon that makes no difference: Keras adds its own inside t
             {"amsgrad": True, "epsilon": 1e-8},
         ),
         (AdamW(0.1, epsilon_hat=True, weight_decay=0.2), "AdamW", {"epsilon": 1e-8}),
+        (
+            NAdam(0.1, epsilon=1e-8, momentum_decay=1.0, weight_decay=0.2),
+            "Nadam",
+            {"epsilon": 1e-8},
+        ),
+        (Lion(0.01), "Lion", {}),
+        (Lion(0.01, 0.8, 0.95, weight_decay=0.2), "Lion", {"beta_1": 0.8, "beta_2": 0.95}),
     ],
     ids=repr,
 )
+@pytest.mark.filterwarnings("ignore:__array__:DeprecationWarning")  # from Keras' Nadam
 def test_keras(keras, data, optimizer, kind, options):
     decay = optimizer.weight_decay or None
 

@@ -28,6 +28,7 @@ from fastnn import (
     Dense,
     Dropout,
     EarlyStopping,
+    F1Score,
     Huber,
     LayerNorm,
     ModelCheckpoint,
@@ -50,6 +51,7 @@ from fastnn import (
 X = np.linspace(-1, 1, 24).reshape(8, 3)
 LABELS = np.arange(8) % 2
 ONES = np.ones((1, 2), np.float32)
+TARGET = {"cross_entropy": [0], "gaussian_nll": ONES[:, :1]}  # of one row of two outputs
 
 
 def in_forms(name):
@@ -126,7 +128,8 @@ NAMES = {
     "loss of kernels": (
         losses.NAMES,
         lambda n: kernels.output_delta(
-            ONES, [0] if n == "cross_entropy" else ONES, n, output_of(n))[1].tolist()),
+            ONES, TARGET.get(n, ONES), n, output_of(n))[1].tolist()),
+    "average": (["binary", "macro"], lambda a: [F1Score(a), classifier(metrics=F1Score("macro"))]),
     "metric": (metrics.NAMES, lambda m: metrics.get(m).name),
     "metrics": (["accuracy"], lambda m: classifier(metrics=[m])),
     "metrics by name": (["mine"], lambda m: classifier(metrics={m: "accuracy"})),

@@ -198,6 +198,13 @@ NAMES = [
         },
     ),
     (
+        "{fastnn.NAdam}, {fastnn.Lion}",
+        {
+            "keras": "{keras.optimizers.Nadam}, {keras.optimizers.Lion}",
+            "torch": "{torch.optim.NAdam}",
+        },
+    ),
+    (
         "{fastnn.SGD(maximize)|SGD(maximize=True)}, and of every optimizer",
         {"torch": "{torch.optim.SGD(maximize)|SGD(maximize=True)}"},
     ),

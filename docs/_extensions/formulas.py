@@ -127,6 +127,11 @@ LOSSES = {  # name: (E of a row, delta = dE/da, purpose)
         r"h'(a) \left(1 - \frac{t}{y}\right)",
         "counts and rates",
     ),
+    "gaussian_nll": (
+        r"\frac{1}{2} \sum_k \left(s_k + r_k^2\, e^{-s_k}\right), \quad y = (m, s), r = m - t",
+        r"\left(r e^{-s},\; \tfrac{1}{2} (1 - r^2 e^{-s})\right)",
+        "means and variances (Nix, Weigend 1994)",
+    ),
     "binary_cross_entropy": (
         r"-\sum_k \left(t_k \log y_k + (1 - t_k) \log(1 - y_k)\right)",
         r"y - t",
@@ -177,6 +182,23 @@ OPTIMIZERS = {  # name: (lines of the rule, source)
             r"\text{Adam with a weight decay } \lambda > 0 \text{ by default}",
         ],
         "Loshchilov, Hutter, ICLR 2019",
+    ),
+    "nadam": (
+        [
+            r"m, v, \hat{v} \text{ as in Adam}, \quad \mu_t = \beta_1"
+            r" \left(1 - \tfrac{1}{2}\, 0.96^{t \psi}\right)",
+            r"\hat{m} = \frac{\mu_{t+1} m}{1 - \prod_{i=1}^{t+1} \mu_i}"
+            r" + \frac{(1 - \mu_t) g}{1 - \prod_{i=1}^{t} \mu_i}, \quad"
+            r" w \leftarrow w - \frac{\eta \hat{m}}{\sqrt{\hat{v}} + \epsilon}",
+        ],
+        "Dozat, ICLR workshop 2016; momentum_decay is psi",
+    ),
+    "lion": (
+        [
+            r"w \leftarrow w - \eta\, \operatorname{sign}(\beta_1 m + (1 - \beta_1) g)",
+            r"m \leftarrow \beta_2 m + (1 - \beta_2) g",
+        ],
+        "Chen et al., NeurIPS 2023",
     ),
 }
 
@@ -246,6 +268,13 @@ METRICS = {  # name: value
     "top_k_accuracy": (
         r"\frac{\sum_i w_i\, [\text{rank of } y_{i t_i} \text{ among } y_i \le k]}{\sum_i w_i}"
     ),
+    "balanced_accuracy": (
+        r"\frac{1}{n} \sum_c \frac{\mathrm{TP}_c}{\mathrm{TP}_c + \mathrm{FN}_c}"
+    ),
+    "precision": r"\frac{\mathrm{TP}}{\mathrm{TP} + \mathrm{FP}}",
+    "recall": r"\frac{\mathrm{TP}}{\mathrm{TP} + \mathrm{FN}}",
+    "f1": r"\frac{2\, \mathrm{TP}}{2\, \mathrm{TP} + \mathrm{FP} + \mathrm{FN}}",
+    "log_loss": r"-\frac{\sum_i w_i \log y_{i t_i}}{\sum_i w_i}",
     "r2": r"1 - \frac{\sum_i w_i (t_i - y_i)^2}{\sum_i w_i (t_i - \bar{t})^2}",
     "mae": r"\frac{\sum_i w_i |t_i - y_i|}{\sum_i w_i}",
     "mse": r"\frac{\sum_i w_i (t_i - y_i)^2}{\sum_i w_i}",

@@ -104,9 +104,14 @@ from fastnn.engine.members cimport (
 from fastnn.engine.metrics cimport (
     ACCURACY,
     ALL_CORRECT,
+    BALANCED_ACCURACY,
+    F1,
+    LOG_LOSS,
     MAE,
     MSE,
+    PRECISION as PRECISION_METRIC,
     R2,
+    RECALL,
     ROC_AUC,
     TOP_K_ACCURACY,
     Judged,
@@ -1148,8 +1153,17 @@ ENDS = {NOT_YET: None, DIVERGED: "diverged", LAST_DIVERGED: "diverged after", ST
 
 #: Names of metrics and of rules.
 METRICS = {"accuracy": ACCURACY, "top_k_accuracy": TOP_K_ACCURACY, "r2": R2, "mae": MAE, "mse": MSE,
-           "roc_auc": ROC_AUC, "all_correct": ALL_CORRECT}
+           "roc_auc": ROC_AUC, "precision": PRECISION_METRIC, "recall": RECALL, "f1": F1,
+           "balanced_accuracy": BALANCED_ACCURACY, "log_loss": LOG_LOSS, "all_correct": ALL_CORRECT}
 RULES = {"stops": STOPS, "lowers": LOWERS, "converges": CONVERGES}
+
+cdef int describe_metric(Metric *metric, dict given) except -1:
+    """Describes a metric that is given as `kind` of METRICS, `are_classes` and its own options."""
+    metric.kind, metric.are_classes = METRICS[given["kind"]], given["are_classes"]
+    metric.k, metric.is_macro = given.get("k", 1), given.get("is_macro", False)
+    metric.zero_division = given.get("zero_division", 0.0)
+    return 0
+
 
 #: Rows on which the parameters after an epoch's last update are tried.
 cdef enum:
@@ -1278,8 +1292,7 @@ cdef class WholeFit:
         return [metric["name"] for metric in metrics]
 
     cdef int take_metric(self, Metric *metric, tuple rows, dict given) except -1:
-        metric.kind, metric.are_classes = METRICS[given["kind"]], given["are_classes"]
-        metric.k = given.get("k", 1)
+        describe_metric(metric, given)
         require(rows[1] is not None or (rows[2] is not None and metric.are_classes), "a metric")
         return 0
 
@@ -1586,8 +1599,8 @@ def train_members(list fits, report, int n_threads, bint stops_at_divergence=Fal
     team.carry_out(n_threads)
 
 
-def metric_value(str kind, Py_ssize_t k, t, const real[:, ::1] y, w):
-    """A metric of outputs y (n, n_out), none of them NaN, n at least 0: of METRICS.
+def metric_value(dict given, t, const real[:, ::1] y, w):
+    """A metric of outputs y (n, n_out), none of them NaN, n at least 0.
 
     Targets are t (n, n_out), or labels (n,) of classes; weights w, (n,), (n, n_out) or None, are
     from 0 to 1, those of rows above 0.
@@ -1602,7 +1615,7 @@ def metric_value(str kind, Py_ssize_t k, t, const real[:, ::1] y, w):
     memset(&metric, 0, sizeof(Metric))
     require(y.shape[0] > 0 and y.shape[1] > 0 and t.shape[0] == y.shape[0], "y or t")
     rows.n, rows.n_out, rows.y, rows.room = y.shape[0], y.shape[1], &y[0, 0], &room[0]
-    metric.kind, metric.k, metric.are_classes = METRICS[kind], k, t.ndim == 1
+    describe_metric(&metric, given)
     if metric.are_classes:
         labels = t
         rows.labels = &labels[0]
@@ -1630,7 +1643,7 @@ cdef class Network(Driver):
     """A network as `MLP` holds it: parameters, runs, and calls for single batches."""
 
     cdef fastnn_model model       # for callers in C
-    cdef public bint looks_up_labels    # targets of one dimension are labels that have names
+    cdef public bint converts_targets   # they are labels that have names, or fewer than outputs
 
     def __cinit__(self, *args, **rest):
         self.model.precision, self.model.net = &PRECISION, &self.net
@@ -1652,7 +1665,7 @@ cdef class Network(Driver):
 
     cdef bint take_targets(self, object y, Rows *rows) noexcept:
         """The same for the rows' targets."""
-        if self.looks_up_labels:
+        if self.converts_targets:
             return False
         if self.net.targets.labels:
             if not (cnp.PyArray_CheckExact(y) and cnp.PyArray_TYPE(y) == cnp.NPY_INT64

@@ -291,11 +291,11 @@ def train_members(
     stops_at_divergence: bool = False,
 ) -> None: ...
 def metric_value(
-    kind: str, k: int, t: NDArray[Any], y: NDArray[Any], w: NDArray[np.float64] | None
+    given: dict[str, Any], t: NDArray[Any], y: NDArray[Any], w: NDArray[np.float64] | None
 ) -> float: ...
 @disjoint_base
 class Network(Driver):
-    looks_up_labels: bool
+    converts_targets: bool
     def c_model(self) -> object: ...
     def try_predict(self, X: object, out: object) -> NDArray[Any] | None: ...
     def try_fit(

@@ -56,6 +56,8 @@ class Loss:
     signed_weights : bool
         Whether weights may be negative: the slope of the loss is bounded, so a row of negative
         weight is pushed away with at most its weight.
+    predicts_targets : bool
+        Whether the outputs are predictions of the targets, so that metrics can compare them.
     targets : str
         The kind of targets: "real", "positive" (0 or more), "probability" (0 to 1), "class", or
         "any" (real numbers in any number of columns).
@@ -66,6 +68,7 @@ class Loss:
     targets: ClassVar[str] = "real"
     by_output: ClassVar[bool] = True
     signed_weights: ClassVar[bool] = False
+    predicts_targets: ClassVar[bool] = True
 
     @property
     def rule(self) -> str:
@@ -81,6 +84,10 @@ class Loss:
     def shares_target(self) -> bool:
         """Whether one target serves all outputs."""
         return False
+
+    def n_targets(self, n_out: int) -> int:
+        """Return the number of targets of a row for `n_out` outputs."""
+        return n_out
 
     def n_classes(self, n_out: int) -> int | None:
         """Return the number of classes of `n_out` outputs, or None in regression."""
@@ -143,7 +150,8 @@ class Quantile(Loss):
     ----------
     q : float or sequence of float, default 0.5
         The quantile, between 0 and 1. A sequence has one for each output, and a single column of
-        targets serves all of them.
+        targets serves all of them. The how-to guide "Predict a distribution" has a last layer that
+        keeps such outputs in order.
     """
 
     q: float | Sequence[float] = 0.5
@@ -188,6 +196,52 @@ class Poisson(Loss):
     name: ClassVar[str] = "poisson"
     outputs: ClassVar[tuple[str, ...]] = ("exp", "softplus")
     targets: ClassVar[str] = "positive"
+
+
+@dataclass(frozen=True)
+class GaussianNLL(Loss):
+    """Negative log-likelihood of normal distributions: the outputs are a mean and a variance.
+
+    ``E = 1/2 sum_k [s_k + (y_k - t_k)**2 * exp(-s_k)]``, with the mean ``y_k`` and the logarithm
+    of the variance, ``s_k``, for each target (Nix, Weigend 1994). Any real number is the logarithm
+    of a variance, so the outputs are linear: their activation is "identity". The term
+    ``1/2 log(2 pi)`` of each target, which no weight changes, is left out.
+
+    For m targets the last layer is ``Dense(2 * m)``. Columns 0 to m - 1 of its outputs, as of
+    `MLP.predict`, are the means, columns m to 2 m - 1 the logarithms of the variances; the standard
+    deviations are ``np.exp(y[:, m:] / 2)``. Targets have shape (n, m), or (n,) for m = 1; a metric
+    that is a function gets them twice, side by side, as ``y_true`` of shape (n, 2 m).
+
+    Standardize the targets: at first the variances are about 1. Through the C interface targets
+    have a column for each output, of which the first m are read.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLP, Adam, Dense
+    >>> rng = np.random.default_rng(0)
+    >>> X = rng.uniform(-1, 1, (2000, 1))
+    >>> y = X[:, 0] + np.where(X[:, 0] > 0, 0.5, 0.1) * rng.normal(size=2000)
+    >>> net = MLP(1, [Dense(32, "silu"), Dense(2)], loss="gaussian_nll", optimizer=Adam(0.01),
+    ...           seed=0)
+    >>> history = net.fit(X, y, epochs=30)
+    >>> mean, log_variance = net.predict([[-0.5], [0.5]]).T
+    >>> np.exp(log_variance / 2).round(1)
+    array([0.1, 0.5], dtype=float32)
+    """
+
+    name: ClassVar[str] = "gaussian_nll"
+    outputs: ClassVar[tuple[str, ...]] = ("identity",)
+    by_output: ClassVar[bool] = False
+    predicts_targets: ClassVar[bool] = False
+
+    def n_targets(self, n_out: int) -> int:
+        """Return half the number of outputs; raise a ValueError if that is odd."""
+        return _checks.half("gaussian_nll", n_out)
+
+    def parameter(self, n_out: int) -> None:
+        """Raise a ValueError if the number of outputs is odd."""
+        self.n_targets(n_out)
 
 
 @dataclass(frozen=True)
@@ -354,6 +408,7 @@ KINDS: dict[str, type[Loss]] = {
         Quantile,
         LinearLoss,
         Poisson,
+        GaussianNLL,
         BinaryCrossEntropy,
         CrossEntropy,
     )

@@ -76,13 +76,14 @@ class MLP:
         must be the first layer, an Embedding the first one or behind a Standardize.
     loss : str, Loss or callable
         ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"linear"``,
-        ``"poisson"``, ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an object such as
-        ``Huber(2.0)``. Cross-entropy needs a softmax output, binary cross-entropy a sigmoid output,
-        poisson exp or softplus; the others take any. A Python function of targets and outputs
+        ``"poisson"``, ``"gaussian_nll"``, ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an
+        object such as ``Huber(2.0)``. Cross-entropy needs a softmax output, binary cross-entropy a
+        sigmoid output, poisson exp or softplus, gaussian_nll two linear outputs for each target
+        (`GaussianNLL`); the others take any. A Python function of targets and outputs
         becomes a `CustomLoss`.
     optimizer : str or Optimizer
-        ``"sgd"``, ``"adagrad"``, ``"rmsprop"``, ``"adam"`` or ``"adamw"`` with their defaults, or
-        an object such as ``Adam(learning_rate=1e-4)``.
+        ``"sgd"``, ``"adagrad"``, ``"rmsprop"``, ``"adam"``, ``"adamw"``, ``"nadam"`` or
+        ``"lion"`` with their defaults, or an object such as ``Adam(learning_rate=1e-4)``.
     reduction : {"mean", "sum"}, default "mean"
         A batch's loss is the sum of its rows' losses, divided by the number of rows (by the sum of
         the sizes of their sample weights), or not divided.
@@ -347,8 +348,9 @@ class MLP:
             Use this fraction of the rows, the last ones, for validation instead of training.
             Shuffle sorted rows before.
         metrics : list of str, Metric or function, optional
-            ``"accuracy"``, ``"top_k_accuracy"``, ``"roc_auc"``, ``"r2"``, ``"mae"``, ``"mse"``, an
-            object such as ``TopKAccuracy(3)``, or a function ``f(y_true, y_pred)``; a dict gives
+            ``"accuracy"``, ``"top_k_accuracy"``, ``"balanced_accuracy"``, ``"precision"``,
+            ``"recall"``, ``"f1"``, ``"roc_auc"``, ``"log_loss"``, ``"r2"``, ``"mae"``, ``"mse"``,
+            an object such as ``TopKAccuracy(3)``, or a function ``f(y_true, y_pred)``; a dict gives
             them other names. Those of training are computed from the outputs before each update,
             like the loss. With validation data there are also "val_accuracy" ...
         callbacks : list of Callback

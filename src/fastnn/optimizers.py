@@ -271,10 +271,68 @@ class AdamW(Adam):
     name: ClassVar[str] = "adamw"
 
 
+@dataclass(frozen=True, repr=False)
+class NAdam(Optimizer):
+    """Adam with Nesterov's momentum (Dozat, ICLR workshop 2016).
+
+    ``m`` and ``v`` as in `Adam`, ``w <- w - lr * m^ / (sqrt(v^) + epsilon)`` with
+    ``v^ = v / (1 - beta_2**t)`` and ``m^ = mu[t + 1] * m / (1 - mu[1] * ... * mu[t + 1]) +
+    (1 - mu[t]) * g / (1 - mu[1] * ... * mu[t])``. The momentum rises with the steps:
+    ``mu[t] = beta_1 * (1 - 0.96**(t * momentum_decay) / 2)``. These are the formula and the
+    defaults of ``torch.optim.NAdam``, but for the learning rate; Keras' Nadam has a
+    momentum_decay of 1.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.001
+    beta_1 : float, default 0.9
+        At least 0 and below 1.
+    beta_2 : float, default 0.999
+        At least 0 and below 1.
+    epsilon : float, default 1e-8
+        Added to the bias-corrected root.
+    momentum_decay : float, default 0.004
+        At least 0. With 0 the momentum is always ``beta_1 / 2``.
+    """
+
+    learning_rate: float | Schedule = 1e-3
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    momentum_decay: float = 0.004
+    weight_decay: float = dataclasses.field(default=0.0, kw_only=True)
+    name: ClassVar[str] = "nadam"
+
+
+@dataclass(frozen=True, repr=False)
+class Lion(Optimizer):
+    """Lion: steps of one size, whose signs are those of a momentum (Chen et al., NeurIPS 2023).
+
+    ``w <- w - lr * sign(beta_1 * m + (1 - beta_1) * g)``, then
+    ``m <- beta_2 * m + (1 - beta_2) * g``; the sign of 0 is 0. It keeps one number for each
+    parameter, where Adam keeps two. The authors take learning rates 3 to 10 times below those of
+    `AdamW`, and weight decays as many times above.
+
+    Parameters
+    ----------
+    learning_rate : float or Schedule, default 0.0001
+    beta_1 : float, default 0.9
+        At least 0 and below 1.
+    beta_2 : float, default 0.99
+        At least 0 and below 1.
+    """
+
+    learning_rate: float | Schedule = 1e-4
+    beta_1: float = 0.9
+    beta_2: float = 0.99
+    weight_decay: float = dataclasses.field(default=0.0, kw_only=True)
+    name: ClassVar[str] = "lion"
+
+
 #: Kinds of optimizers by name.
 KINDS = {
     optimizer.name: _checks.explaining(optimizer)
-    for optimizer in (SGD, Adagrad, RMSProp, Adam, AdamW)
+    for optimizer in (SGD, Adagrad, RMSProp, Adam, AdamW, NAdam, Lion)
 }
 
 NAMES = tuple(KINDS)

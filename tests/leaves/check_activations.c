@@ -137,7 +137,8 @@ static void expect_loss(const fastnn_loss *loss, const fastnn_loss_args *args, c
     }
     double truth = loss_formula(loss, columns, row, target, parameter, slope);
     for (ptrdiff_t c = 0; c < columns; c++) {
-        double size = 1 + fabs(row[c]) + fabs(target[c]) + (loss->activation ? exp(row[c]) : 0);
+        double size = 1 + fabs(row[c]) + fabs(target[c]);
+        if (loss->activation) size += exp(row[c]) + fabs(slope[c]);
         squares += size * size;
         expect(delta->at, offset(delta, r, c), weight * slope[c], rounding(depth, weight * size));
     }

@@ -72,6 +72,7 @@ static step random_step(const fastnn_optimizer *optimizer) {
                         .beta_2 = 0.999,
                         .epsilon = 1e-3,
                         .epsilon_hat = (double)random_below(2),
+                        .momentum_decay = 0.5,
                         .weight_decay = 0.1,
                         .maximize = (double)random_below(2)},
               .t = steps[random_below(3)],

@@ -120,6 +120,19 @@ static double cross_entropy(ptrdiff_t n, const double *a, const double *t, const
     return loss;
 }
 
+/* Means, then logarithms of variances. */
+static double gaussian_nll(ptrdiff_t n, const double *y, const double *t, double *slope) {
+    double loss = 0;
+    slope[n - 1] = 0; /* of an odd column, which belongs to no target */
+    for (ptrdiff_t k = 0, s = n / 2; k < n / 2; k++, s++) {
+        double r = y[k] - t[k], precision = exp(-y[s]);
+        loss += (y[s] + r * r * precision) / 2;
+        slope[k] = r * precision;
+        slope[s] = (1 - r * r * precision) / 2;
+    }
+    return loss;
+}
+
 /* The loss of one output. */
 static double loss_of(const fastnn_loss *loss, double y, double t, double parameter,
                       double *slope) {
@@ -166,6 +179,7 @@ double loss_formula(const fastnn_loss *loss, ptrdiff_t n, const double *y_or_a, 
                     const double *parameter, double *slope) {
     if (strcmp(loss->name, "cross_entropy") == 0)
         return cross_entropy(n, y_or_a, t, parameter, slope);
+    if (strcmp(loss->name, "gaussian_nll") == 0) return gaussian_nll(n, y_or_a, t, slope);
     double sum = 0;
     for (ptrdiff_t c = 0; c < n; c++)
         sum += loss_of(loss, y_or_a[c], t[c], parameter ? parameter[c] : 0, &slope[c]);
@@ -200,6 +214,33 @@ static void update_adam(const char *name, const fastnn_hyper *hyper, double rate
     rate /= correction_1 * (sqrt(v / correction_2) + epsilon);
     magnitude[0] += fabs(rate) * magnitude[1];
     state[0] -= rate * state[1];
+}
+
+static double nadam_momentum(const fastnn_hyper *hyper, double t) {
+    return hyper->beta_1 * (1 - pow(0.96, t * hyper->momentum_decay) / 2);
+}
+
+static void update_nadam(const fastnn_hyper *hyper, double rate, double t, double g, double *state,
+                         double *magnitude) {
+    double mu = nadam_momentum(hyper, t), next = nadam_momentum(hyper, t + 1), product = 1;
+    for (double i = 1; i <= t; i++) product *= nadam_momentum(hyper, i);
+    magnitude[1] = fabs(state[1]) + fabs(g);
+    magnitude[2] = state[2] + g * g;
+    state[1] = hyper->beta_1 * state[1] + (1 - hyper->beta_1) * g;
+    state[2] = hyper->beta_2 * state[2] + (1 - hyper->beta_2) * g * g;
+    double of_m = next / (1 - product * next), of_g = (1 - mu) / (1 - product);
+    rate /= sqrt(state[2] / (1 - pow(hyper->beta_2, t))) + hyper->epsilon;
+    magnitude[0] += fabs(rate) * (of_m * magnitude[1] + of_g * fabs(g));
+    state[0] -= rate * (of_m * state[1] + of_g * g);
+}
+
+static void update_lion(const fastnn_hyper *hyper, double rate, double g, double *state,
+                        double *magnitude) {
+    double c = hyper->beta_1 * state[1] + (1 - hyper->beta_1) * g;
+    magnitude[0] += fabs(rate);
+    magnitude[1] = fabs(state[1]) + fabs(g);
+    state[0] -= rate * ((c > 0) - (c < 0));
+    state[1] = hyper->beta_2 * state[1] + (1 - hyper->beta_2) * g;
 }
 
 /* v <- momentum v - down;  w <- w + v, or w + momentum v - down; `size` is down's magnitude. */
@@ -269,6 +310,10 @@ void update_formula(const fastnn_optimizer *optimizer, const fastnn_hyper *hyper
                        magnitude);
     } else if (strcmp(name, "adam") == 0 || strcmp(name, "amsgrad") == 0) {
         update_adam(name, hyper, rate, t, g, state, magnitude);
+    } else if (strcmp(name, "nadam") == 0) {
+        update_nadam(hyper, rate, t, g, state, magnitude);
+    } else if (strcmp(name, "lion") == 0) {
+        update_lion(hyper, rate, g, state, magnitude);
     } else
         fail("formulas.c has no optimizer %s", name);
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import numbers
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from fastnn._checks.arrays import as_array, converted
 from fastnn._checks.targets import class_labels
-from fastnn._checks.values import choice, either, items, shown, text
+from fastnn._checks.values import choice, either, is_bool, items, shown, text
 from fastnn._precision import PRECISIONS
 
 if TYPE_CHECKING:
@@ -105,6 +106,24 @@ def top_k(k: int, n_out: int) -> None:
             f"metric 'top_k_accuracy' has k={k} but the network has {n_out} outputs; pass "
             f"TopKAccuracy(k) with k of at most {n_out}"
         )
+
+
+def average_of(name: str, average: str | None, n: int, most: int) -> None:
+    """Check that a metric of one class is asked of up to `most` outputs."""
+    if average == "binary" and n > most:
+        raise ValueError(
+            f"metric {name!r} has average='binary' but there are {n} outputs; use average='macro', "
+            "or leave average out"
+        )
+
+
+def zero_division(value: Any) -> float:
+    """Return the value of 0 / 0 in a metric: 0, 1 or NaN."""
+    if is_bool(value) or not isinstance(value, numbers.Real):
+        raise TypeError(f"zero_division must be 0, 1 or nan; got {shown(value)}")
+    if value in (0, 1) or value != value:
+        return float(value)
+    raise ValueError(f"zero_division must be 0, 1 or nan; got {shown(value)}")
 
 
 def metric_list(value: Any, base: type) -> list[tuple[str, Any, Any]]:

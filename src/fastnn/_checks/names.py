@@ -96,9 +96,8 @@ LOSSES = table(
         "msle mean_squared_logarithmic_error neg_mean_squared_log_error": (
             "use 'squared_error' and train on log1p(y)"
         ),
-        "GaussianNLLLoss epsilon_insensitive squared_epsilon_insensitive gamma tweedie": (
-            _REGRESSION
-        ),
+        "GaussianNLLLoss gaussian gaussian_likelihood beta_nll": "use 'gaussian_nll'",
+        "epsilon_insensitive squared_epsilon_insensitive gamma tweedie": (_REGRESSION),
         "cosine_similarity CosineEmbeddingLoss circle TripletMarginLoss MarginRankingLoss "
         "TripletMarginWithDistanceLoss ctc CTCLoss": (
             "fastnn compares outputs with targets row by row: " + _REGRESSION + ", for classes "
@@ -143,7 +142,7 @@ OPTIMIZERS = table(
             "weights"
         ),
         "amsgrad": "use Adam(amsgrad=True)",
-        "nadam radam adamax sparse_adam adabelief adabound lamb lion": (
+        "radam adamax sparse_adam adabelief adabound lamb": (
             "use 'adam' or 'adamw', which are nearest; RAdam's slow start is LinearWarmup"
         ),
         "muon schedule_free_adamw adamwr": "use 'adamw', which is nearest",
@@ -213,20 +212,23 @@ METRICS = table(
         "rmse root_mean_squared_error neg_root_mean_squared_error": (
             "use 'mse' and take the root, or " + _OF_NUMBERS
         ),
-        "precision recall f1 f1_score f_beta_score fbeta f1_macro f1_micro f1_weighted f1_samples "
-        "precision_macro precision_micro precision_samples precision_weighted recall_macro "
-        "recall_micro recall_samples recall_weighted balanced_accuracy average_precision jaccard "
+        "f1_score f1_macro": "use 'f1', or F1Score('macro') for the mean over two classes",
+        "precision_score precision_macro": (
+            "use 'precision', or Precision('macro') for the mean over two classes"
+        ),
+        "recall_score recall_macro": "use 'recall', or Recall('macro') for the mean of two classes",
+        "balanced_accuracy_score": "use 'balanced_accuracy'",
+        "crossentropy neg_log_loss binary_crossentropy categorical_crossentropy "
+        "sparse_categorical_crossentropy": "use 'log_loss', of which less is better",
+        "f_beta_score fbeta f1_micro f1_weighted f1_samples precision_micro precision_samples "
+        "precision_weighted recall_micro recall_samples recall_weighted average_precision jaccard "
         "jaccard_macro jaccard_micro jaccard_samples jaccard_weighted matthews_corrcoef "
         "true_positives true_negatives false_positives false_negatives precision_at_recall "
         "recall_at_precision sensitivity_at_specificity specificity_at_sensitivity iou mean_iou "
         "binary_iou one_hot_iou one_hot_mean_iou confusion_matrix cohen_kappa hinge squared_hinge "
         "categorical_hinge d2_brier_score d2_log_loss_score neg_brier_score "
         "positive_likelihood_ratio neg_negative_likelihood_ratio": _OF_CLASSES,
-        "crossentropy log_loss neg_log_loss binary_crossentropy categorical_crossentropy "
-        "sparse_categorical_crossentropy binary_focal_crossentropy "
-        "categorical_focal_crossentropy kl_divergence": (
-            "a network with a cross-entropy as its loss has it as 'loss'; else " + _OF_CLASSES
-        ),
+        "binary_focal_crossentropy categorical_focal_crossentropy kl_divergence": _OF_CLASSES,
         "mape mean_absolute_percentage_error neg_mean_absolute_percentage_error msle "
         "mean_squared_logarithmic_error neg_mean_squared_log_error neg_root_mean_squared_log_error "
         "neg_median_absolute_error neg_max_error max_error neg_mean_gamma_deviance "

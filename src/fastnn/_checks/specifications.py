@@ -67,6 +67,7 @@ _HYPER_PARAMETERS: dict[str, dict[str, float]] = {
     "beta_2": {"low": 0.0, "below": 1.0},
     "epsilon": {"low": SMALLEST},
     "initial_accumulator_value": {"low": 0.0},
+    "momentum_decay": {"low": 0.0},
     "weight_decay": {"low": 0.0},
     "ema_momentum": {"low": 0.0, "below": 1.0},
 }
@@ -200,6 +201,17 @@ def quantiles(q: object) -> float | tuple[float, ...]:
             raise ValueError("q must name at least one quantile; got an empty sequence")
         return tuple(number("q", value, above=0.0, below=1.0) for value in q)
     return number("q", q, above=0.0, below=1.0)
+
+
+def half(loss: str, n_out: int) -> int:
+    """Return half the number of outputs, for a loss that takes two for each target."""
+    if n_out % 2:
+        raise ValueError(
+            f"loss {loss!r} takes two outputs for each target, its mean and the logarithm of its "
+            f"variance, but the last layer has {n_out}; end the layers with Dense({2 * n_out}) for "
+            f"{n_out} target{'s' if n_out > 1 else ''}"
+        )
+    return n_out // 2
 
 
 def one_per_output(name: str, value: Any, n_out: int) -> list[float]:

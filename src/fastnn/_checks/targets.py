@@ -50,16 +50,19 @@ def targets(
         return converted(name, array[:, None] if array.ndim == 1 else array, dtype, own), None
     if array.ndim == 1 and loss.takes.are_classes:
         return None, class_labels(name, array, n_out)
-    if array.ndim == 1 and (n_out == 1 or loss.shares_target):
+    n_targets = loss.n_targets(n_out)
+    if array.ndim == 1 and (n_targets == 1 or loss.shares_target):
         array = array[:, None]
     if loss.shares_target and array.shape[1] == 1:
         array = np.broadcast_to(array, (n_rows, n_out))
-    if array.ndim == 1 or array.shape[1] != n_out:
+    if array.ndim == 1 or array.shape[1] != n_targets:
+        units = (1 if array.ndim == 1 else array.shape[1]) * n_out // n_targets
         raise ValueError(
             f"{name} has shape {array.shape} but the network has {n_out} outputs; pass {name} of "
-            f"shape ({n_rows}, {n_out}), or end the layers with Dense("
-            f"{1 if array.ndim == 1 else array.shape[1]})"
+            f"shape ({n_rows}, {n_targets}), or end the layers with Dense({units})"
         )
+    if n_targets != n_out:
+        array = np.tile(array, (1, n_out // n_targets))
     T = converted(name, array, dtype, own)
     _require_range(name, T, loss)
     return T, None

@@ -52,7 +52,7 @@ class Fastnn(TrainingContender):
 class FastnnAllProducts(Fastnn):
     """The same with products with zeros: FASTNN_ZEROS=0."""
 
-    name = "fastnn, zeros"
+    name = "fastnn, all products"
 
     def reset(self) -> None:
         """Build a new network."""

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 ORDER = [
     "fastnn",
-    "fastnn, zeros",
+    "fastnn, all products",
     "jax",
     "onnxruntime",
     "torch",
@@ -58,7 +58,8 @@ def ratio(record: Record, peer: str | None = None) -> float | None:
     """Return the time of a peer, by default the best, over fastnn's; None if either is missing."""
     medians = {name: result.get("median_us") for name, result in record["results"].items()}
     ours = medians.pop("fastnn", None)
-    theirs = [us for name, us in medians.items() if us and peer in (None, name)]
+    peers = {name: us for name, us in medians.items() if us and not name.startswith("fastnn,")}
+    theirs = [us for name, us in peers.items() if peer in (None, name)]
     return min(theirs) / ours if ours and theirs else None
 
 

@@ -20,6 +20,7 @@ from fastnn.cli.output import tell
 from fastnn.layers import Dense, Dropout, Standardize
 from fastnn.mlp import MLP
 from fastnn.tabular.ensemble import mean_and_scale, undo_scaling
+from fastnn.tabular.models import Model
 
 if TYPE_CHECKING:
     import argparse
@@ -72,8 +73,8 @@ def fit(
     y: NDArray[Any],
     rows: dict[str, NDArray[np.intp]],
     objective: Objective,
-) -> tuple[dict[str, int | None], str]:
-    """Train a network; return the course of the training, and what ended it.
+) -> tuple[Model, dict[str, int | None], str]:
+    """Train a network; return it, the course of the training, and what ended it.
 
     The course is the number of epochs and the best one, counted from 1. What ended it is "patience"
     (early stopping), "epochs" (all were made) or "interrupt" (Ctrl-C after an epoch or more: the
@@ -96,9 +97,9 @@ def fit(
     if len(rows["validation"]):
         callbacks.append(stop)
         validation = encoded.matrix(rows["validation"], net.dtype), y[rows["validation"]]
-    end = "epochs"
+    end, history = "epochs", None
     try:
-        net.fit(
+        history = net.fit(
             X,
             y[rows["training"]],
             batch_size=options.batch_size,
@@ -118,9 +119,14 @@ def fit(
     if not is_class:
         undo_scaling(net, mean, scale, objective.output)
     if validation is None:
-        return {"epochs": net.epoch, "best_epoch": None}, end
+        return Model.of(net, history), {"epochs": net.epoch, "best_epoch": None}, end
+    model = Model.of(net, history, stop.best_epoch)
     best = None if stop.best_epoch is None else stop.best_epoch + 1
-    return {"epochs": net.epoch, "best_epoch": best}, "patience" if stop.stopped_epoch else end
+    return (
+        model,
+        {"epochs": net.epoch, "best_epoch": best},
+        "patience" if stop.stopped_epoch else end,
+    )
 
 
 def _progress() -> Callback:

@@ -12,7 +12,7 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastnn.cli.options import UsageError, names
-from fastnn.cli.report import SCORES
+from fastnn.tabular.scores import RISING, SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
 _OPERATORS: dict[str, Callable[[float, float], bool]] = {
     ">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt,
 }  # fmt: skip
-
-#: Scores of which a higher value is better.
-_RISING = ("r2", "accuracy", "balanced_accuracy", "roc_auc")
 
 
 class Condition(NamedTuple):
@@ -98,4 +95,4 @@ def _is_better(found: Mapping[str, Any], name: str) -> bool:
     ours, theirs = found["test"][name], found["baseline"][name]
     if ours is None or theirs is None:
         return True
-    return bool(ours > theirs if name in _RISING else ours < theirs)
+    return bool(ours > theirs if name in RISING else ours < theirs)

@@ -14,6 +14,7 @@ import numpy as np
 from fastnn import losses
 from fastnn.cli.options import UsageError, names
 from fastnn.tabular.errors import TableError, listed, suggestion
+from fastnn.tabular.scores import constant
 from fastnn.tabular.spelling import Lookup
 
 if TYPE_CHECKING:
@@ -48,9 +49,7 @@ class Objective(NamedTuple):
 
     def constant(self, y: NDArray[Any]) -> float:
         """Return the one prediction for all rows that has the least loss on targets y (n,)."""
-        quantiles = {"absolute_error": 0.5, "quantile": self.value}
-        q = quantiles.get(self.name)
-        return float(y.mean() if q is None else np.quantile(y, q))
+        return constant(self.loss, y)
 
 
 def objective(text: str) -> Objective:

@@ -9,24 +9,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from fastnn.cli.output import abbreviated, counted, score
+from fastnn.tabular.scores import SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from fastnn.mlp import MLP
     from fastnn.tabular.recipe import Recipe
-
-#: The scores by name, and what reports call them.
-SCORES = {
-    "r2": "R²",
-    "mae": "mean absolute error",
-    "rmse": "root mean squared error",
-    "pinball": "pinball loss",
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "log_loss": "log loss",
-    "roc_auc": "area under ROC curve",
-}
 
 
 def of_task(recipe: Recipe, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -60,15 +48,6 @@ def again(found: Mapping[str, Any]) -> str:
 def kept(found: Mapping[str, Any]) -> str:
     """Return which epoch's weights were kept; nothing if it is the last."""
     return "" if found["best_epoch"] is None else f"weights of epoch {found['best_epoch']} kept"
-
-
-def sizes(net: MLP, n: int = 1) -> str:
-    """Return the sizes of a network, or n of them: "4-8-1 relu, 49 parameters, float32, adam"."""
-    units = "-".join(str(n) for n in [net.n_in, *(layer.units for layer in net.dense)])
-    hidden = f" {net.dense[0].activation}" if len(net.dense) > 1 else ""
-    each = f"{units}{hidden}, {net.n_parameters:,} parameters"
-    several = f"{n} of {each} each" if n > 1 else each
-    return f"{several}, {net.dtype_policy}, {net.optimizer.name}"
 
 
 def baseline_of(recipe: Recipe, found: Mapping[str, Any]) -> str:

@@ -17,18 +17,18 @@ import numpy as np
 
 import fastnn
 from fastnn import _checks, tables
-from fastnn.cli import good, presets, several
+from fastnn.cli import good, presets, report_page, several
 from fastnn.cli.fitting import fit, network_of, optimizer_of
 from fastnn.cli.judging import beats_baseline, require_scores
 from fastnn.cli.objectives import check_target, objective_of, weights_of
 from fastnn.cli.options import UsageError, form_of
 from fastnn.cli.output import counted, print_now, protect, tell, two_columns, writing
-from fastnn.cli.report import again, baseline_of, epochs, kept, of_task, score_table, sizes
+from fastnn.cli.report import again, baseline_of, epochs, kept, of_task, score_table
 from fastnn.cli.scores import names_of, scores
 from fastnn.cli.splitting import split
 from fastnn.cli.train_options import parser_of
 from fastnn.tabular.errors import shell_argument
-from fastnn.tabular.models import Model
+from fastnn.tabular.models import Model, sizes
 from fastnn.tabular.reading import COMPRESSED
 from fastnn.tabular.targets import doubt
 
@@ -66,10 +66,12 @@ def run(options: argparse.Namespace) -> int:
     """Train networks on a table, save them, and report; return the exit code."""
     presets.settle(options)
     target = _target(options)
-    protect([options.data], {"--out": options.out})
+    protect([options.data], {"--out": options.out, **_report_of(options)})
     _checks.model_path("--out", options.out)
     with writing(options.out):
         tables.check_place(options.out, ())
+    if options.report is not None:
+        report_page.check(options)
     job = _job(options, target)
     warnings = _leaks(job)
     if not options.quiet:
@@ -86,6 +88,7 @@ def run(options: argparse.Namespace) -> int:
         warnings.append(_no_better(job.recipe, found))
         tell(f"warning: {warnings[-1]}")
     unmet = [str(condition) for condition in options.require if not condition.holds(found)]
+    scored = model
     if options.refit and len(job.rows["test"]) and end != "interrupt" and not unmet:
         model, recipe, end = _trained_again(options, job, model, found)
     seconds = time.perf_counter() - began
@@ -93,6 +96,9 @@ def run(options: argparse.Namespace) -> int:
         model.attach(recipe, training=found)
         with writing(options.out):
             model.save(options.out)
+    if options.report is not None:
+        of_job = job.recipe, job.table, job.y, job.rows, found
+        report_page.write(options, scored, *of_job, warnings)
     shown = _as_json if options.json else _as_text
     print_now(shown(options, model, recipe, found, seconds, warnings, not unmet))
     return _ended(options, end, found, unmet)
@@ -160,8 +166,7 @@ def _trained(options: argparse.Namespace, job: _Job) -> tuple[Model, dict[str, A
     optimizer = optimizer_of(options)
     if options.ensemble == 1 and options.by is None and options.search is None:
         net = network_of(options, job.recipe, optimizer, job.objective)
-        course, end = fit(net, options, job.recipe, job.encoded, job.y, job.rows, job.objective)
-        return Model.of(net), course, end
+        return fit(net, options, job.recipe, job.encoded, job.y, job.rows, job.objective)
     common = several.Common(options, job.recipe, job.objective, job.encoded, job.y, job.rows)
     if options.ensemble > 1:
         model, more, interrupted = several.ensemble(common, optimizer, options.ensemble)
@@ -181,8 +186,7 @@ def _record(
     is_weighted, groups, rows = options.class_weight is not None, None, dict(job.rows)
     if model.by is not None:
         column = job.table.columns[model.by]
-        known = np.isin(column.values, [column.texts.index(text) for text in model.texts])
-        rows["test"] = rows["test"][known[rows["test"]]]
+        rows["test"] = rows["test"][model.knows(column)[rows["test"]]]
         some = replace(column, values=column.values[rows["test"]])
         groups = model.groups_of(options.data, some)
     return {
@@ -215,8 +219,8 @@ def _ended(
 ) -> int:
     """Tell why a training did not end as it should; return the exit code."""
     if unmet:
-        tell(f"fastnn: error: the network does not meet --require {', '.join(unmet)}; no file was "
-             "written")  # fmt: skip
+        left = "no file was written" if options.report is None else "no network was saved"
+        tell(f"fastnn: error: the network does not meet --require {', '.join(unmet)}; {left}")
         return 3
     if end in ("interrupt", "interrupt after scores"):
         left = _left(found, end == "interrupt after scores")
@@ -275,6 +279,11 @@ def _target(options: argparse.Namespace) -> str:
     return target
 
 
+def _report_of(options: argparse.Namespace) -> dict[str, str]:
+    """Return the path of the report by its option; nothing without one."""
+    return {} if options.report is None else {"--report": options.report}
+
+
 def _note(job: _Job, options: argparse.Namespace) -> None:
     """Tell which rows and columns are not used, and which columns may be used by mistake."""
     for note in job.table.notes:
@@ -313,6 +322,7 @@ def _as_json(
     """Return the result as one line of JSON."""
     described = {
         "model": options.out if is_saved else None,
+        **{name.lstrip("-"): path for name, path in _report_of(options).items()},
         "task": recipe.task,
         "target": recipe.target,
         "classes": recipe.classes,
@@ -349,4 +359,5 @@ def _as_text(
         ("training", f"{epochs(found)}{again(found)} in {seconds:.2f} s{best and f'; {best}'}"),
     ]
     saved = f"\nsaved {options.out}; to use it: fastnn predict {options.out} {new}\n"
-    return two_columns(pairs) + score_table(recipe, found) + (saved if is_saved else "")
+    page = "" if options.report is None else f"\nwrote the report {options.report}\n"
+    return two_columns(pairs) + score_table(recipe, found) + (saved if is_saved else "") + page

@@ -41,6 +41,9 @@ def parser_of(commands: Commands) -> Parser:
     parser.add_argument("--target", metavar="COLUMN",
                         help="the column to predict (default for .npz: y)")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", required=True, help="where to save the network")
+    parser.add_argument("--report", metavar="FILE", default=None,
+                        help="where to write a report: an HTML page with scores, learning curves, "
+                        "errors, calibration and the importance of each column")  # fmt: skip
     _add_table_options(parser.add_argument_group("the table"))
     add_form_options(parser.add_argument_group("the form of a text file"))
     _add_network_options(parser.add_argument_group("the network"))

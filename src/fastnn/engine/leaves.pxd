@@ -258,6 +258,7 @@ cdef extern from "engine/simd/ops.h":
         const fastnn_function *functions
 
 cdef extern from "engine/maths.h" nogil:
+    double fastnn_log2(double x)
     double fastnn_power(double x, double y)
 
 cdef extern from "engine/schedules.h" nogil:

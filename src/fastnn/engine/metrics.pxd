@@ -1,26 +1,34 @@
-# Metrics of a whole set of rows, as metrics.py defines them, in double precision whatever the
+# Metrics of a whole set of rows, as metrics/ defines them, in double precision whatever the
 # network's. Sums are pairwise, in the order that NumPy's have today; summed here, they stay the
 # same with every NumPy. Not here: which rows are judged when (tasks.pxd), and the checks of what
-# users pass (metrics.py).
+# users pass (metrics/).
 
-from libc.math cimport NAN, fabs
+from libc.math cimport NAN, fabs, fmax, fmin
 from libc.stdint cimport int64_t
 from libc.stdlib cimport qsort
+from libc.string cimport memset
 
-from fastnn.engine.leaves cimport real
+from fastnn.engine.leaves cimport fastnn_log2, real
 
-cdef enum MetricKind:             # names as in metrics.py, but for
+cdef enum MetricKind:             # names as in metrics/, but for
     ACCURACY
     TOP_K_ACCURACY
     R2
     MAE
     MSE
     ROC_AUC
+    PRECISION
+    RECALL
+    F1
+    BALANCED_ACCURACY
+    LOG_LOSS
     ALL_CORRECT                   # the fraction of rows all of whose outputs are correct
 
 cdef struct Metric:
     MetricKind kind
     Py_ssize_t k                  # of TOP_K_ACCURACY
+    bint is_macro                 # of PRECISION, RECALL and F1: the mean over two classes, too,
+    double zero_division          # and what 0 / 0 is
     bint are_classes              # targets are classes: labels, or the largest of each row of T
     const double *targets         # (rows, n_out) in place of T, or NULL
 
@@ -33,6 +41,11 @@ cdef struct Judged:               # rows and their outputs
     const double *w               # (n, n_weights), from 0 to 1
     Py_ssize_t n_weights          # of a row: 1, or one for each output; 0: the row has weight 1
     double *room                  # judging_room
+
+cdef struct Confusion:            # weights of rows, of a class:
+    double hits                   # those of the class that are predicted as such
+    double predicted
+    double actual
 
 cdef struct Scored:
     double score
@@ -48,11 +61,13 @@ cdef inline double value_of(const Metric *metric, const Judged *rows) noexcept n
     """The metric of n rows, at least one."""
     if metric.kind == R2 or metric.kind == ROC_AUC:
         return mean_of_outputs(metric, rows)
+    if PRECISION <= metric.kind <= BALANCED_ACCURACY:
+        return from_confusions(metric, rows)
     if metric.kind == MAE or metric.kind == MSE:
         return mean_of_terms(metric, rows)
-    if metric.kind == ACCURACY and not metric.are_classes:
+    if metric.kind in (ACCURACY, LOG_LOSS) and not metric.are_classes:
         return mean_of_terms(metric, rows)
-    return fraction_of_rows(metric, rows)
+    return mean_of_rows(metric, rows)
 
 
 # ---- rows ---------------------------------------------------------------------------------------
@@ -140,12 +155,21 @@ cdef inline double average(double *terms, const double *w, Py_ssize_t n) noexcep
 
 # ---- metrics of rows ----------------------------------------------------------------------------
 
-cdef inline double fraction_of_rows(const Metric *metric, const Judged *rows) noexcept nogil:
-    """The fraction of rows that are correct, by their weights."""
+cdef inline double mean_of_rows(const Metric *metric, const Judged *rows) noexcept nogil:
+    """The mean over rows, by their weights: of the log loss, or of whether they are correct."""
     cdef Py_ssize_t i
     for i in range(rows.n):
-        rows.room[i] = is_correct(metric, rows, i)
+        if metric.kind == LOG_LOSS:
+            rows.room[i] = log_inverse(rows.y[i * rows.n_out + label(rows, i)])
+        else:
+            rows.room[i] = is_correct(metric, rows, i)
     return average(rows.room, rows.w if rows.n_weights == 1 else NULL, rows.n)
+
+
+cdef inline double log_inverse(double y) noexcept nogil:
+    """-log y of a probability, kept from 0 by eps of the outputs' precision."""
+    cdef double eps = 2.0 ** -23 if sizeof(real) == 4 else 2.0 ** -52
+    return -fastnn_log2(fmin(fmax(y, eps), 1.0)) * 0.6931471805599453
 
 
 cdef inline bint is_correct(const Metric *metric, const Judged *rows, Py_ssize_t i) noexcept nogil:
@@ -194,6 +218,8 @@ cdef inline void take_terms(const Metric *metric, const Judged *rows, Py_ssize_t
             terms[k] = fabs(e)
         elif metric.kind == MSE:
             terms[k] = e * e
+        elif metric.kind == LOG_LOSS:
+            terms[k] = t * log_inverse(y) + (1.0 - t) * log_inverse(1.0 - y)
         else:
             terms[k] = (y > 0.5) == (t > 0.5)
 
@@ -247,6 +273,71 @@ cdef inline double r2(const Metric *metric, const Judged *rows, Py_ssize_t k) no
         e[i] *= e[i]
         t[i] *= t[i]
     return 1.0 - average(e, w, n) / average(t, w, n)
+
+
+# ---- metrics of predicted classes ---------------------------------------------------------------
+
+cdef inline double from_confusions(const Metric *metric, const Judged *rows) noexcept nogil:
+    """Of classes; the mean over several sigmoid outputs, of each its positive class."""
+    cdef Confusion *classes = <Confusion *>rows.room
+    cdef Py_ssize_t k, n_classes = max(<Py_ssize_t>2, rows.n_out) if metric.are_classes else 2
+    cdef Py_ssize_t questions = 1 if metric.are_classes else rows.n_out, known = 0
+    cdef bint is_mean = n_classes > 2 or metric.kind == BALANCED_ACCURACY
+    cdef double value, total = 0.0
+    is_mean = is_mean or (metric.is_macro and questions == 1)
+    for k in range(questions):
+        count(metric, rows, k, classes, n_classes)
+        if is_mean:
+            value = mean_of_classes(metric, classes, n_classes)
+        else:
+            value = ratio(metric, &classes[1])
+        if value == value:
+            total += value
+            known += 1
+    return total / known if known > 0 else NAN
+
+
+cdef inline void count(const Metric *metric, const Judged *rows, Py_ssize_t k, Confusion *classes,
+                       Py_ssize_t n_classes) noexcept nogil:
+    """The confusions of all classes; of a sigmoid output these are 0 and 1."""
+    cdef Py_ssize_t i, own, found
+    cdef double weight
+    memset(classes, 0, n_classes * sizeof(Confusion))
+    for i in range(rows.n):
+        if metric.are_classes:
+            own, found = label(rows, i), largest(rows.y + i * rows.n_out, rows.n_out)
+        else:
+            own, found = target(metric, rows, i, k) > 0.5, rows.y[i * rows.n_out + k] > 0.5
+        weight = weight_of(rows, i, k)
+        classes[own].actual += weight
+        classes[found].predicted += weight
+        if own == found:
+            classes[own].hits += weight
+
+
+cdef inline double ratio(const Metric *metric, const Confusion *one) noexcept nogil:
+    """The metric of a class."""
+    if metric.kind == PRECISION:
+        return one.hits / one.predicted if one.predicted > 0 else metric.zero_division
+    if metric.kind == F1 and one.predicted + one.actual > 0:
+        return 2.0 * one.hits / (one.predicted + one.actual)
+    return one.hits / one.actual if one.actual > 0 else metric.zero_division
+
+
+cdef inline double mean_of_classes(const Metric *metric, const Confusion *classes,
+                                   Py_ssize_t n) noexcept nogil:
+    """The mean over classes that have rows or, but for the balanced accuracy, predictions."""
+    cdef Py_ssize_t k, known = 0
+    cdef double value, total = 0.0
+    for k in range(n):
+        if classes[k].actual == 0 and (classes[k].predicted == 0
+                                       or metric.kind == BALANCED_ACCURACY):
+            continue
+        value = ratio(metric, &classes[k])
+        if value == value:
+            total += value
+            known += 1
+    return total / known if known > 0 else NAN
 
 
 # ---- the area under the ROC curve ---------------------------------------------------------------

@@ -291,7 +291,7 @@ class _LossLines:
     """
 
     def __init__(self, loss: Loss, n_out: int, stages: list[Stage], precision: Precision) -> None:
-        self.n_out, self.precision = n_out, precision
+        self.n_out, self.n_targets, self.precision = n_out, loss.n_targets(n_out), precision
         self.has_classes, self.parameter = loss.takes.are_classes, loss.parameter(n_out)
         self.differentiated, self.name = stages, loss.name
         last = stages[-1]
@@ -320,7 +320,7 @@ class _LossLines:
         if self.has_classes:
             lines.append("target[label] = 1;")
         else:
-            lines.append(f"for (int j = 0; j < {self.n_out}; j++) target[j] = t[j];")
+            lines.append(f"for (int j = 0; j < {self.n_targets}; j++) target[j] = t[j];")
         parameter = "NULL" if self.parameter is None else "parameter"
         lines += [
             "double loss;",

@@ -224,6 +224,14 @@ def poisson(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array
     return y - t * log_y, sigmoid(a) - t * ratio
 
 
+def gaussian_nll(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, Array]:
+    """E_n = 1/2 sum_k s_k + (m_k - t_k)^2 e^{-s_k}: means m, then logarithms of variances s."""
+    (m, s), t = np.split(y, 2, axis=1), np.split(t, 2, axis=1)[0]
+    r, precision = m - t, exp(-s)
+    delta = np.hstack([r * precision, 0.5 * (1 - r * r * precision)])
+    return 0.5 * (s + r * r * precision), delta
+
+
 ANY = tuple(ACTIVATIONS)
 
 # name: (function, the output activations that it is legal with)
@@ -234,6 +242,7 @@ LOSSES: dict[str, tuple[Callable[..., tuple[Array, Array]], tuple[str, ...]]] = 
     "quantile": (quantile, ANY),
     "linear": (linear, ANY),
     "poisson": (poisson, ("exp", "softplus")),
+    "gaussian_nll": (gaussian_nll, ("identity",)),
     "binary_cross_entropy": (binary_cross_entropy, ("sigmoid",)),
     "cross_entropy": (cross_entropy, ("softmax",)),
 }

@@ -94,8 +94,43 @@ def adamw(
     return adam(w, g, s, t, learning_rate, weight_decay=weight_decay, **adam_hyper)
 
 
+def nadam(
+    w: Array, g: Array, s: State, t: int, learning_rate: float = 0.001, beta_1: float = 0.9,
+    beta_2: float = 0.999, epsilon: float = 1e-8, momentum_decay: float = 0.004,
+    weight_decay: float = 0.0,
+) -> Array:  # fmt: skip
+    """w <- w - eta m^ / (sqrt v^ + epsilon)  (Dozat 2016), with the momentum of the next step.
+
+    m^ = mu_{t+1} m / (1 - mu_1 ... mu_{t+1}) + (1 - mu_t) g / (1 - mu_1 ... mu_t), where
+    mu_t = beta_1 (1 - 0.96^(t momentum_decay) / 2).
+    """
+    w = decayed(w, learning_rate, weight_decay)
+    m = s["m"] = beta_1 * s.get("m", 0.0) + (1 - beta_1) * g
+    v = s["v"] = beta_2 * s.get("v", 0.0) + (1 - beta_2) * (g * g)
+    mu = beta_1 * (1 - 0.5 * 0.96 ** (np.arange(1, t + 2) * momentum_decay))
+    now, ahead = mu[:-1].prod(), mu.prod()
+    m_hat = mu[-1] * m / (1 - ahead) + (1 - mu[-2]) * g / (1 - now)
+    new: Array = w - learning_rate * m_hat / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
+    return new
+
+
+def lion(
+    w: Array, g: Array, s: State, t: int, learning_rate: float = 0.0001, beta_1: float = 0.9,
+    beta_2: float = 0.99, weight_decay: float = 0.0,
+) -> Array:  # fmt: skip
+    """w <- w - eta sign(beta_1 m + (1 - beta_1) g);  m <- beta_2 m + (1 - beta_2) g.
+
+    (Chen et al. 2023.)
+    """
+    w = decayed(w, learning_rate, weight_decay)
+    m = s.get("m", 0.0)
+    s["m"] = beta_2 * m + (1 - beta_2) * g
+    return w - learning_rate * np.sign(beta_1 * m + (1 - beta_1) * g)
+
+
 OPTIMIZERS: dict[str, Callable[..., Array]] = {
     "sgd": sgd, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw,
+    "nadam": nadam, "lion": lion,
 }  # fmt: skip
 
 # ---- Learning rates: eta of the step (or epoch) that comes after t of them -----------------------

@@ -31,7 +31,9 @@ T = TypeVar("T")
 
 #: Losses of targets that are numbers, by name.
 REGRESSION_LOSSES = [
-    name for name in losses.NAMES if losses.KINDS[name].targets in ("real", "positive")
+    name
+    for name in losses.NAMES
+    if losses.KINDS[name].targets in ("real", "positive") and losses.KINDS[name].predicts_targets
 ]
 
 _AT_LEAST_0 = Interval(Real, 0, None, closed="left")

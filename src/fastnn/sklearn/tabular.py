@@ -113,6 +113,12 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         found: NDArray[np.int64] = labels.reshape(-1).astype(np.int64)
         return found
 
+    def _held_out(self, y: Any) -> NDArray[Any]:
+        y = column_or_1d(y, warn=True)
+        net, known = self.fits_[0], tuple(self.classes_.tolist())
+        found: NDArray[np.int64] = _checks.as_numbers("y", y, net.loss, net.n_out, known)
+        return found
+
     def _end(self) -> dict[str, Any]:
         return {}
 

@@ -21,8 +21,9 @@ from fastnn.many import Fits
 from fastnn.sklearn.base import all_or_nothing, with_valid_parameters
 from fastnn.sklearn.table_encoder import TableEncoder
 from fastnn.sklearn.tabular_parameters import TabularParameters, settings_of
-from fastnn.tabular import ensemble
+from fastnn.tabular import ensemble, report
 from fastnn.tabular.models import Model
+from fastnn.training.mapped import files_of
 
 if TYPE_CHECKING:
     import os
@@ -57,6 +58,10 @@ class BaseTabular(TabularParameters):
     def _targets(self, y: Any) -> NDArray[Any]:
         """Return y (n,) as targets of networks: numbers, or labels of the classes it learns."""
         raise NotImplementedError
+
+    def _held_out(self, y: Any) -> NDArray[Any]:
+        """Return y (n,) of rows that nothing is learned from as targets: numbers or labels."""
+        return self._targets(y)
 
     def _end(self) -> dict[str, Any]:
         """Return activation and loss of the end of networks, if they are not those of classes."""
@@ -194,6 +199,78 @@ class BaseTabular(TabularParameters):
         check_is_fitted(self)
         inputs: NDArray[Any] = self._encoder.transform(X)
         return inputs
+
+    # ---- reports --------------------------------------------------------------------------------
+
+    def report(
+        self,
+        X: Any,
+        y: ArrayLike,
+        path: str | os.PathLike[str],
+        *,
+        n_repeats: int = 5,
+        max_samples: int = 2000,
+        random_state: int = 0,
+    ) -> None:
+        """Write a report on the networks, scored on held-out rows, to an HTML file.
+
+        The page has the scores beside those of a baseline, the learning curves, the confusion
+        matrix, ROC and reliability curves or the residuals, the spread of the networks, the
+        permutation importance of each column, and how each column is encoded. It is one file
+        without scripts, which needs no network. The same networks and rows give the same page.
+
+        Parameters
+        ----------
+        X : as in `predict`
+            Rows that the networks were not trained on; otherwise all scores are too good.
+        y : array-like of shape (n,)
+            Their true values.
+        path : str or path
+            A name that ends with ".html" or ".htm". An old report is replaced as a whole.
+        n_repeats : int, default 5
+            How often each column is shuffled for its permutation importance.
+        max_samples : int, default 2000
+            The most rows that are used for it, drawn at random from X; fewer if there are more than
+            50 columns. The page says how many.
+        random_state : int, default 0
+            Seed of the permutations and of these rows.
+
+        Raises
+        ------
+        NotFittedError
+            If the estimator is not fitted.
+        ValueError
+            If X or y are invalid, y has a class that does not occur in `fit`, or the path has
+            another ending or holds a network.
+        OSError
+            If the file cannot be written.
+
+        Examples
+        --------
+        >>> model.fit(frame[:800], y[:800])  # doctest: +SKIP
+        >>> model.report(frame[800:], y[800:], "report.html")  # doctest: +SKIP
+        """
+        check_is_fitted(self)
+        path = report.check_path("path", path, files_of(X, y))
+        n_repeats = _checks.integer("n_repeats", n_repeats, low=1)
+        max_samples = _checks.integer("max_samples", max_samples, low=1)
+        table = self._encoder._table(X, reset=False)
+        targets = self._held_out(y)
+        check_consistent_length(np.empty(table.n), targets)
+        subject = report.Subject(
+            Model(self.fits_),
+            self.recipe_,
+            table,
+            targets,
+            f"All figures on this page, except the learning curves, are of {len(targets):,} rows. "
+            "They show how good the networks are on new rows if none of them was trained on these.",
+            facts=[("Made by", type(self).__name__)],
+            is_weighted=self.class_weight is not None,
+            seed=_checks.integer("random_state", random_state, low=0),
+            n_repeats=n_repeats,
+            max_rows=max_samples,
+        )
+        report.write(path, subject)
 
     # ---- files ----------------------------------------------------------------------------------
 

@@ -1,9 +1,9 @@
 """Codes: how the values of one column become inputs, as plain data.
 
 A code is a frozen dataclass whose fields are plain data in the model file. `names` are those of its
-inputs, `write` fills them for some rows; a column may have several codes side by side. The values
-of a column are numbers, or seconds since 1970 for dates, NaN where missing; for a category they
-are indices of the texts that its code knows, `MISSING` or `UNKNOWN`.
+inputs, `described` says what they are, `write` fills them for some rows; a column may have several
+codes side by side. The values of a column are numbers, or seconds since 1970 for dates, NaN where
+missing; for a category they are indices of the texts that its code knows, `MISSING` or `UNKNOWN`.
 
 A new code is a class here and its line in `CODES`; learning.py decides which columns get it. Not
 here: whole tables (encoding.py).
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 MISSING, UNKNOWN = -1, -2
 
 _DAY, _FAR = 86400, 1e150
+_SHOWN = 8  # texts in a description
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -42,6 +43,10 @@ class Code:
 
     def names(self, column: str) -> list[str]:
         """Return the names of the inputs of a column of this name."""
+        raise NotImplementedError
+
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
         raise NotImplementedError
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
@@ -68,6 +73,10 @@ class Value(Code):
         """Return the names of the inputs."""
         return [column]
 
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
+        return "standardized" if self.scale != 1.0 else "its value, standardized by the network"
+
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
         filled = np.where(np.isnan(values), self.fill, values)
@@ -91,6 +100,10 @@ class Clipped(Code):
     def names(self, column: str) -> list[str]:
         """Return the names of the inputs."""
         return [f"{column}=(clipped)"]
+
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
+        return "clipped smoothly by median and quartiles"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
@@ -117,6 +130,10 @@ class PiecewiseLinear(Code):
         n = len(self.edges) - 1
         return [f"{column}=({i} of {n})" for i in range(1, n + 1)]
 
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
+        return f"piecewise linear in {len(self.edges) - 1} intervals"
+
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
         filled = np.where(np.isnan(values), self.fill, values)
@@ -133,6 +150,10 @@ class Missing(Code):
     def names(self, column: str) -> list[str]:
         """Return the names of the inputs."""
         return [f"{column}=(missing)"]
+
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
+        return "an input for missing"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
@@ -152,6 +173,13 @@ class OneHot(Code):
         """Return the names of the inputs."""
         return [f"{column}={text}" for text in self.texts] + [f"{column}=(other)"] * self.other
 
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
+        shown = ", ".join(text or "''" for text in self.texts[:_SHOWN])
+        more = f" and {len(self.texts) - _SHOWN} more" if len(self.texts) > _SHOWN else ""
+        other = "; another input for all rarer texts" if self.other else ""
+        return f"one-hot, {len(self.texts)} texts: {shown}{more}{other}"
+
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
         if self.other:
@@ -170,6 +198,10 @@ class Month(Code):
         """Return the names of the inputs."""
         return [f"{column}={month}" for month in _MONTHS]
 
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
+        return "month"
+
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
         rows = np.flatnonzero(~np.isnan(values))
@@ -186,6 +218,10 @@ class Weekday(Code):
         """Return the names of the inputs."""
         return [f"{column}={day}" for day in _WEEKDAYS]
 
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
+        return "day of the week"
+
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
         rows = np.flatnonzero(~np.isnan(values))
@@ -201,6 +237,10 @@ class TimeOfDay(Code):
     def names(self, column: str) -> list[str]:
         """Return the names of the inputs."""
         return [f"{column}=sin(time)", f"{column}=cos(time)"]
+
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
+        return "time of day"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from fastnn.callbacks import History
     from fastnn.mlp import MLP
     from fastnn.tabular.table import Column
 
@@ -46,9 +47,13 @@ class Model:
     by: str | None = None
 
     @classmethod
-    def of(cls, net: MLP) -> Model:
-        """Return the model of one network."""
-        return cls(Fits([net]))
+    def of(cls, net: MLP, history: History | None = None, best_epoch: int | None = None) -> Model:
+        """Return the model of one trained network, with the course of its training if known."""
+        fits = Fits([net])
+        fits.statuses, fits.best_epochs = [Status(FINISHED, net.epoch)], [best_epoch]
+        if history is not None:
+            fits.histories[0] = history
+        return cls(fits)
 
     @property
     def net(self) -> MLP:
@@ -82,6 +87,12 @@ class Model:
             return self.net.predict(X), None
         found = np.stack([net.predict(X) for net in self.fits]).astype(np.float64)
         return found.mean(axis=0), found.std(axis=0)
+
+    def knows(self, column: Column) -> NDArray[np.bool_]:
+        """Return whether there is a network for each row's text of the column that decides it."""
+        found: NDArray[np.bool_]
+        found = np.isin(column.values, [column.texts.index(text) for text in self.texts])
+        return found
 
     def groups_of(self, path: str, column: Column) -> NDArray[np.intp]:
         """Return the number of each row's network from the column that decides it."""
@@ -131,14 +142,22 @@ class Model:
             _checks.some_networks(path, len(fits))
             by = fits[0].metadata.get("training", {}).get("by")
         else:
-            fits, by = Fits([load(path)]), None
-            fits.statuses = [Status(FINISHED, fits[0].epoch)]
+            fits, by = cls.of(load(path)).fits, None
         try:
             recipe = recipe_of(fits[0])
         except (ValueError, TypeError) as error:
             raise ValueError(f"{path}: {error}") from error
         _require_one_recipe(path, fits, by)
         return cls(fits, by), recipe
+
+
+def sizes(net: MLP, n: int = 1) -> str:
+    """Return the sizes of a network, or n of them: "4-8-1 relu, 49 parameters, float32, adam"."""
+    units = "-".join(str(n) for n in [net.n_in, *(layer.units for layer in net.dense)])
+    hidden = f" {net.dense[0].activation}" if len(net.dense) > 1 else ""
+    each = f"{units}{hidden}, {net.n_parameters:,} parameters"
+    several = f"{n} of {each} each" if n > 1 else each
+    return f"{several}, {net.dtype_policy}, {net.optimizer.name}"
 
 
 def _require_one_recipe(path: str, fits: Fits, by: Any) -> None:

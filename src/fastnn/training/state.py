@@ -233,7 +233,9 @@ class State:
     @classes.setter
     def classes(self, value: Classes | None) -> None:
         """Set checked labels; no step takes targets as they are then, since they are looked up."""
-        self._classes, self.network.looks_up_labels = value, value is not None
+        self._classes = value
+        n_out, loss = self.network.n_out, self.specification.loss
+        self.network.converts_targets = value is not None or loss.n_targets(n_out) != n_out
 
     # ---- learning rate --------------------------------------------------------------------------
 

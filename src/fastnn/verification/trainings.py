@@ -40,6 +40,8 @@ from fastnn import (
     Huber,
     InverseScaling,
     LinearWarmup,
+    Lion,
+    NAdam,
     OneCycle,
     PiecewiseConstantDecay,
     Quantile,
@@ -77,7 +79,7 @@ SMALL_RATE = SGD(0.002)  # at which nested exponential functions don't diverge
 def rows_for(net: MLP, n: int, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any]]:
     """Return X (n, n_in), and targets of the kind that the network's loss takes."""
     rng = np.random.default_rng([seed, n])
-    X, shape = rng.uniform(-1, 1, (n, net.n_in)), (n, net.n_out)
+    X, shape = rng.uniform(-1, 1, (n, net.n_in)), (n, net.loss.n_targets(net.n_out))
     if net.loss.targets == "class":
         return X, rng.integers(net.n_out, size=n)
     if net.loss.targets == "positive":
@@ -175,7 +177,8 @@ def by_loss() -> Named:
         (loss, h)
         for loss in losses.NAMES
         for h in outputs
-        if str(h) in (losses.get(loss).outputs or map(str, outputs))
+        if losses.get(loss).predicts_targets
+        and str(h) in (losses.get(loss).outputs or map(str, outputs))
     ]
     for loss, h in legal:
         name = f"{loss} of {h}"
@@ -192,6 +195,13 @@ def by_loss() -> Named:
         yield f"{kind}, {dtype}", usual(loss=kind, dtype=dtype)
     for kind in parameters:
         yield f"{kind}, tiny", tiny(loss=kind)
+    for units, dtype in itertools.product((2, 22), DTYPES):
+        options = {"loss": "gaussian_nll", "dtype": dtype, "optimizer": SMALL_RATE}
+        layers = [Dense(20, "tanh"), Dense(units)]
+        yield f"gaussian_nll, {units} outputs, {dtype}", fitted(6, layers, **options)
+        layers = [Dense(4, "tanh"), Dense(2)]
+        run = fitted(4, layers, batch_size=1, rows=30, **options)
+        yield f"gaussian_nll, {units} outputs, tiny, {dtype}", run
 
 
 def shown(rule: optimizers.Optimizer) -> str:
@@ -243,6 +253,8 @@ def by_optimizer() -> Named:
         Adam(0.02, epsilon=1e-3, epsilon_hat=True),
         AdamW(0.02, weight_decay=0.0),
         AdamW(0.02, weight_decay=0.1),
+        NAdam(0.02, 0.5, 0.9, 1e-3, 1.0, maximize=True),
+        Lion(0.02, 0.5, 0.9, maximize=True),
     ):
         yield shown(rule), usual(optimizer=rule)
 
@@ -515,6 +527,8 @@ def by_nonzeros() -> Named:
         Adam(CosineDecay(0.01, 20), use_ema=True, ema_momentum=0.9),
         AdamW(0.01, weight_decay=0.1),
         AdamW(0.01, weight_decay=0.1, use_ema=True, clipvalue=0.01),
+        NAdam(0.01, weight_decay=0.1),
+        Lion(0.001),
     )
     for rule, dtype in itertools.product(rules, DTYPES):
         for n_in, batch_size in ((400, 8), (3000, 1)):

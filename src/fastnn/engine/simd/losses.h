@@ -165,6 +165,48 @@ static void cross_entropy_rows(const fastnn_loss_args *args) {
 }
 /* c-source: end */
 
+/* c-source: begin gaussian_nll (needs loss_args, panel_sums, vexp) */
+/* gaussian_nll: n = columns / 2 means m, then n logarithms of variances s; targets t of the means.
+ * E = sum (s + r^2 e^-s) / 2, r = m - t;  dE/dm = r e^-s, dE/ds = (1 - r^2 e^-s) / 2.
+ * A vector of m and one of s start at any lane of a panel: numbers are copied one by one. */
+INLINE ptrdiff_t column_place(const fastnn_loss_args *args, ptrdiff_t row, ptrdiff_t column) {
+    return column / PANEL * args->jump + row * PANEL + column % PANEL;
+}
+
+INLINE vec gaussian_terms(const fastnn_loss_args *args, ptrdiff_t row, ptrdiff_t first,
+                          vec weight) {
+    ptrdiff_t n = args->columns / 2;
+    real m[LANES] = {0}, s[LANES] = {0}, t[LANES] = {0};
+    for (ptrdiff_t i = 0; i < LANES && first + i < n; i++) {
+        m[i] = args->y[column_place(args, row, first + i)];
+        s[i] = args->y[column_place(args, row, n + first + i)];
+        t[i] = args->t[column_place(args, row, first + i)];
+    }
+    vec r = load(m) - load(t), half = splat((real)0.5), of_mean = r * vexp(-load(s));
+    vec square = r * of_mean, loss = half * (load(s) + square);
+    store(m, of_mean * weight);
+    store(s, half * (splat(1) - square) * weight);
+    for (ptrdiff_t i = 0; i < LANES && first + i < n; i++) {
+        args->delta[column_place(args, row, first + i)] = m[i];
+        args->delta[column_place(args, row, n + first + i)] = s[i];
+    }
+    return keep(lanes_below(n - first), loss);
+}
+
+static void gaussian_nll_rows(const fastnn_loss_args *args) {
+    for (ptrdiff_t r = 0; r < args->rows; r++) {
+        vec weight = splat(args->weight[r]);
+        panel_sums sum = {{splat(0)}};
+        for (ptrdiff_t c = args->columns / 2 * 2; c < args->columns || c % PANEL; c++)
+            args->delta[column_place(args, r, c)] = 0;
+        for (ptrdiff_t c = 0; c < args->columns / 2; c += PANEL)
+            for (int v = 0; v < PANEL_VECTORS; v++)
+                sum.lanes[v] += gaussian_terms(args, r, c + v * LANES, weight);
+        args->loss[r] = (double)sum_panel(&sum) * (double)args->weight[r];
+    }
+}
+/* c-source: end */
+
 /* A loss that is a sum over the outputs, with a weight for each output: the weights are read where
  * the derivatives are written, in delta. A row's loss is sum_k weight_k E_k; args->weight is not
  * read. */
@@ -206,6 +248,7 @@ SUMS_OVER_OUTPUTS(LOSS_BY_OUTPUT)
 static const fastnn_loss losses[] = {
     SUMS_OVER_OUTPUTS(ROWS_ENTRY)
     {"cross_entropy", "softmax", cross_entropy_rows},
+    {"gaussian_nll", "identity", gaussian_nll_rows},
     {NULL, NULL, NULL},
 };
 

@@ -217,7 +217,8 @@ typedef struct {
     EACH(beta_1)                                                                                   \
     EACH(beta_2)                                                                                   \
     EACH(epsilon)                                                                                  \
-    EACH(epsilon_hat) /* 1: Adam's epsilon is added to the root as it is, without correction */    \
+    EACH(epsilon_hat)    /* 1: Adam's epsilon is added to the root as it is, without correction */ \
+    EACH(momentum_decay) /* of NAdam */                                                            \
     EACH(weight_decay)                                                                             \
     EACH(maximize) /* 1: steps go up the gradient */
 
@@ -231,7 +232,7 @@ enum { FASTNN_HYPER_COUNT = sizeof(fastnn_hyper) / sizeof(double) };
 static const char *const fastnn_hyper_names[] = {FASTNN_HYPER_PARAMETERS(FASTNN_NAME)};
 
 typedef struct {
-    real rate, momentum; /* the rate is negative where steps go up */
+    real rate, momentum; /* the rate is negative where steps go up; NAdam's weights of g and m */
     real new_1;          /* first moment += new_1 * (g - moment) */
     real keep_2, new_2;  /* second moment <- keep_2 * moment + new_2 * g^2 */
     real root_scale;     /* of the root that Adam divides by */

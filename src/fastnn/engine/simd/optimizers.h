@@ -367,6 +367,72 @@ INLINE void amsgrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block, in
 
 OPTIMIZER(amsgrad)
 
+/* nadam: m and v as Adam's, w <- w - lr m^ / (sqrt(v^) + eps) with
+ * m^ = mu_{t+1} m / (1 - mu_1 ... mu_{t+1}) + (1 - mu_t) g / (1 - mu_1 ... mu_t)   (Dozat 2016),
+ * mu_t = b1 (1 - 0.96^(t momentum_decay) / 2). */
+static double nadam_momentum(const fastnn_hyper *hyper, double power) {
+    return hyper->beta_1 * (1 - power / 2);
+}
+
+/* mu_1 ... mu_t; below 2^-60 it is nothing beside the 1 that it is subtracted from. The loop is
+ * short: powers of 0.96 that fall slowly halve b1 for long, and so make the product small. */
+static double nadam_product(const fastnn_hyper *hyper, double t) {
+    double decay = fastnn_power(0.96, hyper->momentum_decay), power = decay, product = 1;
+    for (double i = 1; i <= t && product > 0x1p-60; i++) {
+        if (power < 0x1p-60) return product * fastnn_power(hyper->beta_1, t - i + 1);
+        product *= nadam_momentum(hyper, power);
+        power *= decay;
+    }
+    return product;
+}
+
+/* The weights of g and m in m^ are `rate` and `momentum`. */
+static void prepare_nadam(const fastnn_hyper *hyper, double t, fastnn_step *step) {
+    double root = sqrt(1 - fastnn_power(hyper->beta_2, t)), product = nadam_product(hyper, t);
+    double mu = nadam_momentum(hyper, fastnn_power(0.96, t * hyper->momentum_decay));
+    double next = nadam_momentum(hyper, fastnn_power(0.96, (t + 1) * hyper->momentum_decay));
+    real direction = hyper->maximize ? -1 : 1;
+    *step = (fastnn_step){
+        .rate = (real)((1 - mu) / (1 - product)),
+        .momentum = (real)(next / (1 - product * next)),
+        .new_1 = (real)(1 - hyper->beta_1),
+        .keep_2 = (real)hyper->beta_2,
+        .new_2 = (real)(1 - hyper->beta_2),
+        .root_scale = direction * normal(1 / (hyper->learning_rate * root)),
+        .epsilon = direction * normal(hyper->epsilon / hyper->learning_rate),
+        .shrink = shrink_of(hyper),
+    };
+}
+
+INLINE void nadam(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
+    vec m = mean(splat(step->new_1), g, w + block), v = second_moment(step, g, w + 2 * block);
+    vec ahead = multiply_add(splat(step->momentum), m, splat(step->rate) * g);
+    store(w, moved(step, w, -adam_change(step, ahead, v), decays));
+}
+
+OPTIMIZER(nadam)
+
+/* lion: w <- w - lr sign(b1 m + (1 - b1) g), then m <- b2 m + (1 - b2) g   (Chen et al. 2023) */
+static void prepare_lion(const fastnn_hyper *hyper, double t, fastnn_step *step) {
+    (void)t;
+    *step = (fastnn_step){
+        .rate = (real)(hyper->maximize ? -hyper->learning_rate : hyper->learning_rate),
+        .new_1 = (real)(1 - hyper->beta_1),
+        .new_2 = (real)(1 - hyper->beta_2),
+        .shrink = shrink_of(hyper),
+    };
+}
+
+INLINE void lion(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
+    vec m = load(w + block), down = splat(-step->rate);
+    vec c = multiply_add(splat(step->new_1), g - m, m);
+    mean(splat(step->new_2), g, w + block);
+    vec change = choose(c > splat(0), down, choose(c < splat(0), -down, c)); /* NaN stays NaN */
+    store(w, moved(step, w, change, decays));
+}
+
+OPTIMIZER(lion)
+
 static const fastnn_optimizer optimizers[] = {
     ENTRIES(sgd, 0, 1, prepare_plain),
     ENTRIES(momentum, 1, 0, prepare_plain),
@@ -378,6 +444,8 @@ static const fastnn_optimizer optimizers[] = {
     ENTRIES(rmsprop_centered_momentum, 3, 0, prepare_plain),
     ENTRIES(adam, 2, 0, prepare_adam),
     ENTRIES(amsgrad, 3, 0, prepare_adam),
+    ENTRIES(nadam, 2, 0, prepare_nadam),
+    ENTRIES(lion, 1, 0, prepare_lion),
     {0},
 };
 

@@ -1,0 +1,49 @@
+"""The report on networks for tables: one HTML page with what was learned, how well, and from what.
+
+`write` makes the page of a `Subject` and replaces a file by it. The page is self-contained: its
+style and its drawings are in it, and it has no scripts. The same networks and rows give the same
+page, byte for byte.
+
+- `html`: escaping, tables, figures
+- `svg`, `style.css`: drawings, and how all of it looks, in light and in dark
+- `subject`: the networks and the held-out rows, their predictions and scores
+- `page`: the sections in their order; each of the following is one, or several
+- `summary`, `curves`, `confusion`, `roc`, `calibration`, `residuals`, `spread`, `importance`,
+  `columns`
+- `groups`: rows in groups of equal size
+
+Not here: the scores (tabular/scores.py), and which rows are held out.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastnn import _checks, _files
+from fastnn.tabular.report.page import render
+from fastnn.tabular.report.subject import Subject
+from fastnn.tabular.writing import check_place
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+#: What the name of a report ends with.
+ENDINGS = (".html", ".htm")
+
+__all__ = ["ENDINGS", "Subject", "check_path", "render", "write"]
+
+
+def check_path(name: str, path: object, inputs: Sequence[str | int] = ()) -> str:
+    """Check that a report can be written to a path: it ends with .html and is none of the inputs.
+
+    An error calls the path `name`. Nothing is left behind.
+    """
+    return check_place(_checks.output_path(name, path, inputs), ENDINGS)
+
+
+def write(path: str, subject: Subject) -> None:
+    """Write a report to a file, which is replaced as a whole."""
+    place = check_path("path", path)
+    text = render(subject).encode()
+    with _files.replacing(place) as file:
+        file.write(text)

@@ -1,0 +1,58 @@
+"""What each column became: its codes, its texts, and what the held-out rows have of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.tabular.codes import is_missing
+from fastnn.tabular.report.html import Html, as_text, counted, joined, paragraph, percent, table
+from fastnn.tabular.spelling import Lookup
+
+if TYPE_CHECKING:
+    from fastnn.tabular.encoding import Entry
+    from fastnn.tabular.report.subject import Subject
+    from fastnn.tabular.table import Column
+
+
+def section(subject: Subject) -> Html:
+    """Return a table of the columns, and one of those that are not used."""
+    recipe = subject.recipe
+    rows = [_row(entry, subject.table.columns[entry.name], subject.n) for entry in recipe.columns]
+    head = ["Column", "Kind", "Inputs", "Encoding", "Missing values", "Rare or new texts"]
+    text = (
+        f"{counted(len(recipe.columns), 'column')} of the table became "
+        f"{counted(len(recipe.names), 'input')} of the {subject.who}. The encoding was learned "
+        "from the training rows alone; missing values and rare texts are those of the held-out "
+        "rows."
+    )
+    parts = [paragraph(text), table("Columns that are used", head, rows, "words")]
+    if recipe.ignored:
+        left = [[as_text(name), why] for name, why in recipe.ignored.items()]
+        parts.append(table("Columns that are not used", ["Column", "Why"], left, "words"))
+    return joined(parts)
+
+
+def _row(entry: Entry, column: Column, n: int) -> list[Any]:
+    """Return the cells of a column."""
+    codes = "; ".join(code.described() for code in entry.codes)
+    missing = int(is_missing(column.values).sum())
+    found = "none" if not missing else f"{missing:,} ({percent(missing / n)})"
+    if missing and not entry.takes_missing:
+        found += ", though none in training"
+    return [as_text(entry.name), entry.kind, len(entry.inputs), codes, found, _rare(entry, column)]
+
+
+def _rare(entry: Entry, column: Column) -> str:
+    """Return which texts of the held-out rows have no input of their own."""
+    if entry.one_hot is None:
+        return ""
+    index = Lookup(entry.one_hot.texts)
+    is_known = np.array([*(index(text) is not None for text in column.texts), True])
+    rows = column.values[~is_known[column.values]]
+    if not len(rows):
+        return "none"
+    n_texts = len(np.unique(rows))
+    how = "as the input of rare texts" if entry.one_hot.other else "as missing"
+    return f"{counted(len(rows), 'row')} with {counted(n_texts, 'text')}, {how}"

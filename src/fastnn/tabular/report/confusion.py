@@ -1,0 +1,157 @@
+"""The confusion matrix: how many rows of each class are taken for each class."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.tabular.report.html import (
+    Html,
+    counted,
+    cut,
+    element,
+    figure,
+    grid,
+    joined,
+    legend,
+    paragraph,
+    percent,
+    table,
+)
+from fastnn.tabular.report.svg import WIDTH, drawing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from fastnn.tabular.report.subject import Subject
+
+#: Classes of which a matrix is drawn, classes whose counts are written in it, and mistakes listed.
+_MOST_CLASSES, _MOST_COUNTS, _MOST_MISTAKES = 30, 10, 12
+
+#: Where the cells begin, and up to how many classes have their names written across below.
+_LEFT, _TOP, _FEW = 104.0, 6.0, 4
+
+
+def counts_of(labels: NDArray[Any], predicted: NDArray[Any], n: int) -> NDArray[np.intp]:
+    """Return how many rows of class i are predicted to be of class j: (n, n)."""
+    found: NDArray[np.intp] = np.bincount(n * labels + predicted, minlength=n * n).reshape(n, n)
+    return found
+
+
+def section(subject: Subject) -> Html:
+    """Return the matrix, the classes, and the most frequent mistakes."""
+    classes = subject.classes or []
+    counts = counts_of(subject.targets, subject.predicted, len(classes))
+    parts = []
+    if len(classes) <= _MOST_CLASSES:
+        key = legend([("fill one", "right"), ("fill two", "wrong")])
+        caption = (
+            "Each row of the matrix is a true class, each column a predicted one. The stronger the "
+            "colour of a cell, the larger its share of the true class."
+        )
+        head = ["True class", *(f"predicted as {name}" for name in classes)]
+        rows = [[name, *line] for name, line in zip(classes, counts.tolist(), strict=True)]
+        numbers = table("Rows by true and predicted class", head, rows)
+        parts.append(figure(_matrix(counts, classes), caption, numbers, key))
+    side = [_classes(counts, classes)]
+    if len(classes) > 2:
+        side.append(_mistakes(counts, classes))
+    right = int(np.trace(counts))
+    text = (
+        f"The predicted class is the most probable one. It is right for {right:,} of "
+        f"{counted(subject.n, 'held-out row')}."
+    )
+    return joined([paragraph(text), grid(*parts, element("div", *side, class_="broad"))])
+
+
+def _matrix(counts: NDArray[np.intp], classes: list[str]) -> Html:
+    """Return the matrix as a drawing."""
+    n = len(classes)
+    width = min(64.0, (WIDTH - _LEFT - 6) / n)
+    height = width if n > _FEW else min(width, 52.0)
+    made = [*_cells(counts, classes, width, height), *_names(classes, width, height)]
+    right, bottom = _LEFT + width * n, _TOP + height * n
+    below = 34 if n <= _FEW else 30 + 7 * min(12, max(map(len, classes)))
+    made.append(element("text", "predicted", x=f"{(_LEFT + right) / 2:.1f}", class_="label",
+                        y=f"{bottom + below - 2:.1f}", text_anchor="middle"))  # fmt: skip
+    made.append(element("text", "true", transform=f"translate(12 {(_TOP + bottom) / 2:.1f}) "
+                        "rotate(-90)", text_anchor="middle", class_="label"))  # fmt: skip
+    says = f"{int(np.trace(counts)):,} of {int(counts.sum()):,} rows are on the diagonal"
+    return drawing("confusion", "Confusion matrix", says, WIDTH, bottom + below + 4, made)
+
+
+def _cells(
+    counts: NDArray[np.intp], classes: list[str], width: float, height: float
+) -> Iterator[Html]:
+    """Yield the cells, with their counts if there is room."""
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    for i, name in enumerate(classes):
+        for j, other in enumerate(classes):
+            x, y, count = _LEFT + width * j, _TOP + height * i, int(counts[i, j])
+            share = float(shares[i, j])
+            says = f"{counted(count, 'row')} of {name}, predicted as {other}: {percent(share)}"
+            colour = "one" if i == j else "two" if count else "muted"
+            yield element("rect", element("title", says), x=f"{x:.1f}", y=f"{y:.1f}",
+                          width=f"{width - 1:.1f}", height=f"{height - 1:.1f}",
+                          fill_opacity=f"{0.5 * share**0.5:.2f}",
+                          class_=f"cell {colour}")  # fmt: skip
+            if len(classes) <= _MOST_COUNTS:
+                yield element("text", f"{count:,}", x=f"{x + width / 2:.1f}",
+                              y=f"{y + height / 2 + 4:.1f}", text_anchor="middle",
+                              class_="count" if count else None)  # fmt: skip
+
+
+def _names(classes: list[str], width: float, height: float) -> Iterator[Html]:
+    """Yield the names of the classes at the left and below, there upright if there are many."""
+    n = len(classes)
+    bottom = _TOP + height * n
+    for i, name in enumerate(classes):
+        y = _TOP + height * (i + 0.5) + 4
+        short = cut(name, 12 if n <= 20 else 9)
+        yield element("text", element("title", name), short, x=_LEFT - 8, y=f"{y:.1f}",
+                      text_anchor="end")  # fmt: skip
+        x = _LEFT + width * (i + 0.5)
+        if n <= _FEW:
+            yield element("text", element("title", name), cut(name, 9), x=f"{x:.1f}",
+                          y=f"{bottom + 16:.1f}", text_anchor="middle")  # fmt: skip
+        else:
+            place = f"translate({x + 4:.1f} {bottom + 8:.1f}) rotate(-90)"
+            yield element("text", element("title", name), cut(name, 12), transform=place,
+                          text_anchor="end")  # fmt: skip
+
+
+def _classes(counts: NDArray[np.intp], classes: list[str]) -> Html:
+    """Return precision, recall and F1 of each class."""
+    right, of_class, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
+    with np.errstate(invalid="ignore"):
+        recall, precision = right / of_class, right / predicted
+        f1 = 2 * right / (of_class + predicted)
+    rows = [
+        [name, f"{of_class[i]:,}", *(percent(float(each[i])) for each in (recall, precision, f1))]
+        for i, name in enumerate(classes)
+    ]
+    head = ["Class", "Rows", "Recall", "Precision", "F1"]
+    text = (
+        "Recall: the share of the rows of a class that are predicted as this class. Precision: the "
+        "share of the rows predicted as the class that belong to it. F1: their harmonic mean."
+    )
+    return joined([table("Each class", head, rows), paragraph(text)])
+
+
+def _mistakes(counts: NDArray[np.intp], classes: list[str]) -> Html:
+    """Return the most frequent mistakes."""
+    wrong = counts.copy()
+    np.fill_diagonal(wrong, 0)
+    order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_MISTAKES]
+    rows = []
+    for i, j in zip(*np.unravel_index(order, wrong.shape), strict=True):
+        if wrong[i, j]:
+            share = wrong[i, j] / counts[i].sum()
+            rows.append([classes[i], classes[j], f"{wrong[i, j]:,}", percent(float(share))])
+    if not rows:
+        return Html()
+    head = ["True class", "Predicted as", "Rows", "Share of the class"]
+    return table("The most frequent mistakes", head, rows)

@@ -1,0 +1,184 @@
+"""Pieces of HTML: elements, tables, figures with their numbers. Every text in them is escaped.
+
+Here: `Html`, and what makes it. Only a text of this class is taken for HTML; any other text is
+escaped where it enters an element, whatever it came from. Not here: drawings (svg.py), what the
+sections say.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+#: Characters that HTML cannot hold.
+_CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+
+_ROWS = 200  # of a table
+
+#: What stands where there is no number: an en dash.
+NOTHING = "\u2013"
+
+
+class Html(str):
+    """A text that is HTML already."""
+
+    __slots__ = ()
+
+
+def escaped(value: object) -> Html:
+    """Return a value as HTML: itself if it is HTML, its escaped text otherwise."""
+    if isinstance(value, Html):
+        return value
+    return Html(html.escape(_CONTROLS.sub("\ufffd", str(value))))
+
+
+def joined(parts: Iterable[object]) -> Html:
+    """Return parts one after the other."""
+    return Html("".join(map(escaped, parts)))
+
+
+def element(tag: str, *children: object, **attributes: object) -> Html:
+    """Return an element; an attribute that is None is left out, and class_ stands for class."""
+    return Html(f"<{tag}{_attributes(attributes)}>{joined(children)}</{tag}>")
+
+
+def shape(tag: str, **attributes: object) -> Html:
+    """Return an element of SVG that has no content."""
+    return Html(f"<{tag}{_attributes(attributes)}/>")
+
+
+def _attributes(attributes: dict[str, object]) -> str:
+    pairs = ((n.rstrip("_").replace("_", "-"), v) for n, v in attributes.items() if v is not None)
+    return "".join(f' {name}="{escaped(value)}"' for name, value in pairs)
+
+
+# ---- numbers and texts --------------------------------------------------------------------------
+
+
+def number(value: float | None) -> str:
+    """Return a number with four digits, or with all digits before the point."""
+    if value is None or value != value:
+        return NOTHING
+    text = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
+    return ("0" if text in ("-0", "0") else text).replace("-", "\u2212")
+
+
+def percent(share: float) -> str:
+    """Return a share as a percentage: "7.3 %"."""
+    return NOTHING if share != share else f"{100 * share:.1f}\u202f%"
+
+
+def fixed(largest: float) -> Callable[[float], str]:
+    """Return what shows numbers up to about this one with the same decimals, three digits of it."""
+    found = 0 if not largest > 0 else max(0, 2 - math.floor(math.log10(largest)))
+    decimals = min(found, 12)
+
+    def text(value: float) -> str:
+        if value != value:
+            return NOTHING
+        rounded = round(value, decimals) + 0.0  # no -0
+        return f"{rounded:,.{decimals}f}".replace("-", "\u2212")
+
+    return text
+
+
+def capitalized(text: str) -> str:
+    """Return a text whose first letter is a capital, the others as they are."""
+    return text[:1].upper() + text[1:]
+
+
+def counted(n: int, what: str) -> str:
+    """Return a number of things: "1 row", "2,000 rows"."""
+    return f"{n:,} {what}{'' if n == 1 else 's'}"
+
+
+def cut(text: object, most: int = 24) -> str:
+    """Return the beginning of a text that may be too long for a drawing."""
+    found = str(text)
+    return found if len(found) <= most else f"{found[: most - 1]}…"
+
+
+# ---- blocks -------------------------------------------------------------------------------------
+
+
+def paragraph(*children: object) -> Html:
+    """Return a paragraph."""
+    return element("p", *children)
+
+
+def table(
+    caption: str,
+    head: Sequence[object],
+    rows: Sequence[Sequence[object]],
+    class_: str | None = None,
+) -> Html:
+    """Return a table: the first cell of a row names it, the others are its values.
+
+    They are numbers, or with the class "words" texts.
+    """
+    titles = joined(element("th", title, scope="col") for title in head)
+    body = joined(
+        element("tr", element("th", first, scope="row"), *(element("td", cell) for cell in cells))
+        for first, *cells in rows[:_ROWS]
+    )
+    more = len(rows) - _ROWS
+    note = [paragraph(f"The first {_ROWS} of {len(rows):,} are shown.")] if more > 0 else []
+    made = element(
+        "table",
+        element("caption", caption),
+        element("thead", element("tr", titles)),
+        element("tbody", body),
+        class_=class_,
+    )
+    scrolled = element("div", made, class_="wide", tabindex=0, role="region", aria_label=caption)
+    return joined([scrolled, *note])
+
+
+def figure(drawing: Html, caption: object, numbers: Html | None = None, key: Html = Html()) -> Html:  # noqa: B008  immutable
+    """Return a drawing with its legend and caption below and, folded, its numbers as a table."""
+    folded = [] if numbers is None else [details("Show as a table", numbers)]
+    return element("figure", drawing, key, element("figcaption", caption), *folded)
+
+
+def details(summary: str, *children: object) -> Html:
+    """Return what is folded until a reader opens it."""
+    return element("details", element("summary", summary), *children)
+
+
+def legend(entries: Sequence[tuple[str, str]]) -> Html:
+    """Return a legend: pairs of the class of a mark, such as "line one", and its text."""
+    made = []
+    for mark, text in entries:
+        swatch = (
+            shape("path", d="M0 6H22", class_=mark)
+            if mark.startswith("line")
+            else shape("rect", x=4, y=0, width=12, height=12, class_=mark)
+            if mark.startswith(("fill", "band"))
+            else shape("circle", cx=11, cy=6, r=4, class_=mark)
+        )
+        drawn = element("svg", swatch, viewBox="0 0 22 12", width=22, height=12, aria_hidden="true")
+        made.append(element("li", drawn, text))
+    return element("ul", *made, class_="key")
+
+
+def facts(pairs: Iterable[tuple[object, object]]) -> Html:
+    """Return names and what is said of them."""
+    return element(
+        "dl",
+        *(element("div", element("dt", name), element("dd", what)) for name, what in pairs),
+    )
+
+
+def grid(*children: Html, class_: str = "grid") -> Html:
+    """Return blocks side by side where there is room."""
+    return element("div", *children, class_=class_)
+
+
+def as_text(value: Any) -> str:
+    """Return a class or a name as a text; an empty one as two quotation marks."""
+    return str(value) or "''"

@@ -1,0 +1,129 @@
+"""Residuals of a regression: true minus predicted values."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.tabular.report.groups import equal_groups
+from fastnn.tabular.report.html import (
+    Html,
+    counted,
+    figure,
+    grid,
+    joined,
+    legend,
+    number,
+    paragraph,
+    percent,
+    table,
+)
+from fastnn.tabular.report.svg import Axis, Chart, runs, spanning
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.tabular.report.subject import Subject
+
+_MOST_POINTS, _BINS, _GROUPS = 1500, 30, 10
+
+#: The residuals outside these quantiles are in the outermost bars.
+_ENDS = 0.005, 0.995
+
+_LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
+
+
+def section(subject: Subject) -> Html:
+    """Return predicted against true values, the residuals, and residuals by prediction."""
+    true, predicted = subject.targets.astype(np.float64), subject.predicted
+    residuals = true - predicted
+    sizes = np.quantile(np.abs(residuals), [0.5, 0.9])
+    text = (
+        f"A residual is the true {subject.target} minus the predicted one. Half of the residuals "
+        f"are within ±{number(sizes[0])}, 90 % within ±{number(sizes[1])}; their mean is "
+        f"{number(float(residuals.mean()))}."
+    )
+    low, *_, high = np.quantile(residuals, _LEVELS)
+    interval = (
+        f"90 % of the residuals lie between {number(float(low))} and {number(float(high))}. "
+        "Added to a prediction, these bounds give a 90 % interval for a new row, provided that it "
+        "comes from the same distribution as these rows."
+    )
+    return joined([
+        paragraph(text),
+        paragraph(interval),
+        grid(
+            _scatter(subject, true, predicted),
+            _histogram(residuals),
+            _by_prediction(subject, predicted, residuals),
+        ),
+    ])  # fmt: skip
+
+
+def _scatter(subject: Subject, true: NDArray[Any], predicted: NDArray[Any]) -> Html:
+    """Return predicted against true values."""
+    some = np.arange(len(true))
+    if len(some) > _MOST_POINTS:
+        rng = np.random.default_rng([subject.seed, 3])
+        some = np.sort(rng.choice(len(some), _MOST_POINTS, replace=False))
+    x = spanning(f"true {subject.target}", true, predicted)
+    y = spanning(f"predicted {subject.target}", true, predicted)
+    r2 = subject.scores["r2"]
+    says = f"{counted(len(some), 'row')}; R² of all held-out rows is {number(r2)}"
+    chart = Chart("predicted", "Predicted against true values", says, x, y, 330)
+    chart.cloud(true[some], predicted[some], "one")
+    chart.line([x.low, x.high], [y.low, y.high], "ink dotted")
+    sampled = "" if len(some) == len(true) else f" of {len(true):,}, drawn at random"
+    caption = f"Predicted against true values: {counted(len(some), 'held-out row')}{sampled}."
+    key = legend([("dot one", "a row"), ("line ink dotted", "predicted = true")])
+    return figure(chart.svg(), caption, None, key)
+
+
+def _histogram(residuals: NDArray[Any]) -> Html:
+    """Return the numbers of rows by their residual."""
+    low, high = np.quantile(residuals, _ENDS).tolist()
+    if low == high:
+        low, high = low - 0.5, high + 0.5
+    edges = np.linspace(low, high, _BINS + 1)
+    counts = np.histogram(np.clip(residuals, low, high), edges)[0]
+    says = f"The mean residual is {number(float(residuals.mean()))}"
+    y = Axis("rows", 0.0, 1.06 * float(counts.max()))
+    x = Axis("residual", float(edges[0]), float(edges[-1]))
+    chart = Chart("residuals", "Histogram of residuals", says, x, y, 330)
+    for (left, right), n in zip(runs(edges.tolist()), counts.tolist(), strict=True):
+        says = f"{number(left)} to {number(right)}: {counted(n, 'row')}"
+        chart.bar((left, right), (0.0, n), "one", says)
+    chart.line([0, 0], [0, y.high], "ink dotted")
+    values = np.quantile(residuals, _LEVELS).tolist()
+    rows = [[percent(level), number(v)] for level, v in zip(_LEVELS, values, strict=True)]
+    numbers = table("Quantiles of the residuals", ["Share of rows below", "Residual"], rows)
+    caption = "Residuals; the outermost bars hold all rows beyond. The dotted line is 0."
+    return figure(chart.svg(), caption, numbers)
+
+
+def _by_prediction(subject: Subject, predicted: NDArray[Any], residuals: NDArray[Any]) -> Html:
+    """Return quantiles of the residuals for groups of rows with similar predictions."""
+    groups = equal_groups(predicted, _GROUPS)
+    middle = np.array([np.median(predicted[group]) for group in groups])
+    found = np.array([np.quantile(residuals[group], _LEVELS) for group in groups])
+    says = "Quantiles of the residuals for rows with similar predictions"
+    x = spanning(f"predicted {subject.target}", middle)
+    chart = Chart("by-prediction", "Residuals by prediction", says, x,
+                  spanning("residual", found), 330)  # fmt: skip
+    chart.band(middle, found[:, 0], found[:, 4], "one faint")
+    chart.band(middle, found[:, 1], found[:, 3], "one")
+    chart.line(middle, found[:, 2], "one")
+    chart.line([x.low, x.high], [0, 0], "ink dotted")
+    head = ["Median prediction", "Rows", *(f"{percent(level)} below" for level in _LEVELS)]
+    rows = [
+        [number(at), f"{len(group):,}", *map(number, line)]
+        for at, group, line in zip(middle.tolist(), groups, found.tolist(), strict=True)
+    ]
+    caption = (
+        f"Residuals of {len(groups)} groups of rows with similar predictions. A median far from 0 "
+        "is a bias there; a wide band means large errors there."
+    )
+    key = legend([("line one", "median"), ("band one", "half of the rows"),
+                  ("band one faint", "90 % of the rows")])  # fmt: skip
+    return figure(chart.svg(), caption, table("Residuals by prediction", head, rows), key)

@@ -1,0 +1,198 @@
+"""What a report is about: networks, their recipe, and rows that they have not been trained on.
+
+Here: the predictions and the scores of these rows, once for all sections. Not here: how the
+sections show them, and which rows are held out (cli/splitting.py, users of the estimators).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.tabular import scores
+from fastnn.tabular.report.html import as_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from fastnn.tabular.encoding import Rows
+    from fastnn.tabular.models import Model
+    from fastnn.tabular.recipe import Recipe
+    from fastnn.tabular.table import Table
+
+#: Networks beyond these are not shown one by one.
+MOST_NETS = 12
+
+
+@dataclass
+class Subject:
+    """Networks, and rows that say how good they are.
+
+    Parameters
+    ----------
+    model : Model
+    recipe : Recipe
+    table : Table
+        The held-out rows.
+    targets : ndarray of shape (n,)
+        What is true of them: numbers, or labels 0, 1, ... of the recipe's classes.
+    note : str
+        Which rows these are, and what that means for the scores.
+    facts : sequence of (str, str)
+        More about the training, by name.
+    warnings : sequence of str
+        What makes the scores doubtful.
+    known : ndarray of shape (n_training,), optional
+        The targets that the baseline is taken from; by default those of the held-out rows.
+    is_weighted : bool
+        Whether classes were weighed in training.
+    seed, n_repeats, max_rows : int
+        Of permutation importance: the seed of the permutations, their number for each column, and
+        the most rows.
+    """
+
+    model: Model
+    recipe: Recipe
+    table: Table
+    targets: NDArray[Any]
+    note: str
+    facts: Sequence[tuple[str, str]] = ()
+    warnings: Sequence[str] = ()
+    known: NDArray[Any] | None = None
+    is_weighted: bool = False
+    seed: int = 0
+    n_repeats: int = 5
+    max_rows: int = 2000
+
+    # ---- names ----------------------------------------------------------------------------------
+
+    @property
+    def n(self) -> int:
+        """Number of held-out rows."""
+        return len(self.targets)
+
+    @property
+    def target(self) -> str:
+        """The name of the target."""
+        return as_text(self.recipe.target)
+
+    @property
+    def classes(self) -> list[str] | None:
+        """The names of the classes; None for a regression."""
+        found = self.recipe.classes
+        return None if found is None else [as_text(value) for value in found]
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether numbers are predicted."""
+        return self.recipe.classes is None
+
+    @property
+    def who(self) -> str:
+        """What predicts: "network" or "networks"."""
+        return "network" if len(self.model.fits) == 1 else "networks"
+
+    @property
+    def shown_nets(self) -> list[tuple[int, str]]:
+        """Numbers and names of the networks that are shown one by one."""
+        texts = self.model.texts or [f"network {i + 1}" for i in range(len(self.model.fits))]
+        return list(enumerate(texts))[:MOST_NETS]
+
+    # ---- predictions ----------------------------------------------------------------------------
+
+    @cached_property
+    def encoded(self) -> Rows:
+        """The held-out rows, encoded."""
+        return self.recipe.encode(self.table, unknown="missing")
+
+    @cached_property
+    def groups(self) -> NDArray[np.intp] | None:
+        """The number of each row's network, if a column decides it: (n,)."""
+        by = self.model.by
+        return None if by is None else self.model.groups_of(self.table.path, self.table.column(by))
+
+    @cached_property
+    def _predicted(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
+        parts, first = [], 0
+        for X in self.encoded.blocks(self.model.net.dtype):
+            some = None if self.groups is None else self.groups[first : first + len(X)]
+            parts.append(self.model.predict(X, some))
+            first += len(X)
+        means, spreads = zip(*parts, strict=True)
+        found = [each for each in spreads if each is not None]
+        return np.concatenate(means).astype(np.float64), np.concatenate(found) if found else None
+
+    @property
+    def outputs(self) -> NDArray[np.float64]:
+        """What is predicted for the held-out rows: (n, n_out), the mean of several networks."""
+        return self._predicted[0]
+
+    @property
+    def spread(self) -> NDArray[np.float64] | None:
+        """The standard deviation of the networks' outputs (n, n_out); None for one network."""
+        return self._predicted[1]
+
+    @cached_property
+    def of_nets(self) -> list[NDArray[np.float64]]:
+        """The outputs (n, n_out) of each shown network of an ensemble; none otherwise."""
+        if not self.model.is_ensemble:
+            return []
+        shown = [self.model.fits[i] for i, _ in self.shown_nets]
+        parts: list[list[NDArray[Any]]] = [[] for _ in shown]
+        for X in self.encoded.blocks(self.model.net.dtype):
+            for net, mine in zip(shown, parts, strict=True):
+                mine.append(net.predict(X))
+        return [np.concatenate(mine).astype(np.float64) for mine in parts]
+
+    @property
+    def predicted(self) -> NDArray[Any]:
+        """The predicted numbers or labels (n,)."""
+        found: NDArray[Any]
+        found = self.outputs[:, 0] if self.is_regression else self.outputs.argmax(axis=1)
+        return found
+
+    # ---- scores ---------------------------------------------------------------------------------
+
+    def score(self, outputs: NDArray[np.float64], targets: NDArray[Any]) -> dict[str, float | None]:
+        """Return the scores of outputs (m, n_out) for targets (m,)."""
+        if not self.is_regression:
+            return scores.plain(scores.of_classes(outputs, targets, self.is_weighted))
+        loss = self.model.net.loss
+        level = scores.level_of(loss) if loss.name == "quantile" else None
+        return scores.plain(scores.of_numbers(outputs[:, 0], targets, level))
+
+    @cached_property
+    def scores(self) -> dict[str, float | None]:
+        """The scores of the held-out rows."""
+        return self.score(self.outputs, self.targets)
+
+    @cached_property
+    def baseline(self) -> dict[str, float | None]:
+        """The scores of one prediction for all rows, which ignores the columns."""
+        known = self.targets if self.known is None else self.known
+        if self.classes is None:
+            guess = np.array([scores.constant(self.model.net.loss, known)])
+        else:
+            guess = scores.frequencies(known, len(self.classes))
+        return self.score(np.tile(guess, (self.n, 1)), self.targets)
+
+    @property
+    def baseline_name(self) -> str:
+        """What the baseline predicts."""
+        if not self.is_regression:
+            return "most frequent class"
+        level = scores.level_of(self.model.net.loss)
+        return "mean" if level is None else "median" if level == 0.5 else f"quantile {level:g}"
+
+    @property
+    def main_loss(self) -> str:
+        """The score that says best how far predictions are off; less is better."""
+        if not self.is_regression:
+            return "log_loss"
+        by_loss = {"quantile": "pinball", "absolute_error": "mae"}
+        return by_loss.get(self.model.net.loss.name, "rmse")

@@ -1,0 +1,104 @@
+"""Scores of predictions on rows that nothing was learned from, and the baseline beside them.
+
+Here: the arithmetic, by names that the command line, model files and reports share. Not here: which
+rows are scored, how scores are printed (cli/), and the metrics of `MLP.fit` (metrics/).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from fastnn.metrics import ROCAUC
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from fastnn.losses import Loss
+
+#: The scores by name, and what people call them.
+SCORES = {
+    "r2": "R²",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "pinball": "pinball loss",
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "log_loss": "log loss",
+    "roc_auc": "area under ROC curve",
+}
+
+#: Scores of which a higher value is better.
+RISING = ("r2", "accuracy", "balanced_accuracy", "roc_auc")
+
+
+def of_numbers(
+    predicted: NDArray[np.float64], y: NDArray[Any], quantile: float | None = None
+) -> dict[str, Any]:
+    """Return the scores of a regression; predicted and y are (n,).
+
+    With a quantile, which the predictions are meant to be, its pinball loss is one of them.
+    """
+    errors = predicted - y
+    spread = ((y - y.mean()) ** 2).sum()
+    found = {
+        "r2": 1 - (errors**2).sum() / spread if spread else math.nan,
+        "mae": np.abs(errors).mean(),
+        "rmse": np.sqrt((errors**2).mean()),
+    }
+    if quantile is not None:
+        q = quantile
+        found["pinball"] = np.maximum(-q * errors, (1 - q) * errors).mean()
+    return found
+
+
+def of_classes(
+    probabilities: NDArray[np.float64], labels: NDArray[Any], is_weighted: bool = False
+) -> dict[str, Any]:
+    """Return the scores of a classification: probabilities (n, n_classes), labels (n,).
+
+    `is_weighted` tells whether classes were weighed in training. The log loss counts no probability
+    as less than 1e-15.
+    """
+    of_label = probabilities[np.arange(len(labels)), labels]
+    is_right = probabilities.argmax(axis=1) == labels
+    found = {
+        "accuracy": is_right.mean(),
+        "log_loss": -np.log(np.maximum(of_label, 1e-15)).mean(),
+    }
+    if is_weighted:
+        counts = np.bincount(labels)
+        found["balanced_accuracy"] = (np.bincount(labels, is_right) / counts)[counts > 0].mean()
+    if probabilities.shape[1] == 2:
+        found["roc_auc"] = ROCAUC()(labels, probabilities)
+    return found
+
+
+def plain(found: dict[str, Any]) -> dict[str, float | None]:
+    """Return scores as plain numbers, None for those that are not finite."""
+    return {name: float(v) if math.isfinite(v) else None for name, v in found.items()}
+
+
+# ---- the baseline -------------------------------------------------------------------------------
+
+
+def level_of(loss: Loss) -> float | None:
+    """Return which quantile has the least loss, None for losses of which it is the mean."""
+    if loss.name == "quantile":
+        return float(loss.q)  # type: ignore[attr-defined]  # Quantile
+    return 0.5 if loss.name == "absolute_error" else None
+
+
+def constant(loss: Loss, y: NDArray[Any]) -> float:
+    """Return the one prediction for all rows that has the least loss on targets y (n,)."""
+    level = level_of(loss)
+    return float(y.mean() if level is None else np.quantile(y, level))
+
+
+def frequencies(labels: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
+    """Return the one prediction for all rows that has the least log loss: (n_classes,)."""
+    counts = np.bincount(labels, minlength=n_classes)
+    found: NDArray[np.float64] = counts / counts.sum()
+    return found
