@@ -246,12 +246,12 @@ def test_a_label_out_of_range_has_a_status(label):
 
 
 def test_every_status_has_a_sentence():
-    assert list(STATUS.values()) == list(range(13))
+    assert list(STATUS.values()) == list(range(14))
     for name, code in STATUS.items():
         words = API.message(code).decode()
         assert words != "an unknown status", name
         assert " ".join(re.findall(r'"(.*?)"', text_of(name))).replace("  ", " ") == words
-    for code in (-1, 13, 10**6):
+    for code in (-1, 14, 10**6):
         assert API.message(code) == b"an unknown status"
 
 

@@ -10,7 +10,10 @@ import pytest
 
 from fastnn import _kernels_f32, _kernels_f64
 
-FUNCTIONS = ("exp", "expm1", "log", "log1p", "tanh", "sigmoid", "normal_cdf", "normal_density")
+FUNCTIONS = (
+    "exp", "expm1", "log", "log1p", "tanh", "sigmoid", "normal_cdf", "normal_density",
+    "sine_of_turns", "cosine_of_turns",
+)  # fmt: skip
 ULPS = dict.fromkeys(FUNCTIONS, 2) | {"normal_cdf": 5, "normal_density": 4}
 TAILS = (
     5.0  # beyond, an error of normal_cdf and its density may also be tiny without being relative
@@ -34,6 +37,8 @@ TRUTH = {  # of one number, by mpmath
     "sigmoid": clipped(lambda x: 1 / (1 + mpmath.exp(-x))),
     "normal_cdf": clipped(lambda x: mpmath.erfc(-x / mpmath.sqrt(2)) / 2),
     "normal_density": clipped(lambda x: mpmath.exp(-x * x / 2) / mpmath.sqrt(2 * mpmath.pi)),
+    "sine_of_turns": lambda x: mpmath.sinpi(2 * x),
+    "cosine_of_turns": lambda x: mpmath.cospi(2 * x),
 }
 
 
@@ -51,6 +56,20 @@ class Arrays:
 
     def sigmoid(self, x):
         return 1 / (1 + np.exp(-x))
+
+    def of_turns(self, x, quarters):
+        """sin(2 pi x), or so many quarters of a turn later; quarters are subtracted exactly."""
+        nearest = np.rint(4 * x)
+        angle = 8 * np.arctan(self.dtype(1)) * (x - nearest / 4)
+        turned = np.mod(np.mod(nearest, 4) + quarters, 4)
+        value = np.where(turned % 2 == 0, np.sin(angle), np.cos(angle))
+        return np.where(turned < 2, value, -value)
+
+    def sine_of_turns(self, x):
+        return self.of_turns(x, 0)
+
+    def cosine_of_turns(self, x):
+        return self.of_turns(x, 1)
 
     def normal_density(self, x):
         x = np.clip(x, -100, 100)
@@ -204,6 +223,8 @@ def test_special_values(kernels, isa, function):
         "sigmoid": (0, 0.5, 0.5, 1),
         "normal_cdf": (0, 0.5, 0.5, 1),
         "normal_density": (0, 0.3989422804014327, 0.3989422804014327, 0),
+        "sine_of_turns": (nan, 0, 0, nan),
+        "cosine_of_turns": (nan, 1, 1, nan),
     }[function]
     for x, y in zip((-inf, -0.0, 0.0, inf), expected, strict=True):
         if y is not None:

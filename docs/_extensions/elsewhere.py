@@ -244,6 +244,17 @@ NAMES = [
         },
     ),
     (
+        "{fastnn.Embedding|Embedding(n, dim, columns=[...])}",
+        {
+            "keras": "{keras.layers.Embedding} in the functional API",
+            "torch": "{torch.nn.Embedding} for each column",
+        },
+    ),
+    (
+        "{fastnn.NumericEmbedding|NumericEmbedding(dim)}",
+        {"torch": "the package rtdl_num_embeddings"},
+    ),
+    (
         "{fastnn.Dense(l1)}, {fastnn.Dense(l2)}",
         {
             "sklearn": f"{{{_MLP}(alpha)}}",

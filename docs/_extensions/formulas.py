@@ -36,6 +36,28 @@ LAYERS = {  # name: (z, the gradient that is passed on, gradients of the paramet
         [r"g_{\text{prev}} = g \odot h'(z_{\text{prev}})"],
         [],
     ),
+    "embedding": (
+        [r"z_k = W_k[c_k]"],
+        [r"g_{\text{prev}, k} = 0"],
+        [r"dW_k[c] = \sum_{\text{rows with } c_k = c} g_k"],
+    ),
+    "numeric_embedding": (
+        [
+            r"e_t = \min\left(\max\left(0, \tfrac{x_k - b_{t-1}}{b_t - b_{t-1}}\right), 1\right)",
+            r"\text{or}\quad e = (\sin 2 \pi c_k x_k, \cos 2 \pi c_k x_k)",
+            r"z_k = h(e\, W_k + b_k)",
+        ],
+        [
+            r"\delta_k = g_k \odot h'(a_k), \quad u_k = \delta_k\, W_k^T",
+            r"g_{\text{prev}, k} = u_k \cdot \frac{\partial e}{\partial x_k}",
+        ],
+        [
+            r"dW_k = e^T\, \delta_k, \quad db_k = \sum_{\text{rows}} \delta_k",
+            r"dc_k = \sum_{\text{rows}} 2 \pi x_k"
+            r"\left(u_{\sin} \odot \cos 2 \pi c_k x_k"
+            r" - u_{\cos} \odot \sin 2 \pi c_k x_k\right)",
+        ],
+    ),
     "residual": (
         [r"z = z_{\text{prev}} + f(z_{\text{prev}})"],
         [r"g_{\text{prev}} = g + J_f^T g"],

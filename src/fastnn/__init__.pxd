@@ -18,6 +18,7 @@ cdef extern from "fastnn.h" nogil:
         FASTNN_MEMORY
         FASTNN_NOT_ADAPTED
         FASTNN_ABI
+        FASTNN_CATEGORIES
 
     cdef enum:
         FASTNN_N_IN

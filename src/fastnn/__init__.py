@@ -20,6 +20,7 @@ from fastnn.callbacks import (
     TensorBoard,
     TerminateOnNaN,
 )
+from fastnn.embeddings import Embedding, NumericEmbedding
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.gradients import check_gradients
 from fastnn.layers import Activate, Dense, Dropout, LayerNorm, Residual, Standardize
@@ -102,6 +103,7 @@ __all__ = [
     "Dense",
     "Dropout",
     "EarlyStopping",
+    "Embedding",
     "ExponentialDecay",
     "F1Score",
     "Fits",
@@ -121,6 +123,7 @@ __all__ = [
     "ModelFileError",
     "NAdam",
     "Networks",
+    "NumericEmbedding",
     "OneCycle",
     "PiecewiseConstantDecay",
     "Poisson",

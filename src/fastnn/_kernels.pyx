@@ -88,7 +88,6 @@ from fastnn.engine.parameters cimport (
     shapes_of,
     unflatten,
     write_block,
-    write_matrix,
     write_rows,
 )
 from fastnn.engine.members cimport (
@@ -134,6 +133,7 @@ from fastnn.engine.row_gradients cimport RowGradients, row_gradients_task
 from fastnn.engine.rows cimport (
     Rows,
     are_nonzeros,
+    inputs_fit,
     most_nonzeros,
     take_labels,
     take_last_rows,
@@ -576,12 +576,12 @@ cdef class Parameters:
     def write_rows(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] rows):
         """Sets rows `first`, ... of a stage's W; `number` counts the stages with parameters.
 
-        W is (n_in, n_out), of one row where it is a vector.
+        W is (n_in, n_out) in a Dense, of one row where it is a vector.
         """
         cdef const Stage *stage = self.stage_with_parameters(number)
-        require(rows.shape[1] == stage.n_out
-                and 0 <= first <= first + rows.shape[0] <= (
-                    1 if stage.is_vector else stage.n_in), "rows")
+        cdef Py_ssize_t n = stage.W_columns if stage.transposed else stage.W_rows
+        cdef Py_ssize_t columns = stage.W_rows if stage.transposed else stage.W_columns
+        require(rows.shape[1] == columns and 0 <= first <= first + rows.shape[0] <= n, "rows")
         self.claim()
         write_rows(&self.net, stage, first, rows)
         renew_stage(&self.net, stage)
@@ -612,12 +612,15 @@ cdef class Parameters:
                 self.write_rows(number, first, room[:some])
                 first += some
 
-    def write_biases(self, Py_ssize_t number, const real[:, ::1] b):
-        """Sets a stage's b (1, n_out); `number` counts the stages with parameters."""
+    def write_biases(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] b):
+        """Sets rows `first`, ... of a stage's b, a matrix of one row if it is a vector; `number`
+        counts the stages with parameters."""
         cdef const Stage *stage = self.stage_with_parameters(number)
-        require(stage.b != NULL and b.shape[0] == 1 and b.shape[1] == stage.b_columns, "b")
+        require(stage.b != NULL and 0 <= first and first + b.shape[0] <= max(1, stage.b_rows)
+                and b.shape[1] == stage.b_columns, "b")
         self.claim()
-        write_matrix(&self.net, b.base, stage.b)
+        self.net.ops.gather(b.shape[0], b.shape[1], &b[0, 0], NULL, stage.b + first * PANEL,
+                            max(1, stage.b_rows) * PANEL)
         self.release()
 
     cdef const Stage *stage_with_parameters(self, Py_ssize_t number) except NULL:
@@ -1658,7 +1661,7 @@ cdef class Network(Driver):
         if not is_plain(X, 2) or cnp.PyArray_DIM(X, 1) != n_in or self.net.waits_for_data:
             return False
         take_rows_of_reals(rows, cnp.PyArray_DIM(X, 0), <const real *>cnp.PyArray_DATA(X))
-        return rows.n > 0 and self.net.ops.first_nonfinite(rows.n * n_in, rows.X) < 0
+        return rows.n > 0 and inputs_fit(&self.net, rows.n, rows.X)
 
     cdef bint take_targets(self, object y, Rows *rows) noexcept:
         """The same for the rows' targets."""

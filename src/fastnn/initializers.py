@@ -100,8 +100,10 @@ def name_of_biases(initializer: object) -> str:
     return _checks.choice("bias_initializer", initializer, OF_BIASES, None, hints)
 
 
-def bound(name: str, shape: Shape) -> float | None:
+def bound(name: str | tuple[str, float], shape: Shape) -> float | None:
     """Return the bound of an initializer that is uniform, None of another one."""
+    if isinstance(name, tuple):
+        return name[1] if name[0] == "uniform" else None
     found: Callable[[Shape], float] | None = getattr(_BY_NAME[name], "bound", None)
     return None if found is None else found(shape)
 
@@ -110,16 +112,28 @@ def bound(name: str, shape: Shape) -> float | None:
 _TOGETHER = 1 << 17
 
 
+def _of_width(name: str, width: float) -> Initializer:
+    """Return the uniform distribution up to a bound, or the normal one of a deviation."""
+
+    def draw_rows(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+        if name == "uniform":
+            return rng.uniform(-width, width, (rows, shape[1]))
+        return rng.normal(0.0, width, (rows, shape[1]))
+
+    return draw_rows
+
+
 def draw(
-    name: str, rng: np.random.Generator, shape: Shape
+    name: str | tuple[str, float], rng: np.random.Generator, shape: Shape
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Draw weights of `shape` (n_in, n_out) by an initializer, some rows at a time.
 
     Yields (first row, weights). The numbers are the same as if all rows were drawn at once.
     """
+    initializer = _of_width(*name) if isinstance(name, tuple) else _BY_NAME[name]
     rows = shape[0] if name == "orthogonal" else max(1, _TOGETHER // shape[1])
     for row in range(0, shape[0], rows):
-        yield row, _BY_NAME[name](rng, shape, min(rows, shape[0] - row))
+        yield row, initializer(rng, shape, min(rows, shape[0] - row))
 
 
 if not TYPE_CHECKING:  # who would let any name pass

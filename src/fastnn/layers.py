@@ -7,92 +7,16 @@ the arena of the network) and arithmetic (engine/stages/; in NumPy, reference/).
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from fastnn import _checks, activations, initializers
-from fastnn.activations import Activation
-
-if TYPE_CHECKING:
-
-    class ActivationField:
-        """A field that takes a name or an `Activation`, and holds an `Activation`."""
-
-        def __get__(self, layer: Any, kind: Any = None) -> Activation: ...
-        def __set__(self, layer: Any, activation: str | Activation) -> None: ...
-else:
-    ActivationField = str | Activation
-
-_IDENTITY: Any = "identity"  # the defaults, which aren't ActivationFields to type checkers
-_RELU: Any = "relu"
-
-
-class Layer:
-    """The base class of layers.
-
-    Attributes
-    ----------
-    name : str
-        The name of the kind in files.
-    trainable : bool
-        Whether updates change the layer's parameters.
-    """
-
-    name: ClassVar[str]
-    trainable: bool = True
-    #: Whether the layer must be the first one of a network.
-    comes_first: ClassVar[bool] = False
-    #: Whether a network may end with it, because it has an activation for the loss.
-    is_output: ClassVar[bool] = False
-
-    if not TYPE_CHECKING:  # who would let any name pass
-
-        def __getattr__(self, name: str) -> Any:
-            raise _checks.no_layer_attribute(name, self)
-
-    @property
-    def is_void(self) -> bool:
-        """Whether the layer never changes its inputs."""
-        return False
-
-    def width(self, n_in: int) -> int:
-        """Return the number of outputs for `n_in` inputs."""
-        return n_in
-
-    def parameters(self, n_in: int) -> dict[str, tuple[int, ...]]:
-        """Return the shapes of the layer's parameters by name, in the order of `get_weights`."""
-        return {}
-
-    def initializers(self) -> dict[str, str]:
-        """Return the initializers of parameters by name; the other parameters start at 0."""
-        return {}
-
-    def pieces(self) -> Iterator["Layer"]:
-        """Yield the layers that this one consists of: itself, or the layers that it contains."""
-        yield self
-
-    def with_trainable(self, trainable: bool) -> "Layer":
-        """Return the layer with its parameters, if it has any, trained or frozen."""
-        is_field = "trainable" in getattr(self, "__dataclass_fields__", ())
-        if not is_field:
-            return self
-        changed: Layer = replace(self, trainable=trainable)  # type: ignore[type-var]  # a dataclass
-        return changed
-
-    def flops(self, n_in: int) -> int:
-        """Return the operations of the matrix products in the forward pass of one row."""
-        return 0
-
-    def stages(self, number: int) -> list[dict[str, object]]:
-        """Return specifications of the layer's stages, as engine/stages/ reads them.
-
-        `number` is the number of layers with parameters before this one.
-        """
-        return [{"kind": self.name}]
-
-    @property
-    def label(self) -> str:
-        """The name of the layer in a summary."""
-        return type(self).__name__
+from fastnn._layer import IDENTITY, RELU, ActivationField
+from fastnn._layer import Layer as Layer
+from fastnn.embeddings import BlockDense as BlockDense
+from fastnn.embeddings import Embedding as Embedding
+from fastnn.embeddings import NumericEmbedding as NumericEmbedding
+from fastnn.embeddings import PeriodicEncoding as PeriodicEncoding
+from fastnn.embeddings import PiecewiseEncoding as PiecewiseEncoding
 
 
 @dataclass(frozen=True)
@@ -138,7 +62,7 @@ class Dense(Layer):
     """
 
     units: int
-    activation: ActivationField = _IDENTITY
+    activation: ActivationField = IDENTITY
     use_bias: bool = True
     initializer: str | None = None
     l1: float = 0.0
@@ -359,7 +283,7 @@ class Activate(Layer):
     [8, 8, 8, 1]
     """
 
-    activation: ActivationField = _RELU
+    activation: ActivationField = RELU
     name: ClassVar[str] = "activate"
 
     def __post_init__(self) -> None:
@@ -451,11 +375,32 @@ class Sum(Layer):
 #: Kinds of layers by name.
 KINDS: dict[str, type[Layer]] = {
     kind.name: _checks.explaining(kind)
-    for kind in (Dense, Dropout, Standardize, LayerNorm, Activate, Residual)
+    for kind in (
+        Dense,
+        Dropout,
+        Standardize,
+        LayerNorm,
+        Activate,
+        Residual,
+        Embedding,
+        NumericEmbedding,
+    )
 }
 
 #: The kinds of layers that `pieces` yields.
-PIECES: tuple[type[Layer], ...] = (Dense, Dropout, Standardize, LayerNorm, Activate, Fork, Sum)
+PIECES: tuple[type[Layer], ...] = (
+    Dense,
+    Dropout,
+    Standardize,
+    LayerNorm,
+    Activate,
+    Fork,
+    Sum,
+    Embedding,
+    PiecewiseEncoding,
+    PeriodicEncoding,
+    BlockDense,
+)
 
 
 def with_widths(layers: Iterable[Layer], n_in: int) -> Iterator[tuple[Layer, int]]:

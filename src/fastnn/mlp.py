@@ -70,10 +70,10 @@ class MLP:
     ----------
     n_in : int
         Number of inputs, the columns of ``X``.
-    layers : list of Dense, Dropout, LayerNorm, Activate, Residual and Standardize
-        From the first hidden layer to the output layer, which is a Dense. A Dropout, a LayerNorm
-        or an Activate acts on the outputs of the layer before it; a Standardize must be the first
-        layer.
+    layers : list of Dense, Dropout, LayerNorm, Activate, Residual, Standardize and embeddings
+        From the first hidden layer to the output layer, which is a Dense. A Dropout, a LayerNorm,
+        an Activate or a NumericEmbedding acts on the outputs of the layer before it; a Standardize
+        must be the first layer, an Embedding the first one or behind a Standardize.
     loss : str, Loss or callable
         ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"linear"``,
         ``"poisson"``, ``"gaussian_nll"``, ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an
@@ -844,8 +844,9 @@ class MLP:
         Returns
         -------
         list of ndarray of shape (n, units)
-            The outputs ``z`` of each Dense, LayerNorm, Activate and Residual, in the order of
-            computation: those of the layers in a Residual come before its own. The last are the
+            The outputs ``z`` of each Dense, LayerNorm, Activate, Residual and Embedding, in the
+            order of computation: those of the layers in a Residual come before its own. A
+            NumericEmbedding has two, the encoded numbers and its outputs. The last are the
             predictions.
             Dropout isn't applied.
 
@@ -1135,7 +1136,7 @@ class MLP:
         list of ndarray
             ``[W0, b0, W1, b1, ...]``: W of shape (n_in, n_out), the layer's inputs and outputs, and
             b of shape (n_out,), which layers without bias lack. A LayerNorm has a gain and a bias
-            of shape (n_in,).
+            of shape (n_in,); `Embedding` and `NumericEmbedding` say what they have.
         """
         return self._network.read()
 

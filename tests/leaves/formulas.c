@@ -320,6 +320,28 @@ void update_formula(const fastnn_optimizer *optimizer, const fastnn_hyper *hyper
 
 /* ---- functions ---- */
 
+/* Quarters of a turn are subtracted exactly: near a zero, the rounding of an angle would be felt.
+ */
+static double sine_of_turns(double t) {
+    double quarters = floor(4 * t + 0.5), angle = 6.283185307179586476925 * (t - quarters / 4);
+    switch ((int)(quarters - 4 * floor(quarters / 4))) {
+    case 0: return sin(angle);
+    case 1: return cos(angle);
+    case 2: return -sin(angle);
+    default: return -cos(angle);
+    }
+}
+
+static double cosine_of_turns(double t) {
+    double quarters = floor(4 * t + 0.5), angle = 6.283185307179586476925 * (t - quarters / 4);
+    switch ((int)(quarters - 4 * floor(quarters / 4))) {
+    case 0: return cos(angle);
+    case 1: return -sin(angle);
+    case 2: return -cos(angle);
+    default: return sin(angle);
+    }
+}
+
 static const function_formula functions[] = {
     {"exp", exp, -80, 80},
     {"expm1", expm1, -80, 80},
@@ -329,6 +351,8 @@ static const function_formula functions[] = {
     {"sigmoid", sigmoid, -80, 80},
     {"normal_cdf", normal_cdf, -10, 10},
     {"normal_density", normal_density, -10, 10},
+    {"sine_of_turns", sine_of_turns, -1000, 1000},
+    {"cosine_of_turns", cosine_of_turns, -1000, 1000},
 };
 
 const function_formula *find_function_formula(const char *name) {

@@ -14,6 +14,7 @@ from fastnn._checks.arrays import *
 from fastnn._checks.callbacks import *
 from fastnn._checks.calls import *
 from fastnn._checks.classes import *
+from fastnn._checks.embeddings import *
 from fastnn._checks.files import *
 from fastnn._checks.fitting import *
 from fastnn._checks.foreign import *

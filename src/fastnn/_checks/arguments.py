@@ -131,6 +131,30 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "inplace noise_shape name": "there is no such option; drop it",
         }
     ),
+    "Embedding": table(
+        {
+            "num_embeddings input_dim n num_categories cardinalities": (
+                "the argument is n_categories"
+            ),
+            "embedding_dim output_dim units d_embedding": "the argument is dim",
+            "padding_idx mask_zero": "give missing values a category of their own; drop it",
+            "max_norm scale_grad_by_freq sparse embeddings_regularizer": (
+                "there is no such option; drop it"
+            ),
+            "name": _NO_NAME,
+        }
+    ),
+    "NumericEmbedding": table(
+        {
+            "d_embedding embedding_dim output_dim units": "the argument is dim",
+            "edges boundaries": "the argument is bins, such as NumericEmbedding.edges(X, 16)",
+            "n_bins": "pass bins=NumericEmbedding.edges(X, n_bins)",
+            "frequency_init_scale scale": "the argument is sigma",
+            "frequencies k": "the argument is n_frequencies",
+            "lite version": "there is no such option; drop it",
+            "name": _NO_NAME,
+        }
+    ),
     "LayerNorm": table(
         {
             "normalized_shape axis": "rows are normalized over all their columns; drop it",

@@ -237,6 +237,11 @@ def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
             raise TypeError(_no_layer(i, layer, kinds, "such as Dense(10, 'relu')"))
         if layer.comes_first and i > 0:
             raise ValueError(f"layers[{i}] is {layer!r}, which must be the first layer")
+        if layer.takes_categories and not all(before.comes_first for before in found[:i]):
+            raise ValueError(
+                f"layers[{i}] is {layer!r}, which takes categories of X: it must be the first "
+                "layer, or follow Standardize()"
+            )
     activated: list[Any] = [layer for layer in found if layer.is_output]
     if not activated:
         raise ValueError("layers must hold at least one Dense; got none")
@@ -278,7 +283,7 @@ def stretch(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
         is_layer = isinstance(layer, tuple(kinds.values()))
         if not is_layer:
             raise TypeError(_no_layer(i, layer, kinds))
-        if layer.comes_first:
+        if layer.comes_first or layer.takes_categories:
             raise ValueError(
                 f"layers[{i}] is {layer!r}, which must be the first layer of the network"
             )

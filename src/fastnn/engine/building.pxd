@@ -24,6 +24,7 @@ from fastnn.engine.net cimport (
     Stage,
     TargetRange,
     W_size,
+    b_size,
     pairs_of,
     panels_of,
 )
@@ -168,7 +169,8 @@ cdef inline int place_parameters(Net *net) except -1:
     block = 0
     for i in range(net.n_stages):
         stage = &net.stages[i]
-        block += <object>stage.W_rows * padded(stage.W_columns) + padded(stage.b_columns)
+        block += (<object>stage.W_rows * padded(stage.W_columns)
+                  + <object>max(1, stage.b_rows) * padded(stage.b_columns))
     # A tile of slack: the leaves may read, not use, rows past the end of the last weights.
     net.arena = allocate(block * net.n_blocks + PANEL * PANEL)
     net.block = block
@@ -179,7 +181,7 @@ cdef inline int place_parameters(Net *net) except -1:
         at += W_size(stage)
         if stage.b_columns > 0:
             stage.b = net.arena + at
-        at += panels_of(stage.b_columns) * PANEL
+        at += b_size(stage)
     return 0
 
 

@@ -9,6 +9,7 @@ from libc.string cimport memset
 
 from fastnn cimport (
     FASTNN_BUSY,
+    FASTNN_CATEGORIES,
     FASTNN_DIVERGED,
     FASTNN_DTYPE_BITS,
     FASTNN_KIND_OF_TARGET,
@@ -43,6 +44,7 @@ from fastnn.engine.parameters cimport parameter_count
 from fastnn.engine.passes cimport begin_pass, forward
 from fastnn.engine.rows cimport (
     Rows,
+    inputs_fit,
     take_labels,
     take_reals,
     take_rows_of_reals,
@@ -136,6 +138,8 @@ cdef inline int check_rows(const Net *net, Py_ssize_t rows, const void *X) noexc
         return FASTNN_NOT_ADAPTED
     if net.ops.first_nonfinite(rows * net.n_in, <const real *>X) >= 0:
         return FASTNN_NOT_FINITE
+    if not inputs_fit(net, rows, <const real *>X):
+        return FASTNN_CATEGORIES
     return FASTNN_OK
 
 

@@ -143,8 +143,10 @@ cdef inline void finish_gradient(const Net *net, const Tile *tile, double scale,
 
 
 cdef inline const fastnn_step *constants_of(const Tile *tile, const Update *update) noexcept nogil:
-    """The constants for the tile's W: vectors don't decay."""
-    return &update.biases if tile.stage.is_vector else &update.weights
+    """The constants for the tile's W: vectors don't decay, nor do some matrices."""
+    if tile.stage.is_vector or tile.stage.keeps_size:
+        return &update.biases
+    return &update.weights
 
 
 cdef inline void update_weights(const Net *net, const Tile *tile, const Update *update,

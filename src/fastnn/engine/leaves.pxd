@@ -106,6 +106,11 @@ cdef extern from "engine/simd/ops.h":
         real *unit
         real *scale
 
+    ctypedef struct fastnn_piecewise_args:
+        Py_ssize_t rows, columns, panels, jump
+        const int32_t *source
+        const real *numbers
+
     ctypedef struct fastnn_tiny_layer:
         Py_ssize_t n_in, n_out
         Py_ssize_t activation
@@ -215,6 +220,21 @@ cdef extern from "engine/simd/ops.h":
                                     real *below) noexcept nogil
         void (*column_dots)(Py_ssize_t rows, const real *unit, const real *delta, bint more,
                             real *g) noexcept nogil
+        void (*copy_columns)(Py_ssize_t rows, Py_ssize_t n, const real *x, Py_ssize_t first,
+                             real *y, Py_ssize_t to, Py_ssize_t jump) noexcept nogil
+        void (*piecewise_forward)(const fastnn_piecewise_args *args, const real *x,
+                                  real *z) noexcept nogil
+        void (*piecewise_backward)(const fastnn_piecewise_args *args, const real *z,
+                                   const real *delta, real *below) noexcept nogil
+        void (*periodic_forward)(Py_ssize_t rows, const real *x, const real *c, real *sine,
+                                 real *cosine) noexcept nogil
+        void (*periodic_backward)(Py_ssize_t n, real *sine, const real *cosine,
+                                  const real *d_sine, const real *d_cosine) noexcept nogil
+        void (*look_up)(Py_ssize_t rows, const real *x, Py_ssize_t n, Py_ssize_t panels,
+                        const real *w, Py_ssize_t w_jump, real *z,
+                        Py_ssize_t z_jump) noexcept nogil
+        void (*sum_by_category)(Py_ssize_t rows, const real *x, Py_ssize_t first, Py_ssize_t n,
+                                const real *delta, bint more, real *g) noexcept nogil
         void (*add)(Py_ssize_t n, const real *x, const real *y, real *out) noexcept nogil
         void (*pair_up)(Py_ssize_t rows, Py_ssize_t panels, const real *x, Py_ssize_t jump,
                         fastnn_pair *by_columns, Py_ssize_t columns_jump, fastnn_pair *by_rows,

@@ -69,6 +69,8 @@ cdef struct Kind:                 # of a stage: its functions
     bint waits_for_data           # it must see data before the first pass (waits_for_data of Net)
     bint takes_nonzeros           # as the first stage it takes rows as their nonzeros alone
     bint keeps_zeros              # a zero of z_prev is one of z, and padding stays zero
+    # Whether rows (n, n_in) are such as the stage takes, as the first one; NULL: it takes all.
+    bint (*accepts)(const Stage *stage, Py_ssize_t n, const real *X) noexcept nogil
     # Build the stage from a specification: n_out, `own`, flops, ...
     int (*build)(const Net *net, Stage *stage, dict spec) except -1
     # How W, b and their tiles are laid out; `tiny`: as tiny.c has them. NULL without parameters.
@@ -130,14 +132,15 @@ cdef struct Stage:
     Py_ssize_t place              # among the network's stages
     bint frozen                   # its parameters are never updated
     real *W                       # parameters, or NULL: a matrix (W_rows, W_columns) in panels,
-    real *b                       # and a vector (b_columns,), which has neither decay nor penalty
-    Py_ssize_t W_rows, W_columns, b_columns
+    real *b                       # and a vector (b_columns,) or, if b_rows > 0, a matrix, which has
+    Py_ssize_t W_rows, W_columns, b_rows, b_columns    # neither decay nor penalty
     bint has_operands             # products take W rounded to bfloat16, in pairs of rows:
     fastnn_pair *operands         # panels of pairs_of(W_rows) pairs; or NULL
     bint on_line                  # single rows have an update of their own, or nothing to update
     bint may_wait                 # updates with gradient 0 may wait until a row of W is read
     bint transposed               # W is stored so, for (W_columns, W_rows)
     bint is_vector                # W is (W_columns,) for Python
+    bint keeps_size               # W does not decay; nor does a vector
     bint skips_zeros              # zeros of z_prev are left out, where rows have many
     bint by_columns               # threads may divide its columns
     double kept                   # the part of its inputs that the stage does not make zero
@@ -364,6 +367,11 @@ cdef inline (Py_ssize_t, Py_ssize_t) panels_here(Py_ssize_t columns, bint divide
 cdef inline Py_ssize_t W_size(const Stage *stage) noexcept nogil:
     """Reals that W takes, padding included."""
     return stage.W_rows * panels_of(stage.W_columns) * PANEL
+
+
+cdef inline Py_ssize_t b_size(const Stage *stage) noexcept nogil:
+    """The same of b."""
+    return max(1, stage.b_rows) * panels_of(stage.b_columns) * PANEL
 
 
 cdef inline Py_ssize_t place(real **pointer, real *base, Py_ssize_t at,

@@ -11,12 +11,22 @@ cdef inline int REAL_TYPE() noexcept:
     return cnp.NPY_FLOAT if sizeof(real) == 4 else cnp.NPY_DOUBLE
 
 
+cdef inline Py_ssize_t b_height(const Stage *stage) noexcept nogil:
+    """Rows of b as a matrix."""
+    return max(1, stage.b_rows)
+
+
+cdef inline Py_ssize_t b_count(const Stage *stage) noexcept nogil:
+    """Numbers of b, without padding."""
+    return b_height(stage) * stage.b_columns
+
+
 cdef inline int64_t parameter_count(const Net *net) noexcept nogil:
     """Numbers of all parameters, without padding."""
     cdef Py_ssize_t i
     cdef int64_t count = 0
     for i in range(net.n_stages):
-        count += net.stages[i].W_rows * net.stages[i].W_columns + net.stages[i].b_columns
+        count += net.stages[i].W_rows * net.stages[i].W_columns + b_count(&net.stages[i])
     return count
 
 
@@ -32,7 +42,9 @@ cdef inline list shapes_of(const Net *net):
         elif stage.W != NULL:
             shape = stage.W_rows, stage.W_columns
             found.append(shape[::-1] if stage.transposed else shape)
-        if stage.b != NULL:
+        if stage.b != NULL and stage.b_rows > 0:
+            found.append((stage.b_rows, stage.b_columns))
+        elif stage.b != NULL:
             found.append((stage.b_columns,))
     return found
 
@@ -59,8 +71,8 @@ cdef inline list read_block(const Net *net, const real *block):
                 W = W[0]
             arrays.append(W.T.copy() if stage.transposed else W)
         if stage.b != NULL:
-            b = read_matrix(net, block + (stage.b - net.arena), 1, stage.b_columns)
-            arrays.append(b[0])
+            b = read_matrix(net, block + (stage.b - net.arena), b_height(stage), stage.b_columns)
+            arrays.append(b if stage.b_rows else b[0])
     return arrays
 
 
@@ -85,7 +97,8 @@ cdef inline int write_block(const Net *net, list arrays, real *block) except -1:
             W = W.T.copy() if stage.transposed else W
             write_matrix(net, W, block + (stage.W - net.arena))
         if stage.b != NULL:
-            write_matrix(net, next(sources)[None, :], block + (stage.b - net.arena))
+            b = next(sources)
+            write_matrix(net, b if stage.b_rows else b[None, :], block + (stage.b - net.arena))
     return 0
 
 
@@ -105,8 +118,9 @@ cdef inline void flatten(const Net *net, const real *block, real *vector) noexce
             net.ops.scatter(stage.W_rows, stage.W_columns, W, stage.W_rows * PANEL, vector)
         vector += stage.W_rows * stage.W_columns
         if stage.b != NULL:
-            net.ops.scatter(1, stage.b_columns, block + (stage.b - net.arena), PANEL, vector)
-        vector += stage.b_columns
+            net.ops.scatter(b_height(stage), stage.b_columns, block + (stage.b - net.arena),
+                            b_height(stage) * PANEL, vector)
+        vector += b_count(stage)
 
 
 cdef inline void unflatten(const Net *net, const real *vector, real *block) noexcept nogil:
@@ -125,8 +139,9 @@ cdef inline void unflatten(const Net *net, const real *vector, real *block) noex
             net.ops.gather(stage.W_rows, stage.W_columns, vector, NULL, W, stage.W_rows * PANEL)
         vector += stage.W_rows * stage.W_columns
         if stage.b != NULL:
-            net.ops.gather(1, stage.b_columns, vector, NULL, block + (stage.b - net.arena), PANEL)
-        vector += stage.b_columns
+            net.ops.gather(b_height(stage), stage.b_columns, vector, NULL,
+                           block + (stage.b - net.arena), b_height(stage) * PANEL)
+        vector += b_count(stage)
 
 
 cdef inline Py_ssize_t at_transposed(const Stage *stage, Py_ssize_t k,

@@ -65,6 +65,18 @@ cdef inline void gather(const Net *net, const Rows *rows, const Buffers *buffers
                        buffers.stride * PANEL)
 
 
+cdef inline bint inputs_fit(const Net *net, Py_ssize_t n, const real *X) noexcept nogil:
+    """Whether rows (n, n_in) are finite, and have categories where a stage takes these."""
+    cdef Py_ssize_t i
+    if net.ops.first_nonfinite(n * net.n_in, X) >= 0:
+        return False
+    for i in range(net.n_stages):
+        if net.stages[i].kind.accepts != NULL and not net.stages[i].kind.accepts(
+                &net.stages[i], n, X):
+            return False
+    return True
+
+
 # ---- inputs as nonzeros (CSR) -------------------------------------------------------------------
 #
 # A first stage that takes nonzeros reads them from the caller's memory; for others they become

@@ -6,8 +6,8 @@ from libc.math cimport isfinite
 from libc.string cimport memcpy
 
 from fastnn.engine.gradients cimport rate_at, renew_all_operands
-from fastnn.engine.leaves cimport PANEL, fastnn_power, real
-from fastnn.engine.net cimport Net, Stage, W_size, panels_of
+from fastnn.engine.leaves cimport fastnn_power, real
+from fastnn.engine.net cimport Net, Stage, W_size, b_size
 from fastnn.engine.run cimport (
     CONVERGES,
     NOT_YET,
@@ -83,7 +83,7 @@ cdef inline void copy_judged(const Net *net, bint averages, real *to) noexcept n
             memcpy(to + at, average + at, W_size(stage) * sizeof(real))
         if stage.b != NULL and not stage.frozen:
             at = stage.b - net.arena
-            memcpy(to + at, average + at, panels_of(stage.b_columns) * PANEL * sizeof(real))
+            memcpy(to + at, average + at, b_size(stage) * sizeof(real))
 
 
 cdef inline void follow_to_stop(Run *run, Rule *rule, double value,

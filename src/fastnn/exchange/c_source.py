@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks, _files, _kernels_f32
+from fastnn.exchange.c_base import Lines, Member, Precision, Stage, Values
 from fastnn.exchange.c_sections import needed, sections
-from fastnn.exchange.c_stages import RULES, Activated, Lines, Member, Precision, Stage, Values
+from fastnn.exchange.c_stages import RULES, Activated
 from fastnn.exchange.parts import Array, parts, rule_for
 from fastnn.exchange.together import Networks, inputs_of, networks_of
 from fastnn.layers import Dropout

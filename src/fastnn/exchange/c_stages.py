@@ -9,68 +9,31 @@ losses (c_source.py).
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from fastnn import _checks, activations
 from fastnn.activations import Activation
+from fastnn.exchange import c_embeddings
+from fastnn.exchange.c_base import Lines, Member, Precision, Stage, Values
 from fastnn.exchange.c_sections import sections
 from fastnn.exchange.parts import Array, Part, Refusal
-from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
+from fastnn.layers import (
+    Activate,
+    BlockDense,
+    Dense,
+    Dropout,
+    Embedding,
+    Fork,
+    Layer,
+    LayerNorm,
+    PeriodicEncoding,
+    PiecewiseEncoding,
+    Standardize,
+    Sum,
+)
 
 #: Layers of up to this many outputs are dot products, since padding would waste work.
 _FEW = 4
-
-
-@dataclass(frozen=True)
-class Precision:
-    """The type of all numbers, and how columns are padded."""
-
-    dtype: np.dtype[Any]
-
-    @property
-    def real(self) -> str:
-        """The type in C."""
-        return "float" if self.dtype == np.float32 else "double"
-
-    def padded(self, n: int) -> int:
-        """Return n columns, rounded up to whole panels."""
-        panel = 64 // self.dtype.itemsize
-        return -(-n // panel) * panel
-
-    def pad(self, array: Array) -> Array:
-        """Return an array, its columns padded with zeros."""
-        more = self.padded(array.shape[-1]) - array.shape[-1]
-        return np.pad(array.astype(self.dtype), [(0, 0)] * (array.ndim - 1) + [(0, more)])
-
-    def zeros(self, array: str, n: int) -> list[str]:
-        """Return the lines that set a C array's padding behind n numbers to 0."""
-        stop = self.padded(n)
-        return [f"for (int j = {n}; j < {stop}; j++) {array}[j] = 0;"] if stop > n else []
-
-    def number(self, value: float) -> str:
-        """Return a number as C has it."""
-        return f"(real){self.dtype.type(value)!s}"
-
-
-@dataclass(frozen=True)
-class Values:
-    """A C array of n numbers, with or without padding."""
-
-    name: str
-    n: int
-    is_padded: bool = True
-
-
-class Lines(list[str]):
-    """The lines of a function, and what its residuals keep for a later line, innermost last."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inputs: list[Values] = []  # of stretches that have begun, going forward
-        self.deltas: list[str] = []  # of their outputs, going backward
 
 
 def _padded(z: Values, lines: list[str], precision: Precision) -> Values:
@@ -80,46 +43,6 @@ def _padded(z: Values, lines: list[str], precision: Precision) -> Values:
     lines.append(f"real inputs[{precision.padded(z.n)}] = {{0}};")
     lines.append(f"for (int k = 0; k < {z.n}; k++) inputs[k] = {z.name}[k];")
     return Values("inputs", z.n)
-
-
-@dataclass(frozen=True)
-class Member:
-    """An array of the struct of weights; its shape is said in a comment."""
-
-    name: str
-    shape: str
-    values: Array
-
-
-class Stage:
-    """A piece of a layer, without anything to compute or to learn."""
-
-    #: Names of the sections that it calls, forward and backward.
-    forward_sections: frozenset[str] = frozenset()
-    backward_sections: frozenset[str] = frozenset()
-
-    def __init__(self, part: Part[Any], precision: Precision) -> None:
-        self.part, self.precision = part, precision
-        self.number = part.prefix.removeprefix("layers.").replace(".", "_")
-
-    def members(self) -> list[Member]:
-        """Return its arrays in the struct of weights."""
-        return []
-
-    def constants(self) -> dict[str, Array]:
-        """Return its other arrays by name."""
-        return {}
-
-    def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
-        """Append the lines that compute its outputs of z, in a step or not; return the outputs."""
-        return z
-
-    def backward(self, delta: str, lines: Lines, *, is_lowest: bool) -> str:
-        """Append the lines that update it and turn the outputs' delta into the inputs'.
-
-        Return the latter's name; nothing reads it `is_lowest`, the lowest stage with weights.
-        """
-        return delta
 
 
 class Standardization(Stage):
@@ -374,6 +297,22 @@ def _sum(part: Part[Sum], precision: Precision) -> list[Stage]:
     return [Join(part, precision)]
 
 
+def _embedding(part: Part[Embedding], precision: Precision) -> list[Stage]:
+    return [c_embeddings.Table(part, precision)]
+
+
+def _piecewise(part: Part[PiecewiseEncoding], precision: Precision) -> list[Stage]:
+    return [c_embeddings.Bins(part, precision)]
+
+
+def _periodic(part: Part[PeriodicEncoding], precision: Precision) -> list[Stage]:
+    return [c_embeddings.Waves(part, precision)]
+
+
+def _block_dense(part: Part[BlockDense], precision: Precision) -> list[Stage]:
+    return c_embeddings.block_dense(part, precision, Activated)
+
+
 #: For each kind of layer, what returns its stages.
 RULES: dict[type[Layer], Callable[[Part[Any], Precision], list[Stage]] | Refusal] = {
     Dense: _dense,
@@ -383,4 +322,8 @@ RULES: dict[type[Layer], Callable[[Part[Any], Precision], list[Stage]] | Refusal
     Activate: _activate,
     Fork: _fork,
     Sum: _sum,
+    Embedding: _embedding,
+    PiecewiseEncoding: _piecewise,
+    PeriodicEncoding: _periodic,
+    BlockDense: _block_dense,
 }

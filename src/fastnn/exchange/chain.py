@@ -20,11 +20,15 @@ from fastnn.activations import Activation
 from fastnn.exchange.parts import Array, Part, Refusal, minus, rule_for
 from fastnn.layers import (
     Activate,
+    BlockDense,
     Dense,
     Dropout,
+    Embedding,
     Fork,
     Layer,
     LayerNorm,
+    PeriodicEncoding,
+    PiecewiseEncoding,
     Residual,
     Standardize,
     Sum,
@@ -479,6 +483,8 @@ def _sum(chain: Chain, part: Part[Sum]) -> None:
     chain.join(part.place)
 
 
+_NO_EMBEDDINGS = Refusal("it has no embeddings; use the network by itself")
+
 #: For each kind of layer, what appends it to a chain.
 RULES: dict[type[Layer], Callable[[Chain, Part[Any]], None] | Refusal] = {
     Dense: _dense,
@@ -488,4 +494,8 @@ RULES: dict[type[Layer], Callable[[Chain, Part[Any]], None] | Refusal] = {
     Activate: _activate,
     Fork: _fork,
     Sum: _sum,
+    Embedding: _NO_EMBEDDINGS,
+    PiecewiseEncoding: _NO_EMBEDDINGS,
+    PeriodicEncoding: _NO_EMBEDDINGS,
+    BlockDense: _NO_EMBEDDINGS,
 }

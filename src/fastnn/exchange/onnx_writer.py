@@ -16,9 +16,23 @@ import numpy.typing as npt
 
 from fastnn import __version__, _checks, _files, activations
 from fastnn.activations import Activation
+from fastnn.exchange import onnx_embeddings
 from fastnn.exchange.parts import Part, Refusal, parts, rule_for
 from fastnn.exchange.together import Networks, inputs_of, networks_of
-from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
+from fastnn.layers import (
+    Activate,
+    BlockDense,
+    Dense,
+    Dropout,
+    Embedding,
+    Fork,
+    Layer,
+    LayerNorm,
+    PeriodicEncoding,
+    PiecewiseEncoding,
+    Standardize,
+    Sum,
+)
 from fastnn.mlp import MLP
 
 #: The oldest operators and format that say all this, so that old runtimes read the files, too; and
@@ -185,6 +199,13 @@ class _Graph:
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return _Tensor(self, name)
 
+    def integers(self, name: str, values: list[int]) -> "_Tensor":
+        """Return integers as a tensor of a name that begins so."""
+        name = self._free(f"{name}_{len(self.constants)}")
+        array = np.array(values, np.int64)
+        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
+        return _Tensor(self, name)
+
     def number(self, value: float) -> "_Tensor":
         """Return a number as a tensor, the same one each time."""
         if value not in self._numbers:
@@ -277,6 +298,11 @@ def _sum(z: _Tensor, part: Part[Sum]) -> _Tensor:
     return z.graph.kept.pop() + z
 
 
+def _block_dense(z: _Tensor, part: Part[BlockDense]) -> _Tensor:
+    found: _Tensor = onnx_embeddings.block_dense(z, part, _activated)
+    return found
+
+
 #: For each kind of layer, what appends it: takes its input, returns its output.
 RULES: dict[type[Layer], Callable[[_Tensor, Part[Any]], _Tensor] | Refusal] = {
     Dense: _dense,
@@ -286,6 +312,10 @@ RULES: dict[type[Layer], Callable[[_Tensor, Part[Any]], _Tensor] | Refusal] = {
     Activate: _activate,
     Fork: _fork,
     Sum: _sum,
+    Embedding: onnx_embeddings.embedding,
+    PiecewiseEncoding: onnx_embeddings.piecewise,
+    PeriodicEncoding: onnx_embeddings.periodic,
+    BlockDense: _block_dense,
 }
 
 # ---- activations ---------------------------------------------------------------------------------

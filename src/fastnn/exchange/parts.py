@@ -18,11 +18,15 @@ from fastnn import _checks
 from fastnn.layers import (
     PIECES,
     Activate,
+    BlockDense,
     Dense,
     Dropout,
+    Embedding,
     Fork,
     Layer,
     LayerNorm,
+    PeriodicEncoding,
+    PiecewiseEncoding,
     Standardize,
     Sum,
     with_widths,
@@ -142,6 +146,11 @@ _OF_RESIDUALS = Refusal(
     "yourself and build the network without Standardize"
 )
 
+_OF_EMBEDDINGS = Refusal(
+    "it takes the scaled numbers themselves; scale the rows yourself and build the network without "
+    "Standardize"
+)
+
 #: For each kind of layer, what takes a scaling before it: returns the part, and whether it did.
 FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
     Dense: _into_weights,
@@ -157,6 +166,10 @@ FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
     ),
     Fork: _OF_RESIDUALS,
     Sum: _OF_RESIDUALS,
+    Embedding: _OF_EMBEDDINGS,
+    PiecewiseEncoding: _OF_EMBEDDINGS,
+    PeriodicEncoding: _OF_EMBEDDINGS,
+    BlockDense: _OF_EMBEDDINGS,
 }
 
 

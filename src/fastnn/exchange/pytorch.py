@@ -15,10 +15,24 @@ import numpy as np
 
 from fastnn import _checks, activations
 from fastnn.activations import Activation
+from fastnn.exchange import torch_embeddings
 from fastnn.exchange.chain import Chain
 from fastnn.exchange.parts import Array, Part, Refusal, folded, parts, rule_for
 from fastnn.exchange.scikit_learn import Estimator, network_of
-from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
+from fastnn.layers import (
+    Activate,
+    BlockDense,
+    Dense,
+    Dropout,
+    Embedding,
+    Fork,
+    Layer,
+    LayerNorm,
+    PeriodicEncoding,
+    PiecewiseEncoding,
+    Standardize,
+    Sum,
+)
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 from fastnn.optimizers import Optimizer
@@ -316,7 +330,7 @@ def _dense(torch: Any, stretches: _Modules, part: Part[Dense]) -> None:
     _activate(torch, stretches, part)
 
 
-def _activate(torch: Any, stretches: _Modules, part: Part[Dense] | Part[Activate]) -> None:
+def _activate(torch: Any, stretches: _Modules, part: Part[Any]) -> None:
     """Append an activation's module."""
     activation = activations.get(part.layer.activation)
     if activation.is_linear:
@@ -381,6 +395,26 @@ def __getattr__(name: str) -> Any:
     return _residual(_checks.package("torch", "a Residual of to_torch").nn)
 
 
+def _embedding(torch: Any, stretches: _Modules, part: Part[Embedding]) -> None:
+    stretches[-1].append(torch_embeddings.embedding(torch, part))
+
+
+def _piecewise(torch: Any, stretches: _Modules, part: Part[PiecewiseEncoding]) -> None:
+    stretches[-1].append(torch_embeddings.piecewise(torch, part))
+
+
+def _periodic(torch: Any, stretches: _Modules, part: Part[PeriodicEncoding]) -> None:
+    stretches[-1].append(torch_embeddings.periodic(torch, part))
+
+
+def _block_dense(torch: Any, stretches: _Modules, part: Part[BlockDense]) -> None:
+    """Append one module, with the activation within."""
+    within: _Modules = [[]]
+    _activate(torch, within, part)
+    [activation] = within[0] or [torch.nn.Identity()]
+    stretches[-1].append(torch_embeddings.block_dense(torch, part, activation))
+
+
 #: For each kind of layer, what appends its modules.
 RULES: dict[type[Layer], Callable[[Any, _Modules, Part[Any]], None] | Refusal] = {
     Dense: _dense,
@@ -390,6 +424,10 @@ RULES: dict[type[Layer], Callable[[Any, _Modules, Part[Any]], None] | Refusal] =
     Activate: _activate,
     Fork: _fork,
     Sum: _sum,
+    Embedding: _embedding,
+    PiecewiseEncoding: _piecewise,
+    PeriodicEncoding: _periodic,
+    BlockDense: _block_dense,
 }
 
 #: Modules by fastnn's name of the activation: each takes torch.nn and the activation's parameter.

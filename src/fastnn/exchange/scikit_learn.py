@@ -20,7 +20,20 @@ from fastnn import _checks, activations, losses, optimizers
 from fastnn.activations import Activation
 from fastnn.exchange.chain import Affine, Chain
 from fastnn.exchange.parts import Part, Refusal, folded, parts, rule_for
-from fastnn.layers import Activate, Dense, Dropout, Fork, Layer, LayerNorm, Standardize, Sum
+from fastnn.layers import (
+    Activate,
+    BlockDense,
+    Dense,
+    Dropout,
+    Embedding,
+    Fork,
+    Layer,
+    LayerNorm,
+    PeriodicEncoding,
+    PiecewiseEncoding,
+    Standardize,
+    Sum,
+)
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 from fastnn.optimizers import SGD, Adam, Optimizer
@@ -409,6 +422,10 @@ RULES: dict[type[Layer], Callable[[list[Affine], Part[Any]], None] | Refusal] = 
     Activate: _NO_SUCH_LAYER,
     Fork: _NO_RESIDUALS,
     Sum: _NO_RESIDUALS,
+    Embedding: _NO_SUCH_LAYER,
+    PiecewiseEncoding: _NO_SUCH_LAYER,
+    PeriodicEncoding: _NO_SUCH_LAYER,
+    BlockDense: _NO_SUCH_LAYER,
 }
 
 #: Hidden activations that scikit-learn has, by fastnn's name.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from fastnn.reference import embeddings
 from fastnn.reference.functions import ACTIVATIONS, ALPHA, bfloat16, through
 
 if TYPE_CHECKING:
@@ -237,6 +238,14 @@ def rate_multipliers(layer: Any) -> list[float]:
     return [getattr(layer, "rate_multiplier", 1.0) for _ in layer.arrays()]
 
 
+def decay(layer: Any) -> list[bool]:
+    """Whether each of a layer's arrays decays: matrices do, but for some of embeddings."""
+    if isinstance(layer, Residual):
+        return [on for inner in layer.layers for on in decay(inner)]
+    own = getattr(layer, "decayed", ())
+    return [array.ndim == 2 and (not own or array is own[0]) for array in layer.arrays()]
+
+
 def round_operands(layers: Iterable[Any]) -> None:
     """Let layers of more than 4 units round operands; narrow ones would gain nothing by it."""
     for layer in layers:
@@ -278,6 +287,8 @@ TWINS: dict[str, Any] = {
     "layer_norm": layer_norm_twin,
     "activate": lambda spec, _: Activate(spec.activation.name, spec.activation.parameter),
     "residual": None,
+    "embedding": embeddings.embedding_twin,
+    "numeric_embedding": embeddings.numeric_twin,
 }
 
 
@@ -311,7 +322,8 @@ def twins(
         own = (rate, number) if spec.name == "dense" else ()
         found.append(TWINS[spec.name](spec, arrays, *own))
         if found[-1].arrays():
-            count["layers"], count["masks"] = count["layers"] + 1, 0
+            count["layers"] += getattr(found[-1], "n_layers", 1)
+            count["masks"] = 0
     if kept < 1.0:
         found.append(Dropout(1.0 - kept, count["layers"] + (count["masks"] << 32)))
         count["masks"] += 1

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from fastnn.reference.functions import loss_and_delta, one_hot
-from fastnn.reference.layers import Layer, rate_multipliers, round_operands, trainable, twins
+from fastnn.reference.layers import (
+    Layer,
+    decay,
+    rate_multipliers,
+    round_operands,
+    trainable,
+    twins,
+)
 from fastnn.reference.rules import OPTIMIZERS, clip, dropout_mask, learning_rate
 
 if TYPE_CHECKING:
@@ -199,10 +206,13 @@ class Network:
         self.step += 1
         rule, weights = OPTIMIZERS[self.optimizer], self.get_weights()
         multipliers = [m for layer in self.layers for m in rate_multipliers(layer)]
-        each = zip(weights, gradients, self.state, trained, multipliers, strict=True)
-        weights = [
-            rule(w, g, s, self.step, **multiplied(hyper, m)) if on else w for w, g, s, on, m in each
+        decays = [on for layer in self.layers for on in decay(layer)]
+        hypers = [
+            multiplied(hyper, m) | ({} if on else {"weight_decay": 0.0})
+            for m, on in zip(multipliers, decays, strict=True)
         ]
+        each = zip(weights, gradients, self.state, trained, hypers, strict=True)
+        weights = [rule(w, g, s, self.step, **own) if on else w for w, g, s, on, own in each]
         self.set_weights(weights)
         if self.momentum is not None:
             old, m = getattr(self, "average", weights), self.momentum

@@ -19,7 +19,7 @@ from fastnn.training import mapped
 from fastnn.training.ahead import Ahead
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Mapping
     from typing import Self
 
     from numpy.typing import NDArray
@@ -100,6 +100,7 @@ class ConvertedRows(Rows):
     dtype: np.dtype[Any] = dataclasses.field(kw_only=True)
     name: str = dataclasses.field(default="X", kw_only=True)
     first: int = dataclasses.field(default=0, kw_only=True)
+    categories: Mapping[int, int] = dataclasses.field(default_factory=dict, kw_only=True)
 
     def part(self, rows: slice) -> Self:
         """Return a slice of the rows as a source of the same kind."""
@@ -139,6 +140,7 @@ class ConvertedRows(Rows):
         """Return those rows of X in `room`, converted and checked."""
         found, original = _conversion.copy_rows(self.X, rows, room)
         _checks.finite_rows(self.name, found, original, rows, self.first)
+        _checks.categories_of_rows(self.name, found, self.categories, rows, self.first)
         return found
 
 

@@ -36,7 +36,8 @@ def matrix(state: State, name: str, X: Any, own: bool = False) -> Any:
     X = _encoded(state, X)
     _checks.same_columns(name, X, state.feature_names)
     spec = state.specification
-    return _checks.matrix(name, X, spec.n_in, spec.dtype, own=own)
+    found = _checks.matrix(name, X, spec.n_in, spec.dtype, own=own)
+    return _checks.categories(name, found, spec.categories)
 
 
 def _encoded(state: State, X: Any) -> Any:
@@ -116,7 +117,7 @@ def large(state: State, name: str, X: Any) -> ConvertedRows:
     """Return rows of inputs that are converted, and their values checked, when they are used."""
     spec = state.specification
     _checks.rows_of_numbers(name, X, spec.n_in)
-    return ConvertedRows(X, dtype=spec.dtype, name=name)
+    return ConvertedRows(X, dtype=spec.dtype, name=name, categories=spec.categories)
 
 
 def source(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks, activations, initializers, losses, optimizers
 from fastnn._precision import POLICIES
-from fastnn.layers import KINDS, Dense, Dropout, Standardize, parameters, with_widths
+from fastnn.layers import KINDS, Dense, Dropout, Embedding, Standardize, parameters, with_widths
 from fastnn.schedules import Adaptive, Schedule
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import DTypeLike
 
+    from fastnn._layer import Draw
     from fastnn.layers import Layer
     from fastnn.losses import Loss
     from fastnn.optimizers import Optimizer
@@ -101,18 +102,12 @@ class Specification:
         return parameters(self.layers, self.n_in)
 
     @cached_property
-    def draws(self) -> tuple[tuple[int, str, str, tuple[int, int]], ...]:
-        """What is drawn: numbers of layers with parameters, name of one, its initializer, shape.
-
-        A vector is a matrix of one row.
-        """
+    def draws(self) -> tuple[tuple[int, Draw], ...]:
+        """What is drawn: rows of a parameter, and their layer's number among those with any."""
         found, number = [], 0
         for layer, n_in in with_widths(self.layers, self.n_in):
-            shapes = layer.parameters(n_in)
-            for name, initializer in layer.initializers().items():
-                *rows, columns = shapes[name]
-                found.append((number, name, initializer, (rows[0] if rows else 1, columns)))
-            number += bool(shapes)
+            found += [(number, draw) for draw in layer.draws(n_in)]
+            number += bool(layer.parameters(n_in))
         return tuple(found)
 
     @cached_property
@@ -122,9 +117,9 @@ class Specification:
         None if something has another distribution; what is 0 isn't drawn.
         """
         found = []
-        for number, _, initializer, shape in self.draws:
+        for number, (name, first, initializer, shape) in self.draws:
             bound = initializers.bound(initializer, shape)
-            if bound is not None:
+            if bound is not None and name == "W" and first == 0:
                 found.append((number, *shape, bound))
             elif initializer != "zeros":
                 return None
@@ -193,6 +188,12 @@ class Specification:
         """Return a specification with another learning rate."""
         rule: Any = self.optimizer
         return replace(self, optimizer=replace(rule, learning_rate=rate))
+
+    @cached_property
+    def categories(self) -> dict[int, int]:
+        """The columns of the inputs that hold categories, and how many each has."""
+        found = (layer for layer in self.layers if isinstance(layer, Embedding))
+        return next((layer.categories(self.n_in) for layer in found), {})
 
     @cached_property
     def standardizes(self) -> bool:

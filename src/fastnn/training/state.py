@@ -126,13 +126,10 @@ class State:
             return
         seeds = np.random.SeedSequence(self._entropy, spawn_key=(_WEIGHTS,))
         rng = np.random.default_rng(seeds)
-        for number, name, initializer, shape in self.specification.draws:
+        for number, (name, first, initializer, shape) in self.specification.draws:
+            write = network.write_biases if name == "b" else network.write_rows
             for row, weights in initializers.draw(initializer, rng, shape):
-                weights = np.ascontiguousarray(weights, dtype)
-                if name == "b":
-                    network.write_biases(number, weights)
-                else:
-                    network.write_rows(number, row, weights)
+                write(number, first + row, np.ascontiguousarray(weights, dtype))
 
     def _draw_dropout_seed(self) -> int:
         seed: int = self._kernels.seed_of_child(self._entropy, _MASKS)
@@ -192,9 +189,15 @@ class State:
         _checks.adapted(self.is_ready)
 
     def standardize(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
-        """Let inputs be standardized by these: (n_in,), float64; nothing can change them then."""
+        """Let inputs be standardized by these: (n_in,), float64; nothing can change them then.
+
+        Columns of categories stay as they are.
+        """
+        mean, scale = mean.copy(), scale.copy()
+        for column in self.specification.categories:
+            mean[column], scale[column] = 0.0, 1.0
         self.network.standardize(mean, 1 / scale)
-        self.standardization = mean.copy(), scale.copy()
+        self.standardization = mean, scale
         for array in self.standardization:
             array.flags.writeable = False
 

@@ -74,7 +74,10 @@ typedef struct fastnn_workspace fastnn_workspace; /* buffers of one thread for o
            "first")                                                                                \
     STATUS(FASTNN_ABI, 12,                                                                         \
            "the program was compiled for another version of the interface; install the newer "     \
-           "fastnn, or compile it again")
+           "fastnn, or compile it again")                                                          \
+    STATUS(FASTNN_CATEGORIES, 13,                                                                  \
+           "a column of an Embedding layer holds a number that is no category; the categories of " \
+           "a column are 0, 1, ... below their number")
 /* clang-format on */
 
 #define FASTNN_STATUS_NUMBER(NAME, NUMBER, SENTENCE) NAME = NUMBER,

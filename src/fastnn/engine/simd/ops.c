@@ -3,6 +3,7 @@
 #include "activations.h"
 #include "bfloat16.h"
 #include "dropout.h"
+#include "embeddings.h"
 #include "layer_norm.h"
 #include "losses.h"
 #include "optimizers.h"
@@ -26,6 +27,17 @@ INLINE vec vnormal(vec x) {
     return vnormal_cdf(x, &density);
 }
 
+INLINE vec vsine_of_turns(vec t) {
+    vec cosine;
+    return vsine(t, &cosine);
+}
+
+INLINE vec vcosine_of_turns(vec t) {
+    vec cosine;
+    vsine(t, &cosine);
+    return cosine;
+}
+
 /* Each function's name, and what computes it for one vector. */
 #define FUNCTIONS(EACH)                                                                            \
     EACH(exp, vexp)                                                                                \
@@ -35,7 +47,9 @@ INLINE vec vnormal(vec x) {
     EACH(tanh, vtanh)                                                                              \
     EACH(sigmoid, vsigmoid)                                                                        \
     EACH(normal_cdf, vnormal)                                                                      \
-    EACH(normal_density, vnormal_density)
+    EACH(normal_density, vnormal_density)                                                          \
+    EACH(sine_of_turns, vsine_of_turns)                                                            \
+    EACH(cosine_of_turns, vcosine_of_turns)
 
 #define LOOP(NAME, VALUE)                                                                          \
     static void NAME##_run(ptrdiff_t n, const real *x, real *out) {                                \

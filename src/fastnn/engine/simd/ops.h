@@ -333,6 +333,31 @@ typedef void fastnn_layer_norm_backward_fn(const fastnn_layer_norm_args *args, c
 typedef void fastnn_column_dots_fn(ptrdiff_t rows, const real *unit, const real *delta, int more,
                                    real *g);
 
+/* embeddings.h. Some columns of x become several of z, others stay. */
+typedef void fastnn_copy_columns_fn(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t first,
+                                    real *y, ptrdiff_t to, ptrdiff_t jump);
+
+/* Column j of z is (x - low) inverse of column source[j] of x, between least and most: `numbers`
+ * has these four for a panel of z, PANEL each, and then those of the next. A column that stays has
+ * (x - 0) 1 between infinities. Padding of z is of column 0. */
+typedef struct {
+    ptrdiff_t rows, columns, panels, jump; /* columns and panels of z */
+    const int32_t *source;                 /* (columns,) padded with 0 */
+    const real *numbers;
+} fastnn_piecewise_args;
+
+typedef void fastnn_piecewise_forward_fn(const fastnn_piecewise_args *args, const real *x, real *z);
+typedef void fastnn_piecewise_backward_fn(const fastnn_piecewise_args *args, const real *z,
+                                          const real *delta, real *below);
+typedef void fastnn_periodic_forward_fn(ptrdiff_t rows, const real *x, const real *c, real *sine,
+                                        real *cosine);
+typedef void fastnn_periodic_backward_fn(ptrdiff_t n, real *sine, const real *cosine,
+                                         const real *d_sine, const real *d_cosine);
+typedef void fastnn_look_up_fn(ptrdiff_t rows, const real *x, ptrdiff_t n, ptrdiff_t panels,
+                               const real *w, ptrdiff_t w_jump, real *z, ptrdiff_t z_jump);
+typedef void fastnn_sum_by_category_fn(ptrdiff_t rows, const real *x, ptrdiff_t first, ptrdiff_t n,
+                                       const real *delta, int more, real *g);
+
 /* vmath.h, each function over n reals, for tests and for those who want it. */
 typedef struct {
     const char *name;
@@ -401,6 +426,13 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
     EACH(layer_norm_forward)                                                                       \
     EACH(layer_norm_backward)                                                                      \
     EACH(column_dots)                                                                              \
+    EACH(copy_columns)                                                                             \
+    EACH(piecewise_forward)                                                                        \
+    EACH(piecewise_backward)                                                                       \
+    EACH(periodic_forward)                                                                         \
+    EACH(periodic_backward)                                                                        \
+    EACH(look_up)                                                                                  \
+    EACH(sum_by_category)                                                                          \
     EACH(multiply_adds)                                                                            \
     EACH(read_all)
 

@@ -257,4 +257,43 @@ INLINE vec vnormal_cdf(vec x, vec *density) {
 }
 /* c-source: end */
 
+/* c-source: begin vsine (needs maths, polynomial) */
+/* sin(2 pi t), and cos(2 pi t) in *cosine. Whole turns are subtracted first, which is exact: from
+ * 2^FRACTION on t consists of them. t = q / 4 + s with |s| <= 1/8 is exact, too; the low bits of q,
+ * an integer, say which of the two functions of s is which, and its sign. 2 pi has two parts, so
+ * that only its product with s is rounded at full size. For all t: sine float 0.94 ulp, double
+ * 1.0; cosine float 0.97 ulp, double 1.01; without fused products 1.59 ulp. */
+INLINE vec vsine(vec t, vec *cosine) {
+#if FASTNN_BITS == 32
+    static const real two_pi = 6.2831855f;
+    static const real p[] = {-1.74845553e-07f, -41.341671f, 81.5937653f, -75.4456482f};
+    static const real q[] = {-19.7392082f, 64.9393234f, -85.4437408f, 59.246006f};
+#else
+    static const real two_pi = 6.283185307179586;
+    static const real p[] = {2.4492935982947064e-16, -41.34170224039967, 81.60524927596529,
+                             -76.70585970791963,     42.05868539568885,  -15.0938228488694,
+                             3.781226010926235};
+    static const real q[] = {-19.739208802178716, 64.93939402266801,   -85.45681720654012,
+                             60.24464133162376,   -26.426251141502902, 7.903101685678835,
+                             -1.6970209182214318};
+#endif
+    vec shift = splat(INTEGER_SHIFT), quarter = splat((real)0.25);
+    vec size = vabs(t);
+    ivec has_fraction = size < splat((real)((ureal)1 << FRACTION));
+    vec part = choose(has_fraction, size - ((size + shift) - shift), t * splat(0)); /* NaN stays */
+    vec turn = real_of(bits_of(part) ^ (bits_of(t) & bits_of(splat((real)-0.0))));
+    vec sum = multiply_add(turn, splat(4), shift), s = multiply_add(shift - sum, quarter, turn);
+    uvec n = bits_of(sum), one = splat_bits(1), two = splat_bits(2);
+    vec x = s * s, tail = s * polynomial(x, p, sizeof p / sizeof *p);
+    vec odd = multiply_add(s, splat(two_pi), tail);
+    vec even = multiply_add(x, polynomial(x, q, sizeof q / sizeof *q), splat(1));
+    vec swapped = real_of(splat_bits(ONE_BITS) & (splat_bits(0) - (n & one)));
+    ivec swaps = swapped > splat(0);
+    uvec sine = bits_of(choose(swaps, even, odd)) ^ ((n & two) << (FASTNN_BITS - 2));
+    uvec other = bits_of(choose(swaps, odd, even)) ^ (((n + one) & two) << (FASTNN_BITS - 2));
+    *cosine = real_of(other);
+    return real_of(sine);
+}
+/* c-source: end */
+
 #endif

@@ -2,15 +2,19 @@
 
 from fastnn.engine.net cimport Kind
 from fastnn.engine.stages.activate cimport define_activate
+from fastnn.engine.stages.block_dense cimport define_block_dense
 from fastnn.engine.stages.dense cimport define_dense
 from fastnn.engine.stages.dense_bfloat16 cimport define_dense_bfloat16
 from fastnn.engine.stages.dropout cimport define_dropout
+from fastnn.engine.stages.embedding cimport define_embedding
 from fastnn.engine.stages.layer_norm cimport define_layer_norm
+from fastnn.engine.stages.periodic cimport define_periodic
+from fastnn.engine.stages.piecewise cimport define_piecewise
 from fastnn.engine.stages.residual cimport define_fork, define_sum
 from fastnn.engine.stages.standardize cimport define_standardize
 
 cdef enum:
-    N_KINDS = 8
+    N_KINDS = 12
 
 
 cdef inline void define_kinds(Kind *kinds) noexcept:
@@ -23,6 +27,10 @@ cdef inline void define_kinds(Kind *kinds) noexcept:
     define_sum(&kinds[5])
     define_activate(&kinds[6])
     define_dense_bfloat16(&kinds[7])
+    define_embedding(&kinds[8])
+    define_piecewise(&kinds[9])
+    define_periodic(&kinds[10])
+    define_block_dense(&kinds[11])
 
 
 cdef inline const Kind *find_kind(const Kind *kinds, str name) except NULL:

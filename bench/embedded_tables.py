@@ -1,0 +1,162 @@
+"""Learned embeddings of numbers and categories in the recipe for tables, on real tables.
+
+    python bench/embedded_tables.py
+
+The networks of fastnn's recipe for tables (tabular/ensemble.py) are trained on the sets and splits
+of real_tables.py. The recipe's inputs are a standardized and a clipped copy and piecewise linear
+codes of each number, and one-hot codes of categories. A contender replaces some of these: learned
+piecewise linear or periodic embeddings take the place of the piecewise linear codes, or stand
+beside them ("codes, periodic"); tables of vectors take the place of one-hot codes. Everything else
+is the recipe's, and nothing is chosen by test rows.
+
+Not here: other libraries but LightGBM, the reference (real_tables.py).
+"""
+
+import argparse
+import dataclasses
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import real_tables
+import table_sets
+
+from fastnn import MLP, Embedding, NumericEmbedding
+from fastnn.benchmarking import machine
+from fastnn.sklearn import TableEncoder
+from fastnn.tabular import ensemble
+from fastnn.tabular.codes import OneHot, PiecewiseLinear, Value
+
+#: Numbers of a learned vector.
+DIM = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(ensemble.Settings):
+    """The numbers of the recipe, and the layers before its own."""
+
+    before: tuple[Any, ...] = ()
+
+    def network(self, *arguments):
+        """Return the recipe's network behind those layers."""
+        net = super().network(*arguments)
+        return MLP(
+            arguments[0],
+            [*self.before, *net.layers],
+            loss=net.loss,
+            optimizer=net.optimizer,
+            dtype=self.dtype,
+            seed=arguments[-1],
+        )
+
+
+class Inputs:
+    """The inputs of a contender: those of the recipe that it keeps, and those to be embedded."""
+
+    def __init__(self, frame, kind, tables, keeps_codes):
+        self.encoder = TableEncoder(codes="rich").fit(frame)
+        X = self.encoder.transform(frame)
+        self.kept, self.numbers, self.one_hot = [], [], []
+        at = 0
+        for entry in self.encoder.recipe_.columns:
+            number = None
+            for code in entry.codes:
+                places = list(range(at, at + len(code.names(entry.name))))
+                at += len(places)
+                if isinstance(code, Value):
+                    number = places[0]
+                if tables and isinstance(code, OneHot) and len(places) > 2:
+                    self.one_hot.append(places)
+                elif kind and isinstance(code, PiecewiseLinear):
+                    self.numbers.append(number)
+                    self.kept += places if keeps_codes else []
+                else:
+                    self.kept += places
+        self.before = []
+        n, first = len(self.kept), len(self.kept) + len(self.numbers)
+        if self.one_hot:
+            sizes = [len(places) + 1 for places in self.one_hot]
+            columns = range(first, first + len(sizes))
+            self.before.append(Embedding(sizes, DIM, columns=columns))
+        if self.numbers:
+            bins = NumericEmbedding.edges(X, 16, self.numbers) if kind == "piecewise" else None
+            columns = range(n, first)
+            self.before.append(NumericEmbedding(DIM, kind, bins=bins, columns=columns))
+
+    def of(self, frame):
+        """Return the inputs (n, n_in) of a frame's rows."""
+        X = self.encoder.transform(frame)
+        numbers = [X[:, self.kept], X[:, self.numbers]]
+        for places in self.one_hot:  # a missing category has the last number
+            one_hot = np.hstack([X[:, places], 1 - X[:, places].sum(axis=1, keepdims=True)])
+            numbers.append(one_hot.argmax(axis=1)[:, None])
+        return np.hstack(numbers).astype(np.float32)
+
+
+def contender(n_nets, kind=None, tables=False, keeps_codes=False):
+    """Return a contender as real_tables.py has them."""
+
+    def fit(frame, y, is_class, seed):
+        inputs = Inputs(frame, kind, tables, keeps_codes)
+        labels = np.unique(y, return_inverse=True)[1] if is_class else np.asarray(y, np.float64)
+        seeds = np.random.RandomState(seed).randint(2**31 - 1, size=n_nets).tolist()
+        ends = {} if is_class else {"output": "identity", "loss": "squared_error"}
+        trained = ensemble.train(
+            Settings(before=tuple(inputs.before)),
+            inputs.of(frame),
+            labels,
+            n_classes=len(np.unique(y)) if is_class else None,
+            seeds=seeds,
+            **ends,
+        )
+
+        def predict(new):
+            found = trained.fits.predict(inputs.of(new), "mean")
+            return found if is_class else found[:, 0]
+
+        return predict
+
+    return fit
+
+
+def contenders(n_nets):
+    """Return the contenders with so many networks, and LightGBM."""
+    return {
+        "codes": contender(n_nets),
+        "piecewise": contender(n_nets, "piecewise"),
+        "periodic": contender(n_nets, "periodic"),
+        "codes, periodic": contender(n_nets, "periodic", keeps_codes=True),
+        "tables": contender(n_nets, None, True),
+        "piecewise, tables": contender(n_nets, "piecewise", True),
+        "LightGBM": real_tables.CONTENDERS["LightGBM"],
+    }
+
+
+def main():
+    """Run the contenders on the sets, print the table, and perhaps write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", nargs="+", choices=table_sets.SETS, default=[*table_sets.SETS])
+    parser.add_argument("--contenders", nargs="+", default=[*contenders(1)])
+    parser.add_argument("--nets", type=int, default=5, help="networks of each contender")
+    parser.add_argument("--splits", type=int, default=real_tables.SPLITS)
+    parser.add_argument("--data", default="build/tables", help="folder for the downloads")
+    parser.add_argument("--json", metavar="FILE", help="write the results, too")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    table_sets.download(options.data)
+    real_tables.CONTENDERS = contenders(options.nets)
+    results = {}
+    for name in options.sets:
+        results[name] = real_tables.run(options.data, name, options.contenders, options.splits)
+        print(real_tables.table({name: results[name]}), "\n", flush=True)
+    print(real_tables.table(results))
+    if options.json:
+        here = machine.describe(machine.available_cpus(), "float32")
+        kept = {"machine": here, "splits": options.splits, "nets": options.nets, "sets": results}
+        Path(options.json).write_text(json.dumps(kept, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

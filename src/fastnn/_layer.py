@@ -1,0 +1,115 @@
+"""The base class of specifications of layers.
+
+Not here: the kinds of layers (layers.py, embeddings.py).
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from fastnn import _checks
+from fastnn.activations import Activation
+
+if TYPE_CHECKING:
+
+    class ActivationField:
+        """A field that takes a name or an `Activation`, and holds an `Activation`."""
+
+        def __get__(self, layer: Any, kind: Any = None) -> Activation: ...
+        def __set__(self, layer: Any, activation: str | Activation) -> None: ...
+else:
+    ActivationField = str | Activation
+
+IDENTITY: Any = "identity"  # the defaults, which aren't ActivationFields to type checkers
+RELU: Any = "relu"
+
+
+class Draw(NamedTuple):
+    """Rows of a parameter that are drawn together, from row `first` on.
+
+    `initializer` is the name of one for such a shape, or a distribution and its width: ("uniform",
+    bound) or ("normal", standard deviation).
+    """
+
+    name: str
+    first: int
+    initializer: str | tuple[str, float]
+    shape: tuple[int, int]
+
+
+class Layer:
+    """The base class of layers.
+
+    Attributes
+    ----------
+    name : str
+        The name of the kind in files.
+    trainable : bool
+        Whether updates change the layer's parameters.
+    """
+
+    name: ClassVar[str]
+    trainable: bool = True
+    #: Whether the layer must be the first one of a network.
+    comes_first: ClassVar[bool] = False
+    #: Whether the layer takes inputs of the network, which a Standardize before it leaves alone.
+    takes_categories: ClassVar[bool] = False
+    #: Whether a network may end with it, because it has an activation for the loss.
+    is_output: ClassVar[bool] = False
+
+    if not TYPE_CHECKING:  # who would let any name pass
+
+        def __getattr__(self, name: str) -> Any:
+            raise _checks.no_layer_attribute(name, self)
+
+    @property
+    def is_void(self) -> bool:
+        """Whether the layer never changes its inputs."""
+        return False
+
+    def width(self, n_in: int) -> int:
+        """Return the number of outputs for `n_in` inputs."""
+        return n_in
+
+    def parameters(self, n_in: int) -> dict[str, tuple[int, ...]]:
+        """Return the shapes of the layer's parameters by name, in the order of `get_weights`."""
+        return {}
+
+    def initializers(self) -> dict[str, str]:
+        """Return the initializers of parameters by name; the other parameters start at 0."""
+        return {}
+
+    def draws(self, n_in: int) -> Iterator[Draw]:
+        """Yield how the rows of each parameter are drawn; a vector is a matrix of one row."""
+        shapes = self.parameters(n_in)
+        for name, initializer in self.initializers().items():
+            *rows, columns = shapes[name]
+            yield Draw(name, 0, initializer, (rows[0] if rows else 1, columns))
+
+    def pieces(self) -> Iterator["Layer"]:
+        """Yield the layers that this one consists of: itself, or the layers that it contains."""
+        yield self
+
+    def with_trainable(self, trainable: bool) -> "Layer":
+        """Return the layer with its parameters, if it has any, trained or frozen."""
+        is_field = "trainable" in getattr(self, "__dataclass_fields__", ())
+        if not is_field:
+            return self
+        changed: Layer = replace(self, trainable=trainable)  # type: ignore[type-var]  # a dataclass
+        return changed
+
+    def flops(self, n_in: int) -> int:
+        """Return the operations of the matrix products in the forward pass of one row."""
+        return 0
+
+    def stages(self, number: int) -> list[dict[str, object]]:
+        """Return specifications of the layer's stages, as engine/stages/ reads them.
+
+        `number` is the number of layers with parameters before this one.
+        """
+        return [{"kind": self.name}]
+
+    @property
+    def label(self) -> str:
+        """The name of the layer in a summary."""
+        return type(self).__name__

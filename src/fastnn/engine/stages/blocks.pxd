@@ -1,0 +1,136 @@
+# Blocks of columns: what the stages share that replace some columns of a row, each by several, and
+# pass on the others. The outputs have the order of the columns that they are made of.
+#
+# The numbers of a block need not begin with a panel. Where products are made of them they are
+# copied to panels of their own (`aligned`): each block begins with one there.
+
+from fastnn.engine.leaves cimport PANEL, fastnn_allocate, real
+from fastnn.engine.net cimport Net, Pass, Stage, panels_of
+
+cdef struct Block:
+    Py_ssize_t first_in, n_in     # columns of z_prev,
+    Py_ssize_t first_out, n_out   # and of z
+    Py_ssize_t panel_in           # its first panel among aligned ones of the inputs
+    Py_ssize_t row, rows          # of W, where it has a part of that
+
+cdef struct Part:                 # of a block's rows of W: those of a tile
+    Py_ssize_t block, number
+
+cdef struct Blocks:
+    Py_ssize_t n
+    Block *block                  # (n,)
+    Py_ssize_t n_parts
+    Part *parts                   # (n_parts,) PANEL rows each, or the fewer at a block's end
+    Py_ssize_t n_rows             # of W
+    Py_ssize_t panels_in, panels_out    # of aligned inputs and outputs
+    Py_ssize_t panels_each        # of the outputs of a block, which is as wide as the others
+
+
+cdef inline void *allocate_blocks(size_t size, Py_ssize_t n, Py_ssize_t parts, size_t more,
+                                  Blocks *blocks) except NULL:
+    """A block of memory that begins with `size` bytes, for a kind's struct, and ends with `more`.
+
+    `blocks`, which is to become a part of that struct, points into it.
+    """
+    cdef size_t head = (size + 63) // 64 * 64
+    cdef size_t lists = (n * sizeof(Block) + parts * sizeof(Part) + 63) // 64 * 64
+    cdef char *own = <char *>fastnn_allocate(head + lists + more)
+    if own == NULL:
+        raise MemoryError("cannot allocate a layer")
+    blocks.n, blocks.n_parts = n, parts
+    blocks.block = <Block *>(own + head)
+    blocks.parts = <Part *>(own + head + n * sizeof(Block))
+    return own
+
+
+cdef inline char *behind_lists(const Blocks *blocks) noexcept:
+    """Where the memory that ends `allocate_blocks` begins, on a cache line."""
+    cdef size_t lists = blocks.n * sizeof(Block) + blocks.n_parts * sizeof(Part)
+    return <char *>blocks.block + (lists + 63) // 64 * 64
+
+
+cdef inline list starts_of(const Stage *stage, spec):
+    """The columns that are replaced, all of them where the specification does not say."""
+    columns = spec["columns"]
+    return list(range(stage.n_in) if columns is None else columns)
+
+
+cdef inline Py_ssize_t parts_of(rows) except -1:
+    """The number of parts of blocks with so many rows of W."""
+    return sum([-(-n // PANEL) for n in rows])
+
+
+cdef inline int place_blocks(Stage *stage, Blocks *blocks, list starts, list widths_in,
+                             list widths_out, list rows) except -1:
+    """Fills in all blocks and parts, and the number of the stage's outputs."""
+    cdef Py_ssize_t k, i, column = 0, to = 0, part = 0
+    cdef Block *block
+    for k in range(blocks.n):
+        block = &blocks.block[k]
+        block.first_in, block.n_in, block.n_out = starts[k], widths_in[k], widths_out[k]
+        to += block.first_in - column
+        column = block.first_in + block.n_in
+        block.first_out = to
+        to += block.n_out
+        block.row, block.rows = blocks.n_rows, rows[k]
+        block.panel_in = blocks.panels_in
+        blocks.n_rows += block.rows
+        blocks.panels_in += panels_of(block.n_in)
+        blocks.panels_out += panels_of(block.n_out)
+        for i in range(panels_of(block.rows)):
+            blocks.parts[part].block, blocks.parts[part].number = k, i
+            part += 1
+    blocks.panels_each = panels_of(blocks.block[0].n_out)
+    stage.n_out = to + stage.n_in - column
+    return 0
+
+
+cdef inline void pass_on(const Stage *stage, const Blocks *blocks, const Pass *work,
+                         const real *source, real *target, bint back) noexcept nogil:
+    """Copies the columns of no block to their places in z, or `back`."""
+    cdef Py_ssize_t k, stop, column = 0, to = 0, jump = work.buffers.stride * PANEL
+    for k in range(blocks.n + 1):
+        stop = blocks.block[k].first_in if k < blocks.n else stage.n_in
+        if stop > column:
+            work.net.ops.copy_columns(work.rows, stop - column, source, to if back else column,
+                                      target, column if back else to, jump)
+        if k < blocks.n:
+            column = stop + blocks.block[k].n_in
+            to = blocks.block[k].first_out + blocks.block[k].n_out
+
+
+cdef inline void align_outputs(const Blocks *blocks, const Pass *work, real *z, real *aligned,
+                               bint back) noexcept nogil:
+    """Copies the columns of z of all blocks to aligned panels, or `back`."""
+    cdef Py_ssize_t k, first, jump = work.buffers.stride * PANEL
+    cdef const Block *block
+    for k in range(blocks.n):
+        block, first = &blocks.block[k], k * blocks.panels_each * PANEL
+        if back:
+            work.net.ops.copy_columns(work.rows, block.n_out, aligned, first, z, block.first_out,
+                                      jump)
+        else:
+            work.net.ops.copy_columns(work.rows, block.n_out, z, block.first_out, aligned, first,
+                                      jump)
+
+
+cdef inline void align_inputs(const Blocks *blocks, const Pass *work, real *x, real *aligned,
+                              bint back) noexcept nogil:
+    """The same of z_prev."""
+    cdef Py_ssize_t k, first, jump = work.buffers.stride * PANEL
+    cdef const Block *block
+    for k in range(blocks.n):
+        block = &blocks.block[k]
+        first = block.panel_in * PANEL
+        if back:
+            work.net.ops.copy_columns(work.rows, block.n_in, aligned, first, x, block.first_in,
+                                      jump)
+        else:
+            work.net.ops.copy_columns(work.rows, block.n_in, x, block.first_in, aligned, first,
+                                      jump)
+
+
+cdef inline const real *column_at(const real *panels, Py_ssize_t jump,
+                                  Py_ssize_t column) noexcept nogil:
+    """Where a column begins in the first row of panels."""
+    return panels + column // PANEL * jump + column % PANEL
