@@ -20,7 +20,7 @@ from fastnn.callbacks import (
     TensorBoard,
     TerminateOnNaN,
 )
-from fastnn.embeddings import Embedding, NumericEmbedding
+from fastnn.embedding_layers import Embedding, NumericEmbedding
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.gradients import check_gradients
 from fastnn.layers import Activate, Dense, Dropout, LayerNorm, Residual, Standardize

@@ -1,6 +1,6 @@
 """The base class of specifications of layers.
 
-Not here: the kinds of layers (layers.py, embeddings.py).
+Not here: the kinds of layers (layers.py, embedding_layers.py).
 """
 
 from collections.abc import Iterator

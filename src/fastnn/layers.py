@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, ClassVar
 from fastnn import _checks, activations, initializers
 from fastnn._layer import IDENTITY, RELU, ActivationField
 from fastnn._layer import Layer as Layer
-from fastnn.embeddings import BlockDense as BlockDense
-from fastnn.embeddings import Embedding as Embedding
-from fastnn.embeddings import NumericEmbedding as NumericEmbedding
-from fastnn.embeddings import PeriodicEncoding as PeriodicEncoding
-from fastnn.embeddings import PiecewiseEncoding as PiecewiseEncoding
+from fastnn.embedding_layers import BlockDense as BlockDense
+from fastnn.embedding_layers import Embedding as Embedding
+from fastnn.embedding_layers import NumericEmbedding as NumericEmbedding
+from fastnn.embedding_layers import PeriodicEncoding as PeriodicEncoding
+from fastnn.embedding_layers import PiecewiseEncoding as PiecewiseEncoding
 
 
 @dataclass(frozen=True)
