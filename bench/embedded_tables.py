@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import real_tables
+import table_errors
 import table_sets
 
 from fastnn import MLP, Embedding, NumericEmbedding
@@ -150,8 +151,8 @@ def main():
     results = {}
     for name in options.sets:
         results[name] = real_tables.run(options.data, name, options.contenders, options.splits)
-        print(real_tables.table({name: results[name]}), "\n", flush=True)
-    print(real_tables.table(results))
+        print(table_errors.table({name: results[name]}), "\n", flush=True)
+    print(table_errors.table(results))
     if options.json:
         here = machine.describe(machine.available_cpus(), "float32")
         kept = {"machine": here, "splits": options.splits, "nets": options.nets, "sets": results}

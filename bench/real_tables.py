@@ -23,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import table_errors
 import table_sets
 
 from fastnn.benchmarking import machine
@@ -135,7 +136,6 @@ CONTENDERS = {
     "HistGradientBoosting": of_scikit_learn(histogram, categorical),
     "scikit-learn's MLP": of_scikit_learn(scikit_learn, as_it_is),
 }
-REFERENCE = "LightGBM"
 
 
 # ---- scores -------------------------------------------------------------------------------------
@@ -177,46 +177,6 @@ def run(folder, name, contenders, splits):
     }
 
 
-def ratio(results, contender, value):
-    """Return the geometric mean over the sets of a value over LightGBM's; NaN without it."""
-    pairs = [
-        (of_set[contender][value], of_set[REFERENCE][value])
-        for of_set in results.values()
-        if REFERENCE in of_set and of_set[contender][value] is not None
-    ]
-    logs = [np.log(ours / theirs) for ours, theirs in pairs if ours > 0 and theirs > 0]
-    return float(np.exp(np.mean(logs))) if logs else float("nan")
-
-
-def mean_rank(results, contender):
-    """Return the mean rank by error, 1 for the least; equal errors share their rank."""
-    ranks = []
-    for of_set in results.values():
-        errors = np.array([each["error"] for each in of_set.values()])
-        mine = of_set[contender]["error"]
-        ranks.append(1 + (errors < mine).sum() + ((errors == mine).sum() - 1) / 2)
-    return float(np.mean(ranks))
-
-
-def table(results):
-    """Return lines of text: errors by set, and what they come to."""
-    names = list(next(iter(results.values())))
-    rows = [["set", *names]]
-    for name, of_set in results.items():
-        rows.append([name, *(f"{of_set[c]['error']:.3f}" for c in names)])
-    rows.append(["error over LightGBM's", *(f"{ratio(results, c, 'error'):.3f}" for c in names)])
-    rows.append(["log-loss over it", *(f"{ratio(results, c, 'log_loss'):.3f}" for c in names)])
-    seconds = {c: np.mean([of_set[c]["seconds"] for of_set in results.values()]) for c in names}
-    rows.append(["CPU seconds", *(f"{seconds[c]:.1f}" for c in names)])
-    rows.append(["mean rank", *(f"{mean_rank(results, c):.2f}" for c in names)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return "\n".join(
-        "  ".join(cell.rjust(w) if i else cell.ljust(w)
-                  for i, (cell, w) in enumerate(zip(row, widths, strict=True)))
-        for row in rows
-    )  # fmt: skip
-
-
 def main():
     """Run the contenders on the sets, print the table, and perhaps write it."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -231,8 +191,8 @@ def main():
     results = {}
     for name in options.sets:
         results[name] = run(options.data, name, options.contenders, options.splits)
-        print(table({name: results[name]}), "\n", flush=True)
-    print(table(results))
+        print(table_errors.table({name: results[name]}), "\n", flush=True)
+    print(table_errors.table(results))
     if options.json:
         here = machine.describe(machine.available_cpus(), "float32")
         kept = {"machine": here, "splits": options.splits, "sets": results}

@@ -13,6 +13,8 @@ import json
 import re
 from pathlib import Path
 
+import table_errors
+
 from fastnn.benchmarking.tables import (
     NAMES,
     contenders,
@@ -106,14 +108,18 @@ def results_section(found):
         return f"{bfloat16_tables(found)}\n\n{machine_sentence(found)}"
     if "sparse" in found:
         return f"{sparse_tables(found['sparse'])}\n\n{machine_sentence(found)}"
+    if "sets" in found:
+        table = "\n".join(markdown(table_errors.lines(found["sets"])))
+        return f"{table}\n\n{machine_sentence(found)}"
     if "core_to_core_ns" in found:
         return f"{neighbours_table(found)}\n\n{machine_sentence(found)}"
     if "estimators" in found:
         return f"{estimators_table(found['estimators'])}\n\n{machine_sentence(found)}"
     records = found["cells"]
     told = [*rows(records), "", means(records), *notes(records)]
-    # Other regimes are measured in one run, whose machine is named once.
-    return "\n".join(told + ["", machine_sentence(found)] * (found["regime"] == "real"))
+    if found.get("regime") == "real":  # the others' machine is named once
+        told += ["", machine_sentence(found)]
+    return "\n".join(told)
 
 
 def extras_table(found):

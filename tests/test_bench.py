@@ -122,8 +122,7 @@ def of_set(*errors):
 
 
 def test_what_the_results_on_tables_come_to(bench):
-    pytest.importorskip("pandas")
-    tables = bench("real_tables")
+    tables = bench("table_errors")
     results = {"one": of_set(0.2, 0.1, 0.2), "two": of_set(0.1, 0.2, 0.1)}
     assert tables.ratio(results, "b", "error") == pytest.approx(1.0)
     assert tables.ratio(results, "LightGBM", "error") == 1.0

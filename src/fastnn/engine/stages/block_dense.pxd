@@ -51,7 +51,6 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     if starts is None:
         starts = list(range(0, stage.n_in, widths[0]))
         widths = widths * len(starts)
-    blocks = Blocks()
     own = <BlockDense *>allocate_blocks(sizeof(BlockDense), len(starts), parts_of(widths), 0,
                                         &blocks)
     stage.own = own

@@ -4,6 +4,8 @@
 # The numbers of a block need not begin with a panel. Where products are made of them they are
 # copied to panels of their own (`aligned`): each block begins with one there.
 
+from libc.string cimport memset
+
 from fastnn.engine.leaves cimport PANEL, fastnn_allocate, real
 from fastnn.engine.net cimport Net, Pass, Stage, panels_of
 
@@ -37,6 +39,7 @@ cdef inline void *allocate_blocks(size_t size, Py_ssize_t n, Py_ssize_t parts, s
     cdef char *own = <char *>fastnn_allocate(head + lists + more)
     if own == NULL:
         raise MemoryError("cannot allocate a layer")
+    memset(blocks, 0, sizeof(Blocks))
     blocks.n, blocks.n_parts = n, parts
     blocks.block = <Block *>(own + head)
     blocks.parts = <Part *>(own + head + n * sizeof(Block))

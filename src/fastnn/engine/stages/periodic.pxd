@@ -43,7 +43,6 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     cdef Periodic *own
     starts, frequencies = starts_of(stage, spec), spec["frequencies"]
     n = len(starts)
-    blocks = Blocks()
     own = <Periodic *>allocate_blocks(sizeof(Periodic), n, n, 0, &blocks)
     stage.own = own
     place_blocks(stage, &blocks, starts, [1] * n, [2 * frequencies] * n, [1] * n)
