@@ -354,14 +354,19 @@ cdef inline bint divides_columns(const Stage *stage, int size) noexcept nogil:
     return stage.by_columns and most * size * 4 <= panels * 5
 
 
-cdef inline (Py_ssize_t, Py_ssize_t) panels_here(Py_ssize_t columns, bint divided,
-                                                 const Pass *work) noexcept nogil:
-    """The first of the panels that a pass computes, and how many they are."""
-    cdef Py_ssize_t panels = panels_of(columns), first
+cdef inline Py_ssize_t first_panel_here(Py_ssize_t columns, bint divided,
+                                        const Pass *work) noexcept nogil:
+    """The first of the panels that a pass computes."""
+    return share(panels_of(columns), work.rank, work.size) if divided else 0
+
+
+cdef inline Py_ssize_t panels_here(Py_ssize_t columns, bint divided,
+                                   const Pass *work) noexcept nogil:
+    """How many they are."""
+    cdef Py_ssize_t panels = panels_of(columns)
     if not divided:
-        return 0, panels
-    first = share(panels, work.rank, work.size)
-    return first, share(panels, work.rank + 1, work.size) - first
+        return panels
+    return share(panels, work.rank + 1, work.size) - share(panels, work.rank, work.size)
 
 
 cdef inline Py_ssize_t W_size(const Stage *stage) noexcept nogil:

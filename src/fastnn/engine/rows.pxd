@@ -14,7 +14,14 @@ from fastnn.engine.leaves cimport (
     fastnn_sparse_row,
     real,
 )
-from fastnn.engine.net cimport Buffers, Columns, Net, Stage, panels_of
+from fastnn.engine.net cimport (
+    Buffers,
+    Columns,
+    Net,
+    Stage,
+    lowest_with_parameters,
+    panels_of,
+)
 from fastnn.engine.registry cimport by_output
 
 cdef struct Rows
@@ -66,15 +73,12 @@ cdef inline void gather(const Net *net, const Rows *rows, const Buffers *buffers
 
 
 cdef inline bint inputs_fit(const Net *net, Py_ssize_t n, const real *X) noexcept nogil:
-    """Whether rows (n, n_in) are finite, and have categories where a stage takes these."""
-    cdef Py_ssize_t i
+    """Whether rows (n, n_in) are finite, and have categories where a stage takes these: the lowest
+    one with parameters."""
+    cdef const Stage *stage = lowest_with_parameters(net)
     if net.ops.first_nonfinite(n * net.n_in, X) >= 0:
         return False
-    for i in range(net.n_stages):
-        if net.stages[i].kind.accepts != NULL and not net.stages[i].kind.accepts(
-                &net.stages[i], n, X):
-            return False
-    return True
+    return stage.kind.accepts == NULL or stage.kind.accepts(stage, n, X)
 
 
 # ---- inputs as nonzeros (CSR) -------------------------------------------------------------------

@@ -41,6 +41,7 @@ from fastnn.engine.net cimport (
     Strip,
     Tile,
     Update,
+    first_panel_here,
     panels_here,
     panels_of,
     place,
@@ -124,7 +125,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
 cdef inline void multiply(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
     """z = a = z_prev @ W + b."""
-    cdef Py_ssize_t shift = work.at * PANEL, jump = work.buffers.stride * PANEL, first, panels
+    cdef Py_ssize_t shift = work.at * PANEL, jump = work.buffers.stride * PANEL, first
     if buffers.nonzeros != NULL:
         multiply_nonzeros(stage, buffers, work)
     elif work.skips_zeros and stage.skips_zeros and is_sparse(work.net, work.rows, stage.n_in,
@@ -136,8 +137,10 @@ cdef inline void multiply(const Stage *stage, const StageBuffers *buffers,
         work.net.ops.narrow(work.rows, stage.n_in, stage.n_out, buffers.z_prev + shift, jump,
                             stage.W, stage.n_out * PANEL, stage.b, buffers.z + shift)
     else:
-        first, panels = panels_here(stage.n_out, work.by_columns, work)
-        work.net.ops.product(work.rows, stage.n_in, panels, buffers.z_prev + shift, jump,
+        first = first_panel_here(stage.n_out, work.by_columns, work)
+        work.net.ops.product(work.rows, stage.n_in,
+                             panels_here(stage.n_out, work.by_columns, work),
+                             buffers.z_prev + shift, jump,
                              stage.W + first * stage.n_in * PANEL, stage.n_in * PANEL,
                              stage.b + first * PANEL if stage.b != NULL else NULL,
                              buffers.z + first * jump + shift, jump)
@@ -167,15 +170,13 @@ cdef inline void multiply_nonzeros(const Stage *stage, const StageBuffers *buffe
                                     nonzeros.whole, z, work.buffers.stride * PANEL)
 
 
-cdef inline (Py_ssize_t, Py_ssize_t, Py_ssize_t) stretches(const Stage *stage,
-                                                           const Pass *work) noexcept nogil:
-    """The first panel of z; the number and the length of the runs of z in memory: one, if the rows
-    fill the panels."""
-    cdef Py_ssize_t first, panels
-    first, panels = panels_here(stage.n_out, work.by_columns, work)
+cdef inline (Py_ssize_t, Py_ssize_t) stretches(const Stage *stage,
+                                               const Pass *work) noexcept nogil:
+    """The number and the length of the runs of z in memory: one, if the rows fill the panels."""
+    cdef Py_ssize_t panels = panels_here(stage.n_out, work.by_columns, work)
     if work.rows == work.buffers.stride:
-        return first, 1, panels * work.rows * PANEL
-    return first, panels, work.rows * PANEL
+        return 1, panels * work.rows * PANEL
+    return panels, work.rows * PANEL
 
 
 cdef inline void activate(const Stage *stage, const StageBuffers *buffers,
@@ -188,7 +189,8 @@ cdef inline void activate(const Stage *stage, const StageBuffers *buffers,
     if dense.row_wise:
         dense.activation.row_forward(work.rows, stage.n_out, jump, buffers.z + work.at * PANEL)
         return
-    first, runs, n = stretches(stage, work)
+    runs, n = stretches(stage, work)
+    first = first_panel_here(stage.n_out, work.by_columns, work)
     for q in range(first, first + runs):
         shift = q * jump + work.at * PANEL
         dense.activation.forward(n, dense.parameter, buffers.z + shift,
@@ -207,7 +209,8 @@ cdef inline void differentiate(const Stage *stage, const StageBuffers *buffers,
         dense.activation.row_backward(work.rows, stage.n_out, jump, z + work.at * PANEL,
                                       buffers.delta + work.at * PANEL)
         return
-    first, runs, n = stretches(stage, work)
+    runs, n = stretches(stage, work)
+    first = first_panel_here(stage.n_out, work.by_columns, work)
     for q in range(first, first + runs):
         shift = q * jump + work.at * PANEL
         dense.activation.backward(n, dense.parameter, z + shift, buffers.delta + shift)
@@ -231,7 +234,8 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
     cdef Py_ssize_t apart = panels_of(stage.n_out) * PANEL * PANEL
     cdef const real *delta = buffers.delta + work.at * PANEL
     cdef real *below = (buffers - 1).delta + work.at * PANEL
-    first, panels = panels_here(stage.n_in, work.below_by_columns, work)
+    first = first_panel_here(stage.n_in, work.below_by_columns, work)
+    panels = panels_here(stage.n_in, work.below_by_columns, work)
     if stage.transposed:
         work.net.ops.product(work.rows, stage.n_out, panels, delta, jump,
                              stage.W + first * stage.n_out * PANEL, stage.n_out * PANEL, NULL,
