@@ -222,9 +222,9 @@ class GaussianNLL(Loss):
     >>> rng = np.random.default_rng(0)
     >>> X = rng.uniform(-1, 1, (2000, 1))
     >>> y = X[:, 0] + np.where(X[:, 0] > 0, 0.5, 0.1) * rng.normal(size=2000)
-    >>> net = MLP(1, [Dense(32, "silu"), Dense(2)], loss="gaussian_nll", optimizer=Adam(0.01),
+    >>> net = MLP(1, [Dense(32, "silu"), Dense(2)], loss="gaussian_nll", optimizer=Adam(0.003),
     ...           seed=0)
-    >>> history = net.fit(X, y, epochs=30)
+    >>> history = net.fit(X, y, epochs=50)
     >>> mean, log_variance = net.predict([[-0.5], [0.5]]).T
     >>> np.exp(log_variance / 2).round(1)
     array([0.1, 0.5], dtype=float32)
