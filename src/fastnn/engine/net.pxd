@@ -275,7 +275,7 @@ cdef struct Pass:                 # rows `at`, ... of the buffers on their way t
     const Stage *raw              # the last stage, if the loss takes its pre-activations
     uint64_t step                 # of dropout's masks,
     Py_ssize_t before             # and rows of the batch before the buffers' first
-    int rank, size                # the threads that divide the columns of some stages, and this one
+    int rank, size                # this thread, and how many divide the columns of some stages
     bint by_columns               # only this thread's columns of z and delta are computed;
     bint below_by_columns         # only those of the delta of the stage below
     bint few                      # the batch has few rows

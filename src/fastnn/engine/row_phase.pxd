@@ -26,7 +26,6 @@ from fastnn.engine.clock cimport (
 from fastnn.engine.leaves cimport fastnn_team, fastnn_team_barrier, fastnn_team_size, real
 from fastnn.engine.net cimport (
     CHUNK,
-    ROUND,
     Columns,
     Net,
     Pass,
@@ -120,11 +119,14 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
 
 cdef inline bint trains_by_columns(const Run *run, int size) noexcept nogil:
     """Whether a team of this size divides columns: if it can, and the weights, which travel by
-    rows, are more numbers than z of all stages, which travels by columns."""
+    rows, are more numbers than z of all stages, which travels by columns.
+
+    Not in long steps, whose rows check for signals between chunks.
+    """
     cdef const Net *net = run.net
     cdef Py_ssize_t i, weights = 0, numbers = net.n_in
     cdef bint any = False
-    if size == 1 or are_nonzeros(&run.rows) or run.out != NULL:
+    if size == 1 or run.polls or are_nonzeros(&run.rows) or run.out != NULL:
         return False
     for i in range(net.n_stages):
         if net.stages[i].kind.carry_back == NULL:
@@ -132,7 +134,7 @@ cdef inline bint trains_by_columns(const Run *run, int size) noexcept nogil:
         any = any or divides_columns(&net.stages[i], size)
         weights += W_size(&net.stages[i])
         numbers += net.stages[i].n_out
-    return any and weights > numbers * min(<Py_ssize_t>ROUND, run.batch)
+    return any and weights > numbers * run.batch
 
 
 cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState *thread,
@@ -162,8 +164,6 @@ cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState 
     loss = sum_of(run.buffers.loss + first, stop - first)
     if not isfinite(loss) and run.gradient == NULL:
         run.ended = DIVERGED
-    elif thread.polls and run.interrupted(run.owner):
-        run.ended = INTERRUPTED
     if divides_columns(net.last, thread.size):
         meet(team, thread, LOSS)  # the delta of the outputs is complete, which were divided by rows
     backward_parts(run, &work, team, thread, first, stop, rows)
