@@ -1,5 +1,6 @@
 """The machine: choice of the instruction set, the number of threads, show_config."""
 
+import math
 import os
 import platform
 import subprocess
@@ -64,6 +65,13 @@ def test_the_cpu_has_what_the_system_says(isa, features):
 @pytest.mark.parametrize("isa", _cpu.INSTRUCTION_SETS)
 def test_all_sets_but_one_fuse(isa):
     assert _kernels_f32.fuses(isa) == (isa != "baseline")
+
+
+def test_a_probe_of_two_threads_ends_whenever_it_is_given_up():
+    """It is given up while the other thread is between reading and writing the number, too."""
+    for _ in range(20_000):
+        latency = _kernels_f32.core_latency(2e-6)
+        assert math.isnan(latency) or latency > 0
 
 
 def test_show_config_prints(capsys):

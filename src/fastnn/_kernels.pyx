@@ -1923,7 +1923,7 @@ def core_latency(double seconds):
     cdef double stop = perf_counter() + seconds, best = float("nan")
     exchange.ways, exchange.give_up = 200, <int64_t>(1e9 * seconds)
     while True:
-        exchange.ball = 0
+        exchange.ball = exchange.given_up = 0
         with nogil:
             fastnn_run(2, exchange_task, &exchange)
         if not best <= exchange.ns:

@@ -45,29 +45,29 @@ cdef inline void reading_task(void *context, fastnn_team *team, int rank) noexce
 
 
 cdef struct Exchange:             # of a number between two threads, back and forth
-    Py_ssize_t ball               # counts its ways; -1: the first thread has given up
+    Py_ssize_t ball               # counts its ways
     Py_ssize_t ways
+    Py_ssize_t given_up           # written by the first thread alone: no late write undoes it
     int64_t give_up               # after so many nanoseconds, in case the other one gets no CPU
     double ns                     # of a way; NaN: not known
 
 
 cdef inline void exchange_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     cdef Exchange *exchange = <Exchange *>context
-    cdef Py_ssize_t way = rank, seen
+    cdef Py_ssize_t way = rank
     cdef int64_t began = fastnn_now_ns()
     if rank == 0:
         exchange.ns = NAN
     if rank > 1 or fastnn_team_size(team) == 1:
         return
     while way < exchange.ways:
-        seen = fastnn_look(&exchange.ball)
-        if seen == way:
+        if fastnn_look(&exchange.ball) == way:
             fastnn_put(&exchange.ball, way + 1)
             way += 2
-        elif seen < 0:
+        elif fastnn_look(&exchange.given_up):
             return
         elif rank == 0 and fastnn_now_ns() - began > exchange.give_up:
-            fastnn_put(&exchange.ball, -1)
+            fastnn_put(&exchange.given_up, 1)
             return
     if rank == 0:
         exchange.ns = <double>(fastnn_now_ns() - began) / <double>exchange.ways
