@@ -28,13 +28,16 @@ INLINE void update(update_rule *rule, ptrdiff_t n, const fastnn_step *step, cons
     for (ptrdiff_t i = 0; i < n; i += LANES) rule(step, load(g + i), w + i, block);
 }
 
+/* The gradient is a sum that begins at 0, so that -0 becomes 0. It is an addition because CPUs add
+ * beside two multiply-adds, but not a third: measured on Zen 4, SGD takes 161 ns for 64 x 64 weights
+ * instead of 222. */
 INLINE void update_by_rank_one(update_rule *rule, ptrdiff_t n, const fastnn_step *step,
                                const real *z, const real *delta, real *w, ptrdiff_t block) {
     vec d[PANEL_VECTORS];
     for (int v = 0; v < PANEL_VECTORS; v++) d[v] = load(delta + v * LANES);
     for (ptrdiff_t i = 0; i < n; i++, w += PANEL)
         for (int v = 0; v < PANEL_VECTORS; v++)
-            rule(step, multiply_add(splat(z[i]), d[v], (vec){0}), w + v * LANES, block);
+            rule(step, splat(z[i]) * d[v] + (vec){0}, w + v * LANES, block);
 }
 
 /* Where 32 registers hold a whole tile and a rule's numbers beside it, the rule takes a vector
