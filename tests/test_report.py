@@ -4,6 +4,7 @@ Numbers in the page are compared with those computed here from predictions. Not 
 which a person judges in a browser, and what `fastnn train` does otherwise (test_cli_good.py).
 """
 
+import dataclasses
 import errno
 import json
 import os
@@ -406,9 +407,9 @@ def test_columns_that_are_not_used_say_why(tmp_path):
 
 def test_every_code_is_described():
     made = {"fill": 0.0, "shift": 1.0, "scale": 2.0, "edges": [0.0, 1.0, 2.0], "other": True,
-            "texts": [f"t{i}" for i in range(20)]}  # fmt: skip
+            "texts": [f"t{i}" for i in range(20)], "known": ["t0", "t9"]}  # fmt: skip
     for code in codes.CODES.values():
-        fields = {name: made[name] for name in getattr(code, "__dataclass_fields__", ())}
+        fields = {field.name: made[field.name] for field in dataclasses.fields(code)}
         assert code(**fields).described()
     assert "t7 and 12 more; another input for all rarer texts" in codes.OneHot(
         made["texts"], True).described()  # fmt: skip

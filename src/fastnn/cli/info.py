@@ -18,7 +18,7 @@ from fastnn.cli.options import add_form_options, form_of
 from fastnn.cli.output import abbreviated, number, print_now, protect, two_columns
 from fastnn.cli.report import again, epochs, kept, of_task, score_table
 from fastnn.exchange import model_files
-from fastnn.tabular.codes import Value
+from fastnn.tabular.codes import Ordered, Value
 
 if TYPE_CHECKING:
     import argparse
@@ -136,10 +136,11 @@ def _of_recipe(recipe: Recipe, found: dict[str, Any]) -> str:
 
 def _of_column(column: Entry) -> str:
     """Return the values that a column takes."""
-    if column.one_hot is not None:
-        other = "; any other text counts as one" if column.one_hot.other else ""
+    if column.category is not None:
+        other = "; any other text counts as one" if column.category.other else ""
         missing = "; or missing" if column.takes_missing else ""
-        return f"one of {abbreviated(column.one_hot.texts, 8)}{other}{missing}"
+        order = ", in this order" if isinstance(column.category, Ordered) else ""
+        return f"one of {abbreviated(column.category.texts, 8)}{order}{other}{missing}"
     missing = ", with an input that tells so" if column.takes_missing else ""
     fill = next((code.fill for code in column.codes if isinstance(code, Value)), 0.0)
     if column.kind == "number":

@@ -27,7 +27,7 @@ def of_task(recipe: Recipe, found: Mapping[str, Any]) -> Iterator[tuple[str, str
         yield "rows", f"{sum(n.values()):,} of {found['data']}: {', '.join(parts)}"
     columns = [
         (column.name or "''")
-        + (f" ({len(column.one_hot.texts)})" if column.one_hot is not None else "")
+        + (f" ({len(column.category.texts)})" if column.category is not None else "")
         for column in recipe.columns
     ]
     yield "columns", f"{len(columns)}, {len(recipe.names)} inputs: {abbreviated(columns)}"

@@ -30,9 +30,10 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Encode a mixed data frame as inputs for a network: numbers, categories, dates, missing ones.
 
     Numbers are standardized; a missing one becomes the median, and a further input tells that it is
-    missing. Each text of a category is an input, and so is a missing text. Dates become the time
-    since 1970, the month, the weekday and the time of day. What the columns are is found from the
-    rows that are fitted; `recipe_` tells it as plain data.
+    missing. Each text of a category is an input, and so is a missing text; an ordered category also
+    has an input for each step of its order. Dates become the time since 1970, the month, the
+    weekday and the time of day. What the columns are is found from the rows that are fitted;
+    `recipe_` tells it as plain data.
 
     Parameters
     ----------

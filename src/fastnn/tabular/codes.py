@@ -219,6 +219,51 @@ class OneHot(Code):
 
 
 @dataclass(frozen=True)
+class Ordered(Code):
+    """For an ordered category, an input for each known text, and one for each step of the order.
+
+    A step is an input that is 1 from this text upwards (thermometer code): neighbours in the order
+    differ in one step. `texts` are all that the category may have, the lowest first; `known` are
+    those of them that training had enough of. Another text is encoded as the next lower known one,
+    or else as the lowest.
+    """
+
+    texts: list[str]
+    known: list[str]
+
+    kind = "ordered"
+    other = False  # unlike those of OneHot, texts beyond these have no input
+
+    def __post_init__(self) -> None:
+        remaining = iter(self.texts)
+        if not self.known or not all(text in remaining for text in self.known):
+            raise ValueError(
+                f"the known texts {self.known} must be some of the texts {self.texts}, in their "
+                "order"
+            )
+
+    def names(self, column: str) -> list[str]:
+        """Return the names of the inputs."""
+        steps = [f"{column}>={text}" for text in self.known[1:]]
+        return [*(f"{column}={text}" for text in self.known), *steps]
+
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
+        shown = " < ".join(text or "''" for text in self.known[:_SHOWN])
+        more = f" and {len(self.known) - _SHOWN} more" if len(self.known) > _SHOWN else ""
+        return f"one-hot and steps of the order, {len(self.known)} texts: {shown}{more}"
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs."""
+        n = len(self.known)
+        places = [self.texts.index(text) for text in self.known]
+        rows = np.flatnonzero(values >= 0)
+        known = np.maximum(np.searchsorted(places, values[rows], side="right") - 1, 0)
+        out[rows, known] = 1
+        out[rows, n:] = known[:, None] >= np.arange(1, n)
+
+
+@dataclass(frozen=True)
 class Month(Code):
     """Twelve inputs: 1 for the month of a date."""
 
@@ -290,6 +335,7 @@ CODES: dict[str, type[Code]] = {
         PiecewiseLinear,
         Missing,
         OneHot,
+        Ordered,
         Month,
         Weekday,
         TimeOfDay,

@@ -9,7 +9,7 @@ converted as a whole, or by its different texts, never row by row.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -24,9 +24,28 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     #: A column as a reader returns it.
-    Raw: TypeAlias = polars.Series | NDArray[Any]
+    Raw: TypeAlias = polars.Series | NDArray[Any] | "OrderedTexts"
 
 _LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass
+class OrderedTexts:
+    """The values of an ordered category as a data frame has them.
+
+    Parameters
+    ----------
+    values : ndarray of shape (n,)
+        Texts, "" where a value is missing.
+    levels : list of str
+        All texts that a value may be, the lowest first.
+    """
+
+    values: NDArray[Any]
+    levels: list[str]
+
+    def __len__(self) -> int:
+        return len(self.values)
 
 
 @dataclass
@@ -57,10 +76,15 @@ def column_of(source: Source, name: str, raw: Raw, wanted: str | None) -> Column
     """Return a column from raw values; `wanted` is the kind it must have, None for any."""
     if isinstance(raw, np.ndarray):
         return _of_array(source, name, raw, wanted)
+    if isinstance(raw, OrderedTexts):
+        return _of_levels(_of_array(source, name, raw.values, wanted), raw.levels, source.missing)
     import polars
 
     dtype = raw.dtype
-    if dtype in (polars.String, polars.Categorical, polars.Enum):
+    if isinstance(dtype, polars.Enum):
+        column = _of_series(source, name, raw.cast(polars.String), wanted)
+        return _of_levels(column, dtype.categories.to_list(), source.missing)
+    if dtype in (polars.String, polars.Categorical):
         return _of_series(source, name, raw.cast(polars.String), wanted)
     if dtype == polars.Boolean:
         return _of_bools(source, name, raw.cast(polars.Float64).to_numpy(), wanted)
@@ -150,6 +174,14 @@ def _of_dates(source: Source, name: str, values: NDArray[np.float64], wanted: st
 
 
 # ---- texts --------------------------------------------------------------------------------------
+
+
+def _of_levels(column: Column, levels: Sequence[str], missing: Sequence[str]) -> Column:
+    """Return the column with the texts that it may have in their order, if it is a category."""
+    if column.kind != "category":
+        return column
+    known = [text.strip() for text in levels]
+    return replace(column, levels=[text for text in known if text not in missing])
 
 
 def _of_series(source: Source, name: str, series: polars.Series, wanted: str | None) -> Column:

@@ -15,7 +15,7 @@ import numpy as np
 from fastnn import _checks
 from fastnn.sparse_rows import SparseRows
 from fastnn.tabular import codes
-from fastnn.tabular.codes import MISSING, UNKNOWN, Code, Missing, OneHot
+from fastnn.tabular.codes import MISSING, UNKNOWN, Code, Missing, OneHot, Ordered
 from fastnn.tabular.errors import TableError, listed, suggestion
 from fastnn.tabular.spelling import Lookup
 from fastnn.tabular.table import FRAME, KINDS
@@ -70,9 +70,9 @@ class Entry:
         return any(isinstance(code, Missing) for code in self.codes)
 
     @property
-    def one_hot(self) -> OneHot | None:
+    def category(self) -> OneHot | Ordered | None:
         """The code of a category that has its texts; None for other columns."""
-        return next((code for code in self.codes if isinstance(code, OneHot)), None)
+        return next((code for code in self.codes if isinstance(code, OneHot | Ordered)), None)
 
     def to_plain(self) -> dict[str, Any]:
         """Return the entry as plain data."""
@@ -86,7 +86,7 @@ class Entry:
         kind = _checks.choice(f"{place}'s kind", found["kind"], KINDS)
         made = _checks.plain_list(f"{place}'s codes", found["codes"])
         entry = cls(str(found["name"]), kind, tuple(codes.from_plain(place, c) for c in made))
-        if (kind == "category") != (entry.one_hot is not None):
+        if (kind == "category") != (entry.category is not None):
             raise ValueError(f"{place} is a {kind}, but its codes are not; train the network again")
         return entry
 
@@ -99,17 +99,19 @@ def encode(entries: Sequence[Entry], table: Table, unknown: str) -> Rows:
     columns = [table.column(entry.name) for entry in entries]
     parts, replaced = [], {}
     for column, entry in zip(columns, entries, strict=True):
-        if entry.one_hot is None:
+        if entry.category is None:
             parts.append(column.values)
         else:
-            values, n_unknown = _indices(table.path, column, entry.one_hot, unknown)
+            values, n_unknown = _indices(table.path, column, entry.category, unknown)
             parts.append(values)
             if n_unknown:
                 replaced[column.name] = n_unknown
     return Rows(entries, parts, replaced)
 
 
-def _indices(path: str, column: Column, code: OneHot, unknown: str) -> tuple[NDArray[Any], int]:
+def _indices(
+    path: str, column: Column, code: OneHot | Ordered, unknown: str
+) -> tuple[NDArray[Any], int]:
     """Return the index of each row's text (n,) among those of a code, and how many are unknown.
 
     Unknown ones become missing, or are left to the input of all other texts, if there is one.

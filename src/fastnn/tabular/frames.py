@@ -15,9 +15,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _conversion
+from fastnn.tabular.columns import OrderedTexts
 from fastnn.tabular.errors import TableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from fastnn.tabular.columns import Raw
@@ -64,7 +67,7 @@ def raw_columns(value: Any, name: str) -> dict[str, Raw]:
 
 
 def _raw(column: Any) -> Raw:
-    """Return a column as a polars Series or an ndarray (n,)."""
+    """Return a column as a polars Series, an ndarray (n,), or an ordered category."""
     if type(column).__module__.startswith("polars"):
         return column
     zone = getattr(getattr(column, "dtype", None), "tz", None)
@@ -73,12 +76,20 @@ def _raw(column: Any) -> Raw:
     kind = getattr(getattr(column, "dtype", None), "kind", None)
     is_pandas = hasattr(column, "iloc")
     if getattr(getattr(column, "dtype", None), "name", None) == "category":
-        values = np.asarray(column).tolist()
-        return np.array(["" if _is_missing(value) else str(value) for value in values], str)
+        texts = _texts(np.asarray(column).tolist())
+        categories = getattr(column, "cat", column)  # of a Series; a Categorical has them itself
+        if not categories.ordered:
+            return texts
+        return OrderedTexts(texts, _texts(categories.categories).tolist())
     if is_pandas and kind is not None and kind in "fiu" and column.isna().any():
         return column.to_numpy(np.float64, na_value=np.nan)
     if is_pandas and kind == "b" and column.isna().any():
         return _simple(column.astype(object).to_numpy())
+    if getattr(getattr(column, "type", None), "ordered", False):  # Arrow's dictionary
+        whole = column.combine_chunks() if hasattr(column, "combine_chunks") else column
+        return OrderedTexts(
+            _texts(column.to_pylist()), _texts(whole.dictionary.to_pylist()).tolist()
+        )
     if hasattr(column, "to_numpy") and not is_pandas:  # Arrow
         try:
             return _simple(np.asarray(column.to_numpy(zero_copy_only=False)))
@@ -86,6 +97,11 @@ def _raw(column: Any) -> Raw:
             return _simple(np.asarray(column.to_numpy()))
     array = np.asarray(column)
     return _simple(array)
+
+
+def _texts(values: Iterable[Any]) -> NDArray[Any]:
+    """Return values as texts (n,), with "" where one is missing."""
+    return np.array(["" if _is_missing(value) else str(value) for value in values], str)
 
 
 def _simple(array: NDArray[Any]) -> NDArray[Any]:

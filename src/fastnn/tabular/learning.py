@@ -18,6 +18,7 @@ from fastnn.tabular.codes import (
     Missing,
     Month,
     OneHot,
+    Ordered,
     PiecewiseLinear,
     TimeOfDay,
     Value,
@@ -27,6 +28,7 @@ from fastnn.tabular.encoding import Entry
 from fastnn.tabular.errors import TableError, shell_argument
 from fastnn.tabular.reading import read
 from fastnn.tabular.recipe import Recipe
+from fastnn.tabular.spelling import Lookup
 from fastnn.tabular.table import DATES, Table, ascends
 from fastnn.tabular.targets import target_of
 
@@ -168,7 +170,8 @@ def learn(
         Whether the codes standardize numbers; otherwise a Standardize layer should.
     max_categories : int, default 256
         The most texts of a column that have an input each: the most frequent ones. Another input is
-        for all others.
+        for all others. An ordered category of a frame also has an input for each step of its
+        order, if so many texts occur at most.
     codes : {"plain", "rich"}, default "plain"
         "rich" gives a number, or the time of a date, further inputs: a copy that is clipped
         smoothly by its median and quartiles, and 16 intervals between its quantiles, within each of
@@ -229,7 +232,8 @@ def _useless(column: Column, rows: NDArray[Any], max_categories: int) -> str | N
     if len(different) + (counts.sum() < len(values)) < 2 or not len(different):
         return "constant in the training rows"
     is_name = len(different) > counts.sum() * (0.9 if len(different) <= max_categories else 0.5)
-    return "names: most texts occur once" if is_name and len(different) > _FEW_TEXTS else None
+    is_name &= len(different) > _FEW_TEXTS and not column.levels
+    return "names: most texts occur once" if is_name else None
 
 
 # ---- codes --------------------------------------------------------------------------------------
@@ -242,7 +246,10 @@ def _codes(
     values = column.values[rows]
     if column.kind == "category":
         fewest = _FEWEST_ROWS if is_rich else 1
-        made: list[Code] = [_one_hot(column, values, max_categories, fewest)]
+        made: list[Code] = [
+            _ordered(column, values, max_categories, fewest)
+            or _one_hot(column, values, max_categories, fewest)
+        ]
         has_missing = bool((values < 0).any())
     else:
         known = values[~np.isnan(values)]
@@ -277,6 +284,18 @@ def _of_date(known: NDArray[Any], values: NDArray[Any], standardize: bool) -> li
     if (known % _DAY).any():
         made.append(TimeOfDay())
     return made
+
+
+def _ordered(
+    column: Column, values: NDArray[Any], max_categories: int, fewest_rows: int
+) -> Ordered | None:
+    """Return the code of an ordered category; None for others, and for one of a single text."""
+    index = Lookup(column.levels)
+    ranks = np.array([-1 if (i := index(text)) is None else i for text in [*column.texts, ""]])
+    in_order = ranks[values]  # the last one is for a missing value
+    counts = np.bincount(in_order[in_order >= 0], minlength=len(column.levels))
+    known = [column.levels[i] for i in np.flatnonzero(counts >= fewest_rows).tolist()]
+    return Ordered(list(column.levels), known) if 2 <= len(known) <= max_categories else None
 
 
 def _one_hot(column: Column, values: NDArray[Any], max_categories: int, fewest_rows: int) -> OneHot:

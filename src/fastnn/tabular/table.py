@@ -47,12 +47,15 @@ class Column:
         For other kinds: empty.
     texts : list of str
         The different texts of a category, sorted; each occurs in the column.
+    levels : list of str
+        All texts that an ordered category may have, the lowest first; empty for other columns.
     """
 
     name: str
     kind: str
     values: NDArray[Any] = field(default_factory=_no_values)
     texts: list[str] = field(default_factory=list)
+    levels: list[str] = field(default_factory=list)
 
 
 @dataclass

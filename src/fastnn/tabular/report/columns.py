@@ -46,13 +46,13 @@ def _row(entry: Entry, column: Column, n: int) -> list[Any]:
 
 def _rare(entry: Entry, column: Column) -> str:
     """Return which texts of the held-out rows have no input of their own."""
-    if entry.one_hot is None:
+    if entry.category is None:
         return ""
-    index = Lookup(entry.one_hot.texts)
+    index = Lookup(entry.category.texts)
     is_known = np.array([*(index(text) is not None for text in column.texts), True])
     rows = column.values[~is_known[column.values]]
     if not len(rows):
         return "none"
     n_texts = len(np.unique(rows))
-    how = "as the input of rare texts" if entry.one_hot.other else "as missing"
+    how = "as the input of rare texts" if entry.category.other else "as missing"
     return f"{counted(len(rows), 'row')} with {counted(n_texts, 'text')}, {how}"
