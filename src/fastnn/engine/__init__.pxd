@@ -18,6 +18,7 @@
 #     zeros                  whether rows have so many zeros that these are skipped
 #     row_phase, step, tasks  the two phases of a step; what each thread of a team runs
 #     parameters, arrays     parameters as arrays of Python or as one vector; arrays in and out
+#     lockstep               slices of tiny networks of one shape, side by side
 #     members                many runs at once, each by one thread
 #     row_gradients          the gradient of each row's loss
 #     capi                   calls from C

@@ -54,6 +54,7 @@ cdef extern from "engine/simd/ops.h":
     const char *const *fastnn_hyper_names
 
     ctypedef struct fastnn_step:
+        real rate
         real shrink
 
     cdef enum:
@@ -130,6 +131,36 @@ cdef extern from "engine/simd/ops.h":
         const fastnn_optimizer *optimizer
         const fastnn_hyper *hyper
         Py_ssize_t block
+
+    cdef enum:
+        TINY_LANES
+        LOCKSTEP_ROWS
+
+    ctypedef struct fastnn_lockstep_layer:
+        Py_ssize_t n_in, n_out
+        const fastnn_activation *activation
+        real alpha
+        real *W
+        real *b
+        real *z
+        real *slope
+        real *delta
+
+    ctypedef struct fastnn_lockstep_rows:
+        const real *X
+        const real *T
+        const int64_t *labels
+        const int64_t *order
+        Py_ssize_t first
+
+    ctypedef struct fastnn_lockstep:
+        Py_ssize_t n_layers
+        const fastnn_lockstep_layer *layers
+        const fastnn_lockstep_rows *rows
+        const real *rate
+        double *loss
+        real *x
+        real *t
 
     ctypedef struct fastnn_function:
         const char *name
@@ -250,6 +281,7 @@ cdef extern from "engine/simd/ops.h":
         double (*tiny_steps)(const fastnn_tiny *net, double t, Py_ssize_t n, const real *X,
                              const real *T, const int64_t *labels,
                              const int64_t *order) noexcept nogil
+        void (*lockstep)(const fastnn_lockstep *nets, Py_ssize_t n) noexcept nogil
         double (*multiply_adds)(Py_ssize_t n, real *sink) noexcept nogil
         real (*read_all)(Py_ssize_t n, const real *x) noexcept nogil
         const fastnn_activation *activations

@@ -8,6 +8,7 @@ from libc.string cimport memcmp, memcpy, memset
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers, lay_out
 from fastnn.engine.clock cimport monotonic
 from fastnn.engine.leaves cimport (
+    PANEL,
     fastnn_allocate,
     fastnn_free,
     fastnn_look,
@@ -30,6 +31,19 @@ from fastnn.engine.net cimport (
     StageBuffers,
 )
 from fastnn.engine.gradients cimport renew_all_operands
+from fastnn.engine.lockstep cimport (
+    MOST_COLUMNS,
+    Lockstep,
+    empty_column,
+    enter_column,
+    free_lockstep,
+    have_one_shape,
+    is_empty,
+    keeps_step,
+    leave_column,
+    make_lockstep,
+    train_columns,
+)
 from fastnn.engine.parameters cimport fill
 from fastnn.engine.rows cimport are_nonzeros
 from fastnn.engine.run cimport (
@@ -43,7 +57,7 @@ from fastnn.engine.run cimport (
     Run,
 )
 from fastnn.engine.metrics cimport judging_room
-from fastnn.engine.tasks cimport advance, arrange_updates
+from fastnn.engine.tasks cimport advance, arrange_updates, begin_slice, end_slice
 from fastnn.engine.team cimport training_rows
 from fastnn.engine.watch cimport begin_best, keeps_best, restore_best
 from fastnn.engine.zeros cimport multiplies_zeros, trains_on_zeros
@@ -85,20 +99,17 @@ cdef struct Members:
 
 
 cdef inline void members_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """Trains one member after another, until all are begun."""
+    """Trains one member after another, until all are begun; those of one shape side by side."""
     cdef Members *work = <Members *>context
-    cdef Py_ssize_t i
-    cdef Member *member
-    while not fastnn_look(&work.stopping):
-        i = fastnn_take_next(&work.begun)
-        if i >= work.n:
-            break
-        member = &work.all[i]
-        train_member(work, member, &work.rooms[rank])
-        if (member.run.ended in (DIVERGED, LAST_DIVERGED) and work.stops_at_divergence
-                and not member.run.watch.settles_divergence):
-            fastnn_put(&work.stopping, 1)
-        fastnn_put(&work.finished[fastnn_take_next(&work.n_finished)], i)
+    cdef Room *room = &work.rooms[rank]
+    cdef Py_ssize_t i, columns = (work.n + fastnn_team_size(team) - 1) // fastnn_team_size(team)
+    i = fastnn_take_next(&work.begun)
+    while i < work.n and not fastnn_look(&work.stopping):
+        if stand_together(work, i, min(columns, PANEL)):
+            i = train_together(work, i, min(columns, PANEL), room)
+        else:
+            train_member(work, i, room)
+            i = fastnn_take_next(&work.begun)
     fastnn_take_next(&work.left)
     while rank == 0 and fastnn_look(&work.left) < fastnn_team_size(team):
         fastnn_sleep_ns(2000000)
@@ -118,21 +129,48 @@ cdef inline bint is_stopped(void *context) noexcept nogil:
     return fastnn_look(&work.stopping)
 
 
-cdef inline void train_member(Members *work, Member *member, Room *room) noexcept nogil:
-    """A whole run. One that is given up is undone."""
-    cdef Run *run = member.run
-    cdef Py_ssize_t rows = training_rows(1, run.net.row_flops)
+cdef inline void train_member(Members *work, Py_ssize_t i, Room *room) noexcept nogil:
+    """A whole run."""
+    if begin_member(work, i, room):
+        train_rest(work, i)
+    end_member(work, i)
+
+
+cdef inline bint begin_member(Members *work, Py_ssize_t i, Room *room) noexcept nogil:
+    """Whether there is something to train, and memory for that."""
+    cdef Member *member = &work.all[i]
     member.seconds = -monotonic()
     if not make_room(member, room):
-        run.ended = NO_MEMORY
-    elif run.epochs > 0:
-        while run.epoch < run.epochs and run.ended == NOT_YET:
-            advance(run, rows)
-            if is_stopped(work) and run.epoch < run.epochs and run.ended == NOT_YET:
-                run.ended = INTERRUPTED
+        member.run.ended = NO_MEMORY
+    return member.run.ended == NOT_YET and member.run.epochs > 0
+
+
+cdef inline void train_rest(Members *work, Py_ssize_t i) noexcept nogil:
+    """What is left of a run."""
+    cdef Run *run = work.all[i].run
+    cdef Py_ssize_t rows = training_rows(1, run.net.row_flops)
+    while run.epoch < run.epochs and run.ended == NOT_YET:
+        advance(run, rows)
+        give_up(work, run)
+
+
+cdef inline void give_up(Members *work, Run *run) noexcept nogil:
+    """Ends a run amid if members are to be given up."""
+    if is_stopped(work) and run.epoch < run.epochs and run.ended == NOT_YET:
+        run.ended = INTERRUPTED
+
+
+cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
+    """The run has ended. One that is given up is undone."""
+    cdef Member *member = &work.all[i]
+    if member.run.ended != NO_MEMORY and member.run.epochs > 0:
         finish_member(member)
     leave_room(member)
     member.seconds += monotonic()
+    if (member.run.ended in (DIVERGED, LAST_DIVERGED) and work.stops_at_divergence
+            and not member.run.watch.settles_divergence):
+        fastnn_put(&work.stopping, 1)
+    fastnn_put(&work.finished[fastnn_take_next(&work.n_finished)], i)
 
 
 cdef inline void finish_member(Member *member) noexcept nogil:
@@ -172,6 +210,91 @@ cdef inline Py_ssize_t restore(Net *net, const Kept *kept, real first_moment) no
     renew_all_operands(net)
     dropped, net.step = net.step - kept.step, kept.step
     return dropped
+
+
+# ---- tiny members, side by side -----------------------------------------------------------------
+
+# A step of a panel of members takes about as long as three of one (2-8-1 with AVX-512 on an AMD
+# EPYC 9004: 216 ns and 75).
+cdef enum:
+    FEWEST_TOGETHER = 4
+
+
+cdef inline bint stand_together(const Members *work, Py_ssize_t i,
+                                Py_ssize_t columns) noexcept nogil:
+    """Whether enough members from i on have one shape, and can be trained side by side."""
+    cdef Py_ssize_t k
+    if columns < FEWEST_TOGETHER or i + FEWEST_TOGETHER > work.n:
+        return False
+    for k in range(FEWEST_TOGETHER):
+        if not goes_with(work, i + k, work.all[i].run.net):
+            return False
+    return True
+
+
+cdef inline bint goes_with(const Members *work, Py_ssize_t i, const Net *net) noexcept nogil:
+    return (i < work.n and keeps_step(work.all[i].run)
+            and have_one_shape(work.all[i].run.net, net))
+
+
+cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t columns,
+                                      Room *room) noexcept nogil:
+    """Trains member i and those behind it that are like it, in so many columns; returns the next
+    one, which this thread has taken.
+    """
+    cdef Lockstep step
+    cdef Py_ssize_t[MOST_COLUMNS] members
+    cdef Py_ssize_t most
+    cdef int l
+    if not make_lockstep(&step, work.all[i].run.net):
+        train_member(work, i, room)
+        return fastnn_take_next(&work.begun)
+    most = max(1, training_rows(1, step.net.row_flops) // PANEL)
+    while True:
+        for l in range(columns):
+            while (step.runs[l] == NULL and goes_with(work, i, step.net)
+                    and not fastnn_look(&work.stopping)):
+                members[l] = i
+                enter(work, i, room, &step, l)
+                i = fastnn_take_next(&work.begun)
+        if is_empty(&step):
+            break
+        train_columns(&step, most)
+        is_stopped(work)
+        for l in range(columns):
+            if step.runs[l] != NULL and (step.left[l] == 0 or fastnn_look(&work.stopping)):
+                leave(work, members[l], &step, l)
+    free_lockstep(&step)
+    return i
+
+
+cdef inline void enter(Members *work, Py_ssize_t i, Room *room, Lockstep *step,
+                       int l) noexcept nogil:
+    """A member begins its run in a column, unless there is nothing to train."""
+    if begin_member(work, i, room):
+        begin_slice(work.all[i].run)
+        enter_column(step, l, work.all[i].run)
+    else:
+        end_member(work, i)
+
+
+cdef inline void leave(Members *work, Py_ssize_t i, Lockstep *step, int l) noexcept nogil:
+    """A member's slice has ended, or is given up: its next slice follows, or the member ends."""
+    cdef Run *run = work.all[i].run
+    if step.left[l] > 0:
+        run.ended = INTERRUPTED
+        empty_column(step, l)
+    else:
+        leave_column(step, l)
+        end_slice(run)
+        give_up(work, run)
+    if run.ended == NOT_YET and not run.tiny:
+        train_rest(work, i)
+    if run.ended == NOT_YET and run.epoch < run.epochs:
+        begin_slice(run)
+        enter_column(step, l, run)
+    else:
+        end_member(work, i)
 
 
 # ---- memory -------------------------------------------------------------------------------------

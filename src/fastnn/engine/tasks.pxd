@@ -238,9 +238,7 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
     """
     cdef bint any = False
     while run.ended == NOT_YET and run.epoch < run.until:
-        if run.losses != NULL and not run.begun:
-            begin_epoch(run)
-        run.stop = min(run.end, run.first + run.slice_rows)
+        begin_slice(run)
         rows -= run.stop - run.first
         if any and rows < 0:
             return
@@ -256,8 +254,20 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
             train_kept(run)
         if waits(run) and (run.first >= run.end or run.ended != NOT_YET):
             fastnn_run(fastnn_pace_size(&run.net.pace, run.n_threads), settle_task, run)
-        if run.first >= run.end and run.ended == NOT_YET:
-            finish_epoch(run)
+        end_slice(run)
+
+
+cdef inline void begin_slice(Run *run) noexcept nogil:
+    """The slice at hand is the next one; with it an epoch may begin."""
+    if run.losses != NULL and not run.begun:
+        begin_epoch(run)
+    run.stop = min(run.end, run.first + run.slice_rows)
+
+
+cdef inline void end_slice(Run *run) noexcept nogil:
+    """The slice at hand is trained; with it an epoch, or the run, may end."""
+    if run.first >= run.end and run.ended == NOT_YET:
+        finish_epoch(run)
     if run.ended == DIVERGED or run.ended == LAST_DIVERGED:
         run.failed_step = run.net.step - run.epoch_step + (not run.overflowed)
         run.failed_rate = rate_at(run.net, run.net.step)

@@ -5,6 +5,7 @@
 #include "dropout.h"
 #include "embeddings.h"
 #include "layer_norm.h"
+#include "lockstep.h"
 #include "losses.h"
 #include "optimizers.h"
 #include "probe.h"

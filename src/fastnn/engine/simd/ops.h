@@ -393,6 +393,40 @@ typedef struct {
 typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
                               const real *T, const int64_t *labels, const int64_t *order);
 
+/* lockstep.h. PANEL networks for tiny.c of one shape, trained by plain descent on squared errors:
+ * every array has a panel of them, network l's number in column l. Columns of nobody stay finite
+ * with weights and rates of zero. */
+enum {
+    TINY_LANES = 4,    /* lanes of tiny.c's vectors, which give its sums their order */
+    LOCKSTEP_ROWS = 16 /* whose inputs and targets are gathered at once */
+};
+
+typedef struct {
+    ptrdiff_t n_in, n_out;
+    const fastnn_activation *activation;
+    real alpha;
+    real *W, *b;             /* (n_out, n_in, PANEL), the transpose; (n_out, PANEL) or NULL */
+    real *z, *slope, *delta; /* (n_out, PANEL) */
+} fastnn_lockstep_layer;
+
+typedef struct {
+    const real *X, *T; /* as tiny.c takes them; X is NULL for nobody */
+    const int64_t *labels, *order;
+    ptrdiff_t first; /* the row, or its place in the order, of the first step */
+} fastnn_lockstep_rows;
+
+typedef struct {
+    ptrdiff_t n_layers;
+    const fastnn_lockstep_layer *layers;
+    const fastnn_lockstep_rows *rows; /* (PANEL,) */
+    const real *rate;                 /* (PANEL,) */
+    double *loss;                     /* (PANEL,) sums of the rows' losses, which are added to */
+    real *x, *t; /* room: (LOCKSTEP_ROWS, n_in, PANEL) and (LOCKSTEP_ROWS, n_out, PANEL) */
+} fastnn_lockstep;
+
+/* n steps of each. */
+typedef void fastnn_lockstep_fn(const fastnn_lockstep *nets, ptrdiff_t n);
+
 /* The leaves of a table, in its order. The fields of the table, their values (ops.c) and the checks
  * of the tests (tests/leaves/) are made from this list: a new leaf needs its type fastnn_NAME_fn
  * above, a row here, its function NAME in a header that ops.c includes, and its check. */
@@ -433,6 +467,7 @@ typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, con
     EACH(periodic_backward)                                                                        \
     EACH(look_up)                                                                                  \
     EACH(sum_by_category)                                                                          \
+    EACH(lockstep)                                                                                 \
     EACH(multiply_adds)                                                                            \
     EACH(read_all)
 

@@ -1,0 +1,211 @@
+# Members that tiny.c could train one after another, if they have one shape: a slice of each at once
+# (simd/lockstep.h), with the same bits. A slice ends where it would for the member alone; then the
+# member leaves its column, and another slice, its own or of another member, takes that. Not here:
+# which members these are (members.pxd).
+
+from libc.math cimport isfinite
+from libc.stdint cimport int64_t, uint64_t
+from libc.string cimport memcpy, memset, strcmp
+
+from fastnn.engine.leaves cimport (
+    LOCKSTEP_ROWS,
+    PANEL,
+    TINY_LANES,
+    fastnn_allocate,
+    fastnn_flush_subnormals,
+    fastnn_free,
+    fastnn_lockstep,
+    fastnn_lockstep_layer,
+    fastnn_lockstep_rows,
+    fastnn_restore_subnormals,
+    fastnn_step,
+    fastnn_tiny,
+    fastnn_tiny_layer,
+    real,
+)
+from fastnn.engine.net cimport Net
+from fastnn.engine.run cimport KEEP_ROWS, Run
+
+
+cdef enum:
+    MOST_COLUMNS = 16             # PANEL of floats
+
+cdef struct Lockstep:
+    fastnn_lockstep nets
+    const Net *net                # has the shape of all
+    fastnn_lockstep_layer *layers
+    fastnn_lockstep_rows *rows    # (PANEL,)
+    real *rate                    # (PANEL,)
+    double *loss                  # (PANEL,)
+    Run *runs[MOST_COLUMNS]       # (PANEL,) whose slice is in a column, or NULL
+    Py_ssize_t left[MOST_COLUMNS]  # (PANEL,) its rows that are not trained yet
+
+
+cdef inline bint keeps_step(const Run *run) noexcept nogil:
+    """Whether a run can be trained beside others: by plain descent on squared errors, row by row.
+
+    Two layers of up to TINY_LANES inputs and units are summed in another order.
+    """
+    cdef const Net *net = run.net
+    cdef const fastnn_tiny_layer *layers = net.tiny.layers
+    return (run.tiny and run.losses != NULL and net.schedule.rule == NULL
+            and strcmp(net.optimizer.name, b"sgd") == 0
+            and strcmp(net.loss.name, b"squared_error") == 0
+            and not (net.tiny.n_layers == 2 and layers[0].n_in <= TINY_LANES
+                     and layers[0].n_out <= TINY_LANES and layers[1].n_out <= TINY_LANES))
+
+
+cdef inline bint have_one_shape(const Net *one, const Net *other) noexcept nogil:
+    """Whether two tiny networks differ in nothing but numbers."""
+    cdef const fastnn_tiny_layer *first
+    cdef const fastnn_tiny_layer *second
+    cdef Py_ssize_t i
+    if one.ops != other.ops or one.tiny.n_layers != other.tiny.n_layers:
+        return False
+    for i in range(one.tiny.n_layers):
+        first, second = &one.tiny.layers[i], &other.tiny.layers[i]
+        if (first.n_in != second.n_in or first.n_out != second.n_out
+                or first.activation != second.activation or first.alpha != second.alpha
+                or (first.b == NULL) != (second.b == NULL)):
+            return False
+    return True
+
+
+# ---- memory -------------------------------------------------------------------------------------
+
+cdef inline bint make_lockstep(Lockstep *step, const Net *net) noexcept nogil:
+    """Room for networks of the shape of `net`; False if there is none."""
+    cdef Py_ssize_t n = net.tiny.n_layers
+    memset(step, 0, sizeof(Lockstep))
+    step.net = net
+    step.layers = <fastnn_lockstep_layer *>fastnn_allocate(n * sizeof(fastnn_lockstep_layer))
+    step.rows = <fastnn_lockstep_rows *>fastnn_allocate(PANEL * sizeof(fastnn_lockstep_rows))
+    step.loss = <double *>fastnn_allocate(PANEL * sizeof(double))
+    step.rate = <real *>fastnn_allocate(lockstep_size(net) * sizeof(real))
+    if step.layers == NULL or step.rows == NULL or step.loss == NULL or step.rate == NULL:
+        free_lockstep(step)
+        return False
+    place_lockstep(step)
+    return True
+
+
+cdef inline void free_lockstep(Lockstep *step) noexcept nogil:
+    fastnn_free(step.layers)
+    fastnn_free(step.rows)
+    fastnn_free(step.loss)
+    fastnn_free(step.rate)
+
+
+cdef inline Py_ssize_t lockstep_size(const Net *net) noexcept nogil:
+    """The numbers that the networks need."""
+    cdef Py_ssize_t i, n = 1 + LOCKSTEP_ROWS * (net.n_in + net.n_out)
+    for i in range(net.tiny.n_layers):
+        n += net.tiny.layers[i].n_out * (net.tiny.layers[i].n_in + 4)
+    return n * PANEL
+
+
+cdef inline void place_lockstep(Lockstep *step) noexcept nogil:
+    """Places all arrays in the memory that begins with the rates."""
+    cdef const fastnn_tiny_layer *tiny
+    cdef fastnn_lockstep_layer *layer
+    cdef real *at = step.rate + PANEL
+    cdef Py_ssize_t i, size
+    for i in range(step.net.tiny.n_layers):
+        tiny, layer = &step.net.tiny.layers[i], &step.layers[i]
+        layer.n_in, layer.n_out, layer.alpha = tiny.n_in, tiny.n_out, tiny.alpha
+        layer.activation = &step.net.ops.activations[tiny.activation]
+        size = tiny.n_out * PANEL
+        layer.W, at = at, at + size * tiny.n_in
+        layer.b = at if tiny.b != NULL else NULL
+        layer.z, layer.slope, layer.delta = at + size, at + 2 * size, at + 3 * size
+        at += 4 * size
+    step.nets.n_layers, step.nets.layers, step.nets.rows = (
+        step.net.tiny.n_layers, step.layers, step.rows)
+    step.nets.rate, step.nets.loss = step.rate, step.loss
+    step.nets.x, step.nets.t = at, at + LOCKSTEP_ROWS * step.net.n_in * PANEL
+
+
+# ---- slices -------------------------------------------------------------------------------------
+
+cdef inline void enter_column(Lockstep *step, int l, Run *run) noexcept nogil:
+    """A run's next slice, from run.first to run.stop, takes a column."""
+    cdef fastnn_lockstep_rows *rows = &step.rows[l]
+    cdef fastnn_step constants
+    step.runs[l], step.left[l] = run, run.stop - run.first
+    rows.X, rows.T, rows.labels = run.rows.X, run.rows.T, run.rows.labels
+    rows.order, rows.first = run.rows.order, run.first
+    run.net.optimizer.prepare(&run.net.hyper, <double>(run.net.step + 1), &constants)
+    step.rate[l], step.loss[l] = constants.rate, 0.0
+    copy_column(step, l, True)
+
+
+cdef inline void leave_column(Lockstep *step, int l) noexcept nogil:
+    """A slice has ended: its parameters become those of the run, unless its loss isn't finite.
+
+    As with tiny.c by itself the general step finds that loss: the run is where it was, and no
+    longer tiny. The parameters before the slice are kept.
+    """
+    cdef Run *run = step.runs[l]
+    cdef Py_ssize_t n = run.stop - run.first
+    if isfinite(run.loss + step.loss[l]):
+        memcpy(run.keep.memory, run.net.arena, run.net.block * sizeof(real))
+        run.keep.step, run.keep.rows = run.net.step, KEEP_ROWS
+        copy_column(step, l, False)
+        run.loss += step.loss[l]
+        run.total += <double>n
+        run.net.step += n
+        run.first = run.stop
+    else:
+        run.tiny = False
+    empty_column(step, l)
+
+
+cdef inline void empty_column(Lockstep *step, int l) noexcept nogil:
+    """Nobody is in the column; what is left there goes on with a rate of 0, and nobody sees it."""
+    step.runs[l], step.rows[l].X, step.rate[l] = NULL, NULL, 0
+
+
+cdef inline void copy_column(Lockstep *step, int l, bint enters) noexcept nogil:
+    """Copies the parameters of the column's network to it, or back."""
+    cdef const fastnn_tiny_layer *tiny
+    cdef fastnn_lockstep_layer *layer
+    cdef Py_ssize_t i, j, k
+    for i in range(step.nets.n_layers):
+        tiny, layer = &step.runs[l].net.tiny.layers[i], &step.layers[i]
+        for j in range(layer.n_out):
+            for k in range(layer.n_in):
+                copy_number(&tiny.W[k * PANEL + j], &layer.W[(j * layer.n_in + k) * PANEL + l],
+                            enters)
+            if layer.b != NULL:
+                copy_number(&tiny.b[j], &layer.b[j * PANEL + l], enters)
+
+
+cdef inline void copy_number(real *here, real *there, bint enters) noexcept nogil:
+    if enters:
+        there[0] = here[0]
+    else:
+        here[0] = there[0]
+
+
+cdef inline void train_columns(Lockstep *step, Py_ssize_t most) noexcept nogil:
+    """Steps until a slice has ended, or `most` of them."""
+    cdef uint64_t before = fastnn_flush_subnormals()
+    cdef Py_ssize_t n = most
+    cdef int l
+    for l in range(PANEL):
+        if step.runs[l] != NULL:
+            n = min(n, step.left[l])
+    step.net.ops.lockstep(&step.nets, n)
+    for l in range(PANEL):
+        if step.runs[l] != NULL:
+            step.left[l] -= n
+            step.rows[l].first += n
+    fastnn_restore_subnormals(before)
+
+
+cdef inline bint is_empty(const Lockstep *step) noexcept nogil:
+    cdef int l
+    for l in range(PANEL):
+        if step.runs[l] != NULL:
+            return False
+    return True

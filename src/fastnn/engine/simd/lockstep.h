@@ -1,0 +1,129 @@
+/* lockstep.h - on-line training of several tiny networks of one shape at once (tiny.c has one by
+ * itself): a panel has a number of each, network l's in column l.
+ *
+ * A step of one network is a chain of operations that wait for each other and fill a few lanes. A
+ * panel of networks fills them all, and what waits is done side by side. Every number is computed
+ * by the operations of tiny.c, in their order, and so has the same bits. Here: plain descent on
+ * squared errors, the usual way of training on line. Not here: two layers of up to TINY_LANES
+ * inputs and units, which tiny.c computes in another order.
+ */
+#ifndef FASTNN_LOCKSTEP_H
+#define FASTNN_LOCKSTEP_H
+
+#include "activations.h"
+#include "losses.h"
+
+/* What tiny.c's sum across the lanes of a vector adds to what. */
+INLINE vec sum_of_tiny(const vec x[TINY_LANES]) { return (x[0] + x[2]) + (x[1] + x[3]); }
+
+/* h(z_prev @ W + b) */
+static void lockstep_forward(const fastnn_lockstep_layer *layer, const real *z_prev) {
+    const fastnn_activation *activation = layer->activation;
+    for (ptrdiff_t j = 0; j < layer->n_out; j++)
+        for (int l = 0; l < PANEL; l += LANES) {
+            const real *W = layer->W + j * layer->n_in * PANEL + l;
+            vec a = layer->b ? load(layer->b + j * PANEL + l) : splat(0);
+            for (ptrdiff_t k = 0; k < layer->n_in; k++)
+                a = multiply_add(load(z_prev + k * PANEL + l), load(W + k * PANEL), a);
+            store(layer->z + j * PANEL + l, a);
+        }
+    if (activation->forward)
+        activation->forward(layer->n_out * PANEL, layer->alpha, layer->z, layer->slope);
+}
+
+/* delta *= h'(a) */
+static void lockstep_slope(const fastnn_lockstep_layer *layer) {
+    const fastnn_activation *activation = layer->activation;
+    if (activation->backward)
+        activation->backward(layer->n_out * PANEL, layer->alpha,
+                             activation->keeps_slope ? layer->slope : layer->z, layer->delta);
+}
+
+/* Adds each network's loss up; delta of the last layer. */
+static void lockstep_loss(const fastnn_lockstep_layer *last, const real *t, double *loss) {
+    for (int l = 0; l < PANEL; l += LANES) {
+        vec sum[TINY_LANES] = {{0}};
+        real row[LANES] __attribute__((aligned(64)));
+        for (ptrdiff_t j = 0; j < last->n_out; j += TINY_LANES)
+#pragma GCC unroll 4
+            for (int i = 0; i < TINY_LANES; i++) {
+                ptrdiff_t at = (j + i) * PANEL + l;
+                vec slope;
+                if (j + i >= last->n_out) continue;
+                sum[i] += squared_error(load(last->z + at), load(t + at), splat(0), &slope);
+                store(last->delta + at, slope);
+            }
+        store(row, sum_of_tiny(sum));
+        for (int i = 0; i < LANES; i++) loss[l + i] += (double)row[i];
+    }
+    lockstep_slope(last);
+}
+
+/* delta_prev = (delta @ W.T) * h'(a_prev). Where tiny.c adds padding to a sum, which may turn -0
+ * into 0, so does this. */
+static void lockstep_delta(const fastnn_lockstep_layer *layer, const fastnn_lockstep_layer *below) {
+    for (ptrdiff_t k = 0; k < layer->n_in; k++)
+        for (int l = 0; l < PANEL; l += LANES) {
+            vec sum[TINY_LANES] = {{0}};
+            for (ptrdiff_t j = 0; j < layer->n_out; j += TINY_LANES)
+#pragma GCC unroll 4
+                for (int i = 0; i < TINY_LANES; i++)
+                    if (j + i < layer->n_out) {
+                        const real *W = layer->W + ((j + i) * layer->n_in + k) * PANEL;
+                        vec delta = load(layer->delta + (j + i) * PANEL + l);
+                        sum[i] = multiply_add(delta, load(W + l), sum[i]);
+                    } else {
+                        sum[i] += splat(0);
+                    }
+            store(below->delta + k * PANEL + l, sum_of_tiny(sum));
+        }
+    lockstep_slope(below);
+}
+
+/* W -= z_prev.T @ (rate * delta);  b -= rate * delta */
+static void lockstep_update(const fastnn_lockstep_layer *layer, const real *z_prev,
+                            const real *rate) {
+    for (ptrdiff_t j = 0; j < layer->n_out; j++)
+        for (int l = 0; l < PANEL; l += LANES) {
+            real *W = layer->W + j * layer->n_in * PANEL + l, *b = layer->b + j * PANEL + l;
+            vec change = load(rate + l) * load(layer->delta + j * PANEL + l);
+            for (ptrdiff_t k = 0; k < layer->n_in; k++)
+                store(W + k * PANEL,
+                      multiply_add(-load(z_prev + k * PANEL + l), change, load(W + k * PANEL)));
+            if (layer->b) store(b, load(b) - change);
+        }
+}
+
+/* Inputs and targets of the next `rows` rows of each network. */
+static void lockstep_gather(const fastnn_lockstep *nets, ptrdiff_t first, ptrdiff_t rows) {
+    ptrdiff_t n_in = nets->layers[0].n_in, n_out = nets->layers[nets->n_layers - 1].n_out;
+    for (int l = 0; l < PANEL; l++) {
+        const fastnn_lockstep_rows *of = &nets->rows[l];
+        for (ptrdiff_t r = 0; of->X && r < rows; r++) {
+            ptrdiff_t row = of->first + first + r;
+            real *x = nets->x + r * n_in * PANEL + l, *t = nets->t + r * n_out * PANEL + l;
+            if (of->order) row = (ptrdiff_t)of->order[row];
+            for (ptrdiff_t k = 0; k < n_in; k++) x[k * PANEL] = of->X[row * n_in + k];
+            for (ptrdiff_t j = 0; j < n_out; j++)
+                t[j * PANEL] = of->labels ? of->labels[row] == j : of->T[row * n_out + j];
+        }
+    }
+}
+
+static void lockstep(const fastnn_lockstep *nets, ptrdiff_t n) {
+    const fastnn_lockstep_layer *first = nets->layers, *last = first + nets->n_layers - 1;
+    for (ptrdiff_t i = 0; i < n; i++) {
+        ptrdiff_t r = i % LOCKSTEP_ROWS;
+        if (r == 0) lockstep_gather(nets, i, n - i < LOCKSTEP_ROWS ? n - i : LOCKSTEP_ROWS);
+        const real *x = nets->x + r * first->n_in * PANEL;
+        for (const fastnn_lockstep_layer *layer = first; layer <= last; layer++)
+            lockstep_forward(layer, layer == first ? x : (layer - 1)->z);
+        lockstep_loss(last, nets->t + r * last->n_out * PANEL, nets->loss);
+        for (const fastnn_lockstep_layer *layer = last; layer > first; layer--)
+            lockstep_delta(layer, layer - 1);
+        for (const fastnn_lockstep_layer *layer = first; layer <= last; layer++)
+            lockstep_update(layer, layer == first ? x : (layer - 1)->z, nets->rate);
+    }
+}
+
+#endif
