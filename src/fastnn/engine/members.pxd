@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
+from fastnn.engine.averages cimport begin_training, end_training, restart_average
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers, lay_out
 from fastnn.engine.clock cimport monotonic
 from fastnn.engine.leaves cimport (
@@ -126,10 +127,12 @@ cdef inline void train_member(Members *work, Member *member, Room *room) noexcep
     if not make_room(member, room):
         run.ended = NO_MEMORY
     elif run.epochs > 0:
+        begin_training(run.net)
         while run.epoch < run.epochs and run.ended == NOT_YET:
             advance(run, rows)
             if is_stopped(work) and run.epoch < run.epochs and run.ended == NOT_YET:
                 run.ended = INTERRUPTED
+        end_training(run.net)
         finish_member(member)
     leave_room(member)
     member.seconds += monotonic()
@@ -167,8 +170,9 @@ cdef inline Py_ssize_t restore(Net *net, const Kept *kept, real first_moment) no
     memset(net.arena + block, 0, moments * block * sizeof(real))
     if moments > 0:
         fill(net.arena + block, block, first_moment)
-    if net.averaged:
+    if net.has_ema:
         memcpy(net.arena + (1 + moments) * block, kept.memory, block * sizeof(real))
+    restart_average(net)
     renew_all_operands(net)
     dropped, net.step = net.step - kept.step, kept.step
     return dropped
