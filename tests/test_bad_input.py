@@ -52,6 +52,7 @@ from fastnn import (
     Quantile,
     Residual,
     RMSProp,
+    ScheduleFreeAdamW,
     SquaredError,
     Standardize,
     StepDecay,
@@ -724,8 +725,9 @@ def test_mode_of_show_config(mode):
 ASCENT = SGD(0.1, maximize=True, weight_decay=0.1)
 HYPER_PARAMETERS = [
     pytest.param(kind, field, id=f"{kind.__name__}-{field.name}")
-    for kind in (SGD, Adagrad, RMSProp, Adam, AdamW, NAdam, Lion)
+    for kind in (SGD, Adagrad, RMSProp, Adam, AdamW, NAdam, Lion, ScheduleFreeAdamW)
     for field in dataclasses.fields(kind)
+    if field.name != "warmup_steps"  # an integer
 ]
 BELOW_ONE = {"rho", "beta_1", "beta_2", "ema_momentum"}
 ABOVE_ZERO = {"learning_rate", "epsilon", "clipvalue", "clipnorm", "global_clipnorm"}
@@ -753,7 +755,7 @@ def test_hyper_parameter(kind, field):
         refuses(ValueError, wanted, lambda value=value: kind(**{name: value}))
 
 
-@pytest.mark.parametrize("kind", [Adagrad, RMSProp, Adam, AdamW, NAdam])
+@pytest.mark.parametrize("kind", [Adagrad, RMSProp, Adam, AdamW, NAdam, ScheduleFreeAdamW])
 def test_epsilon_that_is_0_in_float32(kind):
     """An input that is always 0 has gradients of 0, which would be divided by a root of 0."""
     refuses(ValueError, ["epsilon", "at least", "1e-46"], lambda: kind(epsilon=1e-46))
@@ -969,7 +971,7 @@ GOOD = {
     **{kind.__name__: (kind, {"units": 2} if kind is Dense else {"name": "elu"}
                        if kind is Activation else {})
        for kind in (Dense, Dropout, Activation, Huber, Quantile, SGD, Adagrad, RMSProp, Adam,
-                    AdamW, NAdam, Lion)},
+                    AdamW, NAdam, Lion, ScheduleFreeAdamW)},
     "PiecewiseConstantDecay": (PiecewiseConstantDecay, {"boundaries": [5], "values": [1.0, 0.1]}),
     "StepDecay": (StepDecay, {"initial_learning_rate": 0.1, "decay_steps": 5}),
     "OneCycle": (OneCycle, {"max_learning_rate": 0.1, "total_steps": 5}),

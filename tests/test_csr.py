@@ -31,6 +31,7 @@ from fastnn import (
     ModelCheckpoint,
     NAdam,
     Residual,
+    ScheduleFreeAdamW,
     SparseRows,
     Standardize,
     _cpu,
@@ -151,6 +152,8 @@ OPTIONS = {
 @pytest.mark.parametrize("options", OPTIONS)
 def test_every_optimizer_trains_to_the_bits_of_dense_rows(optimizer, options):
     changes, penalties = OPTIONS[options]
+    if optimizer.is_average and options in ("averaged", "a schedule", "all at once"):
+        pytest.skip("the optimizer averages the weights itself, and takes no schedule")
     rule = dataclasses.replace(optimizer, **changes)
     for batch, units in itertools.product([1, 7, 64], [2, 20]):
         layers = [Dense(units, "tanh", **penalties), Dense(2)]
@@ -172,7 +175,11 @@ def test_batches_of_several_rounds_on_any_number_of_threads(optimizer, n_threads
         )  # fmt: skip
 
 
-@pytest.mark.parametrize("optimizer", [AdamW(0.01), NAdam(0.01), Lion(0.001)], ids=repr)
+@pytest.mark.parametrize(
+    "optimizer",
+    [AdamW(0.01), NAdam(0.01), Lion(0.001), ScheduleFreeAdamW(0.01, weight_decay=0.1)],
+    ids=repr,
+)
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 def test_updates_that_wait_on_any_number_of_threads(optimizer, n_threads):
     assert_same_fits(

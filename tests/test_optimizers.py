@@ -22,6 +22,7 @@ from fastnn import (
     Lion,
     NAdam,
     RMSProp,
+    ScheduleFreeAdamW,
     optimizers,
     reference,
 )
@@ -125,6 +126,7 @@ ASCENDING = [
     AdamW(amsgrad=True, maximize=True),
     NAdam(weight_decay=0.1, maximize=True),
     Lion(0.001, weight_decay=0.1, maximize=True),
+    ScheduleFreeAdamW(0.01, warmup_steps=2, weight_decay=0.1, maximize=True),
 ]
 
 

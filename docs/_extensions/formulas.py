@@ -200,6 +200,15 @@ OPTIMIZERS = {  # name: (lines of the rule, source)
         ],
         "Chen et al., NeurIPS 2023",
     ),
+    "schedule_free_adamw": (
+        [
+            r"s_t = \min(1, t / T), \quad v, \hat{v} \text{ as in Adam}, \quad z \leftarrow z"
+            r" - s_t \eta \left(\frac{g}{\sqrt{\hat{v}} + \epsilon} + \lambda w\right)",
+            r"x \leftarrow x + \frac{s_t^2}{\sum_{i=1}^{t} s_i^2} (z - x), \quad"
+            r" w \leftarrow z + \beta_1 (x - z)",
+        ],
+        "Defazio et al., NeurIPS 2024: the network is evaluated at x; warmup_steps is T",
+    ),
 }
 
 SCHEDULES = {  # name: (the rate, source)

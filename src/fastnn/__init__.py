@@ -50,7 +50,16 @@ from fastnn.metrics import (
     TopKAccuracy,
 )
 from fastnn.mlp import MLP, load
-from fastnn.optimizers import SGD, Adagrad, Adam, AdamW, Lion, NAdam, RMSProp
+from fastnn.optimizers import (
+    SGD,
+    Adagrad,
+    Adam,
+    AdamW,
+    Lion,
+    NAdam,
+    RMSProp,
+    ScheduleFreeAdamW,
+)
 from fastnn.profiling import profile
 from fastnn.schedules import (
     Adaptive,
@@ -134,6 +143,7 @@ __all__ = [
     "Recall",
     "ReduceLROnPlateau",
     "Residual",
+    "ScheduleFreeAdamW",
     "SparseRows",
     "SquaredError",
     "Standardize",

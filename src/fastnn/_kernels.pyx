@@ -31,6 +31,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
 from fastnn.engine.arrays cimport is_plain, is_plain_matrix, overlap, put, take
+from fastnn.engine.averages cimport begin_training, end_training, restart_average
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers, reserve_nonzeros
 from fastnn.engine.building cimport allocate, build_net, free_net
 from fastnn.engine.capi cimport define_precision
@@ -453,6 +454,11 @@ cdef class Parameters:
         return self.net.optimizer.n_moments
 
     @property
+    def averages(self):
+        """Whether the optimizer averages the parameters itself: these are the average then."""
+        return self.net.optimizer.averages != 0
+
+    @property
     def n_blocks(self):
         """Blocks of memory: parameters, each moment, the parameters' moving average if any."""
         return self.net.n_blocks
@@ -527,7 +533,10 @@ cdef class Parameters:
         self.release()
 
     cdef real *block_at(self, Py_ssize_t block) except NULL:
-        require(0 <= block < self.net.n_blocks, "block")
+        cdef Py_ssize_t last = self.net.n_blocks - 1
+        require(0 <= block <= last, "block")
+        if self.net.in_training and block in (0, last):  # a signal's handler asks
+            block = last - block
         return self.net.arena + block * self.net.block
 
     def read(self, Py_ssize_t block=0):
@@ -546,13 +555,14 @@ cdef class Parameters:
             self.end_reading()
 
     def write(self, arrays, Py_ssize_t block=0):
-        """Takes what read gives."""
-        cdef real *memory = self.block_at(block)
+        """Takes what read gives. An optimizer's own average begins again with parameters."""
         cdef list found = list(arrays)
         require([array.shape for array in found] == shapes_of(&self.net), "an array of weights")
         self.claim()
         try:
-            write_block(&self.net, found, memory)
+            write_block(&self.net, found, self.block_at(block))
+            if block == 0:
+                restart_average(&self.net)
         finally:
             renew_all_operands(&self.net)
             self.release()
@@ -561,7 +571,7 @@ cdef class Parameters:
         """All parameters as a new vector: what read gives, row by row, one behind the other."""
         cdef real[::1] vector = np.empty(self.n_parameters, DTYPE)
         self.begin_reading()
-        flatten(&self.net, self.net.arena, &vector[0])
+        flatten(&self.net, self.block_at(0), &vector[0])
         self.end_reading()
         return vector.base
 
@@ -570,6 +580,7 @@ cdef class Parameters:
         require(vector.shape[0] == self.n_parameters, "vector")
         self.claim()
         unflatten(&self.net, &vector[0], self.net.arena)
+        restart_average(&self.net)
         renew_all_operands(&self.net)
         self.release()
 
@@ -816,6 +827,7 @@ cdef class Driver(Parameters):
                 self.training = OwnBuffers(self, min(run.batch, ROUND), run.n_threads, TRAINING,
                                            run.batch > ROUND, nonzeros)
             run.buffers = &self.training.buffers
+            begin_training(&self.net)
             if nonzeros:
                 run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
                 arrange_updates(run)
@@ -839,6 +851,7 @@ cdef class Driver(Parameters):
         finally:
             self.settle()
             self.behind = NULL
+            end_training(&self.net)
             if run.skips_zeros:
                 keep_finite(&self.net)
             self.release()
@@ -1010,7 +1023,8 @@ cdef class Driver(Parameters):
     def predict(self, X, real[:, ::1] out, int n_threads, bint dropout=False,
                 bint averages=False):
         """Outputs of the rows of X (n, n_in) into out (n, n_out); with `dropout` those that the
-        next step computes from this batch, with `averages` those of the moving averages."""
+        next step computes from this batch, with `averages` those of the moving averages, or where
+        the optimizer averages, of the parameters that the next step starts from."""
         cdef Evaluation asked
         self.describe(&asked.rows, X, None, None, None)
         require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
@@ -1029,7 +1043,7 @@ cdef class Driver(Parameters):
         cdef bint is_brief = asked.rows.n * self.net.row_flops < BRIEF_FLOPS()
         cdef Net judged
         cdef Net *net = &self.net
-        if averages:
+        if averages or self.net.in_training:
             judged = judged_net(&self.net, True)
             net = &judged
         try:
@@ -1846,6 +1860,8 @@ cdef class LayerState(Parameters):
             if hyper is not None:
                 self.net.hyper = hyper_parameters(hyper)
             write_block(&self.net, [np.asarray(W), biases], self.net.arena)
+            if self.net.step == 0:
+                restart_average(&self.net)
             now.t, now.penalty_scale = self.net.step + 1, 1.0
             while at < n:
                 now.rows = min(ROUND, n - at)

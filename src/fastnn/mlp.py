@@ -82,8 +82,9 @@ class MLP:
         (`GaussianNLL`); the others take any. A Python function of targets and outputs
         becomes a `CustomLoss`.
     optimizer : str or Optimizer
-        ``"sgd"``, ``"adagrad"``, ``"rmsprop"``, ``"adam"``, ``"adamw"``, ``"nadam"`` or
-        ``"lion"`` with their defaults, or an object such as ``Adam(learning_rate=1e-4)``.
+        ``"sgd"``, ``"adagrad"``, ``"rmsprop"``, ``"adam"``, ``"adamw"``, ``"nadam"``,
+        ``"lion"`` or ``"schedule_free_adamw"`` with their defaults, or an object such as
+        ``Adam(learning_rate=1e-4)``.
     reduction : {"mean", "sum"}, default "mean"
         A batch's loss is the sum of its rows' losses, divided by the number of rows (by the sum of
         the sizes of their sample weights), or not divided.

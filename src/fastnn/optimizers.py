@@ -48,6 +48,8 @@ class Optimizer:
     name: ClassVar[str]
     #: Fields that select a rule or the start of its moments, and are not numbers in its formula.
     structural: ClassVar[tuple[str, ...]] = ()
+    #: Whether a network's weights are an average that the rule keeps, outside of training steps.
+    is_average: ClassVar[bool] = False
     clipvalue: float | None = None
     clipnorm: float | None = None
     global_clipnorm: float | None = None
@@ -329,10 +331,79 @@ class Lion(Optimizer):
     name: ClassVar[str] = "lion"
 
 
+@dataclass(frozen=True, repr=False)
+class ScheduleFreeAdamW(Optimizer):
+    """AdamW without a schedule: an average of the weights takes its place (Defazio et al. 2024).
+
+    Gradients are taken at weights ``y``; a sequence ``z`` makes the steps, and the network has the
+    average ``x`` of these: ``v <- beta_2 * v + (1 - beta_2) * g**2``, ``z <- z - lr[t] * g /
+    (sqrt(v^) + epsilon)`` with ``v^ = v / (1 - beta_2**t)``, ``x <- x + c[t] * (z - x)``,
+    ``y <- z + beta_1 * (x - z)``. At first all three are the initial weights. The rate rises in
+    the first steps, ``lr[t] = s[t] * lr`` with ``s[t] = min(1, t / warmup_steps)``, and the average
+    gives each z the weight ``s[t]**2``: ``c[t] = s[t]**2 / (s[1]**2 + ... + s[t]**2)``. These are
+    the formula and the defaults of the authors' ``AdamWScheduleFree``, while the learning rate is a
+    constant or falls.
+
+    Parameters
+    ----------
+    learning_rate : float, default 0.0025
+        A number: schedules are refused. The authors take rates 1 to 10 times those of `AdamW`.
+    beta_1 : float, default 0.9
+        How near to the average gradients are taken; at least 0 and below 1.
+    beta_2 : float, default 0.999
+        At least 0 and below 1.
+    epsilon : float, default 1e-8
+        Added to the bias-corrected root.
+    warmup_steps : int, default 0
+        Number of steps in which the rate rises to `learning_rate`.
+    weight_decay : float, default 0.0
+        Decoupled, and taken at y: ``z <- z - lr[t] * weight_decay * y`` for weights, not biases.
+
+    Notes
+    -----
+    Outside of training steps the weights are x: those of predictions, validation, callbacks,
+    checkpoints, files and exports. `MLP.set_weights` lets all three sequences begin at the new
+    weights. Losses of training are of y. The two change places when a fit begins and ends, and
+    between its parts where a callback is called; where each call trains one batch, as
+    `MLP.train_on_batch` does, that takes time in each step. Three numbers are kept for each
+    parameter. ``use_ema`` is refused, since the weights are an average already.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastnn import MLP, Dense, ScheduleFreeAdamW
+    >>> X = np.random.default_rng(0).normal(size=(500, 2))
+    >>> y = X[:, 0] * X[:, 1]
+    >>> net = MLP(2, [Dense(32, "tanh"), Dense(1)], loss="squared_error",
+    ...           optimizer=ScheduleFreeAdamW(0.02, warmup_steps=20), seed=0)
+    >>> history = net.fit(X[:400], y[:400], epochs=50, validation_data=(X[400:], y[400:]))
+    >>> net.evaluate(X[400:], y[400:]) == history.history["val_loss"][-1]
+    True
+    """
+
+    learning_rate: float | Schedule = 0.0025
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    warmup_steps: int = 0
+    weight_decay: float = dataclasses.field(default=0.0, kw_only=True)
+    name: ClassVar[str] = "schedule_free_adamw"
+    is_average: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _checks.schedule_free(self)
+
+    @property
+    def step_rule(self) -> str:
+        """Name of the rule without weight decay."""
+        return "schedule_free"
+
+
 #: Kinds of optimizers by name.
 KINDS = {
     optimizer.name: _checks.explaining(optimizer)
-    for optimizer in (SGD, Adagrad, RMSProp, Adam, AdamW, NAdam, Lion)
+    for optimizer in (SGD, Adagrad, RMSProp, Adam, AdamW, NAdam, Lion, ScheduleFreeAdamW)
 }
 
 NAMES = tuple(KINDS)

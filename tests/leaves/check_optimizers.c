@@ -73,6 +73,7 @@ static step random_step(const fastnn_optimizer *optimizer) {
                         .epsilon = 1e-3,
                         .epsilon_hat = (double)random_below(2),
                         .momentum_decay = 0.5,
+                        .warmup_steps = (double)random_below(5),
                         .weight_decay = 0.1,
                         .maximize = (double)random_below(2)},
               .t = steps[random_below(3)],

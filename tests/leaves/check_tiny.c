@@ -80,6 +80,7 @@ static void make_network(network *it, const shape *shape, const fastnn_loss *los
                                .beta_2 = 0.999,
                                .epsilon = 0.1,
                                .momentum_decay = 0.5,
+                               .warmup_steps = 3,
                                .weight_decay = 0.1};
     it->net = (fastnn_tiny){shape->n_layers, it->layers, loss, NULL, optimizer, &it->hyper, block};
     it->arena = new_reals("weights", (1 + optimizer->n_moments) * block, 0);

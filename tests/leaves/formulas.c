@@ -243,6 +243,27 @@ static void update_lion(const fastnn_hyper *hyper, double rate, double g, double
     state[1] = hyper->beta_2 * state[1] + (1 - hyper->beta_2) * g;
 }
 
+/* The rate of the t-th step over the largest, and the weight of its z among those until then. */
+static double warmed(const fastnn_hyper *hyper, double t) {
+    return t < hyper->warmup_steps ? t / hyper->warmup_steps : 1;
+}
+
+static void update_schedule_free(const fastnn_hyper *hyper, bool decays, double rate, double t,
+                                 double g, double *state, double *magnitude) {
+    double slow = warmed(hyper, t), sum = 0;
+    for (double i = 1; i <= t; i++) sum += warmed(hyper, i) * warmed(hyper, i);
+    double decay = decays ? slow * hyper->learning_rate * hyper->weight_decay * state[0] : 0;
+    magnitude[2] = state[2] + g * g;
+    state[2] = hyper->beta_2 * state[2] + (1 - hyper->beta_2) * g * g;
+    double root = sqrt(state[2] / (1 - pow(hyper->beta_2, t))) + hyper->epsilon;
+    double change = slow * rate * g / root;
+    magnitude[1] = fabs(state[1]) + fabs(change) + fabs(state[0]); /* 1 - lr decay is rounded */
+    state[1] -= change + decay;
+    magnitude[0] = magnitude[3] = fabs(state[3]) + 2 * magnitude[1];
+    state[3] += slow * slow / sum * (state[1] - state[3]);
+    state[0] = state[1] + hyper->beta_1 * (state[3] - state[1]);
+}
+
 /* v <- momentum v - down;  w <- w + v, or w + momentum v - down; `size` is down's magnitude. */
 static void update_velocity(const fastnn_hyper *hyper, double down, double size, bool nesterov,
                             double *state, double *v, double *magnitude, double *v_magnitude) {
@@ -289,6 +310,10 @@ void update_formula(const fastnn_optimizer *optimizer, const fastnn_hyper *hyper
     strncpy(name, optimizer->name, sizeof name - 1);
     char *suffix = strstr(name, "_decayed");
     double rate = hyper->maximize ? -hyper->learning_rate : hyper->learning_rate, down = rate * g;
+    if (strncmp(name, "schedule_free", 13) == 0) {
+        update_schedule_free(hyper, decays && suffix, rate, t, g, state, magnitude);
+        return;
+    }
     magnitude[0] = fabs(state[0]);
     if (suffix) {
         *suffix = 0;

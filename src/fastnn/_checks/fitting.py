@@ -250,6 +250,11 @@ def standardizes(does: bool) -> None:
 
 def averages(optimizer: Optimizer) -> None:
     """Check that an optimizer keeps a moving average of the weights."""
+    if optimizer.is_average:
+        raise ValueError(
+            f"optimizer {optimizer.name!r} keeps no moving average of the weights, which are an "
+            "average already; use the network as it is"
+        )
     if not optimizer.use_ema:
         raise ValueError(
             f"optimizer {optimizer.name!r} keeps no moving average of the weights; build it with "

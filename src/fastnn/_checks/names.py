@@ -145,7 +145,13 @@ OPTIMIZERS = table(
         "radam adamax sparse_adam adabelief adabound lamb": (
             "use 'adam' or 'adamw', which are nearest; RAdam's slow start is LinearWarmup"
         ),
-        "muon schedule_free_adamw adamwr": "use 'adamw', which is nearest",
+        "muon adamwr": "use 'adamw', which is nearest",
+        "adamw_schedule_free adamwschedulefree schedule_free": (
+            "use 'schedule_free_adamw', or ScheduleFreeAdamW(0.0025)"
+        ),
+        "schedule_free_sgd sgd_schedule_free radam_schedule_free": (
+            "use 'schedule_free_adamw', which is nearest"
+        ),
         "adadelta adafactor rprop": "use 'rmsprop' or 'adam', which are nearest",
         "ftrl": "use 'adagrad', with Dense(l1=...) for sparse weights",
         "lbfgs bfgs newton cg newton-cg": (

@@ -83,6 +83,8 @@ def hyper_parameter(name: str, value: object) -> Any:
         return None if value is None else number(name, value, low=SMALLEST)
     if name == "learning_rate" and not isinstance(value, float | numbers.Real):
         _no_schedule(value)
+    if name == "warmup_steps":
+        return integer(name, value, low=0)
     limits = _HYPER_PARAMETERS.get(name)
     return flag(name, value) if limits is None else number(name, value, **limits)
 
@@ -92,6 +94,21 @@ def one_clip(clips: Mapping[str, float | None]) -> None:
     given = [f"{name}={value:g}" for name, value in clips.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} cannot both clip the gradients; give one of them")
+
+
+def schedule_free(optimizer: Optimizer) -> None:
+    """Check what an optimizer that averages the weights itself does not take."""
+    kind = type(optimizer).__name__
+    if optimizer.schedule is not None:
+        raise ValueError(
+            f"{kind} takes no schedule as learning_rate; got {shown(optimizer.learning_rate)}: "
+            "give a number, and warmup_steps for a slow start"
+        )
+    if optimizer.use_ema:
+        raise ValueError(
+            f"use_ema=True and {kind} cannot both average the weights; leave use_ema out: the "
+            "network's weights are an average already"
+        )
 
 
 _SCHEDULE_PARAMETERS: dict[str, dict[str, float]] = {

@@ -57,9 +57,10 @@ cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
     net.is_mean, net.scales_penalties = spec["mean"], spec["scale_penalties"]
     net.targets, net.seed = target_range(spec["targets"]), spec["seed"]
     net.clip, net.bound = clip_of(spec["clip"])
-    net.averaged = spec["average"] is not None
+    net.has_ema = spec["average"] is not None
+    net.averaged = net.has_ema or net.optimizer.averages
     net.momentum = spec["average"] or 0.0
-    net.n_blocks = 1 + net.optimizer.n_moments + net.averaged
+    net.n_blocks = 1 + net.optimizer.n_moments + net.has_ema
     build_stages(net, kinds, spec["n_in"], spec["stages"])
     net.loss = find_loss(net.ops, spec["loss"], (<Dense *>net.last.own).activation.name)
     net.linear = find_loss(net.ops, "linear", (<Dense *>net.last.own).activation.name)
@@ -212,7 +213,7 @@ cdef inline int bind_tiny(Net *net) except -1:
     """Describes the network for tiny.c, if that supports all its stages."""
     cdef Py_ssize_t i
     cdef fastnn_tiny_layer *layers
-    if net.clip != NO_CLIP or net.averaged:
+    if net.clip != NO_CLIP or net.has_ema:
         return 0
     layers = <fastnn_tiny_layer *>calloc(net.n_stages, sizeof(fastnn_tiny_layer))
     if layers == NULL:

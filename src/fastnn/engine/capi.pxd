@@ -27,6 +27,7 @@ from fastnn cimport (
     FASTNN_TAKES_LABELS,
     FASTNN_TARGETS,
 )
+from fastnn.engine.averages cimport begin_training, end_training
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers
 from fastnn.engine.leaves cimport (
     fastnn_allocate,
@@ -188,10 +189,12 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
     run.batch = run.stop = run.end = rows
     run.tiny = rows == 1 and made.before != NULL
     run.skips_zeros = trains_on_zeros(&run)
+    begin_training(net)
     if run.tiny:
         train_tiny_slice(&run, made.before)
     if not run.tiny:
         fastnn_run(1, train_task, &run)
+    end_training(net)
     fastnn_leave_alone(&net.claim)
     if run.ended == DIVERGED:
         return FASTNN_DIVERGED

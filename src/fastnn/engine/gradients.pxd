@@ -38,7 +38,7 @@ cdef inline void begin_update(Update *update, const Net *net, int64_t t, double 
     """The t-th update's constants, and room for two tiles in `scratch`."""
     update.t = t
     prepare(update, net, 1)
-    if net.averaged:
+    if net.has_ema:
         update.momentum = <real>net.momentum if t > 1 else 0  # it starts at the first parameters
     update.penalty_scale = penalty_scale
     update.free, update.known = scratch, scratch + PANEL * PANEL
@@ -103,7 +103,7 @@ cdef inline void renew_all_operands(const Net *net) noexcept nogil:
 cdef inline void average_updated(const Net *net, const Update *update, const real *w,
                                  Py_ssize_t n) noexcept nogil:
     """The moving average of n parameters that have just been updated."""
-    if net.averaged and n > 0:
+    if net.has_ema and n > 0:
         net.ops.average(n, update.momentum, w,
                         <real *>w + (1 + net.optimizer.n_moments) * net.block)
 

@@ -77,6 +77,7 @@ cdef extern from "engine/simd/ops.h":
         const char *name
         int n_moments
         bint rests
+        bint averages
         void (*prepare)(const fastnn_hyper *hyper, double t, fastnn_step *step) noexcept nogil
         void (*rule)(Py_ssize_t n, const fastnn_step *step, const real *g, real *w,
                      Py_ssize_t block) noexcept nogil

@@ -5,6 +5,7 @@ from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
+from fastnn.engine.averages cimport begin_training, end_training, restart_average
 from fastnn.engine.buffers cimport allocate_buffers, free_buffers, lay_out
 from fastnn.engine.clock cimport monotonic
 from fastnn.engine.leaves cimport (
@@ -142,6 +143,8 @@ cdef inline bint begin_member(Members *work, Py_ssize_t i, Room *room) noexcept 
     member.seconds = -monotonic()
     if not make_room(member, room):
         member.run.ended = NO_MEMORY
+    elif member.run.epochs > 0:
+        begin_training(member.run.net)
     return member.run.ended == NOT_YET and member.run.epochs > 0
 
 
@@ -164,6 +167,7 @@ cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
     """The run has ended. One that is given up is undone."""
     cdef Member *member = &work.all[i]
     if member.run.ended != NO_MEMORY and member.run.epochs > 0:
+        end_training(member.run.net)
         finish_member(member)
     leave_room(member)
     member.seconds += monotonic()
@@ -205,8 +209,9 @@ cdef inline Py_ssize_t restore(Net *net, const Kept *kept, real first_moment) no
     memset(net.arena + block, 0, moments * block * sizeof(real))
     if moments > 0:
         fill(net.arena + block, block, first_moment)
-    if net.averaged:
+    if net.has_ema:
         memcpy(net.arena + (1 + moments) * block, kept.memory, block * sizeof(real))
+    restart_average(net)
     renew_all_operands(net)
     dropped, net.step = net.step - kept.step, kept.step
     return dropped

@@ -186,8 +186,10 @@ cdef struct Net:
     fastnn_schedule schedule      # of the learning rate
     Clip clip
     real bound
-    bint averaged                 # a moving average of the parameters is the arena's last block
-    double momentum               # of that average
+    bint averaged                 # an average of the parameters is the arena's last block:
+    bint has_ema                  # a moving average that is kept beside the optimizer, or its own
+    double momentum               # of the moving average
+    bint in_training              # the optimizer's own average and the parameters are exchanged
     Stage *averaged_stages        # room for `stages` with the averages as parameters, or NULL
     real *arena                   # all parameters; then each moment in the same order
     Py_ssize_t block              # reals in each of these blocks

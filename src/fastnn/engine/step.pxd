@@ -187,7 +187,7 @@ cdef inline void keep_constants(const Run *run, const Round *now, real *scratch)
     begin_update(&update, run.net, now.t, now.penalty_scale, scratch)
     turn_to(run.net, &run.net.stages[0], &update)
     past.step = update.weights
-    if run.net.averaged:
+    if run.net.has_ema:
         past.momentum = update.momentum
 
 

@@ -423,12 +423,13 @@ cdef inline bint validate(Run *run, double *value) noexcept nogil:
 
 cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
     """The network that validation judges, for passes forward: with `averages` that of the moving
-    averages of the parameters, if there are any. Frozen stages have none, nor has a network without
-    updates.
+    averages of the parameters, if there are any; in training that of an optimizer's own average,
+    outside with `averages` that of its parameters, which have changed places (averages.pxd). Frozen
+    stages have none, nor has a network without updates.
     """
     cdef Net judged = net[0]
     cdef Py_ssize_t i, shift = (net.n_blocks - 1) * net.block
-    if not averages or not net.averaged or net.step == 0:
+    if not (averages or net.in_training) or not net.averaged or net.step == 0:
         return judged
     judged.stages, judged.last = net.averaged_stages, &net.averaged_stages[net.n_stages - 1]
     judged.finite_until = 0  # which is known of the parameters alone

@@ -5,6 +5,7 @@
 from libc.math cimport isfinite
 from libc.string cimport memcpy
 
+from fastnn.engine.averages cimport restart_average
 from fastnn.engine.gradients cimport rate_at, renew_all_operands
 from fastnn.engine.leaves cimport fastnn_power, real
 from fastnn.engine.net cimport Net, Stage, W_size, b_size
@@ -74,7 +75,7 @@ cdef inline void copy_judged(const Net *net, bint averages, real *to) noexcept n
     cdef const Stage *stage
     cdef Py_ssize_t i, at
     memcpy(to, net.arena, net.block * sizeof(real))
-    if not averages or not net.averaged or net.step == 0:
+    if not (averages or net.in_training) or not net.averaged or net.step == 0:
         return
     for i in range(net.n_stages):
         stage = &net.stages[i]
@@ -175,7 +176,7 @@ cdef inline bint has_improved(Run *run, Rule *rule, double loss) noexcept nogil:
     improved = not found < rule.best + rule.min_delta
     if found > rule.best:
         rule.best, rule.best_epoch = found, run.epoch - 1
-        memcpy(rule.best_parameters, run.net.arena, run.net.block * sizeof(real))
+        copy_judged(run.net, False, rule.best_parameters)
     return improved
 
 
@@ -212,4 +213,5 @@ cdef inline void restore_best(Run *run) noexcept nogil:
         rule = &run.watch.rules[i]
         if keeps_best(rule) and (rule.kind == CONVERGES or rule.best_epoch >= 0):
             memcpy(run.net.arena, rule.best_parameters, run.net.block * sizeof(real))
+            restart_average(run.net)
             renew_all_operands(run.net)

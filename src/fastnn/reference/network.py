@@ -197,7 +197,11 @@ class Network:
     def train_on_batch(
         self, X: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
-        """One update; returns the loss before it."""
+        """One update; returns the loss before it.
+
+        Where a rule keeps an average x of the weights, the network has x before and after.
+        """
+        self._take_states("y")
         loss, gradients = self.loss_and_gradients(X, t, sample_weight, training=True)
         trained = [on for layer in self.layers for on in trainable(layer)]
         sign = -1 if self.maximize else 1
@@ -217,7 +221,13 @@ class Network:
         if self.momentum is not None:
             old, m = getattr(self, "average", weights), self.momentum
             self.average = [m * a + (1 - m) * w for a, w in zip(old, weights, strict=True)]
+        self._take_states("x")
         return loss
+
+    def _take_states(self, name: str) -> None:
+        """Take weights from the rules' states, where these have any of the name."""
+        weights = zip(self.get_weights(), self.state, strict=True)
+        self.set_weights([s.get(name, w) for w, s in weights])
 
     def _scheduled(self) -> dict[str, float]:
         """The learning rate of the next step, if there is a schedule."""

@@ -128,9 +128,27 @@ def lion(
     return w - learning_rate * np.sign(beta_1 * m + (1 - beta_1) * g)
 
 
+def schedule_free_adamw(
+    w: Array, g: Array, s: State, t: int, learning_rate: float = 0.0025, beta_1: float = 0.9,
+    beta_2: float = 0.999, epsilon: float = 1e-8, warmup_steps: int = 0, weight_decay: float = 0.0,
+) -> Array:  # fmt: skip
+    """z <- z - eta_t g / (sqrt v^ + epsilon);  x <- x + c_t (z - x);  w <- z + beta_1 (x - z).
+
+    The network is evaluated at x; decay is taken at w  (Defazio et al. 2024).
+    """
+    slow = np.minimum(1.0, np.arange(1, t + 1) / max(1, warmup_steps))
+    eta, c = learning_rate * slow[-1], slow[-1] ** 2 / (slow**2).sum()
+    v = s["v"] = beta_2 * s.get("v", 0.0) + (1 - beta_2) * (g * g)
+    step = eta * g / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
+    z = s["z"] = s.get("z", w) - step - (w - decayed(w, eta, weight_decay))
+    x = s["x"] = s.get("x", w) + c * (z - s.get("x", w))
+    s["y"] = z + beta_1 * (x - z)
+    return s["y"]
+
+
 OPTIMIZERS: dict[str, Callable[..., Array]] = {
     "sgd": sgd, "adagrad": adagrad, "rmsprop": rmsprop, "adam": adam, "adamw": adamw,
-    "nadam": nadam, "lion": lion,
+    "nadam": nadam, "lion": lion, "schedule_free_adamw": schedule_free_adamw,
 }  # fmt: skip
 
 # ---- Learning rates: eta of the step (or epoch) that comes after t of them -----------------------

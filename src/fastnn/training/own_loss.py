@@ -117,7 +117,7 @@ class _OwnLoss(Network):
             here = slice(at, min(at + batch, stop))
             rows = here if order is None else order[here]
             inputs, weights = X[rows], None if sample_weight is None else sample_weight[rows]
-            outputs = self._outputs(inputs, n_threads, training=True)
+            outputs = self._outputs(inputs, n_threads, training=True, averages=self.averages)
             if out is not None:
                 out[here] = outputs
             self._step(inputs, y[rows], weights, outputs, n_threads, tally)
@@ -139,7 +139,7 @@ class _OwnLoss(Network):
         if not math.isfinite(loss):
             tally.failure = loss
             return
-        loss += self.penalties(weight)  # of the weights before the step
+        loss += self.penalties(weight, self.averages)  # of the weights that the step starts from
         kernels, n = self.tally(), len(X)
         super().train(X, gradients, None, weights, None, n, n_threads, kernels, 0, n)
         tally.failure, tally.overflowed = kernels.failure, kernels.overflowed

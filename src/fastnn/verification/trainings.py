@@ -46,6 +46,7 @@ from fastnn import (
     PiecewiseConstantDecay,
     Quantile,
     RMSProp,
+    ScheduleFreeAdamW,
     SparseRows,
     Standardize,
     StepDecay,
@@ -224,7 +225,8 @@ def optimizer_variants(**shared: Any) -> Iterator[optimizers.Optimizer]:
         for on in itertools.product((False, True), repeat=len(off)):
             chosen = [field for field, is_on in zip(off, on, strict=True) if is_on]
             options: dict[str, Any] = {
-                field.name: True if field.default is False else 0.5 for field in chosen
+                field.name: True if field.default is False else 7 if field.type is int else 0.5
+                for field in chosen
             }
             yield kind(**shared, **options)
 
@@ -240,7 +242,7 @@ def by_optimizer() -> Named:
         yield f"{shown(rule)}, tiny, {dtype}", tiny(optimizer=rule, dtype=dtype)
     for name in optimizers.NAMES:
         kind: Any = type(optimizers.get(name))
-        for momentum in (0.5, 0.99):
+        for momentum in () if kind.is_average else (0.5, 0.99):
             rule = kind(learning_rate=0.02, use_ema=True, ema_momentum=momentum)
             yield shown(rule), usual(optimizer=rule)
     for rule in (
@@ -529,6 +531,7 @@ def by_nonzeros() -> Named:
         AdamW(0.01, weight_decay=0.1, use_ema=True, clipvalue=0.01),
         NAdam(0.01, weight_decay=0.1),
         Lion(0.001),
+        ScheduleFreeAdamW(0.01, warmup_steps=9, weight_decay=0.1),
     )
     for rule, dtype in itertools.product(rules, DTYPES):
         for n_in, batch_size in ((400, 8), (3000, 1)):

@@ -219,6 +219,7 @@ typedef struct {
     EACH(epsilon)                                                                                  \
     EACH(epsilon_hat)    /* 1: Adam's epsilon is added to the root as it is, without correction */ \
     EACH(momentum_decay) /* of NAdam */                                                            \
+    EACH(warmup_steps)   /* of schedule_free */                                                    \
     EACH(weight_decay)                                                                             \
     EACH(maximize) /* 1: steps go up the gradient */
 
@@ -287,6 +288,9 @@ typedef struct {
     const char *name;
     int n_moments;
     int rests; /* a gradient of 0 changes nothing, unless there is decay */
+    /* The last moment is an average of the weights, at which networks are evaluated; the first and
+     * it are the weights themselves before the first update. */
+    int averages;
     fastnn_prepare_fn *prepare;
     fastnn_rule_fn *rule;
     fastnn_rank_one_fn *rank_one;

@@ -417,7 +417,7 @@ cdef inline fastnn_row_updates row_updates(const Net *net, const Stage *stage,
                                            const Nonzeros *nonzeros) noexcept nogil:
     cdef fastnn_row_updates updates
     updates.jump, updates.block = stage.n_in * PANEL, net.block
-    updates.average = (1 + net.optimizer.n_moments) * net.block if net.averaged else 0
+    updates.average = (1 + net.optimizer.n_moments) * net.block if net.has_ema else 0
     updates.past, updates.n_moments = nonzeros.past, net.optimizer.n_moments
     updates.rests = nonzeros.rests
     if net.optimizer.rests:
