@@ -12,17 +12,13 @@ is the recipe's, and nothing is chosen by test rows.
 Not here: other libraries but LightGBM, the reference (real_tables.py).
 """
 
-import argparse
 import dataclasses
-import json
 import warnings
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import real_tables
-import table_errors
-import table_sets
+import table_contenders
 
 from fastnn import MLP, Embedding, NumericEmbedding
 from fastnn.benchmarking import machine
@@ -97,7 +93,7 @@ class Inputs:
 
 
 def contender(n_nets, kind=None, tables=False, keeps_codes=False):
-    """Return a contender as real_tables.py has them."""
+    """Return a contender as table_contenders.py has them."""
 
     def fit(frame, y, is_class, seed):
         inputs = Inputs(frame, kind, tables, keeps_codes)
@@ -131,32 +127,19 @@ def contenders(n_nets):
         "codes, periodic": contender(n_nets, "periodic", keeps_codes=True),
         "tables": contender(n_nets, None, True),
         "piecewise, tables": contender(n_nets, "piecewise", True),
-        "LightGBM": real_tables.CONTENDERS["LightGBM"],
+        "LightGBM": table_contenders.CONTENDERS["LightGBM"],
     }
 
 
 def main():
     """Run the contenders on the sets, print the table, and perhaps write it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", choices=table_sets.SETS, default=[*table_sets.SETS])
-    parser.add_argument("--contenders", nargs="+", default=[*contenders(1)])
+    parser = real_tables.arguments(__doc__, contenders(1))
     parser.add_argument("--nets", type=int, default=5, help="networks of each contender")
-    parser.add_argument("--splits", type=int, default=real_tables.SPLITS)
-    parser.add_argument("--data", default="build/tables", help="folder for the downloads")
-    parser.add_argument("--json", metavar="FILE", help="write the results, too")
     options = parser.parse_args()
+    machine.pin(1)
     warnings.simplefilter("ignore")
-    table_sets.download(options.data)
-    real_tables.CONTENDERS = contenders(options.nets)
-    results = {}
-    for name in options.sets:
-        results[name] = real_tables.run(options.data, name, options.contenders, options.splits)
-        print(table_errors.table({name: results[name]}), "\n", flush=True)
-    print(table_errors.table(results))
-    if options.json:
-        here = machine.describe(machine.available_cpus(), "float32")
-        kept = {"machine": here, "splits": options.splits, "nets": options.nets, "sets": results}
-        Path(options.json).write_text(json.dumps(kept, indent=1) + "\n")
+    made = contenders(options.nets)
+    real_tables.compare({name: made[name] for name in options.contenders}, options)
 
 
 if __name__ == "__main__":

@@ -6,136 +6,36 @@ Every set has three splits into 75 % of the rows for training and 25 % for the t
 all; classes are split in proportion. Each contender sees the training rows alone and is run with
 its defaults: nothing is chosen by test rows. Errors are the root of the mean squared error over the
 standard deviation of the test targets, or the rate of wrong classes; log-loss counts no probability
-as less than 1e-15. CPU seconds are those of the process in fit, on all threads. The table shows
-means over the splits; its last rows are geometric means over LightGBM's, and the mean rank.
+as less than 1e-15. CPU seconds are those of the process in fit, which has one CPU and a thread for
+every library. The table shows means over the splits; its last rows are geometric means over
+LightGBM's, and the mean rank.
 
-Not here: the sets (table_sets.py), single networks against scikit-learn's (estimators.py).
+With --json, results are added to those in the file as they come: a run that was ended goes on where
+it was, and contenders that need other environments may be run one after another.
+
+Not here: the contenders (table_contenders.py), the sets (table_sets.py), single networks against
+scikit-learn's (estimators.py).
 """
 
 import argparse
-import contextlib
 import json
-import os
-import tempfile
 import time
 import warnings
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import table_errors
 import table_sets
+from table_contenders import CONTENDERS
 
 from fastnn.benchmarking import machine
 
 SPLITS = 3
 
-# ---- contenders: fit a frame, and return what predicts outputs (n,) or probabilities -------------
+VALUES = ("error", "log_loss", "seconds")
 
-
-def categorical(frame, like=None):
-    """Return a frame whose texts are categories: those of another frame, where it is given."""
-    found = frame.copy()
-    for name in frame.columns:
-        if not pd.api.types.is_numeric_dtype(frame[name]):
-            kind = "category" if like is None else like[name].dtype
-            found[name] = frame[name].astype(kind)
-    return found
-
-
-def of_scikit_learn(make, prepare):
-    """Return a contender that follows scikit-learn's conventions."""
-
-    def fit(frame, y, is_class, seed):
-        train = prepare(frame)
-        model = make(is_class, seed).fit(train, y)
-        predict = model.predict_proba if is_class else model.predict
-        return lambda new: predict(prepare(new, train))
-
-    return fit
-
-
-def as_it_is(frame, like=None):
-    return frame
-
-
-def tabular(n_nets):
-    def make(is_class, seed):
-        from fastnn.sklearn import TabularClassifier, TabularRegressor
-
-        kind = TabularClassifier if is_class else TabularRegressor
-        return kind(n_nets, random_state=seed)
-
-    return make
-
-
-def command_line(preset):
-    """Return `fastnn train` with the defaults of a preset, of all rows."""
-    return lambda *row_set: by_command_line(*row_set, preset)
-
-
-def by_command_line(frame, y, is_class, seed, preset):
-    """Train by `fastnn train`; return what predicts."""
-    from fastnn.cli import main
-    from fastnn.tabular.models import Model
-
-    with tempfile.TemporaryDirectory() as folder:
-        data, out = f"{folder}/rows.csv", f"{folder}/net.safetensors"
-        frame.assign(target=[f"c{v}" for v in y] if is_class else y).to_csv(data, index=False)
-        options = ["--test", "0", "--seed", str(seed), "--quiet", "--preset", preset]
-        options += ["--task", "classification" if is_class else "regression"]
-        with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-            code = main(["train", data, "--target", "target", "--out", out, *options])
-        if code:
-            raise RuntimeError(f"fastnn train ended with {code}")
-        model, recipe = Model.load(out)
-    places = [recipe.classes.index(f"c{v}") for v in np.unique(y)] if is_class else 0
-    return lambda new: model.predict(recipe.inputs(new, "missing"))[0].astype(float)[:, places]
-
-
-def lightgbm(is_class, seed):
-    from lightgbm import LGBMClassifier, LGBMRegressor
-
-    return (LGBMClassifier if is_class else LGBMRegressor)(random_state=seed, verbose=-1)
-
-
-def histogram(is_class, seed):
-    from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
-
-    kind = HistGradientBoostingClassifier if is_class else HistGradientBoostingRegressor
-    return kind(random_state=seed, categorical_features="from_dtype")
-
-
-def scikit_learn(is_class, seed):
-    """Its MLP behind a scaler and one-hot columns."""
-    from sklearn.compose import make_column_selector, make_column_transformer
-    from sklearn.impute import SimpleImputer
-    from sklearn.neural_network import MLPClassifier, MLPRegressor
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    numbers = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
-    columns = make_column_transformer(
-        (numbers, make_column_selector(dtype_include="number")),
-        (OneHotEncoder(handle_unknown="ignore"), make_column_selector(dtype_exclude="number")),
-    )
-    net = (MLPClassifier if is_class else MLPRegressor)(random_state=seed)
-    if is_class:
-        return make_pipeline(columns, net)
-    from sklearn.compose import TransformedTargetRegressor
-
-    return TransformedTargetRegressor(make_pipeline(columns, net), transformer=StandardScaler())
-
-
-CONTENDERS = {
-    "fastnn train": command_line("good"),
-    "fastnn train, plain": command_line("plain"),
-    "Tabular, 1 network": of_scikit_learn(tabular(1), as_it_is),
-    "Tabular, 5 networks": of_scikit_learn(tabular(5), as_it_is),
-    "LightGBM": of_scikit_learn(lightgbm, categorical),
-    "HistGradientBoosting": of_scikit_learn(histogram, categorical),
-    "scikit-learn's MLP": of_scikit_learn(scikit_learn, as_it_is),
-}
+#: Libraries whose versions are kept with the results.
+LIBRARIES = ("lightgbm", "xgboost", "catboost", "pytabkit")
 
 
 # ---- scores -------------------------------------------------------------------------------------
@@ -150,53 +50,92 @@ def scores(outputs, y, classes):
     return float((outputs.argmax(axis=1) != labels).mean()), float(-np.log(right).mean())
 
 
-def run(folder, name, contenders, splits):
-    """Return for each contender the means over the splits: error, log-loss, CPU seconds."""
+def measure(rows, fit, split):
+    """Return error, log-loss (None without classes) and CPU seconds of a contender on a split."""
     from sklearn.model_selection import train_test_split
 
-    frame, y, is_class = table_sets.load(folder, name)
-    found = {contender: [] for contender in contenders}
-    for seed in range(splits):
-        train, test = train_test_split(
-            np.arange(len(y)), random_state=seed, stratify=y if is_class else None
-        )
-        classes = np.unique(y[train]) if is_class else None
-        for contender in contenders:
-            began = time.process_time()
-            predict = CONTENDERS[contender](frame.iloc[train], y[train], is_class, seed)
-            seconds = time.process_time() - began
-            outputs = np.asarray(predict(frame.iloc[test]))
-            found[contender].append((*scores(outputs, y[test], classes), seconds))
+    frame, y, is_class = rows
+    train, test = train_test_split(
+        np.arange(len(y)), random_state=split, stratify=y if is_class else None
+    )
+    classes = np.unique(y[train]) if is_class else None
+    began = time.process_time()
+    predict = fit(frame.iloc[train], y[train], is_class, split)
+    seconds = time.process_time() - began
+    outputs = np.asarray(predict(frame.iloc[test]))
+    return *scores(outputs, y[test], classes), seconds
+
+
+def run(folder, name, contenders, splits, before=()):
+    """Yield for each contender and split its name and what `measure` returns.
+
+    Splits that were measured before are left out: their values, by contender.
+    """
+    rows = table_sets.load(folder, name)
+    for contender, fit in contenders.items():
+        done = len(before[contender]) if contender in before else 0
+        for split in range(done, splits):
+            yield contender, measure(rows, fit, split)
+
+
+def means(splits):
+    """Return the means over the splits by name; None for a log-loss that there is not."""
+    columns = zip(*splits, strict=True)
     return {
-        contender: {
-            "error": float(np.mean([each[0] for each in values])),
-            "log_loss": float(np.mean([each[1] for each in values])) if is_class else None,
-            "seconds": float(np.mean([each[2] for each in values])),
-        }
-        for contender, values in found.items()
+        name: None if column[0] is None else float(np.mean(column))
+        for name, column in zip(VALUES, columns, strict=True)
     }
+
+
+def finished(values, splits):
+    """Return the means of the contenders whose every split of every set was measured."""
+    known = dict.fromkeys((*CONTENDERS, *next(iter(values.values()))))  # in this order
+    names = [
+        name
+        for name in known
+        if all(len(of_set.get(name, ())) >= splits for of_set in values.values())
+    ]
+    return {
+        set_name: {name: means(of_set[name][:splits]) for name in names}
+        for set_name, of_set in values.items()
+    }
+
+
+def compare(contenders, options):
+    """Measure contenders on sets, keep every value in the file of options, print the table."""
+    table_sets.download(options.data)
+    file = Path(options.json) if options.json else None
+    values = json.loads(file.read_text())["values"] if file and file.exists() else {}
+    here = machine.describe(1, "float32", (*machine.VERSIONS, *LIBRARIES))
+    for name in options.sets:
+        of_set = values.setdefault(name, {})
+        for contender, found in run(options.data, name, contenders, options.splits, of_set):
+            of_set.setdefault(contender, []).append(found)
+            print(f"{name}, {contender}:", *found, flush=True)
+            if file:
+                kept = {"machine": here, "splits": options.splits, "values": values}
+                kept["sets"] = finished(values, options.splits)
+                file.write_text(json.dumps(kept, indent=1) + "\n")
+    print(table_errors.table(finished(values, options.splits)))
+
+
+def arguments(description, contenders):
+    """Return the parser of the arguments of `compare`."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
+    parser.add_argument("--sets", nargs="+", choices=table_sets.SETS, default=[*table_sets.SETS])
+    parser.add_argument("--contenders", nargs="+", choices=contenders, default=[*contenders])
+    parser.add_argument("--splits", type=int, default=SPLITS)
+    parser.add_argument("--data", default="build/tables", help="folder for the downloads")
+    parser.add_argument("--json", metavar="FILE", help="add the results to those of a file")
+    return parser
 
 
 def main():
     """Run the contenders on the sets, print the table, and perhaps write it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", choices=table_sets.SETS, default=[*table_sets.SETS])
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=[*CONTENDERS])
-    parser.add_argument("--splits", type=int, default=SPLITS)
-    parser.add_argument("--data", default="build/tables", help="folder for the downloads")
-    parser.add_argument("--json", metavar="FILE", help="write the results, too")
-    options = parser.parse_args()
+    options = arguments(__doc__, CONTENDERS).parse_args()
+    machine.pin(1)
     warnings.simplefilter("ignore")
-    table_sets.download(options.data)
-    results = {}
-    for name in options.sets:
-        results[name] = run(options.data, name, options.contenders, options.splits)
-        print(table_errors.table({name: results[name]}), "\n", flush=True)
-    print(table_errors.table(results))
-    if options.json:
-        here = machine.describe(machine.available_cpus(), "float32")
-        kept = {"machine": here, "splits": options.splits, "sets": results}
-        Path(options.json).write_text(json.dumps(kept, indent=1) + "\n")
+    compare({name: CONTENDERS[name] for name in options.contenders}, options)
 
 
 if __name__ == "__main__":

@@ -348,6 +348,47 @@ def calls_sentence(found):
     return sentence(found, "16-64-64-1 tanh, batch 1, sgd", "train_on_batch(x, y)")
 
 
+#: Sets that the recipe for tables was tuned on.
+TUNED_SETS = ("airfoil", "medical", "wine", "diamonds", "german", "spambase", "letter")
+
+#: fastnn's contender in README.md's sentence about tables; those of fastnn begin with FASTNNS.
+TABULAR, FASTNNS = "Tabular, 5 networks", ("fastnn", "Tabular")
+
+
+def untuned(sets):
+    """Return the results of the sets that the recipe for tables was not tuned on."""
+    return {name: of_set for name, of_set in sets.items() if name not in TUNED_SETS}
+
+
+def shown_tables(found):
+    """Return the means over the sets that the recipe for tables was not tuned on."""
+    shown = untuned(found["sets"])
+    head, *body = table_errors.lines(shown)
+    return "\n".join(markdown([[", ".join(shown), *head[1:]], *body[len(shown) :]]))
+
+
+def tables_sentence(found):
+    """Return the sentence with errors and CPU seconds on tables, fastnn's and the peers'."""
+    sets = found["sets"]
+    names = [n for n in next(iter(sets.values())) if n == TABULAR or not n.startswith(FASTNNS)]
+    told = []
+    for name in names:
+        error = f"{table_errors.ratio(sets, name, 'error'):.2f}"
+        if name == TABULAR:
+            others = untuned(sets)
+            error += f" ({table_errors.ratio(others, name, 'error'):.2f} over the {len(others)} "
+            error += "tables that they were not tuned on)"
+        seconds = sum(each[name]["seconds"] for each in sets.values()) / len(sets)
+        label = "`TabularClassifier` and `TabularRegressor`" if name == TABULAR else name
+        told.append(f"{label} {error} in {figure(seconds)} s")
+    return (
+        f"Error over LightGBM's on {len(sets)} real tables of at most 6,000 rows, and CPU seconds "
+        f"of a fit: {'; '.join(told)}. Means over {found['splits']} splits, the first a geometric "
+        f"one; all libraries have their defaults. CPU: {found['machine']['cpu']}. Script: "
+        "`bench/real_tables.py`, run by `make bench-tables`."
+    )
+
+
 SECTIONS = {  # name: (file of results, what makes the text)
     "small-training": ("epochs-float32-1", training_sentence),
     "machine": ("epochs-float32-1", machine_sentence),
@@ -356,6 +397,8 @@ SECTIONS = {  # name: (file of results, what makes the text)
     "small-calls": ("calls-float32-1", calls_sentence),
     "small-estimators": ("estimators-2", estimators_sentence),
     "small-many": ("many", many_sentence),
+    "small-tables": ("real-tables", tables_sentence),
+    "shown-tables": ("real-tables", shown_tables),
 }
 
 

@@ -122,12 +122,12 @@ def cpu() -> str:
     return name + (", virtual" if "hypervisor" in info.get("flags", "").split() else "")
 
 
-def describe(threads: int, dtype: str) -> dict[str, Any]:
-    """Return the machine and the versions that the figures depend on."""
+def describe(threads: int, dtype: str, libraries: Iterable[str] = VERSIONS) -> dict[str, Any]:
+    """Return the machine and the versions of libraries that the figures depend on."""
     import fastnn
 
     versions = {}
-    for name in VERSIONS:
+    for name in libraries:
         try:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:

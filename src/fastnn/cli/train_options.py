@@ -115,8 +115,8 @@ def _add_training_options(group: Group) -> None:
                        help="balanced, to let all classes count alike, or weights such as "
                        "yes=5,no=1")  # fmt: skip
     group.add_argument("--epochs", metavar="N", type=count("epochs"), default=None,
-                       help="largest number of epochs (default: 100, or as many as make 2,000 to "
-                       "4,000 updates, from 4 to 300; plain: 200)")  # fmt: skip
+                       help="largest number of epochs (default: 50, or as many as make 3,000 to "
+                       "8,000 updates, from 4 to 150; plain: 200)")  # fmt: skip
     group.add_argument("--patience", metavar="N", type=count("patience", 0), default=None,
                        help="stop after this many epochs without a lower validation loss, and keep "
                        "the weights of the best epoch (default: 10); plain")  # fmt: skip

@@ -96,8 +96,8 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         Settings.epochs,
         [_COUNT, None],
         """int
-        Largest number of epochs; by default 100, or as many as make 2,000 to 4,000 updates, within
-        4 to 300. A network stops after a quarter of them, 5 or more, without a lower validation
+        Largest number of epochs; by default 50, or as many as make 3,000 to 8,000 updates, within
+        4 to 150. A network stops after 15 % of them, 5 or more, without a lower validation
         loss.""",
     )
     validation_fraction: float = parameter(

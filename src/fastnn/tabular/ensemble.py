@@ -47,11 +47,11 @@ _FIRST_RATE = 4.0
 #: The fraction of the updates in which the learning rate rises.
 _WARM_UP = 0.05
 
-_EPOCHS, _MOST_EPOCHS, _LEAST_EPOCHS = 100, 300, 4
-_LEAST_UPDATES, _MOST_UPDATES = 2000, 4000
+_EPOCHS, _MOST_EPOCHS, _LEAST_EPOCHS = 50, 150, 4
+_LEAST_UPDATES, _MOST_UPDATES = 3000, 8000
 
 #: A training ends after this fraction of its epochs, or this many, without a better one.
-_PATIENCE, _LEAST_PATIENCE = 0.25, 5
+_PATIENCE, _LEAST_PATIENCE = 0.15, 5
 
 
 @dataclass(frozen=True)
@@ -78,13 +78,13 @@ class Settings:
     dtype : str
     """
 
-    hidden: Sequence[int] = (256, 256, 256)
+    hidden: Sequence[int] = (192, 192, 192)
     activation: Any = "silu"
-    dropout: float = 0.1
+    dropout: float = 0.05
     learning_rate: float = 3e-3
     weight_decay: float = 0.02
     ema_momentum: float = 0.99
-    batch_size: int = 128
+    batch_size: int = 64
     epochs: int | None = None
     validation: float = 0.15
     label_smoothing: float = 0.1
@@ -93,7 +93,7 @@ class Settings:
     def n_epochs(self, n: int) -> int:
         """Return the epochs of a network that is trained on n rows.
 
-        100, but 2,000 to 4,000 updates if that takes no more than 300 epochs and no less than 4.
+        50, but 3,000 to 8,000 updates if that takes no more than 150 epochs and no less than 4.
         """
         if self.epochs is not None:
             return self.epochs
