@@ -176,8 +176,8 @@ from fastnn.engine.seeds cimport (
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
-from fastnn.engine.row_phase cimport ThreadState
-from fastnn.engine.step cimport Round, train_parameters, waits
+from fastnn.engine.row_phase cimport ThreadState, waits
+from fastnn.engine.step cimport Round, train_parameters
 from fastnn.engine.tasks cimport (
     add_up,
     advance,
@@ -830,8 +830,8 @@ cdef class Driver(Parameters):
             begin_training(&self.net)
             if nonzeros:
                 run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
-                arrange_updates(run)
-                self.behind = run
+            arrange_updates(run)
+            self.behind = run
             run.skips_zeros = trains_on_zeros(run)
             self.net.finite_until = 0  # the weights change from here on
             if keep or run.tiny:

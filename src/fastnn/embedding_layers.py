@@ -75,7 +75,8 @@ class Embedding(Layer):
     -----
     The parameter ``W``, of shape (sum of n_categories, dim), has the tables of the columns one
     after the other. It is drawn uniformly between ``-1 / sqrt(dim)`` and ``1 / sqrt(dim)``. A
-    category that is not in a batch has the gradient 0. Weight decay acts on all vectors.
+    category that is not in a batch has the gradient 0: its vector still moves by moments and weight
+    decay. In a fit such updates are made when a batch reads the vector again, to the same bits.
 
     Examples
     --------

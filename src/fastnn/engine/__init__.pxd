@@ -11,7 +11,7 @@
 #     metrics                metrics of a whole set of rows
 #     registry               names looked up in the tables of leaves
 #     gradients              what is done with the gradient of a tile
-#     averages               optimizers that average the parameters themselves
+#     waiting, averages      updates that wait; optimizers that average the parameters themselves
 #     stages                 a file for each kind of stage; kinds.pxd has the list
 #     buffers, passes        memory for rows; the forward pass, the loss, the backward pass
 #     rows                   where a step's rows come from

@@ -20,6 +20,7 @@ from fastnn.engine.leaves cimport (
 from fastnn.engine.net cimport (
     DERIVATIVES,
     INFERENCE,
+    TRAINING,
     TRANSPOSED,
     Buffers,
     Columns,
@@ -92,8 +93,14 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
     cdef Py_ssize_t size
     memset(buffers, 0, sizeof(Buffers))
     if nonzeros:
-        buffers.nonzeros = allocate_nonzeros(net, rows, 0 if purpose == INFERENCE else n_threads)
+        buffers.nonzeros = allocate_nonzeros(net.n_in, rows,
+                                             0 if purpose == INFERENCE else n_threads)
         if buffers.nonzeros == NULL:
+            return False
+        buffers.indexed = buffers.nonzeros
+    elif purpose == TRAINING and indexed_rows(net) > 0:
+        buffers.indexed = allocate_nonzeros(indexed_rows(net), 0, n_threads)
+        if buffers.indexed == NULL:
             return False
     if most_bytes(buffers, net, rows) > <double>((<size_t>-1) >> 2):
         return False
@@ -117,23 +124,29 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
 cdef inline void free_buffers(Buffers *buffers) noexcept nogil:
     if buffers.stages != NULL:
         free(buffers.stages - 1)
-    free_nonzeros(buffers.nonzeros)
+    free_nonzeros(buffers.indexed)  # the nonzeros, if the inputs are these
     fastnn_free(buffers.gradient)
     fastnn_free(buffers.memory)
 
 
 # ---- inputs as nonzeros -------------------------------------------------------------------------
 
-cdef inline Nonzeros *allocate_nonzeros(const Net *net, Py_ssize_t rows,
+cdef inline Py_ssize_t indexed_rows(const Net *net) noexcept nogil:
+    """The rows of W of a stage whose inputs are indexed for it; 0 without one."""
+    cdef const Stage *stage = lowest_with_parameters(net)
+    return stage.W_rows if stage.may_wait and stage.kind.index_rows != NULL else 0
+
+
+cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t rows,
                                         int n_threads) noexcept nogil:
-    """Room for rows, and on each thread for their columns; NULL if there is no memory."""
+    """Room for rows, and on each thread for their n_in columns; NULL if there is no memory."""
     cdef Nonzeros *made = <Nonzeros *>calloc(1, sizeof(Nonzeros))
     cdef Columns *columns
     cdef int rank
     if made == NULL:
         return NULL
-    made.n_in = net.n_in
-    made.rows = <fastnn_sparse_row *>calloc(rows, sizeof(fastnn_sparse_row))
+    made.n_in = n_in
+    made.rows = <fastnn_sparse_row *>calloc(max(1, rows), sizeof(fastnn_sparse_row))
     made.columns = <Columns *>calloc(n_threads, sizeof(Columns)) if n_threads > 0 else NULL
     if made.rows == NULL or (n_threads > 0 and made.columns == NULL):
         free_nonzeros(made)
@@ -145,10 +158,10 @@ cdef inline Nonzeros *allocate_nonzeros(const Net *net, Py_ssize_t rows,
         return NULL
     for rank in range(n_threads):
         columns = &made.columns[rank]
-        columns.first = <Py_ssize_t *>calloc(net.n_in, sizeof(Py_ssize_t))
-        columns.count = <int32_t *>calloc(net.n_in, sizeof(int32_t))
-        columns.used = <int32_t *>calloc(net.n_in, sizeof(int32_t))
-        columns.done = <int64_t *>calloc(net.n_in, sizeof(int64_t))
+        columns.first = <Py_ssize_t *>calloc(n_in, sizeof(Py_ssize_t))
+        columns.count = <int32_t *>calloc(n_in, sizeof(int32_t))
+        columns.used = <int32_t *>calloc(n_in, sizeof(int32_t))
+        columns.done = <int64_t *>calloc(n_in, sizeof(int64_t))
         if (columns.first == NULL or columns.count == NULL or columns.used == NULL
                 or columns.done == NULL):
             free_nonzeros(made)

@@ -6,7 +6,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from fastnn.engine.averages cimport begin_training, end_training, restart_average
-from fastnn.engine.buffers cimport allocate_buffers, free_buffers, lay_out
+from fastnn.engine.buffers cimport allocate_buffers, free_buffers, indexed_rows, lay_out
 from fastnn.engine.clock cimport monotonic
 from fastnn.engine.leaves cimport (
     PANEL,
@@ -311,7 +311,8 @@ cdef inline bint same_buffers(const Net *one, const Net *other, Py_ssize_t rows)
     cdef Buffers first, second
     cdef Purpose[2] purposes
     cdef int i
-    cdef bint same = one.n_stages == other.n_stages and one.block == other.block
+    cdef bint same = (one.n_stages == other.n_stages and one.block == other.block
+                      and indexed_rows(one) == indexed_rows(other))
     purposes[0], purposes[1] = TRAINING, INFERENCE
     for i in range(2 if same else 0):
         stages = <StageBuffers *>calloc(2, size)
@@ -353,7 +354,7 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
     run.buffers = &room.training
     if nonzeros:
         run.buffers.nonzeros.whole = multiplies_zeros(net)
-        arrange_updates(run)
+    arrange_updates(run)
     run.skips_zeros = trains_on_zeros(run)
     run.watch.validation.buffers = run.watch.last.buffers = &room.inference
     member.before = <real *>fastnn_allocate(arena_size(net))

@@ -111,15 +111,13 @@ cdef struct Kind:                 # of a stage: its functions
     # that are `on_line`.
     void (*update_on_line)(const Net *net, const Stage *stage, const StageBuffers *buffers,
                            int rank, int size, Update *update) noexcept nogil
-    # Where updates may wait (Stage.may_wait), of tiles first ... stop: the updates up to the t-th
-    # of rows of W whose gradients are 0, of the columns in use or of all; and the t-th update of
-    # the columns in use and, if asked for, of the biases.
-    void (*catch_up)(const Net *net, const Stage *stage, Nonzeros *nonzeros, Columns *columns,
-                     Py_ssize_t first, Py_ssize_t stop, int64_t t, bint all) noexcept nogil
-    void (*update_columns)(const Net *net, const Stage *stage, const StageBuffers *buffers,
-                           Py_ssize_t stride, Columns *columns, Py_ssize_t first, Py_ssize_t stop,
-                           Py_ssize_t rows, int64_t t, const Update *update,
-                           bint biases) noexcept nogil
+    # Where updates may wait (Stage.may_wait): the delta in panels (rows, ..) whose sum, weighted by
+    # the entries of a row of W, is the gradient of that row. And if the inputs are not nonzeros:
+    # the rows of W that n rows of X (.., n_in) read, from a position of `order` on (NULL: of X).
+    const real *(*delta_of_row)(const Stage *stage, const StageBuffers *buffers,
+                                Py_ssize_t stride, Py_ssize_t row) noexcept nogil
+    void (*index_rows)(const Stage *stage, const real *X, const int64_t *order,
+                       Py_ssize_t position, Py_ssize_t n, Columns *columns) noexcept nogil
     # The stage as the one function for on-line steps of tiny networks (simd/tiny.c) takes it; False
     # if it doesn't.
     bint (*describe_tiny)(const Net *net, const Stage *stage,
@@ -137,7 +135,8 @@ cdef struct Stage:
     bint has_operands             # products take W rounded to bfloat16, in pairs of rows:
     fastnn_pair *operands         # panels of pairs_of(W_rows) pairs; or NULL
     bint on_line                  # single rows have an update of their own, or nothing to update
-    bint may_wait                 # updates with gradient 0 may wait until a row of W is read
+    bint may_wait                 # updates with gradient 0 may wait until a row of W is read,
+    Py_ssize_t rows_read          # of which a row of inputs reads so many, if Kind.index_rows is
     bint transposed               # W is stored so, for (W_columns, W_rows)
     bint is_vector                # W is (W_columns,) for Python
     bint keeps_size               # W does not decay; nor does a vector
@@ -220,8 +219,9 @@ cdef struct Columns:              # the nonzeros of a round of rows by columns: 
     int64_t *done                 # (n_in,) updates made of this thread's part of each row of W,
     int64_t all_done              # and of each of them at least, where updates wait
 
-cdef struct Nonzeros:             # the rows of a batch as their nonzeros, instead of panels
-    fastnn_sparse_row *rows       # (rows,)
+cdef struct Nonzeros:             # the rows of a batch as their nonzeros, instead of panels; or the
+    # rows of an embedding's W that they read, as nonzeros of one-hot rows
+    fastnn_sparse_row *rows       # (rows,), not of an embedding
     Columns *columns              # one for each thread; NULL in buffers for inference
     int n_threads
     Py_ssize_t n_in
@@ -253,6 +253,7 @@ cdef struct Buffers:              # room for the rows of a batch
     Py_ssize_t rows
     Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
     Nonzeros *nonzeros            # the inputs, where they are not in panels; or NULL
+    Nonzeros *indexed             # these, or what an embedding reads; or NULL
     real *memory                  # the block that most of these point into
     StageBuffers *stages          # the one before has the delta of the inputs, if wanted
     real *target

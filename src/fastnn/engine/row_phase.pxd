@@ -42,9 +42,14 @@ cdef struct ThreadState:          # the private state of a thread of the team
     int rank, size
     real *scratch
     real *strips                  # likewise; NULL where no stage skips zeros
-    Columns *columns              # of the round, where the inputs are nonzeros; or NULL
+    Columns *columns              # of the round, where inputs are nonzeros or updates wait; or NULL
     Clock *clock                  # or NULL
     bint polls                    # it checks for signals within a step
+
+
+cdef inline bint waits(const Run *run) noexcept nogil:
+    """Whether a row of the lowest W is updated when it is read, not in each step."""
+    return run.buffers.indexed != NULL and run.buffers.indexed.waits
 
 
 cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank) noexcept nogil:
@@ -56,8 +61,8 @@ cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank
     if run.buffers.strips != NULL:
         thread.strips = run.buffers.strips + rank * run.buffers.strips_stretch
     thread.columns = NULL
-    if run.buffers.nonzeros != NULL:
-        thread.columns = &run.buffers.nonzeros.columns[rank]
+    if run.buffers.nonzeros != NULL or waits(run):
+        thread.columns = &run.buffers.indexed.columns[rank]
     thread.clock = NULL
     if run.clocks != NULL:
         thread.clock = run.clocks + rank

@@ -23,6 +23,7 @@ from fastnn.engine.net cimport (
     panels_of,
 )
 from fastnn.engine.registry cimport by_output
+from fastnn.engine.waiting cimport add_entry, clear_columns, count_entry, place_entries
 
 cdef struct Rows
 
@@ -160,35 +161,20 @@ cdef inline Py_ssize_t most_nonzeros(const Rows *rows, Py_ssize_t first, Py_ssiz
 cdef inline void index_columns(const Net *net, const Rows *rows, Py_ssize_t position,
                                Py_ssize_t n, Columns *columns) noexcept nogil:
     """The nonzeros of n rows by columns. There is room for them."""
-    cdef Py_ssize_t r, k, i, at = 0, column
+    cdef Py_ssize_t r, k
     cdef fastnn_sparse_row row
-    for i in range(columns.n_used):
-        columns.count[columns.used[i]] = 0
-    columns.n_used = 0
+    clear_columns(columns)
     for r in range(n):
         row = row_at(rows, position + r)
         for k in range(row.n):
-            column = row.columns[k]
-            if 0 <= column < net.n_in:
-                if columns.count[column] == 0:
-                    columns.used[columns.n_used] = <int32_t>column
-                    columns.n_used += 1
-                columns.count[column] += 1
-    for i in range(columns.n_used):
-        column = columns.used[i]
-        columns.first[column] = at
-        at += columns.count[column]
-        columns.count[column] = 0
+            if 0 <= row.columns[k] < net.n_in:
+                count_entry(columns, row.columns[k])
+    place_entries(columns)
     for r in range(n):
         row = row_at(rows, position + r)
         for k in range(row.n):
-            column = row.columns[k]
-            if 0 <= column < net.n_in:
-                i = columns.first[column] + columns.count[column]
-                if i < columns.room:
-                    columns.entries[i].row = <int32_t>r
-                    columns.entries[i].value = row.values[k] + 0
-                    columns.count[column] += 1
+            if 0 <= row.columns[k] < net.n_in:
+                add_entry(columns, row.columns[k], r, row.values[k] + 0)
 
 
 # ---- targets ------------------------------------------------------------------------------------

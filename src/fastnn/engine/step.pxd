@@ -73,9 +73,11 @@ from fastnn.engine.row_phase cimport (
     sum_of,
     train_columns,
     train_rows,
+    waits,
 )
 from fastnn.engine.rows cimport index_columns
 from fastnn.engine.run cimport NOT_YET, Run
+from fastnn.engine.waiting cimport catch_up_rows, update_rows
 
 cdef enum GradientUse:            # what is done with gradients: decided once a round, in use_of
     UPDATE_NOW                    # the optimizer runs tile by tile; no gradient is stored
@@ -119,7 +121,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
         now.skips_zeros = run.skips_zeros  # the same for all threads, which may find it to end
         now.by_columns = run.by_columns and not now.skips_zeros and thread.size > 1
         if thread.columns != NULL:
-            index_columns(net, &run.rows, position + at, now.rows, thread.columns)
+            index_batch(run, position + at, now.rows, thread.columns)
             if waits(run):
                 catch_up(run, thread, step, False)
                 if thread.rank == 0:
@@ -146,7 +148,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
                 catch_up(run, thread, step, True)
                 fastnn_team_barrier(team)
             keep_parameters(run, team, thread.rank)
-        if thread.columns != NULL:
+        if run.buffers.nonzeros != NULL:
             thread.columns.whole = not deltas_are_finite(run, now.rows)
         if now.skips_zeros and not deltas_are_finite(run, now.rows):
             now.skips_zeros = run.skips_zeros = False
@@ -165,11 +167,16 @@ cdef inline void keep_parameters(const Run *run, fastnn_team *team, int rank) no
     fastnn_team_barrier(team)
 
 
-# ---- updates that wait, where inputs are nonzeros -----------------------------------------------
+# ---- updates that wait (waiting.pxd) ------------------------------------------------------------
 
-cdef inline bint waits(const Run *run) noexcept nogil:
-    """Whether a row of the first stage's weights is updated when it is read, not in each step."""
-    return run.buffers.nonzeros != NULL and run.buffers.nonzeros.waits
+cdef inline void index_batch(const Run *run, Py_ssize_t position, Py_ssize_t rows,
+                             Columns *columns) noexcept nogil:
+    """The rows of the lowest W that these rows read."""
+    cdef const Stage *stage = lowest_with_parameters(run.net)
+    if run.buffers.nonzeros != NULL:
+        index_columns(run.net, &run.rows, position, rows, columns)
+    else:
+        stage.kind.index_rows(stage, run.rows.X, run.rows.order, position, rows, columns)
 
 
 cdef inline void begin_waiting(Columns *columns, Py_ssize_t n_in, int64_t t) noexcept nogil:
@@ -183,9 +190,9 @@ cdef inline void begin_waiting(Columns *columns, Py_ssize_t n_in, int64_t t) noe
 cdef inline void keep_constants(const Run *run, const Round *now, real *scratch) noexcept nogil:
     """Keeps what an update takes that is made later."""
     cdef Update update
-    cdef fastnn_past *past = &run.buffers.nonzeros.past[now.t % PAST]
+    cdef fastnn_past *past = &run.buffers.indexed.past[now.t % PAST]
     begin_update(&update, run.net, now.t, now.penalty_scale, scratch)
-    turn_to(run.net, &run.net.stages[0], &update)
+    turn_to(run.net, lowest_with_parameters(run.net), &update)
     past.step = update.weights
     if run.net.has_ema:
         past.momentum = update.momentum
@@ -193,33 +200,32 @@ cdef inline void keep_constants(const Run *run, const Round *now, real *scratch)
 
 cdef inline void catch_up(const Run *run, const ThreadState *thread, int64_t t,
                           bint all) noexcept nogil:
-    """This thread's part of the first stage's weights as after t updates: those that the columns
-    in use read, or all."""
+    """This thread's part of the lowest W as after t updates: the rows in use, or all."""
     catch_up_part(run, thread.rank, thread.size, t, all)
 
 
 cdef inline void catch_up_part(const Run *run, int rank, int size, int64_t t,
                                bint all) noexcept nogil:
     cdef const Net *net = run.net
-    cdef const Stage *stage = &net.stages[0]
-    cdef Nonzeros *nonzeros = run.buffers.nonzeros
+    cdef const Stage *stage = lowest_with_parameters(net)
+    cdef Nonzeros *indexed = run.buffers.indexed
     cdef uint64_t before = fastnn_flush_subnormals()
-    stage.kind.catch_up(net, stage, nonzeros, &nonzeros.columns[rank],
-                        min(stage.n_tiles, first_tile(net, rank, size, False)),
-                        min(stage.n_tiles, first_tile(net, rank + 1, size, False)), t, all)
+    catch_up_rows(net, stage, indexed, &indexed.columns[rank],
+                  min(stage.n_tiles, first_tile(net, rank, size, False)),
+                  min(stage.n_tiles, first_tile(net, rank + 1, size, False)), t, all)
     fastnn_restore_subnormals(before)
 
 
-cdef inline void update_columns(const Run *run, const ThreadState *thread, const Round *now,
-                                const Update *update, bint biases) noexcept nogil:
-    """This thread's part of the first stage's update, of the columns in use."""
+cdef inline void update_in_use(const Run *run, const ThreadState *thread, const Round *now,
+                               const Update *update, bint biases) noexcept nogil:
+    """This thread's part of the lowest stage's update, of the rows in use."""
     cdef const Net *net = run.net
-    cdef const Stage *stage = &net.stages[0]
-    stage.kind.update_columns(
-        net, stage, &run.buffers.stages[0], run.buffers.stride, thread.columns,
-        min(stage.n_tiles, first_tile(net, thread.rank, thread.size, False)),
-        min(stage.n_tiles, first_tile(net, thread.rank + 1, thread.size, False)), now.rows, now.t,
-        update, biases)
+    cdef const Stage *stage = lowest_with_parameters(net)
+    update_rows(net, stage, &run.buffers.stages[stage.place], run.buffers.stride,
+                run.buffers.indexed, thread.columns,
+                min(stage.n_tiles, first_tile(net, thread.rank, thread.size, False)),
+                min(stage.n_tiles, first_tile(net, thread.rank + 1, thread.size, False)),
+                now.rows, now.t, update, biases)
 
 
 # ---- parameters ---------------------------------------------------------------------------------
@@ -272,7 +278,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
             update_clipped(run, now, &mine, thread.scratch)
     if waits(run):
         if thread.columns.whole:
-            begin_waiting(thread.columns, run.net.n_in, now.t)
+            begin_waiting(thread.columns, run.buffers.indexed.n_in, now.t)
         elif now.t - thread.columns.all_done >= PAST - 1:
             catch_up(run, thread, now.t, True)
     fastnn_restore_subnormals(before)
@@ -287,7 +293,7 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
     cdef Update update
     begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
     if waits(run) and not thread.columns.whole:
-        update_columns(run, thread, now, &update, False)
+        update_in_use(run, thread, now, &update, False)
     for i in range(net.n_stages):
         stage = &net.stages[i]
         if stage.W != NULL and not stage.frozen:
@@ -307,11 +313,11 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
     begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
     for i in range(net.n_stages):
         stage = &net.stages[i]
-        here.stage, here.nonzeros = stage, thread.columns if i == 0 else NULL
+        here.stage, here.nonzeros = stage, thread.columns if i == net.first_parameters else NULL
         if stage.n_tiles > 0:
             turn_to(net, stage, &update)
         if here.nonzeros != NULL and waits(run) and not here.nonzeros.whole:
-            update_columns(run, thread, now, &update, True)
+            update_in_use(run, thread, now, &update, True)
             below += stage.n_tiles
             continue
         first, last = tiles_of(mine, stage, below)

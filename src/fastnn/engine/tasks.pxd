@@ -29,6 +29,7 @@ from fastnn.engine.net cimport (
     Net,
     Nonzeros,
     Pass,
+    Stage,
     StageBuffers,
     W_size,
     clips_norm,
@@ -59,13 +60,14 @@ from fastnn.engine.run cimport (
     Run,
     reduced,
 )
-from fastnn.engine.row_phase cimport ThreadState, sum_of, thread_state, trains_by_columns
-from fastnn.engine.step cimport (
-    begin_waiting,
-    catch_up_part,
-    train_batch,
+from fastnn.engine.row_phase cimport (
+    ThreadState,
+    sum_of,
+    thread_state,
+    trains_by_columns,
     waits,
 )
+from fastnn.engine.step cimport begin_waiting, catch_up_part, train_batch
 from fastnn.engine.team cimport LONG_FLOPS, inference_rows, team_size, training_rows
 from fastnn.engine.watch cimport follow
 from fastnn.engine.zeros cimport have_zeros, is_finite
@@ -73,7 +75,7 @@ from fastnn.engine.zeros cimport have_zeros, is_finite
 
 # ---- training -----------------------------------------------------------------------------------
 
-# Updates wait if a batch has fewer nonzeros than one for so many columns: rows of W that are far
+# Updates wait if a batch reads less than one row of W in so many: rows of W that are far
 # from each other take longer to reach than the next one. With Adam and W of 100,000 x 100 on an
 # Intel Xeon (Granite Rapids), a step took half as long as one that updates all weights with 3,200
 # nonzeros, and nine tenths with 20,000.
@@ -112,9 +114,9 @@ cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept
 
 cdef inline void share_weights(Run *run, fastnn_team *team, int rank) noexcept nogil:
     """Shares the weights whose updates wait among this team, after one of another size."""
-    if rank == 0 and run.buffers.nonzeros.size != fastnn_team_size(team):
+    if rank == 0 and run.buffers.indexed.size != fastnn_team_size(team):
         settle_alone(run)
-        run.buffers.nonzeros.size = fastnn_team_size(team)
+        run.buffers.indexed.size = fastnn_team_size(team)
     fastnn_team_barrier(team)
 
 
@@ -127,32 +129,40 @@ cdef inline void settle_task(void *context, fastnn_team *team, int rank) noexcep
 
 cdef inline void settle_alone(const Run *run) noexcept nogil:
     """Makes all updates that wait, on this thread."""
-    cdef Nonzeros *nonzeros = run.buffers.nonzeros
+    cdef Nonzeros *indexed = run.buffers.indexed
     cdef int rank
-    for rank in range(nonzeros.n_threads):
-        if rank < nonzeros.size:
-            catch_up_part(run, rank, nonzeros.size, run.net.step, True)
+    for rank in range(indexed.n_threads):
+        if rank < indexed.size:
+            catch_up_part(run, rank, indexed.size, run.net.step, True)
         else:
-            begin_waiting(&nonzeros.columns[rank], run.net.n_in, run.net.step)
+            begin_waiting(&indexed.columns[rank], indexed.n_in, run.net.step)
 
 
 cdef inline void arrange_updates(const Run *run) noexcept nogil:
-    """Decides whether updates of the first stage's weights wait until these are read.
+    """Decides whether updates of the lowest stage's weights wait until these are read.
 
-    They do if most columns have no nonzeros in a batch: penalties, clipping by a norm and batches
-    of several rounds need all weights, or gradients, in each step.
+    They do if a batch reads few rows of W: penalties, clipping by a norm and batches of several
+    rounds need all weights, or gradients, in each step.
     """
     cdef const Net *net = run.net
-    cdef Nonzeros *nonzeros = run.buffers.nonzeros
-    cdef double used = <double>(run.rows.starts[run.rows.n] - run.rows.starts[0]) / run.rows.n
+    cdef const Stage *stage = lowest_with_parameters(net)
+    cdef Nonzeros *indexed = run.buffers.indexed
+    cdef double read = stage.rows_read
     cdef int rank
-    nonzeros.waits = (
-        net.stages[0].may_wait and not clips_norm(net) and run.batch <= ROUND
-        and run.end - run.begin > run.batch and run.batch * used * WAITING < net.n_in)
-    nonzeros.size = 1
-    nonzeros.rests = not (net.averaged or net.hyper.weight_decay != 0 or net.hyper.maximize != 0)
-    for rank in range(nonzeros.n_threads if nonzeros.waits else 0):
-        begin_waiting(&nonzeros.columns[rank], net.n_in, net.step)
+    if indexed == NULL:
+        return
+    if run.buffers.nonzeros != NULL:
+        read = <double>(run.rows.starts[run.rows.n] - run.rows.starts[0]) / run.rows.n
+    indexed.waits = (
+        stage.may_wait and not clips_norm(net) and run.batch <= ROUND
+        and run.end - run.begin > run.batch and run.batch * read * WAITING < indexed.n_in)
+    if run.buffers.nonzeros == NULL:
+        indexed.waits = (indexed.waits and run.rows.X != NULL
+                         and reserve_nonzeros(indexed, run.batch * stage.rows_read))
+    indexed.size = 1
+    indexed.rests = not (net.averaged or net.hyper.weight_decay != 0 or net.hyper.maximize != 0)
+    for rank in range(indexed.n_threads if indexed.waits else 0):
+        begin_waiting(&indexed.columns[rank], indexed.n_in, net.step)
 
 
 cdef inline void finish_batch(Run *run, double loss, double weight) noexcept nogil:

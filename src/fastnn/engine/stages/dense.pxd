@@ -6,7 +6,6 @@
 # W has panels along n_out. With few outputs, NARROW at most, these would be mostly padding; W is
 # then stored transposed, with panels along n_in.
 
-from libc.stdint cimport int64_t
 from libc.string cimport memcpy
 
 from fastnn.engine.gradients cimport (
@@ -22,7 +21,6 @@ from fastnn.engine.leaves cimport (
     STRIP,
     fastnn_activation,
     fastnn_allocate,
-    fastnn_row_updates,
     fastnn_tiny_layer,
     real,
 )
@@ -343,7 +341,7 @@ cdef inline void update_on_line(const Net *net, const Stage *stage, const StageB
     cdef Py_ssize_t panel = stage.W_rows * PANEL, panels = panels_of(stage.W_columns), q
     cdef Py_ssize_t first = share(panels, rank, size), stop = share(panels, rank + 1, size)
     if buffers.nonzeros != NULL:
-        # Otherwise update_columns has updated W.
+        # Otherwise update_rows of waiting.pxd has updated W.
         if not buffers.nonzeros.waits or buffers.nonzeros.columns[rank].whole:
             update_panels(net, stage, buffers, &buffers.nonzeros.columns[rank], first, stop, update)
     else:
@@ -407,89 +405,9 @@ cdef inline Py_ssize_t add_strip(const Net *net, const Stage *stage, const Stage
     return n
 
 
-# ---- updates that wait --------------------------------------------------------------------------
-#
-# Where inputs are nonzeros, most columns have none in a batch, and a gradient of 0 in their row of
-# W. The update of such a row waits until the row is read again, and is made by the same rule with
-# the constants that it had.
-
-cdef inline fastnn_row_updates row_updates(const Net *net, const Stage *stage,
-                                           const Nonzeros *nonzeros) noexcept nogil:
-    cdef fastnn_row_updates updates
-    updates.jump, updates.block = stage.n_in * PANEL, net.block
-    updates.average = (1 + net.optimizer.n_moments) * net.block if net.has_ema else 0
-    updates.past, updates.n_moments = nonzeros.past, net.optimizer.n_moments
-    updates.rests = nonzeros.rests
-    if net.optimizer.rests:
-        updates.n_moments = 0
-    return updates
-
-
-cdef inline Py_ssize_t first_panel(const Stage *stage, Py_ssize_t column,
-                                   Py_ssize_t tile) noexcept nogil:
-    """The first panel of W whose tile with this row is no earlier than `tile`."""
-    cdef Py_ssize_t down = panels_of(stage.n_in), p = column // PANEL
-    return 0 if tile <= p else (tile - p + down - 1) // down
-
-
-cdef inline const real *next_row(const Stage *stage, const Columns *columns, Py_ssize_t i,
-                                 Py_ssize_t q) noexcept nogil:
-    """The row of panel q of W after that of the i-th column in use, or NULL."""
-    if i + 1 >= columns.n_used:
-        return NULL
-    return stage.W + (q * stage.n_in + columns.used[i + 1]) * PANEL
-
-
-cdef inline void catch_up(const Net *net, const Stage *stage, Nonzeros *nonzeros,
-                          Columns *columns, Py_ssize_t first, Py_ssize_t stop, int64_t t,
-                          bint all) noexcept nogil:
-    cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
-    cdef Py_ssize_t i, column, q
-    if columns.all_done == t:
-        return
-    for i in range(stage.n_in if all else columns.n_used):
-        column = i if all else columns.used[i]
-        if columns.done[column] == t:
-            continue
-        q = first_panel(stage, column, first)
-        updates.panels = first_panel(stage, column, stop) - q
-        updates.from_, updates.to = columns.done[column] + 1, t
-        updates.next = NULL if all else next_row(stage, columns, i, q)
-        if updates.panels > 0 and not net.optimizer.update_row(
-                &updates, NULL, stage.W + (q * stage.n_in + column) * PANEL):
-            nonzeros.whole = True
-        columns.done[column] = t
-    if all:
-        columns.all_done = t
-
-
-cdef inline void update_columns(const Net *net, const Stage *stage, const StageBuffers *buffers,
-                                Py_ssize_t stride, Columns *columns, Py_ssize_t first,
-                                Py_ssize_t stop, Py_ssize_t rows, int64_t t,
-                                const Update *update, bint biases) noexcept nogil:
-    cdef Nonzeros *nonzeros = buffers.nonzeros
-    cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
-    cdef Py_ssize_t i, column, q, jump = stride * PANEL, down = panels_of(stage.n_in)
-    cdef real *g = update.free
-    updates.from_, updates.to = t, t
-    for i in range(columns.n_used):
-        column = columns.used[i]
-        q = first_panel(stage, column, first)
-        updates.panels = first_panel(stage, column, stop) - q
-        columns.done[column] = t
-        updates.next = next_row(stage, columns, i, q)
-        if updates.panels <= 0:
-            continue
-        net.ops.sparse_column(rows, updates.panels, columns.entries + columns.first[column],
-                              columns.count[column], buffers.delta + q * jump, jump, g)
-        if net.clip == BY_VALUE:
-            net.ops.limit(updates.panels * PANEL, 1, net.bound, g)
-        if not net.optimizer.update_row(&updates, g, stage.W + (q * stage.n_in + column) * PANEL):
-            nonzeros.whole = True
-    if stage.b != NULL and biases:
-        for q in range(first_panel(stage, 0, first), first_panel(stage, 0, stop)):
-            net.ops.column_sums(rows, buffers.delta + q * jump, False, g)
-            update_biases(net, update, stage.b + q * PANEL, g)
+cdef inline const real *delta_of_row(const Stage *stage, const StageBuffers *buffers,
+                                     Py_ssize_t stride, Py_ssize_t row) noexcept nogil:
+    return buffers.delta
 
 
 cdef inline bint describe_tiny(const Net *net, const Stage *stage,
@@ -522,6 +440,5 @@ cdef inline void define_dense(Kind *kind) noexcept:
     kind.strip_tile = strip_tile
     kind.add_strip = add_strip
     kind.update_on_line = update_on_line
-    kind.catch_up = catch_up
-    kind.update_columns = update_columns
+    kind.delta_of_row = delta_of_row
     kind.describe_tiny = describe_tiny

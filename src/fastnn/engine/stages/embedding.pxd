@@ -5,11 +5,13 @@
 #
 # W has the rows of the columns' tables W_0, W_1, ... one after the other.
 
+from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 from fastnn.engine.leaves cimport PANEL, real
 from fastnn.engine.net cimport (
     INFERENCE,
+    Columns,
     Kind,
     Net,
     Pass,
@@ -33,6 +35,7 @@ from fastnn.engine.stages.blocks cimport (
     place_blocks,
     starts_of,
 )
+from fastnn.engine.waiting cimport add_entry, clear_columns, count_entry, place_entries
 
 cdef struct Embedding:
     Blocks blocks
@@ -63,6 +66,7 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
     stage.W_rows = own.blocks.n_rows
     stage.n_tiles = own.blocks.n_parts * own.blocks.panels_each
     stage.tile_rows = 4
+    stage.may_wait, stage.rows_read = not stage.frozen, own.blocks.n
 
 
 cdef inline bint accepts(const Stage *stage, Py_ssize_t n, const real *X) noexcept nogil:
@@ -132,6 +136,45 @@ cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows,
     net.ops.sum_by_category(rows, tile.left, tile.first_column, tile.rows, tile.right, more, g)
 
 
+# ---- updates that wait --------------------------------------------------------------------------
+
+cdef inline const real *delta_of_row(const Stage *stage, const StageBuffers *buffers,
+                                     Py_ssize_t stride, Py_ssize_t row) noexcept nogil:
+    """The delta of the column whose table has the row."""
+    cdef const Embedding *own = own_of(stage)
+    cdef Py_ssize_t k = 0
+    while row >= own.blocks.block[k].row + own.blocks.block[k].rows:
+        k += 1
+    return buffers.kept + k * own.blocks.panels_each * stride * PANEL
+
+
+cdef inline void index_rows(const Stage *stage, const real *X, const int64_t *order,
+                            Py_ssize_t position, Py_ssize_t n, Columns *columns) noexcept nogil:
+    cdef const Embedding *own = own_of(stage)
+    cdef Py_ssize_t r, k, row
+    clear_columns(columns)
+    for k in range(own.blocks.n):
+        for r in range(n):
+            row = row_of(stage, &own.blocks.block[k], X, order, position + r)
+            if row >= 0:
+                count_entry(columns, row)
+    place_entries(columns)
+    for k in range(own.blocks.n):
+        for r in range(n):
+            row = row_of(stage, &own.blocks.block[k], X, order, position + r)
+            if row >= 0:
+                add_entry(columns, row, r, 1)
+
+
+cdef inline Py_ssize_t row_of(const Stage *stage, const Block *block, const real *X,
+                              const int64_t *order, Py_ssize_t position) noexcept nogil:
+    """The row of W for a block's category in a row of inputs; -1 if another thread has made it
+    none."""
+    cdef Py_ssize_t i = order[position] if order != NULL else position
+    cdef real x = X[i * stage.n_in + block.first_in]
+    return block.row + <Py_ssize_t>x if 0 <= x < block.rows else -1
+
+
 cdef inline void define_embedding(Kind *kind) noexcept:
     kind.name = "embedding"
     kind.build = build
@@ -143,3 +186,5 @@ cdef inline void define_embedding(Kind *kind) noexcept:
     kind.place_tile = place_tile
     kind.add_gradient = add_gradient
     kind.update_tile = update_tile
+    kind.delta_of_row = delta_of_row
+    kind.index_rows = index_rows
