@@ -39,7 +39,7 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
                                real *base) noexcept nogil:
     """Places every buffer from `base` on; returns the number of reals that takes."""
     cdef Py_ssize_t i, widest = 0, at = 0, panel = buffers.stride * PANEL
-    cdef Py_ssize_t doubles = sizeof(double) // sizeof(real)
+    cdef Py_ssize_t doubles = sizeof(double) // sizeof(real), rows = buffers.rows * net.members
     cdef Py_ssize_t out = panels_of(net.n_out) * panel
     cdef StageBuffers *own
     if buffers.nonzeros == NULL:
@@ -55,8 +55,8 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     if purpose == INFERENCE:  # the loss writes there
         at = place(&buffers.stages[net.n_stages - 1].delta, base, at, out)
     at = place(&buffers.target, base, at, out)
-    at = place(&buffers.weight, base, at, buffers.rows)
-    at = place(<real **>&buffers.loss, base, at, buffers.rows * doubles)
+    at = place(&buffers.weight, base, at, rows)
+    at = place(<real **>&buffers.loss, base, at, rows * doubles)
     at = place(<real **>&buffers.penalty, base, at, net.n_tiles * doubles)
     if purpose != INFERENCE and clips_norm(net):
         at = place(<real **>&buffers.squares, base, at, 2 * net.n_tiles * doubles)
@@ -64,7 +64,7 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     at = place(&buffers.scratch, base, at, n_threads * buffers.scratch_stretch)
     if purpose != INFERENCE and lowest_with_parameters(net).skips_zeros:
         buffers.lists_stretch = panels_of(
-            (buffers.rows + SLICE - 1) // SLICE * sizeof(fastnn_column_lists) // sizeof(real)
+            (rows + SLICE - 1) // SLICE * sizeof(fastnn_column_lists) // sizeof(real)
         ) * PANEL
         buffers.strips_stretch = buffers.lists_stretch + STRIP * PANEL * PANEL
         at = place(&buffers.strips, base, at, n_threads * buffers.strips_stretch)
@@ -78,7 +78,7 @@ cdef inline double most_bytes(const Buffers *buffers, const Net *net,
     cdef Py_ssize_t i
     for i in range(net.n_stages):
         columns += net.stages[i].n_out + 2 * PANEL
-    return (<double>rows + 1) * 5 * columns * sizeof(double)
+    return (<double>rows + 1) * net.members * 5 * columns * sizeof(double)
 
 
 cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t rows, int n_threads,
@@ -97,7 +97,7 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
             return False
     if most_bytes(buffers, net, rows) > <double>((<size_t>-1) >> 2):
         return False
-    buffers.rows, buffers.stride = rows, rows | 1
+    buffers.rows, buffers.stride = rows, rows * net.members | 1
     buffers.stages = <StageBuffers *>calloc(1 + net.n_stages, sizeof(StageBuffers))
     if buffers.stages == NULL:
         return False
