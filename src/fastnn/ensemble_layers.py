@@ -78,7 +78,7 @@ class MemberDense(Layer):
 
     def with_trainable(self, trainable: bool) -> Layer:
         """Return the layer with its parameters trained or frozen."""
-        return replace(self, dense=self.dense.with_trainable(trainable))
+        return replace(self, dense=replace(self.dense, trainable=trainable))
 
     def width(self, n_in: int) -> int:
         """Return the number of units of one member."""

@@ -43,18 +43,21 @@ cdef inline Py_ssize_t apart_jump(const Stage *stage, Py_ssize_t stride) noexcep
 cdef inline void move_apart(const Stage *stage, const Pass *work, Py_ssize_t columns, real *rows,
                             real *apart, bint back) noexcept nogil:
     """Copies the rows of a pass to where those of each member follow one another, or `back`."""
-    cdef Py_ssize_t q, i, k = stage.members, stride = work.buffers.stride
+    cdef Py_ssize_t q, r, m, k = stage.members, room = room_of(stage, work.buffers.stride)
+    cdef Py_ssize_t first = work.at // k, stop = (work.at + work.rows) // k
     cdef real *here
     cdef real *there
     for q in range(panels_of(columns)):
-        for i in range(work.at, work.at + work.rows):
-            here = rows + (q * stride + i) * PANEL
-            there = apart + q * apart_jump(stage, stride) + (
-                i % k * room_of(stage, stride) + i // k) * PANEL
-            if back:
-                memcpy(here, there, PANEL * sizeof(real))
-            else:
-                memcpy(there, here, PANEL * sizeof(real))
+        here = rows + (q * work.buffers.stride + work.at) * PANEL
+        for r in range(first, stop):
+            there = apart + (q * k * room + r) * PANEL
+            for m in range(k):
+                if back:
+                    memcpy(here, there, PANEL * sizeof(real))
+                else:
+                    memcpy(there, here, PANEL * sizeof(real))
+                here += PANEL
+                there += room * PANEL
 
 
 # `apart` has panels of x, of delta or z, and in member_dense of dE/dx.
@@ -130,15 +133,20 @@ cdef inline Py_ssize_t lay_out_scale(const Stage *stage, StageBuffers *buffers, 
 cdef inline void scale(const Stage *stage, const Pass *work, const real *x, const real *b,
                        real *out) noexcept nogil:
     """out_m = x_m * W_m + b_m; without b_m if b is NULL."""
-    cdef Py_ssize_t q, i, j, row, at, k = stage.members
+    cdef Py_ssize_t q, r, m, j, at, k = stage.members
+    cdef const real *W
     for q in range(panels_of(stage.n_in)):
-        for i in range(work.at, work.at + work.rows):
-            row, at = (q * work.buffers.stride + i) * PANEL, (q * k + i % k) * PANEL
-            for j in range(PANEL):
-                out[row + j] = x[row + j] * stage.W[at + j]
-            if b != NULL:
+        at = (q * work.buffers.stride + work.at) * PANEL
+        for r in range(work.rows // k):
+            W = stage.W + q * k * PANEL
+            for m in range(k):
                 for j in range(PANEL):
-                    out[row + j] += b[at + j]
+                    out[at + j] = x[at + j] * W[j]
+                if b != NULL:
+                    for j in range(PANEL):
+                        out[at + j] += b[(q * k + m) * PANEL + j]
+                W += PANEL
+                at += PANEL
 
 
 cdef inline void forward_scale(const Stage *stage, const StageBuffers *buffers,
