@@ -959,7 +959,7 @@ cdef class Driver(Parameters):
             room.buffers.nonzeros.whole = multiplies_zeros(&self.net)
             if not reserve_nonzeros(room.buffers.nonzeros,
                                     most_nonzeros(&run.rows, 0, run.rows.n, run.rows.n,
-                                                 round_rows(&self.net))):
+                                                  round_rows(&self.net))):
                 raise MemoryError("the nonzeros of a batch don't fit in memory")
         run.skips_zeros = trains_on_zeros(&run)
         run.gradient = allocate(self.net.block)

@@ -387,7 +387,8 @@ cdef inline void treat_tile(const Run *run, const Tile *tile, GradientUse use, c
     if tile.stage.frozen and use != RETURN:
         penalize(net, tile, now.penalty_scale, NULL)
         return
-    store_gradient(net, tile, rows_of_tiles(net, tile.stage, now.rows), now.first, now.last, now.penalty_scale, gradient)
+    store_gradient(net, tile, rows_of_tiles(net, tile.stage, now.rows), now.first, now.last,
+                   now.penalty_scale, gradient)
     if use == STORE_AND_CLIP:
         measure_gradient(net, tile, gradient, &run.buffers.squares[2 * number])
     elif use == STORE_AND_UPDATE:

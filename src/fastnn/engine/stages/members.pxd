@@ -4,11 +4,12 @@
 #
 #     member_scale    z_m = x_m * W_m + b_m, by columns: W and b are (members, n)
 #         dW_m = (x_m * delta_m).sum(0)     db_m = delta_m.sum(0)     dE/dx_m = delta_m * W_m
-#     member_dense    z_m = h(x_m @ W_m + b_m): W has the rows of W_0, W_1, ...; b is (members, n_out)
+#     member_dense    z_m = h(x_m @ W_m + b_m): W has the rows of W_0, W_1, ..., and b is
+#                     (members, n_out)
 #         delta_m = dE/dz_m * h'(a_m)       dW_m = x_m.T @ delta_m    dE/dx_m = delta_m @ W_m.T
 #
-# Products and gradients are made of copies in which the rows of each member follow one another: they
-# are apart. Member m has rows m * room, ... of these.
+# Products and gradients are made of copies in which the rows of each member follow one another:
+# they are apart. Member m has rows m * room, ... of these.
 
 from libc.string cimport memcpy
 
