@@ -255,6 +255,10 @@ NAMES = [
         {"torch": "the package rtdl_num_embeddings"},
     ),
     (
+        "{fastnn.Ensemble|Ensemble(k, [...])}",
+        {"torch": "the package tabm"},
+    ),
+    (
         "{fastnn.Dense(l1)}, {fastnn.Dense(l2)}",
         {
             "sklearn": f"{{{_MLP}(alpha)}}",

@@ -63,6 +63,17 @@ LAYERS = {  # name: (z, the gradient that is passed on, gradients of the paramet
         [r"g_{\text{prev}} = g + J_f^T g"],
         [],
     ),
+    "ensemble": (
+        [
+            r"x_m = r_m \odot z_{\text{prev}}, \quad z_m = h(f(x_m)\, W_m + b_m)",
+            r"z = \frac{1}{k} \sum_m z_m, \quad E = \frac{1}{k} \sum_m E(z_m)",
+        ],
+        [r"g_{\text{prev}} = \sum_m r_m \odot g_{x_m}"],
+        [
+            r"dr_m = \sum_{\text{rows}} z_{\text{prev}} \odot g_{x_m}",
+            r"dW_m = f(x_m)^T\, \delta_m, \quad db_m = \sum_{\text{rows}} \delta_m",
+        ],
+    ),
 }
 
 ACTIVATIONS = {  # name: (z = h(a), its derivative)

@@ -23,7 +23,7 @@ from fastnn.callbacks import (
 from fastnn.embedding_layers import Embedding, NumericEmbedding
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.gradients import check_gradients
-from fastnn.layers import Activate, Dense, Dropout, LayerNorm, Residual, Standardize
+from fastnn.layers import Activate, Dense, Dropout, Ensemble, LayerNorm, Residual, Standardize
 from fastnn.losses import (
     AbsoluteError,
     BinaryCrossEntropy,
@@ -113,6 +113,7 @@ __all__ = [
     "Dropout",
     "EarlyStopping",
     "Embedding",
+    "Ensemble",
     "ExponentialDecay",
     "F1Score",
     "Fits",

@@ -65,7 +65,6 @@ from fastnn.engine.leaves cimport (
     real,
 )
 from fastnn.engine.net cimport (
-    CHUNK,
     DERIVATIVES,
     FEW_ROWS,
     GRADIENTS,
@@ -78,7 +77,10 @@ from fastnn.engine.net cimport (
     Pass,
     Purpose,
     Stage,
+    chunk_rows,
+    chunks_of,
     panels_of,
+    round_rows,
 )
 from fastnn.engine.parameters cimport (
     REAL_TYPE,
@@ -134,6 +136,7 @@ from fastnn.engine.row_gradients cimport RowGradients, row_gradients_task
 from fastnn.engine.rows cimport (
     Rows,
     are_nonzeros,
+    gather_inputs,
     inputs_fit,
     most_nonzeros,
     take_labels,
@@ -366,12 +369,14 @@ cdef class OwnBuffers:
     """Buffers of a batch's rows that are freed with this object; see `allocate_buffers`."""
 
     cdef Buffers buffers
+    cdef Py_ssize_t round_rows    # of the network
     cdef readonly int n_threads
     cdef int forks                # a child of a fork doesn't use its parent's: see `fastnn_forks`
 
     def __cinit__(self, Parameters owner, Py_ssize_t rows, int n_threads, Purpose purpose,
                   bint gradient=False, bint nonzeros=False):
         self.n_threads, self.forks = n_threads, fastnn_forks()
+        self.round_rows = round_rows(&owner.net)
         if not allocate_buffers(&self.buffers, &owner.net, rows, n_threads, purpose, gradient,
                                 nonzeros):
             raise MemoryError(f"a batch of {rows} rows doesn't fit in memory")
@@ -383,8 +388,8 @@ cdef class OwnBuffers:
         """Whether a batch of so many rows can be trained in them by so many threads."""
         return (self.forks == fastnn_forks() and self.n_threads >= n_threads
                 and (self.buffers.nonzeros != NULL) == nonzeros
-                and self.buffers.rows >= min(batch, ROUND)
-                and (batch <= ROUND or self.buffers.gradient != NULL))
+                and self.buffers.rows >= min(batch, self.round_rows)
+                and (batch <= self.round_rows or self.buffers.gradient != NULL))
 
 
 cdef class Parameters:
@@ -824,8 +829,9 @@ cdef class Driver(Parameters):
         self.claim()
         try:
             if self.training is None or not self.training.suits(run.batch, run.n_threads, nonzeros):
-                self.training = OwnBuffers(self, min(run.batch, ROUND), run.n_threads, TRAINING,
-                                           run.batch > ROUND, nonzeros)
+                self.training = OwnBuffers(self, min(run.batch, round_rows(&self.net)),
+                                           run.n_threads, TRAINING,
+                                           run.batch > round_rows(&self.net), nonzeros)
             run.buffers = &self.training.buffers
             begin_training(&self.net)
             if nonzeros:
@@ -959,13 +965,14 @@ cdef class Driver(Parameters):
         self.describe(&run.rows, X, T, labels, sample_weight)
         run.batch = run.end = run.stop = run.rows.n
         threads = team_size(run.rows.n * (self.net.row_flops - run.rows.flops_less), n_threads)
-        room = OwnBuffers(self, min(run.rows.n, ROUND), threads,
+        room = OwnBuffers(self, min(run.rows.n, round_rows(&self.net)), threads,
                           TRAINING if dropout else GRADIENTS, False, are_nonzeros(&run.rows))
         run.buffers = &room.buffers
         if are_nonzeros(&run.rows):
             room.buffers.nonzeros.whole = multiplies_zeros(&self.net)
             if not reserve_nonzeros(room.buffers.nonzeros,
-                                    most_nonzeros(&run.rows, 0, run.rows.n, run.rows.n, ROUND)):
+                                    most_nonzeros(&run.rows, 0, run.rows.n, run.rows.n,
+                                                  round_rows(&self.net))):
                 raise MemoryError("the nonzeros of a batch don't fit in memory")
         run.skips_zeros = trains_on_zeros(&run)
         run.gradient = allocate(self.net.block)
@@ -983,8 +990,8 @@ cdef class Driver(Parameters):
         (n, n_parameters): a row of it is as read_flat has the parameters."""
         cdef RowGradients asked
         cdef int threads = team_size(<Py_ssize_t>X.shape[0] * self.net.row_flops, n_threads)
-        cdef Py_ssize_t stride = inference_rows(threads, self.net.row_flops)
-        cdef OwnBuffers room = OwnBuffers(self, threads * CHUNK, threads, GRADIENTS)
+        cdef Py_ssize_t stride = inference_rows(&self.net, threads, self.net.row_flops)
+        cdef OwnBuffers room = OwnBuffers(self, threads * chunk_rows(&self.net), threads, GRADIENTS)
         self.describe(&asked.rows, X, T, labels, None, panels=True)
         require(out.shape[0] == asked.rows.n and out.shape[1] == self.n_parameters, "out")
         asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
@@ -1010,7 +1017,8 @@ cdef class Driver(Parameters):
         """
         cdef Evaluation asked
         cdef double loss = tally.loss, total = tally.total
-        cdef double[::1] losses = np.empty(<Py_ssize_t>X.shape[0] // CHUNK + 1)
+        cdef double[::1] losses = np.empty(
+            chunks_of(&self.net, <Py_ssize_t>X.shape[0]) + 1)
         self.describe(&asked.rows, X, T, labels, sample_weight)
         asked.chunk_losses, asked.out = &losses[0], NULL
         if out is not None:
@@ -1036,7 +1044,7 @@ cdef class Driver(Parameters):
         """Runs evaluate_task; a thread that finds the buffers taken, or needs other ones, brings
         some of its own."""
         cdef int threads = evaluation_team(&self.net, &asked.rows, n_threads)
-        cdef Py_ssize_t stride = inference_rows(threads,
+        cdef Py_ssize_t stride = inference_rows(&self.net, threads,
                                                 self.net.row_flops - asked.rows.flops_less)
         cdef OwnBuffers room
         cdef bint mine = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
@@ -1072,7 +1080,8 @@ cdef class Driver(Parameters):
         cdef OwnBuffers room = self.inference if mine else None
         if (room is None or room.n_threads < threads or room.forks != fastnn_forks()
                 or (room.buffers.nonzeros != NULL) != nonzeros):
-            room = OwnBuffers(self, threads * CHUNK, threads, purpose, False, nonzeros)
+            room = OwnBuffers(self, threads * chunk_rows(&self.net), threads, purpose, False,
+                              nonzeros)
             if mine:
                 self.inference = room
         return room
@@ -1080,13 +1089,14 @@ cdef class Driver(Parameters):
     cdef int carry_out_whole(self, Run *run, int n_threads) except -1:
         """Carries out epochs of a whole fit, with evaluations in the inference buffers."""
         cdef Watch *watch = run.watch
-        cdef Py_ssize_t n = watch.validation.rows.n
+        cdef Py_ssize_t last = chunks_of(&self.net, watch.last.rows.n)
+        cdef Py_ssize_t chunks = last + chunks_of(&self.net, watch.validation.rows.n)
         cdef int threads = evaluation_team(&self.net, &watch.validation.rows, n_threads)
         cdef bint mine = fastnn_try_alone(&self.inference_claim)
-        cdef double[::1] losses = np.empty(n // CHUNK + 2)
+        cdef double[::1] losses = np.empty(chunks + 1)
         cdef OwnBuffers room
         run.most_threads = n_threads
-        watch.last.chunk_losses, watch.validation.chunk_losses = &losses[0], &losses[1]
+        watch.last.chunk_losses, watch.validation.chunk_losses = &losses[0], &losses[last]
         try:
             room = self.room_to_infer(threads, INFERENCE, mine, are_nonzeros(&run.rows))
             watch.last.buffers = watch.validation.buffers = &room.buffers
@@ -1098,44 +1108,47 @@ cdef class Driver(Parameters):
 
     def activations(self, X):
         """Outputs of the rows of X (n, n_in) in every stage that doesn't just pass its inputs on:
-        a list of arrays (n, n_out) of the stage."""
+        a list of arrays (n, n_out) of the stage, or (n * members, n_out)."""
         cdef OwnBuffers room
         cdef Pass work
         cdef Rows rows
-        cdef Py_ssize_t i, position = 0
+        cdef Py_ssize_t i, n, position = 0, k = self.net.members
         cdef real[:, ::1] view
         self.describe(&rows, X, None, None, None)
         room = self.room_for_some(&rows, INFERENCE)
         begin_pass(&work, &self.net, &room.buffers, 0, NULL)
-        found = {i: np.empty((rows.n, self.net.stages[i].n_out), DTYPE)
+        found = {i: np.empty((rows.n * k, self.net.stages[i].n_out), DTYPE)
                  for i in range(self.net.n_stages)
                  if room.buffers.stages[i].z != room.buffers.stages[i].z_prev}
         while position < rows.n:
-            work.rows = min(CHUNK, rows.n - position)
-            rows.gather_inputs(&self.net, &rows, &room.buffers, position, 0, work.rows)
+            n = min(chunk_rows(&self.net), rows.n - position)
+            work.rows = n * k
+            gather_inputs(&self.net, &rows, &room.buffers, position, 0, n)
             forward(&work)
             for i, array in found.items():
-                view = array[position:position + work.rows]
+                view = array[position * k:(position + n) * k]
                 self.net.ops.scatter(work.rows, view.shape[1], room.buffers.stages[i].z,
                                      room.buffers.stride * PANEL, &view[0, 0])
-            position += work.rows
+            position += n
         return list(found.values())
 
     cdef OwnBuffers room_for_some(self, const Rows *rows, Purpose purpose):
         """New buffers for a chunk of these rows."""
-        cdef OwnBuffers room = OwnBuffers(self, CHUNK, 1, purpose, False, are_nonzeros(rows))
+        cdef OwnBuffers room = OwnBuffers(self, chunk_rows(&self.net), 1, purpose, False,
+                                          are_nonzeros(rows))
         if room.buffers.nonzeros != NULL:
             room.buffers.nonzeros.whole = multiplies_zeros(&self.net)
         return room
 
     def input_gradients(self, X, const int64_t[::1] outputs,
                         real[:, ::1] out):
-        """dy_k/dx of the rows of X (n, n_in) into out (n, n_in); k is each row's in `outputs`."""
+        """dy_j/dx of the rows of X (n, n_in) into out (n, n_in); j is each row's in `outputs`."""
         cdef OwnBuffers room
         cdef Pass work
         cdef Rows rows
         cdef real *delta
-        cdef Py_ssize_t r, k, jump, position = 0
+        cdef real *below
+        cdef Py_ssize_t r, j, n, jump, position = 0, k = self.net.members
         self.describe(&rows, X, None, None, None)
         room = self.room_for_some(&rows, DERIVATIVES)
         delta = room.buffers.stages[self.net.n_stages - 1].delta
@@ -1145,18 +1158,23 @@ cdef class Driver(Parameters):
         begin_pass(&work, &self.net, &room.buffers, 0, NULL)
         work.scratch = room.buffers.scratch
         while position < rows.n:
-            work.rows = min(CHUNK, rows.n - position)
-            rows.gather_inputs(&self.net, &rows, &room.buffers, position, 0, work.rows)
+            n = min(chunk_rows(&self.net), rows.n - position)
+            work.rows = n * k
+            gather_inputs(&self.net, &rows, &room.buffers, position, 0, n)
             forward(&work)
             memset(delta, 0, panels_of(self.net.n_out) * jump * sizeof(real))
             for r in range(work.rows):
-                k = outputs[position + r]
-                require(0 <= k < self.net.n_out, "outputs")
-                delta[k // PANEL * jump + r * PANEL + k % PANEL] = 1
+                j = outputs[position + r // k]
+                require(0 <= j < self.net.n_out, "outputs")
+                delta[j // PANEL * jump + r * PANEL + j % PANEL] = <real>1 / k
             backward(&work, -1)
-            self.net.ops.scatter(work.rows, self.net.n_in, (room.buffers.stages - 1).delta,
-                                 jump, &out[position, 0])
-            position += work.rows
+            below = (room.buffers.stages - 1).delta
+            for r in range(n * panels_of(self.net.n_in) if k > 1 else 0):
+                j = r // n * jump + r % n * PANEL  # the sum over a row's copies
+                self.net.ops.column_sums(k, below + j + (r % n) * (k - 1) * PANEL, False,
+                                         below + j)
+            self.net.ops.scatter(n, self.net.n_in, below, jump, &out[position, 0])
+            position += n
 
 
 # ---- whole fits ---------------------------------------------------------------------------------

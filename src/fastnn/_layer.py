@@ -52,6 +52,8 @@ class Layer:
     trainable: bool = True
     #: Whether the layer must be the first one of a network.
     comes_first: ClassVar[bool] = False
+    #: Whether the layer must be the last one of a network.
+    comes_last: ClassVar[bool] = False
     #: Whether the layer takes inputs of the network, which a Standardize before it leaves alone.
     takes_categories: ClassVar[bool] = False
     #: Whether a network may end with it, because it has an activation for the loss.

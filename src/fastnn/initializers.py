@@ -65,6 +65,10 @@ def _ones(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float
     return np.ones((rows, shape[1]))
 
 
+def _random_signs(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+    return np.where(rng.random((rows, shape[1])) < 0.5, -1.0, 1.0)
+
+
 def _standard_normal(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
     return rng.normal(size=(rows, shape[1]))
 
@@ -80,13 +84,17 @@ _BY_NAME: dict[str, Initializer] = {
     "zeros": _zeros,
     "ones": _ones,
     "standard_normal": _standard_normal,
+    "random_signs": _random_signs,
 }
 
 #: Names that the biases of a Dense may have; "ones" is also how a gain starts.
 OF_BIASES = ("zeros", "ones", "standard_normal")
 
+#: Names that the factors of an Ensemble may have.
+OF_MEMBERS = ("random_signs", "standard_normal")
+
 #: Names that the weights of a Dense may have.
-NAMES = tuple(name for name in _BY_NAME if name == "zeros" or name not in OF_BIASES)
+NAMES = tuple(name for name in _BY_NAME if name == "zeros" or name not in (*OF_BIASES, *OF_MEMBERS))
 
 
 def name_of(initializer: object) -> str:
@@ -98,6 +106,11 @@ def name_of_biases(initializer: object) -> str:
     """Return the name of an initializer that the biases of a Dense may have, checked."""
     hints = _checks.names.INITIALIZERS_OF_BIASES
     return _checks.choice("bias_initializer", initializer, OF_BIASES, None, hints)
+
+
+def name_of_members(initializer: object) -> str:
+    """Return the name of an initializer that the factors of an Ensemble may have, checked."""
+    return _checks.choice("initializer", initializer, OF_MEMBERS)
 
 
 def bound(name: str | tuple[str, float], shape: Shape) -> float | None:

@@ -152,7 +152,9 @@ def _totals(net: MLP, batch_size: int) -> Iterator[str]:
     names = f"{net.dtype_policy}, {net.loss.name}, {net.optimizer.name}"
     yield f"{net.n_parameters:,} parameters{some}, {names}"
     flops = [layer.flops(k) for layer, k in layers]
-    forward, first = sum(flops), next(n for n in flops if n)
+    members = max(getattr(layer, "members", 1) for layer, _ in layers)
+    most = max(2, _ROUND // members // 2 * 2)
+    forward, first = members * sum(flops), members * next(n for n in flops if n)
     step = 3 * forward - first  # no delta is needed below the first
     yield f"flops a row: {forward:,} forward, {step:,} in a training step"
     weights = net.n_parameters * net.dtype.itemsize
@@ -160,16 +162,16 @@ def _totals(net: MLP, batch_size: int) -> Iterator[str]:
     used = {"weights": weights, "optimizer state": weights * (net._network.n_blocks - 1)}
     operands = sum(
         2 * k * units * (1 + net.optimizer.use_ema)  # weights
-        + 4 * min(batch_size, _ROUND) * (k + units)  # inputs and deltas, in two forms
+        + 4 * members * min(batch_size, most) * (k + units)  # inputs and deltas, in two forms
         for k, *rest in net._state.specification.shapes.values()
         for units in rest  # of a matrix
         if rounds_operands(net.dtype_policy, units)
     )
     if operands:
         used["bfloat16 operands"] = operands
-    if batch_size > _ROUND:
+    if batch_size > most:
         used["gradients"] = weights
-    used["activations"] = min(batch_size, _ROUND) * columns * net.dtype.itemsize
+    used["activations"] = members * min(batch_size, most) * columns * net.dtype.itemsize
     parts = ", ".join(f"{name} {_bytes(size)}" for name, size in used.items())
     yield f"memory: {parts} (batch of {batch_size:,})"
 

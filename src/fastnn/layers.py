@@ -7,7 +7,7 @@ the arena of the network) and arithmetic (engine/stages/; in NumPy, reference/).
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from fastnn import _checks, activations, initializers
 from fastnn._layer import IDENTITY, RELU, ActivationField
@@ -17,6 +17,8 @@ from fastnn.embedding_layers import Embedding as Embedding
 from fastnn.embedding_layers import NumericEmbedding as NumericEmbedding
 from fastnn.embedding_layers import PeriodicEncoding as PeriodicEncoding
 from fastnn.embedding_layers import PiecewiseEncoding as PiecewiseEncoding
+from fastnn.ensemble_layers import MemberDense as MemberDense
+from fastnn.ensemble_layers import MemberScale as MemberScale
 
 
 @dataclass(frozen=True)
@@ -372,6 +374,144 @@ class Sum(Layer):
     name: ClassVar[str] = "sum"
 
 
+@dataclass(frozen=True)
+class Ensemble(Layer):
+    """Several networks that share most weights, as the last layer: their mean is the output.
+
+    Each of `k` members has factors of its own for the inputs of the ensemble, and an output layer
+    of its own; the layers between are the same for all. They are trained at once and each by its
+    own loss, so they make different errors, as separate networks do, with few more weights than one
+    (TabM: Gorishniy, Kotelnikov, Babenko, ICLR 2025; after BatchEnsemble: Wen, Tran, Ba, ICLR
+    2020).
+
+    Parameters
+    ----------
+    k : int
+        Members, from 2 to 256. A step takes about `k` times as long as without an ensemble.
+    layers : list of layers
+        What a member consists of. The last layer must be a Dense: each member has one of its own.
+    adapters : {"first", "all"}, default "first"
+        Where members have factors: "first" of the inputs only (TabM-mini), "all" also before and
+        behind the weights of each Dense, with a bias for each member (TabM).
+    initializer : {"random_signs", "standard_normal"}, default "random_signs"
+        How the factors of the inputs are drawn. Further factors start at 1.
+    trainable : bool, default True
+        Whether updates change the factors.
+    learning_rate_multiplier : float, default 1.0
+        As in `Dense`, for the factors.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of its range, if the layers do not end with a Dense, or if they
+        contain something that is not a layer, must come first or must come last.
+
+    See Also
+    --------
+    fastnn.fit_many : networks that share nothing.
+
+    Notes
+    -----
+    Outputs are means over the members, behind the activation: of probabilities, for instance. Thus
+    `MLP.predict`, and metrics. The loss of a network is the mean of its members' losses, in
+    `MLP.evaluate` as in training; that of the mean outputs is smaller where the members differ. A
+    loss that is a Python function, and gradients of outputs, are of the mean outputs.
+
+    The layers of the network before the Ensemble are computed for each member too: rows of the
+    inputs pass through the network ``k`` times, one copy for each member. `MLP.activations` has the
+    copies of a row one after the other.
+
+    The factors are a matrix ``W``, of shape (k, n). Those of all members' output layers are ``W``,
+    of shape (k * n, units), and ``b``, of shape (k, units).
+
+    Examples
+    --------
+    >>> from fastnn import MLP, Dense, Ensemble
+    >>> layers = [Ensemble(8, [Dense(32, "relu"), Dense(32, "relu"), Dense(1)])]
+    >>> net = MLP(5, layers, loss="squared_error", optimizer="adam", seed=0)
+    >>> [array.shape for array in net.get_weights()]
+    [(8, 5), (5, 32), (32,), (32, 32), (32,), (256, 1), (8, 1)]
+    >>> net.predict([[1.0, 2.0, 3.0, 4.0, 5.0]]).shape
+    (1, 1)
+    """
+
+    k: int
+    layers: Sequence[Layer]
+    adapters: str = "first"
+    initializer: str = "random_signs"
+    trainable: bool = True
+    learning_rate_multiplier: float = 1.0
+    name: ClassVar[str] = "ensemble"
+    is_output: ClassVar[bool] = True
+    comes_last: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        for name, value in (
+            ("k", _checks.integer("k", self.k, low=2, high=256)),
+            ("layers", tuple(_checks.layers_of_members(self.layers, KINDS))),
+            ("adapters", _checks.choice("adapters", self.adapters, ("first", "all"))),
+            ("initializer", initializers.name_of_members(self.initializer)),
+            ("trainable", _checks.flag("trainable", self.trainable)),
+            (
+                "learning_rate_multiplier",
+                _checks.number(
+                    "learning_rate_multiplier", self.learning_rate_multiplier, above=0.0
+                ),
+            ),
+        ):
+            object.__setattr__(self, name, value)
+
+    @property
+    def activation(self) -> activations.Activation:
+        """The activation of the outputs."""
+        last: Any = self.layers[-1]
+        found: activations.Activation = last.activation
+        return found
+
+    def width(self, n_in: int) -> int:
+        """Return the number of outputs of a member."""
+        n_out = n_in
+        for layer, k in with_widths(self.layers, n_in):
+            n_out = layer.width(k)
+        return n_out
+
+    def with_trainable(self, trainable: bool) -> Layer:
+        """Return the ensemble with the parameters of all its layers trained or frozen."""
+        layers = [layer.with_trainable(trainable) for layer in self.layers]
+        return replace(self, layers=layers, trainable=trainable)
+
+    def with_members(self) -> list[Layer]:
+        """Return the layers with those that tell members apart."""
+        *shared, last = self.layers
+        if self.adapters == "all":
+            shared = [inner for layer in shared for inner in self._adapted(layer)]
+        assert isinstance(last, Dense)  # checked when the layer was made
+        return [self._scale(self.initializer), *shared, MemberDense(self.k, last)]
+
+    def _scale(self, initializer: str, bias_initializer: str | None = None) -> MemberScale:
+        options = self.trainable, self.learning_rate_multiplier
+        return MemberScale(self.k, initializer, bias_initializer, *options)
+
+    def _adapted(self, layer: Layer) -> Iterator[Layer]:
+        """Yield a layer; a Dense with factors before and behind its weights."""
+        if isinstance(layer, Residual):
+            inner = [found for one in layer.layers for found in self._adapted(one)]
+            yield from (Fork(), *inner, Sum())
+        elif isinstance(layer, Dense):
+            yield self._scale("ones")
+            yield replace(layer, activation=IDENTITY, use_bias=False)
+            yield self._scale("ones", layer.bias_initializer if layer.use_bias else None)
+            if not layer.activation.is_linear:
+                yield Activate(layer.activation)
+        else:
+            yield layer
+
+    def pieces(self) -> Iterator[Layer]:
+        """Yield the pieces of the layers with those that tell members apart."""
+        for layer in self.with_members():
+            yield from layer.pieces()
+
+
 #: Kinds of layers by name.
 KINDS: dict[str, type[Layer]] = {
     kind.name: _checks.explaining(kind)
@@ -384,6 +524,7 @@ KINDS: dict[str, type[Layer]] = {
         Residual,
         Embedding,
         NumericEmbedding,
+        Ensemble,
     )
 }
 
@@ -400,6 +541,8 @@ PIECES: tuple[type[Layer], ...] = (
     PiecewiseEncoding,
     PeriodicEncoding,
     BlockDense,
+    MemberScale,
+    MemberDense,
 )
 
 

@@ -70,10 +70,11 @@ class MLP:
     ----------
     n_in : int
         Number of inputs, the columns of ``X``.
-    layers : list of Dense, Dropout, LayerNorm, Activate, Residual, Standardize and embeddings
-        From the first hidden layer to the output layer, which is a Dense. A Dropout, a LayerNorm,
-        an Activate or a NumericEmbedding acts on the outputs of the layer before it; a Standardize
-        must be the first layer, an Embedding the first one or behind a Standardize.
+    layers : list of Dense, Dropout, LayerNorm, Activate, Residual, Standardize and others
+        From the first hidden layer to the output layer, which is a Dense or an `Ensemble`. A
+        Dropout, a LayerNorm, an Activate or a NumericEmbedding acts on the outputs of the layer
+        before it; a Standardize must be the first layer, an Embedding the first one or behind a
+        Standardize.
     loss : str, Loss or callable
         ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"linear"``,
         ``"poisson"``, ``"gaussian_nll"``, ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an
@@ -113,7 +114,7 @@ class MLP:
     layers : tuple of Layer
         As given.
     dense : tuple of Dense
-        The Dense layers in the order of their computation, those within a Residual among them.
+        The Dense layers in the order of their computation, those within other layers among them.
         Weights also belong to LayerNorm, which is not in it.
     dropout_rates : tuple of float
         For each of these Dense layers, the rate at which its input is dropped in training.
@@ -238,7 +239,7 @@ class MLP:
 
     @property
     def dense(self) -> tuple[Dense, ...]:
-        """The Dense layers, those within a Residual among them."""
+        """The Dense layers, those within other layers among them."""
         return self._state.specification.dense
 
     @property
@@ -848,7 +849,8 @@ class MLP:
             The outputs ``z`` of each Dense, LayerNorm, Activate, Residual and Embedding, in the
             order of computation: those of the layers in a Residual come before its own. A
             NumericEmbedding has two, the encoded numbers and its outputs. The last are the
-            predictions.
+            predictions. With an `Ensemble` all have ``k`` rows for a row of X, one after the other:
+            those of its members.
             Dropout isn't applied.
 
         Raises
@@ -990,7 +992,7 @@ class MLP:
         ----------
         layers : int or list of int, optional
             Indices in `layers`, negative ones from the end; by default all. A Residual stands for
-            all its layers; layers without weights do not change.
+            all its layers, as an Ensemble does; layers without weights do not change.
 
         Raises
         ------

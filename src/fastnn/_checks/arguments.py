@@ -274,6 +274,14 @@ NEEDED: dict[str, dict[str, str]] = {
     },
     "Dense": {"units": "pass the number of outputs, such as Dense(64, 'relu')"},
     "Dropout": {"rate": "pass the fraction to drop, such as Dropout(0.2)"},
+    "Ensemble": table(
+        {
+            "n_members members n_estimators n_nets ensemble_size": "the argument is k",
+            "arch_type": "adapters='first' is TabM-mini, adapters='all' is TabM",
+            "start_scaling_init scaling_init": "the argument is initializer",
+            "name": _NO_NAME,
+        }
+    ),
     "Residual": {"layers": "pass the layers of the block, such as Residual([Dense(8)])"},
 }
 

@@ -259,6 +259,11 @@ def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
                 f"layers[{i}] is {layer!r}, which takes categories of X: it must be the first "
                 "layer, or follow Standardize()"
             )
+        if layer.comes_last and i < len(found) - 1:
+            raise ValueError(
+                f"layers[{i}] is of kind {layer.name!r}, which must be the last layer; move the "
+                "layers behind it into it"
+            )
     activated: list[Any] = [layer for layer in found if layer.is_output]
     if not activated:
         raise ValueError("layers must hold at least one Dense; got none")
@@ -304,12 +309,28 @@ def stretch(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
             raise ValueError(
                 f"layers[{i}] is {layer!r}, which must be the first layer of the network"
             )
+        if layer.comes_last:
+            raise ValueError(
+                f"layers[{i}] is of kind {layer.name!r}, which must be the last layer of the "
+                "network"
+            )
         if layer.is_output and layer.activation.is_row_wise:
             raise ValueError(
                 f"layers[{i}] has {layer.activation.name}, which is for the output layer only; "
                 "use 'relu', 'tanh', ... there"
             )
     return found
+
+
+def layers_of_members(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
+    """Return the layers of an Ensemble."""
+    found = items(value)
+    if not found or type(found[-1]) is not kinds["dense"]:
+        raise (ValueError if found else TypeError)(
+            "layers must be a list of layers that ends with a Dense, the output layer of each "
+            f"member, such as [Dense(64, 'relu'), Dense(1)]; got {shown(value)}"
+        )
+    return [*(stretch(found[:-1], kinds) if len(found) > 1 else []), found[-1]]
 
 
 def same_width(n_in: int, n_out: int) -> None:

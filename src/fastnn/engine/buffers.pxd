@@ -40,7 +40,7 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
                                real *base) noexcept nogil:
     """Places every buffer from `base` on; returns the number of reals that takes."""
     cdef Py_ssize_t i, widest = 0, at = 0, panel = buffers.stride * PANEL
-    cdef Py_ssize_t doubles = sizeof(double) // sizeof(real)
+    cdef Py_ssize_t doubles = sizeof(double) // sizeof(real), rows = buffers.rows * net.members
     cdef Py_ssize_t out = panels_of(net.n_out) * panel
     cdef StageBuffers *own
     if buffers.nonzeros == NULL:
@@ -56,8 +56,8 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     if purpose == INFERENCE:  # the loss writes there
         at = place(&buffers.stages[net.n_stages - 1].delta, base, at, out)
     at = place(&buffers.target, base, at, out)
-    at = place(&buffers.weight, base, at, buffers.rows)
-    at = place(<real **>&buffers.loss, base, at, buffers.rows * doubles)
+    at = place(&buffers.weight, base, at, rows)
+    at = place(<real **>&buffers.loss, base, at, rows * doubles)
     at = place(<real **>&buffers.penalty, base, at, net.n_tiles * doubles)
     if purpose != INFERENCE and clips_norm(net):
         at = place(<real **>&buffers.squares, base, at, 2 * net.n_tiles * doubles)
@@ -65,7 +65,7 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
     at = place(&buffers.scratch, base, at, n_threads * buffers.scratch_stretch)
     if purpose != INFERENCE and lowest_with_parameters(net).skips_zeros:
         buffers.lists_stretch = panels_of(
-            (buffers.rows + SLICE - 1) // SLICE * sizeof(fastnn_column_lists) // sizeof(real)
+            (rows + SLICE - 1) // SLICE * sizeof(fastnn_column_lists) // sizeof(real)
         ) * PANEL
         buffers.strips_stretch = buffers.lists_stretch + STRIP * PANEL * PANEL
         at = place(&buffers.strips, base, at, n_threads * buffers.strips_stretch)
@@ -79,7 +79,7 @@ cdef inline double most_bytes(const Buffers *buffers, const Net *net,
     cdef Py_ssize_t i
     for i in range(net.n_stages):
         columns += net.stages[i].n_out + 2 * PANEL
-    return (<double>rows + 1) * 5 * columns * sizeof(double)
+    return (<double>rows + 1) * net.members * 5 * columns * sizeof(double)
 
 
 cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t rows, int n_threads,
@@ -104,7 +104,7 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
             return False
     if most_bytes(buffers, net, rows) > <double>((<size_t>-1) >> 2):
         return False
-    buffers.rows, buffers.stride = rows, rows | 1
+    buffers.rows, buffers.stride = rows, rows * net.members | 1
     buffers.stages = <StageBuffers *>calloc(1 + net.n_stages, sizeof(StageBuffers))
     if buffers.stages == NULL:
         return False
@@ -132,9 +132,14 @@ cdef inline void free_buffers(Buffers *buffers) noexcept nogil:
 # ---- inputs as nonzeros -------------------------------------------------------------------------
 
 cdef inline Py_ssize_t indexed_rows(const Net *net) noexcept nogil:
-    """The rows of W of a stage whose inputs are indexed for it; 0 without one."""
+    """The rows of W of a stage whose inputs are indexed for it; 0 without one.
+
+    The rows are indexed as the caller has them, so not for the copies of an ensemble's members.
+    """
     cdef const Stage *stage = lowest_with_parameters(net)
-    return stage.W_rows if stage.may_wait and stage.kind.index_rows != NULL else 0
+    if net.members > 1 or stage.kind.index_rows == NULL or not stage.may_wait:
+        return 0
+    return stage.W_rows
 
 
 cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t rows,

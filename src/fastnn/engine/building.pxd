@@ -113,7 +113,7 @@ cdef inline (Clip, real) clip_of(given) except *:
 cdef inline int build_stages(Net *net, const Kind *kinds, n_in, list specs) except -1:
     cdef Stage *stage
     cdef Py_ssize_t i
-    net.n_stages, net.n_in = len(specs), n_in
+    net.n_stages, net.n_in, net.members = len(specs), n_in, 1
     net.stages = <Stage *>calloc(net.n_stages, sizeof(Stage))
     if net.stages == NULL:
         raise MemoryError("cannot allocate the layers")
@@ -129,10 +129,12 @@ cdef inline int build_stages(Net *net, const Kind *kinds, n_in, list specs) exce
         stage.rate_multiplier = spec.get("rate_multiplier", 1.0)
         stage.kind.build(net, stage, spec)
         net.row_flops += stage.flops
+        net.members = max(net.members, stage.members)
         net.penalized = net.penalized or stage.l1 > 0 or stage.l2 > 0
         net.waits_for_data = net.waits_for_data or stage.kind.waits_for_data
     net.last = &net.stages[net.n_stages - 1]
     net.n_out = net.last.n_out
+    net.row_flops *= net.members
     return 0
 
 

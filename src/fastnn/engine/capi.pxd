@@ -40,11 +40,20 @@ from fastnn.engine.leaves cimport (
     fastnn_workspace,
     real,
 )
-from fastnn.engine.net cimport CHUNK, INFERENCE, ROUND, TRAINING, Buffers, Net, Pass
+from fastnn.engine.net cimport (
+    INFERENCE,
+    TRAINING,
+    Buffers,
+    Net,
+    Pass,
+    chunk_rows,
+    round_rows,
+)
 from fastnn.engine.parameters cimport parameter_count
-from fastnn.engine.passes cimport begin_pass, forward
+from fastnn.engine.passes cimport begin_pass, forward, write_outputs
 from fastnn.engine.rows cimport (
     Rows,
+    gather_inputs,
     inputs_fit,
     take_labels,
     take_reals,
@@ -105,7 +114,8 @@ cdef inline int new_workspace(fastnn_model *model, Py_ssize_t rows, int training
     made.rows = rows if training else 0
     made.row = <real *>fastnn_allocate(net.n_in * sizeof(real))
     if not (made.row != NULL
-            and allocate_buffers(&made.inference, net, min(rows, CHUNK), 1, INFERENCE, False)
+            and allocate_buffers(&made.inference, net, min(rows, chunk_rows(net)), 1, INFERENCE,
+                                 False)
             and (not training or allocate_training(made))):
         free_workspace(&made.head)
         return FASTNN_MEMORY
@@ -120,8 +130,8 @@ cdef inline bint allocate_training(Workspace *made) noexcept nogil:
         made.before = <real *>fastnn_allocate(net.n_blocks * net.block * sizeof(real))
         if made.before == NULL:
             return False
-    return allocate_buffers(&made.training, net, min(made.rows, ROUND), 1, TRAINING,
-                            made.rows > ROUND)
+    return allocate_buffers(&made.training, net, min(made.rows, round_rows(net)), 1, TRAINING,
+                            made.rows > round_rows(net))
 
 
 cdef inline void free_workspace(fastnn_workspace *workspace) noexcept nogil:
@@ -217,11 +227,12 @@ cdef inline double evaluate(fastnn_workspace *workspace, Py_ssize_t n,
     if check_rows(net, 1, made.row) != FASTNN_OK:
         return NAN
     take_rows_of_reals(&rows, 1, made.row)
-    rows.gather_inputs(net, &rows, &made.inference, 0, 0, 1)
+    gather_inputs(net, &rows, &made.inference, 0, 0, 1)
     begin_pass(&work, net, &made.inference, 0, NULL)
-    work.rows = 1
+    work.rows = net.members
     forward(&work)
-    return made.inference.stages[net.n_stages - 1].z[0]
+    write_outputs(&work, made.inference.target)  # which has room, and no other use here
+    return made.inference.target[0]
 
 
 cdef inline void define_precision(fastnn_precision *precision) noexcept:

@@ -22,14 +22,15 @@ from fastnn.engine.leaves cimport (
     real,
 )
 from fastnn.engine.net cimport (
-    CHUNK,
     INFERENCE,
-    ROUND,
     TRAINING,
     Buffers,
     Net,
     Purpose,
     StageBuffers,
+    chunk_rows,
+    chunks_of,
+    round_rows,
 )
 from fastnn.engine.gradients cimport renew_all_operands
 from fastnn.engine.lockstep cimport (
@@ -330,7 +331,7 @@ cdef inline void plan_buffers(Buffers *plan, const Net *net, Py_ssize_t rows, Pu
                               StageBuffers *stages) noexcept nogil:
     """Places all buffers in a block of memory at 0, those of stages in `stages`."""
     memset(plan, 0, sizeof(Buffers))
-    plan.rows, plan.stride, plan.stages = rows, rows | 1, stages + 1
+    plan.rows, plan.stride, plan.stages = rows, rows * net.members | 1, stages + 1
     plan.memory = <real *>NULL + lay_out(plan, net, 1, purpose, NULL)  # its end
     plan.stages = NULL
 
@@ -339,16 +340,18 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
     """Buffers for the rows, and memory for what a run keeps; False if there is none."""
     cdef Run *run = member.run
     cdef Net *net = run.net
-    cdef Py_ssize_t i, chunks = (run.watch.validation.rows.n + CHUNK - 1) // CHUNK
+    cdef Py_ssize_t i, last = chunks_of(net, run.watch.last.rows.n)
+    cdef Py_ssize_t chunks = last + chunks_of(net, run.watch.validation.rows.n)
     cdef bint nonzeros = are_nonzeros(&run.rows)
     if (room.net == NULL or room.batch != run.batch
             or (room.training.nonzeros != NULL) != nonzeros
-            or not same_buffers(room.net, net, min(run.batch, ROUND))):
+            or not same_buffers(room.net, net, min(run.batch, round_rows(net)))):
         free_room(room)
         room.net, room.batch = net, run.batch
-        if not (allocate_buffers(&room.training, net, min(run.batch, ROUND), 1, TRAINING,
-                                 run.batch > ROUND, nonzeros)
-                and allocate_buffers(&room.inference, net, CHUNK, 1, INFERENCE, False, nonzeros)):
+        if not (allocate_buffers(&room.training, net, min(run.batch, round_rows(net)), 1,
+                                 TRAINING, run.batch > round_rows(net), nonzeros)
+                and allocate_buffers(&room.inference, net, chunk_rows(net), 1, INFERENCE, False,
+                                     nonzeros)):
             free_room(room)
             return False
     run.buffers = &room.training
@@ -360,10 +363,10 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
     member.before = <real *>fastnn_allocate(arena_size(net))
     member.kept.memory = <real *>fastnn_allocate(
         net.block * (1 + net.n_blocks if run.tiny else 1) * sizeof(real))
-    run.watch.last.chunk_losses = <double *>fastnn_allocate((1 + chunks) * sizeof(double))
+    run.watch.last.chunk_losses = <double *>fastnn_allocate(chunks * sizeof(double))
     if member.before == NULL or member.kept.memory == NULL or run.watch.last.chunk_losses == NULL:
         return False
-    run.watch.validation.chunk_losses = run.watch.last.chunk_losses + 1
+    run.watch.validation.chunk_losses = run.watch.last.chunk_losses + last
     memcpy(member.before, net.arena, arena_size(net))
     member.step, member.epoch, member.rate = net.step, net.epoch, net.hyper.learning_rate
     if run.generator != NULL:

@@ -128,6 +128,8 @@ cdef struct Stage:
     void *own                     # what the kind adds to this struct, one block of memory
     Py_ssize_t n_in, n_out
     Py_ssize_t place              # among the network's stages
+    Py_ssize_t members            # of the ensemble that it belongs to, where it tells them apart: a
+    bint is_apart                 # tile has the rows of one of them
     bint frozen                   # its parameters are never updated
     real *W                       # parameters, or NULL: a matrix (W_rows, W_columns) in panels,
     real *b                       # and a vector (b_columns,) or, if b_rows > 0, a matrix, which has
@@ -168,6 +170,7 @@ cdef struct Net:
     Stage *stages
     const Stage *last
     Py_ssize_t n_in, n_out
+    Py_ssize_t members            # of an ensemble: copies of each row that pass through the stages
     Py_ssize_t n_tiles            # of all stages
     const fastnn_loss *loss
     const fastnn_loss *linear     # takes the gradients of the outputs as its targets
@@ -244,13 +247,14 @@ cdef struct StageBuffers:         # of one stage, for the rows of a batch, in pa
     real *delta                   # dE/dz; a Dense turns it into dE/da
     real *kept                    # what the forward pass keeps for the backward pass, or NULL
     real *kept_rows               # (rows,) the same: one number for each row
+    real *apart                   # copies of rows in the order of an ensemble's members
     fastnn_pair *z_by_columns     # z_prev and delta rounded to bfloat16, in pairs of columns and of
     fastnn_pair *z_by_rows        # rows
     fastnn_pair *delta_by_columns
     fastnn_pair *delta_by_rows
 
 cdef struct Buffers:              # room for the rows of a batch
-    Py_ssize_t rows
+    Py_ssize_t rows               # of the inputs; net.members times as many pass through the stages
     Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
     Nonzeros *nonzeros            # the inputs, where they are not in panels; or NULL
     Nonzeros *indexed             # these, or what an embedding reads; or NULL
@@ -258,7 +262,7 @@ cdef struct Buffers:              # room for the rows of a batch
     StageBuffers *stages          # the one before has the delta of the inputs, if wanted
     real *target
     real *weight                  # (rows,) sample weights, over the batch's total
-    double *loss                  # (rows,) losses of the rows, times weight
+    double *loss                  # (rows,) losses of the rows, times weight; both for each copy
     double *penalty               # (n_tiles,)
     double *squares               # (n_tiles, 2) sums of squared gradients, of W and of b
     real *gradient                # a block like the arena's, where gradients must be stored
@@ -271,7 +275,7 @@ cdef struct Buffers:              # room for the rows of a batch
 cdef struct Pass:                 # rows `at`, ... of the buffers on their way through all stages
     const Net *net
     const Buffers *buffers
-    Py_ssize_t at, rows
+    Py_ssize_t at, rows           # of copies, where the network has members
     Py_ssize_t shift              # rows from what only this pass reads to `at`: all chunks of a
     # thread have that in one place, so that it stays in L2
     const fastnn_loss *loss       # what the outputs go into, or NULL
@@ -318,6 +322,33 @@ cdef struct Update:               # a thread's, in one step
     real *W                       # the weights of that tile
     Py_ssize_t n                  # how many they are
     fastnn_pair *operands         # and the same in pairs; or NULL
+
+
+cdef inline Py_ssize_t chunk_rows(const Net *net) noexcept nogil:
+    """Rows of the inputs whose copies for all members are about CHUNK.
+
+    Even, since some stages keep rows in pairs; a part of CHUNK, which losses are summed by.
+    """
+    cdef Py_ssize_t rows = CHUNK
+    while rows * net.members > CHUNK and rows % 4 == 0:
+        rows //= 2
+    return rows
+
+
+cdef inline Py_ssize_t chunks_of(const Net *net, Py_ssize_t rows) noexcept nogil:
+    """The chunks that so many rows are."""
+    return (rows + chunk_rows(net) - 1) // chunk_rows(net)
+
+
+cdef inline Py_ssize_t round_rows(const Net *net) noexcept nogil:
+    """The same for ROUND, of any even number."""
+    return max(2, ROUND // net.members // 2 * 2)
+
+
+cdef inline Py_ssize_t rows_of_tiles(const Net *net, const Stage *stage,
+                                     Py_ssize_t rows) noexcept nogil:
+    """The rows that the tiles of a stage have for so many rows of the inputs."""
+    return rows if stage.is_apart else rows * net.members
 
 
 cdef inline const Stage *lowest_with_parameters(const Net *net) noexcept nogil:

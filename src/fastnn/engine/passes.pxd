@@ -43,21 +43,37 @@ cdef inline void output_loss(const Pass *work) noexcept nogil:
 
 
 cdef inline void write_outputs(const Pass *work, real *out) noexcept nogil:
-    """The rows' outputs into out (rows, n_out). In a pass to the loss, before the loss."""
+    """The rows' outputs into out (rows, n_out), the means over their members. In a pass to the
+    loss, before the loss."""
     cdef const Net *net = work.net
     cdef const StageBuffers *last = &work.buffers.stages[net.n_stages - 1]
     cdef Py_ssize_t q, jump = work.buffers.stride * PANEL, shift = work.at * PANEL
     cdef StageBuffers activated
-    if work.raw == NULL:
+    if work.raw == NULL and net.members == 1:
         net.ops.scatter(work.rows, net.n_out, last.z + shift, jump, out)
         return
     # The loss needs z as it is; delta is unused before the loss fills it.
     for q in range(panels_of(net.n_out)):
         memcpy(last.delta + q * jump + shift, last.z + q * jump + shift,
                work.rows * PANEL * sizeof(real))
-    activated, activated.z, activated.kept = last[0], last.delta, NULL
-    activate(net.last, &activated, work)
-    net.ops.scatter(work.rows, net.n_out, last.delta + shift, jump, out)
+    if work.raw != NULL:
+        activated, activated.z, activated.kept = last[0], last.delta, NULL
+        activate(net.last, &activated, work)
+    average_members(work, last.delta)
+    net.ops.scatter(work.rows // net.members, net.n_out, last.delta + shift, jump, out)
+
+
+cdef inline void average_members(const Pass *work, real *y) noexcept nogil:
+    """The means over the copies of each row of y, where the copies of the first rows are."""
+    cdef const Net *net = work.net
+    cdef Py_ssize_t q, i, j, k = net.members
+    cdef real *panel
+    for q in range(panels_of(net.n_out) if k > 1 else 0):
+        panel = y + (q * work.buffers.stride + work.at) * PANEL
+        for i in range(work.rows // k):
+            net.ops.column_sums(k, panel + i * k * PANEL, False, panel + i * PANEL)
+            for j in range(i * PANEL, (i + 1) * PANEL):
+                panel[j] = panel[j] / k
 
 
 cdef inline void backward(Pass *work, Py_ssize_t lowest) noexcept nogil:

@@ -31,11 +31,12 @@ from fastnn.engine.net cimport (
     Pass,
     Stage,
     W_size,
+    chunk_rows,
     divides_columns,
     row_share,
 )
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss, write_outputs
-from fastnn.engine.rows cimport are_nonzeros, weigh
+from fastnn.engine.rows cimport are_nonzeros, gather_inputs, gather_targets, weigh
 from fastnn.engine.run cimport DIVERGED, INTERRUPTED, NOT_YET, Run
 
 cdef struct ThreadState:          # the private state of a thread of the team
@@ -86,35 +87,35 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
     A loss that isn't finite, or a signal, sets run.ended; deltas are not computed then.
     """
     cdef const Net *net = run.net
+    cdef Py_ssize_t row = first, rows, k = net.members, most = chunk_rows(net)
     cdef Pass work
     cdef double loss
-    begin_pass(&work, net, run.buffers, first, run.rows.loss)
-    work.step, work.before, work.few, work.scratch = step, before, few, thread.scratch
+    begin_pass(&work, net, run.buffers, first * k, run.rows.loss)
+    work.step, work.before, work.few, work.scratch = step, before * k, few, thread.scratch
     work.skips_zeros = run.skips_zeros
-    while work.at < stop:
-        work.rows = min(CHUNK, stop - work.at)
-        work.shift = work.at - first if net.stages[0].has_operands else 0
-        run.rows.gather_inputs(net, &run.rows, run.buffers, position + work.at,
-                               work.at - work.shift, work.rows)
-        run.rows.gather_targets(net, &run.rows, run.buffers, position + work.at, work.at,
-                                work.rows)
+    while row < stop:
+        rows = min(most, stop - row)
+        work.at, work.rows = row * k, rows * k
+        work.shift = work.at - first * k if net.stages[0].has_operands else 0
+        gather_inputs(net, &run.rows, run.buffers, position + row, work.at - work.shift, rows)
+        gather_targets(net, &run.rows, run.buffers, position + row, work.at, rows)
         record_time(thread.clock, INPUT)
         forward(&work)
         record_time(thread.clock, FORWARD)
         if run.out != NULL:
-            write_outputs(&work, run.out + (position + work.at) * net.n_out)
-        weigh(net, &run.rows, run.buffers, divisor, position + work.at, work.at, work.rows)
+            write_outputs(&work, run.out + (position + row) * net.n_out)
+        weigh(net, &run.rows, run.buffers, divisor, position + row, work.at, rows)
         output_loss(&work)
         record_time(thread.clock, LOSS)
-        work.at += work.rows
+        row += rows
         if thread.polls and run.interrupted(run.owner):
             run.ended = INTERRUPTED
             return 0.0
-    loss = sum_of(run.buffers.loss + first, stop - first)
+    loss = sum_of(run.buffers.loss + first * k, (stop - first) * k)
     if not isfinite(loss) and run.gradient == NULL:
         run.ended = DIVERGED
     elif stop > first:
-        work.at, work.rows, work.shift = first, stop - first, 0
+        work.at, work.rows, work.shift = first * k, (stop - first) * k, 0
         backward(&work, net.first_updated if run.gradient == NULL else net.first_parameters)
     record_time(thread.clock, DELTA)
     return loss

@@ -5,7 +5,7 @@
 
 from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from fastnn.engine.leaves cimport (
     PANEL,
@@ -29,7 +29,8 @@ cdef struct Rows
 
 cdef struct Rows:
     Py_ssize_t n
-    # Rows from `position`, in order, into rows `at`, ... of the buffers.
+    # Rows from `position`, in order, into rows `at`, ... of the buffers: once, whatever the members
+    # of the network are.
     void (*gather_inputs)(const Net *net, const Rows *rows, const Buffers *buffers,
                           Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil
     void (*gather_targets)(const Net *net, const Rows *rows, const Buffers *buffers,
@@ -46,6 +47,40 @@ cdef struct Rows:
     const int64_t *labels         # (n,) of classes
     const real *sample_weight     # (n, n_weights)
     const int64_t *order          # the order in which rows are used; NULL: as they are stored
+
+
+# ---- copies for the members of a network --------------------------------------------------------
+#
+# The copies of a row follow one another in the buffers.
+
+cdef inline void gather_inputs(const Net *net, const Rows *rows, const Buffers *buffers,
+                               Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """n rows from `position`, and their copies, into the buffers from row `at` on."""
+    rows.gather_inputs(net, rows, buffers, position, at, n)
+    if net.members > 1:
+        spread(net, buffers, net.n_in, n, buffers.stages[0].z_prev + at * PANEL)
+
+
+cdef inline void gather_targets(const Net *net, const Rows *rows, const Buffers *buffers,
+                                Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
+    """The same of their targets."""
+    rows.gather_targets(net, rows, buffers, position, at, n)
+    if net.members > 1:
+        spread(net, buffers, net.n_out, n, buffers.target + at * PANEL)
+
+
+cdef inline void spread(const Net *net, const Buffers *buffers, Py_ssize_t columns, Py_ssize_t n,
+                        real *panels) noexcept nogil:
+    """Puts copies for all members in the place of the first n rows of panels, from the last on."""
+    cdef Py_ssize_t q, r, m
+    cdef real *panel
+    for q in range(panels_of(columns)):
+        panel = panels + q * buffers.stride * PANEL
+        for r in range(n - 1, -1, -1):
+            for m in range(net.members):
+                if r + m > 0:
+                    memcpy(panel + (r * net.members + m) * PANEL, panel + r * PANEL,
+                           PANEL * sizeof(real))
 
 
 # ---- inputs -------------------------------------------------------------------------------------
@@ -105,7 +140,7 @@ cdef inline void take_rows_of_nonzeros(Rows *rows, const Net *net, Py_ssize_t n,
 
 cdef inline bint takes_nonzeros(const Net *net) noexcept nogil:
     """Whether the first stage takes rows as their nonzeros."""
-    return net.stages[0].kind.takes_nonzeros
+    return net.stages[0].kind.takes_nonzeros and net.members == 1
 
 
 cdef inline bint are_nonzeros(const Rows *rows) noexcept nogil:
@@ -285,7 +320,7 @@ cdef inline void weigh(const Net *net, const Rows *rows, const Buffers *buffers,
     if rows.n_weights > 1:
         weigh_outputs(net, rows, buffers, divisor, position, at, n)
     else:
-        weigh_rows(rows, buffers, divisor, position, at, n)
+        weigh_rows(net, rows, buffers, divisor, position, at, n)
 
 
 cdef inline void weigh_outputs(const Net *net, const Rows *rows, const Buffers *buffers,
@@ -299,16 +334,20 @@ cdef inline void weigh_outputs(const Net *net, const Rows *rows, const Buffers *
     for q in range(panels_of(net.n_out)):
         panel = weights + q * buffers.stride * PANEL
         for i in range(n * PANEL):
-            panel[i] = <real>(panel[i] / divisor) if divisor > 0 else 0
+            panel[i] = <real>(panel[i] / divisor / net.members) if divisor > 0 else 0
+    if net.members > 1:
+        spread(net, buffers, net.n_out, n, weights)
 
 
-cdef inline void weigh_rows(const Rows *rows, const Buffers *buffers, double divisor,
-                            Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """Each row's factor in the batch's loss; all are 0 if the batch has no weight."""
+cdef inline void weigh_rows(const Net *net, const Rows *rows, const Buffers *buffers,
+                            double divisor, Py_ssize_t position, Py_ssize_t at,
+                            Py_ssize_t n) noexcept nogil:
+    """Each copy's factor in the batch's loss; all are 0 if the batch has no weight."""
     cdef double weight = 1.0
-    cdef Py_ssize_t r
+    cdef Py_ssize_t r, m, k = net.members
     for r in range(n):
         if rows.n_weights == 1:
             weight = rows.sample_weight[index_of(rows, position + r)]
         # Not times 1 / divisor, which is infinite where all weights are subnormal.
-        buffers.weight[at + r] = <real>(weight / divisor) if divisor > 0 else 0
+        for m in range(k):
+            buffers.weight[at + r * k + m] = <real>(weight / divisor / k) if divisor > 0 else 0

@@ -39,7 +39,7 @@ cdef struct Evaluation:           # rows that go forward
     Py_ssize_t first, stop        # positions: the slice at hand,
     Py_ssize_t taken              # and the chunks taken, beside each thread's first
     real *out                     # (n, n_out) predictions, or NULL
-    double *chunk_losses          # losses, one for each CHUNK rows, or NULL
+    double *chunk_losses          # losses, one for each chunk of rows, or NULL
     bint skips_zeros              # the inputs have many, and the lowest W is finite
 
 cdef struct Judge:                # metrics of the rows of an epoch

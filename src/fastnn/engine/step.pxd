@@ -49,9 +49,7 @@ from fastnn.engine.leaves cimport (
 from fastnn.engine.net cimport (
     BY_GLOBAL_NORM,
     BY_NORM,
-    CHUNK,
     FEW_ROWS,
-    ROUND,
     Buffers,
     Columns,
     Net,
@@ -65,7 +63,9 @@ from fastnn.engine.net cimport (
     divides_columns,
     lowest_with_parameters,
     panels_of,
+    round_rows,
     row_share,
+    rows_of_tiles,
     share,
 )
 from fastnn.engine.row_phase cimport (
@@ -109,15 +109,16 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
     Returns whether it was made: all threads read run.ended between the same two barriers.
     """
     cdef Net *net = run.net
-    cdef Py_ssize_t at = 0
+    cdef Py_ssize_t at = 0, most = round_rows(net)
+    cdef bint few = rows * net.members <= FEW_ROWS
     cdef Round now
     cdef double mine
     now.t, now.penalty_scale = step + 1, 1.0
     if net.scales_penalties:
         now.penalty_scale = 1.0 / divisor if divisor > 0 else 0.0
     while at < rows:
-        now.rows = min(ROUND, rows - at)
-        now.first, now.last = at == 0, rows - at <= ROUND
+        now.rows = min(most, rows - at)
+        now.first, now.last = at == 0, rows - at <= most
         now.skips_zeros = run.skips_zeros  # the same for all threads, which may find it to end
         now.by_columns = run.by_columns and not now.skips_zeros and thread.size > 1
         if thread.columns != NULL:
@@ -129,16 +130,16 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
                 fastnn_team_barrier(team)  # the weights that these rows read are current
         if now.by_columns:
             mine = train_columns(run, team, thread, step, position + at, at, divisor, now.rows,
-                                 rows <= FEW_ROWS)
+                                 few)
         else:
             mine = train_rows(run, thread, step, position + at, at, divisor,
                               row_share(net, now.rows, thread.rank, thread.size),
-                              row_share(net, now.rows, thread.rank + 1, thread.size),
-                              rows <= FEW_ROWS)
+                              row_share(net, now.rows, thread.rank + 1, thread.size), few)
         fastnn_team_barrier(team)
         record_time(thread.clock, WAIT)
         if thread.rank == 0:  # in the order of the rows, whichever thread had them
-            loss[0] += mine if thread.size == 1 else sum_of(run.buffers.loss, now.rows)
+            loss[0] += mine if thread.size == 1 else sum_of(run.buffers.loss,
+                                                            now.rows * net.members)
         if run.ended != NOT_YET:
             if thread.rank == 0 and isfinite(run.last_loss):
                 run.last_loss = loss[0]
@@ -348,7 +349,7 @@ cdef inline void train_strips(Run *run, GradientUse use, const Round *now, const
         before = stored_gradients(run, use) + (stage.W - net.arena)
     while at < stop:
         n = stage.kind.add_strip(net, stage, &buffers.stages[stage.place], buffers.stride,
-                                 now.rows, at, stop, before, &strip)
+                                 rows_of_tiles(net, stage, now.rows), at, stop, before, &strip)
         for k in range(n):
             here.ready = strip.g + k * PANEL * PANEL
             train_tile(run, use, now, &here, below, stage.kind.strip_tile(stage, at + k), update)
@@ -364,7 +365,7 @@ cdef inline void train_tile(Run *run, GradientUse use, const Round *now, Tile *t
     tile.penalty = &buffers.penalty[below + number]
     stage.kind.place_tile(stage, &buffers.stages[stage.place], buffers.stride, number, tile)
     if use == UPDATE_NOW and not stage.frozen:
-        stage.kind.update_tile(net, tile, now.rows, update)
+        stage.kind.update_tile(net, tile, rows_of_tiles(net, stage, now.rows), update)
     else:
         treat_tile(run, tile, use, now, below + number, update)
     watch_weights(run, now, tile)
@@ -392,7 +393,8 @@ cdef inline void treat_tile(const Run *run, const Tile *tile, GradientUse use, c
     if tile.stage.frozen and use != RETURN:
         penalize(net, tile, now.penalty_scale, NULL)
         return
-    store_gradient(net, tile, now.rows, now.first, now.last, now.penalty_scale, gradient)
+    store_gradient(net, tile, rows_of_tiles(net, tile.stage, now.rows), now.first, now.last,
+                   now.penalty_scale, gradient)
     if use == STORE_AND_CLIP:
         measure_gradient(net, tile, gradient, &run.buffers.squares[2 * number])
     elif use == STORE_AND_UPDATE:

@@ -23,8 +23,6 @@ from fastnn.engine.leaves cimport (
     real,
 )
 from fastnn.engine.net cimport (
-    CHUNK,
-    ROUND,
     Buffers,
     Net,
     Nonzeros,
@@ -32,8 +30,11 @@ from fastnn.engine.net cimport (
     Stage,
     StageBuffers,
     W_size,
+    chunk_rows,
+    chunks_of,
     clips_norm,
     lowest_with_parameters,
+    round_rows,
 )
 from fastnn.engine.metrics cimport Judged, has_nan, judging_room, value_of
 from fastnn.engine.passes cimport begin_pass, forward, output_loss, write_outputs
@@ -42,6 +43,8 @@ from fastnn.engine.rows cimport (
     Rows,
     are_nonzeros,
     batch_weight,
+    gather_inputs,
+    gather_targets,
     index_of,
     most_nonzeros,
     row_weight,
@@ -154,7 +157,7 @@ cdef inline void arrange_updates(const Run *run) noexcept nogil:
     if run.buffers.nonzeros != NULL:
         read = <double>(run.rows.starts[run.rows.n] - run.rows.starts[0]) / run.rows.n
     indexed.waits = (
-        stage.may_wait and not clips_norm(net) and run.batch <= ROUND
+        stage.may_wait and not clips_norm(net) and run.batch <= round_rows(net)
         and run.end - run.begin > run.batch and run.batch * read * WAITING < indexed.n_in)
     if run.buffers.nonzeros == NULL:
         indexed.waits = (indexed.waits and run.rows.X != NULL
@@ -255,7 +258,7 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
         any = True
         if run.buffers.nonzeros != NULL and not reserve_nonzeros(
                 run.buffers.nonzeros,
-                most_nonzeros(&run.rows, run.first, run.stop, run.batch, ROUND)):
+                most_nonzeros(&run.rows, run.first, run.stop, run.batch, round_rows(run.net))):
             run.ended = NO_MEMORY
             break
         if run.tiny:
@@ -469,7 +472,8 @@ cdef inline int evaluation_team(const Net *net, const Rows *rows, int n_threads)
 cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double *loss,
                                double *total) noexcept nogil:
     """Adds up the losses of all rows, and their weights; False if a signal ended the run."""
-    cdef Py_ssize_t stride = inference_rows(threads, run.net.row_flops - asked.rows.flops_less)
+    cdef Py_ssize_t stride = inference_rows(run.net, threads,
+                                            run.net.row_flops - asked.rows.flops_less)
     asked.stop = 0
     if asked.buffers.nonzeros != NULL:
         asked.buffers.nonzeros.whole = run.buffers.nonzeros.whole
@@ -495,7 +499,7 @@ cdef inline bint next_slice(Evaluation *asked, Py_ssize_t rows) noexcept nogil:
 cdef inline void add_up(const Evaluation *asked, double *loss, double *total) noexcept nogil:
     """Adds the losses of all chunks, and the weights of all rows."""
     cdef Py_ssize_t i
-    for i in range((asked.rows.n + CHUNK - 1) // CHUNK):
+    for i in range(chunks_of(asked.net, asked.rows.n)):
         loss[0] += asked.chunk_losses[i]
     if asked.rows.n_weights == 0:
         total[0] += asked.rows.n
@@ -513,24 +517,26 @@ cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexc
     """
     cdef Evaluation *asked = <Evaluation *>context
     cdef const Net *net = asked.net
-    cdef Py_ssize_t size = fastnn_team_size(team), chunk = CHUNK, number, row
+    cdef Py_ssize_t size = fastnn_team_size(team), most = chunk_rows(net), chunk = most
+    cdef Py_ssize_t number, row, rows, k = net.members
     cdef Pass work
-    begin_pass(&work, net, asked.buffers, rank * CHUNK,
+    begin_pass(&work, net, asked.buffers, rank * most * k,
                asked.rows.loss if asked.chunk_losses != NULL else NULL)
     work.step, work.skips_zeros = net.step, asked.skips_zeros
     if asked.chunk_losses == NULL:
-        chunk = min(CHUNK, (asked.stop - asked.first + size - 1) // size)
+        chunk = min(most, (asked.stop - asked.first + size - 1) // size)
     number = rank
     while asked.first + number * chunk < asked.stop:
         row = asked.first + number * chunk
-        work.rows, work.before = min(chunk, asked.stop - row), row - work.at
-        asked.rows.gather_inputs(net, &asked.rows, asked.buffers, row, work.at, work.rows)
+        rows = min(chunk, asked.stop - row)
+        work.rows, work.before = rows * k, row * k - work.at
+        gather_inputs(net, &asked.rows, asked.buffers, row, work.at, rows)
         forward(&work)
         if asked.out != NULL:
             write_outputs(&work, asked.out + row * net.n_out)
         if asked.chunk_losses != NULL:
-            asked.rows.gather_targets(net, &asked.rows, asked.buffers, row, work.at, work.rows)
-            weigh(net, &asked.rows, asked.buffers, 1.0, row, work.at, work.rows)
+            gather_targets(net, &asked.rows, asked.buffers, row, work.at, rows)
+            weigh(net, &asked.rows, asked.buffers, 1.0, row, work.at, rows)
             output_loss(&work)
-            asked.chunk_losses[row // CHUNK] = sum_of(asked.buffers.loss + work.at, work.rows)
+            asked.chunk_losses[row // most] = sum_of(asked.buffers.loss + work.at, work.rows)
         number = number + 1 if size == 1 else size + fastnn_take_next(&asked.taken)

@@ -1,7 +1,7 @@
 # The size of a team, and the rows of a slice, after which signals are handled. The size of a team
 # may change between any two slices: no bit depends on it.
 
-from fastnn.engine.net cimport CHUNK
+from fastnn.engine.net cimport Net, chunk_rows
 
 # Below this many flops a step, the two barriers cost more than a second thread saves.
 cdef inline double THREADING_FLOPS() noexcept nogil:
@@ -34,6 +34,8 @@ cdef inline Py_ssize_t training_rows(Py_ssize_t batch, double row_flops) noexcep
     return batch * max(1, <Py_ssize_t>(SLICE_FLOPS() / (batch * row_flops + 1000)))
 
 
-cdef inline Py_ssize_t inference_rows(int threads, double row_flops) noexcept nogil:
+cdef inline Py_ssize_t inference_rows(const Net *net, int threads,
+                                      double row_flops) noexcept nogil:
     """Rows of a slice of an evaluation: whole chunks for each thread."""
-    return CHUNK * max(threads, <Py_ssize_t>(3 * SLICE_FLOPS() / (CHUNK * row_flops + 1000)))
+    cdef Py_ssize_t chunk = chunk_rows(net)
+    return chunk * max(threads, <Py_ssize_t>(3 * SLICE_FLOPS() / (chunk * row_flops + 1000)))

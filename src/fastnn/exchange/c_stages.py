@@ -16,7 +16,7 @@ from fastnn.activations import Activation
 from fastnn.exchange import c_embeddings
 from fastnn.exchange.c_base import Lines, Member, Precision, Stage, Values
 from fastnn.exchange.c_sections import sections
-from fastnn.exchange.parts import Array, Part, Refusal
+from fastnn.exchange.parts import NO_MEMBERS, Array, Part, Refusal
 from fastnn.layers import (
     Activate,
     BlockDense,
@@ -26,6 +26,8 @@ from fastnn.layers import (
     Fork,
     Layer,
     LayerNorm,
+    MemberDense,
+    MemberScale,
     PeriodicEncoding,
     PiecewiseEncoding,
     Standardize,
@@ -326,4 +328,6 @@ RULES: dict[type[Layer], Callable[[Part[Any], Precision], list[Stage]] | Refusal
     PiecewiseEncoding: _piecewise,
     PeriodicEncoding: _periodic,
     BlockDense: _block_dense,
+    MemberScale: NO_MEMBERS,
+    MemberDense: NO_MEMBERS,
 }

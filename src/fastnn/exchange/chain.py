@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from fastnn import _checks, activations
 from fastnn.activations import Activation
-from fastnn.exchange.parts import Array, Part, Refusal, minus, rule_for
+from fastnn.exchange.parts import NO_MEMBERS, Array, Part, Refusal, minus, rule_for
 from fastnn.layers import (
     Activate,
     BlockDense,
@@ -27,6 +27,8 @@ from fastnn.layers import (
     Fork,
     Layer,
     LayerNorm,
+    MemberDense,
+    MemberScale,
     PeriodicEncoding,
     PiecewiseEncoding,
     Residual,
@@ -498,4 +500,6 @@ RULES: dict[type[Layer], Callable[[Chain, Part[Any]], None] | Refusal] = {
     PiecewiseEncoding: _NO_EMBEDDINGS,
     PeriodicEncoding: _NO_EMBEDDINGS,
     BlockDense: _NO_EMBEDDINGS,
+    MemberScale: NO_MEMBERS,
+    MemberDense: NO_MEMBERS,
 }

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from fastnn import __version__, _checks, _files, activations
 from fastnn.activations import Activation
 from fastnn.exchange import onnx_embeddings
-from fastnn.exchange.parts import Part, Refusal, parts, rule_for
+from fastnn.exchange.parts import NO_MEMBERS, Part, Refusal, parts, rule_for
 from fastnn.exchange.together import Networks, inputs_of, networks_of
 from fastnn.layers import (
     Activate,
@@ -28,6 +28,8 @@ from fastnn.layers import (
     Fork,
     Layer,
     LayerNorm,
+    MemberDense,
+    MemberScale,
     PeriodicEncoding,
     PiecewiseEncoding,
     Standardize,
@@ -316,6 +318,8 @@ RULES: dict[type[Layer], Callable[[_Tensor, Part[Any]], _Tensor] | Refusal] = {
     PiecewiseEncoding: onnx_embeddings.piecewise,
     PeriodicEncoding: onnx_embeddings.periodic,
     BlockDense: _block_dense,
+    MemberScale: NO_MEMBERS,
+    MemberDense: NO_MEMBERS,
 }
 
 # ---- activations ---------------------------------------------------------------------------------

@@ -25,6 +25,8 @@ from fastnn.layers import (
     Fork,
     Layer,
     LayerNorm,
+    MemberDense,
+    MemberScale,
     PeriodicEncoding,
     PiecewiseEncoding,
     Standardize,
@@ -151,6 +153,17 @@ _OF_EMBEDDINGS = Refusal(
     "Standardize"
 )
 
+_OF_MEMBERS = Refusal(
+    "its members have factors of their own; scale the rows yourself and build the network without "
+    "Standardize"
+)
+
+#: Why the members of an Ensemble cannot be written.
+NO_MEMBERS = Refusal(
+    "the format has no copies of a row for the members of an Ensemble; predict with fastnn, or "
+    "train a network without"
+)
+
 #: For each kind of layer, what takes a scaling before it: returns the part, and whether it did.
 FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
     Dense: _into_weights,
@@ -170,6 +183,8 @@ FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
     PiecewiseEncoding: _OF_EMBEDDINGS,
     PeriodicEncoding: _OF_EMBEDDINGS,
     BlockDense: _OF_EMBEDDINGS,
+    MemberScale: _OF_MEMBERS,
+    MemberDense: _OF_MEMBERS,
 }
 
 

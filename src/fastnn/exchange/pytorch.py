@@ -17,7 +17,7 @@ from fastnn import _checks, activations
 from fastnn.activations import Activation
 from fastnn.exchange import torch_embeddings
 from fastnn.exchange.chain import Chain
-from fastnn.exchange.parts import Array, Part, Refusal, folded, parts, rule_for
+from fastnn.exchange.parts import NO_MEMBERS, Array, Part, Refusal, folded, parts, rule_for
 from fastnn.exchange.scikit_learn import Estimator, network_of
 from fastnn.layers import (
     Activate,
@@ -28,6 +28,8 @@ from fastnn.layers import (
     Fork,
     Layer,
     LayerNorm,
+    MemberDense,
+    MemberScale,
     PeriodicEncoding,
     PiecewiseEncoding,
     Standardize,
@@ -428,6 +430,8 @@ RULES: dict[type[Layer], Callable[[Any, _Modules, Part[Any]], None] | Refusal] =
     PiecewiseEncoding: _piecewise,
     PeriodicEncoding: _periodic,
     BlockDense: _block_dense,
+    MemberScale: NO_MEMBERS,
+    MemberDense: NO_MEMBERS,
 }
 
 #: Modules by fastnn's name of the activation: each takes torch.nn and the activation's parameter.

@@ -29,6 +29,8 @@ from fastnn.layers import (
     Fork,
     Layer,
     LayerNorm,
+    MemberDense,
+    MemberScale,
     PeriodicEncoding,
     PiecewiseEncoding,
     Standardize,
@@ -426,6 +428,8 @@ RULES: dict[type[Layer], Callable[[list[Affine], Part[Any]], None] | Refusal] = 
     PiecewiseEncoding: _NO_SUCH_LAYER,
     PeriodicEncoding: _NO_SUCH_LAYER,
     BlockDense: _NO_SUCH_LAYER,
+    MemberScale: _NO_SUCH_LAYER,
+    MemberDense: _NO_SUCH_LAYER,
 }
 
 #: Hidden activations that scikit-learn has, by fastnn's name.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastnn.reference import embeddings
+from fastnn.reference import embeddings, members
 from fastnn.reference.functions import ACTIVATIONS, ALPHA, bfloat16, through
 
 if TYPE_CHECKING:
@@ -287,9 +287,38 @@ TWINS: dict[str, Any] = {
     "layer_norm": layer_norm_twin,
     "activate": lambda spec, _: Activate(spec.activation.name, spec.activation.parameter),
     "residual": None,
+    "ensemble": None,  # its layers are the network's
     "embedding": embeddings.embedding_twin,
     "numeric_embedding": embeddings.numeric_twin,
 }
+
+
+def _until_sum(specs: Iterator[Any]) -> list[Any]:
+    """Takes the pieces after a Fork up to its Sum, which is not returned."""
+    found: list[Any] = []
+    depth = 1
+    for spec in specs:
+        depth += {"fork": 1, "sum": -1}.get(spec.name, 0)
+        if depth == 0:
+            break
+        found.append(spec)
+    return found
+
+
+#: The same of the layers that an Ensemble consists of beside other ones.
+OF_MEMBERS: dict[str, Any] = {
+    "member_scale": members.scale_twin,
+    "member_dense": members.dense_twin,
+}
+
+
+def with_members(layers: Iterable[Any]) -> Iterator[Any]:
+    """The layers, with those of an Ensemble in its place."""
+    for spec in layers:
+        if spec.name == "ensemble":
+            yield from spec.with_members()
+        else:
+            yield spec
 
 
 def twins(
@@ -304,7 +333,8 @@ def twins(
     count = {"layers": 0, "masks": 0} if count is None else count
     found: list[Any] = []
     kept = 1.0
-    for spec in layers:
+    specs = iter(with_members(layers))
+    for spec in specs:
         if spec.name == "dropout":
             kept *= 1.0 - spec.rate
             continue
@@ -316,11 +346,12 @@ def twins(
             count["masks"] += 1
         if rate and spec.name != "dense":
             found.append(Dropout(rate, number))
-        if spec.name == "residual":
-            found.append(Residual(twins(spec.layers, arrays, count)))
+        if spec.name in ("residual", "fork"):
+            inner = spec.layers if spec.name == "residual" else _until_sum(specs)
+            found.append(Residual(twins(inner, arrays, count)))
             continue
         own = (rate, number) if spec.name == "dense" else ()
-        found.append(TWINS[spec.name](spec, arrays, *own))
+        found.append((TWINS | OF_MEMBERS)[spec.name](spec, arrays, *own))
         if found[-1].arrays():
             count["layers"] += getattr(found[-1], "n_layers", 1)
             count["masks"] = 0

@@ -54,6 +54,8 @@ class Network:
         Of the moving average of the weights, kept in ``average``.
     mean, scale : arrays of shape (n_in,)
         Inputs are ``(x - mean) / scale``.
+    members : int
+        Copies of each row that pass through the layers; outputs are their means, losses, too.
     """
 
     layers: list[Any]  # of classes in TWINS
@@ -72,6 +74,7 @@ class Network:
     momentum: float | None = None
     mean: Array | float = 0.0
     scale: Array | float = 1.0
+    members: int = 1
 
     def __post_init__(self) -> None:
         """Convert hyper-parameters to Python floats, and create a state for each weight array."""
@@ -115,6 +118,7 @@ class Network:
             momentum=momentum if averages else None,
             mean=mean,
             scale=scale,
+            members=max(getattr(layer, "members", 1) for layer in layers),
         )
 
     @property
@@ -133,7 +137,7 @@ class Network:
             layer.take(rest)
 
     def forward(self, X: ArrayLike, training: bool = False) -> Array:
-        """y (B, n_out) of X (B, n_in); layers keep what the backward pass needs."""
+        """y (B * members, n_out) of X (B, n_in); layers keep what the backward pass needs."""
 
         def drop(rate: float, z: Array, number: int) -> Array | None:
             if not training:
@@ -142,13 +146,16 @@ class Network:
             return mask.astype(self.dtype) * (1 / (1 - rate))
 
         z = ((np.asarray(X, self.dtype) - self.mean) / self.scale).astype(self.dtype)
+        z = np.repeat(z, self.members, axis=0)
         for layer in self.layers:
             z = layer.forward(z, drop)
         return z
 
     def predict(self, X: ArrayLike) -> Array:
         """y, shape (B, n_out), of X, shape (B, n_in), without dropout."""
-        return self.forward(X)
+        y = self.forward(X)
+        mean: Array = y.reshape(-1, self.members, y.shape[1]).mean(1)
+        return mean
 
     def evaluate(self, X: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
         """The loss of a data set, penalties included, without dropout: a float."""
@@ -156,20 +163,22 @@ class Network:
         return self._loss_and_delta(t, sample_weight)[0]
 
     def _loss_and_delta(self, t: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, Array]:
-        """The loss with penalties and the delta (B, n_out) of the last forward pass."""
+        """The loss with penalties and the delta (B * members, n_out) of the last forward pass."""
         last = self.layers[-1]
         _, _, a, y = last.tape
         t = one_hot(t, y.shape[1]) if self.loss == "cross_entropy" and np.ndim(t) == 1 else t
-        t = np.asarray(t, self.dtype).reshape(y.shape)
+        n = len(y) // self.members
+        t = np.asarray(t, self.dtype).reshape(n, y.shape[1]).repeat(self.members, axis=0)
         output = last.activation, last.alpha
-        c = np.asarray(np.ones(len(y)) if sample_weight is None else sample_weight, self.dtype)
-        c = c.reshape(len(y), -1)  # (B, 1), or (B, n_out) for a weight of each output
+        c = np.asarray(np.ones(n) if sample_weight is None else sample_weight, self.dtype)
+        c = c.reshape(n, -1)  # (B, 1), or (B, n_out) for a weight of each output
         self.penalty_scale = 1.0
         if self.reduction == "mean":
             total = row_weights(c).sum()
             if self.scale_penalties:
                 self.penalty_scale = 1 / total if total else 0.0
             c = c / (total or 1.0)  # weights that are all 0 stay 0
+        c = np.repeat(c / self.members, self.members, axis=0)
         rows, delta = loss_and_delta(self.loss, *output, a, y, t, c, **self.parameters)
         penalty = sum(layer.penalty() for layer in self.layers)
         return float(rows.sum()) + self.penalty_scale * penalty, delta

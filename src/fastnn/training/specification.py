@@ -12,7 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks, activations, initializers, losses, optimizers
 from fastnn._precision import POLICIES
-from fastnn.layers import KINDS, Dense, Dropout, Embedding, Standardize, parameters, with_widths
+from fastnn.layers import (
+    KINDS,
+    Dense,
+    Dropout,
+    Embedding,
+    MemberDense,
+    Standardize,
+    parameters,
+    with_widths,
+)
 from fastnn.schedules import Adaptive, Schedule
 
 if TYPE_CHECKING:
@@ -155,8 +164,10 @@ class Specification:
 
     @cached_property
     def dense(self) -> tuple[Dense, ...]:
-        """The Dense layers, those within other layers among them."""
-        return tuple(layer for layer in self._pieces if isinstance(layer, Dense))
+        """The Dense layers, those within other layers among them; the members' output layers are
+        one."""
+        found = (_dense_of(layer) for layer in self._pieces)
+        return tuple(layer for layer in found if layer is not None)
 
     @cached_property
     def dropout_rates(self) -> tuple[float, ...]:
@@ -166,7 +177,7 @@ class Specification:
             if isinstance(layer, Dropout):
                 kept *= 1.0 - layer.rate  # two masks in a row are one that keeps what both keep
                 continue
-            if isinstance(layer, Dense):
+            if _dense_of(layer) is not None:
                 rates.append(1.0 - kept)
             kept = 1.0
         return tuple(rates)
@@ -199,3 +210,10 @@ class Specification:
     def standardizes(self) -> bool:
         """Whether inputs are standardized."""
         return any(isinstance(layer, Standardize) for layer in self.layers)
+
+
+def _dense_of(layer: Layer) -> Dense | None:
+    """Return the Dense that a piece is, or that each member of an ensemble has; or None."""
+    if isinstance(layer, MemberDense):
+        return layer.dense
+    return layer if isinstance(layer, Dense) else None

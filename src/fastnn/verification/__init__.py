@@ -5,8 +5,8 @@ instruction set that fuses a product with a sum has the same, on every system an
 compiler; those that don't share a column of their own. digests.json is the table.
 
 Here: `verify`, and what the tests' own table (tests/digests.py) needs as well. Not here: the
-trainings (trainings.py, mixed_precision.py, embeddings.py), and the command `fastnn verify`
-(cli/verify.py).
+trainings (trainings.py, mixed_precision.py, embeddings.py, ensembles.py), and the command
+`fastnn verify` (cli/verify.py).
 """
 
 import hashlib
@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from fastnn import _cpu, _kernels_f32
-from fastnn.verification import embeddings, mixed_precision, trainings
+from fastnn.verification import embeddings, ensembles, mixed_precision, trainings
 
 TABLE = Path(__file__).with_name("digests.json")
 
@@ -34,6 +34,7 @@ SECTIONS: tuple[Section, ...] = (
     *trainings.SECTIONS,
     *mixed_precision.SECTIONS,
     *embeddings.SECTIONS,
+    *ensembles.SECTIONS,
 )
 
 

@@ -8,13 +8,14 @@ from fastnn.engine.stages.dense_bfloat16 cimport define_dense_bfloat16
 from fastnn.engine.stages.dropout cimport define_dropout
 from fastnn.engine.stages.embedding cimport define_embedding
 from fastnn.engine.stages.layer_norm cimport define_layer_norm
+from fastnn.engine.stages.members cimport define_member_dense, define_member_scale
 from fastnn.engine.stages.periodic cimport define_periodic
 from fastnn.engine.stages.piecewise cimport define_piecewise
 from fastnn.engine.stages.residual cimport define_fork, define_sum
 from fastnn.engine.stages.standardize cimport define_standardize
 
 cdef enum:
-    N_KINDS = 12
+    N_KINDS = 14
 
 
 cdef inline void define_kinds(Kind *kinds) noexcept:
@@ -31,6 +32,8 @@ cdef inline void define_kinds(Kind *kinds) noexcept:
     define_piecewise(&kinds[9])
     define_periodic(&kinds[10])
     define_block_dense(&kinds[11])
+    define_member_scale(&kinds[12])
+    define_member_dense(&kinds[13])
 
 
 cdef inline const Kind *find_kind(const Kind *kinds, str name) except NULL:

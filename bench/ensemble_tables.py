@@ -1,0 +1,114 @@
+"""Members that share weights (Ensemble) in the recipe for tables, on real tables.
+
+    python bench/ensemble_tables.py
+
+The networks of fastnn's recipe for tables (tabular/ensemble.py) are trained on the sets and splits
+of real_tables.py: one of them, five of them, and an `Ensemble` of the recipe's layers in place of
+each. Everything else is the recipe's, and nothing is chosen by test rows.
+
+Not here: learned embeddings (embedded_tables.py), other libraries but LightGBM, the reference
+(real_tables.py).
+"""
+
+import argparse
+import dataclasses
+import json
+import warnings
+from pathlib import Path
+
+import numpy as np
+import real_tables
+import table_errors
+import table_sets
+
+from fastnn import MLP, Ensemble
+from fastnn.benchmarking import machine
+from fastnn.sklearn import TableEncoder
+from fastnn.tabular import ensemble
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings(ensemble.Settings):
+    """The numbers of the recipe, and the members of each network; 0 for none."""
+
+    members: int = 0
+    adapters: str = "first"
+
+    def network(self, *arguments):
+        """Return the recipe's network, its layers in an Ensemble."""
+        net = super().network(*arguments)
+        if not self.members:
+            return net
+        return MLP(
+            arguments[0],
+            [Ensemble(self.members, net.layers, self.adapters)],
+            loss=net.loss,
+            optimizer=net.optimizer,
+            dtype=self.dtype,
+            seed=arguments[-1],
+        )
+
+
+def contender(n_nets, members=0, units=256, adapters="first"):
+    """Return a contender as real_tables.py has them: so many networks, of so many members each."""
+
+    def fit(frame, y, is_class, seed):
+        encoder = TableEncoder(codes="rich").fit(frame)
+        labels = np.unique(y, return_inverse=True)[1] if is_class else np.asarray(y, np.float64)
+        seeds = np.random.RandomState(seed).randint(2**31 - 1, size=n_nets).tolist()
+        ends = {} if is_class else {"output": "identity", "loss": "squared_error"}
+        trained = ensemble.train(
+            Settings(hidden=(units,) * 3, members=members, adapters=adapters),
+            encoder.transform(frame).astype(np.float32),
+            labels,
+            n_classes=len(np.unique(y)) if is_class else None,
+            seeds=seeds,
+            **ends,
+        )
+
+        def predict(new):
+            found = trained.fits.predict(encoder.transform(new).astype(np.float32), "mean")
+            return found if is_class else found[:, 0]
+
+        return predict
+
+    return fit
+
+
+#: The contenders by name: nets, members of each, units of a hidden layer.
+CONTENDERS = {
+    "one net": contender(1),
+    "five nets": contender(5),
+    "Ensemble(16) of 128": contender(1, 16, 128),
+    "Ensemble(32) of 64": contender(1, 32, 64),
+    "Ensemble(16) of 128, all": contender(1, 16, 128, "all"),
+    "five Ensemble(4) of 128": contender(5, 4, 128),
+    "LightGBM": real_tables.CONTENDERS["LightGBM"],
+}
+
+
+def main():
+    """Run the contenders on the sets, print the table, and perhaps write it."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sets", nargs="+", choices=table_sets.SETS, default=[*table_sets.SETS])
+    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=[*CONTENDERS])
+    parser.add_argument("--splits", type=int, default=real_tables.SPLITS)
+    parser.add_argument("--data", default="build/tables", help="folder for the downloads")
+    parser.add_argument("--json", metavar="FILE", help="write the results, too")
+    options = parser.parse_args()
+    warnings.simplefilter("ignore")
+    table_sets.download(options.data)
+    real_tables.CONTENDERS = CONTENDERS
+    results = {}
+    for name in options.sets:
+        results[name] = real_tables.run(options.data, name, options.contenders, options.splits)
+        print(table_errors.table({name: results[name]}), "\n", flush=True)
+        if options.json:
+            here = machine.describe(machine.available_cpus(), "float32")
+            kept = {"machine": here, "splits": options.splits, "sets": results}
+            Path(options.json).write_text(json.dumps(kept, indent=1) + "\n")
+    print(table_errors.table(results))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,285 @@
+# The stages that tell the members of an Ensemble apart (TabM: Gorishniy, Kotelnikov, Babenko 2024).
+# Other stages see the copies of a row as rows; these know that copy i is that of member
+# m = i mod members.
+#
+#     member_scale    z_m = x_m * W_m + b_m, by columns: W and b are (members, n)
+#         dW_m = (x_m * delta_m).sum(0)     db_m = delta_m.sum(0)     dE/dx_m = delta_m * W_m
+#     member_dense    z_m = h(x_m @ W_m + b_m): W has the rows of W_0, W_1, ..., and b is
+#                     (members, n_out)
+#         delta_m = dE/dz_m * h'(a_m)       dW_m = x_m.T @ delta_m    dE/dx_m = delta_m @ W_m.T
+#
+# Products and gradients are made of copies in which the rows of each member follow one another:
+# they are apart. Member m has rows m * room, ... of these.
+
+from libc.string cimport memcpy
+
+from fastnn.engine.gradients cimport finish_gradient, update_biases, update_weights
+from fastnn.engine.leaves cimport PANEL, real
+from fastnn.engine.net cimport (
+    INFERENCE,
+    Kind,
+    Net,
+    Pass,
+    Purpose,
+    Stage,
+    StageBuffers,
+    Tile,
+    Update,
+    panels_of,
+    place,
+)
+from fastnn.engine.stages cimport dense
+
+
+cdef inline Py_ssize_t room_of(const Stage *stage, Py_ssize_t stride) noexcept nogil:
+    """Rows of each member in buffers with that stride: odd, as that is."""
+    return stride // stage.members | 1
+
+
+cdef inline Py_ssize_t apart_jump(const Stage *stage, Py_ssize_t stride) noexcept nogil:
+    """From a panel of rows that are apart to the next one."""
+    return room_of(stage, stride) * stage.members * PANEL
+
+
+cdef inline void move_apart(const Stage *stage, const Pass *work, Py_ssize_t columns, real *rows,
+                            real *apart, bint back) noexcept nogil:
+    """Copies the rows of a pass to where those of each member follow one another, or `back`."""
+    cdef Py_ssize_t q, r, m, k = stage.members, room = room_of(stage, work.buffers.stride)
+    cdef Py_ssize_t first = work.at // k, stop = (work.at + work.rows) // k
+    cdef real *here
+    cdef real *there
+    for q in range(panels_of(columns)):
+        here = rows + (q * work.buffers.stride + work.at) * PANEL
+        for r in range(first, stop):
+            there = apart + (q * k * room + r) * PANEL
+            for m in range(k):
+                if back:
+                    memcpy(here, there, PANEL * sizeof(real))
+                else:
+                    memcpy(there, here, PANEL * sizeof(real))
+                here += PANEL
+                there += room * PANEL
+
+
+# `apart` has panels of x, of delta or z, and in member_dense of dE/dx.
+
+cdef inline real *outputs_apart(const Stage *stage, const StageBuffers *buffers,
+                                Py_ssize_t stride) noexcept nogil:
+    """Delta, and in member_dense z: that is copied from there before delta is copied to it."""
+    return buffers.apart + panels_of(stage.n_in) * apart_jump(stage, stride)
+
+
+cdef inline real *below_apart(const Stage *stage, const StageBuffers *buffers,
+                              Py_ssize_t stride) noexcept nogil:
+    return (outputs_apart(stage, buffers, stride)
+            + panels_of(stage.n_out) * apart_jump(stage, stride))
+
+
+cdef inline Py_ssize_t first_apart(const Stage *stage, const Pass *work,
+                                   Py_ssize_t m) noexcept nogil:
+    """Where the rows of a pass begin that are member m's."""
+    return (m * room_of(stage, work.buffers.stride) + work.at // stage.members) * PANEL
+
+
+# ---- both kinds ---------------------------------------------------------------------------------
+
+cdef inline void place_apart(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
+                             Py_ssize_t m, Py_ssize_t p, Py_ssize_t q, Tile *tile) noexcept nogil:
+    """What a tile of member m is made of: panel p of x and panel q of delta; and panel q of b_m."""
+    cdef Py_ssize_t jump = apart_jump(stage, stride), first = m * room_of(stage, stride) * PANEL
+    tile.columns = min(PANEL, stage.n_out - q * PANEL)
+    tile.left = buffers.apart + p * jump + first
+    tile.right = outputs_apart(stage, buffers, stride) + q * jump + first
+    tile.delta, tile.b = tile.right, NULL
+    if stage.b != NULL:
+        tile.b = stage.b + (q * stage.members + m) * PANEL
+
+
+cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
+                             Update *update) noexcept nogil:
+    tile.stage.kind.add_gradient(net, tile, rows, False, update.free)
+    finish_gradient(net, tile, update.penalty_scale, update.free)
+    update_weights(net, tile, update, update.free)
+    if tile.b != NULL:
+        net.ops.column_sums(rows, tile.delta, False, update.free)
+        update_biases(net, update, tile.b, update.free)
+
+
+# ---- member_scale -------------------------------------------------------------------------------
+
+cdef inline int build_scale(const Net *net, Stage *stage, dict spec) except -1:
+    """From members and use_bias."""
+    stage.members, stage.is_apart, stage.n_out = spec["members"], True, stage.n_in
+    if spec["use_bias"]:
+        stage.b_rows, stage.b_columns = stage.members, stage.n_in
+    stage.flops = 6.0 * stage.n_in
+    return 0
+
+
+cdef inline void shape_scale(Stage *stage, bint tiny) noexcept nogil:
+    stage.W_rows, stage.W_columns = stage.members, stage.n_in
+    stage.n_tiles, stage.tile_rows = stage.members * panels_of(stage.n_in), 1
+
+
+cdef inline Py_ssize_t lay_out_scale(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
+                                     Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
+    cdef Py_ssize_t panels = panels_of(stage.n_in)
+    at = place(&buffers.z, base, at, panels * stride * PANEL)
+    if purpose != INFERENCE:
+        at = place(&buffers.delta, base, at, panels * stride * PANEL)
+        at = place(&buffers.apart, base, at, 2 * panels * apart_jump(stage, stride))
+    return at
+
+
+cdef inline void scale(const Stage *stage, const Pass *work, const real *x, const real *b,
+                       real *out) noexcept nogil:
+    """out_m = x_m * W_m + b_m; without b_m if b is NULL."""
+    cdef Py_ssize_t q, r, m, j, at, k = stage.members
+    cdef const real *W
+    for q in range(panels_of(stage.n_in)):
+        at = (q * work.buffers.stride + work.at) * PANEL
+        for r in range(work.rows // k):
+            W = stage.W + q * k * PANEL
+            for m in range(k):
+                for j in range(PANEL):
+                    out[at + j] = x[at + j] * W[j]
+                if b != NULL:
+                    for j in range(PANEL):
+                        out[at + j] += b[(q * k + m) * PANEL + j]
+                W += PANEL
+                at += PANEL
+
+
+cdef inline void forward_scale(const Stage *stage, const StageBuffers *buffers,
+                               const Pass *work) noexcept nogil:
+    scale(stage, work, buffers.z_prev, stage.b, buffers.z)
+
+
+cdef inline void backward_scale(const Stage *stage, const StageBuffers *buffers,
+                                const Pass *work) noexcept nogil:
+    move_apart(stage, work, stage.n_in, buffers.z_prev, buffers.apart, False)
+    move_apart(stage, work, stage.n_in, buffers.delta,
+               outputs_apart(stage, buffers, work.buffers.stride), False)
+    if work.carry:
+        scale(stage, work, buffers.delta, NULL, (buffers - 1).delta)
+
+
+cdef inline void place_scale(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
+                             Py_ssize_t number, Tile *tile) noexcept nogil:
+    """A panel of W_m; tiles are counted along each panel of W."""
+    cdef Py_ssize_t m = number % stage.members, q = number // stage.members
+    place_apart(stage, buffers, stride, m, q, q, tile)
+    tile.rows, tile.first_column, tile.W = 1, q * PANEL, stage.W + number * PANEL
+
+
+cdef inline void add_scale(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
+                           real *g) noexcept nogil:
+    net.ops.column_dots(rows, tile.left, tile.right, more, g)
+
+
+cdef inline void define_member_scale(Kind *kind) noexcept:
+    kind.name = "member_scale"
+    kind.build = build_scale
+    kind.shape_parameters = shape_scale
+    kind.lay_out = lay_out_scale
+    kind.forward = forward_scale
+    kind.backward = backward_scale
+    kind.place_tile = place_scale
+    kind.add_gradient = add_scale
+    kind.update_tile = update_tile
+
+
+# ---- member_dense -------------------------------------------------------------------------------
+#
+# `own`, z, delta and `kept` are those of a Dense.
+
+cdef inline int build_heads(const Net *net, Stage *stage, dict spec) except -1:
+    """From members, and what a Dense takes."""
+    dense.build(net, stage, spec)
+    stage.members, stage.is_apart = spec["members"], True
+    stage.b_rows = stage.members if stage.b_columns > 0 else 0
+    return 0
+
+
+cdef inline void shape_heads(Stage *stage, bint tiny) noexcept nogil:
+    stage.W_rows, stage.W_columns = stage.members * stage.n_in, stage.n_out
+    stage.n_tiles = stage.members * panels_of(stage.n_in) * panels_of(stage.n_out)
+    stage.tile_rows = min(PANEL, stage.n_in)
+
+
+cdef inline Py_ssize_t lay_out_heads(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
+                                     Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
+    cdef Py_ssize_t panels = panels_of(stage.n_in) + panels_of(stage.n_out)
+    if purpose != INFERENCE:
+        panels += panels_of(stage.n_in)
+    at = dense.lay_out(stage, buffers, stride, purpose, base, at)
+    return place(&buffers.apart, base, at, panels * apart_jump(stage, stride))
+
+
+cdef inline void forward_heads(const Stage *stage, const StageBuffers *buffers,
+                               const Pass *work) noexcept nogil:
+    """z = h(a); z = a where the loss takes pre-activations."""
+    cdef Py_ssize_t m, q, at, k = stage.members, jump = apart_jump(stage, work.buffers.stride)
+    cdef real *z = outputs_apart(stage, buffers, work.buffers.stride)
+    move_apart(stage, work, stage.n_in, buffers.z_prev, buffers.apart, False)
+    for m in range(k):
+        at = first_apart(stage, work, m)
+        for q in range(panels_of(stage.n_out)):
+            work.net.ops.product(
+                work.rows // k, stage.n_in, 1, buffers.apart + at, jump,
+                stage.W + (q * stage.W_rows + m * stage.n_in) * PANEL, stage.W_rows * PANEL,
+                stage.b + (q * k + m) * PANEL if stage.b != NULL else NULL, z + q * jump + at,
+                jump)
+    move_apart(stage, work, stage.n_out, buffers.z, z, True)
+    if stage != work.raw:
+        dense.activate(stage, buffers, work)
+
+
+cdef inline void backward_heads(const Stage *stage, const StageBuffers *buffers,
+                                const Pass *work) noexcept nogil:
+    """delta = dE/dz * h'(a); then dE/dz of the stage below."""
+    cdef Py_ssize_t m, p, at, k = stage.members, jump = apart_jump(stage, work.buffers.stride)
+    cdef real *delta = outputs_apart(stage, buffers, work.buffers.stride)
+    cdef real *below = below_apart(stage, buffers, work.buffers.stride)
+    dense.differentiate(stage, buffers, work)
+    move_apart(stage, work, stage.n_out, buffers.delta, delta, False)
+    if not work.carry:
+        return
+    for m in range(k):
+        at = first_apart(stage, work, m)
+        for p in range(panels_of(stage.n_in)):
+            work.net.ops.transpose(min(PANEL, stage.n_in - p * PANEL), stage.n_out,
+                                   stage.W + (m * stage.n_in + p * PANEL) * PANEL,
+                                   stage.W_rows * PANEL, work.scratch)
+            work.net.ops.product(work.rows // k, stage.n_out, 1, delta + at, jump, work.scratch, 0,
+                                 NULL, below + p * jump + at, jump)
+    move_apart(stage, work, stage.n_in, (buffers - 1).delta, below, True)
+
+
+cdef inline void place_heads(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
+                             Py_ssize_t number, Tile *tile) noexcept nogil:
+    """PANEL rows of a panel of W_m; tiles are counted along each panel of W."""
+    cdef Py_ssize_t down = panels_of(stage.n_in), q = number // (down * stage.members)
+    cdef Py_ssize_t m = number // down % stage.members, p = number % down
+    place_apart(stage, buffers, stride, m, p, q, tile)
+    tile.rows, tile.first_column = min(PANEL, stage.n_in - p * PANEL), p * PANEL
+    tile.W = stage.W + (q * stage.W_rows + m * stage.n_in + p * PANEL) * PANEL
+    if p > 0:
+        tile.b = NULL
+
+
+cdef inline void add_heads(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
+                           real *g) noexcept nogil:
+    net.ops.outer(rows, tile.rows, tile.left, tile.right, more, g)
+
+
+cdef inline void define_member_dense(Kind *kind) noexcept:
+    kind.name = "member_dense"
+    kind.build = build_heads
+    kind.shape_parameters = shape_heads
+    kind.lay_out = lay_out_heads
+    kind.forward = forward_heads
+    kind.backward = backward_heads
+    kind.place_tile = place_heads
+    kind.add_gradient = add_heads
+    kind.update_tile = update_tile
