@@ -80,8 +80,8 @@ CONTENDERS = {
     "one net": contender(1),
     "five nets": contender(5),
     "Ensemble(16) of 128": contender(1, 16, 128),
-    "Ensemble(32) of 64": contender(1, 32, 64),
     "Ensemble(16) of 128, all": contender(1, 16, 128, "all"),
+    "Ensemble(4) of 256": contender(1, 4),
     "five Ensemble(4) of 128": contender(5, 4, 128),
     "LightGBM": real_tables.CONTENDERS["LightGBM"],
 }

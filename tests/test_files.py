@@ -36,6 +36,7 @@ from fastnn import (
     Dropout,
     EarlyStopping,
     Embedding,
+    Ensemble,
     Huber,
     ModelCheckpoint,
     ModelFileError,
@@ -120,9 +121,10 @@ def specifications(kinds):
             yield changed
 
 
-#: Embeddings need columns of their own: test_embedding_layers.py has their files.
+#: Embeddings need columns of their own, an Ensemble is the last layer: test_embedding_layers.py and
+#: test_ensemble_layers.py have their files.
 LAYERS = list(specifications({name: kind for name, kind in layers.KINDS.items()
-                              if kind not in (Embedding, NumericEmbedding)}))  # fmt: skip
+                              if kind not in (Embedding, NumericEmbedding, Ensemble)}))  # fmt: skip
 LOSSES = [*specifications(losses.KINDS), Quantile((0.25, 0.75))]
 OPTIMIZERS = list(specifications(optimizers.KINDS))
 SCHEDULES = list(specifications(schedules.KINDS))
