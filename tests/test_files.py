@@ -98,6 +98,10 @@ CANDIDATES = (0.25, 0.5, 2.5, 3, 4, True, False, "epoch", "tanh", "orthogonal", 
 BASES = {PiecewiseConstantDecay: {"boundaries": (3.0,), "values": (0.1, 0.02)}}
 
 
+#: Fields with a single value that a kind takes.
+REFUSED = {("ScheduleFreeAdamW", "use_ema")}
+
+
 def built(kind, arguments):
     try:
         return kind(**arguments)
@@ -117,6 +121,8 @@ def specifications(kinds):
             values = (v for v in CANDIDATES if v not in (field.default, basis.get(field.name)))
             found = (s for v in values if (s := built(kind, {**basis, field.name: v})))
             changed = next((s for s in found if s != kind(**basis)), None)
+            if (kind.__name__, field.name) in REFUSED:
+                continue
             assert changed, f"no value for {kind.__name__}.{field.name}: extend CANDIDATES"
             yield changed
 

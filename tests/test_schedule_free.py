@@ -5,6 +5,7 @@ nonzeros (test_csr.py), digests (test_digests.py).
 """
 
 import contextlib
+import ctypes
 import signal
 
 import numpy as np
@@ -21,6 +22,7 @@ from fastnn import (
     EarlyStopping,
     ScheduleFreeAdamW,
     SwapEMAWeights,
+    embedding,
     fit_many,
     reference,
 )
@@ -326,3 +328,20 @@ def test_what_is_refused(data):
             call()
     with pytest.raises(ValueError, match="an average already"):
         net.fit(*data, callbacks=[SwapEMAWeights()])
+
+
+def test_steps_from_c(rng):
+    X, y = rng.normal(size=(40, 5)), rng.normal(size=(40, 3))
+    layers = [Dense(17, "tanh"), Dense(3)]
+    net, stepped = network(layers=layers), network(layers=layers)
+    room, train = (
+        embedding.Workspace(stepped, rows=8, training=True),
+        embedding.functions().train_f64,
+    )
+    loss = ctypes.c_double()
+    for at in range(0, 40, 8):
+        x, t = (np.ascontiguousarray(array[at : at + 8]) for array in (X, y))
+        expected = net.train_on_batch(x, t)
+        assert train(room.address, 8, x.ctypes.data, t.ctypes.data, ctypes.byref(loss)) == 0
+        assert loss.value == expected
+    assert state_of(net) == state_of(stepped)
