@@ -338,28 +338,40 @@ def search(rounds):
     return {**times, "ratio": times["GridSearchCV_s"] / times["MLPSearchCV_s"]}
 
 
+#: Parts of the results, and what measures each.
+PARTS = {
+    "networks_per_s": lambda args: large(args.members, args.rounds, args.peers),
+    "tiny_networks_per_s": lambda args: tiny(args.members, args.rounds),
+    "overhead": lambda args: overhead(args.members, args.rounds),
+    "uneven_speedup": lambda args: uneven(args.rounds),
+    "search": lambda args: search(1 + args.rounds // 4),
+}
+
+
 def main():
     """Measure and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--members", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True)
-    parser.add_argument("--write", action="store_true", help="write bench/results/many.json")
+    parser.add_argument("--only", nargs="+", choices=PARTS, help="measure these parts alone")
+    parser.add_argument(
+        "--write",
+        action="store_true",
+        help="write bench/results/many.json; with --only its other parts stay",
+    )
     args = parser.parse_args()
     machine.pin(2)
     warnings.filterwarnings("ignore")
-    found = {"machine": machine.describe(2, "float32"), "members": args.members}
-    found["networks_per_s"] = large(args.members, args.rounds, args.peers)
-    found["tiny_networks_per_s"] = tiny(args.members, args.rounds)
-    found["overhead"] = overhead(args.members, args.rounds)
-    found["uneven_speedup"] = uneven(args.rounds)
-    found["search"] = search(1 + args.rounds // 4)
-    for part, values in found.items():
-        for name, value in values.items() if isinstance(values, dict) else [(part, values)]:
-            if isinstance(value, float):
-                print(f"{part:<22}{name:<26}{value:,.4g}")
+    path = RESULTS / "many.json"
+    found = json.loads(path.read_text()) if args.only else {}
+    found |= {"machine": machine.describe(2, "float32"), "members": args.members}
+    for part in args.only or PARTS:
+        found[part] = value = PARTS[part](args)
+        for name, each in value.items() if isinstance(value, dict) else [(part, value)]:
+            print(f"{part:<22}{name:<26}{each:,.4g}", flush=True)
     if args.write:
-        (RESULTS / "many.json").write_text(json.dumps(found, indent=1) + "\n")
+        path.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -68,7 +68,9 @@ def fits(monkeypatch):
     return made
 
 
-def compare(fits, monkeypatch, problem, methods=("fit",), dtype=np.float64, **options):
+def compare(
+    fits, monkeypatch, problem, methods=("fit",), dtype=np.float64, weights=None, **options
+):
     """Fit by the engine, and by its epoch loop."""
     kind, y = PROBLEMS[problem]
     found = []
@@ -82,6 +84,7 @@ def compare(fits, monkeypatch, problem, methods=("fit",), dtype=np.float64, **op
                 classes = range(y.shape[1]) if y.ndim == 2 else np.unique(y)
                 is_first = kind is MLPClassifier and method == "partial_fit"
                 more = {"classes": list(classes)} if is_first else {}
+                more |= {} if weights is None else {"sample_weight": weights}
                 getattr(estimator, method)(X.astype(dtype), y, **more)
         assert bool(fits) is is_whole
         found.append(known(estimator))
@@ -155,15 +158,44 @@ def test_a_loss_that_is_not_finite(early_stopping, fits, monkeypatch):
     assert found[0] == found[1]
 
 
-LEFT = {
-    "weighted rows": ({}, {"sample_weight": np.arange(150.0) + 1}),
-    "output": ({"verbose": True}, {}),
+#: Weights of rows: of all kinds, with batches that have none, and the same for all.
+WEIGHTS = {
+    "any": np.random.default_rng(2).uniform(0, 2, 150),
+    "few": np.arange(150.0) % 50 == 0,
+    "same": np.full(150, 0.3),
 }
 
 
-@pytest.mark.parametrize(("options", "more"), LEFT.values(), ids=LEFT)
-def test_what_is_left_to_python(options, more, fits):
-    MLPRegressor(hidden_layer_sizes=(6,), max_iter=3, **options).fit(X, Y, **more)
+@pytest.mark.parametrize("weights", WEIGHTS.values(), ids=WEIGHTS)
+@pytest.mark.parametrize("problem", [name for name in PROBLEMS if name != "several numbers"])
+def test_weighted_rows(problem, weights, fits, monkeypatch):
+    """scikit-learn's loss of an epoch is then the mean over rows of the loss of their batch."""
+    options = {"max_iter": 25, "tol": 1e-2, "n_iter_no_change": 3, "batch_size": 20}
+    compare(fits, monkeypatch, problem, weights=weights, **options)
+    options |= {"solver": "sgd", "learning_rate": "adaptive", "learning_rate_init": 0.05}
+    compare(fits, monkeypatch, problem, ["fit", "partial_fit"], "float32", weights, **options)
+
+
+def test_members_with_weights_are_trained_by_the_engine(fits):
+    options = {"hidden_layer_sizes": (5,), "max_iter": 6, "random_state": 1}
+    ensemble = MLPEnsembleClassifier(n_members=3, **options)
+    ensemble.fit(X, Y > 0, sample_weight=WEIGHTS["any"])
+    search = MLPSearchCV(MLPClassifier(**options), {"alpha": [1e-4, 1e-2]}, cv=2, refit=False)
+    search.fit(X, Y > 0, sample_weight=WEIGHTS["any"])
+    assert len(fits) == 7
+
+
+LEFT = {
+    "weights of several outputs": ({}, np.stack([Y, -Y], axis=1),
+                                   {"sample_weight": np.arange(150.0) + 1}),
+    "scores with weights": ({"early_stopping": True}, Y, {"sample_weight": np.arange(150.0) + 1}),
+    "output": ({"verbose": True}, Y, {}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("options", "y", "more"), LEFT.values(), ids=LEFT)
+def test_what_is_left_to_python(options, y, more, fits):
+    MLPRegressor(hidden_layer_sizes=(6,), max_iter=3, **options).fit(X, y, **more)
     assert not fits
 
 

@@ -1229,7 +1229,7 @@ cdef class WholeFit:
     cdef readonly object dropped  # updates that a divergence of a member dropped, or None
     cdef bint logs_rate
     cdef Py_ssize_t began         # epochs before those that the logs are of
-    cdef double[::1] losses, val_losses, rates
+    cdef double[::1] losses, val_losses, rates, row_losses
     cdef double[:, ::1] values, val_values  # of metrics,
     cdef list names, val_names              # and their names
     cdef int64_t[::1] last_order
@@ -1366,6 +1366,7 @@ cdef class WholeFit:
         rule.offset, rule.share, rule.squares = given["offset"], given["share"], given["squares"]
         rule.adapts, rule.power = given["adapts"], given["power"]
         rule.first_rate, rule.rate = given["first_rate"], given["rate"]
+        rule.by_rows = given["by_rows"]
         squares.on_validation, squares.metric = rule.restores, rule.squares
         require(self.has_value(&squares), "the squares of a rule")
         require(not rule.restores or 0 <= rule.score < self.watch.validation_judge.n_metrics,
@@ -1375,13 +1376,17 @@ cdef class WholeFit:
 
     cdef int make_logs(self, Py_ssize_t until) except -1:
         """Room for the losses of the epochs up to `until`."""
-        cdef Py_ssize_t done = self.run.epoch, n = until - self.run.epoch
+        cdef Py_ssize_t i, done = self.run.epoch, n = until - self.run.epoch
         self.run.until, self.began = until, done
         self.losses = np.empty(max(1, n))
         self.run.losses = &self.losses[0] - done
         if self.watch.has_validation:
             self.val_losses = np.empty(max(1, n))
             self.watch.val_losses = &self.val_losses[0] - done
+        for i in range(self.watch.n_rules):
+            if self.watch.rules[i].by_rows:
+                self.row_losses = np.empty(max(1, n))
+                self.watch.row_losses = &self.row_losses[0] - done
         if self.logs_rate:
             self.rates = np.empty(max(1, n))
             self.watch.rates = &self.rates[0] - done
@@ -1442,6 +1447,10 @@ cdef class WholeFit:
             found["learning_rate"] = np.array(self.rates[:n])
         return found
 
+    def losses_by_rows(self):
+        """The mean over the rows of their batch's loss in these epochs, which a rule follows."""
+        return np.array(self.row_losses[:self.run.epoch - self.began])
+
     def scores(self, Py_ssize_t number):
         """The values of a metric of the validation rows in these epochs."""
         return np.array(self.val_values[:self.run.epoch - self.began, number])
@@ -1481,7 +1490,7 @@ cdef class WholeFit:
                 "best": rule.best if rule.has_best else None, "wait": rule.wait,
                 "best_epoch": rule.best_epoch if rule.best_epoch >= 0 else None,
                 "stopped_epoch": rule.stopped_epoch, "cooldown_counter": rule.cooldown_counter,
-                "score": rule.score if rule.kind == CONVERGES else -1,
+                "score": rule.score if rule.kind == CONVERGES else -1, "by_rows": rule.by_rows,
             })
         return found
 

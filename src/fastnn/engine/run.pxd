@@ -88,6 +88,7 @@ cdef struct Rule:
     double power                  # or follows the power of the rows trained; 0: neither
     double first_rate, rate
     int64_t rows                  # trained before this run
+    bint by_rows                  # the loss that is followed is that of watch.row_losses
 
 cdef struct Watch:
     bint has_validation
@@ -98,6 +99,7 @@ cdef struct Watch:
     bint tries_each_epoch         # not after the last one alone
     double *val_losses            # (until,) if there are validation rows
     double *rates                 # (until,) the learning rate of each, or NULL
+    double *row_losses            # (until,) mean over the rows of their batch's loss, or NULL
     Py_ssize_t n_rules
     Rule *rules
     bint settles_divergence       # a rule has weights for a run that diverges: it is no error
@@ -149,6 +151,7 @@ cdef struct Run:
     int64_t epoch_step            # updates made before the present epoch
     double loss                   # of the present epoch: sum of the batches', times their weight
     double total                  # weight of its rows
+    double row_loss               # sum over its rows of the loss of their batch
     End ended                     # set by any thread before a barrier, read by all after it
     double last_loss              # of the batch that ended it
     bint overflowed               # its penalties alone aren't finite: known after its step only

@@ -107,7 +107,7 @@ cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept
                            &loss):
             break
         if rank == 0:
-            finish_batch(run, loss, weight)
+            finish_batch(run, loss, weight, rows)
         position += rows
         step += 1
     if rank == 0 and run.gradient == NULL:
@@ -168,14 +168,17 @@ cdef inline void arrange_updates(const Run *run) noexcept nogil:
         begin_waiting(&indexed.columns[rank], indexed.n_in, net.step)
 
 
-cdef inline void finish_batch(Run *run, double loss, double weight) noexcept nogil:
+cdef inline void finish_batch(Run *run, double loss, double weight,
+                              Py_ssize_t rows) noexcept nogil:
     """Adds a batch's loss up. Penalties that overflow end the steps, too, at the next barrier."""
     if run.net.penalized:
         loss += sum_of(run.buffers.penalty, run.net.n_tiles)
         if run.gradient == NULL and not isfinite(loss):
             run.ended, run.last_loss, run.overflowed = DIVERGED, loss, True
-    run.loss += loss * (weight if run.net.is_mean else 1.0)
+    loss *= weight if run.net.is_mean else 1.0
+    run.loss += loss
     run.total += weight
+    run.row_loss += rows * reduced(run.net, loss, weight)
 
 
 cdef inline void train_tiny(Run *run) noexcept nogil:
@@ -333,7 +336,8 @@ cdef inline void begin_epoch(Run *run) noexcept nogil:
     """The next epoch begins with its first row, in a new order if orders are drawn."""
     cdef Py_ssize_t i
     run.begun = True
-    run.first, run.loss, run.total, run.epoch_step = run.begin, 0.0, 0.0, run.net.step
+    run.first, run.epoch_step = run.begin, run.net.step
+    run.loss = run.total = run.row_loss = 0.0
     if run.generator != NULL:
         if run.draw != NULL:
             run.draw(run)
@@ -366,6 +370,8 @@ cdef inline void finish_epoch(Run *run) noexcept nogil:
         if not validate(run, &val_loss):
             return
         judge(&run.watch.validation_judge, run.net, &run.watch.validation.rows, run.epoch)
+        if run.watch.row_losses != NULL:
+            run.watch.row_losses[run.epoch] = run.row_loss / (run.end - run.begin)
     if run.losses != NULL:
         run.losses[run.epoch] = loss
         run.net.epoch += 1

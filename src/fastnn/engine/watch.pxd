@@ -31,7 +31,8 @@ cdef inline void follow(Run *run, double loss, double val_loss) noexcept nogil:
     for i in range(run.watch.n_rules):
         rule = &run.watch.rules[i]
         if rule.kind == CONVERGES:
-            follow_to_converge(run, rule, loss, val_loss)
+            follow_to_converge(run, rule, run.watch.row_losses[epoch] if rule.by_rows else loss,
+                               val_loss)
             continue
         value = val_loss if rule.value.on_validation else loss
         if rule.value.metric >= 0:

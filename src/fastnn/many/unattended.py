@@ -319,7 +319,7 @@ class Unattended:
         """Let the member's own callbacks see its epochs."""
         fit, rules = member.fit, self._rules_of(member.number)
         for rule, found in zip(rules, fit.state_of_rules(), strict=True):
-            whole.show(rule, fit, found["score"])
+            whole.show(rule, fit, found)
             if fit.ended in whole.DIVERGED:
                 rule.on_nonfinite_loss(FloatingPointError(self._message(member)))
             rule.end(fit.seconds)

@@ -226,11 +226,11 @@ class Epochs(Followed):
     def rule(self) -> dict[str, Any] | None:
         """Return it as the engine takes it, None if it has to be called."""
         est, validation, n = self.estimator, self.validation, len(self.training)
-        weighted = (rows is not None and rows.sample_weight is not None
-                    for rows in (self.training, validation))  # fmt: skip
         rate = est._optimizer.rule(est.t_, n * int(est.max_iter))
         has_schedule = est.net_.optimizer.schedule is not None
-        if est.verbose or any(weighted) or rate is None:
+        if est.verbose or rate is None:
+            return None
+        if validation is not None and validation.sample_weight is not None:
             return None
         if has_schedule and est._optimizer.kind != "constant":
             return None
@@ -252,6 +252,7 @@ class Epochs(Followed):
             "offset": self.offsets.get(prefix, 0.0),
             "share": (est.n_outputs_ - 1) / 2,
             "squares": "mse" if est._averages_outputs() else None,
+            "by_rows": False,
             **rate,
         }
 
@@ -317,8 +318,11 @@ class WeightedEpochs(Epochs):
         self.training = self.training.without_inputs()
         self.row_offsets = self.estimator._loss_offsets(self.training.y)
 
-    def rule(self) -> None:
-        """Its losses of batches are not those that the engine has."""
+    def rule(self) -> dict[str, Any] | None:
+        """Return it as the engine takes it, None where a batch's loss isn't the engine's."""
+        est, rule = self.estimator, super().rule()
+        differs = est._averages_outputs() or est._loss_offsets(self.training.y) is not None
+        return None if rule is None or differs else {**rule, "by_rows": True}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any]) -> None:
         """Start the sum of the batches' losses."""
@@ -347,6 +351,10 @@ class WeightedEpochs(Epochs):
             loss += part.mean(self.row_offsets[rows])
         self.total += len(part) * loss
 
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
+        """Let the loss of the epoch be that mean, which the engine's rule gives by itself."""
+        super().on_epoch_end(epoch, {**logs, "loss": self.total / len(self.training)})
+
     def _loss(self, logs: Mapping[str, float], prefix: str) -> float:
         """Return the loss of an epoch or of the validation rows as scikit-learn defines it."""
-        return super()._loss(logs, prefix) if prefix else self.total / len(self.training)
+        return super()._loss(logs, prefix) if prefix else float(logs["loss"])

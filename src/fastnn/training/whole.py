@@ -136,7 +136,7 @@ def tell(callbacks: Sequence[Any], whole: WholeFit) -> None:
     pairs = zip(rules_of(callbacks), whole.state_of_rules(), strict=True)
     for number, (callback, found) in enumerate(pairs):
         if isinstance(callback, Followed):
-            show(callback, whole, found["score"])
+            show(callback, whole, found)
             callback.keep_best(whole.best_parameters(number))
             continue
         for name in callback._kept:
@@ -146,9 +146,12 @@ def tell(callbacks: Sequence[Any], whole: WholeFit) -> None:
                 setattr(callback, name, found[name])
 
 
-def show(callback: Followed, whole: WholeFit, score: int) -> None:
-    """Let a callback see the epochs that were trained last; `score` is its metric's number."""
-    callback.see(whole.logs(), whole.scores(score) if score >= 0 else None)
+def show(callback: Followed, whole: WholeFit, found: Mapping[str, Any]) -> None:
+    """Let a callback see the epochs that were trained last; `found` is what became of its rule."""
+    logs, score = whole.logs(), found["score"]
+    if found["by_rows"]:
+        logs["loss"] = whole.losses_by_rows()
+    callback.see(logs, whole.scores(score) if score >= 0 else None)
 
 
 def divergence(state: State, whole: WholeFit, is_weighted: bool) -> FloatingPointError:
