@@ -28,6 +28,7 @@ from fastnn import (
     Dense,
     Dropout,
     EarlyStopping,
+    Ensemble,
     F1Score,
     Huber,
     LayerNorm,
@@ -121,6 +122,7 @@ NAMES = {
     "reduce": (["mean", "std"], lambda r: many().predict(X, r).tolist()),
     "class_weight": (["balanced"], lambda c: classifier(class_weight=c)),
     "dtype": (["float32", "float64"], lambda d: network(dtype=d).get_config()),
+    "adapters": (["first", "all"], lambda a: Ensemble(2, [Dense(2)], adapters=a)),
     "bias_initializer": (
         initializers.OF_BIASES, lambda i: Dense(4, bias_initializer=i)),
     "initializer": (initializers.NAMES, lambda i: Dense(4, initializer=i)),
@@ -282,8 +284,8 @@ def test_numbers_and_flags_may_be_numpys(parameters):
 # ---- the tables are complete --------------------------------------------------------------------
 
 #: Parameters whose texts are no names of options: data, paths that other tests are about, ...
-OTHERS = {"function", "columns", "config", "drop", "endings", "ignored", "kinds", "missing",
-          "only", "others",
+OTHERS = {"function", "columns", "config", "drop", "endings", "ignored", "kinds", "levels",
+          "missing", "only", "others",
           "replaced", "resolved", "state", "target", "text", "texts", "name", "kind", "task",
           "input_name", "output_name", "value", "names", "notes", "message", "axes", "parameters",
           "logs", "place"}  # fmt: skip
