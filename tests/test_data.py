@@ -899,16 +899,16 @@ def test_an_error_that_a_fit_did_not_come_to_is_raised_by_the_next(kind):
 
 @pytest.mark.parametrize("form", ["generator", "map"])
 def test_an_iterator_that_is_not_used_again_is_not_kept(form):
-    gate = Gate()
+    others = set(streams._STREAMS)  # of generators that still live
     for _ in range(5):
         gate = Gate()
         items = FORMS_OF_ITERATORS[form](gate)
         classifier().fit(items, callbacks=[StopAt(2, gate)])
         del items
     gc.collect()
-    assert len(streams._STREAMS) <= (form == "map")
+    assert len(set(streams._STREAMS) - others) <= (form == "map")
     classifier().fit(map(tuple, Gate()))
-    assert len(streams._STREAMS) == 0
+    assert set(streams._STREAMS) <= others
 
 
 @pytest.mark.parametrize("source", ["iterator", "converted"])
