@@ -22,6 +22,7 @@ from fastnn import (
     Callback,
     Dense,
     Embedding,
+    Ensemble,
     LinearWarmup,
     ScheduleFreeAdamW,
     Standardize,
@@ -58,6 +59,17 @@ def assert_same_fits(make, X, y, batch_size, epochs=2, n_threads=1):
     expected = dense.fit(scipy.sparse.csr_array(X), y, batch_size=batch_size, epochs=epochs)
     assert state_of(net) == state_of(dense)
     assert history.history == expected.history
+
+
+def test_copies_for_the_members_of_an_ensemble(data):
+    """Rows are indexed as the caller has them, and copies are not: nothing waits."""
+
+    def make(**options):
+        layers = [Embedding(SIZES, 5, columns=[0, 2, 3]), Ensemble(3, [Dense(9, "tanh"), Dense(2)])]
+        return MLP(4, layers, loss="squared_error", optimizer=Adam(0.01), seed=1, **options)
+
+    assert_same_fits(make, *data, batch_size=7)
+    assert_same_fits(make, *data, batch_size=7, n_threads=2)
 
 
 OPTIONS = {
