@@ -16,6 +16,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 BUILD = ROOT / "build" / "sanitize"
+REPORTS = BUILD / "reports"
 
 # One row is allocated, and 100 are read.
 OVER_READ = """
@@ -30,7 +31,12 @@ embedding.functions().predict_f32(room.address, 100, x.ctypes.data, out.ctypes.d
 def build():
     """Compile and install into the build's folder; return where the package is."""
     options = ["-Db_sanitize=address,undefined", "-Db_lundef=false"]
-    options += ["-Dbuildtype=debugoptimized", "-Dpython.platlibdir=/site", "--prefix=/"]
+    options += [
+        "-Dbuildtype=debugoptimized",
+        "-Doptimization=1",
+        "-Dpython.platlibdir=/site",
+        "--prefix=/",
+    ]
     if not (BUILD / "build.ninja").exists():
         subprocess.run(["meson", "setup", BUILD, *options], cwd=ROOT, check=True)
     env = os.environ | {"DESTDIR": str(BUILD / "root")}
@@ -44,26 +50,44 @@ def runtime(name):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
+def reported():
+    """Return what the sanitizers have written, and remove it."""
+    paths = sorted(REPORTS.glob("*"))
+    text = "".join(path.read_text(errors="replace") for path in paths)
+    for path in paths:
+        path.unlink()
+    return text
+
+
 def main():
     """Build, prove that an over-read is caught, and run the tests."""
     site = build()
+    REPORTS.mkdir(exist_ok=True)
+    reported()
+    # Reports go to files: pytest would keep them to itself when a report ends its process. An abort
+    # makes it print where in Python that was.
     env = os.environ | {
         "LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libubsan.so')}",
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1",
-        "UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1",
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=1:allocator_may_return_null=1"
+        f":log_path={REPORTS / 'address'}",
+        "UBSAN_OPTIONS": "halt_on_error=1:abort_on_error=1:print_stacktrace=1"
+        f":log_path={REPORTS / 'undefined'}",
         "PYTHONPATH": str(site),
     }
     where = [sys.executable, "-c", "import fastnn; print(fastnn.__file__)"]
     found = subprocess.run(where, env=env, cwd="/", capture_output=True, text=True, check=True)
     assert found.stdout.startswith(str(site)), found.stdout
     planted = [sys.executable, "-c", OVER_READ]
-    done = subprocess.run(planted, env=env, cwd="/", capture_output=True, text=True)
-    if "AddressSanitizer: heap-buffer-overflow" not in done.stderr:
+    subprocess.run(planted, env=env, cwd="/", capture_output=True)
+    if "AddressSanitizer: heap-buffer-overflow" not in reported():
         sys.exit("a planted read past the end of an array was not caught")
     print("a planted read past the end of an array is caught", flush=True)
     arguments = sys.argv[1:] or ["-m", "not slow and not lean", "tests"]
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    sys.exit(subprocess.run(tests, env=env, cwd=ROOT).returncode)
+    done = subprocess.run(tests, env=env, cwd=ROOT)
+    report = reported()
+    print(report, end="", flush=True)
+    sys.exit(done.returncode or bool(report))
 
 
 if __name__ == "__main__":

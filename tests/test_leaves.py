@@ -55,7 +55,7 @@ def compilations(bits):
     for isa, flags in sets:
         leaf_flags = [*list_of_the_build("leaf_flags"), *flags, f"-DFASTNN_ISA={isa}"]
         for name in ("ops", "tiny"):
-            jobs[f"{name}_{isa}.o"] = [*here, *leaf_flags, SIMD / f"{name}.c"]
+            jobs[f"{name}_{isa}.o"] = [*here, "-O3", *leaf_flags, SIMD / f"{name}.c"]
     return jobs
 
 
@@ -133,3 +133,17 @@ def test_a_wrong_leaf_is_found(program, leaf, symptom):
     bits = program.name.rpartition("_")[2]
     best = _cpu.INSTRUCTION_SETS[0]
     assert re.search(rf"^{leaf} {best} float{bits} {symptom}", result.stderr, re.MULTILINE)
+
+
+#: Read number by number, never as a vector.
+READ_BY_NUMBER = {
+    "real values[PANEL][SLICE + PANEL];",
+    "real values[BLOCK_ROWS * BLOCK_COLUMNS + PANEL];",
+}
+
+
+def test_arrays_of_numbers_say_where_they_begin():
+    """A vector that is loaded from the stack must begin at a multiple of its size there."""
+    lines = [line.strip() for path in SIMD.glob("*.[ch]") for line in path.read_text().split("\n")]
+    arrays = {line for line in lines if re.match(r"(_Alignas\(\d+\) )?real \w+\[", line)}
+    assert {line for line in arrays if not re.search(r"_Alignas|aligned\(", line)} == READ_BY_NUMBER

@@ -173,24 +173,33 @@ INLINE ptrdiff_t column_place(const fastnn_loss_args *args, ptrdiff_t row, ptrdi
     return column / PANEL * args->jump + row * PANEL + column % PANEL;
 }
 
+/* A vector of up to n columns from a panel's rows, 0 in the other lanes; and back. */
+INLINE vec read_columns(const fastnn_loss_args *args, const real *from, ptrdiff_t row,
+                        ptrdiff_t first, ptrdiff_t n) {
+    vec x = {0};
+    real *lanes = (real *)&x;
+    for (ptrdiff_t i = 0; i < LANES && i < n; i++)
+        lanes[i] = from[column_place(args, row, first + i)];
+    return x;
+}
+
+INLINE void write_columns(const fastnn_loss_args *args, real *to, ptrdiff_t row, ptrdiff_t first,
+                          ptrdiff_t n, vec x) {
+    const real *lanes = (const real *)&x;
+    for (ptrdiff_t i = 0; i < LANES && i < n; i++)
+        to[column_place(args, row, first + i)] = lanes[i];
+}
+
 INLINE vec gaussian_terms(const fastnn_loss_args *args, ptrdiff_t row, ptrdiff_t first,
                           vec weight) {
-    ptrdiff_t n = args->columns / 2;
-    real m[LANES] = {0}, s[LANES] = {0}, t[LANES] = {0};
-    for (ptrdiff_t i = 0; i < LANES && first + i < n; i++) {
-        m[i] = args->y[column_place(args, row, first + i)];
-        s[i] = args->y[column_place(args, row, n + first + i)];
-        t[i] = args->t[column_place(args, row, first + i)];
-    }
-    vec r = load(m) - load(t), half = splat((real)0.5), of_mean = r * vexp(-load(s));
-    vec square = r * of_mean, loss = half * (load(s) + square);
-    store(m, of_mean * weight);
-    store(s, half * (splat(1) - square) * weight);
-    for (ptrdiff_t i = 0; i < LANES && first + i < n; i++) {
-        args->delta[column_place(args, row, first + i)] = m[i];
-        args->delta[column_place(args, row, n + first + i)] = s[i];
-    }
-    return keep(lanes_below(n - first), loss);
+    ptrdiff_t n = args->columns / 2, left = n - first;
+    vec m = read_columns(args, args->y, row, first, left);
+    vec s = read_columns(args, args->y, row, n + first, left);
+    vec t = read_columns(args, args->t, row, first, left);
+    vec r = m - t, half = splat((real)0.5), of_mean = r * vexp(-s), square = r * of_mean;
+    write_columns(args, args->delta, row, first, left, of_mean * weight);
+    write_columns(args, args->delta, row, n + first, left, half * (splat(1) - square) * weight);
+    return keep(lanes_below(left), half * (s + square));
 }
 
 static void gaussian_nll_rows(const fastnn_loss_args *args) {
