@@ -1435,16 +1435,16 @@ cdef class WholeFit:
     def logs(self):
         """The values of the epochs that were trained last, by name."""
         cdef Py_ssize_t n = self.run.epoch - self.began
-        found = {"loss": np.array(self.losses[:n])}
+        found = {"loss": self.losses.base[:n].copy()}
         for i, name in enumerate(self.names):
-            found[name] = np.array(self.values[:n, i])
+            found[name] = self.values.base[:n, i].copy()
         if self.watch.has_validation:
-            found["val_loss"] = np.array(self.val_losses[:n])
+            found["val_loss"] = self.val_losses.base[:n].copy()
             for i, name in enumerate(self.val_names):
                 if name is not None:
-                    found[f"val_{name}"] = np.array(self.val_values[:n, i])
+                    found[f"val_{name}"] = self.val_values.base[:n, i].copy()
         if self.logs_rate:
-            found["learning_rate"] = np.array(self.rates[:n])
+            found["learning_rate"] = self.rates.base[:n].copy()
         return found
 
     def losses_by_rows(self):

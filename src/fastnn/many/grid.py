@@ -119,7 +119,8 @@ class Networks(Sequence[MLP]):
             self._specifications[alike] = self._specification(chosen)
         spec = self._specifications[alike]
         seed = _checks.seed(chosen.get("seeds", spec.seed))
-        return MLP._of(State(spec.with_seed(seed), initialize=True))
+        threads = self.base._state.default_threads
+        return MLP._of(State(spec.with_seed(seed), initialize=True, default_threads=threads))
 
     def _specification(self, chosen: dict[str, Any]) -> Specification:
         """Return the specification of networks with these values; its seed is the base's."""

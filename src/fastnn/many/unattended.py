@@ -87,6 +87,7 @@ class Unattended:
     def __init__(self, members: Members, fits: Fits, raises: bool, progress: Progress) -> None:
         self.members, self.fits, self.raises, self.progress = members, fits, raises, progress
         self._kinds: dict[Any, _Kind] = {}
+        self._kind_of: dict[int, _Kind] = {}  # of each member
         self._sources: dict[Any, Rows | None] = {}
         rules = members.callbacks
         self._rules: list[Any] | None = None if callable(rules) else list(rules)
@@ -100,12 +101,12 @@ class Unattended:
         """Whether the engine can train a member by itself."""
         members = self.members
         shuffle = members.shuffle[number]
-        return (
-            members.epochs[number] <= _MOST_EPOCHS
-            and (whole.draws(shuffle) or type(shuffle) in _DRAWS)
-            and self._kind(members.nets[number]._state).is_possible
-            and (not self._are_own or self._follows(number))
-        )
+        if members.epochs[number] > _MOST_EPOCHS:
+            return False
+        if not whole.draws(shuffle) and type(shuffle) not in _DRAWS:
+            return False
+        kind = self._kind_of[number] = self._kind(members.nets[number]._state)
+        return kind.is_possible and (not self._are_own or self._follows(number))
 
     def _follows(self, number: int) -> bool:
         """Whether all callbacks of the member's own are followed by the engine."""
@@ -232,7 +233,7 @@ class Unattended:
         """Add a member, as the engine takes it, to some of them."""
         members, state = self.members, self.members.nets[number]._state
         _checks.idle(state.fit)
-        kind = self._kind(state)
+        kind = self._kind_of[number]
         source, rules = kind.source, self._rules_of(number)
         assert source is not None
         rows, judged = self._numbers(number)
@@ -326,7 +327,7 @@ class Unattended:
 
     def _restored_epoch(self, fit: WholeFit) -> int | None:
         """Return the epoch whose weights the network has, if a rule restored one."""
-        for place, rule in enumerate(whole.rules_of(self._rules or ())):
+        for place, rule in enumerate(whole.rules_of(self._rules) if self._rules else ()):
             if isinstance(rule, EarlyStopping) and rule.restore_best_weights:
                 best: int | None = fit.state_of_rules()[place]["best_epoch"]
                 return best

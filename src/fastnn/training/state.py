@@ -95,8 +95,17 @@ class State:
         The fit in progress.
     """
 
-    def __init__(self, specification: Specification, *, initialize: bool = False) -> None:
-        """Set up a network; `initialize` draws its weights, which are 0 otherwise."""
+    def __init__(
+        self,
+        specification: Specification,
+        *,
+        initialize: bool = False,
+        default_threads: int | None = None,
+    ) -> None:
+        """Set up a network; `initialize` draws its weights, which are 0 otherwise.
+
+        Whoever makes many networks asks for the default number of threads once, and gives it.
+        """
         entropy: Any = specification.seed
         if entropy is None:
             entropy = int.from_bytes(os.urandom(16))  # 128 bits, as SeedSequence draws
@@ -106,7 +115,7 @@ class State:
         self.feature_names: tuple[str, ...] | None = None
         self.metadata: dict[str, Any] = {}
         self.fit: Resumable | None = None
-        self.default_threads = _cpu.available_threads()
+        self.default_threads = default_threads or _cpu.available_threads()
         self._has_dropout_seed = specification.drops
         seed = self._draw_dropout_seed() if specification.drops else 0
         self.network: Network = binding.bind(specification, seed, self.n_threads)

@@ -64,7 +64,7 @@ def generator_of(state: State, shuffle: Any) -> Any:
 
 def judges_averages(callbacks: Sequence[Callback]) -> bool:
     """Whether validation takes the moving averages of the weights."""
-    return any(isinstance(callback, SwapEMAWeights) for callback in callbacks)
+    return bool(callbacks) and any(isinstance(each, SwapEMAWeights) for each in callbacks)
 
 
 def rules_of(callbacks: Sequence[Callback]) -> list[Any]:
@@ -78,8 +78,9 @@ DIVERGED = ("diverged", "diverged after")
 
 def logs_rate(spec: Specification, callbacks: Sequence[Callback]) -> bool:
     """Whether the logs of epochs have the learning rate."""
-    lowers = any(isinstance(callback, ReduceLROnPlateau) for callback in callbacks)
-    return lowers or spec.optimizer.schedule is not None
+    if spec.optimizer.schedule is not None:
+        return True
+    return bool(callbacks) and any(isinstance(each, ReduceLROnPlateau) for each in callbacks)
 
 
 def make(
