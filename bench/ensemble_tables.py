@@ -10,16 +10,11 @@ Not here: learned embeddings (embedded_tables.py), other libraries but LightGBM,
 (real_tables.py).
 """
 
-import argparse
 import dataclasses
-import json
 import warnings
-from pathlib import Path
 
 import numpy as np
 import real_tables
-import table_errors
-import table_sets
 
 from fastnn import MLP, Ensemble
 from fastnn.benchmarking import machine
@@ -49,8 +44,14 @@ class Settings(ensemble.Settings):
         )
 
 
-def contender(n_nets, members=0, units=256, adapters="first"):
-    """Return a contender as real_tables.py has them: so many networks, of so many members each."""
+def contender(n_nets, members=0, units=None, adapters="first"):
+    """Return a contender as real_tables.py has them: so many networks, of so many members each.
+
+    Layers have the recipe's units, or so many.
+    """
+    settings = Settings(members=members, adapters=adapters)
+    if units is not None:
+        settings = dataclasses.replace(settings, hidden=(units,) * len(settings.hidden))
 
     def fit(frame, y, is_class, seed):
         encoder = TableEncoder(codes="rich").fit(frame)
@@ -58,7 +59,7 @@ def contender(n_nets, members=0, units=256, adapters="first"):
         seeds = np.random.RandomState(seed).randint(2**31 - 1, size=n_nets).tolist()
         ends = {} if is_class else {"output": "identity", "loss": "squared_error"}
         trained = ensemble.train(
-            Settings(hidden=(units,) * 3, members=members, adapters=adapters),
+            settings,
             encoder.transform(frame).astype(np.float32),
             labels,
             n_classes=len(np.unique(y)) if is_class else None,
@@ -81,7 +82,7 @@ CONTENDERS = {
     "five nets": contender(5),
     "Ensemble(16) of 128": contender(1, 16, 128),
     "Ensemble(16) of 128, all": contender(1, 16, 128, "all"),
-    "Ensemble(4) of 256": contender(1, 4),
+    "Ensemble(4)": contender(1, 4),
     "five Ensemble(4) of 128": contender(5, 4, 128),
     "LightGBM": real_tables.CONTENDERS["LightGBM"],
 }
@@ -89,25 +90,10 @@ CONTENDERS = {
 
 def main():
     """Run the contenders on the sets, print the table, and perhaps write it."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", choices=table_sets.SETS, default=[*table_sets.SETS])
-    parser.add_argument("--contenders", nargs="+", choices=CONTENDERS, default=[*CONTENDERS])
-    parser.add_argument("--splits", type=int, default=real_tables.SPLITS)
-    parser.add_argument("--data", default="build/tables", help="folder for the downloads")
-    parser.add_argument("--json", metavar="FILE", help="write the results, too")
-    options = parser.parse_args()
+    options = real_tables.arguments(__doc__, CONTENDERS).parse_args()
+    machine.pin(1)
     warnings.simplefilter("ignore")
-    table_sets.download(options.data)
-    real_tables.CONTENDERS = CONTENDERS
-    results = {}
-    for name in options.sets:
-        results[name] = real_tables.run(options.data, name, options.contenders, options.splits)
-        print(table_errors.table({name: results[name]}), "\n", flush=True)
-        if options.json:
-            here = machine.describe(machine.available_cpus(), "float32")
-            kept = {"machine": here, "splits": options.splits, "sets": results}
-            Path(options.json).write_text(json.dumps(kept, indent=1) + "\n")
-    print(table_errors.table(results))
+    real_tables.compare({name: CONTENDERS[name] for name in options.contenders}, options)
 
 
 if __name__ == "__main__":

@@ -410,6 +410,7 @@ def test_categories_of_large_rows_are_checked(monkeypatch):
         (lambda: NumericEmbedding(3), "bins is needed for kind='piecewise'"),
         (lambda: NumericEmbedding(3, "sine"), "kind must be"),
         (lambda: NumericEmbedding(3, "periodic", bins=BINS), "bins is for kind='piecewise' only"),
+        (lambda: NumericEmbedding(3, bins=4), "bins=NumericEmbedding.edges(X, 4)"),
         (lambda: NumericEmbedding(3, bins=[[1.0]]), "bins[0] must be two or more numbers"),
         (lambda: NumericEmbedding(3, bins=[[1.0, 1.0]]), "bins[0] must be two or more numbers"),
         (lambda: NumericEmbedding(3, bins=BINS, columns=[1]), "an entry for each of 1 columns"),

@@ -96,6 +96,11 @@ def bins(
             f"{name} is needed for kind='piecewise'; pass {name}=NumericEmbedding.edges(X, 16), or "
             "use kind='periodic'"
         )
+    if isinstance(value, int | np.integer):
+        raise TypeError(
+            f"{name} must be a list of lists of edges, one for each column; got {value!r}: compute "
+            f"those of so many bins, {name}=NumericEmbedding.edges(X, {max(2, int(value))})"
+        )
     found = _listed(name, value, "lists of edges, one for each column")
     _require_one_each(name, len(found), n)
     return tuple(_edges(f"{name}[{i}]", each) for i, each in enumerate(found))
