@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from conditions import LONG
 
-from fastnn.benchmarking import cells, command, machine, notes, protocol, session, tables
+from fastnn.benchmarking import cells, command, machine, modes, notes, protocol, session, tables
 from fastnn.benchmarking import contenders as every
 
 BENCH = Path(__file__).parent.parent / "bench"
@@ -191,6 +191,47 @@ def test_what_libraries_print_is_not_among_the_data():
         session.main()"""
     done = python("-c", code, "{}")
     assert (done.returncode, done.stdout, done.stderr) == (0, '{"cells": []}\n', "noise\n")
+
+
+# ---- modes --------------------------------------------------------------------------------------
+
+
+def test_modes_are_shown_beside_their_bases():
+    done = bench("--only", "CSR", "--peers", "none", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "fit: array with 99 % zeros, CSR with 99 % zeros\n"
+    base, csr = json.loads(done.stdout)["modes"]
+    assert base["base"] is None
+    assert csr["base"] == "array with 99 % zeros"
+    assert base["times_as_fast"] == 1
+    assert csr["times_as_fast"] > 0 < csr["median_us"]
+
+
+def test_modes_are_of_float32():
+    assert len(modes.chosen("", "float32")) == len(modes.MODES)
+    assert modes.chosen("", "float64") == []
+
+
+@pytest.mark.parametrize("mode", modes.MODES, ids=lambda mode: mode.name)
+def test_rows_of_modes_are_what_they_say(mode):
+    X, labels = mode.rows()
+    rows = X.toarray() if mode.is_csr else X
+    assert len(rows) == len(labels) == modes.BATCH * modes.STEPS
+    assert np.count_nonzero(rows) / rows.size == pytest.approx(mode.density, rel=0.02)
+    assert sorted(set(labels)) == list(range(10))
+
+
+def test_a_mode_that_disagrees_shows_no_time(monkeypatch, capsys):
+    monkeypatch.setattr(modes.Run, "agrees", lambda self, base: self is base)
+
+    def measure(settings, found):
+        session.measure(found.update, **settings)
+        return 0
+
+    monkeypatch.setattr(command, "_measure", measure)
+    assert command.run(parsed("--only", "bfloat16", "--peers", "none")) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert ["disagrees" in line for line in lines if "adam, " in line] == [False, True]
 
 
 # ---- no time for a wrong answer -----------------------------------------------------------------

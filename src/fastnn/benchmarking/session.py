@@ -14,7 +14,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from fastnn.benchmarking import cells, machine, protocol, tables
+from fastnn.benchmarking import cells, machine, modes, protocol, tables
 from fastnn.benchmarking.contenders import CONTENDERS
 
 if TYPE_CHECKING:
@@ -51,13 +51,19 @@ def measure(
         }
         record = protocol.compare(cell, kinds, **options)
         records.append({"regime": regime, **record})
-    protocol.add_limits(records, [cell for _, cell in chosen], dtype=dtype, threads=threads)
-    # Another process can make a probe slower, but not faster.
-    best = max(record["peak_gflops"] for record in records)
-    peaks[dtype][str(threads)] = max(peaks[dtype][str(threads)], best)
+    if records:
+        measured = [cell for _, cell in chosen]
+        protocol.add_limits(records, measured, dtype=dtype, threads=threads)
+        # Another process can make a probe slower, but not faster.
+        best = max(record["peak_gflops"] for record in records)
+        peaks[dtype][str(threads)] = max(peaks[dtype][str(threads)], best)
     for record in records:
         record |= tables.shares(record, peaks[dtype][str(threads)])
-    send({"peaks": peaks, "cells": records})
+    ways = modes.chosen(only, dtype)
+    if ways:
+        send({"progress": f"fit: {', '.join(mode.name for mode in ways)}"})
+    found = modes.measure(ways, threads, rounds, seconds)
+    send({"peaks": peaks, "cells": records, "modes": found})
 
 
 def main() -> None:

@@ -100,9 +100,12 @@ def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
 
 
 def report(found: dict[str, Any]) -> list[str]:
-    """Return the lines that `fastnn bench` prints: machine, peaks, fastnn, peers, notes."""
+    """Return the lines that `fastnn bench` prints: machine, peaks, fastnn, modes, peers, notes."""
     parts = [_machine(found["machine"]), aligned(_peaks(found["peaks"]))]
-    parts.append(aligned(_ours(found)))
+    if found["cells"]:
+        parts.append(aligned(_ours(found)))
+    if found["modes"]:
+        parts.append(aligned(_modes(found)))
     if len(contenders(found["cells"])) > 1:
         parts.append([*aligned(_beside(found["cells"])), *_mean(found["cells"])])
     if found["notes"]:
@@ -148,6 +151,18 @@ def _ours(found: dict[str, Any]) -> list[list[str]]:
             line += [figure(record["rows_per_s"]), figure(record["gflops"])]
             line += [f"{record['of_peak']:.0%}", f"{record['of_limit']:.0%}"]
         lines.append(line + [""] * (len(lines[0]) - len(line)))
+    return lines
+
+
+def _modes(found: dict[str, Any]) -> list[list[str]]:
+    """Return the cells of the table of modes."""
+    lines = [[f"fastnn, {threads(found['machine']['threads'])}", "µs", "times as fast", "as"]]
+    for record in found["modes"]:
+        line = [record["mode"], "disagrees", "", record["base"] or ""]
+        if "median_us" in record:
+            line[1] = figure(record["median_us"])
+            line[2] = f"{record['times_as_fast']:.2f}" if record["base"] else ""
+        lines.append(line)
     return lines
 
 
