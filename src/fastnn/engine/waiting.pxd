@@ -6,6 +6,7 @@
 # Not here: when updates wait, and when all are made (step.pxd, tasks.pxd).
 
 from libc.stdint cimport int32_t, int64_t
+from libc.string cimport memset
 
 from fastnn.engine.gradients cimport update_biases
 from fastnn.engine.leaves cimport PANEL, fastnn_row_updates, real
@@ -64,6 +65,7 @@ cdef inline void add_entry(Columns *columns, Py_ssize_t column, Py_ssize_t row,
 cdef inline fastnn_row_updates row_updates(const Net *net, const Stage *stage,
                                            const Nonzeros *nonzeros) noexcept nogil:
     cdef fastnn_row_updates updates
+    memset(&updates, 0, sizeof(fastnn_row_updates))
     updates.jump, updates.block = stage.W_rows * PANEL, net.block
     updates.average = (1 + net.optimizer.n_moments) * net.block if net.has_ema else 0
     updates.past, updates.n_moments = nonzeros.past, net.optimizer.n_moments
@@ -105,7 +107,9 @@ cdef inline void catch_up_rows(const Net *net, const Stage *stage, Nonzeros *non
         q = first_panel(stage, row, first)
         updates.panels = first_panel(stage, row, stop) - q
         updates.from_, updates.to = columns.done[row] + 1, t
-        updates.next = NULL if all else next_row(stage, columns, i, q)
+        updates.next = NULL
+        if not all:
+            updates.next = next_row(stage, columns, i, q)
         if updates.panels > 0 and not net.optimizer.update_row(
                 &updates, NULL, stage.W + (q * stage.W_rows + row) * PANEL):
             nonzeros.whole = True
