@@ -28,6 +28,7 @@ from fastnn import (
     RMSProp,
     Standardize,
     SwapEMAWeights,
+    _cpu,
     fit_many,
     networks,
 )
@@ -437,6 +438,13 @@ def test_networks_of_other_seeds_share_what_was_computed_of_the_specification(mo
     grid = networks(net_of(), learning_rate=[0.1, 0.2], n=20)
     assert len(list(grid)) == 40
     assert len(calls) <= 6  # two for each rate, and those of the base
+
+
+def test_the_cpus_are_asked_for_once(monkeypatch):
+    grid = networks(net_of(), n=5)
+    expected = grid[0].n_threads
+    monkeypatch.setattr(_cpu, "available_threads", None)
+    assert [net.n_threads for net in grid] == [expected] * 5
 
 
 @pytest.mark.parametrize("layers", [[Dense(1)], [Dense(4), Dropout(0.5), Dense(1)]], ids=len)
