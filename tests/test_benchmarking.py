@@ -41,6 +41,16 @@ def parsed(*arguments):
     return parser.parse_args([*QUICK, *arguments])
 
 
+def measure_here(monkeypatch):
+    """Let the command measure in this process."""
+
+    def measure(settings, found):
+        session.measure(found.update, **settings)
+        return 0
+
+    monkeypatch.setattr(command, "_measure", measure)
+
+
 # ---- the command --------------------------------------------------------------------------------
 
 
@@ -214,21 +224,30 @@ def test_modes_are_of_float32():
 
 @pytest.mark.parametrize("mode", modes.MODES, ids=lambda mode: mode.name)
 def test_rows_of_modes_are_what_they_say(mode):
-    X, labels = mode.rows()
-    rows = X.toarray() if mode.is_csr else X
+    rows, labels = mode.arrays()
+    if mode.is_csr:
+        assert modes.csr(rows).toarray().tobytes() == rows.tobytes()
     assert len(rows) == len(labels) == modes.BATCH * modes.STEPS
     assert np.count_nonzero(rows) / rows.size == pytest.approx(mode.density, rel=0.02)
     assert sorted(set(labels)) == list(range(10))
 
 
+@pytest.mark.parametrize("mode", modes.MODES, ids=lambda mode: mode.name)
+def test_what_a_mode_must_come_to(mode, monkeypatch):
+    runs = {
+        each.name: modes.Run(each, 1) for each in (mode, *modes.MODES) if each.n_in == mode.n_in
+    }
+    run, base = runs[mode.name], runs[mode.base or mode.name]
+    assert run.agrees(base)
+    run.loss *= 1.06
+    run.weights = run.weights[:-1] + bytes([run.weights[-1] ^ 1])
+    monkeypatch.setattr(modes, "distance", lambda *arrays: 2e-4)
+    assert not run.agrees(base)
+
+
 def test_a_mode_that_disagrees_shows_no_time(monkeypatch, capsys):
     monkeypatch.setattr(modes.Run, "agrees", lambda self, base: self is base)
-
-    def measure(settings, found):
-        session.measure(found.update, **settings)
-        return 0
-
-    monkeypatch.setattr(command, "_measure", measure)
+    measure_here(monkeypatch)
     assert command.run(parsed("--only", "bfloat16", "--peers", "none")) == 1
     lines = capsys.readouterr().out.splitlines()
     assert ["disagrees" in line for line in lines if "adam, " in line] == [False, True]
@@ -250,12 +269,7 @@ def skewed(kind, factor):
 def measured(monkeypatch, *kinds):
     """Return what the command finds, the tiny net's contenders being these."""
     monkeypatch.setitem(every.CONTENDERS, "epochs", list(kinds))
-
-    def measure(settings, found):
-        session.measure(found.update, **settings)
-        return 0
-
-    monkeypatch.setattr(command, "_measure", measure)
+    measure_here(monkeypatch)
     return command.run(parsed("--only", "2-3-1", "--peers", "numpy"))
 
 

@@ -97,9 +97,10 @@ def bins(
             "use kind='periodic'"
         )
     if isinstance(value, int | np.integer):
+        n = max(2, int(value))
         raise TypeError(
-            f"{name} must be a list of lists of edges, one for each column; got {value!r}: compute "
-            f"those of so many bins, {name}=NumericEmbedding.edges(X, {max(2, int(value))})"
+            f"{name} must be a list of lists of edges, one for each column; got {value!r}: for {n} "
+            f"bins in each column pass {name}=NumericEmbedding.edges(X, {n})"
         )
     found = _listed(name, value, "lists of edges, one for each column")
     _require_one_each(name, len(found), n)

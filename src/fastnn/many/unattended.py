@@ -87,7 +87,7 @@ class Unattended:
     def __init__(self, members: Members, fits: Fits, raises: bool, progress: Progress) -> None:
         self.members, self.fits, self.raises, self.progress = members, fits, raises, progress
         self._kinds: dict[Any, _Kind] = {}
-        self._kind_of: dict[int, _Kind] = {}  # of each member
+        self._kind_of: dict[int, _Kind] = {}  # by member; `takes` finds them
         self._sources: dict[Any, Rows | None] = {}
         rules = members.callbacks
         self._rules: list[Any] | None = None if callable(rules) else list(rules)
@@ -327,7 +327,7 @@ class Unattended:
 
     def _restored_epoch(self, fit: WholeFit) -> int | None:
         """Return the epoch whose weights the network has, if a rule restored one."""
-        for place, rule in enumerate(whole.rules_of(self._rules) if self._rules else ()):
+        for place, rule in enumerate(whole.rules_of(self._rules or ())):
             if isinstance(rule, EarlyStopping) and rule.restore_best_weights:
                 best: int | None = fit.state_of_rules()[place]["best_epoch"]
                 return best

@@ -104,7 +104,8 @@ class State:
     ) -> None:
         """Set up a network; `initialize` draws its weights, which are 0 otherwise.
 
-        Whoever makes many networks asks for the default number of threads once, and gives it.
+        `default_threads` is used if the specification has no number of threads. It is looked up if
+        it is not given, which takes some microseconds.
         """
         entropy: Any = specification.seed
         if entropy is None:

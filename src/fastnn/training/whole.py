@@ -64,6 +64,7 @@ def generator_of(state: State, shuffle: Any) -> Any:
 
 def judges_averages(callbacks: Sequence[Callback]) -> bool:
     """Whether validation takes the moving averages of the weights."""
+    # Most members of many have none, and to find that out by a generator takes half a microsecond.
     return bool(callbacks) and any(isinstance(each, SwapEMAWeights) for each in callbacks)
 
 

@@ -173,7 +173,7 @@ INLINE ptrdiff_t column_place(const fastnn_loss_args *args, ptrdiff_t row, ptrdi
     return column / PANEL * args->jump + row * PANEL + column % PANEL;
 }
 
-/* A vector of up to n columns from a panel's rows, 0 in the other lanes; and back. */
+/* Up to n columns of a row as a vector, with 0 in its other lanes; and back. */
 INLINE vec read_columns(const fastnn_loss_args *args, const real *from, ptrdiff_t row,
                         ptrdiff_t first, ptrdiff_t n) {
     vec x = {0};
