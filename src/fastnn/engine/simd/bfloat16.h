@@ -148,10 +148,10 @@ INLINE void add_pair_products(int n, int panels, ptrdiff_t depth, const fastnn_p
 }
 
 INLINE void pair_tile(int n, int panels, ptrdiff_t depth, const fastnn_pair *a, ptrdiff_t a_jump,
-                      const fastnn_pair *b, ptrdiff_t b_jump, const real *bias, real *c,
+                      const fastnn_pair *b, ptrdiff_t b_jump, const real *bias, int more, real *c,
                       ptrdiff_t c_jump) {
     vec acc[TILE_ROWS][TILE_VECTORS];
-    start_product(n, panels, bias, acc);
+    start_product(n, panels, bias, more, c, c_jump, acc);
     for (; depth >= PAIRS; depth -= PAIRS, a += a_jump, b += PAIRS * PANEL)
         add_pair_products(n, panels, PAIRS, a, PAIRS, 1, b, b_jump, acc);
     add_pair_products(n, panels, depth, a, PAIRS, 1, b, b_jump, acc);

@@ -16,7 +16,8 @@
 #include "activations.h"
 
 /* c-source: begin loss_rows (needs loss_args, panel_sums) */
-/* Needs vec NAME(vec y, vec t, vec parameter, vec *slope): the losses of LANES outputs. */
+/* Needs vec NAME(vec y, vec t, vec parameter, vec *slope): the losses of LANES outputs. Of a single
+ * output the other lanes are 0, and need not be added. */
 #define ELEMENTWISE_LOSS(NAME)                                                                     \
     static void NAME##_rows(const fastnn_loss_args *args) {                                        \
         for (ptrdiff_t r = 0; r < args->rows; r++) {                                               \
@@ -33,7 +34,8 @@
                     sum.lanes[v] += keep(real_column, loss);                                       \
                     store(args->delta + at, keep(real_column, slope * weight));                    \
                 }                                                                                  \
-            args->loss[r] = (double)sum_panel(&sum) * (double)args->weight[r];                     \
+            real total = args->columns == 1 ? sum.lanes[0][0] : sum_panel(&sum);                   \
+            args->loss[r] = (double)total * (double)args->weight[r];                               \
         }                                                                                          \
     }
 /* c-source: end */

@@ -69,14 +69,22 @@ INLINE void add_outer_products(int n, int panels, ptrdiff_t depth, const real *a
     }
 }
 
-/* acc (n, panels) starts at the bias of its columns, or at 0; or at the sums in g, or at 0. */
-INLINE void start_product(int n, int panels, const real *bias, vec acc[][TILE_VECTORS]) {
+/* acc (n, panels) starts at the bias of its columns, or at 0; with `more` at the sums in c. */
+INLINE void start_product(int n, int panels, const real *bias, int more, const real *c,
+                          ptrdiff_t c_jump, vec acc[][TILE_VECTORS]) {
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++)
-#pragma GCC unroll 8
-        for (int v = 0; v < panels * PANEL_VECTORS; v++)
-            acc[i][v] = bias ? load(bias + v * LANES) : (vec){0};
+#pragma GCC unroll 2
+        for (int q = 0; q < panels; q++)
+#pragma GCC unroll 4
+            for (int v = 0; v < PANEL_VECTORS; v++) {
+                vec start = bias ? load(bias + q * PANEL + v * LANES) : (vec){0};
+                if (more) start = load(c + q * c_jump + i * PANEL + v * LANES);
+                acc[i][q * PANEL_VECTORS + v] = start;
+            }
 }
+
+/* acc (n, PANEL) starts at 0; with `more` at the sums in g. */
 
 INLINE void start_outer(int n, int more, const real *g, vec acc[][TILE_VECTORS]) {
 #pragma GCC unroll 16
@@ -104,10 +112,10 @@ INLINE void store_tile(int n, int panels, vec acc[][TILE_VECTORS], real *c, ptrd
 }
 
 INLINE void product_tile(int n, int panels, ptrdiff_t depth, const real *a, ptrdiff_t a_jump,
-                         const real *b, ptrdiff_t b_jump, const real *bias, real *c,
+                         const real *b, ptrdiff_t b_jump, const real *bias, int more, real *c,
                          ptrdiff_t c_jump) {
     vec acc[TILE_ROWS][TILE_VECTORS];
-    start_product(n, panels, bias, acc);
+    start_product(n, panels, bias, more, c, c_jump, acc);
     for (; depth >= PANEL; depth -= PANEL, a += a_jump, b += PANEL * PANEL)
         add_outer_products(n, panels, PANEL, a, PANEL, 1, b, b_jump, acc);
     add_outer_products(n, panels, depth, a, PANEL, 1, b, b_jump, acc);
@@ -181,15 +189,38 @@ static void row_product(ptrdiff_t depth, ptrdiff_t panels, const real *a, ptrdif
     }
 }
 
-/* c for PANELS panels of b: whole tiles of ROWS rows, and what is left. Operands are of type
+/* A part of the depth, this many rows of b at least, stays in L1 while all rows of a are multiplied
+ * with it. Measured on Zen 3 with 96 rows: depth 1024 is 1 to 4 % faster, 2048 6 %, 4096 15 %. */
+enum { DEPTH = 256 };
+
+INLINE ptrdiff_t depth_of_parts(ptrdiff_t depth, ptrdiff_t width) {
+    ptrdiff_t parts = depth / DEPTH;
+    return parts < 2 ? depth : (depth / parts + width - 1) / width * width;
+}
+
+/* c for PANELS panels of b, by parts of the depth and tiles of ROWS rows. The last two tiles are as
+ * even as can be: 32 rows are 4 tiles of 6 and 2 of 4, as a tile of 2 would have too few chains of
+ * additions. Measured on Zen 3 with AVX2: 32 rows are 4 to 5 % faster. Operands are of type
  * OPERAND, WIDTH of them in a row of a panel of a. */
 #define PRODUCT_OF_PANELS(NAME, TILE, OPERAND, WIDTH, PANELS, ROWS)                                \
+    static void NAME##_part(ptrdiff_t rows, ptrdiff_t depth, const OPERAND *a, ptrdiff_t a_jump,   \
+                            const OPERAND *b, ptrdiff_t b_jump, const real *bias, int more,        \
+                            real *c, ptrdiff_t c_jump) {                                           \
+        while (rows > 0) {                                                                         \
+            ptrdiff_t n = rows >= 2 * ROWS ? ROWS : rows > ROWS ? (rows + 1) / 2 : rows;           \
+            switch (n) {                                                                           \
+                TO(ROWS, TILE, PANELS, depth, a, a_jump, b, b_jump, bias, more, c, c_jump)         \
+            }                                                                                      \
+            rows -= n, a += n * WIDTH, c += n * PANEL;                                             \
+        }                                                                                          \
+    }                                                                                              \
     static void NAME(ptrdiff_t rows, ptrdiff_t depth, const OPERAND *a, ptrdiff_t a_jump,          \
                      const OPERAND *b, ptrdiff_t b_jump, const real *bias, real *c,                \
                      ptrdiff_t c_jump) {                                                           \
-        for (; rows >= ROWS; rows -= ROWS, a += ROWS * WIDTH, c += ROWS * PANEL)                   \
-            TILE(ROWS, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump);                      \
-        switch (rows) { TO(ROWS, TILE, PANELS, depth, a, a_jump, b, b_jump, bias, c, c_jump) }     \
+        ptrdiff_t part = depth_of_parts(depth, WIDTH);                                             \
+        for (ptrdiff_t k = 0; k < depth; k += part)                                                \
+            NAME##_part(rows, depth - k < part ? depth - k : part, a + k / WIDTH * a_jump, a_jump, \
+                        b + k * PANEL, b_jump, bias, k > 0, c, c_jump);                            \
     }
 
 PRODUCT_OF_PANELS(product_of_one, product_tile, real, PANEL, 1, TILE_ROWS)
