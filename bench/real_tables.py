@@ -122,7 +122,8 @@ def compare(contenders, options):
 def arguments(description, contenders):
     """Return the parser of the arguments of `compare`."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
-    parser.add_argument("--sets", nargs="+", choices=table_sets.SETS, default=[*table_sets.SETS])
+    known = [*table_sets.SETS, *table_sets.FURTHER]
+    parser.add_argument("--sets", nargs="+", choices=known, default=[*table_sets.SETS])
     parser.add_argument("--contenders", nargs="+", choices=contenders, default=[*contenders])
     parser.add_argument("--splits", type=int, default=SPLITS)
     parser.add_argument("--data", default="build/tables", help="folder for the downloads")

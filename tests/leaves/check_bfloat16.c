@@ -177,6 +177,9 @@ void check_pair_product(void) {
     for (const ptrdiff_t *rows = row_counts; *rows; rows++)
         for (const ptrdiff_t *depth = sizes; *depth; depth++)
             check_one_pair_product(*rows, *depth, 1 + random_below(5 * PANEL), random_below(3));
+    for (int i = 0; i < 8; i++) /* deep enough to be multiplied by parts */
+        check_one_pair_product(2 + random_below(40), 1000 + random_below(1200),
+                               1 + random_below(3 * PANEL), random_below(3));
 }
 
 /* g = z.T @ delta; and once more in two goes, the second of which adds to the first. */

@@ -63,6 +63,9 @@ void check_product(void) {
             for (ptrdiff_t panels = 1; panels <= 9; panels += panels < 5 ? 1 : 4)
                 check_one_product(*rows, *depth, panels * PANEL - random_below(PANEL),
                                   random_below(3));
+    for (int i = 0; i < 8; i++) /* deep enough to be multiplied by parts */
+        check_one_product(2 + random_below(40), 500 + random_below(600),
+                          1 + random_below(3 * PANEL), random_below(3));
 }
 
 /* a's padding isn't zero where b's is, and the other way round. */
