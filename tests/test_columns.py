@@ -10,7 +10,7 @@ import hashlib
 import numpy as np
 import pytest
 
-from fastnn import MLP, SGD, Adam, Dense, Dropout, LayerNorm
+from fastnn import MLP, SGD, Adam, Dense, Dropout, LayerNorm, Residual, Standardize
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((190, 300), np.float32)
@@ -26,9 +26,18 @@ def wide(dtype="float32", optimizer="adam", seed=3, **options):
             "optimizer": optimizer, "dtype": dtype, "seed": seed}  # fmt: skip
 
 
+def between(*between, first=()):
+    """Return the options of a classifier with layers between its hidden ones, or below them."""
+    spec = wide()
+    lowest, second, last = spec["layers"]
+    return {**spec, "layers": [*first, lowest, *between, second, *between, last]}
+
+
 def digest(spec, threads, y=LABELS, batch=64, **options):
     """Return the SHA-256 of the weights after some epochs, and the losses."""
     net = MLP(X.shape[1], n_threads=threads, **spec)
+    if isinstance(spec["layers"][0], Standardize):
+        net.adapt(X)
     by_columns = net._network.trains_by_columns(batch, threads)
     assert by_columns == (threads > 1)
     history = net.fit(X.astype(net.dtype), y, epochs=3, batch_size=batch, **options)
@@ -61,6 +70,18 @@ CASES = {
     "wide outputs": ({**wide(), "layers": [Dense(200, "relu"), Dense(300, "tanh")],
                       "loss": "huber"}, {"y": RNG.standard_normal((190, 300))}),
     "wide softmax": ({**wide(), "layers": [Dense(400, "relu"), Dense(300, "softmax")]}, {}),
+    "Dropout": (between(Dropout(0.3)), {}),
+    "Dropout, a batch of few rows": (between(Dropout(0.3)), {"batch": 3}),
+    "Dropout of the inputs": (between(first=[Dropout(0.2)]), {}),
+    "Dropout twice": (between(Dropout(0.2), Dropout(0.3)), {}),
+    "LayerNorm": (between(LayerNorm()), {}),
+    "LayerNorm of the inputs": (between(first=[LayerNorm()]), {}),
+    "LayerNorm, Dropout": (between(LayerNorm(), Dropout(0.1)), {}),
+    "Dropout, LayerNorm": (between(Dropout(0.1), LayerNorm()), {}),
+    "Dropout of a layer by rows": ({**wide(), "layers": [
+        Dense(400, "tanh"), Dense(30, "relu"), Dropout(0.5), Dense(400, "elu"), Dropout(0.1),
+        Dense(10, "softmax")]}, {}),
+    "Standardize": (between(Dropout(0.1), first=[Standardize()]), {}),
     "one layer": ({**wide(), "layers": [Dense(500)], "loss": "squared_error"},
                   {"y": RNG.standard_normal((190, 500))}),
 }  # fmt: skip
@@ -102,11 +123,18 @@ def test_a_loss_that_is_not_finite_ends_training_before_its_update():
     assert all(np.isfinite(w).all() for w in weights)
 
 
-@pytest.mark.parametrize("layer", [Dropout(0.1), LayerNorm()])
-def test_other_layers_are_trained_by_rows(layer):
-    spec = wide()
-    net = MLP(300, n_threads=2, **{**spec, "layers": [spec["layers"][0], layer, spec["layers"][2]]})
-    assert not net._network.trains_by_columns(64, 2)
+def test_frozen_layers_below_others():
+    spec = between(Dropout(0.2), LayerNorm())
+    spec["layers"][0] = Dense(400, "relu", trainable=False)
+    spec["layers"][2] = LayerNorm(trainable=False)
+    truth = digest(spec, 1)
+    assert digest(spec, 2) == truth
+
+
+def test_other_layers_are_trained_by_rows():
+    spec = between(Residual([Dense(230, "relu")]))
+    spec["layers"][0] = Dense(230, "relu")
+    assert not MLP(300, n_threads=2, **spec)._network.trains_by_columns(64, 2)
 
 
 def test_batches_with_more_numbers_than_weights_are_trained_by_rows():

@@ -26,6 +26,7 @@ def network():
 
 def put(folder):
     """Put a table, a network learned from it, mapped rows and a checkpoint into a folder."""
+    pytest.importorskip("polars")
     rows = np.arange(40.0).reshape(20, 2)
     lines = [f"{a},{b},{a + b}" for a, b in rows]
     (folder / "data.csv").write_text("\n".join(["a,b,y", *lines]) + "\n")

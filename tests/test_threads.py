@@ -151,7 +151,7 @@ def test_a_forked_child_has_threads_of_its_own():
 def test_fork_while_another_thread_fits():
     """The child has the pool as it was amid a task, and no thread to finish that."""
     net, other, stop = classifier(), classifier(), threading.Event()
-    expected, weights = fitted(net.copy()), other.get_weights()
+    expected = fitted(net.copy())
     rows, labels = np.tile(X, (20, 1)), np.tile(LABELS, 20)
 
     def fit_on():
@@ -162,7 +162,7 @@ def test_fork_while_another_thread_fits():
         fitting = others.submit(fit_on)
         try:
             for _ in range(30):
-                until(lambda: is_refused(lambda: other.set_weights(weights)))
+                until(lambda: is_refused(other.get_weights))
                 assert in_a_fork(lambda: fitted(net.copy())) == expected
         finally:
             stop.set()
@@ -277,7 +277,8 @@ def test_a_fit_is_refused_that_was_made_before_another_began():
 
 
 def test_weights_are_not_set_amid_a_step():
-    """Between steps they may be, as callbacks do. The fit goes on until weights are refused."""
+    """Between steps they may be, as callbacks do. The fit goes on until weights are refused; it
+    begins again if it is refused itself, amid the writing of weights."""
 
     class StopWhenRefused(Callback):
         def on_epoch_end(self, epoch, logs):
@@ -286,7 +287,8 @@ def test_weights_are_not_set_amid_a_step():
     net, refused = classifier(), threading.Event()
     weights = net.get_weights()
     with ThreadPoolExecutor(1) as threads:
-        first = threads.submit(net.fit, X, LABELS, epochs=10**9, callbacks=[StopWhenRefused()])
+        options = {"epochs": 10**9, "callbacks": [StopWhenRefused()]}
+        first = threads.submit(until, lambda: not is_refused(lambda: net.fit(X, LABELS, **options)))
         try:
             until(lambda: is_refused(lambda: net.set_weights(weights)))
         finally:

@@ -30,6 +30,7 @@ FRAME = {
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory):
+    pytest.importorskip("polars")
     file = tmp_path_factory.mktemp("wide") / "table.csv"
     rows = zip(*FRAME.values(), strict=True)
     lines = [",".join("" if value is None else str(value) for value in row) for row in rows]

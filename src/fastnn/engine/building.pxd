@@ -153,6 +153,10 @@ cdef inline void shape_parameters(Net *net) noexcept:
                 net.first_updated = i
         net.on_line = net.on_line and stage.on_line
         net.n_tiles += stage.n_tiles
+    for i in range(1, net.n_stages):
+        stage = &net.stages[i]
+        stage.by_columns = stage.by_columns or (stage.kind.is_elementwise
+                                                and net.stages[i - 1].by_columns)
 
 
 cdef inline void find_zeros(Net *net, bint zeros) noexcept:

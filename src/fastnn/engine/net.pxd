@@ -84,8 +84,12 @@ cdef struct Kind:                 # of a stage: its functions
                     const Pass *work) noexcept nogil
     void (*backward)(const Stage *stage, const StageBuffers *buffers,
                      const Pass *work) noexcept nogil
-    # The two halves of `backward`, for kinds whose z and delta threads may divide by columns
-    # (divides_columns): delta *= h'(a), if that is left to do; and the delta of the stage below.
+    # How threads may divide the passes through the stage other than by rows alone (row_phase.pxd).
+    bint in_parts                 # they may: `backward` is the two halves below
+    bint is_elementwise           # a column of z depends on that column of z_prev alone
+    bint whole_rows               # a row of z and of the delta below depends on all its columns
+    # The two halves: delta *= h'(a), or NULL; and the delta of the stage below, or NULL where that
+    # is the delta of this stage.
     void (*differentiate)(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil
     void (*carry_back)(const Stage *stage, const StageBuffers *buffers,

@@ -3,8 +3,8 @@
 #
 #     by rows      each thread reads all weights, of which others have just updated the most
 #     by columns   a thread keeps its columns of W in its caches. z and delta travel instead, at
-#                  the cost of a barrier between two layers. A layer with few columns is computed by
-#                  rows.
+#                  the cost of a barrier between two layers. A layer that has few columns, or needs
+#                  whole rows (LayerNorm), is computed by rows.
 #
 # Every number is the same chain of multiply-adds either way. Not here: the parameters phase
 # (step.pxd).
@@ -135,7 +135,7 @@ cdef inline bint trains_by_columns(const Run *run, int size) noexcept nogil:
     if size == 1 or run.polls or are_nonzeros(&run.rows) or run.out != NULL:
         return False
     for i in range(net.n_stages):
-        if net.stages[i].kind.carry_back == NULL:
+        if not net.stages[i].kind.in_parts:
             return False
         any = any or divides_columns(&net.stages[i], size)
         weights += W_size(&net.stages[i])
@@ -189,8 +189,9 @@ cdef inline void forward_part(Pass *work, Py_ssize_t i, fastnn_team *team,
                               Py_ssize_t rows) noexcept nogil:
     """z of stage i: this thread's columns of all rows, or its rows first ... stop."""
     cdef const Stage *stage = &work.net.stages[i]
+    cdef bint below = i > 0 and divides_columns(stage - 1, work.size)
     work.by_columns = divides_columns(stage, work.size)
-    if work.by_columns or (i > 0 and divides_columns(stage - 1, work.size)):
+    if (work.by_columns or below) and not (stage.kind.is_elementwise and work.by_columns == below):
         meet(team, thread, FORWARD)  # z_prev is complete
     if work.by_columns:
         first, stop = 0, rows
@@ -216,21 +217,25 @@ cdef inline void backward_parts(Run *run, Pass *work, fastnn_team *team, const T
     cdef const Net *net = run.net
     cdef const Stage *stage
     cdef Py_ssize_t i, lowest = net.first_updated
+    cdef bint carries, is_last
     if run.gradient != NULL:
         lowest = net.first_parameters
     for i in range(net.n_stages - 1, max(lowest, 0) - 1, -1):
         stage = &net.stages[i]
+        carries, is_last = stage.kind.carry_back != NULL, i == net.n_stages - 1
         work.by_columns = divides_columns(stage, work.size)
         take_rows(work, work.by_columns, first, stop, rows)
-        if work.rows > 0:
+        if work.rows > 0 and stage.kind.differentiate != NULL:
             stage.kind.differentiate(stage, &work.buffers.stages[i], work)
         if i <= lowest:
             break
         work.below_by_columns = divides_columns(stage - 1, work.size)
-        if work.by_columns or work.below_by_columns or i == net.n_stages - 1:
+        if is_last or (carries and (work.by_columns or work.below_by_columns)):
             meet(team, thread, DELTA)  # delta is complete
-        if i == net.n_stages - 1 and run.ended != NOT_YET:
+        if is_last and run.ended != NOT_YET:
             break
-        take_rows(work, work.below_by_columns, first, stop, rows)
-        if work.rows > 0:
+        take_rows(work, work.below_by_columns and not stage.kind.whole_rows, first, stop, rows)
+        if work.rows > 0 and carries:
             stage.kind.carry_back(stage, &work.buffers.stages[i], work)
+        if stage.kind.whole_rows and work.below_by_columns:
+            meet(team, thread, DELTA)  # the delta of the stage below is complete

@@ -426,7 +426,7 @@ cdef inline bint describe_tiny(const Net *net, const Stage *stage,
 
 cdef inline void define_dense(Kind *kind) noexcept:
     kind.name = "dense"
-    kind.takes_nonzeros = True
+    kind.takes_nonzeros = kind.in_parts = True
     kind.build = build
     kind.shape_parameters = shape_parameters
     kind.lay_out = lay_out

@@ -12,6 +12,8 @@ from fastnn.engine.net cimport (
     Purpose,
     Stage,
     StageBuffers,
+    first_panel_here,
+    panels_here,
     panels_of,
     place,
 )
@@ -46,12 +48,12 @@ cdef inline void drop(const Stage *stage, const Pass *work, const real *x,
     """The masks on rows `at`, ... of x, into those of out."""
     cdef const Dropout *dropout = <const Dropout *>stage.own
     cdef fastnn_dropout_args args
-    cdef Py_ssize_t p, shift
+    cdef Py_ssize_t p, shift, first = first_panel_here(stage.n_in, work.by_columns, work)
     args.seed, args.step, args.layer = work.net.seed, work.step, dropout.mask
     args.rate = dropout.rate
     args.rows, args.first_row = work.rows, work.before + work.at
     args.units = stage.n_in
-    for p in range(panels_of(stage.n_in)):
+    for p in range(first, first + panels_here(stage.n_in, work.by_columns, work)):
         shift = (p * work.buffers.stride + work.at) * PANEL
         args.first_column = p * PANEL
         args.columns = min(PANEL, args.units - args.first_column)
@@ -66,15 +68,22 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
+    if work.carry:
+        differentiate(stage, buffers, work)
+
+
+cdef inline void differentiate(const Stage *stage, const StageBuffers *buffers,
+                               const Pass *work) noexcept nogil:
     """In place: the stage below shares its delta."""
-    if buffers.z != buffers.z_prev and work.carry:
+    if buffers.z != buffers.z_prev:
         drop(stage, work, buffers.delta, buffers.delta)
 
 
 cdef inline void define_dropout(Kind *kind) noexcept:
     kind.name = "dropout"
-    kind.keeps_zeros = True
+    kind.keeps_zeros = kind.in_parts = kind.is_elementwise = True
     kind.build = build
     kind.lay_out = lay_out
     kind.forward = forward
     kind.backward = backward
+    kind.differentiate = differentiate
