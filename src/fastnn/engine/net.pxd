@@ -87,7 +87,6 @@ cdef struct Kind:                 # of a stage: its functions
     # How threads may divide the passes through the stage other than by rows alone (row_phase.pxd).
     bint in_parts                 # they may: `backward` is the two halves below
     bint is_elementwise           # a column of z depends on that column of z_prev alone
-    bint whole_rows               # a row of z and of the delta below depends on all its columns
     # The two halves: delta *= h'(a), or NULL; and the delta of the stage below, or NULL where that
     # is the delta of this stage.
     void (*differentiate)(const Stage *stage, const StageBuffers *buffers,

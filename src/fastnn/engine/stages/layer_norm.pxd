@@ -75,15 +75,11 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
+    cdef fastnn_layer_norm_args args
     if work.carry:
-        carry_back(stage, buffers, work)
-
-
-cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
-                            const Pass *work) noexcept nogil:
-    cdef fastnn_layer_norm_args args = arguments(stage, buffers, work)
-    work.net.ops.layer_norm_backward(&args, buffers.delta + work.at * PANEL,
-                                     (buffers - 1).delta + work.at * PANEL)
+        args = arguments(stage, buffers, work)
+        work.net.ops.layer_norm_backward(&args, buffers.delta + work.at * PANEL,
+                                         (buffers - 1).delta + work.at * PANEL)
 
 
 cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
@@ -121,13 +117,11 @@ cdef inline void update_on_line(const Net *net, const Stage *stage, const StageB
 
 cdef inline void define_layer_norm(Kind *kind) noexcept:
     kind.name = "layer_norm"
-    kind.in_parts = kind.whole_rows = True
     kind.build = build
     kind.shape_parameters = shape_parameters
     kind.lay_out = lay_out
     kind.forward = forward
     kind.backward = backward
-    kind.carry_back = carry_back
     kind.place_tile = place_tile
     kind.add_gradient = add_gradient
     kind.update_tile = update_tile
