@@ -6,11 +6,12 @@
 #                  the cost of a barrier between two layers. A layer with few columns is computed by
 #                  rows.
 #
-# Every number is the same chain of multiply-adds either way. By columns was slower, on Zen 3 with two
-# threads, for 784-256-128-10 with a LayerNorm behind each hidden layer, whose rows need two barriers
-# more each way (32 rows: 464 us a step, 422 by rows), and for rows whose zeros are skipped, which
-# every thread would list (128 rows: 1.10 times as fast as one thread, 1.43 by rows). Not here: the
-# parameters phase (step.pxd).
+# Every number is the same chain of multiply-adds either way. By columns was slower, on Zen 3 with
+# two threads, for 784-256-128-10 with a LayerNorm behind each hidden layer, whose rows need two
+# barriers more each way (32 rows: 464 us a step, 422 by rows), and for rows whose zeros are
+# skipped, which every thread would list (128 rows: 1.10 times as fast as one thread, 1.43 by rows).
+#
+# Not here: the parameters phase (step.pxd).
 
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t
