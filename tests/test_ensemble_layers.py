@@ -444,8 +444,17 @@ def to_onnx(net):
     onnx.export(net, "unused.onnx")
 
 
-@pytest.mark.parametrize("write", [lambda net: net.to_c("unused.c"), to_torch, to_onnx])
+def to_sklearn(net):
+    pytest.importorskip("sklearn")
+    interop.to_sklearn(net)
+
+
+def to_c(net):
+    interop.to_c(net, "unused.c")
+
+
+@pytest.mark.parametrize("write", [to_c, to_torch, to_onnx, to_sklearn])
 def test_other_forms_are_refused(write):
     net = network(STACKS["first"], dtype="float32")
-    with pytest.raises(ValueError, match="members of an Ensemble"):
+    with pytest.raises(ValueError, match="cannot write an Ensemble; its members would need"):
         write(net)

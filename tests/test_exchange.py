@@ -126,7 +126,7 @@ def test_a_standardize_is_not_folded_into_a_residual():
     net = MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0)
     net.adapt([[1.0, 2.0, 3.0], [3.0, 2.0, 1.0]])
     message = (
-        r"^to_torch cannot fold a Standardize into Fork layer 0 of 1; a Residual adds the scaled "
+        r"^to_torch cannot fold a Standardize into a Residual; it adds the scaled "
         r"rows to its outputs; put a Dense between them"
     )
     with pytest.raises(ValueError, match=message):
@@ -158,13 +158,13 @@ def test_parts_of_residuals_are_counted_as_they_are_met():
     found = parts.parts(MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0))
     assert [(part.place, part.prefix, part.n_out) for part in found] == [
         ("Dense layer 0 of 4", "layers.0", 3),
-        ("Fork layer 0 of 2", "fork", 3),
+        ("a Residual", "fork", 3),
         ("Dense layer 1 of 4", "layers.1", 4),
-        ("Fork layer 1 of 2", "fork", 4),
+        ("a Residual", "fork", 4),
         ("LayerNorm layer 0 of 1", "layers.2", 4),
-        ("Sum layer 0 of 2", "sum", 4),
+        ("a Residual", "sum", 4),
         ("Dense layer 2 of 4", "layers.3", 3),
-        ("Sum layer 1 of 2", "sum", 3),
+        ("a Residual", "sum", 3),
         ("Dense layer 3 of 4", "layers.4", 2),
     ]
 

@@ -311,7 +311,7 @@ def test_the_global_generator_is_left_alone():
         ),
         (
             [Dense(3, "relu"), Residual([Dense(3)]), Dense(1)],
-            "to_sklearn cannot write Fork layer 0 of 1; scikit-learn has no residuals",
+            "to_sklearn cannot write a Residual; scikit-learn has no residuals",
         ),
     ],
 )

@@ -359,6 +359,7 @@ class PiecewiseEncoding(Layer):
     columns: Sequence[int] | None
     bins: Sequence[Sequence[float]]
     name: ClassVar[str] = "piecewise"
+    piece_of: ClassVar[str] = "a NumericEmbedding"
 
     def width(self, n_in: int) -> int:
         """Return the number of outputs."""
@@ -379,6 +380,7 @@ class PeriodicEncoding(Layer):
     trainable: bool = True
     learning_rate_multiplier: float = 1.0
     name: ClassVar[str] = "periodic"
+    piece_of: ClassVar[str] = "a NumericEmbedding"
 
     def width(self, n_in: int) -> int:
         """Return the number of outputs."""
@@ -422,6 +424,7 @@ class BlockDense(Layer):
     trainable: bool = True
     learning_rate_multiplier: float = 1.0
     name: ClassVar[str] = "block_dense"
+    piece_of: ClassVar[str] = "a NumericEmbedding"
 
     def blocks(self, n_in: int) -> list[tuple[int, int]]:
         """Return the first column and the number of columns of each block."""

@@ -33,6 +33,7 @@ class MemberScale(Layer):
     trainable: bool = True
     learning_rate_multiplier: float = 1.0
     name: ClassVar[str] = "member_scale"
+    piece_of: ClassVar[str] = "an Ensemble"
 
     def parameters(self, n_in: int) -> dict[str, tuple[int, ...]]:
         """Return the shapes of W and, if there are biases, of b."""
@@ -70,6 +71,7 @@ class MemberDense(Layer):
     members: int
     dense: Dense
     name: ClassVar[str] = "member_dense"
+    piece_of: ClassVar[str] = "an Ensemble"
 
     @property
     def trainable(self) -> bool:  # type: ignore[override]  # a field of other layers

@@ -366,12 +366,14 @@ class Fork(Layer):
     """The beginning of a Residual: inputs are passed on, and kept for the `Sum` at its end."""
 
     name: ClassVar[str] = "fork"
+    piece_of: ClassVar[str] = "a Residual"
 
 
 class Sum(Layer):
     """The end of a Residual: the inputs of the last `Fork` without a `Sum` are added."""
 
     name: ClassVar[str] = "sum"
+    piece_of: ClassVar[str] = "a Residual"
 
 
 @dataclass(frozen=True)

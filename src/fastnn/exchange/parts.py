@@ -53,7 +53,7 @@ class Refusal:
 class Part(Generic[SomeLayer]):
     """A layer of a network.
 
-    ``place`` names it in messages, such as "Dense layer 0 of 2"; ``prefix`` begins the names of its
+    ``place`` names it in messages, such as "Dense layer 0 of 2" or "a Residual"; ``prefix`` begins the names of its
     tensors, such as "layers.0"; ``arrays`` are its parameters by the names that `Layer.parameters`
     has, or what it has learnt otherwise.
     """
@@ -107,7 +107,7 @@ def parts(net: "MLP") -> list[Part[Any]]:
     values, found, number = iter(net.get_weights()), [], 0
     for layer, n_in in pieces:
         kind = kind_of(layer)
-        place = f"{kind.__name__} layer {counts[kind]} of {totals[kind]}"
+        place = kind.piece_of or f"{kind.__name__} layer {counts[kind]} of {totals[kind]}"
         counts[kind] += 1
         arrays = {name: next(values) for name in layer.parameters(n_in)}
         prefix = f"layers.{number}" if arrays else layer.name
@@ -144,7 +144,7 @@ def _past(part: Part[Any], mean: Array, scale: Array) -> tuple[Part[Any], bool]:
 
 
 _OF_RESIDUALS = Refusal(
-    "a Residual adds the scaled rows to its outputs; put a Dense between them, or scale the rows "
+    "it adds the scaled rows to its outputs; put a Dense between them, or scale the rows "
     "yourself and build the network without Standardize"
 )
 
@@ -158,10 +158,10 @@ _OF_MEMBERS = Refusal(
     "Standardize"
 )
 
-#: Why the members of an Ensemble cannot be written.
+#: Why an Ensemble cannot be written.
 NO_MEMBERS = Refusal(
-    "the format has no copies of a row for the members of an Ensemble; predict with fastnn, or "
-    "train a network without"
+    "its members would need copies of each row, which the format does not have; predict with "
+    "fastnn, or train a network without"
 )
 
 #: For each kind of layer, what takes a scaling before it: returns the part, and whether it did.
