@@ -123,6 +123,18 @@ def test_rich_codes_are_plain_data():
     assert np.array_equal(twin.inputs(frame), recipe.inputs(frame))
 
 
+@pytest.mark.parametrize("common", [-9.0, 0.0, 7.0])
+def test_intervals_of_a_column_that_is_mostly_one_value_are_of_the_others(common):
+    others = np.linspace(-5, 5, 40)
+    x = np.append(np.full(60, common), others)
+    recipe = tables.learn(tables.read({"x": x}), codes="rich")
+    (code,) = [code for code in recipe.columns[0].codes if isinstance(code, PiecewiseLinear)]
+    quantiles = np.quantile(others, np.linspace(0, 1, 17), method="inverted_cdf")
+    neighbours = [others[others < common][-1:], [common], others[others > common][:1]]
+    expected = np.unique(np.concatenate([quantiles, *neighbours]))
+    np.testing.assert_array_equal(code.edges, expected)
+
+
 @pytest.mark.parametrize("edges", [[1.0], [1.0, 1.0], [2.0, 1.0], [0.0, float("inf")], "ab", 3])
 def test_edges_that_do_not_increase_are_refused(edges):
     recipe, _ = rich(a=SKEWED)

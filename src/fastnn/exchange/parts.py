@@ -53,9 +53,9 @@ class Refusal:
 class Part(Generic[SomeLayer]):
     """A layer of a network.
 
-    ``place`` names it in messages, such as "Dense layer 0 of 2" or "a Residual"; ``prefix`` begins the names of its
-    tensors, such as "layers.0"; ``arrays`` are its parameters by the names that `Layer.parameters`
-    has, or what it has learnt otherwise.
+    ``place`` names it in messages, such as "Dense layer 0 of 2" or "a Residual"; ``prefix`` begins
+    the names of its tensors, such as "layers.0"; ``arrays`` are its parameters by the names that
+    `Layer.parameters` has, or what it has learnt otherwise.
     """
 
     place: str
