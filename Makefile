@@ -84,6 +84,8 @@ bench-tables: .venv-peers/installed
 	.venv-peers/bin/python -m pip install --quiet ".[cli]" --group table-peers
 	.venv-peers/bin/python bench/real_tables.py --json build/tables/results.json
 	cp build/tables/results.json bench/results/real-tables.json
+	.venv-peers/bin/python bench/real_tables.py --further --json build/tables/further.json
+	cp build/tables/further.json bench/results/further-tables.json
 	.venv-peers/bin/python bench/report.py
 
 instructions: $(VENV)/installed-test

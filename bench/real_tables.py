@@ -123,7 +123,12 @@ def arguments(description, contenders):
     """Return the parser of the arguments of `compare`."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     known = [*table_sets.SETS, *table_sets.FURTHER]
-    parser.add_argument("--sets", nargs="+", choices=known, default=[*table_sets.SETS])
+    sets = parser.add_mutually_exclusive_group()
+    sets.add_argument("--sets", nargs="+", choices=known, default=[*table_sets.SETS])
+    sets.add_argument(
+        "--further", action="store_const", dest="sets", const=[*table_sets.FURTHER],
+        help="the sets that nothing was chosen by and that are not in the first table",
+    )  # fmt: skip
     parser.add_argument("--contenders", nargs="+", choices=contenders, default=[*contenders])
     parser.add_argument("--splits", type=int, default=SPLITS)
     parser.add_argument("--data", default="build/tables", help="folder for the downloads")

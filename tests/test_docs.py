@@ -79,8 +79,14 @@ def name_of(page):
 # ---- programs -----------------------------------------------------------------------------------
 
 
+#: Packages that the programs of a page need.
+NEEDED = {"how-to/saving.rst": "safetensors"}
+
+
 @pytest.mark.parametrize("page", [p for p in PAGES if programs(p)], ids=name_of)
 def test_the_programs_of_a_page_run_one_after_the_other(page, tmp_path, monkeypatch):
+    if name_of(page) in NEEDED:
+        pytest.importorskip(NEEDED[name_of(page)])
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "argv", ["python"])
     names = {"__name__": "page"}
@@ -108,6 +114,7 @@ COMMANDS = re.compile(r"^\$ (?P<command>fastnn .+)\n(?P<shown>(?:(?!\$ ).*\n)*)"
     reason="there is no command line yet",
 )
 def test_the_commands_of_the_page_about_them_run(tmp_path, monkeypatch):
+    pytest.importorskip("polars")
     monkeypatch.chdir(tmp_path)
     page = DOCS / "how-to" / "command_line.rst"
     text = page.read_text(encoding="utf-8")

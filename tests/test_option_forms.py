@@ -90,6 +90,7 @@ def recipe(**options):
 
 def first_column(**form):
     """Return the first column of a small text file that is read with these options."""
+    pytest.importorskip("polars")
     with tempfile.TemporaryDirectory() as folder:
         path = pathlib.Path(folder, "table.csv")
         path.write_text("a;b\n1;2\n3;4\n")
