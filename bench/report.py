@@ -377,7 +377,11 @@ def tables_sentence(found):
         if name == TABULAR:
             others = untuned(sets)
             error += f" ({table_errors.ratio(others, name, 'error'):.2f} over the {len(others)} "
-            error += "tables that they were not tuned on)"
+            error += "tables that they were not tuned on"
+            if further := load("further-tables"):
+                error += f", {table_errors.ratio(further['sets'], name, 'error'):.2f} over "
+                error += f"{len(further['sets'])} others"
+            error += ")"
         seconds = sum(each[name]["seconds"] for each in sets.values()) / len(sets)
         label = "`TabularClassifier` and `TabularRegressor`" if name == TABULAR else name
         told.append(f"{label} {error} in {figure(seconds)} s")

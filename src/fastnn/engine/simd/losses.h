@@ -34,7 +34,7 @@
                     sum.lanes[v] += keep(real_column, loss);                                       \
                     store(args->delta + at, keep(real_column, slope * weight));                    \
                 }                                                                                  \
-            real total = args->columns == 1 ? sum.lanes[0][0] : sum_panel(&sum);                   \
+            real total = args->columns == 1 ? first_of_panel(&sum) : sum_panel(&sum);              \
             args->loss[r] = (double)total * (double)args->weight[r];                               \
         }                                                                                          \
     }

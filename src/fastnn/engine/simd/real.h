@@ -309,6 +309,9 @@ INLINE vec fold_panel(panel_sums *sums) {
 }
 
 INLINE real sum_panel(panel_sums *sums) { return sum_lanes(fold_panel(sums)); }
+
+/* The same where all lanes but the first are 0. */
+INLINE real first_of_panel(const panel_sums *sums) { return *(const real *)sums->lanes; }
 /* c-source: end */
 
 INLINE real max_lanes(vec x) {
