@@ -406,7 +406,8 @@ def test_columns_that_are_not_used_say_why(tmp_path):
 
 
 def test_every_code_is_described():
-    made = {"fill": 0.0, "shift": 1.0, "scale": 2.0, "edges": [0.0, 1.0, 2.0], "other": True,
+    made = {"fill": 0.0, "shift": 1.0, "scale": 2.0, "low": 0.0, "high": 3.0, "other": True,
+            "edges": [0.0, 1.0, 2.0],
             "texts": [f"t{i}" for i in range(20)], "known": ["t0", "t9"]}  # fmt: skip
     for code in codes.CODES.values():
         fields = {field.name: made[field.name] for field in dataclasses.fields(code)}

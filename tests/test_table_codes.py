@@ -123,6 +123,15 @@ def test_rich_codes_are_plain_data():
     assert np.array_equal(twin.inputs(frame), recipe.inputs(frame))
 
 
+def test_numbers_far_outside_of_the_training_rows_are_bounded():
+    recipe, _ = rich(a=np.linspace(10, 30, 41))
+    bound, beyond, far = recipe.inputs({"a": [40.0, 40.1, 1e30]}, dtype="float64")
+    assert bound[0] == beyond[0] == far[0] == (40 - 20) / np.linspace(10, 30, 41).std()
+    assert recipe.inputs({"a": [-1e30]}, dtype="float64")[0, 0] == -bound[0]
+    inside, edge = recipe.inputs({"a": [39.9, 40.0]}, dtype="float64")
+    assert inside[0] < edge[0]
+
+
 @pytest.mark.parametrize("common", [-9.0, 0.0, 7.0])
 def test_intervals_of_a_column_that_is_mostly_one_value_are_of_the_others(common):
     others = np.linspace(-5, 5, 40)

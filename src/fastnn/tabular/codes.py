@@ -100,6 +100,28 @@ class Value(Code):
 
 
 @dataclass(frozen=True)
+class Bounded(Value):
+    """The same input; an x outside of ``low`` to ``high`` counts as that bound.
+
+    A number far outside of the training rows, often a mistake, would otherwise change a prediction
+    without limit.
+    """
+
+    low: float
+    high: float
+
+    kind = "bounded"
+
+    def described(self) -> str:
+        """Return what the inputs are, for people."""
+        return f"{super().described()}, between {self.low:.4g} and {self.high:.4g}"
+
+    def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
+        """Write the inputs."""
+        super().write(np.clip(values, self.low, self.high), out)
+
+
+@dataclass(frozen=True)
 class Clipped(Code):
     """One input: ``u / sqrt(1 + (u / 3)**2)`` of ``u = (x - shift) / scale``, from -3 to 3.
 
@@ -331,6 +353,7 @@ CODES: dict[str, type[Code]] = {
     code.kind: code
     for code in (
         Value,
+        Bounded,
         Clipped,
         PiecewiseLinear,
         Missing,

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.tabular.codes import (
+    Bounded,
     Clipped,
     Code,
     Missing,
@@ -173,10 +174,11 @@ def learn(
         for all others. An ordered category of a frame also has an input for each step of its
         order, if so many texts occur at most.
     codes : {"plain", "rich"}, default "plain"
-        "rich" gives a number, or the time of a date, further inputs: a copy that is clipped
-        smoothly by its median and quartiles, and 16 intervals between its quantiles, within each of
-        which an input rises from 0 to 1 (unless the table would then have over 1,500 inputs). If
-        most rows have one value, the quantiles are those of the others.
+        "rich" bounds a number, or the time of a date, to the range of the training rows and half of
+        it on either side, and gives it further inputs: a copy that is clipped smoothly by its
+        median and quartiles, and 16 intervals between its quantiles, within each of which an input
+        rises from 0 to 1 (unless the table would then have over 1,500 inputs). If most rows have
+        one value, the quantiles are those of the others.
         Numbers are standardized, and texts of fewer than 5 rows share the input of all others.
     keep_constant : bool, default False
         Whether columns that have one value alone, and texts that are different in nearly every row,
@@ -322,7 +324,8 @@ def _with_numbers_in_detail(columns: list[Entry], table: Table, rows: NDArray[An
             continue
         values = table.columns[entry.name].values[rows]
         known = values[~np.isnan(values)] if not np.isnan(values).all() else np.zeros(1)
-        more: list[Code] = [value, _clipped(known, value)]
+        bounded = _bounded(known, value)
+        more: list[Code] = [bounded, _clipped(known, value)]
         rest = entry.codes[1:]
         clipped.append(replace(entry, codes=(*more, *rest)))
         edges = _edges(known)
@@ -350,6 +353,13 @@ def _edges(known: NDArray[Any]) -> NDArray[Any]:
     if len(known):
         edges = np.append(edges, np.quantile(known, levels, method="inverted_cdf"))
     return np.unique(edges)
+
+
+def _bounded(known: NDArray[Any], value: Value) -> Bounded:
+    """Return the code of the numbers themselves, up to half of their range beyond it."""
+    low, high = float(known.min()), float(known.max())
+    beyond = (high - low) / 2
+    return Bounded(value.fill, value.shift, value.scale, low - beyond, high + beyond)
 
 
 def _clipped(known: NDArray[Any], value: Value) -> Clipped:
