@@ -362,7 +362,7 @@ def diverged(optimizer, rows, **options):
     """Return what a training says that becomes infinite, and the state it leaves."""
     net = network([30], optimizer)
     with pytest.raises(FloatingPointError) as raised, np.errstate(all="ignore"):
-        net.fit(rows, Y, batch_size=10, epochs=50, **options)
+        net.fit(rows, Y, batch_size=8, epochs=50, **options)
     return str(raised.value), state_of(net)
 
 

@@ -79,11 +79,12 @@ from fastnn.engine.zeros cimport have_zeros, is_finite
 # ---- training -----------------------------------------------------------------------------------
 
 # Updates wait if a batch reads less than one row of W in so many: rows of W that are far
-# from each other take longer to reach than the next one. With Adam and W of 100,000 x 100 on an
-# Intel Xeon (Granite Rapids), a step took half as long as one that updates all weights with 3,200
-# nonzeros, and nine tenths with 20,000.
+# from each other take longer to reach than the next one. With Adam and W of 100,000 x 100, a step
+# beside one that updates all weights took: on an Intel Xeon (Granite Rapids) half as long with
+# 3,200 nonzeros, and nine tenths with 20,000; on Zen 3 with AVX2, where the rule's roots and
+# divisions are the limit, 0.6 to 0.8 with 7,500 nonzeros, and 1.5 times as long with 20,000.
 cdef enum:
-    WAITING = 4
+    WAITING = 8
 
 cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     """A slice of an epoch: steps over the batches from run.first to run.stop, or until it ends."""
