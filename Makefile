@@ -26,7 +26,7 @@ help:
 	@echo "make bench-bfloat16   bfloat16 against float32, JAX, PyTorch, and its scores: 10 minutes"
 	@echo "make bench-sparse     rows of nonzeros against scikit-learn and PyTorch: 10 minutes"
 	@echo "make bench-neighbours  two threads alone, beside a busy process, beside PyTorch: 10 minutes"
-	@echo "make bench-tables     estimators for tables against boosted trees and other networks: 4 hours"
+	@echo "make bench-tables     estimators for tables against boosted trees and other networks: several hours"
 	@echo "make bench-extras     the cost of callbacks, metrics, clipping and others: 10 minutes"
 	@echo "make instructions     instructions of a step against the committed figures: 1 minute; valgrind"
 	@echo "make instructions-update  rewrite these figures"

@@ -127,7 +127,7 @@ def arguments(description, contenders):
     sets.add_argument("--sets", nargs="+", choices=known, default=[*table_sets.SETS])
     sets.add_argument(
         "--further", action="store_const", dest="sets", const=[*table_sets.FURTHER],
-        help="the sets that nothing was chosen by and that are not in the first table",
+        help="the further sets, which the recipe was not tuned on",
     )  # fmt: skip
     parser.add_argument("--contenders", nargs="+", choices=contenders, default=[*contenders])
     parser.add_argument("--splits", type=int, default=SPLITS)

@@ -153,7 +153,7 @@ def test_parts_have_the_names_of_a_files_tensors():
         np.testing.assert_array_equal(array, expected)
 
 
-def test_parts_of_residuals_are_counted_as_they_are_met():
+def test_layers_in_residuals_are_counted_as_they_are_met():
     layers = [Dense(3), Residual([Dense(4, "relu"), Residual([LayerNorm()]), Dense(3)]), Dense(2)]
     found = parts.parts(MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0))
     assert [(part.place, part.prefix, part.n_out) for part in found] == [

@@ -58,7 +58,7 @@ class Layer:
     takes_categories: ClassVar[bool] = False
     #: Whether a network may end with it, because it has an activation for the loss.
     is_output: ClassVar[bool] = False
-    #: The layer of users that this is a piece of, with its article; messages name that one.
+    #: The public layer that this is a piece of, with its article: messages name that layer.
     piece_of: ClassVar[str] = ""
 
     if not TYPE_CHECKING:  # who would let any name pass

@@ -153,7 +153,7 @@ cdef inline void shape_parameters(Net *net) noexcept:
                 net.first_updated = i
         net.on_line = net.on_line and stage.on_line
         net.n_tiles += stage.n_tiles
-    for i in range(1, net.n_stages):
+    for i in range(1, net.n_stages):  # threads divide an elementwise stage as the one below it
         stage = &net.stages[i]
         stage.by_columns = stage.by_columns or (stage.kind.is_elementwise
                                                 and net.stages[i - 1].by_columns)

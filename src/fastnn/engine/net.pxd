@@ -84,11 +84,10 @@ cdef struct Kind:                 # of a stage: its functions
                     const Pass *work) noexcept nogil
     void (*backward)(const Stage *stage, const StageBuffers *buffers,
                      const Pass *work) noexcept nogil
-    # How threads may divide the passes through the stage other than by rows alone (row_phase.pxd).
-    bint in_parts                 # they may: `backward` is the two halves below
+    bint in_parts                 # networks of such stages may be trained by columns
     bint is_elementwise           # a column of z depends on that column of z_prev alone
-    # The two halves: delta *= h'(a), or NULL; and the delta of the stage below, or NULL where that
-    # is the delta of this stage.
+    # The two halves of `backward` for kinds that are trained in parts: delta *= h'(a), or NULL; and
+    # the delta of the stage below, or NULL where that is the delta of this stage.
     void (*differentiate)(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil
     void (*carry_back)(const Stage *stage, const StageBuffers *buffers,

@@ -195,7 +195,8 @@ cdef inline void forward_part(Pass *work, Py_ssize_t i, fastnn_team *team,
     cdef const Stage *stage = &work.net.stages[i]
     cdef bint below = i > 0 and divides_columns(stage - 1, work.size)
     work.by_columns = divides_columns(stage, work.size)
-    if (work.by_columns or below) and not (stage.kind.is_elementwise and work.by_columns == below):
+    # An elementwise stage is divided as the stage below it, and reads this thread's numbers alone.
+    if (work.by_columns or below) and not stage.kind.is_elementwise:
         meet(team, thread, FORWARD)  # z_prev is complete
     if work.by_columns:
         first, stop = 0, rows

@@ -101,10 +101,10 @@ class Value(Code):
 
 @dataclass(frozen=True)
 class Bounded(Value):
-    """The same input; an x outside of ``low`` to ``high`` counts as that bound.
+    """The same input, with x limited to ``low`` ... ``high``.
 
-    A number far outside of the training rows, often a mistake, would otherwise change a prediction
-    without limit.
+    Otherwise a number far outside the range of the training rows, often a mistake, could change a
+    prediction without limit.
     """
 
     low: float
@@ -114,7 +114,7 @@ class Bounded(Value):
 
     def described(self) -> str:
         """Return what the inputs are, for people."""
-        return f"{super().described()}, between {self.low:.4g} and {self.high:.4g}"
+        return "standardized, limited to the training range and half of it on either side"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""

@@ -174,12 +174,12 @@ def learn(
         for all others. An ordered category of a frame also has an input for each step of its
         order, if so many texts occur at most.
     codes : {"plain", "rich"}, default "plain"
-        "rich" bounds a number, or the time of a date, to the range of the training rows and half of
-        it on either side, and gives it further inputs: a copy that is clipped smoothly by its
+        "rich" limits a number, or the time of a date, to the range of the training rows, extended
+        by half its width on either side, and adds inputs: a copy that is clipped smoothly by its
         median and quartiles, and 16 intervals between its quantiles, within each of which an input
-        rises from 0 to 1 (unless the table would then have over 1,500 inputs). If most rows have
-        one value, the quantiles are those of the others.
-        Numbers are standardized, and texts of fewer than 5 rows share the input of all others.
+        rises from 0 to 1 (unless the table would then have over 1,500 inputs). If more than half
+        of the rows have one value, the quantiles are those of the other values. Numbers are
+        standardized, and texts of fewer than 5 rows share the input of all others.
     keep_constant : bool, default False
         Whether columns that have one value alone, and texts that are different in nearly every row,
         are encoded, too.
@@ -337,12 +337,12 @@ def _with_numbers_in_detail(columns: list[Entry], table: Table, rows: NDArray[An
 
 
 def _edges(known: NDArray[Any]) -> NDArray[Any]:
-    """Return the quantiles between which intervals lie, equal ones once.
+    """Return the edges of the intervals: quantiles, without repetition.
 
-    Where one value is that of most rows, as 0 is in counts of rare words, most quantiles would be
-    that value. They are then those of the other values; the value and its neighbours are edges,
-    too, so that an interval tells it from the others. On spambase the log loss is 5 % less, the
-    error 3 %.
+    If more than half of the rows have one value, as 0 is in counts of rare words, most quantiles
+    would be that value. The quantiles are then those of the other values, and the value and its
+    neighbours are edges, too, so that an interval separates it from the others. On spambase that
+    lowers the log loss by 5 % and the error by 3 %.
     """
     levels = np.linspace(0, 1, _INTERVALS + 1)
     values, counts = np.unique(known, return_counts=True)
@@ -356,7 +356,7 @@ def _edges(known: NDArray[Any]) -> NDArray[Any]:
 
 
 def _bounded(known: NDArray[Any], value: Value) -> Bounded:
-    """Return the code of the numbers themselves, up to half of their range beyond it."""
+    """Return the code of the numbers, limited to their range and half of it on either side."""
     low, high = float(known.min()), float(known.max())
     beyond = (high - low) / 2
     return Bounded(value.fill, value.shift, value.scale, low - beyond, high + beyond)

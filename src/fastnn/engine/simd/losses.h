@@ -16,8 +16,8 @@
 #include "activations.h"
 
 /* c-source: begin loss_rows (needs loss_args, panel_sums) */
-/* Needs vec NAME(vec y, vec t, vec parameter, vec *slope): the losses of LANES outputs. Of a single
- * output the other lanes are 0, and need not be added. */
+/* Needs vec NAME(vec y, vec t, vec parameter, vec *slope): the losses of LANES outputs. With one
+ * output, all other lanes are 0 and need no sum. */
 #define ELEMENTWISE_LOSS(NAME)                                                                     \
     static void NAME##_rows(const fastnn_loss_args *args) {                                        \
         for (ptrdiff_t r = 0; r < args->rows; r++) {                                               \

@@ -4,17 +4,7 @@
 #     dE/dx = dE/dz / scale
 
 from fastnn.engine.leaves cimport PANEL, fastnn_allocate, real
-from fastnn.engine.net cimport (
-    Kind,
-    Net,
-    Pass,
-    Purpose,
-    Stage,
-    StageBuffers,
-    first_panel_here,
-    panels_here,
-    panels_of,
-)
+from fastnn.engine.net cimport Kind, Net, Pass, Purpose, Stage, StageBuffers, panels_of
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
@@ -41,40 +31,32 @@ cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssi
     return at
 
 
-cdef inline void scale(const Stage *stage, const Pass *work, const real *mean,
-                       real *x) noexcept nogil:
-    """x = (x - mean) / scale on rows `at`, ... of x, with a mean of n_in numbers."""
-    cdef Py_ssize_t q, panels = panels_of(stage.n_in), jump = work.buffers.stride * PANEL
-    cdef Py_ssize_t first = first_panel_here(stage.n_in, work.by_columns, work)
-    cdef const real *inverse = <const real *>stage.own + panels * PANEL
-    for q in range(first, first + panels_here(stage.n_in, work.by_columns, work)):
-        work.net.ops.standardize(work.rows, mean + q * PANEL, inverse + q * PANEL,
-                                 x + q * jump + work.at * PANEL)
-
-
 cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
                          const Pass *work) noexcept nogil:
-    scale(stage, work, <const real *>stage.own, buffers.z)
+    cdef Py_ssize_t q, panels = panels_of(stage.n_in), jump = work.buffers.stride * PANEL
+    cdef const real *mean = <const real *>stage.own
+    for q in range(panels):
+        work.net.ops.standardize(work.rows, mean + q * PANEL, mean + (panels + q) * PANEL,
+                                 buffers.z + q * jump + work.at * PANEL)
 
 
 cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
-    if work.carry:
-        differentiate(stage, buffers, work)
-
-
-cdef inline void differentiate(const Stage *stage, const StageBuffers *buffers,
-                               const Pass *work) noexcept nogil:
     """In place, like the forward pass."""
-    cdef const real *zeros = <const real *>stage.own + 2 * panels_of(stage.n_in) * PANEL
-    scale(stage, work, zeros, buffers.delta)
+    cdef Py_ssize_t q, panels = panels_of(stage.n_in), jump = work.buffers.stride * PANEL
+    cdef const real *mean = <const real *>stage.own
+    cdef const real *zeros = mean + 2 * panels * PANEL
+    if not work.carry:
+        return
+    for q in range(panels):
+        work.net.ops.standardize(work.rows, zeros, mean + (panels + q) * PANEL,
+                                 buffers.delta + q * jump + work.at * PANEL)
 
 
 cdef inline void define_standardize(Kind *kind) noexcept:
     kind.name, kind.waits_for_data = "standardize", True
-    kind.in_parts = kind.is_elementwise = True
+    kind.in_parts = True  # the lowest stage: training needs no delta below it
     kind.build = build
     kind.lay_out = lay_out
     kind.forward = forward
     kind.backward = backward
-    kind.differentiate = differentiate
