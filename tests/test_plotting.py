@@ -73,6 +73,13 @@ def test_training_is_solid_and_validation_dashed():
     assert len({line.get_color() for line in losses.get_lines()[:2]}) == 1
 
 
+def test_the_legend_is_where_no_curve_ends():
+    axes = plotting.learning_curves(history(**FULL)).axes
+    places = [ax.get_legend().get_window_extent().y0 > ax.bbox.height / 2 + ax.bbox.y0
+              for ax in axes[:2]]  # fmt: skip
+    assert places == [True, False]  # above a loss that falls, below an accuracy that rises
+
+
 def test_the_legend_names_what_is_drawn():
     ax = plotting.learning_curves(history(**FULL)).axes[0]
     legend = [text.get_text() for text in ax.get_legend().get_texts()]

@@ -131,6 +131,15 @@ def _spans_decades(name: str, history: History) -> bool:
     return bool(values) and 0 < 100 * min(values) <= max(values)
 
 
+def _free_corner(name: str, history: History) -> str:
+    """Return where the legend goes: on the right, above a curve that falls or below one that rises.
+
+    Matplotlib's search for the best place takes seconds for a long training, and warns of it.
+    """
+    values = [v for v in history.history.get(name, ()) if math.isfinite(v)]
+    return "lower right" if values and values[-1] > values[0] else "upper right"
+
+
 def _draw(ax: Axes, name: str, history: History, best: tuple[int, float] | None) -> None:
     """Plot one metric and the best epoch."""
     marker = "." if len(history.epoch) <= _FEW else ""
@@ -146,7 +155,7 @@ def _draw(ax: Axes, name: str, history: History, best: tuple[int, float] | None)
     if name == "learning_rate" or _spans_decades(name, history):
         ax.set_yscale("log")
     if name != "learning_rate":
-        ax.legend(edgecolor="none")
+        ax.legend(loc=_free_corner(name, history), edgecolor="none")
     ax.set_ylabel(name.replace("_", " "))
     ax.grid(color="#dddddd", linewidth=0.6)
     ax.spines[["top", "right"]].set_visible(False)
