@@ -1,4 +1,4 @@
-"""Initial weights: a numpy Generator and a shape in, float64 arrays out.
+"""Initial weights: a source of random numbers and a shape in, float64 arrays out.
 
 Not here: which initializer a layer has by default (activations.py).
 """
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Shape: TypeAlias = tuple[int, int]
+    Random: TypeAlias = np.random.Generator | np.random.RandomState
     #: Draws some rows of weights of a shape (n_in, n_out), by a generator, in sequence.
-    Initializer: TypeAlias = Callable[[np.random.Generator, Shape, int], NDArray[np.float64]]
+    Initializer: TypeAlias = Callable[[Random, Shape, int], NDArray[np.float64]]
 
 
 def _fan_in(shape: Shape) -> float:
@@ -37,18 +38,18 @@ def _scaled(scale: float, fan: Callable[[Shape], float], uniform: bool) -> Initi
     def deviation(shape: Shape) -> float:
         return math.sqrt(scale / fan(shape))
 
-    def draw_uniform(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+    def draw_uniform(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
         bound = math.sqrt(3) * deviation(shape)
         return rng.uniform(-bound, bound, (rows, shape[1]))
 
-    def draw_normal(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+    def draw_normal(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
         return rng.normal(0.0, deviation(shape), (rows, shape[1]))
 
     draw_uniform.bound = lambda shape: math.sqrt(3) * deviation(shape)  # type: ignore[attr-defined]
     return draw_uniform if uniform else draw_normal
 
 
-def _orthogonal(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+def _orthogonal(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
     """Draw orthonormal rows or columns uniformly, all at once (Saxe et al., ICLR 2014)."""
     tall = (max(shape), min(shape))
     q: NDArray[np.float64]
@@ -57,19 +58,19 @@ def _orthogonal(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np
     return q if shape == tall else q.T
 
 
-def _zeros(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+def _zeros(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
     return np.zeros((rows, shape[1]))
 
 
-def _ones(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+def _ones(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
     return np.ones((rows, shape[1]))
 
 
-def _random_signs(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+def _random_signs(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
     return np.where(rng.random((rows, shape[1])) < 0.5, -1.0, 1.0)
 
 
-def _standard_normal(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+def _standard_normal(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
     return rng.normal(size=(rows, shape[1]))
 
 
@@ -128,7 +129,7 @@ _TOGETHER = 1 << 17
 def _of_width(name: str, width: float) -> Initializer:
     """Return the uniform distribution up to a bound, or the normal one of a deviation."""
 
-    def draw_rows(rng: np.random.Generator, shape: Shape, rows: int) -> NDArray[np.float64]:
+    def draw_rows(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
         if name == "uniform":
             return rng.uniform(-width, width, (rows, shape[1]))
         return rng.normal(0.0, width, (rows, shape[1]))
@@ -137,7 +138,7 @@ def _of_width(name: str, width: float) -> Initializer:
 
 
 def draw(
-    name: str | tuple[str, float], rng: np.random.Generator, shape: Shape
+    name: str | tuple[str, float], rng: Random, shape: Shape
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Draw weights of `shape` (n_in, n_out) by an initializer, some rows at a time.
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import activations, losses, optimizers
+from fastnn import activations, initializers, losses, optimizers
 from fastnn.activations import Activation
 from fastnn.layers import Dense, Dropout
 from fastnn.mlp import MLP
@@ -174,12 +174,13 @@ def draw_weights(net: MLP, parameters: Parameters, random_state: np.random.Rando
         names.append(names[-1])
     else:
         names = [activations.get(given).name if isinstance(given, str | Activation) else None]
-    weights, n_in = [], net.n_in
-    for layer, name in zip(net.dense, names, strict=True):
+    n_in = net.n_in
+    for number, (layer, name) in enumerate(zip(net.dense, names, strict=True)):
         factor = 2.0 if name == "sigmoid" else 6.0
-        bound = np.sqrt(factor / (n_in + layer.units))
-        for shape in ((n_in, layer.units), layer.units):
-            drawn = random_state.uniform(-bound, bound, shape)
-            weights.append(drawn.astype(net.dtype, copy=False))
+        uniform = "uniform", np.sqrt(factor / (n_in + layer.units))
+        shapes = (n_in, layer.units), (1, layer.units)
+        writes = net._network.write_rows, net._network.write_biases
+        for write, shape in zip(writes, shapes, strict=True):
+            for row, drawn in initializers.draw(uniform, random_state, shape):
+                write(number, row, np.ascontiguousarray(drawn, net.dtype))
         n_in = layer.units
-    net._network.write(weights, 0)
