@@ -182,9 +182,29 @@ def test_batches_of_several_rounds_on_any_number_of_threads(optimizer, n_threads
 )
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
 def test_updates_that_wait_on_any_number_of_threads(optimizer, n_threads):
-    assert_same_fits(
+    net = assert_same_fits(
         lambda: network([1500, 5], optimizer), batch_size=8, epochs=2, n_threads=n_threads
     )
+    assert net._network.updates_waited()
+
+
+def test_updates_that_wait_while_a_team_changes_its_size():
+    """A fit that is long enough for other sizes to be tried (pace.h)."""
+    rows, y = scipy.sparse.vstack([CSR] * 40, format="csr"), np.tile(Y, (40, 1))
+    net = assert_same_fits(
+        lambda: network([1500, 5], Adam(0.01)), rows, rows.toarray(), y, batch_size=8,
+        n_threads=3,
+    )  # fmt: skip
+    assert net._network.updates_waited()
+
+
+def test_updates_wait_where_batches_read_few_rows_of_the_weights():
+    net = network([20], Adam(0.01))
+    for batch_size, waits in ((8, True), (30, False), (N, False)):
+        net.fit(CSR, Y, batch_size=batch_size)
+        assert net._network.updates_waited() == waits
+    net.fit(ROWS, Y, batch_size=8)
+    assert not net._network.updates_waited()
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.01), Adam(0.01, use_ema=True)], ids=repr)

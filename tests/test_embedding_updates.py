@@ -68,6 +68,8 @@ def assert_same_fits(make, X, y, batch_size, epochs=2, n_threads=1):
     )
     assert state_of(net) == state_of(dense)
     assert history.history == expected.history
+    assert not dense._network.updates_waited()
+    return net
 
 
 def test_copies_for_the_members_of_an_ensemble(data):
@@ -77,8 +79,9 @@ def test_copies_for_the_members_of_an_ensemble(data):
         layers = [Embedding(SIZES, 5, columns=[0, 2, 3]), Ensemble(3, [Dense(9, "tanh"), Dense(2)])]
         return MLP(4, layers, loss="squared_error", optimizer=Adam(0.01), seed=1, **options)
 
-    assert_same_fits(make, *data, batch_size=7)
-    assert_same_fits(make, *data, batch_size=7, n_threads=2)
+    for n_threads in (1, 2):
+        net = assert_same_fits(make, *data, batch_size=7, n_threads=n_threads)
+        assert not net._network.updates_waited()
 
 
 OPTIONS = {
@@ -98,9 +101,10 @@ def test_every_optimizer(optimizer, options, data):
         pytest.skip("the optimizer averages the weights itself, and takes no schedule")
     rule = dataclasses.replace(optimizer, **OPTIONS[options])
     for batch_size, units in itertools.product([1, 7], [1, 16, 20]):
-        assert_same_fits(
+        net = assert_same_fits(
             lambda units=units, **kwargs: network(rule, units, **kwargs), *data, batch_size
         )
+        assert net._network.updates_waited() == (options != "clipped by norm")
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 5])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conditions import LONG
 
 import fastnn
 
@@ -26,7 +27,7 @@ def run(tmp_path, *command):
         cwd=tmp_path,
         capture_output=True,
         encoding="utf-8",
-        timeout=300,
+        timeout=LONG,
     )
 
 

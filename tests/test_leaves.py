@@ -18,6 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from conditions import LONG
 from recipe import STRICT, list_of_the_build, set_macro
 
 from fastnn import _cpu
@@ -26,7 +27,6 @@ ROOT = Path(__file__).parent.parent
 SIMD = ROOT / "src/fastnn/engine/simd"
 CHECKS = sorted(ROOT.glob("tests/leaves/*.c"))
 COMPILER = shlex.split(os.environ.get("CC", "cc"))
-TOO_LONG_SECONDS = 300  # for a leaf that never ends; usually it takes one
 
 pytestmark = pytest.mark.skipif(
     shutil.which(COMPILER[0]) is None,
@@ -88,7 +88,7 @@ def program(request, programs):
 @functools.cache
 def run(program, *arguments):
     return subprocess.run(
-        [program, *arguments], capture_output=True, text=True, timeout=TOO_LONG_SECONDS, check=False
+        [program, *arguments], capture_output=True, text=True, timeout=LONG, check=False
     )
 
 

@@ -7,6 +7,7 @@ import types
 from pathlib import Path
 
 import pytest
+from conditions import LONG
 
 import fastnn
 from fastnn import MLP, Dense, ProgressBar
@@ -31,7 +32,7 @@ def test_a_kernel_shows_networks_curves_and_progress():
     notebook = nbformat.v4.new_notebook(cells=cells)
     paths = [str(Path(fastnn.__file__).parents[1]), *filter(None, sys.path)]
     env = os.environ | {"PYTHONPATH": os.pathsep.join(paths)}
-    nbclient.NotebookClient(notebook, timeout=120).execute(env=env)
+    nbclient.NotebookClient(notebook, timeout=LONG).execute(env=env)
     fitting, net, curves, again = (cell["outputs"] for cell in notebook.cells)
     shown = "".join(str(out.get("text", "")) + str(out.get("data", "")) for out in fitting)
     assert "epoch 1/3" in shown

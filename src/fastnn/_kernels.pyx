@@ -190,7 +190,7 @@ from fastnn.engine.tasks cimport (
     evaluation_team,
     judged_net,
     next_slice,
-    settle_alone,
+    settle_all,
     train_task,
 )
 from fastnn.engine.team cimport (
@@ -493,7 +493,7 @@ cdef class Parameters:
     cdef void settle(self) noexcept:
         """Makes the updates that wait; a signal's handler may read parameters between two steps."""
         if self.behind != NULL and waits(self.behind):
-            settle_alone(self.behind)
+            settle_all(self.behind, 1)
 
     cdef void end_reading(self) noexcept:
         fastnn_leave_shared(&self.net.claim)
@@ -943,6 +943,12 @@ cdef class Driver(Parameters):
         run.batch = run.end = run.rows.n = batch
         arrange(&run)
         return run.by_columns
+
+    def updates_waited(self):
+        """Whether rows of the lowest W waited for their updates in the last training."""
+        cdef OwnBuffers room = self.training
+        return (room is not None and room.buffers.indexed != NULL
+                and room.buffers.indexed.waits != 0)
 
     def pace(self):
         """(threads, seconds, seconds waited by all of them, flops per second when last judged) of

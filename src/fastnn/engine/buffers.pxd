@@ -1,6 +1,6 @@
 # Memory for the rows of a batch in every stage. Kind.lay_out of a stage places what it needs.
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.stdlib cimport calloc, free, realloc
 from libc.string cimport memset
 
@@ -93,13 +93,13 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
     cdef Py_ssize_t size
     memset(buffers, 0, sizeof(Buffers))
     if nonzeros:
-        buffers.nonzeros = allocate_nonzeros(net.n_in, rows,
-                                             0 if purpose == INFERENCE else n_threads)
+        buffers.nonzeros = allocate_nonzeros(
+            net.n_in, waiting_panels(net), rows, 0 if purpose == INFERENCE else n_threads)
         if buffers.nonzeros == NULL:
             return False
         buffers.indexed = buffers.nonzeros
     elif purpose == TRAINING and indexed_rows(net) > 0:
-        buffers.indexed = allocate_nonzeros(indexed_rows(net), 0, n_threads)
+        buffers.indexed = allocate_nonzeros(indexed_rows(net), waiting_panels(net), 0, n_threads)
         if buffers.indexed == NULL:
             return False
     if most_bytes(buffers, net, rows) > <double>((<size_t>-1) >> 2):
@@ -142,9 +142,16 @@ cdef inline Py_ssize_t indexed_rows(const Net *net) noexcept nogil:
     return stage.W_rows
 
 
-cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t rows,
+cdef inline Py_ssize_t waiting_panels(const Net *net) noexcept nogil:
+    """The panels of the lowest W whose updates may wait."""
+    cdef const Stage *stage = lowest_with_parameters(net)
+    return panels_of(stage.W_columns) if stage.may_wait else 0
+
+
+cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t panels, Py_ssize_t rows,
                                         int n_threads) noexcept nogil:
-    """Room for rows, and on each thread for their n_in columns; NULL if there is no memory."""
+    """Room for rows, and on each thread for their n_in columns, which are the rows of so many
+    panels of W; NULL if there is no memory."""
     cdef Nonzeros *made = <Nonzeros *>calloc(1, sizeof(Nonzeros))
     cdef Columns *columns
     cdef int rank
@@ -158,7 +165,8 @@ cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t rows,
         return NULL
     made.n_threads = n_threads
     made.past = <fastnn_past *>calloc(PAST, sizeof(fastnn_past))
-    if made.past == NULL:
+    made.done = <uint16_t *>calloc(max(1, panels * n_in), sizeof(uint16_t))
+    if made.past == NULL or made.done == NULL:
         free_nonzeros(made)
         return NULL
     for rank in range(n_threads):
@@ -166,9 +174,7 @@ cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t rows,
         columns.first = <Py_ssize_t *>calloc(n_in, sizeof(Py_ssize_t))
         columns.count = <int32_t *>calloc(n_in, sizeof(int32_t))
         columns.used = <int32_t *>calloc(n_in, sizeof(int32_t))
-        columns.done = <int64_t *>calloc(n_in, sizeof(int64_t))
-        if (columns.first == NULL or columns.count == NULL or columns.used == NULL
-                or columns.done == NULL):
+        if columns.first == NULL or columns.count == NULL or columns.used == NULL:
             free_nonzeros(made)
             return NULL
     return made
@@ -183,7 +189,7 @@ cdef inline void free_nonzeros(Nonzeros *nonzeros) noexcept nogil:
         free(nonzeros.columns[rank].first)
         free(nonzeros.columns[rank].count)
         free(nonzeros.columns[rank].used)
-        free(nonzeros.columns[rank].done)
+    free(nonzeros.done)
     free(nonzeros.past)
     free(nonzeros.columns)
     free(nonzeros.rows)

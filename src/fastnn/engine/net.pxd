@@ -4,7 +4,7 @@
 # (stages/), which the rest of the engine calls. Rows pass through all stages in buffers (Buffers)
 # that are laid out in panels, as simd/ops.h describes.
 
-from libc.stdint cimport int32_t, int64_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint64_t
 
 from fastnn.engine.leaves cimport (
     PANEL,
@@ -221,8 +221,6 @@ cdef struct Columns:              # the nonzeros of a round of rows by columns: 
     int32_t *used                 # (n_in,) the columns that have any
     Py_ssize_t n_used
     bint whole                    # products with zeros count: a delta is not finite
-    int64_t *done                 # (n_in,) updates made of this thread's part of each row of W,
-    int64_t all_done              # and of each of them at least, where updates wait
 
 cdef struct Nonzeros:             # the rows of a batch as their nonzeros, instead of panels; or the
     # rows of an embedding's W that they read, as nonzeros of one-hot rows
@@ -231,9 +229,13 @@ cdef struct Nonzeros:             # the rows of a batch as their nonzeros, inste
     int n_threads
     Py_ssize_t n_in
     bint whole                    # products with zeros count: a weight is not finite
+    # ---- where updates wait (waiting.pxd)
     bint waits                    # a row of W is updated when it is read, not in each step
-    int size                      # threads that share W then
     bint rests                    # updates with gradient and moments 0 change nothing
+    uint16_t *done                # (panels, n_in) updates made of the rows of W, modulo 2^16: less
+    # than PAST of them wait
+    int64_t begun                 # updates made when the first began to wait,
+    int64_t settled               # and when none waited, outside of a team
     fastnn_past *past             # (PAST,) the last updates
 
 cdef struct Strip:                # tiles that share a panel of z_prev: a thread's

@@ -204,7 +204,7 @@ cdef inline void index_columns(const Net *net, const Rows *rows, Py_ssize_t posi
         for k in range(row.n):
             if 0 <= row.columns[k] < net.n_in:
                 count_entry(columns, row.columns[k])
-    place_entries(columns)
+    place_entries(columns, net.n_in)
     for r in range(n):
         row = row_at(rows, position + r)
         for k in range(row.n):

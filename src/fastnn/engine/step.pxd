@@ -77,7 +77,7 @@ from fastnn.engine.row_phase cimport (
 )
 from fastnn.engine.rows cimport index_columns
 from fastnn.engine.run cimport NOT_YET, Run
-from fastnn.engine.waiting cimport catch_up_rows, update_rows
+from fastnn.engine.waiting cimport catch_up_rows, catch_up_tiles, mark_tiles, update_rows
 
 cdef enum GradientUse:            # what is done with gradients: decided once a round, in use_of
     UPDATE_NOW                    # the optimizer runs tile by tile; no gradient is stored
@@ -124,7 +124,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
         if thread.columns != NULL:
             index_batch(run, position + at, now.rows, thread.columns)
             if waits(run):
-                catch_up(run, thread, step, False)
+                catch_up_in_use(run, thread, step)
                 if thread.rank == 0:
                     keep_constants(run, &now, thread.scratch)
                 fastnn_team_barrier(team)  # the weights that these rows read are current
@@ -146,7 +146,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
             return False
         if run.copy_to != NULL and now.last and position == run.first:
             if waits(run):
-                catch_up(run, thread, step, True)
+                catch_up_all(run, thread.rank, thread.size, step)
                 fastnn_team_barrier(team)
             keep_parameters(run, team, thread.rank)
         if run.buffers.nonzeros != NULL:
@@ -180,14 +180,6 @@ cdef inline void index_batch(const Run *run, Py_ssize_t position, Py_ssize_t row
         stage.kind.index_rows(stage, run.rows.X, run.rows.order, position, rows, columns)
 
 
-cdef inline void begin_waiting(Columns *columns, Py_ssize_t n_in, int64_t t) noexcept nogil:
-    """All weights are as after t updates."""
-    cdef Py_ssize_t i
-    for i in range(n_in):
-        columns.done[i] = t
-    columns.all_done = t
-
-
 cdef inline void keep_constants(const Run *run, const Round *now, real *scratch) noexcept nogil:
     """Keeps what an update takes that is made later."""
     cdef Update update
@@ -199,22 +191,43 @@ cdef inline void keep_constants(const Run *run, const Round *now, real *scratch)
         past.momentum = update.momentum
 
 
-cdef inline void catch_up(const Run *run, const ThreadState *thread, int64_t t,
-                          bint all) noexcept nogil:
-    """This thread's part of the lowest W as after t updates: the rows in use, or all."""
-    catch_up_part(run, thread.rank, thread.size, t, all)
-
-
-cdef inline void catch_up_part(const Run *run, int rank, int size, int64_t t,
-                               bint all) noexcept nogil:
-    cdef const Net *net = run.net
+cdef inline (Py_ssize_t, Py_ssize_t) indexed_tiles(const Net *net, int rank,
+                                                   int size) noexcept nogil:
+    """A thread's part of the lowest W, in tiles of PANEL rows, from the first to before the
+    second."""
     cdef const Stage *stage = lowest_with_parameters(net)
-    cdef Nonzeros *indexed = run.buffers.indexed
+    cdef Py_ssize_t tiles = panels_of(stage.W_rows) * panels_of(stage.W_columns)
+    return (min(tiles, first_tile(net, rank, size, False)),
+            min(tiles, first_tile(net, rank + 1, size, False)))
+
+
+cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
+                                 int64_t t) noexcept nogil:
+    """This thread's part of the rows in use of the lowest W, as after t updates."""
+    cdef const Net *net = run.net
+    cdef Py_ssize_t first, stop
     cdef uint64_t before = fastnn_flush_subnormals()
-    catch_up_rows(net, stage, indexed, &indexed.columns[rank],
-                  min(stage.n_tiles, first_tile(net, rank, size, False)),
-                  min(stage.n_tiles, first_tile(net, rank + 1, size, False)), t, all)
+    first, stop = indexed_tiles(net, thread.rank, thread.size)
+    catch_up_rows(net, lowest_with_parameters(net), run.buffers.indexed, thread.columns, first,
+                  stop, t)
     fastnn_restore_subnormals(before)
+
+
+cdef inline void catch_up_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
+    """A thread's part of the lowest W as after t updates."""
+    cdef const Net *net = run.net
+    cdef Py_ssize_t first, stop
+    cdef uint64_t before = fastnn_flush_subnormals()
+    first, stop = indexed_tiles(net, rank, size)
+    catch_up_tiles(net, lowest_with_parameters(net), run.buffers.indexed, first, stop, t)
+    fastnn_restore_subnormals(before)
+
+
+cdef inline void mark_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
+    """A thread's part of the lowest W is as after t updates: none waits."""
+    cdef Py_ssize_t first, stop
+    first, stop = indexed_tiles(run.net, rank, size)
+    mark_tiles(lowest_with_parameters(run.net), run.buffers.indexed, first, stop, t)
 
 
 cdef inline void update_in_use(const Run *run, const ThreadState *thread, const Round *now,
@@ -222,11 +235,10 @@ cdef inline void update_in_use(const Run *run, const ThreadState *thread, const 
     """This thread's part of the lowest stage's update, of the rows in use."""
     cdef const Net *net = run.net
     cdef const Stage *stage = lowest_with_parameters(net)
+    cdef Py_ssize_t first, stop
+    first, stop = indexed_tiles(net, thread.rank, thread.size)
     update_rows(net, stage, &run.buffers.stages[stage.place], run.buffers.stride,
-                run.buffers.indexed, thread.columns,
-                min(stage.n_tiles, first_tile(net, thread.rank, thread.size, False)),
-                min(stage.n_tiles, first_tile(net, thread.rank + 1, thread.size, False)),
-                now.rows, now.t, update, biases)
+                run.buffers.indexed, thread.columns, first, stop, now.rows, now.t, update, biases)
 
 
 # ---- parameters ---------------------------------------------------------------------------------
@@ -267,7 +279,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
     cdef GradientUse use = use_of(run, now)
     cdef uint64_t before = fastnn_flush_subnormals()
     if waits(run) and thread.columns.whole:  # every row of W has a gradient
-        catch_up(run, thread, now.t - 1, True)
+        catch_up_all(run, thread.rank, thread.size, now.t - 1)
         fastnn_team_barrier(team)
     if use == UPDATE_ON_LINE:
         update_on_line(run, thread, now)
@@ -279,9 +291,9 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
             update_clipped(run, now, &mine, thread.scratch)
     if waits(run):
         if thread.columns.whole:
-            begin_waiting(thread.columns, run.buffers.indexed.n_in, now.t)
-        elif now.t - thread.columns.all_done >= PAST - 1:
-            catch_up(run, thread, now.t, True)
+            mark_all(run, thread.rank, thread.size, now.t)
+        elif (now.t - run.buffers.indexed.begun) % (PAST - 1) == 0:
+            catch_up_all(run, thread.rank, thread.size, now.t)
     fastnn_restore_subnormals(before)
 
 

@@ -61,6 +61,7 @@ from fastnn.engine.run cimport (
     Judge,
     Kept,
     Run,
+    Watch,
     reduced,
 )
 from fastnn.engine.row_phase cimport (
@@ -70,7 +71,7 @@ from fastnn.engine.row_phase cimport (
     trains_by_columns,
     waits,
 )
-from fastnn.engine.step cimport begin_waiting, catch_up_part, train_batch
+from fastnn.engine.step cimport catch_up_all, mark_all, train_batch
 from fastnn.engine.team cimport LONG_FLOPS, inference_rows, team_size, training_rows
 from fastnn.engine.watch cimport follow
 from fastnn.engine.zeros cimport have_zeros, is_finite
@@ -81,8 +82,8 @@ from fastnn.engine.zeros cimport have_zeros, is_finite
 # Updates wait if a batch reads less than one row of W in so many: rows of W that are far
 # from each other take longer to reach than the next one. With Adam and W of 100,000 x 100, a step
 # beside one that updates all weights took: on an Intel Xeon (Granite Rapids) half as long with
-# 3,200 nonzeros, and nine tenths with 20,000; on Zen 3 with AVX2, where the rule's roots and
-# divisions are the limit, 0.6 to 0.8 with 7,500 nonzeros, and 1.5 times as long with 20,000.
+# 3,200 nonzeros, and nine tenths with 20,000; on Zen 3 with AVX2 0.6 with 7,500 nonzeros, and 1.0
+# to 1.4 times as long with 20,000.
 cdef enum:
     WAITING = 8
 
@@ -98,8 +99,6 @@ cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept
         train_tiny(run)
         return
     thread = thread_state(run, team, rank)
-    if waits(run):
-        share_weights(run, team, rank)
     while position < run.stop:
         rows = min(run.batch, run.end - position)
         weight = batch_weight(&run.rows, position, rows)
@@ -116,30 +115,18 @@ cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept
         run.first = position
 
 
-cdef inline void share_weights(Run *run, fastnn_team *team, int rank) noexcept nogil:
-    """Shares the weights whose updates wait among this team, after one of another size."""
-    if rank == 0 and run.buffers.indexed.size != fastnn_team_size(team):
-        settle_alone(run)
-        run.buffers.indexed.size = fastnn_team_size(team)
-    fastnn_team_barrier(team)
-
-
 cdef inline void settle_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """Makes all updates of this thread's weights that wait."""
+    """This thread's part of all updates that wait."""
     cdef Run *run = <Run *>context
-    share_weights(run, team, rank)
-    catch_up_part(run, rank, fastnn_team_size(team), run.net.step, True)
+    catch_up_all(run, rank, fastnn_team_size(team), run.net.step)
 
 
-cdef inline void settle_alone(const Run *run) noexcept nogil:
-    """Makes all updates that wait, on this thread."""
+cdef inline void settle_all(const Run *run, int n_threads) noexcept nogil:
+    """Makes all updates that wait, if any do."""
     cdef Nonzeros *indexed = run.buffers.indexed
-    cdef int rank
-    for rank in range(indexed.n_threads):
-        if rank < indexed.size:
-            catch_up_part(run, rank, indexed.size, run.net.step, True)
-        else:
-            begin_waiting(&indexed.columns[rank], indexed.n_in, run.net.step)
+    if indexed.settled != run.net.step:
+        fastnn_run(n_threads, settle_task, <void *>run)
+        indexed.settled = run.net.step
 
 
 cdef inline void arrange_updates(const Run *run) noexcept nogil:
@@ -152,7 +139,6 @@ cdef inline void arrange_updates(const Run *run) noexcept nogil:
     cdef const Stage *stage = lowest_with_parameters(net)
     cdef Nonzeros *indexed = run.buffers.indexed
     cdef double read = stage.rows_read
-    cdef int rank
     if indexed == NULL:
         return
     if run.buffers.nonzeros != NULL:
@@ -163,10 +149,10 @@ cdef inline void arrange_updates(const Run *run) noexcept nogil:
     if run.buffers.nonzeros == NULL:
         indexed.waits = (indexed.waits and run.rows.X != NULL
                          and reserve_nonzeros(indexed, run.batch * stage.rows_read))
-    indexed.size = 1
     indexed.rests = not (net.averaged or net.hyper.weight_decay != 0 or net.hyper.maximize != 0)
-    for rank in range(indexed.n_threads if indexed.waits else 0):
-        begin_waiting(&indexed.columns[rank], indexed.n_in, net.step)
+    if indexed.waits:
+        mark_all(run, 0, 1, net.step)
+        indexed.begun = indexed.settled = net.step
 
 
 cdef inline void finish_batch(Run *run, double loss, double weight,
@@ -269,9 +255,30 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
             train_kept_tiny(run)
         else:
             train_kept(run)
-        if waits(run) and (run.first >= run.end or run.ended != NOT_YET):
-            fastnn_run(fastnn_pace_size(&run.net.pace, run.n_threads), settle_task, run)
+        if waits(run) and parameters_are_read(run):
+            settle_all(run, fastnn_pace_size(&run.net.pace, run.n_threads))
         end_slice(run)
+        if waits(run) and run.ended != NOT_YET:
+            settle_all(run, fastnn_pace_size(&run.net.pace, run.n_threads))
+
+
+cdef inline bint parameters_are_read(const Run *run) noexcept nogil:
+    """Whether all parameters are needed after a slice: at the end of the run, and of an epoch whose
+    parameters something judges or keeps."""
+    cdef const Watch *watch = run.watch
+    cdef Py_ssize_t i
+    if run.ended != NOT_YET:
+        return True
+    if run.first < run.end:
+        return False
+    if run.losses == NULL or run.epoch + 1 >= run.until:
+        return True
+    if watch == NULL:
+        return False
+    for i in range(watch.n_rules):
+        if watch.rules[i].restores:
+            return True
+    return watch.tries_each_epoch or watch.has_validation or watch.judge.n_metrics > 0
 
 
 cdef inline void begin_slice(Run *run) noexcept nogil:
@@ -317,8 +324,10 @@ cdef inline void train_slice(Run *run) noexcept nogil:
         return
     began = fastnn_now_ns()
     ran = fastnn_run(fastnn_pace_size(&net.pace, run.n_threads), train_task, run)
-    fastnn_pace_note(&net.pace, ran.size, (run.first - first) * net.row_flops,
-                     fastnn_now_ns() - began, ran.waited_ns)
+    # Where updates wait, a copy is preceded by all of them: the slice tells nothing of the others.
+    if run.copy_to == NULL or not waits(run):
+        fastnn_pace_note(&net.pace, ran.size, (run.first - first) * net.row_flops,
+                         fastnn_now_ns() - began, ran.waited_ns)
 
 
 cdef inline void train_kept_tiny(Run *run) noexcept nogil:

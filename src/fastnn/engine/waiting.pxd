@@ -1,11 +1,12 @@
 # Updates that wait. Where a batch reads few rows of W, most have a gradient of 0: a Dense whose
 # inputs are nonzeros, and an Embedding, whose categories are the nonzeros of one-hot rows. The
 # update of such a row waits until the row is read again, and is made by the same rule with the
-# constants that it had. Each thread has a part of W, and counts the updates of each row of it.
+# constants that it had. The updates made of each row of each panel of W are counted, so that any
+# team may go on.
 #
 # Not here: when updates wait, and when all are made (step.pxd, tasks.pxd).
 
-from libc.stdint cimport int32_t, int64_t
+from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.string cimport memset
 
 from fastnn.engine.gradients cimport update_biases
@@ -40,9 +41,24 @@ cdef inline void count_entry(Columns *columns, Py_ssize_t column) noexcept nogil
     columns.count[column] += 1
 
 
-cdef inline void place_entries(Columns *columns) noexcept nogil:
+# Where one column in so many is in use, they are put in order: reading all counts is then less than
+# what updates of rows of W gain that go through memory in one direction.
+cdef enum:
+    ORDERED = 64
+
+cdef inline void order_used(Columns *columns, Py_ssize_t n_in) noexcept nogil:
+    """Puts the columns in use in ascending order."""
+    cdef Py_ssize_t column, n = 0
+    for column in range(n_in):
+        columns.used[n] = <int32_t>column
+        n += columns.count[column] > 0
+
+
+cdef inline void place_entries(Columns *columns, Py_ssize_t n_in) noexcept nogil:
     """Places the entries that have been counted; there are none yet."""
     cdef Py_ssize_t i, column, at = 0
+    if columns.n_used * ORDERED >= n_in:
+        order_used(columns, n_in)
     for i in range(columns.n_used):
         column = columns.used[i]
         columns.first[column] = at
@@ -91,31 +107,64 @@ cdef inline const real *next_row(const Stage *stage, const Columns *columns, Py_
     return stage.W + (q * stage.W_rows + columns.used[i + 1]) * PANEL
 
 
+cdef inline void catch_up_stretches(const Net *net, Nonzeros *nonzeros,
+                                    fastnn_row_updates *updates, Py_ssize_t n, real *W,
+                                    uint16_t *done, Py_ssize_t done_jump) noexcept nogil:
+    """The updates up to the last of `updates` of n rows of panels of W, all of whose gradients are
+    0. Neighbours that wait for as many get them together."""
+    cdef Py_ssize_t i = 0, k
+    cdef uint16_t waits
+    while i < n:
+        waits, k = <uint16_t>(updates.to - done[i * done_jump]), i + 1
+        while k < n and done[k * done_jump] == done[i * done_jump]:
+            k += 1
+        if waits > 0:
+            updates.panels, updates.from_ = k - i, updates.to - waits + 1
+            if not net.optimizer.update_row(updates, NULL, W + i * updates.jump):
+                nonzeros.whole = True
+        if updates.next != NULL:
+            updates.next += (k - i) * updates.jump
+        while i < k:
+            done[i * done_jump] = <uint16_t>updates.to
+            i += 1
+
+
 cdef inline void catch_up_rows(const Net *net, const Stage *stage, Nonzeros *nonzeros,
-                               Columns *columns, Py_ssize_t first, Py_ssize_t stop, int64_t t,
-                               bint all) noexcept nogil:
-    """The updates up to the t-th of rows of W whose gradients are 0, in tiles first ... stop: of
-    the rows in use, or of all."""
+                               const Columns *columns, Py_ssize_t first, Py_ssize_t stop,
+                               int64_t t) noexcept nogil:
+    """The updates up to the t-th of the rows of W in use, in tiles first ... stop."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
-    cdef Py_ssize_t i, row, q
-    if columns.all_done == t:
-        return
-    for i in range(stage.W_rows if all else columns.n_used):
-        row = i if all else columns.used[i]
-        if columns.done[row] == t:
-            continue
+    cdef Py_ssize_t i, row, q, n_in = nonzeros.n_in
+    updates.to = t
+    for i in range(columns.n_used):
+        row = columns.used[i]
         q = first_panel(stage, row, first)
-        updates.panels = first_panel(stage, row, stop) - q
-        updates.from_, updates.to = columns.done[row] + 1, t
-        updates.next = NULL
-        if not all:
-            updates.next = next_row(stage, columns, i, q)
-        if updates.panels > 0 and not net.optimizer.update_row(
-                &updates, NULL, stage.W + (q * stage.W_rows + row) * PANEL):
-            nonzeros.whole = True
-        columns.done[row] = t
-    if all:
-        columns.all_done = t
+        updates.next = next_row(stage, columns, i, q)
+        catch_up_stretches(net, nonzeros, &updates, first_panel(stage, row, stop) - q,
+                           stage.W + (q * n_in + row) * PANEL, nonzeros.done + q * n_in + row,
+                           n_in)
+
+
+cdef inline void catch_up_tiles(const Net *net, const Stage *stage, Nonzeros *nonzeros,
+                                Py_ssize_t first, Py_ssize_t stop, int64_t t) noexcept nogil:
+    """The updates up to the t-th of tiles first ... stop of W."""
+    cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
+    cdef Py_ssize_t number, row, q, n_in = nonzeros.n_in, down = panels_of(n_in)
+    updates.to, updates.jump, updates.next = t, PANEL, NULL
+    for number in range(first, stop):
+        q, row = number // down, number % down * PANEL
+        catch_up_stretches(net, nonzeros, &updates, min(<Py_ssize_t>PANEL, n_in - row),
+                           stage.W + (q * n_in + row) * PANEL, nonzeros.done + q * n_in + row, 1)
+
+
+cdef inline void mark_tiles(const Stage *stage, Nonzeros *nonzeros, Py_ssize_t first,
+                            Py_ssize_t stop, int64_t t) noexcept nogil:
+    """Tiles first ... stop of W are as after t updates."""
+    cdef Py_ssize_t number, row, q, n_in = nonzeros.n_in, down = panels_of(n_in)
+    for number in range(first, stop):
+        q = number // down
+        for row in range(number % down * PANEL, min(n_in, (number % down + 1) * PANEL)):
+            nonzeros.done[q * n_in + row] = <uint16_t>t
 
 
 cdef inline void update_rows(const Net *net, const Stage *stage, const StageBuffers *buffers,
@@ -125,17 +174,18 @@ cdef inline void update_rows(const Net *net, const Stage *stage, const StageBuff
     """The t-th update of the rows of W in use in tiles first ... stop; and of the biases, if asked
     for."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
-    cdef Py_ssize_t i, row, q, jump = stride * PANEL
+    cdef Py_ssize_t i, row, q, panel, jump = stride * PANEL
     cdef real *g = update.free
     updates.from_, updates.to = t, t
     for i in range(columns.n_used):
         row = columns.used[i]
         q = first_panel(stage, row, first)
         updates.panels = first_panel(stage, row, stop) - q
-        columns.done[row] = t
         updates.next = next_row(stage, columns, i, q)
         if updates.panels <= 0:
             continue
+        for panel in range(q, q + updates.panels):
+            nonzeros.done[panel * nonzeros.n_in + row] = <uint16_t>t
         net.ops.sparse_column(rows, updates.panels, columns.entries + columns.first[row],
                               columns.count[row],
                               stage.kind.delta_of_row(stage, buffers, stride, row) + q * jump,

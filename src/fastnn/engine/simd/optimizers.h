@@ -120,27 +120,58 @@ INLINE void prefetch_panel(const fastnn_row_updates *u, ptrdiff_t q, int n_momen
     if (u->average) __builtin_prefetch(u->next + q * u->jump + u->average, 1);
 }
 
+INLINE real *vector_of_row(const fastnn_row_updates *u, ptrdiff_t i, real *w) {
+    return w + i / PANEL_VECTORS * u->jump + i % PANEL_VECTORS * LANES;
+}
+
+/* The updates of vectors i, ..., i + n - 1 of a row, n <= PAIR; returns where weights are not
+ * finite. The updates of a vector are a chain: two chains side by side hide each other's latency.
+ */
+enum { PAIR = 2 };
+INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn_row_updates *u,
+                           ptrdiff_t i, const real *g, real *w) {
+    real own[PAIR][MOST_MOMENTS + 1][LANES] __attribute__((aligned(64))); /* in registers */
+    vec mean[PAIR];
+    ivec any = {0};
+#pragma GCC unroll 2
+    for (int k = 0; k < n; k++) {
+        const real *at = vector_of_row(u, i + k, w);
+        for (int m = 0; m <= n_moments; m++) store(own[k][m], load(at + m * u->block));
+        mean[k] = u->average ? load(at + u->average) : (vec){0};
+    }
+    for (int64_t t = u->from; t <= u->to; t++) {
+        const fastnn_past *past = &u->past[t % PAST];
+#pragma GCC unroll 2
+        for (int k = 0; k < n; k++) {
+            rule(&past->step, g ? load(g + (i + k) * LANES) : (vec){0}, own[k][0], LANES);
+            if (u->average)
+                mean[k] =
+                    multiply_add(splat(1 - past->momentum), load(own[k][0]) - mean[k], mean[k]);
+        }
+    }
+#pragma GCC unroll 2
+    for (int k = 0; k < n; k++) {
+        real *at = vector_of_row(u, i + k, w);
+        for (int m = 0; m <= n_moments; m++) store(at + m * u->block, load(own[k][m]));
+        if (u->average) store(at + u->average, mean[k]);
+        any |= load(own[k][0]) - load(own[k][0]) != splat(0);
+    }
+    return any;
+}
+
 INLINE int update_row_by(update_rule *rule, int n_moments, const fastnn_row_updates *u,
                          const real *g, real *w) {
+    ptrdiff_t i = 0, n = u->panels * PANEL_VECTORS;
     ivec any = {0};
     if (!g && u->rests && moments_are_zero(u, w)) return 1;
-    for (ptrdiff_t q = 0; q < u->panels; q++) {
-        prefetch_panel(u, q, n_moments);
-        for (int v = 0; v < PANEL_VECTORS; v++) {
-            real *at = w + q * u->jump + v * LANES;
-            real own[MOST_MOMENTS + 1][LANES] __attribute__((aligned(64))); /* in registers */
-            vec mean = u->average ? load(at + u->average) : (vec){0};
-            for (int m = 0; m <= n_moments; m++) store(own[m], load(at + m * u->block));
-            for (int64_t t = u->from; t <= u->to; t++) {
-                const fastnn_past *past = &u->past[t % PAST];
-                rule(&past->step, g ? load(g + q * PANEL + v * LANES) : (vec){0}, own[0], LANES);
-                if (u->average)
-                    mean = multiply_add(splat(1 - past->momentum), load(own[0]) - mean, mean);
-            }
-            for (int m = 0; m <= n_moments; m++) store(at + m * u->block, load(own[m]));
-            if (u->average) store(at + u->average, mean);
-            any |= load(own[0]) - load(own[0]) != splat(0);
-        }
+    for (; i + PAIR <= n; i += PAIR) {
+        for (ptrdiff_t k = i; k < i + PAIR; k++)
+            if (k % PANEL_VECTORS == 0) prefetch_panel(u, k / PANEL_VECTORS, n_moments);
+        any |= update_vectors(PAIR, rule, n_moments, u, i, g, w);
+    }
+    if (i < n) {
+        prefetch_panel(u, i / PANEL_VECTORS, n_moments);
+        any |= update_vectors(1, rule, n_moments, u, i, g, w);
     }
     return !any_lane(any);
 }

@@ -361,7 +361,7 @@ cdef inline void update_panels(const Net *net, const Stage *stage, const StageBu
     """Panels first ... stop of W, where z_prev is one row of nonzeros."""
     cdef Py_ssize_t number, tiles = 1 if stage.transposed else panels_of(stage.n_in)
     cdef Tile tile
-    tile.stage, tile.nonzeros, tile.ready = stage, columns, NULL
+    tile.stage, tile.nonzeros, tile.ready, tile.operands = stage, columns, NULL, NULL
     for number in range(first * tiles, stop * tiles):
         place_tile(stage, buffers, 1, number, &tile)
         add_gradient(net, &tile, 1, False, update.free)

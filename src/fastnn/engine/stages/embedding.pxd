@@ -158,7 +158,7 @@ cdef inline void index_rows(const Stage *stage, const real *X, const int64_t *or
             row = row_of(stage, &own.blocks.block[k], X, order, position + r)
             if row >= 0:
                 count_entry(columns, row)
-    place_entries(columns)
+    place_entries(columns, stage.W_rows)
     for k in range(own.blocks.n):
         for r in range(n):
             row = row_of(stage, &own.blocks.block[k], X, order, position + r)

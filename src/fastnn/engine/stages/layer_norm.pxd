@@ -109,7 +109,7 @@ cdef inline void update_on_line(const Net *net, const Stage *stage, const StageB
     """This thread's panels of gain and bias."""
     cdef Py_ssize_t q, panels = panels_of(stage.n_in)
     cdef Tile tile
-    tile.stage = stage
+    tile.stage, tile.operands = stage, NULL
     for q in range(share(panels, rank, size), share(panels, rank + 1, size)):
         place_tile(stage, buffers, 1, q, &tile)
         update_tile(net, &tile, 1, update)
