@@ -53,7 +53,8 @@ def bits(fits):
 def cluster():
     """Return a Dask cluster of two worker processes and its client, which all tests use."""
     distributed = pytest.importorskip("distributed")
-    made = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None)
+    # None would be port 8787, which another cluster may have.
+    made = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0")
     return made, distributed.Client(made)
 
 
@@ -490,7 +491,7 @@ def test_what_cannot_be_sent_is_refused_by_its_name(monkeypatch):
             fit_many([net_of()], X, y, executor=executor, callbacks=lambda number: [])
 
 
-@pytest.mark.parametrize("executor", [3, "dask", ThreadPoolExecutor, lambda task: task], ids=str)
+@pytest.mark.parametrize("executor", [3, "dask", ThreadPoolExecutor, len], ids=str)
 def test_what_is_no_executor_is_refused(executor):
     with pytest.raises((TypeError, ValueError), match="executor must be"):
         fit_many([net_of()], X, y, executor=executor)
