@@ -207,7 +207,8 @@ cdef inline (Py_ssize_t, Py_ssize_t) indexed_tiles(const Net *net, int rank,
 
 cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
                                  int64_t t) noexcept nogil:
-    """Make the updates up to t that wait of the rows of the lowest W in use: this thread's part."""
+    """Make the waiting updates, up to update t, of the rows of the lowest W in use: this thread's
+    part."""
     cdef const Net *net = run.net
     cdef Py_ssize_t first, stop
     cdef uint64_t before = fastnn_flush_subnormals()
@@ -218,7 +219,7 @@ cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
 
 
 cdef inline void catch_up_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
-    """Make the updates up to t that wait of all rows of the lowest W: a thread's part."""
+    """Make the waiting updates, up to update t, of all rows of the lowest W: a thread's part."""
     cdef const Net *net = run.net
     cdef Py_ssize_t first, stop
     cdef uint64_t before = fastnn_flush_subnormals()
@@ -379,7 +380,7 @@ cdef inline void train_strips(Run *run, GradientUse use, const Round *now, const
 
 cdef inline void train_tile(Run *run, GradientUse use, const Round *now, Tile *tile,
                             Py_ssize_t below, Py_ssize_t number, Update *update) noexcept nogil:
-    """Compute and use the gradient of a tile of a stage; `below` tiles precede those of the stage."""
+    """Compute and use the gradient of a tile of a stage, which `below` tiles of others precede."""
     cdef const Net *net = run.net
     cdef const Buffers *buffers = run.buffers
     cdef const Stage *stage = tile.stage
@@ -485,7 +486,8 @@ cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *mine, const Stage
 
 cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
                                   bint skips_zeros) noexcept nogil:
-    """Return the first tile, among those of all stages, of thread `rank`; for rank = size, n_tiles."""
+    """Return the first tile of thread `rank` among the tiles of all stages, or n_tiles if rank =
+    size."""
     cdef const Stage *stage
     cdef Py_ssize_t i, rows, before = 0, work = 0
     if rank == 0 or rank == size:
