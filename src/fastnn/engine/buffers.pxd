@@ -125,7 +125,7 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
 cdef inline void free_buffers(Buffers *buffers) noexcept nogil:
     if buffers.stages != NULL:
         free(buffers.stages - 1)
-    free_nonzeros(buffers.indexed)  # or buffers.nonzeros, which is the same
+    free_nonzeros(buffers.indexed)  # the same block as `nonzeros`, if that is not NULL
     fastnn_free(buffers.gradient)
     fastnn_free(buffers.memory)
 

@@ -39,7 +39,7 @@ cdef inline void begin_update(Update *update, const Net *net, int64_t t, double 
     update.t = t
     prepare(update, net, 1)
     if net.has_ema:
-        update.momentum = <real>net.momentum if t > 1 else 0  # it starts from the parameters after update 1
+        update.momentum = <real>net.momentum if t > 1 else 0  # it starts as w after update 1
     update.penalty_scale = penalty_scale
     update.free, update.known = scratch, scratch + PANEL * PANEL
     update.W, update.n, update.operands = NULL, 0, NULL

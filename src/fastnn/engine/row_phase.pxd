@@ -151,8 +151,8 @@ cdef inline bint trains_by_columns(const Run *run, int size) noexcept nogil:
 cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState *thread,
                                  int64_t step, Py_ssize_t position, Py_ssize_t before,
                                  double divisor, Py_ssize_t rows, bint few) noexcept nogil:
-    """Do the same for all `rows` rows from `position`, by columns in wide stages; return the loss
-    of this thread's rows."""
+    """Compute outputs, losses and deltas of all `rows` rows from `position`, by columns in wide
+    stages; return the loss of this thread's rows."""
     cdef const Net *net = run.net
     cdef Py_ssize_t i, first = row_share(net, rows, thread.rank, thread.size)
     cdef Py_ssize_t stop = row_share(net, rows, thread.rank + 1, thread.size)

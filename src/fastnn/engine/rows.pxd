@@ -42,7 +42,7 @@ cdef struct Rows:
     const int32_t *columns        # (n_values,) and their columns, ascending in each row;
     const int64_t *starts         # (n + 1,) where each row begins, and where the last row ends
     Py_ssize_t n_values
-    double flops_less             # flops of a row that its zeros save, of the network's row_flops
+    double flops_less             # flops of Net.row_flops that zeros save in a row
     const real *T                 # (n, n_out) targets, or NULL
     const int64_t *labels         # (n,) targets as class labels, or NULL
     const real *sample_weight     # (n, n_weights)

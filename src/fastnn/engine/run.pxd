@@ -80,9 +80,9 @@ cdef struct Rule:
     Py_ssize_t cooldown, cooldown_counter
     # ---- CONVERGES: `min_delta` is tol, `patience` n_iter_no_change, `wait` the epochs that did
     # not improve, `best` the best loss, or the best score with `restores`
-    double offset                 # the rule follows loss + offset - share * squares, where
+    double offset                 # the rule follows loss + offset - share * (the metric `squares`)
     double share
-    Py_ssize_t squares            # this is the number of a metric of the same rows; -1: none
+    Py_ssize_t squares            # number of a metric of the same rows; -1: none
     Py_ssize_t score              # the metric of validation rows that is followed; -1: the loss
     bint adapts                   # lower the learning rate before ending the run
     double power                  # exponent by which the rate decreases with `rows`; 0: constant
@@ -147,11 +147,11 @@ cdef struct Run:
     void *owner
     # ---- its position
     Py_ssize_t first, stop        # positions of the present slice
-    real *copy_to                 # where to copy the parameters, once the first loss is known; or NULL
+    real *copy_to                 # where the slice's first step copies the parameters; or NULL
     int64_t epoch_step            # updates made before the present epoch
     double loss                   # sum of the batches' losses in the epoch; of means, times weight
-    double total                  # sum of the weights of its rows
-    double row_loss               # sum over its rows of the loss of their batch
+    double total                  # sum of the weights of the epoch's rows
+    double row_loss               # sum over the epoch's rows of the loss of their batch
     End ended                     # set by any thread before a barrier, read by all after it
     double last_loss              # loss of the batch that ended the run
     bint overflowed               # only its penalties aren't finite, which is known after the step

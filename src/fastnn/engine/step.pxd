@@ -97,9 +97,9 @@ cdef struct Round:                # rows of a batch that go through a step toget
     int64_t t                     # number of the step, from 1
 
 cdef struct TileShare:            # a thread's tiles of the parameters
-    bint by_columns               # the tiles of its columns in each stage; if False, the tiles from
+    bint by_columns               # it has the tiles of its columns in each stage
     int rank, size
-    Py_ssize_t first, stop        # `first` to before `stop`, counted over all stages
+    Py_ssize_t first, stop        # otherwise these, counted over all stages
 
 
 cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thread, int64_t step,
@@ -486,8 +486,7 @@ cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *mine, const Stage
 
 cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
                                   bint skips_zeros) noexcept nogil:
-    """Return the first tile of thread `rank` among the tiles of all stages, or n_tiles if rank =
-    size."""
+    """Return the first tile of thread `rank`, counted over all stages; n_tiles if `rank` is `size`."""
     cdef const Stage *stage
     cdef Py_ssize_t i, rows, before = 0, work = 0
     if rank == 0 or rank == size:

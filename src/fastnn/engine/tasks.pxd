@@ -375,7 +375,8 @@ cdef inline void compound(Run *run) noexcept nogil:
 
 
 cdef inline void finish_epoch(Run *run) noexcept nogil:
-    """Validate, judge and count an epoch; it is not counted if its last update diverged."""
+    """Validate, judge and count an epoch; it is not counted if its last update diverged, or if
+    a signal ends the run."""
     cdef double loss = reduced(run.net, run.loss, run.total), val_loss = 0.0
     if run.watch != NULL:
         if not try_last(run):

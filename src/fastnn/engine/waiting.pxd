@@ -137,8 +137,7 @@ cdef inline void catch_up_stretches(const Net *net, Nonzeros *nonzeros,
 cdef inline void catch_up_rows(const Net *net, const Stage *stage, Nonzeros *nonzeros,
                                const Columns *columns, Py_ssize_t first, Py_ssize_t stop,
                                int64_t t) noexcept nogil:
-    """Make the waiting updates, up to update t, of the rows of W in use, in tiles first ...
-    stop."""
+    """Make the waiting updates, up to update t, of the rows in use of tiles first ... stop of W."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
     cdef Py_ssize_t i, row, q, n_in = nonzeros.n_in
     updates.to = t
