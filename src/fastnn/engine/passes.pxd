@@ -10,8 +10,8 @@ from fastnn.engine.stages.dense cimport activate
 
 cdef inline void begin_pass(Pass *work, const Net *net, const Buffers *buffers, Py_ssize_t at,
                             const fastnn_loss *loss) noexcept nogil:
-    """Begin a pass of rows `at`, ...; if `loss` takes pre-activations, z of the last stage is
-    left as these."""
+    """Begin a pass of rows `at`, ...; if `loss` takes pre-activations, the pass leaves these in z
+    of the last stage."""
     work.net, work.buffers, work.at, work.rows, work.loss = net, buffers, at, 0, loss
     work.raw = net.last if loss != NULL and loss.activation != NULL else NULL
     work.step, work.before, work.shift = 0, 0, 0

@@ -486,7 +486,7 @@ cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *mine, const Stage
 
 cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
                                   bint skips_zeros) noexcept nogil:
-    """Return the first tile of thread `rank`, counted over all stages; n_tiles if `rank` is `size`."""
+    """Return the first tile of thread `rank`, among all tiles; n_tiles for rank `size`."""
     cdef const Stage *stage
     cdef Py_ssize_t i, rows, before = 0, work = 0
     if rank == 0 or rank == size:
