@@ -1,4 +1,4 @@
-# Memory for the rows of a batch in every stage. Kind.lay_out of a stage places what it needs.
+# Memory for the rows of a batch in every stage. Kind.lay_out places the buffers of a stage.
 
 from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.stdlib cimport calloc, free, realloc
@@ -38,7 +38,7 @@ from fastnn.engine.net cimport (
 
 cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, Purpose purpose,
                                real *base) noexcept nogil:
-    """Places every buffer from `base` on; returns the number of reals that takes."""
+    """Place all buffers from `base` on; return the number of reals that they take."""
     cdef Py_ssize_t i, widest = 0, at = 0, panel = buffers.stride * PANEL
     cdef Py_ssize_t doubles = sizeof(double) // sizeof(real), rows = buffers.rows * net.members
     cdef Py_ssize_t out = panels_of(net.n_out) * panel
@@ -53,7 +53,7 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
             own.z_prev = (own - 1).z
         at = net.stages[i].kind.lay_out(&net.stages[i], own, buffers.stride, purpose, base, at)
         widest = max(widest, net.stages[i].n_out)
-    if purpose == INFERENCE:  # the loss writes there
+    if purpose == INFERENCE:  # the loss writes its gradient there
         at = place(&buffers.stages[net.n_stages - 1].delta, base, at, out)
     at = place(&buffers.target, base, at, out)
     at = place(&buffers.weight, base, at, rows)
@@ -74,7 +74,8 @@ cdef inline Py_ssize_t lay_out(Buffers *buffers, const Net *net, int n_threads, 
 
 cdef inline double most_bytes(const Buffers *buffers, const Net *net,
                               Py_ssize_t rows) noexcept nogil:
-    """An upper bound of the bytes of all buffers for these rows, which doesn't overflow."""
+    """Return an upper bound of the bytes of all buffers for `rows` rows, as a double that cannot
+    overflow."""
     cdef double columns = net.n_in if buffers.nonzeros == NULL else 0
     cdef Py_ssize_t i
     for i in range(net.n_stages):
@@ -85,10 +86,10 @@ cdef inline double most_bytes(const Buffers *buffers, const Net *net,
 cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t rows, int n_threads,
                                   Purpose purpose, bint gradient,
                                   bint nonzeros=False) noexcept nogil:
-    """Room for `rows` rows of a batch in every stage, and scratch for each thread.
+    """Allocate buffers for `rows` rows of a batch in every stage, and scratch for each thread.
 
-    With `gradient` also a block of gradients, for batches of several rounds; with `nonzeros` the
-    inputs are nonzeros. False if there is no memory; `free_buffers` is to be called all the same.
+    `gradient` adds a block of gradients, for batches of several rounds; with `nonzeros`, inputs are
+    nonzeros. Return False if there is no memory: `free_buffers` must be called in that case, too.
     """
     cdef Py_ssize_t size
     memset(buffers, 0, sizeof(Buffers))
@@ -108,7 +109,7 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
     buffers.stages = <StageBuffers *>calloc(1 + net.n_stages, sizeof(StageBuffers))
     if buffers.stages == NULL:
         return False
-    buffers.stages += 1  # a place before the first stage, for the delta of the inputs
+    buffers.stages += 1  # stages[-1] has the delta of the inputs
     size = lay_out(buffers, net, n_threads, purpose, NULL)
     buffers.memory = <real *>fastnn_allocate(size * sizeof(real))
     if buffers.memory == NULL:
@@ -124,7 +125,7 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
 cdef inline void free_buffers(Buffers *buffers) noexcept nogil:
     if buffers.stages != NULL:
         free(buffers.stages - 1)
-    free_nonzeros(buffers.indexed)  # the nonzeros, if the inputs are these
+    free_nonzeros(buffers.indexed)  # the same block as `nonzeros`, if that is not NULL
     fastnn_free(buffers.gradient)
     fastnn_free(buffers.memory)
 
@@ -132,9 +133,9 @@ cdef inline void free_buffers(Buffers *buffers) noexcept nogil:
 # ---- inputs as nonzeros -------------------------------------------------------------------------
 
 cdef inline Py_ssize_t indexed_rows(const Net *net) noexcept nogil:
-    """The rows of W of a stage whose inputs are indexed for it; 0 without one.
+    """Return the rows of the lowest W if Kind.index_rows lists which of them a batch reads, or 0.
 
-    The rows are indexed as the caller has them, so not for the copies of an ensemble's members.
+    `index_rows` reads the caller's rows, so it is not used where rows have copies for members.
     """
     cdef const Stage *stage = lowest_with_parameters(net)
     if net.members > 1 or stage.kind.index_rows == NULL or not stage.may_wait:
@@ -143,15 +144,15 @@ cdef inline Py_ssize_t indexed_rows(const Net *net) noexcept nogil:
 
 
 cdef inline Py_ssize_t waiting_panels(const Net *net) noexcept nogil:
-    """The panels of the lowest W whose updates may wait."""
+    """Return the panels of the lowest W if its updates may wait, or 0."""
     cdef const Stage *stage = lowest_with_parameters(net)
     return panels_of(stage.W_columns) if stage.may_wait else 0
 
 
 cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t panels, Py_ssize_t rows,
                                         int n_threads) noexcept nogil:
-    """Room for rows, and on each thread for their n_in columns, which are the rows of so many
-    panels of W; NULL if there is no memory."""
+    """Allocate memory for `rows` rows of nonzeros, for the index of their n_in columns on each
+    thread, and for the counts of updates (panels, n_in); NULL if there is no memory."""
     cdef Nonzeros *made = <Nonzeros *>calloc(1, sizeof(Nonzeros))
     cdef Columns *columns
     cdef int rank
@@ -197,7 +198,7 @@ cdef inline void free_nonzeros(Nonzeros *nonzeros) noexcept nogil:
 
 
 cdef inline bint reserve_nonzeros(Nonzeros *nonzeros, Py_ssize_t n) noexcept nogil:
-    """Room for n nonzeros on each thread; False if there is no memory."""
+    """Make room for n nonzeros on each thread; False if there is no memory."""
     cdef Columns *columns
     cdef fastnn_entry *entries
     cdef int rank

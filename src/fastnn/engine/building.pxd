@@ -1,5 +1,6 @@
-# Builds a network from Python's specifications: its stages, the arena of their parameters, the
-# network for tiny.c. Sizes are Python's integers until memory is allocated, so that none overflows.
+# Builds a network from Python's specifications: its stages, the arena of their parameters, and the
+# description of the network for tiny.c. Sizes are Python integers until memory is allocated, so
+# that they cannot overflow.
 
 from libc.math cimport INFINITY
 from libc.stdlib cimport calloc, free
@@ -34,12 +35,13 @@ from fastnn.engine.stages.kinds cimport find_kind
 
 
 cdef inline padded(columns):
-    """Columns rounded up to whole panels, as a Python integer of any size."""
+    """Return `columns` rounded up to whole panels, as a Python integer of any size."""
     return -(-columns // PANEL) * PANEL
 
 
 cdef inline real *allocate(n) except NULL:
-    """n zeroed reals on a cache line; n is a Python integer, so that no product overflows."""
+    """Allocate n zeroed reals, aligned to a cache line; n is a Python integer, which cannot
+    overflow."""
     if n * sizeof(real) > (<size_t>-1) >> 2:
         raise MemoryError(f"{n} numbers don't fit in memory")
     cdef size_t size = <size_t>max(n, 1) * sizeof(real)
@@ -50,7 +52,7 @@ cdef inline real *allocate(n) except NULL:
 
 
 cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
-    """The whole network; `free_net` is to be called even after an error. See `Network`."""
+    """Build the network from `spec` (see `Parameters`); call `free_net` even after an error."""
     net.ops = find_table(spec["isa"])
     net.optimizer = find_optimizer(net.ops, spec["optimizer"])
     net.hyper = hyper_parameters(spec["hyper"])
@@ -96,14 +98,14 @@ cdef inline void free_net(Net *net) noexcept:
 
 
 cdef inline TargetRange target_range(given) except *:
-    """From (whether targets are labels, low, high)."""
+    """Return the range that (labels, low, high) describes."""
     cdef TargetRange targets
     targets.labels, targets.low, targets.high = given
     return targets
 
 
 cdef inline (Clip, real) clip_of(given) except *:
-    """From None, or the name of a way to clip and its bound."""
+    """Return the way of clipping and its bound, from None or (name, bound)."""
     if given is None:
         return NO_CLIP, 0
     ways = {"clipvalue": BY_VALUE, "clipnorm": BY_NORM, "global_clipnorm": BY_GLOBAL_NORM}
@@ -139,7 +141,8 @@ cdef inline int build_stages(Net *net, const Kind *kinds, n_in, list specs) exce
 
 
 cdef inline void shape_parameters(Net *net) noexcept:
-    """The layout of the parameters, and the stages that a step treats specially."""
+    """Set the layout of the parameters, the numbers of the lowest stages with parameters and with
+    updates, and which stages are divided by columns."""
     cdef Stage *stage
     cdef Py_ssize_t i
     net.on_line = net.clip == NO_CLIP
@@ -153,14 +156,15 @@ cdef inline void shape_parameters(Net *net) noexcept:
                 net.first_updated = i
         net.on_line = net.on_line and stage.on_line
         net.n_tiles += stage.n_tiles
-    for i in range(1, net.n_stages):  # threads divide an elementwise stage as the one below it
+    for i in range(1, net.n_stages):  # threads divide an elementwise stage like the stage below it
         stage = &net.stages[i]
         stage.by_columns = stage.by_columns or (stage.kind.is_elementwise
                                                 and net.stages[i - 1].by_columns)
 
 
 cdef inline void find_zeros(Net *net, bint zeros) noexcept:
-    """The stage that skips zeros of the inputs: the lowest with parameters, if these reach it."""
+    """Clear Stage.skips_zeros of stages that zeros of the inputs do not reach, or of all stages if
+    `zeros` is False. Only the lowest stage with parameters may keep it."""
     cdef Stage *stage
     cdef Py_ssize_t i
     for i in range(net.n_stages):
@@ -170,7 +174,7 @@ cdef inline void find_zeros(Net *net, bint zeros) noexcept:
 
 
 cdef inline int place_parameters(Net *net) except -1:
-    """Allocates the arena, and points the stages into it."""
+    """Allocate the arena, and set W and b of every stage."""
     cdef Stage *stage
     cdef Py_ssize_t i, at = 0
     block = 0
@@ -178,7 +182,8 @@ cdef inline int place_parameters(Net *net) except -1:
         stage = &net.stages[i]
         block += (<object>stage.W_rows * padded(stage.W_columns)
                   + <object>max(1, stage.b_rows) * padded(stage.b_columns))
-    # A tile of slack: the leaves may read, not use, rows past the end of the last weights.
+    # One more tile: the leaves may read rows past the end of the last weights. They do not use
+    # the values.
     net.arena = allocate(block * net.n_blocks + PANEL * PANEL)
     net.block = block
     for i in range(net.n_stages):
@@ -193,7 +198,7 @@ cdef inline int place_parameters(Net *net) except -1:
 
 
 cdef inline int place_operands(Net *net) except -1:
-    """Allocates the operands of all stages that have them, and of their averages."""
+    """Allocate the operands of all stages that have them, and the operands of their averages."""
     cdef Stage *stage
     cdef Py_ssize_t i, at = 0
     block = 0
@@ -216,7 +221,7 @@ cdef inline int place_operands(Net *net) except -1:
 # ---- tiny networks ------------------------------------------------------------------------------
 
 cdef inline int bind_tiny(Net *net) except -1:
-    """Describes the network for tiny.c, if that supports all its stages."""
+    """Describe the network for tiny.c, if tiny.c supports all stages."""
     cdef Py_ssize_t i
     cdef fastnn_tiny_layer *layers
     if net.clip != NO_CLIP or net.has_ema:
@@ -236,7 +241,8 @@ cdef inline int bind_tiny(Net *net) except -1:
 
 
 cdef inline int place_tiny(Net *net) except -1:
-    """The layers' parameters, and buffers of a panel each: z_prev, slope, delta in turn."""
+    """Set the parameters of the layers for tiny.c, and allocate their buffers: z_prev, slope and
+    delta of each layer in turn, a panel each."""
     cdef Py_ssize_t i
     cdef real *buffer
     cdef fastnn_tiny_layer *layer

@@ -1,5 +1,5 @@
-# What is done with the gradient of a tile: penalties, clipping, the optimizer, moving averages. Not
-# here: computing gradients (stages/), and which of these a step does (step.pxd).
+# The use of the gradient of a tile: penalties, clipping, the optimizer, moving averages. Not here:
+# the computation of gradients (stages/), and the choice of their use in a step (step.pxd).
 
 from libc.math cimport sqrt
 from libc.stdint cimport int64_t
@@ -27,7 +27,7 @@ from fastnn.engine.net cimport (
 # ---- a thread's update --------------------------------------------------------------------------
 
 cdef inline double rate_at(const Net *net, int64_t step) noexcept nogil:
-    """The learning rate of the update after `step` of them."""
+    """Return the learning rate of the next update after `step` updates."""
     if net.schedule.rule == NULL:
         return net.hyper.learning_rate
     return fastnn_learning_rate(&net.schedule, <double>step, <double>net.epoch)
@@ -35,18 +35,18 @@ cdef inline double rate_at(const Net *net, int64_t step) noexcept nogil:
 
 cdef inline void begin_update(Update *update, const Net *net, int64_t t, double penalty_scale,
                               real *scratch) noexcept nogil:
-    """The t-th update's constants, and room for two tiles in `scratch`."""
+    """Set the constants of update t; `scratch` has room for the gradients of two tiles."""
     update.t = t
     prepare(update, net, 1)
     if net.has_ema:
-        update.momentum = <real>net.momentum if t > 1 else 0  # it starts at the first parameters
+        update.momentum = <real>net.momentum if t > 1 else 0  # it starts as w after update 1
     update.penalty_scale = penalty_scale
     update.free, update.known = scratch, scratch + PANEL * PANEL
     update.W, update.n, update.operands = NULL, 0, NULL
 
 
 cdef inline void prepare(Update *update, const Net *net, double rate_multiplier) noexcept nogil:
-    """The update's constants for stages with that multiplier of the learning rate."""
+    """Set the constants of the update for stages with this multiplier of the learning rate."""
     cdef fastnn_hyper hyper = net.hyper
     if net.schedule.rule != NULL:
         hyper.learning_rate = rate_at(net, update.t - 1)
@@ -58,8 +58,11 @@ cdef inline void prepare(Update *update, const Net *net, double rate_multiplier)
 
 
 cdef inline void turn_to(const Net *net, const Stage *stage, Update *update) noexcept nogil:
-    """The constants for a stage; weights that wait are updated by those of their own stage, and
-    with operands if that has them."""
+    """Set the constants of the update for a stage.
+
+    If they change, the deferred update of the previous tile is made first, with its own constants;
+    also if the previous tile has operands and this stage has none.
+    """
     cdef bint has_own = stage.rate_multiplier != update.rate_multiplier
     if has_own or (update.operands != NULL and stage.operands == NULL):
         finish_update(net, update)
@@ -69,7 +72,7 @@ cdef inline void turn_to(const Net *net, const Stage *stage, Update *update) noe
 
 
 cdef inline void finish_update(const Net *net, const Update *update) noexcept nogil:
-    """Updates the weights that wait for it."""
+    """Make the deferred update of the previous tile, if there is one."""
     net.optimizer.rule(update.n, &update.weights, update.known, update.W, net.block)
     average_updated(net, update, update.W, update.n)
     renew_operands(net, update.W, update.n, update.operands)
@@ -77,7 +80,7 @@ cdef inline void finish_update(const Net *net, const Update *update) noexcept no
 
 cdef inline void renew_operands(const Net *net, const real *W, Py_ssize_t n,
                                 fastnn_pair *operands) noexcept nogil:
-    """The operands of n weights of a tile, and of their averages; NULL: they have none."""
+    """Renew the operands of n weights of a tile, and those of their averages, unless NULL."""
     if operands == NULL:
         return
     net.ops.pair_up(n // PANEL, 1, W, 0, NULL, 0, operands, 0)
@@ -87,14 +90,14 @@ cdef inline void renew_operands(const Net *net, const real *W, Py_ssize_t n,
 
 
 cdef inline void renew_stage(const Net *net, const Stage *stage) noexcept nogil:
-    """The operands of a stage, after its weights have been written."""
+    """Renew the operands of a stage, after its weights have been written."""
     cdef Py_ssize_t q, size = stage.W_rows * PANEL, pairs = pairs_of(stage.W_rows) * PANEL
     for q in range(panels_of(stage.W_columns) if stage.operands != NULL else 0):
         renew_operands(net, stage.W + q * size, size, stage.operands + q * pairs)
 
 
 cdef inline void renew_all_operands(const Net *net) noexcept nogil:
-    """Those of all stages."""
+    """Renew the operands of all stages."""
     cdef Py_ssize_t i
     for i in range(net.n_stages if net.operands != NULL else 0):
         renew_stage(net, &net.stages[i])
@@ -102,7 +105,7 @@ cdef inline void renew_all_operands(const Net *net) noexcept nogil:
 
 cdef inline void average_updated(const Net *net, const Update *update, const real *w,
                                  Py_ssize_t n) noexcept nogil:
-    """The moving average of n parameters that have just been updated."""
+    """Update the moving average of n parameters that have just been updated."""
     if net.has_ema and n > 0:
         net.ops.average(n, update.momentum, w,
                         <real *>w + (1 + net.optimizer.n_moments) * net.block)
@@ -111,7 +114,7 @@ cdef inline void average_updated(const Net *net, const Update *update, const rea
 # ---- one tile -----------------------------------------------------------------------------------
 
 cdef inline void penalize(const Net *net, const Tile *tile, double scale, real *g) noexcept nogil:
-    """The tile's penalty, and its gradient added to g unless that is NULL."""
+    """Compute the penalty of the tile, and add its gradient to g unless g is NULL."""
     cdef double l1 = tile.stage.l1, l2 = tile.stage.l2
     if l1 > 0 or l2 > 0:
         tile.penalty[0] = net.ops.penalty(tile.rows * PANEL, <real>(l1 * scale),
@@ -119,7 +122,8 @@ cdef inline void penalize(const Net *net, const Tile *tile, double scale, real *
 
 
 cdef inline double penalties_of(const Net *net, double weight) noexcept nogil:
-    """l1 sum|W| + l2 sum W^2 over the layers, as in a loss of rows of that weight."""
+    """Return l1 sum|W| + l2 sum W^2 over the layers, scaled as in a loss of rows with this
+    weight."""
     cdef const Stage *stage
     cdef Py_ssize_t i
     cdef double total = 0.0
@@ -134,7 +138,8 @@ cdef inline double penalties_of(const Net *net, double weight) noexcept nogil:
 
 cdef inline void finish_gradient(const Net *net, const Tile *tile, double scale,
                                  real *g) noexcept nogil:
-    """Zeros the padding of W, as z_prev may have other padding, and adds the penalties."""
+    """Set the padding of a gradient to zero, since the padding of z_prev may be nonzero; add the
+    gradient of the penalties."""
     cdef Py_ssize_t i, j
     for i in range(tile.rows):
         for j in range(tile.columns, PANEL):
@@ -143,7 +148,7 @@ cdef inline void finish_gradient(const Net *net, const Tile *tile, double scale,
 
 
 cdef inline const fastnn_step *constants_of(const Tile *tile, const Update *update) noexcept nogil:
-    """The constants for the tile's W: vectors don't decay, nor do some matrices."""
+    """Return the constants for the tile's W: without weight decay for vectors and some matrices."""
     if tile.stage.is_vector or tile.stage.keeps_size:
         return &update.biases
     return &update.weights
@@ -151,7 +156,7 @@ cdef inline const fastnn_step *constants_of(const Tile *tile, const Update *upda
 
 cdef inline void update_weights(const Net *net, const Tile *tile, const Update *update,
                                 real *g) noexcept nogil:
-    """The optimizer on the W of a tile whose gradients are g."""
+    """Update the W of a tile by the optimizer from its gradient g."""
     cdef Py_ssize_t n = tile.rows * PANEL
     if net.clip == BY_VALUE:
         net.ops.limit(n, 1, net.bound, g)
@@ -162,13 +167,14 @@ cdef inline void update_weights(const Net *net, const Tile *tile, const Update *
 
 
 cdef inline bint weights_are_finite(const Net *net, const Tile *tile) noexcept nogil:
-    """If not, products of the tile's weights with zeros count."""
+    """Whether the weights of a tile are finite, so that their products with zeros can be
+    skipped."""
     return net.ops.first_nonfinite(tile.rows * PANEL, tile.W) < 0
 
 
 cdef inline void update_biases(const Net *net, const Update *update, real *b,
                                real *g) noexcept nogil:
-    """The optimizer on PANEL parameters b whose gradients are g."""
+    """Update PANEL parameters of b by the optimizer from their gradient g."""
     if net.clip == BY_VALUE:
         net.ops.limit(PANEL, 1, net.bound, g)
     net.optimizer.rule(PANEL, &update.biases, g, b, net.block)
@@ -179,7 +185,7 @@ cdef inline void update_biases(const Net *net, const Update *update, real *b,
 
 cdef inline void store_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint first,
                                 bint last, double scale, real *gradient) noexcept nogil:
-    """A round's part of the tile's gradients, added up from the first round to the last."""
+    """Add the tile's gradients over the rows of a round to those of earlier rounds."""
     cdef real *g = gradient + (tile.W - net.arena)
     tile.stage.kind.add_gradient(net, tile, rows, not first, g)
     if last:
@@ -190,7 +196,7 @@ cdef inline void store_gradient(const Net *net, const Tile *tile, Py_ssize_t row
 
 cdef inline void update_stored(const Net *net, const Tile *tile, const Update *update,
                                real *gradient) noexcept nogil:
-    """The optimizer on a tile whose gradients are stored."""
+    """Update a tile by the optimizer from its stored gradients."""
     update_weights(net, tile, update, gradient + (tile.W - net.arena))
     if tile.b != NULL:
         update_biases(net, update, tile.b, gradient + (tile.b - net.arena))
@@ -198,7 +204,7 @@ cdef inline void update_stored(const Net *net, const Tile *tile, const Update *u
 
 cdef inline void measure_gradient(const Net *net, const Tile *tile, const real *gradient,
                                   double *squares) noexcept nogil:
-    """Sums of squared gradients: of the tile's W, of the b that go with it."""
+    """Compute squares (2,): the sums of squared gradients of the tile's W, and of its b."""
     squares[0] = net.ops.sum_squares(tile.rows * PANEL, gradient + (tile.W - net.arena))
     squares[1] = 0.0
     if tile.b != NULL:
@@ -207,7 +213,8 @@ cdef inline void measure_gradient(const Net *net, const Tile *tile, const real *
 
 cdef inline real clip_factor(const Net *net, const double *squares, Py_ssize_t n,
                              Py_ssize_t step) noexcept nogil:
-    """bound / max(norm, bound), of the norm whose squares are n numbers `step` apart."""
+    """Return bound / max(norm, bound), where norm^2 is the sum of n numbers that are `step`
+    apart."""
     cdef double total = 0.0
     cdef Py_ssize_t i
     for i in range(n):

@@ -37,13 +37,14 @@ cdef struct Tile
 cdef struct Update
 
 
-# Rows that go through all stages together: their activations stay in L2, and the tiles of every
-# instruction set divide it.
+# Rows that pass through all stages together, so that their activations stay in L2. A multiple of
+# the rows of a register tile, for every instruction set.
 cdef enum:
     CHUNK = 96
 
-# Rows of a batch that go through a step together: a larger batch takes several rounds, which add up
-# its gradients, so that a panel of z_prev and one of delta stay in L2 and the buffers small.
+# Rows of a batch that go through a step together. A larger batch takes several rounds, and its
+# gradients are summed over the rounds. So a panel of z_prev and a panel of delta stay in L2, and
+# the buffers stay small.
 cdef enum:
     ROUND = 1024
 
@@ -64,91 +65,99 @@ cdef enum Purpose:                # of buffers
     DERIVATIVES                   # the same, down to the inputs
     TRAINING                      # everything
 
-cdef struct Kind:                 # of a stage: its functions
+cdef struct Kind:                 # the functions of a kind of stage
     const char *name
     bint waits_for_data           # it must see data before the first pass (waits_for_data of Net)
-    bint takes_nonzeros           # as the first stage it takes rows as their nonzeros alone
-    bint keeps_zeros              # a zero of z_prev is one of z, and padding stays zero
-    # Whether rows (n, n_in) are such as the stage takes, as the first one; NULL: it takes all.
+    bint takes_nonzeros           # as the first stage, it can read nonzeros instead of panels
+    bint keeps_zeros              # where z_prev is zero, z is zero, and padding stays zero
+    # Whether the stage accepts inputs X (n, n_in), which are finite; NULL: it accepts all of them.
     bint (*accepts)(const Stage *stage, Py_ssize_t n, const real *X) noexcept nogil
-    # Build the stage from a specification: n_out, `own`, flops, ...
+    # Build the stage from a specification: set n_out, `own`, flops, ...
     int (*build)(const Net *net, Stage *stage, dict spec) except -1
-    # How W, b and their tiles are laid out; `tiny`: as tiny.c has them. NULL without parameters.
+    # Set the layout of W, b and their tiles; with `tiny`, the layout that tiny.c reads. NULL
+    # without parameters.
     void (*shape_parameters)(Stage *stage, bint tiny) noexcept nogil
-    # Place the stage's buffers from base + at on, z and delta at least (which may be those of the
-    # stage below, buffers - 1); return the place after them.
+    # Place the stage's buffers at base + at: z, delta and whatever else the kind needs. z and delta
+    # may share the memory of the stage below (buffers - 1). Return the offset after the buffers.
     Py_ssize_t (*lay_out)(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                           Purpose purpose, real *base, Py_ssize_t at) noexcept nogil
-    # z from z_prev; and the delta of the stage below from this stage's, if work.carry.
+    # Compute z from z_prev.
     void (*forward)(const Stage *stage, const StageBuffers *buffers,
                     const Pass *work) noexcept nogil
+    # Complete delta (a Dense multiplies it by h'(a)); if work.carry, compute the delta of the stage
+    # below from it.
     void (*backward)(const Stage *stage, const StageBuffers *buffers,
                      const Pass *work) noexcept nogil
-    bint in_parts                 # networks of such stages may be trained by columns
+    bint in_parts                 # networks of such stages can be trained by columns
     bint is_elementwise           # a column of z depends on that column of z_prev alone
-    # The two halves of `backward` for kinds that are trained in parts: delta *= h'(a), or NULL; and
-    # the delta of the stage below, or NULL where that is the delta of this stage.
+    # The two halves of `backward`, for networks that are trained by columns. `differentiate`
+    # multiplies delta by the stage's own derivative, or is NULL. `carry_back` computes the delta of
+    # the stage below, or is NULL if both stages share one delta.
     void (*differentiate)(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil
     void (*carry_back)(const Stage *stage, const StageBuffers *buffers,
                        const Pass *work) noexcept nogil
-    # Kinds with parameters have what follows, others NULL. One tile of the parameters, numbered
-    # from 0; and its gradient in W over so many rows, added to what g holds with `more`.
+    # The functions below are NULL for kinds without parameters. `place_tile` describes a tile of
+    # the parameters by its number, from 0. `add_gradient` computes the gradient of the tile's W
+    # over `rows` rows into g, or adds it to g if `more`.
     void (*place_tile)(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                        Py_ssize_t number, Tile *tile) noexcept nogil
     void (*add_gradient)(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
                          real *g) noexcept nogil
-    # The gradient of a tile over all rows of a batch, and the update. The update of W may wait for
-    # the next tile (Update.W).
+    # Compute the gradient of a tile over all rows of a batch, and update the tile. The update of W
+    # may be deferred to the call for the next tile (Update.W).
     void (*update_tile)(const Net *net, const Tile *tile, Py_ssize_t rows,
                         Update *update) noexcept nogil
-    # Where zeros are skipped (Stage.skips_zeros): the number of the i-th tile in the order of
-    # strips, and the gradients of a strip: of tiles i, ... before `stop` in that order, added to
-    # those of a block from `before` on (NULL: to 0). Returns how many tiles they are.
+    # For stages that skip zeros (Stage.skips_zeros). `strip_tile` returns the number of the i-th
+    # tile in the order of strips. `add_strip` computes the gradients of a strip, which begins with
+    # tile i in that order and ends before `stop`, and adds them to the stored gradients of W at
+    # `before` (NULL: to 0). It returns the number of tiles in the strip.
     Py_ssize_t (*strip_tile)(const Stage *stage, Py_ssize_t i) noexcept nogil
     Py_ssize_t (*add_strip)(const Net *net, const Stage *stage, const StageBuffers *buffers,
                             Py_ssize_t stride, Py_ssize_t rows, Py_ssize_t i, Py_ssize_t stop,
                             const real *before, Strip *strip) noexcept nogil
-    # A thread's share of the update from a batch of one row, in buffers of one row, for stages
-    # that are `on_line`.
+    # Update this thread's share of the parameters from a batch of one row, in buffers for one row.
+    # For stages that are `on_line`.
     void (*update_on_line)(const Net *net, const Stage *stage, const StageBuffers *buffers,
                            int rank, int size, Update *update) noexcept nogil
-    # Where updates may wait (Stage.may_wait): the delta in panels (rows, ..) whose sum, weighted by
-    # the entries of a row of W, is the gradient of that row. And if the inputs are not nonzeros:
-    # the rows of W that n rows of X (.., n_in) read, from a position of `order` on (NULL: of X).
+    # For stages whose updates may wait (Stage.may_wait). `delta_of_row` returns panels of deltas
+    # (rows, ..): their sum over rows, weighted by the entries of a row of W (Columns), is the
+    # gradient of that row. `index_rows`, for inputs that are not nonzeros, lists the rows of W that
+    # n rows of X (.., n_in) read: those from `position` on in `order`, or in X if `order` is NULL.
     const real *(*delta_of_row)(const Stage *stage, const StageBuffers *buffers,
                                 Py_ssize_t stride, Py_ssize_t row) noexcept nogil
     void (*index_rows)(const Stage *stage, const real *X, const int64_t *order,
                        Py_ssize_t position, Py_ssize_t n, Columns *columns) noexcept nogil
-    # The stage as the one function for on-line steps of tiny networks (simd/tiny.c) takes it; False
-    # if it doesn't.
+    # Describe the stage for simd/tiny.c, one function that trains tiny networks on-line; False if
+    # tiny.c does not support the stage.
     bint (*describe_tiny)(const Net *net, const Stage *stage,
                           fastnn_tiny_layer *layer) noexcept nogil
 
 cdef struct Stage:
     const Kind *kind
-    void *own                     # what the kind adds to this struct, one block of memory
+    void *own                     # the kind's own data, one block of memory
     Py_ssize_t n_in, n_out
-    Py_ssize_t place              # among the network's stages
-    Py_ssize_t members            # of the ensemble that it belongs to, where it tells them apart: a
-    bint is_apart                 # tile has the rows of one of them
+    Py_ssize_t place              # index among the network's stages
+    Py_ssize_t members            # members of the ensemble, if the stage tells them apart; or 0
+    bint is_apart                 # a tile's gradient sums over the rows of one member
     bint frozen                   # its parameters are never updated
-    real *W                       # parameters, or NULL: a matrix (W_rows, W_columns) in panels,
-    real *b                       # and a vector (b_columns,) or, if b_rows > 0, a matrix, which has
-    Py_ssize_t W_rows, W_columns, b_rows, b_columns    # neither decay nor penalty
-    bint has_operands             # products take W rounded to bfloat16, in pairs of rows:
-    fastnn_pair *operands         # panels of pairs_of(W_rows) pairs; or NULL
-    bint on_line                  # single rows have an update of their own, or nothing to update
-    bint may_wait                 # updates with gradient 0 may wait until a row of W is read,
-    Py_ssize_t rows_read          # of which a row of inputs reads so many, if Kind.index_rows is
-    bint transposed               # W is stored so, for (W_columns, W_rows)
-    bint is_vector                # W is (W_columns,) for Python
-    bint keeps_size               # W does not decay; nor does a vector
-    bint skips_zeros              # zeros of z_prev are left out, where rows have many
+    real *W                       # parameters (W_rows, W_columns) in panels, or NULL
+    real *b                       # parameters (b_columns,), or (b_rows, b_columns) if b_rows > 0,
+    # in panels; or NULL. They have neither weight decay nor penalties.
+    Py_ssize_t W_rows, W_columns, b_rows, b_columns
+    bint has_operands             # products read a copy of W, rounded to bfloat16
+    fastnn_pair *operands         # the copy: panels of pairs_of(W_rows) pairs of rows; or NULL
+    bint on_line                  # Kind.update_on_line can update it, or it has no parameters
+    bint may_wait                 # updates with gradient 0 may wait until a row of W is read
+    Py_ssize_t rows_read          # rows of W that a row of inputs reads, for Kind.index_rows
+    bint transposed               # W is stored transposed: it is (W_columns, W_rows) for Python
+    bint is_vector                # W is (W_columns,) for Python, and has no weight decay
+    bint keeps_size               # W has no weight decay
+    bint skips_zeros              # products may skip the zeros of z_prev
     bint by_columns               # threads may divide its columns
-    double kept                   # the part of its inputs that the stage does not make zero
-    Py_ssize_t n_tiles            # of the parameters: what one thread updates at a stretch
-    Py_ssize_t tile_rows          # what the gradient of a tile costs: rows of PANEL reals
+    double kept                   # fraction of its inputs that the stage does not set to zero
+    Py_ssize_t n_tiles            # tiles of the parameters; each is updated by one thread
+    Py_ssize_t tile_rows          # cost of the gradient of a tile: rows of PANEL reals
     double l1, l2                 # penalties on W
     double rate_multiplier        # of the learning rate, for this stage's parameters
     double flops                  # of a training step, for one row
@@ -163,8 +172,8 @@ cdef enum Clip:                   # of gradients, before the optimizer sees them
     BY_GLOBAL_NORM                # all of them together
 
 cdef struct TargetRange:          # the targets that a loss accepts
-    bint labels                   # integers from 0, below the number of outputs; or numbers
-    double low, high              # from here to there
+    bint labels                   # integers from 0 to n_out - 1; if False, real numbers
+    double low, high              # the least and the greatest number
 
 cdef struct Net:
     const fastnn_ops *ops
@@ -172,17 +181,17 @@ cdef struct Net:
     Stage *stages
     const Stage *last
     Py_ssize_t n_in, n_out
-    Py_ssize_t members            # of an ensemble: copies of each row that pass through the stages
+    Py_ssize_t members            # of the ensemble, or 1: copies of each row in the stages' buffers
     Py_ssize_t n_tiles            # of all stages
     const fastnn_loss *loss
-    const fastnn_loss *linear     # takes the gradients of the outputs as its targets
+    const fastnn_loss *linear     # the linear loss: its targets are the gradients of the outputs
     real *loss_parameter          # (n_out,) padded
     TargetRange targets
-    bint is_mean                  # the batch's loss is divided by its rows (or its sample weights)
+    bint is_mean                  # a batch's loss is divided by its rows, or their sample weights
     bint penalized
-    bint scales_penalties         # penalties have the divisor of the batch's losses, too
-    bint on_line                  # single rows have an update of their own
-    Py_ssize_t first_updated      # the lowest stage that updates change: deltas stop there
+    bint scales_penalties         # penalties are divided by the same number as a batch's loss
+    bint on_line                  # batches of one row are updated by Kind.update_on_line
+    Py_ssize_t first_updated      # the lowest stage that is updated; no delta is computed below it
     Py_ssize_t first_parameters   # the lowest stage with parameters
     bint waits_for_data           # a Standardize stage has not seen data yet
     const fastnn_optimizer *optimizer
@@ -190,106 +199,108 @@ cdef struct Net:
     fastnn_schedule schedule      # of the learning rate
     Clip clip
     real bound
-    bint averaged                 # an average of the parameters is the arena's last block:
-    bint has_ema                  # a moving average that is kept beside the optimizer, or its own
+    bint averaged                 # the last block of the arena is an average of the parameters:
+    bint has_ema                  # a moving average kept by fastnn; if False, the optimizer's own
     double momentum               # of the moving average
-    bint in_training              # the optimizer's own average and the parameters are exchanged
-    Stage *averaged_stages        # room for `stages` with the averages as parameters, or NULL
+    bint in_training              # block 0 has the parameters, not the optimizer's average of them
+    Stage *averaged_stages        # copies of `stages` whose parameters are the averages; or NULL
     real *arena                   # all parameters; then each moment in the same order
     Py_ssize_t block              # reals in each of these blocks
-    fastnn_pair *operands         # of all stages that have them; then of their averages
+    fastnn_pair *operands         # of all stages that have operands; then those of their averages
     Py_ssize_t operands_block     # pairs in each of these blocks; 0: there are none
     Py_ssize_t n_blocks           # parameters, each moment, the moving average if any
-    fastnn_claim claim            # of the threads that change the parameters, or copy them
-    uint64_t finite_until         # the lowest W is finite until this change of parameters
-    uint64_t predicts_until       # a few rows have been predicted before this change
-    fastnn_tiny tiny              # the network for tiny.c; without layers where it isn't tiny
+    fastnn_claim claim            # held by threads that change or copy the parameters
+    uint64_t finite_until         # the lowest W is known to be finite until this change of the
+    # parameters, as `claim` counts changes; 0: unknown
+    uint64_t predicts_until       # few rows have been predicted since the change before this one
+    fastnn_tiny tiny              # the network as tiny.c reads it; without layers if it is not tiny
     double row_flops              # of a training step, for one row
-    fastnn_pace pace              # of its training: how many threads were how fast
+    fastnn_pace pace              # measured speed of its training, by size of the team
     uint64_t seed                 # of dropout's masks
     int64_t step                  # updates made so far
-    int64_t epoch                 # whole epochs
+    int64_t epoch                 # complete epochs trained so far
 
 
 # ---- buffers of a batch's rows ------------------------------------------------------------------
 
-cdef struct Columns:              # the nonzeros of a round of rows by columns: a thread's
-    fastnn_entry *entries         # (room,) column by column, each by rows
+cdef struct Columns:              # a thread's index of the nonzeros in a round of rows, by columns
+    fastnn_entry *entries         # (room,) grouped by column, and ordered by rows within a column
     Py_ssize_t room
-    Py_ssize_t *first             # (n_in,) where those of each column begin
-    int32_t *count                # (n_in,) and how many it has
-    int32_t *used                 # (n_in,) the columns that have any
+    Py_ssize_t *first             # (n_in,) index of the first entry of each column
+    int32_t *count                # (n_in,) number of entries of each column
+    int32_t *used                 # (n_in,) the n_used columns that have entries
     Py_ssize_t n_used
-    bint whole                    # products with zeros count: a delta is not finite
+    bint whole                    # zeros must be multiplied, too, since a delta is not finite
 
-cdef struct Nonzeros:             # the rows of a batch as their nonzeros, instead of panels; or the
-    # rows of an embedding's W that they read, as nonzeros of one-hot rows
-    fastnn_sparse_row *rows       # (rows,), not of an embedding
+cdef struct Nonzeros:             # the inputs of a batch as nonzeros, not in panels; or the rows of
+    # an Embedding's W that the batch reads, as the nonzeros of one-hot rows
+    fastnn_sparse_row *rows       # (rows,) the rows; unused for an Embedding
     Columns *columns              # one for each thread; NULL in buffers for inference
     int n_threads
     Py_ssize_t n_in
-    bint whole                    # products with zeros count: a weight is not finite
+    bint whole                    # zeros must be multiplied, too, since a weight is not finite
     # ---- where updates wait (waiting.pxd)
     bint waits                    # a row of W is updated when it is read, not in each step
-    bint rests                    # updates with gradient and moments 0 change nothing
-    uint16_t *done                # (panels, n_in) updates made of the rows of W, modulo 2^16: less
-    # than PAST of them wait
-    int64_t begun                 # updates made when the first began to wait,
-    int64_t settled               # and when none waited, outside of a team
-    fastnn_past *past             # (PAST,) the last updates
+    bint rests                    # an update changes nothing if the gradient and all moments are 0
+    uint16_t *done                # (panels, n_in) number of updates made of each row of a panel of
+    # W, modulo 2^16; fewer than PAST updates of a row wait
+    int64_t begun                 # value of Net.step when updates began to wait
+    int64_t settled               # value of Net.step when settle_all last left no update waiting
+    fastnn_past *past             # (PAST,) constants of update t at t % PAST
 
-cdef struct Strip:                # tiles that share a panel of z_prev: a thread's
-    Py_ssize_t panel              # whose nonzeros are listed; -1: none
-    bint is_sparse                # these are few
-    fastnn_column_lists *lists    # one for SLICE rows each
+cdef struct Strip:                # tiles of a thread that share a panel of z_prev
+    Py_ssize_t panel              # index of the panel whose nonzeros are in `lists`; -1: none
+    bint is_sparse                # the panel has few nonzeros
+    fastnn_column_lists *lists    # lists of the nonzeros, one for SLICE rows each
     real *g                       # (STRIP, PANEL, PANEL) the gradients of the tiles
 
 cdef struct StageBuffers:         # of one stage, for the rows of a batch, in panels
-    Nonzeros *nonzeros            # its input as nonzeros, which the first stage may have; or NULL:
+    Nonzeros *nonzeros            # inputs of the first stage as nonzeros; NULL: they are in z_prev
     real *z_prev                  # its input: the batch, or z of the stage below
     real *z                       # its output
     real *delta                   # dE/dz; a Dense turns it into dE/da
-    real *kept                    # what the forward pass keeps for the backward pass, or NULL
-    real *kept_rows               # (rows,) the same: one number for each row
-    real *apart                   # copies of rows in the order of an ensemble's members
-    fastnn_pair *z_by_columns     # z_prev and delta rounded to bfloat16, in pairs of columns and of
-    fastnn_pair *z_by_rows        # rows
-    fastnn_pair *delta_by_columns
-    fastnn_pair *delta_by_rows
+    real *kept                    # values that the forward pass stores for the backward pass, and
+    # other memory that the kind needs for rows; or NULL
+    real *kept_rows               # (rows,) stored for the backward pass: one number for each row
+    real *apart                   # copies of the rows, grouped by member of an ensemble
+    fastnn_pair *z_by_columns     # z_prev rounded to bfloat16, in pairs of columns
+    fastnn_pair *z_by_rows        # and in pairs of rows
+    fastnn_pair *delta_by_columns  # delta rounded to bfloat16, in pairs of columns
+    fastnn_pair *delta_by_rows    # and in pairs of rows
 
 cdef struct Buffers:              # room for the rows of a batch
-    Py_ssize_t rows               # of the inputs; net.members times as many pass through the stages
-    Py_ssize_t stride             # rows a panel: odd, so that panels don't share cache sets
-    Nonzeros *nonzeros            # the inputs, where they are not in panels; or NULL
-    Nonzeros *indexed             # these, or what an embedding reads; or NULL
-    real *memory                  # the block that most of these point into
-    StageBuffers *stages          # the one before has the delta of the inputs, if wanted
+    Py_ssize_t rows               # rows of inputs; the stages have net.members times as many
+    Py_ssize_t stride             # rows of a panel: odd, so that panels don't share cache sets
+    Nonzeros *nonzeros            # inputs that are not in panels; or NULL
+    Nonzeros *indexed             # `nonzeros`, or the rows of W that an Embedding reads; or NULL
+    real *memory                  # the block that most of these pointers point into
+    StageBuffers *stages          # (n_stages,); stages[-1] has the delta of the inputs, if wanted
     real *target
-    real *weight                  # (rows,) sample weights, over the batch's total
-    double *loss                  # (rows,) losses of the rows, times weight; both for each copy
-    double *penalty               # (n_tiles,)
+    real *weight                  # factor of each copy of a row in the batch's loss
+    double *loss                  # loss of each copy of a row, times its weight
+    double *penalty               # (n_tiles,) penalties
     double *squares               # (n_tiles, 2) sums of squared gradients, of W and of b
-    real *gradient                # a block like the arena's, where gradients must be stored
-    real *scratch                 # a stretch for each thread: panels of W.T, or two tiles of dW
-    Py_ssize_t scratch_stretch
-    real *strips                  # a stretch for each thread: lists and gradients of a Strip; or
-    Py_ssize_t strips_stretch     # NULL, where no stage skips zeros
-    Py_ssize_t lists_stretch      # how much of it are the lists
+    real *gradient                # stored gradients, laid out as the parameters are; or NULL
+    real *scratch                 # memory for each thread: panels of W.T, or two tiles of dW
+    Py_ssize_t scratch_stretch    # reals of it for each thread
+    real *strips                  # memory for each thread: lists and gradients of a Strip; or NULL
+    Py_ssize_t strips_stretch     # reals of it for each thread
+    Py_ssize_t lists_stretch      # reals of the lists in it
 
-cdef struct Pass:                 # rows `at`, ... of the buffers on their way through all stages
+cdef struct Pass:                 # a pass of rows `at`, ... of the buffers through all stages
     const Net *net
     const Buffers *buffers
-    Py_ssize_t at, rows           # of copies, where the network has members
-    Py_ssize_t shift              # rows from what only this pass reads to `at`: all chunks of a
-    # thread have that in one place, so that it stays in L2
-    const fastnn_loss *loss       # what the outputs go into, or NULL
-    const Stage *raw              # the last stage, if the loss takes its pre-activations
-    uint64_t step                 # of dropout's masks,
-    Py_ssize_t before             # and rows of the batch before the buffers' first
-    int rank, size                # this thread, and how many divide the columns of some stages
+    Py_ssize_t at, rows           # counted in copies, if the network has members
+    Py_ssize_t shift              # memory that only this pass reads begins at row `at` - shift: all
+    # chunks of a thread use the same rows of it, which stay in L2
+    const fastnn_loss *loss       # the loss that reads the outputs, or NULL
+    const Stage *raw              # the last stage, if the loss reads its pre-activations; or NULL
+    uint64_t step                 # number of the step, for dropout's masks
+    Py_ssize_t before             # rows of the batch before the first row of the buffers
+    int rank, size                # rank of this thread; number of threads that divide columns
     bint by_columns               # only this thread's columns of z and delta are computed;
-    bint below_by_columns         # only those of the delta of the stage below
-    bint few                      # the batch has few rows
+    bint below_by_columns         # the same for the delta of the stage below
+    bint few                      # the batch has few rows (FEW_ROWS)
     bint skips_zeros              # the inputs have many zeros, and the lowest W is finite
     bint carry                    # the stage below needs its delta
     real *scratch
@@ -297,41 +308,42 @@ cdef struct Pass:                 # rows `at`, ... of the buffers on their way t
 
 # ---- parameters ---------------------------------------------------------------------------------
 
-cdef struct Tile:                 # some of a stage's parameters, which one thread updates
+cdef struct Tile:                 # a part of a stage's parameters, updated by one thread
     const Stage *stage
-    Py_ssize_t rows               # of the tile in W, PANEL reals each
+    Py_ssize_t rows               # rows of W in the tile, PANEL reals each
     real *W
-    const real *left              # dW = left.T @ right: one panel each of z_prev and delta, in this
-    const real *right             # order, or the other where W is stored transposed
-    const fastnn_pair *left_pairs    # the same in pairs of rows, where the stage has operands;
+    const real *left              # dW = left.T @ right: a panel of z_prev and a panel of delta, or
+    const real *right             # the reverse if W is stored transposed
+    const fastnn_pair *left_pairs    # left and right in pairs of rows, if the stage has operands
     const fastnn_pair *right_pairs
-    fastnn_pair *operands         # and those of the tile
-    const Columns *nonzeros       # what z_prev is instead of a panel, or NULL: PANEL columns,
-    Py_ssize_t first_column       # from this one on
-    real *ready                   # dW, where it is computed already; or NULL
-    Py_ssize_t columns            # of the right one that aren't padding
-    real *b                       # PANEL parameters b that go with this tile, or NULL
-    const real *delta             # whose gradient is the sum of its rows
-    double *penalty               # place for the tile's penalty
+    fastnn_pair *operands         # operands of the tile, if the stage has operands
+    const Columns *nonzeros       # nonzeros of z_prev, if it is not in panels; or NULL
+    Py_ssize_t first_column       # the first column of z_prev that belongs to the tile
+    real *ready                   # dW, if it has been computed before; or NULL
+    Py_ssize_t columns            # columns of `right` that are not padding
+    real *b                       # PANEL parameters of b that are updated with the tile; or NULL
+    const real *delta             # a panel of delta: db is the sum of its rows
+    double *penalty               # where the tile's penalty is stored
 
-cdef struct Update:               # a thread's, in one step
-    fastnn_step weights
-    fastnn_step biases            # which don't decay
+cdef struct Update:               # state of a thread's update in one step
+    fastnn_step weights           # constants of the optimizer for W
+    fastnn_step biases            # the same without weight decay
     int64_t t                     # the number of the update, from 1
-    double rate_multiplier        # that these constants are made with
+    double rate_multiplier        # multiplier of the learning rate in the constants
     real momentum                 # of the parameters' moving average
-    double penalty_scale          # of the penalties in this round
-    real *free                    # room for the gradient of a tile
-    real *known                   # the gradient of the tile before, which is not applied yet
-    real *W                       # the weights of that tile
-    Py_ssize_t n                  # how many they are
-    fastnn_pair *operands         # and the same in pairs; or NULL
+    double penalty_scale          # factor of the penalties in this round
+    real *free                    # memory for the gradient of a tile
+    real *known                   # gradient of the previous tile, whose update is deferred
+    real *W                       # weights of the previous tile
+    Py_ssize_t n                  # number of these weights
+    fastnn_pair *operands         # operands of the previous tile; or NULL
 
 
 cdef inline Py_ssize_t chunk_rows(const Net *net) noexcept nogil:
-    """Rows of the inputs whose copies for all members are about CHUNK.
+    """Return the rows of inputs in a chunk: their copies for all members are about CHUNK rows.
 
-    Even, since some stages keep rows in pairs; a part of CHUNK, which losses are summed by.
+    The number is even, since some stages keep rows in pairs. It divides CHUNK, so that a block of
+    rows that is a multiple of CHUNK consists of whole chunks, by which losses are summed.
     """
     cdef Py_ssize_t rows = CHUNK
     while rows * net.members > CHUNK and rows % 4 == 0:
@@ -340,23 +352,23 @@ cdef inline Py_ssize_t chunk_rows(const Net *net) noexcept nogil:
 
 
 cdef inline Py_ssize_t chunks_of(const Net *net, Py_ssize_t rows) noexcept nogil:
-    """The chunks that so many rows are."""
+    """Return the number of chunks in `rows` rows of inputs."""
     return (rows + chunk_rows(net) - 1) // chunk_rows(net)
 
 
 cdef inline Py_ssize_t round_rows(const Net *net) noexcept nogil:
-    """The same for ROUND, of any even number."""
+    """Return the rows of inputs in a round: even, with about ROUND copies for all members."""
     return max(2, ROUND // net.members // 2 * 2)
 
 
 cdef inline Py_ssize_t rows_of_tiles(const Net *net, const Stage *stage,
                                      Py_ssize_t rows) noexcept nogil:
-    """The rows that the tiles of a stage have for so many rows of the inputs."""
+    """Return the rows that the gradient of a tile sums over, for `rows` rows of inputs."""
     return rows if stage.is_apart else rows * net.members
 
 
 cdef inline const Stage *lowest_with_parameters(const Net *net) noexcept nogil:
-    """The stage that may skip zeros of the inputs."""
+    """Return the lowest stage with parameters: it may skip zeros of the inputs."""
     return &net.stages[net.first_parameters]
 
 
@@ -374,33 +386,33 @@ cdef inline bint clips_norm(const Net *net) noexcept nogil:
 
 
 cdef inline Py_ssize_t share(Py_ssize_t work, int rank, int size) noexcept nogil:
-    """Where a thread's share begins; `size` gives the end of the last thread's share."""
+    """Return where the share of thread `rank` begins; it ends where that of rank + 1 begins."""
     return work * rank if size == 1 else work * rank // size
 
 
 cdef inline Py_ssize_t row_share(const Net *net, Py_ssize_t rows, int rank,
                                  int size) noexcept nogil:
-    """The same of rows; where they are kept in pairs, none is divided."""
+    """Return where a thread's share of rows begins; if rows are kept in pairs, no pair is split."""
     if net.operands == NULL:
         return share(rows, rank, size)
     return min(rows, 2 * share(pairs_of(rows), rank, size))
 
 
 cdef inline bint divides_columns(const Stage *stage, int size) noexcept nogil:
-    """Whether so many threads divide the columns of z and W: if none gets much more than others."""
+    """Whether `size` threads divide the columns of z and W: only into shares of similar size."""
     cdef Py_ssize_t panels = panels_of(stage.n_out), most = (panels + size - 1) // size
     return stage.by_columns and most * size * 4 <= panels * 5
 
 
 cdef inline Py_ssize_t first_panel_here(Py_ssize_t columns, bint divided,
                                         const Pass *work) noexcept nogil:
-    """The first of the panels that a pass computes."""
+    """Return the first panel that a pass computes."""
     return share(panels_of(columns), work.rank, work.size) if divided else 0
 
 
 cdef inline Py_ssize_t panels_here(Py_ssize_t columns, bint divided,
                                    const Pass *work) noexcept nogil:
-    """How many they are."""
+    """Return the number of panels that a pass computes."""
     cdef Py_ssize_t panels = panels_of(columns)
     if not divided:
         return panels
@@ -408,17 +420,17 @@ cdef inline Py_ssize_t panels_here(Py_ssize_t columns, bint divided,
 
 
 cdef inline Py_ssize_t W_size(const Stage *stage) noexcept nogil:
-    """Reals that W takes, padding included."""
+    """Return the number of reals of W, padding included."""
     return stage.W_rows * panels_of(stage.W_columns) * PANEL
 
 
 cdef inline Py_ssize_t b_size(const Stage *stage) noexcept nogil:
-    """The same of b."""
+    """Return the number of reals of b, padding included."""
     return max(1, stage.b_rows) * panels_of(stage.b_columns) * PANEL
 
 
 cdef inline Py_ssize_t place(real **pointer, real *base, Py_ssize_t at,
                              Py_ssize_t n) noexcept nogil:
-    """Puts a pointer at base + at; returns the place after n reals, on a cache line."""
+    """Point `pointer` at base + at; return the offset of the next cache line after n reals."""
     pointer[0] = base + at
     return at + panels_of(n) * PANEL

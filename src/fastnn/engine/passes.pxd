@@ -1,5 +1,5 @@
-# The passes of rows through all stages: forward, loss and backward. The stages do the work
-# (stages/); here are their order and the loss at the end.
+# The passes of rows through all stages: forward, loss and backward. This file has the order of the
+# stages and the loss at the end. Not here: the computations of a stage (stages/).
 
 from libc.string cimport memcpy
 
@@ -10,7 +10,8 @@ from fastnn.engine.stages.dense cimport activate
 
 cdef inline void begin_pass(Pass *work, const Net *net, const Buffers *buffers, Py_ssize_t at,
                             const fastnn_loss *loss) noexcept nogil:
-    """A pass of rows `at`, ...; the output is left as the loss takes it, unless that is NULL."""
+    """Begin a pass of rows `at`, ...; if `loss` takes pre-activations, the pass leaves these in z
+    of the last stage."""
     work.net, work.buffers, work.at, work.rows, work.loss = net, buffers, at, 0, loss
     work.raw = net.last if loss != NULL and loss.activation != NULL else NULL
     work.step, work.before, work.shift = 0, 0, 0
@@ -19,7 +20,7 @@ cdef inline void begin_pass(Pass *work, const Net *net, const Buffers *buffers, 
 
 
 cdef inline void forward(const Pass *work) noexcept nogil:
-    """z of every stage."""
+    """Compute z of every stage."""
     cdef const Net *net = work.net
     cdef Py_ssize_t i
     for i in range(net.n_stages):
@@ -27,7 +28,7 @@ cdef inline void forward(const Pass *work) noexcept nogil:
 
 
 cdef inline void output_loss(const Pass *work) noexcept nogil:
-    """The rows' losses, and dE/dy (or dE/da, where the loss takes pre-activations)."""
+    """Compute the losses of the rows, and dE/dy, or dE/da if the loss takes pre-activations."""
     cdef const Net *net = work.net
     cdef const Buffers *buffers = work.buffers
     cdef const StageBuffers *last = &buffers.stages[net.n_stages - 1]
@@ -43,8 +44,10 @@ cdef inline void output_loss(const Pass *work) noexcept nogil:
 
 
 cdef inline void write_outputs(const Pass *work, real *out) noexcept nogil:
-    """The rows' outputs into out (rows, n_out), the means over their members. In a pass to the
-    loss, before the loss."""
+    """Write the outputs of the rows, the means over members, to out (rows, n_out).
+
+    If the loss is computed, too, call this before output_loss, which overwrites delta.
+    """
     cdef const Net *net = work.net
     cdef const StageBuffers *last = &work.buffers.stages[net.n_stages - 1]
     cdef Py_ssize_t q, jump = work.buffers.stride * PANEL, shift = work.at * PANEL
@@ -52,7 +55,7 @@ cdef inline void write_outputs(const Pass *work, real *out) noexcept nogil:
     if work.raw == NULL and net.members == 1:
         net.ops.scatter(work.rows, net.n_out, last.z + shift, jump, out)
         return
-    # The loss needs z as it is; delta is unused before the loss fills it.
+    # The loss reads z, so outputs are computed in delta, which is unused until the loss.
     for q in range(panels_of(net.n_out)):
         memcpy(last.delta + q * jump + shift, last.z + q * jump + shift,
                work.rows * PANEL * sizeof(real))
@@ -64,7 +67,7 @@ cdef inline void write_outputs(const Pass *work, real *out) noexcept nogil:
 
 
 cdef inline void average_members(const Pass *work, real *y) noexcept nogil:
-    """The means over the copies of each row of y, where the copies of the first rows are."""
+    """Average the copies of each row of y; the means replace the first rows of y."""
     cdef const Net *net = work.net
     cdef Py_ssize_t q, i, j, k = net.members
     cdef real *panel
@@ -77,7 +80,7 @@ cdef inline void average_members(const Pass *work, real *y) noexcept nogil:
 
 
 cdef inline void backward(Pass *work, Py_ssize_t lowest) noexcept nogil:
-    """The delta of every stage, from the last down to stage `lowest`; -1 stands for the inputs."""
+    """Compute the delta of every stage from the last down to `lowest`; -1 stands for the inputs."""
     cdef const Net *net = work.net
     cdef Py_ssize_t i
     for i in range(net.n_stages - 1, max(lowest, 0) - 1, -1):

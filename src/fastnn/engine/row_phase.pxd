@@ -1,15 +1,16 @@
 # The rows phase of a step, on each thread of a team: gather, forward, loss and deltas. Threads
 # divide the rows of a batch; or, in some networks, the columns of each layer:
 #
-#     by rows      each thread reads all weights, of which others have just updated the most
-#     by columns   a thread keeps its columns of W in its caches. z and delta travel instead, at
-#                  the cost of a barrier between two layers. A layer with few columns is computed by
-#                  rows.
+#     by rows      each thread reads all weights, most of which other threads have just updated
+#     by columns   a thread keeps its columns of W in its caches. z and delta move between caches
+#                  instead, and threads meet at a barrier between two layers. A layer with few
+#                  columns is computed by rows.
 #
-# Every number is the same chain of multiply-adds either way. By columns was slower, on Zen 3 with
-# two threads, for 784-256-128-10 with a LayerNorm behind each hidden layer, whose rows need two
-# barriers more each way (32 rows: 464 us a step, 422 by rows), and for rows whose zeros are
-# skipped, which every thread would list (128 rows: 1.10 times as fast as one thread, 1.43 by rows).
+# Every number is the same chain of multiply-adds either way. Two cases are trained by rows, since
+# they were slower by columns on Zen 3 with two threads. A LayerNorm after each hidden layer needs
+# whole rows, and so two more barriers in each direction (784-256-128-10 with 32 rows: 464 us a
+# step, 422 by rows). If zeros are skipped, every thread has to list the nonzeros of all rows (128
+# rows: 1.10 times as fast as one thread, 1.43 by rows).
 #
 # Not here: the parameters phase (step.pxd).
 
@@ -46,8 +47,8 @@ from fastnn.engine.run cimport DIVERGED, INTERRUPTED, NOT_YET, Run
 cdef struct ThreadState:          # the private state of a thread of the team
     int rank, size
     real *scratch
-    real *strips                  # likewise; NULL where no stage skips zeros
-    Columns *columns              # of the round, where inputs are nonzeros or updates wait; or NULL
+    real *strips                  # memory for a Strip; NULL if no stage skips zeros
+    Columns *columns              # index of the round's nonzeros or rows of W in use; or NULL
     Clock *clock                  # or NULL
     bint polls                    # it checks for signals within a step
 
@@ -86,9 +87,9 @@ cdef inline double sum_of(const double *x, Py_ssize_t n) noexcept nogil:
 cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
                               Py_ssize_t position, Py_ssize_t before, double divisor,
                               Py_ssize_t first, Py_ssize_t stop, bint few) noexcept nogil:
-    """Rows first ... stop of those from `position`: forward, loss and all deltas; their loss.
+    """Compute outputs, losses and deltas of rows first ... stop from `position`; return their loss.
 
-    A loss that isn't finite, or a signal, sets run.ended; deltas are not computed then.
+    If the loss isn't finite or a signal arrives, set run.ended and compute no deltas.
     """
     cdef const Net *net = run.net
     cdef Py_ssize_t row = first, rows, k = net.members, most = chunk_rows(net)
@@ -128,10 +129,10 @@ cdef inline double train_rows(Run *run, const ThreadState *thread, int64_t step,
 # ---- by columns ---------------------------------------------------------------------------------
 
 cdef inline bint trains_by_columns(const Run *run, int size) noexcept nogil:
-    """Whether a team of this size divides columns: if it can, and the weights, which travel by
-    rows, are more numbers than z of all stages, which travels by columns.
+    """Whether a team of this size divides columns: if all stages can be divided, and there are more
+    weights, which threads exchange by rows, than numbers z, which they exchange by columns.
 
-    Not in long steps, whose rows check for signals between chunks.
+    Long steps are divided by rows, since they check for signals between chunks of rows.
     """
     cdef const Net *net = run.net
     cdef Py_ssize_t i, weights = 0, numbers = net.n_in
@@ -150,8 +151,8 @@ cdef inline bint trains_by_columns(const Run *run, int size) noexcept nogil:
 cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState *thread,
                                  int64_t step, Py_ssize_t position, Py_ssize_t before,
                                  double divisor, Py_ssize_t rows, bint few) noexcept nogil:
-    """The same of all `rows` rows from `position`, by columns where that pays; the loss of this
-    thread's rows."""
+    """Compute outputs, losses and deltas of all `rows` rows from `position`, by columns in wide
+    stages; return the loss of this thread's rows."""
     cdef const Net *net = run.net
     cdef Py_ssize_t i, first = row_share(net, rows, thread.rank, thread.size)
     cdef Py_ssize_t stop = row_share(net, rows, thread.rank + 1, thread.size)
@@ -175,14 +176,14 @@ cdef inline double train_columns(Run *run, fastnn_team *team, const ThreadState 
     if not isfinite(loss) and run.gradient == NULL:
         run.ended = DIVERGED
     if divides_columns(net.last, thread.size):
-        meet(team, thread, LOSS)  # the delta of the outputs is complete, which were divided by rows
+        meet(team, thread, LOSS)  # the loss is divided by rows: now all rows of delta are known
     backward_parts(run, &work, team, thread, first, stop, rows)
     record_time(thread.clock, DELTA)
     return loss
 
 
 cdef inline void meet(fastnn_team *team, const ThreadState *thread, Phase phase) noexcept nogil:
-    """A barrier at the end of a part of a phase."""
+    """Wait at a barrier in the course of a phase; record the times of the phase and the wait."""
     record_time(thread.clock, phase)
     fastnn_team_barrier(team)
     record_time(thread.clock, WAIT)
@@ -191,11 +192,12 @@ cdef inline void meet(fastnn_team *team, const ThreadState *thread, Phase phase)
 cdef inline void forward_part(Pass *work, Py_ssize_t i, fastnn_team *team,
                               const ThreadState *thread, Py_ssize_t first, Py_ssize_t stop,
                               Py_ssize_t rows) noexcept nogil:
-    """z of stage i: this thread's columns of all rows, or its rows first ... stop."""
+    """Compute z of stage i: this thread's columns of all rows, or its rows first ... stop."""
     cdef const Stage *stage = &work.net.stages[i]
     cdef bint below = i > 0 and divides_columns(stage - 1, work.size)
     work.by_columns = divides_columns(stage, work.size)
-    # An elementwise stage is divided as the stage below it, and reads this thread's numbers alone.
+    # An elementwise stage is divided like the stage below it, so it reads only this thread's
+    # z_prev.
     if (work.by_columns or below) and not stage.kind.is_elementwise:
         meet(team, thread, FORWARD)  # z_prev is complete
     if work.by_columns:
@@ -210,15 +212,17 @@ cdef inline void forward_part(Pass *work, Py_ssize_t i, fastnn_team *team,
 
 cdef inline void take_rows(Pass *work, bint all, Py_ssize_t first, Py_ssize_t stop,
                            Py_ssize_t rows) noexcept nogil:
-    """All `rows` rows, or first ... stop."""
+    """Set the rows of a pass: all `rows` rows, or first ... stop."""
     work.at, work.rows = 0 if all else first, rows if all else stop - first
 
 
 cdef inline void backward_parts(Run *run, Pass *work, fastnn_team *team, const ThreadState *thread,
                                 Py_ssize_t first, Py_ssize_t stop,
                                 Py_ssize_t rows) noexcept nogil:
-    """The deltas of all stages that need one, unless the run has ended: all threads read that
-    after the same barrier."""
+    """Compute the deltas of all stages that need one, unless the run has ended.
+
+    All threads read run.ended after the same barrier.
+    """
     cdef const Net *net = run.net
     cdef const Stage *stage
     cdef Py_ssize_t i, lowest = net.first_updated

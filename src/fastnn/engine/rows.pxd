@@ -1,7 +1,7 @@
-# Where the rows of a step come from. The kind of the inputs and of the targets is chosen once, when
-# the rows are described, with the loss that takes these targets: the network's own, or the linear
-# one for given gradients of the outputs. A new kind needs a function that gathers its rows, and one
-# that describes them.
+# The source of the rows of a step: inputs, targets and sample weights. The functions that gather
+# inputs and targets are chosen once, when the rows are described. So is the loss: the network's
+# own, or the linear loss if the caller gives gradients of the outputs. A new kind of inputs or
+# targets needs a function that gathers its rows, and a function that describes them.
 
 from libc.math cimport INFINITY, fabs
 from libc.stdint cimport int32_t, int64_t
@@ -29,24 +29,24 @@ cdef struct Rows
 
 cdef struct Rows:
     Py_ssize_t n
-    # Rows from `position`, in order, into rows `at`, ... of the buffers: once, whatever the members
-    # of the network are.
+    # Gather n rows, from `position` in the order, into rows `at`, ... of the buffers. Each row is
+    # gathered once; `spread` makes the copies for members.
     void (*gather_inputs)(const Net *net, const Rows *rows, const Buffers *buffers,
                           Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil
     void (*gather_targets)(const Net *net, const Rows *rows, const Buffers *buffers,
                            Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil
-    const fastnn_loss *loss       # what takes the targets; NULL without targets
-    Py_ssize_t n_weights          # of a row: 1, or one for each output; 0: the row has weight 1
-    const real *X                 # (n, n_in) of rows of reals; NULL for rows of CSR:
+    const fastnn_loss *loss       # the loss that reads these targets; NULL without targets
+    Py_ssize_t n_weights          # weights of a row: 1, n_out, or 0 if all rows have weight 1
+    const real *X                 # (n, n_in) dense rows; NULL for rows of CSR:
     const real *values            # (n_values,) the nonzeros of all rows,
     const int32_t *columns        # (n_values,) and their columns, ascending in each row;
-    const int64_t *starts         # (n + 1,) where each row begins, and the last one ends
+    const int64_t *starts         # (n + 1,) where each row begins, and where the last row ends
     Py_ssize_t n_values
-    double flops_less             # of a row, than the network's row_flops
-    const real *T                 # (n, n_out) of real targets
-    const int64_t *labels         # (n,) of classes
+    double flops_less             # flops of Net.row_flops that zeros save in a row
+    const real *T                 # (n, n_out) targets, or NULL
+    const int64_t *labels         # (n,) targets as class labels, or NULL
     const real *sample_weight     # (n, n_weights)
-    const int64_t *order          # the order in which rows are used; NULL: as they are stored
+    const int64_t *order          # (n,) the order in which rows are used; NULL: as they are stored
 
 
 # ---- copies for the members of a network --------------------------------------------------------
@@ -55,7 +55,7 @@ cdef struct Rows:
 
 cdef inline void gather_inputs(const Net *net, const Rows *rows, const Buffers *buffers,
                                Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """n rows from `position`, and their copies, into the buffers from row `at` on."""
+    """Gather n rows from `position`, and make their copies, in the buffers from row `at` on."""
     rows.gather_inputs(net, rows, buffers, position, at, n)
     if net.members > 1:
         spread(net, buffers, net.n_in, n, buffers.stages[0].z_prev + at * PANEL)
@@ -63,7 +63,7 @@ cdef inline void gather_inputs(const Net *net, const Rows *rows, const Buffers *
 
 cdef inline void gather_targets(const Net *net, const Rows *rows, const Buffers *buffers,
                                 Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """The same of their targets."""
+    """Gather the targets of n rows, and make their copies, in the buffers from row `at` on."""
     rows.gather_targets(net, rows, buffers, position, at, n)
     if net.members > 1:
         spread(net, buffers, net.n_out, n, buffers.target + at * PANEL)
@@ -71,7 +71,8 @@ cdef inline void gather_targets(const Net *net, const Rows *rows, const Buffers 
 
 cdef inline void spread(const Net *net, const Buffers *buffers, Py_ssize_t columns, Py_ssize_t n,
                         real *panels) noexcept nogil:
-    """Puts copies for all members in the place of the first n rows of panels, from the last on."""
+    """Replace each of the first n rows of panels by copies for all members, from the last row
+    on."""
     cdef Py_ssize_t q, r, m
     cdef real *panel
     for q in range(panels_of(columns)):
@@ -86,7 +87,7 @@ cdef inline void spread(const Net *net, const Buffers *buffers, Py_ssize_t colum
 # ---- inputs -------------------------------------------------------------------------------------
 
 cdef inline void take_rows_of_reals(Rows *rows, Py_ssize_t n, const real *X) noexcept nogil:
-    """n rows of X, of the network's precision, without targets."""
+    """Describe n rows of X, in the network's precision, without targets."""
     memset(rows, 0, sizeof(Rows))
     rows.n, rows.X, rows.gather_inputs = n, X, gather_reals
 
@@ -100,7 +101,7 @@ cdef inline void gather_reals(const Net *net, const Rows *rows, const Buffers *b
 cdef inline void gather(const Net *net, const Rows *rows, const Buffers *buffers,
                         Py_ssize_t position, Py_ssize_t n, const real *source, Py_ssize_t columns,
                         real *panels) noexcept nogil:
-    """n rows of a row-major array into panels."""
+    """Gather n rows of a row-major array into panels."""
     if rows.order != NULL:
         net.ops.gather(n, columns, source, rows.order + position, panels, buffers.stride * PANEL)
     else:
@@ -109,8 +110,7 @@ cdef inline void gather(const Net *net, const Rows *rows, const Buffers *buffers
 
 
 cdef inline bint inputs_fit(const Net *net, Py_ssize_t n, const real *X) noexcept nogil:
-    """Whether rows (n, n_in) are finite, and have categories where a stage takes these: the lowest
-    one with parameters."""
+    """Whether inputs X (n, n_in) are finite, and accepted by the lowest stage with parameters."""
     cdef const Stage *stage = lowest_with_parameters(net)
     if net.ops.first_nonfinite(n * net.n_in, X) >= 0:
         return False
@@ -119,15 +119,16 @@ cdef inline bint inputs_fit(const Net *net, Py_ssize_t n, const real *X) noexcep
 
 # ---- inputs as nonzeros (CSR) -------------------------------------------------------------------
 #
-# A first stage that takes nonzeros reads them from the caller's memory; for others they become
-# panels. If another thread writes there during the call, numbers may be wrong, but no access leaves
-# the bounds.
+# A first stage that takes nonzeros reads them from the caller's memory. For any other first stage,
+# rows are gathered into panels. If another thread writes to that memory during the call, results
+# may be wrong, but no access is out of bounds.
 
 cdef inline void take_rows_of_nonzeros(Rows *rows, const Net *net, Py_ssize_t n,
                                        const real *values, const int32_t *columns,
                                        Py_ssize_t n_values, const int64_t *starts,
                                        bint panels) noexcept nogil:
-    """n rows of CSR, of the network's precision, without targets; with `panels` in panels."""
+    """Describe n rows of CSR, in the network's precision, without targets; with `panels`, they are
+    gathered into panels in any case."""
     cdef double used = <double>(starts[n] - starts[0]) / n / net.n_in
     memset(rows, 0, sizeof(Rows))
     rows.n, rows.values, rows.columns, rows.starts = n, values, columns, starts
@@ -149,7 +150,7 @@ cdef inline bint are_nonzeros(const Rows *rows) noexcept nogil:
 
 
 cdef inline fastnn_sparse_row row_at(const Rows *rows, Py_ssize_t position) noexcept nogil:
-    """The nonzeros of the row that is used at a position."""
+    """Return the nonzeros of the row that is used at a position."""
     cdef Py_ssize_t i = index_of(rows, position), first = rows.starts[i], stop = rows.starts[i + 1]
     cdef fastnn_sparse_row row
     if not 0 <= first <= stop <= rows.n_values:
@@ -183,7 +184,7 @@ cdef inline void gather_into_panels(const Net *net, const Rows *rows, const Buff
 
 cdef inline Py_ssize_t most_nonzeros(const Rows *rows, Py_ssize_t first, Py_ssize_t stop,
                                      Py_ssize_t batch, Py_ssize_t round) noexcept nogil:
-    """The most nonzeros of any round of `round` rows of a batch, between two positions."""
+    """Return the most nonzeros of any round of any batch between two positions."""
     cdef Py_ssize_t r, most = 0, here = 0
     for r in range(first, stop):
         if (r - first) % batch % round == 0:
@@ -195,7 +196,7 @@ cdef inline Py_ssize_t most_nonzeros(const Rows *rows, Py_ssize_t first, Py_ssiz
 
 cdef inline void index_columns(const Net *net, const Rows *rows, Py_ssize_t position,
                                Py_ssize_t n, Columns *columns) noexcept nogil:
-    """The nonzeros of n rows by columns. There is room for them."""
+    """Index the nonzeros of n rows by columns; `columns` has room for them."""
     cdef Py_ssize_t r, k
     cdef fastnn_sparse_row row
     clear_columns(columns)
@@ -231,7 +232,7 @@ cdef inline void take_labels(Rows *rows, const fastnn_loss *loss,
 
 cdef inline void gather_labels(const Net *net, const Rows *rows, const Buffers *buffers,
                                Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """Labels become one-hot rows."""
+    """Write the labels as one-hot rows."""
     cdef real *target = buffers.target + at * PANEL
     if rows.order != NULL:
         net.ops.one_hot(n, net.n_out, rows.labels, rows.order + position, target,
@@ -256,7 +257,7 @@ cdef inline bint targets_fit(const Net *net, const Rows *rows) noexcept nogil:
 
 
 cdef inline void take_last_rows(const Net *net, Rows *rows, Py_ssize_t n) noexcept nogil:
-    """Leaves the last n rows, or all if there are fewer; `rows` says which there are."""
+    """Restrict `rows` to the last n of them, or to all if there are fewer."""
     cdef Py_ssize_t skipped = max(0, rows.n - n)
     rows.n -= skipped
     if rows.order != NULL:
@@ -282,19 +283,19 @@ cdef inline void take_sample_weight(Rows *rows, const real *sample_weight) noexc
 
 cdef inline bint take_output_weights(Rows *rows, const Net *net,
                                      const real *sample_weight) noexcept nogil:
-    """Weights (n, n_out) of each output; False if the loss, already known, is no sum over them."""
+    """Set weights (n, n_out) of each output; False if rows.loss is not a sum over the outputs."""
     rows.n_weights, rows.sample_weight = net.n_out, sample_weight
     rows.loss = by_output(net.ops, rows.loss)
     return rows.loss != NULL
 
 
 cdef inline Py_ssize_t index_of(const Rows *rows, Py_ssize_t position) noexcept nogil:
-    """The row that is used at a position."""
+    """Return the row that is used at a position."""
     return rows.order[position] if rows.order != NULL else position
 
 
 cdef inline double row_weight(const Rows *rows, Py_ssize_t i) noexcept nogil:
-    """The size of a row's weight, or the mean of those of its outputs."""
+    """Return the absolute weight of a row, or the mean absolute weight of its outputs."""
     cdef const real *weights = rows.sample_weight + i * rows.n_weights
     cdef double total = 0.0
     cdef Py_ssize_t k
@@ -304,7 +305,7 @@ cdef inline double row_weight(const Rows *rows, Py_ssize_t i) noexcept nogil:
 
 
 cdef inline double batch_weight(const Rows *rows, Py_ssize_t position, Py_ssize_t n) noexcept nogil:
-    """The total weight of n rows: n if they have no sample weights."""
+    """Return the total weight of n rows from `position`: n without sample weights."""
     cdef double total = 0.0
     cdef Py_ssize_t r
     if rows.n_weights == 0:
@@ -316,7 +317,7 @@ cdef inline double batch_weight(const Rows *rows, Py_ssize_t position, Py_ssize_
 
 cdef inline void weigh(const Net *net, const Rows *rows, const Buffers *buffers, double divisor,
                        Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil:
-    """The factors of rows, or of their outputs, in the batch's loss: for the loss of these rows."""
+    """Write the factors of rows, or of their outputs, in the batch's loss."""
     if rows.n_weights > 1:
         weigh_outputs(net, rows, buffers, divisor, position, at, n)
     else:
@@ -326,7 +327,7 @@ cdef inline void weigh(const Net *net, const Rows *rows, const Buffers *buffers,
 cdef inline void weigh_outputs(const Net *net, const Rows *rows, const Buffers *buffers,
                                double divisor, Py_ssize_t position, Py_ssize_t at,
                                Py_ssize_t n) noexcept nogil:
-    """Each output's factor, where the loss reads it: in the delta of the last stage."""
+    """Write the factor of each output to the delta of the last stage, where the loss reads it."""
     cdef real *weights = buffers.stages[net.n_stages - 1].delta + at * PANEL
     cdef real *panel
     cdef Py_ssize_t q, i
@@ -342,12 +343,13 @@ cdef inline void weigh_outputs(const Net *net, const Rows *rows, const Buffers *
 cdef inline void weigh_rows(const Net *net, const Rows *rows, const Buffers *buffers,
                             double divisor, Py_ssize_t position, Py_ssize_t at,
                             Py_ssize_t n) noexcept nogil:
-    """Each copy's factor in the batch's loss; all are 0 if the batch has no weight."""
+    """Write the factor of each copy in the batch's loss; all are 0 if the batch has no weight."""
     cdef double weight = 1.0
     cdef Py_ssize_t r, m, k = net.members
     for r in range(n):
         if rows.n_weights == 1:
             weight = rows.sample_weight[index_of(rows, position + r)]
-        # Not times 1 / divisor, which is infinite where all weights are subnormal.
+        # Divide instead of multiplying by 1 / divisor, which is infinite if all weights are
+        # subnormal.
         for m in range(k):
             buffers.weight[at + r * k + m] = <real>(weight / divisor / k) if divisor > 0 else 0

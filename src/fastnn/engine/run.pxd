@@ -1,7 +1,7 @@
-# A run: training as data, which the engine carries out by itself, without the GIL. It has the order
-# of the rows of every epoch, what follows the losses of its epochs, its position, and why it ended.
-# Not here: what a step does with its rows (step.pxd), how losses are followed (watch.pxd), and the
-# loop over epochs that calls callbacks (training/loop.py).
+# A run: a training described as data, which the engine carries out without the GIL. It has the rows
+# and their order in every epoch, validation rows, metrics and rules, the position in the training,
+# and the reason why it ended. Not here: the steps (step.pxd), the rules that follow losses
+# (watch.pxd), and the loop over epochs that calls callbacks (training/loop.py).
 
 from libc.stdint cimport int64_t
 
@@ -12,7 +12,7 @@ from fastnn.engine.net cimport Buffers, Net
 from fastnn.engine.orders cimport bitgen_t
 from fastnn.engine.rows cimport Rows
 
-# Rows trained between two copies of the parameters, which are kept in case the loss diverges. A
+# Rows trained between two copies of the parameters, to which a run returns if its loss diverges. A
 # copy costs about as much as three rows.
 cdef enum:
     KEEP_ROWS = 4096
@@ -20,49 +20,49 @@ cdef enum:
 cdef enum End:                    # why a run ends before its last step
     NOT_YET
     DIVERGED                      # a loss isn't finite; its step is not made, but see `overflowed`
-    LAST_DIVERGED                 # the parameters after an epoch's last update give such a loss
-    STOPPED                       # a rule, or somebody who asked for it: after a whole epoch
-    INTERRUPTED                   # a signal
+    LAST_DIVERGED                 # the loss after the last update of an epoch isn't finite
+    STOPPED                       # a rule ended it, or Watch.stop was set: after a complete epoch
+    INTERRUPTED                   # a signal arrived, or the members of a fit_many are given up
     NO_MEMORY
 
 cdef struct Kept:                 # parameters that are known to have given a finite loss
-    real *memory                  # (block,); behind it the whole arena of a tiny network
-    int64_t step                  # updates made until then; -1: none are kept
-    Py_ssize_t rows               # rows trained since then
+    real *memory                  # (block,); then room for the whole arena of a tiny network
+    int64_t step                  # number of updates made before the copy; -1: there is no copy
+    Py_ssize_t rows               # rows trained since the copy
 
-# ---- what follows the losses of epochs ----------------------------------------------------------
+# ---- validation, metrics and rules --------------------------------------------------------------
 
-cdef struct Evaluation:           # rows that go forward
+cdef struct Evaluation:           # rows whose outputs, losses or both are computed
     const Net *net
     const Buffers *buffers
     Rows rows
-    Py_ssize_t first, stop        # positions: the slice at hand,
-    Py_ssize_t taken              # and the chunks taken, beside each thread's first
+    Py_ssize_t first, stop        # positions of the present slice
+    Py_ssize_t taken              # chunks that are taken, beyond the first of each thread
     real *out                     # (n, n_out) predictions, or NULL
-    double *chunk_losses          # losses, one for each chunk of rows, or NULL
+    double *chunk_losses          # (chunks,) sums of the losses of each chunk, or NULL
     bint skips_zeros              # the inputs have many, and the lowest W is finite
 
 cdef struct Judge:                # metrics of the rows of an epoch
     Py_ssize_t n_metrics
     Metric *metrics
-    const real *sample_weight     # (rows,) all above 0, or NULL; those of classes aren't in them
+    const real *sample_weight     # (rows,) all above 0, without class weights; or NULL
     double *values                # (until, n_metrics)
-    real *out                     # (n, n_out) room for the outputs of these rows,
-    double *room                  # and for what their metrics need
+    real *out                     # (n, n_out) memory for the outputs of these rows
+    double *room                  # working memory of the metrics
 
 cdef enum RuleKind:
-    STOPS                         # the run, as the callback EarlyStopping does
-    LOWERS                        # the learning rate, as ReduceLROnPlateau does
-    CONVERGES                     # either, as scikit-learn's estimators do
+    STOPS                         # stops the run, like the callback EarlyStopping
+    LOWERS                        # lowers the learning rate, like ReduceLROnPlateau
+    CONVERGES                     # does either, like scikit-learn's estimators
 
-cdef struct Value:                # of an epoch, which a rule follows
-    bint on_validation            # it is of the validation rows
+cdef struct Value:                # a value of an epoch that a rule follows
+    bint on_validation            # of the validation rows; if False, of the training rows
     Py_ssize_t metric             # the number of a metric; -1: the loss
 
 cdef struct Rule:
     RuleKind kind
     Value value
-    bint higher                   # more is better
+    bint higher                   # higher values are better
     double min_delta
     Py_ssize_t patience, wait
     bint has_best
@@ -72,7 +72,7 @@ cdef struct Rule:
     bint has_baseline
     double baseline
     bint restores                 # the parameters of the best epoch are kept
-    real *best_parameters         # (block,) room for them
+    real *best_parameters         # (block,) memory for these parameters
     Py_ssize_t best_epoch         # -1: none yet
     Py_ssize_t stopped_epoch
     # ---- LOWERS
@@ -80,30 +80,30 @@ cdef struct Rule:
     Py_ssize_t cooldown, cooldown_counter
     # ---- CONVERGES: `min_delta` is tol, `patience` n_iter_no_change, `wait` the epochs that did
     # not improve, `best` the best loss, or the best score with `restores`
-    double offset                 # of the loss that is followed, less that of the run,
-    double share                  # and less so much
-    Py_ssize_t squares            # times this metric of the same rows; -1: none
+    double offset                 # the rule follows loss + offset - share * (the metric `squares`)
+    double share
+    Py_ssize_t squares            # number of a metric of the same rows; -1: none
     Py_ssize_t score              # the metric of validation rows that is followed; -1: the loss
-    bint adapts                   # the rate is lowered before the run ends,
-    double power                  # or follows the power of the rows trained; 0: neither
+    bint adapts                   # lower the learning rate before ending the run
+    double power                  # exponent by which the rate decreases with `rows`; 0: constant
     double first_rate, rate
-    int64_t rows                  # trained before this run
-    bint by_rows                  # the loss that is followed is that of watch.row_losses
+    int64_t rows                  # trained so far, before this run, too
+    bint by_rows                  # the loss that is followed is in watch.row_losses
 
 cdef struct Watch:
     bint has_validation
-    bint judges_averages          # of the parameters, in validation and as the best ones
-    Evaluation validation         # its rows
-    Judge judge, validation_judge  # metrics of the rows trained, and of those
-    Evaluation last               # the rows on which the parameters after an update are tried
-    bint tries_each_epoch         # not after the last one alone
+    bint judges_averages          # validation and best_parameters use averages of the parameters
+    Evaluation validation         # the validation rows
+    Judge judge, validation_judge  # metrics of the training rows and of the validation rows
+    Evaluation last               # rows on which the parameters after the last update are tried
+    bint tries_each_epoch         # after every epoch, not only after the last one
     double *val_losses            # (until,) if there are validation rows
-    double *rates                 # (until,) the learning rate of each, or NULL
+    double *rates                 # (until,) the learning rate of each epoch, or NULL
     double *row_losses            # (until,) mean over the rows of their batch's loss, or NULL
     Py_ssize_t n_rules
     Rule *rules
-    bint settles_divergence       # a rule has weights for a run that diverges: it is no error
-    const int *stop               # somebody asks the run to stop after the epoch, if it isn't 0
+    bint settles_divergence       # divergence is not an error, since a rule handles it
+    const int *stop               # nonzero: end the run after the present epoch
 
 
 # ---- a run --------------------------------------------------------------------------------------
@@ -117,50 +117,50 @@ cdef struct Run:
     Py_ssize_t batch
     # ---- epochs
     Py_ssize_t begin, end         # positions in the order: the part of each epoch that is trained
-    Py_ssize_t epochs             # number of epochs,
-    Py_ssize_t until              # of which so many are trained now: losses has room for them
+    Py_ssize_t epochs             # number of epochs in all
+    Py_ssize_t until              # train up to this number of epochs: `losses` has room for them
     Py_ssize_t epoch              # number of finished epochs
-    bint begun                    # the present epoch has its order
+    bint begun                    # the present epoch has begun, and has its order
     bitgen_t *generator           # draws the order of each epoch; NULL: rows.order in each
     const int64_t *numbers        # (rows.n,) the rows that take part; NULL: all, as they are stored
     int64_t *order                # (rows.n,) room for the order of an epoch
-    # What draws an order in the generator's place, where others draw from it, too; or NULL.
+    # Draws an order under the lock of the generator, if other code draws from it, too; or NULL.
     void (*draw)(Run *run) noexcept nogil
     void *drawer
-    bint compounds                # each epoch shuffles the order of the last one,
+    bint compounds                # each epoch shuffles the order of the epoch before,
     int64_t *last_order           # (rows.n,) which is kept here
-    double *losses                # (until,) the loss of each; NULL: epochs are not counted
-    Watch *watch                  # what follows these losses, or NULL
+    double *losses                # (until,) the loss of each epoch; NULL: epochs are not counted
+    Watch *watch                  # validation, metrics and rules, or NULL
     # ---- how
-    int n_threads                 # for a step
-    int most_threads              # for anything
-    Py_ssize_t slice_rows         # signals are handled after so many rows
-    bint tiny                     # by tiny.c
+    int n_threads                 # threads for a step, at most
+    int most_threads              # threads for any task, at most
+    Py_ssize_t slice_rows         # rows of a slice: signals are handled between slices
+    bint tiny                     # tiny.c makes the steps
     bint skips_zeros              # the inputs have many, and the lowest W is finite
-    bint by_columns               # a team divides columns, where no zeros are skipped
-    Kept *keep                    # parameters are kept there, or NULL
-    real *gradient                # a block like the arena's for the gradient, if it is asked for
+    bint by_columns               # a team divides columns, unless zeros are skipped
+    Kept *keep                    # where parameters with a finite loss are kept, or NULL
+    real *gradient                # memory for the gradient, if no update is wanted; or NULL
     real *out                     # (end, n_out): outputs before each update, or NULL
     Clock *clocks                 # one for each thread, or NULL
-    bint polls                    # a step is so long that it checks for signals itself,
+    bint polls                    # steps are so long that they check for signals themselves,
     bint (*interrupted)(void *owner) noexcept nogil  # with this function
     void *owner
     # ---- its position
-    Py_ssize_t first, stop        # positions: the slice at hand
-    real *copy_to                 # where the parameters go, once this slice's first loss is known
+    Py_ssize_t first, stop        # positions of the present slice
+    real *copy_to                 # where the slice's first step copies the parameters; or NULL
     int64_t epoch_step            # updates made before the present epoch
-    double loss                   # of the present epoch: sum of the batches', times their weight
-    double total                  # weight of its rows
-    double row_loss               # sum over its rows of the loss of their batch
+    double loss                   # sum of the batches' losses in the epoch; of means, times weight
+    double total                  # sum of the weights of the epoch's rows
+    double row_loss               # sum over the epoch's rows of the loss of their batch
     End ended                     # set by any thread before a barrier, read by all after it
-    double last_loss              # of the batch that ended it
-    bint overflowed               # its penalties alone aren't finite: known after its step only
+    double last_loss              # loss of the batch that ended the run
+    bint overflowed               # only its penalties aren't finite, which is known after the step
     int64_t failed_step           # the number of that step in its epoch, from 1
     double failed_rate            # and its learning rate
 
 
 cdef inline double reduced(const Net *net, double loss, double total) noexcept nogil:
-    """The loss of rows as the user asked for it."""
+    """Return the loss of rows as the network defines it: their sum, or their mean by weight."""
     if not net.is_mean:
         return loss
     return loss / total if total > 0 else 0.0

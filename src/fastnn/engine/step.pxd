@@ -1,12 +1,13 @@
 # A training step, on each thread of a team:
 #
 #     its rows of the batch:    gather, forward, loss, deltas
-#     ------------------------- barrier: every delta is known -----------------------------------
+#     ------------------------- barrier: all deltas are known -----------------------------------
 #     its tiles of parameters:  gradients and their use (GradientUse)
-#     ------------------------- barrier: every parameter is new ---------------------------------
+#     ------------------------- barrier: all parameters are updated -----------------------------
 #
-# Every number has one owner and one order of summation, so the bits don't depend on the size of the
-# team. All deltas of a step use the parameters from before it. Nothing allocates.
+# Every number is computed by one thread, in one order of summation, so the bits don't depend on the
+# size of the team. All deltas of a step use the parameters from before the step. Nothing allocates
+# memory.
 
 from libc.math cimport INFINITY, isfinite
 from libc.stdint cimport int64_t, uint64_t
@@ -79,34 +80,35 @@ from fastnn.engine.rows cimport index_columns
 from fastnn.engine.run cimport NOT_YET, Run
 from fastnn.engine.waiting cimport catch_up_rows, catch_up_tiles, mark_tiles, update_rows
 
-cdef enum GradientUse:            # what is done with gradients: decided once a round, in use_of
+cdef enum GradientUse:            # use of the gradients, decided once a round, in use_of
     UPDATE_NOW                    # the optimizer runs tile by tile; no gradient is stored
-    UPDATE_ON_LINE                # the same for a single row, whose gradient is of rank one
-    STORE                         # gradients are added up; more rounds follow
+    UPDATE_ON_LINE                # the same for a batch of one row, whose gradient has rank one
+    STORE                         # gradients are summed in memory; more rounds follow
     STORE_AND_UPDATE              # the last round of several
-    STORE_AND_CLIP                # all are stored and measured before the first update
-    RETURN                        # the caller gets them; there is no update
+    STORE_AND_CLIP                # all gradients and their norms are known before the first update
+    RETURN                        # gradients are returned to the caller; there is no update
 
 cdef struct Round:                # rows of a batch that go through a step together
     Py_ssize_t rows
-    bint first, last              # of the batch
-    double penalty_scale          # of the penalties in the batch
-    bint skips_zeros              # gradients leave out zeros of the inputs, by strips of tiles
+    bint first, last              # whether it is the first or the last round of the batch
+    double penalty_scale          # factor of the penalties in the batch's loss
+    bint skips_zeros              # gradients skip zeros of the inputs, in strips of tiles
     bint by_columns               # threads divide the columns of some stages, not the rows
     int64_t t                     # number of the step, from 1
 
 cdef struct TileShare:            # a thread's tiles of the parameters
-    bint by_columns               # those of its columns, in each stage;
+    bint by_columns               # it has the tiles of its columns in each stage
     int rank, size
-    Py_ssize_t first, stop        # or these of all
+    Py_ssize_t first, stop        # otherwise these, counted over all stages
 
 
 cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thread, int64_t step,
                              Py_ssize_t position, Py_ssize_t rows, double divisor,
                              double *loss) noexcept nogil:
-    """One step over the `rows` rows from `position`; rank 0 gets the sum of their losses.
+    """Train one step over the `rows` rows from `position`; on rank 0, add their losses to `loss`.
 
-    Returns whether it was made: all threads read run.ended between the same two barriers.
+    Return whether the step was made. All threads read run.ended between the same two barriers, so
+    they return the same.
     """
     cdef Net *net = run.net
     cdef Py_ssize_t at = 0, most = round_rows(net)
@@ -119,7 +121,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
     while at < rows:
         now.rows = min(most, rows - at)
         now.first, now.last = at == 0, rows - at <= most
-        now.skips_zeros = run.skips_zeros  # the same for all threads, which may find it to end
+        now.skips_zeros = run.skips_zeros  # read here by all threads; one may clear it later
         now.by_columns = run.by_columns and not now.skips_zeros and thread.size > 1
         if thread.columns != NULL:
             index_batch(run, position + at, now.rows, thread.columns)
@@ -127,7 +129,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
                 catch_up_in_use(run, thread, step)
                 if thread.rank == 0:
                     keep_constants(run, &now, thread.scratch)
-                fastnn_team_barrier(team)  # the weights that these rows read are current
+                fastnn_team_barrier(team)  # the weights that these rows read are up to date
         if now.by_columns:
             mine = train_columns(run, team, thread, step, position + at, at, divisor, now.rows,
                                  few)
@@ -137,7 +139,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
                               row_share(net, now.rows, thread.rank + 1, thread.size), few)
         fastnn_team_barrier(team)
         record_time(thread.clock, WAIT)
-        if thread.rank == 0:  # in the order of the rows, whichever thread had them
+        if thread.rank == 0:  # in the order of the rows, for any team
             loss[0] += mine if thread.size == 1 else sum_of(run.buffers.loss,
                                                             now.rows * net.members)
         if run.ended != NOT_YET:
@@ -162,7 +164,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
 
 
 cdef inline void keep_parameters(const Run *run, fastnn_team *team, int rank) noexcept nogil:
-    """Copies the parameters, whose loss is known to be finite, before this step changes them."""
+    """Copy the parameters, whose loss is known to be finite, before this step changes them."""
     if rank == 0:
         memcpy(run.copy_to, run.net.arena, run.net.block * sizeof(real))
     fastnn_team_barrier(team)
@@ -172,7 +174,7 @@ cdef inline void keep_parameters(const Run *run, fastnn_team *team, int rank) no
 
 cdef inline void index_batch(const Run *run, Py_ssize_t position, Py_ssize_t rows,
                              Columns *columns) noexcept nogil:
-    """The rows of the lowest W that these rows read."""
+    """List the rows of the lowest W that `rows` rows of inputs read."""
     cdef const Stage *stage = lowest_with_parameters(run.net)
     if run.buffers.nonzeros != NULL:
         index_columns(run.net, &run.rows, position, rows, columns)
@@ -181,7 +183,7 @@ cdef inline void index_batch(const Run *run, Py_ssize_t position, Py_ssize_t row
 
 
 cdef inline void keep_constants(const Run *run, const Round *now, real *scratch) noexcept nogil:
-    """Keeps what an update takes that is made later."""
+    """Store the constants of this step for updates that are made later."""
     cdef Update update
     cdef fastnn_past *past = &run.buffers.indexed.past[now.t % PAST]
     begin_update(&update, run.net, now.t, now.penalty_scale, scratch)
@@ -193,8 +195,10 @@ cdef inline void keep_constants(const Run *run, const Round *now, real *scratch)
 
 cdef inline (Py_ssize_t, Py_ssize_t) indexed_tiles(const Net *net, int rank,
                                                    int size) noexcept nogil:
-    """A thread's part of the lowest W, in tiles of PANEL rows, from the first to before the
-    second."""
+    """Return the first tile of a thread's part of the lowest W, and the tile after its last one.
+
+    Tiles are PANEL rows of a panel of W.
+    """
     cdef const Stage *stage = lowest_with_parameters(net)
     cdef Py_ssize_t tiles = panels_of(stage.W_rows) * panels_of(stage.W_columns)
     return (min(tiles, first_tile(net, rank, size, False)),
@@ -203,7 +207,8 @@ cdef inline (Py_ssize_t, Py_ssize_t) indexed_tiles(const Net *net, int rank,
 
 cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
                                  int64_t t) noexcept nogil:
-    """This thread's part of the rows in use of the lowest W, as after t updates."""
+    """Make the waiting updates, up to update t, of the rows of the lowest W in use: this thread's
+    part."""
     cdef const Net *net = run.net
     cdef Py_ssize_t first, stop
     cdef uint64_t before = fastnn_flush_subnormals()
@@ -214,7 +219,7 @@ cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
 
 
 cdef inline void catch_up_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
-    """A thread's part of the lowest W as after t updates."""
+    """Make the waiting updates, up to update t, of all rows of the lowest W: a thread's part."""
     cdef const Net *net = run.net
     cdef Py_ssize_t first, stop
     cdef uint64_t before = fastnn_flush_subnormals()
@@ -224,7 +229,7 @@ cdef inline void catch_up_all(const Run *run, int rank, int size, int64_t t) noe
 
 
 cdef inline void mark_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
-    """A thread's part of the lowest W is as after t updates: none waits."""
+    """Record that t updates have been made of all rows of the lowest W: a thread's part."""
     cdef Py_ssize_t first, stop
     first, stop = indexed_tiles(run.net, rank, size)
     mark_tiles(lowest_with_parameters(run.net), run.buffers.indexed, first, stop, t)
@@ -232,7 +237,8 @@ cdef inline void mark_all(const Run *run, int rank, int size, int64_t t) noexcep
 
 cdef inline void update_in_use(const Run *run, const ThreadState *thread, const Round *now,
                                const Update *update, bint biases) noexcept nogil:
-    """This thread's part of the lowest stage's update, of the rows in use."""
+    """Make update now.t of the rows of the lowest W in use: this thread's part; with `biases`, also
+    of b."""
     cdef const Net *net = run.net
     cdef const Stage *stage = lowest_with_parameters(net)
     cdef Py_ssize_t first, stop
@@ -244,7 +250,8 @@ cdef inline void update_in_use(const Run *run, const ThreadState *thread, const 
 # ---- parameters ---------------------------------------------------------------------------------
 
 cdef inline bint deltas_are_finite(const Run *run, Py_ssize_t rows) noexcept nogil:
-    """Whether the deltas of the lowest stage with parameters are finite, if they are known."""
+    """Whether the deltas of the lowest stage with parameters are finite; True if no delta of it is
+    computed."""
     cdef const Net *net = run.net
     cdef Py_ssize_t q, place = net.first_parameters
     cdef const real *delta = run.buffers.stages[place].delta
@@ -257,7 +264,7 @@ cdef inline bint deltas_are_finite(const Run *run, Py_ssize_t rows) noexcept nog
 
 
 cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
-    """What is done with the gradients of a round."""
+    """Decide how the gradients of a round are used."""
     cdef const Net *net = run.net
     if run.gradient != NULL:
         return RETURN
@@ -274,11 +281,11 @@ cdef inline GradientUse use_of(const Run *run, const Round *now) noexcept nogil:
 
 cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState *thread,
                                   const Round *now) noexcept nogil:
-    """This thread's share of the parameters: gradients, and the update if there is one."""
+    """Compute and use the gradients of this thread's share of the parameters."""
     cdef TileShare mine
     cdef GradientUse use = use_of(run, now)
     cdef uint64_t before = fastnn_flush_subnormals()
-    if waits(run) and thread.columns.whole:  # every row of W has a gradient
+    if waits(run) and thread.columns.whole:  # the gradient of every row of W may be nonzero
         catch_up_all(run, thread.rank, thread.size, now.t - 1)
         fastnn_team_barrier(team)
     if use == UPDATE_ON_LINE:
@@ -287,7 +294,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
         mine = share_of_tiles(run.net, thread, now)
         train_tiles(run, use, now, &mine, thread)
         if use == STORE_AND_CLIP:
-            fastnn_team_barrier(team)  # every gradient is known
+            fastnn_team_barrier(team)  # all gradients are known
             update_clipped(run, now, &mine, thread.scratch)
     if waits(run):
         if thread.columns.whole:
@@ -299,7 +306,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
 
 cdef inline void update_on_line(const Run *run, const ThreadState *thread,
                                 const Round *now) noexcept nogil:
-    """This thread's panels of each stage."""
+    """Update this thread's panels of each stage from a batch of one row."""
     cdef const Net *net = run.net
     cdef const Stage *stage
     cdef Py_ssize_t i
@@ -317,7 +324,7 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
 
 cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const TileShare *mine,
                              const ThreadState *thread) noexcept nogil:
-    """This thread's tiles of all parameters: their gradients, and their use."""
+    """Compute and use the gradients of this thread's tiles of all stages."""
     cdef const Net *net = run.net
     cdef const Stage *stage
     cdef Py_ssize_t i, number, first, last, below = 0
@@ -347,7 +354,10 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
 cdef inline void train_strips(Run *run, GradientUse use, const Round *now, const Stage *stage,
                               Py_ssize_t below, Py_ssize_t at, Py_ssize_t stop,
                               const ThreadState *thread, Update *update) noexcept nogil:
-    """Tiles at ... stop of a stage in the order of strips, whose gradients leave out zeros."""
+    """Compute and use the gradients of tiles at ... stop of a stage, in the order of strips.
+
+    Products with zeros are skipped; `below` tiles precede those of the stage.
+    """
     cdef const Net *net = run.net
     cdef const Buffers *buffers = run.buffers
     cdef const real *before = NULL
@@ -370,7 +380,7 @@ cdef inline void train_strips(Run *run, GradientUse use, const Round *now, const
 
 cdef inline void train_tile(Run *run, GradientUse use, const Round *now, Tile *tile,
                             Py_ssize_t below, Py_ssize_t number, Update *update) noexcept nogil:
-    """The gradient of a tile of a stage, which follows so many, and its use."""
+    """Compute and use the gradient of a tile of a stage, which `below` tiles of others precede."""
     cdef const Net *net = run.net
     cdef const Buffers *buffers = run.buffers
     cdef const Stage *stage = tile.stage
@@ -384,7 +394,7 @@ cdef inline void train_tile(Run *run, GradientUse use, const Round *now, Tile *t
 
 
 cdef inline void watch_weights(Run *run, const Round *now, const Tile *tile) noexcept nogil:
-    """Once a weight of the lowest W is not finite, its products with zeros count."""
+    """Stop skipping zeros if a weight of the lowest W is not finite: its product with 0 is NaN."""
     if tile.nonzeros == NULL and not (now.skips_zeros and tile.stage.skips_zeros):
         return
     if not weights_are_finite(run.net, tile):
@@ -399,7 +409,7 @@ cdef inline real *stored_gradients(const Run *run, GradientUse use) noexcept nog
 
 cdef inline void treat_tile(const Run *run, const Tile *tile, GradientUse use, const Round *now,
                             Py_ssize_t number, Update *update) noexcept nogil:
-    """A tile whose gradient is stored, or not needed."""
+    """Store the gradient of a tile and use it; for a frozen tile, compute its penalty alone."""
     cdef const Net *net = run.net
     cdef real *gradient = stored_gradients(run, use)
     if tile.stage.frozen and use != RETURN:
@@ -415,7 +425,7 @@ cdef inline void treat_tile(const Run *run, const Tile *tile, GradientUse use, c
 
 cdef inline void update_clipped(Run *run, const Round *now, const TileShare *mine,
                                 real *scratch) noexcept nogil:
-    """The optimizer on tiles whose gradients are stored and measured, as those of all tiles are."""
+    """Clip the stored gradients of this thread's tiles by their norms, and update the tiles."""
     cdef const Net *net = run.net
     cdef const Buffers *buffers = run.buffers
     cdef const double *squares = buffers.squares
@@ -450,7 +460,7 @@ cdef inline void update_clipped(Run *run, const Round *now, const TileShare *min
 
 cdef inline TileShare share_of_tiles(const Net *net, const ThreadState *thread,
                                      const Round *now) noexcept nogil:
-    """By columns, a thread has the tiles of the columns that it computes, stage by stage."""
+    """Return this thread's tiles: with now.by_columns, those of the columns that it computes."""
     cdef TileShare mine
     mine.by_columns, mine.rank, mine.size = now.by_columns, thread.rank, thread.size
     mine.first = first_tile(net, thread.rank, thread.size, now.skips_zeros)
@@ -460,7 +470,8 @@ cdef inline TileShare share_of_tiles(const Net *net, const ThreadState *thread,
 
 cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *mine, const Stage *stage,
                                               Py_ssize_t below) noexcept nogil:
-    """The tiles of a stage, which follows so many, from the first to before the second."""
+    """Return this thread's first tile of a stage, and the tile after its last one; `below` tiles
+    precede those of the stage."""
     cdef Py_ssize_t panels, down
     if not mine.by_columns:
         return max(0, mine.first - below), min(stage.n_tiles, mine.stop - below)
@@ -475,7 +486,7 @@ cdef inline (Py_ssize_t, Py_ssize_t) tiles_of(const TileShare *mine, const Stage
 
 cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
                                   bint skips_zeros) noexcept nogil:
-    """Where a thread's share of all the tiles begins; `size` gives the end of the last one's."""
+    """Return the first tile of thread `rank`, among all tiles; n_tiles for rank `size`."""
     cdef const Stage *stage
     cdef Py_ssize_t i, rows, before = 0, work = 0
     if rank == 0 or rank == size:
@@ -494,7 +505,7 @@ cdef inline Py_ssize_t first_tile(const Net *net, int rank, int size,
 
 
 cdef inline Py_ssize_t tile_cost(const Stage *stage, bint skips_zeros) noexcept nogil:
-    """What one tile costs, the batch being the same for all; half of it if zeros are skipped."""
+    """Return the relative cost of a tile's gradient: half of the usual one if zeros are skipped."""
     if skips_zeros and stage.skips_zeros:
         return 0 if stage.frozen else stage.tile_rows // 2
     return 0 if stage.frozen else stage.tile_rows

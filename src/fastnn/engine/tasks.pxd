@@ -1,5 +1,5 @@
-# What each thread of a team runs: the steps of a slice of a run, or predictions; how a run is cut
-# into slices, and what happens between its epochs.
+# The tasks of the threads of a team: the steps of a slice of a run, and predictions. Also how a run
+# is cut into slices, and what happens between its epochs.
 
 from libc.math cimport NAN, isfinite
 from libc.stdint cimport int64_t, uint64_t
@@ -79,16 +79,17 @@ from fastnn.engine.zeros cimport have_zeros, is_finite
 
 # ---- training -----------------------------------------------------------------------------------
 
-# Updates wait if a batch reads less than one row of W in so many: rows of W that are far
-# from each other take longer to reach than the next one. With Adam and W of 100,000 x 100, a step
-# beside one that updates all weights took: on an Intel Xeon (Granite Rapids) half as long with
-# 3,200 nonzeros, and nine tenths with 20,000; on Zen 3 with AVX2 0.6 with 7,500 nonzeros, and 1.0
-# to 1.4 times as long with 20,000.
+# Updates wait if a batch reads fewer than one in WAITING rows of W: rows that are far apart in
+# memory take longer to load than adjacent rows. With Adam and W of 100,000 x 100, the time of a
+# step relative to a step that updates all weights was: on an Intel Xeon (Granite Rapids), one half
+# with 3,200 nonzeros and nine tenths with 20,000; on Zen 3 with AVX2, 0.6 with 7,500 nonzeros and
+# 1.0 to 1.4 with 20,000.
 cdef enum:
     WAITING = 8
 
 cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """A slice of an epoch: steps over the batches from run.first to run.stop, or until it ends."""
+    """Train one slice of an epoch: the batches from run.first to run.stop, or fewer if the run
+    ends."""
     cdef Run *run = <Run *>context
     cdef Net *net = run.net
     cdef Py_ssize_t position = run.first, rows
@@ -116,13 +117,13 @@ cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept
 
 
 cdef inline void settle_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """This thread's part of all updates that wait."""
+    """Make this thread's part of all updates that wait."""
     cdef Run *run = <Run *>context
     catch_up_all(run, rank, fastnn_team_size(team), run.net.step)
 
 
 cdef inline void settle_all(const Run *run, int n_threads) noexcept nogil:
-    """Makes all updates that wait, if any do."""
+    """Make all updates that wait."""
     cdef Nonzeros *indexed = run.buffers.indexed
     if indexed.settled != run.net.step:
         fastnn_run(n_threads, settle_task, <void *>run)
@@ -130,10 +131,10 @@ cdef inline void settle_all(const Run *run, int n_threads) noexcept nogil:
 
 
 cdef inline void arrange_updates(const Run *run) noexcept nogil:
-    """Decides whether updates of the lowest stage's weights wait until these are read.
+    """Decide whether updates of the lowest W wait until its rows are read.
 
-    They do if a batch reads few rows of W: penalties, clipping by a norm and batches of several
-    rounds need all weights, or gradients, in each step.
+    They wait if a batch reads few rows of W. They do not wait with penalties, clipping by a norm,
+    or batches of several rounds, which need all weights or all gradients in each step.
     """
     cdef const Net *net = run.net
     cdef const Stage *stage = lowest_with_parameters(net)
@@ -157,7 +158,8 @@ cdef inline void arrange_updates(const Run *run) noexcept nogil:
 
 cdef inline void finish_batch(Run *run, double loss, double weight,
                               Py_ssize_t rows) noexcept nogil:
-    """Adds a batch's loss up. Penalties that overflow end the steps, too, at the next barrier."""
+    """Add the loss of a batch to that of the epoch. If its penalties overflow, end the run, which
+    threads see after the next barrier."""
     if run.net.penalized:
         loss += sum_of(run.buffers.penalty, run.net.n_tiles)
         if run.gradient == NULL and not isfinite(loss):
@@ -169,7 +171,7 @@ cdef inline void finish_batch(Run *run, double loss, double weight,
 
 
 cdef inline void train_tiny(Run *run) noexcept nogil:
-    """The same slice for a tiny network, a row a step."""
+    """Train one slice of an epoch of a tiny network, one row a step."""
     cdef Net *net = run.net
     cdef const Rows *rows = &run.rows
     cdef Py_ssize_t position = run.first, skip = 0
@@ -191,10 +193,11 @@ cdef inline void train_tiny(Run *run) noexcept nogil:
 
 
 cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
-    """A slice for a tiny network; `before` gets the arena as it was.
+    """Train a slice of a tiny network's rows; copy the arena to `before` first.
 
-    The function for tiny networks does not check losses. If their sum isn't finite, the slice
-    returns to its beginning, and run.tiny is switched off so that the general step finds the loss.
+    tiny.c does not check the loss of each row. If the sum of the losses isn't finite, the state
+    from before the slice is restored and run.tiny is cleared, so that the general step repeats the
+    slice and finds the row.
     """
     cdef Net *net = run.net
     cdef Py_ssize_t first = run.first, size = net.n_blocks * net.block
@@ -210,13 +213,13 @@ cdef inline void train_tiny_slice(Run *run, real *before) noexcept nogil:
 
 # ---- slices -------------------------------------------------------------------------------------
 
-# What the update of a weight costs: where zeros spare most of a gradient, it is most of a step.
+# Operations of the update of a weight, which are most of a step if the inputs are nonzeros.
 cdef enum:
     UPDATE_FLOPS = 10
 
 
 cdef inline void arrange(Run *run) noexcept nogil:
-    """Decides how a run is carried out, from the shapes of the network and its batches."""
+    """Decide how a run is carried out, from the shapes of the network and its batches."""
     cdef const Net *net = run.net
     cdef double flops, row_flops = net.row_flops - run.rows.flops_less
     run.batch = min(run.batch, run.end - run.begin)
@@ -227,17 +230,17 @@ cdef inline void arrange(Run *run) noexcept nogil:
                 and (run.watch == NULL or run.watch.judge.n_metrics == 0)
                 and net.tiny.layers != NULL and run.rows.loss == net.loss and run.rows.X != NULL)
     run.polls = flops > LONG_FLOPS()
-    # The path of tiny networks is one thread's, however deep the network is.
+    # tiny.c uses one thread, for any depth of the network.
     run.n_threads = 1 if run.tiny else team_size(flops, run.most_threads)
     run.by_columns = trains_by_columns(run, run.n_threads)
     run.slice_rows = training_rows(run.batch, row_flops)
 
 
 cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
-    """Trains some `rows` rows, over as many epochs as that takes; less if the run ends.
+    """Train whole slices of at most `rows` rows in all, over several epochs if need be; at least
+    one slice.
 
-    One slice at least, and no further slice that would make them more: where slices begin may
-    decide how sums are rounded (tiny.c), so none is cut.
+    No slice is cut, since sums may be rounded in another way at the beginning of a slice (tiny.c).
     """
     cdef bint any = False
     while run.ended == NOT_YET and run.epoch < run.until:
@@ -263,8 +266,8 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
 
 
 cdef inline bint parameters_are_read(const Run *run) noexcept nogil:
-    """Whether all parameters are needed after a slice: at the end of the run, and of an epoch whose
-    parameters something judges or keeps."""
+    """Whether all parameters must be up to date after a slice: at the end of the run, and of an
+    epoch whose parameters are validated, judged by metrics, tried or kept by a rule."""
     cdef const Watch *watch = run.watch
     cdef Py_ssize_t i
     if run.ended != NOT_YET:
@@ -282,14 +285,14 @@ cdef inline bint parameters_are_read(const Run *run) noexcept nogil:
 
 
 cdef inline void begin_slice(Run *run) noexcept nogil:
-    """The slice at hand is the next one; with it an epoch may begin."""
+    """Begin the next slice, and an epoch if it is the first slice of one."""
     if run.losses != NULL and not run.begun:
         begin_epoch(run)
     run.stop = min(run.end, run.first + run.slice_rows)
 
 
 cdef inline void end_slice(Run *run) noexcept nogil:
-    """The slice at hand is trained; with it an epoch, or the run, may end."""
+    """End a slice, and the epoch if this was its last slice."""
     if run.first >= run.end and run.ended == NOT_YET:
         finish_epoch(run)
     if run.ended == DIVERGED or run.ended == LAST_DIVERGED:
@@ -298,7 +301,7 @@ cdef inline void end_slice(Run *run) noexcept nogil:
 
 
 cdef inline void train_kept(Run *run) noexcept nogil:
-    """A slice; keeps a copy of the parameters if the last one is KEEP_ROWS rows old."""
+    """Train a slice; copy the parameters to run.keep if the last copy is KEEP_ROWS rows old."""
     cdef Py_ssize_t began = run.first
     cdef int64_t step = run.net.step
     run.copy_to = NULL
@@ -314,7 +317,8 @@ cdef inline void train_kept(Run *run) noexcept nogil:
 
 
 cdef inline void train_slice(Run *run) noexcept nogil:
-    """A slice, on as many threads as have been fastest (pace.h); with clocks on all of them."""
+    """Train a slice on the number of threads that has been fastest (pace.h); with clocks, on
+    all."""
     cdef Net *net = run.net
     cdef Py_ssize_t first = run.first
     cdef int64_t began
@@ -324,14 +328,14 @@ cdef inline void train_slice(Run *run) noexcept nogil:
         return
     began = fastnn_now_ns()
     ran = fastnn_run(fastnn_pace_size(&net.pace, run.n_threads), train_task, run)
-    # Where updates wait, a copy is preceded by all of them: the slice tells nothing of the others.
+    # If updates wait, all of them are made before a copy: the time of such a slice is not typical.
     if run.copy_to == NULL or not waits(run):
         fastnn_pace_note(&net.pace, ran.size, (run.first - first) * net.row_flops,
                          fastnn_now_ns() - began, ran.waited_ns)
 
 
 cdef inline void train_kept_tiny(Run *run) noexcept nogil:
-    """A slice of a tiny network's rows; the parameters before it are kept."""
+    """Train a slice of a tiny network's rows; keep the parameters from before the slice."""
     cdef int64_t step = run.net.step
     cdef Py_ssize_t block = run.net.block
     train_tiny_slice(run, run.keep.memory + block)
@@ -343,7 +347,7 @@ cdef inline void train_kept_tiny(Run *run) noexcept nogil:
 # ---- epochs -------------------------------------------------------------------------------------
 
 cdef inline void begin_epoch(Run *run) noexcept nogil:
-    """The next epoch begins with its first row, in a new order if orders are drawn."""
+    """Begin the next epoch, in a new order of the rows if orders are drawn."""
     cdef Py_ssize_t i
     run.begun = True
     run.first, run.epoch_step = run.begin, run.net.step
@@ -362,7 +366,7 @@ cdef inline void begin_epoch(Run *run) noexcept nogil:
 
 
 cdef inline void compound(Run *run) noexcept nogil:
-    """Applies the order that was drawn to the last epoch's."""
+    """Apply the order that was drawn to the order of the last epoch."""
     cdef Py_ssize_t i
     if run.epoch > 0:
         for i in range(run.rows.n):
@@ -371,7 +375,8 @@ cdef inline void compound(Run *run) noexcept nogil:
 
 
 cdef inline void finish_epoch(Run *run) noexcept nogil:
-    """Counts an epoch, unless its parameters turn out bad."""
+    """Validate, judge and count an epoch; it is not counted if its last update diverged, or if
+    a signal ends the run."""
     cdef double loss = reduced(run.net, run.loss, run.total), val_loss = 0.0
     if run.watch != NULL:
         if not try_last(run):
@@ -393,7 +398,7 @@ cdef inline void finish_epoch(Run *run) noexcept nogil:
 
 cdef inline void judge(const Judge *judge, const Net *net, const Rows *rows,
                        Py_ssize_t epoch) noexcept nogil:
-    """Computes the metrics of rows, whose outputs are there."""
+    """Compute the metrics of rows from their outputs in judge.out."""
     cdef Judged judged
     cdef Py_ssize_t i, needed = judging_room(rows.n, net.n_out)
     cdef double *values
@@ -415,7 +420,10 @@ cdef inline void judge(const Judge *judge, const Net *net, const Rows *rows,
 
 
 cdef inline bint try_last(Run *run) noexcept nogil:
-    """Whether the loss is finite after an epoch's last update, which no step computes."""
+    """Whether the loss is finite with the parameters after an epoch's last update.
+
+    No step of the epoch computes that loss.
+    """
     cdef double loss, total
     if not (run.watch.tries_each_epoch or run.epoch + 1 == run.epochs):
         return True
@@ -431,7 +439,7 @@ cdef inline bint try_last(Run *run) noexcept nogil:
 
 
 cdef inline bint validate(Run *run, double *value) noexcept nogil:
-    """The loss of the validation rows; False if a signal ended the evaluation."""
+    """Compute the loss of the validation rows; False if a signal ended the evaluation."""
     cdef Evaluation *asked = &run.watch.validation
     cdef double loss = 0.0, total = 0.0
     cdef Net judged
@@ -451,17 +459,20 @@ cdef inline bint validate(Run *run, double *value) noexcept nogil:
 
 
 cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
-    """The network that validation judges, for passes forward: with `averages` that of the moving
-    averages of the parameters, if there are any; in training that of an optimizer's own average,
-    outside with `averages` that of its parameters, which have changed places (averages.pxd). Frozen
-    stages have none, nor has a network without updates.
+    """Return the network that validation evaluates, for forward passes: `net` or its copy whose
+    parameters are the last block of the arena.
+
+    The copy is returned with `averages` and in training with an optimizer that averages. The last
+    block has the moving averages; of an optimizer that averages, its average in training and its
+    parameters outside of training (averages.pxd). Frozen stages keep their parameters, and so does
+    a network before its first update.
     """
     cdef Net judged = net[0]
     cdef Py_ssize_t i, shift = (net.n_blocks - 1) * net.block
     if not (averages or net.in_training) or not net.averaged or net.step == 0:
         return judged
     judged.stages, judged.last = net.averaged_stages, &net.averaged_stages[net.n_stages - 1]
-    judged.finite_until = 0  # which is known of the parameters alone
+    judged.finite_until = 0  # it is known for the parameters of `net` only
     for i in range(net.n_stages):
         judged.stages[i] = net.stages[i]
         if not net.stages[i].frozen:
@@ -481,13 +492,13 @@ cdef inline double reduced_with_penalties(const Net *net, double loss, double to
 # ---- predictions and losses ---------------------------------------------------------------------
 
 cdef inline int evaluation_team(const Net *net, const Rows *rows, int n_threads) noexcept nogil:
-    """Threads that predict rows, of `n_threads` at most."""
+    """Return the number of threads that predict rows, `n_threads` at most."""
     return team_size(rows.n * (net.row_flops - rows.flops_less) / 3, n_threads)
 
 
 cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double *loss,
                                double *total) noexcept nogil:
-    """Adds up the losses of all rows, and their weights; False if a signal ended the run."""
+    """Add up the losses of all rows, and their weights; False if a signal ended the run."""
     cdef Py_ssize_t stride = inference_rows(run.net, threads,
                                             run.net.row_flops - asked.rows.flops_less)
     asked.stop = 0
@@ -506,14 +517,14 @@ cdef inline bint evaluate_rows(Run *run, Evaluation *asked, int threads, double 
 
 
 cdef inline bint next_slice(Evaluation *asked, Py_ssize_t rows) noexcept nogil:
-    """The slice after the present one, of so many rows at most; False if there is none."""
+    """Go on to the next slice, of at most `rows` rows; False if there is none."""
     asked.first, asked.taken = asked.stop, 0
     asked.stop = min(asked.rows.n, asked.first + rows)
     return asked.first < asked.stop
 
 
 cdef inline void add_up(const Evaluation *asked, double *loss, double *total) noexcept nogil:
-    """Adds the losses of all chunks, and the weights of all rows."""
+    """Add up the losses of all chunks, and the weights of all rows."""
     cdef Py_ssize_t i
     for i in range(chunks_of(asked.net, asked.rows.n)):
         loss[0] += asked.chunk_losses[i]
@@ -525,11 +536,12 @@ cdef inline void add_up(const Evaluation *asked, double *loss, double *total) no
 
 
 cdef inline void evaluate_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """Predictions, losses or both, of the slice: each thread, which has rows of its own in the
-    buffers, computes a chunk and then takes others until none is left.
+    """Compute the outputs of a slice, the losses, or both, in chunks of rows.
 
-    Losses are summed by chunks of the same rows for every team; predictions may be cut anywhere.
-    In buffers for training, outputs have dropout with the masks of the next step.
+    Each thread computes one chunk, then takes further chunks until none is left; it has its own
+    rows of the buffers. For losses, chunks consist of the same rows for every size of the team,
+    since losses are summed by chunks; for predictions, chunks may be smaller. In buffers for
+    training, outputs have dropout, with the masks of the next step.
     """
     cdef Evaluation *asked = <Evaluation *>context
     cdef const Net *net = asked.net

@@ -1,10 +1,10 @@
-# Updates that wait. Where a batch reads few rows of W, most have a gradient of 0: a Dense whose
-# inputs are nonzeros, and an Embedding, whose categories are the nonzeros of one-hot rows. The
-# update of such a row waits until the row is read again, and is made by the same rule with the
-# constants that it had. The updates made of each row of each panel of W are counted, so that any
-# team may go on.
+# Updates that wait. If a batch reads few rows of W, the gradient of most rows is 0. That is so for
+# a Dense whose inputs are nonzeros, and for an Embedding, whose categories are the nonzeros of
+# one-hot rows. The update of a row with gradient 0 waits until the row is read again. It is then
+# made by the same rule, with the constants of its own step. The updates made are counted for each
+# row of each panel of W, so that a team of another size can continue.
 #
-# Not here: when updates wait, and when all are made (step.pxd, tasks.pxd).
+# Not here: whether updates wait, and when all of them are made (step.pxd, tasks.pxd).
 
 from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.string cimport memset
@@ -26,7 +26,7 @@ from fastnn.engine.net cimport (
 # ---- the rows of W that a batch reads -----------------------------------------------------------
 
 cdef inline void clear_columns(Columns *columns) noexcept nogil:
-    """No column has an entry."""
+    """Remove the entries of all columns."""
     cdef Py_ssize_t i
     for i in range(columns.n_used):
         columns.count[columns.used[i]] = 0
@@ -34,20 +34,20 @@ cdef inline void clear_columns(Columns *columns) noexcept nogil:
 
 
 cdef inline void count_entry(Columns *columns, Py_ssize_t column) noexcept nogil:
-    """A column is to have an entry more."""
+    """Count one more entry of a column, which add_entry adds later."""
     if columns.count[column] == 0:
         columns.used[columns.n_used] = <int32_t>column
         columns.n_used += 1
     columns.count[column] += 1
 
 
-# Where one column in so many is in use, they are put in order: reading all counts is then less than
-# what updates of rows of W gain that go through memory in one direction.
+# If at least one in ORDERED columns has entries, these columns are sorted. Sorting reads all
+# counts, but updates of rows of W are faster in the order of memory.
 cdef enum:
     ORDERED = 64
 
 cdef inline void order_used(Columns *columns, Py_ssize_t n_in) noexcept nogil:
-    """Puts the columns in use in ascending order."""
+    """Sort the columns that have entries."""
     cdef Py_ssize_t column, n = 0
     for column in range(n_in):
         columns.used[n] = <int32_t>column
@@ -55,7 +55,7 @@ cdef inline void order_used(Columns *columns, Py_ssize_t n_in) noexcept nogil:
 
 
 cdef inline void place_entries(Columns *columns, Py_ssize_t n_in) noexcept nogil:
-    """Places the entries that have been counted; there are none yet."""
+    """Allot room to the columns for the entries that have been counted, which are added later."""
     cdef Py_ssize_t i, column, at = 0
     if columns.n_used * ORDERED >= n_in:
         order_used(columns, n_in)
@@ -68,7 +68,8 @@ cdef inline void place_entries(Columns *columns, Py_ssize_t n_in) noexcept nogil
 
 cdef inline void add_entry(Columns *columns, Py_ssize_t column, Py_ssize_t row,
                            real value) noexcept nogil:
-    """The next entry of a column, if there is room: a caller's memory may have changed."""
+    """Add an entry to a column, if there is room: another thread may have changed the inputs since
+    the entries were counted."""
     cdef Py_ssize_t i = columns.first[column] + columns.count[column]
     if i < columns.room:
         columns.entries[i].row = <int32_t>row
@@ -93,15 +94,17 @@ cdef inline fastnn_row_updates row_updates(const Net *net, const Stage *stage,
 
 cdef inline Py_ssize_t first_panel(const Stage *stage, Py_ssize_t row,
                                    Py_ssize_t tile) noexcept nogil:
-    """The first panel of W whose tile with this row is no earlier than `tile`, where the tiles are
-    PANEL rows of W each."""
+    """Return the first panel of W in which the tile with this row has at least the number `tile`.
+
+    Tiles are PANEL rows of a panel of W.
+    """
     cdef Py_ssize_t down = panels_of(stage.W_rows), p = row // PANEL
     return 0 if tile <= p else min(panels_of(stage.W_columns), (tile - p + down - 1) // down)
 
 
 cdef inline const real *next_row(const Stage *stage, const Columns *columns, Py_ssize_t i,
                                  Py_ssize_t q) noexcept nogil:
-    """The row of panel q of W after that of the i-th column in use, or NULL."""
+    """Return the row of panel q of W that is updated after the i-th column in use, or NULL."""
     if i + 1 >= columns.n_used:
         return NULL
     return stage.W + (q * stage.W_rows + columns.used[i + 1]) * PANEL
@@ -110,8 +113,10 @@ cdef inline const real *next_row(const Stage *stage, const Columns *columns, Py_
 cdef inline void catch_up_stretches(const Net *net, Nonzeros *nonzeros,
                                     fastnn_row_updates *updates, Py_ssize_t n, real *W,
                                     uint16_t *done, Py_ssize_t done_jump) noexcept nogil:
-    """The updates up to the last of `updates` of n rows of panels of W, all of whose gradients are
-    0. Neighbours that wait for as many get them together."""
+    """Make the waiting updates, up to updates.to, of n rows of panels of W; all gradients are 0.
+
+    Neighbouring rows for which the same number of updates wait are updated by one call.
+    """
     cdef Py_ssize_t i = 0, k
     cdef uint16_t waits
     while i < n:
@@ -132,7 +137,7 @@ cdef inline void catch_up_stretches(const Net *net, Nonzeros *nonzeros,
 cdef inline void catch_up_rows(const Net *net, const Stage *stage, Nonzeros *nonzeros,
                                const Columns *columns, Py_ssize_t first, Py_ssize_t stop,
                                int64_t t) noexcept nogil:
-    """The updates up to the t-th of the rows of W in use, in tiles first ... stop."""
+    """Make the waiting updates, up to update t, of the rows in use of tiles first ... stop of W."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
     cdef Py_ssize_t i, row, q, n_in = nonzeros.n_in
     updates.to = t
@@ -147,7 +152,7 @@ cdef inline void catch_up_rows(const Net *net, const Stage *stage, Nonzeros *non
 
 cdef inline void catch_up_tiles(const Net *net, const Stage *stage, Nonzeros *nonzeros,
                                 Py_ssize_t first, Py_ssize_t stop, int64_t t) noexcept nogil:
-    """The updates up to the t-th of tiles first ... stop of W."""
+    """Make the waiting updates, up to update t, of tiles first ... stop of W."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
     cdef Py_ssize_t number, row, q, n_in = nonzeros.n_in, down = panels_of(n_in)
     updates.to, updates.jump, updates.next = t, PANEL, NULL
@@ -159,7 +164,7 @@ cdef inline void catch_up_tiles(const Net *net, const Stage *stage, Nonzeros *no
 
 cdef inline void mark_tiles(const Stage *stage, Nonzeros *nonzeros, Py_ssize_t first,
                             Py_ssize_t stop, int64_t t) noexcept nogil:
-    """Tiles first ... stop of W are as after t updates."""
+    """Record that t updates have been made of tiles first ... stop of W."""
     cdef Py_ssize_t number, row, q, n_in = nonzeros.n_in, down = panels_of(n_in)
     for number in range(first, stop):
         q = number // down
@@ -171,8 +176,7 @@ cdef inline void update_rows(const Net *net, const Stage *stage, const StageBuff
                              Py_ssize_t stride, Nonzeros *nonzeros, Columns *columns,
                              Py_ssize_t first, Py_ssize_t stop, Py_ssize_t rows, int64_t t,
                              const Update *update, bint biases) noexcept nogil:
-    """The t-th update of the rows of W in use in tiles first ... stop; and of the biases, if asked
-    for."""
+    """Make update t of the rows of W in use, in tiles first ... stop; with `biases`, of b, too."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
     cdef Py_ssize_t i, row, q, panel, jump = stride * PANEL
     cdef real *g = update.free

@@ -1,6 +1,6 @@
-# What follows the losses of a run's epochs: rules that end the run or lower the learning rate, with
-# the meaning of the callbacks of these names (callbacks/). Not here: how validation rows are
-# evaluated (tasks.pxd).
+# Rules that follow the losses and metrics of a run's epochs, and end the run or lower the learning
+# rate. They do the same as the callbacks EarlyStopping and ReduceLROnPlateau (callbacks/) and as
+# scikit-learn's estimators. Not here: the evaluation of validation rows (tasks.pxd).
 
 from libc.math cimport isfinite
 from libc.string cimport memcpy
@@ -22,7 +22,7 @@ from fastnn.engine.run cimport (
 
 
 cdef inline void follow(Run *run, double loss, double val_loss) noexcept nogil:
-    """Lets every rule see the losses of the epoch that was counted last."""
+    """Apply every rule to the losses and metrics of the epoch that was counted last."""
     cdef Py_ssize_t i, epoch = run.epoch - 1
     cdef Rule *rule
     cdef double value
@@ -46,7 +46,10 @@ cdef inline void follow(Run *run, double loss, double val_loss) noexcept nogil:
 
 
 cdef inline double rate_before(const Run *run) noexcept nogil:
-    """The learning rate at the end of the epoch, before the next one is counted."""
+    """Return the learning rate at the end of the epoch that was counted last.
+
+    A schedule may depend on Net.epoch, which counts that epoch already.
+    """
     run.net.epoch -= 1
     cdef double rate = rate_at(run.net, run.net.step)
     run.net.epoch += 1
@@ -54,7 +57,8 @@ cdef inline double rate_before(const Run *run) noexcept nogil:
 
 
 cdef inline bint is_better(const Rule *rule, double value) noexcept nogil:
-    """Whether a value beats the best by min_delta; NaN and infinity never do."""
+    """Whether a value is better than the best by more than min_delta; NaN and infinity never
+    are."""
     if not isfinite(value) or not rule.has_best:
         return isfinite(value)
     if rule.higher:
@@ -71,7 +75,7 @@ cdef inline bint beats_baseline(const Rule *rule, double value) noexcept nogil:
 
 
 cdef inline void copy_judged(const Net *net, bint averages, real *to) noexcept nogil:
-    """The parameters that validation judges (judged_net in tasks.pxd)."""
+    """Copy the parameters that validation evaluates (judged_net in tasks.pxd)."""
     cdef const real *average = net.arena + (net.n_blocks - 1) * net.block
     cdef const Stage *stage
     cdef Py_ssize_t i, at
@@ -90,7 +94,7 @@ cdef inline void copy_judged(const Net *net, bint averages, real *to) noexcept n
 
 cdef inline void follow_to_stop(Run *run, Rule *rule, double value,
                                 Py_ssize_t epoch) noexcept nogil:
-    """EarlyStopping.on_epoch_end."""
+    """Do the same as EarlyStopping.on_epoch_end."""
     cdef bint better
     if epoch < rule.start_from:
         return
@@ -110,7 +114,7 @@ cdef inline void follow_to_stop(Run *run, Rule *rule, double value,
 
 
 cdef inline void follow_to_lower(Run *run, Rule *rule, double value) noexcept nogil:
-    """ReduceLROnPlateau.on_epoch_end."""
+    """Do the same as ReduceLROnPlateau.on_epoch_end."""
     cdef double rate = run.net.hyper.learning_rate, lower
     if rule.cooldown_counter > 0:
         rule.cooldown_counter -= 1
@@ -129,7 +133,7 @@ cdef inline void follow_to_lower(Run *run, Rule *rule, double value) noexcept no
 
 # ---- scikit-learn's rule ------------------------------------------------------------------------
 
-# The rate below which it is lowered no more, and what it is divided by.
+# The rule lowers rates above LEAST_RATE only, and divides them by DIVISOR.
 cdef inline double LEAST_RATE() noexcept nogil:
     return 1e-6
 
@@ -139,7 +143,7 @@ cdef inline double DIVISOR() noexcept nogil:
 
 cdef inline void follow_to_converge(Run *run, Rule *rule, double loss,
                                     double val_loss) noexcept nogil:
-    """Epochs.on_epoch_end of fastnn.sklearn."""
+    """Do the same as Epochs.on_epoch_end of fastnn.sklearn."""
     cdef double rate = rule.rate
     if has_improved(run, rule, val_loss if rule.restores else loss):
         rule.wait = 0
@@ -159,7 +163,8 @@ cdef inline void follow_to_converge(Run *run, Rule *rule, double loss,
 
 
 cdef inline bint has_improved(Run *run, Rule *rule, double loss) noexcept nogil:
-    """Whether the loss, or the score of validation rows, is better by min_delta than the best."""
+    """Whether the loss, or the score of validation rows, is better than the best by at
+    least min_delta, or NaN; update the best."""
     cdef Value value
     cdef double found = loss + rule.offset
     cdef bint improved
@@ -182,7 +187,7 @@ cdef inline bint has_improved(Run *run, Rule *rule, double loss) noexcept nogil:
 
 
 cdef inline double metric_of(const Run *run, const Value *value) noexcept nogil:
-    """A metric of the epoch that was counted last."""
+    """Return a metric of the epoch that was counted last."""
     cdef const Judge *judge = &run.watch.judge
     if value.on_validation:
         judge = &run.watch.validation_judge
@@ -196,8 +201,8 @@ cdef inline bint keeps_best(const Rule *rule) noexcept nogil:
 
 
 cdef inline void begin_best(const Run *run) noexcept nogil:
-    """scikit-learn's rule takes the parameters before the run for the best, until a score is
-    better."""
+    """Set the best parameters of scikit-learn's rule to those from before the run, which are the
+    best until a score is better."""
     cdef Py_ssize_t i
     cdef const Rule *rule
     for i in range(run.watch.n_rules):
@@ -207,7 +212,7 @@ cdef inline void begin_best(const Run *run) noexcept nogil:
 
 
 cdef inline void restore_best(Run *run) noexcept nogil:
-    """Back to the parameters of the best epoch, where a rule keeps them."""
+    """Restore the parameters of the best epoch, if a rule keeps them."""
     cdef Py_ssize_t i
     cdef const Rule *rule
     for i in range(run.watch.n_rules):

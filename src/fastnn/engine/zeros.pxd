@@ -1,7 +1,7 @@
-# Zeros among the inputs: whether the rows of a run, or of predictions, have so many that the lowest
-# Dense leaves out products with them. The bits do not depend on it: a product with zero adds 0 to a
-# chain of fused multiply-adds, as long as the other factor is finite. Not here: the products
-# (simd/zeros.h), and which chunks of rows, and panels of columns, they are worth it for
+# Zeros among the inputs: whether the rows of a run, or of predictions, have so many zeros that the
+# lowest Dense skips products with them. Results have the same bits, since a product with zero adds
+# 0 to a chain of fused multiply-adds, as long as the other factor is finite. Not here: the products
+# (simd/zeros.h), and the choice of chunks of rows and panels of columns whose zeros are skipped
 # (stages/dense.pxd).
 
 from libc.stdint cimport uint64_t
@@ -11,22 +11,22 @@ from fastnn.engine.net cimport Net, Stage, W_size, lowest_with_parameters
 from fastnn.engine.rows cimport Rows, are_nonzeros, index_of
 from fastnn.engine.run cimport Run
 
-# Rows of which the nonzeros are counted.
+# Number of rows whose nonzeros are counted.
 cdef enum:
     SAMPLED_ROWS = 16
 
-# Batches of fewer rows take the usual path: most of the step is the update.
+# Batches of fewer rows do not skip zeros, since most of their step is the update.
 cdef enum:
     SKIPPING_ROWS = 16
 
 
-# With more nonzeros, a step is hardly faster.
+# Largest fraction of nonzeros for which zeros are skipped: with more, a step is hardly faster.
 cdef inline double MOST_NONZEROS() noexcept nogil:
     return 0.4
 
 
 cdef inline bint trains_on_zeros(const Run *run) noexcept nogil:
-    """Whether the steps of a run skip zeros; once W is not finite, they no longer may."""
+    """Whether the steps of a run skip zeros, as long as W is finite (watch_weights in step.pxd)."""
     return (run.batch >= SKIPPING_ROWS
             and have_zeros(run.net, &run.rows, run.begin, run.end, True)
             and not multiplies_zeros(run.net))
@@ -35,7 +35,8 @@ cdef inline bint trains_on_zeros(const Run *run) noexcept nogil:
 cdef inline bint predicts_zeros(Net *net, const Rows *rows, bint dropout) noexcept nogil:
     """Whether predictions of these rows skip zeros.
 
-    To find out whether W is finite takes as long as some rows. Few rows wait for further ones.
+    To check that W is finite takes as long as the prediction of some rows. So it is not checked for
+    a first call with few rows after a change of the parameters.
     """
     cdef uint64_t now
     if not lowest_with_parameters(net).skips_zeros:  # most calls of small networks end here
@@ -51,8 +52,10 @@ cdef inline bint predicts_zeros(Net *net, const Rows *rows, bint dropout) noexce
 
 cdef inline bint have_zeros(const Net *net, const Rows *rows, Py_ssize_t first, Py_ssize_t stop,
                             bint dropout) noexcept nogil:
-    """Whether some of the rows that are used at positions first ... stop have few nonzeros, where
-    a stage can skip zeros."""
+    """Whether a stage can skip zeros, and rows at positions first ... stop have few nonzeros.
+
+    The nonzeros of SAMPLED_ROWS of the rows are counted; of CSR, those of all rows.
+    """
     cdef Py_ssize_t i, n = min(stop - first, <Py_ssize_t>SAMPLED_ROWS), count = 0
     cdef Py_ssize_t row
     cdef double kept = 1.0
@@ -74,10 +77,10 @@ cdef inline bint is_finite(const Net *net, const Stage *stage) noexcept nogil:
 
 
 cdef inline bint multiplies_zeros(Net *net) noexcept nogil:
-    """Whether products with zeros count, since a weight of the lowest W is not finite.
+    """Whether products with zeros must be computed, since a weight of the lowest W is not finite.
 
-    That a W is finite is kept in mind until somebody has changed it. A thread that may be changing
-    it, a signal's handler amid a run, keeps nothing.
+    If W is finite, net.finite_until records that until the parameters change. A thread that owns
+    the claim may be changing them, as in a signal's handler during a run, and records nothing.
     """
     cdef uint64_t now = fastnn_times_left(&net.claim) + 1  # 0: nothing is known
     if net.finite_until != now:
@@ -89,5 +92,5 @@ cdef inline bint multiplies_zeros(Net *net) noexcept nogil:
 
 
 cdef inline void keep_finite(Net *net) noexcept nogil:
-    """Keeps in mind that W is finite, once the thread that has changed it leaves its claim."""
+    """Record that W is finite, as of when the thread that has changed it leaves its claim."""
     net.finite_until = fastnn_times_left(&net.claim) + 2
