@@ -1,19 +1,19 @@
-"""The kernels' doors to Python: a network bound to its memory, and its steps as functions.
+"""The compiled modules as Python sees them: classes for networks, and functions of arrays.
 
-This one source is compiled for float and for double (`real` is decided by the C header) into the
-modules _kernels_f32 and _kernels_f64. Everything that computes is in engine/, which has a list of
-its parts; everything that runs per panel is in engine/simd/, as C leaves.
+This source is compiled twice, for float and for double (a C header defines `real`), into the
+modules _kernels_f32 and _kernels_f64. The computation is in engine/, whose __init__.pxd lists its
+parts; loops over panels are in engine/simd/, as C leaves.
 
 Three classes build on each other: Parameters, a network with its memory; Driver, which carries out
-runs over rows; Network, with calls for single batches. A WholeFit is a run of many epochs with what
-follows their losses; a Team carries out many of these. Behind them stand functions of arrays, each
-of them a part of a step alone, and probes of the machine.
+runs over rows; Network, with calls for single batches. A WholeFit is a run of many epochs with the
+rules that follow its losses; a Team carries out many WholeFits. They are followed by functions of
+arrays, each of which computes one part of a step, and by measurements of the machine.
 
 This file is over 600 lines because Cython makes one module of one source, and only a source, not a
 .pxd, can have classes and functions that Python sees.
 
-Arrays enter and leave here, as typed memoryviews. Not here: checks of what users pass (_checks
-comes first; what is wrong here is said in fewer words), defaults, history, callbacks.
+Arrays are passed in and out as typed memoryviews. Not here: checks of users' arguments (_checks
+makes them first; the messages here are short), defaults, history, callbacks.
 """
 
 cimport cython
@@ -238,7 +238,7 @@ define_precision(&PRECISION)
 
 
 def instruction_sets():
-    """Names of the instruction sets that can run here, best first."""
+    """Return the names of the instruction sets that this CPU can run, best first."""
     names = []
     while fastnn_table(len(names)) != NULL:
         names.append(fastnn_table(len(names)).isa.decode())
@@ -246,7 +246,7 @@ def instruction_sets():
 
 
 def fuses(isa):
-    """Whether an instruction set rounds a product and a sum once, as all with the same bits do."""
+    """Whether an instruction set fuses multiply-adds; all of those that do give the same bits."""
     return find_table(isa).fuses
 
 
@@ -256,12 +256,12 @@ def multiplies_pairs(isa):
 
 
 def registry():
-    """Names that the engine knows, by kind; a loss is a pair (name, activation or None)."""
+    """Return the names that the engine knows, by kind; a loss is (name, activation or None)."""
     return {**list_registry(), "stages": [KINDS[i].name.decode() for i in range(N_KINDS)]}
 
 
 def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
-    """The learning rates of a schedule after the given numbers of steps, or epochs."""
+    """Compute the learning rates after `steps` (n,) steps, or epochs, into `rates` (n,)."""
     cdef fastnn_schedule schedule
     cdef Py_ssize_t i
     require(rates.shape[0] == steps.shape[0], "rates")
@@ -271,11 +271,11 @@ def scheduled_rates(dict given, const double[::1] steps, double[::1] rates):
     free(schedule.p)
 
 
-# Weights that are drawn together, so that memory never holds a second copy of large ones.
+# Number of weights drawn at a time, so that memory never holds a second copy of a large matrix.
 cdef enum:
     DRAWN_TOGETHER = 1 << 17
 
-# Rows whose orders can be drawn.
+# The most rows whose order can be drawn.
 cdef Py_ssize_t MOST_ROWS = 0xFFFFFFFF
 
 
@@ -287,7 +287,7 @@ cdef bitgen_t *bits_of(generator) except NULL:
 
 
 cdef int seeds_of(Seeds *seeds, object entropy, uint32_t child) except -1:
-    """A child of a SeedSequence of such entropy, an integer from 0 on."""
+    """Set `seeds` to SeedSequence(entropy, spawn_key=(child,)); entropy is an integer >= 0."""
     cdef Py_ssize_t n = max(1, (entropy.bit_length() + 31) // 32)
     cdef bytes words = entropy.to_bytes(4 * n, "little")
     take_seed(seeds, <const uint32_t *><const char *>words, n, child)
@@ -295,14 +295,14 @@ cdef int seeds_of(Seeds *seeds, object entropy, uint32_t child) except -1:
 
 
 def seed_of_child(entropy, uint32_t child):
-    """SeedSequence(entropy, spawn_key=(child,)).generate_state(1, np.uint64)[0]"""
+    """Return SeedSequence(entropy, spawn_key=(child,)).generate_state(1, np.uint64)[0]."""
     cdef Seeds seeds
     seeds_of(&seeds, entropy, child)
     return seed_word(&seeds, 0)
 
 
 cdef class Shuffler:
-    """Draws random orders: those of default_rng(SeedSequence(entropy, spawn_key=(child,)))."""
+    """Draws the permutations of default_rng(SeedSequence(entropy, spawn_key=(child,)))."""
 
     cdef Pcg64 pcg
     cdef bitgen_t bits
@@ -314,7 +314,7 @@ cdef class Shuffler:
         self.bits.state, self.bits.next_uint32 = &self.pcg, next_uint32
 
     def permutation(self, Py_ssize_t n):
-        """The numbers 0 to n - 1 in a random order: (n,)."""
+        """Return the numbers 0 to n - 1 in random order, (n,)."""
         cdef int64_t[::1] found = np.empty(n, np.int64)
         require(n <= MOST_ROWS, "n")
         if n > 0:
@@ -328,7 +328,7 @@ cdef class Shuffler:
 
     @property
     def state(self):
-        """What the bit generator PCG64 of NumPy has for its state."""
+        """The state, as a dict like that of NumPy's bit generator PCG64."""
         return {
             "bit_generator": "PCG64",
             "state": {"state": <object>self.pcg.high << 64 | self.pcg.low,
@@ -346,19 +346,19 @@ cdef class Shuffler:
 
 
 def c_api():
-    """The capsule fastnn._C_API: all functions of fastnn.h, of both precisions."""
+    """Return the capsule fastnn._C_API: the functions of fastnn.h, for both precisions."""
     return PyCapsule_New(<void *>&fastnn_functions, "fastnn._C_API", NULL)
 
 
 cdef int require(bint fits, str what) except -1:
-    """Checks shapes: no loop checks its indices, and a caller may have passed by `_checks`."""
+    """Raise ValueError unless `fits`: loops check no index, and a caller may bypass `_checks`."""
     if not fits:
         raise ValueError(f"{what} doesn't fit the network, or the other arrays")
     return 0
 
 
 cdef busy():
-    """The error for a thread that finds another one amid a step."""
+    """Return the error for a thread that calls while another thread trains the network."""
     return RuntimeError("this model is being trained in another thread; wait for it, or work on a "
                         "copy")
 
@@ -366,12 +366,12 @@ cdef busy():
 # ---- parameters ---------------------------------------------------------------------------------
 
 cdef class OwnBuffers:
-    """Buffers of a batch's rows that are freed with this object; see `allocate_buffers`."""
+    """Owns the buffers for a batch's rows, and frees them; see `allocate_buffers`."""
 
     cdef Buffers buffers
     cdef Py_ssize_t round_rows    # of the network
     cdef readonly int n_threads
-    cdef int forks                # a child of a fork doesn't use its parent's: see `fastnn_forks`
+    cdef int forks                # a child of a fork must not use its parent's (fastnn_forks)
 
     def __cinit__(self, Parameters owner, Py_ssize_t rows, int n_threads, Purpose purpose,
                   bint gradient=False, bint nonzeros=False):
@@ -385,7 +385,7 @@ cdef class OwnBuffers:
         free_buffers(&self.buffers)
 
     cdef bint suits(self, Py_ssize_t batch, int n_threads, bint nonzeros) noexcept:
-        """Whether a batch of so many rows can be trained in them by so many threads."""
+        """Whether `n_threads` threads can train a batch of `batch` rows in these buffers."""
         return (self.forks == fastnn_forks() and self.n_threads >= n_threads
                 and (self.buffers.nonzeros != NULL) == nonzeros
                 and self.buffers.rows >= min(batch, self.round_rows)
@@ -395,11 +395,11 @@ cdef class OwnBuffers:
 cdef class Parameters:
     """A network and its parameters: weights, moments, averages, counts, learning rate.
 
-    `stages` is a list of dicts: "kind", and what that kind's room in engine/stages/ asks for.
-    `hyper` has the optimizer's numbers, `clip` is None or a way to clip gradients and its bound,
-    `average` the momentum of a moving average of the parameters, or None; `targets` says whether
-    they are labels, and their least and largest value; `zeros` whether zeros of the inputs are
-    skipped. Arguments are taken as checked.
+    `stages` is a list of dicts: "kind", and the entries that this kind of stage reads
+    (engine/stages/). `hyper` has the optimizer's hyper-parameters by name. `clip` is (how, bound)
+    for gradients, or None. `average` is the momentum of a moving average of the parameters, or
+    None. `targets` is (whether targets are labels, their least value, their largest). `zeros` says
+    whether zeros of the inputs may be skipped. The caller has checked all arguments.
     """
 
     cdef Net net
@@ -428,7 +428,7 @@ cdef class Parameters:
 
     @property
     def step(self):
-        """Updates made so far."""
+        """Number of updates made so far."""
         return self.net.step
 
     @step.setter
@@ -437,7 +437,7 @@ cdef class Parameters:
 
     @property
     def epoch(self):
-        """Whole epochs, as schedules count them."""
+        """Number of completed epochs, as schedules count them."""
         return self.net.epoch
 
     @epoch.setter
@@ -446,7 +446,7 @@ cdef class Parameters:
 
     @property
     def dropout_seed(self):
-        """Of dropout's masks."""
+        """The seed of the dropout masks."""
         return self.net.seed
 
     @dropout_seed.setter
@@ -455,35 +455,35 @@ cdef class Parameters:
 
     @property
     def n_moments(self):
-        """Moments of the optimizer, for each parameter."""
+        """Number of moments that the optimizer has for each parameter."""
         return self.net.optimizer.n_moments
 
     @property
     def averages(self):
-        """Whether the optimizer averages the parameters itself: these are the average then."""
+        """Whether the optimizer averages the parameters itself; `read` then returns the average."""
         return self.net.optimizer.averages != 0
 
     @property
     def n_blocks(self):
-        """Blocks of memory: parameters, each moment, the parameters' moving average if any."""
+        """Number of blocks of memory: parameters, each moment, and a moving average if any."""
         return self.net.n_blocks
 
     cdef int claim(self) except -1:
-        """One thread at a time changes parameters, and none reads them then."""
+        """Claim the parameters to change them; no other thread may then change or copy them."""
         cdef bint taken = fastnn_try_alone(&self.net.claim)
         if not taken:
-            with nogil:  # the threads that read may need the GIL
+            with nogil:  # threads that copy parameters may need the GIL
                 taken = fastnn_take_alone(&self.net.claim)
         if not taken:
             raise busy()
         return 0
 
     cdef void release(self) noexcept:
-        """Ends a claim."""
+        """End the claim."""
         fastnn_leave_alone(&self.net.claim)
 
     cdef int begin_reading(self) except -1:
-        """Any number of threads copies parameters, and none changes them then."""
+        """Claim the parameters to copy them; other threads may copy but not change them."""
         if not fastnn_take_shared(&self.net.claim):
             raise RuntimeError("this model is being trained in another thread; wait for it, or "
                                "ask for the weights in a callback of the fit")
@@ -491,7 +491,7 @@ cdef class Parameters:
         return 0
 
     cdef void settle(self) noexcept:
-        """Makes the updates that wait; a signal's handler may read parameters between two steps."""
+        """Make all updates that wait, so that parameters can be read during a run and after it."""
         if self.behind != NULL and waits(self.behind):
             settle_all(self.behind, 1)
 
@@ -499,7 +499,7 @@ cdef class Parameters:
         fastnn_leave_shared(&self.net.claim)
 
     def set_rate(self, double rate, dict schedule):
-        """The learning rate from here on: `rate`, or what the schedule says."""
+        """Set the learning rate to `rate`, or to a schedule unless that is None."""
         cdef fastnn_schedule found = find_schedule(schedule)
         try:
             self.claim()
@@ -516,12 +516,12 @@ cdef class Parameters:
     def rate(self):
         """The learning rate of the next update."""
         cdef double rate
-        with cython.critical_section(self):  # or set_rate might free the schedule
+        with cython.critical_section(self):  # otherwise set_rate could free the schedule
             rate = rate_at(&self.net, self.net.step)
         return rate
 
     def standardize(self, const double[::1] mean, const double[::1] inverse):
-        """Inputs are (x - mean) * inverse from here on."""
+        """Set the Standardize layer to (x - mean) * inverse; mean and inverse are (n_in,)."""
         cdef Stage *first = &self.net.stages[0]
         require(first.kind.waits_for_data and mean.shape[0] == self.n_in
                 and inverse.shape[0] == self.n_in, "mean or inverse")
@@ -531,7 +531,7 @@ cdef class Parameters:
         self.release()
 
     def await_data(self):
-        """Inputs can't be used from here on, until `standardize` is called again."""
+        """Refuse inputs until `standardize` is called again."""
         require(self.net.stages[0].kind.waits_for_data, "the first layer")
         self.claim()
         self.net.waits_for_data = True
@@ -540,16 +540,16 @@ cdef class Parameters:
     cdef real *block_at(self, Py_ssize_t block) except NULL:
         cdef Py_ssize_t last = self.net.n_blocks - 1
         require(0 <= block <= last, "block")
-        if self.net.in_training and block in (0, last):  # a signal's handler asks
+        if self.net.in_training and block in (0, last):  # in a signal handler
             block = last - block
         return self.net.arena + block * self.net.block
 
     def read(self, Py_ssize_t block=0):
-        """Block 0: [W0, b0, W1, ...]; block 1, ...: a moment of each, in the same order."""
+        """Return the parameters [W0, b0, W1, ...] of block 0; of block 1, ... a moment of each."""
         return self.read_blocks([block])[2][0]
 
     def read_blocks(self, list blocks):
-        """(updates made so far, whole epochs, what `read` gives of each block), of one moment."""
+        """Return (step, epoch, [arrays as from `read`, for each block]), from one point in time."""
         cdef list found = []
         self.begin_reading()
         try:
@@ -560,7 +560,7 @@ cdef class Parameters:
             self.end_reading()
 
     def write(self, arrays, Py_ssize_t block=0):
-        """Takes what read gives. An optimizer's own average begins again with parameters."""
+        """Set a block from arrays as from `read`; block 0 restarts an optimizer's own average."""
         cdef list found = list(arrays)
         require([array.shape for array in found] == shapes_of(&self.net), "an array of weights")
         self.claim()
@@ -573,7 +573,7 @@ cdef class Parameters:
             self.release()
 
     def read_flat(self):
-        """All parameters as a new vector: what read gives, row by row, one behind the other."""
+        """Return all parameters as one vector: the arrays of `read` one after another, by rows."""
         cdef real[::1] vector = np.empty(self.n_parameters, DTYPE)
         self.begin_reading()
         flatten(&self.net, self.block_at(0), &vector[0])
@@ -581,7 +581,7 @@ cdef class Parameters:
         return vector.base
 
     def write_flat(self, const real[::1] vector):
-        """Takes what read_flat gives."""
+        """Set all parameters from a vector (n_parameters,) as `read_flat` returns it."""
         require(vector.shape[0] == self.n_parameters, "vector")
         self.claim()
         unflatten(&self.net, &vector[0], self.net.arena)
@@ -590,9 +590,9 @@ cdef class Parameters:
         self.release()
 
     def write_rows(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] rows):
-        """Sets rows `first`, ... of a stage's W; `number` counts the stages with parameters.
+        """Set rows of a stage's W from row `first` on; `number` counts the stages with parameters.
 
-        W is (n_in, n_out) in a Dense, of one row where it is a vector.
+        W is (n_in, n_out) in a Dense; a vector is a W of one row.
         """
         cdef const Stage *stage = self.stage_with_parameters(number)
         cdef Py_ssize_t n = stage.W_columns if stage.transposed else stage.W_rows
@@ -604,10 +604,10 @@ cdef class Parameters:
         self.release()
 
     def draw_uniform(self, entropy, tuple draws):
-        """Draws rows of stages' W: (number as in write_rows, rows, columns, bound) of each.
+        """Draw the W of some stages: (number as in write_rows, rows, columns, bound) for each.
 
-        They are what default_rng(SeedSequence(entropy, spawn_key=(0,))).uniform(-bound, bound)
-        draws.
+        The numbers are those of default_rng(SeedSequence(entropy, spawn_key=(0,))).uniform(-bound,
+        bound).
         """
         cdef Seeds seeds
         cdef Pcg64 pcg
@@ -629,8 +629,10 @@ cdef class Parameters:
                 first += some
 
     def write_biases(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] b):
-        """Sets rows `first`, ... of a stage's b, a matrix of one row if it is a vector; `number`
-        counts the stages with parameters."""
+        """Set rows of a stage's b from row `first` on; `number` counts the stages with parameters.
+
+        A vector is a b of one row.
+        """
         cdef const Stage *stage = self.stage_with_parameters(number)
         require(stage.b != NULL and 0 <= first and first + b.shape[0] <= max(1, stage.b_rows)
                 and b.shape[1] == stage.b_columns, "b")
@@ -640,7 +642,7 @@ cdef class Parameters:
         self.release()
 
     cdef const Stage *stage_with_parameters(self, Py_ssize_t number) except NULL:
-        """The stage of that number among those with parameters."""
+        """Return a stage by its number among those with parameters."""
         cdef Py_ssize_t i
         for i in range(self.net.n_stages):
             if self.net.stages[i].W != NULL:
@@ -650,12 +652,12 @@ cdef class Parameters:
         require(False, "number")
 
     def fill_moment(self, Py_ssize_t block, real value):
-        """Sets a moment of every parameter to `value` (padding too, which changes nothing)."""
+        """Set a moment of every parameter to `value`, also in padding, where it has no effect."""
         fill(self.block_at(block), self.net.block, value)
 
     def penalties(self, double weight, bint averages=False):
-        """l1 sum|W| + l2 sum W^2 over the layers, as in a loss of rows of that weight; with
-        `averages` of the moving averages."""
+        """Return l1 sum|W| + l2 sum W^2 over the layers, as in the loss of rows of total weight
+        `weight`; with `averages`, of the moving averages of the parameters."""
         cdef Net net = judged_net(&self.net, averages)
         return penalties_of(&net, weight)
 
@@ -663,32 +665,33 @@ cdef class Parameters:
 # ---- runs ---------------------------------------------------------------------------------------
 
 cdef class Tally:
-    """What the batches of an epoch came to, as far as it has been trained."""
+    """Adds up the losses of the batches of an epoch, or of the rows of an evaluation."""
 
     cdef Parameters owner
-    cdef public double loss       # the sum of the batches' losses, times their rows' weight if
-    cdef public double total      # they are means; and the weight of all their rows
-    cdef public object failure    # the loss that wasn't finite, or None
-    cdef public bint overflowed   # whether the penalties made it so: its update was made
+    cdef public double loss       # sum of the batches' losses; means are times the rows' weight
+    cdef public double total      # total weight of the rows
+    cdef public object failure    # the loss that was not finite, or None
+    cdef public bint overflowed   # only the penalties were not finite: the update was made
 
     def __init__(self, Parameters owner):
         self.owner = owner
 
     @property
     def value(self):
-        """The rows' loss as the user asked for it."""
+        """The loss of these rows: their mean or their sum, as the user chose."""
         return reduced(&self.owner.net, self.loss, self.total)
 
     cdef void take_end(self, const Run *run) noexcept:
-        """Whether a loss ended the run."""
+        """Record the loss that ended the run, if one did."""
         if run.ended == DIVERGED:
             self.failure, self.overflowed = run.last_loss, run.overflowed
 
 
 cdef bint interrupted(void *owner) noexcept with gil:
-    """Whether a signal's handler raised an exception, kept to be raised where the steps end.
+    """Handle signals; return whether to end the run because a handler raised an exception.
 
-    Or forked: the child has no other thread to end the step with.
+    The exception is raised after the steps have ended. A handler that forks also ends the run in
+    the child, which lacks the other threads of the step.
     """
     cdef int forks = fastnn_forks()
     try:
@@ -703,15 +706,15 @@ cdef bint interrupted(void *owner) noexcept with gil:
 
 
 cdef class Driver(Parameters):
-    """Runs over the rows of arrays, on a team of threads."""
+    """Training and predictions over the rows of arrays, on a team of threads."""
 
     cdef OwnBuffers training, inference
-    cdef fastnn_claim inference_claim   # of `inference`; the others go with the net's claim
-    cdef fastnn_claim parts_claim       # of a step that Python code makes in parts
-    cdef int n_threads            # for the calls that don't say
+    cdef fastnn_claim inference_claim   # on `inference`; net.claim covers the other buffers
+    cdef fastnn_claim parts_claim       # on steps that Python code makes in parts
+    cdef int n_threads            # for calls without this argument
     cdef Kept kept
-    cdef object pending           # what a signal's handler raised within a step
-    cdef public int stop_training  # a whole fit ends after the epoch
+    cdef object pending           # the exception that a signal handler raised within a step
+    cdef public int stop_training  # nonzero: a whole fit ends after the current epoch
 
     def __cinit__(self, *args, int n_threads=1, **rest):
         self.n_threads, self.kept.step = n_threads, -1
@@ -720,7 +723,7 @@ cdef class Driver(Parameters):
         fastnn_free(self.kept.memory)
 
     cdef int describe_inputs(self, Rows *rows, X, bint panels) except -1:
-        """Rows of X, an array or the arrays of CSR; with `panels` these become panels, too."""
+        """Describe the rows of X, an array or SparseRows, which `panels` gathers into panels."""
         cdef const real[:, ::1] reals
         cdef const real[::1] values
         cdef const int32_t[::1] columns
@@ -751,7 +754,7 @@ cdef class Driver(Parameters):
         return 0
 
     cdef int describe_weights(self, Rows *rows, sample_weight) except -1:
-        """Weights of rows (n,) or of outputs (n, n_out) for the loss of these rows, or None."""
+        """Describe sample weights of the rows (n,) or of their outputs (n, n_out), or None."""
         cdef const real[::1] of_rows
         cdef const real[:, ::1] of_outputs
         if sample_weight is None:
@@ -767,7 +770,7 @@ cdef class Driver(Parameters):
         return 0
 
     cdef void begin(self, Run *run, int n_threads) noexcept:
-        """An empty run of one epoch."""
+        """Initialize a run of one epoch, without rows."""
         memset(run, 0, sizeof(Run))
         run.net, run.owner = &self.net, <void *>self
         run.interrupted, run.most_threads, run.epochs, run.until = interrupted, n_threads, 1, 1
@@ -776,13 +779,14 @@ cdef class Driver(Parameters):
               sample_weight, const int64_t[::1] order, Py_ssize_t batch,
               int n_threads, Tally tally, Py_ssize_t first, Py_ssize_t stop,
               real[:, ::1] out=None):
-        """Steps over rows of X (n, n_in), `batch` rows a step: those from `first` to `stop` in
-        `order`, or of X if None.
+        """Train on rows of X (n, n_in), `batch` rows a step: those at positions `first` to `stop`
+        of `order`, or of X if `order` is None.
 
-        Targets are T (n, n_out) or labels (n,). The losses before each update are added to `tally`;
-        `out` (n, n_out) gets the outputs before it, in the order of the rows' use. Signals are
-        handled every few milliseconds. A loss that isn't finite ends the steps before its update,
-        and is tally.failure.
+        Targets are T (n, n_out) or labels (n,). The loss of each batch before its update is added
+        to `tally`; `out` (n, n_out) gets the outputs before the update, in the order in which rows
+        are used. Signals are handled every few milliseconds. If a loss is not finite, tally.failure
+        is the loss, and training ends before that update, or after it if only penalties are not
+        finite.
         """
         cdef Run run
         self.begin(&run, n_threads)
@@ -804,9 +808,9 @@ cdef class Driver(Parameters):
 
     def train_by_gradients(self, X, const real[:, ::1] dY,
                            sample_weight, int n_threads, Tally tally):
-        """One step from gradients of the outputs, dY (n, n_out), of the rows of X (n, n_in).
+        """Make one step on X (n, n_in) from dY (n, n_out), gradients with respect to its outputs.
 
-        tally.failure is the loss, the sum of the outputs times dY, if it isn't finite.
+        The loss is the sum of the outputs times dY; tally.failure is the loss if it is not finite.
         """
         cdef Run run
         self.begin(&run, n_threads)
@@ -818,9 +822,9 @@ cdef class Driver(Parameters):
         tally.take_end(&run)
 
     cdef int carry_out(self, Run *run, bint keep) except -1:
-        """Carries a run out; with `keep` the parameters are copied now and then, for `restore`.
+        """Carry out a run; with `keep`, copy the parameters from time to time, for `restore`.
 
-        The GIL is taken every few milliseconds, to handle signals; brief runs never leave it.
+        The GIL is released, and taken every few milliseconds to handle signals. Brief runs hold it.
         """
         cdef Py_ssize_t rows = training_rows(1, self.net.row_flops - run.rows.flops_less)
         cdef bint nonzeros = are_nonzeros(&run.rows)
@@ -864,7 +868,7 @@ cdef class Driver(Parameters):
         return 0
 
     def skips_zeros(self, X, Py_ssize_t batch):
-        """Whether steps with rows of X (n, n_in), `batch` rows a step, skip zeros of the inputs."""
+        """Whether training on X (n, n_in), `batch` rows a step, skips zeros of the inputs."""
         cdef Run run
         self.begin(&run, 1)
         self.describe_inputs(&run.rows, X, False)
@@ -872,14 +876,14 @@ cdef class Driver(Parameters):
         return trains_on_zeros(&run)
 
     cdef Kept *kept_parameters(self) except NULL:
-        """Room for the parameters; for all of a tiny network's arena, too, behind them."""
+        """Return memory for a copy of the parameters and, behind it, of a tiny network's arena."""
         if self.kept.memory == NULL:
             self.kept.memory = allocate(self.net.block * (
                 1 + self.net.n_blocks if self.net.tiny.layers != NULL else 1))
         return &self.kept
 
     def undivided(self, function, *arguments):
-        """Calls a function that makes steps in parts, which no other thread's may come between."""
+        """Call a function that makes steps in parts; a concurrent call raises RuntimeError."""
         if not fastnn_try_alone(&self.parts_claim):
             raise busy()
         try:
@@ -888,28 +892,29 @@ cdef class Driver(Parameters):
             fastnn_leave_alone(&self.parts_claim)
 
     def unit(self, Py_ssize_t batch):
-        """Rows of which a call of `train` may take any whole multiple without changing a bit.
+        """Return a number of rows such that calls of `train` with any multiple give the same bits.
 
-        A batch; a slice in tiny.c, whose first row is rounded in another way than later rows.
+        This is a batch or, for tiny networks, a slice: tiny.c rounds the first row of a slice
+        differently from later rows.
         """
         if batch == 1 and self.net.tiny.layers != NULL:
             return training_rows(1, self.net.row_flops)
         return batch
 
     def tally(self):
-        """A tally to train or evaluate with."""
+        """Return an empty tally to train or evaluate with."""
         return Tally(self)
 
     def forget(self):
-        """No parameters are kept from an earlier training."""
+        """Forget the parameters that an earlier training kept for `restore`."""
         self.claim()
         self.kept.step = -1
         self.release()
 
     def restore(self, real first_moment):
-        """Back to parameters that are known to have given a finite loss, moments at their start.
+        """Return to the kept parameters, which gave a finite loss, and reset the moments.
 
-        Returns how many updates that drops; nothing is done, where none are kept: None.
+        Returns the number of updates that this discards; None, without a change, if none are kept.
         """
         self.claim()
         dropped = restore(&self.net, &self.kept, first_moment)
@@ -918,7 +923,7 @@ cdef class Driver(Parameters):
 
     def profile(self, X, const real[:, ::1] T, const int64_t[::1] labels,
                 sample_weight, Py_ssize_t batch, int n_threads):
-        """Trains like `train`; returns {phase: seconds}, a list of them for each thread."""
+        """Train like `train`; return a list with a dict {phase: seconds} for each thread."""
         cdef Run run
         cdef Clock *clocks = <Clock *>calloc(n_threads, sizeof(Clock))
         cdef int rank
@@ -936,8 +941,8 @@ cdef class Driver(Parameters):
             free(clocks)
 
     def trains_by_columns(self, Py_ssize_t batch, int n_threads):
-        """Whether so many threads divide columns, where the inputs are rows of reals without many
-        zeros."""
+        """Whether `n_threads` threads divide columns instead of rows, for inputs that are reals
+        without many zeros."""
         cdef Run run
         self.begin(&run, n_threads)
         run.batch = run.end = run.rows.n = batch
@@ -945,14 +950,14 @@ cdef class Driver(Parameters):
         return run.by_columns
 
     def updates_waited(self):
-        """Whether rows of the lowest W waited for their updates in the last training."""
+        """Whether the last training let updates of the lowest W wait until its rows were read."""
         cdef OwnBuffers room = self.training
         return (room is not None and room.buffers.indexed != NULL
                 and room.buffers.indexed.waits != 0)
 
     def pace(self):
-        """(threads, seconds, seconds waited by all of them, flops per second when last judged) of
-        each size that teams have had in training."""
+        """Return (threads, seconds, seconds that all of them waited, flops per second when last
+        measured) for each size that teams have had in training."""
         cdef fastnn_pace *pace = &self.net.pace
         cdef int k
         return [(fastnn_pace_kth(pace.most, k), 1e-9 * pace.records[k].ns,
@@ -961,8 +966,8 @@ cdef class Driver(Parameters):
 
     def gradients(self, X, const real[:, ::1] T, const int64_t[::1] labels,
                   sample_weight, bint dropout, int n_threads):
-        """(loss, its gradient) of one batch, the gradient as read_flat has the parameters; nothing
-        is updated."""
+        """Return (loss, gradient) of one batch without an update; the gradient is a vector in the
+        order of `read_flat`."""
         cdef Run run
         cdef int threads
         cdef OwnBuffers room
@@ -992,8 +997,8 @@ cdef class Driver(Parameters):
 
     def row_gradients(self, X, const real[:, ::1] T, const int64_t[::1] labels,
                       real[:, ::1] out, int n_threads):
-        """The gradient of each row's loss, without penalties and dropout, into out
-        (n, n_parameters): a row of it is as read_flat has the parameters."""
+        """Compute the gradient of each row's loss, without penalties and dropout, into out
+        (n, n_parameters); its rows are in the order of `read_flat`."""
         cdef RowGradients asked
         cdef int threads = team_size(<Py_ssize_t>X.shape[0] * self.net.row_flops, n_threads)
         cdef Py_ssize_t stride = inference_rows(&self.net, threads, self.net.row_flops)
@@ -1016,10 +1021,11 @@ cdef class Driver(Parameters):
     def evaluate(self, X, const real[:, ::1] T, const int64_t[::1] labels,
                  sample_weight, int n_threads, Tally tally, real[:, ::1] out=None,
                  bint averages=False):
-        """Adds the rows' losses to `tally`, without penalties and dropout; `out` (n, n_out) gets
-        their outputs. With `averages` they are those of the parameters' moving averages, if any.
+        """Add the losses of rows to `tally`, without penalties and dropout; `out` (n, n_out) gets
+        the outputs. With `averages`, use the moving averages of the parameters, if there are any.
 
-        Chunk by chunk and row by row, so that blocks of whole chunks give the bits of all at once.
+        Losses are added chunk by chunk and row by row, so that several calls with whole chunks give
+        the same bits as one call with all rows.
         """
         cdef Evaluation asked
         cdef double loss = tally.loss, total = tally.total
@@ -1036,9 +1042,12 @@ cdef class Driver(Parameters):
 
     def predict(self, X, real[:, ::1] out, int n_threads, bint dropout=False,
                 bint averages=False):
-        """Outputs of the rows of X (n, n_in) into out (n, n_out); with `dropout` those that the
-        next step computes from this batch, with `averages` those of the moving averages, or where
-        the optimizer averages, of the parameters that the next step starts from."""
+        """Compute the outputs for X (n, n_in) into out (n, n_out).
+
+        With `dropout` these are the outputs that the next step computes from this batch. With
+        `averages` they are computed from the moving averages or, if the optimizer averages the
+        parameters itself, from the parameters that the next step starts from.
+        """
         cdef Evaluation asked
         self.describe(&asked.rows, X, None, None, None)
         require(out.shape[0] >= asked.rows.n and out.shape[1] == self.net.n_out, "out")
@@ -1047,8 +1056,8 @@ cdef class Driver(Parameters):
 
     cdef int infer(self, Evaluation *asked, int n_threads, Purpose purpose,
                    bint averages=False) except -1:
-        """Runs evaluate_task; a thread that finds the buffers taken, or needs other ones, brings
-        some of its own."""
+        """Run evaluate_task in the network's inference buffers, or in new ones if another thread
+        uses these or they do not fit."""
         cdef int threads = evaluation_team(&self.net, &asked.rows, n_threads)
         cdef Py_ssize_t stride = inference_rows(&self.net, threads,
                                                 self.net.row_flops - asked.rows.flops_less)
@@ -1082,7 +1091,7 @@ cdef class Driver(Parameters):
         return 0
 
     cdef OwnBuffers room_to_infer(self, int threads, Purpose purpose, bint mine, bint nonzeros):
-        """The network's own buffers, if they are claimed as `mine`; otherwise new ones."""
+        """Return the network's own buffers if this call has claimed them (`mine`), or new ones."""
         cdef OwnBuffers room = self.inference if mine else None
         if (room is None or room.n_threads < threads or room.forks != fastnn_forks()
                 or (room.buffers.nonzeros != NULL) != nonzeros):
@@ -1093,7 +1102,7 @@ cdef class Driver(Parameters):
         return room
 
     cdef int carry_out_whole(self, Run *run, int n_threads) except -1:
-        """Carries out epochs of a whole fit, with evaluations in the inference buffers."""
+        """Carry out epochs of a whole fit; evaluations use the inference buffers."""
         cdef Watch *watch = run.watch
         cdef Py_ssize_t last = chunks_of(&self.net, watch.last.rows.n)
         cdef Py_ssize_t chunks = last + chunks_of(&self.net, watch.validation.rows.n)
@@ -1113,8 +1122,8 @@ cdef class Driver(Parameters):
         return 0
 
     def activations(self, X):
-        """Outputs of the rows of X (n, n_in) in every stage that doesn't just pass its inputs on:
-        a list of arrays (n, n_out) of the stage, or (n * members, n_out)."""
+        """Return the outputs for X (n, n_in) of every stage that does not just pass its inputs on:
+        a list of arrays (n, n_out of the stage), or (n * members, n_out) in an Ensemble."""
         cdef OwnBuffers room
         cdef Pass work
         cdef Rows rows
@@ -1139,7 +1148,7 @@ cdef class Driver(Parameters):
         return list(found.values())
 
     cdef OwnBuffers room_for_some(self, const Rows *rows, Purpose purpose):
-        """New buffers for a chunk of these rows."""
+        """Return new buffers for a chunk of these rows."""
         cdef OwnBuffers room = OwnBuffers(self, chunk_rows(&self.net), 1, purpose, False,
                                           are_nonzeros(rows))
         if room.buffers.nonzeros != NULL:
@@ -1148,7 +1157,7 @@ cdef class Driver(Parameters):
 
     def input_gradients(self, X, const int64_t[::1] outputs,
                         real[:, ::1] out):
-        """dy_j/dx of the rows of X (n, n_in) into out (n, n_in); j is each row's in `outputs`."""
+        """Compute dy_j/dx for X (n, n_in) into out (n, n_in); `outputs` (n,) has each row's j."""
         cdef OwnBuffers room
         cdef Pass work
         cdef Rows rows
@@ -1185,25 +1194,25 @@ cdef class Driver(Parameters):
 
 # ---- whole fits ---------------------------------------------------------------------------------
 
-#: Why a fit ended before its last epoch, by the number of that reason.
+#: Why a fit ended before its last epoch, by the values of the enum End.
 ENDS = {NOT_YET: None, DIVERGED: "diverged", LAST_DIVERGED: "diverged after", STOPPED: "stopped",
         INTERRUPTED: "interrupted", NO_MEMORY: "no memory"}
 
-#: Names of metrics and of rules.
+#: The engine's metrics and rules by name.
 METRICS = {"accuracy": ACCURACY, "top_k_accuracy": TOP_K_ACCURACY, "r2": R2, "mae": MAE, "mse": MSE,
            "roc_auc": ROC_AUC, "precision": PRECISION_METRIC, "recall": RECALL, "f1": F1,
            "balanced_accuracy": BALANCED_ACCURACY, "log_loss": LOG_LOSS, "all_correct": ALL_CORRECT}
 RULES = {"stops": STOPS, "lowers": LOWERS, "converges": CONVERGES}
 
 cdef int describe_metric(Metric *metric, dict given) except -1:
-    """Describes a metric that is given as `kind` of METRICS, `are_classes` and its own options."""
+    """Describe a metric, given as `kind` (a key of METRICS), `are_classes` and its own options."""
     metric.kind, metric.are_classes = METRICS[given["kind"]], given["are_classes"]
     metric.k, metric.is_macro = given.get("k", 1), given.get("is_macro", False)
     metric.zero_division = given.get("zero_division", 0.0)
     return 0
 
 
-#: Rows on which the parameters after an epoch's last update are tried.
+#: Rows whose loss is checked for being finite after the last update of an epoch.
 cdef enum:
     TRIED_ROWS = 32
 
@@ -1212,35 +1221,38 @@ cdef class WholeFit:
     """A fit that the engine carries out by itself: rows, rules, and how it went.
 
     `rows` and `validation` are (X, T, labels, sample_weight, numbers): arrays as `Driver.train`
-    takes them, and the numbers (n,) of the rows that take part, None for all. `judge` and
-    `validation_judge` are (metrics, sample_weight) of these rows: dicts of "name", None for those
-    that are not logged, "kind" of METRICS, and fields of `Metric`; the weights in the metrics are
-    all above 0, or None. `generator` is a bit generator of NumPy that draws the orders of epochs,
-    or None; with `compounds` each of these shuffles the order before it. `lock` is held while it
-    draws, if others draw from it, too. `rules` are dicts: "kind"
-    is one of RULES, "value" is (on_validation, number of a metric, -1 for the loss), the others are
-    fields of `Rule`. With `logs_rate` the learning rates of
-    epochs are logged; with `tries_each_epoch` the parameters are tried after each epoch, not the
-    last alone; with `judges_averages` validation and the rules take the parameters' moving
-    averages. `first_moment` is what the first moment of each parameter starts from.
+    takes them, and the indices (n,) of the rows to use, None for all. `judge` and
+    `validation_judge` are (metrics, sample_weight) for these rows. Each metric is a dict: "name" is
+    None if the metric is not logged, "kind" is a key of METRICS, and the others are fields of
+    `Metric`. Their sample weights are all above 0, or None.
+
+    `generator` is a Shuffler, or a bit generator of NumPy, that draws the order of each epoch; or
+    None. With `compounds`, each order shuffles the one before it. `lock` is held during a draw, if
+    other threads draw from the generator, too. `rules` are dicts: "kind" is a key of RULES, "value"
+    is (on_validation, index of a metric or -1 for the loss), and the others are fields of `Rule`.
+
+    With `logs_rate`, the learning rate of each epoch is logged. With `tries_each_epoch`, the loss
+    is checked after the last update of each epoch, not of the last epoch alone. With
+    `judges_averages`, validation and the rules use the moving averages of the parameters.
+    `first_moment` is the initial value of the optimizer's first moment.
     """
 
     cdef readonly Driver driver
     cdef Run run
     cdef Watch watch
-    cdef Kept kept                # of a member of many,
-    cdef real first_moment        # and what its moments start from
-    cdef object held              # arrays and objects that the engine reads
-    cdef int64_t[::1] order       # room for the order of an epoch, where it is the network's own
-    cdef readonly object dropped  # updates that a divergence of a member dropped, or None
+    cdef Kept kept                # for a member of a Team: the kept parameters,
+    cdef real first_moment        # and the initial value of the first moment
+    cdef object held              # the arrays and objects that the engine reads, kept alive
+    cdef int64_t[::1] order       # memory for the order of an epoch, unless a Team allocates it
+    cdef readonly object dropped  # updates that a member discarded after a divergence, or None
     cdef bint logs_rate
-    cdef Py_ssize_t began         # epochs before those that the logs are of
+    cdef Py_ssize_t began         # number of epochs before the logged ones
     cdef double[::1] losses, val_losses, rates, row_losses
     cdef double[:, ::1] values, val_values  # of metrics,
     cdef list names, val_names              # and their names
     cdef int64_t[::1] last_order
-    cdef object lock              # of the generator, if others draw from it, too
-    cdef readonly double seconds  # that a member took
+    cdef object lock              # on the generator, if other threads draw from it, too
+    cdef readonly double seconds  # duration of a member's run
 
     def __cinit__(self, Driver driver, tuple rows, *, generator=None, tuple validation=None,
                   Py_ssize_t batch, Py_ssize_t epochs, tuple judge=((), None),
@@ -1292,7 +1304,7 @@ cdef class WholeFit:
         free(self.watch.validation_judge.metrics)
 
     cdef const int64_t *take_rows(self, Rows *rows, tuple given) except? NULL:
-        """Describes rows; returns the numbers of those that take part, NULL for all."""
+        """Describe rows; return the indices of those to use, NULL for all."""
         cdef const int64_t[::1] numbers
         cdef Py_ssize_t i
         X, T, labels, sample_weight, chosen = given
@@ -1307,7 +1319,7 @@ cdef class WholeFit:
         return &numbers[0]
 
     cdef list take_judge(self, Judge *judge, tuple rows, tuple given):
-        """Describes the metrics of rows; returns their names."""
+        """Describe the metrics of rows; return their names."""
         cdef const real[::1] weights
         cdef const double[:, ::1] targets
         cdef Py_ssize_t i
@@ -1381,7 +1393,7 @@ cdef class WholeFit:
         return 0
 
     cdef int make_logs(self, Py_ssize_t until) except -1:
-        """Room for the losses of the epochs up to `until`."""
+        """Allocate the logs of the epochs up to `until`: losses, metrics, learning rates."""
         cdef Py_ssize_t i, done = self.run.epoch, n = until - self.run.epoch
         self.run.until, self.began = until, done
         self.losses = np.empty(max(1, n))
@@ -1406,9 +1418,9 @@ cdef class WholeFit:
         return 0
 
     def carry_out(self, Py_ssize_t n_epochs, int n_threads):
-        """Trains up to so many epochs more, on the network's own buffers.
+        """Train up to `n_epochs` more epochs, in the network's own buffers.
 
-        `logs` has what became of them, also after an exception of a signal's handler.
+        `logs` has the finished epochs even if a signal handler raises an exception.
         """
         cdef Py_ssize_t i
         cdef Rule *rule
@@ -1439,7 +1451,7 @@ cdef class WholeFit:
         return 0
 
     def logs(self):
-        """The values of the epochs that were trained last, by name."""
+        """Return the logged values (n,) of the n epochs that were trained last, by name."""
         cdef Py_ssize_t n = self.run.epoch - self.began
         found = {"loss": self.losses.base[:n].copy()}
         for i, name in enumerate(self.names):
@@ -1454,11 +1466,11 @@ cdef class WholeFit:
         return found
 
     def losses_by_rows(self):
-        """The mean over the rows of their batch's loss in these epochs, which a rule follows."""
+        """Return for each of these epochs the mean over its rows of the loss of their batch."""
         return np.array(self.row_losses[:self.run.epoch - self.began])
 
     def scores(self, Py_ssize_t number):
-        """The values of a metric of the validation rows in these epochs."""
+        """Return the values of a metric of the validation rows in these epochs."""
         return np.array(self.val_values[:self.run.epoch - self.began, number])
 
     @property
@@ -1468,25 +1480,25 @@ cdef class WholeFit:
 
     @property
     def is_over(self):
-        """Whether the network has what the fit gives it; no member that is given up has."""
+        """Whether the fit is complete: all epochs are trained, or it was stopped or diverged."""
         if self.run.ended == NOT_YET:
             return self.run.epoch >= self.run.epochs
         return self.run.ended in (DIVERGED, LAST_DIVERGED, STOPPED)
 
     @property
     def ended(self):
-        """Why it ended before its last epoch, a value of ENDS; None if it did not."""
+        """Why the fit ended before its last epoch, a value of ENDS; None if it did not."""
         return ENDS[self.run.ended]
 
     @property
     def failure(self):
-        """(loss that isn't finite, whether penalties made it so, number of the step in its epoch,
-        learning rate)."""
+        """(loss that is not finite, whether only the penalties are not, number of the step in its
+        epoch, learning rate)."""
         return (self.run.last_loss, self.run.overflowed, self.run.failed_step,
                 self.run.failed_rate)
 
     def state_of_rules(self):
-        """What became of each rule: a dict of its fields."""
+        """Return the state of each rule, a dict of its fields."""
         cdef const Rule *rule
         cdef Py_ssize_t i
         found = []
@@ -1501,7 +1513,7 @@ cdef class WholeFit:
         return found
 
     def best_parameters(self, Py_ssize_t number):
-        """What `Parameters.read` gave at the best epoch of a rule; None if there was none."""
+        """Return the parameters of a rule's best epoch, as from `Parameters.read`, or None."""
         cdef const Rule *rule = &self.watch.rules[number]
         if rule.best_parameters == NULL or (rule.kind == STOPS and rule.best_epoch < 0):
             return None
@@ -1509,13 +1521,13 @@ cdef class WholeFit:
 
 
 cdef void draw_locked(Run *run) noexcept with gil:
-    """Draws an order while nobody else draws from the generator."""
+    """Draw an order while holding the lock on the generator."""
     cdef object lock = (<WholeFit>run.drawer).lock, interrupt = None
     while True:
         try:
             lock.acquire()
             break
-        except BaseException as error:  # of a signal's handler, before the lock was taken
+        except BaseException as error:  # from a signal handler, before the lock was taken
             interrupt = error
     draw_order(run.generator, run.order, run.rows.n)
     lock.release()
@@ -1524,7 +1536,7 @@ cdef void draw_locked(Run *run) noexcept with gil:
 
 
 cdef bint poll(void *owner) noexcept with gil:
-    """Handles signals, and reports members that have ended; whether an exception ends the call."""
+    """Handle signals and report ended members; return whether an exception ends the call."""
     try:
         PyErr_CheckSignals()
         (<Team>owner).report()
@@ -1534,19 +1546,19 @@ cdef bint poll(void *owner) noexcept with gil:
 
 
 cdef class Team:
-    """Threads that carry out whole fits, each one member after another.
+    """Threads that carry out whole fits, its members; each thread carries out one after another.
 
-    `report(numbers)` is called now and then, on the calling thread, with the places in `fits` of
-    members that have ended since. An exception of it, or of a signal's handler, ends the call;
-    members in progress are then as they were before, and those that have ended since the last
-    report are not reported.
+    `report(numbers)` is called from time to time, on the calling thread, with the indices in `fits`
+    of the members that have ended since the last report. An exception from `report`, or from a
+    signal handler, ends the call. Members in progress then return to their state before the call,
+    and members that have ended since the last report are not reported.
     """
 
     cdef Members work
     cdef list fits
     cdef object reporter, pending
     cdef Py_ssize_t reported
-    cdef set claimed              # places of members whose networks are claimed
+    cdef set claimed              # indices of members whose networks are claimed
 
     def __cinit__(self, list fits, report, bint stops_at_divergence, int n_threads):
         cdef Py_ssize_t i, n = len(fits)
@@ -1578,7 +1590,7 @@ cdef class Team:
         free(self.work.rooms)
 
     cdef list ended(self):
-        """The places of members that have ended since; no more is done to their networks."""
+        """Release the members that have ended since the last report; return their indices."""
         cdef list numbers = []
         cdef Py_ssize_t place
         while self.reported < self.work.n:
@@ -1595,7 +1607,7 @@ cdef class Team:
         return numbers
 
     cdef void take_pending(self, WholeFit fit) noexcept:
-        """Takes over what a signal's handler raised while a member drew an order."""
+        """Take over the exception that a signal handler raised while a member drew an order."""
         if fit.driver.pending is not None:
             self.pending, fit.driver.pending = fit.driver.pending, None
 
@@ -1604,7 +1616,7 @@ cdef class Team:
         return 0
 
     cdef int claim(self, Py_ssize_t place) except -1:
-        """Claims the network of a member, which the threads of the pool change."""
+        """Claim a member's network for the threads of the pool, which change it."""
         cdef Driver driver = (<WholeFit>self.fits[place]).driver
         driver.claim()
         fastnn_lend(&driver.net.claim)
@@ -1612,7 +1624,7 @@ cdef class Team:
         return 0
 
     cdef int release(self, Py_ssize_t place) except -1:
-        """Ends that, once the member has ended."""
+        """Release a member's network after the member has ended."""
         self.claimed.remove(place)
         (<WholeFit>self.fits[place]).driver.release()
         return 0
@@ -1641,16 +1653,16 @@ cdef class Team:
 
 
 def train_members(list fits, report, int n_threads, bint stops_at_divergence=False):
-    """Carries out whole fits of several networks; see Team."""
+    """Carry out whole fits of several networks; see Team."""
     cdef Team team = Team(fits, report, stops_at_divergence, n_threads)
     team.carry_out(n_threads)
 
 
 def metric_value(dict given, t, const real[:, ::1] y, w):
-    """A metric of outputs y (n, n_out), none of them NaN, n at least 0.
+    """Return a metric of outputs y (n, n_out), without NaN, for n >= 1.
 
-    Targets are t (n, n_out), or labels (n,) of classes; weights w, (n,), (n, n_out) or None, are
-    from 0 to 1, those of rows above 0.
+    Targets t are (n, n_out), or labels (n,). Weights w are (n, n_out) from 0 to 1, or (n,) and also
+    above 0, or None.
     """
     cdef const int64_t[::1] labels
     cdef const real[:, ::1] T
@@ -1682,7 +1694,7 @@ def metric_value(dict given, t, const real[:, ::1] y, w):
 # ---- calls that take arrays as they are ---------------------------------------------------------
 
 cdef void let_go(capsule) noexcept:
-    """The network is no longer kept for a capsule that is gone."""
+    """Drop the reference to the network that a deleted capsule held."""
     Py_DECREF(<object>PyCapsule_GetContext(capsule))
 
 
@@ -1690,20 +1702,20 @@ cdef class Network(Driver):
     """A network as `MLP` holds it: parameters, runs, and calls for single batches."""
 
     cdef fastnn_model model       # for callers in C
-    cdef public bint converts_targets   # they are labels that have names, or fewer than outputs
+    cdef public bint converts_targets   # targets are named labels, or fewer than the outputs
 
     def __cinit__(self, *args, **rest):
         self.model.precision, self.model.net = &PRECISION, &self.net
 
     def c_model(self):
-        """A capsule with the network as a fastnn_model, which keeps it alive."""
+        """Return a capsule that has the network as a fastnn_model and keeps it alive."""
         capsule = PyCapsule_New(&self.model, "fastnn.model", let_go)
         PyCapsule_SetContext(capsule, <void *>self)
         Py_INCREF(self)
         return capsule
 
     cdef bint take_rows(self, object X, Rows *rows) noexcept:
-        """Describes the rows of X, if they need neither conversion nor complaint."""
+        """Describe the rows of X; return False if X must be converted or is not valid."""
         cdef Py_ssize_t n_in = self.net.n_in
         if not is_plain(X, 2) or cnp.PyArray_DIM(X, 1) != n_in or self.net.waits_for_data:
             return False
@@ -1711,7 +1723,7 @@ cdef class Network(Driver):
         return rows.n > 0 and inputs_fit(&self.net, rows.n, rows.X)
 
     cdef bint take_targets(self, object y, Rows *rows) noexcept:
-        """The same for the rows' targets."""
+        """Describe the targets of the rows; return False if y must be converted or is not valid."""
         if self.converts_targets:
             return False
         if self.net.targets.labels:
@@ -1728,7 +1740,7 @@ cdef class Network(Driver):
         return targets_fit(&self.net, rows)
 
     def try_predict(self, X, out):
-        """Like `predict`, `out` or a new array returned; None if an argument isn't fit as it is."""
+        """Predict into `out` or a new array; return it, or None if an argument needs conversion."""
         cdef Evaluation asked
         cdef cnp.npy_intp[2] shape
         if not self.take_rows(X, &asked.rows):
@@ -1744,10 +1756,11 @@ cdef class Network(Driver):
         return out
 
     def try_step(self, X, y):
-        """One update from all rows; returns the loss, or None if an argument isn't fit as it is.
+        """Make one update from all rows; return the loss, or None if an argument must be converted.
 
-        A loss that isn't finite raises FloatingPointError of the loss and whether penalties made it
-        so, which is known after the update only; otherwise nothing has changed.
+        A loss that is not finite raises FloatingPointError(loss, overflowed). `overflowed` says
+        that only the penalties are not finite, which is known only after the update; otherwise
+        nothing has changed.
         """
         cdef Run run
         self.begin(&run, self.n_threads)
@@ -1760,9 +1773,10 @@ cdef class Network(Driver):
         return reduced(&self.net, run.loss, run.total)
 
     def try_fit(self, X, y, Py_ssize_t batch, Py_ssize_t epochs, generator):
-        """A WholeFit of these rows and targets, carried out; None if an argument isn't fit.
+        """Carry out a WholeFit of X and y and return it; None if an argument must be converted.
 
-        `generator` draws the orders of epochs, None without. The targets are copied.
+        `generator` draws the order of each epoch; with None, rows keep their order. The targets are
+        copied.
         """
         cdef Rows rows
         cdef WholeFit fit
@@ -1778,7 +1792,7 @@ cdef class Network(Driver):
         return fit
 
 
-# ---- functions of arrays: each stage of a step alone --------------------------------------------
+# ---- functions of arrays: single parts of a step ------------------------------------------------
 
 def forward_arrays(const real[:, ::1] z_prev, const real[:, ::1] W, const real[::1] b,
                    str activation, real parameter, real[:, ::1] a, real[:, ::1] z, isa=None):
@@ -1851,7 +1865,7 @@ def delta_arrays(const real[:, ::1] a, str activation, real parameter, const rea
 
 
 cdef class LayerState(Parameters):
-    """One layer's weights, biases and moments for `update`."""
+    """The weights, biases and moments of one layer, for `update`."""
 
     cdef readonly str rule
 
@@ -1860,7 +1874,7 @@ cdef class LayerState(Parameters):
 
     @classmethod
     def of(cls, n_in, n_out, str optimizer, dict hyper, real first_moment, isa=None):
-        """The state of a layer of that shape, moments at their start."""
+        """Return the state of a layer (n_in, n_out), with initial moments."""
         cdef LayerState state = cls(n_in, [specification(n_out, "identity", 0.0, True)], isa=isa,
                                     tiny=False, optimizer=optimizer, hyper=hyper)
         if state.net.optimizer.n_moments > 0:
@@ -1871,7 +1885,7 @@ cdef class LayerState(Parameters):
                const real[:, ::1] delta, dict hyper=None):
         """dW = z_prev.T @ delta, db = delta.sum(0), and one step of the optimizer on W and b.
 
-        From here on with the numbers in `hyper`, if it is given.
+        `hyper`, if it is given, replaces the hyper-parameters for this and later updates.
         """
         cdef Py_ssize_t n = z_prev.shape[0], at = 0
         cdef OwnBuffers room = OwnBuffers(self, min(n, ROUND), 1, TRAINING, n > ROUND)
@@ -1916,7 +1930,7 @@ cdef class LayerState(Parameters):
 # ---- probes of the machine, and single functions ------------------------------------------------
 
 def evaluate_function(str name, const real[::1] x, real[::1] out, isa=None):
-    """A function of vmath.h over an array; registry()["functions"] has their names."""
+    """Compute out = f(x) for a function of vmath.h; registry()["functions"] has the names."""
     cdef const fastnn_function *function = find_function(find_table(isa), name)
     cdef Py_ssize_t n = x.shape[0]
     cdef real *values = allocate(panels_of(n) * PANEL)
@@ -1931,7 +1945,7 @@ def evaluate_function(str name, const real[::1] x, real[::1] out, isa=None):
 
 
 def peak_flops(double seconds, int n_threads, isa=None):
-    """Operations a second of fused multiply-adds in registers, the best of some `seconds`."""
+    """Return the peak rate of multiply-adds in registers, in flops per second, over `seconds`."""
     cdef Probe probe
     cdef double best = 0.0
     probe.ops, probe.rounds = find_table(isa), 1 << 17
@@ -1945,8 +1959,8 @@ def peak_flops(double seconds, int n_threads, isa=None):
 
 
 def read_bandwidth(Py_ssize_t nbytes, double seconds, int n_threads, isa=None):
-    """Bytes a second that all threads together read, each over and over a buffer of `nbytes` bytes
-    (rounded up to 512): the best of some `seconds`."""
+    """Return the peak rate at which all threads together read, in bytes per second: the best of
+    about `seconds`. Each reads its own buffer of `nbytes` bytes, rounded up to 512, repeatedly."""
     cdef Reading reading
     cdef Py_ssize_t blocks = max(1, (nbytes + 511) // 512), size = blocks * 512
     cdef real *memory = allocate((blocks * 8 * <object>n_threads + n_threads) * PANEL)
@@ -1966,8 +1980,8 @@ def read_bandwidth(Py_ssize_t nbytes, double seconds, int n_threads, isa=None):
 
 
 def core_latency(double seconds):
-    """Nanoseconds that a number takes from one core to another, one way: the best of many tries in
-    about so many seconds; NaN without a second thread, or while that has no CPU."""
+    """Return the nanoseconds that it takes to pass a number from one core to another, one way: the
+    best of many tries in about `seconds`; NaN without a second thread, or if it gets no CPU."""
     cdef Exchange exchange
     cdef double stop = perf_counter() + seconds, best = float("nan")
     exchange.ways, exchange.give_up = 200, <int64_t>(1e9 * seconds)
@@ -1982,5 +1996,5 @@ def core_latency(double seconds):
 
 
 def first_nonfinite(const real[::1] x):
-    """Index of the first NaN or infinity, or -1."""
+    """Return the index of the first NaN or infinity, or -1."""
     return find_table(None).first_nonfinite(x.shape[0], &x[0]) if x.shape[0] > 0 else -1

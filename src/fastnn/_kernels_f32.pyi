@@ -1,4 +1,4 @@
-"""What type checkers know of the compiled module; that of _kernels_f64 is the same."""
+"""Type stubs of the compiled module _kernels_f32; those of _kernels_f64 are the same."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Self, TypeVar

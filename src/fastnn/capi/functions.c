@@ -1,5 +1,5 @@
-/* functions.c - the functions of fastnn.h: they check pointers and precisions, then call the
- * functions of the model's own precision. */
+/* functions.c - the functions of fastnn.h. They check pointers and the precision, then call the
+ * functions of the model's own precision (precision.h). */
 #include "precision.h"
 
 #include <math.h>

@@ -1,10 +1,10 @@
-/* precision.h - the functions of one precision, as functions.c calls them. */
+/* precision.h - the functions for one precision, which functions.c calls. */
 #ifndef FASTNN_PRECISION_H
 #define FASTNN_PRECISION_H
 
 #include "include/fastnn.h"
 
-/* engine/capi.pxd implements them; `bits` tells the type of the numbers. */
+/* engine/capi.pxd implements them. `bits` is 32 for float, 64 for double. */
 typedef struct fastnn_precision {
     int bits;
     int64_t (*get)(const fastnn_model *model, int property);

@@ -1,4 +1,4 @@
-# NumPy's arrays as the kernels take them: row-major, aligned, native, of the kernels' precision.
+# NumPy arrays that kernels read directly: row-major, aligned, native, of the kernels' precision.
 
 cimport numpy as cnp
 
@@ -7,7 +7,7 @@ from fastnn.engine.net cimport Buffers, Net
 from fastnn.engine.parameters cimport REAL_TYPE
 
 cdef inline bint is_plain(object value, int n_dimensions) noexcept:
-    """Whether it's just an array of reals, which kernels can read: contiguous, aligned, native."""
+    """Whether `value` is an ndarray of reals: C-contiguous, aligned, in native byte order."""
     return (cnp.PyArray_CheckExact(value) and cnp.PyArray_TYPE(value) == REAL_TYPE()
             and cnp.PyArray_NDIM(value) == n_dimensions and cnp.PyArray_ISCARRAY_RO(value))
 
@@ -27,7 +27,7 @@ cdef inline bint overlap(object a, object b) noexcept:
 
 cdef inline int put(const Net *net, const Buffers *buffers, const real[:, ::1] source,
                     real *panels) except -1:
-    """Rows of an array into panels of the buffers."""
+    """Copy the rows of an array into panels of the buffers."""
     net.ops.gather(source.shape[0], source.shape[1], &source[0, 0], NULL, panels,
                    buffers.stride * PANEL)
     return 0
@@ -35,6 +35,6 @@ cdef inline int put(const Net *net, const Buffers *buffers, const real[:, ::1] s
 
 cdef inline int take(const Net *net, const Buffers *buffers, const real *panels,
                      real[:, ::1] out) except -1:
-    """Panels of the buffers into an array."""
+    """Copy panels of the buffers into an array."""
     net.ops.scatter(out.shape[0], out.shape[1], panels, buffers.stride * PANEL, &out[0, 0])
     return 0

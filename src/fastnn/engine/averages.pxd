@@ -1,10 +1,11 @@
-# Optimizers that average the parameters themselves (fastnn_optimizer.averages): gradients are taken
-# at the parameters, the network is evaluated at their average, the last moment.
+# Optimizers that average the parameters themselves (fastnn_optimizer.averages). Gradients are
+# computed at the parameters; the network is evaluated at their average, which is the last moment.
 #
-# The two change places: block 0 of the arena is the average, as whatever predicts, copies or writes
-# parameters expects, except in training (Net.in_training), when the rule and the passes over a
-# batch's rows find the parameters there. Not here: moving averages beside an optimizer, which leave
-# the parameters as they are (gradients.pxd).
+# The two are exchanged when training begins and ends. During training (Net.in_training) block 0 of
+# the arena has the parameters, where the update rule and the passes over a batch expect them. At
+# all other times block 0 has the average, so that code which predicts, copies or writes parameters
+# needs no special case. Not here: the moving average that can be kept beside any optimizer and
+# leaves the parameters unchanged (gradients.pxd).
 
 from libc.string cimport memcpy
 
@@ -14,7 +15,7 @@ from fastnn.engine.net cimport Net
 
 
 cdef inline void begin_training(Net *net) noexcept nogil:
-    """Block 0 has the parameters from here on. The thread has claimed them."""
+    """Put the parameters into block 0; the calling thread must have claimed them."""
     if not net.optimizer.averages or net.in_training:
         return
     if net.step == 0:
@@ -26,15 +27,17 @@ cdef inline void begin_training(Net *net) noexcept nogil:
 
 
 cdef inline void end_training(Net *net) noexcept nogil:
-    """Block 0 has the average again."""
+    """Put the average back into block 0."""
     if net.in_training:
         net.in_training = False
         exchange(net)
 
 
 cdef inline void restart_average(Net *net) noexcept nogil:
-    """The average and what it is made of begin at block 0, which has been written. Operands stay
-    as they are."""
+    """Restart the average from new parameters in block 0; operands are not renewed.
+
+    The first moment, from which the average is computed, becomes a copy of them, too.
+    """
     cdef size_t size = net.block * sizeof(real)
     if net.optimizer.averages:
         memcpy(net.arena + net.block, net.arena, size)
@@ -42,7 +45,7 @@ cdef inline void restart_average(Net *net) noexcept nogil:
 
 
 cdef inline void exchange(Net *net) noexcept nogil:
-    """The parameters and their average change places, and so do the operands of both."""
+    """Exchange the parameters and their average, and the operands of both."""
     swap_memory(net.arena, net.arena + net.optimizer.n_moments * net.block,
                 net.block * sizeof(real))
     if net.operands != NULL:

@@ -1,6 +1,6 @@
-# Calls from C (capi/include/fastnn.h): on the caller's thread, in buffers of its own, without
-# Python's objects or its lock. Not here: pointers that are NULL, or of the other precision
-# (capi/functions.c checks them first).
+# The functions of capi/include/fastnn.h for one precision. They run on the calling thread, in the
+# buffers of a workspace, without Python objects and without the GIL. Not here: the checks for NULL
+# pointers and for the other precision, which capi/functions.c makes first.
 
 from libc.math cimport NAN
 from libc.stdint cimport int64_t
@@ -73,11 +73,11 @@ from fastnn.engine.zeros cimport predicts_zeros, trains_on_zeros
 cdef struct Workspace:            # its first member is declared in capi/precision.h
     fastnn_workspace head
     Net *net
-    Buffers inference             # apart, since they have no room for dropout
+    Buffers inference             # separate, since they have no room for dropout
     Buffers training
-    Py_ssize_t rows               # of a batch, at most; 0 where it isn't for training
-    real *before                  # the arena of a tiny network, as it was before a step
-    real *row                     # (n_in,) of `evaluate`
+    Py_ssize_t rows               # of the largest training batch; 0: not for training
+    real *before                  # a tiny network's arena from before a step; or NULL
+    real *row                     # (n_in,) the input of `evaluate`
 
 
 cdef inline int64_t get_property(const fastnn_model *model, int which) noexcept nogil:
@@ -124,7 +124,7 @@ cdef inline int new_workspace(fastnn_model *model, Py_ssize_t rows, int training
 
 
 cdef inline bint allocate_training(Workspace *made) noexcept nogil:
-    """Room for training batches, too."""
+    """Allocate the buffers for training batches; return False if there is not enough memory."""
     cdef const Net *net = made.net
     if net.tiny.layers != NULL:
         made.before = <real *>fastnn_allocate(net.n_blocks * net.block * sizeof(real))
@@ -144,7 +144,7 @@ cdef inline void free_workspace(fastnn_workspace *workspace) noexcept nogil:
 
 
 cdef inline int check_rows(const Net *net, Py_ssize_t rows, const void *X) noexcept nogil:
-    """FASTNN_OK, or the status that says what is wrong with rows of inputs."""
+    """Check X (rows, n_in); return FASTNN_OK or the status for the first problem found."""
     if net.waits_for_data:
         return FASTNN_NOT_ADAPTED
     if net.ops.first_nonfinite(rows * net.n_in, <const real *>X) >= 0:
@@ -214,7 +214,7 @@ cdef inline int train(fastnn_workspace *workspace, Py_ssize_t rows, const void *
 
 cdef inline double evaluate(fastnn_workspace *workspace, Py_ssize_t n,
                             const double *x) noexcept nogil:
-    """The first output for a row."""
+    """The first output for one row x (n,); NaN if the row cannot be predicted."""
     cdef Workspace *made = <Workspace *>workspace
     cdef const Net *net = made.net
     cdef Py_ssize_t i
@@ -231,7 +231,7 @@ cdef inline double evaluate(fastnn_workspace *workspace, Py_ssize_t n,
     begin_pass(&work, net, &made.inference, 0, NULL)
     work.rows = net.members
     forward(&work)
-    write_outputs(&work, made.inference.target)  # which has room, and no other use here
+    write_outputs(&work, made.inference.target)  # unused by predictions, and large enough
     return made.inference.target[0]
 
 

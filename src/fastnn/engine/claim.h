@@ -1,6 +1,7 @@
-/* A claim on memory that threads share: one thread may change it, or any number may read it. A
- * caller that does not get the claim returns an error to the user, and does not wait; only a thread
- * that wants to change waits for those that read, which take as long as a copy. */
+/* A claim on memory that threads share: one thread may change the memory, or any number of threads
+ * may read it. A caller that does not get the claim does not wait, but returns an error to the
+ * user. There is one exception: a thread that wants to change the memory waits for the threads that
+ * read it, because they only make a copy. */
 #ifndef FASTNN_CLAIM_H
 #define FASTNN_CLAIM_H
 
@@ -11,20 +12,21 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The upper half of `state` is the number of forks until then: a claim from before a fork is that
- * of a thread that this process does not have, unless it is of the thread that forked, amid a step
- * in a signal's handler. The lower half has the number of readers and the two bits below. */
+/* The upper half of `state` is fastnn_forks() at the time when it was written. A claim from before
+ * a fork counts as free, because the thread that took it does not exist in this process. There is
+ * one exception: the thread that forked, in a signal handler during a step, keeps its own claim.
+ * The lower half of `state` has the number of readers and the two bits below. */
 typedef struct {
     uint64_t state;
-    const void *owner; /* the address of the owner's fastnn_held, while a thread has it alone */
+    const void *owner; /* the address of the owner's fastnn_held, while one thread holds it alone */
     bool is_lent;      /* other threads change the memory for the owner */
-    uint64_t left;     /* how many times it was left after it was taken alone */
+    uint64_t left;     /* how many times a thread that held it alone has released it */
 } fastnn_claim;
 
-#define FASTNN_ALONE 0x80000000U  /* one thread has it alone */
-#define FASTNN_WANTED 0x40000000U /* a thread waits to have it alone: no further readers */
+#define FASTNN_ALONE 0x80000000U  /* one thread holds it alone */
+#define FASTNN_WANTED 0x40000000U /* a thread waits to hold it alone: no new readers */
 
-/* How many claims this thread has alone. */
+/* How many claims this thread holds alone. */
 static _Thread_local int fastnn_held;
 
 static inline bool fastnn_is_owner(const fastnn_claim *claim) {
@@ -33,7 +35,7 @@ static inline bool fastnn_is_owner(const fastnn_claim *claim) {
 
 static inline uint64_t fastnn_era(void) { return (uint64_t)fastnn_forks() << 32; }
 
-/* The lower half of a state, 0 if it is from before a fork. */
+/* The lower half of a state; 0 if the thread that took the claim was lost in a fork. */
 static inline uint32_t fastnn_users(const fastnn_claim *claim, uint64_t state, uint64_t era) {
     bool is_lost = (state ^ era) >> 32 != 0 && !fastnn_is_owner(claim);
     return is_lost ? 0 : (uint32_t)state;
@@ -43,7 +45,7 @@ static inline bool fastnn_replace(fastnn_claim *claim, uint64_t *state, uint64_t
     return __atomic_compare_exchange_n(&claim->state, state, by, false, order, __ATOMIC_RELAXED);
 }
 
-/* Take the claim alone; false if any thread has it. */
+/* Take the claim alone; return false if any thread holds it. */
 static inline bool fastnn_try_alone(fastnn_claim *claim) {
     uint64_t era = fastnn_era(), state = __atomic_load_n(&claim->state, __ATOMIC_RELAXED);
     do {
@@ -54,7 +56,7 @@ static inline bool fastnn_try_alone(fastnn_claim *claim) {
     return true;
 }
 
-/* The same, once all readers have left; false if another thread has it alone. */
+/* Wait for all readers and take the claim alone; return false if another thread holds it alone. */
 static inline bool fastnn_take_alone(fastnn_claim *claim) {
     while (!fastnn_try_alone(claim)) {
         uint64_t state = __atomic_load_n(&claim->state, __ATOMIC_RELAXED);
@@ -66,10 +68,11 @@ static inline bool fastnn_take_alone(fastnn_claim *claim) {
     return true;
 }
 
-/* Let other threads change the memory for this one, its owner, which may not read it then. */
+/* Let other threads change the memory for this thread, the owner of the claim. Until the owner
+ * releases the claim, it may not read the memory either. */
 static inline void fastnn_lend(fastnn_claim *claim) { claim->is_lent = true; }
 
-/* Give it up. The next thread that takes it sees everything that this one has written. */
+/* Release a claim held alone. The next thread that takes it sees all that this one has written. */
 static inline void fastnn_leave_alone(fastnn_claim *claim) {
     __atomic_store_n(&claim->owner, NULL, __ATOMIC_RELAXED);
     claim->is_lent = false;
@@ -78,13 +81,13 @@ static inline void fastnn_leave_alone(fastnn_claim *claim) {
     __atomic_store_n(&claim->state, fastnn_era(), __ATOMIC_RELEASE);
 }
 
-/* A number that each change of the memory makes larger, once it is done. */
+/* A number that grows after each change of the memory, when the claim is released. */
 static inline uint64_t fastnn_times_left(const fastnn_claim *claim) {
     return __atomic_load_n(&claim->left, __ATOMIC_ACQUIRE);
 }
 
-/* Take the claim to read; false if another thread has it alone. A thread that has it alone itself
- * may read, too: a signal's handler, between two updates. */
+/* Take the claim for reading; return false if another thread holds it alone or waits to. The owner
+ * itself may read, in a signal handler between two updates, unless it has lent the claim. */
 static inline bool fastnn_take_shared(fastnn_claim *claim) {
     uint64_t era = fastnn_era(), state = __atomic_load_n(&claim->state, __ATOMIC_RELAXED);
     uint32_t users;
@@ -96,7 +99,7 @@ static inline bool fastnn_take_shared(fastnn_claim *claim) {
     return true;
 }
 
-/* Give that up. The next thread that has it alone changes nothing that this one has yet to read. */
+/* Release a claim taken for reading. Changes by the next owner come after all reads of this one. */
 static inline void fastnn_leave_shared(fastnn_claim *claim) {
     if (!fastnn_is_owner(claim)) __atomic_fetch_sub(&claim->state, 1, __ATOMIC_RELEASE);
 }

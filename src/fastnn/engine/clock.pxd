@@ -1,8 +1,8 @@
-# The time of a thread in each phase of a step, for profiles. Not here: other clocks.
+# The time that a thread spends in each phase of a step, for profiles. Not here: other clocks.
 
 from fastnn.engine.leaves cimport fastnn_now_ns
 
-cdef enum Phase:                  # of a training step; Python knows them by the names in PHASES
+cdef enum Phase:                  # of a training step; PHASES in _kernels.pyx has their names
     INPUT
     FORWARD
     LOSS
@@ -21,7 +21,7 @@ cdef inline double monotonic() noexcept nogil:
 
 
 cdef inline void record_time(Clock *clock, Phase phase) noexcept nogil:
-    """Adds the time since the last record to this phase; does nothing without a clock."""
+    """Add the time since the last call to this phase; do nothing without a clock."""
     cdef double now
     if clock == NULL:
         return

@@ -1,16 +1,17 @@
-/* What threads of a team share while each has work of its own: counters, and who is who. Not here:
- * claims (claim.h), the team and its barrier (pool.h). */
+/* Counters and flags that the threads of a team share while each does its own work, and an identity
+ * of each thread. Not here: claims (claim.h), the team and its barrier (pool.h). */
 #ifndef FASTNN_COUNTERS_H
 #define FASTNN_COUNTERS_H
 
 #include <stddef.h>
 
-/* Return a counter and add 1: no two threads get the same number. */
+/* Return a counter's value and add 1 to it: no two threads get the same number. */
 static inline ptrdiff_t fastnn_take_next(ptrdiff_t *counter) {
     return __atomic_fetch_add(counter, 1, __ATOMIC_ACQ_REL);
 }
 
-/* Set a number that other threads look at; they then see all that was written before. */
+/* Set a number that other threads read with fastnn_look. A thread that reads the new value also
+ * sees everything that was written before it. */
 static inline void fastnn_put(ptrdiff_t *place, ptrdiff_t value) {
     __atomic_store_n(place, value, __ATOMIC_RELEASE);
 }
@@ -21,7 +22,7 @@ static inline ptrdiff_t fastnn_look(const ptrdiff_t *place) {
 
 static _Thread_local char fastnn_here;
 
-/* The same in one thread, another in another thread of these. */
+/* An address that identifies the calling thread: no two running threads have the same one. */
 static inline void *fastnn_thread(void) { return &fastnn_here; }
 
 #endif

@@ -1,5 +1,5 @@
-# Declarations of the C leaves (simd/), the thread pool (pool.h) and the other C code for Cython.
-# The headers have the shapes and meanings; what is ptrdiff_t there is Py_ssize_t here.
+# Declarations for Cython of the C leaves (simd/), the thread pool (pool.h) and the other C code.
+# The headers document shapes and meanings; their ptrdiff_t is Py_ssize_t here.
 
 from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 

@@ -1,7 +1,7 @@
-# Members that tiny.c could train one after another, if they have one shape: a slice of each at once
-# (simd/lockstep.h), with the same bits. A slice ends where it would for the member alone; then the
-# member leaves its column, and another slice, its own or of another member, takes that. Not here:
-# which members these are (members.pxd).
+# Tiny members of one shape, trained side by side by simd/lockstep.h, each in a column of a panel,
+# with the bits that tiny.c gives for each alone. A slice ends where it would end if the member were
+# alone. The member then leaves its column, and another slice, its own next one or another member's,
+# takes the column. Not here: which members are trained together (members.pxd).
 
 from libc.math cimport isfinite
 from libc.stdint cimport int64_t, uint64_t
@@ -28,23 +28,23 @@ from fastnn.engine.run cimport KEEP_ROWS, Run
 
 
 cdef enum:
-    MOST_COLUMNS = 16             # PANEL of floats
+    MOST_COLUMNS = 16             # PANEL for floats
 
 cdef struct Lockstep:
     fastnn_lockstep nets
-    const Net *net                # has the shape of all
+    const Net *net                # a network of the shape that all have
     fastnn_lockstep_layer *layers
     fastnn_lockstep_rows *rows    # (PANEL,)
     real *rate                    # (PANEL,)
     double *loss                  # (PANEL,)
-    Run *runs[MOST_COLUMNS]       # (PANEL,) whose slice is in a column, or NULL
-    Py_ssize_t left[MOST_COLUMNS]  # (PANEL,) its rows that are not trained yet
+    Run *runs[MOST_COLUMNS]       # (PANEL,) the run in each column, or NULL
+    Py_ssize_t left[MOST_COLUMNS]  # (PANEL,) rows of its slice still to train
 
 
 cdef inline bint keeps_step(const Run *run) noexcept nogil:
-    """Whether a run can be trained beside others: by plain descent on squared errors, row by row.
+    """Whether a run can be trained in a column: plain descent on squared errors, row by row.
 
-    Two layers of up to TINY_LANES inputs and units are summed in another order.
+    Two layers of up to TINY_LANES inputs and units cannot: tiny.c sums them in another order.
     """
     cdef const Net *net = run.net
     cdef const fastnn_tiny_layer *layers = net.tiny.layers
@@ -56,7 +56,7 @@ cdef inline bint keeps_step(const Run *run) noexcept nogil:
 
 
 cdef inline bint have_one_shape(const Net *one, const Net *other) noexcept nogil:
-    """Whether two tiny networks differ in nothing but numbers."""
+    """Whether the layers of two tiny networks have the same sizes, biases and activations."""
     cdef const fastnn_tiny_layer *first
     cdef const fastnn_tiny_layer *second
     cdef Py_ssize_t i
@@ -74,7 +74,7 @@ cdef inline bint have_one_shape(const Net *one, const Net *other) noexcept nogil
 # ---- memory -------------------------------------------------------------------------------------
 
 cdef inline bint make_lockstep(Lockstep *step, const Net *net) noexcept nogil:
-    """Room for networks of the shape of `net`; False if there is none."""
+    """Allocate PANEL columns for networks of the shape of `net`; False without enough memory."""
     cdef Py_ssize_t n = net.tiny.n_layers
     memset(step, 0, sizeof(Lockstep))
     step.net = net
@@ -97,7 +97,7 @@ cdef inline void free_lockstep(Lockstep *step) noexcept nogil:
 
 
 cdef inline Py_ssize_t lockstep_size(const Net *net) noexcept nogil:
-    """The numbers that the networks need."""
+    """The size of the memory that begins with the rates, in reals."""
     cdef Py_ssize_t i, n = 1 + LOCKSTEP_ROWS * (net.n_in + net.n_out)
     for i in range(net.tiny.n_layers):
         n += net.tiny.layers[i].n_out * (net.tiny.layers[i].n_in + 4)
@@ -105,7 +105,7 @@ cdef inline Py_ssize_t lockstep_size(const Net *net) noexcept nogil:
 
 
 cdef inline void place_lockstep(Lockstep *step) noexcept nogil:
-    """Places all arrays in the memory that begins with the rates."""
+    """Place all arrays of reals in the memory that begins with the rates."""
     cdef const fastnn_tiny_layer *tiny
     cdef fastnn_lockstep_layer *layer
     cdef real *at = step.rate + PANEL
@@ -128,7 +128,7 @@ cdef inline void place_lockstep(Lockstep *step) noexcept nogil:
 # ---- slices -------------------------------------------------------------------------------------
 
 cdef inline void enter_column(Lockstep *step, int l, Run *run) noexcept nogil:
-    """A run's next slice, from run.first to run.stop, takes a column."""
+    """Put a run's next slice, from run.first to run.stop, into column l."""
     cdef fastnn_lockstep_rows *rows = &step.rows[l]
     cdef fastnn_step constants
     step.runs[l], step.left[l] = run, run.stop - run.first
@@ -140,10 +140,10 @@ cdef inline void enter_column(Lockstep *step, int l, Run *run) noexcept nogil:
 
 
 cdef inline void leave_column(Lockstep *step, int l) noexcept nogil:
-    """A slice has ended: its parameters become those of the run, unless its loss isn't finite.
+    """Copy the parameters of a finished slice to its network, and keep those from before it.
 
-    As with tiny.c by itself the general step finds that loss: the run is where it was, and no
-    longer tiny. The parameters before the slice are kept.
+    If the loss is not finite, the network stays as it was before the slice and run.tiny is
+    switched off, so that the general step finds the loss, as in train_tiny_slice.
     """
     cdef Run *run = step.runs[l]
     cdef Py_ssize_t n = run.stop - run.first
@@ -161,12 +161,12 @@ cdef inline void leave_column(Lockstep *step, int l) noexcept nogil:
 
 
 cdef inline void empty_column(Lockstep *step, int l) noexcept nogil:
-    """Nobody is in the column; what is left there goes on with a rate of 0, and nobody sees it."""
+    """Mark column l as empty: it is still computed, with a learning rate of 0, and ignored."""
     step.runs[l], step.rows[l].X, step.rate[l] = NULL, NULL, 0
 
 
 cdef inline void copy_column(Lockstep *step, int l, bint enters) noexcept nogil:
-    """Copies the parameters of the column's network to it, or back."""
+    """Copy the parameters of the network of column l into the column, or back."""
     cdef const fastnn_tiny_layer *tiny
     cdef fastnn_lockstep_layer *layer
     cdef Py_ssize_t i, j, k
@@ -188,7 +188,7 @@ cdef inline void copy_number(real *here, real *there, bint enters) noexcept nogi
 
 
 cdef inline void train_columns(Lockstep *step, Py_ssize_t most) noexcept nogil:
-    """Steps until a slice has ended, or `most` of them."""
+    """Train all columns until the first slice ends, for `most` steps at most."""
     cdef uint64_t before = fastnn_flush_subnormals()
     cdef Py_ssize_t n = most
     cdef int l

@@ -1,10 +1,10 @@
-/* maths.h - the few functions of doubles that weights depend on outside the kernels: powers (Adam's
+/* maths.h - the functions of doubles outside the kernels that weights depend on: powers (Adam's
  * bias correction, schedules) and half a cosine (schedules).
  *
  * C libraries differ in the last digit of pow and cos, from system to system and even from CPU to
- * CPU. These consist of additions, multiplications and divisions alone, each rounded by itself, and
- * so give the same bits everywhere. Series are Taylor's: where the argument is short they need few
- * terms more than the best polynomial, and their coefficients explain themselves.
+ * CPU. These functions use only additions, multiplications and divisions, each rounded separately,
+ * and so give the same bits everywhere. The series are Taylor series: on a short interval they need
+ * only a few terms more than the best polynomial, and their coefficients need no explanation.
  */
 #ifndef FASTNN_MATHS_H
 #define FASTNN_MATHS_H
@@ -29,7 +29,8 @@ static inline double fastnn_log2(double x) {
     return (double)k + (f - s * (f - z * p)) * 1.4426950408889634;
 }
 
-/* 2^x; 0 below the normal numbers, infinity above. 2^x = 2^n e^r, |r| <= ln 2 / 2. */
+/* 2^x; 0 where the result would be subnormal, infinity where it would overflow.
+ * 2^x = 2^n e^r, |r| <= ln 2 / 2. */
 static inline double fastnn_exp2(double x) {
     static const double c[] = {1,
                                1,
@@ -58,7 +59,7 @@ static inline double fastnn_exp2(double x) {
     return half * (even + odd * r) * 2;
 }
 
-/* x^y for x >= 0. A small whole y takes multiplications: 0.1^2 is then what it looks like. */
+/* x^y for x >= 0. Small integers y use multiplications, so that 0.1^2 equals 0.1 * 0.1. */
 static inline double fastnn_power(double x, double y) {
     enum { SMALL = 16 };
     if (y == floor(y) && fabs(y) <= SMALL) {

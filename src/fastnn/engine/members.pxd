@@ -1,5 +1,6 @@
-# Many runs at once, each by one thread from its beginning to its end: a thread that has finished
-# one takes the next. Not here: runs themselves (run.pxd, tasks.pxd).
+# The runs of fit_many, its members. One thread trains a run from its beginning to its end; a thread
+# that has finished a run begins the next one. Not here: how a single run is trained (run.pxd,
+# tasks.pxd).
 
 from libc.stdint cimport int64_t
 from libc.stdlib cimport calloc, free
@@ -64,44 +65,44 @@ from fastnn.engine.team cimport training_rows
 from fastnn.engine.watch cimport begin_best, keeps_best, restore_best
 from fastnn.engine.zeros cimport multiplies_zeros, trains_on_zeros
 
-# Seconds between two looks of the first thread for signals.
+# The calling thread handles signals at intervals of at least this many seconds.
 cdef inline double POLL_SECONDS() noexcept nogil:
     return 0.02
 
 
-cdef struct Room:                 # of a thread: buffers for the rows of its member
-    const Net *net                # what they are made for; NULL: there are none
+cdef struct Room:                 # a thread's buffers for the members that it trains
+    const Net *net                # the network they were made for; NULL: none are allocated
     Py_ssize_t batch
     Buffers training, inference
 
 cdef struct Member:
     Run *run
     Kept *kept
-    real first_moment             # of the optimizer, at the start
-    real *before                  # the arena as it was before the run, while it is in progress;
-    int64_t step, epoch           # likewise
-    double rate
-    Py_ssize_t dropped            # updates that a divergence dropped; -1: it was not restored
-    double seconds                # that the run took
+    real first_moment             # initial value of the optimizer's first moment
+    real *before                  # copies from before the run, held during it: the arena,
+    int64_t step, epoch           # the counts,
+    double rate                   # and the learning rate
+    Py_ssize_t dropped            # updates discarded after a divergence; -1: nothing was restored
+    double seconds                # duration of the run
 
 cdef struct Members:
     Member *all                   # in the order in which they are begun
     Py_ssize_t n
-    Py_ssize_t begun              # members
-    Py_ssize_t left               # threads that have no more to do
-    Py_ssize_t *finished          # (n,) places of members in the order in which they end; -1 before
+    Py_ssize_t begun              # the index of the member to begin next
+    Py_ssize_t left               # number of threads that have nothing more to do
+    Py_ssize_t *finished          # (n,) indices of members in the order in which they end, then -1
     Py_ssize_t n_finished
-    Py_ssize_t stopping           # members in progress are given up
+    Py_ssize_t stopping           # nonzero: abandon the members in progress
     bint stops_at_divergence
     Room *rooms                   # one for each thread
-    bint (*poll)(void *owner) noexcept nogil  # handles signals; whether to stop
+    bint (*poll)(void *owner) noexcept nogil  # handles signals; returns whether to stop
     void *owner
-    void *caller                  # the thread that calls it
-    double polled                 # when that was last
+    void *caller                  # the thread (fastnn_thread) that calls `poll`
+    double polled                 # when it was last called, in seconds
 
 
 cdef inline void members_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """Trains one member after another, until all are begun; those of one shape side by side."""
+    """Train members one after another, tiny ones of one shape side by side, until all are begun."""
     cdef Members *work = <Members *>context
     cdef Room *room = &work.rooms[rank]
     cdef Py_ssize_t i, columns = (work.n + fastnn_team_size(team) - 1) // fastnn_team_size(team)
@@ -119,7 +120,7 @@ cdef inline void members_task(void *context, fastnn_team *team, int rank) noexce
 
 
 cdef inline bint is_stopped(void *context) noexcept nogil:
-    """Whether members in progress are given up; on the caller's thread, after handling signals."""
+    """Whether to abandon the members in progress; the calling thread handles signals first."""
     cdef Members *work = <Members *>context
     cdef double now
     if work.caller == fastnn_thread():
@@ -132,14 +133,14 @@ cdef inline bint is_stopped(void *context) noexcept nogil:
 
 
 cdef inline void train_member(Members *work, Py_ssize_t i, Room *room) noexcept nogil:
-    """A whole run."""
+    """Train member i from the beginning to the end of its run."""
     if begin_member(work, i, room):
         train_rest(work, i)
     end_member(work, i)
 
 
 cdef inline bint begin_member(Members *work, Py_ssize_t i, Room *room) noexcept nogil:
-    """Whether there is something to train, and memory for that."""
+    """Prepare member i; return whether it has epochs to train, and memory for them."""
     cdef Member *member = &work.all[i]
     member.seconds = -monotonic()
     if not make_room(member, room):
@@ -150,7 +151,7 @@ cdef inline bint begin_member(Members *work, Py_ssize_t i, Room *room) noexcept 
 
 
 cdef inline void train_rest(Members *work, Py_ssize_t i) noexcept nogil:
-    """What is left of a run."""
+    """Train the remaining epochs of member i."""
     cdef Run *run = work.all[i].run
     cdef Py_ssize_t rows = training_rows(1, run.net.row_flops)
     while run.epoch < run.epochs and run.ended == NOT_YET:
@@ -159,13 +160,13 @@ cdef inline void train_rest(Members *work, Py_ssize_t i) noexcept nogil:
 
 
 cdef inline void give_up(Members *work, Run *run) noexcept nogil:
-    """Ends a run amid if members are to be given up."""
+    """Mark an unfinished run as interrupted if members in progress are to be abandoned."""
     if is_stopped(work) and run.epoch < run.epochs and run.ended == NOT_YET:
         run.ended = INTERRUPTED
 
 
 cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
-    """The run has ended. One that is given up is undone."""
+    """Finish member i, whose run has ended; a run that was abandoned is undone."""
     cdef Member *member = &work.all[i]
     if member.run.ended != NO_MEMORY and member.run.epochs > 0:
         end_training(member.run.net)
@@ -179,7 +180,11 @@ cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
 
 
 cdef inline void finish_member(Member *member) noexcept nogil:
-    """The parameters that the network is left with."""
+    """Set the parameters that the network keeps.
+
+    An abandoned run is undone, a diverged one returns to its last good parameters, and a rule may
+    restore the best ones.
+    """
     cdef Run *run = member.run
     if run.ended == INTERRUPTED:
         memcpy(run.net.arena, member.before, arena_size(run.net))
@@ -198,9 +203,9 @@ cdef inline size_t arena_size(const Net *net) noexcept nogil:
 
 
 cdef inline Py_ssize_t restore(Net *net, const Kept *kept, real first_moment) noexcept nogil:
-    """Back to parameters that are known to have given a finite loss, moments at their start.
+    """Return to the kept parameters, which gave a finite loss, and reset the moments.
 
-    Returns how many updates that drops; -1 where no parameters are kept, and nothing is done.
+    Returns the number of updates that this discards; -1, without a change, if none are kept.
     """
     cdef Py_ssize_t block = net.block, moments = net.optimizer.n_moments
     cdef Py_ssize_t dropped
@@ -220,8 +225,8 @@ cdef inline Py_ssize_t restore(Net *net, const Kept *kept, real first_moment) no
 
 # ---- tiny members, side by side -----------------------------------------------------------------
 
-# A step of a panel of members takes about as long as three of one (2-8-1 with AVX-512 on an AMD
-# EPYC 9004: 216 ns and 75).
+# A step of a whole panel of members takes about as long as three steps of one member (2-8-1 with
+# AVX-512 on an AMD EPYC 9004: 216 ns and 75).
 cdef enum:
     FEWEST_TOGETHER = 4
 
@@ -245,8 +250,8 @@ cdef inline bint goes_with(const Members *work, Py_ssize_t i, const Net *net) no
 
 cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t columns,
                                       Room *room) noexcept nogil:
-    """Trains member i and those behind it that are like it, in so many columns; returns the next
-    one, which this thread has taken.
+    """Train member i and later ones of its shape, `columns` at a time; return the index of the
+    next member, which this thread must begin.
     """
     cdef Lockstep step
     cdef Py_ssize_t[MOST_COLUMNS] members
@@ -276,7 +281,7 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t co
 
 cdef inline void enter(Members *work, Py_ssize_t i, Room *room, Lockstep *step,
                        int l) noexcept nogil:
-    """A member begins its run in a column, unless there is nothing to train."""
+    """Begin the run of member i in column l, or end it if there is nothing to train."""
     if begin_member(work, i, room):
         begin_slice(work.all[i].run)
         enter_column(step, l, work.all[i].run)
@@ -285,7 +290,7 @@ cdef inline void enter(Members *work, Py_ssize_t i, Room *room, Lockstep *step,
 
 
 cdef inline void leave(Members *work, Py_ssize_t i, Lockstep *step, int l) noexcept nogil:
-    """A member's slice has ended, or is given up: its next slice follows, or the member ends."""
+    """Finish or abandon the slice in column l; begin the member's next slice, or end the member."""
     cdef Run *run = work.all[i].run
     if step.left[l] > 0:
         run.ended = INTERRUPTED
@@ -306,7 +311,7 @@ cdef inline void leave(Members *work, Py_ssize_t i, Lockstep *step, int l) noexc
 # ---- memory -------------------------------------------------------------------------------------
 
 cdef inline bint same_buffers(const Net *one, const Net *other, Py_ssize_t rows) noexcept nogil:
-    """Whether buffers for `rows` rows that are made for one network do for another."""
+    """Whether buffers made for `rows` rows of one network also fit another network."""
     cdef Py_ssize_t size = (1 + one.n_stages) * sizeof(StageBuffers)
     cdef StageBuffers *stages
     cdef Buffers first, second
@@ -329,15 +334,15 @@ cdef inline bint same_buffers(const Net *one, const Net *other, Py_ssize_t rows)
 
 cdef inline void plan_buffers(Buffers *plan, const Net *net, Py_ssize_t rows, Purpose purpose,
                               StageBuffers *stages) noexcept nogil:
-    """Places all buffers in a block of memory at 0, those of stages in `stages`."""
+    """Lay out all buffers in a block at address 0; `stages` gets the buffers of the stages."""
     memset(plan, 0, sizeof(Buffers))
     plan.rows, plan.stride, plan.stages = rows, rows * net.members | 1, stages + 1
-    plan.memory = <real *>NULL + lay_out(plan, net, 1, purpose, NULL)  # its end
+    plan.memory = <real *>NULL + lay_out(plan, net, 1, purpose, NULL)  # the end of the block
     plan.stages = NULL
 
 
 cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
-    """Buffers for the rows, and memory for what a run keeps; False if there is none."""
+    """Allocate the buffers and the other memory of a run; return False if there is not enough."""
     cdef Run *run = member.run
     cdef Net *net = run.net
     cdef Py_ssize_t i, last = chunks_of(net, run.watch.last.rows.n)
@@ -392,7 +397,7 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
 
 
 cdef inline bint make_judges_room(Judge *judge, Py_ssize_t n, Py_ssize_t n_out) noexcept nogil:
-    """Room for n outputs and what their metrics need, if there are any; False if there is none."""
+    """Allocate memory for n outputs and their metrics, if any; False if there is not enough."""
     if judge.n_metrics == 0:
         return True
     judge.out = <real *>fastnn_allocate(n * n_out * sizeof(real))
@@ -407,7 +412,7 @@ cdef inline void leave_judges_room(Judge *judge) noexcept nogil:
 
 
 cdef inline void leave_room(Member *member) noexcept nogil:
-    """Frees what the run alone needed."""
+    """Free the memory of this run; the thread keeps its buffers for the next one."""
     cdef Run *run = member.run
     cdef Py_ssize_t i
     for i in range(run.watch.n_rules):

@@ -1,7 +1,7 @@
-# Metrics of a whole set of rows, as metrics/ defines them, in double precision whatever the
-# network's. Sums are pairwise, in the order that NumPy's have today; summed here, they stay the
-# same with every NumPy. Not here: which rows are judged when (tasks.pxd), and the checks of what
-# users pass (metrics/).
+# Metrics over a whole set of rows, as metrics/ defines them, in double precision for networks of
+# either precision. Sums are pairwise, in the order that NumPy uses today; because they are computed
+# here, they do not change with NumPy's version. Not here: when metrics are computed, and of which
+# rows (tasks.pxd); checks of users' arguments (metrics/).
 
 from libc.math cimport NAN, fabs, fmax, fmin
 from libc.stdint cimport int64_t
@@ -10,7 +10,7 @@ from libc.string cimport memset
 
 from fastnn.engine.leaves cimport fastnn_log2, real
 
-cdef enum MetricKind:             # names as in metrics/, but for
+cdef enum MetricKind:             # named as in metrics/, except for ALL_CORRECT
     ACCURACY
     TOP_K_ACCURACY
     R2
@@ -27,23 +27,23 @@ cdef enum MetricKind:             # names as in metrics/, but for
 cdef struct Metric:
     MetricKind kind
     Py_ssize_t k                  # of TOP_K_ACCURACY
-    bint is_macro                 # of PRECISION, RECALL and F1: the mean over two classes, too,
-    double zero_division          # and what 0 / 0 is
-    bint are_classes              # targets are classes: labels, or the largest of each row of T
-    const double *targets         # (rows, n_out) in place of T, or NULL
+    bint is_macro                 # PRECISION, RECALL, F1: average over two classes, too;
+    double zero_division          # and the value of 0 / 0
+    bint are_classes              # targets are classes: labels, or the argmax of each row of T
+    const double *targets         # (rows, n_out) to use instead of T, or NULL
 
 cdef struct Judged:               # rows and their outputs
     Py_ssize_t n, n_out
     const real *y                 # (n, n_out) outputs
-    const real *T                 # (rows, n_out) targets, or NULL:
-    const int64_t *labels         # (rows,) classes
-    const int64_t *order          # (n,) their rows in T and labels; NULL: 0, 1, ...
-    const double *w               # (n, n_weights), from 0 to 1
-    Py_ssize_t n_weights          # of a row: 1, or one for each output; 0: the row has weight 1
-    double *room                  # judging_room
+    const real *T                 # (rows, n_out) targets, or NULL if there are labels
+    const int64_t *labels         # (rows,) classes, or NULL
+    const int64_t *order          # (n,) the row of T or labels for each output; NULL: 0, 1, ...
+    const double *w               # (n, n_weights) sample weights, from 0 to 1
+    Py_ssize_t n_weights          # per row: 1, or one for each output; 0: all weights are 1
+    double *room                  # (judging_room(n, n_out),) scratch memory
 
-cdef struct Confusion:            # weights of rows, of a class:
-    double hits                   # those of the class that are predicted as such
+cdef struct Confusion:            # of one class; each number is a total weight of rows
+    double hits                   # rows of the class that are predicted as the class
     double predicted
     double actual
 
@@ -53,12 +53,12 @@ cdef struct Scored:
 
 
 cdef inline Py_ssize_t judging_room(Py_ssize_t n, Py_ssize_t n_out) noexcept nogil:
-    """Numbers that a metric of n rows needs room for."""
+    """The size of the scratch memory that a metric of n rows needs, in doubles."""
     return n * max(<Py_ssize_t>4, n_out) + 2 * n_out
 
 
 cdef inline double value_of(const Metric *metric, const Judged *rows) noexcept nogil:
-    """The metric of n rows, at least one."""
+    """The value of a metric for one row or more."""
     if metric.kind == R2 or metric.kind == ROC_AUC:
         return mean_of_outputs(metric, rows)
     if PRECISION <= metric.kind <= BALANCED_ACCURACY:
@@ -91,7 +91,7 @@ cdef inline double target(const Metric *metric, const Judged *rows, Py_ssize_t i
 
 
 cdef inline Py_ssize_t largest(const real *y, Py_ssize_t n) noexcept nogil:
-    """The place of the largest number, the first of equal ones."""
+    """The index of the largest of n numbers, the first one among equal numbers."""
     cdef Py_ssize_t i, best = 0
     for i in range(1, n):
         if y[i] > y[best]:
@@ -100,14 +100,14 @@ cdef inline Py_ssize_t largest(const real *y, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline Py_ssize_t label(const Judged *rows, Py_ssize_t i) noexcept nogil:
-    """The class of a row."""
+    """The true class of row i."""
     if rows.labels != NULL:
         return rows.labels[row_of(rows, i)]
     return largest(rows.T + row_of(rows, i) * rows.n_out, rows.n_out)
 
 
 cdef inline double weight_of(const Judged *rows, Py_ssize_t i, Py_ssize_t k) noexcept nogil:
-    """The weight of a row in an output."""
+    """The sample weight of output k of row i."""
     if rows.n_weights == 0:
         return 1.0
     return rows.w[i] if rows.n_weights == 1 else rows.w[i * rows.n_out + k]
@@ -116,7 +116,7 @@ cdef inline double weight_of(const Judged *rows, Py_ssize_t i, Py_ssize_t k) noe
 # ---- sums ---------------------------------------------------------------------------------------
 
 cdef inline double pairwise(const double *a, Py_ssize_t n) noexcept nogil:
-    """The sum of n numbers: of halves, down to 128 or fewer, which are added in 8 lines."""
+    """The sum of n numbers by halves, down to blocks of up to 128 summed in 8 accumulators."""
     cdef double[8] lines
     cdef double total = 0.0
     cdef Py_ssize_t i, j, half
@@ -144,7 +144,7 @@ cdef inline double pairwise(const double *a, Py_ssize_t n) noexcept nogil:
 
 
 cdef inline double average(double *terms, const double *w, Py_ssize_t n) noexcept nogil:
-    """The mean of n numbers by these weights, NULL for none; the numbers are overwritten."""
+    """The mean of `terms` (n,) with weights w (n,), or NULL for none; overwrites `terms`."""
     cdef Py_ssize_t i
     if w == NULL:
         return pairwise(terms, n) / n
@@ -156,7 +156,7 @@ cdef inline double average(double *terms, const double *w, Py_ssize_t n) noexcep
 # ---- metrics of rows ----------------------------------------------------------------------------
 
 cdef inline double mean_of_rows(const Metric *metric, const Judged *rows) noexcept nogil:
-    """The mean over rows, by their weights: of the log loss, or of whether they are correct."""
+    """The weighted mean over rows of the log loss, or of whether the prediction is correct."""
     cdef Py_ssize_t i
     for i in range(rows.n):
         if metric.kind == LOG_LOSS:
@@ -167,7 +167,7 @@ cdef inline double mean_of_rows(const Metric *metric, const Judged *rows) noexce
 
 
 cdef inline double log_inverse(double y) noexcept nogil:
-    """-log y of a probability, kept from 0 by eps of the outputs' precision."""
+    """-log y of a probability, clipped to [eps, 1] with eps of the outputs' precision."""
     cdef double eps = 2.0 ** -23 if sizeof(real) == 4 else 2.0 ** -52
     return -fastnn_log2(fmin(fmax(y, eps), 1.0)) * 0.6931471805599453
 
@@ -191,7 +191,7 @@ cdef inline bint is_correct(const Metric *metric, const Judged *rows, Py_ssize_t
 # ---- metrics of single outputs ------------------------------------------------------------------
 
 cdef inline double mean_of_terms(const Metric *metric, const Judged *rows) noexcept nogil:
-    """The mean over rows and outputs of a term of each."""
+    """The weighted mean over rows and outputs of the terms from `take_terms`."""
     cdef double *room = rows.room
     cdef double *terms
     cdef Py_ssize_t i, n = rows.n, m = rows.n_out
@@ -208,7 +208,7 @@ cdef inline double mean_of_terms(const Metric *metric, const Judged *rows) noexc
 
 cdef inline void take_terms(const Metric *metric, const Judged *rows, Py_ssize_t i,
                             double *terms) noexcept nogil:
-    """The terms of a row's outputs."""
+    """Compute the terms (n_out,) of row i, one for each output."""
     cdef Py_ssize_t k
     cdef double t, y, e
     for k in range(rows.n_out):
@@ -225,7 +225,7 @@ cdef inline void take_terms(const Metric *metric, const Judged *rows, Py_ssize_t
 
 
 cdef inline double mean_of_outputs(const Metric *metric, const Judged *rows) noexcept nogil:
-    """The mean over outputs, or over classes, of a value of each."""
+    """The mean over outputs, or over classes, of R2 or of the area under the ROC curve."""
     cdef Py_ssize_t k, first = 0, n = rows.n_out
     cdef double *values = rows.room + judging_room(rows.n, rows.n_out) - rows.n_out
     if metric.kind == ROC_AUC and metric.are_classes and rows.n_out == 2:
@@ -239,7 +239,7 @@ cdef inline double mean_of_outputs(const Metric *metric, const Judged *rows) noe
 
 
 cdef inline double r2(const Metric *metric, const Judged *rows, Py_ssize_t k) noexcept nogil:
-    """1 - squared errors / squared deviations from the mean, of an output."""
+    """R2 of output k: 1 - squared errors / squared deviations of the targets from their mean."""
     cdef double *e = rows.room
     cdef double *t = e + rows.n
     cdef double *products = t + rows.n
@@ -256,14 +256,14 @@ cdef inline double r2(const Metric *metric, const Judged *rows, Py_ssize_t k) no
             n += 1
     if n < 2:
         return NAN
-    mean = t[0]                   # constant targets become 0, to the bit
+    mean = t[0]                   # so that constant targets become exactly 0
     for i in range(n):
         t[i] -= mean
         most = max(most, fabs(t[i]))
         exact = exact and e[i] == 0
     if most == 0:
         return <double>exact
-    for i in range(n):            # squares then neither overflow nor vanish
+    for i in range(n):            # so that squares neither overflow nor underflow
         e[i] /= most
         t[i] /= most
         products[i] = t[i]
@@ -278,7 +278,7 @@ cdef inline double r2(const Metric *metric, const Judged *rows, Py_ssize_t k) no
 # ---- metrics of predicted classes ---------------------------------------------------------------
 
 cdef inline double from_confusions(const Metric *metric, const Judged *rows) noexcept nogil:
-    """Of classes; the mean over several sigmoid outputs, of each its positive class."""
+    """Precision, recall, F1 or balanced accuracy of classes, or averaged over sigmoid outputs."""
     cdef Confusion *classes = <Confusion *>rows.room
     cdef Py_ssize_t k, n_classes = max(<Py_ssize_t>2, rows.n_out) if metric.are_classes else 2
     cdef Py_ssize_t questions = 1 if metric.are_classes else rows.n_out, known = 0
@@ -299,7 +299,7 @@ cdef inline double from_confusions(const Metric *metric, const Judged *rows) noe
 
 cdef inline void count(const Metric *metric, const Judged *rows, Py_ssize_t k, Confusion *classes,
                        Py_ssize_t n_classes) noexcept nogil:
-    """The confusions of all classes; of a sigmoid output these are 0 and 1."""
+    """Count hits, predictions and true rows of each class; a sigmoid output has classes 0 and 1."""
     cdef Py_ssize_t i, own, found
     cdef double weight
     memset(classes, 0, n_classes * sizeof(Confusion))
@@ -316,7 +316,7 @@ cdef inline void count(const Metric *metric, const Judged *rows, Py_ssize_t k, C
 
 
 cdef inline double ratio(const Metric *metric, const Confusion *one) noexcept nogil:
-    """The metric of a class."""
+    """The precision, recall or F1 of one class."""
     if metric.kind == PRECISION:
         return one.hits / one.predicted if one.predicted > 0 else metric.zero_division
     if metric.kind == F1 and one.predicted + one.actual > 0:
@@ -326,7 +326,10 @@ cdef inline double ratio(const Metric *metric, const Confusion *one) noexcept no
 
 cdef inline double mean_of_classes(const Metric *metric, const Confusion *classes,
                                    Py_ssize_t n) noexcept nogil:
-    """The mean over classes that have rows or, but for the balanced accuracy, predictions."""
+    """The mean over the classes that occur among targets or predictions.
+
+    The balanced accuracy takes the classes among the targets only.
+    """
     cdef Py_ssize_t k, known = 0
     cdef double value, total = 0.0
     for k in range(n):
@@ -343,7 +346,7 @@ cdef inline double mean_of_classes(const Metric *metric, const Confusion *classe
 # ---- the area under the ROC curve ---------------------------------------------------------------
 
 cdef inline int by_score(const void *one, const void *other) noexcept nogil:
-    """Ascending scores; of equal ones ascending places."""
+    """Compare for qsort: by score, and equal scores by place, both ascending."""
     cdef const Scored *a = <const Scored *>one
     cdef const Scored *b = <const Scored *>other
     if a.score != b.score:
@@ -352,8 +355,10 @@ cdef inline int by_score(const void *one, const void *other) noexcept nogil:
 
 
 cdef inline double area(const Metric *metric, const Judged *rows, Py_ssize_t k) noexcept nogil:
-    """Of an output, or of a class against the rest. Without weights its terms are multiples of 1/2,
-    so that their sum is exact."""
+    """The area under the ROC curve of output k, or of class k against the rest.
+
+    Without weights all terms are multiples of 1/2, so their sum is exact.
+    """
     cdef Scored *all = <Scored *>rows.room
     cdef Py_ssize_t i, place, n = 0
     cdef double hits = 0.0, misses = 0.0, found = 0.0, tied_hits, tied_misses, weight

@@ -1,6 +1,7 @@
-# The orders in which epochs take the rows: random permutations, drawn from a generator of seeds.pxd
-# or, through its C interface, from a bit generator of NumPy, so that no GIL is needed. They are
-# those of NumPy's Generator.permutation today; drawn here, they stay the same with every NumPy.
+# The order of the rows in an epoch: a random permutation, drawn without the GIL from a generator of
+# seeds.pxd, or from a bit generator of NumPy through its C interface. Permutations equal those of
+# today's Generator.permutation; because they are drawn here, they do not change with NumPy's
+# version.
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
@@ -11,9 +12,10 @@ cdef extern from "numpy/random/bitgen.h" nogil:
 
 
 cdef inline void draw_order(bitgen_t *generator, int64_t *order, Py_ssize_t n) noexcept nogil:
-    """The numbers 0 to n - 1 in a random order (Fisher and Yates); n is below 2^32.
+    """Write the numbers 0 to n - 1 in random order (Fisher-Yates shuffle); n is below 2^32.
 
-    A number up to i is drawn as the lowest bits that i needs, until they are no more than i.
+    A number up to i is drawn by rejection: as many random bits as i has, until their value is at
+    most i.
     """
     cdef Py_ssize_t i, lowest
     cdef uint32_t mask = 1, j

@@ -1,5 +1,6 @@
-# The parameters of a network, and other blocks of the same layout (moments, averages, gradients),
-# to and from NumPy arrays, and to and from one vector: the arrays row by row, one behind the other.
+# Copies the parameters of a network, and blocks of the same layout (moments, averages, gradients),
+# to and from NumPy arrays, and to and from one vector that holds the arrays one after another, each
+# row by row.
 
 cimport numpy as cnp
 from libc.stdint cimport int64_t
@@ -12,17 +13,17 @@ cdef inline int REAL_TYPE() noexcept:
 
 
 cdef inline Py_ssize_t b_height(const Stage *stage) noexcept nogil:
-    """Rows of b as a matrix."""
+    """The number of rows of b as a matrix: 1 for a vector."""
     return max(1, stage.b_rows)
 
 
 cdef inline Py_ssize_t b_count(const Stage *stage) noexcept nogil:
-    """Numbers of b, without padding."""
+    """The number of elements of b, without padding."""
     return b_height(stage) * stage.b_columns
 
 
 cdef inline int64_t parameter_count(const Net *net) noexcept nogil:
-    """Numbers of all parameters, without padding."""
+    """The number of parameters, without padding."""
     cdef Py_ssize_t i
     cdef int64_t count = 0
     for i in range(net.n_stages):
@@ -59,7 +60,7 @@ cdef inline read_matrix(const Net *net, const real *panels, Py_ssize_t rows, Py_
 
 
 cdef inline list read_block(const Net *net, const real *block):
-    """[W0, b0, W1, ...] of a block laid out like the arena's first, as new arrays."""
+    """Copy a block, laid out like the arena's first one, to new arrays [W0, b0, W1, ...]."""
     cdef const Stage *stage
     cdef Py_ssize_t i
     arrays = []
@@ -77,14 +78,14 @@ cdef inline list read_block(const Net *net, const real *block):
 
 
 cdef inline int write_matrix(const Net *net, array, real *panels) except -1:
-    """Puts a matrix into panels."""
+    """Copy a matrix into panels."""
     cdef const real[:, ::1] view = array
     net.ops.gather(view.shape[0], view.shape[1], &view[0, 0], NULL, panels, view.shape[0] * PANEL)
     return 0
 
 
 cdef inline int write_block(const Net *net, list arrays, real *block) except -1:
-    """Takes what read_block gives; the shapes have been compared."""
+    """Copy arrays, as read_block returns them, into a block; the caller has checked shapes."""
     cdef const Stage *stage
     cdef Py_ssize_t i
     sources = iter(arrays)
@@ -103,7 +104,7 @@ cdef inline int write_block(const Net *net, list arrays, real *block) except -1:
 
 
 cdef inline void flatten(const Net *net, const real *block, real *vector) noexcept nogil:
-    """What read_block gives, as one vector (parameter_count,)."""
+    """Copy a block to one vector (parameter_count,), in the order of read_block."""
     cdef const Stage *stage
     cdef const real *W
     cdef Py_ssize_t i, j, k
@@ -124,7 +125,7 @@ cdef inline void flatten(const Net *net, const real *block, real *vector) noexce
 
 
 cdef inline void unflatten(const Net *net, const real *vector, real *block) noexcept nogil:
-    """Takes what flatten gives."""
+    """Copy a vector (parameter_count,), as flatten writes it, into a block."""
     cdef const Stage *stage
     cdef real *W
     cdef Py_ssize_t i, j, k
@@ -146,13 +147,13 @@ cdef inline void unflatten(const Net *net, const real *vector, real *block) noex
 
 cdef inline Py_ssize_t at_transposed(const Stage *stage, Py_ssize_t k,
                                      Py_ssize_t j) noexcept nogil:
-    """Where the weight from input k to output j is in a W that is stored transposed."""
+    """The index of the weight from input k to output j in a W that is stored transposed."""
     return (k // PANEL * stage.W_rows + j) * PANEL + k % PANEL
 
 
 cdef inline void write_rows(const Net *net, const Stage *stage, Py_ssize_t first,
                             const real[:, ::1] rows) noexcept:
-    """Sets rows `first`, ... of a stage's weights (n_in, n_out)."""
+    """Set rows of a stage's weights (n_in, n_out), beginning with row `first`."""
     cdef Py_ssize_t i, j, k
     if not stage.transposed:
         net.ops.gather(rows.shape[0], stage.W_columns, &rows[0, 0], NULL, stage.W + first * PANEL,

@@ -1,31 +1,32 @@
-/* A pool of threads: pool.h states what it promises, this file implements it.
- * Here: waiting, the barrier, the workers, fork. Not here: Python, how to split the work, or what
- * differs between operating systems (platform/).
+/* The thread pool; pool.h states what it promises. Here: waiting, the barrier, the workers, forks.
+ * Not here: Python, how to split the work, or what differs between operating systems (platform/).
  *
- * Waiting. A thread waits at a gate: a counter that another thread will step. Barriers come
- * every few microseconds and waking a sleeper takes 5 to 25, so the waiter watches the counter for
- * about as long as that and then sleeps: never much worse than twice the better of the two. On a
- * busy machine a longer spin is worse, because ranks on the same CPU keep each other from running:
- * measured with another program on one of two CPUs, a step took 55 us with a spin of 50, 33
- * with 20. A team larger than its CPUs, where that is certain, does not spin.
+ * Waiting. A thread waits at a gate: a counter that another thread will increment. Barriers come
+ * every few microseconds and waking a sleeping thread takes 5 to 25, so a waiting thread polls the
+ * counter for about as long as that and then sleeps. This never takes much longer than twice the
+ * better of polling and sleeping. On a busy machine polling longer is worse, because ranks on the
+ * same CPU keep each other from running: measured with another program on one of two CPUs, a step
+ * took 55 us with polling for 50 us, and 33 us with 20. A team with more ranks than CPUs, some of
+ * which must share a CPU, does not poll.
  *
- * Meeting. A barrier is a count of arrivals and a gate, which the last to arrive steps. A task ends
- * in one too, except that workers arrive without waiting and go back to gates of their own; one for
- * each, so that a team of two does not wake a pool of sixteen.
+ * Barriers. A barrier is a count of arrivals and a gate, which the last rank to arrive steps. A
+ * task ends with a barrier, too, but workers arrive there without waiting and go back to their own
+ * gates. Each worker has its own, so that a team of two does not wake a pool of sixteen.
  *
- * Ownership. One pool for each library that this is linked into (a precision), made at the first
- * use and never freed: its workers are detached and sleep until the process ends. The thread that
- * sets `busy` owns it for one task. A thread that finds it set works alone and does not wait: the
- * bits are the same for any team, and so a task may even call fastnn_run.
+ * Ownership. Each library that this is linked into (one for each precision) has one pool, created
+ * at its first use and never freed: the workers are detached and sleep until the process ends. The
+ * thread that sets `busy` owns the pool for one task. A thread that finds `busy` set works alone
+ * instead of waiting. The bits are the same for any team, so a task may even call fastnn_run.
  *
- * Fork. A child has the memory but not the workers, and maybe locks that a lost thread was holding.
- * So it abandons the pool with its locks, and makes another when it needs one.
+ * Forks. A child has the memory but not the workers, and perhaps locks that a lost thread held. It
+ * therefore abandons the pool with its locks, and creates another one when it needs it.
  *
- * Place. Two ranks that the system has put on one CPU take turns instead of working together; a
- * worker that finds itself on the caller's CPU at the start of a task moves to another.
+ * Placement. Two ranks that the system has put on one CPU take turns instead of working at the same
+ * time, so a worker that is on the caller's CPU at the start of a task moves to another CPU.
  *
- * Bits. Rounding and the treatment of subnormals belong to a thread, and a worker would keep those
- * of the moment it was created; so it adopts the caller's at the start of every task. */
+ * Floating-point modes. Each thread has its own rounding mode and treatment of subnormals, and a
+ * worker would keep those from when it was created. It adopts the caller's at the start of every
+ * task instead. */
 #include "pool.h"
 
 #include "platform/platform.h"
@@ -38,7 +39,7 @@
 enum {
     LINE = 128,      /* a cache line, or two: x86 fetches them in pairs, some ARM have 128 bytes */
     SPIN_NS = 20000, /* by the clock, since a pause lasts 10 to 150 cycles depending on the CPU */
-    POLLS = 64,      /* looks at a gate between two looks at the clock: up to a few microseconds */
+    POLLS = 64,      /* reads of a gate between two reads of the clock: up to a few microseconds */
     STACK_BYTES = 1 << 20,
 };
 
@@ -47,7 +48,7 @@ enum {
 struct gate {
     atomic_uint steps; /* may wrap round */
     atomic_int sleepers;
-    pthread_mutex_t mutex; /* these two serve sleepers alone */
+    pthread_mutex_t mutex; /* the mutex and `stepped` are for sleepers only */
     pthread_cond_t stepped;
 };
 
@@ -57,9 +58,10 @@ static bool gate_init(struct gate *gate) {
     return !pthread_mutex_init(&gate->mutex, NULL) && !pthread_cond_init(&gate->stepped, NULL);
 }
 
-/* Here one writes steps and then reads sleepers, in gate_sleep sleepers and then steps, all four
- * sequentially consistent: at least one side sees the other. A sleeper that was seen holds the
- * mutex until it either reads the new steps or waits where the broadcast reaches it. */
+/* This function writes `steps` and then reads `sleepers`; gate_sleep writes `sleepers` and then
+ * reads `steps`. All four are sequentially consistent, so at least one side sees the other's write.
+ * A sleeper that was seen holds the mutex until it either reads the new `steps` or waits on the
+ * condition, where the broadcast reaches it. */
 static void gate_step(struct gate *gate) {
     atomic_fetch_add(&gate->steps, 1);
     if (atomic_load(&gate->sleepers) == 0) return;
@@ -84,7 +86,7 @@ static inline void pause_cpu(void) {
 #endif
 }
 
-/* Whether `steps` is not `seen`, after a few looks. */
+/* Poll `steps` up to POLLS times; return whether it differs from `seen`. */
 static bool gate_has_stepped(struct gate *gate, unsigned seen) {
     for (int i = 0; i < POLLS; i++) {
         if (atomic_load_explicit(&gate->steps, memory_order_acquire) != seen) return true;
@@ -93,8 +95,8 @@ static bool gate_has_stepped(struct gate *gate, unsigned seen) {
     return false;
 }
 
-/* Return once `steps` is not `seen`: watch it for spin_ns, then sleep. Returns the time waited, of
- * which the first looks do not count: the clock is not read until they were in vain. */
+/* Wait until `steps` differs from `seen`: poll it for spin_ns, then sleep. Returns the time waited
+ * in nanoseconds, not counting the first POLLS reads: the clock is read only after them. */
 static int64_t gate_wait(struct gate *gate, unsigned seen, int spin_ns) {
     if (spin_ns > 0 && gate_has_stepped(gate, seen)) return 0;
     int64_t began = fastnn_now_ns(), now = began;
@@ -110,13 +112,13 @@ static int64_t gate_wait(struct gate *gate, unsigned seen, int spin_ns) {
 
 struct fastnn_team {
     int size, spin_ns;                   /* constant while a task runs */
-    _Alignas(LINE) atomic_int arrived;   /* every rank writes these two ... */
-    _Atomic(int64_t) waited_ns;          /* (the second after a long wait only) */
-    _Alignas(LINE) struct gate all_here; /* ... while the waiting ranks watch this one */
+    _Alignas(LINE) atomic_int arrived;   /* written by every rank */
+    _Atomic(int64_t) waited_ns;          /* written after a long wait only */
+    _Alignas(LINE) struct gate all_here; /* polled by waiting ranks: on a line of its own */
 };
 
-/* Count one rank as arrived; true for the last, which lets the others go on. The size is read
- * first, because the team may belong to the next task as soon as the count is made. */
+/* Count one rank as arrived; return true for the last one, which lets the others continue. The size
+ * is read first, because the team may belong to the next task as soon as this rank is counted. */
 static bool team_arrive(fastnn_team *team) {
     int size = team->size;
     if (atomic_fetch_add_explicit(&team->arrived, 1, memory_order_acq_rel) + 1 < size) return false;
@@ -152,7 +154,7 @@ struct pool {
     int caller_cpu;        /* where the caller ran when it began the task, or -1 */
     int n_workers, n_cpus; /* workers[0 .. n_workers-1] exist, and may run on n_cpus CPUs */
     atomic_bool busy;
-    struct worker workers[FASTNN_MAX_THREADS - 1]; /* those not yet created touch no memory */
+    struct worker workers[FASTNN_MAX_THREADS - 1]; /* those not yet created use no memory */
 };
 
 static void *worker_main(void *argument) {
@@ -186,21 +188,21 @@ static bool pool_add_worker(struct pool *pool) {
 static _Atomic(struct pool *) the_pool; /* null until the first use, and again in a forked child */
 static atomic_int forks;
 
-/* In a child. A rank that forked amid a task is alone from here on. The pool is not freed: a lost
- * thread may have been anywhere in it. */
+/* Called in the child of a fork. A rank that forked during a task is alone from here on. The pool
+ * is not freed, because a lost thread may have been using any part of it. */
 static void forget_pool(void) {
     struct pool *lost = atomic_exchange(&the_pool, NULL);
     if (lost != NULL) lost->team.size = 1;
     atomic_fetch_add(&forks, 1);
 }
 
-/* Before main, and before a second thread could fork. */
+/* Called when the library is loaded, before there is a pool to forget. */
 __attribute__((constructor)) static void handle_fork(void) { fastnn_after_fork(forget_pool); }
 
 int fastnn_forks(void) { return atomic_load_explicit(&forks, memory_order_relaxed); }
 
-/* The pool, made if need be; null if that fails. There is no lock for a fork to catch. Of two
- * threads that both make a pool, the second throws its own away. */
+/* Return the pool, created if there is none; NULL if that fails. There is no lock, which a fork
+ * could leave locked: if two threads create a pool at the same time, the second frees its own. */
 static struct pool *pool_get(void) {
     struct pool *current = atomic_load(&the_pool);
     if (current != NULL) return current;
@@ -219,7 +221,7 @@ static struct pool *pool_get(void) {
     return current;
 }
 
-/* Make a team of up to n_threads ranks, out of a pool that the caller owns. */
+/* Form a team of up to n_threads ranks from a pool that the caller owns. */
 static void pool_form_team(struct pool *pool, int n_threads) {
     int size = n_threads < FASTNN_MAX_THREADS ? n_threads : FASTNN_MAX_THREADS;
     while (pool->n_workers < size - 1 && pool_add_worker(pool));
@@ -242,7 +244,7 @@ fastnn_attendance fastnn_run(int n_threads, fastnn_task *task, void *context) {
     fastnn_read_fp_modes(&pool->fp_modes);
     for (int i = 0; i < pool->team.size - 1; i++) gate_step(&pool->workers[i].start);
     task(context, &pool->team, 0);
-    fastnn_team_barrier(&pool->team); /* where the workers arrive when they are done */
+    fastnn_team_barrier(&pool->team); /* the workers arrive here when they are done */
     fastnn_attendance found = {.size = pool->team.size};
     found.waited_ns = atomic_load_explicit(&pool->team.waited_ns, memory_order_relaxed);
     atomic_store_explicit(&pool->busy, false, memory_order_release);

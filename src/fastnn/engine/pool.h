@@ -10,8 +10,8 @@
  *     fastnn_run(n_threads, step, &context);
  *
  * A task must give the same bits for every team size, because it may get a smaller team than was
- * asked for. It must not leave by longjmp or pthread_exit. If it forks, the child is without the
- * other ranks: its barriers return at once, and its task must end early. Its stack is 1 MiB. */
+ * asked for. It must not leave by longjmp or pthread_exit. If it forks, the child lacks the other
+ * ranks: barriers return at once there, and the task must end early. Its stack is 1 MiB. */
 #ifndef FASTNN_POOL_H
 #define FASTNN_POOL_H
 
@@ -22,17 +22,17 @@ enum { FASTNN_MAX_THREADS = 256 };
 typedef struct fastnn_team fastnn_team; /* the threads that run one task together */
 typedef void fastnn_task(void *context, fastnn_team *team, int rank); /* rank 0 is the caller */
 
-/* Who ran a task, and how long they waited. */
+/* How many ranks ran a task, and how long they waited. */
 typedef struct {
     int size;          /* the number of ranks */
-    int64_t waited_ns; /* at barriers, added up over the ranks, without waits of a microsecond */
+    int64_t waited_ns; /* at barriers, summed over the ranks; waits below 1 us count as 0 */
 } fastnn_attendance;
 
 /* Run `task` once on each rank and return when all have returned; what they wrote is then visible
  * to the caller. Never fails. There are n_threads ranks, but no more than FASTNN_MAX_THREADS or
- * than the system lets us create, and one alone if the threads are at work already, for another
- * thread of the program or for the very task that makes this call. Every rank starts with the
- * caller's floating-point environment (rounding, subnormals). */
+ * than the system lets us create. There is only one rank if the pool is busy, with a task of
+ * another thread of the program or with the very task that makes this call. Every rank starts with
+ * the caller's floating-point environment (rounding, subnormals). */
 fastnn_attendance fastnn_run(int n_threads, fastnn_task *task, void *context);
 
 /* The number of ranks that run this task: 1 .. FASTNN_MAX_THREADS. */
@@ -42,7 +42,7 @@ int fastnn_team_size(const fastnn_team *team);
  * Every rank must call it equally often. In a team of one it does nothing. */
 void fastnn_team_barrier(fastnn_team *team);
 
-/* How often this process, or those before it, have forked to become it: it changes in a child. */
+/* The number of forks between the process that loaded fastnn and this one; it grows in a child. */
 int fastnn_forks(void);
 
 #endif

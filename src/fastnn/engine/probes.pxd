@@ -1,5 +1,5 @@
-# Probes of the machine: how fast a team multiplies and adds, and reads, at best; and how long a
-# number takes from one core to another.
+# Measurements of the machine: the peak rates at which a team computes multiply-adds and reads
+# memory, and the time to pass a number from one core to another.
 
 from libc.math cimport NAN
 from libc.stdint cimport int64_t
@@ -18,7 +18,7 @@ from fastnn.engine.leaves cimport (
 cdef struct Probe:
     const fastnn_ops *ops
     Py_ssize_t rounds
-    double operations             # of one thread
+    double operations             # of all threads together
 
 
 cdef inline void probe_task(void *context, fastnn_team *team, int rank) noexcept nogil:
@@ -32,8 +32,8 @@ cdef inline void probe_task(void *context, fastnn_team *team, int rank) noexcept
 cdef struct Reading:
     const fastnn_ops *ops
     const real *data
-    Py_ssize_t reals, passes      # of each thread, which has a buffer of its own
-    volatile real *sums           # kept, or the compiler would drop the reading
+    Py_ssize_t reals, passes      # of each thread's buffer, and over it
+    volatile real *sums           # stored, or the compiler would remove the reads
 
 
 cdef inline void reading_task(void *context, fastnn_team *team, int rank) noexcept nogil:
@@ -44,12 +44,12 @@ cdef inline void reading_task(void *context, fastnn_team *team, int rank) noexce
             reading.reals, reading.data + rank * reading.reals)
 
 
-cdef struct Exchange:             # of a number between two threads, back and forth
-    Py_ssize_t ball               # counts its ways
+cdef struct Exchange:             # a number that two threads pass back and forth
+    Py_ssize_t ball               # the number: how often it has been passed
     Py_ssize_t ways
-    Py_ssize_t given_up           # written by the first thread alone: no late write undoes it
-    int64_t give_up               # after so many nanoseconds, in case the other one gets no CPU
-    double ns                     # of a way; NaN: not known
+    Py_ssize_t given_up           # written by rank 0 alone, so that no late write undoes it
+    int64_t give_up               # nanoseconds to wait, in case the other thread gets no CPU
+    double ns                     # time of one pass; NaN: not known
 
 
 cdef inline void exchange_task(void *context, fastnn_team *team, int rank) noexcept nogil:

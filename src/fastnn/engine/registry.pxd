@@ -1,4 +1,5 @@
-# Names looked up in the tables of leaves. A name that a table lacks raises an error.
+# Looks up activations, losses, optimizers, functions and schedules by name in the tables of the C
+# code. A name that a table lacks raises KeyError.
 
 from libc.stdlib cimport malloc
 from libc.string cimport memset, strcmp
@@ -20,7 +21,7 @@ from fastnn.engine.leaves cimport (
 
 
 cdef inline const fastnn_ops *find_table(isa) except NULL:
-    """The table of an instruction set, the best one for None."""
+    """The table of leaves of an instruction set; None: of the best one that this CPU can run."""
     cdef int i = 0
     if isa is None:
         return fastnn_table(0)
@@ -32,7 +33,7 @@ cdef inline const fastnn_ops *find_table(isa) except NULL:
 
 
 cdef inline list names_of(const void *entries, size_t size):
-    """Names of a table's entries, each of `size` bytes and with its name first."""
+    """List the names in a table whose entries are `size` bytes long and begin with a name."""
     names = []
     while (<const char **>(<const char *>entries + len(names) * size))[0] != NULL:
         names.append((<const char **>(<const char *>entries + len(names) * size))[0].decode())
@@ -41,7 +42,7 @@ cdef inline list names_of(const void *entries, size_t size):
 
 cdef inline Py_ssize_t place_of(const void *entries, size_t size, str name,
                                 str where) except -1:
-    """Where a name stands in such a table."""
+    """The index of a name in such a table; `where` is the file that the error message names."""
     names = names_of(entries, size)
     if name not in names:
         raise KeyError(f"{name!r} is missing in {where}")
@@ -64,7 +65,7 @@ cdef inline const fastnn_function *find_function(const fastnn_ops *ops, str name
 
 cdef inline const fastnn_loss *find_loss(const fastnn_ops *ops, str name,
                                          const char *activation) except NULL:
-    """The entry for the pair, or the entry for all activations."""
+    """The entry of a loss for this activation, or its entry for all activations."""
     cdef const fastnn_loss *entry = ops.losses
     while entry.name != NULL:
         if entry.name.decode() == name and (entry.activation == NULL
@@ -76,7 +77,7 @@ cdef inline const fastnn_loss *find_loss(const fastnn_ops *ops, str name,
 
 cdef inline const fastnn_loss *by_output(const fastnn_ops *ops,
                                          const fastnn_loss *loss) noexcept nogil:
-    """The entry of the same loss with a weight for each output; NULL if it is no sum over them."""
+    """The variant of a loss with a weight for each output; NULL if it is no sum over outputs."""
     cdef const fastnn_loss *entry = ops.losses_by_output
     while entry.name != NULL:
         if strcmp(entry.name, loss.name) == 0 and (entry.activation == NULL or strcmp(
@@ -87,7 +88,7 @@ cdef inline const fastnn_loss *by_output(const fastnn_ops *ops,
 
 
 cdef inline fastnn_hyper hyper_parameters(dict given) except *:
-    """The numbers of an optimizer; those that are not given are 0."""
+    """The hyper-parameters of an optimizer as a struct; those not in `given` are 0."""
     cdef fastnn_hyper hyper
     cdef Py_ssize_t i
     memset(&hyper, 0, sizeof(hyper))
@@ -101,9 +102,9 @@ cdef inline fastnn_hyper hyper_parameters(dict given) except *:
 
 
 cdef inline fastnn_schedule find_schedule(dict given) except *:
-    """A schedule from its name, parameters, warmup, start and per_epoch; none from None.
+    """A schedule from a dict of name, parameters, warmup, start and per_epoch; no rule for None.
 
-    Its parameters are the caller's to free.
+    The caller must free its parameters `p`.
     """
     cdef fastnn_schedule schedule
     cdef Py_ssize_t i
@@ -124,7 +125,7 @@ cdef inline fastnn_schedule find_schedule(dict given) except *:
 
 
 cdef inline dict registry():
-    """Names that the tables know, by kind; a loss is a pair (name, activation or None)."""
+    """The names in all tables, by kind; a loss is a pair (name, activation or None)."""
     cdef const fastnn_ops *ops = fastnn_table(0)
     cdef Py_ssize_t i
     losses = []

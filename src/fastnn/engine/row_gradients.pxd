@@ -1,6 +1,7 @@
-# The gradient of each row's loss, on each thread of a team: forward, loss and deltas of a chunk of
-# rows; then, row by row, the gradient of every tile, and all of them as one vector. Every tile's
-# gradient is that of a batch of the row alone, to the bit. Not here: penalties, sample weights.
+# The gradient of each row's loss. Each thread of a team computes the forward pass, the loss and the
+# deltas of a chunk of rows. Then, for each row, it computes the gradients of all tiles and copies
+# them to one vector. The gradients equal those of a batch of this row alone, to the bit. Not here:
+# penalties, sample weights.
 
 from libc.stdint cimport uint64_t
 
@@ -26,18 +27,18 @@ from fastnn.engine.parameters cimport flatten
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss
 from fastnn.engine.rows cimport Rows, gather_inputs, gather_targets, weigh_rows
 
-cdef struct RowGradients:         # what is asked for
+cdef struct RowGradients:         # the arguments of row_gradients_task
     const Net *net
-    const Buffers *buffers        # a chunk of rows for each thread
+    const Buffers *buffers        # room for a chunk of rows for each thread
     Rows rows
-    Py_ssize_t first, stop        # positions: the slice at hand
-    real *blocks                  # one like the arena's first for each thread
+    Py_ssize_t first, stop        # the slice to compute, as positions
+    real *blocks                  # a block like the arena's first one for each thread
     real *out                     # (n, n_parameters)
     Py_ssize_t n_parameters
 
 
 cdef inline void row_gradients_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """The rows of the slice, chunk by chunk; each thread has rows of its own in the buffers."""
+    """Compute the slice chunk by chunk, each thread in its own rows of the buffers."""
     cdef RowGradients *asked = <RowGradients *>context
     cdef const Net *net = asked.net
     cdef Py_ssize_t size = fastnn_team_size(team), most = chunk_rows(net), k = net.members
@@ -46,7 +47,7 @@ cdef inline void row_gradients_task(void *context, fastnn_team *team, int rank) 
     cdef Pass work
     cdef uint64_t before
     begin_pass(&work, net, asked.buffers, rank * most * k, asked.rows.loss)
-    work.few = k <= FEW_ROWS  # as in a batch of a row
+    work.few = k <= FEW_ROWS  # as in a batch of one row
     work.scratch = asked.buffers.scratch + rank * asked.buffers.scratch_stretch
     while row < asked.stop:
         rows = min(most, asked.stop - row)
@@ -67,7 +68,7 @@ cdef inline void row_gradients_task(void *context, fastnn_team *team, int rank) 
 
 cdef inline void add_row_gradient(const Net *net, const Buffers *buffers, Py_ssize_t at,
                                   real *block) noexcept nogil:
-    """The gradients of one row, whose place in the buffers is `at`, into a block."""
+    """Write the gradients of one row, row `at` of the buffers, to a block."""
     cdef const Stage *stage
     cdef Py_ssize_t i, number, rows
     cdef Tile tile

@@ -1,9 +1,9 @@
-/* schedules.h - learning rates as functions of time, so that a rate can change with every step
- * within the loop over an epoch. To add one: its function and its line in the list here, its class
- * in schedules.py, its line in reference/.
+/* schedules.h - learning rates as functions of time, in C so that the rate can change with every
+ * step of an epoch. To add a schedule: its function and its line in the list here, its class in
+ * schedules.py, its line in reference/.
  *
- * Time t counts what came before: 0 in the first step (or epoch, where the schedule is per epoch).
- * Double precision throughout. A warm-up may come before any of them.
+ * Time t is the number of steps (or of epochs, if the schedule is per epoch) that came before: 0 in
+ * the first one. Double precision throughout. Any schedule may begin after a warm-up.
  */
 #ifndef FASTNN_SCHEDULES_H
 #define FASTNN_SCHEDULES_H
@@ -21,7 +21,7 @@ typedef struct {
 typedef struct {
     const fastnn_schedule_rule *rule; /* NULL: the optimizer's rate, constant */
     double *p;                        /* its parameters, which the owner of the schedule frees */
-    double warmup, start; /* a line of `warmup` steps (epochs) from `start` comes first */
+    double warmup, start; /* a linear warm-up from `start` over `warmup` steps (epochs) */
     int per_epoch;
 } fastnn_schedule;
 
@@ -41,8 +41,8 @@ static double exponential_decay_rate(const double *p, double t) {
     return p[0] * fastnn_power(p[2], t / p[1]);
 }
 
-/* p = (n, boundary 1, ..., n, value 0, ..., n): value i while t is above i of the boundaries, which
- * increase */
+/* p = (n, boundary 1, ..., n, value 0, ..., n): value i where t is above exactly i of the
+ * boundaries, which increase */
 static double piecewise_constant_decay_rate(const double *p, double t) {
     const double *boundaries = p + 1, *values = boundaries + (ptrdiff_t)p[0];
     while (boundaries < p + 1 + (ptrdiff_t)p[0] && t > *boundaries) boundaries++, values++;
@@ -54,17 +54,17 @@ static double half_cosine(double high, double low, double fraction) {
     return low + (high - low) * fastnn_half_cosine(fraction);
 }
 
-/* p = (rate, steps, alpha): from rate to alpha rate, and there it stays */
+/* p = (rate, steps, alpha): half a cosine from rate to alpha rate, then constant */
 static double cosine_decay_rate(const double *p, double t) {
     return half_cosine(p[0], p[2] * p[0], fmin(t / p[1], 1));
 }
 
-/* p = (rate, steps, t_mul, m_mul, alpha): down to alpha rate in cycles, each t_mul times as long as
- * the one before and from a height above alpha rate that is m_mul times as large (Loshchilov,
- * Hutter, ICLR 2017: SGDR) */
+/* p = (rate, steps, t_mul, m_mul, alpha): cycles of half a cosine down to alpha rate. Each cycle is
+ * t_mul times as long as the one before, and starts m_mul times as far above alpha rate
+ * (Loshchilov, Hutter, ICLR 2017: SGDR) */
 static double cosine_restarts_rate(const double *p, double t) {
     double length = p[1], low = p[4] * p[0], height = p[0] - low;
-    if (p[2] == 1) { /* or else the lengths grow, and few have passed */
+    if (p[2] == 1) { /* otherwise lengths grow, and few cycles have passed */
         double cycles = floor(t / length);
         height *= fastnn_power(p[3], cycles);
         t -= cycles * length;
@@ -99,7 +99,7 @@ static const fastnn_schedule_rule fastnn_schedule_rules[] = {
     {NULL, NULL},
 };
 
-/* The rate of the next step after `step` steps and `epoch` whole epochs. */
+/* The learning rate of the next step, after `step` steps and `epoch` completed epochs. */
 static inline double fastnn_learning_rate(const fastnn_schedule *schedule, double step,
                                           double epoch) {
     double t = schedule->per_epoch ? epoch : step;

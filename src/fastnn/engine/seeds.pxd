@@ -1,20 +1,21 @@
-# Random numbers as NumPy's default_rng draws them, to the bit: a SeedSequence's mixing of a seed
-# (M. E. O'Neill's seed_seq), and PCG64 (O'Neill, HMC-CS-2014-0905). Made here, they take less than
-# a microsecond, and stay the same with every NumPy. Not here: orders of rows (orders.pxd).
+# The random numbers of NumPy's default_rng, to the bit: SeedSequence, which mixes a seed (M. E.
+# O'Neill's seed_seq), and the generator PCG64 (O'Neill, HMC-CS-2014-0905). A generator made here
+# takes less than a microsecond to make, and its numbers do not change with NumPy's version. Not
+# here: orders of rows (orders.pxd).
 
 from libc.stdint cimport int64_t, uint32_t, uint64_t
 
 cdef enum:
-    POOL = 4                      # words that a seed is mixed into
+    POOL = 4                      # 32-bit words that a seed is mixed into
 
 cdef struct Seeds:
     uint32_t[POOL] pool
-    uint32_t constant             # of the hash, which changes with each word
+    uint32_t constant             # the hash constant, which changes with each word
 
 cdef struct Pcg64:
     uint64_t high, low            # state
     uint64_t inc_high, inc_low
-    bint has_half                 # `half` is the next number of 32 bits
+    bint has_half                 # `half` is the next 32-bit number
     uint32_t half
 
 
@@ -28,7 +29,7 @@ cdef inline uint32_t hashed(Seeds *seeds, uint32_t value, uint32_t factor) noexc
 
 
 cdef inline void mix_into(Seeds *seeds, Py_ssize_t i, uint32_t word) noexcept nogil:
-    """Mixes a word into word i of the pool."""
+    """Mix a word into word i of the pool."""
     cdef uint32_t value = (<uint32_t>0xca01f9dd * seeds.pool[i]
                            - <uint32_t>0x4973f715 * hashed(seeds, word, <uint32_t>0x931e8875))
     seeds.pool[i] = value ^ (value >> 16)
@@ -36,7 +37,7 @@ cdef inline void mix_into(Seeds *seeds, Py_ssize_t i, uint32_t word) noexcept no
 
 cdef inline void take_seed(Seeds *seeds, const uint32_t *entropy, Py_ssize_t n,
                            uint32_t child) noexcept nogil:
-    """SeedSequence(entropy, spawn_key=(child,)), for entropy of n words, the lowest first."""
+    """Mix SeedSequence(entropy, spawn_key=(child,)); entropy has n words, the lowest first."""
     cdef Py_ssize_t i, j
     seeds.constant = <uint32_t>0x43b0d7e5
     for i in range(POOL):
@@ -51,7 +52,7 @@ cdef inline void take_seed(Seeds *seeds, const uint32_t *entropy, Py_ssize_t n,
 
 
 cdef inline uint64_t seed_word(Seeds *seeds, Py_ssize_t i) noexcept nogil:
-    """generate_state(..., uint64)[i], in ascending order of i."""
+    """SeedSequence.generate_state(..., uint64)[i]; call it for i = 0, 1, ... in this order."""
     cdef uint64_t low
     if i == 0:
         seeds.constant = <uint32_t>0x8b51f9dd
@@ -75,7 +76,7 @@ cdef inline void seed_generator(Pcg64 *pcg, Seeds *seeds) noexcept nogil:
 
 
 cdef inline uint64_t upper_half(uint64_t a, uint64_t b) noexcept nogil:
-    """The upper 64 bits of a product."""
+    """The upper 64 bits of the product a * b."""
     cdef uint64_t mask = <uint64_t>0xffffffff
     cdef uint64_t al = a & mask, ah = a >> 32, bl = b & mask, bh = b >> 32
     cdef uint64_t middle = (al * bl >> 32) + (ah * bl & mask) + (al * bh & mask)
@@ -83,7 +84,7 @@ cdef inline uint64_t upper_half(uint64_t a, uint64_t b) noexcept nogil:
 
 
 cdef inline void step(Pcg64 *pcg) noexcept nogil:
-    """state = state * factor + inc, of 128 bits."""
+    """state = state * factor + inc, modulo 2^128."""
     cdef uint64_t factor_high = <uint64_t>2549297995355413924
     cdef uint64_t factor_low = <uint64_t>4865540595714422341
     cdef uint64_t high = (upper_half(pcg.low, factor_low) + pcg.high * factor_low
@@ -112,5 +113,5 @@ cdef inline uint32_t next_uint32(void *state) noexcept nogil:
 
 
 cdef inline double uniform(Pcg64 *pcg, double low, double width) noexcept nogil:
-    """A number of low to low + width, as Generator.uniform draws it."""
+    """Draw a number between low and low + width as Generator.uniform does."""
     return low + width * ((next_uint64(pcg) >> 11) * (1.0 / 9007199254740992.0))

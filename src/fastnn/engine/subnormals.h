@@ -1,9 +1,9 @@
-/* subnormals.h - subnormal numbers are treated as zero on this thread, for a while.
+/* subnormals.h - treat subnormal numbers as zero on this thread, temporarily.
  *
- * Moments that get no more gradient (of a dead relu unit, of an input that is always 0) shrink by a
- * factor a step until they are subnormal, and stay so for ever; arithmetic on those is several
- * times slower (measured: twice the time of Adam's whole update on a Zen 4). Every flush must be
- * followed by a restore: the state belongs to the calling program. */
+ * Moments whose gradient has become 0 (of a dead relu unit, of an input that is always 0) shrink by
+ * a factor in each step until they are subnormal, and remain so. Arithmetic on subnormal numbers is
+ * several times slower (measured: twice the time of Adam's whole update on a Zen 4). Every flush
+ * must be followed by a restore, because the mode belongs to the calling program. */
 #ifndef FASTNN_SUBNORMALS_H
 #define FASTNN_SUBNORMALS_H
 
@@ -12,7 +12,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-/* Returns the state before. */
+/* Returns the mode from before, for fastnn_restore_subnormals. */
 static inline uint64_t fastnn_flush_subnormals(void) {
     enum { DENORMALS_ARE_ZERO = 1 << 6, FLUSH_TO_ZERO = 1 << 15 };
     unsigned before = _mm_getcsr();

@@ -1,5 +1,5 @@
-/* fastnn.h - fastnn's networks called from C: predictions and training steps that use no Python
- * objects, need no GIL and allocate nothing.
+/* fastnn.h - call fastnn's networks from C: predictions and training steps that use no Python
+ * objects, need no GIL and allocate no memory.
  *
  *     #include <Python.h>
  *     #include <fastnn.h>                          // in the folder fastnn.get_include()
@@ -20,7 +20,7 @@
  * may train a model; a concurrent call gets FASTNN_BUSY. Every call runs on the calling thread, and
  * its results are those of Python's `predict` and `train_on_batch`, to the bit.
  *
- * Without Python.h all functions but fastnn_import and fastnn_model_of are available: pass the
+ * Without Python.h, all functions except fastnn_import and fastnn_model_of are available: pass the
  * address `fastnn.embedding.api_address()` to fastnn_use.
  *
  * The header is C99 and C++. The interface is only ever appended to: a program compiled with this
@@ -41,8 +41,8 @@ extern "C" {
 typedef struct fastnn_model fastnn_model;         /* a network that Python owns */
 typedef struct fastnn_workspace fastnn_workspace; /* buffers of one thread for one model */
 
-/* All statuses: name, number, and the sentence that fastnn_message returns. A call that returns
- * another status than FASTNN_OK has changed nothing. */
+/* All statuses: name, number, and the sentence that fastnn_message returns. A call that does not
+ * return FASTNN_OK has changed nothing; the one exception is described at FASTNN_DIVERGED. */
 /* clang-format off */
 #define FASTNN_STATUSES(STATUS)                                                                    \
     STATUS(FASTNN_OK, 0, "success")                                                                \
@@ -95,8 +95,8 @@ enum fastnn_property {
     FASTNN_STEP = 6          /* updates made so far */
 };
 
-/* The functions, as the capsule fastnn._C_API has them. Each is described below, at the function of
- * this header that calls it. */
+/* The functions in the capsule fastnn._C_API. Each is described below, at the function of this
+ * header that calls it. */
 typedef struct fastnn_api {
     uint32_t abi_version;
     uint32_t struct_size; /* in bytes; functions beyond it are missing */
@@ -118,13 +118,14 @@ typedef struct fastnn_api {
     double (*evaluate)(int n, double *x, void *workspace);
 } fastnn_api;
 
-/* Where the functions below find these: each source file that includes this header has its own. */
+/* The struct that the functions below call; each source file that includes this header has its own
+ * pointer to it. */
 static inline const fastnn_api **fastnn_slot(void) {
     static const fastnn_api *api;
     return &api;
 }
 
-/* Use the functions in `api`; returns FASTNN_ABI if this header was written for other ones. */
+/* Use the functions in `api`; return FASTNN_ABI if they do not fit this header. */
 static inline int fastnn_use(const fastnn_api *api) {
     if (api == NULL) return FASTNN_NULL;
     if (api->abi_version != FASTNN_ABI_VERSION || api->struct_size < sizeof(fastnn_api))
@@ -136,14 +137,14 @@ static inline int fastnn_use(const fastnn_api *api) {
 /* Return a sentence for a status: what is wrong, and the remedy. */
 static inline const char *fastnn_message(int status) { return (*fastnn_slot())->message(status); }
 
-/* Return a property of enum fastnn_property; -1 for one that this version doesn't know. */
+/* Return a property of enum fastnn_property; -1 for one that this version does not know. */
 static inline int64_t fastnn_get(const fastnn_model *model, int property) {
     return (*fastnn_slot())->get(model, property);
 }
 
 /* Make a workspace for predictions; with `training`, also for training batches of up to `rows`
- * rows. Predictions may have any number of rows: they are computed `rows` rows, at most 96, at a
- * time. */
+ * rows. Predictions may have any number of rows, and are computed in chunks of `rows` rows, at most
+ * 96. */
 static inline int fastnn_workspace_new(fastnn_model *model, ptrdiff_t rows, int training,
                                        fastnn_workspace **workspace) {
     return (*fastnn_slot())->workspace_new(model, rows, training, workspace);
@@ -188,14 +189,15 @@ static inline int fastnn_train_labels_f64(fastnn_workspace *workspace, ptrdiff_t
 }
 
 /* Return the first output for one row of n doubles, for models of both precisions; NaN if n is not
- * n_in or a number is not finite. Integrators and optimizers take functions with this signature. */
+ * n_in, or if a prediction of this row would return an error. Integrators and optimizers take
+ * functions with this signature. */
 static inline double fastnn_evaluate(int n, double *x, void *workspace) {
     return (*fastnn_slot())->evaluate(n, x, workspace);
 }
 
 #ifdef Py_PYTHON_H
 
-/* Import fastnn and use its functions; returns -1 and sets Python's error if that fails. */
+/* Import fastnn and use its functions; return -1 and set Python's error if that fails. */
 static inline int fastnn_import(void) {
     const fastnn_api *api = (const fastnn_api *)PyCapsule_Import("fastnn._C_API", 0);
     if (api == NULL) return -1;

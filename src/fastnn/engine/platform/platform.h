@@ -1,8 +1,8 @@
-/* platform.h - what the engine asks of the operating system: clock, CPUs, threads, forks, memory,
- * and the modes of floating-point arithmetic, which a C library may know in part only.
- * posix.c (Linux, macOS and others) and windows.c implement it; the build takes the one that fits.
- * Not here: mutexes and conditions, which are POSIX threads' everywhere (mingw-w64 has
- * winpthreads); instructions of the CPU (simd/, subnormals.h). */
+/* platform.h - what the engine needs from the operating system: clock, CPUs, threads, forks,
+ * memory, and floating-point modes, of which a C library may handle only a part. posix.c (Linux,
+ * macOS and others) and windows.c implement it; the build selects one of them. Not here: mutexes
+ * and conditions, which are those of POSIX threads on every system (mingw-w64 has winpthreads);
+ * instructions of the CPU (simd/, subnormals.h). */
 #ifndef FASTNN_PLATFORM_H
 #define FASTNN_PLATFORM_H
 
@@ -11,53 +11,55 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Nanoseconds of a clock that nobody sets. */
+/* The time of a monotonic clock, in nanoseconds. */
 int64_t fastnn_now_ns(void);
 
-/* Let this thread sleep for about that long, less if a signal comes. */
+/* Let this thread sleep for about `ns` nanoseconds, less if a signal arrives. */
 void fastnn_sleep_ns(int64_t ns);
 
-/* The CPUs that this thread, and so one that it creates now, may run on. */
+/* The number of CPUs that this thread, and a thread that it creates now, may run on. */
 int fastnn_cpus_available(void);
 
-/* The CPU that this thread runs on, or -1 where it cannot be moved off it (all but Linux). */
+/* The CPU that this thread runs on; -1 where fastnn_leave_cpu cannot move it (all but Linux). */
 int fastnn_current_cpu(void);
 
-/* Move this thread off a CPU, if it runs there and may run elsewhere. The system itself takes up to
- * 0.25 s to part two threads that never sleep. */
+/* Move this thread off a CPU, if it runs there and may run elsewhere. The system's scheduler takes
+ * up to 0.25 s to separate two threads that never sleep. */
 void fastnn_leave_cpu(int cpu);
 
-/* Start a thread that nobody joins; false if the system refuses. It leaves signals to the program's
- * own threads, but for those that report a fault of its own: blocked, they would end the process
- * before a handler could say where. */
+/* Start a detached thread; return false if the system refuses. It blocks all signals, which the
+ * program's own threads handle, except those that report a fault of this thread (SIGSEGV and the
+ * like): if these were blocked, the process would end before a handler could report the fault. */
 bool fastnn_start_thread(void *(*run)(void *), void *argument, size_t stack_bytes);
 
 /* Name this thread for debuggers and profilers, where names can be given. */
 void fastnn_name_thread(const char *name);
 
-/* How a thread rounds, which exceptions it masks, and whether subnormal numbers are zero to it. */
+/* A thread's rounding mode, its exception masks and its treatment of subnormal numbers. */
 typedef struct {
     fenv_t environment;
-    unsigned sse; /* MXCSR, where `environment` may be without it (Windows) */
+    unsigned sse; /* MXCSR, which `environment` may lack (Windows) */
 } fastnn_fp_modes;
 
-/* Give another thread the modes of this one: read them here, set them there. */
+/* Copy the modes of one thread to another: read them in the first, set them in the second. */
 void fastnn_read_fp_modes(fastnn_fp_modes *modes);
 void fastnn_set_fp_modes(const fastnn_fp_modes *modes);
 
-/* Call a function in every child of a fork, in the thread that forked. Where no process can fork,
- * it is never called. */
+/* Register a function that is called in the child after every fork, in the thread that forked. On a
+ * system without forks it is never called. */
 void fastnn_after_fork(void (*in_child)(void));
 
-/* Memory at a multiple of `alignment`, a power of two, with any content; NULL if there is none. */
+/* Allocate memory at a multiple of `alignment`, a power of two, without initializing it; NULL if
+ * there is not enough. */
 void *fastnn_allocate_raw(size_t alignment, size_t size);
 
-/* Zeroed memory for the kernels, on a cache line; large stretches are on huge pages where the
- * system has them (Linux), which saves most of the translation of addresses. Measured on
- * 1024-4096-1024, 100 MB of weights and moments: 6 % of a step. NULL if there is none. */
+/* Allocate zeroed memory for the kernels, aligned to a cache line; NULL if there is not enough.
+ * Large blocks are on huge pages where the system has them (Linux), which avoids most misses of the
+ * TLB. Measured on 1024-4096-1024, 100 MB of weights and moments: 6 % of a step. */
 void *fastnn_allocate(size_t size);
 
-/* Free what one of these two returned, or NULL. `free` is not for it: Windows keeps them apart. */
+/* Free memory that one of these two functions returned, or NULL. Do not use `free`, which on
+ * Windows belongs to another allocator. */
 void fastnn_free(void *memory);
 
 #endif

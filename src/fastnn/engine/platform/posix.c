@@ -44,7 +44,7 @@ int fastnn_current_cpu(void) {
 #endif
 }
 
-/* Its affinity is narrowed and at once restored. */
+/* Restrict the thread's affinity to the other CPUs, then restore it at once. */
 void fastnn_leave_cpu(int cpu) {
 #if defined(__linux__)
     cpu_set_t all, others;
@@ -107,7 +107,7 @@ void *fastnn_allocate(size_t size) {
     void *block = fastnn_allocate_raw(alignment, whole);
     if (block == NULL) return NULL;
 #if defined(__linux__) && defined(MADV_HUGEPAGE)
-    /* A request, which may fail. The end, less than a huge page, is left on small pages. */
+    /* A request, which may fail. The end, less than a huge page, stays on small pages. */
     if (alignment == HUGE_PAGE) madvise(block, size / HUGE_PAGE * HUGE_PAGE, MADV_HUGEPAGE);
 #endif
     return memset(block, 0, size);

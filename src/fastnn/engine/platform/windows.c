@@ -1,5 +1,5 @@
-/* windows.c - platform.h on Windows, built by mingw-w64 or Clang with winpthreads. It has no forks,
- * and no signals that another thread could receive. */
+/* windows.c - platform.h on Windows, built by mingw-w64 or Clang with winpthreads. Windows has
+ * no forks, and no signals that another thread could receive. */
 #include "platform.h"
 
 #include <malloc.h>
@@ -23,7 +23,7 @@ void fastnn_sleep_ns(int64_t ns) { Sleep((DWORD)(ns / 1000000)); }
 
 /* ---- CPUs ---- */
 
-/* Of the process's affinity, which is within one group of at most 64 CPUs. */
+/* The CPUs in the process's affinity mask, which covers one group of at most 64 CPUs. */
 int fastnn_cpus_available(void) {
     DWORD_PTR ours, all;
     SYSTEM_INFO info;
@@ -52,7 +52,7 @@ bool fastnn_start_thread(void *(*run)(void *), void *argument, size_t stack_byte
 
 void fastnn_name_thread(const char *name) { (void)name; }
 
-/* The fesetenv of mingw-w64 leaves MXCSR as it is. */
+/* fesetenv of mingw-w64 does not set MXCSR, so MXCSR is copied separately. */
 void fastnn_read_fp_modes(fastnn_fp_modes *modes) {
     fegetenv(&modes->environment);
 #if defined(__x86_64__)
