@@ -1,10 +1,10 @@
-/* activations.h - each activation: its value and, right beneath, its derivative; at the end, the
- * list of them all. To add one: its block, between `c-source` markers (see vmath.h) of its name,
- * its line in the list, its lines in fastnn/activations.py, fastnn/reference/ and
- * tests/leaves/formulas.c.
+/* activations.h - the value of each activation and, beneath it, its derivative; at the end, the
+ * list of all activations. A new activation needs its block, between `c-source` markers (see
+ * vmath.h) with its name, its line in the list, and its lines in fastnn/activations.py,
+ * fastnn/reference/ and tests/leaves/formulas.c.
  *
- * Where the derivative is a function of the output z, nothing else is kept (OUTPUT_ACTIVATION).
- * Where it isn't, the forward pass computes it beside the value and keeps it (SLOPE_ACTIVATION).
+ * If the derivative is a function of the output z, nothing else is kept (OUTPUT_ACTIVATION).
+ * Otherwise the forward pass computes it together with the value and keeps it (SLOPE_ACTIVATION).
  */
 #ifndef FASTNN_ACTIVATIONS_H
 #define FASTNN_ACTIVATIONS_H
@@ -329,8 +329,8 @@ static void softmax_backward(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t jump, 
 }
 /* c-source: end */
 
-/* All of them: those that change nothing, those whose derivative is a function of z, those that
- * keep the slope. */
+/* All elementwise activations: LINEAR changes nothing, OUTPUT has a derivative that is a function
+ * of z, SLOPE keeps the slope. */
 #define ACTIVATIONS(LINEAR, OUTPUT, SLOPE)                                                         \
     LINEAR(identity)                                                                               \
     OUTPUT(sigmoid)                                                                                \
@@ -373,8 +373,8 @@ enum { ACTIVATIONS(ACTIVATION_INDEX, ACTIVATION_INDEX, ACTIVATION_INDEX) };
 #define SLOPE_CASE(NAME)                                                                           \
     case NAME##_index: return NAME##_value(a, slope);
 
-/* h(a) and h'(a) of one vector, where a call for each layer would cost more than the arithmetic;
- * `index` is the activation's place in the list. */
+/* Returns h(a) of one vector, and h'(a) in *slope, for layers so small that a call for each would
+ * cost more than the arithmetic. `index` is the place of the activation in the list. */
 INLINE vec value_and_slope(ptrdiff_t index, vec a, real alpha, vec *slope) {
     switch (index) { ACTIVATIONS(OUTPUT_CASE, OUTPUT_CASE, SLOPE_CASE) }
     *slope = splat(1);

@@ -1,15 +1,15 @@
 /* bfloat16.h - products of panels whose operands are rounded to bfloat16. Shapes: ops.h.
  *
- * A bfloat16 is the upper half of a float. Two that follow each other in the depth of a product
- * make a pair: the first in the upper half of 32 bits, the second in the lower. A step of a product
- * takes a pair of each operand:
+ * A bfloat16 is the upper half of a float. Two neighbours in the depth of a product make a pair:
+ * the first in the upper half of 32 bits, the second in the lower. A step of a product takes a pair
+ * of each operand:
  *
  *     sum <- fma(x_1, y_1, fma(x_0, y_0, sum))
  *
  * so that a result is one chain in the order of the depth, as in tile.h. An odd depth ends with the
- * pair of the last number and 0. The instruction for this, vdpbf16ps, treats subnormal numbers as
- * 0, whatever the state of the thread; without it, the thread is set to do so and both fma are made
- * of the halves. The bits are the same.
+ * pair of the last number and 0. The instruction for this step, vdpbf16ps, treats subnormal numbers
+ * as 0, whatever the floating-point mode of the thread. Without the instruction, the thread is set
+ * to that mode and two fma are computed from the halves, to the same bits.
  */
 #ifndef FASTNN_BFLOAT16_H
 #define FASTNN_BFLOAT16_H
@@ -25,7 +25,7 @@
 
 #if FASTNN_BITS == 32
 
-enum { PAIRS = PANEL / 2 }; /* of a row's columns in a panel */
+enum { PAIRS = PANEL / 2 }; /* pairs of columns in one row of a panel */
 
 INLINE uvec load_pairs(const fastnn_pair *p) { return *(const uvec *)p; }
 
@@ -41,8 +41,8 @@ INLINE vec add_pair(uvec x, uvec y, vec sum) {
 #endif
 }
 
-/* Around products, unless the instruction does it. In functions of their own, since compilers move
- * arithmetic past changes of the state. */
+/* Treat subnormal numbers as 0 during products, unless the instruction does. The products between
+ * these calls are not inlined, since compilers move arithmetic past changes of the mode. */
 INLINE uint64_t begin_pairs(void) { return MULTIPLIES_PAIRS ? 0 : fastnn_flush_subnormals(); }
 
 INLINE void end_pairs(uint64_t before) {
@@ -66,7 +66,7 @@ INLINE void store_neighbours(fastnn_pair *out, vec x) {
     *(__m256i *)out = _mm256_rol_epi32(halves, 16);
 }
 #else
-/* In the upper halves; NaN stays NaN. */
+/* Rounds to bfloat16, in the upper halves of the lanes; NaN stays NaN. */
 INLINE uvec rounded(vec x) {
     uvec bits = bits_of(x), upper = splat_bits(0xffff0000), one = splat_bits(1);
     ivec is_normal = (ivec)((bits & splat_bits(0x7f800000)) != splat_bits(0));
@@ -79,7 +79,7 @@ INLINE uvec rounded(vec x) {
 
 INLINE uvec pair_of(vec first, vec second) { return rounded(first) | rounded(second) >> 16; }
 
-/* Neighbouring lanes as pairs: half a vector. */
+/* Stores neighbouring lanes as pairs, half a vector. */
 INLINE void store_neighbours(fastnn_pair *out, vec x) {
     typedef uint64_t wide __attribute__((vector_size(FASTNN_VECTOR_BYTES)));
     wide both = (wide)rounded(x); /* little-endian: the first of a pair is the lower */

@@ -1,8 +1,9 @@
 /* cpu.h - which vector instructions this CPU has and the operating system lets programs use.
  *
- * On x86 the CPU is asked itself (cpuid, xgetbv): the compilers' builtins know AVX2 under some
- * toolchains only. A feature is named as the compiler's flag for it, without -m. Other families of
- * CPUs have none that a build asks for: their sets of instructions run on every CPU of the family.
+ * On x86 the features are read with cpuid and xgetbv, because the compilers' builtins recognize
+ * AVX2 under some toolchains only. A feature has the name of the compiler's flag for it, without
+ * -m. On other families of CPUs no build needs a feature: their instruction sets run on every CPU
+ * of the family.
  *
  * cpuid leaves and bits, xgetbv: Intel 64 and IA-32 Architectures Software Developer's Manual,
  * volume 2A and section 13.3 of volume 1.
@@ -15,7 +16,7 @@
 #include <cpuid.h>
 
 enum { LEAF_1_ECX, LEAF_7_EBX, LEAF_7_1_EAX, CPU_WORDS };
-enum { YMM = 0x6, ZMM = 0xe6 }; /* state that the system must keep: registers of AVX, of AVX-512 */
+enum { YMM = 0x6, ZMM = 0xe6 }; /* state that the system must save: registers of AVX, of AVX-512 */
 
 typedef struct {
     unsigned word, bit, state;
@@ -33,7 +34,7 @@ typedef struct {
     unsigned words[CPU_WORDS], kept_state;
 } cpu_features;
 
-/* What the CPU says. Ask once: on a virtual machine each cpuid takes some 30 microseconds. */
+/* Reads the features. Call it once: on a virtual machine each cpuid takes some 30 microseconds. */
 static cpu_features cpu_ask(void) {
     enum { OSXSAVE = 27 };
     cpu_features cpu = {{0}, 0};
@@ -41,7 +42,7 @@ static cpu_features cpu_ask(void) {
     if (__get_cpuid(1, &a, &b, &c, &d)) cpu.words[LEAF_1_ECX] = c;
     if (__get_cpuid_count(7, 0, &a, &b, &c, &d)) {
         cpu.words[LEAF_7_EBX] = b;
-        /* a is the last part of leaf 7 */
+        /* a is the highest subleaf of leaf 7 */
         if (a >= 1 && __get_cpuid_count(7, 1, &a, &b, &c, &d)) cpu.words[LEAF_7_1_EAX] = a;
     }
     if (cpu.words[LEAF_1_ECX] >> OSXSAVE & 1)

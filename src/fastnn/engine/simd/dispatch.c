@@ -1,7 +1,7 @@
-/* dispatch.c - the tables of leaves compiled for this precision, best first, filtered by what the
- * CPU has. The build defines FASTNN_INSTRUCTION_SETS: for each set that it compiled, best first,
- * SET(name, HAS(feature) HAS(feature) ...) with the features that the compiler was told to use, for
- * each of which cpu.h has a line. */
+/* dispatch.c - the tables of leaves for this precision that this CPU can run, best first. The build
+ * defines FASTNN_INSTRUCTION_SETS: for each set that it compiled, best first,
+ * SET(name, HAS(feature) HAS(feature) ...) with the features that the compiler was told to use.
+ * cpu.h has a line for each feature. */
 #include "dispatch.h"
 
 #include "cpu.h"
@@ -19,11 +19,11 @@ enum { N_SETS = 0 FASTNN_INSTRUCTION_SETS };
 
 static const fastnn_ops *tables[N_SETS + 1];
 
-/* When the library is loaded, before anyone looks for a table. */
+/* Runs when the library is loaded, before the first call of fastnn_table. */
 static __attribute__((constructor)) void find_tables(void) {
     const cpu_features cpu = cpu_ask();
     int n = 0;
-    (void)cpu; /* where no set needs a feature */
+    (void)cpu; /* unused if no set needs a feature */
 #define SET(isa, features)                                                                         \
     if (1 features) tables[n++] = &TABLE(isa);
     FASTNN_INSTRUCTION_SETS

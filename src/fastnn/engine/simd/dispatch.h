@@ -4,7 +4,7 @@
 
 #include "ops.h"
 
-/* The i-th table that can run here, best first; NULL past the last. */
+/* The i-th table that this CPU can run, best first; NULL past the last. */
 const fastnn_ops *fastnn_table(int i);
 
 #endif

@@ -1,8 +1,8 @@
-/* dropout.h - inverted dropout with masks that need no storage: an element of a mask is a function
- * of (seed, step, layer, row, column) alone, so that the backward pass computes it again, in any
+/* dropout.h - inverted dropout with masks that need no storage. An element of a mask is a function
+ * of (seed, step, layer, row, column) only, so the backward pass can compute it again in any
  * thread, and a resumed run continues with the same bits.
  *
- * The random bits are splitmix64's (Steele, Lea, Flood 2014), used as a hash of a counter.
+ * The random bits are those of splitmix64 (Steele, Lea, Flood 2014), used as a hash of a counter.
  */
 #ifndef FASTNN_DROPOUT_H
 #define FASTNN_DROPOUT_H
@@ -17,7 +17,8 @@ INLINE uint64_t mix(uint64_t z) {
     return z ^ (z >> 31);
 }
 
-/* kept with probability 1 - rate and scaled by 1 / (1 - rate), else 0; its own derivative */
+/* Each number is kept with probability 1 - rate and scaled by 1 / (1 - rate), or becomes 0. The
+ * backward pass applies the same function to delta. */
 static void dropout(const fastnn_dropout_args *args, const real *z, real *out) {
     uint64_t key = mix(mix(args->seed + GOLDEN * (args->step + 1)) + GOLDEN * (args->layer + 1));
     uint64_t threshold = (uint64_t)(args->rate * 4294967296.0);

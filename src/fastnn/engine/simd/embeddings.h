@@ -1,9 +1,10 @@
-/* embeddings.h - stages that replace some columns of a row, each by several: piecewise linear and
- * periodic encodings of numbers (Gorishniy, Rubachev, Babenko, NeurIPS 2022), and rows of a table
- * for categories.
+/* embeddings.h - leaves of the stages that replace a column of a row by several columns: piecewise
+ * linear and periodic encodings of numbers (Gorishniy, Rubachev, Babenko, NeurIPS 2022), and rows
+ * of a table for categories.
  *
- * A column begins at a pointer to its number in the first row; its next row is PANEL reals on. Not
- * here: which columns are replaced, and the products behind the encodings (engine/stages/).
+ * A column is given by a pointer to its number in the first row; the number of the next row is
+ * PANEL reals on. Not here: which columns are replaced, and the products after the encodings
+ * (engine/stages/).
  */
 #ifndef FASTNN_EMBEDDINGS_H
 #define FASTNN_EMBEDDINGS_H
@@ -13,7 +14,7 @@
 #include "ops.h"
 #include "vmath.h"
 
-/* Columns first, first + 1, ... of x to columns to, to + 1, ... of y; n of them. */
+/* Copies n columns first, first + 1, ... of x to columns to, to + 1, ... of y. */
 static void copy_columns(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t first, real *y,
                          ptrdiff_t to, ptrdiff_t jump) {
     while (n > 0) {
@@ -33,7 +34,7 @@ static void copy_columns(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t f
 
 /* ---- piecewise linear ---- */
 
-/* The numbers of row r that a panel of z is made of, one for each of its columns. */
+/* Gathers the inputs of row r that a panel of z is computed from, one for each column of z. */
 INLINE void sources_of_panel(const fastnn_piecewise_args *args, const real *x, ptrdiff_t r,
                              ptrdiff_t panel, real *numbers) {
     const int32_t *source = args->source + panel * PANEL;
@@ -41,7 +42,7 @@ INLINE void sources_of_panel(const fastnn_piecewise_args *args, const real *x, p
         numbers[i] = x[source[i] / PANEL * args->jump + r * PANEL + source[i] % PANEL];
 }
 
-/* z = (x - low) inverse, between least and most */
+/* z = (x - low) * inverse, clipped to [least, most] */
 static void piecewise_forward(const fastnn_piecewise_args *args, const real *x, real *z) {
     for (ptrdiff_t q = 0; q < args->panels; q++)
         for (ptrdiff_t r = 0; r < args->rows; r++) {
@@ -56,8 +57,8 @@ static void piecewise_forward(const fastnn_piecewise_args *args, const real *x, 
         }
 }
 
-/* below += the sum of delta inverse over the columns of z that a column of x became, in their
- * order; a number at a bound has the slope 0. */
+/* Adds to each column of `below` the products delta * inverse of the columns of z that are computed
+ * from it, in their order. A number at a bound has slope 0. */
 static void piecewise_backward(const fastnn_piecewise_args *args, const real *z, const real *delta,
                                real *below) {
     for (ptrdiff_t q = 0; q < args->panels; q++)
@@ -89,7 +90,7 @@ static void periodic_forward(ptrdiff_t rows, const real *x, const real *c, real 
         }
 }
 
-/* dE/d(c x) = 2 pi (cosine dE/dsine - sine dE/dcosine) of n numbers, in the place of the sines. */
+/* dE/d(c x) = 2 pi (cosine dE/dsine - sine dE/dcosine) of n numbers, which overwrite the sines. */
 static void periodic_backward(ptrdiff_t n, real *sine, const real *cosine, const real *d_sine,
                               const real *d_cosine) {
     vec two_pi = splat((real)6.283185307179586);
@@ -101,15 +102,15 @@ static void periodic_backward(ptrdiff_t n, real *sine, const real *cosine, const
 
 /* ---- categories ---- */
 
-/* The number of a category, -1 if x is none of n. */
+/* Returns x as the number of one of n categories, or -1 if it is none. */
 INLINE ptrdiff_t category_of(real x, ptrdiff_t n) {
     if (!(x >= 0 && x < (real)n)) return -1;
     ptrdiff_t i = (ptrdiff_t)x;
     return (real)i == x ? i : -1;
 }
 
-/* z = row x of w for the numbers x of a column: `panels` panels of w, `w_jump` apart, and of z.
- * What is no category becomes NaN. */
+/* z = row x of w for each number x of a column: `panels` panels of w, `w_jump` apart, and of z,
+ * `z_jump` apart. A number that is none of the n categories gives NaN. */
 static void look_up(ptrdiff_t rows, const real *x, ptrdiff_t n, ptrdiff_t panels, const real *w,
                     ptrdiff_t w_jump, real *z, ptrdiff_t z_jump) {
     vec nan = real_of(splat_bits((ureal)-1));
@@ -123,8 +124,8 @@ static void look_up(ptrdiff_t rows, const real *x, ptrdiff_t n, ptrdiff_t panels
     }
 }
 
-/* g (n, PANEL) of categories first, ..., first + n - 1: each the sum of delta (rows, PANEL) over
- * the rows that have it in the column x; `more`: added to what g holds. */
+/* Row i of g (n, PANEL) is the sum of delta (rows, PANEL) over the rows with category first + i in
+ * column x. With `more` the sums are added to g. */
 static void sum_by_category(ptrdiff_t rows, const real *x, ptrdiff_t first, ptrdiff_t n,
                             const real *delta, int more, real *g) {
     if (!more) memset(g, 0, (size_t)(n * PANEL) * sizeof(real));

@@ -3,10 +3,10 @@
  *     x^ = (x - mean) s,  s = 1 / sqrt(var + epsilon);  z = gain x^ + bias
  *     dE/dx = s (d - mean(d) - x^ mean(d x^)),  d = gain dE/dz
  *
- * mean and var (which divides by the number of columns) are of one row. Padding of x
- * may hold anything finite; that of x^ is 0.
+ * mean and var are those of one row; var divides by the number of columns. Padding of x may hold
+ * any finite numbers; padding of x^ is 0.
  *
- * Networks as C source have the sections between `c-source` markers (see vmath.h), too.
+ * The sections between `c-source` markers (see vmath.h) are also copied into networks as C source.
  */
 #ifndef FASTNN_LAYER_NORM_H
 #define FASTNN_LAYER_NORM_H
@@ -73,7 +73,7 @@ INLINE void layer_norm_backward(const fastnn_layer_norm_args *args, const real *
 }
 /* c-source: end */
 
-/* g = sum over rows of unit * delta, one panel each; `more`: added to what g holds. */
+/* g = sum over rows of unit * delta, one panel each. With `more` the sums are added to g. */
 static void column_dots(ptrdiff_t rows, const real *unit, const real *delta, int more, real *g) {
     for (int v = 0; v < PANEL; v += LANES) {
         vec sum = more ? load(g + v) : (vec){0};

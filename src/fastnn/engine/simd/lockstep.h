@@ -1,11 +1,11 @@
-/* lockstep.h - on-line training of several tiny networks of one shape at once (tiny.c has one by
- * itself): a panel has a number of each, network l's in column l.
+/* lockstep.h - on-line training of several tiny networks of one shape at once (tiny.c trains one).
+ * A panel has one number of each network, that of network l in column l.
  *
- * A step of one network is a chain of operations that wait for each other and fill a few lanes. A
- * panel of networks fills them all, and what waits is done side by side. Every number is computed
- * by the operations of tiny.c, in their order, and so has the same bits. Here: plain descent on
- * squared errors, the usual way of training on line. Not here: two layers of up to TINY_LANES
- * inputs and units, which tiny.c computes in another order.
+ * The operations in a step of one network wait for each other and fill a few lanes. A panel of
+ * networks fills all lanes, and operations of different networks run side by side. Every number is
+ * computed by the operations of tiny.c, in their order, and so has the same bits. Here: plain
+ * gradient descent on squared errors, the usual rule for on-line training. Not here: two layers of
+ * up to TINY_LANES inputs and units, which tiny.c computes in another order.
  */
 #ifndef FASTNN_LOCKSTEP_H
 #define FASTNN_LOCKSTEP_H
@@ -13,10 +13,10 @@
 #include "activations.h"
 #include "losses.h"
 
-/* What tiny.c's sum across the lanes of a vector adds to what. */
+/* The sum of vectors in the order in which tiny.c sums the lanes of one vector. */
 INLINE vec sum_of_tiny(const vec x[TINY_LANES]) { return (x[0] + x[2]) + (x[1] + x[3]); }
 
-/* h(z_prev @ W + b) */
+/* z = h(z_prev @ W + b) */
 static void lockstep_forward(const fastnn_lockstep_layer *layer, const real *z_prev) {
     const fastnn_activation *activation = layer->activation;
     for (ptrdiff_t j = 0; j < layer->n_out; j++)
@@ -39,7 +39,7 @@ static void lockstep_slope(const fastnn_lockstep_layer *layer) {
                              activation->keeps_slope ? layer->slope : layer->z, layer->delta);
 }
 
-/* Adds each network's loss up; delta of the last layer. */
+/* Adds the loss of each network to `loss`, and computes delta of the last layer. */
 static void lockstep_loss(const fastnn_lockstep_layer *last, const real *t, double *loss) {
     for (int l = 0; l < PANEL; l += LANES) {
         vec sum[TINY_LANES] = {{0}};
@@ -59,8 +59,8 @@ static void lockstep_loss(const fastnn_lockstep_layer *last, const real *t, doub
     lockstep_slope(last);
 }
 
-/* delta_prev = (delta @ W.T) * h'(a_prev). Where tiny.c adds padding to a sum, which may turn -0
- * into 0, so does this. */
+/* delta_prev = (delta @ W.T) * h'(a_prev). Padding is added to sums as in tiny.c, since this may
+ * turn -0 into 0. */
 static void lockstep_delta(const fastnn_lockstep_layer *layer, const fastnn_lockstep_layer *below) {
     for (ptrdiff_t k = 0; k < layer->n_in; k++)
         for (int l = 0; l < PANEL; l += LANES) {
@@ -94,7 +94,7 @@ static void lockstep_update(const fastnn_lockstep_layer *layer, const real *z_pr
         }
 }
 
-/* Inputs and targets of the next `rows` rows of each network. */
+/* Gathers inputs and targets of the next `rows` rows of each network. */
 static void lockstep_gather(const fastnn_lockstep *nets, ptrdiff_t first, ptrdiff_t rows) {
     ptrdiff_t n_in = nets->layers[0].n_in, n_out = nets->layers[nets->n_layers - 1].n_out;
     for (int l = 0; l < PANEL; l++) {

@@ -1,14 +1,13 @@
-/* losses.h - each loss: the loss of one output and its derivative, and the list of them all. To add
- * one: its block, between `c-source` markers (see vmath.h) of its name or of NAME_activation, its
- * line in the list, its class in fastnn/losses.py, its lines in fastnn/reference/ and in
- * tests/leaves/formulas.c.
+/* losses.h - each loss and its derivative, and the list of all losses. A new loss needs its block,
+ * between `c-source` markers (see vmath.h) with its name or NAME_activation, its line in the list,
+ * its class in fastnn/losses.py, and its lines in fastnn/reference/ and tests/leaves/formulas.c.
  *
- * Every loss that is a sum over the outputs is in the second list, too, where each output has a
- * weight of its own.
+ * Every loss that is a sum over the outputs is in a second list, too, of functions that take a
+ * weight for each output.
  *
- * Most take an output y behind any activation and give dE/dy, which the activation's derivative
- * then turns into delta. The likelihoods are computed from the pre-activation a of the one
- * activation they pair with, where they are stable for any a, and give delta = dE/da at once.
+ * Most losses take the output y of any activation and compute dE/dy, which is then multiplied by
+ * the derivative of the activation. Likelihoods take the pre-activation a of the one activation
+ * that they pair with, since their formulas in a are stable, and compute delta = dE/da at once.
  */
 #ifndef FASTNN_LOSSES_H
 #define FASTNN_LOSSES_H
@@ -218,9 +217,9 @@ static void gaussian_nll_rows(const fastnn_loss_args *args) {
 }
 /* c-source: end */
 
-/* A loss that is a sum over the outputs, with a weight for each output: the weights are read where
- * the derivatives are written, in delta. A row's loss is sum_k weight_k E_k; args->weight is not
- * read. */
+/* A loss that is a sum over the outputs, with a weight for each output. delta holds the weights
+ * before the call and the derivatives after it. The loss of a row is sum_k weight_k E_k;
+ * args->weight is not read. */
 #define LOSS_BY_OUTPUT(FUNCTION, name, activation)                                                 \
     static void FUNCTION##_by_output(const fastnn_loss_args *args) {                               \
         for (ptrdiff_t r = 0; r < args->rows; r++) {                                               \

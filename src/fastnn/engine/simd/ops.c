@@ -39,7 +39,7 @@ INLINE vec vcosine_of_turns(vec t) {
     return cosine;
 }
 
-/* Each function's name, and what computes it for one vector. */
+/* The name of each function, and the C function that computes it for one vector. */
 #define FUNCTIONS(EACH)                                                                            \
     EACH(exp, vexp)                                                                                \
     EACH(expm1, vexpm1)                                                                            \

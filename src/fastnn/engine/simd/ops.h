@@ -1,37 +1,38 @@
-/* ops.h - the table of leaves: what one build (a precision, an instruction set) offers the loops of
- * _kernels.pyx. The same header describes every build; ops.c fills the tables, dispatch.c picks
- * one.
+/* ops.h - the table of leaves: the C functions of one build (a precision, an instruction set) that
+ * the engine calls. The same header describes every build; ops.c fills its table, dispatch.c lists
+ * the tables that this CPU can run.
  *
  * Panels. Every matrix the leaves see is stored in panels one cache line wide (PANEL columns: 16
  * floats or 8 doubles): element (r, c) of a matrix with `stride` rows a panel lies at
  *
  *     (c / PANEL) * stride * PANEL + r * PANEL + c % PANEL
  *
- * A panel is thus contiguous, any run of rows of it too, and the layout is the same for all
+ * A panel is thus contiguous, and so is any run of its rows. The layout is the same for all
  * instruction sets. Weights (n_in, n_out) have stride n_in; those of narrow layers, n_out <=
- * NARROW, are stored transposed, (n_out, n_in). Rows of a batch have the stride of their workspace.
+ * NARROW, are stored transposed, (n_out, n_in). Rows of a batch have the stride of their buffers.
  * Columns past the last are padding: finite, and zero in weights and deltas. All panels are 64-byte
- * aligned; counts `n` of a flat run are multiples of PANEL.
+ * aligned. Lengths `n` of flat arrays are multiples of PANEL.
  */
 #ifndef FASTNN_OPS_H
 #define FASTNN_OPS_H
 
 #include "real.h"
 
-/* tile.h: products over panels, and the ways between panels and row-major arrays. */
+/* tile.h: products over panels, and conversions between panels and row-major arrays. */
 
-/* c = bias + a @ b, `panels` panels of columns: a is (rows, depth) in panels `a_jump` reals apart,
- * b (depth, columns) and c (rows, columns) likewise, bias (columns,) padded, or NULL. */
+/* c = bias + a @ b for `panels` panels of columns. a is (rows, depth) in panels `a_jump` reals
+ * apart, b (depth, columns) `b_jump` apart, c (rows, columns) `c_jump` apart. bias is (columns,)
+ * padded, or NULL. */
 typedef void fastnn_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const real *a,
                                ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, const real *bias,
                                real *c, ptrdiff_t c_jump);
 
-/* The same with b transposed, for products too small to transpose b first. Sums run across the
- * lanes, so a or b has zeros in its padding. LANES rows are read at a time: up to PANEL - 1 rows
- * past the end of a (narrow) or of b (dots) must be readable.
+/* The same with b transposed, for products that are too small to transpose b first. Sums run across
+ * the lanes, so the padding of a or of b must be zero. LANES rows are read at a time, so that up to
+ * PANEL - 1 rows past the end of a (narrow) or of b (dots) must be readable.
  *
- * narrow: c = bias + a @ b.T, a (rows, depth), b (width <= NARROW, depth), c one panel, (rows,
- * width). dots:   c = a @ b.T, a (rows, depth), b (columns, depth), c (rows, columns). */
+ * narrow: c = bias + a @ b.T, a (rows, depth), b (width <= NARROW, depth), c (rows, width), a panel
+ * dots:   c = a @ b.T, a (rows, depth), b (columns, depth), c (rows, columns) */
 enum { NARROW = PANEL / 4 };
 typedef void fastnn_narrow_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width, const real *a,
                               ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, const real *bias,
@@ -41,11 +42,11 @@ typedef void fastnn_dots_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, 
                             ptrdiff_t c_jump);
 
 /* g = z.T @ delta for one tile of weights: z (rows, width <= PANEL) and delta (rows, PANEL) are one
- * panel each, g is (width, PANEL). With `more` these rows are added to those that g holds. */
+ * panel each, g is (width, PANEL). With `more` the products are added to g. */
 typedef void fastnn_outer_fn(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta,
                              int more, real *g);
 
-/* sparse.h: the same products of rows of which the nonzeros alone are given, to the same bits. */
+/* sparse.h: the same products, to the same bits, of rows that are given as their nonzeros. */
 
 /* A row's nonzeros, their columns in ascending order. */
 typedef struct {
@@ -60,8 +61,8 @@ typedef struct {
     int32_t row;
 } fastnn_entry;
 
-/* fastnn_product_fn and fastnn_narrow_fn of sparse rows a (rows, depth). With `whole` b is not
- * finite, and every product counts. */
+/* fastnn_product_fn and fastnn_narrow_fn of sparse rows a (rows, depth). With `whole`, b is not
+ * finite, and products with zeros are computed, too. */
 typedef void fastnn_sparse_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
                                       const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
                                       const real *bias, int whole, real *c, ptrdiff_t c_jump);
@@ -69,9 +70,9 @@ typedef void fastnn_sparse_narrow_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t 
                                      const fastnn_sparse_row *a, const real *b, ptrdiff_t b_jump,
                                      const real *bias, int whole, real *c);
 
-/* fastnn_outer_fn of `width` columns: the i-th has count[i] nonzeros from z[first[i]] on, by rows.
- * With `whole` delta is not finite. The narrow one has a g for transposed weights, (n_out <=
- * NARROW, PANEL). */
+/* fastnn_outer_fn of `width` sparse columns: column i has count[i] nonzeros from z[first[i]] on, in
+ * the order of the rows. With `whole`, delta is not finite, and products with zeros are computed,
+ * too. The narrow function computes g of transposed weights, (n_out <= NARROW, PANEL). */
 typedef void fastnn_sparse_outer_fn(ptrdiff_t rows, ptrdiff_t width, const fastnn_entry *z,
                                     const ptrdiff_t *first, const int32_t *count, const real *delta,
                                     int whole, int more, real *g);
@@ -80,43 +81,44 @@ typedef void fastnn_sparse_outer_narrow_fn(ptrdiff_t rows, ptrdiff_t width, ptrd
                                            const int32_t *count, const real *delta, int whole,
                                            int more, real *g);
 
-/* g = z.T @ delta for one column z of n nonzeros: delta (rows, columns) in panels `jump` reals
- * apart, g `panels` panels of one row each, side by side. */
+/* g = z.T @ delta for one column z of n nonzeros: delta is (rows, columns) in panels `jump` reals
+ * apart; g, the gradient of one row of weights, is (panels, PANEL). */
 typedef void fastnn_sparse_column_fn(ptrdiff_t rows, ptrdiff_t panels, const fastnn_entry *z,
                                      ptrdiff_t n, const real *delta, ptrdiff_t jump, real *g);
 
-/* bfloat16.h, for floats alone: the same products with operands rounded to bfloat16, in pairs. */
+/* bfloat16.h, for floats only: the same products with operands rounded to bfloat16, in pairs. */
 
 /* Two bfloat16 numbers, neighbours in the depth of a product: the first in the upper half. */
 typedef uint32_t fastnn_pair;
 
-/* `panels` panels of x, `jump` reals apart, as pairs of neighbouring columns, (rows, PANEL / 2) a
- * panel, and as pairs of neighbouring rows, ((rows + 1) / 2, PANEL) a panel; either may be NULL. */
+/* Round `panels` panels of x, `jump` reals apart, to pairs of neighbouring columns, each panel
+ * (rows, PANEL / 2), and to pairs of neighbouring rows, each panel ((rows + 1) / 2, PANEL). Either
+ * output may be NULL. */
 typedef void fastnn_pair_up_fn(ptrdiff_t rows, ptrdiff_t panels, const real *x, ptrdiff_t jump,
                                fastnn_pair *by_columns, ptrdiff_t columns_jump,
                                fastnn_pair *by_rows, ptrdiff_t rows_jump);
 
-/* fastnn_transpose_fn, its result as pairs of neighbouring rows. */
+/* fastnn_transpose_fn with its result rounded to pairs of neighbouring rows. */
 typedef void fastnn_pair_transposed_fn(ptrdiff_t width, ptrdiff_t columns, const real *w,
                                        ptrdiff_t w_jump, fastnn_pair *out);
 
-/* fastnn_product_fn of a by columns and b by rows; fastnn_outer_fn of z and delta by rows. */
+/* fastnn_product_fn of a in pairs of columns and b in pairs of rows; fastnn_outer_fn of z and delta
+ * in pairs of rows. */
 typedef void fastnn_pair_product_fn(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
                                     const fastnn_pair *a, ptrdiff_t a_jump, const fastnn_pair *b,
                                     ptrdiff_t b_jump, const real *bias, real *c, ptrdiff_t c_jump);
 typedef void fastnn_pair_outer_fn(ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z,
                                   const fastnn_pair *delta, int more, real *g);
 
-/* zeros.h: products of panels of which many numbers are zero. The other factor is finite, and
- * padding is zero. */
+/* zeros.h: products of panels with many zeros. The other factor must be finite, padding zero. */
 
-/* How many of n reals in each of `panels` runs, `jump` reals apart, are not zero (any n, any
- * alignment). */
+/* The number of nonzeros in `panels` runs of n reals, `jump` reals apart (any n, any alignment). */
 typedef ptrdiff_t fastnn_count_nonzeros_fn(ptrdiff_t n, ptrdiff_t panels, const real *x,
                                            ptrdiff_t jump);
 
-/* The nonzeros of SLICE rows of a panel, column by column: their values, and where their rows are
- * in another panel. A slice of a panel of delta is a quarter of an L1 cache of 32 KB. */
+/* The nonzeros of SLICE rows of a panel, column by column: their values, and their places, the
+ * offsets of their rows in any panel. SLICE rows of a panel of delta take a quarter of an L1 cache
+ * of 32 KB. */
 enum { SLICE = 128 };
 typedef struct {
     real values[PANEL][SLICE + PANEL];
@@ -124,12 +126,13 @@ typedef struct {
     int32_t counts[PANEL];
 } fastnn_column_lists;
 
-/* The lists of a panel z (rows, PANEL), one for each slice; returns the number of its nonzeros. */
+/* Fills the lists of a panel z (rows, PANEL), one for each SLICE rows; returns the number of
+ * nonzeros. */
 typedef ptrdiff_t fastnn_list_columns_fn(ptrdiff_t rows, const real *z, fastnn_column_lists *lists);
 
-/* fastnn_outer_fn for a strip of tiles: z with each of `panels` <= STRIP panels of delta, `jump`
- * reals apart. They are added to the gradients `before`, `before_jump` reals apart; NULL: to 0. g
- * is (panels, PANEL, PANEL). */
+/* fastnn_outer_fn for a strip of tiles: products of z with each of `panels` <= STRIP panels of
+ * delta, `jump` reals apart, are added to the gradients `before`, `before_jump` reals apart, or to
+ * 0 if `before` is NULL. g is (panels, PANEL, PANEL). */
 enum { STRIP = 4 };
 typedef void fastnn_outer_of_nonzeros_fn(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t panels,
                                          const real *z, const fastnn_column_lists *lists,
@@ -137,7 +140,7 @@ typedef void fastnn_outer_of_nonzeros_fn(ptrdiff_t rows, ptrdiff_t width, ptrdif
                                          ptrdiff_t before_jump, real *g);
 typedef fastnn_product_fn fastnn_product_of_nonzeros_fn;
 
-/* g = delta.sum(0): delta (rows, PANEL), g (PANEL,); `more` likewise. */
+/* g = delta.sum(0): delta (rows, PANEL), g (PANEL,). With `more` the sums are added to g. */
 typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, int more, real *g);
 
 /* One panel of w.T: w is (width <= PANEL, columns) in panels `w_jump` reals apart, out (columns,
@@ -145,18 +148,19 @@ typedef void fastnn_column_sums_fn(ptrdiff_t rows, const real *delta, int more, 
 typedef void fastnn_transpose_fn(ptrdiff_t width, ptrdiff_t columns, const real *w,
                                  ptrdiff_t w_jump, real *out);
 
-/* Rows order[0], order[1], ... (0, 1, ... where order is NULL) of the row-major `source` (its rows
- * `columns` long) into panels `jump` reals apart, padding zeroed; and back, in sequence. */
+/* gather: copy rows order[0], order[1], ... (0, 1, ... if order is NULL) of the row-major array
+ * `source` (.., columns) to panels `jump` reals apart, with padding of zeros. scatter: copy all
+ * rows of panels to a row-major array (rows, columns). */
 typedef void fastnn_gather_fn(ptrdiff_t rows, ptrdiff_t columns, const real *source,
                               const int64_t *order, real *panels, ptrdiff_t jump);
 typedef void fastnn_scatter_fn(ptrdiff_t rows, ptrdiff_t columns, const real *panels,
                                ptrdiff_t jump, real *out);
 
-/* The same for class labels: rows of zeros with a one at the label. */
+/* gather for class labels: rows of zeros with a one in the column of the label. */
 typedef void fastnn_one_hot_fn(ptrdiff_t rows, ptrdiff_t columns, const int64_t *labels,
                                const int64_t *order, real *panels, ptrdiff_t jump);
 
-/* One panel of gathered rows: x <- (x - mean) * inverse, mean and inverse (PANEL,). */
+/* x <- (x - mean) * inverse for one panel x (rows, PANEL); mean and inverse are (PANEL,). */
 typedef void fastnn_standardize_fn(ptrdiff_t rows, const real *mean, const real *inverse, real *x);
 
 /* out = x + y over n reals; out may be x. */
@@ -165,8 +169,8 @@ typedef void fastnn_add_fn(ptrdiff_t n, const real *x, const real *y, real *out)
 /* The index of the first NaN or infinity among n reals (any n, any alignment), or -1. */
 typedef ptrdiff_t fastnn_first_nonfinite_fn(ptrdiff_t n, const real *x);
 
-/* activations.h. forward: z holds a and becomes h(a); where `slope` isn't NULL and the activation
- * keeps one, slope becomes h'(a). backward: delta *= h'(a), given z or, if kept, the slope. */
+/* activations.h. forward: replace a in z by h(a); if the activation keeps its slope and `slope`
+ * isn't NULL, store h'(a) there. backward: delta *= h'(a), given z or, if kept, the slope. */
 typedef void fastnn_forward_fn(ptrdiff_t n, real alpha, real *z, real *slope);
 typedef void fastnn_backward_fn(ptrdiff_t n, real alpha, const real *z_or_slope, real *delta);
 /* The same for an activation that needs whole rows: (rows, columns) in panels `jump` apart. */
@@ -177,16 +181,16 @@ typedef void fastnn_row_backward_fn(ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t
 typedef struct {
     const char *name;
     int keeps_slope;
-    fastnn_forward_fn *forward; /* NULL where it needs whole rows, or changes nothing */
+    fastnn_forward_fn *forward; /* NULL if h needs whole rows, or is the identity */
     fastnn_backward_fn *backward;
     fastnn_row_forward_fn *row_forward;
     fastnn_row_backward_fn *row_backward;
 } fastnn_activation;
 
-/* losses.h. The rows' losses and their derivative, both times the rows' weights; in the list of
- * losses by output times the outputs' weights, which delta holds at first. An entry without
- * `activation` takes outputs y and gives dE/dy, for any activation; one with it takes the
- * pre-activations a of that activation and gives delta = dE/da. */
+/* losses.h. The loss of each row and its derivative, both multiplied by the weight of the row; in
+ * the list losses_by_output, by a weight for each output, which delta holds before the call. An
+ * entry without `activation` takes outputs y of any activation and computes dE/dy; an entry with
+ * one takes the pre-activations a of that activation and computes delta = dE/da. */
 /* c-source: begin loss_args */
 typedef struct {
     ptrdiff_t rows, columns, jump; /* shape and panel distance of y, t and delta */
@@ -207,9 +211,9 @@ typedef struct {
     fastnn_loss_fn *run;
 } fastnn_loss;
 
-/* optimizers.h. Hyper-parameters as the user gave them; a step's constants derived from them; a
- * rule updates n weights w with gradients g. Moments lie `block` and 2 `block` ... reals after w.
- */
+/* optimizers.h. fastnn_hyper: hyper-parameters as the user gave them. fastnn_step: the constants of
+ * a step, derived from them. fastnn_rule_fn: updates n weights w by gradients g; the moments are
+ * `block`, 2 `block`, ... reals after w. */
 #define FASTNN_HYPER_PARAMETERS(EACH)                                                              \
     EACH(learning_rate)                                                                            \
     EACH(momentum)                                                                                 \
@@ -217,11 +221,11 @@ typedef struct {
     EACH(beta_1)                                                                                   \
     EACH(beta_2)                                                                                   \
     EACH(epsilon)                                                                                  \
-    EACH(epsilon_hat)    /* 1: Adam's epsilon is added to the root as it is, without correction */ \
+    EACH(epsilon_hat)    /* 1: Adam adds epsilon to sqrt(v), before the bias correction */         \
     EACH(momentum_decay) /* of NAdam */                                                            \
     EACH(warmup_steps)   /* of schedule_free */                                                    \
     EACH(weight_decay)                                                                             \
-    EACH(maximize) /* 1: steps go up the gradient */
+    EACH(maximize) /* 1: gradient ascent */
 
 #define FASTNN_FIELD(name) double name;
 typedef struct {
@@ -233,10 +237,10 @@ enum { FASTNN_HYPER_COUNT = sizeof(fastnn_hyper) / sizeof(double) };
 static const char *const fastnn_hyper_names[] = {FASTNN_HYPER_PARAMETERS(FASTNN_NAME)};
 
 typedef struct {
-    real rate, momentum; /* the rate is negative where steps go up; NAdam's weights of g and m */
+    real rate, momentum; /* rate < 0: gradient ascent; in NAdam, the weights of g and m in m^ */
     real new_1;          /* first moment += new_1 * (g - moment) */
     real keep_2, new_2;  /* second moment <- keep_2 * moment + new_2 * g^2 */
-    real root_scale;     /* of the root that Adam divides by */
+    real root_scale;     /* factor of the square root in Adam's denominator */
     real epsilon;
     real shrink; /* decoupled weight decay: w <- shrink * w */
 } fastnn_step;
@@ -246,34 +250,36 @@ typedef void fastnn_prepare_fn(const fastnn_hyper *hyper, double t, fastnn_step 
 typedef void fastnn_rule_fn(ptrdiff_t n, const fastnn_step *step, const real *g, real *w,
                             ptrdiff_t block);
 
-/* The same for the gradient of a batch of one row: g = z.T @ delta is (n, PANEL), never stored. */
+/* The same for a batch of one row, whose gradient g = z.T @ delta, (n, PANEL), is never stored. */
 typedef void fastnn_rank_one_fn(ptrdiff_t n, const fastnn_step *step, const real *z,
                                 const real *delta, real *w, ptrdiff_t block);
 
-/* g = z.T @ delta for one tile of weights, as fastnn_outer_fn has it, and at the same time the
- * rule on n other weights w, whose gradients are known. */
+/* Compute g = z.T @ delta for one tile of weights, as fastnn_outer_fn does, and at the same time
+ * update the n weights w of another tile by the gradients `known`. */
 typedef void fastnn_outer_and_update_fn(ptrdiff_t rows, ptrdiff_t width, const real *z,
                                         const real *delta, real *g, ptrdiff_t n,
                                         const fastnn_step *step, const real *known, real *w,
                                         ptrdiff_t block);
 
-/* The same with z and delta in pairs of rows; `operands` are the weights w in pairs, too. */
+/* The same with z and delta in pairs of rows. The new weights w are also stored in pairs, in
+ * `operands`, unless that is NULL. */
 typedef void fastnn_pair_outer_and_update_fn(ptrdiff_t rows, ptrdiff_t width, const fastnn_pair *z,
                                              const fastnn_pair *delta, real *g, ptrdiff_t n,
                                              const fastnn_step *step, const real *known, real *w,
                                              ptrdiff_t block, fastnn_pair *operands);
 
-/* What an update takes that is made later: its constants, and the momentum of the moving average
- * of the weights. The t-th update's are kept at t % PAST. */
+/* The constants of a step, stored for updates that are made later (engine/waiting.pxd), and the
+ * momentum of the moving average of the weights. Those of update t are stored at t % PAST. */
 enum { PAST = 1024 };
 typedef struct {
     fastnn_step step;
     real momentum;
 } fastnn_past;
 
-/* One row of weights, PANEL reals in each of `panels` panels `jump` reals apart: its updates number
- * from, ..., to. The gradients g (panels, PANEL) are of a single one; NULL: all are 0. The moving
- * average lies `average` reals behind, 0 without. Returns whether the weights are finite. */
+/* Updates `from`, ..., `to` of one row of weights w: PANEL reals in each of `panels` panels, `jump`
+ * reals apart. g (panels, PANEL) is the gradient of a single update (from = to); NULL: the
+ * gradients of all updates are 0. The moving average of w is `average` reals after w; 0: there is
+ * none. Returns whether the weights are finite. */
 typedef struct {
     ptrdiff_t panels, jump, block, average;
     const fastnn_past *past;
@@ -287,9 +293,9 @@ typedef int fastnn_update_row_fn(const fastnn_row_updates *updates, const real *
 typedef struct {
     const char *name;
     int n_moments;
-    int rests; /* a gradient of 0 changes nothing, unless there is decay */
-    /* The last moment is an average of the weights, at which networks are evaluated; the first and
-     * it are the weights themselves before the first update. */
+    int rests; /* an update with gradient 0 changes nothing */
+    /* The last moment is an average, at which the network is evaluated. Before the first update,
+     * the first moment and the average are equal to the weights. */
     int averages;
     fastnn_prepare_fn *prepare;
     fastnn_rule_fn *rule;
@@ -299,11 +305,11 @@ typedef struct {
     fastnn_update_row_fn *update_row;
 } fastnn_optimizer;
 
-/* l1 sum|w| + l2 sum w^2, its gradient added to g unless g is NULL. */
+/* Returns l1 sum|w| + l2 sum w^2, and adds its gradient to g unless g is NULL. */
 typedef double fastnn_penalty_fn(ptrdiff_t n, real l1, real l2, const real *w, real *g);
 
-/* sum g^2;  g <- factor g, clipped to [-bound, bound];  average <- momentum average + (1 -
- * momentum) w. */
+/* sum_squares: sum g^2. limit: g <- factor g, clipped to [-bound, bound]. average:
+ * average <- momentum average + (1 - momentum) w. */
 typedef double fastnn_sum_squares_fn(ptrdiff_t n, const real *g);
 typedef void fastnn_limit_fn(ptrdiff_t n, real factor, real bound, real *g);
 typedef void fastnn_average_fn(ptrdiff_t n, real momentum, const real *w, real *average);
@@ -337,13 +343,13 @@ typedef void fastnn_layer_norm_backward_fn(const fastnn_layer_norm_args *args, c
 typedef void fastnn_column_dots_fn(ptrdiff_t rows, const real *unit, const real *delta, int more,
                                    real *g);
 
-/* embeddings.h. Some columns of x become several of z, others stay. */
+/* embeddings.h. Some columns of x are replaced by several columns of z; the others are copied. */
 typedef void fastnn_copy_columns_fn(ptrdiff_t rows, ptrdiff_t n, const real *x, ptrdiff_t first,
                                     real *y, ptrdiff_t to, ptrdiff_t jump);
 
-/* Column j of z is (x - low) inverse of column source[j] of x, between least and most: `numbers`
- * has these four for a panel of z, PANEL each, and then those of the next. A column that stays has
- * (x - 0) 1 between infinities. Padding of z is of column 0. */
+/* Column j of z is (x - low) * inverse of column source[j] of x, clipped to [least, most]. For each
+ * panel of z, `numbers` has PANEL numbers each of low, inverse, least and most. A column that is
+ * copied has low 0, inverse 1 and infinite bounds. Padding of z reads column 0. */
 typedef struct {
     ptrdiff_t rows, columns, panels, jump; /* columns and panels of z */
     const int32_t *source;                 /* (columns,) padded with 0 */
@@ -362,23 +368,24 @@ typedef void fastnn_look_up_fn(ptrdiff_t rows, const real *x, ptrdiff_t n, ptrdi
 typedef void fastnn_sum_by_category_fn(ptrdiff_t rows, const real *x, ptrdiff_t first, ptrdiff_t n,
                                        const real *delta, int more, real *g);
 
-/* vmath.h, each function over n reals, for tests and for those who want it. */
+/* vmath.h. Each function applied to n reals, for tests and other callers. */
 typedef struct {
     const char *name;
     void (*run)(ptrdiff_t n, const real *x, real *out);
 } fastnn_function;
 
-/* probe.h. n rounds of fused multiply-adds in registers; returns the operations done. */
+/* probe.h. n rounds of fused multiply-adds in registers; returns the number of operations. */
 typedef double fastnn_multiply_adds_fn(ptrdiff_t n, real *sink);
 
 /* The sum of n reals, n a multiple of 8 PANEL. */
 typedef real fastnn_read_all_fn(ptrdiff_t n, const real *x);
 
-/* tiny.c. A network whose every layer fits one panel, and n on-line steps of it, the t-th, ... ;
- * returns the sum of the rows' losses. Neither dropout, penalties nor sample weights. */
+/* tiny.c. A network whose every layer fits one panel. fastnn_tiny_fn trains it by n on-line steps,
+ * of which the first is update t, and returns the sum of the rows' losses. There are no dropout, no
+ * penalties and no sample weights. */
 typedef struct {
     ptrdiff_t n_in, n_out;
-    ptrdiff_t activation; /* its place in the list */
+    ptrdiff_t activation; /* its index in the list of activations */
     real alpha;
     real *W, *b;                      /* (n_in, PANEL); (PANEL,) or NULL */
     real *z_prev, *z, *slope, *delta; /* (PANEL,); z_prev is the z of the layer below */
@@ -397,12 +404,12 @@ typedef struct {
 typedef double fastnn_tiny_fn(const fastnn_tiny *net, double t, ptrdiff_t n, const real *X,
                               const real *T, const int64_t *labels, const int64_t *order);
 
-/* lockstep.h. PANEL networks for tiny.c of one shape, trained by plain descent on squared errors:
- * every array has a panel of them, network l's number in column l. Columns of nobody stay finite
- * with weights and rates of zero. */
+/* lockstep.h. PANEL networks of one shape, trained side by side with the results of tiny.c, by
+ * plain gradient descent on squared errors. Each panel of an array has one number of every network,
+ * that of network l in column l. A column without a network has a rate of 0 and is not used. */
 enum {
     TINY_LANES = 4,    /* lanes of tiny.c's vectors, which give its sums their order */
-    LOCKSTEP_ROWS = 16 /* whose inputs and targets are gathered at once */
+    LOCKSTEP_ROWS = 16 /* rows that are gathered at once */
 };
 
 typedef struct {
@@ -414,9 +421,9 @@ typedef struct {
 } fastnn_lockstep_layer;
 
 typedef struct {
-    const real *X, *T; /* as tiny.c takes them; X is NULL for nobody */
+    const real *X, *T; /* as tiny.c takes them; X is NULL in a column without a network */
     const int64_t *labels, *order;
-    ptrdiff_t first; /* the row, or its place in the order, of the first step */
+    ptrdiff_t first; /* the row of the first step, or its position in `order` */
 } fastnn_lockstep_rows;
 
 typedef struct {
@@ -424,16 +431,17 @@ typedef struct {
     const fastnn_lockstep_layer *layers;
     const fastnn_lockstep_rows *rows; /* (PANEL,) */
     const real *rate;                 /* (PANEL,) */
-    double *loss;                     /* (PANEL,) sums of the rows' losses, which are added to */
-    real *x, *t; /* room: (LOCKSTEP_ROWS, n_in, PANEL) and (LOCKSTEP_ROWS, n_out, PANEL) */
+    double *loss;                     /* (PANEL,) the rows' losses are added to these */
+    real *x, *t; /* buffers: (LOCKSTEP_ROWS, n_in, PANEL) and (LOCKSTEP_ROWS, n_out, PANEL) */
 } fastnn_lockstep;
 
-/* n steps of each. */
+/* Makes n steps of each network. */
 typedef void fastnn_lockstep_fn(const fastnn_lockstep *nets, ptrdiff_t n);
 
-/* The leaves of a table, in its order. The fields of the table, their values (ops.c) and the checks
- * of the tests (tests/leaves/) are made from this list: a new leaf needs its type fastnn_NAME_fn
- * above, a row here, its function NAME in a header that ops.c includes, and its check. */
+/* The leaves, in the order of the table. The fields of the table, their values (ops.c) and the
+ * checks of the tests (tests/leaves/) are generated from this list. A new leaf needs its type
+ * fastnn_NAME_fn above, a row here, its function NAME in a header that ops.c includes, its
+ * declaration in engine/leaves.pxd, and its check. */
 #define FASTNN_LEAVES(EACH)                                                                        \
     EACH(product)                                                                                  \
     EACH(narrow)                                                                                   \
@@ -475,19 +483,19 @@ typedef void fastnn_lockstep_fn(const fastnn_lockstep *nets, ptrdiff_t n);
     EACH(multiply_adds)                                                                            \
     EACH(read_all)
 
-/* Leaves of floats alone, NULL for doubles. */
+/* Leaves for floats only; NULL for doubles. */
 #define FASTNN_FLOAT_LEAVES(EACH)                                                                  \
     EACH(pair_up)                                                                                  \
     EACH(pair_transposed)                                                                          \
     EACH(pair_product)                                                                             \
     EACH(pair_outer)
 
-/* Activations, losses, optimizers and functions end with an entry whose name is NULL. */
+/* The arrays of activations, losses, optimizers and functions end with an entry without a name. */
 #define FASTNN_POINTER(leaf) fastnn_##leaf##_fn *leaf;
 typedef struct {
     const char *isa;
-    int fuses;            /* multiply_add rounds once: the bits are those of every such table */
-    int multiplies_pairs; /* pairs of bfloat16 are multiplied by an instruction of their own */
+    int fuses;            /* multiply_add rounds once; all such tables give the same bits */
+    int multiplies_pairs; /* one instruction multiplies pairs of bfloat16 */
     FASTNN_LEAVES(FASTNN_POINTER)
     FASTNN_FLOAT_LEAVES(FASTNN_POINTER)
     fastnn_tiny_fn *tiny_steps; /* not among the leaves: tiny.c is compiled by itself */
@@ -498,7 +506,7 @@ typedef struct {
     const fastnn_function *functions;
 } fastnn_ops;
 
-/* What a compilation of ops.c and tiny.c for FASTNN_BITS and FASTNN_ISA is called. */
+/* The names of the table (ops.c) and of tiny.c's function for FASTNN_BITS and FASTNN_ISA. */
 #define FASTNN_JOIN_(prefix, bits, isa) fastnn_##prefix##_##bits##_##isa
 #define FASTNN_JOIN(prefix, bits, isa) FASTNN_JOIN_(prefix, bits, isa)
 #define OPS_TABLE FASTNN_JOIN(ops, FASTNN_BITS, FASTNN_ISA)

@@ -1,17 +1,18 @@
-/* optimizers.h - each update rule, and the list of them all. To add one: its block, its line in the
- * list, its class in fastnn/optimizers.py, its lines in fastnn/reference/ and in
+/* optimizers.h - each update rule, and the list of all rules. A new rule needs its block, its line
+ * in the list, its class in fastnn/optimizers.py, and its lines in fastnn/reference/ and
  * tests/leaves/formulas.c.
  *
- * A rule is written for one vector of weights w and gradients g = dE/dw; its moments lie `block`,
+ * A rule is written for one vector of weights w and gradients g = dE/dw; its moments are `block`,
  * 2 `block`, ... reals after w. Each is compiled twice: as NAME, and as NAME_decayed with decoupled
- * weight decay, w <- w - lr decay w before the step (Loshchilov, Hutter 2019). Three loops are made
- * of both: over stored gradients; over those of a single row of a batch, g = z.T @ delta, which are
- * never stored; and over stored ones while the next tile's are computed. All give the same bits:
- * where a product is added to another, the rule says which of them is fused. Padding lanes have
- * g = 0 and w = 0, and every rule leaves such a w at 0.
+ * weight decay, w <- w - lr decay w before the step (Loshchilov, Hutter 2019). Loops over both are
+ * defined: over stored gradients; over the gradients of a batch of one row, g = z.T @ delta, which
+ * are never stored; over stored gradients while those of the next tile are computed; and over the
+ * updates of one row of weights. All give the same bits: where a product is added to another, the
+ * rule states which of them is fused. Padding lanes have g = 0 and w = 0, and every rule leaves
+ * such a w at 0.
  *
- * An optimizer that maximizes has a negative rate, and so goes up the same gradient: in Adam the
- * constants that a step is divided by are negative.
+ * An optimizer that maximizes has a negative rate, and so ascends the gradient. In Adam's rules the
+ * constants of the denominator are negative instead.
  */
 #ifndef FASTNN_OPTIMIZERS_H
 #define FASTNN_OPTIMIZERS_H
@@ -28,9 +29,9 @@ INLINE void update(update_rule *rule, ptrdiff_t n, const fastnn_step *step, cons
     for (ptrdiff_t i = 0; i < n; i += LANES) rule(step, load(g + i), w + i, block);
 }
 
-/* The gradient is a sum that begins at 0, so that -0 becomes 0. It is an addition, which CPUs with
- * adders of their own do beside the rule's multiply-add: measured on Zen 4, SGD takes 161 ns for
- * 64 x 64 weights, and 222 if the gradient is a multiply-add, too. */
+/* The gradient is a product added to 0, so that -0 becomes 0. CPUs with separate adders do this
+ * addition beside the multiply-add of the rule: measured on Zen 4, SGD takes 161 ns for 64 x 64
+ * weights, and 222 if the gradient is a multiply-add, too. */
 INLINE void update_by_rank_one(update_rule *rule, ptrdiff_t n, const fastnn_step *step,
                                const real *z, const real *delta, real *w, ptrdiff_t block) {
     vec d[PANEL_VECTORS];
@@ -40,10 +41,10 @@ INLINE void update_by_rank_one(update_rule *rule, ptrdiff_t n, const fastnn_step
             rule(step, splat(z[i]) * d[v] + (vec){0}, w + v * LANES, block);
 }
 
-/* Where 32 registers hold a whole tile and a rule's numbers beside it, the rule takes a vector
- * every few rows: roots, divisions and memory then go on while the multiply-adds do. Measured with
- * Adam on 784-256-128-10: 32 rows 2 % faster, on two threads 11 %; 128 rows 1 and 5 %. Fewer
- * registers would be spilled: 10 % slower. */
+/* If 32 registers hold a whole tile and the variables of a rule, some vectors are updated after
+ * every few rows of the product: square roots, divisions and memory accesses then overlap with the
+ * multiply-adds. Measured with Adam on 784-256-128-10: 32 rows 2 % faster, on two threads 11 %; 128
+ * rows 1 and 5 %. With fewer registers, spills would make it 10 % slower. */
 INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t width, const real *z,
                                 const real *delta, real *g, ptrdiff_t n, const fastnn_step *step,
                                 const real *known, real *w, ptrdiff_t block) {
@@ -69,7 +70,8 @@ INLINE void update_during_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t wid
 }
 
 #if FASTNN_BITS == 32
-/* The same with pairs of bfloat16; each pair of rows of w that is new becomes one of `operands`. */
+/* The same with pairs of bfloat16. The new w are also stored in pairs of rows, in `operands`,
+ * unless that is NULL. */
 INLINE void update_during_pair_outer(update_rule *rule, ptrdiff_t rows, ptrdiff_t width,
                                      const fastnn_pair *z, const fastnn_pair *delta, real *g,
                                      ptrdiff_t n, const fastnn_step *step, const real *known,
@@ -112,7 +114,7 @@ INLINE int moments_are_zero(const fastnn_row_updates *u, const real *w) {
     return !any_lane(any);
 }
 
-/* Rows of weights are far apart in memory: the next one is fetched while this one is updated. */
+/* Rows of weights are far apart in memory: the next row is prefetched while this row is updated. */
 INLINE void prefetch_panel(const fastnn_row_updates *u, ptrdiff_t q, int n_moments) {
     if (!u->next) return;
     for (int m = 0; m <= n_moments; m++)
@@ -124,9 +126,9 @@ INLINE real *vector_of_row(const fastnn_row_updates *u, ptrdiff_t i, real *w) {
     return w + i / PANEL_VECTORS * u->jump + i % PANEL_VECTORS * LANES;
 }
 
-/* The updates of vectors i, ..., i + n - 1 of a row, n <= PAIR; returns where weights are not
- * finite. The updates of a vector are a chain: two chains side by side hide each other's latency.
- */
+/* Makes all updates of vectors i, ..., i + n - 1 of a row, n <= PAIR; returns -1 in lanes whose
+ * weights are not finite. The updates of a vector depend on each other: two vectors side by side
+ * hide each other's latency. */
 enum { PAIR = 2 };
 INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn_row_updates *u,
                            ptrdiff_t i, const real *g, real *w) {
@@ -176,19 +178,19 @@ INLINE int update_row_by(update_rule *rule, int n_moments, const fastnn_row_upda
     return !any_lane(any);
 }
 
-/* The weights from which a step starts: shrink w = w - lr decay w, or w. */
+/* The weights from which a step starts: shrink w = w - lr decay w if the rule decays, else w. */
 INLINE vec remaining(const fastnn_step *step, const real *w, int decays) {
     if (decays) return splat(step->shrink) * load(w);
     return load(w);
 }
 
-/* The same plus the change that a step makes. */
+/* The weights after a step: the same plus `change`. */
 INLINE vec moved(const fastnn_step *step, const real *w, vec change, int decays) {
     if (decays) return multiply_add(splat(step->shrink), load(w), change);
     return load(w) + change;
 }
 
-/* A rule NAME(step, g, w, block, decays) as NAME and as NAME_decayed. */
+/* Defines the loops of a rule NAME(step, g, w, block, decays), as NAME and as NAME_decayed. */
 #define OPTIMIZER(NAME, N_MOMENTS)                                                                 \
     INLINE void NAME##_plain(const fastnn_step *step, vec g, real *w, ptrdiff_t block) {           \
         NAME(step, g, w, block, 0);                                                                \
@@ -337,11 +339,11 @@ INLINE void rmsprop_momentum(const fastnn_step *step, vec g, real *w, ptrdiff_t 
 
 OPTIMIZER(rmsprop_momentum, 2)
 
-/* centered: m <- rho m + (1 - rho) g, and the root is of s - m^2, the variance of g   (Graves 2013,
- * section 4.2); rounding makes that negative where g hardly varies: 0 then */
+/* centered: m <- rho m + (1 - rho) g, and the root is that of s - m^2, the variance of g   (Graves
+ * 2013, section 4.2), or of 0 where rounding makes the variance negative */
 INLINE vec mean(vec fresh, vec g, real *moment) {
     vec m = load(moment);
-    m = multiply_add(fresh, g - m, m); /* keep m + fresh g, with a multiplication less */
+    m = multiply_add(fresh, g - m, m); /* (1 - fresh) m + fresh g, with one multiplication less */
     store(moment, m);
     return m;
 }
@@ -366,7 +368,8 @@ INLINE void rmsprop_centered_momentum(const fastnn_step *step, vec g, real *w, p
 
 OPTIMIZER(rmsprop_centered_momentum, 3)
 
-/* A number in the range of normal ones, where 0 and infinity would make 0 / 0 of unused weights. */
+/* x, clipped to the range of normal numbers: a constant of 0 or infinity would make unused weights
+ * NaN, by 0 / 0. */
 static real normal(double x) {
     double least = FASTNN_BITS == 32 ? 0x1p-126 : 0x1p-1022;
     return (real)fmin(fmax(x, least), FASTNN_BITS == 32 ? 0x1p127 : 0x1p1023);
@@ -376,9 +379,9 @@ static real normal(double x) {
  *       w <- w - lr m^ / (sqrt(v^) + eps),  m^ = m / (1 - b1^t),  v^ = v / (1 - b2^t)
  * (Kingma, Ba 2015).
  *
- * With epsilon_hat the root is sqrt(1 - b2^t) (sqrt(v^) + eps / sqrt(1 - b2^t)) = sqrt(v) + eps.
- * The rate and the corrections go into two constants: w <- w - m / (root_scale sqrt(v) + epsilon),
- * both of them times (1 - b1^t) / lr. */
+ * With epsilon_hat, eps is divided by sqrt(1 - b2^t): the denominator is (sqrt(v) + eps) /
+ * sqrt(1 - b2^t). The learning rate and the bias corrections are folded into two constants,
+ * w <- w - m / (root_scale sqrt(v) + epsilon), both multiplied by (1 - b1^t) / lr. */
 static void prepare_adam(const fastnn_hyper *hyper, double t, fastnn_step *step) {
     double per_rate = (1 - fastnn_power(hyper->beta_1, t)) / hyper->learning_rate;
     double root = sqrt(1 - fastnn_power(hyper->beta_2, t));
@@ -404,7 +407,7 @@ INLINE void adam(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int d
 
 OPTIMIZER(adam, 2)
 
-/* amsgrad: the root is of the largest v so far   (Reddi et al. 2018) */
+/* amsgrad: Adam with the root of the largest v so far   (Reddi et al. 2018) */
 INLINE void amsgrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block, int decays) {
     vec m = mean(splat(step->new_1), g, w + block), v = second_moment(step, g, w + 2 * block);
     vec largest = vmax(load(w + 3 * block), v);
@@ -414,15 +417,16 @@ INLINE void amsgrad(const fastnn_step *step, vec g, real *w, ptrdiff_t block, in
 
 OPTIMIZER(amsgrad, 3)
 
-/* nadam: m and v as Adam's, w <- w - lr m^ / (sqrt(v^) + eps) with
+/* nadam: m and v of Adam, w <- w - lr m^ / (sqrt(v^) + eps) with
  * m^ = mu_{t+1} m / (1 - mu_1 ... mu_{t+1}) + (1 - mu_t) g / (1 - mu_1 ... mu_t)   (Dozat 2016),
  * mu_t = b1 (1 - 0.96^(t momentum_decay) / 2). */
 static double nadam_momentum(const fastnn_hyper *hyper, double power) {
     return hyper->beta_1 * (1 - power / 2);
 }
 
-/* mu_1 ... mu_t; below 2^-60 it is nothing beside the 1 that it is subtracted from. The loop is
- * short: powers of 0.96 that fall slowly halve b1 for long, and so make the product small. */
+/* mu_1 ... mu_t. The loop ends when the product or the power of 0.96 is below 2^-60, too small to
+ * change the 1 that it is subtracted from. It is short: while the powers fall slowly, mu stays near
+ * b1 / 2, and the product falls quickly. */
 static double nadam_product(const fastnn_hyper *hyper, double t) {
     double decay = fastnn_power(0.96, hyper->momentum_decay), power = decay, product = 1;
     for (double i = 1; i <= t && product > 0x1p-60; i++) {
@@ -482,9 +486,9 @@ OPTIMIZER(lion, 1)
 
 /* schedule_free: v <- b2 v + (1 - b2) g^2;  z <- z - lr_t (g / (sqrt(v^) + eps) + decay w);
  *                x <- x + c_t (z - x);  w <- z + b1 (x - z)   (Defazio et al. 2024, AdamW)
- * The weights w are where gradients are taken, x is their average, the last moment. The rate rises
- * to lr in the first steps, lr_t = s_t lr with s_t = min(1, t / warmup_steps), and the average
- * weighs the t-th z with s_t^2, so that c_t = s_t^2 / (s_1^2 + ... + s_t^2). */
+ * Gradients are taken at w; z is the first moment; x, the last moment, is the average of all z. The
+ * rate rises to lr in the first steps, lr_t = s_t lr with s_t = min(1, t / warmup_steps). The z of
+ * step t has the weight s_t^2 in the average, so that c_t = s_t^2 / (s_1^2 + ... + s_t^2). */
 static void prepare_schedule_free(const fastnn_hyper *hyper, double t, fastnn_step *step) {
     double steps = fmax(1, hyper->warmup_steps), slow = fmin(1, t / steps);
     double rising = floor(fmin(t, steps));
@@ -551,7 +555,7 @@ static inline double penalty(ptrdiff_t n, real l1, real l2, const real *w, real 
 
 /* ---- options of an optimizer besides its rule ---- */
 
-/* sum g^2, for clipping by norms; once more in doubles, one by one, where floats overflow */
+/* sum g^2, for clipping by norms; summed again in doubles, one by one, if floats overflow */
 static double sum_squares(ptrdiff_t n, const real *g) {
     panel_sums sum = {{{0}}};
     for (ptrdiff_t i = 0; i < n; i += PANEL)
@@ -573,7 +577,7 @@ static void limit(ptrdiff_t n, real factor, real bound, real *g) {
         store(g + i, vmin(high, vmax(low, splat(factor) * load(g + i))));
 }
 
-/* average <- momentum average + (1 - momentum) w, with a multiplication less */
+/* average <- momentum average + (1 - momentum) w, with one multiplication less */
 static void average(ptrdiff_t n, real momentum, const real *w, real *mean) {
     vec fresh = splat(1 - momentum);
     for (ptrdiff_t i = 0; i < n; i += LANES) {

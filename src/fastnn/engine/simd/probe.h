@@ -1,12 +1,12 @@
-/* probe.h - the peaks of this CPU in multiply-adds and in reading, which other speeds are compared
- * with. */
+/* probe.h - functions that measure the peak speeds of this CPU, in multiply-adds and in reading
+ * memory, with which other speeds are compared. */
 #ifndef FASTNN_PROBE_H
 #define FASTNN_PROBE_H
 
 #include "ops.h"
 
-/* Chains of fused multiply-adds that need nothing but registers: enough of them to fill two units
- * of four cycles' latency, few enough for 16 registers. Returns the number of operations done. */
+/* Independent chains of fused multiply-adds in registers: enough chains to fill two units with a
+ * latency of four cycles, few enough for 16 registers. Returns the number of operations. */
 enum { CHAINS = 12 };
 
 static double multiply_adds(ptrdiff_t n, real *sink) {
@@ -17,12 +17,13 @@ static double multiply_adds(ptrdiff_t n, real *sink) {
         for (int j = 0; j < CHAINS; j++) chain[j] = multiply_add(chain[j], factor, term);
     vec sum = {0};
     for (int j = 0; j < CHAINS; j++) sum += chain[j];
-    *sink = sum_lanes(sum); /* or the compiler would drop it all */
+    *sink = sum_lanes(sum); /* keeps the compiler from removing the loop */
     return 2.0 * CHAINS * LANES * (double)n;
 }
 
-/* The sum of n reals, n a multiple of 8 PANEL: loads in a row, and as many chains of additions, so
- * that the latter don't wait for each other. The sum keeps the compiler from dropping the loads. */
+/* The sum of n reals, n a multiple of 8 PANEL. READS consecutive loads go to READS chains of
+ * additions, so that the additions don't wait for each other. The sum keeps the compiler from
+ * removing the loads. */
 enum { READS = 8 };
 
 static real read_all(ptrdiff_t n, const real *x) {

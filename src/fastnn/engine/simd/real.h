@@ -1,11 +1,11 @@
 /* real.h - the precision and the vector width of this translation unit.
  *
  * Every other header here is written once, in terms of `real` and `vec`; the build compiles it for
- * FASTNN_BITS 32 and 64 and for each instruction set. Vectors are the compilers' own (GCC, Clang):
- * + - * / and comparisons work on them, a comparison gives an `ivec` of 0 and -1.
+ * FASTNN_BITS 32 and 64 and for each instruction set. Vectors are the vector extensions of GCC and
+ * Clang: + - * / and comparisons work on them, and a comparison gives an `ivec` of 0 and -1.
  *
- * Here: types, loads and stores, and the few operations the language lacks. Not here: mathematics
- * (vmath.h) or anything that knows what a network is.
+ * Here: types, loads and stores, and the few operations that the extensions lack. Not here:
+ * mathematics (vmath.h), or anything about networks.
  */
 #ifndef FASTNN_REAL_H
 #define FASTNN_REAL_H
@@ -34,7 +34,7 @@ typedef int64_t ireal;
 typedef uint64_t ureal;
 #endif
 
-/* Bytes of the widest registers. */
+/* Bytes in the widest registers. */
 #if defined(__AVX512F__)
 #define REGISTER_BYTES 64
 #elif defined(__AVX__)
@@ -43,8 +43,8 @@ typedef uint64_t ureal;
 #define REGISTER_BYTES 16
 #endif
 
-/* FASTNN_VECTOR_BYTES may be given to compile the logic of one width with the instructions of
- * another: a wider vector is split into registers. */
+/* FASTNN_VECTOR_BYTES may be defined, to compile code for vectors of one width with the
+ * instructions of another: a vector that is wider than a register is split into registers. */
 #ifndef FASTNN_VECTOR_BYTES
 #define FASTNN_VECTOR_BYTES REGISTER_BYTES
 #endif
@@ -56,7 +56,7 @@ typedef uint64_t ureal;
 
 typedef real vec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
 typedef ireal ivec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
-/* An ivec without a sign: its shift to the right brings in zeros and its sums may wrap. */
+/* An unsigned ivec: a shift to the right fills with zeros, and sums may wrap around. */
 typedef ureal uvec __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias));
 typedef real unaligned_vec
     __attribute__((vector_size(FASTNN_VECTOR_BYTES), may_alias, aligned(sizeof(real))));
@@ -119,7 +119,7 @@ INLINE int any_lane(ivec mask) {
 #endif
 }
 
-/* ---- maximum, minimum, root, fused multiply-add: one register, then a vector of them ---- */
+/* ---- maximum, minimum, square root, fused multiply-add: of one register, then of a vector ---- */
 
 typedef real part __attribute__((vector_size(PART_BYTES), may_alias));
 typedef ireal ipart __attribute__((vector_size(PART_BYTES), may_alias));
@@ -138,7 +138,7 @@ typedef ireal ipart __attribute__((vector_size(PART_BYTES), may_alias));
 #define NATIVE(name) PER_TYPE(_mm_##name##_)
 #endif
 
-/* max and min as x86 has them: the second operand where either is NaN. */
+/* max and min as x86 defines them: the second operand if either is NaN. */
 #ifdef NATIVE
 INLINE part part_max(part a, part b) { return (part)NATIVE(max)(a, b); }
 
@@ -161,9 +161,9 @@ INLINE part part_sqrt(part x) {
 }
 #endif
 
-/* a * b + c in one rounding: by the hardware, or by the C library if FASTNN_FUSED asks for it. With
- * neither, in two roundings, which gives other bits. Nothing is fused but what calls this: the
- * build turns the compilers' own contraction off, since each contracts other sums. */
+/* a * b + c with one rounding: by the hardware, or by the C library if FASTNN_FUSED is defined.
+ * With neither, it has two roundings, which give other bits. Only calls of this function are fused:
+ * the build turns contraction off, since each compiler contracts other sums. */
 #define FUSES 1
 #if defined(NATIVE) && defined(__FMA__)
 INLINE part part_fma(part a, part b, part c) { return (part)NATIVE(fmadd)(a, b, c); }
@@ -228,7 +228,7 @@ INLINE vec multiply_add(vec a, vec b, vec c) {
 }
 #endif
 
-/* The lower (or upper) halves of a and b, lane by lane in turn: a0 b0 a1 b1 ... */
+/* The lower (or upper) halves of a and b, interleaved: a0 b0 a1 b1 ... */
 #if LANE_COUNT == 16
 #define LOW_HALVES 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
 #define HIGH_HALVES 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
@@ -247,8 +247,8 @@ INLINE vec interleave_low(vec a, vec b) { return __builtin_shufflevector(a, b, L
 
 INLINE vec interleave_high(vec a, vec b) { return __builtin_shufflevector(a, b, HIGH_HALVES); }
 
-/* Lane i of the result is the sum of the lanes of x[i], in one order for all: each stage adds the
- * upper half of a vector to the lower and joins two. x is overwritten. */
+/* Lane i of the result is the sum of the lanes of x[i], in the same order for all i: each stage
+ * adds the upper half of a vector to the lower half, for two vectors at once. x is overwritten. */
 INLINE vec sums_of_lanes(vec x[LANES]) {
 #pragma GCC unroll 4
     for (int n = LANES / 2; n > 0; n /= 2)
@@ -285,7 +285,7 @@ INLINE ivec lanes_below(ptrdiff_t n) {
     return lane_numbers() < (ivec){0} + (ireal)(n < LANES ? n : LANES);
 }
 
-/* Sum of the lanes, in the same order as above, in every lane. A panel's sum is sum_panel. */
+/* The sum of the lanes in every lane, in the order of sums_of_lanes. For a panel: sum_panel. */
 INLINE vec sum_everywhere(vec x) {
 #pragma GCC unroll 4
     for (int n = LANES / 2; n > 0; n /= 2) x = interleave_low(x, x) + interleave_high(x, x);

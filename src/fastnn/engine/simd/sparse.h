@@ -1,13 +1,13 @@
-/* sparse.h - the products of tile.h for rows of which the nonzeros alone are given. Shapes: ops.h.
+/* sparse.h - the products of tile.h for rows that are given as their nonzeros. Shapes: ops.h.
  *
  * A result is one chain of fused multiply-adds in the order of the depth. A product with zero adds
  * 0 to it, so the chain over the nonzeros has the bits of the whole chain, with two exceptions, for
  * which the whole chain is computed:
  *
- *   - The other factor is not finite: 0 * infinity is NaN. The caller knows, and says `whole`.
- *   - A sum is -0, which the product +0 would have made +0. Sums that differ in this way become
- *     equal again with any further term but -0. So the results are equal unless the chain over the
- *     nonzeros ends with -0: then it is computed again.
+ *   - The other factor is not finite: 0 * infinity is NaN. The caller then passes `whole`.
+ *   - A sum is -0, and a product of +0 in the whole chain would make it +0. Any further term but -0
+ *     makes the two sums equal again. So the results are equal unless the chain over the nonzeros
+ *     ends with -0: then the whole chain is computed.
  */
 #ifndef FASTNN_SPARSE_H
 #define FASTNN_SPARSE_H
@@ -16,7 +16,7 @@
 
 #include "ops.h"
 
-/* Panels that are summed side by side: eight registers of chains. */
+/* Panels that are summed side by side, with eight vectors of accumulators. */
 enum { SPARSE_PANELS = 8 / PANEL_VECTORS };
 
 /* -1 in the lanes that are -0. */
@@ -24,8 +24,8 @@ INLINE ivec minus_zeros(vec x) { return (ivec)x == (ivec)(-(vec){0}); }
 
 /* ---- z_prev @ W ---- */
 
-/* A row's nonzeros are read from a caller's memory. A column out of range, which another thread
- * has written there, is taken for the last; a stored -0 counts as the 0 of a dense row. */
+/* The nonzeros of a row are read from the caller's memory. A column out of range, which another
+ * thread may have written there, is read as the last column; a stored -0 is read as +0. */
 INLINE ptrdiff_t column_of(const fastnn_sparse_row *row, ptrdiff_t k, ptrdiff_t depth) {
     ptrdiff_t column = row->columns[k];
     return (size_t)column < (size_t)depth ? column : depth - 1;
@@ -39,7 +39,8 @@ INLINE void add_products(int n, real x, const real *b, ptrdiff_t b_jump, vec acc
             acc[q][v] = multiply_add(splat(x), load(b + q * b_jump + v * LANES), acc[q][v]);
 }
 
-/* Rows of b that are read soon are fetched ahead, where b is larger than the caches near a core. */
+/* Rows of b are prefetched this many nonzeros ahead if the panels of b have more than NEAR_BYTES, a
+ * size like that of the caches near a core. */
 enum { FETCHED_AHEAD = 16, NEAR_BYTES = 1 << 20 };
 
 INLINE void fetch_rows(int n, const fastnn_sparse_row *row, ptrdiff_t k, ptrdiff_t depth,
@@ -50,7 +51,7 @@ INLINE void fetch_rows(int n, const fastnn_sparse_row *row, ptrdiff_t k, ptrdiff
     for (int q = 0; q < n; q++) __builtin_prefetch(b + q * b_jump);
 }
 
-/* One row with n panels of b; whether a result is -0. */
+/* The products of one row with n panels of b. Returns whether a result is -0. */
 INLINE int sparse_row_tile(int n, int whole, ptrdiff_t depth, const fastnn_sparse_row *row,
                            const real *b, ptrdiff_t b_jump, const real *bias, real *c,
                            ptrdiff_t c_jump) {
@@ -116,7 +117,8 @@ static void sparse_product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels,
     }
 }
 
-/* One row with a transposed b: whole panels of the row, but for those that are zero. */
+/* The products of one row with a transposed b: whole panels of the row, except panels of zeros.
+ * Returns whether a result is -0. */
 INLINE int sparse_narrow_row(int whole, ptrdiff_t depth, ptrdiff_t width,
                              const fastnn_sparse_row *row, const real *b, ptrdiff_t b_jump,
                              const real *bias, real *c) {
@@ -168,7 +170,7 @@ INLINE void add_column(int whole, ptrdiff_t rows, const fastnn_entry *column, pt
     }
 }
 
-/* Of the columns of a tile; whether a result is -0. */
+/* The products of all columns of a tile. Returns whether a result is -0. */
 INLINE int sparse_outer_tile(int whole, ptrdiff_t rows, ptrdiff_t width, const fastnn_entry *z,
                              const ptrdiff_t *first, const int32_t *count, const real *delta,
                              int more, real *g) {
@@ -198,7 +200,7 @@ static void sparse_outer(ptrdiff_t rows, ptrdiff_t width, const fastnn_entry *z,
     sparse_outer_tile(1, rows, width, z, first, count, delta, more, g);
 }
 
-/* The same, transposed: g is (n_out <= NARROW, PANEL). */
+/* The same for transposed weights: g is (n_out <= NARROW, PANEL). */
 static void sparse_outer_narrow(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n_out,
                                 const fastnn_entry *z, const ptrdiff_t *first, const int32_t *count,
                                 const real *delta, int whole, int more, real *g) {
@@ -211,7 +213,7 @@ static void sparse_outer_narrow(ptrdiff_t rows, ptrdiff_t width, ptrdiff_t n_out
         for (ptrdiff_t j = 0; j < n_out; j++) g[j * PANEL + i] = turned[i * PANEL + j];
 }
 
-/* One column with n panels of delta; whether a result is -0. */
+/* The products of one column with n panels of delta. Returns whether a result is -0. */
 INLINE int sparse_column_tile(int n, int whole, ptrdiff_t rows, const fastnn_entry *z,
                               ptrdiff_t count, const real *delta, ptrdiff_t jump, real *g) {
     vec acc[SPARSE_PANELS][PANEL_VECTORS];

@@ -1,17 +1,17 @@
-/* tile.h - matrix products over panels: a register tile and the loops right around it, and the ways
- * between panels and row-major arrays. Shapes and layout: ops.h. Not here: blocking over layers,
- * batches and threads (_kernels.pyx).
+/* tile.h - matrix products over panels: a register tile and the loops around it, and conversions
+ * between panels and row-major arrays. Shapes and layout: ops.h. Not here: the loops over layers,
+ * batches and threads (engine/).
  *
  * One tile serves all three products of back-propagation. It holds TILE_ROWS x PANEL results in
- * registers and adds one outer product a step of the depth:
+ * registers and adds one outer product for each step of the depth:
  *
  *     forward   a = z_prev @ W         depth: inputs    A: z_prev's rows       B: a panel of W
  *     delta     delta @ W.T            depth: outputs   A: delta's rows        B: a panel of W.T
  *     gradient  z_prev.T @ delta       depth: rows      A: z_prev's columns    B: a panel of delta
  *
  * Each of its results is one chain of additions in the order of the depth, whatever the number of
- * rows; the sums across lanes (narrow, dots) have one order too. So a row's result doesn't depend
- * on the rows around it, nor on who computes it.
+ * rows. Sums across lanes (narrow, dots) have a fixed order, too. So the result of a row depends
+ * neither on the rows around it nor on the thread that computes it.
  */
 #ifndef FASTNN_TILE_H
 #define FASTNN_TILE_H
@@ -27,9 +27,9 @@
  *   NEON       6 x 4 + 4 + 1 of 32
  *   SSE2       3 x 4 + 0 (B stays in memory) + 1 of 16
  *
- * With AVX-512 a panel is one vector, so each number of A is read for a single multiply-add, and
- * the loads are the limit. Two panels share it. Measured on a Xeon (model 167), one thread: forward
- * 5 to 12 % faster, 23 % at 1024 x 784 x 256. */
+ * With AVX-512 a panel is one vector, so each number of A would be loaded for a single
+ * multiply-add, and loads would limit the speed. Two panels share each load. Measured on a Xeon
+ * (model 167), one thread: forward 5 to 12 % faster, 23 % at 1024 x 784 x 256. */
 #if FASTNN_VECTOR_BYTES == 64
 #define TILE_ROWS 16
 #define TILE_PANELS 2
@@ -44,7 +44,7 @@
 
 enum { TILE_VECTORS = TILE_PANELS * PANEL_VECTORS };
 
-/* Panels that a single row takes side by side: 4 x 1, 4 x 2 or 2 x 4 accumulators. */
+/* Panels that are multiplied side by side for a single row: 4 x 1, 4 x 2 or 2 x 4 accumulators. */
 #define ROW_PANELS (FASTNN_VECTOR_BYTES == 16 ? 2 : 4)
 
 /* acc (n, PANEL) += A (n, depth) @ b (depth, PANEL) for each of `panels` panels of b, b_jump apart,
@@ -85,7 +85,6 @@ INLINE void start_product(int n, int panels, const real *bias, int more, const r
 }
 
 /* acc (n, PANEL) starts at 0; with `more` at the sums in g. */
-
 INLINE void start_outer(int n, int more, const real *g, vec acc[][TILE_VECTORS]) {
 #pragma GCC unroll 16
     for (int i = 0; i < n; i++)
@@ -189,8 +188,9 @@ static void row_product(ptrdiff_t depth, ptrdiff_t panels, const real *a, ptrdif
     }
 }
 
-/* A part of the depth, this many rows of b at least, stays in L1 while all rows of a are multiplied
- * with it. Measured on Zen 3 with 96 rows: depth 1024 is 1 to 4 % faster, 2048 6 %, 4096 15 %. */
+/* The depth is divided into parts of this many rows of b or more, which stay in L1 while all rows
+ * of a are multiplied by them. Measured on Zen 3 with 96 rows: depth 1024 is 1 to 4 % faster,
+ * 2048 6 %, 4096 15 %. */
 enum { DEPTH = 256 };
 
 INLINE ptrdiff_t depth_of_parts(ptrdiff_t depth, ptrdiff_t width) {
@@ -198,10 +198,10 @@ INLINE ptrdiff_t depth_of_parts(ptrdiff_t depth, ptrdiff_t width) {
     return parts < 2 ? depth : (depth / parts + width - 1) / width * width;
 }
 
-/* c for PANELS panels of b, by parts of the depth and tiles of ROWS rows. The last two tiles are as
- * even as can be: 32 rows are 4 tiles of 6 and 2 of 4, as a tile of 2 would have too few chains of
- * additions. Measured on Zen 3 with AVX2: 32 rows are 4 to 5 % faster. Operands are of type
- * OPERAND, WIDTH of them in a row of a panel of a. */
+/* Defines NAME, which computes c for PANELS panels of b, by parts of the depth and tiles of ROWS
+ * rows. The last two tiles are made as equal as possible: 32 rows are 4 tiles of 6 and 2 of 4,
+ * since a tile of 2 has too few chains of additions. Measured on Zen 3 with AVX2: 32 rows are
+ * 4 to 5 % faster. Operands are of type OPERAND, WIDTH of them in a row of a panel of a. */
 #define PRODUCT_OF_PANELS(NAME, TILE, OPERAND, WIDTH, PANELS, ROWS)                                \
     static void NAME##_part(ptrdiff_t rows, ptrdiff_t depth, const OPERAND *a, ptrdiff_t a_jump,   \
                             const OPERAND *b, ptrdiff_t b_jump, const real *bias, int more,        \
@@ -247,9 +247,8 @@ static void product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const rea
     }
 }
 
-/* Vectors of a panel that `add_dots` takes in one walk over the depth, for LANES rows: as many
- * accumulators as fit the registers, 16 x 1 of 32, 8 x 1 of 16; NEON 4 x 4 of 32, SSE2 4 x 2 of 16.
- */
+/* Vectors of a panel that `add_dots` sums in one pass over the depth, for LANES rows: as many as
+ * have accumulators in registers, 16 x 1 of 32, 8 x 1 of 16; NEON 4 x 4 of 32, SSE2 4 x 2 of 16. */
 #if FASTNN_VECTOR_BYTES >= 32
 #define DOT_VECTORS 1
 #elif defined(__ARM_NEON)
@@ -258,8 +257,8 @@ static void product(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panels, const rea
 #define DOT_VECTORS 2
 #endif
 
-/* x . y along the depth for n rows of x, both in panels: a sum for each column of DOT_VECTORS
- * vectors of a panel, of which x and y point to the first. */
+/* Products of n rows of x with the row y, both in panels, summed along the depth for each column of
+ * DOT_VECTORS vectors of a panel; x and y point to the first of these vectors. */
 INLINE void add_dots(int n, ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
                      ptrdiff_t y_jump, vec acc[][DOT_VECTORS]) {
 #pragma GCC unroll 16
@@ -278,7 +277,7 @@ INLINE void add_dots(int n, ptrdiff_t depth, const real *x, ptrdiff_t x_jump, co
     } while (depth > 0);
 }
 
-/* The same for whole panels, folded into one vector a row. */
+/* The same for whole panels, with the sums of each row of x folded into one vector. */
 INLINE void panel_dots(int n, ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
                        ptrdiff_t y_jump, vec *sums) {
     panel_sums whole[LANES];
@@ -301,7 +300,7 @@ INLINE real dot(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
     return sum_lanes(sum);
 }
 
-/* LANES rows of x, each summed into a lane of its own. */
+/* The dot products of LANES rows of x with y, one in each lane. */
 INLINE vec block_of_dots(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const real *y,
                          ptrdiff_t y_jump) {
     vec sums[LANES];
@@ -309,7 +308,7 @@ INLINE vec block_of_dots(ptrdiff_t depth, const real *x, ptrdiff_t x_jump, const
     return sums_of_lanes(sums);
 }
 
-/* A few rows are quicker one by one; the sums have the same order either way. */
+/* Fewer than 4 rows are faster one by one; the sums have the same order either way. */
 static void narrow(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t width, const real *a,
                    ptrdiff_t a_jump, const real *b, ptrdiff_t b_jump, const real *bias, real *c) {
     memset(c, 0, (size_t)(rows * PANEL) * sizeof(real));
@@ -340,8 +339,8 @@ static void dots(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t columns, const real 
         }
 }
 
-/* The width is cut into tiles as even as can be: 16 = 6 + 5 + 5 keeps more chains of additions in
- * flight than 6 + 6 + 4. */
+/* The width is divided into tiles that are as equal as possible: 16 = 6 + 5 + 5 keeps more chains
+ * of additions in flight than 6 + 6 + 4. */
 static void outer(ptrdiff_t rows, ptrdiff_t width, const real *z, const real *delta, int more,
                   real *g) {
     for (ptrdiff_t tiles = (width + TILE_ROWS - 1) / TILE_ROWS; tiles > 0; tiles--) {
@@ -403,7 +402,7 @@ static void scatter(ptrdiff_t rows, ptrdiff_t columns, const real *panels, ptrdi
     }
 }
 
-/* A label that is out of range, since another thread has changed it, gives a row of zeros. */
+/* A label that another thread has put out of range gives a row of zeros. */
 static void one_hot(ptrdiff_t rows, ptrdiff_t columns, const int64_t *labels, const int64_t *order,
                     real *panels, ptrdiff_t jump) {
     for (ptrdiff_t c = 0; c < columns; c += PANEL, panels += jump) {
@@ -429,7 +428,7 @@ static void add(ptrdiff_t n, const real *x, const real *y, real *out) {
     for (ptrdiff_t i = 0; i < n; i += LANES) store(out + i, load(x + i) + load(y + i));
 }
 
-/* x - x is 0 for every finite x and NaN for the others. */
+/* x - x is 0 if x is finite, and NaN otherwise. */
 static ptrdiff_t first_nonfinite(ptrdiff_t n, const real *x) {
     enum { SUMS = 4, CHUNK = 16 * LANES };
     ptrdiff_t i = 0;

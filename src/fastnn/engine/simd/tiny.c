@@ -1,10 +1,10 @@
 /* tiny.c - on-line training of networks whose every layer fits one panel: the whole step in one
  * function, since a call for each of its parts would cost more than the arithmetic.
  *
- * One row at a time. z, slope and delta of a layer are one panel each, weights (n_in, PANEL). Such
- * a step is a chain of operations that wait for each other, so it is compiled with each instruction
- * set's operations on short vectors, of four reals: their divisions and sums across lanes are
- * quicker, and wider ones would carry padding. Four everywhere, or the sums would differ.
+ * Rows are trained one at a time. z, slope and delta of a layer are one panel each, weights are
+ * (n_in, PANEL). The operations of a step wait for each other, so every instruction set uses short
+ * vectors, of four reals: their divisions and sums across lanes are faster, and wider vectors would
+ * hold padding. The width is the same in all builds because it determines the order of sums.
  */
 #undef FASTNN_VECTOR_BYTES
 #define FASTNN_VECTOR_BYTES (FASTNN_BITS / 2)
@@ -14,7 +14,7 @@
 #include "activations.h"
 #include "losses.h"
 
-/* h(z_prev @ W + b), or the pre-activations where the loss wants these. */
+/* z = h(z_prev @ W + b), or the pre-activations if the loss takes these. */
 INLINE void tiny_forward(const fastnn_tiny_layer *layer, const real *z_prev, int activate) {
     for (ptrdiff_t v = 0; v < layer->n_out; v += LANES) {
         vec a = layer->b ? load(layer->b + v) : (vec){0}, slope = splat(1);
@@ -26,9 +26,8 @@ INLINE void tiny_forward(const fastnn_tiny_layer *layer, const real *z_prev, int
     }
 }
 
-/* delta_prev = (delta @ W.T) * h'(a_prev). The sums are put into their lanes one after the other:
- * scalars stored side by side would have to reach memory before they could be loaded as a vector.
- */
+/* delta_prev = (delta @ W.T) * h'(a_prev). Each sum is put into its lane of a register: scalars
+ * that are stored one by one would have to reach memory before they could be loaded as a vector. */
 INLINE void tiny_delta(const fastnn_tiny_layer *layer, const fastnn_tiny_layer *below) {
     for (ptrdiff_t u = 0; u < layer->n_in; u += LANES) {
         vec delta = {0};
@@ -43,7 +42,7 @@ INLINE void tiny_delta(const fastnn_tiny_layer *layer, const fastnn_tiny_layer *
     }
 }
 
-/* Plain descent, the usual rule for on-line learning, is inlined; the others cost two calls. */
+/* Plain gradient descent, the usual rule of on-line training, is inlined. Others cost two calls. */
 INLINE void tiny_update(const fastnn_tiny *net, const fastnn_tiny_layer *layer, const real *z_prev,
                         int plain, const fastnn_step *step, const fastnn_step *bias_step) {
     if (!plain) {
@@ -61,7 +60,7 @@ INLINE void tiny_update(const fastnn_tiny *net, const fastnn_tiny_layer *layer, 
     }
 }
 
-/* The row's loss, and delta of the last layer. */
+/* Returns the loss of the row, and computes delta of the last layer. */
 INLINE double tiny_loss(const fastnn_tiny *net, const fastnn_tiny_layer *last, int squared,
                         const fastnn_loss_args *args) {
     if (!squared) {
@@ -80,10 +79,10 @@ INLINE double tiny_loss(const fastnn_tiny *net, const fastnn_tiny_layer *last, i
     return (double)sum_lanes(sum);
 }
 
-/* ---- two layers of at most LANES inputs and units, plain descent on squared errors: all of it in
- * registers. The output layer's weights are kept by columns, V[j] over the hidden units, so that
- * the hidden delta needs no sums across lanes. Lanes and vectors past the last unit are zero in all
- * weights, and stay so. ---- */
+/* ---- two layers of at most LANES inputs and units, trained in registers by plain gradient descent
+ * on squared errors. The weights of the output layer are stored by columns, V[j] over the hidden
+ * units, so that the hidden delta needs no sums across lanes. Lanes and vectors past the last unit
+ * are zero in all weights, and stay zero. ---- */
 
 typedef struct {
     vec W[LANES], b; /* hidden layer: W[k] are the weights of input k */
@@ -109,7 +108,7 @@ INLINE void store_pair(const fastnn_tiny_layer *hidden, const fastnn_tiny_layer 
     if (output->b) store(output->b, p->c);
 }
 
-/* x, of n reals, with zeros behind. */
+/* The n reals of x, with zeros in the other lanes. */
 INLINE vec load_few(const real *x, ptrdiff_t n) {
     vec few = {0};
 #pragma GCC unroll 4
@@ -152,14 +151,15 @@ static double pair_steps(const fastnn_tiny *net, double t, ptrdiff_t n, const re
         y = value_and_slope(output.activation, sums_of_lanes(terms) + now.c, output.alpha,
                             &y_slope);
         total += keep(lanes_below(output.n_out), squared_error(y, t, (vec){0}, &error));
-        /* delta_y = (y - t) sigma';  delta = (delta_y @ V) h'; what waits for nothing goes first */
+        /* delta_y = (y - t) sigma';  delta = (delta_y @ V) h'; factors that are known go first */
         vec delta_y = error * y_slope, change = output_rate * delta_y, step;
         slope *= hidden_rate;
 #pragma GCC unroll 4
         for (int j = 0; j < LANES; j++) terms[j] = now.V[j] * slope;
         step = pair_product(delta_y, terms);
-        /* The next row's a from the weights before this update, and from what it changes in a: so
-         * that the row waits for `step` alone. W' = W - x.T @ step, b' = b - step, hence
+        /* a of the next row is computed from the weights before this update and corrected by the
+         * change of the update, so that the next row waits for `step` only. With
+         * W' = W - x.T @ step and b' = b - step,
          * x_next @ W' + b' = x_next @ W + b - (x_next . x + 1) step. */
         vec both = sum_everywhere(x_next * x) + splat(hidden.b ? 1 : 0);
         a = multiply_add(-both, step, pair_activation(&now, x_next));
@@ -177,7 +177,7 @@ static double pair_steps(const fastnn_tiny *net, double t, ptrdiff_t n, const re
     return (double)sum_lanes(total);
 }
 
-/* Whether a network is such a pair. */
+/* Whether pair_steps can train a network. */
 static int is_pair(const fastnn_tiny *net, int plain, int squared) {
     const fastnn_tiny_layer *hidden = net->layers, *output = net->layers + 1;
     return net->n_layers == 2 && plain && squared && hidden->n_in <= LANES &&

@@ -1,18 +1,19 @@
 /* vmath.h - exp, log, tanh and similar functions of a vec.
  *
- * Written in real.h's types alone, so one text serves both precisions and every instruction set; it
- * is right whether multiply_add rounds once or twice. The argument is brought into a
- * short interval; a polynomial, fitted there for the least greatest relative error with its
- * coefficients already rounded, does the rest. No branches, no tables.
+ * The functions use the types of real.h only, so one source serves both precisions and every
+ * instruction set. They are accurate whether multiply_add rounds once or twice. Each reduces its
+ * argument to a short interval and evaluates a polynomial there: a minimax fit of the relative
+ * error by coefficients that are already rounded. There are no branches and no tables.
  *
- * Here: functions of one real variable, each with its greatest error as measured, in units in the
- * last place (ulp; a subnormal's is its own spacing): float over every float, double over at least
- * a million points where each function is hardest, with and without fused products. Infinities give
- * the limit, NaN gives NaN. Not here: activations and their derivatives (activations.h), or
- * anything that walks over an array.
+ * Here: functions of one real variable, each with its greatest measured error in units in the last
+ * place (ulp; that of a subnormal is the spacing of subnormals): for float over every float, for
+ * double over at least a million points where the function is hardest, with and without fused
+ * products. Infinities give the limit, NaN gives NaN. Not here: activations and their derivatives
+ * (activations.h), or loops over arrays.
  *
- * The sections between `c-source` markers are also the text of networks as C source, where a vec
- * may be one real (exchange/c_source.h): they are C99, and call what their marker names.
+ * The sections between `c-source` markers are also copied into networks as C source, where a vec
+ * may be one real (exchange/c_source.h): they are C99, and call only the sections that their
+ * markers name.
  */
 #ifndef FASTNN_VMATH_H
 #define FASTNN_VMATH_H

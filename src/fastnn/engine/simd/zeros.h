@@ -1,9 +1,9 @@
 /* zeros.h - the products of tile.h for rows with many zeros, to the same bits. Shapes: ops.h.
  *
- * The nonzeros are listed first, and the products taken from the lists. As sparse.h explains, a
- * chain of fused multiply-adds may leave out products with zero, if the other factors are finite,
- * unless it ends with -0: such results are computed again from all numbers. That the other factors
- * are finite is the caller's part.
+ * The nonzeros are listed first, and the products are computed from the lists. As sparse.h
+ * explains, a chain of fused multiply-adds may leave out products with zero if the other factors
+ * are finite, unless it ends with -0: such results are computed again from all numbers. The caller
+ * must make sure that the other factors are finite.
  */
 #ifndef FASTNN_ZEROS_H
 #define FASTNN_ZEROS_H
@@ -13,7 +13,7 @@
 #include "sparse.h"
 #include "tile.h"
 
-/* n reals in each of `panels` runs; NaN is not zero. */
+/* Counts in `panels` runs of n reals. NaN is a nonzero. */
 static ptrdiff_t count_nonzeros(ptrdiff_t n, ptrdiff_t panels, const real *x, ptrdiff_t jump) {
     ptrdiff_t count = 0;
     ivec zeros = {0};
@@ -29,16 +29,16 @@ static ptrdiff_t count_nonzeros(ptrdiff_t n, ptrdiff_t panels, const real *x, pt
 
 /* ---- lists ---- */
 
-/* As many places as a vector has lanes. */
+/* A place for each lane of a vec. */
 typedef int32_t places __attribute__((vector_size(LANES * 4), may_alias));
 typedef int32_t unaligned_places
     __attribute__((vector_size(LANES * 4), may_alias, aligned(sizeof(int32_t))));
 
-/* Columns that a list of a row has: W's rows of so many, eight panels side by side, fill an L1
- * cache of 32 KB; and rows that are listed together. On Zen 4 blocks of 48 to 128 differ by 5 %. */
+/* Columns and rows of a block, whose nonzeros are listed together. BLOCK_COLUMNS rows of W, eight
+ * panels side by side, fill an L1 cache of 32 KB. On Zen 4 blocks of 48 to 128 differ by 5 %. */
 enum { BLOCK_COLUMNS = 64, BLOCK_ROWS = 96 };
 
-typedef struct { /* the nonzeros of a block, row by row, and where their row of W is */
+typedef struct { /* the nonzeros of a block, row by row, and the offsets of their rows of W */
     real values[BLOCK_ROWS * BLOCK_COLUMNS + PANEL];
     int32_t places[BLOCK_ROWS * BLOCK_COLUMNS + PANEL];
     int32_t counts[BLOCK_ROWS];
@@ -79,7 +79,7 @@ INLINE places first_places(int32_t step) {
     return at;
 }
 
-/* A block of a (rows <= BLOCK_ROWS, width <= BLOCK_COLUMNS), whose padding is zero. */
+/* Lists a block of a, (rows <= BLOCK_ROWS, width <= BLOCK_COLUMNS). Padding must be zero. */
 static void list_rows(ptrdiff_t rows, ptrdiff_t width, const real *a, ptrdiff_t a_jump,
                       row_lists *lists) {
     ptrdiff_t n = 0;
@@ -94,7 +94,8 @@ static void list_rows(ptrdiff_t rows, ptrdiff_t width, const real *a, ptrdiff_t 
     }
 }
 
-/* One slice of a panel z (rows <= SLICE, PANEL), column by column. */
+/* Lists one slice of a panel z, (rows <= SLICE, PANEL), column by column; returns the number of
+ * nonzeros. */
 static ptrdiff_t list_slice(ptrdiff_t rows, const real *z, fastnn_column_lists *lists) {
     ptrdiff_t total = 0;
     for (int first = 0; first < PANEL; first += LANES) {
@@ -130,16 +131,16 @@ static ptrdiff_t list_columns(ptrdiff_t rows, const real *z, fastnn_column_lists
 
 /* ---- z_prev @ W ---- */
 
-typedef struct { /* panels of results, of which a block of the depth is added */
+typedef struct { /* panels of c, to which the products of a block are added */
     const real *b;
     ptrdiff_t b_jump;
     const real *bias;
     real *c;
     ptrdiff_t c_jump;
-    int begins, ends; /* the block is the first, the last of the depth */
+    int begins, ends; /* whether the block is the first, the last of the depth */
 } block_product;
 
-/* One row with n panels of b; whether a result is -0. */
+/* The products of one row with n panels of b. Returns whether a final result is -0. */
 INLINE int add_listed_row(int n, const block_product *block, ptrdiff_t count, const real *values,
                           const int32_t *at, real *c) {
     vec acc[SPARSE_PANELS][PANEL_VECTORS];
@@ -177,7 +178,7 @@ INLINE void add_listed_rows(int n, ptrdiff_t rows, const row_lists *lists,
     }
 }
 
-/* All panels, as many side by side as registers hold. */
+/* Adds a block to all panels of c, as many side by side as the registers hold. */
 static void add_block(ptrdiff_t rows, ptrdiff_t panels, const row_lists *lists, block_product block,
                       char *is_minus_zero) {
     while (panels > 0) {
@@ -228,7 +229,8 @@ static void product_of_nonzeros(ptrdiff_t rows, ptrdiff_t depth, ptrdiff_t panel
 
 /* ---- z_prev.T @ delta ---- */
 
-/* One column of a slice, with n panels of delta side by side. */
+/* The products of one column of a slice with n panels of delta, side by side; -1 in `found` where a
+ * sum is -0. */
 INLINE void add_listed_column(int n, ptrdiff_t count, const real *values, const int32_t *at,
                               const real *delta, ptrdiff_t jump, const real *start,
                               ptrdiff_t start_jump, real *g, ivec found[STRIP]) {
@@ -250,7 +252,7 @@ INLINE void add_listed_column(int n, ptrdiff_t count, const real *values, const 
     }
 }
 
-/* All columns; -1 in `found` where the sums of a tile end with -0. */
+/* The products of all columns; -1 in `found` where a sum of a tile ends with -0. */
 INLINE void add_listed_columns(int n, ptrdiff_t rows, ptrdiff_t width,
                                const fastnn_column_lists *lists, const real *delta, ptrdiff_t jump,
                                const real *before, ptrdiff_t before_jump, real *g,

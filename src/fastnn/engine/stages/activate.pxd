@@ -1,8 +1,9 @@
-# Activate: z = h(z_prev), an activation that no product precedes. It has no parameters.
+# Activate: z = h(z_prev), an activation without a matrix product before it. It has no parameters.
 #
 #     dE/dz_prev = dE/dz * h'(z_prev)
 #
-# `own` is a Dense's struct; its functions compute h in place, so z_prev is copied first.
+# `own` is the struct of a Dense, whose functions compute h in place: the forward pass first copies
+# z_prev to z.
 
 from libc.string cimport memcpy
 
@@ -23,7 +24,7 @@ from fastnn.engine.stages.dense cimport Dense, activate, differentiate
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """From activation, which is not row-wise, and parameter."""
+    """Build from activation, which is not row-wise, and parameter."""
     cdef Dense *own = <Dense *>fastnn_allocate(sizeof(Dense))
     stage.own = own
     if own == NULL:
@@ -37,7 +38,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
 
 cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                                Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
-    """Room for z, and for the slope where it is kept. delta is that of the stage below."""
+    """Place z and, if the activation keeps it, the slope; delta is that of the stage below."""
     cdef Py_ssize_t size = panels_of(stage.n_in) * stride * PANEL
     buffers.delta = (buffers - 1).delta
     at = place(&buffers.z, base, at, size)
@@ -57,7 +58,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
-    """In place: the stage below shares its delta."""
+    """Multiply delta by h'(z_prev) in place: the stage below has the same delta buffer."""
     if work.carry:
         differentiate(stage, buffers, work)
 

@@ -1,11 +1,12 @@
-# Block-dense: a dense layer for each of some blocks of columns, z_k = h(x_k @ W_k + b_k); all have
-# as many units, and other columns are passed on. NumericEmbedding has it behind an encoding.
+# Block-dense: a dense layer of its own for each block of columns, z_k = h(x_k @ W_k + b_k). All of
+# these layers have the same number of units, and other columns are copied. NumericEmbedding uses it
+# after an encoding.
 #
 #     delta_k = dE/dz_k * h'(a_k)     dW_k = x_k.T @ delta_k     db_k = delta_k.sum(0)
 #     dE/dx_k = delta_k @ W_k.T
 #
-# W has the rows of W_0, W_1, ...; b is a matrix, a row for each block. The products are made of
-# aligned copies of x and delta.
+# W is W_0, W_1, ... stacked by rows; b is a matrix with a row for each block. Products and
+# gradients read aligned copies of x and delta (blocks.pxd).
 
 from fastnn.engine.gradients cimport finish_gradient, update_biases, update_weights
 from fastnn.engine.leaves cimport PANEL, fastnn_activation, real
@@ -43,7 +44,7 @@ cdef struct BlockDense:
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """From starts and widths of the blocks, units, activation, which is not row-wise, parameter."""
+    """Build from starts, widths, units, activation, which is not row-wise, and parameter."""
     cdef Blocks blocks
     cdef BlockDense *own
     cdef Py_ssize_t k
@@ -79,7 +80,8 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
     stage.tile_rows = min(PANEL, own.blocks.n_rows // own.blocks.n)
 
 
-# `kept` has panels of aligned x, z, delta, dE/dx and, where it is kept, the slope.
+# `kept` has the aligned panels of x, z, delta, dE/dx and, if the activation keeps it, the slope, in
+# this order; for inference, those of x and z.
 
 cdef inline real *aligned_z(const Stage *stage, const StageBuffers *buffers,
                             Py_ssize_t stride) noexcept nogil:
@@ -141,7 +143,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void activate(const Stage *stage, const StageBuffers *buffers, const Pass *work,
                           real *z) noexcept nogil:
-    """z = h(z), and h'(a) where it is kept: there is no room for it in an inference."""
+    """Apply h to z, and store h'(a) if the activation keeps it, except in inference."""
     cdef const BlockDense *own = own_of(stage)
     cdef Py_ssize_t q, jump = work.buffers.stride * PANEL
     cdef bint keeps = own.keeps_slope and buffers.delta != NULL
@@ -173,7 +175,7 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers, const Pass *work,
                             const real *delta) noexcept nogil:
-    """delta_k @ W_k.T, and the deltas of other columns, into the delta of the stage below."""
+    """Write delta_k @ W_k.T, and the deltas of copied columns, to the delta of the stage below."""
     cdef const BlockDense *own = own_of(stage)
     cdef Py_ssize_t k, p, stride = work.buffers.stride, jump = stride * PANEL
     cdef Py_ssize_t shift = work.at * PANEL
@@ -199,7 +201,7 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers, con
 
 cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                             Py_ssize_t number, Tile *tile) noexcept nogil:
-    """PANEL rows of a panel of W_k; the first of a block brings the panel of b_k."""
+    """Describe a tile: PANEL rows, or fewer, of a panel of W_k; the first one also has b_k."""
     cdef const BlockDense *own = own_of(stage)
     cdef Py_ssize_t q = number // own.blocks.n_parts, jump = stride * PANEL
     cdef const Part *part = &own.blocks.parts[number % own.blocks.n_parts]
@@ -216,7 +218,7 @@ cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_
 
 cdef inline void place_block_tile(const Stage *stage, const Blocks *blocks, Py_ssize_t number,
                                   Tile *tile) noexcept nogil:
-    """Where a tile is in W; tiles are counted along each panel of W, panel by panel."""
+    """Set the place of a tile in W. Tiles are numbered along each panel of W, panel by panel."""
     cdef Py_ssize_t q = number // blocks.n_parts
     cdef const Part *part = &blocks.parts[number % blocks.n_parts]
     cdef const Block *block = &blocks.block[part.block]

@@ -1,8 +1,8 @@
-# Blocks of columns: what the stages share that replace some columns of a row, each by several, and
-# pass on the others. The outputs have the order of the columns that they are made of.
+# Blocks of columns: functions of the stages that replace blocks of columns of a row and copy its
+# other columns. The outputs are in the order of the inputs that they are computed from.
 #
-# The numbers of a block need not begin with a panel. Where products are made of them they are
-# copied to panels of their own (`aligned`): each block begins with one there.
+# A block may begin in the middle of a panel. For matrix products its columns are copied to aligned
+# panels, where each block begins with a new panel.
 
 from libc.string cimport memset
 
@@ -12,27 +12,27 @@ from fastnn.engine.net cimport Net, Pass, Stage, panels_of
 cdef struct Block:
     Py_ssize_t first_in, n_in     # columns of z_prev,
     Py_ssize_t first_out, n_out   # and of z
-    Py_ssize_t panel_in           # its first panel among aligned ones of the inputs
-    Py_ssize_t row, rows          # of W, where it has a part of that
+    Py_ssize_t panel_in           # its first panel in the aligned inputs
+    Py_ssize_t row, rows          # of W, if the stage has parameters
 
-cdef struct Part:                 # of a block's rows of W: those of a tile
+cdef struct Part:                 # the rows of W in one tile: part `number` of a block
     Py_ssize_t block, number
 
 cdef struct Blocks:
     Py_ssize_t n
     Block *block                  # (n,)
     Py_ssize_t n_parts
-    Part *parts                   # (n_parts,) PANEL rows each, or the fewer at a block's end
+    Part *parts                   # (n_parts,) PANEL rows each, or fewer at the end of a block
     Py_ssize_t n_rows             # of W
     Py_ssize_t panels_in, panels_out    # of aligned inputs and outputs
-    Py_ssize_t panels_each        # of the outputs of a block, which is as wide as the others
+    Py_ssize_t panels_each        # of the outputs of a block; all blocks have as many outputs
 
 
 cdef inline void *allocate_blocks(size_t size, Py_ssize_t n, Py_ssize_t parts, size_t more,
                                   Blocks *blocks) except NULL:
-    """A block of memory that begins with `size` bytes, for a kind's struct, and ends with `more`.
+    """Allocate `size` bytes for the struct of a kind, then blocks and parts, then `more` bytes.
 
-    `blocks`, which is to become a part of that struct, points into it.
+    `blocks`, which the caller copies into that struct, points into this memory.
     """
     cdef size_t head = (size + 63) // 64 * 64
     cdef size_t lists = (n * sizeof(Block) + parts * sizeof(Part) + 63) // 64 * 64
@@ -47,25 +47,25 @@ cdef inline void *allocate_blocks(size_t size, Py_ssize_t n, Py_ssize_t parts, s
 
 
 cdef inline char *behind_lists(const Blocks *blocks) noexcept:
-    """Where the memory that ends `allocate_blocks` begins, on a cache line."""
+    """Return where the `more` bytes of `allocate_blocks` begin, on a cache line."""
     cdef size_t lists = blocks.n * sizeof(Block) + blocks.n_parts * sizeof(Part)
     return <char *>blocks.block + (lists + 63) // 64 * 64
 
 
 cdef inline list starts_of(const Stage *stage, spec):
-    """The columns that are replaced, all of them where the specification does not say."""
+    """Return the columns that are replaced: those of the specification, or all if it has None."""
     columns = spec["columns"]
     return list(range(stage.n_in) if columns is None else columns)
 
 
 cdef inline Py_ssize_t parts_of(rows) except -1:
-    """The number of parts of blocks with so many rows of W."""
+    """Return the number of parts of blocks that have these numbers of rows of W."""
     return sum([-(-n // PANEL) for n in rows])
 
 
 cdef inline int place_blocks(Stage *stage, Blocks *blocks, list starts, list widths_in,
                              list widths_out, list rows) except -1:
-    """Fills in all blocks and parts, and the number of the stage's outputs."""
+    """Fill in all blocks and parts, and set the number of the stage's outputs."""
     cdef Py_ssize_t k, i, column = 0, to = 0, part = 0
     cdef Block *block
     for k in range(blocks.n):
@@ -90,7 +90,7 @@ cdef inline int place_blocks(Stage *stage, Blocks *blocks, list starts, list wid
 
 cdef inline void pass_on(const Stage *stage, const Blocks *blocks, const Pass *work,
                          const real *source, real *target, bint back) noexcept nogil:
-    """Copies the columns of no block to their places in z, or `back`."""
+    """Copy the columns outside of all blocks to their places in z, or from there if `back`."""
     cdef Py_ssize_t k, stop, column = 0, to = 0, jump = work.buffers.stride * PANEL
     for k in range(blocks.n + 1):
         stop = blocks.block[k].first_in if k < blocks.n else stage.n_in
@@ -104,7 +104,7 @@ cdef inline void pass_on(const Stage *stage, const Blocks *blocks, const Pass *w
 
 cdef inline void align_outputs(const Blocks *blocks, const Pass *work, real *z, real *aligned,
                                bint back) noexcept nogil:
-    """Copies the columns of z of all blocks to aligned panels, or `back`."""
+    """Copy the columns of all blocks from z to aligned panels, or to z if `back`."""
     cdef Py_ssize_t k, first, jump = work.buffers.stride * PANEL
     cdef const Block *block
     for k in range(blocks.n):
@@ -119,7 +119,10 @@ cdef inline void align_outputs(const Blocks *blocks, const Pass *work, real *z, 
 
 cdef inline void align_inputs(const Blocks *blocks, const Pass *work, real *x, real *aligned,
                               bint back) noexcept nogil:
-    """The same of z_prev."""
+    """Copy the columns of all blocks from x to aligned panels, or to x if `back`.
+
+    x is z_prev, or the delta of the stage below.
+    """
     cdef Py_ssize_t k, first, jump = work.buffers.stride * PANEL
     cdef const Block *block
     for k in range(blocks.n):
@@ -135,5 +138,5 @@ cdef inline void align_inputs(const Blocks *blocks, const Pass *work, real *x, r
 
 cdef inline const real *column_at(const real *panels, Py_ssize_t jump,
                                   Py_ssize_t column) noexcept nogil:
-    """Where a column begins in the first row of panels."""
+    """Return a pointer to the number of the first row in a column of panels."""
     return panels + column // PANEL * jump + column % PANEL

@@ -3,8 +3,8 @@
 #     delta = dE/da = dE/dz * h'(a)      dW = z_prev.T @ delta      db = delta.sum(0)
 #     dE/dz_prev = delta @ W.T
 #
-# W has panels along n_out. With few outputs, NARROW at most, these would be mostly padding; W is
-# then stored transposed, with panels along n_in.
+# The panels of W divide n_out. With few outputs, NARROW at most, they would be mostly padding, so W
+# is then stored transposed, with panels that divide n_in.
 
 from libc.string cimport memcpy
 
@@ -54,21 +54,22 @@ cdef struct Dense:
     bint row_wise                 # h needs whole rows
 
 
-# The lists of nonzeros cost about as much as products with a panel of weights, and each row some
-# loads more than its products: layers with few outputs or few inputs are not worth them.
+# Zeros are skipped in layers with at least SKIPPING_IN inputs and more than SKIPPING_OUT outputs.
+# Listing the nonzeros costs about as much as the products with one panel of weights, and each row
+# costs some loads besides its products, so that smaller layers gain nothing.
 cdef enum:
     SKIPPING_IN = 64
     SKIPPING_OUT = 32
 
 
 cdef inline dict specification(units, str activation, real parameter, bint use_bias):
-    """What `build` takes, of a layer without penalties."""
+    """Return the specification that `build` takes, for a layer without penalties."""
     return {"kind": "dense", "units": units, "activation": activation, "parameter": parameter,
             "use_bias": use_bias, "l1": 0.0, "l2": 0.0}
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """From units, activation, parameter, use_bias, l1 and l2."""
+    """Build from units, activation, parameter, use_bias, l1 and l2."""
     cdef Dense *dense = <Dense *>fastnn_allocate(sizeof(Dense))
     stage.own = dense
     if dense == NULL:
@@ -114,7 +115,7 @@ cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssi
 
 cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
                          const Pass *work) noexcept nogil:
-    """z = h(a); z = a in the last layer, where the loss takes pre-activations."""
+    """Compute z = h(a), or z = a in the last layer if the loss takes pre-activations."""
     multiply(stage, buffers, work)
     if stage != work.raw:
         activate(stage, buffers, work)
@@ -122,7 +123,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void multiply(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
-    """z = a = z_prev @ W + b."""
+    """Compute z = a = z_prev @ W + b."""
     cdef Py_ssize_t shift = work.at * PANEL, jump = work.buffers.stride * PANEL, first
     if buffers.nonzeros != NULL:
         multiply_nonzeros(stage, buffers, work)
@@ -146,17 +147,17 @@ cdef inline void multiply(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline bint is_sparse(const Net *net, Py_ssize_t rows, Py_ssize_t columns, const real *z,
                            Py_ssize_t jump) noexcept nogil:
-    """Whether so few numbers of a chunk are nonzero that products from lists are faster.
+    """Whether few enough numbers of a chunk are nonzero for products from lists to be faster.
 
-    With half of them, on Zen 4, a forward pass takes 0.75 to 0.9 times as long, a gradient 0.85
-    to 1.
+    If half of them are nonzero, on Zen 4, a forward pass takes 0.75 to 0.9 times as long, a
+    gradient 0.85 to 1.
     """
     return net.ops.count_nonzeros(rows * PANEL, panels_of(columns), z, jump) * 2 <= rows * columns
 
 
 cdef inline void multiply_nonzeros(const Stage *stage, const StageBuffers *buffers,
                                    const Pass *work) noexcept nogil:
-    """The same, where z_prev has rows of nonzeros."""
+    """Compute z = a = z_prev @ W + b from the nonzeros of the rows."""
     cdef const Nonzeros *nonzeros = buffers.nonzeros
     cdef real *z = buffers.z + work.at * PANEL
     if stage.transposed:
@@ -170,7 +171,7 @@ cdef inline void multiply_nonzeros(const Stage *stage, const StageBuffers *buffe
 
 cdef inline (Py_ssize_t, Py_ssize_t) stretches(const Stage *stage,
                                                const Pass *work) noexcept nogil:
-    """The number and the length of the runs of z in memory: one, if the rows fill the panels."""
+    """Return the number and length of contiguous runs of z: one run if the rows fill the panels."""
     cdef Py_ssize_t panels = panels_here(stage.n_out, work.by_columns, work)
     if work.rows == work.buffers.stride:
         return 1, panels * work.rows * PANEL
@@ -179,7 +180,7 @@ cdef inline (Py_ssize_t, Py_ssize_t) stretches(const Stage *stage,
 
 cdef inline void activate(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
-    """z = h(z), and h'(a) where it is kept."""
+    """Apply h to z in place, and store h'(a) in `kept` if the activation keeps its slope."""
     cdef const Dense *dense = <const Dense *>stage.own
     cdef Py_ssize_t q, shift, first, runs, n, jump = work.buffers.stride * PANEL
     if dense.linear:
@@ -197,7 +198,7 @@ cdef inline void activate(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void differentiate(const Stage *stage, const StageBuffers *buffers,
                                const Pass *work) noexcept nogil:
-    """delta *= h'(a), which some losses have computed."""
+    """Multiply delta by h'(a), unless the loss has computed delta = dE/da."""
     cdef const Dense *dense = <const Dense *>stage.own
     cdef const real *z = buffers.kept if buffers.kept != NULL else buffers.z
     cdef Py_ssize_t q, shift, first, runs, n, jump = work.buffers.stride * PANEL
@@ -216,7 +217,7 @@ cdef inline void differentiate(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
-    """delta = dE/dz * h'(a); then dE/dz of the stage below."""
+    """Compute delta = dE/dz * h'(a), then dE/dz of the stage below if work.carry."""
     differentiate(stage, buffers, work)
     if work.carry:
         carry_back(stage, buffers, work)
@@ -224,9 +225,10 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
                             const Pass *work) noexcept nogil:
-    """delta @ W.T into the delta of the stage below.
+    """Write delta @ W.T to the delta of the stage below.
 
-    `few` depends on the whole batch, not on this thread's share of it, and so do the bits.
+    `few` depends on the whole batch, not on this thread's share of it: its product sums in another
+    order, and the bits must not depend on the number of threads.
     """
     cdef Py_ssize_t first, panels, p, i, some, jump = work.buffers.stride * PANEL
     cdef Py_ssize_t apart = panels_of(stage.n_out) * PANEL * PANEL
@@ -260,9 +262,10 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                             Py_ssize_t number, Tile *tile) noexcept nogil:
-    """PANEL rows of a panel of W, or the fewer at its end; the first of a panel brings biases.
+    """Describe the tile of PANEL inputs, or fewer at the end, and one panel of outputs.
 
-    Tiles are counted along each panel of n_out, panel by panel.
+    Tiles are numbered along the inputs, then the outputs. The first tile of each panel of outputs
+    has the biases of the panel.
     """
     cdef Py_ssize_t down = panels_of(stage.n_in), q = number // down, p = number % down
     cdef Py_ssize_t jump = stride * PANEL, width = min(PANEL, stage.n_in - p * PANEL)
@@ -298,9 +301,10 @@ cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows,
 
 cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
                              Update *update) noexcept nogil:
-    """dW = z_prev.T @ delta over the batch's rows and the optimizer; the same for the biases.
+    """Compute dW = z_prev.T @ delta over the rows of the batch, and update the biases.
 
-    The weights wait for the next tile's gradient, whose multiply-adds hide the roots and divisions.
+    The weights of this tile are updated while the gradient of the next tile is computed, whose
+    multiply-adds hide the latency of square roots and divisions.
     """
     cdef real *g = update.free
     if tile.nonzeros != NULL or tile.ready != NULL:
@@ -321,7 +325,7 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
 
 cdef inline void update_at_once(const Net *net, const Tile *tile, Py_ssize_t rows,
                                 Update *update) noexcept nogil:
-    """The same, where dW is ready or z_prev has columns of nonzeros; the weights do not wait."""
+    """Update a tile at once, where dW is ready or z_prev is given as columns of nonzeros."""
     cdef real *g = tile.ready
     if g == NULL:
         g = update.free
@@ -335,13 +339,13 @@ cdef inline void update_at_once(const Net *net, const Tile *tile, Py_ssize_t row
 
 cdef inline void update_on_line(const Net *net, const Stage *stage, const StageBuffers *buffers,
                                 int rank, int size, Update *update) noexcept nogil:
-    """W <- rule(z_prev.T @ delta), this thread's panels of W; the biases are rank 0's."""
+    """Update this thread's panels of W by z_prev.T @ delta of one row; rank 0 updates biases."""
     cdef const real *left = buffers.delta if stage.transposed else buffers.z_prev
     cdef const real *right = buffers.z_prev if stage.transposed else buffers.delta
     cdef Py_ssize_t panel = stage.W_rows * PANEL, panels = panels_of(stage.W_columns), q
     cdef Py_ssize_t first = share(panels, rank, size), stop = share(panels, rank + 1, size)
     if buffers.nonzeros != NULL:
-        # Otherwise update_rows of waiting.pxd has updated W.
+        # If neither condition holds, update_rows of waiting.pxd has updated W.
         if not buffers.nonzeros.waits or buffers.nonzeros.columns[rank].whole:
             update_panels(net, stage, buffers, &buffers.nonzeros.columns[rank], first, stop, update)
     else:
@@ -358,7 +362,7 @@ cdef inline void update_on_line(const Net *net, const Stage *stage, const StageB
 cdef inline void update_panels(const Net *net, const Stage *stage, const StageBuffers *buffers,
                                const Columns *columns, Py_ssize_t first, Py_ssize_t stop,
                                Update *update) noexcept nogil:
-    """Panels first ... stop of W, where z_prev is one row of nonzeros."""
+    """Update panels first ... stop of W, where z_prev is one row of nonzeros."""
     cdef Py_ssize_t number, tiles = 1 if stage.transposed else panels_of(stage.n_in)
     cdef Tile tile
     tile.stage, tile.nonzeros, tile.ready, tile.operands = stage, columns, NULL, NULL
@@ -372,8 +376,8 @@ cdef inline void update_panels(const Net *net, const Stage *stage, const StageBu
 
 # ---- zeros of z_prev that are skipped -----------------------------------------------------------
 #
-# The nonzeros of a panel of z_prev are listed once, for all panels of delta, STRIP of which are
-# multiplied side by side. So tiles are ordered along the panels of delta.
+# The nonzeros of a panel of z_prev are listed once and multiplied by all panels of delta, STRIP
+# panels side by side. Tiles are therefore ordered along the panels of delta.
 
 cdef inline Py_ssize_t strip_tile(const Stage *stage, Py_ssize_t i) noexcept nogil:
     cdef Py_ssize_t across = panels_of(stage.n_out)

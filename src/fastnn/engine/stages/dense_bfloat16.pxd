@@ -3,10 +3,10 @@
 #     delta = dE/da = dE/dz * h'(a)      dW = bf(z_prev).T @ bf(delta)      db = delta.sum(0)
 #     dE/dz_prev = bf(delta) @ bf(W).T
 #
-# Parameters, moments, sums, activations and deltas are float32. What is rounded is kept in pairs of
-# neighbours (simd/bfloat16.h): W in Stage.operands, which every update renews; z_prev and delta by
-# columns, for products of rows, and by rows, for gradients. Not here: narrow layers, which gain
-# nothing and stay Dense (training/binding.py chooses).
+# Parameters, moments, sums, activations and deltas are float32. Rounded operands are stored in
+# pairs of neighbours (simd/bfloat16.h): W in Stage.operands, which every update of W renews; z_prev
+# and delta in pairs of columns for products of rows, and in pairs of rows for gradients. Not here:
+# narrow layers, which gain nothing and stay Dense (training/binding.py chooses).
 
 from fastnn.engine.gradients cimport (
     average_updated,
@@ -33,13 +33,13 @@ from fastnn.engine.net cimport (
 )
 from fastnn.engine.stages cimport dense
 
-# Pairs of a row's columns in a panel.
+# Pairs of columns in one row of a panel.
 cdef enum:
     PAIRS = PANEL // 2
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """Takes what Dense takes."""
+    """Build from the specification of a Dense."""
     dense.build(net, stage, spec)
     stage.has_operands = True
     return 0
@@ -53,7 +53,7 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
 
 
 cdef inline Py_ssize_t pair_rows(Py_ssize_t stride) noexcept nogil:
-    """Pairs of rows in a panel: odd, so that panels don't share cache sets."""
+    """Return the pairs of rows in a panel: odd, so that panels don't share cache sets."""
     return pairs_of(stride) | 1
 
 
@@ -74,7 +74,7 @@ cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssi
 
 cdef inline void pair_up(const Pass *work, Py_ssize_t columns, const real *x,
                          fastnn_pair *by_columns, fastnn_pair *by_rows) noexcept nogil:
-    """The rows of the pass as pairs of columns and, unless that is NULL, of rows."""
+    """Round the rows of the pass to pairs of columns and, unless by_rows is NULL, of rows."""
     cdef Py_ssize_t stride = work.buffers.stride
     if by_rows != NULL:
         by_rows += work.at // 2 * PANEL
@@ -85,7 +85,7 @@ cdef inline void pair_up(const Pass *work, Py_ssize_t columns, const real *x,
 
 cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
                          const Pass *work) noexcept nogil:
-    """z = h(a); z = a in the last layer, where the loss takes pre-activations."""
+    """Compute z = h(a), or z = a in the last layer if the loss takes pre-activations."""
     cdef Py_ssize_t jump = work.buffers.stride * PANEL, at = work.at - work.shift
     pair_up(work, stage.n_in, buffers.z_prev + (at if stage.place == 0 else work.at) * PANEL,
             buffers.z_by_columns, buffers.z_by_rows)
@@ -99,7 +99,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
-    """delta = dE/dz * h'(a), which some losses have computed; then dE/dz of the stage below."""
+    """Compute delta = dE/dz * h'(a), unless the loss has; then dE/dz of the stage below."""
     if stage != work.raw:
         dense.differentiate(stage, buffers, work)
     pair_up(work, stage.n_out, buffers.delta + work.at * PANEL, buffers.delta_by_columns,
@@ -110,7 +110,7 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
                             const Pass *work) noexcept nogil:
-    """bf(delta) @ bf(W).T into the delta of the stage below."""
+    """Write bf(delta) @ bf(W).T to the delta of the stage below."""
     cdef Py_ssize_t p = 0, i, some, jump = work.buffers.stride * PANEL
     cdef Py_ssize_t panels = panels_of(stage.n_in), apart = panels_of(stage.n_out) * PAIRS * PANEL
     cdef fastnn_pair *turned = <fastnn_pair *>work.scratch
@@ -131,7 +131,7 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                             Py_ssize_t number, Tile *tile) noexcept nogil:
-    """A tile of Dense, and its operands."""
+    """Describe a tile of a Dense, with its operands."""
     cdef Py_ssize_t down = panels_of(stage.n_in), q = number // down, p = number % down
     cdef Py_ssize_t jump = pair_rows(stride) * PANEL
     dense.place_tile(stage, buffers, stride, number, tile)
@@ -142,7 +142,10 @@ cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_
 
 cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
                               real *g) noexcept nogil:
-    """The gradient over the rows; a single row may lie anywhere, so its pairs are made here."""
+    """Compute the gradient over the rows.
+
+    A single row may be either half of a pair (row_gradients.pxd), so its pairs are made here.
+    """
     cdef fastnn_pair[2 * PANEL + PANEL] room
     cdef fastnn_pair *pairs = room
     if rows > 1:
@@ -156,9 +159,10 @@ cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows,
 
 cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
                              Update *update) noexcept nogil:
-    """dW over the batch's rows and the optimizer; the same for the biases.
+    """Compute dW over the rows of the batch, and update the biases.
 
-    The weights wait for the next tile's gradient, whose products hide the roots and divisions.
+    The weights of this tile are updated while the gradient of the next tile is computed, whose
+    products hide the latency of square roots and divisions.
     """
     cdef real *g = update.free
     net.optimizer.pair_outer_and_update(rows, tile.rows, tile.left_pairs, tile.right_pairs, g,

@@ -1,5 +1,6 @@
-# Dropout, inverted: z = z_prev * mask / (1 - rate) in training, z = z_prev in prediction. It is its
-# own derivative. Masks are computed, not stored (simd/dropout.h).
+# Dropout, inverted: z = z_prev * mask / (1 - rate) in training, z = z_prev in prediction. The
+# backward pass multiplies delta by the same factors. Masks are computed, not stored
+# (simd/dropout.h).
 
 from libc.stdint cimport uint64_t
 
@@ -20,11 +21,11 @@ from fastnn.engine.net cimport (
 
 cdef struct Dropout:
     double rate
-    uint64_t mask                 # number of the masks: no other stage has it
+    uint64_t mask                 # number of this stage's masks, unique in the network
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """From rate and mask."""
+    """Build from rate and mask."""
     cdef Dropout *dropout = <Dropout *>fastnn_allocate(sizeof(Dropout))
     stage.own = dropout
     if dropout == NULL:
@@ -36,7 +37,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
 
 cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                                Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
-    """Room for z in training; otherwise z is z_prev. delta is that of the stage below."""
+    """Place z for training; otherwise z is z_prev. delta is that of the stage below."""
     buffers.z, buffers.delta = buffers.z_prev, (buffers - 1).delta
     if purpose == TRAINING:
         at = place(&buffers.z, base, at, panels_of(stage.n_in) * stride * PANEL)
@@ -45,7 +46,7 @@ cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssi
 
 cdef inline void drop(const Stage *stage, const Pass *work, const real *x,
                       real *out) noexcept nogil:
-    """The masks on rows `at`, ... of x, into those of out."""
+    """Write the masked rows of the pass from x to out, which may be x."""
     cdef const Dropout *dropout = <const Dropout *>stage.own
     cdef fastnn_dropout_args args
     cdef Py_ssize_t p, shift, first = first_panel_here(stage.n_in, work.by_columns, work)
@@ -74,7 +75,7 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void differentiate(const Stage *stage, const StageBuffers *buffers,
                                const Pass *work) noexcept nogil:
-    """In place: the stage below shares its delta."""
+    """Apply the masks to delta in place: the stage below has the same delta buffer."""
     if buffers.z != buffers.z_prev:
         drop(stage, work, buffers.delta, buffers.delta)
 

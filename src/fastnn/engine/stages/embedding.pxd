@@ -1,9 +1,9 @@
-# Embedding: a column that holds numbers of categories becomes the row of a table for its category.
-# Other columns are passed on; it is the first stage, or behind Standardize.
+# Embedding: a column of category numbers is replaced by several columns, the row of a table for
+# each category. Other columns are copied. This stage is the first one, or follows Standardize.
 #
 #     z_k = W_k[x]      dW_k[c] = the sum of dE/dz_k over the rows with x = c      dE/dx = 0
 #
-# W has the rows of the columns' tables W_0, W_1, ... one after the other.
+# W is the tables W_0, W_1, ... of the columns, stacked by rows.
 
 from libc.stdint cimport int64_t
 from libc.string cimport memset
@@ -42,7 +42,7 @@ cdef struct Embedding:
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """From columns, the number of categories of each or of all, and units."""
+    """Build from columns, categories (a number for each column, or one for all) and units."""
     cdef Blocks blocks
     cdef Embedding *own
     starts, categories = starts_of(stage, spec), list(spec["categories"])
@@ -70,7 +70,7 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
 
 
 cdef inline bint accepts(const Stage *stage, Py_ssize_t n, const real *X) noexcept nogil:
-    """Whether rows (n, n_in) hold categories in the columns for them."""
+    """Whether rows X (n, n_in) hold valid category numbers in the columns that are replaced."""
     cdef const Embedding *own = own_of(stage)
     cdef Py_ssize_t r, k
     cdef real x
@@ -84,7 +84,7 @@ cdef inline bint accepts(const Stage *stage, Py_ssize_t n, const real *X) noexce
 
 cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                                Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
-    """`kept` has aligned panels of z, which those of delta take the place of."""
+    """Place z, delta and, in `kept`, aligned panels of z, which aligned delta later overwrites."""
     cdef Py_ssize_t size = panels_of(stage.n_out) * stride * PANEL
     at = place(&buffers.z, base, at, size)
     if purpose != INFERENCE:
@@ -121,7 +121,7 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                             Py_ssize_t number, Tile *tile) noexcept nogil:
-    """PANEL categories of a column in a panel of W."""
+    """Describe a tile: PANEL categories of a column, or fewer, in one panel of W."""
     cdef const Embedding *own = own_of(stage)
     cdef const Part *part = &own.blocks.parts[number % own.blocks.n_parts]
     cdef Py_ssize_t q = number // own.blocks.n_parts, jump = stride * PANEL
@@ -140,7 +140,7 @@ cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows,
 
 cdef inline const real *delta_of_row(const Stage *stage, const StageBuffers *buffers,
                                      Py_ssize_t stride, Py_ssize_t row) noexcept nogil:
-    """The delta of the column whose table has the row."""
+    """Return the aligned delta of the column whose table has this row of W."""
     cdef const Embedding *own = own_of(stage)
     cdef Py_ssize_t k = 0
     while row >= own.blocks.block[k].row + own.blocks.block[k].rows:
@@ -168,8 +168,10 @@ cdef inline void index_rows(const Stage *stage, const real *X, const int64_t *or
 
 cdef inline Py_ssize_t row_of(const Stage *stage, const Block *block, const real *X,
                               const int64_t *order, Py_ssize_t position) noexcept nogil:
-    """The row of W for a block's category in a row of inputs; -1 if another thread has made it
-    none."""
+    """Return the row of W for a block's category in a row of inputs, or -1 if it is no category.
+
+    The inputs have been checked, but another thread may have changed them since.
+    """
     cdef Py_ssize_t i = order[position] if order != NULL else position
     cdef real x = X[i * stage.n_in + block.first_in]
     return block.row + <Py_ssize_t>x if 0 <= x < block.rows else -1

@@ -19,7 +19,7 @@ cdef enum:
 
 
 cdef inline void define_kinds(Kind *kinds) noexcept:
-    """Fills a zeroed array of N_KINDS kinds."""
+    """Fill a zeroed array of N_KINDS kinds."""
     define_dense(&kinds[0])
     define_dropout(&kinds[1])
     define_standardize(&kinds[2])

@@ -3,7 +3,7 @@
 #
 #     dgain = (x^ * delta).sum(0)      dbias = delta.sum(0)      delta = dE/dz
 #
-# W is the gain, b the bias, both (n,): neither is penalized nor decays.
+# W is the gain and b the bias, both (n,). Neither has penalties or weight decay.
 
 from fastnn.engine.gradients cimport update_biases, update_weights
 from fastnn.engine.leaves cimport PANEL, fastnn_allocate, fastnn_layer_norm_args, real
@@ -27,7 +27,7 @@ cdef struct LayerNorm:
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """From epsilon."""
+    """Build from epsilon."""
     cdef LayerNorm *own = <LayerNorm *>fastnn_allocate(sizeof(LayerNorm))
     stage.own = own
     if own == NULL:
@@ -45,7 +45,7 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
 
 cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                                Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
-    """x^ is kept, and for each row 1 / sqrt(var + epsilon)."""
+    """Place z, delta and, for the backward pass, x^ and 1 / sqrt(var + epsilon) of each row."""
     cdef Py_ssize_t size = panels_of(stage.n_in) * stride * PANEL
     at = place(&buffers.z, base, at, size)
     if purpose != INFERENCE:
@@ -84,7 +84,7 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                             Py_ssize_t number, Tile *tile) noexcept nogil:
-    """A panel of the gain, and the panel of the bias beside it."""
+    """Describe a tile: a panel of the gain, and the same panel of the bias."""
     cdef Py_ssize_t shift = number * stride * PANEL
     tile.rows, tile.columns = 1, PANEL
     tile.left, tile.right = buffers.kept + shift, buffers.delta + shift
@@ -106,7 +106,7 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
 
 cdef inline void update_on_line(const Net *net, const Stage *stage, const StageBuffers *buffers,
                                 int rank, int size, Update *update) noexcept nogil:
-    """This thread's panels of gain and bias."""
+    """Update this thread's panels of gain and bias."""
     cdef Py_ssize_t q, panels = panels_of(stage.n_in)
     cdef Tile tile
     tile.stage, tile.operands = stage, NULL

@@ -1,6 +1,6 @@
-# The stages that tell the members of an Ensemble apart (TabM: Gorishniy, Kotelnikov, Babenko 2024).
-# Other stages see the copies of a row as rows; these know that copy i is that of member
-# m = i mod members.
+# The stages whose parameters differ between the members of an Ensemble (TabM: Gorishniy,
+# Kotelnikov, Babenko 2024). The buffers hold a copy of each row for each member. Other stages treat
+# the copies as independent rows; in these stages copy i belongs to member m = i mod members.
 #
 #     member_scale    z_m = x_m * W_m + b_m, by columns: W and b are (members, n)
 #         dW_m = (x_m * delta_m).sum(0)     db_m = delta_m.sum(0)     dE/dx_m = delta_m * W_m
@@ -8,8 +8,8 @@
 #                     (members, n_out)
 #         delta_m = dE/dz_m * h'(a_m)       dW_m = x_m.T @ delta_m    dE/dx_m = delta_m @ W_m.T
 #
-# Products and gradients are made of copies in which the rows of each member follow one another:
-# they are apart. Member m has rows m * room, ... of these.
+# Products and gradients read copies in which the rows of each member are contiguous
+# (StageBuffers.apart). There the rows of member m begin with row m * room.
 
 from libc.string cimport memcpy
 
@@ -32,18 +32,18 @@ from fastnn.engine.stages cimport dense
 
 
 cdef inline Py_ssize_t room_of(const Stage *stage, Py_ssize_t stride) noexcept nogil:
-    """Rows of each member in buffers with that stride: odd, as that is."""
+    """Return the rows of each member in buffers of this stride; odd, like the stride."""
     return stride // stage.members | 1
 
 
 cdef inline Py_ssize_t apart_jump(const Stage *stage, Py_ssize_t stride) noexcept nogil:
-    """From a panel of rows that are apart to the next one."""
+    """Return the distance in reals from one panel of `apart` to the next."""
     return room_of(stage, stride) * stage.members * PANEL
 
 
 cdef inline void move_apart(const Stage *stage, const Pass *work, Py_ssize_t columns, real *rows,
                             real *apart, bint back) noexcept nogil:
-    """Copies the rows of a pass to where those of each member follow one another, or `back`."""
+    """Copy the rows of a pass to `apart`, member by member, or from there if `back`."""
     cdef Py_ssize_t q, r, m, k = stage.members, room = room_of(stage, work.buffers.stride)
     cdef Py_ssize_t first = work.at // k, stop = (work.at + work.rows) // k
     cdef real *here
@@ -61,11 +61,12 @@ cdef inline void move_apart(const Stage *stage, const Pass *work, Py_ssize_t col
                 there += room * PANEL
 
 
-# `apart` has panels of x, of delta or z, and in member_dense of dE/dx.
+# `apart` has the panels of x, then of delta (in member_dense first of z), then, in member_dense, of
+# dE/dx.
 
 cdef inline real *outputs_apart(const Stage *stage, const StageBuffers *buffers,
                                 Py_ssize_t stride) noexcept nogil:
-    """Delta, and in member_dense z: that is copied from there before delta is copied to it."""
+    """Return the panels of delta, where the forward pass of member_dense computes z first."""
     return buffers.apart + panels_of(stage.n_in) * apart_jump(stage, stride)
 
 
@@ -77,7 +78,7 @@ cdef inline real *below_apart(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline Py_ssize_t first_apart(const Stage *stage, const Pass *work,
                                    Py_ssize_t m) noexcept nogil:
-    """Where the rows of a pass begin that are member m's."""
+    """Return the offset of the rows of a pass that belong to member m, in a panel of `apart`."""
     return (m * room_of(stage, work.buffers.stride) + work.at // stage.members) * PANEL
 
 
@@ -85,7 +86,7 @@ cdef inline Py_ssize_t first_apart(const Stage *stage, const Pass *work,
 
 cdef inline void place_apart(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                              Py_ssize_t m, Py_ssize_t p, Py_ssize_t q, Tile *tile) noexcept nogil:
-    """What a tile of member m is made of: panel p of x and panel q of delta; and panel q of b_m."""
+    """Set the operands of a tile of member m: panel p of x, panel q of delta and of b_m."""
     cdef Py_ssize_t jump = apart_jump(stage, stride), first = m * room_of(stage, stride) * PANEL
     tile.columns = min(PANEL, stage.n_out - q * PANEL)
     tile.left = buffers.apart + p * jump + first
@@ -108,7 +109,7 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
 # ---- member_scale -------------------------------------------------------------------------------
 
 cdef inline int build_scale(const Net *net, Stage *stage, dict spec) except -1:
-    """From members and use_bias."""
+    """Build from members and use_bias."""
     stage.members, stage.is_apart, stage.n_out = spec["members"], True, stage.n_in
     if spec["use_bias"]:
         stage.b_rows, stage.b_columns = stage.members, stage.n_in
@@ -133,7 +134,7 @@ cdef inline Py_ssize_t lay_out_scale(const Stage *stage, StageBuffers *buffers, 
 
 cdef inline void scale(const Stage *stage, const Pass *work, const real *x, const real *b,
                        real *out) noexcept nogil:
-    """out_m = x_m * W_m + b_m; without b_m if b is NULL."""
+    """Compute out_m = x_m * W_m + b_m, or x_m * W_m if b is NULL."""
     cdef Py_ssize_t q, r, m, j, at, k = stage.members
     cdef const real *W
     for q in range(panels_of(stage.n_in)):
@@ -166,7 +167,7 @@ cdef inline void backward_scale(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void place_scale(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                              Py_ssize_t number, Tile *tile) noexcept nogil:
-    """A panel of W_m; tiles are counted along each panel of W."""
+    """Describe a tile: a panel of W_m. Tiles are numbered along each panel of W."""
     cdef Py_ssize_t m = number % stage.members, q = number // stage.members
     place_apart(stage, buffers, stride, m, q, q, tile)
     tile.rows, tile.first_column, tile.W = 1, q * PANEL, stage.W + number * PANEL
@@ -194,7 +195,7 @@ cdef inline void define_member_scale(Kind *kind) noexcept:
 # `own`, z, delta and `kept` are those of a Dense.
 
 cdef inline int build_heads(const Net *net, Stage *stage, dict spec) except -1:
-    """From members, and what a Dense takes."""
+    """Build from members and the specification of a Dense."""
     dense.build(net, stage, spec)
     stage.members, stage.is_apart = spec["members"], True
     stage.b_rows = stage.members if stage.b_columns > 0 else 0
@@ -218,7 +219,7 @@ cdef inline Py_ssize_t lay_out_heads(const Stage *stage, StageBuffers *buffers, 
 
 cdef inline void forward_heads(const Stage *stage, const StageBuffers *buffers,
                                const Pass *work) noexcept nogil:
-    """z = h(a); z = a where the loss takes pre-activations."""
+    """Compute z = h(a), or z = a if the loss takes pre-activations."""
     cdef Py_ssize_t m, q, at, k = stage.members, jump = apart_jump(stage, work.buffers.stride)
     cdef real *z = outputs_apart(stage, buffers, work.buffers.stride)
     move_apart(stage, work, stage.n_in, buffers.z_prev, buffers.apart, False)
@@ -237,7 +238,7 @@ cdef inline void forward_heads(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void backward_heads(const Stage *stage, const StageBuffers *buffers,
                                 const Pass *work) noexcept nogil:
-    """delta = dE/dz * h'(a); then dE/dz of the stage below."""
+    """Compute delta = dE/dz * h'(a), then dE/dz of the stage below if work.carry."""
     cdef Py_ssize_t m, p, at, k = stage.members, jump = apart_jump(stage, work.buffers.stride)
     cdef real *delta = outputs_apart(stage, buffers, work.buffers.stride)
     cdef real *below = below_apart(stage, buffers, work.buffers.stride)
@@ -258,7 +259,7 @@ cdef inline void backward_heads(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void place_heads(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                              Py_ssize_t number, Tile *tile) noexcept nogil:
-    """PANEL rows of a panel of W_m; tiles are counted along each panel of W."""
+    """Describe a tile: PANEL rows, or fewer, of a panel of W_m; numbered along each panel of W."""
     cdef Py_ssize_t down = panels_of(stage.n_in), q = number // (down * stage.members)
     cdef Py_ssize_t m = number // down % stage.members, p = number % down
     place_apart(stage, buffers, stride, m, p, q, tile)

@@ -1,10 +1,10 @@
-# Periodic features: a column x becomes sin(2 pi c x) and cos(2 pi c x) of its frequencies c, first
-# all sines, then all cosines (Gorishniy, Rubachev, Babenko 2022). Other columns are passed on.
+# Periodic features: a column x is replaced by sin(2 pi c x) for each of its frequencies c, then by
+# cos(2 pi c x) for each (Gorishniy, Rubachev, Babenko 2022). Other columns are copied.
 #
 #     w = 2 pi (cos * dE/dsin - sin * dE/dcos) = dE/d(c x)
 #     dc = (x * w).sum(0)      dE/dx = w @ c
 #
-# W has the frequencies of a column in a row; they do not decay.
+# A row of W has the frequencies of one column. They have no weight decay.
 
 from fastnn.engine.leaves cimport PANEL, real
 from fastnn.engine.net cimport (
@@ -34,11 +34,11 @@ from fastnn.engine.stages.blocks cimport (
 cdef struct Periodic:
     Blocks blocks
     Py_ssize_t frequencies        # of each column
-    Py_ssize_t panels             # that they take
+    Py_ssize_t panels             # of the frequencies of a column
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """From columns and the number of frequencies of each."""
+    """Build from columns and frequencies, their number for each column."""
     cdef Blocks blocks
     cdef Periodic *own
     starts, frequencies = starts_of(stage, spec), spec["frequencies"]
@@ -62,7 +62,8 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
     stage.n_tiles, stage.tile_rows = own.blocks.n * own.panels, 1
 
 
-# `kept` has the sines of all columns, whose place w takes; then the cosines, dE/dsin and dE/dcos.
+# `kept` has four arrays, each with panels of all columns: the sines, which w overwrites; the
+# cosines; dE/dsin; dE/dcos. For inference it has the first two.
 
 cdef inline real *kept_at(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                           int number) noexcept nogil:
@@ -83,7 +84,7 @@ cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssi
 
 cdef inline void exchange(const Stage *stage, const StageBuffers *buffers, const Pass *work,
                           real *z, int sines, bint back) noexcept nogil:
-    """Copies sines and cosines, which are numbers `sines` and the next of `kept`, to z, or back."""
+    """Copy two arrays of `kept`, number `sines` and the next one, to z, or from z if `back`."""
     cdef const Periodic *own = own_of(stage)
     cdef Py_ssize_t k, i, column, stride = work.buffers.stride, jump = stride * PANEL
     cdef real *aligned
@@ -135,12 +136,12 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers, const Pass *work,
                             const real *w) noexcept nogil:
-    """w @ c, and the deltas of other columns, into the delta of the stage below."""
+    """Write w @ c, and the deltas of copied columns, to the delta of the stage below."""
     cdef const Periodic *own = own_of(stage)
     cdef Py_ssize_t k, n = own.blocks.n, stride = work.buffers.stride, jump = stride * PANEL
     cdef Py_ssize_t shift = work.at * PANEL
     cdef real *below = (buffers - 1).delta + shift
-    cdef real *column = kept_at(stage, buffers, stride, 2) + shift  # dE/dsin has been used
+    cdef real *column = kept_at(stage, buffers, stride, 2) + shift  # dE/dsin is not needed again
     for k in range(n):
         work.net.ops.narrow(work.rows, own.frequencies, 1, w + k * own.panels * jump, jump,
                             stage.W + k * PANEL, n * PANEL, NULL, column)
@@ -151,7 +152,7 @@ cdef inline void carry_back(const Stage *stage, const StageBuffers *buffers, con
 
 cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_ssize_t stride,
                             Py_ssize_t number, Tile *tile) noexcept nogil:
-    """A panel of the frequencies of a column."""
+    """Describe a tile: a panel of the frequencies of one column."""
     cdef const Periodic *own = own_of(stage)
     cdef const Part *part = &own.blocks.parts[number % own.blocks.n]
     cdef Py_ssize_t q = number // own.blocks.n, jump = stride * PANEL

@@ -1,8 +1,8 @@
-# Piecewise linear features: a column becomes a column for each of its bins, 0 below the bin, 1
-# above it and linear within it; the first bin has no lower end, the last one no upper end
-# (Gorishniy, Rubachev, Babenko 2022). Other columns are passed on. There are no parameters.
+# Piecewise linear features: a column is replaced by a column for each of its bins, which is 0 below
+# the bin, 1 above it and linear within it (Gorishniy, Rubachev, Babenko 2022). The first bin has no
+# lower bound, the last one no upper bound. Other columns are copied. There are no parameters.
 #
-#     z_t = (x - low_t) / (high_t - low_t), between 0 and 1
+#     z_t = (x - low_t) / (high_t - low_t), clipped to [0, 1] where the bin has bounds
 #     dE/dx = sum_t dE/dz_t / (high_t - low_t) over the bins that x is in
 
 from libc.math cimport INFINITY
@@ -24,8 +24,10 @@ from fastnn.engine.net cimport (
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """From columns and, for each, the edges of its bins. `own`: fastnn_piecewise_args, and what
-    they point to."""
+    """Build from columns and bins, the edges of the bins of each column.
+
+    `own` is a fastnn_piecewise_args, followed by the arrays that it points to.
+    """
     cdef Py_ssize_t panels, j = 0
     cdef fastnn_piecewise_args *own
     columns, bins = spec["columns"], spec["bins"]
@@ -56,13 +58,13 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
 
 
 cdef inline Py_ssize_t lines_of(size_t size) noexcept nogil:
-    """Cache lines that so many bytes take."""
+    """Return the number of cache lines that `size` bytes take."""
     return (size + 63) // 64
 
 
 cdef inline void put_column(fastnn_piecewise_args *own, Py_ssize_t j, Py_ssize_t source,
                             double low, double inverse, double least, double most) noexcept:
-    """Column j of z is (x - low) inverse of a column of z_prev, between least and most."""
+    """Define column j of z as (x - low) * inverse of column `source`, clipped to [least, most]."""
     cdef real *numbers = <real *>own.numbers + j // PANEL * 4 * PANEL + j % PANEL
     (<int32_t *>own.source)[j] = <int32_t>source
     numbers[0], numbers[PANEL] = <real>low, <real>inverse

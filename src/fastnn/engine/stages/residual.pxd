@@ -1,5 +1,6 @@
-# A stretch of stages whose input is added to its output: a fork where the stretch begins, a sum
-# where it ends. z of the fork is z_prev; z of the sum is z_prev + z of the fork.
+# The two ends of a Residual, a sequence of stages whose input is added to its output: a fork before
+# the first stage, a sum after the last. z of the fork is z_prev; z of the sum is z_prev + z of the
+# fork.
 #
 #     at the sum    dE/dz_prev = delta
 #     at the fork   dE/dz_prev = delta + delta of the sum
@@ -21,12 +22,12 @@ from fastnn.engine.net cimport (
     place,
 )
 
-cdef struct End:                  # of a stretch
+cdef struct End:                  # of a Residual
     Py_ssize_t partner            # place of the other end; -1 until that is built
 
 
 cdef inline int build_end(const Net *net, Stage *stage, dict spec) except -1:
-    """Takes nothing from the specification."""
+    """Build an end whose partner is not built yet; it takes nothing from the specification."""
     stage.own = fastnn_allocate(sizeof(End))
     if stage.own == NULL:
         raise MemoryError("cannot allocate a layer")
@@ -36,7 +37,7 @@ cdef inline int build_end(const Net *net, Stage *stage, dict spec) except -1:
 
 
 cdef inline int build_sum(const Net *net, Stage *stage, dict spec) except -1:
-    """Finds its fork; takes nothing from the specification."""
+    """Build a sum, and link it to its fork; it takes nothing from the specification."""
     cdef const Stage *fork = stage - 1
     build_end(net, stage, spec)
     while fork.kind.build != build_end or (<End *>fork.own).partner >= 0:
@@ -59,7 +60,10 @@ cdef inline Py_ssize_t lay_out_fork(const Stage *stage, StageBuffers *buffers, P
 
 cdef inline Py_ssize_t lay_out_sum(const Stage *stage, StageBuffers *buffers, Py_ssize_t stride,
                                    Purpose purpose, real *base, Py_ssize_t at) noexcept nogil:
-    """Separate room: both terms are still needed, and the fork needs the delta of the sum."""
+    """Place z and delta in buffers of their own.
+
+    Both terms of the sum are still needed, and the fork reads the delta of the sum.
+    """
     cdef Py_ssize_t size = panels_of(stage.n_in) * stride * PANEL
     at = place(&buffers.z, base, at, size)
     if purpose != INFERENCE:
@@ -69,7 +73,7 @@ cdef inline Py_ssize_t lay_out_sum(const Stage *stage, StageBuffers *buffers, Py
 
 cdef inline void forward_fork(const Stage *stage, const StageBuffers *buffers,
                               const Pass *work) noexcept nogil:
-    """z is z_prev already."""
+    """Do nothing: z is z_prev."""
 
 
 cdef inline void forward_sum(const Stage *stage, const StageBuffers *buffers,
@@ -79,7 +83,7 @@ cdef inline void forward_sum(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void backward_sum(const Stage *stage, const StageBuffers *buffers,
                               const Pass *work) noexcept nogil:
-    """The stage below changes its delta; this one's is kept for the fork."""
+    """Copy delta to the stage below, which changes its copy; the fork reads the original."""
     cdef Py_ssize_t q, shift
     if not work.carry:
         return
@@ -91,14 +95,14 @@ cdef inline void backward_sum(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void backward_fork(const Stage *stage, const StageBuffers *buffers,
                                const Pass *work) noexcept nogil:
-    """In place: the stage below shares the fork's delta."""
+    """Add the delta of the sum in place: the stage below has the same buffer as the fork."""
     if work.carry:
         add(stage, work, buffers.delta, partner_of(stage, buffers).delta, buffers.delta)
 
 
 cdef inline void add(const Stage *stage, const Pass *work, const real *x, const real *y,
                      real *out) noexcept nogil:
-    """out = x + y in the rows of the pass."""
+    """Compute out = x + y in the rows of the pass."""
     cdef Py_ssize_t q, shift
     for q in range(panels_of(stage.n_in)):
         shift = (q * work.buffers.stride + work.at) * PANEL

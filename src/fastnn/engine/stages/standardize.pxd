@@ -1,4 +1,4 @@
-# Standardize: z = (x - mean) / scale of the network's inputs, in place. Mean and scale are learnt
+# Standardize: z = (x - mean) / scale of the network's inputs, in place. Mean and scale are computed
 # from data before training.
 #
 #     dE/dx = dE/dz / scale
@@ -8,7 +8,7 @@ from fastnn.engine.net cimport Kind, Net, Pass, Purpose, Stage, StageBuffers, pa
 
 
 cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
-    """Takes nothing from the specification. `own`: mean, 1 / scale, zeros, each (n_in,) padded."""
+    """Allocate `own`: mean, 1 / scale and zeros, each (n_in,) padded; `spec` is not read."""
     stage.own = fastnn_allocate(3 * panels_of(stage.n_in) * PANEL * sizeof(real))
     if stage.own == NULL:
         raise MemoryError(f"cannot allocate the mean and scale of {stage.n_in} inputs")
@@ -18,7 +18,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
 
 cdef inline void set_scaling(Stage *stage, const double[::1] mean,
                              const double[::1] inverse) noexcept:
-    """z = (x - mean) * inverse from here on."""
+    """Set mean and inverse of z = (x - mean) * inverse."""
     cdef Py_ssize_t i
     cdef real *own = <real *>stage.own
     for i in range(stage.n_in):
@@ -42,7 +42,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
 
 cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
                           const Pass *work) noexcept nogil:
-    """In place, like the forward pass."""
+    """Multiply delta by 1 / scale in place, as the forward pass changes z."""
     cdef Py_ssize_t q, panels = panels_of(stage.n_in), jump = work.buffers.stride * PANEL
     cdef const real *mean = <const real *>stage.own
     cdef const real *zeros = mean + 2 * panels * PANEL
