@@ -60,7 +60,7 @@ demo: $(VENV)/installed-demo
 	$(BIN)/python examples/digits.py
 
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4
 	$(BIN)/python -m pytest --pyargs --doctest-modules fastnn
 
 test-slow: $(VENV)/installed-test

@@ -290,4 +290,4 @@ def test_a_handler_of_a_signal_may_fork(long_step, n_threads):
     weights, epochs = parent
     twin.fit(many, y, epochs=epochs, **options)
     assert weights == bits(twin)
-    assert child == parent or "forked this process amid a step" in str(child)
+    assert child == parent or "forked this process during a training step" in str(child)

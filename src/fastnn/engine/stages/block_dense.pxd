@@ -52,8 +52,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     if starts is None:
         starts = list(range(0, stage.n_in, widths[0]))
         widths = widths * len(starts)
-    own = <BlockDense *>allocate_blocks(sizeof(BlockDense), len(starts), parts_of(widths), 0,
-                                        &blocks)
+    own = <BlockDense *>allocate_blocks(sizeof(BlockDense), len(starts), parts_of(widths), &blocks)
     stage.own = own
     place_blocks(stage, &blocks, list(starts), list(widths), [spec["units"]] * len(starts),
                  list(widths))

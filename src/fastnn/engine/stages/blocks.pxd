@@ -28,15 +28,14 @@ cdef struct Blocks:
     Py_ssize_t panels_each        # of the outputs of a block; all blocks have as many outputs
 
 
-cdef inline void *allocate_blocks(size_t size, Py_ssize_t n, Py_ssize_t parts, size_t more,
+cdef inline void *allocate_blocks(size_t size, Py_ssize_t n, Py_ssize_t parts,
                                   Blocks *blocks) except NULL:
-    """Allocate `size` bytes for the struct of a kind, then blocks and parts, then `more` bytes.
+    """Allocate `size` bytes for the struct of a kind, then n blocks and `parts` parts.
 
     `blocks`, which the caller copies into that struct, points into this memory.
     """
     cdef size_t head = (size + 63) // 64 * 64
-    cdef size_t lists = (n * sizeof(Block) + parts * sizeof(Part) + 63) // 64 * 64
-    cdef char *own = <char *>fastnn_allocate(head + lists + more)
+    cdef char *own = <char *>fastnn_allocate(head + n * sizeof(Block) + parts * sizeof(Part))
     if own == NULL:
         raise MemoryError("cannot allocate a layer")
     memset(blocks, 0, sizeof(Blocks))
@@ -44,12 +43,6 @@ cdef inline void *allocate_blocks(size_t size, Py_ssize_t n, Py_ssize_t parts, s
     blocks.block = <Block *>(own + head)
     blocks.parts = <Part *>(own + head + n * sizeof(Block))
     return own
-
-
-cdef inline char *behind_lists(const Blocks *blocks) noexcept:
-    """Return where the `more` bytes of `allocate_blocks` begin, on a cache line."""
-    cdef size_t lists = blocks.n * sizeof(Block) + blocks.n_parts * sizeof(Part)
-    return <char *>blocks.block + (lists + 63) // 64 * 64
 
 
 cdef inline list starts_of(const Stage *stage, spec):

@@ -48,7 +48,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     starts, categories = starts_of(stage, spec), list(spec["categories"])
     n = len(starts)
     categories = categories * n if len(categories) == 1 else categories
-    own = <Embedding *>allocate_blocks(sizeof(Embedding), n, parts_of(categories), 0, &blocks)
+    own = <Embedding *>allocate_blocks(sizeof(Embedding), n, parts_of(categories), &blocks)
     stage.own = own
     place_blocks(stage, &blocks, starts, [1] * n, [spec["units"]] * n, categories)
     own.blocks = blocks

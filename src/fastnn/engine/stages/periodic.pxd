@@ -43,7 +43,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     cdef Periodic *own
     starts, frequencies = starts_of(stage, spec), spec["frequencies"]
     n = len(starts)
-    own = <Periodic *>allocate_blocks(sizeof(Periodic), n, n, 0, &blocks)
+    own = <Periodic *>allocate_blocks(sizeof(Periodic), n, n, &blocks)
     stage.own = own
     place_blocks(stage, &blocks, starts, [1] * n, [2 * frequencies] * n, [1] * n)
     own.blocks, own.frequencies, own.panels = blocks, frequencies, panels_of(frequencies)
