@@ -129,11 +129,11 @@ def plain_list(place: str, value: object) -> list[Any]:
 
 
 def tensors(
-    """Check the shapes and the dtype of the tensors of a model file."""
+    found: Mapping[str, NDArray[Any]],
     shapes: Mapping[str, tuple[int, ...]],
     dtype: np.dtype[Any],
 ) -> None:
-    """Check the shapes and the type of tensors of a model file."""
+    """Check the shapes and the dtype of the tensors of a model file."""
     for name, tensor in found.items():
         if tensor.shape != shapes[name] or tensor.dtype != dtype:
             raise ValueError(

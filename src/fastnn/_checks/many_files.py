@@ -27,7 +27,7 @@ def index_text(tensor: NDArray[Any]) -> str:
 def columns(
     tables: Any, values: Any, names_of_tables: Sequence[str], names: Sequence[str]
 ) -> tuple[Lists, Lists]:
-    """Return the tables and columns of an index: lists of one length, of indices into the tables."""
+    """Return the tables of an index and its columns: equally long lists of indices into them."""
     tables = fields("tables", tables, names_of_tables)
     values = fields("columns", values, names)
     for place, lists in (("tables", tables), ("columns", values)):

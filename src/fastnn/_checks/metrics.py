@@ -159,7 +159,7 @@ def metric_list(value: Any, base: type) -> list[tuple[str, Any, Any]]:
 
 
 def refuse_metric(
-    """Raise the error for a metric that does not suit the network's loss."""
+    name: str, suitable: Sequence[str], loss_name: str, instead: Sequence[str]
 ) -> NoReturn:
     """Raise the error for a metric that does not suit the loss of a network."""
     remedy = f"use {either(instead)}" if instead else "pass a function f(y_true, y_pred)"

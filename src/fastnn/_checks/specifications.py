@@ -78,7 +78,7 @@ CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")
 
 
 def hyper_parameter(name: str, value: object) -> Any:
-    """Return an optimizer's hyper-parameter: a number in its range, a flag, or None (no clipping)."""
+    """Return an optimizer's hyper-parameter: a number in its range, a flag, or None."""
     if name in CLIPS:
         return None if value is None else number(name, value, low=SMALLEST)
     if name == "learning_rate" and not isinstance(value, float | numbers.Real):
