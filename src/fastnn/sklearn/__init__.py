@@ -15,14 +15,17 @@ Not here: the training (`MLP.fit`); the estimators use only the public API of fa
 - `epochs`: the work after each epoch: loss curves, the learning rate, the end of training
 - `lbfgs`: training by L-BFGS
 - `notices`: warnings, attributed to the same module and line as scikit-learn's
-- `search`: selection of the best of many candidates by cross-validation; `trials` trains and scores
-them - `members`: base class of estimators with several networks - `by_group`: a network for each
-group of rows - `table_encoder`: encoding of mixed data frames as inputs, a step of a pipeline -
-`tabular`: estimators for mixed data frames, ensembles that need no tuning - `tabular_base`: their
-common base class - `converters`: the estimators for skl2onnx; `hooks` registers them once skl2onnx
-is imported - `base`: the base class of both estimators; `classifier` and `regressor` add targets
-and predictions - `ensembles`: ensembles of networks that differ in their seeds, and their joint
-predictions
+- `search`: the selection of the best of many candidates by cross-validation; `trials` trains and
+  scores them
+- `members`: base class of estimators with several networks
+- `by_group`: a network for each group of rows
+- `table_encoder`: encoding of mixed data frames as inputs, a step of a pipeline
+- `tabular`: estimators for mixed data frames, ensembles that need no tuning
+- `tabular_base`: their common base class
+- `converters`: the estimators for skl2onnx; `hooks` registers them once skl2onnx is imported
+- `base`: the base class of both estimators; `classifier` and `regressor` add targets and
+  predictions
+- `ensembles`: ensembles of networks that differ in their seeds, and their joint predictions
 """
 
 try:

@@ -213,7 +213,7 @@ class BaseMLP(Parameters):
         saved = {**super().__getstate__(), "_lists": None, "_read": (), "_divergence": None}
         if "net_" in saved:
             plain = model_files.to_plain(self._synced()._state)
-            if plain is not None:  # plain data: unpickling it needs no trusted classes
+            if plain is not None:  # plain data, so unpickling needs fewer trusted classes
                 saved["net_"] = plain
             saved["_optimizer"] = dict(vars(self._optimizer))
         return saved

@@ -10,7 +10,7 @@ One module for each step, in the order of their imports:
 - `targets`: the task (classification or regression) that a target column implies
 - `codes`, `encoding`: how values become inputs; the encoded rows of a table
 - `recipe`, `learning`, `leaks`: how columns are encoded, as plain data, learned from training rows
-- `calibration`, `ensemble`: networks that suit most tables; temperature scaling of probabilities
+- `calibration`, `ensemble`: temperature scaling; networks that suit most tables
 - `models`: networks and their recipe in a file
 - `writing`: prediction files
 
