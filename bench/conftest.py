@@ -12,7 +12,7 @@ import fastnn
 
 @pytest.fixture(autouse=True)
 def one_thread():
-    """Keep NumPy's BLAS on one thread, as fastnn is."""
+    """Limit NumPy's BLAS to one thread, as fastnn is."""
     with threadpool_limits(1):
         yield
 
@@ -23,7 +23,7 @@ def pytest_addoption(parser):
 
 
 def pytest_terminal_summary(terminalreporter, config):
-    """Print the medians side by side; a pair that disagrees shows no time."""
+    """Print the medians side by side; a pair with different results shows no time."""
     session = getattr(config, "_benchmarksession", None)
     pairs = {}
     for bench in session.benchmarks if session else []:
@@ -45,7 +45,7 @@ def pytest_terminal_summary(terminalreporter, config):
 
 
 def machine():
-    """Return the versions and the instruction set that the figures depend on."""
+    """Return the library versions and the instruction set that the figures depend on."""
     config = fastnn.show_config("dicts")
     return (
         f"{config['platform']}, fastnn {config['fastnn']} ({config['instruction_set']}, "
@@ -54,7 +54,7 @@ def machine():
 
 
 def table_row(group, ours, theirs):
-    """Return a line of the table: times of one operation (a step, a call) in microseconds."""
+    """Return a line of the table: times per operation (a step, a call) in microseconds."""
     info = ours.extra_info
     if not info["correct"]:
         return f"| {group} | | | | | no: {info['disagreement']:.1e} |"

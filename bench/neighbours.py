@@ -3,9 +3,10 @@
     make bench-neighbours
 
 The surroundings are: nothing else; a process that keeps one CPU busy; PyTorch's threads in the same
-process, which spin for a while after each product. A figure is the time of one thread over that of
-two, the median over the rounds: 2 is ideal alone, 1 is no loss beside a busy process. "core to
-core" is how long a number takes from one core to another, one way, in each round.
+process, which spin for a while after each product. A figure is the time on one thread divided by
+that on two, as the median over the rounds: 2 is ideal without neighbours, and 1 means no loss
+beside a busy process. "core to core" is the time that a number takes from one core to another, one
+way, in each round.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from fastnn.benchmarking import machine
 from fastnn.benchmarking.cells import CELLS
 
 RESULT = Path(__file__).parent / "results/neighbours.json"
-#: Flops of a step from which it is divided among threads.
+#: Flops of a step from which it is divided between threads.
 DIVIDED = 1e6
 
 
@@ -30,7 +31,7 @@ def spin():
 
 
 def measure(cell, seconds, disturb):
-    """Return {threads: seconds of a step}, trained for about so long each."""
+    """Return {threads: seconds per step}, trained for about `seconds` each."""
     X, y = cell.data()
     found = {}
     for threads in 1, 2:
@@ -57,7 +58,7 @@ def products():
 
 
 def surroundings(name):
-    """Return (a process to end afterwards or None, what happens before each fit)."""
+    """Return (a process to end afterwards or None, a function to call before each fit)."""
     if name == "busy process":
         process = multiprocessing.Process(target=spin, daemon=True)
         process.start()
@@ -86,7 +87,7 @@ def compare(name, rounds, seconds, only):
 
 
 def main():
-    """Measure; write the results if asked for."""
+    """Measure, and write the results if requested."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of a measurement")

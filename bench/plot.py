@@ -1,8 +1,8 @@
-"""The picture of a comparison, as SVG: the time of each library in every cell, on a log scale.
+"""The plot of a comparison, as SVG: the time of each library in every cell, on a log scale.
 
-A marker is a median, its line the range of the rounds. The picture is narrow, so that its letters
-keep a readable size on a phone, and follows the reader's light or dark scheme. The same results
-give the same file. Not here: where results come from (report.py).
+A marker is a median, and its line is the range of the rounds. The picture is narrow, so that its
+letters stay readable on a phone, and follows the reader's light or dark colour scheme. The same
+results give the same file. Not here: the source of the results (report.py).
 """
 
 import math
@@ -27,7 +27,7 @@ STYLES = {  # name: (colour on white, colour on black, outline of the marker wit
 }
 PAPER, INK = ("#ffffff", "#14181e"), ("#1f2328", "#e6e9ed")
 FAINT, GRID = ("#57606a", "#a8b0b9"), ("#dfe3e8", "#343b45")
-SIZES = {"fastnn": 5.5}  # of a marker; the others' is 4.3
+SIZES = {"fastnn": 5.5}  # size of a marker; 4.3 for the others
 TITLES = {
     "epochs": "Training, whole epochs: µs a step",
     "calls": "Training, one call each: µs a step",
@@ -36,7 +36,7 @@ TITLES = {
 
 
 def style(names):
-    """Return the style sheet: every colour twice, for light and for dark schemes."""
+    """Return the style sheet, with every colour twice, for light and for dark schemes."""
     colours = {"paper": PAPER, "ink": INK, "faint": FAINT, "grid": GRID}
     colours |= {class_of(name): STYLES[name][:2] for name in names}
     light, dark = (
@@ -51,7 +51,7 @@ def style(names):
 
 
 def class_of(name):
-    """Return a library's name as a class of the style sheet."""
+    """Return the style sheet's class for a library."""
     return name.replace(".", "-")
 
 
@@ -61,7 +61,7 @@ def text(x, y, words, classes="ink"):
 
 
 def marker(name, x, y):
-    """Return a library's marker at a place."""
+    """Return a library's marker at a position."""
     size = SIZES.get(name, 4.3)
     place = f"translate({x:.1f} {y:g}) scale({size})"
     return f'<path class="marker {class_of(name)}" transform="{place}" d="{STYLES[name][2]}"/>'
@@ -99,7 +99,7 @@ def axis(place, ticks, top, bottom):
 
 
 def row(record, names, place, y):
-    """Yield a cell: its name, the ratio of the best peer to fastnn, and a marker a library."""
+    """Yield a cell: its name, the ratio of the best peer to fastnn, and a marker per library."""
     yield text(EDGE, y, record["cell"])
     best = ratio(record)
     if best:
@@ -115,7 +115,7 @@ def row(record, names, place, y):
 
 
 def draw(found, names, path):
-    """Write the picture of a file of results."""
+    """Write the plot of a file of results."""
     m, records = found["machine"], found["cells"]
     top = HEAD + LEGEND * math.ceil(len(names) / 3) + 8
     bottom = top + ROW * len(records) - 8

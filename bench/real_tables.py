@@ -1,20 +1,20 @@
-"""fastnn's estimators for tables and its command line beside other libraries, on real tables.
+"""fastnn's estimators for tables and its command line against other libraries, on real tables.
 
     make bench-tables
 
 Every set has three splits into 75 % of the rows for training and 25 % for the test, the same for
-all; classes are split in proportion. Each contender sees the training rows alone and is run with
-its defaults: nothing is chosen by test rows. Errors are the root of the mean squared error over the
-standard deviation of the test targets, or the rate of wrong classes; log-loss counts no probability
-as less than 1e-15. CPU seconds are those of the process in fit, which has one CPU and a thread for
-every library. The table shows means over the splits; its last rows are geometric means over
-LightGBM's, and the mean rank.
+all contenders; classes are stratified. Each contender sees only the training rows and is run with
+its defaults: test rows decide nothing. The error is the root mean squared error divided by the
+standard deviation of the test targets, or the misclassification rate; the log loss treats
+probabilities below 1e-15 as 1e-15. CPU seconds are those of the process during fit, which has one
+CPU and one thread for every library. The table shows means over the splits; its last rows are
+geometric means relative to LightGBM, and the mean rank.
 
-With --json, results are added to those in the file as they come: a run that was ended goes on where
-it was, and contenders that need other environments may be run one after another.
+With --json, results are added to the file as they arrive. An interrupted run continues where it
+stopped, and contenders that need other environments may be run one after another.
 
-Not here: the contenders (table_contenders.py), the sets (table_sets.py), single networks against
-scikit-learn's (estimators.py).
+Not here: the contenders (table_contenders.py), the sets (table_sets.py), single networks compared
+with scikit-learn's (estimators.py).
 """
 
 import argparse
@@ -34,7 +34,7 @@ SPLITS = 3
 
 VALUES = ("error", "log_loss", "seconds")
 
-#: Libraries whose versions are kept with the results.
+#: Libraries whose versions are stored with the results.
 LIBRARIES = ("lightgbm", "xgboost", "catboost", "pytabkit")
 
 
@@ -42,7 +42,7 @@ LIBRARIES = ("lightgbm", "xgboost", "catboost", "pytabkit")
 
 
 def scores(outputs, y, classes):
-    """Return the error and, for classes, the log-loss of outputs for test targets (n,)."""
+    """Return the error and, for classes, the log loss of outputs for test targets (n,)."""
     if classes is None:
         return float(np.sqrt(np.mean((outputs - y) ** 2)) / np.std(y)), None
     labels = np.searchsorted(classes, y)
@@ -51,7 +51,7 @@ def scores(outputs, y, classes):
 
 
 def measure(rows, fit, split):
-    """Return error, log-loss (None without classes) and CPU seconds of a contender on a split."""
+    """Return error, log loss (None without classes) and CPU seconds of a contender on a split."""
     from sklearn.model_selection import train_test_split
 
     frame, y, is_class = rows
@@ -67,9 +67,9 @@ def measure(rows, fit, split):
 
 
 def run(folder, name, contenders, splits, before=()):
-    """Yield for each contender and split its name and what `measure` returns.
+    """Yield the name and the result of `measure` for each contender and split.
 
-    Splits that were measured before are left out: their values, by contender.
+    Splits in `before`, which has their values by contender, are skipped.
     """
     rows = table_sets.load(folder, name)
     for contender, fit in contenders.items():
@@ -79,7 +79,7 @@ def run(folder, name, contenders, splits, before=()):
 
 
 def means(splits):
-    """Return the means over the splits by name; None for a log-loss that there is not."""
+    """Return the means over the splits by name; None for a log loss that is undefined."""
     columns = zip(*splits, strict=True)
     return {
         name: None if column[0] is None else float(np.mean(column))
@@ -88,7 +88,7 @@ def means(splits):
 
 
 def finished(values, splits):
-    """Return the means of the contenders whose every split of every set was measured."""
+    """Return the means of the contenders that were measured on every split of every set."""
     known = dict.fromkeys((*CONTENDERS, *next(iter(values.values()))))  # in this order
     names = [
         name
@@ -102,7 +102,7 @@ def finished(values, splits):
 
 
 def compare(contenders, options):
-    """Measure contenders on sets, keep every value in the file of options, print the table."""
+    """Measure contenders on sets, store every value in the chosen file, and print the table."""
     table_sets.download(options.data)
     file = Path(options.json) if options.json else None
     values = json.loads(file.read_text())["values"] if file and file.exists() else {}
@@ -137,7 +137,7 @@ def arguments(description, contenders):
 
 
 def main():
-    """Run the contenders on the sets, print the table, and perhaps write it."""
+    """Run the contenders on the sets, print the table and, if requested, write it."""
     options = arguments(__doc__, CONTENDERS).parse_args()
     machine.pin(1)
     warnings.simplefilter("ignore")

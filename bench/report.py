@@ -2,11 +2,10 @@
 
     python bench/report.py    # after compare.py
 
-The script writes a Markdown table and a picture beside every JSON file, the picture
-`results/summary.svg` of a few cells, and the text between `<!-- begin NAME -->` and
-`<!-- end NAME -->` in the pages READMES, where NAME is a file of results or one of
-SECTIONS. Not here: measurements (compare.py), how figures are rounded
-(fastnn.benchmarking.tables), and the picture itself (plot.py).
+The script writes a Markdown table and a plot beside every JSON file, the plot `results/summary.svg`
+of a few cells, and the text between `<!-- begin NAME -->` and `<!-- end NAME -->` in the pages
+READMES, where NAME is a file of results or one of SECTIONS. Not here: measurements (compare.py),
+the rounding of figures (fastnn.benchmarking.tables), and drawing the plot (plot.py).
 """
 
 import json
@@ -29,7 +28,7 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent
 READMES = [ROOT / "README.md", HERE / "README.md", ROOT / "packaging" / "index_page.md"]
 
-# The cells of README.md's table and picture; bench/README.md has all cells.
+# The cells in README.md's table and plot; bench/README.md has all cells.
 SMALL = [
     "2-3-1 sigmoid, batch 1, sgd",
     "16-64-64-1 tanh, batch 1, adam",
@@ -43,19 +42,19 @@ ESTIMATORS = ("fastnn", "scikit-learn")
 
 
 def load(name, results=HERE / "results"):
-    """Return a file of results, or None where there is none."""
+    """Return a file of results, or None if there is none."""
     path = results / f"{name}.json"
     return json.loads(path.read_text()) if path.exists() else None
 
 
 def markdown(lines):
-    """Return a table: the first line is the head, the first column text."""
+    """Return a Markdown table: the first line is the head, and the first column is text."""
     head, *body = ["| " + " | ".join(line) + " |" for line in lines]
     return [head, "| --- |" + " ---: |" * (len(lines[0]) - 1), *body]
 
 
 def rows(records):
-    """Return the lines of the table of these cells; the peak is the best one of the run."""
+    """Return the rows of the table of these cells; the peak is the highest one of the run."""
     names = contenders(records)
     head = ["µs", *(NAMES.get(name, name) for name in names)]
     head += ["best peer / fastnn", "rows/s", "of peak", "of limit"]
@@ -75,7 +74,7 @@ def rows(records):
 
 
 def means(records):
-    """Return the sentence with the geometric means of the ratios."""
+    """Return a sentence with the geometric means of the ratios."""
     told = []
     for label, peer in (("best peer", None), ("scikit-learn", "scikit-learn")):
         found = [r for r in (ratio(record, peer) for record in records) if r]
@@ -117,13 +116,13 @@ def results_section(found):
         return f"{estimators_table(found['estimators'])}\n\n{machine_sentence(found)}"
     records = found["cells"]
     told = [*rows(records), "", means(records), *notes(records)]
-    if found.get("regime") == "real":  # the others' machine is named once
+    if found.get("regime") == "real":  # the machine of the other files is named once
         told += ["", machine_sentence(found)]
     return "\n".join(told)
 
 
 def extras_table(found):
-    """Return the table of what the options of a training cost, by the number of threads."""
+    """Return the table of the cost of the options of a training, by number of threads."""
     one, two = found["1"], found["2"]
     lines = [["training with", "1 thread, s", "cost", "2 threads, s", "cost"]]
     for name in one:
@@ -135,7 +134,7 @@ def extras_table(found):
 
 
 def bfloat16_tables(found):
-    """Return the tables of bfloat16: times of steps, and scores."""
+    """Return the tables for bfloat16: times per step, and scores."""
     times = found["bfloat16_us"]
     names = list(next(iter(times.values())))
     plain, rounded, *peers = names
@@ -152,7 +151,7 @@ def bfloat16_tables(found):
 
 
 def neighbours_table(found):
-    """Return the table of one thread over two, a column for each of the surroundings."""
+    """Return the table of time on one thread over two, a column for each of the surroundings."""
     by_cell = {}
     for row in found["rows"]:
         by_cell.setdefault(row["cell"], {})[row["beside"]] = row
@@ -166,7 +165,7 @@ def neighbours_table(found):
 
 
 def many_table(found):
-    """Return the tables of many networks in one call: networks a second, and what one costs."""
+    """Return the tables of many networks in one call: networks per second, and overhead of one."""
     sizes = {"networks_per_s": "16-64-64-1, batch 32", "tiny_networks_per_s": "2-8-1, on line"}
     names = list({name: None for size in sizes for name in found[size]})
     lines = [["networks/s", *sizes.values()]]
@@ -193,7 +192,7 @@ def many_table(found):
 
 
 def many_sentence(found):
-    """Return a sentence with the networks a second of `fit_many` and of the best other library."""
+    """Return a sentence on the networks per second of `fit_many` and of the best other library."""
     rates = dict(found["networks_per_s"])
     ours, loop = rates.pop("fit_many, 2 threads"), rates.pop("loop over fit")
     rates.pop("fit_many, 1 thread")
@@ -215,7 +214,7 @@ def scores_as_well(record):
 
 
 def sparse_tables(found):
-    """Return the tables of CSR rows: fits and predictions, steps, memory, and dense rows."""
+    """Return the tables for CSR rows: fits and predictions, steps, memory, and dense rows."""
     tables = []
     for threads in (1, 2):
         lines = [["fastnn on one thread" if threads == 1 else "fastnn on two threads"]]
@@ -242,7 +241,7 @@ def sparse_tables(found):
 
 
 def estimators_table(found):
-    """Return the table of the classifier and scikit-learn's: scores, and times of whole fits."""
+    """Return the table of both classifiers: scores, and times of whole fits."""
     head = ["rows"]
     for what in ("score", "fit, s", "one row, µs"):
         head += [f"{what}, {NAMES.get(who, who)}" for who in ESTIMATORS]
@@ -283,7 +282,7 @@ def estimators_sentence(found):
 
 
 def machine_sentence(found):
-    """Return a sentence with the machine and the versions that a file was measured with."""
+    """Return a sentence with the machine and the versions of a file of results."""
     m = found["machine"]
     ours = m["fastnn"]
     versions = ", ".join(f"{NAMES.get(name, name)} {v}" for name, v in m["versions"].items())
@@ -294,7 +293,7 @@ def machine_sentence(found):
 
 
 def small(found):
-    """Return a file of results with the cells of the small table only."""
+    """Return a file of results with only the cells of the small table."""
     return found | {"cells": [record for record in found["cells"] if record["cell"] in SMALL]}
 
 
@@ -348,15 +347,15 @@ def calls_sentence(found):
     return sentence(found, "16-64-64-1 tanh, batch 1, sgd", "train_on_batch(x, y)")
 
 
-#: Sets that the recipe for tables was tuned on.
+#: The sets that the recipe for tables was tuned on.
 TUNED_SETS = ("airfoil", "medical", "wine", "diamonds", "german", "spambase", "letter")
 
-#: fastnn's contender in README.md's sentence about tables; those of fastnn begin with FASTNNS.
+#: fastnn's contender in README.md's sentence on tables; names of fastnn's begin with FASTNNS.
 TABULAR, FASTNNS = "Tabular, 5 networks", ("fastnn", "Tabular")
 
 
 def untuned(sets):
-    """Return the results of the sets that the recipe for tables was not tuned on."""
+    """Return the results on the sets that the recipe for tables was not tuned on."""
     return {name: of_set for name, of_set in sets.items() if name not in TUNED_SETS}
 
 
@@ -368,7 +367,7 @@ def shown_tables(found):
 
 
 def tables_sentence(found):
-    """Return the sentence with errors and CPU seconds on tables, fastnn's and the peers'."""
+    """Return the sentence with errors and CPU seconds on tables, of fastnn and its peers."""
     sets = found["sets"]
     names = [n for n in next(iter(sets.values())) if n == TABULAR or not n.startswith(FASTNNS)]
     told = []
@@ -390,7 +389,7 @@ def tables_sentence(found):
 
 
 def further_sentence(found):
-    """Return the sentence with errors on the further tables, fastnn's alone."""
+    """Return the sentence with errors on the further tables, of fastnn only."""
     sets = found["sets"]
     five, one = (
         f"{table_errors.ratio(sets, name, 'error'):.2f}" for name in (TABULAR, "Tabular, 1 network")
@@ -402,7 +401,7 @@ def further_sentence(found):
     )
 
 
-SECTIONS = {  # name: (file of results, what makes the text)
+SECTIONS = {  # name: (file of results, function that makes the text)
     "small-training": ("epochs-float32-1", training_sentence),
     "machine": ("epochs-float32-1", machine_sentence),
     "small-table": ("epochs-float32-1", small_table),
@@ -417,7 +416,7 @@ SECTIONS = {  # name: (file of results, what makes the text)
 
 
 def fill(text, results=HERE / "results"):
-    """Return a README whose marked sections are made from the results."""
+    """Return a README with its marked sections filled from the results."""
 
     def section(match):
         name = match[1]
@@ -430,7 +429,7 @@ def fill(text, results=HERE / "results"):
 
 
 def main():
-    """Write every table, picture and marked section."""
+    """Write every table, plot and marked section."""
     import plot
 
     for path in sorted((HERE / "results").glob("*.json")):

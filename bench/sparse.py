@@ -1,20 +1,21 @@
-"""Rows of nonzeros (CSR): fits, predictions, steps and memory, beside scikit-learn and PyTorch.
+"""Sparse rows (CSR): fits, predictions, steps and memory, compared with scikit-learn and PyTorch.
 
     make bench-sparse
 
-Fits are those of MLPClassifier, fastnn's and scikit-learn's, with the same parameters: one hidden
-layer of 100 units, batches of 200 rows, float32; they start from the same weights and see the same
-rows in the same order, so the loss of the last epoch must agree to 1 %, or there is no time.
-Everything that `fit` does is timed. Rows are random, with as many nonzeros each, or real: the
-words and pairs of words of the paragraphs of Python's own help topics, hashed by scikit-learn.
+Fits are those of fastnn's and scikit-learn's MLPClassifier with the same parameters: one hidden
+layer of 100 units, batches of 200 rows, float32. Both start from the same weights and see the same
+rows in the same order, so their losses of the last epoch must agree to 1 %; otherwise no time is
+shown. Everything in `fit` is timed. Rows are random, with the same number of nonzeros each, or
+real: the words and pairs of words in the paragraphs of Python's own help topics, hashed by
+scikit-learn.
 
-Steps are those of a batch of 32 rows with Adam on the same network: fastnn; PyTorch with an
-EmbeddingBag and its dense Adam; and PyTorch's sparse way, an EmbeddingBag with SparseAdam. That is
-another algorithm: it leaves the moments of features alone that a batch does not have.
+Steps use a batch of 32 rows and Adam on the same network: fastnn; PyTorch with an EmbeddingBag and
+its dense Adam; and PyTorch's sparse way, an EmbeddingBag with SparseAdam. The last is another
+algorithm: it does not update the moments of features that are absent from a batch.
 
-Memory is the peak of a process with a fit of fastnn, less what it had before. One-hot
-columns are also trained as arrays, to see from how many columns on CSR pays. Contenders take turns,
-a round each; figures are medians. Not here: dense rows (compare.py).
+Memory is the peak of a process with a fit of fastnn, minus its memory before. One-hot columns are
+also trained as arrays, to see from how many columns on CSR pays. Rounds are interleaved; figures
+are medians. Not here: dense rows (compare.py).
 """
 
 import argparse
@@ -38,11 +39,11 @@ HIDDEN, STEP_BATCH, EPOCHS = 100, 32, 2
 CELLS = [(10_000, 2_000, 50), (10_000, 20_000, 100), (5_000, 100_000, 100)]  # rows, columns, each
 ALPHAS = 0.0, 1e-4
 LIBRARIES = "fastnn", "scikit-learn"
-WIDTHS = 256, 512, 1024, 8192  # of one-hot columns
+WIDTHS = 256, 512, 1024, 8192  # numbers of one-hot columns
 
 
 def name_of(cell):
-    """Return what a cell is called in the tables."""
+    """Return the name of a cell in the tables."""
     if cell == "text":
         return "hashed words of help topics, 100,000 columns"
     return f"{cell[0]:,} x {cell[1]:,}, {cell[2]} nonzeros"
@@ -61,7 +62,7 @@ def rows_of(cell):
 
 
 def text():
-    """Return paragraphs as hashed words, and whether they are of one of the longer topics."""
+    """Return paragraphs as hashed words, and whether each belongs to one of the longer topics."""
     from pydoc_data.topics import topics
 
     from sklearn.feature_extraction.text import HashingVectorizer
@@ -89,7 +90,7 @@ def estimator(library, alpha, threads):
 
 
 def fits(cell, threads, rounds):
-    """Return {alpha: {library: seconds of an epoch}} and the seconds of a prediction."""
+    """Return {alpha: {library: seconds per epoch}} and the seconds of a prediction."""
     X, y = rows_of(cell)
     keys = list(itertools.product(ALPHAS, LIBRARIES))
     taken, losses = {key: [] for key in keys}, {}
@@ -164,7 +165,7 @@ def torch_steps(X, y, n, sparse):
 
 
 def steps(cell, rounds, n=30):
-    """Return the milliseconds of a step, by contender."""
+    """Return the milliseconds per step, by contender."""
     X, y = rows_of(cell)
     runs = {
         "fastnn": fastnn_steps(X, y, n),
@@ -176,7 +177,7 @@ def steps(cell, rounds, n=30):
         for name, run in runs.items():
             began = time.perf_counter()
             run()
-            if number > 0:  # the first is to warm up
+            if number > 0:  # the first round is a warm-up
                 taken[name].append((time.perf_counter() - began) / n * 1e3)
     return {name: statistics.median(each) for name, each in taken.items()}
 
@@ -185,7 +186,7 @@ def steps(cell, rounds, n=30):
 
 
 def resident(field):
-    """Return bytes of this process by a field of Linux' status file."""
+    """Return a size of this process in bytes, by a field of Linux' status file."""
     status = Path("/proc/self/status").read_text()
     return 1024 * int(status.partition(f"{field}:")[2].split()[0])
 
@@ -196,7 +197,7 @@ def peak_memory(cell):
 
     X, y = rows_of(cell)
     layers = [Dense(HIDDEN, "relu"), Dense(1, "sigmoid")]
-    Path("/proc/self/clear_refs").write_text("5")  # the peak begins here
+    Path("/proc/self/clear_refs").write_text("5")  # reset the peak
     before = resident("VmRSS")
     options = {"loss": "binary_cross_entropy", "optimizer": "adam", "dtype": "float32"}
     net = MLP(X.shape[1], layers, seed=0, n_threads=1, **options)
@@ -212,7 +213,7 @@ def peak_memory(cell):
 
 
 def as_dense(width):
-    """Return the milliseconds of an epoch with one-hot columns as an array and as CSR."""
+    """Return the milliseconds per epoch with one-hot columns, as an array and as CSR."""
     n, each, rng = 8192, 24, np.random.default_rng(0)
     per = width // each
     indices = rng.integers(0, per, (n, each)) + np.arange(each) * per
@@ -233,13 +234,13 @@ def as_dense(width):
 
 
 def memory(cell):
-    """Return the same of a process of its own."""
+    """Return the result of `peak_memory` in a process of its own."""
     command = [sys.executable, __file__, "--memory-of", json.dumps(cell)]
     return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)
 
 
 def main():
-    """Measure, print and write."""
+    """Measure, print and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--threads", type=int, default=1, help="of fastnn's fits")
     parser.add_argument("--rounds", type=int, default=3)

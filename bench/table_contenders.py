@@ -1,8 +1,8 @@
-"""The contenders of bench/real_tables.py: fastnn's ways to learn a table, and other libraries'.
+"""The contenders of bench/real_tables.py: fastnn's ways to learn a table, and other libraries.
 
-Each is run with its defaults: it fits a frame, and returns what predicts. Libraries are imported
-where they are used, so that those which are not installed are left out. Not here: scores, splits
-and CPU seconds (real_tables.py), and the sets (table_sets.py).
+Each contender uses its defaults: a function fits a frame and returns a function that predicts.
+Libraries are imported where they are used, so that those which are not installed are left out. Not
+here: scores, splits and CPU seconds (real_tables.py), and the sets (table_sets.py).
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import pandas as pd
 
 
 def categorical(frame, like=None):
-    """Return a frame whose texts are categories: those of another frame, where it is given."""
+    """Return a frame with texts as categories, those of the frame `like` if it is given."""
     found = frame.copy()
     for name in frame.columns:
         if not pd.api.types.is_numeric_dtype(frame[name]):
@@ -26,7 +26,7 @@ def categorical(frame, like=None):
 
 
 def of_scikit_learn(make, prepare):
-    """Return a contender that follows scikit-learn's conventions."""
+    """Return a contender from an estimator that follows scikit-learn's conventions."""
 
     def fit(frame, y, is_class, seed):
         train = prepare(frame)
@@ -38,7 +38,7 @@ def of_scikit_learn(make, prepare):
 
 
 def of_labels(fit):
-    """Return a contender that gets classes as 0, 1, ..., as it demands them."""
+    """Return a contender whose classes are passed as 0, 1, ..., which it requires."""
 
     def fit_labels(frame, y, is_class, seed):
         return fit(frame, np.unique(y, return_inverse=True)[1] if is_class else y, is_class, seed)
@@ -61,12 +61,12 @@ def tabular(n_nets):
 
 
 def command_line(preset):
-    """Return `fastnn train` with the defaults of a preset, of all rows."""
+    """Return the contender `fastnn train` with the defaults of a preset, on all rows."""
     return lambda *row_set: by_command_line(*row_set, preset)
 
 
 def by_command_line(frame, y, is_class, seed, preset):
-    """Train by `fastnn train`; return what predicts."""
+    """Train by `fastnn train`; return a function that predicts."""
     from fastnn.cli import main
     from fastnn.tabular.models import Model
 
@@ -111,7 +111,7 @@ def catboost(is_class, seed):
 
 
 def by_catboost(frame, y, is_class, seed):
-    """CatBoost is told which columns are categories, whose missing values are a text."""
+    """CatBoost, told which columns are categories; their missing values become a text."""
     columns = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
 
     def prepare(frame):
@@ -123,7 +123,7 @@ def by_catboost(frame, y, is_class, seed):
 
 
 def pytabkit(name):
-    """Return a network of pytabkit on the CPU, which gets numbers without missing values."""
+    """Return a network of pytabkit on the CPU; its missing numbers are filled in."""
 
     def make(is_class, seed):
         import pytabkit
@@ -135,7 +135,7 @@ def pytabkit(name):
 
 
 def known_numbers(frame, like=None):
-    """Return a frame of categories and numbers, with medians for missing numbers."""
+    """Return a frame of categories and numbers, with medians in place of missing numbers."""
     found = categorical(frame, like)
     numbers = found.select_dtypes("number")
     medians = (frame if like is None else like)[numbers.columns].median()
@@ -143,7 +143,7 @@ def known_numbers(frame, like=None):
 
 
 def scikit_learn(is_class, seed):
-    """Its MLP behind a scaler and one-hot columns."""
+    """scikit-learn's MLP after a scaler and one-hot encoding."""
     from sklearn.compose import make_column_selector, make_column_transformer
     from sklearn.impute import SimpleImputer
     from sklearn.neural_network import MLPClassifier, MLPRegressor

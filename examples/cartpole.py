@@ -1,10 +1,11 @@
 """Cart and pole: learn to balance by trial and error, from gradients that the program computes.
 
-What it shows: `train_on_output_gradients`, for losses that no target describes. The network is a
-policy: its two outputs are the probabilities of pushing the cart to the left and to the right. It
-plays some episodes, and REINFORCE (Williams, Machine Learning 1992) makes the actions more likely
-that were followed by more reward than usual. The loss of an action with probability p and advantage
-A is -A log p, so its derivative with respect to that output is -A / p, and 0 for the other output.
+What it shows: `train_on_output_gradients`, for losses that cannot be expressed by targets. The
+network is a policy: its two outputs are the probabilities of pushing the cart to the left and to
+the right. It plays some episodes, and REINFORCE (Williams, Machine Learning 1992) makes those
+actions more likely that were followed by more reward than usual. The loss of an action with
+probability p and advantage A is -A log p, so its derivative is -A / p with respect to that output,
+and 0 for the other output.
 
 The dynamics are those of Barto, Sutton and Anderson (IEEE Transactions on Systems, Man, and
 Cybernetics 1983), in steps of 20 ms. An episode ends when the pole has fallen by 12 degrees, when
@@ -63,7 +64,7 @@ def play(net, n, rng):
 
 
 def advantages(lengths):
-    """Return what each action's later rewards are worth beside the other episodes' (STEPS, n)."""
+    """Return each action's later rewards compared with those in other episodes (STEPS, n)."""
     left = lengths - np.arange(STEPS)[:, None]  # rewards of 1 to come
     returns = (1 - DISCOUNT ** np.maximum(left, 0)) / (1 - DISCOUNT)
     used = left > 0
@@ -81,7 +82,7 @@ def learn(net, rng):
         X, taken = states[used], actions[used]
         dY = np.zeros((len(X), 2), np.float32)
         rows = np.arange(len(X))
-        dY[rows, taken] = -worth[used] / net(X)[rows, taken]  # of -A log p
+        dY[rows, taken] = -worth[used] / net(X)[rows, taken]  # derivative of -A log p
         net.train_on_output_gradients(X, dY)
         progress.append(lengths.mean())
         if (i + 1) % 10 == 0:
@@ -90,7 +91,7 @@ def learn(net, rng):
 
 
 def plot(progress, before, after, path):
-    """Draw how the episodes get longer, and how long the pole stands before and after."""
+    """Plot the episode lengths over the training, and the balancing times before and after."""
     figure = Figure(figsize=(10, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=[2, 1])
     left.plot(np.arange(1, ITERATIONS + 1), progress, color="#0072b2", label="mean length")
@@ -107,14 +108,14 @@ def plot(progress, before, after, path):
 
 
 def main(folder="out"):
-    """Learn a policy, and print how long it keeps the pole up."""
+    """Train a policy, and print how long it keeps the pole up."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(0)
     net = MLP(
         4,
         [Dense(32, "tanh"), Dense(2, "softmax")],
-        loss="linear",  # its targets are gradients of the outputs, so dY is all that it needs
+        loss="linear",  # its targets are dY, the gradients of the outputs
         optimizer=Adam(learning_rate=0.02),
         seed=0,
     )

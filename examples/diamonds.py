@@ -1,9 +1,9 @@
 """Diamonds: the price of a stone from its weight, cut, colour, clarity and measures.
 
-What it shows: regression of a target that spans $326 to $18,823 (train on its logarithm), inputs in
-different units (a Standardize layer learns their scales and is saved with the network), a learning
-rate that warms up and then falls along a cosine, restoring the weights of the best epoch, and
-reporting errors in dollars.
+What it shows: regression of a target that spans $326 to $18,823 (trained on its logarithm), inputs
+in different units (a Standardize layer learns their scales and is saved with the network), a
+learning rate that warms up and then falls along a cosine, restoring the weights of the best epoch,
+and reporting errors in dollars.
 
 The data are the 53,940 diamonds of R's ggplot2, from the package pydataset. The program reads them
 from the package's archive, because importing pydataset would write to your home folder.

@@ -1,9 +1,9 @@
-"""Successive halving: many settings for a few epochs, the best of them for more.
+"""Successive halving: train many settings for a few epochs, and the best of them for more.
 
-What it shows: a search over learning rates, penalties, sizes and activations of a classifier, where
-the networks of all candidates on all folds are trained by one call for each rung. The candidates,
-scores and choices are those of scikit-learn's HalvingRandomSearchCV. The best candidate is tested
-on images that no network of the search has seen, beside the default settings.
+What it shows: a search over learning rates, penalties, sizes and activations of a classifier, in
+which one call per rung trains the networks of all candidates on all folds. The candidates, scores
+and choices are those of scikit-learn's HalvingRandomSearchCV. The best candidate is compared with
+the default settings on images that no network of the search has seen.
 
 The data are the 1,797 digits that ship with scikit-learn, images of 8 x 8 pixels.
 
@@ -49,7 +49,7 @@ def search(X, y):
 
 
 def plot(results, path):
-    """Draw the score of each candidate after its epochs."""
+    """Plot the score of each candidate after its epochs."""
     figure = Figure(figsize=(8, 5), layout="constrained")
     axes = figure.subplots()
     curves = {}
@@ -80,7 +80,7 @@ def main(folder="out"):
     X, y = load_digits(return_X_y=True)
     X, X_test, y, y_test = train_test_split(X / 16, y, test_size=0.25, random_state=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # few epochs are what halving is about
+        warnings.simplefilter("ignore")  # about few epochs, which are intended
         found = search(X, y)
         default = MLPClassifier(dtype="float32", max_iter=27, random_state=0).fit(X, y)
     results = found.cv_results_

@@ -23,9 +23,9 @@ from sklearn.metrics import precision_recall_curve, precision_score, recall_scor
 
 from fastnn import MLP, Adam, Dense
 
-RARE = 0.02  # of the rows are 8s
+RARE = 0.02  # fraction of the rows that are 8s
 EPOCHS = 40
-COST = 20  # of a missed 8; a false alarm costs 1
+COST = 20  # cost of a missed 8; a false alarm costs 1
 
 
 def load():
@@ -48,7 +48,7 @@ def load():
 
 
 def recall(y_true, y_pred):
-    """Return the fraction of the 8s that are found: a metric of our own."""
+    """Return the fraction of the 8s that are found: a custom metric."""
     return (y_pred[y_true == 1] > 0.5).mean()
 
 
@@ -74,7 +74,7 @@ def train(parts, class_weight):
 
 
 def cost(p, y, weight, threshold):
-    """Return the cost of the mistakes in 1,000 rows."""
+    """Return the cost of the mistakes per 1,000 rows."""
     wrong = (p > threshold) != y
     return 1000 * np.average(wrong * np.where(y == 1, COST, 1), weights=weight)
 
@@ -98,7 +98,7 @@ def report(name, net, choose, test):
 
 
 def plot(nets, test, path):
-    """Draw recall over the epochs, and precision against recall with the thresholds marked."""
+    """Plot recall over the epochs, and precision against recall with the thresholds marked."""
     X, y, weight = test
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     left, right = figure.subplots(1, 2)
@@ -123,7 +123,7 @@ def plot(nets, test, path):
 
 
 def main(folder="out"):
-    """Train with and without weights, compare at two thresholds."""
+    """Train with and without class weights, and compare at two thresholds."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     parts = load()

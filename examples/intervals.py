@@ -2,9 +2,9 @@
 
 What it shows: an ensemble of networks trained on bootstrap rows by one call, its standard deviation
 and quantiles, out-of-bag predictions, and the difference between two bands. The members' quantiles
-say how uncertain the mean of y is; new values of y are scattered around that mean as well, and the
-residuals of the out-of-bag predictions measure both. The program counts how many rows that no
-network was trained on lie inside each band.
+say how uncertain the mean of y is. New values of y also scatter around that mean; the residuals of
+the out-of-bag predictions measure both. The program counts how many rows that no network was
+trained on lie inside each band.
 
 The data are the 442 diabetes patients that ship with scikit-learn: the progression of the disease
 within a year from ten measurements.
@@ -27,7 +27,7 @@ LEVELS = (0.05, 0.5, 0.95)
 
 
 def train(X, y, seed=0):
-    """Return an ensemble; each network stops by the rows that it did not draw."""
+    """Return an ensemble; each network stops early by the rows that it did not draw."""
     ensemble = MLPEnsembleRegressor(
         hidden_layer_sizes=(32,),
         learning_rate_init=0.01,
@@ -42,8 +42,8 @@ def train(X, y, seed=0):
 
 
 def bands(X, y, unseen):
-    """Return an ensemble's predictions (n,), their spread (n,) and two bands (3, n) of rows."""
-    center, scale = y.mean(), y.std()  # networks like targets about 1
+    """Return an ensemble's predictions (n,), their spread (n,) and two bands (3, n) for rows."""
+    center, scale = y.mean(), y.std()  # targets of about 1 suit the learning rate
     ensemble = train(X, (y - center) / scale)
     mean, std = ensemble.predict(unseen, return_std=True)
     of_members = ensemble.predict_quantiles(unseen, LEVELS)
@@ -54,7 +54,7 @@ def bands(X, y, unseen):
 
 
 def held_out(X, y):
-    """Return what `bands` gives for each row, from an ensemble that was not trained on it."""
+    """Return the result of `bands` for each row, from an ensemble that was not trained on it."""
     n = len(y)
     found = np.empty(n), np.empty(n), np.empty((3, n)), np.empty((3, n))
     for seen, unseen in KFold(5, shuffle=True, random_state=0).split(X):
@@ -69,7 +69,7 @@ def inside(y, band):
 
 
 def plot(y, mean, members, residuals, path):
-    """Draw the patients in the order of their predictions, with both bands."""
+    """Plot the patients in the order of their predictions, with both bands."""
     order = np.argsort(mean)
     place, y, mean = np.arange(len(y)), y[order], mean[order]
     members, residuals = members[:, order], residuals[:, order]
@@ -92,13 +92,13 @@ def plot(y, mean, members, residuals, path):
 
 
 def main(folder="out"):
-    """Train five ensembles, count the rows inside each band, draw them."""
+    """Train five ensembles, count the rows inside each band, and plot them."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     X, y = load_diabetes(return_X_y=True)
     X = X / X.std(axis=0)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a network that needs more epochs than 300
+        warnings.simplefilter("ignore")  # for networks that would need over 300 epochs
         mean, std, members, residuals = held_out(X, y)
     r2 = 1 - ((y - mean) ** 2).sum() / ((y - y.mean()) ** 2).sum()
     print(f"{len(y)} patients, each held out from the ensemble that predicts it")

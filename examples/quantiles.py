@@ -1,8 +1,8 @@
 """Quantiles: predict a band that should contain 90 % of the targets, and check that it does.
 
 What it shows: a network with three outputs and the pinball loss, Quantile((0.05, 0.5, 0.95)), where
-each output learns its own quantile, and counting how many held-out rows fall into the band. The
-data are few, so five networks are trained by cross-validation and every row is held out once.
+each output learns its own quantile, and counting how many held-out rows fall into the band. There
+are few data, so five networks are trained by cross-validation and every row is held out once.
 
 The data are the 442 diabetes patients that ship with scikit-learn: the progression of the disease
 within a year against the body-mass index. It is larger and varies more for heavier patients, and
@@ -60,7 +60,7 @@ def pinball(y, quantiles):
 
 
 def plot(X, y, inside, path):
-    """Draw the patients, and the band of a network that was trained on all of them."""
+    """Plot the patients, and the band of a network that was trained on all of them."""
     grid = np.linspace(X.min(), X.max(), 200)[:, None]
     low, middle, high = (train(X, y).predict(grid) * SCALE).T
     figure = Figure(figsize=(8, 5), layout="constrained")
@@ -78,7 +78,7 @@ def plot(X, y, inside, path):
 
 
 def main(folder="out"):
-    """Train five networks, count the rows inside the band, draw it."""
+    """Train five networks, count the rows inside the band, and plot it."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     X, y = load()

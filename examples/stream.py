@@ -25,7 +25,7 @@ from fastnn import MLP, Adam, Dense, Standardize
 
 ROWS = 60_000
 ABRUPT, GRADUAL = 20_000, (35_000, 45_000)
-ROLES = np.array([[0, 1, 2, 3, 4], [7, 5, 8, 9, 6], [3, 8, 0, 5, 2]])  # one line a concept
+ROLES = np.array([[0, 1, 2, 3, 4], [7, 5, 8, 9, 6], [3, 8, 0, 5, 2]])  # one line per concept
 FEW = 16  # rows that arrive together in the third run
 
 
@@ -65,7 +65,7 @@ def smooth(errors, window=500):
 
 
 def plot(errors, path):
-    """Draw the errors over time, with the drift marked."""
+    """Plot the errors over time, with the drift marked."""
     figure = Figure(figsize=(10, 5), layout="constrained")
     axes = figure.subplots()
     for (name, each), color in zip(errors.items(), ["#777777", "#d55e00", "#0072b2"], strict=True):
@@ -82,7 +82,7 @@ def plot(errors, path):
 
 
 def main(folder="out"):
-    """Train before the stream begins, follow it in three ways, print the errors of each."""
+    """Train before the stream begins, follow it in three ways, and print the errors of each."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     net = MLP(

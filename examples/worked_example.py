@@ -70,7 +70,7 @@ def train(tolerance=1e-3):
 
 
 def plot(path):
-    """Draw the network with its weights before and after a step, and the output over the steps."""
+    """Plot the network with its weights before and after a step, and the output over the steps."""
     s = step(output_first=False)
     figure = Figure(figsize=(10, 4.2), layout="constrained")
     network, curve = figure.subplots(1, 2, width_ratios=[1.25, 1])
@@ -104,7 +104,7 @@ def listed(*values):
 
 
 def main(folder=None):
-    """Print the example step by step; draw it where a folder is given."""
+    """Print the example step by step; plot it if a folder is given."""
     s = step(output_first=False)
     print("x = (0.35, 0.9), t = 0.5, learning rate 1, sigmoid everywhere, no biases\n")
     print("Forward: a = z_prev @ W, z = sigmoid(a)")

@@ -1,6 +1,6 @@
-"""Root directories with a release of Debian, and commands that run in them.
+"""Root directories with a release of Debian, and commands to run in them.
 
-Needs Linux, root, and Debian's packages debootstrap and mount. Not here: the arm64 release of
+Requires Linux, root, and Debian's packages debootstrap and mount. Not here: the arm64 release of
 tests/arm64.py, which is unpacked without being run.
 """
 
@@ -11,8 +11,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 
-#: Mounted in a namespace of its own, which ends with the command. The folder of certificates is
-#: this machine's, since pip takes those that this machine trusts.
+#: The mounts are in a namespace that ends with the command. The folder of certificates is this
+#: machine's, so that pip trusts the same certificates as this machine.
 ENTER = """
 system=$1; shift
 mount -t proc proc "$system/proc"
@@ -27,7 +27,7 @@ exec chroot "$system" env --chdir="$PWD" "$@"
 
 
 def make(release, folder, packages):
-    """Make the root directory of a release with some packages, unless it is there; `folder`."""
+    """Create the root directory of a release with some packages if it is missing; return it."""
     missing = [name for name in ("debootstrap", "unshare") if shutil.which(name) is None]
     if missing:
         sys.exit(f"not found: {', '.join(missing)}; see the head of {__file__}")
@@ -45,8 +45,8 @@ def make(release, folder, packages):
 
 
 def inside(folder):
-    """Return what to write before a command so that it runs in the root directory `folder`.
+    """Return the prefix of a command that makes it run in the root directory `folder`.
 
-    The working directory is there, too, under its own name.
+    The working directory is available there under the same path.
     """
     return ["unshare", "--mount", "sh", "-euc", ENTER, "sh", str(folder)]

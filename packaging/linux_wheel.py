@@ -4,13 +4,13 @@
     python packaging/linux_wheel.py SDIST
 
 Builds the wheel with this machine's compiler and C library, linked so that it needs no symbol newer
-than manylinux_2_28 allows. auditwheel confirms that and names the wheel, which is put in dist/.
-Then runs the tests that cibuildwheel runs for each wheel (`test-command` in pyproject.toml) with
-the wheel on Debian 12, in a new root directory. That is kept in build/debian, so that a second run
-downloads only packages of Python.
+than manylinux_2_28 allows. auditwheel confirms this and names the wheel, which is put in dist/. The
+script then runs the tests that cibuildwheel runs for each wheel (`test-command` in pyproject.toml),
+with the wheel, on Debian 12 in a new root directory. The directory is kept in build/debian, so that
+a second run downloads only Python packages.
 
-Needs Linux on x86-64, GCC or Clang, and pip, auditwheel and patchelf; for the tests also CPython
-3.11, which is Debian 12's, root, and debootstrap.
+Requires Linux on x86-64, GCC or Clang, and pip, auditwheel and patchelf; the tests also require
+CPython 3.11, which is Debian 12's, root, and debootstrap.
 
 Not here: the wheels of a release, which cibuildwheel builds.
 """
@@ -30,7 +30,7 @@ PLATFORM = "manylinux_2_28_x86_64"
 MOST_BYTES = 3 << 20
 RELEASE, PYTHON = "bookworm", (3, 11)
 
-#: Before glibc 2.34 the functions in older_glibc.h are in a library of their own.
+#: Before glibc 2.34, the functions in older_glibc.h are in a separate library.
 FLAGS = {
     "CFLAGS": f"-include {Path(__file__).with_name('older_glibc.h')}",
     "LDFLAGS": "-Wl,--push-state,--no-as-needed -l:libpthread.so.0 -Wl,--pop-state",
@@ -38,7 +38,7 @@ FLAGS = {
 
 
 def run(*command, **options):
-    """Run a command; its failure ends this program."""
+    """Run a command; if it fails, end this program."""
     print("+", *command, flush=True)
     done = subprocess.run([str(part) for part in command], check=False, **options)
     if done.returncode:
@@ -67,7 +67,7 @@ def test(wheel):
     """Run the tests of wheels on Debian 12."""
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["cibuildwheel"]
     system = debian.make(RELEASE, ROOT / "build/debian" / RELEASE, ["python3", "python3-venv"])
-    place = BUILD / "test"  # without the sources of the package, as in cibuildwheel
+    place = BUILD / "test"  # a folder without the package's sources, as in cibuildwheel
     place.mkdir()
     for name in settings["test-sources"]:
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy

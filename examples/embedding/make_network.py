@@ -1,4 +1,4 @@
-"""A small trained network for the programs of this folder: a file, C source, and some rows."""
+"""Train a small network for the programs in this folder: a model file, C source, and some rows."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""A network by cffi, from the address of the struct of functions."""
+"""Call a network by cffi, through the address of the struct of functions."""
 
 import ctypes
 import sys

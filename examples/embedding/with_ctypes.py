@@ -1,4 +1,4 @@
-"""A network by ctypes, which lets go of the GIL in every call: many threads, a workspace each."""
+"""Call a network by ctypes, which releases the GIL in each call: many threads, a workspace each."""
 
 import sys
 import threading
@@ -16,7 +16,7 @@ results = np.empty((8, 1000, 1), np.float32)
 
 def work(out):
     room = embedding.Workspace(net)
-    for x, y in zip(X, out, strict=True):  # a row a call
+    for x, y in zip(X, out, strict=True):  # one row per call
         status = predict(room.address, 1, x.ctypes.data, y.ctypes.data)
         if status:
             sys.exit(embedding.functions().message(status).decode())

@@ -1,4 +1,4 @@
-"""A network in a loop that Numba compiles, without the GIL."""
+"""Call a network in a loop compiled by Numba, without the GIL."""
 
 import sys
 
@@ -14,7 +14,7 @@ predict = embedding.functions().predict_f32
 
 @numba.njit(nogil=True)
 def walk(room, x, steps):
-    """Follow the network's own output: x moves along its first axis by what it predicts."""
+    """Follow the network's own output: x moves along its first axis by the predicted amount."""
     y, path = np.empty(1, np.float32), np.empty(steps, np.float32)
     for i in range(steps):
         if predict(room, 1, x.ctypes.data, y.ctypes.data):

@@ -19,7 +19,7 @@ def in_python(*x):
     return net.predict(np.array([x], np.float32))[0, 0]
 
 
-options = {"args": rest, "epsabs": 1e-4}  # float32 has no more
+options = {"args": rest, "epsabs": 1e-4}  # float32 allows no higher precision
 area, _ = integrate.quad(function, -2, 2, **options)
 if area != integrate.quad(in_python, -2, 2, **options)[0]:
     sys.exit("the integral differs")

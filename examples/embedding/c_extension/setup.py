@@ -1,4 +1,4 @@
-"""The one thing that pyproject.toml can't say: where fastnn.h is."""
+"""The one setting that pyproject.toml cannot express: the location of fastnn.h."""
 
 from setuptools import Extension, setup
 

@@ -1,12 +1,11 @@
-"""Every check of an argument, hence every error message about one; a module a subject.
+"""Every check of an argument, and so every error message about one; one module per subject.
 
-A message names the argument, the value and the remedy. A function here returns the checked value
-in the form the rest of fastnn works with, and has no effect beyond that: callers check everything
-first and change things after. Wrong kinds of things raise TypeError, wrong values ValueError.
+A message names the argument, the value and the remedy. A check returns the value in the form that
+the rest of fastnn uses, and has no other effect: callers first check everything and then make
+changes. A wrong type raises TypeError, a wrong value ValueError.
 
-Callers say `_checks.matrix(...)`, whichever module the check is in. Not here: defaults, the
-conversion of arrays (_conversion.py), and anything that is our own arithmetic rather than what a
-user passed.
+Callers write `_checks.matrix(...)`, whichever module the check is in. Not here: defaults, the
+conversion of arrays (_conversion.py), and assertions about fastnn's own arithmetic.
 """
 
 from fastnn._checks import names as names

@@ -1,7 +1,7 @@
-"""Arguments and attributes that other libraries have, and what fastnn has instead.
+"""Arguments and attributes of other libraries, and their equivalents in fastnn.
 
-The tables are like those of names.py, by the class or function whose argument it is. Not here: how
-a table is searched (calls.py).
+The tables have the form of those in names.py and are keyed by the class or function that takes the
+argument. Not here: how a table is searched (calls.py).
 """
 
 from __future__ import annotations
@@ -258,7 +258,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     ),
 }
 
-#: What a required argument is, by the class or function that lacks it.
+#: What to pass for a required argument, by the class or function that was called without it.
 NEEDED: dict[str, dict[str, str]] = {
     "MLP": {
         "n_in": "pass the number of inputs, the columns of X: MLP(64, [...], ...)",
@@ -347,7 +347,7 @@ _ATTRIBUTES = {
     "name": "use net.metadata, which is saved with the network",
 }
 ATTRIBUTES = table(_ATTRIBUTES)
-#: The same names as other libraries spell them.
+#: All the names of ATTRIBUTES above, as other libraries spell them.
 ATTRIBUTE_NAMES = tuple(name for names in _ATTRIBUTES for name in names.split())
 
 #: Attributes of a layer, which is a specification without weights.

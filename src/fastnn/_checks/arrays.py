@@ -1,7 +1,7 @@
-"""Arrays: rows, weights, and those that the kernels are called with.
+"""Checks of arrays: rows, weights, and the arguments of the kernels.
 
-A check returns the array as the kernels take it, converted by _conversion.py. Targets are in
-targets.py.
+A check returns the array in the form the kernels take, converted by _conversion.py. Targets are
+checked in targets.py.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def dtype(value: object) -> np.dtype[Any]:
 
 
 def policy(value: object) -> str:
-    """Return the name of a policy of precision."""
+    """Return the name of a precision policy."""
     if isinstance(value, str) and text(value) == MIXED_BFLOAT16:
         return MIXED_BFLOAT16
     try:
@@ -50,7 +50,7 @@ def policy(value: object) -> str:
 
 
 def as_array(name: str, value: Any) -> NDArray[Any]:
-    """Return anything that holds numbers as a numpy array of numbers, of the type it has."""
+    """Return an array-like of numbers as a numpy array, in the dtype it has."""
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
         return value
     if hasattr(value, "tocsr") or hasattr(value, "todense"):
@@ -67,7 +67,7 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
 
 
 def _require_numbers(name: str, dtype: np.dtype[Any], original: Any) -> None:
-    """Check that a dtype is one of real numbers; name the columns of a frame that are not."""
+    """Check that a dtype holds real numbers; otherwise name the columns of a frame that do not."""
     if dtype.kind in "fiub":
         return
     kind = {"c": "complex numbers", "O": "objects", "U": "text", "S": "bytes"}
@@ -99,19 +99,19 @@ def same_columns(name: str, value: Any, known: tuple[str, ...] | None) -> None:
 
 
 def _refuse(name: str, index: tuple[int, ...], value: Any, dtype: np.dtype[Any]) -> None:
-    """Raise the error for a value that isn't finite in that dtype."""
+    """Raise the error for a value that is not finite in `dtype`."""
     place = f"{name}[{', '.join(map(str, index))}]"
     if np.isfinite(value):
-        helps = dtype == np.float32 and math.isfinite(value)  # as a float64, that is
+        helps = dtype == np.float32 and math.isfinite(value)  # finite as a float64
         wider = ", or build the MLP with dtype='float64'" if helps else ""
         raise ValueError(f"{place} is {value!s}, too large for {dtype}; scale {name}{wider}")
     raise ValueError(f"{place} is {value}; replace or drop values that are not finite")
 
 
 def converted(name: str, array: NDArray[Any], dtype: DType, own: bool = False) -> NDArray[Any]:
-    """Return an array as the kernels take it, in `dtype` and finite; name the first that isn't.
+    """Return an array in `dtype`, as the kernels take it; name the first value that is not finite.
 
-    With `own` it is a copy that nobody else can change.
+    With `own`, the array is a copy that no other code can change.
     """
     found = _conversion.in_dtype(array, dtype, own)
     at = _conversion.first_nonfinite(found)
@@ -128,7 +128,10 @@ def finite_rows(
     rows: slice | NDArray[np.int64],
     first: int,
 ) -> None:
-    """Check that converted rows are finite; `rows` are their numbers, `first` that of row 0."""
+    """Check that converted rows are finite.
+
+    `rows` are the indices of the rows in a part of X that begins at row `first`.
+    """
     at = _conversion.first_nonfinite(found)
     if at is not None:
         row, column = divmod(at, found.shape[1])
@@ -146,7 +149,7 @@ def matrix(
 ) -> Any:
     """Return rows of numbers as an array (n >= 1, n_columns), or as sparse rows.
 
-    With `own` it is a copy.
+    With `own`, the result is a copy.
     """
     rows = rows_of_numbers(name, value, n_columns, owner)
     if not isinstance(rows, SparseRows):
@@ -164,7 +167,7 @@ def matrix(
 def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this MLP") -> Any:
     """Return rows of numbers as an array (n >= 1, n_columns), or as sparse rows.
 
-    They have the type that they have in `value`; the indices of sparse rows are checked.
+    The rows keep the dtype of `value`. The indices of sparse rows are checked.
     """
     if _conversion.is_csr(value):
         _require_numbers(name, value.dtype, value)
@@ -190,7 +193,7 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
 
 
 def _as_rows(name: str, shape: tuple[int, ...], n_columns: int) -> str:
-    """Return how an array of that shape, which has not two dimensions, becomes rows."""
+    """Return how to turn an array of that shape, which does not have two dimensions, into rows."""
     name = name.rpartition(" ")[2]  # "validation X" is X
     if len(shape) < 3:
         return f"a single row is {name}.reshape(1, -1), a single column {name}.reshape(-1, 1)"
@@ -200,7 +203,7 @@ def _as_rows(name: str, shape: tuple[int, ...], n_columns: int) -> str:
 
 
 def output(value: object, shape: tuple[int, int], dtype: np.dtype[Any], X: Any) -> NDArray[Any]:
-    """Return an array to write predictions to, which must be fit to be written to as it is."""
+    """Return the array to write predictions to; check its shape, dtype and memory layout."""
     if not isinstance(value, np.ndarray):
         raise TypeError(f"out must be a numpy array; got {shown(value)}")
     if value.shape != shape or value.dtype != dtype:
@@ -243,7 +246,7 @@ def standardizable(
 def _fit_for(
     dtype: np.dtype[Any], scale: NDArray[np.float64], extent: NDArray[np.float64]
 ) -> NDArray[np.bool_]:
-    """Whether the inverse of each scale is a normal number of `dtype`, and the extent a finite."""
+    """Whether the inverse of each scale is a normal number of `dtype` and each extent is finite."""
     info = np.finfo(dtype)
     tiny = float(info.tiny)
     found: NDArray[np.bool_] = (
@@ -253,7 +256,7 @@ def _fit_for(
 
 
 def kept_columns(name: str, original: Any, found: Any, dtype: np.dtype[Any]) -> None:
-    """Check that no column became 0 when it was converted to `dtype`: it would look constant."""
+    """Check that converting to `dtype` turned no column into zeros, which would look constant."""
     if _conversion.is_csr(original):
         original = _largest_of_columns(csr(name, original))
     if isinstance(found, SparseRows):
@@ -312,7 +315,7 @@ def flat_weights(value: Any, n: int, dtype: np.dtype[Any]) -> NDArray[Any]:
 def array_like(
     name: str, value: Any, shape: tuple[int | None, ...], dtype: np.dtype[Any]
 ) -> NDArray[Any]:
-    """Return a finite array of that shape, for the kernels; None in `shape` admits any length."""
+    """Return a finite array of that shape for the kernels; None in `shape` allows any length."""
     array = as_array(name, value)
     fits = array.ndim == len(shape) and all(
         want is None or have == want for have, want in zip(array.shape, shape, strict=False)

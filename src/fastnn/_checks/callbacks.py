@@ -1,4 +1,4 @@
-"""Callbacks, what they follow and where they write; the history."""
+"""Checks of callbacks, of the values they monitor and the files they write, and of histories."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def callback_list(value: object, base: type[_Kind]) -> list[_Kind]:
 
 
 def files_written(callbacks: Sequence[Callback], inputs: Sequence[str]) -> None:
-    """Check that every file that callbacks write is neither an input nor another one's."""
+    """Check that no callback writes to an input file or to the file of another callback."""
     outputs = [
         (f"callbacks[{i}] ({type(callback).__name__})", path)
         for i, callback in enumerate(callbacks)
@@ -57,14 +57,14 @@ def files_written(callbacks: Sequence[Callback], inputs: Sequence[str]) -> None:
 
 
 def _kinds(base: type) -> list[type]:
-    """Return the callbacks that come with fastnn."""
+    """Return the classes of the callbacks that come with fastnn."""
     derived: list[type] = base.__subclasses__()
     found = [base, *(kind for sub in derived for kind in _kinds(sub))]
     return [kind for kind in found if kind.__module__.startswith("fastnn.callbacks.")]
 
 
 def history(value: History, empty: bool = False) -> None:
-    """Check that every column of a history has a value an epoch; no epochs only if `empty`."""
+    """Check that every column of a history has one value per epoch; `empty` allows no epochs."""
     if not (value.epoch and value.history) and not empty:
         raise ValueError("history has no epochs to show; fit with epochs=1 or more")
     for name, values in value.history.items():
@@ -76,7 +76,7 @@ def history(value: History, empty: bool = False) -> None:
 
 
 def installed(module: str, purpose: str) -> ModuleType:
-    """Return a module of an optional package, imported now."""
+    """Import a module of an optional package and return it."""
     package = module.partition(".")[0]
     try:
         importlib.import_module(package)
@@ -101,7 +101,7 @@ def summary_writer() -> Any:
 
 
 def monitor(value: object) -> str:
-    """Return the name of a value to follow."""
+    """Return the name of a value to monitor."""
     if not isinstance(value, str):
         raise TypeError(f"monitor must be a name such as 'val_loss'; got {shown(value)}")
     if not value:
@@ -110,9 +110,9 @@ def monitor(value: object) -> str:
 
 
 def monitored(value: str, names: Sequence[str], metrics: Mapping[str, str]) -> None:
-    """Check that the logs will have the value to follow.
+    """Check that the logs will have the value to monitor.
 
-    `metrics` are names that fit takes, and the metrics that they stand for.
+    `metrics` maps the names that fit takes to the metrics they stand for.
     """
     if value in names:
         return
@@ -134,15 +134,15 @@ def monitored(value: str, names: Sequence[str], metrics: Mapping[str, str]) -> N
 
 
 class _AnyLog(dict[str, float]):
-    """Logs of an epoch that have every name."""
+    """Logs of an epoch that contain every name."""
 
     def __missing__(self, name: str) -> float:
         return 0.5
 
 
 def path_template(name: str, value: object) -> tuple[str, list[str]]:
-    """Return a path that may hold fields such as {epoch:03d}, and the names of these."""
-    import string  # slow to import, and rarely needed
+    """Return a path that may have fields such as {epoch:03d}, and the names of its fields."""
+    import string  # slow to import and rarely needed
 
     path = file_path(name, value)
     try:
@@ -159,7 +159,7 @@ def path_template(name: str, value: object) -> tuple[str, list[str]]:
 
 
 def path_fields(name: str, path: str, fields: Iterable[str], names: Sequence[str]) -> None:
-    """Check that the logs will have all fields of a path."""
+    """Check that the logs will have a value for every field of a path."""
     for field in fields:
         if field not in ("epoch", *names):
             raise ValueError(
@@ -169,7 +169,7 @@ def path_fields(name: str, path: str, fields: Iterable[str], names: Sequence[str
 
 
 def separator(value: object) -> str:
-    """Return a character that stands between the columns of a file."""
+    """Return the character that separates the columns of a file."""
     if not isinstance(value, str):
         raise TypeError(f"separator must be one character such as ',' or ';'; got {shown(value)}")
     if len(value) != 1 or value.isalnum() or value in '+-._"\r\n\0':
@@ -181,7 +181,7 @@ def separator(value: object) -> str:
 
 
 def log_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None:
-    """Check that a log can be continued: that it has columns for the epoch and these names."""
+    """Check that a log file can be appended to: its columns include the epoch and these names."""
     missing = [name for name in ("epoch", *names) if name not in columns]
     if missing:
         raise ValueError(
@@ -217,7 +217,7 @@ def rate_schedule(value: Any) -> tuple[Callable[..., Any], bool]:
 
 
 def constant_rate(owner: str, value: object) -> None:
-    """Check that an optimizer's learning rate is a number, which a callback can set."""
+    """Check that an optimizer's learning rate is a number, so that a callback can set it."""
     if not isinstance(value, numbers.Real):
         raise ValueError(
             f"{owner} sets the learning rate, but the optimizer's follows {shown(value)}; drop the"
@@ -226,7 +226,7 @@ def constant_rate(owner: str, value: object) -> None:
 
 
 def callback_state(owner: str, value: Any, names: Iterable[str]) -> Mapping[str, Any]:
-    """Check that a callback's state has these names."""
+    """Check that a callback's state has an entry for each of these names."""
     if not isinstance(value, Mapping):
         raise TypeError(f"state must be what get_state of {owner} returned; got {shown(value)}")
     missing = [name for name in names if name not in value]

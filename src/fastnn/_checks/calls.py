@@ -1,6 +1,6 @@
-"""Calls with arguments that a class or function lacks, and attributes that an object lacks.
+"""Errors for arguments that a class or function lacks, and for attributes that an object lacks.
 
-Python's own error names the argument; the one that is raised here adds what to use instead. Not
+Python's own error names the argument; the error raised here also says what to use instead. Not
 here: the tables (names.py, arguments.py).
 """
 
@@ -27,26 +27,26 @@ _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
 
 def explained(function: _Function) -> _Function:
-    """Let the error for an argument that a method lacks say what to use instead: a decorator."""
+    """Decorate a method: the error for an unknown argument also says what to use instead."""
     owners = [function.__qualname__.removesuffix(".__init__")]
     found: _Function = _explained(function, owners)
     return found
 
 
 def explaining(kind: _Class) -> _Class:
-    """Let a class explain arguments that it lacks, and, if it is frozen, fields that are set.
+    """Decorate a class: errors for unknown arguments and for setting frozen fields give a remedy.
 
-    The tables are searched for the names of the class and of its bases.
+    The tables are searched under the names of the class and of its base classes.
     """
     owners = [base.__name__ for base in kind.__mro__]
     kind.__init__ = _explained(kind.__init__, owners)  # type: ignore[misc]  # replaced on purpose
     if dataclasses.is_dataclass(kind):
-        kind.__setattr__ = _frozen(kind.__setattr__)  # type: ignore[method-assign]  # too
+        kind.__setattr__ = _frozen(kind.__setattr__)  # type: ignore[method-assign]  # likewise
     return kind
 
 
 def _explained(function: Any, owners: list[str]) -> Any:
-    """Return a function that calls another; errors of the call itself are explained."""
+    """Wrap a function so that a TypeError caused by the call itself explains the remedy."""
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
@@ -54,7 +54,7 @@ def _explained(function: Any, owners: list[str]) -> Any:
             return function(*args, **kwargs)
         except TypeError as error:
             if error.__traceback__ is None or error.__traceback__.tb_next is not None:
-                raise  # from within the function
+                raise  # raised inside the function
             message = _wrong_call(owners, inspect.signature(function), args, kwargs)
             raise TypeError(message or str(error)) from None
 
@@ -67,7 +67,7 @@ def _wrong_call(
     args: tuple[Any, ...],
     kwargs: Mapping[str, Any],
 ) -> str | None:
-    """Return what is wrong with a call: an argument that is unknown, or one that is missing."""
+    """Return what is wrong with a call: an unknown argument, or a missing one."""
     known = list(signature.parameters)[1:]  # without self
     for name in kwargs:
         if name not in known:
@@ -91,13 +91,13 @@ def _wrong_call(
 
 
 def _found(tables: Mapping[str, Mapping[str, str]], owners: Iterable[str], name: str) -> str | None:
-    """Return the entry for a name in the first table of one of the owners that has it."""
+    """Return the entry for a name in the first owner's table that has one."""
     found = (tables[owner][name] for owner in owners if name in tables.get(owner, ()))
     return next(found, None)
 
 
 def _frozen(original: Callable[[Any, str, Any], None]) -> Any:
-    """Return a method __setattr__ whose error says how to change a network instead."""
+    """Return a __setattr__ method whose error says how to change a network instead."""
 
     @functools.wraps(original)
     def set_attribute(self: Any, name: str, value: Any) -> None:
@@ -119,7 +119,7 @@ def _frozen(original: Callable[[Any, str, Any], None]) -> Any:
 def names_of_module(
     module: str, table: Mapping[str, str], public: Iterable[str] = ()
 ) -> Callable[[str], Any]:
-    """Return a function __getattr__ for a module: its error says what to use instead of a name."""
+    """Return a module's __getattr__ function, whose error says what to use instead of a name."""
     package: ModuleType = sys.modules[module]
 
     def get(name: str) -> Any:
@@ -137,10 +137,10 @@ def no_layer_attribute(name: str, layer: Any) -> AttributeError:
 
 
 class NoAttribute:
-    """A descriptor that stands for an attribute of other libraries: reading it is an error.
+    """Descriptor for an attribute of other libraries: reading it raises an error with a hint.
 
-    The error says what to use instead. A method __getattr__ would know any name, but then Python
-    looks up every attribute in a slower way: a prediction of one row took 0.45 µs, not 0.37.
+    A __getattr__ method would cover every name, but it makes Python look up each attribute more
+    slowly: a prediction of one row took 0.45 µs instead of 0.37.
     """
 
     def __init__(self, name: str) -> None:
@@ -152,12 +152,12 @@ class NoAttribute:
 
 
 def is_foreign(kind: type, name: str) -> bool:
-    """Whether a class has no more than a hint for an attribute."""
+    """Whether a class has only a hint in place of this attribute."""
     return isinstance(inspect.getattr_static(kind, name, None), NoAttribute)
 
 
 def foreign_attributes(kind: type) -> None:
-    """Give a class hints for the names of attributes that networks of other libraries have."""
+    """Give a class hints for the attributes that networks of other libraries have."""
     for name in arguments.ATTRIBUTE_NAMES:
         if name not in vars(kind):
             setattr(kind, name, NoAttribute(name))
@@ -174,7 +174,7 @@ def not_in_package(name: str, package: Any, public: Iterable[str]) -> AttributeE
 def _no_attribute(
     message: str, name: str, owner: Any, table: Mapping[str, str], public: Iterable[str]
 ) -> AttributeError:
-    """Return an error with a hint, or else one to which Python adds the most similar name."""
+    """Return an AttributeError with a hint, or one to which Python adds the most similar name."""
     same = [other for other in public if names.plain(other) == names.plain(name)]
     hint = f"did you mean {same[0]!r}?" if same else table.get(names.plain(name))
     if hint is None or name.startswith("__"):
@@ -183,7 +183,7 @@ def _no_attribute(
 
 
 def no_foreign_attribute(name: str) -> None:
-    """Check that an attribute that is set on a network is none that it would ignore."""
+    """Check that an attribute set on a network is not one that the network would ignore."""
     if name in ("lr", "trainable", "learning_rate_init", "device", "training", "requires_grad"):
         hint = arguments.ATTRIBUTES[names.plain(name)]
         raise AttributeError(f"an MLP has no attribute {name!r}; {hint}")

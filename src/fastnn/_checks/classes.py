@@ -1,4 +1,4 @@
-"""Classes: the labels that a network has names for, and targets that are such labels."""
+"""Checks of classes: the names of a network's labels, and targets given as such labels."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _label(place: str, value: Any) -> Label:
 
 
 def _number_of_classes(loss: Loss, n_out: int, given: str) -> int:
-    """Return the number of classes of a network, which must be one for classification."""
+    """Return the number of classes of a network; the network must be a classifier."""
     n = loss.n_classes(n_out)
     if n is None:
         raise ValueError(
@@ -64,14 +64,14 @@ def _number_of_classes(loss: Loss, n_out: int, given: str) -> int:
 
 
 def _are_labels(value: Any) -> bool:
-    """Whether targets are text or categories, which need classes."""
+    """Whether targets are text or categories, so that the network needs classes."""
     return _conversion.categories(value) is not None or _conversion.is_text(value)
 
 
 def classes_of(name: str, value: Any, loss: Loss, n_out: int) -> Classes | None:
-    """Return the classes that targets name: categories in their order, or text sorted.
+    """Return the classes found in targets: categories in their order, or text sorted.
 
-    None if the targets are numbers, or the network is none for classes.
+    None if the targets are numbers or the network is not a classifier.
     """
     n = loss.n_classes(n_out)
     if n is None or not _are_labels(value):
@@ -103,9 +103,9 @@ def classes_of(name: str, value: Any, loss: Loss, n_out: int) -> Classes | None:
 
 
 def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | None) -> Any:
-    """Return targets that are labels as the numbers of their classes (n,); others as they are.
+    """Return labels as the numbers of their classes (n,); return other targets unchanged.
 
-    With `known` classes, all targets of one dimension are labels.
+    With `known` classes, all one-dimensional targets are labels.
     """
     if known is None:
         if loss.n_classes(n_out) is None:
@@ -119,7 +119,7 @@ def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | N
             "classes yet; set net.classes to all labels, or fit arrays X and y first"
         )
     if not _are_labels(value) and np.ndim(value) != 1:
-        return value  # rows of probabilities, or a column of them
+        return value  # probabilities, (n, n_classes) or (n, 1)
     found, numbers = _labels(name, value), {label: i for i, label in enumerate(known)}
     try:
         return np.fromiter(map(numbers.__getitem__, found), np.int64, len(found))
@@ -133,7 +133,7 @@ def as_numbers(name: str, value: Any, loss: Loss, n_out: int, known: Classes | N
 
 
 def _labels(name: str, value: Any) -> list[Any]:
-    """Return labels (n,) or (n, 1) as a list, none of which is missing."""
+    """Return labels (n,) or (n, 1) as a list; none may be missing."""
     array = np.asarray(value)
     if array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
@@ -154,14 +154,14 @@ def _labels(name: str, value: Any) -> list[Any]:
 
 
 def _listed(known: Classes) -> str:
-    """Return classes for a message, the first ten of many."""
+    """Return the classes as text for a message, at most the first ten."""
     return quoted(known[:10]) + (f" and {len(known) - 10} more" if known[10:] else "")
 
 
 def weights_by_number(
     value: object, loss: Loss, n_out: int, known: Classes | None
 ) -> dict[int, float] | str | None:
-    """Return class weights by number, "balanced" or None; labels are looked up in `known`."""
+    """Return {number: weight}, "balanced" or None; labels are looked up in `known`."""
     if known is None or value is None or isinstance(value, str):
         return class_weight(value, loss, n_out)
     numbers = {label: i for i, label in enumerate(known)}
@@ -176,14 +176,14 @@ def weights_by_number(
 
 
 def _mapping(value: Any) -> Any:
-    """Return a value that has items; otherwise let `class_weight` refuse it."""
+    """Return a value that has items; otherwise raise the error of `class_weight`."""
     if hasattr(value, "items"):
         return value
-    return class_weight(value, None, 0)  # type: ignore[arg-type]  # it raises before it needs a loss
+    return class_weight(value, None, 0)  # type: ignore[arg-type]  # raises before it uses the loss
 
 
 def classifies(loss: Loss, n_out: int) -> None:
-    """Check that a network's outputs are classes or labels."""
+    """Check that a network's outputs stand for classes or labels."""
     if loss.targets not in ("class", "probability"):
         raise ValueError(
             f"predict_classes is for classes, but this network has loss {loss.name!r} and {n_out} "

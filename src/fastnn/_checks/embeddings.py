@@ -1,4 +1,4 @@
-"""Checks of embeddings: columns, categories, bins; and of rows that hold categories."""
+"""Checks of embedding layers (columns, categories, bins) and of rows that hold categories."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = [
 
 
 def _listed(name: str, value: object, what: str) -> list[Any]:
-    """Return the items of a list or an array of one dimension."""
+    """Return the items of a list or of a one-dimensional array."""
     if isinstance(value, np.ndarray) and value.ndim == 1:
         value = value.tolist()
     found = items(value)
@@ -39,7 +39,7 @@ def _listed(name: str, value: object, what: str) -> list[Any]:
 
 
 def ascending_columns(name: str, value: object) -> tuple[int, ...] | None:
-    """Return numbers of columns that increase, None for all columns."""
+    """Return increasing column numbers, or None for all columns."""
     if value is None:
         return None
     found = _listed(name, value, "column numbers")
@@ -54,7 +54,7 @@ def ascending_columns(name: str, value: object) -> tuple[int, ...] | None:
 def columns_exist(
     name: str, columns: Sequence[int] | None, n_in: int, n_given: int | None = None
 ) -> None:
-    """Check that a layer of n_in inputs has these columns; `n_given` values are for all of them."""
+    """Check that a layer of n_in inputs has these columns; None needs a value for each input."""
     if columns is not None and columns[-1] >= n_in:
         raise ValueError(
             f"columns has {columns[-1]}, but the layer has {n_in} inputs, which are columns 0 to "
@@ -68,7 +68,7 @@ def columns_exist(
 
 
 def sizes(name: str, value: object, n: int | None, high: int) -> int | tuple[int, ...]:
-    """Return a size, or one for each of n columns."""
+    """Return one size, or one for each of n columns."""
     if not isinstance(value, int | np.integer):
         found = _listed(name, value, "integers, one for each column, or an integer")
         _require_one_each(name, len(found), n)
@@ -86,7 +86,7 @@ def _require_one_each(name: str, given: int, n: int | None) -> None:
 def bins(
     name: str, value: object, n: int | None, is_needed: bool
 ) -> tuple[tuple[float, ...], ...] | None:
-    """Return the edges of the bins of n columns; None where they are not needed."""
+    """Return the bin edges of n columns; None where no edges are needed."""
     if not is_needed:
         if value is not None:
             raise ValueError(f"{name} is for kind='piecewise' only; drop it")
@@ -108,7 +108,7 @@ def bins(
 
 
 def _edges(name: str, value: object) -> tuple[float, ...]:
-    """Return the edges of one column's bins."""
+    """Return the bin edges of one column."""
     found = _listed(name, value, "edges")
     edges = tuple(float(number(f"{name}[{i}]", each)) for i, each in enumerate(found))
     if len(edges) < 2 or any(low >= high for low, high in pairwise(edges)):
@@ -117,7 +117,7 @@ def _edges(name: str, value: object) -> tuple[float, ...]:
 
 
 def rows_of_quantiles(name: str, value: Any) -> NDArray[np.float64]:
-    """Return finite rows (n, n_in) to compute quantiles of, in float64."""
+    """Return finite rows (n, n_in) in float64, for computing quantiles."""
     array = as_array(name, value)
     if array.ndim != 2 or array.dtype.kind not in "fiub" or array.size == 0:
         raise ValueError(
@@ -135,7 +135,7 @@ def rows_of_quantiles(name: str, value: Any) -> NDArray[np.float64]:
 
 
 def varies(name: str, column: int, edges: NDArray[np.float64]) -> None:
-    """Check that a column has more than one value."""
+    """Check that a column has more than one distinct value."""
     if len(edges) < 2:
         raise ValueError(
             f"column {column} of {name} is {edges[0]:g} in all rows, so it has no bins; pass the "
@@ -147,7 +147,7 @@ def varies(name: str, column: int, edges: NDArray[np.float64]) -> None:
 
 
 def categories(name: str, rows: Any, counts: Mapping[int, int]) -> Any:
-    """Return converted rows, which hold categories below the count of each of these columns."""
+    """Return converted rows whose columns in `counts` hold categories below these counts."""
     if isinstance(rows, SparseRows):
         for column in counts:
             mine = rows.indices == column
@@ -165,7 +165,10 @@ def categories_of_rows(
     rows: slice | NDArray[np.int64] | None = None,
     first: int = 0,
 ) -> None:
-    """Check the same of an array; `rows` are the numbers of its rows, `first` that of row 0."""
+    """Check the columns of categories in an array.
+
+    `rows` are the indices of its rows in a part of X that begins at row `first`.
+    """
     for column, count in counts.items():
         where: Any = rows
         if not isinstance(rows, np.ndarray):

@@ -1,4 +1,4 @@
-"""Plain data, and the contents of model files."""
+"""Checks of plain data and of the contents of model files."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ def json_object(name: str, text: object) -> dict[str, Any]:
     return found
 
 
-# Limits of what is written as JSON, so that every parser reads it.
+# Limits on the data written as JSON, so that every parser can read it.
 _MOST_LEVELS = 100
 _MOST_BITS = 4096
 
 
 def json_of(name: str, value: object) -> str:
-    """Return a dict as JSON text, which reads as the same, but for tuples and numpy scalars."""
+    """Return a dict as JSON text; only tuples and numpy scalars read back as other types."""
     if not isinstance(value, dict):
         raise TypeError(f"{name} must be a dict; got {shown(value)}")
     plain = _plain(name, name, value)
@@ -46,7 +46,7 @@ def json_of(name: str, value: object) -> str:
 
 
 def _plain(name: str, place: str, value: Any, level: int = 0) -> Any:
-    """Return data, which stand in a place of `name`, as JSON has them."""
+    """Convert the data at `place` within `name` to the types that JSON has."""
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, dict | list | tuple):
@@ -97,7 +97,7 @@ def fields(
     known: Iterable[str] | None = None,
     needed: Iterable[str] | None = None,
 ) -> dict[str, Any]:
-    """Return a copy of a dict that has all needed keys (by default all known) and no others."""
+    """Return a copy of a dict; it must have all needed keys (default: all known) and no unknown."""
     if not isinstance(value, dict):
         raise TypeError(f"{place} must be a dict; got {shown(value)}")
     known = None if known is None else tuple(known)
@@ -133,7 +133,7 @@ def tensors(
     shapes: Mapping[str, tuple[int, ...]],
     dtype: np.dtype[Any],
 ) -> None:
-    """Check the shapes and the type of tensors of a model file."""
+    """Check the shapes and the dtype of the tensors of a model file."""
     for name, tensor in found.items():
         if tensor.shape != shapes[name] or tensor.dtype != dtype:
             raise ValueError(
@@ -143,7 +143,7 @@ def tensors(
 
 
 def standardization(mean: NDArray[Any], scale: NDArray[Any], n_in: int) -> None:
-    """Check means and scales of a model file."""
+    """Check the means and scales read from a model file."""
     for name, array in (("mean", mean), ("scale", scale)):
         if array.shape != (n_in,) or array.dtype != np.float64:
             raise ValueError(
@@ -162,7 +162,7 @@ def nothing_left(tensors: Mapping[str, NDArray[Any]]) -> None:
 
 
 def same_config(path: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
-    """Check that a checkpoint is of the same network; the learning rate may be another."""
+    """Check that a checkpoint is of the same network; the learning rate may differ."""
     for config in (theirs, ours):
         config["optimizer"].pop("learning_rate")
         for name in ("seed", "n_threads"):
@@ -175,12 +175,12 @@ def same_config(path: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None
             )
 
 
-#: Options of a fit that must be those of the checkpoint it continues from.
+#: Options of a fit that must equal those stored in the checkpoint it continues from.
 FIT_OPTIONS = ("samples", "batch_size", "shuffle", "classes")
 
 
 def same_fit(path: str, theirs: dict[str, Any] | None, ours: dict[str, Any]) -> dict[str, Any]:
-    """Return the state of a fit in a checkpoint, which must be of the same fit."""
+    """Return the state of a fit stored in a checkpoint; the options of both fits must agree."""
     if theirs is None:
         raise ValueError(
             f"resume={path!r} was saved outside of fit, so there is no fit to continue; use "

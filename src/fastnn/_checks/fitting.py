@@ -1,4 +1,4 @@
-"""Options of `fit` and related calls, and what a network must have for them."""
+"""Checks of the options of `fit` and related calls, and of the networks they are called on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def verbosity(value: object) -> int:
-    """Return 0 or 1; True and False are these."""
+    """Return 0 or 1; True and False are accepted as these."""
     if is_bool(value):
         return int(bool(value))
     if isinstance(value, str) or (isinstance(value, int) and value == 2):
@@ -34,7 +34,7 @@ def verbosity(value: object) -> int:
 
 
 def batch_size(value: object) -> int | None:
-    """Return a number of rows, or None for all."""
+    """Return a number of rows, or None for all rows."""
     if isinstance(value, str):
         raise TypeError(f"batch_size must be an integer, or None for all rows; got {shown(value)}")
     if isinstance(value, int) and value == -1:
@@ -55,7 +55,7 @@ def shuffle(value: Any, name: str = "shuffle") -> Any:
 
 
 def order(value: object, n: int) -> NDArray[np.int64]:
-    """Return n numbers of rows, as the object that a user gave for `shuffle` drew them: a copy."""
+    """Return a copy of the order of n rows that a user's `shuffle` object drew."""
     drawn = np.asarray(value)
     if drawn.shape != (n,) or drawn.dtype.kind not in "iu":
         raise ValueError(
@@ -72,7 +72,7 @@ def order(value: object, n: int) -> NDArray[np.int64]:
 
 
 def resumable(resume: object, shuffle: object) -> None:
-    """Check that the network draws the orders of a fit to be resumed, since it is saved."""
+    """Check that a fit to be resumed draws its orders from the network, whose state is saved."""
     if resume is not None and not isinstance(shuffle, bool):
         raise ValueError(
             "resume goes with shuffle=True or False: a checkpoint keeps no state of shuffle="
@@ -91,7 +91,7 @@ def validation_data(value: Any) -> tuple[Any, Any, Any]:
 
 
 def validation_split(value: object, data: object) -> float:
-    """Return the fraction of rows to validate on; 0 if there are validation data."""
+    """Return the fraction of rows for validation; 0 if validation data are given."""
     split = number("validation_split", value, low=0.0, below=1.0)
     if data is not None and split:
         raise ValueError(
@@ -101,7 +101,7 @@ def validation_split(value: object, data: object) -> float:
 
 
 def rows_to_train(n: int, split: float) -> int:
-    """Return how many of n rows are trained on, if the fraction `split` is for validation."""
+    """Return how many of n rows remain for training when the fraction `split` is for validation."""
     kept = n - max(1, round(n * split))
     if kept < 1:
         raise ValueError(
@@ -114,12 +114,12 @@ def rows_to_train(n: int, split: float) -> int:
 
 
 def steps(value: object) -> int | None:
-    """Return a number of batches an epoch, or None for all that there are."""
+    """Return the number of batches per epoch, or None for all batches of the iterable."""
     return None if value is None else integer("steps_per_epoch", value, low=1)
 
 
 def no_steps(value: object) -> None:
-    """Check that no number of batches is given with arrays."""
+    """Check that no number of batches is given together with arrays."""
     if value is not None:
         raise ValueError(
             f"steps_per_epoch={shown(value)} is for an iterable of batches; for arrays X and y "
@@ -128,7 +128,7 @@ def no_steps(value: object) -> None:
 
 
 def for_batches(sample_weight: object, split: float, class_weight: object) -> None:
-    """Check that no option is given that an iterable of batches cannot have."""
+    """Check that no option is given that does not apply to an iterable of batches."""
     if sample_weight is not None:
         raise ValueError(
             "sample_weight cannot be given for an iterable; let it yield (X, y, sample_weight)"
@@ -145,7 +145,7 @@ def for_batches(sample_weight: object, split: float, class_weight: object) -> No
 
 
 def are_batches(value: Any) -> bool:
-    """Whether a value that is given without targets is an iterable of batches, and no array."""
+    """Whether a value passed without targets is an iterable of batches, not an array."""
     if isinstance(value, str | bytes | Mapping | np.ndarray | memoryview | set):
         return False
     arrays = ("__array__", "__dlpack__", "dtypes", "tocsr")
@@ -158,7 +158,7 @@ def are_batches(value: Any) -> bool:
 
 
 def batch(place: str, value: Any) -> tuple[Any, Any, Any]:
-    """Return (X, y, sample_weight or None) of an item that an iterable gave."""
+    """Return (X, y, sample_weight or None) from one item of an iterable."""
     if not isinstance(value, tuple | list) or len(value) not in (2, 3):
         raise TypeError(
             f"{place} of the iterable must be (X, y) or (X, y, sample_weight); it is {shown(value)}"
@@ -168,7 +168,7 @@ def batch(place: str, value: Any) -> tuple[Any, Any, Any]:
 
 
 def iterator_of_this_process(is_lost: bool) -> None:
-    """Check that no thread of the parent was reading an iterator when this process was forked."""
+    """Check that no thread of the parent was reading the iterator when this process was forked."""
     if is_lost:
         raise RuntimeError(
             "this process was forked while a thread of its parent was reading the iterable; leave "
@@ -177,7 +177,7 @@ def iterator_of_this_process(is_lost: bool) -> None:
 
 
 def some_batches(rows: int, epoch: int) -> None:
-    """Check that an epoch had rows at all."""
+    """Check that an epoch had any rows."""
     if rows == 0:
         raise ValueError(
             f"the iterable gave no batch in epoch {epoch + 1}; pass one that can be iterated over "
@@ -189,13 +189,13 @@ def some_batches(rows: int, epoch: int) -> None:
 
 
 def network(name: str, value: object, kind: type) -> None:
-    """Check that a value is a network of that class."""
+    """Check that a value is an instance of the network class `kind`."""
     if not isinstance(value, kind):
         raise TypeError(f"{name} must be an MLP; got {shown(value)}")
 
 
 def trainable(layers: Iterable[Layer]) -> None:
-    """Check that at least one of the layers with parameters is trained."""
+    """Check that at least one layer with parameters is trainable."""
     if not any(layer.trainable for layer in layers):
         raise ValueError(
             "every layer with weights has trainable=False, so nothing would be learnt; call "
@@ -204,7 +204,7 @@ def trainable(layers: Iterable[Layer]) -> None:
 
 
 def numbers_of_layers(value: Any, n: int) -> list[int]:
-    """Return numbers of layers from 0; None stands for all, negative ones count from the end."""
+    """Return layer indices from 0; None means all layers, negative indices count from the end."""
     if value is None:
         return list(range(n))
     found = [value] if isinstance(value, int | np.integer) else items(value)
@@ -223,7 +223,7 @@ def idle(fit: object) -> None:
 
 
 def not_trained(now: tuple[int, int], before: tuple[int, int]) -> None:
-    """Check that no other thread has trained a network: counts of updates and of epochs."""
+    """Check that no other thread trained a network meanwhile, by its counts (updates, epochs)."""
     if now != before:
         raise RuntimeError(
             "this model is being trained in another thread; wait for it, or save and copy it in a "
@@ -241,7 +241,7 @@ def adapted(ready: bool) -> None:
 
 
 def standardizes(does: bool) -> None:
-    """Check that there is a Standardize layer."""
+    """Check that the network has a Standardize layer."""
     if not does:
         raise ValueError(
             "this MLP has no Standardize layer to adapt; build it with layers=[Standardize(), ...]"

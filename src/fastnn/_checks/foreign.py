@@ -1,6 +1,6 @@
 """Checks of networks from other libraries: whether an MLP can express them.
 
-A place is how a message names an operation of such a network: "node 'relu_1' (Relu)".
+`place` is the name of an operation of such a network in messages: "node 'relu_1' (Relu)".
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Kind = TypeVar("Kind")
 
 
 def package(name: str, purpose: str, pip: str | None = None) -> ModuleType:
-    """Return the module of an optional package that `purpose` needs; `pip` is its name there."""
+    """Import an optional package that `purpose` needs; `pip` is its name on PyPI if it differs."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
@@ -39,7 +39,7 @@ def expressible(place: str, possible: object, problem: str, remedy: str) -> None
 
 
 def built(place: str, kind: Callable[..., Kind], *arguments: Any) -> Kind:
-    """Return a specification built from another library's numbers; an error names the place."""
+    """Return a specification built from another library's numbers; errors name the place."""
     try:
         return kind(*arguments)
     except (TypeError, ValueError) as error:
@@ -56,7 +56,7 @@ def finite(place: str, *arrays: NDArray[Any] | None) -> None:
 
 
 def labels(classes: tuple[Any, ...] | None, n: int) -> NDArray[Any]:
-    """Return an array of the labels of n classes, 0, 1, ... if `classes` is None."""
+    """Return the labels of n classes as an array: `classes`, or 0, 1, ... if that is None."""
     if classes is None:
         return np.arange(n)
     found = np.array(classes)
@@ -69,19 +69,19 @@ def labels(classes: tuple[Any, ...] | None, n: int) -> NDArray[Any]:
 
 
 def one_of_these(name: str, value: object, kinds: type | tuple[type, ...], wanted: str) -> None:
-    """Check that an object is an instance of one of some classes."""
+    """Check that an object is an instance of one of these classes."""
     if not isinstance(value, kinds):
         raise TypeError(f"{name} must be {wanted}; got {shown(value)} ({type(value).__name__})")
 
 
 def fitted(name: str, est: object, attribute: str) -> None:
-    """Check that an estimator has an attribute that fitting sets."""
+    """Check that an estimator has an attribute that is set by fitting."""
     if not hasattr(est, attribute):
         raise ValueError(f"{name} is not fitted; call fit first")
 
 
 def one_tensor(what: str, names: Sequence[str]) -> None:
-    """Check that a graph has one tensor as its input, or as its output."""
+    """Check that a graph has exactly one input tensor, or one output tensor."""
     if len(names) != 1:
         raise ValueError(
             f"the graph has {len(names)} {what}{': ' if names else ''}{', '.join(names)}; extract "
@@ -90,7 +90,7 @@ def one_tensor(what: str, names: Sequence[str]) -> None:
 
 
 def tensor_names(input_name: object, output_name: object) -> tuple[str, str]:
-    """Return the names of the input and the output of a graph."""
+    """Return the names of a graph's input and output."""
     names = []
     for name, value in (("input_name", input_name), ("output_name", output_name)):
         if not isinstance(value, str):
@@ -105,7 +105,7 @@ def tensor_names(input_name: object, output_name: object) -> tuple[str, str]:
 
 
 def of_one_precision(policy: str, dtype: str) -> None:
-    """Check that another library can compute as a network does: it rounds no operands."""
+    """Check that a network rounds no operands, so that another library can compute the same."""
     if policy != dtype:
         raise ValueError(
             f"a network of dtype {policy!r} cannot be exported, since others would not round as it "
@@ -114,7 +114,7 @@ def of_one_precision(policy: str, dtype: str) -> None:
 
 
 def fits_in_onnx(n_bytes: int, limit: int) -> None:
-    """Check that an ONNX file can hold weights of this size."""
+    """Check that weights of this size fit in an ONNX file."""
     if n_bytes > limit:
         raise ValueError(
             f"the weights take {n_bytes} bytes but an ONNX file holds at most {limit}; use "
@@ -123,7 +123,7 @@ def fits_in_onnx(n_bytes: int, limit: int) -> None:
 
 
 def onnx_model(name: str, value: object, kind: type) -> str | None:
-    """Return the path of a model's file; None for a model in memory: bytes, or of class `kind`."""
+    """Return a model's path, or None for a model in memory: bytes, or an instance of `kind`."""
     if isinstance(value, (bytes, bytearray, memoryview, kind)):
         return None
     if not isinstance(value, str | os.PathLike):
@@ -135,7 +135,7 @@ def onnx_model(name: str, value: object, kind: type) -> str | None:
 
 
 def not_of_groups(name: str, has_groups: bool) -> None:
-    """Check that networks predict the same rows."""
+    """Check that the networks all predict the same rows, not one group each."""
     if has_groups:
         raise ValueError(
             f"{name} has a network for each group of rows, and their mean predicts none of them; "
@@ -144,7 +144,7 @@ def not_of_groups(name: str, has_groups: bool) -> None:
 
 
 def alike(name: str, described: Sequence[object]) -> None:
-    """Check that there are networks, and that all have the same inputs, layers and precision."""
+    """Check that there is a network and that all have the same inputs, layers and precision."""
     if not described:
         raise ValueError(f"{name} has no networks; pass one or more")
     for number, each in enumerate(described):
@@ -156,13 +156,13 @@ def alike(name: str, described: Sequence[object]) -> None:
 
 
 def one_to_train(name: str, n: int) -> None:
-    """Check that a step of training is of one network."""
+    """Check that a training step is written for one network only."""
     if n > 1:
         raise ValueError(f"{name} is for one network, but there are {n}; write one: net[i]")
 
 
 def same_constants(place: str, ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> None:
-    """Check that networks which are written together scale their inputs alike."""
+    """Check that networks that are written together standardize their inputs alike."""
     if any(not np.array_equal(ours[name], theirs[name]) for name in ours):
         raise ValueError(
             f"{place}: the networks' Standardize layers have seen different rows; adapt them to "

@@ -1,4 +1,4 @@
-"""Arguments of `fit_many` and `networks`: one for all members, or one for each."""
+"""Checks of the arguments of `fit_many` and `networks`: one for all members, or one for each."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def members(value: Any, kind: type[_Kind]) -> list[_Kind]:
-    """Return the networks to fit: one at least, and none of them twice."""
+    """Return the networks to fit: at least one, and none of them twice."""
     found = items(value) if not isinstance(value, kind) else None
     if found is None:
         raise TypeError(
@@ -43,7 +43,7 @@ def members(value: Any, kind: type[_Kind]) -> list[_Kind]:
 
 
 def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
-    """Return inputs, targets and weights as arrays whose rows can be picked by numbers."""
+    """Return inputs, targets and weights as arrays that can be indexed by row number."""
     if not _conversion.is_csr(X):
         X = as_array("X", X)
     if y is None:
@@ -62,7 +62,7 @@ def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
 def one_for_each(
     name: str, value: Any, n: int, check: Callable[[str, Any], _Value]
 ) -> list[_Value]:
-    """Return n checked values: of a list of n, or of one value for all members."""
+    """Return n checked values, from a list of n or from one value for all members."""
     if isinstance(value, list | tuple | np.ndarray) and np.ndim(value) == 1:
         if len(value) != n:
             raise ValueError(
@@ -79,14 +79,14 @@ def epochs_of_member(name: str, value: Any) -> int:
 
 
 def batch_of_member(name: str, value: Any) -> int | None:
-    """Return a number of rows, or None for all."""
+    """Return a number of rows, or None for all rows."""
     return None if value is None else integer(name, value, low=1)
 
 
 def shuffle_of_members(value: Any, n: int) -> list[Any]:
-    """Return for each member whether its rows are shuffled, or the object that draws their order.
+    """Return, for each member, whether its rows are shuffled or the object that draws their order.
 
-    Two members on different threads cannot share an object: what each got would depend on the time.
+    Members may not share such an object: their draws would depend on the timing of the threads.
     """
     found = one_for_each("shuffle", value, n, lambda name, one: shuffle(one, name))
     objects = [id(one) for one in found if not isinstance(one, bool)]
@@ -99,7 +99,7 @@ def shuffle_of_members(value: Any, n: int) -> list[Any]:
 
 
 def rows_of_members(name: str, value: Any, n: int, n_rows: int) -> list[Indices | None]:
-    """Return the numbers of each member's rows, None for all rows."""
+    """Return the row numbers of each member, None for all rows."""
     if value is None:
         return [None] * n
     found = list(value) if isinstance(value, np.ndarray) and value.ndim == 2 else items(value)
@@ -114,7 +114,7 @@ def rows_of_members(name: str, value: Any, n: int, n_rows: int) -> list[Indices 
 
 
 def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
-    """Return numbers of rows from numbers, a mask (n_rows,), a slice, or None for all: a copy."""
+    """Return a copy of row numbers, given as numbers, a mask (n_rows,) or a slice; None for all."""
     if value is None:
         return None
     if isinstance(value, slice):
@@ -140,7 +140,7 @@ def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
 
 
 def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
-    """Return the distinct labels of groups, sorted, and each row's number among them."""
+    """Return the distinct group labels, sorted, and the index of each row's label among them."""
     labels = np.asarray(value)
     if labels.shape != (n_rows,):
         raise ValueError(
@@ -157,7 +157,7 @@ def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
 
 
 def groups_or_rows(groups_given: object, rows_given: object) -> None:
-    """Check that rows are chosen in one way."""
+    """Check that not both groups and rows are given."""
     if groups_given is not None and rows_given is not None:
         raise ValueError("rows and groups are both given; give one of them")
 
@@ -174,7 +174,7 @@ def a_network_for_each_group(n: int, labels: NDArray[Any]) -> None:
 def validation(value: Any) -> Any:
     """Return None, a fraction, "rest", (X, y, sample_weight or None), or a list of row numbers.
 
-    The list is checked by `rows_of_members`.
+    The row numbers are checked by `rows_of_members`.
     """
     if value is None or isinstance(value, list | np.ndarray):
         return value
@@ -195,7 +195,7 @@ def validation(value: Any) -> Any:
 
 
 def rest_of_rows(number_of_member: int, rows: Indices | None, n_rows: int) -> Indices:
-    """Return the rows that a member is not trained on; at least one."""
+    """Return the rows that a member is not trained on; there must be at least one."""
     found = np.zeros(0, np.int64)
     if rows is not None:
         is_left = np.ones(n_rows, bool)
@@ -210,7 +210,7 @@ def rest_of_rows(number_of_member: int, rows: Indices | None, n_rows: int) -> In
 
 
 def callbacks_of_members(value: Any) -> Any:
-    """Return a list of callbacks, which each member gets copies of, or a function of a number."""
+    """Return a list of callbacks, of which each member gets copies, or a function of its number."""
     found = value if callable(value) else items(value)
     if found is None:
         raise TypeError(
@@ -221,7 +221,7 @@ def callbacks_of_members(value: Any) -> Any:
 
 
 def copies(value: Any, has_one: Sequence[str]) -> None:
-    """Check that callbacks that every member has a copy of don't write to the same file."""
+    """Check that no copied callback writes a file: the copies would write to the same one."""
     if has_one:
         raise ValueError(
             f"callbacks would let all networks write to {has_one[0]!r}; pass a function of the "
@@ -233,7 +233,7 @@ def copies(value: Any, has_one: Sequence[str]) -> None:
 
 
 def executor(value: Any) -> Any:
-    """Return what members are trained on: None, "joblib", or an object with `submit`."""
+    """Return the executor that trains members: None, "joblib", or an object with `submit`."""
     if value is None or isinstance(value, str):
         return None if value is None else choice("executor", value, ("joblib",))
     if isinstance(value, type) or not callable(getattr(value, "submit", None)):
@@ -258,7 +258,7 @@ def picklable(name: str, value: Any, dumps: Callable[[Any], bytes]) -> None:
     """Check that a value can be sent to a worker process."""
     try:
         dumps(value)
-    except Exception as error:  # pickle has no error of its own for many kinds of things
+    except Exception as error:  # pickle raises errors of many types
         raise TypeError(
             f"{name} cannot be sent to the processes of the executor: {error}; define its function "
             "or class in a module, install cloudpickle, or use threads: "
@@ -270,7 +270,7 @@ def picklable(name: str, value: Any, dumps: Callable[[Any], bytes]) -> None:
 
 
 def axes(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[Any]]:
-    """Return the lists of values that a grid of networks has, by argument of MLP."""
+    """Return the lists of values that span a grid of networks, by argument of MLP."""
     found = {}
     for name, value in values.items():
         if name not in names:
@@ -287,13 +287,13 @@ def axes(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[Any]
 
 
 def trained(n: int) -> None:
-    """Check that any member is trained."""
+    """Check that at least one member has been trained."""
     if n == 0:
         raise ValueError("no network of these is trained; look at fits.statuses")
 
 
 def reduction_of_members(value: object, names: Sequence[str]) -> str | None:
-    """Return how predictions of the members become one."""
+    """Return the name of the reduction that combines the members' predictions."""
     return None if value is None else choice("reduce", value, names)
 
 
@@ -306,12 +306,12 @@ def levels(value: Any) -> NDArray[np.float64]:
 
 
 def history_name(name: str, known: Sequence[str]) -> str:
-    """Return the name of a value that histories have."""
+    """Return the name of a value recorded in histories."""
     return choice("by", name, known)
 
 
 def seeds_or_n(values: Mapping[str, Any]) -> None:
-    """Check that the seeds of networks are given in one way."""
+    """Check that the seeds of networks are given either as seeds or as a number."""
     if "seeds" in values:
         raise ValueError("n and seeds are both given; give one of them")
 

@@ -1,4 +1,4 @@
-"""Contents of files of many networks, and of checkpoints of `fit_many`."""
+"""Checks of the contents of files of many networks and of checkpoints of `fit_many`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def index_text(tensor: NDArray[Any]) -> str:
-    """Return the text that a tensor of bytes holds."""
+    """Return the text stored in a tensor of bytes."""
     if tensor.dtype != np.uint8 or tensor.ndim != 1:
         raise ValueError(f"tensor 'index' is {tensor.dtype} {tensor.shape}; it must be bytes")
     return tensor.tobytes().decode()
@@ -27,7 +27,7 @@ def index_text(tensor: NDArray[Any]) -> str:
 def columns(
     tables: Any, values: Any, names_of_tables: Sequence[str], names: Sequence[str]
 ) -> tuple[Lists, Lists]:
-    """Return tables and columns of an index: lists of one length, with numbers of table items."""
+    """Return the tables of an index and its columns: equally long lists of indices into them."""
     tables = fields("tables", tables, names_of_tables)
     values = fields("columns", values, names)
     for place, lists in (("tables", tables), ("columns", values)):
@@ -45,7 +45,7 @@ def columns(
 
 
 def one_rate(rate: Any, has_schedule: bool) -> None:
-    """Check that a network has a learning rate in one place."""
+    """Check that a network has either a learning rate or a schedule."""
     if (rate is None) != has_schedule:
         raise ValueError("the learning rate must be a number or a schedule, and is both or neither")
 
@@ -58,13 +58,13 @@ def stack(name: str, tensor: NDArray[Any], n: int) -> NDArray[Any]:
 
 
 def same_stack(theirs: Any, ours: Any) -> None:
-    """Check that a network is of the kind whose tensors it has a row of."""
+    """Check that a network has the same tensors as the other networks of its stack."""
     if theirs != ours:
         raise ValueError(f"a network of {shown(ours)} is among those of {shown(theirs)}")
 
 
 def blocks(theirs: int, ours: int) -> None:
-    """Check the number of blocks of parameters: weights, moments, averages."""
+    """Check how many blocks of parameters (weights, moments, averages) a network has."""
     if theirs != ours:
         raise ValueError(f"a network has {theirs} blocks of weights and moments instead of {ours}")
 
@@ -73,7 +73,7 @@ def blocks(theirs: int, ours: int) -> None:
 
 
 def history_values(found: list[Any]) -> NDArray[np.float64]:
-    """Return the values of histories, which may be any floats."""
+    """Return the values of histories; any float is allowed, NaN too."""
     try:
         values = np.asarray(found, np.float64)
     except (TypeError, ValueError) as error:
@@ -84,14 +84,14 @@ def history_values(found: list[Any]) -> NDArray[np.float64]:
 
 
 def history_epochs(found: list[Any]) -> NDArray[np.int64]:
-    """Return the numbers of epochs of histories."""
+    """Return the epoch numbers of histories."""
     for epoch in found:
         integer("an epoch of fits.histories", epoch, low=0, high=2**62)
     return np.array(found, np.int64)
 
 
 def history_tensors(layouts: Sequence[Any], epochs: NDArray[Any], values: NDArray[Any]) -> None:
-    """Check that tensors of histories are as long as their layouts say."""
+    """Check that the tensors of histories have the lengths that their layouts imply."""
     n_epochs = n_values = 0
     for layout in layouts:
         fields("history", layout, ("epochs", "values"))
@@ -109,7 +109,7 @@ def history_tensors(layouts: Sequence[Any], epochs: NDArray[Any], values: NDArra
 
 
 def history_places(places: NDArray[Any], n: int) -> NDArray[Any]:
-    """Return places among n values."""
+    """Return indices into an array of n values."""
     if places.dtype != np.int64 or places.ndim != 1:
         raise ValueError(f"places of values are {places.dtype} {places.shape}; they must be int64")
     if places.size and not (places.min() >= 0 and places.max() < n):
@@ -128,7 +128,7 @@ def epoch_of(best: Any, epochs: Sequence[int]) -> int | None:
 
 
 def numbers_of_items(name: str, found: Any, n: int, n_items: int) -> list[list[int]]:
-    """Return n lists of numbers of items."""
+    """Return n lists of indices into n_items items."""
     if len(plain_list(name, found)) != n:
         raise ValueError(f"{name} has {len(found)} items for {n} networks")
     for numbers in found:
@@ -141,7 +141,7 @@ _KINDS_OF_LABELS = "buifUmMO"
 
 
 def labels_of_groups(value: Any) -> NDArray[Any]:
-    """Return labels of groups that a file can hold."""
+    """Return group labels, of a type that a file can hold."""
     labels = np.asarray(value)
     plain = labels.dtype.kind != "O" or all(
         label is None or type(label) in (str, int, bool) for label in labels.reshape(-1)
@@ -155,7 +155,7 @@ def labels_of_groups(value: Any) -> NDArray[Any]:
 
 
 def dtype_of_labels(value: Any) -> np.dtype[Any]:
-    """Return the dtype of labels in a file."""
+    """Return the dtype of the labels in a file."""
     dtype = np.dtype(value) if isinstance(value, str) else np.dtype(complex)
     if dtype.kind not in _KINDS_OF_LABELS:
         raise ValueError(f"labels of groups have dtype {shown(value)}")
@@ -163,7 +163,7 @@ def dtype_of_labels(value: Any) -> np.dtype[Any]:
 
 
 def a_label_for_each(labels: NDArray[Any], n: int) -> None:
-    """Check that there are labels of n groups."""
+    """Check that there is one label for each of n groups."""
     if labels.shape != (n,):
         raise ValueError(f"groups has labels of shape {labels.shape} for {n} networks")
 
@@ -172,7 +172,7 @@ def a_label_for_each(labels: NDArray[Any], n: int) -> None:
 
 
 def digests(found: NDArray[Any], n: int, size: int) -> None:
-    """Check the tensor of the digests of n networks."""
+    """Check the tensor that holds the digests of n networks."""
     if found.dtype != np.uint8 or found.ndim != 2 or found.shape[1] != size:
         raise ValueError(f"tensor 'networks' is {found.dtype} {found.shape}; it must be bytes")
     if len(found) != n:
@@ -180,7 +180,7 @@ def digests(found: NDArray[Any], n: int, size: int) -> None:
 
 
 def same_call(path: str, theirs: dict[str, Any], ours: dict[str, str]) -> None:
-    """Check that a checkpoint is of a call with the same arguments, by their digests."""
+    """Check, by digests, that a checkpoint was made by a call with the same arguments."""
     others = [name for name, digest in ours.items() if theirs.get(name) != digest]
     if others:
         raise ValueError(
@@ -190,7 +190,7 @@ def same_call(path: str, theirs: dict[str, Any], ours: dict[str, str]) -> None:
 
 
 def same_network(path: str, number: int, is_same: bool) -> None:
-    """Check that a network is as it was when a checkpoint was begun, or as it was left there."""
+    """Check that a network is in its initial state or in the state stored in a checkpoint."""
     if not is_same:
         raise ValueError(
             f"checkpoint={path!r} is of another call: nets[{number}] has other layers, options or "

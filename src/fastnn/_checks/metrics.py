@@ -1,4 +1,4 @@
-"""Checks of metrics: which ones are given, their targets and outputs, what functions return."""
+"""Checks of metrics: their names, targets and outputs, and the values that functions return."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def predictions(name: str, value: Any) -> NDArray[Any]:
-    """Return outputs of a network as an array (n >= 1, n_out >= 1), finite or not."""
+    """Return outputs of a network as an array (n >= 1, n_out >= 1), not necessarily finite."""
     array = as_array(name, value)
     if array.ndim == 1:
         array = array[:, None]
@@ -37,12 +37,12 @@ def predictions(name: str, value: Any) -> NDArray[Any]:
 def _kind_of_targets(
     name: str, array: NDArray[Any], n_out: int, metric: Metric, targets: str | None
 ) -> str:
-    """Return the kind of targets that a metric is given: one of `metric.targets`."""
+    """Return the kind of the given targets: one of `metric.targets`."""
     if targets is not None:
         return choice("targets", targets, metric.targets)
     if "class" not in metric.targets or len(metric.targets) == 1:
         return metric.targets[0]
-    if "real" in metric.targets:  # any kind: labels only if they can be nothing else
+    if "real" in metric.targets:  # labels only if no other kind is possible
         return "class" if n_out > 1 and array.ndim == 1 else "real"
     if n_out == 1:
         return "probability"
@@ -109,7 +109,7 @@ def top_k(k: int, n_out: int) -> None:
 
 
 def average_of(name: str, average: str | None, n: int, most: int) -> None:
-    """Check that a metric of one class is asked of up to `most` outputs."""
+    """Check that average='binary' is used with at most `most` outputs."""
     if average == "binary" and n > most:
         raise ValueError(
             f"metric {name!r} has average='binary' but there are {n} outputs; use average='macro', "
@@ -127,9 +127,9 @@ def zero_division(value: Any) -> float:
 
 
 def metric_list(value: Any, base: type) -> list[tuple[str, Any, Any]]:
-    """Return metrics as [(place, key, metric)].
+    """Return metrics as a list of (place, key, metric).
 
-    The place is how messages name the metric; the key is that of a dict, otherwise None.
+    `place` names the metric in messages; `key` is its key in a dict, otherwise None.
     """
     if isinstance(value, str | base | Mapping) or callable(value):
         places = [("metrics", value)]
@@ -170,7 +170,7 @@ def refuse_metric(
 
 
 def computes(place: str, metric: Metric, base: type[Metric]) -> None:
-    """Check that a class of a user that is derived from Metric computes something."""
+    """Check that a user's subclass of Metric overrides a method that computes the metric."""
     kind = type(metric)
     if kind.value is base.value and kind.__call__ is base.__call__:
         raise TypeError(
@@ -180,7 +180,7 @@ def computes(place: str, metric: Metric, base: type[Metric]) -> None:
 
 
 def function_name(place: str, function: Any) -> str:
-    """Return the name of a function; a lambda has none."""
+    """Return the name of a function; lambdas are refused, since they have none."""
     name = getattr(function, "__name__", None)
     if not isinstance(name, str) or name == "<lambda>":
         raise ValueError(
@@ -191,7 +191,7 @@ def function_name(place: str, function: Any) -> str:
 
 
 def log_name(place: str, name: Any, taken: Container[str]) -> str:
-    """Return the name of a metric in logs, which no other metric may have."""
+    """Return the name of a metric in the logs, which must not be taken."""
     if not isinstance(name, str):
         raise TypeError(f"{place}: the name of a metric must be a str; got {shown(name)}")
     remedy = 'pass {"another name": metric}'
@@ -208,7 +208,7 @@ def log_name(place: str, name: Any, taken: Container[str]) -> str:
 
 
 def weights_parameter(name: str, function: Callable[..., Any]) -> str:
-    """Return what a function's parameter sample_weight is: "absent", "optional" or "required"."""
+    """Return whether a function's parameter sample_weight is "absent", "optional" or "required"."""
     try:
         signature = inspect.signature(function)
     except (TypeError, ValueError):  # some functions written in C have no signature
@@ -227,7 +227,7 @@ def weights_parameter(name: str, function: Callable[..., Any]) -> str:
 
 
 def metric_value(name: str, value: Any) -> float:
-    """Return the value that a function of a user returned, as a float."""
+    """Return the result of a user's function as a float."""
     try:
         if isinstance(value, str | bytes | bytearray) or np.ndim(value) > 0:
             raise TypeError

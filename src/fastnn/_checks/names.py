@@ -1,13 +1,14 @@
-"""Names that other libraries have, and what fastnn has instead: the tables of hints.
+"""Names that other libraries use, and their equivalents in fastnn: the tables of hints.
 
-Here are losses, activations and other values; arguments and attributes are in arguments.py.
+This module has losses, activations and other values; arguments.py has arguments and attributes.
 
-A table has a row for each name, or for several names that are separated by spaces. Its text ends an
-error message, after a semicolon. Names are compared without case and punctuation, so one row serves
+A table has a row for each name, or for several names separated by spaces. Its text ends an error
+message, after a semicolon. Names are compared without case and punctuation, so one row serves
 "CategoricalHinge", "categorical_hinge" and "categorical-hinge". Not here: how a table is searched
-(hints.py), and names with the same meaning, which are aliases (ALIASES of losses.py, ...).
+(values.py, calls.py), and aliases, which are other names of the same thing (ALIASES of losses.py,
+...).
 
-tests/test_names.py goes through the names that Keras, PyTorch and scikit-learn have.
+tests/test_names.py goes through the names in Keras, PyTorch and scikit-learn.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def plain(name: str) -> str:
 
 
 def table(rows: Mapping[str, str]) -> dict[str, str]:
-    """Return a table by plain names; a key has one name, or several separated by spaces."""
+    """Return a table keyed by plain names; a row's key may be several names separated by spaces."""
     return {plain(name): hint for names, hint in rows.items() for name in names.split()}
 
 

@@ -1,4 +1,4 @@
-"""A user's loss: its function, what that returns, and where it cannot be used."""
+"""Checks of a user's loss function, of its results, and of where it cannot be used."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def loss_function(name: str, value: Any) -> None:
 
 
 def name_of_absent_loss(name: str, value: object) -> str:
-    """Return the name of a function that a file has in its place."""
+    """Return the name of a loss function, which a file stores instead of the function."""
     if not isinstance(value, str):
         raise TypeError(f"{name} must be the name of a function; got {shown(value)}")
     return value
 
 
 def absent_loss(function: str) -> ValueError:
-    """Return the error for a loss of which a file has the name alone."""
+    """Return the error for a loss function of which a file has only the name."""
     return ValueError(
         f"the network's loss is the function {function!r}, which a file does not hold; load the "
         f"network with fastnn.load(path, loss={function}) to train or evaluate it"
@@ -53,9 +53,9 @@ def absent_loss(function: str) -> ValueError:
 def loss_result(
     value: Any, shape: tuple[int, int], dtype: np.dtype[Any]
 ) -> tuple[NDArray[np.float64], NDArray[Any]]:
-    """Return what a loss function returned: losses (n,), and gradients (n, n_out).
+    """Return the result of a loss function: losses (n,) and gradients (n, n_out).
 
-    Losses may be NaN or infinite, which ends a training; nothing is made of the gradients then.
+    Losses may be NaN or infinite, which ends training; the gradients are then returned as zeros.
     """
     what = "the loss function"
     if not isinstance(value, tuple) or len(value) != 2:
@@ -76,13 +76,13 @@ def loss_result(
 
 
 def in_kernels(what: str, loss: Loss, remedy: str) -> None:
-    """Check that a loss is computed by the kernels, not by a function of the user."""
+    """Check that the kernels compute a loss, not a function of the user."""
     if loss.rule != loss.name:
         raise ValueError(f"{what} goes with a loss of fastnn's own, not with a function; {remedy}")
 
 
 def loss_for_file(value: object, saved: Loss, kind: type[_Loss]) -> _Loss:
-    """Return the loss in a file, which must be a function if one is passed for it."""
+    """Return the loss stored in a file; a loss may be passed for it only if it is a function."""
     if not isinstance(saved, kind):
         raise ValueError(
             f"loss={shown(value)} is for a file whose loss is a function; this file has "

@@ -1,4 +1,4 @@
-"""Paths of files, and the names that are derived from them."""
+"""Checks of file paths, and names derived from paths."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def file_path(name: str, value: object) -> str:
     """Return the path of a file as a str."""
     try:
-        path = os.fspath(value)  # type: ignore[call-overload]  # or it raises
+        path = os.fspath(value)  # type: ignore[call-overload]  # raises for other types
     except TypeError:
         path = None
     if not isinstance(path, str):
@@ -37,7 +37,7 @@ def file_path(name: str, value: object) -> str:
 
 # ---- endings ------------------------------------------------------------------------------------
 
-# Endings of other forms, and how a network gets into such a file.
+# Endings of other file formats, and how to write a network in each.
 _PICKLES = "pickle it by pickle.dump or joblib.dump"
 _KERAS = "fastnn writes no files of Keras"
 _ARRAYS = "write its arrays by numpy.savez(path, *net.get_weights())"
@@ -54,7 +54,7 @@ _FOREIGN = {
 
 
 def model_path(name: str, value: object) -> str:
-    """Return the path of a file that a network is saved to, whose name is not of another form."""
+    """Return the path to save a network to; its ending must not be that of another format."""
     path = file_path(name, value)
     stem, ending = os.path.splitext(path)
     other = _FOREIGN.get(ending.lower())
@@ -70,7 +70,7 @@ def model_path(name: str, value: object) -> str:
 
 
 def not_read(name: str, file: str | int, inputs: Iterable[str | int]) -> None:
-    """Check that a file to be written is none of these inputs: paths, or open descriptors."""
+    """Check that an output file is none of the inputs, given as paths or open file descriptors."""
     for other in inputs:
         if _files.are_same(file, other):
             place = name if isinstance(file, int) else f"{name} {file!r}"
@@ -83,7 +83,7 @@ def not_read(name: str, file: str | int, inputs: Iterable[str | int]) -> None:
 
 
 def output_path(name: str, value: object, inputs: Iterable[str | int] = ()) -> str:
-    """Return the path of a file to write that is no model: it replaces neither input nor model."""
+    """Return the path of an output other than a model; it may not replace an input or a model."""
     path = file_path(name, value)
     if path.lower().endswith(".safetensors"):
         raise ValueError(
@@ -100,7 +100,7 @@ def output_path(name: str, value: object, inputs: Iterable[str | int] = ()) -> s
 
 
 def separate_outputs(outputs: Sequence[tuple[str, str]]) -> None:
-    """Check that files to be written differ; each has the name of what writes it, and its path."""
+    """Check that output paths differ; each output is (name of the argument or option, path)."""
     for i, (name, path) in enumerate(outputs):
         for other, its_path in outputs[:i]:
             if _files.are_same(path, its_path):
@@ -112,7 +112,7 @@ def separate_outputs(outputs: Sequence[tuple[str, str]]) -> None:
 # ---- C source -----------------------------------------------------------------------------------
 
 
-# What an #include of C99 cannot hold; two question marks begin a trigraph.
+# Characters that an #include of C99 cannot hold; two question marks begin a trigraph.
 _NOT_INCLUDED = re.compile(r'["\\\x00-\x1f\x7f-\x9f\ud800-\udfff]|\?\?')
 
 

@@ -1,7 +1,7 @@
-"""Sparse rows: the structure of compressed matrices, which SciPy itself does not check.
+"""Checks of sparse rows: the structure of compressed matrices, which SciPy does not check.
 
-SciPy reads and writes out of bounds where indices are out of range. Indices in any order, and
-several values at one place, which add up, are legal there and here.
+SciPy reads and writes out of bounds if indices are out of range. Unsorted indices, and several
+values at one place (which are summed), are allowed in SciPy and here.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 
 def csr(name: str, value: Any) -> SparseRows:
-    """Return sparse rows, checked, with index arrays that nobody else in this process can change.
+    """Return checked sparse rows whose index arrays no other code in this process can change.
 
-    They are copies, unless they are mapped files.
+    The index arrays are copies, unless they are memory-mapped files.
     """
     indptr, indices = compressed(name, value)
     if value.shape[1] > np.iinfo(np.int32).max:
@@ -30,7 +30,7 @@ def csr(name: str, value: Any) -> SparseRows:
 
 
 def compressed(name: str, value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Check a CSR or CSC matrix; return its indptr and the indices that count, as `csr` does."""
+    """Check a CSR or CSC matrix; return its indptr and the indices in use, owned as in `csr`."""
     kind, n, minor = value.format.upper(), value.shape[0], value.shape[1]
     along, across = "row", "column"
     if value.format == "csc":
@@ -58,7 +58,7 @@ def compressed(name: str, value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _integers(name: str, kind: str, part: str, value: Any) -> NDArray[Any]:
-    """Return a copy of an array of indices, or the array itself if it is a mapped file."""
+    """Return a copy of an array of indices, or the array itself if it is memory-mapped."""
     array: NDArray[Any] = value if isinstance(value, np.memmap) else np.array(value)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         _refuse(name, kind, f"{part} must be an array of integers")

@@ -1,4 +1,4 @@
-"""Arguments of layers, losses, optimizers and schedules, and of the network made of these."""
+"""Checks of the arguments of layers, losses, optimizers and schedules, and of whole networks."""
 
 from __future__ import annotations
 
@@ -73,12 +73,12 @@ _HYPER_PARAMETERS: dict[str, dict[str, float]] = {
 }
 
 
-#: Ways to clip gradients, of which an optimizer has one at most.
+#: Ways to clip gradients; an optimizer uses at most one.
 CLIPS = ("clipvalue", "clipnorm", "global_clipnorm")
 
 
 def hyper_parameter(name: str, value: object) -> Any:
-    """Return an optimizer's hyper-parameter: a number in its range, a flag, or no clipping."""
+    """Return an optimizer's hyper-parameter: a number in its range, a flag, or None."""
     if name in CLIPS:
         return None if value is None else number(name, value, low=SMALLEST)
     if name == "learning_rate" and not isinstance(value, float | numbers.Real):
@@ -90,14 +90,14 @@ def hyper_parameter(name: str, value: object) -> Any:
 
 
 def one_clip(clips: Mapping[str, float | None]) -> None:
-    """Check that gradients are clipped in one way at most; `clips` has all bounds by name."""
+    """Check that gradients are clipped in at most one way; `clips` maps each way to its bound."""
     given = [f"{name}={value:g}" for name, value in clips.items() if value is not None]
     if len(given) > 1:
         raise ValueError(f"{' and '.join(given)} cannot both clip the gradients; give one of them")
 
 
 def schedule_free(optimizer: Optimizer) -> None:
-    """Check what an optimizer that averages the weights itself does not take."""
+    """Check that an optimizer that averages the weights itself has no option that conflicts."""
     kind = type(optimizer).__name__
     if optimizer.schedule is not None:
         raise ValueError(
@@ -136,7 +136,7 @@ _SCHEDULE_PARAMETERS: dict[str, dict[str, float]] = {
 
 
 def schedule_parameter(name: str, value: object) -> Any:
-    """Return a schedule's parameter: a number in its range, or the unit of its time."""
+    """Return a schedule's parameter: a number in its range, or its unit of time."""
     if name == "per":
         return choice("per", value, ("step", "epoch"))
     if name == "patience":
@@ -149,7 +149,7 @@ def schedule_parameter(name: str, value: object) -> Any:
 
 
 def _several(name: str, value: object) -> tuple[float, ...]:
-    """Return the numbers, 0 or more, of a sequence that is not empty."""
+    """Return a non-empty sequence of numbers >= 0 as a tuple."""
     found = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else value
     if not isinstance(found, Sequence) or isinstance(found, str | bytes | memoryview):
         raise TypeError(f"{name} must be a sequence of numbers; got {shown(value)}")
@@ -159,7 +159,7 @@ def _several(name: str, value: object) -> tuple[float, ...]:
 
 
 def one_more_value(boundaries: Sequence[float], values: Sequence[float]) -> None:
-    """Check that boundaries increase, and that there is a value on either side of each."""
+    """Check that boundaries increase and that there is one more value than boundaries."""
     for i, (before, after) in enumerate(pairwise(boundaries)):
         if after <= before:
             raise ValueError(
@@ -176,7 +176,7 @@ def one_more_value(boundaries: Sequence[float], values: Sequence[float]) -> None
 def can_follow_warm_up(
     schedule: Schedule, per: str | None, warmup: type[Schedule], adaptive: type[Schedule]
 ) -> None:
-    """Check that a schedule can follow a warm-up whose time counts `per` (None: the same)."""
+    """Check that a schedule can follow a warm-up counted in `per` (None: the schedule's unit)."""
     if isinstance(schedule, warmup | adaptive):
         raise ValueError(
             f"schedule is {shown(schedule)}, which cannot be warmed up to; give a number or one "
@@ -198,7 +198,7 @@ def learning_rate(value: object, schedule_type: type[_Kind]) -> float | _Kind:
 
 
 def _no_schedule(value: object) -> None:
-    """Check that a learning rate is no name or object of another library."""
+    """Check that a learning rate is not a name or an object of another library."""
     if isinstance(value, str):
         hint = did_you_mean(value, (), SCHEDULES) or "; pass a number or a Schedule"
     else:
@@ -221,7 +221,7 @@ def quantiles(q: object) -> float | tuple[float, ...]:
 
 
 def half(loss: str, n_out: int) -> int:
-    """Return half the number of outputs, for a loss that takes two for each target."""
+    """Return half the number of outputs, for a loss that takes two outputs per target."""
     if n_out % 2:
         raise ValueError(
             f"loss {loss!r} takes two outputs for each target, its mean and the logarithm of its "
@@ -232,7 +232,7 @@ def half(loss: str, n_out: int) -> int:
 
 
 def one_per_output(name: str, value: Any, n_out: int) -> list[float]:
-    """Return a list with a number for each output; a single number serves all."""
+    """Return one number per output; a single number is used for all outputs."""
     if not isinstance(value, tuple):
         return [value] * n_out
     if len(value) != n_out:
@@ -244,7 +244,7 @@ def one_per_output(name: str, value: Any, n_out: int) -> list[float]:
 
 
 def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
-    """Return the layers of a network, of these kinds and in an order that it can have."""
+    """Return the layers of a network, which must be of these kinds and in a valid order."""
     found = items(value)
     if found is None:
         raise TypeError(f"layers must be a list of Dense and other layers; got {shown(value)}")
@@ -282,7 +282,7 @@ def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
 def _no_layer(
     i: int, value: object, kinds: Mapping[str, type[Layer]], example: str | None = None
 ) -> str:
-    """Return the message for something that is no layer."""
+    """Return the message for an object that is not a layer."""
     classes = [kind.__name__ for kind in kinds.values()]
     listed = ", ".join(
         [f"layers[{i}] must be a layer ({', '.join(classes)})", *filter(None, [example])]
@@ -295,7 +295,7 @@ def _no_layer(
 
 
 def stretch(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
-    """Return the layers of a Residual."""
+    """Return the layers inside a Residual."""
     found = items(value)
     if found is None:
         raise TypeError(f"layers must be a list of Dense and other layers; got {shown(value)}")
@@ -323,7 +323,7 @@ def stretch(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
 
 
 def layers_of_members(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
-    """Return the layers of an Ensemble."""
+    """Return the layers inside an Ensemble."""
     found = items(value)
     if not found or type(found[-1]) is not kinds["dense"]:
         raise (ValueError if found else TypeError)(
@@ -368,7 +368,7 @@ def pointwise(activation: Activation) -> Activation:
 
 
 def ascent(optimizer: Optimizer, layers: Sequence[Dense]) -> None:
-    """Check that an optimizer that maximizes has no penalties to grow."""
+    """Check that an optimizer that maximizes is not combined with penalties, which would grow."""
     for layer in layers:
         if optimizer.maximize and (layer.l1 > 0 or layer.l2 > 0):
             raise ValueError(
@@ -387,7 +387,7 @@ def hidden(activation: Activation) -> Activation:
 
 
 def layer_state(value: Any, kind: Any, shape: tuple[int, ...], rule: str) -> None:
-    """Check that a state is what `kernels.update` returned for the same layer and rule."""
+    """Check that a state was returned by `kernels.update` for the same layer and rule."""
     if not isinstance(value, kind):
         raise TypeError(
             f"state must be what update returned for weights of this dtype; got {shown(value)}"
@@ -405,7 +405,7 @@ def layer_state(value: Any, kind: Any, shape: tuple[int, ...], rule: str) -> Non
 
 
 def specification(name: str, value: object, base: type[_Kind], names: Sequence[str]) -> str | _Kind:
-    """Return an object of the class `base`; names are looked up by the caller."""
+    """Return a name, or an object of the class `base`; the caller looks up names."""
     if isinstance(value, str):
         return value
     if not isinstance(value, base) or getattr(value, "name", None) not in names:
@@ -418,14 +418,14 @@ def specification(name: str, value: object, base: type[_Kind], names: Sequence[s
 
 
 def _instead(value: object, base: type, names: Sequence[str], hints: Mapping[str, str]) -> str:
-    """Return the end of a message: what to pass instead of an object."""
+    """Return the end of a message: what to pass instead of this object."""
     if isinstance(value, type) and issubclass(value, base):
         return f"; pass an object, such as {value.__name__}()"
     return instead_of(value, names, hints)
 
 
 def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "layers") -> None:
-    """Check that layers, and those within them, are trained by gradient descent alone."""
+    """Check that layers, and the layers inside them, are trained by plain gradient descent."""
     for i, layer in enumerate(layers):
         place = f"{within}[{i}] ({layer!r})"
         plain_descent(getattr(layer, "layers", ()), dropout, f"{within}[{i}].layers")
@@ -445,7 +445,7 @@ def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "
         )
 
 
-# Attributes of a network that only its methods change, and what to do instead of setting them.
+# Attributes that only methods of a network change, and what to do instead of setting them.
 _FOLLOWING = {
     "step": "it counts the updates; a network starts at 0 when it is built",
     "epoch": "it counts the epochs; a network starts at 0 when it is built",

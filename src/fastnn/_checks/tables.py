@@ -1,6 +1,6 @@
-"""How the file of a table is written, lists in plain data, and what a model file is for.
+"""Checks of how a table's file is written, of lists in plain data, and of a model file's task.
 
-Not here: what is in a table (tabular/).
+Not here: the contents of a table (tabular/).
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semi
 
 
 def table_separator(value: object) -> str:
-    """Return the character that separates the columns of a table, which may have a name."""
+    """Return the character that separates the columns of a table; it may be given by name."""
     return separator(_NAMED_SEPARATORS.get(value, value) if isinstance(value, str) else value)
 
 
 def encoding(value: object) -> str:
     """Return the name of a text encoding."""
     try:
-        known = codecs.lookup(value)  # type: ignore[arg-type]  # or it raises
+        known = codecs.lookup(value)  # type: ignore[arg-type]  # raises for other types
         is_text: bool = known._is_text_encoding
     except (LookupError, TypeError, ValueError):
         is_text = False
@@ -37,7 +37,7 @@ def encoding(value: object) -> str:
 
 
 def ascending(place: str, value: object) -> list[float]:
-    """Return a list of two or more numbers that increase."""
+    """Return a list of at least two increasing numbers."""
     found = [number(f"{place}[{i}]", each) for i, each in enumerate(plain_list(place, value))]
     if len(found) < 2 or any(low >= high for low, high in pairwise(found)):
         raise ValueError(f"{place} must be two or more numbers that increase; got {shown(value)}")
@@ -45,7 +45,7 @@ def ascending(place: str, value: object) -> list[float]:
 
 
 def task_of_table(found: str | None, wanted: str) -> None:
-    """Check that a file's networks are for the task of an estimator."""
+    """Check that a file's networks were trained for the task of an estimator."""
     if found != wanted:
         estimators = {"classification": "TabularClassifier", "regression": "TabularRegressor"}
         other = estimators.get(str(found))
@@ -54,13 +54,13 @@ def task_of_table(found: str | None, wanted: str) -> None:
 
 
 def some_networks(path: str, n: int) -> None:
-    """Check that a file of networks has any."""
+    """Check that a file of networks has at least one."""
     if n == 0:
         raise ValueError(f"{path} has no networks; train them again")
 
 
 def no_groups(path: str, by: str | None) -> None:
-    """Check that all networks of a file predict every row."""
+    """Check that all networks of a file predict every row, not one group each."""
     if by is not None:
         raise ValueError(
             f"{path} has a network for each value of {by!r}, and an estimator predicts all rows by "
@@ -69,7 +69,7 @@ def no_groups(path: str, by: str | None) -> None:
 
 
 def texts(place: str, value: object) -> list[str]:
-    """Return a list of texts."""
+    """Return a list of strings."""
     found = plain_list(place, value)
     for text in found:
         if not isinstance(text, str):

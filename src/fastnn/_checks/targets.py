@@ -1,4 +1,4 @@
-"""Targets, class labels, and the weights of rows and classes."""
+"""Checks of targets, class labels, and the weights of rows and classes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def targets(
 ) -> tuple[NDArray[Any] | None, NDArray[np.int64] | None]:
     """Return (T, labels): targets (n_rows, n_out) or class labels (n_rows,); one is None.
 
-    Labels are always a copy, T with `own`.
+    Labels are always a copy; T is a copy with `own`.
     """
     array = as_array(name, value)
     if array.ndim == 2 and array.shape[1] == 1 and loss.takes.are_classes:
@@ -84,7 +84,7 @@ def output_gradients(
 
 
 def class_labels(name: str, array: NDArray[Any], n_out: int) -> NDArray[np.int64]:
-    """Return labels (n,) as a copy of type int64, in range."""
+    """Return a copy of labels (n,) as int64; they must be in range."""
     labels = array
     if array.dtype.kind == "f":
         labels = converted(name, array, np.dtype(np.float64))
@@ -105,7 +105,7 @@ def class_labels(name: str, array: NDArray[Any], n_out: int) -> NDArray[np.int64
 
 
 def _require_range(name: str, t: NDArray[Any], loss: Loss) -> None:
-    """Check that targets are what the loss takes."""
+    """Check that targets are in the range of the loss."""
     takes, least, largest = loss.takes, t.min(), t.max()
     if least < takes.low or largest > takes.high:
         worst = least if least < takes.low else largest
@@ -127,9 +127,9 @@ def sample_weight(
     name: str, value: Any, shape: tuple[int, int], dtype: DType, rows_of: str = "X",
     loss: Loss | None = None,
 ) -> NDArray[Any] | None:  # fmt: skip
-    """Return the weights of rows (n,), those of each output (n, n_out), a copy, or None.
+    """Return a copy of the weights of rows (n,) or of each output (n, n_out), or None.
 
-    `shape` is (n, n_out). Without a loss the weights are those of a metric.
+    `shape` is (n, n_out). Weights without a loss are those of a metric.
     """
     if value is None:
         return None
@@ -160,7 +160,7 @@ def sample_weight(
 
 
 def _require_sign(name: str, weights: NDArray[Any], loss: Loss | None) -> None:
-    """Check that weights are 0 or more, unless the loss takes others."""
+    """Check that weights are 0 or more, unless the loss allows negative ones."""
     if weights.min() >= 0 or (loss is not None and loss.signed_weights):
         return
     at = np.unravel_index(int(np.argmin(weights)), weights.shape)
@@ -193,9 +193,9 @@ def weights_of_metrics(
 
 
 def without_missing(name: str, value: Any, weights: NDArray[Any] | None, loss: Loss) -> Any:
-    """Return targets in which those of weight 0 are 0 where the loss would not take them.
+    """Return targets with 0 for those of weight 0 that the loss would not accept.
 
-    Such a target has no effect, so it may hold NaN or any other mark of a missing one.
+    A target of weight 0 has no effect, so it may be NaN or any other mark of a missing value.
     """
     takes = loss.takes
     if weights is None or takes.are_classes or weights.all():
@@ -203,14 +203,14 @@ def without_missing(name: str, value: Any, weights: NDArray[Any] | None, loss: L
     array, weights = as_array(name, value), weights.reshape(len(weights), -1)
     array = array[:, None] if array.ndim == 1 else array
     if weights.shape not in (array.shape, (*array.shape[:1], 1)):
-        return value  # `targets` names what is wrong with the shape
+        return value  # `targets` raises the error for the shape
     fits = (array >= takes.low) & (array <= takes.high) & np.isfinite(array)
     is_missing = (weights == 0) & ~fits
     return np.where(is_missing, 0, array) if is_missing.any() else value
 
 
 def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | str | None:
-    """Return {label: weight}, "balanced" or None; the loss must be one of classes."""
+    """Return {label: weight}, "balanced" or None; the loss must be one for classes."""
     if value is None:
         return None
     if not isinstance(value, str | Mapping):
@@ -235,7 +235,7 @@ def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | st
 
 
 def row_weights(products: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
-    """Return class weights times sample weights (n,) in `dtype`; some row must weigh something."""
+    """Return class weights times sample weights (n,) in `dtype`; at least one must be positive."""
     with np.errstate(all="ignore"):
         found = np.ascontiguousarray(products, dtype)
         total = np.abs(found).sum(dtype=np.float64)
@@ -254,7 +254,7 @@ def row_weights(products: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
 
 
 def split_weights(training: NDArray[Any] | None, validation: NDArray[Any] | None) -> None:
-    """Check that rows of either part of a split weigh something."""
+    """Check that in each part of a split at least one row has a positive weight."""
     for purpose, weights in (("to train on", training), ("for validation", validation)):
         if weights is not None and not weights.any():
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Numbers, flags, names and other single values, and how messages show them."""
+"""Checks of single values (numbers, flags, names), and how messages show them."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ _MAX_THREADS = 256
 _MOST_SEED_BITS = 4096
 
 
-# Beyond these a number would be infinite, or 0, in a float32 network.
+# Numbers beyond these would be infinite, or 0, in a float32 network.
 LARGEST = float(np.finfo(np.float32).max)
 SMALLEST = float(np.finfo(np.float32).tiny)
 
 
 def shown(value: object) -> str:
-    """Return a value for a message: short, on one line."""
+    """Return a value as short text on one line, for a message."""
     try:
         text = " ".join(repr(value).split())
-    except Exception:  # a user's own; ints of more than 4300 digits
+    except Exception:  # a user's __repr__; an int of over 4300 digits
         text = f"<{type(value).__name__}>"
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def is_bool(value: object) -> bool:
-    """Whether a value is a bool of Python's or of numpy's."""
+    """Whether a value is a bool of Python or of numpy."""
     return isinstance(value, bool | np.bool_)
 
 
 def text(value: str) -> str:
-    """Return a text as a plain str: numpy's strings and members of str enums are others."""
+    """Return a text as a plain str; numpy's strings and members of str enums are subclasses."""
     return str.__str__(value)
 
 
 def items(value: Any) -> list[Any] | None:
-    """Return the items of a list or other iterable of objects, or None for what is neither."""
+    """Return the items of a list or another iterable, or None if the value is not iterable."""
     if isinstance(value, str | bytes | Mapping | np.ndarray | memoryview):
         return None
     try:
@@ -50,20 +50,20 @@ def items(value: Any) -> list[Any] | None:
 
 
 def quoted(names: Iterable[object]) -> str:
-    """Return names as a message lists them."""
+    """Return names as a list for a message."""
     return ", ".join(map(repr, names))
 
 
 def either(names: Iterable[object]) -> str:
-    """Return names as a message lists a choice: 'a', 'b' or 'c'."""
+    """Return names as a choice for a message: 'a', 'b' or 'c'."""
     *most, last = map(repr, names)
     return f"{', '.join(most)} or {last}" if most else last
 
 
 def integer(name: str, value: object, low: int, high: int | None = None) -> int:
-    """Return an int of at least `low`, at most `high`."""
+    """Return an int of at least `low` and at most `high`."""
     if type(value) is int and value >= low and (high is None or value <= high):
-        return value  # what follows takes ten times as long, for the look-up of abstract classes
+        return value  # ten times as fast as isinstance with an abstract class below
     if is_bool(value) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer; got {shown(value)} ({type(value).__name__})")
     value = int(value)
@@ -89,12 +89,12 @@ def number(
         and (above is None or value > above)
         and (below is None or value < below)
     ):
-        return value  # without the look-up of abstract classes below
+        return value  # avoids isinstance with an abstract class
     if is_bool(value) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} must be a number; got {shown(value)} ({type(value).__name__})")
     try:
         found = float(value)
-    except OverflowError:  # an int or a fraction beyond every float
+    except OverflowError:  # an int or a fraction too large for a float
         found = math.inf
     limits = [
         *([f"at least {low:g}"] if low is not None else []),
@@ -136,9 +136,9 @@ def choice(
     aliases: Mapping[str, str] | None = None,
     hints: Mapping[str, str] | None = None,
 ) -> str:
-    """Return one of the names in `options`, an alias replaced by the name that it stands for.
+    """Return one of the names in `options`; an alias is replaced by the name that it stands for.
 
-    `hints` is a table of names.py.
+    `hints` is a table from names.py.
     """
     aliases = aliases or {}
     if not isinstance(value, str):
@@ -156,10 +156,10 @@ def choice(
 def did_you_mean(value: str, options: Iterable[str], hints: Mapping[str, str] | None = None) -> str:
     """Return the end of an error message: what to use instead of a name.
 
-    It is what a table of names.py says, the option of the same letters, or the most similar option,
-    if any is similar.
+    This is the hint in a table of names.py, the option with the same letters, or the most similar
+    option, if one is similar.
     """
-    import difflib  # slow to import, and rarely needed
+    import difflib  # slow to import and rarely needed
 
     options = list(options)
     known = _known(value, options, hints or {})
@@ -170,14 +170,14 @@ def did_you_mean(value: str, options: Iterable[str], hints: Mapping[str, str] | 
 
 
 def instead_of(value: object, options: Iterable[str], hints: Mapping[str, str]) -> str:
-    """Return what to use instead of another library's object, function or class, if it is known."""
+    """Return what to use instead of another library's object, function or class, if known."""
     name = "None" if value is None else getattr(value, "__name__", None)
     names = [n for n in (name, type(value).__name__) if isinstance(n, str)]
     return next(filter(None, (_known(n, list(options), hints) for n in names)), "")
 
 
 def _known(name: str, options: list[str], hints: Mapping[str, str]) -> str:
-    """Return the end of a message for a name that is known, otherwise an empty text."""
+    """Return the end of a message for a name with a hint or equal letters, else an empty string."""
     key = plain(name)
     same = [option for option in options if plain(option) == key]
     for found in (
@@ -198,7 +198,7 @@ def part(name: str, value: str, wholes: Sequence[str]) -> str:
 
 
 def seed(value: object) -> int | None:
-    """Return a seed: None or an int of 0 or more, not so large that JSON could not hold it."""
+    """Return a seed: None, or an int of at least 0 that JSON can hold."""
     found = None if value is None else integer("seed", value, low=0)
     if found is not None and found.bit_length() > _MOST_SEED_BITS:
         raise ValueError(
@@ -222,7 +222,7 @@ def n_threads(value: object, default: int | None) -> int | None:
 
 
 def switch(name: str, value: str | None) -> bool:
-    """Return whether a switch is on, which an environment variable turns off by 0."""
+    """Return whether a switch is on; the value "0" of its environment variable turns it off."""
     if value not in (None, "", "0", "1"):
         raise ValueError(f"{name}={value!r} is neither 0 nor 1; set it to one of them, or unset it")
     return value != "0"

@@ -1,8 +1,9 @@
-"""The cells of the benchmarks: the networks, batches and optimizers that are timed, and their data.
+"""The cells of the benchmarks: networks, batches and optimizers to time, and their data.
 
-Every cell has `steps`, the operations of one round; `batch`, the rows of an operation; `flops`, its
-matrix products; and `truths`, the correct results after some numbers of operations. Not here:
-timing and comparison (protocol.py and the scripts in bench/), tables (tables.py).
+Every cell has `steps`, the number of operations in a round; `batch`, the rows of an operation;
+`flops`, the floating-point operations of its matrix products; and `truths`, the correct results
+after certain numbers of operations. Not here: timing and comparison (protocol.py and the scripts in
+bench/), tables (tables.py).
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    Truths: TypeAlias = dict[int, list[NDArray[Any]]]  # correct results by the number of operations
+    Truths: TypeAlias = dict[int, list[NDArray[Any]]]  # correct results by number of operations
 
 SQUARED, CROSS = "squared_error", "cross_entropy"
 
@@ -99,7 +100,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class RealCell(Cell):
-    """The same with rows of MNIST, over and over."""
+    """The same with rows of MNIST, repeated as often as needed."""
 
     def __str__(self) -> str:
         return f"{super().__str__()}, MNIST"
@@ -128,7 +129,7 @@ class Prediction:
 
     @property
     def loss(self) -> str:
-        """The loss of the network, on which no prediction depends."""
+        """The loss of the network, which does not affect predictions."""
         return CROSS if self.output == "softmax" else SQUARED
 
     @property
@@ -177,7 +178,7 @@ CELLS = [
     Cell((1024, 4096, 1024), "relu", "identity", SQUARED, 256, "adam", 4),
 ]
 
-# Real rows, and random ones without zeros.
+# Real rows, and random rows without zeros for comparison.
 REAL = [
     kind(**vars(cell))
     for cell in CELLS
@@ -185,7 +186,7 @@ REAL = [
     for kind in (RealCell, Cell)
 ]
 
-# One Python call per step: the cells in which the cost of the call can show.
+# One Python call per step, for the cells where the cost of a call is noticeable.
 CALLS = [cell for cell in CELLS if cell.batch <= (256 if cell.sizes[0] < 784 else 128)]
 
 PREDICTIONS = [
@@ -202,7 +203,8 @@ CELLS_OF: dict[str, Sequence[Cell | Prediction]] = {
     "predict": PREDICTIONS,
 }
 
-# The cells of `fastnn bench`: from networks in registers to those that fill a core, and two calls.
+# The cells of `fastnn bench`: from networks that fit in registers to those that use a core fully,
+# and two cells with one call per step.
 TELLING = [
     ("epochs", "2-3-1 sigmoid, batch 1, sgd"),
     ("epochs", "16-64-64-1 tanh, batch 32, adam"),
@@ -215,12 +217,12 @@ TELLING = [
 
 
 def telling() -> list[tuple[str, Cell | Prediction]]:
-    """Return (regime, cell) of each of TELLING."""
+    """Return (regime, cell) for each of TELLING."""
     return [(r, next(c for c in CELLS_OF[r] if str(c) == name)) for r, name in TELLING]
 
 
 def disagreement(cell: Cell, dtype: str) -> float:
-    """Return the largest distance of fastnn's weights from the reference's, as in `truths`."""
+    """Return the largest relative distance of fastnn's weights from those of the reference."""
     errors = []
     for steps, truth in cell.truths(dtype).items():
         net, (X, y) = cell.network(dtype), (array[: steps * cell.batch] for array in cell.data())

@@ -1,8 +1,8 @@
-"""`fastnn bench`: the peak of this machine, fastnn on it, and other libraries.
+"""`fastnn bench`: the peak of this machine, fastnn's times on it, and those of other libraries.
 
-The command measures nothing itself. It starts `session` with the environment and the CPUs for a
-number of threads, and shows its progress on stderr and its results on stdout. Not here: tables
-(tables.py), the notes below them (notes.py), the cells (cells.py).
+The command itself measures nothing. It starts `session` with the environment and the CPUs for a
+given number of threads, and prints its progress on stderr and its results on stdout. Not here:
+tables (tables.py), the notes below them (notes.py), the cells (cells.py).
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Sequence
 
-_MODULES = {"scikit-learn": "sklearn"}  # modules whose name differs from their package's
+_MODULES = {"scikit-learn": "sklearn"}  # modules with another name than their package
 _USUAL = [name for name in PACKAGES if name != "torch.compile"]
 
 
 def add_arguments(parser: ArgumentParser) -> None:
-    """Give a parser the options of `fastnn bench`.
+    """Add the options of `fastnn bench` to a parser.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def run(arguments: Namespace) -> int:
-    """Measure this machine, and print the results.
+    """Measure this machine and print the results.
 
     Parameters
     ----------
@@ -78,7 +78,8 @@ def run(arguments: Namespace) -> int:
     Returns
     -------
     int
-        0; 1 if measuring failed or fastnn disagrees with the reference; 2 for an invalid argument.
+        0 on success; 1 if measuring failed or fastnn disagrees with the reference; 2 for an invalid
+        argument.
     """
     try:
         settings, found = _settings(arguments)
@@ -101,7 +102,7 @@ def run(arguments: Namespace) -> int:
 
 
 def _settings(arguments: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the arguments of `session.measure`, and what is known before: threads, peers, load."""
+    """Return the arguments of `session.measure`, and known facts: threads, peers, load."""
     asked = arguments.threads
     asked = _cpu.available_threads() if asked is None else _checks.integer("threads", asked, low=1)
     peers = _peers(arguments.peers)
@@ -121,7 +122,7 @@ def _settings(arguments: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _peers(names: Sequence[str]) -> list[str]:
-    """Return the names of the peers that were asked for."""
+    """Return the names of the requested peers."""
     for name in names:
         _checks.choice("peers", name, ["none", "all", *PACKAGES])
     every = _USUAL if "all" in names else []
@@ -129,13 +130,13 @@ def _peers(names: Sequence[str]) -> list[str]:
 
 
 def _installed(name: str) -> bool:
-    """Return whether the packages that a peer needs are installed; nothing is imported."""
+    """Return whether the packages that a peer needs are installed, without importing them."""
     modules = (_MODULES.get(package, package) for package in PACKAGES[name])
     return all(importlib.util.find_spec(module) for module in modules)
 
 
 def _measure(settings: dict[str, Any], found: dict[str, Any]) -> int:
-    """Run a session; put its results into `found`, and return its exit code."""
+    """Run a session; store its results in `found`, and return its exit code."""
     threads, before = settings["threads"], set(machine.allowed())
     command = [sys.executable, "-P", "-m", "fastnn.benchmarking.session", json.dumps(settings)]
     options: dict[str, Any] = {"stdout": subprocess.PIPE, "text": True, "encoding": "utf-8"}
@@ -144,7 +145,7 @@ def _measure(settings: dict[str, Any], found: dict[str, Any]) -> int:
         process = subprocess.Popen(command, env=machine.environment(threads), **options)
     finally:
         machine.stay_on(before)
-    assert process.stdout is not None  # it is a pipe
+    assert process.stdout is not None  # since it is a pipe
     with process:
         try:
             for line in process.stdout:

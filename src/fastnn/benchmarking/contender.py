@@ -1,6 +1,6 @@
-"""Contenders: the interface to a library in a comparison, on one cell.
+"""Contenders: the common interface of the libraries in a comparison, for one cell.
 
-Not here: libraries (contenders.py, jax_peer.py, torch_peer.py, predictors.py).
+Not here: the libraries (contenders.py, jax_peer.py, torch_peer.py, predictors.py).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Contender:
     """One library on one cell: `reset()` it, `run(steps)` operations, compare its `answer()`.
 
-    A peer that raises an error is shown as failed, since compilers don't work everywhere.
+    A peer that raises an error is shown as failed, since compilers do not work everywhere.
     """
 
     name: str
@@ -37,11 +37,11 @@ class Contender:
         """Set weights and optimizer to their initial values, without compiling again."""
 
     def run(self, steps: int) -> None:
-        """Perform that many operations, and wait for their results."""
+        """Perform this many operations, and wait for their results."""
         raise NotImplementedError
 
     def answer(self) -> list[NDArray[Any]]:
-        """Return the arrays that are compared with the reference."""
+        """Return the arrays to compare with the reference."""
         raise NotImplementedError
 
 
@@ -63,11 +63,11 @@ class TrainingContender(Contender):
         return self.X[:n], self.y[:n]
 
     def cut(self, X: Any, y: Any) -> list[tuple[Any, Any]]:
-        """Return the batches of an epoch in turn."""
+        """Return the batches of an epoch in order."""
         n = self.cell.batch
         return [(X[at : at + n], y[at : at + n]) for at in range(0, len(X), n)]
 
     @cached_property
     def batches(self) -> list[tuple[Any, Any]]:
-        """The batches in the array type of the library: NumPy's."""
+        """The batches as arrays of the library, by default NumPy's."""
         return self.cut(self.X, self.y)

@@ -1,9 +1,9 @@
-"""The contenders in training with fastnn, NumPy and scikit-learn; the list of all contenders.
+"""The training contenders fastnn, NumPy and scikit-learn, and the list of all contenders.
 
-Each uses its library in the fastest way. All start from the weights of `Cell.network`, use the rows
-in the same order, average the loss over a batch and follow fastnn's formulas. In the regimes
-"epochs" and "real" (rows) a library may train a whole epoch in one call. In "calls" every step is
-one call from Python that returns the loss, with arrays of the library's own type.
+Each contender uses its library in the fastest way. All start from the weights of `Cell.network`,
+use the rows in the same order, average the loss over a batch and follow fastnn's formulas. In the
+regimes "epochs" and "real" (real rows), a library may train a whole epoch in one call. In "calls",
+every step is one call from Python that returns the loss, with arrays of the library's own type.
 
 Not here: JAX (jax_peer.py), PyTorch (torch_peer.py), predictions (predictors.py), timing and
 agreement (protocol.py), the cells (cells.py). Libraries are imported when a contender is created,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Fastnn(TrainingContender):
-    """fastnn's fit."""
+    """fastnn's `fit`."""
 
     name = "fastnn"
 
@@ -40,7 +40,7 @@ class Fastnn(TrainingContender):
         self.net = self.cell.network(self.dtype, self.threads)
 
     def run(self, steps: int) -> None:
-        """Fit the rows of that many steps."""
+        """Train on the rows of this many steps."""
         X, y = self.part(steps)
         self.net.fit(X, y, batch_size=self.cell.batch, shuffle=False)
 
@@ -50,7 +50,7 @@ class Fastnn(TrainingContender):
 
 
 class FastnnAllProducts(Fastnn):
-    """The same with products with zeros: FASTNN_ZEROS=0."""
+    """The same, but products with zeros are computed, too: FASTNN_ZEROS=0."""
 
     name = "fastnn, all products"
 
@@ -64,17 +64,17 @@ class FastnnAllProducts(Fastnn):
 
 
 class FastnnCalls(Fastnn):
-    """fastnn's train_on_batch."""
+    """fastnn's `train_on_batch`."""
 
     def run(self, steps: int) -> None:
-        """Train on that many batches, one call each."""
+        """Train on this many batches, one call each."""
         step = self.net.train_on_batch
         for X, y in self.batches[:steps]:
             step(X, y)
 
 
 class NumPy(TrainingContender):
-    """The reference, in NumPy with its BLAS."""
+    """The reference implementation, in NumPy with its BLAS."""
 
     name = "numpy"
 
@@ -83,7 +83,7 @@ class NumPy(TrainingContender):
         self.net = reference.Network.like(self.cell.network(self.dtype))
 
     def run(self, steps: int) -> None:
-        """Fit the rows of that many steps."""
+        """Train on the rows of this many steps."""
         X, y = self.part(steps)
         self.net.fit_epoch(X, y, np.arange(len(X)), self.cell.batch)
 
@@ -93,23 +93,23 @@ class NumPy(TrainingContender):
 
 
 class NumPyCalls(NumPy):
-    """The reference's train_on_batch."""
+    """The reference's `train_on_batch`."""
 
     def run(self, steps: int) -> None:
-        """Train on that many batches, one call each."""
+        """Train on this many batches, one call each."""
         step = self.net.train_on_batch
         for X, y in self.batches[:steps]:
             step(X, y)
 
 
 class ScikitLearn(TrainingContender):
-    """scikit-learn's MLPs, an epoch of partial_fit."""
+    """scikit-learn's MLPs, one `partial_fit` for the whole epoch."""
 
     name = "scikit-learn"
 
     @classmethod
     def fits(cls, cell: Cell | Prediction) -> bool:
-        """Return whether its regressor or classifier can express the network."""
+        """Return whether scikit-learn's regressor or classifier can express the network."""
         return cell.loss == "cross_entropy" or cell.output == "identity"
 
     def __init__(self, cell: Cell, dtype: str, threads: int) -> None:
@@ -125,7 +125,8 @@ class ScikitLearn(TrainingContender):
             "learning_rate_init": 1e-3 if cell.optimizer == "adam" else 0.01,
             "momentum": 0.9 if cell.optimizer == "momentum" else 0.0,
             "nesterovs_momentum": False,
-            # Its epsilon is added before the bias correction; this equals ours in the first step.
+            # scikit-learn adds epsilon before the bias correction; this value equals fastnn's in
+            # the first step.
             "epsilon": 1e-8 * (1 - 0.999) ** 0.5,
             "shuffle": False,
             "random_state": 0,
@@ -140,7 +141,7 @@ class ScikitLearn(TrainingContender):
         self.net.partial_fit(*self.part(1), **self.extra)  # the first call creates its arrays
 
     def reset(self) -> None:
-        """Overwrite its weights with the initial ones, and clear the optimizer."""
+        """Restore the initial weights, and clear the optimizer."""
         for mine, w in zip(self.answer(), self.start, strict=True):
             mine[...] = w
         optimizer = self.net._optimizer
@@ -153,21 +154,21 @@ class ScikitLearn(TrainingContender):
             moment[...] = 0
 
     def run(self, steps: int) -> None:
-        """Fit the rows of that many steps."""
+        """Train on the rows of this many steps."""
         X, y = self.part(steps)
         self.net.partial_fit(X, y, **self.extra)
 
     def answer(self) -> list[NDArray[Any]]:
-        """Return the arrays of its weights."""
+        """Return the weights."""
         pairs = zip(self.net.coefs_, self.net.intercepts_, strict=True)
         return [w for pair in pairs for w in pair]
 
 
 class ScikitLearnCalls(ScikitLearn):
-    """partial_fit of one batch."""
+    """`partial_fit` on one batch."""
 
     def run(self, steps: int) -> None:
-        """Fit that many batches, one call each."""
+        """Train on this many batches, one call each."""
         step = self.net.partial_fit
         for X, y in self.batches[:steps]:
             step(X, y, **self.extra)

@@ -1,4 +1,4 @@
-"""JAX in training: one jit of a scan over the epoch, or of a step, with its state donated.
+"""JAX in training: one jit of a scan over an epoch, or of a single step, with its state donated.
 
 Not here: predictions (predictors.py).
 """
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Jax(TrainingContender):
-    """One jit of a lax.scan over the epoch, with its state donated."""
+    """One jit of a lax.scan over an epoch, with its state donated."""
 
     name = "jax"
 
@@ -32,7 +32,7 @@ class Jax(TrainingContender):
         self.stacks: dict[int, tuple[Any, Any]] = {}
 
     def reset(self) -> None:
-        """Create arrays of the initial weights, and moments of zeros."""
+        """Create arrays of the initial weights, and zero moments."""
         import jax
 
         pairs = zip(self.start[::2], self.start[1::2], strict=True)
@@ -81,7 +81,7 @@ class Jax(TrainingContender):
         return jax.lax.scan(self._step, state, (X, t))
 
     def run(self, steps: int) -> None:
-        """Scan over the rows of that many steps."""
+        """Scan over the rows of this many steps."""
         import jax
 
         if steps not in self.stacks:
@@ -100,7 +100,7 @@ class Jax(TrainingContender):
 
 
 class JaxCalls(Jax):
-    """One jit of a step, with its state donated; `run` waits for the last step only."""
+    """One jit of a step, with its state donated; `run` waits only for the last step."""
 
     def __init__(self, cell: Cell, dtype: str, threads: int) -> None:
         super().__init__(cell, dtype, threads)
@@ -110,14 +110,14 @@ class JaxCalls(Jax):
 
     @cached_property
     def batches(self) -> list[tuple[Any, Any]]:
-        """The batches as JAX's arrays."""
+        """The batches as JAX arrays."""
         import jax
 
         pairs = self.cut(self.X, self.y)
         return [(jax.numpy.asarray(X), jax.numpy.asarray(y)) for X, y in pairs]
 
     def run(self, steps: int) -> None:
-        """Make that many steps, one call each."""
+        """Make this many steps, one call each."""
         step, state = self.step, self.state
         for batch in self.batches[:steps]:
             state, loss = step(state, batch)

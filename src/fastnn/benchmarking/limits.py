@@ -1,14 +1,14 @@
-"""The roofline of a step or a prediction: a model of the least time on this CPU.
+"""The roofline of a step or a prediction: a model of the shortest possible time on this CPU.
 
 A layer of k inputs and n outputs, with b rows and s bytes per number, takes 2 b k n operations in
 each of forward, delta (not for the first layer) and dW. Reading its weights takes s k n bytes in
 forward and in delta; the update with m moments, made as dW is formed, takes (2 + 2 m) s k n bytes.
-A phase takes the longer of two times: its operations at the peak, and its bytes at the bandwidth of
-the cache that holds all weights and moments. Both rates are measured in the same run. The time for
-the elements of activations is added.
+A phase takes the longer of two times: its operations at the peak rate, and its bytes at the
+bandwidth of the cache that holds all weights and moments. Both rates are measured in the same run.
+The time to compute activations, element by element, is added.
 
-The constants below belong to the model and are not measured. Not here: the probes (machine.py). The
-model leaves out the memory traffic of rows and activations.
+The constants below belong to the model and are not measured. The model leaves out the memory
+traffic of rows and activations. Not here: the probes (machine.py).
 
 >>> core = Machine(97e9, {"L1": 164e9, "L2": 102e9}, {"L1": 32 << 10, "L2": 512 << 10}, 1)
 >>> from fastnn.benchmarking.cells import CELLS
@@ -27,28 +27,29 @@ if TYPE_CHECKING:
 
 MOMENTS = {"sgd": 0, "momentum": 1, "adam": 2}
 
-# Cycles per float32 element with vectors of 8 (twice that for float64): forward; derivatives, a few
-# multiplications for all; updates, of which Adam's has a division and a root.
+# Cycles per float32 element with vectors of 8 (twice that for float64): activations forward;
+# derivatives, a few multiplications each; updates, of which Adam's has a division and a root.
 FORWARD_CYCLES = {"identity": 0.0, "relu": 0.25, "sigmoid": 1.3, "softmax": 1.5, "tanh": 2.0}
 DERIVATIVE_CYCLES = 0.25
 UPDATE_CYCLES = {"sgd": 0.0, "momentum": 0.0, "adam": 1.25}
 
-# The operations of one row wait for each other: cycles of a layer forward, or backward.
+# The operations of a single row depend on each other: cycles per layer, forward or backward.
 CHAIN_CYCLES = 35
 
-# For two 256-bit units of fused multiply-adds, or one of 512 bits; gives the clock from the peak.
-# With two units of 512 bits the clock is twice too high, and the limit of small networks too low.
+# For two 256-bit units of fused multiply-adds, or one of 512 bits; used to get the clock from the
+# peak. With two 512-bit units, the clock is twice too high, and the limit of small networks too
+# low.
 FLOPS_A_CYCLE = {"float32": 32, "float64": 16}
 
-BARRIER = 0.5e-6  # seconds of a barrier of two threads; a step has two barriers
+BARRIER = 0.5e-6  # seconds per barrier of two threads; a step has two barriers
 
 
 @dataclass(frozen=True)
 class Machine:
-    """Some cores: their operations and bytes per second together, and the sizes of their caches.
+    """Some cores: their operations and bytes per second in total, and the sizes of their caches.
 
-    `reads` and `caches` are by level, "L1", "L2", ...; `reads` has "memory", too, unless it is not
-    needed. Each core has an L1 and an L2.
+    `reads` and `caches` are keyed by level, "L1", "L2", ...; `reads` also has "memory", unless it
+    is not needed. Each core has an L1 and an L2 cache.
     """
 
     flops: float
@@ -57,12 +58,12 @@ class Machine:
     threads: int
 
     def one_core(self) -> Machine:
-        """Return one of these cores, with its part of all bandwidths."""
+        """Return a single core of this machine, with its share of the bandwidth."""
         reads = {level: rate / self.threads for level, rate in self.reads.items()}
         return Machine(self.flops / self.threads, reads, self.caches, 1)
 
     def bandwidth(self, nbytes: int) -> float:
-        """Return the bytes per second of the first level that holds `nbytes`."""
+        """Return the bytes per second of the first level that can hold `nbytes`."""
         for level, size in sorted(self.caches.items()):
             if nbytes < size:
                 return self.reads[level]
@@ -70,7 +71,7 @@ class Machine:
 
 
 def limit(cell: Cell | Prediction, dtype: str, machine: Machine) -> float:
-    """Return the least seconds of an operation of the cell; with threads only if that is faster."""
+    """Return the modelled seconds of an operation, by one thread or all, whichever is less."""
     alone = work(cell, dtype, machine.one_core())
     if machine.threads == 1:
         return alone

@@ -1,8 +1,8 @@
-"""The machine of a comparison: pinning to CPUs, versions, and probes of its peaks.
+"""The machine of a comparison: pinning to CPUs, versions of libraries, and probes of its peaks.
 
-Libraries, NumPy included, read their number of threads from the environment as they are loaded, and
-importing fastnn loads NumPy. So a process is pinned by starting it with `environment`, on `cpus`.
-Not here: the model of the machine's limits (limits.py).
+Libraries, including NumPy, read their number of threads from the environment when they are loaded,
+and importing fastnn loads NumPy. A process is therefore pinned by starting it with `environment`,
+on `cpus`. Not here: the model of the machine's limits (limits.py).
 """
 
 from __future__ import annotations
@@ -27,40 +27,40 @@ def allowed() -> list[int]:
 
 
 def cpus(threads: int) -> set[int]:
-    """Return the CPUs for a number of threads: one each, or all that are allowed."""
+    """Return the CPUs for this many threads: one each, or all that are allowed."""
     return set(allowed()[:threads])
 
 
 def available_cpus() -> int:
-    """Return how many CPUs are available, to the process and by the quota of its control group."""
+    """Return how many CPUs this process may use, limited by the quota of its control group."""
     from fastnn import _cpu
 
     return min(len(allowed()), _cpu._cgroup_cpus() or len(allowed()))
 
 
 def stay_on(cpus: Iterable[int]) -> None:
-    """Keep this thread, and the processes it starts, on these CPUs if the system supports that."""
+    """Pin this thread, and processes that it starts, to these CPUs where the system supports it."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cpus)
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Return the environment of this process, with this number of threads for every library."""
+    """Return the environment of this process, but with this number of threads for every library."""
     found = dict(os.environ)
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         found[name] = str(threads)
-    # Helper processes of compilers would compete with what is timed; GPUs are not measured.
+    # Helper processes of compilers would compete with the timed code; GPUs are not measured.
     found |= {"TORCHINDUCTOR_COMPILE_THREADS": "1", "JAX_PLATFORMS": "cpu"}
-    # These make OpenBLAS, and so NumPy, slower on other CPUs than they are for.
+    # These variables make OpenBLAS, and so NumPy, slower on CPUs other than the intended ones.
     for name in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
         found.pop(name, None)
     return found
 
 
 def pin(threads: int) -> None:
-    """Keep the process on that many CPUs, and set the threads of every library.
+    """Pin the process to this many CPUs, and set the threads of every library.
 
-    Libraries read the environment as they are loaded, so a process with another one starts again.
+    Libraries read the environment when they are loaded, so the process restarts if it changes.
     """
     here, wanted = cpus(threads), environment(threads)
     if len(here) < threads:
@@ -72,7 +72,7 @@ def pin(threads: int) -> None:
 
 
 def caches() -> dict[str, int]:
-    """Return the bytes of the caches of the first CPU, by level."""
+    """Return the cache sizes of the first CPU in bytes, by level."""
     found = {}
     for index in sorted(Path("/sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = ((index / n).read_text().strip() for n in ("level", "type", "size"))
@@ -89,7 +89,8 @@ def probe(dtype: str, threads: int, seconds: float = 0.05) -> dict[str, Any]:
     kernels = KERNELS[_checks.dtype(dtype)]
     sizes = caches()
     last = max(sizes)
-    # Half of a private cache, a quarter of the shared cache, four times that cache for memory.
+    # Read half of a private cache, a quarter of the shared cache, and four times that cache for
+    # memory.
     nbytes = {level: size // 2 for level, size in sizes.items()}
     nbytes[last] = sizes[last] // (4 * threads)
     nbytes["memory"] = min(4 * sizes[last], 1 << 28) // threads
@@ -110,10 +111,10 @@ def peak(dtype: str, threads: int) -> float:
 
 
 def cpu() -> str:
-    """Return the name of the first CPU; virtual ones often hide it."""
+    """Return the model name of the first CPU; virtual machines often hide it."""
     try:
         lines = Path("/proc/cpuinfo").read_text().partition("\n\n")[0].splitlines()
-    except OSError:  # not Linux
+    except OSError:  # not on Linux
         return platform.processor() or platform.machine()
     info = {key.strip(): value.strip() for key, _, value in (line.partition(":") for line in lines)}
     name = info.get("model name", "unknown CPU")
@@ -123,7 +124,7 @@ def cpu() -> str:
 
 
 def describe(threads: int, dtype: str, libraries: Iterable[str] = VERSIONS) -> dict[str, Any]:
-    """Return the machine and the versions of libraries that the figures depend on."""
+    """Return the machine and library versions that the figures depend on."""
     import fastnn
 
     versions = {}

@@ -1,9 +1,9 @@
-"""Rows with zeros, sparse rows and bfloat16 beside other rows: a table of `fastnn bench`.
+"""Rows with zeros, sparse rows and bfloat16 compared with other rows: a table of `fastnn bench`.
 
-Each mode trains a network like another mode's, its base, and shows how many times as fast it is.
-Arrays in float32 must come to the float64 reference's weights, rows of CSR to the bits of the same
-rows in an array, and bfloat16 to a loss within 5 % of float32's, or they show no time. Not here:
-other libraries (protocol.py and the scripts in bench/).
+Each mode trains the same network as its base mode, and shows how many times as fast it is. A mode
+shows no time if its result is wrong: arrays in float32 must give the weights of the float64
+reference, CSR rows the same bits as these rows in an array, and bfloat16 a loss within 5 % of that
+in float32. Not here: other libraries (protocol.py and the scripts in bench/).
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ BATCH, STEPS = 128, 8
 
 @dataclass(frozen=True)
 class Mode:
-    """A kind of rows and of numbers.
+    """A kind of rows and a precision.
 
-    `n_in` inputs, of which a part `density` is not zero; `base` is the name of the mode that this
+    A fraction `density` of the `n_in` inputs is nonzero; `base` is the name of the mode that this
     one is compared with, None for a base itself.
     """
 
@@ -51,7 +51,7 @@ class Mode:
         return MLP(self.n_in, layers, dtype=dtype or self.dtype, n_threads=n_threads, **options)
 
     def error(self) -> float:
-        """Return how far the weights after one step are from those of the float64 reference."""
+        """Return the distance of the weights after one step from those of the float64 reference."""
         net, twin = self.network(1), reference.Network.like(self.network(1, "float64"))
         twin.set_weights([w.astype(np.float64) for w in net.get_weights()])
         X, y = (array[:BATCH] for array in self.arrays())
@@ -69,7 +69,7 @@ class Mode:
 
 
 def csr(X: NDArray[np.float32]) -> SparseRows:
-    """Return the rows of an array as their nonzeros."""
+    """Return the rows of an array as sparse rows."""
     places = X != 0
     starts = np.concatenate([[0], np.cumsum(places.sum(axis=1))])
     return SparseRows(X[places], np.nonzero(places)[1].astype(np.int32), starts, X.shape)
@@ -85,7 +85,7 @@ MODES = [
 
 
 class Run:
-    """A mode's network in training: its times, and what it came to after its first epoch."""
+    """A mode's network in training: its times, and its loss and weights after the first epoch."""
 
     def __init__(self, mode: Mode, threads: int) -> None:
         self.mode, self.times = mode, list[float]()
@@ -99,7 +99,7 @@ class Run:
         return float(found.history["loss"][-1])
 
     def round(self, seconds: float) -> None:
-        """Train for about so long, and keep the time of a step."""
+        """Train for at least this long, and store the time per step."""
         began, epochs = time.perf_counter(), 0
         while epochs == 0 or time.perf_counter() - began < seconds:
             self._epoch()
@@ -107,7 +107,7 @@ class Run:
         self.times.append((time.perf_counter() - began) / (epochs * STEPS))
 
     def agrees(self, base: Run) -> bool:
-        """Whether the first step, or the first epoch beside the base's, came to what it must."""
+        """Whether the result is correct: the first step, or the first epoch against the base's."""
         if self.mode.is_csr:
             return self.weights == base.weights
         if self.mode.dtype != base.mode.dtype:
@@ -118,9 +118,9 @@ class Run:
 def measure(
     modes: Sequence[Mode], threads: int, rounds: int, seconds: float
 ) -> list[dict[str, Any]]:
-    """Return {"mode", "base", "median_us", "times_as_fast"} of each mode; rounds take turns.
+    """Return {"mode", "base", "median_us", "times_as_fast"} of each mode; rounds are interleaved.
 
-    Bases must be among the modes. A mode that came to something else has no "median_us".
+    The bases must be among the modes. A mode with a wrong result has no "median_us".
     """
     runs = {mode.name: Run(mode, threads) for mode in modes}
     for _ in range(rounds):

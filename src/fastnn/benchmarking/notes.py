@@ -1,4 +1,4 @@
-"""Notes below the tables of `fastnn bench`: each is shown if it applies.
+"""Notes below the tables of `fastnn bench`; each is shown only if it applies.
 
 Not here: figures (tables.py).
 """
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from fastnn.benchmarking.tables import Record
 
-# Peers that are measured if they are installed, and the packages of each. torch.compile compiles
-# for minutes what is timed here in seconds, so it is measured only if it is named.
+# The peers that are measured if installed, and the packages of each. torch.compile takes minutes to
+# compile code that is timed for seconds here, so it is measured only if it is requested.
 PACKAGES = {
     "numpy": ["numpy"],
     "scikit-learn": ["scikit-learn"],
@@ -25,10 +25,10 @@ PACKAGES = {
     "torch.compile": ["torch"],
 }
 
-BUSY = 0.5  # CPUs that other programs may use without a note
-DISTURBED = 0.9  # CPUs in use; with fewer, fastnn's first thread had to wait, as it never sleeps
-SPREAD = 0.3  # between the slowest and the fastest round, relative to the median
-SHARED = 0.75  # of the peak of one core times the number of threads; below, cores are shared
+BUSY = 0.5  # CPUs used by other programs; up to this, no note
+DISTURBED = 0.9  # CPUs in use; below, fastnn's first thread, which never sleeps, had to wait
+SPREAD = 0.3  # (slowest - fastest round) / median
+SHARED = 0.75  # peak / (one core's peak * threads); below, threads share cores
 
 
 def notes(found: dict[str, Any]) -> list[str]:
@@ -44,14 +44,14 @@ def notes(found: dict[str, Any]) -> list[str]:
 
 
 def _threads(asked: int, used: int) -> Iterator[str]:
-    """Note that fewer CPUs are available than threads were asked for."""
+    """Note that fewer CPUs are available than threads were requested."""
     if asked > used:
         have = f"{used} CPU{' is' if used == 1 else 's are'} available"
         yield f"{tables.threads(asked)} asked for, but {have}: measured on {used}"
 
 
 def _idle(load: float | None, machine: dict[str, Any]) -> Iterator[str]:
-    """Note that other programs ran before the start; `load` is the mean of a minute."""
+    """Note that other programs ran before the start; `load` is the mean over a minute."""
     if load is not None and load + machine["threads"] > machine["cpus"] + BUSY:
         yield (
             f"the machine was not idle: load average {load:.1f} before the start, "
@@ -60,7 +60,7 @@ def _idle(load: float | None, machine: dict[str, Any]) -> Iterator[str]:
 
 
 def _disturbed(records: list[Record]) -> Iterator[str]:
-    """Note that fastnn had to wait for a CPU, or that its rounds differ."""
+    """Note that fastnn had to wait for a CPU, or that its rounds differ much."""
     ours = [(r, r["results"]["fastnn"]) for r in records if "cpus" in r["results"]["fastnn"]]
     for record, result in ours:
         if result["cpus"] < DISTURBED:
@@ -74,7 +74,7 @@ def _disturbed(records: list[Record]) -> Iterator[str]:
 
 
 def _peaks(peaks: dict[str, dict[str, float]]) -> Iterator[str]:
-    """Note that more threads do not multiply the peak."""
+    """Note that the peak does not grow in proportion to the threads."""
     for dtype, of in peaks.items():
         (_, one), *rest = of.items()
         for n, many in rest:
@@ -86,7 +86,7 @@ def _peaks(peaks: dict[str, dict[str, float]]) -> Iterator[str]:
 
 
 def _answers(records: list[Record]) -> Iterator[str]:
-    """Note why contenders have no time."""
+    """Note why some contenders have no time."""
     failed: dict[str, str] = {}
     wrong: dict[str, tuple[float, str]] = {}
     for record in records:

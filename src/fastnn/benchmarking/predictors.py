@@ -1,7 +1,7 @@
-"""The contenders in prediction: outputs of a network in each library, from and to NumPy arrays.
+"""The contenders in prediction: outputs of a network in each library, with NumPy arrays in and out.
 
-The result may be a NumPy view of the library's own array. `run` makes one call after another with
-nothing in between. Not here: training (contenders.py).
+The result may be a NumPy view of the library's own array. `run` makes one call after another
+without a pause. Not here: training (contenders.py).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Predictor(Contender):
 
 
 class Fastnn(Predictor):
-    """fastnn's predict, into a given array."""
+    """fastnn's `predict` into a preallocated array."""
 
     name = "fastnn"
 
@@ -48,14 +48,14 @@ class Fastnn(Predictor):
         self.y = np.empty((cell.batch, cell.sizes[-1]), dtype)
 
     def run(self, steps: int) -> None:
-        """Predict that many times."""
+        """Predict this many times."""
         predict, X, out = self.net.predict, self.X, self.y
         for _ in range(steps):
             predict(X, out=out)
 
 
 class OnnxRuntime(Predictor):
-    """onnxruntime with all its optimizations."""
+    """onnxruntime with all of its optimizations."""
 
     name = "onnxruntime"
 
@@ -96,7 +96,7 @@ class OnnxRuntime(Predictor):
         return model
 
     def run(self, steps: int) -> None:
-        """Predict that many times."""
+        """Predict this many times."""
         predict, inputs = self.session.run, {"z0": self.X}
         for _ in range(steps):
             (self.y,) = predict(None, inputs)
@@ -125,7 +125,7 @@ class Jax(Predictor):
         return jax.nn.softmax(a) if self.cell.output == "softmax" else a
 
     def run(self, steps: int) -> None:
-        """Predict that many times."""
+        """Predict this many times."""
         predict, X = self.predict, self.X
         for _ in range(steps):
             self.y = np.asarray(predict(X))
@@ -152,7 +152,7 @@ class Torch(Predictor):
                 p.copy_(torch.from_numpy(w.T if w.ndim == 2 else w))
 
     def run(self, steps: int) -> None:
-        """Predict that many times."""
+        """Predict this many times."""
         import torch
 
         with torch.inference_mode():
@@ -161,7 +161,7 @@ class Torch(Predictor):
 
 
 class ScikitLearn(Predictor):
-    """scikit-learn's MLPs: predict, or predict_proba for classes."""
+    """scikit-learn's MLPs: `predict`, or `predict_proba` for classes."""
 
     name = "scikit-learn"
 
@@ -185,18 +185,18 @@ class ScikitLearn(Predictor):
         net.coefs_, net.intercepts_ = self.weights[::2], self.weights[1::2]
 
     def run(self, steps: int) -> None:
-        """Predict that many times."""
+        """Predict this many times."""
         predict, X = self.predict, self.X
         for _ in range(steps):
             self.y = predict(X)
 
     def answer(self) -> list[NDArray[Any]]:
-        """Return the outputs of the last call, as a matrix."""
+        """Return the outputs of the last call as a matrix."""
         return [self.y.reshape(self.cell.batch, -1)]
 
 
 class NumPy(Predictor):
-    """Products and activations in preallocated arrays."""
+    """Matrix products and activations in preallocated arrays."""
 
     name = "numpy"
 
@@ -206,7 +206,7 @@ class NumPy(Predictor):
         self.y = self.z[-1]
 
     def run(self, steps: int) -> None:
-        """Predict that many times."""
+        """Predict this many times."""
         tanh = self.cell.activation == "tanh"
         softmax = self.cell.output == "softmax"
         for _ in range(steps):

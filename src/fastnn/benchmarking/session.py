@@ -2,9 +2,9 @@
 
     python -P -m fastnn.benchmarking.session '{"dtype": "float32", ...}'
 
-`command` starts it with the environment and the CPUs for a number of threads (machine.py). The
-lines are {"machine": ...}, {"progress": text} before each cell, and {"peaks": ..., "cells": [...]}.
-Not here: the output for users (command.py).
+`command` starts this process with the environment and the CPUs for a number of threads
+(machine.py). The lines are {"machine": ...}, {"progress": text} before each cell, and {"peaks":
+..., "cells": [...]}. Not here: the output for users (command.py).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def measure(
 ) -> None:
     """Measure, and call `send` with each dict of progress or results.
 
-    `only` is a text in the label of a cell; `peers` are names of contenders beside fastnn.
+    `only` is a part of the labels of the cells to measure; `peers` are names of other contenders.
     """
     counts = sorted({1, threads})
     send({"machine": machine.describe(threads, dtype)})
@@ -54,7 +54,7 @@ def measure(
     if records:
         measured = [cell for _, cell in chosen]
         protocol.add_limits(records, measured, dtype=dtype, threads=threads)
-        # Another process can make a probe slower, but not faster.
+        # Other processes can make a probe slower, but not faster.
         best = max(record["peak_gflops"] for record in records)
         peaks[dtype][str(threads)] = max(peaks[dtype][str(threads)], best)
     for record in records:
@@ -68,7 +68,7 @@ def measure(
 
 def main() -> None:
     """Measure with the settings in the argument."""
-    # What libraries print goes to stderr: stdout carries lines of JSON only.
+    # Output of libraries goes to stderr, so that stdout has only lines of JSON.
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
 
@@ -77,7 +77,7 @@ def main() -> None:
 
     try:
         measure(send, **json.loads(sys.argv[1]))
-    except (KeyboardInterrupt, BrokenPipeError):  # the command has ended or is ending
+    except (KeyboardInterrupt, BrokenPipeError):  # the command has ended, or is about to
         sys.exit(1)
 
 

@@ -1,4 +1,4 @@
-"""Figures for people to read: rounding, the order of libraries, the tables of `fastnn bench`.
+"""Formatted figures: rounding, the order of libraries, and the tables of `fastnn bench`.
 
 Not here: Markdown and the READMEs (bench/report.py), notes below the tables (notes.py).
 """
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    Record: TypeAlias = dict[str, Any]  # a cell, and what each contender did on it
+    Record: TypeAlias = dict[str, Any]  # a cell and the results of each contender
 
 ORDER = [
     "fastnn",
@@ -23,12 +23,12 @@ ORDER = [
     "scikit-learn",
     "numpy",
 ]
-NAMES = {"jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}  # as shown, if not as in ORDER
+NAMES = {"jax": "JAX", "torch": "PyTorch", "numpy": "NumPy"}  # names shown otherwise than in ORDER
 CALLS = {"epochs": "fit", "calls": "train_on_batch", "predict": "predict"}
 
 
 def label(regime: str, cell: object) -> str:
-    """Return the name of a cell with the method that is timed."""
+    """Return the label of a cell, with the method that is timed."""
     return f"{CALLS[regime]}: {cell}"
 
 
@@ -45,7 +45,7 @@ def contenders(records: Sequence[Record]) -> list[str]:
 
 
 def time_of(record: Record, name: str) -> str:
-    """Return the entry for a contender: its median, or the reason why there is none."""
+    """Return the table entry of a contender: its median, or the reason why it has none."""
     result = record["results"].get(name)
     if result is None:
         return ""
@@ -55,7 +55,7 @@ def time_of(record: Record, name: str) -> str:
 
 
 def ratio(record: Record, peer: str | None = None) -> float | None:
-    """Return the time of a peer, by default the best, over fastnn's; None if either is missing."""
+    """Return the time of a peer (default: the fastest) over fastnn's; None if either is missing."""
     medians = {name: result.get("median_us") for name, result in record["results"].items()}
     ours = medians.pop("fastnn", None)
     peers = {name: us for name, us in medians.items() if us and not name.startswith("fastnn,")}
@@ -69,7 +69,7 @@ def geometric_mean(numbers: Sequence[float]) -> float:
 
 
 def shares(record: Record, peak_gflops: float) -> dict[str, float]:
-    """Return the rates that follow from fastnn's time of a cell; empty if it has none."""
+    """Return the rates that follow from fastnn's time in a cell; empty if it has none."""
     us = record["results"].get("fastnn", {}).get("median_us")
     if not us:
         return {}
@@ -85,7 +85,7 @@ def shares(record: Record, peak_gflops: float) -> dict[str, float]:
 
 
 def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Return lines of text from lines of cells: the first column left-aligned, the others right.
+    """Return lines of text from rows of cells: the first column left-aligned, the others right.
 
     >>> print(*aligned([["net", "µs"], ["2-3-1", "0.05"]]), sep="|")
     net      µs|2-3-1  0.05
@@ -134,14 +134,14 @@ def _machine(found: dict[str, Any]) -> list[str]:
 
 
 def _peaks(peaks: dict[str, dict[str, float]]) -> list[list[str]]:
-    """Return the cells of the table of peaks."""
+    """Return the rows of the table of peaks."""
     counts = list(peaks["float32"])
     lines = [["peak of multiply-adds, GFLOP/s", *(threads(int(n)) for n in counts)]]
     return lines + [[dtype, *(figure(of[n]) for n in counts)] for dtype, of in peaks.items()]
 
 
 def _ours(found: dict[str, Any]) -> list[list[str]]:
-    """Return the cells of the table of fastnn."""
+    """Return the rows of the table of fastnn's times."""
     m = found["machine"]
     lines = [[f"fastnn, {m['dtype']}, {threads(m['threads'])}", "µs", "rows/s", "GFLOP/s"]]
     lines[0] += ["of peak", "of limit"]
@@ -155,7 +155,7 @@ def _ours(found: dict[str, Any]) -> list[list[str]]:
 
 
 def _modes(found: dict[str, Any]) -> list[list[str]]:
-    """Return the cells of the table of modes."""
+    """Return the rows of the table of modes."""
     lines = [[f"fastnn, {threads(found['machine']['threads'])}", "µs", "times as fast", "as"]]
     for record in found["modes"]:
         line = [record["mode"], "disagrees", "", record["base"] or ""]
@@ -167,7 +167,7 @@ def _modes(found: dict[str, Any]) -> list[list[str]]:
 
 
 def _beside(records: Sequence[Record]) -> list[list[str]]:
-    """Return the cells of the table of all contenders."""
+    """Return the rows of the table of all contenders."""
     names = contenders(records)
     head = ["µs per step or call", *(NAMES.get(name, name) for name in names)]
     lines = [[*head, "best peer / fastnn"]]
@@ -179,7 +179,7 @@ def _beside(records: Sequence[Record]) -> list[list[str]]:
 
 
 def _mean(records: Sequence[Record]) -> list[str]:
-    """Return the line with the geometric mean of the ratios, if there is one."""
+    """Return the row with the geometric mean of the ratios, if there are any."""
     ratios = [r for r in map(ratio, records) if r]
     if not ratios:
         return []

@@ -43,7 +43,7 @@ class Torch(TrainingContender):
 
     @cached_property
     def batches(self) -> list[tuple[Any, Any]]:
-        """The batches as PyTorch's tensors."""
+        """The batches as PyTorch tensors."""
         import torch
 
         return self.cut(torch.from_numpy(self.X), torch.from_numpy(self.y))
@@ -58,7 +58,7 @@ class Torch(TrainingContender):
         self.optimizer.state.clear()
 
     def loss(self, y: Any, t: Any) -> Any:
-        """Return the loss of outputs, which are logits in classification."""
+        """Return the loss of outputs, which are logits for classification."""
         import torch
 
         if self.cell.loss == "cross_entropy":
@@ -66,7 +66,7 @@ class Torch(TrainingContender):
         return 0.5 * ((y - t) ** 2).sum(dim=1).mean()
 
     def run(self, steps: int) -> None:
-        """Make that many steps."""
+        """Make this many steps."""
         for x, t in self.batches[:steps]:
             self.optimizer.zero_grad(set_to_none=True)
             self.loss(self.net(x), t).backward()
@@ -79,10 +79,10 @@ class Torch(TrainingContender):
 
 
 class TorchCompiled(Torch):
-    """torch.compile of a whole step: forward, backward and the update, as one graph.
+    """torch.compile of a whole step: forward, backward and update, as one graph.
 
-    This form takes 100 µs per step where a compiled loss with a fused optimizer takes 390. Adam's
-    bias corrections are computed outside, so that the compiled loops don't compute powers per
+    This form takes 100 µs per step, a compiled loss with a fused optimizer 390. Adam's bias
+    corrections are computed outside the graph, so that its loops do not compute powers for each
     weight.
     """
 
@@ -135,7 +135,7 @@ class TorchCompiled(Torch):
         return loss
 
     def run(self, steps: int) -> None:
-        """Make that many steps, one call each."""
+        """Make this many steps, one call each."""
         step, state = self.step, (self.params, self.moments, self.rate, self.root)
         for x, t in self.batches[:steps]:
             self.updates += 1

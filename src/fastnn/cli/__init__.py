@@ -1,15 +1,15 @@
 """The command line: `fastnn train`, `predict`, `info`, `export`, `verify` and `bench`.
 
 Results go to standard output. Progress, notes and errors go to standard error; an error is one line
-that begins with "fastnn: error:" and says what to do. Exit codes: 0 for success, 1 if data or files
-cannot be used, 2 if the command line is wrong, 3 if a network does not meet --require, 130 after
-Ctrl-C, 141 if the reader of the output has gone.
+that begins with "fastnn: error:" and says how to correct it. Exit codes: 0 for success, 1 if data
+or files cannot be used, 2 if the command line is wrong, 3 if a network does not meet --require, 130
+after Ctrl-C, 141 if the reader of the output has closed the pipe.
 
-Here: `main`, which runs a command and turns exceptions into exit codes. A module for each command
-has its options and its steps; `options`, `output` and `loading` are shared, `report` by train and
-info; train has its parts in `train_options`, `presets`, `splitting`, `objectives`, `good`,
-`fitting`, `several`, `scores` and `judging`, info has `table_info`.
-Not here: what is done with tables (tabular/), training (MLP.fit) and measuring (benchmarking/).
+Here: `main`, which runs a command and turns exceptions into exit codes. Each command has a module
+with its options and steps. `options`, `output` and `loading` are shared by all, `report` by train
+and info. The parts of train are `train_options`, `presets`, `splitting`, `objectives`, `good`,
+`fitting`, `several`, `scores` and `judging`; info has `table_info`.
+Not here: work on tables (tabular/), training (MLP.fit) and measuring (benchmarking/).
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         options = _parser(argv).parse_args(argv)
         code: int = options.run(options)
-        print_now("")  # the last moment at which a full disk can be reported
+        print_now("")  # last chance to report a full disk
         return code
     except SystemExit as done:  # argparse has printed help or version
         return _after_help(done)
@@ -89,7 +89,7 @@ def _fail(message: str, code: int) -> int:
 
 
 def _parser(argv: Sequence[str]) -> Parser:
-    """Return the parser of all commands; `bench` has its options only if `argv` asks for it."""
+    """Return the parser of all commands; `bench` gets its options only if `argv` asks for it."""
     parser = Parser(
         prog="fastnn",
         description="Train neural networks on tables, predict with them, and inspect them, on "

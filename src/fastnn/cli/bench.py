@@ -1,4 +1,4 @@
-"""`fastnn bench`: the command of `fastnn.benchmarking`, which is imported only when asked for."""
+"""`fastnn bench`: the command of `fastnn.benchmarking`, which is imported only when needed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: Commands, with_options: bool) -> None:
-    """Add the command to the parser; its options come with the import of the benchmarks."""
+    """Add the command to the parser; adding its options imports the benchmarks."""
     parser = commands.add_parser(
         "bench",
         help="measure this machine, and fastnn on it",

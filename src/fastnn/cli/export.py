@@ -1,6 +1,6 @@
 """`fastnn export`: a network as ONNX, as C source or as JSON.
 
-Not here: the formats (onnx.py, c_source.py); the form of the JSON is.
+Here: the JSON form. Not here: ONNX and C (exchange/).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _outputs(options: argparse.Namespace) -> dict[str, str]:
-    """Return the paths of the files to write, by their options."""
+    """Return the paths of the output files by option name."""
     found = {"--onnx": options.onnx, "--c": options.c, "--json": options.json}
     if options.c is not None:
         found["the header of --c"] = f"{os.path.splitext(options.c)[0]}.h"
@@ -78,10 +78,10 @@ def _outputs(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _plain(nets: Fits) -> dict[str, Any]:
-    """Return everything that predictions depend on, as plain data.
+    """Return all data that predictions depend on, as plain data.
 
-    The weights of several networks are in a list, "networks", and "groups" has the label of each if
-    they predict different rows; otherwise predictions are the mean.
+    The weights of several networks are in a list, "networks". If they predict different rows,
+    "groups" has the label of each; otherwise predictions are their mean.
     """
     net = nets[0]
     found = {
@@ -106,5 +106,5 @@ def _weights_of(net: MLP) -> dict[str, Any]:
 
 
 def _shortest(array: NDArray[Any]) -> Any:
-    """Return numbers as lists of floats with no more digits than their precision has."""
+    """Return numbers as lists of floats, with no more digits than their precision has."""
     return array.astype(str).astype(np.float64).tolist()

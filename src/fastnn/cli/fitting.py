@@ -1,7 +1,7 @@
-"""The network of `fastnn train`, and its training.
+"""The single network of `fastnn train`, and its training.
 
-Here: the network that the options describe, early stopping and progress. Not here: the training
-itself (MLP.fit), the scaling of a target and the columns of the table (tabular/).
+Here: building the network from the options, early stopping and progress. Not here: the training
+loop (MLP.fit), the scaling of a target and the columns of the table (tabular/).
 """
 
 from __future__ import annotations
@@ -75,22 +75,21 @@ def fit(
     rows: dict[str, NDArray[np.intp]],
     objective: Objective,
 ) -> tuple[Model, dict[str, int | None], str]:
-    """Train a network; return it, the course of the training, and what ended it.
+    """Train a network; return it, a summary of the training, and the reason why it ended.
 
-    The course is the number of epochs and the best one, counted from 1. What ended it is "patience"
-    (early stopping), "epochs" (all were made) or "interrupt" (Ctrl-C after an epoch or more: the
-    network has its best weights so far).
+    The summary has the number of epochs and the best epoch, counted from 1. The reason is
+    "patience" (early stopping), "epochs" (all were done) or "interrupt" (Ctrl-C after at least one
+    epoch; the network then has its best weights so far).
 
-    A target of numbers is learned with mean 0 and standard deviation 1, counts with mean 1. The
-    scaling is then put into the output layer, so that the network predicts in the units of the
-    target.
+    A numeric target is scaled to mean 0 and standard deviation 1, a count to mean 1. The output
+    layer then undoes the scaling, so that the network predicts in the units of the target.
     """
     X = encoded.inputs(rows["training"], net.dtype)
     is_class = recipe.classes is not None
     mean, scale = (0.0, 1.0) if is_class else mean_and_scale(y[rows["training"]], objective.output)
     y = y if is_class else (y - mean) / scale
     if recipe.is_measured.any():
-        net.adapt(measured(X, recipe.is_measured))  # the inputs of categories stay 0 and 1
+        net.adapt(measured(X, recipe.is_measured))  # the inputs of categories stay 0 or 1
     callbacks: list[Callback] = [] if options.quiet else [_progress()]
     stop = EarlyStopping(patience=options.patience, restore_best_weights=True)
     validation = None
@@ -115,7 +114,7 @@ def fit(
             raise
         end = "interrupt"
         if validation is not None:
-            stop.on_train_end({})  # which restores the best weights
+            stop.on_train_end({})  # restores the best weights
     if not is_class:
         undo_scaling(net, mean, scale, objective.output)
     if validation is None:
@@ -136,7 +135,7 @@ def _progress() -> Callback:
 
 
 class _Lines(Callback):
-    """Progress for a standard error that is no terminal: a line an epoch, at most one a second."""
+    """Progress where standard error is no terminal: a line per epoch, at most one a second."""
 
     def on_train_begin(self, logs: dict[str, Any]) -> None:
         self._last_time = -math.inf
@@ -152,7 +151,7 @@ class _Lines(Callback):
         self._show()
 
     def _show(self) -> None:
-        """Write the last line, unless it was written already."""
+        """Write the latest line, unless it has been written already."""
         if self._line:
             tell(self._line)
             self._last_time, self._line = time.monotonic(), None

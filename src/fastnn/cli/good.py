@@ -1,8 +1,8 @@
-"""`--preset good`: the networks of tabular/ensemble.py, as the options change them.
+"""`--preset good`: the networks of tabular/ensemble.py, with the settings of the options.
 
 Here: the options as settings of the recipe, and one training of its networks. Not here: the recipe
-(tabular/ensemble.py), when it is trained and on which rows (train.py), and the networks that are
-described by hand (fitting.py, several.py).
+(tabular/ensemble.py), when and on which rows it is trained (train.py), and networks that the
+options describe in full (fitting.py, several.py).
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ def fit(
     rows: NDArray[np.intp],
     objective: Objective,
 ) -> tuple[Model, dict[str, Any], bool]:
-    """Train the networks on some rows of a table: `encoded` and `y` (n,) are those of all.
+    """Train the networks on the given rows of a table; `encoded` and `y` (n,) have all its rows.
 
-    Return the model, the course of the training, and whether Ctrl-C ended it; the model then has
-    the networks that were trained to their end.
+    Return the model, a summary of the training, and whether Ctrl-C interrupted it; the model then
+    has only the networks that were trained to the end.
     """
     settings = ensemble.Settings(
         hidden=options.hidden,
@@ -50,7 +50,7 @@ def fit(
         dtype=options.dtype,
     )
     targets = y[rows]
-    end: dict[str, Any] = {}  # by default that of classes
+    end: dict[str, Any] = {}  # the default is for classes
     if recipe.classes is None:
         end = {"output": objective.output, "loss": objective.loss}
     with unnumbered():

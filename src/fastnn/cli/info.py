@@ -1,6 +1,6 @@
 """`fastnn info`: what a saved network predicts, from which columns, and how well; or a table.
 
-Not here: the table of layers (inspection.py).
+Not here: the summary of layers (inspection.py).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _of_many(fits: Fits) -> dict[str, Any]:
-    """Return the facts about many networks that a file of one network lacks."""
+    """Return the facts about a file of many networks that do not apply to one network."""
     kinds = [status.kind for status in fits.statuses]
     groups = None if fits.groups is None else [str(label) for label in fits.groups]
     return {
@@ -96,7 +96,7 @@ def _of_many(fits: Fits) -> dict[str, Any]:
 
 
 def _described(several: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of a name and a text about many networks."""
+    """Yield pairs of a name and a text that describe many networks."""
     statuses = ", ".join(f"{n} {kind}" for kind, n in several["statuses"].items())
     yield "networks", f"{several['n_networks']}: {statuses}; the first is shown"
     if several["groups"] is not None:
@@ -104,7 +104,7 @@ def _described(several: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _record(path: str, net: MLP) -> dict[str, Any]:
-    """Return the record that `fastnn train` keeps of a training."""
+    """Return the training record that `fastnn train` stores in the file."""
     known = ("fastnn", "data", "rows", "preset", "refit", "epochs", "best_epoch", "loss", "seed",
              "test", "baseline")  # fmt: skip
     of_several = ("ensemble", "by", "search")
@@ -118,7 +118,7 @@ def _record(path: str, net: MLP) -> dict[str, Any]:
 
 
 def _of_recipe(recipe: Recipe, found: dict[str, Any]) -> str:
-    """Return what a network predicts, from which columns, and how well."""
+    """Return a text on what a network predicts, from which columns, and how well."""
     pairs = list(of_task(recipe, found))
     if recipe.classes is not None:
         pairs.insert(1, ("classes", abbreviated([*map(str, recipe.classes)])))
@@ -135,7 +135,7 @@ def _of_recipe(recipe: Recipe, found: dict[str, Any]) -> str:
 
 
 def _of_column(column: Entry) -> str:
-    """Return the values that a column takes."""
+    """Return a description of the values that a column takes."""
     if column.category is not None:
         other = "; any other text counts as one" if column.category.other else ""
         missing = "; or missing" if column.takes_missing else ""

@@ -1,7 +1,7 @@
-"""Is a trained network good enough: compared with a baseline, and with what the user requires.
+"""Whether a trained network is good enough: against a baseline, and against --require.
 
-Here: the condition that --require states, and which score decides whether a network beats a
-baseline that ignores the inputs. Not here: the scores themselves (scores.py).
+Here: the conditions of --require, and the score that decides whether a network beats a baseline
+that ignores the inputs. Not here: the scores themselves (scores.py).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Condition(NamedTuple):
 
 
 def conditions(text: str) -> list[Condition]:
-    """Return the conditions of an argument: "baseline", "r2>=0.8", several with commas."""
+    """Return the conditions in an argument, separated by commas: "baseline", "r2>=0.8"."""
     found = []
     for part in names(text):
         match = re.fullmatch(r"(\w+) *(>=|<=|>|<) *([-+.\deE]+)", part.strip())
@@ -60,7 +60,7 @@ def conditions(text: str) -> list[Condition]:
 
 
 def require_scores(required: Iterable[Condition], scores: Iterable[str], task: str) -> None:
-    """Check that a task has the scores that conditions are on."""
+    """Check that a task has the scores that the conditions refer to."""
     known = [*scores]
     for condition in required:
         if condition.score and condition.score not in known:
@@ -71,10 +71,10 @@ def require_scores(required: Iterable[Condition], scores: Iterable[str], task: s
 
 
 def beats_baseline(found: Mapping[str, Any]) -> bool:
-    """Return whether a network is better than the baseline, in any score that tells.
+    """Return whether a network is better than the baseline in at least one decisive score.
 
-    For numbers, the score of the loss that was trained; for classes, the share of right ones (of
-    each class, if classes were weighed) or the probability of the right one.
+    For numbers, the decisive score is the one of the training loss; for classes, the accuracy (the
+    balanced accuracy with class weights) and the log loss.
     """
     if found["test"] is None:
         return True
@@ -86,12 +86,12 @@ def beats_baseline(found: Mapping[str, Any]) -> bool:
 
 
 def _kind(found: Mapping[str, Any]) -> str:
-    """Return the name of the loss of a training."""
+    """Return the name of the training loss."""
     return str(found["loss"]).partition(":")[0]
 
 
 def _is_better(found: Mapping[str, Any], name: str) -> bool:
-    """Return whether a score is better than that of the baseline; so is one without comparison."""
+    """Return whether a score is better than that of the baseline, or cannot be compared with it."""
     ours, theirs = found["test"][name], found["baseline"][name]
     if ours is None or theirs is None:
         return True

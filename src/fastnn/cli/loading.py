@@ -1,6 +1,6 @@
-"""Model files, for the commands that need one, and what a file is that is none.
+"""Loading model files for the commands, and messages about files that are not model files.
 
-Not here: the container of model files (exchange/), tables (tabular/).
+Not here: the format of model files (exchange/), tables (tabular/).
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ _READERS = {
 
 
 def network(path: str) -> MLP:
-    """Return the network of a model file; the error tells what a file is that is none."""
+    """Return the network of a model file; for another file, the error says what the file is."""
     with _saying_what_it_is(path):
         return fastnn.load(path)
 
 
 def networks(path: str) -> Fits:
-    """Return the networks of a model file, one or many, which need no recipe."""
+    """Return the networks of a model file, one or many; the file needs no recipe."""
     with _saying_what_it_is(path):
         fits = fastnn.load_many(path) if model_files.has_many(path) else Fits([fastnn.load(path)])
     _checks.some_networks(path, len(fits))
@@ -51,14 +51,14 @@ def networks(path: str) -> Fits:
 
 
 def model(path: str) -> tuple[Model, Recipe]:
-    """Return the networks of a file for tables, one or many, and their recipe."""
+    """Return the networks of a model file for tables, one or many, and their recipe."""
     with _saying_what_it_is(path):
         return Model.load(path)
 
 
 @contextlib.contextmanager
 def _saying_what_it_is(path: str) -> Iterator[None]:
-    """Let the error about a file that is no model file tell what it is."""
+    """Let the error about a file that is not a model file say what the file is."""
     try:
         yield
     except ModelFileError as error:
@@ -72,6 +72,6 @@ def _saying_what_it_is(path: str) -> Iterator[None]:
 
 
 def is_table(path: str) -> bool:
-    """Return whether a file has the name of a table."""
+    """Return whether a path has the ending of a table's file."""
     stem, ending = os.path.splitext(path.lower())
     return ending in TABLE_ENDINGS or os.path.splitext(stem)[1] in TABLE_ENDINGS

@@ -1,7 +1,7 @@
-"""What a training minimizes: the loss that --loss names, and the weights of --class-weight.
+"""What training minimizes: the loss named by --loss, and the weights of --class-weight.
 
-Here: the loss and the last layer that go with a task, and the baseline that minimizes the same loss
-without inputs. Not here: the formulas (losses.py).
+Here: the loss and the output activation for a task, and the constant prediction that minimizes the
+same loss. Not here: the formulas (losses.py).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
     from fastnn.losses import Loss
 
-#: The losses of a regression that --loss may name, and the parameter of each.
+#: The losses of a regression that --loss accepts, and the parameter of each.
 LOSSES = {"squared_error": "", "absolute_error": "", "huber": "delta", "quantile": "q",
           "poisson": ""}  # fmt: skip
 
 
 class Objective(NamedTuple):
-    """A loss as --loss names it: its name, its parameter or None."""
+    """A loss as given by --loss: its name, and its parameter or None."""
 
     name: str
     value: float | None = None
@@ -48,7 +48,7 @@ class Objective(NamedTuple):
         return {"poisson": "exp", "cross_entropy": "softmax"}.get(self.name, "identity")
 
     def constant(self, y: NDArray[Any]) -> float:
-        """Return the one prediction for all rows that has the least loss on targets y (n,)."""
+        """Return the constant prediction that minimizes the loss on targets y (n,)."""
         return constant(self.loss, y)
 
 
@@ -70,7 +70,7 @@ def objective(text: str) -> Objective:
 
 
 def objective_of(stated: Objective | None, task: str) -> Objective:
-    """Return the objective of a task: what is stated, or the one that goes with the task."""
+    """Return the objective of a task: the stated one, or the default of the task."""
     if task == "classification":
         if stated is not None:
             raise UsageError(
@@ -82,7 +82,7 @@ def objective_of(stated: Objective | None, task: str) -> Objective:
 
 
 def check_target(objective: Objective, path: str, name: str, y: NDArray[Any]) -> None:
-    """Check that a target (n,) is one that the loss can have."""
+    """Check that the loss accepts the targets (n,)."""
     if objective.name == "poisson" and y.min() < 0:
         raise TableError(
             f"{path}: the target {name!r} holds {y.min():g}, but --loss poisson needs counts of 0 "
@@ -91,7 +91,7 @@ def check_target(objective: Objective, path: str, name: str, y: NDArray[Any]) ->
 
 
 def class_weights(text: str) -> dict[str, float] | str:
-    """Return the weights of an argument: "balanced", or "yes=5,no=1" as a dict."""
+    """Return the weights in an argument: "balanced", or a dict for "yes=5,no=1"."""
     if text == "balanced":
         return text
     found = {}
@@ -111,7 +111,7 @@ def class_weights(text: str) -> dict[str, float] | str:
 def weights_of(
     stated: dict[str, float] | str | None, classes: list[Any] | None
 ) -> dict[int, float] | Literal["balanced"] | None:
-    """Return class weights as `MLP.fit` takes them: by the index of the class."""
+    """Return class weights as `MLP.fit` takes them, by the index of the class."""
     if stated is not None and classes is None:
         raise UsageError("--class-weight is for classes, but this is a regression; leave it out")
     if stated is None or isinstance(stated, str) or classes is None:
@@ -130,7 +130,7 @@ def weights_of(
 def row_weights(
     stated: dict[str, float] | str | None, classes: list[Any] | None, labels: NDArray[Any]
 ) -> NDArray[np.float64] | None:
-    """Return class weights as weights of rows with these labels (n,); None for none."""
+    """Return the weights (n,) of rows with these labels from class weights; None without any."""
     weights = weights_of(stated, classes)
     if weights is None or classes is None:
         return None

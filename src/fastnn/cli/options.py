@@ -1,6 +1,6 @@
-"""Options of the command line: the parser, and the types of arguments that commands share.
+"""Options of the command line: the parser, and the argument types that commands share.
 
-Not here: which options a command has (the module of the command).
+Not here: the options of each command (in its module).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class UsageError(Exception):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line."""
+    """An argument parser that reports an error in one line."""
 
     def error(self, message: str) -> NoReturn:
         """Raise a UsageError."""
@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
 def checked(
     check: Callable[..., Any], name: str, *args: Any, kind: type = float, **kwargs: Any
 ) -> Callable[[str], Any]:
-    """Return the type of an option whose number is checked as the library checks it."""
+    """Return the type of a numeric option that is checked as the library checks the argument."""
 
     def parse(text: str) -> Any:
         try:
@@ -48,17 +48,17 @@ def checked(
 
 
 def count(name: str, low: int = 1, high: int | None = None) -> Callable[[str], Any]:
-    """Return the type of an option that is a whole number."""
+    """Return the type of an option that takes a whole number."""
     return checked(_checks.integer, name, low, high, kind=int)
 
 
 def fraction(name: str) -> Callable[[str], Any]:
-    """Return the type of an option that is at least 0 and below 1."""
+    """Return the type of an option that takes a number from 0 up to, but not including, 1."""
     return checked(_checks.number, name, low=0.0, below=1.0)
 
 
 def add_form_options(group: Group) -> None:
-    """Add the options that say how a text file is written."""
+    """Add the options that describe how a text file is written."""
     group.add_argument("--separator", metavar="CHAR",
                        type=checked(_checks.table_separator, "separator", kind=str),
                        help="what separates the columns of a text file: a character, tab or space "
@@ -75,18 +75,18 @@ def add_form_options(group: Group) -> None:
 
 
 def form_of(options: argparse.Namespace) -> dict[str, Any]:
-    """Return how a text file is written, as `tables.read` takes it."""
+    """Return the options that describe a text file, as `tables.read` takes them."""
     return {"separator": options.separator, "decimal": options.decimal,
             "encoding": options.encoding, "header": not options.no_header}  # fmt: skip
 
 
 def names(text: str) -> list[str]:
-    """Return names separated by commas; double quotes enclose a name with a comma."""
+    """Return names separated by commas; double quotes enclose a name that contains a comma."""
     return next(csv.reader([text], skipinitialspace=True)) or [""]
 
 
 def units(text: str) -> list[int]:
-    """Return the units of hidden layers; "none" stands for no hidden layer."""
+    """Return the units of hidden layers; "none" means no hidden layer."""
     if text == "none":
         return []
     try:

@@ -1,4 +1,4 @@
-"""What the commands write: to standard output, to standard error, and numbers as people read them.
+"""Output of the commands on standard output and standard error, and formatted numbers.
 
 Not here: the tables of results (report.py), and files (tabular/writing.py).
 """
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TextIO
 
-#: What to do about an error of the operating system.
+#: Remedies for errors of the operating system.
 _REMEDIES = {
     errno.ENOENT: "check the path",
     errno.EACCES: "check its permissions, or choose another place",
@@ -60,7 +60,7 @@ def tell(text: str) -> None:
 
 
 def discard(stream: TextIO) -> None:
-    """Drop what a stream still buffers, so that Python reports no error when it exits."""
+    """Drop the text that a stream still buffers, so that Python reports no error at exit."""
     with contextlib.suppress(AttributeError, OSError, ValueError):
         descriptor = os.open(os.devnull, os.O_WRONLY)
         os.dup2(descriptor, stream.fileno())
@@ -68,13 +68,13 @@ def discard(stream: TextIO) -> None:
 
 
 def protect(inputs: Sequence[str], outputs: Mapping[str, str] | None = None) -> None:
-    """Check that no file that a command reads is written: standard output, or one of `outputs`.
+    """Check that no input file is overwritten, by standard output or by one of `outputs`.
 
-    These are the paths by the names of their options. An input "-" is standard input.
+    `outputs` are paths by option name. An input "-" is standard input.
     """
     read = [0 if path == "-" else path for path in inputs]
     written: dict[str, str | int] = dict(outputs or {})
-    with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or no file at all
+    with contextlib.suppress(AttributeError, OSError, ValueError):  # closed, or not a file
         written["standard output"] = sys.stdout.fileno()
     try:
         for name, file in written.items():
@@ -96,7 +96,7 @@ def of_system(error: OSError) -> str:
 
 @contextlib.contextmanager
 def writing(path: str) -> Iterator[None]:
-    """Let an error of writing name this file, not the temporary one that would replace it."""
+    """Let an error on writing name this file, not the temporary file that replaces it."""
     try:
         yield
     except OSError as error:
@@ -112,12 +112,12 @@ def number(value: float) -> str:
 
 
 def counted(n: int, what: str) -> str:
-    """Return a number of things: "1 row", "2,000 rows"."""
+    """Return a count with its noun: "1 row", "2,000 rows"."""
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def score(name: str, value: float | None) -> str:
-    """Return a score: errors in units of the target with four digits, others with four decimals."""
+    """Return a score as text: errors with four digits, other scores with four decimals."""
     if value is None:
         return "-"
     if name not in ("mae", "rmse"):
@@ -126,11 +126,11 @@ def score(name: str, value: float | None) -> str:
 
 
 def two_columns(pairs: Iterable[tuple[str, str]]) -> str:
-    """Return names and texts in two columns."""
+    """Return pairs of a name and a text in two aligned columns."""
     return "".join(f"{name:<11} {text}\n" for name, text in pairs)
 
 
 def abbreviated(names: Sequence[str], most: int = 12) -> str:
-    """Return names separated by commas: the first ones, then how many more."""
+    """Return names separated by commas: the first ones, then how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more

@@ -1,6 +1,6 @@
 """`fastnn predict`: predictions for the rows of a table.
 
-Not here: how rows are encoded and predictions written (tabular/).
+Not here: encoding rows and writing predictions (tabular/).
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _read(options: argparse.Namespace, model: Model, recipe: Recipe) -> Table:
-    """Return the columns that are needed, with the one that decides which network predicts."""
+    """Return the columns that the networks need, and the column that selects a network if any."""
     if model.by is None:
         return recipe.read(options.data, **form_of(options))
     kinds = {**recipe.kinds, model.by: "category"}
@@ -105,7 +105,7 @@ def _predicted(
 
 
 def _note(table: Table, recipe: Recipe, rows: Rows) -> None:
-    """Tell which columns are not used, and where missing values are new."""
+    """Print which columns are not used, and which have missing values unlike in training."""
     for note in table.notes:
         tell(f"note: {note}")
     extra = [name for name in table.others if name != recipe.target and name not in recipe.ignored]

@@ -1,9 +1,9 @@
-"""What `fastnn train` does unless its options say otherwise: the presets.
+"""The presets of `fastnn train`: the defaults of its options.
 
-`good` is the recipe of tabular/ensemble.py, several networks that need no tuning, and is trained by
-good.py. `plain` is one network whose options are stated by hand, trained by fitting.py, or several
-of them, trained by several.py. Here: the defaults of both, and which options go with which. Not
-here: the options themselves (train.py).
+`good` is the recipe of tabular/ensemble.py, several networks that need no tuning, trained by
+good.py. `plain` is one network whose options are set by hand, trained by fitting.py, or several of
+them, trained by several.py. Here: the defaults of both presets, and which options belong to which.
+Not here: the options themselves (train_options.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from fastnn.tabular.ensemble import N_NETS, Settings
 if TYPE_CHECKING:
     import argparse
 
-#: What the options are where they are not stated. None: by a rule, or none.
+#: Defaults of the options. None means a rule, or that there is no value.
 DEFAULTS: dict[str, dict[str, Any]] = {
     "good": {
         "hidden": [*Settings.hidden],
@@ -51,12 +51,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 NAMES = tuple(DEFAULTS)
 
-#: The options that the networks of `good` lack; one of them selects `plain`.
+#: The options that `good` does not have; stating one of them selects `plain`.
 _OF_PLAIN = [name for name in DEFAULTS["plain"] if name not in DEFAULTS["good"]]
 
 
 def settle(options: argparse.Namespace) -> None:
-    """Choose the preset, if none is stated, and set the options that are not."""
+    """Choose the preset if none is stated, and set the options that are not stated."""
     stated = [name for name in _OF_PLAIN if getattr(options, name) is not None]
     if options.preset is None:
         options.preset = "plain" if stated else "good"
@@ -74,7 +74,7 @@ def settle(options: argparse.Namespace) -> None:
 
 
 def shown(name: str) -> str:
-    """Return the defaults of an option as --help says them."""
+    """Return the defaults of an option as text for --help."""
     good, plain = (_text(DEFAULTS[preset][name]) for preset in NAMES)
     return f"default: {good}" if good == plain else f"default: {good}; plain: {plain}"
 

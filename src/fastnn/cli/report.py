@@ -1,7 +1,7 @@
-"""How a trained network is described in text: its task, its rows, its scores.
+"""Descriptions of a trained network in text: its task, its rows, its scores.
 
-Here: what `fastnn train` and `fastnn info` show alike. `found` is the training record that a model
-file keeps. Not here: how scores are computed (scores.py).
+Here: text that `fastnn train` and `fastnn info` share. `found` is the training record in a model
+file. Not here: the computation of scores (scores.py).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def of_task(recipe: Recipe, found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield pairs of a name and a text: the task, the rows and the columns of a training."""
+    """Yield pairs of a name and a text on the task, the rows and the columns of a training."""
     classes = "" if recipe.classes is None else f", {len(recipe.classes)} classes"
     yield "task", f"{recipe.task} of {recipe.target}{classes}"
     if found:
@@ -34,31 +34,31 @@ def of_task(recipe: Recipe, found: Mapping[str, Any]) -> Iterator[tuple[str, str
 
 
 def epochs(found: Mapping[str, Any]) -> str:
-    """Return the number of epochs of a training, the most of several."""
+    """Return the number of epochs of a training, or the most of several trainings."""
     several = "up to " if "ensemble" in found or "by" in found else ""
     of_search = f"best of {found['search']['trials']} trials, " if "search" in found else ""
     return of_search + several + counted(found["epochs"], "epoch")
 
 
 def again(found: Mapping[str, Any]) -> str:
-    """Return that networks were trained again on all rows, after scores of those before."""
+    """Return a note if networks were trained again on all rows after scoring."""
     return "" if found["refit"] is None else f", then again on all {found['refit']:,} rows"
 
 
 def kept(found: Mapping[str, Any]) -> str:
-    """Return which epoch's weights were kept; nothing if it is the last."""
+    """Return a note on the epoch whose weights were kept; empty if it is the last."""
     return "" if found["best_epoch"] is None else f"weights of epoch {found['best_epoch']} kept"
 
 
 def baseline_of(recipe: Recipe, found: Mapping[str, Any]) -> str:
-    """Return what the baseline predicts, whatever the inputs are."""
+    """Return the name of the constant that the baseline predicts."""
     loss, _, parameter = found["loss"].partition(":")
     by_loss = {"absolute_error": "median", "quantile": f"quantile {parameter}"}
     return "most frequent class" if recipe.classes is not None else by_loss.get(loss, "mean")
 
 
 def score_table(recipe: Recipe, found: Mapping[str, Any]) -> str:
-    """Return a table of the scores of the network and of the baseline; nothing without a test."""
+    """Return a table of the scores of the network and the baseline; empty without test rows."""
     if found["test"] is None:
         return ""
     baseline = baseline_of(recipe, found)
@@ -79,7 +79,7 @@ def score_table(recipe: Recipe, found: Mapping[str, Any]) -> str:
 
 
 def _scored(found: Mapping[str, Any]) -> str:
-    """Return which networks the scores are of, if those in the file are others."""
+    """Return a note on the networks that were scored, if the file has retrained ones."""
     if found["refit"] is None:
         return ""
     n = found["rows"]["training"]

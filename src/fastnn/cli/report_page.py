@@ -1,6 +1,6 @@
-"""`fastnn train --report`: what the page is about, and where it may be written.
+"""`fastnn train --report`: the subject of the page, and the check of its path.
 
-Not here: the page itself (tabular/report/), and the report as text (report.py).
+Not here: the page itself (tabular/report/), and the results as text (report.py).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def check(options: argparse.Namespace) -> None:
-    """Check that the report can be written before anything is trained."""
+    """Check, before training, that the report can be written."""
     if not options.test:
         raise UsageError("--report shows test rows; leave out --test 0")
     _checks.separate_outputs([("--out", options.out), ("--report", options.report)])
@@ -45,12 +45,12 @@ def write(
     found: Mapping[str, Any],
     warnings: Sequence[str],
 ) -> None:
-    """Write the report on networks that were trained on some rows of a table, and not on others.
+    """Write the report on networks trained on some rows of a table, evaluated on its other rows.
 
-    `y` (n,) and `rows` are those of the table, `found` is the record of the training.
+    `y` (n,) and `rows` are those of the whole table, `found` is the training record.
     """
     test = rows["test"]
-    if model.by is not None:  # a value without a network has no prediction
+    if model.by is not None:  # rows whose value has no network get no prediction
         test = test[model.knows(table.columns[model.by])[test]]
     columns = {n: replace(c, values=c.values[test]) for n, c in table.columns.items()}
     subject = report.Subject(
@@ -70,7 +70,7 @@ def write(
 
 
 def _note(found: Mapping[str, Any]) -> str:
-    """Return which rows are scored, and which networks."""
+    """Return a note on which rows and which networks are scored."""
     n = found["rows"]
     seen = n["training"] + n["validation"]
     text = (
@@ -87,7 +87,7 @@ def _note(found: Mapping[str, Any]) -> str:
 
 
 def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield what the record says of the training, by name."""
+    """Yield facts from the training record as pairs of a name and a text."""
     n = found["rows"]
     parts = [f"{n[part]:,} {part}" for part in ("training", "validation", "test") if n[part]]
     yield "Data", str(found["data"])

@@ -1,6 +1,6 @@
-"""Scores on test rows, of a network and of a baseline that ignores the inputs.
+"""Scores on the test rows, of a network and of a baseline that ignores the inputs.
 
-Not here: how scores are shown (report.py), and their arithmetic (tabular/scores.py).
+Not here: printing scores (report.py), and their arithmetic (tabular/scores.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Predictor(Protocol):
-    """What predicts outputs (n, n_out) from inputs: a network, or several."""
+    """An object that predicts outputs (n, n_out) from inputs: one network, or several."""
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -42,11 +42,11 @@ def scores(
     objective: Objective,
     is_weighted: bool,
 ) -> dict[str, dict[str, float | None] | None]:
-    """Return the scores by name on the test rows: "test" of the network, "baseline".
+    """Return the scores on the test rows by name: "test" for the network, "baseline".
 
-    The baseline predicts the number for all rows that has the least loss on the training rows, or
-    the frequencies of their classes. Both are None without test rows, and a score is None where it
-    is undefined. `is_weighted` tells whether classes were weighed in training.
+    The baseline predicts, for all rows, the constant that minimizes the loss on the training rows,
+    or the frequencies of their classes. Without test rows both are None. A score that is undefined
+    is None. `is_weighted` says whether training used class weights.
     """
     test = rows["test"]
     if len(test) == 0:
@@ -71,5 +71,5 @@ def names_of(objective: Objective, n_classes: int, is_weighted: bool) -> list[st
 
 
 def _quantile_of(objective: Objective) -> float | None:
-    """Return the quantile that is predicted, None if something else is."""
+    """Return the quantile that is predicted, None for other objectives."""
     return objective.value if objective.name == "quantile" else None

@@ -1,7 +1,7 @@
 """Several networks of `fastnn train`: an ensemble, a search, or one for each value of a column.
 
-All are trained by `fit_many`, at the same time, on the rows of one table. Not here: the options and
-the reports (train.py), a single network (fitting.py).
+All networks are trained at the same time by `fit_many`, on the rows of one table. Not here: the
+options and the reports (train.py), a single network (fitting.py).
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ if TYPE_CHECKING:
     from fastnn.tabular.recipe import Recipe
     from fastnn.tabular.table import Column
 
-#: Trials of a search that are trained together.
+#: Number of trials of a search that are trained together.
 _ROUND = 16
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600}
 
-#: The values that a search tries.
+#: The values that a search chooses from.
 _HIDDEN = [[32], [64], [128], [256], [64, 32], [128, 64], [256, 128], [64, 64, 64], [128, 128, 64]]
 _ACTIVATIONS = ["relu", "relu", "gelu", "tanh"]
 _DROPOUT = [0.0, 0.0, 0.1, 0.2, 0.4]
@@ -52,10 +52,10 @@ _RATES = 0.1, 10.0  # times the learning rate of the command line
 
 
 class Common:
-    """What all networks have in common: the table's rows as inputs, and scaled targets.
+    """Data that all networks share: the table's rows as inputs, and the target.
 
-    `encoded`, `y` (n,) and `rows` are those of the table; the networks are trained on "training"
-    rows and stopped by the "validation" rows.
+    `encoded`, `y` (n,) and `rows` are those of the whole table. The networks are trained on the
+    "training" rows and stopped early by the "validation" rows.
     """
 
     def __init__(
@@ -80,9 +80,9 @@ class Common:
         groups: Sequence[NDArray[np.intp]] | None = None,
         batch_sizes: list[int] | None = None,
     ) -> tuple[Fits, bool]:
-        """Train networks on all rows, or on these of the used rows each.
+        """Train networks on all used rows, or each on its group of them.
 
-        Return those that were trained to their end, and whether Ctrl-C ended the call.
+        Return those that were trained to the end, and whether Ctrl-C interrupted the call.
         """
         options, n = self.options, len(self.used)
         groups = [np.arange(n)] * len(nets) if groups is None else groups
@@ -121,7 +121,7 @@ class Common:
 
 @contextlib.contextmanager
 def unnumbered() -> Iterator[None]:
-    """Let the error about a loss that is not finite not number its network."""
+    """Drop the network's number from the error about a loss that is not finite."""
     try:
         yield
     except FloatingPointError as error:
@@ -129,7 +129,7 @@ def unnumbered() -> Iterator[None]:
 
 
 def _those_of(fits: Fits, numbers: Sequence[int], groups: NDArray[Any] | None = None) -> Fits:
-    """Return some networks of a call; KeyboardInterrupt if there are none."""
+    """Return the networks with these numbers; raise KeyboardInterrupt if there are none."""
     if not len(numbers):
         raise KeyboardInterrupt
     found = Fits([fits[i] for i in numbers], None, groups)
@@ -140,7 +140,7 @@ def _those_of(fits: Fits, numbers: Sequence[int], groups: NDArray[Any] | None = 
 
 
 def course_of(fits: Fits) -> dict[str, int | None]:
-    """Return the epochs of the longest training, and the best epoch if there is one network."""
+    """Return the epochs of the longest training and, for a single network, the best epoch."""
     best = fits.best_epochs[0] if len(fits) == 1 else None
     return {
         "epochs": max(status.epochs for status in fits.statuses),
@@ -152,9 +152,9 @@ def course_of(fits: Fits) -> dict[str, int | None]:
 
 
 def ensemble(common: Common, optimizer: Optimizer, n: int) -> tuple[Model, dict[str, Any], bool]:
-    """Train networks that differ in their seeds.
+    """Train networks that differ only in their seeds.
 
-    Return the model, what its record has beside that of one network, and whether Ctrl-C ended it.
+    Return the model, additions to the training record, and whether Ctrl-C interrupted training.
     """
     options, nets = common.options, []
     for i in range(n):
@@ -171,7 +171,7 @@ def ensemble(common: Common, optimizer: Optimizer, n: int) -> tuple[Model, dict[
 def by_column(
     common: Common, optimizer: Optimizer, column: Column
 ) -> tuple[Model, dict[str, Any], bool]:
-    """Train a network for each text of a column, on its rows."""
+    """Train a network for each text of a column, on the rows with this text."""
     options, values = common.options, column.values[common.used]
     texts = [text for i, text in enumerate(column.texts) if (values == i).any()]
     groups = [np.flatnonzero(values == column.texts.index(text)) for text in texts]
@@ -194,7 +194,7 @@ def by_column(
 
 
 def budget(text: str) -> tuple[int | None, float]:
-    """Return the trials and the seconds of a budget such as "50" or "10min"."""
+    """Return (trials, seconds) of a budget: (50, inf) of "50", (None, 600.0) of "10min"."""
     found = re.fullmatch(r"(\d+)(s|min|h)?", text)
     if found is None or int(found[1]) == 0:
         raise argparse.ArgumentTypeError(
@@ -206,7 +206,7 @@ def budget(text: str) -> tuple[int | None, float]:
 
 
 def _trial(rate: float, rng: np.random.Generator) -> dict[str, Any]:
-    """Return options of a trial, drawn at random."""
+    """Return randomly drawn options of a trial."""
     low, high = map(math.log, _RATES)
     return {
         "hidden": _HIDDEN[rng.integers(len(_HIDDEN))],
@@ -218,12 +218,12 @@ def _trial(rate: float, rng: np.random.Generator) -> dict[str, Any]:
 
 
 def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any], bool]:
-    """Train networks with other layers and rates, and return that with the least validation loss.
+    """Train networks with other layers and rates, and return the one of least validation loss.
 
-    The first trial has the options of the command line, so that none is worse.
+    The first trial has the options of the command line, so the result is never worse than these.
     """
     options = common.options
-    rng = np.random.default_rng([options.seed, 1])  # other numbers than those of the split
+    rng = np.random.default_rng([options.seed, 1])  # a different stream than that of the split
     most, seconds = options.search
     began, n_done, interrupted = time.monotonic(), 0, False
     best: tuple[float, Fits, dict[str, Any]] | None = None
@@ -257,7 +257,7 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
 def _networks(
     common: Common, optimizer: Optimizer, trials: list[dict[str, Any]]
 ) -> tuple[list[MLP], None, list[int]]:
-    """Return the networks of trials, None for their rows, and their batch sizes."""
+    """Return the networks of trials, None for their groups (all rows), and their batch sizes."""
     nets = []
     for trial in trials:
         some = argparse.Namespace(**{**vars(common.options), **trial})
@@ -268,7 +268,7 @@ def _networks(
 
 
 def described(trial: dict[str, Any]) -> str:
-    """Return the options of a trial as they are written on the command line."""
+    """Return the options of a trial in the form of the command line."""
     hidden = ",".join(map(str, trial["hidden"])) or "none"
     rest = ("activation", "dropout", "batch_size", "learning_rate")
     others = (f"--{name.replace('_', '-')} {trial[name]:g}" if not isinstance(trial[name], str)

@@ -1,6 +1,6 @@
-"""The split of a table's rows: which are trained on, which stop the training, which are held out.
+"""The split of a table's rows into training, validation and test rows.
 
-Not here: what a value of the target is (tabular/targets.py), and which rows are picked
+Not here: the values of the target (tabular/targets.py), and the random choice of rows
 (tabular/ensemble.py).
 """
 
@@ -24,9 +24,9 @@ def split(
 ) -> dict[str, NDArray[np.intp]]:
     """Return the indices of the "training", "validation" and "test" rows, each sorted.
 
-    Rows without a target are in none of them. `y` (n,) and `classes` are what `target_of` returns;
-    `options` has the fraction `test`, the `seed`, and `data` for messages; `validation` is the
-    fraction of the others.
+    Rows without a target are in none of them. `y` (n,) and `classes` are those that `target_of`
+    returns. `options` has the fraction `test`, the `seed`, and `data` for messages. `validation` is
+    the fraction of the rows that are not test rows.
     """
     known = np.flatnonzero(~np.isnan(y) if classes is None else y >= 0)
     rng = np.random.default_rng(options.seed)

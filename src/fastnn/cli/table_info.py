@@ -1,6 +1,6 @@
-"""What `fastnn info` shows of a table: how its columns are read, before anything is trained.
+"""`fastnn info` of a table: how its columns are read, without training.
 
-Not here: networks (info.py), and how columns get their kinds (tabular/).
+Not here: networks (info.py), and how the kind of a column is found (tabular/).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ def _described(column: Column, n: int) -> dict[str, Any]:
 
 
 def _range(found: dict[str, Any]) -> str:
-    """Return the values of a column as a text."""
+    """Return the range or the texts of a column as text."""
     if "texts" in found:
         return f", {len(found['texts']):,} texts: {abbreviated(found['texts'], 6)}"
     if "from" not in found:

@@ -1,8 +1,8 @@
-"""`fastnn train`: a network from a table, saved with its recipe and the record of its training.
+"""`fastnn train`: train a network on a table and save it with its recipe and training record.
 
-Here: the order of the steps, and what is shown. Not here: the options (train_options.py,
-presets.py), and the steps themselves (tabular/, splitting.py, objectives.py, fitting.py, good.py,
-several.py, scores.py, judging.py).
+Here: the order of the steps, and the output. Not here: the options (train_options.py, presets.py),
+and the steps themselves (tabular/, splitting.py, objectives.py, fitting.py, good.py, several.py,
+scores.py, judging.py).
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ def add(commands: Commands) -> None:
 
 
 class _Job(NamedTuple):
-    """What is trained on: a table, how it is encoded, and what is minimized."""
+    """The data of a training: a table, how it is encoded, and the objective."""
 
     table: Table
     recipe: Recipe
@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _job(options: argparse.Namespace, target: str) -> _Job:
-    """Return what is trained on; whatever is wrong with the options or the table is found here."""
+    """Return the data of the training; errors in the options or the table are raised here."""
     table, target = _read(options, target)
     task, classes, y = tables.target_of(table, target, options.task)
     if options.by is not None:  # rows without a value have no network
@@ -113,7 +113,7 @@ def _job(options: argparse.Namespace, target: str) -> _Job:
     objective = objective_of(options.loss, task)
     is_weighted = weights_of(options.class_weight, classes) is not None
     require_scores(options.require, names_of(objective, len(classes or ()), is_weighted), task)
-    # Networks of the preset good have validation rows of their own among those of the training.
+    # Each network of the preset good takes its own validation rows from the training rows.
     rows = split(options, y, classes, 0.0 if options.preset == "good" else options.validation)
     check_target(objective, table.path, target, y[np.concatenate([*rows.values()])])
     recipe = _recipe(options, table, target, task, classes, rows["training"])
@@ -128,7 +128,7 @@ def _recipe(
     classes: list[Any] | None,
     rows: NDArray[np.intp],
 ) -> Recipe:
-    """Return how the columns are encoded, learned from some rows."""
+    """Return how the columns are encoded, as learned from the given rows."""
     inputs = replace(table, columns={n: c for n, c in table.columns.items() if n != options.by})
     codes = "rich" if options.preset == "good" else "plain"
     return tables.learn(inputs, target, task, classes, rows, options.missing, codes=codes)
@@ -137,9 +137,9 @@ def _recipe(
 def _trained_again(
     options: argparse.Namespace, job: _Job, model: Model, found: dict[str, Any]
 ) -> tuple[Model, Recipe, str]:
-    """Return networks that are trained on all rows, the test rows included, and their recipe.
+    """Train networks on all rows, including the test rows; return them with their recipe.
 
-    If Ctrl-C ends that, those that were scored are kept.
+    If Ctrl-C interrupts this training, keep the networks that were scored.
     """
     rows = np.sort(np.concatenate([*job.rows.values()]))
     if not options.quiet:
@@ -158,7 +158,7 @@ def _trained_again(
 
 
 def _trained(options: argparse.Namespace, job: _Job) -> tuple[Model, dict[str, Any], str]:
-    """Return the network, or several, the course of the training, and what ended it."""
+    """Return the trained model, a summary of the training, and the reason why it ended."""
     if options.preset == "good":
         of_job = job.recipe, job.encoded, job.y, job.rows["training"], job.objective
         model, course, interrupted = good.fit(options, *of_job)
@@ -182,7 +182,7 @@ def _trained(options: argparse.Namespace, job: _Job) -> tuple[Model, dict[str, A
 def _record(
     options: argparse.Namespace, job: _Job, model: Model, course: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the record of a training, which the model file keeps."""
+    """Return the training record, which is stored in the model file."""
     is_weighted, groups, rows = options.class_weight is not None, None, dict(job.rows)
     if model.by is not None:
         column = job.table.columns[model.by]
@@ -217,7 +217,7 @@ def _read(options: argparse.Namespace, target: str) -> tuple[Table, str]:
 def _ended(
     options: argparse.Namespace, end: str, found: Mapping[str, Any], unmet: list[str]
 ) -> int:
-    """Tell why a training did not end as it should; return the exit code."""
+    """Report a training that was interrupted or failed --require; return the exit code."""
     if unmet:
         left = "no file was written" if options.report is None else "no network was saved"
         tell(f"fastnn: error: the network does not meet --require {', '.join(unmet)}; {left}")
@@ -230,7 +230,7 @@ def _ended(
 
 
 def _left(found: Mapping[str, Any], is_scored: bool) -> str:
-    """Return what a file has after Ctrl-C."""
+    """Return a text on what the file contains after Ctrl-C."""
     if is_scored:
         return f"the networks that were scored, of {found['rows']['training']:,} rows"
     if "search" in found:
@@ -242,7 +242,7 @@ def _left(found: Mapping[str, Any], is_scored: bool) -> str:
 
 
 def _leaks(job: _Job) -> list[str]:
-    """Return a warning about each column that gives the target away."""
+    """Return a warning about each column that leaks the target."""
     is_class, target = job.recipe.classes is not None, job.recipe.target
     names = [*job.recipe.kinds]
     found = tables.giving_away(job.table, names, job.y, job.rows["training"], is_class)
@@ -254,7 +254,7 @@ def _leaks(job: _Job) -> list[str]:
 
 
 def _no_better(recipe: Recipe, found: Mapping[str, Any]) -> str:
-    """Return the warning about a network that is no better than its baseline."""
+    """Return the warning about a network that does not beat the baseline."""
     baseline = baseline_of(recipe, found)
     return (
         f"the network is no better than its baseline ({baseline}) on the test rows; the columns "
@@ -263,7 +263,7 @@ def _no_better(recipe: Recipe, found: Mapping[str, Any]) -> str:
 
 
 def _target(options: argparse.Namespace) -> str:
-    """Return the name of the target column; in a .npy file it may count from the end."""
+    """Return the name of the target column; refuse contradictory options."""
     if options.target is None and not options.data.endswith(".npz"):
         raise UsageError("name the column to predict: --target COLUMN")
     target: str = "y" if options.target is None else options.target
@@ -280,12 +280,12 @@ def _target(options: argparse.Namespace) -> str:
 
 
 def _report_of(options: argparse.Namespace) -> dict[str, str]:
-    """Return the path of the report by its option; nothing without one."""
+    """Return the path of the report by option name; empty without a report."""
     return {} if options.report is None else {"--report": options.report}
 
 
 def _note(job: _Job, options: argparse.Namespace) -> None:
-    """Tell which rows and columns are not used, and which columns may be used by mistake."""
+    """Print which rows and columns are not used, and which columns may be used by mistake."""
     for note in job.table.notes:
         tell(f"note: {note}")
     without = job.table.n - sum(map(len, job.rows.values()))
@@ -347,7 +347,7 @@ def _as_text(
     warnings: list[str],
     is_saved: bool,
 ) -> str:
-    """Return the result as people read it."""
+    """Return the result as text for readers."""
     stem, ending = os.path.splitext(options.data)
     if ending.lower() in COMPRESSED:
         ending = os.path.splitext(stem)[1]

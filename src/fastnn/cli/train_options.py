@@ -1,7 +1,7 @@
 """The options of `fastnn train`.
 
-Not here: their types (options.py, objectives.py, judging.py, several.py), what they are where they
-are not stated (presets.py), and what is done by them (train.py).
+Not here: argument types (options.py, objectives.py, judging.py, several.py), defaults (presets.py),
+and the effect of the options (train.py).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""`fastnn verify`: whether this machine trains to the same bits as every other.
+"""`fastnn verify`: whether this machine trains to the same bits as the reference.
 
-Not here: the trainings and their digests (fastnn.verification), which are imported only when asked
-for.
+Not here: the trainings and their digests (fastnn.verification), which are imported only when
+needed.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Compare; return the exit code."""
+    """Compare the digests; return the exit code."""
     from fastnn import verification
 
     count = len(verification.read_table(verification.TABLE))

@@ -1,29 +1,31 @@
 """MLPClassifier and MLPRegressor: drop-in replacements for scikit-learn's estimators; ensembles.
 
 Parameters, defaults, attributes, warnings and errors are those of scikit-learn 1.9. The same
-``random_state`` gives the same initial weights, the same validation split and the same order of
-rows, hence the same model up to rounding; docs/how-to/scikit_learn.rst names the exceptions. Needs
-scikit-learn 1.6 or newer: ``pip install 'scikit-learn>=1.6'``.
+``random_state`` gives the same initial weights, validation split and order of rows, and so the same
+model up to rounding; docs/how-to/scikit_learn.rst lists the exceptions. Requires scikit-learn 1.6
+or newer: ``pip install 'scikit-learn>=1.6'``.
 
-Here: what the estimators' parameters mean for an `MLP`, and scikit-learn's conventions. Not here:
-the training (`MLP.fit`); the estimators use the public API of fastnn alone.
+Here: the translation of the estimators' parameters for an `MLP`, and scikit-learn's conventions.
+Not here: the training (`MLP.fit`); the estimators use only the public API of fastnn.
 
 - `parameters`: name, type, default, constraints and documentation of each parameter
 - `rows`: rows and their weights; the order of rows that scikit-learn draws
 - `network`: the `MLP` that the parameters describe, and its initial weights
 - `descent`: training by stochastic gradient descent, of one estimator or of many together
-- `epochs`: after each epoch: the loss curves, the learning rate, the end of training
+- `epochs`: the work after each epoch: loss curves, the learning rate, the end of training
 - `lbfgs`: training by L-BFGS
-- `notices`: warnings, attributed as scikit-learn's are
-- `search`: the best of many candidates by cross-validation; `trials` trains and scores them
-- `members`: what estimators of many networks have in common
+- `notices`: warnings, attributed to the same module and line as scikit-learn's
+- `search`: the selection of the best of many candidates by cross-validation; `trials` trains and
+  scores them
+- `members`: base class of estimators with several networks
 - `by_group`: a network for each group of rows
-- `table_encoder`: mixed data frames as inputs, a step of a pipeline
+- `table_encoder`: encoding of mixed data frames as inputs, a step of a pipeline
 - `tabular`: estimators for mixed data frames, ensembles that need no tuning
-- `tabular_base`: what these have in common
+- `tabular_base`: their common base class
 - `converters`: the estimators for skl2onnx; `hooks` registers them once skl2onnx is imported
-- `base`: what both estimators share; `classifier` and `regressor` add targets and predictions
-- `ensembles`: many networks that differ in their seeds, and what their predictions have in common
+- `base`: the base class of both estimators; `classifier` and `regressor` add targets and
+  predictions
+- `ensembles`: ensembles of networks that differ in their seeds, and their joint predictions
 """
 
 try:

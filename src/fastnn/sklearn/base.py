@@ -1,4 +1,4 @@
-"""What classifier and regressor share: weights as lists, fitting, and the outputs for rows.
+"""Base class of classifier and regressor: weights as lists, fitting, and the outputs for rows.
 
 Here: the order in which an estimator validates, prepares and trains. Not here: the parameters
 (parameters.py), the network (network.py), the two ways of training (descent.py, lbfgs.py), targets
@@ -42,12 +42,12 @@ Method = TypeVar("Method", bound="Callable[..., Any]")
 
 
 def with_valid_parameters(method: Method) -> Method:
-    """Let scikit-learn validate the parameters before a method that fits."""
+    """Decorate a method that fits: scikit-learn validates the parameters first."""
     return cast(Method, _fit_context(prefer_skip_nested_validation=True)(method))
 
 
 def all_or_nothing(method: Method) -> Method:
-    """Let a method that raises leave every attribute as it was: those of a fit go together."""
+    """Decorate a method to restore all attributes if it raises, as those of a fit go together."""
 
     @functools.wraps(method)
     def call(self: Any, *args: Any, **options: Any) -> Any:
@@ -62,16 +62,16 @@ def all_or_nothing(method: Method) -> Method:
 
 
 def if_stochastic(method: Method) -> Method:
-    """Let a method exist only for solvers that train on batches."""
+    """Decorate a method so that it exists only for solvers that train on batches."""
     return cast(Method, available_if(lambda estimator: estimator._is_stochastic())(method))
 
 
-#: What an estimator learns from its rows before training.
+#: Attributes that an estimator learns from its rows before training.
 _LEARNT = ("n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_label_binarizer")
 
 
 def teach(estimator: Any, other: Any) -> None:
-    """Give an estimator what another one has learnt from the same rows before training."""
+    """Copy to an estimator the attributes that another one learnt from the same rows."""
     for name in _LEARNT:
         if hasattr(other, name):
             setattr(estimator, name, getattr(other, name))
@@ -80,13 +80,13 @@ def teach(estimator: Any, other: Any) -> None:
 class BaseMLP(Parameters):
     """Base of classifier and regressor.
 
-    A subclass defines the targets of the network (`_learn`, `_encoded`), the activation
-    and the loss of its last layer (`_end`), and the score of its outputs (`_score_of`).
+    A subclass defines the targets of the network (`_learn`, `_encoded`), the activation and the
+    loss of its last layer (`_end`), and the score of its outputs (`_score_of`).
     """
 
     net_: MLP
     loss_: float
-    best_loss_: Any  # of the attributes in ATTRIBUTES, those that may be None
+    best_loss_: Any  # attributes of ATTRIBUTES that may be None
     loss_curve_: list[float]
     validation_loss_curve_: list[float] | None
     validation_scores_: Any
@@ -100,30 +100,30 @@ class BaseMLP(Parameters):
     _optimizer: LearningRate  # a name that tests of scikit-learn read
     _no_improvement_count: int
     _divergence: FloatingPointError | None
-    _lists: tuple[Weights, Weights] | None  # coefs_ and intercepts_ as a user sees them
-    _read: Weights  # the arrays that these lists were made of
+    _lists: tuple[Weights, Weights] | None  # coefs_ and intercepts_ as the user sees them
+    _read: Weights  # the arrays in these lists when they were made
 
     @classmethod
     def _get_param_names(cls) -> list[str]:
-        """Return the names of the parameters; scikit-learn would read a signature at each call."""
-        if "_parameter_names" not in vars(cls):  # a base class may have others
+        """Return the parameters' names; scikit-learn would inspect a signature at each call."""
+        if "_parameter_names" not in vars(cls):  # not those of a base class
             cls._parameter_names = super()._get_param_names()
         return list(cls._parameter_names)
 
     # ---- for subclasses -------------------------------------------------------------------------
 
     _parameter_names: ClassVar[list[str]]
-    _validation: ClassVar[dict[str, Any]] = {}  # of y, for scikit-learn
+    _validation: ClassVar[dict[str, Any]] = {}  # options for scikit-learn's validation of y
 
     def _learn(self, y: NDArray[Any], incremental: bool = False) -> None:
-        """Learn classes and the number of outputs from validated y, or compare the classes."""
+        """Learn classes and the number of outputs from validated y, or check known classes."""
         raise NotImplementedError
 
     def _require_known(self, y: NDArray[Any]) -> None:
         """Check that validated y of validation rows has no new classes."""
 
     def _takes_labels(self) -> bool:
-        """Return whether targets are numbers of classes; otherwise `_encoded` makes the same."""
+        """Return whether targets are class numbers; estimators that agree in it encode y alike."""
         return False
 
     def _encoded(self, y: NDArray[Any]) -> NDArray[Any]:
@@ -141,19 +141,19 @@ class BaseMLP(Parameters):
         raise NotImplementedError
 
     def _metric(self, y: NDArray[Any]) -> dict[str, Any]:
-        """Return the same score as the engine takes it, for validation targets without weights."""
+        """Return the same score as the engine's metric, for validation targets without weights."""
         raise NotImplementedError
 
     def _strata(self, y: NDArray[Any]) -> NDArray[Any] | None:
-        """Return the groups (n,) that a validation split keeps in proportion, None for none."""
+        """Return the groups (n,) that a validation split keeps in proportion, or None."""
         return None
 
     def _averages_outputs(self) -> bool:
-        """Return whether scikit-learn's loss is the mean over outputs where ours is the sum."""
+        """Return whether scikit-learn's loss is the mean over outputs and fastnn's is the sum."""
         return False
 
     def _loss_offsets(self, y: NDArray[Any]) -> NDArray[Any] | None:
-        """Return scikit-learn's loss of each row less ours, for targets of n rows; None for 0."""
+        """Return scikit-learn's loss of each row minus fastnn's, for targets y; None for 0."""
         return None
 
     # ---- weights --------------------------------------------------------------------------------
@@ -177,27 +177,27 @@ class BaseMLP(Parameters):
         self._lists = self._lists_or_empty()[0], value
 
     def _has_weights(self) -> bool:
-        """Return whether there are weights, trained or set by hand."""
+        """Return whether there are weights, trained or assigned by hand."""
         return hasattr(self, "net_") or getattr(self, "_lists", None) is not None
 
     def _lists_or_empty(self) -> tuple[Weights, Weights]:
         return self._weight_lists() if self._has_weights() else ([], [])
 
     def _weight_lists(self) -> tuple[Weights, Weights]:
-        """Return weights and biases as they were set by hand, otherwise as the network has them."""
+        """Return weights and biases as assigned by hand, otherwise those of the network."""
         lists = getattr(self, "_lists", None)
         if lists is None:
             if not hasattr(self, "net_"):
                 raise AttributeError(f"this {type(self).__name__} has no weights yet; fit it")
             weights = self.net_.get_weights()
             for w in weights:
-                w.flags.writeable = False  # a change of the copy would not reach the network
+                w.flags.writeable = False  # changing the copy would not change the network
             lists = weights[::2], weights[1::2]
             self._lists, self._read = lists, weights
         return cast("tuple[Weights, Weights]", lists)
 
     def _synced(self) -> MLP:
-        """Return the network, after setting weights that were assigned by hand."""
+        """Return the network, after copying weights that were assigned by hand to it."""
         lists = getattr(self, "_lists", None)
         if lists is not None:
             weights = _interleaved(lists)
@@ -213,7 +213,7 @@ class BaseMLP(Parameters):
         saved = {**super().__getstate__(), "_lists": None, "_read": (), "_divergence": None}
         if "net_" in saved:
             plain = model_files.to_plain(self._synced()._state)
-            if plain is not None:  # data alone, so that a reader needs to trust fewer classes
+            if plain is not None:  # plain data, so unpickling needs fewer trusted classes
                 saved["net_"] = plain
             saved["_optimizer"] = dict(vars(self._optimizer))
         return saved
@@ -241,19 +241,19 @@ class BaseMLP(Parameters):
         X_val: Any = None,
         y_val: ArrayLike | None = None,
     ) -> Self:
-        """Train the network from new weights, or from the present ones with `warm_start`.
+        """Train the network from new weights, or from the current ones with `warm_start`.
 
         Parameters
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
-            Sparse rows are not made dense.
+            Sparse rows are not converted to dense.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             Class labels or numbers.
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the rows' losses, 0 or more.
         X_val, y_val : array-like, optional
-            Validation rows. Their loss goes to `validation_loss_curve_`; with early stopping, their
-            score replaces that of rows held out from X.
+            Validation rows. Their loss is recorded in `validation_loss_curve_`; with early
+            stopping, their score replaces that of rows held out from X.
 
         Returns
         -------
@@ -275,16 +275,16 @@ class BaseMLP(Parameters):
         y_val: Any = None,
         incremental: bool = False,
     ) -> Self:
-        """Train by all of `max_iter` epochs, or by one epoch if incremental.
+        """Train for up to `max_iter` epochs, or for one epoch if incremental.
 
-        An error that comes before the end of the first epoch leaves every attribute as it was.
+        An error before the end of the first epoch leaves every attribute unchanged.
         """
         before = dict(vars(self))
         self.n_iter_ = 0
         try:
             self._train(X, y, sample_weight, X_val, y_val, incremental)
         except BaseException:
-            if self.n_iter_ == 0:  # classes_ and others may not be those of the network
+            if self.n_iter_ == 0:  # classes_ etc. may not match the network
                 self.__dict__ = before
             raise
         return self
@@ -292,7 +292,7 @@ class BaseMLP(Parameters):
     def _train(
         self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any, incremental: bool
     ) -> None:
-        """Check all arguments, make or keep the network, and train it."""
+        """Check all arguments, build or keep the network, and train it."""
         from_scratch = not (incremental or self.warm_start) or not self._has_weights()
         hidden_sizes(self)
         if incremental and self.early_stopping:
@@ -320,7 +320,7 @@ class BaseMLP(Parameters):
         incremental: bool = False,
         from_scratch: bool = True,
     ) -> tuple[Rows, Rows | None]:
-        """Return the rows of training and of validation, checked; learn columns and classes."""
+        """Return the checked rows of training and validation; learn columns and classes."""
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; give both or none")
         original = y
@@ -336,7 +336,7 @@ class BaseMLP(Parameters):
         return Rows(X, self._encoded(y), sample_weight), validation
 
     def _validation_rows(self, X: Any, y: Any) -> Rows:
-        """Return validation rows, of the same columns and classes as those of training."""
+        """Return validation rows, checked to have the columns and classes of the training rows."""
         X, y = validated(self, X, y, reset=False, **self._validation)
         self._require_known(y)
         return Rows(X, self._encoded(y))
@@ -348,9 +348,9 @@ class BaseMLP(Parameters):
         incremental: bool = False,
         made: dict[Any, Specification] | None = None,
     ) -> None:
-        """Make the network, and the attributes that epochs add to.
+        """Build the network, and the attributes that epochs extend.
 
-        `made` has what networks of these parameters are built with, for other rows.
+        `made` caches specifications of networks with these parameters, for use with other rows.
         """
         self._random_state = check_random_state(self.random_state)
         self.out_activation_ = self._end()[0].replace("sigmoid", "logistic")
@@ -363,7 +363,7 @@ class BaseMLP(Parameters):
                 self._require_weights_of(net)
                 net.set_weights(_interleaved(self._weight_lists()))
             self.net_, self._optimizer = net, LearningRate(self)
-        self._synced().classes = None  # the targets are the numbers of classes
+        self._synced().classes = None  # targets are already numbers of classes
         self._lists = None
         if from_scratch or not hasattr(self, "t_"):
             self.n_iter_ = self.t_ = 0
@@ -371,18 +371,18 @@ class BaseMLP(Parameters):
             self._prepare_curves(from_scratch or not hasattr(self, "loss_curve_"))
 
     def _network_for(self, rows: Rows, made: dict[Any, Specification]) -> MLP:
-        """Return a network without weights; `made` has, or gets, what it is built with."""
+        """Return a network without weights; `made` caches its specification."""
         shape, dtype, (output, loss) = (rows.X.shape[1], self.n_outputs_), rows.X.dtype, self._end()
         key = shape, dtype, output, repr(loss)
         if key in made:
             return MLP._of(State(made[key]))
         net = network(self, shape, output, loss, dtype, self._random_state)
-        if not net._state.specification.drops:  # seeds of dropout differ
+        if not net._state.specification.drops:  # not with dropout: its seeds differ
             made[key] = net._state.specification
         return net
 
     def _require_weights_of(self, net: MLP) -> None:
-        """Check that the weights to start from are those of a network."""
+        """Check that the shapes of the weights to start from are those of a network."""
         have = [tuple(np.shape(w)) for w in self._weight_lists()[0]]
         need = [w.shape for w in net.get_weights()[::2]]
         if have != need:
@@ -393,7 +393,7 @@ class BaseMLP(Parameters):
             )
 
     def _prepare_curves(self, from_scratch: bool) -> None:
-        """Start the curves of losses and scores, or go on with them."""
+        """Start the curves of losses and scores, or continue them."""
         if from_scratch:
             self._no_improvement_count, self.loss_curve_ = 0, []
             self.validation_loss_curve_ = None
@@ -404,7 +404,7 @@ class BaseMLP(Parameters):
             self.best_validation_score_ = -np.inf if self.early_stopping else None
 
     def _name(self, net: MLP) -> None:
-        """Give the network the names of columns and classes, for its use apart from here."""
+        """Give the network the names of columns and classes, for its use without the estimator."""
         names = getattr(self, "feature_names_in_", None)
         net.feature_names = None if names is None else tuple(map(str, names))
         labels = getattr(self, "classes_", None)
@@ -423,7 +423,7 @@ class BaseMLP(Parameters):
         self.loss_ = float(loss + penalty + rows.mean(self._loss_offsets(rows.y)))
 
     def _is_minimized(self) -> bool:
-        """Return whether L-BFGS trains, rather than stochastic gradient descent."""
+        """Return whether L-BFGS trains, instead of stochastic gradient descent."""
         return self.solver == "lbfgs" and self.optimizer is None
 
     def _is_stochastic(self) -> bool:
@@ -438,7 +438,7 @@ class BaseMLP(Parameters):
     # ---- predicting -----------------------------------------------------------------------------
 
     def _outputs(self, X: Any) -> NDArray[Any]:
-        """Return the outputs (n, n_outputs) of the network, for rows as a user passes them."""
+        """Return the outputs (n, n_outputs) of the network for rows as the user passes them."""
         if not hasattr(self, "net_"):
             check_is_fitted(self)
         net = self._synced()
@@ -450,7 +450,7 @@ class BaseMLP(Parameters):
             try:
                 return net.predict(X)
             except ValueError:
-                pass  # scikit-learn's validation below names what is wrong with X
+                pass  # scikit-learn's validation below raises the error
         check_indices(X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         return net.predict(X.tocsr() if scipy.sparse.issparse(X) else X)
@@ -462,5 +462,5 @@ class BaseMLP(Parameters):
 
 
 def _interleaved(lists: tuple[Weights, Weights]) -> list[NDArray[Any]]:
-    """Return [W0, b0, W1, b1, ...] for lists of weights and of biases."""
+    """Return [W0, b0, W1, b1, ...] from a list of weights and a list of biases."""
     return [array for pair in zip(*lists, strict=True) for array in pair]

@@ -1,6 +1,6 @@
-"""MLPByGroup: a network for each group of rows, all trained by one `fit_many`.
+"""MLPByGroup: one network for each group of rows, all trained by one `fit_many`.
 
-Here: which rows are those of a group, and which network predicts a row. Not here: the networks
+Here: which rows belong to a group, and which network predicts a row. Not here: the networks
 (classifier.py, regressor.py), their training (descent.py).
 """
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 
 def _labelled(groups: Any, n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the distinct labels of n rows, sorted, and each row's number among them."""
+    """Return the distinct labels of n rows, sorted, and the index of each row's label."""
     labels, numbers = _checks.groups(groups, n)
     missing = labels != labels  # NaN
     if np.any(missing):
@@ -53,49 +53,50 @@ def _of_classifiers(by_group: Any) -> bool:
 class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # scikit-learn has no types
     """One MLP for each group of rows, such as each store or each sensor.
 
-    The networks have the same parameters, and each is trained on the rows of its group, as its own
-    `fit` does. All are trained by one call of `fastnn.fit_many`, a thread for each. A row is
+    The networks have the same parameters, and each is trained on the rows of its group as its own
+    `fit` would do. All are trained by one call of `fastnn.fit_many`, one thread each. A row is
     predicted by the network of its group.
 
     Parameters
     ----------
     key : str, int or None
-        The column of X that has each row's group, by name or number; the networks do not see it.
-        None: groups are the argument `groups` of `fit`, `predict` and other methods.
+        The column of X that holds each row's group, by name or number; it is not an input of the
+        networks. None: the methods take the groups as their argument `groups`.
     estimator : MLPClassifier or MLPRegressor
-        Has the parameters of each network. A classifier knows the classes of all of y in each
-        group.
+        Has the parameters of each network. The classes of a classifier are those of all of y, in
+        every group.
     handle_unknown : {"error", "default"}, default "error"
-        How rows are predicted whose group did not occur in `fit`: not at all, with an error, or by
-        another network, which is trained on all rows.
+        What to do with rows whose group did not occur in `fit`: raise an error, or predict them by
+        an additional network that is trained on all rows.
     n_threads : int, optional
-        Networks that are trained at the same time; by default the CPUs that this process may use.
+        Number of networks that are trained at the same time; by default the number of CPUs that
+        this process may use.
     verbose : int, default 0
-        1 shows a bar over the networks.
+        1 shows a progress bar over the networks.
 
     Attributes
     ----------
     groups_ : ndarray of shape (n_groups,)
-        The groups in `fit`, sorted; those whose rows all have the weight 0 are left out.
+        The groups in `fit`, sorted, except those whose rows all have weight 0.
     estimators_ : dict of group to estimator
         The fitted estimator of each group.
     default_ : estimator
-        With ``handle_unknown="default"``, the one that was trained on all rows.
+        With ``handle_unknown="default"``, the estimator that was trained on all rows.
     fits_ : Fits
-        The networks in the order of `groups_`, the one of all rows at the end, with their histories
-        and statuses.
+        The networks in the order of `groups_`, then the network of all rows if there is one, with
+        their histories and statuses.
     classes_ : ndarray
         Class labels of a classifier, sorted.
     n_outputs_ : int
         Number of outputs.
     n_features_in_ : int
-        Number of columns of X, with that of the group.
+        Number of columns of X, including the column of the group.
     feature_names_in_ : ndarray of str
         Names of the columns of X, if all are strings.
 
     See Also
     --------
-    fastnn.fit_many : Its argument `groups` does the same without scikit-learn.
+    fastnn.fit_many : Its argument `groups` trains the same without scikit-learn.
 
     Examples
     --------
@@ -125,7 +126,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
     estimators_: dict[Any, Any]
     default_: Any
     n_outputs_: int
-    _pupil: Any  # has learnt columns and classes
+    _pupil: Any  # an estimator that has learnt the columns and classes
 
     def __init__(
         self,
@@ -197,7 +198,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         order = np.argsort(numbers, kind="stable")
         parts = np.split(order, np.cumsum(np.bincount(numbers))[:-1])
         weight = rows.sample_weight
-        if weight is not None:  # rows of weight 0 are as if they were not there
+        if weight is not None:  # drop rows of weight 0
             found = [weight[part].any() for part in parts]
             parts = [part for part, is_there in zip(parts, found, strict=True) if is_there]
             self.groups_ = self.groups_[found]
@@ -215,9 +216,9 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             self.classes_ = self._pupil.classes_
 
     def _descent(self, rows: Rows, where: str) -> Descent:
-        """Return the training of a new network on some rows."""
+        """Return the training, still to be run, of a new network on some rows."""
         member = clone(self.estimator)
-        if member.random_state is None:  # threads would draw from one source at the same time
+        if member.random_state is None:  # one source shared by threads would be a race
             member.random_state = check_random_state(None).randint(np.iinfo(np.int32).max)
         member.n_iter_ = 0
         teach(member, self._pupil)
@@ -228,7 +229,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             raise ValueError(f"{where}{error}") from error
 
     def _train(self, descents: list[Descent]) -> None:
-        """Train all networks, and keep them."""
+        """Train all networks and keep them."""
         calls = run_all(descents, n_threads=self.n_threads, verbose=self.verbose > 0)
         if calls[-1].interrupted:
             raise KeyboardInterrupt
@@ -241,13 +242,13 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         self.estimators_ = dict(zip(self.groups_.tolist(), members, strict=False))
         if self.handle_unknown == "default":
             self.default_ = members[-1]
-        elif hasattr(self, "default_"):  # of an earlier fit
+        elif hasattr(self, "default_"):  # from an earlier fit
             del self.default_
 
     # ---- rows -----------------------------------------------------------------------------------
 
     def _divided(self, X: Any, groups: Any, reset: bool) -> tuple[Any, Any]:
-        """Return the inputs of the networks, and the group of each row."""
+        """Return the inputs of the networks and the group of each row."""
         if (groups is None) == (self.key is None):
             raise ValueError(
                 "groups is given, and so is key; give one of them"
@@ -255,7 +256,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
                 else "key is None, so groups must have a label for each row; got None"
             )
         check_indices(X)
-        if hasattr(X, "columns"):  # of any types: the networks check theirs
+        if hasattr(X, "columns"):  # columns of any type: the networks check their inputs
             validate_data(self, X, reset=reset, skip_check_array=True)
         else:
             X = validate_data(self, X, reset=reset, dtype=None, accept_sparse=["csr", "csc"])
@@ -284,7 +285,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
     # ---- predicting -----------------------------------------------------------------------------
 
     def _outputs(self, X: Any, groups: Any) -> NDArray[Any]:
-        """Return the outputs (n, n_outputs) for rows, each by the network of its group."""
+        """Return the outputs (n, n_outputs) for rows, each from the network of its group."""
         check_is_fitted(self)
         inputs, labels = self._divided(X, groups, reset=False)
         found, numbers = _labelled(labels, _num_samples(X))
@@ -325,8 +326,8 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         Raises
         ------
         NotFittedError, ValueError
-            If the estimator is not fitted, X is invalid, or with ``handle_unknown="error"`` a group
-            did not occur in `fit`.
+            If the estimator is not fitted, X is invalid, or, with ``handle_unknown="error"``, a
+            group did not occur in `fit`.
         """
         outputs = self._outputs(X, groups)
         found: NDArray[Any] = self._pupil._predicted(outputs)
@@ -334,7 +335,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
 
     @available_if(_of_classifiers)  # type: ignore[untyped-decorator]
     def predict_proba(self, X: Any, groups: ArrayLike | None = None) -> NDArray[Any]:
-        """Return the probability of each class for each row; only of classifiers.
+        """Return the probability of each class for each row; only for classifiers.
 
         Parameters
         ----------
@@ -345,7 +346,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            Columns in the order of `classes_`.
 
         Raises
         ------
@@ -364,7 +365,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         *,
         groups: ArrayLike | None = None,
     ) -> float:
-        """Return the accuracy of a classifier, R² of a regressor.
+        """Return the accuracy of a classifier, or R² of a regressor.
 
         Parameters
         ----------

@@ -1,4 +1,4 @@
-"""The classifier: classes as targets of the network, and classes and probabilities of its outputs.
+"""The classifier: class labels as targets of the network; labels and probabilities from outputs.
 
 Not here: fitting (base.py).
 """
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
 
 class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn has no types
-    """Classes as targets of networks, and classes and probabilities of their outputs.
+    """Class labels as targets of networks; labels and probabilities from their outputs.
 
-    For estimators that have the parameters of the classifier, and `_outputs` for rows.
+    A mixin for estimators that have the classifier's parameters and `_outputs`.
     """
 
     loss: str | Loss
@@ -43,7 +43,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
     _outputs: Callable[[Any], NDArray[Any]]
 
     def _learn(self, y: NDArray[Any], incremental: bool = False) -> None:
-        """Learn the classes, or compare them with the known ones."""
+        """Learn the classes; if incremental, check them against the known ones."""
         if not hasattr(self, "classes_") or not (self.warm_start or incremental):
             self._label_binarizer = LabelBinarizer().fit(y)
             self.classes_ = self._label_binarizer.classes_
@@ -58,7 +58,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
         self.n_outputs_ = self._n_outputs()
 
     def _require_known(self, y: NDArray[Any]) -> None:
-        """Check that there are no new classes."""
+        """Check that y has no new classes."""
         classes = unique_labels(y)
         if len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
             raise ValueError(
@@ -75,7 +75,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
         return 1 if self._kind == "binary" else len(self.classes_)
 
     def _takes_labels(self) -> bool:
-        """Return whether the loss takes numbers of classes for its targets."""
+        """Return whether the loss takes class numbers as targets."""
         return losses.get(self._end()[1]).takes.are_classes
 
     def _encoded(self, y: NDArray[Any]) -> NDArray[Any]:
@@ -97,7 +97,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
         return activation, log_loss if self.loss == "log_loss" else self.loss
 
     def _strata(self, y: NDArray[Any]) -> NDArray[Any] | None:
-        """Return the classes of a binary problem, whose split scikit-learn stratifies."""
+        """Return the classes of a binary problem, for which scikit-learn stratifies the split."""
         return y.astype(bool).reshape(-1, 1) if self._kind == "binary" else None
 
     def _score_of(
@@ -111,7 +111,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
         return float(np.average(right, weights=weight))
 
     def _metric(self, y: NDArray[Any]) -> dict[str, Any]:
-        """Return the accuracy as the engine takes it."""
+        """Return the accuracy as the engine's metric."""
         are_classes = self._kind == "multiclass"
         return {"kind": "accuracy" if are_classes else "all_correct", "are_classes": are_classes}
 
@@ -124,7 +124,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
 
         Returns
         -------
-        ndarray of shape (n_samples,), or (n_samples, n_classes) for several labels a row
+        ndarray of shape (n_samples,), or (n_samples, n_classes) for several labels per row
 
         Raises
         ------
@@ -156,7 +156,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            Columns in the order of `classes_`.
 
         Raises
         ------
@@ -179,7 +179,7 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
         Returns
         -------
         ndarray of shape (n_samples, n_classes)
-            In the order of `classes_`.
+            Columns in the order of `classes_`.
 
         Raises
         ------
@@ -200,9 +200,9 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
 class MLPClassifier(ClassifierOutputs, ClassifierParameters, BaseMLP):
     """Multi-layer perceptron classifier, with scikit-learn's interface.
 
-    For two classes, for more classes, or for several labels a row (an indicator matrix). The
-    parameters up to `max_fun` are those of `sklearn.neural_network.MLPClassifier`; the other
-    parameters are fastnn's.
+    Handles two classes, more classes, or several labels per row (an indicator matrix). The
+    parameters up to `max_fun` are those of `sklearn.neural_network.MLPClassifier`; the others are
+    specific to fastnn.
 
     Parameters
     ----------
@@ -251,7 +251,7 @@ class MLPClassifier(ClassifierOutputs, ClassifierParameters, BaseMLP):
             Class labels.
         sample_weight : array-like of shape (n_samples,), optional
         classes : array-like of shape (n_classes,), optional
-            All class labels of this and of later calls; required at the first call.
+            All class labels in this call and later ones; required at the first call.
 
         Returns
         -------

@@ -1,7 +1,7 @@
 """Converters of the estimators for skl2onnx, which writes whole pipelines as ONNX models.
 
-Here: what skl2onnx asks of a converter, and the end of a classifier's graph. Not here: the graph of
-a network (fastnn.exchange.onnx_writer).
+Here: the functions that skl2onnx requires of a converter, and the end of a classifier's graph. Not
+here: the graph of a network (fastnn.exchange.onnx_writer).
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from fastnn.sklearn.regressor import MLPRegressor
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Options of classifiers: the form of the probabilities; the labels as a third output; numbers of
-#: the classes in place of their labels.
+#: Options of classifiers: the form of the probabilities; the labels as a third output; class
+#: numbers instead of labels.
 _OPTIONS = {
     "zipmap": [True, False, "columns"],
     "output_class_labels": [False, True],
@@ -27,7 +27,7 @@ _OPTIONS = {
 
 
 def register() -> None:
-    """Give skl2onnx the converters; one that is too old or too new to take them stays without."""
+    """Register the converters with skl2onnx, unless its version is too old or too new for them."""
     with contextlib.suppress(ImportError):
         from skl2onnx import update_registered_converter
 
@@ -66,14 +66,14 @@ def _convert_regressor(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
-    """Add the graph of the network, and labels and probabilities of all classes behind it."""
+    """Add the graph of the network, followed by labels and probabilities of all classes."""
     from onnx import TensorProto, helper
 
     est, model = operator.raw_operator, _model(operator)
     graph, real = model.graph, model.graph.output[0].type.tensor_type.elem_type
     p = graph.output[0].name
     number = helper.tensor_dtype_to_np_dtype(real).type
-    if est.n_outputs_ == 1:  # p is the second class's probability, and becomes that of both
+    if est.n_outputs_ == 1:  # p is P(second class); append P(first)
         _constant(graph, "one", np.array(number(1)))
         _node(graph, "Sub", ["one", p], "others")
         _node(graph, "Concat", ["others", p], "both", axis=1)
@@ -95,7 +95,7 @@ def _convert_classifier(scope: Any, operator: Any, container: Any) -> None:
 
 
 def _node(graph: Any, kind: str, inputs: list[str], output: str, **attributes: Any) -> None:
-    """Append a node to a graph; skl2onnx needs a name of each."""
+    """Append a node to a graph, with the name that skl2onnx requires."""
     from onnx import helper
 
     graph.node.append(helper.make_node(kind, inputs, [output], name=output, **attributes))
@@ -109,13 +109,13 @@ def _constant(graph: Any, name: str, array: NDArray[Any]) -> None:
 
 
 def _labels(classes: NDArray[Any]) -> NDArray[Any]:
-    """Return the labels as ONNX has them, two at least: whole numbers, or texts."""
+    """Return the labels in ONNX's types, whole numbers or texts; at least two of them."""
     classes = np.resize(classes, max(2, len(classes)))
     return classes.astype(np.int64 if classes.dtype.kind in "biuf" else object)
 
 
 def _kind_of(operator: Any) -> Any:
-    """Return the type of the outputs: that of the inputs, or float32 for inputs of another one."""
+    """Return the type of the outputs: float64 if the inputs are float64, otherwise float32."""
     from skl2onnx.common.data_types import DoubleTensorType, FloatTensorType
 
     is_double = isinstance(operator.inputs[0].type, DoubleTensorType)
@@ -131,7 +131,7 @@ def _model(operator: Any) -> Any:
     dtype = np.dtype(np.float64 if "Double" in _kind_of(operator).__name__ else np.float32)
     model = export(operator.raw_operator._synced().copy(dtype=dtype.name), input_name="rows")
     given, real = operator.inputs[0].type, helper.np_dtype_to_tensor_dtype(dtype)
-    if type(given) is not _kind_of(operator):  # integers, say
+    if type(given) is not _kind_of(operator):  # such as integers
         cast = helper.make_node("Cast", ["given"], ["rows"], name="rows", to=real)
         model.graph.node.insert(0, cast)
         del model.graph.input[:]
@@ -141,7 +141,7 @@ def _model(operator: Any) -> Any:
 
 
 def _add(scope: Any, operator: Any, container: Any, model: Any) -> None:
-    """Add the nodes and the constants of a model to the graph that skl2onnx makes."""
+    """Add the nodes and constants of a model to the graph that skl2onnx builds."""
     from skl2onnx.helpers.integration import add_onnx_graph
 
     add_onnx_graph(scope, operator, container, model)

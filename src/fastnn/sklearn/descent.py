@@ -1,7 +1,7 @@
 """Training by stochastic gradient descent: of one estimator, or of many by one `fit_many`.
 
-Here: what `MLP.fit` is called with, and what is made of its result. Not here: what happens after
-each epoch (epochs.py), the network and its initial weights (network.py, base.py).
+Here: the arguments of `MLP.fit`, and the use of its result. Not here: the work after each epoch
+(epochs.py), the network and its initial weights (network.py, base.py).
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
 
 
 class Descent:
-    """A training of an estimator's network, which is made already.
+    """The training of an estimator's network, which has been built already.
 
     Parameters
     ----------
     estimator : BaseMLP
-        Its random state draws the rows that are held out, and then the orders of rows.
+        Its random state draws the rows to hold out, and then the orders of rows.
     rows : Rows
     validation : Rows or None
-        None with early stopping: some of the rows are held out.
+        If None, early stopping holds out some of the rows.
     incremental : bool, default False
         Whether to train one epoch, as `partial_fit` does.
     """
@@ -54,7 +54,7 @@ class Descent:
         self.rows, self.validation, self.incremental = rows, validation, incremental
         self.epochs = 1 if incremental else int(est.max_iter)
         self.batch_size = _rows_of_a_batch(est, len(rows))
-        is_own = isinstance(est.random_state, Integral)  # others may draw from a RandomState
+        is_own = isinstance(est.random_state, Integral)  # others may share a RandomState
         self.order = RowOrder(len(rows), est._random_state, is_own) if est.shuffle else None
         self.metrics = ["mse"] if est._averages_outputs() else []
         self.record = (
@@ -65,12 +65,12 @@ class Descent:
 
     @property
     def shuffle(self) -> Any:
-        """What draws the orders of rows, False for none."""
+        """The object that draws the orders of rows; False for no shuffling."""
         return False if self.order is None else self.order
 
     @property
     def callbacks(self) -> list[Callback]:
-        """What is called after each epoch."""
+        """The callbacks of the training."""
         return [self.record, *(self.estimator.callbacks or ())]
 
     def run(self) -> None:
@@ -97,9 +97,9 @@ class Descent:
         self.warn_if_unconverged()
 
     def finish(self) -> None:
-        """Give the network its best weights, unless the engine has done so.
+        """Set the network to its best weights, unless the engine has done so.
 
-        Raise an error if its loss became not finite, and there are none.
+        Raise an error if its loss became non-finite and there are no best weights.
         """
         est, best = self.estimator, self.record.best_weights
         if best is not None:
@@ -111,7 +111,7 @@ class Descent:
             ) from est._divergence
 
     def warn_if_unconverged(self) -> None:
-        """Warn of a training that `max_iter` ended."""
+        """Warn if `max_iter` ended the training before it converged."""
         if self.is_unconverged:
             warn(
                 f"Stochastic Optimizer: Maximum iterations ({self.estimator.max_iter}) reached and "
@@ -128,7 +128,7 @@ class Descent:
 
     @property
     def _shared(self) -> tuple[Any, ...]:
-        """What it must have in common with others to be trained with them, by identity."""
+        """The key of trainings that one call can do: the ids of their arrays, and their metrics."""
         rows, validation = self.rows, self.validation
         arrays = [rows.X, rows.y, rows.sample_weight]
         if validation is not None:
@@ -153,7 +153,7 @@ def _held_out(est: BaseMLP, rows: Rows) -> tuple[Rows, Rows]:
 
 
 def _rows_of_a_batch(est: BaseMLP, n: int) -> int:
-    """Return the number of rows of a batch, of n rows."""
+    """Return the batch size for n rows."""
     if isinstance(est.batch_size, str):
         return min(200, n)
     if est.batch_size > n:
@@ -164,13 +164,13 @@ def _rows_of_a_batch(est: BaseMLP, n: int) -> int:
 def run_all(
     descents: Sequence[Descent], *, n_threads: int | None = None, verbose: bool = False
 ) -> list[Fits]:
-    """Train the networks of many estimators; return what each call of `fit_many` returned.
+    """Train the networks of many estimators; return the result of each call of `fit_many`.
 
-    After Ctrl-C the last of these is interrupted, and there are no further calls.
+    After Ctrl-C, the last result is marked as interrupted, and no further calls are made.
 
-    Networks that share the arrays of their rows and weights, and how they are validated, are
-    trained by one call. A network has the bits that `Descent.run` gives it. `Descent.finish` is
-    left to the caller.
+    Networks that share the arrays of their rows and weights, and their validation, are trained by
+    one call. Each network gets the same bits as by `Descent.run`. `Descent.finish` is left to the
+    caller.
     """
     calls: dict[Any, list[Descent]] = {}
     for descent in descents:

@@ -1,8 +1,7 @@
-"""Ensembles: many networks of the same parameters, which differ in their seeds and perhaps rows.
+"""Ensembles: networks with the same parameters that differ in their seeds and, optionally, rows.
 
-Here: the members' rows and seeds, their training by one `fit_many`, what their predictions have in
-common, and predictions of rows by the members that did not see them. Not here: a member
-(classifier.py, regressor.py), its training (descent.py).
+Here: the members' rows and seeds, their training by one `fit_many`, their joint predictions, and
+out-of-bag predictions. Not here: a member (classifier.py, regressor.py), its training (descent.py).
 """
 
 from __future__ import annotations
@@ -42,14 +41,14 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-#: Rows that are predicted by all networks before the next ones, so that memory does not grow.
+#: Number of rows that all networks predict at a time, which bounds the memory.
 _TOGETHER = 4096
 
 
 class BaseEnsemble(HasMembers, Parameters):
     """Base of the ensembles: fitting, and the outputs of all members for rows.
 
-    A subclass says what its members are, and what `_score_of` outputs (n, n_outputs) is.
+    A subclass defines its members and the score of outputs (n, n_outputs), `_score_of`.
     """
 
     n_members: int
@@ -69,7 +68,7 @@ class BaseEnsemble(HasMembers, Parameters):
         raise NotImplementedError
 
     def _set_out_of_bag(self, outputs: NDArray[Any]) -> None:
-        """Keep the outputs (n, n_outputs) for rows by members that did not see them."""
+        """Store the outputs (n, n_outputs) for rows by members that were not trained on them."""
         raise NotImplementedError
 
     # ---- fitting --------------------------------------------------------------------------------
@@ -95,7 +94,7 @@ class BaseEnsemble(HasMembers, Parameters):
         sample_weight : array-like of shape (n_samples,), optional
             Weights of the rows' losses, 0 or more.
         X_val, y_val : array-like, optional
-            Validation rows of all networks, in place of rows held out from X.
+            Validation rows of all networks, instead of rows held out from X.
 
         Returns
         -------
@@ -111,7 +110,7 @@ class BaseEnsemble(HasMembers, Parameters):
         return self
 
     def _refuse_what_members_lack(self) -> None:
-        """Check the parameters that go with each other."""
+        """Check parameters that depend on each other, and those that members do not support."""
         if self.solver == "lbfgs" and self.optimizer is None:
             raise ValueError(
                 "solver='lbfgs' trains one network at a time, and an ensemble trains many; use "
@@ -124,7 +123,7 @@ class BaseEnsemble(HasMembers, Parameters):
             )
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
-        """Train the members, or train those there are further with `warm_start`."""
+        """Train the members; with `warm_start`, continue the training of existing ones."""
         there = list(getattr(self, "estimators_", ())) if self.warm_start else []
         first = self._new_member(0)
         if there:
@@ -152,7 +151,7 @@ class BaseEnsemble(HasMembers, Parameters):
         return self._member(**self._member_parameters(seed))
 
     def _member_parameters(self, seed: int) -> dict[str, Any]:
-        """Return the parameters of the member of a seed."""
+        """Return the parameters of the member with this seed."""
         of_all = {k: v for k, v in self.get_params(deep=False).items() if k not in OF_ENSEMBLES}
         callbacks = copy.deepcopy(self.callbacks)
         return of_all | {"random_state": seed, "callbacks": callbacks, "verbose": False}
@@ -160,7 +159,7 @@ class BaseEnsemble(HasMembers, Parameters):
     def _shares(
         self, member: BaseMLP, rows: Rows, validation: Rows | None
     ) -> tuple[Rows, Rows | None]:
-        """Return the rows that a member is trained on, and those it is validated on."""
+        """Return the rows to train a member on, and the rows to validate it on."""
         if not self.bootstrap:
             return rows, validation
         drawn = _drawn(member.random_state, len(rows))
@@ -175,7 +174,7 @@ class BaseEnsemble(HasMembers, Parameters):
         return rows.some(drawn), validation
 
     def _train(self, members: list[BaseMLP], descents: list[Descent]) -> None:
-        """Train the members; keep those that Ctrl-C did not end."""
+        """Train the members; keep those that were finished before Ctrl-C."""
         (fits,) = run_all(descents, n_threads=self.n_threads, verbose=bool(self.verbose))
         if fits.interrupted:
             if not fits.is_trained.any():
@@ -207,7 +206,7 @@ class BaseEnsemble(HasMembers, Parameters):
         return [_drawn(member.random_state, self._n_rows) for member in self.estimators_]
 
     def _score_out_of_bag(self, rows: Rows) -> None:
-        """Predict each row by the members that were not trained on it, and score that."""
+        """Predict each row by the members that were not trained on it, and score the result."""
         total = np.zeros((len(rows), self.n_outputs_))
         counts = np.zeros((len(rows), 1))
         for member, drawn in zip(self.estimators_, self.estimators_samples_, strict=True):
@@ -230,7 +229,7 @@ class BaseEnsemble(HasMembers, Parameters):
     # ---- predicting -----------------------------------------------------------------------------
 
     def _checked(self, X: Any) -> Any:
-        """Return rows as the networks take them."""
+        """Return rows in the form that the networks take."""
         check_is_fitted(self)
         check_indices(X)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
@@ -244,9 +243,9 @@ class BaseEnsemble(HasMembers, Parameters):
     def _over_members(
         self, X: Any, *functions: Callable[[NDArray[np.float64]], NDArray[np.float64]]
     ) -> list[NDArray[np.float64]]:
-        """Return functions of the members' outputs: (n_members, rows, n_outputs) to (..., rows, _).
+        """Apply functions to the members' outputs: (n_members, n, n_outputs) to (..., n, k).
 
-        They are computed in float64, for some of the rows at a time.
+        They are computed in float64, for a limited number of rows at a time.
         """
         X = self._checked(X)
         for member in self.estimators_:
@@ -282,11 +281,11 @@ def _std(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _drawn(seed: Any, n: int) -> NDArray[np.int64]:
-    """Return the numbers of n rows, drawn with replacement by the seed of a member."""
+    """Return n row numbers drawn with replacement, by the seed of a member."""
     return np.random.default_rng(seed).integers(0, n, n)
 
 
-#: The attributes that both ensembles have, as the section Attributes documents them.
+#: The attributes of both ensembles, for the section Attributes.
 _ATTRIBUTES = """
 estimators_ : list of {member}
     The members, each fitted as it would be by itself with its random_state on its rows.
@@ -309,18 +308,18 @@ oob_score_ : float
 
 
 def _described(cls: type[T]) -> type[T]:
-    """Put parameters and attributes into the docstring of an ensemble."""
+    """Insert parameters and attributes into the docstring of an ensemble."""
     attributes = _ATTRIBUTES.replace("{member}", cls._member.__name__)  # type: ignore[attr-defined]
     return documented(cls, attributes)
 
 
 @_described
 class MLPEnsembleClassifier(ClassifierOutputs, EnsembleClassifierParameters, BaseEnsemble):
-    """Ensemble of MLPs that differ in their seeds, and perhaps in their rows: a classifier.
+    """Ensemble of MLP classifiers that differ in their seeds and, optionally, in their rows.
 
-    Its probabilities are the mean of the members'. All members are trained by one call of
-    `fastnn.fit_many`, a thread for each. Parameters are those of `MLPClassifier`, of which only the
-    solver "lbfgs" is not possible, and at the end those of the ensemble.
+    The predicted probabilities are the mean over the members. All members are trained by one call
+    of `fastnn.fit_many`, one thread each. The parameters are those of `MLPClassifier`, except that
+    the solver "lbfgs" is not available, followed by those of the ensemble.
 
     Parameters
     ----------
@@ -332,8 +331,8 @@ class MLPEnsembleClassifier(ClassifierOutputs, EnsembleClassifierParameters, Bas
         Class labels, sorted.
     <attributes>
     oob_decision_function_ : ndarray of shape (n_samples, n_classes)
-        With `oob_score`, probabilities of each row by the members that were not trained on it; NaN
-        if there are none.
+        With `oob_score`, the probabilities of each row by the members that were not trained on it;
+        NaN if there are none.
 
     See Also
     --------
@@ -342,7 +341,8 @@ class MLPEnsembleClassifier(ClassifierOutputs, EnsembleClassifierParameters, Bas
 
     Notes
     -----
-    With `warm_start`, `fit` trains the members further, and adds new ones if `n_members` has grown.
+    With `warm_start`, `fit` continues the training of the members, and adds new members if
+    `n_members` has grown.
 
     Examples
     --------
@@ -365,18 +365,18 @@ class MLPEnsembleClassifier(ClassifierOutputs, EnsembleClassifierParameters, Bas
     oob_decision_function_: NDArray[np.float64]
 
     def _set_out_of_bag(self, outputs: NDArray[Any]) -> None:
-        """Keep the probabilities of rows by members that did not see them."""
+        """Store the probabilities of rows by members that were not trained on them."""
         self.oob_decision_function_ = self._probabilities(outputs)
 
 
 @_described
 class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEnsemble):
-    """Ensemble of MLPs that differ in their seeds, and perhaps in their rows: a regressor.
+    """Ensemble of MLP regressors that differ in their seeds and, optionally, in their rows.
 
-    Its predictions are the mean of the members'; how far the members differ tells how certain they
-    are. All members are trained by one call of `fastnn.fit_many`, a thread for each. Parameters are
-    those of `MLPRegressor`, of which only the solver "lbfgs" is not possible, and at the end those
-    of the ensemble.
+    The prediction is the mean over the members; their spread indicates how certain it is. All
+    members are trained by one call of `fastnn.fit_many`, one thread each. The parameters are those
+    of `MLPRegressor`, except that the solver "lbfgs" is not available, followed by those of the
+    ensemble.
 
     Parameters
     ----------
@@ -386,8 +386,8 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
     ----------
     <attributes>
     oob_prediction_ : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-        With `oob_score`, predictions of each row by the members that were not trained on it; NaN if
-        there are none.
+        With `oob_score`, the predictions of each row by the members that were not trained on it;
+        NaN if there are none.
 
     See Also
     --------
@@ -396,10 +396,12 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
 
     Notes
     -----
-    With `warm_start`, `fit` trains the members further, and adds new ones if `n_members` has grown.
+    With `warm_start`, `fit` continues the training of the members, and adds new members if
+    `n_members` has grown.
 
-    The members' spread is that of the mean of y at X, not of y: noise of y is not in it. The
-    residuals of `oob_prediction_` have both, and so give intervals for new values of y.
+    The spread of the members estimates the uncertainty of the mean of y at X; it does not include
+    the noise of y. The residuals of `oob_prediction_` include both, and so give intervals for new
+    values of y.
 
     Examples
     --------
@@ -424,7 +426,7 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
     oob_prediction_: NDArray[np.float64]
 
     def _set_out_of_bag(self, outputs: NDArray[Any]) -> None:
-        """Keep the predictions of rows by members that did not see them."""
+        """Store the predictions of rows by members that were not trained on them."""
         self.oob_prediction_ = _flat(outputs)
 
     @overload
@@ -434,7 +436,7 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
     def predict(
         self, X: Any, return_std: bool = False
     ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
-        """Return the mean of the members' predictions, and perhaps their standard deviation.
+        """Return the mean of the members' predictions and, optionally, their standard deviation.
 
         Parameters
         ----------
@@ -466,7 +468,7 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
         ----------
         X : array-like or sparse matrix of shape (n_samples, n_features)
         quantiles : array-like of numbers from 0 to 1, default (0.05, 0.5, 0.95)
-            Levels, between whose neighbouring members is interpolated as by numpy.quantile.
+            Quantile levels; values between members are interpolated as by numpy.quantile.
 
         Returns
         -------
@@ -483,5 +485,5 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
 
 
 def _flat(outputs: NDArray[Any]) -> NDArray[Any]:
-    """Return outputs (..., n_outputs) without the last axis if there is one output."""
+    """Return outputs (..., n_outputs), without the last axis if there is only one output."""
     return outputs[..., 0] if outputs.shape[-1] == 1 else outputs

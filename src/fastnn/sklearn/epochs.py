@@ -1,7 +1,7 @@
-"""What an estimator does after each epoch, as scikit-learn does it.
+"""The work of an estimator after each epoch, as in scikit-learn.
 
-Here: loss curves and scores, the learning rate of "sgd", and the end of training, which the engine
-decides in the same way where no hook is called. Not here: the epochs themselves (`MLP.fit`).
+Here: loss curves and scores, the learning rate of "sgd", and the end of training; the engine
+applies the same rules where no hook is called. Not here: the epochs themselves (`MLP.fit`).
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
 
 class LearningRate:
-    """The learning rate of a training: for "sgd" it follows the parameter `learning_rate`.
+    """The learning rate of a training; for "sgd" it follows the parameter `learning_rate`.
 
-    For the other solvers it is constant.
+    For the other solvers the rate is constant.
     """
 
     def __init__(self, parameters: Parameters) -> None:
@@ -40,18 +40,18 @@ class LearningRate:
         self.learning_rate = self.initial
 
     def after_epoch(self, t: int) -> None:
-        """Follow the number t of rows trained so far."""
+        """Update the rate after t rows trained so far."""
         if self.kind == "invscaling":
             self.learning_rate = self._scaled(t)
 
     def _scaled(self, t: int) -> float:
-        """Return scikit-learn's "invscaling" after t rows, by the engine's powers."""
+        """Return the rate of scikit-learn's "invscaling" after t rows, with the engine's powers."""
         return InverseScaling(self.initial, float(self.power))(t)
 
     def rule(self, t: int, most: int) -> dict[str, Any] | None:
-        """Return it as the engine takes it, after t rows of a training of `most` more.
+        """Return the rate as a rule of the engine, after t rows and before `most` more rows.
 
-        None if it isn't the engine's.
+        Return None if the engine cannot compute it.
         """
         power = float(self.power) if self.kind == "invscaling" else 0.0
         if power and not 0 < self._scaled(t + most) < np.inf:
@@ -60,7 +60,7 @@ class LearningRate:
                 "first_rate": self.initial, "rate": self.learning_rate}  # fmt: skip
 
     def ends_training(self, message: str, verbose: bool | int) -> bool:
-        """Return whether training ends now that it doesn't improve; otherwise lower the rate."""
+        """Return whether training ends after a lack of improvement; otherwise lower the rate."""
         lowers = self.kind == "adaptive" and self.learning_rate > 1e-6
         if lowers:
             self.learning_rate /= 5.0
@@ -72,7 +72,7 @@ class LearningRate:
         return not lowers
 
 
-#: What epochs change of an estimator.
+#: The attributes of an estimator that epochs change.
 _RECORDED = (
     "t_",
     "n_iter_",
@@ -85,12 +85,12 @@ _RECORDED = (
     "_no_improvement_count",
 )
 
-#: More epochs than there will be.
+#: A number of epochs that is never reached.
 _FOREVER = 1 << 62
 
 
 class Epochs(Followed):
-    """The callback of an estimator: it records each epoch and decides when training ends.
+    """The callback of an estimator, which records each epoch and decides when training ends.
 
     Parameters
     ----------
@@ -102,11 +102,11 @@ class Epochs(Followed):
     Attributes
     ----------
     converged : bool
-        Whether training ended since it did not improve.
+        Whether training ended because it no longer improved.
     best_weights : list of ndarray or None
-        With early stopping, the weights of the best score.
+        With early stopping, the weights with the best score.
     seconds : float
-        That the training took.
+        Duration of the training.
     """
 
     def __init__(self, estimator: BaseMLP, training: Rows, validation: Rows | None) -> None:
@@ -117,17 +117,17 @@ class Epochs(Followed):
         self.began = self.seconds = 0.0
         self.converged = False
         self.best_weights: list[NDArray[Any]] | None = None
-        self.before: dict[str, Any] = {}  # what the estimator had, where no hook is called
+        self.before: dict[str, Any] = {}  # the estimator's attributes before a run without hooks
 
     def on_train_begin(self, logs: dict[str, Any]) -> None:
-        """Take the initial weights for the best, until a score is better."""
+        """Take the initial weights as the best, until a score is better."""
         self.began = time.perf_counter()
         self._compare_losses()
         if self.estimator.early_stopping:
             self.best_weights = self.model.get_weights()
 
     def _compare_losses(self) -> None:
-        """Find what scikit-learn's losses differ by."""
+        """Compute the differences between scikit-learn's losses and those of fastnn."""
         for prefix, rows in {"": self.training, "val_": self.validation}.items():
             if rows is not None:
                 offsets = self.estimator._loss_offsets(rows.y)
@@ -137,13 +137,13 @@ class Epochs(Followed):
                 self.offsets[prefix] = 0.0 if is_same else rows.without_inputs().mean(offsets)
 
     def close(self) -> None:
-        """Drop the rows, whose memory other networks may need; note the time."""
+        """Drop the rows, whose memory other networks may need, and note the time."""
         vars(self).pop("training", None)
         vars(self).pop("validation", None)
         self.seconds = time.perf_counter() - self.began
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Record the epoch; end training or change the learning rate as scikit-learn does."""
+        """Record the epoch; end training or change the learning rate as scikit-learn would."""
         self._follow(logs, None)
         if self.converged:
             self.model.stop_training = True
@@ -152,7 +152,7 @@ class Epochs(Followed):
             self.rate = self.model.learning_rate = rate
 
     def _follow(self, logs: Mapping[str, float], score: float | None) -> None:
-        """Record an epoch; `score` is that of the validation rows, None if it isn't known yet."""
+        """Record an epoch; `score` is that of the validation rows, None if it is not known yet."""
         est = self.estimator
         est.t_ += self.params["samples"]
         self._record({prefix: self._loss(logs, prefix) for prefix in self.offsets}, score)
@@ -168,7 +168,7 @@ class Epochs(Followed):
                 est._no_improvement_count = 0
 
     def on_nonfinite_loss(self, error: FloatingPointError) -> bool:
-        """Record the epoch and end training; the estimator raises its own error, or none."""
+        """Record the epoch and end training; the estimator then raises its own error, if any."""
         self._record(dict.fromkeys(self.offsets, float("nan")))
         self.estimator._divergence = error
         return True
@@ -176,8 +176,8 @@ class Epochs(Followed):
     def _loss(self, logs: Mapping[str, float], prefix: str) -> float:
         """Return the loss of an epoch or of the validation rows as scikit-learn defines it.
 
-        Its squared error is ``mse / 2``, the mean over outputs; that of fastnn is the sum over
-        outputs, ``n_outputs * mse / 2``. The logs have "mse" where that matters.
+        scikit-learn's squared error is ``mse / 2``, the mean over outputs; that of fastnn is the
+        sum over outputs, ``n_outputs * mse / 2``. The logs contain "mse" where the two differ.
         """
         loss = logs[f"{prefix}loss"] + self.offsets[prefix]
         if f"{prefix}mse" in logs:
@@ -185,7 +185,7 @@ class Epochs(Followed):
         return loss
 
     def _record(self, found: Mapping[str, float], score: float | None = None) -> None:
-        """Add an epoch's losses to the curves, and count epochs without improvement."""
+        """Append an epoch's losses to the curves, and count epochs without improvement."""
         est, loss = self.estimator, found[""]
         est.n_iter_ += 1
         est.loss_ = loss
@@ -200,7 +200,7 @@ class Epochs(Followed):
             is_worse = score < est.best_validation_score_ + est.tol
             if score > est.best_validation_score_:
                 est.best_validation_score_ = score
-                if not is_known:  # otherwise the engine has the weights
+                if not is_known:  # otherwise the engine keeps them
                     self.best_weights = self.model.get_weights()
         else:
             is_worse = loss > est.best_loss_ - est.tol
@@ -208,7 +208,7 @@ class Epochs(Followed):
         est._no_improvement_count = est._no_improvement_count + 1 if is_worse else 0
 
     def _score(self, loss: float, known: float | None) -> float:
-        """Return the score of the validation rows, NaN if their loss is; add it to the scores."""
+        """Return the score of the validation rows and append it; NaN if their loss is NaN."""
         est = self.estimator
         score = float("nan")
         if self.validation is not None and not np.isnan(loss):
@@ -224,7 +224,7 @@ class Epochs(Followed):
     # ---- as the engine carries it out -----------------------------------------------------------
 
     def rule(self) -> dict[str, Any] | None:
-        """Return it as the engine takes it, None if it has to be called."""
+        """Return the callback as a rule of the engine, None if its hooks must be called."""
         est, validation, n = self.estimator, self.validation, len(self.training)
         rate = est._optimizer.rule(est.t_, n * int(est.max_iter))
         has_schedule = est.net_.optimizer.schedule is not None
@@ -257,14 +257,14 @@ class Epochs(Followed):
         }
 
     def begin(self, model: MLP, samples: int) -> None:
-        """Begin a training of so many rows whose hooks are not called."""
+        """Begin a training on `samples` rows whose hooks are not called."""
         self.model, self.params = model, {"samples": samples}
         self._compare_losses()
         est = vars(self.estimator)
         self.before = {name: copy.copy(est[name]) for name in _RECORDED if name in est}
 
     def see(self, logs: Logs, scores: NDArray[np.float64] | None) -> None:
-        """Record epochs that the engine has trained: all, after `begin`, also if Ctrl-C ends it."""
+        """Record all epochs that the engine has trained since `begin`, also after Ctrl-C."""
         if self.before:
             self.estimator.__dict__.update(copy.deepcopy(self.before))
             self.estimator._optimizer.learning_rate, self.converged = self.rate, False
@@ -274,17 +274,17 @@ class Epochs(Followed):
             self._follow(dict(zip(logs, values, strict=True)), score)
 
     def keep_best(self, weights: list[NDArray[Any]] | None) -> None:
-        """Keep the weights of the best score so far."""
+        """Store the weights of the best score so far."""
         self.best_weights = weights
 
     def end(self, seconds: float) -> None:
-        """End such a training, which took so long."""
+        """End a training without hooks, which took this many seconds."""
         self.close()
         self.seconds = seconds
 
 
 class WeightedEpochs(Epochs):
-    """The callback of an estimator whose rows have different weights.
+    """The callback of an estimator whose rows have unequal weights.
 
     scikit-learn's loss of an epoch is the mean over rows of the loss of their batch, which is a
     weighted mean; fastnn's is the weighted mean over all rows.
@@ -295,7 +295,7 @@ class WeightedEpochs(Epochs):
     training : Rows
     validation : Rows or None
     order : RowOrder or None
-        The order of the rows in the present epoch; None if they are not shuffled.
+        The order of the rows in the current epoch; None if they are not shuffled.
     batch_size : int
     """
 
@@ -313,30 +313,30 @@ class WeightedEpochs(Epochs):
         self.penalty = self.total = 0.0
 
     def on_train_begin(self, logs: dict[str, Any]) -> None:
-        """Pick the rows, and what scikit-learn's loss of each one differs by."""
+        """Select the rows, and compute the difference of scikit-learn's loss for each."""
         super().on_train_begin(logs)
         self.training = self.training.without_inputs()
         self.row_offsets = self.estimator._loss_offsets(self.training.y)
 
     def rule(self) -> dict[str, Any] | None:
-        """Return it as the engine takes it, None where a batch's loss isn't the engine's."""
+        """Return the callback as a rule of the engine, None if scikit-learn's loss differs."""
         est, rule = self.estimator, super().rule()
         differs = est._averages_outputs() or est._loss_offsets(self.training.y) is not None
         return None if rule is None or differs else {**rule, "by_rows": True}
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Start the sum of the batches' losses."""
+        """Reset the sum of the batches' losses."""
         self.total = 0.0
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any]) -> None:
-        """Compute the penalty with the weights before the update, where the loss is split by it."""
+        """Compute the penalty before the update if the loss must be split into data and penalty."""
         if self.estimator._averages_outputs():
             weights = self.model.get_weights()[::2]
             squares = sum(float(np.vdot(w, w)) for w in weights)
             self.penalty = 0.5 * self.estimator.alpha * squares
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any]) -> None:
-        """Add the loss of the batch for each of its rows."""
+        """Add the loss of the batch once for each of its rows."""
         rows: Any = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
         if self.order is not None:
             rows = self.order.rows[rows]
@@ -352,7 +352,7 @@ class WeightedEpochs(Epochs):
         self.total += len(part) * loss
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
-        """Let the loss of the epoch be that mean, which the engine's rule gives by itself."""
+        """Set the loss of the epoch to scikit-learn's mean, as the engine's rule does by itself."""
         super().on_epoch_end(epoch, {**logs, "loss": self.total / len(self.training)})
 
     def _loss(self, logs: Mapping[str, float], prefix: str) -> float:

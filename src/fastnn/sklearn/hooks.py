@@ -1,7 +1,6 @@
-"""What waits for another package to be imported.
+"""Calling a function once another package has been imported.
 
-Here: calling a function after an import that may never come. Not here: what is called
-(converters.py).
+The import may never happen. Not here: the functions that are called (converters.py).
 """
 
 from __future__ import annotations
@@ -17,13 +16,13 @@ if TYPE_CHECKING:
 
 
 class _Watch(MetaPathFinder):
-    """Calls a function once a package has been imported; the import itself is the usual one."""
+    """Calls a function once a package has been imported, without changing the import."""
 
     def __init__(self, package: str, then: Callable[[], None]) -> None:
         self.package, self.then = package, then
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
-        """Return the package's usual specification, whose loader calls the function at the end."""
+        """Return the package's own specification; its loader then calls the function at the end."""
         if name != self.package:
             return None
         sys.meta_path.remove(self)
@@ -41,12 +40,12 @@ class _Watch(MetaPathFinder):
                 sys.meta_path.remove(self)
                 self.then()
 
-        spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # wrapped
+        spec.loader.exec_module = exec_module  # type: ignore[method-assign]  # wrapped on purpose
         return spec
 
 
 def when_imported(package: str, then: Callable[[], None]) -> None:
-    """Call a function now if a package has been imported, otherwise after its import."""
+    """Call a function now if a package is already imported, otherwise after its import."""
     if package in sys.modules:
         then()
     else:

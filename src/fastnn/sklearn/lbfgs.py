@@ -1,6 +1,6 @@
 """Training by L-BFGS: loss, penalty and gradient of all rows, for `scipy.optimize`.
 
-Not here: the network whose weights are found, and the estimator's attributes (base.py).
+Not here: the network to train, and the estimator's attributes (base.py).
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def minimize(parameters: Parameters, net: MLP, work: MLP, rows: Rows) -> tuple[i
     ----------
     parameters : Parameters
     net : MLP
-        Its weights are where the search starts, and are set to what it finds.
+        The search starts from its weights, which are set to the result.
     work : MLP
         A network of the same layers without penalties, used for losses and gradients.
     rows : Rows
@@ -56,7 +56,7 @@ def minimize(parameters: Parameters, net: MLP, work: MLP, rows: Rows) -> tuple[i
     penalty_scale = parameters.alpha / total * _packed(is_penalized)
 
     def parts(packed: NDArray[np.float64]) -> tuple[float, float, NDArray[np.float64]]:
-        """Return the loss of the rows, the penalty, and the gradient of their sum."""
+        """Return the loss of the rows, the penalty, and the gradient of loss plus penalty."""
         work.set_weights(_unpacked(packed, shapes))
         loss, gradient = 0.0, penalty_scale * packed
         penalty = 0.5 * np.dot(gradient, packed)
@@ -100,7 +100,7 @@ def _packed(arrays: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
 def _unpacked(
     vector: NDArray[np.float64], shapes: Sequence[tuple[int, ...]]
 ) -> list[NDArray[np.float64]]:
-    """Return a vector as arrays of these shapes."""
+    """Return a vector split into arrays of these shapes."""
     ends = np.cumsum([np.prod(shape) for shape in shapes])
     return [
         part.reshape(shape) for part, shape in zip(np.split(vector, ends[:-1]), shapes, strict=True)
@@ -108,5 +108,5 @@ def _unpacked(
 
 
 def _print_loss(intermediate_result: Any) -> None:
-    """Print the loss after an iteration; scipy asks for this name of the argument."""
+    """Print the loss after an iteration; scipy requires this name of the argument."""
     print(f"loss = {intermediate_result.fun:.8f}")

@@ -1,6 +1,6 @@
-"""What estimators of many networks have in common: pickles that hold each network once.
+"""Base class of estimators with several networks: pickles that hold each network once.
 
-Not here: which networks these are (ensembles.py, by_group.py).
+Not here: which networks an estimator has (ensembles.py, by_group.py).
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class HasMembers(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """An estimator whose attribute `fits_` has the networks of its members."""
+    """Base class of estimators whose attribute `fits_` has the networks of their members."""
 
     fits_: Fits
 

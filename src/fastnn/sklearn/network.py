@@ -1,6 +1,6 @@
 """The network that an estimator's parameters describe, and its initial weights.
 
-Here: parameters in, an `MLP` or a part of one out. Not here: training it (base.py, lbfgs.py).
+Here: from parameters to an `MLP` or a part of one. Not here: training it (descent.py, lbfgs.py).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def hidden_sizes(parameters: Parameters) -> list[int]:
 
 
 def _per_layer(parameters: Parameters, name: str, single: Any) -> list[Any]:
-    """Return a parameter for each hidden layer; a value of type `single` serves all layers."""
+    """Return one value per hidden layer; a value of type `single` is used for all layers."""
     value, n = getattr(parameters, name), len(hidden_sizes(parameters))
     if isinstance(value, single):
         return [value] * n
@@ -46,12 +46,12 @@ def _per_layer(parameters: Parameters, name: str, single: Any) -> list[Any]:
     return list(value)
 
 
-#: What a number of an MLP lies between, since float32 has none beyond.
+#: The range of an MLP's numbers, beyond which float32 would give 0 or infinity.
 _SMALLEST, _LARGEST = float(np.finfo(np.float32).tiny), float(np.finfo(np.float32).max)
 
 
 def _refuse_beyond_float32(parameters: Parameters) -> None:
-    """Check the parameters that scikit-learn takes up to infinity."""
+    """Check parameters for which scikit-learn allows any value up to infinity."""
     for name in ("alpha", "learning_rate_init"):
         value = getattr(parameters, name)
         if value > _LARGEST:
@@ -59,7 +59,7 @@ def _refuse_beyond_float32(parameters: Parameters) -> None:
 
 
 def _refuse_other_losses(parameters: Parameters, output: str, loss: str | Loss) -> None:
-    """Check that the loss goes with the activation of the last layer, which the targets decide."""
+    """Check that the loss suits the activation of the last layer, which depends on the targets."""
     outputs = losses.get(loss).outputs
     if outputs is None or output in outputs:
         return
@@ -74,7 +74,7 @@ def _refuse_other_losses(parameters: Parameters, output: str, loss: str | Loss) 
 
 
 def _optimizer(parameters: Parameters) -> Optimizer:
-    """Return the optimizer that solver, optimizer and their numbers describe."""
+    """Return the optimizer that the parameters describe: solver, optimizer and their numbers."""
     rate, is_adam = parameters.learning_rate_init, parameters.solver == "adam"
     if parameters.weight_decay and parameters.optimizer is None and parameters.solver == "lbfgs":
         raise ValueError(
@@ -90,7 +90,7 @@ def _optimizer(parameters: Parameters) -> Optimizer:
         momentum = parameters.momentum
         rule = SGD(rate, momentum, parameters.nesterovs_momentum and momentum > 0)
     elif is_adam:
-        # An epsilon beyond these bounds has the same effect as the bound.
+        # A value of epsilon beyond these bounds has the same effect as the bound.
         numbers: dict[str, Any] = {
             "beta_1": parameters.beta_1,
             "beta_2": parameters.beta_2,
@@ -98,7 +98,7 @@ def _optimizer(parameters: Parameters) -> Optimizer:
         }
         rule = (AdamW if parameters.weight_decay else Adam)(rate, epsilon_hat=True, **numbers)
     else:
-        rule = SGD(rate)  # L-BFGS uses none; net_ has one to be trained further
+        rule = SGD(rate)  # L-BFGS uses none; net_ needs one for further training
     if parameters.weight_decay:
         rule = dataclasses.replace(rule, weight_decay=parameters.weight_decay)
     if parameters.clipnorm:
@@ -122,16 +122,16 @@ def network(
     ----------
     parameters : Parameters
     shape : tuple of int
-        Numbers of inputs and outputs.
+        Numbers of inputs and of outputs.
     output : str
         Activation of the last layer.
     loss : str or Loss
     dtype : dtype
-        Precision, unless the parameters name one.
+        Precision, unless the parameters specify one.
     random_state : RandomState
-        Source of the seed of dropout; drawn from only if there is dropout.
+        Source of the seed of dropout; nothing is drawn without dropout.
     for_lbfgs : bool
-        Whether the network has neither dropout nor a penalty, which lbfgs.py adds by itself.
+        Whether the network has neither dropout nor a penalty; lbfgs.py adds the penalty itself.
     """
     _refuse_beyond_float32(parameters)
     _refuse_other_losses(parameters, output, loss)
@@ -164,9 +164,9 @@ def _activations(parameters: Parameters) -> list[Activation]:
 def draw_weights(net: MLP, parameters: Parameters, random_state: np.random.RandomState) -> None:
     """Draw initial weights and biases as scikit-learn does, in the same order.
 
-    All are uniform: within ``sqrt(6 / (n_in + n_out))``, or ``sqrt(2 / (n_in + n_out))`` for
-    "logistic". The last layer has the bound of the last hidden one's activation; without hidden
-    layers, that of the parameter `activation`.
+    All are uniform, within ``sqrt(6 / (n_in + n_out))`` or, for "logistic",
+    ``sqrt(2 / (n_in + n_out))``. The last layer has the bound of the last hidden layer's activation
+    or, without hidden layers, of the parameter `activation`.
     """
     names: list[str | None] = [activation.name for activation in _activations(parameters)]
     given = parameters.activation

@@ -1,6 +1,6 @@
-"""Warnings, attributed as those of scikit-learn's MLPs are.
+"""Warnings that are attributed in the same way as those of scikit-learn's MLPs.
 
-Here: whose warning it is and which line it shows. Not here: when to warn.
+Here: the module and the line that a warning is attributed to. Not here: when to warn.
 """
 
 from __future__ import annotations
@@ -8,15 +8,15 @@ from __future__ import annotations
 import sys
 import warnings
 
-#: The module that scikit-learn's own MLPs warn from.
+#: The module to which warnings of scikit-learn's own MLPs are attributed.
 _MODULE = "sklearn.neural_network._multilayer_perceptron"
 
-#: Packages whose lines are not shown, since a user has not written them.
+#: Packages whose lines are skipped, since the user has not written them.
 _PACKAGES = {"fastnn", "sklearn", "joblib"}
 
 
 def warn(message: str, category: type[Warning] = UserWarning) -> None:
-    """Warn; filters for scikit-learn's modules apply, and the line shown is the user's."""
+    """Warn so that filters for scikit-learn's module apply, and show the user's line."""
     frame = sys._getframe(1)
     while frame.f_back is not None and _package(frame.f_globals) in _PACKAGES:
         frame = frame.f_back
@@ -26,5 +26,5 @@ def warn(message: str, category: type[Warning] = UserWarning) -> None:
 
 
 def _package(namespace: dict[str, object]) -> str:
-    """Return the first part of a module's name."""
+    """Return the first component of a module's name."""
     return str(namespace.get("__name__", "")).partition(".")[0]

@@ -1,9 +1,9 @@
-"""The parameters of the estimators: for each one its type, default, constraints and documentation.
+"""The parameters of the estimators: the type, default, constraints and documentation of each.
 
-Here: the only list of parameters. It is a dataclass, so that the signatures of the estimators, with
-types and defaults, are known to `inspect`, to scikit-learn, to editors and to type checkers.
-`constraints` and `documented` make of the same list what scikit-learn validates by, and the section
-Parameters of the docstrings. Not here: what a parameter does (network.py, epochs.py, lbfgs.py).
+Here: the only list of parameters. It is a dataclass, so the signatures of the estimators, with
+types and defaults, are visible to `inspect`, scikit-learn, editors and type checkers. `constraints`
+and `documented` derive scikit-learn's validation and the section Parameters of the docstrings from
+it. Not here: the effect of a parameter (network.py, epochs.py, lbfgs.py).
 """
 
 # ruff: noqa: RUF009 - `parameter` returns a field, as dataclasses.field does.
@@ -29,7 +29,7 @@ from fastnn.optimizers import Optimizer
 T = TypeVar("T")
 
 
-#: Losses of targets that are numbers, by name.
+#: Losses of numeric targets, by name.
 REGRESSION_LOSSES = [
     name
     for name in losses.NAMES
@@ -43,9 +43,9 @@ _COUNT = Interval(Integral, 1, None, closed="left")
 
 
 def parameter(default: T, constraints: list[Any], doc: str) -> T:
-    """Return the field of a parameter; for type checkers it is the default.
+    """Return the dataclass field of a parameter; type checkers see the default value.
 
-    The first line of `doc` names the type as numpydoc has it; the default is added.
+    The first line of `doc` is the type in numpydoc's form; the default is appended to it.
     """
     metadata = {"constraints": constraints, "doc": inspect.cleandoc(doc)}
     return dataclasses.field(default=default, metadata=metadata)
@@ -53,7 +53,7 @@ def parameter(default: T, constraints: list[Any], doc: str) -> T:
 
 @dataclass(eq=False, repr=False, match_args=False)
 class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """The parameters that both estimators have."""
+    """The parameters that both estimators share."""
 
     hidden_layer_sizes: int | Sequence[int] = parameter(
         (100,),
@@ -275,7 +275,7 @@ class ClassifierParameters(Parameters):
 
 @dataclass(eq=False, repr=False, match_args=False)
 class _RegressionLoss:
-    """The loss, apart from the other parameters so that it can be the first one."""
+    """The loss, in a class of its own so that it can be the first parameter."""
 
     loss: str | Loss = parameter(
         "squared_error",
@@ -294,7 +294,7 @@ class RegressorParameters(Parameters, _RegressionLoss):
 
 @dataclass(eq=False, repr=False, match_args=False)
 class _Ensemble:
-    """The parameters that an ensemble has besides those of its members."""
+    """The parameters of an ensemble in addition to those of its members."""
 
     _: KW_ONLY
     n_members: int = parameter(
@@ -330,11 +330,11 @@ class EnsembleRegressorParameters(_Ensemble, RegressorParameters):
     """The parameters of an ensemble of regressors."""
 
 
-#: The names of the parameters that an ensemble has and its members do not.
+#: The names of the parameters that only an ensemble has, not its members.
 OF_ENSEMBLES = tuple(field.name for field in dataclasses.fields(_Ensemble))
 
 
-#: The attributes that both estimators have, as the section Attributes documents them.
+#: The attributes that both estimators share, for the section Attributes.
 ATTRIBUTES = """
 loss_ : float
     The loss of the last epoch.
@@ -372,20 +372,20 @@ net_ : MLP
 
 
 def constraints(kind: type[Parameters]) -> dict[str, list[Any]]:
-    """Return what scikit-learn validates parameters by: the values that each one may have."""
+    """Return scikit-learn's constraints: the values that each parameter may have."""
     return {field.name: field.metadata["constraints"] for field in dataclasses.fields(kind)}
 
 
 def documented(cls: type[T], attributes: str = ATTRIBUTES) -> type[T]:
-    """Put parameters and attributes into a docstring, for <parameters> and <attributes>."""
-    # Python drops the indentation of a docstring from 3.13 on, but not that of what is put in.
+    """Insert parameters and attributes into a docstring, for <parameters> and <attributes>."""
+    # Python removes the indentation of docstrings from 3.13 on, but not that of the inserted text.
     text = inspect.cleandoc(cls.__doc__ or "").replace("<parameters>", _numpydoc(cls))
     cls.__doc__ = text.replace("<attributes>", attributes.strip())
     return cls
 
 
 def _numpydoc(kind: Any) -> str:
-    """Return the entries of numpydoc's section Parameters."""
+    """Return the entries of the numpydoc section Parameters."""
     entries = []
     for field in dataclasses.fields(kind):
         type_, _, text = field.metadata["doc"].partition("\n")

@@ -1,4 +1,4 @@
-"""The regressor: numbers as targets of the network, and its outputs as predictions.
+"""The regressor: numeric targets, and outputs of the network as predictions.
 
 Not here: fitting (base.py).
 """
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class RegressorOutputs(RegressorMixin):  # type: ignore[misc]  # scikit-learn has no types
     """Numbers as targets of networks, and their outputs as predictions.
 
-    For estimators that have the parameters of the regressor, and `_outputs` for rows.
+    A mixin for estimators that have the regressor's parameters and `_outputs`.
     """
 
     loss: str | Loss
@@ -48,11 +48,11 @@ class RegressorOutputs(RegressorMixin):  # type: ignore[misc]  # scikit-learn ha
         return "exp" if is_poisson else "identity", self.loss
 
     def _averages_outputs(self) -> bool:
-        """Return whether scikit-learn's loss is the mean over outputs where ours is the sum."""
+        """Return whether scikit-learn's loss is the mean over outputs and fastnn's is the sum."""
         return self.n_outputs_ > 1 and isinstance(losses.get(self.loss), SquaredError)
 
     def _loss_offsets(self, y: NDArray[Any]) -> NDArray[Any] | None:
-        """Return t log t - t for each row: scikit-learn's deviance less y - t log y."""
+        """Return t log t - t for each row: scikit-learn's deviance minus y - t log y."""
         if not isinstance(losses.get(self.loss), Poisson):
             return None
         t = np.asarray(y, np.float64).reshape(len(y), -1)
@@ -66,7 +66,7 @@ class RegressorOutputs(RegressorMixin):  # type: ignore[misc]  # scikit-learn ha
         return float(R2()(y, outputs, weight))
 
     def _metric(self, y: NDArray[Any]) -> dict[str, Any]:
-        """Return R² as the engine takes it: of the targets as they are, in whatever precision."""
+        """Return R² as the engine's metric, on the targets in their own precision."""
         targets = np.ascontiguousarray(y.reshape(len(y), -1), np.float64)
         return {"kind": "r2", "are_classes": False, "targets": targets}
 
@@ -97,8 +97,8 @@ class RegressorOutputs(RegressorMixin):  # type: ignore[misc]  # scikit-learn ha
 class MLPRegressor(RegressorOutputs, RegressorParameters, BaseMLP):
     """Multi-layer perceptron regressor, with scikit-learn's interface.
 
-    For one target or several. The parameters up to `max_fun` are those of
-    `sklearn.neural_network.MLPRegressor`; the other parameters are fastnn's.
+    Handles one target or several. The parameters up to `max_fun` are those of
+    `sklearn.neural_network.MLPRegressor`; the others are specific to fastnn.
 
     Parameters
     ----------

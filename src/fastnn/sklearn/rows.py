@@ -1,6 +1,6 @@
-"""Rows of a training: with their weights, in parts, and in the order that scikit-learn draws.
+"""Rows of a training with their weights, parts of rows, and the order that scikit-learn draws.
 
-Here: X and y as scikit-learn validates them. Not here: how targets become those of a network
+Here: X and y as scikit-learn validates them. Not here: encoding targets for a network
 (classifier.py, regressor.py).
 """
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Sparse rows that are made dense at a time, by L-BFGS.
+#: Number of sparse rows that L-BFGS converts to dense at a time.
 _SPARSE_ROWS = 8192
 
 
@@ -31,8 +31,8 @@ _SPARSE_ROWS = 8192
 class Rows:
     """Rows as `MLP.fit` takes them: X (n, n_in), dense or CSR, targets, weights (n,) or None.
 
-    With `numbers` they are those rows of the arrays, which many networks share. `picked` makes
-    arrays of them, which most methods need.
+    With `numbers`, these rows of the arrays, which many networks share; most methods need the
+    arrays that `picked` makes of them.
     """
 
     X: Any
@@ -44,38 +44,38 @@ class Rows:
         return len(self.y) if self.numbers is None else len(self.numbers)
 
     def some(self, numbers: NDArray[Any]) -> Rows:
-        """Return those of the rows that have these numbers, without picking them."""
+        """Return the rows with these numbers, without copying them."""
         own = numbers if self.numbers is None else self.numbers[numbers]
         return Rows(self.X, self.y, self.sample_weight, own)
 
     def picked(self) -> Rows:
-        """Return the rows as arrays that have no others."""
+        """Return the rows with arrays of their own, without other rows."""
         if self.numbers is None:
             return self
         return Rows(self.X, self.y, self.sample_weight).part(self.numbers)
 
     def without_inputs(self) -> Rows:
-        """Return targets and weights alone, as arrays that have no others."""
+        """Return targets and weights only, with arrays of their own, without other rows."""
         return Rows(None, self.y, self.sample_weight, self.numbers).picked()
 
     @property
     def are_weighted(self) -> bool:
-        """Whether some rows count more than others."""
+        """Whether some rows have more weight than others."""
         if self.sample_weight is None:
             return False
         weight = self.without_inputs().sample_weight
         return weight is not None and bool(np.any(weight != weight[0]))
 
     def mean(self, values: NDArray[Any] | None) -> float:
-        """Return the weighted mean of values (n,) of the rows; 0 if there are none."""
+        """Return the weighted mean of values (n,) of the rows; 0 if `values` is None."""
         return 0.0 if values is None else float(np.average(values, weights=self.sample_weight))
 
     def as_arguments(self) -> tuple[Any, NDArray[Any], NDArray[Any] | None]:
-        """Return what `MLP.fit` takes for validation data."""
+        """Return the rows in the form that `MLP.fit` takes validation data."""
         return self.X, self.y, self.sample_weight
 
     def part(self, rows: slice | NDArray[Any]) -> Rows:
-        """Return arrays of some of the rows."""
+        """Return some of the rows, with arrays of their own."""
         X, weight = self.X, self.sample_weight
         return Rows(
             None if X is None else X[rows],
@@ -84,7 +84,7 @@ class Rows:
         )
 
     def blocks(self) -> Iterator[tuple[Rows, float]]:
-        """Yield parts small enough to be dense, each with its fraction of the total weight."""
+        """Yield parts small enough to be made dense, each with its fraction of the total weight."""
         n, step = len(self), _SPARSE_ROWS if scipy.sparse.issparse(self.X) else None
         weight = np.ones(n) if self.sample_weight is None else self.sample_weight
         for first in range(0, n, step or n):

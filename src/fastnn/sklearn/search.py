@@ -1,7 +1,7 @@
-"""MLPSearchCV: the best of many candidates by cross-validation, all trained by `fit_many`.
+"""MLPSearchCV: select the best of many candidates by cross-validation, trained by `fit_many`.
 
-Here: which candidates there are, the rungs of successive halving, and scikit-learn's results. Not
-here: training and scoring a candidate on a fold (trials.py).
+Here: the candidates, the rungs of successive halving, and scikit-learn's results. Not here:
+training and scoring a candidate on a fold (trials.py).
 """
 
 from __future__ import annotations
@@ -37,34 +37,34 @@ if TYPE_CHECKING:
 
     Candidates = list[dict[str, Any]]
 
-#: Candidates that are drawn for the strategy "random" unless n_iter says otherwise.
+#: Default number of candidates drawn for the strategy "random".
 _N_ITER = 10
 
 _COUNT = Interval(Integral, 1, None, closed="left")
 
 
 class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no types
-    """Search for the best parameters of an MLP by cross-validation, without processes.
+    """Search for the best parameters of an MLP by cross-validation, without worker processes.
 
     Scores and results are those of `sklearn.model_selection.GridSearchCV`, `RandomizedSearchCV`,
     `HalvingGridSearchCV` and `HalvingRandomSearchCV` for the same estimator, to the bit. The
-    networks of all candidates on all folds are trained by `fastnn.fit_many`, 200 in a call (those
-    of pipelines and "balanced" class weights fold by fold), a thread for each, without copies of
-    the data. The next networks are made in the meantime.
+    networks of all candidates on all folds are trained by `fastnn.fit_many`, 200 per call (those
+    of pipelines and "balanced" class weights fold by fold), one thread each, without copies of
+    the data. The next networks are built during a call.
 
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor or Pipeline
-        A pipeline ends in one of these; its other steps are fitted once for each fold, unless
-        `params` has parameters of theirs.
+        The last step of a pipeline is one of these; its other steps are fitted once per fold,
+        unless `params` has parameters of these steps.
     params : dict or list of dict
-        Values of each parameter by name, lists or, for candidates that are drawn, distributions, as
-        for scikit-learn's searches.
+        The values of each parameter by name: lists or, for candidates that are drawn,
+        distributions, as in scikit-learn's searches.
     strategy : {"grid", "random", "halving"}, default "grid"
-        All combinations; `n_iter` of them, drawn; or successive halving: all candidates get few
-        resources, and the best of them more, again and again.
+        Try all combinations; `n_iter` random ones; or successive halving, which gives all
+        candidates few resources and then repeatedly gives the best of them more.
     n_iter : int, optional
-        Number of candidates that are drawn; by default 10 for "random", and all combinations for
+        Number of candidates to draw; by default 10 for "random", and all combinations for
         "halving".
     factor : float, default 3
         For "halving": each rung has ``1 / factor`` of the candidates of the rung before, and
@@ -72,37 +72,38 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     resource : str, default "n_samples"
         For "halving": rows, or a parameter of the estimator that is a number, such as "max_iter".
     min_resources : int, "exhaust" or "smallest", default "exhaust"
-        For "halving": resources of a candidate in the first rung. "exhaust": so many that the last
-        rung has `max_resources`; "smallest": 1, or for rows twice the number of folds (and of
-        classes).
+        For "halving": the resources of each candidate in the first rung. "exhaust": as many as make
+        the last rung use `max_resources`; "smallest": 1, or for rows twice the number of folds
+        (times the number of classes).
     max_resources : int or "auto", default "auto"
-        For "halving": the most resources of a candidate; "auto" is all rows.
+        For "halving": the maximum resources of a candidate; "auto" means all rows.
     aggressive_elimination : bool, default False
-        For "halving": whether the first rung is repeated until few enough candidates are left for
-        the resources.
+        For "halving": whether to repeat the first rung until few enough candidates are left for the
+        resources.
     scoring : str, callable, list, tuple or dict, optional
-        The score, or several ones; by default the estimator's own.
+        The score or scores; by default the estimator's own.
     n_threads : int, optional
-        Networks that are trained at the same time; by default the CPUs that this process may use.
+        Number of networks that are trained at the same time; by default the number of CPUs that
+        this process may use.
     refit : bool, str or callable, default True
-        Whether to fit the best candidate to all rows; the name of the score that decides, of
-        several ones; or a function of `cv_results_` that returns the best candidate's number.
+        Whether to fit the best candidate to all rows; or, of several scores, the name of the one
+        that decides; or a function of `cv_results_` that returns the index of the best candidate.
     cv : int, splitter or iterable, optional
         The folds; by default 5.
     verbose : int, default 0
-        1 shows the number of fits, and a bar over the networks.
+        1 shows the number of fits, and a progress bar over the networks.
     random_state : int or RandomState, optional
-        For candidates and, for "halving", rows that are drawn.
+        Draws the candidates and, for "halving", the rows.
     error_score : "raise" or float, default nan
         The score of a candidate whose fit fails.
     return_train_score : bool, default False
-        Whether the results also have scores of the rows of training.
+        Whether the results include scores on the training rows.
 
     Attributes
     ----------
     cv_results_ : dict of str to ndarray
-        Scores, ranks and times of each candidate, as scikit-learn's searches have them. For
-        "halving" also "iter" and "n_resources". A fit's time is that of its own thread.
+        Scores, ranks and times of each candidate, as in scikit-learn's searches. For "halving" also
+        "iter" and "n_resources". The time of a fit is that of its own thread.
     best_estimator_ : estimator
         The best candidate, fitted to all rows.
     best_score_ : float
@@ -110,13 +111,13 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
     best_params_ : dict
         Its parameters.
     best_index_ : int
-        Its number in `cv_results_`; for "halving" it is the best of the last rung.
+        Its index in `cv_results_`; for "halving", the best of the last rung.
     scorer_ : callable or dict of str to callable
-        What scores.
+        The scorer or scorers.
     n_splits_ : int
         Number of folds.
     refit_time_ : float
-        Seconds that the last fit took.
+        Duration of the final fit, in seconds.
     multimetric_ : bool
         Whether there are several scores.
     n_resources_, n_candidates_ : list of int
@@ -134,7 +135,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
     Notes
     -----
-    Candidates with solver "lbfgs" are fitted one after another.
+    Candidates with the solver "lbfgs" are fitted one after the other.
 
     Examples
     --------
@@ -264,7 +265,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return self
 
     def _refuse_combinations(self) -> None:
-        """Check that parameters go with each other."""
+        """Check parameters that depend on each other."""
         if self.strategy == "grid" and self.n_iter is not None:
             raise ValueError(
                 f"n_iter={self.n_iter} is for candidates that are drawn, and strategy='grid' takes "
@@ -298,7 +299,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         return list(ParameterSampler(self.params, n, random_state=self.random_state))
 
     def _index_of_best(self, metric: str, results: dict[str, Any]) -> int:
-        """Return the number of the best candidate, for "halving" of the last rung."""
+        """Return the index of the best candidate, for "halving" among those of the last rung."""
         if callable(self.refit) or self.strategy != "halving":
             return int(self._select_best_index(self.refit, metric, results))
         last = np.flatnonzero(results["iter"] == results["iter"].max())
@@ -316,7 +317,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             self.feature_names_in_ = self.best_estimator_.feature_names_in_
 
     def _run_search(self, evaluate_candidates: Any) -> None:
-        """Evaluate all candidates: what scikit-learn asks of a search without rungs."""
+        """Evaluate all candidates; scikit-learn calls this for searches without rungs."""
         evaluate_candidates(self._candidates())
 
     # ---- successive halving ---------------------------------------------------------------------
@@ -349,7 +350,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             candidates = evaluation.best(math.ceil(len(candidates) / self.factor))
 
     def _resources(self, evaluation: _Evaluation, n_candidates: int) -> tuple[int, int]:
-        """Return the least and the most resources of a candidate."""
+        """Return the minimum and the maximum resources of a candidate."""
         n_rows = evaluation.n_rows
         high = n_rows if self.max_resources == "auto" else int(self.max_resources)
         low = self.min_resources
@@ -369,7 +370,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
 
 def _n_rungs(ratio: float, factor: float) -> int:
-    """Return how many rungs lie between 1 and a ratio, each `factor` times the one before."""
+    """Return how many rungs fit between 1 and a ratio, each `factor` times the one before."""
     return 1 + math.floor(math.log(ratio, factor))
 
 
@@ -387,7 +388,7 @@ class _Evaluation:
         self.out: list[dict[str, Any]] = []
         self.more: dict[str, list[Any]] = defaultdict(list)
         self.results: dict[str, Any] = {}
-        self.added = 0  # candidates of the last rung
+        self.added = 0  # number of candidates in the last rung
 
     @property
     def n_classes(self) -> int:
@@ -400,7 +401,7 @@ class _Evaluation:
         more: Mapping[str, Any] | None = None,
         fraction: float | None = None,
     ) -> None:
-        """Evaluate candidates, on a fraction of the rows of each fold or on all; keep results."""
+        """Evaluate candidates on a fraction of the rows of each fold, and store the results."""
         search, candidates = self.search, list(candidates)
         splits = self.splits
         if fraction is not None:
@@ -426,7 +427,7 @@ class _Evaluation:
         )
 
     def best(self, n: int) -> Candidates:
-        """Return the n best candidates of those that were added last, from the worst on."""
+        """Return the n best candidates of the last rung, the worst of them first."""
         scores = self.results["mean_test_score"][-self.added :]
         order = np.roll(np.argsort(scores), np.count_nonzero(np.isnan(scores)))
         added = self.candidates[-self.added :]
@@ -434,7 +435,7 @@ class _Evaluation:
 
 
 def _some(rows: NDArray[Any], fraction: float, random_state: Any) -> NDArray[Any]:
-    """Return a fraction of rows, drawn."""
+    """Return a random fraction of the rows."""
     n = int(fraction * len(rows))
     found: NDArray[Any] = resample(rows, replace=False, random_state=random_state, n_samples=n)
     return found

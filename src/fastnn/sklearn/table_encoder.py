@@ -1,6 +1,6 @@
 """TableEncoder: the recipe of `fastnn train` as a step of a pipeline.
 
-Here: scikit-learn's conventions around a `fastnn.tables.Recipe`. Not here: how columns are encoded
+Here: scikit-learn's interface to a `fastnn.tables.Recipe`. Not here: how columns are encoded
 (tabular/).
 """
 
@@ -27,19 +27,19 @@ if TYPE_CHECKING:
 
 
 class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
-    """Encode a mixed data frame as inputs for a network: numbers, categories, dates, missing ones.
+    """Encode a mixed data frame as a network's inputs: numbers, categories, dates, missing values.
 
-    Numbers are standardized; a missing one becomes the median, and a further input tells that it is
-    missing. Each text of a category is an input, and so is a missing text; an ordered category also
-    has an input for each step of its order. Dates become the time since 1970, the month, the
-    weekday and the time of day. What the columns are is found from the rows that are fitted;
-    `recipe_` tells it as plain data.
+    Numbers are standardized; the median replaces a missing number, and another input marks it as
+    missing. Each text of a category has an input, and so do missing texts; an ordered category also
+    has an input for each step of its order. A date becomes the time since 1970, the month, the
+    weekday and the time of day. The kind and the encoding of each column are learned in `fit` and
+    stored as plain data in `recipe_`.
 
     Parameters
     ----------
     kinds : dict of str to str, optional
         The kind of some columns: "number", "category", "date" or "day-first date" (31/1/2020). By
-        default it follows from a column's type and texts.
+        default it is inferred from a column's type and texts.
     drop : list of str, default ()
         Columns to leave out.
     missing : list of str, default ()
@@ -47,22 +47,22 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     unknown : {"missing", "error"}, default "missing"
         Whether a text that did not occur in `fit` counts as missing or is an error.
     max_categories : int, default 256
-        The most texts of a column that have an input each; another input is for all rarer ones.
+        The most texts of a column that have an input each; all rarer texts share another input.
     codes : {"plain", "rich"}, default "plain"
-        "rich" gives each number further inputs, a clipped copy and 16 intervals between its
-        quantiles, and lets texts of fewer than 5 rows share one; see `fastnn.tables.learn`.
+        "rich" adds inputs to each number, a clipped copy and 16 intervals between its quantiles,
+        and lets texts of fewer than 5 rows share an input; see `fastnn.tables.learn`.
     standardize : bool, default True
-        Whether numbers get mean 0 and standard deviation 1.
+        Whether numbers are scaled to mean 0 and standard deviation 1.
     keep_constant : bool, default False
-        Whether columns that have one value alone in `fit`, row numbers and names (texts that are
-        different in nearly every row) become inputs, too.
+        Whether columns with a single value in `fit`, row numbers, and names (texts that differ in
+        nearly every row) become inputs, too.
     dtype : {"float32", "float64"}, default "float32"
         Type of the inputs.
 
     Attributes
     ----------
     recipe_ : fastnn.tables.Recipe
-        How each column is encoded; `Recipe.attach` keeps it with a network.
+        How each column is encoded; `Recipe.attach` stores it with a network.
     n_features_in_ : int
         Number of columns in `fit`.
     feature_names_in_ : ndarray of shape (n_features_in_,)
@@ -70,7 +70,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     See Also
     --------
-    fastnn.tables.prepare : The same as a function.
+    fastnn.tables.prepare : The same encoding as a function.
 
     Examples
     --------
@@ -113,12 +113,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     @all_or_nothing
     def fit(self, X: Any, y: ArrayLike | None = None) -> Self:
-        """Find out from rows how each column is encoded.
+        """Learn from rows how each column is encoded.
 
         Parameters
         ----------
         X : data frame, dict of columns or array-like of shape (n, n_columns)
-            Frames of pandas, polars and Arrow; the columns of an array are called "x0", "x1", ...
+            A frame of pandas, polars or Arrow; the columns of an array are named "x0", "x1", ...
         y : ignored
 
         Returns
@@ -128,7 +128,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If a parameter is invalid, or no network can take a column.
+            If a parameter is invalid, or a column has a type that no network can take.
         """
         _checks.choice("unknown", self.unknown, ("missing", "error"))
         _checks.dtype(self.dtype)
@@ -151,7 +151,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         X : as in `fit`
-            With the columns of `fit`, in any order if they have names.
+            Must have the columns of `fit`, in any order if they have names.
 
         Returns
         -------
@@ -160,7 +160,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Raises
         ------
         ValueError
-            If a column is lacking, or with ``unknown="error"`` a text did not occur in `fit`.
+            If a column is missing or, with ``unknown="error"``, a text did not occur in `fit`.
         """
         check_is_fitted(self)
         return self.recipe_.inputs(self._table(X, reset=False), self.unknown, self.dtype)
@@ -171,7 +171,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         Parameters
         ----------
         input_features : array-like of str, optional
-            The names of the columns in `fit`, if given.
+            The names of the columns in `fit`.
 
         Returns
         -------
@@ -179,16 +179,16 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         check_is_fitted(self)
         if input_features is not None:
-            OneToOneFeatureMixin.get_feature_names_out(self, input_features)  # compares the names
+            OneToOneFeatureMixin.get_feature_names_out(self, input_features)  # checks the names
         return np.array(self.recipe_.names, dtype=object)
 
     def _inputs(self, X: Any) -> NDArray[Any] | SparseRows:
-        """Return what `transform` returns, as sparse rows where these are worth while."""
+        """Return the result of `transform`, as sparse rows where these are worthwhile."""
         rows = self.recipe_.encode(self._table(X, reset=False), self.unknown)
         return rows.inputs(dtype=self.dtype)
 
     def _table(self, X: Any, reset: bool) -> Table:
-        """Return rows as a table; learn or compare the columns that they have."""
+        """Return rows as a table; learn its columns, or check them against the known ones."""
         if not is_frame(X):
             X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
         elif reset:
@@ -198,7 +198,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self.recipe_.read(X)
 
     def _learn_columns(self, X: Any) -> None:
-        """Set the names and the number of a frame's columns."""
+        """Store the names and the number of a frame's columns."""
         names = list(X) if isinstance(X, dict) else getattr(X, "column_names", None)
         names = list(X.columns) if names is None else names
         self.n_features_in_ = len(names)

@@ -1,6 +1,6 @@
-"""TabularClassifier and TabularRegressor: mixed data frames in, ensembles of networks, no tuning.
+"""TabularClassifier and TabularRegressor: ensembles of networks for mixed data frames, untuned.
 
-Here: their targets, scores and predictions. Not here: what they share (tabular_base.py).
+Here: their targets, scores and predictions. Not here: their common base class (tabular_base.py).
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ feature_names_in_ : ndarray of shape (n_features_in_,)
 
 
 def _described(score: str) -> Callable[[type[T]], type[T]]:
-    """Return what puts parameters and attributes into the docstring of an estimator."""
+    """Return a decorator that inserts parameters and attributes into an estimator's docstring."""
     return lambda cls: documented(cls, _ATTRIBUTES.replace("{score}", score))
 
 
@@ -64,9 +64,9 @@ def _described(score: str) -> Callable[[type[T]], type[T]]:
 class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabular):  # type: ignore[misc]
     """Classifier for tables of mixed columns: an ensemble of networks that needs no tuning.
 
-    Takes data frames as they are: numbers, categories, texts, bools, dates, missing values. Each
-    number has three codes (standardized, clipped, piecewise linear); categories are one-hot, with
-    missing and rare texts as inputs of their own.
+    Accepts data frames as they are: numbers, categories, texts, bools, dates, missing values. Each
+    number is encoded in three ways (standardized, clipped, piecewise linear); categories are
+    one-hot, with inputs of their own for missing and rare texts.
 
     Parameters
     ----------
@@ -81,7 +81,7 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
     See Also
     --------
     MLPEnsembleClassifier : Many networks with scikit-learn's parameters, for arrays.
-    TableEncoder : The codes as a step of a pipeline.
+    TableEncoder : The encoding of columns as a step of a pipeline.
 
     Examples
     --------
@@ -141,7 +141,7 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         Parameters
         ----------
         X : as in `fit`
-            With the columns of `fit`, in any order if they have names.
+            Must have the columns of `fit`, in any order if they have names.
 
         Returns
         -------
@@ -157,7 +157,7 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         return found
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
-        """Return the probability of each class for each row: the mean of the networks'.
+        """Return the probability of each class for each row: the mean over the networks.
 
         Parameters
         ----------
@@ -166,7 +166,7 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
         Returns
         -------
         ndarray of shape (n, n_classes)
-            In the order of `classes_`.
+            Columns in the order of `classes_`.
 
         Raises
         ------
@@ -180,9 +180,10 @@ class TabularClassifier(ClassifierMixin, TabularClassifierParameters, BaseTabula
 class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):  # type: ignore[misc]
     """Regressor for tables of mixed columns: an ensemble of networks that needs no tuning.
 
-    Takes data frames as they are: numbers, categories, texts, bools, dates, missing values. Each
-    number has three codes (standardized, clipped, piecewise linear); categories are one-hot, with
-    missing and rare texts as inputs of their own. The target is standardized for the training.
+    Accepts data frames as they are: numbers, categories, texts, bools, dates, missing values. Each
+    number is encoded in three ways (standardized, clipped, piecewise linear); categories are
+    one-hot, with inputs of their own for missing and rare texts. The target is standardized for
+    training.
 
     Parameters
     ----------
@@ -195,7 +196,7 @@ class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):
     See Also
     --------
     MLPEnsembleRegressor : Many networks with scikit-learn's parameters, for arrays.
-    TableEncoder : The codes as a step of a pipeline.
+    TableEncoder : The encoding of columns as a step of a pipeline.
 
     Examples
     --------
@@ -244,12 +245,12 @@ class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):
     def predict(
         self, X: Any, return_std: bool = False
     ) -> NDArray[Any] | tuple[NDArray[Any], NDArray[Any]]:
-        """Return the mean of the networks' predictions, and perhaps their standard deviation.
+        """Return the mean of the networks' predictions and, optionally, their standard deviation.
 
         Parameters
         ----------
         X : as in `fit`
-            With the columns of `fit`, in any order if they have names.
+            Must have the columns of `fit`, in any order if they have names.
         return_std : bool, default False
 
         Returns

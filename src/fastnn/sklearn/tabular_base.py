@@ -1,7 +1,7 @@
-"""What the estimators for tables share: columns, training, files.
+"""Base class of the estimators for tables: columns, training, files.
 
-Not here: targets, scores and predictions (tabular.py), the codes of columns (tabular/learning.py),
-and the networks and their training (tabular/ensemble.py).
+Not here: targets, scores and predictions (tabular.py), the encoding of columns
+(tabular/learning.py), and the networks and their training (tabular/ensemble.py).
 """
 
 from __future__ import annotations
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
     from fastnn.sparse_rows import SparseRows
     from fastnn.tables import Recipe
 
-#: What the estimators keep in the metadata of a model file beside the recipe.
+#: Attributes that the estimators store in the metadata of a model file besides the recipe.
 _KEPT = ("n_features_in", "feature_names_in")
 
 
 class BaseTabular(TabularParameters):
     """Base of the estimators for tables: columns, training, files.
 
-    A subclass says what y is (`_targets`), the end of the networks (`_end`), and the score of
+    A subclass defines the targets (`_targets`), the end of the networks (`_end`), and the score of
     outputs (`_score_of`).
     """
 
@@ -57,23 +57,23 @@ class BaseTabular(TabularParameters):
     # ---- for subclasses -------------------------------------------------------------------------
 
     def _targets(self, y: Any) -> NDArray[Any]:
-        """Return y (n,) as targets of networks: numbers, or labels of the classes it learns."""
+        """Return y (n,) as targets of networks: numbers, or labels of classes, learned here."""
         raise NotImplementedError
 
     def _held_out(self, y: Any) -> NDArray[Any]:
-        """Return y (n,) of rows that nothing is learned from as targets: numbers or labels."""
+        """Return y (n,) of held-out rows as targets: numbers or labels."""
         return self._targets(y)
 
     def _end(self) -> dict[str, Any]:
-        """Return activation and loss of the end of networks, if they are not those of classes."""
+        """Return the output activation and the loss of the networks if they are not for classes."""
         raise NotImplementedError
 
     def _described(self, recipe: Recipe, target: str) -> Recipe:
-        """Return a recipe of inputs with what the outputs are."""
+        """Return a recipe of inputs with the task and target added."""
         raise NotImplementedError
 
     def _take(self, recipe: Recipe) -> None:
-        """Learn from a recipe what the outputs are."""
+        """Set the attributes for targets from a recipe."""
 
     def _score_of(
         self, outputs: NDArray[Any], targets: NDArray[Any], weight: NDArray[Any] | None
@@ -86,12 +86,12 @@ class BaseTabular(TabularParameters):
     @with_valid_parameters
     @all_or_nothing
     def fit(self, X: Any, y: ArrayLike, sample_weight: ArrayLike | None = None) -> Self:
-        """Find out how the columns are encoded, and train the networks.
+        """Learn how to encode the columns, and train the networks.
 
         Parameters
         ----------
         X : data frame, dict of columns or array-like of shape (n, n_columns)
-            Frames of pandas, polars and Arrow, with numbers, categories, texts, bools, dates and
+            A frame of pandas, polars or Arrow, with numbers, categories, texts, bools, dates and
             missing values.
         y : array-like of shape (n,)
         sample_weight : array-like of shape (n,), optional
@@ -146,7 +146,7 @@ class BaseTabular(TabularParameters):
     def _weights(
         self, y: Any, sample_weight: Any, inputs: NDArray[Any] | SparseRows
     ) -> NDArray[Any] | None:
-        """Return the weights of the rows (n,), those of their classes included; None for none."""
+        """Return the weights of the rows (n,), multiplied by class weights; None without any."""
         weight = None
         if sample_weight is not None:
             weight = _check_sample_weight(sample_weight, inputs, ensure_non_negative=True)
@@ -179,7 +179,7 @@ class BaseTabular(TabularParameters):
         return self._score_of(outputs, targets[known], None if weight is None else weight[known])
 
     def _keep(self, recipe: Recipe) -> None:
-        """Keep the recipe, and what the encoder has learnt of the columns, with the networks."""
+        """Store the recipe, and what the encoder has learnt of the columns, with the networks."""
         self.recipe_ = self._encoder.recipe_ = recipe
         self.n_iter_ = max(status.epochs for status in self.fits_.statuses)
         self.n_features_in_ = self._encoder.n_features_in_
@@ -198,7 +198,7 @@ class BaseTabular(TabularParameters):
         return self.fits_.predict(inputs, "mean")
 
     def _inputs(self, X: Any) -> NDArray[Any] | SparseRows:
-        """Return rows as the networks take them; texts that are not known count as missing."""
+        """Return rows as the networks take them; unknown texts count as missing."""
         check_is_fitted(self)
         return self._encoder._inputs(X)
 
@@ -216,26 +216,27 @@ class BaseTabular(TabularParameters):
     ) -> None:
         """Write a report on the networks, scored on held-out rows, to an HTML file.
 
-        The page has the scores beside those of a baseline, the learning curves, the confusion
-        matrix, ROC and reliability curves or the residuals, the spread of the networks, the
-        permutation importance of each column, and how each column is encoded. It is one file
-        without scripts, which needs no network. The same networks and rows give the same page.
+        The page compares the scores with those of a baseline. It shows the learning curves, the
+        confusion matrix with ROC and reliability curves or the residuals, the spread of the
+        networks, the permutation importance of each column, and how each column is encoded. It is
+        one file without scripts that needs no network access. The same networks and rows give the
+        same page.
 
         Parameters
         ----------
         X : as in `predict`
-            Rows that the networks were not trained on; otherwise all scores are too good.
+            Rows that the networks were not trained on; otherwise the scores are too optimistic.
         y : array-like of shape (n,)
             Their true values.
         path : str or path
-            A name that ends with ".html" or ".htm". An old report is replaced as a whole.
+            A name with the ending ".html" or ".htm". An old report is replaced as a whole.
         n_repeats : int, default 5
             How often each column is shuffled for its permutation importance.
         max_samples : int, default 2000
             The most rows that are used for it, drawn at random from X; fewer if there are more than
-            50 columns. The page says how many.
+            50 columns. The page states the number.
         random_state : int, default 0
-            Seed of the permutations and of these rows.
+            Seed of the permutations and of the choice of rows.
 
         Raises
         ------
@@ -243,7 +244,7 @@ class BaseTabular(TabularParameters):
             If the estimator is not fitted.
         ValueError
             If X or y are invalid, y has a class that does not occur in `fit`, or the path has
-            another ending or holds a network.
+            another ending or is that of a model file.
         OSError
             If the file cannot be written.
 
@@ -277,10 +278,10 @@ class BaseTabular(TabularParameters):
     # ---- files ----------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the networks and their recipe to a model file, without code.
+        """Write the networks and their recipe to a model file, which contains no code.
 
-        ``fastnn predict`` and ``fastnn info`` read it, too, as do `fastnn.load_many` and, if there
-        is one network, `fastnn.load`.
+        ``fastnn predict`` and ``fastnn info`` read the file, too, and so do `fastnn.load_many` and,
+        for a single network, `fastnn.load`.
 
         Parameters
         ----------
@@ -298,7 +299,7 @@ class BaseTabular(TabularParameters):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read an estimator from a file that `save` or ``fastnn train`` wrote.
+        """Load an estimator from a file that `save` or ``fastnn train`` wrote.
 
         Parameters
         ----------
@@ -307,13 +308,13 @@ class BaseTabular(TabularParameters):
         Returns
         -------
         estimator
-            It predicts as the one that was saved. Of its parameters only `n_nets` is that of the
-            file.
+            Its predictions are those of the saved one. Of its parameters, only `n_nets` is taken
+            from the file.
 
         Raises
         ------
         ModelFileError, ValueError
-            If the file holds no networks for tables, or those of the other task.
+            If the file has no networks for tables, or its networks are for the other task.
         OSError
             If it cannot be read.
         """
@@ -341,7 +342,7 @@ class BaseTabular(TabularParameters):
 
 
 def _encoder_of(recipe: Recipe, kept: Any, dtype: np.dtype[Any]) -> TableEncoder:
-    """Return a fitted encoder from a file's recipe, and what an estimator has kept beside it."""
+    """Return a fitted encoder from a file's recipe and the attributes stored with it."""
     encoder = TableEncoder(codes="rich", dtype=dtype.name)
     encoder.recipe_ = recipe
     names: Any = [*recipe.kinds, *recipe.ignored]

@@ -1,8 +1,9 @@
 """The parameters of the estimators for tables: types, defaults, constraints, documentation.
 
-Here: the only list of them. The defaults are those of the recipe (tabular/ensemble.py), which
-`settings_of` makes of an estimator's parameters. Not here: what scikit-learn and the docstrings get
-of such a list (parameters.py), and what a parameter does (tabular_base.py).
+Here: the only list of these parameters. The defaults are those of the recipe (tabular/ensemble.py);
+`settings_of` converts an estimator's parameters to its settings. Not here: how scikit-learn's
+constraints and the docstrings are derived (parameters.py), and the effect of a parameter
+(tabular_base.py).
 """
 
 # ruff: noqa: RUF009 - `parameter` returns a field, as dataclasses.field does.
@@ -28,7 +29,7 @@ _ABOVE_0 = Interval(Real, 0, None, closed="neither")
 _FROM_0_BELOW_1 = Interval(Real, 0, 1, closed="left")
 _COUNT = Interval(Integral, 1, None, closed="left")
 
-#: The parameters that are numbers of the recipe, and the names that these have in `Settings`.
+#: The parameters that are settings of the recipe, with their names in `Settings`.
 _OF_RECIPE = {
     "hidden_layer_sizes": "hidden",
     "activation": "activation",
@@ -45,7 +46,7 @@ _OF_RECIPE = {
 
 @dataclass(eq=False, repr=False, match_args=False)
 class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
-    """The parameters that both estimators have."""
+    """The parameters that both estimators share."""
 
     n_nets: int = parameter(
         N_NETS,
@@ -197,7 +198,7 @@ class TabularRegressorParameters(TabularParameters):
 
 
 def settings_of(parameters: TabularParameters) -> Settings:
-    """Return the numbers of the recipe."""
+    """Return the settings of the recipe from an estimator's parameters."""
     found = {
         setting: getattr(parameters, name)
         for name, setting in _OF_RECIPE.items()

@@ -1,8 +1,8 @@
-"""Trials: candidates of a search, each on each fold, trained by `fit_many` and scored.
+"""Trials of a search: each candidate on each fold, trained by `fit_many` and scored.
 
-A trial gives the scores that the estimator's own fit on the rows of the fold gives. Here: what
-trials share (rows, classes, fitted steps of a pipeline), which are trained together, and errors.
-Not here: which candidates there are, results and ranks (search.py).
+A trial gives the same scores as the estimator's own fit on the rows of the fold. Here: the data
+that trials share (rows, classes, fitted steps of a pipeline), the grouping of trials into calls,
+and errors. Not here: the candidates, the results and their ranks (search.py).
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ if TYPE_CHECKING:
     Split = tuple[NDArray[Any], NDArray[Any]]
 
 
-#: Trials that are trained by one call; and by the first one, whose making nothing runs beside.
+#: Trials trained per call; and trials of the first call, since no training runs while they are
+#: built.
 _TOGETHER, _FIRST = 200, 32
 
 
@@ -49,7 +50,7 @@ def network_of(estimator: Any) -> Any:
 
 
 def refuse_others(estimator: Any) -> None:
-    """Check that an estimator is one of fastnn, or a pipeline that ends in one."""
+    """Check that an estimator is fastnn's, or a pipeline that ends in one of fastnn's."""
     if not isinstance(network_of(estimator), BaseMLP):
         raise TypeError(
             "estimator must be an MLPClassifier or MLPRegressor of fastnn.sklearn, or a pipeline "
@@ -58,7 +59,7 @@ def refuse_others(estimator: Any) -> None:
 
 
 def twin(estimator: Any) -> Any:
-    """Return what scikit-learn's clone makes of an estimator that has not been fitted."""
+    """Return what scikit-learn's clone returns for an estimator that has not been fitted."""
     parameters = vars(estimator)
     if not isinstance(estimator, BaseMLP) or not all(map(_is_plain, parameters.values())):
         return clone(estimator)
@@ -68,14 +69,14 @@ def twin(estimator: Any) -> Any:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a value cannot change."""
+    """Return whether a value is immutable."""
     if type(value) is tuple:
         return all(map(_is_plain, value))
     return value is None or type(value) in (bool, int, float, str)
 
 
 def counts_correct(scorer: Any, estimator: Any) -> bool:
-    """Return whether a scorer counts the rows whose class is right, as scikit-learn does."""
+    """Return whether a scorer is scikit-learn's plain accuracy of an MLPClassifier."""
     kind = type(estimator)
     if not isinstance(estimator, MLPClassifier) or kind.predict is not MLPClassifier.predict:
         return False
@@ -89,35 +90,35 @@ def counts_correct(scorer: Any, estimator: Any) -> bool:
 
 
 def fraction_correct(classifier: MLPClassifier, X: Any, y: Any) -> float | None:
-    """Return the accuracy for labels (n,); None for other targets, and if something is wrong.
+    """Return the accuracy for labels (n,); None for other targets, and if predicting fails.
 
-    scikit-learn looks at the kinds of y for longer than a small network predicts.
+    scikit-learn takes longer to determine the type of y than a small network takes to predict.
     """
     if type(y) is not np.ndarray or y.ndim != 1 or classifier._kind.startswith("multilabel"):
         return None
     try:
         predicted = classifier.predict(X)
     except Exception:
-        return None  # which the scorer says
+        return None  # the scorer raises the error
     return float(np.average(predicted == y))
 
 
 def _have_same_classes(a: Any, b: Any) -> bool:
-    """Return whether classifiers have learnt the same classes; True for regressors."""
+    """Return whether two classifiers have learnt the same classes; True for regressors."""
     return not hasattr(a, "classes_") or np.array_equal(a.classes_, b.classes_)
 
 
 @dataclass(eq=False)
 class Fold:
-    """The rows that trials are trained on, and what those of a fold share.
+    """The rows that trials are trained on, and data that the trials of a fold share.
 
-    `numbers` are those of the rows of X and y, None for all; `targets`, `weights` and `judges`
-    (validation rows) are made once for estimators that need the same.
+    `numbers` are the row numbers in X and y, None for all; `targets`, `weights` and `judges`
+    (validation rows) are computed once for all estimators that need the same.
     """
 
     X: Any
     y: NDArray[Any]
-    pupil: BaseMLP  # has learnt columns and classes
+    pupil: BaseMLP  # has learnt the columns and classes
     sample_weight: NDArray[Any] | None
     validation: tuple[Any, Any] | None
     numbers: NDArray[Any] | None = None
@@ -126,7 +127,7 @@ class Fold:
     judges: dict[bool, Rows] = field(default_factory=dict)
 
     def prepare(self, est: BaseMLP, candidate: Candidate) -> Descent:
-        """Check an estimator's parameters and make its network, to be trained on these rows."""
+        """Check an estimator's parameters and build its network for training on these rows."""
         if not candidate.is_valid:
             est._validate_params()
             candidate.is_valid = True
@@ -144,7 +145,7 @@ class Fold:
         return Descent(est, rows, judge)
 
     def _weights_of(self, est: BaseMLP) -> NDArray[Any] | None:
-        """Return the weights of all rows of X; "balanced" weights are those of the fold."""
+        """Return the weights of all rows of X; "balanced" weights are computed from the fold."""
         by_class, weights = getattr(est, "class_weight", None), self.sample_weight
         if by_class is None:
             return weights
@@ -159,23 +160,23 @@ class Fold:
 
 @dataclass(eq=False)
 class Candidate:
-    """What the trials of a candidate share."""
+    """Data that the trials of a candidate share."""
 
-    is_valid: bool = False  # its parameters are
-    made: dict[Any, Specification] = field(default_factory=dict)  # what its networks are built with
+    is_valid: bool = False  # whether its parameters have been validated
+    made: dict[Any, Specification] = field(default_factory=dict)  # by shape, dtype, ...
 
 
 @dataclass(eq=False)
 class Trial:
-    """A candidate on a fold, and what came out."""
+    """A candidate on a fold, and its outcome."""
 
     estimator: Any
     fold: int
-    number: int  # among the results
+    number: int  # index in the results
     candidate: Candidate
     descent: Descent | None = None
     error: str | None = None
-    seconds: float = 0.0  # that its fit took
+    seconds: float = 0.0  # duration of the fit
 
 
 class Trials:
@@ -184,10 +185,10 @@ class Trials:
     Parameters
     ----------
     search : SearchCV
-        Has the estimator and options.
-    X, y : as a user passed them
+        Has the estimator and the options.
+    X, y : as passed by the user
     fit_params, score_params : dict
-        What is passed to `fit` and to the scorer; arrays with a value for each row are split.
+        Arguments of `fit` and of the scorer; arrays with a value for each row are split.
     scorer : callable
     """
 
@@ -203,13 +204,13 @@ class Trials:
         self.search, self.X, self.y = search, X, y
         self.fit_params, self.score_params, self.scorer = fit_params, score_params, scorer
         self.estimator = clone(search.estimator)
-        self.whole: Fold | None = None  # all rows, once they are validated
+        self.whole: Fold | None = None  # all rows, after their validation
         self.splits: Sequence[Split] = ()
 
     def run(
         self, candidates: Sequence[Mapping[str, Any]], splits: Sequence[Split]
     ) -> list[dict[str, Any]]:
-        """Return the results of each candidate on each fold: all folds of the first one, ..."""
+        """Return the results of each candidate on each fold, sorted by candidate."""
         self.splits = splits
         trials: list[Trial] = []
         for parameters in candidates:
@@ -232,7 +233,7 @@ class Trials:
     # ---- rows -----------------------------------------------------------------------------------
 
     def _fold(self, train: NDArray[Any]) -> Fold:
-        """Return some of the rows; arrays are shared by folds whose rows have all classes."""
+        """Return the rows of a fold; folds whose rows have all classes share the arrays."""
         if self.whole is None:
             self.whole = self._rows(network_of(self.estimator), self.X, self.y, self.fit_params)
         whole, pupil = self.whole, clone(network_of(self.estimator))
@@ -251,7 +252,7 @@ class Trials:
         return Fold(whole.X[train], some, pupil, weights, whole.validation)
 
     def _rows(self, est: BaseMLP, X: Any, y: Any, fit_params: Mapping[str, Any]) -> Fold:
-        """Return rows, validated as `fit` of an estimator does."""
+        """Return all rows, validated as in the `fit` of an estimator."""
         options = dict(fit_params)
         weights, X_val, y_val = (options.pop(k, None) for k in ("sample_weight", "X_val", "y_val"))
         for name in options:
@@ -275,7 +276,7 @@ class Trials:
         trials: Sequence[Trial],
         results: list[dict[str, Any]],
     ) -> None:
-        """Fit the steps before the network once for each fold, and train all networks behind."""
+        """Fit the steps before the network once per fold, and train the networks of the fold."""
         last = self.estimator.steps[-1][0]
         portions: dict[Any, list[Trial]] = {}
         for trial in trials:
@@ -321,8 +322,8 @@ class Trials:
     def _train(self, trials: Sequence[Trial], folds: Any, results: list[dict[str, Any]]) -> None:
         """Train the networks of trials, each on its fold.
 
-        While a portion is trained, which does not need the GIL, the next one is prepared, and the
-        one before scored, unless that takes a user's scorer.
+        While one portion is trained, without the GIL, the next portion is prepared and the previous
+        one is scored, unless the scorer is a user's.
         """
         portions, scored = self._portions(trials), []
         with ThreadPoolExecutor(1, thread_name_prefix="fastnn-trials") as executor:
@@ -344,7 +345,7 @@ class Trials:
                     self._fail(trial, error)
 
     def _portions(self, trials: Sequence[Trial]) -> list[Sequence[Trial]]:
-        """Return trials in portions; those that draw from one random state are a single one."""
+        """Return trials in portions; trials that may share a random state form a single portion."""
         states = {type(network_of(trial.estimator).random_state) for trial in trials}
         if self.search.verbose > 0 or not states <= {int}:
             return [trials]
@@ -352,7 +353,7 @@ class Trials:
         return [trials[i:j] for i, j in itertools.pairwise([*starts, len(trials)])]
 
     def _prepare(self, trials: Sequence[Trial], folds: Any) -> list[Trial]:
-        """Make the networks of trials; return the trials that go on."""
+        """Build the networks of trials; return the trials without an error."""
         prepared = []
         for trial in trials:
             est = network_of(trial.estimator)
@@ -365,12 +366,12 @@ class Trials:
         return prepared
 
     def _train_together(self, prepared: Sequence[Trial]) -> None:
-        """Train networks that are made."""
+        """Train networks that have been built."""
         descents = [trial.descent for trial in prepared if trial.descent is not None]
         verbose = self.search.verbose > 0
         try:
             calls = run_all(descents, n_threads=self.search.n_threads, verbose=verbose)
-        except Exception:  # of one network, such as by its loss or a callback
+        except Exception:  # raised by one network, by its loss or a callback
             for trial in prepared:
                 try:
                     self._fit_alone(trial)
@@ -385,12 +386,12 @@ class Trials:
                 descent.finish()
                 descent.warn_if_unconverged()
                 if not counts_correct(self.scorer, trial.estimator):
-                    descent.estimator._name(descent.estimator.net_)  # for users' eyes
+                    descent.estimator._name(descent.estimator.net_)  # a user's scorer sees it
             except ValueError as error:
                 self._fail(trial, error)
 
     def _fit_alone(self, trial: Trial) -> None:
-        """Fit the estimator of a trial by itself."""
+        """Fit the estimator of a trial on its own."""
         began, train = time.perf_counter(), self.splits[trial.fold][0]
         trial.estimator = clone(trial.estimator)
         X, y = _safe_split(trial.estimator, self.X, self.y, train)
@@ -398,7 +399,7 @@ class Trials:
         trial.seconds = time.perf_counter() - began
 
     def _fail(self, trial: Trial, error: Exception) -> None:
-        """Note an error of a trial, or raise it if the search says so."""
+        """Record the error of a trial, or raise it if `error_score` is "raise"."""
         if self.search.error_score == "raise":
             raise error
         trial.error = format_exc()
@@ -406,7 +407,7 @@ class Trials:
     # ---- scores ---------------------------------------------------------------------------------
 
     def _judge(self, trials: Sequence[Trial], results: list[dict[str, Any]]) -> None:
-        """Score the trials that have a network yet, and forget it."""
+        """Score the trials that still have an estimator, and drop it."""
         for j in range(len(self.splits)):
             some = [trial for trial in trials if trial.fold == j and trial.estimator is not None]
             if not some:
@@ -420,7 +421,7 @@ class Trials:
                 trial.estimator = trial.descent = None
 
     def _result(self, trial: Trial, parts: dict[str, Any]) -> dict[str, Any]:
-        """Return what scikit-learn keeps of a trial."""
+        """Return the results that scikit-learn records for a trial."""
         began, found = time.perf_counter(), {"fit_error": trial.error, "fit_time": trial.seconds}
         for name, (X, y, rows) in parts.items():
             found[f"{name}_scores"] = self._scores(trial, X, y, rows)
@@ -430,7 +431,7 @@ class Trials:
         return found
 
     def _scores(self, trial: Trial, X: Any, y: Any, rows: NDArray[Any]) -> Any:
-        """Return the score of rows, or the scores by name."""
+        """Return the score of rows, or a dict of scores by name."""
         failed = self.search.error_score
         is_plain = trial.error is None and not self.score_params
         if is_plain and counts_correct(self.scorer, trial.estimator):

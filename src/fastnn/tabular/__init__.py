@@ -1,19 +1,19 @@
-"""From a table's columns to a network's inputs, and from its outputs to a file.
+"""Encode a table's columns as a network's inputs, and write the network's predictions to a file.
 
-A module for each step, in the order of their imports:
+One module for each step, in the order of their imports:
 
 - `errors`: TableError, and how messages list names
 - `table`: a table in memory
-- `spelling`, `numbers`, `dates`: what a text means
+- `spelling`, `numbers`, `dates`: the value that a text stands for
 - `columns`: the kind of a column, from a polars Series or an ndarray
 - `text_files`, `csv_files`, `frames`, `naming`, `reading`: files and data frames in
-- `targets`: the task that a target column sets
-- `codes`, `encoding`: how values become inputs, and the rows of a table as inputs
-- `recipe`, `learning`, `leaks`: how columns are encoded, as plain data; learned from training rows
-- `calibration`, `ensemble`: the networks that suit most tables, and their probabilities
-- `models`: networks with their recipe, in a file
-- `writing`: files out
+- `targets`: the task (classification or regression) that a target column implies
+- `codes`, `encoding`: how values become inputs; the encoded rows of a table
+- `recipe`, `learning`, `leaks`: how columns are encoded, as plain data, learned from training rows
+- `calibration`, `ensemble`: temperature scaling; networks that suit most tables
+- `models`: networks and their recipe in a file
+- `writing`: prediction files
 
-Not here: other networks, and what the command line prints (cli/). `fastnn.tables` has the public
-names. polars reads CSV and Parquet and is imported when it is needed: ``pip install polars``.
+Not here: networks in general, and the output of the command line (cli/). `fastnn.tables` has the
+public names. polars reads CSV and Parquet; it is imported when needed: ``pip install polars``.
 """

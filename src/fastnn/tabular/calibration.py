@@ -1,8 +1,8 @@
-"""Sharper probabilities for networks that were trained on smoothed labels: temperature scaling.
+"""Temperature scaling of the probabilities of networks trained on smoothed labels.
 
-A network that learns smoothed labels is right more often, but says so with too little confidence.
-Its logits are multiplied by one number, for which the log-loss of validation rows is least (Guo,
-Pleiss, Sun, Weinberger, ICML 2017). Not here: which rows these are (ensemble.py).
+Label smoothing makes a network more accurate but underconfident. Its logits are multiplied by the
+one factor that minimizes the log loss on validation rows (Guo, Pleiss, Sun, Weinberger, ICML 2017).
+Not here: the choice of these rows (ensemble.py).
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ if TYPE_CHECKING:
 
     from fastnn.mlp import MLP
 
-#: The factors that are tried. They are far enough apart that the last digits of a logarithm, which
-#: differ between systems, do not decide.
+#: The candidate factors. They are spaced so widely that the last digits of a logarithm, which
+#: differ between systems, do not change the result.
 _FACTORS = np.linspace(1.0, 2.0, 51)
 
-_LEAST = 1e-30  # what counts as the logarithm of 0
+_LEAST = 1e-30  # probabilities are at least this, so that the logarithm is finite
 
 
 def sharpness(
     pairs: Sequence[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]],
 ) -> float:
-    """Return the factor of logits, from 1 to 2, for which the log-loss is least.
+    """Return the factor of the logits, from 1 to 2, that minimizes the log loss.
 
     Parameters
     ----------
     pairs : sequence of (ndarray, ndarray, ndarray or None)
-        For each network the probabilities (n, n_classes) of rows that it was not trained on, their
-        labels (n,), and their weights (n,).
+        For each network: the probabilities (n, n_classes) of rows that it was not trained on, the
+        labels (n,) of these rows, and their weights (n,) or None.
     """
     losses = np.zeros(len(_FACTORS))
     for probabilities, labels, weights in pairs:
@@ -47,6 +47,6 @@ def sharpness(
 
 
 def sharpen(net: MLP, factor: float) -> None:
-    """Multiply the logits of a network by a factor, in the weights of its last layer."""
+    """Multiply the logits of a network by a factor, which scales the weights of its last layer."""
     *others, W, b = net.get_weights()
     net.set_weights([*others, factor * W, factor * b])

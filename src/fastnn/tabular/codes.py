@@ -1,11 +1,12 @@
-"""Codes: how the values of one column become inputs, as plain data.
+"""Codes: how the values of one column are encoded as inputs, as plain data.
 
-A code is a frozen dataclass whose fields are plain data in the model file. `names` are those of its
-inputs, `described` says what they are, `write` fills them for some rows; a column may have several
-codes side by side. The values of a column are numbers, or seconds since 1970 for dates, NaN where
-missing; for a category they are indices of the texts that its code knows, `MISSING` or `UNKNOWN`.
+A code is a frozen dataclass whose fields are stored as plain data in the model file. `names`
+returns the names of its inputs, `described` a readable description, and `write` fills in the inputs
+of some rows. A column may have several codes side by side. The values of a column are numbers, or
+seconds since 1970 for dates, NaN where missing; the values of a category are indices into the texts
+of its code, or `MISSING` or `UNKNOWN`.
 
-A new code is a class here and its line in `CODES`; learning.py decides which columns get it. Not
+A new code needs a class here and a line in `CODES`; learning.py decides which columns get it. Not
 here: whole tables (encoding.py).
 """
 
@@ -23,25 +24,26 @@ from fastnn import _checks
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-#: Values of a category where there is no text, or none that its code knows.
+#: Values of a category where the text is missing, or is not among the texts of its code.
 MISSING, UNKNOWN = -1, -2
 
 _DAY, _FAR = 86400, 1e150
-_SHOWN = 8  # texts in a description
+_SHOWN = 8  # number of texts in a description
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 class Code:
-    """What the codes have in common."""
+    """Base class of the codes."""
 
     #: Name in the model file.
     kind: ClassVar[str]
 
-    #: Whether the inputs are quantities, which a Standardize layer scales; all others stay.
+    #: Whether the inputs are quantities, which a Standardize layer scales; it leaves others
+    #: unchanged.
     is_measured: ClassVar[bool] = False
 
-    #: Whether one input at most is not 0 in a row.
+    #: Whether at most one input of a row is nonzero.
     is_one_hot: ClassVar[bool] = False
 
     def names(self, column: str) -> list[str]:
@@ -49,20 +51,20 @@ class Code:
         raise NotImplementedError
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         raise NotImplementedError
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
-        """Write the inputs for values (n,) to `out` (n, inputs), which is 0."""
+        """Write the inputs for values (n,) to `out` (n, n_inputs), which holds zeros."""
         raise NotImplementedError
 
     def nonzeros(
         self, values: NDArray[Any], width: int, dtype: DTypeLike
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return what `write` would write, as rows, inputs and numbers of the nonzeros.
+        """Return the output of `write` as its nonzeros: their rows, their inputs and their values.
 
-        Each has the shape (n_nonzeros,), in the order of the rows and then of the inputs; `width`
-        is the number of inputs.
+        Each array has shape (n_nonzeros,), sorted by row and then by input; `width` is the number
+        of inputs.
         """
         out = np.zeros((len(values), width), dtype)
         self.write(values, out)
@@ -76,7 +78,7 @@ class Code:
 
 @dataclass(frozen=True)
 class Value(Code):
-    """One input: ``(x - shift) / scale``; a missing x is `fill`."""
+    """One input: ``(x - shift) / scale``; a missing x is replaced by `fill`."""
 
     fill: float
     shift: float
@@ -90,7 +92,7 @@ class Value(Code):
         return [column]
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         return "standardized" if self.scale != 1.0 else "its value, standardized by the network"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
@@ -101,10 +103,10 @@ class Value(Code):
 
 @dataclass(frozen=True)
 class Bounded(Value):
-    """The same input, with x limited to ``low`` ... ``high``.
+    """The input of `Value`, with x limited to ``low`` ... ``high``.
 
-    Otherwise a number far outside the range of the training rows, often a mistake, could change a
-    prediction without limit.
+    Without the limits, a number far outside the range of the training rows, often a mistake, could
+    change a prediction arbitrarily.
     """
 
     low: float
@@ -113,7 +115,7 @@ class Bounded(Value):
     kind = "bounded"
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         return "standardized, limited to the training range and half of it on either side"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
@@ -125,8 +127,8 @@ class Bounded(Value):
 class Clipped(Code):
     """One input: ``u / sqrt(1 + (u / 3)**2)`` of ``u = (x - shift) / scale``, from -3 to 3.
 
-    A missing x is `fill`. Few values far out change the input little, which they may do to a mean
-    and a standard deviation.
+    A missing x is replaced by `fill`. Outliers change the input little; they would shift a mean and
+    a standard deviation much.
     """
 
     fill: float
@@ -140,22 +142,22 @@ class Clipped(Code):
         return [f"{column}=(clipped)"]
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         return "clipped smoothly by median and quartiles"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""
         with np.errstate(over="ignore"):
             u = (np.where(np.isnan(values), self.fill, values) - self.shift) / self.scale
-        u = np.clip(u, -_FAR, _FAR)  # whose square is finite
-        out[:, 0] = u / np.sqrt(1.0 + (u / 3) ** 2)  # the last digit of hypot differs by system
+        u = np.clip(u, -_FAR, _FAR)  # so that the square is finite
+        out[:, 0] = u / np.sqrt(1.0 + (u / 3) ** 2)  # hypot's last digit differs between systems
 
 
 @dataclass(frozen=True)
 class PiecewiseLinear(Code):
-    """An input for each interval between edges: 0 below it, 1 above it, linear within it.
+    """One input per interval between edges: 0 below the interval, 1 above it, linear within it.
 
-    A missing x is `fill` (Gorishniy, Rubachev, Babenko, NeurIPS 2022).
+    A missing x is replaced by `fill` (Gorishniy, Rubachev, Babenko, NeurIPS 2022).
     """
 
     fill: float
@@ -169,7 +171,7 @@ class PiecewiseLinear(Code):
         return [f"{column}=({i} of {n})" for i in range(1, n + 1)]
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         return f"piecewise linear in {len(self.edges) - 1} intervals"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
@@ -191,7 +193,7 @@ class Missing(Code):
         return [f"{column}=(missing)"]
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         return "an input for missing"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
@@ -201,7 +203,7 @@ class Missing(Code):
 
 @dataclass(frozen=True)
 class OneHot(Code):
-    """An input for each text of a category, and with `other` one for all texts beyond these."""
+    """One input for each text of a category and, with `other`, one for all other texts."""
 
     texts: list[str]
     other: bool
@@ -214,7 +216,7 @@ class OneHot(Code):
         return [f"{column}={text}" for text in self.texts] + [f"{column}=(other)"] * self.other
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         shown = ", ".join(text or "''" for text in self.texts[:_SHOWN])
         more = f" and {len(self.texts) - _SHOWN} more" if len(self.texts) > _SHOWN else ""
         other = "; another input for all rarer texts" if self.other else ""
@@ -228,12 +230,12 @@ class OneHot(Code):
     def nonzeros(
         self, values: NDArray[Any], width: int, dtype: DTypeLike
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return the nonzeros without an array of all inputs, which may be many."""
+        """Return the nonzeros directly, without an array of all inputs, which may be many."""
         rows, inputs = self._places(values)
         return rows, inputs, np.ones(len(rows), dtype)
 
     def _places(self, values: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return the rows that have a text with an input, and which input."""
+        """Return the rows whose text has an input, and the index of that input in each of them."""
         if self.other:
             values = np.where(values == UNKNOWN, len(self.texts), values)
         rows = np.flatnonzero(values >= 0)
@@ -242,19 +244,19 @@ class OneHot(Code):
 
 @dataclass(frozen=True)
 class Ordered(Code):
-    """For an ordered category, an input for each known text, and one for each step of the order.
+    """An input for each known text of an ordered category, and one for each step of the order.
 
-    A step is an input that is 1 from this text upwards (thermometer code): neighbours in the order
-    differ in one step. `texts` are all that the category may have, the lowest first; `known` are
-    those of them that training had enough of. Another text is encoded as the next lower known one,
-    or else as the lowest.
+    The input of a step is 1 for its text and all higher ones (thermometer code), so neighbours in
+    the order differ in one step. `texts` has all texts that the category may take, the lowest
+    first; `known` has those with enough training rows. Any other text is encoded as the next lower
+    known text, or as the lowest known one.
     """
 
     texts: list[str]
     known: list[str]
 
     kind = "ordered"
-    other = False  # unlike those of OneHot, texts beyond these have no input
+    other = False  # unlike OneHot, no input for other texts
 
     def __post_init__(self) -> None:
         remaining = iter(self.texts)
@@ -270,7 +272,7 @@ class Ordered(Code):
         return [*(f"{column}={text}" for text in self.known), *steps]
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         shown = " < ".join(text or "''" for text in self.known[:_SHOWN])
         more = f" and {len(self.known) - _SHOWN} more" if len(self.known) > _SHOWN else ""
         return f"one-hot and steps of the order, {len(self.known)} texts: {shown}{more}"
@@ -297,7 +299,7 @@ class Month(Code):
         return [f"{column}={month}" for month in _MONTHS]
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         return "month"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
@@ -318,7 +320,7 @@ class Weekday(Code):
         return [f"{column}={day}" for day in _WEEKDAYS]
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         return "day of the week"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
@@ -338,7 +340,7 @@ class TimeOfDay(Code):
         return [f"{column}=sin(time)", f"{column}=cos(time)"]
 
     def described(self) -> str:
-        """Return what the inputs are, for people."""
+        """Return a readable description of the inputs."""
         return "time of day"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
@@ -348,7 +350,7 @@ class TimeOfDay(Code):
         out[rows, 0], out[rows, 1] = np.sin(angle), np.cos(angle)
 
 
-#: The codes by the names that they have in model files.
+#: The codes by their names in model files.
 CODES: dict[str, type[Code]] = {
     code.kind: code
     for code in (
@@ -373,7 +375,7 @@ def is_missing(values: NDArray[Any]) -> NDArray[np.bool_]:
 
 
 def from_plain(place: str, plain: Any) -> Code:
-    """Return the code from what `to_plain` returned; an error names the place and what is wrong."""
+    """Return the code from the result of `to_plain`; errors name the place and the problem."""
     name = _checks.fields(place, plain).get("code")
     code = CODES[_checks.choice(f"{place}'s code", name, tuple(CODES))]
     fields = dataclasses.fields(code)  # type: ignore[arg-type]  # every code is a dataclass

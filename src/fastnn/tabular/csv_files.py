@@ -1,7 +1,7 @@
-"""CSV files by polars: the names of their columns, their columns, and what is wrong with one.
+"""Reading CSV files by polars: column names, columns, and messages about damaged files.
 
-Here: text files only. Every column is loaded as strings; columns.py says which are numbers. Not
-here: encodings and separators (text_files.py), other forms of files (reading.py).
+Here: text files only. Every column is loaded as strings; columns.py decides which are numbers. Not
+here: encodings and separators (text_files.py), other file formats (reading.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from fastnn.tabular.text_files import Form
 
-#: The different texts of a column that are looked at to find out its decimal point.
+#: How many distinct texts of a column are examined to find the decimal point.
 _SAMPLE = 1000
 
 
@@ -34,9 +34,9 @@ class CsvFile:
     Attributes
     ----------
     names : list of str
-        The names of its columns.
+        The names of the columns.
     notes : list of str
-        What was found out about the file and may surprise.
+        What was detected about the file and may surprise the user.
     """
 
     is_plain_text = True
@@ -74,12 +74,12 @@ class CsvFile:
         except UnicodeError:
             self._decode()
             frame = self._parse(columns=read)
-        if len(self._written) > 1 and frame[last].null_count():  # polars fills short rows
+        if len(self._written) > 1 and frame[last].null_count():  # polars pads short rows
             self._refuse_short_rows()
         return dict(zip(some, frame.select(wanted).get_columns(), strict=True))
 
     def decimal_of(self, columns: Mapping[str, Any]) -> str:
-        """Return the decimal point of a file's numbers: as stated, or as its columns show."""
+        """Return the decimal point of a file's numbers, as stated or as found from its columns."""
         if self._form.decimal is not None:
             return self._form.decimal
         for series in columns.values():
@@ -92,7 +92,7 @@ class CsvFile:
         return "."
 
     def _decode(self) -> None:
-        """Turn the content into UTF-8, which polars needs, and note from what."""
+        """Convert the content to UTF-8, which polars needs, and note the original encoding."""
         if self._content is None:
             with open(self._path, "rb") as file:
                 self._content = file.read()
@@ -103,10 +103,10 @@ class CsvFile:
         self._head = text_files.head_of(self._path, self._content)
 
     def _find_separator(self) -> None:
-        """Find the separator and whether there are names.
+        """Detect the separator and whether the first line has names.
 
-        Columns that spaces separate, row names of R, and the head of Weka and KEEL are brought to
-        the form of CSV.
+        Columns separated by spaces, row names of R, and the header of Weka and KEEL files are
+        converted to CSV.
         """
         head = self._head.decode(errors="replace").removeprefix("\ufeff")
         size = len(self._content) if self._content is not None else os.path.getsize(self._path)
@@ -135,7 +135,7 @@ class CsvFile:
             self.notes.append(f"the first column of {self._path} has no name")
 
     def _rewrite(self, change: Any) -> None:
-        """Replace the text by a changed one."""
+        """Replace the text by the result of a function."""
         if self._content is None:
             with open(self._path, "rb") as file:
                 self._content = file.read()
@@ -147,7 +147,7 @@ class CsvFile:
         self._content = change(text).encode()
 
     def _parse(self, **options: Any) -> polars.DataFrame:
-        """Return the file as polars reads it; a TableError says what is wrong with it."""
+        """Parse the file by polars; a TableError says what is wrong with it."""
         errors = self._pl.exceptions
         file = polars_path(self._path) if self._content is None else io.BytesIO(self._content)
         options |= {"infer_schema_length": 0, "separator": self._separator, "glob": False}
@@ -166,7 +166,7 @@ class CsvFile:
         return frame
 
     def _refuse_repeated(self) -> None:
-        """Check that no name occurs twice; polars renames the second to NAME_duplicated_0."""
+        """Check that no name is repeated; polars would rename the second to NAME_duplicated_0."""
         for i, name in enumerate(self.names):
             renamed = re.fullmatch(r"(.*)_duplicated_\d+", name)
             original = renamed[1] if renamed and renamed[1] in self.names else name
@@ -177,7 +177,7 @@ class CsvFile:
                 )
 
     def _refuse_short_rows(self) -> None:
-        """Check that every row but empty lines has as many fields as there are columns."""
+        """Check that every row, except empty lines, has as many fields as there are columns."""
         width = len(self._written)
         with contextlib.suppress(csv.Error), self._lines() as lines:
             rows = csv.reader(lines, delimiter=self._separator)

@@ -1,8 +1,8 @@
-"""Dates: whether texts are dates, and their seconds since 1970.
+"""Dates: whether texts are dates, and their times in seconds since 1970.
 
-Years first (2020-01-31, 2020/1/31), days or months first (31.1.2020, 1/31/20), months by name
-(31-Jan-2020, Jan 31, 2020), each with a time of day or without. An offset from UTC is left out: the
-time is the one on the clock. Not here: types of dates that libraries have (columns.py).
+Accepted are years first (2020-01-31, 2020/1/31), days or months first (31.1.2020, 1/31/20), and
+months by name (31-Jan-2020, Jan 31, 2020), each with or without a time of day. An offset from UTC
+is ignored: the local time counts. Not here: the date types of libraries (columns.py).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _EPOCH = datetime.datetime(1970, 1, 1)
 
 
 def matched(texts: Sequence[str]) -> list[re.Match[str]] | None:
-    """Return the parts of texts that all have the form of a date, None if one has not."""
+    """Return the parts of texts that all have the form of a date, None if any does not."""
     found = []
     for text in texts:
         match = next((m for form in _FORMS if (m := form.fullmatch(text))), None)
@@ -48,7 +48,7 @@ def matched(texts: Sequence[str]) -> list[re.Match[str]] | None:
 
 
 def is_day_first(matches: Sequence[re.Match[str]]) -> bool:
-    """Return whether days stand before months: as the digits say, or else the separator.
+    """Return whether days stand before months, from the digits or else from the separator.
 
     31.1.2020 and 31-1-2020 are written with the day first, 1/31/2020 with the month first.
     """
@@ -61,12 +61,12 @@ def is_day_first(matches: Sequence[re.Match[str]]) -> bool:
 
 
 def seconds_of(matches: Sequence[re.Match[str]], day_first: bool) -> NDArray[np.float64]:
-    """Return the seconds since 1970 (n,), NaN for a date that no calendar has."""
+    """Return the seconds since 1970 (n,), NaN for a date that does not exist."""
     return np.array([_seconds(match, day_first) for match in matches], np.float64)
 
 
 def _seconds(match: re.Match[str], day_first: bool) -> float:
-    """Return the seconds since 1970 of one date, NaN if no calendar has it."""
+    """Return the seconds since 1970 of one date, NaN if it does not exist."""
     parts = match.groupdict()
     if "first" in parts:
         day, month = parts["first"], parts["then"]
@@ -77,7 +77,7 @@ def _seconds(match: re.Match[str], day_first: bool) -> float:
             return np.nan
         day, month = int(parts["day"]), _MONTHS.index(name) + 1 if name else int(parts["month"])
     year = int(parts["year"])
-    if len(parts["year"]) == 2:  # as POSIX has it: 69 to 99 are of the last century
+    if len(parts["year"]) == 2:  # as in POSIX, 69 to 99 mean 1969 to 1999
         year += 1900 if year >= 69 else 2000
     hour = int(parts["hour"] or 0)
     if parts["half"]:

@@ -1,8 +1,8 @@
-"""The numbers of a table's rows as a network takes them: X in blocks, from encoded columns.
+"""Encoding of a table's rows as a network's inputs X, in blocks.
 
-Here: the entries of a recipe, each the codes of one column, and the values that these codes take.
-Not here: the codes (codes.py), how an entry is learned (learning.py), and what the columns are for
-(recipe.py).
+Here: the entries of a recipe, each with the codes of one column, and the values that these codes
+take. Not here: the codes (codes.py), how an entry is learned (learning.py), and the role of the
+columns (recipe.py).
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 
 _BLOCK = 65536  # rows of a block
 
-#: Inputs are sparse rows from so many inputs on, and with one nonzero for so many of them at most.
-#: At 24 nonzeros among 512 inputs a training takes as long with either; beyond, sparse rows are
-#: faster, and they take a tenth of the memory.
+#: Inputs are sparse rows if there are at least _WIDE of them and at most one in
+#: _INPUTS_OF_A_NONZERO is nonzero. With 24 nonzeros among 512 inputs, training takes as long either
+#: way; with fewer, sparse rows are faster. They take a tenth of the memory.
 _WIDE, _INPUTS_OF_A_NONZERO = 256, 20
 
-#: How unknown texts are treated as missing: on the command line, in Python.
+#: How to have unknown texts treated as missing: on the command line, in Python.
 _AS_MISSING = "--unknown missing", "tables.recipe_of(net).inputs(data, unknown='missing')"
 
 
@@ -47,7 +47,7 @@ class Entry:
     name : str
     kind : {"number", "category", "date", "day-first date"}
     codes : tuple of Code
-        Each makes inputs of the same values.
+        The codes; each encodes the same values.
     """
 
     name: str
@@ -56,7 +56,7 @@ class Entry:
 
     @property
     def inputs(self) -> list[str]:
-        """Names of the inputs that the column becomes."""
+        """Names of the column's inputs."""
         return [name for code in self.codes for name in code.names(self.name)]
 
     @property
@@ -66,12 +66,12 @@ class Entry:
 
     @property
     def takes_missing(self) -> bool:
-        """Whether an input tells that a value is missing."""
+        """Whether an input marks missing values."""
         return any(isinstance(code, Missing) for code in self.codes)
 
     @property
     def category(self) -> OneHot | Ordered | None:
-        """The code of a category that has its texts; None for other columns."""
+        """The code that has the texts of a category; None for other columns."""
         return next((code for code in self.codes if isinstance(code, OneHot | Ordered)), None)
 
     def to_plain(self) -> dict[str, Any]:
@@ -81,7 +81,7 @@ class Entry:
 
     @classmethod
     def from_plain(cls, place: str, plain: Any) -> Entry:
-        """Return the entry from what `to_plain` returned; an error names what is wrong."""
+        """Return the entry from the result of `to_plain`; an error names the problem."""
         found = _checks.fields(place, plain, ("name", "kind", "codes"))
         kind = _checks.choice(f"{place}'s kind", found["kind"], KINDS)
         made = _checks.plain_list(f"{place}'s codes", found["codes"])
@@ -92,9 +92,10 @@ class Entry:
 
 
 def encode(entries: Sequence[Entry], table: Table, unknown: str) -> Rows:
-    """Return the rows of a table, encoded; `unknown` is "error" or "missing", as in Recipe.encode.
+    """Return the encoded rows of a table; `unknown` is "error" or "missing", as in Recipe.encode.
 
-    All columns are looked up before the first is encoded, so that a missing one is reported first.
+    All columns are looked up before the first is encoded, so that a missing column is reported
+    first.
     """
     columns = [table.column(entry.name) for entry in entries]
     parts, replaced = [], {}
@@ -114,7 +115,7 @@ def _indices(
 ) -> tuple[NDArray[Any], int]:
     """Return the index of each row's text (n,) among those of a code, and how many are unknown.
 
-    Unknown ones become missing, or are left to the input of all other texts, if there is one.
+    Unknown texts become missing, or go to the input of all other texts, if there is one.
     """
     index = Lookup(code.texts)
     found = [index(text) for text in column.texts]
@@ -139,16 +140,16 @@ def _indices(
 
 @dataclass
 class Rows:
-    """The encoded rows of a table, one number a column until `matrix` makes inputs of them.
+    """The encoded rows of a table: one value per column, until `matrix` converts them to inputs.
 
     Parameters
     ----------
     entries : sequence of Entry
         How each column is encoded.
     parts : list of ndarray of shape (n,)
-        For each column its values as the codes take them.
+        For each column, its values in the form that the codes take.
     replaced : dict of str to int
-        How many unknown texts were treated as missing, by column.
+        By column, how many unknown texts were treated as missing.
     """
 
     entries: Sequence[Entry]
@@ -159,7 +160,7 @@ class Rows:
         return len(self.parts[0])
 
     def n_missing(self) -> dict[str, int]:
-        """Return the number of missing values, by column, for columns with any."""
+        """Return the number of missing values of each column that has any."""
         found = {}
         for entry, values in zip(self.entries, self.parts, strict=True):
             count = int(codes.is_missing(values).sum()) - self.replaced.get(entry.name, 0)
@@ -183,7 +184,7 @@ class Rows:
 
     @property
     def are_sparse(self) -> bool:
-        """Whether the inputs are wide with few nonzeros, so that sparse rows are worth while."""
+        """Whether the inputs are wide with few nonzeros, so that sparse rows are worthwhile."""
         n_in = most = 0
         for entry in self.entries:
             for code in entry.codes:
@@ -195,13 +196,13 @@ class Rows:
     def inputs(
         self, rows: slice | NDArray[Any] = slice(None), dtype: DTypeLike = "float32"
     ) -> NDArray[Any] | SparseRows:
-        """Return the same inputs as `matrix`, as sparse rows where these are worth while."""
+        """Return the same inputs as `matrix`, as sparse rows where these are worthwhile."""
         return self.sparse(rows, dtype) if self.are_sparse else self.matrix(rows, dtype)
 
     def sparse(
         self, rows: slice | NDArray[Any] = slice(None), dtype: DTypeLike = "float32"
     ) -> SparseRows:
-        """Return the inputs (n, n_in) of some rows as their nonzeros, never as an array."""
+        """Return the inputs (n, n_in) of some rows as sparse rows, never as a dense array."""
         numbers = np.arange(len(self))[rows]
         starts = range(0, max(1, len(numbers)), _BLOCK)
         blocks = [self._sparse_block(numbers[i : i + _BLOCK], dtype) for i in starts]
@@ -216,7 +217,7 @@ class Rows:
     def _sparse_block(
         self, rows: NDArray[Any], dtype: DTypeLike
     ) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-        """Return some rows' numbers of nonzeros, the inputs that have these, and their values."""
+        """Return the nonzeros of some rows: their number per row, their inputs and their values."""
         at, inputs, values, first = [], [], [], 0
         for entry, part in zip(self.entries, self.parts, strict=True):
             for code in entry.codes:
@@ -227,7 +228,7 @@ class Rows:
                 values.append(found)
                 first += width
         places = np.concatenate(at)
-        order = np.argsort(places, kind="stable")  # the inputs of a row stay in their order
+        order = np.argsort(places, kind="stable")  # stable: keeps the order of inputs within a row
         counts = np.bincount(places, minlength=len(rows))
         return counts, np.concatenate(inputs)[order], np.concatenate(values)[order]
 
@@ -238,9 +239,9 @@ class Rows:
 
 
 def measured(X: NDArray[Any] | SparseRows, is_measured: NDArray[Any]) -> NDArray[Any] | SparseRows:
-    """Return the inputs with 0 for those that are not quantities (n_in,): Standardize leaves them.
+    """Return the inputs with 0 for those that are not quantities, so that Standardize ignores them.
 
-    A column of zeros has scale 1.
+    A Standardize layer that is adapted to a column of zeros gives it mean 0 and scale 1.
     """
     if isinstance(X, SparseRows):
         data = np.where(is_measured[X.indices], X.data, X.dtype.type(0))

@@ -1,15 +1,14 @@
-"""The networks that suit most tables, and their training: by the estimators for tables and by
-`fastnn train`.
+"""Networks that suit most tables, and how the estimators for tables and `fastnn train` train them.
 
-Wide networks over rich codes of the columns (learning.py). Hidden biases are drawn from the
-standard normal distribution, and the first layer learns at four times the rate. AdamW with
-decoupled weight decay, a warm-up and a cosine to zero. The moving average of the weights is
-validated after each epoch, and the best one is kept. Labels of classes are smoothed, and the
-probabilities sharpened afterwards. Several networks, each with its own seed and its own validation
+Wide networks take the rich codes of the columns (learning.py). Hidden biases are drawn from the
+standard normal distribution, and the first layer has four times the learning rate. The optimizer is
+AdamW with decoupled weight decay, a warm-up, and cosine decay to zero. A moving average of the
+weights is validated after each epoch, and the best one is kept. Class labels are smoothed, and the
+probabilities are sharpened after training. Several networks, each with its own seed and validation
 rows, predict together: their outputs are averaged.
 
 Here: the numbers of this recipe, the rows of each network, one call of `fit_many`, and the scaling
-of a target. Not here: tables and columns (learning.py, recipe.py), parameters of scikit-learn
+of a target. Not here: tables and columns (learning.py, recipe.py), parameters of the estimators
 (sklearn/), options (cli/).
 """
 
@@ -38,43 +37,45 @@ if TYPE_CHECKING:
     from fastnn.layers import Layer
     from fastnn.sparse_rows import SparseRows
 
-#: Networks that predict together.
+#: Number of networks that predict together.
 N_NETS = 5
 
-#: What the first hidden layer's learning rate is multiplied by.
+#: Factor of the first hidden layer's learning rate.
 _FIRST_RATE = 4.0
 
-#: The fraction of the updates in which the learning rate rises.
+#: The fraction of the updates during which the learning rate warms up.
 _WARM_UP = 0.05
 
 _EPOCHS, _MOST_EPOCHS, _LEAST_EPOCHS = 50, 150, 4
 _LEAST_UPDATES, _MOST_UPDATES = 3000, 8000
 
-#: A training ends after this fraction of its epochs, or this many, without a better one.
+#: Training ends after this fraction of its epochs, or this many, without improvement.
 _PATIENCE, _LEAST_PATIENCE = 0.15, 5
 
 
 @dataclass(frozen=True)
 class Settings:
-    """The numbers of the recipe.
+    """The hyper-parameters of the recipe.
 
     Parameters
     ----------
     hidden : sequence of int
         Units of the hidden layers.
     activation : str or Activation
-        Of the hidden layers.
+        Activation of the hidden layers.
     dropout : float
-        Rate, of the outputs of every hidden layer.
+        Dropout rate of the outputs of every hidden layer.
     learning_rate, weight_decay, ema_momentum : float
-        Of AdamW: the largest rate, the decoupled decay, and the momentum of the moving average.
+        Hyper-parameters of AdamW: the peak rate, the decoupled decay, and the momentum of the
+        moving average.
     batch_size : int
     epochs : int or None
-        None for a number that follows from the number of rows.
+        None for a number that depends on the number of rows.
     validation : float
-        The fraction of the rows that a network is validated on; 0 for none.
+        The fraction of the rows used to validate each network; 0 for none.
     label_smoothing : float
-        Of classes. The probabilities are sharpened afterwards, by what the validation rows show.
+        Smoothing of class labels. The probabilities are sharpened after training, by a factor found
+        on the validation rows.
     dtype : str
     """
 
@@ -91,9 +92,9 @@ class Settings:
     dtype: str = "float32"
 
     def n_epochs(self, n: int) -> int:
-        """Return the epochs of a network that is trained on n rows.
+        """Return the number of epochs of a network that is trained on n rows.
 
-        50, but 3,000 to 8,000 updates if that takes no more than 150 epochs and no less than 4.
+        It is 50, or more or fewer to make at least 3,000 and at most 8,000 updates, from 4 to 150.
         """
         if self.epochs is not None:
             return self.epochs
@@ -102,12 +103,12 @@ class Settings:
         return min(_MOST_EPOCHS, most, max(_EPOCHS, math.ceil(_LEAST_UPDATES / updates)))
 
     def stopping(self, n: int) -> EarlyStopping:
-        """Return what ends a training on n rows whose best epoch is long past, and keeps that."""
+        """Return early stopping for n training rows, which keeps the weights of the best epoch."""
         patience = max(_LEAST_PATIENCE, math.ceil(_PATIENCE * self.n_epochs(n)))
         return EarlyStopping(patience=patience, restore_best_weights=True)
 
     def network(self, n_in: int, n_out: int, output: str, loss: Any, n: int, seed: int) -> MLP:
-        """Return an untrained network, for n training rows."""
+        """Return an untrained network for n training rows."""
         epochs = self.n_epochs(n)
         updates = max(2, epochs * math.ceil(n / self.batch_size))
         warm_up = max(1, round(_WARM_UP * updates))
@@ -135,14 +136,14 @@ class Settings:
 
 @dataclass
 class Ensemble:
-    """Trained networks, and the rows that each was validated on.
+    """Trained networks, and the rows that validated each of them.
 
     Parameters
     ----------
     fits : Fits
         The networks; their outputs are in the units of the target.
     validation : list of ndarray of int
-        For each network the numbers of its validation rows.
+        For each network, the numbers of its validation rows.
     """
 
     fits: Fits
@@ -162,7 +163,7 @@ def train(
     n_threads: int | None = None,
     verbose: bool = False,
 ) -> Ensemble:
-    """Train a network for each seed on rows X (n, n_in).
+    """Train one network per seed on rows X (n, n_in).
 
     Parameters
     ----------
@@ -171,14 +172,14 @@ def train(
     y : ndarray of shape (n,)
         Numbers, or labels 0, 1, ... of classes.
     n_classes : int or None
-        None for numbers.
+        None for regression.
     seeds : sequence of int
-        Each determines a network: its weights, its validation rows and the orders of its rows.
+        Each seed determines a network: its weights, its validation rows and the orders of its rows.
     output, loss : str, Loss, optional
-        Of networks for numbers, whose target is scaled for the training, and unscaled in the last
-        layer. By default those for classes.
+        The output activation and loss of regression networks, whose target is scaled for training
+        and scaled back in the last layer. By default those for classes.
     sample_weight, n_threads, verbose
-        As `fit_many` takes them.
+        As in `fit_many`.
 
     Returns
     -------
@@ -228,7 +229,7 @@ def _sharpen(
     labels: NDArray[Any],
     sample_weight: NDArray[Any] | None,
 ) -> None:
-    """Undo the smoothing of labels in the probabilities, by one factor of all networks' logits."""
+    """Undo the effect of label smoothing on the probabilities, by one factor for all logits."""
     pairs = [
         (net.predict(X[some]), labels[some], None if sample_weight is None else sample_weight[some])
         for net, some in zip(fits, judged, strict=False)
@@ -241,13 +242,13 @@ def _sharpen(
 def _split(
     settings: Settings, labels: NDArray[Any] | None, used: NDArray[np.intp], seeds: Sequence[int]
 ) -> tuple[list[NDArray[np.intp]], list[NDArray[np.intp]]]:
-    """Return the rows that each seed's network is trained on, and those that it is validated on.
+    """Return the training rows and the validation rows of each seed's network.
 
-    The latter are none for all networks if there are too few rows for one.
+    If there are too few rows for validation, no network has any.
     """
     judged = []
     for seed in seeds:
-        rng = np.random.default_rng([seed, 1])  # other numbers than those of the weights
+        rng = np.random.default_rng([seed, 1])  # a different stream than that of the weights
         some = None if labels is None else labels[used]
         judged.append(used[pick(rng, some, len(used), settings.validation)])
     if not all(map(len, judged)):
@@ -258,9 +259,9 @@ def _split(
 def pick(
     rng: np.random.Generator, labels: NDArray[Any] | None, n: int, fraction: float
 ) -> NDArray[np.bool_]:
-    """Return which of n rows are picked at random: (n,).
+    """Return a random choice among n rows, as a mask (n,).
 
-    With labels (n,) the same fraction of each class is picked, and never all rows of one.
+    With labels (n,), the same fraction of each class is chosen, but never all rows of a class.
     """
     order = rng.permutation(n)
     places = np.arange(n)
@@ -268,7 +269,7 @@ def pick(
     if labels is not None:
         order = order[np.argsort(labels[order], kind="stable")]
         ordered = labels[order]
-        in_order[1:] &= ordered[1:] == ordered[:-1]  # the first row of a class is not picked
+        in_order[1:] &= ordered[1:] == ordered[:-1]  # never choose the first row of a class
     in_order[:1] = False
     is_picked = np.zeros(n, bool)
     is_picked[order] = in_order
@@ -279,10 +280,10 @@ def pick(
 
 
 def mean_and_scale(y: NDArray[Any], output: str) -> tuple[float, float]:
-    """Return what is subtracted from a target (n,), and what it is then divided by.
+    """Return (mean, scale): what to subtract from a target (n,), and what to divide it by then.
 
-    These are the mean and the standard deviation, 1 if it doesn't vary, or 0 and the mean for a
-    network whose outputs are exponentials.
+    These are its mean and standard deviation (1 if it is constant), or 0 and the mean for a network
+    whose outputs are exponentials.
     """
     if output == "exp":
         return 0.0, float(y.mean()) or 1.0
@@ -290,11 +291,11 @@ def mean_and_scale(y: NDArray[Any], output: str) -> tuple[float, float]:
 
 
 def undo_scaling(net: MLP, mean: float, scale: float, output: str) -> None:
-    """Let the output layer undo the scaling of the target: its output y becomes mean + scale y.
+    """Make the output layer undo the scaling of the target: its output y becomes mean + scale y.
 
-    For an output a = z W + b these are the weights scale W and the bias scale b + mean; for an
-    output exp(a) it is the bias b + log(scale). Sums are in float64 for networks of both
-    precisions.
+    For an output a = z W + b, the new weights are scale W and the new bias is scale b + mean; for
+    an output exp(a), the new bias is b + log(scale). Both are computed in float64, also for
+    networks of float32.
     """
     *others, W, b = net.get_weights()
     W, b = W.astype(np.float64), b.astype(np.float64)

@@ -1,7 +1,7 @@
-"""The error about a table, and how its messages show names.
+"""TableError, and how its messages show names.
 
-Here: what several modules of this package need to raise a TableError. Not here: the checks
-themselves, which stand beside what they check; checks of other arguments (_checks/).
+Here: helpers that several modules of this package use to raise a TableError. Not here: the checks
+of tables, which are in the module that they concern; checks of other arguments (_checks/).
 """
 
 import contextlib
@@ -13,11 +13,11 @@ from types import ModuleType
 
 
 class TableError(ValueError):
-    """A table, or a value in one, cannot be used; the message says where, and what to do."""
+    """A table, or a value in it, cannot be used; the message gives the place and the remedy."""
 
 
 def require_columns(path: str, wanted: Iterable[str], names: Sequence[str]) -> None:
-    """Check that a table has all columns of these names."""
+    """Check that a table has a column for each of these names."""
     missing = [name for name in wanted if name not in names]
     if missing:
         hint = suggestion(missing[0], names) if len(missing) == 1 else _suggestions(missing, names)
@@ -29,33 +29,33 @@ def require_columns(path: str, wanted: Iterable[str], names: Sequence[str]) -> N
 
 
 def _suggestions(missing: Sequence[str], names: Sequence[str]) -> str:
-    """Return a question that names the columns most similar to the first ones that are missing."""
+    """Return a question with the columns most similar to the first missing ones."""
     near = [(n, difflib.get_close_matches(n, names, n=1, cutoff=0.7)) for n in missing[:6]]
     pairs = ", ".join(f"{found[0]!r} for {name!r}" for name, found in near if found)
     return f"did you mean {pairs}? " if pairs else ""
 
 
 def listed(names: Sequence[str], most: int = 6) -> str:
-    """Return names as a message lists them: the first ones, then how many more."""
+    """Return names as a list for a message: the first ones, then how many more there are."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(map(repr, names[:most])) + more
 
 
 def suggestion(text: str, known: Sequence[str]) -> str:
-    """Return a question that names the known text most similar to this one, or nothing."""
+    """Return a question with the known text most similar to this one, or an empty string."""
     near = difflib.get_close_matches(text, known, n=1, cutoff=0.7)
     return f"did you mean {near[0]!r}? " if near else ""
 
 
 def shell_argument(text: str) -> str:
     """Return a text quoted for a shell."""
-    import shlex  # slow to import, and rarely needed
+    import shlex  # slow to import and rarely needed
 
     return shlex.quote(text)
 
 
 def polars_for(path: str) -> ModuleType:
-    """Return the module polars, which reading or writing this file needs."""
+    """Import and return polars, which is needed to read or write this file."""
     try:
         import polars
     except ImportError as error:
@@ -67,7 +67,7 @@ def polars_for(path: str) -> ModuleType:
 
 
 def polars_path(path: str) -> str | io.BytesIO:
-    """Return a path as polars takes it, or the content of the file if its name is not UTF-8."""
+    """Return a path that polars accepts, or the content of the file if the path is not UTF-8."""
     try:
         return os.fsencode(path).decode()
     except UnicodeDecodeError:
@@ -77,7 +77,7 @@ def polars_path(path: str) -> str | io.BytesIO:
 
 @contextlib.contextmanager
 def one_line_about(path: str, form: str, *kinds: type[BaseException]) -> Iterator[None]:
-    """Turn exceptions of other libraries into a TableError of one line; errors of the OS pass."""
+    """Turn exceptions of other libraries into a one-line TableError; let errors of the OS pass."""
     try:
         yield
     except BaseException as error:

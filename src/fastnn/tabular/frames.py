@@ -1,7 +1,7 @@
 """Data frames as tables: pandas, polars, Arrow, dicts of columns, arrays.
 
-Here: the columns of a frame as polars Series or arrays of NumPy, whichever it has, without the
-library of the frame being imported. Not here: what kind a column is (columns.py).
+Here: the columns of a frame as polars Series or NumPy arrays, whichever the frame has, without
+importing the frame's library. Not here: the kind of a column (columns.py).
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 def is_frame(value: Any) -> bool:
-    """Return whether a value is a data frame: something with named columns."""
+    """Return whether a value is a data frame: an object with named columns."""
     return isinstance(value, Mapping) or _conversion.column_names(value) is not None
 
 
 def raw_columns(value: Any, name: str) -> dict[str, Raw]:
-    """Return the columns of a frame or of an array by name; a TableError calls it `name`.
+    """Return the columns of a frame or an array by name; a TableError calls the value `name`.
 
-    The columns of an array (n, columns), and of a pandas frame without names, are "x0", "x1", ...
+    The columns of an array (n, n_columns), and of a pandas frame without names, are "x0", "x1", ...
     """
     if hasattr(value, "collect"):
         raise TableError(f"{name} is lazy; pass {name}.collect()")
@@ -71,13 +71,13 @@ def _raw(column: Any) -> Raw:
     if type(column).__module__.startswith("polars"):
         return column
     zone = getattr(getattr(column, "dtype", None), "tz", None)
-    if zone is not None:  # pandas: the time on the clock
+    if zone is not None:  # pandas: keep the local time
         column = column.dt.tz_localize(None)
     kind = getattr(getattr(column, "dtype", None), "kind", None)
     is_pandas = hasattr(column, "iloc")
     if getattr(getattr(column, "dtype", None), "name", None) == "category":
         texts = _texts(np.asarray(column).tolist())
-        categories = getattr(column, "cat", column)  # of a Series; a Categorical has them itself
+        categories = getattr(column, "cat", column)  # a Categorical has no attribute cat
         if not categories.ordered:
             return texts
         return OrderedTexts(texts, _texts(categories.categories).tolist())
@@ -85,7 +85,7 @@ def _raw(column: Any) -> Raw:
         return column.to_numpy(np.float64, na_value=np.nan)
     if is_pandas and kind == "b" and column.isna().any():
         return _simple(column.astype(object).to_numpy())
-    if getattr(getattr(column, "type", None), "ordered", False):  # Arrow's dictionary
+    if getattr(getattr(column, "type", None), "ordered", False):  # a dictionary array of Arrow
         whole = column.combine_chunks() if hasattr(column, "combine_chunks") else column
         return OrderedTexts(
             _texts(column.to_pylist()), _texts(whole.dictionary.to_pylist()).tolist()
@@ -100,16 +100,16 @@ def _raw(column: Any) -> Raw:
 
 
 def _texts(values: Iterable[Any]) -> NDArray[Any]:
-    """Return values as texts (n,), with "" where one is missing."""
+    """Return values as texts (n,), "" where a value is missing."""
     return np.array(["" if _is_missing(value) else str(value) for value in values], str)
 
 
 def _simple(array: NDArray[Any]) -> NDArray[Any]:
-    """Return an array of objects as one of numbers, dates or texts, with "" where one is missing.
+    """Return an array of objects as an array of numbers, dates or texts, "" where one is missing.
 
-    bools are texts, as in a file. An array of another type is returned as it is.
+    Bools become texts, as in a file. An array of another dtype is returned unchanged.
     """
-    if array.dtype.kind == "T":  # NumPy's own strings of any length
+    if array.dtype.kind == "T":  # NumPy's StringDType
         array = array.astype(object)
     if array.dtype.kind != "O":
         return array
@@ -123,19 +123,19 @@ def _simple(array: NDArray[Any]) -> NDArray[Any]:
 
 
 def _is_missing(value: Any) -> bool:
-    """Return whether a value in a column of objects stands for none: None, NaN, NA, NaT."""
+    """Return whether an object in a column is a missing value: None, NaN, NA, NaT."""
     if value is None:
         return True
     if isinstance(value, str | bytes):
         return False
     try:
         return not bool(value == value)
-    except (TypeError, ValueError):  # pandas.NA, and arrays in a column
+    except (TypeError, ValueError):  # pandas.NA, or an array inside a column
         return not hasattr(value, "shape")
 
 
 def _clock(value: datetime.date) -> datetime.date:
-    """Return a date without its time zone: the time on the clock."""
+    """Return a date without its time zone, which leaves the local time unchanged."""
     return value.replace(tzinfo=None) if isinstance(value, datetime.datetime) else value
 
 
@@ -144,6 +144,6 @@ def _is_bool(value: Any) -> bool:
 
 
 def _is_plain(value: Any) -> bool:
-    """Return whether a value of a column can be told by its text."""
+    """Return whether the text of a value represents it fully."""
     kinds = str | numbers.Real | decimal.Decimal | datetime.date
     return isinstance(value, kinds) or _is_bool(value)

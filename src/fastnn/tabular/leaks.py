@@ -1,7 +1,7 @@
-"""Columns that give the target away: one alone tells it in nearly every row.
+"""Columns that leak the target: a single column that predicts it in nearly every row.
 
-Such a column is often the target in another form, or known only after it. Not here: what is done
-about it (cli/train.py).
+Such a column is often the target in another form, or is known only after the target. Not here: the
+warning about it (cli/train.py).
 """
 
 from __future__ import annotations
@@ -17,35 +17,36 @@ if TYPE_CHECKING:
 
     from fastnn.tabular.table import Column, Table
 
-#: The share of the target's variation, or of the rows, that a column must tell.
+#: Least share of the target's variance, or of the rows, that a leaking column predicts.
 SHARE = 0.999
 
-#: The fewest rows that show it.
+#: Fewest rows needed to report a column.
 _ROWS = 30
 
 
 def giving_away(
     table: Table, names: list[str], y: NDArray[Any], rows: NDArray[Any], is_class: bool
 ) -> dict[str, float]:
-    """Return the columns that give the target away, and how well each alone tells it.
+    """Return the columns that leak the target, and how well each one alone predicts it.
 
     Parameters
     ----------
     table : Table
     names : list of str
-        The columns to look at.
+        The columns to check.
     y : ndarray of shape (n,)
         The target: numbers, or indices of classes.
     rows : ndarray of int
-        The rows to look at, all of which have a target.
+        The rows to check; all have a target.
     is_class : bool
 
     Returns
     -------
     dict of str to float
-        For a regression the squared correlation with the target, of values or of ranks, or the
-        share of its variance between the texts of a category. For classes the share of rows that
-        have the class which their text, or their interval of numbers, mostly has.
+        For regression, the squared correlation with the target (of values or of ranks, whichever is
+        higher), or the share of the target's variance explained by the texts of a category. For
+        classification, the share of rows whose class is the most frequent one for their text or
+        interval of numbers.
     """
     if len(rows) < _ROWS:
         return {}
@@ -56,7 +57,7 @@ def giving_away(
 
 
 def _told_number(column: Column, values: NDArray[Any], t: NDArray[Any]) -> float:
-    """Return the share of the variance of t (n,) that a column tells."""
+    """Return the share of the variance of t (n,) that a column explains."""
     known = ~is_missing(values)
     values, t = values[known], t[known]
     spread = ((t - t.mean()) ** 2).sum() if len(t) >= _ROWS else 0.0
@@ -75,14 +76,14 @@ def _told_number(column: Column, values: NDArray[Any], t: NDArray[Any]) -> float
 
 
 def _ranks(values: NDArray[Any]) -> NDArray[np.intp]:
-    """Return the rank of each value among the different ones."""
+    """Return the rank of each value among the distinct values."""
     return np.unique(values, return_inverse=True)[1].reshape(-1)
 
 
 def _told_class(column: Column, values: NDArray[Any], labels: NDArray[Any]) -> float:
     """Return the share of rows whose class is the most frequent one of their text or interval.
 
-    0 if this says little: if most rows are of one class, or intervals are as small as rows.
+    Return 0 where this is no evidence: one class has most rows, or texts or intervals are too many.
     """
     n_classes = int(labels.max()) + 1
     if np.bincount(labels).max() > 0.95 * len(labels):
@@ -91,7 +92,7 @@ def _told_class(column: Column, values: NDArray[Any], labels: NDArray[Any]) -> f
         groups = values + 1
     else:
         order = np.argsort(values, kind="stable")
-        # An interval ends where the class changes between two different values.
+        # An interval ends where the class changes between two distinct values.
         changes = (np.diff(labels[order]) != 0) & (np.diff(values[order]) != 0)
         groups = np.empty(len(values), np.intp)
         groups[order] = np.concatenate([[0], np.cumsum(changes)])

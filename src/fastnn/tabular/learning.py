@@ -1,7 +1,7 @@
-"""Learning a recipe: which columns of a table are used, and how each is encoded.
+"""Learning a recipe: which columns of a table are used, and how each one is encoded.
 
-Here: decisions taken from the training rows alone. Not here: the target (targets.py), the codes
-that are chosen from (codes.py), and encoding by what was learned (encoding.py).
+Here: decisions made from the training rows alone. Not here: the target (targets.py), the codes to
+choose from (codes.py), and encoding rows by a recipe (encoding.py).
 """
 
 from __future__ import annotations
@@ -40,26 +40,26 @@ if TYPE_CHECKING:
 
     from fastnn.tabular.table import Column
 
-#: The most categories that a column can have: each is an input of the network.
+#: The most categories of a column that get an input of their own.
 MAX_CATEGORIES = 256
 
-#: A column of more different texts than this, most of which occur once, holds names.
+#: A column with more distinct texts than this, most of which occur once, holds names.
 _FEW_TEXTS = 20
 
-#: Ways to encode columns: "rich" is for a network that takes many inputs.
+#: Ways to encode columns; "rich" is for networks that can use many inputs.
 CODES = ("plain", "rich")
 
-#: Intervals of a piecewise linear code, the most inputs that a table may have with such codes, and
-#: the fewest rows of a text that has an input of its own among rich codes.
+#: Intervals of a piecewise linear code; the most inputs of a table with such codes; the fewest rows
+#: of a text that gets an input of its own with rich codes.
 _INTERVALS, _MOST_INPUTS, _FEWEST_ROWS = 16, 1500, 5
 
-#: The names that pandas, R and collections of R's data give row numbers.
+#: Column names that pandas, R and collections of R data sets give to row numbers.
 _UNNAMED = ("", "Unnamed: 0", "__index_level_0__", "rownames")
 _DAY = 86400.0
 
 
 class Prepared(NamedTuple):
-    """What `prepare` returns: the recipe, the inputs X (n, n_in) and the targets y (n,)."""
+    """Result of `prepare`: the recipe, the inputs X (n, n_in) and the targets y (n,)."""
 
     recipe: Recipe
     X: NDArray[Any]
@@ -79,14 +79,14 @@ def prepare(
     codes: str = "plain",
     dtype: DTypeLike = "float32",
 ) -> Prepared:
-    """Learn a recipe from a data frame or a file, and encode its rows by it.
+    """Learn a recipe from a data frame or a file, and encode its rows.
 
     Parameters
     ----------
     data : data frame, path, dict, ndarray or Table
         As in `read`.
     target : str, optional
-        Name of the column to predict; without it, the recipe is of inputs alone.
+        Name of the column to predict; without it, the recipe describes inputs only.
     task : {"classification", "regression"}, optional
         As in `target_of`.
     kinds, drop, missing
@@ -101,7 +101,7 @@ def prepare(
     Returns
     -------
     recipe : Recipe
-        Encodes other rows alike (method ``inputs``), and can be kept with a network
+        Encodes further rows in the same way (method ``inputs``), and can be kept with a network
         (method ``attach``).
     X : ndarray of shape (n, n_in)
     y : ndarray of shape (n,), or None without a target
@@ -155,14 +155,14 @@ def learn(
     codes: str = "plain",
     keep_constant: bool = False,
 ) -> Recipe:
-    """Learn from training rows how a table's columns are encoded.
+    """Learn how to encode a table's columns, from its training rows.
 
     Parameters
     ----------
     table : Table
     target, task, classes
-        The target's name, as `target_of` takes it, and the task and classes that it returns; all
-        None for a recipe of inputs alone.
+        The target's name, as passed to `target_of`, and the task and classes that it returns; all
+        None for a recipe that describes inputs only.
     rows : ndarray of int, optional
         Indices of the rows that the network will be trained on; by default all.
     missing : list of str, optional
@@ -170,19 +170,20 @@ def learn(
     standardize : bool, default False
         Whether the codes standardize numbers; otherwise a Standardize layer should.
     max_categories : int, default 256
-        The most texts of a column that have an input each: the most frequent ones. Another input is
-        for all others. An ordered category of a frame also has an input for each step of its
-        order, if so many texts occur at most.
+        The most texts of a column that get an input each, the most frequent ones first. The other
+        texts share one further input. An ordered category of a frame also gets an input for each
+        step of its order, if at most this many of its texts occur.
     codes : {"plain", "rich"}, default "plain"
         "rich" limits a number, or the time of a date, to the range of the training rows, extended
-        by half its width on either side, and adds inputs: a copy that is clipped smoothly by its
-        median and quartiles, and 16 intervals between its quantiles, within each of which an input
-        rises from 0 to 1 (unless the table would then have over 1,500 inputs). If more than half
-        of the rows have one value, the quantiles are those of the other values. Numbers are
-        standardized, and texts of fewer than 5 rows share the input of all others.
+        by half its width on either side. It also adds inputs: a copy that is clipped smoothly,
+        scaled by the median and quartiles, and up to 16 inputs that each rise from 0 to 1 within
+        one of the intervals between quantiles (unless the table would then have over 1,500
+        inputs). If more than half of the rows have one value, the quantiles are those of the other
+        values. Numbers are standardized, and texts of fewer than 5 rows share the input of all
+        other texts.
     keep_constant : bool, default False
-        Whether columns that have one value alone, and texts that are different in nearly every row,
-        are encoded, too.
+        Whether to encode columns that have a single value, and columns of texts that differ in
+        nearly every row, too.
 
     Returns
     -------
@@ -191,7 +192,7 @@ def learn(
     Raises
     ------
     TableError
-        If a column is of a type that no network takes, or if no column is left.
+        If a column has a type that no network takes, or if no column is left.
     """
     rows = np.arange(table.n) if rows is None else rows
     max_categories = _checks.integer("max_categories", max_categories, low=1)
@@ -223,7 +224,7 @@ def learn(
 
 
 def _useless(column: Column, rows: NDArray[Any], max_categories: int) -> str | None:
-    """Return why a column tells nothing about these rows, None if it may tell something."""
+    """Return why a column has no information in these rows, None if it may have some."""
     values = column.values[rows]
     if column.name in _UNNAMED and ascends(column):
         return "row numbers"
@@ -263,17 +264,17 @@ def _codes(
 
 
 def _of_number(known: NDArray[Any], values: NDArray[Any], standardize: bool) -> list[Code]:
-    """Return the codes of numbers: `known` are those that are not missing."""
+    """Return the codes of a column of numbers; `known` holds the values that are not missing."""
     median, spread = float(np.median(known)), float(known.std()) or 1.0
     if standardize:
         filled = np.where(np.isnan(values), median, values)
         return [Value(median, float(filled.mean()), float(filled.std()) or 1.0)]
-    # Far from 0, float32 would lose the digits in which the values differ.
+    # Far from 0, float32 would lose the digits in which the values differ, so subtract the median.
     return [Value(median, median if abs(median) > 1000 * spread else 0.0, 1.0)]
 
 
 def _of_date(known: NDArray[Any], values: NDArray[Any], standardize: bool) -> list[Code]:
-    """Return the codes of dates: the days since the median one, and what recurs."""
+    """Return the codes of dates: days since the median date, and the parts that recur."""
     median = float(np.median(known))
     made: list[Code] = [Value(median, median, _DAY)]
     if standardize:
@@ -292,20 +293,20 @@ def _of_date(known: NDArray[Any], values: NDArray[Any], standardize: bool) -> li
 def _ordered(
     column: Column, values: NDArray[Any], max_categories: int, fewest_rows: int
 ) -> Ordered | None:
-    """Return the code of an ordered category; None for others, and for one of a single text."""
+    """Return the code of an ordered category; None for others, and for one with a single text."""
     index = Lookup(column.levels)
     ranks = np.array([-1 if (i := index(text)) is None else i for text in [*column.texts, ""]])
-    in_order = ranks[values]  # the last one is for a missing value
+    in_order = ranks[values]  # the last rank is that of a missing value, index -1
     counts = np.bincount(in_order[in_order >= 0], minlength=len(column.levels))
     known = [column.levels[i] for i in np.flatnonzero(counts >= fewest_rows).tolist()]
     return Ordered(list(column.levels), known) if 2 <= len(known) <= max_categories else None
 
 
 def _one_hot(column: Column, values: NDArray[Any], max_categories: int, fewest_rows: int) -> OneHot:
-    """Return the code of texts: those that occur in so many rows, or the most frequent ones."""
+    """Return the one-hot code of the most frequent texts, with at least `fewest_rows` rows each."""
     counts = np.bincount(values[values >= 0], minlength=len(column.texts))
     most = np.argsort(-counts, kind="stable")[:max_categories]
-    least = min(fewest_rows, int(counts.max(initial=1)))  # one text at least is kept
+    least = min(fewest_rows, int(counts.max(initial=1)))  # keep at least one text
     kept = np.sort(most[counts[most] >= least])
     return OneHot([column.texts[i] for i in kept], bool(np.count_nonzero(counts) > len(kept)))
 
@@ -314,7 +315,7 @@ def _one_hot(column: Column, values: NDArray[Any], max_categories: int, fewest_r
 
 
 def _with_numbers_in_detail(columns: list[Entry], table: Table, rows: NDArray[Any]) -> list[Entry]:
-    """Return the entries with further codes of numbers: clipped, and piecewise linear if few."""
+    """Return the entries with codes added for numbers: clipped and, if few, piecewise linear."""
     clipped, both = [], []
     for entry in columns:
         value = next((code for code in entry.codes if isinstance(code, Value)), None)
@@ -329,7 +330,7 @@ def _with_numbers_in_detail(columns: list[Entry], table: Table, rows: NDArray[An
         rest = entry.codes[1:]
         clipped.append(replace(entry, codes=(*more, *rest)))
         edges = _edges(known)
-        if len(edges) > 2:  # with two it would be a copy of the value
+        if len(edges) > 2:  # with two edges it would be a copy of the value
             more.append(PiecewiseLinear(value.fill, edges.tolist()))
         both.append(replace(entry, codes=(*more, *rest)))
     n_inputs = sum(len(entry.inputs) for entry in both)
@@ -337,12 +338,12 @@ def _with_numbers_in_detail(columns: list[Entry], table: Table, rows: NDArray[An
 
 
 def _edges(known: NDArray[Any]) -> NDArray[Any]:
-    """Return the edges of the intervals: quantiles, without repetition.
+    """Return the edges of the intervals: distinct quantiles.
 
-    If more than half of the rows have one value, as 0 is in counts of rare words, most quantiles
-    would be that value. The quantiles are then those of the other values, and the value and its
-    neighbours are edges, too, so that an interval separates it from the others. On spambase that
-    lowers the log loss by 5 % and the error by 3 %.
+    If more than half of the rows have one value, such as the 0 in counts of rare words, most
+    quantiles would equal that value. The quantiles are then taken from the other values, and that
+    value and its neighbours become edges, too, so that an interval separates it from the others.
+    On spambase this lowers the log loss by 5 % and the error by 3 %.
     """
     levels = np.linspace(0, 1, _INTERVALS + 1)
     values, counts = np.unique(known, return_counts=True)
@@ -356,14 +357,14 @@ def _edges(known: NDArray[Any]) -> NDArray[Any]:
 
 
 def _bounded(known: NDArray[Any], value: Value) -> Bounded:
-    """Return the code of the numbers, limited to their range and half of it on either side."""
+    """Return the code that limits numbers to their range, extended by half its width either way."""
     low, high = float(known.min()), float(known.max())
     beyond = (high - low) / 2
     return Bounded(value.fill, value.shift, value.scale, low - beyond, high + beyond)
 
 
 def _clipped(known: NDArray[Any], value: Value) -> Clipped:
-    """Return the clipped code of numbers, by their quartiles or else their standard deviation."""
+    """Return the clipped code of numbers, scaled by their quartiles or their standard deviation."""
     low, median, high = np.quantile(known, [0.25, 0.5, 0.75]).tolist()
     return Clipped(value.fill, median, high - low if high > low else value.scale)
 

@@ -1,8 +1,8 @@
 """The networks of a model file for tables: one, an ensemble, or one for each text of a column.
 
-Here: what they predict together, and their file, which the commands and the estimators for tables
-write and read alike. Not here: how they are trained (ensemble.py, cli/several.py), how a column is
-encoded (recipe.py), and the container (exchange/, many/).
+Here: their joint predictions and their file, which the commands and the estimators for tables
+share. Not here: training (ensemble.py, cli/several.py), the encoding of columns (recipe.py), and
+the container format (exchange/, many/).
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass
 class Model:
-    """Networks that predict together.
+    """Networks that predict rows together.
 
     Parameters
     ----------
     fits : Fits
         The networks, all of them trained.
     by : str, optional
-        The column whose texts, ``fits.groups``, have a network each; without it, several networks
-        are an ensemble.
+        The column that selects a row's network: each of its texts, ``fits.groups``, has one.
+        Without it, several networks are an ensemble.
     """
 
     fits: Fits
@@ -49,7 +49,7 @@ class Model:
 
     @classmethod
     def of(cls, net: MLP, history: History | None = None, best_epoch: int | None = None) -> Model:
-        """Return the model of one trained network, with the course of its training if known."""
+        """Return the model of one trained network, with its history and best epoch if known."""
         fits = Fits([net])
         fits.statuses, fits.best_epochs = [Status(FINISHED, net.epoch)], [best_epoch]
         if history is not None:
@@ -58,7 +58,7 @@ class Model:
 
     @property
     def net(self) -> MLP:
-        """The first network: all of them have its layers."""
+        """The first network; all networks have the same layers."""
         return self.fits[0]
 
     @property
@@ -74,9 +74,9 @@ class Model:
     def predict(
         self, X: NDArray[Any] | SparseRows, groups: NDArray[np.intp] | None = None
     ) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """Return outputs (n, n_out), and the standard deviations of an ensemble's.
+        """Return outputs (n, n_out), and the standard deviations of an ensemble's outputs or None.
 
-        `groups` (n,) are the numbers of the rows' networks, with `by`.
+        With `by`, `groups` (n,) are the numbers of the networks that predict the rows.
         """
         if groups is not None:
             outputs = np.empty((len(X), self.net.n_out), self.net.dtype)
@@ -90,13 +90,13 @@ class Model:
         return found.mean(axis=0), found.std(axis=0)
 
     def knows(self, column: Column) -> NDArray[np.bool_]:
-        """Return whether there is a network for each row's text of the column that decides it."""
+        """Return whether there is a network for each row's text in the column `by`."""
         found: NDArray[np.bool_]
         found = np.isin(column.values, [column.texts.index(text) for text in self.texts])
         return found
 
     def groups_of(self, path: str, column: Column) -> NDArray[np.intp]:
-        """Return the number of each row's network from the column that decides it."""
+        """Return the number of each row's network, from the column `by`."""
         texts = self.texts
         index = Lookup(texts)
         numbers = [index(text) for text in column.texts]
@@ -114,13 +114,13 @@ class Model:
         return found
 
     def on(self, groups: NDArray[np.intp] | None) -> Predictor:
-        """Return what predicts rows of these groups."""
+        """Return a predictor of rows whose networks have these numbers."""
         return Predictor(self, groups)
 
     # ---- files ----------------------------------------------------------------------------------
 
     def attach(self, recipe: Recipe, **kept: Any) -> None:
-        """Keep a recipe, and more by name, in the metadata of all networks."""
+        """Keep a recipe, and other data by name, in the metadata of all networks."""
         for net in self.fits:
             recipe.attach(net)
             net.metadata = {**net.metadata, **kept}
@@ -134,9 +134,10 @@ class Model:
 
     @classmethod
     def load(cls, path: str) -> tuple[Model, Recipe]:
-        """Read the networks of a file, one or many, and their recipe.
+        """Read the networks of a file, one or several, and their recipe.
 
-        A ModelFileError or ValueError says what the file is that has none for tables.
+        For a file without networks for tables, a ModelFileError or ValueError says what the file
+        is.
         """
         if model_files.has_many(path):
             fits = load_many(path)
@@ -162,7 +163,7 @@ def sizes(net: MLP, n: int = 1) -> str:
 
 
 def _require_one_recipe(path: str, fits: Fits, by: Any) -> None:
-    """Check that networks take the same inputs, and that groups are texts."""
+    """Check that all networks have the same recipe, and that groups are texts."""
     same = [(net.n_in, net.n_out, net.dtype, net.metadata) for net in fits]
     are_texts = by is None or (fits.groups is not None and fits.groups.dtype == object)
     if any(each != same[0] for each in same) or not are_texts or not isinstance(by, str | None):
@@ -174,7 +175,7 @@ def _require_one_recipe(path: str, fits: Fits, by: Any) -> None:
 
 @dataclass
 class Predictor:
-    """A model that predicts rows of known groups, as a network predicts them."""
+    """A model with the groups of its rows fixed, so that it predicts as a network does."""
 
     model: Model
     groups: NDArray[np.intp] | None

@@ -1,7 +1,7 @@
-"""Which columns of a table are meant by which names.
+"""How requested column names are matched with the names in a table.
 
-Here: names that differ in case, spaces or punctuation alone, and columns that have a position in
-place of a name. Not here: the message about a column that is not there (errors.py).
+Here: names that differ only in case, spaces or punctuation, and columns with a position instead of
+a name. Not here: the message about an absent column (errors.py).
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 def matching(
     path: str, wanted: Sequence[str], names: Sequence[str], is_matrix: bool = False
 ) -> dict[str, str]:
-    """Return for each wanted name the one that a table has; a TableError names those it lacks.
+    """Map each wanted name to the column that matches it; a TableError lists the missing ones.
 
-    The columns of a matrix have no names but places.
+    The columns of a matrix are matched by position, since they have no names.
     """
     if all(name in names for name in wanted):
         return {name: name for name in wanted}
@@ -40,7 +40,7 @@ def matching(
 
 
 def renamed(found: Mapping[str, str]) -> list[str]:
-    """Return a note about the columns that have another name than was wanted."""
+    """Return a note about the columns whose names differ from the wanted names."""
     pairs = [(there, name) for name, there in found.items() if there != name]
     if len(pairs) > 3:
         pairs = pairs[:1]
@@ -54,7 +54,7 @@ def _plain(name: str) -> str:
 
 
 def _unique(names: Iterable[str]) -> dict[str, str]:
-    """Return names by their plain form, without forms that two of them share."""
+    """Return names by their plain form, without the forms that several names share."""
     found: dict[str, str] = {}
     twice = set()
     for name in names:
@@ -65,10 +65,10 @@ def _unique(names: Iterable[str]) -> dict[str, str]:
 
 
 def _by_position(wanted: Sequence[str], names: Sequence[str]) -> dict[str, str] | None:
-    """Return columns by place, if all wanted are of one matrix, None if they are not.
+    """Match columns by position if all wanted columns belong to one matrix; otherwise return None.
 
     The columns of a matrix are called "X0", "X1", ... in a .npz file, "0", "1", ... in a .npy file
-    and "x0", "x1", ... if they are an array.
+    and "x0", "x1", ... in an array.
     """
     sought = _places(wanted)
     if len(sought) != 1:
@@ -81,7 +81,7 @@ def _by_position(wanted: Sequence[str], names: Sequence[str]) -> dict[str, str] 
 
 
 def _places(names: Iterable[str]) -> dict[str, dict[int, str]]:
-    """Return the names of matrices' columns by their place, for each prefix."""
+    """Return the column names of matrices by position, for each prefix."""
     found: dict[str, dict[int, str]] = {}
     for name in names:
         match = re.fullmatch(r"(.*?)(0|[1-9]\d{0,8})", name)

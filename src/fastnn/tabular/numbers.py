@@ -1,6 +1,6 @@
-"""Texts as numbers: decimal commas, separated thousands, units, and what stands for no number.
+"""Texts as numbers: decimal commas, separated thousands, units, and marks of missing numbers.
 
-Not here: columns that a library has as numbers (columns.py).
+Not here: columns that a library already has as numbers (columns.py).
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Texts that count as missing in a column of numbers, as their lower-case letters; a category keeps
-#: them, since there they may mean something.
+#: Texts, in lower-case letters, that count as missing in a column of numbers; a category keeps
+#: them, since they may have a meaning there.
 PLACEHOLDERS = (
     "?", "-", "--", "---", ".", "..", "*", "\\n", "none", "nil", "n.a.", "n/d", "nd", "na", "nan",
     "unknown", "missing", "not available", "#value!", "#div/0!", "#num!", "#ref!", "#n/a", "#null!",
@@ -38,10 +38,10 @@ _PATTERNS = {decimal: _dressed(decimal) for decimal in ".,"}
 
 
 def numbers_of(texts: Sequence[str], decimal: str) -> NDArray[np.float64]:
-    """Return the number that each text stands for (n,), NaN for none.
+    """Return the number that each text stands for (n,), NaN for a text that is not a number.
 
-    A point is the decimal point of a number that has no other form, whatever `decimal` is, unless
-    all points of the texts separate thousands.
+    A point is the decimal point of an otherwise plain number, whatever `decimal` is, unless all
+    points in the texts separate thousands.
     """
     plain = np.array([as_number(text) for text in texts], np.float64)
     pattern = _PATTERNS[decimal]
@@ -58,8 +58,8 @@ def numbers_of(texts: Sequence[str], decimal: str) -> NDArray[np.float64]:
 
 
 def as_number(text: str) -> float:
-    """Return the number that a text is, NaN if it is none."""
-    if "_" in text:  # Python's own form of thousands
+    """Return the number that a text is, NaN if it is not one."""
+    if "_" in text:  # float() accepts Python's 1_000
         return np.nan
     try:
         return float(text)
@@ -68,9 +68,10 @@ def as_number(text: str) -> float:
 
 
 def needs_comma(texts: Sequence[str], separator: str) -> bool:
-    """Return whether texts are numbers throughout, with commas as decimal points.
+    """Return whether all texts are numbers with commas as decimal points.
 
-    Commas that can separate thousands do so in a file whose columns are separated by commas, too.
+    In a file with commas between its columns, commas that can separate thousands are not taken for
+    decimal points.
     """
     texts = [text for text in texts if not is_placeholder(text)]
     with_comma = [text for text in texts if "," in text]
@@ -80,5 +81,5 @@ def needs_comma(texts: Sequence[str], separator: str) -> bool:
 
 
 def is_placeholder(text: str) -> bool:
-    """Return whether a text among numbers means that there is none."""
+    """Return whether a text in a column of numbers marks a missing number."""
     return text.lower() in PLACEHOLDERS

@@ -1,7 +1,7 @@
-"""Tables from files and from data frames.
+"""Reading tables from files and from data frames.
 
-Here: `read`, the forms of files, and which columns are meant by which names. Not here: the text of
-CSV (csv_files.py), frames in memory (frames.py), the kind that a column gets (columns.py).
+Here: `read`, the file formats, and which columns are read. Not here: the text of CSV files
+(csv_files.py), data frames (frames.py), the kind of a column (columns.py).
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ if TYPE_CHECKING:
 #: Texts that stand for missing values, besides the empty text.
 MISSING = ("", "NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "None", "<NA>", "#N/A", "NaT")
 
-#: Endings of text files; the separator of most of them is found out.
+#: Endings of text files; the separator of most of them is detected.
 TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".psv", ".arff")
 
-#: Endings of all files that `read` can read, but for the compressed ones.
+#: Endings of all files that `read` can read, except the compressed ones.
 TABLE_ENDINGS = (*TEXT_ENDINGS, ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".npz",
                  ".npy")  # fmt: skip
 
-#: Endings of compressed text files, behind another ending.
+#: Endings of compressed text files, which follow another ending.
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 _ENDINGS = ".csv, .tsv, .txt or .dat (also with .gz, .bz2, .xz or .zip), .parquet, .arrow, \
 .feather, .jsonl, .npz or .npy"
@@ -76,12 +76,12 @@ def read(
         input.
     kinds : dict of str to str, optional
         The kind that a column must have: "number", "category", "date", or "day-first date"
-        (31/1/2020). By default a column of a text file is of numbers if all its values are, and of
-        dates if all of them have the form of a date; in other files and in frames the type of a
+        (31/1/2020). By default a column of a text file holds numbers if all its values are numbers,
+        and dates if all have the form of a date; in other files and in frames, the type of the
         column decides.
     only : list of str, optional
         The columns to read; ``table.others`` names the rest. By default all. A column whose name
-        differs in case, spaces or punctuation alone is taken, with a note.
+        differs only in case, spaces or punctuation is accepted, with a note.
     drop : list of str, optional
         Columns to leave out.
     missing : list of str, optional
@@ -89,9 +89,9 @@ def read(
     separator, decimal, encoding : str, optional
         How a text file is written. By default the separator is the one of ``, ; | tab space`` that
         the first lines have in common, the decimal point is found from the values, and the encoding
-        is UTF-8, UTF-16 or, for what is neither, Windows-1252; ``table.notes`` tells.
+        is UTF-8, UTF-16 or, if it is neither, Windows-1252; ``table.notes`` says what was found.
     header : bool, default True
-        Whether the first line of a text file has the names of the columns. Without them they are
+        Whether the first line of a text file has the names of the columns. If not, they are named
         "0", "1", ...
 
     Returns
@@ -101,7 +101,7 @@ def read(
     Raises
     ------
     TableError
-        If the file is not such a table, lacks a column, or a column cannot have its kind.
+        If the file is not a table, lacks a column, or a column cannot have the stated kind.
     ValueError
         If an argument is invalid.
     ImportError
@@ -148,7 +148,7 @@ def _placeholders(source: Source) -> list[str]:
 
 @dataclass
 class _Arrays:
-    """An open table whose columns are in memory; those of a matrix have places, not names."""
+    """An open table with its columns in memory; those of a matrix have positions, not names."""
 
     columns: Mapping[str, Raw]
     is_matrix: bool
@@ -167,7 +167,7 @@ class _Arrays:
 
 @dataclass
 class _Lazy:
-    """An open table of a file whose columns are loaded by a function."""
+    """An open table in a file; a function loads its columns."""
 
     names: list[str]
     load: Callable[[list[str]], Mapping[str, Raw]]
@@ -176,7 +176,7 @@ class _Lazy:
 
 
 def _opened(data: Any, form: Form) -> tuple[str, CsvFile | _Arrays | _Lazy]:
-    """Return what messages call a table, and the open table."""
+    """Return the name of a table in messages, and the open table."""
     if isinstance(data, str | os.PathLike):
         path = _checks.file_path("data", data)
         return path, _open(path, form)
@@ -184,7 +184,7 @@ def _opened(data: Any, form: Form) -> tuple[str, CsvFile | _Arrays | _Lazy]:
 
 
 def _open(path: str, form: Form) -> CsvFile | _Arrays | _Lazy:
-    """Open a table by the ending of its name."""
+    """Open a table according to the ending of its file name."""
     stem, ending = os.path.splitext(path)
     inner = os.path.splitext(stem)[1].lower() if ending.lower() in COMPRESSED else ending.lower()
     if path == "-" or inner in TEXT_ENDINGS:
@@ -198,8 +198,8 @@ def _open(path: str, form: Form) -> CsvFile | _Arrays | _Lazy:
     return _open_frame(path, *_FRAMES[ending])
 
 
-#: How polars reads other files: what messages call the form, the function of the names, that of
-#: the columns.
+#: How polars reads other files: the name of the format in messages, the function that returns the
+#: column names, and the function that reads the columns.
 _FRAMES = {
     ".parquet": ("Parquet", "read_parquet_schema", "read_parquet"),
     ".arrow": ("Arrow", "read_ipc_schema", "read_ipc"),
@@ -210,7 +210,7 @@ _FRAMES = {
 
 
 def _open_frame(path: str, form: str, schema: str, function: str) -> _Lazy:
-    """Open a file that polars reads as a frame."""
+    """Open a file that polars reads as a data frame."""
     pl = polars_for(path)
     errors = pl.exceptions.PolarsError, pl.exceptions.PanicException
     options: dict[str, Any] = {} if form != "Parquet" else {"glob": False}
@@ -235,7 +235,7 @@ def _arrays(path: str) -> dict[str, NDArray[Any]]:
             found = {"": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
     except (FileNotFoundError, IsADirectoryError, PermissionError, MemoryError):
         raise
-    except Exception as error:  # a damaged file may make zipfile and NumPy raise anything
+    except Exception as error:  # zipfile and NumPy raise any error for a damaged file
         raise TableError(
             f"{path} is not a file of NumPy arrays, is damaged, or holds Python objects; save "
             "numbers and strings with numpy.save or numpy.savez"

@@ -1,7 +1,7 @@
 """The recipe: how a table's columns are encoded, as plain data in the metadata of a model file.
 
-Here: Recipe, its way into a file and back, and into a network. Not here: how it is learned from
-training rows (learning.py), and the arithmetic of encoding (encoding.py, codes.py).
+Here: Recipe, and how it is stored in a file or a network. Not here: learning it from training rows
+(learning.py), and the arithmetic of encoding (encoding.py, codes.py).
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ class Recipe:
     Parameters
     ----------
     task : {"classification", "regression", None}
-        None for a recipe of inputs alone.
+        None for a recipe that describes inputs only.
     target : str or None
-        Name of the column that is predicted.
+        Name of the column to predict.
     classes : list or None
         For classification, the class of each output.
     columns : list of Entry
         How each column is encoded, in the order of the inputs: its name, its kind and its codes.
-        A number is one input, ``(x - shift) / scale``, in which a missing x is the median, and a
-        further input tells that it is missing; a category has an input for each text, a date one
-        for the time since 1970 and others for its month, weekday and time of day.
+        A number becomes one input, ``(x - shift) / scale``, in which the median replaces a missing
+        x, and another input marks that x is missing. A category has an input for each text. A date
+        has one input for the time since 1970 and others for its month, weekday and time of day.
     ignored : dict of str to str
-        Columns that are not used, and why.
+        Columns that are not used, each with the reason.
     missing : list of str
         Texts that stand for a missing value, besides those of ``MISSING``.
 
@@ -60,7 +60,7 @@ class Recipe:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """The kind of each column by name, as `read` takes them."""
+        """The kind of each column by name, in the form that `read` takes."""
         return {entry.name: entry.kind for entry in self.columns}
 
     @property
@@ -82,10 +82,10 @@ class Recipe:
 
         Parameters
         ----------
-        table : Table, or what `read` takes
-            A table, or a data frame or the path of a file, which is read first.
+        table : Table, or an argument of `read`
+            A table, or a data frame or file path, which is read first.
         unknown : {"error", "missing"}, default "error"
-            Whether a text that is not a category of its column is an error or counts as missing.
+            Whether a text that the column's category lacks is an error or counts as missing.
 
         Returns
         -------
@@ -103,7 +103,7 @@ class Recipe:
     def inputs(
         self, data: Any, unknown: str = "error", dtype: DTypeLike = "float32"
     ) -> NDArray[Any]:
-        """Return the inputs X (n, n_in) of a table's rows, for `MLP.predict` and the like.
+        """Return the inputs X (n, n_in) of a table's rows, for `MLP.predict` and similar methods.
 
         Parameters
         ----------
@@ -123,11 +123,11 @@ class Recipe:
         return self.encode(data, unknown).matrix(dtype=_checks.dtype(dtype))
 
     def attach(self, net: MLP) -> None:
-        """Keep the recipe with a network, so that it takes data frames with the table's columns.
+        """Attach the recipe to a network, so that it accepts data frames with the table's columns.
 
         `MLP.predict` and the other methods then encode a frame of pandas, polars or Arrow by the
-        recipe, which a model file keeps, too. Arrays stay what they are: inputs. The classes become
-        ``net.classes``, which `MLP.predict_classes` returns.
+        recipe, which is also saved in a model file. Arrays are still taken as inputs. The classes
+        become ``net.classes``, which `MLP.predict_classes` returns.
 
         Parameters
         ----------
@@ -136,7 +136,7 @@ class Recipe:
         Raises
         ------
         ValueError
-            If the network has other inputs or outputs than the recipe.
+            If the inputs or outputs of the network differ from those of the recipe.
         """
         check_fit(self, net)
         net.feature_names = tuple(self.names)
@@ -145,7 +145,7 @@ class Recipe:
             net.classes = tuple(self.classes)
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[Any]:
-        """Return predictions (n,), numbers or classes, for outputs (n, n_out) of the network."""
+        """Return predictions (n,), numbers or classes, for the network's outputs (n, n_out)."""
         predicted: NDArray[Any]
         if self.classes is None:
             predicted = outputs[:, 0]
@@ -167,7 +167,7 @@ class Recipe:
 
     @classmethod
     def from_plain(cls, plain: Any) -> Recipe:
-        """Return the recipe from what `to_plain` returned; a ValueError names what is wrong."""
+        """Return the recipe from the result of `to_plain`; a ValueError names the problem."""
         names = ("task", "target", "classes", "columns", "ignored", "missing")
         plain = _checks.fields("the recipe", plain, None, ("format",))
         found = plain.pop("format")
@@ -196,7 +196,7 @@ def check_fit(recipe: Recipe, net: MLP) -> None:
 
 
 def recipe_of(net: MLP) -> Recipe:
-    """Return the recipe of a network that `fastnn train` made, or that one was attached to.
+    """Return the recipe attached to a network, by `fastnn train` or by ``Recipe.attach``.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
-"""Scores of predictions on rows that nothing was learned from, and the baseline beside them.
+"""Scores of predictions on held-out rows, and of the baseline they are compared with.
 
-Here: the arithmetic, by names that the command line, model files and reports share. Not here: which
-rows are scored, how scores are printed (cli/), and the metrics of `MLP.fit` (metrics/).
+Here: the arithmetic, under the names that the command line, model files and reports share. Not
+here: which rows are scored, how scores are printed (cli/), and the metrics of `MLP.fit` (metrics/).
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fastnn.losses import Loss
 
-#: The scores by name, and what people call them.
+#: The scores by name, with their usual names in text.
 SCORES = {
     "r2": "R²",
     "mae": "mean absolute error",
@@ -30,7 +30,7 @@ SCORES = {
     "roc_auc": "area under ROC curve",
 }
 
-#: Scores of which a higher value is better.
+#: Scores for which higher is better.
 RISING = ("r2", "accuracy", "balanced_accuracy", "roc_auc")
 
 
@@ -39,7 +39,7 @@ def of_numbers(
 ) -> dict[str, Any]:
     """Return the scores of a regression; predicted and y are (n,).
 
-    With a quantile, which the predictions are meant to be, its pinball loss is one of them.
+    If the predictions are meant to be a quantile, the scores include its pinball loss.
     """
     errors = predicted - y
     spread = ((y - y.mean()) ** 2).sum()
@@ -59,8 +59,8 @@ def of_classes(
 ) -> dict[str, Any]:
     """Return the scores of a classification: probabilities (n, n_classes), labels (n,).
 
-    `is_weighted` tells whether classes were weighed in training. The log loss counts no probability
-    as less than 1e-15.
+    `is_weighted` says whether training used class weights. The log loss treats probabilities below
+    1e-15 as 1e-15.
     """
     of_label = probabilities[np.arange(len(labels)), labels]
     is_right = probabilities.argmax(axis=1) == labels
@@ -77,7 +77,7 @@ def of_classes(
 
 
 def plain(found: dict[str, Any]) -> dict[str, float | None]:
-    """Return scores as plain numbers, None for those that are not finite."""
+    """Return scores as plain numbers, None for scores that are not finite."""
     return {name: float(v) if math.isfinite(v) else None for name, v in found.items()}
 
 
@@ -85,20 +85,20 @@ def plain(found: dict[str, Any]) -> dict[str, float | None]:
 
 
 def level_of(loss: Loss) -> float | None:
-    """Return which quantile has the least loss, None for losses of which it is the mean."""
+    """Return the quantile that minimizes a loss, None for losses that the mean minimizes."""
     if loss.name == "quantile":
         return float(loss.q)  # type: ignore[attr-defined]  # Quantile
     return 0.5 if loss.name == "absolute_error" else None
 
 
 def constant(loss: Loss, y: NDArray[Any]) -> float:
-    """Return the one prediction for all rows that has the least loss on targets y (n,)."""
+    """Return the constant prediction that minimizes the loss on targets y (n,)."""
     level = level_of(loss)
     return float(y.mean() if level is None else np.quantile(y, level))
 
 
 def frequencies(labels: NDArray[Any], n_classes: int) -> NDArray[np.float64]:
-    """Return the one prediction for all rows that has the least log loss: (n_classes,)."""
+    """Return the constant prediction of least log loss: the class frequencies (n_classes,)."""
     counts = np.bincount(labels, minlength=n_classes)
     found: NDArray[np.float64] = counts / counts.sum()
     return found

@@ -1,8 +1,8 @@
-"""Texts that spell the same value: True and true, 1 and 1.0, yes and 1.
+"""Different texts with the same value: True and true, 1 and 1.0, yes and 1.
 
-A category keeps its texts as its file spells them, and is compared by value, because the same
+A category keeps its texts as its file spells them, but compares them by value, since the same
 column is written as 1 by one program, as 1.0 by another that allows for missing values, and as
-true by a third. Not here: texts that are numbers throughout, which columns.py turns into numbers.
+true by a third. Not here: columns of nothing but numbers, which columns.py converts to numbers.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _TRUE, _FALSE = ("true", "t", "yes", "y", "1"), ("false", "f", "no", "n", "0")
-_NUMBER = re.compile(r"([+-]?)(0|[1-9]\d*)(?:\.(\d*))?")  # without leading zeros: 01 is a code
+_NUMBER = re.compile(r"([+-]?)(0|[1-9]\d*)(?:\.(\d*))?")  # no leading zeros: 01 is a code
 
 
 def canonical(text: str) -> str:
-    """Return the one text for all spellings of a number or of a bool; other texts as they are."""
+    """Return one text for all spellings of a number or a bool; return other texts unchanged."""
     if text.lower() in ("true", "false"):
         return text.lower()
     found = _NUMBER.fullmatch(text)
@@ -30,7 +30,7 @@ def canonical(text: str) -> str:
 
 
 def merged(texts: Sequence[str]) -> dict[str, str]:
-    """Return for each text the one that stands for it: itself, if no other spells its value."""
+    """Map each text to itself or, if several texts have its value, to the canonical spelling."""
     spellings: dict[str, list[str]] = {}
     for text in texts:
         spellings.setdefault(canonical(text), []).append(text)
@@ -42,11 +42,11 @@ def merged(texts: Sequence[str]) -> dict[str, str]:
 
 
 class Lookup:
-    """The place of a text among known ones, by value.
+    """Find the index of a text among known ones, by value.
 
-    A text that is not among them counts as the known one of the same value: of the same number, of
-    the same number without leading zeros (1 for 01), or, if the known texts are the two values of a
-    bool, of the same truth. Nothing is guessed where several known texts have that value.
+    An unknown text is matched with the known text of the same value: the same number, the same
+    digits without leading zeros (1 for 01), or, if the known texts are the two values of a bool,
+    the same truth value. There is no match if several known texts have that value.
     """
 
     def __init__(self, known: Sequence[str]) -> None:
@@ -58,7 +58,7 @@ class Lookup:
         self._by_truth = {t: i for i, t in enumerate(truths)} if is_bool else {}
 
     def __call__(self, text: str) -> int | None:
-        """Return the index of a text, None if it is unknown."""
+        """Return the index of the matching known text, None if there is none."""
         if text in self._exact:
             return self._exact[text]
         value = canonical(text)
@@ -70,7 +70,7 @@ class Lookup:
 
 
 def truth(text: str) -> bool | None:
-    """Return the bool that a text stands for, None if it stands for none."""
+    """Return the bool that a text stands for, None if it does not stand for one."""
     lower = canonical(text).lower()
     return True if lower in _TRUE else False if lower in _FALSE else None
 
@@ -81,7 +81,7 @@ def _without_zeros(text: str) -> str:
 
 
 def _unique(pairs: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Return pairs as a dict, without the keys that occur twice."""
+    """Return pairs as a dict, without the keys that occur more than once."""
     found: dict[str, int] = {}
     twice = set()
     for key, i in pairs:

@@ -1,7 +1,7 @@
 """A table in memory: columns by name.
 
-Here: Column and Table, and questions about a single column. Not here: how a file or a data frame
-becomes a table (reading.py), and how a table becomes a network's inputs (recipe.py).
+Here: Column and Table, and tests of a single column. Not here: reading a file or a data frame into
+a table (reading.py), and encoding a table as a network's inputs (recipe.py).
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from fastnn.tabular.errors import require_columns
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: The kinds of dates: those whose month stands before the day where digits alone cannot tell.
+#: The kinds of dates. Where digits alone cannot tell, a "date" has its month before its day.
 DATES = ("date", "day-first date")
 
 #: The kinds of columns that a network can take.
 KINDS = ("number", "category", *DATES)
 
 
-#: What messages call a table that is no file.
+#: The name of a data frame in messages, where a file has its path.
 FRAME = "the data frame"
 
 
@@ -40,15 +40,15 @@ class Column:
     name : str
     kind : str
         "number", "category", "date" or "day-first date" (31/1/2020); for other types of values the
-        name of the type, which no network takes.
+        name of the type, which no network accepts.
     values : ndarray of shape (n,)
         For numbers: the numbers, NaN where a value is missing. For dates: seconds since 1970, NaN
         where a value is missing. For categories: indices into `texts`, -1 where a value is missing.
         For other kinds: empty.
     texts : list of str
-        The different texts of a category, sorted; each occurs in the column.
+        The distinct texts of a category, sorted; each occurs in the column.
     levels : list of str
-        All texts that an ordered category may have, the lowest first; empty for other columns.
+        All texts that an ordered category may take, the lowest first; empty for other columns.
     """
 
     name: str
@@ -60,19 +60,19 @@ class Column:
 
 @dataclass
 class Table:
-    """A table that was read from a file or a data frame.
+    """A table read from a file or a data frame.
 
     Parameters
     ----------
     path : str
-        The file, or what messages call the data frame.
+        The path of the file, or the name of the data frame in messages.
     n : int
         Number of rows.
     columns : dict of str to Column
     others : list of str
         Names of the columns that were not read.
     notes : list of str
-        What was assumed about the file: its encoding, the form of its numbers, names of columns.
+        What was assumed about the file: its encoding, its number format, the matching of names.
     """
 
     path: str
@@ -82,7 +82,7 @@ class Table:
     notes: list[str] = field(default_factory=list)
 
     def column(self, name: str) -> Column:
-        """Return a column by name; a TableError lists the names there are."""
+        """Return a column by name; a TableError lists the available names."""
         require_columns(self.path, [name], [*self.columns, *self.others])
         return self.columns[name]
 
@@ -98,7 +98,7 @@ def counts_rows(column: Column) -> bool:
 
 
 def ascends(column: Column) -> bool:
-    """Return whether a column is ascending whole numbers, like row numbers with gaps."""
+    """Return whether a column has ascending whole numbers, like row numbers with gaps."""
     values = column.values
     if column.kind != "number" or np.isnan(values).any() or (values % 1).any():
         return False

@@ -1,6 +1,6 @@
-"""The target: which task a column sets, and the value to predict for each row.
+"""The target: the task that a column implies, and the value to predict for each row.
 
-Not here: the columns that it is predicted from (learning.py).
+Not here: the columns that the target is predicted from (learning.py).
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MAX_CLASSES = 4096
 #: Whole numbers are classes if at most FEW_NUMBERS are different, with ROWS_PER_NUMBER rows each.
 FEW_NUMBERS, ROWS_PER_NUMBER = 20, 10
 
-#: Of at most so many different whole numbers in a regression a note says that they may be classes.
+#: A regression on at most this many distinct whole numbers gets a note that they may be classes.
 _FEW_FOR_NUMBERS = 50
 
 
 def target_of(
     table: Table, name: str, task: str | None = None
 ) -> tuple[str, list[Any] | None, NDArray[Any]]:
-    """Return what is to be predicted: the task, its classes, and a value for each row.
+    """Return the target: the task, its classes, and the value to predict for each row.
 
     Parameters
     ----------
@@ -37,8 +37,8 @@ def target_of(
     name : str
         Name of the target column.
     task : {"classification", "regression"}, optional
-        By default classification of texts, and of whole numbers if at most ``FEW_NUMBERS``
-        different ones have ``ROWS_PER_NUMBER`` rows each on average; regression of other numbers.
+        By default, texts are classes, and so are whole numbers if at most ``FEW_NUMBERS`` distinct
+        ones have ``ROWS_PER_NUMBER`` rows each on average; other numbers are for regression.
 
     Returns
     -------
@@ -47,13 +47,13 @@ def target_of(
         The classes in ascending order: texts, or numbers if the column holds numbers. None for
         regression.
     values : ndarray of shape (n,)
-        Indices into the classes, -1 where the target is missing; for regression numbers, NaN where
-        it is missing.
+        Indices into the classes, -1 where the target is missing; for regression, numbers, NaN where
+        the target is missing.
 
     Raises
     ------
     TableError
-        If the column suits no task, or not the given one.
+        If the column suits no task, or does not suit the given one.
     """
     column = table.column(name)
     where = f"{table.path}: the target {name!r}"
@@ -85,7 +85,7 @@ def target_of(
 
 
 def _task_of_numbers(column: Column) -> str:
-    """Return the task that a column of numbers sets."""
+    """Return the task that a column of numbers implies."""
     known = column.values[~np.isnan(column.values)]
     different = np.unique(known)
     is_few = len(different) <= min(FEW_NUMBERS, len(known) / ROWS_PER_NUMBER)
@@ -94,7 +94,7 @@ def _task_of_numbers(column: Column) -> str:
 
 
 def doubt(column: Column, task: str) -> str | None:
-    """Return a note about a target of whole numbers that the task may take for the wrong thing."""
+    """Return a note about a target of whole numbers whose task may have been misjudged."""
     if column.kind != "number":
         return None
     different = np.unique(column.values[~np.isnan(column.values)])

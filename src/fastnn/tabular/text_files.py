@@ -1,7 +1,7 @@
-"""The text of a table's file: its encoding, its separator, the names in its first line.
+"""The text of a table's file: its encoding, its separator, and the names in its first line.
 
-Here: what is found out before a line is parsed, and the form of a file as a user states it. Not
-here: parsing (csv_files.py) and the values (columns.py).
+Here: what is detected before a line is parsed, and the text format as a user states it. Not here:
+parsing (csv_files.py) and values (columns.py).
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from fastnn import _checks
 from fastnn.tabular.errors import TableError, one_line_about
 from fastnn.tabular.numbers import as_number
 
-#: How many bytes of a file are looked at to find out its form.
+#: How many bytes of a file are examined to detect its format.
 _HEAD = 1 << 16
 
-#: Lines of the head that must agree on a separator.
+#: How many lines of these bytes must agree on a separator.
 _LINES = 50
 
-_MARKS = {  # byte order marks; the longer ones first, since one begins with another
+_MARKS = {  # byte order marks; longer ones first, as a short one may be their prefix
     codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32", codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16", codecs.BOM_UTF8: "utf-8-sig",
 }  # fmt: skip
@@ -48,18 +48,18 @@ _OTHER_FILES = {
 
 @dataclass(frozen=True)
 class Form:
-    """How a text file is written; what is None is found out.
+    """How a text file is written; fields that are None are detected.
 
     Parameters
     ----------
     separator : str, optional
-        What separates columns: one character, or "space" for runs of spaces and tabs, "tab".
+        The character between columns, or "tab", or "space" for runs of spaces and tabs.
     decimal : {".", ","}, optional
         The decimal point of numbers.
     encoding : str, optional
         A name of Python's codecs, such as "utf-8", "latin-1" or "utf-16".
     header : bool, default True
-        Whether the first line has the names of the columns; without them they are "0", "1", ...
+        Whether the first line has the names of the columns; if not, they are named "0", "1", ...
     """
 
     separator: str | None = None
@@ -79,7 +79,7 @@ class Form:
 
 
 def content_of(path: str) -> bytes | None:
-    """Return the bytes of a file, decompressed; None if they need not be in memory: plain text."""
+    """Return the bytes of a file, decompressed; None for plain text, which is read in place."""
     if path == "-":
         if sys.stdin is None:
             raise TableError("standard input is closed; name a file")
@@ -94,7 +94,7 @@ def content_of(path: str) -> bytes | None:
     opener = openers.get(os.path.splitext(path)[1].lower())
     if opener is None:
         return None
-    with open(path, "rb"):  # errors of the system name the path
+    with open(path, "rb"):  # so that an error of the OS names the path
         pass
     kinds = EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile
     with one_line_about(path, "a compressed file", *kinds), opener(path) as file:
@@ -112,7 +112,7 @@ def _open_zip(path: str) -> io.BytesIO:
 
 
 def head_of(path: str, content: bytes | None) -> bytes:
-    """Return the first bytes of a file; a TableError tells one that is no text."""
+    """Return the first bytes of a file; raise a TableError if it is not text."""
     if content is None:
         with open(path, "rb") as file:
             head = file.read(_HEAD)
@@ -125,12 +125,12 @@ def head_of(path: str, content: bytes | None) -> bytes:
 
 
 def encoding_of(head: bytes) -> str:
-    """Return the encoding that the first bytes tell of: "unknown" if it can't be UTF-8 or -16."""
+    """Return the encoding suggested by the first bytes, "unknown" if neither UTF-8 nor UTF-16."""
     for mark, name in _MARKS.items():
         if head.startswith(mark):
             return name
     zeros = [head[start:4096:2].count(0) for start in (0, 1)]
-    if sum(zeros) > len(head[:4096]) // 8:  # ASCII in two bytes each has a zero in every second
+    if sum(zeros) > len(head[:4096]) // 8:  # UTF-16 of ASCII has a zero in every second byte
         return "utf-16-le" if zeros[1] > zeros[0] else "utf-16-be"
     try:
         codecs.getincrementaldecoder("utf-8")().decode(head)
@@ -140,7 +140,7 @@ def encoding_of(head: bytes) -> str:
 
 
 def decoded(path: str, content: bytes, encoding: str | None) -> tuple[str, str]:
-    """Return a file's text and its encoding, which is found out if it is not given."""
+    """Return a file's text and its encoding, which is detected if it is not given."""
     stated = encoding or encoding_of(content[:_HEAD])
     try:
         if stated != "unknown":
@@ -157,7 +157,7 @@ def decoded(path: str, content: bytes, encoding: str | None) -> tuple[str, str]:
 
 
 def lines_of(head: str, is_whole: bool) -> list[str]:
-    """Return the first whole lines of a text, without empty ones."""
+    """Return the complete lines at the start of a text, without empty ones."""
     lines = head.splitlines()
     lines = lines if is_whole or len(lines) == 1 else lines[:-1]
     return [line for line in lines if line.strip()][:_LINES]
@@ -166,7 +166,8 @@ def lines_of(head: str, is_whole: bool) -> list[str]:
 def separator_of(lines: list[str], is_csv: bool) -> str:
     """Return the separator of columns: a comma, a semicolon, a tab, a bar, or " " for spaces.
 
-    One that all lines have equally often wins, then the one that is most frequent in the first.
+    A separator that occurs equally often in all lines wins, then the most frequent in the first
+    line.
     """
     bare = [re.sub(r'"[^"]*"', "x", line) for line in lines]
     first = bare[0] if bare else ""
@@ -181,14 +182,14 @@ def separator_of(lines: list[str], is_csv: bool) -> str:
 
 
 def with_single_separators(text: str) -> str:
-    """Return text whose columns are separated by runs of spaces and tabs with a tab each."""
+    """Return text with the runs of spaces and tabs between columns replaced by one tab."""
     lines = (re.sub(r'("[^"\n]*")|[ \t]+', lambda m: m[1] or "\t", line.strip())
              for line in text.splitlines())  # fmt: skip
     return "\n".join(line for line in lines if line) + "\n"
 
 
 def is_row(names: list[str]) -> bool:
-    """Return whether the first line can't have names: numbers that are repeated or not whole."""
+    """Return whether the first line cannot be names: its numbers repeat, or many are fractional."""
     numbers = _numbers(names)
     is_exact = any(re.search(r"[.eE]\d|^-", name) for name in numbers)
     return len(set(numbers)) < len(numbers) or (is_exact and len(numbers) > len(names) / 2)
@@ -207,7 +208,7 @@ def _numbers(names: list[str]) -> list[str]:
 def without_attributes(text: str) -> str | None:
     """Return a file of Weka (ARFF) or KEEL as CSV; None for other texts.
 
-    Its head has a line for each column, "@attribute NAME ...", and ends with "@data".
+    The head of such a file has a line "@attribute NAME ..." per column and ends with "@data".
     """
     if text.lstrip()[:1] not in ("%", "@") or not re.search(r"(?im)^\s*@relation\b", text):
         return None

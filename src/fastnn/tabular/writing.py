@@ -1,7 +1,7 @@
 """Predictions to files and as text: CSV, JSON lines, Parquet and .npy.
 
-Here: the form of what is written, and whether a place can be written to. Not here: what outputs
-mean (Recipe.decode), and replacing a file as a whole (_files.py).
+Here: the output formats, and whether a path can be written to. Not here: the meaning of outputs
+(Recipe.decode), and replacing a file atomically (_files.py).
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ if TYPE_CHECKING:
 #: Endings of the files that `write` can write.
 WRITTEN = (".csv", ".parquet", ".npy")
 
-_BLOCK = 65536  # rows that are turned into text together
+_BLOCK = 65536  # rows that are converted to text at a time
 
 
 def check_place(path: str, endings: Collection[str]) -> str:
-    """Check that a file can be written: its ending and its folder; no file is left behind.
+    """Check that a file can be written: its ending and its folder. Leave no file behind.
 
     Parameters
     ----------
     path : str
     endings : collection of str
-        The endings that the name may have; any, if empty.
+        The allowed endings of the name; if empty, any ending.
 
     Returns
     -------
@@ -77,22 +77,22 @@ def write(
     Parameters
     ----------
     path : str
-        A name that ends with .csv, .parquet or .npy.
+        A name with the ending .csv, .parquet or .npy.
     recipe : Recipe
     outputs : ndarray of shape (n, n_out)
         The outputs of the network.
     proba : bool, default False
-        Whether to write the probabilities of the classes after the predictions; a .npy file then
-        holds the probabilities alone.
+        Whether to add the class probabilities after the predictions; a .npy file then holds only
+        the probabilities.
     spread : ndarray of shape (n, n_out), optional
-        Standard deviations of the outputs, such as those over an ensemble, which get columns of
+        Standard deviations of the outputs, such as those over an ensemble. They get columns of
         their own: "price_std" after "price", "cut=Ideal_std" after all probabilities. A .npy file
-        leaves them out.
+        omits them.
 
     Raises
     ------
     TableError, ValueError, OSError, ImportError
-        If the file cannot be written, or holds a network; an old file is then unchanged.
+        If the file cannot be written, or is a model file; an old file is then left unchanged.
     """
     place = check_place(_checks.output_path("path", path), WRITTEN)
     ending = os.path.splitext(path)[1].lower()
@@ -118,17 +118,17 @@ def write_text(path: str, text: str) -> None:
 
 
 def _name(recipe: Recipe) -> str:
-    """Return the name of the column of predictions."""
+    """Return the name of the prediction column."""
     return "prediction" if recipe.target is None else recipe.target
 
 
 def _proba_names(recipe: Recipe) -> list[str]:
-    """Return the names of the columns of probabilities: "cut=Ideal"."""
+    """Return the names of the probability columns, such as "cut=Ideal"."""
     return [f"{_name(recipe)}={value}" for value in recipe.classes or ()]
 
 
 def _names(recipe: Recipe, proba: bool, spread: NDArray[Any] | None) -> list[str]:
-    """Return the names of the columns of numbers beside the predictions."""
+    """Return the names of the numeric columns after the predictions."""
     found = _proba_names(recipe) if proba else []
     if spread is None or (recipe.classes is not None and not proba):
         return found
@@ -138,7 +138,7 @@ def _names(recipe: Recipe, proba: bool, spread: NDArray[Any] | None) -> list[str
 def _numbers(
     recipe: Recipe, outputs: NDArray[Any], proba: bool, spread: NDArray[Any] | None
 ) -> list[NDArray[Any]]:
-    """Return the columns of numbers beside the predictions, from outputs (n, n_out)."""
+    """Return the numeric columns after the predictions, from outputs (n, n_out)."""
     found = [*outputs.T] if proba else []
     if spread is None or (recipe.classes is not None and not proba):
         return found
@@ -173,7 +173,7 @@ def _cells(recipe: Recipe, outputs: NDArray[Any]) -> NDArray[np.str_]:
 
 
 def _quoted(text: str) -> str:
-    """Return a text as a cell of a CSV file; quotes keep an empty one from reading as missing."""
+    """Return a text as a CSV cell; an empty text is quoted, so that it does not read as missing."""
     needs = text == "" or text != text.strip() or any(c in text for c in ',"\r\n')
     return '"{}"'.format(text.replace('"', '""')) if needs else text
 
@@ -184,7 +184,7 @@ def json_text(
     proba: bool = False,
     spread: NDArray[Any] | None = None,
 ) -> Iterator[str]:
-    """Yield predictions as JSON, one object a line, block by block."""
+    """Yield predictions as JSON, one object per line, block by block."""
     name = json.dumps(_name(recipe))
     classes = None if recipe.classes is None else np.array([*map(json.dumps, recipe.classes)])
     for start in range(0, len(outputs), _BLOCK):
@@ -203,7 +203,7 @@ def json_text(
 
 
 def _by_class(recipe: Recipe, name: str, numbers: NDArray[Any]) -> list[str]:
-    """Return numbers (n, n_classes) as members of JSON objects: '"probabilities": {"a": 1.0}'."""
+    """Return numbers (n, n_classes) as JSON members: '"probabilities": {"a": 1.0}'."""
     keys = [json.dumps(str(value)) + ": " for value in recipe.classes or ()]
     cells = [np.char.add(k, c.astype(str)) for k, c in zip(keys, numbers.T, strict=True)]
     return [f'"{name}": {{{", ".join(row)}}}' for row in zip(*cells, strict=True)]

@@ -1,4 +1,4 @@
-"""A scorer of candidates whose loop runs without the GIL, on a network of fastnn."""
+"""A scorer of candidates, whose loop calls a fastnn network without the GIL."""
 
 from scorer._scorer import Scorer
 

@@ -1,4 +1,4 @@
-"""Compares the scorer with Python's calls: python -m scorer net.safetensors."""
+"""Compare the scorer with Python's calls: python -m scorer net.safetensors."""
 
 import sys
 

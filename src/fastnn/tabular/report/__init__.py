@@ -1,18 +1,18 @@
-"""The report on networks for tables: one HTML page with what was learned, how well, and from what.
+"""The report on networks for tables: one HTML page on the data, the training and the scores.
 
-`write` makes the page of a `Subject` and replaces a file by it. The page is self-contained: its
-style and its drawings are in it, and it has no scripts. The same networks and rows give the same
+`write` renders the page of a `Subject` and replaces a file by it. The page is self-contained: it
+includes its style and its drawings and has no scripts. The same networks and rows give the same
 page, byte for byte.
 
 - `html`: escaping, tables, figures
-- `svg`, `style.css`: drawings, and how all of it looks, in light and in dark
+- `svg`, `style.css`: drawings, and the style of the page in light and dark colour schemes
 - `subject`: the networks and the held-out rows, their predictions and scores
-- `page`: the sections in their order; each of the following is one, or several
+- `page`: the sections in order; each of the following modules has one or more of them
 - `summary`, `curves`, `confusion`, `roc`, `calibration`, `residuals`, `spread`, `importance`,
   `columns`
-- `groups`: rows in groups of equal size
+- `groups`: division of rows into groups of equal size
 
-Not here: the scores (tabular/scores.py), and which rows are held out.
+Not here: the scores (tabular/scores.py), and the choice of the held-out rows.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from fastnn.tabular.writing import check_place
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: What the name of a report ends with.
+#: Endings that the file name of a report may have.
 ENDINGS = (".html", ".htm")
 
 __all__ = ["ENDINGS", "Subject", "check_path", "render", "write"]
@@ -36,7 +36,7 @@ __all__ = ["ENDINGS", "Subject", "check_path", "render", "write"]
 def check_path(name: str, path: object, inputs: Sequence[str | int] = ()) -> str:
     """Check that a report can be written to a path: it ends with .html and is none of the inputs.
 
-    An error calls the path `name`. Nothing is left behind.
+    Errors call the path `name`. The check leaves no file behind.
     """
     return check_place(_checks.output_path(name, path, inputs), ENDINGS)
 

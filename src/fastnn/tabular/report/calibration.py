@@ -1,4 +1,4 @@
-"""Calibration: whether of the rows with a probability of 70 % about 70 % belong to the class."""
+"""Calibration: whether about 70 % of the rows with a probability of 70 % belong to the class."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ _BINS, _Z = 10, 1.96
 
 @dataclass(frozen=True)
 class Reliability:
-    """Rows in bins of equal width by their probability; bins without a row are left out.
+    """Rows in bins of equal width by their predicted probability; empty bins are left out.
 
     Parameters
     ----------
     low, high : ndarray of shape (k,)
         The ends of the bins.
     n : ndarray of int of shape (k,)
-        Rows of each.
+        Number of rows in each bin.
     mean : ndarray of shape (k,)
-        The mean of their probabilities.
+        Mean predicted probability of these rows.
     share : ndarray of shape (k,)
-        The share of them that are what was predicted.
+        Share of these rows for which the prediction is true.
     """
 
     low: NDArray[np.float64]
@@ -54,7 +54,7 @@ class Reliability:
 
     @classmethod
     def of(cls, probabilities: NDArray[Any], is_so: NDArray[np.bool_]) -> Reliability:
-        """Return the bins of probabilities (n,) and of whether what they are of is so (n,)."""
+        """Return the bins of probabilities (n,), given whether each prediction is true (n,)."""
         place = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
         n = np.bincount(place, minlength=_BINS)
         kept = np.flatnonzero(n)
@@ -64,24 +64,25 @@ class Reliability:
 
     @property
     def error(self) -> float:
-        """The expected calibration error: the mean distance of shares from probabilities.
+        """The expected calibration error: the mean distance between shares and mean probabilities.
 
-        Bins count by their rows (Naeini, Cooper, Hauskrecht, AAAI 2015).
+        Bins are weighted by their rows (Naeini, Cooper, Hauskrecht, AAAI 2015).
         """
         return float((self.n * np.abs(self.share - self.mean)).sum() / self.n.sum())
 
     @property
     def error_by_chance(self) -> float:
-        """The error that exact probabilities would have on so few rows, about.
+        """The expected error of exact probabilities on so few rows, approximately.
 
         A share of n rows with probability p has standard deviation sqrt(p (1 - p) / n), and the
-        mean distance of a normal number from its mean is sqrt(2 / pi) of that.
+        mean distance of a normal variable from its mean is sqrt(2 / pi) times its standard
+        deviation.
         """
         spread = np.sqrt(self.mean * (1 - self.mean) / self.n)
         return float((self.n * spread).sum() / self.n.sum() * math.sqrt(2 / math.pi))
 
     def interval(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the ends of 95 % intervals of the shares (Wilson, 1927)."""
+        """Return the ends of the 95 % intervals of the shares (Wilson, 1927)."""
         n, share, z = self.n, self.share, _Z
         middle = (share + z * z / (2 * n)) / (1 + z * z / n)
         room = z * np.sqrt(share * (1 - share) / n + z * z / (4 * n * n)) / (1 + z * z / n)
@@ -89,7 +90,7 @@ class Reliability:
 
 
 def section(subject: Subject) -> Html:
-    """Return the reliability curve, and how many rows have which probability."""
+    """Return the reliability curve, and the number of rows at each probability."""
     classes, outputs, labels = subject.classes or [], subject.outputs, subject.targets
     if len(classes) == 2:
         what, is_so = f"{classes[1]}", labels == 1
@@ -127,7 +128,7 @@ def section(subject: Subject) -> Html:
 
 
 def _curve(found: Reliability, of: str, share: str) -> Html:
-    """Return shares against mean probabilities."""
+    """Return the drawing of shares against mean probabilities."""
     says = f"The expected calibration error is {found.error:.3f}"
     x, y = Axis(of, 0.0, 1.0), Axis(share, 0.0, 1.0)
     chart = Chart("calibration", "Reliability curve", says, x, y, 330)
@@ -144,7 +145,7 @@ def _curve(found: Reliability, of: str, share: str) -> Html:
 
 
 def _counts(found: Reliability, of: str) -> Html:
-    """Return the numbers of rows by probability."""
+    """Return the drawing of the number of rows by probability."""
     y = Axis("rows", 0.0, 1.06 * float(found.n.max()))
     title = "Rows by probability"
     says = f"The largest group has {counted(int(found.n.max()), 'row')}"

@@ -1,4 +1,4 @@
-"""What each column became: its codes, its texts, and what the held-out rows have of it."""
+"""How each column is encoded, and how many of the held-out rows have missing or rare values."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def section(subject: Subject) -> Html:
-    """Return a table of the columns, and one of those that are not used."""
+    """Return a table of the used columns, and a table of the unused ones."""
     recipe = subject.recipe
     rows = [_row(entry, subject.table.columns[entry.name], subject.n) for entry in recipe.columns]
     head = ["Column", "Kind", "Inputs", "Encoding", "Missing values", "Rare or new texts"]
@@ -35,7 +35,7 @@ def section(subject: Subject) -> Html:
 
 
 def _row(entry: Entry, column: Column, n: int) -> list[Any]:
-    """Return the cells of a column."""
+    """Return the table cells that describe a column."""
     codes = "; ".join(code.described() for code in entry.codes)
     missing = int(is_missing(column.values).sum())
     found = "none" if not missing else f"{missing:,} ({percent(missing / n)})"
@@ -45,7 +45,7 @@ def _row(entry: Entry, column: Column, n: int) -> list[Any]:
 
 
 def _rare(entry: Entry, column: Column) -> str:
-    """Return which texts of the held-out rows have no input of their own."""
+    """Return how many held-out rows have texts without an input of their own."""
     if entry.category is None:
         return ""
     index = Lookup(entry.category.texts)

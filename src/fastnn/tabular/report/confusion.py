@@ -1,4 +1,4 @@
-"""The confusion matrix: how many rows of each class are taken for each class."""
+"""The confusion matrix: how many rows of each class are predicted as each class."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
     from fastnn.tabular.report.subject import Subject
 
-#: Classes of which a matrix is drawn, classes whose counts are written in it, and mistakes listed.
+#: Most classes for which a matrix is drawn, most classes with counts in it, most mistakes listed.
 _MOST_CLASSES, _MOST_COUNTS, _MOST_MISTAKES = 30, 10, 12
 
-#: Where the cells begin, and up to how many classes have their names written across below.
+#: Left and top of the cells, and the most classes whose names are written horizontally below.
 _LEFT, _TOP, _FEW = 104.0, 6.0, 4
 
 
 def counts_of(labels: NDArray[Any], predicted: NDArray[Any], n: int) -> NDArray[np.intp]:
-    """Return how many rows of class i are predicted to be of class j: (n, n)."""
+    """Return how many rows of class i are predicted as class j: (n, n)."""
     found: NDArray[np.intp] = np.bincount(n * labels + predicted, minlength=n * n).reshape(n, n)
     return found
 
 
 def section(subject: Subject) -> Html:
-    """Return the matrix, the classes, and the most frequent mistakes."""
+    """Return the matrix, a table of the classes, and the most frequent mistakes."""
     classes = subject.classes or []
     counts = counts_of(subject.targets, subject.predicted, len(classes))
     parts = []
@@ -105,7 +105,7 @@ def _cells(
 
 
 def _names(classes: list[str], width: float, height: float) -> Iterator[Html]:
-    """Yield the names of the classes at the left and below, there upright if there are many."""
+    """Yield the class names at the left and below, where many names are rotated upright."""
     n = len(classes)
     bottom = _TOP + height * n
     for i, name in enumerate(classes):
@@ -124,7 +124,7 @@ def _names(classes: list[str], width: float, height: float) -> Iterator[Html]:
 
 
 def _classes(counts: NDArray[np.intp], classes: list[str]) -> Html:
-    """Return precision, recall and F1 of each class."""
+    """Return a table of the precision, recall and F1 score of each class."""
     right, of_class, predicted = counts.diagonal(), counts.sum(axis=1), counts.sum(axis=0)
     with np.errstate(invalid="ignore"):
         recall, precision = right / of_class, right / predicted
@@ -142,7 +142,7 @@ def _classes(counts: NDArray[np.intp], classes: list[str]) -> Html:
 
 
 def _mistakes(counts: NDArray[np.intp], classes: list[str]) -> Html:
-    """Return the most frequent mistakes."""
+    """Return a table of the most frequent mistakes."""
     wrong = counts.copy()
     np.fill_diagonal(wrong, 0)
     order = np.argsort(-wrong, axis=None, kind="stable")[:_MOST_MISTAKES]

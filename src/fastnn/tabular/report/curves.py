@@ -1,4 +1,4 @@
-"""Learning curves: the losses of each network after each epoch, and the epoch that was chosen."""
+"""Learning curves: the losses of each network after each epoch, and the epoch that was kept."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
     from fastnn.tabular.report.subject import Subject
 
-#: A network's name, its losses by name (n_epochs,), and the chosen epoch, counted from 1.
+#: A network's name, its losses (n_epochs,) by name, and the kept epoch, counted from 1.
 _Course = tuple[str, "Mapping[str, list[float]]", "int | None"]
 
 _HEIGHT, _MOST_POINTS = 200, 400
 
 
 def section(subject: Subject) -> Html:
-    """Return a drawing for each network, and a table."""
+    """Return a drawing for each network, and a table of the epochs and losses."""
     fits, net = subject.model.fits, subject.model.net
     courses: list[_Course] = []
     for i, name in subject.shown_nets:
@@ -69,7 +69,7 @@ def section(subject: Subject) -> Html:
 
 
 def _axes(courses: list[_Course]) -> tuple[Axis, Axis]:
-    """Return the axes that all drawings have in common."""
+    """Return the axes that all drawings share."""
     losses = [
         value
         for _, history, _ in courses
@@ -103,7 +103,7 @@ def _drawn(ident: str, course: _Course, x: Axis, y: Axis) -> Html:
 
 
 def _table(subject: Subject, courses: list[_Course]) -> Html:
-    """Return the epochs and losses of the networks."""
+    """Return a table of the epochs and losses of the networks."""
     names = [subject.main_loss] if subject.of_nets else []
     head = ["Network", "Epochs", "Kept epoch", "Validation loss", "Training loss",
             *(f"{capitalized(SCORES[name])}, held-out rows" for name in names)]  # fmt: skip

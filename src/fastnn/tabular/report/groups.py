@@ -1,4 +1,4 @@
-"""Rows in groups of equal size, by the order of a value."""
+"""Groups of equally many rows, in the order of a value."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: Rows that a group should have at least.
+#: Fewest rows of a group, if possible.
 _FEWEST = 10
 
 
 def equal_groups(values: NDArray[Any], most: int) -> list[NDArray[np.intp]]:
-    """Return the places of values (n,) in at most so many groups, from small to large values.
+    """Return the indices of values (n,) in at most `most` groups, from small to large values.
 
-    Equal values in different groups are in the order of their places.
+    Equal values that are split between groups keep the order of their indices.
     """
     order = np.argsort(values, kind="stable")
     n_groups = max(1, min(most, len(order) // _FEWEST))

@@ -1,8 +1,8 @@
-"""Pieces of HTML: elements, tables, figures with their numbers. Every text in them is escaped.
+"""Pieces of HTML: elements, tables, and figures with their numbers. Every text in them is escaped.
 
-Here: `Html`, and what makes it. Only a text of this class is taken for HTML; any other text is
-escaped where it enters an element, whatever it came from. Not here: drawings (svg.py), what the
-sections say.
+Here: `Html` and the functions that make it. Only a text of this class is taken for HTML; any other
+text is escaped where it enters an element, whatever its source. Not here: drawings (svg.py), and
+the contents of the sections.
 """
 
 from __future__ import annotations
@@ -20,35 +20,35 @@ _CONTROLS = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff\ufffe\
 
 _ROWS = 200  # of a table
 
-#: What stands where there is no number: an en dash.
+#: Shown in place of a missing number: an en dash.
 NOTHING = "\u2013"
 
 
 class Html(str):
-    """A text that is HTML already."""
+    """A text that is already HTML."""
 
     __slots__ = ()
 
 
 def escaped(value: object) -> Html:
-    """Return a value as HTML: itself if it is HTML, its escaped text otherwise."""
+    """Return a value as HTML: unchanged if it is HTML, otherwise as escaped text."""
     if isinstance(value, Html):
         return value
     return Html(html.escape(_CONTROLS.sub("\ufffd", str(value))))
 
 
 def joined(parts: Iterable[object]) -> Html:
-    """Return parts one after the other."""
+    """Return parts joined as HTML."""
     return Html("".join(map(escaped, parts)))
 
 
 def element(tag: str, *children: object, **attributes: object) -> Html:
-    """Return an element; an attribute that is None is left out, and class_ stands for class."""
+    """Return an element; attributes that are None are left out, and class_ means class."""
     return Html(f"<{tag}{_attributes(attributes)}>{joined(children)}</{tag}>")
 
 
 def shape(tag: str, **attributes: object) -> Html:
-    """Return an element of SVG that has no content."""
+    """Return an SVG element without content."""
     return Html(f"<{tag}{_attributes(attributes)}/>")
 
 
@@ -74,7 +74,7 @@ def percent(share: float) -> str:
 
 
 def fixed(largest: float) -> Callable[[float], str]:
-    """Return what shows numbers up to about this one with the same decimals, three digits of it."""
+    """Return a formatter of numbers up to about `largest`: fixed decimals, three digits for it."""
     found = 0 if not largest > 0 else max(0, 2 - math.floor(math.log10(largest)))
     decimals = min(found, 12)
 
@@ -88,17 +88,17 @@ def fixed(largest: float) -> Callable[[float], str]:
 
 
 def capitalized(text: str) -> str:
-    """Return a text whose first letter is a capital, the others as they are."""
+    """Return a text with its first letter capitalized and the others unchanged."""
     return text[:1].upper() + text[1:]
 
 
 def counted(n: int, what: str) -> str:
-    """Return a number of things: "1 row", "2,000 rows"."""
+    """Return a count with its noun: "1 row", "2,000 rows"."""
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
 def cut(text: object, most: int = 24) -> str:
-    """Return the beginning of a text that may be too long for a drawing."""
+    """Return a text, shortened if it may be too long for a drawing."""
     found = str(text)
     return found if len(found) <= most else f"{found[: most - 1]}…"
 
@@ -117,9 +117,9 @@ def table(
     rows: Sequence[Sequence[object]],
     class_: str | None = None,
 ) -> Html:
-    """Return a table: the first cell of a row names it, the others are its values.
+    """Return a table: the first cell of a row is its heading, the other cells are its values.
 
-    They are numbers, or with the class "words" texts.
+    The values are numbers or, with the class "words", texts.
     """
     titles = joined(element("th", title, scope="col") for title in head)
     body = joined(
@@ -140,18 +140,18 @@ def table(
 
 
 def figure(drawing: Html, caption: object, numbers: Html | None = None, key: Html = Html()) -> Html:  # noqa: B008  immutable
-    """Return a drawing with its legend and caption below and, folded, its numbers as a table."""
+    """Return a drawing with legend and caption, and its numbers as a table that is folded away."""
     folded = [] if numbers is None else [details("Show as a table", numbers)]
     return element("figure", drawing, key, element("figcaption", caption), *folded)
 
 
 def details(summary: str, *children: object) -> Html:
-    """Return what is folded until a reader opens it."""
+    """Return content that is folded away until a reader opens it."""
     return element("details", element("summary", summary), *children)
 
 
 def legend(entries: Sequence[tuple[str, str]]) -> Html:
-    """Return a legend: pairs of the class of a mark, such as "line one", and its text."""
+    """Return a legend from pairs of a mark's class, such as "line one", and its text."""
     made = []
     for mark, text in entries:
         swatch = (
@@ -167,7 +167,7 @@ def legend(entries: Sequence[tuple[str, str]]) -> Html:
 
 
 def facts(pairs: Iterable[tuple[object, object]]) -> Html:
-    """Return names and what is said of them."""
+    """Return a list of names and values."""
     return element(
         "dl",
         *(element("div", element("dt", name), element("dd", what)) for name, what in pairs),
@@ -175,10 +175,10 @@ def facts(pairs: Iterable[tuple[object, object]]) -> Html:
 
 
 def grid(*children: Html, class_: str = "grid") -> Html:
-    """Return blocks side by side where there is room."""
+    """Return blocks, side by side where there is room."""
     return element("div", *children, class_=class_)
 
 
 def as_text(value: Any) -> str:
-    """Return a class or a name as a text; an empty one as two quotation marks."""
+    """Return a class or a name as text; an empty text as two quotation marks."""
     return str(value) or "''"

@@ -1,7 +1,7 @@
-"""Permutation importance: how much worse the predictions are without what a column tells.
+"""Permutation importance: how much worse predictions become when one column is shuffled.
 
-The values of one column are shuffled among the held-out rows, and the rows are predicted again: by
-how much the score is worse is the importance of the column (Breiman, Machine Learning 45, 2001).
+The values of one column are shuffled among the held-out rows, and the rows are predicted again. The
+importance of the column is how much worse the score becomes (Breiman, Machine Learning 45, 2001).
 """
 
 from __future__ import annotations
@@ -32,22 +32,22 @@ if TYPE_CHECKING:
 
     from fastnn.tabular.report.subject import Subject
 
-#: Columns that are drawn; rows of all columns together, for each repetition.
+#: Most columns drawn; most rows predicted per repetition, over all columns; fewest rows used.
 _MOST_DRAWN, _MOST_PREDICTED, _FEWEST_ROWS = 20, 100_000, 200
 
 
 @dataclass(frozen=True)
 class Importance:
-    """What shuffling each column does to the scores.
+    """The change of the scores when each column is shuffled.
 
     Parameters
     ----------
     names : list of str
         The columns, in the order of the recipe.
     rows : ndarray of int of shape (m,)
-        The held-out rows that were used.
+        The numbers of the held-out rows that were used.
     losses : dict of str to ndarray of shape (n_columns, n_repeats)
-        By the name of each score how much worse it gets.
+        For each score, by how much shuffling makes it worse.
     """
 
     names: list[str]
@@ -58,7 +58,7 @@ class Importance:
 def of_columns(subject: Subject) -> Importance:
     """Return the importance of each column of the recipe.
 
-    The permutations follow from the seed and the number of rows, and are the same for all columns.
+    The permutations depend on the seed and the number of rows, and are the same for all columns.
     """
     names = [entry.name for entry in subject.recipe.columns]
     most = max(_FEWEST_ROWS, _MOST_PREDICTED // len(names))
@@ -83,19 +83,19 @@ def of_columns(subject: Subject) -> Importance:
 
 
 def _scores_of(subject: Subject) -> list[str]:
-    """Return the scores that are compared: the loss, and the score that people know."""
+    """Return the scores to compare: the loss, and the best-known score of the task."""
     return [subject.main_loss, "r2" if subject.is_regression else "accuracy"]
 
 
 def _worse(name: str, before: float | None, after: float | None) -> float:
-    """Return by how much a score is worse."""
+    """Return by how much a score has become worse."""
     if before is None or after is None:
         return float("nan")
     return before - after if name in RISING else after - before
 
 
 def section(subject: Subject) -> Html:
-    """Return the columns in the order of their importance."""
+    """Return the columns, sorted by importance."""
     found = of_columns(subject)
     main, other = _scores_of(subject)
     means, spreads = found.losses[main].mean(axis=1), found.losses[main].std(axis=1)
@@ -133,12 +133,12 @@ def section(subject: Subject) -> Html:
 
 
 def _folded(numbers: Html, n: int) -> Html:
-    """Return a table, folded if it is long."""
+    """Return a table, folded away if it is long."""
     return details("Show as a table", numbers) if n > _MOST_DRAWN else numbers
 
 
 def _text(subject: Subject, found: Importance) -> str:
-    """Return how the importances were measured."""
+    """Return the text on how the importances were measured."""
     m = len(found.rows)
     sampled = (
         f"all {counted(m, 'held-out row')}"

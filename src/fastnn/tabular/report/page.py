@@ -1,7 +1,7 @@
-"""The page: sections one after the other, with the style sheet, in one file without links.
+"""The page: all sections in order, with the style sheet, in one file without links.
 
-A new section is a module with a function `section(subject)` and its line in `SECTIONS`. Not here:
-what is written to which file (__init__.py).
+A new section needs a module with a function `section(subject)` and a line in `SECTIONS`. Not here:
+writing the file (__init__.py).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _STYLE = Path(__file__).with_name("style.css")
 
 
 class Section(NamedTuple):
-    """A part of the page: its place, its title, what makes it, and the task that it is for."""
+    """A section of the page: its id, its title, the function that makes it, and its task."""
 
     name: str
     title: str
@@ -55,7 +55,7 @@ SECTIONS = (
 
 
 def render(subject: Subject) -> str:
-    """Return a report as one HTML page, which needs no other file and no network."""
+    """Return a report as one HTML page, which needs no other files and no network access."""
     made = []
     for section in SECTIONS:
         if section.task in (None, subject.recipe.task):
@@ -91,7 +91,7 @@ def _section(section: Section, body: Html) -> Html:
 
 
 def _warnings(subject: Subject) -> Html:
-    """Return what makes the scores doubtful; nothing if nothing does."""
+    """Return the warnings about the scores, or an empty text if there are none."""
     if not subject.warnings:
         return Html()
     items = [element("li", f"Warning: {text}") for text in subject.warnings]

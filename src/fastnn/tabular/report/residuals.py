@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 _MOST_POINTS, _BINS, _GROUPS = 1500, 30, 10
 
-#: The residuals outside these quantiles are in the outermost bars.
+#: Residuals beyond these quantiles are counted in the outermost bars.
 _ENDS = 0.005, 0.995
 
 _LEVELS = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
 def section(subject: Subject) -> Html:
-    """Return predicted against true values, the residuals, and residuals by prediction."""
+    """Return predicted against true values, their residuals, and residuals by prediction."""
     true, predicted = subject.targets.astype(np.float64), subject.predicted
     residuals = true - predicted
     sizes = np.quantile(np.abs(residuals), [0.5, 0.9])
@@ -62,7 +62,7 @@ def section(subject: Subject) -> Html:
 
 
 def _scatter(subject: Subject, true: NDArray[Any], predicted: NDArray[Any]) -> Html:
-    """Return predicted against true values."""
+    """Return the drawing of predicted against true values."""
     some = np.arange(len(true))
     if len(some) > _MOST_POINTS:
         rng = np.random.default_rng([subject.seed, 3])
@@ -81,7 +81,7 @@ def _scatter(subject: Subject, true: NDArray[Any], predicted: NDArray[Any]) -> H
 
 
 def _histogram(residuals: NDArray[Any]) -> Html:
-    """Return the numbers of rows by their residual."""
+    """Return the drawing of the number of rows by residual."""
     low, high = np.quantile(residuals, _ENDS).tolist()
     if low == high:
         low, high = low - 0.5, high + 0.5
@@ -103,7 +103,7 @@ def _histogram(residuals: NDArray[Any]) -> Html:
 
 
 def _by_prediction(subject: Subject, predicted: NDArray[Any], residuals: NDArray[Any]) -> Html:
-    """Return quantiles of the residuals for groups of rows with similar predictions."""
+    """Return quantiles of the residuals in groups of rows with similar predictions."""
     groups = equal_groups(predicted, _GROUPS)
     middle = np.array([np.median(predicted[group]) for group in groups])
     found = np.array([np.quantile(residuals[group], _LEVELS) for group in groups])

@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 
     from fastnn.tabular.report.subject import Subject
 
-#: Classes of which curves are drawn, those with the least areas that have a colour, and the points
-#: of a curve.
+#: Most classes with a curve; most classes with a colour, those of least area; most points of a
+#: curve.
 _MOST_CLASSES, _MOST_COLOURS, _MOST_POINTS = 30, 3, 200
 
 _STYLES = ("one", "two dashed", "three dotted")
 
 
 def curve_of(is_class: NDArray[np.bool_], values: NDArray[Any]) -> tuple[Any, Any]:
-    """Return false and true positive rates (k,) at all thresholds of values (n,), from 0 to 1.
+    """Return false and true positive rates (k,), from 0 to 1, at all thresholds of values (n,).
 
-    Both are NaN if there is no row of the class, or none of another.
+    A rate is NaN if it has no rows: none of the class, or none of the others.
     """
     order = np.argsort(-values, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(values[order])), len(order) - 1)  # of equal values
@@ -51,7 +51,7 @@ def area(false: NDArray[Any], true: NDArray[Any]) -> float:
 
 
 def section(subject: Subject) -> Html:
-    """Return the curve of the second of two classes, or one of each class against the others."""
+    """Return the curve of the second of two classes, or of each class against the others."""
     classes, outputs, labels = subject.classes or [], subject.outputs, subject.targets
     if len(classes) == 2:
         return _of_two(subject, classes[1])
@@ -86,7 +86,7 @@ def section(subject: Subject) -> Html:
 
 
 def _of_two(subject: Subject, name: str) -> Html:
-    """Return the curve of one class, and its rates at some thresholds."""
+    """Return the curve of one class, and a table of its rates at some thresholds."""
     values, is_class = subject.outputs[:, 1], subject.targets == 1
     false, true = curve_of(is_class, values)
     if not (np.isfinite(false).all() and np.isfinite(true).all()):
@@ -117,7 +117,7 @@ def _of_two(subject: Subject, name: str) -> Html:
 
 
 def _chart(says: str) -> Chart:
-    """Return the axes, with the line of chance."""
+    """Return an empty chart with the diagonal of random guesses."""
     x = Axis("false positive rate", 0.0, 1.0)
     y = Axis("true positive rate", 0.0, 1.0)
     chart = Chart("roc", "ROC curve", says, x, y, 330)

@@ -1,4 +1,4 @@
-"""The spread of an ensemble: how far its networks differ, and whether that tells the error."""
+"""The spread of an ensemble: how far its networks differ, and whether that predicts the error."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _GROUPS = 10
 
 
 def section(subject: Subject) -> Html | None:
-    """Return how far the networks differ; None for a single network."""
+    """Return how far the networks differ; None if there is only one."""
     if not subject.of_nets:
         return None
     return _of_numbers(subject) if subject.is_regression else _of_classes(subject)
@@ -40,7 +40,7 @@ def section(subject: Subject) -> Html | None:
 
 
 def _of_numbers(subject: Subject) -> Html:
-    """Return the error of rows by the standard deviation of their predictions."""
+    """Return the errors of rows by the standard deviation of their predictions."""
     spread, errors = _spread_of(subject), np.abs(subject.targets - subject.predicted)
     groups = equal_groups(spread, _GROUPS)
     means = np.array([spread[group].mean() for group in groups])
@@ -92,7 +92,7 @@ def _spread_of(subject: Subject) -> NDArray[np.float64]:
 
 
 def _of_classes(subject: Subject) -> Html:
-    """Return how often the networks agree, and how often they are then right."""
+    """Return how often the networks agree, and how often they are right when they do."""
     labels = np.stack([each.argmax(axis=1) for each in subject.of_nets])
     agree = (labels == subject.predicted).sum(axis=0)
     is_right = subject.predicted == subject.targets

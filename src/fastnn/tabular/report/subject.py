@@ -1,6 +1,6 @@
-"""What a report is about: networks, their recipe, and rows that they have not been trained on.
+"""The subject of a report: networks, their recipe, and rows that they were not trained on.
 
-Here: the predictions and the scores of these rows, once for all sections. Not here: how the
+Here: the predictions and scores of these rows, computed once for all sections. Not here: how
 sections show them, and which rows are held out (cli/splitting.py, users of the estimators).
 """
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from fastnn.tabular.recipe import Recipe
     from fastnn.tabular.table import Table
 
-#: Networks beyond these are not shown one by one.
+#: Most networks that are shown one by one.
 MOST_NETS = 12
 
 
 @dataclass
 class Subject:
-    """Networks, and rows that say how good they are.
+    """Networks, and held-out rows to evaluate them on.
 
     Parameters
     ----------
@@ -40,20 +40,20 @@ class Subject:
     table : Table
         The held-out rows.
     targets : ndarray of shape (n,)
-        What is true of them: numbers, or labels 0, 1, ... of the recipe's classes.
+        The true values of these rows: numbers, or labels 0, 1, ... of the recipe's classes.
     note : str
-        Which rows these are, and what that means for the scores.
+        Which rows these are, and how that affects the scores.
     facts : sequence of (str, str)
-        More about the training, by name.
+        Further facts about the training, by name.
     warnings : sequence of str
-        What makes the scores doubtful.
+        Reasons to doubt the scores.
     known : ndarray of shape (n_training,), optional
-        The targets that the baseline is taken from; by default those of the held-out rows.
+        The targets that the baseline is computed from; by default those of the held-out rows.
     is_weighted : bool
-        Whether classes were weighed in training.
+        Whether training used class weights.
     seed, n_repeats, max_rows : int
-        Of permutation importance: the seed of the permutations, their number for each column, and
-        the most rows.
+        For permutation importance: the seed of the permutations, their number per column, and the
+        most rows to use.
     """
 
     model: Model
@@ -89,17 +89,17 @@ class Subject:
 
     @property
     def is_regression(self) -> bool:
-        """Whether numbers are predicted."""
+        """Whether the task is a regression."""
         return self.recipe.classes is None
 
     @property
     def who(self) -> str:
-        """What predicts: "network" or "networks"."""
+        """The noun for the predictor: "network" or "networks"."""
         return "network" if len(self.model.fits) == 1 else "networks"
 
     @property
     def shown_nets(self) -> list[tuple[int, str]]:
-        """Numbers and names of the networks that are shown one by one."""
+        """Numbers and names of the networks to show one by one."""
         texts = self.model.texts or [f"network {i + 1}" for i in range(len(self.model.fits))]
         return list(enumerate(texts))[:MOST_NETS]
 
@@ -112,7 +112,7 @@ class Subject:
 
     @cached_property
     def groups(self) -> NDArray[np.intp] | None:
-        """The number of each row's network, if a column decides it: (n,)."""
+        """The number of each row's network (n,) if a column selects it, otherwise None."""
         by = self.model.by
         return None if by is None else self.model.groups_of(self.table.path, self.table.column(by))
 
@@ -129,7 +129,7 @@ class Subject:
 
     @property
     def outputs(self) -> NDArray[np.float64]:
-        """What is predicted for the held-out rows: (n, n_out), the mean of several networks."""
+        """The outputs (n, n_out) for the held-out rows; the mean if there are several networks."""
         return self._predicted[0]
 
     @property
@@ -139,7 +139,7 @@ class Subject:
 
     @cached_property
     def of_nets(self) -> list[NDArray[np.float64]]:
-        """The outputs (n, n_out) of each shown network of an ensemble; none otherwise."""
+        """The outputs (n, n_out) of each shown network of an ensemble; empty for one network."""
         if not self.model.is_ensemble:
             return []
         shown = [self.model.fits[i] for i, _ in self.shown_nets]
@@ -173,7 +173,7 @@ class Subject:
 
     @cached_property
     def baseline(self) -> dict[str, float | None]:
-        """The scores of one prediction for all rows, which ignores the columns."""
+        """The scores of one constant prediction for all rows, which ignores the columns."""
         known = self.targets if self.known is None else self.known
         if self.classes is None:
             guess = np.array([scores.constant(self.model.net.loss, known)])
@@ -183,7 +183,7 @@ class Subject:
 
     @property
     def baseline_name(self) -> str:
-        """What the baseline predicts."""
+        """The name of the baseline's prediction."""
         if not self.is_regression:
             return "most frequent class"
         level = scores.level_of(self.model.net.loss)
@@ -191,7 +191,7 @@ class Subject:
 
     @property
     def main_loss(self) -> str:
-        """The score that says best how far predictions are off; less is better."""
+        """The score that best measures how far predictions are off; lower is better."""
         if not self.is_regression:
             return "log_loss"
         by_loss = {"quantile": "pinball", "absolute_error": "mae"}

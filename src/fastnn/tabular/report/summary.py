@@ -1,4 +1,4 @@
-"""The head of a report: what was trained, on which rows, and how good it is."""
+"""The head of a report: what was trained, on which rows, and with which scores."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ _SHARES = ("accuracy", "balanced_accuracy")
 
 
 def in_short(subject: Subject) -> Html:
-    """Return the subject in a sentence."""
+    """Return a one-sentence description of the subject."""
     by = counted(len(subject.model.fits), "network")
     rows = counted(subject.n, "held-out row")
     return element("p", f"A {subject.recipe.task} by {by}, scored on {rows}.", class_="lead")
 
 
 def trained(subject: Subject) -> Html:
-    """Return what was trained, and on which rows."""
+    """Return a description of the networks and the rows they were trained on."""
     return facts(_facts(subject))
 
 
@@ -74,7 +74,7 @@ def _span(values: list[int]) -> str:
 
 
 def how_good(subject: Subject) -> Html:
-    """Return the scores beside those of the baseline."""
+    """Return the scores next to those of the baseline."""
     names = list(subject.scores)
     several = [subject.score(each, subject.targets) for each in subject.of_nets]
     head = ["Score", subject.who.capitalize(), "Baseline", "Better if"]
@@ -124,7 +124,7 @@ def _of_baseline(subject: Subject) -> str:
 
 
 def shown(name: str, value: float | None) -> str:
-    """Return a score as people read it."""
+    """Return a score formatted for readers."""
     if value is None:
         return number(None)
     if name in _SHARES:

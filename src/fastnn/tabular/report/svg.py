@@ -1,8 +1,8 @@
-"""Drawings as inline SVG: a chart has two axes, and marks in the units of these.
+"""Drawings as inline SVG: a chart has two axes, and its marks are given in their units.
 
-Colours and widths are classes of the style sheet (style.css), so that a drawing follows the scheme
-of the page. A drawing is 360 units wide and shown at about that width, so that its letters are as
-large as those of the text. Not here: what is drawn (the sections).
+Colours and widths are classes of the style sheet (style.css), so a drawing follows the colour
+scheme of the page. A drawing is 360 units wide and shown at about that width in pixels, so its
+letters are as large as those of the text. Not here: what is drawn (the sections).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 360, 250
 
-#: The room that labels of axes take at the left, the right, the top and the bottom.
+#: Space for the labels of axes at the left, the right, the top and the bottom.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 12, 10, 44
 
 
@@ -38,7 +38,7 @@ class Axis:
     text: Callable[[float], str] = number
 
     def place(self, value: ArrayLike) -> Any:
-        """Return where values are, 0 at the low end and 1 at the high end."""
+        """Return the positions of values on the axis: 0 at its low end and 1 at its high end."""
         low, high, found = self.low, self.high, np.asarray(value, np.float64)
         if self.is_log:
             with np.errstate(divide="ignore", invalid="ignore"):
@@ -46,7 +46,7 @@ class Axis:
         return (found - low) / (high - low)
 
     def ticks(self, most: int = 5) -> list[float]:
-        """Return round numbers between the ends."""
+        """Return round numbers within the axis, about `most` of them."""
         if self.is_log:
             decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             for digits in ((1, 2, 5), (1, 3), (1,)):
@@ -63,7 +63,7 @@ class Axis:
 
 
 def spanning(label: str, *values: ArrayLike, **options: Any) -> Axis:
-    """Return the axis that spans the finite ones of some values, with a little room at the ends."""
+    """Return an axis that spans all finite values, with a small margin at each end."""
     found = np.concatenate([np.ravel(np.asarray(each, np.float64)) for each in values])
     found = found[np.isfinite(found)]
     low, high = (float(found.min()), float(found.max())) if len(found) else (0.0, 1.0)
@@ -76,8 +76,8 @@ def spanning(label: str, *values: ArrayLike, **options: Any) -> Axis:
 class Chart:
     """A drawing with a horizontal and a vertical axis.
 
-    `name` is part of the ids of the page and must be its own; `title` and `description` are what a
-    screen reader says of the drawing.
+    `name` is the base of ids in the page and must be unique; screen readers read `title` and
+    `description`.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class Chart:
     # ---- places ---------------------------------------------------------------------------------
 
     def at(self, xs: ArrayLike, ys: ArrayLike) -> list[tuple[float, float]]:
-        """Return the places of points in units of the drawing."""
+        """Return the positions of points in units of the drawing."""
         across = _LEFT + self.x.place(xs) * (WIDTH - _LEFT - _RIGHT)
         down = self.height - _BOTTOM - self.y.place(ys) * (self.height - _TOP - _BOTTOM)
         across, down = np.broadcast_arrays(np.atleast_1d(across), np.atleast_1d(down))
@@ -99,7 +99,7 @@ class Chart:
     # ---- marks ----------------------------------------------------------------------------------
 
     def line(self, xs: ArrayLike, ys: ArrayLike, style: str) -> None:
-        """Draw a line through points; where one is not finite there is a gap."""
+        """Draw a line through points, with a gap where a point is not finite."""
         path, pen = [], "M"
         for across, down in self.at(xs, ys):
             if math.isfinite(across) and math.isfinite(down):
@@ -117,12 +117,12 @@ class Chart:
         self._marks.append(shape("path", d=f"M{path}Z", class_=f"band {style}"))
 
     def cloud(self, xs: ArrayLike, ys: ArrayLike, style: str) -> None:
-        """Draw many small dots, as one path of lines without length."""
+        """Draw many small dots, as one path of lines of length zero."""
         path = "".join(f"M{_short(a)} {_short(d)}h0" for a, d in self.at(xs, ys))
         self._marks.append(shape("path", d=path, class_=f"cloud {style}"))
 
     def dot(self, x: float, y: float, style: str, says: str) -> None:
-        """Draw a dot with a text that is shown when it is pointed at."""
+        """Draw a dot with a tooltip."""
         [(across, down)] = self.at(x, y)
         self._marks.append(
             element("circle", element("title", says), cx=_short(across), cy=_short(down), r=4.5,
@@ -130,7 +130,7 @@ class Chart:
         )  # fmt: skip
 
     def bar(self, x: tuple[float, float], y: tuple[float, float], style: str, says: str) -> None:
-        """Fill a rectangle between two values on each axis."""
+        """Fill a rectangle between two values on each axis, with a tooltip."""
         (left, bottom), (right, top) = self.at([*x], [*y])
         left, right, top, bottom = (
             min(left, right), max(left, right), min(top, bottom), max(top, bottom)
@@ -143,7 +143,7 @@ class Chart:
         )  # fmt: skip
 
     def whisker(self, x: tuple[float, float], y: tuple[float, float]) -> None:
-        """Draw a thin line from one point to another: how far a value may be off."""
+        """Draw a thin line between two points as an error bar."""
         (a, b), (c, d) = self.at([*x], [*y])
         path = f"M{_short(a)} {_short(b)}L{_short(c)} {_short(d)}"
         self._marks.append(shape("path", d=path, class_="whisker"))
@@ -158,7 +158,7 @@ class Chart:
         )  # fmt: skip
 
     def _grid(self) -> list[Html]:
-        """Return the lines of both axes, their numbers and their labels."""
+        """Return the grid lines of both axes with their numbers and labels."""
         right, bottom = WIDTH - _RIGHT, self.height - _BOTTOM
         made = []
         for tick in self.y.ticks(4):
@@ -184,7 +184,7 @@ class Chart:
 def drawing(
     name: str, title: str, description: str, width: float, height: float, marks: Sequence[Html]
 ) -> Html:
-    """Return marks as a drawing that has a name and a description."""
+    """Return marks as a drawing with a title and a description."""
     return element(
         "svg",
         element("title", title, id=f"{name}-title"),
@@ -204,9 +204,9 @@ def bars(
     label: str,
     text: Callable[[float], str],
 ) -> Html:
-    """Return horizontal bars: for each a name, a value, its spread, and what a reader points at.
+    """Return horizontal bars from rows of (name, value, spread, tooltip).
 
-    A bar begins at 0, also one that is negative.
+    Bars begin at 0, those of negative values too.
     """
     step, top, left, right = 24, 6, 128, 52
     ends = [0.0, *(v - s for _, v, s, _ in rows), *(v + s for _, v, s, _ in rows)]
@@ -240,7 +240,7 @@ def bars(
 
 
 def thinned(n: int, most: int) -> NDArray[np.intp]:
-    """Return the places of at most so many of a line's n points, its ends included."""
+    """Return the indices of at most `most` of a line's n points, including both ends."""
     return np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(np.intp))
 
 
@@ -250,5 +250,5 @@ def runs(edges: Sequence[float]) -> list[tuple[float, float]]:
 
 
 def _short(value: float) -> str:
-    """Return a place with one decimal."""
+    """Return a coordinate with one decimal."""
     return f"{value:.1f}".removesuffix(".0")
