@@ -53,8 +53,8 @@ print(W1.round(8))
 # %%
 # The same with ``MLP``
 # ---------------------
-# An ``MLP`` contains its layers, its loss and its optimizer. `fastnn.MLP.train_on_batch` computes the
-# forward pass, the backward pass and the update in one call.
+# An ``MLP`` contains its layers, its loss and its optimizer. `fastnn.MLP.train_on_batch` computes
+# the forward pass, the backward pass and the update in one call.
 
 net = MLP(
     2,

@@ -2,8 +2,8 @@
 2. Hidden layers: XOR and two moons
 ===================================
 
-Hidden layers let a network separate classes that no straight line can separate. The first example has
-four points, the second has a few hundred, which need a curve.
+Hidden layers let a network separate classes that no straight line can separate. The first example
+has four points, the second has a few hundred, which need a curve.
 """
 
 import matplotlib.pyplot as plt
@@ -35,8 +35,8 @@ for each in (line, net):
 #
 # Two moons
 # ---------
-# The data set has noisy points of two classes. Half of them are held out of training, to test whether
-# the network generalizes.
+# The data set has noisy points of two classes. Half of them are held out of training, to test
+# whether the network generalizes.
 
 X, y = make_moons(600, noise=0.25, random_state=0)
 X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0)

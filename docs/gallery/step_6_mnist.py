@@ -84,9 +84,11 @@ print(f"{len(wrong)} of {len(y_test)}")
 # %%
 # Where the time goes
 # -------------------
-# These times were measured on the machine that built these pages, possibly while other programs ran:
+# These times were measured on the machine that built these pages, possibly while other programs
+# ran:
 
 print(fastnn.profile(net, X, y, batch_size=BATCH, seconds=1.0))
 
 # %%
-# Next: :doc:`../how-to/index` with one task per page, :doc:`../examples/index` with larger programs.
+# Next: :doc:`../how-to/index` with one task per page, :doc:`../examples/index` with larger
+# programs.

@@ -3,8 +3,8 @@
 ===========================================
 
 A chain of stores wants a forecast of the sales of the coming weeks, and its uncertainty. Each store
-has its own customers, so each gets its own network. Several networks for one store show how uncertain
-a forecast is. `fastnn.fit_many` trains many networks in one call.
+has its own customers, so each gets its own network. Several networks for one store show how
+uncertain a forecast is. `fastnn.fit_many` trains many networks in one call.
 
 The sales of 40 stores over two years are simulated. They depend on the weekday, the temperature and
 promotions, differently in each store.
@@ -62,8 +62,8 @@ print(fits)
 print(f"they stopped after {min(net.epoch for net in fits)} to {max(n.epoch for n in fits)} epochs")
 
 # %%
-# The networks are in the order of ``fits.groups``. For comparison, a single network is trained on the
-# rows of all stores, without the store as an input.
+# The networks are in the order of ``fits.groups``. For comparison, a single network is trained on
+# the rows of all stores, without the store as an input.
 
 pooled = base.copy()
 pooled.learning_rate = 0.01
@@ -86,8 +86,9 @@ print(f"mean error: a network for each store {np.mean(own):.2f}, one for all {np
 #
 # Choosing the network
 # --------------------
-# ``fit_many`` can also compare architectures and learning rates: ``networks`` makes all combinations.
-# Here the networks of the seeds 0, 1 and 2 are trained on the rows of the stores 0, 1 and 2.
+# ``fit_many`` can also compare architectures and learning rates: ``networks`` makes all
+# combinations. Here the networks of the seeds 0, 1 and 2 are trained on the rows of the stores 0, 1
+# and 2.
 
 grid = networks(
     base,
@@ -105,9 +106,9 @@ for hidden, row in zip((4, 16, 64), losses, strict=True):
 # The uncertainty of a forecast
 # -----------------------------
 # Thirty networks are trained for one store, each on days that are drawn with replacement. Their
-# predictions differ where the data do not determine the answer. ``validation="rest"`` evaluates each
-# network on the days that it did not draw. The errors on these days also contain the noise, which no
-# network can predict.
+# predictions differ where the data do not determine the answer. ``validation="rest"`` evaluates
+# each network on the days that it did not draw. The errors on these days also contain the noise,
+# which no network can predict.
 
 store = 3
 inputs, sales = simulated[store]
@@ -130,8 +131,8 @@ residuals = t - np.nanmean(outputs, axis=0)
 low, high = np.quantile(residuals, [0.05, 0.95])
 
 # %%
-# The forecast is the mean of the networks, and the interval adds the quantiles of these errors to it.
-# The interval should contain about nine of ten days.
+# The forecast is the mean of the networks, and the interval adds the quantiles of these errors to
+# it. The interval should contain about nine of ten days.
 
 unseen, truth = inputs[-n_tested:], sales[-n_tested:]
 mean = ensemble.predict(unseen, reduce="mean").ravel()

