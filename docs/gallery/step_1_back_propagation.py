@@ -33,7 +33,7 @@ print("output  a", a1.round(7), " y", y.round(7))
 # --------
 # ``delta`` is the derivative of the loss with respect to ``a``. At the output it is
 # ``(y - t) y (1 - y)``. At a hidden node it is the weighted sum of the next layer's deltas, times
-# the node's derivative ``z (1 - z)``. All deltas use the weights from before the step.
+# the derivative of the activation, ``z (1 - z)``. All deltas use the weights from before the step.
 
 loss, delta1 = kernels.output_delta(a1, t, "squared_error", "sigmoid")
 delta0 = kernels.delta(a0, "sigmoid", W1, delta1)
@@ -42,7 +42,8 @@ print("loss", loss.round(7), " output delta", delta1.round(7), " hidden deltas",
 # %%
 # Update
 # ------
-# The gradient is ``dW = z_prev.T @ delta``. Gradient descent subtracts it, times the learning rate.
+# The gradient is ``dW = z_prev.T @ delta``. Gradient descent subtracts the gradient, times the
+# learning rate, from the weights.
 
 kernels.update(W1, None, z0, delta1, SGD(learning_rate=1.0))
 kernels.update(W0, None, x, delta0, SGD(learning_rate=1.0))
@@ -52,8 +53,8 @@ print(W1.round(8))
 # %%
 # The same with ``MLP``
 # ---------------------
-# A network contains its layers, its loss and its optimizer. `fastnn.MLP.train_on_batch` computes
-# all three parts of the step.
+# An ``MLP`` contains its layers, its loss and its optimizer. `fastnn.MLP.train_on_batch` computes
+# the forward pass, the backward pass and the update in one call.
 
 net = MLP(
     2,
@@ -89,7 +90,7 @@ axes.grid(alpha=0.3)
 
 # %%
 # To check the gradient, `fastnn.check_gradients` compares it with central differences of the loss.
-# A relative error of 1e-6 or less is right in float64.
+# In float64, a correct gradient has a relative error of 1e-6 or less.
 
 from fastnn import check_gradients
 

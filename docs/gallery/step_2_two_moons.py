@@ -2,8 +2,8 @@
 2. Hidden layers: XOR and two moons
 ===================================
 
-Hidden layers let a network separate classes that no straight line separates: first four points,
-then a few hundred that need a curve.
+Hidden layers let a network separate classes that no straight line can separate. The first example
+has four points, the second has a few hundred, which need a curve.
 """
 
 import matplotlib.pyplot as plt
@@ -35,8 +35,8 @@ for each in (line, net):
 #
 # Two moons
 # ---------
-# Noisy points of two classes. Half of them are held out of training, to test whether the network
-# generalizes.
+# The data set has noisy points of two classes. Half of them are held out of training, to test
+# whether the network generalizes.
 
 X, y = make_moons(600, noise=0.25, random_state=0)
 X, X_test, y, y_test = train_test_split(X, y, test_size=0.5, random_state=0)
@@ -59,12 +59,12 @@ for (name, hidden), axes in zip(nets.items(), row, strict=True):
     axes.set(title=f"{name}: {accuracy:.1%}")
 
 # %%
-# The black line is the decision boundary, where the probability is one half. More hidden nodes and
-# layers let it bend more.
+# The black line is the decision boundary, where the probability is one half. With more hidden nodes
+# and layers it can bend more.
 #
 # Gradient descent in three forms
 # -------------------------------
-# ``batch_size`` is the number of rows in an update: all (``None``), one, or a few.
+# ``batch_size`` is the number of rows used for one update: all (``None``), one, or a few.
 
 for batch_size in (None, 1, 16):
     net = MLP(2, [Dense(8, "tanh"), Dense(1, "sigmoid")], **options)

@@ -2,8 +2,8 @@
 3. Ten classes: handwritten digits
 ==================================
 
-1,797 scanned digits of 8 x 8 pixels, from scikit-learn. A softmax output gives each class its
-probability; cross-entropy takes the labels 0 to 9 as they are.
+The data set has 1,797 scanned digits of 8 x 8 pixels, from scikit-learn. A softmax output predicts
+a probability for each class; the cross-entropy loss accepts the labels 0 to 9 as they are.
 """
 
 # sphinx_gallery_thumbnail_number = 2
@@ -22,7 +22,7 @@ X, X_test, y, y_test = train_test_split(X / 16, y, test_size=0.25, random_state=
 # The network
 # -----------
 # Dropout sets random hidden values to zero in each training step, so that the network does not rely
-# on any single one.
+# on any single value.
 
 net = MLP(
     64,
@@ -68,9 +68,10 @@ for i, axes in zip(worst, row, strict=True):
 # %%
 # Influence of the pixels
 # -----------------------
-# The derivative of an output with respect to each pixel, averaged over the test pictures of that
-# digit. Red pixels raise the output, blue pixels lower it. The derivatives are those of a copy
-# without softmax, because softmax's derivatives vanish where the probability is close to 0 or 1.
+# The pictures show the derivative of each output with respect to the pixels, averaged over the test
+# pictures of that digit. Red pixels raise the output, blue pixels lower it. The derivatives are
+# computed with a copy of the network without softmax, because the derivatives of softmax vanish
+# where the probability is close to 0 or 1.
 
 logits = MLP(64, [Dense(256, "relu"), Dense(10)], loss="squared_error", optimizer="sgd")
 logits.set_weights(net.get_weights())

@@ -2,8 +2,8 @@
 4. Regression: the progression of diabetes
 ==========================================
 
-The rows are ten measurements of 442 patients; the target is the progression of the disease a year
-later, a number from 25 to 346. The rows are so few and so noisy that a large network fits the
+The rows are ten measurements of each of 442 patients; the target is the progression of the disease
+a year later, a number from 25 to 346. With so few and so noisy rows, a large network fits the
 noise.
 """
 
@@ -64,7 +64,7 @@ print(f"the best penalty: {best:g}")
 
 # %%
 # Without a penalty the network fits the noise of the training rows, which makes its predictions for
-# other rows worse. With too large a penalty it can't fit the signal either.
+# other rows worse. With too large a penalty it cannot fit the signal either.
 #
 # Test
 # ----

@@ -2,9 +2,9 @@
 5. Early stopping and learning rates
 ====================================
 
-Learning curves show when a network stops learning what generalizes and begins to fit the noise of
-its training rows. Callbacks react: they end the training, restore the best weights or lower the
-learning rate.
+Learning curves show when a network stops generalizing better and begins to fit the noise of its
+training rows. Callbacks can react to that: they end the training, restore the best weights or lower
+the learning rate.
 
 The rows are 569 tumours with 30 measurements each, from scikit-learn. A fifth of the training
 labels is flipped on purpose, so that fitting the noise is harmful.
@@ -34,7 +34,7 @@ noisy = np.where(rng.random(len(y)) < 0.2, 1 - y, y)
 
 
 def build(optimizer):
-    """Return an untrained network; the same weights each time."""
+    """Return an untrained network, with the same initial weights each time."""
     layers = [Standardize(), Dense(64, "relu"), Dense(1, "sigmoid")]
     return MLP(30, layers, loss="binary_cross_entropy", optimizer=optimizer, seed=0)
 
@@ -57,7 +57,7 @@ history.plot()
 # Early stopping
 # --------------
 # `fastnn.EarlyStopping` ends the training after ``patience`` epochs without a better validation
-# loss. With ``restore_best_weights`` the network returns to its best weights.
+# loss. With ``restore_best_weights=True`` the network gets the weights of its best epoch back.
 
 stop = EarlyStopping(patience=15, restore_best_weights=True)
 net = build(Adam(1e-3))
@@ -67,8 +67,8 @@ print(f"stopped after {net.epoch} epochs, weights of epoch {stop.best_epoch}: {a
 # %%
 # Learning-rate schedules
 # -----------------------
-# A schedule replaces the number. It is evaluated in every step, inside the compiled loop. This one
-# rises linearly and then falls along a cosine.
+# A schedule takes the place of a constant learning rate. It is evaluated in every step, inside the
+# compiled loop. The schedule below rises linearly and then falls along a cosine.
 
 steps = 60 * -(-len(X) // 32)
 schedule = LinearWarmup(CosineDecay(0.2, decay_steps=steps - 50), steps=50)

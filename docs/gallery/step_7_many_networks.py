@@ -2,12 +2,12 @@
 7. Many networks: a forecast for each store
 ===========================================
 
-A chain of stores wants the sales of the coming weeks, and how far they may be off. Each store has
-customers of its own, so each gets a network of its own; several networks for each store tell how
-sure a forecast is. `fastnn.fit_many` trains all of them in one call.
+A chain of stores wants a forecast of the sales of the coming weeks, and its uncertainty. Each store
+has its own customers, so each gets its own network. Several networks for one store show how
+uncertain a forecast is. `fastnn.fit_many` trains many networks in one call.
 
-The sales are simulated: two years of 40 stores. Sales depend on the weekday, the temperature and
-promotions, in another way in each store.
+The sales of 40 stores over two years are simulated. They depend on the weekday, the temperature and
+promotions, differently in each store.
 """
 
 import matplotlib.pyplot as plt
@@ -24,7 +24,7 @@ temperature = 12 - 10 * np.cos(2 * np.pi * day / 365) + 3 * rng.normal(size=n_da
 def simulate(store):
     """Return inputs (n_days, 8) and sales (n_days,), in hundreds, of a store."""
     promotion = rng.random(n_days) < 0.15
-    week = rng.uniform(0.6, 1.4, size=7)[day % 7]  # its weekdays
+    week = rng.uniform(0.6, 1.4, size=7)[day % 7]  # the weekdays of this store
     best = rng.uniform(-5, 30)  # the temperature at which its customers buy most
     warmth = np.exp(-(((temperature - best) / 12) ** 2))
     sales = 4 * week * (0.5 + warmth) * (1 + rng.uniform(0, 0.8) * promotion)
@@ -42,9 +42,9 @@ print(f"{len(y):,} rows of {n_stores} stores; the last {n_tested} days are kept 
 # %%
 # A network for each store
 # ------------------------
-# `fastnn.networks` makes networks that differ in their seeds. ``groups`` has the store of each row:
-# the network of a store is trained on the rows of that store. Each one stops when its own
-# validation loss, that of its last days, no longer falls.
+# `fastnn.networks` makes networks that differ in their seeds. ``groups`` is the store of each row:
+# the network of a store is trained on the rows of that store. Each network stops when its own
+# validation loss, computed on the last days of its store, no longer falls.
 
 layers = [Standardize(), Dense(16, "tanh"), Dense(1)]
 base = MLP(8, layers, loss="squared_error", optimizer="adam", seed=0)
@@ -62,8 +62,8 @@ print(fits)
 print(f"they stopped after {min(net.epoch for net in fits)} to {max(n.epoch for n in fits)} epochs")
 
 # %%
-# The networks are in the order of ``fits.groups``. One network for all stores, which does not know
-# which store a row is of, shows what they gain.
+# The networks are in the order of ``fits.groups``. For comparison, a single network is trained on
+# the rows of all stores, without the store as an input.
 
 pooled = base.copy()
 pooled.learning_rate = 0.01
@@ -81,13 +81,14 @@ joint = [error(pooled, store) for store in fits.groups]
 print(f"mean error: a network for each store {np.mean(own):.2f}, one for all {np.mean(joint):.2f}")
 
 # %%
-# The simulated noise has a standard deviation of 0.40: no network can have a smaller error in the
-# long run.
+# The simulated noise has a standard deviation of 0.40, so in the long run no network can have a
+# smaller error.
 #
-# Which network?
-# --------------
-# The same call compares architectures and learning rates: ``networks`` makes all combinations. Here
-# the networks of the seeds 0, 1 and 2 are trained on the rows of the stores 0, 1 and 2.
+# Choosing the network
+# --------------------
+# ``fit_many`` can also compare architectures and learning rates: ``networks`` makes all
+# combinations. Here the networks of the seeds 0, 1 and 2 are trained on the rows of the stores 0, 1
+# and 2.
 
 grid = networks(
     base,
@@ -102,11 +103,12 @@ for hidden, row in zip((4, 16, 64), losses, strict=True):
     print(f"{hidden:2d} units: validation loss {row[0]:.3f} at rate 0.001, {row[1]:.3f} at 0.01")
 
 # %%
-# How sure is a forecast?
-# -----------------------
-# Thirty networks for one store, each trained on days that were drawn with replacement, differ where
-# the data do not determine the answer. ``validation="rest"`` evaluates each one on the days that it
-# did not draw. The errors on these days also measure the noise, which no network can predict.
+# The uncertainty of a forecast
+# -----------------------------
+# Thirty networks are trained for one store, each on days that are drawn with replacement. Their
+# predictions differ where the data do not determine the answer. ``validation="rest"`` evaluates
+# each network on the days that it did not draw. The errors on these days also contain the noise,
+# which no network can predict.
 
 store = 3
 inputs, sales = simulated[store]
@@ -124,13 +126,13 @@ ensemble = fit_many(
 
 outputs = ensemble.predict(seen)[:, :, 0]
 for member, days in zip(outputs, drawn, strict=True):
-    member[days] = np.nan  # the days that it was trained on
+    member[days] = np.nan  # the days that this network was trained on
 residuals = t - np.nanmean(outputs, axis=0)
 low, high = np.quantile(residuals, [0.05, 0.95])
 
 # %%
-# The forecast is the mean of the networks, and the interval adds the quantiles of these errors. It
-# should contain about nine of ten days.
+# The forecast is the mean of the networks, and the interval adds the quantiles of these errors to
+# it. The interval should contain about nine of ten days.
 
 unseen, truth = inputs[-n_tested:], sales[-n_tested:]
 mean = ensemble.predict(unseen, reduce="mean").ravel()
