@@ -142,8 +142,7 @@ class _Index:
         return stack
 
     def _place(self, outcome: Outcome) -> tuple[int, Any, int]:
-        """Return the position of a configuration, its learning rate (None for a schedule) and the
-        number of its stack."""
+        """Return a configuration's position, rate (None for a schedule) and stack number."""
         spec, optimizer = outcome.specification, outcome.snapshot.optimizer
         config = configuration.config_of(dataclasses.replace(spec, optimizer=optimizer))
         del config["seed"]

@@ -112,8 +112,7 @@ class Specification:
 
     @cached_property
     def draws(self) -> tuple[tuple[int, Draw], ...]:
-        """The random initial weights: for each draw its rows of a parameter, and the number of the
-        layer among the layers with parameters."""
+        """The draws of initial weights, each with the number of its layer with parameters."""
         found, number = [], 0
         for layer, n_in in with_widths(self.layers, self.n_in):
             found += [(number, draw) for draw in layer.draws(n_in)]
