@@ -174,7 +174,7 @@ __all__ = [
     "to_torch",
 ]
 
-#: Names that are imported at their first use, and the modules that they are or are in.
+#: Names that are imported at their first use, and the module of each (or the module it names).
 _LAZY = {
     "Fits": "fastnn.many",
     "Networks": "fastnn.many",
@@ -197,7 +197,7 @@ _LAZY = {
 }
 
 
-if not TYPE_CHECKING:  # who would let any name pass
+if not TYPE_CHECKING:  # a type checker would accept any name
 
     def __getattr__(name: str) -> Any:
         if name not in _LAZY:

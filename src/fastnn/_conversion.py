@@ -1,9 +1,9 @@
-"""From array-likes to arrays that the kernels can read.
+"""Convert array-likes to arrays that the kernels can read.
 
 The kernels read arrays that are C-contiguous, aligned, in native byte order and of one dtype, and
-whose numbers are finite. Here: what kind of thing a value is, its conversion, and the search for a
-number that is not finite. Not here: error messages and the shapes that an argument must have
-(_checks), rows that are converted block by block (training/rows.py).
+whose numbers are finite. Here: the kind of a value, its conversion, and the search for a number
+that is not finite. Not here: error messages and checks of shapes (_checks), rows that are converted
+block by block (training/rows.py).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-# ---- what a value is ----------------------------------------------------------------------------
+# ---- the kind of a value ------------------------------------------------------------------------
 
 
 def is_csr(value: object) -> bool:
-    """Whether a value is a sparse matrix whose rows can be taken: SciPy's CSR, or SparseRows."""
+    """Whether a value is a sparse matrix by rows: SciPy's CSR, or SparseRows."""
     return getattr(value, "format", None) == "csr" and hasattr(value, "indptr")
 
 
 def column_names(value: Any) -> tuple[str, ...] | None:
-    """Return the names of a data frame's columns, or None where they aren't all text."""
+    """Return the column names of a data frame, or None if they aren't all text."""
     if type(value) is np.ndarray or hasattr(value, "collect"):  # a lazy frame holds nothing yet
         return None
     names = getattr(value, "column_names", getattr(value, "columns", None))
@@ -46,7 +46,7 @@ def is_numeric(column: Any) -> bool:
 
 
 def categories(value: Any) -> list[Any] | None:
-    """Return the categories of a series of pandas or polars in their order, or None."""
+    """Return the ordered categories of a pandas or polars series, or None."""
     found = getattr(getattr(value, "dtype", None), "categories", None)
     if found is None or not hasattr(found, "to_numpy"):  # polars' Categorical has no order
         return None
@@ -65,7 +65,7 @@ def is_text(value: Any) -> bool:
         return False
     try:
         array = np.asarray(value)
-    except Exception:  # a library's own, which a reader of numbers meets again
+    except Exception:  # an error of some library, which the conversion to numbers raises again
         return False
     if array.dtype.kind == "O":
         return any(isinstance(item, str) for item in array.flat)
@@ -73,9 +73,9 @@ def is_text(value: Any) -> bool:
 
 
 def _has_columns_of_numbers(value: Any) -> bool:
-    """Whether a pandas frame or series holds numbers, even if numpy sees objects in it.
+    """Whether a pandas frame or series holds numbers, even if numpy reads it as objects.
 
-    It does in bools beside floats (as of get_dummies) and in nullable integers.
+    numpy reads as objects bools beside floats (as from get_dummies) and nullable integers.
     """
     dtypes = value.dtypes if hasattr(value, "iloc") else ()
     columns = list(dtypes) if isinstance(dtypes, Iterable) else [dtypes]
@@ -86,7 +86,7 @@ def _has_columns_of_numbers(value: Any) -> bool:
 
 
 def read(value: Any) -> NDArray[Any]:
-    """Return a value as an array of the type it has; libraries' own errors pass through."""
+    """Return a value as an array without changing its type; errors of libraries pass through."""
     if hasattr(value, "__dlpack__") and not hasattr(value, "__array__"):
         array: NDArray[Any] = np.from_dlpack(value)
     else:
@@ -99,9 +99,9 @@ def read(value: Any) -> NDArray[Any]:
 def in_dtype(
     array: NDArray[Any], dtype: np.dtype[Any] | type[np.generic], own: bool = False
 ) -> NDArray[Any]:
-    """Return an array C-contiguous, aligned and of `dtype`: itself, if it is so already.
+    """Return a C-contiguous, aligned array of `dtype`: the array itself if it is one already.
 
-    With `own` it is a copy in any case, which nobody else can change.
+    With `own` the result is always a copy.
     """
     if not own and array.dtype == dtype and array.flags.c_contiguous and array.flags.aligned:
         return array
@@ -110,13 +110,13 @@ def in_dtype(
 
 
 def dense(X: Any) -> NDArray[Any]:
-    """Return rows as an array: themselves, if they are one."""
+    """Return rows as a dense array, without a copy if they are dense."""
     array: NDArray[Any] = X.toarray() if isinstance(X, SparseRows) else X
     return array
 
 
 def nonzeros(X: SparseRows, dtype: np.dtype[Any], own: bool = False) -> SparseRows:
-    """Return checked sparse rows as the kernels take them; with `own` their values are a copy."""
+    """Return checked sparse rows in the kernels' form; with `own` their values are a copy."""
     X = X.canonical()
     return SparseRows(
         in_dtype(X.data, dtype, own),
@@ -126,12 +126,12 @@ def nonzeros(X: SparseRows, dtype: np.dtype[Any], own: bool = False) -> SparseRo
     )
 
 
-#: Networks of few inputs take sparse rows with their zeros.
+#: Networks with up to this many inputs take sparse rows as dense arrays.
 FEW_INPUTS = 16
 
 
 def pays_as_nonzeros(X: SparseRows, dtype: np.dtype[Any]) -> bool:
-    """Whether rows of numbers of a dtype take less memory as nonzeros than with their zeros."""
+    """Whether sparse rows in this dtype take less memory as nonzeros than as a dense array."""
     as_nonzeros = X.indptr[-1] * (dtype.itemsize + 4)
     return X.shape[1] > FEW_INPUTS and bool(as_nonzeros < X.shape[0] * X.shape[1] * dtype.itemsize)
 
@@ -139,9 +139,9 @@ def pays_as_nonzeros(X: SparseRows, dtype: np.dtype[Any]) -> bool:
 def copy_rows(
     X: Any, rows: slice | NDArray[np.int64], room: NDArray[Any]
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Convert some rows of X (a slice, or their numbers) into `room`.
+    """Convert some rows of X (a slice, or row numbers) into the buffer `room`.
 
-    Returns the part of `room` that they take, and the rows as X has them.
+    Return the part of `room` with these rows, and the rows before conversion.
     """
     taken = X[rows]
     out = room[: len(taken)]

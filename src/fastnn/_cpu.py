@@ -19,15 +19,15 @@ from fastnn._precision import POLICIES
 #: Instruction sets that this build contains and this CPU can run, best first.
 INSTRUCTION_SETS = tuple(_kernels_f32.instruction_sets())
 
-#: The one in use: the best, or the one that the environment variable FASTNN_ISA names.
+#: The instruction set in use: the best, or the one in the environment variable FASTNN_ISA.
 ISA = _checks.instruction_set(os.environ.get("FASTNN_ISA"), INSTRUCTION_SETS)
 
-#: Whether products with zeros of the inputs are left out where that is faster, to the same bits.
-#: FASTNN_ZEROS=0 computes them all, to measure the difference.
+#: Whether products with zeros in the inputs are skipped where that is faster; the bits are the
+#: same. FASTNN_ZEROS=0 computes all products, to measure the difference.
 SKIP_ZEROS = _checks.switch("FASTNN_ZEROS", os.environ.get("FASTNN_ZEROS"))
 
 
-# Of the probe of latency.
+# Seconds of the measurement of latency.
 _SECONDS = 0.002
 
 
@@ -37,9 +37,9 @@ def _words(path: str) -> list[str]:
         return file.read().split()
 
 
-@functools.cache  # two files, which take longer to read than a small network to build
+@functools.cache  # reading two files takes longer than building a small network
 def _cgroup_cpus() -> int | None:
-    """Return the CPUs that the quota of the control group allows, or None without a quota."""
+    """Return the number of CPUs that the control group's quota allows, or None without a quota."""
     try:
         quota, period = _words("/sys/fs/cgroup/cpu.max")
     except (OSError, ValueError):
@@ -59,8 +59,8 @@ def _cgroup_cpus() -> int | None:
 def available_threads() -> int:
     """Return the number of threads to use.
 
-    It is the least of: the CPUs that this process may run on, the quota of its control group, and
-    OMP_NUM_THREADS.
+    It is the minimum of the number of CPUs that this process may run on, the quota of its control
+    group, and OMP_NUM_THREADS.
     """
     affinity = getattr(os, "sched_getaffinity", None)
     limits = [len(affinity(0)) if affinity else os.cpu_count() or 1, _cgroup_cpus()]
@@ -70,13 +70,13 @@ def available_threads() -> int:
 
 
 def _core_to_core() -> str:
-    """Return how long a number takes from one core to another, one way, as a text."""
+    """Return the one-way latency from one core to another, as text."""
     latency = _kernels_f32.core_latency(_SECONDS) if available_threads() > 1 else math.nan
     return "not measured" if math.isnan(latency) else f"{latency:.0f} ns"
 
 
 def _has_bfloat16() -> bool:
-    """Return whether the CPU multiplies numbers of bfloat16 by an instruction in use."""
+    """Return whether the instruction set in use has an instruction for bfloat16 products."""
     return _kernels_f32.multiplies_pairs(ISA)
 
 
@@ -90,7 +90,7 @@ def show_config(mode: str = "stdout") -> dict[str, Any] | None:
     Parameters
     ----------
     mode : {"stdout", "dicts"}, default "stdout"
-        Print it, or return it as a dict.
+        Whether to print the information or return it as a dict.
 
     Returns
     -------

@@ -1,7 +1,7 @@
-"""Files that are replaced as a whole: at any moment there is either the old one or the new one.
+"""Replace files atomically: at any moment there is either the old file or the new one.
 
-Here too: whether two names are of one file, and whether a file holds a model, for the checks of
-paths. Not here: those checks (_checks/paths.py); what is in the files (exchange/,
+Also here: whether two paths refer to the same file, and whether a file holds a model, for the
+checks of paths. Not here: these checks (_checks/paths.py); the content of files (exchange/,
 tabular/writing.py).
 """
 
@@ -23,10 +23,10 @@ MODEL_HEAD = b'{"__metadata__":{"sha256":"'
 
 
 def are_same(one: str | int, other: str | int) -> bool:
-    """Whether two paths or descriptors are of one regular file.
+    """Whether two paths or descriptors refer to the same regular file.
 
-    Links, other spellings of a path and, where the file system ignores case, of a name make no
-    difference. A file that is still to be made is known by its real path.
+    Links, different spellings of a path and, if the file system ignores it, case make no
+    difference. A file that does not exist yet is compared by its real path.
     """
     try:
         first, second = os.stat(one), os.stat(other)
@@ -46,7 +46,7 @@ def holds_model(path: str) -> bool:
 
 
 def exists(path: str) -> bool:
-    """Whether there is a file of this name; an OSError if that cannot be known."""
+    """Whether a file of this name exists; raise an OSError if that cannot be determined."""
     try:
         os.stat(path)
     except FileNotFoundError:
@@ -55,17 +55,17 @@ def exists(path: str) -> bool:
 
 
 def make_folder_of(path: str) -> None:
-    """Make the folder that a file goes to, if it doesn't exist."""
+    """Create the folder of a file if it doesn't exist."""
     folder = os.path.dirname(path)
     if folder:
         os.makedirs(folder, exist_ok=True)
 
 
 def regular(path: str | os.PathLike[str]) -> str:
-    """Return the real path of a file, links followed; an OSError if it is a folder or a device."""
+    """Return the real path of a file, following links; an OSError for a folder or a device."""
     target = os.path.realpath(os.fsdecode(path))
     with contextlib.suppress(FileNotFoundError):  # a new file
-        mode = os.stat(target).st_mode  # raises for links that lead in a circle
+        mode = os.stat(target).st_mode  # raises an error for circular links
         if not stat.S_ISREG(mode):
             number = errno.EISDIR if stat.S_ISDIR(mode) else errno.EINVAL
             raise OSError(number, "Not a regular file", target)
@@ -76,11 +76,11 @@ def regular(path: str | os.PathLike[str]) -> str:
 def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
     """Open a temporary binary file, which replaces `path` once it is complete and synced.
 
-    If anything fails, the old file is as it was.
+    If an error occurs, the old file is unchanged.
     """
     target = regular(path)
     folder, name = os.path.split(target)
-    # Cut, so that the temporary name of the longest possible name is not too long.
+    # Shortened, so that the temporary name of a name of maximal length is not too long.
     temporary = os.path.join(folder, f".{name[:50]}.{os.urandom(8).hex()}.tmp")
     try:
         with open(temporary, "xb") as file:  # O_CREAT | O_EXCL, 0o666 less the umask
@@ -98,7 +98,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[BinaryIO]:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make a new name in a folder survive a power cut, where the file system can."""
+    """Sync a folder, so that a new name in it survives a power failure, where this is possible."""
     if not hasattr(os, "O_DIRECTORY"):  # Windows: folders cannot be opened
         return
     try:

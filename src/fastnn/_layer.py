@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 else:
     ActivationField = str | Activation
 
-IDENTITY: Any = "identity"  # the defaults, which aren't ActivationFields to type checkers
+IDENTITY: Any = "identity"  # Any, since type checkers expect an ActivationField as a default
 RELU: Any = "relu"
 
 
 class Draw(NamedTuple):
-    """Rows of a parameter that are drawn together, from row `first` on.
+    """Rows of a parameter that are drawn together, beginning with row `first`.
 
-    `initializer` is the name of one for such a shape, or a distribution and its width: ("uniform",
-    bound) or ("normal", standard deviation).
+    `initializer` is the name of an initializer for this shape, or a distribution with its width:
+    ("uniform", bound) or ("normal", standard deviation).
     """
 
     name: str
@@ -54,14 +54,14 @@ class Layer:
     comes_first: ClassVar[bool] = False
     #: Whether the layer must be the last one of a network.
     comes_last: ClassVar[bool] = False
-    #: Whether the layer takes inputs of the network, which a Standardize before it leaves alone.
+    #: Whether inputs of the layer are categories, which a Standardize before it does not change.
     takes_categories: ClassVar[bool] = False
-    #: Whether a network may end with it, because it has an activation for the loss.
+    #: Whether it can be the last layer of a network: it has an activation for the loss.
     is_output: ClassVar[bool] = False
-    #: The public layer that this is a piece of, with its article: messages name that layer.
+    #: For a piece, the public layer that contains it, with an article, for messages.
     piece_of: ClassVar[str] = ""
 
-    if not TYPE_CHECKING:  # who would let any name pass
+    if not TYPE_CHECKING:  # a type checker would accept any name
 
         def __getattr__(self, name: str) -> Any:
             raise _checks.no_layer_attribute(name, self)
@@ -80,7 +80,7 @@ class Layer:
         return {}
 
     def initializers(self) -> dict[str, str]:
-        """Return the initializers of parameters by name; the other parameters start at 0."""
+        """Return the initializers of parameters by name; all other parameters start at 0."""
         return {}
 
     def draws(self, n_in: int) -> Iterator[Draw]:
@@ -91,7 +91,7 @@ class Layer:
             yield Draw(name, 0, initializer, (rows[0] if rows else 1, columns))
 
     def pieces(self) -> Iterator["Layer"]:
-        """Yield the layers that this one consists of: itself, or the layers that it contains."""
+        """Yield the pieces of the layer: the layer itself, or its parts."""
         yield self
 
     def with_trainable(self, trainable: bool) -> "Layer":
@@ -103,11 +103,11 @@ class Layer:
         return changed
 
     def flops(self, n_in: int) -> int:
-        """Return the operations of the matrix products in the forward pass of one row."""
+        """Return the number of operations of the matrix products in the forward pass of one row."""
         return 0
 
     def stages(self, number: int) -> list[dict[str, object]]:
-        """Return specifications of the layer's stages, as engine/stages/ reads them.
+        """Return the specifications of the layer's stages for engine/stages/.
 
         `number` is the number of layers with parameters before this one.
         """

@@ -1,4 +1,4 @@
-"""Precisions: the dtype of arrays, what products are computed with, the compiled module of each.
+"""Precisions: the dtype of arrays, the precision of products, the compiled module of each dtype.
 
 Not here: the kernels themselves (_kernels.pyx), and which instruction set they use (_cpu.py).
 """
@@ -19,11 +19,11 @@ KERNELS: dict[np.dtype[Any], ModuleType] = {
 #: The dtypes that arrays of a network can have.
 PRECISIONS = tuple(KERNELS)
 
-#: The policy whose operands of products are rounded to bfloat16; the name is that of Keras.
+#: The policy that rounds operands of products to bfloat16; the name is Keras' name.
 MIXED_BFLOAT16 = "mixed_bfloat16"
 
-#: The most units of a layer whose operands are never rounded: its W is stored transposed, and its
-#: products would gain nothing.
+#: Operands of layers with up to this many units are never rounded: their W is stored transposed,
+#: and their products would gain nothing.
 NARROW = 4
 
 #: The policies that a network can have, and the dtype of its arrays.
@@ -31,5 +31,5 @@ POLICIES = {dtype.name: dtype for dtype in PRECISIONS} | {MIXED_BFLOAT16: np.dty
 
 
 def rounds_operands(policy: str, units: int) -> bool:
-    """Whether a Dense of so many units multiplies numbers of bfloat16."""
+    """Whether a Dense with this number of units multiplies bfloat16 numbers."""
     return policy == MIXED_BFLOAT16 and units > NARROW

@@ -1,8 +1,8 @@
-"""Specifications of activations: names, parameters, and the initializer that suits each.
+"""Specifications of activations: names, parameters, and the default initializer for each.
 
 Not here: arithmetic. Values and derivatives are in engine/simd/activations.h and, in NumPy, in
-reference/. ARCHITECTURE.md lists the places of a new activation; tests name a place that was
-forgotten.
+reference/. ARCHITECTURE.md lists the places where a new activation is added; tests name a place
+that was forgotten.
 """
 
 import functools
@@ -16,9 +16,9 @@ from fastnn import _checks
 class _Kind:
     """The properties of an activation, without its arithmetic."""
 
-    initializer: str = "glorot_uniform"  # of the weights that lead into it
-    parameter: str | None = None  # name of its one parameter,
-    default: float | None = None  # and its value unless another is given
+    initializer: str = "glorot_uniform"  # default initializer of the weights before it
+    parameter: str | None = None  # name of its parameter, if it has one
+    default: float | None = None  # default value of the parameter
     is_linear: bool = False  # h(a) = a
     is_row_wise: bool = False  # h needs a whole row: for the output layer only
 
@@ -44,7 +44,7 @@ _KINDS = {
     "hard_silu": _Kind("he_uniform"),
 }
 
-#: Names of scikit-learn and Keras that are the same to the letter.
+#: Names of scikit-learn and Keras for activations with identical definitions.
 _ALIASES = {
     "logistic": "sigmoid",
     "linear": "identity",
@@ -61,7 +61,7 @@ HIDDEN = tuple(name for name, kind in _KINDS.items() if not kind.is_row_wise)
 @_checks.explaining
 @dataclass(frozen=True, init=False, repr=False)
 class Activation:
-    """An activation ``z = h(a)``, for those that have a parameter.
+    """An activation ``z = h(a)``, with its parameter if it has one.
 
     Parameters
     ----------
@@ -72,8 +72,8 @@ class Activation:
         ``"swish"``), ``"mish"``, ``"softplus"``, ``"exp"`` (or ``"exponential"``), ``"relu6"``,
         ``"hard_tanh"``, ``"hard_sigmoid"`` or ``"hard_silu"`` (or ``"hard_swish"``).
     alpha : float, optional
-        Slope of ``leaky_relu`` below zero (default 0.01); ``elu`` tends to minus alpha (default
-        1.0). The other activations have no parameter.
+        Slope of ``leaky_relu`` below zero (default 0.01), or minus the limit of ``elu`` towards
+        minus infinity (default 1.0). All other activations have no parameter.
 
     Raises
     ------
@@ -88,7 +88,7 @@ class Activation:
     """
 
     name: str
-    parameter: float | None  #: value of the activation's parameter, None without one
+    parameter: float | None  #: value of the activation's parameter, or None if it has none
 
     def __init__(self, name: str, alpha: float | None = None, **parameters: float) -> None:
         if alpha is not None:
@@ -101,7 +101,7 @@ class Activation:
 
     @property
     def alpha(self) -> float | None:
-        """The parameter of the activations that call it alpha; None for the others."""
+        """The value of the parameter alpha, or None for an activation without it."""
         return self.parameter if _KINDS[self.name].parameter == "alpha" else None
 
     @property
@@ -111,7 +111,7 @@ class Activation:
 
     @property
     def is_row_wise(self) -> bool:
-        """Whether an output depends on the whole row; only the output layer may have it then."""
+        """Whether an output depends on the whole row; such activations are for the output layer."""
         return _KINDS[self.name].is_row_wise
 
     @property
@@ -136,13 +136,13 @@ class Activation:
 
 
 def get(activation: str | Activation) -> Activation:
-    """Return the specification for a name; return a specification as it is."""
+    """Return the activation of a name; an Activation is returned as it is."""
     if isinstance(activation, Activation):
         return activation
     return _plain(activation) if type(activation) is str else Activation(activation)
 
 
-@functools.cache  # frozen, so that all layers can share them
+@functools.cache  # activations are frozen, so all layers can share them
 def _plain(name: str) -> Activation:
     """Return an activation with its default parameter."""
     return Activation(name)
@@ -153,5 +153,5 @@ def parameter_name(name: str) -> str | None:
     return _KINDS[name].parameter
 
 
-if not TYPE_CHECKING:  # who would let any name pass
+if not TYPE_CHECKING:  # a type checker would accept any name
     __getattr__ = _checks.names_of_module(__name__, _checks.names.ACTIVATIONS, NAMES)

@@ -1,8 +1,8 @@
-"""Networks called from C and by tools that call C functions.
+"""Call networks from C, and from tools that call C functions.
 
-C and Cython programs compile with the folder that `get_include` returns; `fastnn.h` in it describes
-each function. ctypes, cffi, Numba and SciPy's LowLevelCallable take the same functions from
-`functions`, and a `Workspace`. Not here: the functions themselves (capi/).
+C and Cython programs are compiled with the folder that `get_include` returns; `fastnn.h` in it
+documents each function. ctypes, cffi, Numba and SciPy's LowLevelCallable use the same functions by
+`functions`, with a `Workspace`. Not here: the functions themselves (capi/).
 """
 
 import ctypes
@@ -24,7 +24,7 @@ _STATUS, _POINTER, _ROWS = ctypes.c_int, ctypes.c_void_p, ctypes.c_ssize_t
 _TRAIN = (_STATUS, _POINTER, _ROWS, _POINTER, _POINTER, _POINTER)
 _PREDICT = (_STATUS, _POINTER, _ROWS, _POINTER, _POINTER)
 
-#: The members of fastnn_api, in their order: the type of the result, then those of the arguments.
+#: The members of fastnn_api in order: the type of the result, then the types of the arguments.
 _FUNCTIONS: dict[str, tuple[Any, ...]] = {
     "message": (ctypes.c_char_p, _STATUS),
     "get": (ctypes.c_int64, _POINTER, ctypes.c_int),
@@ -50,7 +50,7 @@ class _Api(ctypes.Structure):
     )
 
 
-#: Of our own: ctypes.pythonapi has one for the whole process, whose types anyone may set.
+#: Not ctypes.pythonapi.PyCapsule_GetPointer, since any code in the process may change its types.
 _GET_POINTER = ctypes.PYFUNCTYPE(_POINTER, ctypes.py_object, ctypes.c_char_p)(
     ("PyCapsule_GetPointer", ctypes.pythonapi)
 )
@@ -93,12 +93,12 @@ def functions() -> types.SimpleNamespace:
 
     Pointers are passed as integers, such as ``array.ctypes.data``. ctypes releases the GIL during a
     call, so threads that each have a workspace predict at the same time. Other tools, such as cffi,
-    take the address ``ctypes.cast(function, ctypes.c_void_p).value``.
+    use the address ``ctypes.cast(function, ctypes.c_void_p).value``.
 
     Returns
     -------
     namespace
-        Its attributes are the functions in struct fastnn_api.
+        An object whose attributes are the functions in struct fastnn_api.
 
     Examples
     --------
@@ -124,14 +124,14 @@ class Workspace:
     net : MLP
         The network, which the workspace keeps alive.
     rows : int, default 1
-        Rows of the largest batch; see `fastnn_workspace_new`.
+        Number of rows of the largest batch; see `fastnn_workspace_new`.
     training : bool, default False
         Whether to allocate buffers for training steps, too.
 
     Attributes
     ----------
     address : int
-        The workspace, as functions of `fastnn.h` take it.
+        The address of the workspace, which is passed to functions of `fastnn.h`.
 
     Raises
     ------
@@ -164,7 +164,7 @@ class Workspace:
         if status:
             raise MemoryError(functions().message(status).decode())
         self.address: int = cast(int, address.value)
-        weakref.finalize(self, functions().workspace_free, self.address)  # also when Python exits
+        weakref.finalize(self, functions().workspace_free, self.address)  # runs at exit, too
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a Workspace belongs to one thread of one process; make another one there")

@@ -1,8 +1,8 @@
 """Embeddings: layers that replace columns of a row, each by a learned vector.
 
 `Embedding` is for columns of categories, `NumericEmbedding` for columns of numbers; the latter
-consists of an encoding without products and a dense layer for each column. In all of them other
-columns are passed on, and outputs have the order of the columns that they are made of.
+consists of an encoding and a dense layer for each column. All of them copy other columns to the
+outputs, and the outputs have the order of the columns they come from.
 
 Not here: other layers (layers.py), and arithmetic (engine/stages/, reference/embeddings.py).
 """
@@ -27,7 +27,7 @@ MOST_CATEGORIES = 2**24
 
 
 def _width(n_in: int, columns: Sequence[int] | None, widths: Sequence[int] | int, what: str) -> int:
-    """Return the number of outputs where columns become so many, each its own or all the same."""
+    """Return the number of outputs if columns are replaced by `widths` columns each."""
     _checks.columns_exist(what, columns, n_in, None if isinstance(widths, int) else len(widths))
     n = n_in if columns is None else len(columns)
     return n_in - n + (widths * n if isinstance(widths, int) else sum(widths))
@@ -40,20 +40,20 @@ def _width(n_in: int, columns: Sequence[int] | None, widths: Sequence[int] | int
 class Embedding(Layer):
     """A learned vector for each category: columns of category numbers become rows of a table.
 
-    The categories of a column are the numbers 0, 1, ..., as reals in X. A column that holds
-    category ``c`` becomes the ``dim`` numbers of row ``c`` of the column's table; other columns are
-    passed on. The outputs have the order of the columns: with ``dim=2`` and ``columns=[1]``, the
-    row ``[x0, c, x2]`` becomes ``[x0, W[c, 0], W[c, 1], x2]``.
+    The categories of a column are the numbers 0, 1, ..., stored as floats in X. Category ``c`` is
+    replaced by the ``dim`` numbers in row ``c`` of the column's table; other columns are copied.
+    The outputs have the order of the columns: with ``dim=2`` and ``columns=[1]``, the row
+    ``[x0, c, x2]`` becomes ``[x0, W[c, 0], W[c, 1], x2]``.
 
-    It is the first layer of a network, or follows a Standardize, which leaves its columns as they
-    are. All methods check the categories of their rows.
+    An Embedding is the first layer of a network, or follows a Standardize, which does not change
+    its columns. All methods check the categories of their rows.
 
     Parameters
     ----------
     n_categories : int or list of int
-        The number of categories of each column; one number is for all columns.
+        The number of categories of each column, or one number for all columns.
     dim : int
-        Numbers of each vector.
+        Length of each vector.
     columns : list of int, optional
         The columns that hold categories, ascending; by default all.
     trainable : bool, default True
@@ -73,10 +73,10 @@ class Embedding(Layer):
 
     Notes
     -----
-    The parameter ``W``, of shape (sum of n_categories, dim), has the tables of the columns one
+    The parameter ``W``, of shape (sum of n_categories, dim), holds the tables of the columns one
     after the other. It is drawn uniformly between ``-1 / sqrt(dim)`` and ``1 / sqrt(dim)``. A
-    category that is not in a batch has the gradient 0: its vector still moves by moments and weight
-    decay. In a fit such updates are made when a batch reads the vector again, to the same bits.
+    category that is not in a batch has gradient 0, but moments and weight decay still change its
+    vector. A fit postpones such updates until a batch reads the vector again, with the same bits.
 
     Examples
     --------
@@ -164,34 +164,37 @@ class Embedding(Layer):
 class NumericEmbedding(Layer):
     """A learned vector for each number: columns become vectors that are functions of their values.
 
-    A number is encoded, and a dense layer of the column's own makes ``dim`` numbers of that (on
-    embeddings of numerical features: Gorishniy, Rubachev, Babenko, NeurIPS 2022):
+    Each number is encoded, and a dense layer for each column maps the encoding to ``dim`` numbers
+    (Gorishniy, Rubachev, Babenko, On embeddings for numerical features, NeurIPS 2022). There are
+    two encodings:
 
     - ``kind="piecewise"``: a number for each of the column's bins, 0 below the bin, 1 above it and
-      linear within it; the first bin has no lower end and the last one no upper end.
-    - ``kind="periodic"``: ``sin(2 pi c x)`` and ``cos(2 pi c x)`` of learned frequencies ``c``.
+      linear within it; the first bin is unbounded below and the last bin unbounded above.
+    - ``kind="periodic"``: ``sin(2 pi c x)`` and ``cos(2 pi c x)`` with learned frequencies ``c``.
 
-    Columns that are not in `columns` are passed on. The outputs have the order of the columns: with
+    Columns that are not in `columns` are copied. The outputs have the order of the columns: with
     ``dim=2`` and ``columns=[1]``, the row ``[x0, x1, x2]`` becomes ``[x0, e0, e1, x2]``.
 
     Parameters
     ----------
     dim : int
-        Numbers of each vector.
+        Length of each vector.
     kind : {"piecewise", "periodic"}, default "piecewise"
+        The encoding.
     bins : list of lists of float, optional
-        For "piecewise", and needed there: the edges of the bins of each column, ascending, one more
-        than bins. `NumericEmbedding.edges` computes them from rows. They are in the units of the
-        layer's inputs: those of standardized rows behind a Standardize.
+        Required for "piecewise": the edges of the bins of each column, ascending, one more than
+        bins. `NumericEmbedding.edges` computes them from rows. They are in the units of the layer's
+        inputs: after a Standardize, in those of standardized rows.
     columns : list of int, optional
         The columns to embed, ascending; by default all.
     activation : str or Activation, default "relu"
-        Of the vectors, but not "softmax"; "identity" for none.
+        Activation of the vectors, other than "softmax"; "identity" for none.
     n_frequencies : int, default 16
-        For "periodic": frequencies of each column.
+        For "periodic": number of frequencies of each column.
     sigma : float, default 0.1
-        For "periodic": frequencies are drawn from a normal distribution of this standard deviation.
-        It suits standardized columns; a larger one lets outputs change faster with the number.
+        For "periodic": standard deviation of the normal distribution from which frequencies are
+        drawn. The default suits standardized columns; with a larger value outputs change faster
+        with the number.
     trainable : bool, default True
         Whether updates change the parameters.
     learning_rate_multiplier : float, default 1.0
@@ -209,11 +212,12 @@ class NumericEmbedding(Layer):
 
     Notes
     -----
-    "piecewise" has the parameters ``W``, of shape (bins of all columns, dim), the weights of the
-    columns one after the other, and ``b``, of shape (columns, dim). "periodic" has the frequencies,
-    (columns, n_frequencies), and then ``W`` and ``b``, with twice as many rows for a column as it
-    has frequencies: sines first. ``W`` and ``b`` are drawn uniformly between ``-1 / sqrt(k)`` and
-    ``1 / sqrt(k)`` for ``k`` encoded numbers of a column. Weight decay acts on ``W`` alone.
+    "piecewise" has the parameters ``W``, of shape (bins of all columns, dim), with the weights of
+    the columns one after the other, and ``b``, of shape (columns, dim). "periodic" has the
+    frequencies, of shape (columns, n_frequencies), and then ``W`` and ``b``; ``W`` has two rows for
+    each frequency of a column, first those for the sines. ``W`` and ``b`` are drawn uniformly
+    between ``-1 / sqrt(k)`` and ``1 / sqrt(k)``, where ``k`` is the number of encoded numbers of a
+    column. Weight decay acts only on ``W``.
 
     Examples
     --------
@@ -271,15 +275,15 @@ class NumericEmbedding(Layer):
     def edges(
         X: ArrayLike, n_bins: int = 16, columns: Sequence[int] | None = None
     ) -> list[list[float]]:
-        """Return the edges of bins that have about as many rows each, for the argument `bins`.
+        """Return edges of bins with about equally many rows in each, for the argument `bins`.
 
         Parameters
         ----------
         X : array_like of shape (n, n_in)
-            Training rows, as the layer will see them.
+            Training rows in the form of the layer's inputs.
         n_bins : int, default 16
-            The most bins of a column. Quantiles that are equal are one edge, so a column of few
-            values has fewer.
+            Maximum number of bins of a column. Equal quantiles become one edge, so a column with
+            few distinct values has fewer bins.
         columns : list of int, optional
             The columns, ascending; by default all.
 
@@ -344,7 +348,7 @@ class NumericEmbedding(Layer):
 
 
 def _starts(columns: Sequence[int], widths: Sequence[int]) -> tuple[int, ...]:
-    """Return where the outputs of columns begin if each becomes so many."""
+    """Return the first output of each column if columns are replaced by `widths` columns each."""
     found, more = [], 0
     for column, width in zip(columns, widths, strict=True):
         found.append(column + more)
@@ -354,7 +358,7 @@ def _starts(columns: Sequence[int], widths: Sequence[int]) -> tuple[int, ...]:
 
 @dataclass(frozen=True)
 class PiecewiseEncoding(Layer):
-    """The piecewise linear encoding of a NumericEmbedding: no parameters."""
+    """The piecewise linear encoding of a NumericEmbedding, which has no parameters."""
 
     columns: Sequence[int] | None
     bins: Sequence[Sequence[float]]
@@ -372,7 +376,7 @@ class PiecewiseEncoding(Layer):
 
 @dataclass(frozen=True)
 class PeriodicEncoding(Layer):
-    """The sines and cosines of a NumericEmbedding: frequencies (columns, n_frequencies)."""
+    """The periodic encoding of a NumericEmbedding, with frequencies (columns, n_frequencies)."""
 
     columns: Sequence[int] | None
     n_frequencies: int
@@ -411,10 +415,10 @@ class PeriodicEncoding(Layer):
 
 @dataclass(frozen=True)
 class BlockDense(Layer):
-    """The dense layers of a NumericEmbedding: each of some blocks of columns has one.
+    """The dense layers of a NumericEmbedding, one for each block of columns.
 
-    ``starts`` are the first columns of blocks, ``widths`` how many columns they have; without
-    starts, all columns are blocks of the one width.
+    ``starts`` are the first columns of the blocks, ``widths`` their numbers of columns. If
+    ``starts`` is None, all columns are divided into blocks of one width.
     """
 
     starts: Sequence[int] | None
@@ -455,7 +459,7 @@ class BlockDense(Layer):
             row += width
 
     def flops(self, n_in: int) -> int:
-        """Return a multiplication and an addition for each weight."""
+        """Return the number of operations: a multiplication and an addition for each weight."""
         return 2 * self.parameters(n_in)["W"][0] * self.units
 
     def stages(self, number: int) -> list[dict[str, object]]:

@@ -1,7 +1,7 @@
-"""What an Ensemble consists of beside other layers: those with parameters for each of its members.
+"""Pieces of an Ensemble that have parameters for each of its members.
 
-The copies of a row, one for each member, follow one another as rows: of ``k`` members, row ``i`` of
-their inputs belongs to member ``i % k``.
+The copies of a row, one for each member, are consecutive rows: with ``k`` members, row ``i`` of the
+inputs belongs to member ``i % k``.
 
 Not here: `Ensemble` itself (layers.py), and arithmetic (engine/stages/members.pxd,
 reference/members.py).
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MemberScale(Layer):
-    """Factors, and perhaps biases, that each member has for each column: ``z_m = x_m * W_m + b_m``.
+    """Factors and optional biases for each member and column: ``z_m = x_m * W_m + b_m``.
 
-    ``W`` is (members, n), and so is ``b``. ``initializer`` is that of ``W``, ``bias_initializer``
-    that of ``b``; without one there are no biases.
+    ``W`` and ``b`` are (members, n). ``initializer`` draws ``W``, ``bias_initializer`` draws ``b``;
+    if the latter is None, there are no biases.
     """
 
     members: int
@@ -41,7 +41,7 @@ class MemberScale(Layer):
         return shapes | ({} if self.bias_initializer is None else {"b": (self.members, n_in)})
 
     def initializers(self) -> dict[str, str]:
-        """Return how W is drawn, and b unless it starts at 0."""
+        """Return the initializers of W, and of b unless it starts at 0."""
         found = {"W": self.initializer}
         if self.bias_initializer not in (None, "zeros"):
             found["b"] = str(self.bias_initializer)
@@ -64,8 +64,8 @@ class MemberScale(Layer):
 class MemberDense(Layer):
     """A Dense for each member: ``z_m = h(x_m @ W_m + b_m)``.
 
-    ``dense`` describes each. ``W`` is (members * n_in, units), the weights of the members one after
-    the other; ``b`` is (members, units).
+    ``dense`` is the specification of each. ``W`` is (members * n_in, units), with the weights of
+    the members one after the other; ``b`` is (members, units).
     """
 
     members: int
@@ -98,7 +98,7 @@ class MemberDense(Layer):
                 yield Draw(name, m * shape[0] + first, initializer, shape)
 
     def flops(self, n_in: int) -> int:
-        """Return a multiplication and an addition for each weight of one member."""
+        """Return a multiplication and an addition for each weight of one member, as for a Dense."""
         return self.dense.flops(n_in)
 
     def stages(self, number: int) -> list[dict[str, object]]:

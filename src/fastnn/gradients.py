@@ -1,6 +1,6 @@
 """The gradient check: gradients of back-propagation compared with central differences.
 
-Not here: the differences that tests of the kernels use (reference/network.py).
+Not here: the central differences that tests of the kernels use (reference/network.py).
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def check_gradients(
         g, d = gradient.flat[entries], np.empty(len(entries))
         for i, entry in enumerate(entries):
             here = weight.flat[entry]
-            # The cube root of eps balances the error of the formula and that of rounding.
+            # The cube root of eps balances the truncation error and the rounding error.
             h = np.cbrt(np.finfo(np.float64).eps) * max(1.0, abs(here))
             up, down = loss_with(weight, entry, here + h), loss_with(weight, entry, here - h)
             d[i] = (up - down) / (2 * h)

@@ -1,6 +1,6 @@
-"""Initial weights: a source of random numbers and a shape in, float64 arrays out.
+"""Initial weights: draw float64 arrays of a shape from a source of random numbers.
 
-Not here: which initializer a layer has by default (activations.py).
+Not here: the default initializer of a layer (activations.py).
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     Shape: TypeAlias = tuple[int, int]
     Random: TypeAlias = np.random.Generator | np.random.RandomState
-    #: Draws some rows of weights of a shape (n_in, n_out), by a generator, in sequence.
+    #: Function (generator, shape, rows) that draws the next rows of weights of shape (n_in, n_out).
     Initializer: TypeAlias = Callable[[Random, Shape, int], NDArray[np.float64]]
 
 
@@ -33,7 +33,7 @@ def _fan_average(shape: Shape) -> float:
 
 
 def _scaled(scale: float, fan: Callable[[Shape], float], uniform: bool) -> Initializer:
-    """Return an initializer of variance ``scale / fan``, uniform or normal."""
+    """Return a uniform or normal initializer with variance ``scale / fan``."""
 
     def deviation(shape: Shape) -> float:
         return math.sqrt(scale / fan(shape))
@@ -88,34 +88,34 @@ _BY_NAME: dict[str, Initializer] = {
     "random_signs": _random_signs,
 }
 
-#: Names that the biases of a Dense may have; "ones" is also how a gain starts.
+#: Names of initializers for the biases of a Dense; "ones" is also that of the gain of a LayerNorm.
 OF_BIASES = ("zeros", "ones", "standard_normal")
 
-#: Names that the factors of an Ensemble may have.
+#: Names of initializers for the factors of an Ensemble.
 OF_MEMBERS = ("random_signs", "standard_normal")
 
-#: Names that the weights of a Dense may have.
+#: Names of initializers for the weights of a Dense.
 NAMES = tuple(name for name in _BY_NAME if name == "zeros" or name not in (*OF_BIASES, *OF_MEMBERS))
 
 
 def name_of(initializer: object) -> str:
-    """Return the name of an initializer that a Dense may have, checked."""
+    """Return the name of an initializer for the weights of a Dense after checking it."""
     return _checks.choice("initializer", initializer, NAMES, None, _checks.names.INITIALIZERS)
 
 
 def name_of_biases(initializer: object) -> str:
-    """Return the name of an initializer that the biases of a Dense may have, checked."""
+    """Return the name of an initializer for the biases of a Dense after checking it."""
     hints = _checks.names.INITIALIZERS_OF_BIASES
     return _checks.choice("bias_initializer", initializer, OF_BIASES, None, hints)
 
 
 def name_of_members(initializer: object) -> str:
-    """Return the name of an initializer that the factors of an Ensemble may have, checked."""
+    """Return the name of an initializer for the factors of an Ensemble after checking it."""
     return _checks.choice("initializer", initializer, OF_MEMBERS)
 
 
 def bound(name: str | tuple[str, float], shape: Shape) -> float | None:
-    """Return the bound of an initializer that is uniform, None of another one."""
+    """Return the bound of a uniform initializer, or None for another distribution."""
     if isinstance(name, tuple):
         return name[1] if name[0] == "uniform" else None
     found: Callable[[Shape], float] | None = getattr(_BY_NAME[name], "bound", None)
@@ -127,7 +127,7 @@ _TOGETHER = 1 << 17
 
 
 def _of_width(name: str, width: float) -> Initializer:
-    """Return the uniform distribution up to a bound, or the normal one of a deviation."""
+    """Return the initializer ("uniform", bound) or ("normal", standard deviation)."""
 
     def draw_rows(rng: Random, shape: Shape, rows: int) -> NDArray[np.float64]:
         if name == "uniform":
@@ -142,7 +142,7 @@ def draw(
 ) -> Iterator[tuple[int, NDArray[np.float64]]]:
     """Draw weights of `shape` (n_in, n_out) by an initializer, some rows at a time.
 
-    Yields (first row, weights). The numbers are the same as if all rows were drawn at once.
+    Yield (first row, weights). The numbers are the same as if all rows were drawn at once.
     """
     initializer = _of_width(*name) if isinstance(name, tuple) else _BY_NAME[name]
     rows = shape[0] if name == "orthogonal" else max(1, _TOGETHER // shape[1])
@@ -150,5 +150,5 @@ def draw(
         yield row, initializer(rng, shape, min(rows, shape[0] - row))
 
 
-if not TYPE_CHECKING:  # who would let any name pass
+if not TYPE_CHECKING:  # a type checker would accept any name
     __getattr__ = _checks.names_of_module(__name__, _checks.names.INITIALIZERS, NAMES)

@@ -1,8 +1,8 @@
-"""Looking into a network: outputs of its layers, derivatives of its outputs, its cost.
+"""Inspect a network: outputs of its layers, derivatives of its outputs, its cost.
 
-A network that has diverged shows its NaN and inf here, as it does in `MLP.predict`. MLP has methods
-over these functions, where they are documented. Not here: training, pictures (plotting.py) and time
-(profiling.py).
+The results for a network that has diverged contain NaN and inf, as those of `MLP.predict` do. The
+functions are documented in the methods of MLP that call them. Not here: training, plots
+(plotting.py) and profiles (profiling.py).
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 
     from fastnn.mlp import MLP, Inputs
 
-_FEW = 8  # names that are shown
-_ROUND = 1024  # the most rows that buffers have room for: ROUND in engine/net.pxd
+_FEW = 8  # number of names that are shown
+_ROUND = 1024  # maximum number of rows in the buffers: ROUND in engine/net.pxd
 
 
 def classes(net: MLP, outputs: NDArray[Any]) -> NDArray[Any]:
@@ -41,13 +41,13 @@ def classes(net: MLP, outputs: NDArray[Any]) -> NDArray[Any]:
 
 
 def activations(net: MLP, X: Inputs) -> list[NDArray[Any]]:
-    """Return the outputs (n, units) of the layers for rows X (n, n_in): `MLP.activations`."""
+    """Return the outputs (n, units) of each layer for rows X (n, n_in): `MLP.activations`."""
     found: list[NDArray[Any]] = net._network.activations(sources.inputs(net._state, "X", X))
     return found
 
 
 def jacobian(net: MLP, X: Inputs) -> NDArray[Any]:
-    """Return dy_k/dx_i (n, n_out, n_in) of rows X (n, n_in): `MLP.jacobian`."""
+    """Return dy_k/dx_i (n, n_out, n_in) for rows X (n, n_in): `MLP.jacobian`."""
     rows = sources.inputs(net._state, "X", X)
     found = np.empty((len(rows), net.n_out, net.n_in), net.dtype)
     for k in range(net.n_out):
@@ -56,7 +56,7 @@ def jacobian(net: MLP, X: Inputs) -> NDArray[Any]:
 
 
 def input_gradients(net: MLP, X: Inputs, output: int | None = None) -> NDArray[Any]:
-    """Return dy_k/dx (n, n_in) of one output, or of each row's largest: `MLP.input_gradients`."""
+    """Return dy_k/dx (n, n_in) for one output, or for the largest: `MLP.input_gradients`."""
     if output is not None:
         output = _checks.integer("output", output, low=0, high=net.n_out - 1)
     rows = sources.inputs(net._state, "X", X)
@@ -65,7 +65,7 @@ def input_gradients(net: MLP, X: Inputs, output: int | None = None) -> NDArray[A
 
 
 def _derivatives(net: MLP, rows: NDArray[Any], outputs: NDArray[np.int64]) -> NDArray[Any]:
-    """Return dy_k/dx (n, n_in); k is each row's in `outputs`."""
+    """Return dy_k/dx (n, n_in); `outputs` (n,) has the index k for each row."""
     found = np.empty((len(rows), net.n_in), net.dtype)
     net._network.input_gradients(rows, outputs, found)
     return found
@@ -83,7 +83,7 @@ def summary(net: MLP, batch_size: int = 32) -> str:
 
 
 def html(net: MLP) -> str:
-    """Return the network for a notebook: its summary as a table of HTML, in the page's colours."""
+    """Return the summary of a network as an HTML table for a notebook, in the page's colours."""
     from html import escape  # slow to import, and rarely needed
 
     head, *rows = [("layer", "output", "parameters", "flops a row"), *_rows(net)]
@@ -110,7 +110,7 @@ def _html_row(cells: Iterable[str], tag: str, style: str) -> str:
 
 
 def _learnt(net: MLP) -> Iterator[str]:
-    """Yield what fits have added: counts, and the names of classes and columns."""
+    """Yield lines about training: counts, and the names of classes and columns."""
     if net.step:
         yield f"trained for {net.epoch:,} epochs, {net.step:,} updates"
     for what, names in (("classes", net.classes), ("columns", net.feature_names)):
@@ -120,7 +120,7 @@ def _learnt(net: MLP) -> Iterator[str]:
 
 
 def _rows(net: MLP) -> Iterator[tuple[str, str, str, str]]:
-    """Yield the cells of every layer's row; those without parameters or products stay empty."""
+    """Yield the cells of each layer's row, empty for missing parameters or products."""
     yield "input", f"{net.n_in:,}", "", ""
     for layer, n_in in with_widths(net.layers, net.n_in):
         count, flops = _size(layer.parameters(n_in)), layer.flops(n_in)
@@ -129,12 +129,12 @@ def _rows(net: MLP) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _size(shapes: dict[str, tuple[int, ...]]) -> int:
-    """Return how many numbers parameters have."""
+    """Return the total number of elements of parameters."""
     return sum(math.prod(shape) for shape in shapes.values())
 
 
 def _table(rows: list[tuple[str, str, str, str]]) -> list[str]:
-    """Return lines of aligned cells; their width differs only where a cell is long."""
+    """Return lines of aligned cells, in columns of fixed width unless a cell is longer."""
     columns = zip((15, 8, 10, 11), *rows, strict=True)
     widths = [max(least, *map(len, cells)) for least, *cells in columns]
     lines = []
@@ -177,7 +177,7 @@ def _totals(net: MLP, batch_size: int) -> Iterator[str]:
 
 
 def _bytes(size: int) -> str:
-    """Return a number of bytes in the largest unit of which it is one at least."""
+    """Return a number of bytes as text, in the largest unit that gives at least 1."""
     if size < 1024:
         return f"{size} bytes"
     power = min(3, (size.bit_length() - 1) // 10)

@@ -1,6 +1,6 @@
-"""Networks from and to scikit-learn and PyTorch, and as C source, weights and all.
+"""Convert networks, including weights, from and to scikit-learn and PyTorch, and to C source.
 
-Neither library is imported before it is needed. The code is in fastnn/exchange.
+The libraries are imported only when they are needed. The code is in fastnn/exchange.
 """
 
 from fastnn.exchange.c_source import to_c

@@ -1,7 +1,7 @@
-"""The kernels of back-propagation as functions of arrays, for training loops of your own.
+"""The kernels of back-propagation as functions of arrays, for your own training loops.
 
-`forward`, `delta` (`output_delta` at the output) and `update` are the parts of a training step, for
-one layer at a time. They compute in float32 if all arrays are float32, otherwise in float64.
+`forward`, `delta` (`output_delta` at the output) and `update` are the parts of a training step for
+one layer. They compute in float32 if all arrays are float32, otherwise in float64.
 `MLP.fit` is much faster: it keeps the weights in the layout of the kernels, and does not return to
 Python between steps.
 
@@ -102,7 +102,7 @@ def output_delta(
         Targets; class labels or one-hot rows for cross-entropy.
     loss : str or Loss
     activation : str or Activation
-        The activation of the output layer, which must suit the loss.
+        The activation of the output layer, which the loss must allow.
 
     Returns
     -------

@@ -1,8 +1,8 @@
-"""Specifications of layers: what an MLP is built from.
+"""Specifications of the layers of an MLP.
 
-A kind of layer describes everything that needs no arithmetic: its width, its parameters and their
-shapes, its operations, its label in a summary, and its stages in the engine. Not here: weights (in
-the arena of the network) and arithmetic (engine/stages/; in NumPy, reference/).
+The class of a layer defines everything that needs no arithmetic: its width, its parameters and
+their shapes, its number of operations, its label in a summary, and its stages in the engine. Not
+here: weights (in the arena of the network) and arithmetic (engine/stages/; in NumPy, reference/).
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,16 +30,16 @@ class Dense(Layer):
     units : int
         Number of outputs.
     activation : str or Activation, default "identity"
-        The layer's ``h``; a name, or an `Activation` to set its parameter.
+        The function ``h``: a name, or an `Activation` to set its parameter.
     use_bias : bool, default True
         Whether the layer has biases ``b``, of shape (units,).
     initializer : str, optional
-        How ``W`` is drawn: ``"glorot_uniform"``, ``"glorot_normal"``, ``"he_uniform"``,
-        ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``, ``"orthogonal"`` or ``"zeros"``.
-        By default it depends on the activation: He uniform for relu and similar, LeCun normal for
-        selu, Glorot uniform for the others.
+        The distribution of the initial ``W``: ``"glorot_uniform"``, ``"glorot_normal"``,
+        ``"he_uniform"``, ``"he_normal"``, ``"lecun_uniform"``, ``"lecun_normal"``,
+        ``"orthogonal"`` or ``"zeros"``. The default depends on the activation: He uniform for relu
+        and similar, LeCun normal for selu, Glorot uniform for all others.
     bias_initializer : {"zeros", "ones", "standard_normal"}, default "zeros"
-        How ``b`` starts. Biases from the standard normal distribution spread the bends of the
+        The initial ``b``. Biases from the standard normal distribution spread the bends of the
         activations over standardized inputs.
     l1, l2 : float, default 0.0
         Penalties ``l1 * sum |W| + l2 * sum W**2`` added to the loss of every batch (the scaling of
@@ -48,8 +48,8 @@ class Dense(Layer):
         Whether updates change the layer. A frozen layer keeps its weights; no deltas are computed
         below the lowest layer that is not frozen.
     learning_rate_multiplier : float, default 1.0
-        The layer's learning rate is that of the optimizer or its schedule times this number, also
-        in decoupled weight decay; above 0.
+        Factor of the learning rate of the optimizer or its schedule for this layer, also in
+        decoupled weight decay; above 0.
 
     Raises
     ------
@@ -106,14 +106,14 @@ class Dense(Layer):
         return shapes | {"b": (self.units,)} if self.use_bias else shapes
 
     def initializers(self) -> dict[str, str]:
-        """Return how W is drawn, and b unless it starts at 0."""
+        """Return the initializers of W, and of b unless it starts at 0."""
         found = {"W": self.initializer} if self.initializer else {}
         if self.use_bias and self.bias_initializer != "zeros":
             found["b"] = self.bias_initializer
         return found
 
     def flops(self, n_in: int) -> int:
-        """Return a multiplication and an addition for each weight."""
+        """Return the number of operations: a multiplication and an addition for each weight."""
         return 2 * n_in * self.units
 
     def stages(self, number: int) -> list[dict[str, object]]:
@@ -175,7 +175,7 @@ class Dropout(Layer):
         return self.rate == 0
 
     def stages(self, number: int) -> list[dict[str, object]]:
-        """Return one stage; `number` distinguishes its masks from those of other stages."""
+        """Return one stage; `number` distinguishes its masks from the masks of other stages."""
         return [{"kind": "dropout", "rate": self.rate, "mask": number}]
 
     @property
@@ -186,12 +186,12 @@ class Dropout(Layer):
 
 @dataclass(frozen=True)
 class Standardize(Layer):
-    """Standardized inputs, as the first layer: mean 0 and standard deviation 1 for each column.
+    """Standardize the inputs, as the first layer: mean 0 and standard deviation 1 for each column.
 
-    ``z = (x - mean) / scale``; a constant column has scale 1. Mean and scale are computed from
-    data, by the first `MLP.fit` from its rows or by `MLP.adapt`. They are stored with the network,
-    so that predictions take raw inputs. A column whose standard deviation is too small or too large
-    for the network's dtype raises a ValueError: below about 1e-32 or above 8e37 in float32.
+    ``z = (x - mean) / scale``; a constant column has scale 1. The first `MLP.fit` computes mean and
+    scale from its rows, unless `MLP.adapt` has done so before. They are stored with the network, so
+    predictions take raw inputs. A column whose standard deviation is too small or too large for the
+    network's dtype raises a ValueError: below about 1e-32 or above 8e37 in float32.
 
     Examples
     --------
@@ -212,7 +212,7 @@ class LayerNorm(Layer):
     """Layer normalization: each row gets mean 0 and variance 1, each column a gain and a bias.
 
     ``z = gain * (z_prev - mean) / sqrt(var + epsilon) + bias`` with the mean and the variance of
-    the row (Ba, Kiros, Hinton 2016). The outputs of a row depend on that row alone, in training and
+    the row (Ba, Kiros, Hinton 2016). The outputs of a row depend only on that row, in training and
     in prediction.
 
     Parameters
@@ -260,16 +260,16 @@ class LayerNorm(Layer):
 
 @dataclass(frozen=True)
 class Activate(Layer):
-    """An activation as a layer of its own: ``z = h(z_prev)``.
+    """An activation as a separate layer: ``z = h(z_prev)``.
 
-    The activation of a Dense belongs to that layer. This one is for places behind another layer,
-    such as ``[Dense(32), LayerNorm(), Activate("relu")]`` or the sum of a Residual.
+    A Dense has its own activation. This layer is for an activation after another layer, as in
+    ``[Dense(32), LayerNorm(), Activate("relu")]``, or after a Residual.
 
     Parameters
     ----------
     activation : str or Activation, default "relu"
-        The layer's ``h``; a name, or an `Activation` to set its parameter. Not "softmax", which is
-        for the output layer only.
+        The function ``h``: a name, or an `Activation` to set its parameter. "softmax" is not
+        allowed, since it is for the output layer only.
 
     Raises
     ------
@@ -312,9 +312,9 @@ class Activate(Layer):
 class Residual(Layer):
     """A block of layers whose inputs are added to its outputs: ``z = z_prev + f(z_prev)``.
 
-    The sum has no activation (He et al., CVPR 2016); an `Activate` behind it adds one. Gradients
-    pass the sum unchanged, so a deep network of such blocks learns more easily than one without
-    sums.
+    The sum has no activation (He et al., CVPR 2016); an `Activate` after it adds one. Gradients
+    pass through the sum unchanged, so a deep network of such blocks is easier to train than one
+    without sums.
 
     Parameters
     ----------
@@ -324,8 +324,8 @@ class Residual(Layer):
     Raises
     ------
     TypeError, ValueError
-        If the block is empty, or contains something that is not a layer or must come first. Whether
-        the numbers of inputs and outputs agree is checked when a network is built.
+        If the block is empty, or contains an item that is not a layer or that must come first.
+        Whether the numbers of inputs and outputs agree is checked when a network is built.
 
     Examples
     --------
@@ -363,14 +363,14 @@ class Residual(Layer):
 
 
 class Fork(Layer):
-    """The beginning of a Residual: inputs are passed on, and kept for the `Sum` at its end."""
+    """The beginning of a Residual: passes its inputs on, and keeps them for the matching `Sum`."""
 
     name: ClassVar[str] = "fork"
     piece_of: ClassVar[str] = "a Residual"
 
 
 class Sum(Layer):
-    """The end of a Residual: the inputs of the last `Fork` without a `Sum` are added."""
+    """The end of a Residual: adds the inputs of the matching `Fork`."""
 
     name: ClassVar[str] = "sum"
     piece_of: ClassVar[str] = "a Residual"
@@ -378,25 +378,26 @@ class Sum(Layer):
 
 @dataclass(frozen=True)
 class Ensemble(Layer):
-    """Several networks that share most weights, as the last layer: their mean is the output.
+    """Several networks that share most weights, as the last layer; the output is their mean.
 
-    Each of `k` members has factors of its own for the inputs of the ensemble, and an output layer
-    of its own; the layers between are the same for all. They are trained at once and each by its
-    own loss, so they make different errors, as separate networks do, with few more weights than one
+    Each of the `k` members has its own factors for the inputs of the ensemble and its own output
+    layer; all members share the layers between. They are trained together, each on its own loss, so
+    they make different errors, like separate networks, with few more weights than a single network
     (TabM: Gorishniy, Kotelnikov, Babenko, ICLR 2025; after BatchEnsemble: Wen, Tran, Ba, ICLR
     2020).
 
     Parameters
     ----------
     k : int
-        Members, from 2 to 256. A step takes about `k` times as long as without an ensemble.
+        Number of members, from 2 to 256. A step takes about `k` times as long as without an
+        ensemble.
     layers : list of layers
-        What a member consists of. The last layer must be a Dense: each member has one of its own.
+        The layers of a member. The last layer must be a Dense, of which each member has its own.
     adapters : {"first", "all"}, default "first"
-        Where members have factors: "first" of the inputs only (TabM-mini), "all" also before and
-        behind the weights of each Dense, with a bias for each member (TabM).
+        The places of the members' factors: "first" only for the inputs (TabM-mini), "all" also
+        before and after the weights of each Dense, with a bias for each member (TabM).
     initializer : {"random_signs", "standard_normal"}, default "random_signs"
-        How the factors of the inputs are drawn. Further factors start at 1.
+        The distribution of the initial factors of the inputs. Further factors start at 1.
     trainable : bool, default True
         Whether updates change the factors.
     learning_rate_multiplier : float, default 1.0
@@ -406,7 +407,7 @@ class Ensemble(Layer):
     ------
     TypeError, ValueError
         If an argument is out of its range, if the layers do not end with a Dense, or if they
-        contain something that is not a layer, must come first or must come last.
+        contain an item that is not a layer, that must come first, or that must come last.
 
     See Also
     --------
@@ -414,17 +415,18 @@ class Ensemble(Layer):
 
     Notes
     -----
-    Outputs are means over the members, behind the activation: of probabilities, for instance. Thus
-    `MLP.predict`, and metrics. The loss of a network is the mean of its members' losses, in
-    `MLP.evaluate` as in training; that of the mean outputs is smaller where the members differ. A
-    loss that is a Python function, and gradients of outputs, are of the mean outputs.
+    The outputs, in `MLP.predict` and in metrics, are means over the members after the activation,
+    for instance means of probabilities. The loss of a network is the mean of its members' losses,
+    in `MLP.evaluate` as in training; the loss of the mean outputs would be smaller where the
+    members differ. A loss that is a Python function gets the mean outputs, and gradients of outputs
+    are gradients of the mean outputs.
 
-    The layers of the network before the Ensemble are computed for each member too: rows of the
-    inputs pass through the network ``k`` times, one copy for each member. `MLP.activations` has the
-    copies of a row one after the other.
+    The layers of the network before the Ensemble are computed for each member, too: each row passes
+    through the network ``k`` times, one copy for each member. `MLP.activations` returns the copies
+    of a row one after the other.
 
-    The factors are a matrix ``W``, of shape (k, n). Those of all members' output layers are ``W``,
-    of shape (k * n, units), and ``b``, of shape (k, units).
+    The factors are a matrix ``W`` of shape (k, n). The parameters of the members' output layers are
+    ``W`` of shape (k * n, units) and ``b`` of shape (k, units).
 
     Examples
     --------
@@ -483,7 +485,7 @@ class Ensemble(Layer):
         return replace(self, layers=layers, trainable=trainable)
 
     def with_members(self) -> list[Layer]:
-        """Return the layers with those that tell members apart."""
+        """Return the layers together with the layers that have parameters for each member."""
         *shared, last = self.layers
         if self.adapters == "all":
             shared = [inner for layer in shared for inner in self._adapted(layer)]
@@ -495,7 +497,7 @@ class Ensemble(Layer):
         return MemberScale(self.k, initializer, bias_initializer, *options)
 
     def _adapted(self, layer: Layer) -> Iterator[Layer]:
-        """Yield a layer; a Dense with factors before and behind its weights."""
+        """Yield a layer; a Dense with factors before and after its weights."""
         if isinstance(layer, Residual):
             inner = [found for one in layer.layers for found in self._adapted(one)]
             yield from (Fork(), *inner, Sum())
@@ -509,7 +511,7 @@ class Ensemble(Layer):
             yield layer
 
     def pieces(self) -> Iterator[Layer]:
-        """Yield the pieces of the layers with those that tell members apart."""
+        """Yield the pieces of `with_members`."""
         for layer in self.with_members():
             yield from layer.pieces()
 
@@ -551,7 +553,7 @@ PIECES: tuple[type[Layer], ...] = (
 def with_widths(layers: Iterable[Layer], n_in: int) -> Iterator[tuple[Layer, int]]:
     """Yield every piece of the layers and the number of its inputs."""
     for layer in layers:
-        layer.width(n_in)  # some raise an error
+        layer.width(n_in)  # raises an error if n_in does not fit
         for piece in layer.pieces():
             yield piece, n_in
             n_in = piece.width(n_in)
@@ -575,7 +577,8 @@ def parameters(layers: Iterable[Layer], n_in: int) -> dict[str, tuple[int, ...]]
 def stages(layers: Iterable[Layer]) -> list[dict[str, object]]:
     """Return the specifications of the stages of layers.
 
-    Consecutive Dropouts are one stage, with the probability that all of them keep a value.
+    Consecutive Dropouts become one stage, which keeps a value with the probability that all of them
+    keep it.
     """
     found: list[dict[str, object]] = []
     number, kept, masks = 0, 1.0, 0
@@ -593,5 +596,5 @@ def stages(layers: Iterable[Layer]) -> list[dict[str, object]]:
     return found
 
 
-if not TYPE_CHECKING:  # who would let any name pass
+if not TYPE_CHECKING:  # a type checker would accept any name
     __getattr__ = _checks.names_of_module(__name__, _checks.names.LAYERS)

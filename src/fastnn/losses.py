@@ -1,10 +1,11 @@
-"""Specifications of losses: names, parameters, the outputs and the targets that each one takes.
+"""Specifications of losses: names, parameters, and the outputs and targets that each loss allows.
 
 Not here: arithmetic. Values and derivatives are in engine/simd/losses.h and, in NumPy, in
-reference/; those of a CustomLoss are the user's, and training/own_loss.py calls them.
-ARCHITECTURE.md lists the places of a new loss.
+reference/; training/own_loss.py calls the function of a CustomLoss. ARCHITECTURE.md lists the
+places where a new loss is added.
 
-A row's loss is the sum over the outputs; ``reduction`` of the MLP says how rows are put together.
+The loss of a row is the sum over the outputs; ``reduction`` of the MLP determines how the losses of
+rows are combined.
 """
 
 from __future__ import annotations
@@ -29,10 +30,10 @@ class Targets:
     low: float = -math.inf
     high: float = math.inf
     are_classes: bool = False  # labels 0, 1, ... (n,), or rows of probabilities that sum to 1
-    of_any_width: bool = False  # as many columns as the user likes; otherwise one for each output
+    of_any_width: bool = False  # any number of columns; otherwise one for each output
 
 
-#: Kinds of targets by the name that `Loss.targets` has.
+#: Kinds of targets by the name in `Loss.targets`.
 TARGETS = {
     "real": Targets(),
     "positive": Targets(low=0.0),
@@ -54,8 +55,8 @@ class Loss:
     by_output : bool
         Whether the loss is a sum over the outputs, so that each of them can have a weight.
     signed_weights : bool
-        Whether weights may be negative: the slope of the loss is bounded, so a row of negative
-        weight is pushed away with at most its weight.
+        Whether weights may be negative: the slope of the loss is bounded, so the gradient of a row
+        with negative weight is bounded, too.
     predicts_targets : bool
         Whether the outputs are predictions of the targets, so that metrics can compare them.
     targets : str
@@ -72,7 +73,7 @@ class Loss:
 
     @property
     def rule(self) -> str:
-        """The name of the kernels' loss."""
+        """The name of the loss in the kernels."""
         return self.name
 
     @property
@@ -90,14 +91,14 @@ class Loss:
         return n_out
 
     def n_classes(self, n_out: int) -> int | None:
-        """Return the number of classes of `n_out` outputs, or None in regression."""
+        """Return the number of classes for `n_out` outputs, or None for regression."""
         if self.takes.are_classes:
             return n_out
         is_binary = self.targets == "probability" and n_out == 1
         return 2 if is_binary else None
 
     def parameter(self, n_out: int) -> list[float] | None:
-        """Return the loss's parameter for each of `n_out` outputs, or None without one."""
+        """Return the parameter of the loss for each of `n_out` outputs, or None if it has none."""
         return None
 
 
@@ -125,7 +126,7 @@ class Huber(Loss):
     Parameters
     ----------
     delta : float, default 1.0
-        The distance at which the two meet, in units of the target.
+        The distance at which the two parts meet, in units of the target.
     """
 
     delta: float = 1.0
@@ -149,9 +150,9 @@ class Quantile(Loss):
     Parameters
     ----------
     q : float or sequence of float, default 0.5
-        The quantile, between 0 and 1. A sequence has one for each output, and a single column of
-        targets serves all of them. The how-to guide "Predict a distribution" has a last layer that
-        keeps such outputs in order.
+        The quantile, between 0 and 1. A sequence has a quantile for each output, and a single
+        column of targets serves all outputs. The how-to guide "Predict a distribution" shows a last
+        layer that keeps such outputs in order.
     """
 
     q: float | Sequence[float] = 0.5
@@ -163,11 +164,11 @@ class Quantile(Loss):
 
     @property
     def shares_target(self) -> bool:
-        """Whether one target serves all outputs: each output is another quantile of it."""
+        """Whether one target serves all outputs, each output being another quantile of it."""
         return isinstance(self.q, tuple)
 
     def parameter(self, n_out: int) -> list[float]:
-        """Return q for each output; raise a ValueError if their numbers differ."""
+        """Return q for each output; raise a ValueError if q has another number of items."""
         return _checks.one_per_output("q", self.q, n_out)
 
 
@@ -175,10 +176,10 @@ class Quantile(Loss):
 class LinearLoss(Loss):
     """Linear loss ``E = sum_k t_k y_k``: a target is the derivative ``dE/dy`` of that output.
 
-    For training with gradients that are computed elsewhere: the policy gradient of reinforcement
-    learning, or another program's loss. `fastnn.MLP.train_on_output_gradients` makes such a step
-    for a network of any loss. The value of the loss has no lower bound and does not measure
-    progress.
+    For training with gradients that are computed elsewhere, such as the policy gradient of
+    reinforcement learning or the loss of another program. `fastnn.MLP.train_on_output_gradients`
+    makes such a step for a network with any loss. The value of the loss has no lower bound and does
+    not measure progress.
     """
 
     name: ClassVar[str] = "linear"
@@ -190,7 +191,7 @@ class Poisson(Loss):
     """Poisson's negative log-likelihood ``E = sum_k (y_k - t_k log y_k)``, for counts and rates.
 
     The output is the expected count, so its activation is "exp" or "softplus". The term
-    ``log(t!)``, which no weight changes, is left out.
+    ``log(t!)`` is left out, since it does not depend on the weights.
     """
 
     name: ClassVar[str] = "poisson"
@@ -203,16 +204,16 @@ class GaussianNLL(Loss):
     """Negative log-likelihood of normal distributions: the outputs are a mean and a variance.
 
     ``E = 1/2 sum_k [s_k + (y_k - t_k)**2 * exp(-s_k)]``, with the mean ``y_k`` and the logarithm
-    of the variance, ``s_k``, for each target (Nix, Weigend 1994). Any real number is the logarithm
-    of a variance, so the outputs are linear: their activation is "identity". The term
-    ``1/2 log(2 pi)`` of each target, which no weight changes, is left out.
+    of the variance, ``s_k``, for each target (Nix, Weigend 1994). The logarithm of a variance can
+    be any real number, so the outputs are linear: their activation is "identity". The term
+    ``1/2 log(2 pi)`` of each target is left out, since it does not depend on the weights.
 
     For m targets the last layer is ``Dense(2 * m)``. Columns 0 to m - 1 of its outputs, as of
     `MLP.predict`, are the means, columns m to 2 m - 1 the logarithms of the variances; the standard
-    deviations are ``np.exp(y[:, m:] / 2)``. Targets have shape (n, m), or (n,) for m = 1; a metric
-    that is a function gets them twice, side by side, as ``y_true`` of shape (n, 2 m).
+    deviations are ``np.exp(y[:, m:] / 2)``. Targets have shape (n, m), or (n,) for m = 1. A metric
+    that is a function gets the targets twice, side by side, as ``y_true`` of shape (n, 2 m).
 
-    Standardize the targets: at first the variances are about 1. Through the C interface targets
+    Standardize the targets, since the initial variances are about 1. In the C interface targets
     have a column for each output, of which the first m are read.
 
     Examples
@@ -249,8 +250,8 @@ class BinaryCrossEntropy(Loss):
     """Binary cross-entropy ``E = -sum_k [t_k log y_k + (1 - t_k) log(1 - y_k)]``.
 
     For binary classification and, with several outputs, multi-label classification; the outputs
-    have the activation sigmoid. It is computed from the pre-activations, and finite for all of
-    them.
+    have the activation sigmoid. The loss is computed from the pre-activations, and is finite for
+    all of them.
 
     Parameters
     ----------
@@ -277,8 +278,8 @@ class BinaryCrossEntropy(Loss):
 class CrossEntropy(Loss):
     """Cross-entropy ``E = -sum_g t_g log y_g`` of class labels, one-hot rows or probability rows.
 
-    For multi-class classification; the outputs have the activation softmax. It is computed from the
-    pre-activations, and finite for all of them.
+    For multi-class classification; the outputs have the activation softmax. The loss is computed
+    from the pre-activations, and is finite for all of them.
 
     Parameters
     ----------
@@ -310,41 +311,41 @@ def _check_smoothing(loss: BinaryCrossEntropy | CrossEntropy) -> None:
 
 @dataclass(frozen=True)
 class CustomLoss(Loss):
-    """A loss that is a Python function of targets and outputs, called once a batch.
+    """A loss that is a Python function of targets and outputs, called once for each batch.
 
     ``MLP(..., loss=function)`` is short for ``loss=CustomLoss(function)``; other callable objects
-    are passed as ``CustomLoss(object)``.
+    must be passed as ``CustomLoss(object)``.
 
     Parameters
     ----------
     function : callable
-        ``function(y_true, y_pred)`` returns ``(losses, gradients)`` of the rows of a batch:
+        ``function(y_true, y_pred)`` returns ``(losses, gradients)`` for the rows of a batch:
         `losses` of shape (n,), and `gradients` of shape (n, n_out), the derivatives of the sum of
-        `losses` with respect to `y_pred`. `y_pred` (n, n_out) has the network's outputs, after
+        `losses` with respect to `y_pred`. `y_pred` (n, n_out) holds the network's outputs, after
         their activation, and `y_true` (n, n_out) the targets, in the network's dtype.
     targets : {"real", "positive", "probability", "class", "any"}, default "real"
-        What the targets are. "positive" is 0 or more, "probability" 0 to 1. With "class", `y_true`
-        is an int64 array of labels (n,) where the user passed labels, and the rows (n, n_out)
-        where the user passed rows of probabilities. With "any" the targets may have any number of
-        columns, and named metrics are refused.
+        The kind of targets. "positive" is 0 or more, "probability" 0 to 1. With "class", `y_true`
+        is an int64 array of labels (n,) if the user passed labels, or rows (n, n_out) if the user
+        passed rows of probabilities. With "any" the targets may have any number of columns, and
+        named metrics raise an error.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is invalid. What the function returns is checked at every call.
+        If an argument is invalid. The result of the function is checked at every call.
 
     Notes
     -----
-    The reduction, sample weights, penalties, dropout and clipping are the network's. With sample
-    weights, a row's loss must depend on that row alone; without them it may depend on the other
-    rows of the batch. The function must not train the network that calls it.
+    Reduction, sample weights, penalties, dropout and clipping are applied by the network. With
+    sample weights, the loss of a row must depend only on that row; without them it may depend on
+    the other rows of the batch. The function must not train the network that calls it.
 
-    A step costs a second forward pass and a call of Python more than a step with a loss of
-    fastnn's own, and the batch's rows are copied.
+    Compared with a built-in loss, a step needs a second forward pass, a call of a Python function
+    and a copy of the batch's rows.
 
-    A file keeps the name of the function, not the function: `fastnn.load` takes it as the argument
-    ``loss``, and without it the network that it returns can predict but not train. In C, the
-    targets of such a network are the gradients of its outputs.
+    A file keeps the name of the function, not the function: pass it to `fastnn.load` as the
+    argument ``loss``. A network loaded without it can predict but not train. In C, the targets of
+    such a network are the gradients of its outputs.
 
     Examples
     --------
@@ -360,7 +361,7 @@ class CustomLoss(Loss):
     """
 
     function: Callable[[NDArray[Any], NDArray[Any]], tuple[Any, Any]]
-    targets: str = "real"  # type: ignore[misc]  # a field here, of the class elsewhere
+    targets: str = "real"  # type: ignore[misc]  # a field here, a class variable elsewhere
     name: ClassVar[str] = "custom"
     by_output: ClassVar[bool] = False
     signed_weights: ClassVar[bool] = True
@@ -371,11 +372,11 @@ class CustomLoss(Loss):
 
     @property
     def rule(self) -> str:
-        """The kernels are given gradients."""
+        """The linear loss: the kernels get gradients as targets."""
         return LinearLoss.name
 
     def config(self) -> dict[str, Any]:
-        """Return plain data: the name of the function stands for it."""
+        """Return the loss as plain data, with the name of the function in its place."""
         function = self.function
         known = function.name if isinstance(function, Absent) else None
         named = known or getattr(function, "__name__", type(function).__name__)
@@ -383,18 +384,18 @@ class CustomLoss(Loss):
 
     @classmethod
     def without_function(cls, function: str, targets: str) -> CustomLoss:
-        """Return the loss that plain data describe, whose function is not at hand."""
+        """Return the loss that plain data describe, without its function."""
         return cls(Absent(_checks.name_of_absent_loss("function", function)), targets)
 
 
 @dataclass(frozen=True)
 class Absent:
-    """The place of a function of which a file has the name alone."""
+    """Placeholder for a function of which a file holds only the name."""
 
     name: str
 
     def __call__(self, y_true: NDArray[Any], y_pred: NDArray[Any]) -> tuple[Any, Any]:
-        """Raise a ValueError."""
+        """Raise a ValueError, since the function is missing."""
         raise _checks.absent_loss(self.name)
 
 
@@ -416,21 +417,21 @@ KINDS: dict[str, type[Loss]] = {
 
 NAMES = tuple(KINDS)
 
-#: Keras' names of losses that are the same to the letter.
+#: Keras' names for losses with identical definitions.
 ALIASES = {
     "categorical_crossentropy": "cross_entropy",
     "sparse_categorical_crossentropy": "cross_entropy",
 }
 
 
-@functools.cache  # frozen, so that all networks can share them
+@functools.cache  # losses are frozen, so all networks can share them
 def default(name: str) -> Loss:
-    """Return a loss with its default parameter."""
+    """Return the loss of a name with its default parameter."""
     return KINDS[name]()
 
 
 def get(loss: str | Loss | Callable[..., Any]) -> Loss:
-    """Return the specification for a name or a function; return a specification as it is."""
+    """Return the loss for a name or a function; a Loss is returned as it is."""
     if isinstance(loss, str):
         return default(_checks.choice("loss", loss, NAMES, ALIASES, _checks.names.LOSSES))
     if inspect.isroutine(loss) or isinstance(loss, functools.partial):
@@ -441,5 +442,5 @@ def get(loss: str | Loss | Callable[..., Any]) -> Loss:
     return found
 
 
-if not TYPE_CHECKING:  # who would let any name pass
+if not TYPE_CHECKING:  # a type checker would accept any name
     __getattr__ = _checks.names_of_module(__name__, _checks.names.LOSSES)

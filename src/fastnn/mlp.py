@@ -2,7 +2,7 @@
 
 MLP is a façade over a `State` (training/state.py): each method checks or converts a few arguments
 and calls the module that does the work. Not here: fits (training/loop.py), other calls on rows
-(training/calls.py), files (exchange/model_files.py), what layers output (inspection.py).
+(training/calls.py), files (exchange/model_files.py), outputs of layers (inspection.py).
 
 This module has over 600 lines because one class has all methods, and three quarters of the lines
 are their docstrings.
@@ -71,78 +71,79 @@ class MLP:
     n_in : int
         Number of inputs, the columns of ``X``.
     layers : list of Dense, Dropout, LayerNorm, Activate, Residual, Standardize and others
-        From the first hidden layer to the output layer, which is a Dense or an `Ensemble`. A
-        Dropout, a LayerNorm, an Activate or a NumericEmbedding acts on the outputs of the layer
-        before it; a Standardize must be the first layer, an Embedding the first one or behind a
-        Standardize.
+        The layers from the first hidden layer to the output layer, which is a Dense or an
+        `Ensemble`. A Dropout, a LayerNorm, an Activate or a NumericEmbedding acts on the outputs of
+        the layer before it. A Standardize must be the first layer; an Embedding must be the first
+        layer or follow a Standardize.
     loss : str, Loss or callable
         ``"squared_error"``, ``"absolute_error"``, ``"huber"``, ``"quantile"``, ``"linear"``,
         ``"poisson"``, ``"gaussian_nll"``, ``"binary_cross_entropy"`` or ``"cross_entropy"``, or an
         object such as ``Huber(2.0)``. Cross-entropy needs a softmax output, binary cross-entropy a
         sigmoid output, poisson exp or softplus, gaussian_nll two linear outputs for each target
-        (`GaussianNLL`); the others take any. A Python function of targets and outputs
-        becomes a `CustomLoss`.
+        (`GaussianNLL`); all other losses allow any output. A Python function of targets and
+        outputs becomes a `CustomLoss`.
     optimizer : str or Optimizer
         ``"sgd"``, ``"adagrad"``, ``"rmsprop"``, ``"adam"``, ``"adamw"``, ``"nadam"``,
         ``"lion"`` or ``"schedule_free_adamw"`` with their defaults, or an object such as
         ``Adam(learning_rate=1e-4)``.
     reduction : {"mean", "sum"}, default "mean"
-        A batch's loss is the sum of its rows' losses, divided by the number of rows (by the sum of
-        the sizes of their sample weights), or not divided.
+        The loss of a batch is the sum of its rows' losses. "mean" divides it by the number of rows,
+        or by the sum of the absolute sample weights; "sum" does not.
     scale_penalties : bool, default False
-        Whether the layers' penalties are divided by the batch's number of rows (or the sum of
+        Whether the layers' penalties are divided by the number of rows in the batch (or the sum of
         their weights), too, as in scikit-learn. Otherwise they are added to the mean undivided, as
         in Keras.
     dtype : {"float32", "float64", "mixed_bfloat16"}, default "float32"
         Precision of weights and arithmetic. With ``"mixed_bfloat16"`` arrays are float32, and the
-        operands of matrix products (inputs of layers, weights, deltas) are rounded to bfloat16, of
-        which CPUs with AVX-512 BF16 multiply twice as many; sums, biases, weights, moments and
-        losses stay float32, and so do layers of up to 4 units. Other CPUs compute the same bits,
-        more slowly than in float32. An operand keeps 8 significant bits: standardize inputs.
+        operands of matrix products (inputs of layers, weights, deltas) are rounded to bfloat16:
+        CPUs with AVX-512 BF16 multiply twice as many of these at a time. Sums, biases, weights,
+        moments and losses stay in float32, and so do layers of up to 4 units. Other CPUs compute
+        the same bits, but more slowly than in float32. An operand keeps 8 significant bits, so
+        inputs should be standardized.
     seed : int, optional
         Seed of the initial weights, the order of rows and the dropout masks. The same seed gives
         the same bits in one version, for any number of threads and on every CPU with fused
-        multiply-adds. By default it is drawn from the system.
+        multiply-adds. By default the seed is drawn from the operating system.
     n_threads : int, optional
-        Threads to train and predict with; by default the CPUs this process may use. Small networks
-        stay on one thread, which is faster for them.
+        Number of threads to train and predict with; by default the number of CPUs that this process
+        may use. Small networks use one thread, which is faster for them.
 
     Attributes
     ----------
     n_in, n_out : int
         Numbers of inputs and outputs.
     layers : tuple of Layer
-        As given.
+        The layers, as given.
     dense : tuple of Dense
-        The Dense layers in the order of their computation, those within other layers among them.
-        Weights also belong to LayerNorm, which is not in it.
+        The Dense layers in the order of computation, including those within other layers. LayerNorm
+        and other layers with weights are not among them.
     dropout_rates : tuple of float
         For each of these Dense layers, the rate at which its input is dropped in training.
     loss, optimizer, reduction, scale_penalties, n_threads
-        As given or by default, names turned into objects.
+        The arguments or their defaults, with names converted to objects.
     dtype : dtype
-        Of weights, inputs and outputs.
+        The dtype of weights, inputs and outputs.
     dtype_policy : str
         The argument `dtype`: its name, or ``"mixed_bfloat16"``.
     learning_rate : float
-        The rate of the next update; may be set, to a number or a Schedule.
+        The learning rate of the next update; can be set to a number or a Schedule.
     step, epoch : int
         Numbers of updates and of whole epochs made so far.
     standardization : (mean, scale) or None
-        Of a Standardize layer that has seen data: float64 arrays of shape (n_in,), which cannot be
-        written to.
+        Mean and scale of a Standardize layer that has seen data: read-only float64 arrays of shape
+        (n_in,).
     feature_names : tuple of str or None
-        Columns of the first data frame that `fit` was given. Later data frames must have the same
-        columns in the same order; arrays are not compared. May be set, to a name for each input;
-        None admits any columns.
+        Column names of the first data frame passed to `fit`. Later data frames must have the same
+        columns in the same order; arrays are not checked. Can be set to a name for each input; None
+        allows any columns.
     classes : tuple of str or numbers, or None
-        Labels of the classes 0, 1, ..., which `predict_classes` returns and targets name. The first
-        `fit` to text or to categories finds them in y; they are saved, loaded and copied with the
-        network. May be set; None for the numbers themselves.
+        Labels of the classes 0, 1, ..., which `predict_classes` returns and targets contain. The
+        first `fit` with text or categories finds them in y; they are saved, loaded and copied with
+        the network. Can be set; None means that the labels are the numbers 0, 1, ... themselves.
     metadata : dict
-        Data to be kept with the network: text, numbers, and lists and dicts of these, as JSON has
-        them. They are saved, loaded and copied with the network. May be set; what JSON cannot hold
-        is refused when it is set, or when the network is saved.
+        Your own data, kept with the network: text, numbers, and lists and dicts of these. They are
+        saved, loaded and copied with the network. Can be set; values that JSON cannot hold raise an
+        error when they are set or when the network is saved.
     stop_training : bool
         Set it to True in a callback to end `fit` after the epoch.
 
@@ -164,13 +165,13 @@ class MLP:
     array([0., 1., 1., 0.], dtype=float32)
     """
 
-    # What a network is built with; a change needs another network.
+    # The arguments of a network and their consequences, which cannot be set afterwards.
     _BUILT_WITH = frozenset(
         {*configuration.NAMES, "dense", "dtype_policy", "dropout_rates", "n_out"}
     )
 
-    # Both are for fastnn's own modules. The compiled network is the state's, and an attribute of
-    # its own because another look-up would cost calls with one row 2 % of their instructions.
+    # Both are for fastnn's own modules. The compiled network also belongs to the state; it has its
+    # own attribute because another look-up would cost 2 % of the instructions of a one-row call.
     _state: State
     _network: Network
 
@@ -207,7 +208,7 @@ class MLP:
 
     @classmethod
     def _of(cls, state: State) -> Self:
-        """Return a network that has a state."""
+        """Return a network with the given state."""
         net = object.__new__(cls)
         net._hold(state)
         return net
@@ -220,7 +221,7 @@ class MLP:
     def __dir__(self) -> list[str]:
         return [name for name in super().__dir__() if not _checks.is_foreign(type(self), name)]
 
-    # ---- what it was built with -----------------------------------------------------------------
+    # ---- arguments ------------------------------------------------------------------------------
 
     @property
     def n_in(self) -> int:
@@ -239,7 +240,7 @@ class MLP:
 
     @property
     def dense(self) -> tuple[Dense, ...]:
-        """The Dense layers, those within other layers among them."""
+        """The Dense layers, including those within other layers."""
         return self._state.specification.dense
 
     @property
@@ -274,7 +275,7 @@ class MLP:
 
     @property
     def dtype_policy(self) -> str:
-        """What dtype is called, or "mixed_bfloat16"."""
+        """The name of dtype, or "mixed_bfloat16"."""
         return self._state.specification.policy
 
     @property
@@ -309,69 +310,72 @@ class MLP:
         verbose: int = 0,
         n_threads: int | None = None,
     ) -> History:
-        """Train for a number of epochs: passes over the rows in batches, an update each.
+        """Train for a number of epochs: passes over the rows in batches, with one update for each.
 
         Parameters
         ----------
         X : array-like of shape (n, n_in), or iterable of (X, y) or (X, y, sample_weight)
             Inputs: anything numpy can read as numbers (arrays, lists, data frames, tensors with
             DLPack) or sparse rows (SciPy's CSR, `SparseRows`), converted once to the network's
-            dtype. Large arrays (32 MB and more, converted) of a narrower type, such as uint8 or
-            float16, and files mapped by numpy.memmap are converted a few batches at a time, on a
-            thread of their own, during training; memory doesn't grow with them. The batches of an
+            dtype. Large arrays (32 MB and more after conversion) of a narrower type, such as uint8
+            or float16, and files mapped by numpy.memmap are converted a few batches at a time by
+            another thread during training, so memory doesn't grow with them. The batches of an
             iterable are converted in the same way; each epoch iterates over it again.
         y : array-like of shape (n,) or (n, n_out)
             Targets. For cross-entropy class labels 0, 1, ... or one-hot (or probability) rows.
             Classes, also those of a single sigmoid output, may be text or categories of a data
             frame: the network keeps them as `classes`, text in sorted order, categories in their
-            own. Left out if X is an iterable.
+            own order. Must be left out if X is an iterable.
         batch_size : int or None, default 32
             Rows in each update: 1 is on-line learning, None the full batch. Ignored for an
             iterable, whose items are the batches.
         epochs : int, default 1
+            Number of epochs.
         shuffle : bool or numpy Generator or RandomState, default True
             Whether each epoch takes the rows in a new random order: drawn by the network, or by the
-            generator given (anything whose ``permutation(n)`` returns n numbers of rows).
+            generator given (any object whose ``permutation(n)`` returns n row numbers).
         sample_weight : array-like of shape (n,) or (n, n_out), optional
-            Weights of the rows' losses, or of each output's part in them where the loss is a sum
-            over the outputs (all but "cross_entropy"). A target of weight 0 is missing: it may be
-            NaN, so ``~numpy.isnan(y)`` masks missing targets. Weights are 0 or more, or of any sign
-            for losses of bounded slope ("cross_entropy", "binary_cross_entropy", "huber",
+            Weights of the losses of the rows, or of each output's term if the loss is a sum over
+            the outputs (all losses except "cross_entropy"). A target with weight 0 is missing: it
+            may be NaN, so ``~numpy.isnan(y)`` masks missing targets. Weights are 0 or more, or of
+            any sign for losses of bounded slope ("cross_entropy", "binary_cross_entropy", "huber",
             "absolute_error", "quantile"). ``reduction="mean"`` divides by the sum of ``|weight|``
-            over the rows, where a row with weights of its outputs has their mean.
+            over the rows; a row with a weight for each output counts with their mean.
         class_weight : dict of label to float, or "balanced", optional
-            Weights of the rows of each class (of a label, or of a target of 0 or 1) in the losses
-            of training and of validation; multiplied by sample_weight. Classes not in the dict have
-            weight 1. "balanced" is ``n / (n_classes * count)`` of the training rows, as in
-            scikit-learn.
+            Weights of the rows of each class (by label, or by a target of 0 or 1) in the losses of
+            training and validation; multiplied by sample_weight. Classes not in the dict have
+            weight 1. "balanced" is ``n / (n_classes * count)``, computed from the training rows, as
+            in scikit-learn.
         validation_data : (X, y) or (X, y, sample_weight), optional
-            Evaluated after each epoch, as "val_loss".
+            Rows that are evaluated after each epoch, as "val_loss".
         validation_split : float, default 0.0
-            Use this fraction of the rows, the last ones, for validation instead of training.
-            Shuffle sorted rows before.
+            Fraction of the rows, the last ones, to use for validation instead of training. Shuffle
+            sorted rows first.
         metrics : list of str, Metric or function, optional
             ``"accuracy"``, ``"top_k_accuracy"``, ``"balanced_accuracy"``, ``"precision"``,
             ``"recall"``, ``"f1"``, ``"roc_auc"``, ``"log_loss"``, ``"r2"``, ``"mae"``, ``"mse"``,
             an object such as ``TopKAccuracy(3)``, or a function ``f(y_true, y_pred)``; a dict gives
-            them other names. Those of training are computed from the outputs before each update,
-            like the loss. With validation data there are also "val_accuracy" ...
+            them other names. Training metrics are computed from the outputs before each update,
+            like the loss. With validation data the logs also have "val_accuracy", ...
         callbacks : list of Callback
+            Objects with hooks that are called during training.
         steps_per_epoch : int, optional
-            Batches of an iterable in an epoch; by default all. An iterator continues in the next
-            epoch, or in the next fit, where it stopped.
+            Number of batches of an iterable in an epoch; by default all. An iterator continues in
+            the next epoch, or in the next fit, where it stopped.
         resume : str or path, optional
             A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last whole
-            epoch in it: the bits are those of a fit that was not stopped. If the file doesn't exist
+            epoch in it, with the same bits as a fit that was not stopped. If the file doesn't exist
             yet, the fit begins with epoch 0.
         verbose : {0, 1} or bool, default 0
-            1 prints a line an epoch: losses and samples per second.
+            1 prints a line per epoch with losses and samples per second.
         n_threads : int, optional
-            Threads for this call, instead of the network's.
+            Number of threads for this call, instead of the network's.
 
         Returns
         -------
         History
-            ``history.history["loss"]``, metrics and, with validation data, ``["val_loss"]`` ...
+            Losses and metrics by epoch: ``history.history["loss"]`` and, with validation data,
+            ``history.history["val_loss"]``, ...
 
         Raises
         ------
@@ -389,13 +393,13 @@ class MLP:
 
         Notes
         -----
-        Ctrl-C takes effect between two updates: the network keeps those made before. The same seed
-        gives the same bits whether rows are in memory or converted during training.
+        Ctrl-C takes effect between two updates, and the network keeps the updates made before. The
+        same seed gives the same bits whether rows are in memory or converted during training.
 
-        Targets, weights and orders of rows are copied, and so are the batches of an iterable, which
-        may use its arrays again. An X that needs no conversion is not copied: a callback that
-        changes it changes the rows of later steps. Nor is a y that is a memory-mapped file, or in
-        the memory of X, as an autoencoder's.
+        Targets, weights and orders of rows are copied. The batches of an iterable are copied as
+        well, so it may reuse its arrays. An X that needs no conversion is not copied: a callback
+        that changes it changes the rows of later steps. A y that is a memory-mapped file, or that
+        shares memory with X, as in an autoencoder, is not copied either.
         """
         if (
             sample_weight is None
@@ -434,14 +438,14 @@ class MLP:
         return fit.run(model_files.checkpoint(self._state, fit, resume))
 
     def adapt(self, X: Inputs) -> None:
-        """Compute mean and scale of each column of inputs, for the Standardize layer.
+        """Compute mean and scale of each column of inputs for the Standardize layer.
 
-        `fit` does so with its rows if it has not been done before.
+        `fit` does this with its rows if mean and scale are not known yet.
 
         Parameters
         ----------
         X : array-like of shape (n, n_in)
-            As for `fit`; large files are read a part at a time.
+            As for `fit`; large files are read in parts.
 
         Raises
         ------
@@ -466,7 +470,7 @@ class MLP:
         Returns
         -------
         float
-            The loss of the batch, penalties included, with the weights from before the update.
+            The loss of the batch, including penalties, with the weights from before the update.
 
         Raises
         ------
@@ -474,8 +478,8 @@ class MLP:
             If an argument is invalid; the network is then unchanged.
         FloatingPointError
             If the loss isn't finite; the network is then unchanged. L1 and L2 penalties that
-            overflow, such as those of weights beyond 1e19 in float32, are found after the update
-            only; the message says then that it was made.
+            overflow, such as those of weights beyond 1e19 in float32, are only found after the
+            update; the message then says that the update was made.
         RuntimeError
             If the network is being trained in another thread.
 
@@ -530,7 +534,7 @@ class MLP:
         training: bool = False,
         flat: bool = False,
     ) -> tuple[float, list[NDArray[Any]] | NDArray[Any]]:
-        """Return the loss of these rows and its gradients; nothing is updated.
+        """Return the loss of these rows and its gradients, without an update.
 
         Parameters
         ----------
@@ -539,13 +543,12 @@ class MLP:
         training : bool, default False
             Whether dropout is applied, with the masks of the next update.
         flat : bool, default False
-            Whether to return the gradients as one vector, for optimizers such as those of
-            ``scipy.optimize``.
+            Whether to return the gradients as one vector, for instance for ``scipy.optimize``.
 
         Returns
         -------
         loss : float
-            Penalties included.
+            The loss, including penalties.
         gradients : list of ndarray, or ndarray of shape (n_parameters,)
             ``[dW0, db0, dW1, ...]``, in the order and shapes of `get_weights`; with `flat` a vector
             in the order of `get_flat_weights`.
@@ -571,9 +574,10 @@ class MLP:
     ) -> None:
         """Make one update from given gradients of a loss with respect to the outputs.
 
-        For losses that are computed outside: policy gradients, another program's loss. The update
-        back-propagates `dY` through the activation of the output (softmax's whole Jacobian) and the
-        layers, and is otherwise that of `train_on_batch`: dropout, penalties, clipping, moments.
+        For losses that are computed elsewhere, such as policy gradients or the loss of another
+        program. The update back-propagates `dY` through the output activation (for softmax through
+        its whole Jacobian) and the layers. Otherwise it is that of `train_on_batch`, with dropout,
+        penalties, clipping and moments.
 
         Parameters
         ----------
@@ -581,9 +585,9 @@ class MLP:
             The rows of the batch.
         dY : array-like of shape (n, n_out)
             For each row the derivatives of that row's loss with respect to its outputs, after their
-            activation. With ``reduction="mean"`` the batch's gradient is the mean over the rows, so
-            derivatives of a mean over the batch are to be multiplied by n. With ``reduction="sum"``
-            they are added up as they are.
+            activation. With ``reduction="mean"`` the gradient of the batch is the mean over the
+            rows, so multiply derivatives of a mean over the batch by n. With ``reduction="sum"``
+            the gradient is the sum over the rows.
         sample_weight : array-like of shape (n,) or (n, n_out), optional
             Weights of the rows or outputs, of any sign, as for `fit`.
 
@@ -593,7 +597,7 @@ class MLP:
             If an argument is invalid; the network is then unchanged.
         FloatingPointError
             If an output, or its product with dY, isn't finite; the network is then unchanged.
-            (Penalties that overflow are found after the update only, as in `train_on_batch`.)
+            (Penalties that overflow are only found after the update, as in `train_on_batch`.)
         RuntimeError
             If the network is being trained in another thread.
 
@@ -630,21 +634,21 @@ class MLP:
     def per_sample_gradients(
         self, X: Inputs, y: ArrayLike, *, flat: bool = False
     ) -> list[NDArray[Any]] | NDArray[Any]:
-        """Return the gradient of each row's own loss; nothing is updated.
+        """Return the gradient of the loss of each row, without an update.
 
         Parameters
         ----------
         X, y
             As for `fit`.
         flat : bool, default False
-            Whether to return one array, a row of which is a row's whole gradient.
+            Whether to return one array, in which each row is the whole gradient of one row of X.
 
         Returns
         -------
         list of ndarray, or ndarray of shape (n, n_parameters)
             ``[dW0, db0, dW1, ...]`` in the order of `get_weights`, each with a first axis for the
-            rows: dW of shape (n, n_in, n_out), db of shape (n, n_out). With `flat` a row of the
-            array is in the order of `get_flat_weights`. Memory grows with n times `n_parameters`.
+            rows: dW of shape (n, n_in, n_out), db of shape (n, n_out). With `flat`, rows are in the
+            order of `get_flat_weights`. Memory grows with n times `n_parameters`.
 
         Raises
         ------
@@ -653,8 +657,8 @@ class MLP:
 
         Notes
         -----
-        Penalties and dropout are left out. Without penalties, row i has the bits of
-        ``loss_and_gradients(X[i:i+1], y[i:i+1])``, and the mean over the rows (their sum, with
+        Penalties and dropout are not included. Without penalties, row i has the same bits as
+        ``loss_and_gradients(X[i:i+1], y[i:i+1])``, and the mean over the rows (the sum with
         ``reduction="sum"``) is the gradient of the batch up to rounding.
 
         Examples
@@ -670,7 +674,7 @@ class MLP:
         found = calls.row_gradients(self._state, X, y)
         return found if flat else calls.split(self._state, found)
 
-    # ---- using ----------------------------------------------------------------------------------
+    # ---- predicting -----------------------------------------------------------------------------
 
     def predict(self, X: Inputs, out: NDArray[Any] | None = None) -> NDArray[Any]:
         """Return the outputs for rows of inputs.
@@ -693,8 +697,8 @@ class MLP:
 
         Notes
         -----
-        With `out`, and an X that the kernels can read as it is (of type ndarray, the network's
-        dtype, C-contiguous), nothing is converted or allocated.
+        With `out`, and an X that the kernels can read as it is (an ndarray of the network's dtype,
+        C-contiguous), nothing is converted or allocated.
 
         Examples
         --------
@@ -712,7 +716,7 @@ class MLP:
         return calls.predict(self._state, X, out) if outputs is None else outputs
 
     def __call__(self, X: Inputs, *, training: bool = False) -> NDArray[Any]:
-        """Return the outputs for rows of inputs, as `predict` does; or those of training.
+        """Return the outputs for rows of inputs, as `predict` does, or with dropout as in training.
 
         Parameters
         ----------
@@ -752,9 +756,9 @@ class MLP:
         Returns
         -------
         ndarray of shape (n,) or (n, n_out)
-            Of softmax outputs the class of the largest, of one sigmoid output the second class
-            where it is above 0.5: labels of `classes`, or numbers where these are None. Of several
-            sigmoid outputs a 1 for each that is above 0.5, otherwise a 0.
+            For softmax outputs the class with the largest output; for one sigmoid output the second
+            class if the output is above 0.5, else the first: labels of `classes`, or numbers if
+            `classes` is None. For several sigmoid outputs 1 for each output above 0.5, else 0.
 
         Raises
         ------
@@ -808,7 +812,7 @@ class MLP:
         Returns
         -------
         float, or dict of str to float
-            With metrics a dict of "loss" and their values.
+            The loss; with metrics a dict of "loss" and the values of the metrics.
 
         Raises
         ------
@@ -834,7 +838,7 @@ class MLP:
         found = calls.evaluate(self._state, source, resolved, self.n_threads)
         return found if resolved else found["loss"]
 
-    # ---- looking into it ------------------------------------------------------------------------
+    # ---- inspecting -----------------------------------------------------------------------------
 
     def activations(self, X: Inputs) -> list[NDArray[Any]]:
         """Return the outputs of every layer for rows of inputs.
@@ -847,11 +851,10 @@ class MLP:
         -------
         list of ndarray of shape (n, units)
             The outputs ``z`` of each Dense, LayerNorm, Activate, Residual and Embedding, in the
-            order of computation: those of the layers in a Residual come before its own. A
-            NumericEmbedding has two, the encoded numbers and its outputs. The last are the
-            predictions. With an `Ensemble` all have ``k`` rows for a row of X, one after the other:
-            those of its members.
-            Dropout isn't applied.
+            order of computation: the outputs of the layers in a Residual come before those of the
+            Residual. A NumericEmbedding has two arrays, the encoded numbers and its outputs. The
+            last array has the predictions. With an `Ensemble` all arrays have ``k`` consecutive
+            rows for each row of X, one for each member. Dropout isn't applied.
 
         Raises
         ------
@@ -878,8 +881,9 @@ class MLP:
         Returns
         -------
         ndarray of shape (n, n_out, n_in)
-            ``dy_k/dx_i`` of the prediction y, its activation included (softmax, too). Dropout
-            isn't applied. At a kink (of relu, say) it is the left derivative, as in training.
+            ``dy_k/dx_i`` for the prediction y, after the output activation (also softmax). Dropout
+            isn't applied. At a kink, such as that of relu, it is the left derivative, as in
+            training.
 
         Raises
         ------
@@ -888,9 +892,9 @@ class MLP:
 
         Notes
         -----
-        By back-propagation, a pass for each output (Bishop, Pattern Recognition and Machine
-        Learning, 2006, section 5.3.4): ``dy_k/dx = delta @ W.T`` of the first layer, from
-        ``delta_j = dy_k/da_j`` at the output.
+        The Jacobian is computed by back-propagation, with one pass for each output (Bishop, Pattern
+        Recognition and Machine Learning, 2006, section 5.3.4): ``dy_k/dx = delta @ W.T`` at the
+        first layer, starting from ``delta_j = dy_k/da_j`` at the output.
 
         Examples
         --------
@@ -905,21 +909,21 @@ class MLP:
     def input_gradients(self, X: Inputs, output: int | None = None) -> NDArray[Any]:
         """Return the gradient of one output with respect to the inputs, for each row.
 
-        Saliency maps show its magnitude: the larger it is, the more a small change of the input
-        changes the output (Simonyan et al., Deep Inside Convolutional Networks, ICLR workshop
-        2014).
+        Saliency maps show the magnitude of this gradient: the larger it is, the more a small change
+        of the input changes the output (Simonyan et al., Deep Inside Convolutional Networks, ICLR
+        workshop 2014).
 
         Parameters
         ----------
         X : array-like of shape (n, n_in)
         output : int, optional
-            Index of the output, from 0; by default each row's largest.
+            Index of the output, from 0; by default the largest output of each row.
 
         Returns
         -------
         ndarray of shape (n, n_in)
-            ``dy_k/dx_i``, as in `jacobian`: after the output's activation. After softmax or sigmoid
-            it is near 0 for rows that the network is sure of.
+            ``dy_k/dx_i`` after the output activation, as in `jacobian`. After softmax or sigmoid it
+            is close to 0 for rows that the network predicts with confidence.
 
         Raises
         ------
@@ -946,7 +950,7 @@ class MLP:
         Parameters
         ----------
         batch_size : int, default 32
-            Rows of the training step whose activations are counted.
+            Number of rows in a training step, for the memory of activations.
 
         Raises
         ------
@@ -955,13 +959,13 @@ class MLP:
 
         Notes
         -----
-        Operations are those of the matrix products, a multiplication and an addition each: ``2 k
-        m`` forward for a Dense of k inputs and m units. A training step needs as many again for the
-        gradient of each layer, and for the delta of each layer but the first.
+        Operations are the multiplications and additions of the matrix products: ``2 k m`` in the
+        forward pass for a Dense with k inputs and m units. A training step needs as many again for
+        the gradient of each layer, and for the delta of each layer except the first.
 
-        Memory is that of the numbers (1 KB = 1024 bytes), without padding and scratch. Activations
-        are the inputs, and z and delta of every layer, of at most 1024 rows: larger batches are
-        computed in rounds of that many, whose gradients are added up in a block as large as the
+        Memory is counted without padding and scratch memory (1 KB = 1024 bytes). Activations are
+        the inputs, and z and delta of every layer, for at most 1024 rows: larger batches are
+        computed in rounds of 1024 rows, whose gradients are added up in a block as large as the
         weights.
 
         Examples
@@ -986,13 +990,13 @@ class MLP:
     # ---- freezing -------------------------------------------------------------------------------
 
     def freeze(self, layers: int | Iterable[int] | None = None) -> None:
-        """Keep layers as they are: updates no longer change their weights.
+        """Freeze layers: updates no longer change their weights.
 
         Parameters
         ----------
         layers : int or list of int, optional
-            Indices in `layers`, negative ones from the end; by default all. A Residual stands for
-            all its layers, as an Ensemble does; layers without weights do not change.
+            Indices in `layers`, negative ones from the end; by default all. The index of a Residual
+            or an Ensemble stands for all its layers; for layers without weights nothing changes.
 
         Raises
         ------
@@ -1005,7 +1009,7 @@ class MLP:
         -----
         Weights, the optimizer's moments, counts and random state are kept: training continues with
         the bits of a network that was built with ``trainable=False`` in these layers. Capsules of
-        `c_model` and networks that C code holds stay those of the network before.
+        `c_model` made before still refer to the network as it was.
 
         Examples
         --------
@@ -1018,7 +1022,7 @@ class MLP:
         self._set_trainable(layers, False)
 
     def unfreeze(self, layers: int | Iterable[int] | None = None) -> None:
-        """Let updates change layers again, which `freeze` or ``trainable=False`` had frozen.
+        """Unfreeze layers: updates change their weights again.
 
         Parameters
         ----------
@@ -1062,7 +1066,7 @@ class MLP:
 
     @property
     def learning_rate(self) -> float:
-        """The learning rate of the next update; may be set, to a number or a Schedule."""
+        """The learning rate of the next update; can be set to a number or a Schedule."""
         return self._network.rate
 
     @learning_rate.setter
@@ -1076,12 +1080,12 @@ class MLP:
 
     @property
     def standardization(self) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
-        """Mean and scale of each column of inputs, of a Standardize layer that has seen data."""
+        """Mean and scale of each input, if a Standardize layer has seen data, or None."""
         return self._state.standardization
 
     @property
     def feature_names(self) -> tuple[str, ...] | None:
-        """Names of the columns of data frames, or None for any."""
+        """Required column names of data frames, or None for any names."""
         return self._state.feature_names
 
     @feature_names.setter
@@ -1090,7 +1094,7 @@ class MLP:
 
     @property
     def classes(self) -> tuple[str | int | float, ...] | None:
-        """Labels of the classes 0, 1, ...; may be set, to as many as there are classes or None."""
+        """Labels of the classes 0, 1, ..., or None; can be set to a label for each class."""
         return self._state.classes
 
     @classes.setter
@@ -1109,7 +1113,7 @@ class MLP:
 
     @property
     def stop_training(self) -> bool:
-        """Whether the fit in progress ends after the epoch; may be set by callbacks."""
+        """Whether the fit in progress ends after the epoch; callbacks can set it."""
         return self._state.stop_training
 
     @stop_training.setter
@@ -1125,7 +1129,7 @@ class MLP:
 
     @property
     def c_model(self) -> object:
-        """This network for C and Cython: a capsule "fastnn.model", see `fastnn.h`.
+        """This network for C and Cython, as a capsule "fastnn.model"; see `fastnn.h`.
 
         The capsule refers to the network itself, not to a copy, and keeps the network alive.
         """
@@ -1139,7 +1143,7 @@ class MLP:
         list of ndarray
             ``[W0, b0, W1, b1, ...]``: W of shape (n_in, n_out), the layer's inputs and outputs, and
             b of shape (n_out,), which layers without bias lack. A LayerNorm has a gain and a bias
-            of shape (n_in,); `Embedding` and `NumericEmbedding` say what they have.
+            of shape (n_in,). For other layers see `Embedding`, `NumericEmbedding` and `Ensemble`.
         """
         return self._network.read()
 
@@ -1154,7 +1158,7 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If number, shapes or values are invalid; the network is then unchanged.
+            If the number of arrays, a shape or a value is invalid; the network is then unchanged.
         RuntimeError
             If the network is being trained in another thread.
         """
@@ -1167,8 +1171,8 @@ class MLP:
         Returns
         -------
         ndarray of shape (n_parameters,)
-            The arrays of `get_weights` in their order, each in C order. The kernels hold weights in
-            panels, so this is one pass that copies them, as is `set_flat_weights`.
+            The arrays of `get_weights` in their order, each in C order. The kernels store weights
+            in panels, so this method and `set_flat_weights` copy all weights.
 
         Examples
         --------
@@ -1191,14 +1195,14 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If shape or values are invalid; the network is then unchanged.
+            If the shape or a value is invalid; the network is then unchanged.
         RuntimeError
             If the network is being trained in another thread.
         """
         self._network.write_flat(_checks.flat_weights(weights, self.n_parameters, self.dtype))
 
     def get_ema_weights(self) -> list[NDArray[Any]]:
-        """Return copies of the weights' moving averages, in the order of `get_weights`.
+        """Return copies of the moving averages of the weights, in the order of `get_weights`.
 
         The optimizer must have ``use_ema=True``. Before the first update, and for frozen layers,
         the averages are the weights themselves.
@@ -1244,13 +1248,13 @@ class MLP:
     # ---- plain data and files -------------------------------------------------------------------
 
     def get_config(self) -> dict[str, Any]:
-        """Return the arguments that the network was built with, as plain data.
+        """Return the arguments of the network as plain data.
 
         Returns
         -------
         dict
-            Text, numbers, lists and dicts, as JSON has them. `from_config` builds a network from
-            it, with new initial weights.
+            Strings, numbers, lists and dicts, which JSON can hold. `from_config` builds a network
+            from it, with new initial weights.
 
         Examples
         --------
@@ -1276,7 +1280,7 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If something in it is unknown, missing or out of its range.
+            If an item of the dict is unknown, missing or out of its range.
 
         Examples
         --------
@@ -1299,24 +1303,24 @@ class MLP:
     def save(self, path: Path) -> None:
         """Write the network to a file: architecture, weights, optimizer and random state.
 
-        The file is a safetensors file, which `fastnn.load` reads; a network that was loaded trains
-        to the same bits as this one. It is written to a temporary file in the same folder, which
-        then replaces `path`, so that there is always either the old file or the new one. A process
-        that is killed while it saves leaves a ``.*.tmp`` behind.
+        The file is a safetensors file, which `fastnn.load` reads; the loaded network trains to the
+        same bits as this one. The data is written to a temporary file in the same folder, which
+        then replaces `path`, so there is always either the old file or the new one. A process that
+        is killed while it saves leaves a file ``.*.tmp`` behind.
 
         Parameters
         ----------
         path : str or path
-            A name that ends with ".safetensors", or any other but those of other forms, such as
-            ".pt", ".keras" and ".onnx".
+            Path of the file, with the extension ".safetensors" or any other except those of other
+            formats, such as ".pt", ".keras" and ".onnx".
 
         Raises
         ------
         TypeError, ValueError
-            If the name is of another form, the file holds rows that a fit in progress reads, or
-            `metadata` or the state of a callback cannot be written as JSON.
+            If the extension is that of another format, if the file holds rows that a fit in
+            progress reads, or if `metadata` or the state of a callback cannot be written as JSON.
         OSError
-            If it cannot be written; an old file is then unchanged.
+            If the file cannot be written; an old file is then unchanged.
 
         Examples
         --------
@@ -1326,9 +1330,9 @@ class MLP:
         model_files.save(self._state, path)
 
     def to_c(self, path: Path, *, name: str | None = None, training: bool = False) -> None:
-        """Write the network, its weights included, as C source: a file and a header.
+        """Write the network with its weights as C source: a C file and a header.
 
-        The source is C99, needs no library, allocates nothing and may be called by any number of
+        The source is C99, needs no library, allocates no memory and can be called by any number of
         threads. Compiled with ``-O3 -march=native`` it predicts a row as fast as fastnn does; the
         outputs agree up to rounding. It uses the vector extensions of GCC and Clang, and plain
         loops with other compilers.
@@ -1338,18 +1342,18 @@ class MLP:
         path : str or path
             The C file, ending with ".c"; the header beside it has the same name.
         name : str, optional
-            Prefix of the names in the source; by default the file's name. ``NAME_predict(x, out)``
-            computes the outputs for one row.
+            Prefix of the names in the source; by default the name of the file.
+            ``NAME_predict(x, out)`` computes the outputs for one row.
         training : bool, default False
-            Whether to write ``NAME_step(weights, x, target, learning_rate)``, too: one step of
-            stochastic gradient descent on one row, which changes the caller's weights.
+            Whether to write ``NAME_step(weights, x, target, learning_rate)``, too. It makes one
+            step of stochastic gradient descent on one row, which changes the caller's weights.
 
         Raises
         ------
         ValueError
-            If `name` is not an identifier of C, `path` holds a network or cannot be included, a
-            Standardize layer has seen no data, or `training` is True and the network has dropout,
-            penalties or frozen layers.
+            If `name` is not a C identifier, if `path` holds a network or cannot be included in C,
+            if a Standardize layer has seen no data, or if `training` is True and the network has
+            dropout, penalties or frozen layers.
         OSError
             If a file cannot be written.
 
@@ -1421,15 +1425,15 @@ _checks.foreign_attributes(MLP)
 def load(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None) -> MLP:
     """Read a network from a file that `MLP.save` or `ModelCheckpoint` wrote.
 
-    Nothing in the file is executed. Training continues with the same bits as that of the network
-    that was saved.
+    Nothing in the file is executed. Training the network further gives the same bits as training
+    the saved network further.
 
     Parameters
     ----------
     path : str or path
     loss : callable, optional
-        The function of a network whose loss is a `CustomLoss`: a file has its name alone. Without
-        it, such a network can predict but not train.
+        The loss function of a network with a `CustomLoss`, since a file holds only its name.
+        Without the function, such a network can predict but not train.
 
     Returns
     -------
@@ -1438,11 +1442,11 @@ def load(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None) -> 
     Raises
     ------
     TypeError, ValueError
-        If `loss` is not a function, or the file's loss isn't one.
+        If `loss` is not a function, or the loss in the file isn't a `CustomLoss`.
     ModelFileError
-        If it isn't such a file, or is damaged.
+        If it is not a file of `MLP.save`, or is damaged.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
 
     Examples
     --------

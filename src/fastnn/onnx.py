@@ -1,6 +1,6 @@
-"""Networks as ONNX files: `export` writes one for other runtimes, `from_onnx` reads one.
+"""Networks as ONNX models: `export` writes a model for other runtimes, `from_onnx` reads one.
 
-Needs the package onnx: ``pip install onnx``. The code is in fastnn/exchange.
+This needs the package onnx: ``pip install onnx``. The code is in fastnn/exchange.
 """
 
 from fastnn.exchange.onnx_reader import from_onnx

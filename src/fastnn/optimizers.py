@@ -1,35 +1,35 @@
 """Specifications of optimizers: hyper-parameters, defaults, ranges.
 
 Not here: arithmetic and state. The update rules are in engine/simd/optimizers.h and, in NumPy, in
-reference/. ARCHITECTURE.md lists the places of a new optimizer.
+reference/. ARCHITECTURE.md lists the places where a new optimizer is added.
 
 In the formulas ``w`` is a weight or bias, ``g = dE/dw``, ``lr`` the learning rate; ``t`` counts
-updates from 1. Every epsilon stands outside the root.
+updates from 1. Every epsilon is added outside the square root.
 
-Every optimizer takes these keyword arguments besides its own:
+Every optimizer takes these keyword arguments in addition to its own:
 
 learning_rate : float or Schedule
     A `Schedule` changes the rate with every step or epoch.
 clipvalue, clipnorm, global_clipnorm : float, optional
-    At most one of them may be given. Gradients are clipped before the rule is applied: each number
+    At most one of these may be given. Gradients are clipped before the rule is applied: each number
     to ``[-clipvalue, clipvalue]``; each W and each b to a Euclidean norm of at most `clipnorm`; or
-    all of them together to `global_clipnorm`, with ``g <- g * c / max(norm, c)`` (Pascanu et al.,
-    ICML 2013). Penalties are part of the gradient.
+    all arrays together to `global_clipnorm`, with ``g <- g * c / max(norm, c)`` (Pascanu et al.,
+    ICML 2013). Gradients include penalties.
 use_ema : bool, default False
     Whether to keep an exponential moving average of weights and biases: after the first update
     ``average = w``, then ``average <- ema_momentum * average + (1 - ema_momentum) * w``. Training
-    and predictions don't use it; `MLP.averaged` returns a network that does, and the callback
-    `SwapEMAWeights` lets a fit judge the averages and restore the best ones.
+    and predictions don't use the average; `MLP.averaged` returns a network that does, and with the
+    callback `SwapEMAWeights` a fit validates the averages and can restore the best ones.
 ema_momentum : float, default 0.99
-    At least 0 and below 1.
+    Momentum of the moving average, at least 0 and below 1.
 weight_decay : float, default 0.0, in `AdamW` 0.01
     Decoupled weight decay (Loshchilov, Hutter, ICLR 2019): ``w <- w - lr * weight_decay * w`` for
-    weights, not biases, before the rule is applied. It is not part of the gradient, so neither
-    moments nor clipping see it. At least 0.
+    weights, not biases, before the rule is applied. It is not part of the gradient, so it does not
+    affect moments or clipping. At least 0.
 maximize : bool, default False
     Whether updates go up the gradient, so that the loss grows: the rule is applied with ``-g``.
-    Weight decay still shrinks the weights. Layers with penalties are refused, since a penalty would
-    grow, too. Callbacks that monitor a loss need ``mode="max"``.
+    Weight decay still shrinks the weights. Layers with penalties raise an error, since a penalty
+    would grow, too. Callbacks that monitor a loss need ``mode="max"``.
 """
 
 import dataclasses
@@ -46,9 +46,10 @@ class Optimizer:
     """The base class of optimizers: a name, clipping, averaging, direction, hyper-parameters."""
 
     name: ClassVar[str]
-    #: Fields that select a rule or the start of its moments, and are not numbers in its formula.
+    #: Fields that select a rule or initial moments, and are not numbers in the formula of the rule.
     structural: ClassVar[tuple[str, ...]] = ()
-    #: Whether a network's weights are an average that the rule keeps, outside of training steps.
+    #: Whether the weights of a network, outside of training steps, are an average that the rule
+    #: keeps.
     is_average: ClassVar[bool] = False
     clipvalue: float | None = None
     clipnorm: float | None = None
@@ -56,7 +57,7 @@ class Optimizer:
     use_ema: bool = False
     ema_momentum: float = 0.99
     maximize: bool = False
-    if TYPE_CHECKING:  # fields of every optimizer, which stand first and last there
+    if TYPE_CHECKING:  # every optimizer defines these fields, as its first and last
         learning_rate: float | Schedule
         weight_decay: float
 
@@ -79,7 +80,7 @@ class Optimizer:
 
     @property
     def schedule(self) -> Schedule | None:
-        """The learning rate's schedule, or None."""
+        """The schedule of the learning rate, or None."""
         return self.learning_rate if isinstance(self.learning_rate, Schedule) else None
 
     @property
@@ -96,13 +97,13 @@ class Optimizer:
 
     @property
     def clip(self) -> tuple[str, float] | None:
-        """The way of clipping, such as "clipvalue", and its bound; None without clipping."""
+        """The kind of clipping, such as "clipvalue", and its bound; None without clipping."""
         given = ((name, getattr(self, name)) for name in _checks.CLIPS)
         return next(((name, bound) for name, bound in given if bound is not None), None)
 
     @property
     def rule(self) -> str:
-        """Name of the update rule that these hyper-parameters select."""
+        """Name of the update rule selected by the hyper-parameters."""
         return f"{self.step_rule}_decayed" if self.weight_decay > 0 else self.step_rule
 
     @property
@@ -116,7 +117,7 @@ class Optimizer:
         return 0.0
 
 
-#: The fields that all optimizers have; none is a number in the formula of a rule alone.
+#: The fields of all optimizers, which are not specific to the formula of a rule.
 _COMMON = frozenset(field.name for field in dataclasses.fields(Optimizer))
 
 
@@ -125,7 +126,7 @@ class SGD(Optimizer):
     """Gradient descent, optionally with momentum.
 
     ``w <- w - lr * g``. With momentum ``v <- momentum * v - lr * g``, ``w <- w + v`` (Polyak 1964);
-    with Nesterov's ``w <- w + momentum * v - lr * g`` (Sutskever et al., ICML 2013).
+    with Nesterov momentum ``w <- w + momentum * v - lr * g`` (Sutskever et al., ICML 2013).
 
     Parameters
     ----------
@@ -179,12 +180,12 @@ class Adagrad(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class RMSProp(Optimizer):
-    """RMSProp: steps divided by a running root mean square of gradients (Hinton 2012).
+    """RMSProp: steps are divided by a running root mean square of gradients (Hinton 2012).
 
     ``s <- rho * s + (1 - rho) * g**2``, ``w <- w - lr * g / (sqrt(s) + epsilon)``; with momentum
     ``v <- momentum * v - lr * g / (sqrt(s) + epsilon)``, ``w <- w + v``. With centered the root is
-    of the variance of g instead, ``s - m**2`` with ``m <- rho * m + (1 - rho) * g`` (Graves 2013,
-    section 4.2), and of 0 where rounding makes that negative.
+    taken of the variance of g, ``s - m**2`` with ``m <- rho * m + (1 - rho) * g`` (Graves 2013,
+    section 4.2), or of 0 if rounding makes the variance negative.
 
     Parameters
     ----------
@@ -219,8 +220,8 @@ class Adam(Optimizer):
 
     ``m <- beta_1 * m + (1 - beta_1) * g``, ``v <- beta_2 * v + (1 - beta_2) * g**2``,
     ``w <- w - lr * m^ / (sqrt(v^) + epsilon)`` with ``m^ = m / (1 - beta_1**t)`` and
-    ``v^ = v / (1 - beta_2**t)``. With amsgrad, v^ is of the largest v so far (Reddi et al., ICLR
-    2018).
+    ``v^ = v / (1 - beta_2**t)``. With amsgrad, v^ is computed from the largest v so far (Reddi et
+    al., ICLR 2018).
 
     Parameters
     ----------
@@ -280,9 +281,8 @@ class NAdam(Optimizer):
     ``m`` and ``v`` as in `Adam`, ``w <- w - lr * m^ / (sqrt(v^) + epsilon)`` with
     ``v^ = v / (1 - beta_2**t)`` and ``m^ = mu[t + 1] * m / (1 - mu[1] * ... * mu[t + 1]) +
     (1 - mu[t]) * g / (1 - mu[1] * ... * mu[t])``. The momentum rises with the steps:
-    ``mu[t] = beta_1 * (1 - 0.96**(t * momentum_decay) / 2)``. These are the formula and the
-    defaults of ``torch.optim.NAdam``, but for the learning rate; Keras' Nadam has a
-    momentum_decay of 1.
+    ``mu[t] = beta_1 * (1 - 0.96**(t * momentum_decay) / 2)``. The formula and the defaults, except
+    the learning rate, are those of ``torch.optim.NAdam``; Keras' Nadam has a momentum_decay of 1.
 
     Parameters
     ----------
@@ -308,12 +308,12 @@ class NAdam(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class Lion(Optimizer):
-    """Lion: steps of one size, whose signs are those of a momentum (Chen et al., NeurIPS 2023).
+    """Lion: steps of constant size, with the sign of a momentum (Chen et al., NeurIPS 2023).
 
     ``w <- w - lr * sign(beta_1 * m + (1 - beta_1) * g)``, then
-    ``m <- beta_2 * m + (1 - beta_2) * g``; the sign of 0 is 0. It keeps one number for each
-    parameter, where Adam keeps two. The authors take learning rates 3 to 10 times below those of
-    `AdamW`, and weight decays as many times above.
+    ``m <- beta_2 * m + (1 - beta_2) * g``; the sign of 0 is 0. Lion keeps one number for each
+    parameter, Adam two. The authors use learning rates 3 to 10 times smaller than for `AdamW`, and
+    weight decays larger by the same factor.
 
     Parameters
     ----------
@@ -333,23 +333,24 @@ class Lion(Optimizer):
 
 @dataclass(frozen=True, repr=False)
 class ScheduleFreeAdamW(Optimizer):
-    """AdamW without a schedule: an average of the weights takes its place (Defazio et al. 2024).
+    """AdamW with an average of the weights in place of a schedule (Defazio et al. 2024).
 
-    Gradients are taken at weights ``y``; a sequence ``z`` makes the steps, and the network has the
-    average ``x`` of these: ``v <- beta_2 * v + (1 - beta_2) * g**2``, ``z <- z - lr[t] * g /
-    (sqrt(v^) + epsilon)`` with ``v^ = v / (1 - beta_2**t)``, ``x <- x + c[t] * (z - x)``,
-    ``y <- z + beta_1 * (x - z)``. At first all three are the initial weights. The rate rises in
+    Gradients are computed at weights ``y``; the steps update a sequence ``z``, and the network has
+    the average ``x`` of the ``z``: ``v <- beta_2 * v + (1 - beta_2) * g**2``, ``z <- z - lr[t] * g
+    / (sqrt(v^) + epsilon)`` with ``v^ = v / (1 - beta_2**t)``, ``x <- x + c[t] * (z - x)``,
+    ``y <- z + beta_1 * (x - z)``. Initially all three are the initial weights. The rate rises in
     the first steps, ``lr[t] = s[t] * lr`` with ``s[t] = min(1, t / warmup_steps)``, and the average
-    gives each z the weight ``s[t]**2``: ``c[t] = s[t]**2 / (s[1]**2 + ... + s[t]**2)``. These are
-    the formula and the defaults of the authors' ``AdamWScheduleFree``, while the learning rate is a
-    constant or falls.
+    gives each z the weight ``s[t]**2``: ``c[t] = s[t]**2 / (s[1]**2 + ... + s[t]**2)``. The formula
+    and the defaults are those of the authors' ``AdamWScheduleFree``, as long as the learning rate
+    is constant or falls.
 
     Parameters
     ----------
     learning_rate : float, default 0.0025
-        A number: schedules are refused. The authors take rates 1 to 10 times those of `AdamW`.
+        A number; schedules raise an error. The authors use rates 1 to 10 times those of `AdamW`.
     beta_1 : float, default 0.9
-        How near to the average gradients are taken; at least 0 and below 1.
+        Interpolation between z (0) and the average x (1) of the weights y at which gradients are
+        computed; at least 0 and below 1.
     beta_2 : float, default 0.999
         At least 0 and below 1.
     epsilon : float, default 1e-8
@@ -357,16 +358,17 @@ class ScheduleFreeAdamW(Optimizer):
     warmup_steps : int, default 0
         Number of steps in which the rate rises to `learning_rate`.
     weight_decay : float, default 0.0
-        Decoupled, and taken at y: ``z <- z - lr[t] * weight_decay * y`` for weights, not biases.
+        Decoupled weight decay, computed at y: ``z <- z - lr[t] * weight_decay * y`` for weights,
+        not biases.
 
     Notes
     -----
-    Outside of training steps the weights are x: those of predictions, validation, callbacks,
-    checkpoints, files and exports. `MLP.set_weights` lets all three sequences begin at the new
-    weights. Losses of training are of y. The two change places when a fit begins and ends, and
-    between its parts where a callback is called; where each call trains one batch, as
-    `MLP.train_on_batch` does, that takes time in each step. Three numbers are kept for each
-    parameter. ``use_ema`` is refused, since the weights are an average already.
+    Outside of training steps the weights of the network are x: in predictions, validation,
+    callbacks, checkpoints, files and exports. `MLP.set_weights` restarts all three sequences at the
+    new weights. Training losses are computed at y. x and y are swapped when a fit begins and ends,
+    and around calls of callbacks; calls that train one batch, such as `MLP.train_on_batch`, need
+    time for this in each step. Three numbers are kept for each parameter. ``use_ema`` raises an
+    error, since the weights are an average already.
 
     Examples
     --------
@@ -410,17 +412,17 @@ NAMES = tuple(KINDS)
 
 
 def get(optimizer: str | Optimizer) -> Optimizer:
-    """Return the specification for a name; return a specification as it is."""
+    """Return the optimizer of a name; an Optimizer is returned as it is."""
     if isinstance(optimizer, Optimizer):
         return optimizer
     return _default(_checks.choice("optimizer", optimizer, NAMES, None, _checks.names.OPTIMIZERS))
 
 
-@functools.cache  # frozen, so that all networks can share them
+@functools.cache  # optimizers are frozen, so all networks can share them
 def _default(name: str) -> Optimizer:
-    """Return an optimizer with its defaults."""
+    """Return the optimizer of a name with its defaults."""
     return KINDS[name]()
 
 
-if not TYPE_CHECKING:  # who would let any name pass
+if not TYPE_CHECKING:  # a type checker would accept any name
     __getattr__ = _checks.names_of_module(__name__, _checks.names.OPTIMIZERS)

@@ -1,6 +1,6 @@
-"""Plots of a training. matplotlib is imported when one is drawn.
+"""Plots of a training. matplotlib is imported when a plot is drawn.
 
-Not here: the numbers (`History` in callbacks/history.py).
+Not here: the data of the plots (`History` in callbacks/history.py).
 """
 
 from __future__ import annotations
@@ -35,24 +35,25 @@ def learning_curves(
     history : History
         The result of `MLP.fit`.
     path : str or path, optional
-        A file to save the figure to; its ending decides the format.
+        A file to save the figure to; its extension determines the format.
     ax : matplotlib Axes, optional
-        Where to plot the losses; the other metrics are then left out. By default a new figure.
+        Axes to plot the losses on; the other metrics are then left out. By default a new figure is
+        made.
 
     Returns
     -------
     matplotlib.figure.Figure
-        Axes for the losses, and below it one for each other metric. Training is solid, validation
-        dashed. The learning rate, and values that span two decades, have a logarithmic scale. A
-        dotted line marks the epoch with the lowest "val_loss", or "loss" without validation. Values
-        that are not finite leave gaps.
+        A figure with axes for the losses, and below them axes for each other metric. Curves of
+        training are solid, those of validation dashed. The learning rate, and values that span two
+        decades, have a logarithmic scale. A dotted line marks the epoch with the lowest "val_loss",
+        or "loss" without validation. Values that are not finite leave gaps.
 
     Raises
     ------
     ImportError
         If matplotlib is not installed.
     TypeError, ValueError
-        If the history is empty, or lacks a value for an epoch, or `path` is no path or holds a
+        If the history is empty or lacks a value for an epoch, or if `path` is not a path or holds a
         network.
 
     Notes
@@ -82,7 +83,7 @@ def learning_curves(
         axes = figure.subplots(len(names), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
         first, last = history.epoch[0], history.epoch[-1]
         margin = max(0.5, 0.02 * (last - first))
-        axes[0].set_xlim(first - margin, last + margin)  # NaN at the end keeps its place
+        axes[0].set_xlim(first - margin, last + margin)  # also shows epochs with NaN at the end
         vars(figure)["_repr_png_"] = functools.partial(_png, figure)  # shown by IPython
     else:
         figure, axes = ax.figure.canvas.figure, [ax]  # the whole figure, not a SubFigure
@@ -100,7 +101,7 @@ def learning_curves(
 
 
 def _png(figure: Figure) -> bytes:
-    """Return the picture that a notebook shows, whether pyplot has been imported there or not."""
+    """Return the PNG image that a notebook shows, whether or not pyplot has been imported."""
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=100)
     return file.getvalue()
@@ -132,9 +133,9 @@ def _spans_decades(name: str, history: History) -> bool:
 
 
 def _free_corner(name: str, history: History) -> str:
-    """Return where the legend goes: on the right, above a curve that falls or below one that rises.
+    """Return the corner for the legend: lower right if the curve rises, otherwise upper right.
 
-    Matplotlib's search for the best place takes seconds for a long training, and warns of it.
+    Matplotlib's search for the best place takes seconds for a long training, and warns about it.
     """
     values = [v for v in history.history.get(name, ()) if math.isfinite(v)]
     return "lower right" if values and values[-1] > values[0] else "upper right"

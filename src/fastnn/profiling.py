@@ -1,4 +1,4 @@
-"""Profiles of a network: the time of each phase of a training step, and what would be faster.
+"""Profile a network: the time of each phase of a training step, and advice to make it faster.
 
 Not here: comparisons with other libraries (benchmarking/).
 """
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
     from fastnn.mlp import Inputs
 
 
-# The least ratio of times that gives an advice: times vary by some per cent from run to run.
+# Advice is given only for ratios of times above this, since times vary by some per cent.
 _WORTH_IT = 1.1
 
-# Seconds of the probe of latency.
+# Seconds of the measurement of latency.
 _PROBE = 0.002
 
-# Rows of a batch from which products, not memory, take most of a step.
+# From this many rows per batch on, products and not memory accesses take most of a step.
 _SOME_ROWS = 32
 
 
@@ -46,9 +46,9 @@ class Phase:
     name : str
         "input" (gathering rows), "forward", "loss" (with the output delta), "delta" (of the hidden
         layers), "update" (gradients and optimizer), "wait" (for other threads); or "step" for
-        tiny networks, which one function trains.
+        tiny networks, which are trained by a single function.
     seconds : float
-        Its time in a step, the mean over the threads.
+        The time of the phase in a step, as the mean over the threads.
     flops : float
         Floating-point operations of its matrix products in a step, on all threads.
     """
@@ -60,7 +60,7 @@ class Phase:
 
 @dataclass(frozen=True)
 class Trial:
-    """The rate of training with a batch size and a number of threads: rows per second."""
+    """The measured rate of training, in rows per second, for a batch size and thread count."""
 
     batch_size: int
     n_threads: int
@@ -69,17 +69,19 @@ class Trial:
 
 @dataclass(frozen=True)
 class Team:
-    """What the training of a network has shown of a size of team.
+    """Measurements of a team, a number of threads, during the training of a network.
 
     Attributes
     ----------
     n_threads : int
+        Number of threads in the team.
     seconds : float
         Time that a team of this size has trained.
     waiting : float
-        Part of its threads' time spent waiting for each other, without waits of a microsecond.
+        Fraction of its threads' time spent waiting for each other, not counting waits below a
+        microsecond.
     flops : float
-        Floating-point operations per second when this size was last judged; 0 if it never was.
+        Floating-point operations per second at the last measurement of this size; 0 without one.
     """
 
     n_threads: int
@@ -100,22 +102,23 @@ class Profile:
     seconds, flops : float
         Seconds and floating-point operations of a step.
     peak_flops : float
-        Peak of these threads: floating-point operations per second of multiply-adds in registers;
-        twice that of float32 where an instruction multiplies bfloat16.
+        Peak rate of these threads, in floating-point operations per second of multiply-adds in
+        registers; twice the rate of float32 if the CPU has an instruction for bfloat16.
     phases : list of Phase
     trials : list of Trial
         The same network with other batch sizes and numbers of threads.
     advice : list of str
+        What would make training faster.
     skips_zeros : bool
-        Whether the rows have so many zeros that products with them are left out. `flops` count
-        them, so a phase may exceed the peak.
+        Whether the rows have so many zeros that products with zeros are skipped. `flops` count
+        these products, so a phase may exceed the peak.
     teams : tuple of Team
-        The sizes of team that have trained the network, the largest first. A team shrinks where
-        fewer threads are faster, as beside a program that keeps a CPU busy, and grows again. Empty
-        if the network has not been trained on several threads.
+        The sizes of team that have trained the network, the largest first. A team shrinks if fewer
+        threads are faster, for instance while another program keeps a CPU busy, and grows again.
+        Empty if the network has not been trained on several threads.
     core_to_core_ns : float
-        Nanoseconds that a number takes from one core to another, one way, measured now; NaN if
-        `n_threads` is 1. From about 150 on, small steps are no faster on several threads.
+        One-way latency from one core to another in nanoseconds, measured now; NaN if `n_threads` is
+        1. From about 150 on, several threads do not make small steps faster.
     """
 
     network: str
@@ -199,7 +202,7 @@ def profile(
     n_threads: int | None = None,
     seconds: float = 2.0,
 ) -> Profile:
-    """Measure the time of each phase of a training step, and what would be faster.
+    """Measure the time of each phase of a training step, and give advice to make it faster.
 
     Parameters
     ----------
@@ -209,11 +212,11 @@ def profile(
         Rows to train on, as for `MLP.fit`. Use more rows than fit in the caches, as in real
         training.
     batch_size : int or None, default 32
-        Rows in each step; None stands for all rows.
+        Rows in each step; None means all rows.
     n_threads : int, optional
-        Number of threads, by default the network's.
+        Number of threads, by default that of the network.
     seconds : float, default 2.0
-        Approximate time to measure.
+        Approximate duration of the measurement.
 
     Returns
     -------
@@ -270,7 +273,7 @@ def profile(
 
 
 def _teams(network: Network) -> tuple[Team, ...]:
-    """Return what training has shown of each size of team."""
+    """Return the measurements of each size of team during training."""
     return tuple(
         Team(size, seconds, waited / (seconds * size), flops)
         for size, seconds, waited, flops in network.pace()
@@ -278,7 +281,7 @@ def _teams(network: Network) -> tuple[Team, ...]:
 
 
 def _peak(net: MLP, seconds: float, threads: int) -> float:
-    """Return the peak of multiply-adds; one for bfloat16 makes two of float32."""
+    """Return the peak of multiply-adds, doubled if bfloat16 products use their instruction."""
     kernels = KERNELS[net.dtype]
     peak: float = kernels.peak_flops(min(0.2, seconds), threads, _cpu.ISA)
     return peak * (2 if _is_rounded(net) and kernels.multiplies_pairs(_cpu.ISA) else 1)
@@ -289,7 +292,7 @@ def _is_rounded(net: MLP) -> bool:
 
 
 def _flops_of_a_row(net: MLP) -> dict[str, int]:
-    """Return the operations of the matrix products of each phase for one row."""
+    """Return the number of operations of the matrix products in each phase for one row."""
     sizes = [net.n_in, *(layer.units for layer in net.dense)]
     products = [2 * k * m for k, m in itertools.pairwise(sizes)]
     return {"forward": sum(products), "delta": sum(products[1:]), "update": sum(products)}
@@ -312,7 +315,7 @@ def _measure_phases(
 def _phases(
     clocks: list[dict[str, float]], flops: dict[str, float], step: float, steps: int
 ) -> list[Phase]:
-    """Return the phases of a step from the seconds of each thread's clock."""
+    """Return the phases of a step, computed from the times of each thread."""
     means = {name: float(np.mean([clock[name] for clock in clocks])) for name in clocks[0]}
     if not any(means.values()):
         return [Phase("step", step, sum(flops.values()))]

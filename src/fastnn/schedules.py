@@ -3,11 +3,11 @@
 A schedule is the ``learning_rate`` of an optimizer: ``Adam(CosineDecay(1e-3, 10_000))``.
 
 Not here: the formulas. They are in engine/schedules.h, so that the rate can change with every step
-inside the compiled loop over an epoch, and in reference/. A new schedule takes a line in each of
+inside the compiled loop over an epoch, and in reference/. A new schedule needs a line in each of
 the three. `Adaptive` is an exception: it depends on losses, not on time, and is computed here.
 
-The time ``t`` is the number of steps before the present one, or with ``per="epoch"`` the number of
-epochs; it starts from 0. Both are counted over all fits of a network.
+The time ``t`` is the number of steps before the current step, or with ``per="epoch"`` the number of
+epochs before the current epoch; it starts from 0. Both are counted over all fits of a network.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """Base of schedules: an object that is called with a time and returns the learning rate.
+    """Base class of schedules: an object that is called with a time and returns the learning rate.
 
     Attributes
     ----------
@@ -39,7 +39,7 @@ class Schedule:
     """
 
     name: ClassVar[str]
-    #: Fields that select a formula or its time, and are not numbers in it.
+    #: Fields that select a formula or its unit of time, and are not numbers in the formula.
     structural: ClassVar[tuple[str, ...]] = ("per",)
     per: str = "step"
 
@@ -54,7 +54,7 @@ class Schedule:
         return self.name
 
     def parameters(self) -> list[float]:
-        """Return the numbers of the formula, in its order."""
+        """Return the numbers in the formula, in the order that the kernels expect."""
         fields = [f.name for f in dataclasses.fields(self) if f.name not in self.structural]
         return [getattr(self, name) for name in fields]
 
@@ -73,7 +73,7 @@ class Schedule:
     @overload
     def __call__(self, t: ArrayLike) -> float | NDArray[np.float64]: ...
     def __call__(self, t: ArrayLike) -> float | NDArray[np.float64]:
-        """Return the rate after t steps (epochs): a float, or an array if t is one."""
+        """Return the rate after t steps (epochs): a float, or an array if t is an array."""
         steps = np.atleast_1d(np.asarray(t, np.float64)).ravel()
         rates = np.empty_like(steps)
         KERNELS[np.dtype(np.float64)].scheduled_rates(self.kernel(), steps, rates)
@@ -103,7 +103,7 @@ class StepDecay(Schedule):
     decay_steps : float
         Steps (epochs) between two drops.
     decay_rate : float, default 0.1
-        The factor of the rate at each drop.
+        The factor by which the rate changes at each drop.
     per : {"step", "epoch"}, default "step"
 
     Examples
@@ -130,8 +130,8 @@ class ExponentialDecay(Schedule):
         Steps (epochs) after which the rate has changed by the factor `decay_rate`.
     decay_rate : float
     staircase : bool, default False
-        Whether the exponent is ``floor(t / decay_steps)``, so that the rate changes every
-        `decay_steps` only: the same as `StepDecay`.
+        Whether the exponent is ``floor(t / decay_steps)``, so that the rate changes only every
+        `decay_steps`, as with `StepDecay`.
     per : {"step", "epoch"}, default "step"
 
     Examples
@@ -160,8 +160,8 @@ class ExponentialDecay(Schedule):
 class PiecewiseConstantDecay(Schedule):
     """``rate = values[i]``, where i is the number of boundaries below t.
 
-    The rate is ``values[0]`` up to and including ``t = boundaries[0]``, as in Keras. A rate that is
-    to change at t, as at a milestone of PyTorch's MultiStepLR, has the boundary ``t - 1``.
+    The rate is ``values[0]`` up to and including ``t = boundaries[0]``, as in Keras. For a change
+    at t, such as a milestone of PyTorch's MultiStepLR, use the boundary ``t - 1``.
 
     Parameters
     ----------
@@ -202,10 +202,10 @@ class CosineDecay(Schedule):
     ----------
     initial_learning_rate : float
     decay_steps : float
-        Steps (epochs) of the decay. For a whole fit ``epochs * ceil(rows / batch_size)`` steps,
-        less the steps of a warm-up.
+        Number of steps (epochs) of the decay. For a whole fit this is ``epochs * ceil(rows /
+        batch_size)`` steps, minus the steps of a warm-up.
     alpha : float, default 0.0
-        The last rate, as a fraction of the first.
+        The final rate, as a fraction of the initial rate.
     per : {"step", "epoch"}, default "step"
 
     Examples
@@ -223,7 +223,7 @@ class CosineDecay(Schedule):
 
 @dataclass(frozen=True)
 class CosineDecayRestarts(Schedule):
-    """`CosineDecay` restarted at the end of each run, "SGDR" (Loshchilov, Hutter, ICLR 2017).
+    """`CosineDecay` with restarts at the end of each run, "SGDR" (Loshchilov, Hutter, ICLR 2017).
 
     Run i = 0, 1, ... takes ``first_decay_steps * t_mul**i`` steps (epochs). In it the rate falls
     from ``initial_learning_rate * (alpha + (1 - alpha) * m_mul**i)`` to ``initial_learning_rate *
@@ -235,11 +235,11 @@ class CosineDecayRestarts(Schedule):
     first_decay_steps : float
         Steps (epochs) of the first run.
     t_mul : float, default 2.0
-        The factor of the length from run to run, at least 1.
+        The factor by which the length changes from run to run, at least 1.
     m_mul : float, default 1.0
-        The factor of the amplitude from run to run.
+        The factor by which the amplitude changes from run to run.
     alpha : float, default 0.0
-        The lowest rate, as a fraction of the first.
+        The lowest rate, as a fraction of the initial rate.
     per : {"step", "epoch"}, default "step"
 
     Examples
@@ -281,7 +281,7 @@ class InverseScaling(Schedule):
 
 @dataclass(frozen=True)
 class OneCycle(Schedule):
-    """One rise to a peak and one fall, each half a cosine (Smith, Topin 2017).
+    """A rise to a peak and a fall, each half a cosine (Smith, Topin 2017).
 
     The rate rises from ``max_learning_rate / div_factor`` to ``max_learning_rate`` in the first
     `pct_start` of the steps, and falls to ``max_learning_rate / div_factor / final_div_factor`` at
@@ -323,8 +323,8 @@ class OneCycle(Schedule):
 class Adaptive(Schedule):
     """Constant while the training loss falls, then lower: scikit-learn's "adaptive".
 
-    After `patience` epochs in a row whose loss is not at least `tol` below the lowest loss before,
-    the rate is multiplied by `factor`; it does not fall below `min_learning_rate`.
+    After `patience` consecutive epochs whose loss is not at least `tol` below the lowest loss
+    before, the rate is multiplied by `factor`; it does not fall below `min_learning_rate`.
 
     Parameters
     ----------
@@ -388,7 +388,7 @@ class LinearWarmup(Schedule):
     start : float, default 0.0
         The rate of the first step.
     per : {"step", "epoch"}, optional
-        The unit of time; by default that of `schedule`, steps for a number.
+        The unit of time; by default that of `schedule`, or steps if `schedule` is a number.
 
     Examples
     --------
@@ -443,5 +443,5 @@ KINDS: dict[str, type[Schedule]] = {
 NAMES = tuple(KINDS)
 
 
-if not TYPE_CHECKING:  # who would let any name pass
+if not TYPE_CHECKING:  # a type checker would accept any name
     __getattr__ = _checks.names_of_module(__name__, _checks.names.SCHEDULES)

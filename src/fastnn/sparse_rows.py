@@ -1,7 +1,7 @@
 """SparseRows: rows as their nonzeros, in the three arrays of CSR, without SciPy.
 
-It is what users without SciPy pass as rows, and the form that all sparse rows have between the
-checks and the kernels. Not here: checks of the arrays (_checks/sparse.py).
+Users without SciPy can pass sparse rows in this form, and all sparse rows have this form between
+the checks and the kernels. Not here: checks of the arrays (_checks/sparse.py).
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-#: Nonzeros whose order is looked at together: a few megabytes.
+#: Nonzeros whose order is checked at a time, to bound temporary memory to a few megabytes.
 _TOGETHER = 1 << 20
 
 
 class SparseRows:
     """Rows of inputs as their nonzeros: compressed sparse rows (CSR), without SciPy.
 
-    A row has the values ``data[indptr[i]:indptr[i + 1]]`` in the columns
-    ``indices[indptr[i]:indptr[i + 1]]``, and zeros elsewhere. Values in one place of a row add up,
-    as they do in SciPy. All arrays may be files mapped by ``numpy.memmap``.
+    Row i has the values ``data[indptr[i]:indptr[i + 1]]`` in the columns
+    ``indices[indptr[i]:indptr[i + 1]]``, and zeros elsewhere. Values in the same place of a row are
+    added up, as in SciPy. All arrays may be files mapped by ``numpy.memmap``.
 
-    Every method of `MLP` that takes rows takes them, as it takes SciPy's ``csr_array`` and
-    ``csr_matrix``. The arrays are checked there. Arrays that are as the kernels read them are not
-    copied, if they are mapped: `data` of the network's dtype, `indices` of int32 in ascending order
-    in each row.
+    Every method of `MLP` that takes rows accepts SparseRows, as well as SciPy's ``csr_array`` and
+    ``csr_matrix``, and checks their arrays. Mapped arrays are not copied if the kernels can read
+    them as they are: `data` in the network's dtype, `indices` in int32 and ascending in each row.
 
     Parameters
     ----------
@@ -36,9 +35,9 @@ class SparseRows:
     indices : array-like of int, shape (n_nonzeros,)
         The column of each value.
     indptr : array-like of int, shape (n + 1,)
-        Where the values of each row begin, and where those of the last row end.
+        The start of each row's values, and the end of the last row's values.
     shape : (int, int)
-        Number of rows and of columns.
+        Numbers of rows and columns.
 
     Examples
     --------
@@ -50,7 +49,7 @@ class SparseRows:
     True
     """
 
-    #: The kind of sparse matrix, by which SciPy's are known, too.
+    #: The format of the sparse matrix, by the same attribute as in SciPy.
     format = "csr"
 
     def __init__(
@@ -80,7 +79,7 @@ class SparseRows:
         return f"<SparseRows {self.shape[0]} x {self.shape[1]}, {len(self.data)} {self.dtype}>"
 
     def __getitem__(self, rows: slice | NDArray[np.integer[Any]]) -> SparseRows:
-        """Return some of the rows: of a slice without a step, or of these numbers."""
+        """Return some of the rows: a slice with step 1, or an array of row numbers."""
         if isinstance(rows, slice) and rows.step in (None, 1):
             first, stop, _ = rows.indices(len(self))
             stop = max(first, stop)
@@ -101,9 +100,9 @@ class SparseRows:
         return np.repeat(np.arange(len(self)), np.diff(self.indptr))
 
     def canonical(self) -> SparseRows:
-        """Return the rows with ascending columns: themselves, if they are so.
+        """Return rows with ascending columns: this object if its columns ascend already.
 
-        Values in one place are added in the order that they have.
+        Values in the same place are added in their order.
         """
         if self._ascends():
             return self
@@ -131,7 +130,7 @@ class SparseRows:
         return True
 
     def toarray(self) -> NDArray[Any]:
-        """Return the rows with their zeros: an array of this shape."""
+        """Return the rows as a dense array."""
         out, found = np.zeros(self.shape, self.dtype), self.canonical()
         out[found.numbers_of_rows(), found.indices] += found.data
         return out

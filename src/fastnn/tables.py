@@ -1,11 +1,12 @@
-"""Tables from Python: what `fastnn train` and `fastnn predict` do with columns, by public names.
+"""Tables in Python: public functions for the encoding of columns by `fastnn train` and `predict`.
 
-`read` turns a file or a data frame into columns of numbers, texts and dates. `prepare` and `learn`
-decide from training rows how each column is encoded; the `Recipe` that they return is plain data in
-the metadata of a model file, and `Recipe.inputs` turns new rows into the same inputs. `write` puts
-predictions into a file. `fastnn.sklearn.TableEncoder` is the same as a step of a pipeline.
+`read` reads a file or a data frame into columns of numbers, texts and dates. `prepare` and `learn`
+determine from training rows how each column is encoded. They return a `Recipe`, which is stored as
+plain data in the metadata of a model file; `Recipe.inputs` encodes new rows in the same way.
+`write` writes predictions to a file. `fastnn.sklearn.TableEncoder` does the same as a step of a
+pipeline.
 
-Not here: how any of it is done (tabular/).
+Not here: the implementation (tabular/).
 """
 
 from fastnn.tabular.encoding import Entry, Rows

@@ -1,9 +1,9 @@
 """Callbacks: objects that `fit` calls during training, and the history that it returns.
 
-Names, arguments and behaviour are those of Keras 3. A module a subject: the base class (base.py),
-the history, callbacks that end a training, that save, that set the learning rate, that judge moving
-averages, that log and that show progress. Not here: the training loop (training/loop.py calls the
-hooks) and arithmetic.
+Names, arguments and behaviour are those of Keras 3. Each subject has a module: the base class
+(base.py), the history, callbacks that stop training, save networks, set the learning rate, validate
+moving averages, write logs or show progress. Not here: the training loop, which calls the hooks
+(training/loop.py), and arithmetic.
 """
 
 from typing import TYPE_CHECKING
@@ -34,5 +34,5 @@ __all__ = [
 ]
 
 
-if not TYPE_CHECKING:  # who would let any name pass
+if not TYPE_CHECKING:  # a type checker would accept any name
     __getattr__ = _checks.names_of_module(__name__, _checks.names.CALLBACKS)

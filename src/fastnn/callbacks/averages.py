@@ -1,7 +1,7 @@
-"""SwapEMAWeights: a fit that judges the moving averages of the weights.
+"""SwapEMAWeights: validation with the moving averages of the weights.
 
 Not here: the averages, which the optimizer keeps (optimizers.py), and the passes over validation
-rows that take them (training/, engine/tasks.pxd).
+rows that use them (training/, engine/tasks.pxd).
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
 @_checks.explaining
 class SwapEMAWeights(Callback):
-    """Let validation judge the moving averages of the weights, which the optimizer keeps.
+    """Validate the moving averages of the weights, which the optimizer keeps.
 
-    The losses and metrics of validation rows, such as "val_loss", are then those of `MLP.averaged`.
+    Losses and metrics of validation rows, such as "val_loss", are then those of `MLP.averaged`.
     `EarlyStopping` with ``restore_best_weights=True`` restores the averages of the best epoch.
-    `ModelCheckpoint` with ``save_best_only=True`` saves at their best value; the file has weights
-    and averages, and ``fastnn.load(path).averaged()`` is the network that was judged. Updates and
-    the losses of training take the weights themselves.
+    `ModelCheckpoint` with ``save_best_only=True`` compares the values of the averages; the file
+    holds weights and averages, and ``fastnn.load(path).averaged()`` is the network that was
+    validated. Updates and training losses use the weights themselves.
 
     Raises
     ------
@@ -32,9 +32,9 @@ class SwapEMAWeights(Callback):
 
     Notes
     -----
-    A fit whose callbacks are this one, `EarlyStopping` and `ReduceLROnPlateau` is one call of the
-    engine. Keras' callback of this name exchanges the weights with the averages during evaluation;
-    here they stay where they are.
+    A fit that has no callbacks but this one, `EarlyStopping` and `ReduceLROnPlateau` is carried out
+    in one call of the engine. Keras' callback of this name swaps weights and averages for the
+    evaluation; here nothing is swapped.
 
     Examples
     --------

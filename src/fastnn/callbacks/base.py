@@ -1,4 +1,4 @@
-"""Callback: the hooks that `fit` calls, and the base of those that follow a value or keep a state.
+"""Callback: the hooks that `fit` calls; bases of callbacks with a state or a monitored value.
 
 Names, arguments and behaviour are those of Keras 3. Not here: the training loop, which calls the
 hooks (training/loop.py).
@@ -20,26 +20,26 @@ if TYPE_CHECKING:
 
 
 class Callback:
-    """Base of callbacks: override the hooks you need; `model` is the MLP in training.
+    """Base class of callbacks: override the hooks you need; `model` is the MLP in training.
 
-    Setting ``self.model.stop_training = True`` in a hook ends `fit` after the epoch, in a hook for
-    batches or progress after the rows being trained. Hooks get a dict of logs: ``{"loss": ...,
-    "val_loss": ...}`` at the end of an epoch, the loss so far within it, else an empty one. Names
-    that a hook adds to the logs of an epoch are seen by the callbacks after it and by the history.
+    Setting ``self.model.stop_training = True`` in a hook ends `fit` after the epoch, or, in a hook
+    for batches or progress, after the rows in progress. Hooks get a dict of logs: ``{"loss": ...,
+    "val_loss": ...}`` at the end of an epoch, the loss so far during an epoch, and an empty dict
+    otherwise. Later callbacks and the history see the names that a hook adds to the logs of an
+    epoch.
 
     Attributes
     ----------
     model : MLP
         The network in training; set by `fit`.
     params : dict
-        Of this `fit`: "epochs", the number of the last epoch; "steps", batches an epoch, and
-        "samples", rows an epoch, None where these are not known; "batch_size"; "verbose";
-        "monitors", the names that the logs at the end of an epoch will have; "metrics", the
-        metrics among them by name; "judges_averages", whether validation takes the moving averages
-        of the weights. A callback that adds a name to the logs appends it to the list
-        of monitors in `on_train_begin`.
+        Parameters of this `fit`: "epochs", their total number; "steps", batches per epoch, and
+        "samples", rows per epoch, each None if unknown; "batch_size"; "verbose"; "monitors", the
+        names in the logs at the end of an epoch; "metrics", the metrics among them by name;
+        "judges_averages", whether validation uses the moving averages of the weights. A callback
+        that adds a name to the logs must append it to the list of monitors in `on_train_begin`.
     runs_last : bool
-        Whether `fit` calls it after all others and the history.
+        Whether `fit` calls this callback after all others and after the history.
 
     Examples
     --------
@@ -51,7 +51,7 @@ class Callback:
     """
 
     model: MLP = None  # type: ignore[assignment]  # until `fit` sets it
-    params: dict[str, Any] = None  # type: ignore[assignment]  # likewise
+    params: dict[str, Any] = None  # type: ignore[assignment]  # until `fit` sets it
     runs_last: ClassVar[bool] = False
 
     def on_train_begin(self, logs: Logs) -> None:
@@ -70,26 +70,29 @@ class Callback:
         """Called before an update; overriding it makes training of small networks slower."""
 
     def on_train_batch_end(self, batch: int, logs: Logs) -> None:
-        """Called after an update, with its loss; overriding it makes training slower, too."""
+        """Called after an update, with its loss; overriding it makes training slower as well."""
 
     def on_progress(self, rows: int, logs: Logs) -> None:
-        """Called some ten times a second, with the rows trained so far in the epoch."""
+        """Called about ten times a second, with the number of rows trained so far in the epoch."""
 
     def on_nonfinite_loss(self, error: FloatingPointError) -> bool:
-        """Called before `fit` raises this FloatingPointError; True ends training without it."""
+        """Called before `fit` raises this error; return True to end training without an error."""
         return False
 
     def close(self) -> None:
-        """Called at the very end, even if training failed: the place to close files."""
+        """Called at the very end, even if training failed; close files here."""
 
     @property
     def files_written(self) -> Sequence[str]:
-        """Paths of the files that it writes; `fit` checks that none is an input or another's."""
+        """Paths of the files that the callback writes.
+
+        `fit` checks that none of them is an input of `fit` or written by another callback.
+        """
         return ()
 
     @property
     def wants_progress(self) -> bool:
-        """Whether `fit` is to call `on_progress`; asked once training has begun."""
+        """Whether `fit` calls `on_progress`; read once, after `on_train_begin`."""
         return getattr(self.on_progress, "__func__", None) is not Callback.on_progress
 
     def get_state(self) -> dict[str, Any]:
@@ -98,7 +101,7 @@ class Callback:
         Returns
         -------
         dict
-            Values as JSON has them (finite numbers), or lists of ndarrays.
+            Values that JSON can hold (numbers must be finite), or lists of ndarrays.
         """
         return {}
 
@@ -107,7 +110,7 @@ class Callback:
 
 
 class Keeping(Callback):
-    """A callback whose state is the attributes named in `_kept`; each training resets it."""
+    """A callback whose state is the attributes named in `_kept`, which each training resets."""
 
     _kept: ClassVar[tuple[str, ...]] = ()
     _resumed = False
@@ -118,18 +121,18 @@ class Keeping(Callback):
             self._reset()
 
     def _reset(self) -> None:
-        """Set the attributes to their values before a training."""
+        """Set the attributes to their initial values."""
 
     def close(self) -> None:
         """Let the next training reset the state."""
         self._resumed = False
 
     def get_state(self) -> dict[str, Any]:
-        """Return the attributes that a checkpoint keeps."""
+        """Return the attributes named in `_kept`."""
         return {name: getattr(self, name) for name in self._kept}
 
     def set_state(self, state: Mapping[str, Any]) -> None:
-        """Set these attributes; the present or next training continues with them."""
+        """Set the attributes; the current or next training continues with them."""
         state = _checks.callback_state(type(self).__name__, state, self._kept)
         for name in self._kept:
             setattr(self, name, state[name])
@@ -137,7 +140,7 @@ class Keeping(Callback):
 
 
 class Monitoring(Keeping):
-    """A callback that follows one value of the logs, and knows when it is better."""
+    """A callback that monitors one value of the logs for improvement."""
 
     def __init__(self, monitor: str, mode: str, min_delta: float = 0.0) -> None:
         self.monitor = _checks.monitor(monitor)
@@ -146,13 +149,13 @@ class Monitoring(Keeping):
         self._reset()
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Check that the logs will have the value."""
+        """Check that the logs will have the monitored value."""
         known = {name: name for name in metrics.NAMES} | metrics.ALIASES
         _checks.monitored(self.monitor, self.params["monitors"], known)
         super().on_train_begin(logs)
 
     def _is_better(self, value: float, reference: float | None) -> bool:
-        """Whether a value beats another (None: any) by min_delta; NaN and infinity never do."""
+        """Whether a finite value is better than `reference` (None: any) by more than min_delta."""
         if not math.isfinite(value) or reference is None:
             return math.isfinite(value)
         higher = self.mode == "max"

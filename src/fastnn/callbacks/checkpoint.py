@@ -1,6 +1,6 @@
-"""ModelCheckpoint: the network and the state of its training in a file, after epochs.
+"""ModelCheckpoint: save the network and the state of its training to a file after epochs.
 
-Not here: what is in the file, and how it is written (exchange/model_files.py).
+Not here: the content and the writing of the file (exchange/model_files.py).
 """
 
 from __future__ import annotations
@@ -19,39 +19,39 @@ if TYPE_CHECKING:
 
 @_checks.explaining
 class ModelCheckpoint(Monitoring):
-    """Save the network after epochs, with the state of the training, which can be resumed.
+    """Save the network after epochs, with the state of the training, so that it can be resumed.
 
     Parameters
     ----------
     path : str or path
-        Of the file. It may hold fields: ``{epoch}``, counted from 1, and names of losses and
-        metrics, as in ``"net-{epoch:03d}-{val_loss:.3f}.safetensors"``. Without fields each save
-        replaces the one before. Missing folders are made.
+        Path of the file. It may contain fields: ``{epoch}``, counted from 1, and names of losses
+        and metrics, as in ``"net-{epoch:03d}-{val_loss:.3f}.safetensors"``. Without fields each
+        save replaces the file of the last one. Missing folders are created.
     monitor : str, default "val_loss"
-        Name of the loss or metric to follow; only for `save_best_only`.
+        Name of the loss or metric to monitor; only used with `save_best_only`.
     save_best_only : bool, default False
-        Whether to save only when the value is better than at every save before.
+        Whether to save only when the value is better than at every earlier save.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether less or more is better; "auto" goes by the name.
+        Whether lower or higher is better; "auto" decides by the name.
     period : int, default 1
         Number of epochs from one save (or comparison) to the next; the last epoch always has one.
 
     Attributes
     ----------
     best : float or None
-        The value at the last save with `save_best_only`. It is kept from one `fit` to the next,
-        since the file is kept, too.
+        The value at the last save with `save_best_only`. The next `fit` continues with it, since
+        the file is still there.
 
     Raises
     ------
     ValueError
-        If an argument is invalid; in `fit`, if the logs will not have the value or a field's, or if
-        `fit` reads the file, or another callback writes it.
+        If an argument is invalid; in `fit`, if the logs will lack the monitored value or that of a
+        field, if `fit` reads the file, or if another callback writes it.
 
     Notes
     -----
-    It runs after all other callbacks, wherever it is in the list, so that the file has the state
-    they have after the epoch.
+    This callback runs after all others, wherever it is in the list, so that the file has their
+    state after the epoch.
 
     Examples
     --------
@@ -85,15 +85,15 @@ class ModelCheckpoint(Monitoring):
         return () if self._fields else (self.path.format(),)
 
     def _reset(self) -> None:
-        """Keep the best value, since the file is kept."""
+        """Do nothing: the best value is kept as long as the file."""
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Check that the logs will have what the path and the comparison need; make the folder."""
+        """Check that the logs will have the values for path and comparison; create the folder."""
         _checks.path_fields("path", self.path, self._fields, self.params["monitors"])
         if self.save_best_only:
             super().on_train_begin(logs)
         first, second = (self.path.format_map(dict.fromkeys(self._fields, i)) for i in (1, 2))
-        if os.path.dirname(first) == os.path.dirname(second):  # else a folder is made at each save
+        if os.path.dirname(first) == os.path.dirname(second):  # else each save creates its folder
             _files.make_folder_of(first)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:

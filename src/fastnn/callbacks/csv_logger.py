@@ -1,4 +1,4 @@
-"""CSVLogger: losses and metrics in a file, a row an epoch."""
+"""CSVLogger: losses and metrics in a CSV file, one row per epoch."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 
 @_checks.explaining
 class CSVLogger(Callback):
-    """Write the losses and metrics to a file, a row an epoch.
+    """Write the losses and metrics to a CSV file, one row per epoch.
 
-    The columns are "epoch", from 0, and the names in the logs of the first epoch written; with
-    `append` those of the file. A value that an epoch lacks is written as "NA".
+    The columns are "epoch", counted from 0, and the names in the logs of the first epoch written;
+    with `append` the columns are those of the file. A missing value is written as "NA".
 
     Parameters
     ----------
     path : str or path
-        Of the file. Missing folders are made.
+        Path of the file. Missing folders are created.
     separator : str, default ","
         The character between columns.
     append : bool, default False
-        Whether to append to a file that exists, instead of replacing it. Rows of the first epoch
-        trained and of later ones are dropped from it (and an incomplete last row), so that every
-        epoch has one row after a training that was resumed from a checkpoint.
+        Whether to append to an existing file instead of replacing it. Existing rows of the first
+        epoch trained and of later epochs are removed, as is an incomplete last row, so that after a
+        resumed training every epoch has one row.
 
     Raises
     ------
@@ -87,7 +87,7 @@ class CSVLogger(Callback):
             return next(csv.reader(file, delimiter=self.separator), None)
 
     def _drop_rows(self, columns: list[str], epoch: int) -> None:
-        """Cut the file before its first row of this epoch or a later one, or an incomplete row."""
+        """Truncate the file before the first row of this or a later epoch, or an incomplete row."""
         place, separator = columns.index("epoch"), self.separator.encode()
         with open(self.path, "r+b") as file:
             header = file.readline()

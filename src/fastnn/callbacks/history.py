@@ -1,4 +1,4 @@
-"""History: the losses and metrics of a training, epoch by epoch."""
+"""History: the losses and metrics of each epoch of a training."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 
 class History(Callback):
-    """The course of a training, as `fit` returns it.
+    """The losses and metrics of each epoch of a training, as `fit` returns them.
 
     Attributes
     ----------
     epoch : list of int
         The epochs that were run: 0, 1, ...
     history : dict of str to list of float
-        "loss", metrics and, with validation data, "val_loss" ...: one value an epoch. The loss is
-        the average (or sum) over the epoch of the losses before each update.
+        "loss", metrics and, with validation data, "val_loss", ...: one value per epoch. The loss is
+        the average (or sum) over the epoch of the losses of the batches, each before its update.
     """
 
     def __init__(self) -> None:
@@ -44,9 +44,9 @@ class History(Callback):
             self.history.setdefault(name, []).append(value)
 
     def take(self, logs: Mapping[str, NDArray[np.float64]]) -> None:
-        """Append the values (n_epochs,) of several epochs, by name; the next epochs of a fit."""
+        """Append the values (n_epochs,), by name, of the next epochs of a fit."""
         n = len(next(iter(logs.values()), ()))
-        if n == 0:  # as if no epoch had been seen: no names either
+        if n == 0:  # without an epoch a history has no names
             return
         first = len(self.epoch)
         self.epoch.extend(range(first, first + n))
@@ -73,9 +73,9 @@ class History(Callback):
         Parameters
         ----------
         path : str or path, optional
-            Where to save the picture; the ending says in which format.
+            Where to save the picture; the file extension determines the format.
         ax : matplotlib Axes, optional
-            Where to draw the losses alone. By default a new figure.
+            Axes to draw only the losses on. By default a new figure is made.
 
         Returns
         -------
@@ -105,7 +105,7 @@ class History(Callback):
         Returns
         -------
         pandas.DataFrame
-            A row an epoch, with "epoch" as the index; a column each for "loss", "val_loss", ...
+            One row per epoch, with "epoch" as the index, and columns "loss", "val_loss", ...
 
         Raises
         ------

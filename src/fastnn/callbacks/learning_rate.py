@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def _take_over_rate(callback: Callback) -> None:
-    """Check that the learning rate may be set, and announce it among the logs."""
+    """Check that the learning rate is constant, and add it to the names in the logs."""
     optimizer: Any = callback.model.optimizer  # every kind has a learning_rate
     _checks.constant_rate(type(callback).__name__, optimizer.learning_rate)
     names = callback.params["monitors"]
@@ -27,43 +27,43 @@ def _take_over_rate(callback: Callback) -> None:
 
 @_checks.explaining
 class ReduceLROnPlateau(Monitoring):
-    """Lower the learning rate when a value has stopped improving.
+    """Lower the learning rate when a monitored value has stopped improving.
 
     The rate becomes ``max(rate * factor, min_lr)`` after `patience` epochs without improvement.
-    The logs get the "learning_rate" that the epoch was trained with.
+    The logs of an epoch get the "learning_rate" that it was trained with.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
-        Name of the loss or metric to follow.
+        Name of the loss or metric to monitor.
     factor : float, default 0.1
-        Above 0 and below 1.
+        Factor by which the rate is lowered, above 0 and below 1.
     patience : int, default 10
         Number of epochs without improvement after which the rate is lowered; 0 means 1.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether less or more is better; "auto" goes by the name.
+        Whether lower or higher is better; "auto" decides by the name.
     min_delta : float, default 1e-4
-        A value is better if it is so by more than this; at least 0.
+        A value improves only if it is better by more than this; at least 0.
     cooldown : int, default 0
         The first epoch after a reduction whose value counts again (0 and 1 both mean the next
-        one).
+        epoch).
     min_lr : float, default 0.0
-        The rate is not lowered below it.
+        Lower bound of the rate.
 
     Attributes
     ----------
     best : float or None
         The best value so far.
     wait : int
-        Epochs counted without improvement.
+        Number of epochs without improvement.
     cooldown_counter : int
-        Epochs of the cooldown that are left.
+        Remaining epochs of the cooldown.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range; in `fit`, if the logs will not have the value or the
-        optimizer's rate follows a schedule.
+        If an argument is out of its range; in `fit`, if the logs will lack the monitored value or
+        the optimizer's rate follows a schedule.
 
     Examples
     --------
@@ -96,12 +96,12 @@ class ReduceLROnPlateau(Monitoring):
         self.wait = self.cooldown_counter = 0
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Check that the rate may be set; reset the state, unless one was set."""
+        """Check that the rate is constant; reset the state, unless one was set."""
         super().on_train_begin(logs)
         _take_over_rate(self)
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Compare, and lower the rate after `patience` epochs without improvement."""
+        """Compare the value, and lower the rate after `patience` epochs without improvement."""
         rate = self.model.learning_rate
         logs.setdefault("learning_rate", rate)
         if self.cooldown_counter > 0:
@@ -115,7 +115,7 @@ class ReduceLROnPlateau(Monitoring):
             return
         self.wait += 1
         lower = max(rate * self.factor, self.min_lr)
-        if self.wait >= self.patience and 0 < lower < rate:  # after many reductions, 0 in floats
+        if self.wait >= self.patience and 0 < lower < rate:  # many reductions can underflow to 0
             self.model.learning_rate = lower
             self.cooldown_counter = self.cooldown
             self.wait = 0
@@ -125,7 +125,7 @@ class ReduceLROnPlateau(Monitoring):
 class LearningRateScheduler(Callback):
     """Set the learning rate before every epoch.
 
-    The logs get the "learning_rate" that the epoch was trained with.
+    The logs of an epoch get the "learning_rate" that it was trained with.
 
     Parameters
     ----------
@@ -150,7 +150,7 @@ class LearningRateScheduler(Callback):
         self.schedule, self._takes_rate = _checks.rate_schedule(schedule)
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Check that the rate may be set."""
+        """Check that the rate is constant."""
         _take_over_rate(self)
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @_checks.explaining
 class ProgressBar(Callback):
-    """Show the progress of training, its speed, losses and metrics, and the time that is left.
+    """Show the progress of training with its speed, losses, metrics and remaining time.
 
-    With tqdm installed it is a bar over the rows of all epochs, redrawn some ten times a second (in
-    a notebook with ipywidgets, tqdm's widget); otherwise a line an epoch. If it isn't shown,
-    nothing is done and tqdm is not imported.
+    If tqdm is installed, this is a bar over the rows of all epochs, redrawn about ten times a
+    second (in a notebook with ipywidgets, tqdm's widget). Otherwise it is one line per epoch. If
+    nothing is to be shown, tqdm is not imported.
 
     Parameters
     ----------
     show : bool, optional
-        By default only if the stream is a terminal, or in a notebook.
+        Whether to show progress; by default only on a terminal or in a notebook.
     stream : text stream, optional
-        Where to write; by default ``sys.stderr`` as it is when training begins.
+        Where to write; by default the value of ``sys.stderr`` when training begins.
 
     Raises
     ------
@@ -59,7 +59,7 @@ class ProgressBar(Callback):
         """Decide whether to show anything, and how."""
         self.close()
         stream = sys.stderr if self.stream is None else self.stream
-        if stream is None:  # no console at all
+        if stream is None:  # the process has no stderr
             return
         is_terminal = hasattr(stream, "isatty") and stream.isatty()
         in_notebook = self.stream is None and _is_notebook()
@@ -94,14 +94,14 @@ class ProgressBar(Callback):
 
 
 def _is_notebook() -> bool:
-    """Whether this is the kernel of a notebook."""
+    """Whether this process is the kernel of a notebook."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return hasattr(shell, "kernel")
 
 
 def _tqdm(in_notebook: bool) -> Any:
-    """Return tqdm's class for where this runs, or None if tqdm is not installed."""
+    """Return tqdm's class for a notebook or a terminal, or None if tqdm is not installed."""
     try:
         import importlib.util  # slow to import
 
@@ -118,7 +118,7 @@ def _tqdm(in_notebook: bool) -> Any:
 class _Bar:
     """A bar of tqdm over the rows of all epochs."""
 
-    _INTERVAL = 0.05  # s between drawings: drawing takes 0.1 ms, an epoch perhaps less
+    _INTERVAL = 0.05  # seconds between redraws: one takes 0.1 ms, an epoch may take less
 
     def __init__(self, tqdm: Any, stream: TextIO, params: Mapping[str, Any]) -> None:
         self.kind = type("Bar", (tqdm,), {"monitor_interval": 0})  # starts no thread
@@ -176,7 +176,7 @@ class _Bar:
 
 
 class _Lines:
-    """A line an epoch; on a terminal it is shown and rewritten while the epoch is trained."""
+    """One line per epoch, which is rewritten on a terminal while the epoch is trained."""
 
     def __init__(self, stream: TextIO, is_terminal: bool, params: Mapping[str, Any]) -> None:
         self.stream, self.is_terminal = stream, is_terminal
@@ -193,7 +193,7 @@ class _Lines:
     def progress(self, rows: int, logs: Logs) -> None:
         self.rows = rows
         if self.is_terminal:
-            import shutil  # slow to import, and needed on terminals only
+            import shutil  # slow to import, and needed only on terminals
 
             room = shutil.get_terminal_size().columns - 1  # a line that wraps cannot be overwritten
             part = rows / self.samples if self.samples else 0.0
@@ -205,7 +205,7 @@ class _Lines:
         self._write(self._line(logs, 1.0), "\n")
 
     def _line(self, logs: Logs, part: float) -> str:
-        """Return the line of an epoch; `part` is the fraction of the epoch that is done."""
+        """Return the line for an epoch; `part` is the fraction of the epoch that is done."""
         now = time.perf_counter()
         items = [f"epoch {self.epoch + 1:>{len(str(self.epochs))}}/{self.epochs}"]
         items += [f"{name} {value:.4g}" for name, value in logs.items()]

@@ -1,4 +1,4 @@
-"""Callbacks that end a training: EarlyStopping and TerminateOnNaN."""
+"""Callbacks that stop training: EarlyStopping and TerminateOnNaN."""
 
 from __future__ import annotations
 
@@ -16,29 +16,30 @@ if TYPE_CHECKING:
 
 @_checks.explaining
 class EarlyStopping(Monitoring):
-    """Stop training when a value has stopped improving.
+    """Stop training when a monitored value has stopped improving.
 
-    Training ends after an epoch that is not better than the best so far, if `patience` epochs (at
-    least one) have passed since the last better one. It never ends after epoch 0.
+    Training ends after an epoch without improvement, if `patience` epochs (at least one) have
+    passed since the last improvement. It never ends after epoch 0.
 
     Parameters
     ----------
     monitor : str, default "val_loss"
-        Name of the loss or metric to follow.
+        Name of the loss or metric to monitor.
     min_delta : float, default 0.0
-        A value is better if it is so by more than this; at least 0.
+        A value improves only if it is better by more than this; at least 0.
     patience : int, default 0
         Number of epochs without improvement after which training ends.
     mode : {"auto", "min", "max"}, default "auto"
-        Whether less or more is better; "auto" goes by the name.
+        Whether lower or higher is better; "auto" decides by the name.
     baseline : float, optional
-        Values that don't beat it count as epochs without improvement, but an epoch that is better
-        than all before never ends training.
+        An epoch whose value is not better than the baseline counts as one without improvement, but
+        an epoch that is better than all epochs before never ends training.
     restore_best_weights : bool, default False
-        Whether training ends with the weights of the best epoch: also, as in Keras 3, if it ran
-        through all epochs, and whatever the baseline. If no value was ever finite, these are the
-        weights after the first epoch that was compared. The optimizer's state stays that of the
-        last update. Beside `SwapEMAWeights` they are the moving averages of the weights.
+        Whether to restore the weights of the best epoch when training ends. As in Keras 3, they are
+        also restored if training ran through all epochs, and regardless of the baseline. If no
+        value was finite, the weights after the first epoch compared are restored. The optimizer's
+        state stays that of the last update. With `SwapEMAWeights` the moving averages of the
+        weights are restored.
     start_from_epoch : int, default 0
         Epochs before this one are ignored.
 
@@ -47,16 +48,16 @@ class EarlyStopping(Monitoring):
     best : float or None
         The best value so far.
     best_epoch : int or None
-        Its epoch; with `restore_best_weights` the epoch of the weights kept.
+        The epoch of the best value; with `restore_best_weights` that of the weights to restore.
     stopped_epoch : int
-        The epoch after which it ended the training; 0 if it did not.
+        The epoch after which this callback stopped training; 0 if it did not.
     wait : int
-        Epochs since the last improvement.
+        Number of epochs since the last improvement.
 
     Raises
     ------
     ValueError
-        If an argument is out of its range; in `fit`, if the logs will not have the value.
+        If an argument is out of its range; in `fit`, if the logs will lack the monitored value.
 
     Examples
     --------
@@ -91,7 +92,7 @@ class EarlyStopping(Monitoring):
         self.wait = self.stopped_epoch = 0
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Reset the state, unless one was set; stop at once if that state ended a training."""
+        """Reset the state, unless one was set; stop at once if that state had ended a training."""
         super().on_train_begin(logs)
         if self.stopped_epoch and self.wait >= self.patience:
             self.model.stop_training = True
@@ -99,7 +100,7 @@ class EarlyStopping(Monitoring):
             self.stopped_epoch = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Compare, and stop training after `patience` epochs without improvement."""
+        """Compare the value, and stop training after `patience` epochs without improvement."""
         value = logs[self.monitor]
         if epoch < self.start_from_epoch:
             return
@@ -118,25 +119,25 @@ class EarlyStopping(Monitoring):
             self.model.stop_training = True
 
     def _weights(self) -> list[NDArray[Any]]:
-        """Return the weights that validation judges."""
+        """Return the weights used in validation."""
         if self.params.get("judges_averages", False):
             return self.model.get_ema_weights()
         return self.model.get_weights()
 
     def on_train_end(self, logs: Logs) -> None:
-        """Restore the best weights, if asked."""
+        """Restore the best weights, if requested."""
         if self.restore_best_weights and self.best_weights is not None:
             self.model.set_weights(self.best_weights)
 
 
 @_checks.explaining
 class TerminateOnNaN(Callback):
-    """End training with a warning, instead of an error, when the loss is no longer finite.
+    """Stop training with a warning, instead of an error, when the loss is no longer finite.
 
     Warns
     -----
     RuntimeWarning
-        With the text of the FloatingPointError that `fit` raises otherwise.
+        Has the text of the FloatingPointError that `fit` would raise otherwise.
 
     Examples
     --------
@@ -146,5 +147,5 @@ class TerminateOnNaN(Callback):
 
     def on_nonfinite_loss(self, error: FloatingPointError) -> bool:
         """Warn, and end training."""
-        warnings.warn(str(error), RuntimeWarning, stacklevel=6)  # where fit was called
+        warnings.warn(str(error), RuntimeWarning, stacklevel=6)  # shown at the call of fit
         return True

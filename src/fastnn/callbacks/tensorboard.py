@@ -1,6 +1,6 @@
 """TensorBoard: losses, metrics and histograms of weights as event files.
 
-Not here: the writer of event files, which tensorboardX or PyTorch brings.
+Not here: the writer of event files, which comes with tensorboardX or PyTorch.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 class TensorBoard(Callback):
     """Write losses, metrics and histograms of the weights for TensorBoard.
 
-    As in Keras, values of training go to the folder "train" within `log_dir` and those of
-    validation to "validation", under the names "epoch_loss", "epoch_accuracy", ..., so that
-    TensorBoard shows both in one plot. Needs tensorboardX, or PyTorch with tensorboard.
+    As in Keras, training values go to the folder "train" within `log_dir` and validation values to
+    "validation", under the names "epoch_loss", "epoch_accuracy", ..., so that TensorBoard shows
+    both in one plot. This needs tensorboardX, or PyTorch with tensorboard.
 
     Parameters
     ----------
@@ -52,16 +52,16 @@ class TensorBoard(Callback):
         self._first = 0
 
     def on_train_begin(self, logs: Logs) -> None:
-        """Close the files of a training before."""
+        """Close the files of an earlier training."""
         self.close()
 
     def on_epoch_begin(self, epoch: int, logs: Logs) -> None:
-        """Note where the training begins."""
+        """Record the first epoch of the training."""
         if not self._writers:
             self._first = epoch
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
-        """Write the epoch's values, and histograms if it is time for them."""
+        """Write the epoch's values, and histograms if they are due."""
         for name, value in logs.items():
             part = "validation" if name.startswith("val_") else "train"
             tag = f"epoch_{name.removeprefix('val_')}"
@@ -74,7 +74,7 @@ class TensorBoard(Callback):
             writer.flush()
 
     def _writer(self, part: str) -> Any:
-        """Return the writer to a folder; a training that was resumed replaces epochs there."""
+        """Return the writer to a folder, in which a resumed training replaces its epochs."""
         if part not in self._writers:
             folder, purged = os.path.join(self.log_dir, part), self._first or None
             self._writers[part] = self._kind(folder, purge_step=purged)

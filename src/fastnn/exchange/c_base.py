@@ -1,4 +1,4 @@
-"""What the stages of a network as C source are written with: types, padding, lines, arrays.
+"""Base of the stages of a network as C source: number types, padding, lines, arrays, `Stage`.
 
 Not here: the stages of layers (c_stages.py, c_embeddings.py).
 """
@@ -28,17 +28,17 @@ class Precision:
         return -(-n // panel) * panel
 
     def pad(self, array: Array) -> Array:
-        """Return an array, its columns padded with zeros."""
+        """Return an array with its columns padded with zeros to whole panels."""
         more = self.padded(array.shape[-1]) - array.shape[-1]
         return np.pad(array.astype(self.dtype), [(0, 0)] * (array.ndim - 1) + [(0, more)])
 
     def zeros(self, array: str, n: int) -> list[str]:
-        """Return the lines that set a C array's padding behind n numbers to 0."""
+        """Return the lines that set the padding of a C array, after n numbers, to 0."""
         stop = self.padded(n)
         return [f"for (int j = {n}; j < {stop}; j++) {array}[j] = 0;"] if stop > n else []
 
     def number(self, value: float) -> str:
-        """Return a number as C has it."""
+        """Return a number as a C expression."""
         return f"(real){self.dtype.type(value)!s}"
 
 
@@ -52,17 +52,17 @@ class Values:
 
 
 class Lines(list[str]):
-    """The lines of a function, and what its residuals keep for a later line, innermost last."""
+    """The lines of a function, with stacks of the variables that open residuals need later."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.inputs: list[Values] = []  # of stretches that have begun, going forward
-        self.deltas: list[str] = []  # of their outputs, going backward
+        self.inputs: list[Values] = []  # inputs of open residuals, in the forward pass
+        self.deltas: list[str] = []  # deltas of the outputs of open residuals, in the backward pass
 
 
 @dataclass(frozen=True)
 class Member:
-    """An array of the struct of weights; its shape is said in a comment."""
+    """An array in the struct of weights; `shape` becomes a comment."""
 
     name: str
     shape: str
@@ -70,9 +70,9 @@ class Member:
 
 
 class Stage:
-    """A piece of a layer, without anything to compute or to learn."""
+    """Base class of the pieces of layers; by itself it computes nothing and has no weights."""
 
-    #: Names of the sections that it calls, forward and backward.
+    #: Names of the sections that the lines call, forward and backward.
     forward_sections: frozenset[str] = frozenset()
     backward_sections: frozenset[str] = frozenset()
 
@@ -81,20 +81,21 @@ class Stage:
         self.number = part.prefix.removeprefix("layers.").replace(".", "_")
 
     def members(self) -> list[Member]:
-        """Return its arrays in the struct of weights."""
+        """Return the arrays of this stage in the struct of weights."""
         return []
 
     def constants(self) -> dict[str, Array]:
-        """Return its other arrays by name."""
+        """Return the other, constant arrays of this stage by name."""
         return {}
 
     def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
-        """Append the lines that compute its outputs of z, in a step or not; return the outputs."""
+        """Append the lines that compute the outputs for z, in a step or not; return them."""
         return z
 
     def backward(self, delta: str, lines: Lines, *, is_lowest: bool) -> str:
-        """Append the lines that update it and turn the outputs' delta into the inputs'.
+        """Append the lines that update the weights and compute the delta of the inputs.
 
-        Return the latter's name; nothing reads it `is_lowest`, the lowest stage with weights.
+        `delta` is the name of the delta of the outputs. Return the name of the delta of the inputs,
+        which is not needed if `is_lowest`, for the lowest stage with weights.
         """
         return delta

@@ -1,6 +1,6 @@
 """Embeddings as C source: the stages of c_stages.py that replace columns of a row.
 
-Not here: other stages, and what a `Stage` is (c_stages.py).
+Not here: other stages (c_stages.py), the class `Stage` (c_base.py).
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,7 @@ from fastnn.layers import (
 
 @dataclass(frozen=True)
 class Block:
-    """Columns of a row, `first` to ``first + n``, and the columns that they become."""
+    """The columns from `first` to ``first + n`` of a row, and the columns that replace them."""
 
     first: int
     n: int
@@ -31,7 +31,7 @@ class Block:
 
 
 def blocks_of(columns: Iterable[int], widths: list[int], widths_out: list[int]) -> list[Block]:
-    """Return the blocks of columns that begin there, in the order of the outputs."""
+    """Return the blocks that begin at these columns, in the order of the outputs."""
     found, more = [], 0
     for first, n, n_out in zip(columns, widths, widths_out, strict=True):
         found.append(Block(first, n, first + more, n_out))
@@ -40,7 +40,7 @@ def blocks_of(columns: Iterable[int], widths: list[int], widths_out: list[int]) 
 
 
 def copied(n_in: int, blocks: list[Block], source: str, target: str, *, back: bool) -> list[str]:
-    """Return the lines that copy the columns of no block: to the outputs, or `back`."""
+    """Return the lines that copy the columns outside of blocks to the outputs, or `back`."""
     lines, column, to = [], 0, 0
     for block in [*blocks, Block(n_in, 0, 0, 0)]:
         n = block.first - column
@@ -53,14 +53,14 @@ def copied(n_in: int, blocks: list[Block], source: str, target: str, *, back: bo
 
 
 class InBlocks(Stage):
-    """A stage that replaces columns; `blocks` says which, and what they become."""
+    """A stage that replaces the columns in `blocks` and copies the others."""
 
     def __init__(self, part: Part[Any], precision: Precision, blocks: list[Block]) -> None:
         super().__init__(part, precision)
         self.blocks, self.z_prev, self.out = blocks, Values("", 0), ""
 
     def begin(self, z: Values, lines: Lines) -> str:
-        """Append the array of the outputs, and the columns that stay; return its name."""
+        """Append the array of the outputs, with the copied columns; return its name."""
         self.z_prev, self.out = z, f"{z.name}_{self.part.layer.name}"
         lines.append(f"real {self.out}[{self.precision.padded(self.part.n_out)}];")
         lines += copied(self.part.n_in, self.blocks, z.name, self.out, back=False)
@@ -68,7 +68,7 @@ class InBlocks(Stage):
         return self.out
 
     def begin_back(self, delta: str, lines: Lines) -> str:
-        """Append the array of the inputs' delta, 0 but for the columns that stay."""
+        """Append the array of the inputs' delta: that of the copied columns, 0 elsewhere."""
         below = f"{self.out}_below"
         lines.append(f"real {below}[{self.precision.padded(self.part.n_in)}] = {{0}};")
         lines += copied(self.part.n_in, self.blocks, delta, below, back=True)
@@ -76,7 +76,7 @@ class InBlocks(Stage):
 
 
 class Table(InBlocks):
-    """An Embedding: rows of a table. What is no category gives NaN."""
+    """An Embedding: rows of a table. An input that is not a category gives NaN."""
 
     def __init__(self, part: Part[Embedding], precision: Precision) -> None:
         self.sizes = part.layer.categories(part.n_in)
@@ -97,7 +97,7 @@ class Table(InBlocks):
             first += size
 
     def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
-        """Append the lines that look the rows up."""
+        """Append the lines that look up the rows."""
         out, dim = self.begin(z, lines), self.part.layer.dim
         none = f"none{self.number}"
         lines.append(f"real {none}[LANES];")
@@ -145,7 +145,7 @@ class Bins(InBlocks):
         return Values(out, self.part.n_out)
 
     def backward(self, delta: str, lines: Lines, *, is_lowest: bool) -> str:
-        """Append the lines that add the slopes of the bins."""
+        """Append the lines that add up the deltas of the bins, times their slopes."""
         below, out = self.begin_back(delta, lines), self.out
         for k, block in enumerate(self.blocks):
             last, z = block.n_out - 1, f"{out}[{block.to} + t]"
@@ -175,7 +175,7 @@ class Waves(InBlocks):
         return [Member(f"frequencies{self.number}", shape, self.precision.pad(values))]
 
     def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
-        """Append the lines that compute both functions, a vector at a time, and copy them."""
+        """Append the lines that compute sines and cosines, one vector at a time, and copy them."""
         out, padded = self.begin(z, lines), self.precision.padded(self.n)
         size = padded * len(self.blocks)
         lines.append(f"real {self.sine}[{size}], {self.cosine}[{size}];")
@@ -214,7 +214,7 @@ class Waves(InBlocks):
 
 
 class BlockAffine(InBlocks):
-    """The products of a BlockDense: an array in which each block has padded columns of its own."""
+    """The products of a BlockDense, in one array in which each block has its own padded columns."""
 
     forward_sections = frozenset({"affine"})
     backward_sections = frozenset({"affine_step"})
@@ -248,7 +248,7 @@ class BlockAffine(InBlocks):
             row += block.n
 
     def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
-        """Append a call for each block; its inputs are kept for the columns that stay."""
+        """Append a call for each block; the inputs are kept, since Spread copies some columns."""
         self.z_prev, size = z, self.padded * len(self.blocks)
         lines.inputs.append(z)
         lines.append(f"real z{self.number}[{size}];")
@@ -270,7 +270,7 @@ class BlockAffine(InBlocks):
 
 
 class Spread(InBlocks):
-    """The end of a BlockDense: its outputs among the columns that stay."""
+    """The end of a BlockDense: puts its outputs in place among the copied columns."""
 
     def __init__(self, affine: BlockAffine) -> None:
         super().__init__(affine.part, affine.precision, affine.blocks)
@@ -285,7 +285,7 @@ class Spread(InBlocks):
         return Values(out, self.part.n_out)
 
     def backward(self, delta: str, lines: Lines, *, is_lowest: bool) -> str:
-        """Append the lines that copy the deltas of all blocks; those of other columns are kept."""
+        """Append the lines that copy the deltas of all blocks; keep `delta` for other columns."""
         lines.deltas.append(delta)
         name = f"delta{self.number}"
         lines.append(f"real {name}[{self.padded * len(self.blocks)}] = {{0}};")
@@ -296,7 +296,7 @@ class Spread(InBlocks):
 
 
 def block_dense(part: Part[BlockDense], precision: Precision, activated: Any) -> list[Stage]:
-    """Return the stages of a BlockDense; `activated` makes one of an activation."""
+    """Return the stages of a BlockDense; `activated` makes the stage of an activation."""
     affine = BlockAffine(part, precision)
     activation = activations.get(part.layer.activation)
     if activation.is_linear:

@@ -1,4 +1,4 @@
-"""The C functions that a network as C source is made of: marked sections of our own headers.
+"""The C functions in networks as C source: marked sections of the kernels' headers.
 
 A section is the text between two comments,
 
@@ -6,11 +6,11 @@ A section is the text between two comments,
     ...
     /* c-source: end */
 
-that stand on lines of their own; it is whole without anything but the sections that it needs and
-the section "base". The headers of the kernels are C99 between the markers, on any type that has the
-operations of "base", so that formulas are written once.
+on lines of their own. A section depends only on the sections that its comment names and on the
+section "base". Between the markers the headers are C99 for any type with the operations of "base",
+so that every formula is written only once.
 
-Here: finding sections and what they need. Not here: which sections a network needs (c_stages.py).
+Here: sections and their dependencies. Not here: which sections a network needs (c_stages.py).
 """
 
 import functools
@@ -35,7 +35,7 @@ _END = "/* c-source: end */\n"
 
 @dataclass(frozen=True)
 class Section:
-    """A marked section: its name, the names of those it needs, its text."""
+    """A marked section: its name, the names of the sections it needs, and its text."""
 
     name: str
     needs: tuple[str, ...]
@@ -78,7 +78,7 @@ def sections() -> dict[str, Section]:
 
 
 def needed(names: Iterable[str]) -> list[Section]:
-    """Return these sections and all that they need, each after what it needs; "base" first."""
+    """Return these sections and their dependencies in an order that C allows; "base" first."""
     found: dict[str, Section] = {}
 
     def take(name: str) -> None:

@@ -1,12 +1,12 @@
-"""Networks as C source: one file and its header, with the weights in them, for any C99 compiler.
+"""Networks as C source: a C file with the weights and its header, for any C99 compiler.
 
-Several networks of the same layers share the functions, and have weights each.
+Several networks with the same layers share the functions, and each has its own weights.
 
-The file has the functions that the network needs, from the headers of the kernels (c_sections.py),
-the weights, and the functions that call them in the order of the layers (c_stages.py).
+The C file holds the functions from the kernels' headers that the network needs (c_sections.py), the
+weights, and functions that call the former in the order of the layers (c_stages.py).
 
-Here: the text of the files, and the loss of a step. Not here: what C programs call in a Python
-process (fastnn.embedding).
+Here: the text of the files, and the loss of a step. Not here: calling a network from C within a
+Python process (fastnn.embedding).
 """
 
 import os
@@ -28,25 +28,25 @@ from fastnn.losses import Loss
 if TYPE_CHECKING:
     from fastnn.mlp import MLP
 
-#: Losses that are computed from what goes into the last layer's activation, with that.
+#: Pairs of a loss and an output activation where the loss is computed from the pre-activation.
 _PAIRED = [pair for pair in _kernels_f32.registry()["losses"] if pair[1] is not None]
 
 
 def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = False) -> None:
-    """Write a network, or the mean of several, as C source, a file and a header, as `MLP.to_c`.
+    """Write a network, or the mean of several, as a C file and a header, as `MLP.to_c` does.
 
     Parameters
     ----------
     net : MLP, Fits, list of MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
-        An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and one, stands
-        for its network: what `from_sklearn` returns. Of several networks, which must have the same
-        layers, the outputs are the mean.
+        An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and such an
+        estimator, is converted by `from_sklearn`. Several networks must have the same layers; the
+        outputs are then the mean of theirs.
     path : str or path
         The C file, ending with ".c"; the header beside it has the same name.
     name : str, optional
-        Prefix of the names in the source; by default the file's name.
+        Prefix of the names in the source; by default the name of the file.
     training : bool, default False
-        Whether to write a step of training, too; not of several networks.
+        Whether to write a function for a training step, too; not for several networks.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = 
 
 
 def _stages(net: "MLP", precision: Precision) -> list[Stage]:
-    """Return what is written of each layer of a network."""
+    """Return the stages of all layers of a network."""
     return [
         stage
         for part in parts(net)
@@ -102,7 +102,7 @@ def _stages(net: "MLP", precision: Precision) -> list[Stage]:
 
 
 class _Writer:
-    """The texts of the files of a network, or of several of the same layers."""
+    """Writes the texts of the two files of a network, or of several with the same layers."""
 
     def __init__(
         self, net: "MLP", stages: list[list[Stage]], precision: Precision, name: str, training: bool
@@ -120,7 +120,7 @@ class _Writer:
     # ---- the header -----------------------------------------------------------------------------
 
     def head(self, file: str) -> str:
-        """Return the comment that both files begin with."""
+        """Return the head comment of both files."""
         from fastnn import __version__
 
         sizes = "-".join(map(str, [self.net.n_in, *(layer.units for layer in self.net.dense)]))
@@ -134,7 +134,7 @@ class _Writer:
         )
 
     def declarations(self) -> list[str]:
-        """Return the signatures of the functions, with what they do."""
+        """Return the declarations of the functions, with comments."""
         name, real = self.name, self.real
         found = [
             f"/* out ({name.upper()}_N_OUT numbers) = the outputs for x ({name.upper()}_N_IN). */\n"
@@ -154,7 +154,7 @@ class _Writer:
         return found
 
     def step_signature(self) -> str:
-        """Return the head of the function that trains."""
+        """Return the signature of the function for a training step."""
         target = "int label" if self.loss.has_classes else f"const {self.real} *t"
         return (
             f"{self.real} {self.name}_step({self.name}_weights *weights, const {self.real} *x, "
@@ -170,7 +170,7 @@ class _Writer:
                           f"}} {self.name}_weights;\n"])  # fmt: skip
 
     def header(self, file: str) -> str:
-        """Return the text of the header, a file of this name."""
+        """Return the text of the header; `file` is its name."""
         name, guard = self.name, f"{self.name.upper()}_H"
         parts = [
             self.head(file) + f"#ifndef {guard}\n#define {guard}\n\n"
@@ -200,7 +200,7 @@ class _Writer:
         return "\n".join(parts)
 
     def section_names(self) -> set[str]:
-        """Return the names of the sections that the functions call."""
+        """Return the names of the sections that the functions need."""
         names = set().union(*(stage.forward_sections for stage in self.stages))
         if self.training:
             names |= set().union(*(stage.backward_sections for stage in self.loss.differentiated))
@@ -231,21 +231,21 @@ class _Writer:
         )
 
     def numbers(self, array: Array) -> str:
-        """Return numbers as C has them, with as many digits as tell them from their neighbours."""
+        """Return numbers as C literals, with as many digits as identify them."""
         suffix = "f" if self.real == "float" else ""
         texts = [text + suffix for text in array.ravel().astype(str).tolist()]
         lines = (", ".join(texts[i : i + 6]) for i in range(0, len(texts), 6))
         return ",\n     ".join(lines)
 
     def forward(self, stages: Iterable[Stage], lines: Lines, *, step: bool) -> Values:
-        """Append the lines that compute stages; return the outputs."""
+        """Append the lines of the forward pass of stages; return the outputs."""
         z = Values("x", self.net.n_in, is_padded=False)
         for stage in stages:
             z = stage.forward(z, lines, step=step)
         return z
 
     def predict_functions(self) -> list[str]:
-        """Return the functions that predict."""
+        """Return the text of the functions that predict."""
         name, real = self.name, self.real
         scope, body = "" if self.training else "static ", Lines()
         z = self.forward(self.stages, body, step=False)
@@ -257,7 +257,7 @@ class _Writer:
         ]
 
     def calls(self) -> list[str]:
-        """Return the lines that predict: by the network, or by the mean of all."""
+        """Return the body of the prediction: of the network, or the mean of all networks."""
         trained, n, n_out = f"{self.name}_trained", self.n_nets, self.net.n_out
         if n == 1:
             return [f"{self.name}_predict_with(&{trained}, x, out);"]
@@ -272,7 +272,7 @@ class _Writer:
         ]
 
     def step_function(self) -> str:
-        """Return the function that trains: forward, the loss and its delta, backward."""
+        """Return the function for a step: forward, the loss and its delta, backward and updates."""
         body, stages = Lines(), self.loss.differentiated
         z = self.forward(stages, body, step=True)
         delta = self.loss.lines(z, body)
@@ -284,10 +284,10 @@ class _Writer:
 
 
 class _LossLines:
-    """A step's loss and its delta, by the kernels' function for one row.
+    """The lines for the loss of a step and its delta, by the kernels' function for one row.
 
-    ``differentiated`` are the stages that delta goes back through: all but the last activation, if
-    the loss is computed from what goes into that and gives dE/da at once.
+    ``differentiated`` are the stages of the backward pass. The last activation is not among them if
+    the loss is computed from the pre-activation and gives dE/da directly.
     """
 
     def __init__(self, loss: Loss, n_out: int, stages: list[Stage], precision: Precision) -> None:
@@ -301,14 +301,14 @@ class _LossLines:
 
     @property
     def section_names(self) -> set[str]:
-        """The names of the sections that the lines call."""
+        """The names of the sections that the lines need."""
         problem = f"cannot write a step with the loss {self.name!r}"
         remedy = "mark its function in engine/simd/losses.h"
         _checks.expressible("to_c", self.name in sections(), problem, remedy)
         return {"one_row", self.name}
 
     def constants(self) -> dict[str, Array]:
-        """Return the loss's parameter for each output, if it has one."""
+        """Return the parameter of the loss for each output, if it has one."""
         if self.parameter is None:
             return {}
         return {"parameter": self.precision.pad(np.array(self.parameter))}
@@ -336,7 +336,7 @@ def _members(stages: list[Stage]) -> list[Member]:
 
 
 def _constants(stages: list[Stage]) -> dict[str, Array]:
-    """Return the other arrays of a network by name."""
+    """Return the constant arrays of a network by name."""
     return {name: array for stage in stages for name, array in stage.constants().items()}
 
 

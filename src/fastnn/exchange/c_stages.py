@@ -1,11 +1,11 @@
-"""Layers as C source: for each kind, its arrays, its lines forward and, in a step, backward.
+"""Layers as C source: for each kind its arrays, its forward lines and, in a step, backward lines.
 
-A `Stage` is a piece of a layer. `RULES` says of which stages each kind of layer consists; a new
-kind of layer is a class or two here and a line there. The names of C variables end with the number
-of the layer: ``z1`` are the outputs of layer 1, ``delta1`` is dE/dz1 and then dE/da1.
+A `Stage` is a piece of a layer. `RULES` maps each kind of layer to its stages; a new kind of layer
+is a class or two here and a line in `RULES`. The names of C variables end with the number of the
+layer: ``z1`` are the outputs of layer 1, ``delta1`` is dE/dz1 and then dE/da1.
 
-Here: lines that call the functions of c_sections.py. Not here: the text around them (c_source.py),
-losses (c_source.py).
+Here: lines that call the functions of c_sections.py. Not here: the text around them and losses
+(c_source.py).
 """
 
 from collections.abc import Callable
@@ -34,12 +34,12 @@ from fastnn.layers import (
     Sum,
 )
 
-#: Layers of up to this many outputs are dot products, since padding would waste work.
+#: Layers with up to this many outputs are computed as dot products, since padding would waste work.
 _FEW = 4
 
 
 def _padded(z: Values, lines: list[str], precision: Precision) -> Values:
-    """Return values with padding; if they are the network's inputs, append lines that copy them."""
+    """Return values with padding; append lines that copy them if they are the network's inputs."""
     if z.is_padded:
         return z
     lines.append(f"real inputs[{precision.padded(z.n)}] = {{0}};")
@@ -48,7 +48,7 @@ def _padded(z: Values, lines: list[str], precision: Precision) -> Values:
 
 
 class Standardization(Stage):
-    """``z = (x - mean) / scale`` of the inputs."""
+    """``z = (x - mean) / scale``, for the inputs of the network."""
 
     forward_sections = frozenset({"standardize"})
 
@@ -67,7 +67,7 @@ class Standardization(Stage):
 class AffineMap(Stage):
     """``a = z_prev @ W + b``.
 
-    The columns of W are padded; with few outputs W is transposed, so that its rows are.
+    The columns of W are padded. With few outputs W is stored transposed, so that its rows are.
     """
 
     def __init__(self, part: Part[Any], precision: Precision) -> None:
@@ -95,7 +95,7 @@ class AffineMap(Stage):
         return found
 
     def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
-        """Append the call of `affine`, or of `dots`, which reads its inputs' padding."""
+        """Append the call of `affine`, or of `dots`, which needs padded inputs."""
         padded, a = self.precision.padded, f"z{self.number}"
         if self.is_few:
             z = _padded(z, lines, self.precision)
@@ -108,13 +108,13 @@ class AffineMap(Stage):
         return Values(a, self.n_out)
 
     def _sizes(self) -> str:
-        """Return the first two arguments of the functions."""
+        """Return the first two arguments of these functions."""
         if self.is_few:
             return f"{self.precision.padded(self.n_in)}, {self.n_out}"
         return f"{self.n_in}, {self.precision.padded(self.n_out)}"
 
     def backward(self, delta: str, lines: list[str], *, is_lowest: bool) -> str:
-        """Append the call that updates W and b, and gives delta_prev."""
+        """Append the call that updates W and b and computes delta_prev."""
         below = "NULL" if is_lowest else f"below{self.number}"
         if not is_lowest:
             lines.append(f"real {below}[{self.precision.padded(self.n_in)}] = {{0}};")
@@ -125,7 +125,7 @@ class AffineMap(Stage):
 
 
 class Activated(Stage):
-    """``z = h(a)``, in place: an activation whose functions the kernels have, by its name."""
+    """``z = h(a)``, in place: an activation, by the kernels' functions of its name."""
 
     def __init__(self, part: Part[Any], precision: Precision, activation: Activation) -> None:
         super().__init__(part, precision)
@@ -142,7 +142,7 @@ class Activated(Stage):
         self.alpha = f"splat({precision.number(activation.parameter or 0.0)})"
 
     def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
-        """Append the lines that turn a into z; a step keeps a slope that no function of z gives."""
+        """Append the lines that turn a into z; a step keeps a slope that z does not determine."""
         padded = self.precision.padded(z.n)
         if self.activation.is_row_wise:  # one row of panels, which follow each other
             lines.append(f"{self.name}_forward(1, {z.n}, PANEL, {z.name});")
@@ -175,7 +175,7 @@ class Activated(Stage):
 
 
 class Alone(Activated):
-    """``z = h(z_prev)`` in an array of its own: a layer that is only an activation."""
+    """``z = h(z_prev)`` in a new array: a layer that is only an activation."""
 
     def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
         """Append the lines that copy z_prev, and those of the activation."""
@@ -187,7 +187,7 @@ class Alone(Activated):
 
 
 class Normalization(Stage):
-    """``z = gain * x^ + bias``: a layer normalization. A step keeps x^, `unit`, and its scale."""
+    """``z = gain * x^ + bias``: a layer normalization. A step keeps x^ (`unit`) and the scale."""
 
     forward_sections = frozenset({"normalized_row", "layer_norm_forward"})
     backward_sections = frozenset({"layer_norm_backward", "layer_norm_step"})
@@ -200,7 +200,7 @@ class Normalization(Stage):
         ]
 
     def forward(self, z: Values, lines: list[str], *, step: bool) -> Values:
-        """Append the call, and the arrays that it fills."""
+        """Append the arrays, and the call that fills them."""
         z, number, padded = _padded(z, lines, self.precision), self.number, self._padded()
         unit, scale = (f"unit{number}", f"&scale{number}") if step else ("NULL", "NULL")
         if step:
@@ -215,7 +215,7 @@ class Normalization(Stage):
         return Values(f"z{number}", z.n)
 
     def backward(self, delta: str, lines: list[str], *, is_lowest: bool) -> str:
-        """Append the calls that give delta_prev, by the gain from before its update, and update."""
+        """Append the calls that compute delta_prev, with the old gain, and then update."""
         number, padded, below = self.number, self._padded(), f"below{self.number}"
         if not is_lowest:
             lines.append(f"real {below}[{padded}];")
@@ -229,7 +229,7 @@ class Normalization(Stage):
 
 
 class Split(Stage):
-    """Where a residual begins: keeps its inputs."""
+    """The beginning of a residual: keeps its inputs."""
 
     def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
         """Keep z, with padding."""
@@ -245,10 +245,10 @@ class Split(Stage):
 
 
 class Join(Stage):
-    """Where a residual ends: ``z = z_prev + inputs``."""
+    """The end of a residual: ``z = z_prev + inputs``."""
 
     def forward(self, z: Values, lines: Lines, *, step: bool) -> Values:
-        """Append the lines that add, into an array of their own: backward, z_prev is needed."""
+        """Append the lines that add into a new array, since the backward pass needs z_prev."""
         name, padded = f"{z.name}_sum", self.precision.padded(z.n)
         lines.append(f"real {name}[{padded}];")
         lines.append(f"for (int j = 0; j < {padded}; j++)")
@@ -256,7 +256,7 @@ class Join(Stage):
         return Values(name, z.n)
 
     def backward(self, delta: str, lines: Lines, *, is_lowest: bool) -> str:
-        """Append the lines that copy delta for the stretch, which changes it in place."""
+        """Append the lines that copy delta for the layers within, which change it in place."""
         name, padded = f"{delta}_inside", self.precision.padded(self.part.n_in)
         lines.append(f"real {name}[{padded}];")
         lines.append(f"for (int j = 0; j < {padded}; j++) {name}[j] = {delta}[j];")
@@ -274,7 +274,7 @@ def _dense(part: Part[Dense], precision: Precision) -> list[Stage]:
 
 
 def _dropout(part: Part[Dropout], precision: Precision) -> list[Stage]:
-    """Nothing, in predictions; `to_c` refuses to write steps with it."""
+    """Return no stages: dropout has no effect in predictions, and `to_c` refuses steps with it."""
     return []
 
 
@@ -315,7 +315,7 @@ def _block_dense(part: Part[BlockDense], precision: Precision) -> list[Stage]:
     return c_embeddings.block_dense(part, precision, Activated)
 
 
-#: For each kind of layer, what returns its stages.
+#: For each kind of layer, the function that returns its stages.
 RULES: dict[type[Layer], Callable[[Part[Any], Precision], list[Stage]] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,

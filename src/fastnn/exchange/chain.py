@@ -1,11 +1,11 @@
-"""Networks as chains of operations: what networks of other libraries are read into.
+"""Networks as chains of operations: the form into which networks of other libraries are read.
 
-A `Chain` takes affine maps, scalings, activations, dropouts and layer normalizations one after the
-other, and marks where stretches of them begin whose inputs are added to their outputs. It merges
-what can be merged, refuses what no MLP expresses, and becomes an MLP. Its arithmetic is in float64.
+A `Chain` is built from affine maps, scalings, activations, dropouts and layer normalizations in
+order, with marks at the beginning and the end of residuals. It merges operations where possible,
+refuses what no MLP can express, and is converted to an MLP. Its arithmetic is in float64.
 
-Another operation is a class derived from `Operation`, which says what layer it becomes. Not here:
-other libraries and their names for these operations (onnx_reader.py, pytorch.py, scikit_learn.py).
+A new operation is a subclass of `Operation` that defines its layer. Not here: other libraries and
+their names for these operations (onnx_reader.py, pytorch.py, scikit_learn.py).
 """
 
 from collections.abc import Callable
@@ -39,47 +39,47 @@ from fastnn.layers import (
 from fastnn.losses import Loss
 from fastnn.mlp import MLP
 
-#: The loss for which each activation of the output is meant; the others get the squared error.
+#: The loss that matches each output activation; all others get the squared error.
 LOSSES = {"softmax": "cross_entropy", "sigmoid": "binary_cross_entropy", "exp": "poisson"}
 
 
 @dataclass
 class Operation:
-    """An operation, most often one layer; ``place`` is its name in messages."""
+    """An operation, usually one layer; ``place`` is its name in messages."""
 
     place: str
 
-    #: Whether predictions pass it unchanged.
+    #: Whether it leaves predictions unchanged.
     is_transparent: ClassVar[bool] = False
 
     @property
     def n_in(self) -> int | None:
-        """The number of inputs, None for any."""
+        """The number of inputs, or None if any number fits."""
         return None
 
     @property
     def n_out(self) -> int | None:
-        """The number of outputs, None for as many as inputs."""
+        """The number of outputs, or None if it equals the number of inputs."""
         return None
 
     def layer(self, l2: float) -> Layer:
-        """Return the specification of the layer, with a penalty where it has weights."""
+        """Return the specification of the layer; weights get the penalty `l2`."""
         raise NotImplementedError
 
     def put(self, layers: list[list[Layer]], l2: float) -> None:
-        """Append the layer to the innermost of the stretches that have begun."""
+        """Append the layer to the innermost open residual; `layers` is the stack of these."""
         layers[-1].append(self.layer(l2))
 
     def arrays(self) -> list[Array]:
         """Return the layer's parameters, in the order of `MLP.set_weights`.
 
-        An array of one number stands for as many as the layer has.
+        An array of one number is broadcast to the shape of the parameter.
         """
         return []
 
     @property
     def takes_scaling(self) -> bool:
-        """Whether a scaling of the outputs can be merged with the operation, by `scale_outputs`."""
+        """Whether `scale_outputs` can merge a scaling of the outputs with the operation."""
         return False
 
     def scale_outputs(self, mean: Array, scale: Array) -> None:
@@ -89,7 +89,7 @@ class Operation:
 
 @dataclass
 class Affine(Operation):
-    """``z = h(z_prev @ W + b)``: W (n_in, n_out), b (n_out,) or None, h None until it is known."""
+    """``z = h(z_prev @ W + b)``: W (n_in, n_out), b (n_out,) or None; h is None until it is set."""
 
     W: Array
     b: Array | None = None
@@ -115,7 +115,7 @@ class Affine(Operation):
 
     @property
     def takes_scaling(self) -> bool:
-        """Whether no activation comes between."""
+        """Whether there is no activation."""
         return self.activation is None
 
     def scale_outputs(self, mean: Array, scale: Array) -> None:
@@ -126,7 +126,7 @@ class Affine(Operation):
 
 @dataclass
 class Norm(Operation):
-    """``z = gain * (z_prev - mean) / sqrt(var + epsilon) + bias``, each row's mean and variance.
+    """``z = gain * (z_prev - mean) / sqrt(var + epsilon) + bias``, with mean and var of each row.
 
     gain and bias are (n,), or (1,) for any n.
     """
@@ -137,17 +137,17 @@ class Norm(Operation):
 
     @property
     def n_in(self) -> int | None:
-        """The number of inputs, if gain or bias tell it."""
+        """The number of inputs, if gain or bias determine it."""
         n = max(self.gain.size, self.bias.size)
         return n if n > 1 else None
 
     @property
     def n_out(self) -> int | None:
-        """The number of outputs, if gain or bias tell it."""
+        """The number of outputs, if gain or bias determine it."""
         return self.n_in
 
     def layer(self, l2: float) -> LayerNorm:
-        """Return the LayerNorm, which no penalty is for."""
+        """Return the LayerNorm, which has no penalty."""
         return self.specification
 
     def arrays(self) -> list[Array]:
@@ -156,7 +156,7 @@ class Norm(Operation):
 
     @property
     def takes_scaling(self) -> bool:
-        """Whether there is no more than gain and bias."""
+        """Return True: a scaling is merged with gain and bias."""
         return True
 
     def scale_outputs(self, mean: Array, scale: Array) -> None:
@@ -166,7 +166,7 @@ class Norm(Operation):
 
 @dataclass
 class Alone(Operation):
-    """An activation that no affine map precedes."""
+    """An activation that does not follow an affine map."""
 
     activate: Activate
 
@@ -188,30 +188,30 @@ class Drop(Operation):
 
 
 class Split(Operation):
-    """Where a stretch begins whose inputs are added to its outputs."""
+    """The beginning of a residual: operations whose inputs are added to their outputs."""
 
     def put(self, layers: list[list[Layer]], l2: float) -> None:
-        """Begin a stretch."""
+        """Begin a residual."""
         layers.append([])
 
 
 class Join(Operation):
-    """Where such a stretch ends."""
+    """The end of a residual."""
 
     def put(self, layers: list[list[Layer]], l2: float) -> None:
-        """End the stretch: a Residual."""
+        """Replace the innermost open residual by a Residual layer."""
         stretch = layers.pop()
         layers[-1].append(_checks.built(self.place, Residual, stretch))
 
 
 class Chain:
-    """The operations so far, and a scaling that is still to be merged with the next one."""
+    """The operations so far, and a scaling that waits to be merged with the next operation."""
 
     def __init__(self) -> None:
         self.operations: list[Operation] = []
-        self.standardization: tuple[str, Array, Array] | None = None  # the same of a first layer
+        self.standardization: tuple[str, Array, Array] | None = None  # place, mean, scale
         self._waiting: tuple[str, Array, Array] | None = None  # place, mean, scale of a scaling
-        self._splits: list[int] = []  # places of those without a Join among the operations
+        self._splits: list[int] = []  # for each open residual, the index of its first operation
         self._logarithm: tuple[str, Activation] | None = None  # place of a log-softmax, its softmax
 
     def add(self, part: Part[Any]) -> None:
@@ -228,18 +228,18 @@ class Chain:
 
     @property
     def n_out(self) -> int | None:
-        """The number of outputs so far, None if no operation tells it."""
+        """The number of outputs so far, or None if no operation determines it."""
         sizes = (operation.n_out for operation in reversed(self.operations))
         return next((n for n in sizes if n is not None), None)
 
     def append(self, operation: Operation) -> None:
-        """Append an operation that nothing is merged with."""
+        """Append an operation without merging."""
         if not operation.is_transparent:
             self._end_layer(operation.place, operation.n_in)
         self.operations.append(operation)
 
     def _end_layer(self, place: str, n_in: int | None) -> None:
-        """Check that what comes next, of `n_in` inputs, can follow the last operation."""
+        """Check that an operation with `n_in` inputs can follow the last operation."""
         if self._waiting is not None and not self._begins():
             remedy = "fastnn merges scalings with the Dense layers beside them only"
             _checks.expressible(self._waiting[0], False, f"scales what goes into {place}", remedy)
@@ -255,7 +255,7 @@ class Chain:
             )  # fmt: skip
 
     def _check_units(self, place: str, n: int, what: str) -> None:
-        """Check that an operation fits the one before it."""
+        """Check that the size of an operation fits the one before it."""
         sized = [operation for operation in self.operations if operation.n_out is not None]
         for before in sized[-1:]:
             problem = f"has {n} {what}, but {before.place} before it has {before.n_out} outputs"
@@ -274,7 +274,7 @@ class Chain:
         self.append(Affine(place, W, b))
 
     def _scaled_inputs(self, W: Array, b: Array | None) -> tuple[Array, Array | None]:
-        """Return W and b after the scaling that waits for them, which may become a layer itself."""
+        """Merge the waiting scaling into W and b, unless it becomes the standardization."""
         assert self._waiting is not None
         if self._begins():
             return W, b
@@ -283,7 +283,7 @@ class Chain:
         return W / scale[:, None], minus(b, (mean / scale) @ W)
 
     def _begins(self) -> bool:
-        """Let the scaling that waits be a first layer, if it can be one; return whether it is."""
+        """Turn the waiting scaling into the standardization, if possible; return whether it was."""
         assert self._waiting is not None
         if self._last is not None or self._waiting[2].min() <= 0:
             return False
@@ -292,7 +292,7 @@ class Chain:
 
     @staticmethod
     def _one_a_column(place: str, mean: Array, scale: Array, n: int) -> tuple[Array, Array]:
-        """Return the numbers of a scaling of n columns."""
+        """Return mean and scale with a number for each of n columns."""
         for array in (mean, scale):
             problem = f"has {array.size} numbers, but {n} inputs follow"
             remedy = "fix the network, or export it again"
@@ -301,7 +301,7 @@ class Chain:
         return mean, scale
 
     def scale(self, place: str, mean: npt.ArrayLike = 0.0, scale: npt.ArrayLike = 1.0) -> None:
-        """Append ``(z - mean) / scale``, of one number or one a column; scale may be infinite."""
+        """Append ``(z - mean) / scale``, of one number or one per column; scale may be infinite."""
         mean, scale = np.asarray(mean, np.float64), np.asarray(scale, np.float64)
         _checks.finite(place, mean, 1 / np.where(scale == 0, np.nan, scale))
         last = self.operations[-1] if self.operations else None
@@ -347,7 +347,7 @@ class Chain:
         gain: npt.ArrayLike | None = None,
         bias: npt.ArrayLike | None = None,
     ) -> None:
-        """Append a layer normalization; without a gain it is 1, without a bias 0."""
+        """Append a layer normalization; the default gain is 1, the default bias 0."""
         numbers = np.array([1.0] if gain is None else gain, np.float64)
         offsets = np.array([0.0] if bias is None else bias, np.float64)
         _checks.finite(place, numbers, offsets)
@@ -356,19 +356,19 @@ class Chain:
 
     @property
     def _free(self) -> Affine | None:
-        """The affine map at the end, if it has no activation yet."""
+        """The last affine map, if nothing follows it and it has no activation yet."""
         last = self._last
         return last if isinstance(last, Affine) and last.activation is None else None
 
     def activate(self, place: str, activation: Activation) -> None:
-        """Append an activation: that of the affine map before it, or a layer of its own."""
+        """Set the activation of the affine map before, or append the activation as a layer."""
         if self._free is not None:
             self._free.activation = activation
         else:
             self.append(Alone(place, _checks.built(place, Activate, activation)))
 
     def log_softmax(self, place: str) -> None:
-        """Append a log-softmax, which can only stand for the softmax that is asked for instead."""
+        """Append a log-softmax, which is valid only if the user asks for softmax instead of it."""
         softmax = Activation("softmax")
         self.activate(place, softmax)
         self._logarithm = place, softmax
@@ -379,12 +379,12 @@ class Chain:
             self.append(Drop(place, _checks.built(place, Dropout, rate)))
 
     def fork(self, place: str) -> None:
-        """Begin a stretch whose inputs are added to its outputs, which `join` ends."""
+        """Begin a residual, which `join` ends."""
         self.append(Split(place))
         self._splits.append(len(self.operations))
 
     def join(self, place: str) -> None:
-        """Add the inputs of the innermost stretch to its outputs."""
+        """End the innermost residual: add its inputs to its outputs."""
         stretch = self.operations[self._splits.pop() :]
         remedy = "put layers between"
         _checks.expressible(place, stretch, "adds its inputs to themselves", remedy)
@@ -405,9 +405,9 @@ class Chain:
         loss: str | Loss | None = None,
         **options: Any,
     ) -> MLP:
-        """Return the MLP; the loss is by default the one its output activation is meant for.
+        """Return the MLP; by default its loss is the one that matches the output activation.
 
-        `output` is an activation to be appended, `l2` the penalty of every layer.
+        `output` is an activation to append, `l2` the penalty of every layer.
         """
         self._end(output)
         stretches: list[list[Layer]] = [[]]
@@ -429,7 +429,7 @@ class Chain:
         return net
 
     def _end(self, output: str | Activation | None) -> None:
-        """Append the activation of the output that was asked for; check that it is the end."""
+        """Append the output activation that was asked for; check that the chain is complete."""
         remedy = "pass one with at least one layer"
         _checks.expressible("the network", self._last is not None, "has no weights", remedy)
         wanted = None if output is None else activations.get(output)
@@ -487,7 +487,7 @@ def _sum(chain: Chain, part: Part[Sum]) -> None:
 
 _NO_EMBEDDINGS = Refusal("it has no embeddings; use the network by itself")
 
-#: For each kind of layer, what appends it to a chain.
+#: For each kind of layer, the function that appends it to a chain.
 RULES: dict[type[Layer], Callable[[Chain, Part[Any]], None] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,

@@ -1,7 +1,7 @@
-"""Specifications as plain data, and back: `MLP.get_config` and what files have of it.
+"""Convert specifications to plain data and back, for `MLP.get_config` and for files.
 
-Plain data are dicts, lists, text and numbers, as JSON has them. The names in them are those of the
-specifications, looked up in their lists: no code and no names of classes. Not here: files
+Plain data are dicts, lists, strings and numbers that JSON can hold. They contain names that are
+looked up in the lists of specifications, but no code and no names of classes. Not here: files
 (model_files.py).
 """
 
@@ -17,7 +17,7 @@ from fastnn.training.specification import Specification
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-#: The fields of a specification by the arguments of an MLP, which are the keys of a configuration.
+#: The field of a specification for each argument of MLP; the arguments are the keys of a config.
 FIELDS = {
     "dtype" if field.name == "policy" else field.name: field.name
     for field in dataclasses.fields(Specification)
@@ -26,12 +26,12 @@ NAMES = tuple(FIELDS)
 
 
 def config_of(specification: Specification) -> dict[str, Any]:
-    """Return a specification as plain data: what `MLP.get_config` returns."""
+    """Return a specification as plain data, as `MLP.get_config` does."""
     return {name: plain(getattr(specification, field)) for name, field in FIELDS.items()}
 
 
 def plain(value: Any) -> Any:
-    """Return a value as plain data; a specification as its name and its fields."""
+    """Return a value as plain data; a specification becomes a dict of its name and its fields."""
     if isinstance(value, Activation | losses.CustomLoss):
         return value.config()
     if hasattr(value, "__dataclass_fields__"):
@@ -73,7 +73,7 @@ def _layers(place: str, plain: object) -> list[Any]:
 
 
 def _loss(place: str, plain: object) -> losses.Loss:
-    """Return the loss that plain data describe; they lack the function of a CustomLoss."""
+    """Return the loss that plain data describe; a CustomLoss comes without its function."""
     if isinstance(plain, dict) and plain.get("name") == losses.CustomLoss.name:
         fields = dict(_checks.fields(place, plain, ("name", "function", "targets")))
         del fields["name"]
@@ -83,7 +83,7 @@ def _loss(place: str, plain: object) -> losses.Loss:
     return found
 
 
-#: Fields that hold a specification themselves, and the kinds that it can be of.
+#: Fields that hold a specification, with its possible kinds.
 _NESTED: dict[str, Mapping[str, type]] = {
     "learning_rate": schedules.KINDS,
     "schedule": schedules.KINDS,
@@ -122,7 +122,7 @@ def _activation(place: str, plain: dict[str, Any]) -> Activation:
 
 
 def _made(place: str, kind: Callable[..., Any], arguments: dict[str, Any]) -> Any:
-    """Return a specification made of these arguments; errors name the place in the file."""
+    """Return a specification made from these arguments; errors name the place in the data."""
     try:
         return kind(**arguments)
     except (TypeError, ValueError) as error:

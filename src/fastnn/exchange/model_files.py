@@ -5,13 +5,13 @@ A file is a safetensors file (safetensors.py), so other programs read the weight
     layers.0.W, layers.0.b, ...       parameters, numbered over the layers that have them
     optimizer.0.layers.0.W, ...       the optimizer's moments, the first, the second, ...
     average.layers.0.W, ...           the moving average of the weights, if one is kept
-    standardize.mean, .scale          of a Standardize layer that has seen data
+    standardize.mean, .scale          mean and scale of a Standardize layer that has seen data
     callbacks.0.best_weights.0, ...   arrays that callbacks keep, in a checkpoint
 
-Its metadata hold JSON: "config" (what `MLP.get_config` returns), "state" (counts, random state,
-names of columns), "metadata" (the user's own) and, in a checkpoint, "fit" (the progress of the fit,
-its history and callbacks). No code and no names of classes: the names in it are those of the
-specifications, looked up in their lists.
+Its metadata hold JSON: "config" (the result of `MLP.get_config`), "state" (counts, random state,
+names of columns), "metadata" (`MLP.metadata`) and, in a checkpoint, "fit" (the progress of the fit,
+its history and callbacks). The file has no code and no names of classes; names in it are looked up
+in the lists of specifications.
 """
 
 from __future__ import annotations
@@ -46,14 +46,14 @@ if TYPE_CHECKING:
     Contents = tuple[State, Snapshot, dict[str, Any], dict[str, Any] | None]
 
 FORMAT = "fastnn 1"
-FORMAT_OF_MANY = "fastnn many 1"  # of many networks: many/files.py
+FORMAT_OF_MANY = "fastnn many 1"  # files of many networks: many/files.py
 
-#: Errors that say that a file's contents are not what was written.
+#: Errors that malformed contents of a file can raise.
 MALFORMED = (ValueError, TypeError, KeyError, OverflowError, MemoryError, RecursionError)
 
 
 def has_many(path: Path) -> bool:
-    """Return whether a file has the format of many networks, by its beginning."""
+    """Return whether a file holds many networks, judged by its beginning."""
     path = os.fspath(path)
     if not os.path.isfile(path):
         return False
@@ -65,7 +65,7 @@ def has_many(path: Path) -> bool:
 
 
 def save(state: State, path: Path) -> None:
-    """Write a network, and the fit that is in progress, to a file."""
+    """Write a network, and the state of a fit in progress, to a file."""
     path = _checks.model_path("path", path)
     _checks.not_read("path", path, state.inputs)
     snapshot = state.snapshot()
@@ -90,10 +90,10 @@ def save(state: State, path: Path) -> None:
 
 
 def _try_to_read(metadata: dict[str, str], tensors: Tensors) -> None:
-    """Raise the error that `load` would raise about what a file is to have.
+    """Raise any error that `load` would raise for a file with this metadata, before writing it.
 
-    Users' callbacks have states of their own. Arrays are left out: they are those of the network,
-    or checked when they are written.
+    Such an error can come from the states of users' callbacks. Arrays are not checked here: they
+    are those of the network, or are checked when they are written.
     """
     try:
         spec = Specification.checked(
@@ -110,9 +110,9 @@ def _try_to_read(metadata: dict[str, str], tensors: Tensors) -> None:
 
 
 def to_plain(state: State) -> dict[str, Any] | None:
-    """Return a network as plain data and arrays, None if its configuration cannot be plain.
+    """Return a network as plain data and arrays, or None if its configuration cannot be plain.
 
-    An equal network can be made of it without any class of fastnn in it.
+    An equal network can be made from the result, which contains no class of fastnn.
     """
     snapshot, config = state.snapshot(), configuration.config_of(state.specification)
     try:
@@ -132,7 +132,7 @@ def to_plain(state: State) -> dict[str, Any] | None:
 
 
 def from_plain(plain: dict[str, Any]) -> State:
-    """Return the network that `to_plain` described."""
+    """Return the network from the result of `to_plain`."""
     spec = _specification_of(plain["config"])
     state = State(spec)
     standardization, blocks = plain["standardization"], plain["blocks"]
@@ -149,7 +149,7 @@ def _specification_of(config: dict[str, Any]) -> Specification:
 
 
 def load(path: Path, loss: Callable[..., Any] | CustomLoss | None = None) -> State:
-    """Return the network in a file; `loss` is the function of a CustomLoss, which no file holds."""
+    """Return the network in a file; `loss` is the function of a CustomLoss, not kept in files."""
     state, snapshot, metadata, _ = _read(_checks.file_path("path", path))
     if loss is not None:
         state = State(with_function(state.specification, loss))
@@ -159,7 +159,7 @@ def load(path: Path, loss: Callable[..., Any] | CustomLoss | None = None) -> Sta
 
 
 def with_function(spec: Specification, loss: Callable[..., Any] | CustomLoss) -> Specification:
-    """Return the specification in a file, with the loss that the user passed for it."""
+    """Return a specification from a file with the user's `loss` as the function of its loss."""
     known = _checks.loss_for_file(loss, spec.loss, CustomLoss)
     if not isinstance(loss, CustomLoss):
         loss = dataclasses.replace(known, function=loss)
@@ -169,10 +169,10 @@ def with_function(spec: Specification, loss: Callable[..., Any] | CustomLoss) ->
 def checkpoint(
     state: State, fit: Resumable, path: Path | None
 ) -> tuple[Snapshot, dict[str, Any]] | None:
-    """Return what a fit continues from: a snapshot, and the state of the fit that was saved.
+    """Return the snapshot and the state of the saved fit, from which a fit continues.
 
-    None without a path, or if there is no such file yet. A ValueError says that the file is of
-    another network or another fit.
+    None without a path, or if the file does not exist yet. A ValueError is raised if the file is
+    that of another network or another fit.
     """
     if path is None:
         return None
@@ -185,7 +185,7 @@ def checkpoint(
     progress = _checks.same_fit(path, progress, _plain_fit(fit, {}))
     try:
         fit.try_state(progress)
-    except Exception as error:  # a callback's own
+    except Exception as error:  # of a user's callback
         raise ValueError(
             f"resume={path!r} is of a fit with other callbacks: {error}; pass the same ones in the "
             "same order, or remove the file to start over"
@@ -196,8 +196,8 @@ def checkpoint(
 def _read(path: str) -> Contents:
     """Return the contents of a file.
 
-    They are a network of its configuration, whose weights are 0; a snapshot of the network that was
-    saved; its metadata; and the state of a fit, or None.
+    These are a network with the saved configuration, whose weights are 0; a snapshot of the saved
+    network; its metadata; and the state of a fit, or None.
     """
     tensors, metadata = safetensors.read(path)
     if metadata.get("format") == FORMAT_OF_MANY:
@@ -213,7 +213,7 @@ def not_readable(path: str, error: BaseException) -> ModelFileError:
     what: object = error
     if isinstance(error, KeyError):
         what = f"{error} is missing"
-    elif isinstance(error, RecursionError):  # whose message differs between versions of Python
+    elif isinstance(error, RecursionError):  # its message depends on the version of Python
         what = "its configuration is nested too deep"
     return ModelFileError(
         f"{path!r} is no model of this version of fastnn: {what}; save the network again"
@@ -221,7 +221,7 @@ def not_readable(path: str, error: BaseException) -> ModelFileError:
 
 
 def _parsed(tensors: Tensors, metadata: dict[str, str]) -> Contents:
-    """Return the contents, checked; sizes are compared before memory is allocated."""
+    """Return the checked contents; sizes are compared before memory is allocated."""
     known = ("format", "config", "state", "metadata", "fit")
     _checks.fields("metadata", metadata, known, known[:4])
     _checks.choice("format", metadata["format"], (FORMAT,))
@@ -242,7 +242,7 @@ def _parsed(tensors: Tensors, metadata: dict[str, str]) -> Contents:
 
 
 def _taken(tensors: Tensors, spec: Specification, prefixes: list[str]) -> list[list[NDArray[Any]]]:
-    """Take blocks of parameters out of the tensors, those whose names have these prefixes."""
+    """Remove the blocks of parameters with these prefixes from the tensors; return the blocks."""
     blocks = []
     for prefix in prefixes:
         shapes = {prefix + name: shape for name, shape in spec.shapes.items()}
@@ -253,14 +253,14 @@ def _taken(tensors: Tensors, spec: Specification, prefixes: list[str]) -> list[l
 
 
 def _prefixes(state: State) -> list[str]:
-    """Return the beginnings of the names of each block's tensors."""
+    """Return the prefix of the tensor names of each block."""
     moments = [f"optimizer.{i}." for i in range(state.network.n_moments)]
     return ["", *moments, *(["average."] if state.specification.optimizer.use_ema else [])]
 
 
 # ---- the state of a network ---------------------------------------------------------------------
 
-#: What plain data have of a `Snapshot`.
+#: Fields of a `Snapshot` that plain data hold.
 STATE = ("step", "epoch", "dropout_seed", "shuffler", "adapted", "feature_names", "classes")
 
 
@@ -281,7 +281,7 @@ def snapshot_from(
     standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
     blocks: list[list[NDArray[Any]]],
 ) -> Snapshot:
-    """Return a snapshot of checked plain data and of arrays."""
+    """Return a snapshot from plain data, which are checked, and arrays."""
     _checks.fields("state", plain, STATE)
     return Snapshot(
         optimizer=spec.optimizer,
@@ -314,7 +314,7 @@ def _generator(numbers: object) -> dict[str, Any]:
 
 
 def _adapted(plain: Any, schedule: Schedule | None) -> Adapted | None:
-    """Return the state of an Adaptive schedule, None with another."""
+    """Return the state of an Adaptive schedule, or None for other schedules."""
     if not isinstance(schedule, Adaptive):
         return None
     _checks.fields("adapted", plain, ("rate", "best", "wait"))
@@ -330,7 +330,7 @@ def _adapted(plain: Any, schedule: Schedule | None) -> Adapted | None:
 
 
 def _plain_fit(fit: Resumable, tensors: Tensors) -> dict[str, Any]:
-    """Return a fit's state as plain data; arrays that callbacks keep are added to the tensors."""
+    """Return the state of a fit as plain data; arrays of callbacks are added to the tensors."""
     state = fit.get_state()
     for i, kept in enumerate(state["callbacks"]):
         kept = state["callbacks"][i] = _checks.fields(f"get_state['callbacks'][{i}]", kept)
@@ -343,7 +343,7 @@ def _plain_fit(fit: Resumable, tensors: Tensors) -> dict[str, Any]:
 
 
 def _fit_from(fit: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
-    """Return a fit's state from plain data; its arrays are taken out of the tensors."""
+    """Return the state of a fit from plain data; its arrays are removed from the tensors."""
     _checks.fields("fit", fit, ("epoch", "callbacks", *_checks.FIT_OPTIONS))
     fit["epoch"] = _checks.integer("fit's epoch", fit["epoch"], low=0)
     for i, kept in enumerate(_checks.plain_list("callbacks", fit["callbacks"])):
@@ -358,12 +358,12 @@ def _fit_from(fit: dict[str, Any], tensors: Tensors) -> dict[str, Any]:
 
 
 def _json(value: Any) -> str:
-    """Return plain data as JSON, which has no number for NaN and infinity."""
+    """Return plain data as JSON; NaN and infinity are errors."""
     return json.dumps(value, allow_nan=False, separators=(",", ":"))
 
 
 def strict_object(text: str, name: str) -> dict[str, Any]:
-    """Return the dict of a JSON text of a file; raise if `save` cannot have written the text."""
+    """Return the dict in a JSON text from a file; raise if `save` cannot have written the text."""
 
     def refuse(constant: str) -> Any:
         raise ValueError(f"{name} holds {constant}")

@@ -1,9 +1,9 @@
-"""Compositions of ONNX's operators that are one operation of fastnn's, known by their values.
+"""Compositions of ONNX operators that equal one operation of fastnn, recognized by their values.
 
-Exporters compose what an opset lacks: silu of Sigmoid and Mul, softplus of Softplus, Greater and
-Where, layer normalization of means. A composition is computed at probes, and the values compared
-with those of fastnn's activations and of layer normalizations. Not here: which nodes are computed
-(onnx_reader.py).
+Exporters compose functions that an opset lacks: silu from Sigmoid and Mul, softplus from Softplus,
+Greater and Where, layer normalization from means. A composition is computed at probes, and its
+values are compared with those of fastnn's activations and of layer normalizations. Not here: which
+nodes are computed (onnx_reader.py).
 """
 
 import math
@@ -19,16 +19,17 @@ from fastnn.exchange.onnx_writer import SELU
 from fastnn.exchange.parts import Array
 from fastnn.layers import LayerNorm
 
-#: Two rows where a composition is compared with fastnn's operations. The first number tells an
-#: activation's parameter; the second row is so small that its variance is nothing beside epsilon.
-#: Both ends of the first are beyond the thresholds where exporters replace a function by its limit.
+#: Two rows at which a composition is compared with fastnn's operations. The value at the first
+#: number gives an activation's parameter. The second row is so small that its variance is
+#: negligible beside epsilon. The first row extends beyond the thresholds at which exporters replace
+#: a function by its limit.
 PROBES = np.array([-1.0, -60.0, *np.linspace(-8.0, 8.0, 81), 60.0]) * [[1.0], [1e-30]]
 
 _Options = dict[str, Any]  # a node's attributes
 
 
 def _clip(options: _Options, z: Array, low: Any = None, high: Any = None) -> Any:
-    """Clip, whose bounds are attributes before opset 11."""
+    """Clip; before opset 11 its bounds are attributes."""
     low, high = options.get("min", low), options.get("max", high)
     return np.clip(z, -np.inf if low is None else low, np.inf if high is None else high)
 
@@ -62,7 +63,7 @@ def _gelu(options: _Options, z: Array) -> Any:
 
 
 def _extreme(choose: Callable[..., Array]) -> Callable[..., Array]:
-    """Return Max or Min, of any number of tensors."""
+    """Return Max or Min, for any number of tensors."""
     return lambda _, *z: choose(np.broadcast_arrays(*z), axis=0)
 
 
@@ -71,8 +72,8 @@ def _plain(function: Callable[..., Array]) -> Callable[..., Array]:
     return lambda _, *z: function(*z)
 
 
-#: Operators that compositions consist of, as functions of a node's attributes and its inputs; those
-#: but ReduceMean act on each number alone.
+#: Operators that can be part of a composition, as functions of a node's attributes and its inputs.
+#: All except ReduceMean are element-wise.
 COMPOSING: dict[str, Callable[..., Array]] = {
     "Abs": _plain(np.abs),
     "Add": _plain(np.add),
@@ -120,7 +121,7 @@ COMPOSING: dict[str, Callable[..., Array]] = {
     "Where": _plain(np.where),
 }
 
-#: The parameters of activations, from their values at the probes.
+#: Functions that compute the parameter of an activation from its values at the probes.
 _PARAMETERS: dict[str, Callable[[Array], float]] = {
     "leaky_relu": lambda values: -float(values.flat[0]),
     "elu": lambda values: float(values.flat[0]) / math.expm1(-1.0),

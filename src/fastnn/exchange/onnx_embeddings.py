@@ -1,8 +1,7 @@
-"""Embeddings as operators of ONNX.
+"""Embeddings as ONNX operators.
 
-The functions take the tensor of the inputs (n, n_in) and a part, as the rules of onnx_writer.py do.
-Columns are taken and put in order by Gather along the second axis. Not here: other layers
-(onnx_writer.py).
+The functions take the tensor of the inputs (n, n_in) and a part, like the rules of onnx_writer.py.
+Gather along the second axis selects and reorders columns. Not here: other layers (onnx_writer.py).
 """
 
 from collections.abc import Callable
@@ -24,7 +23,7 @@ def _take(z: Any, columns: list[int]) -> Any:
 def _replaced(z: Any, n_in: int, blocks: list[tuple[int, int]], vectors: Any, n: int) -> Any:
     """Return the columns of z with the blocks (first, width) replaced by n columns of vectors each.
 
-    `vectors` has those of all blocks side by side.
+    `vectors` holds the columns for all blocks side by side.
     """
     width = n * len(blocks)
     starts = {first: (k, w) for k, (first, w) in enumerate(blocks)}
@@ -44,7 +43,7 @@ def _replaced(z: Any, n_in: int, blocks: list[tuple[int, int]], vectors: Any, n:
 
 
 def embedding(z: Any, part: Part[Embedding]) -> Any:
-    """Append a Gather of rows of the table for all columns at once."""
+    """Append one Gather of rows of the table for all columns."""
     sizes = part.layer.categories(part.n_in)
     first = np.cumsum([0, *sizes.values()])[:-1].tolist()
     numbers = _take(z, list(sizes))("Cast", to=7) + z.graph.integers("first_rows", first)
@@ -56,7 +55,7 @@ def embedding(z: Any, part: Part[Embedding]) -> Any:
 
 
 def piecewise(z: Any, part: Part[PiecewiseEncoding]) -> Any:
-    """Append ``(x - low) / (high - low)``, between bounds, of all outputs at once."""
+    """Append ``(x - low) / (high - low)``, clipped, for all outputs at once."""
     bins = part.layer.bins
     columns = range(len(bins)) if part.layer.columns is None else part.layer.columns
     edges = dict(zip(columns, bins, strict=True))
@@ -79,7 +78,7 @@ def piecewise(z: Any, part: Part[PiecewiseEncoding]) -> Any:
 
 
 def periodic(z: Any, part: Part[PeriodicEncoding]) -> Any:
-    """Append the sines and cosines of all columns at once."""
+    """Append the sines and cosines for all columns at once."""
     columns = range(part.n_in) if part.layer.columns is None else part.layer.columns
     n = part.layer.n_frequencies
     frequencies = z.graph.constant(f"{part.prefix}.frequencies", part.arrays["frequencies"])

@@ -1,9 +1,9 @@
-"""The endings of classifiers in ONNX: labels beside probabilities, and two columns of one output.
+"""The endings of classifiers in ONNX: labels beside probabilities, and two columns from one output.
 
 skl2onnx writes a classifier with two outputs: labels, and the probabilities of the classes as a
 tensor or, by ZipMap, as a sequence of maps. With two classes it computes the first probability
-from the second. A network has the probabilities as its outputs, and one for two classes. Not here:
-the operators before the ending (onnx_operators.py).
+from the second. The outputs of a network are only the probabilities, and only one for two classes.
+Not here: the operators before the ending (onnx_operators.py).
 """
 
 from typing import Any
@@ -17,9 +17,9 @@ _PASSING = "Identity", "Cast"
 
 
 def cut_labels(graph: Graph) -> list[Any] | None:
-    """Cut all that makes labels off a graph that also makes scores; return the classes, if known.
+    """Remove the nodes that compute labels beside scores; return the classes, if known.
 
-    A graph that only makes labels stays as it is, as does one that makes none.
+    A graph that computes only labels, or none, is left unchanged.
     """
     labels: set[str] = set()
     kept, classes, scores = [], None, []
@@ -41,7 +41,7 @@ def cut_labels(graph: Graph) -> list[Any] | None:
 
 
 def _classes(graph: Graph, node: Any) -> list[Any] | None:
-    """Return the classes that a node of the ending has, or None."""
+    """Return the classes stored in a node of the ending, or None."""
     options = graph.attributes(node)
     if operator(node) == "ai.onnx.ml.ZipMap":
         texts = options.get("classlabels_strings", [])
@@ -55,7 +55,7 @@ def _classes(graph: Graph, node: Any) -> list[Any] | None:
 
 
 def _cut_complement(graph: Graph) -> None:
-    """Where the output is ``[1 - p, p]``, make it p."""
+    """If the output is ``[1 - p, p]``, replace it by p."""
     if len(graph.outputs) != 1:
         return
     makers = {name: node for node in graph.nodes for name in node.output}

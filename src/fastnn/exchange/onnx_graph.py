@@ -1,7 +1,7 @@
-"""An ONNX graph as a reader walks along it: its nodes in order, its constants, its uses of tensors.
+"""An ONNX graph for the reader: its nodes in order, its constants, how often tensors are used.
 
-Constants are folded as far as exporters leave them unfolded, shapes included. Not here: what an
-operator is in a network (onnx_operators.py).
+Constants, including shapes, are folded where exporters leave them unfolded. Not here: operators as
+operations of a chain (onnx_operators.py).
 """
 
 from collections import Counter
@@ -14,7 +14,7 @@ import numpy as np
 from fastnn import ModelFileError, _checks
 from fastnn.exchange.parts import Array
 
-#: What stands for the number of rows, and for a dimension that is not known, in a folded shape.
+#: Placeholders in a folded shape for the number of rows and for an unknown dimension.
 ROWS, UNKNOWN = -(2**41), -(2**40)
 
 
@@ -55,7 +55,7 @@ class Graph:
         return {attribute.name: value(attribute) for attribute in node.attribute}
 
     def constant(self, node: Any, i: int) -> Array | None:
-        """Return a node's input that must be constant, or None if it isn't given."""
+        """Return an input of a node, which must be constant; None if the node lacks it."""
         if i >= len(node.input) or not node.input[i]:
             return None
         name = node.input[i]
@@ -67,7 +67,7 @@ class Graph:
         return array.astype(np.float64) if array.dtype.kind not in "iubOSU" else array
 
     def given(self, node: Any, i: int) -> Array:
-        """Return a node's input that must be constant and given."""
+        """Return an input of a node, which must be constant and present."""
         found = self.constant(node, i)
         remedy = "fix the network, or export it again"
         _checks.expressible(place(node), found is not None, f"lacks its input {i}", remedy)
@@ -77,7 +77,7 @@ class Graph:
     # ---- constants ------------------------------------------------------------------------------
 
     def _fold(self, node: Any) -> bool:
-        """Whether a node makes a constant; if so, keep it."""
+        """Whether a node computes a constant; if so, keep the constant."""
         if node.op_type not in _FOLDING or node.domain not in ("", "ai.onnx"):
             return False
         fold, depends = _FOLDING[node.op_type]
@@ -108,7 +108,7 @@ class Graph:
         return self.constants[node.input[0]].transpose(self.attributes(node).get("perm"))
 
     def _shape(self, node: Any) -> Array | None:
-        """Shape of a tensor that depends on the input, of as many dimensions as are asked for."""
+        """Shape, also of a tensor that depends on the input, whose dimensions are placeholders."""
         if node.input[0] in self.constants:
             return np.array(self.constants[node.input[0]].shape, np.int64)
         options = self.attributes(node)
@@ -116,7 +116,7 @@ class Graph:
         return whole[options.get("start", 0) : options.get("end")]
 
     def _filled(self, node: Any) -> Array | None:
-        """ConstantOfShape and Expand of one number, which stands for as many as are needed."""
+        """ConstantOfShape and Expand of one number, which is kept as one number and broadcast."""
         if node.op_type == "Expand":
             array = self.constants.get(node.input[0])
             return array.reshape(()) if array is not None and array.size == 1 else None
@@ -152,7 +152,7 @@ class Graph:
         return np.expand_dims(array, tuple(np.ravel(axes)))
 
 
-#: Operators that make constants of constants, and whether they do so of other tensors, too.
+#: Operators that are folded, each with a flag: whether its inputs may be other than constants.
 _FOLDING: dict[str, tuple[Callable[[Graph, Any], Array | None], bool]] = {
     "Cast": (Graph._same, False),
     "CastLike": (Graph._same, True),
@@ -172,18 +172,18 @@ _FOLDING: dict[str, tuple[Callable[[Graph, Any], Array | None], bool]] = {
 
 
 def place(node: Any) -> str:
-    """Return a node as messages name it."""
+    """Return the name of a node for messages."""
     return f"node {node.name or node.output[0]!r} ({operator(node)})"
 
 
 def operator(node: Any) -> str:
-    """Return the name of an operator: a bare one if it is ONNX's own."""
+    """Return the name of an operator, with its domain unless that is ONNX's own."""
     name = str(node.op_type)
     return name if node.domain in ("", "ai.onnx") else f"{node.domain}.{name}"
 
 
 def short(value: float) -> float:
-    """Return a number that was rounded to float32 as it was written: 0.2, not 0.20000000298."""
+    """Undo the rounding of a number to float32: return 0.2 for 0.20000000298."""
     nearest = np.float32(value)
     return (
         float(str(nearest)) if abs(float(nearest) - value) <= 1e-12 * abs(value) else float(value)

@@ -1,8 +1,8 @@
-"""What each of ONNX's operators is in a chain of operations.
+"""ONNX operators as operations of a chain.
 
-A `Walk` holds the chain so far and the shape of the tensor that it has come to; a function for each
-operator puts it into the chain. Not here: the order of nodes, residuals and compositions
-(onnx_reader.py), which chains an MLP can express (chain.py).
+A `Walk` holds the chain so far and the shape of the current tensor; it has a method for each
+operator, which appends the operator to the chain. Not here: the order of nodes, residuals and
+compositions (onnx_reader.py), which chains an MLP can express (chain.py).
 """
 
 from collections.abc import Callable
@@ -21,14 +21,14 @@ _TRAINING = "export the network for inference"
 
 
 class Walk:
-    """A walk along a graph: the chain that it has put together, and where it stands."""
+    """A walk along a graph: the chain built so far, and the shape of the current tensor."""
 
     def __init__(self, graph: Graph) -> None:
         self.graph, self.chain, self.dtype = graph, Chain(), "float32"
-        #: The dimensions of the tensor it stands at, if known: 2, or 1 for a vector of one number a
-        #: row, which operators of numbers treat alike.
+        #: The number of dimensions of the current tensor, if known: 2, or 1 for a vector with one
+        #: number per row, which element-wise operators treat alike.
         self.rank: int | None = None
-        self.rows: int | None = None  # if the graph is for one number of rows only
+        self.rows: int | None = None  # set if the graph is for a fixed number of rows
         self._n_in: int | None = None
         for tensor in graph.inputs:
             if tensor.type.tensor_type.HasField("shape"):
@@ -38,22 +38,22 @@ class Walk:
 
     @property
     def columns(self) -> int | None:
-        """The number of columns of the tensor it stands at, None if that is not known."""
+        """The number of columns of the current tensor, or None if it is unknown."""
         n = self.chain.n_out
         return self._n_in if n is None else n
 
     def put(self, node: Any, z: str) -> None:
-        """Put a node whose operator is in READERS, and whose input is z, into the chain."""
+        """Append a node, whose operator is in READERS and whose input is z, to the chain."""
         READERS[node.op_type if not node.domain else f"{node.domain}.{node.op_type}"](self, node, z)
 
     def check_rows(self, node: Any) -> None:
-        """Check that an operator that acts on rows gets rows."""
+        """Check that the current tensor has rows, for an operator that acts on rows."""
         problem = f"takes a tensor of {self.rank} dimensions"
         remedy = "fastnn networks take and make rows of numbers: export a graph with a Flatten"
         _checks.expressible(place(node), self.rank in (None, 2), problem, remedy)
 
     def constant(self, node: Any, i: int) -> Array | None:
-        """Return a node's input that must be constant, or None if it isn't given."""
+        """Return an input of a node, which must be constant; None if the node lacks it."""
         array = self.graph.constant(node, i)
         if array is not None and array.ndim == 2:
             name = node.input[i]
@@ -62,7 +62,7 @@ class Walk:
         return array
 
     def given(self, node: Any, i: int) -> Array:
-        """Return a node's input that must be constant and given."""
+        """Return an input of a node, which must be constant and present."""
         self.constant(node, i)
         return self.graph.given(node, i)
 
@@ -95,7 +95,7 @@ class Walk:
     # ---- scalings -------------------------------------------------------------------------------
 
     def one_a_column(self, node: Any, c: Array) -> Array:
-        """Return a constant that is one number, or one a column."""
+        """Return a constant, which must be one number or one per column."""
         fits = c.size == 1 or (c.size == c.shape[-1] and self.rank in (None, 2))
         remedy = "export one number, or one a column"
         _checks.expressible(place(node), fits, f"has a constant of shape {c.shape}", remedy)
@@ -169,7 +169,7 @@ class Walk:
         _checks.expressible(place(node), axis in (1, -1), problem, "export it along axis 1")
 
     def dropout(self, node: Any, z: str) -> None:
-        """Dropout, of which predictions see nothing."""
+        """Dropout, which has no effect in predictions."""
         ratio, trains = self.graph.attributes(node).get("ratio", 0.5), False
         if self.graph.opset >= 12:
             given, training = self.constant(node, 1), self.constant(node, 2)
@@ -181,7 +181,7 @@ class Walk:
     # ---- shapes ---------------------------------------------------------------------------------
 
     def nothing(self, node: Any, z: str) -> None:
-        """Identity, and Cast to numbers that may have fractions."""
+        """Identity, and Cast to a floating-point type."""
         if node.op_type == "Cast":
             name = self.graph.onnx.TensorProto.DataType.Name(self.graph.attributes(node)["to"])
             keeps = name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
@@ -239,7 +239,7 @@ class Walk:
         self.rank = 1 if index.ndim == 0 else 2
 
     def axes(self, node: Any) -> list[int] | None:
-        """Return the attribute axes, which has been an input since opset 13."""
+        """Return `axes`: an attribute, or since opset 13 an input."""
         axes: Any = self.graph.attributes(node).get("axes")
         if len(node.input) > 1:
             axes = self.given(node, 1)
@@ -247,12 +247,12 @@ class Walk:
 
     @staticmethod
     def check_shape(node: Any, whole: object, problem: str) -> None:
-        """Check that rows stay rows, or a column of them becomes a vector."""
+        """Check that an operator keeps rows as they are, or turns a single column into a vector."""
         remedy = "fastnn networks take and make rows of numbers: cut it off with "
         _checks.expressible(place(node), whole, problem, f"{remedy}onnx.utils.extract_model")
 
 
-#: For each operator, what puts it into the chain. The activations are known by their values.
+#: For each operator, the method that appends it. Activations are recognized by their values.
 READERS: dict[str, Callable[[Walk, Any, str], None]] = {
     "Gemm": Walk.gemm,
     "MatMul": Walk.matmul,

@@ -1,8 +1,8 @@
-"""ONNX files read as networks.
+"""Read ONNX models as networks.
 
-Here: the walk along a graph's nodes, which finds runs of nodes that are one operation, and
-residuals. Not here: single operators (onnx_operators.py), which runs are operations
-(onnx_compositions.py), what classifiers end with (onnx_endings.py), writing (onnx_writer.py).
+Here: the walk along the nodes of a graph, which finds residuals and runs of nodes that form one
+operation. Not here: single operators (onnx_operators.py), recognition of such runs
+(onnx_compositions.py), the endings of classifiers (onnx_endings.py), writing (onnx_writer.py).
 """
 
 import importlib
@@ -40,14 +40,13 @@ def from_onnx(
     Parameters
     ----------
     model : str, path, bytes or onnx.ModelProto
-        The path of a file, the content of one, or a model in memory, such as skl2onnx returns; also
-        the ``ONNXProgram`` that ``torch.onnx.export`` returns.
+        The path or the content of a file, or a model in memory, such as skl2onnx returns, or the
+        ``ONNXProgram`` that ``torch.onnx.export`` returns.
     output : str or Activation, optional
         An activation to append to a graph that ends with logits, such as "softmax" or "sigmoid".
     loss : str or Loss, optional
-        By default the loss that suits the activation of the output: cross-entropy for softmax,
-        binary cross-entropy for sigmoid, Poisson's for an exponential, the squared error for any
-        other.
+        By default the loss that matches the output activation: cross-entropy for softmax, binary
+        cross-entropy for sigmoid, the Poisson loss for exp, and otherwise the squared error.
     optimizer : str or Optimizer, default "adam"
     seed : int, optional
         Seed of the order of rows and the dropout masks in further training.
@@ -55,7 +54,7 @@ def from_onnx(
     Returns
     -------
     MLP
-        Of float64 if the weights are, else of float32.
+        The network, in float64 if the weights are, otherwise in float32.
 
     Raises
     ------
@@ -64,24 +63,25 @@ def from_onnx(
     ModelFileError
         If the model is not a valid ONNX model.
     TypeError, ValueError
-        If an argument is invalid, or the graph holds what an MLP cannot express; the message names
-        the node.
+        If an argument is invalid, or the graph has a node that an MLP cannot express; the message
+        names the node.
     OSError
         If the file cannot be read.
 
     Notes
     -----
-    A graph must be a chain from one input of rows to one output: Gemm or MatMul, with Add for
-    biases; activations, also where they are composed of other operators, as softplus of Softplus,
-    Greater and Where; LayerNormalization, also composed of means; Dropout, Identity, Cast, Flatten
-    and Reshape to rows, BatchNormalization, Scaler; Sub, Add, Mul and Div by constants. Scalings
-    before the first layer become a Standardize, others go into the weights next to them. An Add of
-    two tensors of the chain is the end of a Residual; there are no other branches.
+    A graph must be a chain from one input, of rows, to one output. It may have Gemm or MatMul, with
+    Add for biases; activations, also if they are composed of other operators, such as softplus of
+    Softplus, Greater and Where; LayerNormalization, also if it is composed of means; Dropout,
+    Identity, Cast, Flatten and Reshape to rows, BatchNormalization and Scaler; Sub, Add, Mul and
+    Div by constants. Scalings before the first layer become a Standardize; others are merged into
+    the weights next to them. An Add of two tensors of the chain ends a Residual; there may be no
+    other branches.
 
-    The labels that a classifier of skl2onnx makes beside its probabilities are left out; the
-    network's `classes` are those of the model. Of two classes the network's one output is the
-    probability of the second, as for `from_sklearn`. A model whose outputs are a vector, of one
-    number a row, becomes a network that predicts rows of one number.
+    The labels that a classifier of skl2onnx computes beside its probabilities are left out; the
+    network's `classes` are those of the model. For two classes the network has one output, the
+    probability of the second class, as with `from_sklearn`. A model whose output is a vector, with
+    one number per row, becomes a network that predicts rows of one number.
 
     Examples
     --------
@@ -107,14 +107,14 @@ def from_onnx(
 
 
 def _loaded(onnx: ModuleType, model: object) -> Any:
-    """Return a model, which must be valid, with its own functions replaced by their nodes."""
-    protobuf = importlib.import_module("google.protobuf.message")  # which onnx needs
-    model = getattr(model, "model_proto", model)  # of PyTorch's ONNXProgram
+    """Load and check a model, and replace its functions by their nodes."""
+    protobuf = importlib.import_module("google.protobuf.message")  # installed with onnx
+    model = getattr(model, "model_proto", model)  # PyTorch's ONNXProgram has a model_proto
     path = _checks.onnx_model("model", model, onnx.ModelProto)
     name = "model" if path is None else repr(path)
     try:
         if path is not None:
-            found = onnx.load(path, format="protobuf")  # for any ending of its name
+            found = onnx.load(path, format="protobuf")  # whatever the file extension
         elif isinstance(model, onnx.ModelProto):
             found = model
         else:
@@ -136,10 +136,10 @@ class _Reader:
         self.classes = cut_labels(graph)
         self.graph, self.walk = graph, Walk(graph)
         self.nodes, self.uses = graph.nodes, graph.uses
-        self.kept: list[str] = []  # inputs of the residuals that have begun
+        self.kept: list[str] = []  # inputs of the open residuals
 
     def read(self) -> None:
-        """Put all nodes into the chain."""
+        """Append all nodes to the chain."""
         inputs, outputs = [i.name for i in self.graph.inputs], self.graph.outputs
         _checks.one_tensor("inputs", inputs)
         _checks.one_tensor("outputs", outputs)
@@ -179,9 +179,10 @@ class _Reader:
         return self.uses[z] == 1 and operator(node) in READERS
 
     def may_begin(self, node: Any) -> bool:
-        """Whether a node that is an operation by itself may begin a composition as well.
+        """Whether a node that is an operation by itself may also begin a composition.
 
-        That is one that adds 3, say, or multiplies by it, as in hard_sigmoid; no bias is that.
+        Such a node combines its input with a single nonzero number, such as the 3 of hard_sigmoid,
+        in contrast to a bias.
         """
         numbers = [self.graph.constants[n] for n in node.input if n in self.graph.constants]
         return len(node.input) == 2 and any(a.size == 1 and a.flat[0] != 0 for a in numbers)
@@ -189,10 +190,7 @@ class _Reader:
     # ---- runs of nodes --------------------------------------------------------------------------
 
     def composed(self, z: str, first: int) -> int:
-        """Put the longest run of nodes that is one operation into the chain; return its length.
-
-        It is 0 if there is no such run.
-        """
+        """Append the longest run of nodes that forms one operation; return its length, or 0."""
         values, pending = {z: PROBES}, {z: self.uses[z]}
         found: tuple[int, Activation | LayerNorm] | None = None
         for n, node in enumerate(self.nodes[first:], 1):
@@ -222,9 +220,9 @@ class _Reader:
         return length
 
     def arguments(self, node: Any, values: dict[str, Any]) -> list[Any] | None:
-        """Return a node's inputs, the probes for the chain's tensor; None if one is unknown.
+        """Return the inputs of a node, computed from the probes; None if an input is unknown.
 
-        Of constants only those are known that are the same number for every column.
+        Constants are known only if they are the same number for every column.
         """
         found = []
         for name in node.input:
@@ -238,7 +236,7 @@ class _Reader:
         return found
 
     def check_means(self, node: Any) -> None:
-        """Check that a ReduceMean, whose axes may be an input, gives the mean of each row."""
+        """Check that a ReduceMean computes the mean of each row; its axes may be an input."""
         options = {"keepdims": 1, **self.graph.attributes(node)}
         along = self.walk.axes(node)
         whole = along in ([1], [-1]) and options["keepdims"]
@@ -249,11 +247,11 @@ class _Reader:
     # ---- residuals ------------------------------------------------------------------------------
 
     def is_sum(self, node: Any) -> bool:
-        """Whether a node adds two tensors that are no constants."""
+        """Whether a node adds two different tensors that are not constants."""
         return operator(node) == "Add" and len({*node.input} - self.graph.constants.keys()) == 2
 
     def begin_residual(self, z: str, first: int) -> None:
-        """Begin the longest residual that has not begun, of those where z is added to something."""
+        """Begin the longest residual, among those with the inputs z, that is not open yet."""
         sums = [node for node in self.nodes[first:] if self.is_sum(node) and z in node.input]
         begun = self.kept.count(z)
         if begun == len(sums):
@@ -276,7 +274,7 @@ class _Reader:
     # ---- refusals -------------------------------------------------------------------------------
 
     def refuse(self, z: str, first: int) -> None:
-        """Say why the node that follows z cannot be read."""
+        """Raise the error that says why the node that follows z cannot be read."""
         node, users = self.nodes[first], [n for n in self.nodes if z in n.input]
         name, names = operator(node), ", ".join(activations.NAMES)
         if name not in READERS and name not in COMPOSING:
@@ -300,7 +298,7 @@ class _Reader:
         _checks.expressible(place(node), False, problem, remedy)
 
 
-#: Why some operators cannot be read, where their names do not say it.
+#: Reasons why operators cannot be read, where the name of the operator does not explain it.
 _REASONS = {
     "ArgMax": "makes labels, and a network makes scores",
     "ai.onnx.ml.Imputer": "fills missing values, which fastnn networks do not take",

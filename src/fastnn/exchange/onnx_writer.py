@@ -1,6 +1,6 @@
-"""Networks written as ONNX models.
+"""Write networks as ONNX models.
 
-Here: what each kind of layer and each activation is in ONNX's operators. Not here: reading
+Here: each kind of layer and each activation in terms of ONNX operators. Not here: reading
 (onnx_reader.py).
 """
 
@@ -37,11 +37,11 @@ from fastnn.layers import (
 )
 from fastnn.mlp import MLP
 
-#: The oldest operators and format that say all this, so that old runtimes read the files, too; and
-#: those of LayerNormalization, for networks that have it.
+#: The oldest opset and format version that suffice, so that old runtimes can read the files; and
+#: those with LayerNormalization, for networks that need it.
 _OPSET, _IR = 13, 7
 _OPSET_OF_NORM, _IR_OF_NORM = 17, 8
-_MOST_BYTES = 2**31 - 2**20  # of weights: a protocol buffer ends at 2 GB
+_MOST_BYTES = 2**31 - 2**20  # most bytes of weights: a protocol buffer is limited to 2 GB
 
 #: Scale and alpha of selu.
 SELU = 1.0507009873554805, 1.6732632423543772
@@ -81,15 +81,15 @@ def export(
     Parameters
     ----------
     net : MLP, Fits, list of MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
-        An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and one,
-        stands for its network: what `from_sklearn` returns. Of several networks, which must have
-        the same layers, the model's outputs are the mean; `from_onnx` does not read that.
+        An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and such an
+        estimator, is converted by `from_sklearn`. Several networks must have the same layers; the
+        model's outputs are the mean of theirs, and `from_onnx` does not read such a model.
     path : str or path, optional
         The file. An existing file is replaced once the new one is complete. Without a path the
         model is returned.
     input_name, output_name : str, default "input" and "output"
-        Names of the tensors that a runtime is given and asked for, of shapes (n, n_in) and
-        (n, n_out) with any n, in the network's dtype.
+        Names of the input and output tensors, of shapes (n, n_in) and (n, n_out) with any n, in
+        the network's dtype.
 
     Returns
     -------
@@ -104,14 +104,14 @@ def export(
         If an argument is invalid, the network's Standardize has seen no data, or its weights take
         more than the 2 GB that an ONNX file can hold.
     OSError
-        If the file cannot be written; an existing file is then left as it was.
+        If the file cannot be written; an existing file is left unchanged.
 
     Notes
     -----
-    The model is of opset 13, or of 17 if it has a LayerNorm in float32; it has no Dropout, and
-    computes in the network's dtype. In float64 some activations, for which ONNX Runtime has no
-    kernel, are composed of exponentials, and a LayerNorm, whose epsilon is a float32 in ONNX, of
-    means. Names of columns, classes and `MLP.metadata` become the model's metadata, as JSON, and
+    The model has opset 13, or 17 if it has a LayerNorm in float32; it has no Dropout, and computes
+    in the network's dtype. In float64, activations for which ONNX Runtime has no kernel are
+    composed of exponentials, and a LayerNorm is composed of means, since its epsilon is a float32
+    in ONNX. Names of columns, classes and `MLP.metadata` become metadata of the model, as JSON, and
     `from_onnx` reads them. The optimizer, the loss and penalties are not kept; `fastnn.MLP.save`
     keeps them.
 
@@ -190,39 +190,39 @@ class _Graph:
         self.onnx, self.dtype, self.taken = onnx, dtype, set(taken)
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
-        self.opset, self.ir = _OPSET, _IR  # of the newest operator
-        self.kept: list[_Tensor] = []  # inputs of the residuals that have begun
+        self.opset, self.ir = _OPSET, _IR  # raised if an operator needs newer ones
+        self.kept: list[_Tensor] = []  # inputs of the open residuals
         self._numbers: dict[float, _Tensor] = {}
 
     def constant(self, name: str, array: npt.ArrayLike) -> "_Tensor":
-        """Return an array, in the network's dtype, as a tensor of this name."""
+        """Return an array as a constant tensor with this name, in the network's dtype."""
         name = self._free(name)
         array = np.asarray(array, self.dtype, order="C")
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return _Tensor(self, name)
 
     def integers(self, name: str, values: list[int]) -> "_Tensor":
-        """Return integers as a tensor of a name that begins so."""
+        """Return integers as a constant tensor whose name begins with `name`."""
         name = self._free(f"{name}_{len(self.constants)}")
         array = np.array(values, np.int64)
         self.constants.append(self.onnx.numpy_helper.from_array(array, name))
         return _Tensor(self, name)
 
     def number(self, value: float) -> "_Tensor":
-        """Return a number as a tensor, the same one each time."""
+        """Return a number as a constant tensor; equal numbers share one."""
         if value not in self._numbers:
             self._numbers[value] = self.constant(f"number_{value!r}", value)
         return self._numbers[value]
 
     def node(self, op: str, inputs: list["_Tensor"], attributes: dict[str, Any]) -> "_Tensor":
-        """Append a node; return its output, which has its name."""
+        """Append a node; return its output, which has the name of the node."""
         name = self._free(f"{op}_{len(self.nodes)}")
         names = [tensor.name for tensor in inputs]
         self.nodes.append(self.onnx.helper.make_node(op, names, [name], name, **attributes))
         return _Tensor(self, name)
 
     def _free(self, name: str) -> str:
-        """Return a name that no tensor has, this one if possible."""
+        """Return an unused name, this one if possible."""
         while name in self.taken:
             name += "_"
         self.taken.add(name)
@@ -230,7 +230,7 @@ class _Graph:
 
 
 class _Tensor:
-    """A tensor of such a graph: operators and calls append nodes, numbers become constants."""
+    """A tensor of the graph: operators and calls append nodes, numbers become constants."""
 
     def __init__(self, graph: _Graph, name: str) -> None:
         self.graph, self.name = graph, name
@@ -256,7 +256,7 @@ class _Tensor:
 
 
 def _constants(z: _Tensor, part: Part[Any]) -> list[_Tensor]:
-    """Return a layer's arrays as tensors with the names that a file of fastnn's gives them."""
+    """Return the arrays of a layer as constant tensors, with the names of fastnn's model files."""
     return [z.graph.constant(f"{part.prefix}.{name}", array) for name, array in part.arrays.items()]
 
 
@@ -266,7 +266,7 @@ def _dense(z: _Tensor, part: Part[Dense]) -> _Tensor:
 
 
 def _dropout(z: _Tensor, part: Part[Dropout]) -> _Tensor:
-    """Nothing, in predictions."""
+    """Return z: dropout has no effect in predictions."""
     return z
 
 
@@ -276,7 +276,7 @@ def _standardize(z: _Tensor, part: Part[Standardize]) -> _Tensor:
 
 
 def _layer_norm(z: _Tensor, part: Part[LayerNorm]) -> _Tensor:
-    """One operator; of means in float64, as its epsilon would be a float32."""
+    """Append one operator, or in float64 its composition, since its epsilon is a float32."""
     gain, bias = _constants(z, part)
     epsilon = part.layer.epsilon
     if z.graph.dtype == np.float32:
@@ -305,7 +305,7 @@ def _block_dense(z: _Tensor, part: Part[BlockDense]) -> _Tensor:
     return found
 
 
-#: For each kind of layer, what appends it: takes its input, returns its output.
+#: For each kind of layer, the function that appends it: takes its input, returns its output.
 RULES: dict[type[Layer], Callable[[_Tensor, Part[Any]], _Tensor] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
@@ -351,10 +351,10 @@ def _erf_gelu(a: _Tensor, _: None) -> _Tensor:
 
 
 def _exp_gelu(a: _Tensor, _: None) -> _Tensor:
-    """max(a, 0) - |a| Phi(-|a|), by an erfc of our own: with x = |a| / sqrt 2, 2 Phi = erfc(x).
+    """max(a, 0) - |a| Phi(-|a|), with 2 Phi(-|a|) = erfc(x) and x = |a| / sqrt 2.
 
-    erfc(x) = t e^(p(t) - x^2) with t = 2 / (2 + x), and p so smooth that a polynomial of degree 26
-    is it to rounding. Beyond x = 9 nothing is left of e^-x^2.
+    erfc(x) = t e^(p(t) - x^2) with t = 2 / (2 + x). p is so smooth that a polynomial of degree 26
+    equals it to rounding. Beyond x = 9, e^-x^2 is negligible.
     """
     size = a("Abs")
     x = size / math.sqrt(2)
@@ -390,7 +390,7 @@ def _clipped_sigmoid(a: _Tensor, _: None) -> _Tensor:
     return ((a + 3.0) / 6.0)("Clip", 0.0, 1.0)
 
 
-_Form = Callable[[_Tensor, Any], _Tensor]  # of an activation: takes a and its parameter
+_Form = Callable[[_Tensor, Any], _Tensor]  # appends an activation of a, with its parameter
 
 
 def _operator(name: str) -> _Form:
@@ -419,7 +419,7 @@ ACTIVATIONS: dict[str, _Form] = {
     "hard_silu": lambda a, _: a * a("HardSigmoid", alpha=1 / 6, beta=0.5),
 }
 
-#: Those that ONNX Runtime lacks in float64, where float32 attributes wouldn't be exact either.
+#: Activations in float64 that ONNX Runtime lacks, or whose attributes are only float32.
 _IN_DOUBLE: dict[str, _Form] = {
     "leaky_relu": lambda a, alpha: a("Max", 0.0) + a("Min", 0.0) * alpha,
     "elu": _elu,

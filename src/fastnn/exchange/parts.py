@@ -1,9 +1,8 @@
-"""A network as a list of parts: each layer with the values that it has learnt.
+"""A network as a list of parts: layers with their learnt values.
 
-A module that writes networks has a table, ``RULES``, with one entry for each kind of layer: what
-the module writes for it, or a `Refusal`. `rule_for` looks a part up, so a kind without an entry is
-an error that names the layer. Not here: what any library has for a layer (the modules beside this
-one).
+A module that writes networks has a table ``RULES`` with one entry for each kind of layer: a
+function that writes it, or a `Refusal`. `rule_for` looks a part up; a kind without an entry raises
+an error that names the layer. Not here: how a format expresses layers (the module of the format).
 """
 
 from collections import Counter
@@ -44,18 +43,18 @@ Rule = TypeVar("Rule")
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a kind of layer cannot be written, and what to do instead: the end of a message."""
+    """The reason why a kind of layer cannot be written, with a remedy: the end of a message."""
 
     reason: str
 
 
 @dataclass(frozen=True)
 class Part(Generic[SomeLayer]):
-    """A layer of a network.
+    """A layer of a network with its values.
 
-    ``place`` names it in messages, such as "Dense layer 0 of 2" or "a Residual"; ``prefix`` begins
-    the names of its tensors, such as "layers.0"; ``arrays`` are its parameters by the names that
-    `Layer.parameters` has, or what it has learnt otherwise.
+    ``place`` is its name in messages, such as "Dense layer 0 of 2" or "a Residual"; ``prefix`` is
+    the beginning of the names of its tensors, such as "layers.0"; ``arrays`` are its parameters, by
+    the names in `Layer.parameters`, or the mean and scale of a Standardize.
     """
 
     place: str
@@ -71,7 +70,7 @@ class Part(Generic[SomeLayer]):
 
 
 def kind_of(layer: Layer) -> type[Layer]:
-    """Return the kind of a layer, which may be of a class derived from that."""
+    """Return the kind of a layer, whose class may be a subclass of the kind."""
     return next(kind for kind in type(layer).__mro__ if kind in PIECES)
 
 
@@ -88,17 +87,17 @@ def rule_for(rules: Mapping[type[Layer], Rule | Refusal], part: Part[Any], canno
 
 
 def _standardization(net: "MLP") -> dict[str, Array]:
-    assert net.standardization is not None  # parts has checked that
+    assert net.standardization is not None  # checked in `parts`
     mean, scale = net.standardization
     return {"mean": mean, "scale": scale}
 
 
-#: What layers of a kind have learnt that is no parameter, by name.
+#: For a kind of layer, the function that returns learnt values other than parameters, by name.
 _LEARNT: dict[type[Layer], Callable[["MLP"], dict[str, Array]]] = {Standardize: _standardization}
 
 
 def parts(net: "MLP") -> list[Part[Any]]:
-    """Return the layers of a network, whose Standardize must have seen data."""
+    """Return the parts of a network; a Standardize must have seen data."""
     net._state.require_standardization()
     _checks.of_one_precision(net.dtype_policy, net.dtype.name)
     pieces = list(with_widths(net.layers, net.n_in))
@@ -117,11 +116,11 @@ def parts(net: "MLP") -> list[Part[Any]]:
     return found
 
 
-# ---- a Standardize in the weights after it -------------------------------------------------------
+# ---- folding a Standardize into the weights after it ---------------------------------------------
 
 
 def minus(b: Array | None, change: Array) -> Array | None:
-    """Return b - change; None, which stands for zeros, stays so if nothing changes."""
+    """Return b - change; b may be None for zeros, and stays None if the change is 0."""
     if b is None:
         return -change if np.any(change) else None
     return b - change
@@ -139,7 +138,7 @@ def _into_weights(part: Part[Dense], mean: Array, scale: Array) -> tuple[Part[De
 
 
 def _past(part: Part[Any], mean: Array, scale: Array) -> tuple[Part[Any], bool]:
-    """Leave the layer as it is: it changes no predictions."""
+    """Return the part unchanged, since the layer does not affect predictions."""
     return part, False
 
 
@@ -158,13 +157,14 @@ _OF_MEMBERS = Refusal(
     "Standardize"
 )
 
-#: Why an Ensemble cannot be written.
+#: The reason why an Ensemble cannot be written.
 NO_MEMBERS = Refusal(
     "its members would need copies of each row, which the format does not have; predict with "
     "fastnn, or train a network without"
 )
 
-#: For each kind of layer, what takes a scaling before it: returns the part, and whether it did.
+#: For each kind of layer, the function that folds a scaling before it into its weights: returns the
+#: new part, and whether the scaling has been folded.
 FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
     Dense: _into_weights,
     Dropout: _past,
@@ -189,10 +189,10 @@ FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
 
 
 def folded(found: list[Part[Any]], writer: str) -> list[Part[Any]]:
-    """Return the parts with a Standardize in the weights after it; its own part then means nothing.
+    """Fold a Standardize into the weights after it; its own part is then without effect.
 
-    `writer` is the name of the function that asks. In float32 that costs digits where means are
-    large beside deviations.
+    `writer` is the name of the calling function, for messages. In float32 this costs precision if
+    means are large compared with standard deviations.
     """
     scaling: dict[str, Array] = {}
     result = []

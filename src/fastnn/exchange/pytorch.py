@@ -1,9 +1,9 @@
-"""Networks from and to PyTorch, weights and all.
+"""Convert networks, including weights, from and to PyTorch.
 
-PyTorch is imported by `to_torch` only: `from_torch` is handed its objects.
+Only `to_torch` imports PyTorch; `from_torch` gets objects of PyTorch.
 
-Here: what PyTorch's modules are in a chain of operations, and what each kind of layer and each
-activation is as a module. Not here: which chains an MLP can express (chain.py).
+Here: PyTorch modules as operations of a chain, and each kind of layer and activation as a module.
+Not here: which chains an MLP can express (chain.py).
 """
 
 import functools
@@ -52,24 +52,24 @@ def from_torch(
     optimizer: str | Optimizer = "adam",
     seed: int | None = None,
 ) -> MLP:
-    """Return a PyTorch module's network.
+    """Convert a PyTorch module to a network.
 
     Parameters
     ----------
     module : torch.nn.Sequential
-        Of Linear, BatchNorm1d, LayerNorm, Dropout, Flatten, Identity, Softmax, LogSoftmax, ReLU,
-        ReLU6, LeakyReLU, PReLU and RReLU (with one slope), Threshold (at 0), Tanh, Sigmoid, ELU,
-        CELU, SELU, GELU, SiLU, Mish, Softplus, Hardtanh (from -1 to 1, or 0 to 6), Hardsigmoid,
-        Hardswish, of the Residual that `to_torch` makes, and Sequential of these; or one of them
-        alone. AlphaDropout and Dropout1d are left out, as they act in training only.
+        A sequence of Linear, BatchNorm1d, LayerNorm, Dropout, Flatten, Identity, Softmax,
+        LogSoftmax, ReLU, ReLU6, LeakyReLU, PReLU and RReLU (with one slope), Threshold (at 0),
+        Tanh, Sigmoid, ELU, CELU, SELU, GELU, SiLU, Mish, Softplus, Hardtanh (from -1 to 1, or 0 to
+        6), Hardsigmoid, Hardswish, the Residual that `to_torch` makes, and Sequential of these; or
+        a single one of these modules. AlphaDropout and Dropout1d are left out, since they act only
+        in training.
     output : str or Activation, optional
-        An activation to append to a module that ends with logits: "softmax" for one trained with
+        An activation to append to a module that ends with logits: "softmax" if it was trained with
         CrossEntropyLoss (or, after LogSoftmax, with NLLLoss), "sigmoid" for BCEWithLogitsLoss,
         "exp" for PoissonNLLLoss.
     loss : str or Loss, optional
-        By default the loss that suits the activation of the output: cross-entropy for softmax,
-        binary cross-entropy for sigmoid, Poisson's for an exponential, the squared error for any
-        other.
+        By default the loss that matches the output activation: cross-entropy for softmax, binary
+        cross-entropy for sigmoid, the Poisson loss for exp, and otherwise the squared error.
     optimizer : str or Optimizer, default "adam"
     seed : int, optional
         Seed of the order of rows and the dropout masks in further training.
@@ -77,14 +77,15 @@ def from_torch(
     Returns
     -------
     MLP
-        Of float64 if the weights are, else of float32. It predicts what the module does in
-        evaluation: BatchNorm1d goes into the weights next to it, or becomes a Standardize in front.
+        The network, in float64 if the weights are, otherwise in float32. It predicts as the module
+        does in evaluation mode: a BatchNorm1d is merged into the weights next to it, or becomes a
+        Standardize at the beginning.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is invalid, or the module holds what an MLP cannot express; the message names
-        the part.
+        If an argument is invalid, or the module contains a part that an MLP cannot express; the
+        message names the part.
 
     Examples
     --------
@@ -92,7 +93,7 @@ def from_torch(
     >>> net = fastnn.from_torch(nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3)),
     ...                         output="softmax")  # doctest: +SKIP
     """
-    torch: Any = sys.modules.get("torch")  # None if no object of its can have been made
+    torch: Any = sys.modules.get("torch")  # if None, no object of PyTorch can exist
     kinds = () if torch is None else (torch.nn.Module,)
     _checks.one_of_these("module", module, kinds, "a torch.nn.Sequential")
     chain = Chain()
@@ -103,13 +104,13 @@ def from_torch(
 
 
 def _read(nn: Any, readers: dict[Any, _Reader], chain: Chain, name: str, module: Any) -> None:
-    """Put a module, or all that it consists of, into a chain; `name` is its place in the whole."""
+    """Append a module, or the modules it contains, to a chain; `name` is its path in the model."""
     forward, kind = type(module).forward, type(module).__name__
     place = f"module {name!r} ({kind})" if name else kind
     if forward is _residual(nn).forward:
         chain.fork(place)
     if forward in (nn.Sequential.forward, _residual(nn).forward):
-        for key, part in module._modules.items():  # named_children leaves out repetitions
+        for key, part in module._modules.items():  # named_children leaves out repeated modules
             _read(nn, readers, chain, f"{name}.{key}" if name else key, part)
     else:
         read = next((read for kind, read in readers.items() if forward is kind.forward), None)
@@ -125,7 +126,7 @@ def _read(nn: Any, readers: dict[Any, _Reader], chain: Chain, name: str, module:
 
 
 def _readers(nn: Any) -> dict[Any, _Reader]:
-    """Return {class: function that puts such a module into a chain}."""
+    """Return {class: function that appends a module of this class to a chain}."""
 
     def activation(name: str, parameter: str | None = None) -> _Reader:
         def read(chain: Chain, place: str, part: Any) -> None:
@@ -141,7 +142,7 @@ def _readers(nn: Any) -> dict[Any, _Reader]:
         nn.BatchNorm1d: _batch_norm,
         nn.LayerNorm: _layer_norm,
         nn.ReLU: activation("relu"),
-        nn.Hardtanh: _hard_tanh,  # and ReLU6, which is derived from it
+        nn.Hardtanh: _hard_tanh,  # and its subclass ReLU6
         nn.PReLU: _prelu,
         nn.RReLU: lambda chain, place, part: chain.activate(
             place, _checks.built(place, Activation, "leaky_relu", (part.lower + part.upper) / 2)
@@ -197,7 +198,7 @@ def _layer_norm(chain: Chain, place: str, part: Any) -> None:
 
 
 def _nothing(chain: Chain, place: str, part: Any) -> None:
-    """Leave out what changes nothing in evaluation."""
+    """Append nothing, for modules without effect in evaluation mode."""
 
 
 def _gelu(chain: Chain, place: str, part: Any) -> None:
@@ -236,7 +237,7 @@ def _softplus(chain: Chain, place: str, part: Any) -> None:
 
 
 def _scaled(chain: Chain, place: str, name: str, scale: float) -> None:
-    """Append ``scale h(z / scale)``; the scales go into the weights beside it."""
+    """Append ``scale h(z / scale)``; the scalings are merged into the adjacent weights."""
     if scale != 1:
         chain.scale(place, 0.0, scale)
     chain.activate(place, Activation(name))
@@ -268,23 +269,23 @@ def _flatten(chain: Chain, place: str, part: Any) -> None:
 
 # ---- to PyTorch ----------------------------------------------------------------------------------
 
-_Modules = list[list[Any]]  # so far: of the network, then of each Residual that has begun
+_Modules = list[list[Any]]  # a stack: modules of the network, then of each open Residual
 
 
 def to_torch(net: MLP | Estimator) -> Any:
-    """Return a network as a PyTorch module.
+    """Convert a network to a PyTorch module.
 
     Parameters
     ----------
     net : MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
-        An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and one, stands
-        for its network: what `from_sklearn` returns.
+        An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and such an
+        estimator, is converted by `from_sklearn`.
 
     Returns
     -------
     torch.nn.Sequential
-        With copies of the weights, in the network's dtype, in evaluation mode: after ``train()``
-        Dropout acts.
+        A module with copies of the weights, in the network's dtype and in evaluation mode; call
+        ``train()`` to activate Dropout.
 
     Raises
     ------
@@ -293,13 +294,13 @@ def to_torch(net: MLP | Estimator) -> Any:
     TypeError
         If `net` is neither an MLP nor such an estimator.
     ValueError
-        If the estimator is not fitted, the network has "exp", for which PyTorch has no module, or
-        its Standardize has seen no data.
+        If the estimator is not fitted, the network has the activation "exp", for which PyTorch has
+        no module, or its Standardize has seen no data.
 
     Notes
     -----
     A Standardize layer is folded into the weights of the first Linear. A Residual becomes a module
-    of a class ``Residual``, whose ``stretch`` is a Sequential; to unpickle it, fastnn is needed.
+    of the class ``Residual``, whose ``stretch`` is a Sequential; unpickling it requires fastnn.
 
     Examples
     --------
@@ -319,7 +320,7 @@ def to_torch(net: MLP | Estimator) -> Any:
 
 
 def _dense(torch: Any, stretches: _Modules, part: Part[Dense]) -> None:
-    """Append a Linear, for which PyTorch draws no weights, and its activation."""
+    """Append a Linear, made without drawing initial weights, and its activation."""
     W, b = torch.from_numpy(np.ascontiguousarray(part.arrays["W"].T)), part.arrays.get("b")
     linear = torch.nn.utils.skip_init(
         torch.nn.Linear, part.n_in, part.n_out, bias=b is not None, dtype=W.dtype
@@ -350,7 +351,7 @@ def _dropout(torch: Any, stretches: _Modules, part: Part[Dropout]) -> None:
 
 
 def _standardize(torch: Any, stretches: _Modules, part: Part[Standardize]) -> None:
-    """Nothing: it is in the weights of the layer after it."""
+    """Append nothing: mean and scale are folded into the weights of the layer after it."""
 
 
 def _norm(torch: Any, stretches: _Modules, part: Part[LayerNorm]) -> None:
@@ -373,7 +374,7 @@ def _sum(torch: Any, stretches: _Modules, part: Part[Sum]) -> None:
 
 @functools.cache
 def _residual(nn: Any) -> Any:
-    """Return the class of a Residual's module; it is made here since PyTorch may be missing."""
+    """Return the module class of a Residual, made on demand since PyTorch may be missing."""
 
     class Residual(nn.Module):  # type: ignore[misc]  # nn is an argument
         """The inputs of a stretch of modules added to its outputs."""
@@ -391,7 +392,7 @@ def _residual(nn: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Return the class Residual, which pickle looks for in this module."""
+    """Return the class Residual, which pickle looks up in this module."""
     if name != "Residual":
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return _residual(_checks.package("torch", "a Residual of to_torch").nn)
@@ -410,14 +411,14 @@ def _periodic(torch: Any, stretches: _Modules, part: Part[PeriodicEncoding]) -> 
 
 
 def _block_dense(torch: Any, stretches: _Modules, part: Part[BlockDense]) -> None:
-    """Append one module, with the activation within."""
+    """Append one module, which includes the activation."""
     within: _Modules = [[]]
     _activate(torch, within, part)
     [activation] = within[0] or [torch.nn.Identity()]
     stretches[-1].append(torch_embeddings.block_dense(torch, part, activation))
 
 
-#: For each kind of layer, what appends its modules.
+#: For each kind of layer, the function that appends its modules.
 RULES: dict[type[Layer], Callable[[Any, _Modules, Part[Any]], None] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
@@ -434,8 +435,8 @@ RULES: dict[type[Layer], Callable[[Any, _Modules, Part[Any]], None] | Refusal] =
     MemberDense: NO_MEMBERS,
 }
 
-#: Modules by fastnn's name of the activation: each takes torch.nn and the activation's parameter.
-#: PyTorch has none for exp.
+#: Functions that make the module of an activation, by fastnn's name: each takes torch.nn and the
+#: activation's parameter. PyTorch has no module for exp.
 ACTIVATIONS: dict[str, Callable[[Any, Any], Any]] = {
     "sigmoid": lambda nn, _: nn.Sigmoid(),
     "tanh": lambda nn, _: nn.Tanh(),

@@ -1,15 +1,15 @@
-"""Tensors and strings in and out of a safetensors file: https://huggingface.co/docs/safetensors.
+"""Read and write tensors and strings as safetensors: https://huggingface.co/docs/safetensors.
 
     8 bytes     n, the length of the header, little-endian
     n bytes     the header: JSON, with spaces at its end so that the data begin on a multiple of 8
-    the rest    the data: one tensor after the other, little-endian, in C order, without holes
+    the rest    the data: one tensor after the other, little-endian, in C order, without gaps
 
 The header is {"__metadata__": {"sha256": ..., key: value, ...}, name: {"dtype": "F32", "shape":
 [2, 3], "data_offsets": [0, 24]}, ...}. "sha256" is the SHA-256 of the whole file with its own 64
-digits replaced by zeros, so any change of any bit is found. The official package reads these files;
-`read` reads only what `write` may have written.
+digits replaced by zeros, so that a change of any bit is detected. The official package can read
+these files; `read` accepts only files that `write` may have written.
 
-Not here: networks. What the names, the shapes and the strings mean is the caller's.
+Not here: networks. The caller defines the meaning of names, shapes and strings.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import math
 import os
 import re
 import stat
-from reprlib import repr as _shown  # always short
+from reprlib import repr as _shown  # limits the length
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,14 +42,14 @@ _DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "F64": np.dtype("<f
            "I64": np.dtype("<i8"), "U64": np.dtype("<u8"), "U8": np.dtype("u1")}  # fmt: skip
 _NAMES = {dtype: name for name, dtype in _DTYPES.items()}
 
-_MAX_HEADER = 2**24  # bytes: 1e5 tensors; parsed, the worst such header takes 600 MB
-_CHUNK = 2**20  # bytes that are read, then hashed while they are in the cache
+_MAX_HEADER = 2**24  # bytes, for 1e5 tensors; parsing the worst such header takes 600 MB
+_CHUNK = 2**20  # bytes that are read at a time, and hashed while they are in the cache
 _DIGITS = re.compile(rb'(?<="sha256":")[^"]{64}(?=")')
 _ZEROS = b"0" * 64
 
 
 class ModelFileError(ValueError):
-    """A file that was not written by fastnn, or has been cut short or altered since."""
+    """Raised for a file that fastnn did not write, or that was truncated or altered since."""
 
 
 # ---- writing ------------------------------------------------------------------------------------
@@ -60,7 +60,7 @@ def write(
     tensors: Mapping[str, ArrayLike],
     metadata: Mapping[str, str],
 ) -> None:
-    """Write a file; at any moment it is the old one or the new one, complete."""
+    """Write a file atomically: at any moment the path has the complete old or new file."""
     pieces = encode(tensors, metadata)
     with _files.replacing(path) as file:
         for piece in pieces:
@@ -70,18 +70,18 @@ def write(
 def encode(
     tensors: Mapping[str, ArrayLike], metadata: Mapping[str, str]
 ) -> list[bytes | memoryview]:
-    """Return the pieces of a file of these tensors and strings: its head, then their memory."""
+    """Return the pieces of a file of these tensors and strings: the head, then the data."""
     if "__metadata__" in tensors or "sha256" in metadata:
         raise ValueError("'__metadata__' names no tensor and 'sha256' no metadata: choose others")
     arrays = [(name, _storable(name, tensor)) for name, tensor in tensors.items()]
-    arrays.sort(key=lambda item: -item[1].itemsize)  # each then begins on a multiple of its size
+    arrays.sort(key=lambda item: -item[1].itemsize)  # so that every array is aligned
     entries: dict[str, Any] = {}
     end = 0
     for name, array in arrays:
         begin, end = end, end + array.nbytes
         dtype, shape = _NAMES[array.dtype], list(array.shape)
         entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [begin, end]}
-    _layout(entries, end)  # raises what `read` would
+    _layout(entries, end)  # raises the errors that `read` would raise
     strings = _strings({"sha256": _ZEROS.decode(), **metadata})
     header = {"__metadata__": strings, **entries}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
@@ -95,7 +95,7 @@ def encode(
 
 
 def _storable(name: str, tensor: ArrayLike) -> NDArray[Any]:
-    """Return a finite array as it is stored: without a copy if its layout is right already."""
+    """Return a finite array in the layout of the file, without a copy if it has this layout."""
     array = np.asarray(tensor)
     dtype = array.dtype.newbyteorder("<")
     if dtype not in _NAMES:
@@ -108,7 +108,7 @@ def _storable(name: str, tensor: ArrayLike) -> NDArray[Any]:
 
 
 def seal(head: bytes, *rest: bytes | memoryview) -> bytes:
-    """Return the head of a file (or all of it) with the checksum of the head and the rest."""
+    """Return the head of a file (or the whole file) with the checksum of all pieces filled in."""
     digest = _sha256(_DIGITS.sub(_ZEROS, head, count=1))
     for piece in rest:
         digest.update(piece)
@@ -117,7 +117,7 @@ def seal(head: bytes, *rest: bytes | memoryview) -> bytes:
 
 def _sha256(first: bytes) -> hashlib._Hash:
     """Return a SHA-256 that has been fed these bytes."""
-    import hashlib  # takes 4 ms of the 20 of `import fastnn`: imported only for files
+    import hashlib  # takes 4 ms, `import fastnn` 20 ms: imported only for files
 
     return hashlib.sha256(first)
 
@@ -131,9 +131,9 @@ def _bytes(array: NDArray[Any]) -> memoryview:
 
 
 def read(path: str | os.PathLike[str]) -> tuple[Tensors, Strings]:
-    """Return (tensors, metadata); a ModelFileError says what is wrong with a file.
+    """Return (tensors, metadata) of a file; raise a ModelFileError if it is malformed.
 
-    OSError passes through: no such file, no permission, a folder.
+    An OSError passes through: the file does not exist, may not be read, or is a folder.
     """
     path = os.fsdecode(path)
     with open(path, "rb", opener=_open_at_once) as file:
@@ -147,17 +147,17 @@ def read(path: str | os.PathLike[str]) -> tuple[Tensors, Strings]:
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    # Else opening a FIFO waits for a writer; Windows has none in its file system.
+    # Otherwise opening a FIFO would wait for a writer. Windows has no FIFOs in its file system.
     return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def decode(data: bytes) -> tuple[Tensors, Strings]:
-    """Return (tensors, metadata) of a file's bytes; a ValueError says what is wrong with them."""
+    """Return (tensors, metadata) of a file's bytes; raise a ValueError if they are malformed."""
     return _read(io.BytesIO(data), len(data))
 
 
 def _size_of(file: BinaryIO) -> int:
-    """Return the size of an open file, which is a regular one."""
+    """Return the size of an open file, which must be a regular file."""
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
         raise ValueError("it is a device or a pipe")
@@ -165,7 +165,7 @@ def _size_of(file: BinaryIO) -> int:
 
 
 def _read(file: BinaryIO, size: int) -> tuple[Tensors, Strings]:
-    """Return (tensors, metadata) of an open file; a ValueError says what is wrong with it."""
+    """Return (tensors, metadata) of an open file; raise a ValueError if it is malformed."""
     if size < 8:
         raise ValueError(f"it has {size} bytes, fewer than the 8 that open a model file")
     length = file.read(8)
@@ -188,7 +188,7 @@ def _read(file: BinaryIO, size: int) -> tuple[Tensors, Strings]:
 
 
 def _fill(memory: memoryview, file: BinaryIO, digest: hashlib._Hash) -> None:
-    """Fill memory from a file, and hash it."""
+    """Fill memory from a file, and update the digest with it."""
     for at in range(0, len(memory), _CHUNK):
         piece = memory[at : at + _CHUNK]
         if file.readinto(piece) != len(piece):  # type: ignore[attr-defined]  # BinaryIO lacks it
@@ -197,7 +197,7 @@ def _fill(memory: memoryview, file: BinaryIO, digest: hashlib._Hash) -> None:
 
 
 def _parse(text: bytes) -> tuple[dict[str, Any], Strings, str]:
-    """Return a header's entries, its metadata, and the checksum taken out of the metadata."""
+    """Return the entries of a header, its metadata without the checksum, and the checksum."""
     if not text.startswith(b"{"):
         raise ValueError(f"its header begins with {_shown(text[:1])}, not with '{{'")
     try:
@@ -216,7 +216,7 @@ def _parse(text: bytes) -> tuple[dict[str, Any], Strings, str]:
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the dict of a JSON object whose keys differ and whose strings UTF-8 can hold."""
+    """Return the dict of a JSON object; duplicate keys and strings invalid in UTF-8 are errors."""
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = _shown([key for key, _ in pairs])
@@ -227,11 +227,11 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-# ---- rules of the format, checked in writing and in reading -------------------------------------
+# ---- rules of the format, checked by write and read ---------------------------------------------
 
 
 def _strings(metadata: Any) -> Strings:
-    """Return metadata, checked: strings by strings."""
+    """Return metadata after checking that all keys and values are strings."""
     if not isinstance(metadata, dict):
         raise ValueError(f"metadata must be strings by strings; they are {_shown(metadata)}")
     for key, value in metadata.items():
@@ -241,7 +241,7 @@ def _strings(metadata: Any) -> Strings:
 
 
 def _layout(entries: Mapping[str, Any], room: int) -> Layout:
-    """Return [(name, dtype, shape)] in the order of the data, which fill `room` bytes exactly."""
+    """Return [(name, dtype, shape)] in the order of the data, which must fill `room` bytes."""
     spans, at = sorted(_span(name, entry) for name, entry in entries.items()), 0
     for begin, end, name, *_ in spans:
         if begin != at:
@@ -254,7 +254,7 @@ def _layout(entries: Mapping[str, Any], room: int) -> Layout:
 
 
 def _span(name: Any, entry: Any) -> tuple[int, int, str, np.dtype[Any], list[int]]:
-    """Return (begin, end, name, dtype, shape) of a tensor, its entry checked."""
+    """Return (begin, end, name, dtype, shape) of a tensor after checking its entry."""
     tensor = f"tensor {_shown(name)}"
     if not isinstance(name, str) or not name:
         raise ValueError(f"{tensor} must have a name: a string, not an empty one")
@@ -275,7 +275,7 @@ def _span(name: Any, entry: Any) -> tuple[int, int, str, np.dtype[Any], list[int
 
 
 def _are_integers(values: Any, low: int) -> bool:
-    """Return whether this is a list of integers, no bool among them, of at least `low`."""
+    """Return whether `values` is a list of integers (bool excluded) of at least `low`."""
     return isinstance(values, list) and all(type(v) is int and v >= low for v in values)
 
 

@@ -1,9 +1,10 @@
-"""Networks from and to scikit-learn, weights and all.
+"""Convert networks, including weights, from and to scikit-learn.
 
-scikit-learn is imported by `to_sklearn` only: `from_sklearn` is handed its objects.
+Only `to_sklearn` imports scikit-learn; `from_sklearn` gets objects of scikit-learn.
 
-Here: what its estimators and scalers are in a chain of operations, and which networks its MLPs can
-be. Not here: which chains an MLP can express (chain.py), estimators of our own (fastnn.sklearn).
+Here: estimators and scalers of scikit-learn as operations of a chain, and which networks its MLPs
+can express. Not here: which chains an MLP can express (chain.py), fastnn's own estimators
+(fastnn.sklearn).
 """
 
 import copy
@@ -46,7 +47,7 @@ _SCALERS = "StandardScaler", "MinMaxScaler", "MaxAbsScaler", "RobustScaler"
 
 
 class Estimator(Protocol):
-    """What has the methods of an estimator: scikit-learn has no types."""
+    """The methods of an estimator, for type checkers; scikit-learn has no types."""
 
     def get_params(self, deep: bool = True) -> Any:
         """Return the parameters by name."""
@@ -65,45 +66,45 @@ def from_sklearn(
     optimizer: str | Optimizer | None = None,
     seed: int | None = None,
 ) -> MLP:
-    """Return a fitted estimator's network.
+    """Convert a fitted estimator to a network.
 
     Parameters
     ----------
     est : MLPClassifier or MLPRegressor, or Pipeline
-        Of `sklearn.neural_network`; or of ``fastnn.sklearn``, whose network is copied then. Before
-        it a pipeline may have StandardScaler, MinMaxScaler, MaxAbsScaler or RobustScaler, which
-        become a Standardize layer.
+        An estimator of `sklearn.neural_network`, or of ``fastnn.sklearn``, whose network is copied.
+        Before the estimator a pipeline may have StandardScaler, MinMaxScaler, MaxAbsScaler or
+        RobustScaler, which become a Standardize layer.
     loss : str or Loss, optional
-        By default the estimator's.
+        By default the estimator's loss.
     optimizer : str or Optimizer, optional
-        By default what the estimator's `solver` and its parameters say; Adam for "lbfgs".
+        By default the optimizer for the estimator's `solver` and its parameters; Adam for "lbfgs".
     seed : int, optional
         Seed of the order of rows in further training.
 
     Returns
     -------
     MLP
-        Its dtype is that of `coefs_`. A classifier's labels are its `classes`: column k of the
-        predictions is the probability of the k-th label. With two classes there is one column, the
-        probability of the second.
+        A network with the dtype of `coefs_`. Its `classes` are the labels of a classifier: column k
+        of the predictions is the probability of the k-th label. With two classes there is one
+        column, the probability of the second class.
 
     Raises
     ------
     TypeError
-        If `est` is not such an estimator, or the pipeline has another step.
+        If `est` is not such an estimator, or the pipeline has a step of another kind.
     ValueError
         If the estimator is not fitted, or an argument is invalid.
 
     Warns
     -----
     UserWarning
-        If the estimator has ``learning_rate="invscaling"``: the network has the rate that it had
-        reached, as a constant. "adaptive" becomes the schedule `Adaptive`.
+        If the estimator has ``learning_rate="invscaling"``: the network gets the rate that the
+        estimator had reached, as a constant. "adaptive" becomes the schedule `Adaptive`.
 
     Notes
     -----
-    For several outputs scikit-learn's squared error is their mean, and fastnn's is their sum: in
-    further training the gradients are larger by the number of outputs.
+    With several outputs scikit-learn's squared error is the mean over the outputs, and fastnn's is
+    the sum: in further training the gradients are larger by a factor, the number of outputs.
 
     Examples
     --------
@@ -172,7 +173,7 @@ def _converted(
 
 
 def network_of(net: Any) -> MLP:
-    """Return a network as it is; of a fitted estimator or pipeline, its network."""
+    """Return a network as it is, or convert a fitted estimator or pipeline."""
     if isinstance(net, MLP):
         return net
     estimators = _kinds("sklearn.base", "BaseEstimator")
@@ -181,7 +182,7 @@ def network_of(net: Any) -> MLP:
 
 
 def _steps(est: Any) -> list[Any]:
-    """Return a pipeline's steps with their names, but the last step alone; else the estimator."""
+    """Return the (name, step) pairs of a pipeline, then its last step; or just the estimator."""
     if not isinstance(est, _kinds("sklearn.pipeline", "Pipeline")):
         return [est]
     pipeline: Any = est
@@ -190,7 +191,7 @@ def _steps(est: Any) -> list[Any]:
 
 
 def _scale(chain: Chain, name: str, scaler: Any) -> None:
-    """Put a scaler of scikit-learn's preprocessing into a chain."""
+    """Append a scaler of scikit-learn to a chain."""
     place = f"step {name!r} ({type(scaler).__name__})"
     kinds = _kinds("sklearn.preprocessing", *_SCALERS)
     _checks.one_of_these(f"{place} before est", scaler, kinds, f"one of {', '.join(_SCALERS)}")
@@ -202,13 +203,13 @@ def _scale(chain: Chain, name: str, scaler: Any) -> None:
         chain.scale(place, -scaler.min_)
     else:
         mean, scale = getattr(scaler, "center_", None), scaler.scale_
-        if getattr(scaler, "with_mean", False):  # else it may know the mean, but doesn't use it
+        if getattr(scaler, "with_mean", False):  # otherwise it may have a mean_ that it ignores
             mean = scaler.mean_
         chain.scale(place, 0.0 if mean is None else mean, 1.0 if scale is None else scale)
 
 
 def _add_layers(chain: Chain, est: Any) -> None:
-    """Put the layers of one of scikit-learn's own MLPs into a chain."""
+    """Append the layers of an MLP of scikit-learn to a chain."""
     names = [est.activation] * (len(est.coefs_) - 1) + [est.out_activation_]
     for i, (W, b, name) in enumerate(zip(est.coefs_, est.intercepts_, names, strict=True)):
         place = f"layer {i} of est"
@@ -217,7 +218,7 @@ def _add_layers(chain: Chain, est: Any) -> None:
 
 
 def _kinds(module: str, *names: str) -> tuple[type, ...]:
-    """Return classes of a module; none if it isn't imported, since then no object has them."""
+    """Return classes of a module; () if it isn't imported, since then it has no instances."""
     found = (getattr(sys.modules.get(module), name, None) for name in names)
     return tuple(kind for kind in found if kind is not None)
 
@@ -260,25 +261,25 @@ def _constant(est: Any) -> float:
 
 
 def _reached(est: Any) -> float:
-    """Return the rate that a training has reached, for a rate that changes from epoch to epoch."""
+    """Return the rate that training has reached, for a rate that changes between epochs."""
     return float(est._optimizer.learning_rate) if hasattr(est, "_optimizer") else _constant(est)
 
 
 def _adaptive(est: Any) -> Schedule | float:
-    patience = est.n_iter_no_change + 1  # epochs without improvement that lower the rate
+    patience = est.n_iter_no_change + 1  # epochs without improvement after which the rate drops
     rate = _reached(est)
     return rate if patience == np.inf else Adaptive(rate, patience=int(patience), tol=est.tol)
 
 
 def _schedule_of(est: Any) -> Optimizer | None:
-    """Return the optimizer of one of fastnn's estimators, if its network has another rate."""
+    """Return an optimizer for a fastnn estimator whose network does not have its schedule."""
     if est.optimizer is not None or _kind_of_rate(est) is not _adaptive:
         return None
     optimizer: Optimizer = est.net_.optimizer
     return replace(optimizer, learning_rate=_adaptive(est))
 
 
-#: The learning rate of "sgd" for each of scikit-learn's kinds.
+#: For each `learning_rate` of scikit-learn's "sgd", the function that returns fastnn's.
 _SCHEDULES: dict[str, Callable[[Any], Schedule | float]] = {
     "constant": _constant,
     "adaptive": _adaptive,
@@ -287,7 +288,7 @@ _SCHEDULES: dict[str, Callable[[Any], Schedule | float]] = {
 
 
 def _kind_of_rate(est: Any) -> Callable[[Any], Schedule | float] | None:
-    """Return the function for the kind of learning rate of an estimator; None without a kind."""
+    """Return the function for an estimator's `learning_rate`; None if its solver ignores that."""
     return _SCHEDULES[est.learning_rate] if _SOLVERS[est.solver] is _sgd_of else None
 
 
@@ -316,29 +317,30 @@ def to_sklearn(
     loss: str | Loss | None = None,
     optimizer: str | Optimizer | None = None,
 ) -> Any:
-    """Return a fitted scikit-learn estimator that predicts what a network does.
+    """Convert a network to a fitted scikit-learn estimator with the same predictions.
 
     Parameters
     ----------
     net : MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
-        With softmax or sigmoid outputs it becomes a classifier, of the labels in
-        ``net.classes`` or of 0, 1, ...; several sigmoid outputs are several labels a row. With
-        identity or exp outputs it becomes a regressor. Of an estimator of ``fastnn.sklearn``, or a
-        pipeline of scalers and one, the parameters that scikit-learn has, too, and the curves of
-        losses and scores are kept.
+        A network with softmax or sigmoid outputs becomes a classifier with the labels in
+        ``net.classes``, or 0, 1, ...; with several sigmoid outputs it predicts several labels per
+        row. With identity or exp outputs it becomes a regressor. For an estimator of
+        ``fastnn.sklearn``, or a pipeline of scalers and such an estimator, the parameters that
+        scikit-learn shares and the curves of losses and scores are kept.
     loss : str or Loss, optional
-        The loss of the estimator's own training, by default the network's. scikit-learn has
+        The loss for further training of the estimator, by default the network's. scikit-learn has
         "cross_entropy" for softmax, "binary_cross_entropy" for sigmoid, "squared_error" for
-        identity and "poisson" for exp; of a network with another loss this must be given.
+        identity and "poisson" for exp; for a network with another loss this must be given.
     optimizer : str or Optimizer, optional
-        The optimizer of the estimator's own training, by default the network's. scikit-learn has
-        "sgd" and "adam"; of a network with another optimizer this must be given.
+        The optimizer for further training of the estimator, by default the network's. scikit-learn
+        has "sgd" and "adam"; for a network with another optimizer this must be given.
 
     Returns
     -------
     sklearn.neural_network.MLPClassifier or MLPRegressor
-        `predict_proba`, or `predict` of a regressor, gives the network's outputs to rounding.
-        `partial_fit` continues from its weights, with its learning rate and without its moments.
+        `predict_proba`, or `predict` of a regressor, returns the network's outputs up to rounding.
+        `partial_fit` continues from the network's weights, with its learning rate but without its
+        moments.
 
     Raises
     ------
@@ -347,17 +349,18 @@ def to_sklearn(
     TypeError
         If `net` is neither an MLP nor such an estimator.
     ValueError
-        If the estimator is not fitted, or if scikit-learn's networks cannot be that; the message
-        names the layer. They have one activation for all hidden layers: identity, sigmoid, tanh or
-        relu. Or if scikit-learn lacks the loss or the optimizer.
+        If the estimator is not fitted, if scikit-learn lacks the loss or the optimizer, or if its
+        estimators cannot express the network; the message names the layer. They have one activation
+        for all hidden layers: identity, sigmoid, tanh or relu.
 
     Notes
     -----
-    A Standardize layer is folded into the weights of the first one: in float32 that costs digits
-    where means are large beside deviations, which ``net.copy(dtype="float64")`` saves. Dropout is
-    left out, biases that a layer lacks are 0, and softmax over two outputs becomes one sigmoid.
-    `alpha` is the layers' penalty if all have the same l2, else 0; l1 penalties, clipping and
-    moving averages of the weights are not kept.
+    A Standardize layer is folded into the weights of the first layer. In float32 this costs
+    precision if means are large compared with standard deviations; convert
+    ``net.copy(dtype="float64")`` to avoid that. Dropout is left out, missing biases become 0, and
+    softmax over two outputs becomes one sigmoid. `alpha` is twice the l2 of the layers, which is
+    the same penalty, if all have the same l2, otherwise 0; l1 penalties, clipping and moving
+    averages of the weights are not kept.
 
     Examples
     --------
@@ -405,17 +408,17 @@ def _dense(layers: list[Affine], part: Part[Dense]) -> None:
 
 
 def _dropout(layers: list[Affine], part: Part[Dropout]) -> None:
-    """Nothing, in predictions."""
+    """Append nothing: dropout has no effect in predictions."""
 
 
 def _standardize(layers: list[Affine], part: Part[Standardize]) -> None:
-    """Nothing: it is in the weights of the layer after it."""
+    """Append nothing: mean and scale are folded into the weights of the layer after it."""
 
 
 _NO_SUCH_LAYER = Refusal("scikit-learn has no such layer; train a network without, or use to_torch")
 _NO_RESIDUALS = Refusal("scikit-learn has no residuals; train a network without, or use to_torch")
 
-#: For each kind of layer, what appends it to the layers of an estimator, which are affine maps.
+#: For each kind of layer, the function that appends it to an estimator's layers, as affine maps.
 RULES: dict[type[Layer], Callable[[list[Affine], Part[Any]], None] | Refusal] = {
     Dense: _dense,
     Dropout: _dropout,
@@ -458,7 +461,7 @@ _Estimator = Callable[[Any, MLP, Affine, dict[str, Any]], Any]
 
 
 def _output(neural: Any, last: Affine, loss: Loss) -> _Estimator:
-    """Return what makes the estimator for an activation of the output, which must have the loss."""
+    """Return the function that makes the estimator for an output activation, after checks."""
     known = dict(_OUTPUTS)
     if "loss" not in inspect.signature(neural.MLPRegressor).parameters:  # before 1.7
         del known["exp"]
@@ -476,7 +479,7 @@ def _output(neural: Any, last: Affine, loss: Loss) -> _Estimator:
 
 
 def _classifier(neural: Any, net: MLP, last: Affine, options: dict[str, Any]) -> Any:
-    """Return a classifier with the attributes of a fitted one, weights of its own."""
+    """Return a classifier with the attributes of a fitted one; its weights are set later."""
     n, activation = last.n_out, last.activation
     if activation is not None and activation.is_row_wise:
         classes = _checks.labels(net.classes, n)
@@ -492,7 +495,7 @@ def _classifier(neural: Any, net: MLP, last: Affine, options: dict[str, Any]) ->
 
 
 def _regressor(neural: Any, net: MLP, last: Affine, options: dict[str, Any]) -> Any:
-    """Return a regressor with the attributes of a fitted one, weights of its own."""
+    """Return a regressor with the attributes of a fitted one; its weights are set later."""
     y = np.ones(1 if last.n_out == 1 else (1, last.n_out))
     return _fitted(neural.MLPRegressor, net, y, options)
 
@@ -501,7 +504,7 @@ def _poisson_regressor(neural: Any, net: MLP, last: Affine, options: dict[str, A
     return _regressor(neural, net, last, options | {"loss": "poisson"})
 
 
-#: For each activation of the output, the loss that scikit-learn has for it, and the estimator.
+#: For each output activation, the loss that scikit-learn has for it, and the estimator.
 _OUTPUTS: dict[str, tuple[str, _Estimator]] = {
     "softmax": ("cross_entropy", _classifier),
     "sigmoid": ("binary_cross_entropy", _classifier),
@@ -511,10 +514,10 @@ _OUTPUTS: dict[str, tuple[str, _Estimator]] = {
 
 
 def _fitted(kind: Any, net: MLP, y: Any, options: dict[str, Any], **arguments: Any) -> Any:
-    """Return an estimator that was fitted to one row, so that it has all its version keeps."""
+    """Return an estimator fitted to one row, so that it has all attributes of its version."""
     est = kind(random_state=0, **options)
     est.partial_fit(np.zeros((1, net.n_in), net.dtype), y, **arguments)
-    del est._optimizer  # whose moments are that row's
+    del est._optimizer  # its moments come from that row
     est.set_params(random_state=None)
     est.n_iter_, est.t_, est.loss_, est.loss_curve_, est.best_loss_ = (
         net.epoch, 0, float("nan"), [], np.inf,
@@ -522,14 +525,14 @@ def _fitted(kind: Any, net: MLP, y: Any, options: dict[str, Any], **arguments: A
     return est
 
 
-#: Parameters that an estimator has from its network, and those that describe its optimizer.
+#: Parameters of an estimator that describe its network, and those that describe its optimizer.
 _OF_NETWORK = {"hidden_layer_sizes", "activation", "loss"}
 _OF_SOLVER = {
     "solver", "learning_rate_init", "learning_rate", "power_t", "momentum", "nesterovs_momentum",
     "beta_1", "beta_2", "epsilon",
 }  # fmt: skip
 
-#: Attributes of a training that both estimators have.
+#: Attributes with the results of training that both libraries' estimators have.
 _OF_TRAINING = (
     "n_iter_", "t_", "loss_", "loss_curve_", "best_loss_", "validation_scores_",
     "best_validation_score_",
@@ -537,7 +540,7 @@ _OF_TRAINING = (
 
 
 def _resemble(est: Any, source: Any, keeps_solver: bool) -> None:
-    """Give an estimator the parameters and curves of one of fastnn's."""
+    """Copy the shared parameters and training curves from an estimator of fastnn."""
     given = _OF_NETWORK if keeps_solver else _OF_NETWORK | _OF_SOLVER
     shared = est.get_params().keys() - given
     est.set_params(**{name: value for name, value in source.get_params().items() if name in shared})
@@ -557,7 +560,7 @@ def _adam(optimizer: Any) -> dict[str, Any]:
     return {name: getattr(optimizer, name) for name in ("beta_1", "beta_2", "epsilon")}
 
 
-#: For each optimizer that scikit-learn has as a solver of the same name, that one's parameters.
+#: For each optimizer that scikit-learn has as a solver, the function that returns its parameters.
 OPTIMIZERS: dict[str, Callable[[Any], dict[str, Any]]] = {"sgd": _sgd, "adam": _adam}
 
 

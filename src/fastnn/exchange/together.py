@@ -1,7 +1,7 @@
-"""Networks that are written as one: the mean of their outputs.
+"""Several networks that are exported as one, the mean of their outputs.
 
-Here: which networks an exporter is given. Not here: what a module writes for several (c_source.py,
-onnx_writer.py).
+Here: the networks that an argument of an exporter stands for. Not here: the export of several
+networks (c_source.py, onnx_writer.py).
 """
 
 from collections.abc import Sequence
@@ -12,12 +12,12 @@ from fastnn.exchange.scikit_learn import Estimator, network_of
 from fastnn.many import Fits
 from fastnn.mlp import MLP
 
-#: What stands for a network, or for several whose outputs are averaged.
+#: The type of an argument for a network, or for several whose outputs are averaged.
 Networks: TypeAlias = MLP | Estimator | Fits | Sequence[MLP]
 
 
 def networks_of(net: Networks) -> list[MLP]:
-    """Return the networks whose outputs are averaged: one, or those of a `Fits` or a list."""
+    """Return the networks whose outputs are averaged: one, or those in a `Fits` or a list."""
     if not isinstance(net, Fits | list | tuple):
         return [network_of(net)]
     _checks.not_of_groups("net", isinstance(net, Fits) and net.groups is not None)
@@ -29,5 +29,5 @@ def networks_of(net: Networks) -> list[MLP]:
 
 
 def inputs_of(nets: Sequence[MLP]) -> list[Any]:
-    """Return the files that networks read, which nothing may be written over."""
+    """Return the files that fits of these networks read, which must not be overwritten."""
     return [file for net in nets for file in net._state.inputs]

@@ -1,4 +1,4 @@
-"""Embeddings as modules of PyTorch: classes of our own, since PyTorch has none for columns of rows.
+"""Embeddings as PyTorch modules, in new classes, since PyTorch has none for columns of rows.
 
 PyTorch is an argument of all functions; the classes are made once. Not here: other layers
 (pytorch.py).
@@ -13,12 +13,15 @@ import numpy as np
 from fastnn.exchange.parts import Part
 from fastnn.layers import BlockDense, Embedding, PeriodicEncoding, PiecewiseEncoding
 
-#: The names of the classes.
+#: Names of the classes.
 NAMES = ("ColumnEmbedding", "PiecewiseLinear", "Periodic", "BlockLinear")
 
 
 def _order(n_in: int, blocks: list[tuple[int, int]], n: int) -> list[int]:
-    """Return where outputs are among n columns for each block (first, width), then all inputs."""
+    """Return the position of each output in the concatenation of all vectors and all inputs.
+
+    Each block (first, width) of columns becomes a vector of n numbers; other columns are copied.
+    """
     starts = {first: (k, width) for k, (first, width) in enumerate(blocks)}
     order: list[int] = []
     at = 0
@@ -35,7 +38,7 @@ def classes(torch: Any) -> dict[str, Any]:
     nn = torch.nn
 
     class InBlocks(nn.Module):  # type: ignore[misc, name-defined]  # torch is an argument
-        """Columns of a row, in blocks, replaced by others."""
+        """Replace blocks of columns by vectors, and copy all other columns."""
 
         def __init__(self, order: list[int]) -> None:
             super().__init__()
@@ -115,7 +118,7 @@ def embedding(torch: Any, part: Part[Embedding]) -> Any:
 
 
 def piecewise(torch: Any, part: Part[PiecewiseEncoding]) -> Any:
-    """Return the module of a piecewise linear encoding, whose numbers have the rows' precision."""
+    """Return the module of a piecewise linear encoding, in the precision of the rows."""
     bins = part.layer.bins
     columns = range(len(bins)) if part.layer.columns is None else part.layer.columns
     edges = dict(zip(columns, bins, strict=True))
@@ -141,7 +144,7 @@ def periodic(torch: Any, part: Part[PeriodicEncoding]) -> Any:
 
 
 def block_dense(torch: Any, part: Part[BlockDense], activation: Any) -> Any:
-    """Return the module of a BlockDense; `activation` is that of its activation."""
+    """Return the module of a BlockDense; `activation` is the module of its activation."""
     W, b = (torch.from_numpy(part.arrays[name]) for name in ("W", "b"))
     blocks = part.layer.blocks(part.n_in)
     made = classes(torch)["BlockLinear"](part.n_in, blocks, W, b, activation)
@@ -149,7 +152,7 @@ def block_dense(torch: Any, part: Part[BlockDense], activation: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
-    """Return a class, which pickle looks for in this module."""
+    """Return a class, which pickle looks up in this module."""
     if name not in NAMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from fastnn import _checks

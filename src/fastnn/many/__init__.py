@@ -3,22 +3,22 @@
 Each module imports only those above it in this list:
 
     grid.py        networks() and Networks: members that differ in seed, rate, layers, ...
-    members.py     what each member is trained with, checked
+    members.py     the checked arguments of each member, one of the networks of a call
     outcomes.py    a network after its training, and its Status
-    plain.py       parameters and labels of groups as JSON has them
+    plain.py       conversion of parameters and labels of groups to JSON
     files.py       many networks as tensors and JSON
-    results.py     Fits: networks, histories and statuses, and what can be asked of them all
-    progress.py    a bar over the networks
-    digests.py     of a call's arguments
+    results.py     Fits: networks, histories and statuses; predictions and values of all networks
+    progress.py    a progress bar over the networks
+    digests.py     digests of the arguments of a call
     checkpoints.py a file to which networks are added as they finish
-    unattended.py  members that the engine trains by itself
+    unattended.py  members that the engine trains without Python
     training.py    threads that train one member after another
     portions.py    members that a worker trains together
-    workers.py     what is sent to a worker, and what it does
+    workers.py     the data that a worker gets, and the work that it does
     executors.py   members on an executor
     fitting.py     fit_many
 
-Not here: a fit itself (training/), ensembles and searches for scikit-learn (sklearn/).
+Not here: the fit of one network (training/), ensembles and searches for scikit-learn (sklearn/).
 """
 
 from fastnn.many.fitting import fit_many as fit_many

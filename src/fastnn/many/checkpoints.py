@@ -1,12 +1,12 @@
 """A checkpoint of `fit_many`: a file to which networks are added as they finish.
 
     16 bytes    "fastnn fit_many" and a line feed
-    records     each 8 bytes, its length n, little-endian, and n bytes, a safetensors file
+    records     each a length n, 8 bytes, little-endian, and a safetensors file of n bytes
 
-The first record has the digests of the call's arguments and of its networks; each further one has
-networks (files.py) and their numbers in the call. The file begins as a whole, with its first
-record. A further record is written behind the others and synced, so that a process that is killed
-leaves at most one that was cut short, at the end; its networks are trained again.
+The first record holds the digests of the call's arguments and of its networks; each further record
+holds networks (files.py) and their numbers in the call. The file is created atomically with its
+first record. Further records are appended and synced, so that a killed process leaves at most one
+incomplete record, at the end; the networks of that record are trained again.
 
 Not here: digests (digests.py), the tensors of networks (files.py).
 """
@@ -44,21 +44,22 @@ FORMAT = "fastnn checkpoint of fit_many 1"
 #: Seconds between two records.
 _SECONDS = 2.0
 
-#: Networks that wait for a record at most: Ctrl-C writes it before the call ends.
+#: Most networks that wait for a record. Ctrl-C writes them before the call ends, so it takes no
+#: longer than one record.
 _MOST = 256
 
 
 class Checkpoint:
-    """The checkpoint of a call at `path`, which is opened or made; the call's results are `fits`.
+    """The checkpoint of a call of `fit_many` at `path`, which is opened, or created if it is new.
 
-    What it has of the call is put into `fits` at once.
+    Networks that the file already holds are put into `fits`, the results of the call, at once.
     """
 
     def __init__(self, path: str, members: Members, fits: Fits, raises: bool) -> None:
         self.path, self.fits = path, fits
-        self.left = list(range(len(fits)))  # numbers of networks that no record has
-        self.end = 0  # of the last record; what may follow was cut short
-        self.last = time.monotonic()  # when a record was written
+        self.left = list(range(len(fits)))  # numbers of networks that no record holds
+        self.end = 0  # end of the last complete record
+        self.last = time.monotonic()  # time of the last record
         call, starts = digests.of_call(members), _digests_of_networks(fits)
         if _files.exists(path):
             self._continue(call, starts, raises)
@@ -92,7 +93,7 @@ class Checkpoint:
                     raise self._not_readable(error) from error
         digest_of = digests.OfNetworks().of
         for number in np.flatnonzero((theirs_of_networks != starts).any(axis=1)).tolist():
-            outcome = found.get(number)  # a network that was trained in place has its end
+            outcome = found.get(number)  # networks trained in place are as after their training
             digest = outcome and digest_of(outcome.specification, outcome.snapshot)
             _checks.same_network(self.path, number, digest == starts[number].tobytes())
         for number, outcome in found.items():
@@ -105,7 +106,7 @@ class Checkpoint:
         self._leave()
 
     def _records(self, file: BinaryIO, size: int) -> Iterator[tuple[Any, dict[str, str]]]:
-        """Yield the records of an open file, up to one that was cut short or damaged."""
+        """Yield the records of an open file, up to the first incomplete or damaged record."""
         while self.end + 8 <= size:
             n = int.from_bytes(file.read(8), "little")
             if n > size - self.end - 8:
@@ -125,7 +126,7 @@ class Checkpoint:
             self.end += 8 + n
 
     def _first(self, records: Iterator[tuple[Any, dict[str, str]]]) -> tuple[Any, NDArray[Any]]:
-        """Return the digests in the first record: of arguments, and of networks (n, SIZE)."""
+        """Return the digests in the first record: of the arguments, and of networks (n, SIZE)."""
         try:
             tensors, metadata = next(records)
             _checks.choice("format", metadata["format"], (FORMAT,))
@@ -153,7 +154,7 @@ class Checkpoint:
     # ---- writing --------------------------------------------------------------------------------
 
     def write_at_times(self, n_done: int) -> None:
-        """Write a record, if the last one is a few seconds old or many networks wait for one.
+        """Write a record if the last one is a few seconds old or many networks are waiting.
 
         `n_done` is the number of networks that have finished.
         """
@@ -162,7 +163,7 @@ class Checkpoint:
             self.write()
 
     def _leave(self) -> None:
-        """Leave the numbers of networks that have not finished."""
+        """Reduce `left` to the numbers of networks that have not finished."""
         statuses = self.fits.statuses
         self.left = [i for i in self.left if statuses[i].kind == NOT_STARTED]
 
@@ -188,7 +189,7 @@ class Checkpoint:
 
 
 class Recorder(Progress):
-    """A progress that also writes the records of a checkpoint, if there is one."""
+    """A Progress that also writes the records of a checkpoint, if there is one."""
 
     def __init__(self, fits: Fits, show: bool, checkpoint: Checkpoint | None) -> None:
         super().__init__(len(fits), show)
@@ -198,7 +199,7 @@ class Recorder(Progress):
                 self.count(status)
 
     def show(self) -> None:
-        """Show the counts and write a record, each if it is time."""
+        """Show the counts and write a record, each if it is due."""
         super().show()
         if self.checkpoint is not None:
             self.checkpoint.write_at_times(self.done)
@@ -206,12 +207,12 @@ class Recorder(Progress):
     def __exit__(self, *error: Any) -> None:
         super().__exit__(*error)
         if self.checkpoint is not None:
-            with without_collections():  # it may be Ctrl-C that ends the call
+            with without_collections():  # end without delay after Ctrl-C
                 self.checkpoint.write()
 
 
 def _record(tensors: Any, metadata: dict[str, str]) -> list[bytes | memoryview]:
-    """Return the pieces of a record."""
+    """Return a record as pieces to be written one after the other."""
     pieces = safetensors.encode(tensors, metadata)
     return [sum(map(len, pieces)).to_bytes(8, "little"), *pieces]
 

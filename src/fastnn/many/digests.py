@@ -1,8 +1,8 @@
-"""Digests of the arguments of a `fit_many`, by which a checkpoint knows the call it is of.
+"""Digests of the arguments of `fit_many`, by which a checkpoint recognizes its call.
 
-Arrays count by their values, networks by configuration, weights and random state, other objects by
-their class and their attributes, functions by their names alone: what a function does may change
-unnoticed.
+Arrays are compared by their values, networks by configuration, weights and random state, other
+objects by class and attributes, and functions by name only: a change in the body of a function is
+not noticed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SIZE = 16
 
 
 def of_call(members: Members) -> dict[str, str]:
-    """Return the digest of each argument but the networks, by its name, in hexadecimal digits."""
+    """Return the hexadecimal digest of each argument, except the networks, by its name."""
     arguments = {
         "X": members.X,
         "y": members.y,
@@ -52,13 +52,13 @@ def of_value(value: Any) -> bytes:
 
 
 class OfNetworks:
-    """Digests of networks at a moment; the number of threads makes no difference.
+    """Digests of networks in a given state, independent of their number of threads.
 
-    Networks that are made of the same parts share the digest of their configuration.
+    The digest of a configuration is computed once for all networks made of the same parts.
     """
 
     def __init__(self) -> None:
-        self._known: dict[Any, tuple[Any, hashlib.blake2b]] = {}  # and the parts, which must last
+        self._known: dict[Any, tuple[Any, hashlib.blake2b]] = {}  # keeps parts alive for their ids
 
     def of(self, spec: Specification, snapshot: Snapshot) -> bytes:
         """Return the digest of a network."""
@@ -82,7 +82,7 @@ def _of_configuration(spec: Specification, optimizer: Optimizer) -> hashlib.blak
 
 
 def _feed(digest: hashlib.blake2b, value: Any, above: list[Any]) -> None:
-    """Feed a value; those that it is part of are `above`."""
+    """Feed a value to a digest; `above` lists the containers around it, to stop at cycles."""
     kind = type(value)
     _feed_text(digest, f"{kind.__module__}.{kind.__qualname__}")
     if value is None or kind in (bool, int, float, str):
@@ -109,7 +109,7 @@ def _feed(digest: hashlib.blake2b, value: Any, above: list[Any]) -> None:
 
 
 def _feed_array(digest: hashlib.blake2b, value: Any) -> None:
-    """Feed an array, or what NumPy can read as one."""
+    """Feed an array, or an object that NumPy can read as one, to a digest."""
     array = np.asarray(value if hasattr(value, "__array__") else np.from_dlpack(value))
     _feed_text(digest, f"{array.dtype.str} {array.shape}")
     if array.dtype.kind == "O":
@@ -122,7 +122,7 @@ def _feed_array(digest: hashlib.blake2b, value: Any) -> None:
 
 
 def _feed_text(digest: hashlib.blake2b, text: str) -> None:
-    """Feed a text, and where it ends."""
+    """Feed a text, preceded by its length, to a digest."""
     data = text.encode("utf-8", "surrogatepass")
     digest.update(len(data).to_bytes(8, "little"))
     digest.update(data)

@@ -1,8 +1,9 @@
 """Members on an executor: concurrent.futures, loky, a Client of Dask, or the backend of joblib.
 
-Members are sent in portions (portions.py), and what they have in common once (workers.py). On
-threads of this process nothing is sent. The portion of a worker that is lost is done again; since a
-member's bits don't depend on where it is trained, the result is that of an undisturbed call.
+Members are sent in portions (portions.py); the data that they share is sent once (workers.py). A
+pool of threads of this process needs no sending. The portion of a lost worker is trained again. The
+result is that of an undisturbed call, since the bits of a member don't depend on the place of its
+training.
 """
 
 from __future__ import annotations
@@ -32,24 +33,24 @@ if TYPE_CHECKING:
     from fastnn.many.members import Members
     from fastnn.many.results import Fits
 
-#: Seconds between two looks at the progress.
+#: Seconds between two updates of the progress.
 _LOOK = 0.05
 
-#: Seconds that Ctrl-C and errors wait for what workers have finished of their portions.
+#: Seconds that the call waits, after Ctrl-C or an error, for the results of running portions.
 _GRACE = 0.15
 
-#: Seconds that an executor has to find out that a worker is dead.
+#: Seconds that an executor is given to notice that a worker is dead.
 _PATIENCE = 5.0
 
-#: Seconds that a call waits for a worker of a cluster that has none.
+#: Seconds that a call waits for the first worker of a Dask cluster.
 _WAIT = 300
 
-#: How often workers may be lost without a portion that is done.
+#: Losses of workers, with no portion finished in between, after which the call is given up.
 _MOST_LOSSES = 50
 
 
 class Distribution:
-    """Members that are trained on an executor: those of `numbers`, in about that order."""
+    """The training of the members `numbers` on an executor, in about this order."""
 
     def __init__(
         self,
@@ -63,13 +64,13 @@ class Distribution:
         self.members, self.fits, self.numbers = members, fits, numbers
         self.raises, self.progress, self.n_threads = raises, progress, n_threads
         self.is_over = False
-        self.at_work = 0  # portions in threads of this process
+        self.at_work = 0  # portions being trained by threads of this process
         self.ended = threading.Condition()
-        self.error: tuple[int | None, BaseException] | None = None  # the first
-        self.losses = 0  # since a portion was done
+        self.error: tuple[int | None, BaseException] | None = None  # the first error, its member
+        self.losses = 0  # losses of workers since a portion was finished
 
     def run(self, executor: Any) -> None:
-        """Train all; KeyboardInterrupt ends it."""
+        """Train all members; KeyboardInterrupt ends the training."""
         pool = _pool(executor, self)
         portions = Portions(self.numbers, self.members.cost, pool.n_workers)
         try:
@@ -79,17 +80,17 @@ class Distribution:
                 else:
                     self._run_futures(pool, portions)
         finally:
-            with self.ended:  # members of this process's threads are as they were, or trained
+            with self.ended:  # threads of this process have then trained or restored their members
                 self.is_over = True
                 self.ended.wait_for(lambda: self.at_work == 0)
         if self.error is not None:
             number, error = self.error
             raise error if number is None else with_number(error, number)
 
-    # ---- what comes back ------------------------------------------------------------------------
+    # ---- results --------------------------------------------------------------------------------
 
     def _take(self, portion: Portion, result: Result, portions: Portions | None) -> None:
-        """Take what a worker returned; `portions` gets what it did not do."""
+        """Take the result of a portion; members that were not trained go back to `portions`."""
         for one in result.trained:
             spec = self.members.nets[one.number]._state.specification
             self.fits.take(one.number, one.outcome(spec))
@@ -103,7 +104,7 @@ class Distribution:
                 portions.put_back(left)
 
     def _lose(self, error: BaseException) -> None:
-        """Count a loss of workers; too many in a row are an error."""
+        """Count a loss of workers; raise an error after too many in a row."""
         self.losses += 1
         if self.losses > _MOST_LOSSES:
             raise RuntimeError(
@@ -115,7 +116,7 @@ class Distribution:
 
     def _run_futures(self, pool: _Pool, portions: Portions) -> None:
         done: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        in_flight: dict[Any, tuple[Portion, int]] = {}  # and the number of its pool
+        in_flight: dict[Any, tuple[Portion, int]] = {}  # by future: the portion, `pool.number`
         try:
             while True:
                 while self.error is None and len(in_flight) < 2 * pool.n_workers:
@@ -145,19 +146,19 @@ class Distribution:
     def _ended(
         self, future: Any, portion: Portion, number: int, pool: _Pool, portions: Portions
     ) -> None:
-        """Take what became of a portion."""
+        """Take the result of a future that is done; put its portion back if the worker was lost."""
         try:
             result = future.result()
         except pool.losses as error:
             portions.lose(portion)
-            if number == pool.number:  # not of one that was renewed since
+            if number == pool.number:  # the pool has not been renewed since
                 self._lose(error)
                 pool.renew()
         else:
             self._take(portion, result, portions)
 
     def _wind_up(self, pool: _Pool, in_flight: dict[Any, tuple[Portion, int]]) -> None:
-        """Cancel portions, and take what running ones have finished within a moment."""
+        """Cancel waiting portions; take the results that running ones return within _GRACE."""
         if not in_flight:
             return
         pool.stop()
@@ -171,7 +172,7 @@ class Distribution:
     # ---- joblib ---------------------------------------------------------------------------------
 
     def _run_joblib(self, pool: _Joblib, portions: Portions) -> None:
-        """Train all through joblib.Parallel; what a lost worker had is done again."""
+        """Train all members through joblib.Parallel; portions of lost workers are trained again."""
         while self.error is None:
             in_flight: dict[Portion, None] = {}
             try:
@@ -215,11 +216,11 @@ class Distribution:
     # ---- for workers elsewhere ------------------------------------------------------------------
 
     def packed(self, portion: Portion) -> bytes:
-        """Return what is sent of a portion."""
+        """Return the pickle of a portion, which is sent to a worker."""
         return workers.packed(self.members, portion.numbers, self.raises, self.n_threads)
 
     def common(self, map_files: bool) -> Members:
-        """Return what members have in common, once all that is sent has proved to be picklable."""
+        """Return the shared data of the members; raise an error if anything cannot be pickled."""
         members, seen = self.members, set()
         for name in ("callbacks", "metrics", "class_weight"):
             _checks.picklable(name, getattr(members, name), workers.dumps)
@@ -239,7 +240,7 @@ class _Pool(Protocol):
     """Workers that take portions and return futures."""
 
     losses: tuple[type[BaseException], ...]  # errors of futures whose worker was lost
-    number: int  # of renewals
+    number: int  # number of renewals so far
 
     @property
     def n_workers(self) -> int:
@@ -249,16 +250,16 @@ class _Pool(Protocol):
         """Return the future of a portion."""
 
     def look(self) -> None:
-        """See to workers that were lost without an error."""
+        """Look for workers that were lost without an error."""
 
     def renew(self) -> None:
-        """Replace workers that were lost, if the executor doesn't."""
+        """Replace lost workers, if the executor does not do so by itself."""
 
     def stop(self) -> None:
         """Tell workers that the call is over."""
 
     def close(self) -> None:
-        """Free what the pool has made."""
+        """Free the resources that the pool has created."""
 
 
 def _pool(executor: Any, distribution: Distribution) -> Any:
@@ -266,7 +267,7 @@ def _pool(executor: Any, distribution: Distribution) -> Any:
     if executor == "joblib":
         joblib = _checks.installed("joblib", "executor='joblib'")
         backend, n_jobs = joblib.parallel.get_active_backend()
-        client = getattr(backend, "client", None)  # of Dask
+        client = getattr(backend, "client", None)  # the backend of Dask has one
         if client is None:
             return _Joblib(joblib, backend, n_jobs, distribution)
         executor = client
@@ -278,7 +279,7 @@ def _pool(executor: Any, distribution: Distribution) -> Any:
 
 
 def _size(executor: Any) -> int:
-    """Return the number of an executor's workers, which most have as an attribute."""
+    """Return the number of workers of an executor; the number of CPUs if it has no attribute."""
     return getattr(executor, "_max_workers", None) or os.cpu_count() or 1
 
 
@@ -305,18 +306,18 @@ class _Threads:
 
 
 class _Death:
-    """A worker that is dead, while its executor does not say so.
+    """Detects a dead worker that its executor has not noticed.
 
-    A worker that is killed amid the writing of a result leaves the executor waiting for the rest of
-    it. The rest comes to an end when all processes that can write it have closed their end of the
-    pipe, this one among them.
+    A worker that is killed while it writes a result leaves the executor waiting for the rest of the
+    result. The executor notices once all processes, including this one, have closed the writing end
+    of the pipe.
     """
 
     def __init__(self) -> None:
         self.since: float | None = None
 
     def look(self, executor: Any) -> None:
-        """Let an executor break if one of its workers has been dead for some time."""
+        """Make an executor fail if one of its workers has been dead for _PATIENCE seconds."""
         processes = list((getattr(executor, "_processes", None) or {}).values())
         if all(getattr(process, "exitcode", None) in (None, 0) for process in processes):
             self.since = None
@@ -332,14 +333,14 @@ class _Death:
 
 
 class _Processes:
-    """Processes of this machine, which read what members have in common from a file."""
+    """Processes of this machine, which read the shared data of the members from a file."""
 
     losses: tuple[type[BaseException], ...] = (BrokenExecutor,)
 
     def __init__(self, executor: Any, distribution: Distribution) -> None:
         self.executor, self.distribution = executor, distribution
         self.n_workers, self.number = _size(executor), 0
-        self.made: Any = None  # the executor that replaces one of the user
+        self.made: Any = None  # an executor made to replace the user's
         self.death = _Death()
         self.common = InFile.of(distribution.common(map_files=True))
 
@@ -364,7 +365,7 @@ class _Processes:
         )
 
     def stop(self) -> None:
-        with contextlib.suppress(OSError):  # Windows: a worker has mapped it
+        with contextlib.suppress(OSError):  # Windows, while a worker has mapped the file
             os.unlink(self.common.path)
 
     def close_made(self) -> None:
@@ -377,18 +378,18 @@ class _Processes:
 
 
 class _Dask:
-    """A Client of Dask, whose scheduler gives a lost worker's task to another one."""
+    """A Client of Dask, whose scheduler gives the tasks of a lost worker to another worker."""
 
     def __init__(self, client: Any, distribution: Distribution) -> None:
         killed = _checks.installed("distributed", "executor=").KilledWorker
         self.losses: tuple[type[BaseException], ...] = (killed, CancelledError)
         self.client, self.distribution, self.number = client, distribution, 0
-        self.n, self.counted = 1, -math.inf  # workers, and when they were counted
+        self.n, self.counted = 1, -math.inf  # number of threads, and when they were counted
         self.common = InMemory.of(distribution.common(map_files=False))
         self.sent = self._send()
 
     def _send(self) -> Any:
-        """Hand to all workers what members have in common; wait for one if there is none."""
+        """Scatter the shared data to all workers; wait for a worker if there is none."""
         while True:
             try:
                 self.client.wait_for_workers(1, timeout=_WAIT)
@@ -396,12 +397,12 @@ class _Dask:
                 raise RuntimeError(
                     f"the cluster of the executor has had no worker for {_WAIT} seconds; start one"
                 ) from error
-            with contextlib.suppress(TimeoutError, OSError):  # it was lost again
+            with contextlib.suppress(TimeoutError, OSError):  # the worker was lost again
                 return self.client.scatter(self.common, broadcast=True, hash=False)
 
     @property
     def n_workers(self) -> int:
-        """Threads of all workers, which may come and go."""
+        """Number of threads of all workers, counted anew each second since workers come and go."""
         if time.monotonic() - self.counted > 1.0:
             self.n = max(1, int(sum(self.client.nthreads().values())))
             self.counted = time.monotonic()
@@ -415,7 +416,7 @@ class _Dask:
 
     def renew(self) -> None:
         self.number += 1
-        if self.sent.status != "finished":  # all workers that had it are gone
+        if self.sent.status != "finished":  # all workers with the shared data are gone
             self.sent = self._send()
 
     def stop(self) -> None: ...
@@ -425,7 +426,7 @@ class _Dask:
 
 
 class _Joblib:
-    """The backend of joblib that is in force; it calls for portions itself."""
+    """The active backend of joblib, which takes portions from an iterator."""
 
     def __init__(self, joblib: Any, backend: Any, n_jobs: Any, distribution: Distribution) -> None:
         self.joblib, self.distribution = joblib, distribution
@@ -442,15 +443,15 @@ class _Joblib:
         with self._watched():
             found = iter(parallel(map(self._task, portions)))
             try:
-                for each in found:  # noqa: UP028  # yield from would close it first
+                for each in found:  # noqa: UP028  # yield from would close `found` too early
                     yield each
             finally:
-                with warnings.catch_warnings(action="ignore"):  # of tasks that are cancelled
+                with warnings.catch_warnings(action="ignore"):  # warnings of cancelled tasks
                     getattr(found, "close", lambda: None)()
 
     @contextlib.contextmanager
     def _watched(self) -> Generator[None]:
-        """Let a thread look for dead workers while joblib waits for results."""
+        """Run a thread that looks for dead workers while joblib waits for results."""
         over, death = threading.Event(), _Death()
         loky = self.joblib.externals.loky.reusable_executor
 

@@ -3,18 +3,18 @@
 Networks of the same architecture share their tensors, so that the file's header does not grow with
 their number:
 
-    stacks.0.weights             (n, n_parameters): a row is what MLP.get_flat_weights returns
-    stacks.0.optimizer.0, ...    the optimizer's moments, likewise
+    stacks.0.weights             (n, n_parameters): rows as MLP.get_flat_weights returns them
+    stacks.0.optimizer.0, ...    (n, n_parameters): the moments of the optimizer
     stacks.0.average             the moving averages of the weights, if they are kept
     stacks.0.standardize.mean    (n, n_in), and .scale, of a Standardize layer that has seen data
     histories.values             (n_values,): the losses and metrics of all networks, one network
-                                 after the other; those that are NaN or infinite are 0 there and
-                                 counted in histories.nan, histories.inf and histories.-inf
+                                 after the other; NaN and infinite values are stored as 0, and
+                                 their places in histories.nan, histories.inf and histories.-inf
     histories.epoch              (n_epochs,): the numbers of the epochs
-    index                        UTF-8 of JSON: all else
+    index                        everything else, as JSON in UTF-8
 
-The index has "columns", lists with an item for each network, and "tables", the distinct values of
-those columns that have few; a column of these has numbers of items of its table.
+The index has "columns", lists with an item for each network. A column with few distinct values has
+an entry in "tables" that lists these values; the column then holds positions in that list.
 
 Not here: the container (exchange/safetensors.py), files of one network
 (exchange/model_files.py), configurations (exchange/configuration.py).
@@ -52,7 +52,7 @@ FORMAT = model_files.FORMAT_OF_MANY
 #: The beginning of a checkpoint.
 CHECKPOINT = b"fastnn fit_many\n"
 
-#: Columns whose values are numbers of items of a table.
+#: Columns whose values are positions in a table.
 _TABLES = ("config", "stack", "feature_names", "classes", "metadata", "status", "history")
 _COLUMNS = (*_TABLES, "seed", "learning_rate", "step", "epoch", "dropout_seed", "shuffler",
             "adapted", "best_epoch")  # fmt: skip
@@ -63,7 +63,7 @@ _NOT_FINITE = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 
 def read(path: str) -> tuple[Tensors, dict[str, str]]:
-    """Return tensors and metadata of a file of many networks."""
+    """Return the tensors and metadata of a file of many networks."""
     try:
         tensors, metadata = safetensors.read(path)
     except ModelFileError as error:
@@ -97,7 +97,7 @@ def state_of(outcome: Outcome) -> State:
 
 
 def encode(outcomes: Sequence[Outcome], others: dict[str, Any]) -> tuple[Tensors, dict[str, str]]:
-    """Return tensors and metadata of networks, and of further plain data in their index."""
+    """Encode networks as tensors and metadata; the plain data `others` is added to the index."""
     index = _Index()
     tensors: Tensors = {}
     stacks: dict[int, list[Outcome]] = {}
@@ -111,12 +111,12 @@ def encode(outcomes: Sequence[Outcome], others: dict[str, Any]) -> tuple[Tensors
 
 
 class _Index:
-    """The index of networks that are added; all of them last as long as it does."""
+    """The index of a file; the networks added must outlive it, since it keys their parts by id."""
 
     def __init__(self) -> None:
         self.columns: dict[str, list[Any]] = {name: [] for name in _COLUMNS}
-        self.tables: dict[str, dict[str, int]] = {name: {} for name in _TABLES}  # JSON: its number
-        self.known: dict[Any, tuple[int, Any, int]] = {}  # of specifications made of the same parts
+        self.tables: dict[str, dict[str, int]] = {name: {} for name in _TABLES}  # position by JSON
+        self.known: dict[Any, tuple[int, Any, int]] = {}  # `_place` of specifications by parts
 
     def add(self, outcome: Outcome) -> int:
         """Add a network; return the number of its stack."""
@@ -142,7 +142,7 @@ class _Index:
         return stack
 
     def _place(self, outcome: Outcome) -> tuple[int, Any, int]:
-        """Return the number of a configuration, its rate if that is a number, and its stack's."""
+        """Return a configuration's position, rate (None for a schedule) and stack number."""
         spec, optimizer = outcome.specification, outcome.snapshot.optimizer
         config = configuration.config_of(dataclasses.replace(spec, optimizer=optimizer))
         del config["seed"]
@@ -155,19 +155,19 @@ class _Index:
         return self._number("config", config), rate, stack
 
     def _number(self, name: str, value: Any) -> int:
-        """Return the number of a value in a table, to which it is added if it is new."""
+        """Return the position of a value in a table; a new value is appended."""
         table = self.tables[name]
         return table.setdefault(_json(value), len(table))
 
     def text(self, others: dict[str, Any]) -> str:
-        """Return the index as JSON, with further plain data."""
+        """Return the index as JSON, including the plain data `others`."""
         tables = ",".join(f'"{name}":[{",".join(table)}]' for name, table in self.tables.items())
         columns = _json(self.columns)
         return f'{{"tables":{{{tables}}},"columns":{columns},"others":{_json(others)}}}'
 
 
 def kind_of_stack(outcome: Outcome) -> dict[str, Any]:
-    """Return what networks have in common whose weights are in one tensor."""
+    """Return the properties that all networks of one stack share."""
     spec, snapshot = outcome.specification, outcome.snapshot
     moments = len(snapshot.blocks) - 1 - spec.optimizer.use_ema
     return _kind(spec, moments, snapshot.standardization is not None)
@@ -190,7 +190,7 @@ def _names_of_blocks(prefix: str, moments: int, average: bool) -> list[str]:
 
 
 def _stacked(prefix: str, members: Sequence[Outcome]) -> Tensors:
-    """Return the tensors of networks of one architecture."""
+    """Return the tensors of a stack: networks of one architecture."""
     kind, spec = kind_of_stack(members[0]), members[0].specification
     size = sum(math.prod(shape) for shape in spec.shapes.values())
     tensors: Tensors = {}
@@ -206,13 +206,13 @@ def _stacked(prefix: str, members: Sequence[Outcome]) -> Tensors:
 
 
 def _layout(history: History) -> dict[str, Any]:
-    """Return how many epochs and values of each name a history has."""
+    """Return the number of epochs of a history, and the number of values of each name."""
     values = {name: len(found) for name, found in history.history.items()}
     return {"epochs": len(history.epoch), "values": values}
 
 
 def _histories(histories: Sequence[History]) -> Tensors:
-    """Return the tensors of all histories; those that would be empty are left out."""
+    """Return the tensors of all histories; empty tensors are left out."""
     epochs = [epoch for history in histories for epoch in history.epoch]
     lists = [found for history in histories for found in history.history.values()]
     values = _checks.history_values([value for found in lists for value in found])
@@ -228,7 +228,7 @@ def _json(value: Any) -> str:
     return _ENCODER.encode(value)
 
 
-_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))  # json.dumps would make one
+_ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))  # once, not per call
 
 
 # ---- reading ------------------------------------------------------------------------------------
@@ -237,9 +237,10 @@ _ENCODER = json.JSONEncoder(allow_nan=False, separators=(",", ":"))  # json.dump
 def decode(
     tensors: Tensors, metadata: dict[str, str], names: Sequence[str]
 ) -> tuple[list[Outcome], dict[str, Any]]:
-    """Return the networks and the further plain data of these names; all tensors are taken.
+    """Return the networks, and the further plain data, which must have these names.
 
-    A ValueError, TypeError or KeyError says what is wrong with them.
+    Removes all tensors from `tensors`. Raises a ValueError, TypeError or KeyError if the content is
+    malformed.
     """
     _checks.fields("metadata", metadata, ("format",))
     _checks.choice("format", metadata["format"], (FORMAT,))
@@ -278,7 +279,7 @@ def decode(
 
 
 class _Specifications:
-    """Specifications of checked configurations, which lack seeds and rates that are numbers."""
+    """Specifications from checked configurations, which lack seeds and constant learning rates."""
 
     def __init__(self, configs: list[Any]) -> None:
         self.made: list[Specification] = []
@@ -293,7 +294,7 @@ class _Specifications:
             self.made.append(Specification.checked(**arguments))
 
     def get(self, number: int, seed: Any, rate: Any) -> Specification:
-        """Return a specification with a seed and, unless it has a schedule, a rate."""
+        """Return a specification with a seed and, unless it has a schedule, a learning rate."""
         spec = self.made[number]
         _checks.one_rate(rate, self.has_schedule[number])
         key = number, rate
@@ -305,7 +306,7 @@ class _Specifications:
 
 
 class _Stack:
-    """The tensors of networks of one architecture, which are read row by row."""
+    """The tensors of a stack, which are read row by row."""
 
     def __init__(self, prefix: str, kind: Any, n: int, tensors: Tensors) -> None:
         known = ("shapes", "dtype", "moments", "average", "standardized")
@@ -342,7 +343,7 @@ class _Stack:
 
 
 def _read_histories(tensors: Tensors, layouts: list[Any]) -> Iterator[History]:
-    """Take the tensors of histories; return the histories of these layouts, one by one."""
+    """Remove the tensors of histories from `tensors`; return an iterator over the histories."""
     epochs = tensors.pop("histories.epoch", np.zeros(0, np.int64))
     values = tensors.pop("histories.values", np.zeros(0))
     _checks.history_tensors(layouts, epochs, values)
@@ -365,7 +366,7 @@ def _histories_of(layouts: list[Any], epochs: list[int], values: list[float]) ->
 
 
 def _status(plain: Any) -> Status:
-    """Return a status of its plain form."""
+    """Return a Status from its plain form."""
     kind, epochs, message = _checks.plain_list("status", plain)
     if not isinstance(message, str):
         raise TypeError(f"the message of a status is {message!r:.60}, no text")

@@ -1,4 +1,4 @@
-"""fit_many: train many networks on the same rows, or on some of them each."""
+"""fit_many: train many networks, each on all rows of a data set or on some of them."""
 
 from __future__ import annotations
 
@@ -45,89 +45,89 @@ def fit_many(
     executor: Any = None,
     verbose: int = 0,
 ) -> Fits:
-    """Train many networks on the rows of X, or on some of them each; one thread for each network.
+    """Train many networks, each on the rows of X or on some of them; one thread trains a network.
 
-    A network ends with the bits that its own `MLP.fit` on its rows gives it, whatever other
-    networks are trained with it and on however many threads.
+    The result is bit for bit that of calling `MLP.fit` for each network on its rows. It does not
+    depend on the other networks or on the number of threads.
 
     Parameters
     ----------
     nets : list of MLP, or Networks
-        The networks, which may differ in anything but their inputs. Those of a list are trained in
-        place, as `MLP.fit` does; `networks` makes a sequence of them.
+        The networks, which may differ in everything except the number of inputs. Networks in a list
+        are trained in place, as by `MLP.fit`; `networks` makes a sequence of new ones.
     X : array-like of shape (n, n_in)
         Inputs, as for `MLP.fit`.
     y : array-like of shape (n,) or (n, n_out)
         Targets, as for `MLP.fit`. Labels of classes are found in all of y.
     rows : list, optional
-        For each network the rows that it is trained on: an array of their numbers, in which a row
-        may occur several times, a mask (n,), a slice, or None for all.
+        The rows that each network is trained on: an array of row numbers, in which a row may occur
+        several times, a mask (n,), a slice, or None for all rows.
     groups : array-like of shape (n,), optional
-        A label for each row. There is a network for each label, in sorted order, which is trained
-        on the rows of that label.
+        A label for each row. Each label, in sorted order, has one network, which is trained on the
+        rows with that label.
     validation : optional
-        What the networks are evaluated on after each epoch, as "val_loss": a fraction of each
-        network's rows, its last ones; (X, y) or (X, y, sample_weight); "rest", the rows of X that
-        the network is not trained on; or a list as `rows` is.
+        Rows on which the networks are evaluated after each epoch, as "val_loss": a fraction, the
+        last rows of each network; (X, y) or (X, y, sample_weight); "rest", the rows of X that the
+        network is not trained on; or a list of rows for each network, in the form of `rows`.
     epochs : int or list of int, default 1
-        For all networks, or for each.
+        Number of epochs, for all networks or for each.
     batch_size : int, None or list of these, default 32
-        Rows in each update; None is the full batch. For all networks, or for each.
+        Rows in each update, for all networks or for each; None is the full batch.
     shuffle : bool or list, default True
-        Whether each epoch takes the rows in a new random order, drawn by each network. A list has
-        for each network True, False or, as for `MLP.fit`, an object of its own that draws orders.
+        Whether each network takes its rows in a new random order in each epoch. A list has for each
+        network True, False or, as for `MLP.fit`, an object of its own that draws the orders.
     sample_weight : array-like of shape (n,) or (n, n_out), optional
         As for `MLP.fit`.
     class_weight : dict of label to float, or "balanced", optional
-        As for `MLP.fit`; "balanced" weights are those of each network's rows.
+        As for `MLP.fit`; "balanced" weights are computed from the rows of each network.
     metrics : list of str, Metric or function, optional
         As for `MLP.fit`.
     callbacks : list of Callback, or function, optional
-        Each network gets copies of those in a list; a function is called with the number of the
-        network and returns its list. They are called on the thread that trains the network.
+        A list of callbacks, of which each network gets copies, or a function that takes the number
+        of a network and returns its list. The thread that trains a network calls its callbacks.
     on_error : {"raise", "record"}, default "raise"
-        What happens when the loss of a network is no longer finite: the call ends with an error, or
-        the network's status says so and the others go on.
+        Whether a network whose loss is no longer finite ends the call with an error, or is recorded
+        as diverged in its status while the other networks go on.
     n_threads : int, optional
-        Networks that are trained at the same time; by default the CPUs this process may use. With
-        `executor`, in each of its tasks; by default one.
+        Number of networks that are trained at the same time; by default the number of CPUs that
+        this process may use. With `executor`, the number in each of its tasks; by default one.
     checkpoint : str or path, optional
-        A file to which networks are added as they finish, every few seconds and at the end, however
-        the call ends. The same call again takes these networks from the file and trains the others,
-        so that all end with the bits of a call that was not interrupted. X, y, networks and all
-        other arguments must be the same; functions are compared by their names alone.
+        A file to which networks are added as they finish, every few seconds and when the call ends,
+        also by an error. If the same call is made again, it takes these networks from the file and
+        trains the others, with the same bits as without an interruption. X, y, the networks and all
+        other arguments must be the same; functions are compared by name only.
     executor : Executor, Client or "joblib", optional
-        What trains the networks in place of threads of this call: an executor of
-        ``concurrent.futures`` or of loky, a ``dask.distributed.Client``, or the backend of joblib
-        that is in force. Rows are sent once, networks in portions; the portion of a worker that is
-        lost is done again. Processes need callbacks, metrics and losses that can be pickled, and
-        their callbacks are copies.
+        Workers that train the networks instead of threads of this call: an executor of
+        ``concurrent.futures`` or of loky, a ``dask.distributed.Client``, or the active backend of
+        joblib. Rows are sent once, networks in portions; the portion of a lost worker is trained
+        again. Processes need callbacks, metrics and losses that can be pickled, and call copies of
+        the callbacks.
     verbose : {0, 1} or bool, default 0
-        1 shows a bar over the networks (with tqdm installed, otherwise lines) on stderr.
+        1 shows progress over the networks on stderr: a bar if tqdm is installed, otherwise lines.
 
     Returns
     -------
     Fits
-        The networks, their histories and what became of each.
+        The networks, their histories and their statuses.
 
     Raises
     ------
     TypeError, ValueError
-        If an argument is invalid, or `checkpoint` is of a call with other arguments.
+        If an argument is invalid, or `checkpoint` is that of a call with other arguments.
     ModelFileError
         If `checkpoint` is a file of another kind.
     OSError
-        If `checkpoint` cannot be read or written. Networks that are finished stay trained.
+        If `checkpoint` cannot be read or written. Finished networks stay trained.
     FloatingPointError
-        If the loss of a network is no longer finite, with ``on_error="raise"``. That network has
-        the weights of some updates before, as after `MLP.fit`; others that were being trained are
-        back at their beginning.
+        If the loss of a network is no longer finite, with ``on_error="raise"``. This network has
+        the weights of some updates before, as after `MLP.fit`; other networks whose training was
+        not finished are restored to their state before the call.
 
     Notes
     -----
-    Networks with most work are trained first, so that no thread is left with a long one at the end;
-    results don't depend on the order. Ctrl-C ends the call: the result then has the networks that
-    are trained, the others are as they were before, and `Fits.interrupted` is True.
+    The networks with the most work are trained first, so that no thread is left with a long one at
+    the end; results don't depend on the order. Ctrl-C ends the call early: finished networks stay
+    trained, all others are as they were before the call, and `Fits.interrupted` is True.
 
     Examples
     --------

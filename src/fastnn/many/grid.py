@@ -1,4 +1,4 @@
-"""Networks that differ in some arguments: a grid of them, each made when it is asked for."""
+"""A grid of networks that differ in some arguments, each made at its access."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fastnn.training.state import State
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: The arguments of MLP that networks() takes lists for, and those of optimizers.
+#: Names of the arguments of networks(): arguments of MLP, preceded in _NAMES by seeds and rate.
 _OF_MLP = tuple(name for name in configuration.NAMES if name not in ("n_in", "seed", "dtype"))
 _NAMES = ("seeds", "learning_rate", *_OF_MLP)
 
@@ -29,20 +29,20 @@ def networks(base: MLP, n: int | None = None, **values: Iterable[Any]) -> Networ
     Parameters
     ----------
     base : MLP
-        Has what the networks have in common. Its weights are not used.
+        The network that provides all other arguments. Its weights are not used.
     n : int, optional
-        Number of networks for each combination, of the seeds ``base.seed``, ``base.seed + 1``, ...
-        (from 0 if the base has no seed). Not with `seeds`.
+        Number of networks for each combination, with the seeds ``base.seed``, ``base.seed + 1``,
+        ... (from 0 if the base has no seed). It cannot be given together with `seeds`.
     **values : iterables
-        The values of some arguments: ``seeds``, ``learning_rate`` (numbers or schedules), and those
-        of `MLP`: ``layers`` (lists of layers), ``loss``, ``optimizer``, ``reduction``,
-        ``scale_penalties``. Combinations are in the order of the arguments; the last one changes
-        first.
+        The values of some arguments: ``seeds``, ``learning_rate`` (numbers or schedules), and
+        arguments of `MLP`: ``layers`` (lists of layers), ``loss``, ``optimizer``, ``reduction``,
+        ``scale_penalties``. Combinations are in the order of the arguments; the last argument
+        varies fastest.
 
     Returns
     -------
     Networks
-        A sequence of `MLP`. An item is a new network at each access.
+        A sequence of `MLP`; each access to an item makes a new network.
 
     Raises
     ------
@@ -78,9 +78,9 @@ class Networks(Sequence[MLP]):
     def __init__(self, base: MLP, axes: dict[str, list[Any]]) -> None:
         self.base = base.copy()
         self._axes = axes
-        self._specifications: dict[Any, Specification] = {}  # by the values; seeds differ often
+        self._specifications: dict[Any, Specification] = {}  # by all values except the seed
         first = {name: values[0] for name, values in axes.items()}
-        for name, values in axes.items():  # every value is tried once, so that all can be made
+        for name, values in axes.items():  # tries every value once, to raise errors now
             for value in values:
                 if name == "seeds":
                     _checks.seed(value)
@@ -123,7 +123,7 @@ class Networks(Sequence[MLP]):
         return MLP._of(State(spec.with_seed(seed), initialize=True, default_threads=threads))
 
     def _specification(self, chosen: dict[str, Any]) -> Specification:
-        """Return the specification of networks with these values; its seed is the base's."""
+        """Return the specification of networks with these values, with the seed of the base."""
         base = self.base._state.specification
         fields = configuration.FIELDS
         arguments = {name: getattr(base, field) for name, field in fields.items()} | chosen
@@ -134,7 +134,7 @@ class Networks(Sequence[MLP]):
             checked: Any = _checks.learning_rate(rate, Schedule)
             spec = spec.with_rate(checked)
         prepare(spec)
-        # Those of other seeds have them, too.
+        # Computes the cached properties, which copies with other seeds share.
         _ = spec.draws, spec.uniform_draws, spec.drops, spec.standardizes, spec.is_simple
         return spec
 

@@ -1,4 +1,4 @@
-"""Members: what each network of a `fit_many` is trained with, checked."""
+"""Members: the checked arguments of `fit_many`; each of its networks is a member."""
 
 from __future__ import annotations
 
@@ -24,32 +24,32 @@ if TYPE_CHECKING:
 
 
 class CallbacksOfEach:
-    """A function that returns the callbacks of a member, which are made already."""
+    """A function of a member's number that returns its callbacks from given lists."""
 
     def __init__(self, lists: list[list[Callback]]) -> None:
         self.lists = lists
 
     def __call__(self, number: int) -> list[Callback]:
-        """Return those of a member."""
+        """Return the callbacks of a member."""
         return self.lists[number]
 
 
 @dataclass(eq=False, repr=False)
 class Members:
-    """The arguments of `fit_many`, one for each network where they may differ.
+    """The arguments of `fit_many`; arguments that may differ are lists with an item per network.
 
-    X, y and sample_weight are arrays whose rows can be picked by numbers.
+    X, y and sample_weight are arrays that can be indexed by row numbers.
     """
 
     nets: list[MLP]
     X: Any
     y: Any
-    targets: Any  # y as the user gave it: categories have an order that an array lacks
+    targets: Any  # y as the user gave it: a categorical has an order that an array lacks
     sample_weight: Any
     rows: list[Indices | None]
     groups: NDArray[Any] | None
     validation: Any  # None, a fraction, "rest" or (X, y, sample_weight)
-    validation_rows: list[Indices | None] | None  # of X, where they are given
+    validation_rows: list[Indices | None] | None  # numbers of rows of X, if given
     epochs: list[int]
     batch_size: list[int | None]
     shuffle: list[Any]
@@ -65,12 +65,12 @@ class Members:
 
     @property
     def inputs(self) -> list[str]:
-        """Paths of the mapped files that rows lie in."""
+        """Paths of the mapped files that rows are read from."""
         validation = self.validation if isinstance(self.validation, tuple) else ()
         return files_of(self.X, self.y, self.sample_weight, *validation)
 
     def options(self, number: int) -> dict[str, Any]:
-        """Return the arguments of the member's own `MLP.fit`."""
+        """Return the arguments of `MLP.fit` for a member."""
         rows = self.rows[number]
         options: dict[str, Any] = {
             "X": self.X,
@@ -99,9 +99,9 @@ class Members:
         return self.validation is not None or self.validation_rows is not None
 
     def validation_numbers(self, number: int) -> Indices | None:
-        """Return the numbers of the rows of X that the member is validated on, None for all.
+        """Return the numbers of the rows of X that the member is validated on.
 
-        None, too, if they are no rows of X.
+        None if these are all rows of X, or no rows of X.
         """
         if self.validation_rows is not None:
             return self.validation_rows[number]
@@ -119,7 +119,7 @@ class Members:
         return self.X[some], self.y[some], None if weights is None else weights[some]
 
     def classes_of(self, state: State) -> Classes | None:
-        """Return the labels of the classes in all of y, also where a member's rows lack some."""
+        """Return the labels of the classes in all of y, even if a member's rows lack some."""
         spec = state.specification
         key = type(spec.loss), spec.n_out
         if key not in self._classes:
@@ -127,13 +127,13 @@ class Members:
         return self._classes[key]
 
     def callbacks_of(self, number: int) -> list[Callback]:
-        """Return the callbacks of the member: copies, or what the user's function returns."""
+        """Return the callbacks of a member: copies, or the list from the user's function."""
         if callable(self.callbacks):
             return _checks.callback_list(self.callbacks(number), Callback)
         return list(map(copy.deepcopy, self.callbacks))
 
     def cost(self, number: int) -> float:
-        """Return about how much work the member is: those with most are started first."""
+        """Return an estimate of a member's work; members with the most work are started first."""
         rows = self.rows[number]
         n = self.n_rows if rows is None else len(rows)
         network = self.nets[number]._network

@@ -1,4 +1,4 @@
-"""Outcome: a network of a `fit_many` after its training, and what became of it."""
+"""Outcome: a network of `fit_many` after its training, with its status and history."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from fastnn.training.specification import Specification
     from fastnn.training.state import Snapshot, State
 
-#: What can become of a network.
+#: Values of `Status.kind`.
 NOT_STARTED, FINISHED, STOPPED, DIVERGED = KINDS = (
     "not started",
     "finished",
@@ -21,14 +21,14 @@ NOT_STARTED, FINISHED, STOPPED, DIVERGED = KINDS = (
 
 @dataclass(frozen=True)
 class Status:
-    """What became of a network.
+    """How the training of a network ended.
 
     Attributes
     ----------
     kind : {"not started", "finished", "stopped early", "diverged"}
-        A network that was interrupted is back at its beginning, "not started".
+        A network whose training was interrupted is restored, and "not started".
     epochs : int
-        Whole epochs that were trained.
+        Number of whole epochs that were trained.
     message : str
         The error of a network that diverged, with epoch and step; otherwise empty.
     """
@@ -39,14 +39,14 @@ class Status:
 
     @property
     def is_trained(self) -> bool:
-        """Whether it was trained to its end."""
+        """Whether the network was trained to its end, "finished" or "stopped early"."""
         return self.kind in (FINISHED, STOPPED)
 
 
 def with_number(error: BaseException, number: int) -> BaseException:
-    """Return the error of a network with its number in the message, or in a note.
+    """Return an error with the number of its network in the message, or else in a note.
 
-    Errors of other kinds may need other arguments than a message, and are returned themselves.
+    Only errors of a few types are made anew; the constructors of others may need other arguments.
     """
     if type(error) in (FloatingPointError, RuntimeError, TypeError, ValueError):
         found = type(error)(f"nets[{number}]: {error}")
@@ -58,7 +58,7 @@ def with_number(error: BaseException, number: int) -> BaseException:
 
 @dataclass(eq=False, repr=False)
 class Outcome:
-    """A network at one moment, and what became of it: what files and executors pass on."""
+    """A snapshot of a network with its status and history, for files and executors."""
 
     specification: Specification
     snapshot: Snapshot
@@ -69,6 +69,6 @@ class Outcome:
 
     @classmethod
     def of(cls, state: State, status: Status, history: History, best_epoch: int | None) -> Outcome:
-        """Return the outcome of a network that has a state."""
+        """Return the outcome of the network `state`."""
         metadata = state.metadata
         return cls(state.specification, state.snapshot(), metadata, status, history, best_epoch)

@@ -1,4 +1,4 @@
-"""Parameters of networks and labels of groups as plain data, which JSON can hold, and back."""
+"""Convert parameters of networks and labels of groups to plain data for JSON, and back."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 def of_parameters(parameters: Sequence[dict[str, Any]] | None) -> dict[str, Any] | None:
-    """Return parameters as plain data: the distinct values, and each network's numbers of them."""
+    """Return parameters as plain data: distinct values, and for each network positions in them."""
     if parameters is None:
         return None
     values: dict[str, int] = {}
     members = []
     for i, chosen in enumerate(parameters):
         plain = {name: _plain(name, value) for name, value in chosen.items()}
-        # An array of one, so that 1, 1.0 and True, which are equal, have texts that differ.
+        # The key is the JSON text, since 1, 1.0 and True are equal but have different texts.
         texts = {name: _checks.json_of(f"fits.parameters[{i}]", {name: value})
                  for name, value in plain.items()}  # fmt: skip
         members.append([values.setdefault(text, len(values)) for text in texts.values()])
@@ -56,7 +56,7 @@ def parameters_from(plain: Any, n: int) -> list[dict[str, Any]] | None:
 
 
 def of_groups(labels: NDArray[Any] | None) -> dict[str, Any] | None:
-    """Return labels (n,) as plain data; floats are in hexadecimal digits, times whole numbers."""
+    """Return labels (n,) as plain data: floats in hexadecimal, dates and times as integers."""
     if labels is None:
         return None
     labels = _checks.labels_of_groups(labels)

@@ -1,9 +1,10 @@
-"""Portions: which members are trained together by a task on an executor.
+"""Portions: the members that are trained together in one task of an executor.
 
-Members with most work come first. A portion is about two seconds of work, less where there is
-little left, so that workers end at about the same time. The portion of a lost worker is done again
-in halves. An executor may lose all of its workers because of one: a member that was alone in its
-portion several times is suspected, and done at the end, when no other one can be the cause.
+Members with the most work come first. A portion takes about two seconds, and less when little work
+is left, so that all workers end at about the same time. The portion of a lost worker is trained
+again in halves. Since one member may cost an executor all of its workers, a member that was alone
+in a lost portion several times is suspected: it is trained at the end, when no other member can be
+the cause.
 """
 
 from __future__ import annotations
@@ -19,21 +20,22 @@ if TYPE_CHECKING:
 #: Seconds that a portion should take.
 _SECONDS = 2.0
 
-#: Losses of a member that is alone in its portion: until it is suspected, and until it is an error.
+#: Losses of a portion of one member after which the member is suspected, and after which an error
+#: is raised.
 SUSPECT = 3
 MOST_LOSSES = 10
 
 
 @dataclass(frozen=True)
 class Portion:
-    """Members, by their numbers, and how often they have lost a worker that had them alone."""
+    """The numbers of members, and how often a worker with this single member was lost."""
 
     numbers: tuple[int, ...]
     losses: int = 0
 
 
 class Portions:
-    """The members that are left, in portions; any thread may take one."""
+    """The members that are left, given out in portions; thread-safe."""
 
     def __init__(
         self, numbers: Sequence[int], cost: Callable[[int], float], n_workers: int
@@ -41,8 +43,8 @@ class Portions:
         self.left = deque((number, cost(number)) for number in numbers)
         self.n_workers = n_workers
         self.work_left = sum(cost for _, cost in self.left)
-        self.first = self.work_left / (16 * n_workers)  # work of a portion before a rate is known
-        self.rate: float | None = None  # work of a worker in a second
+        self.first = self.work_left / (16 * n_workers)  # work per portion until a rate is known
+        self.rate: float | None = None  # work per second of a worker
         self.again: list[Portion] = []
         self.suspects: list[Portion] = []
         self.costs = dict(self.left)
@@ -50,11 +52,11 @@ class Portions:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no member is left, but for those in flight."""
+        """Whether all members have been taken."""
         return not (self.left or self.again or self.suspects)
 
     def take(self, n_in_flight: int) -> Portion | None:
-        """Return the next portion, None if there is none now; a lost one may follow."""
+        """Return the next portion, or None for now; the loss of a worker may add portions later."""
         with self.lock:
             if self.again:
                 return self.again.pop()
@@ -72,19 +74,19 @@ class Portions:
             return Portion(tuple(numbers))
 
     def time(self, portion: Portion, seconds: float) -> None:
-        """Learn how long a portion took."""
+        """Update the rate with the seconds that a portion took."""
         with self.lock:
             work = sum(self.costs[number] for number in portion.numbers)
             rate = work / max(seconds, 1e-3)
             self.rate = rate if self.rate is None else 0.7 * self.rate + 0.3 * rate
 
     def put_back(self, numbers: Sequence[int]) -> None:
-        """Let members that a worker did not begin be done again."""
+        """Return members that a worker did not train."""
         with self.lock:
             self.again.append(Portion(tuple(numbers)))
 
     def lose(self, portion: Portion) -> None:
-        """Let the portion of a lost worker be done again, in halves."""
+        """Return the portion of a lost worker, in halves; raise an error after too many losses."""
         with self.lock:
             numbers, half = portion.numbers, len(portion.numbers) // 2
             if half:

@@ -1,4 +1,4 @@
-"""Progress of `fit_many`: a bar over the networks, or lines."""
+"""Progress of `fit_many`: a bar over the networks, or lines of text."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class Progress:
-    """Counts networks, and shows how many are trained: by tqdm at a terminal, by lines elsewhere.
+    """Counts trained networks, and shows the count: a tqdm bar on a terminal, lines elsewhere.
 
-    A line is written when there are more, at most once a second. Without `show` nothing is written
-    and tqdm isn't imported.
+    A line is written when the count has grown, at most once a second. Without `show` nothing is
+    written and tqdm isn't imported.
     """
 
     _SECONDS = 1.0  # between two lines
 
     def __init__(self, n: int, show: bool) -> None:
         self.n, self.done, self.diverged = n, 0, 0
-        self._lock = threading.Lock()  # of the two counts
+        self._lock = threading.Lock()  # guards the two counts
         self.is_shown, self.bar = show, _bar(n) if show else None
         self.began = self.shown = time.monotonic()
-        self._told = 0  # how many were done when a line was written
+        self._told = 0  # the count in the last line
 
     def count(self, status: Status) -> None:
         """Count a network; any thread may call it."""
@@ -40,7 +40,7 @@ class Progress:
             self.diverged += status.kind == DIVERGED
 
     def show(self) -> None:
-        """Show the counts, if it is time."""
+        """Show the counts, if that is due."""
         if self.bar is not None:
             self.bar.update(self.done - self.bar.n)
         elif self.is_shown and self.done > self._told and self._is_time():
@@ -78,7 +78,7 @@ class Progress:
 
 @contextlib.contextmanager
 def without_collections() -> Iterator[None]:
-    """Hold off the garbage collector, which needs a second for the objects of 100,000 networks."""
+    """Disable the garbage collector, which takes a second for the objects of 100,000 networks."""
     was_enabled = gc.isenabled()
     gc.disable()
     try:
@@ -89,8 +89,8 @@ def without_collections() -> Iterator[None]:
 
 
 def _bar(n: int) -> Any:
-    """Return a bar of tqdm, None if it is not installed or standard error is no terminal."""
-    is_notebook = "ipykernel" in sys.modules  # whose standard error says it is no terminal
+    """Return a bar of tqdm, or None if it is not installed or stderr is not a terminal."""
+    is_notebook = "ipykernel" in sys.modules  # where stderr does not report a terminal
     if sys.stderr is None or not (sys.stderr.isatty() or is_notebook):
         return None
     try:

@@ -1,4 +1,4 @@
-"""Fits: many networks, what became of them, and what can be asked of all of them."""
+"""Fits: many networks after their training, with predictions and values of all of them."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
     from fastnn.mlp import Inputs, Metrics, Path
 
-#: Rows that are predicted by all networks before the next ones, so that memory does not grow.
+#: Rows for which all networks predict before the next rows, to bound the memory for outputs.
 _TOGETHER = 4096
 
 REDUCTIONS = ("mean", "std", "quantiles")
 
 
 class Histories(Sequence[History]):
-    """A History for each network, made when it is asked for; until then arrays of its values."""
+    """A History for each network, made at its first access from arrays of its values."""
 
     def __init__(self, n: int) -> None:
         self._kept: list[Any] = [{}] * n
@@ -52,7 +52,7 @@ class Histories(Sequence[History]):
         return logs
 
     def some(self, numbers: Iterable[int]) -> Histories:
-        """Return those of some networks."""
+        """Return the histories of some networks."""
         kept = [self._kept[i] for i in numbers]
         found = Histories(len(kept))
         found._kept = kept
@@ -137,21 +137,22 @@ class Fits:
         return np.array([status.is_trained for status in self.statuses], bool)
 
     def some(self, numbers: Iterable[int]) -> Fits:
-        """Return some of the networks, by their numbers, with what became of them.
+        """Return some of the networks, with their histories and statuses.
 
         Parameters
         ----------
         numbers : iterable of int
+            Numbers of networks.
 
         Returns
         -------
         Fits
-            It shares the networks.
+            It shares the networks with this object.
 
         Raises
         ------
         IndexError
-            If there is no network of a number.
+            If there is no network with one of the numbers.
         """
         chosen = [operator.index(i) for i in numbers]
         parameters = None if self.parameters is None else [self.parameters[i] for i in chosen]
@@ -166,11 +167,11 @@ class Fits:
     # ---- files ----------------------------------------------------------------------------------
 
     def save(self, path: Path) -> None:
-        """Write all networks, their histories and all else to a file, which `load_many` reads.
+        """Write all networks, histories and statuses to a file that `load_many` reads.
 
-        It is a safetensors file without code. Networks of the same architecture share tensors
-        (n_networks, n_parameters), so the header does not grow with their number. The file is
-        written to a temporary one in the same folder, which then replaces `path`.
+        The file is a safetensors file without code. Networks of the same architecture share tensors
+        (n_networks, n_parameters), so the header does not grow with their number. The data is
+        written to a temporary file in the same folder, which then replaces `path`.
 
         Parameters
         ----------
@@ -180,10 +181,10 @@ class Fits:
         Raises
         ------
         TypeError, ValueError
-            If the path is not that of a file, or `parameters`, `groups` or metadata have values
-            that the file cannot hold. The old file, if there is one, is as it was.
+            If the path cannot be that of a file, or `parameters`, `groups` or metadata have values
+            that the file cannot hold. An old file is left unchanged.
         OSError
-            If it cannot be written.
+            If the file cannot be written.
 
         Examples
         --------
@@ -206,17 +207,17 @@ class Fits:
         }
         outcomes = [self.outcome(i) for i in range(len(self))]
         tensors, metadata = files.encode(outcomes, others)
-        _parsed(dict(tensors), metadata)  # raises what load_many would
+        _parsed(dict(tensors), metadata)  # raises the errors that load_many would raise
         safetensors.write(path, tensors, metadata)
 
     def outcome(self, number: int) -> Outcome:
-        """Return a network as it is now, and what became of it; for fastnn's own modules."""
+        """Return the outcome of a network as it is now; for fastnn's own modules."""
         status, history = self.statuses[number], self.histories[number]
         best_epoch = self.best_epochs[number]
         return Outcome.of(self.nets[number]._state, status, history, best_epoch)
 
     def take(self, number: int, outcome: Outcome) -> None:
-        """Let a network become what an outcome says; for fastnn's own modules."""
+        """Set a network, its status and its history from an outcome; for fastnn's own modules."""
         state = self.nets[number]._state
         state.take(outcome.snapshot)
         state.metadata = outcome.metadata
@@ -232,14 +233,14 @@ class Fits:
         *,
         quantiles: ArrayLike = (0.05, 0.5, 0.95),
     ) -> NDArray[Any]:
-        """Return the outputs of all networks for rows X, or what they have in common.
+        """Return the outputs of all networks for rows X, or a statistic over the networks.
 
         Parameters
         ----------
         X : array-like of shape (n, n_in)
         reduce : {"mean", "std", "quantiles"}, optional
-            The mean, the standard deviation or quantiles over the networks that are trained to
-            their end, computed in float64. By default the outputs of each network.
+            The mean, the standard deviation or quantiles over the networks that were trained to
+            their end, computed in float64. By default the outputs of each network are returned.
         quantiles : array-like of numbers from 0 to 1, default (0.05, 0.5, 0.95)
             Levels for ``reduce="quantiles"``, interpolated linearly as numpy.quantile does.
 
@@ -284,7 +285,7 @@ class Fits:
     ) -> dict[str, NDArray[np.float64]]:
         """Return the loss and the metrics of each network for rows, by name: arrays (n_nets,).
 
-        They are NaN for networks that are not trained. Arguments are those of `MLP.evaluate`.
+        Values are NaN for networks that are not trained. The arguments are those of `MLP.evaluate`.
 
         Raises
         ------
@@ -293,7 +294,7 @@ class Fits:
         """
         trained = np.flatnonzero(self.is_trained)
         _checks.trained(len(trained))
-        listed = _checks.items(metrics)  # an iterator could be used for one network alone
+        listed = _checks.items(metrics)  # an iterator would be exhausted after one network
         found: dict[str, NDArray[np.float64]] = {}
         for i in trained:
             values = self.nets[i].evaluate(
@@ -307,14 +308,14 @@ class Fits:
     # ---- the best -------------------------------------------------------------------------------
 
     def values(self, by: str = "val_loss") -> NDArray[np.float64]:
-        """Return a value of each network's history: (n_nets,), NaN for those that are not trained.
+        """Return a value of each network's history: (n_nets,), NaN for networks not trained.
 
-        It is that of the last epoch, or of the epoch whose weights EarlyStopping restored.
+        The value is that of the last epoch, or of the epoch whose weights EarlyStopping restored.
 
         Parameters
         ----------
         by : str, default "val_loss"
-            A name that the histories have.
+            A name in the histories.
 
         Raises
         ------
@@ -334,17 +335,17 @@ class Fits:
         return found
 
     def best(self, by: str = "val_loss") -> int:
-        """Return the number of the network whose history ends best.
+        """Return the number of the network with the best of the values that `values` returns.
 
         Parameters
         ----------
         by : str, default "val_loss"
-            A name that the histories have. Less is better, but for metrics such as "val_accuracy".
+            A name in the histories. Less is better, except for metrics such as "val_accuracy".
 
         Returns
         -------
         int
-            The first one among equals: ``fits[fits.best()]`` is the network.
+            The first of equal networks; ``fits[fits.best()]`` is the network.
 
         Raises
         ------
@@ -363,7 +364,7 @@ class Fits:
 
 
 def _reduced(outputs: NDArray[np.float64], reduce: str, levels: NDArray[Any]) -> NDArray[Any]:
-    """Return what outputs (n_nets, n, n_out) have in common."""
+    """Return a statistic over the networks of outputs (n_nets, n, n_out)."""
     found: NDArray[Any]
     if reduce == "quantiles":
         found = np.quantile(outputs, levels, axis=0)
@@ -375,14 +376,14 @@ def _reduced(outputs: NDArray[np.float64], reduce: str, levels: NDArray[Any]) ->
 def load_many(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None) -> Fits:
     """Read networks from a file that `Fits.save` wrote.
 
-    Nothing in the file is executed. Training continues with the same bits as that of the networks
-    that were saved.
+    Nothing in the file is executed. Training the networks further gives the same bits as training
+    the saved networks further.
 
     Parameters
     ----------
     path : str or path
     loss : callable, optional
-        The function of networks whose loss is a `CustomLoss`, as for `load`.
+        The loss function of networks that have a `CustomLoss`, as for `load`.
 
     Returns
     -------
@@ -391,11 +392,11 @@ def load_many(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None
     Raises
     ------
     TypeError, ValueError
-        If `loss` is not a function, or the loss of a network isn't one.
+        If `loss` is not a function, or no network has a `CustomLoss`.
     ModelFileError
-        If it isn't such a file, or is damaged.
+        If it is not a file of `Fits.save`, or is damaged.
     OSError
-        If it cannot be read.
+        If the file cannot be read.
 
     Examples
     --------
@@ -434,7 +435,7 @@ def _parsed(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> tuple
 
 
 def _with_function(states: list[State], loss: Callable[..., Any] | CustomLoss) -> list[State]:
-    """Return networks of which those with a CustomLoss have its function; one has to."""
+    """Return the networks with the function of each CustomLoss set; at least one must have it."""
     found = list(states)
     own = [i for i, state in enumerate(states) if isinstance(state.specification.loss, CustomLoss)]
     for i in own or [0]:

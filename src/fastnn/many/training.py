@@ -1,4 +1,4 @@
-"""The training of members: by the engine, or by threads that call `MLP.fit`."""
+"""The training of members, by the engine or by threads that call `MLP.fit`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
     from fastnn.many.results import Fits
     from fastnn.mlp import MLP
 
-#: Seconds between two looks of the waiting thread for a signal.
+#: Seconds between two checks for signals by the waiting thread.
 _LOOK = 0.05
 
 
 class Crew:
-    """Threads that train members: those of `numbers`, in that order, each by one thread."""
+    """Threads that train the members `numbers` in this order; one thread trains a member."""
 
     def __init__(
         self, members: Members, fits: Fits, numbers: Sequence[int], raises: bool, progress: Progress
@@ -32,25 +32,25 @@ class Crew:
         self.members, self.fits, self.raises, self.progress = members, fits, raises, progress
         self.numbers = numbers
         self.left: Iterator[int] = iter(())
-        self.lock = threading.Lock()  # of `left` and `running`
+        self.lock = threading.Lock()  # guards all attributes that threads change
         self.running: dict[int, MLP] = {}
         self.stopping = False
-        self.at_work = 0  # threads
-        self.ended = threading.Event()  # no thread is at work
+        self.at_work = 0  # number of threads at work
+        self.ended = threading.Event()  # set while no thread is at work
         self.ended.set()
-        self.error: tuple[int, BaseException] | None = None  # the first, of a member
+        self.error: tuple[int, BaseException] | None = None  # number and error of the first failure
 
     def run(self, n_threads: int) -> None:
-        """Train all, and raise the first error of a member with its number."""
+        """Train all members; raise the first error, with the number of its member."""
         self.train(n_threads)
         if self.error is not None:
             number, error = self.error
             raise with_number(error, number)
 
     def train(self, n_threads: int) -> None:
-        """Train all, first those that the engine trains by itself.
+        """Train all members, first those that the engine can train without Python.
 
-        The first error of a member ends it, as KeyboardInterrupt does, after the steps in
+        The first error of a member, or KeyboardInterrupt, ends the training after the steps in
         progress.
         """
         unattended = Unattended(self.members, self.fits, self.raises, self.progress)
@@ -75,7 +75,7 @@ class Crew:
         except BaseException:
             self.stop()
             raise
-        finally:  # not by join alone: a join that a signal ends takes its thread for dead
+        finally:  # not only join: if a signal interrupts it, join takes the thread for dead
             self.ended.wait()
             for thread in threads:
                 if thread.ident is not None:
@@ -92,7 +92,7 @@ class Crew:
             raise
 
     def stop(self) -> None:
-        """Let the members in progress end, and begin no others."""
+        """Stop the members in progress, and begin no further ones."""
         with self.lock:
             self.stopping = True
             for net in self.running.values():
@@ -132,7 +132,7 @@ class Crew:
         before: Snapshot = state.snapshot()
         options = self.members.options(number)
         callbacks: list[Callback] = options["callbacks"]
-        kept = History()  # what is known of a member that diverges
+        kept = History()  # keeps the epochs of a member that diverges
         options["callbacks"] = [*callbacks, kept]
         if state.classes is None:
             state.classes = self.members.classes_of(state)
@@ -151,7 +151,7 @@ class Crew:
             ended = len(history.epoch) < self.members.epochs[number]
             fits.histories[number] = history
             fits.best_epochs[number] = _restored_epoch(callbacks)
-            # Last, since a checkpoint may look at any time for those that are not "not started".
+            # Last, since a checkpoint may read statuses at any time and save what has ended.
             fits.statuses[number] = Status(STOPPED if ended else FINISHED, len(history.epoch))
         self.progress.count(fits.statuses[number])
 

@@ -1,4 +1,4 @@
-"""Members that the engine trains by itself: whole fits without the GIL, one a thread."""
+"""Members that the engine trains without Python: whole fits without the GIL, one per thread."""
 
 from __future__ import annotations
 
@@ -35,16 +35,16 @@ if TYPE_CHECKING:
     from fastnn.training.specification import Specification
     from fastnn.training.state import State
 
-#: Members that are prepared before the first of them is trained.
+#: Members that are prepared and trained in one call of the engine.
 _TOGETHER = 1024
 
-#: Members of more epochs would need too much room for their losses.
+#: The losses of members with more epochs would need too much memory.
 _MOST_EPOCHS = 1 << 20
 
 
 @dataclass(eq=False, repr=False)
 class _Kind:
-    """What members have in common that are built alike but for their seeds."""
+    """The data shared by members that are built alike except for their seeds."""
 
     is_possible: bool  # the engine can train them by itself
     classes: Classes | None = None
@@ -55,22 +55,22 @@ class _Kind:
 
 @dataclass(eq=False, repr=False, slots=True)
 class _Prepared:
-    """A member as the engine takes it, and what it is restored from if it is given up."""
+    """A member prepared for the engine, with the state to restore if its training is given up."""
 
     number: int
     state: State
     fit: WholeFit
     is_weighted: bool
     generator: Any
-    before: Any  # state of the generator
-    was_ready: bool  # to take inputs
-    classes: Classes | None  # before
+    before: Any  # state of the generator before training
+    was_ready: bool  # whether `state.is_ready` held before training
+    classes: Classes | None  # labels of classes before training
 
     def undo(self) -> None:
-        """Let the network be as it was before it was prepared; its weights are."""
+        """Restore the network to before `_prepare`; the engine has restored its weights."""
         state = self.state
         if self.generator is not None and self.before is _FRESH:
-            state.forget_shuffler()  # it draws the same orders again
+            state.forget_shuffler()  # a new one will draw the same orders
         elif self.generator is not None:
             self.generator.state = self.before
         if not self.was_ready:
@@ -79,26 +79,26 @@ class _Prepared:
 
 
 class Unattended:
-    """Trains those of the members that the engine can train by itself.
+    """Trains the members that the engine can train without Python.
 
-    Sources of rows are made once for all members that take rows and targets alike.
+    Members that take rows and targets in the same form share one source of rows.
     """
 
     def __init__(self, members: Members, fits: Fits, raises: bool, progress: Progress) -> None:
         self.members, self.fits, self.raises, self.progress = members, fits, raises, progress
         self._kinds: dict[Any, _Kind] = {}
-        self._kind_of: dict[int, _Kind] = {}  # by member; `takes` finds them
+        self._kind_of: dict[int, _Kind] = {}  # by member; filled by `takes`
         self._sources: dict[Any, Rows | None] = {}
         rules = members.callbacks
         self._rules: list[Any] | None = None if callable(rules) else list(rules)
         self._are_own = isinstance(rules, CallbacksOfEach)
         self._all_rows = np.arange(members.n_rows)
-        self.error: tuple[int, BaseException] | None = None  # the first, of a member
+        self.error: tuple[int, BaseException] | None = None  # number and error of the first failure
 
     # ---- which members --------------------------------------------------------------------------
 
     def takes(self, number: int) -> bool:
-        """Whether the engine can train a member by itself."""
+        """Whether the engine can train a member without Python."""
         members = self.members
         shuffle = members.shuffle[number]
         if members.epochs[number] > _MOST_EPOCHS:
@@ -109,20 +109,20 @@ class Unattended:
         return kind.is_possible and (not self._are_own or self._follows(number))
 
     def _follows(self, number: int) -> bool:
-        """Whether all callbacks of the member's own are followed by the engine."""
+        """Whether the engine can carry out all callbacks of a member that has its own."""
         return all(
             isinstance(callback, Followed) and callback.rule() is not None
             for callback in self._rules_of(number)
         )
 
     def _rules_of(self, number: int) -> list[Any]:
-        """Return the callbacks of a member that the engine trains."""
+        """Return the callbacks of a member: its own, or those that all members share."""
         if self._rules is None:
             return self.members.callbacks_of(number)
         return self._rules
 
     def _kind(self, state: State) -> _Kind:
-        """Return what a member has in common with others; they share these objects."""
+        """Return the shared data of members that are built like this one."""
         spec = state.specification
         parts = spec.layers, spec.loss, spec.optimizer
         key = (*map(id, parts), spec.n_in, spec.policy, spec.reduction, state.classes)
@@ -138,7 +138,7 @@ class Unattended:
         metrics = self._metrics(spec)
         if (
             metrics is None
-            or isinstance(members.class_weight, str)  # "balanced" differs from rows to rows
+            or isinstance(members.class_weight, str)  # "balanced" depends on the rows of a member
             or not whole.is_possible(spec, rules, metrics)
             or not all(self._is_followed(rule, spec) for rule in rules)
         ):
@@ -156,14 +156,14 @@ class Unattended:
         return _Kind(possible, classes, source, validation, metrics)
 
     def _metrics(self, spec: Specification) -> dict[str, Resolved] | None:
-        """Return the metrics of such networks; None if something is wrong with one."""
+        """Return the metrics of networks of this specification; None if a metric is invalid."""
         try:
             return resolve(self.members.metrics, spec.loss, spec.n_out)
         except (TypeError, ValueError):
-            return None  # which its own fit says
+            return None  # the member's own fit raises the error
 
     def _judges(self, metrics: dict[str, Resolved], *sources: Rows | None) -> bool:
-        """Whether the engine can compute metrics of these rows, and nothing is wrong with them."""
+        """Whether the engine can compute the metrics on these rows, and all checks pass."""
         try:
             for metric, rows in itertools.product(metrics.values(), sources):
                 if rows is not None:
@@ -174,7 +174,7 @@ class Unattended:
         return whole.judges(metrics, *sources)
 
     def _is_followed(self, rule: Any, spec: Specification) -> bool:
-        """Whether nothing is wrong with a callback, which its own fit would say."""
+        """Whether a callback is valid for this fit; otherwise the member's own fit says why not."""
         if isinstance(rule, SwapEMAWeights):
             return spec.optimizer.use_ema
         validated = self.members.is_validated or not rule.monitor.startswith("val_")
@@ -183,9 +183,9 @@ class Unattended:
     # ---- rows -----------------------------------------------------------------------------------
 
     def _source(self, state: State, classes: Classes | None, where: str) -> Rows | None:
-        """Return the rows of X, or those for validation, for networks like this one.
+        """Return the rows of X, or the rows for validation, as a source for networks like this one.
 
-        None if rows are converted block by block.
+        None if the rows have to be converted block by block.
         """
         members, spec = self.members, state.specification
         key = where, repr(spec.loss), spec.n_in, spec.n_out, spec.dtype, classes
@@ -200,7 +200,7 @@ class Unattended:
         return self._sources[key]
 
     def _numbers(self, number: int) -> tuple[Indices | None, Indices | None]:
-        """Return the numbers of the member's rows, and of those for validation; None for all."""
+        """Return the numbers of a member's training and validation rows; None means all rows."""
         members = self.members
         rows, split = members.rows[number], members.validation
         if isinstance(split, float):
@@ -213,7 +213,7 @@ class Unattended:
     # ---- training -------------------------------------------------------------------------------
 
     def train(self, numbers: Sequence[int], n_threads: int) -> None:
-        """Train these members, in this order; the first error of a member ends it."""
+        """Train these members in this order; the first error of a member ends the training."""
         for first in range(0, len(numbers), _TOGETHER):
             some: list[_Prepared] = []
             try:
@@ -224,13 +224,13 @@ class Unattended:
                     if alike and self.error is None:
                         self._train(kernels, alike, n_threads)
             finally:
-                with without_collections():  # it may be Ctrl-C that ends the training
+                with without_collections():  # end without delay after Ctrl-C
                     _wholly(self._settle, some)
             if self.error is not None:
                 return
 
     def _prepare(self, number: int, some: list[_Prepared]) -> None:
-        """Add a member, as the engine takes it, to some of them."""
+        """Prepare a member for the engine, and append it to `some`."""
         members, state = self.members, self.members.nets[number]._state
         _checks.idle(state.fit)
         kind = self._kind_of[number]
@@ -288,7 +288,7 @@ class Unattended:
                     return
 
     def _settle(self, some: list[_Prepared]) -> None:
-        """Keep what became of all that have ended, and undo the others; it may be done twice."""
+        """Record the results of members that have ended, and undo the others; can be repeated."""
         for each in some:
             if each.fit.is_over:
                 self._finish(each)
@@ -298,7 +298,7 @@ class Unattended:
                 whole.keep_rate(each.state)
 
     def _finish(self, member: _Prepared) -> None:
-        """Keep what became of a member that has ended, once."""
+        """Record the results of a member that has ended; do nothing if that was done before."""
         fit, number, fits = member.fit, member.number, self.fits
         if fit.ended == "no memory":
             raise MemoryError(f"nets[{number}] needs more memory than there is")
@@ -312,12 +312,12 @@ class Unattended:
         else:
             fits.best_epochs[number] = self._restored_epoch(fit)
             ended = fit.epoch < self.members.epochs[number]
-            # Last, since a checkpoint may look at any time for those that are not "not started".
+            # Last, since a checkpoint may read statuses at any time and save what has ended.
             fits.statuses[number] = Status(STOPPED if ended else FINISHED, fit.epoch)
         self.progress.count(fits.statuses[number])
 
     def _tell(self, member: _Prepared) -> None:
-        """Let the member's own callbacks see its epochs."""
+        """Pass the epochs of a member to its own callbacks."""
         fit, rules = member.fit, self._rules_of(member.number)
         for rule, found in zip(rules, fit.state_of_rules(), strict=True):
             whole.show(rule, fit, found)
@@ -348,7 +348,7 @@ class Unattended:
         )
 
 
-#: Kinds of objects whose orders the engine draws as their method `permutation` does.
+#: Types of generators for which the engine draws the orders that their `permutation` would draw.
 _DRAWS = (np.random.Generator, np.random.RandomState)
 
 #: Stands for the state of a generator that has not been made yet.
@@ -356,7 +356,7 @@ _FRESH: Any = object()
 
 
 def _wholly(function: Callable[[list[_Prepared]], None], some: list[_Prepared]) -> None:
-    """Call a function until it has ended; Ctrl-C amid it is raised then."""
+    """Call a function again until no Ctrl-C interrupts it; then raise the KeyboardInterrupt."""
     interrupt: KeyboardInterrupt | None = None
     while True:
         try:

@@ -1,11 +1,11 @@
-"""What a worker of an executor does: it gets the rows once, and trains portions of the members.
+"""The work of an executor's worker: it gets the rows once, and trains portions of the members.
 
-The rows and whatever else members have in common travel as a pickle whose arrays are out of band: a
-file that all processes of a machine map into memory (`InFile`), or a value that a scheduler hands
-to its workers (`InMemory`). A worker keeps the last ones, by a token. These pickles are read by the
-worker of the call that wrote them, and by nothing else.
+The rows and other data shared by the members are sent as a pickle with out-of-band arrays: in a
+file that all processes of a machine map into memory (`InFile`), or as a value that a scheduler
+passes to its workers (`InMemory`). A worker caches the last two of them by a token. Only workers of
+the call that wrote these pickles read them.
 
-Not here: executors, and what is sent to which (executors.py).
+Not here: executors, and which of the two forms each of them gets (executors.py).
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastnn.training.specification import Specification
     from fastnn.training.state import Snapshot
 
-#: Fields of Members that have an item for each of them.
+#: Fields of Members that have an item for each member.
 _OF_EACH = ("nets", "rows", "validation_rows", "epochs", "batch_size", "shuffle")
 
 #: Fields of Members that may be mapped files.
@@ -48,7 +48,7 @@ _ROWS = ("X", "y", "sample_weight")
 
 
 def dumps(value: Any, buffers: Callable[[pickle.PickleBuffer], Any] | None = None) -> bytes:
-    """Return a pickle; with cloudpickle installed, functions and classes may be of any place."""
+    """Return a pickle; with cloudpickle installed, functions and classes may be local ones."""
     try:
         import cloudpickle as module
     except ImportError:
@@ -71,7 +71,7 @@ class _Mapped:
 
 
 def _mapped(value: Any) -> Any:
-    """Return what says where an array is, if it is the whole of a mapped file; else the array."""
+    """Return a _Mapped for an array that is the whole of a mapped file; otherwise the array."""
     whole: Any = value if type(value) is np.memmap else getattr(value, "base", None)
     is_whole = (
         type(whole) is np.memmap
@@ -85,11 +85,11 @@ def _mapped(value: Any) -> Any:
     return _Mapped(os.path.abspath(whole.filename), whole.dtype, whole.shape, whole.offset)
 
 
-# ---- what members have in common ----------------------------------------------------------------
+# ---- data shared by all members -----------------------------------------------------------------
 
 
 def common(members: Members, numbers: Sequence[int], map_files: bool) -> Members:
-    """Return members without what each of them has; labels of classes are known."""
+    """Return members with only their shared data, after finding the labels of the classes."""
     for number in numbers:
         state = members.nets[number]._state
         if state.classes is None:
@@ -100,7 +100,7 @@ def common(members: Members, numbers: Sequence[int], map_files: bool) -> Members
 
 
 class _Kept:
-    """What this process has read last, by its token."""
+    """The two values that this process has read last, by their tokens."""
 
     def __init__(self) -> None:
         self.values: dict[str, Any] = {}
@@ -118,7 +118,7 @@ _KEPT = _Kept()
 
 @dataclass(frozen=True)
 class InMemory:
-    """What members have in common, as a value that a scheduler hands to its workers."""
+    """The data shared by all members, as a value that a scheduler passes to its workers."""
 
     head: bytes
     buffers: list[NDArray[np.uint8]]
@@ -140,13 +140,13 @@ class InMemory:
 
     @property
     def is_over(self) -> bool:
-        """Whether the call has ended: a worker cannot know."""
+        """Whether the call has ended: False, since a worker cannot find out."""
         return False
 
 
 @dataclass(frozen=True)
 class InFile:
-    """What members have in common, in a file that lasts as long as the call."""
+    """The data shared by all members, in a file that exists as long as the call runs."""
 
     path: str
     token: str
@@ -170,7 +170,7 @@ class InFile:
         return cls(path, value.token)
 
     def get(self) -> Members:
-        """Return the members, whose arrays lie in the mapped file."""
+        """Return the members; their arrays are views of the mapped file."""
         found: Members = _KEPT.get(self.token, self._read)
         return found
 
@@ -201,7 +201,7 @@ class InFile:
 
 @dataclass(frozen=True)
 class _Numbered:
-    """A user's function of the number of a network, for the networks of a portion."""
+    """A user's function of a network's number, called with positions in a portion."""
 
     function: Callable[[int], Any]
     numbers: tuple[int, ...]
@@ -211,7 +211,7 @@ class _Numbered:
 
 
 def packed(members: Members, numbers: Sequence[int], raises: bool, n_threads: int) -> bytes:
-    """Return what a worker needs of a portion's members, beside what all have in common."""
+    """Return the pickle of a portion: the data of its members that is not shared by all."""
     each = {
         name: [getattr(members, name)[i] for i in numbers]
         for name in _OF_EACH
@@ -222,7 +222,7 @@ def packed(members: Members, numbers: Sequence[int], raises: bool, n_threads: in
 
 @dataclass(frozen=True)
 class Trained:
-    """A network that a worker has trained: what an Outcome has but for the specification."""
+    """A network that a worker has trained: an Outcome without the specification."""
 
     number: int
     snapshot: Snapshot
@@ -233,7 +233,7 @@ class Trained:
     best_epoch: int | None
 
     def outcome(self, spec: Specification) -> Outcome:
-        """Return it as the outcome of a network of a specification."""
+        """Return the Outcome with the given specification."""
         history = History()
         history.epoch, history.history = self.epoch, self.history
         return Outcome(spec, self.snapshot, self.metadata, self.status, history, self.best_epoch)
@@ -241,30 +241,30 @@ class Trained:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a portion: members that are missing were not begun, or not ended."""
+    """The result of a portion; missing members were not trained to their end."""
 
     trained: list[Trained]
     seconds: float
-    error: tuple[int | None, BaseException] | None = None  # and the number of its member
+    error: tuple[int | None, BaseException] | None = None  # number of its member, and the error
 
 
 class _Over(Exception):  # noqa: N818  # no error: the call has ended
-    """The call that a portion is of has ended."""
+    """Raised to end a portion whose call has ended."""
 
 
 class Watch(Progress):
-    """Looks, while members are trained, whether their call has ended."""
+    """A Progress that shows nothing, and ends a portion once its call has ended."""
 
     def __init__(self, is_over: Callable[[], bool], count: Callable[[Status], None]) -> None:
         super().__init__(0, False)
         self.is_over, self.told = is_over, count
 
     def count(self, status: Status) -> None:
-        """Tell of a network that has ended."""
+        """Report the status of a network that has ended."""
         self.told(status)
 
     def show(self) -> None:
-        """End the portion if the call has ended."""
+        """Raise _Over if the call has ended."""
         if self.is_over():
             raise _Over
 
@@ -299,9 +299,9 @@ def run(
     watch: Watch,
     n_threads: int,
 ) -> tuple[float, tuple[int | None, BaseException] | None]:
-    """Train members; return the seconds that it took, and an error with the number of its member.
+    """Train members; return the time in seconds and, if any, an error with its member's number.
 
-    Ctrl-C in a worker ends the portion, as does the end of the call.
+    Ctrl-C in the worker, or the end of the call, ends the portion.
     """
     began = time.monotonic()
     error: tuple[None, BaseException] | None = None
@@ -316,7 +316,7 @@ def run(
 
 
 def _sendable(error: BaseException) -> BaseException:
-    """Return an error, or its text if it cannot be pickled."""
+    """Return an error, or a RuntimeError with its text if it cannot be pickled."""
     try:
         pickle.loads(dumps(error))
     except Exception:

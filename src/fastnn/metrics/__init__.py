@@ -1,15 +1,15 @@
 """Metrics: how well outputs match targets, over a whole set of rows.
 
-A metric is given by name, as an object, or as a function. Sums are in float64 for networks of both
-dtypes.
+A metric is given by name, as an object, or as a function. Sums are computed in float64 for networks
+of both dtypes.
 
-Not here: the arithmetic (engine/metrics.pxd), which whole fits without Python use, too; losses,
-which training minimizes (losses.py); checks of arguments (_checks).
+Not here: the arithmetic (engine/metrics.pxd), which fits without Python between epochs share;
+losses, which training minimizes (losses.py); checks of arguments (_checks).
 
 In the formulas ``t`` is a target, ``y`` an output and ``w`` the weight of a row, by default 1. A
-row of weight 0 counts as absent. Where each output has a weight, the sums are over rows and
-outputs, or over the rows of each output; a target of weight 0 counts as absent. If any output is
-NaN, every metric is NaN.
+row of weight 0 counts as absent. If each output has a weight, the sums are over rows and outputs,
+or over the rows of each output; a target of weight 0 counts as absent. If any output is NaN, every
+metric is NaN.
 """
 
 from __future__ import annotations
@@ -82,7 +82,7 @@ _BY_NAME: dict[str, type[Computed]] = {
 
 NAMES = tuple(_BY_NAME)
 
-#: Keras' names of metrics that are the same to the letter. In logs they keep their own name.
+#: Keras' names for metrics with identical definitions. Logs use the name that the user gave.
 ALIASES = {
     "acc": "accuracy",
     "mean_squared_error": "mse",
@@ -91,7 +91,7 @@ ALIASES = {
 
 
 def get(metric: str | Metric) -> Metric:
-    """Return the specification for a name; return a specification as it is."""
+    """Return the metric of a name; a Metric is returned as it is."""
     return metric if isinstance(metric, Metric) else _named("metric", metric)
 
 
@@ -116,7 +116,7 @@ class _Bound:
 
     @property
     def kernel(self) -> dict[str, Any] | None:
-        """The metric as the engine takes it, None if it is a user's."""
+        """The metric in the engine's form, or None if it is the user's own."""
         metric = self.metric
         if not isinstance(metric, Computed) or type(metric) not in _BY_NAME.values():
             return None
@@ -139,22 +139,22 @@ class _Bound:
 
 @dataclass(frozen=True)
 class _Function:
-    """A function of a user as a metric.
+    """A user's function as a metric.
 
-    `weights` is "absent", "optional" or "required": what its parameter sample_weight is.
+    `weights` is "absent", "optional" or "required" and describes its parameter `sample_weight`.
     """
 
     name: str
     function: Callable[..., Any]
     weights: str
     best: str
-    kernel: ClassVar[None] = None  # the engine has no such metric
+    kernel: ClassVar[None] = None  # the engine cannot compute it
 
     def check_targets(self, name: str, T: NDArray[Any] | None) -> None:
         """Accept any targets."""
 
     def check_weights(self, name: str, weights: NDArray[Any] | None) -> None:
-        """Raise a ValueError if the function is not called with weights that it needs."""
+        """Raise a ValueError for negative weights, or for weights of outputs that it ignores."""
         takes_weights = self.weights != "absent"
         _checks.weights_of_metrics(name, weights, self.name, takes_weights=takes_weights)
 
@@ -169,7 +169,7 @@ class _Function:
 
 
 def _suits(metric: Metric | type[Metric], loss: Loss) -> bool:
-    """Whether a metric can compare the outputs that a loss trains with its targets."""
+    """Whether a metric can compare the outputs and targets of a loss."""
     return loss.predicts_targets and loss.targets in metric.targets
 
 
@@ -180,7 +180,7 @@ def resolve(metrics: Any, loss: Loss, n_out: int) -> dict[str, Resolved]:
     ----------
     metrics : str, Metric, function or dict, or a list of these
         Names as in `NAMES`; objects such as ``TopKAccuracy(3)``; functions ``f(y_true, y_pred)`` or
-        ``f(y_true, y_pred, sample_weight)`` that return a number, whose name is their
+        ``f(y_true, y_pred, sample_weight)`` that return a number and are named by their
         ``__name__``. The keys of a dict are names for its values.
     loss : Loss
         The loss of the network.
@@ -191,8 +191,8 @@ def resolve(metrics: Any, loss: Loss, n_out: int) -> dict[str, Resolved]:
     -------
     dict of str to callable
         Metrics by their names in logs. ``f(y_true, y_pred, sample_weight=None)`` returns a float;
-        ``f.check_targets(name, T)`` raises before training what ``f`` would raise after an epoch;
-        ``f.best`` is "max" or "min".
+        ``f.check_targets(name, T)`` raises, before training, the error that ``f`` would raise after
+        an epoch; ``f.best`` is "max" or "min".
 
     Raises
     ------
@@ -202,8 +202,8 @@ def resolve(metrics: Any, loss: Loss, n_out: int) -> dict[str, Resolved]:
 
     Notes
     -----
-    A function is called with the same targets and outputs as the callable, and with the sample
-    weights, if any, if it has a parameter ``sample_weight``.
+    A user's function is called with the targets and outputs that are passed to the callable; it
+    gets the sample weights, if any, if it has a parameter ``sample_weight``.
 
     Examples
     --------
@@ -229,7 +229,7 @@ def resolve(metrics: Any, loss: Loss, n_out: int) -> dict[str, Resolved]:
             name = _checks.log_name(place, metric.name if key is None else key, resolved)
             if type(metric).__call__ is Metric.__call__:
                 resolved[name] = _Bound(metric, loss.targets)
-            else:  # a class of a user that is called like a function
+            else:  # a user's class that overrides `__call__`
                 weights = _checks.weights_parameter(name, metric)
                 resolved[name] = _Function(name, metric, weights, metric.best)
         else:
@@ -252,7 +252,7 @@ def higher_is_better(log_name: str, resolved: Mapping[str, Resolved] | None = No
     log_name : str
         A name such as "val_accuracy"; the prefix ``val_`` is ignored.
     resolved : dict, optional
-        What `resolve` returned, for metrics with names given by a user.
+        The metrics that `resolve` returned, for metrics with a user's names.
 
     Returns
     -------
@@ -271,5 +271,5 @@ def higher_is_better(log_name: str, resolved: Mapping[str, Resolved] | None = No
     return name.lower().endswith(_HIGHER) if known is None else known.best == "max"
 
 
-if not TYPE_CHECKING:  # who would let any name pass
+if not TYPE_CHECKING:  # a type checker would accept any name
     __getattr__ = _checks.names_of_module(__name__, _checks.names.METRICS)

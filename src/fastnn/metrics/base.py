@@ -1,6 +1,6 @@
-"""The base class of metrics, and that of the metrics that the engine computes.
+"""The base classes of all metrics, and of the metrics that the engine computes.
 
-Not here: the metrics (of_classes.py, of_numbers.py), and those of a network (__init__.py).
+Not here: the metrics (of_classes.py, of_numbers.py), and the metrics of a network (__init__.py).
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
 
 
 class Metric:
-    """Base of metrics: an object that is called with targets and outputs.
+    """Base class of metrics: an object that is called with targets and outputs.
 
-    A metric of your own is a function, or a class derived from this one with a method `value`.
+    Your own metric is a function, or a subclass of this class with a method `value`.
 
     Attributes
     ----------
     name : str
-        The name that logs use, by default that of the class.
+        The name in logs; by default the name of the class.
     targets : tuple of str
         The kinds of targets that the metric is defined for: "real", "positive", "probability",
         "class", as in ``Loss.targets``; by default all.
     best : str
         "max" if higher is better, "min", the default, if lower is better. Callbacks with
-        ``mode="auto"``, such as `EarlyStopping`, go by it.
+        ``mode="auto"``, such as `EarlyStopping`, use it.
 
     Examples
     --------
@@ -78,8 +78,8 @@ class Metric:
         sample_weight : array-like of shape (n,) or (n, n_out), optional
             Weights of the rows, 0 or more; or of each output, except for classes.
         targets : str, optional
-            The kind of the targets, one of `targets`. By default it follows from the shapes if
-            possible: labels (n,) with several outputs are classes.
+            The kind of the targets, one of the attribute `targets`. By default it is inferred from
+            the shapes if possible: labels (n,) with several outputs are classes.
 
         Returns
         -------
@@ -98,7 +98,7 @@ class Metric:
         shape = len(y), 1 if kind == "class" else y.shape[1]
         w = _checks.sample_weight("sample_weight", sample_weight, shape, np.float64, "y_pred")
         if w is not None:
-            w = w / w.max()  # no sum of weights then overflows
+            w = w / w.max()  # so that sums of weights do not overflow
             if w.ndim == 1 and not w.all():
                 t, y, w = t[w > 0], y[w > 0], w[w > 0]
         if np.isnan(y.min()):
@@ -113,7 +113,7 @@ class Metric:
         """Raise a ValueError if the metric is not defined for targets t (n, n_out)."""
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
-        """Return the value of checked rows: a number. A metric of your own overrides this.
+        """Return the value of the metric, a number, for checked rows; override this in your own.
 
         Parameters
         ----------
@@ -122,8 +122,8 @@ class Metric:
         y : ndarray of shape (n, n_out)
             Outputs of the network.
         w : ndarray of shape (n,) or (n, n_out), or None
-            Weights of the rows, above 0 and at most 1; or of each output, from 0 to 1, where the
-            user gave such weights.
+            Weights of the rows, above 0 and at most 1, or of each output, from 0 to 1 if the user
+            gave weights of outputs.
 
         Returns
         -------
@@ -133,10 +133,10 @@ class Metric:
 
 
 class Computed(Metric):
-    """The base of fastnn's own metrics: the engine computes their values (engine/metrics.pxd)."""
+    """Base class of fastnn's own metrics, which the engine computes (engine/metrics.pxd)."""
 
     def options(self) -> dict[str, Any]:
-        """Return the metric as the engine takes it."""
+        """Return the metric in the engine's form."""
         return {"kind": self.name}
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:

@@ -1,4 +1,4 @@
-"""Metrics of classes: of those that are predicted, and of probabilities."""
+"""Metrics of classification: of predicted classes and of predicted probabilities."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Accuracy(Computed):
     """Fraction of correct classes ``sum_i w_i [argmax y_i = t_i] / sum_i w_i``; from 0 to 1.
 
     A sigmoid output is correct if it is on the same side of 0.5 as its target (0.5 itself counts as
-    below); a row counts with the fraction of its outputs that are correct. Of equal outputs the
-    first is the argmax.
+    below); with several sigmoid outputs a row counts with the fraction of its correct outputs. Of
+    equal outputs the first is the argmax.
 
     Examples
     --------
@@ -40,7 +40,7 @@ class TopKAccuracy(Computed):
     """Fraction of rows whose class is among the k largest outputs; from 0 to 1.
 
     ``sum_i w_i [rank of y_it among y_i <= k] / sum_i w_i``. Of equal outputs the first ranks
-    higher, so that k = 1 gives `Accuracy`. For multi-class networks.
+    higher, so that k = 1 gives `Accuracy`. The metric is for multi-class networks.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class TopKAccuracy(Computed):
 
 
 class _OfPredictedClasses(Computed):
-    """The base of metrics that count the rows of a class and the rows predicted to be of it."""
+    """Base class of metrics that count the rows of each class and the rows predicted as it."""
 
     name: ClassVar[str] = "of predicted classes"
     targets: ClassVar[tuple[str, ...]] = ("probability", "class")
@@ -85,7 +85,7 @@ class _OfPredictedClasses(Computed):
 
 
 class _Counted(_OfPredictedClasses):
-    """The base of precision, recall and F1."""
+    """Base class of precision, recall and F1."""
 
     average: str | None
     zero_division: float
@@ -97,7 +97,7 @@ class _Counted(_OfPredictedClasses):
         object.__setattr__(self, "zero_division", _checks.zero_division(self.zero_division))
 
     def check_outputs(self, n_out: int) -> None:
-        """Raise a ValueError if "binary" is asked of more than two classes."""
+        """Raise a ValueError if `average` is "binary" with more than two classes."""
         _checks.average_of(self.name, self.average, n_out, 2)
 
     def check_targets(self, name: str, t: NDArray[Any], kind: str) -> None:
@@ -116,8 +116,8 @@ class _Counted(_OfPredictedClasses):
 class Precision(_Counted):
     """Fraction of the rows predicted as a class that belong to it: ``TP / (TP + FP)``.
 
-    From 0 to 1. TP is the weight of the rows of a class that are predicted as such, FP that of the
-    rows of other classes that are predicted as this one. A class is predicted as in `Accuracy`.
+    From 0 to 1. TP is the weight of the rows of a class that are predicted as this class, FP the
+    weight of rows of other classes that are predicted as it. A class is predicted as in `Accuracy`.
 
     Parameters
     ----------
@@ -145,10 +145,10 @@ class Precision(_Counted):
 
 @dataclass(frozen=True)
 class Recall(_Counted):
-    """Fraction of the rows of a class that are predicted as such: ``TP / (TP + FN)``.
+    """Fraction of the rows of a class that are predicted as this class: ``TP / (TP + FN)``.
 
-    From 0 to 1. TP is the weight of the rows of a class that are predicted as such, FN that of its
-    rows that are predicted as another one. A class is predicted as in `Accuracy`.
+    From 0 to 1. TP is the weight of the rows of a class that are predicted as this class, FN the
+    weight of its rows that are predicted as another class. A class is predicted as in `Accuracy`.
 
     Parameters
     ----------
@@ -204,11 +204,11 @@ class F1Score(_Counted):
 
 @dataclass(frozen=True)
 class BalancedAccuracy(_OfPredictedClasses):
-    """Mean over classes of the fraction of their rows that are predicted as such; from 0 to 1.
+    """Mean over classes of the fraction of their rows that are predicted correctly; from 0 to 1.
 
-    The mean of `Recall` over the classes that have rows, so that all classes count alike
-    (Brodersen et al., ICPR 2010). A class is predicted as in `Accuracy`; for several sigmoid
-    outputs the metric is their mean. NaN if there are no rows.
+    The mean of `Recall` over the classes that have rows, so that all classes have equal weight
+    (Brodersen et al., ICPR 2010). A class is predicted as in `Accuracy`. For several sigmoid
+    outputs it is the mean over the outputs. NaN if there are no rows.
 
     Examples
     --------
@@ -226,9 +226,9 @@ class ROCAUC(Computed):
 
     ``sum_ij w_i w_j ([y_i > y_j] + 1/2 [y_i = y_j]) / sum_ij w_i w_j`` over the rows i of target 1
     and j of target 0: the probability that the output of a positive row is above the output of a
-    negative row. For several sigmoid outputs it is their mean. For classes it is the mean over
-    classes of each class against the rest; for two classes it is that of the second class. NaN if a
-    class has no rows.
+    negative row. For several sigmoid outputs it is the mean over the outputs. For more than two
+    classes it is the mean over classes of the area for this class against the rest; for two classes
+    it is the area for the second class. NaN if a class has no rows.
 
     Examples
     --------
@@ -253,9 +253,9 @@ class LogLoss(Computed):
 
     ``-sum_i w_i log y_it / sum_i w_i`` for classes, and for sigmoid outputs the mean over outputs
     of ``-sum_i w_i (t_i log y_i + (1 - t_i) log(1 - y_i)) / sum_i w_i``. Probabilities below eps
-    of the outputs' dtype count as eps, as in scikit-learn, so that the value is finite. A network
-    that trains a cross-entropy without penalties and label smoothing has the same value as its
-    loss, but for that bound, times the number of sigmoid outputs.
+    of the outputs' dtype count as eps, as in scikit-learn, so that the value is finite. Except for
+    this bound, a cross-entropy loss without penalties and label smoothing is this value times the
+    number of sigmoid outputs (1 for classes).
 
     Examples
     --------
@@ -269,6 +269,6 @@ class LogLoss(Computed):
     best: ClassVar[str] = "min"
 
     def value(self, t: NDArray[Any], y: NDArray[Any], w: NDArray[Any] | None) -> Any:
-        """Return the value of checked rows; eps is that of the outputs, whatever the targets'."""
+        """Return the value of checked rows; eps is that of the dtype of the outputs."""
         is_known = t.ndim == 2 and y.dtype in PRECISIONS
         return super().value(t.astype(y.dtype) if is_known else t, y, w)

@@ -15,8 +15,8 @@ class R2(Computed):
     """Coefficient of determination ``1 - sum_i w_i (t_i - y_i)**2 / sum_i w_i (t_i - mean t)**2``.
 
     1 is perfect, 0 is as good as predicting the mean of the targets, and there is no lower bound.
-    For several outputs it is their mean. For constant targets it is 1 if all outputs are exact,
-    otherwise 0, as in scikit-learn. With fewer than 2 rows it is NaN.
+    For several outputs it is the mean over the outputs. For constant targets it is 1 if all outputs
+    are exact, otherwise 0, as in scikit-learn. With fewer than 2 rows it is NaN.
 
     Examples
     --------
@@ -34,7 +34,7 @@ class R2(Computed):
 class MeanAbsoluteError(Computed):
     """Mean absolute error ``sum_i w_i |t_i - y_i| / sum_i w_i``; 0 or more, in the targets' units.
 
-    For several outputs it is their mean; the loss "absolute_error" is their sum.
+    For several outputs it is the mean over the outputs; the loss "absolute_error" is the sum.
 
     Examples
     --------
@@ -52,7 +52,7 @@ class MeanAbsoluteError(Computed):
 class MeanSquaredError(Computed):
     """Mean squared error ``sum_i w_i (t_i - y_i)**2 / sum_i w_i``; 0 or more.
 
-    For several outputs it is their mean; the loss "squared_error" is half their sum.
+    For several outputs it is the mean over the outputs; the loss "squared_error" is half the sum.
 
     Examples
     --------

@@ -1,15 +1,16 @@
-"""The same network in NumPy: the oracle of the tests, the baseline of the benchmarks.
+"""The network in NumPy: the reference for the tests, and a baseline of the benchmarks.
 
 Here: the mathematics of a feed-forward network, a line for each formula, in the notation
 ``a = z_prev @ W + b``, ``z = h(a)``, ``delta = dE/da``, ``dW = z_prev.T @ delta``,
 ``db = delta.sum(0)``. A row is a sample, B rows are a batch, W is (n_in, n_out).
 
-Not here: other modules of fastnn (these import NumPy and the standard library alone, and no shipped
-module but the benchmarks imports them), checks of arguments, and optimizations that cost clarity.
+Not here: other modules of fastnn (the modules here import only NumPy and the standard library, and
+of the shipped modules only the benchmarks import them), checks of arguments, and optimizations that
+cost clarity.
 
-With float64 arrays, results are the truth for the tests. With float32 arrays everything is computed
-in float32: scalars are Python floats, which never widen an array. gelu is exact but slow, since
-NumPy has no erf: it is no baseline.
+With float64 arrays, results are the reference values of the tests. With float32 arrays everything
+is computed in float32: scalars are Python floats, which never widen an array. gelu is exact but
+slow, since NumPy has no erf, so it is not a baseline.
 
 >>> import numpy as np
 >>> x, t = np.array([[0.35, 0.9]]), np.array([[0.5]])

@@ -1,4 +1,4 @@
-"""Layers that replace columns of a row by vectors; and the twins of fastnn's."""
+"""Layers that replace columns of a row by vectors, and functions that make them from fastnn's."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
 
 
 def replaced(z: Array, columns: list[int], vectors: list[Array]) -> Array:
-    """Rows (B, n) with vectors (B, dim) in the place of columns; the others are passed on."""
+    """Return rows (B, n) with some columns replaced by vectors (B, dim), the others copied."""
     of = dict(zip(columns, vectors, strict=True))
     return np.concatenate([of.get(i, z[:, i : i + 1]) for i in range(z.shape[1])], axis=1)
 
 
 def taken_apart(g: Array, n: int, columns: list[int], dim: int) -> tuple[Array, list[Array]]:
-    """The columns of g that were passed on, at their places in (B, n), and those of each vector."""
+    """Return the copied columns of g, at their places in (B, n), and the columns of each vector."""
     below = np.zeros((len(g), n), g.dtype)
     vectors, at = [], 0
     for i in range(n):
@@ -40,7 +40,7 @@ def taken_apart(g: Array, n: int, columns: list[int], dim: int) -> tuple[Array, 
 
 @dataclasses.dataclass
 class Embedding:
-    """z_k = W_k[x_k] for the columns k, whose tables are parts of W."""
+    """z_k = W_k[x_k] for the columns k; the rows of W are those of the tables W_0, W_1, ..."""
 
     W: Array
     sizes: list[int] | int  # categories of each column
@@ -53,11 +53,11 @@ class Embedding:
         return [self.W]
 
     def take(self, arrays: Iterator[Array]) -> None:
-        """Takes W from an iterator."""
+        """Take W from an iterator."""
         self.W = next(arrays)
 
     def forward(self, z: Array, drop: Any) -> Array:
-        """Z of z_prev."""
+        """Return z for z_prev."""
         columns = list(range(z.shape[1])) if self.columns is None else self.columns
         sizes = [self.sizes] * len(columns) if isinstance(self.sizes, int) else self.sizes
         first = np.cumsum([0, *sizes[:-1]])
@@ -66,7 +66,7 @@ class Embedding:
         return replaced(z, columns, [self.W[row] for row in rows])
 
     def backward(self, g: Array, penalty_scale: float = 1.0) -> tuple[Array, list[Array]]:
-        """dE/dz_prev, 0 for categories; and [dW], the sums of g over the rows of each category."""
+        """Return dE/dz_prev, 0 for categories, and [dW]: g summed over the rows of a category."""
         n, columns, rows = self.tape
         below, vectors = taken_apart(g, n, columns, self.W.shape[1])
         dW = np.zeros_like(self.W)
@@ -75,7 +75,7 @@ class Embedding:
         return below, [dW]
 
     def penalty(self) -> float:
-        """None."""
+        """Return 0: there is no penalty."""
         return 0.0
 
 
@@ -83,8 +83,9 @@ class Embedding:
 class NumericEmbedding:
     """z_k = h(e(x_k) @ W_k + b_k) for the columns k, e an encoding (Gorishniy et al. 2022).
 
-    With `bins`, e(x) has a number for each bin; with `frequencies` C (columns, n), sines and then
-    cosines of 2 pi C_k x. W has the rows of W_0, W_1, ...; b is (columns, dim).
+    With `bins`, e(x) has one number for each bin; with `frequencies` C (columns, n), it has the
+    sines and then the cosines of 2 pi C_k x. The rows of W are those of W_0, W_1, ...; b is
+    (columns, dim).
     """
 
     W: Array
@@ -104,7 +105,7 @@ class NumericEmbedding:
 
     @property
     def n_layers(self) -> int:
-        """How many layers with parameters it consists of in fastnn."""
+        """The number of fastnn's pieces with parameters that it corresponds to."""
         return len(self.arrays()) - 1
 
     @property
@@ -113,12 +114,12 @@ class NumericEmbedding:
         return (self.W,)
 
     def take(self, arrays: Iterator[Array]) -> None:
-        """Takes arrays in the same order from an iterator."""
+        """Take arrays in the same order from an iterator."""
         self.frequencies = None if self.frequencies is None else next(arrays)
         self.W, self.b = next(arrays), next(arrays)
 
     def encode(self, x: Array, k: int) -> tuple[Array, Array]:
-        """e(x_k) and its derivative, both (B, n), of a column (B,)."""
+        """Return e(x_k) and its derivative, both (B, n), for a column (B,)."""
         if self.bins is not None:
             edges = np.asarray(self.bins[k], x.dtype)
             width = np.diff(edges)
@@ -136,7 +137,7 @@ class NumericEmbedding:
         return e, np.concatenate([slope * np.cos(angle), -slope * np.sin(angle)], axis=1)
 
     def forward(self, z: Array, drop: Any) -> Array:
-        """Z of z_prev."""
+        """Return z for z_prev."""
         columns = list(range(z.shape[1])) if self.columns is None else self.columns
         vectors, self.tape, row = [], [], 0
         for k, column in enumerate(columns):
@@ -149,7 +150,7 @@ class NumericEmbedding:
         return replaced(z, columns, vectors)
 
     def backward(self, g: Array, penalty_scale: float = 1.0) -> tuple[Array, list[Array]]:
-        """dE/dz_prev; and the gradients of the arrays."""
+        """Return dE/dz_prev and the gradients of the arrays."""
         n, columns = self.shape
         below, vectors = taken_apart(g, n, columns, self.W.shape[1])
         dW, db = np.zeros_like(self.W), np.zeros_like(self.b)
@@ -168,12 +169,12 @@ class NumericEmbedding:
         return below, [dW, db] if dC is None else [dC, dW, db]
 
     def penalty(self) -> float:
-        """None."""
+        """Return 0: there is no penalty."""
         return 0.0
 
 
 def embedding_twin(spec: Any, arrays: Iterator[Array]) -> Embedding:
-    """The twin of an Embedding."""
+    """Return the reference layer for a fastnn Embedding."""
     return Embedding(
         W=next(arrays),
         sizes=spec.n_categories if isinstance(spec.n_categories, int) else list(spec.n_categories),
@@ -184,7 +185,7 @@ def embedding_twin(spec: Any, arrays: Iterator[Array]) -> Embedding:
 
 
 def numeric_twin(spec: Any, arrays: Iterator[Array]) -> NumericEmbedding:
-    """The twin of a NumericEmbedding."""
+    """Return the reference layer for a fastnn NumericEmbedding."""
     frequencies = next(arrays) if spec.bins is None else None
     return NumericEmbedding(
         W=next(arrays),

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 # ---- Activations: z = h(a), and dz/da ----------------------------------------------------------
 
-quiet = np.errstate(over="ignore", under="ignore")  # 0 and inf are the right limits of e^a
+quiet = np.errstate(over="ignore", under="ignore")  # 0 and inf are the correct limits of e^a
 
 
 @quiet
@@ -35,7 +35,7 @@ def sigmoid(a: Array) -> Array:
 
 @quiet
 def softplus(a: Array) -> Array:
-    """log(1 + e^a), its two halves each without loss."""
+    """log(1 + e^a) = max(a, 0) + log1p(e^-|a|), without loss of digits on either side."""
     return np.maximum(a, 0) + np.log1p(np.exp(-np.abs(a)))
 
 
@@ -73,7 +73,7 @@ def gelu_tanh_gate(a: Array) -> tuple[Array, Array]:
 
 
 def mish_gate(a: Array) -> tuple[Array, Array]:
-    """t = tanh(softplus(a)), without loss on the left; and its slope."""
+    """t = tanh(softplus(a)), without loss of digits for a < 0; and its slope."""
     u = np.exp(np.minimum(a, 0)) * (np.exp(np.minimum(a, 0)) + 2)
     t = np.where(a > 0, np.tanh(softplus(a)), u / (u + 2))
     return t, (1 - t * t) * sigmoid(a)
@@ -90,7 +90,7 @@ def kink(a: Array, left: float | Array) -> Array:
     return np.where(a > 0, a.dtype.type(1), left)
 
 
-ALPHA = {"leaky_relu": 0.01, "elu": 1.0}  # the defaults; the others have no alpha
+ALPHA = {"leaky_relu": 0.01, "elu": 1.0}  # defaults; other activations have no alpha
 SELU, SELU_ALPHA = 1.0507009873554805, 1.6732632423543772
 
 # name: (value z of a, alpha; derivative dz/da of a, z, alpha)
@@ -138,7 +138,7 @@ ACTIVATIONS: dict[str, tuple[Callable[[Array, float], Array], Any]] = {
 
 
 def bfloat16(x: Array) -> Array:
-    """X as float32 and then rounded to bfloat16, ties to even; subnormal numbers become 0."""
+    """Round x to float32 and then to bfloat16, ties to even; subnormal numbers become 0."""
     bits = np.asarray(x, np.float32).view(np.uint32)
     nearest = (bits + (bits >> 16 & 1) + 0x7FFF) & np.uint32(0xFFFF0000)
     rounded = np.where(bits & 0x7F800000 == 0, bits & np.uint32(0x80000000), nearest)
@@ -234,7 +234,7 @@ def gaussian_nll(a: Array, y: Array, t: Array, activation: str) -> tuple[Array, 
 
 ANY = tuple(ACTIVATIONS)
 
-# name: (function, the output activations that it is legal with)
+# name: (function, the output activations that it allows)
 LOSSES: dict[str, tuple[Callable[..., tuple[Array, Array]], tuple[str, ...]]] = {
     "squared_error": (squared_error, ANY),
     "absolute_error": (absolute_error, ANY),
@@ -258,11 +258,12 @@ def loss_and_delta(
     weights: Array | float = 1.0,
     **parameters: Any,
 ) -> tuple[Array, Array]:
-    """Each row's loss (B,) and its delta (B, n_out), of a, y, t (B, n_out) for a legal pair.
+    """Return the loss (B,) of each row and the delta (B, n_out), for a, y, t (B, n_out).
 
-    `weights` are those of the terms: (B, n_out), or (B, 1) where each row has one. `parameters` are
-    huber's ``delta``, quantile's ``q``, the cross-entropies' ``label_smoothing``. Nothing is
-    averaged yet.
+    `weights` are the weights of the terms, (B, n_out), or (B, 1) for one weight per row.
+    `parameters` are ``delta`` of huber, ``q`` of quantile, ``label_smoothing`` of the
+    cross-entropies. Nothing is averaged here. A ValueError is raised if the loss does not allow the
+    activation.
     """
     function, outputs = LOSSES[loss]
     if activation not in outputs:

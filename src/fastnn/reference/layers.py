@@ -1,4 +1,4 @@
-"""Layers, each with its forward and backward pass; and the twins of fastnn's layers."""
+"""Layers with their forward and backward passes, and functions that make them from fastnn's."""
 
 from __future__ import annotations
 
@@ -16,51 +16,51 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Array: TypeAlias = NDArray[Any]
-    Drop: TypeAlias = Callable[[float, Array, int], Array | None]  # a mask for rate, z, number
+    Drop: TypeAlias = Callable[[float, Array, int], Array | None]  # returns a mask, or None
 
 
 @dataclasses.dataclass
 class Layer:
-    """One dense layer: W (n_in, n_out), b (n_out,) or None; `dropout` is its input's rate.
+    """One dense layer: W (n_in, n_out), b (n_out,) or None; `dropout` is the rate of its input.
 
     With `rounds` the operands of its three products are rounded to bfloat16.
 
-    A layer that isn't trainable does not change. `forward` keeps what `backward` needs in `tape`.
+    A layer that isn't trainable does not change. `forward` keeps values for `backward` in `tape`.
     """
 
     W: Array
     b: Array | None = None
     activation: str = "identity"
-    alpha: Any = None  # a number, the activation's own unless given
+    alpha: Any = None  # a number; by default the activation's default
     l1: float = 0.0
     l2: float = 0.0
     dropout: float = 0.0
     trainable: bool = True
-    number: Any = None  # of its dropout masks; by default its place
-    rate_multiplier: float = 1.0  # of the learning rate
+    number: Any = None  # number of its dropout masks; by default the position of the layer
+    rate_multiplier: float = 1.0  # multiplies the learning rate
     rounds: bool = False
 
     def __post_init__(self) -> None:
-        """Fill in the activation's own alpha."""
+        """Set alpha to the default of the activation if none is given."""
         self.alpha = ALPHA.get(self.activation, 0.0) if self.alpha is None else float(self.alpha)
 
     def arrays(self) -> list[Array]:
-        """W and, where there is one, b."""
+        """W and, if there is one, b."""
         return [self.W] if self.b is None else [self.W, self.b]
 
     def take(self, arrays: Iterator[Array]) -> None:
-        """Takes arrays in the same order from an iterator."""
+        """Take arrays in the same order from an iterator."""
         self.W = next(arrays)
         self.b = None if self.b is None else next(arrays)
 
     def operand(self, x: Array) -> Array:
-        """X as products take it."""
+        """Return x as an operand of a product: rounded to bfloat16 if `rounds`."""
         return bfloat16(x) if self.rounds else x
 
     def forward(self, z: Array, drop: Drop) -> Array:
-        """h(z_prev @ W + b), z_prev being z after dropout: `drop` has the mask for a rate, or None.
+        """Return h(z_prev @ W + b), where z_prev is z after dropout.
 
-        The tape is (z_prev, keep, a, z).
+        ``drop(rate, z, number)`` returns the mask or None. The tape is (z_prev, keep, a, z).
         """
         keep = drop(self.dropout, z, self.number) if self.dropout else None
         z_prev = z if keep is None else z * keep
@@ -72,7 +72,7 @@ class Layer:
     def backward(
         self, g: Array, penalty_scale: float = 1.0, is_delta: bool = False
     ) -> tuple[Array, list[Array]]:
-        """dE/dz of the layer below, and [dW, db]; g is dE/dz, or dE/da `is_delta`."""
+        """Return dE/dz of the layer below and [dW, db]; g is dE/dz, or dE/da if `is_delta`."""
         z_prev, keep, a, z = self.tape
         delta = g if is_delta else through(self.activation, g, a, z, self.alpha)
         dW = self.operand(z_prev).T @ self.operand(delta)
@@ -108,11 +108,11 @@ class LayerNorm:
         return [self.gain, self.bias]
 
     def take(self, arrays: Iterator[Array]) -> None:
-        """Takes arrays in the same order from an iterator."""
+        """Take arrays in the same order from an iterator."""
         self.gain, self.bias = next(arrays), next(arrays)
 
     def forward(self, z: Array, drop: Drop) -> Array:
-        """Z of z_prev, both (B, n)."""
+        """Return z for z_prev, both (B, n)."""
         x = z - z.mean(1, keepdims=True)
         scale = 1 / np.sqrt((x * x).mean(1, keepdims=True) + self.epsilon)
         self.tape = x * scale, scale
@@ -128,35 +128,35 @@ class LayerNorm:
         return below, [(unit * g).sum(0), g.sum(0)]
 
     def penalty(self) -> float:
-        """None: neither gain nor bias is penalized."""
+        """Return 0: neither gain nor bias is penalized."""
         return 0.0
 
 
 @dataclasses.dataclass
 class Dropout:
-    """Dropout that is not on the input of a dense layer; `number` is that of its masks."""
+    """Dropout elsewhere than on the input of a dense layer; `number` is that of its masks."""
 
     rate: float
     number: int
 
     def arrays(self) -> list[Array]:
-        """None."""
+        """Return no arrays."""
         return []
 
     def take(self, arrays: Iterator[Array]) -> None:
-        """Takes no array."""
+        """Take no array."""
 
     def forward(self, z: Array, drop: Drop) -> Array:
-        """Z_prev times the mask."""
+        """Return z_prev times the mask."""
         self.tape = drop(self.rate, z, self.number)
         return z if self.tape is None else z * self.tape
 
     def backward(self, g: Array, penalty_scale: float = 1.0) -> tuple[Array, list[Array]]:
-        """dE/dz times the mask."""
+        """Return dE/dz times the mask."""
         return g if self.tape is None else g * self.tape, []
 
     def penalty(self) -> float:
-        """None."""
+        """Return 0: there is no penalty."""
         return 0.0
 
 
@@ -168,11 +168,11 @@ class Activate:
     alpha: float
 
     def arrays(self) -> list[Array]:
-        """None."""
+        """Return no arrays."""
         return []
 
     def take(self, arrays: Iterator[Array]) -> None:
-        """Takes no array."""
+        """Take no array."""
 
     def forward(self, z: Array, drop: Drop) -> Array:
         """h(z_prev)."""
@@ -184,34 +184,34 @@ class Activate:
         return through(self.activation, g, *self.tape, self.alpha), []
 
     def penalty(self) -> float:
-        """None."""
+        """Return 0: there is no penalty."""
         return 0.0
 
 
 @dataclasses.dataclass
 class Residual:
-    """z = z_prev + f(z_prev), f being the layers one after the other (He et al. 2016)."""
+    """z = z_prev + f(z_prev), where f is the composition of the layers (He et al. 2016)."""
 
     layers: list[Any]
 
     def arrays(self) -> list[Array]:
-        """Those of the layers."""
+        """The arrays of the layers."""
         return [array for layer in self.layers for array in layer.arrays()]
 
     def take(self, arrays: Iterator[Array]) -> None:
-        """Takes arrays in the same order from an iterator."""
+        """Take arrays in the same order from an iterator."""
         for layer in self.layers:
             layer.take(arrays)
 
     def forward(self, z: Array, drop: Drop) -> Array:
-        """Z of z_prev, both (B, n)."""
+        """Return z for z_prev, both (B, n)."""
         z_prev = z
         for layer in self.layers:
             z = layer.forward(z, drop)
         return z_prev + z
 
     def backward(self, g: Array, penalty_scale: float = 1.0) -> tuple[Array, list[Array]]:
-        """dE/dz_prev = g + dE/dz_prev through f; and the layers' gradients."""
+        """Return dE/dz_prev, g plus g carried back through f, and the layers' gradients."""
         below: Array = g
         gradients: list[Array] = []
         for layer in reversed(self.layers):
@@ -225,21 +225,24 @@ class Residual:
 
 
 def trainable(layer: Any) -> list[bool]:
-    """Whether updates change each of a layer's arrays."""
+    """Return, for each array of a layer, whether updates change it."""
     if isinstance(layer, Residual):
         return [on for inner in layer.layers for on in trainable(inner)]
     return [layer.trainable for _ in layer.arrays()]
 
 
 def rate_multipliers(layer: Any) -> list[float]:
-    """What the learning rate of each of a layer's arrays is multiplied by."""
+    """Return the multiplier of the learning rate for each array of a layer."""
     if isinstance(layer, Residual):
         return [m for inner in layer.layers for m in rate_multipliers(inner)]
     return [getattr(layer, "rate_multiplier", 1.0) for _ in layer.arrays()]
 
 
 def decay(layer: Any) -> list[bool]:
-    """Whether each of a layer's arrays decays: matrices do, but for some of embeddings."""
+    """Return, for each array of a layer, whether it decays: matrices do, except some of embeddings.
+
+    A layer with an attribute `decayed` lists the arrays that decay there.
+    """
     if isinstance(layer, Residual):
         return [on for inner in layer.layers for on in decay(inner)]
     own = getattr(layer, "decayed", ())
@@ -247,7 +250,7 @@ def decay(layer: Any) -> list[bool]:
 
 
 def round_operands(layers: Iterable[Any]) -> None:
-    """Let layers of more than 4 units round operands; narrow ones would gain nothing by it."""
+    """Set `rounds` for layers of more than 4 units; narrower layers would gain nothing by it."""
     for layer in layers:
         if isinstance(layer, Residual):
             round_operands(layer.layers)
@@ -255,11 +258,11 @@ def round_operands(layers: Iterable[Any]) -> None:
             layer.rounds = layer.W.shape[1] > 4
 
 
-# ---- Twins of fastnn's layers -------------------------------------------------------------------
+# ---- Twins: reference layers for fastnn's layers ------------------------------------------------
 
 
 def dense_twin(spec: Any, arrays: Iterator[Array], rate: float, number: int) -> Layer:
-    """The twin of a Dense whose input is dropped at a rate."""
+    """Return the twin of a Dense whose input is dropped with probability `rate`."""
     return Layer(
         W=next(arrays),
         b=next(arrays) if spec.use_bias else None,
@@ -275,26 +278,26 @@ def dense_twin(spec: Any, arrays: Iterator[Array], rate: float, number: int) -> 
 
 
 def layer_norm_twin(spec: Any, arrays: Iterator[Array]) -> LayerNorm:
-    """The twin of a LayerNorm."""
+    """Return the twin of a LayerNorm."""
     return LayerNorm(next(arrays), next(arrays), float(spec.epsilon), spec.trainable)
 
 
-#: The function that makes the twin of each kind of layer; `twins` makes those with None itself.
+#: For each kind of layer, the function that makes its twin; `twins` itself handles those with None.
 TWINS: dict[str, Any] = {
     "dense": dense_twin,
     "dropout": None,
-    "standardize": None,  # mean and scale are the network's
+    "standardize": None,  # mean and scale belong to the Network
     "layer_norm": layer_norm_twin,
     "activate": lambda spec, _: Activate(spec.activation.name, spec.activation.parameter),
     "residual": None,
-    "ensemble": None,  # its layers are the network's
+    "ensemble": None,  # replaced by its layers
     "embedding": embeddings.embedding_twin,
     "numeric_embedding": embeddings.numeric_twin,
 }
 
 
 def _until_sum(specs: Iterator[Any]) -> list[Any]:
-    """Takes the pieces after a Fork up to its Sum, which is not returned."""
+    """Take the pieces after a Fork up to its Sum; return them without the Sum."""
     found: list[Any] = []
     depth = 1
     for spec in specs:
@@ -305,7 +308,7 @@ def _until_sum(specs: Iterator[Any]) -> list[Any]:
     return found
 
 
-#: The same of the layers that an Ensemble consists of beside other ones.
+#: As TWINS, for the pieces that only an Ensemble has.
 OF_MEMBERS: dict[str, Any] = {
     "member_scale": members.scale_twin,
     "member_dense": members.dense_twin,
@@ -313,7 +316,7 @@ OF_MEMBERS: dict[str, Any] = {
 
 
 def with_members(layers: Iterable[Any]) -> Iterator[Any]:
-    """The layers, with those of an Ensemble in its place."""
+    """Yield the layers; an Ensemble is replaced by its layers."""
     for spec in layers:
         if spec.name == "ensemble":
             yield from spec.with_members()
@@ -324,11 +327,11 @@ def with_members(layers: Iterable[Any]) -> Iterator[Any]:
 def twins(
     layers: Iterable[Any], arrays: Iterator[Array], count: dict[str, int] | None = None
 ) -> list[Any]:
-    """The twins of fastnn's layers, their arrays taken from an iterator.
+    """Return the twins of fastnn's layers, with arrays from an iterator.
 
-    Consecutive Dropouts are one, with the probability that all of them keep a value. The number of
-    its masks is that of the layers with parameters before it; a second Dropout before the same
-    layer adds 2^32.
+    Consecutive Dropouts become one, which keeps a value with the probability that all of them keep
+    it. The number of its masks is the number of layers with parameters before it, plus 2^32 for a
+    second Dropout before the same layer.
     """
     count = {"layers": 0, "masks": 0} if count is None else count
     found: list[Any] = []

@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 @dataclasses.dataclass
 class _Members:
-    """W, a row or a matrix for each member, and b (members, n_out) or None."""
+    """Base class: W has a row or a matrix for each member, b is (members, n_out) or None."""
 
     W: Array
     b: Array | None
     members: int
 
     def arrays(self) -> list[Array]:
-        """W and, where there is one, b."""
+        """W and, if there is one, b."""
         return [self.W] if self.b is None else [self.W, self.b]
 
     def take(self, arrays: Iterator[Array]) -> None:
-        """Takes arrays in the same order from an iterator."""
+        """Take arrays in the same order from an iterator."""
         self.W = next(arrays)
         self.b = None if self.b is None else next(arrays)
 
@@ -40,11 +40,11 @@ class _Members:
         return (self.W,)
 
     def apart(self, rows: Array) -> Array:
-        """Rows (B * members, n) as (members, B, n)."""
+        """Return rows (B * members, n) as (members, B, n)."""
         return rows.reshape(-1, self.members, rows.shape[1]).swapaxes(0, 1)
 
     def together(self, apart: Array) -> Array:
-        """The same back."""
+        """Return (members, B, n) as rows (B * members, n), the inverse of `apart`."""
         return np.ascontiguousarray(apart.swapaxes(0, 1)).reshape(-1, apart.shape[2])
 
 
@@ -56,26 +56,26 @@ class MemberScale(_Members):
     rate_multiplier: float = 1.0
 
     def forward(self, z: Array, drop: Any) -> Array:
-        """Z of z_prev, both (B * members, n)."""
+        """Return z for z_prev, both (B * members, n)."""
         self.tape = self.apart(z)
         out = self.tape * self.W[:, None]
         return self.together(out if self.b is None else out + self.b[:, None])
 
     def backward(self, g: Array, penalty_scale: float = 1.0) -> tuple[Array, list[Array]]:
-        """dE/dz_prev_m = g_m * W_m; and the gradients of the arrays."""
+        """Return dE/dz_prev_m = g_m * W_m and the gradients of the arrays."""
         delta = self.apart(g)
         below = self.together(delta * self.W[:, None])
         dW = (self.tape * delta).sum(1)
         return below, [dW] if self.b is None else [dW, delta.sum(1)]
 
     def penalty(self) -> float:
-        """None."""
+        """Return 0: there is no penalty."""
         return 0.0
 
 
 @dataclasses.dataclass
 class MemberDense(_Members):
-    """z_m = h(x_m @ W_m + b_m); W has the rows of W_0, W_1, ..., b is (members, n_out)."""
+    """z_m = h(x_m @ W_m + b_m); the rows of W are those of W_0, W_1, ...; b is (members, n_out)."""
 
     activation: str = "identity"
     alpha: Any = None
@@ -85,7 +85,7 @@ class MemberDense(_Members):
     rate_multiplier: float = 1.0
 
     def forward(self, z: Array, drop: Any) -> Array:
-        """Z of z_prev, (B * members, ...). The tape is (z_prev apart, None, a, z)."""
+        """Return z for z_prev, (B * members, ...). The tape is (z_prev apart, None, a, z)."""
         x = self.apart(z)
         a = x @ self.W.reshape(self.members, -1, self.W.shape[1])
         a = self.together(a if self.b is None else a + self.b[:, None])
@@ -95,7 +95,7 @@ class MemberDense(_Members):
     def backward(
         self, g: Array, penalty_scale: float = 1.0, is_delta: bool = False
     ) -> tuple[Array, list[Array]]:
-        """dE/dz_prev, and the gradients of the arrays; g is dE/dz, or dE/da `is_delta`."""
+        """Return dE/dz_prev and the gradients of the arrays; g is dE/dz, or dE/da if `is_delta`."""
         x, _, a, z = self.tape
         delta = g if is_delta else through(self.activation, g, a, z, self.alpha)
         delta = self.apart(delta)
@@ -112,7 +112,7 @@ class MemberDense(_Members):
 
 
 def scale_twin(spec: Any, arrays: Iterator[Array]) -> MemberScale:
-    """The twin of a MemberScale."""
+    """Return the twin of a MemberScale."""
     return MemberScale(
         W=next(arrays),
         b=None if spec.bias_initializer is None else next(arrays),
@@ -123,7 +123,7 @@ def scale_twin(spec: Any, arrays: Iterator[Array]) -> MemberScale:
 
 
 def dense_twin(spec: Any, arrays: Iterator[Array]) -> MemberDense:
-    """The twin of a MemberDense."""
+    """Return the twin of a MemberDense."""
     dense = spec.dense
     return MemberDense(
         W=next(arrays),

@@ -1,4 +1,4 @@
-"""The network: layers, a loss and an optimizer; and central differences."""
+"""The network, with layers, a loss and an optimizer; and central differences."""
 
 from __future__ import annotations
 
@@ -36,26 +36,27 @@ class Network:
     loss, optimizer : str
         Names in LOSSES and OPTIMIZERS.
     parameters, hyper : dict
-        Of the loss (``delta``, ``q``, ``label_smoothing``) and of the optimizer, where they aren't
-        the defaults.
+        Parameters of the loss (``delta``, ``q``, ``label_smoothing``) and hyper-parameters of the
+        optimizer that differ from the defaults.
     reduction : {"mean", "sum"}
-        "mean" divides a batch's loss by its rows, or by the sum of their `row_weights`.
+        "mean" divides the loss of a batch by its number of rows, or by the sum of `row_weights`.
     scale_penalties : bool
-        "mean" divides the penalties, too.
+        Whether "mean" divides the penalties, too.
     seed, step, epoch : int
-        Of the dropout masks, below 2^64; the updates and the whole epochs made so far.
+        Seed of the dropout masks, below 2^64; number of updates and of whole epochs so far.
     schedule : dict or None
-        Of the learning rate: the arguments of `learning_rate` but t, and ``per_epoch``.
+        The arguments of `learning_rate` except t, and ``per_epoch``.
     clipping : dict
-        The arguments of `clip` but the gradients.
+        The arguments of `clip` except the gradients.
     maximize : bool
-        Updates go up the gradients.
+        Whether updates go up the gradient.
     momentum : float or None
-        Of the moving average of the weights, kept in ``average``.
+        Momentum of the moving average of the weights, which is kept in ``average``.
     mean, scale : arrays of shape (n_in,)
-        Inputs are ``(x - mean) / scale``.
+        Inputs are standardized to ``(x - mean) / scale``.
     members : int
-        Copies of each row that pass through the layers; outputs are their means, losses, too.
+        Number of copies of each row that pass through the layers; outputs and losses are means over
+        the copies.
     """
 
     layers: list[Any]  # of classes in TWINS
@@ -87,7 +88,7 @@ class Network:
 
     @classmethod
     def like(cls, net: Any) -> Network:
-        """The twin of a fastnn MLP, its weights copied; the optimizer's moments start empty."""
+        """Return the twin of a fastnn MLP with copies of its weights, but without moments."""
         layers = twins(net.layers, iter(np.array(w, net.dtype) for w in net.get_weights()))
         if net.dtype_policy == "mixed_bfloat16":
             round_operands(layers)
@@ -123,7 +124,7 @@ class Network:
 
     @property
     def tape(self) -> list[Any]:
-        """What each layer has kept from the last forward pass."""
+        """The values that each layer has kept from the last forward pass."""
         return [layer.tape for layer in self.layers]
 
     def get_weights(self) -> list[Array]:
@@ -137,7 +138,7 @@ class Network:
             layer.take(rest)
 
     def forward(self, X: ArrayLike, training: bool = False) -> Array:
-        """y (B * members, n_out) of X (B, n_in); layers keep what the backward pass needs."""
+        """Return y (B * members, n_out) for X (B, n_in); each layer fills its tape."""
 
         def drop(rate: float, z: Array, number: int) -> Array | None:
             if not training:
@@ -152,18 +153,18 @@ class Network:
         return z
 
     def predict(self, X: ArrayLike) -> Array:
-        """y, shape (B, n_out), of X, shape (B, n_in), without dropout."""
+        """Return y (B, n_out) for X (B, n_in), without dropout."""
         y = self.forward(X)
         mean: Array = y.reshape(-1, self.members, y.shape[1]).mean(1)
         return mean
 
     def evaluate(self, X: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
-        """The loss of a data set, penalties included, without dropout: a float."""
+        """Return the loss of a data set, including penalties, without dropout."""
         self.forward(X)
         return self._loss_and_delta(t, sample_weight)[0]
 
     def _loss_and_delta(self, t: ArrayLike, sample_weight: ArrayLike | None) -> tuple[float, Array]:
-        """The loss with penalties and the delta (B * members, n_out) of the last forward pass."""
+        """Return the loss with penalties and the delta (B * members, n_out), after `forward`."""
         last = self.layers[-1]
         _, _, a, y = last.tape
         t = one_hot(t, y.shape[1]) if self.loss == "cross_entropy" and np.ndim(t) == 1 else t
@@ -190,10 +191,10 @@ class Network:
         sample_weight: ArrayLike | None = None,
         training: bool = False,
     ) -> tuple[float, list[Array]]:
-        """The batch's loss with penalties, and its gradients in the order of get_weights.
+        """Return the loss of a batch with penalties, and its gradients in the order of get_weights.
 
         X is (B, n_in), t is (B, n_out), sample_weight is (B,) or (B, n_out); t may be (B,) for one
-        output and for class indices. Inputs are dropped when training.
+        output and for class indices. Dropout is active if `training`.
         """
         self.forward(X, training)
         loss, delta = self._loss_and_delta(t, sample_weight)
@@ -206,9 +207,10 @@ class Network:
     def train_on_batch(
         self, X: ArrayLike, t: ArrayLike, sample_weight: ArrayLike | None = None
     ) -> float:
-        """One update; returns the loss before it.
+        """Make one update; return the loss before it.
 
-        Where a rule keeps an average x of the weights, the network has x before and after.
+        If the rule keeps an average x of the weights, the network has the weights x before and
+        after the update.
         """
         self._take_states("y")
         loss, gradients = self.loss_and_gradients(X, t, sample_weight, training=True)
@@ -234,12 +236,12 @@ class Network:
         return loss
 
     def _take_states(self, name: str) -> None:
-        """Take weights from the rules' states, where these have any of the name."""
+        """Replace each weight array by the entry `name` of its rule's state, if there is one."""
         weights = zip(self.get_weights(), self.state, strict=True)
         self.set_weights([s.get(name, w) for w, s in weights])
 
     def _scheduled(self) -> dict[str, float]:
-        """The learning rate of the next step, if there is a schedule."""
+        """Return the learning rate of the next step as a dict; empty without a schedule."""
         if self.schedule is None:
             return {}
         schedule = dict(self.schedule)
@@ -254,10 +256,10 @@ class Network:
         batch_size: int | None = None,
         sample_weight: ArrayLike | None = None,
     ) -> float:
-        """One pass over the rows X[order] in batches (None: one batch of all); returns its loss.
+        """Train an epoch on the rows X[order] in batches (None: one batch of all); return its loss.
 
-        Every batch's loss counts as it was before its update: their mean, weighted by the batches'
-        rows or by their sums of sample weights; with reduction "sum", their sum.
+        The loss of the epoch is the mean of the batches' losses, each before its update, weighted
+        by the batches' rows or sums of sample weights; with reduction "sum" it is their sum.
         """
         X, t, mean = np.asarray(X, self.dtype), np.asarray(t), self.reduction == "mean"
         w = np.ones(len(X)) if sample_weight is None else np.asarray(sample_weight)
@@ -272,14 +274,14 @@ class Network:
 
 
 def multiplied(hyper: dict[str, float], multiplier: float) -> dict[str, float]:
-    """Hyper-parameters with the learning rate times a layer's multiplier."""
+    """Return hyper-parameters with the learning rate multiplied by a layer's multiplier."""
     if multiplier == 1:
         return hyper
     return hyper | {"learning_rate": multiplier * hyper["learning_rate"]}
 
 
 def row_weights(sample_weight: Array) -> Array:
-    """|c_n| of weights (B,); of weights (B, n_out) the mean of |c_nk| over the outputs k."""
+    """Return |c_n| for weights (B,), or the mean of |c_nk| over k for weights (B, n_out)."""
     c = np.abs(sample_weight)
     return c if c.ndim == 1 else c.mean(1)
 
@@ -287,7 +289,7 @@ def row_weights(sample_weight: Array) -> Array:
 def central_differences(
     f: Callable[[list[Array]], float], weights: list[Array], eps: float = 1e-5
 ) -> list[Array]:
-    """dE/dw of E = f(weights), each entry from (f(w + eps) - f(w - eps)) / 2 eps, in float64."""
+    """Return dE/dw for E = f(weights): entries (f(w + eps) - f(w - eps)) / 2 eps, in float64."""
     weights = [np.array(w, np.float64) for w in weights]
     gradients = [np.empty_like(w) for w in weights]
     for w, dw in zip(weights, gradients, strict=True):

@@ -1,4 +1,4 @@
-"""Update rules, learning rates, clipping, and the masks of dropout."""
+"""Update rules, learning rates, clipping, and dropout masks."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def rmsprop(
 ) -> Array:  # fmt: skip
     """v <- rho v + (1 - rho) g^2;  w <- w - eta g / (sqrt v + epsilon)  (Hinton 2012).
 
-    centered takes the variance v - m^2 in place of v, m <- rho m + (1 - rho) g  (Graves 2013).
+    centered uses the variance v - m^2 in place of v, with m <- rho m + (1 - rho) g  (Graves 2013).
     """
     w = decayed(w, learning_rate, weight_decay)
     v = s["v"] = rho * s.get("v", 0.0) + (1 - rho) * (g * g)
@@ -134,7 +134,7 @@ def schedule_free_adamw(
 ) -> Array:  # fmt: skip
     """z <- z - eta_t g / (sqrt v^ + epsilon);  x <- x + c_t (z - x);  w <- z + beta_1 (x - z).
 
-    The network is evaluated at x; decay is taken at w  (Defazio et al. 2024).
+    The network is evaluated at x; weight decay is computed at w  (Defazio et al. 2024).
     """
     slow = np.minimum(1.0, np.arange(1, t + 1) / max(1, warmup_steps))
     eta, c = learning_rate * slow[-1], slow[-1] ** 2 / (slow**2).sum()
@@ -151,7 +151,7 @@ OPTIMIZERS: dict[str, Callable[..., Array]] = {
     "nadam": nadam, "lion": lion, "schedule_free_adamw": schedule_free_adamw,
 }  # fmt: skip
 
-# ---- Learning rates: eta of the step (or epoch) that comes after t of them -----------------------
+# ---- Learning rates: eta for the step (or epoch) after t steps (or epochs) -----------------------
 
 
 def half_cosine(high: float, low: float, fraction: float) -> float:
@@ -160,7 +160,10 @@ def half_cosine(high: float, low: float, fraction: float) -> float:
 
 
 def piecewise_constant_decay(t: float, n: float, *numbers: float) -> float:
-    """One of n + 1 values, which follow n increasing boundaries: as many of these are below t."""
+    """The value whose index is the number of boundaries below t.
+
+    `numbers` are n increasing boundaries and then n + 1 values.
+    """
     boundaries, values = numbers[: int(n)], numbers[int(n) :]
     return values[sum(t > boundary for boundary in boundaries)]
 
@@ -201,7 +204,7 @@ SCHEDULES: dict[str, Callable[..., float]] = {
 def learning_rate(
     t: float, name: str, parameters: Sequence[float], warmup: float = 0.0, start: float = 0.0
 ) -> float:
-    """A schedule's rate, after a line from `start` of `warmup` steps (or epochs)."""
+    """The rate of a schedule, preceded by a linear warm-up from `start` over `warmup` steps."""
     rate = SCHEDULES[name]
     if t < warmup:
         return start + (rate(0, *parameters) - start) * t / warmup
@@ -217,7 +220,7 @@ def clip(
     clipnorm: float | None = None,
     global_clipnorm: float | None = None,
 ) -> list[Array]:
-    """Numbers to [-c, c]; or g c / max(|g|, c) for each array, or with the norm of all together."""
+    """Clip entries to [-c, c], or scale arrays by c / max(|g|, c), |g| of each array or of all."""
     if clipvalue is not None:
         return [np.clip(g, -clipvalue, clipvalue) for g in gradients]
     norms = [math.sqrt(float((g * g).sum())) for g in gradients]
@@ -229,7 +232,7 @@ def clip(
     return gradients
 
 
-# ---- Dropout: a mask that is a pure function of where it stands ---------------------------------
+# ---- Dropout: a mask that is a pure function of seed, step, layer, row and unit -----------------
 
 GOLDEN = 0x9E3779B97F4A7C15  # 2^64 / golden ratio: the increment of splitmix64
 
@@ -242,7 +245,7 @@ def mix(z: Any) -> Any:
 
 
 def dropout_mask(seed: Any, step: Any, layer: Any, rows: int, units: int, rate: float) -> Array:
-    """Which inputs of a layer are kept: a (rows, units) array of bool from counter-based bits.
+    """Return which inputs of a layer are kept: bool (rows, units), from counter-based bits.
 
     `seed` is below 2^64, `step` counts the updates before this one, `layer` is the index of the
     dense layer whose input is dropped, `rate` in [0, 1) is the probability of dropping.

@@ -1,22 +1,22 @@
-"""One network and its training: what it is built with, its state, its rows, its fit.
+"""The training of one network: its specification, its state, the rows it reads, and the fit.
 
 Each module imports only those above it in this list:
 
-    specification.py    what a network is built with, checked
-    binding.py          the specification as the kernels take it
+    specification.py    the checked arguments that define a network
+    binding.py          compiled networks from specifications
     state.py            the state of a network: what is copied, pickled and saved
     weights.py          weights of rows by their classes
     mapped.py           advice to the system about memory-mapped files
     ahead.py            a thread that prepares the next item of an iterator
-    streams.py          what a fit took from an iterator and did not use
+    streams.py          items that a fit took from an iterator and did not use
     rows.py             rows in memory, and rows that are converted block by block
-    batches.py          rows of an iterable of batches
+    batches.py          rows from an iterable of batches
     standardizing.py    mean and scale of each column of a source's rows
-    sources.py          from what a user passes to these
+    sources.py          conversion of a user's arguments to these kinds of rows
     totals.py           losses and outputs of the blocks of an epoch, added up
-    calls.py            one call: predictions, a step, gradients, an evaluation
-    whole.py            fits that the engine carries out by itself
-    plan.py             what a fit was asked for, checked
+    calls.py            single calls: predictions, a step, gradients, an evaluation
+    whole.py            fits that the engine carries out as a whole
+    plan.py             the checked arguments of a fit
     loop.py             a fit: epochs, hooks, validation, divergence
 
 Not here: files (exchange/model_files.py), callbacks, arithmetic (the kernels).

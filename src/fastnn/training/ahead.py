@@ -1,4 +1,4 @@
-"""A thread that makes the next item of an iterator while the one before is in use."""
+"""A thread that prepares the next item of a generator while the current item is in use."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 Item = TypeVar("Item")
 
-#: Seconds that the end of a fit waits for an item in the making, and after Ctrl-C.
+#: Seconds that a fit waits, at its end and after Ctrl-C, for the item that is being prepared.
 PATIENCE, BRIEFLY = 5.0, 0.1
 
 
 class Ahead(Generic[Item]):
-    """The items of a generator, each made by another thread while the one before is in use.
+    """Iterate over a generator that another thread runs, one item ahead of the consumer.
 
-    One is made ahead. The thread closes the generator when it ends, so a generator knows there that
-    its last item was not used. It is a daemon, so a source that never gives its next item does not
-    keep the process from ending.
+    The thread closes the generator when it ends; the GeneratorExit tells the generator that its
+    last item was not used. It is a daemon thread, so a source that blocks forever does not keep the
+    process from exiting.
 
-    A child of a fork does not have the thread: there the items that are left are those of
-    `after_fork`, called with the number of items so far. It may raise an error instead.
+    A forked child does not have the thread. There the remaining items come from ``after_fork(n)``,
+    where n is the number of items received so far; `after_fork` may also raise an error.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Ahead(Generic[Item]):
         self.reader, self.after_fork = _Reader(items), after_fork
 
     def __iter__(self) -> Iterator[Item]:
-        """Yield the items; once."""
+        """Yield the items; can be iterated over only once."""
         received, reader = 0, self.reader
         try:
             reader.begin()
@@ -54,7 +54,7 @@ class Ahead(Generic[Item]):
                 reader.wanted.put(True)
                 yield found.pop()
         finally:
-            # In one call of C, so that no signal's handler can raise an error before it.
+            # One call into C, so that no signal handler can raise an error before it is done.
             reader.wanted.put(False)
 
     @property
@@ -63,19 +63,19 @@ class Ahead(Generic[Item]):
         return self.reader.ended.is_set()
 
     def wait(self, seconds: float | None = None) -> None:
-        """Wait until the thread has ended, at most so long.
+        """Wait up to this many seconds, or without limit if None, until the thread has ended.
 
-        Once `__iter__` has ended, or was closed, the thread ends with the item in the making.
+        The thread finishes the current item and ends once `__iter__` has ended or was closed.
         """
         if not self.reader.is_lost and self.reader.ended.wait(seconds):
-            self.reader.thread.join()  # all that is left to it is to leave
+            self.reader.thread.join()  # returns at once: the thread has set `ended` as its last act
 
 
 class _Reader:
     """The thread and the two queues between it and `Ahead`."""
 
     def __init__(self, items: Generator[Any]) -> None:
-        import queue  # a tenth of `import fastnn`, with threading: imported only where it is used
+        import queue  # with threading a tenth of the time of `import fastnn`, so imported here
         import threading
 
         self.items, self.is_lost = items, False
@@ -100,7 +100,7 @@ class _Reader:
             self.ended.set()
 
     def _made(self) -> tuple[list[Any], BaseException | None] | None:
-        """Return the next item in a list, or the error in its place; None after the last one."""
+        """Return ([item], None), or ([], error) if that was raised; None after the last item."""
         try:
             return [next(self.items)], None
         except StopIteration:
@@ -109,7 +109,7 @@ class _Reader:
             return [], error
 
     def lose(self) -> None:
-        """In a child of a fork: wake who waits for the thread, or the thread if it has forked."""
+        """In a forked child, wake the consumer, or the thread if it was this thread that forked."""
         self.is_lost = True
         self.made.put(None)
         self.wanted.put(False)

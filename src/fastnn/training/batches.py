@@ -1,4 +1,4 @@
-"""Batches: rows of an iterable, a batch an item."""
+"""Batches: rows from an iterable whose items are batches."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 
 class Batches:
-    """An iterable of (X, y) or (X, y, sample_weight): each item is a batch, and an update.
+    """An iterable of (X, y) or (X, y, sample_weight): each item is a batch, trained in one step.
 
-    Each epoch iterates over an iterable from its beginning, and over an iterator from where the
-    epoch before stopped. An epoch ends with the iterable, or after `steps` batches. `check` turns
-    an item, after its number, into rows as the kernels take them.
+    An iterable is read from its beginning in each epoch; an iterator is continued where the last
+    epoch stopped. An epoch ends with the iterable, or after `steps` batches. ``check(number,
+    item)`` converts an item to rows that the kernels can read, or raises an error.
     """
 
     n = None
@@ -40,7 +40,7 @@ class Batches:
     def blocks(
         self, order: NDArray[np.int64] | None, batch: int | None, unit: int = 1
     ) -> Generator[Block]:
-        """Yield the epoch's batches, checked and converted by another thread, one ahead."""
+        """Yield the batches of an epoch; another thread checks and converts them, one ahead."""
         iterator = iter(self.iterable) if self.iterator is None else self.iterator
         stream = streams.of(iterator)
         self.reading = reading = Ahead(self._checked(iterator, stream), _refuse)
@@ -54,15 +54,16 @@ class Batches:
             stream.ending = reading
 
     def wait(self, seconds: float) -> None:
-        """Wait until the thread of the last epoch has ended, at most so long."""
+        """Wait up to this many seconds until the thread of the last epoch has ended."""
         if self.reading is not None:
             self.reading.wait(seconds)
         streams.release()
 
     def _checked(self, iterator: Iterator[Any], stream: Stream) -> Generator[Block | BaseException]:
-        """Yield the epoch's batches, or the error in the place of one, on the other thread.
+        """Yield the batches of an epoch, or in place of a batch its error; run by the other thread.
 
-        No item is taken from the iterator beyond them. What the fit does not use is put back.
+        No item after the last batch of the epoch is taken from the iterator. An item that the fit
+        does not use is put back into the stream.
         """
         if stream.ending is not None:
             stream.ending.wait()
@@ -86,7 +87,7 @@ class Batches:
             taken += 1
 
     def _block(self, number: int, item: Any) -> Block | BaseException:
-        """Return an item as a block, or the error of its check."""
+        """Return an item as a block, or the error that its check raised."""
         try:
             rows = self.check(number, item)
         except BaseException as error:
@@ -95,6 +96,6 @@ class Batches:
 
 
 def _refuse(n_items: int) -> Generator[Block | BaseException]:
-    """Raise the error for a child of a fork, where no thread makes further items."""
+    """Raise the error for a forked child, which cannot read further items."""
     _checks.iterator_of_this_process(is_lost=True)
     yield from ()

@@ -1,6 +1,7 @@
-"""A specification as the kernels take it: the compiled network that is bound to it.
+"""Binding: make the compiled network of a specification.
 
-With a loss that is a user's function, it is that network with the function around its steps.
+If the loss is a user's function, the network is one that calls this function in each step
+(own_loss.py).
 
 Not here: the memory and the loops of the compiled network (_kernels.pyx).
 """
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 
 def bind(specification: Specification, dropout_seed: int, n_threads: int) -> Network:
-    """Return a compiled network whose weights are 0 and whose moments are at their start."""
+    """Return a compiled network whose weights are 0 and whose moments have their initial values."""
     spec, loss = specification, specification.loss
     prepare(spec)
     specs, common = vars(spec)[_BOUND]
@@ -37,22 +38,23 @@ def bind(specification: Specification, dropout_seed: int, n_threads: int) -> Net
     return network
 
 
-#: The name of what a specification keeps of this: those with other seeds, made then, share it.
+#: Attribute in which `prepare` caches its result; copies of the specification made afterwards
+#: with another seed share it.
 _BOUND = "_bound"
 
 
 def prepare(spec: Specification) -> None:
-    """Let a specification have what the networks of all seeds are bound with."""
+    """Cache in a specification the stages and options, which do not depend on its seed."""
     if _BOUND not in vars(spec):
         vars(spec)[_BOUND] = _stages(spec), _options(spec)
 
 
-#: The kinds of stages that round the operands of products, by the kind that does not.
+#: For a kind of stage, the kind that computes the same with operands rounded to bfloat16.
 ROUNDING = {"dense": "dense_bfloat16"}
 
 
 def _stages(spec: Specification) -> list[dict[str, Any]]:
-    """Return the specifications of stages, with the kind that computes as the policy says."""
+    """Return the specifications of the stages, of the kinds that the precision policy asks for."""
     found: list[dict[str, Any]] = stages(spec.layers)
     for stage in found:
         if stage["kind"] in ROUNDING and rounds_operands(spec.policy, stage["units"]):
@@ -61,7 +63,7 @@ def _stages(spec: Specification) -> list[dict[str, Any]]:
 
 
 def _options(spec: Specification) -> dict[str, Any]:
-    """Return the arguments of the compiled network but for its stages, seed and threads."""
+    """Return the arguments of the compiled network, except its stages, seed and threads."""
     optimizer, loss = spec.optimizer, spec.loss
     takes = losses.default(loss.rule).takes
     return {

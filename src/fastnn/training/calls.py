@@ -1,7 +1,7 @@
-"""One call on rows: predictions, a step, gradients of a batch or of each row, an evaluation.
+"""Single calls on rows: predictions, a step, gradients of a batch or of each row, an evaluation.
 
-Here is the way in for arguments that are checked and converted. Arrays that the kernels can read as
-they are take a shorter way (`try_predict`, `try_step` of the compiled network).
+The functions here check and convert their arguments. Arrays that the kernels can read as they are
+take a shorter path (`try_predict` and `try_step` of the compiled network).
 """
 
 from __future__ import annotations
@@ -27,12 +27,13 @@ if TYPE_CHECKING:
     from fastnn.training.rows import Rows
     from fastnn.training.state import State
 
-#: Rows that are evaluated together: chunks for eight threads. More would need more memory.
+#: Rows that are evaluated together: one chunk for each of eight threads. More would need more
+#: memory.
 EVALUATION_ROWS = 96 * 8
 
 
 def outputs_in_training(state: State, X: Any) -> NDArray[Any]:
-    """Return the outputs (n, n_out) that the next update computes for rows X, one batch."""
+    """Return the outputs (n, n_out) that the next update would compute for the batch X."""
     X = sources.inputs(state, "X", X)
     out = _output(state, len(X), None, X)
     state.network.predict(X, out, state.n_threads, dropout=True)
@@ -52,7 +53,7 @@ def predict(state: State, X: Any, out: NDArray[Any] | None) -> NDArray[Any]:
 
 
 def _predict_blocks(state: State, X: Any, out: NDArray[Any] | None) -> NDArray[Any]:
-    """Predict rows that are converted a block at a time."""
+    """Predict rows that are converted one block at a time."""
     source, done = sources.large(state, "X", X), 0
     out = _output(state, source.n, out, X)
     for block in source.blocks(None, EVALUATION_ROWS):
@@ -69,7 +70,7 @@ def _output(state: State, n: int, out: NDArray[Any] | None, X: Any) -> NDArray[A
 
 
 def step(state: State, X: Any, y: Any, sample_weight: Any) -> float:
-    """Make an update from rows, one batch; return their loss before it."""
+    """Make one update from rows, taken as one batch; return their loss before the update."""
     rows, tally = sources.rows(state, X, y, sample_weight), state.network.tally()
     arrays = rows.X, rows.T, rows.labels, rows.weights
     state.network.train(*arrays, None, rows.n, state.n_threads, tally, 0, rows.n)
@@ -81,9 +82,10 @@ def step(state: State, X: Any, y: Any, sample_weight: Any) -> float:
 def divergence(
     state: State, loss: float, overflowed: bool, is_weighted: bool = False, targets: str = "y"
 ) -> FloatingPointError:
-    """Return the error for a step whose loss isn't finite; by its penalties if `overflowed`.
+    """Return the error for a step whose loss isn't finite.
 
-    `targets` is the name of the argument that has the targets: "y", or "dY" of the linear loss.
+    `overflowed` says that only the penalties aren't finite. `targets` is the name of the argument
+    that holds the targets: "y", or "dY" for given gradients of the outputs.
     """
     when = ", so no update was made"
     if overflowed:
@@ -102,10 +104,11 @@ def divergence_of_fit(
     dropped: int | None,
     rate: float,
 ) -> FloatingPointError:
-    """Return the error for a fit whose loss isn't finite `when`; by its penalties if `overflowed`.
+    """Return the error for a fit whose loss is no longer finite.
 
-    `dropped` is the number of updates that were undone, None if none has been made; `rate` the
-    learning rate until then.
+    `overflowed` says that only the penalties aren't finite, and `when` names the epoch and the
+    step. `dropped` is the number of updates that were undone, None if no update was made before;
+    `rate` is the learning rate at that step.
     """
     where = "no update has been made"
     if dropped is not None:
@@ -120,7 +123,7 @@ def divergence_of_fit(
 def remedy(
     state: State, overflowed: bool, is_weighted: bool, rate: float, targets: str = "y"
 ) -> str:
-    """Return what helps against a loss that isn't finite, at that learning rate."""
+    """Return advice against a loss that isn't finite, as text; `rate` is the learning rate."""
     spec = state.specification
     if overflowed:
         divides = spec.scale_penalties and is_weighted
@@ -135,7 +138,7 @@ def remedy(
 
 
 def step_by_gradients(state: State, X: Any, dY: Any, sample_weight: Any) -> None:
-    """Make an update from rows, one batch, and given gradients of their outputs."""
+    """Make one update from rows, taken as one batch, and the given gradients of their outputs."""
     X, spec = sources.inputs(state, "X", X), state.specification
     dY = _checks.output_gradients("dY", dY, len(X), spec.n_out, spec.dtype)
     shape, loss = (len(X), spec.n_out), LinearLoss()
@@ -149,7 +152,7 @@ def step_by_gradients(state: State, X: Any, dY: Any, sample_weight: Any) -> None
 def gradients(
     state: State, X: Any, y: Any, sample_weight: Any, training: bool
 ) -> tuple[float, NDArray[Any]]:
-    """Return the loss of rows, one batch, and its gradient (n_parameters,); nothing is updated."""
+    """Return the loss of one batch and its gradient (n_parameters,), without an update."""
     rows = sources.rows(state, X, y, sample_weight)
     training = _checks.flag("training", training)
     arrays = rows.X, rows.T, rows.labels, rows.weights
@@ -165,7 +168,7 @@ def row_gradients(state: State, X: Any, y: Any) -> NDArray[Any]:
 
 
 def split(state: State, flat: NDArray[Any]) -> list[NDArray[Any]]:
-    """Return the parts (..., *shape) of each parameter in flat (..., n_parameters): views of it."""
+    """Split flat (..., n_parameters) into one view (..., *shape) for each parameter."""
     shapes, rest = state.specification.shapes.values(), flat.shape[:-1]
     ends = list(itertools.accumulate(map(math.prod, shapes)))
     parts = np.split(flat, ends[:-1], axis=-1)
@@ -181,7 +184,7 @@ def evaluate(
 ) -> dict[str, float]:
     """Return the loss of a source's rows and their metrics, by name.
 
-    With `averages` they are those of the moving averages of the weights, if these are kept.
+    With `averages` the moving averages of the weights are evaluated, if the optimizer keeps them.
     """
     totals = Totals(metrics, state)
     for block in source.blocks(None, EVALUATION_ROWS):

@@ -37,10 +37,11 @@ if TYPE_CHECKING:
 #: Seconds between two calls of `on_progress`.
 PROGRESS_SECONDS = 0.1
 
-#: Epochs that the engine trains before their logs are kept, so that it needs little room for them.
+#: Epochs that the engine trains in one call. Their logs are then moved to the history, so that the
+#: memory for them is bounded.
 EPOCHS_AT_ONCE = 1 << 16
 
-#: Rows on which the weights after an epoch's last update are tried.
+#: Rows on which the loss is checked after the last update of an epoch.
 TRIED_ROWS = 32
 
 #: The methods of a callback that a fit calls.
@@ -50,13 +51,13 @@ HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_") or name 
 class Fit:
     """A fit in progress of the network `model`, whose state is `state`.
 
-    A checkpoint keeps its state, and a fit that is resumed begins with that.
+    A checkpoint keeps the state of the fit (`get_state`), and a resumed fit begins with it.
     """
 
     def __init__(self, state: State, plan: Plan, model: MLP) -> None:
         _checks.idle(state.fit)
         self.state, self.plan, self.model, self.history = state, plan, model, History()
-        self.epoch = 0  # the next one's number
+        self.epoch = 0  # number of the next epoch
         first = [c for c in plan.callbacks if not c.runs_last]
         self.listeners = [*first, self.history, *(c for c in plan.callbacks if c.runs_last)]
         self.hooks = {name: overridden(name, self.listeners) for name in HOOKS}
@@ -68,12 +69,12 @@ class Fit:
         self.logs_rate = False
         n = plan.source.n
         self.unit = 1 if n is None else state.network.unit(plan.batch_size or n)
-        self.steps = 1  # units in a stretch that takes about PROGRESS_SECONDS
+        self.steps = 1  # units of rows per call, which should take about PROGRESS_SECONDS
         self.reported = 0.0  # when on_progress was called last
-        self.thread = 0  # the identifier of the thread that runs it
+        self.thread = 0  # identifier of the thread that runs the fit
         self.divergence: FloatingPointError | None = None  # once the loss isn't finite
 
-    # ---- what a checkpoint keeps ----------------------------------------------------------------
+    # ---- the state in a checkpoint --------------------------------------------------------------
 
     @property
     def inputs(self) -> Sequence[str]:
@@ -81,9 +82,9 @@ class Fit:
         return self.plan.inputs
 
     def get_state(self) -> dict[str, Any]:
-        """Return the number of the next epoch, the state of history and callbacks, and options.
+        """Return the number of the next epoch, the states of history and callbacks, and options.
 
-        A fit can continue from it if its options are the same.
+        A fit with the same options can continue from this state.
         """
         plan = self.plan
         return {
@@ -96,13 +97,13 @@ class Fit:
         }
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Continue from such a state."""
+        """Continue from a state that `get_state` returned."""
         self.epoch = state["epoch"]
         for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
             callback.set_state(kept)
 
     def try_state(self, state: dict[str, Any]) -> None:
-        """Raise the error that history or callbacks would raise; copies of them take the state."""
+        """Raise any error that `set_state` would raise, by setting the state of copies."""
         for callback, kept in zip(self._keepers(), state["callbacks"], strict=True):
             copy.copy(callback).set_state(kept)
 
@@ -114,12 +115,12 @@ class Fit:
     def run(self, resumed: tuple[Snapshot, dict[str, Any]] | None = None) -> History:
         """Train all epochs, or until a listener stops training; return the history.
 
-        `resumed` is a snapshot of the network and the state of its fit.
+        `resumed` is a snapshot of the network and the state of the fit that is continued.
         """
         state, patience = self.state, BRIEFLY
         try:
             self.thread = _thread.get_ident()
-            # Looked up and entered at once: another fit may have begun since this one was made.
+            # One atomic operation: another fit may have begun since this object was made.
             other = _IN_PROGRESS.setdefault(id(state), self)
             _checks.idle(None if other is self else other)
             state.fit, state.stop_training = self, False
@@ -159,7 +160,7 @@ class Fit:
                 while self.epoch < self.plan.epochs and not self.state.stop_training:
                     self._run_epoch(self.epoch)
             except FloatingPointError as error:
-                if error is not self.divergence:  # of a metric, a callback or an iterable
+                if error is not self.divergence:  # raised by a metric, a callback or an iterable
                     raise
                 handled = False
                 for hook in self.hooks["on_nonfinite_loss"]:
@@ -168,7 +169,7 @@ class Fit:
                     raise
             self._notify("on_train_end", {})
         finally:
-            with contextlib.ExitStack() as stack:  # all are called, even if one raises
+            with contextlib.ExitStack() as stack:  # calls every hook, even if one raises an error
                 for close in reversed(self.hooks["close"]):
                     stack.callback(close)
 
@@ -179,7 +180,7 @@ class Fit:
             steps: int | None = -(-source.n // (batch or source.n))
         else:
             steps, batch = source.steps, None
-        monitors = self.plan.monitors  # one list, to which callbacks add names
+        monitors = self.plan.monitors  # one list for all listeners, to which callbacks add names
         self.logs_rate = self.state.specification.optimizer.schedule is not None
         if self.logs_rate:
             monitors.append("learning_rate")
@@ -232,17 +233,17 @@ class Fit:
         if plan.verbose:
             _print_epoch(epoch + 1, plan.epochs, logs, rate)
 
-    # ---- epochs that the engine carries out by itself -------------------------------------------
+    # ---- all epochs in one call of the engine ---------------------------------------------------
 
     @property
     def _is_unattended(self) -> bool:
-        """Whether an epoch is nothing but its steps, values and rules that the engine knows."""
+        """Whether the engine can carry out the fit as a whole, without Python between epochs."""
         plan = self.plan
         return (
             type(plan.source) is Rows
             and (plan.validation is None or plan.validation.is_like(plan.source))
-            and whole.draws(plan.shuffle)  # a user's generator is asked once an epoch begins
-            and not (plan.verbose or self.epoch)  # nor one that is resumed
+            and whole.draws(plan.shuffle)  # a user's generator is called at the start of each epoch
+            and not (plan.verbose or self.epoch)  # a resumed fit begins at a later epoch
             and whole.judges(plan.metrics, plan.source, plan.validation)
             and whole.is_possible(self.state.specification, plan.callbacks, plan.metrics)
         )
@@ -279,7 +280,7 @@ class Fit:
     # ---- epochs, one by one ---------------------------------------------------------------------
 
     def _count_epoch(self, logs: dict[str, float]) -> None:
-        """Count the epoch, before a checkpoint of it is written; adapt the rate."""
+        """Count an epoch, before a callback writes a checkpoint; let an Adaptive schedule react."""
         self.epoch += 1
         self.state.network.epoch += 1
         self.state.adapt_rate(logs["loss"])
@@ -295,7 +296,7 @@ class Fit:
         return plan.source.blocks(order, plan.batch_size or 1, self.unit)
 
     def _train(self, block: Block, totals: Totals) -> None:
-        """Train on a block: in one go if no listener has a hook for batches or progress."""
+        """Train on a block: in one call if no listener has a hook for batches or progress."""
         out, done = totals.room(block.n), 0
         whole = not (self.has_batch_hooks or self.has_progress_hooks)
         while True:
@@ -344,12 +345,12 @@ class Fit:
             self._notify("on_train_batch_end", batch, {"loss": tally.value})
 
     def _end_of_stretch(self, block: Block, first: int) -> int:
-        """Return where the stretch of rows that is trained in one go ends, if it begins there."""
+        """Return where the rows that are trained in one call end, if they begin at row `first`."""
         size = block.batch if self.has_batch_hooks else self.steps * max(block.batch, self.unit)
         return min(block.n, first + size)
 
     def _end_stretch(self, totals: Totals, began: float) -> None:
-        """Adapt the length of stretches to the time that one took; report progress if it's time."""
+        """Adapt the number of rows per call to the time it took; report progress if it is due."""
         now = time.perf_counter()
         if not self.has_batch_hooks:
             self.steps = max(1, int(self.steps * min(10.0, PROGRESS_SECONDS / (now - began))))
@@ -361,20 +362,23 @@ class Fit:
         self._notify("on_progress", totals.rows, {"loss": totals.tally.value})
 
     def _try_last(self, block: Block, epoch: int) -> None:
-        """Check that the loss is finite after the last update, which no step computes."""
+        """Check that the loss is finite after the last update of an epoch.
+
+        A step computes the loss before its update, so no step checks the last one.
+        """
         network, tally = self.state.network, self.state.network.tally()
         last = block.part(slice(-TRIED_ROWS, None))
         arrays = last.X, last.T, last.labels, last.weights
-        network.evaluate(*arrays, 1, tally)  # one thread, whose workspace is small
+        network.evaluate(*arrays, 1, tally)  # on one thread, which needs only a small workspace
         loss = tally.loss + network.penalties(tally.total)
         if not math.isfinite(loss):
             overflowed = math.isfinite(tally.loss)
             raise self._divergence(loss, overflowed, f"after epoch {epoch + 1}")
 
     def _divergence(self, loss: float, overflowed: bool, when: str) -> FloatingPointError:
-        """Go back to the last good weights; return the error that says so.
+        """Restore the last good weights; return the error that says so.
 
-        `loss` isn't finite, by its penalties alone if `overflowed`.
+        `loss` isn't finite; `overflowed` says that only its penalties aren't.
         """
         network, source = self.state.network, self.plan.source
         is_weighted = not isinstance(source, Rows) or source.weights is not None
@@ -389,9 +393,10 @@ class Fit:
 def fit_as_it_is(
     state: State, X: Any, y: Any, batch_size: int | None, epochs: int, shuffle: Any
 ) -> History | None:
-    """Fit arrays that the kernels can read as they are, without listeners: a few microseconds.
+    """Fit arrays that the kernels can read as they are, without listeners.
 
-    None if that is impossible; `Fit` then says what is wrong with an argument, or converts it.
+    The overhead is a few microseconds. Return None if an argument is invalid or needs conversion;
+    `Fit` then raises the error or converts it.
     """
     simple = type(batch_size) is int and type(epochs) is int and type(shuffle) is bool
     if not (simple and 0 < epochs <= EPOCHS_AT_ONCE and state.specification.is_simple):
@@ -418,18 +423,18 @@ def fit_as_it_is(
 
 
 class _FitAsItIs:
-    """Such a fit, among those in progress."""
+    """The entry of `_IN_PROGRESS` for a call of `fit_as_it_is`."""
 
     def __init__(self, state: State) -> None:
         self.state, self.thread = state, _thread.get_ident()
 
 
-#: All fits of this process, by the identity of what they train: a network has one at a time.
+#: All fits in progress in this process, by the id of the State: one at a time for each network.
 _IN_PROGRESS: dict[int, Fit | _FitAsItIs] = {}
 
 
 def _forget_lost_fits() -> None:
-    """In a child of a fork, end the fits of threads that it does not have."""
+    """In a forked child, end the fits of threads that only the parent has."""
     for key, fit in list(_IN_PROGRESS.items()):
         if fit.thread != _thread.get_ident():
             fit.state.fit = None
@@ -441,14 +446,14 @@ if hasattr(os, "register_at_fork"):
 
 
 def overridden(name: str, callbacks: Iterable[Callback]) -> list[Callable[..., Any]]:
-    """Return the callbacks' hooks of that name, bound, but for those that do nothing."""
+    """Return the bound hooks of that name of all callbacks that override it."""
     hooks = [getattr(callback, name) for callback in callbacks]
     nothing = getattr(Callback, name)
     return [hook for hook in hooks if getattr(hook, "__func__", hook) is not nothing]
 
 
 def _print_epoch(epoch: int, epochs: int, logs: dict[str, float], rate: float) -> None:
-    """Print an epoch's values and its samples a second in training."""
+    """Print the losses and metrics of an epoch, and the samples trained per second."""
     values = "  ".join(f"{name} {value:.6g}" for name, value in logs.items())
     count = f"{epoch:>{len(str(epochs))}}/{epochs}"
     print(f"epoch {count}  {values}  {rate:,.0f} samples/s", flush=True)

@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-#: The machine's memory. Windows takes no advice about pages, so it is not asked there.
+#: The machine's memory in bytes; 0 on Windows, which takes no advice about pages.
 MEMORY_BYTES = (
     os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 0
 )
 
 
 def files_of(*rows: Any) -> list[str]:
-    """Return the paths of the mapped files that arrays, sparse rows or lists of batches lie in."""
+    """Return the paths of the files that are mapped by arrays, sparse rows or lists of batches."""
     found: list[str] = []
     for value in rows:
         if isinstance(value, list | tuple) and value:
@@ -34,8 +34,8 @@ def files_of(*rows: Any) -> list[str]:
 def release(array: object) -> None:
     """Let the system free the pages of a mapped file that have been read.
 
-    They stay in its cache as long as there is memory. Nothing is done for private mappings, whose
-    pages may have been changed.
+    The pages stay in the system's cache as long as memory is available. Private mappings are left
+    alone, since their pages may have been changed.
     """
     mapped = getattr(array, "_mmap", None)
     is_shared = getattr(array, "mode", None) in ("r", "r+", "w+")
@@ -46,8 +46,8 @@ def release(array: object) -> None:
 def advise(array: object, advice: str) -> bool:
     """Tell the system how a mapped file that is too large for its cache will be read.
 
-    Without MADV_RANDOM it would read half a megabyte around every row, and drop it before the next
-    of these rows is used. Returns whether the advice was given.
+    Without MADV_RANDOM the system would read half a megabyte around every row, and drop it before
+    another row of it is used. Return whether the advice was given.
     """
     mapped = getattr(array, "_mmap", None)
     if mapped is None or not hasattr(mmap, advice) or len(mapped) <= MEMORY_BYTES / 2:

@@ -17,24 +17,24 @@ if TYPE_CHECKING:
 class RowOrder:
     """Orders of n rows as scikit-learn draws them: each epoch shuffles the order of the last one.
 
-    It takes the place of a Generator as the argument `shuffle` of `MLP.fit`.
+    It can be passed as the argument `shuffle` of `MLP.fit`, in place of a Generator.
 
     Parameters
     ----------
     n : int
     random_state : RandomState
     is_own : bool
-        Whether nobody else draws from that.
+        Whether nothing else draws from `random_state`, so that no lock is needed.
     """
 
     def __init__(self, n: int, random_state: np.random.RandomState, is_own: bool) -> None:
         self.rows, self.random_state = np.arange(n), random_state
-        #: What the engine holds while it draws, None for nothing.
+        #: The lock that the engine holds while it draws, or None.
         self.lock = None if is_own else random_state._bit_generator.lock
 
     @property
     def bit_generator(self) -> Any:
-        """What the engine draws from."""
+        """The bit generator that the engine draws from."""
         return self.random_state._bit_generator
 
     def permutation(self, n: int) -> NDArray[np.intp]:

@@ -1,8 +1,9 @@
-"""A compiled network whose loss is a user's function: called once a batch, around the kernels.
+"""A compiled network whose loss is a user's function, which is called once for each batch.
 
-The kernels have the linear loss, whose targets are gradients of the outputs. A step computes the
-outputs of its batch as training has them, calls the function, and makes the kernels' step from the
-gradients that it returned. Not here: what the function may return (_checks/own_losses.py).
+In the kernels the network has the linear loss, whose targets are gradients of the outputs. A step
+computes the outputs of its batch in training mode, calls the function, and makes the kernels' step
+with the gradients that the function returned. Not here: checks of what the function returns
+(_checks/own_losses.py).
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 else:
     Network = object
 
-#: Rows whose losses are summed together in an evaluation, wherever its blocks begin and end.
+#: Rows whose losses are summed together in an evaluation, so that the sum does not depend on the
+#: size of its blocks.
 CHUNK = 96
 
 
@@ -61,13 +63,13 @@ class _OwnLoss(Network):
         training: bool,
         averages: bool = False,
     ) -> NDArray[Any]:
-        """Return the outputs (n, n_out) of a batch, in training with the next step's dropout."""
+        """Return the outputs (n, n_out) of a batch; if `training`, with the next step's dropout."""
         outputs = np.empty((len(X), self.n_out), X.dtype)
         super().predict(X, outputs, n_threads, training and self._has_dropout, averages)
         return outputs
 
     def _batch_loss(self, losses: NDArray[np.float64], weights: Any) -> tuple[float, float]:
-        """Return the loss of a batch, without penalties, and the weight of its rows."""
+        """Return the loss of a batch, without penalties, and the sum of its weights."""
         weight = float(len(losses))
         if weights is not None:
             weight, losses = float(np.abs(weights).sum(dtype=np.float64)), losses * weights
@@ -110,7 +112,7 @@ class _OwnLoss(Network):
         stop: int,
         out: NDArray[Any] | None,
     ) -> None:
-        """Make these steps, which no other thread's steps come between."""
+        """Make these steps; `undivided` keeps other threads from making steps in between."""
         y = T if labels is None else labels
         assert y is not None
         for at in range(first, stop, batch):
@@ -133,13 +135,13 @@ class _OwnLoss(Network):
         n_threads: int,
         tally: Tally,
     ) -> None:
-        """Make the step of a batch and add its loss up."""
+        """Make the step of a batch and add its loss to the tally."""
         losses, gradients = self._judge(y, outputs)
         loss, weight = self._batch_loss(losses, weights)
         if not math.isfinite(loss):
             tally.failure = loss
             return
-        loss += self.penalties(weight, self.averages)  # of the weights that the step starts from
+        loss += self.penalties(weight, self.averages)  # of the weights before the update
         kernels, n = self.tally(), len(X)
         super().train(X, gradients, None, weights, None, n, n_threads, kernels, 0, n)
         tally.failure, tally.overflowed = kernels.failure, kernels.overflowed
@@ -166,7 +168,7 @@ class _OwnLoss(Network):
         out: NDArray[Any] | None = None,
         averages: bool = False,
     ) -> None:
-        """Add the rows' losses to a tally as `Network.evaluate` does; the rows are one batch."""
+        """Add the losses of rows to a tally as `Network.evaluate` does; all rows are one batch."""
         y = T if labels is None else labels
         assert y is not None
         outputs = self._outputs(X, n_threads, training=False, averages=averages)

@@ -1,4 +1,4 @@
-"""Plan: what a fit was asked for, checked, and its rows as sources."""
+"""Plan: the checked arguments of a fit, with its rows as sources."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 @dataclass(eq=False, repr=False)
 class Plan:
-    """What a fit was asked for."""
+    """The checked arguments of a fit."""
 
     metrics: dict[str, Resolved]
-    batch_size: int | None  # of a source with a known number of rows it is a number
+    batch_size: int | None  # a number if the source has a known number of rows
     epochs: int
     shuffle: Any  # False, True (drawn by the network) or an object that draws the orders
     callbacks: list[Callback]
@@ -37,11 +37,11 @@ class Plan:
     validation: Rows | None
     feature_names: tuple[str, ...] | None  # columns of X, if it is a data frame
     inputs: list[str]  # paths of the mapped files among the rows
-    classes: Classes | None  # labels that y names, or that the network has
+    classes: Classes | None  # labels found in y, or those that the network has
 
     @property
     def monitors(self) -> list[str]:
-        """The names that an epoch's logs have."""
+        """The names in the logs of an epoch."""
         names = ["loss", *self.metrics]
         return names if self.validation is None else names + [f"val_{name}" for name in names]
 
@@ -112,7 +112,7 @@ def make(
             metric.check_weights("validation sample_weight", validation.sample_weight)
     names = _conversion.column_names(X) if isinstance(source, Rows) else None
     if names is not None and len(names) != spec.n_in:
-        names = None  # an attribute of that name which has another meaning
+        names = None  # X has a `columns` attribute of another meaning
     inputs = files_of(X, y, sample_weight, *(validation_data or ()))
     _checks.files_written(options["callbacks"], inputs)
     return Plan(
@@ -128,7 +128,7 @@ def make(
 def weights_of_classes(
     state: State, class_weight: Any, classes: Classes | None, rows: Rows | None
 ) -> NDArray[np.float64] | None:
-    """Return the weight of each class, or None; "balanced" ones are those of the rows."""
+    """Return the weight of each class, or None; "balanced" weights are computed from the rows."""
     spec = state.specification
     checked = _checks.weights_by_number(class_weight, spec.loss, spec.n_out, classes)
     n_classes = spec.loss.n_classes(spec.n_out)

@@ -1,8 +1,8 @@
-"""Rows as sources: in memory, or converted a block at a time.
+"""Sources of rows: rows in memory, or rows that are converted one block at a time.
 
-A source gives an epoch as blocks: arrays as the kernels take them, each of whole batches, so that
-the bits don't depend on which source the rows come from. Not here: iterables of batches
-(batches.py), which source a user's rows become (sources.py), what an array must be like (_checks).
+A source yields an epoch as blocks: arrays that the kernels can read, each of whole batches, so that
+results do not depend on the source by a bit. Not here: iterables of batches (batches.py), the
+choice of the source for a user's rows (sources.py), checks of arrays (_checks).
 """
 
 from __future__ import annotations
@@ -24,19 +24,20 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: Rows whose converted copy would be larger than this are converted a block at a time.
+#: Rows whose converted copy would be larger than this are converted one block at a time.
 LARGE_BYTES = 32 << 20
 
-#: A block's bytes, or one batch's if that is more: two are in memory at a time.
+#: Size of a block, or of one batch if that is larger; two blocks are in memory at a time.
 BLOCK_BYTES = 8 << 20
 
 
 @dataclass
 class Rows:
-    """Rows in memory as the kernels take them, in the network's dtype: an epoch is one block.
+    """Rows in memory in the form that the kernels read; an epoch is one block.
 
-    X is (n, n_in), targets are T (n, n_out) or labels (n,). `weights` (n,) or None are those of the
-    rows in losses, class weights included; `sample_weight` those in metrics, without class weights.
+    X is (n, n_in) in the network's dtype; targets are T (n, n_out) or labels (n,). `weights` (n,)
+    or None are the weights of rows in losses, with class weights; `sample_weight` are the weights
+    in metrics, without class weights.
     """
 
     X: Any  # NDArray or SparseRows
@@ -52,11 +53,11 @@ class Rows:
         return rows
 
     def is_like(self, other: Rows) -> bool:
-        """Whether both are in memory in the same form, arrays or sparse rows."""
+        """Whether both sources are in memory and of one form, dense arrays or sparse rows."""
         return type(self) is type(other) is Rows and type(self.X) is type(other.X)
 
     def arrays(self) -> tuple[Any, Any, Any, Any, Any]:
-        """Return the arrays in their order, X first."""
+        """Return X, T, labels, weights and sample_weight."""
         return self.X, self.T, self.labels, self.weights, self.sample_weight
 
     def part(self, rows: slice) -> Self:
@@ -68,19 +69,19 @@ class Rows:
     def blocks(
         self, order: NDArray[np.int64] | None, batch: int, unit: int = 1
     ) -> Generator[Block]:
-        """Yield the epoch in that order of rows, None for 0, 1, ..."""
+        """Yield the epoch as one block with this order of rows; None is the order 0, 1, ..."""
         yield Block(*self.arrays(), order=order, batch=batch)
 
 
 @dataclass
 class Block(Rows):
-    """Rows to be used in `order`, None for 0, 1, ..., `batch` of them a step."""
+    """Rows that are used in `order` (None for 0, 1, ...), in batches of `batch` rows."""
 
     order: NDArray[np.int64] | None = None
     batch: int = 1
 
     def judged(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
-        """Return targets, and their weights or None, for the metrics: in the order of use."""
+        """Return targets and weights (or None) for the metrics, in the order of use."""
         y = self.T if self.labels is None else self.labels
         assert y is not None
         if self.order is None:
@@ -91,10 +92,10 @@ class Block(Rows):
 
 @dataclass
 class ConvertedRows(Rows):
-    """Rows on disk or in a narrow type: a block at a time is converted and checked.
+    """Rows on disk or of a narrower type, which are converted and checked one block at a time.
 
-    X keeps the type it has; the other arrays are as the kernels take them. Row 0 is row `first` of
-    the argument `name`.
+    X keeps its type; the other arrays are already in the form that the kernels read. Row 0 is row
+    `first` of the user's argument `name`.
     """
 
     dtype: np.dtype[Any] = dataclasses.field(kw_only=True)
@@ -109,9 +110,9 @@ class ConvertedRows(Rows):
     def blocks(
         self, order: NDArray[np.int64] | None, batch: int, unit: int = 1
     ) -> Generator[Block]:
-        """Yield whole batches, converted by another thread while the block before is used.
+        """Yield blocks of whole batches; another thread converts the next block meanwhile.
 
-        They have a multiple of `unit` rows, a multiple of `batch`.
+        A block has a multiple of `unit` rows; `unit` is a multiple of `batch`.
         """
         unit, columns = max(unit, min(batch, self.n)), self.X.shape[1]
         stride = unit * max(1, BLOCK_BYTES // (unit * columns * self.dtype.itemsize))
@@ -137,7 +138,7 @@ class ConvertedRows(Rows):
             reading.wait()
 
     def _converted(self, rows: slice | NDArray[np.int64], room: NDArray[Any]) -> NDArray[Any]:
-        """Return those rows of X in `room`, converted and checked."""
+        """Convert rows of X into the buffer `room`, check them, and return them."""
         found, original = _conversion.copy_rows(self.X, rows, room)
         _checks.finite_rows(self.name, found, original, rows, self.first)
         _checks.categories_of_rows(self.name, found, self.categories, rows, self.first)
@@ -145,7 +146,7 @@ class ConvertedRows(Rows):
 
 
 def is_large(X: Any, dtype: np.dtype[Any]) -> bool:
-    """Whether rows are converted a block at a time: on disk, or of a narrower type."""
+    """Whether X is a large array on disk or of a narrower type, to be converted block by block."""
     if not isinstance(X, np.ndarray) or X.ndim != 2 or X.dtype.kind not in "fiub":
         return False
     grows = isinstance(X, np.memmap) or X.dtype.itemsize < dtype.itemsize
@@ -153,7 +154,7 @@ def is_large(X: Any, dtype: np.dtype[Any]) -> bool:
 
 
 def divide(source: Rows, split: float) -> tuple[Rows, Rows]:
-    """Return the rows to train on, and the last ones, a fraction `split`, to validate on."""
+    """Return the rows to train on, and the last fraction `split` of the rows to validate on."""
     kept = _checks.rows_to_train(source.n, split)
     training, validation = source.part(slice(kept)), source.part(slice(kept, None))
     _checks.split_weights(training.weights, validation.weights)

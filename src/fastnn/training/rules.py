@@ -1,6 +1,7 @@
-"""Rules: callbacks that the engine carries out by itself, as it takes them.
+"""Rules: callbacks in the form in which the engine carries them out.
 
-Not here: which fits it carries out (whole.py), and what the rules do (engine/watch.pxd).
+Not here: which fits the engine carries out as a whole (whole.py), and what the rules do
+(engine/watch.pxd).
 """
 
 from __future__ import annotations
@@ -23,42 +24,43 @@ if TYPE_CHECKING:
 
 
 class Followed(Callback):
-    """A callback of fastnn's own that the engine can carry out, and that sees its epochs later.
+    """A callback of fastnn that the engine can carry out as a rule; it sees the epochs afterwards.
 
-    Its hooks do the same where the engine cannot.
+    Its hooks do the same in fits that the engine cannot carry out as a whole.
     """
 
     def rule(self) -> dict[str, Any] | None:
-        """Return it as the engine takes it, None if it has to be called.
+        """Return the rule for the engine, or None if the callback has to be called.
 
-        "metric" is a metric of the validation rows that it follows, None for none; "squares" the
-        name of one that there is already, or None.
+        "metric" is a further metric of the validation rows that the rule follows, or None;
+        "squares" is the name of a metric of the fit, a share of which the engine subtracts from the
+        loss, or None.
         """
         raise NotImplementedError
 
     def begin(self, model: MLP, samples: int) -> None:
-        """Begin a training of so many rows whose hooks are not called."""
+        """Begin a training, of `samples` rows, in which no hooks are called."""
         raise NotImplementedError
 
     def see(self, logs: Logs, scores: NDArray[np.float64] | None) -> None:
-        """See the values of epochs that the engine has trained, and its own metric's of them."""
+        """Take the logs of epochs that the engine has trained, and the values of its own metric."""
         raise NotImplementedError
 
     def keep_best(self, weights: list[NDArray[Any]] | None) -> None:
-        """Keep the best weights so far, if the rule has any."""
+        """Keep the best weights so far; None if the rule keeps none."""
         raise NotImplementedError
 
     def end(self, seconds: float) -> None:
-        """End such a training, which took so long."""
+        """End a training that `begin` began and that took this many seconds."""
         raise NotImplementedError
 
 
-#: Hooks, which may be set on an object, too.
+#: Names of hooks; a user may also set one on an instance.
 _HOOKS = {name for name in dir(EarlyStopping) if name.startswith("on_")}
 
 
 def is_rule(callback: Any, metrics: Mapping[str, Resolved]) -> bool:
-    """Whether a callback is one that the engine knows, with nothing of a user's in it."""
+    """Whether the engine can carry out a callback: its class and hooks are fastnn's, unchanged."""
     if isinstance(callback, Followed):
         return callback.rule() is not None
     return (
@@ -72,9 +74,9 @@ def is_rule(callback: Any, metrics: Mapping[str, Resolved]) -> bool:
 def engine_rules(
     callbacks: list[Any], metrics: Mapping[str, Resolved]
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Return callbacks as the engine takes them, and the metrics of validation rows that they add.
+    """Return the rules of callbacks, and the metrics of validation rows that these rules add.
 
-    These come after `metrics`, those that the logs have.
+    The engine numbers the added metrics after `metrics`, the metrics in the logs.
     """
     rules: list[dict[str, Any]] = []
     added: list[dict[str, Any]] = []
@@ -92,7 +94,7 @@ def engine_rules(
 
 
 def _rule_of(callback: Any, metrics: Mapping[str, Resolved]) -> dict[str, Any]:
-    """Return EarlyStopping or ReduceLROnPlateau as the engine takes it."""
+    """Return the rule of an EarlyStopping or a ReduceLROnPlateau."""
     mode, monitor = callback.mode, callback.monitor
     name = monitor.removeprefix("val_")
     higher = mode == "max"

@@ -1,6 +1,6 @@
-"""From what a user passes as rows to arrays and sources of a network.
+"""Convert the rows that a user passes to arrays and sources for a network.
 
-Not here: what an array must be like (_checks), how it is converted (_conversion.py, rows.py).
+Not here: checks of arrays (_checks), the conversion of types (_conversion.py, rows.py).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 
 def matrix(state: State, name: str, X: Any, own: bool = False) -> Any:
-    """Return rows of inputs as the kernels take them, an array or SparseRows; `own`: a copy."""
+    """Return inputs as an array or SparseRows that the kernels can read; with `own` a copy."""
     X = _encoded(state, X)
     _checks.same_columns(name, X, state.feature_names)
     spec = state.specification
@@ -41,9 +41,9 @@ def matrix(state: State, name: str, X: Any, own: bool = False) -> Any:
 
 
 def _encoded(state: State, X: Any) -> Any:
-    """Return the inputs for a data frame, if the network has a recipe for tables; otherwise X.
+    """Encode a data frame as inputs, if the network has a recipe for tables; otherwise return X.
 
-    A frame that has the columns of the inputs themselves is left as it is.
+    A frame whose columns are already the encoded inputs is returned as it is.
     """
     if "table" not in state.metadata or type(X) is np.ndarray:
         return X
@@ -57,7 +57,7 @@ def _encoded(state: State, X: Any) -> Any:
 
 
 def inputs(state: State, name: str, X: Any, own: bool = False) -> Any:
-    """Return rows of inputs that the network can use: a Standardize layer has seen data."""
+    """Return inputs as `matrix` does; a ValueError if a Standardize layer has not seen data."""
     found = matrix(state, name, X, own)
     state.require_standardization()
     return found
@@ -72,9 +72,9 @@ def targets(
     own: bool = False,
     classes: Classes | None = None,
 ) -> Targets:
-    """Return T, labels and weights for n rows; labels and weights are copies, T with `own`.
+    """Return T, labels and weights for n rows; labels and weights are copies, T only with `own`.
 
-    `classes` are those of a network that has none yet.
+    `classes` are the labels for a network that has none yet.
     """
     spec, rows_of = state.specification, f"{where}X"
     classes = state.classes if classes is None else classes
@@ -100,9 +100,10 @@ def rows(
 
 
 def unlabelled(state: State, name: str, X: Any, for_scaling: bool = False) -> Rows:
-    """Return rows of inputs without targets; large ones are converted when they are used.
+    """Return a source of inputs without targets; large inputs are converted when they are used.
 
-    Those that Standardize will see first, or `for_scaling`, may have no column that became 0.
+    If the inputs are to be standardized by their own mean and scale (the first data of a
+    Standardize layer, or `for_scaling`), a column that the conversion rounds to 0 is an error.
     """
     spec = state.specification
     if not is_large(X, spec.dtype):
@@ -114,7 +115,7 @@ def unlabelled(state: State, name: str, X: Any, for_scaling: bool = False) -> Ro
 
 
 def large(state: State, name: str, X: Any) -> ConvertedRows:
-    """Return rows of inputs that are converted, and their values checked, when they are used."""
+    """Return a source of inputs whose values are converted and checked when they are used."""
     spec = state.specification
     _checks.rows_of_numbers(name, X, spec.n_in)
     return ConvertedRows(X, dtype=spec.dtype, name=name, categories=spec.categories)
@@ -128,10 +129,10 @@ def source(
     where: str = "",
     classes: Classes | None = None,
 ) -> Rows:
-    """Return checked rows as a source; large ones are converted when they are used.
+    """Return checked rows as a source; large rows are converted when they are used.
 
-    Targets are copies, so that no callback can change what was checked. The exceptions are a mapped
-    file, and the rows themselves (an autoencoder's): these may be larger than memory.
+    Targets are copied, so that no callback can change them after the check. A mapped file, and the
+    inputs themselves as targets (of an autoencoder), are not copied: they may exceed the memory.
     """
     found = unlabelled(state, f"{where}X", X)
     own = not (isinstance(y, np.memmap) or _is_part_of(y, X))
@@ -140,7 +141,7 @@ def source(
 
 
 def _is_part_of(y: Any, X: Any) -> bool:
-    """Whether targets are an array in the memory of the inputs."""
+    """Whether the targets y share memory with the inputs X."""
     both = isinstance(y, np.ndarray) and isinstance(X, np.ndarray)
     return both and np.may_share_memory(y, X)
 
@@ -152,11 +153,11 @@ def batches(
     by_class: NDArray[np.float64] | None,
     metrics: Iterable[Resolved] = (),
 ) -> Batches:
-    """Return a source of the batches of an iterable, on which the metrics are defined."""
+    """Return a source that reads batches from an iterable, and checks the metrics on each."""
 
     def check(i: int, item: Any) -> Rows:
         X, y, sample_weight = _checks.batch(f"batch {i}", item)
-        # Copies: an iterator may use its arrays again for the next batch, which is made ahead.
+        # Copies: an iterator may reuse its arrays for the next batch, which is prepared ahead.
         found = rows(state, X, y, sample_weight, where=f"batch {i} ", own=True)
         for metric in metrics:
             metric.check_weights(f"batch {i} sample_weight", found.sample_weight)
@@ -166,7 +167,7 @@ def batches(
 
 
 def weighed(found: Rows, by_class: NDArray[np.float64] | None, dtype: np.dtype[Any]) -> Rows:
-    """Return rows whose weights in losses are multiplied by those of their classes."""
+    """Return rows whose weights in losses are multiplied by the weights of their classes."""
     if by_class is None:
         return found
     classes = weights.classes_of(found.T, found.labels)

@@ -1,4 +1,4 @@
-"""Specification: what a network is built with, checked.
+"""Specification: the checked arguments that define a network.
 
 Not here: weights and other state (state.py), the form in which the kernels take a specification
 (binding.py), plain data (exchange/configuration.py).
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Specification:
-    """What a network is built with; the fields are the arguments of `MLP`, `policy` its dtype.
+    """The checked arguments of `MLP`; `policy` is its `dtype`.
 
-    `checked` makes one of a user's arguments. Some fields can change afterwards: the learning rate
-    in `optimizer`, and `policy` in a copy.
+    `checked` makes one from a user's arguments. Two fields can change afterwards: the learning rate
+    in `optimizer`, and `policy` in a copy of the network.
     """
 
     n_in: int
@@ -89,7 +89,7 @@ class Specification:
         return found
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle the fields alone, without the properties that are computed once."""
+        """Pickle only the fields, without the cached properties."""
         return Specification, tuple(getattr(self, field.name) for field in fields(self))
 
     @cached_property
@@ -112,7 +112,7 @@ class Specification:
 
     @cached_property
     def draws(self) -> tuple[tuple[int, Draw], ...]:
-        """What is drawn: rows of a parameter, and their layer's number among those with any."""
+        """The draws of initial weights, each with the number of its layer with parameters."""
         found, number = [], 0
         for layer, n_in in with_widths(self.layers, self.n_in):
             found += [(number, draw) for draw in layer.draws(n_in)]
@@ -121,9 +121,9 @@ class Specification:
 
     @cached_property
     def uniform_draws(self) -> tuple[tuple[int, int, int, float], ...] | None:
-        """What is drawn, if all of it is uniform: number of a layer, rows, columns, bound.
+        """The draws if all are uniform: (number of the layer, rows, columns, bound) for each.
 
-        None if something has another distribution; what is 0 isn't drawn.
+        None if a parameter has another distribution. Parameters that begin at 0 are not drawn.
         """
         found = []
         for number, (name, first, initializer, shape) in self.draws:
@@ -136,36 +136,36 @@ class Specification:
 
     @cached_property
     def drops(self) -> bool:
-        """Whether masks of dropout are drawn."""
+        """Whether a layer drops inputs, so that dropout masks are drawn."""
         return any(isinstance(layer, Dropout) for layer in self._pieces)
 
     @cached_property
     def trained(self) -> tuple[Layer, ...]:
-        """The layers that have parameters, frozen ones among them."""
+        """The layers that have parameters, including frozen layers."""
         layers = with_widths(self.layers, self.n_in)
         return tuple(layer for layer, n_in in layers if layer.parameters(n_in))
 
     @cached_property
     def is_whole(self) -> bool:
-        """Whether the engine can carry out a whole fit: nothing of it is a function in Python."""
+        """Whether the engine can carry out a whole fit: loss and schedule need no Python code."""
         is_own = isinstance(self.loss, losses.CustomLoss)
         return not (is_own or isinstance(self.optimizer.schedule, Adaptive))
 
     @cached_property
     def is_simple(self) -> bool:
-        """Whether a whole fit has no logs but losses, and something to train."""
+        """Whether a fit can take the short path: it logs losses only, and some layer is trained."""
         is_trained = any(layer.trainable for layer in self.trained)
         return self.is_whole and self.optimizer.schedule is None and is_trained
 
     @property
     def _pieces(self) -> list[Layer]:
-        """What the layers consist of."""
+        """The pieces of all layers."""
         return [piece for layer in self.layers for piece in layer.pieces()]
 
     @cached_property
     def dense(self) -> tuple[Dense, ...]:
-        """The Dense layers, those within other layers among them; the members' output layers are
-        one."""
+        """The Dense layers, including those within other layers; the output layers of an Ensemble's
+        members count as one."""
         found = (_dense_of(layer) for layer in self._pieces)
         return tuple(layer for layer in found if layer is not None)
 
@@ -175,7 +175,7 @@ class Specification:
         rates, kept = [], 1.0
         for layer in self._pieces:
             if isinstance(layer, Dropout):
-                kept *= 1.0 - layer.rate  # two masks in a row are one that keeps what both keep
+                kept *= 1.0 - layer.rate  # two masks in a row keep what both of them keep
                 continue
             if _dense_of(layer) is not None:
                 rates.append(1.0 - kept)
@@ -190,7 +190,7 @@ class Specification:
         return replace(self, layers=tuple(layers))
 
     def with_seed(self, seed: int | None) -> Specification:
-        """Return a specification with another seed, which has what was computed of this one."""
+        """Return a specification with another seed, which shares the cached properties."""
         twin = object.__new__(Specification)
         vars(twin).update(vars(self), seed=seed)
         return twin
@@ -202,7 +202,7 @@ class Specification:
 
     @cached_property
     def categories(self) -> dict[int, int]:
-        """The columns of the inputs that hold categories, and how many each has."""
+        """The number of categories of each column of the inputs that holds categories."""
         found = (layer for layer in self.layers if isinstance(layer, Embedding))
         return next((layer.categories(self.n_in) for layer in found), {})
 
@@ -213,7 +213,7 @@ class Specification:
 
 
 def _dense_of(layer: Layer) -> Dense | None:
-    """Return the Dense that a piece is, or that each member of an ensemble has; or None."""
+    """Return a piece if it is a Dense, the Dense of a MemberDense, or None."""
     if isinstance(layer, MemberDense):
         return layer.dense
     return layer if isinstance(layer, Dense) else None

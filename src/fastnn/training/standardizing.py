@@ -1,4 +1,4 @@
-"""Mean and scale of each column of a source's rows."""
+"""Mean and scale of each column of a source's rows, for Standardize."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     Column = NDArray[np.float64]
 
-#: Squares of numbers between 2^-LIMIT and 2^LIMIT, and sums of these, neither over- nor underflow.
+#: Sums of squares of numbers between 2^-LIMIT and 2^LIMIT neither overflow nor underflow.
 LIMIT = 450
 
 
 class Moments(NamedTuple):
-    """Of each column, (n_in,): mean, standard deviation, and the least and the largest number."""
+    """Mean, standard deviation, minimum and maximum of each column: arrays (n_in,)."""
 
     mean: Column
     deviation: Column
@@ -28,9 +28,10 @@ class Moments(NamedTuple):
 
 
 def mean_and_scale(source: rows.Rows, name: str, dtype: np.dtype[Any]) -> tuple[Column, Column]:
-    """Return each column's mean and standard deviation, 1 where it doesn't vary: (n_in,).
+    """Return the mean (n_in,) and the scale (n_in,) of each column.
 
-    Numbers of `dtype` can be standardized by these; otherwise a ValueError names the column.
+    The scale is the standard deviation, or 1 for a constant column. A ValueError names a column
+    that cannot be standardized in `dtype`.
     """
     with np.errstate(all="ignore"):
         found, spread = _moments(source)
@@ -38,7 +39,7 @@ def mean_and_scale(source: rows.Rows, name: str, dtype: np.dtype[Any]) -> tuple[
         is_extreme = (spread > 0) & (np.abs(exponents) > LIMIT)
         if is_extreme.any():
             found, _ = _moments(source, np.where(is_extreme, exponents + 1, 0))
-        # A column that varies by no more than the error of rounding doesn't vary.
+        # A column that varies by no more than rounding errors is constant.
         least = 16 * np.finfo(np.float64).eps * np.abs(found.mean)
         scale = np.where(found.deviation > least, found.deviation, 1.0)
         extent = np.maximum(found.high - found.mean, found.mean - found.low)
@@ -49,7 +50,7 @@ def mean_and_scale(source: rows.Rows, name: str, dtype: np.dtype[Any]) -> tuple[
 
 
 def _check_zeros(source: rows.ConvertedRows, name: str, found: Moments) -> None:
-    """Check that columns of zeros are so in the rows from before their conversion."""
+    """Check that a column of zeros was also zero before its conversion to a narrower type."""
     is_zero = (found.low == 0) & (found.high == 0)
     if not is_zero.any() or source.X.dtype.itemsize <= source.dtype.itemsize:
         return
@@ -61,12 +62,12 @@ def _check_zeros(source: rows.ConvertedRows, name: str, found: Moments) -> None:
 def _moments(
     source: rows.Rows, exponents: NDArray[np.intc] | None = None
 ) -> tuple[Moments, Column]:
-    """Return the moments of the columns, and their largest distance from the first row.
+    """Return the moments of the columns, and the largest distance of each from the first row.
 
-    Means and squares of some rows are combined with those of the rows before (Chan, Golub, LeVeque
-    1979), all relative to the first row: a sum of many numbers that are far from 0 rounds too much.
-    How many rows are combined at a time doesn't depend on the source. Columns are first divided by
-    2 to the power of `exponents`.
+    The means and squares of a part of the rows are combined with those of the rows before (Chan,
+    Golub, LeVeque 1979). All numbers are taken relative to the first row, since sums of many
+    numbers far from 0 lose precision. The size of a part does not depend on the source. With
+    `exponents`, the columns are first divided by 2**exponents.
     """
     n, origin = 0, None
     mean: Any = 0.0

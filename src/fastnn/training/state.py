@@ -1,8 +1,8 @@
 """State: a network with everything that its next step depends on.
 
-It is what `MLP` is a façade over, what training changes, and what is copied, pickled and saved.
-Not here: the rows (sources.py), a fit's own state, such as its history (loop.py), and the form of
-a file (exchange/model_files.py).
+`MLP` is a façade over a State. Training changes it; copies, pickles and files hold it. Not here:
+rows (sources.py), the state of a fit, such as its history (loop.py), the format of files
+(exchange/model_files.py).
 """
 
 from __future__ import annotations
@@ -33,31 +33,31 @@ if TYPE_CHECKING:
     from fastnn.training.specification import Specification
 
 
-#: The children of a network's SeedSequence, as its method `spawn` numbers them: for the initial
-#: weights, the orders of rows and the masks of dropout.
+#: Spawn keys of the children of a network's SeedSequence: for initial weights, orders of rows and
+#: dropout masks.
 _WEIGHTS, _ORDERS, _MASKS = range(3)
 
 
 class Resumable(Protocol):
-    """A fit in progress, as a checkpoint knows it."""
+    """The interface of a fit in progress that a checkpoint uses."""
 
     @property
     def inputs(self) -> Sequence[str]:
         """Paths of the files that rows are read from."""
 
     def get_state(self) -> dict[str, Any]:
-        """Return what a checkpoint keeps of the fit."""
+        """Return the state of the fit, for a checkpoint."""
 
     def try_state(self, state: dict[str, Any]) -> None:
-        """Raise an error if the fit cannot continue from such a state."""
+        """Raise an error if the fit cannot continue from a state that `get_state` returned."""
 
 
 @dataclass(eq=False, repr=False)
 class Snapshot:
-    """Everything of a `State` that training changes, at one moment: copies, as plain data.
+    """A copy, as plain data, of everything in a `State` that training changes.
 
-    `blocks` are lists of arrays in the order of `MLP.get_weights`: weights, each of the optimizer's
-    moments, and the moving average if there is one.
+    `blocks` holds the weights, each moment of the optimizer and the moving average if there is one;
+    each block is a list of arrays in the order of `MLP.get_weights`.
     """
 
     optimizer: Optimizer
@@ -73,15 +73,15 @@ class Snapshot:
 
 
 class State:
-    """A network: specification, compiled network, random state and what it has learnt of the rows.
+    """A network: specification, compiled network, random state, and facts about its training rows.
 
     Attributes
     ----------
     specification : Specification
     network : Network
-        The compiled network; its memory has weights, moments and counts.
+        The compiled network, which holds weights, moments and counts.
     default_threads : int
-        CPUs that this process may use.
+        Number of CPUs that this process may use.
     shuffler : Shuffler
         Draws the orders of rows.
     adapted : dict or None
@@ -102,10 +102,10 @@ class State:
         initialize: bool = False,
         default_threads: int | None = None,
     ) -> None:
-        """Set up a network; `initialize` draws its weights, which are 0 otherwise.
+        """Set up a network; with `initialize` its weights are drawn, otherwise they are 0.
 
-        `default_threads` is used if the specification has no number of threads. It is looked up if
-        it is not given, which takes some microseconds.
+        `default_threads` is the number of threads if the specification has none. By default it is
+        the number of CPUs, which takes some microseconds to find out.
         """
         entropy: Any = specification.seed
         if entropy is None:
@@ -128,7 +128,7 @@ class State:
             self._draw_weights()
 
     def _draw_weights(self) -> None:
-        """Draw the parameters that have an initializer; the others are 0 as they are."""
+        """Draw the parameters that have an initializer; all others stay 0."""
         network, dtype = self.network, self.specification.dtype
         uniform = self.specification.uniform_draws
         if uniform is not None:
@@ -151,7 +151,7 @@ class State:
 
     @property
     def dropout_seed(self) -> int:
-        """The seed of the masks of dropout; drawn when it is first asked for, if there are none."""
+        """The seed of the dropout masks; a network without dropout draws it at the first access."""
         if not self._has_dropout_seed:
             self.network.dropout_seed = self._draw_dropout_seed()
             self._has_dropout_seed = True
@@ -159,9 +159,9 @@ class State:
 
     @property
     def shuffler(self) -> Shuffler:
-        """What draws the orders of rows; made when it is first asked for."""
+        """The generator of orders of rows, made at the first access."""
         found: Shuffler | None = self.__dict__.get("_shuffler")
-        if found is None:  # entered at once: another thread may ask for the first time, too
+        if found is None:  # setdefault is atomic: another thread may make one at the same time
             made = self._kernels.Shuffler(self._entropy, _ORDERS)
             found = self.__dict__.setdefault("_shuffler", made)
         return found
@@ -172,10 +172,10 @@ class State:
         return "_shuffler" not in self.__dict__
 
     def forget_shuffler(self) -> None:
-        """Let orders of rows be drawn from the first one on."""
+        """Restart the orders of rows from the first one."""
         self.__dict__.pop("_shuffler", None)
 
-    # ---- what calls and a fit ask for -----------------------------------------------------------
+    # ---- for calls and fits ---------------------------------------------------------------------
 
     @property
     def n_threads(self) -> int:
@@ -190,7 +190,7 @@ class State:
 
     @property
     def inputs(self) -> Sequence[str]:
-        """Paths of the files that a fit in progress reads rows from: none may be written to."""
+        """Paths of the files that a fit in progress reads rows from, which must not be written."""
         fit = self.fit  # read once: another thread's fit may end
         return () if fit is None else fit.inputs
 
@@ -199,9 +199,9 @@ class State:
         _checks.adapted(self.is_ready)
 
     def standardize(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
-        """Let inputs be standardized by these: (n_in,), float64; nothing can change them then.
+        """Set the mean and the scale (n_in,) of Standardize; read-only copies are kept.
 
-        Columns of categories stay as they are.
+        Columns of categories are not standardized.
         """
         mean, scale = mean.copy(), scale.copy()
         for column in self.specification.categories:
@@ -212,23 +212,23 @@ class State:
             array.flags.writeable = False
 
     def forget_standardization(self) -> None:
-        """Let inputs not be standardized by anything, as before data have been seen."""
+        """Remove mean and scale, so that the Standardize layer waits for data again."""
         if self.standardization is not None:
             self.network.await_data()
             self.standardization = None
 
     @property
     def stop_training(self) -> bool:
-        """Whether the fit in progress ends after the epoch; the engine looks at it, too."""
+        """Whether the fit in progress ends after the epoch; the engine reads this flag, too."""
         return bool(self.network.stop_training)
 
     @stop_training.setter
     def stop_training(self, value: object) -> None:
-        """Let it end, or go on."""
+        """Set the flag."""
         self.network.stop_training = bool(value)
 
     def draw_order(self, n: int) -> NDArray[np.int64]:
-        """Return the numbers 0 to n - 1 in a random order, the rows' in an epoch."""
+        """Return a random permutation of 0, ..., n - 1, the order of the rows in an epoch."""
         order: NDArray[np.int64]
         order = self.shuffler.permutation(n)
         return order
@@ -237,12 +237,12 @@ class State:
 
     @property
     def classes(self) -> Classes | None:
-        """The labels of the classes 0, 1, ..., if they have any."""
+        """The labels of the classes 0, 1, ..., or None."""
         return self._classes
 
     @classes.setter
     def classes(self, value: Classes | None) -> None:
-        """Set checked labels; no step takes targets as they are then, since they are looked up."""
+        """Set checked labels; targets are then converted by lookup, so the short paths are off."""
         self._classes = value
         n_out, loss = self.network.n_out, self.specification.loss
         self.network.converts_targets = value is not None or loss.n_targets(n_out) != n_out
@@ -258,7 +258,7 @@ class State:
         self._keep_rule(optimizer, adapted)
 
     def adapt_rate(self, loss: float) -> None:
-        """Let an Adaptive schedule take the loss of an epoch into account; others ignore it."""
+        """Pass the loss of an epoch to an Adaptive schedule, if the optimizer has one."""
         optimizer = self.specification.optimizer
         if self.adapted is not None and isinstance(optimizer.schedule, Adaptive):
             loss = -loss if optimizer.maximize else loss
@@ -274,7 +274,7 @@ class State:
     def averages(self) -> list[NDArray[Any]]:
         """Return the moving averages of the weights, in the order of `MLP.get_weights`.
 
-        Before the first update, and for frozen layers, they are the weights themselves.
+        For frozen layers, and for all layers before the first update, these are the weights.
         """
         network, spec = self.network, self.specification
         step, _, (weights, averages) = network.read_blocks([0, network.n_blocks - 1])
@@ -291,7 +291,7 @@ class State:
     # ---- copies ---------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Return everything that training changes; a RuntimeError if another thread changes it."""
+        """Return a snapshot; a RuntimeError if another thread trains the network meanwhile."""
         network = self.network
         step, epoch, blocks = network.read_blocks(list(range(network.n_blocks)))
         found = Snapshot(
@@ -311,11 +311,11 @@ class State:
 
     def require_still(self, snapshot: Snapshot) -> None:
         """Raise a RuntimeError if the network has been trained since a snapshot."""
-        step, epoch, _ = self.network.read_blocks([])  # not amid a step either
+        step, epoch, _ = self.network.read_blocks([])  # raises the error during a step, too
         _checks.not_trained((step, epoch), (snapshot.step, snapshot.epoch))
 
     def take(self, snapshot: Snapshot) -> None:
-        """Become as a network of the same layers and optimizer was at a snapshot."""
+        """Restore a snapshot of a network with the same layers and optimizer."""
         self._keep_rule(snapshot.optimizer, snapshot.adapted)
         self.feature_names, self.classes = snapshot.feature_names, snapshot.classes
         self.shuffler.state = snapshot.shuffler
@@ -331,9 +331,9 @@ class State:
         network.step, network.epoch = snapshot.step, snapshot.epoch
 
     def with_trainable(self, numbers: Iterable[int], trainable: bool) -> State:
-        """Return the network with layers of these numbers trained or frozen, and all else kept.
+        """Return a copy of the network in which the layers of these numbers are trained or frozen.
 
-        A moving average begins again with the weights of layers that are trained again.
+        The moving average of a layer that is trained again starts from its weights.
         """
         spec, snapshot = self.specification, self.snapshot()
         if spec.optimizer.use_ema:
@@ -341,7 +341,7 @@ class State:
         return State._restored(spec.with_trainable(numbers, trainable), snapshot, self.metadata)
 
     def copy(self, policy: str | None = None) -> State:
-        """Return an independent network that is as this one, perhaps of another precision."""
+        """Return an independent copy of the network, on request with another precision policy."""
         spec = self.specification
         if policy is not None:
             spec = dataclasses.replace(spec, policy=policy)
@@ -352,12 +352,12 @@ class State:
 
     @staticmethod
     def _restored(spec: Specification, snapshot: Snapshot, metadata: dict[str, Any]) -> State:
-        """Return a network as it was at a snapshot."""
+        """Return a new network in the state of a snapshot."""
         state = State(spec)
         state.take(snapshot)
         state.metadata = metadata
         return state
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle what makes an equal network; no fit is in progress in that one."""
+        """Pickle specification, snapshot and metadata, without a fit in progress."""
         return State._restored, (self.specification, self.snapshot(), self.metadata)

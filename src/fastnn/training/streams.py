@@ -1,6 +1,6 @@
-"""What a fit has taken from a user's iterator and not used: kept for the next fit over it.
+"""Items that a fit took from a user's iterator and did not use, kept for the next fit over it.
 
-A thread takes items one ahead, and may still be waiting for one when a fit is stopped.
+A thread takes items one ahead, and may still be waiting for an item when a fit is stopped.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ class Stream:
         import threading
 
         self.unused: list[tuple[Any, BaseException | None]] = []
-        self.reading: Ahead[Any] | None = None  # of the last epoch that began
-        # Of the last epoch that ended; its thread may not have ended.
+        self.reading: Ahead[Any] | None = None  # reader of the last epoch that began
+        # Reader of the last epoch that ended; its thread may still be running.
         self.ending: Ahead[Any] | None = None
-        self.busy = threading.Lock()  # of a thread that is taking an item
-        self.is_lost = False  # a thread that the parent of this process has may be taking one
+        self.busy = threading.Lock()  # held by the thread that is taking an item
+        self.is_lost = False  # forked child: a thread of the parent may be taking an item
 
     def take(self, iterator: Iterator[Any]) -> Any:
-        """Return the next item, or raise the error that takes its place."""
+        """Return the next item, or raise the error that was raised in its place."""
         with self.busy:
             _checks.iterator_of_this_process(self.is_lost)
             if not self.unused:
@@ -42,7 +42,7 @@ class Stream:
             return item
 
     def put_back(self, item: Any, error: BaseException | None) -> None:
-        """Let the next `take` return an item, or raise an error, that was not used."""
+        """Put back an unused item, or an error; the next `take` returns or raises it."""
         self.unused.append((item, error))
 
     @property
@@ -51,15 +51,15 @@ class Stream:
         return all(each is None or each.is_over for each in (self.reading, self.ending))
 
     def after_fork(self) -> None:
-        """In a child of a fork, whatever was reading is not there, nor the item it was taking."""
+        """In a forked child, mark the stream as lost if a thread was reading: its item is gone."""
         import threading
 
         self.busy = threading.Lock()
         self.is_lost = not self.is_at_rest
 
 
-#: The streams by their iterator's id, each with a weak reference to the iterator, or with the
-#: iterator itself where it has none: a generator is forgotten with its stream, a map is not.
+#: The streams by the id of the iterator. Each has a weak reference to its iterator, so that both
+#: are freed together; an iterator without weak references, such as a map, is kept alive instead.
 _STREAMS: dict[int, tuple[Any, Stream]] = {}
 
 
@@ -70,12 +70,12 @@ def of(iterator: Iterator[Any]) -> Stream:
         reference: Any = weakref.ref(iterator, lambda _: _STREAMS.pop(key, None))
     except TypeError:
         reference = iterator
-    # Looked up and entered at once: another thread may begin a fit over the same iterator.
+    # setdefault is atomic: another thread may begin a fit over the same iterator.
     return _STREAMS.setdefault(key, (reference, Stream()))[1]
 
 
 def release() -> None:
-    """Forget the iterators that have no weak references, but the last one if an item is kept."""
+    """Drop the iterators without weak references, except the last one if it is still needed."""
     strong = [
         (key, stream)
         for key, (reference, stream) in list(_STREAMS.items())

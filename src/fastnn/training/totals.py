@@ -1,4 +1,4 @@
-"""Totals of an epoch: the losses of its blocks, and outputs for the metrics."""
+"""Totals of an epoch: the sum of the losses of its blocks, and outputs for the metrics."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Totals:
-    """Losses and numbers of rows so far; targets, outputs and weights if there are metrics."""
+    """The loss and the number of rows so far; with metrics also targets, outputs and weights."""
 
     def __init__(self, metrics: Mapping[str, Resolved], state: State) -> None:
         self.metrics = metrics
@@ -35,7 +35,7 @@ class Totals:
         self.batches += 1
 
     def room(self, n: int) -> NDArray[Any] | None:
-        """Return an array for the outputs of n rows if metrics need them."""
+        """Return an array for the outputs of n rows, or None if there are no metrics."""
         n_out, dtype = self._shape
         return np.empty((n, n_out), dtype) if self.metrics else None
 
@@ -47,7 +47,7 @@ class Totals:
             self._judged.append((y[:done], out[:done], some))
 
     def logs(self, penalties: float = 0.0) -> dict[str, float]:
-        """Return loss and metrics by name."""
+        """Return the loss, including `penalties`, and the metrics by name."""
         logs = {"loss": self.tally.value + penalties}
         if self.metrics:
             arrays = self._together()
@@ -55,7 +55,7 @@ class Totals:
         return logs
 
     def _together(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
-        """Return all targets, outputs and weights; batches may have labels or one-hot rows."""
+        """Concatenate targets, outputs and weights; some batches may have labels, some one-hot."""
         y, out, weights = (list(arrays) for arrays in zip(*self._judged, strict=True))
         if len({t.ndim for t in y}) > 1:  # labels become one-hot rows, too
             one_hot = np.eye(out[0].shape[1], dtype=out[0].dtype)
@@ -64,7 +64,7 @@ class Totals:
             return np.concatenate(y), np.concatenate(out), None
         pairs = zip(weights, out, strict=True)
         weights = [np.ones(len(o), o.dtype) if w is None else w for w, o in pairs]
-        if len({w.ndim for w in weights}) > 1:  # weights of rows are those of each output, too
+        if len({w.ndim for w in weights}) > 1:  # weights of rows become weights of each output
             pairs = zip(weights, out, strict=True)
             weights = [np.broadcast_to(w.reshape(len(o), -1), o.shape) for w, o in pairs]
         return np.concatenate(y), np.concatenate(out), np.concatenate(weights)

@@ -24,7 +24,7 @@ def classes_of(T: NDArray[Any] | None, labels: NDArray[np.int64] | None) -> NDAr
 
 
 def given(by_label: dict[int, float], n_classes: int) -> NDArray[np.float64]:
-    """Return the weight of each class from a dict of some of them; the others have 1."""
+    """Return the weight of each class from a dict; classes that it lacks have weight 1."""
     found = np.ones(n_classes)
     for label, weight in by_label.items():
         found[label] = weight
@@ -32,7 +32,7 @@ def given(by_label: dict[int, float], n_classes: int) -> NDArray[np.float64]:
 
 
 def balanced(classes: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    """Return ``n / (n_present * count)`` for each class, of the classes (n,) of all rows."""
+    """Return the weight ``n / (n_present * count)`` of each class; `classes` (n,) are the rows'."""
     counts = np.bincount(classes, minlength=n_classes)
     return len(classes) / (np.count_nonzero(counts) * np.maximum(counts, 1))
 
@@ -43,7 +43,7 @@ def of_rows(
     weights: NDArray[Any] | None,
     dtype: np.dtype[Any],
 ) -> NDArray[Any]:
-    """Return the rows' weights (n,): those of their classes, times the ones that they have."""
+    """Return the weights of the rows: their classes' weights times their own, if given."""
     found = by_class[classes]
     if weights is not None:
         with np.errstate(all="ignore"):

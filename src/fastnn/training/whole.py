@@ -1,7 +1,7 @@
-"""Fits that the engine carries out by itself, without Python between epochs.
+"""Fits that the engine carries out as a whole, without Python between epochs.
 
-It can if nobody listens but callbacks that it knows as rules, and if the metrics are its own. Not
-here: the rules (rules.py); the loop over epochs with listeners of other kinds (loop.py).
+This is possible if all callbacks are rules that the engine knows and all metrics are fastnn's own.
+Not here: the rules (rules.py); the loop over epochs for other callbacks and metrics (loop.py).
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
     Logs = dict[str, NDArray[Any]]
 
-#: Metrics of a fit that has none.
+#: The metrics of a fit without metrics.
 _NONE: Mapping[str, Resolved] = {}
 
 
 def is_possible(
     spec: Specification, callbacks: Sequence[Callback], metrics: Mapping[str, Resolved] = _NONE
 ) -> bool:
-    """Whether the engine can carry out a fit of such a network with these callbacks."""
+    """Whether the engine can carry out a whole fit of a network with these callbacks."""
     known = (type(c) is SwapEMAWeights or is_rule(c, metrics) for c in callbacks)
     return spec.is_whole and all(known)
 
 
 def judges(metrics: Mapping[str, Resolved], *sources: Rows | None) -> bool:
-    """Whether the engine can compute these metrics of the rows of sources, None for no rows."""
+    """Whether the engine can compute these metrics on the given sources (None: no rows)."""
     weights = [rows.sample_weight for rows in sources if rows is not None and metrics]
     return all(metric.kernel is not None for metric in metrics.values()) and all(
         w is None or (w.ndim == 1 and w.min() > 0) for w in weights
@@ -54,7 +54,7 @@ def draws(shuffle: Any) -> bool:
 
 
 def generator_of(state: State, shuffle: Any) -> Any:
-    """Return the bit generator that draws orders of rows, None where they aren't drawn."""
+    """Return the bit generator that draws the orders of rows, or None without shuffling."""
     if shuffle is False:
         return None
     if shuffle is True:
@@ -63,22 +63,22 @@ def generator_of(state: State, shuffle: Any) -> Any:
 
 
 def judges_averages(callbacks: Sequence[Callback]) -> bool:
-    """Whether validation takes the moving averages of the weights."""
-    # Most members of many have none, and to find that out by a generator takes half a microsecond.
+    """Whether validation uses the moving averages of the weights."""
+    # Most networks of `fit_many` have no callbacks, and `any` over a generator takes 0.5 us.
     return bool(callbacks) and any(isinstance(each, SwapEMAWeights) for each in callbacks)
 
 
 def rules_of(callbacks: Sequence[Callback]) -> list[Any]:
-    """Return those callbacks that the engine has as rules, in the order in which it has them."""
+    """Return the callbacks that are rules of the engine, in the engine's order."""
     return [callback for callback in callbacks if not isinstance(callback, SwapEMAWeights)]
 
 
-#: How a fit has ended whose loss isn't finite: in a step, or after an epoch.
+#: Values of `WholeFit.ended` for a loss that isn't finite: in a step, or after an epoch.
 DIVERGED = ("diverged", "diverged after")
 
 
 def logs_rate(spec: Specification, callbacks: Sequence[Callback]) -> bool:
-    """Whether the logs of epochs have the learning rate."""
+    """Whether the logs of epochs include the learning rate."""
     if spec.optimizer.schedule is not None:
         return True
     return bool(callbacks) and any(isinstance(each, ReduceLROnPlateau) for each in callbacks)
@@ -97,7 +97,7 @@ def make(
     callbacks: Sequence[Callback],
     metrics: Mapping[str, Resolved] = _NONE,
 ) -> WholeFit:
-    """Return a fit for the engine, of rows of a source: those of these numbers, None for all."""
+    """Return a fit for the engine; `numbers` selects rows of the source, None takes all rows."""
     spec = state.specification
     rules, added = engine_rules(rules_of(callbacks), metrics)
     judge = [{"name": name, **(metric.kernel or {})} for name, metric in metrics.items()]
@@ -127,14 +127,14 @@ def make(
 
 
 def keep_rate(state: State) -> None:
-    """Let the specification have the learning rate that rules have set in the engine."""
+    """Copy the learning rate, which rules may have changed in the engine, to the specification."""
     optimizer: Any = state.specification.optimizer
     if optimizer.schedule is None and optimizer.learning_rate != state.network.rate:
         state.set_learning_rate(state.network.rate)
 
 
 def tell(callbacks: Sequence[Any], whole: WholeFit) -> None:
-    """Give callbacks the state that they would have, had they been called."""
+    """Set the state of the callbacks as if their hooks had been called."""
     pairs = zip(rules_of(callbacks), whole.state_of_rules(), strict=True)
     for number, (callback, found) in enumerate(pairs):
         if isinstance(callback, Followed):
@@ -149,7 +149,7 @@ def tell(callbacks: Sequence[Any], whole: WholeFit) -> None:
 
 
 def show(callback: Followed, whole: WholeFit, found: Mapping[str, Any]) -> None:
-    """Let a callback see the epochs that were trained last; `found` is what became of its rule."""
+    """Pass the epochs trained last to a callback; `found` is the engine's state of its rule."""
     logs, score = whole.logs(), found["score"]
     if found["by_rows"]:
         logs["loss"] = whole.losses_by_rows()
@@ -157,14 +157,14 @@ def show(callback: Followed, whole: WholeFit, found: Mapping[str, Any]) -> None:
 
 
 def divergence(state: State, whole: WholeFit, is_weighted: bool) -> FloatingPointError:
-    """Go back to the last good weights of a fit that diverged; return the error that says so."""
+    """Restore the last good weights of a fit that diverged; return the error that says so."""
     loss, overflowed, _, rate = whole.failure
     dropped = state.network.restore(state.specification.optimizer.initial_moment)
     return divergence_of_fit(state, loss, overflowed, when(whole), is_weighted, dropped, rate)
 
 
 def when(whole: WholeFit) -> str:
-    """Return when the loss of a fit was no longer finite, as a message says it."""
+    """Return the words of a message for the moment at which the loss was no longer finite."""
     if whole.ended == "diverged":
         return f"in epoch {whole.epoch + 1}, step {whole.failure[2]}"
     return f"after epoch {whole.epoch + 1}"

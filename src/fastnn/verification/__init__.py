@@ -1,11 +1,11 @@
-"""Digests of seeded trainings: whether this machine computes the bits that every other one does.
+"""Digests of seeded trainings: a check that this machine computes the same bits as all others.
 
-A digest is of every weight and bias, of predictions, and of the losses during training. Every
-instruction set that fuses a product with a sum has the same, on every system and with every
-compiler; those that don't share a column of their own. digests.json is the table.
+A digest covers every weight and bias, predictions, and the losses during training. All instruction
+sets with fused multiply-add have the same digests, on every system and with every compiler; those
+without it share a second column. The table is digests.json.
 
-Here: `verify`, and what the tests' own table (tests/digests.py) needs as well. Not here: the
-trainings (trainings.py, mixed_precision.py, embeddings.py, ensembles.py), and the command
+Here: `verify`, and functions that the table of the tests (tests/digests.py) needs as well. Not
+here: the trainings (trainings.py, mixed_precision.py, embeddings.py, ensembles.py), and the command
 `fastnn verify` (cli/verify.py).
 """
 
@@ -23,7 +23,7 @@ from fastnn.verification import embeddings, ensembles, mixed_precision, training
 
 TABLE = Path(__file__).with_name("digests.json")
 
-#: Hexadecimal digits that a table keeps.
+#: Number of hexadecimal digits of a digest in a table.
 LENGTH = 16
 
 Section = Callable[[], Iterator[tuple[Any, ...]]]
@@ -41,13 +41,13 @@ SECTIONS: tuple[Section, ...] = (
 def verify() -> dict[str, list[str]]:
     """Repeat the trainings of the table on the instruction sets of this machine.
 
-    Not on `portable`, which is slow, unless it is the one in use.
+    The instruction set `portable`, which is slow, is left out unless it is in use.
 
     Returns
     -------
     dict
-        For each instruction set the names of the trainings whose digests differ: none, or fastnn
-        was built or runs in a way that changes bits.
+        For each instruction set, the names of the trainings whose digests differ. The lists are
+        empty unless fastnn was built, or runs, in a way that changes bits.
 
     Examples
     --------
@@ -76,7 +76,7 @@ def all_trainings(
 
 
 def digest(results: Iterable[Any]) -> str:
-    """Return the digest of a list of arrays and words: types, shapes and bytes."""
+    """Return the digest of a list of arrays and strings: of types, shapes and bytes."""
     sha = hashlib.sha256()
     for part in results:
         if isinstance(part, np.ndarray):
@@ -90,7 +90,7 @@ def digest(results: Iterable[Any]) -> str:
 def digests(sections: Iterable[Section]) -> dict[str, str]:
     """Return the digest of every training by its name, on the instruction set in use.
 
-    An AssertionError names a training whose digest depends on the number of threads.
+    Raises an AssertionError if the digest of a training depends on the number of threads.
     """
     found = {}
     for name, (run, threads) in all_trainings(sections).items():
@@ -102,7 +102,7 @@ def digests(sections: Iterable[Section]) -> dict[str, str]:
 
 @contextmanager
 def instruction_set(isa: str) -> Iterator[None]:
-    """Make networks that are built in the context use an instruction set."""
+    """Context manager: networks that are built within it use the instruction set `isa`."""
     before, _cpu.ISA = _cpu.ISA, isa
     try:
         yield
@@ -111,7 +111,7 @@ def instruction_set(isa: str) -> Iterator[None]:
 
 
 def column(isa: str) -> str:
-    """Return the column of a table that an instruction set's digests are in."""
+    """Return the column of a table that holds the digests of an instruction set."""
     return "fused" if _kernels_f32.fuses(isa) else "unfused"
 
 
@@ -122,6 +122,6 @@ def read_table(path: Path) -> Table:
 
 
 def differing(known: Mapping[str, Any], found: Mapping[str, str], column: str) -> list[str]:
-    """Return the names whose digests differ from those of a column, or that one side lacks."""
+    """Return the names whose digests differ from those in a column, or are missing on a side."""
     names = sorted({*known, *found})
     return [name for name in names if known.get(name, {}).get(column) != found.get(name)]

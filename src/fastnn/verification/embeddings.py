@@ -1,6 +1,6 @@
 """Seeded trainings of networks with embeddings of categories and numbers.
 
-Not here: other trainings, and what these are made of (trainings.py).
+Not here: other trainings, and the functions that make trainings (trainings.py).
 """
 
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ from fastnn.verification.trainings import (
     shown,
 )
 
-#: Of the columns 1 and 4 of five, which hold categories.
+#: Numbers of categories of the columns 1 and 4, of five.
 SIZES = (3, 40)
 BINS = ((-1.0, -0.5, 0.25, 1.0), (-0.75, 0.75), tuple(np.linspace(-1, 1, 19).tolist()))
 

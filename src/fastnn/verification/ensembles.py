@@ -1,6 +1,6 @@
 """Seeded trainings of networks that end with an Ensemble.
 
-Not here: other trainings, and what these are made of (trainings.py).
+Not here: other trainings, and the functions that make trainings (trainings.py).
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def stack(k: int, units: int, adapters: str = "first", output: str = "identity")
 
 
 def by_members() -> Named:
-    """Members around those of a chunk, batches of one row and of several rounds."""
+    """Numbers of members around the rows of a chunk; batches of one row and of several rounds."""
     for dtype in DTYPES:
         for k, units in ((2, 9), (7, 16), (33, 17)):
             for batch, rows in ((1, 30), (7, 60), (600, 700)):

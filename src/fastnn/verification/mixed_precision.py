@@ -1,7 +1,7 @@
-"""Seeded trainings in mixed precision, whose operands of products are rounded to bfloat16.
+"""Seeded trainings in mixed precision: operands of products are rounded to bfloat16.
 
-The instruction for such products and its emulation give the same digests. Not here:
-trainings in one precision, and what these are made of (trainings.py).
+The instruction for such products and its emulation give the same digests. Not here: trainings in
+one precision, and the functions that make trainings (trainings.py).
 """
 
 from typing import Any

@@ -1,15 +1,15 @@
-"""Seeded trainings for digests, by what a network consists of: layers, losses, optimizers, shapes.
+"""Seeded trainings for digests that vary the network: layers, losses, optimizers, shapes.
 
-A training is a function of the number of threads that returns its results: a list of arrays, and of
-the names of losses. It uses the public API alone, so that the list outlives changes of the code.
-Activations, losses and optimizers come from the registries. A name describes its training and does
-not change, since it is the key in the table.
+A training is a function of the number of threads that returns its results: a list of arrays and of
+names of losses. It uses only the public API, so that trainings outlive changes of the code.
+Activations, losses and optimizers come from the registries. The name of a training describes it and
+must not change, since it is the key in the table.
 
-Data are drawn uniformly, without functions of the C library. Left out, because of what they depend
-on: the orthogonal initializer (LAPACK) and the area under the ROC curve (BLAS).
+Data are drawn uniformly, without functions of the C library. The orthogonal initializer (LAPACK)
+and the area under the ROC curve (BLAS) are left out, since their results depend on a library.
 
-Not here: digests and their table (__init__.py); ways to pass rows, options of fit and other calls
-(tests/training_calls.py).
+Not here: digests and their table (__init__.py); trainings that vary the form of rows, the options
+of fit or other calls (tests/training_calls.py).
 """
 
 import dataclasses
@@ -71,7 +71,7 @@ CLIPS: tuple[dict[str, Any], ...] = (
     {"global_clipnorm": 0.2},
 )
 USUAL_RATE = SGD(0.05)
-SMALL_RATE = SGD(0.002)  # at which nested exponential functions don't diverge
+SMALL_RATE = SGD(0.002)  # small enough that nested exponential functions don't diverge
 
 
 # ---- one training -------------------------------------------------------------------------------
@@ -90,7 +90,7 @@ def rows_for(net: MLP, n: int, seed: int = 0) -> tuple[NDArray[Any], NDArray[Any
 
 
 def results(net: MLP, history: History | None = None) -> list[Any]:
-    """Return weights, predictions on fixed rows, moving averages, and what the history has."""
+    """Return weights, predictions on fixed rows, moving averages, and the values of the history."""
     found: list[Any] = [*net.get_weights(), net.predict(rows_for(net, 37, seed=1)[0])]
     if net.optimizer.use_ema:
         found += net.get_ema_weights()
@@ -108,7 +108,7 @@ def built(
     optimizer: Any = USUAL_RATE,
     **options: Any,
 ) -> MLP:
-    """Return a network of a fixed seed."""
+    """Return a network with a fixed seed."""
     return MLP(n_in, layers, loss=loss, optimizer=optimizer, seed=5, n_threads=n_threads, **options)
 
 
@@ -141,7 +141,7 @@ def usual(**options: Any) -> Training:
 
 
 def tiny(**options: Any) -> Training:
-    """Return the on-line training of a network that fits one panel a layer."""
+    """Return the on-line training of a network whose layers each fit in one panel."""
     layers = [Dense(5, "tanh"), Dense(3)]
     return fitted(4, layers, **{"batch_size": 1, "rows": 30, **options})
 
@@ -172,7 +172,7 @@ def by_activation() -> Named:
 
 
 def by_loss() -> Named:
-    """Every loss behind every output activation that it takes."""
+    """Every loss with every output activation that it takes."""
     outputs = [*activations.NAMES, *WITH_ALPHA]
     legal = [
         (loss, h)
@@ -206,7 +206,7 @@ def by_loss() -> Named:
 
 
 def shown(rule: optimizers.Optimizer) -> str:
-    """Return an optimizer's name, and its options that aren't the defaults, but for the rate."""
+    """Return an optimizer's name and its options, except the rate, that are not the defaults."""
     options = [
         f"{field.name}={getattr(rule, field.name)}"
         for field in dataclasses.fields(rule)
@@ -216,7 +216,7 @@ def shown(rule: optimizers.Optimizer) -> str:
 
 
 def optimizer_variants(**shared: Any) -> Iterator[optimizers.Optimizer]:
-    """Every optimizer with each option of its own that is off by default, both off and on."""
+    """Every optimizer, with each of its own options that are off by default both off and on."""
     common = {field.name for field in dataclasses.fields(optimizers.Optimizer)}
     for name in optimizers.NAMES:
         kind = type(optimizers.get(name))
@@ -232,7 +232,7 @@ def optimizer_variants(**shared: Any) -> Iterator[optimizers.Optimizer]:
 
 
 def by_optimizer() -> Named:
-    """Every optimizer, its options on and off, and other values of its numbers."""
+    """Every optimizer, with its options on and off, and with other hyper-parameters."""
     for rule, dtype in itertools.product(optimizer_variants(learning_rate=0.02), DTYPES):
         yield f"{shown(rule)}, {dtype}", usual(optimizer=rule, dtype=dtype)
         yield (
@@ -262,7 +262,7 @@ def by_optimizer() -> Named:
 
 
 def by_direction() -> Named:
-    """Ascent, and weight decay and centered moments with every size of batch."""
+    """Maximization; weight decay and centered moments with batches of various sizes."""
     for rule, dtype in itertools.product(
         (
             SGD(0.02, maximize=True),
@@ -428,7 +428,7 @@ def by_shape() -> Named:
 
 
 def by_batch() -> Named:
-    """Sizes of batches around those of chunks and rounds."""
+    """Sizes of batches around the sizes of chunks and rounds."""
     layers: list[Any] = [Dense(40, "relu"), Dense(33, "tanh"), Dense(10, "softmax")]
     batch: int | None
     for batch, dtype in itertools.product((1, 2, 3, 4, 5), DTYPES):
@@ -451,15 +451,15 @@ def by_batch() -> Named:
     weights = np.linspace(0.5, 1.5, 2500)
     run = fitted(33, layers, batch_size=1500, rows=2500, sample_weight=weights)
     yield "batches of 1500, sample_weight", run, (1, 2, 3)
-    # More rows than are trained on between two looks for signals.
+    # More rows than are trained between two checks for signals.
     yield "half a million rows, 2-3-1", pair(rows=500_000, epochs=1)
 
 
-# ---- what networks for tables have --------------------------------------------------------------
+# ---- options for networks on tables -------------------------------------------------------------
 
 
 def by_layer_start() -> Named:
-    """Initial biases, and learning rates of a layer's own."""
+    """Initial biases, and learning rates per layer."""
     for name, dtype in itertools.product(initializers.OF_BIASES, DTYPES):
         layers: list[Any] = [Dense(20, "silu", bias_initializer=name), Dense(3)]
         yield f"bias_initializer {name}, {dtype}", fitted(6, layers, dtype=dtype)
@@ -482,7 +482,7 @@ def by_layer_start() -> Named:
 
 
 def by_smoothing() -> Named:
-    """Labels and probabilities that are smoothed."""
+    """Label smoothing, for labels and for probabilities."""
     for smoothing, dtype in itertools.product((0.1, 0.5), DTYPES):
         cross = CrossEntropy(label_smoothing=smoothing)
         for n_out in (2, 5, 17):
@@ -501,7 +501,7 @@ def by_smoothing() -> Named:
 
 
 def by_average() -> Named:
-    """Moving averages that validation judges, and of which early stopping restores the best."""
+    """Moving averages in validation; early stopping restores the best of them."""
     layers = [Dense(20, "silu"), Dropout(0.1), Dense(3)]
     for rule, dtype in itertools.product((SGD, AdamW), DTYPES):
         for momentum in (0.5, 0.99):
@@ -519,7 +519,7 @@ def by_average() -> Named:
 
 
 def by_nonzeros() -> Named:
-    """Wide rows of few nonzeros, for which the updates of weights wait until these are read."""
+    """Wide rows with few nonzeros, for which weights are updated only when they are next read."""
     rules: tuple[optimizers.Optimizer, ...] = (
         SGD(0.05),
         SGD(0.05, momentum=0.9, nesterov=True),
