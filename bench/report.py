@@ -156,7 +156,7 @@ def neighbours_table(found):
     for row in found["rows"]:
         by_cell.setdefault(row["cell"], {})[row["beside"]] = row
     places = list(next(iter(by_cell.values())))
-    lines = [["one thread / two, beside", *places, "one thread alone, µs"]]
+    lines = [["time on one thread / on two, beside", *places, "one thread alone, µs"]]
     for cell, row in by_cell.items():
         ratios = (f"{row[place]['ratio']:.2f}" for place in places)
         lines.append([cell, *ratios, figure(row[places[0]]["one"] * 1e6)])
@@ -166,7 +166,7 @@ def neighbours_table(found):
 
 def many_table(found):
     """Return the tables of many networks in one call: networks per second, and overhead of one."""
-    sizes = {"networks_per_s": "16-64-64-1, batch 32", "tiny_networks_per_s": "2-8-1, on line"}
+    sizes = {"networks_per_s": "16-64-64-1, batch 32", "tiny_networks_per_s": "2-8-1, batch 1"}
     names = list({name: None for size in sizes for name in found[size]})
     lines = [["networks/s", *sizes.values()]]
     for name in names:
@@ -184,7 +184,7 @@ def many_table(found):
             *markdown(lines),
             "",
             f"A network of `networks` takes {figure(costs['built_us'])} µs to build and "
-            f"{figure(costs['member_us'])} µs in `fit_many` beside its steps; a `fit` of one step "
+            f"{figure(costs['member_us'])} µs in `fit_many` in addition to its steps; a `fit` of one step "
             f"takes {figure(costs['fit_of_a_step_us'])} µs. Two threads train 60 networks of 1 to "
             f"10 epochs {found['uneven_speedup']:.2f} times as fast as one.{search}",
         ]
