@@ -288,14 +288,14 @@ def _drawn(seed: Any, n: int) -> NDArray[np.int64]:
 #: The attributes of both ensembles, for the section Attributes.
 _ATTRIBUTES = """
 estimators_ : list of {member}
-    The members, each fitted as it would be by itself with its random_state on its rows.
+    The members. Each is fitted exactly as it would be alone, with its own random_state and rows.
 estimators_samples_ : list of ndarray
-    The numbers of the rows that each member was trained on; with early stopping and
-    ``bootstrap=False``, also of those held out.
+    For each member, the indices of the rows that it was trained on. With early stopping and
+    ``bootstrap=False``, the indices of the held-out rows are included.
 fits_ : Fits
     The networks of all members, with their histories and statuses.
 n_iter_ : int
-    The largest number of epochs of a member.
+    The largest number of epochs that a member was trained for.
 n_features_in_ : int
     Number of columns of X.
 feature_names_in_ : ndarray of str
@@ -303,7 +303,7 @@ feature_names_in_ : ndarray of str
 n_outputs_ : int
     Number of outputs.
 oob_score_ : float
-    With `oob_score`, the score of the predictions below.
+    With `oob_score`, the score of the out-of-bag predictions.
 """
 
 

@@ -59,43 +59,45 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         (100,),
         ["array-like", _COUNT],
         """int or array-like of int
-        Units of each hidden layer.""",
+        Number of units of each hidden layer.""",
     )
     activation: str | Activation | Sequence[str | Activation] = parameter(
         "relu",
         [StrOptions({*activations.HIDDEN, "logistic"}), Activation, "array-like"],
         """str, Activation or list of these
-        Activation of the hidden layers: "identity", "logistic", "tanh", "relu" or another one of
-        fastnn; a list has one for each layer.""",
+        Activation of the hidden layers: "identity", "logistic", "tanh", "relu" or another
+        activation of fastnn. A list has one activation for each layer.""",
     )
     _: KW_ONLY
     solver: str = parameter(
         "adam",
         [StrOptions({"lbfgs", "sgd", "adam"})],
         """{"adam", "sgd", "lbfgs"}
-        How to minimize the loss: by one of two kinds of stochastic gradient descent, or by L-BFGS
-        on all rows at once (`scipy.optimize`), which suits small data sets.""",
+        The algorithm that minimizes the loss. "adam" and "sgd" are stochastic gradient descent.
+        "lbfgs" is L-BFGS on all rows at once (`scipy.optimize`), which suits small data sets.""",
     )
     alpha: float = parameter(
         0.0001,
         [_AT_LEAST_0],
         """float
-        Strength of the L2 penalty ``alpha / 2 * sum(W**2)``, which is divided by the number of
-        rows (or the sum of sample weights) of a batch, as the losses of its rows are.""",
+        Strength of the L2 penalty ``alpha / 2 * sum(W**2)``. Like the sum of the losses of a
+        batch, the penalty is divided by the number of rows of the batch, or by the sum of their
+        sample weights.""",
     )
     batch_size: int | str = parameter(
         "auto",
         [StrOptions({"auto"}), _COUNT],
         """int or "auto"
-        Rows of an update; "auto" is ``min(200, n_samples)``. "lbfgs" ignores it.""",
+        Number of rows per update; "auto" is ``min(200, n_samples)``. Ignored by "lbfgs".""",
     )
     learning_rate: str = parameter(
         "constant",
         [StrOptions({"constant", "invscaling", "adaptive"})],
         """{"constant", "invscaling", "adaptive"}
-        The learning rate of "sgd". "constant": `learning_rate_init`. "invscaling":
-        ``learning_rate_init / (t + 1)**power_t`` after an epoch, where t is the number of rows
-        trained so far. "adaptive": divided by 5 each time training would otherwise end.""",
+        Schedule of the learning rate of "sgd". "constant": always `learning_rate_init`.
+        "invscaling": set to ``learning_rate_init / (t + 1)**power_t`` after each epoch, where t is
+        the number of rows trained on so far. "adaptive": starts at `learning_rate_init`, and is
+        divided by 5 each time training would otherwise end for lack of improvement.""",
     )
     learning_rate_init: float = parameter(
         0.001,
@@ -107,44 +109,47 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         0.5,
         [_AT_LEAST_0],
         """float
-        The exponent of the learning rate "invscaling".""",
+        The exponent of the learning rate schedule "invscaling".""",
     )
     max_iter: int = parameter(
         200,
         [_COUNT],
         """int
-        The largest number of epochs, or of iterations of "lbfgs".""",
+        Maximum number of epochs, or of iterations for "lbfgs".""",
     )
     shuffle: bool = parameter(
         True,
         ["boolean"],
         """bool
-        Whether each epoch takes the rows in a new random order.""",
+        Whether to shuffle the rows before each epoch.""",
     )
     random_state: int | np.random.RandomState | None = parameter(
         None,
         ["random_state"],
         """int or RandomState
-        The source of initial weights, of the validation split and of the order of rows.""",
+        Seed or generator for the initial weights, the validation split, the order of the rows and
+        dropout.""",
     )
     tol: float = parameter(
         1e-4,
         [_AT_LEAST_0],
         """float
-        Training ends when the loss (with early stopping the score) has not improved by `tol` for
-        `n_iter_no_change` epochs. For "lbfgs": training ends at a smaller gradient.""",
+        Training ends when the loss (with early stopping, the validation score) has not improved by
+        at least `tol` for `n_iter_no_change` epochs. With "lbfgs", training ends when no component
+        of the gradient is larger than `tol` in absolute value.""",
     )
     verbose: bool | int = parameter(
         False,
         ["verbose"],
         """bool or int
-        Whether to print losses and scores.""",
+        Whether to print losses and validation scores.""",
     )
     warm_start: bool = parameter(
         False,
         ["boolean"],
         """bool
-        Whether `fit` starts from the present weights, of the last `fit` or set by hand.""",
+        Whether `fit` starts from the current weights instead of new ones. The current weights are
+        those of the last `fit`, or those assigned to `coefs_` and `intercepts_`.""",
     )
     momentum: float = parameter(
         0.9,
@@ -156,21 +161,21 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         True,
         ["boolean"],
         """bool
-        Whether the momentum is Nesterov's.""",
+        Whether "sgd" uses Nesterov's momentum.""",
     )
     early_stopping: bool = parameter(
         False,
         ["boolean"],
         """bool
-        Whether to hold out `validation_fraction` of the rows, to end when their score stops
-        improving, and to keep the best weights.""",
+        Whether to hold out `validation_fraction` of the rows, to end training when the score on
+        these rows stops improving, and to keep the weights with the best score.""",
     )
     validation_fraction: float = parameter(
         0.1,
         [_FROM_0_BELOW_1],
         """float
-        The fraction of the rows held out for early stopping, unless `fit` is given X_val and
-        y_val.""",
+        The fraction of the rows held out for early stopping, unless X_val and y_val are passed to
+        `fit`.""",
     )
     beta_1: float = parameter(
         0.9,
@@ -188,67 +193,69 @@ class Parameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
         1e-8,
         [_ABOVE_0],
         """float
-        For "adam": added to the root of the second moment.""",
+        Constant that "adam" adds to the square root of the second moment.""",
     )
     n_iter_no_change: float = parameter(
         10,
         [_COUNT, Options(Real, {np.inf})],
         """int or inf
-        Training ends after this many epochs without improvement.""",
+        Number of epochs without an improvement by `tol` after which training ends.""",
     )
     max_fun: int = parameter(
         15000,
         [_COUNT],
         """int
-        The largest number of evaluations of the loss by "lbfgs".""",
+        Maximum number of evaluations of the loss by "lbfgs".""",
     )
     optimizer: str | Optimizer | None = parameter(
         None,
         [StrOptions(set(optimizers.NAMES)), Optimizer, None],
         """str or Optimizer
-        An optimizer of fastnn that replaces `solver`; one given by name has the learning rate
-        `learning_rate_init`.""",
+        An optimizer of fastnn to use instead of `solver`. An optimizer given by name has the
+        learning rate `learning_rate_init`.""",
     )
     dropout: float | Sequence[float] = parameter(
         0.0,
         [_FROM_0_BELOW_1, "array-like"],
         """float or list of float
-        The rate at which outputs of hidden layers are dropped in training; a list has one for each
+        Dropout rate of the outputs of the hidden layers in training. A list has one rate for each
         layer.""",
     )
     weight_decay: float = parameter(
         0.0,
         [_AT_LEAST_0],
         """float
-        Decoupled weight decay of weights, not biases, with any optimizer; it makes the solver
-        "adam" AdamW. Not with solver "lbfgs".""",
+        Decoupled weight decay, applied to weights but not to biases, with any optimizer. The solver
+        "adam" becomes AdamW. Not available for the solver "lbfgs".""",
     )
     clipnorm: float | None = parameter(
         None,
         [_ABOVE_0, None],
         """float
-        The largest Euclidean norm of the gradient of each W and each b; a larger gradient is
-        scaled down to it.""",
+        Maximum Euclidean norm of the gradient of each W and each b. A gradient with a larger norm
+        is scaled down to this norm.""",
     )
     callbacks: Sequence[Callback] | None = parameter(
         None,
         [list, tuple, None],
         """list of Callback
-        Callbacks of fastnn, or your own. Logs have "loss", with validation rows "val_loss".""",
+        Callbacks of fastnn, or your own. Their logs contain "loss" and, with validation rows,
+        "val_loss".""",
     )
     dtype: Any = parameter(
         None,
         [StrOptions({"float32", "float64", "mixed_bfloat16"}), type, np.dtype, None],
         """{"float32", "float64", "mixed_bfloat16"}
-        The precision of weights and arithmetic; by default that of X. float32 is twice as fast as
-        float64; for "mixed_bfloat16" see `MLP`.""",
+        The precision of weights and arithmetic; by default, the precision of X. float32 is twice as
+        fast as float64. For "mixed_bfloat16", see `MLP`.""",
     )
     n_threads: int | None = parameter(
         None,
         [_COUNT, None],
         """int
-        Threads of a training; by default the CPUs that this process may use. The result is the
-        same to the bit. Small networks are trained on one thread.""",
+        Number of threads used for training; by default, the number of CPUs that this process may
+        use. The result is the same to the bit for any number of threads. Small networks are trained
+        on one thread.""",
     )
 
 
@@ -261,15 +268,16 @@ class ClassifierParameters(Parameters):
         "log_loss",
         [StrOptions({"log_loss", *losses.NAMES}), Loss],
         """str or Loss
-        Binary or categorical cross-entropy, or another loss of fastnn that suits sigmoid or softmax
-        outputs, such as "squared_error".""",
+        "log_loss" is binary or categorical cross-entropy. Any other loss of fastnn that accepts
+        sigmoid or softmax outputs is possible, such as "squared_error".""",
     )
     class_weight: dict[Any, float] | str | None = parameter(
         None,
         [dict, StrOptions({"balanced"}), None],
         """dict or "balanced"
-        Weights of the classes by label, multiplied by sample_weight; "balanced" is ``n_samples /
-        (n_classes * count)``, and is not possible with `partial_fit`.""",
+        Weight of each class in the loss, by label; the weight of a row is multiplied by its
+        `sample_weight`. "balanced" gives a class of ``count`` rows the weight
+        ``n_samples / (n_classes * count)``, and is not supported by `partial_fit`.""",
     )
 
 
@@ -281,9 +289,9 @@ class _RegressionLoss:
         "squared_error",
         [StrOptions(set(REGRESSION_LOSSES)), Loss],
         """str or Loss
-        Half the squared error (the mean over outputs); half the deviance "poisson", for targets of
-        0 or more, with an exponential output; or another loss of fastnn for regression, such as
-        "huber" or ``Quantile(0.9)``.""",
+        "squared_error" is half the squared error, averaged over outputs. "poisson" is half the
+        Poisson deviance, for targets of 0 or more, with an exponential output. Any other loss of
+        fastnn for regression is possible, such as "huber" or ``Quantile(0.9)``.""",
     )
 
 
@@ -301,22 +309,22 @@ class _Ensemble:
         10,
         [_COUNT],
         """int
-        Number of networks. They differ in their seeds, which `random_state` draws.""",
+        Number of networks. Each has its own seed, which is drawn from `random_state`.""",
     )
     bootstrap: bool = parameter(
         False,
         ["boolean"],
         """bool
-        Whether each network is trained on as many rows as there are, drawn with replacement, rather
-        than on all rows. With early stopping, the rows that it did not draw are then held out in
-        place of `validation_fraction` of the rows.""",
+        Whether each network is trained on a bootstrap sample, ``n_samples`` rows drawn with
+        replacement, instead of on all rows. With early stopping, the rows that are not in a
+        network's sample are then held out, instead of `validation_fraction` of the rows.""",
     )
     oob_score: bool = parameter(
         False,
         ["boolean"],
         """bool
-        Whether to predict each row by the networks that were not trained on it, and to score that.
-        Needs ``bootstrap=True``.""",
+        Whether to predict each row by the networks that were not trained on it, and to score these
+        predictions. Requires ``bootstrap=True``.""",
     )
 
 
@@ -341,17 +349,19 @@ loss_ : float
 best_loss_ : float or None
     The lowest loss of an epoch; None with early stopping.
 loss_curve_ : list of float
-    The loss of each epoch, before its updates; not with "lbfgs". With sample weights it is the
-    weighted mean.
+    The training loss of each epoch, where the loss of a batch is computed before its update; not
+    available for "lbfgs". With sample weights, the loss of a batch is the weighted mean over its
+    rows.
 validation_loss_curve_ : list of float or None
-    The loss of the validation rows after each epoch, if there are any.
+    The loss of the validation rows after each epoch; None without validation rows.
 validation_scores_ : list of float or None
-    With early stopping, the score of the validation rows after each epoch.
+    The score of the validation rows after each epoch; None without early stopping.
 best_validation_score_ : float or None
-    The best of these scores.
+    The best of the validation scores; None without early stopping.
 coefs_, intercepts_ : list of ndarray
-    Weights (n_in, n_out) and biases (n_out,) of each layer; the arrays are read-only. To change
-    them, assign a new list, or a new array to an item, also before a first `fit` with `warm_start`.
+    Weights (n_in, n_out) and biases (n_out,) of each layer. The arrays are read-only; to change
+    weights, assign a new list, or assign a new array to an item of the list. With `warm_start`,
+    both lists may also be assigned before the first `fit`.
 n_features_in_ : int
     Number of columns of X.
 feature_names_in_ : ndarray of str
@@ -361,13 +371,13 @@ n_iter_ : int
 t_ : int
     Number of rows trained on so far.
 n_layers_ : int
-    Number of layers, with the input and the output.
+    Number of layers, including the input layer and the output layer.
 n_outputs_ : int
     Number of outputs.
 out_activation_ : str
-    The activation of the last layer, by scikit-learn's name.
+    The activation of the last layer, as scikit-learn names it.
 net_ : MLP
-    The network, with everything that fastnn can do with it: save, summary, jacobian ...
+    The network, with all methods of `MLP`, such as ``save``, ``summary`` and ``jacobian``.
 """
 
 

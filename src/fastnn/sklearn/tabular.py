@@ -39,15 +39,15 @@ T = TypeVar("T")
 
 _ATTRIBUTES = """
 fits_ : Fits
-    The networks, which take the frame's columns as well, with their histories.
+    The networks, with their histories. They also accept data frames with the columns of `fit`.
 recipe_ : fastnn.tables.Recipe
     How each column is encoded, as plain data.
 validation_score_ : float
-    {score} of the rows that some networks were validated on, each predicted by those networks. The
-    best epochs were chosen by these rows, so it is a little better than that of new rows. NaN
-    without validation rows.
+    {score} on the validation rows of all networks, where each row is predicted only by the networks
+    that were not trained on it. The best epochs were chosen by these rows, so the score is slightly
+    better than on new rows. NaN without validation rows.
 n_iter_ : int
-    The largest number of epochs of a network.
+    The largest number of epochs that a network was trained for.
 n_features_in_ : int
     Number of columns in `fit`.
 feature_names_in_ : ndarray of shape (n_features_in_,)

@@ -52,7 +52,7 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         N_NETS,
         [_COUNT],
         """int
-        Networks, each with its own seed and its own validation rows; their outputs are
+        Number of networks. Each has its own seed and its own validation rows; their outputs are
         averaged.""",
     )
     _: KW_ONLY
@@ -60,26 +60,27 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         tuple(Settings.hidden),
         ["array-like"],
         """sequence of int
-        Units of the hidden layers.""",
+        Number of units of each hidden layer.""",
     )
     activation: str | Activation = parameter(
         Settings.activation,
         [str, Activation],
         """str or Activation
-        Of the hidden layers.""",
+        Activation of the hidden layers.""",
     )
     dropout: float = parameter(
         Settings.dropout,
         [_FROM_0_BELOW_1],
         """float
-        Rate of the dropout behind each hidden layer.""",
+        Dropout rate of the outputs of each hidden layer.""",
     )
     learning_rate_init: float = parameter(
         Settings.learning_rate,
         [_ABOVE_0],
         """float
-        The largest learning rate of AdamW: after a warm-up of 5 % of the updates it falls to 0
-        along a cosine. That of the first layer is four times as large.""",
+        The peak learning rate of AdamW. The rate rises to this value during the first 5 % of the
+        updates (warm-up) and then decays to 0 along a cosine. The learning rate of the first layer
+        is four times as large.""",
     )
     weight_decay: float = parameter(
         Settings.weight_decay,
@@ -91,30 +92,32 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         Settings.batch_size,
         [_COUNT],
         """int
-        Rows of an update.""",
+        Number of rows per update.""",
     )
     max_iter: int | None = parameter(
         Settings.epochs,
         [_COUNT, None],
         """int
-        Largest number of epochs; by default 50, or as many as make 3,000 to 8,000 updates, within
-        4 to 150. A network stops after 15 % of them, 5 or more, without a lower validation
-        loss.""",
+        Maximum number of epochs. The default is 50, or more or fewer epochs to make at least 3,000
+        and at most 8,000 updates, within the limits of 4 and 150 epochs. The training of a network
+        stops when the validation loss has not decreased for 15 % of this number of epochs, and for
+        at least 5.""",
     )
     validation_fraction: float = parameter(
         Settings.validation,
         [_FROM_0_BELOW_1],
         """float
-        The fraction of the rows, of each class in a classification, on which a network is validated
-        after each epoch. It keeps the moving average of its weights from the epoch of the least
-        loss. 0 trains on all rows and keeps the last average.""",
+        The fraction of the rows (in classification, of each class) that are held out to validate a
+        network after each epoch. The network keeps the moving average of its weights from the epoch
+        with the lowest validation loss. With 0, all rows are used for training, and the network
+        keeps the last moving average.""",
     )
     kinds: Mapping[str, str] | None = parameter(
         None,
         [dict, None],
         """dict of str to str
-        The kind of some columns: "number", "category", "date" or "day-first date" (31/1/2020). By
-        default it follows from a column's type and texts.""",
+        The kinds of columns, by column name: "number", "category", "date" or "day-first date"
+        (31/1/2020). By default, the kind is inferred from a column's type and texts.""",
     )
     drop: Sequence[str] = parameter(
         (),
@@ -126,33 +129,35 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         (),
         ["array-like"],
         """list of str
-        Texts that stand for a missing value, besides "", "NA", "NaN", "null", "None" and the
-        like.""",
+        Texts that represent a missing value, in addition to "", "NA", "NaN", "null", "None" and
+        similar texts.""",
     )
     max_categories: int = parameter(
         tables.MAX_CATEGORIES,
         [_COUNT],
         """int
-        The most texts of a column that have an input each; another input is for all rarer ones.""",
+        Maximum number of categories of a column that have an input of their own, the most frequent
+        ones first. All other categories share one further input.""",
     )
     dtype: str = parameter(
         Settings.dtype,
         [StrOptions(set(POLICIES))],
         """{"float32", "float64", "mixed_bfloat16"}
-        Precision of weights and arithmetic; for the last, see `MLP`.""",
+        Precision of weights and arithmetic. For "mixed_bfloat16", see `MLP`.""",
     )
     random_state: int | np.random.RandomState | None = parameter(
         None,
         ["random_state"],
         """int or RandomState
-        Determines weights, validation rows and orders of rows: one seed, one result.""",
+        Seed or generator for the initial weights, the validation rows and the order of the rows.
+        The same seed gives the same result.""",
     )
     n_threads: int | None = parameter(
         None,
         [_COUNT, None],
         """int
-        Networks that are trained at the same time; by default the CPUs that this process may use.
-        The result does not depend on it.""",
+        Number of networks that are trained at the same time; by default, the number of CPUs that
+        this process may use. The result does not depend on this number.""",
     )
     verbose: bool | int = parameter(
         False,
@@ -171,15 +176,16 @@ class TabularClassifierParameters(TabularParameters):
         Settings.label_smoothing,
         [_FROM_0_BELOW_1],
         """float
-        How far the labels that are learned are from certain, as in `CrossEntropy`. With it more
-        rows are predicted right; the probabilities are sharpened afterwards by one factor of all
-        logits, of which the log-loss of the validation rows is least.""",
+        Smoothing of the class labels in training, as in `CrossEntropy`. Smoothing increases the
+        accuracy but makes the probabilities underconfident. Therefore the probabilities are
+        sharpened after training: all logits are multiplied by the one factor that minimizes the
+        log loss of the validation rows.""",
     )
     class_weight: Mapping[Any, float] | str | None = parameter(
         None,
         [dict, StrOptions({"balanced"}), None],
         """dict of class to float, or "balanced"
-        Weights of the classes in the loss.""",
+        Weight of each class in the loss.""",
     )
 
 
@@ -192,8 +198,9 @@ class TabularRegressorParameters(TabularParameters):
         "squared_error",
         [str, Loss],
         """str or Loss
-        Also "absolute_error", "huber" or "poisson", or an object such as ``Quantile(0.9)``. Its
-        parameters are in standard deviations of the target.""",
+        The loss, by name ("squared_error", "absolute_error", "huber", "poisson") or as an object
+        such as ``Quantile(0.9)``. Parameters of a loss that are in units of the target are given in
+        standard deviations of the target.""",
     )
 
 
