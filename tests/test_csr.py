@@ -320,15 +320,32 @@ def test_given_gradients_of_the_outputs():
     assert state_of(net) == state_of(twin)
 
 
+@pytest.mark.parametrize("batch_size", [8, 32])
 @pytest.mark.parametrize("validation", [None, 0.2])
-def test_many_networks(validation):
+def test_many_networks(validation, batch_size):
     found = []
     for rows in (CSR, ROWS):
         nets = [network([units], Adam(0.01)) for units in (3, 20, 20)]
         numbers = [None, np.arange(0, N, 2), np.array([1, 1, 5, 9] * 20)]
-        fit_many(nets, rows, Y, rows=numbers, validation=validation, epochs=3)
+        fit_many(nets, rows, Y, rows=numbers, validation=validation, epochs=3,
+                 batch_size=batch_size)  # fmt: skip
         found.append([state_of(net) for net in nets])
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("early_stopping", [False, True])
+def test_estimators_that_end_by_themselves(early_stopping):
+    """Nothing reads the weights after an epoch, unless there are validation rows."""
+    sklearn = pytest.importorskip("fastnn.sklearn")
+    parameters = {"batch_size": 8, "alpha": 0.0, "tol": 0.01, "n_iter_no_change": 2,
+                  "early_stopping": early_stopping, "random_state": 0}  # fmt: skip
+    found = [
+        sklearn.MLPRegressor(hidden_layer_sizes=(20,), **parameters).fit(rows, Y)
+        for rows in (CSR, ROWS)
+    ]
+    assert found[0].n_iter_ == found[1].n_iter_ < 200
+    assert state_of(found[0].net_) == state_of(found[1].net_)
+    assert found[0].net_._network.updates_waited()
 
 
 def test_a_fit_that_is_resumed(tmp_path):
