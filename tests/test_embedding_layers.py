@@ -360,7 +360,9 @@ def test_numbers_that_are_no_categories_are_refused_before_anything_changes(bad,
     y = y.astype("float32")
     before = all_bytes(net)
     X[7, 1] = bad
-    message = rf"but column 1 holds categories, which are numbered from 0 to 2; renumber"
+    message = (
+        rf"X\[7, 1\] is {bad:g}, but column 1 holds categories, which are numbered from 0 to 2;"
+    )
     calls = [
         lambda: net.predict(X),
         lambda: net.fit(X, y, epochs=1),
