@@ -612,7 +612,7 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"rows": [[], None]}, r"rows\[0\] has no rows"),
         ({"rows": [[0.5], None]}, r"rows\[0\] must be row numbers"),
         ({"groups": y[:4]}, "groups must have a label for each"),
-        ({"groups": np.arange(90) % 3}, "groups has 3 labels, and nets has 2 networks"),
+        ({"groups": np.arange(90) % 3}, "groups has 3 labels, but nets has 2 networks"),
         ({"groups": np.arange(90) % 2, "rows": [None, None]}, "rows and groups are both given"),
         ({"validation": "other"}, 'validation must be "rest"'),
         ({"validation": "rest"}, "leaves none of the 90 rows"),

@@ -222,7 +222,7 @@ def constant_rate(owner: str, value: object) -> None:
     """Check that an optimizer's learning rate is a number, so that a callback can set it."""
     if not isinstance(value, numbers.Real):
         raise ValueError(
-            f"{owner} sets the learning rate, but the optimizer has the schedule {shown(value)}; "
+            f"{owner} sets the learning rate, but that of the optimizer follows {shown(value)}; "
             "drop the callback, or give the optimizer a number as its learning_rate"
         )
 

@@ -151,7 +151,7 @@ def standardization(mean: NDArray[Any], scale: NDArray[Any], n_in: int) -> None:
                 f"float64 {(n_in,)}"
             )
     if scale.min() <= 0:
-        raise ValueError("tensor 'standardize.scale' must hold only numbers above 0")
+        raise ValueError("tensor 'standardize.scale' must be above 0 everywhere")
 
 
 def nothing_left(tensors: Mapping[str, NDArray[Any]]) -> None:

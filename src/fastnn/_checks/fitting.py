@@ -59,7 +59,7 @@ def order(value: object, n: int) -> NDArray[np.int64]:
     drawn = np.asarray(value)
     if drawn.shape != (n,) or drawn.dtype.kind not in "iu":
         raise ValueError(
-            f"shuffle's permutation({n}) must return the {n} row numbers as integers; it returned "
+            f"shuffle's permutation({n}) must return {n} integers, the row numbers; it returned "
             f"{shown(value)}"
         )
     found = _conversion.in_dtype(drawn, np.int64, own=True)
