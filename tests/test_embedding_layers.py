@@ -403,7 +403,10 @@ def test_categories_of_large_rows_are_checked(monkeypatch):
         (lambda: Embedding(3, 2, columns=[1, 1]), "column numbers that increase"),
         (lambda: Embedding(3, 2, columns=[]), "column numbers that increase"),
         (lambda: Embedding(3, 2, columns=2), "columns must be a list of column numbers"),
-        (lambda: network([Embedding(3, 2, columns=[5]), Dense(2)]), "columns holds 5, but the layer"),
+        (
+            lambda: network([Embedding(3, 2, columns=[5]), Dense(2)]),
+            "columns holds 5, but the layer",
+        ),
         (lambda: network([Embedding([3], 2), Dense(2)]), "n_categories is for 1 columns, but"),
         (lambda: network([Dense(5), Embedding(3, 2), Dense(2)]), "must be the first layer, or"),
         (lambda: network([Dropout(0.1), CATEGORIES, Dense(2)]), "must be the first layer, or"),
