@@ -308,7 +308,7 @@ def test_sample_weight(method, value, fragments):
 
 @pytest.mark.parametrize("method", FIT_LIKE)
 def test_sample_weight_whose_sum_is_beyond_float64(method):
-    call, wanted = FIT_LIKE[method], ["sample_weight has a sum beyond float64", "scale"]
+    call, wanted = FIT_LIKE[method], ["sample_weight has a sum too large for float64", "scale"]
     net = regressor(dtype="float64")
     leaves_as_it_was(net, ValueError, wanted, lambda net: call(net, X, Y, np.full(6, 1e308)))
 
@@ -357,7 +357,7 @@ BAD_OPTIONS = [
     case("callbacks-function", "fit", {"callbacks": [Callback(), len]}, TypeError,
          ["callbacks[1]", "<built-in function len>", "derive its class from fastnn.Callback"]),
     case("callbacks-class", "fit", {"callbacks": [Callback]}, TypeError,
-         ["callbacks[0]", "<class 'fastnn.callbacks.base.Callback'>", "make an object of it"]),
+         ["callbacks[0]", "<class 'fastnn.callbacks.base.Callback'>", "pass an object"]),
     case("callbacks-one", "fit", {"callbacks": fastnn.History()}, TypeError, ["callbacks", "list"]),
     case("both-validations", "fit", {"validation_data": (X, Y), "validation_split": 0.5},
          ValueError, ["validation_data", "validation_split=0.5", "one of them"]),
@@ -482,7 +482,11 @@ def test_learning_rate_that_is_set(value):
         case("output", lambda net: net.input_gradients(X, 2), ["output", "from 0 to 1", "2"]),
         case("batch", lambda net: net.summary(0), ["batch_size", "at least 1", "0"]),
         case("json", lambda net: net.from_json("{"), ["text", "not JSON", "to_json"]),
-        case("config", lambda net: net.from_config({"n_in": 3}), ["config lacks 'layers'", "add"]),
+        case(
+            "config",
+            lambda net: net.from_config({"n_in": 3}),
+            ["config is missing 'layers'", "add"],
+        ),
     ],
 )
 def test_other_methods(call, fragments):

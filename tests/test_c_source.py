@@ -319,12 +319,12 @@ def test_names(tmp_path):
 @pytest.mark.parametrize(
     ("path", "name", "error", "message"),
     [
-        ("my-net.c", None, ValueError, "pass name=, or name the file so; got 'my-net'"),
-        ("net.c", "2nd", ValueError, "name must be an identifier of C, such as 'digits'"),
+        ("my-net.c", None, ValueError, "pass name=, or rename the file; got 'my-net'"),
+        ("net.c", "2nd", ValueError, "name must be a C identifier, such as 'digits'"),
         ("net.c", "float", ValueError, "got 'float'"),
         ("net.c", 3, TypeError, "name must be a str; got 3"),
         (3, None, TypeError, "path must be a str or a path; got 3"),
-        ("net.v2", None, ValueError, "path must end with '.c', or with no ending; got 'net.v2'"),
+        ("net.v2", None, ValueError, "path must end with '.c' or have no ending; got 'net.v2'"),
     ],
 )
 def test_unfit_names_are_refused(tmp_path, monkeypatch, path, name, error, message):
@@ -485,7 +485,9 @@ def test_several_networks_that_have_no_mean_are_refused(tmp_path):
     other.adapt(2 * X)
     with pytest.raises(ValueError, match="Standardize layers have seen different rows"):
         to_c([fits[0], other], path)
-    with pytest.raises(ValueError, match=r"net\[1\] has other inputs, layers or another dtype"):
+    with pytest.raises(
+        ValueError, match=r"net\[1\] differs from net\[0\] in its inputs, layers or dtype"
+    ):
         to_c([fits[0], fits[1].copy(dtype="float64")], path)
     with pytest.raises(ValueError, match="net has no networks"):
         to_c([], path)

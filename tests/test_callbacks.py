@@ -515,7 +515,7 @@ def test_the_logs_have_the_rate_of_the_epoch_whoever_comes_first():
          "'val_loss', 'val_accuracy'; monitor 'val_accuracy'"),
         ("val_mae", ["loss", "mae"], "monitor 'val_mae' is not among 'loss', 'mae'; pass "
          "validation_data to fit, or monitor one of these"),
-        ("lr", ["loss"], "monitor 'lr' is not among 'loss'; follow 'loss' or 'val_loss'; a "
+        ("lr", ["loss"], "monitor 'lr' is not among 'loss'; monitor 'loss' or 'val_loss'; a "
          "callback that sets the rate logs 'learning_rate'"),
         ("val_los", ["loss", "val_loss"], "monitor 'val_los' is not among 'loss', 'val_loss'; "
          "monitor one of these; did you mean 'val_loss'?"),
@@ -980,14 +980,14 @@ def test_callbacks_without_state(tmp_path, kind):
 def test_states_of_something_else(tmp_path, kind):
     callback = KEEPERS[kind](tmp_path)
     name = type(callback).__name__
-    wanted = ["state has no '", f"pass what get_state of {name} returned"]
+    wanted = ["state has no '", f"pass what {name}.get_state() returned"]
     refuses(ValueError, wanted, lambda: callback.set_state({}))
     refuses(TypeError, ["state must be", name, "got 3"], lambda: callback.set_state(3))
 
 
 # ---- bad arguments ------------------------------------------------------------------------------
 
-TEMPLATE = ["path is no format string", "write it like"]
+TEMPLATE = ["path is not a valid format string", "write it like"]
 BAD_ARGUMENTS = [
     *[(kind, *bad) for kind in (EarlyStopping, ReduceLROnPlateau) for bad in [
         ({"monitor": 3}, TypeError, ["monitor must be a name such as 'val_loss'; got 3"]),
@@ -1016,10 +1016,10 @@ BAD_ARGUMENTS = [
     (ModelCheckpoint, {"path": "a/"}, ValueError, ["path must end with the name of a file"]),
     (ModelCheckpoint, {"path": "a{epoch"}, ValueError, [*TEMPLATE, "got 'a{epoch'"]),
     (ModelCheckpoint, {"path": "a}"}, ValueError, [*TEMPLATE, "{{ for a brace"]),
-    (ModelCheckpoint, {"path": "a{}"}, ValueError, [*TEMPLATE, "a field is {epoch}"]),
-    (ModelCheckpoint, {"path": "a{0}"}, ValueError, [*TEMPLATE, "a field is {epoch}"]),
-    (ModelCheckpoint, {"path": "a{epoch.real}"}, ValueError, [*TEMPLATE, "a field is {epoch}"]),
-    (ModelCheckpoint, {"path": "a{epoch[0]}"}, ValueError, [*TEMPLATE, "a field is {epoch}"]),
+    (ModelCheckpoint, {"path": "a{}"}, ValueError, [*TEMPLATE, "a field must be"]),
+    (ModelCheckpoint, {"path": "a{0}"}, ValueError, [*TEMPLATE, "a field must be"]),
+    (ModelCheckpoint, {"path": "a{epoch.real}"}, ValueError, [*TEMPLATE, "a field must be"]),
+    (ModelCheckpoint, {"path": "a{epoch[0]}"}, ValueError, [*TEMPLATE, "a field must be"]),
     (ModelCheckpoint, {"path": "a{epoch:.3q}"}, ValueError, TEMPLATE),
     (ModelCheckpoint, {"path": "a{loss:d}"}, ValueError, TEMPLATE),
     (ModelCheckpoint, {"path": "a{epoch!z}"}, ValueError, TEMPLATE),

@@ -157,7 +157,7 @@ def test_a_resumed_fit_has_the_same_classes(tmp_path):
     whole.fit(X, TEXT, epochs=4, callbacks=[ModelCheckpoint(tmp_path / "other")])
     first.fit(X, TEXT, epochs=2, callbacks=[ModelCheckpoint(path)])
     for y in (NUMBERS, np.where(TEXT == "cat", "fox", TEXT)):
-        with pytest.raises(ValueError, match=r"is of a fit with classes="):
+        with pytest.raises(ValueError, match=r"was saved by a fit with classes="):
             second.fit(X, y, epochs=4, callbacks=[ModelCheckpoint(path)], resume=path)
     assert second.classes is None
     second.fit(X, TEXT, epochs=4, callbacks=[ModelCheckpoint(path)], resume=path)
@@ -186,10 +186,10 @@ FITS = {
     "nan": (changed(float("nan")), ["y[3] is nan", "drop the row"]),
     "pandas-missing": (pd.Series(changed(None), dtype="category"), ["y[3] is nan", "drop"]),
     "mixed": (changed(2), ["text and numbers", "y[3], which is 2", "astype(str)"]),
-    "bytes": (changed(b"cat"), ["y[3] is b'cat'", "no label"]),
+    "bytes": (changed(b"cat"), ["y[3] is b'cat'", "which is not a label"]),
     "few": (np.where(TEXT == "cat", "dog", TEXT), ["('dog', 'eel')", "set net.classes"]),
     "more": (changed("fox"), ["4 classes", "Dense(4, 'softmax')"]),
-    "two-columns": (np.stack([TEXT, TEXT], axis=1), ["shape (60, 2)", "one label a row"]),
+    "two-columns": (np.stack([TEXT, TEXT], axis=1), ["shape (60, 2)", "one label per row"]),
     "rows": (TEXT[:5], ["y has 5 rows", "X has 60"]),
 }
 
@@ -246,7 +246,7 @@ def test_one_output_is_refused_three_names():
 
 def test_several_sigmoid_outputs_have_no_classes():
     net = MLP(3, [Dense(3, "sigmoid")], loss="binary_cross_entropy", optimizer="sgd")
-    with pytest.raises(ValueError, match=r"y holds labels, .* labels go with loss 'cross_entropy'"):
+    with pytest.raises(ValueError, match=r"y holds labels, .* labels need loss 'cross_entropy'"):
         net.fit(X, TEXT)
 
 
@@ -284,5 +284,5 @@ def test_forms_of_classes():
         assert {type(label) for label in net.classes} == {str}
     net.classes = np.array([1, 2, 3])
     assert {type(label) for label in net.classes} == {int}
-    with pytest.raises(ValueError, match="labels go with loss 'cross_entropy'"):
+    with pytest.raises(ValueError, match="labels need loss 'cross_entropy'"):
         regressor().classes = ("a",)

@@ -584,8 +584,8 @@ def test_what_python_has_changed_in_a_model_is_looked_at(here, run):
     net = fastnn.load("things.safetensors")
     for key, value, message in (
         ("training", None, "the training record must be a dict"),
-        ("training", {}, "the training record lacks 'fastnn'"),
-        ("table", {}, "the recipe lacks 'format'"),
+        ("training", {}, "the training record is missing 'fastnn'"),
+        ("table", {}, "the recipe is missing 'format'"),
         ("table", 3, "the recipe must be a dict"),
     ):
         other = net.copy()
@@ -706,7 +706,7 @@ WRONG = [
     ("export things.safetensors --onnx no/net.onnx", 1, "does not exist; create it"),
     ("export things.safetensors --c no/net.c", 1, "does not exist; create it"),
     ("export things.safetensors --c net.txt", 1, "must end with '.c'"),
-    ("export things.safetensors --c 2nd.c", 1, "must be an identifier of C"),
+    ("export things.safetensors --c 2nd.c", 1, "must be a C identifier"),
 ]
 
 

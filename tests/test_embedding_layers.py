@@ -360,7 +360,9 @@ def test_numbers_that_are_no_categories_are_refused_before_anything_changes(bad,
     y = y.astype("float32")
     before = all_bytes(net)
     X[7, 1] = bad
-    message = rf"X\[7, 1\] is {bad:g}, but column 1 holds categories: the numbers 0 to 2; number"
+    message = (
+        rf"X\[7, 1\] is {bad:g}, but column 1 holds categories, which are numbered from 0 to 2;"
+    )
     calls = [
         lambda: net.predict(X),
         lambda: net.fit(X, y, epochs=1),
@@ -401,7 +403,10 @@ def test_categories_of_large_rows_are_checked(monkeypatch):
         (lambda: Embedding(3, 2, columns=[1, 1]), "column numbers that increase"),
         (lambda: Embedding(3, 2, columns=[]), "column numbers that increase"),
         (lambda: Embedding(3, 2, columns=2), "columns must be a list of column numbers"),
-        (lambda: network([Embedding(3, 2, columns=[5]), Dense(2)]), "columns has 5, but the layer"),
+        (
+            lambda: network([Embedding(3, 2, columns=[5]), Dense(2)]),
+            "columns holds 5, but the layer",
+        ),
         (lambda: network([Embedding([3], 2), Dense(2)]), "n_categories is for 1 columns, but"),
         (lambda: network([Dense(5), Embedding(3, 2), Dense(2)]), "must be the first layer, or"),
         (lambda: network([Dropout(0.1), CATEGORIES, Dense(2)]), "must be the first layer, or"),
@@ -415,7 +420,7 @@ def test_categories_of_large_rows_are_checked(monkeypatch):
         (lambda: NumericEmbedding(3, bins=[[1.0, 1.0]]), "bins[0] must be two or more numbers"),
         (lambda: NumericEmbedding(3, bins=BINS, columns=[1]), "an entry for each of 1 columns"),
         (lambda: NumericEmbedding(3, "periodic", sigma=0), "sigma must be"),
-        (lambda: NumericEmbedding(3, "periodic", activation="softmax"), "takes whole rows"),
+        (lambda: NumericEmbedding(3, "periodic", activation="softmax"), "acts on whole rows"),
         (lambda: network([NumericEmbedding(3, bins=BINS), Dense(2)]), "bins is for 3 columns, but"),
         (lambda: network([NumericEmbedding(3, "periodic")]), "at least one Dense"),
     ],

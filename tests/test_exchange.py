@@ -194,7 +194,7 @@ def test_a_chain_ends_a_layer_before_another_operation():
     net = chain.Chain()
     net.affine("first", np.eye(2))
     net.append(Center("middle"))
-    with pytest.raises(ValueError, match=r"^later: activation must act on each number alone"):
+    with pytest.raises(ValueError, match=r"^later: activation must be element-wise"):
         net.activate("later", activations.get("softmax"))
     with pytest.raises(ValueError, match=r"^last has 3 rows of weights, but first before it has 2"):
         net.affine("last", np.eye(3))

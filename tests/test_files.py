@@ -231,10 +231,10 @@ LAYER, OPTIMIZER = "config['layers'][0]", "config['optimizer']"
 BAD_CONFIGS = {
     "no dict": ((), [1], TypeError, "config must be a dict"),
     "null": ((), None, TypeError, "config must be a dict"),
-    "empty": ((), {}, ValueError, "config lacks 'n_in'"),
+    "empty": ((), {}, ValueError, "config is missing 'n_in'"),
     "an unknown key": (("size",), 1, ValueError, "config has 'size'"),
-    "no seed": (("seed",), ABSENT, ValueError, "config lacks 'seed'"),
-    "no layers": (("layers",), ABSENT, ValueError, "config lacks 'layers'"),
+    "no seed": (("seed",), ABSENT, ValueError, "config is missing 'seed'"),
+    "no layers": (("layers",), ABSENT, ValueError, "config is missing 'layers'"),
     "layers of nothing": (("layers",), [], ValueError, "layers must hold at least one Dense"),
     "layers that are a dict": (("layers",), {}, TypeError, "config['layers'] must be a list"),
     "a layer that is a name": (("layers", 0), "dense", TypeError, f"{LAYER} must be a dict"),
@@ -242,7 +242,7 @@ BAD_CONFIGS = {
     "an unknown layer": (("layers", 0, "name"), "Dense", ValueError, f"{LAYER}['name'] must be"),
     "a layer of number": (("layers", 0, "name"), 1, TypeError, f"{LAYER}['name'] must be"),
     "a layer of list": (("layers", 0, "name"), ["dense"], TypeError, f"{LAYER}['name'] must be"),
-    "no units": (("layers", 0, "units"), ABSENT, ValueError, f"{LAYER} lacks 'units'"),
+    "no units": (("layers", 0, "units"), ABSENT, ValueError, f"{LAYER} is missing 'units'"),
     "a key too many": (("layers", 0, "unit"), 1, ValueError, f"{LAYER} has 'unit'"),
     "0 units": (("layers", 0, "units"), 0, ValueError, f"{LAYER}: units must be from 1"),
     "2**31 units": (("layers", 0, "units"), 2**31, ValueError, f"{LAYER}: units must be from 1"),
@@ -280,7 +280,7 @@ BAD_CONFIGS = {
         f"{OPTIMIZER}['learning_rate']['name'] must be"),
     "half a schedule": (
         ("optimizer", "learning_rate"), {"name": "step_decay", "decay_steps": 1}, ValueError,
-        f"{OPTIMIZER}['learning_rate'] lacks 'initial_learning_rate'"),
+        f"{OPTIMIZER}['learning_rate'] is missing 'initial_learning_rate'"),
     "a warm-up to a warm-up": (
         ("optimizer", "learning_rate"),
         {"name": "linear_warmup", "steps": 1,
@@ -326,7 +326,9 @@ def test_a_malformed_configuration_is_refused_by_its_place(case):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", "null", "[" * 10_000, b"\xff", '{"a":1}'])
 def test_what_is_no_json_of_a_configuration_is_refused(text):
-    with pytest.raises(ValueError, match=r"text (is not JSON|must be a JSON object)|config lacks"):
+    with pytest.raises(
+        ValueError, match=r"text (is not JSON|must be a JSON object)|config is missing"
+    ):
         MLP.from_json(text)
 
 
@@ -502,7 +504,7 @@ UNWRITABLE = {
     "a number as key": ({"a": {1: 2, "1": 3}}, "net.metadata['a'] has the key 1"),
     "None as key": ({None: 2}, "net.metadata has the key None"),
     "a number of 4,301 digits": ({"a": 10**4300}, "net.metadata['a'] is <int>"),
-    "itself": (itself(), "it is nested in more than 100 levels"),
+    "itself": (itself(), "it is nested more than 100 levels deep"),
 }
 
 
@@ -787,10 +789,10 @@ def metadata(kind, text):
 HUGE = 2**31 - 1
 DENSE = ("layers", 1)
 BAD_FILES = {
-    "no format": (without("format"), "lacks 'format'"),
+    "no format": (without("format"), "is missing 'format'"),
     "another format": (metadata("format", "fastnn 2"), "format must be one of 'fastnn 1'"),
-    "no configuration": (without("config"), "lacks 'config'"),
-    "no state": (without("state"), "lacks 'state'"),
+    "no configuration": (without("config"), "is missing 'config'"),
+    "no state": (without("state"), "is missing 'state'"),
     "other metadata": (metadata("note", "x"), "has 'note'"),
     "a configuration that is no JSON": (metadata("config", "MLP(3)"), "Expecting value"),
     "a configuration that is a list": (metadata("config", "[]"), "config is not a JSON object"),
@@ -799,18 +801,18 @@ BAD_FILES = {
     "a name of a class": (changed("config", (*DENSE, "name"), "Dense"), "['name'] must be one of"),
     "a name of a module's": (changed("config", ("loss", "name"), "os.system"), "must be one of"),
     "a path": (changed("config", ("optimizer", "name"), "/tmp/evil.py"), "must be one of"),
-    "units that don't chain": (changed("config", (*DENSE, "units"), 6), "the layers want"),
-    "inputs that don't fit": (changed("config", ("n_in",), 4), "the layers want"),
+    "units that don't chain": (changed("config", (*DENSE, "units"), 6), "the layers need"),
+    "inputs that don't fit": (changed("config", ("n_in",), 4), "the layers need"),
     "inputs of text": (changed("config", ("n_in",), "3"), "n_in must be an integer"),
-    "2**31 - 1 units": (changed("config", (*DENSE, "units"), HUGE), "the layers want"),
-    "2**31 - 1 inputs": (changed("config", ("n_in",), HUGE), "the layers want"),
+    "2**31 - 1 units": (changed("config", (*DENSE, "units"), HUGE), "the layers need"),
+    "2**31 - 1 inputs": (changed("config", ("n_in",), HUGE), "the layers need"),
     "10**4000 units": (changed("config", (*DENSE, "units"), 10**4000), "units must be"),
     "an int of 5000 digits": (replaced("config", '"units":5', '"units":' + "9" * 5000), "digits"),
     "a layer more": (changed("config", ("layers", 2), {"name": "dense", "units": 5}), "missing"),
     "no layer": (changed("config", ("layers",), []), "at least one Dense"),
-    "no bias": (changed("config", (*DENSE, "use_bias"), False), "belong to nothing"),
+    "no bias": (changed("config", (*DENSE, "use_bias"), False), "do not belong"),
     "an unknown activation": (changed("config", (*DENSE, "activation"), "eval"), "must be one of"),
-    "another dtype": (changed("config", ("dtype",), "float64"), "the layers want"),
+    "another dtype": (changed("config", ("dtype",), "float64"), "the layers need"),
     "a dtype of half precision": (changed("config", ("dtype",), "float16"), "dtype must be"),
     "a dtype that is no Python": (changed("config", ("dtype",), "(1,"), ""),
     "a dtype of list": (changed("config", ("dtype",), [["a", "<f4"]]), ""),
@@ -828,13 +830,13 @@ BAD_FILES = {
     "a moment missing": (tensor("optimizer.1.layers.0.W", ABSENT), "'optimizer.1.layers.0.W' is"),
     "an average missing": (tensor("average.layers.1.W", ABSENT), "'average.layers.1.W' is missing"),
     "a scale missing": (tensor("standardize.scale", ABSENT), "'standardize.scale' is missing"),
-    "a mean missing": (tensor("standardize.mean", ABSENT), "'standardize.scale' belong to nothing"),
+    "a mean missing": (tensor("standardize.mean", ABSENT), "'standardize.scale' do not belong"),
     "weights kept missing": (tensor("callbacks.1.best_weights.0", ABSENT), "arrays must be"),
-    "a tensor too many": (tensor("layers.2.W", np.ones((2, 2), "f4")), "belong to nothing"),
-    "a moment too many": (tensor("optimizer.2.layers.0.W", np.ones(2)), "belong to nothing"),
-    "weights transposed": (tensor("layers.0.W", lambda W: W.T.copy()), "the layers want"),
-    "weights in a row": (tensor("layers.0.W", np.ravel), "the layers want"),
-    "a bias as a matrix": (tensor("layers.0.b", lambda b: b[None]), "the layers want"),
+    "a tensor too many": (tensor("layers.2.W", np.ones((2, 2), "f4")), "do not belong"),
+    "a moment too many": (tensor("optimizer.2.layers.0.W", np.ones(2)), "do not belong"),
+    "weights transposed": (tensor("layers.0.W", lambda W: W.T.copy()), "the layers need"),
+    "weights in a row": (tensor("layers.0.W", np.ravel), "the layers need"),
+    "a bias as a matrix": (tensor("layers.0.b", lambda b: b[None]), "the layers need"),
     "weights in float64": (tensor("layers.0.W", lambda W: W.astype("f8")), "is float64 (3, 5)"),
     "weights of integers": (tensor("layers.0.W", lambda W: W.astype("i8")), "is int64 (3, 5)"),
     "moments in float64": (
@@ -859,14 +861,14 @@ BAD_FILES = {
     "a random state of text": (changed("state", ("shuffler",), "1101"), "shuffler must be a list"),
     "no random state": (changed("state", ("shuffler",), None), "shuffler must be a list"),
     "a state's key too many": (changed("state", ("pickle",), "gASVBQ=="), "has 'pickle'"),
-    "a state's key missing": (changed("state", ("adapted",), ABSENT), "lacks 'adapted'"),
+    "a state's key missing": (changed("state", ("adapted",), ABSENT), "is missing 'adapted'"),
     "no adapted rate": (changed("state", ("adapted",), None), "adapted must be a dict"),
     "a negative rate": (changed("state", ("adapted", "rate"), -1), "rate must be at least 0"),
     "a wait of float": (changed("state", ("adapted", "wait"), 0.5), "wait must be an integer"),
     "names of other columns": (changed("state", ("feature_names",), ["a"]), "must be 3 names"),
     "names that are numbers": (changed("state", ("feature_names",), [1, 2, 3]), "must be 3 names"),
     "names of text": (changed("state", ("feature_names",), "abc"), "feature_names must be a list"),
-    "no metadata of the user's": (without("metadata"), "lacks 'metadata'"),
+    "no metadata of the user's": (without("metadata"), "is missing 'metadata'"),
     "metadata of list": (metadata("metadata", "[]"), "metadata is not a JSON object"),
     "metadata with NaN": (metadata("metadata", '{"a":NaN}'), "metadata holds NaN"),
     "a fit of list": (metadata("fit", "[]"), "fit is not a JSON object"),
@@ -922,7 +924,7 @@ def test_a_network_of_gigabytes_in_a_small_file_takes_no_memory(whole, tmp_path)
         "import resource, sys, fastnn;"
         "resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))\n"
         "try: fastnn.load(sys.argv[1])\n"
-        "except fastnn.ModelFileError as error: assert 'the layers want' in str(error)\n"
+        "except fastnn.ModelFileError as error: assert 'the layers need' in str(error)\n"
         "else: sys.exit('loaded')"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path / "net"], check=True)

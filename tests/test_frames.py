@@ -90,10 +90,10 @@ def test_columns_are_those_of_the_fit(kind):
     before = [w.tobytes() for w in net.get_weights()]
     other = pd.DataFrame(X, columns=NAMES)
     for bad, message in (
-        (other[["c", "b", "a"]], "has its columns in another order"),
-        (other[["a", "b"]], "lacks column 'c'"),
-        (other.rename(columns={"a": "z", "c": "y"}), "lacks column 'a' and 1 more"),
-        (other.assign(z=1, y=2), "has column 'z' and 1 more, which it was not fitted with"),
+        (other[["c", "b", "a"]], "has its columns in a different order than in fit"),
+        (other[["a", "b"]], "is missing column 'c'"),
+        (other.rename(columns={"a": "z", "c": "y"}), "is missing column 'a' and 1 more"),
+        (other.assign(z=1, y=2), "has column 'z' and 1 more, which the MLP was not fitted with"),
     ):
         for frame in (bad, pl.DataFrame(bad), pa.table(bad)):
             for call in (net.predict, lambda X: net.evaluate(X, Y), lambda X: net.fit(X, Y),

@@ -671,7 +671,7 @@ REFUSED = {
     r"module '2' \(Tanh\) ends the network": lambda nn: nn.Sequential(
         nn.Linear(4, 3), nn.ReLU(), nn.Tanh()
     ),
-    r"module '2' \(Softmax\): activation must act on each number alone": lambda nn: nn.Sequential(
+    r"module '2' \(Softmax\): activation must be element-wise": lambda nn: nn.Sequential(
         nn.Linear(4, 3), nn.ReLU(), nn.Softmax(1)
     ),
     r"module '1' \(Softplus\) has threshold=5, but fastnn's softplus none": (

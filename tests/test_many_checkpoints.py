@@ -388,7 +388,7 @@ def test_a_checkpoint_of_another_call_is_refused_by_what_differs(case, tmp_path)
     fit_many(nets_of(), **options, checkpoint=path)
     data, nets = path.read_bytes(), nets_of()
     name = case.partition(" of another")[0]
-    with pytest.raises(ValueError, match=f"is of another call: it has other {name}; pass the same"):
+    with pytest.raises(ValueError, match=f"is of a call with different {name}; pass the same"):
         fit_many(nets, **{**options, **CHANGES[case]}, checkpoint=path)
     assert path.read_bytes() == data
     assert {net.step for net in nets} == {0}
@@ -406,9 +406,9 @@ def test_a_checkpoint_of_another_call_is_refused_by_what_differs(case, tmp_path)
 def test_a_checkpoint_of_other_networks_is_refused(nets, tmp_path):
     path = tmp_path / "runs"
     fit_many(nets_of(), X, y, checkpoint=path)
-    with pytest.raises(ValueError, match=r"nets\[5\] has other layers, options or weights"):
+    with pytest.raises(ValueError, match=r"nets\[5\] had different layers, options or weights"):
         fit_many(nets, X, y, checkpoint=path)
-    with pytest.raises(ModelFileError, match="of a call with 6 networks, not 5"):
+    with pytest.raises(ModelFileError, match="written by a call with 6 networks, not 5"):
         fit_many(nets_of(5), X, y, checkpoint=path)
 
 

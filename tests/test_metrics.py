@@ -829,7 +829,7 @@ SURE = np.full(4, 0.5)
         case("label-negative", lambda: TopKAccuracy(1)([0, 1, 2, -1], ONES), ValueError,
              ["y_true[3] is class -1", "0 to 2"]),
         case("labels-of-one-output", lambda: Accuracy()([0, 1, 2, 1], SURE), ValueError,
-             ["y_true must be from 0 to 1", "'accuracy'", "it holds 2", "one output a class"]),
+             ["y_true must be from 0 to 1", "'accuracy'", "it holds 2", "one output per class"]),
         case("one-hot-or-labels", lambda: Accuracy()(ONES, ONES), ValueError,
              ["y_true has shape (4, 3)", "targets='class' or targets='probability'"]),
         case("auc-fraction", lambda: ROCAUC()([0, 1, 0.7, 0], SURE), ValueError,

@@ -270,11 +270,11 @@ FIT_ARGUMENTS = [
     ({"lr": 0.1}, "net.learning_rate"),
     ({"early_stopping": True}, "EarlyStopping(patience=10)"),
     ({"epoch": 3}, "did you mean 'epochs'?"),
-    ({"verbose": 2}, "1 prints a line an epoch"),
-    ({"verbose": "auto"}, "1 prints a line an epoch"),
+    ({"verbose": 2}, "1 prints one line per epoch"),
+    ({"verbose": "auto"}, "1 prints one line per epoch"),
     ({"batch_size": "auto"}, "None for all rows"),
     ({"callbacks": ["early_stopping"]}, "did you mean 'EarlyStopping'?"),
-    ({"callbacks": [EarlyStopping]}, "make an object of it"),
+    ({"callbacks": [EarlyStopping]}, "pass an object of this class"),
 ]
 
 

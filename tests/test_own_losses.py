@@ -330,7 +330,7 @@ def test_a_file_has_the_name_of_the_function_alone(data, tmp_path):
     twin = load(path)
     assert np.array_equal(twin(X), net(X))
     before = twin.get_flat_weights()
-    remedy = "the function 'half_square', which a file does not hold; .* loss=half_square"
+    remedy = "the function 'half_square', which files do not store; .* loss=half_square"
     for call in (twin.fit, twin.evaluate, twin.train_on_batch, twin.loss_and_gradients):
         with pytest.raises(ValueError, match=remedy):
             call(X, y)
@@ -390,10 +390,10 @@ def test_plain_data():
 
 def test_where_a_function_does_not_go(data, tmp_path):
     net = networks()[1]
-    with pytest.raises(ValueError, match="training=True goes with a loss of fastnn's own"):
+    with pytest.raises(ValueError, match="training=True needs a loss of fastnn's own"):
         net.to_c(tmp_path / "net.c", training=True)
     net.to_c(tmp_path / "net.c")
-    with pytest.raises(ValueError, match=r"profile goes with .* loss='linear'"):
+    with pytest.raises(ValueError, match=r"profile needs .* loss='linear'"):
         fastnn.profile(net, *data[:2])
 
 

@@ -168,8 +168,8 @@ def test_a_warm_up_comes_before_all_of_a_schedule():
             lambda: PiecewiseConstantDecay([1, 2], [1, 2]),
             "values has 2 rates but boundaries has 2 numbers; give 3 rates",
         ),
-        (lambda: LinearWarmup(Adaptive(0.1), 9), "cannot be warmed up to"),
-        (lambda: LinearWarmup(LinearWarmup(0.1, 9), 9), "cannot be warmed up to"),
+        (lambda: LinearWarmup(Adaptive(0.1), 9), "cannot follow a warm-up"),
+        (lambda: LinearWarmup(LinearWarmup(0.1, 9), 9), "cannot follow a warm-up"),
         (lambda: LinearWarmup(StepDecay(0.1, 9), 9, per="epoch"), "counts per step"),
     ],
 )

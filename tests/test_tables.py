@@ -502,13 +502,13 @@ def test_what_is_no_recipe_is_refused(put):
     for change, message in (
         ({"format": 1}, "has format 1 but must have 2"),
         ({"columns": 3}, "columns must be a list"),
-        ({"columns": [{"kind": "date"}]}, "column 0 lacks 'name'"),
+        ({"columns": [{"kind": "date"}]}, "column 0 is missing 'name'"),
         ({"columns": [NUMBER | {"kind": "bool"}]}, "kind must be one of 'number', 'category'"),
         ({"columns": [NUMBER | {"codes": [{"code": "x"}]}]}, "code must be one of 'value', "),
-        ({"columns": [NUMBER | {"codes": [{"code": "value", "fill": 1}]}]}, "lacks 'shift'"),
+        ({"columns": [NUMBER | {"codes": [{"code": "value", "fill": 1}]}]}, "is missing 'shift'"),
         ({"columns": [NUMBER | {"codes": [VALUE | {"scale": 0}]}]}, "scale must be above 0"),
         ({"columns": [NUMBER | {"codes": [ONE_HOT]}]}, "is a number, but its codes are not"),
-        ({"columns": [NUMBER | {"codes": [ONE_HOT | {"texts": [1]}]}]}, "must hold texts; got 1"),
+        ({"columns": [NUMBER | {"codes": [ONE_HOT | {"texts": [1]}]}]}, "must hold strings; got 1"),
         ({"extra": 1}, "has 'extra'"),
     ):
         with pytest.raises((ValueError, TypeError), match=message):

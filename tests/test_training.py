@@ -98,8 +98,8 @@ def test_an_order_may_take_rows_twice():
         (np.arange(3), "must return 77 integers"),
         (np.arange(77.0), "must return 77 integers"),
         (None, "must return 77 integers"),
-        (np.arange(1, 78), "some from 1 to 77"),
-        (np.arange(-1, 76), "some from -1 to 75"),
+        (np.arange(1, 78), "numbers from 1 to 77"),
+        (np.arange(-1, 76), "numbers from -1 to 75"),
     ],
     ids=str,
 )
@@ -111,7 +111,7 @@ def test_an_order_of_other_rows_is_refused(rows, message):
 
 
 def test_an_order_that_no_checkpoint_keeps_is_not_resumed(tmp_path):
-    with pytest.raises(ValueError, match="resume goes with shuffle=True or False"):
+    with pytest.raises(ValueError, match="resume needs shuffle=True or False"):
         classifier().fit(X, LABELS, shuffle=np.random.default_rng(0), resume=tmp_path / "net")
     with pytest.raises(TypeError, match="shuffle must be True or False"):
         classifier().fit(X, LABELS, shuffle="yes")

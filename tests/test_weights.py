@@ -158,7 +158,9 @@ def test_any_mark_of_a_missing_target_will_do(rng):
 def test_weights_of_outputs_need_a_loss_that_is_their_sum(rng):
     net = network("cross_entropy")
     X, y, w = data(rng)
-    with pytest.raises(ValueError, match=r"'cross_entropy' belongs to all outputs .* \(130,\)"):
+    with pytest.raises(
+        ValueError, match=r"'cross_entropy' is one number for all outputs .* \(130,\)"
+    ):
         net.fit(X, y.argmax(axis=1), sample_weight=w)
     assert net.step == 0
 

@@ -24,7 +24,7 @@ _L2 = "use Dense(..., l2=1e-4) (scikit-learn's alpha, or weight_decay, is twice 
 _NO_DEVICE = "fastnn computes on the CPU; drop it"
 _NO_NAME = "specifications have no names of their own; drop it"
 _QUIET = "it prints nothing; drop it"
-_ANY_BATCH = "results do not depend on batches here; drop it"
+_ANY_BATCH = "results do not depend on the batch size; drop it"
 
 ARGUMENTS: dict[str, dict[str, str]] = {
     "MLP": table(
@@ -77,7 +77,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "validation_steps validation_batch_size validation_freq": (
                 "all rows of validation_data are evaluated after each epoch; drop it"
             ),
-            "initial_epoch": "net.epoch counts over all fits; give the epochs that are left",
+            "initial_epoch": (
+                "net.epoch counts the epochs of all fits; pass the remaining number as epochs"
+            ),
             "lr learning_rate learning_rate_init": (
                 "set net.learning_rate, or build the network with optimizer=Adam(learning_rate=...)"
             ),
@@ -86,7 +88,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "seed random_state": "pass seed to MLP; shuffle takes a numpy Generator",
             "n_jobs num_workers workers": "the argument is n_threads",
             "use_multiprocessing max_queue_size device": "rows are read by threads; drop it",
-            "classes": "set net.classes for batches; fit finds those of y",
+            "classes": "fit finds the classes of arrays y; for batches set net.classes",
         }
     ),
     "MLP.evaluate": table(
@@ -96,14 +98,14 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "batch_size steps": _ANY_BATCH,
             "return_dict": "with metrics, evaluate returns a dict; drop it",
             "sample_weights weights": "the argument is sample_weight",
-            "callbacks": "it calls none; drop it",
+            "callbacks": "evaluate calls no callbacks; drop it",
         }
     ),
     "Dense": table(
         {
             "in_features input_dim input_shape n_in": (
-                "each layer knows its number of inputs; that of the network is the first argument "
-                "of MLP"
+                "each layer infers its number of inputs; pass that of the network as the first "
+                "argument of MLP"
             ),
             "out_features n_units size n_out output_dim": "the argument is units",
             "bias": "the argument is use_bias",
@@ -114,7 +116,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
                 "the penalties are l1 and l2: Dense(64, 'relu', l2=1e-4)"
             ),
             "bias_regularizer activity_regularizer": "only weights have penalties, l1 and l2",
-            "kernel_constraint bias_constraint": "there are none; the penalties are l1 and l2",
+            "kernel_constraint bias_constraint": (
+                "weights have no constraints, only the penalties l1 and l2"
+            ),
             "negative_slope": "use activation=Activation('leaky_relu', alpha=0.2)",
             "dropout rate": "use a layer after it: Dropout(0.2)",
             "dtype": "pass dtype to MLP",
@@ -174,7 +178,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
     "Activation": table(
         {
             "negative_slope slope": "the argument is alpha",
-            "approximate": "gelu has the exact form; drop it",
+            "approximate": "'gelu' is exact, 'gelu_tanh' approximate; drop it",
         }
     ),
     "Optimizer": table(
@@ -191,8 +195,10 @@ ARGUMENTS: dict[str, dict[str, str]] = {
                 "use global_clipnorm=1.0, or clipnorm=1.0 for each W and each b"
             ),
             "clip_value clip_grad_value": "the argument is clipvalue",
-            "dampening": "there is no damping; drop it",
-            "ema_overwrite_frequency": "MLP.averaged returns a network of the averages; drop it",
+            "dampening": "there is no dampening; drop it",
+            "ema_overwrite_frequency": (
+                "MLP.averaged returns a network with the average weights; drop it"
+            ),
             "foreach fused capturable differentiable jit_compile loss_scale_factor "
             "gradient_accumulation_steps decoupled_weight_decay": (
                 "there is no such option; drop it"
@@ -210,7 +216,9 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "T_max total_iters": "the argument is decay_steps, with per='epoch'",
             "T_0": "the argument is first_decay_steps",
             "T_mult": "the argument is t_mul",
-            "epochs steps_per_epoch": "the argument is total_steps, their product",
+            "epochs steps_per_epoch": (
+                "the argument is total_steps, the product of epochs and steps per epoch"
+            ),
             "warmup_steps warmup_target": "use LinearWarmup(schedule, steps)",
             "optimizer": "pass the schedule to the optimizer: Adam(CosineDecay(1e-3, 1000))",
             "anneal_strategy cycle_momentum base_momentum max_momentum three_phase last_epoch": (
@@ -246,7 +254,7 @@ ARGUMENTS: dict[str, dict[str, str]] = {
         {
             "verbose": _QUIET,
             "filepath filename": "the argument is path",
-            "save_weights_only": "a file has the whole network, as small as can be; drop it",
+            "save_weights_only": "a file always holds the whole network; drop it",
             "save_freq": "use period=n for every n epochs",
             "initial_value_threshold": "set the attribute best of the callback",
             "threshold epsilon": "the argument is min_delta",
@@ -295,7 +303,7 @@ _LOOP = (
 )
 _ON_CPU = "networks stay on the CPU, and dtype is an argument of MLP; drop the call"
 _WEIGHTS = "use net.get_weights() and net.set_weights(weights)"
-_WHOLE = "use net.save(path) and fastnn.load(path), which have the whole network"
+_WHOLE = "use net.save(path) and fastnn.load(path), which store the whole network"
 _FREEZING = "use net.freeze(...) and net.unfreeze(...)"
 _SCORES = "use net.evaluate(X, y, metrics=[...])"
 _HISTORY = "use what fit returns: history = net.fit(X, y); history.history"

@@ -54,8 +54,8 @@ def as_array(name: str, value: Any) -> NDArray[Any]:
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
         return value
     if hasattr(value, "tocsr") or hasattr(value, "todense"):
-        rows = f"{name}.tocsr() for rows of inputs, " if hasattr(value, "tocsr") else ""
-        raise TypeError(f"{name} is a sparse matrix; pass {rows}{name}.toarray() elsewhere")
+        rows = f"{name}.tocsr() for rows of inputs, otherwise " if hasattr(value, "tocsr") else ""
+        raise TypeError(f"{name} is a sparse matrix; pass {rows}{name}.toarray()")
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         raise ValueError(f"{name} has masked values; fill them or drop their rows")
     try:
@@ -87,14 +87,14 @@ def same_columns(name: str, value: Any, known: tuple[str, ...] | None) -> None:
     lacking = [column for column in known if column not in names]
     extra = [column for column in names if column not in known]
     if lacking:
-        what = f"lacks column {lacking[0]!r}"
+        what = f"is missing column {lacking[0]!r}"
         what += f" and {len(lacking) - 1} more" if lacking[1:] else ""
     elif extra:
         what = f"has column {extra[0]!r}"
         what += f" and {len(extra) - 1} more" if extra[1:] else ""
-        what += ", which it was not fitted with"
+        what += ", which the MLP was not fitted with"
     else:
-        what = "has its columns in another order than it was fitted with"
+        what = "has its columns in a different order than in fit"
     raise ValueError(f"{name} {what}; this MLP takes {name}[list(net.feature_names)]")
 
 

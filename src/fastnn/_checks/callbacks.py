@@ -32,7 +32,7 @@ def callback_list(value: object, base: type[_Kind]) -> list[_Kind]:
         if not isinstance(callback, base):
             is_class = isinstance(callback, type) and issubclass(callback, base)
             if is_class:
-                hint = "; make an object of it"
+                hint = "; pass an object of this class"
             else:
                 known = [kind.__name__ for kind in _kinds(base)]
                 if isinstance(callback, str):
@@ -71,7 +71,7 @@ def history(value: History, empty: bool = False) -> None:
         if len(values) != len(value.epoch):
             raise ValueError(
                 f"history[{name!r}] has {len(values)} values for {len(value.epoch)} epochs; log "
-                "one in every epoch, nan where there is none"
+                "a value in every epoch, nan if there is none"
             )
 
 
@@ -125,7 +125,7 @@ def monitored(value: str, names: Sequence[str], metrics: Mapping[str, str]) -> N
         more = " and validation_data" if lacks_validation and metric != value else ""
         remedy = f"pass metrics=[{metric!r}]{more} to fit, or monitor one of these"
     elif value in ("lr", "val_lr"):
-        remedy = "follow 'loss' or 'val_loss'; a callback that sets the rate logs 'learning_rate'"
+        remedy = "monitor 'loss' or 'val_loss'; a callback that sets the rate logs 'learning_rate'"
     elif lacks_validation and metric in names:
         remedy = "pass validation_data to fit, or monitor one of these"
     else:
@@ -148,12 +148,14 @@ def path_template(name: str, value: object) -> tuple[str, list[str]]:
     try:
         fields = [field for _, field, _, _ in string.Formatter().parse(path) if field is not None]
         if not all(re.fullmatch(r"(?!\d+$)[^.\[\]{}]+", field) for field in fields):
-            raise ValueError("a field is {epoch} or the name of a loss or metric, such as {loss}")
+            raise ValueError(
+                "a field must be {epoch} or the name of a loss or metric, such as {loss}"
+            )
         path.format_map(_AnyLog(epoch=1))
     except ValueError as error:
         raise ValueError(
-            f"{name} is no format string: {error}; write it like 'net-{{epoch:03d}}.safetensors', "
-            f"and {{{{ for a brace; got {path!r}"
+            f"{name} is not a valid format string: {error}; write it like "
+            f"'net-{{epoch:03d}}.safetensors', and {{{{ for a brace; got {path!r}"
         ) from None
     return path, fields
 
@@ -174,8 +176,8 @@ def separator(value: object) -> str:
         raise TypeError(f"separator must be one character such as ',' or ';'; got {shown(value)}")
     if len(value) != 1 or value.isalnum() or value in '+-._"\r\n\0':
         raise ValueError(
-            f"separator must be one character that numbers and names don't hold, such as ',' or "
-            f"';'; got {shown(value)}"
+            "separator must be one character that does not occur in numbers and names, such as "
+            f"',' or ';'; got {shown(value)}"
         )
     return text(value)
 
@@ -186,7 +188,7 @@ def log_columns(path: str, columns: Sequence[str], names: Sequence[str]) -> None
     if missing:
         raise ValueError(
             f"path {path!r} has the columns {quoted(columns)} but not {quoted(missing)}; pass "
-            "another path, the file's separator, or append=False to replace it"
+            "another path, the file's separator, or append=False to replace the file"
         )
 
 
@@ -220,16 +222,16 @@ def constant_rate(owner: str, value: object) -> None:
     """Check that an optimizer's learning rate is a number, so that a callback can set it."""
     if not isinstance(value, numbers.Real):
         raise ValueError(
-            f"{owner} sets the learning rate, but the optimizer's follows {shown(value)}; drop the"
-            " callback, or give the optimizer a number as its learning_rate"
+            f"{owner} sets the learning rate, but that of the optimizer follows {shown(value)}; "
+            "drop the callback, or give the optimizer a number as its learning_rate"
         )
 
 
 def callback_state(owner: str, value: Any, names: Iterable[str]) -> Mapping[str, Any]:
     """Check that a callback's state has an entry for each of these names."""
     if not isinstance(value, Mapping):
-        raise TypeError(f"state must be what get_state of {owner} returned; got {shown(value)}")
+        raise TypeError(f"state must be what {owner}.get_state() returned; got {shown(value)}")
     missing = [name for name in names if name not in value]
     if missing:
-        raise ValueError(f"state has no {quoted(missing)}; pass what get_state of {owner} returned")
+        raise ValueError(f"state has no {quoted(missing)}; pass what {owner}.get_state() returned")
     return value

@@ -79,14 +79,14 @@ def _wrong_call(
         example = f"{known[len(by_place)]}=..."
         listed = " and ".join(filter(None, [", ".join(by_place[:-1]), *by_place[-1:]]))
         return (
-            f"{owners[0]} takes {listed} by position, but {len(args) - 1} arguments were given so; "
-            f"give the others by name, such as {example}"
+            f"{owners[0]} takes {listed} by position, but {len(args) - 1} positional "
+            f"arguments were given; pass the others by name, such as {example}"
         )
     for i, (name, parameter) in enumerate(list(signature.parameters.items())[1:], 1):
         by_position = i < len(args) and parameter.kind is not parameter.KEYWORD_ONLY
         if parameter.default is parameter.empty and name not in kwargs and not by_position:
             hint = _found(arguments.NEEDED, owners, name) or "pass it"
-            return f"{owners[0]} lacks the argument {name!r}; {hint}"
+            return f"{owners[0]} is missing the argument {name!r}; {hint}"
     return None
 
 
@@ -108,9 +108,9 @@ def _frozen(original: Callable[[Any, str, Any], None]) -> Any:
                 "learning_rate": "set net.learning_rate",
                 "trainable": "call net.freeze or net.unfreeze",
             }
-            remedy = ways.get(name, "make another one")
+            remedy = ways.get(name, "create another object")
             raise dataclasses.FrozenInstanceError(
-                f"{type(self).__name__} objects do not change, so {name} cannot be set; {remedy}"
+                f"{type(self).__name__} objects are immutable, so {name} cannot be set; {remedy}"
             ) from None
 
     return set_attribute

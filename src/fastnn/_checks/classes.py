@@ -54,8 +54,8 @@ def _number_of_classes(loss: Loss, n_out: int, given: str) -> int:
     n = loss.n_classes(n_out)
     if n is None:
         raise ValueError(
-            f"{given}, but this network has loss {loss.name!r} and {n_out} outputs; labels go with "
-            "loss 'cross_entropy', or 'binary_cross_entropy' and one output"
+            f"{given}, but this network has loss {loss.name!r} and {n_out} outputs; labels need "
+            "loss 'cross_entropy', or 'binary_cross_entropy' with one output"
         )
     return n
 
@@ -90,7 +90,8 @@ def classes_of(name: str, value: Any, loss: Loss, n_out: int) -> Classes | None:
     if len(order) < n:
         raise ValueError(
             f"{name} has {len(order)} classes, {shown(tuple(order))}, but the network has outputs "
-            f"for {n}; set net.classes to all {n} labels before, or build it with fewer outputs"
+            f"for {n}; set net.classes to all {n} labels first, or build the network "
+            "with fewer outputs"
         )
     if len(order) > n:
         last = f"end the layers with Dense({len(order)}, 'softmax')"
@@ -139,7 +140,7 @@ def _labels(name: str, value: Any) -> list[Any]:
         array = array[:, 0]
     if array.ndim != 1:
         raise ValueError(
-            f"{name} holds labels in the shape {array.shape}; pass one label a row, of shape "
+            f"{name} holds labels of shape {array.shape}; pass one label per row, of shape "
             f"({len(array) if array.ndim else 1},)"
         )
     found: list[Any] = array.tolist()
@@ -148,7 +149,8 @@ def _labels(name: str, value: Any) -> list[Any]:
     for i, label in enumerate(found):
         if not isinstance(label, str | int | float | bool) or label != label:
             raise ValueError(
-                f"{name}[{i}] is {shown(label)}, no label; give every row a label, or drop the row"
+                f"{name}[{i}] is {shown(label)}, which is not a label; give every row a label, or "
+                "drop the row"
             )
     return found
 
@@ -186,6 +188,6 @@ def classifies(loss: Loss, n_out: int) -> None:
     """Check that a network's outputs stand for classes or labels."""
     if loss.targets not in ("class", "probability"):
         raise ValueError(
-            f"predict_classes is for classes, but this network has loss {loss.name!r} and {n_out} "
-            "outputs; use predict"
+            f"predict_classes is for classifiers, but this network has loss {loss.name!r} and "
+            f"{n_out} outputs; use predict"
         )

@@ -57,13 +57,12 @@ def columns_exist(
     """Check that a layer of n_in inputs has these columns; None needs a value for each input."""
     if columns is not None and columns[-1] >= n_in:
         raise ValueError(
-            f"columns has {columns[-1]}, but the layer has {n_in} inputs, which are columns 0 to "
-            f"{n_in - 1}"
+            f"columns holds {columns[-1]}, but the layer has {n_in} inputs, columns 0 to {n_in - 1}"
         )
     if columns is None and n_given is not None and n_given != n_in:
         raise ValueError(
-            f"{name} is for {n_given} columns, but the layer has {n_in} inputs; pass the columns "
-            "that it is for as columns=[...]"
+            f"{name} is for {n_given} columns, but the layer has {n_in} inputs; pass the numbers "
+            f"of these {n_given} columns as columns=[...]"
         )
 
 
@@ -185,6 +184,6 @@ def _require_categories(
         i = int(is_none.argmax())
         raise ValueError(
             f"{name}[{first + int(where[i])}, {column}] is {values[i]:g}, but column {column} "
-            f"holds categories: the numbers 0 to {count - 1}; number the categories so, or give "
-            "the Embedding more of them"
+            f"holds categories, which are numbered from 0 to {count - 1}; renumber them, or give "
+            "the Embedding more categories"
         )

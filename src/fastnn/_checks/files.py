@@ -52,8 +52,8 @@ def _plain(name: str, place: str, value: Any, level: int = 0) -> Any:
     if isinstance(value, dict | list | tuple):
         if level == _MOST_LEVELS:
             raise ValueError(
-                f"{name} cannot be written as JSON: it is nested in more than {_MOST_LEVELS} "
-                "levels, or holds itself; keep it flatter"
+                f"{name} cannot be written as JSON: it is nested more than {_MOST_LEVELS} levels "
+                "deep, or contains itself; flatten it"
             )
         if not isinstance(value, dict):
             return [_plain(name, f"{place}[{i}]", v, level + 1) for i, v in enumerate(value)]
@@ -103,11 +103,11 @@ def fields(
     known = None if known is None else tuple(known)
     for name in (known if needed is None else needed) or ():
         if name not in value:
-            raise ValueError(f"{place} lacks {name!r}; add it")
+            raise ValueError(f"{place} is missing {name!r}; add it")
     for name in value:
         if known is not None and name not in known:
             listed = ", ".join(map(repr, known))
-            raise ValueError(f"{place} has {name!r}, which is none of {listed}; drop it")
+            raise ValueError(f"{place} has {name!r}, which is not one of {listed}; drop it")
     return dict(value)
 
 
@@ -137,7 +137,7 @@ def tensors(
     for name, tensor in found.items():
         if tensor.shape != shapes[name] or tensor.dtype != dtype:
             raise ValueError(
-                f"tensor {name!r} is {tensor.dtype} {tensor.shape}, but the layers want {dtype} "
+                f"tensor {name!r} is {tensor.dtype} {tensor.shape}, but the layers need {dtype} "
                 f"{shapes[name]}"
             )
 
@@ -147,18 +147,18 @@ def standardization(mean: NDArray[Any], scale: NDArray[Any], n_in: int) -> None:
     for name, array in (("mean", mean), ("scale", scale)):
         if array.shape != (n_in,) or array.dtype != np.float64:
             raise ValueError(
-                f"tensor 'standardize.{name}' is {array.dtype} {array.shape}, but the layer wants "
+                f"tensor 'standardize.{name}' is {array.dtype} {array.shape}, but the layer needs "
                 f"float64 {(n_in,)}"
             )
     if scale.min() <= 0:
-        raise ValueError("tensor 'standardize.scale' must be above 0 throughout")
+        raise ValueError("tensor 'standardize.scale' must be above 0 everywhere")
 
 
 def nothing_left(tensors: Mapping[str, NDArray[Any]]) -> None:
     """Check that every tensor of a model file has been used."""
     if tensors:
         listed = ", ".join(map(repr, list(tensors)[:3]))
-        raise ValueError(f"tensors {listed} belong to nothing in the configuration")
+        raise ValueError(f"tensors {listed} do not belong to any part of the configuration")
 
 
 def same_config(path: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None:
@@ -170,8 +170,8 @@ def same_config(path: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None
     for name, value in ours.items():
         if theirs[name] != value:
             raise ValueError(
-                f"resume={path!r} is of another network: its {name} is {shown(theirs[name])}, not "
-                f"{shown(value)}; build the same one, or remove the file to start over"
+                f"resume={path!r} is of a different network: its {name} is {shown(theirs[name])}, "
+                f"not {shown(value)}; build the same network, or remove the file to start over"
             )
 
 
@@ -189,13 +189,14 @@ def same_fit(path: str, theirs: dict[str, Any] | None, ours: dict[str, Any]) -> 
     for name in FIT_OPTIONS:
         if theirs[name] != ours[name]:
             raise ValueError(
-                f"resume={path!r} is of a fit with {name}={shown(theirs[name])}, not "
+                f"resume={path!r} was saved by a fit with {name}={shown(theirs[name])}, not "
                 f"{shown(ours[name])}; fit the same rows in the same batches, or remove the file "
                 "to start over"
             )
     if len(theirs["callbacks"]) != len(ours["callbacks"]):
         raise ValueError(
-            f"resume={path!r} is of a fit with {len(theirs['callbacks']) - 1} callbacks, not "
-            f"{len(ours['callbacks']) - 1}; pass the same ones, or remove the file to start over"
+            f"resume={path!r} was saved by a fit with {len(theirs['callbacks']) - 1} callbacks, "
+            f"not {len(ours['callbacks']) - 1}; pass the same callbacks, or remove the file to "
+            "start over"
         )
     return theirs

@@ -27,8 +27,8 @@ def verbosity(value: object) -> int:
     if isinstance(value, str) or (isinstance(value, int) and value == 2):
         kind = TypeError if isinstance(value, str) else ValueError
         raise kind(
-            f"verbose must be an integer from 0 to 1; got {shown(value)}: 1 prints a line an "
-            "epoch, as Keras' 2 does, and the callback ProgressBar() shows a bar"
+            f"verbose must be an integer from 0 to 1; got {shown(value)}: 1 prints one line "
+            "per epoch, as 2 does in Keras; the callback ProgressBar() shows a bar"
         )
     return integer("verbose", value, low=0, high=1)
 
@@ -48,8 +48,8 @@ def shuffle(value: Any, name: str = "shuffle") -> Any:
         return bool(value)
     if not callable(getattr(value, "permutation", None)):
         raise TypeError(
-            f"{name} must be True or False, or an object that draws orders by permutation(n), such "
-            f"as a numpy Generator; got {shown(value)}"
+            f"{name} must be True or False, or an object with a method permutation(n), such as a "
+            f"numpy Generator; got {shown(value)}"
         )
     return value
 
@@ -59,14 +59,14 @@ def order(value: object, n: int) -> NDArray[np.int64]:
     drawn = np.asarray(value)
     if drawn.shape != (n,) or drawn.dtype.kind not in "iu":
         raise ValueError(
-            f"shuffle's permutation({n}) must return {n} integers, the rows' numbers; it returned "
+            f"shuffle's permutation({n}) must return {n} integers, the row numbers; it returned "
             f"{shown(value)}"
         )
     found = _conversion.in_dtype(drawn, np.int64, own=True)
     if found.min() < 0 or found.max() >= n:
         raise ValueError(
-            f"shuffle's permutation({n}) must return numbers of rows, 0 to {n - 1}; it returned "
-            f"some from {found.min()} to {found.max()}"
+            f"shuffle's permutation({n}) must return row numbers from 0 to {n - 1}; it returned "
+            f"numbers from {found.min()} to {found.max()}"
         )
     return found
 
@@ -75,8 +75,8 @@ def resumable(resume: object, shuffle: object) -> None:
     """Check that a fit to be resumed draws its orders from the network, whose state is saved."""
     if resume is not None and not isinstance(shuffle, bool):
         raise ValueError(
-            "resume goes with shuffle=True or False: a checkpoint keeps no state of shuffle="
-            f"{shown(shuffle)}"
+            "resume needs shuffle=True or False: a checkpoint does not store the state of "
+            f"shuffle={shown(shuffle)}"
         )
 
 
@@ -139,8 +139,8 @@ def for_batches(sample_weight: object, split: float, class_weight: object) -> No
         )
     if isinstance(class_weight, str):
         raise ValueError(
-            f"class_weight={class_weight!r} needs all labels at once, which an iterable has not; "
-            "pass a dict"
+            f"class_weight={class_weight!r} needs all labels at once, which an iterable does not "
+            "have; pass a dict"
         )
 
 
@@ -171,8 +171,8 @@ def iterator_of_this_process(is_lost: bool) -> None:
     """Check that no thread of the parent was reading the iterator when this process was forked."""
     if is_lost:
         raise RuntimeError(
-            "this process was forked while a thread of its parent was reading the iterable; leave "
-            "the child by os._exit, or fit there with an iterable that it makes itself"
+            "this process was forked while a thread of its parent was reading the iterable; end "
+            "the child by os._exit, or call fit there with an iterable created in the child"
         )
 
 

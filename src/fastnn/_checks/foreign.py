@@ -63,7 +63,7 @@ def labels(classes: tuple[Any, ...] | None, n: int) -> NDArray[Any]:
     if not (found[:-1] < found[1:]).all():
         raise ValueError(
             f"net.classes must be sorted, as scikit-learn requires; they are {shown(classes)}: "
-            "sort the categories, or give fit text"
+            "sort the categories, or pass labels to fit as text"
         )
     return found
 
@@ -108,8 +108,8 @@ def of_one_precision(policy: str, dtype: str) -> None:
     """Check that a network rounds no operands, so that another library can compute the same."""
     if policy != dtype:
         raise ValueError(
-            f"a network of dtype {policy!r} cannot be exported, since others would not round as it "
-            f"does; export net.copy(dtype={dtype!r}), which has the same weights"
+            f"a network of dtype {policy!r} cannot be exported, since other libraries would "
+            f"round differently; export net.copy(dtype={dtype!r}), which has the same weights"
         )
 
 
@@ -138,8 +138,8 @@ def not_of_groups(name: str, has_groups: bool) -> None:
     """Check that the networks all predict the same rows, not one group each."""
     if has_groups:
         raise ValueError(
-            f"{name} has a network for each group of rows, and their mean predicts none of them; "
-            f"write one: {name}[i]"
+            f"{name} has a network for each group of rows, and their mean is the prediction of no "
+            f"group; write one network: {name}[i]"
         )
 
 
@@ -150,8 +150,8 @@ def alike(name: str, described: Sequence[object]) -> None:
     for number, each in enumerate(described):
         if each != described[0]:
             raise ValueError(
-                f"{name}[{number}] has other inputs, layers or another dtype than {name}[0]; "
-                "networks are written together if they differ in their weights alone"
+                f"{name}[{number}] differs from {name}[0] in its inputs, layers or dtype; networks "
+                "that are written together may differ only in their weights"
             )
 
 

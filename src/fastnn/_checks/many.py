@@ -29,7 +29,7 @@ def members(value: Any, kind: type[_Kind]) -> list[_Kind]:
             f"nets must be a list of MLP objects, or what networks() returns; got {shown(value)}"
         )
     if not found:
-        raise ValueError("nets is empty; give one network at least")
+        raise ValueError("nets is empty; pass at least one network")
     places: dict[int, int] = {}
     for i, net in enumerate(found):
         if not isinstance(net, kind):
@@ -92,7 +92,7 @@ def shuffle_of_members(value: Any, n: int) -> list[Any]:
     objects = [id(one) for one in found if not isinstance(one, bool)]
     if len(set(objects)) < len(objects):
         raise ValueError(
-            "shuffle has one object for several networks; give each network its own, such as "
+            "shuffle has the same object for several networks; give each network its own, such as "
             "shuffle=numpy.random.default_rng(0).spawn(len(nets))"
         )
     return found
@@ -105,8 +105,8 @@ def rows_of_members(name: str, value: Any, n: int, n_rows: int) -> list[Indices 
     found = list(value) if isinstance(value, np.ndarray) and value.ndim == 2 else items(value)
     if found is None:
         raise TypeError(
-            f"{name} must be a list that has for each network an array of numbers of rows, or None "
-            f"for all rows; got {shown(value)}"
+            f"{name} must be a list with an array of row numbers for each network, or None for all "
+            f"rows; got {shown(value)}"
         )
     if len(found) != n:
         raise ValueError(f"{name} has {len(found)} items for {n} networks; give one for each")
@@ -125,16 +125,16 @@ def row_numbers(name: str, value: Any, n_rows: int) -> Indices | None:
             chosen = np.flatnonzero(chosen)
         if chosen.ndim != 1 or (chosen.dtype.kind not in "iu" and chosen.size):
             raise TypeError(
-                f"{name} must be numbers of rows, a mask of {n_rows} booleans or a slice; got "
+                f"{name} must be row numbers, a mask of {n_rows} booleans or a slice; got "
                 f"{shown(value)}"
             )
     if not chosen.size:
-        raise ValueError(f"{name} has no rows; give one at least, or None for all")
+        raise ValueError(f"{name} has no rows; give at least one, or None for all")
     found = _conversion.in_dtype(chosen, np.int64, own=True)
     low, high = int(found.min()), int(found.max())
     if low < -n_rows or high >= n_rows:
         wrong = low if low < -n_rows else high
-        raise ValueError(f"{name} has row {wrong}, and X has rows 0 to {n_rows - 1}")
+        raise ValueError(f"{name} has row {wrong}, but X has rows 0 to {n_rows - 1}")
     found[found < 0] += n_rows
     return found
 
@@ -166,8 +166,8 @@ def a_network_for_each_group(n: int, labels: NDArray[Any]) -> None:
     """Check that there are as many networks as groups."""
     if n != len(labels):
         raise ValueError(
-            f"groups has {len(labels)} labels, and nets has {n} networks; give one for each: "
-            f"networks(net, n={len(labels)})"
+            f"groups has {len(labels)} labels, but nets has {n} networks; give one for each "
+            f"label: networks(net, n={len(labels)})"
         )
 
 
@@ -188,8 +188,8 @@ def validation(value: Any) -> Any:
         return validation_data(value)
     if is_bool(value) or not isinstance(value, int | float | np.number):
         raise TypeError(
-            'validation must be None, a fraction of the rows, (X, y), "rest" or a list that has '
-            f"for each network an array of numbers of rows; got {shown(value)}"
+            'validation must be None, a fraction of the rows, (X, y), "rest" or a list with an '
+            f"array of row numbers for each network; got {shown(value)}"
         )
     return number("validation", value, above=0.0, below=1.0)
 
@@ -214,7 +214,7 @@ def callbacks_of_members(value: Any) -> Any:
     found = value if callable(value) else items(value)
     if found is None:
         raise TypeError(
-            "callbacks must be a list of Callback objects, of which each network gets copies, or a "
+            "callbacks must be a list of Callback objects, copied for each network, or a "
             f"function of the network's number that returns such a list; got {shown(value)}"
         )
     return found
@@ -239,7 +239,7 @@ def executor(value: Any) -> Any:
     if isinstance(value, type) or not callable(getattr(value, "submit", None)):
         raise TypeError(
             "executor must be an executor of concurrent.futures or loky, a Client of Dask, or "
-            f'"joblib" for the backend that is in force; got {shown(value)}'
+            f'"joblib" for its active backend; got {shown(value)}'
         )
     if is_client_of_dask(value) and value.asynchronous:
         raise ValueError(
@@ -289,7 +289,7 @@ def axes(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[Any]
 def trained(n: int) -> None:
     """Check that at least one member has been trained."""
     if n == 0:
-        raise ValueError("no network of these is trained; look at fits.statuses")
+        raise ValueError("none of these networks is trained; see fits.statuses")
 
 
 def reduction_of_members(value: object, names: Sequence[str]) -> str | None:

@@ -47,7 +47,9 @@ def columns(
 def one_rate(rate: Any, has_schedule: bool) -> None:
     """Check that a network has either a learning rate or a schedule."""
     if (rate is None) != has_schedule:
-        raise ValueError("the learning rate must be a number or a schedule, and is both or neither")
+        raise ValueError(
+            "a network must have either a learning rate or a schedule; it has both or neither"
+        )
 
 
 def stack(name: str, tensor: NDArray[Any], n: int) -> NDArray[Any]:
@@ -60,7 +62,7 @@ def stack(name: str, tensor: NDArray[Any], n: int) -> NDArray[Any]:
 def same_stack(theirs: Any, ours: Any) -> None:
     """Check that a network has the same tensors as the other networks of its stack."""
     if theirs != ours:
-        raise ValueError(f"a network of {shown(ours)} is among those of {shown(theirs)}")
+        raise ValueError(f"a network has tensors {shown(ours)}, but its stack has {shown(theirs)}")
 
 
 def blocks(theirs: int, ours: int) -> None:
@@ -104,7 +106,7 @@ def history_tensors(layouts: Sequence[Any], epochs: NDArray[Any], values: NDArra
         if tensor.shape != (n,) or tensor.dtype != dtype:
             raise ValueError(
                 f"tensor 'histories.{name}' is {tensor.dtype} {tensor.shape}, but the histories "
-                f"have {n}"
+                f"have {n} entries"
             )
 
 
@@ -113,14 +115,16 @@ def history_places(places: NDArray[Any], n: int) -> NDArray[Any]:
     if places.dtype != np.int64 or places.ndim != 1:
         raise ValueError(f"places of values are {places.dtype} {places.shape}; they must be int64")
     if places.size and not (places.min() >= 0 and places.max() < n):
-        raise ValueError(f"a place among {n} values is {places.min()} or {places.max()}")
+        raise ValueError(
+            f"places of values are {places.min()} to {places.max()}; there are {n} values"
+        )
     return places
 
 
 def epoch_of(best: Any, epochs: Sequence[int]) -> int | None:
     """Return an epoch of a history, or None."""
     if best is not None and (type(best) is not int or best not in epochs):
-        raise ValueError(f"the best epoch, {shown(best)}, is none of the {len(epochs)} epochs")
+        raise ValueError(f"the best epoch, {shown(best)}, is not among the {len(epochs)} epochs")
     return best
 
 
@@ -148,8 +152,8 @@ def labels_of_groups(value: Any) -> NDArray[Any]:
     )
     if labels.ndim != 1 or labels.dtype.kind not in _KINDS_OF_LABELS or not plain:
         raise TypeError(
-            "fits.groups must be a list of text, numbers or dates of NumPy, so that a file can "
-            f"hold it; got {shown(value)}: set fits.groups = fits.groups.astype(str)"
+            "fits.groups must be a list of text, numbers or NumPy dates, which a file can hold; "
+            f"got {shown(value)}: set fits.groups = fits.groups.astype(str)"
         )
     return labels
 
@@ -158,7 +162,7 @@ def dtype_of_labels(value: Any) -> np.dtype[Any]:
     """Return the dtype of the labels in a file."""
     dtype = np.dtype(value) if isinstance(value, str) else np.dtype(complex)
     if dtype.kind not in _KINDS_OF_LABELS:
-        raise ValueError(f"labels of groups have dtype {shown(value)}")
+        raise ValueError(f"labels of groups cannot have dtype {shown(value)}")
     return dtype
 
 
@@ -176,7 +180,7 @@ def digests(found: NDArray[Any], n: int, size: int) -> None:
     if found.dtype != np.uint8 or found.ndim != 2 or found.shape[1] != size:
         raise ValueError(f"tensor 'networks' is {found.dtype} {found.shape}; it must be bytes")
     if len(found) != n:
-        raise ValueError(f"it is of a call with {len(found)} networks, not {n}")
+        raise ValueError(f"it was written by a call with {len(found)} networks, not {n}")
 
 
 def same_call(path: str, theirs: dict[str, Any], ours: dict[str, str]) -> None:
@@ -184,8 +188,8 @@ def same_call(path: str, theirs: dict[str, Any], ours: dict[str, str]) -> None:
     others = [name for name, digest in ours.items() if theirs.get(name) != digest]
     if others:
         raise ValueError(
-            f"checkpoint={path!r} is of another call: it has other {', '.join(others)}; pass the "
-            "same arguments, or remove the file to start over"
+            f"checkpoint={path!r} is of a call with different {', '.join(others)}; pass the same "
+            "arguments, or remove the file to start over"
         )
 
 
@@ -193,6 +197,7 @@ def same_network(path: str, number: int, is_same: bool) -> None:
     """Check that a network is in its initial state or in the state stored in a checkpoint."""
     if not is_same:
         raise ValueError(
-            f"checkpoint={path!r} is of another call: nets[{number}] has other layers, options or "
-            "weights; make the same networks (with seeds), or remove the file to start over"
+            f"checkpoint={path!r} is of a different call: nets[{number}] had different layers, "
+            "options or weights; build the same networks (with seeds), or remove the file to "
+            "start over"
         )

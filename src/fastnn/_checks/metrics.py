@@ -49,8 +49,8 @@ def _kind_of_targets(
     if array.ndim == 1 or array.shape[1] == 1:
         return "class"
     raise ValueError(
-        f"{name} has shape {array.shape}, which may mean one-hot rows or {array.shape[1]} labels a "
-        "row; pass targets='class' or targets='probability'"
+        f"{name} has shape {array.shape}, which may mean one-hot rows or {array.shape[1]} labels "
+        "per row; pass targets='class' or targets='probability'"
     )
 
 
@@ -83,7 +83,7 @@ def truth(
         worst = t.min() if t.min() < 0 else t.max()
         raise ValueError(
             f"{name} must be from 0 to 1 for metric {metric.name!r} of {n_out} outputs; it holds "
-            f"{worst:g}; for labels of several classes pass one output a class"
+            f"{worst:g}; for labels of several classes pass one output per class"
         )
     return t, kind
 

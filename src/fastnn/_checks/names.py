@@ -52,8 +52,8 @@ LOSSES = table(
             "not their mean"
         ),
         "rmse root_mean_squared_error": (
-            "use 'squared_error', which has the same minimum; its mean over the rows is taken "
-            "before any root"
+            "use 'squared_error', whose mean over the rows has the same minimum as the root of "
+            "that mean"
         ),
         "mae mean_absolute_error L1 L1Loss neg_mean_absolute_error": (
             "use 'absolute_error', which is the sum of the absolute errors of a row's outputs, not "
@@ -121,7 +121,7 @@ ACTIVATIONS = table(
         "softsign tanh_shrink": _LIKE_TANH,
         "sparse_sigmoid": _LIKE_SIGMOID,
         "glu softmax2d softmin sparsemax multihead_attention": (
-            "layers here have element-wise activations, and 'softmax' at the output"
+            "a Dense has an element-wise activation; the last one may have 'softmax'"
         ),
         "log_softmax": "use 'softmax' with loss 'cross_entropy', which works with the logarithms",
         "log_sigmoid": (
@@ -131,7 +131,7 @@ ACTIVATIONS = table(
         "sin cos sine gaussian step sign heaviside maxout": "use 'tanh' or 'relu'",
         "gelu_new gelu_approximate": "did you mean 'gelu_tanh'?",
         "quick_gelu": "use 'gelu', the exact form, or 'gelu_tanh'",
-        "int": "Dense takes its number of outputs alone, such as Dense(10, 'relu')",
+        "int": "Dense takes only the number of outputs, such as Dense(10, 'relu')",
     }
 )
 
@@ -144,7 +144,7 @@ OPTIMIZERS = table(
         ),
         "amsgrad": "use Adam(amsgrad=True)",
         "radam adamax sparse_adam adabelief adabound lamb": (
-            "use 'adam' or 'adamw', which are nearest; RAdam's slow start is LinearWarmup"
+            "use 'adam' or 'adamw', which are nearest; for RAdam's slow start use LinearWarmup"
         ),
         "muon adamwr": "use 'adamw', which is nearest",
         "adamw_schedule_free adamwschedulefree schedule_free": (
@@ -159,7 +159,7 @@ OPTIMIZERS = table(
             "use fastnn.sklearn.MLPClassifier(solver='lbfgs'), or scipy.optimize.minimize with "
             "MLP.loss_and_gradients"
         ),
-        "loss_scale_optimizer multi_optimizer": "use 'adam' or another one of these alone",
+        "loss_scale_optimizer multi_optimizer": "use 'adam' or another single optimizer",
         "auto": "use 'adam'",
     }
 )
@@ -214,8 +214,8 @@ METRICS = table(
             "use 'roc_auc', each class against the rest, or " + _OF_CLASSES
         ),
         "R2Score r_squared explained_variance": "use 'r2'",
-        "neg_mean_squared_error MSELoss mean_squared": "use 'mse', of which less is better",
-        "neg_mean_absolute_error L1Loss mean_absolute": "use 'mae', of which less is better",
+        "neg_mean_squared_error MSELoss mean_squared": "use 'mse', for which lower is better",
+        "neg_mean_absolute_error L1Loss mean_absolute": "use 'mae', for which lower is better",
         "rmse root_mean_squared_error neg_root_mean_squared_error": (
             "use 'mse' and take the root, or " + _OF_NUMBERS
         ),
@@ -226,7 +226,7 @@ METRICS = table(
         "recall_score recall_macro": "use 'recall', or Recall('macro') for the mean of two classes",
         "balanced_accuracy_score": "use 'balanced_accuracy'",
         "crossentropy neg_log_loss binary_crossentropy categorical_crossentropy "
-        "sparse_categorical_crossentropy": "use 'log_loss', of which less is better",
+        "sparse_categorical_crossentropy": "use 'log_loss', for which lower is better",
         "f_beta_score fbeta f1_micro f1_weighted f1_samples precision_micro precision_samples "
         "precision_weighted recall_micro recall_samples recall_weighted average_precision jaccard "
         "jaccard_macro jaccard_micro jaccard_samples jaccard_weighted matthews_corrcoef "
@@ -294,8 +294,8 @@ LAYERS = table(
             "an activation belongs to the Dense before it, such as Dense(64, 'relu')"
         ),
         "int": "a layer of 64 units is Dense(64, 'relu')",
-        "linear lazy_linear": "use Dense(out_features); each layer knows its number of inputs",
-        "input input_layer input_spec": "the first argument of MLP has the number of inputs",
+        "linear lazy_linear": "use Dense(out_features); each layer infers its number of inputs",
+        "input input_layer input_spec": "the first argument of MLP is the number of inputs",
         "flatten reshape": "reshape the rows instead: X.reshape(len(X), -1)",
         "normalization rescaling": "use Standardize() as the first layer",
         "batch_normalization batch_norm BatchNorm1d group_normalization rms_normalization "

@@ -45,7 +45,7 @@ def name_of_absent_loss(name: str, value: object) -> str:
 def absent_loss(function: str) -> ValueError:
     """Return the error for a loss function of which a file has only the name."""
     return ValueError(
-        f"the network's loss is the function {function!r}, which a file does not hold; load the "
+        f"the network's loss is the function {function!r}, which files do not store; load the "
         f"network with fastnn.load(path, loss={function}) to train or evaluate it"
     )
 
@@ -78,7 +78,7 @@ def loss_result(
 def in_kernels(what: str, loss: Loss, remedy: str) -> None:
     """Check that the kernels compute a loss, not a function of the user."""
     if loss.rule != loss.name:
-        raise ValueError(f"{what} goes with a loss of fastnn's own, not with a function; {remedy}")
+        raise ValueError(f"{what} needs a loss of fastnn's own, not a function; {remedy}")
 
 
 def loss_for_file(value: object, saved: Loss, kind: type[_Loss]) -> _Loss:

@@ -29,8 +29,9 @@ def file_path(name: str, value: object) -> str:
         os.fsencode(path)
     except UnicodeEncodeError as error:
         raise ValueError(
-            f"{name} {path!a} has characters that file names cannot hold in the encoding of this "
-            f"process, {error.encoding}; set the environment variable PYTHONUTF8=1, or use others"
+            f"{name} {path!a} has characters that file names cannot contain in the encoding of "
+            f"this process, {error.encoding}; set the environment variable PYTHONUTF8=1, or use "
+            "other characters"
         ) from None
     return text(path)
 
@@ -38,9 +39,9 @@ def file_path(name: str, value: object) -> str:
 # ---- endings ------------------------------------------------------------------------------------
 
 # Endings of other file formats, and how to write a network in each.
-_PICKLES = "pickle it by pickle.dump or joblib.dump"
-_KERAS = "fastnn writes no files of Keras"
-_ARRAYS = "write its arrays by numpy.savez(path, *net.get_weights())"
+_PICKLES = "pickle it with pickle.dump or joblib.dump"
+_KERAS = "set the weights of a Keras model to net.get_weights()"
+_ARRAYS = "write its arrays with numpy.savez(path, *net.get_weights())"
 _FOREIGN = {
     **dict.fromkeys((".pt", ".pth"), "call torch.save with fastnn.to_torch(net)"),
     **dict.fromkeys((".keras", ".h5", ".hdf5"), _KERAS),
@@ -87,7 +88,7 @@ def output_path(name: str, value: object, inputs: Iterable[str | int] = ()) -> s
     path = file_path(name, value)
     if path.lower().endswith(".safetensors"):
         raise ValueError(
-            f"{name} {path!r} ends with '.safetensors', as networks do that save writes; write to "
+            f"{name} {path!r} ends with '.safetensors', the ending of saved networks; write to "
             "another file"
         )
     not_read(name, path, inputs)
@@ -121,11 +122,11 @@ def c_paths(name: str, value: object, inputs: Sequence[str] = ()) -> tuple[str, 
     path = file_path(name, value)
     stem, ending = os.path.splitext(path)
     if ending not in ("", ".c"):
-        raise ValueError(f"{name} must end with '.c', or with no ending; got {path!r}")
+        raise ValueError(f"{name} must end with '.c' or have no ending; got {path!r}")
     found = _NOT_INCLUDED.search(os.path.basename(path))
     if found:
         raise ValueError(
-            f"{name} {path!r} has {found[0]!r} in the file's name, which #include cannot hold; "
+            f"{name} {path!r} has {found[0]!r} in the file's name, which #include does not allow; "
             "name the file without it"
         )
     source, header = (output_path(name, stem + ending, inputs) for ending in (".c", ".h"))
@@ -145,6 +146,6 @@ def c_name(name: str, value: object, by_path: bool) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{name} must be a str; got {shown(value)}")
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", value) or _KEYWORDS.fullmatch(value):
-        remedy = "pass name=, or name the file so" if by_path else "such as 'digits'"
-        raise ValueError(f"{name} must be an identifier of C, {remedy}; got {value!r}")
+        remedy = "; pass name=, or rename the file" if by_path else ", such as 'digits'"
+        raise ValueError(f"{name} must be a C identifier{remedy}; got {value!r}")
     return text(value)

@@ -23,7 +23,7 @@ def csr(name: str, value: Any) -> SparseRows:
     """
     indptr, indices = compressed(name, value)
     if value.shape[1] > np.iinfo(np.int32).max:
-        raise ValueError(f"{name} has {value.shape[1]} columns; sparse rows have below 2^31")
+        raise ValueError(f"{name} has {value.shape[1]} columns; sparse rows have fewer than 2^31")
     if value.data.ndim != 1:
         _refuse(name, "CSR", f"data has {value.data.ndim} dimensions, not 1")
     return SparseRows(value.data[: indptr[-1]], indices, indptr, value.shape)
@@ -37,7 +37,7 @@ def compressed(name: str, value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
         n, minor, along, across = minor, n, across, along
     indptr = _integers(name, kind, "indptr", value.indptr)
     if len(indptr) != n + 1:
-        _refuse(name, kind, f"indptr has {len(indptr)} entries, not one more than its {n} {along}s")
+        _refuse(name, kind, f"indptr has {len(indptr)} entries, but {n} {along}s need {n + 1}")
     if indptr[0] != 0 or (np.diff(indptr) < 0).any():
         _refuse(name, kind, "indptr must begin with 0 and must not decrease")
     count = int(indptr[-1])

@@ -179,13 +179,13 @@ def can_follow_warm_up(
     """Check that a schedule can follow a warm-up counted in `per` (None: the schedule's unit)."""
     if isinstance(schedule, warmup | adaptive):
         raise ValueError(
-            f"schedule is {shown(schedule)}, which cannot be warmed up to; give a number or one "
-            "of the other schedules"
+            f"schedule is {shown(schedule)}, which cannot follow a warm-up; give a number or "
+            "another schedule"
         )
     if per not in (None, schedule.per):
         raise ValueError(
             f"per={per!r} but the schedule after the warm-up counts per {schedule.per}; give both "
-            "the same"
+            "the same unit"
         )
 
 
@@ -238,7 +238,7 @@ def one_per_output(name: str, value: Any, n_out: int) -> list[float]:
     if len(value) != n_out:
         raise ValueError(
             f"{name} has {len(value)} values but the network has {n_out} outputs; pass one number, "
-            f"or as many as the last layer has units"
+            "or one for each unit of the last layer"
         )
     return list(value)
 
@@ -262,7 +262,7 @@ def layers(value: object, kinds: Mapping[str, type[Layer]]) -> list[Layer]:
         if layer.comes_last and i < len(found) - 1:
             raise ValueError(
                 f"layers[{i}] is of kind {layer.name!r}, which must be the last layer; move the "
-                "layers behind it into it"
+                "layers after it into its layers"
             )
     activated: list[Any] = [layer for layer in found if layer.is_output]
     if not activated:
@@ -361,8 +361,8 @@ def pointwise(activation: Activation) -> Activation:
     """Return an activation that acts on each number alone."""
     if activation.is_row_wise:
         raise ValueError(
-            f"activation must act on each number alone; got {activation.name!r}, which takes whole "
-            f"rows: give it to the last Dense, as Dense(n, {activation.name!r})"
+            f"activation must be element-wise; got {activation.name!r}, which acts on whole rows: "
+            f"give it to the last Dense, such as Dense(n, {activation.name!r})"
         )
     return activation
 
@@ -394,12 +394,12 @@ def layer_state(value: Any, kind: Any, shape: tuple[int, ...], rule: str) -> Non
         )
     if (value.n_in, value.n_out) != shape:
         raise ValueError(
-            f"state is of a layer of shape {(value.n_in, value.n_out)} but W has shape {shape}; "
-            "pass each layer its own"
+            f"state belongs to a layer of shape {(value.n_in, value.n_out)} but W has shape "
+            f"{shape}; pass each layer its own state"
         )
     if value.rule != rule:
         raise ValueError(
-            f"state is of optimizer rule {value.rule!r} but optimizer is of {rule!r}; pass the "
+            f"state belongs to optimizer rule {value.rule!r} but optimizer has {rule!r}; pass the "
             "same optimizer, or state=None to start over"
         )
 
@@ -440,8 +440,8 @@ def plain_descent(layers: Sequence[Layer], dropout: type[Layer], within: str = "
         else:
             continue
         raise ValueError(
-            f"{place} {problem}, which a step in C does without; write the network for "
-            "predictions, training=False, or build it without"
+            f"{place} {problem}, which training in C does not support; write the network "
+            "for predictions, training=False, or build it without"
         )
 
 

@@ -63,8 +63,8 @@ def no_groups(path: str, by: str | None) -> None:
     """Check that all networks of a file predict every row, not one group each."""
     if by is not None:
         raise ValueError(
-            f"{path} has a network for each value of {by!r}, and an estimator predicts all rows by "
-            "all networks; use it by fastnn predict"
+            f"{path} has a network for each value of {by!r}, but an estimator predicts every row "
+            "with all networks; use the command fastnn predict"
         )
 
 
@@ -73,5 +73,5 @@ def texts(place: str, value: object) -> list[str]:
     found = plain_list(place, value)
     for text in found:
         if not isinstance(text, str):
-            raise TypeError(f"{place} must hold texts; got {shown(text)}")
+            raise TypeError(f"{place} must hold strings; got {shown(text)}")
     return found

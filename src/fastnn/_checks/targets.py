@@ -77,7 +77,7 @@ def output_gradients(
         array = array[:, None]
     if array.shape != (n_rows, n_out):
         raise ValueError(
-            f"{name} has shape {array.shape} but the outputs of the rows of X have shape "
+            f"{name} has shape {array.shape} but the outputs for X have shape "
             f"({n_rows}, {n_out}); pass the derivative of the loss with respect to each output"
         )
     return converted(name, array, dtype)
@@ -143,8 +143,8 @@ def sample_weight(
         )
     if array.ndim == 2 and loss is not None and not loss.by_output:
         raise ValueError(
-            f"{name} has shape {array.shape}, but loss {loss.name!r} belongs to all outputs of a "
-            f"row; pass shape ({n_rows},)"
+            f"{name} has shape {array.shape}, but loss {loss.name!r} is one number for all outputs "
+            f"of a row; pass shape ({n_rows},)"
         )
     weights = converted(name, array, dtype, own=True)
     _require_sign(name, weights, loss)
@@ -155,7 +155,7 @@ def sample_weight(
     with np.errstate(over="ignore"):
         total = np.abs(weights).sum(dtype=np.float64)
     if not np.isfinite(total):
-        raise ValueError(f"{name} has a sum beyond float64; scale {name}")
+        raise ValueError(f"{name} has a sum too large for float64; scale {name}")
     return weights
 
 
@@ -222,8 +222,8 @@ def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | st
     n_classes = loss.n_classes(n_out)
     if n_classes is None:
         raise ValueError(
-            f"class_weight goes with classes, or one output of 0 or 1; this network has loss "
-            f"{loss.name!r} and {n_out} outputs: pass sample_weight"
+            f"class_weight needs classes, or one output with targets 0 and 1; this network has "
+            f"loss {loss.name!r} and {n_out} outputs: pass sample_weight"
         )
     if isinstance(value, str):
         return value
@@ -243,12 +243,14 @@ def row_weights(products: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
     if not np.isfinite(total):
         raise ValueError(
             f"class_weight makes row {at} weigh {products[at]:g}, too much for {found.dtype}; "
-            "scale it down, or sample_weight"
+            "scale it or sample_weight down"
         )
     if found[at] == 0:
-        rounded = f", rounded to {found.dtype}; scale it up" if products.any() else ""
+        rounded, remedy = "", ""
+        if products.any():
+            rounded, remedy = f", rounded to {found.dtype}", "; scale it up"
         raise ValueError(
-            f"class_weight makes every row weigh 0, so nothing would be learnt{rounded}"
+            f"class_weight makes every row weigh 0{rounded}, so nothing would be learnt{remedy}"
         )
     return found
 

@@ -235,7 +235,7 @@ def instruction_set(wanted: str | None, available: Sequence[str]) -> str:
     if wanted not in available:
         listed = ", ".join(reversed(available))
         raise ValueError(
-            f"FASTNN_ISA={wanted!r} names no instruction set that this build and this CPU have; "
+            f"FASTNN_ISA={wanted!r} is not an instruction set of this build and this CPU; "
             f"set it to one of {listed}, or unset it"
         )
     return wanted
