@@ -371,7 +371,7 @@ for name, call in PATHS.items():
     try:
         call("gr\\u00f6\\u00dfe")
     except ValueError as error:
-        assert "cannot hold in the encoding of this process, ascii" in str(error), error
+        assert "cannot contain in the encoding of this process, ascii" in str(error), error
         assert "PYTHONUTF8=1" in str(error) and type(error) is ValueError, error
     else:
         raise AssertionError(name)

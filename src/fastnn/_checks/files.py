@@ -170,7 +170,7 @@ def same_config(path: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None
     for name, value in ours.items():
         if theirs[name] != value:
             raise ValueError(
-                f"resume={path!r} is of a different network: its {name} is {shown(theirs[name])}, "
+                f"resume={path!r} is of another network: its {name} is {shown(theirs[name])}, "
                 f"not {shown(value)}; build the same network, or remove the file to start over"
             )
 
