@@ -721,7 +721,7 @@ REFUSED = {
     r"module '1' \(LayerNorm\) ends the network": lambda nn: nn.Sequential(
         nn.Linear(4, 3), nn.LayerNorm(3)
     ),
-    r"module '2' \(BatchNorm1d\) scales what goes into module '3' \(LayerNorm\)": (
+    r"module '2' \(BatchNorm1d\) scales the inputs of module '3' \(LayerNorm\)": (
         lambda nn: nn.Sequential(
             nn.Linear(4, 3), nn.ReLU(), nn.BatchNorm1d(3), nn.LayerNorm(3), nn.Linear(3, 3)
         )

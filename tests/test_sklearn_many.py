@@ -252,7 +252,7 @@ def test_bad_arguments_leave_an_ensemble_as_it_was(options, message):
 
 def test_too_few_rows_to_stop_by_are_named():
     ensemble = MLPEnsembleRegressor(bootstrap=True, early_stopping=True)
-    with pytest.raises(ValueError, match=r"bootstrap=True leaves . of 2 rows to stop"):
+    with pytest.raises(ValueError, match=r"bootstrap=True leaves . of 2 rows for the early"):
         ensemble.fit(PATIENTS[:2], COURSE[:2])
 
 

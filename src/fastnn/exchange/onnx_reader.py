@@ -301,7 +301,7 @@ class _Reader:
 #: Reasons why operators cannot be read, where the name of the operator does not explain it.
 _REASONS = {
     "ArgMax": "outputs labels, but fastnn networks output scores",
-    "ai.onnx.ml.Imputer": "replaces missing values, which fastnn networks do not accept",
+    "ai.onnx.ml.Imputer": "fills missing values, which fastnn networks do not accept",
     "ai.onnx.ml.Normalizer": "divides each row by its norm, which no layer of fastnn does",
     "Concat": "joins tensors, but fastnn networks are chains",
     "Split": "cuts rows into parts, but fastnn networks are chains",

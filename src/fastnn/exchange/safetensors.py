@@ -172,7 +172,7 @@ def _read(file: BinaryIO, size: int) -> tuple[Tensors, Strings]:
     n, room = int.from_bytes(length, "little"), size - 8
     if n > min(room, _MAX_HEADER):
         raise ValueError(
-            f"its header would take {n} bytes, but {min(room, _MAX_HEADER)} are possible"
+            f"its header would take {n} bytes of {room}; at most {_MAX_HEADER} are allowed"
         )
     text = file.read(n)
     entries, metadata, checksum = _parse(text)
