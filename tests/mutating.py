@@ -199,7 +199,7 @@ def mutated(seeds, rng):
 KINDS = ["bytes, fewer than", "header would take", "begins with", "JSON", "nested", "metadata must",
          "must be a string", "no checksum", "must have a name", "must have dtype", "has dtype",
          "has shape", "has data_offsets", "does not fill", "begins at byte", "its tensors take",
-         "checksum is not", "must be finite"]  # fmt: skip
+         "checksum does not match", "must be finite"]  # fmt: skip
 
 
 def fuzz_containers(path, n, seed):

@@ -283,7 +283,7 @@ def test_a_contender_that_disagrees_shows_no_time(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert out.count(" disagrees\n") == 1
     assert "geometric mean" not in out
-    note = "- numpy differs from the float64 reference by 2.0e-04, so it has no time (fit: 2-3-1"
+    note = "- numpy differs from the float64 reference by 2.0e-04: no time is shown (fit: 2-3-1"
     assert note in out
 
 
@@ -291,7 +291,7 @@ def test_a_contender_with_nan_shows_no_time(monkeypatch, capsys):
     assert measured(monkeypatch, every.Fastnn, skewed(every.NumPy, np.nan)) == 0
     out = capsys.readouterr().out
     assert out.count(" fails\n") == 1
-    assert "- numpy fails: its numbers are not finite" in out
+    assert "- numpy fails: its results are not finite" in out
 
 
 def test_fastnn_shows_no_time_either_and_the_exit_code_is_1(monkeypatch, capsys):
@@ -366,7 +366,7 @@ def test_a_script_is_pinned_by_starting_again():
 def test_a_script_takes_no_more_threads_than_cpus():
     done = python("-c", "from fastnn.benchmarking import machine; machine.pin(10**4)")
     assert done.returncode == 1
-    assert done.stderr.startswith("10000 threads were asked for, ")
+    assert done.stderr.startswith("10000 threads were requested, ")
 
 
 def test_more_threads_than_cpus_are_cut_and_said(monkeypatch):
@@ -374,7 +374,7 @@ def test_more_threads_than_cpus_are_cut_and_said(monkeypatch):
     settings, found = command._settings(parsed("--threads", "64"))
     assert (settings["threads"], found["asked"]) == (2, 64)
     assert list(notes._threads(64, 2)) == [
-        "64 threads asked for, but 2 CPUs are available: measured on 2",
+        "64 threads requested, but 2 CPUs are available: measured on 2",
     ]
     assert list(notes._threads(2, 2)) == []
 
@@ -399,15 +399,15 @@ def test_a_process_that_waited_and_rounds_that_differ_are_said():
 
     assert list(notes._disturbed([record(1.0, 0.1), record(1.9, 0.2)])) == []
     assert list(notes._disturbed([record(0.62, 0.1), record(1.0, 0.45)])) == [
-        "train_on_batch: c: fastnn had 0.62 of a CPU: another program ran on it",
-        "rounds of fastnn differ by up to 45% (train_on_batch: c): the machine was not steady",
+        "train_on_batch: c: fastnn got 0.62 of a CPU: another program used it",
+        "fastnn's rounds differ by up to 45% (train_on_batch: c): the machine's speed varied",
     ]
 
 
 def test_cores_that_are_not_whole_are_said():
     assert list(notes._peaks({"float32": {"1": 100.0, "2": 190.0}})) == []
     (line,) = notes._peaks({"float32": {"1": 100.0, "2": 110.0}})
-    assert "2 threads do 1.1 times the multiply-adds of one" in line
+    assert "2 threads reach 1.1 times the peak of one" in line
 
 
 # ---- one copy of the code -----------------------------------------------------------------------

@@ -275,7 +275,8 @@ def test_texts_that_only_rows_held_out_have(here, run):
         "note: column 'c': 1 value not among the texts of the training rows, treated as missing\n"
     )
     counts = (
-        "note: column 'x' counts the rows; if it has no other meaning, leave it out: --drop x\n"
+        "note: column 'x' just numbers the rows; if it has no other meaning, leave it out: "
+        "--drop x\n"
     )
     assert told == {counts, note + counts}
 
@@ -384,7 +385,7 @@ def test_a_column_that_gives_the_target_away_is_warned_of(here, run, told):
     err = run("train", "leaks.csv", *TRAIN[2:], "--epochs", "1")[2]
     warnings = [line for line in err.splitlines() if "alone" in line]
     assert warnings == [
-        f"warning: column {name!r} alone tells 99.99 % of 'price'; if it is not known when "
+        f"warning: column {name!r} alone determines 99.99 % of 'price'; if it is not known when "
         f"predicting, leave it out: --drop {name}"
         for name in ("cents", "rank")
     ]
@@ -646,8 +647,8 @@ WRONG = [
     (f"{' '.join(TRAIN)} --dropout x", 2, "--dropout: must be a number; got 'x'"),
     (f"{' '.join(TRAIN)} --epochs 1.5", 2, "--epochs: must be a whole number; got '1.5'"),
     (f"{' '.join(TRAIN)} --batch-size 0", 2, "--batch-size: must be at least 1; got '0'"),
-    (f"{' '.join(TRAIN)} --hidden 3,x", 2, "--hidden: must be units of layers such as 256,128"),
-    (f"{' '.join(TRAIN)} --hidden 0", 2, "--hidden: must be units of layers such as 256,128"),
+    (f"{' '.join(TRAIN)} --hidden 3,x", 2, "--hidden: must be numbers of units such as 256,128"),
+    (f"{' '.join(TRAIN)} --hidden 0", 2, "--hidden: must be numbers of units such as 256,128"),
     (f"{' '.join(TRAIN)} --optimizer adm", 2, "--optimizer: invalid choice: 'adm'"),
     (f"{' '.join(TRAIN)} --activation softmax", 2, "--activation: invalid choice: 'softmax'"),
     ("predict things.safetensors things.csv --proba", 2, "--proba needs a classifier"),
@@ -675,21 +676,33 @@ WRONG = [
     ("train things.csv --target price --out /dev/full", 1, "/dev/full: Not a regular file"),
     ("predict no.safetensors things.csv", 1, "no.safetensors: No such file or directory; check"),
     ("predict things.csv things.csv", 1, "'things.csv' is not a model file"),
-    ("info net.pt", 1, "'net.pt' is not a model file but a file of PyTorch; convert the module"),
+    ("info net.pt", 1, "'net.pt' is not a model file but a PyTorch file; convert the module"),
     ("info net.onnx", 1, "'net.onnx' is not a model file but an ONNX model; read it from Python"),
     ("info other.safetensors", 1, "'other.safetensors' is not a model file"),
-    ("predict things.csv things.safetensors", 1, "names the model before it: fastnn predict MODEL"),
+    (
+        "predict things.csv things.safetensors",
+        1,
+        "name the model file before it: fastnn predict MODEL",
+    ),
     (f"{' '.join(TRAIN)} --loss hubert", 2, "--loss: did you mean 'huber'? must be one of squar"),
     (f"{' '.join(TRAIN)} --loss quantile:2", 2, "--loss: q must be above 0 and below 1; got 2"),
     (f"{' '.join(TRAIN)} --loss poisson:2", 2, "--loss: poisson has no parameter"),
-    (f"{' '.join(TRAIN)} --class-weight balanced", 2, "--class-weight is for classes, but this"),
+    (
+        f"{' '.join(TRAIN)} --class-weight balanced",
+        2,
+        "--class-weight is for classification, but this",
+    ),
     (f"{' '.join(TRAIN)} --class-weight x", 2, "'balanced', or weights of classes such as yes=5"),
     (f"{' '.join(TRAIN)} --require r3>=1", 2, "--require: must be 'baseline' or conditions such"),
     (f"{' '.join(TRAIN)} --require accuracy>=1", 2, "a regression has no accuracy; its scores a"),
     (f"{' '.join(TRAIN)} --require r2>=0 --test 0", 2, "--require needs test rows for the scores"),
     (f"{' '.join(TRAIN)} --separator ab", 2, "--separator: must be one character"),
     (f"{' '.join(TRAIN)} --encoding utf9", 2, "--encoding: must be a text encoding such as"),
-    (f"{CLASSES} --loss huber", 2, "--loss huber:1 is for numbers, but this is a classification"),
+    (
+        f"{CLASSES} --loss huber",
+        2,
+        "--loss huber:1 is for regression, but this is a classification",
+    ),
     (f"{CLASSES} --class-weight dare=2", 2, "'dare' is no class; did you mean 'dear'? the classes"),
     ("export things.csv --json", 1, "'things.csv' is not a model file"),
     ("predict things.safetensors no.csv", 1, "no.csv: No such file or directory; check the path"),
@@ -840,7 +853,9 @@ def test_the_weights_after_ctrl_c_are_those_of_a_whole_epoch(
     assert code == 130
     found = json.loads(out)
     kept = found["best_epoch"] or found["epochs"]
-    said = f"weights after {kept} whole epochs" if validation else f"best weights, of epoch {kept}"
+    said = (
+        f"weights after {kept} complete epochs" if validation else f"best weights, of epoch {kept}"
+    )
     assert err.endswith(f"fastnn: interrupted; new.safetensors has the {said}\n")
     interrupted = fastnn.load("new.safetensors")
     told(*command, "--epochs", str(kept))

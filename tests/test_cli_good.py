@@ -148,8 +148,8 @@ def test_the_report(here, run):
     assert "up to 40 epochs, then again on all 384 rows in " in out
     assert "\non 76 test rows " in out
     assert (
-        "\nThe scores are of networks of 308 rows; those in the file have learned from all 384.\n"
-        in out
+        "\nThe scores are of networks trained on 308 rows; those in the file were trained on "
+        "all 384.\n" in out
     )
     assert "note: left out 16 rows without 'rent'" in err
     assert "training again on all 384 rows" in err
@@ -249,7 +249,7 @@ def test_ctrl_c_before_the_scores_keeps_what_is_trained(here, run, monkeypatch):
     calls = interrupted(monkeypatch, 0, 2)
     code, out, err = run(*TRAIN, "--quiet", "--json")
     assert (code, calls) == (130, [5])
-    assert err == "fastnn: interrupted; x has the networks that were trained to their end\n"
+    assert err == "fastnn: interrupted; x has the networks whose training was complete\n"
     fits = fastnn.load_many("x")
     assert (len(fits), json.loads(out)["refit"]) == (2, None)
     assert fits.is_trained.all()
@@ -262,9 +262,9 @@ def test_ctrl_c_after_the_scores_keeps_the_networks_that_were_scored(here, run, 
     interrupted(monkeypatch, 1, n)
     code, out, err = run(*TRAIN, "--quiet")
     assert code == 130
-    assert err == "fastnn: interrupted; x has the networks that were scored, of 308 rows\n"
+    assert err == "fastnn: interrupted; x has the networks that were scored, trained on 308 rows\n"
     assert (here / "x").read_bytes() == scored
-    assert "have learned from all" not in out
+    assert "were trained on all" not in out
 
 
 def test_ctrl_c_amid_the_codes_of_all_rows_keeps_the_networks_that_were_scored(
@@ -282,7 +282,7 @@ def test_ctrl_c_amid_the_codes_of_all_rows_keeps_the_networks_that_were_scored(
     monkeypatch.setattr(tables, "learn", learn)
     code, _, err = run(*TRAIN, "--quiet")
     assert code == 130
-    assert err == "fastnn: interrupted; x has the networks that were scored, of 308 rows\n"
+    assert err == "fastnn: interrupted; x has the networks that were scored, trained on 308 rows\n"
     assert tables.recipe_of(fastnn.load_many("x")[0]) == learned[0]
 
 
@@ -329,7 +329,9 @@ def test_info_says_what_the_scores_are_of(here, told):
     text = told("info", "rent")
     assert text.startswith("networks    5: 5 finished; the first is shown\n")
     assert "then again on all 384 rows, seed 0" in text
-    assert "The scores are of networks of 308 rows; those in the file have learned from" in text
+    assert (
+        "The scores are of networks trained on 308 rows; those in the file were trained on" in text
+    )
     found = json.loads(told("info", "rent", "--json"))
     assert (found["n_networks"], found["training"]["refit"]) == (5, 384)
 

@@ -284,8 +284,8 @@ def interrupted(n):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("--ensemble 5", "x has the networks that were trained to their end"),
-        ("--by city", "x has the networks that were trained to their end"),
+        ("--ensemble 5", "x has the networks whose training was complete"),
+        ("--by city", "x has the networks whose training was complete"),
         ("--search 10", "x has the best network of 2 trials"),
     ],
 )

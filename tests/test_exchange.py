@@ -68,7 +68,7 @@ def strange(monkeypatch):
 
 
 def test_an_unknown_kind_is_refused_by_its_name(strange, tmp_path):
-    name = r"Halve layer 0 of 1; it knows no such layer"
+    name = r"Halve layer 0 of 1; it does not support this layer"
     with pytest.raises(ValueError, match=f"^to_c cannot write {name}"):
         strange.to_c(tmp_path / "net.c")
     pytest.importorskip("onnx")
@@ -230,7 +230,7 @@ def test_a_scaling_before_a_layer_norm_is_a_standardize_if_it_comes_first(scale)
     later.affine("first", np.eye(3))
     later.activate("first", activations.get("tanh"))
     later.scale("scaling", 1.0, scale)
-    with pytest.raises(ValueError, match=r"^scaling scales what goes into norm; fastnn merges"):
+    with pytest.raises(ValueError, match=r"^scaling scales the inputs of norm; fastnn merges"):
         later.norm("norm", 1e-5)
 
 
@@ -273,7 +273,7 @@ def test_residuals_that_fastnn_has_not_are_refused():
         net.join("sum")
     net = chain.Chain()
     net.scale("scaling", 0.0, -1.0)
-    with pytest.raises(ValueError, match=r"^scaling scales what goes into fork"):
+    with pytest.raises(ValueError, match=r"^scaling scales the inputs of fork"):
         net.fork("fork")
 
 
@@ -296,7 +296,7 @@ def test_a_scaling_is_not_merged_past_another_operation():
     net.affine("first", np.eye(2))
     net.activate("first", activations.get("tanh"))
     net.scale("scaling", 1.0, 2.0)
-    with pytest.raises(ValueError, match=r"^scaling scales what goes into middle"):
+    with pytest.raises(ValueError, match=r"^scaling scales the inputs of middle"):
         net.append(Center("middle"))
 
 
@@ -327,7 +327,7 @@ def test_a_scaling_before_an_activation_must_come_first():
     assert net.network(optimizer="sgd").layers[:2] == (Standardize(), Activate("tanh"))
     net.activate("last's", activations.get("relu"))
     net.scale("scaling", 1.0, 2.0)
-    with pytest.raises(ValueError, match=r"^scaling scales what goes into another; fastnn merges"):
+    with pytest.raises(ValueError, match=r"^scaling scales the inputs of another; fastnn merges"):
         net.activate("another", activations.get("tanh"))
 
 

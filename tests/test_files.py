@@ -796,7 +796,7 @@ BAD_FILES = {
     "other metadata": (metadata("note", "x"), "has 'note'"),
     "a configuration that is no JSON": (metadata("config", "MLP(3)"), "Expecting value"),
     "a configuration that is a list": (metadata("config", "[]"), "config is not a JSON object"),
-    "a configuration nested deep": (metadata("config", '{"a":' * 10**5), "nested too deep"),
+    "a configuration nested deep": (metadata("config", '{"a":' * 10**5), "nested too deeply"),
     "a key too many": (changed("config", ("class",), "fastnn.MLP"), "has 'class'"),
     "a name of a class": (changed("config", (*DENSE, "name"), "Dense"), "['name'] must be one of"),
     "a name of a module's": (changed("config", ("loss", "name"), "os.system"), "must be one of"),

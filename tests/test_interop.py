@@ -298,7 +298,7 @@ def test_the_global_generator_is_left_alone():
     [
         (
             [Dense(3, "relu"), Dense(3, "gelu"), Dense(1)],
-            "Dense layer 1 of 3 has gelu; scikit-learn has identity, sigmoid, tanh, relu there",
+            "Dense layer 1 of 3 has gelu; scikit-learn only has identity, sigmoid, tanh, relu",
         ),
         (
             [Dense(3, "relu"), Dense(3, "tanh"), Dense(1)],
@@ -674,10 +674,10 @@ REFUSED = {
     r"module '2' \(Softmax\): activation must be element-wise": lambda nn: nn.Sequential(
         nn.Linear(4, 3), nn.ReLU(), nn.Softmax(1)
     ),
-    r"module '1' \(Softplus\) has threshold=5, but fastnn's softplus none": (
+    r"module '1' \(Softplus\) has threshold=5, but fastnn's softplus has none": (
         lambda nn: nn.Sequential(nn.Linear(4, 3), nn.Softplus(1, 5))
     ),
-    r"module '1' \(Hardtanh\) has the bounds -2 and 2; fastnn has -1 and 1, and 0 and 6": (
+    r"module '1' \(Hardtanh\) has the bounds -2 and 2; fastnn has -1 and 1, or 0 and 6": (
         lambda nn: nn.Sequential(nn.Linear(4, 3), nn.Hardtanh(-2, 2))
     ),
     r"module '1' \(Threshold\) has threshold=1 and value=0": lambda nn: nn.Sequential(
@@ -702,7 +702,7 @@ REFUSED = {
     r"module '0' \(BatchNorm1d\) keeps no statistics": lambda nn: nn.Sequential(
         nn.BatchNorm1d(4, track_running_stats=False), nn.Linear(4, 3)
     ),
-    r"module '2' \(BatchNorm1d\) scales what an activation made, at the end": (
+    r"module '2' \(BatchNorm1d\) scales the output of an activation at the end": (
         lambda nn: nn.Sequential(nn.Linear(4, 3), nn.ReLU(), nn.BatchNorm1d(3))
     ),
     r"module '0' \(Dropout\): rate must be": lambda nn: nn.Sequential(
@@ -712,7 +712,7 @@ REFUSED = {
         nn.Flatten(0), nn.Linear(4, 3)
     ),
     r"the network has no weights": lambda nn: nn.Sequential(),
-    r"module '0' \(LayerNorm\) normalizes numbers of shape \(3, 4\) together": (
+    r"module '0' \(LayerNorm\) normalizes over the shape \(3, 4\)": (
         lambda nn: nn.Sequential(nn.LayerNorm((3, 4)), nn.Linear(4, 3))
     ),
     r"module '1' \(LayerNorm\) has 4 inputs, but module '0' \(Linear\) before it has 3 outputs": (
@@ -721,7 +721,7 @@ REFUSED = {
     r"module '1' \(LayerNorm\) ends the network": lambda nn: nn.Sequential(
         nn.Linear(4, 3), nn.LayerNorm(3)
     ),
-    r"module '2' \(BatchNorm1d\) scales what goes into module '3' \(LayerNorm\)": (
+    r"module '2' \(BatchNorm1d\) scales the inputs of module '3' \(LayerNorm\)": (
         lambda nn: nn.Sequential(
             nn.Linear(4, 3), nn.ReLU(), nn.BatchNorm1d(3), nn.LayerNorm(3), nn.Linear(3, 3)
         )

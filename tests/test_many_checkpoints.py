@@ -415,7 +415,7 @@ def test_a_checkpoint_of_other_networks_is_refused(nets, tmp_path):
 def test_another_file_is_refused_and_stays(tmp_path):
     for name, content in {"text": b"a,b\n1,2\n" * 9, "empty": b""}.items():
         (tmp_path / name).write_bytes(content)
-        with pytest.raises(ModelFileError, match="is no checkpoint of fit_many"):
+        with pytest.raises(ModelFileError, match="is not a checkpoint of fit_many"):
             fit_many(nets_of(), X, y, checkpoint=tmp_path / name)
         assert (tmp_path / name).read_bytes() == content
     net_of().save(tmp_path / "net")

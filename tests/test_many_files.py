@@ -355,7 +355,7 @@ def test_a_malformed_file_is_refused(case, whole, tmp_path):
     tensors, index = dict(whole[0]), index_of(whole)
     MALFORMED[case](tensors, index)
     written(tmp_path / "many", tensors, index)
-    with pytest.raises(ModelFileError, match="is no model of this version of fastnn"):
+    with pytest.raises(ModelFileError, match="is not a model of this version of fastnn"):
         load_many(tmp_path / "many")
 
 
@@ -363,7 +363,7 @@ def test_a_malformed_file_is_refused(case, whole, tmp_path):
 def test_an_index_that_is_none_is_refused(text, whole, tmp_path):
     tensors = {**whole[0], "index": np.frombuffer(text or b" ", np.uint8)}
     (tmp_path / "many").write_bytes(b"".join(encode(tensors, {"format": "fastnn many 1"})))
-    with pytest.raises(ModelFileError, match="is no model of this version of fastnn"):
+    with pytest.raises(ModelFileError, match="is not a model of this version of fastnn"):
         load_many(tmp_path / "many")
 
 

@@ -216,20 +216,20 @@ def test_a_graph_of_a_fixed_number_of_rows(constants, rng):
 
 
 RESHAPED = {
-    "node 'y_node' (Reshape) makes the shape (-1, 1) of rows of 4 numbers; fastnn networks": [
+    "node 'y_node' (Reshape) reshapes rows of 4 numbers to (-1, 1); fastnn networks": [
         ("Reshape", "a", "column", "y"),
     ],
-    "node 'y_node' (Reshape) makes the shape (-1) of rows of 4 numbers": [
+    "node 'y_node' (Reshape) reshapes rows of 4 numbers to (-1)": [
         ("Reshape", "a", "minus one", "y"),
     ],
-    "node 'y_node' (Reshape) makes the shape (4, -1) of rows of 4": [
+    "node 'y_node' (Reshape) reshapes rows of 4 numbers to (4, -1)": [
         ("Reshape", "a", "four rows", "y"),
     ],
     "node 'y_node' (Squeeze) squeezes axes [1] of rows of 4 numbers": [
         ("Squeeze", "a", "one", "y"),
     ],
     "node 'y_node' (Gather) takes 0 along axis 1 of rows of 4": [("Gather", "a", "zero", "y")],
-    "node 'y_node' (Unsqueeze) puts axes [1] into a tensor of 2 dimensions": [
+    "node 'y_node' (Unsqueeze) inserts axes [1] into a tensor of 2 dimensions": [
         ("Unsqueeze", "a", "one", "y"),
     ],
     "node 'y_node' (Transpose) is an operator that fastnn cannot read": [("Transpose", "a", "y")],
@@ -392,7 +392,7 @@ def test_several_labels_a_row(constants, rng):
 def test_labels_alone_are_refused(constants):
     model = classifier(MANY, constants, [0, 1])
     del model.graph.output[1]
-    message = r"^node 'best_node' \(ArgMax\) makes labels, and a network makes scores; "
+    message = r"^node 'best_node' \(ArgMax\) outputs labels, but fastnn networks output scores; "
     with pytest.raises(ValueError, match=message):
         fastnn.from_onnx(model)
 

@@ -52,7 +52,7 @@ def test_figures_are_counts_over_times(clock, monkeypatch):
     assert {trial.rows_per_second for trial in found.trials} == {300}
     assert {trial.batch_size for trial in found.trials} == {8, 32, 128, 300}
     assert any("n_threads=1 is right" in line for line in found.advice)
-    assert any("batch_size=32 is as fast as any other" in line for line in found.advice)
+    assert any("batch_size=32 is as fast as all others" in line for line in found.advice)
 
 
 def test_flops_are_those_of_the_products():

@@ -601,7 +601,7 @@ def test_warnings_are_in_the_report(here, told):
     FRAME.assign(price=PRICE, twin=PRICE * 2).to_csv("flats.csv", index=False)
     words = [word for word in TRAIN if word not in ("--drop", "sort")]
     told(*words, "--epochs", "1", "--report", "r.html")
-    assert "Warning: column &#x27;twin&#x27; alone tells" in (here / "r.html").read_text()
+    assert "Warning: column &#x27;twin&#x27; alone determines" in (here / "r.html").read_text()
 
 
 def test_tables_has_the_recipe_of_the_model(here, told):

@@ -251,9 +251,9 @@ EDITS = {
     "a comma too many": ('"k":"v"', '"k":"v",', "JSON"),
     "a comment": ('"b":', '/*b*/"b":', "JSON"),
     "a tab in a string": ('"v"', '"\t"', "JSON", "control character"),
-    "lists a million deep": ('"v"', "[" * 1_000_000 + "]" * 1_000_000, "nested too deep"),
+    "lists a million deep": ('"v"', "[" * 1_000_000 + "]" * 1_000_000, "nested too deeply"),
     "objects a million deep": (
-        '"v"', '{"":' * 1_000_000 + "0" + "}" * 1_000_000, "nested too deep"),
+        '"v"', '{"":' * 1_000_000 + "0" + "}" * 1_000_000, "nested too deeply"),
 }  # fmt: skip
 
 # The whole file, and what the message says.

@@ -596,7 +596,7 @@ UNSUITED = {
     "numbers": (
         fastnn.CrossEntropy(),
         DIGIT + 0.5,
-        "use a loss of numbers such as 'squared_error'",
+        "use a regression loss such as 'squared_error'",
     ),
 }
 
@@ -657,7 +657,7 @@ def test_decay_and_clipping():
                         ("callbacks", [Callback()])):  # fmt: skip
         with pytest.raises(ValueError, match=f"solver='lbfgs' does not support {name}"):
             MLPClassifier(solver="lbfgs", **{name: value}).fit(DIGITS, DIGIT)
-    with pytest.raises(ValueError, match=r"weight_decay=0\.1 needs a solver that makes steps"):
+    with pytest.raises(ValueError, match=r"weight_decay=0\.1 needs a stochastic solver"):
         MLPClassifier(solver="lbfgs", weight_decay=0.1).fit(DIGITS, DIGIT)
 
 

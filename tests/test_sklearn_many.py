@@ -252,7 +252,7 @@ def test_bad_arguments_leave_an_ensemble_as_it_was(options, message):
 
 def test_too_few_rows_to_stop_by_are_named():
     ensemble = MLPEnsembleRegressor(bootstrap=True, early_stopping=True)
-    with pytest.raises(ValueError, match=r"bootstrap=True leaves . of 2 rows to stop"):
+    with pytest.raises(ValueError, match=r"bootstrap=True leaves . of 2 rows for the early"):
         ensemble.fit(PATIENTS[:2], COURSE[:2])
 
 
@@ -546,11 +546,16 @@ def test_a_fit_that_fails_has_the_error_score_and_the_others_their_own():
     [
         (LogisticRegression(), {}, {}, "estimator must be an MLPClassifier or MLPRegressor"),
         (SCALED, {"mlpclassifier": [LogisticRegression()]}, {}, "estimator must be an MLPClass"),
-        (CLASSIFIER, {"alpha": [0]}, {"n_iter": 3}, "n_iter=3 is for candidates that are drawn"),
+        (CLASSIFIER, {"alpha": [0]}, {"n_iter": 3}, "n_iter=3 is the number of candidates to draw"),
         (CLASSIFIER, {"alpha": [0]}, {"strategy": "best"}, "strategy"),
         (CLASSIFIER, {"beta": [0]}, {}, "Invalid parameter 'beta'"),
         (CLASSIFIER, DRAWN, {}, "alpha"),
-        (CLASSIFIER, {"alpha": [0]}, {"strategy": "halving", "scoring": ["accuracy"]}, "one score"),
+        (
+            CLASSIFIER,
+            {"alpha": [0]},
+            {"strategy": "halving", "scoring": ["accuracy"]},
+            "a single score",
+        ),
         (CLASSIFIER, {"alpha": [0]}, {"strategy": "halving", "resource": "epochs"}, "is no param"),
         (CLASSIFIER, {"alpha": [0]}, {"strategy": "halving", "resource": "max_iter"}, "'auto' is"),
         (CLASSIFIER, {"max_iter": [9]}, {"strategy": "halving", **ROUNDS}, "is among params"),
@@ -629,7 +634,9 @@ def test_classifiers_of_groups_know_the_classes_of_all(y):
 def test_rows_of_unknown_groups_are_an_error_or_those_of_a_network_of_all_rows():
     more = SHOPS.assign(store=["east", *STORES[1:]])
     model = MLPByGroup("store", REGRESSOR).fit(SHOPS, COURSE)
-    with pytest.raises(ValueError, match="groups that were not in fit: 'east'; fit them, too, or"):
+    with pytest.raises(
+        ValueError, match="groups that were not in fit: 'east'; fit these groups, too, or"
+    ):
         model.predict(more)
     with_default = MLPByGroup("store", REGRESSOR, handle_unknown="default").fit(SHOPS, COURSE)
     all_rows = clone(REGRESSOR).fit(SHOPS.drop(columns="store"), COURSE)
@@ -648,7 +655,7 @@ def test_rows_of_unknown_groups_are_an_error_or_those_of_a_network_of_all_rows()
         ("shop", REGRESSOR, SHOPS, None, "X has no column 'shop'"),
         (12, REGRESSOR, PATIENTS, None, "key=12 is no column of X, which has 10"),
         (None, REGRESSOR, PATIENTS, None, "groups must have a label for each row"),
-        ("store", REGRESSOR, SHOPS, STORES, "groups is given, and so is key"),
+        ("store", REGRESSOR, SHOPS, STORES, "both groups and key are given"),
         (None, REGRESSOR, PATIENTS, STORES[:3], "groups must have a label for each of the 442"),
         (None, REGRESSOR, PATIENTS, np.full(442, np.nan), "the group of 442 rows is missing"),
         (None, LogisticRegression(), PATIENTS, STORES, "estimator must be an MLPClassifier"),

@@ -307,7 +307,7 @@ def test_no_update_was_made_means_that(plain):
         net.train_on_batch(*(array.astype("f4") if plain else array for array in rows))
     assert net.step == 1
     assert str(caught.value) == (
-        "the loss became inf by its penalties alone, which are known once the update is made; "
+        "the loss became inf because of its penalties alone, which are computed after the update; "
         "lower l1 and l2, or set smaller weights"
     )
 
@@ -315,7 +315,9 @@ def test_no_update_was_made_means_that(plain):
 def test_tiny_sample_weights_that_divide_penalties_are_named():
     net = MLP(6, [Dense(20, "tanh", l2=0.1), Dense(2)], loss="squared_error", optimizer="sgd",
               scale_penalties=True, seed=0)  # fmt: skip
-    with pytest.raises(FloatingPointError, match="or scale sample_weight up, whose sum divides"):
+    with pytest.raises(
+        FloatingPointError, match="or scale sample_weight up, since its sum divides"
+    ):
         net.copy().train_on_batch(X, Z, np.full(60, 1e-42))
     said = r"in epoch 1, step 1: the network is back at .*; lower l1 and l2, .* scale sample_weight"
     with pytest.raises(FloatingPointError, match=said):
@@ -325,7 +327,7 @@ def test_tiny_sample_weights_that_divide_penalties_are_named():
 
 def test_large_sample_weights_of_a_sum_are_named():
     net = network(reduction="sum")
-    said = "or scale X, y and the weights of rows"
+    said = "or scale X, y and sample_weight"
     with pytest.raises(FloatingPointError, match=said):
         net.fit(X, Z, sample_weight=np.full(60, 3e38))
 

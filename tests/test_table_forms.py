@@ -139,7 +139,7 @@ def test_a_file_without_names(read):
         assert (list(found.columns), found.n) == (["0", "1", "2"], 2)
         assert found.notes[0].endswith("is a row of numbers; the columns are called '0', '1', ...")
     (note,) = read("2001,2002,x\n2.5,4,y\n").notes
-    assert "holds numbers, which are taken for names of columns; if it is a row: --no-h" in note
+    assert "holds numbers, which are taken as column names; if it is a row: --no-h" in note
 
 
 def test_files_of_weka_and_keel(read):
@@ -349,7 +349,7 @@ def test_columns_of_a_matrix_are_taken_by_place(tmp_path):
     expected = recipe.inputs(tmp_path / "t.npz")
     for new in (tmp_path / "t.npy", tmp_path / "u.npz", X):
         np.testing.assert_array_equal(recipe.inputs(new), expected)
-    assert recipe.read(X).notes == ["took columns by place: 'x0' for 'X0' and so on"]
+    assert recipe.read(X).notes == ["took columns by position: 'x0' for 'X0' and so on"]
     np.save(tmp_path / "t.npy", X[:, :11])
     with pytest.raises(TableError, match="has no columns 'X0'"):
         recipe.inputs(tmp_path / "t.npy")

@@ -344,7 +344,7 @@ def test_penalties_that_overflow_are_the_same_error():
             net.fit(X, Y, callbacks=listeners)
         messages.append(str(caught.value))
     assert messages[0] == messages[1]
-    assert "penalties" not in messages[0] or "by its penalties" in messages[0]
+    assert "penalties" not in messages[0] or "of its penalties" in messages[0]
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this system")

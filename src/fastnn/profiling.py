@@ -154,7 +154,7 @@ class Profile:
             f"{self.peak_flops / 1e9:.0f}"
         )
         if self.skips_zeros:
-            yield "products with zeros of the inputs are left out, but counted"
+            yield "multiplications by zero inputs are skipped, but counted"
 
     def _table(self) -> Iterator[str]:
         yield f"{'phase':<10}{'µs a step':>11}{'share':>8}{'GFLOP/s':>10}{'of peak':>9}"
@@ -177,7 +177,7 @@ class Profile:
     def _teams(self) -> Iterator[str]:
         """Yield a line for each size of team that training has tried."""
         if not math.isnan(self.core_to_core_ns):
-            yield f"from one core to another: {self.core_to_core_ns:.0f} ns"
+            yield f"latency from core to core: {self.core_to_core_ns:.0f} ns"
         if self.teams:
             yield f"{'training so far':<18}{'seconds':>9}{'waiting':>9}{'GFLOP/s':>9}"
         for team in self.teams:
@@ -357,13 +357,13 @@ def _advice(net: MLP, trials: list[Trial], batch: int, threads: int) -> list[str
         fewer = "; an epoch has fewer updates then, so tune the learning rate again"
         found.append(f"batch_size={size} trains {gain}{fewer if size > batch else ''}")
     else:
-        found.append(f"batch_size={batch} is as fast as any other that was tried")
+        found.append(f"batch_size={batch} is as fast as all others that were tried")
     if net.dtype == np.float64:
         found.append("dtype='float32' would be about twice as fast, if 7 digits are enough")
     has_bfloat16 = KERNELS[net.dtype].multiplies_pairs(_cpu.ISA)
     if net.dtype_policy == "float32" and has_bfloat16 and batch >= _SOME_ROWS:
-        found.append("dtype='mixed_bfloat16' may be 1.3 to 1.8 times as fast; it keeps 3 digits of "
-                     "what is multiplied")  # fmt: skip
+        found.append("dtype='mixed_bfloat16' may be 1.3 to 1.8 times as fast; it rounds "
+                     "the factors of products to 3 digits")  # fmt: skip
     if _is_rounded(net) and not has_bfloat16:
         found.append("dtype='float32' is faster: this CPU has no instruction for bfloat16")
     return found

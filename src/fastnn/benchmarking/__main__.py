@@ -10,7 +10,7 @@ from fastnn.benchmarking import command
 
 def main() -> int:
     """Parse the arguments, run the command, and return its exit code."""
-    description = "Measure this machine, and fastnn and other libraries on it."
+    description = "Measure the speed of this machine, and of fastnn and other libraries on it."
     parser = argparse.ArgumentParser(prog="fastnn bench", description=description)
     command.add_arguments(parser)
     try:

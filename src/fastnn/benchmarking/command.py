@@ -48,21 +48,25 @@ def add_arguments(parser: ArgumentParser) -> None:
         nargs="+",
         default=["all"],
         metavar="NAME",
-        help=f"libraries to measure beside fastnn: 'none', 'all' (the default), or some of {known} "
-        "and torch.compile; 'all' leaves out torch.compile, which compiles for minutes",
+        help=f"libraries to compare with fastnn: 'none', 'all' (the default), or some of {known} "
+        "and torch.compile; 'all' leaves out torch.compile, whose compilation takes minutes",
     )
     parser.add_argument(
         "--threads", type=int, metavar="N", help="threads of each library (default: available CPUs)"
     )
     parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument(
-        "--only", default="", metavar="TEXT", help="measure what has TEXT in its name only"
+        "--only", default="", metavar="TEXT", help="measure only cases whose name contains TEXT"
     )
     parser.add_argument(
-        "--rounds", type=int, default=3, metavar="N", help="rounds of each library (default: 3)"
+        "--rounds", type=int, default=3, metavar="N", help="rounds for each library (default: 3)"
     )
     parser.add_argument(
-        "--seconds", type=float, default=0.1, metavar="S", help="seconds of a round (default: 0.1)"
+        "--seconds",
+        type=float,
+        default=0.1,
+        metavar="S",
+        help="duration of a round in seconds (default: 0.1)",
     )
     parser.add_argument("--json", action="store_true", help="print all measurements as JSON")
 

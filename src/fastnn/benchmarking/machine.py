@@ -64,7 +64,7 @@ def pin(threads: int) -> None:
     """
     here, wanted = cpus(threads), environment(threads)
     if len(here) < threads:
-        sys.exit(f"{threads} threads were asked for, but {len(here)} CPUs are available")
+        sys.exit(f"{threads} threads were requested, but {len(here)} CPUs are available")
     if wanted != dict(os.environ) or here != set(allowed()):
         stay_on(here)
         sys.stdout.flush()

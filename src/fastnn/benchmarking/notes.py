@@ -47,7 +47,7 @@ def _threads(asked: int, used: int) -> Iterator[str]:
     """Note that fewer CPUs are available than threads were requested."""
     if asked > used:
         have = f"{used} CPU{' is' if used == 1 else 's are'} available"
-        yield f"{tables.threads(asked)} asked for, but {have}: measured on {used}"
+        yield f"{tables.threads(asked)} requested, but {have}: measured on {used}"
 
 
 def _idle(load: float | None, machine: dict[str, Any]) -> Iterator[str]:
@@ -65,12 +65,12 @@ def _disturbed(records: list[Record]) -> Iterator[str]:
     for record, result in ours:
         if result["cpus"] < DISTURBED:
             name = tables.label(record["regime"], record["cell"])
-            yield f"{name}: fastnn had {result['cpus']:.2f} of a CPU: another program ran on it"
+            yield f"{name}: fastnn got {result['cpus']:.2f} of a CPU: another program used it"
     spreads: list[tuple[float, Record]] = [(x["spread"], r) for r, x in ours]
     worst, cell = max(spreads, key=lambda pair: pair[0], default=(0.0, {}))
     if worst > SPREAD:
         name = tables.label(cell["regime"], cell["cell"])
-        yield f"rounds of fastnn differ by up to {worst:.0%} ({name}): the machine was not steady"
+        yield f"fastnn's rounds differ by up to {worst:.0%} ({name}): the machine's speed varied"
 
 
 def _peaks(peaks: dict[str, dict[str, float]]) -> Iterator[str]:
@@ -80,8 +80,8 @@ def _peaks(peaks: dict[str, dict[str, float]]) -> Iterator[str]:
         for n, many in rest:
             if many < SHARED * int(n) * one:
                 yield (
-                    f"{dtype}: {n} threads do {many / one:.1f} times the multiply-adds of one; "
-                    "either cores share units, or other programs ran"
+                    f"{dtype}: {n} threads reach {many / one:.1f} times the peak of one; "
+                    "either cores share execution units, or other programs ran"
                 )
 
 
@@ -99,7 +99,7 @@ def _answers(records: list[Record]) -> Iterator[str]:
     for name, reason in failed.items():
         yield f"{name} fails: {reason}"
     for name, (off, cell) in wrong.items():
-        yield f"{name} differs from the float64 reference by {off:.1e}, so it has no time ({cell})"
+        yield f"{name} differs from the float64 reference by {off:.1e}: no time is shown ({cell})"
 
 
 def _missing(names: list[str]) -> Iterator[str]:

@@ -59,7 +59,7 @@ def examine(
             raise
         return None, {"failed": f"{type(reason).__name__}: {reason}".splitlines()[0]}
     if not all(map(math.isfinite, errors)):  # NaN would not exceed any tolerance
-        return None, record | {"failed": "its numbers are not finite"}
+        return None, record | {"failed": "its results are not finite"}
     record["disagreement"] = max(errors)
     contender.reset()
     return contender if max(errors) <= cell.tolerance(dtype) else None, record

@@ -12,8 +12,8 @@ def add(commands: Commands, with_options: bool) -> None:
     """Add the command to the parser; adding its options imports the benchmarks."""
     parser = commands.add_parser(
         "bench",
-        help="measure this machine, and fastnn on it",
-        description="Measure this machine, and fastnn and other libraries on it.",
+        help="measure the speed of this machine, and of fastnn on it",
+        description="Measure the speed of this machine, and of fastnn and other libraries on it.",
     )
     if with_options:
         from fastnn.benchmarking import command

@@ -30,9 +30,10 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "export",
-        help="write a network for other programs",
-        description="Write a saved network for other programs. Such a program passes the inputs "
-        "that `fastnn info --json` lists, in this order. Of several networks it gets the mean.",
+        help="export a network for use by other programs",
+        description="Export a saved network for use by other programs. The exported network takes "
+        "the inputs that `fastnn info --json` lists, in this order. Several networks are exported "
+        "as one that outputs their mean.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help="a model file")
@@ -40,8 +41,8 @@ def add(commands: Commands) -> None:
     forms.add_argument("--onnx", metavar="FILE", help="write an ONNX model")
     forms.add_argument("--c", metavar="FILE", help="write C source, with a header beside it")
     forms.add_argument("--json", metavar="FILE", nargs="?", const="-",
-                       help="write configuration, weights, and how columns are encoded, as JSON; "
-                       "to standard output unless a file is named")  # fmt: skip
+                       help="write the configuration, the weights and the encoding of the columns "
+                       "as JSON; to standard output unless a file is named")  # fmt: skip
 
 
 def run(options: argparse.Namespace) -> int:

@@ -36,12 +36,12 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "info",
         help="describe a network or a table",
-        description="Describe a saved network: what it predicts, from which columns, how well, and "
-        "its layers. Of a table, tell how its columns are read.",
+        description="Describe a saved network: its target, its columns, its scores and its layers. "
+        "For a table, show how its columns are read.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help="a model file, or a table")
-    add_form_options(parser.add_argument_group("the form of a text file"))
+    add_form_options(parser.add_argument_group("the format of a text file"))
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -137,11 +137,11 @@ def _of_recipe(recipe: Recipe, found: dict[str, Any]) -> str:
 def _of_column(column: Entry) -> str:
     """Return a description of the values that a column takes."""
     if column.category is not None:
-        other = "; any other text counts as one" if column.category.other else ""
+        other = "; any other text counts as (other)" if column.category.other else ""
         missing = "; or missing" if column.takes_missing else ""
         order = ", in this order" if isinstance(column.category, Ordered) else ""
         return f"one of {abbreviated(column.category.texts, 8)}{order}{other}{missing}"
-    missing = ", with an input that tells so" if column.takes_missing else ""
+    missing = ", with an input that indicates it" if column.takes_missing else ""
     fill = next((code.fill for code in column.codes if isinstance(code, Value)), 0.0)
     if column.kind == "number":
         return f"a number; {number(fill)} if missing{missing}"

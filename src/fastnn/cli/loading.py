@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 
 _READERS = {
     ".onnx": "an ONNX model; read it from Python: fastnn.from_onnx(path)",
-    ".pt": "a file of PyTorch; convert the module from Python: fastnn.from_torch(module)",
-    ".pth": "a file of PyTorch; convert the module from Python: fastnn.from_torch(module)",
-    ".keras": "a model of Keras, which fastnn cannot read; export it as ONNX: fastnn.from_onnx",
-    ".h5": "a model of Keras, which fastnn cannot read; export it as ONNX: fastnn.from_onnx",
+    ".pt": "a PyTorch file; convert the module from Python: fastnn.from_torch(module)",
+    ".pth": "a PyTorch file; convert the module from Python: fastnn.from_torch(module)",
+    ".keras": "a Keras model, which fastnn cannot read; export it as ONNX: fastnn.from_onnx",
+    ".h5": "a Keras model, which fastnn cannot read; export it as ONNX: fastnn.from_onnx",
     ".pkl": "a pickle; load it in Python, and save the network: net.save(path)",
     ".pickle": "a pickle; load it in Python, and save the network: net.save(path)",
     ".joblib": "a pickle; load it in Python, and save the network: net.save(path)",
-    ".json": "an export; name the model file itself",
-    ".c": "an export; name the model file itself",
+    ".json": "an exported network; name its model file",
+    ".c": "an exported network; name its model file",
 }
 
 
@@ -65,7 +65,7 @@ def _saying_what_it_is(path: str) -> Iterator[None]:
         ending = os.path.splitext(path)[1].lower()
         what = _READERS.get(ending)
         if is_table(path):
-            what = "a table; a command names the model before it: fastnn predict MODEL DATA"
+            what = "a table; name the model file before it: fastnn predict MODEL DATA"
         if what is None:
             raise
         raise ModelFileError(f"{path!r} is not a model file but {what}") from error

@@ -74,8 +74,8 @@ def objective_of(stated: Objective | None, task: str) -> Objective:
     if task == "classification":
         if stated is not None:
             raise UsageError(
-                f"--loss {stated} is for numbers, but this is a classification; leave it out, or "
-                "state --task regression"
+                f"--loss {stated} is for regression, but this is a classification; leave it out, "
+                "or use --task regression"
             )
         return Objective("cross_entropy")
     return stated or Objective("squared_error")
@@ -113,7 +113,9 @@ def weights_of(
 ) -> dict[int, float] | Literal["balanced"] | None:
     """Return class weights as `MLP.fit` takes them, by the index of the class."""
     if stated is not None and classes is None:
-        raise UsageError("--class-weight is for classes, but this is a regression; leave it out")
+        raise UsageError(
+            "--class-weight is for classification, but this is a regression; leave it out"
+        )
     if stated is None or isinstance(stated, str) or classes is None:
         return "balanced" if isinstance(stated, str) else None
     texts = [str(value) for value in classes]
@@ -143,5 +145,7 @@ def row_weights(
             of_class[number] = weight
     found: NDArray[np.float64] = of_class[labels]
     if not found.any():
-        raise UsageError("--class-weight: the weights of all rows are 0; give one class more")
+        raise UsageError(
+            "--class-weight: the weights of all rows are 0; give a class a weight above 0"
+        )
     return found

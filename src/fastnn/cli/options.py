@@ -61,17 +61,17 @@ def add_form_options(group: Group) -> None:
     """Add the options that describe how a text file is written."""
     group.add_argument("--separator", metavar="CHAR",
                        type=checked(_checks.table_separator, "separator", kind=str),
-                       help="what separates the columns of a text file: a character, tab or space "
-                       "(default: found out)")  # fmt: skip
+                       help="column separator of a text file: a character, tab or space (default: "
+                       "detected)")  # fmt: skip
     group.add_argument("--decimal", choices=[".", ","],
-                       help="decimal point of a text file (default: found out)")  # fmt: skip
+                       help="decimal point of a text file (default: detected)")  # fmt: skip
     group.add_argument("--encoding", metavar="NAME",
                        type=checked(_checks.encoding, "encoding", kind=str),
                        help="encoding of a text file, such as latin-1 (default: UTF-8, UTF-16, or "
-                       "Windows-1252 for what is neither)")  # fmt: skip
+                       "otherwise Windows-1252)")  # fmt: skip
     group.add_argument("--no-header", action="store_true",
-                       help="the first line of the text file is a row; the columns are called 0, "
-                       "1, ...")  # fmt: skip
+                       help="the first line of the text file is a data row; the columns are named "
+                       "0, 1, ...")  # fmt: skip
 
 
 def form_of(options: argparse.Namespace) -> dict[str, Any]:
@@ -93,5 +93,5 @@ def units(text: str) -> list[int]:
         return [_checks.integer("hidden", int(part), 1, 2**20) for part in text.split(",")]
     except ValueError:
         raise argparse.ArgumentTypeError(
-            f"must be units of layers such as 256,128, or none; got {text!r}"
+            f"must be numbers of units such as 256,128, or none; got {text!r}"
         ) from None

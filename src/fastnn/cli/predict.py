@@ -37,15 +37,15 @@ def add(commands: Commands) -> None:
     parser.set_defaults(run=run)
     parser.add_argument("model", metavar="MODEL", help="a file that `fastnn train` saved")
     parser.add_argument("data", metavar="DATA", help="a table, as for `fastnn train`; it needs the "
-                        "columns of the training, in any order")  # fmt: skip
+                        "columns used in training, in any order")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", help="write to a file, not to standard output: "
                         ".csv, .parquet or .npy")  # fmt: skip
     parser.add_argument("--proba", action="store_true",
-                        help="write the probabilities of the classes, too")  # fmt: skip
+                        help="write the probabilities of the classes as well")  # fmt: skip
     parser.add_argument("--unknown", choices=["error", "missing"], default="error",
                         help="whether a text that does not occur in the training rows is an error "
                         "or counts as missing (default: error)")  # fmt: skip
-    add_form_options(parser.add_argument_group("the form of a text file"))
+    add_form_options(parser.add_argument_group("the format of a text file"))
     parser.add_argument("--json", action="store_true", help="print a JSON object for each row")
     parser.add_argument("--quiet", action="store_true", help="show no notes")
 

@@ -84,6 +84,6 @@ def _scored(found: Mapping[str, Any]) -> str:
         return ""
     n = found["rows"]["training"]
     return (
-        f"\nThe scores are of networks of {n:,} rows; those in the file have learned from all "
-        f"{found['refit']:,}.\n"
+        f"\nThe scores are of networks trained on {n:,} rows; those in the file were trained on "
+        f"all {found['refit']:,}.\n"
     )

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def check(options: argparse.Namespace) -> None:
     """Check, before training, that the report can be written."""
     if not options.test:
-        raise UsageError("--report shows test rows; leave out --test 0")
+        raise UsageError("--report needs test rows; leave out --test 0")
     _checks.separate_outputs([("--out", options.out), ("--report", options.report)])
     with writing(options.report):
         report.check_path("--report", options.report)
@@ -74,9 +74,9 @@ def _note(found: Mapping[str, Any]) -> str:
     n = found["rows"]
     seen = n["training"] + n["validation"]
     text = (
-        f"All figures on this page, except the learning curves, are of the {n['test']:,} test rows "
-        f"of {found['data']}. These were drawn at random and held out: training and the choice of "
-        f"epochs used the other {seen:,} rows alone."
+        f"All figures on this page, except the learning curves, are computed from the "
+        f"{n['test']:,} test rows of {found['data']}. These were drawn at random and held out: "
+        f"training and the choice of epochs used only the other {seen:,} rows."
     )
     if found["refit"] is not None:
         text += (

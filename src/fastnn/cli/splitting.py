@@ -36,7 +36,7 @@ def split(
         if fraction and not is_picked.any():
             raise TableError(
                 f"{options.data} has too few rows with a target ({len(known):,}) for --{name} "
-                f"{fraction:g}; add rows, or do without: --{name} 0"
+                f"{fraction:g}; add rows, or hold out none: --{name} 0"
             )
         rows[name], known = known[is_picked], known[~is_picked]
     return {"training": known, **rows}

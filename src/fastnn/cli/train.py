@@ -232,12 +232,12 @@ def _ended(
 def _left(found: Mapping[str, Any], is_scored: bool) -> str:
     """Return a text on what the file contains after Ctrl-C."""
     if is_scored:
-        return f"the networks that were scored, of {found['rows']['training']:,} rows"
+        return f"the networks that were scored, trained on {found['rows']['training']:,} rows"
     if "search" in found:
         return f"the best network of {counted(found['search']['trials'], 'trial')}"
     if "ensemble" in found or "by" in found or found["preset"] == "good":
-        return "the networks that were trained to their end"
-    best, epochs = found["best_epoch"], counted(found["epochs"] or 0, "whole epoch")
+        return "the networks whose training was complete"
+    best, epochs = found["best_epoch"], counted(found["epochs"] or 0, "complete epoch")
     return f"the weights after {epochs}" if best is None else f"the best weights, of epoch {best}"
 
 
@@ -247,8 +247,8 @@ def _leaks(job: _Job) -> list[str]:
     names = [*job.recipe.kinds]
     found = tables.giving_away(job.table, names, job.y, job.rows["training"], is_class)
     return [
-        f"column {name!r} alone tells {100 * min(share, 0.9999):.2f} % of {target!r}; if it is not "
-        f"known when predicting, leave it out: --drop {shell_argument(name)}"
+        f"column {name!r} alone determines {100 * min(share, 0.9999):.2f} % of {target!r}; if it "
+        f"is not known when predicting, leave it out: --drop {shell_argument(name)}"
         for name, share in found.items()
     ]
 
@@ -258,7 +258,7 @@ def _no_better(recipe: Recipe, found: Mapping[str, Any]) -> str:
     baseline = baseline_of(recipe, found)
     return (
         f"the network is no better than its baseline ({baseline}) on the test rows; the columns "
-        f"may tell nothing about {recipe.target!r}, or the rows may be too few"
+        f"may carry no information about {recipe.target!r}, or the rows may be too few"
     )
 
 
@@ -303,8 +303,8 @@ def _note(job: _Job, options: argparse.Namespace) -> None:
              "rows, treated as missing")  # fmt: skip
     for name in job.recipe.kinds:
         if tables.counts_rows(job.table.columns[name]):
-            tell(f"note: column {name!r} counts the rows; if it has no other meaning, leave it "
-                 f"out: --drop {shell_argument(name)}")  # fmt: skip
+            tell(f"note: column {name!r} just numbers the rows; if it has no other meaning, leave "
+                 f"it out: --drop {shell_argument(name)}")  # fmt: skip
 
 
 # ---- results ------------------------------------------------------------------------------------

@@ -26,12 +26,12 @@ def parser_of(commands: Commands) -> Parser:
         "train",
         help="train a network on a table, and save it",
         description="Train networks to predict one column of a table from the other columns. "
-        "Numbers are standardized; a missing number is replaced by the median, and a further input "
-        "tells that it is missing. Each text of a category is an input, and so is a missing text; "
-        "dates become the time, the month, the weekday and the time of day. "
-        "The model file keeps all of this, and `fastnn predict` does the same with new rows. "
-        "Unless an option says otherwise, five wide networks are trained that suit most tables: "
-        "first on a part of the rows, for scores on the others, then on all of them.",
+        "Numbers are standardized; a missing number is replaced by the median, and an additional "
+        "input indicates that it is missing. Each text of a category has an input, and so has a "
+        "missing text; dates are encoded as the time, the month, the weekday and the time of day. "
+        "The model file stores this encoding, and `fastnn predict` applies it to new rows. "
+        "By default, five wide networks are trained, which suit most tables: first on part of the "
+        "rows, to compute scores on the other rows, and then on all rows.",
         epilog=f"Texts that stand for missing values: {', '.join(tables.MISSING[1:])}, and the "
         "empty text. Example: fastnn train data.csv --target price --out model.safetensors",
     )
@@ -45,7 +45,7 @@ def parser_of(commands: Commands) -> Parser:
                         help="where to write a report: an HTML page with scores, learning curves, "
                         "errors, calibration and the importance of each column")  # fmt: skip
     _add_table_options(parser.add_argument_group("the table"))
-    add_form_options(parser.add_argument_group("the form of a text file"))
+    add_form_options(parser.add_argument_group("the format of a text file"))
     _add_network_options(parser.add_argument_group("the network"))
     _add_training_options(parser.add_argument_group("the training"))
     _add_options_of_several(parser.add_argument_group("several networks"))
@@ -85,10 +85,10 @@ def _add_table_options(group: Group) -> None:
 
 def _add_network_options(group: Group) -> None:
     group.add_argument("--preset", choices=NAMES, default=None,
-                       help="good: several wide networks over rich codes of the columns, whose "
-                       "predictions are averaged (the default); plain: one network over plain "
-                       "codes, in a tenth of the time (the default with --optimizer, --l2, "
-                       "--patience, --by and --search, which are for plain alone)")  # fmt: skip
+                       help="good: several wide networks with rich encodings of the columns, whose "
+                       "predictions are averaged (the default); plain: one network with plain "
+                       "encodings, in a tenth of the time (the default with --optimizer, --l2, "
+                       "--patience, --by and --search, which only plain has)")  # fmt: skip
     group.add_argument("--hidden", metavar="UNITS", type=units, default=None,
                        help=f"units of the hidden layers ({shown('hidden')}; none: a linear "
                        "model)")  # fmt: skip
@@ -100,7 +100,7 @@ def _add_network_options(group: Group) -> None:
                        f"({shown('dropout')})")  # fmt: skip
     group.add_argument("--l2", metavar="STRENGTH", default=None,
                        type=checked(_checks.number, "l2", low=0.0),
-                       help="strength of the penalty on squared weights (default: 0); plain"
+                       help="strength of the penalty on squared weights (default: 0); plain only"
                        )  # fmt: skip
     group.add_argument("--dtype", choices=list(POLICIES), default="float32",
                        help="precision of weights and arithmetic (default: float32)")  # fmt: skip
@@ -112,18 +112,18 @@ def _add_training_options(group: Group) -> None:
                        "quantile:0.9 for another quantile, huber:2 for another delta, in standard "
                        "deviations of the target")  # fmt: skip
     group.add_argument("--class-weight", metavar="WEIGHTS", type=class_weights, default=None,
-                       help="balanced, to let all classes count alike, or weights such as "
-                       "yes=5,no=1")  # fmt: skip
+                       help="balanced, to give all classes the same total weight, or weights such "
+                       "as yes=5,no=1")  # fmt: skip
     group.add_argument("--epochs", metavar="N", type=count("epochs"), default=None,
-                       help="largest number of epochs (default: 50, or as many as make 3,000 to "
-                       "8,000 updates, from 4 to 150; plain: 200)")  # fmt: skip
+                       help="maximum number of epochs (default: 50, adjusted within 4 to 150 to "
+                       "make 3,000 to 8,000 updates; plain: 200)")  # fmt: skip
     group.add_argument("--patience", metavar="N", type=count("patience", 0), default=None,
                        help="stop after this many epochs without a lower validation loss, and keep "
-                       "the weights of the best epoch (default: 10); plain")  # fmt: skip
+                       "the weights of the best epoch (default: 10); plain only")  # fmt: skip
     group.add_argument("--batch-size", metavar="N", type=count("batch size"), default=None,
-                       help=f"rows of an update ({shown('batch_size')})")  # fmt: skip
+                       help=f"rows per update ({shown('batch_size')})")  # fmt: skip
     group.add_argument("--optimizer", choices=optimizers.NAMES, default=None,
-                       help="update rule (default: adam, or adamw with --weight-decay); plain"
+                       help="update rule (default: adam, or adamw with --weight-decay); plain only"
                        )  # fmt: skip
     group.add_argument("--learning-rate", metavar="RATE", default=None,
                        type=checked(_checks.number, "learning rate", above=0.0),
@@ -138,18 +138,19 @@ def _add_training_options(group: Group) -> None:
                        help="seed of all random numbers; the same seed gives the same file "
                        "(default: 0)")  # fmt: skip
     group.add_argument("--threads", metavar="N", type=count("threads", 1, 256), default=None,
-                       help="threads of the training (default: the available CPUs)")  # fmt: skip
+                       help="training threads (default: the available CPUs)")  # fmt: skip
 
 
 def _add_options_of_several(group: Group) -> None:
     one = group.add_mutually_exclusive_group()
     one.add_argument("--ensemble", metavar="N", type=count("ensemble", 1, 10_000), default=None,
-                     help="train N networks with other seeds; predictions are their mean, with "
+                     help="train N networks with different seeds; predictions are their mean, with "
                      f"the standard deviation ({shown('ensemble')})")  # fmt: skip
     one.add_argument("--by", metavar="COLUMN", default=None,
-                     help="train a network for each value of a column, on its rows")  # fmt: skip
+                     help="train one network for each value of a column, on the rows with this "
+                     "value")  # fmt: skip
     one.add_argument("--search", metavar="BUDGET", type=several.budget, default=None,
-                     help="train networks with other hidden layers, dropout, batch sizes and "
-                     "learning rates, and save the one with the least validation loss: a number of "
-                     "trials such as 50, or a time such as 10min, after which no trials begin"
+                     help="search for good hidden layers, dropout, batch size and learning rate, "
+                     "and save the network with the lowest validation loss; the budget is a number "
+                     "of trials such as 50, or a time such as 10min, after which no trial begins"
                      )  # fmt: skip

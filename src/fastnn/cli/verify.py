@@ -23,10 +23,10 @@ def add(commands: Commands) -> None:
     """Add the command to the parser."""
     parser = commands.add_parser(
         "verify",
-        help="check that this machine computes the bits of every other",
+        help="check that training gives the same bits on this machine as on all others",
         description="Repeat several hundred seeded trainings on every instruction set of this "
-        "machine and compare digests of their weights with those that all machines have. Exit "
-        "code 1 if any differs.",
+        "machine and compare digests of their weights with the reference digests, which are the "
+        "same for all machines. Exit code 1 if any differs.",
     )
     parser.set_defaults(run=run)
     parser.add_argument("--json", action="store_true", help="print one JSON object")

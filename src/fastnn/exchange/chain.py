@@ -241,8 +241,8 @@ class Chain:
     def _end_layer(self, place: str, n_in: int | None) -> None:
         """Check that an operation with `n_in` inputs can follow the last operation."""
         if self._waiting is not None and not self._begins():
-            remedy = "fastnn merges scalings with the Dense layers beside them only"
-            _checks.expressible(self._waiting[0], False, f"scales what goes into {place}", remedy)
+            remedy = "fastnn merges a scaling only with a Dense layer next to it"
+            _checks.expressible(self._waiting[0], False, f"scales the inputs of {place}", remedy)
         if n_in is not None:
             self._check_units(place, n_in, "inputs")
         last = self._last
@@ -251,7 +251,7 @@ class Chain:
             name = last.activation.name
             _checks.expressible(
                 place, not last.activation.is_row_wise, f"comes after a {name}",
-                f"fastnn has {name} at the output only",
+                f"fastnn has {name} only at the output",
             )  # fmt: skip
 
     def _check_units(self, place: str, n: int, what: str) -> None:
@@ -386,7 +386,7 @@ class Chain:
     def join(self, place: str) -> None:
         """End the innermost residual: add its inputs to its outputs."""
         stretch = self.operations[self._splits.pop() :]
-        remedy = "put layers between"
+        remedy = "put layers between them"
         _checks.expressible(place, stretch, "adds its inputs to themselves", remedy)
         taken = next((o.n_in for o in stretch if o.n_in is not None), None)
         given = next((o.n_out for o in reversed(stretch) if o.n_out is not None), taken)
@@ -435,12 +435,12 @@ class Chain:
         wanted = None if output is None else activations.get(output)
         if self._logarithm is not None:
             place, softmax = self._logarithm
-            remedy = f"pass output={softmax.name!r} for a network that makes the probabilities"
-            problem = "makes logarithms of probabilities"
+            remedy = f"pass output={softmax.name!r} for a network that outputs the probabilities"
+            problem = "outputs logarithms of probabilities"
             _checks.expressible(place, wanted == softmax, problem, f"{remedy} themselves")
         elif wanted is not None:
-            problem = "follows another activation, or a layer that is no Dense"
-            remedy = "pass output= for a network that ends with a Dense layer alone"
+            problem = "follows another activation, or a layer other than Dense"
+            remedy = "pass output= only for a network that ends with a Dense layer"
             _checks.expressible(f"output={wanted}", self._free is not None, problem, remedy)
             self.activate(f"output={wanted}", wanted)
         last = self._last
@@ -448,7 +448,7 @@ class Chain:
         remedy = "fastnn networks end with a Dense layer; append one"
         _checks.expressible(last.place, isinstance(last, Affine), "ends the network", remedy)
         if self._waiting is not None:
-            problem = "scales what an activation made, at the end of the network"
+            problem = "scales the output of an activation at the end of the network"
             remedy = "leave it out, and scale the predictions"
             _checks.expressible(self._waiting[0], False, problem, remedy)
 

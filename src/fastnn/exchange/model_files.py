@@ -187,8 +187,8 @@ def checkpoint(
         fit.try_state(progress)
     except Exception as error:  # of a user's callback
         raise ValueError(
-            f"resume={path!r} is of a fit with other callbacks: {error}; pass the same ones in the "
-            "same order, or remove the file to start over"
+            f"resume={path!r} belongs to a fit with other callbacks: {error}; pass the same ones "
+            "in the same order, or remove the file to start over"
         ) from error
     return snapshot, progress
 
@@ -201,7 +201,7 @@ def _read(path: str) -> Contents:
     """
     tensors, metadata = safetensors.read(path)
     if metadata.get("format") == FORMAT_OF_MANY:
-        raise ModelFileError(f"{path!r} has many networks; read it by fastnn.load_many(path)")
+        raise ModelFileError(f"{path!r} has many networks; read it with fastnn.load_many(path)")
     try:
         return _parsed(tensors, metadata)
     except MALFORMED as error:
@@ -214,9 +214,9 @@ def not_readable(path: str, error: BaseException) -> ModelFileError:
     if isinstance(error, KeyError):
         what = f"{error} is missing"
     elif isinstance(error, RecursionError):  # its message depends on the version of Python
-        what = "its configuration is nested too deep"
+        what = "its configuration is nested too deeply"
     return ModelFileError(
-        f"{path!r} is no model of this version of fastnn: {what}; save the network again"
+        f"{path!r} is not a model of this version of fastnn: {what}; save the network again"
     )
 
 

@@ -60,7 +60,7 @@ class Graph:
             return None
         name = node.input[i]
         _checks.expressible(
-            place(node), name in self.constants, f"has {name!r}, which is no constant",
+            place(node), name in self.constants, f"has the input {name!r}, which is not constant",
             "fastnn networks are chains of layers with weights of their own",
         )  # fmt: skip
         array = self.constants[name]

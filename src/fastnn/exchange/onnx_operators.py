@@ -49,7 +49,7 @@ class Walk:
     def check_rows(self, node: Any) -> None:
         """Check that the current tensor has rows, for an operator that acts on rows."""
         problem = f"takes a tensor of {self.rank} dimensions"
-        remedy = "fastnn networks take and make rows of numbers: export a graph with a Flatten"
+        remedy = "fastnn networks take and output rows of numbers: export a graph with a Flatten"
         _checks.expressible(place(node), self.rank in (None, 2), problem, remedy)
 
     def constant(self, node: Any, i: int) -> Array | None:
@@ -97,7 +97,7 @@ class Walk:
     def one_a_column(self, node: Any, c: Array) -> Array:
         """Return a constant, which must be one number or one per column."""
         fits = c.size == 1 or (c.size == c.shape[-1] and self.rank in (None, 2))
-        remedy = "export one number, or one a column"
+        remedy = "export one number, or one number per column"
         _checks.expressible(place(node), fits, f"has a constant of shape {c.shape}", remedy)
         return c.ravel()
 
@@ -133,7 +133,7 @@ class Walk:
         self.check_rows(node)
         options = self.graph.attributes(node)
         trains = options.get("training_mode")
-        _checks.expressible(place(node), not trains, "is in training", _TRAINING)
+        _checks.expressible(place(node), not trains, "is in training mode", _TRAINING)
         gamma, beta, mean, var = (self.given(node, i) for i in range(1, 5))
         epsilon = options.get("epsilon", 1e-5)
         self.chain.normalize(place(node), mean, var + epsilon, gamma, beta)
@@ -175,7 +175,7 @@ class Walk:
             given, training = self.constant(node, 1), self.constant(node, 2)
             ratio = 0.5 if given is None else np.ravel(given)[0]
             trains = training is not None and bool(training.any())
-        _checks.expressible(place(node), not trains, "is in training", _TRAINING)
+        _checks.expressible(place(node), not trains, "is in training mode", _TRAINING)
         self.chain.drop(place(node), short(ratio))
 
     # ---- shapes ---------------------------------------------------------------------------------
@@ -186,8 +186,8 @@ class Walk:
             name = self.graph.onnx.TensorProto.DataType.Name(self.graph.attributes(node)["to"])
             keeps = name in ("FLOAT", "DOUBLE", "FLOAT16", "BFLOAT16")
             _checks.expressible(
-                place(node), keeps, f"makes numbers of the type {name}",
-                "fastnn networks make floats: cut it off with onnx.utils.extract_model",
+                place(node), keeps, f"outputs numbers of the type {name}",
+                "fastnn networks output floats: cut it off with onnx.utils.extract_model",
             )  # fmt: skip
 
     def flatten(self, node: Any, z: str) -> None:
@@ -211,7 +211,7 @@ class Walk:
         else:
             fits = len(shape) == 1 and (keeps or first == [-1]) and self.columns == 1
         columns = "" if self.columns is None else f" of {self.columns} numbers"
-        self.check_shape(node, fits, f"makes the shape ({shown}) of rows{columns}")
+        self.check_shape(node, fits, f"reshapes rows{columns} to ({shown})")
         self.rank = len(shape)
 
     def squeeze(self, node: Any, z: str) -> None:
@@ -226,7 +226,9 @@ class Walk:
         """Unsqueeze a vector to rows of one number."""
         axes = self.axes(node)
         whole = axes in ([1], [-1]) and self.rank == 1
-        self.check_shape(node, whole, f"puts axes {axes} into a tensor of {self.rank} dimensions")
+        self.check_shape(
+            node, whole, f"inserts axes {axes} into a tensor of {self.rank} dimensions"
+        )
         self.rank = 2
 
     def gather(self, node: Any, z: str) -> None:
@@ -248,7 +250,7 @@ class Walk:
     @staticmethod
     def check_shape(node: Any, whole: object, problem: str) -> None:
         """Check that an operator keeps rows as they are, or turns a single column into a vector."""
-        remedy = "fastnn networks take and make rows of numbers: cut it off with "
+        remedy = "fastnn networks take and output rows of numbers: cut it off with "
         _checks.expressible(place(node), whole, problem, f"{remedy}onnx.utils.extract_model")
 
 

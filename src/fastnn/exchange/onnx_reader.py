@@ -147,8 +147,8 @@ class _Reader:
         while first < len(self.nodes):
             node = self.nodes[first]
             _checks.expressible(
-                place(node), z in node.input, f"doesn't use {z!r}, which comes before it",
-                "fastnn networks are chains, without branches but residuals",
+                place(node), z in node.input, f"doesn't take {z!r}, the tensor before it",
+                "fastnn networks are chains without branches, except residuals",
             )  # fmt: skip
             if self.is_sum(node) and self.uses[z] == 1:
                 self.end_residual(node, z)
@@ -166,11 +166,11 @@ class _Reader:
                 continue
             z = self.nodes[first - 1].output[0]
         _checks.expressible(
-            "the graph", z == outputs[0], f"makes {z!r} last, not its output {outputs[0]!r}",
-            "fastnn networks are chains, without branches but residuals",
+            "the graph", z == outputs[0], f"ends with {z!r}, not with its output {outputs[0]!r}",
+            "fastnn networks are chains without branches, except residuals",
         )  # fmt: skip
-        problem = f"makes a tensor of {self.walk.rank} dimensions"
-        remedy = "fastnn networks make rows of numbers"
+        problem = f"outputs a tensor of {self.walk.rank} dimensions"
+        remedy = "fastnn networks output rows of numbers"
         fits = self.walk.rank in (None, 2) or (self.walk.rank == 1 and self.walk.columns == 1)
         _checks.expressible("the graph", fits, problem, remedy)
 
@@ -266,7 +266,7 @@ class _Reader:
         _checks.expressible(
             place(node), self.kept[-1:] == [other],
             f"adds {other!r}, where the innermost residual does not begin",
-            "fastnn's residuals lie one after the other or within each other",
+            "fastnn's residuals follow one another or are nested",
         )  # fmt: skip
         self.kept.pop()
         self.walk.chain.join(place(node))
@@ -283,7 +283,7 @@ class _Reader:
         elif len(users) > 1:
             problem = (
                 f"is one of {len(users)} nodes that take {z!r} ({', '.join(map(operator, users))}),"
-                " a branch that is no residual, no activation of fastnn's and no layer "
+                " a branch that is neither a residual nor an activation of fastnn nor a layer "
                 "normalization"
             )
             remedy = f"fastnn's activations are {names}"
@@ -293,16 +293,16 @@ class _Reader:
                 f"{key}={value.decode() if isinstance(value, bytes) else value}"
                 for key, value in options
             )
-            problem = f"{f'with {given} ' if given else ''}begins no activation of fastnn's"
-            remedy = f"these are {names}"
+            problem = f"{f'with {given} ' if given else ''}begins no activation of fastnn"
+            remedy = f"fastnn's activations are {names}"
         _checks.expressible(place(node), False, problem, remedy)
 
 
 #: Reasons why operators cannot be read, where the name of the operator does not explain it.
 _REASONS = {
-    "ArgMax": "makes labels, and a network makes scores",
-    "ai.onnx.ml.Imputer": "fills missing values, which fastnn networks do not take",
-    "ai.onnx.ml.Normalizer": "divides each row by its norm, which no layer of fastnn's does",
-    "Concat": "joins tensors, and fastnn networks are chains",
-    "Split": "cuts rows into parts, and fastnn networks are chains",
+    "ArgMax": "outputs labels, but fastnn networks output scores",
+    "ai.onnx.ml.Imputer": "fills missing values, which fastnn networks do not accept",
+    "ai.onnx.ml.Normalizer": "divides each row by its norm, which no layer of fastnn does",
+    "Concat": "joins tensors, but fastnn networks are chains",
+    "Split": "cuts rows into parts, but fastnn networks are chains",
 }

@@ -79,7 +79,7 @@ def rule_for(rules: Mapping[type[Layer], Rule | Refusal], part: Part[Any], canno
 
     For instance "to_c cannot write".
     """
-    unknown = Refusal("it knows no such layer; build the network without")
+    unknown = Refusal("it does not support this layer; build the network without it")
     rule = rules.get(kind_of(part.layer), unknown)
     if isinstance(rule, Refusal):
         _checks.expressible(cannot, False, part.place, rule.reason)
@@ -148,7 +148,7 @@ _OF_RESIDUALS = Refusal(
 )
 
 _OF_EMBEDDINGS = Refusal(
-    "it takes the scaled numbers themselves; scale the rows yourself and build the network without "
+    "it needs the scaled numbers themselves; scale the rows yourself and build the network without "
     "Standardize"
 )
 
@@ -160,7 +160,7 @@ _OF_MEMBERS = Refusal(
 #: The reason why an Ensemble cannot be written.
 NO_MEMBERS = Refusal(
     "its members would need copies of each row, which the format does not have; predict with "
-    "fastnn, or train a network without"
+    "fastnn, or train a network without members"
 )
 
 #: For each kind of layer, the function that folds a scaling before it into its weights: returns the
@@ -168,7 +168,7 @@ NO_MEMBERS = Refusal(
 FOLDS: dict[type[Layer], Callable[..., tuple[Part[Any], bool]] | Refusal] = {
     Dense: _into_weights,
     Dropout: _past,
-    Standardize: Refusal("a network has one Standardize"),
+    Standardize: Refusal("a network can have only one Standardize"),
     LayerNorm: Refusal(
         "each row is normalized after it; put a Dense between them, or scale the rows yourself and "
         "build the network without Standardize"

@@ -191,8 +191,8 @@ def _batch_norm(chain: Chain, place: str, part: Any) -> None:
 
 def _layer_norm(chain: Chain, place: str, part: Any) -> None:
     shape = tuple(part.normalized_shape)
-    problem = f"normalizes numbers of shape {shape} together"
-    _checks.expressible(place, len(shape) == 1, problem, "fastnn takes rows: make it of one number")
+    problem = f"normalizes over the shape {shape}"
+    _checks.expressible(place, len(shape) == 1, problem, "fastnn takes rows: use one size")
     gain = np.ones(shape) if part.weight is None else _array(part.weight)
     chain.norm(place, part.eps, gain, None if part.bias is None else _array(part.bias))
 
@@ -210,14 +210,14 @@ def _hard_tanh(chain: Chain, place: str, part: Any) -> None:
     names = {(0, 6): "relu6", (-1, 1): "hard_tanh"}
     bounds = part.min_val, part.max_val
     problem = f"has the bounds {bounds[0]:g} and {bounds[1]:g}"
-    remedy = "fastnn has -1 and 1, and 0 and 6: train it with those"
+    remedy = "fastnn has -1 and 1, or 0 and 6: train it with one of these pairs"
     _checks.expressible(place, bounds in names, problem, remedy)
     chain.activate(place, Activation(names[bounds]))
 
 
 def _prelu(chain: Chain, place: str, part: Any) -> None:
     slopes = _array(part.weight)
-    remedy = "fastnn's leaky_relu has one: train it with PReLU()"
+    remedy = "fastnn's leaky_relu has one slope: train it with PReLU()"
     _checks.expressible(place, (slopes == slopes[0]).all(), "has several slopes", remedy)
     chain.activate(place, _checks.built(place, Activation, "leaky_relu", float(slopes[0])))
 
@@ -225,12 +225,12 @@ def _prelu(chain: Chain, place: str, part: Any) -> None:
 def _threshold(chain: Chain, place: str, part: Any) -> None:
     problem = f"has threshold={part.threshold:g} and value={part.value:g}"
     usual = part.threshold == 0 and part.value == 0
-    _checks.expressible(place, usual, problem, "fastnn has relu, which has 0 and 0")
+    _checks.expressible(place, usual, problem, "fastnn only has relu, where both are 0")
     chain.activate(place, Activation("relu"))
 
 
 def _softplus(chain: Chain, place: str, part: Any) -> None:
-    problem = f"has threshold={part.threshold:g}, but fastnn's softplus none"
+    problem = f"has threshold={part.threshold:g}, but fastnn's softplus has none"
     usual = part.threshold >= 20  # e^-20 = 2e-9
     _checks.expressible(place, usual, problem, "train it with threshold=20 or more")
     _scaled(chain, place, "softplus", 1 / part.beta)
@@ -339,7 +339,7 @@ def _activate(torch: Any, stretches: _Modules, part: Part[Any]) -> None:
     if activation.is_linear:
         return
     make = ACTIVATIONS.get(activation.name)
-    remedy = f"give a network with identity there, and put torch.{activation.name} behind it"
+    remedy = f"give a network with identity there, and apply torch.{activation.name} after it"
     problem = f"has {activation}, for which PyTorch has no module"
     _checks.expressible(part.place, make is not None, problem, remedy)
     assert make is not None

@@ -72,7 +72,7 @@ def encode(
 ) -> list[bytes | memoryview]:
     """Return the pieces of a file of these tensors and strings: the head, then the data."""
     if "__metadata__" in tensors or "sha256" in metadata:
-        raise ValueError("'__metadata__' names no tensor and 'sha256' no metadata: choose others")
+        raise ValueError("'__metadata__' and 'sha256' are reserved: choose other names")
     arrays = [(name, _storable(name, tensor)) for name, tensor in tensors.items()]
     arrays.sort(key=lambda item: -item[1].itemsize)  # so that every array is aligned
     entries: dict[str, Any] = {}
@@ -88,7 +88,7 @@ def encode(
     text += b" " * (-len(text) % 8)
     if len(text) > _MAX_HEADER:
         raise ValueError(
-            f"the header takes {len(text)} bytes, of at most {_MAX_HEADER}; shorten the metadata"
+            f"the header takes {len(text)} bytes, more than {_MAX_HEADER}; shorten the metadata"
         )
     memory = [_bytes(array) for _, array in arrays]
     return [seal(len(text).to_bytes(8, "little") + text, *memory), *memory]
@@ -167,11 +167,13 @@ def _size_of(file: BinaryIO) -> int:
 def _read(file: BinaryIO, size: int) -> tuple[Tensors, Strings]:
     """Return (tensors, metadata) of an open file; raise a ValueError if it is malformed."""
     if size < 8:
-        raise ValueError(f"it has {size} bytes, fewer than the 8 that open a model file")
+        raise ValueError(f"it has {size} bytes, fewer than the 8 at the start of every model file")
     length = file.read(8)
     n, room = int.from_bytes(length, "little"), size - 8
     if n > min(room, _MAX_HEADER):
-        raise ValueError(f"its header would take {n} bytes of {room}; {_MAX_HEADER} are the most")
+        raise ValueError(
+            f"its header would take {n} bytes of {room}; at most {_MAX_HEADER} are allowed"
+        )
     text = file.read(n)
     entries, metadata, checksum = _parse(text)
     layout = _layout(entries, room - n)
@@ -181,7 +183,7 @@ def _read(file: BinaryIO, size: int) -> tuple[Tensors, Strings]:
     for array in tensors.values():
         _fill(_bytes(array), file, digest)
     if digest.hexdigest() != checksum:
-        raise ValueError("its checksum is not that of its bytes, so some have changed")
+        raise ValueError("its checksum does not match its bytes, so some bytes have changed")
     for name, array in tensors.items():
         _require_finite(name, array)
     return tensors, metadata
@@ -203,9 +205,9 @@ def _parse(text: bytes) -> tuple[dict[str, Any], Strings, str]:
     try:
         entries = json.loads(text.decode(), object_pairs_hook=_object)
     except RecursionError:
-        raise ValueError("its header is nested too deep") from None
+        raise ValueError("its header is nested too deeply") from None
     except ValueError as error:  # of the decoder, of json, of an int of too many digits, of _object
-        raise ValueError(f"its header is not proper JSON ({error})") from error
+        raise ValueError(f"its header is not valid JSON ({error})") from error
     metadata = _strings(entries.pop("__metadata__", {}))
     if "sha256" not in metadata:
         raise ValueError(
@@ -220,7 +222,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         keys = _shown([key for key, _ in pairs])
-        raise ValueError(f"one of the keys {keys} stands twice")
+        raise ValueError(f"one of the keys {keys} occurs twice")
     for text in (*found, *found.values()):
         if isinstance(text, str):
             text.encode()
@@ -233,7 +235,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _strings(metadata: Any) -> Strings:
     """Return metadata after checking that all keys and values are strings."""
     if not isinstance(metadata, dict):
-        raise ValueError(f"metadata must be strings by strings; they are {_shown(metadata)}")
+        raise ValueError(f"metadata must be a dict of strings; it is {_shown(metadata)}")
     for key, value in metadata.items():
         if not (isinstance(key, str) and isinstance(value, str)):
             raise ValueError(f"metadata {_shown(key)} must be a string; it is {_shown(value)}")
@@ -265,9 +267,11 @@ def _span(name: Any, entry: Any) -> tuple[int, int, str, np.dtype[Any], list[int
     if not isinstance(dtype, str) or dtype not in _DTYPES:
         raise ValueError(f"{tensor} has dtype {_shown(dtype)}; it must be {', '.join(_DTYPES)}")
     if not _are_integers(shape, low=1) or len(shape) > 2:
-        raise ValueError(f"{tensor} has shape {_shown(shape)}; it takes 0 to 2 sizes of 1 or more")
+        raise ValueError(
+            f"{tensor} has shape {_shown(shape)}; it must have 0 to 2 sizes of 1 or more"
+        )
     if not _are_integers(offsets, low=0) or len(offsets) != 2:
-        raise ValueError(f"{tensor} has data_offsets {_shown(offsets)}; it takes two")
+        raise ValueError(f"{tensor} has data_offsets {_shown(offsets)}; it must have two")
     begin, end = offsets
     if end - begin != math.prod(shape) * _DTYPES[dtype].itemsize:
         raise ValueError(f"{tensor}, {dtype} {_shown(shape)}, does not fill {_shown(offsets)}")

@@ -125,7 +125,7 @@ def from_sklearn(
     if falls and optimizer is None:
         warnings.warn(
             "est has learning_rate='invscaling', which lowers the rate with the number of rows; no "
-            "schedule of fastnn does, and the network goes on with the rate reached so far, "
+            "schedule of fastnn does, so the network continues with the rate reached so far, "
             f"{net.optimizer.initial_rate:.3g}. Pass optimizer=SGD(InverseScaling(...)) for a rate "
             "that falls with the number of steps or epochs",
             stacklevel=2,
@@ -415,8 +415,12 @@ def _standardize(layers: list[Affine], part: Part[Standardize]) -> None:
     """Append nothing: mean and scale are folded into the weights of the layer after it."""
 
 
-_NO_SUCH_LAYER = Refusal("scikit-learn has no such layer; train a network without, or use to_torch")
-_NO_RESIDUALS = Refusal("scikit-learn has no residuals; train a network without, or use to_torch")
+_NO_SUCH_LAYER = Refusal(
+    "scikit-learn has no such layer; train a network without it, or use to_torch"
+)
+_NO_RESIDUALS = Refusal(
+    "scikit-learn has no residuals; train a network without them, or use to_torch"
+)
 
 #: For each kind of layer, the function that appends it to an estimator's layers, as affine maps.
 RULES: dict[type[Layer], Callable[[list[Affine], Part[Any]], None] | Refusal] = {
@@ -445,7 +449,9 @@ def _hidden_activation(hidden: list[Affine]) -> str:
     for layer in hidden:
         activation, first = layer.activation, hidden[0].activation
         assert activation is not None
-        remedy = f"scikit-learn has {', '.join(_HIDDEN)} there; train a network with one of them"
+        remedy = (
+            f"scikit-learn only has {', '.join(_HIDDEN)} there; train a network with one of them"
+        )
         known = activation.name in _HIDDEN
         _checks.expressible(layer.place, known, f"has {activation}", remedy)
         problem = f"has {activation}, but {hidden[0].place} {first}"
@@ -469,11 +475,11 @@ def _output(neural: Any, last: Affine, loss: Loss) -> _Estimator:
     assert activation is not None
     _checks.expressible(
         last.place, activation.name in known, f"has {activation}",
-        f"scikit-learn's outputs have {', '.join(known)}; train a network with one of them",
+        f"scikit-learn's outputs only have {', '.join(known)}; train a network with one of them",
     )  # fmt: skip
     theirs, make = known[activation.name]
     problem = f"has the loss {loss.name!r}, which scikit-learn lacks for {activation} outputs"
-    remedy = f"pass loss={theirs!r} for an estimator that would continue its training with that"
+    remedy = f"pass loss={theirs!r} for an estimator that continues its training with this loss"
     _checks.expressible("net", loss.name == theirs, problem, remedy)
     return make
 

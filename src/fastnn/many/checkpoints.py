@@ -81,7 +81,7 @@ class Checkpoint:
             size = os.fstat(file.fileno()).st_size
             if not files.is_checkpoint(self.path):
                 raise ModelFileError(
-                    f"checkpoint={self.path!r} is no checkpoint of fit_many; give another path"
+                    f"checkpoint={self.path!r} is not a checkpoint of fit_many; give another path"
                 )
             self.end, records = file.seek(len(HEAD)), self._records(file, size)
             theirs, theirs_of_networks = self._first(records)
@@ -99,7 +99,7 @@ class Checkpoint:
         for number, outcome in found.items():
             ours = files.kind_of_stack(self.fits.outcome(number))
             if files.kind_of_stack(outcome) != ours:
-                raise self._not_readable(f"nets[{number}] is another network")
+                raise self._not_readable(f"nets[{number}] does not match the network in it")
         for number, outcome in found.items():
             if not (raises and outcome.status.kind == DIVERGED):
                 self.fits.take(number, outcome)

@@ -108,7 +108,7 @@ class Distribution:
         self.losses += 1
         if self.losses > _MOST_LOSSES:
             raise RuntimeError(
-                f"the executor lost its workers {self.losses} times in a row: {error}; look at the "
+                f"the executor lost its workers {self.losses} times in a row: {error}; check the "
                 "memory they need, or train without executor="
             ) from error
 
@@ -395,7 +395,7 @@ class _Dask:
                 self.client.wait_for_workers(1, timeout=_WAIT)
             except TimeoutError as error:
                 raise RuntimeError(
-                    f"the cluster of the executor has had no worker for {_WAIT} seconds; start one"
+                    f"the executor's cluster has had no worker for {_WAIT} seconds; start one"
                 ) from error
             with contextlib.suppress(TimeoutError, OSError):  # the worker was lost again
                 return self.client.scatter(self.common, broadcast=True, hash=False)

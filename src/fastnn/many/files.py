@@ -74,7 +74,7 @@ def read(path: str) -> tuple[Tensors, dict[str, str]]:
             ) from error
         raise
     if metadata.get("format") == model_files.FORMAT:
-        raise ModelFileError(f"{path!r} has one network; read it by fastnn.load(path)")
+        raise ModelFileError(f"{path!r} has one network; read it with fastnn.load(path)")
     return tensors, metadata
 
 
@@ -369,7 +369,7 @@ def _status(plain: Any) -> Status:
     """Return a Status from its plain form."""
     kind, epochs, message = _checks.plain_list("status", plain)
     if not isinstance(message, str):
-        raise TypeError(f"the message of a status is {message!r:.60}, no text")
+        raise TypeError(f"the message of a status is {message!r:.60}, not text")
     return Status(
         _checks.choice("status", kind, KINDS),
         _checks.integer("epochs of a status", epochs, low=0),

@@ -97,5 +97,5 @@ class Portions:
         if losses > MOST_LOSSES:
             raise RuntimeError(
                 f"nets[{numbers[0]}] lost its worker {losses} times; the system may have ended it "
-                "for want of memory: give workers more, or use fewer"
+                "for lack of memory: give workers more memory, or use fewer workers"
             )

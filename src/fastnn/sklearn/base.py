@@ -322,7 +322,7 @@ class BaseMLP(Parameters):
     ) -> tuple[Rows, Rows | None]:
         """Return the checked rows of training and validation; learn columns and classes."""
         if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together; give both or none")
+            raise ValueError("X_val and y_val go together; give both or neither")
         original = y
         X, y = validated(self, X, y, reset=from_scratch, **self._validation)
         self._learn(y, incremental)

@@ -251,7 +251,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         """Return the inputs of the networks and the group of each row."""
         if (groups is None) == (self.key is None):
             raise ValueError(
-                "groups is given, and so is key; give one of them"
+                "both groups and key are given; give only one of them"
                 if self.key is not None
                 else "key is None, so groups must have a label for each row; got None"
             )
@@ -271,7 +271,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
                 )
             place = list(names).index(self.key)
         elif not -n <= self.key < n:
-            raise ValueError(f"key={self.key} is no column of X, which has {n}")
+            raise ValueError(f"key={self.key} is no column of X, which has {n} columns")
         else:
             place = self.key % n
         if n < 2:
@@ -297,8 +297,8 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         if unknown and self.handle_unknown == "error":
             shown = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
             raise ValueError(
-                f"X has rows of groups that were not in fit: {shown}; fit them, too, or use "
-                "handle_unknown='default'"
+                f"X has rows of groups that were not in fit: {shown}; fit these groups, too, or "
+                "use handle_unknown='default'"
             )
         default = getattr(self, "default_", None)
         dtype = next(iter(self.estimators_.values())).net_.dtype

@@ -118,9 +118,7 @@ class BaseEnsemble(HasMembers, Parameters):
                 f"{'Classifier' if is_classifier(self) else 'Regressor'}"
             )
         if self.oob_score and not self.bootstrap:
-            raise ValueError(
-                "oob_score=True needs bootstrap=True: without it no network is left without a row"
-            )
+            raise ValueError("oob_score=True needs bootstrap=True: without it no row is out of bag")
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, X_val: Any, y_val: Any) -> None:
         """Train the members; with `warm_start`, continue the training of existing ones."""
@@ -167,8 +165,8 @@ class BaseEnsemble(HasMembers, Parameters):
             left = np.setdiff1d(np.arange(len(rows)), drawn)
             if len(left) < 2:
                 raise ValueError(
-                    f"bootstrap=True leaves {len(left)} of {len(rows)} rows to stop a network "
-                    "early by; use bootstrap=False, or pass X_val and y_val"
+                    f"bootstrap=True leaves {len(left)} of {len(rows)} rows for the early "
+                    "stopping of a network; use bootstrap=False, or pass X_val and y_val"
                 )
             validation = rows.some(left)
         return rows.some(drawn), validation
@@ -220,7 +218,7 @@ class BaseEnsemble(HasMembers, Parameters):
         if not is_known.all():
             warn(
                 f"{np.count_nonzero(~is_known)} of {len(rows)} rows were drawn by every network, "
-                "so that none predicts them out of bag; use more n_members"
+                "so they have no out-of-bag prediction; use a larger n_members"
             )
         self._set_out_of_bag(outputs)
         known, y = outputs[is_known], rows.y[is_known]

@@ -28,7 +28,9 @@ def hidden_sizes(parameters: Parameters) -> list[int]:
     sizes = parameters.hidden_layer_sizes
     sizes = list(sizes) if isinstance(sizes, Iterable) else [sizes]
     if any(isinstance(units, bool) or not isinstance(units, Integral) for units in sizes):
-        raise TypeError(f"hidden_layer_sizes must be integers, got {sizes}; pass such as (100, 50)")
+        raise TypeError(
+            f"hidden_layer_sizes must be integers, got {sizes}; pass for instance (100, 50)"
+        )
     if any(units <= 0 for units in sizes):
         raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
     return sizes
@@ -64,9 +66,9 @@ def _refuse_other_losses(parameters: Parameters, output: str, loss: str | Loss) 
     if outputs is None or output in outputs:
         return
     if hasattr(parameters, "class_weight"):
-        remedy = "'log_loss', which serves two classes, more classes and several labels a row"
+        remedy = "'log_loss', which suits two classes, more classes and several labels per row"
     else:
-        remedy = "a loss of numbers such as 'squared_error', or MLPClassifier"
+        remedy = "a regression loss such as 'squared_error', or MLPClassifier"
     raise ValueError(
         f"loss={parameters.loss!r} needs outputs of {' or '.join(outputs)}, but those of "
         f"{type(parameters).__name__} are {output} for this y; use {remedy}"
@@ -78,7 +80,7 @@ def _optimizer(parameters: Parameters) -> Optimizer:
     rate, is_adam = parameters.learning_rate_init, parameters.solver == "adam"
     if parameters.weight_decay and parameters.optimizer is None and parameters.solver == "lbfgs":
         raise ValueError(
-            f"weight_decay={parameters.weight_decay!r} needs a solver that makes steps, 'adam' or "
+            f"weight_decay={parameters.weight_decay!r} needs a stochastic solver, 'adam' or "
             "'sgd'; use alpha"
         )
     rule: Optimizer

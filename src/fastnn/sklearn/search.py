@@ -268,14 +268,14 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         """Check parameters that depend on each other."""
         if self.strategy == "grid" and self.n_iter is not None:
             raise ValueError(
-                f"n_iter={self.n_iter} is for candidates that are drawn, and strategy='grid' takes "
-                "all; use strategy='random', or leave n_iter out"
+                f"n_iter={self.n_iter} is the number of candidates to draw, but strategy='grid' "
+                "tries all; use strategy='random', or leave n_iter out"
             )
         if self.strategy != "halving":
             return
         if not (self.scoring is None or isinstance(self.scoring, str) or callable(self.scoring)):
             raise ValueError(
-                "strategy='halving' needs one score to choose by; pass scoring='accuracy', say"
+                "strategy='halving' needs a single score; pass for instance scoring='accuracy'"
             )
         if self.resource == "n_samples":
             return
@@ -287,7 +287,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
             )
         if self.max_resources == "auto":
             raise ValueError(
-                f"max_resources='auto' is the number of rows, and resource={self.resource!r}; pass "
+                f"max_resources='auto' is the number of rows, but resource={self.resource!r}; pass "
                 "the largest value of the parameter as max_resources"
             )
 
@@ -327,7 +327,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         candidates = self._candidates()
         if any(self.resource in candidate for candidate in candidates):
             raise ValueError(
-                f"resource={self.resource!r} is among params, and halving sets it; leave it out of "
+                f"resource={self.resource!r} is among params, but halving sets it; leave it out of "
                 "params"
             )
         n = len(candidates)
@@ -380,7 +380,7 @@ class _Evaluation:
     def __init__(self, search: MLPSearchCV, trials: Trials, splits: Sequence[Split]) -> None:
         if len(splits) != search.n_splits_:
             raise ValueError(
-                f"cv has {search.n_splits_} folds by get_n_splits, and split made {len(splits)}"
+                f"cv.get_n_splits gives {search.n_splits_} folds, but cv.split made {len(splits)}"
             )
         self.search, self.trials, self.splits = search, trials, splits
         self.n_rows = _num_samples(trials.X)
@@ -408,7 +408,7 @@ class _Evaluation:
             state = search.random_state
             splits = [(_some(a, fraction, state), _some(b, fraction, state)) for a, b in splits]
         if not candidates or not splits:
-            raise ValueError("there are no candidates, or no folds; look at params and cv")
+            raise ValueError("there are no candidates, or no folds; check params and cv")
         if search.verbose > 0:
             fits = len(candidates) * len(splits)
             of = f"each of {len(candidates)} candidates"

@@ -265,8 +265,9 @@ class BaseTabular(TabularParameters):
             self.recipe_,
             table,
             targets,
-            f"All figures on this page, except the learning curves, are of {len(targets):,} rows. "
-            "They show how good the networks are on new rows if none of them was trained on these.",
+            f"All figures on this page, except the learning curves, are computed from "
+            f"{len(targets):,} rows. They estimate the quality on new rows only if no network was "
+            "trained on these rows.",
             facts=[("Made by", type(self).__name__)],
             is_weighted=self.class_weight is not None,
             seed=_checks.integer("random_state", random_state, low=0),

@@ -54,7 +54,8 @@ def refuse_others(estimator: Any) -> None:
     if not isinstance(network_of(estimator), BaseMLP):
         raise TypeError(
             "estimator must be an MLPClassifier or MLPRegressor of fastnn.sklearn, or a pipeline "
-            f"that ends in one; got {estimator!r}. Use scikit-learn's GridSearchCV for others"
+            f"that ends in one; got {estimator!r}. Use scikit-learn's GridSearchCV for "
+            "other estimators"
         )
 
 
@@ -260,7 +261,7 @@ class Trials:
                 f"{type(est).__name__}.fit() got an unexpected keyword argument {name!r}"
             )
         if (X_val is None) != (y_val is None):
-            raise ValueError("X_val and y_val go together; give both or none")
+            raise ValueError("X_val and y_val go together; give both or neither")
         pupil = clone(est)
         X, y = validated(pupil, X, y, reset=True, **pupil._validation)
         pupil._learn(y)

@@ -116,7 +116,7 @@ class Bounded(Value):
 
     def described(self) -> str:
         """Return a readable description of the inputs."""
-        return "standardized, limited to the training range and half of it on either side"
+        return "standardized, limited to the training range extended by half on either side"
 
     def write(self, values: NDArray[Any], out: NDArray[Any]) -> None:
         """Write the inputs."""

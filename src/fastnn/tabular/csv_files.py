@@ -59,8 +59,8 @@ class CsvFile:
             self.names = [str(j) for j in range(len(self._written))]
         elif text_files.looks_like_a_row(self.names):
             self.notes.append(
-                f"the first line of {path} holds numbers, which are taken for names of columns; if "
-                "it is a row: --no-header"
+                f"the first line of {path} holds numbers, which are taken as column names; if it "
+                "is a row: --no-header"
             )
         self._refuse_repeated()
 

@@ -44,7 +44,7 @@ def renamed(found: Mapping[str, str]) -> list[str]:
     pairs = [(there, name) for name, there in found.items() if there != name]
     if len(pairs) > 3:
         pairs = pairs[:1]
-        return [f"took columns by place: {pairs[0][0]!r} for {pairs[0][1]!r} and so on"]
+        return [f"took columns by position: {pairs[0][0]!r} for {pairs[0][1]!r} and so on"]
     return [f"took column {there!r} for {name!r}" for there, name in pairs]
 
 

@@ -38,9 +38,9 @@ _MARKS = {  # byte order marks; longer ones first, as a short one may be their p
 _OTHER_FILES = {
     b"PK\x03\x04": "an Excel workbook or another zip archive; save the sheet as CSV",
     b"\xd0\xcf\x11\xe0": "an Excel workbook; save the sheet as CSV",
-    b"PAR1": "a Parquet file; let its name end with .parquet",
-    b"\x93NUMPY": "an array of NumPy; let its name end with .npy",
-    b"ARROW1": "an Arrow file; let its name end with .arrow",
+    b"PAR1": "a Parquet file; rename it to end with .parquet",
+    b"\x93NUMPY": "a NumPy array; rename it to end with .npy",
+    b"ARROW1": "an Arrow file; rename it to end with .arrow",
     b"SQLite": "an SQLite database; export the table as CSV",
     b"%PDF": "a PDF document; save its table as CSV",
 }
@@ -120,7 +120,7 @@ def head_of(path: str, content: bytes | None) -> bytes:
         head = content[:_HEAD]
     for magic, what in _OTHER_FILES.items():
         if head.startswith(magic):
-            raise TableError(f"{path} is no text but {what}")
+            raise TableError(f"{path} is not a text file but {what}")
     return head
 
 

@@ -89,7 +89,7 @@ def divergence(
     """
     when = ", so no update was made"
     if overflowed:
-        when = " by its penalties alone, which are known once the update is made"
+        when = " because of its penalties alone, which are computed after the update"
     helps = remedy(state, overflowed, is_weighted, state.network.rate, targets)
     what = "the loss" if targets == "y" else f"the sum of the outputs times {targets}"
     return FloatingPointError(f"{what} became {loss}{when}; {helps}")
@@ -127,10 +127,10 @@ def remedy(
     spec = state.specification
     if overflowed:
         divides = spec.scale_penalties and is_weighted
-        divisor = ", or scale sample_weight up, whose sum divides the penalties"
+        divisor = ", or scale sample_weight up, since its sum divides the penalties"
         return "lower l1 and l2, or set smaller weights" + divisor * divides
     sums = is_weighted and spec.reduction == "sum"
-    scaled = f"X, {targets} and the weights of rows" if sums else f"X and {targets}"
+    scaled = f"X, {targets} and sample_weight" if sums else f"X and {targets}"
     return (
         f"lower the learning rate (now {rate:g}), clip the gradients (such as "
         f"clipnorm=1.0) or scale {scaled}"

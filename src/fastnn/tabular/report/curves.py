@@ -44,7 +44,7 @@ def section(subject: Subject) -> Html:
         chosen = None if best is None else best + 1
         courses.append((name, fits.histories[i].history, chosen))
     if not any(history.get("loss") for _, history, _ in courses):
-        return paragraph("The model holds no history of its training.")
+        return paragraph("The model has no training history.")
     x, y = _axes(courses)
     charts = [_drawn(f"curve-{i}", course, x, y) for i, course in enumerate(courses)]
     left_out = len(fits) - len(courses)

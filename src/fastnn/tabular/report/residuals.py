@@ -98,7 +98,7 @@ def _histogram(residuals: NDArray[Any]) -> Html:
     values = np.quantile(residuals, _LEVELS).tolist()
     rows = [[percent(level), number(v)] for level, v in zip(_LEVELS, values, strict=True)]
     numbers = table("Quantiles of the residuals", ["Share of rows below", "Residual"], rows)
-    caption = "Residuals; the outermost bars hold all rows beyond. The dotted line is 0."
+    caption = "Residuals; the outermost bars include all rows beyond them. The dotted line is 0."
     return figure(chart.svg(), caption, numbers)
 
 

@@ -51,8 +51,8 @@ def _of_numbers(subject: Subject) -> Html:
         f"The standard deviation of the {len(subject.model.fits)} networks' predictions of a row "
         f"is {number(float(spread.mean()))} on average. {percent(within[0])} of the true values "
         f"are within one standard deviation of the mean, {percent(within[1])} within two. The "
-        "spread tells how uncertain the mean is, without the noise of the target, so it is no "
-        "interval for the target itself; the residuals above give one."
+        "standard deviation shows how uncertain the mean is. It leaves out the noise of the "
+        "target, so it gives no interval for the target itself; the residuals above give one."
     )
     x = Axis("standard deviation of the networks", 0.0, 1.06 * max(float(means.max()), 1e-300))
     y = Axis("error", 0.0, 1.06 * max(float(rmse.max()), 1e-300))
@@ -72,8 +72,8 @@ def _of_numbers(subject: Subject) -> Html:
         )
         chart.dot(float(at), float(error), "one", shown)
     caption = (
-        f"{len(groups)} groups of rows, by how far their networks differ. If the lines rise, the "
-        "spread tells which predictions are the less certain ones."
+        f"{len(groups)} groups of rows, ordered by the standard deviation of the networks. If the "
+        "lines rise, predictions with a larger standard deviation are less certain."
     )
     numbers = table("Error by the spread of the networks", head, rows)
     key = legend([("line one", "root mean squared error"), ("line two dashed", "median error")])
