@@ -184,9 +184,9 @@ def many_table(found):
             *markdown(lines),
             "",
             f"A network of `networks` takes {figure(costs['built_us'])} µs to build and "
-            f"{figure(costs['member_us'])} µs in `fit_many` in addition to its steps; a `fit` of one step "
-            f"takes {figure(costs['fit_of_a_step_us'])} µs. Two threads train 60 networks of 1 to "
-            f"10 epochs {found['uneven_speedup']:.2f} times as fast as one.{search}",
+            f"{figure(costs['member_us'])} µs in `fit_many` in addition to its steps; a `fit` of "
+            f"one step takes {figure(costs['fit_of_a_step_us'])} µs. Two threads train 60 networks "
+            f"of 1 to 10 epochs {found['uneven_speedup']:.2f} times as fast as one.{search}",
         ]
     )
 

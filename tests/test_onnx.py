@@ -611,7 +611,7 @@ REFUSED = {
         node("Gemm", "a", "S", out="h"),
         node("Add", "a", "h", out="y"),
     ],
-    r"node 'h_node' \(Gemm\) is one of 2 nodes that take 'a' \(Gemm, Mul\), a branch that is neither": [
+    r"node 'h_node' \(Gemm\) is one of 2 nodes that take 'a' \(Gemm, Mul\), a branch that is": [
         GEMM,
         node("Gemm", "a", "S", out="h"),
         node("Mul", "a", "h", out="y"),

@@ -40,7 +40,7 @@ def file_path(name: str, value: object) -> str:
 
 # Endings of other file formats, and how to write a network in each.
 _PICKLES = "pickle it with pickle.dump or joblib.dump"
-_KERAS = "set the weights of a Keras model to net.get_weights()"
+_KERAS = "for Keras, build the same Dense layers and call set_weights(net.get_weights())"
 _ARRAYS = "write its arrays with numpy.savez(path, *net.get_weights())"
 _FOREIGN = {
     **dict.fromkeys((".pt", ".pth"), "call torch.save with fastnn.to_torch(net)"),
