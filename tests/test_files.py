@@ -698,7 +698,7 @@ def test_names_of_columns_are_kept_with_the_network(tmp_path):
     net.save(tmp_path / "net")
     for twin in (fastnn.load(tmp_path / "net"), net.copy(), pickle.loads(pickle.dumps(net))):
         assert twin.feature_names == net.feature_names == tuple(frame.columns)
-        with pytest.raises(ValueError, match="another order"):
+        with pytest.raises(ValueError, match="different order"):
             twin.predict(frame[frame.columns[::-1]])
 
 

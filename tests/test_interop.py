@@ -627,7 +627,7 @@ def test_an_activation_for_logits(torch, nn, rng):
     assert (net.loss.name, net.optimizer.name, net.seed) == ("squared_error", "sgd", 1)
     logarithms = nn.Sequential(module, nn.LogSoftmax(1))
     assert_close(fastnn.from_torch(logarithms, output="softmax").predict(X), expected, 1e-6)
-    with pytest.raises(ValueError, match=r"module '1' \(LogSoftmax\) makes logarithms"):
+    with pytest.raises(ValueError, match=r"module '1' \(LogSoftmax\) outputs logarithms"):
         fastnn.from_torch(logarithms)
 
 
