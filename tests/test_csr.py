@@ -348,6 +348,20 @@ def test_estimators_that_end_by_themselves(early_stopping):
     assert found[0].net_._network.updates_waited()
 
 
+def test_ensembles_whose_members_end_by_themselves():
+    """A rule ends a member's run after an epoch whose weights nothing has read."""
+    sklearn = pytest.importorskip("fastnn.sklearn")
+    parameters = {"batch_size": 8, "alpha": 0.0, "tol": 0.01, "n_iter_no_change": 2,
+                  "n_members": 3, "random_state": 0}  # fmt: skip
+    found = [
+        sklearn.MLPEnsembleRegressor(hidden_layer_sizes=(20,), **parameters).fit(rows, Y)
+        for rows in (CSR, ROWS)
+    ]
+    assert found[0].n_iter_ == found[1].n_iter_ < 200
+    states = [[state_of(member.net_) for member in each.estimators_] for each in found]
+    assert states[0] == states[1]
+
+
 def test_a_fit_that_is_resumed(tmp_path):
     net, twin, path = network(optimizer=Adam(0.01)), network(optimizer=Adam(0.01)), tmp_path / "c"
     net.fit(CSR, Y, epochs=2, callbacks=[ModelCheckpoint(path)])

@@ -41,7 +41,7 @@ def explaining(kind: _Class) -> _Class:
     owners = [base.__name__ for base in kind.__mro__]
     kind.__init__ = _explained(kind.__init__, owners)  # type: ignore[misc]  # replaced on purpose
     if dataclasses.is_dataclass(kind):
-        kind.__setattr__ = _frozen(kind.__setattr__)  # type: ignore[method-assign]  # likewise
+        kind.__setattr__ = _frozen(kind.__setattr__)  # type: ignore[method-assign]  # on purpose
     return kind
 
 

@@ -223,7 +223,7 @@ def idle(fit: object) -> None:
 
 
 def not_trained(now: tuple[int, int], before: tuple[int, int]) -> None:
-    """Check that no other thread trained a network meanwhile, by its counts (updates, epochs)."""
+    """Check that counts (updates, epochs) are as before: no other thread trained the network."""
     if now != before:
         raise RuntimeError(
             "this model is being trained in another thread; wait for it, or save and copy it in a "

@@ -160,16 +160,18 @@ cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t panels, Py_s
         return NULL
     made.n_in = n_in
     made.rows = <fastnn_sparse_row *>calloc(max(1, rows), sizeof(fastnn_sparse_row))
-    made.columns = <Columns *>calloc(n_threads, sizeof(Columns)) if n_threads > 0 else NULL
-    if made.rows == NULL or (n_threads > 0 and made.columns == NULL):
+    if made.rows == NULL:
+        free_nonzeros(made)
+        return NULL
+    if n_threads == 0:
+        return made
+    made.columns = <Columns *>calloc(n_threads, sizeof(Columns))
+    made.past = <fastnn_past *>calloc(PAST, sizeof(fastnn_past))
+    made.done = <uint16_t *>calloc(max(1, panels * n_in), sizeof(uint16_t))
+    if made.columns == NULL or made.past == NULL or made.done == NULL:
         free_nonzeros(made)
         return NULL
     made.n_threads = n_threads
-    made.past = <fastnn_past *>calloc(PAST, sizeof(fastnn_past))
-    made.done = <uint16_t *>calloc(max(1, panels * n_in), sizeof(uint16_t))
-    if made.past == NULL or made.done == NULL:
-        free_nonzeros(made)
-        return NULL
     for rank in range(n_threads):
         columns = &made.columns[rank]
         columns.first = <Py_ssize_t *>calloc(n_in, sizeof(Py_ssize_t))

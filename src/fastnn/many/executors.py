@@ -402,7 +402,7 @@ class _Dask:
 
     @property
     def n_workers(self) -> int:
-        """Number of threads of all workers, counted anew each second since workers come and go."""
+        """Number of threads of all workers, counted again after a second: workers come and go."""
         if time.monotonic() - self.counted > 1.0:
             self.n = max(1, int(sum(self.client.nthreads().values())))
             self.counted = time.monotonic()

@@ -46,7 +46,8 @@ class Status:
 def with_number(error: BaseException, number: int) -> BaseException:
     """Return an error with the number of its network in the message, or else in a note.
 
-    Only errors of a few types are made anew; the constructors of others may need other arguments.
+    An error of a few types is replaced by one with another message. The constructors of other types
+    may need other arguments, so these errors get a note.
     """
     if type(error) in (FloatingPointError, RuntimeError, TypeError, ValueError):
         found = type(error)(f"nets[{number}]: {error}")

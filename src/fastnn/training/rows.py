@@ -110,7 +110,7 @@ class ConvertedRows(Rows):
     def blocks(
         self, order: NDArray[np.int64] | None, batch: int, unit: int = 1
     ) -> Generator[Block]:
-        """Yield blocks of whole batches; another thread converts the next block meanwhile.
+        """Yield blocks of whole batches, while another thread converts the next block.
 
         A block has a multiple of `unit` rows; `unit` is a multiple of `batch`.
         """

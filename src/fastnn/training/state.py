@@ -291,7 +291,7 @@ class State:
     # ---- copies ---------------------------------------------------------------------------------
 
     def snapshot(self) -> Snapshot:
-        """Return a snapshot; a RuntimeError if another thread trains the network meanwhile."""
+        """Return a snapshot; RuntimeError if another thread is training the network."""
         network = self.network
         step, epoch, blocks = network.read_blocks(list(range(network.n_blocks)))
         found = Snapshot(

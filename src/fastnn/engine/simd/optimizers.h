@@ -126,14 +126,14 @@ INLINE real *vector_of_row(const fastnn_row_updates *u, ptrdiff_t i, real *w) {
     return w + i / PANEL_VECTORS * u->jump + i % PANEL_VECTORS * LANES;
 }
 
-/* Makes all updates of vectors i, ..., i + n - 1 of a row, n <= PAIR; returns -1 in lanes whose
+/* Makes all updates of vectors i, ..., i + n - 1 of a row, n <= TOGETHER; returns -1 in lanes whose
  * weights are not finite. The updates of a vector depend on each other: two vectors side by side
  * hide each other's latency. */
-enum { PAIR = 2 };
+enum { TOGETHER = 2 };
 INLINE ivec update_vectors(int n, update_rule *rule, int n_moments, const fastnn_row_updates *u,
                            ptrdiff_t i, const real *g, real *w) {
-    real own[PAIR][MOST_MOMENTS + 1][LANES] __attribute__((aligned(64))); /* in registers */
-    vec mean[PAIR];
+    real own[TOGETHER][MOST_MOMENTS + 1][LANES] __attribute__((aligned(64))); /* in registers */
+    vec mean[TOGETHER];
     ivec any = {0};
 #pragma GCC unroll 2
     for (int k = 0; k < n; k++) {
@@ -166,10 +166,10 @@ INLINE int update_row_by(update_rule *rule, int n_moments, const fastnn_row_upda
     ptrdiff_t i = 0, n = u->panels * PANEL_VECTORS;
     ivec any = {0};
     if (!g && u->rests && moments_are_zero(u, w)) return 1;
-    for (; i + PAIR <= n; i += PAIR) {
-        for (ptrdiff_t k = i; k < i + PAIR; k++)
+    for (; i + TOGETHER <= n; i += TOGETHER) {
+        for (ptrdiff_t k = i; k < i + TOGETHER; k++)
             if (k % PANEL_VECTORS == 0) prefetch_panel(u, k / PANEL_VECTORS, n_moments);
-        any |= update_vectors(PAIR, rule, n_moments, u, i, g, w);
+        any |= update_vectors(TOGETHER, rule, n_moments, u, i, g, w);
     }
     if (i < n) {
         prefetch_panel(u, i / PANEL_VECTORS, n_moments);
