@@ -9,6 +9,7 @@ import contextlib
 import dataclasses
 import itertools
 import signal
+import threading
 
 import numpy as np
 import pytest
@@ -348,8 +349,27 @@ def test_estimators_that_end_by_themselves(early_stopping):
     assert found[0].net_._network.updates_waited()
 
 
+def test_a_network_of_many_that_is_stopped():
+    """It ends after an epoch whose weights nothing has read, when updates wait."""
+    net, twin, over = network([20], Adam(0.01)), network([20], Adam(0.01)), threading.Event()
+
+    def stop():
+        while not over.wait(0.01):
+            net.stop_training = True
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    try:
+        fit_many([net], CSR, Y, epochs=10**5, batch_size=8)
+    finally:
+        over.set()
+        thread.join()
+    assert 0 < net.epoch < 10**5
+    twin.fit(ROWS, Y, epochs=net.epoch, batch_size=8)
+    assert state_of(net) == state_of(twin)
+
+
 def test_ensembles_whose_members_end_by_themselves():
-    """A rule ends a member's run after an epoch whose weights nothing has read."""
     sklearn = pytest.importorskip("fastnn.sklearn")
     parameters = {"batch_size": 8, "alpha": 0.0, "tol": 0.01, "n_iter_no_change": 2,
                   "n_members": 3, "random_state": 0}  # fmt: skip

@@ -82,8 +82,8 @@ from fastnn.engine.zeros cimport have_zeros, is_finite
 # Updates wait if a batch reads fewer than one in WAITING rows of W: rows that are far apart in
 # memory take longer to load than adjacent rows. With Adam and W of 100,000 x 100, the time of a
 # step relative to a step that updates all weights was: on an Intel Xeon (Granite Rapids), one half
-# with 3,200 nonzeros and nine tenths with 20,000; on Zen 3 with AVX2, 0.6 with 7,500 nonzeros and
-# 1.0 to 1.4 with 20,000.
+# with 3,200 nonzeros and nine tenths with 20,000; on Zen 3 with AVX2, one half with 7,500 nonzeros
+# and 1.0 to 1.4 with 20,000.
 cdef enum:
     WAITING = 8
 
