@@ -51,9 +51,19 @@ $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
-# fastnn installed with one of its extras, and installed again whenever a source is newer.
-$(VENV)/installed-%: $(BIN)/python $(SOURCES)
-	$(BIN)/python -m pip install --quiet ".[$*]"
+# fastnn is built once, and again whenever a source is newer; all environments install this wheel.
+build/local/wheel: $(BIN)/python $(SOURCES)
+	rm -rf build/local
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/local .
+	@touch $@
+
+$(VENV)/fastnn: build/local/wheel
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps build/local/*.whl
+	@touch $@
+
+# fastnn with what one of its extras needs.
+$(VENV)/installed-%: $(VENV)/fastnn
+	$(BIN)/python -m pip install --quiet "$$(echo build/local/*.whl)[$*]"
 	@touch $@
 
 demo: $(VENV)/installed-demo
@@ -81,7 +91,7 @@ bench-extras: $(VENV)/installed-bench
 
 # The data sets are downloaded to build/tables. A run that was ended goes on where it was.
 bench-tables: .venv-peers/installed
-	.venv-peers/bin/python -m pip install --quiet ".[cli]" --group table-peers
+	.venv-peers/bin/python -m pip install --quiet "$$(echo build/local/*.whl)[cli]" --group table-peers
 	.venv-peers/bin/python bench/real_tables.py --json build/tables/results.json
 	cp build/tables/results.json bench/results/real-tables.json
 	.venv-peers/bin/python bench/real_tables.py --further --json build/tables/further.json
@@ -99,10 +109,11 @@ $(VENV)/lint: $(BIN)/python pyproject.toml
 	@touch $@
 
 # The other libraries are large and require versions of their own: they have an environment.
-.venv-peers/installed: $(SOURCES)
+.venv-peers/installed: build/local/wheel
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --upgrade pip
-	.venv-peers/bin/python -m pip install --quiet . --group peers
+	.venv-peers/bin/python -m pip install --quiet --force-reinstall --no-deps build/local/*.whl
+	.venv-peers/bin/python -m pip install --quiet build/local/*.whl --group peers
 	@touch $@
 
 COMPARE := .venv-peers/bin/python bench/compare.py
@@ -223,10 +234,8 @@ soak: MINUTES ?= 60
 soak: $(VENV)/installed-test
 	$(BIN)/python tests/soak.py $(MINUTES)
 
-consumers: $(BIN)/python $(SOURCES)
-	rm -rf build/consumers
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/consumers .
-	$(BIN)/python tests/consumers.py build/consumers/*.whl
+consumers: build/local/wheel
+	$(BIN)/python tests/consumers.py build/local/*.whl
 
 clean:
 	rm -rf $(VENV) .venv-peers .venv-free-threaded build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache .mypy_cache

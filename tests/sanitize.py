@@ -83,7 +83,8 @@ def main():
         sys.exit("a planted read past the end of an array was not caught")
     print("a planted read past the end of an array is caught", flush=True)
     arguments = sys.argv[1:] or ["-m", "not slow and not lean", "tests"]
-    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    tests += ["-n", "auto", "--maxprocesses", "4", *arguments]
     done = subprocess.run(tests, env=env, cwd=ROOT)
     report = reported()
     print(report, end="", flush=True)
