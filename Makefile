@@ -69,8 +69,9 @@ $(VENV)/installed-%: $(VENV)/fastnn
 demo: $(VENV)/installed-demo
 	$(BIN)/python examples/digits.py
 
+# A process runs whole files, since fixtures of a file may take minutes to make.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
 	$(BIN)/python -m pytest --pyargs --doctest-modules fastnn
 
 test-slow: $(VENV)/installed-test
