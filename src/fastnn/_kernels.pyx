@@ -165,6 +165,7 @@ from fastnn.engine.run cimport (
     Run,
     Value,
     Watch,
+    has_diverged,
     reduced,
 )
 from fastnn.engine.seeds cimport (
@@ -1483,12 +1484,22 @@ cdef class WholeFit:
         """Whether the fit is complete: all epochs are trained, or it was stopped or diverged."""
         if self.run.ended == NOT_YET:
             return self.run.epoch >= self.run.epochs
-        return self.run.ended in (DIVERGED, LAST_DIVERGED, STOPPED)
+        return self.run.ended == STOPPED or self.has_diverged
 
     @property
     def ended(self):
         """Why the fit ended before its last epoch, a value of ENDS; None if it did not."""
         return ENDS[self.run.ended]
+
+    @property
+    def has_diverged(self):
+        """Whether the fit ended because a loss was not finite, in a step or after an epoch."""
+        return has_diverged(&self.run)
+
+    @property
+    def ran_out_of_memory(self):
+        """Whether the fit ended because memory could not be allocated."""
+        return self.run.ended == NO_MEMORY
 
     @property
     def failure(self):

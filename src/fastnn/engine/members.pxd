@@ -50,14 +50,13 @@ from fastnn.engine.lockstep cimport (
 from fastnn.engine.parameters cimport fill
 from fastnn.engine.rows cimport are_nonzeros
 from fastnn.engine.run cimport (
-    DIVERGED,
     INTERRUPTED,
-    LAST_DIVERGED,
     NO_MEMORY,
     NOT_YET,
     Judge,
     Kept,
     Run,
+    has_diverged,
 )
 from fastnn.engine.metrics cimport judging_room
 from fastnn.engine.tasks cimport advance, arrange_updates, begin_slice, end_slice
@@ -173,7 +172,7 @@ cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
         finish_member(member)
     leave_room(member)
     member.seconds += monotonic()
-    if (member.run.ended in (DIVERGED, LAST_DIVERGED) and work.stops_at_divergence
+    if (has_diverged(member.run) and work.stops_at_divergence
             and not member.run.watch.settles_divergence):
         fastnn_put(&work.stopping, 1)
     fastnn_put(&work.finished[fastnn_take_next(&work.n_finished)], i)
@@ -191,10 +190,9 @@ cdef inline void finish_member(Member *member) noexcept nogil:
         renew_all_operands(run.net)
         run.net.step, run.net.epoch = member.step, member.epoch
         run.net.hyper.learning_rate = member.rate
-    elif run.ended in (DIVERGED, LAST_DIVERGED):
+    elif has_diverged(run):
         member.dropped = restore(run.net, member.kept, member.first_moment)
-    if run.ended != INTERRUPTED and (
-            run.ended not in (DIVERGED, LAST_DIVERGED) or run.watch.settles_divergence):
+    if run.ended != INTERRUPTED and (not has_diverged(run) or run.watch.settles_divergence):
         restore_best(run)
 
 

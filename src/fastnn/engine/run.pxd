@@ -159,6 +159,11 @@ cdef struct Run:
     double failed_rate            # and its learning rate
 
 
+cdef inline bint has_diverged(const Run *run) noexcept nogil:
+    """Whether the run ended because a loss was not finite, in a step or after an epoch."""
+    return run.ended == DIVERGED or run.ended == LAST_DIVERGED
+
+
 cdef inline double reduced(const Net *net, double loss, double total) noexcept nogil:
     """Return the loss of rows as the network defines it: their sum, or their mean by weight."""
     if not net.is_mean:

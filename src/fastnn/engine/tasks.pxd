@@ -62,6 +62,7 @@ from fastnn.engine.run cimport (
     Kept,
     Run,
     Watch,
+    has_diverged,
     reduced,
 )
 from fastnn.engine.row_phase cimport (
@@ -295,7 +296,7 @@ cdef inline void end_slice(Run *run) noexcept nogil:
     """End a slice, and the epoch if this was its last slice."""
     if run.first >= run.end and run.ended == NOT_YET:
         finish_epoch(run)
-    if run.ended == DIVERGED or run.ended == LAST_DIVERGED:
+    if has_diverged(run):
         run.failed_step = run.net.step - run.epoch_step + (not run.overflowed)
         run.failed_rate = rate_at(run.net, run.net.step)
 
