@@ -926,11 +926,12 @@ cdef class Driver(Parameters):
                 sample_weight, Py_ssize_t batch, int n_threads):
         """Train like `train`; return a list with a dict {phase: seconds} for each thread."""
         cdef Run run
-        cdef Clock *clocks = <Clock *>calloc(n_threads, sizeof(Clock))
+        cdef Clock *clocks
         cdef int rank
         self.begin(&run, n_threads)
         self.describe(&run.rows, X, T, labels, sample_weight)
         run.batch, run.end = batch, run.rows.n
+        clocks = <Clock *>calloc(n_threads, sizeof(Clock))
         if clocks == NULL:
             raise MemoryError("cannot allocate the clocks")
         run.clocks = clocks
