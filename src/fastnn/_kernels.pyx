@@ -6,8 +6,9 @@ parts; loops over panels are in engine/simd/, as C leaves.
 
 Three classes build on each other: Parameters, a network with its memory; Driver, which carries out
 runs over rows; Network, with calls for single batches. A WholeFit is a run of many epochs with the
-rules that follow its losses; a Team carries out many WholeFits. They are followed by functions of
-arrays, each of which computes one part of a step, and by measurements of the machine.
+rules that follow its losses; a MemberTraining carries out many WholeFits, the members of a
+`fit_many`. They are followed by functions of arrays, each of which computes one part of a step, and
+by measurements of the machine.
 
 This file is over 600 lines because Cython makes one module of one source, and only a source, not a
 .pxd, can have classes and functions that Python sees.
@@ -1242,17 +1243,17 @@ cdef class WholeFit:
     cdef readonly Driver driver
     cdef Run run
     cdef Watch watch
-    cdef Kept kept                # for a member of a Team: the kept parameters,
-    cdef real first_moment        # and the initial value of the first moment
+    cdef Kept kept                # the kept parameters of a member; other fits use Driver.kept
+    cdef real first_moment        # initial value of the optimizer's first moment
     cdef object held              # the arrays and objects that the engine reads, kept alive
-    cdef int64_t[::1] order       # memory for the order of an epoch, unless a Team allocates it
+    cdef int64_t[::1] order       # memory for the order of an epoch, except in a MemberTraining
     cdef readonly object dropped  # updates that a member discarded after a divergence, or None
     cdef bint logs_rate
     cdef Py_ssize_t began         # number of epochs before the logged ones
     cdef double[::1] losses, val_losses, rates, row_losses
-    cdef double[:, ::1] values, val_values  # of metrics,
-    cdef list names, val_names              # and their names
-    cdef int64_t[::1] last_order
+    cdef double[:, ::1] values, val_values  # values of the metrics in each epoch
+    cdef list names, val_names    # names of the metrics; None for a metric that is not logged
+    cdef int64_t[::1] last_order  # memory for Run.last_order, except in a MemberTraining
     cdef object lock              # on the generator, if other threads draw from it, too
     cdef readonly double seconds  # duration of a member's run
 
@@ -1551,14 +1552,14 @@ cdef bint poll(void *owner) noexcept with gil:
     """Handle signals and report ended members; return whether an exception ends the call."""
     try:
         PyErr_CheckSignals()
-        (<Team>owner).report()
+        (<MemberTraining>owner).report()
     except BaseException as error:
-        (<Team>owner).pending = error
-    return (<Team>owner).pending is not None
+        (<MemberTraining>owner).pending = error
+    return (<MemberTraining>owner).pending is not None
 
 
-cdef class Team:
-    """Threads that carry out whole fits, its members; each thread carries out one after another.
+cdef class MemberTraining:
+    """Carries out whole fits, its members, on several threads, one fit after another on each.
 
     `report(numbers)` is called from time to time, on the calling thread, with the indices in `fits`
     of the members that have ended since the last report. An exception from `report`, or from a
@@ -1665,9 +1666,9 @@ cdef class Team:
 
 
 def train_members(list fits, report, int n_threads, bint stops_at_divergence=False):
-    """Carry out whole fits of several networks; see Team."""
-    cdef Team team = Team(fits, report, stops_at_divergence, n_threads)
-    team.carry_out(n_threads)
+    """Carry out whole fits of several networks; see MemberTraining."""
+    cdef MemberTraining training = MemberTraining(fits, report, stops_at_divergence, n_threads)
+    training.carry_out(n_threads)
 
 
 def metric_value(dict given, t, const real[:, ::1] y, w):

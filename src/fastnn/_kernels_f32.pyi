@@ -283,7 +283,7 @@ class WholeFit:
     def best_parameters(self, number: int) -> list[NDArray[Any]] | None: ...
 
 @disjoint_base
-class Team:
+class MemberTraining:
     def __new__(
         cls,
         fits: list[WholeFit],
