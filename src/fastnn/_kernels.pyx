@@ -626,7 +626,7 @@ cdef class Parameters:
                 some = min(some, rows - first)
                 for i in range(some):
                     for j in range(columns):
-                        room[i, j] = <real>uniform(&pcg, -bound, bound - -bound)
+                        room[i, j] = <real>uniform(&pcg, -bound, 2 * bound)
                 self.write_rows(number, first, room[:some])
                 first += some
 
