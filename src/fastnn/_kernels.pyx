@@ -181,7 +181,7 @@ from fastnn.engine.seeds cimport (
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
-from fastnn.engine.row_phase cimport ThreadState, waits
+from fastnn.engine.row_phase cimport ThreadState, postpones_updates
 from fastnn.engine.step cimport Round, train_parameters
 from fastnn.engine.tasks cimport (
     add_up,
@@ -191,8 +191,8 @@ from fastnn.engine.tasks cimport (
     evaluate_task,
     evaluation_team,
     judged_net,
+    make_postponed_updates,
     next_slice,
-    settle_all,
     train_task,
 )
 from fastnn.engine.team cimport (
@@ -405,7 +405,7 @@ cdef class Parameters:
     """
 
     cdef Net net
-    cdef Run *behind              # the run in progress whose updates may wait (Nonzeros), or NULL
+    cdef Run *postponing_run      # the run in progress, which may postpone updates; or NULL
     cdef readonly object n_in, n_out, n_parameters
 
     def __cinit__(self, n_in, list stages, *, str loss="squared_error", loss_parameter=None,
@@ -489,13 +489,13 @@ cdef class Parameters:
         if not fastnn_take_shared(&self.net.claim):
             raise RuntimeError("this model is being trained in another thread; wait for it, or "
                                "ask for the weights in a callback of the fit")
-        self.settle()
+        self.catch_up()
         return 0
 
-    cdef void settle(self) noexcept:
-        """Make all updates that wait, so that parameters can be read during a run and after it."""
-        if self.behind != NULL and waits(self.behind):
-            settle_all(self.behind, 1)
+    cdef void catch_up(self) noexcept:
+        """Make all postponed updates, so that parameters can be read during a run and after it."""
+        if self.postponing_run != NULL and postpones_updates(self.postponing_run):
+            make_postponed_updates(self.postponing_run, 1)
 
     cdef void end_reading(self) noexcept:
         fastnn_leave_shared(&self.net.claim)
@@ -843,7 +843,7 @@ cdef class Driver(Parameters):
             if nonzeros:
                 run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
             arrange_updates(run)
-            self.behind = run
+            self.postponing_run = run
             run.skips_zeros = trains_on_zeros(run)
             self.net.finite_until = 0  # the weights change from here on
             if keep or run.tiny:
@@ -861,8 +861,8 @@ cdef class Driver(Parameters):
                     raise MemoryError("the nonzeros of a batch don't fit in memory")
                 PyErr_CheckSignals()
         finally:
-            self.settle()
-            self.behind = NULL
+            self.catch_up()
+            self.postponing_run = NULL
             end_training(&self.net)
             if run.skips_zeros:
                 keep_finite(&self.net)
@@ -952,11 +952,11 @@ cdef class Driver(Parameters):
         arrange(&run)
         return run.by_columns
 
-    def updates_waited(self):
-        """Whether the last training let updates of the lowest W wait until its rows were read."""
+    def postpones_updates(self):
+        """Whether the last training postponed updates of the lowest W until its rows were read."""
         cdef OwnBuffers room = self.training
         return (room is not None and room.buffers.indexed != NULL
-                and room.buffers.indexed.waits != 0)
+                and room.buffers.indexed.postpones != 0)
 
     def pace(self):
         """Return (threads, seconds, seconds that all of them waited, flops per second when last
@@ -1074,7 +1074,7 @@ cdef class Driver(Parameters):
             net = &judged
         try:
             if fastnn_is_owner(&self.net.claim):
-                self.settle()
+                self.catch_up()
             room = self.room_to_infer(threads, purpose, mine, are_nonzeros(&asked.rows))
             if are_nonzeros(&asked.rows):
                 room.buffers.nonzeros.whole = multiplies_zeros(net)

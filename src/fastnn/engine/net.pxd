@@ -120,10 +120,11 @@ cdef struct Kind:                 # the functions of a kind of stage
     # For stages that are `on_line`.
     void (*update_on_line)(const Net *net, const Stage *stage, const StageBuffers *buffers,
                            int rank, int size, Update *update) noexcept nogil
-    # For stages whose updates may wait (Stage.may_wait). `delta_of_row` returns panels of deltas
-    # (rows, ..): their sum over rows, weighted by the entries of a row of W (Columns), is the
-    # gradient of that row. `index_rows`, for inputs that are not nonzeros, lists the rows of W that
-    # n rows of X (.., n_in) read: those from `position` on in `order`, or in X if `order` is NULL.
+    # For stages whose updates may be postponed (Stage.may_postpone). `delta_of_row` returns panels
+    # of deltas (rows, ..): their sum over rows, weighted by the entries of a row of W (Columns), is
+    # the gradient of that row. `index_rows`, for inputs that are not nonzeros, lists the rows of W
+    # that n rows of X (.., n_in) read: those from `position` on in `order`, or in X if `order` is
+    # NULL.
     const real *(*delta_of_row)(const Stage *stage, const StageBuffers *buffers,
                                 Py_ssize_t stride, Py_ssize_t row) noexcept nogil
     void (*index_rows)(const Stage *stage, const real *X, const int64_t *order,
@@ -148,7 +149,7 @@ cdef struct Stage:
     bint has_operands             # products read a copy of W, rounded to bfloat16
     fastnn_pair *operands         # the copy: panels of pairs_of(W_rows) pairs of rows; or NULL
     bint on_line                  # Kind.update_on_line can update it, or it has no parameters
-    bint may_wait                 # updates with gradient 0 may wait until a row of W is read
+    bint may_postpone             # updates with gradient 0 may be made when a row of W is read
     Py_ssize_t rows_read          # rows of W that a row of inputs reads, for Kind.index_rows
     bint transposed               # W is stored transposed: it is (W_columns, W_rows) for Python
     bint is_vector                # W is (W_columns,) for Python, and has no weight decay
@@ -239,13 +240,13 @@ cdef struct Nonzeros:             # the inputs of a batch as nonzeros, not in pa
     int n_threads
     Py_ssize_t n_in
     bint whole                    # zeros must be multiplied, too, since a weight is not finite
-    # ---- where updates wait (waiting.pxd)
-    bint waits                    # a row of W is updated when it is read, not in each step
+    # ---- where updates are postponed (postponed.pxd)
+    bint postpones                # a row of W is updated when it is read, not in each step
     bint rests                    # an update changes nothing if the gradient and all moments are 0
     uint16_t *done                # (panels, n_in) number of updates made of each row of a panel of
-    # W, modulo 2^16; fewer than PAST updates of a row wait
-    int64_t begun                 # value of Net.step when updates began to wait
-    int64_t settled               # value of Net.step when settle_all last left no update waiting
+    # W, modulo 2^16; fewer than PAST updates of a row are postponed
+    int64_t begun                 # value of Net.step from which on updates are postponed
+    int64_t caught_up             # value of Net.step when all postponed updates were last made
     fastnn_past *past             # (PAST,) constants of update t at t % PAST
 
 cdef struct Strip:                # tiles of a thread that share a panel of z_prev

@@ -53,9 +53,9 @@ cdef struct ThreadState:          # the private state of a thread of the team
     bint polls                    # it checks for signals within a step
 
 
-cdef inline bint waits(const Run *run) noexcept nogil:
+cdef inline bint postpones_updates(const Run *run) noexcept nogil:
     """Whether a row of the lowest W is updated when it is read, not in each step."""
-    return run.buffers.indexed != NULL and run.buffers.indexed.waits
+    return run.buffers.indexed != NULL and run.buffers.indexed.postpones
 
 
 cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank) noexcept nogil:
@@ -67,7 +67,7 @@ cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank
     if run.buffers.strips != NULL:
         thread.strips = run.buffers.strips + rank * run.buffers.strips_stretch
     thread.columns = NULL
-    if run.buffers.nonzeros != NULL or waits(run):
+    if run.buffers.nonzeros != NULL or postpones_updates(run):
         thread.columns = &run.buffers.indexed.columns[rank]
     thread.clock = NULL
     if run.clocks != NULL:

@@ -23,7 +23,7 @@ from fastnn.engine.net cimport (
     panels_of,
 )
 from fastnn.engine.registry cimport by_output
-from fastnn.engine.waiting cimport add_entry, clear_columns, count_entry, place_entries
+from fastnn.engine.postponed cimport add_entry, clear_columns, count_entry, place_entries
 
 cdef struct Rows
 

@@ -71,14 +71,14 @@ from fastnn.engine.net cimport (
 )
 from fastnn.engine.row_phase cimport (
     ThreadState,
+    postpones_updates,
     sum_of,
     train_columns,
     train_rows,
-    waits,
 )
 from fastnn.engine.rows cimport index_columns
 from fastnn.engine.run cimport NOT_YET, Run
-from fastnn.engine.waiting cimport catch_up_rows, catch_up_tiles, mark_tiles, update_rows
+from fastnn.engine.postponed cimport catch_up_rows, catch_up_tiles, mark_tiles, update_rows
 
 cdef enum GradientUse:            # use of the gradients, decided once a round, in use_of
     UPDATE_NOW                    # the optimizer runs tile by tile; no gradient is stored
@@ -125,7 +125,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
         now.by_columns = run.by_columns and not now.skips_zeros and thread.size > 1
         if thread.columns != NULL:
             index_batch(run, position + at, now.rows, thread.columns)
-            if waits(run):
+            if postpones_updates(run):
                 catch_up_in_use(run, thread, step)
                 if thread.rank == 0:
                     keep_constants(run, &now, thread.scratch)
@@ -147,7 +147,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
                 run.last_loss = loss[0]
             return False
         if run.copy_to != NULL and now.last and position == run.first:
-            if waits(run):
+            if postpones_updates(run):
                 catch_up_all(run, thread.rank, thread.size, step)
                 fastnn_team_barrier(team)
             keep_parameters(run, team, thread.rank)
@@ -170,7 +170,7 @@ cdef inline void keep_parameters(const Run *run, fastnn_team *team, int rank) no
     fastnn_team_barrier(team)
 
 
-# ---- updates that wait (waiting.pxd) ------------------------------------------------------------
+# ---- postponed updates (postponed.pxd) ----------------------------------------------------------
 
 cdef inline void index_batch(const Run *run, Py_ssize_t position, Py_ssize_t rows,
                              Columns *columns) noexcept nogil:
@@ -207,8 +207,8 @@ cdef inline (Py_ssize_t, Py_ssize_t) indexed_tiles(const Net *net, int rank,
 
 cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
                                  int64_t t) noexcept nogil:
-    """Make the waiting updates, up to update t, of the rows of the lowest W in use: this thread's
-    part."""
+    """Make the postponed updates, up to update t, of the rows of the lowest W in use: this
+    thread's part."""
     cdef const Net *net = run.net
     cdef Py_ssize_t first, stop
     cdef uint64_t before = fastnn_flush_subnormals()
@@ -219,7 +219,7 @@ cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
 
 
 cdef inline void catch_up_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
-    """Make the waiting updates, up to update t, of all rows of the lowest W: a thread's part."""
+    """Make the postponed updates, up to update t, of all rows of the lowest W: a thread's part."""
     cdef const Net *net = run.net
     cdef Py_ssize_t first, stop
     cdef uint64_t before = fastnn_flush_subnormals()
@@ -285,7 +285,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
     cdef TileShare mine
     cdef GradientUse use = use_of(run, now)
     cdef uint64_t before = fastnn_flush_subnormals()
-    if waits(run) and thread.columns.whole:  # the gradient of every row of W may be nonzero
+    if postpones_updates(run) and thread.columns.whole:  # no row of W is known to have gradient 0
         catch_up_all(run, thread.rank, thread.size, now.t - 1)
         fastnn_team_barrier(team)
     if use == UPDATE_ON_LINE:
@@ -296,7 +296,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # all gradients are known
             update_clipped(run, now, &mine, thread.scratch)
-    if waits(run):
+    if postpones_updates(run):
         if thread.columns.whole:
             mark_all(run, thread.rank, thread.size, now.t)
         elif (now.t - run.buffers.indexed.begun) % (PAST - 1) == 0:
@@ -312,7 +312,7 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
     cdef Py_ssize_t i
     cdef Update update
     begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
-    if waits(run) and not thread.columns.whole:
+    if postpones_updates(run) and not thread.columns.whole:
         update_in_use(run, thread, now, &update, False)
     for i in range(net.n_stages):
         stage = &net.stages[i]
@@ -336,7 +336,7 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
         here.stage, here.nonzeros = stage, thread.columns if i == net.first_parameters else NULL
         if stage.n_tiles > 0:
             turn_to(net, stage, &update)
-        if here.nonzeros != NULL and waits(run) and not here.nonzeros.whole:
+        if here.nonzeros != NULL and postpones_updates(run) and not here.nonzeros.whole:
             update_in_use(run, thread, now, &update, True)
             below += stage.n_tiles
             continue

@@ -1,5 +1,5 @@
-# The list of all kinds of stages. A new kind needs a file beside this one and, here, its cimport, its
-# member of the enum and its line in define_kinds.
+# The list of all kinds of stages. A new kind needs a file beside this one and, here, its cimport,
+# its member of the enum and its line in define_kinds.
 
 from fastnn.engine.net cimport Kind
 from fastnn.engine.stages.activate cimport define_activate
