@@ -373,6 +373,14 @@ cdef inline const Stage *lowest_with_parameters(const Net *net) noexcept nogil:
     return &net.stages[net.first_parameters]
 
 
+cdef inline bint evaluates_average(const Net *net, bint averages) noexcept nogil:
+    """Whether validation evaluates the last block of the arena, an average, instead of block 0.
+
+    It does from the first update on, with `averages` or in training, if the network is averaged.
+    """
+    return (averages or net.in_training) and net.averaged and net.step > 0
+
+
 cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:
     return <Py_ssize_t>((<size_t>columns + PANEL - 1) // PANEL)  # unsigned: a shift
 

@@ -33,6 +33,7 @@ from fastnn.engine.net cimport (
     chunk_rows,
     chunks_of,
     clips_norm,
+    evaluates_average,
     lowest_with_parameters,
     round_rows,
 )
@@ -463,14 +464,13 @@ cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
     """Return the network that validation evaluates, for forward passes: `net` or its copy whose
     parameters are the last block of the arena.
 
-    The copy is returned with `averages` and in training with an optimizer that averages. The last
-    block has the moving averages; of an optimizer that averages, its average in training and its
-    parameters outside of training (averages.pxd). Frozen stages keep their parameters, and so does
-    a network before its first update.
+    The copy is returned if `evaluates_average`. The last block has the moving averages; of an
+    optimizer that averages, its average in training and its parameters outside of training
+    (averages.pxd). Frozen stages keep their parameters.
     """
     cdef Net judged = net[0]
     cdef Py_ssize_t i, shift = (net.n_blocks - 1) * net.block
-    if not (averages or net.in_training) or not net.averaged or net.step == 0:
+    if not evaluates_average(net, averages):
         return judged
     judged.stages, judged.last = net.averaged_stages, &net.averaged_stages[net.n_stages - 1]
     judged.finite_until = 0  # it is known for the parameters of `net` only
