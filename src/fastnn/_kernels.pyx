@@ -96,12 +96,12 @@ from fastnn.engine.parameters cimport (
 )
 from fastnn.engine.members cimport (
     Member,
+    MemberBuffers,
     Members,
-    Room,
-    free_room,
+    allocate_judge,
+    free_judge,
+    free_member_buffers,
     is_stopped,
-    leave_judges_room,
-    make_judges_room,
     members_task,
     restore,
 )
@@ -1301,8 +1301,8 @@ cdef class WholeFit:
         for i in range(self.watch.n_rules):
             fastnn_free(self.watch.rules[i].best_parameters)
         free(self.watch.rules)
-        leave_judges_room(&self.watch.judge)
-        leave_judges_room(&self.watch.validation_judge)
+        free_judge(&self.watch.judge)
+        free_judge(&self.watch.validation_judge)
         free(self.watch.judge.metrics)
         free(self.watch.validation_judge.metrics)
 
@@ -1440,15 +1440,15 @@ cdef class WholeFit:
                 rule.best_parameters = allocate(self.driver.net.block)
         if self.run.epoch == 0:
             begin_best(&self.run)
-        self.make_room_to_judge()
+        self.allocate_judges()
         self.driver.carry_out_whole(&self.run, n_threads)
 
-    cdef int make_room_to_judge(self) except -1:
+    cdef int allocate_judges(self) except -1:
         cdef Watch *watch = &self.watch
         cdef Py_ssize_t n_out = self.driver.net.n_out
         if watch.judge.out == NULL and watch.validation_judge.out == NULL and not (
-                make_judges_room(&watch.judge, self.run.rows.n, n_out)
-                and make_judges_room(&watch.validation_judge, watch.validation.rows.n, n_out)):
+                allocate_judge(&watch.judge, self.run.rows.n, n_out)
+                and allocate_judge(&watch.validation_judge, watch.validation.rows.n, n_out)):
             raise MemoryError("cannot allocate room for metrics")
         self.run.out, watch.validation.out = watch.judge.out, watch.validation_judge.out
         return 0
@@ -1580,8 +1580,8 @@ cdef class MemberTraining:
         self.work.n, self.work.stops_at_divergence = n, stops_at_divergence
         self.work.all = <Member *>calloc(max(1, n), sizeof(Member))
         self.work.finished = <Py_ssize_t *>calloc(max(1, n), sizeof(Py_ssize_t))
-        self.work.rooms = <Room *>calloc(n_threads, sizeof(Room))
-        if self.work.all == NULL or self.work.finished == NULL or self.work.rooms == NULL:
+        self.work.buffers = <MemberBuffers *>calloc(n_threads, sizeof(MemberBuffers))
+        if self.work.all == NULL or self.work.finished == NULL or self.work.buffers == NULL:
             raise MemoryError("cannot allocate the members")
         self.work.poll, self.work.owner = poll, <void *>self
         for i in range(n):
@@ -1600,7 +1600,7 @@ cdef class MemberTraining:
     def __dealloc__(self):
         free(self.work.all)
         free(self.work.finished)
-        free(self.work.rooms)
+        free(self.work.buffers)
 
     cdef list ended(self):
         """Release the members that have ended since the last report; return their indices."""
@@ -1659,7 +1659,7 @@ cdef class MemberTraining:
             for place in list(self.claimed):
                 self.release(place)
             for rank in range(n_threads):
-                free_room(&self.work.rooms[rank])
+                free_member_buffers(&self.work.buffers[rank])
         if self.pending is not None:
             raise self.pending
         return 0
