@@ -699,8 +699,8 @@ cdef bint interrupted(void *owner) noexcept with gil:
     try:
         PyErr_CheckSignals()
         if fastnn_forks() != forks:
-            raise RuntimeError("a signal handler forked this process during a training step, which "
-                               "the child process has not made; end the child with os._exit")
+            raise RuntimeError("a signal handler forked this process during a training step; the "
+                               "child cannot finish the step, so end it with os._exit()")
     except BaseException as error:
         (<Driver>owner).pending = error
         return True

@@ -99,7 +99,7 @@ cdef struct Members:
     bint (*poll)(void *owner) noexcept nogil  # handles signals; returns whether to stop
     void *owner
     void *caller                  # the thread (fastnn_thread) that calls `poll`
-    double polled                 # when it was last called, in seconds
+    double polled                 # time of the last call of `poll`, in seconds
 
 
 cdef inline void members_task(void *context, fastnn_team *team, int rank) noexcept nogil:
