@@ -182,35 +182,35 @@ def test_batches_of_several_rounds_on_any_number_of_threads(optimizer, n_threads
     ids=repr,
 )
 @pytest.mark.parametrize("n_threads", [1, 2, 5])
-def test_updates_that_wait_on_any_number_of_threads(optimizer, n_threads):
+def test_postponed_updates_on_any_number_of_threads(optimizer, n_threads):
     net = assert_same_fits(
         lambda: network([1500, 5], optimizer), batch_size=8, epochs=2, n_threads=n_threads
     )
-    assert net._network.updates_waited()
+    assert net._network.postpones_updates()
 
 
-def test_updates_that_wait_while_a_team_changes_its_size():
+def test_postponed_updates_while_a_team_changes_its_size():
     """A fit that is long enough for other sizes to be tried (pace.h)."""
     rows, y = scipy.sparse.vstack([CSR] * 40, format="csr"), np.tile(Y, (40, 1))
     net = assert_same_fits(
         lambda: network([1500, 5], Adam(0.01)), rows, rows.toarray(), y, batch_size=8,
         n_threads=3,
     )  # fmt: skip
-    assert net._network.updates_waited()
+    assert net._network.postpones_updates()
 
 
-def test_updates_wait_where_batches_read_few_rows_of_the_weights():
+def test_updates_are_postponed_where_batches_read_few_rows_of_the_weights():
     net = network([20], Adam(0.01))
-    for batch_size, waits in ((8, True), (30, False), (N, False)):
+    for batch_size, postpones in ((8, True), (30, False), (N, False)):
         net.fit(CSR, Y, batch_size=batch_size)
-        assert net._network.updates_waited() == waits
+        assert net._network.postpones_updates() == postpones
     net.fit(ROWS, Y, batch_size=8)
-    assert not net._network.updates_waited()
+    assert not net._network.postpones_updates()
 
 
 @pytest.mark.parametrize("optimizer", [SGD(0.01), Adam(0.01, use_ema=True)], ids=repr)
-def test_updates_that_wait_for_a_thousand_steps(optimizer):
-    """No more than PAST of simd/ops.h wait."""
+def test_updates_that_are_postponed_for_a_thousand_steps(optimizer):
+    """No more than PAST of simd/ops.h are postponed."""
     rows, y = scipy.sparse.vstack([CSR] * 18, format="csr"), np.tile(Y, (18, 1))
     assert_same_fits(
         lambda: network([20], optimizer), rows, rows.toarray(), y, batch_size=1, epochs=1
@@ -346,11 +346,11 @@ def test_estimators_that_end_by_themselves(early_stopping):
     ]
     assert found[0].n_iter_ == found[1].n_iter_ < 200
     assert state_of(found[0].net_) == state_of(found[1].net_)
-    assert found[0].net_._network.updates_waited()
+    assert found[0].net_._network.postpones_updates()
 
 
 def test_a_network_of_many_that_is_stopped():
-    """It ends after an epoch whose weights nothing has read, when updates wait."""
+    """It ends after an epoch whose weights nothing has read, when updates are postponed."""
     net, twin, over = network([20], Adam(0.01)), network([20], Adam(0.01)), threading.Event()
 
     def stop():

@@ -1,8 +1,8 @@
-"""Updates of an Embedding's rows that wait until a batch reads them have the bits of whole updates.
+"""Updates of an Embedding's rows that are postponed until a batch reads them: the same bits.
 
-They wait in a fit of several batches over rows of numbers. A call for one batch updates all rows,
-and so does a fit with a hook for batches: each is a twin to compare with. Not here: the layer
-itself (test_embedding_layers.py).
+They are postponed in a fit of several batches over rows of numbers. A call for one batch updates
+all rows, and so does a fit with a hook for batches: each is a twin to compare with. Not here: the
+layer itself (test_embedding_layers.py).
 """
 
 import contextlib
@@ -53,7 +53,7 @@ def state_of(net):
 
 
 class EachBatch(Callback):
-    """A fit returns to Python after each batch, so no update waits for another."""
+    """A fit returns to Python after each batch, so no update is postponed."""
 
     def on_train_batch_end(self, batch, logs):
         pass
@@ -68,12 +68,12 @@ def assert_same_fits(make, X, y, batch_size, epochs=2, n_threads=1):
     )
     assert state_of(net) == state_of(dense)
     assert history.history == expected.history
-    assert not dense._network.updates_waited()
+    assert not dense._network.postpones_updates()
     return net
 
 
 def test_copies_for_the_members_of_an_ensemble(data):
-    """Rows are indexed as the caller has them, and copies are not: nothing waits."""
+    """Rows are indexed as the caller has them, and copies are not: nothing is postponed."""
 
     def make(**options):
         layers = [Embedding(SIZES, 5, columns=[0, 2, 3]), Ensemble(3, [Dense(9, "tanh"), Dense(2)])]
@@ -81,7 +81,7 @@ def test_copies_for_the_members_of_an_ensemble(data):
 
     for n_threads in (1, 2):
         net = assert_same_fits(make, *data, batch_size=7, n_threads=n_threads)
-        assert not net._network.updates_waited()
+        assert not net._network.postpones_updates()
 
 
 OPTIONS = {
@@ -104,7 +104,7 @@ def test_every_optimizer(optimizer, options, data):
         net = assert_same_fits(
             lambda units=units, **kwargs: network(rule, units, **kwargs), *data, batch_size
         )
-        assert net._network.updates_waited() == (options != "clipped by norm")
+        assert net._network.postpones_updates() == (options != "clipped by norm")
 
 
 @pytest.mark.parametrize("n_threads", [2, 3, 5])
@@ -140,7 +140,7 @@ def test_behind_standardized_columns(data):
 
 
 def test_more_than_a_thousand_steps(data):
-    """No more than PAST of simd/ops.h wait."""
+    """No more than PAST of simd/ops.h are postponed."""
     X, y = (np.tile(array, (19, 1)) for array in data)
     X[N:, 3] = 1  # most rows of the table are read at the start alone
     assert_same_fits(lambda **kwargs: network(Adam(0.001), **kwargs), X, y, 1, epochs=1)

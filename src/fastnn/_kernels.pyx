@@ -6,8 +6,9 @@ parts; loops over panels are in engine/simd/, as C leaves.
 
 Three classes build on each other: Parameters, a network with its memory; Driver, which carries out
 runs over rows; Network, with calls for single batches. A WholeFit is a run of many epochs with the
-rules that follow its losses; a Team carries out many WholeFits. They are followed by functions of
-arrays, each of which computes one part of a step, and by measurements of the machine.
+rules that follow its losses; a MemberTraining carries out many WholeFits, the members of a
+`fit_many`. They are followed by functions of arrays, each of which computes one part of a step, and
+by measurements of the machine.
 
 This file is over 600 lines because Cython makes one module of one source, and only a source, not a
 .pxd, can have classes and functions that Python sees.
@@ -95,12 +96,12 @@ from fastnn.engine.parameters cimport (
 )
 from fastnn.engine.members cimport (
     Member,
+    MemberBuffers,
     Members,
-    Room,
-    free_room,
+    allocate_judge,
+    free_judge,
+    free_member_buffers,
     is_stopped,
-    leave_judges_room,
-    make_judges_room,
     members_task,
     restore,
 )
@@ -165,6 +166,7 @@ from fastnn.engine.run cimport (
     Run,
     Value,
     Watch,
+    has_diverged,
     reduced,
 )
 from fastnn.engine.seeds cimport (
@@ -179,7 +181,7 @@ from fastnn.engine.seeds cimport (
 from fastnn.engine.stages.dense cimport activate, multiply, specification
 from fastnn.engine.stages.kinds cimport N_KINDS, define_kinds
 from fastnn.engine.stages.standardize cimport set_scaling
-from fastnn.engine.row_phase cimport ThreadState, waits
+from fastnn.engine.row_phase cimport ThreadState, postpones_updates
 from fastnn.engine.step cimport Round, train_parameters
 from fastnn.engine.tasks cimport (
     add_up,
@@ -189,8 +191,8 @@ from fastnn.engine.tasks cimport (
     evaluate_task,
     evaluation_team,
     judged_net,
+    make_postponed_updates,
     next_slice,
-    settle_all,
     train_task,
 )
 from fastnn.engine.team cimport (
@@ -403,7 +405,7 @@ cdef class Parameters:
     """
 
     cdef Net net
-    cdef Run *behind              # the run in progress whose updates may wait (Nonzeros), or NULL
+    cdef Run *postponing_run      # the run in progress, which may postpone updates; or NULL
     cdef readonly object n_in, n_out, n_parameters
 
     def __cinit__(self, n_in, list stages, *, str loss="squared_error", loss_parameter=None,
@@ -487,13 +489,13 @@ cdef class Parameters:
         if not fastnn_take_shared(&self.net.claim):
             raise RuntimeError("this model is being trained in another thread; wait for it, or "
                                "ask for the weights in a callback of the fit")
-        self.settle()
+        self.catch_up()
         return 0
 
-    cdef void settle(self) noexcept:
-        """Make all updates that wait, so that parameters can be read during a run and after it."""
-        if self.behind != NULL and waits(self.behind):
-            settle_all(self.behind, 1)
+    cdef void catch_up(self) noexcept:
+        """Make all postponed updates, so that parameters can be read during a run and after it."""
+        if self.postponing_run != NULL and postpones_updates(self.postponing_run):
+            make_postponed_updates(self.postponing_run, 1)
 
     cdef void end_reading(self) noexcept:
         fastnn_leave_shared(&self.net.claim)
@@ -611,21 +613,21 @@ cdef class Parameters:
         """
         cdef Seeds seeds
         cdef Pcg64 pcg
-        cdef real[:, ::1] room
+        cdef real[:, ::1] drawn
         cdef Py_ssize_t number, rows, columns, first, some, i, j
         cdef double bound
         seeds_of(&seeds, entropy, 0)
         seed_generator(&pcg, &seeds)
         for number, rows, columns, bound in draws:
             some = min(rows, max(1, <Py_ssize_t>DRAWN_TOGETHER // columns))
-            room = np.empty((some, columns), DTYPE)
+            drawn = np.empty((some, columns), DTYPE)
             first = 0
             while first < rows:
                 some = min(some, rows - first)
                 for i in range(some):
                     for j in range(columns):
-                        room[i, j] = <real>uniform(&pcg, -bound, bound - -bound)
-                self.write_rows(number, first, room[:some])
+                        drawn[i, j] = <real>uniform(&pcg, -bound, 2 * bound)
+                self.write_rows(number, first, drawn[:some])
                 first += some
 
     def write_biases(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] b):
@@ -697,8 +699,8 @@ cdef bint interrupted(void *owner) noexcept with gil:
     try:
         PyErr_CheckSignals()
         if fastnn_forks() != forks:
-            raise RuntimeError("a signal handler forked this process during a training step, which "
-                               "the child process has not made; end the child with os._exit")
+            raise RuntimeError("a signal handler forked this process during a training step; the "
+                               "child cannot finish the step, so end it with os._exit()")
     except BaseException as error:
         (<Driver>owner).pending = error
         return True
@@ -841,7 +843,7 @@ cdef class Driver(Parameters):
             if nonzeros:
                 run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
             arrange_updates(run)
-            self.behind = run
+            self.postponing_run = run
             run.skips_zeros = trains_on_zeros(run)
             self.net.finite_until = 0  # the weights change from here on
             if keep or run.tiny:
@@ -859,8 +861,8 @@ cdef class Driver(Parameters):
                     raise MemoryError("the nonzeros of a batch don't fit in memory")
                 PyErr_CheckSignals()
         finally:
-            self.settle()
-            self.behind = NULL
+            self.catch_up()
+            self.postponing_run = NULL
             end_training(&self.net)
             if run.skips_zeros:
                 keep_finite(&self.net)
@@ -925,11 +927,12 @@ cdef class Driver(Parameters):
                 sample_weight, Py_ssize_t batch, int n_threads):
         """Train like `train`; return a list with a dict {phase: seconds} for each thread."""
         cdef Run run
-        cdef Clock *clocks = <Clock *>calloc(n_threads, sizeof(Clock))
+        cdef Clock *clocks
         cdef int rank
         self.begin(&run, n_threads)
         self.describe(&run.rows, X, T, labels, sample_weight)
         run.batch, run.end = batch, run.rows.n
+        clocks = <Clock *>calloc(n_threads, sizeof(Clock))
         if clocks == NULL:
             raise MemoryError("cannot allocate the clocks")
         run.clocks = clocks
@@ -949,11 +952,11 @@ cdef class Driver(Parameters):
         arrange(&run)
         return run.by_columns
 
-    def updates_waited(self):
-        """Whether the last training let updates of the lowest W wait until its rows were read."""
-        cdef OwnBuffers room = self.training
-        return (room is not None and room.buffers.indexed != NULL
-                and room.buffers.indexed.waits != 0)
+    def postpones_updates(self):
+        """Whether the last training postponed updates of the lowest W until its rows were read."""
+        cdef OwnBuffers memory = self.training
+        return (memory is not None and memory.buffers.indexed != NULL
+                and memory.buffers.indexed.postpones != 0)
 
     def pace(self):
         """Return (threads, seconds, seconds that all of them waited, flops per second when last
@@ -970,18 +973,18 @@ cdef class Driver(Parameters):
         order of `read_flat`."""
         cdef Run run
         cdef int threads
-        cdef OwnBuffers room
+        cdef OwnBuffers memory
         cdef real[::1] vector = np.empty(self.n_parameters, DTYPE)
         self.begin(&run, n_threads)
         self.describe(&run.rows, X, T, labels, sample_weight)
         run.batch = run.end = run.stop = run.rows.n
         threads = team_size(run.rows.n * (self.net.row_flops - run.rows.flops_less), n_threads)
-        room = OwnBuffers(self, min(run.rows.n, round_rows(&self.net)), threads,
-                          TRAINING if dropout else GRADIENTS, False, are_nonzeros(&run.rows))
-        run.buffers = &room.buffers
+        memory = OwnBuffers(self, min(run.rows.n, round_rows(&self.net)), threads,
+                            TRAINING if dropout else GRADIENTS, False, are_nonzeros(&run.rows))
+        run.buffers = &memory.buffers
         if are_nonzeros(&run.rows):
-            room.buffers.nonzeros.whole = multiplies_zeros(&self.net)
-            if not reserve_nonzeros(room.buffers.nonzeros,
+            run.buffers.nonzeros.whole = multiplies_zeros(&self.net)
+            if not reserve_nonzeros(run.buffers.nonzeros,
                                     most_nonzeros(&run.rows, 0, run.rows.n, run.rows.n,
                                                   round_rows(&self.net))):
                 raise MemoryError("the nonzeros of a batch don't fit in memory")
@@ -1002,10 +1005,11 @@ cdef class Driver(Parameters):
         cdef RowGradients asked
         cdef int threads = team_size(<Py_ssize_t>X.shape[0] * self.net.row_flops, n_threads)
         cdef Py_ssize_t stride = inference_rows(&self.net, threads, self.net.row_flops)
-        cdef OwnBuffers room = OwnBuffers(self, threads * chunk_rows(&self.net), threads, GRADIENTS)
+        cdef OwnBuffers memory = OwnBuffers(self, threads * chunk_rows(&self.net), threads,
+                                            GRADIENTS)
         self.describe(&asked.rows, X, T, labels, None, panels=True)
         require(out.shape[0] == asked.rows.n and out.shape[1] == self.n_parameters, "out")
-        asked.net, asked.buffers, asked.first = &self.net, &room.buffers, 0
+        asked.net, asked.buffers, asked.first = &self.net, &memory.buffers, 0
         asked.out, asked.n_parameters = &out[0, 0], self.n_parameters
         asked.blocks = allocate(<object>threads * self.net.block)
         try:
@@ -1061,7 +1065,7 @@ cdef class Driver(Parameters):
         cdef int threads = evaluation_team(&self.net, &asked.rows, n_threads)
         cdef Py_ssize_t stride = inference_rows(&self.net, threads,
                                                 self.net.row_flops - asked.rows.flops_less)
-        cdef OwnBuffers room
+        cdef OwnBuffers memory
         cdef bint mine = purpose == INFERENCE and fastnn_try_alone(&self.inference_claim)
         cdef bint is_brief = asked.rows.n * self.net.row_flops < BRIEF_FLOPS()
         cdef Net judged
@@ -1071,12 +1075,12 @@ cdef class Driver(Parameters):
             net = &judged
         try:
             if fastnn_is_owner(&self.net.claim):
-                self.settle()
-            room = self.room_to_infer(threads, purpose, mine, are_nonzeros(&asked.rows))
+                self.catch_up()
+            memory = self.inference_buffers(threads, purpose, mine, are_nonzeros(&asked.rows))
             if are_nonzeros(&asked.rows):
-                room.buffers.nonzeros.whole = multiplies_zeros(net)
+                memory.buffers.nonzeros.whole = multiplies_zeros(net)
             asked.skips_zeros = predicts_zeros(net, &asked.rows, purpose == TRAINING)
-            asked.net, asked.buffers, asked.stop = net, &room.buffers, 0
+            asked.net, asked.buffers, asked.stop = net, &memory.buffers, 0
             while next_slice(asked, stride):
                 if is_brief:
                     fastnn_run(1, evaluate_task, asked)
@@ -1090,16 +1094,17 @@ cdef class Driver(Parameters):
                 fastnn_leave_alone(&self.inference_claim)
         return 0
 
-    cdef OwnBuffers room_to_infer(self, int threads, Purpose purpose, bint mine, bint nonzeros):
+    cdef OwnBuffers inference_buffers(self, int threads, Purpose purpose, bint mine,
+                                      bint nonzeros):
         """Return the network's own buffers if this call has claimed them (`mine`), or new ones."""
-        cdef OwnBuffers room = self.inference if mine else None
-        if (room is None or room.n_threads < threads or room.forks != fastnn_forks()
-                or (room.buffers.nonzeros != NULL) != nonzeros):
-            room = OwnBuffers(self, threads * chunk_rows(&self.net), threads, purpose, False,
-                              nonzeros)
+        cdef OwnBuffers memory = self.inference if mine else None
+        if (memory is None or memory.n_threads < threads or memory.forks != fastnn_forks()
+                or (memory.buffers.nonzeros != NULL) != nonzeros):
+            memory = OwnBuffers(self, threads * chunk_rows(&self.net), threads, purpose, False,
+                                nonzeros)
             if mine:
-                self.inference = room
-        return room
+                self.inference = memory
+        return memory
 
     cdef int carry_out_whole(self, Run *run, int n_threads) except -1:
         """Carry out epochs of a whole fit; evaluations use the inference buffers."""
@@ -1109,12 +1114,12 @@ cdef class Driver(Parameters):
         cdef int threads = evaluation_team(&self.net, &watch.validation.rows, n_threads)
         cdef bint mine = fastnn_try_alone(&self.inference_claim)
         cdef double[::1] losses = np.empty(chunks + 1)
-        cdef OwnBuffers room
+        cdef OwnBuffers memory
         run.most_threads = n_threads
         watch.last.chunk_losses, watch.validation.chunk_losses = &losses[0], &losses[last]
         try:
-            room = self.room_to_infer(threads, INFERENCE, mine, are_nonzeros(&run.rows))
-            watch.last.buffers = watch.validation.buffers = &room.buffers
+            memory = self.inference_buffers(threads, INFERENCE, mine, are_nonzeros(&run.rows))
+            watch.last.buffers = watch.validation.buffers = &memory.buffers
             self.carry_out(run, True)
         finally:
             if mine:
@@ -1124,58 +1129,62 @@ cdef class Driver(Parameters):
     def activations(self, X):
         """Return the outputs for X (n, n_in) of every stage that does not just pass its inputs on:
         a list of arrays (n, n_out of the stage), or (n * members, n_out) in an Ensemble."""
-        cdef OwnBuffers room
+        cdef OwnBuffers memory
+        cdef Buffers *buffers
         cdef Pass work
         cdef Rows rows
         cdef Py_ssize_t i, n, position = 0, k = self.net.members
         cdef real[:, ::1] view
         self.describe(&rows, X, None, None, None)
-        room = self.room_for_some(&rows, INFERENCE)
-        begin_pass(&work, &self.net, &room.buffers, 0, NULL)
+        memory = self.chunk_buffers(&rows, INFERENCE)
+        buffers = &memory.buffers
+        begin_pass(&work, &self.net, buffers, 0, NULL)
         found = {i: np.empty((rows.n * k, self.net.stages[i].n_out), DTYPE)
                  for i in range(self.net.n_stages)
-                 if room.buffers.stages[i].z != room.buffers.stages[i].z_prev}
+                 if buffers.stages[i].z != buffers.stages[i].z_prev}
         while position < rows.n:
             n = min(chunk_rows(&self.net), rows.n - position)
             work.rows = n * k
-            gather_inputs(&self.net, &rows, &room.buffers, position, 0, n)
+            gather_inputs(&self.net, &rows, buffers, position, 0, n)
             forward(&work)
             for i, array in found.items():
                 view = array[position * k:(position + n) * k]
-                self.net.ops.scatter(work.rows, view.shape[1], room.buffers.stages[i].z,
-                                     room.buffers.stride * PANEL, &view[0, 0])
+                self.net.ops.scatter(work.rows, view.shape[1], buffers.stages[i].z,
+                                     buffers.stride * PANEL, &view[0, 0])
             position += n
         return list(found.values())
 
-    cdef OwnBuffers room_for_some(self, const Rows *rows, Purpose purpose):
+    cdef OwnBuffers chunk_buffers(self, const Rows *rows, Purpose purpose):
         """Return new buffers for a chunk of these rows."""
-        cdef OwnBuffers room = OwnBuffers(self, chunk_rows(&self.net), 1, purpose, False,
-                                          are_nonzeros(rows))
-        if room.buffers.nonzeros != NULL:
-            room.buffers.nonzeros.whole = multiplies_zeros(&self.net)
-        return room
+        cdef OwnBuffers memory = OwnBuffers(self, chunk_rows(&self.net), 1, purpose, False,
+                                            are_nonzeros(rows))
+        if memory.buffers.nonzeros != NULL:
+            memory.buffers.nonzeros.whole = multiplies_zeros(&self.net)
+        return memory
 
     def input_gradients(self, X, const int64_t[::1] outputs,
                         real[:, ::1] out):
         """Compute dy_j/dx for X (n, n_in) into out (n, n_in); `outputs` (n,) has each row's j."""
-        cdef OwnBuffers room
+        cdef OwnBuffers memory
+        cdef Buffers *buffers
         cdef Pass work
         cdef Rows rows
         cdef real *delta
         cdef real *below
         cdef Py_ssize_t r, j, n, jump, position = 0, k = self.net.members
         self.describe(&rows, X, None, None, None)
-        room = self.room_for_some(&rows, DERIVATIVES)
-        delta = room.buffers.stages[self.net.n_stages - 1].delta
-        jump = room.buffers.stride * PANEL
+        memory = self.chunk_buffers(&rows, DERIVATIVES)
+        buffers = &memory.buffers
+        delta = buffers.stages[self.net.n_stages - 1].delta
+        jump = buffers.stride * PANEL
         require(outputs.shape[0] == out.shape[0] == rows.n and out.shape[1] == self.net.n_in,
                 "outputs or out")
-        begin_pass(&work, &self.net, &room.buffers, 0, NULL)
-        work.scratch = room.buffers.scratch
+        begin_pass(&work, &self.net, buffers, 0, NULL)
+        work.scratch = buffers.scratch
         while position < rows.n:
             n = min(chunk_rows(&self.net), rows.n - position)
             work.rows = n * k
-            gather_inputs(&self.net, &rows, &room.buffers, position, 0, n)
+            gather_inputs(&self.net, &rows, buffers, position, 0, n)
             forward(&work)
             memset(delta, 0, panels_of(self.net.n_out) * jump * sizeof(real))
             for r in range(work.rows):
@@ -1183,7 +1192,7 @@ cdef class Driver(Parameters):
                 require(0 <= j < self.net.n_out, "outputs")
                 delta[j // PANEL * jump + r * PANEL + j % PANEL] = <real>1 / k
             backward(&work, -1)
-            below = (room.buffers.stages - 1).delta
+            below = (buffers.stages - 1).delta
             for r in range(n * panels_of(self.net.n_in) if k > 1 else 0):
                 j = r // n * jump + r % n * PANEL  # the sum over a row's copies
                 self.net.ops.column_sums(k, below + j + (r % n) * (k - 1) * PANEL, False,
@@ -1240,17 +1249,17 @@ cdef class WholeFit:
     cdef readonly Driver driver
     cdef Run run
     cdef Watch watch
-    cdef Kept kept                # for a member of a Team: the kept parameters,
-    cdef real first_moment        # and the initial value of the first moment
+    cdef Kept kept                # the kept parameters of a member; other fits use Driver.kept
+    cdef real first_moment        # initial value of the optimizer's first moment
     cdef object held              # the arrays and objects that the engine reads, kept alive
-    cdef int64_t[::1] order       # memory for the order of an epoch, unless a Team allocates it
+    cdef int64_t[::1] order       # memory for the order of an epoch, except in a MemberTraining
     cdef readonly object dropped  # updates that a member discarded after a divergence, or None
     cdef bint logs_rate
     cdef Py_ssize_t began         # number of epochs before the logged ones
     cdef double[::1] losses, val_losses, rates, row_losses
-    cdef double[:, ::1] values, val_values  # of metrics,
-    cdef list names, val_names              # and their names
-    cdef int64_t[::1] last_order
+    cdef double[:, ::1] values, val_values  # values of the metrics in each epoch
+    cdef list names, val_names    # names of the metrics; None for a metric that is not logged
+    cdef int64_t[::1] last_order  # memory for Run.last_order, except in a MemberTraining
     cdef object lock              # on the generator, if other threads draw from it, too
     cdef readonly double seconds  # duration of a member's run
 
@@ -1298,8 +1307,8 @@ cdef class WholeFit:
         for i in range(self.watch.n_rules):
             fastnn_free(self.watch.rules[i].best_parameters)
         free(self.watch.rules)
-        leave_judges_room(&self.watch.judge)
-        leave_judges_room(&self.watch.validation_judge)
+        free_judge(&self.watch.judge)
+        free_judge(&self.watch.validation_judge)
         free(self.watch.judge.metrics)
         free(self.watch.validation_judge.metrics)
 
@@ -1437,15 +1446,15 @@ cdef class WholeFit:
                 rule.best_parameters = allocate(self.driver.net.block)
         if self.run.epoch == 0:
             begin_best(&self.run)
-        self.make_room_to_judge()
+        self.allocate_judges()
         self.driver.carry_out_whole(&self.run, n_threads)
 
-    cdef int make_room_to_judge(self) except -1:
+    cdef int allocate_judges(self) except -1:
         cdef Watch *watch = &self.watch
         cdef Py_ssize_t n_out = self.driver.net.n_out
         if watch.judge.out == NULL and watch.validation_judge.out == NULL and not (
-                make_judges_room(&watch.judge, self.run.rows.n, n_out)
-                and make_judges_room(&watch.validation_judge, watch.validation.rows.n, n_out)):
+                allocate_judge(&watch.judge, self.run.rows.n, n_out)
+                and allocate_judge(&watch.validation_judge, watch.validation.rows.n, n_out)):
             raise MemoryError("cannot allocate room for metrics")
         self.run.out, watch.validation.out = watch.judge.out, watch.validation_judge.out
         return 0
@@ -1483,12 +1492,22 @@ cdef class WholeFit:
         """Whether the fit is complete: all epochs are trained, or it was stopped or diverged."""
         if self.run.ended == NOT_YET:
             return self.run.epoch >= self.run.epochs
-        return self.run.ended in (DIVERGED, LAST_DIVERGED, STOPPED)
+        return self.run.ended == STOPPED or self.has_diverged
 
     @property
     def ended(self):
         """Why the fit ended before its last epoch, a value of ENDS; None if it did not."""
         return ENDS[self.run.ended]
+
+    @property
+    def has_diverged(self):
+        """Whether the fit ended because a loss was not finite, in a step or after an epoch."""
+        return has_diverged(&self.run)
+
+    @property
+    def ran_out_of_memory(self):
+        """Whether the fit ended because memory could not be allocated."""
+        return self.run.ended == NO_MEMORY
 
     @property
     def failure(self):
@@ -1539,14 +1558,14 @@ cdef bint poll(void *owner) noexcept with gil:
     """Handle signals and report ended members; return whether an exception ends the call."""
     try:
         PyErr_CheckSignals()
-        (<Team>owner).report()
+        (<MemberTraining>owner).report()
     except BaseException as error:
-        (<Team>owner).pending = error
-    return (<Team>owner).pending is not None
+        (<MemberTraining>owner).pending = error
+    return (<MemberTraining>owner).pending is not None
 
 
-cdef class Team:
-    """Threads that carry out whole fits, its members; each thread carries out one after another.
+cdef class MemberTraining:
+    """Carries out whole fits, its members, on several threads, one fit after another on each.
 
     `report(numbers)` is called from time to time, on the calling thread, with the indices in `fits`
     of the members that have ended since the last report. An exception from `report`, or from a
@@ -1567,8 +1586,8 @@ cdef class Team:
         self.work.n, self.work.stops_at_divergence = n, stops_at_divergence
         self.work.all = <Member *>calloc(max(1, n), sizeof(Member))
         self.work.finished = <Py_ssize_t *>calloc(max(1, n), sizeof(Py_ssize_t))
-        self.work.rooms = <Room *>calloc(n_threads, sizeof(Room))
-        if self.work.all == NULL or self.work.finished == NULL or self.work.rooms == NULL:
+        self.work.buffers = <MemberBuffers *>calloc(n_threads, sizeof(MemberBuffers))
+        if self.work.all == NULL or self.work.finished == NULL or self.work.buffers == NULL:
             raise MemoryError("cannot allocate the members")
         self.work.poll, self.work.owner = poll, <void *>self
         for i in range(n):
@@ -1587,7 +1606,7 @@ cdef class Team:
     def __dealloc__(self):
         free(self.work.all)
         free(self.work.finished)
-        free(self.work.rooms)
+        free(self.work.buffers)
 
     cdef list ended(self):
         """Release the members that have ended since the last report; return their indices."""
@@ -1646,16 +1665,16 @@ cdef class Team:
             for place in list(self.claimed):
                 self.release(place)
             for rank in range(n_threads):
-                free_room(&self.work.rooms[rank])
+                free_member_buffers(&self.work.buffers[rank])
         if self.pending is not None:
             raise self.pending
         return 0
 
 
 def train_members(list fits, report, int n_threads, bint stops_at_divergence=False):
-    """Carry out whole fits of several networks; see Team."""
-    cdef Team team = Team(fits, report, stops_at_divergence, n_threads)
-    team.carry_out(n_threads)
+    """Carry out whole fits of several networks; see MemberTraining."""
+    cdef MemberTraining training = MemberTraining(fits, report, stops_at_divergence, n_threads)
+    training.carry_out(n_threads)
 
 
 def metric_value(dict given, t, const real[:, ::1] y, w):
@@ -1800,18 +1819,19 @@ def forward_arrays(const real[:, ::1] z_prev, const real[:, ::1] W, const real[:
     cdef Py_ssize_t n = z_prev.shape[0], k = W.shape[0], m = W.shape[1]
     cdef Parameters dense = Parameters(
         k, [specification(m, activation, parameter, b is not None)], isa=isa, tiny=False)
-    cdef OwnBuffers room = OwnBuffers(dense, n, 1, INFERENCE)
+    cdef OwnBuffers memory = OwnBuffers(dense, n, 1, INFERENCE)
+    cdef Buffers *buffers = &memory.buffers
     cdef Pass work
     require(z_prev.shape[1] == k and a.shape[0] == z.shape[0] == n, "z_prev, a or z")
     require(a.shape[1] == z.shape[1] == m, "a or z")
     dense.write([np.asarray(W)] if b is None else [np.asarray(W), np.asarray(b)])
-    begin_pass(&work, &dense.net, &room.buffers, 0, NULL)
+    begin_pass(&work, &dense.net, buffers, 0, NULL)
     work.rows = n
-    put(&dense.net, &room.buffers, z_prev, room.buffers.stages[0].z_prev)
-    multiply(dense.net.last, &room.buffers.stages[0], &work)
-    take(&dense.net, &room.buffers, room.buffers.stages[0].z, a)
-    activate(dense.net.last, &room.buffers.stages[0], &work)
-    take(&dense.net, &room.buffers, room.buffers.stages[0].z, z)
+    put(&dense.net, buffers, z_prev, buffers.stages[0].z_prev)
+    multiply(dense.net.last, &buffers.stages[0], &work)
+    take(&dense.net, buffers, buffers.stages[0].z, a)
+    activate(dense.net.last, &buffers.stages[0], &work)
+    take(&dense.net, buffers, buffers.stages[0].z, z)
 
 
 def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, loss_parameter,
@@ -1822,24 +1842,25 @@ def output_delta_arrays(const real[:, ::1] a, const real[:, ::1] t, str loss, lo
     cdef Parameters dense = Parameters(
         1, [specification(m, activation, parameter, False)], isa=isa, tiny=False, loss=loss,
         loss_parameter=loss_parameter)
-    cdef OwnBuffers room = OwnBuffers(dense, n, 1, GRADIENTS)
+    cdef OwnBuffers memory = OwnBuffers(dense, n, 1, GRADIENTS)
+    cdef Buffers *buffers = &memory.buffers
     cdef Pass work
     require(t.shape[0] == delta.shape[0] == losses.shape[0] == n, "t, delta or losses")
     require(t.shape[1] == delta.shape[1] == m
             and (loss_parameter is None or len(loss_parameter) == m), "t, delta or loss_parameter")
-    begin_pass(&work, &dense.net, &room.buffers, 0, dense.net.loss)
+    begin_pass(&work, &dense.net, buffers, 0, dense.net.loss)
     work.rows = n
-    put(&dense.net, &room.buffers, a, room.buffers.stages[0].z)
-    put(&dense.net, &room.buffers, t, room.buffers.target)
+    put(&dense.net, buffers, a, buffers.stages[0].z)
+    put(&dense.net, buffers, t, buffers.target)
     for i in range(n):
-        room.buffers.weight[i] = 1
+        buffers.weight[i] = 1
     if work.raw == NULL:
-        activate(dense.net.last, &room.buffers.stages[0], &work)
+        activate(dense.net.last, &buffers.stages[0], &work)
     output_loss(&work)
     backward(&work, 0)
-    take(&dense.net, &room.buffers, room.buffers.stages[0].delta, delta)
+    take(&dense.net, buffers, buffers.stages[0].delta, delta)
     for i in range(n):
-        losses[i] = room.buffers.loss[i]
+        losses[i] = buffers.loss[i]
 
 
 def delta_arrays(const real[:, ::1] a, str activation, real parameter, const real[:, ::1] W,
@@ -1849,19 +1870,20 @@ def delta_arrays(const real[:, ::1] a, str activation, real parameter, const rea
     cdef list stages = [specification(k, activation, parameter, False),
                         specification(m, "identity", 0.0, False)]
     cdef Parameters pair = Parameters(1, stages, isa=isa, tiny=False)
-    cdef OwnBuffers room = OwnBuffers(pair, n, 1, GRADIENTS)
+    cdef OwnBuffers memory = OwnBuffers(pair, n, 1, GRADIENTS)
+    cdef Buffers *buffers = &memory.buffers
     cdef Pass work
     require(a.shape[1] == delta.shape[1] == k and delta_next.shape[1] == m, "a, delta or W")
     require(delta_next.shape[0] == delta.shape[0] == n, "delta_next or delta")
     pair.write([np.zeros((1, k), DTYPE), np.asarray(W)])
-    begin_pass(&work, &pair.net, &room.buffers, 0, NULL)
+    begin_pass(&work, &pair.net, buffers, 0, NULL)
     work.rows = n
-    put(&pair.net, &room.buffers, a, room.buffers.stages[0].z)
-    activate(&pair.net.stages[0], &room.buffers.stages[0], &work)
-    put(&pair.net, &room.buffers, delta_next, room.buffers.stages[1].delta)
-    work.few, work.scratch = n <= FEW_ROWS, room.buffers.scratch
+    put(&pair.net, buffers, a, buffers.stages[0].z)
+    activate(&pair.net.stages[0], &buffers.stages[0], &work)
+    put(&pair.net, buffers, delta_next, buffers.stages[1].delta)
+    work.few, work.scratch = n <= FEW_ROWS, buffers.scratch
     backward(&work, 0)
-    take(&pair.net, &room.buffers, room.buffers.stages[0].delta, delta)
+    take(&pair.net, buffers, buffers.stages[0].delta, delta)
 
 
 cdef class LayerState(Parameters):
@@ -1888,7 +1910,8 @@ cdef class LayerState(Parameters):
         `hyper`, if it is given, replaces the hyper-parameters for this and later updates.
         """
         cdef Py_ssize_t n = z_prev.shape[0], at = 0
-        cdef OwnBuffers room = OwnBuffers(self, min(n, ROUND), 1, TRAINING, n > ROUND)
+        cdef OwnBuffers memory = OwnBuffers(self, min(n, ROUND), 1, TRAINING, n > ROUND)
+        cdef Buffers *buffers = &memory.buffers
         cdef Run run
         cdef ThreadState thread
         cdef Round now
@@ -1899,8 +1922,8 @@ cdef class LayerState(Parameters):
         biases = np.zeros(self.n_out, DTYPE) if b is None else np.asarray(b)
         memset(&run, 0, sizeof(Run))
         memset(&thread, 0, sizeof(ThreadState))
-        run.net, run.buffers = &self.net, &room.buffers
-        thread.size, thread.scratch = 1, room.buffers.scratch
+        run.net, run.buffers = &self.net, buffers
+        thread.size, thread.scratch = 1, buffers.scratch
         now.skips_zeros = now.by_columns = False
         self.claim()
         try:
@@ -1913,10 +1936,8 @@ cdef class LayerState(Parameters):
             while at < n:
                 now.rows = min(ROUND, n - at)
                 now.first, now.last = at == 0, n - at <= ROUND
-                put(&self.net, &room.buffers, z_prev[at:at + now.rows],
-                    room.buffers.stages[0].z_prev)
-                put(&self.net, &room.buffers, delta[at:at + now.rows],
-                    room.buffers.stages[0].delta)
+                put(&self.net, buffers, z_prev[at:at + now.rows], buffers.stages[0].z_prev)
+                put(&self.net, buffers, delta[at:at + now.rows], buffers.stages[0].delta)
                 train_parameters(&run, NULL, &thread, &now)
                 at += now.rows
             self.net.step += 1

@@ -11,7 +11,7 @@
 #     metrics                metrics of a whole set of rows
 #     registry               lookup of names in the tables of leaves
 #     gradients              penalties, clipping and the update of a tile
-#     waiting, averages      delayed updates; optimizers that average the parameters themselves
+#     postponed, averages    postponed updates; optimizers that average the parameters themselves
 #     stages                 a file for each kind of stage; kinds.pxd has the list
 #     buffers, passes        memory for rows; the forward pass, the loss, the backward pass
 #     rows                   the inputs, targets and weights of a step's rows

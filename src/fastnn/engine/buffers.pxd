@@ -95,12 +95,13 @@ cdef inline bint allocate_buffers(Buffers *buffers, const Net *net, Py_ssize_t r
     memset(buffers, 0, sizeof(Buffers))
     if nonzeros:
         buffers.nonzeros = allocate_nonzeros(
-            net.n_in, waiting_panels(net), rows, 0 if purpose == INFERENCE else n_threads)
+            net.n_in, postponable_panels(net), rows, 0 if purpose == INFERENCE else n_threads)
         if buffers.nonzeros == NULL:
             return False
         buffers.indexed = buffers.nonzeros
     elif purpose == TRAINING and indexed_rows(net) > 0:
-        buffers.indexed = allocate_nonzeros(indexed_rows(net), waiting_panels(net), 0, n_threads)
+        buffers.indexed = allocate_nonzeros(indexed_rows(net), postponable_panels(net), 0,
+                                            n_threads)
         if buffers.indexed == NULL:
             return False
     if most_bytes(buffers, net, rows) > <double>((<size_t>-1) >> 2):
@@ -138,15 +139,15 @@ cdef inline Py_ssize_t indexed_rows(const Net *net) noexcept nogil:
     `index_rows` reads the caller's rows, so it is not used where rows have copies for members.
     """
     cdef const Stage *stage = lowest_with_parameters(net)
-    if net.members > 1 or stage.kind.index_rows == NULL or not stage.may_wait:
+    if net.members > 1 or stage.kind.index_rows == NULL or not stage.may_postpone:
         return 0
     return stage.W_rows
 
 
-cdef inline Py_ssize_t waiting_panels(const Net *net) noexcept nogil:
-    """Return the panels of the lowest W if its updates may wait, or 0."""
+cdef inline Py_ssize_t postponable_panels(const Net *net) noexcept nogil:
+    """Return the panels of the lowest W if its updates may be postponed, or 0."""
     cdef const Stage *stage = lowest_with_parameters(net)
-    return panels_of(stage.W_columns) if stage.may_wait else 0
+    return panels_of(stage.W_columns) if stage.may_postpone else 0
 
 
 cdef inline Nonzeros *allocate_nonzeros(Py_ssize_t n_in, Py_ssize_t panels, Py_ssize_t rows,

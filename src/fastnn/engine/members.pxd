@@ -50,14 +50,15 @@ from fastnn.engine.lockstep cimport (
 from fastnn.engine.parameters cimport fill
 from fastnn.engine.rows cimport are_nonzeros
 from fastnn.engine.run cimport (
-    DIVERGED,
     INTERRUPTED,
-    LAST_DIVERGED,
     NO_MEMORY,
     NOT_YET,
     Judge,
     Kept,
+    Rule,
     Run,
+    Watch,
+    has_diverged,
 )
 from fastnn.engine.metrics cimport judging_room
 from fastnn.engine.tasks cimport advance, arrange_updates, begin_slice, end_slice
@@ -70,18 +71,18 @@ cdef inline double POLL_SECONDS() noexcept nogil:
     return 0.02
 
 
-cdef struct Room:                 # a thread's buffers for the members that it trains
+cdef struct MemberBuffers:        # a thread's buffers for the members that it trains
     const Net *net                # the network they were made for; NULL: none are allocated
     Py_ssize_t batch
     Buffers training, inference
 
 cdef struct Member:
     Run *run
-    Kept *kept
+    Kept *kept                    # the parameters to which a diverged run returns
     real first_moment             # initial value of the optimizer's first moment
-    real *before                  # copies from before the run, held during it: the arena,
-    int64_t step, epoch           # the counts,
-    double rate                   # and the learning rate
+    real *before                  # during the run, a copy of the arena from before it
+    int64_t step, epoch           # Net.step and Net.epoch before the run
+    double rate                   # the learning rate before the run
     Py_ssize_t dropped            # updates discarded after a divergence; -1: nothing was restored
     double seconds                # duration of the run
 
@@ -94,24 +95,24 @@ cdef struct Members:
     Py_ssize_t n_finished
     Py_ssize_t stopping           # nonzero: abandon the members in progress
     bint stops_at_divergence
-    Room *rooms                   # one for each thread
+    MemberBuffers *buffers        # one for each thread
     bint (*poll)(void *owner) noexcept nogil  # handles signals; returns whether to stop
     void *owner
     void *caller                  # the thread (fastnn_thread) that calls `poll`
-    double polled                 # when it was last called, in seconds
+    double polled                 # time of the last call of `poll`, in seconds
 
 
 cdef inline void members_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     """Train members one after another, tiny ones of one shape side by side, until all are begun."""
     cdef Members *work = <Members *>context
-    cdef Room *room = &work.rooms[rank]
+    cdef MemberBuffers *buffers = &work.buffers[rank]
     cdef Py_ssize_t i, columns = (work.n + fastnn_team_size(team) - 1) // fastnn_team_size(team)
     i = fastnn_take_next(&work.begun)
     while i < work.n and not fastnn_look(&work.stopping):
-        if stand_together(work, i, min(columns, PANEL)):
-            i = train_together(work, i, min(columns, PANEL), room)
+        if can_train_together(work, i, min(columns, PANEL)):
+            i = train_together(work, i, min(columns, PANEL), buffers)
         else:
-            train_member(work, i, room)
+            train_member(work, i, buffers)
             i = fastnn_take_next(&work.begun)
     fastnn_take_next(&work.left)
     while rank == 0 and fastnn_look(&work.left) < fastnn_team_size(team):
@@ -132,22 +133,32 @@ cdef inline bint is_stopped(void *context) noexcept nogil:
     return fastnn_look(&work.stopping)
 
 
-cdef inline void train_member(Members *work, Py_ssize_t i, Room *room) noexcept nogil:
+cdef inline void train_member(Members *work, Py_ssize_t i, MemberBuffers *buffers) noexcept nogil:
     """Train member i from the beginning to the end of its run."""
-    if begin_member(work, i, room):
+    if begin_member(work, i, buffers):
         train_rest(work, i)
     end_member(work, i)
 
 
-cdef inline bint begin_member(Members *work, Py_ssize_t i, Room *room) noexcept nogil:
+cdef inline bint begin_member(Members *work, Py_ssize_t i, MemberBuffers *buffers) noexcept nogil:
     """Prepare member i; return whether it has epochs to train, and memory for them."""
     cdef Member *member = &work.all[i]
     member.seconds = -monotonic()
-    if not make_room(member, room):
+    if not (assign_buffers(member.run, buffers) and allocate_run_memory(member)):
         member.run.ended = NO_MEMORY
-    elif member.run.epochs > 0:
+        return False
+    copy_state(member)
+    begin_best(member.run)
+    if member.run.epochs > 0:
         begin_training(member.run.net)
-    return member.run.ended == NOT_YET and member.run.epochs > 0
+    return member.run.epochs > 0
+
+
+cdef inline void copy_state(Member *member) noexcept nogil:
+    """Copy the state from before the run, to which an abandoned run returns."""
+    cdef const Net *net = member.run.net
+    memcpy(member.before, net.arena, arena_size(net))
+    member.step, member.epoch, member.rate = net.step, net.epoch, net.hyper.learning_rate
 
 
 cdef inline void train_rest(Members *work, Py_ssize_t i) noexcept nogil:
@@ -170,17 +181,17 @@ cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
     cdef Member *member = &work.all[i]
     if member.run.ended != NO_MEMORY and member.run.epochs > 0:
         end_training(member.run.net)
-        finish_member(member)
-    leave_room(member)
+        set_final_parameters(member)
+    free_run_memory(member)
     member.seconds += monotonic()
-    if (member.run.ended in (DIVERGED, LAST_DIVERGED) and work.stops_at_divergence
+    if (has_diverged(member.run) and work.stops_at_divergence
             and not member.run.watch.settles_divergence):
         fastnn_put(&work.stopping, 1)
     fastnn_put(&work.finished[fastnn_take_next(&work.n_finished)], i)
 
 
-cdef inline void finish_member(Member *member) noexcept nogil:
-    """Set the parameters that the network keeps.
+cdef inline void set_final_parameters(Member *member) noexcept nogil:
+    """Set the parameters that the network has after the run.
 
     An abandoned run is undone, a diverged one returns to its last good parameters, and a rule may
     restore the best ones.
@@ -191,10 +202,9 @@ cdef inline void finish_member(Member *member) noexcept nogil:
         renew_all_operands(run.net)
         run.net.step, run.net.epoch = member.step, member.epoch
         run.net.hyper.learning_rate = member.rate
-    elif run.ended in (DIVERGED, LAST_DIVERGED):
+    elif has_diverged(run):
         member.dropped = restore(run.net, member.kept, member.first_moment)
-    if run.ended != INTERRUPTED and (
-            run.ended not in (DIVERGED, LAST_DIVERGED) or run.watch.settles_divergence):
+    if run.ended != INTERRUPTED and (not has_diverged(run) or run.watch.settles_divergence):
         restore_best(run)
 
 
@@ -231,25 +241,26 @@ cdef enum:
     FEWEST_TOGETHER = 4
 
 
-cdef inline bint stand_together(const Members *work, Py_ssize_t i,
-                                Py_ssize_t columns) noexcept nogil:
+cdef inline bint can_train_together(const Members *work, Py_ssize_t i,
+                                    Py_ssize_t columns) noexcept nogil:
     """Whether enough members from i on have one shape, and can be trained side by side."""
     cdef Py_ssize_t k
     if columns < FEWEST_TOGETHER or i + FEWEST_TOGETHER > work.n:
         return False
     for k in range(FEWEST_TOGETHER):
-        if not goes_with(work, i + k, work.all[i].run.net):
+        if not fits_lockstep(work, i + k, work.all[i].run.net):
             return False
     return True
 
 
-cdef inline bint goes_with(const Members *work, Py_ssize_t i, const Net *net) noexcept nogil:
+cdef inline bint fits_lockstep(const Members *work, Py_ssize_t i, const Net *net) noexcept nogil:
+    """Whether there is a member i, and it can be trained in a column beside `net`."""
     return (i < work.n and keeps_step(work.all[i].run)
             and have_one_shape(work.all[i].run.net, net))
 
 
 cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t columns,
-                                      Room *room) noexcept nogil:
+                                      MemberBuffers *buffers) noexcept nogil:
     """Train member i and later ones of its shape, `columns` at a time; return the index of the
     next member, which this thread must begin.
     """
@@ -258,15 +269,15 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t co
     cdef Py_ssize_t most
     cdef int l
     if not make_lockstep(&step, work.all[i].run.net):
-        train_member(work, i, room)
+        train_member(work, i, buffers)
         return fastnn_take_next(&work.begun)
     most = max(1, training_rows(1, step.net.row_flops) // PANEL)
     while True:
         for l in range(columns):
-            while (step.runs[l] == NULL and goes_with(work, i, step.net)
+            while (step.runs[l] == NULL and fits_lockstep(work, i, step.net)
                     and not fastnn_look(&work.stopping)):
                 members[l] = i
-                enter(work, i, room, &step, l)
+                enter(work, i, buffers, &step, l)
                 i = fastnn_take_next(&work.begun)
         if is_empty(&step):
             break
@@ -279,10 +290,10 @@ cdef inline Py_ssize_t train_together(Members *work, Py_ssize_t i, Py_ssize_t co
     return i
 
 
-cdef inline void enter(Members *work, Py_ssize_t i, Room *room, Lockstep *step,
+cdef inline void enter(Members *work, Py_ssize_t i, MemberBuffers *buffers, Lockstep *step,
                        int l) noexcept nogil:
     """Begin the run of member i in column l, or end it if there is nothing to train."""
-    if begin_member(work, i, room):
+    if begin_member(work, i, buffers):
         begin_slice(work.all[i].run)
         enter_column(step, l, work.all[i].run)
     else:
@@ -341,39 +352,47 @@ cdef inline void plan_buffers(Buffers *plan, const Net *net, Py_ssize_t rows, Pu
     plan.stages = NULL
 
 
-cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
-    """Allocate the buffers and the other memory of a run; return False if there is not enough."""
-    cdef Run *run = member.run
+cdef inline bint assign_buffers(Run *run, MemberBuffers *buffers) noexcept nogil:
+    """Let a run use a thread's buffers, which are allocated again if they do not fit; return False
+    if there is not enough memory."""
     cdef Net *net = run.net
-    cdef Py_ssize_t i, last = chunks_of(net, run.watch.last.rows.n)
-    cdef Py_ssize_t chunks = last + chunks_of(net, run.watch.validation.rows.n)
+    cdef Py_ssize_t rows = min(run.batch, round_rows(net))
     cdef bint nonzeros = are_nonzeros(&run.rows)
-    if (room.net == NULL or room.batch != run.batch
-            or (room.training.nonzeros != NULL) != nonzeros
-            or not same_buffers(room.net, net, min(run.batch, round_rows(net)))):
-        free_room(room)
-        room.net, room.batch = net, run.batch
-        if not (allocate_buffers(&room.training, net, min(run.batch, round_rows(net)), 1,
-                                 TRAINING, run.batch > round_rows(net), nonzeros)
-                and allocate_buffers(&room.inference, net, chunk_rows(net), 1, INFERENCE, False,
+    if (buffers.net == NULL or buffers.batch != run.batch
+            or (buffers.training.nonzeros != NULL) != nonzeros
+            or not same_buffers(buffers.net, net, rows)):
+        free_member_buffers(buffers)
+        buffers.net, buffers.batch = net, run.batch
+        if not (allocate_buffers(&buffers.training, net, rows, 1, TRAINING,
+                                 run.batch > round_rows(net), nonzeros)
+                and allocate_buffers(&buffers.inference, net, chunk_rows(net), 1, INFERENCE, False,
                                      nonzeros)):
-            free_room(room)
+            free_member_buffers(buffers)
             return False
-    run.buffers = &room.training
+    run.buffers = &buffers.training
+    run.watch.validation.buffers = run.watch.last.buffers = &buffers.inference
     if nonzeros:
         run.buffers.nonzeros.whole = multiplies_zeros(net)
     arrange_updates(run)
     run.skips_zeros = trains_on_zeros(run)
-    run.watch.validation.buffers = run.watch.last.buffers = &room.inference
+    return True
+
+
+cdef inline bint allocate_run_memory(Member *member) noexcept nogil:
+    """Allocate the memory of a run beside its buffers; return False if there is not enough."""
+    cdef Run *run = member.run
+    cdef Watch *watch = run.watch
+    cdef const Net *net = run.net
+    cdef Rule *rule
+    cdef Py_ssize_t i, last = chunks_of(net, watch.last.rows.n)
+    cdef Py_ssize_t chunks = last + chunks_of(net, watch.validation.rows.n)
     member.before = <real *>fastnn_allocate(arena_size(net))
     member.kept.memory = <real *>fastnn_allocate(
         net.block * (1 + net.n_blocks if run.tiny else 1) * sizeof(real))
-    run.watch.last.chunk_losses = <double *>fastnn_allocate(chunks * sizeof(double))
-    if member.before == NULL or member.kept.memory == NULL or run.watch.last.chunk_losses == NULL:
+    watch.last.chunk_losses = <double *>fastnn_allocate(chunks * sizeof(double))
+    if member.before == NULL or member.kept.memory == NULL or watch.last.chunk_losses == NULL:
         return False
-    run.watch.validation.chunk_losses = run.watch.last.chunk_losses + last
-    memcpy(member.before, net.arena, arena_size(net))
-    member.step, member.epoch, member.rate = net.step, net.epoch, net.hyper.learning_rate
+    watch.validation.chunk_losses = watch.last.chunk_losses + last
     if run.generator != NULL:
         run.order = <int64_t *>fastnn_allocate(run.rows.n * sizeof(int64_t))
         if run.order == NULL:
@@ -382,21 +401,20 @@ cdef inline bint make_room(Member *member, Room *room) noexcept nogil:
         run.last_order = <int64_t *>fastnn_allocate(run.rows.n * sizeof(int64_t))
         if run.last_order == NULL:
             return False
-    if not (make_judges_room(&run.watch.judge, run.rows.n, net.n_out)
-            and make_judges_room(&run.watch.validation_judge, run.watch.validation.rows.n,
-                                 net.n_out)):
+    if not (allocate_judge(&watch.judge, run.rows.n, net.n_out)
+            and allocate_judge(&watch.validation_judge, watch.validation.rows.n, net.n_out)):
         return False
-    run.out, run.watch.validation.out = run.watch.judge.out, run.watch.validation_judge.out
-    for i in range(run.watch.n_rules):
-        if keeps_best(&run.watch.rules[i]):
-            run.watch.rules[i].best_parameters = <real *>fastnn_allocate(net.block * sizeof(real))
-            if run.watch.rules[i].best_parameters == NULL:
+    run.out, watch.validation.out = watch.judge.out, watch.validation_judge.out
+    for i in range(watch.n_rules):
+        rule = &watch.rules[i]
+        if keeps_best(rule):
+            rule.best_parameters = <real *>fastnn_allocate(net.block * sizeof(real))
+            if rule.best_parameters == NULL:
                 return False
-    begin_best(run)
     return True
 
 
-cdef inline bint make_judges_room(Judge *judge, Py_ssize_t n, Py_ssize_t n_out) noexcept nogil:
+cdef inline bint allocate_judge(Judge *judge, Py_ssize_t n, Py_ssize_t n_out) noexcept nogil:
     """Allocate memory for n outputs and their metrics, if any; False if there is not enough."""
     if judge.n_metrics == 0:
         return True
@@ -405,21 +423,21 @@ cdef inline bint make_judges_room(Judge *judge, Py_ssize_t n, Py_ssize_t n_out) 
     return judge.out != NULL and judge.room != NULL
 
 
-cdef inline void leave_judges_room(Judge *judge) noexcept nogil:
+cdef inline void free_judge(Judge *judge) noexcept nogil:
     fastnn_free(judge.out)
     fastnn_free(judge.room)
     judge.out, judge.room = NULL, NULL
 
 
-cdef inline void leave_room(Member *member) noexcept nogil:
+cdef inline void free_run_memory(Member *member) noexcept nogil:
     """Free the memory of this run; the thread keeps its buffers for the next one."""
     cdef Run *run = member.run
     cdef Py_ssize_t i
     for i in range(run.watch.n_rules):
         fastnn_free(run.watch.rules[i].best_parameters)
         run.watch.rules[i].best_parameters = NULL
-    leave_judges_room(&run.watch.judge)
-    leave_judges_room(&run.watch.validation_judge)
+    free_judge(&run.watch.judge)
+    free_judge(&run.watch.validation_judge)
     fastnn_free(run.order)
     fastnn_free(run.last_order)
     fastnn_free(run.watch.last.chunk_losses)
@@ -429,8 +447,8 @@ cdef inline void leave_room(Member *member) noexcept nogil:
     member.kept.memory, member.before = NULL, NULL
 
 
-cdef inline void free_room(Room *room) noexcept nogil:
-    if room.net != NULL:
-        free_buffers(&room.training)
-        free_buffers(&room.inference)
-        memset(room, 0, sizeof(Room))
+cdef inline void free_member_buffers(MemberBuffers *buffers) noexcept nogil:
+    if buffers.net != NULL:
+        free_buffers(&buffers.training)
+        free_buffers(&buffers.inference)
+        memset(buffers, 0, sizeof(MemberBuffers))

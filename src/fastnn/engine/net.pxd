@@ -120,10 +120,11 @@ cdef struct Kind:                 # the functions of a kind of stage
     # For stages that are `on_line`.
     void (*update_on_line)(const Net *net, const Stage *stage, const StageBuffers *buffers,
                            int rank, int size, Update *update) noexcept nogil
-    # For stages whose updates may wait (Stage.may_wait). `delta_of_row` returns panels of deltas
-    # (rows, ..): their sum over rows, weighted by the entries of a row of W (Columns), is the
-    # gradient of that row. `index_rows`, for inputs that are not nonzeros, lists the rows of W that
-    # n rows of X (.., n_in) read: those from `position` on in `order`, or in X if `order` is NULL.
+    # For stages whose updates may be postponed (Stage.may_postpone). `delta_of_row` returns panels
+    # of deltas (rows, ..): their sum over rows, weighted by the entries of a row of W (Columns), is
+    # the gradient of that row. `index_rows`, for inputs that are not nonzeros, lists the rows of W
+    # that n rows of X (.., n_in) read: those from `position` on in `order`, or in X if `order` is
+    # NULL.
     const real *(*delta_of_row)(const Stage *stage, const StageBuffers *buffers,
                                 Py_ssize_t stride, Py_ssize_t row) noexcept nogil
     void (*index_rows)(const Stage *stage, const real *X, const int64_t *order,
@@ -142,13 +143,14 @@ cdef struct Stage:
     bint is_apart                 # a tile's gradient sums over the rows of one member
     bint frozen                   # its parameters are never updated
     real *W                       # parameters (W_rows, W_columns) in panels, or NULL
-    real *b                       # parameters (b_columns,), or (b_rows, b_columns) if b_rows > 0,
-    # in panels; or NULL. They have neither weight decay nor penalties.
+    # Parameters (b_columns,), or (b_rows, b_columns) if b_rows > 0, in panels; or NULL. They have
+    # neither weight decay nor penalties.
+    real *b
     Py_ssize_t W_rows, W_columns, b_rows, b_columns
     bint has_operands             # products read a copy of W, rounded to bfloat16
     fastnn_pair *operands         # the copy: panels of pairs_of(W_rows) pairs of rows; or NULL
     bint on_line                  # Kind.update_on_line can update it, or it has no parameters
-    bint may_wait                 # updates with gradient 0 may wait until a row of W is read
+    bint may_postpone             # updates with gradient 0 may be made when a row of W is read
     Py_ssize_t rows_read          # rows of W that a row of inputs reads, for Kind.index_rows
     bint transposed               # W is stored transposed: it is (W_columns, W_rows) for Python
     bint is_vector                # W is (W_columns,) for Python, and has no weight decay
@@ -199,8 +201,8 @@ cdef struct Net:
     fastnn_schedule schedule      # of the learning rate
     Clip clip
     real bound
-    bint averaged                 # the last block of the arena is an average of the parameters:
-    bint has_ema                  # a moving average kept by fastnn; if False, the optimizer's own
+    bint averaged                 # the last block of the arena is an average of the parameters
+    bint has_ema                  # the average is a moving average, not the optimizer's own
     double momentum               # of the moving average
     bint in_training              # block 0 has the parameters, not the optimizer's average of them
     Stage *averaged_stages        # copies of `stages` whose parameters are the averages; or NULL
@@ -210,8 +212,9 @@ cdef struct Net:
     Py_ssize_t operands_block     # pairs in each of these blocks; 0: there are none
     Py_ssize_t n_blocks           # parameters, each moment, the moving average if any
     fastnn_claim claim            # held by threads that change or copy the parameters
-    uint64_t finite_until         # the lowest W is known to be finite until this change of the
-    # parameters, as `claim` counts changes; 0: unknown
+    # The lowest W is known to be finite until this change of the parameters, as `claim` counts
+    # changes; 0: unknown.
+    uint64_t finite_until
     uint64_t predicts_until       # few rows have been predicted since the change before this one
     fastnn_tiny tiny              # the network as tiny.c reads it; without layers if it is not tiny
     double row_flops              # of a training step, for one row
@@ -232,20 +235,22 @@ cdef struct Columns:              # a thread's index of the nonzeros in a round 
     Py_ssize_t n_used
     bint whole                    # zeros must be multiplied, too, since a delta is not finite
 
-cdef struct Nonzeros:             # the inputs of a batch as nonzeros, not in panels; or the rows of
-    # an Embedding's W that the batch reads, as the nonzeros of one-hot rows
+# The inputs of a batch as nonzeros, not in panels; or the rows of an Embedding's W that the batch
+# reads, as the nonzeros of one-hot rows.
+cdef struct Nonzeros:
     fastnn_sparse_row *rows       # (rows,) the rows; unused for an Embedding
     Columns *columns              # one for each thread; NULL in buffers for inference
     int n_threads
     Py_ssize_t n_in
     bint whole                    # zeros must be multiplied, too, since a weight is not finite
-    # ---- where updates wait (waiting.pxd)
-    bint waits                    # a row of W is updated when it is read, not in each step
+    # ---- where updates are postponed (postponed.pxd)
+    bint postpones                # a row of W is updated when it is read, not in each step
     bint rests                    # an update changes nothing if the gradient and all moments are 0
-    uint16_t *done                # (panels, n_in) number of updates made of each row of a panel of
-    # W, modulo 2^16; fewer than PAST updates of a row wait
-    int64_t begun                 # value of Net.step when updates began to wait
-    int64_t settled               # value of Net.step when settle_all last left no update waiting
+    # (panels, n_in) number of updates made of each row of a panel of W, modulo 2^16. Fewer than
+    # PAST updates of a row are postponed.
+    uint16_t *done
+    int64_t begun                 # value of Net.step from which on updates are postponed
+    int64_t caught_up             # value of Net.step when all postponed updates were last made
     fastnn_past *past             # (PAST,) constants of update t at t % PAST
 
 cdef struct Strip:                # tiles of a thread that share a panel of z_prev
@@ -259,14 +264,15 @@ cdef struct StageBuffers:         # of one stage, for the rows of a batch, in pa
     real *z_prev                  # its input: the batch, or z of the stage below
     real *z                       # its output
     real *delta                   # dE/dz; a Dense turns it into dE/da
-    real *kept                    # values that the forward pass stores for the backward pass, and
-    # other memory that the kind needs for rows; or NULL
+    # Values that the forward pass stores for the backward pass, and other memory that the kind
+    # needs for rows; or NULL.
+    real *kept
     real *kept_rows               # (rows,) stored for the backward pass: one number for each row
     real *apart                   # copies of the rows, grouped by member of an ensemble
     fastnn_pair *z_by_columns     # z_prev rounded to bfloat16, in pairs of columns
-    fastnn_pair *z_by_rows        # and in pairs of rows
+    fastnn_pair *z_by_rows        # z_prev rounded to bfloat16, in pairs of rows
     fastnn_pair *delta_by_columns  # delta rounded to bfloat16, in pairs of columns
-    fastnn_pair *delta_by_rows    # and in pairs of rows
+    fastnn_pair *delta_by_rows    # delta rounded to bfloat16, in pairs of rows
 
 cdef struct Buffers:              # room for the rows of a batch
     Py_ssize_t rows               # rows of inputs; the stages have net.members times as many
@@ -291,15 +297,16 @@ cdef struct Pass:                 # a pass of rows `at`, ... of the buffers thro
     const Net *net
     const Buffers *buffers
     Py_ssize_t at, rows           # counted in copies, if the network has members
-    Py_ssize_t shift              # memory that only this pass reads begins at row `at` - shift: all
-    # chunks of a thread use the same rows of it, which stay in L2
+    # Memory that only this pass reads begins at row `at` - shift: all chunks of a thread use the
+    # same rows of it, which stay in L2.
+    Py_ssize_t shift
     const fastnn_loss *loss       # the loss that reads the outputs, or NULL
     const Stage *raw              # the last stage, if the loss reads its pre-activations; or NULL
     uint64_t step                 # number of the step, for dropout's masks
     Py_ssize_t before             # rows of the batch before the first row of the buffers
     int rank, size                # rank of this thread; number of threads that divide columns
-    bint by_columns               # only this thread's columns of z and delta are computed;
-    bint below_by_columns         # the same for the delta of the stage below
+    bint by_columns               # only this thread's columns of z and delta are computed
+    bint below_by_columns         # only this thread's columns of the delta below are computed
     bint few                      # the batch has few rows (FEW_ROWS)
     bint skips_zeros              # the inputs have many zeros, and the lowest W is finite
     bint carry                    # the stage below needs its delta
@@ -312,8 +319,10 @@ cdef struct Tile:                 # a part of a stage's parameters, updated by o
     const Stage *stage
     Py_ssize_t rows               # rows of W in the tile, PANEL reals each
     real *W
-    const real *left              # dW = left.T @ right: a panel of z_prev and a panel of delta, or
-    const real *right             # the reverse if W is stored transposed
+    # dW = left.T @ right: a panel of z_prev and a panel of delta, or the reverse if W is stored
+    # transposed
+    const real *left
+    const real *right
     const fastnn_pair *left_pairs    # left and right in pairs of rows, if the stage has operands
     const fastnn_pair *right_pairs
     fastnn_pair *operands         # operands of the tile, if the stage has operands
@@ -370,6 +379,14 @@ cdef inline Py_ssize_t rows_of_tiles(const Net *net, const Stage *stage,
 cdef inline const Stage *lowest_with_parameters(const Net *net) noexcept nogil:
     """Return the lowest stage with parameters: it may skip zeros of the inputs."""
     return &net.stages[net.first_parameters]
+
+
+cdef inline bint evaluates_average(const Net *net, bint averages) noexcept nogil:
+    """Whether validation evaluates the last block of the arena, an average, instead of block 0.
+
+    It does from the first update on, with `averages` or in training, if the network is averaged.
+    """
+    return (averages or net.in_training) and net.averaged and net.step > 0
 
 
 cdef inline Py_ssize_t panels_of(Py_ssize_t columns) noexcept nogil:

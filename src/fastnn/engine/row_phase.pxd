@@ -53,9 +53,9 @@ cdef struct ThreadState:          # the private state of a thread of the team
     bint polls                    # it checks for signals within a step
 
 
-cdef inline bint waits(const Run *run) noexcept nogil:
+cdef inline bint postpones_updates(const Run *run) noexcept nogil:
     """Whether a row of the lowest W is updated when it is read, not in each step."""
-    return run.buffers.indexed != NULL and run.buffers.indexed.waits
+    return run.buffers.indexed != NULL and run.buffers.indexed.postpones
 
 
 cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank) noexcept nogil:
@@ -67,7 +67,7 @@ cdef inline ThreadState thread_state(const Run *run, fastnn_team *team, int rank
     if run.buffers.strips != NULL:
         thread.strips = run.buffers.strips + rank * run.buffers.strips_stretch
     thread.columns = NULL
-    if run.buffers.nonzeros != NULL or waits(run):
+    if run.buffers.nonzeros != NULL or postpones_updates(run):
         thread.columns = &run.buffers.indexed.columns[rank]
     thread.clock = NULL
     if run.clocks != NULL:
@@ -210,8 +210,8 @@ cdef inline void forward_part(Pass *work, Py_ssize_t i, fastnn_team *team,
     record_time(thread.clock, FORWARD)
 
 
-cdef inline void take_rows(Pass *work, bint all, Py_ssize_t first, Py_ssize_t stop,
-                           Py_ssize_t rows) noexcept nogil:
+cdef inline void set_pass_rows(Pass *work, bint all, Py_ssize_t first, Py_ssize_t stop,
+                               Py_ssize_t rows) noexcept nogil:
     """Set the rows of a pass: all `rows` rows, or first ... stop."""
     work.at, work.rows = 0 if all else first, rows if all else stop - first
 
@@ -233,7 +233,7 @@ cdef inline void backward_parts(Run *run, Pass *work, fastnn_team *team, const T
         stage = &net.stages[i]
         carries, is_last = stage.kind.carry_back != NULL, i == net.n_stages - 1
         work.by_columns = divides_columns(stage, work.size)
-        take_rows(work, work.by_columns, first, stop, rows)
+        set_pass_rows(work, work.by_columns, first, stop, rows)
         if work.rows > 0 and stage.kind.differentiate != NULL:
             stage.kind.differentiate(stage, &work.buffers.stages[i], work)
         if i <= lowest:
@@ -243,6 +243,6 @@ cdef inline void backward_parts(Run *run, Pass *work, fastnn_team *team, const T
             meet(team, thread, DELTA)  # delta is complete
         if is_last and run.ended != NOT_YET:
             break
-        take_rows(work, work.below_by_columns, first, stop, rows)
+        set_pass_rows(work, work.below_by_columns, first, stop, rows)
         if work.rows > 0 and carries:
             stage.kind.carry_back(stage, &work.buffers.stages[i], work)

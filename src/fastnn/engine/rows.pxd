@@ -23,7 +23,7 @@ from fastnn.engine.net cimport (
     panels_of,
 )
 from fastnn.engine.registry cimport by_output
-from fastnn.engine.waiting cimport add_entry, clear_columns, count_entry, place_entries
+from fastnn.engine.postponed cimport add_entry, clear_columns, count_entry, place_entries
 
 cdef struct Rows
 
@@ -37,10 +37,10 @@ cdef struct Rows:
                            Py_ssize_t position, Py_ssize_t at, Py_ssize_t n) noexcept nogil
     const fastnn_loss *loss       # the loss that reads these targets; NULL without targets
     Py_ssize_t n_weights          # weights of a row: 1, n_out, or 0 if all rows have weight 1
-    const real *X                 # (n, n_in) dense rows; NULL for rows of CSR:
-    const real *values            # (n_values,) the nonzeros of all rows,
-    const int32_t *columns        # (n_values,) and their columns, ascending in each row;
-    const int64_t *starts         # (n + 1,) where each row begins, and where the last row ends
+    const real *X                 # (n, n_in) dense rows; NULL for CSR rows
+    const real *values            # (n_values,) the nonzeros of all CSR rows
+    const int32_t *columns        # (n_values,) columns of the nonzeros, ascending in each row
+    const int64_t *starts         # (n + 1,) indices in `values` where rows begin, and the last ends
     Py_ssize_t n_values
     double flops_less             # flops of Net.row_flops that zeros save in a row
     const real *T                 # (n, n_out) targets, or NULL

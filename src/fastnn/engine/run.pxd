@@ -19,7 +19,7 @@ cdef enum:
 
 cdef enum End:                    # why a run ends before its last step
     NOT_YET
-    DIVERGED                      # a loss isn't finite; its step is not made, but see `overflowed`
+    DIVERGED                      # a loss isn't finite; its step was not made, unless `overflowed`
     LAST_DIVERGED                 # the loss after the last update of an epoch isn't finite
     STOPPED                       # a rule ended it, or Watch.stop was set: after a complete epoch
     INTERRUPTED                   # a signal arrived, or the members of a fit_many are given up
@@ -127,8 +127,8 @@ cdef struct Run:
     # Draws an order under the lock of the generator, if other code draws from it, too; or NULL.
     void (*draw)(Run *run) noexcept nogil
     void *drawer
-    bint compounds                # each epoch shuffles the order of the epoch before,
-    int64_t *last_order           # (rows.n,) which is kept here
+    bint compounds                # each epoch shuffles the order of the epoch before
+    int64_t *last_order           # (rows.n,) order of the epoch before, if `compounds`
     double *losses                # (until,) the loss of each epoch; NULL: epochs are not counted
     Watch *watch                  # validation, metrics and rules, or NULL
     # ---- how
@@ -142,9 +142,9 @@ cdef struct Run:
     real *gradient                # memory for the gradient, if no update is wanted; or NULL
     real *out                     # (end, n_out): outputs before each update, or NULL
     Clock *clocks                 # one for each thread, or NULL
-    bint polls                    # steps are so long that they check for signals themselves,
-    bint (*interrupted)(void *owner) noexcept nogil  # with this function
-    void *owner
+    bint polls                    # steps are so long that they check for signals themselves
+    bint (*interrupted)(void *owner) noexcept nogil  # handles signals; returns whether to end
+    void *owner                   # the argument of `interrupted`
     # ---- its position
     Py_ssize_t first, stop        # positions of the present slice
     real *copy_to                 # where the slice's first step copies the parameters; or NULL
@@ -154,9 +154,14 @@ cdef struct Run:
     double row_loss               # sum over the epoch's rows of the loss of their batch
     End ended                     # set by any thread before a barrier, read by all after it
     double last_loss              # loss of the batch that ended the run
-    bint overflowed               # only its penalties aren't finite, which is known after the step
-    int64_t failed_step           # the number of that step in its epoch, from 1
-    double failed_rate            # and its learning rate
+    bint overflowed               # only the penalties aren't finite, which is known after the step
+    int64_t failed_step           # the step that ended the run: its number in its epoch, from 1
+    double failed_rate            # learning rate of the step that ended the run
+
+
+cdef inline bint has_diverged(const Run *run) noexcept nogil:
+    """Whether the run ended because a loss was not finite, in a step or after an epoch."""
+    return run.ended == DIVERGED or run.ended == LAST_DIVERGED
 
 
 cdef inline double reduced(const Net *net, double loss, double total) noexcept nogil:

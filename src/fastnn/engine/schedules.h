@@ -1,6 +1,5 @@
 /* schedules.h - learning rates as functions of time, in C so that the rate can change with every
- * step of an epoch. To add a schedule: its function and its line in the list here, its class in
- * schedules.py, its line in reference/.
+ * step of an epoch. To add a schedule, see "Adding to fastnn" in ARCHITECTURE.md.
  *
  * Time t is the number of steps (or of epochs, if the schedule is per epoch) that came before: 0 in
  * the first one. Double precision throughout. Any schedule may begin after a warm-up.

@@ -71,14 +71,14 @@ from fastnn.engine.net cimport (
 )
 from fastnn.engine.row_phase cimport (
     ThreadState,
+    postpones_updates,
     sum_of,
     train_columns,
     train_rows,
-    waits,
 )
 from fastnn.engine.rows cimport index_columns
 from fastnn.engine.run cimport NOT_YET, Run
-from fastnn.engine.waiting cimport catch_up_rows, catch_up_tiles, mark_tiles, update_rows
+from fastnn.engine.postponed cimport catch_up_rows, catch_up_tiles, mark_tiles, update_rows
 
 cdef enum GradientUse:            # use of the gradients, decided once a round, in use_of
     UPDATE_NOW                    # the optimizer runs tile by tile; no gradient is stored
@@ -124,12 +124,7 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
         now.skips_zeros = run.skips_zeros  # read here by all threads; one may clear it later
         now.by_columns = run.by_columns and not now.skips_zeros and thread.size > 1
         if thread.columns != NULL:
-            index_batch(run, position + at, now.rows, thread.columns)
-            if waits(run):
-                catch_up_in_use(run, thread, step)
-                if thread.rank == 0:
-                    keep_constants(run, &now, thread.scratch)
-                fastnn_team_barrier(team)  # the weights that these rows read are up to date
+            index_and_catch_up(run, team, thread, position + at, &now)
         if now.by_columns:
             mine = train_columns(run, team, thread, step, position + at, at, divisor, now.rows,
                                  few)
@@ -147,14 +142,8 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
                 run.last_loss = loss[0]
             return False
         if run.copy_to != NULL and now.last and position == run.first:
-            if waits(run):
-                catch_up_all(run, thread.rank, thread.size, step)
-                fastnn_team_barrier(team)
-            keep_parameters(run, team, thread.rank)
-        if run.buffers.nonzeros != NULL:
-            thread.columns.whole = not deltas_are_finite(run, now.rows)
-        if now.skips_zeros and not deltas_are_finite(run, now.rows):
-            now.skips_zeros = run.skips_zeros = False
+            keep_parameters(run, team, thread, step)
+        check_deltas(run, thread, &now)
         train_parameters(run, team, thread, &now)
         record_time(thread.clock, UPDATE)
         fastnn_team_barrier(team)
@@ -163,17 +152,33 @@ cdef inline bint train_batch(Run *run, fastnn_team *team, const ThreadState *thr
     return True
 
 
-cdef inline void keep_parameters(const Run *run, fastnn_team *team, int rank) noexcept nogil:
-    """Copy the parameters, whose loss is known to be finite, before this step changes them."""
-    if rank == 0:
+cdef inline void keep_parameters(const Run *run, fastnn_team *team, const ThreadState *thread,
+                                 int64_t t) noexcept nogil:
+    """Copy the parameters after update t, whose loss is known to be finite."""
+    if postpones_updates(run):
+        catch_up_all(run, thread.rank, thread.size, t)
+        fastnn_team_barrier(team)
+    if thread.rank == 0:
         memcpy(run.copy_to, run.net.arena, run.net.block * sizeof(real))
     fastnn_team_barrier(team)
 
 
-# ---- updates that wait (waiting.pxd) ------------------------------------------------------------
+# ---- postponed updates (postponed.pxd) ----------------------------------------------------------
 
-cdef inline void index_batch(const Run *run, Py_ssize_t position, Py_ssize_t rows,
-                             Columns *columns) noexcept nogil:
+cdef inline void index_and_catch_up(const Run *run, fastnn_team *team, const ThreadState *thread,
+                                    Py_ssize_t position, const Round *now) noexcept nogil:
+    """List the rows of the lowest W that the round's inputs read, from `position` on; if updates
+    are postponed, make those of these rows."""
+    index_inputs(run, position, now.rows, thread.columns)
+    if postpones_updates(run):
+        catch_up_in_use(run, thread, now.t - 1)
+        if thread.rank == 0:
+            keep_constants(run, now, thread.scratch)
+        fastnn_team_barrier(team)
+
+
+cdef inline void index_inputs(const Run *run, Py_ssize_t position, Py_ssize_t rows,
+                              Columns *columns) noexcept nogil:
     """List the rows of the lowest W that `rows` rows of inputs read."""
     cdef const Stage *stage = lowest_with_parameters(run.net)
     if run.buffers.nonzeros != NULL:
@@ -207,8 +212,8 @@ cdef inline (Py_ssize_t, Py_ssize_t) indexed_tiles(const Net *net, int rank,
 
 cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
                                  int64_t t) noexcept nogil:
-    """Make the waiting updates, up to update t, of the rows of the lowest W in use: this thread's
-    part."""
+    """Make the postponed updates, up to update t, of the rows of the lowest W in use: this
+    thread's part."""
     cdef const Net *net = run.net
     cdef Py_ssize_t first, stop
     cdef uint64_t before = fastnn_flush_subnormals()
@@ -219,7 +224,7 @@ cdef inline void catch_up_in_use(const Run *run, const ThreadState *thread,
 
 
 cdef inline void catch_up_all(const Run *run, int rank, int size, int64_t t) noexcept nogil:
-    """Make the waiting updates, up to update t, of all rows of the lowest W: a thread's part."""
+    """Make the postponed updates, up to update t, of all rows of the lowest W: a thread's part."""
     cdef const Net *net = run.net
     cdef Py_ssize_t first, stop
     cdef uint64_t before = fastnn_flush_subnormals()
@@ -248,6 +253,15 @@ cdef inline void update_in_use(const Run *run, const ThreadState *thread, const 
 
 
 # ---- parameters ---------------------------------------------------------------------------------
+
+cdef inline void check_deltas(Run *run, const ThreadState *thread, Round *now) noexcept nogil:
+    """Skip no zeros in this round if a delta of the lowest W is not finite: the product with 0 is
+    NaN."""
+    if run.buffers.nonzeros != NULL:
+        thread.columns.whole = not deltas_are_finite(run, now.rows)
+    if now.skips_zeros and not deltas_are_finite(run, now.rows):
+        now.skips_zeros = run.skips_zeros = False
+
 
 cdef inline bint deltas_are_finite(const Run *run, Py_ssize_t rows) noexcept nogil:
     """Whether the deltas of the lowest stage with parameters are finite; True if no delta of it is
@@ -285,7 +299,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
     cdef TileShare mine
     cdef GradientUse use = use_of(run, now)
     cdef uint64_t before = fastnn_flush_subnormals()
-    if waits(run) and thread.columns.whole:  # the gradient of every row of W may be nonzero
+    if postpones_updates(run) and thread.columns.whole:  # no row of W is known to have gradient 0
         catch_up_all(run, thread.rank, thread.size, now.t - 1)
         fastnn_team_barrier(team)
     if use == UPDATE_ON_LINE:
@@ -296,7 +310,7 @@ cdef inline void train_parameters(Run *run, fastnn_team *team, const ThreadState
         if use == STORE_AND_CLIP:
             fastnn_team_barrier(team)  # all gradients are known
             update_clipped(run, now, &mine, thread.scratch)
-    if waits(run):
+    if postpones_updates(run):
         if thread.columns.whole:
             mark_all(run, thread.rank, thread.size, now.t)
         elif (now.t - run.buffers.indexed.begun) % (PAST - 1) == 0:
@@ -312,7 +326,7 @@ cdef inline void update_on_line(const Run *run, const ThreadState *thread,
     cdef Py_ssize_t i
     cdef Update update
     begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
-    if waits(run) and not thread.columns.whole:
+    if postpones_updates(run) and not thread.columns.whole:
         update_in_use(run, thread, now, &update, False)
     for i in range(net.n_stages):
         stage = &net.stages[i]
@@ -327,7 +341,7 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
     """Compute and use the gradients of this thread's tiles of all stages."""
     cdef const Net *net = run.net
     cdef const Stage *stage
-    cdef Py_ssize_t i, number, first, last, below = 0
+    cdef Py_ssize_t i, number, first, stop, below = 0
     cdef Update update
     cdef Tile here
     begin_update(&update, net, now.t, now.penalty_scale, thread.scratch)
@@ -336,16 +350,16 @@ cdef inline void train_tiles(Run *run, GradientUse use, const Round *now, const 
         here.stage, here.nonzeros = stage, thread.columns if i == net.first_parameters else NULL
         if stage.n_tiles > 0:
             turn_to(net, stage, &update)
-        if here.nonzeros != NULL and waits(run) and not here.nonzeros.whole:
+        if here.nonzeros != NULL and postpones_updates(run) and not here.nonzeros.whole:
             update_in_use(run, thread, now, &update, True)
             below += stage.n_tiles
             continue
-        first, last = tiles_of(mine, stage, below)
+        first, stop = tiles_of(mine, stage, below)
         if now.skips_zeros and stage.skips_zeros and not (stage.frozen and use != RETURN):
-            train_strips(run, use, now, stage, below, first, last, thread, &update)
+            train_strips(run, use, now, stage, below, first, stop, thread, &update)
         else:
             here.ready = NULL
-            for number in range(first, last):
+            for number in range(first, stop):
                 train_tile(run, use, now, &here, below, number, &update)
         below += stage.n_tiles
     finish_update(net, &update)
@@ -389,7 +403,7 @@ cdef inline void train_tile(Run *run, GradientUse use, const Round *now, Tile *t
     if use == UPDATE_NOW and not stage.frozen:
         stage.kind.update_tile(net, tile, rows_of_tiles(net, stage, now.rows), update)
     else:
-        treat_tile(run, tile, use, now, below + number, update)
+        store_tile_gradient(run, tile, use, now, below + number, update)
     watch_weights(run, now, tile)
 
 
@@ -407,8 +421,9 @@ cdef inline real *stored_gradients(const Run *run, GradientUse use) noexcept nog
     return run.gradient if use == RETURN else run.buffers.gradient
 
 
-cdef inline void treat_tile(const Run *run, const Tile *tile, GradientUse use, const Round *now,
-                            Py_ssize_t number, Update *update) noexcept nogil:
+cdef inline void store_tile_gradient(const Run *run, const Tile *tile, GradientUse use,
+                                     const Round *now, Py_ssize_t number,
+                                     Update *update) noexcept nogil:
     """Store the gradient of a tile and use it; for a frozen tile, compute its penalty alone."""
     cdef const Net *net = run.net
     cdef real *gradient = stored_gradients(run, use)
@@ -430,7 +445,7 @@ cdef inline void update_clipped(Run *run, const Round *now, const TileShare *min
     cdef const Buffers *buffers = run.buffers
     cdef const double *squares = buffers.squares
     cdef const Stage *stage
-    cdef Py_ssize_t i, number, first, last, below = 0
+    cdef Py_ssize_t i, number, first, stop, below = 0
     cdef real of_W = 1, of_b = 1
     cdef Update update
     cdef Tile here
@@ -441,13 +456,13 @@ cdef inline void update_clipped(Run *run, const Round *now, const TileShare *min
         stage = &net.stages[i]
         here.stage, here.nonzeros = stage, run.buffers.nonzeros.columns if (
             run.buffers.nonzeros != NULL and i == 0) else NULL
-        first, last = tiles_of(mine, stage, below)
-        if net.clip == BY_NORM and first < last:
+        first, stop = tiles_of(mine, stage, below)
+        if net.clip == BY_NORM and first < stop:
             of_W = clip_factor(net, squares + 2 * below, stage.n_tiles, 2)
             of_b = clip_factor(net, squares + 2 * below + 1, stage.n_tiles, 2)
         if stage.n_tiles > 0:
             turn_to(net, stage, &update)
-        for number in range(first, last if not stage.frozen else first):
+        for number in range(first, stop if not stage.frozen else first):
             stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &here)
             net.ops.limit(here.rows * PANEL, of_W, INFINITY,
                           buffers.gradient + (here.W - net.arena))

@@ -33,6 +33,7 @@ from fastnn.engine.net cimport (
     chunk_rows,
     chunks_of,
     clips_norm,
+    evaluates_average,
     lowest_with_parameters,
     round_rows,
 )
@@ -62,14 +63,15 @@ from fastnn.engine.run cimport (
     Kept,
     Run,
     Watch,
+    has_diverged,
     reduced,
 )
 from fastnn.engine.row_phase cimport (
     ThreadState,
+    postpones_updates,
     sum_of,
     thread_state,
     trains_by_columns,
-    waits,
 )
 from fastnn.engine.step cimport catch_up_all, mark_all, train_batch
 from fastnn.engine.team cimport LONG_FLOPS, inference_rows, team_size, training_rows
@@ -79,13 +81,13 @@ from fastnn.engine.zeros cimport have_zeros, is_finite
 
 # ---- training -----------------------------------------------------------------------------------
 
-# Updates wait if a batch reads fewer than one in WAITING rows of W: rows that are far apart in
-# memory take longer to load than adjacent rows. With Adam and W of 100,000 x 100, the time of a
-# step relative to a step that updates all weights was: on an Intel Xeon (Granite Rapids), one half
-# with 3,200 nonzeros and nine tenths with 20,000; on Zen 3 with AVX2, one half with 7,500 nonzeros
-# and 1.0 to 1.4 with 20,000.
+# Updates are postponed if a batch reads fewer than one in POSTPONING rows of W: rows that are far
+# apart in memory take longer to load than adjacent rows. With Adam and W of 100,000 x 100, the time
+# of a step relative to a step that updates all weights was: on an Intel Xeon (Granite Rapids), one
+# half with 3,200 nonzeros and nine tenths with 20,000; on Zen 3 with AVX2, one half with 7,500
+# nonzeros and 1.0 to 1.4 with 20,000.
 cdef enum:
-    WAITING = 8
+    POSTPONING = 8
 
 cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept nogil:
     """Train one slice of an epoch: the batches from run.first to run.stop, or fewer if the run
@@ -116,25 +118,25 @@ cdef inline void train_task(void *context, fastnn_team *team, int rank) noexcept
         run.first = position
 
 
-cdef inline void settle_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    """Make this thread's part of all updates that wait."""
+cdef inline void postponed_updates_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    """Make this thread's part of all postponed updates."""
     cdef Run *run = <Run *>context
     catch_up_all(run, rank, fastnn_team_size(team), run.net.step)
 
 
-cdef inline void settle_all(const Run *run, int n_threads) noexcept nogil:
-    """Make all updates that wait."""
+cdef inline void make_postponed_updates(const Run *run, int n_threads) noexcept nogil:
+    """Make all postponed updates."""
     cdef Nonzeros *indexed = run.buffers.indexed
-    if indexed.settled != run.net.step:
-        fastnn_run(n_threads, settle_task, <void *>run)
-        indexed.settled = run.net.step
+    if indexed.caught_up != run.net.step:
+        fastnn_run(n_threads, postponed_updates_task, <void *>run)
+        indexed.caught_up = run.net.step
 
 
 cdef inline void arrange_updates(const Run *run) noexcept nogil:
-    """Decide whether updates of the lowest W wait until its rows are read.
+    """Decide whether updates of the lowest W are postponed until its rows are read.
 
-    They wait if a batch reads few rows of W. They do not wait with penalties, clipping by a norm,
-    or batches of several rounds, which need all weights or all gradients in each step.
+    They are if a batch reads few rows of W. They are not with penalties, clipping by a norm, or
+    batches of several rounds, which need all weights or all gradients in each step.
     """
     cdef const Net *net = run.net
     cdef const Stage *stage = lowest_with_parameters(net)
@@ -144,16 +146,16 @@ cdef inline void arrange_updates(const Run *run) noexcept nogil:
         return
     if run.buffers.nonzeros != NULL:
         read = <double>(run.rows.starts[run.rows.n] - run.rows.starts[0]) / run.rows.n
-    indexed.waits = (
-        stage.may_wait and not clips_norm(net) and run.batch <= round_rows(net)
-        and run.end - run.begin > run.batch and run.batch * read * WAITING < indexed.n_in)
+    indexed.postpones = (
+        stage.may_postpone and not clips_norm(net) and run.batch <= round_rows(net)
+        and run.end - run.begin > run.batch and run.batch * read * POSTPONING < indexed.n_in)
     if run.buffers.nonzeros == NULL:
-        indexed.waits = (indexed.waits and run.rows.X != NULL
-                         and reserve_nonzeros(indexed, run.batch * stage.rows_read))
+        indexed.postpones = (indexed.postpones and run.rows.X != NULL
+                             and reserve_nonzeros(indexed, run.batch * stage.rows_read))
     indexed.rests = not (net.averaged or net.hyper.weight_decay != 0 or net.hyper.maximize != 0)
-    if indexed.waits:
+    if indexed.postpones:
         mark_all(run, 0, 1, net.step)
-        indexed.begun = indexed.settled = net.step
+        indexed.begun = indexed.caught_up = net.step
 
 
 cdef inline void finish_batch(Run *run, double loss, double weight,
@@ -258,11 +260,11 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
             train_kept_tiny(run)
         else:
             train_kept(run)
-        if waits(run) and parameters_are_read(run):
-            settle_all(run, fastnn_pace_size(&run.net.pace, run.n_threads))
+        if postpones_updates(run) and parameters_are_read(run):
+            make_postponed_updates(run, fastnn_pace_size(&run.net.pace, run.n_threads))
         end_slice(run)
-        if waits(run) and run.ended != NOT_YET:
-            settle_all(run, fastnn_pace_size(&run.net.pace, run.n_threads))
+        if postpones_updates(run) and run.ended != NOT_YET:
+            make_postponed_updates(run, fastnn_pace_size(&run.net.pace, run.n_threads))
 
 
 cdef inline bint parameters_are_read(const Run *run) noexcept nogil:
@@ -295,7 +297,7 @@ cdef inline void end_slice(Run *run) noexcept nogil:
     """End a slice, and the epoch if this was its last slice."""
     if run.first >= run.end and run.ended == NOT_YET:
         finish_epoch(run)
-    if run.ended == DIVERGED or run.ended == LAST_DIVERGED:
+    if has_diverged(run):
         run.failed_step = run.net.step - run.epoch_step + (not run.overflowed)
         run.failed_rate = rate_at(run.net, run.net.step)
 
@@ -328,8 +330,8 @@ cdef inline void train_slice(Run *run) noexcept nogil:
         return
     began = fastnn_now_ns()
     ran = fastnn_run(fastnn_pace_size(&net.pace, run.n_threads), train_task, run)
-    # If updates wait, all of them are made before a copy: the time of such a slice is not typical.
-    if run.copy_to == NULL or not waits(run):
+    # Postponed updates are made before a copy: the time of such a slice is not typical.
+    if run.copy_to == NULL or not postpones_updates(run):
         fastnn_pace_note(&net.pace, ran.size, (run.first - first) * net.row_flops,
                          fastnn_now_ns() - began, ran.waited_ns)
 
@@ -462,14 +464,13 @@ cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
     """Return the network that validation evaluates, for forward passes: `net` or its copy whose
     parameters are the last block of the arena.
 
-    The copy is returned with `averages` and in training with an optimizer that averages. The last
-    block has the moving averages; of an optimizer that averages, its average in training and its
-    parameters outside of training (averages.pxd). Frozen stages keep their parameters, and so does
-    a network before its first update.
+    The copy is returned if `evaluates_average`. The last block has the moving averages; of an
+    optimizer that averages, its average in training and its parameters outside of training
+    (averages.pxd). Frozen stages keep their parameters.
     """
     cdef Net judged = net[0]
     cdef Py_ssize_t i, shift = (net.n_blocks - 1) * net.block
-    if not (averages or net.in_training) or not net.averaged or net.step == 0:
+    if not evaluates_average(net, averages):
         return judged
     judged.stages, judged.last = net.averaged_stages, &net.averaged_stages[net.n_stages - 1]
     judged.finite_until = 0  # it is known for the parameters of `net` only

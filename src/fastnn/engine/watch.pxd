@@ -2,13 +2,13 @@
 # rate. They do the same as the callbacks EarlyStopping and ReduceLROnPlateau (callbacks/) and as
 # scikit-learn's estimators. Not here: the evaluation of validation rows (tasks.pxd).
 
-from libc.math cimport isfinite
+from libc.math cimport isfinite, isnan
 from libc.string cimport memcpy
 
 from fastnn.engine.averages cimport restart_average
 from fastnn.engine.gradients cimport rate_at, renew_all_operands
 from fastnn.engine.leaves cimport fastnn_power, real
-from fastnn.engine.net cimport Net, Stage, W_size, b_size
+from fastnn.engine.net cimport Net, Stage, W_size, b_size, evaluates_average
 from fastnn.engine.run cimport (
     CONVERGES,
     NOT_YET,
@@ -80,7 +80,7 @@ cdef inline void copy_judged(const Net *net, bint averages, real *to) noexcept n
     cdef const Stage *stage
     cdef Py_ssize_t i, at
     memcpy(to, net.arena, net.block * sizeof(real))
-    if not (averages or net.in_training) or not net.averaged or net.step == 0:
+    if not evaluates_average(net, averages):
         return
     for i in range(net.n_stages):
         stage = &net.stages[i]
@@ -178,7 +178,8 @@ cdef inline bint has_improved(Run *run, Rule *rule, double loss) noexcept nogil:
             rule.best = found
         return improved
     value.metric = rule.score
-    found = found if found != found else metric_of(run, &value)
+    if not isnan(found):
+        found = metric_of(run, &value)
     improved = not found < rule.best + rule.min_delta
     if found > rule.best:
         rule.best, rule.best_epoch = found, run.epoch - 1

@@ -283,7 +283,7 @@ class Unattended:
         kernels.train_members([each.fit for each in some], report, n_threads, self.raises)
         if self.raises:
             for each in some:
-                if each.fit.ended in whole.DIVERGED and not self._are_own:
+                if each.fit.has_diverged and not self._are_own:
                     self.error = each.number, FloatingPointError(self._message(each))
                     return
 
@@ -300,14 +300,14 @@ class Unattended:
     def _finish(self, member: _Prepared) -> None:
         """Record the results of a member that has ended; do nothing if that was done before."""
         fit, number, fits = member.fit, member.number, self.fits
-        if fit.ended == "no memory":
+        if fit.ran_out_of_memory:
             raise MemoryError(f"nets[{number}] needs more memory than there is")
         if not fit.is_over or fits.statuses[number].kind != NOT_STARTED:
             return
         fits.histories.keep(number, fit.logs())
         if self._are_own:
             self._tell(member)
-        if fit.ended in whole.DIVERGED and not self._are_own:
+        if fit.has_diverged and not self._are_own:
             fits.statuses[number] = Status(DIVERGED, fit.epoch, self._message(member))
         else:
             fits.best_epochs[number] = self._restored_epoch(fit)
@@ -321,7 +321,7 @@ class Unattended:
         fit, rules = member.fit, self._rules_of(member.number)
         for rule, found in zip(rules, fit.state_of_rules(), strict=True):
             whole.show(rule, fit, found)
-            if fit.ended in whole.DIVERGED:
+            if fit.has_diverged:
                 rule.on_nonfinite_loss(FloatingPointError(self._message(member)))
             rule.end(fit.seconds)
 

@@ -273,7 +273,7 @@ class Fit:
                 whole.keep_rate(state)
                 whole.tell(plan.callbacks, fit)
         state.stop_training |= fit.ended == "stopped"
-        if fit.ended in whole.DIVERGED:
+        if fit.has_diverged:
             self.divergence = whole.divergence(state, fit, plan.source.weights is not None)
             raise self.divergence
 
@@ -416,7 +416,7 @@ def fit_as_it_is(
         _IN_PROGRESS.pop(id(state), None)
     if done is None:
         return None
-    if done.ended in whole.DIVERGED:
+    if done.has_diverged:
         raise whole.divergence(state, done, is_weighted=False)
     history.take(done.logs())
     return history

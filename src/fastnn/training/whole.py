@@ -73,10 +73,6 @@ def rules_of(callbacks: Sequence[Callback]) -> list[Any]:
     return [callback for callback in callbacks if not isinstance(callback, SwapEMAWeights)]
 
 
-#: Values of `WholeFit.ended` for a loss that isn't finite: in a step, or after an epoch.
-DIVERGED = ("diverged", "diverged after")
-
-
 def logs_rate(spec: Specification, callbacks: Sequence[Callback]) -> bool:
     """Whether the logs of epochs include the learning rate."""
     if spec.optimizer.schedule is not None:

@@ -1,7 +1,6 @@
 /* activations.h - the value of each activation and, beneath it, its derivative; at the end, the
- * list of all activations. A new activation needs its block, between `c-source` markers (see
- * vmath.h) with its name, its line in the list, and its lines in fastnn/activations.py,
- * fastnn/reference/ and tests/leaves/formulas.c.
+ * list of all activations. Each has its block, between `c-source` markers (see vmath.h) with its
+ * name. To add an activation, see "Adding to fastnn" in ARCHITECTURE.md.
  *
  * If the derivative is a function of the output z, nothing else is kept (OUTPUT_ACTIVATION).
  * Otherwise the forward pass computes it together with the value and keeps it (SLOPE_ACTIVATION).

@@ -1,6 +1,6 @@
-/* losses.h - each loss and its derivative, and the list of all losses. A new loss needs its block,
- * between `c-source` markers (see vmath.h) with its name or NAME_activation, its line in the list,
- * its class in fastnn/losses.py, and its lines in fastnn/reference/ and tests/leaves/formulas.c.
+/* losses.h - each loss and its derivative, and the list of all losses. Each has its block, between
+ * `c-source` markers (see vmath.h) with its name or NAME_activation. To add a loss, see "Adding to
+ * fastnn" in ARCHITECTURE.md.
  *
  * Every loss that is a sum over the outputs is in a second list, too, of functions that take a
  * weight for each output.

@@ -268,7 +268,7 @@ typedef void fastnn_pair_outer_and_update_fn(ptrdiff_t rows, ptrdiff_t width, co
                                              const fastnn_step *step, const real *known, real *w,
                                              ptrdiff_t block, fastnn_pair *operands);
 
-/* The constants of a step, stored for updates that are made later (engine/waiting.pxd), and the
+/* The constants of a step, stored for updates that are made later (engine/postponed.pxd), and the
  * momentum of the moving average of the weights. Those of update t are stored at t % PAST. */
 enum { PAST = 1024 };
 typedef struct {

@@ -1,6 +1,5 @@
-/* optimizers.h - each update rule, and the list of all rules. A new rule needs its block, its line
- * in the list, its class in fastnn/optimizers.py, and its lines in fastnn/reference/ and
- * tests/leaves/formulas.c.
+/* optimizers.h - each update rule, and the list of all rules. To add a rule, see "Adding to fastnn"
+ * in ARCHITECTURE.md.
  *
  * A rule is written for one vector of weights w and gradients g = dE/dw; its moments are `block`,
  * 2 `block`, ... reals after w. Each is compiled twice: as NAME, and as NAME_decayed with decoupled

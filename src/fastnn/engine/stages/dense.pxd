@@ -89,7 +89,8 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
     stage.transposed = stage.n_out <= NARROW and stage.n_out != stage.n_in and not tiny
     stage.W_rows = stage.n_out if stage.transposed else stage.n_in
     stage.W_columns = stage.n_in if stage.transposed else stage.n_out
-    stage.may_wait = not stage.transposed and stage.l1 == 0 and stage.l2 == 0 and not stage.frozen
+    stage.may_postpone = (not stage.transposed and stage.l1 == 0 and stage.l2 == 0
+                          and not stage.frozen)
     stage.n_tiles = panels_of(stage.n_in) * panels_of(stage.n_out)
     stage.tile_rows = stage.n_out if stage.transposed else min(PANEL, stage.n_in)
     stage.by_columns = not stage.transposed and not (<Dense *>stage.own).row_wise
@@ -345,8 +346,8 @@ cdef inline void update_on_line(const Net *net, const Stage *stage, const StageB
     cdef Py_ssize_t panel = stage.W_rows * PANEL, panels = panels_of(stage.W_columns), q
     cdef Py_ssize_t first = share(panels, rank, size), stop = share(panels, rank + 1, size)
     if buffers.nonzeros != NULL:
-        # If neither condition holds, update_rows of waiting.pxd has updated W.
-        if not buffers.nonzeros.waits or buffers.nonzeros.columns[rank].whole:
+        # If neither condition holds, update_rows of postponed.pxd has updated W.
+        if not buffers.nonzeros.postpones or buffers.nonzeros.columns[rank].whole:
             update_panels(net, stage, buffers, &buffers.nonzeros.columns[rank], first, stop, update)
     else:
         for q in range(first, stop):

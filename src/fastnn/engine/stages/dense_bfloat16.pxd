@@ -49,7 +49,7 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
     dense.shape_parameters(stage, tiny)
     stage.transposed, stage.W_rows, stage.W_columns = False, stage.n_in, stage.n_out
     stage.tile_rows = min(PANEL, stage.n_in)
-    stage.may_wait = stage.on_line = stage.skips_zeros = stage.by_columns = False
+    stage.may_postpone = stage.on_line = stage.skips_zeros = stage.by_columns = False
 
 
 cdef inline Py_ssize_t pair_rows(Py_ssize_t stride) noexcept nogil:

@@ -35,7 +35,7 @@ from fastnn.engine.stages.blocks cimport (
     place_blocks,
     starts_of,
 )
-from fastnn.engine.waiting cimport add_entry, clear_columns, count_entry, place_entries
+from fastnn.engine.postponed cimport add_entry, clear_columns, count_entry, place_entries
 
 cdef struct Embedding:
     Blocks blocks
@@ -66,7 +66,7 @@ cdef inline void shape_parameters(Stage *stage, bint tiny) noexcept nogil:
     stage.W_rows = own.blocks.n_rows
     stage.n_tiles = own.blocks.n_parts * own.blocks.panels_each
     stage.tile_rows = 4
-    stage.may_wait, stage.rows_read = not stage.frozen, own.blocks.n
+    stage.may_postpone, stage.rows_read = not stage.frozen, own.blocks.n
 
 
 cdef inline bint accepts(const Stage *stage, Py_ssize_t n, const real *X) noexcept nogil:
@@ -136,7 +136,7 @@ cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows,
     net.ops.sum_by_category(rows, tile.left, tile.first_column, tile.rows, tile.right, more, g)
 
 
-# ---- updates that wait --------------------------------------------------------------------------
+# ---- postponed updates --------------------------------------------------------------------------
 
 cdef inline const real *delta_of_row(const Stage *stage, const StageBuffers *buffers,
                                      Py_ssize_t stride, Py_ssize_t row) noexcept nogil:

@@ -1,4 +1,5 @@
-# The list of all kinds of stages. A new kind needs a file beside this one, and a line here.
+# The list of all kinds of stages. A new kind needs a file beside this one and, here, its cimport,
+# its member of the enum and its line in define_kinds.
 
 from fastnn.engine.net cimport Kind
 from fastnn.engine.stages.activate cimport define_activate
@@ -15,25 +16,39 @@ from fastnn.engine.stages.residual cimport define_fork, define_sum
 from fastnn.engine.stages.standardize cimport define_standardize
 
 cdef enum:
-    N_KINDS = 14
+    DENSE_KIND
+    DROPOUT_KIND
+    STANDARDIZE_KIND
+    LAYER_NORM_KIND
+    FORK_KIND
+    SUM_KIND
+    ACTIVATE_KIND
+    DENSE_BFLOAT16_KIND
+    EMBEDDING_KIND
+    PIECEWISE_KIND
+    PERIODIC_KIND
+    BLOCK_DENSE_KIND
+    MEMBER_SCALE_KIND
+    MEMBER_DENSE_KIND
+    N_KINDS                       # stays last: the number of kinds
 
 
 cdef inline void define_kinds(Kind *kinds) noexcept:
     """Fill a zeroed array of N_KINDS kinds."""
-    define_dense(&kinds[0])
-    define_dropout(&kinds[1])
-    define_standardize(&kinds[2])
-    define_layer_norm(&kinds[3])
-    define_fork(&kinds[4])
-    define_sum(&kinds[5])
-    define_activate(&kinds[6])
-    define_dense_bfloat16(&kinds[7])
-    define_embedding(&kinds[8])
-    define_piecewise(&kinds[9])
-    define_periodic(&kinds[10])
-    define_block_dense(&kinds[11])
-    define_member_scale(&kinds[12])
-    define_member_dense(&kinds[13])
+    define_dense(&kinds[DENSE_KIND])
+    define_dropout(&kinds[DROPOUT_KIND])
+    define_standardize(&kinds[STANDARDIZE_KIND])
+    define_layer_norm(&kinds[LAYER_NORM_KIND])
+    define_fork(&kinds[FORK_KIND])
+    define_sum(&kinds[SUM_KIND])
+    define_activate(&kinds[ACTIVATE_KIND])
+    define_dense_bfloat16(&kinds[DENSE_BFLOAT16_KIND])
+    define_embedding(&kinds[EMBEDDING_KIND])
+    define_piecewise(&kinds[PIECEWISE_KIND])
+    define_periodic(&kinds[PERIODIC_KIND])
+    define_block_dense(&kinds[BLOCK_DENSE_KIND])
+    define_member_scale(&kinds[MEMBER_SCALE_KIND])
+    define_member_dense(&kinds[MEMBER_DENSE_KIND])
 
 
 cdef inline const Kind *find_kind(const Kind *kinds, str name) except NULL:

@@ -1,10 +1,10 @@
-# Updates that wait. If a batch reads few rows of W, the gradient of most rows is 0. That is so for
+# Postponed updates. If a batch reads few rows of W, the gradient of most rows is 0. That is so for
 # a Dense whose inputs are nonzeros, and for an Embedding, whose categories are the nonzeros of
-# one-hot rows. The update of a row with gradient 0 waits until the row is read again. It is then
-# made by the same rule, with the constants of its own step. The updates made are counted for each
-# row of each panel of W, so that a team of another size can continue.
+# one-hot rows. The update of a row with gradient 0 is postponed until the row is read again. It is
+# then made by the same rule, with the constants of its own step. The updates made are counted for
+# each row of each panel of W, so that a team of another size can continue.
 #
-# Not here: whether updates wait, and when all of them are made (step.pxd, tasks.pxd).
+# Not here: whether updates are postponed, and when all of them are made (step.pxd, tasks.pxd).
 
 from libc.stdint cimport int32_t, int64_t, uint16_t
 from libc.string cimport memset
@@ -113,18 +113,18 @@ cdef inline const real *next_row(const Stage *stage, const Columns *columns, Py_
 cdef inline void catch_up_stretches(const Net *net, Nonzeros *nonzeros,
                                     fastnn_row_updates *updates, Py_ssize_t n, real *W,
                                     uint16_t *done, Py_ssize_t done_jump) noexcept nogil:
-    """Make the waiting updates, up to updates.to, of n rows of panels of W; all gradients are 0.
+    """Make the postponed updates, up to updates.to, of n rows of panels of W; all gradients are 0.
 
-    Neighbouring rows for which the same number of updates wait are updated by one call.
+    Neighbouring rows with the same number of postponed updates are updated by one call.
     """
     cdef Py_ssize_t i = 0, k
-    cdef uint16_t waits
+    cdef uint16_t postponed
     while i < n:
-        waits, k = <uint16_t>(updates.to - done[i * done_jump]), i + 1
+        postponed, k = <uint16_t>(updates.to - done[i * done_jump]), i + 1
         while k < n and done[k * done_jump] == done[i * done_jump]:
             k += 1
-        if waits > 0:
-            updates.panels, updates.from_ = k - i, updates.to - waits + 1
+        if postponed > 0:
+            updates.panels, updates.from_ = k - i, updates.to - postponed + 1
             if not net.optimizer.update_row(updates, NULL, W + i * updates.jump):
                 nonzeros.whole = True
         if updates.next != NULL:
@@ -137,7 +137,8 @@ cdef inline void catch_up_stretches(const Net *net, Nonzeros *nonzeros,
 cdef inline void catch_up_rows(const Net *net, const Stage *stage, Nonzeros *nonzeros,
                                const Columns *columns, Py_ssize_t first, Py_ssize_t stop,
                                int64_t t) noexcept nogil:
-    """Make the waiting updates, up to update t, of the rows in use of tiles first ... stop of W."""
+    """Make the postponed updates, up to update t, of the rows in use of tiles first ... stop of
+    W."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
     cdef Py_ssize_t i, row, q, n_in = nonzeros.n_in
     updates.to = t
@@ -152,7 +153,7 @@ cdef inline void catch_up_rows(const Net *net, const Stage *stage, Nonzeros *non
 
 cdef inline void catch_up_tiles(const Net *net, const Stage *stage, Nonzeros *nonzeros,
                                 Py_ssize_t first, Py_ssize_t stop, int64_t t) noexcept nogil:
-    """Make the waiting updates, up to update t, of tiles first ... stop of W."""
+    """Make the postponed updates, up to update t, of tiles first ... stop of W."""
     cdef fastnn_row_updates updates = row_updates(net, stage, nonzeros)
     cdef Py_ssize_t number, row, q, n_in = nonzeros.n_in, down = panels_of(n_in)
     updates.to, updates.jump, updates.next = t, PANEL, NULL
