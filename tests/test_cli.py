@@ -638,7 +638,7 @@ def test_an_exported_c_file_is_that_of_the_network(here, told, tmp_path):
 
 CLASSES = "train classes.csv --target price --out new.safetensors"
 WRONG = [
-    ("", 2, "name a command: train, predict, info, export or bench; see fastnn --help"),
+    ("", 2, "name a command: train, predict, info, export, verify or bench; see fastnn --help"),
     ("trian", 2, "invalid choice: 'trian'"),
     ("train", 2, "the following arguments are required: DATA, --out; see fastnn train --help"),
     ("train things.csv --out new.safetensors", 2, "name the column to predict: --target"),
@@ -878,8 +878,11 @@ def test_help_and_version(run):
     assert run("--version") == (0, f"fastnn {fastnn.__version__}\n", "")
     code, out, err = run("--help")
     assert (code, err) == (0, "")
-    for command in ("train", "predict", "info", "export", "bench"):
-        assert f"    {command} " in out
+    commands = re.findall(r"^    (\w+) ", out, re.MULTILINE)
+    assert {"train", "predict", "bench"} < {*commands}
+    named = f"{', '.join(commands[:-1])} or {commands[-1]}"
+    assert run() == (2, "", f"fastnn: error: name a command: {named}; see fastnn --help\n")
+    for command in commands:
         code, text, err = run(command, "--help")
         assert (code, err) == (0, "")
         assert text.startswith(f"usage: fastnn {command} ")
@@ -921,3 +924,12 @@ def test_verify_tells_which_trainings_differ(monkeypatch, capsys, differing, cod
     assert [name.strip() for name in names] == differing[:10]
     assert main(["verify", "--json"]) == code
     assert json.loads(capsys.readouterr().out)["differing"] == {"avx2": [], "baseline": differing}
+
+
+def test_verify_fails_if_a_digest_depends_on_the_number_of_threads(monkeypatch, run):
+    def section():
+        yield "unequal", lambda n_threads: [str(n_threads)], (1, 2)
+
+    monkeypatch.setattr(verification, "SECTIONS", [section])
+    message = "fastnn: error: unequal: the digest depends on the number of threads\n"
+    assert run("verify") == (1, "", message)

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
+#: The commands, except `bench`, whose options are added only if they are needed.
+_COMMANDS = (train, predict, info, export, verify)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command.
@@ -101,7 +104,7 @@ def _parser(argv: Sequence[str]) -> Parser:
     parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
     parser.set_defaults(run=_without_command)
     commands = parser.add_subparsers(metavar="COMMAND")
-    for command in (train, predict, info, export, verify):
+    for command in _COMMANDS:
         command.add(commands)
     bench.add(commands, with_options=argv[:1] == ["bench"])
     return parser
@@ -109,4 +112,5 @@ def _parser(argv: Sequence[str]) -> Parser:
 
 def _without_command(options: argparse.Namespace) -> int:
     """Refuse a command line without a command."""
-    raise UsageError("name a command: train, predict, info, export or bench; see fastnn --help")
+    *first, last = (module.__name__.rpartition(".")[2] for module in (*_COMMANDS, bench))
+    raise UsageError(f"name a command: {', '.join(first)} or {last}; see fastnn --help")
