@@ -62,7 +62,7 @@ def test_an_estimator_that_scores_worse_shows_no_time(bench, score, shown):
     record = {"data": "letters", "dtype": "float64", "fit_ratio": 3.0, "predict_ratio": 30.0}
     record["fastnn"] = {"score_mean": score, "score_sd": 0.02, **times}
     record["scikit-learn"] = {"score_mean": 0.93, "score_sd": 0.02, **times}
-    line = bench("report").estimators_table([record]).splitlines()[2]
+    line = bench("report").estimators_table({"estimators": [record]}).splitlines()[2]
     assert shown in line
     assert ("30.0" in line) == (shown == "3.0")
 
