@@ -6,9 +6,9 @@ or files cannot be used, 2 if the command line is wrong, 3 if a network does not
 after Ctrl-C, 141 if the reader of the output has closed the pipe.
 
 Here: `main`, which runs a command and turns exceptions into exit codes. Each command has a module
-with its options and steps. `options`, `output` and `loading` are shared by all, `report` by train
-and info. The parts of train are `train_options`, `presets`, `splitting`, `objectives`, `good`,
-`fitting`, `several`, `scores` and `judging`; info has `table_info`.
+with its options and steps. `options`, `output` and `loading` are shared by all, `result_text` by
+train and info. The parts of train are `train_options`, `presets`, `job`, `splitting`, `objectives`,
+`preset_good`, `fitting`, `several`, `scores`, `judging` and `report_page`; info has `table_info`.
 Not here: work on tables (tabular/), training (MLP.fit) and measuring (benchmarking/).
 """
 
