@@ -116,10 +116,10 @@ def _with_options(job: Job, **changes: Any) -> Job:
 
 @contextlib.contextmanager
 def unnumbered() -> Iterator[None]:
-    """Context manager: an error about a loss that is not finite does not name the network.
+    """Context manager: raise the error about a non-finite loss without the number of the network.
 
-    `fit_many` puts the number of the network into the message of another error, whose cause is the
-    original one.
+    The error that `fit_many` raises has the number in its message, and the original error as its
+    cause.
     """
     try:
         yield
