@@ -2,7 +2,7 @@
 
 All that fuse a product with a sum share one column: AVX2, AVX-512, NEON and `portable`.
 
-A change that is meant to change bits brings a new table: `python tests/digests.py --update`. Not
+A change that is meant to change bits requires a new table: `python tests/digests.py --update`. Not
 here: whether the bits are right, which other tests check against the reference.
 """
 
@@ -56,7 +56,7 @@ def test_results_that_depend_on_threads_are_an_error():
         yield "equal", lambda n_threads: ["x"], (1, 2)
         yield "unequal", lambda n_threads: [str(n_threads)], (1, 2)
 
-    with pytest.raises(RuntimeError, match="^unequal: the digest depends on the number of threads"):
+    with pytest.raises(RuntimeError, match="unequal: the digest depends on the number"):
         verification.digests([section])
 
 
