@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +151,7 @@ class Unattended:
         possible = source is not None and (
             not members.is_validated or (validation is not None and validation.is_like(source))
         )
-        possible = possible and self._judges(metrics, source, validation)
+        possible = possible and self._can_compute(metrics, source, validation)
         return _Kind(possible, classes, source, validation, metrics)
 
     def _metrics(self, spec: Specification) -> dict[str, Resolved] | None:
@@ -162,16 +161,15 @@ class Unattended:
         except (TypeError, ValueError):
             return None  # the member's own fit raises the error
 
-    def _judges(self, metrics: dict[str, Resolved], *sources: Rows | None) -> bool:
+    def _can_compute(self, metrics: dict[str, Resolved], *all_rows: Rows | None) -> bool:
         """Whether the engine can compute the metrics on these rows, and all checks pass."""
         try:
-            for metric, rows in itertools.product(metrics.values(), sources):
+            for rows in all_rows:
                 if rows is not None:
-                    metric.check_targets("y", rows.T)
-                    metric.check_weights("sample_weight", rows.sample_weight)
+                    sources.check_metrics(metrics.values(), rows)
         except ValueError:
             return False
-        return whole.judges(metrics, *sources)
+        return whole.judges(metrics, *all_rows)
 
     def _is_followed(self, rule: Any, spec: Specification) -> bool:
         """Whether a callback is valid for this fit; otherwise the member's own fit says why not."""
