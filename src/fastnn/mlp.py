@@ -500,7 +500,8 @@ class MLP:
             try:
                 loss = self._network.try_step(X, y)
             except FloatingPointError as error:
-                raise calls.divergence(self._state, *error.args) from None
+                loss, overflowed = error.args
+                raise calls.divergence(self._state, loss, overflowed) from None
             if loss is not None:
                 return loss
         return calls.step(self._state, X, y, sample_weight)

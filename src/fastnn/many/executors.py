@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastnn import _checks
 from fastnn.many import workers
-from fastnn.many.outcomes import with_number
+from fastnn.many.outcomes import NOT_STARTED, with_number
 from fastnn.many.portions import Portion, Portions
 from fastnn.many.workers import InFile, InMemory, Result, Watch
 
@@ -99,7 +99,7 @@ class Distribution:
         self.losses = 0
         if portions is not None and self.error is None:
             portions.time(portion, result.seconds)
-            left = [i for i in portion.numbers if self.fits.statuses[i].kind == "not started"]
+            left = [i for i in portion.numbers if self.fits.statuses[i].kind == NOT_STARTED]
             if left:
                 portions.put_back(left)
 

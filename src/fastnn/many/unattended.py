@@ -102,7 +102,7 @@ class Unattended:
         shuffle = members.shuffle[number]
         if members.epochs[number] > _MOST_EPOCHS:
             return False
-        if not whole.draws(shuffle) and type(shuffle) not in _DRAWS:
+        if not whole.can_draw_orders(shuffle) and type(shuffle) not in _DRAWS:
             return False
         kind = self._kind_of[number] = self._kind(members.nets[number]._state)
         return kind.is_possible and (not self._are_own or self._follows(number))
@@ -169,7 +169,7 @@ class Unattended:
                     sources.check_metrics(metrics.values(), rows)
         except ValueError:
             return False
-        return whole.judges(metrics, *all_rows)
+        return whole.can_compute_metrics(metrics, *all_rows)
 
     def _is_followed(self, rule: Any, spec: Specification) -> bool:
         """Whether a callback is valid for this fit; otherwise the member's own fit says why not."""
@@ -318,7 +318,7 @@ class Unattended:
         """Pass the epochs of a member to its own callbacks."""
         fit, rules = member.fit, self._rules_of(member.number)
         for rule, found in zip(rules, fit.state_of_rules(), strict=True):
-            whole.show(rule, fit, found)
+            whole.pass_epochs(rule, fit, found)
             if fit.has_diverged:
                 rule.on_nonfinite_loss(FloatingPointError(self._message(member)))
             rule.end(fit.seconds)
@@ -332,18 +332,13 @@ class Unattended:
         return None
 
     def _message(self, member: _Prepared) -> str:
-        loss, overflowed, _, rate = member.fit.failure
-        return str(
-            divergence_of_fit(
-                member.state,
-                loss,
-                overflowed,
-                whole.when(member.fit),
-                member.is_weighted,
-                member.fit.dropped,
-                rate,
-            )
+        error = divergence_of_fit(
+            member.state,
+            whole.divergence_in(member.fit),
+            is_weighted=member.is_weighted,
+            dropped=member.fit.dropped,
         )
+        return str(error)
 
 
 #: Types of generators for which the engine draws the orders that their `permutation` would draw.

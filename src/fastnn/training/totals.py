@@ -42,7 +42,7 @@ class Totals:
     def judge(self, block: Block, out: NDArray[Any] | None, done: int) -> None:
         """Keep targets, outputs and weights of the first `done` rows, for the metrics."""
         if out is not None and done:
-            y, weights = block.judged()
+            y, weights = block.for_metrics()
             some = None if weights is None else weights[:done]
             self._judged.append((y[:done], out[:done], some))
 
