@@ -87,7 +87,10 @@ class Entry:
         made = _checks.plain_list(f"{place}'s codes", found["codes"])
         entry = cls(str(found["name"]), kind, tuple(codes.from_plain(place, c) for c in made))
         if (kind == "category") != (entry.category is not None):
-            raise ValueError(f"{place} is a {kind}, but its codes are not; train the network again")
+            raise ValueError(
+                f"{place} is a {kind}, but its codes are for another kind of column; train the "
+                "network again"
+            )
         return entry
 
 

@@ -93,7 +93,7 @@ class Subject:
         return self.recipe.classes is None
 
     @property
-    def who(self) -> str:
+    def predictor(self) -> str:
         """The noun for the predictor: "network" or "networks"."""
         return "network" if len(self.model.fits) == 1 else "networks"
 
