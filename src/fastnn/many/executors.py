@@ -24,7 +24,7 @@ from fastnn import _checks
 from fastnn.many import workers
 from fastnn.many.outcomes import NOT_STARTED, with_number
 from fastnn.many.portions import Portion, Portions
-from fastnn.many.workers import InFile, InMemory, Result, Watch
+from fastnn.many.workers import CallWatcher, InFile, InMemory, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -205,8 +205,10 @@ class Distribution:
                 return Result([], 0.0)
             self.at_work += 1
         try:
-            watch = Watch(lambda: self.is_over or self.error is not None, self.progress.count)
-            each = self.members, self.fits, portion.numbers, self.raises, watch, self.n_threads
+            watcher = CallWatcher(
+                lambda: self.is_over or self.error is not None, self.progress.count
+            )
+            each = self.members, self.fits, portion.numbers, self.raises, watcher, self.n_threads
             return Result([], *workers.run(*each))
         finally:
             with self.ended:

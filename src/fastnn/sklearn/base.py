@@ -70,11 +70,11 @@ def if_stochastic(method: Method) -> Method:
 _LEARNT = ("n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_label_binarizer")
 
 
-def teach(estimator: Any, other: Any) -> None:
-    """Copy to an estimator the attributes that another one learnt from the same rows."""
+def copy_learnt_attributes(source: Any, *, to: Any) -> None:
+    """Copy the attributes that an estimator learnt from its rows to another estimator."""
     for name in _LEARNT:
-        if hasattr(other, name):
-            setattr(estimator, name, getattr(other, name))
+        if hasattr(source, name):
+            setattr(to, name, getattr(source, name))
 
 
 class BaseMLP(Parameters):
@@ -377,7 +377,7 @@ class BaseMLP(Parameters):
         if key in made:
             return MLP._of(State(made[key]))
         net = network(self, shape, output, loss, dtype, self._random_state)
-        if not net._state.specification.drops:  # not with dropout: its seeds differ
+        if not net._state.specification.has_dropout:  # not with dropout: its seeds differ
             made[key] = net._state.specification
         return net
 

@@ -197,7 +197,7 @@ def evaluate(
     """
     totals = Totals(metrics, state)
     for block in source.blocks(None, EVALUATION_ROWS):
-        out = totals.room(block.n)
+        out = totals.empty_outputs(block.n)
         state.network.evaluate(*block.for_loss(), n_threads, totals.tally, out, averages)
-        totals.judge(block, out, block.n)
+        totals.keep_for_metrics(block, out, block.n)
     return totals.logs(state.network.penalties(totals.tally.total, averages))

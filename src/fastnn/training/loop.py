@@ -297,7 +297,7 @@ class Fit:
 
     def _train(self, block: Block, totals: Totals) -> None:
         """Train on a block: in one call if no listener has a hook for batches or progress."""
-        out, done = totals.room(block.n), 0
+        out, done = totals.empty_outputs(block.n), 0
         in_one_call = not (self.has_batch_hooks or self.has_progress_hooks)
         while True:
             first, stop = done, block.n if in_one_call else self._end_of_stretch(block, done)
@@ -313,7 +313,7 @@ class Fit:
                 self._end_stretch(totals, began)
             if done == block.n or self.state.stop_training:
                 break
-        totals.judge(block, out, done)
+        totals.keep_for_metrics(block, out, done)
 
     def _train_rows(
         self, block: Block, tally: Tally, first: int, stop: int, out: NDArray[Any] | None
@@ -402,7 +402,7 @@ def fit_as_it_is(
     `Fit` then raises the error or converts it.
     """
     simple = type(batch_size) is int and type(epochs) is int and type(shuffle) is bool
-    if not (simple and 0 < epochs <= EPOCHS_AT_ONCE and state.specification.is_simple):
+    if not (simple and 0 < epochs <= EPOCHS_AT_ONCE and state.specification.has_short_path):
         return None
     assert batch_size is not None
     if not 0 < batch_size <= sys.maxsize:

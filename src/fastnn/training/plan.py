@@ -74,7 +74,7 @@ def make(
     callbacks = _checks.callback_list(callbacks, Callback)
     verbose = _checks.verbosity(verbose)
     n_threads = _checks.n_threads(n_threads, state.n_threads)
-    _checks.trainable(spec.trained)
+    _checks.trainable(spec.with_parameters)
     _checks.resumable(resume, shuffle)
     classes = state.classes
     if classes is None and y is not None:

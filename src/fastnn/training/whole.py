@@ -12,7 +12,7 @@ from fastnn import _precision
 from fastnn.callbacks import ReduceLROnPlateau, SwapEMAWeights
 from fastnn.training.calls import Divergence, divergence_of_fit
 from fastnn.training.orders import RowOrder
-from fastnn.training.rules import Followed, engine_rules, is_rule
+from fastnn.training.rules import EngineCallback, engine_rules, is_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def is_possible(
 ) -> bool:
     """Whether the engine can carry out a whole fit of a network with these callbacks."""
     known = (type(c) is SwapEMAWeights or is_rule(c, metrics) for c in callbacks)
-    return spec.is_whole and all(known)
+    return spec.needs_no_python and all(known)
 
 
 def can_compute_metrics(metrics: Mapping[str, Resolved], *sources: Rows | None) -> bool:
@@ -133,7 +133,7 @@ def update_callbacks(callbacks: Sequence[Any], fit: WholeFit) -> None:
     """Set the state of the callbacks as if their hooks had been called."""
     pairs = zip(rules_of(callbacks), fit.state_of_rules(), strict=True)
     for number, (callback, found) in enumerate(pairs):
-        if isinstance(callback, Followed):
+        if isinstance(callback, EngineCallback):
             pass_epochs(callback, fit, found)
             callback.keep_best(fit.best_parameters(number))
             continue
@@ -144,12 +144,12 @@ def update_callbacks(callbacks: Sequence[Any], fit: WholeFit) -> None:
                 setattr(callback, name, found[name])
 
 
-def pass_epochs(callback: Followed, fit: WholeFit, found: Mapping[str, Any]) -> None:
+def pass_epochs(callback: EngineCallback, fit: WholeFit, found: Mapping[str, Any]) -> None:
     """Pass the epochs trained last to a callback; `found` is the engine's state of its rule."""
     logs, score = fit.logs(), found["score"]
     if found["by_rows"]:
         logs["loss"] = fit.losses_by_rows()
-    callback.see(logs, fit.scores(score) if score >= 0 else None)
+    callback.take_epochs(logs, fit.scores(score) if score >= 0 else None)
 
 
 def divergence(state: State, fit: WholeFit, is_weighted: bool) -> FloatingPointError:
