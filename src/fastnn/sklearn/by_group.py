@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastnn.sklearn.rows import Rows
+    from fastnn.sklearn.rows import LabelledRows
 
 
 def _labelled(groups: Any, n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -220,7 +220,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         if _of_classifiers(self):
             self.classes_ = self._prototype.classes_
 
-    def _descent(self, rows: Rows, where: str) -> Descent:
+    def _descent(self, rows: LabelledRows, where: str) -> Descent:
         """Return the training, still to be run, of a new network on some rows."""
         member = clone(self.estimator)
         if member.random_state is None:  # one source shared by threads would be a race

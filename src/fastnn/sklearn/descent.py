@@ -17,7 +17,7 @@ from fastnn.many import fit_many
 from fastnn.many.members import CallbacksOfEach
 from fastnn.sklearn.epochs import EpochRecorder, WeightedEpochRecorder
 from fastnn.sklearn.notices import warn
-from fastnn.sklearn.rows import Rows
+from fastnn.sklearn.rows import LabelledRows
 from fastnn.training.orders import RowOrder
 
 if TYPE_CHECKING:
@@ -35,15 +35,19 @@ class Descent:
     ----------
     estimator : BaseMLP
         Its random state draws the rows to hold out, and then the orders of rows.
-    rows : Rows
-    validation : Rows or None
+    rows : LabelledRows
+    validation : LabelledRows or None
         If None, early stopping holds out some of the rows.
     incremental : bool, default False
         Whether to train one epoch, as `partial_fit` does.
     """
 
     def __init__(
-        self, estimator: BaseMLP, rows: Rows, validation: Rows | None, incremental: bool = False
+        self,
+        estimator: BaseMLP,
+        rows: LabelledRows,
+        validation: LabelledRows | None,
+        incremental: bool = False,
     ) -> None:
         est = self.estimator = estimator
         if est.early_stopping and validation is None:
@@ -136,7 +140,7 @@ class Descent:
         return (*map(id, arrays), *self.metrics)
 
 
-def _held_out(est: BaseMLP, rows: Rows) -> tuple[Rows, Rows]:
+def _held_out(est: BaseMLP, rows: LabelledRows) -> tuple[LabelledRows, LabelledRows]:
     """Return the rows to train on and the rows held out, by scikit-learn's split."""
     training, validation = train_test_split(
         np.arange(len(rows)),

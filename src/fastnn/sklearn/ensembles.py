@@ -36,7 +36,7 @@ from fastnn.sklearn.parameters import (
     documented,
 )
 from fastnn.sklearn.regressor import MLPRegressor, RegressorOutputs
-from fastnn.sklearn.rows import Rows, check_indices
+from fastnn.sklearn.rows import LabelledRows, check_indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,8 +160,8 @@ class BaseEnsemble(HasMembers, Parameters):
         return of_all | {"random_state": seed, "callbacks": callbacks, "verbose": False}
 
     def _rows_of_member(
-        self, member: BaseMLP, rows: Rows, validation: Rows | None
-    ) -> tuple[Rows, Rows | None]:
+        self, member: BaseMLP, rows: LabelledRows, validation: LabelledRows | None
+    ) -> tuple[LabelledRows, LabelledRows | None]:
         """Return the rows to train a member on, and the rows to validate it on."""
         if not self.bootstrap:
             return rows, validation
@@ -208,7 +208,7 @@ class BaseEnsemble(HasMembers, Parameters):
             return [np.arange(self._n_rows) for _ in self.estimators_]
         return [_drawn(member.random_state, self._n_rows) for member in self.estimators_]
 
-    def _score_out_of_bag(self, rows: Rows) -> None:
+    def _score_out_of_bag(self, rows: LabelledRows) -> None:
         """Predict each row by the members that were not trained on it, and score the result."""
         total = np.zeros((len(rows), self.n_outputs_))
         counts = np.zeros((len(rows), 1))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from fastnn.mlp import MLP
     from fastnn.sklearn.base import BaseMLP
     from fastnn.sklearn.parameters import Parameters
-    from fastnn.sklearn.rows import Rows
+    from fastnn.sklearn.rows import LabelledRows
     from fastnn.training.orders import RowOrder
     from fastnn.training.rules import Logs
 
@@ -101,8 +101,8 @@ class EpochRecorder(EngineCallback):
     ----------
     estimator : BaseMLP
         Its attributes (`loss_curve_`, `n_iter_`, ...) are updated.
-    training : Rows
-    validation : Rows or None
+    training : LabelledRows
+    validation : LabelledRows or None
 
     Attributes
     ----------
@@ -114,7 +114,9 @@ class EpochRecorder(EngineCallback):
         Duration of the training.
     """
 
-    def __init__(self, estimator: BaseMLP, training: Rows, validation: Rows | None) -> None:
+    def __init__(
+        self, estimator: BaseMLP, training: LabelledRows, validation: LabelledRows | None
+    ) -> None:
         self.estimator, self.training, self.validation = estimator, training, validation
         #: What is added to the losses in the logs, by the prefix of their names.
         self.offsets: dict[str, float] = {}
@@ -297,8 +299,8 @@ class WeightedEpochRecorder(EpochRecorder):
     Parameters
     ----------
     estimator : BaseMLP
-    training : Rows
-    validation : Rows or None
+    training : LabelledRows
+    validation : LabelledRows or None
     order : RowOrder or None
         The order of the rows in the current epoch; None if they are not shuffled.
     batch_size : int
@@ -307,8 +309,8 @@ class WeightedEpochRecorder(EpochRecorder):
     def __init__(
         self,
         estimator: BaseMLP,
-        training: Rows,
-        validation: Rows | None,
+        training: LabelledRows,
+        validation: LabelledRows | None,
         order: RowOrder | None,
         batch_size: int,
     ) -> None:

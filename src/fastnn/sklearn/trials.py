@@ -27,7 +27,7 @@ from sklearn.utils.validation import _check_method_params, _check_sample_weight
 from fastnn.sklearn.base import BaseMLP, copy_learnt_attributes
 from fastnn.sklearn.classifier import MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
-from fastnn.sklearn.rows import Rows, validated
+from fastnn.sklearn.rows import LabelledRows, validated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -127,7 +127,7 @@ class Fold:
     numbers: NDArray[Any] | None = None
     targets: dict[bool, NDArray[Any]] = field(default_factory=dict)
     weights: dict[str, NDArray[Any]] = field(default_factory=dict)
-    validation_rows: dict[bool, Rows] = field(default_factory=dict)
+    validation_rows: dict[bool, LabelledRows] = field(default_factory=dict)
 
     def prepare(self, est: BaseMLP, candidate: Candidate) -> Descent:
         """Check an estimator's parameters and build its network for training on these rows."""
@@ -143,7 +143,7 @@ class Fold:
             if key not in self.validation_rows:
                 self.validation_rows[key] = est._validation_rows(*self.validation)
             validation = self.validation_rows[key]
-        rows = Rows(self.X, self.targets[key], self._weights_of(est), self.numbers)
+        rows = LabelledRows(self.X, self.targets[key], self._weights_of(est), self.numbers)
         est._prepare(rows, made=candidate.made)
         return Descent(est, rows, validation)
 

@@ -94,7 +94,7 @@ class Entry:
         return entry
 
 
-def encode(entries: Sequence[Entry], table: Table, unknown: str) -> Rows:
+def encode(entries: Sequence[Entry], table: Table, unknown: str) -> EncodedRows:
     """Return the encoded rows of a table; `unknown` is "error" or "missing", as in Recipe.encode.
 
     All columns are looked up before the first is encoded, so that a missing column is reported
@@ -110,7 +110,7 @@ def encode(entries: Sequence[Entry], table: Table, unknown: str) -> Rows:
             parts.append(values)
             if n_unknown:
                 replaced[column.name] = n_unknown
-    return Rows(entries, parts, replaced)
+    return EncodedRows(entries, parts, replaced)
 
 
 def _indices(
@@ -142,7 +142,7 @@ def _indices(
 
 
 @dataclass
-class Rows:
+class EncodedRows:
     """The encoded rows of a table: one value per column, until `matrix` converts them to inputs.
 
     Parameters
