@@ -309,7 +309,7 @@ def test_which_members_the_engine_trains_without_python(options, expected):
     }  # fmt: skip
     nets = [net_of()]
     found = Unattended(make(nets, X, y, **settings), Fits(nets), True, Progress(1, False))
-    assert found.takes(0) is expected
+    assert found.can_train(0) is expected
 
 
 @pytest.mark.parametrize("kind", [np.random.default_rng, np.random.RandomState])

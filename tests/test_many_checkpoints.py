@@ -175,7 +175,7 @@ def test_records_are_written_while_the_engine_trains_others(tmp_path, monkeypatc
 def test_few_networks_wait_for_a_record(tmp_path, monkeypatch):
     """Those that do are written after Ctrl-C, and delay the end of the call."""
     monkeypatch.setattr(checkpoints, "_SECONDS", float("inf"))
-    monkeypatch.setattr(checkpoints, "_MOST", 10)
+    monkeypatch.setattr(checkpoints, "_MOST_UNWRITTEN", 10)
     monkeypatch.setattr(unattended, "_TOGETHER", 20)
     sizes, write = [], checkpoints.Checkpoint.write
 
@@ -258,7 +258,7 @@ def test_ctrl_c_amid_thousands_of_networks(n, tmp_path):
     # Those that were finished were not trained again; that of the interrupt is kept twice.
     assert found["kept"] in (n, n + 1)
     assert sum(found["records"]) == n
-    assert max(found["records"]) <= checkpoints._MOST + unattended._TOGETHER
+    assert max(found["records"]) <= checkpoints._MOST_UNWRITTEN + unattended._TOGETHER
     assert found["digests"][0] == found["digests"][1]
     assert found["growth"] < 3000 * n + 2**25
 

@@ -284,13 +284,13 @@ def test_one_class_alone_has_no_roc_curve(models, tmp_path):
 def test_the_calibration_error(models, pages, name):
     y, proba = TASKS[name][SEEN:], models[name].predict_proba(FRAME[SEEN:])
     is_right = models[name].predict(FRAME[SEEN:]) == y
-    p, is_so = (
+    p, is_true = (
         (proba[:, 1], y == models[name].classes_[1]) if name == "two" else (proba.max(1), is_right)
     )
     error = 0.0
     for k in range(10):
         some = (p >= k / 10) & ((p < (k + 1) / 10) | (k == 9))
-        error += abs(is_so[some].sum() - p[some].sum()) / len(p)
+        error += abs(is_true[some].sum() - p[some].sum()) / len(p)
     assert f"(ECE), the mean difference between the two, is {error:.3f};" in pages[name]
 
 

@@ -21,7 +21,7 @@ from fastnn.sklearn import (
     MLPRegressor,
     MLPSearchCV,
 )
-from fastnn.sklearn.epochs import Epochs
+from fastnn.sklearn.epochs import EpochRecorder
 from fastnn.training import whole
 
 pytestmark = [
@@ -78,7 +78,7 @@ def compare(
         fits.clear()
         with monkeypatch.context() as patch:
             if not is_whole:
-                patch.setattr(Epochs, "rule", lambda self: None)
+                patch.setattr(EpochRecorder, "rule", lambda self: None)
             estimator = kind(hidden_layer_sizes=(6,), random_state=3, **options)
             for method in methods:
                 classes = range(y.shape[1]) if y.ndim == 2 else np.unique(y)
@@ -146,7 +146,7 @@ def test_a_loss_that_is_not_finite(early_stopping, fits, monkeypatch):
     for is_whole in (True, False):
         with monkeypatch.context() as patch:
             if not is_whole:
-                patch.setattr(Epochs, "rule", lambda self: None)
+                patch.setattr(EpochRecorder, "rule", lambda self: None)
             estimator = MLPRegressor(hidden_layer_sizes=(6,), **options)
             if early_stopping:
                 estimator.fit(X, Y)
@@ -205,7 +205,7 @@ def test_random_states_that_others_draw_from(fits, monkeypatch):
     for is_whole in (True, False):
         with monkeypatch.context() as patch:
             if not is_whole:
-                patch.setattr(Epochs, "rule", lambda self: None)
+                patch.setattr(EpochRecorder, "rule", lambda self: None)
             states = np.random.RandomState(5), np.random.mtrand._rand
             np.random.seed(3)  # noqa: NPY002 - it is what is tested
             made = [MLPRegressor(max_iter=5, random_state=states[0]), MLPRegressor(max_iter=5)]
@@ -254,7 +254,7 @@ def test_ctrl_c_amid_the_record_of_a_member(monkeypatch):
     """The record is made again, from the beginning."""
     options = {"max_iter": 8, "random_state": 1, "n_members": 1, "hidden_layer_sizes": (5,)}
     twin = MLPEnsembleRegressor(early_stopping=True, **options).fit(X, Y)
-    record, calls = Epochs._record, []
+    record, calls = EpochRecorder._record, []
 
     def interrupted(self, *args):
         calls.append(0)
@@ -262,7 +262,7 @@ def test_ctrl_c_amid_the_record_of_a_member(monkeypatch):
             raise KeyboardInterrupt
         record(self, *args)
 
-    monkeypatch.setattr(Epochs, "_record", interrupted)
+    monkeypatch.setattr(EpochRecorder, "_record", interrupted)
     with pytest.warns(UserWarning, match="1 networks are trained"):
         ensemble = MLPEnsembleRegressor(early_stopping=True, **options).fit(X, Y)
     assert len(calls) == 3 + 8

@@ -507,7 +507,7 @@ def test_what_is_no_recipe_is_refused(put):
         ({"columns": [NUMBER | {"codes": [{"code": "x"}]}]}, "code must be one of 'value', "),
         ({"columns": [NUMBER | {"codes": [{"code": "value", "fill": 1}]}]}, "is missing 'shift'"),
         ({"columns": [NUMBER | {"codes": [VALUE | {"scale": 0}]}]}, "scale must be above 0"),
-        ({"columns": [NUMBER | {"codes": [ONE_HOT]}]}, "is a number, but its codes are not"),
+        ({"columns": [NUMBER | {"codes": [ONE_HOT]}]}, "is a number, but its codes are for"),
         ({"columns": [NUMBER | {"codes": [ONE_HOT | {"texts": [1]}]}]}, "must hold strings; got 1"),
         ({"extra": 1}, "has 'extra'"),
     ):

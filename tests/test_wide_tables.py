@@ -46,7 +46,7 @@ def use(form, monkeypatch):
 
     if form == "dense":
         monkeypatch.setattr(encoding, "_WIDE", 10**9)
-    monkeypatch.setattr(encoding.Rows, "matrix" if form == "sparse" else "sparse", refuse)
+    monkeypatch.setattr(encoding.EncodedRows, "matrix" if form == "sparse" else "sparse", refuse)
 
 
 @pytest.mark.parametrize("codes", ["plain", "rich"])

@@ -500,7 +500,8 @@ class MLP:
             try:
                 loss = self._network.try_step(X, y)
             except FloatingPointError as error:
-                raise calls.divergence(self._state, *error.args) from None
+                loss, overflowed = error.args
+                raise calls.divergence(self._state, loss, overflowed) from None
             if loss is not None:
                 return loss
         return calls.step(self._state, X, y, sample_weight)
@@ -832,9 +833,7 @@ class MLP:
         resolved = metric_kinds.resolve(metrics, self.loss, self.n_out)
         source = sources.source(self._state, X, y, sample_weight)
         self._state.require_standardization()
-        for metric in resolved.values():
-            metric.check_targets("y", source.T)
-            metric.check_weights("sample_weight", source.sample_weight)
+        sources.check_metrics(resolved.values(), source)
         found = calls.evaluate(self._state, source, resolved, self.n_threads)
         return found if resolved else found["loss"]
 

@@ -250,7 +250,7 @@ def profile(
     threads = _checks.n_threads(n_threads, net.n_threads)
     seconds = _checks.number("seconds", seconds, above=0.0)
     twin = net.copy()._network
-    args = (rows.X, rows.T, rows.labels, rows.weights)
+    args = rows.for_loss()
     step, phases = _measure_phases(twin, args, batch, threads, seconds / 2)
     used = len(phases)
     trials = _try_others(twin, args, batch, threads, seconds / 2)

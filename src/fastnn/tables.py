@@ -9,7 +9,7 @@ pipeline.
 Not here: the implementation (tabular/).
 """
 
-from fastnn.tabular.encoding import Entry, Rows
+from fastnn.tabular.encoding import EncodedRows, Entry
 from fastnn.tabular.errors import TableError
 from fastnn.tabular.leaks import giving_away
 from fastnn.tabular.learning import MAX_CATEGORIES, Prepared, learn, prepare
@@ -34,10 +34,10 @@ __all__ = [
     "ROWS_PER_NUMBER",
     "WRITTEN",
     "Column",
+    "EncodedRows",
     "Entry",
     "Prepared",
     "Recipe",
-    "Rows",
     "Table",
     "TableError",
     "check_place",

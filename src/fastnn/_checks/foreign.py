@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -35,7 +35,12 @@ def package(name: str, purpose: str, pip: str | None = None) -> ModuleType:
 def expressible(place: str, possible: object, problem: str, remedy: str) -> None:
     """Check that an MLP can express an operation of another library's network."""
     if not possible:
-        raise ValueError(f"{place} {problem}; {remedy}")
+        inexpressible(place, problem, remedy)
+
+
+def inexpressible(place: str, problem: str, remedy: str) -> NoReturn:
+    """Raise the error for an operation that an MLP cannot express."""
+    raise ValueError(f"{place} {problem}; {remedy}")
 
 
 def built(place: str, kind: Callable[..., Kind], *arguments: Any) -> Kind:

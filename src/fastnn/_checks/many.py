@@ -1,4 +1,4 @@
-"""Checks of the arguments of `fit_many` and `networks`: one for all members, or one for each."""
+"""Checks of the arguments of `fit_many`, `networks` and the methods of `Fits`."""
 
 from __future__ import annotations
 
@@ -220,11 +220,11 @@ def callbacks_of_members(value: Any) -> Any:
     return found
 
 
-def copies(value: Any, has_one: Sequence[str]) -> None:
-    """Check that no copied callback writes a file: the copies would write to the same one."""
-    if has_one:
+def no_shared_files(paths: Sequence[str]) -> None:
+    """Check that callbacks to be copied write no files: all copies would write to the same ones."""
+    if paths:
         raise ValueError(
-            f"callbacks would let all networks write to {has_one[0]!r}; pass a function of the "
+            f"callbacks would let all networks write to {paths[0]!r}; pass a function of the "
             "network's number that returns callbacks with a path for each"
         )
 
@@ -269,6 +269,12 @@ def picklable(name: str, value: Any, dumps: Callable[[Any], bytes]) -> None:
 # ---- networks() ---------------------------------------------------------------------------------
 
 
+def seeds_or_n(values: Mapping[str, Any]) -> None:
+    """Check that the seeds of networks are given either as seeds or as a number."""
+    if "seeds" in values:
+        raise ValueError("n and seeds are both given; give one of them")
+
+
 def axes(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[Any]]:
     """Return the lists of values that span a grid of networks, by argument of MLP."""
     found = {}
@@ -286,7 +292,10 @@ def axes(values: Mapping[str, Any], names: Sequence[str]) -> dict[str, list[Any]
     return found
 
 
-def trained(n: int) -> None:
+# ---- Fits ----------------------------------------------------------------------------------------
+
+
+def some_trained(n: int) -> None:
     """Check that at least one member has been trained."""
     if n == 0:
         raise ValueError("none of these networks is trained; see fits.statuses")
@@ -308,12 +317,6 @@ def levels(value: Any) -> NDArray[np.float64]:
 def history_name(name: str, known: Sequence[str]) -> str:
     """Return the name of a value recorded in histories."""
     return choice("by", name, known)
-
-
-def seeds_or_n(values: Mapping[str, Any]) -> None:
-    """Check that the seeds of networks are given either as seeds or as a number."""
-    if "seeds" in values:
-        raise ValueError("n and seeds are both given; give one of them")
 
 
 def same_outputs(numbers: Sequence[int]) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.cli.objectives import Objective
-    from fastnn.tables import Recipe, Rows, Table
+    from fastnn.tables import EncodedRows, Recipe, Table
 
 
 class Job(NamedTuple):
@@ -31,7 +31,7 @@ class Job(NamedTuple):
         How the columns are encoded.
     objective : Objective
         The loss.
-    encoded : Rows
+    encoded : EncodedRows
         The encoded columns of all n rows of the table.
     y : ndarray (n,)
         The targets of all rows.
@@ -43,7 +43,7 @@ class Job(NamedTuple):
     table: Table
     recipe: Recipe
     objective: Objective
-    encoded: Rows
+    encoded: EncodedRows
     y: NDArray[Any]
     rows: dict[str, NDArray[np.intp]]
 

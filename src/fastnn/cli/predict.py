@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.cli.options import Commands
-    from fastnn.tables import Recipe, Rows, Table
+    from fastnn.tables import EncodedRows, Recipe, Table
     from fastnn.tabular.models import Model
 
 
@@ -91,7 +91,7 @@ def _read(options: argparse.Namespace, model: Model, recipe: Recipe) -> Table:
 
 
 def _predicted(
-    model: Model, rows: Rows, groups: NDArray[np.intp] | None
+    model: Model, rows: EncodedRows, groups: NDArray[np.intp] | None
 ) -> tuple[NDArray[Any], NDArray[Any] | None]:
     """Return the outputs (n, n_out) for all rows, and the standard deviations of an ensemble's."""
     parts, first = [], 0
@@ -104,7 +104,7 @@ def _predicted(
     return np.concatenate(means), np.concatenate(found) if found else None
 
 
-def _note(table: Table, recipe: Recipe, rows: Rows) -> None:
+def _note(table: Table, recipe: Recipe, rows: EncodedRows) -> None:
     """Print which columns are not used, and which have missing values unlike in training."""
     for note in table.notes:
         tell(f"note: {note}")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from fastnn.cli.objectives import Objective
     from fastnn.sparse_rows import SparseRows
-    from fastnn.tabular.encoding import Rows
+    from fastnn.tabular.encoding import EncodedRows
 
 
 class Predictor(Protocol):
@@ -36,7 +36,7 @@ class Predictor(Protocol):
 
 def scores(
     net: Predictor,
-    encoded: Rows,
+    encoded: EncodedRows,
     y: NDArray[Any],
     rows: dict[str, NDArray[np.intp]],
     objective: Objective,

@@ -240,9 +240,9 @@ class Chain:
 
     def _end_layer(self, place: str, n_in: int | None) -> None:
         """Check that an operation with `n_in` inputs can follow the last operation."""
-        if self._waiting is not None and not self._begins():
+        if self._waiting is not None and not self._becomes_standardization():
             remedy = "fastnn merges a scaling only with a Dense layer next to it"
-            _checks.expressible(self._waiting[0], False, f"scales the inputs of {place}", remedy)
+            _checks.inexpressible(self._waiting[0], f"scales the inputs of {place}", remedy)
         if n_in is not None:
             self._check_units(place, n_in, "inputs")
         last = self._last
@@ -276,13 +276,13 @@ class Chain:
     def _scaled_inputs(self, W: Array, b: Array | None) -> tuple[Array, Array | None]:
         """Merge the waiting scaling into W and b, unless it becomes the standardization."""
         assert self._waiting is not None
-        if self._begins():
+        if self._becomes_standardization():
             return W, b
-        mean, scale = self._one_a_column(*self._waiting, len(W))
+        mean, scale = self._per_column(*self._waiting, len(W))
         self._waiting = None
         return W / scale[:, None], minus(b, (mean / scale) @ W)
 
-    def _begins(self) -> bool:
+    def _becomes_standardization(self) -> bool:
         """Turn the waiting scaling into the standardization, if possible; return whether it was."""
         assert self._waiting is not None
         if self._last is not None or self._waiting[2].min() <= 0:
@@ -291,7 +291,7 @@ class Chain:
         return True
 
     @staticmethod
-    def _one_a_column(place: str, mean: Array, scale: Array, n: int) -> tuple[Array, Array]:
+    def _per_column(place: str, mean: Array, scale: Array, n: int) -> tuple[Array, Array]:
         """Return mean and scale with a number for each of n columns."""
         for array in (mean, scale):
             problem = f"has {array.size} numbers, but {n} inputs follow"
@@ -355,15 +355,15 @@ class Chain:
         self.append(Norm(place, layer, numbers, offsets))
 
     @property
-    def _free(self) -> Affine | None:
+    def _open_affine(self) -> Affine | None:
         """The last affine map, if nothing follows it and it has no activation yet."""
         last = self._last
         return last if isinstance(last, Affine) and last.activation is None else None
 
     def activate(self, place: str, activation: Activation) -> None:
         """Set the activation of the affine map before, or append the activation as a layer."""
-        if self._free is not None:
-            self._free.activation = activation
+        if self._open_affine is not None:
+            self._open_affine.activation = activation
         else:
             self.append(Alone(place, _checks.built(place, Activate, activation)))
 
@@ -425,7 +425,7 @@ class Chain:
         shapes = parameters(layers, n_in).values()
         net.set_weights([np.broadcast_to(a, s) for a, s in zip(arrays, shapes, strict=True)])
         if self.standardization is not None:
-            net._state.standardize(*self._one_a_column(*self.standardization, n_in))
+            net._state.standardize(*self._per_column(*self.standardization, n_in))
         return net
 
     def _end(self, output: str | Activation | None) -> None:
@@ -441,7 +441,8 @@ class Chain:
         elif wanted is not None:
             problem = "follows another activation, or a layer other than Dense"
             remedy = "pass output= only for a network that ends with a Dense layer"
-            _checks.expressible(f"output={wanted}", self._free is not None, problem, remedy)
+            is_open = self._open_affine is not None
+            _checks.expressible(f"output={wanted}", is_open, problem, remedy)
             self.activate(f"output={wanted}", wanted)
         last = self._last
         assert last is not None
@@ -450,7 +451,7 @@ class Chain:
         if self._waiting is not None:
             problem = "scales the output of an activation at the end of the network"
             remedy = "leave it out, and scale the predictions"
-            _checks.expressible(self._waiting[0], False, problem, remedy)
+            _checks.inexpressible(self._waiting[0], problem, remedy)
 
 
 # ---- layers of an MLP ----------------------------------------------------------------------------

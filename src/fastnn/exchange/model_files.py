@@ -84,7 +84,7 @@ def save(state: State, path: Path) -> None:
     fit = state.fit  # read once: another thread's fit may end
     if fit is not None:
         metadata["fit"] = _checks.json_of("get_state", _plain_fit(fit, tensors))
-        state.require_still(snapshot)
+        state.require_untrained_since(snapshot)
     _try_to_read(metadata, tensors)
     safetensors.write(path, tensors, metadata)
 

@@ -76,7 +76,7 @@ class Walk:
         self.chain.affine(place(node), options["alpha"] * (W.T if options["transB"] else W))
         C = self.constant(node, 2)
         if C is not None:
-            self.chain.scale(place(node), -options["beta"] * self.one_a_column(node, C))
+            self.chain.scale(place(node), -options["beta"] * self.per_column(node, C))
 
     def matmul(self, node: Any, z: str) -> None:
         """MatMul: ``z B``."""
@@ -94,7 +94,7 @@ class Walk:
 
     # ---- scalings -------------------------------------------------------------------------------
 
-    def one_a_column(self, node: Any, c: Array) -> Array:
+    def per_column(self, node: Any, c: Array) -> Array:
         """Return a constant, which must be one number or one per column."""
         fits = c.size == 1 or (c.size == c.shape[-1] and self.rank in (None, 2))
         remedy = "export one number, or one number per column"
@@ -104,7 +104,7 @@ class Walk:
     def arithmetic(self, node: Any, z: str) -> None:
         """Add, Sub, Mul, Div of z and a constant."""
         left, at = node.input[0] == z, place(node)
-        c = self.one_a_column(node, self.given(node, 1 if left else 0))
+        c = self.per_column(node, self.given(node, 1 if left else 0))
         if node.op_type == "Add":
             self.chain.scale(at, -c)
         elif node.op_type == "Sub":
@@ -145,8 +145,8 @@ class Walk:
         axis = options.get("axis", -1)
         problem = f"is along axis {axis}"
         _checks.expressible(place(node), axis in (1, -1), problem, "export it along axis 1")
-        gain = self.one_a_column(node, self.given(node, 1))
-        bias = None if bias is None else self.one_a_column(node, bias)
+        gain = self.per_column(node, self.given(node, 1))
+        bias = None if bias is None else self.per_column(node, bias)
         self.chain.norm(place(node), short(options.get("epsilon", 1e-5)), gain, bias)
 
     # ---- whole rows -----------------------------------------------------------------------------

@@ -295,7 +295,7 @@ class _Reader:
             )
             problem = f"{f'with {given} ' if given else ''}begins no activation of fastnn"
             remedy = f"fastnn's activations are {names}"
-        _checks.expressible(place(node), False, problem, remedy)
+        _checks.inexpressible(place(node), problem, remedy)
 
 
 #: Reasons why operators cannot be read, where the name of the operator does not explain it.

@@ -335,8 +335,7 @@ def _activated(a: _Tensor, place: str, activation: Activation) -> _Tensor:
     if form is None:
         remedy = "train a network with another activation, or add its operators to onnx_writer.py"
         problem = f"has {activation}, which fastnn cannot write as ONNX"
-        _checks.expressible(place, False, problem, remedy)
-    assert form is not None
+        _checks.inexpressible(place, problem, remedy)
     return form(a, activation.parameter)
 
 

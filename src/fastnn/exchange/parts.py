@@ -8,7 +8,7 @@ an error that names the layer. Not here: how a format expresses layers (the modu
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -82,8 +82,8 @@ def rule_for(rules: Mapping[type[Layer], Rule | Refusal], part: Part[Any], canno
     unknown = Refusal("it does not support this layer; build the network without it")
     rule = rules.get(kind_of(part.layer), unknown)
     if isinstance(rule, Refusal):
-        _checks.expressible(cannot, False, part.place, rule.reason)
-    return cast(Rule, rule)  # a Refusal has raised
+        _checks.inexpressible(cannot, part.place, rule.reason)
+    return rule
 
 
 def _standardization(net: "MLP") -> dict[str, Array]:

@@ -44,9 +44,9 @@ FORMAT = "fastnn checkpoint of fit_many 1"
 #: Seconds between two records.
 _SECONDS = 2.0
 
-#: Most networks that wait for a record. Ctrl-C writes them before the call ends, so it takes no
-#: longer than one record.
-_MOST = 256
+#: Largest number of finished networks that are not yet written. After Ctrl-C they are written
+#: before the call ends, which takes no longer than one record.
+_MOST_UNWRITTEN = 256
 
 
 class Checkpoint:
@@ -154,12 +154,12 @@ class Checkpoint:
     # ---- writing --------------------------------------------------------------------------------
 
     def write_at_times(self, n_done: int) -> None:
-        """Write a record if the last one is a few seconds old or many networks are waiting.
+        """Write a record if the last one is a few seconds old or many networks are not yet written.
 
         `n_done` is the number of networks that have finished.
         """
-        waiting = n_done - (len(self.fits) - len(self.left))
-        if waiting >= _MOST or time.monotonic() - self.last >= _SECONDS:
+        unwritten = n_done - (len(self.fits) - len(self.left))
+        if unwritten >= _MOST_UNWRITTEN or time.monotonic() - self.last >= _SECONDS:
             self.write()
 
     def _leave(self) -> None:

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastnn import _checks
 from fastnn.many import workers
-from fastnn.many.outcomes import with_number
+from fastnn.many.outcomes import NOT_STARTED, with_number
 from fastnn.many.portions import Portion, Portions
-from fastnn.many.workers import InFile, InMemory, Result, Watch
+from fastnn.many.workers import CallWatcher, InFile, InMemory, Result
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Sequence
@@ -99,7 +99,7 @@ class Distribution:
         self.losses = 0
         if portions is not None and self.error is None:
             portions.time(portion, result.seconds)
-            left = [i for i in portion.numbers if self.fits.statuses[i].kind == "not started"]
+            left = [i for i in portion.numbers if self.fits.statuses[i].kind == NOT_STARTED]
             if left:
                 portions.put_back(left)
 
@@ -205,8 +205,10 @@ class Distribution:
                 return Result([], 0.0)
             self.at_work += 1
         try:
-            watch = Watch(lambda: self.is_over or self.error is not None, self.progress.count)
-            each = self.members, self.fits, portion.numbers, self.raises, watch, self.n_threads
+            watcher = CallWatcher(
+                lambda: self.is_over or self.error is not None, self.progress.count
+            )
+            each = self.members, self.fits, portion.numbers, self.raises, watcher, self.n_threads
             return Result([], *workers.run(*each))
         finally:
             with self.ended:

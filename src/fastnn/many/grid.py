@@ -135,7 +135,7 @@ class Networks(Sequence[MLP]):
             spec = spec.with_rate(checked)
         prepare(spec)
         # Computes the cached properties, which copies with other seeds share.
-        _ = spec.draws, spec.uniform_draws, spec.drops, spec.standardizes, spec.is_simple
+        _ = spec.draws, spec.uniform_draws, spec.has_dropout, spec.standardizes, spec.has_short_path
         return spec
 
     def __repr__(self) -> str:

@@ -175,7 +175,7 @@ def make(
     made = _checks.callbacks_of_members(callbacks)
     if not callable(made):
         made = _checks.callback_list(made, Callback)
-        _checks.copies(made, [path for each in made for path in each.files_written])
+        _checks.no_shared_files([path for each in made for path in each.files_written])
     return Members(
         nets=nets,
         X=X,

@@ -259,7 +259,7 @@ class Fits:
         way = _checks.reduction_of_members(reduce, REDUCTIONS)
         levels = _checks.levels(quantiles)
         trained = [net for net, done in zip(self.nets, self.is_trained, strict=True) if done]
-        _checks.trained(len(trained))
+        _checks.some_trained(len(trained))
         first = trained[0]
         _checks.same_outputs([net.n_out for net in trained])
         rows = sources.matrix(first._state, "X", X)
@@ -293,7 +293,7 @@ class Fits:
             If an argument is invalid, or no network is trained.
         """
         trained = np.flatnonzero(self.is_trained)
-        _checks.trained(len(trained))
+        _checks.some_trained(len(trained))
         listed = _checks.items(metrics)  # an iterator would be exhausted after one network
         found: dict[str, NDArray[np.float64]] = {}
         for i in trained:
@@ -323,7 +323,7 @@ class Fits:
             If the histories lack the name, or no network is trained.
         """
         is_trained = self.is_trained
-        _checks.trained(int(is_trained.sum()))
+        _checks.some_trained(int(is_trained.sum()))
         known = {name: None for i in range(len(self)) for name in self.histories.logs(i)}
         by = _checks.history_name(by, list(known))
         found = np.full(len(self), np.nan)
@@ -353,7 +353,7 @@ class Fits:
             If the histories lack the name, or no network is trained.
         """
         values = self.values(by)
-        _checks.trained(int(np.isfinite(values).sum()))
+        _checks.some_trained(int(np.isfinite(values).sum()))
         higher = metric_kinds.higher_is_better(by, None)
         return int(np.nanargmax(values) if higher else np.nanargmin(values))
 

@@ -54,7 +54,7 @@ class Crew:
         progress.
         """
         unattended = Unattended(self.members, self.fits, self.raises, self.progress)
-        alone = [number for number in self.numbers if unattended.takes(number)]
+        alone = [number for number in self.numbers if unattended.can_train(number)]
         unattended.train(alone, n_threads)
         self.error = unattended.error
         left = set(self.numbers) - set(alone)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from fastnn.training import plan, sources, whole
 from fastnn.training.calls import divergence_of_fit
 from fastnn.training.orders import RowOrder
 from fastnn.training.rows import Rows
-from fastnn.training.rules import Followed
+from fastnn.training.rules import EngineCallback
 from fastnn.training.standardizing import mean_and_scale
 
 if TYPE_CHECKING:
@@ -43,7 +42,7 @@ _MOST_EPOCHS = 1 << 20
 
 
 @dataclass(eq=False, repr=False)
-class _Kind:
+class _SharedData:
     """The data shared by members that are built alike except for their seeds."""
 
     is_possible: bool  # the engine can train them by itself
@@ -52,6 +51,11 @@ class _Kind:
     validation: Rows | None = None
     metrics: dict[str, Resolved] = field(default_factory=dict)
 
+    @property
+    def is_weighted(self) -> bool:
+        """Whether the rows have weights in the loss."""
+        return self.source is not None and self.source.weights is not None
+
 
 @dataclass(eq=False, repr=False, slots=True)
 class _Prepared:
@@ -59,21 +63,29 @@ class _Prepared:
 
     number: int
     state: State
+    shared: _SharedData
     fit: WholeFit
-    is_weighted: bool
     generator: Any
     before: Any  # state of the generator before training
-    was_ready: bool  # whether `state.is_ready` held before training
+    scaling: tuple[Any, Any] | None  # mean and scale of inputs; None if the network has them
     classes: Classes | None  # labels of classes before training
+
+    def begin(self) -> None:
+        """Change the network as a fit does before its first step."""
+        self.state.stop_training = False
+        if self.scaling is not None:
+            self.state.standardize(*self.scaling)
+        if self.classes is None:
+            self.state.classes = self.shared.classes
 
     def undo(self) -> None:
         """Restore the network to before `_prepare`; the engine has restored its weights."""
         state = self.state
-        if self.generator is not None and self.before is _FRESH:
+        if self.generator is not None and self.before is _NOT_DRAWN_YET:
             state.forget_shuffler()  # a new one will draw the same orders
         elif self.generator is not None:
             self.generator.state = self.before
-        if not self.was_ready:
+        if self.scaling is not None:
             state.forget_standardization()
         state.classes = self.classes
 
@@ -86,32 +98,35 @@ class Unattended:
 
     def __init__(self, members: Members, fits: Fits, raises: bool, progress: Progress) -> None:
         self.members, self.fits, self.raises, self.progress = members, fits, raises, progress
-        self._kinds: dict[Any, _Kind] = {}
-        self._kind_of: dict[int, _Kind] = {}  # by member; filled by `takes`
+        self._shared: dict[Any, _SharedData] = {}  # by specification and classes
+        self._shared_by_member: dict[int, _SharedData] = {}  # filled by `can_train`
         self._sources: dict[Any, Rows | None] = {}
         rules = members.callbacks
         self._rules: list[Any] | None = None if callable(rules) else list(rules)
-        self._are_own = isinstance(rules, CallbacksOfEach)
+        self._have_own_callbacks = isinstance(rules, CallbacksOfEach)
         self._all_rows = np.arange(members.n_rows)
         self.error: tuple[int, BaseException] | None = None  # number and error of the first failure
 
     # ---- which members --------------------------------------------------------------------------
 
-    def takes(self, number: int) -> bool:
+    def can_train(self, number: int) -> bool:
         """Whether the engine can train a member without Python."""
         members = self.members
         shuffle = members.shuffle[number]
         if members.epochs[number] > _MOST_EPOCHS:
             return False
-        if not whole.draws(shuffle) and type(shuffle) not in _DRAWS:
+        if not whole.can_draw_orders(shuffle) and type(shuffle) not in _DRAWS:
             return False
-        kind = self._kind_of[number] = self._kind(members.nets[number]._state)
-        return kind.is_possible and (not self._are_own or self._follows(number))
+        shared = self._shared_data(members.nets[number]._state)
+        self._shared_by_member[number] = shared
+        if not shared.is_possible:
+            return False
+        return not self._have_own_callbacks or self._has_engine_rules(number)
 
-    def _follows(self, number: int) -> bool:
+    def _has_engine_rules(self, number: int) -> bool:
         """Whether the engine can carry out all callbacks of a member that has its own."""
         return all(
-            isinstance(callback, Followed) and callback.rule() is not None
+            isinstance(callback, EngineCallback) and callback.rule() is not None
             for callback in self._rules_of(number)
         )
 
@@ -121,30 +136,30 @@ class Unattended:
             return self.members.callbacks_of(number)
         return self._rules
 
-    def _kind(self, state: State) -> _Kind:
+    def _shared_data(self, state: State) -> _SharedData:
         """Return the shared data of members that are built like this one."""
         spec = state.specification
         parts = spec.layers, spec.loss, spec.optimizer
         key = (*map(id, parts), spec.n_in, spec.policy, spec.reduction, state.classes)
-        if key not in self._kinds:
-            self._kinds[key] = self._made(state)
-        return self._kinds[key]
+        if key not in self._shared:
+            self._shared[key] = self._make_shared_data(state)
+        return self._shared[key]
 
-    def _made(self, state: State) -> _Kind:
+    def _make_shared_data(self, state: State) -> _SharedData:
         members, spec = self.members, state.specification
-        if self._rules is None and not self._are_own:
-            return _Kind(False)
+        if self._rules is None and not self._have_own_callbacks:
+            return _SharedData(False)
         rules = self._rules or []
         metrics = self._metrics(spec)
         if (
             metrics is None
             or isinstance(members.class_weight, str)  # "balanced" depends on the rows of a member
             or not whole.is_possible(spec, rules, metrics)
-            or not all(self._is_followed(rule, spec) for rule in rules)
+            or not all(self._is_valid_here(rule, spec) for rule in rules)
         ):
-            return _Kind(False)
+            return _SharedData(False)
         classes = members.classes_of(state) if state.classes is None else state.classes
-        _checks.trainable(spec.trained)
+        _checks.trainable(spec.with_parameters)
         source, validation = self._source(state, classes, ""), None
         if members.is_validated:
             where = "validation " if isinstance(members.validation, tuple) else ""
@@ -152,8 +167,8 @@ class Unattended:
         possible = source is not None and (
             not members.is_validated or (validation is not None and validation.is_like(source))
         )
-        possible = possible and self._judges(metrics, source, validation)
-        return _Kind(possible, classes, source, validation, metrics)
+        possible = possible and self._can_compute(metrics, source, validation)
+        return _SharedData(possible, classes, source, validation, metrics)
 
     def _metrics(self, spec: Specification) -> dict[str, Resolved] | None:
         """Return the metrics of networks of this specification; None if a metric is invalid."""
@@ -162,18 +177,17 @@ class Unattended:
         except (TypeError, ValueError):
             return None  # the member's own fit raises the error
 
-    def _judges(self, metrics: dict[str, Resolved], *sources: Rows | None) -> bool:
+    def _can_compute(self, metrics: dict[str, Resolved], *all_rows: Rows | None) -> bool:
         """Whether the engine can compute the metrics on these rows, and all checks pass."""
         try:
-            for metric, rows in itertools.product(metrics.values(), sources):
+            for rows in all_rows:
                 if rows is not None:
-                    metric.check_targets("y", rows.T)
-                    metric.check_weights("sample_weight", rows.sample_weight)
+                    sources.check_metrics(metrics.values(), rows)
         except ValueError:
             return False
-        return whole.judges(metrics, *sources)
+        return whole.can_compute_metrics(metrics, *all_rows)
 
-    def _is_followed(self, rule: Any, spec: Specification) -> bool:
+    def _is_valid_here(self, rule: Any, spec: Specification) -> bool:
         """Whether a callback is valid for this fit; otherwise the member's own fit says why not."""
         if isinstance(rule, SwapEMAWeights):
             return spec.optimizer.use_ema
@@ -218,61 +232,72 @@ class Unattended:
             some: list[_Prepared] = []
             try:
                 for number in numbers[first : first + _TOGETHER]:
-                    self._prepare(number, some)
+                    prepared = self._prepare(number)
+                    some.append(prepared)  # before `begin`: Ctrl-C in between must undo it
+                    prepared.begin()
                 for kernels in KERNELS.values():
                     alike = [each for each in some if isinstance(each.fit, kernels.WholeFit)]
                     if alike and self.error is None:
                         self._train(kernels, alike, n_threads)
             finally:
                 with without_collections():  # end without delay after Ctrl-C
-                    _wholly(self._settle, some)
+                    _despite_ctrl_c(self._settle, some)
             if self.error is not None:
                 return
 
-    def _prepare(self, number: int, some: list[_Prepared]) -> None:
-        """Prepare a member for the engine, and append it to `some`."""
-        members, state = self.members, self.members.nets[number]._state
+    def _prepare(self, number: int) -> _Prepared:
+        """Return a member prepared for the engine; its network is not yet changed."""
+        state, shared = self.members.nets[number]._state, self._shared_by_member[number]
         _checks.idle(state.fit)
-        kind = self._kind_of[number]
-        source, rules = kind.source, self._rules_of(number)
+        source = shared.source
         assert source is not None
-        rows, judged = self._numbers(number)
-        if isinstance(members.validation, float) and source.weights is not None:
-            _checks.split_weights(source.weights[rows], source.weights[judged])
-        was_ready, classes = state.is_ready, state.classes
-        if not was_ready:
+        rows, validation_rows = self._numbers(number)
+        if isinstance(self.members.validation, float) and source.weights is not None:
+            _checks.split_weights(source.weights[rows], source.weights[validation_rows])
+        scaling = None
+        if not state.is_ready:
             seen = source if rows is None else Rows(source.X[rows])
             scaling = mean_and_scale(seen, "X", state.specification.dtype)
+        generator, before = self._generator(number)
+        fit = self._whole_fit(number, source, rows, validation_rows)
+        return _Prepared(number, state, shared, fit, generator, before, scaling, state.classes)
+
+    def _generator(self, number: int) -> tuple[Any, Any]:
+        """Return the generator of a member's orders of rows, and its state before training.
+
+        Both are None if there is nothing to restore.
+        """
+        state, shuffle = self.members.nets[number]._state, self.members.shuffle[number]
+        if type(shuffle) is RowOrder:
+            return None, None
+        is_new = shuffle is True and not state.has_shuffler
+        generator = whole.generator_of(state, shuffle)  # made here if it is new
+        if generator is None:
+            return None, None
+        return generator, _NOT_DRAWN_YET if is_new else generator.state
+
+    def _whole_fit(
+        self, number: int, source: Rows, rows: Indices | None, validation_rows: Indices | None
+    ) -> WholeFit:
+        """Return the fit of a member for the engine, after telling its own callbacks to begin."""
+        members, shared = self.members, self._shared_by_member[number]
+        rules = self._rules_of(number)
         n = source.n if rows is None else len(rows)
-        shuffle, is_fresh = members.shuffle[number], state.is_fresh
-        generator = None if type(shuffle) is RowOrder else whole.generator_of(state, shuffle)
-        before = _FRESH
-        if generator is not None and not (is_fresh and shuffle is True):
-            before = generator.state
-        if self._are_own:
+        if self._have_own_callbacks:
             for rule in rules:
                 rule.begin(members.nets[number], n)
-        fit = whole.make(
-            state,
+        return whole.make(
+            members.nets[number]._state,
             source,
             rows,
-            kind.validation,
-            judged,
+            shared.validation,
+            validation_rows,
             batch=min(members.batch_size[number] or n, n),
             epochs=members.epochs[number],
-            shuffle=shuffle,
+            shuffle=members.shuffle[number],
             callbacks=rules,
-            metrics=kind.metrics,
+            metrics=shared.metrics,
         )
-        is_weighted = source.weights is not None
-        some.append(
-            _Prepared(number, state, fit, is_weighted, generator, before, was_ready, classes)
-        )
-        state.stop_training = False  # the network changes from here on
-        if not was_ready:
-            state.standardize(*scaling)
-        if classes is None:
-            state.classes = kind.classes
 
     def _train(self, kernels: Any, some: list[_Prepared], n_threads: int) -> None:
         def report(places: list[int]) -> None:
@@ -283,7 +308,7 @@ class Unattended:
         kernels.train_members([each.fit for each in some], report, n_threads, self.raises)
         if self.raises:
             for each in some:
-                if each.fit.has_diverged and not self._are_own:
+                if each.fit.has_diverged and not self._have_own_callbacks:
                     self.error = each.number, FloatingPointError(self._message(each))
                     return
 
@@ -294,7 +319,7 @@ class Unattended:
                 self._finish(each)
             else:
                 each.undo()
-            if self._rules or self._are_own:
+            if self._rules or self._have_own_callbacks:
                 whole.keep_rate(each.state)
 
     def _finish(self, member: _Prepared) -> None:
@@ -305,9 +330,9 @@ class Unattended:
         if not fit.is_over or fits.statuses[number].kind != NOT_STARTED:
             return
         fits.histories.keep(number, fit.logs())
-        if self._are_own:
-            self._tell(member)
-        if fit.has_diverged and not self._are_own:
+        if self._have_own_callbacks:
+            self._pass_epochs(member)
+        if fit.has_diverged and not self._have_own_callbacks:
             fits.statuses[number] = Status(DIVERGED, fit.epoch, self._message(member))
         else:
             fits.best_epochs[number] = self._restored_epoch(fit)
@@ -316,11 +341,11 @@ class Unattended:
             fits.statuses[number] = Status(STOPPED if ended else FINISHED, fit.epoch)
         self.progress.count(fits.statuses[number])
 
-    def _tell(self, member: _Prepared) -> None:
+    def _pass_epochs(self, member: _Prepared) -> None:
         """Pass the epochs of a member to its own callbacks."""
         fit, rules = member.fit, self._rules_of(member.number)
         for rule, found in zip(rules, fit.state_of_rules(), strict=True):
-            whole.show(rule, fit, found)
+            whole.pass_epochs(rule, fit, found)
             if fit.has_diverged:
                 rule.on_nonfinite_loss(FloatingPointError(self._message(member)))
             rule.end(fit.seconds)
@@ -334,28 +359,23 @@ class Unattended:
         return None
 
     def _message(self, member: _Prepared) -> str:
-        loss, overflowed, _, rate = member.fit.failure
-        return str(
-            divergence_of_fit(
-                member.state,
-                loss,
-                overflowed,
-                whole.when(member.fit),
-                member.is_weighted,
-                member.fit.dropped,
-                rate,
-            )
+        error = divergence_of_fit(
+            member.state,
+            whole.divergence_in(member.fit),
+            is_weighted=member.shared.is_weighted,
+            dropped=member.fit.dropped,
         )
+        return str(error)
 
 
 #: Types of generators for which the engine draws the orders that their `permutation` would draw.
 _DRAWS = (np.random.Generator, np.random.RandomState)
 
-#: Stands for the state of a generator that has not been made yet.
-_FRESH: Any = object()
+#: Stands for the state of a generator that has not drawn any order yet.
+_NOT_DRAWN_YET: Any = object()
 
 
-def _wholly(function: Callable[[list[_Prepared]], None], some: list[_Prepared]) -> None:
+def _despite_ctrl_c(function: Callable[[list[_Prepared]], None], some: list[_Prepared]) -> None:
     """Call a function again until no Ctrl-C interrupts it; then raise the KeyboardInterrupt."""
     interrupt: KeyboardInterrupt | None = None
     while True:

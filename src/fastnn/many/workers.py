@@ -252,16 +252,16 @@ class _Over(Exception):  # noqa: N818  # no error: the call has ended
     """Raised to end a portion whose call has ended."""
 
 
-class Watch(Progress):
+class CallWatcher(Progress):
     """A Progress that shows nothing, and ends a portion once its call has ended."""
 
-    def __init__(self, is_over: Callable[[], bool], count: Callable[[Status], None]) -> None:
+    def __init__(self, is_over: Callable[[], bool], on_ended: Callable[[Status], None]) -> None:
         super().__init__(0, False)
-        self.is_over, self.told = is_over, count
+        self.is_over, self.on_ended = is_over, on_ended
 
     def count(self, status: Status) -> None:
-        """Report the status of a network that has ended."""
-        self.told(status)
+        """Pass on the status of a network that has ended."""
+        self.on_ended(status)
 
     def show(self) -> None:
         """Raise _Over if the call has ended."""
@@ -276,8 +276,8 @@ def train(common: InFile | InMemory, portion: bytes) -> Result:
     if callable(members.callbacks):
         members.callbacks = _Numbered(members.callbacks, numbers)
     fits = Fits(members.nets)
-    watch = Watch(lambda: common.is_over, lambda status: None)
-    seconds, error = run(members, fits, range(len(numbers)), raises, watch, n_threads)
+    watcher = CallWatcher(lambda: common.is_over, lambda status: None)
+    seconds, error = run(members, fits, range(len(numbers)), raises, watcher, n_threads)
     trained = []
     for i, number in enumerate(numbers):
         if fits.statuses[i].kind != NOT_STARTED:
@@ -296,7 +296,7 @@ def run(
     fits: Fits,
     numbers: Sequence[int],
     raises: bool,
-    watch: Watch,
+    watcher: CallWatcher,
     n_threads: int,
 ) -> tuple[float, tuple[int | None, BaseException] | None]:
     """Train members; return the time in seconds and, if any, an error with its member's number.
@@ -305,7 +305,7 @@ def run(
     """
     began = time.monotonic()
     error: tuple[None, BaseException] | None = None
-    crew = Crew(members, fits, numbers, raises, watch)
+    crew = Crew(members, fits, numbers, raises, watcher)
     try:
         crew.train(min(n_threads, len(numbers)))
     except (_Over, KeyboardInterrupt):

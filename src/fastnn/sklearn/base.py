@@ -24,7 +24,7 @@ from fastnn.sklearn.descent import Descent
 from fastnn.sklearn.epochs import LearningRate
 from fastnn.sklearn.network import draw_weights, hidden_sizes, network
 from fastnn.sklearn.parameters import Parameters
-from fastnn.sklearn.rows import Rows, check_indices, validated
+from fastnn.sklearn.rows import LabelledRows, check_indices, validated
 from fastnn.training.state import State
 
 if TYPE_CHECKING:
@@ -70,11 +70,11 @@ def if_stochastic(method: Method) -> Method:
 _LEARNT = ("n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_label_binarizer")
 
 
-def teach(estimator: Any, other: Any) -> None:
-    """Copy to an estimator the attributes that another one learnt from the same rows."""
+def copy_learnt_attributes(source: Any, *, to: Any) -> None:
+    """Copy the attributes that an estimator learnt from its rows to another estimator."""
     for name in _LEARNT:
-        if hasattr(other, name):
-            setattr(estimator, name, getattr(other, name))
+        if hasattr(source, name):
+            setattr(to, name, getattr(source, name))
 
 
 class BaseMLP(Parameters):
@@ -319,7 +319,7 @@ class BaseMLP(Parameters):
         *,
         incremental: bool = False,
         from_scratch: bool = True,
-    ) -> tuple[Rows, Rows | None]:
+    ) -> tuple[LabelledRows, LabelledRows | None]:
         """Return the checked rows of training and validation; learn columns and classes."""
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; give both or neither")
@@ -333,17 +333,17 @@ class BaseMLP(Parameters):
             by_class = compute_sample_weight(class_weight, original)
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
         validation = None if X_val is None else self._validation_rows(X_val, y_val)
-        return Rows(X, self._encoded(y), sample_weight), validation
+        return LabelledRows(X, self._encoded(y), sample_weight), validation
 
-    def _validation_rows(self, X: Any, y: Any) -> Rows:
+    def _validation_rows(self, X: Any, y: Any) -> LabelledRows:
         """Return validation rows, checked to have the columns and classes of the training rows."""
         X, y = validated(self, X, y, reset=False, **self._validation)
         self._require_known(y)
-        return Rows(X, self._encoded(y))
+        return LabelledRows(X, self._encoded(y))
 
     def _prepare(
         self,
-        rows: Rows,
+        rows: LabelledRows,
         from_scratch: bool = True,
         incremental: bool = False,
         made: dict[Any, Specification] | None = None,
@@ -370,14 +370,14 @@ class BaseMLP(Parameters):
         if self.solver != "lbfgs":
             self._prepare_curves(from_scratch or not hasattr(self, "loss_curve_"))
 
-    def _network_for(self, rows: Rows, made: dict[Any, Specification]) -> MLP:
+    def _network_for(self, rows: LabelledRows, made: dict[Any, Specification]) -> MLP:
         """Return a network without weights; `made` caches its specification."""
         shape, dtype, (output, loss) = (rows.X.shape[1], self.n_outputs_), rows.X.dtype, self._end()
         key = shape, dtype, output, repr(loss)
         if key in made:
             return MLP._of(State(made[key]))
         net = network(self, shape, output, loss, dtype, self._random_state)
-        if not net._state.specification.drops:  # not with dropout: its seeds differ
+        if not net._state.specification.has_dropout:  # not with dropout: its seeds differ
             made[key] = net._state.specification
         return net
 
@@ -411,7 +411,7 @@ class BaseMLP(Parameters):
         if labels is not None and net.loss.n_classes(net.n_out) == len(labels):
             net.classes = labels
 
-    def _minimize(self, rows: Rows) -> None:
+    def _minimize(self, rows: LabelledRows) -> None:
         """Train by L-BFGS, on all rows at once."""
         lbfgs.refuse_options_of_descent(self)
         net, state = self.net_, self._random_state

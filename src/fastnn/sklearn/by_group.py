@@ -19,7 +19,12 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _num_samples, check_is_fitted, validate_data
 
 from fastnn import _checks
-from fastnn.sklearn.base import BaseMLP, all_or_nothing, teach, with_valid_parameters
+from fastnn.sklearn.base import (
+    BaseMLP,
+    all_or_nothing,
+    copy_learnt_attributes,
+    with_valid_parameters,
+)
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.members import HasMembers
 from fastnn.sklearn.rows import check_indices
@@ -29,7 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from fastnn.sklearn.rows import Rows
+    from fastnn.sklearn.rows import LabelledRows
 
 
 def _labelled(groups: Any, n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -126,7 +131,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
     estimators_: dict[Any, Any]
     default_: Any
     n_outputs_: int
-    _pupil: Any  # an estimator that has learnt the columns and classes
+    _prototype: Any  # an estimator that has learnt the columns and classes
 
     def __init__(
         self,
@@ -192,9 +197,9 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             )
         inputs, labels = self._divided(X, groups, reset=True)
         self.groups_, numbers = _labelled(labels, _num_samples(X))
-        self._pupil = clone(self.estimator)
-        self._pupil._validate_params()
-        rows, _ = self._pupil._rows(inputs, y, sample_weight)
+        self._prototype = clone(self.estimator)
+        self._prototype._validate_params()
+        rows, _ = self._prototype._rows(inputs, y, sample_weight)
         order = np.argsort(numbers, kind="stable")
         parts = np.split(order, np.cumsum(np.bincount(numbers))[:-1])
         weight = rows.sample_weight
@@ -211,17 +216,17 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         if self.handle_unknown == "default":
             descents.append(self._descent(rows, ""))
         self._train(descents)
-        self.n_outputs_ = self._pupil.n_outputs_
+        self.n_outputs_ = self._prototype.n_outputs_
         if _of_classifiers(self):
-            self.classes_ = self._pupil.classes_
+            self.classes_ = self._prototype.classes_
 
-    def _descent(self, rows: Rows, where: str) -> Descent:
+    def _descent(self, rows: LabelledRows, where: str) -> Descent:
         """Return the training, still to be run, of a new network on some rows."""
         member = clone(self.estimator)
         if member.random_state is None:  # one source shared by threads would be a race
             member.random_state = check_random_state(None).randint(np.iinfo(np.int32).max)
         member.n_iter_ = 0
-        teach(member, self._pupil)
+        copy_learnt_attributes(self._prototype, to=member)
         try:
             member._prepare(rows)
             return Descent(member, rows, None)
@@ -290,7 +295,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         inputs, labels = self._divided(X, groups, reset=False)
         found, numbers = _labelled(labels, _num_samples(X))
         check_indices(inputs)
-        rows = validate_data(self._pupil, inputs, accept_sparse=["csr", "csc"], reset=False)
+        rows = validate_data(self._prototype, inputs, accept_sparse=["csr", "csc"], reset=False)
         rows = rows.tocsr() if scipy.sparse.issparse(rows) else rows
         known = found.tolist()
         unknown = [label for label in known if label not in self.estimators_]
@@ -330,7 +335,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             group did not occur in `fit`.
         """
         outputs = self._outputs(X, groups)
-        found: NDArray[Any] = self._pupil._predicted(outputs)
+        found: NDArray[Any] = self._prototype._predicted(outputs)
         return found
 
     @available_if(_of_classifiers)  # type: ignore[untyped-decorator]
@@ -354,7 +359,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             As `predict`.
         """
         outputs = self._outputs(X, groups)
-        found: NDArray[Any] = self._pupil._probabilities(outputs)
+        found: NDArray[Any] = self._prototype._probabilities(outputs)
         return found
 
     def score(

@@ -15,9 +15,9 @@ from sklearn.model_selection import train_test_split
 
 from fastnn.many import fit_many
 from fastnn.many.members import CallbacksOfEach
-from fastnn.sklearn.epochs import Epochs, WeightedEpochs
+from fastnn.sklearn.epochs import EpochRecorder, WeightedEpochRecorder
 from fastnn.sklearn.notices import warn
-from fastnn.sklearn.rows import Rows
+from fastnn.sklearn.rows import LabelledRows
 from fastnn.training.orders import RowOrder
 
 if TYPE_CHECKING:
@@ -35,15 +35,19 @@ class Descent:
     ----------
     estimator : BaseMLP
         Its random state draws the rows to hold out, and then the orders of rows.
-    rows : Rows
-    validation : Rows or None
+    rows : LabelledRows
+    validation : LabelledRows or None
         If None, early stopping holds out some of the rows.
     incremental : bool, default False
         Whether to train one epoch, as `partial_fit` does.
     """
 
     def __init__(
-        self, estimator: BaseMLP, rows: Rows, validation: Rows | None, incremental: bool = False
+        self,
+        estimator: BaseMLP,
+        rows: LabelledRows,
+        validation: LabelledRows | None,
+        incremental: bool = False,
     ) -> None:
         est = self.estimator = estimator
         if est.early_stopping and validation is None:
@@ -57,10 +61,10 @@ class Descent:
         is_own = isinstance(est.random_state, Integral)  # others may share a RandomState
         self.order = RowOrder(len(rows), est._random_state, is_own) if est.shuffle else None
         self.metrics = ["mse"] if est._averages_outputs() else []
-        self.record = (
-            WeightedEpochs(est, rows, validation, self.order, self.batch_size)
+        self.recorder = (
+            WeightedEpochRecorder(est, rows, validation, self.order, self.batch_size)
             if rows.are_weighted
-            else Epochs(est, rows, validation)
+            else EpochRecorder(est, rows, validation)
         )
 
     @property
@@ -71,14 +75,14 @@ class Descent:
     @property
     def callbacks(self) -> list[Callback]:
         """The callbacks of the training."""
-        return [self.record, *(self.estimator.callbacks or ())]
+        return [self.recorder, *(self.estimator.callbacks or ())]
 
     def run(self) -> None:
         """Train the network."""
         rows, validation = self.rows.picked(), self.validation
         if validation is not None:
             validation = validation.picked()
-        self.record.training, self.record.validation = rows, validation
+        self.recorder.training, self.recorder.validation = rows, validation
         try:
             self.estimator.net_.fit(
                 rows.X,
@@ -101,7 +105,7 @@ class Descent:
 
         Raise an error if its loss became non-finite and there are no best weights.
         """
-        est, best = self.estimator, self.record.best_weights
+        est, best = self.estimator, self.recorder.best_weights
         if best is not None:
             est.net_.set_weights(best)
         elif est._divergence is not None and not est.early_stopping:
@@ -124,7 +128,7 @@ class Descent:
         """Whether the training ended because of `max_iter`, before it converged."""
         est = self.estimator
         is_last = est.n_iter_ == est.max_iter
-        return is_last and not (self.incremental or self.record.converged)
+        return is_last and not (self.incremental or self.recorder.converged)
 
     @property
     def _shared(self) -> tuple[Any, ...]:
@@ -136,7 +140,7 @@ class Descent:
         return (*map(id, arrays), *self.metrics)
 
 
-def _held_out(est: BaseMLP, rows: Rows) -> tuple[Rows, Rows]:
+def _held_out(est: BaseMLP, rows: LabelledRows) -> tuple[LabelledRows, LabelledRows]:
     """Return the rows to train on and the rows held out, by scikit-learn's split."""
     training, validation = train_test_split(
         np.arange(len(rows)),
@@ -186,15 +190,12 @@ def run_all(
 def _run_together(descents: Sequence[Descent], n_threads: int | None, verbose: bool) -> Fits:
     """Train networks that share their arrays."""
     first = descents[0]
-    rows, judges = first.rows, [descent.validation for descent in descents]
+    rows, validation_rows = first.rows, [descent.validation for descent in descents]
     validation: Any = None
-    if judges[0] is not None:
-        is_of_rows = judges[0].X is rows.X
-        validation = (
-            [judge.numbers for judge in judges if judge is not None]
-            if is_of_rows
-            else judges[0].as_arguments()
-        )
+    if first.validation is not None and first.validation.X is rows.X:
+        validation = [each.numbers for each in validation_rows if each is not None]
+    elif first.validation is not None:
+        validation = first.validation.as_arguments()
     return fit_many(
         [descent.estimator.net_ for descent in descents],
         rows.X,

@@ -17,7 +17,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastnn import _checks
-from fastnn.sklearn.base import BaseMLP, all_or_nothing, teach, with_valid_parameters
+from fastnn.sklearn.base import (
+    BaseMLP,
+    all_or_nothing,
+    copy_learnt_attributes,
+    with_valid_parameters,
+)
 from fastnn.sklearn.classifier import ClassifierOutputs, MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.members import HasMembers
@@ -31,7 +36,7 @@ from fastnn.sklearn.parameters import (
     documented,
 )
 from fastnn.sklearn.regressor import MLPRegressor, RegressorOutputs
-from fastnn.sklearn.rows import Rows, check_indices
+from fastnn.sklearn.rows import LabelledRows, check_indices
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,11 +110,11 @@ class BaseEnsemble(HasMembers, Parameters):
         ValueError
             If a parameter or the data are invalid, or the loss of a network is no longer finite.
         """
-        self._refuse_what_members_lack()
+        self._refuse_unsupported()
         self._fit(X, y, sample_weight, X_val, y_val)
         return self
 
-    def _refuse_what_members_lack(self) -> None:
+    def _refuse_unsupported(self) -> None:
         """Check parameters that depend on each other, and those that members do not support."""
         if self.solver == "lbfgs" and self.optimizer is None:
             raise ValueError(
@@ -125,7 +130,7 @@ class BaseEnsemble(HasMembers, Parameters):
         there = list(getattr(self, "estimators_", ())) if self.warm_start else []
         first = self._new_member(0)
         if there:
-            teach(first, there[0])
+            copy_learnt_attributes(there[0], to=first)
         rows, validation = first._rows(X, y, sample_weight, X_val, y_val, from_scratch=not there)
         self._n_rows = len(rows)
         random_state = check_random_state(self.random_state)
@@ -135,13 +140,13 @@ class BaseEnsemble(HasMembers, Parameters):
             is_there = i < len(there)
             member = copy.deepcopy(there[i]) if is_there else self._new_member(seed)
             member.set_params(**self._member_parameters(seed))
-            teach(member, first)
+            copy_learnt_attributes(first, to=member)
             member._prepare(rows, from_scratch=not is_there)
             member.n_iter_ = 0
             members.append(member)
-            descents.append(Descent(member, *self._shares(member, rows, validation)))
+            descents.append(Descent(member, *self._rows_of_member(member, rows, validation)))
         self._train(members, descents)
-        teach(self, first)
+        copy_learnt_attributes(first, to=self)
         if self.oob_score:
             self._score_out_of_bag(rows)
 
@@ -154,9 +159,9 @@ class BaseEnsemble(HasMembers, Parameters):
         callbacks = copy.deepcopy(self.callbacks)
         return of_all | {"random_state": seed, "callbacks": callbacks, "verbose": False}
 
-    def _shares(
-        self, member: BaseMLP, rows: Rows, validation: Rows | None
-    ) -> tuple[Rows, Rows | None]:
+    def _rows_of_member(
+        self, member: BaseMLP, rows: LabelledRows, validation: LabelledRows | None
+    ) -> tuple[LabelledRows, LabelledRows | None]:
         """Return the rows to train a member on, and the rows to validate it on."""
         if not self.bootstrap:
             return rows, validation
@@ -203,7 +208,7 @@ class BaseEnsemble(HasMembers, Parameters):
             return [np.arange(self._n_rows) for _ in self.estimators_]
         return [_drawn(member.random_state, self._n_rows) for member in self.estimators_]
 
-    def _score_out_of_bag(self, rows: Rows) -> None:
+    def _score_out_of_bag(self, rows: LabelledRows) -> None:
         """Predict each row by the members that were not trained on it, and score the result."""
         total = np.zeros((len(rows), self.n_outputs_))
         counts = np.zeros((len(rows), 1))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn.schedules import InverseScaling
-from fastnn.training.rules import Followed
+from fastnn.training.rules import EngineCallback
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,9 +23,14 @@ if TYPE_CHECKING:
     from fastnn.mlp import MLP
     from fastnn.sklearn.base import BaseMLP
     from fastnn.sklearn.parameters import Parameters
-    from fastnn.sklearn.rows import Rows
+    from fastnn.sklearn.rows import LabelledRows
     from fastnn.training.orders import RowOrder
     from fastnn.training.rules import Logs
+
+
+#: The "adaptive" rate is divided by _DIVISOR while it is above _LEAST_RATE; the engine has the same
+#: numbers (LEAST_RATE and DIVISOR in engine/watch.pxd).
+_LEAST_RATE, _DIVISOR = 1e-6, 5.0
 
 
 class LearningRate:
@@ -61,9 +66,9 @@ class LearningRate:
 
     def ends_training(self, message: str, verbose: bool | int) -> bool:
         """Return whether training ends after a lack of improvement; otherwise lower the rate."""
-        lowers = self.kind == "adaptive" and self.learning_rate > 1e-6
+        lowers = self.kind == "adaptive" and self.learning_rate > _LEAST_RATE
         if lowers:
-            self.learning_rate /= 5.0
+            self.learning_rate /= _DIVISOR
             what = f"Setting learning rate to {self.learning_rate:f}"
         else:
             what = "Learning rate too small. Stopping." if self.kind == "adaptive" else "Stopping."
@@ -89,15 +94,15 @@ _RECORDED = (
 _FOREVER = 1 << 62
 
 
-class Epochs(Followed):
+class EpochRecorder(EngineCallback):
     """The callback of an estimator, which records each epoch and decides when training ends.
 
     Parameters
     ----------
     estimator : BaseMLP
         Its attributes (`loss_curve_`, `n_iter_`, ...) are updated.
-    training : Rows
-    validation : Rows or None
+    training : LabelledRows
+    validation : LabelledRows or None
 
     Attributes
     ----------
@@ -109,7 +114,9 @@ class Epochs(Followed):
         Duration of the training.
     """
 
-    def __init__(self, estimator: BaseMLP, training: Rows, validation: Rows | None) -> None:
+    def __init__(
+        self, estimator: BaseMLP, training: LabelledRows, validation: LabelledRows | None
+    ) -> None:
         self.estimator, self.training, self.validation = estimator, training, validation
         #: What is added to the losses in the logs, by the prefix of their names.
         self.offsets: dict[str, float] = {}
@@ -122,11 +129,11 @@ class Epochs(Followed):
     def on_train_begin(self, logs: dict[str, Any]) -> None:
         """Take the initial weights as the best, until a score is better."""
         self.began = time.perf_counter()
-        self._compare_losses()
+        self._set_offsets()
         if self.estimator.early_stopping:
             self.best_weights = self.model.get_weights()
 
-    def _compare_losses(self) -> None:
+    def _set_offsets(self) -> None:
         """Compute the differences between scikit-learn's losses and those of fastnn."""
         for prefix, rows in {"": self.training, "val_": self.validation}.items():
             if rows is not None:
@@ -144,14 +151,14 @@ class Epochs(Followed):
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any]) -> None:
         """Record the epoch; end training or change the learning rate as scikit-learn would."""
-        self._follow(logs, None)
+        self._take_epoch(logs, None)
         if self.converged:
             self.model.stop_training = True
         rate = self.estimator._optimizer.learning_rate
         if rate != self.rate:
             self.rate = self.model.learning_rate = rate
 
-    def _follow(self, logs: Mapping[str, float], score: float | None) -> None:
+    def _take_epoch(self, logs: Mapping[str, float], score: float | None) -> None:
         """Record an epoch; `score` is that of the validation rows, None if it is not known yet."""
         est = self.estimator
         est.t_ += self.params["samples"]
@@ -259,11 +266,11 @@ class Epochs(Followed):
     def begin(self, model: MLP, samples: int) -> None:
         """Begin a training on `samples` rows whose hooks are not called."""
         self.model, self.params = model, {"samples": samples}
-        self._compare_losses()
+        self._set_offsets()
         est = vars(self.estimator)
         self.before = {name: copy.copy(est[name]) for name in _RECORDED if name in est}
 
-    def see(self, logs: Logs, scores: NDArray[np.float64] | None) -> None:
+    def take_epochs(self, logs: Logs, scores: NDArray[np.float64] | None) -> None:
         """Record all epochs that the engine has trained since `begin`, also after Ctrl-C."""
         if self.before:
             self.estimator.__dict__.update(copy.deepcopy(self.before))
@@ -271,7 +278,7 @@ class Epochs(Followed):
         columns = [values.tolist() for values in logs.values()]
         known = [None] * len(columns[0]) if scores is None else scores.tolist()
         for *values, score in zip(*columns, known, strict=True):
-            self._follow(dict(zip(logs, values, strict=True)), score)
+            self._take_epoch(dict(zip(logs, values, strict=True)), score)
 
     def keep_best(self, weights: list[NDArray[Any]] | None) -> None:
         """Store the weights of the best score so far."""
@@ -283,7 +290,7 @@ class Epochs(Followed):
         self.seconds = seconds
 
 
-class WeightedEpochs(Epochs):
+class WeightedEpochRecorder(EpochRecorder):
     """The callback of an estimator whose rows have unequal weights.
 
     scikit-learn's loss of an epoch is the mean over rows of the loss of their batch, which is a
@@ -292,8 +299,8 @@ class WeightedEpochs(Epochs):
     Parameters
     ----------
     estimator : BaseMLP
-    training : Rows
-    validation : Rows or None
+    training : LabelledRows
+    validation : LabelledRows or None
     order : RowOrder or None
         The order of the rows in the current epoch; None if they are not shuffled.
     batch_size : int
@@ -302,8 +309,8 @@ class WeightedEpochs(Epochs):
     def __init__(
         self,
         estimator: BaseMLP,
-        training: Rows,
-        validation: Rows | None,
+        training: LabelledRows,
+        validation: LabelledRows | None,
         order: RowOrder | None,
         batch_size: int,
     ) -> None:

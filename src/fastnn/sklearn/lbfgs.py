@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fastnn.mlp import MLP
     from fastnn.sklearn.parameters import Parameters
-    from fastnn.sklearn.rows import Rows
+    from fastnn.sklearn.rows import LabelledRows
 
 
 def refuse_options_of_descent(parameters: Parameters) -> None:
@@ -35,7 +35,9 @@ def refuse_options_of_descent(parameters: Parameters) -> None:
             )
 
 
-def minimize(parameters: Parameters, net: MLP, work: MLP, rows: Rows) -> tuple[int, float, float]:
+def minimize(
+    parameters: Parameters, net: MLP, work: MLP, rows: LabelledRows
+) -> tuple[int, float, float]:
     """Train a network; return the number of iterations, the loss of the rows, and the penalty.
 
     Parameters
@@ -45,7 +47,7 @@ def minimize(parameters: Parameters, net: MLP, work: MLP, rows: Rows) -> tuple[i
         The search starts from its weights, which are set to the result.
     work : MLP
         A network of the same layers without penalties, used for losses and gradients.
-    rows : Rows
+    rows : LabelledRows
     """
     if not scipy.sparse.issparse(rows.X):
         rows.X = np.ascontiguousarray(rows.X, work.dtype)

@@ -28,7 +28,7 @@ _SPARSE_ROWS = 8192
 
 
 @dataclass
-class Rows:
+class LabelledRows:
     """Rows as `MLP.fit` takes them: X (n, n_in), dense or CSR, targets, weights (n,) or None.
 
     With `numbers`, these rows of the arrays, which many networks share; most methods need the
@@ -43,20 +43,20 @@ class Rows:
     def __len__(self) -> int:
         return len(self.y) if self.numbers is None else len(self.numbers)
 
-    def some(self, numbers: NDArray[Any]) -> Rows:
+    def some(self, numbers: NDArray[Any]) -> LabelledRows:
         """Return the rows with these numbers, without copying them."""
         own = numbers if self.numbers is None else self.numbers[numbers]
-        return Rows(self.X, self.y, self.sample_weight, own)
+        return LabelledRows(self.X, self.y, self.sample_weight, own)
 
-    def picked(self) -> Rows:
+    def picked(self) -> LabelledRows:
         """Return the rows with arrays of their own, without other rows."""
         if self.numbers is None:
             return self
-        return Rows(self.X, self.y, self.sample_weight).part(self.numbers)
+        return LabelledRows(self.X, self.y, self.sample_weight).part(self.numbers)
 
-    def without_inputs(self) -> Rows:
+    def without_inputs(self) -> LabelledRows:
         """Return targets and weights only, with arrays of their own, without other rows."""
-        return Rows(None, self.y, self.sample_weight, self.numbers).picked()
+        return LabelledRows(None, self.y, self.sample_weight, self.numbers).picked()
 
     @property
     def are_weighted(self) -> bool:
@@ -74,16 +74,16 @@ class Rows:
         """Return the rows in the form that `MLP.fit` takes validation data."""
         return self.X, self.y, self.sample_weight
 
-    def part(self, rows: slice | NDArray[Any]) -> Rows:
+    def part(self, rows: slice | NDArray[Any]) -> LabelledRows:
         """Return some of the rows, with arrays of their own."""
         X, weight = self.X, self.sample_weight
-        return Rows(
+        return LabelledRows(
             None if X is None else X[rows],
             self.y[rows],
             None if weight is None else weight[rows],
         )
 
-    def blocks(self) -> Iterator[tuple[Rows, float]]:
+    def blocks(self) -> Iterator[tuple[LabelledRows, float]]:
         """Yield parts small enough to be made dense, each with its fraction of the total weight."""
         n, step = len(self), _SPARSE_ROWS if scipy.sparse.issparse(self.X) else None
         weight = np.ones(n) if self.sample_weight is None else self.sample_weight

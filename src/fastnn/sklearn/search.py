@@ -26,7 +26,7 @@ from sklearn.utils import indexable, resample
 from sklearn.utils._param_validation import HasMethods, Interval, StrOptions
 from sklearn.utils.validation import _check_method_params, _num_samples
 
-from fastnn.sklearn.trials import Trials, refuse_others
+from fastnn.sklearn.trials import Trials, require_mlp
 
 if TYPE_CHECKING:
     from typing import Self
@@ -232,7 +232,7 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         ValueError
             If a parameter or the data are invalid, or all fits fail.
         """
-        refuse_others(self.estimator)
+        require_mlp(self.estimator)
         self._refuse_combinations()
         scorer, metric = self._get_scorers()
         X, y = indexable(X, y)

@@ -161,7 +161,7 @@ class BaseTabular(TabularParameters):
 
     def _score_out_of_sample(
         self,
-        trained: ensemble.Ensemble,
+        trained: ensemble.TrainedNetworks,
         inputs: NDArray[Any] | SparseRows,
         targets: NDArray[Any],
         weight: NDArray[Any] | None,

@@ -24,10 +24,10 @@ from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
-from fastnn.sklearn.base import BaseMLP, teach
+from fastnn.sklearn.base import BaseMLP, copy_learnt_attributes
 from fastnn.sklearn.classifier import MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
-from fastnn.sklearn.rows import Rows, validated
+from fastnn.sklearn.rows import LabelledRows, validated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     Split = tuple[NDArray[Any], NDArray[Any]]
 
 
-#: Trials trained per call; and trials of the first call, since no training runs while they are
-#: built.
+#: Trials per call of `fit_many`; the first call has fewer, because nothing trains while its trials
+#: are built.
 _TOGETHER, _FIRST = 200, 32
 
 
@@ -49,7 +49,7 @@ def network_of(estimator: Any) -> Any:
     return estimator.steps[-1][1] if isinstance(estimator, Pipeline) else estimator
 
 
-def refuse_others(estimator: Any) -> None:
+def require_mlp(estimator: Any) -> None:
     """Check that an estimator is fastnn's, or a pipeline that ends in one of fastnn's."""
     if not isinstance(network_of(estimator), BaseMLP):
         raise TypeError(
@@ -104,8 +104,10 @@ def fraction_correct(classifier: MLPClassifier, X: Any, y: Any) -> float | None:
     return float(np.average(predicted == y))
 
 
-def _have_same_classes(a: Any, b: Any) -> bool:
-    """Return whether two classifiers have learnt the same classes; True for regressors."""
+def _have_same_outputs(a: Any, b: Any) -> bool:
+    """Return whether two estimators have learnt the same number of outputs and the same classes."""
+    if a.n_outputs_ != b.n_outputs_:
+        return False
     return not hasattr(a, "classes_") or np.array_equal(a.classes_, b.classes_)
 
 
@@ -113,19 +115,19 @@ def _have_same_classes(a: Any, b: Any) -> bool:
 class Fold:
     """The rows that trials are trained on, and data that the trials of a fold share.
 
-    `numbers` are the row numbers in X and y, None for all; `targets`, `weights` and `judges`
-    (validation rows) are computed once for all estimators that need the same.
+    `numbers` are the row numbers in X and y, None for all. `targets`, `weights` and
+    `validation_rows` are computed once for all estimators that need the same.
     """
 
     X: Any
     y: NDArray[Any]
-    pupil: BaseMLP  # has learnt the columns and classes
+    prototype: BaseMLP  # has learnt the columns and classes
     sample_weight: NDArray[Any] | None
     validation: tuple[Any, Any] | None
     numbers: NDArray[Any] | None = None
     targets: dict[bool, NDArray[Any]] = field(default_factory=dict)
     weights: dict[str, NDArray[Any]] = field(default_factory=dict)
-    judges: dict[bool, Rows] = field(default_factory=dict)
+    validation_rows: dict[bool, LabelledRows] = field(default_factory=dict)
 
     def prepare(self, est: BaseMLP, candidate: Candidate) -> Descent:
         """Check an estimator's parameters and build its network for training on these rows."""
@@ -133,17 +135,17 @@ class Fold:
             est._validate_params()
             candidate.is_valid = True
         est.n_iter_ = 0
-        teach(est, self.pupil)
-        key, judge = est._takes_labels(), None
+        copy_learnt_attributes(self.prototype, to=est)
+        key, validation = est._takes_labels(), None
         if key not in self.targets:
             self.targets[key] = est._encoded(self.y)
         if self.validation is not None:
-            if key not in self.judges:
-                self.judges[key] = est._validation_rows(*self.validation)
-            judge = self.judges[key]
-        rows = Rows(self.X, self.targets[key], self._weights_of(est), self.numbers)
+            if key not in self.validation_rows:
+                self.validation_rows[key] = est._validation_rows(*self.validation)
+            validation = self.validation_rows[key]
+        rows = LabelledRows(self.X, self.targets[key], self._weights_of(est), self.numbers)
         est._prepare(rows, made=candidate.made)
-        return Descent(est, rows, judge)
+        return Descent(est, rows, validation)
 
     def _weights_of(self, est: BaseMLP) -> NDArray[Any] | None:
         """Return the weights of all rows of X; "balanced" weights are computed from the fold."""
@@ -221,14 +223,14 @@ class Trials:
                 estimator = twin(first) if j else first
                 trials.append(Trial(estimator, j, len(trials), candidate))
         for trial in trials:  # a parameter may replace the whole step
-            refuse_others(trial.estimator)
+            require_mlp(trial.estimator)
         results: list[dict[str, Any]] = [{} for _ in trials]
         if isinstance(self.estimator, Pipeline) and len(self.estimator.steps) > 1:
             self._run_pipelines(candidates, trials, results)
         else:
             folds = [self._fold(train) for train, _ in splits]
             self._train(trials, folds, results)
-            self._judge(trials, results)
+            self._score_all(trials, results)
         return results
 
     # ---- rows -----------------------------------------------------------------------------------
@@ -237,20 +239,20 @@ class Trials:
         """Return the rows of a fold; folds whose rows have all classes share the arrays."""
         if self.whole is None:
             self.whole = self._rows(network_of(self.estimator), self.X, self.y, self.fit_params)
-        whole, pupil = self.whole, clone(network_of(self.estimator))
-        teach(pupil, whole.pupil)
-        if hasattr(pupil, "classes_"):
-            del pupil.classes_
+        whole, prototype = self.whole, clone(network_of(self.estimator))
+        copy_learnt_attributes(whole.prototype, to=prototype)
+        if hasattr(prototype, "classes_"):
+            del prototype.classes_
         some = whole.y[train]
-        pupil._learn(some)
-        if pupil.n_outputs_ == whole.pupil.n_outputs_ and _have_same_classes(pupil, whole.pupil):
+        prototype._learn(some)
+        if _have_same_outputs(prototype, whole.prototype):
             numbers, weights = np.asarray(train), whole.sample_weight
-            shared = Fold(whole.X, whole.y, pupil, weights, whole.validation, numbers)
+            shared = Fold(whole.X, whole.y, prototype, weights, whole.validation, numbers)
             shared.targets = whole.targets
             return shared
         weights = whole.sample_weight
         weights = None if weights is None else weights[train]
-        return Fold(whole.X[train], some, pupil, weights, whole.validation)
+        return Fold(whole.X[train], some, prototype, weights, whole.validation)
 
     def _rows(self, est: BaseMLP, X: Any, y: Any, fit_params: Mapping[str, Any]) -> Fold:
         """Return all rows, validated as in the `fit` of an estimator."""
@@ -262,12 +264,12 @@ class Trials:
             )
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; give both or neither")
-        pupil = clone(est)
-        X, y = validated(pupil, X, y, reset=True, **pupil._validation)
-        pupil._learn(y)
+        prototype = clone(est)
+        X, y = validated(prototype, X, y, reset=True, **prototype._validation)
+        prototype._learn(y)
         if weights is not None:
             weights = _check_sample_weight(weights, X, ensure_non_negative=True)
-        return Fold(X, y, pupil, weights, None if X_val is None else (X_val, y_val))
+        return Fold(X, y, prototype, weights, None if X_val is None else (X_val, y_val))
 
     # ---- pipelines ------------------------------------------------------------------------------
 
@@ -316,7 +318,7 @@ class Trials:
                 self._train(together, {j: fold}, results)
                 for trial in together:
                     trial.seconds += seconds
-            self._judge(together, results)
+            self._score_all(together, results)
 
     # ---- training -------------------------------------------------------------------------------
 
@@ -335,7 +337,7 @@ class Trials:
                     ahead = executor.submit(self._prepare, after, folds)
                 self._train_together(prepared)
                 plain = [t for t in prepared if counts_correct(self.scorer, t.estimator)]
-                scored.append(executor.submit(self._judge, plain, results))
+                scored.append(executor.submit(self._score_all, plain, results))
             for each in scored:
                 each.result()
         for trial in trials:
@@ -382,7 +384,7 @@ class Trials:
         if any(fits.interrupted for fits in calls):
             raise KeyboardInterrupt
         for trial, descent in zip(prepared, descents, strict=True):
-            trial.seconds = descent.record.seconds
+            trial.seconds = descent.recorder.seconds
             try:
                 descent.finish()
                 descent.warn_if_unconverged()
@@ -407,7 +409,7 @@ class Trials:
 
     # ---- scores ---------------------------------------------------------------------------------
 
-    def _judge(self, trials: Sequence[Trial], results: list[dict[str, Any]]) -> None:
+    def _score_all(self, trials: Sequence[Trial], results: list[dict[str, Any]]) -> None:
         """Score the trials that still have an estimator, and drop it."""
         for j in range(len(self.splits)):
             some = [trial for trial in trials if trial.fold == j and trial.estimator is not None]

@@ -22,6 +22,8 @@ import numpy as np
 from fastnn import _checks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import DTypeLike, NDArray
 
 #: Values of a category where the text is missing, or is not among the texts of its code.
@@ -380,15 +382,20 @@ def from_plain(place: str, plain: Any) -> Code:
     code = CODES[_checks.choice(f"{place}'s code", name, tuple(CODES))]
     fields = dataclasses.fields(code)  # type: ignore[arg-type]  # every code is a dataclass
     found = _checks.fields(place, plain, ("code", *(field.name for field in fields)))
-    return code(**{f.name: _checked(f"{place}'s {f.name}", f.type, found[f.name]) for f in fields})
+    return code(**{f.name: _checked(f"{place}'s {f.name}", f, found[f.name]) for f in fields})
 
 
-def _checked(place: str, kind: Any, value: Any) -> Any:
-    """Return a field's value, checked against its annotation."""
-    if kind == "float":
-        return _checks.number(place, value, above=0.0 if place.endswith("scale") else None)
-    if kind == "bool":
-        return _checks.flag(place, value)
-    if kind == "list[float]":
-        return _checks.ascending(place, value)
-    return _checks.texts(place, value)
+def _checked(place: str, field: dataclasses.Field[Any], value: Any) -> Any:
+    """Return a field's value, checked against its annotation; a scale must be above 0."""
+    if field.name == "scale":
+        return _checks.number(place, value, above=0.0)
+    return _CHECKS[str(field.type)](place, value)
+
+
+#: The check of a field by its annotation.
+_CHECKS: dict[str, Callable[[str, Any], Any]] = {
+    "float": _checks.number,
+    "bool": _checks.flag,
+    "list[float]": _checks.ascending,
+    "list[str]": _checks.texts,
+}

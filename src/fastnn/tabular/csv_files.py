@@ -57,7 +57,7 @@ class CsvFile:
         self.names = [name.strip() for name in self._written]
         if not self._has_names:
             self.names = [str(j) for j in range(len(self._written))]
-        elif text_files.looks_like_a_row(self.names):
+        elif text_files.may_be_values(self.names):
             self.notes.append(
                 f"the first line of {path} holds numbers, which are taken as column names; if it "
                 "is a row: --no-header"
@@ -124,7 +124,8 @@ class CsvFile:
             lines = [re.sub(r'("[^"]*")|[ \t]+', lambda m: m[1] or "\t", x.strip()) for x in lines]
         widths = [len(text_files.fields_of(line, self._separator)) for line in lines]
         first = text_files.fields_of(lines[0], self._separator) if lines else []
-        self._has_names = self._form.header and not text_files.is_row([x.strip() for x in first])
+        names = [field.strip() for field in first]
+        self._has_names = self._form.header and not text_files.cannot_be_names(names)
         if self._form.header and not self._has_names:
             self.notes.append(
                 f"the first line of {self._path} is a row of numbers; the columns are called '0', "

@@ -87,11 +87,14 @@ class Entry:
         made = _checks.plain_list(f"{place}'s codes", found["codes"])
         entry = cls(str(found["name"]), kind, tuple(codes.from_plain(place, c) for c in made))
         if (kind == "category") != (entry.category is not None):
-            raise ValueError(f"{place} is a {kind}, but its codes are not; train the network again")
+            raise ValueError(
+                f"{place} is a {kind}, but its codes are for another kind of column; train the "
+                "network again"
+            )
         return entry
 
 
-def encode(entries: Sequence[Entry], table: Table, unknown: str) -> Rows:
+def encode(entries: Sequence[Entry], table: Table, unknown: str) -> EncodedRows:
     """Return the encoded rows of a table; `unknown` is "error" or "missing", as in Recipe.encode.
 
     All columns are looked up before the first is encoded, so that a missing column is reported
@@ -107,7 +110,7 @@ def encode(entries: Sequence[Entry], table: Table, unknown: str) -> Rows:
             parts.append(values)
             if n_unknown:
                 replaced[column.name] = n_unknown
-    return Rows(entries, parts, replaced)
+    return EncodedRows(entries, parts, replaced)
 
 
 def _indices(
@@ -139,7 +142,7 @@ def _indices(
 
 
 @dataclass
-class Rows:
+class EncodedRows:
     """The encoded rows of a table: one value per column, until `matrix` converts them to inputs.
 
     Parameters

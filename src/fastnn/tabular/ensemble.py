@@ -135,7 +135,7 @@ class Settings:
 
 
 @dataclass
-class Ensemble:
+class TrainedNetworks:
     """Trained networks, and the rows that validated each of them.
 
     Parameters
@@ -162,7 +162,7 @@ def train(
     sample_weight: NDArray[Any] | None = None,
     n_threads: int | None = None,
     verbose: bool = False,
-) -> Ensemble:
+) -> TrainedNetworks:
     """Train one network per seed on rows X (n, n_in).
 
     Parameters
@@ -183,7 +183,7 @@ def train(
 
     Returns
     -------
-    Ensemble
+    TrainedNetworks
     """
     labels = None if n_classes is None else y
     used = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight)
@@ -219,7 +219,7 @@ def train(
             undo_scaling(net, mean, scale, output)
     if labels is not None and settings.label_smoothing:
         _sharpen(fits, judged, X, labels, sample_weight)
-    return Ensemble(fits, judged)
+    return TrainedNetworks(fits, judged)
 
 
 def _sharpen(
@@ -280,10 +280,10 @@ def pick(
 
 
 def mean_and_scale(y: NDArray[Any], output: str) -> tuple[float, float]:
-    """Return (mean, scale): what to subtract from a target (n,), and what to divide it by then.
+    """Return the shift and the divisor that standardize a target (n,).
 
-    These are its mean and standard deviation (1 if it is constant), or 0 and the mean for a network
-    whose outputs are exponentials.
+    These are its mean and its standard deviation (1 if it is constant), or 0 and the mean for a
+    network whose outputs are exponentials.
     """
     if output == "exp":
         return 0.0, float(y.mean()) or 1.0

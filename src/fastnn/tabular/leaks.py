@@ -51,12 +51,14 @@ def giving_away(
     if len(rows) < _ROWS:
         return {}
     t = y[rows]
-    tell = _told_class if is_class else _told_number
-    found = {name: tell(table.columns[name], table.columns[name].values[rows], t) for name in names}
+    measure = _fraction_predicted if is_class else _variance_explained
+    found = {
+        name: measure(table.columns[name], table.columns[name].values[rows], t) for name in names
+    }
     return {name: share for name, share in found.items() if share >= SHARE}
 
 
-def _told_number(column: Column, values: NDArray[Any], t: NDArray[Any]) -> float:
+def _variance_explained(column: Column, values: NDArray[Any], t: NDArray[Any]) -> float:
     """Return the share of the variance of t (n,) that a column explains."""
     known = ~is_missing(values)
     values, t = values[known], t[known]
@@ -80,7 +82,7 @@ def _ranks(values: NDArray[Any]) -> NDArray[np.intp]:
     return np.unique(values, return_inverse=True)[1].reshape(-1)
 
 
-def _told_class(column: Column, values: NDArray[Any], labels: NDArray[Any]) -> float:
+def _fraction_predicted(column: Column, values: NDArray[Any], labels: NDArray[Any]) -> float:
     """Return the share of rows whose class is the most frequent one of their text or interval.
 
     Return 0 where this is no evidence: one class has most rows, or texts or intervals are too many.

@@ -43,8 +43,11 @@ if TYPE_CHECKING:
 #: The most categories of a column that get an input of their own.
 MAX_CATEGORIES = 256
 
-#: A column with more distinct texts than this, most of which occur once, holds names.
+#: A column with more distinct texts than _FEW_TEXTS holds names, which are ignored, if its distinct
+#: texts are more than a fraction of its rows: _DISTINCT_IF_FEW with up to `max_categories` texts,
+#: _DISTINCT_IF_MANY with more.
 _FEW_TEXTS = 20
+_DISTINCT_IF_FEW, _DISTINCT_IF_MANY = 0.9, 0.5
 
 #: Ways to encode columns; "rich" is for networks that can use many inputs.
 CODES = ("plain", "rich")
@@ -206,24 +209,24 @@ def learn(
         if column.kind not in ("number", "category", *DATES):
             unsupported.append((column.name, column.kind))
             continue
-        why = None if keep_constant else _useless(column, rows, max_categories)
-        if why is None:
+        reason = None if keep_constant else _reason_to_ignore(column, rows, max_categories)
+        if reason is None:
             made = _codes(column, rows, standardize or is_rich, max_categories, is_rich)
             columns.append(Entry(column.name, column.kind, made))
         else:
-            ignored[column.name] = why
+            ignored[column.name] = reason
     if unsupported:
         raise TableError(_unsupported(table.path, unsupported))
     if not columns:
-        why = ", ".join(f"{name!r} ({reason})" for name, reason in ignored.items()) or "none"
+        names = ", ".join(f"{name!r} ({why})" for name, why in ignored.items()) or "none"
         purpose = "" if target is None else f" to predict {target!r} from"
-        raise TableError(f"{table.path} has no column{purpose}; ignored columns: {why}")
+        raise TableError(f"{table.path} has no column{purpose}; ignored columns: {names}")
     if is_rich:
         columns = _with_numbers_in_detail(columns, table, rows)
     return Recipe(task, target, classes, columns, ignored, list(missing))
 
 
-def _useless(column: Column, rows: NDArray[Any], max_categories: int) -> str | None:
+def _reason_to_ignore(column: Column, rows: NDArray[Any], max_categories: int) -> str | None:
     """Return why a column has no information in these rows, None if it may have some."""
     values = column.values[rows]
     if column.name in _UNNAMED and ascends(column):
@@ -235,9 +238,10 @@ def _useless(column: Column, rows: NDArray[Any], max_categories: int) -> str | N
     different, counts = np.unique(values[values >= 0], return_counts=True)
     if len(different) + (counts.sum() < len(values)) < 2 or not len(different):
         return "constant in the training rows"
-    is_name = len(different) > counts.sum() * (0.9 if len(different) <= max_categories else 0.5)
-    is_name &= len(different) > _FEW_TEXTS and not column.levels
-    return "names: most texts occur once" if is_name else None
+    are_few = len(different) <= max_categories
+    most = counts.sum() * (_DISTINCT_IF_FEW if are_few else _DISTINCT_IF_MANY)
+    are_names = len(different) > max(_FEW_TEXTS, most) and not column.levels
+    return "names: most texts occur once" if are_names else None
 
 
 # ---- codes --------------------------------------------------------------------------------------

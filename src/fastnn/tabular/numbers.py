@@ -26,15 +26,15 @@ _UNITS = "$€£¥"
 _EXPONENT = r"(?:[eE][+-]?\d+)?"
 
 
-def _dressed(decimal: str) -> re.Pattern[str]:
-    """Return the pattern of numbers with thousands, a currency or a percent sign."""
+def _number_pattern(decimal: str) -> re.Pattern[str]:
+    """Return the pattern of a number: sign, currency, thousands separators, percent sign."""
     thousands = r"[, ']" if decimal == "." else r"[. ']"
     grouped, fraction = rf"[1-9]\d{{0,2}}(?:{thousands}\d{{3}})+", re.escape(decimal)
     number = rf"(?:(?:{grouped}|\d+)(?:{fraction}\d*)?|{fraction}\d+){_EXPONENT}"
     return re.compile(rf"([+-]?)[{_UNITS}]? ?({number}) ?[{_UNITS}%]?")
 
 
-_PATTERNS = {decimal: _dressed(decimal) for decimal in ".,"}
+_PATTERNS = {decimal: _number_pattern(decimal) for decimal in ".,"}
 
 
 def numbers_of(texts: Sequence[str], decimal: str) -> NDArray[np.float64]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks
-from fastnn.tabular.encoding import Entry, Rows, encode
+from fastnn.tabular.encoding import EncodedRows, Entry, encode
 from fastnn.tabular.reading import read
 from fastnn.tabular.table import Table
 
@@ -77,7 +77,7 @@ class Recipe:
         """Read the columns that the network needs from a file or a data frame; see `read`."""
         return read(data, kinds=self.kinds, only=list(self.kinds), missing=self.missing, **form)
 
-    def encode(self, table: Any, unknown: str = "error") -> Rows:
+    def encode(self, table: Any, unknown: str = "error") -> EncodedRows:
         """Return the rows of a table as inputs for the network.
 
         Parameters
@@ -89,7 +89,7 @@ class Recipe:
 
         Returns
         -------
-        Rows
+        EncodedRows
 
         Raises
         ------

@@ -188,14 +188,14 @@ def with_single_separators(text: str) -> str:
     return "\n".join(line for line in lines if line) + "\n"
 
 
-def is_row(names: list[str]) -> bool:
+def cannot_be_names(names: list[str]) -> bool:
     """Return whether the first line cannot be names: its numbers repeat, or many are fractional."""
     numbers = _numbers(names)
     is_exact = any(re.search(r"[.eE]\d|^-", name) for name in numbers)
     return len(set(numbers)) < len(numbers) or (is_exact and len(numbers) > len(names) / 2)
 
 
-def looks_like_a_row(names: list[str]) -> bool:
+def may_be_values(names: list[str]) -> bool:
     """Return whether the names in the first line may be values."""
     return len(_numbers(names)) > len(names) / 2
 

@@ -52,7 +52,7 @@ class Ahead(Generic[Item]):
                     raise error
                 received += 1
                 reader.wanted.put(True)
-                yield found.pop()
+                yield found.pop()  # no reference to the item stays here while the consumer uses it
         finally:
             # One call into C, so that no signal handler can raise an error before it is done.
             reader.wanted.put(False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -72,15 +72,20 @@ def _output(state: State, n: int, out: NDArray[Any] | None, X: Any) -> NDArray[A
 def step(state: State, X: Any, y: Any, sample_weight: Any) -> float:
     """Make one update from rows, taken as one batch; return their loss before the update."""
     rows, tally = sources.rows(state, X, y, sample_weight), state.network.tally()
-    arrays = rows.X, rows.T, rows.labels, rows.weights
-    state.network.train(*arrays, None, rows.n, state.n_threads, tally, 0, rows.n)
+    state.network.train(*rows.for_loss(), None, rows.n, state.n_threads, tally, 0, rows.n)
     if tally.failure is not None:
-        raise divergence(state, tally.failure, tally.overflowed, rows.weights is not None)
+        is_weighted = rows.weights is not None
+        raise divergence(state, tally.failure, tally.overflowed, is_weighted=is_weighted)
     return tally.value
 
 
 def divergence(
-    state: State, loss: float, overflowed: bool, is_weighted: bool = False, targets: str = "y"
+    state: State,
+    loss: float,
+    overflowed: bool,
+    *,
+    is_weighted: bool = False,
+    targets: str = "y",
 ) -> FloatingPointError:
     """Return the error for a step whose loss isn't finite.
 
@@ -90,25 +95,27 @@ def divergence(
     when = ", so no update was made"
     if overflowed:
         when = " because of its penalties alone, which are computed after the update"
-    helps = remedy(state, overflowed, is_weighted, state.network.rate, targets)
+    rate = state.network.rate
+    helps = remedy(state, overflowed, rate, is_weighted=is_weighted, targets=targets)
     what = "the loss" if targets == "y" else f"the sum of the outputs times {targets}"
     return FloatingPointError(f"{what} became {loss}{when}; {helps}")
 
 
+class Divergence(NamedTuple):
+    """A loss of a fit that isn't finite."""
+
+    loss: float
+    overflowed: bool  # only the penalties aren't finite
+    when: str  # the epoch and the step, as words of a message
+    rate: float  # the learning rate at that step
+
+
 def divergence_of_fit(
-    state: State,
-    loss: float,
-    overflowed: bool,
-    when: str,
-    is_weighted: bool,
-    dropped: int | None,
-    rate: float,
+    state: State, found: Divergence, *, is_weighted: bool, dropped: int | None
 ) -> FloatingPointError:
     """Return the error for a fit whose loss is no longer finite.
 
-    `overflowed` says that only the penalties aren't finite, and `when` names the epoch and the
-    step. `dropped` is the number of updates that were undone, None if no update was made before;
-    `rate` is the learning rate at that step.
+    `dropped` is the number of updates that were undone, None if no update was made before.
     """
     where = "no update has been made"
     if dropped is not None:
@@ -116,12 +123,12 @@ def divergence_of_fit(
             f"the network is back at its weights of {dropped} updates before, whose loss was "
             "finite, and the optimizer's moments are reset"
         )
-    helps = remedy(state, overflowed, is_weighted, rate)
-    return FloatingPointError(f"the loss became {loss} {when}: {where}; {helps}")
+    helps = remedy(state, found.overflowed, found.rate, is_weighted=is_weighted)
+    return FloatingPointError(f"the loss became {found.loss} {found.when}: {where}; {helps}")
 
 
 def remedy(
-    state: State, overflowed: bool, is_weighted: bool, rate: float, targets: str = "y"
+    state: State, overflowed: bool, rate: float, *, is_weighted: bool, targets: str = "y"
 ) -> str:
     """Return advice against a loss that isn't finite, as text; `rate` is the learning rate."""
     spec = state.specification
@@ -146,7 +153,10 @@ def step_by_gradients(state: State, X: Any, dY: Any, sample_weight: Any) -> None
     tally = state.network.tally()
     state.network.train_by_gradients(X, dY, weights, state.n_threads, tally)
     if tally.failure is not None:
-        raise divergence(state, tally.failure, tally.overflowed, weights is not None, "dY")
+        is_weighted = weights is not None
+        raise divergence(
+            state, tally.failure, tally.overflowed, is_weighted=is_weighted, targets="dY"
+        )
 
 
 def gradients(
@@ -155,8 +165,7 @@ def gradients(
     """Return the loss of one batch and its gradient (n_parameters,), without an update."""
     rows = sources.rows(state, X, y, sample_weight)
     training = _checks.flag("training", training)
-    arrays = rows.X, rows.T, rows.labels, rows.weights
-    return state.network.gradients(*arrays, training, state.n_threads)
+    return state.network.gradients(*rows.for_loss(), training, state.n_threads)
 
 
 def row_gradients(state: State, X: Any, y: Any) -> NDArray[Any]:
@@ -188,8 +197,7 @@ def evaluate(
     """
     totals = Totals(metrics, state)
     for block in source.blocks(None, EVALUATION_ROWS):
-        out = totals.room(block.n)
-        arrays = block.X, block.T, block.labels, block.weights
-        state.network.evaluate(*arrays, n_threads, totals.tally, out, averages)
-        totals.judge(block, out, block.n)
+        out = totals.empty_outputs(block.n)
+        state.network.evaluate(*block.for_loss(), n_threads, totals.tally, out, averages)
+        totals.keep_for_metrics(block, out, block.n)
     return totals.logs(state.network.penalties(totals.tally.total, averages))

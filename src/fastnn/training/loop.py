@@ -18,7 +18,7 @@ from fastnn import _checks
 from fastnn.callbacks import Callback, History
 from fastnn.training import whole
 from fastnn.training.ahead import BRIEFLY, PATIENCE
-from fastnn.training.calls import divergence_of_fit, evaluate
+from fastnn.training.calls import Divergence, divergence_of_fit, evaluate
 from fastnn.training.rows import Rows
 from fastnn.training.standardizing import mean_and_scale
 from fastnn.training.totals import Totals
@@ -68,8 +68,8 @@ class Fit:
         self.has_progress_hooks = False
         self.logs_rate = False
         n = plan.source.n
-        self.unit = 1 if n is None else state.network.unit(plan.batch_size or n)
-        self.steps = 1  # units of rows per call, which should take about PROGRESS_SECONDS
+        self.unit_rows = 1 if n is None else state.network.unit(plan.batch_size or n)
+        self.units_per_call = 1  # adapted so that a call takes about PROGRESS_SECONDS
         self.reported = 0.0  # when on_progress was called last
         self.thread = 0  # identifier of the thread that runs the fit
         self.divergence: FloatingPointError | None = None  # once the loss isn't finite
@@ -242,9 +242,9 @@ class Fit:
         return (
             type(plan.source) is Rows
             and (plan.validation is None or plan.validation.is_like(plan.source))
-            and whole.draws(plan.shuffle)  # a user's generator is called at the start of each epoch
+            and whole.can_draw_orders(plan.shuffle)  # a user's generator is called every epoch
             and not (plan.verbose or self.epoch)  # a resumed fit begins at a later epoch
-            and whole.judges(plan.metrics, plan.source, plan.validation)
+            and whole.can_compute_metrics(plan.metrics, plan.source, plan.validation)
             and whole.is_possible(self.state.specification, plan.callbacks, plan.metrics)
         )
 
@@ -271,7 +271,7 @@ class Fit:
                 self.history.take(fit.logs())
                 self.epoch = fit.epoch
                 whole.keep_rate(state)
-                whole.tell(plan.callbacks, fit)
+                whole.update_callbacks(plan.callbacks, fit)
         state.stop_training |= fit.ended == "stopped"
         if fit.has_diverged:
             self.divergence = whole.divergence(state, fit, plan.source.weights is not None)
@@ -293,14 +293,14 @@ class Fit:
                 order = self.state.draw_order(n)
             else:
                 order = _checks.order(plan.shuffle.permutation(n), n)
-        return plan.source.blocks(order, plan.batch_size or 1, self.unit)
+        return plan.source.blocks(order, plan.batch_size or 1, self.unit_rows)
 
     def _train(self, block: Block, totals: Totals) -> None:
         """Train on a block: in one call if no listener has a hook for batches or progress."""
-        out, done = totals.room(block.n), 0
-        whole = not (self.has_batch_hooks or self.has_progress_hooks)
+        out, done = totals.empty_outputs(block.n), 0
+        in_one_call = not (self.has_batch_hooks or self.has_progress_hooks)
         while True:
-            first, stop = done, block.n if whole else self._end_of_stretch(block, done)
+            first, stop = done, block.n if in_one_call else self._end_of_stretch(block, done)
             began = time.perf_counter()
             if self.has_batch_hooks:
                 self._train_batch(block, totals, first, stop, out)
@@ -309,11 +309,11 @@ class Fit:
             if totals.tally.failure is not None:
                 return
             done, totals.rows = stop, totals.rows + stop - first
-            if not whole and not self.state.stop_training:
+            if not in_one_call and not self.state.stop_training:
                 self._end_stretch(totals, began)
             if done == block.n or self.state.stop_training:
                 break
-        totals.judge(block, out, done)
+        totals.keep_for_metrics(block, out, done)
 
     def _train_rows(
         self, block: Block, tally: Tally, first: int, stop: int, out: NDArray[Any] | None
@@ -346,14 +346,17 @@ class Fit:
 
     def _end_of_stretch(self, block: Block, first: int) -> int:
         """Return where the rows that are trained in one call end, if they begin at row `first`."""
-        size = block.batch if self.has_batch_hooks else self.steps * max(block.batch, self.unit)
+        size = block.batch
+        if not self.has_batch_hooks:
+            size = self.units_per_call * max(block.batch, self.unit_rows)
         return min(block.n, first + size)
 
     def _end_stretch(self, totals: Totals, began: float) -> None:
         """Adapt the number of rows per call to the time it took; report progress if it is due."""
         now = time.perf_counter()
         if not self.has_batch_hooks:
-            self.steps = max(1, int(self.steps * min(10.0, PROGRESS_SECONDS / (now - began))))
+            factor = min(10.0, PROGRESS_SECONDS / (now - began))
+            self.units_per_call = max(1, int(self.units_per_call * factor))
         if self.has_progress_hooks and now - self.reported > PROGRESS_SECONDS / 2:
             self._report(totals)
 
@@ -368,8 +371,8 @@ class Fit:
         """
         network, tally = self.state.network, self.state.network.tally()
         last = block.part(slice(-TRIED_ROWS, None))
-        arrays = last.X, last.T, last.labels, last.weights
-        network.evaluate(*arrays, 1, tally)  # on one thread, which needs only a small workspace
+        one_thread = 1  # so that the call needs only a small workspace
+        network.evaluate(*last.for_loss(), one_thread, tally)
         loss = tally.loss + network.penalties(tally.total)
         if not math.isfinite(loss):
             overflowed = math.isfinite(tally.loss)
@@ -378,14 +381,14 @@ class Fit:
     def _divergence(self, loss: float, overflowed: bool, when: str) -> FloatingPointError:
         """Restore the last good weights; return the error that says so.
 
-        `loss` isn't finite; `overflowed` says that only its penalties aren't.
+        The arguments are those of `Divergence`.
         """
         network, source = self.state.network, self.plan.source
         is_weighted = not isinstance(source, Rows) or source.weights is not None
-        rate = network.rate
+        found = Divergence(loss, overflowed, when, network.rate)
         dropped = network.restore(self.state.specification.optimizer.initial_moment)
         self.divergence = divergence_of_fit(
-            self.state, loss, overflowed, when, is_weighted, dropped, rate
+            self.state, found, is_weighted=is_weighted, dropped=dropped
         )
         return self.divergence
 
@@ -399,7 +402,7 @@ def fit_as_it_is(
     `Fit` then raises the error or converts it.
     """
     simple = type(batch_size) is int and type(epochs) is int and type(shuffle) is bool
-    if not (simple and 0 < epochs <= EPOCHS_AT_ONCE and state.specification.is_simple):
+    if not (simple and 0 < epochs <= EPOCHS_AT_ONCE and state.specification.has_short_path):
         return None
     assert batch_size is not None
     if not 0 < batch_size <= sys.maxsize:

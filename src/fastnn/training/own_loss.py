@@ -31,6 +31,13 @@ else:
 CHUNK = 96
 
 
+def _targets(T: NDArray[Any] | None, labels: NDArray[np.int64] | None) -> NDArray[Any]:
+    """Return the labels (n,) if there are any, otherwise the targets T (n, n_out)."""
+    y = T if labels is None else labels
+    assert y is not None
+    return y
+
+
 class _OwnLoss(Network):
     """The methods of a compiled `Network` that depend on the loss."""
 
@@ -113,8 +120,7 @@ class _OwnLoss(Network):
         out: NDArray[Any] | None,
     ) -> None:
         """Make these steps; `undivided` keeps other threads from making steps in between."""
-        y = T if labels is None else labels
-        assert y is not None
+        y = _targets(T, labels)
         for at in range(first, stop, batch):
             here = slice(at, min(at + batch, stop))
             rows = here if order is None else order[here]
@@ -169,8 +175,7 @@ class _OwnLoss(Network):
         averages: bool = False,
     ) -> None:
         """Add the losses of rows to a tally as `Network.evaluate` does; all rows are one batch."""
-        y = T if labels is None else labels
-        assert y is not None
+        y = _targets(T, labels)
         outputs = self._outputs(X, n_threads, training=False, averages=averages)
         if out is not None:
             out[: len(X)] = outputs
@@ -191,8 +196,7 @@ class _OwnLoss(Network):
         n_threads: int,
     ) -> tuple[float, NDArray[Any]]:
         """Return the loss of a batch and its gradient as `Network.gradients` does."""
-        y = T if labels is None else labels
-        assert y is not None
+        y = _targets(T, labels)
         losses, slopes = self._judge(y, self._outputs(X, n_threads, dropout))
         _, found = super().gradients(X, slopes, None, sample_weight, dropout, n_threads)
         loss, weight = self._batch_loss(losses, sample_weight)
@@ -206,9 +210,8 @@ class _OwnLoss(Network):
         out: NDArray[Any],
         n_threads: int,
     ) -> None:
-        """Return the gradient of each row's loss as `Network.row_gradients` does."""
-        y = T if labels is None else labels
-        assert y is not None
+        """Write the gradient of each row's loss to `out`, as `Network.row_gradients` does."""
+        y = _targets(T, labels)
         _, slopes = self._judge(y, self._outputs(X, n_threads, training=False))
         super().row_gradients(X, slopes, None, out, n_threads)
 

@@ -67,17 +67,15 @@ def make(
 ) -> Plan:
     """Return the plan that the arguments of `MLP.fit` describe."""
     spec = state.specification
-    options: dict[str, Any] = {
-        "metrics": metric_kinds.resolve(metrics, spec.loss, spec.n_out),
-        "batch_size": _checks.batch_size(batch_size),
-        "epochs": _checks.integer("epochs", epochs, low=0),
-        "shuffle": _checks.shuffle(shuffle),
-        "callbacks": _checks.callback_list(callbacks, Callback),
-        "verbose": _checks.verbosity(verbose),
-        "n_threads": _checks.n_threads(n_threads, state.n_threads),
-    }
-    _checks.trainable(spec.trained)
-    _checks.resumable(resume, options["shuffle"])
+    metrics = metric_kinds.resolve(metrics, spec.loss, spec.n_out)
+    batch_size = _checks.batch_size(batch_size)
+    epochs = _checks.integer("epochs", epochs, low=0)
+    shuffle = _checks.shuffle(shuffle)
+    callbacks = _checks.callback_list(callbacks, Callback)
+    verbose = _checks.verbosity(verbose)
+    n_threads = _checks.n_threads(n_threads, state.n_threads)
+    _checks.trainable(spec.with_parameters)
+    _checks.resumable(resume, shuffle)
     classes = state.classes
     if classes is None and y is not None:
         classes = _checks.classes_of("y", y, spec.loss, spec.n_out)
@@ -88,8 +86,8 @@ def make(
         _checks.for_batches(sample_weight, split, class_weight)
         state.require_standardization()
         by_class = weights_of_classes(state, class_weight, classes, None)
-        steps, judges = _checks.steps(steps_per_epoch), options["metrics"].values()
-        source = sources.batches(state, X, steps, by_class, judges)
+        steps = _checks.steps(steps_per_epoch)
+        source = sources.batches(state, X, steps, by_class, metrics.values())
     else:
         _checks.no_steps(steps_per_epoch)
         rows = sources.source(state, X, y, sample_weight, classes=classes)
@@ -97,32 +95,38 @@ def make(
             rows, validation = divide(rows, split)
         by_class = weights_of_classes(state, class_weight, classes, rows)
         source = sources.weighed(rows, by_class, spec.dtype)
-        options["batch_size"] = min(options["batch_size"] or rows.n, rows.n)
+        sources.check_metrics(metrics.values(), source)
+        batch_size = min(batch_size or rows.n, rows.n)
     if validation_data is not None:
         given = _checks.validation_data(validation_data)
         validation = sources.source(state, *given, where="validation ", classes=classes)
     if validation is not None:
         validation = sources.weighed(validation, by_class, spec.dtype)
-    for metric in options["metrics"].values():
-        if isinstance(source, Rows):
-            metric.check_targets("y", source.T)
-            metric.check_weights("sample_weight", source.sample_weight)
-        if validation is not None:
-            metric.check_targets("validation y", validation.T)
-            metric.check_weights("validation sample_weight", validation.sample_weight)
-    names = _conversion.column_names(X) if isinstance(source, Rows) else None
-    if names is not None and len(names) != spec.n_in:
-        names = None  # X has a `columns` attribute of another meaning
+        sources.check_metrics(metrics.values(), validation, "validation ")
     inputs = files_of(X, y, sample_weight, *(validation_data or ()))
-    _checks.files_written(options["callbacks"], inputs)
+    _checks.files_written(callbacks, inputs)
     return Plan(
+        metrics=metrics,
+        batch_size=batch_size,
+        epochs=epochs,
+        shuffle=shuffle,
+        callbacks=callbacks,
+        verbose=verbose,
+        n_threads=n_threads,
         source=source,
         validation=validation,
-        feature_names=names,
+        feature_names=_feature_names(X, source, spec.n_in),
         inputs=inputs,
         classes=classes,
-        **options,
     )
+
+
+def _feature_names(X: Any, source: Rows | Batches, n_in: int) -> tuple[str, ...] | None:
+    """Return the names of the columns of X if it is a data frame, else None."""
+    names = _conversion.column_names(X) if isinstance(source, Rows) else None
+    if names is not None and len(names) != n_in:
+        return None  # X has a `columns` attribute of another meaning
+    return names
 
 
 def weights_of_classes(

@@ -60,6 +60,10 @@ class Rows:
         """Return X, T, labels, weights and sample_weight."""
         return self.X, self.T, self.labels, self.weights, self.sample_weight
 
+    def for_loss(self) -> tuple[Any, NDArray[Any] | None, NDArray[np.int64] | None, Any]:
+        """Return X, T, labels and weights: the arrays from which the engine computes losses."""
+        return self.X, self.T, self.labels, self.weights
+
     def part(self, rows: slice) -> Self:
         """Return a slice of the rows as a source of the same kind."""
         fields = zip(dataclasses.fields(Rows), self.arrays(), strict=True)
@@ -80,7 +84,7 @@ class Block(Rows):
     order: NDArray[np.int64] | None = None
     batch: int = 1
 
-    def judged(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
+    def for_metrics(self) -> tuple[NDArray[Any], NDArray[Any] | None]:
         """Return targets and weights (or None) for the metrics, in the order of use."""
         y = self.T if self.labels is None else self.labels
         assert y is not None

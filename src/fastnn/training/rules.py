@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     Logs = Mapping[str, NDArray[np.float64]]
 
 
-class Followed(Callback):
-    """A callback of fastnn that the engine can carry out as a rule; it sees the epochs afterwards.
+class EngineCallback(Callback):
+    """A callback of fastnn that the engine can carry out as a rule; it gets the epochs afterwards.
 
     Its hooks do the same in fits that the engine cannot carry out as a whole.
     """
@@ -42,8 +42,11 @@ class Followed(Callback):
         """Begin a training, of `samples` rows, in which no hooks are called."""
         raise NotImplementedError
 
-    def see(self, logs: Logs, scores: NDArray[np.float64] | None) -> None:
-        """Take the logs of epochs that the engine has trained, and the values of its own metric."""
+    def take_epochs(self, logs: Logs, scores: NDArray[np.float64] | None) -> None:
+        """Take the logs of epochs that the engine has trained, and the values of the rule's metric.
+
+        `scores` is None if the rule has no metric of its own.
+        """
         raise NotImplementedError
 
     def keep_best(self, weights: list[NDArray[Any]] | None) -> None:
@@ -61,7 +64,7 @@ _HOOKS = {name for name in dir(EarlyStopping) if name.startswith("on_")}
 
 def is_rule(callback: Any, metrics: Mapping[str, Resolved]) -> bool:
     """Whether the engine can carry out a callback: its class and hooks are fastnn's, unchanged."""
-    if isinstance(callback, Followed):
+    if isinstance(callback, EngineCallback):
         return callback.rule() is not None
     return (
         type(callback) in (EarlyStopping, ReduceLROnPlateau)
@@ -81,11 +84,11 @@ def engine_rules(
     rules: list[dict[str, Any]] = []
     added: list[dict[str, Any]] = []
     for callback in callbacks:
-        if isinstance(callback, Followed):
+        if isinstance(callback, EngineCallback):
             rule = dict(callback.rule() or {})
-            metric, squares = rule.pop("metric"), rule["squares"]
+            metric, subtracted = rule.pop("metric"), rule["squares"]
             rule["score"] = -1 if metric is None else len(metrics) + len(added)
-            rule["squares"] = -1 if squares is None else list(metrics).index(squares)
+            rule["squares"] = -1 if subtracted is None else list(metrics).index(subtracted)
             added += [] if metric is None else [{"name": None, **metric}]
         else:
             rule = _rule_of(callback, metrics)

@@ -159,11 +159,19 @@ def batches(
         X, y, sample_weight = _checks.batch(f"batch {i}", item)
         # Copies: an iterator may reuse its arrays for the next batch, which is prepared ahead.
         found = rows(state, X, y, sample_weight, where=f"batch {i} ", own=True)
+        # A metric checks targets when it is called, with those of all batches of an epoch.
         for metric in metrics:
             metric.check_weights(f"batch {i} sample_weight", found.sample_weight)
         return weighed(found, by_class, state.specification.dtype)
 
     return Batches(iterable, steps, check)
+
+
+def check_metrics(metrics: Iterable[Resolved], rows: Rows, where: str = "") -> None:
+    """Raise a ValueError if a metric is not defined for the targets or the weights of rows."""
+    for metric in metrics:
+        metric.check_targets(f"{where}y", rows.T)
+        metric.check_weights(f"{where}sample_weight", rows.sample_weight)
 
 
 def weighed(found: Rows, by_class: NDArray[np.float64] | None, dtype: np.dtype[Any]) -> Rows:

@@ -135,27 +135,27 @@ class Specification:
         return tuple(found)
 
     @cached_property
-    def drops(self) -> bool:
+    def has_dropout(self) -> bool:
         """Whether a layer drops inputs, so that dropout masks are drawn."""
         return any(isinstance(layer, Dropout) for layer in self._pieces)
 
     @cached_property
-    def trained(self) -> tuple[Layer, ...]:
+    def with_parameters(self) -> tuple[Layer, ...]:
         """The layers that have parameters, including frozen layers."""
         layers = with_widths(self.layers, self.n_in)
         return tuple(layer for layer, n_in in layers if layer.parameters(n_in))
 
     @cached_property
-    def is_whole(self) -> bool:
+    def needs_no_python(self) -> bool:
         """Whether the engine can carry out a whole fit: loss and schedule need no Python code."""
         is_own = isinstance(self.loss, losses.CustomLoss)
         return not (is_own or isinstance(self.optimizer.schedule, Adaptive))
 
     @cached_property
-    def is_simple(self) -> bool:
+    def has_short_path(self) -> bool:
         """Whether a fit can take the short path: it logs losses only, and some layer is trained."""
-        is_trained = any(layer.trainable for layer in self.trained)
-        return self.is_whole and self.optimizer.schedule is None and is_trained
+        is_trained = any(layer.trainable for layer in self.with_parameters)
+        return self.needs_no_python and self.optimizer.schedule is None and is_trained
 
     @property
     def _pieces(self) -> list[Layer]:

@@ -117,8 +117,8 @@ class State:
         self.metadata: dict[str, Any] = {}
         self.fit: Resumable | None = None
         self.default_threads = default_threads or _cpu.available_threads()
-        self._has_dropout_seed = specification.drops
-        seed = self._draw_dropout_seed() if specification.drops else 0
+        self._has_dropout_seed = specification.has_dropout
+        seed = self._draw_dropout_seed() if specification.has_dropout else 0
         self.network: Network = binding.bind(specification, seed, self.n_threads)
         schedule = specification.optimizer.schedule
         self.adapted = schedule.start() if isinstance(schedule, Adaptive) else None
@@ -167,9 +167,9 @@ class State:
         return found
 
     @property
-    def is_fresh(self) -> bool:
-        """Whether no order of rows has been drawn yet."""
-        return "_shuffler" not in self.__dict__
+    def has_shuffler(self) -> bool:
+        """Whether the generator of orders of rows has been made."""
+        return "_shuffler" in self.__dict__
 
     def forget_shuffler(self) -> None:
         """Restart the orders of rows from the first one."""
@@ -255,7 +255,7 @@ class State:
         optimizer = dataclasses.replace(rule, learning_rate=rate)
         adapted = rate.start() if isinstance(rate, Adaptive) else None
         binding.set_rate(self.network, optimizer, adapted)  # raises during another thread's step
-        self._keep_rule(optimizer, adapted)
+        self._set_optimizer(optimizer, adapted)
 
     def adapt_rate(self, loss: float) -> None:
         """Pass the loss of an epoch to an Adaptive schedule, if the optimizer has one."""
@@ -265,7 +265,7 @@ class State:
             self.adapted = optimizer.schedule.after_epoch(self.adapted, loss)
             binding.set_rate(self.network, optimizer, self.adapted)
 
-    def _keep_rule(self, optimizer: Optimizer, adapted: Adapted | None) -> None:
+    def _set_optimizer(self, optimizer: Optimizer, adapted: Adapted | None) -> None:
         self.specification = dataclasses.replace(self.specification, optimizer=optimizer)
         self.adapted = adapted
 
@@ -306,17 +306,17 @@ class State:
             classes=self.classes,
             blocks=blocks,
         )
-        self.require_still(found)
+        self.require_untrained_since(found)
         return found
 
-    def require_still(self, snapshot: Snapshot) -> None:
+    def require_untrained_since(self, snapshot: Snapshot) -> None:
         """Raise a RuntimeError if the network has been trained since a snapshot."""
         step, epoch, _ = self.network.read_blocks([])  # raises the error during a step, too
         _checks.not_trained((step, epoch), (snapshot.step, snapshot.epoch))
 
     def take(self, snapshot: Snapshot) -> None:
         """Restore a snapshot of a network with the same layers and optimizer."""
-        self._keep_rule(snapshot.optimizer, snapshot.adapted)
+        self._set_optimizer(snapshot.optimizer, snapshot.adapted)
         self.feature_names, self.classes = snapshot.feature_names, snapshot.classes
         self.shuffler.state = snapshot.shuffler
         network, dtype = self.network, self.specification.dtype

@@ -25,7 +25,7 @@ class Totals:
         self.tally: Tally = state.network.tally()
         self.rows = self.batches = 0
         self._shape = state.specification.n_out, state.specification.dtype
-        self._judged: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]] = []
+        self._kept: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]] = []
 
     def add(self, tally: Tally) -> None:
         """Add the tally of a batch."""
@@ -34,29 +34,29 @@ class Totals:
         self.tally.failure, self.tally.overflowed = tally.failure, tally.overflowed
         self.batches += 1
 
-    def room(self, n: int) -> NDArray[Any] | None:
+    def empty_outputs(self, n: int) -> NDArray[Any] | None:
         """Return an array for the outputs of n rows, or None if there are no metrics."""
         n_out, dtype = self._shape
         return np.empty((n, n_out), dtype) if self.metrics else None
 
-    def judge(self, block: Block, out: NDArray[Any] | None, done: int) -> None:
+    def keep_for_metrics(self, block: Block, out: NDArray[Any] | None, done: int) -> None:
         """Keep targets, outputs and weights of the first `done` rows, for the metrics."""
         if out is not None and done:
-            y, weights = block.judged()
+            y, weights = block.for_metrics()
             some = None if weights is None else weights[:done]
-            self._judged.append((y[:done], out[:done], some))
+            self._kept.append((y[:done], out[:done], some))
 
     def logs(self, penalties: float = 0.0) -> dict[str, float]:
         """Return the loss, including `penalties`, and the metrics by name."""
         logs = {"loss": self.tally.value + penalties}
         if self.metrics:
-            arrays = self._together()
+            arrays = self._concatenated()
             logs |= {name: metric(*arrays) for name, metric in self.metrics.items()}
         return logs
 
-    def _together(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
+    def _concatenated(self) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any] | None]:
         """Concatenate targets, outputs and weights; some batches may have labels, some one-hot."""
-        y, out, weights = (list(arrays) for arrays in zip(*self._judged, strict=True))
+        y, out, weights = (list(arrays) for arrays in zip(*self._kept, strict=True))
         if len({t.ndim for t in y}) > 1:  # labels become one-hot rows, too
             one_hot = np.eye(out[0].shape[1], dtype=out[0].dtype)
             y = [one_hot[t] if t.ndim == 1 else t for t in y]

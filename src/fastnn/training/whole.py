@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _precision
 from fastnn.callbacks import ReduceLROnPlateau, SwapEMAWeights
-from fastnn.training.calls import divergence_of_fit
+from fastnn.training.calls import Divergence, divergence_of_fit
 from fastnn.training.orders import RowOrder
-from fastnn.training.rules import Followed, engine_rules, is_rule
+from fastnn.training.rules import EngineCallback, engine_rules, is_rule
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,10 +37,10 @@ def is_possible(
 ) -> bool:
     """Whether the engine can carry out a whole fit of a network with these callbacks."""
     known = (type(c) is SwapEMAWeights or is_rule(c, metrics) for c in callbacks)
-    return spec.is_whole and all(known)
+    return spec.needs_no_python and all(known)
 
 
-def judges(metrics: Mapping[str, Resolved], *sources: Rows | None) -> bool:
+def can_compute_metrics(metrics: Mapping[str, Resolved], *sources: Rows | None) -> bool:
     """Whether the engine can compute these metrics on the given sources (None: no rows)."""
     weights = [rows.sample_weight for rows in sources if rows is not None and metrics]
     return all(metric.kernel is not None for metric in metrics.values()) and all(
@@ -48,7 +48,7 @@ def judges(metrics: Mapping[str, Resolved], *sources: Rows | None) -> bool:
     )
 
 
-def draws(shuffle: Any) -> bool:
+def can_draw_orders(shuffle: Any) -> bool:
     """Whether the engine can draw the orders of rows of a fit with this `shuffle`."""
     return isinstance(shuffle, bool) or type(shuffle) is RowOrder
 
@@ -99,12 +99,12 @@ def make(
     judge = [{"name": name, **(metric.kernel or {})} for name, metric in metrics.items()]
     judged, weights = None, None
     if validation is not None:
-        judged = (*validation.arrays()[:4], validation_numbers)
+        judged = (*validation.for_loss(), validation_numbers)
         weights = validation.sample_weight if judge else None
     kernels: Any = _precision.KERNELS[spec.dtype]
-    whole: WholeFit = kernels.WholeFit(
+    fit: WholeFit = kernels.WholeFit(
         state.network,
-        (*source.arrays()[:4], numbers),
+        (*source.for_loss(), numbers),
         generator=generator_of(state, shuffle),
         compounds=isinstance(shuffle, RowOrder),
         lock=shuffle.lock if isinstance(shuffle, RowOrder) else None,
@@ -119,7 +119,7 @@ def make(
         judges_averages=judges_averages(callbacks),
         first_moment=spec.optimizer.initial_moment,
     )
-    return whole
+    return fit
 
 
 def keep_rate(state: State) -> None:
@@ -129,38 +129,40 @@ def keep_rate(state: State) -> None:
         state.set_learning_rate(state.network.rate)
 
 
-def tell(callbacks: Sequence[Any], whole: WholeFit) -> None:
+def update_callbacks(callbacks: Sequence[Any], fit: WholeFit) -> None:
     """Set the state of the callbacks as if their hooks had been called."""
-    pairs = zip(rules_of(callbacks), whole.state_of_rules(), strict=True)
+    pairs = zip(rules_of(callbacks), fit.state_of_rules(), strict=True)
     for number, (callback, found) in enumerate(pairs):
-        if isinstance(callback, Followed):
-            show(callback, whole, found)
-            callback.keep_best(whole.best_parameters(number))
+        if isinstance(callback, EngineCallback):
+            pass_epochs(callback, fit, found)
+            callback.keep_best(fit.best_parameters(number))
             continue
         for name in callback._kept:
             if name == "best_weights":
-                callback.best_weights = whole.best_parameters(number)
+                callback.best_weights = fit.best_parameters(number)
             else:
                 setattr(callback, name, found[name])
 
 
-def show(callback: Followed, whole: WholeFit, found: Mapping[str, Any]) -> None:
+def pass_epochs(callback: EngineCallback, fit: WholeFit, found: Mapping[str, Any]) -> None:
     """Pass the epochs trained last to a callback; `found` is the engine's state of its rule."""
-    logs, score = whole.logs(), found["score"]
+    logs, score = fit.logs(), found["score"]
     if found["by_rows"]:
-        logs["loss"] = whole.losses_by_rows()
-    callback.see(logs, whole.scores(score) if score >= 0 else None)
+        logs["loss"] = fit.losses_by_rows()
+    callback.take_epochs(logs, fit.scores(score) if score >= 0 else None)
 
 
-def divergence(state: State, whole: WholeFit, is_weighted: bool) -> FloatingPointError:
+def divergence(state: State, fit: WholeFit, is_weighted: bool) -> FloatingPointError:
     """Restore the last good weights of a fit that diverged; return the error that says so."""
-    loss, overflowed, _, rate = whole.failure
+    found = divergence_in(fit)
     dropped = state.network.restore(state.specification.optimizer.initial_moment)
-    return divergence_of_fit(state, loss, overflowed, when(whole), is_weighted, dropped, rate)
+    return divergence_of_fit(state, found, is_weighted=is_weighted, dropped=dropped)
 
 
-def when(whole: WholeFit) -> str:
-    """Return the words of a message for the moment at which the loss was no longer finite."""
-    if whole.ended == "diverged":
-        return f"in epoch {whole.epoch + 1}, step {whole.failure[2]}"
-    return f"after epoch {whole.epoch + 1}"
+def divergence_in(fit: WholeFit) -> Divergence:
+    """Return the loss that was no longer finite in a fit that diverged, and when."""
+    loss, overflowed, step, rate = fit.failure
+    when = f"after epoch {fit.epoch + 1}"
+    if fit.ended == "diverged":
+        when = f"in epoch {fit.epoch + 1}, step {step}"
+    return Divergence(loss, overflowed, when, rate)

@@ -53,12 +53,12 @@ class Reliability:
     share: NDArray[np.float64]
 
     @classmethod
-    def of(cls, probabilities: NDArray[Any], is_so: NDArray[np.bool_]) -> Reliability:
+    def of(cls, probabilities: NDArray[Any], is_true: NDArray[np.bool_]) -> Reliability:
         """Return the bins of probabilities (n,), given whether each prediction is true (n,)."""
         place = np.minimum((probabilities * _BINS).astype(int), _BINS - 1)
         n = np.bincount(place, minlength=_BINS)
         kept = np.flatnonzero(n)
-        sums = [np.bincount(place, each, _BINS)[kept] for each in (probabilities, is_so)]
+        sums = [np.bincount(place, each, _BINS)[kept] for each in (probabilities, is_true)]
         mean, share = (each / n[kept] for each in sums)
         return cls(kept / _BINS, (kept + 1) / _BINS, n[kept], mean, share)
 
@@ -93,12 +93,12 @@ def section(subject: Subject) -> Html:
     """Return the reliability curve, and the number of rows at each probability."""
     classes, outputs, labels = subject.classes or [], subject.outputs, subject.targets
     if len(classes) == 2:
-        what, is_so = f"{classes[1]}", labels == 1
-        found = Reliability.of(outputs[:, 1], is_so)
+        what, is_true = f"{classes[1]}", labels == 1
+        found = Reliability.of(outputs[:, 1], is_true)
         of, share = f"probability of {what}", f"share of {what}"
     else:
-        is_so = labels == outputs.argmax(axis=1)
-        found = Reliability.of(outputs.max(axis=1), is_so)
+        is_true = labels == outputs.argmax(axis=1)
+        found = Reliability.of(outputs.max(axis=1), is_true)
         of, share = "probability of the most probable class", "share of correct predictions"
     text = (
         f"Rows are grouped by the {of}. If probabilities are well calibrated, the {share} "

@@ -23,9 +23,9 @@ def section(subject: Subject) -> Html:
     head = ["Column", "Kind", "Inputs", "Encoding", "Missing values", "Rare or new texts"]
     text = (
         f"{counted(len(recipe.columns), 'column')} of the table became "
-        f"{counted(len(recipe.names), 'input')} of the {subject.who}. The encoding was derived "
-        "from the training rows alone; missing values and rare texts are counted in the held-out "
-        "rows."
+        f"{counted(len(recipe.names), 'input')} of the {subject.predictor}. The encoding was "
+        "derived from the training rows alone; missing values and rare texts are counted in the "
+        "held-out rows."
     )
     parts = [paragraph(text), table("Columns that are used", head, rows, "words")]
     if recipe.ignored:

@@ -9,7 +9,6 @@ import numpy as np
 from fastnn.tabular.report.html import (
     Html,
     counted,
-    cut,
     element,
     figure,
     grid,
@@ -17,6 +16,7 @@ from fastnn.tabular.report.html import (
     legend,
     paragraph,
     percent,
+    shortened,
     table,
 )
 from fastnn.tabular.report.svg import WIDTH, drawing
@@ -110,16 +110,16 @@ def _names(classes: list[str], width: float, height: float) -> Iterator[Html]:
     bottom = _TOP + height * n
     for i, name in enumerate(classes):
         y = _TOP + height * (i + 0.5) + 4
-        short = cut(name, 12 if n <= 20 else 9)
+        short = shortened(name, 12 if n <= 20 else 9)
         yield element("text", element("title", name), short, x=_LEFT - 8, y=f"{y:.1f}",
                       text_anchor="end")  # fmt: skip
         x = _LEFT + width * (i + 0.5)
         if n <= _FEW:
-            yield element("text", element("title", name), cut(name, 9), x=f"{x:.1f}",
+            yield element("text", element("title", name), shortened(name, 9), x=f"{x:.1f}",
                           y=f"{bottom + 16:.1f}", text_anchor="middle")  # fmt: skip
         else:
             place = f"translate({x + 4:.1f} {bottom + 8:.1f}) rotate(-90)"
-            yield element("text", element("title", name), cut(name, 12), transform=place,
+            yield element("text", element("title", name), shortened(name, 12), transform=place,
                           text_anchor="end")  # fmt: skip
 
 

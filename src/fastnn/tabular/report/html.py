@@ -97,7 +97,7 @@ def counted(n: int, what: str) -> str:
     return f"{n:,} {what}{'' if n == 1 else 's'}"
 
 
-def cut(text: object, most: int = 24) -> str:
+def shortened(text: object, most: int = 24) -> str:
     """Return a text, shortened if it may be too long for a drawing."""
     found = str(text)
     return found if len(found) <= most else f"{found[: most - 1]}…"

@@ -148,11 +148,11 @@ def _text(subject: Subject, found: Importance) -> str:
     by = ""
     if subject.model.by is not None:
         by = f" The column {subject.model.by!r}, which selects the network, is not shuffled."
-    relies = "relies" if subject.who == "network" else "rely"
+    relies = "relies" if subject.predictor == "network" else "rely"
     return (
         f"The values of one column are shuffled among {sampled}, {subject.n_repeats} times, and "
-        f"the rows are predicted again. The worse the scores become, the more the {subject.who} "
-        f"{relies} on the column. Correlated columns share their importance: shuffling one of them "
-        "changes little while the others carry the same information, even if it is informative "
-        f"about {subject.target}.{by}"
+        "the rows are predicted again. The worse the scores become, the more the "
+        f"{subject.predictor} {relies} on the column. Correlated columns share their importance: "
+        "shuffling one of them changes little while the others carry the same information, even if "
+        f"it is informative about {subject.target}.{by}"
     )

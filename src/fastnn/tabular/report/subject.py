@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastnn.tabular.encoding import Rows
+    from fastnn.tabular.encoding import EncodedRows
     from fastnn.tabular.models import Model
     from fastnn.tabular.recipe import Recipe
     from fastnn.tabular.table import Table
@@ -93,7 +93,7 @@ class Subject:
         return self.recipe.classes is None
 
     @property
-    def who(self) -> str:
+    def predictor(self) -> str:
         """The noun for the predictor: "network" or "networks"."""
         return "network" if len(self.model.fits) == 1 else "networks"
 
@@ -106,7 +106,7 @@ class Subject:
     # ---- predictions ----------------------------------------------------------------------------
 
     @cached_property
-    def encoded(self) -> Rows:
+    def encoded(self) -> EncodedRows:
         """The held-out rows, encoded."""
         return self.recipe.encode(self.table, unknown="missing")
 

@@ -50,7 +50,7 @@ def _facts(subject: Subject) -> Iterator[tuple[str, object]]:
     yield from subject.facts
     n_inputs = len(recipe.names)
     yield "Columns", f"{len(recipe.columns)}, which become {counted(n_inputs, 'input')}"
-    yield subject.who.capitalize(), sizes(model.net, len(model.fits))
+    yield subject.predictor.capitalize(), sizes(model.net, len(model.fits))
     yield "Loss", str(model.net.loss).removesuffix("()")
     yield "Epochs", _epochs(subject)
     yield "Made with", f"fastnn {fastnn.__version__}"
@@ -77,7 +77,7 @@ def how_good(subject: Subject) -> Html:
     """Return the scores next to those of the baseline."""
     names = list(subject.scores)
     several = [subject.score(each, subject.targets) for each in subject.of_nets]
-    head = ["Score", subject.who.capitalize(), "Baseline", "Better if"]
+    head = ["Score", subject.predictor.capitalize(), "Baseline", "Better if"]
     rows = []
     for name in names:
         values = (subject.scores[name], subject.baseline[name])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.tabular.report.html import Html, cut, element, joined, number, shape
+from fastnn.tabular.report.html import Html, element, joined, number, shape, shortened
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -224,8 +224,8 @@ def bars(
                             text_anchor="middle"))  # fmt: skip
     for i, (what, value, spread, says) in enumerate(rows):
         y, (low, high) = top + step * i, sorted((across(0.0), across(value)))
-        made.append(element("text", element("title", what), cut(what, 19), x=left - 8, y=y + 16,
-                            text_anchor="end"))  # fmt: skip
+        made.append(element("text", element("title", what), shortened(what, 19), x=left - 8,
+                            y=y + 16, text_anchor="end"))  # fmt: skip
         made.append(element("rect", element("title", f"{what}: {says}"), x=_short(low), y=y + 4,
                             width=_short(max(1.0, high - low)), height=step - 8,
                             class_="fill one"))  # fmt: skip
