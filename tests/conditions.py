@@ -7,6 +7,7 @@ conftest.py).
 
 import ctypes
 import itertools
+import os
 import signal
 import sys
 import time
@@ -14,6 +15,10 @@ import time
 #: Seconds after which a test that hangs fails. A passing test takes a small fraction of this on a
 #: busy machine, and still less than all of it under emulation, which is 20 times slower.
 LONG = 600
+
+#: Whether the tests run in the user emulation of tests/arm64.py, whose own memory is that of the
+#: process, too.
+EMULATED = "QEMU_CPU" in os.environ
 
 
 def until(condition):

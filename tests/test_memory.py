@@ -10,6 +10,7 @@ import subprocess
 import sys
 
 import pytest
+from conditions import EMULATED
 
 pytestmark = pytest.mark.lean
 
@@ -156,6 +157,7 @@ print(taken() - before)
 """
 
 
+@pytest.mark.skipif(EMULATED, reason="the code that an emulator has translated would be counted")
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_a_thousand_rounds_of_everything_leave_less_than_a_mebibyte():
     """Fit, predict, save, load, from C, and errors."""
