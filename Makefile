@@ -69,9 +69,10 @@ $(VENV)/installed-%: $(VENV)/fastnn
 demo: $(VENV)/installed-demo
 	$(BIN)/python examples/digits.py
 
-# A process runs whole files, since fixtures of a file may take minutes to make.
+# A process runs whole files, since fixtures of a file may take minutes to make. In the files' order
+# the longest are not last; xdist's own order is by the number of tests.
 test: $(VENV)/installed-test
-	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -m pytest --pyargs --doctest-modules fastnn
 
 test-slow: $(VENV)/installed-test

@@ -84,7 +84,8 @@ def main():
     print("a planted read past the end of an array is caught", flush=True)
     arguments = sys.argv[1:] or ["-m", "not slow and not lean", "tests"]
     tests = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    tests += ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", *arguments]
+    tests += ["-n", "auto", "--maxprocesses", "4", "--dist", "loadfile", "--no-loadscope-reorder"]
+    tests += arguments
     done = subprocess.run(tests, env=env, cwd=ROOT)
     report = reported()
     print(report, end="", flush=True)
