@@ -169,13 +169,14 @@ def make(
         _checks.a_network_for_each_group(n, labels)
         order = np.argsort(numbers, kind="stable")
         found = list(np.split(order, np.cumsum(np.bincount(numbers))[:-1]))
-    judged, judged_rows = _checks.validation(validation), None
-    if isinstance(judged, list | np.ndarray):
-        judged, judged_rows = None, _checks.rows_of_members("validation", judged, n, n_rows)
-    made = _checks.callbacks_of_members(callbacks)
-    if not callable(made):
-        made = _checks.callback_list(made, Callback)
-        _checks.no_shared_files([path for each in made for path in each.files_written])
+    validation, validation_rows = _checks.validation(validation), None
+    if isinstance(validation, list | np.ndarray):
+        validation_rows = _checks.rows_of_members("validation", validation, n, n_rows)
+        validation = None
+    callbacks = _checks.callbacks_of_members(callbacks)
+    if not callable(callbacks):
+        callbacks = _checks.callback_list(callbacks, Callback)
+        _checks.no_shared_files([path for each in callbacks for path in each.files_written])
     return Members(
         nets=nets,
         X=X,
@@ -184,12 +185,12 @@ def make(
         sample_weight=sample_weight,
         rows=found,
         groups=labels,
-        validation=judged,
-        validation_rows=judged_rows,
+        validation=validation,
+        validation_rows=validation_rows,
         epochs=_checks.one_for_each("epochs", epochs, n, _checks.epochs_of_member),
         batch_size=_checks.one_for_each("batch_size", batch_size, n, _checks.batch_of_member),
         shuffle=_checks.shuffle_of_members(shuffle, n),
         class_weight=class_weight,
         metrics=metrics,
-        callbacks=made,
+        callbacks=callbacks,
     )

@@ -187,7 +187,7 @@ def train(
     """
     labels = None if n_classes is None else y
     used = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight)
-    rows, judged = _split(settings, labels, used, seeds)
+    rows, validation = _split(settings, labels, used, seeds)
     mean, scale = (0.0, 1.0) if labels is not None else mean_and_scale(y[used], output)
     n_out = 1 if n_classes is None else n_classes
     loss = CrossEntropy(settings.label_smoothing) if loss is None else loss
@@ -199,11 +199,11 @@ def train(
         X,
         y if labels is not None else (y - mean) / scale,
         rows=rows,
-        validation=judged or None,
+        validation=validation or None,
         epochs=[settings.n_epochs(len(some)) for some in rows],
         batch_size=settings.batch_size,
         sample_weight=sample_weight,
-        callbacks=[SwapEMAWeights(), settings.stopping(len(rows[0]))] if judged else [],
+        callbacks=[SwapEMAWeights(), settings.stopping(len(rows[0]))] if validation else [],
         n_threads=n_threads,
         verbose=verbose,
     )
@@ -211,20 +211,20 @@ def train(
     if not kept:
         raise KeyboardInterrupt
     if fits.interrupted:
-        fits, judged = fits.some(kept), [judged[i] for i in kept] if judged else []
+        fits, validation = fits.some(kept), [validation[i] for i in kept] if validation else []
     for net in fits:
-        if not judged:
+        if not validation:
             net.set_weights(net.get_ema_weights())
         if labels is None:
             undo_scaling(net, mean, scale, output)
     if labels is not None and settings.label_smoothing:
-        _sharpen(fits, judged, X, labels, sample_weight)
-    return TrainedNetworks(fits, judged)
+        _sharpen(fits, validation, X, labels, sample_weight)
+    return TrainedNetworks(fits, validation)
 
 
 def _sharpen(
     fits: Fits,
-    judged: list[NDArray[np.intp]],
+    validation: list[NDArray[np.intp]],
     X: NDArray[Any] | SparseRows,
     labels: NDArray[Any],
     sample_weight: NDArray[Any] | None,
@@ -232,7 +232,7 @@ def _sharpen(
     """Undo the effect of label smoothing on the probabilities, by one factor for all logits."""
     pairs = [
         (net.predict(X[some]), labels[some], None if sample_weight is None else sample_weight[some])
-        for net, some in zip(fits, judged, strict=False)
+        for net, some in zip(fits, validation, strict=False)
     ]
     factor = sharpness(pairs)
     for net in fits:
@@ -246,14 +246,14 @@ def _split(
 
     If there are too few rows for validation, no network has any.
     """
-    judged = []
+    validation = []
     for seed in seeds:
         rng = np.random.default_rng([seed, 1])  # a different stream than that of the weights
         some = None if labels is None else labels[used]
-        judged.append(used[pick(rng, some, len(used), settings.validation)])
-    if not all(map(len, judged)):
+        validation.append(used[pick(rng, some, len(used), settings.validation)])
+    if not all(map(len, validation)):
         return [used] * len(seeds), []
-    return [np.setdiff1d(used, each) for each in judged], judged
+    return [np.setdiff1d(used, each) for each in validation], validation
 
 
 def pick(

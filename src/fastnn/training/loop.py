@@ -223,8 +223,9 @@ class Fit:
         rate = totals.rows / (time.perf_counter() - began)
         logs = totals.logs()
         if plan.validation is not None:
-            judged = plan.validation, plan.metrics, plan.n_threads
-            found = evaluate(self.state, *judged, averages=self.judges_averages)
+            found = evaluate(
+                self.state, plan.validation, plan.metrics, plan.n_threads, self.judges_averages
+            )
             logs |= {f"val_{name}": value for name, value in found.items()}
         if self.logs_rate:
             logs["learning_rate"] = network.rate

@@ -86,19 +86,19 @@ def _axes(courses: list[_Course]) -> tuple[Axis, Axis]:
 def _drawn(ident: str, course: _Course, x: Axis, y: Axis) -> Html:
     """Return the curves of one network."""
     name, history, chosen = course
-    losses, judged = history.get("loss", []), history.get("val_loss", [])
+    losses, val_losses = history.get("loss", []), history.get("val_loss", [])
     says = f"{len(losses)} epochs"
     if chosen is not None:
-        loss = number(judged[chosen - 1])
+        loss = number(val_losses[chosen - 1])
         says += f"; the weights of epoch {chosen} are kept, validation loss {loss}"
     chart = Chart(ident, f"Learning curves of {name}", says, x, y, _HEIGHT)
-    for values, style in ((losses, "two dashed"), (judged, "one")):
+    for values, style in ((losses, "two dashed"), (val_losses, "one")):
         if values:
             some = thinned(len(values), _MOST_POINTS)
             chart.line(some + 1, np.array(values)[some], style)
     if chosen is not None:
         chart.line([chosen, chosen], [y.low, y.high], "muted dotted")
-        chart.dot(chosen, judged[chosen - 1], "one", says)
+        chart.dot(chosen, val_losses[chosen - 1], "one", says)
     return figure(chart.svg(), f"{name}: {says}")
 
 
@@ -109,10 +109,10 @@ def _table(subject: Subject, courses: list[_Course]) -> Html:
             *(f"{capitalized(SCORES[name])}, held-out rows" for name in names)]  # fmt: skip
     rows = []
     for i, (name, history, chosen) in enumerate(courses):
-        losses, judged = history.get("loss", []), history.get("val_loss", [])
+        losses, val_losses = history.get("loss", []), history.get("val_loss", [])
         at = (chosen or len(losses)) - 1
         cells: list[object] = [name, len(losses), NOTHING if chosen is None else chosen]
-        cells += [number(values[at]) if values else number(None) for values in (judged, losses)]
+        cells += [number(values[at]) if values else number(None) for values in (val_losses, losses)]
         if names:
             found = subject.score(subject.of_nets[i], subject.targets)
             cells += [shown(each, found[each]) for each in names]
