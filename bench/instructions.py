@@ -133,10 +133,10 @@ def instructions_of(isa):
     with tempfile.TemporaryDirectory() as folder:
         command = ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={folder}/%p"]
         command += ["--dump-before=getppid", sys.executable, __file__, "--run-workloads"]
-        told = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
-        told.check_returncode()
+        done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True)
+        done.check_returncode()
         figures = {}
-        for workload, process in zip(WORKLOADS, told.stdout.split(), strict=True):
+        for workload, process in zip(WORKLOADS, done.stdout.split(), strict=True):
             once, twice = (counted(folder, process, part) for part in (2, 3))
             figures[str(workload)] = round((twice - once) / (workload.cell.steps // 2))
         return figures

@@ -75,12 +75,12 @@ def rows(records):
 
 def means(records):
     """Return a sentence with the geometric means of the ratios."""
-    told = []
+    means = []
     for label, peer in (("best peer", None), ("scikit-learn", "scikit-learn")):
         found = [r for r in (ratio(record, peer) for record in records) if r]
         if found:
-            told.append(f"{label} / fastnn {geometric_mean(found):.2f} over {len(found)} cells")
-    return f"Geometric means: {'; '.join(told)}." if told else ""
+            means.append(f"{label} / fastnn {geometric_mean(found):.2f} over {len(found)} cells")
+    return f"Geometric means: {'; '.join(means)}." if means else ""
 
 
 def notes(records):
@@ -95,35 +95,37 @@ def notes(records):
 
 def results_section(found):
     """Return the table of a file of results, and the sentences below it."""
-    if "imports" in found:
-        lines = [["library", "import, s"]]
-        lines += [[n, f"{found['imports'][n]['median_s']:.3f}"] for n in found["imports"]]
-        return "\n".join(markdown(lines))
-    if "extras" in found:
-        return extras_table(found["extras"])
-    if "networks_per_s" in found:
-        return f"{many_table(found)}\n\n{machine_sentence(found)}"
-    if "bfloat16_us" in found:
-        return f"{bfloat16_tables(found)}\n\n{machine_sentence(found)}"
-    if "sparse" in found:
-        return f"{sparse_tables(found['sparse'])}\n\n{machine_sentence(found)}"
-    if "sets" in found:
-        table = "\n".join(markdown(table_errors.lines(found["sets"])))
-        return f"{table}\n\n{machine_sentence(found)}"
-    if "core_to_core_ns" in found:
-        return f"{neighbours_table(found)}\n\n{machine_sentence(found)}"
-    if "estimators" in found:
-        return f"{estimators_table(found['estimators'])}\n\n{machine_sentence(found)}"
+    for key, (render, names_machine) in RENDERERS.items():
+        if key in found:
+            machine = f"\n\n{machine_sentence(found)}" if names_machine else ""
+            return render(found) + machine
+    return cells_table(found)
+
+
+def cells_table(found):
+    """Return the table of cells, and the sentences below it."""
     records = found["cells"]
-    told = [*rows(records), "", means(records), *notes(records)]
+    lines = [*rows(records), "", means(records), *notes(records)]
     if found.get("regime") == "real":  # the machine of the other files is named once
-        told += ["", machine_sentence(found)]
-    return "\n".join(told)
+        lines += ["", machine_sentence(found)]
+    return "\n".join(lines)
+
+
+def imports_table(found):
+    """Return the table of the time that it takes to import each library."""
+    times = found["imports"]
+    lines = [["library", "import, s"], *([n, f"{times[n]['median_s']:.3f}"] for n in times)]
+    return "\n".join(markdown(lines))
+
+
+def sets_table(found):
+    """Return the table of errors on real tables."""
+    return "\n".join(markdown(table_errors.lines(found["sets"])))
 
 
 def extras_table(found):
     """Return the table of the cost of the options of a training, by number of threads."""
-    one, two = found["1"], found["2"]
+    one, two = found["extras"]["1"], found["extras"]["2"]
     lines = [["training with", "1 thread, s", "cost", "2 threads, s", "cost"]]
     for name in one:
         cells = [name]
@@ -144,10 +146,10 @@ def bfloat16_tables(found):
         lines.append([cell, *(figure(us[name]) if us[name] else "disagrees" for name in names)])
         lines[-1] += [f"{us[plain] / us[rounded]:.2f}", f"{best / us[rounded]:.2f}" if best else ""]
     dtypes = list(next(iter(found["scores"].values())))
-    told = [["score", *dtypes]]
-    for name, scores in found["scores"].items():
-        told.append([name, *(f"{s['mean']:.4f} ± {s['sd']:.4f}" for s in scores.values())])
-    return "\n".join([*markdown(lines), "", *markdown(told)])
+    scores = [["score", *dtypes]]
+    for name, of_dtype in found["scores"].items():
+        scores.append([name, *(f"{s['mean']:.4f} ± {s['sd']:.4f}" for s in of_dtype.values())])
+    return "\n".join([*markdown(lines), "", *markdown(scores)])
 
 
 def neighbours_table(found):
@@ -160,8 +162,8 @@ def neighbours_table(found):
     for cell, row in by_cell.items():
         ratios = (f"{row[place]['ratio']:.2f}" for place in places)
         lines.append([cell, *ratios, figure(row[places[0]]["one"] * 1e6)])
-    told = ", ".join(f"{ns:.0f}" for ns in found["core_to_core_ns"])
-    return "\n".join([*markdown(lines), "", f"From core to core, before each column: {told} ns."])
+    times = ", ".join(f"{ns:.0f}" for ns in found["core_to_core_ns"])
+    return "\n".join([*markdown(lines), "", f"From core to core, before each column: {times} ns."])
 
 
 def many_table(found):
@@ -220,7 +222,7 @@ def sparse_tables(found):
         lines = [["fastnn on one thread" if threads == 1 else "fastnn on two threads"]]
         for what in ("epoch, alpha 0", "epoch, alpha 1e-4", "prediction"):
             lines[0] += [f"{what}: fastnn, ms", "scikit-learn, ms", "ratio"]
-        for cell, record in found.get(f"fits-{threads}", {}).items():
+        for cell, record in found["sparse"].get(f"fits-{threads}", {}).items():
             pairs = [*record["fit"].values(), record["predict"]]
             lines.append([cell])
             for pair in pairs:
@@ -231,7 +233,7 @@ def sparse_tables(found):
                     lines[-1] += [*(figure(1e3 * s) for s in both), f"{both[1] / both[0]:.1f}"]
         tables.append(lines)
     for name, unit in (("steps", "ms"), ("memory", "MB"), ("dense", "ms")):
-        cells = found.get(name, {})
+        cells = found["sparse"].get(name, {})
         heads = list(next(iter(cells.values()), {}))
         lines = [[f"{name}, {unit}", *heads]]
         for cell, record in cells.items():
@@ -247,7 +249,7 @@ def estimators_table(found):
         head += [f"{what}, {NAMES.get(who, who)}" for who in ESTIMATORS]
         head += ["ratio"] if what != "score" else []
     lines = [head]
-    for record in found:
+    for record in found["estimators"]:
         both = [record[who] for who in ESTIMATORS]
         scores = [f"{of['score_mean']:.4f} ± {of['score_sd']:.4f}" for of in both]
         lines.append([f"{record['data']}, {record['dtype']}", *scores])
@@ -370,7 +372,7 @@ def tables_sentence(found):
     """Return the sentence with errors and CPU seconds on tables, of fastnn and its peers."""
     sets = found["sets"]
     names = [n for n in next(iter(sets.values())) if n == TABULAR or not n.startswith(FASTNNS)]
-    told = []
+    results = []
     for name in names:
         error = f"{table_errors.ratio(sets, name, 'error'):.2f}"
         if name == TABULAR:
@@ -379,12 +381,12 @@ def tables_sentence(found):
             error += "tables that they were not tuned on)"
         seconds = sum(each[name]["seconds"] for each in sets.values()) / len(sets)
         label = "`TabularClassifier` and `TabularRegressor`" if name == TABULAR else name
-        told.append(f"{label} {error} in {figure(seconds)} s")
+        results.append(f"{label} {error} in {figure(seconds)} s")
     return (
         f"Error over LightGBM's on {len(sets)} real tables of at most 6,000 rows, and CPU seconds "
-        f"of a fit: {'; '.join(told)}. Means over {found['splits']} splits, the first a geometric "
-        f"one; all libraries have their defaults. CPU: {found['machine']['cpu']}. Script: "
-        "`bench/real_tables.py`, run by `make bench-tables`."
+        f"of a fit: {'; '.join(results)}. Means over {found['splits']} splits, the first a "
+        f"geometric one; all libraries have their defaults. CPU: {found['machine']['cpu']}. "
+        "Script: `bench/real_tables.py`, run by `make bench-tables`."
     )
 
 
@@ -400,6 +402,18 @@ def further_sentence(found):
         "`bench/real_tables.py --further`."
     )
 
+
+#: A key of a file of results: (function that makes its tables, whether the machine is named).
+RENDERERS = {
+    "imports": (imports_table, False),
+    "extras": (extras_table, False),
+    "networks_per_s": (many_table, True),
+    "bfloat16_us": (bfloat16_tables, True),
+    "sparse": (sparse_tables, True),
+    "sets": (sets_table, True),
+    "core_to_core_ns": (neighbours_table, True),
+    "estimators": (estimators_table, True),
+}
 
 SECTIONS = {  # name: (file of results, function that makes the text)
     "small-training": ("epochs-float32-1", training_sentence),

@@ -111,7 +111,7 @@ def catboost(is_class, seed):
 
 
 def by_catboost(frame, y, is_class, seed):
-    """CatBoost, told which columns are categories; their missing values become a text."""
+    """CatBoost with its categorical columns named; their missing values become a text."""
     columns = [name for name in frame if not pd.api.types.is_numeric_dtype(frame[name])]
 
     def prepare(frame):

@@ -82,7 +82,8 @@ def plot(path):
     for (start, end), old, new in zip(ends, before, after, strict=True):
         (x0, y0), (x1, y1) = places[start], places[end]
         network.plot([x0, x1], [y0, y1], color="#777777", linewidth=1, zorder=1)
-        at = 0.5 if end == "y" or y0 == y1 else 0.3  # the other two cross in the middle
+        # The other two edges cross in the middle, so their labels are moved towards the start.
+        at = 0.5 if end == "y" or y0 == y1 else 0.3
         network.text(x0 + at * (x1 - x0), y0 + at * (y1 - y0), f"{old:g} → {new:.4f}",
                      ha="center", va="center", backgroundcolor="white", fontsize=9)  # fmt: skip
     for name, (x, y) in places.items():

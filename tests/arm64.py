@@ -137,7 +137,7 @@ def build():
 
 
 def main():
-    """Build, and run the tests."""
+    """Build fastnn and run the tests."""
     missing = [name for name in COMMANDS if shutil.which(name) is None]
     if missing:
         sys.exit(f"not found: {', '.join(missing)}; see the head of {__file__}")

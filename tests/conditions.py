@@ -11,8 +11,8 @@ import signal
 import sys
 import time
 
-#: Seconds after which a test that hangs fails. A test that passes needs a small part of them, even
-#: on a busy machine; on an emulated one, 20 times as slow, not all of them.
+#: Seconds after which a test that hangs fails. A passing test takes a small fraction of this on a
+#: busy machine, and still less than all of it under emulation, which is 20 times slower.
 LONG = 600
 
 

@@ -34,7 +34,7 @@ settings.load_profile("fastnn")
 OPTIONAL = {"mpmath", "onnx", "pandas", "polars", "pyarrow", "safetensors", "scipy", "sklearn"}
 
 
-class FileOfTests(pytest.Module):
+class OptionalModule(pytest.Module):
     """A file of tests; it is skipped if a package of OPTIONAL that it imports is not installed."""
 
     def collect(self):
@@ -49,7 +49,7 @@ class FileOfTests(pytest.Module):
 
 
 def pytest_pycollect_makemodule(module_path, parent):
-    return FileOfTests.from_parent(parent, path=module_path)
+    return OptionalModule.from_parent(parent, path=module_path)
 
 
 HIDDEN = list(activations.HIDDEN)
@@ -102,7 +102,7 @@ def hidden(request):
 
 @pytest.fixture(params=LEGAL_PAIRS, ids="-".join)
 def pair(request):
-    """Names (loss, activation) of each loss with each output that it goes with."""
+    """Each valid pair of names (loss, output activation)."""
     return request.param
 
 
@@ -120,7 +120,7 @@ def optimizer(request):
 
 @pytest.fixture
 def optimizer_rules():
-    """Names of the update rules that all these variants amount to."""
+    """Names of the update rules that these variants use."""
     return {optimizer.rule for optimizer in optimizer_variants()}
 
 
@@ -195,7 +195,7 @@ def run(capsysbinary):
 
 
 @pytest.fixture
-def told(run):
+def output_of(run):
     """A function that runs a command, checks that it succeeds, and returns its output."""
 
     def tell(*argv):

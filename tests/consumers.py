@@ -37,14 +37,14 @@ def environment(folder, wheel):
 
 
 def run(line, folder, env, fails=False):
-    """Run a line of shell; return what it says."""
+    """Run a line of shell; return its output."""
     print(f"$ {line}", flush=True)
     done = subprocess.run(line, shell=True, cwd=folder, env=env, capture_output=True, text=True)
-    told = (done.stdout + done.stderr).strip()
-    print(told, flush=True)
+    output = (done.stdout + done.stderr).strip()
+    print(output, flush=True)
     if (done.returncode != 0) != fails:
         sys.exit(f"exit code {done.returncode}")
-    return told
+    return output
 
 
 def older(header):
@@ -58,7 +58,7 @@ def older(header):
 
 
 def newer(header):
-    """Return the header as it would be with a function more."""
+    """Return the header as it would be with one more function."""
     return header.replace("} fastnn_api;", "    void (*later)(void);\n} fastnn_api;")
 
 
@@ -88,8 +88,8 @@ def main():
         for line in commands((EXAMPLES / "README.md").read_text()):
             run(line, folder / "embedding", env)
         extension_with("older", older, folder, env, fails=False)
-        told = extension_with("newer", newer, folder, env, fails=True)
-        assert "install the newer fastnn" in told, told
+        output = extension_with("newer", newer, folder, env, fails=True)
+        assert "install the newer fastnn" in output, output
     print("all consumers agree with Python")
 
 

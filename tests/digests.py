@@ -4,8 +4,8 @@ Prints the names of the trainings whose digests differ from those in the table. 
 both tables; commit them with the change that made the difference, and explain the change. A change
 that is not meant to change a bit leaves the tables alone.
 
-There are two, as the trainings are in two places: fastnn/verification has those that users can
-repeat by `fastnn verify`, training_calls.py those that need more than fastnn and NumPy.
+There are two tables because the trainings are in two packages: fastnn/verification has those that
+users can repeat by `fastnn verify`, training_calls.py those that need more than fastnn and NumPy.
 
 Not here: what a digest is (fastnn/verification), and the test (test_digests.py).
 """

@@ -17,7 +17,7 @@ from fastnn.exchange import safetensors
 
 
 def main():
-    """Go on for as many minutes as were asked for, a thousand files of either kind in turn."""
+    """Read files for the number of minutes in the argument, in turn 1,000 of each kind."""
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 1.0
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else secrets.randbits(32)
     print(f"seed {seed}", flush=True)

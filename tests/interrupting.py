@@ -58,7 +58,7 @@ def points(n):
 
 
 def some_of(rows, n):
-    """Return n rows in turn, over and over."""
+    """Return n rows, repeated from the start if there are fewer."""
     return [np.resize(array, (n, *array.shape[1:])) for array in rows]
 
 

@@ -61,7 +61,7 @@ def split(data):
 
 
 def joined(header, data=b"", length=None):
-    """Return a file with a right checksum, of a header that is a dict, text or bytes."""
+    """Return a file with a correct checksum; `header` is a dict, text or bytes."""
     text = json.dumps(header, separators=(",", ":")) if isinstance(header, dict) else header
     text = text.encode() if isinstance(text, str) else text
     length = len(text) if length is None else length
@@ -85,7 +85,7 @@ class Scratch:
         os.ftruncate(self.file.fileno(), len(data))
 
 
-# A file with something of everything.
+# A file with one example of each kind of entry.
 HEADER = (
     '{"__metadata__":{"sha256":"' + "0" * 64 + '","k":"v"},'
     '"W":{"dtype":"F32","shape":[2,3],"data_offsets":[0,24]},'
@@ -107,7 +107,7 @@ def pick(rng, items):
 
 
 def places(node):
-    """Return (container, key) of everything inside of a JSON value."""
+    """Return (container, key) of every value inside a JSON value."""
     items = node.items() if isinstance(node, dict) else enumerate(node)
     inner = [(node, key) for key, _ in items]
     return inner + [p for n, k in inner if isinstance(n[k], dict | list) for p in places(n[k])]
@@ -139,7 +139,7 @@ def edit_header(data, rng):
 
 
 def shuffle_header(data, rng):
-    """Change the order of the tensors in the header, or their names: this may well be valid."""
+    """Change the order of the tensors in the header, or their names; the file may stay valid."""
     header, rest = split(data)
     keys = list(header)
     rng.shuffle(keys)
@@ -147,7 +147,7 @@ def shuffle_header(data, rng):
 
 
 def edit_data(data, rng):
-    """Change bytes of the data: this is valid but where it makes a NaN or an infinity."""
+    """Change bytes of the data; the file stays valid unless a number becomes NaN or infinite."""
     start = 8 + int.from_bytes(data[:8], "little")
     at = int(rng.integers(start, len(data))) if start < len(data) else 0
     new = b"\xff" * 8 if rng.integers(4) == 0 else rng.bytes(1)
@@ -162,7 +162,7 @@ def edit_bytes(data, rng):
 
 
 def edit_characters(data, rng):
-    """Change characters of the header to others that mean something there."""
+    """Change characters of the header to others that have a meaning in JSON."""
     changed, end = bytearray(data), 8 + int.from_bytes(data[:8], "little")
     for _ in range(rng.integers(1, 4)):
         changed[rng.integers(8, min(end, len(data)))] = pick(rng, b'{}[]:,"\\0123456789-eE.tfnNI ')
@@ -170,7 +170,7 @@ def edit_characters(data, rng):
 
 
 def splice(data, rng):
-    """Cut a part, double it, or put it elsewhere."""
+    """Delete, duplicate or move a part of the file."""
     a, b, c = sorted(rng.integers(len(data) + 1, size=3).tolist())
     parts = data[:a], data[a:b], data[b:c], data[c:]
     order = pick(rng, [(0, 2, 3), (0, 1, 1, 2, 3), (0, 2, 1, 3), (0, 1), (0, 1, 2, 3, 1)])
@@ -178,7 +178,7 @@ def splice(data, rng):
 
 
 def edit_length(data, rng):
-    """Change the length of the header by a little, or to anything."""
+    """Change the length of the header slightly, or to any number."""
     n = int.from_bytes(data[:8], "little") + int(rng.integers(-9, 10))
     return (max(n, 0).to_bytes(8, "little") if rng.integers(2) else rng.bytes(8)) + data[8:]
 
@@ -203,7 +203,7 @@ KINDS = ["bytes, fewer than", "header would take", "begins with", "JSON", "neste
 
 
 def fuzz_containers(path, n, seed):
-    """Read n mutated files; return how many were valid, and how often what was wrong."""
+    """Read n mutated files; return how many were valid, and how often each error was raised."""
     rng, outcomes = np.random.default_rng(seed), collections.Counter()
     seeds = [in_bytes(some_tensors(), {"format": "1", "é": "\n"}), in_bytes({}, {"a": "b"}),
              in_bytes({"layers.0.W": np.ones((2, 3), "f4"), "x": np.ones(6, "f4")}, {}),
@@ -220,7 +220,7 @@ def fuzz_containers(path, n, seed):
 
 
 def container_outcome(path, data):
-    """Return "valid", once arrays and strings have proved to be, or what was wrong with a file."""
+    """Return "valid" after checking all arrays and strings, or the error about the file."""
     try:
         tensors, metadata = read(path)
     except ModelFileError as error:
@@ -236,7 +236,7 @@ def container_outcome(path, data):
 
 
 def checkpoint(folder):
-    """Return the path of a file that has all there may be: moments, averages, a fit, ..."""
+    """Return the path of a file with every kind of entry: moments, averages, a fit, ..."""
     net = MLP(3, [Standardize(), Dense(5, Activation("elu", 0.5)), Dropout(0.2), Dense(2)],
               loss=Huber(0.7), optimizer=Adam(Adaptive(0.01), use_ema=True), seed=0)  # fmt: skip
     path = folder / "checkpoint"
@@ -287,7 +287,7 @@ def mutate_characters(tensors, texts, rng):
 
 
 def mutate_tensor(tensors, texts, rng):
-    """Change a tensor's shape, type, name or values, drop it or add one."""
+    """Change the shape, type, name or values of a tensor; remove it, or add one."""
     name = pick(rng, list(tensors))
     act, array = rng.integers(6), tensors.pop(name)
     if act == 0:
@@ -304,7 +304,7 @@ def mutate_tensor(tensors, texts, rng):
 
 
 def use(net):
-    """Check that a network that was read can be used: trained, saved, asked."""
+    """Check that a network that was read can be trained, saved and called."""
     x, y = np.ones((3, net.n_in)), np.zeros((3, net.n_out))
     if net.loss.targets == "class":
         y = np.zeros(3, int)

@@ -48,7 +48,7 @@ def model_of(nodes, constants=(), n_in=3, opset=17, dtype="float32", rows="batch
 
 
 def saved(path, nodes, constants=(), **options):
-    """Write such a model; return its path."""
+    """Write a model; return its path."""
     onnx.save(model_of(nodes, constants, **options), path)
     return path
 

@@ -47,7 +47,7 @@ def jobs(target, family, platform):
 
 
 def complaint(arguments):
-    """Compile one source; return what the compiler says, if anything."""
+    """Compile one source; return the messages of the compiler."""
     with tempfile.TemporaryDirectory() as folder:
         command = [*COMPILER, *map(str, arguments), "-c", "-o", f"{folder}/object.o"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -18,6 +18,6 @@ def list_of_the_build(name):
 
 
 def set_macro(isa, flags):
-    """Return an instruction set as dispatch.c takes it."""
+    """Return the macro that names an instruction set in dispatch.c."""
     features = "".join(f"HAS({flag[2:]})" for flag in flags if flag.startswith("-m"))
     return f"SET({isa},{features})"

@@ -158,7 +158,7 @@ def fit(case, folder, moment=None, silent=True, teller=None):
 
 
 def digest(net, callbacks, history, folder):
-    """Return a SHA-256 of all that a fit leaves."""
+    """Return a SHA-256 of all results of a fit."""
     now = net._state.snapshot()
     random = now.shuffler, now.dropout_seed, now.adapted
     found = hashlib.sha256(b"".join(w.tobytes() for block in now.blocks for w in block))

@@ -51,7 +51,7 @@ def runtime(name):
 
 
 def reported():
-    """Return what the sanitizers have written, and remove it."""
+    """Return the reports of the sanitizers, and remove their files."""
     paths = sorted(REPORTS.glob("*"))
     text = "".join(path.read_text(errors="replace") for path in paths)
     for path in paths:

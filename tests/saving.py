@@ -38,7 +38,7 @@ def save_for_ever(path, pipe):
 
 
 def save_until(path, moment):
-    """Save content 1 in place of 0, and die at that moment of it."""
+    """Replace content 0 by content 1, and end the process at this moment of the call."""
     call_at(moment, die, lambda: write(path, *CONTENTS[1]), FINE)
 
 
@@ -55,14 +55,14 @@ def in_a_process(work, *arguments):
 
 
 def is_killed(child):
-    """Wait for a process to end; return whether it was killed. It must not have failed."""
+    """Wait for a process to end; return whether it was killed. A failure is an error."""
     code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     assert code in (0, -signal.SIGKILL)
     return code != 0
 
 
 def which(path):
-    """Return the number of the content in the file, every value of which is checked."""
+    """Return the number of the content in the file, after checking every value."""
     tensors, metadata = read(path)
     i = int(metadata["content"])
     assert metadata == CONTENTS[i][1]

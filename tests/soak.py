@@ -24,7 +24,7 @@ BAND = 0.02
 
 
 def taken():
-    """Return the bytes of memory that the process has filled, in RAM or swapped out.
+    """Return the bytes of memory that the process uses, in RAM or swapped out.
 
     Pages of the programs' files are not counted, because the system loads and drops them at will.
     """
@@ -34,7 +34,7 @@ def taken():
 
 
 def round_of(seed, folder):
-    """Do a little of everything that a long-lived process may do."""
+    """Train, predict, save and load, from Python and from C."""
     rng = np.random.default_rng(seed)
     dtype = ("float32", "float64")[seed % 2]
     X = rng.standard_normal((400, 20)).astype(dtype)
@@ -60,9 +60,9 @@ def round_of(seed, folder):
 
 
 def main():
-    """Go on for as many minutes as were asked for."""
+    """Run rounds for the number of minutes in the argument."""
     minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
-    began, told, first, worst = time.monotonic(), 0.0, None, 0.0
+    began, next_line, first, worst = time.monotonic(), 0.0, None, 0.0
     with tempfile.TemporaryDirectory() as folder:
         for seed in itertools.count():
             round_of(seed, Path(folder))
@@ -72,9 +72,9 @@ def main():
                 first = now
             if first is not None:
                 worst = max(worst, abs(now / first - 1))
-            if elapsed >= told:
+            if elapsed >= next_line:
                 print(f"{elapsed:6.1f} min  {seed + 1:9,} rounds  {now / 1e6:.1f} MB", flush=True)
-                told += min(1.0, minutes / 10)
+                next_line += min(1.0, minutes / 10)
             if elapsed >= minutes:
                 break
     print(f"furthest from the first tenth's {first / 1e6:.1f} MB: {worst:.2%}")

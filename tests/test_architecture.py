@@ -1,4 +1,4 @@
-"""The direction of imports in src/fastnn, the absence of circles, the length of modules.
+"""The direction of imports in src/fastnn, the absence of cycles, the length of modules.
 
 FLOORS is the table that ARCHITECTURE.md describes: a module imports modules of its own floor and of
 the floors before it in the table. A new module gets a line there unless its package has one.
@@ -38,7 +38,7 @@ FLOORS = (
     ("cli", "__main__"),
 )  # fmt: skip
 
-#: Imports in functions that go against the table or close a circle, and why they may.
+#: Imports in functions that go against the table or close a cycle, and why they may.
 LAZY = {
     ("_cpu", "__init__"): "show_config tells the version, which the root has",
     ("mlp", "exchange.c_source"): "MLP.to_c is rarely called",
@@ -137,8 +137,8 @@ def upward(graph, floors=FLOORS):
     }
 
 
-def circles(graph):
-    """Return circles of imports: each a list of modules that import one the next."""
+def cycles(graph):
+    """Return the cycles of imports, each as a list of modules in which one imports the next."""
     found, done = [], set()
 
     def visit(module, path):
@@ -188,8 +188,8 @@ def test_imports_follow_the_table():
     assert upward(without(GRAPH, LAZY)) == set()
 
 
-def test_there_are_no_circles():
-    assert circles(without(GRAPH, LAZY)) == []
+def test_there_are_no_cycles():
+    assert cycles(without(GRAPH, LAZY)) == []
 
 
 def test_lazy_imports_are_there_and_lazy():
@@ -199,7 +199,7 @@ def test_lazy_imports_are_there_and_lazy():
         assert imported not in imports_of(importer, source, MODULES, functions=False)
 
 
-def test_some_modules_are_for_few():
+def test_reserved_modules_are_imported_only_where_allowed():
     for room, importers in RESERVED.items():
         found = {name for name in GRAPH if any(is_in(module, room) for module in GRAPH[name])}
         assert [name for name in found if not any(is_in(name, other) for other in importers)] == []
@@ -242,9 +242,9 @@ def test_an_import_that_goes_up_is_found():
     assert floor_of("bb", floors) is None
 
 
-def test_a_circle_is_found():
-    assert circles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == [["a", "b", "c", "a"]]
-    assert circles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
+def test_a_cycle_is_found():
+    assert cycles({"a": {"b"}, "b": {"c"}, "c": {"a"}}) == [["a", "b", "c", "a"]]
+    assert cycles({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
 
 def test_parts_and_cimports_are_read():

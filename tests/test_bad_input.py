@@ -92,7 +92,7 @@ def case(id, *values):
 
 
 def refuses(error, fragments, call):
-    """Check that the call raises that error with all the fragments in its message."""
+    """Check that the call raises this error, with all fragments in its message."""
     with pytest.raises(error) as caught:
         call()
     assert caught.type in (TypeError, ValueError)

@@ -22,19 +22,19 @@ def bench(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["README.md", "bench/README.md"])
-def test_a_readmes_figures_are_the_results(bench, name):
+def test_marked_sections_of_the_readmes_are_up_to_date(bench, name):
     text = (ROOT / name).read_text()
     assert "<!-- begin " in text
     assert bench("report").fill(text) == text
 
 
 @pytest.mark.parametrize("path", RESULTS, ids=lambda path: path.stem)
-def test_a_table_is_that_of_its_json(bench, path):
+def test_every_table_is_up_to_date_with_its_json_file(bench, path):
     table = bench("report").results_section(json.loads(path.read_text()))
     assert path.with_suffix(".md").read_text().strip() == table.strip()
 
 
-def test_a_section_without_results_says_so(bench, tmp_path):
+def test_a_section_without_results_says_not_measured_yet(bench, tmp_path):
     text = "a\n<!-- begin imports -->\n| 1 |\n<!-- end imports -->\nb"
     assert bench("report").fill(text, tmp_path).splitlines()[2] == "Not measured yet."
 
@@ -62,7 +62,7 @@ def test_an_estimator_that_scores_worse_shows_no_time(bench, score, shown):
     record = {"data": "letters", "dtype": "float64", "fit_ratio": 3.0, "predict_ratio": 30.0}
     record["fastnn"] = {"score_mean": score, "score_sd": 0.02, **times}
     record["scikit-learn"] = {"score_mean": 0.93, "score_sd": 0.02, **times}
-    line = bench("report").estimators_table([record]).splitlines()[2]
+    line = bench("report").estimators_table({"estimators": [record]}).splitlines()[2]
     assert shown in line
     assert ("30.0" in line) == (shown == "3.0")
 
@@ -89,7 +89,7 @@ ATTAINABLE = [
 
 
 @pytest.mark.parametrize(("sizes", "batch", "optimizer", "seconds"), ATTAINABLE, ids=str)
-def test_the_roofline_is_that_of_a_machine_worked_out_by_hand(sizes, batch, optimizer, seconds):
+def test_the_roofline_equals_a_model_worked_out_by_hand(sizes, batch, optimizer, seconds):
     cell = cells.Cell(sizes, "tanh", "identity", cells.SQUARED, batch, optimizer, 1)
     machine = limits.Machine(200e9, READS, CACHES, 2)
     assert limits.limit(cell, "float32", machine) == pytest.approx(seconds, rel=0.25)
@@ -105,7 +105,7 @@ def test_float64_takes_twice_as_long_and_a_second_core_never_longer():
         assert 1 <= ratio <= 2.0001  # 1: a chain of operations that wait for each other
 
 
-def test_the_rooflines_example():
+def test_the_examples_in_the_roofline_module_run():
     assert doctest.testmod(limits) == (0, 3)
 
 
@@ -121,7 +121,7 @@ def of_set(*errors):
     }
 
 
-def test_what_the_results_on_tables_come_to(bench):
+def test_ratios_and_mean_ranks_of_errors_on_tables(bench):
     tables = bench("table_errors")
     results = {"one": of_set(0.2, 0.1, 0.2), "two": of_set(0.1, 0.2, 0.1)}
     assert tables.ratio(results, "b", "error") == pytest.approx(1.0)
@@ -133,7 +133,7 @@ def test_what_the_results_on_tables_come_to(bench):
     assert lines[2].split() == ["two", "0.100", "0.200", "0.100"]
 
 
-def test_errors_and_log_losses_on_tables(bench):
+def test_error_and_log_loss_of_predictions_on_a_table(bench):
     pytest.importorskip("pandas")
     scores = bench("real_tables").scores
     error, log_loss = scores(np.array([1.0, 3.0]), np.array([1.0, 5.0]), None)

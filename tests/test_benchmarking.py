@@ -24,13 +24,13 @@ TINY = "2-3-1 sigmoid, batch 1, sgd"
 
 
 def python(*arguments, **options):
-    """Run another Python; return what it has left."""
+    """Run another Python process; return the completed process."""
     options = {"capture_output": True, "text": True, "timeout": 300} | options
     return subprocess.run([sys.executable, *arguments], **options)
 
 
 def bench(*arguments):
-    """Run the command as users do."""
+    """Run the command in another process, as users do."""
     return python("-m", "fastnn.benchmarking", *QUICK, *arguments)
 
 
@@ -54,7 +54,7 @@ def measure_here(monkeypatch):
 # ---- the command --------------------------------------------------------------------------------
 
 
-def test_the_table_has_the_machine_the_peaks_fastnn_and_a_peer():
+def test_the_output_has_the_machine_the_peaks_fastnn_and_a_peer():
     done = bench("--only", "2-3-1", "--peers", "numpy")
     assert done.returncode == 0, done.stderr
     assert done.stderr == f"1/1 fit: {TINY}\n"
@@ -68,7 +68,7 @@ def test_the_table_has_the_machine_the_peaks_fastnn_and_a_peer():
     assert parts[3][2].startswith("geometric mean of best peer / fastnn: ")
 
 
-def test_json_has_every_round_and_what_it_comes_to():
+def test_json_has_the_time_of_every_round_and_derived_figures():
     arguments = ["--only", "16-64", "--peers", "numpy", "scikit-learn", "--dtype", "float64"]
     done = bench(*arguments, "--json", "--rounds", "2")
     assert done.returncode == 0, done.stderr
@@ -90,7 +90,7 @@ def test_json_has_every_round_and_what_it_comes_to():
         assert record["peak_gflops"] <= peak
 
 
-def test_no_peers_no_table_of_peers():
+def test_without_peers_the_output_has_no_ratio():
     done = bench("--only", "predict", "--peers", "none")
     assert done.returncode == 0, done.stderr
     assert "predict: 16-64-64-1 tanh, 1 row" in done.stdout
@@ -98,7 +98,7 @@ def test_no_peers_no_table_of_peers():
     assert "not installed" not in done.stdout
 
 
-def test_an_unknown_peer_is_one_line_and_exit_code_2():
+def test_an_unknown_peer_is_an_error_of_one_line_with_exit_code_2():
     done = bench("--peers", "tensorflow")
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
@@ -117,7 +117,9 @@ def test_an_unknown_peer_is_one_line_and_exit_code_2():
         (["--only", "3-4-5"], "only must be part of one of 'fit: 2-3-1"),
     ],
 )
-def test_what_is_unfit_is_said_before_anything_is_measured(arguments, message, capsys, monkeypatch):
+def test_invalid_options_are_refused_before_anything_is_measured(
+    arguments, message, capsys, monkeypatch
+):
     monkeypatch.setattr(command, "_measure", None)
     assert command.run(parsed(*arguments)) == 2
     out, err = capsys.readouterr()
@@ -126,7 +128,7 @@ def test_what_is_unfit_is_said_before_anything_is_measured(arguments, message, c
     assert err.count("\n") == 1
 
 
-def test_a_process_that_fails_is_exit_code_1(monkeypatch, capfd):
+def test_the_exit_code_is_1_if_a_measuring_process_fails(monkeypatch, capfd):
     monkeypatch.setenv("FASTNN_ISA", "abacus")  # read by the process that measures
     assert command.run(parsed("--peers", "none")) == 1
     out, err = capfd.readouterr()
@@ -151,7 +153,7 @@ def test_ctrl_c_leaves_no_process_behind():
         os.killpg(process.pid, 0)
 
 
-def test_peers_that_are_not_there_are_named_with_what_to_install(monkeypatch):
+def test_missing_peers_are_named_with_the_packages_to_install(monkeypatch):
     find = command.importlib.util.find_spec
     gone = {"jax", "onnx", "torch"}
     monkeypatch.setattr(
@@ -166,7 +168,7 @@ def test_peers_that_are_not_there_are_named_with_what_to_install(monkeypatch):
     )
 
 
-def test_peers_are_all_but_the_slow_one_unless_they_are_named():
+def test_all_peers_except_torch_compile_are_measured_by_default():
     assert command._peers(["all"]) == ["numpy", "scikit-learn", "torch", "jax", "onnxruntime"]
     assert command._peers(["torch.compile", "numpy"]) == ["torch.compile", "numpy"]
     assert command._peers(["none"]) == []
@@ -174,8 +176,8 @@ def test_peers_are_all_but_the_slow_one_unless_they_are_named():
     assert known == {"fastnn", "fastnn, all products", *notes.PACKAGES} == set(tables.ORDER)
 
 
-def test_cells_of_real_rows(monkeypatch):
-    """Their zeros are there, and fastnn that computes all products gets the same weights."""
+def test_cells_on_real_rows_skip_zeros_without_changing_bits(monkeypatch):
+    """The contender that computes all products has the same weights as the one that skips zeros."""
     pixels = np.array([[0, 0, 1.5, 0], [0.25, 0, 0, 0]]).repeat(200, axis=1)[:, :784]
     monkeypatch.setattr(cells.real_rows, "mnist", lambda: (pixels, np.array([3, 9])))
     cell = cells.RealCell((784, 40, 10), "relu", "softmax", cells.CROSS, 32, "adam", 2)
@@ -194,7 +196,7 @@ def test_cells_of_real_rows(monkeypatch):
     assert answers[0] == answers[1]
 
 
-def test_what_libraries_print_is_not_among_the_data():
+def test_output_that_a_library_prints_does_not_mix_with_results():
     code = """if True:
         from fastnn.benchmarking import session
         session.measure = lambda tell, **_: (print("noise"), tell({"cells": []}))
@@ -206,7 +208,7 @@ def test_what_libraries_print_is_not_among_the_data():
 # ---- modes --------------------------------------------------------------------------------------
 
 
-def test_modes_are_shown_beside_their_bases():
+def test_each_mode_is_shown_beside_its_base():
     done = bench("--only", "CSR", "--peers", "none", "--json")
     assert done.returncode == 0, done.stderr
     assert done.stderr == "fit: array with 99 % zeros, CSR with 99 % zeros\n"
@@ -223,7 +225,7 @@ def test_modes_are_of_float32():
 
 
 @pytest.mark.parametrize("mode", modes.MODES, ids=lambda mode: mode.name)
-def test_rows_of_modes_are_what_they_say(mode):
+def test_the_rows_of_a_mode_have_the_stated_density(mode):
     rows, labels = mode.arrays()
     if mode.is_csr:
         assert modes.csr(rows).toarray().tobytes() == rows.tobytes()
@@ -233,7 +235,7 @@ def test_rows_of_modes_are_what_they_say(mode):
 
 
 @pytest.mark.parametrize("mode", modes.MODES, ids=lambda mode: mode.name)
-def test_what_a_mode_must_come_to(mode, monkeypatch):
+def test_a_mode_agrees_with_its_base_and_a_wrong_result_does_not(mode, monkeypatch):
     runs = {
         each.name: modes.Run(each, 1) for each in (mode, *modes.MODES) if each.n_in == mode.n_in
     }
@@ -267,7 +269,7 @@ def skewed(kind, factor):
 
 
 def measured(monkeypatch, *kinds):
-    """Return what the command finds, the tiny net's contenders being these."""
+    """Run the command on the tiny network with these contenders; return its exit code."""
     monkeypatch.setitem(every.CONTENDERS, "epochs", list(kinds))
     measure_here(monkeypatch)
     return command.run(parsed("--only", "2-3-1", "--peers", "numpy"))
@@ -294,7 +296,7 @@ def test_a_contender_with_nan_shows_no_time(monkeypatch, capsys):
     assert "- numpy fails: its results are not finite" in out
 
 
-def test_fastnn_shows_no_time_either_and_the_exit_code_is_1(monkeypatch, capsys):
+def test_fastnn_shows_no_time_if_it_disagrees_and_the_exit_code_is_1(monkeypatch, capsys):
     assert measured(monkeypatch, skewed(every.Fastnn, 1.001), every.NumPy) == 1
     out = capsys.readouterr().out
     assert "- fastnn differs from the float64 reference by 1.0e-03" in out
@@ -333,7 +335,7 @@ def test_rounds_are_interleaved(monkeypatch):
 # ---- threads ------------------------------------------------------------------------------------
 
 
-def test_the_process_that_measures_starts_pinned_and_this_one_stays(monkeypatch):
+def test_only_the_measuring_process_is_pinned(monkeypatch):
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
     before, seen = os.sched_getaffinity(0), {}
 
@@ -351,7 +353,7 @@ def test_the_process_that_measures_starts_pinned_and_this_one_stays(monkeypatch)
     assert "OPENBLAS_CORETYPE" not in seen["env"]
 
 
-def test_a_script_is_pinned_by_starting_again():
+def test_a_script_restarts_itself_to_be_pinned():
     code = """if True:
         import os, sys
         from fastnn.benchmarking import machine
@@ -363,13 +365,13 @@ def test_a_script_is_pinned_by_starting_again():
     assert done.stdout == "started\nstarted\n1 1 ['--only', 'a b']\n", done.stderr
 
 
-def test_a_script_takes_no_more_threads_than_cpus():
+def test_a_script_that_needs_more_threads_than_cpus_ends_with_an_error():
     done = python("-c", "from fastnn.benchmarking import machine; machine.pin(10**4)")
     assert done.returncode == 1
     assert done.stderr.startswith("10000 threads were requested, ")
 
 
-def test_more_threads_than_cpus_are_cut_and_said(monkeypatch):
+def test_a_note_says_that_there_are_fewer_cpus_than_threads(monkeypatch):
     monkeypatch.setattr(machine, "available_cpus", lambda: 2)
     settings, found = command._settings(parsed("--threads", "64"))
     assert (settings["threads"], found["asked"]) == (2, 64)
@@ -386,13 +388,13 @@ def test_more_threads_than_cpus_are_cut_and_said(monkeypatch):
     ("load", "threads", "said"),
     [(0.1, 2, False), (0.9, 1, False), (1.0, 2, True), (None, 2, False)],
 )
-def test_a_machine_that_is_not_idle_is_said(load, threads, said):
+def test_a_note_says_that_the_machine_is_not_idle(load, threads, said):
     found = list(notes._idle(load, {"threads": threads, "cpus": 2}))
     assert bool(found) is said
     assert not found or "load average 1.0 before the start" in found[0]
 
 
-def test_a_process_that_waited_and_rounds_that_differ_are_said():
+def test_notes_on_a_process_that_waited_and_on_rounds_that_differ():
     def record(cpus, spread):
         ours = {"median_us": 1.0, "cpus": cpus, "spread": spread}
         return {"regime": "calls", "cell": "c", "results": {"fastnn": ours}}
@@ -404,7 +406,7 @@ def test_a_process_that_waited_and_rounds_that_differ_are_said():
     ]
 
 
-def test_cores_that_are_not_whole_are_said():
+def test_a_note_says_that_two_threads_share_a_core():
     assert list(notes._peaks({"float32": {"1": 100.0, "2": 190.0}})) == []
     (line,) = notes._peaks({"float32": {"1": 100.0, "2": 110.0}})
     assert "2 threads reach 1.1 times the peak of one" in line
@@ -413,7 +415,7 @@ def test_cores_that_are_not_whole_are_said():
 # ---- one copy of the code -----------------------------------------------------------------------
 
 
-def test_importing_fastnn_leaves_benchmarking_alone_and_that_the_peers():
+def test_benchmarking_and_the_peers_are_imported_only_when_needed():
     code = """if True:
         import sys
         import fastnn

@@ -1,7 +1,7 @@
 """dtype="mixed_bfloat16": operands of products rounded to bfloat16, everything else float32.
 
 Values are compared with the reference, which rounds as the kernels do; bits between the instruction
-for such products and what emulates it, between numbers of threads, and between a network and its
+for such products and its emulation, between numbers of threads, and between a network and its
 copies, however its weights were written.
 """
 
@@ -304,9 +304,9 @@ def test_names(capsys):
     assert json.dumps(net.get_config())
     assert repr(net).endswith("mixed_bfloat16>")
     net.summary()
-    told = capsys.readouterr().out
-    assert f"parameters, {MIXED}, " in told
-    assert "bfloat16 operands " in told
+    output = capsys.readouterr().out
+    assert f"parameters, {MIXED}, " in output
+    assert "bfloat16 operands " in output
     assert net.copy(dtype="float64").dtype_policy == "float64"
     assert MLP.from_config(net.get_config()).dtype_policy == MIXED
     assert MIXED in fastnn.show_config("dicts")["precisions"]

@@ -365,10 +365,10 @@ def test_several_networks_in_one_program(tmp_path):
     )
     command = [COMPILERS[0], *STRICT[:5], "main.c", "one.c", "two.c", "-o", "main"]
     subprocess.run(command, cwd=tmp_path, check=True)
-    told = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
+    output = subprocess.run([tmp_path / "main"], capture_output=True, text=True, check=True).stdout
     X = np.array([[1, 2]], np.float32)
     expected = [network(2, [Dense(n, "tanh"), Dense(1)]).predict(X)[0, 0] for n in (3, 23)]
-    close(np.array(told.split(), float), expected, "float32")
+    close(np.array(output.split(), float), expected, "float32")
 
 
 # ---- marked sections of the headers -------------------------------------------------------------

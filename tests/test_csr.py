@@ -60,14 +60,14 @@ def network(hidden=(40,), optimizer="sgd", dtype="float32", layers=None, **optio
 
 
 def state_of(net):
-    """Return everything that training changes in the compiled network, as bytes."""
+    """Return all state of the compiled network that training changes, as bytes."""
     network = net._network
     step, epoch, blocks = network.read_blocks(list(range(network.n_blocks)))
     return step, epoch, [array.tobytes() for block in blocks for array in block]
 
 
 def assert_same_fits(make, rows=CSR, dense=ROWS, y=Y, **options):
-    """Train on both; all losses and the state afterwards are the same."""
+    """Train on both; assert that all losses and the final states are the same."""
     options = {"batch_size": 32, "epochs": 3, **options}
     net, twin = make(), make()
     histories = [net.fit(rows, y, **options).history, twin.fit(dense, y, **options).history]
@@ -336,7 +336,7 @@ def test_many_networks(validation, batch_size):
 
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_estimators_that_end_by_themselves(early_stopping):
-    """Nothing reads the weights after an epoch, unless there are validation rows."""
+    """Weights are read after an epoch only if there are validation rows."""
     sklearn = pytest.importorskip("fastnn.sklearn")
     parameters = {"batch_size": 8, "alpha": 0.0, "tol": 0.01, "n_iter_no_change": 2,
                   "early_stopping": early_stopping, "random_state": 0}  # fmt: skip
@@ -430,7 +430,7 @@ def test_stored_zeros_are_zeros():
 
 
 def diverged(optimizer, rows, **options):
-    """Return what a training says that becomes infinite, and the state it leaves."""
+    """Return the message of a training that diverges, and the state of the network after it."""
     net = network([30], optimizer)
     with pytest.raises(FloatingPointError) as raised, np.errstate(all="ignore"):
         net.fit(rows, Y, batch_size=8, epochs=50, **options)
@@ -463,7 +463,7 @@ def test_weights_that_are_not_finite_reach_all_rows(units):
 
 
 def triple(folder=None, dtype="float32"):
-    """Return the arrays of SparseRows, in files that are mapped if there is a folder."""
+    """Return the arrays of SparseRows; with a folder, they are memory-mapped files."""
     arrays = [CSR.data.astype(dtype), CSR.indices.astype("i4"), CSR.indptr.astype("i8")]
     if folder is None:
         return arrays

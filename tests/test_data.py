@@ -71,7 +71,7 @@ def sha256(net):
 
 
 def bits(net, history):
-    """Return all that must be the same, if the training was: values in hex, weights as a hash."""
+    """Return the values of a history in hex and a hash of the weights, to be compared."""
     values = {name: [float(v).hex() for v in found] for name, found in history.history.items()}
     return values, sha256(net), net.step, net.epoch
 
@@ -384,7 +384,7 @@ def test_changes_that_go_to_the_file_are_kept(tmp_path, conversions):
 
 
 def is_read_at_random(array):
-    """Whether the system was told so of the memory the array is in."""
+    """Whether the memory of an array is marked as read at random."""
     address = array.__array_interface__["data"][0]
     for part in re.split(r"\n(?=[0-9a-f]+-[0-9a-f]+ )", Path("/proc/self/smaps").read_text()):
         first, last = (int(number, 16) for number in part.split(" ")[0].split("-"))

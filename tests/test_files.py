@@ -110,7 +110,7 @@ def built(kind, arguments):
 
 
 def specifications(kinds):
-    """Yield objects of each kind: of the defaults, and with every field another than its own."""
+    """Yield objects of each kind: one with the defaults, and others with each field changed."""
     for kind in kinds.values():
         fields = [f for f in dataclasses.fields(kind) if f.init]
         needed = [f.name for f in fields if f.default is f.default_factory]
@@ -181,7 +181,7 @@ def targets_of(net):
 
 
 @pytest.mark.parametrize("case", ARCHITECTURES)
-def test_a_configuration_says_all_of_the_architecture(case):
+def test_a_configuration_describes_the_whole_architecture(case):
     build, specification = ARCHITECTURES[case]
     net = build(specification)
     through_json = json.loads(json.dumps(net.get_config(), allow_nan=False))
@@ -197,7 +197,7 @@ def test_a_configuration_says_all_of_the_architecture(case):
 
 
 @pytest.mark.parametrize("case", ARCHITECTURES)
-def test_every_architecture_goes_on_from_its_file(case, tmp_path):
+def test_every_architecture_continues_from_its_file(case, tmp_path):
     build, specification = ARCHITECTURES[case]
     net = build(specification)
     y = targets_of(net)
@@ -218,7 +218,7 @@ def test_a_configuration_is_not_bound_to_its_network():
     assert net.get_config() == network().get_config()
 
 
-def test_from_config_leaves_its_argument_alone():
+def test_from_config_does_not_change_its_argument():
     config = network(optimizer=SGD(schedules.LinearWarmup(0.1, 5))).get_config()
     before = copy.deepcopy(config)
     MLP.from_config(config)
@@ -261,7 +261,7 @@ BAD_CONFIGS = {
         ("layers", 0, "activation"), {"name": "elu", "alpha": -1}, ValueError,
         f"{LAYER}['activation']: alpha must be at least 0"),
     "a rate of dropout": (("layers", 1, "rate"), 1.0, ValueError, "config['layers'][1]: rate must"),
-    "softmax amid": (("layers", 0, "activation"), "softmax", ValueError, "output layer only"),
+    "hidden softmax": (("layers", 0, "activation"), "softmax", ValueError, "output layer only"),
     "a loss that is a name": (("loss",), "huber", TypeError, "config['loss'] must be a dict"),
     "an unknown loss": (("loss", "name"), "hinge", ValueError, "config['loss']['name'] must be"),
     "delta 0": (("loss", "delta"), 0, ValueError, "config['loss']: delta must be above 0"),
@@ -299,7 +299,7 @@ BAD_CONFIGS = {
 
 
 def edited(plain, place, value):
-    """Return plain data with another value in a place, or without what is there."""
+    """Return plain data with the value at a place replaced or removed."""
     if not place:
         return value
     plain = copy.deepcopy(plain)
@@ -325,7 +325,7 @@ def test_a_malformed_configuration_is_refused_by_its_place(case):
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "1", "null", "[" * 10_000, b"\xff", '{"a":1}'])
-def test_what_is_no_json_of_a_configuration_is_refused(text):
+def test_invalid_json_of_a_configuration_is_refused(text):
     with pytest.raises(
         ValueError, match=r"text (is not JSON|must be a JSON object)|config is missing"
     ):
@@ -333,7 +333,7 @@ def test_what_is_no_json_of_a_configuration_is_refused(text):
 
 
 @pytest.mark.parametrize("text", [None, {}, 1], ids=str)
-def test_json_is_text(text):
+def test_from_json_takes_only_text(text):
     with pytest.raises(TypeError, match="text must be JSON text"):
         MLP.from_json(text)
 
@@ -342,7 +342,7 @@ def test_json_is_text(text):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_every_optimizer_goes_on_from_its_file(optimizer, dtype, tmp_path):
+def test_every_optimizer_continues_from_its_file(optimizer, dtype, tmp_path):
     net = network(optimizer=optimizer, dtype=dtype)
     net.fit(X, Y, epochs=2, batch_size=8)
     assert goes_on(net, tmp_path / "net")
@@ -365,7 +365,7 @@ NETS = {
 
 @pytest.mark.parametrize("epochs", [0, 1, 5])
 @pytest.mark.parametrize("kind", NETS)
-def test_every_kind_of_network_goes_on_from_its_file(kind, epochs, tmp_path):
+def test_every_kind_of_network_continues_from_its_file(kind, epochs, tmp_path):
     net = NETS[kind]()
     if epochs:
         net.fit(X, Y, epochs=epochs, batch_size=8)
@@ -378,7 +378,7 @@ def test_every_kind_of_network_goes_on_from_its_file(kind, epochs, tmp_path):
         assert all(a.tobytes() == b.tobytes() for a, b in pairs)
 
 
-def test_rows_one_by_one_go_on_from_a_file(tmp_path):
+def test_training_on_single_rows_continues_from_a_file(tmp_path):
     net = NETS["a tiny one"]()
     net.fit(X, Y, batch_size=1)
     net.save(tmp_path / "net")
@@ -388,7 +388,7 @@ def test_rows_one_by_one_go_on_from_a_file(tmp_path):
     assert bits(net) == bits(twin)
 
 
-def test_a_rate_set_by_hand_comes_back(tmp_path):
+def test_a_learning_rate_that_was_set_is_in_the_file(tmp_path):
     net = network()
     net.learning_rate = 0.125
     net.save(tmp_path / "net")
@@ -415,11 +415,11 @@ def test_another_process_reads_a_file(tmp_path):
     )
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "Y.npy", Y)
-    told = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path,
+    output = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path,
                           capture_output=True).stdout  # fmt: skip
     before = net.predict(X).tobytes()
     net.fit(X, Y)
-    assert told == before + net.predict(X).tobytes()
+    assert output == before + net.predict(X).tobytes()
 
 
 def test_the_official_package_reads_the_tensors(tmp_path):
@@ -460,7 +460,7 @@ def test_saving_that_fails_leaves_the_old_file(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("path", [None, 3, b"net", "", "folder/"], ids=str)
-def test_a_path_that_is_none_is_refused(path):
+def test_an_invalid_path_is_refused(path):
     for call in (network().save, fastnn.load):
         with pytest.raises((TypeError, ValueError), match="path must"):
             call(path)
@@ -567,7 +567,7 @@ def test_names_of_columns_are_a_tuple_of_plain_text(kind, tmp_path):
         assert {type(name) for name in found} == {str}
 
 
-def test_an_attribute_of_an_iterable_is_no_list_of_columns(tmp_path):
+def test_an_attribute_columns_of_an_iterable_gives_no_names(tmp_path):
     """Batches whose object has columns of another meaning leave the network without names."""
 
     class Reader:
@@ -673,7 +673,7 @@ def test_states_of_callbacks_may_be_numpys(tmp_path):
 # ---- what it was built with ---------------------------------------------------------------------
 
 
-def test_what_a_network_is_built_with_cannot_be_changed(tmp_path):
+def test_the_specification_of_a_network_cannot_be_changed(tmp_path):
     """Copies, files and the running network would disagree."""
     given = [Standardize(), Residual([Dense(6, "relu"), Dropout(0.5), Dense(6)]), Dense(2)]
     net = network(given)
@@ -705,8 +705,8 @@ def test_names_of_columns_are_kept_with_the_network(tmp_path):
 # ---- what is in a file --------------------------------------------------------------------------
 
 
-def test_a_file_tells_of_no_class_no_code_and_no_machine(tmp_path, monkeypatch):
-    """The real names and numbers may be as short as any digits of a file."""
+def test_a_file_contains_no_name_of_a_class_or_a_machine_and_no_code(tmp_path, monkeypatch):
+    """They are replaced, since a real name or number may occur in a file by chance."""
     monkeypatch.setattr(os, "getpid", lambda: 918273645546372)
     monkeypatch.setattr(platform, "node", lambda: "a-machine-of-its-own")
     monkeypatch.setattr(getpass, "getuser", lambda: "a-user-of-its-own")
@@ -884,11 +884,11 @@ BAD_FILES = {
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
-    """The tensors and metadata of a file with all there may be."""
+    """The tensors and metadata of a file with every kind of entry."""
     return safetensors.read(checkpoint(tmp_path_factory.mktemp("whole")))
 
 
-def test_what_the_malformed_files_are_made_of_is_a_file(whole, tmp_path):
+def test_the_file_that_malformed_files_are_made_from_is_valid(whole, tmp_path):
     safetensors.write(tmp_path / "net", *whole)
     assert fastnn.load(tmp_path / "net").step == 4
     assert {"format", "config", "state", "metadata", "fit"} == whole[1].keys()
@@ -916,7 +916,7 @@ def test_a_malformed_file_is_refused_before_memory_is_taken(case, whole, tmp_pat
 
 @pytest.mark.lean
 def test_a_network_of_gigabytes_in_a_small_file_takes_no_memory(whole, tmp_path):
-    """Asked of the kernels' memory, too, which Python doesn't trace."""
+    """The memory of the kernels, which Python does not trace, is checked as well."""
     tensors, texts = copy.deepcopy(whole)
     changed("config", (*DENSE, "units"), HUGE)(tensors, texts)
     safetensors.write(tmp_path / "net", tensors, texts)

@@ -77,7 +77,7 @@ def sha256(net):
 
 
 def bits(net, history):
-    """Return all that must be the same, if the training was: values in hex, weights as a hash."""
+    """Return the values of a history in hex and a hash of the weights, to be compared."""
     values = {name: [float(v).hex() for v in found] for name, found in history.history.items()}
     return values, sha256(net), net.step, net.epoch
 
@@ -127,7 +127,7 @@ def test_validation_losses_are_scikit_learns():
     ("fraction", "kept"), [(0.2, 1438), (0.05, 1707), (1 / 3, 1198), (0.9, 180), (1e-9, 1796)]
 )
 @pytest.mark.parametrize("weighted", [False, True])
-def test_validation_split_is_done_by_hand(fraction, kept, weighted):
+def test_validation_split_equals_a_split_by_hand(fraction, kept, weighted):
     w = RNG.random(1797) if weighted else None
     one, other = classifier(dropout=0.2), classifier(dropout=0.2)
     common = {"epochs": 3, "batch_size": 50, "metrics": ["accuracy"]}
@@ -283,7 +283,7 @@ def test_dropout_acts_on_training_metrics():
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_metrics_change_no_bit_of_training(dtype, threads):
-    """A tiny network's single rows aside, whose own path keeps no outputs."""
+    """Except for tiny networks with batches of one row, whose path keeps no outputs."""
     nets = [classifier(dtype=dtype, dropout=0.2, units=200, n_threads=threads) for _ in range(2)]
     common = {"epochs": 2, "batch_size": 90}
     plain = nets[0].fit(DIGITS, DIGIT, **common)
@@ -360,7 +360,7 @@ def test_balanced_counts_the_rows_that_are_trained_on():
     assert bits(one, history) == bits(other, by_hand)
 
 
-def test_classes_that_are_not_named_weigh_1():
+def test_classes_without_a_stated_weight_have_weight_1():
     one, other = classifier(), classifier()
     history = one.fit(DIGITS, DIGIT, class_weight={np.int64(3): 2, 8: np.float32(0.5)})
     w = np.where(DIGIT == 3, 2.0, np.where(DIGIT == 8, 0.5, 1.0))
@@ -372,7 +372,7 @@ def test_classes_that_are_not_named_weigh_1():
 
 
 def test_balanced_without_rows_of_a_class():
-    """As in scikit-learn, the classes that there are share the weight."""
+    """As in scikit-learn, the weight is divided among the classes that occur."""
     rows = DIGIT != 4
     one, other = classifier(), classifier()
     history = one.fit(DIGITS[rows], DIGIT[rows], class_weight="balanced")
@@ -460,7 +460,7 @@ def test_balanced_finds_more_of_a_rare_class():
 
 
 class Epochs(Callback):
-    """Keeps every call of a hook, batches' apart."""
+    """Records every call of a hook, except the hooks for batches."""
 
     def __init__(self):
         self.calls = []
@@ -489,7 +489,7 @@ class Epochs(Callback):
 
 
 class Batches(Epochs):
-    """Keeps theirs, too."""
+    """Records the hooks for batches as well."""
 
     def on_train_batch_begin(self, batch, logs):
         self.calls.append(("batch begin", batch, logs))
@@ -500,7 +500,7 @@ class Batches(Epochs):
 
 @pytest.mark.parametrize("kind", [Epochs, Batches])
 def test_every_hook_is_called_in_its_place(kind, clock):
-    """By the clock a batch takes a second, so progress is reported after each."""
+    """By the clock of the test, a batch takes a second, so progress is reported after each."""
     recorder, net, twin = kind(), classifier(WINES), classifier(WINES)
     history = net.fit(WINES, CULTIVAR, batch_size=70, epochs=2, shuffle=False, metrics=["accuracy"],
                       validation_data=(WINES, CULTIVAR), callbacks=[recorder])  # fmt: skip
@@ -571,7 +571,7 @@ class Progress(Callback):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("metrics", [(), ("accuracy",)])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_whoever_listens_the_bits_are_the_same(dtype, metrics, weighted, clock):
+def test_callbacks_do_not_change_the_bits(dtype, metrics, weighted, clock):
     w = RNG.random(1797) if weighted else None
     found = []
     for listeners in ((), (EachBatch(),), (Progress(),), (EachBatch(), Progress())):
@@ -584,7 +584,7 @@ def test_whoever_listens_the_bits_are_the_same(dtype, metrics, weighted, clock):
 
 
 @pytest.mark.parametrize("batch_size", [1, 8])
-def test_whoever_listens_to_a_tiny_network_its_weights_are_the_same(batch_size):
+def test_callbacks_do_not_change_the_weights_of_a_tiny_network(batch_size):
     found = set()
     for listeners in ((), (EachBatch(),), (Progress(),)):
         net = MLP(10, [Dense(5, "tanh"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
@@ -828,7 +828,7 @@ def test_a_progress_bar_on_a_terminal(with_tqdm, monkeypatch, clock):
     assert written.endswith("\n")
 
 
-def test_a_progress_bar_that_nobody_sees(capsys, monkeypatch):
+def test_no_progress_bar_is_drawn_without_a_terminal(capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "tqdm", None)
     bar = callbacks.ProgressBar()
     net, _ = learns_too_much([bar], epochs=2)
@@ -894,7 +894,7 @@ class CountedOrders:
 
 
 def test_a_users_generator_draws_no_order_ahead():
-    """A fit that ends early leaves the generator where its last epoch does, on any machine."""
+    """A fit that ends early draws no further order, on any machine."""
     rate = SGD(1.01)  # errors grow by 2 % a step, so that the loss overflows after many epochs
     net = MLP(1, [Dense(1)], loss="squared_error", optimizer=rate, seed=0)
     orders = CountedOrders()

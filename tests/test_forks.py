@@ -1,9 +1,8 @@
-"""Forks amid a fit: in a hook, in a signal's handler, in an iterable, and beside another thread.
+"""Forks during a fit: in a hook, a signal handler, an iterable, or while another thread fits.
 
-The child has only the thread that forked. Its fit goes on where nothing else was lost, with the
-bits of the parent, or raises an error that says what was; it never waits for a thread that only the
-parent has. The parent goes on as if nothing had happened. Forks between fits are in
-test_threads.py.
+The child has only the thread that forked. Its fit continues with the bits of the parent, or raises
+an error if it needs a thread that only the parent has; it never waits for such a thread. The fit of
+the parent continues undisturbed. Forks between fits are in test_threads.py.
 """
 
 import os
@@ -43,7 +42,7 @@ def bits(net):
 
 
 class Family:
-    """Forks once; collects what the child has to tell, and ends it."""
+    """Forks once; collects the result of the child, and ends it."""
 
     def __init__(self):
         self.parent, self.pipe = os.getpid(), None
@@ -53,12 +52,12 @@ class Family:
         if os.fork() == 0:
             os.close(read)
             self.pipe = write
-            signal.alarm(LONG)  # a child that hangs ends, and has told nothing
+            signal.alarm(LONG)  # a child that hangs ends, and has sent nothing
         else:
             os.close(write)
             self.pipe = read
 
-    def told(self, work):
+    def results(self, work):
         """Return what `work` returned in the parent and in the child, or the errors raised."""
         try:
             found = work()
@@ -70,10 +69,10 @@ class Family:
             finally:
                 os._exit(0)
         with os.fdopen(self.pipe, "rb") as pipe:
-            told = pipe.read()
+            sent = pipe.read()
         os.wait()
-        assert told, "the child hangs"
-        return found, pickle.loads(told)
+        assert sent, "the child hangs"
+        return found, pickle.loads(sent)
 
 
 class ForkAt(Callback):
@@ -121,7 +120,7 @@ def test_rows_that_fastnn_converts_go_on_in_the_child(source, hook, tmp_path, mo
         net.fit(data, Y, callbacks=[ForkAt(hook, family)], **options)
         return bits(net), net.predict(data).tobytes()
 
-    parent, child = family.told(work)
+    parent, child = family.results(work)
     twin.fit(data, Y, callbacks=[Callback()], **options)
     expected = bits(twin), twin.predict(data).tobytes()
     assert parent == expected
@@ -131,7 +130,7 @@ def test_rows_that_fastnn_converts_go_on_in_the_child(source, hook, tmp_path, mo
 @pytest.mark.parametrize("form", ["list", "generator", "slow generator"])
 @pytest.mark.parametrize("hook", ["on_train_batch_begin", "on_train_batch_end"])
 def test_batches_go_on_in_the_parent_and_are_an_error_in_the_child(form, hook):
-    """The slow generator is in the middle of an item when the process forks."""
+    """The process forks while the slow generator is producing an item."""
     family, net, twin, forked = Family(), network(), network(), threading.Event()
     batches = [(X[i : i + 10], Y[i : i + 10]) for i in range(0, 240, 10)]
 
@@ -154,7 +153,7 @@ def test_batches_go_on_in_the_parent_and_are_an_error_in_the_child(form, hook):
             assert net.fit(X, Y).epoch == [0]  # whatever happened, it is usable
         return bits(net)
 
-    parent, child = family.told(work)
+    parent, child = family.results(work)
     twin.fit(batches, epochs=2)
     twin.fit(X, Y)
     assert parent == bits(twin)
@@ -184,13 +183,13 @@ def test_a_child_is_told_that_it_cannot_read_an_iterator_of_its_parent():
 
     with ThreadPoolExecutor(1) as threads:
         reading = threads.submit(net.fit, items)
-        parent, child = family.told(work)
+        parent, child = family.results(work)
     assert len(parent["loss"]) == 1
     assert str(child).startswith(LOST)
 
 
 def test_a_network_that_another_thread_was_fitting_is_free_in_the_child():
-    """The other thread is amid a step, or between two: weights are refused, or a second fit."""
+    """The other thread is in a step, which refuses new weights, or between steps."""
     net, stop = network(), threading.Event()
     large = np.tile(X, (40, 1)), np.tile(Y, (40, 1))
 
@@ -202,11 +201,11 @@ def test_a_network_that_another_thread_was_fitting_is_free_in_the_child():
         fitting = threads.submit(net.fit, *large, epochs=10**9, callbacks=[Stop()])
         try:
             until(lambda: net._state.fit is not None)
-            for amid in (True, False) * 4:
+            for is_in_step in (True, False) * 4:
                 family = Family()
 
-                def work(amid=amid, family=family):
-                    if amid:
+                def work(is_in_step=is_in_step, family=family):
+                    if is_in_step:
                         until(lambda: is_refused(net.get_weights))
                     family.fork()
                     if os.getpid() == family.parent:
@@ -216,7 +215,7 @@ def test_a_network_that_another_thread_was_fitting_is_free_in_the_child():
                     net.train_on_batch(X, Y)
                     return bool(np.isfinite(net.predict(X)).all())
 
-                assert family.told(work) == (None, True)
+                assert family.results(work) == (None, True)
         finally:
             stop.set()
         fitting.result(LONG)
@@ -241,7 +240,7 @@ def test_a_network_whose_fit_forked_stays_in_it_in_the_child():
         net.fit(X, Y, epochs=3, callbacks=[Fork()])
         return bits(net)
 
-    parent, child = family.told(work)
+    parent, child = family.results(work)
     assert parent == child
 
 
@@ -258,7 +257,7 @@ class UntilForked(Callback):
 @pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("long_step", [False, True])
 def test_a_handler_of_a_signal_may_fork(long_step, n_threads):
-    """Between two slices the child goes on; amid a long step it cannot, where threads shared it."""
+    """The child continues after a fork between two slices, but not within a shared step."""
     family = Family()
     net = MLP(300, [Dense(500, "relu"), Dense(500, "relu"), Dense(2)], loss="squared_error",
               optimizer="sgd", seed=0, n_threads=n_threads)  # fmt: skip
@@ -271,7 +270,7 @@ def test_a_handler_of_a_signal_may_fork(long_step, n_threads):
         if family.pipe is None:
             family.fork()
 
-    def send_amid_a_step():
+    def send_during_a_step():
         until(lambda: is_refused(net.get_weights))
         os.kill(os.getpid(), signal.SIGUSR1)
 
@@ -280,10 +279,10 @@ def test_a_handler_of_a_signal_may_fork(long_step, n_threads):
         return bits(net), net.epoch
 
     before = signal.signal(signal.SIGUSR1, handle)
-    sender = threading.Thread(target=send_amid_a_step)
+    sender = threading.Thread(target=send_during_a_step)
     sender.start()
     try:
-        parent, child = family.told(work)
+        parent, child = family.results(work)
     finally:
         sender.join()
         signal.signal(signal.SIGUSR1, before)

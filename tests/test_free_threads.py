@@ -1,4 +1,4 @@
-"""Calls of several threads at once, of one network and of several: right with the GIL and without.
+"""Concurrent calls of one network and of several: correct with the GIL and without.
 
 On a build of Python without the GIL, Python code runs on all threads at the same time, too, so
 these tests find more there (`make free-threaded`). Not here: the pool of threads, forks, and what
@@ -173,7 +173,7 @@ def test_fits_and_predictions_of_different_networks(name):
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_fit_is_not_disturbed_by_predictions_of_its_network(name):
-    """Their values may be of weights amid an update; they are numbers."""
+    """Predictions may mix weights of two updates, but they are finite numbers."""
     twin, net, stop = network(name), network(name), threading.Event()
     twin.fit(X, Y, batch_size=BATCH, epochs=30)
 
@@ -286,7 +286,7 @@ def test_copies_during_a_fit_are_of_one_moment_or_refused(tmp_path):
 
 
 def test_reading_weights_amid_a_step_is_refused():
-    """The fit goes on until every way of reading has been refused."""
+    """The fit continues until every way of reading weights has been refused."""
     net, refused = network("wide"), threading.Event()
 
     class StopWhenRefused(Callback):
@@ -405,8 +405,8 @@ print(len(digests), len(set(digests)))
 
 def test_first_import_and_first_use_on_eight_threads():
     command = [sys.executable, "-c", FIRST_USE]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONG)
-    assert told.stdout == "8 1\n"
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=LONG)
+    assert done.stdout == "8 1\n"
 
 
 @free_threaded
@@ -414,7 +414,7 @@ def test_importing_does_not_enable_the_gil():
     code = "import sys, fastnn.embedding, fastnn.verification; print(sys._is_gil_enabled())"
     command, env = [sys.executable, "-W", "error", "-c", code], dict(os.environ)
     env.pop("PYTHON_GIL", None)  # which keeps it off whatever modules declare
-    told = subprocess.run(
+    done = subprocess.run(
         command, env=env, capture_output=True, text=True, check=True, timeout=LONG
     )
-    assert told.stdout == "False\n"
+    assert done.stdout == "False\n"

@@ -278,7 +278,7 @@ def values(variables):
 
 
 def keras_rule(keras, weights, *args, **options):
-    """A plain rule of theirs, its variables, and its step: gradients to the next weights."""
+    """Return Keras' SGD, and a function that makes a step and returns the weights."""
     rule = keras.optimizers.SGD(*args, **options)
     variables = [keras.Variable(w, dtype="float64") for w in weights]
     rule.build(variables)
@@ -893,7 +893,7 @@ def test_predictions_around_vectors_and_panels(isa, width, dtype):
 )
 @pytest.mark.parametrize("n", [2, 1000, 300_000])
 def test_mean_and_scale_are_scikit_learns(mean, scale, n):
-    """Badly scaled, and in several blocks. Rounding of the rows alone is no error of ours."""
+    """Columns are badly scaled, and rows are in several blocks."""
     preprocessing = pytest.importorskip("sklearn.preprocessing")
     X = mean + scale * np.random.default_rng(0).normal(size=(n, 4))
     net = standardized([Dense(1)], n_in=4)

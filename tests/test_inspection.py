@@ -181,7 +181,7 @@ def test_large_outputs_have_their_slopes():
         np.testing.assert_array_equal(inspection.jacobian(net, [[1.0, 1.0]]), [[[2, 0], [0, 3]]])
 
 
-def test_a_network_that_has_diverged_shows_it():
+def test_overflowing_outputs_and_derivatives_are_not_finite():
     net = network(Dense(2, "relu"), Dense(2, "exp"), dtype="float32")
     net.set_weights([np.full(w.shape, 1e30) for w in net.get_weights()])
     z, y = inspection.activations(net, np.ones((1, 3)))
@@ -214,7 +214,7 @@ def test_one_output_needs_no_index():
 
 
 @pytest.mark.parametrize("n", [1, 95, 96, 97, 192, 200])
-def test_rows_are_looked_at_one_by_one(n):
+def test_results_of_a_row_do_not_depend_on_other_rows(n):
     """Around the 96 rows that go through a network together: bit by bit what a row alone gives."""
     net, X = network(Dense(20, "gelu"), Dense(3, "softmax")), rows(n)
     for look in (inspection.activations, inspection.jacobian, inspection.input_gradients):
@@ -273,12 +273,12 @@ def test_an_output_that_does_not_exist(output):
 
 
 @pytest.mark.parametrize("output", [1.0, "1", True, [0, 1]])
-def test_an_output_that_is_no_index(output):
+def test_an_index_of_an_output_that_is_not_an_integer(output):
     with pytest.raises(TypeError, match="output must be an integer; got"):
         inspection.input_gradients(network(Dense(2)), rows(2), output)
 
 
-def test_the_network_and_the_inputs_are_left_as_they_were():
+def test_the_network_and_the_inputs_are_not_changed():
     net, X = network(Dense(4, "relu"), Dense(2)), rows(5)
     weights, kept = net.get_weights(), X.copy()
     inspection.input_gradients(net, X)
@@ -306,11 +306,11 @@ def test_summary_has_a_row_for_each_layer():
 
 def test_summary_counts_parameters_and_flops():
     net = network(Dense(100, "relu"), Dense(50, "relu"), Dense(10, "softmax"), n_in=784)
-    told = inspection.summary(net)
-    assert f"{net.n_parameters:,} parameters, " in told
+    text = inspection.summary(net)
+    assert f"{net.n_parameters:,} parameters, " in text
     products = 784 * 100 + 100 * 50 + 50 * 10
     step = 6 * products - 2 * 784 * 100
-    assert f"flops a row: {2 * products:,} forward, {step:,} in a training step" in told
+    assert f"flops a row: {2 * products:,} forward, {step:,} in a training step" in text
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_summary_shows_standardization():
     assert inspection.summary(net).splitlines()[3].split() == ["Standardize", "3"]
 
 
-def test_summary_makes_room_for_what_is_long():
+def test_the_columns_of_the_summary_are_as_wide_as_their_texts():
     net = network(Dense(1, Activation("leaky_relu", 0.123456)), Dense(2))
     head, rule, *rest = inspection.summary(net).splitlines()
     assert len(head) == len(rule) > 50

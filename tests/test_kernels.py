@@ -29,12 +29,12 @@ SHAPES = [  # (rows, n_in, n_out)
 
 
 def rounding(kernels, depth, magnitude):
-    """What a sum of `depth` products may be off by: 4 sqrt(depth) eps |a|.|b|."""
+    """Return the bound on the error of a sum of `depth` products: 4 sqrt(depth) eps |a|.|b|."""
     return 4 * np.sqrt(depth) * np.finfo(kernels.DTYPE).eps * magnitude
 
 
 def assert_within(bound, actual, expected, what=""):
-    """Each element of `actual` lies within `bound` of the expected one."""
+    """Assert that each element of `actual` is within `bound` of the expected one."""
     error = np.abs(np.asarray(actual, np.float64) - expected)
     wrong = ~(error <= bound)  # NaN is wrong too
     worst = np.max(error / (bound + 1e-300))
@@ -47,7 +47,7 @@ GUARD = 37  # odd, so that no array is aligned to a vector
 
 
 def guarded(kernels, array):
-    """A copy within a larger buffer of NaN: a result that has read around it is NaN too."""
+    """Return a copy within a larger buffer of NaN, so that reading outside it gives NaN."""
     size = kernels.DTYPE.itemsize
     buffer = np.full(np.size(array) + 2 * GUARD, SENTINEL[size]).view(kernels.DTYPE)
     view = buffer[GUARD:-GUARD].reshape(np.shape(array))
@@ -56,7 +56,7 @@ def guarded(kernels, array):
 
 
 def assert_guards(*views):
-    """Nothing was written around the arrays."""
+    """Assert that nothing was written outside the arrays."""
     for view in views:
         bits = view.base.view(f"u{view.itemsize}")
         around = np.concatenate([bits[:GUARD], bits[-GUARD:]])
@@ -187,8 +187,8 @@ def test_activation(kernels, isa, activation):
     assert_within(bound, delta, slope(exact, expected, alpha), "slope")
 
 
-def test_the_bound_bites(kernels, isa, rng):
-    """A result that is off by some bounds in one element fails the comparison."""
+def test_a_result_beyond_the_bound_fails_the_comparison(kernels, isa, rng):
+    """A result with one element that is wrong by four times the bound fails the comparison."""
     z_prev, Z = numbers(kernels, rng, 20, 50)
     W_, W = numbers(kernels, rng, 50, 30)
     a, z = np.empty((20, 30), kernels.DTYPE), np.empty((20, 30), kernels.DTYPE)
@@ -202,7 +202,7 @@ def test_the_bound_bites(kernels, isa, rng):
             assert_within(bound, wrong, Z @ W)
 
 
-def test_the_guards_bite(kernels):
+def test_a_write_outside_an_array_is_found(kernels):
     for index in (GUARD - 1, -GUARD):
         array = guarded(kernels, np.zeros((2, 3)))
         array.base[index] = 0
@@ -214,7 +214,7 @@ def test_the_guards_bite(kernels):
 
 
 def test_rows_do_not_depend_on_their_neighbours(kernels, isa, rng, pair, targets):
-    """Bit by bit: the first n rows alone give what they give among 40."""
+    """The first n rows alone have the bits that they have among 40."""
     loss, activation = pair
     alpha = reference.ALPHA.get(activation, 0.0)
     X, W, b = (numbers(kernels, rng, *shape)[0] for shape in ((40, 21), (21, 19), (19,)))
@@ -255,7 +255,7 @@ def test_predictions_do_not_depend_on_the_batch(kernels, isa, rng, activation):
 
 @pytest.mark.parametrize("n", [1, 3, 4, 5, 40, 1100])
 @pytest.mark.parametrize("units", [1, 3, 9, 33])
-def test_a_step_of_functions_has_the_bits_of_training(isa, units, n):
+def test_a_step_by_functions_of_arrays_has_the_bits_of_training(isa, units, n):
     """Forward, delta and update of arrays are the stages that training runs, bit by bit."""
     from fastnn import Adam, kernels
 
@@ -362,7 +362,7 @@ def test_networks(kernels, isa, targets, network, rows):
 
 
 def test_dropout_masks(kernels, isa):
-    """Row r of the mask, seen in the gradient of one linear unit whose only weighty row is r."""
+    """Row r of the mask is read from the gradient of a linear unit if only row r has a weight."""
     rows = 5
     for units, step in itertools.product(range(1, 41), (0, 7)):
         layers = [Dropout(0.4), Dense(1, initializer="zeros", use_bias=False)]

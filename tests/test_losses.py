@@ -73,7 +73,7 @@ def test_poisson_of_any_logit(kernels, isa, a, t):
         assert_like_the_reference(net, [[a]], [[t]], kernels.DTYPE)
 
 
-def test_any_pair_far_out(kernels, isa, pair):
+def test_losses_and_gradients_of_extreme_pre_activations_are_finite(kernels, isa, pair):
     """Finite losses and gradients wherever the output itself is finite."""
     loss, output = pair
     net = pass_through(2, loss, output, kernels.DTYPE)
@@ -120,7 +120,7 @@ def test_label_smoothing_is_keras_formula(kernels, isa, rng, name, n):
 
 
 @pytest.mark.parametrize("name", SMOOTH)
-def test_no_label_smoothing_has_the_bits_of_none(kernels, isa, rng, name):
+def test_label_smoothing_of_0_changes_no_bit(kernels, isa, rng, name):
     """Targets of rows, each with a weight of its own."""
     output, loss, _ = SMOOTH[name]
     X, t = rng.normal(size=(50, 4)), np.eye(4)[rng.integers(0, 4, 50)]
@@ -143,7 +143,7 @@ def test_label_smoothing_of_each_output_has_its_weight(kernels, isa, rng):
     assert np.isclose(value, expected, rtol=64 * np.finfo(kernels.DTYPE).eps)
 
 
-def test_label_smoothing_goes_into_files(tmp_path):
+def test_label_smoothing_is_saved(tmp_path):
     net = pass_through(3, losses.CrossEntropy(label_smoothing=0.2), "softmax", "float64")
     net.save(tmp_path / "net.safetensors")
     assert fastnn.load(tmp_path / "net.safetensors").loss == net.loss
@@ -199,7 +199,7 @@ def test_as_many_quantiles_as_outputs():
 
 
 @pytest.mark.parametrize("delta", [0.1, 1.0, 3.0])
-def test_huber_meets_itself_at_delta(kernels, isa, delta):
+def test_huber_is_continuous_at_delta(kernels, isa, delta):
     """1/2 r^2 up to delta, then a line of slope delta: value and slope are continuous."""
     net = pass_through(1, losses.Huber(delta), "identity", kernels.DTYPE)
     for r in (delta / 2, delta * (1 - 1e-5), delta, delta * (1 + 1e-5), 10 * delta):

@@ -58,7 +58,7 @@ OPTIONS = {
 
 
 class Interrupting(Callback):
-    """Sends Ctrl-C in the second epoch, and goes on when the call tells the network to stop."""
+    """Sends Ctrl-C in the second epoch, and returns when the call has told the network to stop."""
 
     def on_epoch_end(self, epoch, logs):
         if epoch == 1:

@@ -164,8 +164,8 @@ def test_an_error_of_a_callback_raises_with_the_number_of_its_network(kind):
     with executor_of(kind) as executor, pytest.raises(Exception, match="odd 3") as info:
         fit_many([net_of(i) for i in range(5)], X, y, epochs=3, callbacks=failing,
                  executor=executor)  # fmt: skip
-    told = "\n".join([str(info.value), *getattr(info.value, "__notes__", [])])
-    assert told.count("nets[3]") == 1
+    text = "\n".join([str(info.value), *getattr(info.value, "__notes__", [])])
+    assert text.count("nets[3]") == 1
 
 
 @pytest.mark.parametrize("kind", ["threads", "processes", "joblib-loky", "dask"])
@@ -359,7 +359,7 @@ def test_fifty_kills_at_random_moments_change_nothing(tmp_path):
 
 
 class Waiting(Callback):
-    """Waits in its second epoch until it is told to stop, or for a while."""
+    """Waits in its second epoch until training is to stop, or for a minute."""
 
     def __init__(self, path):
         self.path = path

@@ -265,10 +265,10 @@ def test_it_is_silent_unless_asked(capsys):
 def test_summary_counts_parameters(capsys):
     net = network()
     net.summary()
-    told = capsys.readouterr().out
-    assert "Dropout 0.2" in told
-    assert "elu(0.5)" in told
-    assert f"{sum(w.size for w in net.get_weights())} parameters, float32, huber, adam" in told
+    output = capsys.readouterr().out
+    assert "Dropout 0.2" in output
+    assert "elu(0.5)" in output
+    assert f"{sum(w.size for w in net.get_weights())} parameters, float32, huber, adam" in output
 
 
 def test_reprs_are_short():

@@ -87,7 +87,7 @@ def test_loss_curves(optimizer, data, batch_size, reduction):
 
 
 def hyper_parameters(optimizer):
-    """The numbers of its rule."""
+    """Return the hyper-parameters of the rule of an optimizer."""
     common = {f.name for f in dataclasses.fields(optimizers.Optimizer)}
     own = [f.name for f in dataclasses.fields(optimizer) if f.name not in common]
     return {name: getattr(optimizer, name) for name in own}
@@ -166,8 +166,8 @@ def test_an_adaptive_rate_that_maximizes_waits_for_a_fall(rng):
     assert net.learning_rate == 0.01
 
 
-def test_a_centered_root_of_what_does_not_vary(kernels, isa):
-    """Rounding makes the variance of a constant gradient negative now and then; no NaN follows."""
+def test_the_centered_root_of_a_constant_gradient_is_not_nan(kernels, isa):
+    """Rounding sometimes makes the variance of a constant gradient negative."""
     rule = RMSProp(1e-3, rho=0.5, centered=True)
     net = MLP(3, [Dense(2, use_bias=False)], loss="absolute_error", optimizer=rule, seed=0,
               dtype=kernels.DTYPE)  # fmt: skip
@@ -186,7 +186,7 @@ def test_adam_with_decay_is_adamw(data):
 
 
 def test_a_wrong_rule_is_found(data):
-    """Adam with a learning rate that is off by 1e-6 does not pass for Adam."""
+    """Adam with a learning rate that is wrong by 1e-6 fails the comparison."""
     net = network(Adam())
     twin = reference.Network.like(network(Adam(learning_rate=0.001 * (1 + 1e-6))))
     for _ in range(STEPS):
@@ -362,7 +362,7 @@ def test_lion_is_algorithm_2_of_the_paper(data):
 
 @pytest.mark.parametrize("beta_1", [0.0, 0.5, 0.9, 0.999, 0.99999])
 @pytest.mark.parametrize("momentum_decay", [0.0, 1e-6, 0.004, 1.0, 100.0])
-def test_the_momenta_of_nadam_at_any_step(kernels, isa, beta_1, momentum_decay):
+def test_the_product_of_the_momenta_of_nadam_at_any_step(kernels, isa, beta_1, momentum_decay):
     """Their product is that of all of them, also where the engine need not multiply all."""
     rule = NAdam(0.1, beta_1, momentum_decay=momentum_decay)
     for t in (1, 2, 100, 10000):
@@ -487,7 +487,7 @@ def test_scikit_learn(data, optimizer, kind, options):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("learning_rate", [1e-37, 1e-3, 1e30])
 def test_weights_without_gradient_stay(optimizer, learning_rate, dtype):
-    """Whatever the constants come to, 0 / 0 and infinity * 0 included."""
+    """Also if the constants would give 0 / 0 or infinity * 0."""
     extreme = {"learning_rate": learning_rate}
     if hasattr(optimizer, "epsilon"):
         extreme["epsilon"] = 2e-38

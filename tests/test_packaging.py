@@ -52,7 +52,7 @@ def documents():
         ("packaging/conda/recipe.yaml", r'^  version: "(.*)"$'),
     ],
 )
-def test_the_version_is_one(path, pattern):
+def test_the_version_is_the_same_everywhere(path, pattern):
     assert re.findall(pattern, text(path), re.MULTILINE) == [PROJECT["version"]]
     assert PROJECT["version"] == fastnn.__version__
 
@@ -61,13 +61,13 @@ def test_the_changelog_has_the_version():
     assert f"\n## {PROJECT['version']} - " in text("CHANGELOG.md")
 
 
-def test_the_summary_is_one():
+def test_the_summary_is_the_same_everywhere():
     for path in ("CITATION.cff", "packaging/conda/recipe.yaml"):
         assert text(path).count(f": {PROJECT['description']}\n") == 1
 
 
 @pytest.mark.parametrize("path", ["README.md", "docs/index.rst"])
-def test_the_name_on_the_index_is_told(path):
+def test_the_pages_state_the_name_of_the_distribution(path):
     assert NAME != "fastnn"  # which another project has there
     assert re.search(rf"distribution is named `+{NAME}`+, and the\s+module is imported", text(path))
 
@@ -135,12 +135,12 @@ def test_interpreters_are_asked_for_their_version(pythons):
         pythons.named("no-python")
 
 
-def test_the_supported_versions_are_looked_for(pythons):
+def test_the_versions_of_python_that_are_looked_for(pythons):
     assert pythons.VERSIONS[0] == PROJECT["requires-python"].removeprefix(">=")
     assert set(pythons.VERSIONS) >= {"3.11", "3.12", "3.13", "3.14"}
 
 
-def test_the_line_of_an_interpreter_is_pytests_last_one(pythons):
+def test_the_result_of_an_interpreter_is_the_last_line_of_pytest(pythons):
     log = "1 passed in 2s\n== FAILURES ==\nE  3 passed\n= 1 failed, 9 passed in 65.1s (0:01:05) =\n"
     assert pythons.closing_line(log) == "1 failed, 9 passed in 65.1s (0:01:05)"
     assert pythons.closing_line("12 passed, 3 warnings in 0.10s\n").endswith("3 warnings in 0.10s")

@@ -48,7 +48,7 @@ NAMES = {
 
 
 def linked(link, folder, name):
-    """Make a link of another name, with the ending of the file's name."""
+    """Make a link with another name and the same ending."""
     place = folder / f"link{os.path.splitext(name)[1]}"
     link(folder / name, place)
     return place
@@ -131,7 +131,7 @@ def test_redirections_count_as_files(line, folder):
     assert "is read and would be lost; write to another file" in done.stderr
 
 
-def test_devices_and_terminals_are_no_files(folder):
+def test_devices_and_terminals_do_not_count_as_files(folder):
     """Input and output of a shell are the same terminal, which no write destroys."""
     done = subprocess.run(
         [sys.executable, "-m", "fastnn", "predict", "model", "-"],
@@ -219,7 +219,7 @@ def test_callbacks_write_to_different_files(folder, monkeypatch):
                                          CSVLogger("c")])  # fmt: skip
 
 
-def test_a_callback_tells_which_files_it_writes(folder):
+def test_the_files_that_a_callback_declares_are_checked(folder):
     class Writer(Callback):
         files_written = (os.fspath(folder / "rows"),)
 
@@ -287,7 +287,7 @@ FOREIGN = {
 
 
 @pytest.mark.parametrize("ending", FOREIGN)
-def test_a_network_is_not_saved_under_a_name_of_another_form(ending, folder, capsys):
+def test_a_network_is_not_saved_with_the_ending_of_another_format(ending, folder, capsys):
     path = os.fspath(folder / f"m.{ending}")
     calls = [network().save, ModelCheckpoint]
     for call in calls:
@@ -303,7 +303,7 @@ def test_a_network_is_not_saved_under_a_name_of_another_form(ending, folder, cap
 
 
 @pytest.mark.parametrize("name", ["m", "m.safetensors", "m.fastnn", "m.bin", "m.0.25", ".m", "m."])
-def test_any_other_name_is_taken(name, folder):
+def test_a_network_is_saved_under_any_other_name(name, folder):
     network().save(folder / name)
     assert fastnn.load(folder / name).n_in == 2
 
@@ -352,7 +352,7 @@ def test_a_path_is_a_str_or_a_path(call, path):
 
 @pytest.mark.parametrize("call", PATHS)
 @pytest.mark.parametrize("path", ["", "a\0b", "\ud800"], ids=ascii)
-def test_a_path_that_no_system_has(call, path):
+def test_a_path_that_no_system_accepts_is_refused(call, path):
     with pytest.raises(ValueError, match=r"^(path|resume|model|data) ") as caught:
         PATHS[call](path)
     assert type(caught.value) is ValueError
@@ -393,7 +393,7 @@ def test_commands_take_names_beyond_the_encoding_of_the_process(folder):
     os.rename(folder / "größe.csv", folder / "data.csv")
 
 
-def test_nothing_but_networks_gets_their_ending(tmp_path):
+def test_only_networks_are_saved_with_their_ending(tmp_path):
     net, path = network(), os.fspath(tmp_path / "net.safetensors")
     X = np.zeros((4, 2))
     ending = "ends with '.safetensors'"
@@ -415,8 +415,8 @@ def test_an_error_of_the_system_names_the_file_that_was_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("links", [["a"], ["b", "a"], ["b", "c", "a"]])
-def test_a_circle_of_links_is_no_file(links, tmp_path):
-    """It stays as it is; only the error of the system tells."""
+def test_a_cycle_of_links_is_an_error_and_stays(links, tmp_path):
+    """The links stay; the error is that of the system."""
     for link, target in zip("abc", links, strict=False):
         (tmp_path / link).symlink_to(target)
     before = {name: os.readlink(tmp_path / name) for name in os.listdir(tmp_path)}

@@ -122,7 +122,7 @@ def test_no_epoch_is_best_where_no_loss_is_finite(tmp_path):
     assert list(lines(figure.axes[0])) == ["training"]
 
 
-def test_a_single_epoch_is_seen(tmp_path):
+def test_a_single_epoch_is_drawn_as_a_point(tmp_path):
     figure = plotting.learning_curves(history(loss=[0.5]), tmp_path / "one.png")
     ax = figure.axes[0]
     assert ax.get_lines()[0].get_marker() == "."
@@ -142,7 +142,7 @@ def test_epochs_are_whole_numbers(tmp_path):
 @pytest.mark.parametrize(
     ("ending", "start"), [("png", b"\x89PNG"), ("pdf", b"%PDF"), ("svg", b"<?xml")]
 )
-def test_it_is_saved_where_asked(tmp_path, ending, start):
+def test_the_figure_is_saved_to_the_given_path(tmp_path, ending, start):
     path = tmp_path / f"curves.{ending}"
     figure = plotting.learning_curves(history(**FULL), path)
     assert isinstance(figure, matplotlib_figure.Figure)
@@ -150,13 +150,13 @@ def test_it_is_saved_where_asked(tmp_path, ending, start):
     assert plotting.learning_curves(history(**FULL), str(path)) is not figure
 
 
-def test_nothing_is_saved_unless_asked(tmp_path, monkeypatch):
+def test_no_figure_is_saved_by_default(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     plotting.learning_curves(history(**FULL))
     assert not list(tmp_path.iterdir())
 
 
-def test_losses_in_axes_of_ones_own(tmp_path):
+def test_losses_are_drawn_in_given_axes(tmp_path):
     figure = matplotlib_figure.Figure()
     left, right = figure.subplots(1, 2)
     assert plotting.learning_curves(history(**FULL), tmp_path / "a.png", ax=right) is figure
@@ -174,7 +174,7 @@ def test_axes_in_a_part_of_a_figure(tmp_path):
     assert plotting.learning_curves(history(**FULL), tmp_path / "a.png", ax) is figure
 
 
-def test_pyplot_is_left_alone(tmp_path):
+def test_pyplot_is_not_imported(tmp_path):
     """No display is needed, and matplotlib is imported only by plotting."""
     code = """
 import sys
@@ -195,7 +195,7 @@ assert "matplotlib.pyplot" not in sys.modules
 
 
 @pytest.mark.parametrize("columns", [{}, {"loss": []}])
-def test_an_empty_history_says_so(columns):
+def test_an_empty_history_is_an_error(columns):
     with pytest.raises(
         ValueError, match="history has no epochs to show; fit with epochs=1 or more"
     ):

@@ -38,8 +38,8 @@ def test_training_records_the_sizes_of_its_teams():
     assert fastnn.profile(network(), X, Y, seconds=0.1).teams == ()
 
 
-def test_figures_are_counts_over_times(clock, monkeypatch):
-    """By the clock each pass over the rows takes a second."""
+def test_figures_are_counts_divided_by_times(clock, monkeypatch):
+    """By the clock of the test, each pass over the rows takes a second."""
 
     def peak_flops(seconds, n_threads, isa):
         return seconds * n_threads * 1e9
@@ -87,7 +87,7 @@ def test_the_network_is_left_as_it_was():
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_it_reads_well(dtype):
+def test_the_report_names_phases_and_units(dtype):
     text = str(fastnn.profile(network(dtype=dtype), X, Y, seconds=0.1))
     assert text.startswith(f"MLP 16-32-1, squared_error, adam, {dtype}, batch 32, 1 thread\n")
     for words in (*PHASES, "rows/s", "GFLOP/s", "batch 8", "batch 300", "- n_threads="):
@@ -104,7 +104,7 @@ def test_it_reads_well(dtype):
         ({"seconds": "long"}, TypeError, "seconds must be a number"),
     ],
 )
-def test_unfit_options(options, error, words):
+def test_invalid_options(options, error, words):
     with pytest.raises(error, match=words):
         fastnn.profile(network(), X, Y, **options)
 

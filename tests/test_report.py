@@ -514,9 +514,9 @@ TRAIN = ("train", "flats.csv", "--drop", "sort", "--target", "price", "--quiet",
          "--hidden", "16")  # fmt: skip
 
 
-def test_the_report_of_a_training(here, told):
+def test_the_report_of_a_training(here, output_of):
     """Its scores are those of the command: of networks that have not seen the test rows."""
-    line = json.loads(told(*TRAIN, "--epochs", "30", "--json", "--report", "r.html"))
+    line = json.loads(output_of(*TRAIN, "--epochs", "30", "--json", "--report", "r.html"))
     assert line["report"] == "r.html"
     found = Reader((here / "r.html").read_text(encoding="utf-8"))
     shown = {row[0]: row for row in found.tables["Scores of 60 held-out rows"]}
@@ -525,7 +525,7 @@ def test_the_report_of_a_training(here, told):
         for place, which in ((1, "test"), (2, "baseline")):
             row = shown[scores.SCORES[name].capitalize()]
             assert row[place] == number(line[which][name])
-    text = told(*TRAIN, "--epochs", "2", "--no-refit", "--report", "r.html")
+    text = output_of(*TRAIN, "--epochs", "2", "--no-refit", "--report", "r.html")
     assert text.endswith("wrote the report r.html\n")
 
 
@@ -540,15 +540,15 @@ FORMS = {
 
 
 @pytest.mark.parametrize("name", FORMS)
-def test_reports_of_all_forms_of_training(here, told, name):
-    told(*TRAIN, "--epochs", "3", "--report", "r.html", *FORMS[name])
+def test_reports_of_all_forms_of_training(here, output_of, name):
+    output_of(*TRAIN, "--epochs", "3", "--report", "r.html", *FORMS[name])
     text = (here / "r.html").read_text(encoding="utf-8")
     assert len(Reader(text).tables) >= 4
     assert "<script" not in text
 
 
-def test_no_report_without_a_request(here, told):
-    assert "report" not in json.loads(told(*TRAIN, "--epochs", "1", "--json"))
+def test_no_report_without_a_request(here, output_of):
+    assert "report" not in json.loads(output_of(*TRAIN, "--epochs", "1", "--json"))
 
 
 @pytest.mark.parametrize(
@@ -596,16 +596,16 @@ def test_old_reports_are_replaced_as_a_whole(here, run, monkeypatch):
     assert not [name for name in os.listdir(here) if name.endswith(".tmp")]
 
 
-def test_warnings_are_in_the_report(here, told):
+def test_warnings_are_in_the_report(here, output_of):
     """A column that gives the target away."""
     FRAME.assign(price=PRICE, twin=PRICE * 2).to_csv("flats.csv", index=False)
     words = [word for word in TRAIN if word not in ("--drop", "sort")]
-    told(*words, "--epochs", "1", "--report", "r.html")
+    output_of(*words, "--epochs", "1", "--report", "r.html")
     assert "Warning: column &#x27;twin&#x27; alone determines" in (here / "r.html").read_text()
 
 
-def test_tables_has_the_recipe_of_the_model(here, told):
-    told(*TRAIN, "--epochs", "1", "--report", "r.html", "--no-refit")
+def test_tables_has_the_recipe_of_the_model(here, output_of):
+    output_of(*TRAIN, "--epochs", "1", "--report", "r.html", "--no-refit")
     model, recipe = Model.load("m")
     rows = Reader((here / "r.html").read_text(encoding="utf-8")).tables["Columns that are used"][1:]
     assert [row[0] for row in rows] == list(tables.recipe_of(model.net).kinds) == [*recipe.kinds]

@@ -76,9 +76,9 @@ def test_a_killed_fit_goes_on_as_if_it_had_not_been(case, times, undisturbed, tm
         folder = tmp_path / str(i)
         folder.mkdir()
         epoch = chance.randrange(n // 3, n - 1)
-        code, told = run(folder, case, epoch, chance.randrange(1, LINES))
+        code, lines = run(folder, case, epoch, chance.randrange(1, LINES))
         assert code == -signal.SIGKILL
-        assert told[epoch] == str(epoch)
+        assert lines[epoch] == str(epoch)
         code, (first, *_, found) = run(folder, case)
         assert code == 0
         assert int(first) in (epoch, epoch + 1)

@@ -45,7 +45,7 @@ SCRIPT = pathlib.Path(__file__).with_name("saving.py")
 
 
 def refused(path, *fragments):
-    """Check that a file is refused with a message that says which, why and what to do."""
+    """Check that a file is refused; the message names the file, the reason and the remedy."""
     with pytest.raises(ModelFileError) as caught:
         read(path)
     for fragment in (str(path), "save it again", *fragments):
@@ -58,7 +58,7 @@ def refused(path, *fragments):
 
 @pytest.mark.parametrize("shape", [(), (1,), (7,), (1, 1), (3, 5)], ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_every_dtype_and_shape_comes_back_in_arrays_of_ones_own(dtype, shape, tmp_path):
+def test_every_dtype_and_shape_is_read_into_new_arrays(dtype, shape, tmp_path):
     tensor = (np.random.default_rng(0).normal(size=shape) * 1e3).astype("i8").astype(dtype)
     write(tmp_path / "net", {"W": tensor}, {})
     tensors, metadata = read(tmp_path / "net")
@@ -69,7 +69,7 @@ def test_every_dtype_and_shape_comes_back_in_arrays_of_ones_own(dtype, shape, tm
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_the_extremes_of_every_dtype_come_back(dtype, tmp_path):
+def test_the_extremes_of_every_dtype_are_read_unchanged(dtype, tmp_path):
     limits = np.iinfo(dtype) if dtype[0] in "iu" else np.finfo(dtype)
     extremes = [limits.min, limits.max, 0]
     extremes += [-0.0, limits.smallest_subnormal, limits.tiny] if dtype[0] == "f" else [1]
@@ -84,7 +84,7 @@ def test_the_extremes_of_every_dtype_come_back(dtype, tmp_path):
      {'x"sha256': "0" * 64, "y": '"sha256":"' + "0" * 64 + '"'}],
     ids=["none", "empty", "unicode", "long", "like a checksum"],
 )  # fmt: skip
-def test_metadata_come_back(metadata, tmp_path):
+def test_metadata_are_read_unchanged(metadata, tmp_path):
     write(tmp_path / "net", some_tensors(), metadata)
     tensors, found = read(tmp_path / "net")
     assert found == metadata
@@ -97,7 +97,7 @@ def test_a_file_of_no_tensors_is_a_file(tmp_path):
     assert read(tmp_path / "net") == ({}, {"format": "1"})
 
 
-def test_several_chunks_come_back(tmp_path):
+def test_several_chunks_are_read_unchanged(tmp_path):
     tensors = {"x": np.arange(2**18 + 1.0), "y": np.arange(2**19 + 3, dtype="f4")}
     write(tmp_path / "net", tensors, {})
     assert equal(read(tmp_path / "net")[0], tensors)
@@ -119,7 +119,7 @@ def test_the_same_content_is_the_same_bytes():
     assert in_bytes(some_tensors(), {"a": "b"}) == in_bytes(some_tensors(), {"a": "b"})
 
 
-def test_memory_is_written_as_it_is_not_copied():
+def test_writing_does_not_copy_the_tensors():
     x = np.zeros((300, 400), "f4")
     _, memory = encode({"x": x}, {})
     assert np.shares_memory(memory, x)
@@ -164,7 +164,7 @@ def test_the_official_package_reads_a_file_of_no_tensors():
     assert official.load(in_bytes({}, {})) == {}
 
 
-def test_what_the_official_package_writes_is_read_once_it_has_our_checksum(tmp_path):
+def test_a_file_of_the_official_package_is_read_if_a_checksum_is_added(tmp_path):
     official = pytest.importorskip("safetensors.numpy")
     data = official.save(some_tensors(), {"a": "b", "sha256": "0" * 64})
     (tmp_path / "net").write_bytes(seal(data))
@@ -174,7 +174,7 @@ def test_what_the_official_package_writes_is_read_once_it_has_our_checksum(tmp_p
 
 
 @pytest.mark.parametrize("metadata", [None, {"format": "pt"}], ids=str)
-def test_a_file_of_another_program_is_said_to_be_one(metadata, tmp_path):
+def test_the_error_about_a_file_of_another_program_says_so(metadata, tmp_path):
     official = pytest.importorskip("safetensors.numpy")
     official.save_file({"x": np.ones(3, "f2")}, tmp_path / "net", metadata)
     refused(tmp_path / "net", "no checksum", "another program", "safetensors.numpy.load_file")
@@ -469,7 +469,7 @@ UNWRITABLE = {
 
 
 @pytest.mark.parametrize("case", UNWRITABLE)
-def test_what_could_not_be_read_is_not_written(case, tmp_path):
+def test_content_that_could_not_be_read_is_not_written(case, tmp_path):
     *content, error, fragment = UNWRITABLE[case]
     write(tmp_path / "net", *OLD)
     with pytest.raises(error) as caught:
@@ -486,7 +486,7 @@ NEW = {"x": np.arange(90_000.0)}, {"content": "new"}
 
 
 def holds(path, content):
-    """Return whether a file holds these tensors and metadata; it must be alone in its folder."""
+    """Return whether a file has these tensors and metadata, and is alone in its folder."""
     assert os.listdir(path.parent) == [path.name]
     tensors, metadata = read(path)
     return metadata == content[1] and equal(tensors, content[0])
@@ -513,7 +513,7 @@ def test_a_file_is_on_the_disk_before_it_takes_the_name_and_then_the_name(tmp_pa
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, OSError])
 @pytest.mark.parametrize("call", ["fsync", "replace"])
-def test_a_failure_leaves_the_old_file_alone(call, error, tmp_path, monkeypatch):
+def test_a_failed_write_leaves_the_old_file(call, error, tmp_path, monkeypatch):
     write(tmp_path / "net", *OLD)
 
     def fail(*_):
@@ -545,7 +545,7 @@ def test_a_folder_that_cannot_be_synced_is_no_error_but_a_broken_disk_is(
 
 
 def interrupted_at_each_moment(path):
-    """Return after which interrupts the new file was there: each moment of a write in turn."""
+    """Interrupt a write at each moment in turn; return for each whether the new file exists."""
 
     def interrupt():
         raise KeyboardInterrupt
@@ -572,30 +572,30 @@ def test_ctrl_c_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path):
         "print(json.dumps(here.interrupted_at_each_moment(pathlib.Path(sys.argv[2]))))"
     )
     command = [sys.executable, "-W", "ignore", "-c", code, os.path.dirname(__file__)]
-    told = subprocess.run([*command, str(tmp_path / "net")], capture_output=True, text=True,
+    done = subprocess.run([*command, str(tmp_path / "net")], capture_output=True, text=True,
                           check=True, timeout=5 * LONG)  # fmt: skip
-    found = json.loads(told.stdout)
+    found = json.loads(done.stdout)
     assert found == sorted(found)  # the old file up to some moment, from then on the new one
     assert 100 < sum(not new for new in found) < len(found)
 
 
 def kills(path, times):
-    """Return the outcomes of that many kills at random moments; 0 for each moment in turn."""
+    """Return the outcomes of this many kills at random moments; 0 means at each moment in turn."""
     command = [sys.executable, SCRIPT, path, str(times), "0"]
-    told = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5 * LONG)
-    print(told.stdout)
-    return json.loads(told.stdout)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=5 * LONG)
+    print(done.stdout)
+    return json.loads(done.stdout)
 
 
-def test_kills_at_each_moment_leave_a_file_that_is_whole(tmp_path):
+def test_kills_at_each_moment_leave_a_complete_file(tmp_path):
     result = kills(tmp_path / "net", 0)
     assert sum(result["found"]) > 100
     assert min(*result["found"], result["left"]) > 0  # some before the file's move, some after
 
 
 @pytest.mark.parametrize("times", [20, pytest.param(200, marks=pytest.mark.slow)])
-def test_kills_at_random_moments_leave_a_file_that_is_whole(times, tmp_path):
-    """Also in the middle of a system call."""
+def test_kills_at_random_moments_leave_a_complete_file(times, tmp_path):
+    """A kill may also arrive in the middle of a system call."""
     result = kills(tmp_path / "net", times)
     assert sum(result["found"]) == times
     if times == 200:
@@ -651,7 +651,7 @@ def ordinary_user():
 
 @pytest.fixture
 def shared_folder():
-    """A folder that any user can reach, unlike pytest's."""
+    """A folder that every user may enter, unlike those of pytest."""
     with tempfile.TemporaryDirectory() as folder:
         yield pathlib.Path(folder)
 
@@ -673,7 +673,7 @@ def test_without_permission_nothing_changes(shared_folder, request):
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["to a file", "to nothing yet"])
-def test_a_link_stays_and_what_it_leads_to_is_replaced(there, tmp_path):
+def test_a_symbolic_link_stays_and_its_target_is_replaced(there, tmp_path):
     (tmp_path / "far").mkdir()
     (tmp_path / "near").mkdir()
     (tmp_path / "near" / "link").symlink_to("../far/net")

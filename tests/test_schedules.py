@@ -89,13 +89,13 @@ def published(schedule, times):
 
 @pytest.mark.parametrize("schedule", FORMULAS + WARMED, ids=repr)
 @pytest.mark.parametrize("times", [SOON, LATE], ids=["soon", "late"])
-def test_rates_are_the_references(schedule, times):
+def test_rates_equal_those_of_the_reference(schedule, times):
     rates = schedule(times)
     np.testing.assert_allclose(rates, published(schedule, times), rtol=1e-12, atol=1e-15)
     assert (np.isfinite(rates) & (rates >= 0)).all()
 
 
-def test_every_schedule_is_among_them():
+def test_every_schedule_is_tested():
     assert {type(s) for s in FORMULAS + WARMED} == {*kinds.KINDS.values()} - {Adaptive}
 
 
@@ -108,7 +108,7 @@ def test_a_wrong_formula_is_found():
         )
 
 
-def test_a_time_gives_a_float_and_an_array_its_shape():
+def test_a_schedule_returns_a_float_for_a_number_and_an_array_for_an_array():
     schedule = CosineDecay(1.0, 10)
     assert type(schedule(3)) is float
     assert schedule([[0, 5], [10, 20]]).shape == (2, 2)
@@ -136,7 +136,7 @@ def test_rates_by_hand():
         np.testing.assert_allclose(schedule(times), rates, rtol=1e-14)
 
 
-def test_a_warm_up_comes_before_all_of_a_schedule():
+def test_a_warm_up_precedes_the_whole_schedule():
     after = CosineDecay(0.1, 40, alpha=0.1)
     warm = LinearWarmup(after, 8, start=0.02)
     np.testing.assert_allclose(warm(np.arange(8)), np.linspace(0.02, 0.1, 9)[:8], rtol=1e-14)
@@ -173,7 +173,7 @@ def test_a_warm_up_comes_before_all_of_a_schedule():
         (lambda: LinearWarmup(StepDecay(0.1, 9), 9, per="epoch"), "counts per step"),
     ],
 )
-def test_unfit_parameters_are_named(make, said):
+def test_invalid_parameters_are_named(make, said):
     with pytest.raises(ValueError, match=said):
         make()
 
@@ -457,7 +457,7 @@ def follow(net, twin, X, t, batch, epochs=2):
 
 @pytest.mark.parametrize("schedule", TRAINED, ids=repr)
 @nets
-def test_training_is_the_references(isa, schedule, build, batch, data):
+def test_training_follows_the_reference(isa, schedule, build, batch, data):
     """Steps and epochs are counted over several fits and the single steps between them."""
     net = build(SGD(schedule, momentum=0.5))
     twin, before = reference.Network.like(net), net.get_weights()
@@ -513,7 +513,7 @@ def test_a_constant_schedule_is_a_rate(build, batch, dtype, data):
 
 
 @nets
-def test_float32_follows_too(isa, build, batch, data):
+def test_training_in_float32_follows_the_schedule(isa, build, batch, data):
     X, t = data[0].astype("float32"), data[1].astype("float32")
     net = build(SGD(CosineDecay(0.1, 24)), "float32")
     twin = reference.Network.like(build(SGD(CosineDecay(0.1, 24))))
@@ -527,7 +527,7 @@ def test_float32_follows_too(isa, build, batch, data):
 
 @nets
 def test_adaptive_training(isa, build, batch, data):
-    """The rate is constant in an epoch; the state goes on from fit to fit."""
+    """The rate is constant in an epoch; the state continues from fit to fit."""
     rule = Adaptive(0.05, factor=0.5, patience=1, tol=0.02)
     net = build(SGD(rule))
     twin, state, rates = reference.Network.like(net), rule.start(), set()
@@ -611,7 +611,7 @@ def test_a_rate_that_is_set_ends_a_schedule(data):
 
 
 @pytest.mark.parametrize("wrong", [0.0, -1.0, math.nan, math.inf])
-def test_an_unfit_rate_changes_nothing(data, wrong):
+def test_an_invalid_rate_changes_nothing(data, wrong):
     schedule = CosineDecay(0.1, 20)
     net = tiny(SGD(schedule))
     with pytest.raises(ValueError, match="learning_rate"):
@@ -663,7 +663,7 @@ WAYS = {
     ids=repr,
 )
 @nets
-def test_copies_go_on_where_it_is(way, schedule, build, batch, data, tmp_path):
+def test_copies_continue_at_the_same_step_and_rate(way, schedule, build, batch, data, tmp_path):
     """At the same step, epoch and rate; for Adaptive with its best loss and patience."""
     net = build(SGD(schedule, momentum=0.5))
     net.fit(*data, batch_size=batch, epochs=4)

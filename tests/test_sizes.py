@@ -24,7 +24,7 @@ def resident():
 
 
 def allocates_nothing(call, error, *fragments):
-    """Check that the call raises with these fragments, and has taken no memory until then."""
+    """Check that the call raises an error with these fragments before it allocates memory."""
     before = resident()
     tracemalloc.start()
     try:

@@ -680,7 +680,7 @@ def test_callbacks_hear_of_epochs_and_may_end_them():
             self.model.stop_training = epoch == 2
 
     with warnings.catch_warnings():
-        warnings.simplefilter("error")  # who ends it isn't told that it hasn't converged
+        warnings.simplefilter("error")  # a callback that ends a fit causes no ConvergenceWarning
         mine = MLPClassifier(callbacks=[Ends()], early_stopping=True).fit(DIGITS, DIGIT)
     assert mine.n_iter_ == len(mine.loss_curve_) == 3
     assert Ends.heard == (["loss", "val_loss"],) * 3

@@ -111,7 +111,7 @@ def diverges(net, X, y, **options):
 
 
 def goes_on(net, X, y):
-    """Check that a network can be trained, once its rate is reasonable."""
+    """Check that a network can be trained once its learning rate is reasonable."""
     net.learning_rate = 1e-3
     before = net.evaluate(X, y)
     net.fit(X, y, epochs=20, batch_size=None)
@@ -153,7 +153,7 @@ MANY = [*itertools.product(OPTIMIZERS, [16, None], [1, 2], [20]),
 @pytest.mark.parametrize("fits", [FEW, pytest.param(MANY, marks=pytest.mark.slow)],
                          ids=["few", "many"])  # fmt: skip
 @pytest.mark.parametrize(("rate", "scale"), [(1e-3, 1e15), (1e-3, 1e30), (1e6, 1.0), (1e30, 1.0)])
-def test_no_fit_ends_in_silence_with_predictions_that_are_no_numbers(pair, rate, scale, fits):
+def test_no_fit_that_ends_without_an_error_predicts_nan(pair, rate, scale, fits):
     loss, output = pair
     for build, batch_size, epochs, hidden in fits:
         net = network(loss, output, hidden, build(rate))
@@ -186,8 +186,8 @@ def test_inputs_of_1e30_are_an_error_in_the_first_step(batch_size, hidden):
 
 @pytest.mark.parametrize("row", [0, 30, 59])
 @pytest.mark.parametrize("hidden", [4, 20])
-def test_one_row_is_found_in_its_step(row, hidden):
-    """In the second epoch: the cause is a learning rate that has grown during training."""
+def test_the_row_that_causes_divergence_is_found_in_its_step(row, hidden):
+    """The row becomes large in the second epoch."""
 
     class Poison(Callback):
         def on_epoch_begin(self, epoch, logs):
@@ -211,14 +211,14 @@ def test_one_row_is_found_in_its_step(row, hidden):
     assert weights_of(net) == weights_of(twin)
 
 
-def test_the_last_update_of_a_fit_is_tried():
+def test_a_loss_that_is_not_finite_after_the_last_update_is_found():
     net = network(optimizer=SGD(1e30))
     said = diverges(net, X, Z, batch_size=None, epochs=1)
     assert said[5] == "1"
     assert net.step == 0
 
 
-def test_an_epoch_is_tried_before_its_checkpoint_is_written(tmp_path):
+def test_no_checkpoint_is_written_after_an_epoch_that_diverged(tmp_path):
     net, path = network(optimizer=SGD(1e30)), tmp_path / "net"
     with pytest.raises(FloatingPointError, match="after epoch 1: the network is back at"):
         net.fit(X, Z, batch_size=None, epochs=5, callbacks=[ModelCheckpoint(path)])
@@ -241,7 +241,7 @@ def test_weights_that_are_kept_do_not_depend_on_the_threads(loss, threads):
 
 @pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("row", [3, 1030, 2600])
-def test_a_loss_that_ends_any_round_of_a_batch_is_found(row, threads):
+def test_a_loss_that_is_not_finite_is_found_in_any_round_of_a_batch(row, threads):
     """No part of its update is made: the gradients of the rounds before are dropped."""
     rows, y = np.resize(X, (2700, 6)), np.resize(Z, (2700, 2))
     rows = np.concatenate([rows, rows])
@@ -262,7 +262,7 @@ def test_a_loss_that_ends_any_round_of_a_batch_is_found(row, threads):
 
 @pytest.mark.parametrize("hidden", [4, 20])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_train_on_batch_leaves_all_as_it_was(hidden, weighted):
+def test_train_on_batch_changes_nothing_if_the_loss_is_not_finite(hidden, weighted):
     net = network(hidden=hidden, optimizer=Adam(0.01))
     net.train_on_batch(X, Z)
     before, random = bits(net), net._state.shuffler.state
@@ -287,7 +287,7 @@ def with_weights_of(size, **penalty):
 
 @pytest.mark.parametrize("batch_size", [1, 20, None])
 @pytest.mark.parametrize("penalty", [{"l2": 1.0}, {"l1": 3e38}])
-def test_penalties_that_overflow_are_a_loss_that_does(penalty, batch_size):
+def test_overflowing_penalties_are_a_non_finite_loss(penalty, batch_size):
     net = with_weights_of(1e25, **penalty)
     assert not np.isfinite(net.evaluate(np.zeros((60, 6)), Z))
     with pytest.raises(FloatingPointError, match=r"the loss became inf in epoch 1, step [12]:"):
@@ -299,8 +299,8 @@ def test_penalties_that_overflow_are_a_loss_that_does(penalty, batch_size):
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["converted", "as it is"])
-def test_no_update_was_made_means_that(plain):
-    """Penalties that overflow are found after the update, and the message says so."""
+def test_penalties_alone_that_overflow_have_a_message_of_their_own(plain):
+    """They are computed after the update, so one update was made."""
     net = with_weights_of(1e25, l2=1.0)
     rows = [np.zeros((60, 6)), Z]
     with pytest.raises(FloatingPointError) as caught:
@@ -353,7 +353,7 @@ def test_terminate_on_nan_makes_it_a_warning():
     assert goes_on(net, X, Z)
 
 
-def test_an_average_starts_anew_at_the_weights_kept():
+def test_a_moving_average_restarts_from_the_restored_weights():
     class Leap(Callback):
         def on_epoch_begin(self, epoch, logs):
             self.model.learning_rate = 1e-3 if epoch < 150 else 1e6
@@ -376,7 +376,7 @@ def test_a_network_that_diverged_can_be_saved(tmp_path):
 
 
 @pytest.mark.parametrize("source", ["iterable", "batch hooks", "standardized"])
-def test_divergence_is_found_whatever_the_way_of_the_rows(source):
+def test_divergence_is_found_for_every_source_of_rows(source):
     class Hooks(Callback):
         def on_train_batch_end(self, batch, logs):
             assert np.isfinite(logs["loss"])
@@ -402,8 +402,8 @@ COUNTED = [*itertools.product(("rows one by one, wide", "batches", "one long bat
 
 
 @pytest.mark.parametrize(("case", "threads"), COUNTED)
-def test_ctrl_c_ends_any_work_before_much_more_is_done(case, threads):
-    """SIGINT arrives just after a check for signals, the latest moment before the next check."""
+def test_ctrl_c_ends_all_kinds_of_work_at_the_next_check(case, threads):
+    """SIGINT arrives just after a check for signals, so until the next check is longest."""
     case = interrupting.CASES[case](threads)
     twin, done = case.net.copy(), set()
 
@@ -426,10 +426,10 @@ def test_ctrl_c_is_seen_within_200_ms(case, threads):
     """In the best of three attempts."""
     seconds = []
     for _ in range(3):
-        told = subprocess.run([sys.executable, interrupting.__file__, case, str(threads)],
+        done = subprocess.run([sys.executable, interrupting.__file__, case, str(threads)],
                               capture_output=True, text=True, timeout=LONG)  # fmt: skip
-        assert told.returncode == 0, told.stderr
-        result = json.loads(told.stdout)
+        assert done.returncode == 0, done.stderr
+        result = json.loads(done.stdout)
         assert result["whole"], result
         assert result["usable"], result
         seconds.append(result["seconds"])
@@ -473,8 +473,8 @@ HOOKS = ["on_train_begin", "on_train_end", "on_epoch_begin", "on_epoch_end", "on
          "on_train_batch_end", "on_progress", "close"]  # fmt: skip
 
 
-def at_a_whole_step(net, rows=X, batch_size=16):
-    """Check that a network is where its count of steps says, as a new one shows."""
+def is_at_a_whole_step(net, rows=X, batch_size=16):
+    """Return whether a network equals a new one after as many steps as it has counted."""
     twin, batches = network(optimizer=Adam(0.01)), itertools.cycle(batches_of(rows, Z, batch_size))
     for batch in itertools.islice(batches, net.step):
         twin.train_on_batch(*batch)
@@ -495,7 +495,7 @@ def test_a_hook_that_raises_leaves_a_whole_step_and_files_closed(hook, last, tmp
     steps = {"on_train_begin": 0, "on_train_batch_begin": 1, "on_train_batch_end": 2,
              "on_epoch_begin": 4, "on_epoch_end": 8, "on_train_end": 12, "close": 12}  # fmt: skip
     assert net.step == steps.get(hook, net.step)
-    assert at_a_whole_step(net)
+    assert is_at_a_whole_step(net)
     net.fit(X, Z)
     assert np.isfinite(net.predict(X)).all()
 
@@ -514,7 +514,7 @@ def test_a_hook_for_divergence_that_raises_leaves_the_weights_kept():
 
 
 def failing(where, error):
-    """Return what makes a fit raise an error of the user's own there, as arguments of fit."""
+    """Return arguments of fit with a metric, iterable or hook that raises the given error."""
 
     def fail(*_):
         raise error
@@ -537,7 +537,7 @@ def failing(where, error):
 @pytest.mark.parametrize(
     "where", ["metric", "iterable", "on_train_begin", *HOOKS[2:7], "on_train_end"]
 )
-def test_an_error_of_the_users_own_is_not_taken_for_divergence(where):
+def test_a_floating_point_error_of_a_user_is_not_taken_for_divergence(where):
     """Nor is the network set back, nor on_train_end called, which may rely on a finished epoch."""
     net, error, ended = network(optimizer=Adam(0.01)), FloatingPointError("of the user"), []
 
@@ -556,7 +556,7 @@ def test_an_error_of_the_users_own_is_not_taken_for_divergence(where):
 
 @pytest.mark.parametrize("where", ["on_progress", *HOOKS[2:6]])
 @pytest.mark.parametrize("error", [StopIteration("enough"), GeneratorExit("enough")])
-def test_what_a_hook_raises_arrives_as_it_is(where, error):
+def test_an_exception_of_a_hook_is_not_wrapped(where, error):
     net = network(optimizer=Adam(0.01))
     with pytest.raises(type(error)) as caught:
         net.fit(**failing(where, error))
@@ -565,7 +565,7 @@ def test_what_a_hook_raises_arrives_as_it_is(where, error):
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, SystemExit, MemoryError])
-def test_what_is_no_error_of_ours_passes_through(error):
+def test_exceptions_that_are_not_errors_leave_a_whole_step(error):
     class Raise(Callback):
         def on_epoch_end(self, epoch, logs):
             raise error
@@ -574,7 +574,7 @@ def test_what_is_no_error_of_ours_passes_through(error):
     with pytest.raises(error):
         net.fit(X, Z, batch_size=16, shuffle=False, callbacks=[Raise(), closing])
     assert closing.closed == 1
-    assert (net.step, at_a_whole_step(net)) == (4, True)
+    assert (net.step, is_at_a_whole_step(net)) == (4, True)
     net.fit(X, Z)
 
 
@@ -594,7 +594,7 @@ def test_a_metric_that_raises_leaves_a_whole_step(validated):
         net.fit(X, Z, batch_size=16, shuffle=False, metrics=[odd], callbacks=[closing], **data)
     assert calls == ([60, 30] if validated else [60])
     assert closing.closed == 1
-    assert (net.step, net.epoch, at_a_whole_step(net)) == (4, 0, True)
+    assert (net.step, net.epoch, is_at_a_whole_step(net)) == (4, 0, True)
     net.fit(X, Z)
 
 
@@ -614,7 +614,7 @@ def test_an_iterable_that_raises_leaves_a_whole_step(good):
         net.fit(batches(), callbacks=[closing])
     assert closed == [True]
     assert closing.closed == 1
-    assert (net.step, at_a_whole_step(net)) == (good, True)
+    assert (net.step, is_at_a_whole_step(net)) == (good, True)
     net.fit(X, Z)
 
 
@@ -623,7 +623,7 @@ def test_an_iterable_of_a_bad_batch_leaves_a_whole_step():
     batches = [*batches_of(X, Z, 16)[:2], (X[:, :5], Z)]
     with pytest.raises(ValueError, match="batch 2 X has 5 columns"):
         net.fit(batches)
-    assert (net.step, at_a_whole_step(net)) == (2, True)
+    assert (net.step, is_at_a_whole_step(net)) == (2, True)
     net.fit(X, Z)
 
 

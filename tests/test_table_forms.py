@@ -2,8 +2,7 @@
 
 Tests that a file that another program wrote is read as the same table as its plain twin, that what
 was assumed is noted, and that a value is recognized whichever way it is spelled in training and in
-prediction. Not here: what becomes of the columns (test_tables.py), data frames
-(test_table_frames.py).
+prediction. Not here: how columns are encoded (test_tables.py), data frames (test_table_frames.py).
 """
 
 import bz2
@@ -65,7 +64,7 @@ def expected(read):
         ("cp1252", "is not UTF-8 text; it was read as WINDOWS-1252"),
     ],
 )
-def test_the_encoding_is_found_out_and_said(read, expected, encoding, note):
+def test_the_encoding_is_detected_and_noted(read, expected, encoding, note):
     table = read(PLAIN.encode(encoding))
     assert values(table) == expected
     assert [note in found for found in table.notes] == ([] if note is None else [True])
@@ -97,7 +96,7 @@ def test_an_encoding_may_be_stated(read, expected):
 
 @pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("name", ["few.csv", "few.txt", "few.dat", "few.data"])
-def test_the_separator_is_found_out(read, expected, separator, name):
+def test_the_separator_is_detected(read, expected, separator, name):
     assert values(read(PLAIN.replace(",", separator), name)) == expected
 
 
@@ -179,7 +178,7 @@ def test_files_of_arrow_and_json_lines(expected, tmp_path):
 # ---- numbers ------------------------------------------------------------------------------------
 
 
-def test_decimal_commas_are_found_out_and_said(read):
+def test_decimal_commas_are_detected_and_noted(read):
     table = read("a;b;c\n1,5;1.234;x\n-2;2.345,5;y\n.;;z\n")
     assert values(table) == {"a": [1.5, -2, None], "b": [1234, 2345.5, None], "c": ["x", "y", "z"]}
     assert table.notes[0].endswith("few.csv have decimal commas")
@@ -201,12 +200,12 @@ def test_a_decimal_comma_may_be_stated(read):
      ("1 234", 1234), ("1'234.5", 1234.5), ("1e3", 1000), ("+.5", 0.5), ("0,123", None),
      ("1,23", None), ("1_000", None), ("12 kg", None), ("", None), ("1-2", None)],
 )  # fmt: skip
-def test_numbers_in_dress(text, number):
+def test_numbers_with_separators_units_and_signs(text, number):
     (found,) = numbers.numbers_of([text], ".")
     assert found == number if number is not None else np.isnan(found)
 
 
-def test_what_stands_for_no_number_is_missing_and_said(read):
+def test_texts_among_numbers_count_as_missing_and_are_noted(read):
     table = read("a,b\n1,x\n?,?\n3,y\n")
     assert values(table) == {"a": [1, None, 3], "b": ["x", "?", "y"]}
     assert table.notes == ["read '?' as missing in column 'a'"]
@@ -327,7 +326,7 @@ def test_inputs_of_a_date(read):
 # ---- names of columns ---------------------------------------------------------------------------
 
 
-def test_names_that_differ_in_case_and_punctuation_are_taken_and_said(read):
+def test_column_names_match_regardless_of_case_and_punctuation(read):
     recipe = tables.prepare(read("Living Area,town,y\n1,a,1\n2,b,2\n"), "y").recipe
     table = recipe.read({"living_area": [1], "TOWN": ["a"], "town2": ["b"]})
     assert table.notes == ["took column 'living_area' for 'Living Area'",
@@ -339,7 +338,7 @@ def test_names_that_differ_in_case_and_punctuation_are_taken_and_said(read):
         recipe.read({"livin area": [1], "tonw": ["a"]})
 
 
-def test_columns_of_a_matrix_are_taken_by_place(tmp_path):
+def test_columns_of_a_matrix_are_matched_by_position(tmp_path):
     X = np.random.default_rng(0).normal(size=(20, 12))
     X[:, 3] = 1  # constant, so no input
     np.savez(tmp_path / "t.npz", X=X, y=X[:, 0])

@@ -85,7 +85,7 @@ def test_columns_of_csv_are_numbers_or_texts(put):
         ("few.tsv.gz", gzip.compress(FEW.replace(",", "\t").encode(), mtime=0)),
     ],
 )
-def test_forms_of_csv_are_alike(put, name, content):
+def test_variants_of_csv_give_the_same_columns(put, name, content):
     expected = tables.read(put(FEW, "plain.csv"), drop=["since"])
     found = tables.read(put(content, name), drop=["since"])
     assert contents(found) == contents(expected)
@@ -97,7 +97,7 @@ def test_csv_from_standard_input(put, monkeypatch):
     assert contents(tables.read("-", only=["age"])) == {"age": ("number", [31, None, 47.5, -20])}
 
 
-def test_names_are_as_they_are_meant(put, tmp_path):
+def test_special_characters_in_column_names_and_file_names(put, tmp_path):
     assert list(tables.read(put(' a ,"b,c",d\n1,2,3\n', "x[1]*.csv")).columns) == ["a", "b,c", "d"]
     pl.DataFrame({"a": [1]}).write_parquet(tmp_path / "x[1]*.parquet")
     assert list(tables.read(tmp_path / "x[1]*.parquet").columns) == ["a"]
@@ -150,7 +150,7 @@ def test_columns_of_numpys_files(tmp_path):
     assert contents(tables.read(tmp_path / "a.npy")) == expected
 
 
-def test_kinds_may_be_said(put, tmp_path):
+def test_the_kinds_of_columns_may_be_stated(put, tmp_path):
     table = tables.read(put(FEW), kinds={"zip": "category"}, only=["zip"])
     assert contents(table) == {"zip": ("category", ["01", "02", "01", "03"])}
     np.savez(tmp_path / "a.npz", zip=[10, 9, 2], size=["1", " 2.5", ""], x=[0.5, np.nan, 2.0])
@@ -172,7 +172,7 @@ def test_more_texts_for_missing_values(put, tmp_path):
     assert contents(table) == {"a": ("number", [None, 1]), "b": ("category", [None, "x"])}
 
 
-def test_dates_are_dates_in_any_form(put, tmp_path):
+def test_dates_are_recognized_in_every_format(put, tmp_path):
     dates = "a,b,c,d\n2020-01-31,1/31/2020,31.1.20,2020-01-31T10:00:00Z\n2020-02-01,,1.2.20,NA\n"
     for path in (put(dates), tmp_path / "dates.parquet"):
         if path == tmp_path / "dates.parquet":
@@ -226,11 +226,11 @@ def test_files_that_are_no_tables(put, name, content, message):
 
 
 @pytest.mark.parametrize("content", ["a,b\n1,\n2,3\n", "a,b\n1,\n\n2,3", 'a,b\n1,""\n2,"x,y"\n'])
-def test_rows_that_end_with_an_empty_field_are_whole(put, content):
+def test_rows_may_end_with_an_empty_field(put, content):
     assert tables.read(put(content, "x.csv")).columns["a"].values[0] == 1
 
 
-def test_rows_that_are_cut_off_in_columns_that_are_not_read(put):
+def test_a_short_row_is_an_error_even_if_the_missing_columns_are_not_read(put):
     with pytest.raises(TableError, match="has 2 fields in line 3, but 3 names"):
         tables.read(put("a,b,c\n1,2,3\n4,5\n", "x.csv"), only=["a"])
 
@@ -275,7 +275,7 @@ def test_values_that_are_no_numbers(put, tmp_path):
         tables.read(tmp_path / "x.npz", kinds={"when": "number"})
 
 
-def test_damaged_files_are_never_more_than_a_complaint(tmp_path, rng):
+def test_a_damaged_file_is_read_or_raises_an_expected_error(tmp_path, rng):
     frame = pl.DataFrame({"a": range(100), "s": [f"t{i % 7}" for i in range(100)]})
     frame.write_parquet(tmp_path / "x.parquet")
     frame.write_csv(tmp_path / "x.csv")
@@ -297,7 +297,7 @@ def test_damaged_files_are_never_more_than_a_complaint(tmp_path, rng):
     assert {"read", TableError} <= outcomes
 
 
-def test_polars_is_asked_for_where_it_is_needed(put, monkeypatch, tmp_path):
+def test_reading_a_csv_file_needs_polars(put, monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "polars", None)
     with pytest.raises(ImportError, match="needs polars, which is not installed; pip install"):
         tables.read(put(FEW))
@@ -313,7 +313,7 @@ def column_table(tmp_path, **columns):
     return tables.read(tmp_path / "t.npz")
 
 
-def test_the_task_follows_from_the_target(tmp_path):
+def test_the_task_is_inferred_from_the_target(tmp_path):
     table = column_table(
         tmp_path,
         few=np.arange(200) % 20,
@@ -417,7 +417,7 @@ def test_a_missing_text_is_a_category_of_its_own(put):
     assert (rows.replaced, rows.n_missing()) == ({"c": 1}, {"c": 1})
 
 
-def test_blocks_are_the_rows(monkeypatch, put):
+def test_the_blocks_together_are_all_rows(monkeypatch, put):
     monkeypatch.setattr(encoding, "_BLOCK", 2)
     table = tables.read(put(TRAINED))
     rows = learned(table).encode(table)
@@ -440,7 +440,7 @@ def test_an_unknown_text_is_named(put):
     )
 
 
-def test_order_and_further_columns_make_no_difference(put):
+def test_the_order_of_columns_and_additional_columns_make_no_difference(put):
     table = tables.read(put(TRAINED))
     recipe = learned(table)
     frame = pl.read_csv(put(TRAINED))
@@ -537,7 +537,7 @@ def test_columns_that_no_network_takes(put, tmp_path):
         learned(tables.read(put("y\n1\n2\n")))
 
 
-def test_columns_that_tell_nothing_are_ignored(put):
+def test_columns_without_information_are_ignored(put):
     text = ",a,empty,day,id,y\n1,x,,2020-01-01,0,1\n2,x,,2020-01-02,1,2\n3,x,,2020-01-03,2,3\n"
     recipe = learned(tables.read(put(text)))
     same = "constant in the training rows"
@@ -612,7 +612,7 @@ def test_classes_in_binary_files(tmp_path):
     }  # fmt: skip
 
 
-def test_places_that_cannot_be_written(tmp_path):
+def test_paths_that_cannot_be_written(tmp_path):
     for path, kind, message in (
         ("p.txt", TableError, "must end with '.csv', '.parquet' or '.npy'"),
         ("no/p.csv", TableError, "does not exist; create it"),

@@ -63,7 +63,7 @@ def digest(*arrays):
 
 
 def fitted(net, epochs=1, callbacks=()):
-    """Fit, predict and evaluate; return the SHA-256 of all that came of it."""
+    """Fit, predict and evaluate; return the SHA-256 of all results."""
     history = net.fit(X, LABELS, batch_size=BATCH, epochs=epochs, callbacks=callbacks)
     losses = np.array([*history.history["loss"], net.evaluate(X, LABELS)])
     return digest(*net.get_weights(), net.predict(X), losses)
@@ -89,7 +89,7 @@ def test_bits_do_not_depend_on_the_number_of_threads(dtype, isa):
 
 
 @no_tasks
-def test_these_fits_are_shared_among_threads():
+def test_the_steps_of_these_fits_are_shared_among_threads():
     fitted(classifier(8))
     assert len(workers()) >= 7
 
@@ -116,16 +116,16 @@ def in_a_fork(work):
     if child == 0:
         try:
             signal.alarm(LONG)
-            told = work()
+            result = work()
         except BaseException as error:
-            told = repr(error)
-        os.write(write, told.encode())
+            result = repr(error)
+        os.write(write, result.encode())
         os._exit(0)
     os.close(write)
     with os.fdopen(read) as pipe:
-        told = pipe.read()
+        result = pipe.read()
     os.waitpid(child, 0)
-    return told
+    return result
 
 
 @no_fork
@@ -149,7 +149,7 @@ def test_a_forked_child_has_threads_of_its_own():
 @no_fork
 @may_fork
 def test_fork_while_another_thread_fits():
-    """The child has the pool as it was amid a task, and no thread to finish that."""
+    """The child has the pool in the middle of a task, without the threads that would finish it."""
     net, other, stop = classifier(), classifier(), threading.Event()
     expected = fitted(net.copy())
     rows, labels = np.tile(X, (20, 1)), np.tile(LABELS, 20)
@@ -172,28 +172,28 @@ def test_fork_while_another_thread_fits():
 @may_fork
 @pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
 def test_multiprocessing(method):
-    """The net goes to the child in a pickle, in the middle of its training."""
+    """The network is pickled for the child in the middle of its training."""
     net = classifier()
     fitted(net)
     with multiprocessing.get_context(method).Pool(2) as pool:
-        told = [pool.apply_async(fitted, (net,)) for _ in range(2)]
-        assert {each.get(LONG) for each in told} == {fitted(net)}
+        calls = [pool.apply_async(fitted, (net,)) for _ in range(2)]
+        assert {each.get(LONG) for each in calls} == {fitted(net)}
 
 
 def test_joblib():
     joblib = pytest.importorskip("joblib")
     net = classifier()
     fitted(net)
-    told = joblib.Parallel(2, backend="loky", timeout=LONG)([joblib.delayed(fitted)(net)] * 2)
+    results = joblib.Parallel(2, backend="loky", timeout=LONG)([joblib.delayed(fitted)(net)] * 2)
     joblib.externals.loky.get_reusable_executor().shutdown()
-    assert set(told) == {fitted(net)}
+    assert set(results) == {fitted(net)}
 
 
 # ---- callers on several threads -----------------------------------------------------------------
 
 
 def test_many_threads_predict_with_one_network():
-    """Some alone, some in a team: the rows of a call are 1 to 120, shared from 24 on."""
+    """Calls have 1 to 120 rows; from 24 rows on, a call is shared among threads."""
     net = classifier()
     rows = X.astype(np.float32)
     expected = net.predict(rows)
@@ -225,7 +225,7 @@ def test_fits_of_different_networks_at_the_same_time():
 
 
 class Hold(Callback):
-    """Keeps a fit from ending before `release` is set; says when it has begun."""
+    """Keeps a fit from ending until `release` is set, and sets an event when it has begun."""
 
     def __init__(self):
         self.begun, self.release = threading.Event(), threading.Event()
@@ -238,7 +238,7 @@ class Hold(Callback):
 
 
 def test_a_second_fit_of_one_network_is_refused():
-    """Again and again while the first one runs, which comes to no harm."""
+    """It is refused repeatedly while the first fit runs, which is not disturbed."""
     net, hold = classifier(), Hold()
     twin = net.copy()
     with ThreadPoolExecutor(1) as threads:
@@ -255,7 +255,7 @@ def test_a_second_fit_of_one_network_is_refused():
 
 
 def test_a_fit_is_refused_that_was_made_before_another_began():
-    """The first one begins while the second one, which found the network idle, reads a file."""
+    """The second fit has found the network idle and reads a file when the first one begins."""
     net, hold, reading = classifier(), Hold(), model_files.checkpoint
     with ThreadPoolExecutor(1) as threads, pytest.MonkeyPatch.context() as patch:
         calls, first = itertools.count(), []
@@ -276,8 +276,8 @@ def test_a_fit_is_refused_that_was_made_before_another_began():
     net.fit(X, LABELS)
 
 
-def test_weights_are_not_set_amid_a_step():
-    """Between steps they may be, as callbacks do. The fit goes on until weights are refused; it
+def test_weights_cannot_be_set_during_a_step():
+    """Between steps they can be set, as callbacks do. The fit goes on until weights are refused; it
     begins again if it is refused itself, amid the writing of weights."""
 
     class StopWhenRefused(Callback):
@@ -297,7 +297,7 @@ def test_weights_are_not_set_amid_a_step():
     assert not is_refused(lambda: net.set_weights(weights))
 
 
-def test_of_many_fits_at_once_one_goes_on():
+def test_of_many_concurrent_fits_of_a_network_one_succeeds():
     net, hold = classifier(), Hold()
     together, refused = threading.Barrier(8), []
 
@@ -354,7 +354,7 @@ def progress():
 @pytest.mark.skipif(
     not getattr(sys, "_is_gil_enabled", lambda: True)(), reason="there is no GIL to keep"
 )
-def test_progress_tells_who_keeps_the_gil(progress):
+def test_the_fixture_progress_detects_work_that_keeps_the_gil(progress):
     assert not progress(lambda: sum(range(100_000)), times=20)
     assert progress(lambda: time.sleep(0.001))
 
@@ -362,7 +362,7 @@ def test_progress_tells_who_keeps_the_gil(progress):
 @pytest.mark.parametrize("threads", [1, 4])
 @pytest.mark.parametrize("what", ["fit", "predict", "evaluate", "loss_and_gradients"])
 def test_the_gil_is_released(progress, what, threads):
-    """Asked of the kernels' calls that these methods make, since NumPy's may release it, too."""
+    """The calls of the kernels are measured, since NumPy may release the GIL as well."""
     network = classifier()._network
     rows, labels = np.tile(X, (20, 1)).astype(np.float32), np.tile(LABELS, 20)
     out = np.empty((len(rows), 5), np.float32)
@@ -397,9 +397,9 @@ def test_importing_leaves_the_floating_point_state_alone():
     code = "import ctypes, platform, sys; import numpy as np\n"
     code += inspect.getsource(floating_point_state)
     code += "before = floating_point_state(); import fastnn; print(before, floating_point_state())"
-    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     state = str(floating_point_state())
-    assert told.stdout == f"{state} {state}\n"
+    assert done.stdout == f"{state} {state}\n"
     assert "False" not in state
 
 
@@ -412,7 +412,7 @@ def test_fitting_leaves_the_floating_point_state_alone(threads, isa):
 
 @pytest.mark.skipif(platform.machine() not in FE_UPWARD, reason="FE_UPWARD's value isn't known")
 def test_workers_adopt_the_callers_rounding():
-    """They were made with another; and the caller keeps its own."""
+    """The threads were created with another rounding mode; that of the caller does not change."""
     libm, up = ctypes.CDLL(None), FE_UPWARD[platform.machine()]
     to_nearest, usual = fitted(classifier()), libm.fegetround()
     try:
@@ -429,7 +429,7 @@ def test_workers_adopt_the_callers_rounding():
 @no_tasks
 @pytest.mark.parametrize("threads", [2, 4])
 def test_idle_workers_sleep_until_they_are_wanted(threads):
-    """A worker that spins never sleeps; one that polls wakes, which the system counts."""
+    """The system counts how often a thread sleeps: a spinning thread never does."""
     fitted(classifier(threads))
 
     def naps():
@@ -446,7 +446,7 @@ def test_idle_workers_sleep_until_they_are_wanted(threads):
 
 
 @no_tasks
-def test_workers_do_not_pile_up():
+def test_the_number_of_worker_threads_does_not_grow():
     fitted(classifier(4))
     before = len(workers())
     for n in (1, 2, 3, 4) * 15:
@@ -473,7 +473,7 @@ print("goes on")
 """
 
 
-def test_a_second_interpreter_is_refused_and_the_first_goes_on():
+def test_a_second_interpreter_is_refused_and_the_first_still_works():
     done = subprocess.run([sys.executable, "-c", SUBINTERPRETER], capture_output=True, text=True)
     if "subprocess not supported" in done.stdout:
         pytest.skip("an editable build starts a compiler, which a second interpreter may not")

@@ -13,7 +13,7 @@ EXACT = {"rtol": 1e-10, "atol": 1e-10}
 
 
 def assert_same_course(net, X, t, epochs=2, **exact):
-    """Epochs of single rows give the reference's losses and weights."""
+    """Assert that epochs of batches of one row have the losses and weights of the reference."""
     twin = reference.Network.like(net)
     for epoch in range(epochs):
         order = np.random.default_rng(epoch).permutation(len(X))
@@ -66,7 +66,7 @@ def test_widths_around_vectors_and_panels(isa, dtype, width, rng):
     ],
     ids=["dropout", "l2", "l1"],
 )
-def test_what_the_path_leaves_to_others(isa, layers, rng):
+def test_tiny_networks_with_dropout_or_penalties(isa, layers, rng):
     net = MLP(2, layers, loss="squared_error", optimizer="adam", dtype="float64", seed=0)
     assert_same_course(net, rng.normal(size=(20, 2)), rng.normal(size=(20, 1)), **EXACT)
 
@@ -84,7 +84,7 @@ def test_sample_weights(isa, rng):
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_a_network_deep_enough_for_several_threads(threads):
-    """700 narrow layers are work enough to share, but the steps of this path are one thread's."""
+    """700 narrow layers are enough work to share, but this path uses one thread."""
     layers = [*(Dense(16, "tanh") for _ in range(700)), Dense(1)]
     nets = [
         MLP(4, layers, loss="squared_error", optimizer="sgd", seed=0, n_threads=n)

@@ -45,7 +45,7 @@ def assert_same_weights(net, twin, tolerance=1e-12):
 @pytest.mark.parametrize("batch_size", [1, 2, 10, 77, 1000, None])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_epochs_are_the_references(batch_size, reduction, weighted):
+def test_epochs_equal_those_of_the_reference(batch_size, reduction, weighted):
     net = classifier(reduction=reduction, optimizer=SGD(0.01, momentum=0.5))
     twin = reference.Network.like(net)
     weight = RNG.random(77) * (RNG.random(77) > 0.2) if weighted else None
@@ -76,7 +76,7 @@ def test_a_generator_draws_the_order_of_each_epoch(generator):
 
 
 class Fixed:
-    """What gives these numbers of rows."""
+    """A generator whose orders are the given numbers of rows."""
 
     def __init__(self, rows):
         self.rows = rows
@@ -139,7 +139,7 @@ def test_batches_longer_than_a_chunk_of_rows():
 @pytest.mark.parametrize("rows", [1025, 2500])
 @pytest.mark.parametrize("weighted", [False, True])
 def test_batches_of_several_rounds(rows, weighted):
-    """Their gradients are added up a round of 1024 rows at a time, masks and penalties included."""
+    """Gradients are summed over rounds of 1024 rows, with dropout and penalties."""
     X, y = RNG.standard_normal((2 * rows + 30, 9)), RNG.standard_normal((2 * rows + 30, 2))
     weight = RNG.random(len(X)) if weighted else None
     layers = [Dense(20, "gelu", l2=0.01), Dropout(0.4), Dense(33, "tanh", l1=1e-3), Dense(2)]
@@ -159,7 +159,7 @@ def test_batches_of_several_rounds(rows, weighted):
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
 def test_single_rows_on_several_threads(optimizer):
-    """A network large enough to be shared even so; the bits of one thread."""
+    """The network is large enough to be shared among threads; the bits are those of one thread."""
     nets = [
         MLP(500, [Dense(400, "tanh"), Dense(3)], loss="squared_error", optimizer=optimizer,
             seed=0, n_threads=threads)
@@ -199,7 +199,7 @@ def test_several_outputs_and_several_labels():
         assert net.predict(X).shape == (77, 3)
 
 
-def test_a_zero_weight_is_a_row_left_out():
+def test_a_sample_weight_of_0_leaves_the_row_out():
     kept = np.arange(77) % 3 > 0
     one = MLP(9, [Dense(4, "tanh"), Dense(5, "softmax")], loss="cross_entropy", optimizer="sgd",
               dtype="float64", seed=0)  # fmt: skip
@@ -236,14 +236,14 @@ def test_watching_the_progress_changes_no_bit(clock):
     assert len(set(seen)) > 3
 
 
-def test_without_a_seed_each_network_is_another():
+def test_networks_without_a_seed_differ():
     assert sha256(classifier(seed=None)) != sha256(classifier(seed=None))
 
 
 # ---- fit, evaluate, predict ---------------------------------------------------------------------
 
 
-def test_validation_loss_is_evaluates():
+def test_the_validation_loss_equals_evaluate():
     net = classifier()
     history = net.fit(X, LABELS, epochs=3, validation_data=(X[:20], LABELS[:20])).history
     assert len(history["loss"]) == len(history["val_loss"]) == 3
@@ -251,7 +251,7 @@ def test_validation_loss_is_evaluates():
 
 
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
-def test_evaluate_is_the_references(reduction):
+def test_evaluate_equals_the_reference(reduction):
     net = MLP(9, [Dense(8, "tanh", l1=0.01, l2=0.02), Dense(2)], loss="huber", optimizer="sgd",
               reduction=reduction, dtype="float64", seed=0)  # fmt: skip
     rows, targets = RNG.standard_normal((300, 9)), RNG.standard_normal((300, 2))
@@ -270,8 +270,8 @@ def test_dropout_acts_in_training_only():
     assert net.loss_and_gradients(X, LABELS, training=True)[0] != still
 
 
-def test_each_step_and_epoch_drops_others():
-    """With learning rate ~ 0 only the masks change from step to step."""
+def test_each_step_draws_another_dropout_mask():
+    """The learning rate is nearly 0, so only the masks change from step to step."""
     net = classifier(optimizer=SGD(1e-300))
     losses = [net.train_on_batch(X, LABELS) for _ in range(3)]
     assert len(set(losses)) == 3
@@ -284,7 +284,7 @@ def test_predict_into_an_array():
     assert out.tobytes() == net.predict(X).tobytes()
 
 
-def test_fit_goes_on_where_it_stopped():
+def test_a_second_fit_continues_the_first():
     whole, halves = classifier(), classifier()
     whole.fit(X, LABELS, epochs=4)
     halves.fit(X, LABELS, epochs=2)
@@ -292,7 +292,7 @@ def test_fit_goes_on_where_it_stopped():
     assert sha256(whole) == sha256(halves)
 
 
-def test_divergence_is_said_and_stops():
+def test_divergence_raises_an_error():
     net = MLP(9, [Dense(8), Dense(1)], loss="squared_error", optimizer=SGD(1e6), seed=0)
     said = r"epoch \d+, step \d+: .*; lower the learning rate"
     with pytest.raises(FloatingPointError, match=said):

@@ -75,7 +75,7 @@ def run(*arguments, folder, accepted=(0,), **environment):
 @needs_mypy
 def test_mypy_finds_all_that_is_wrong_in_a_program_and_nothing_else(program):
     options = ["--strict", "--config-file=", "--cache-dir=cache", "--no-error-summary"]
-    told = run(
+    output = run(
         "mypy",
         *options,
         program.name,
@@ -83,15 +83,15 @@ def test_mypy_finds_all_that_is_wrong_in_a_program_and_nothing_else(program):
         accepted=(1,),
         MYPYPATH=os.pathsep.join(ROOTS),
     )
-    found = {int(n) for n in re.findall(rf"^{program.name}:(\d+): error", told, re.MULTILINE)}
-    assert found == WRONG, told
+    found = {int(n) for n in re.findall(rf"^{program.name}:(\d+): error", output, re.MULTILINE)}
+    assert found == WRONG, output
 
 
 @needs_pyright
 def test_pyright_finds_all_that_is_wrong_in_a_program_and_nothing_else(program):
     settings = {"include": [program.name], "typeCheckingMode": "strict", "extraPaths": ROOTS}
     program.with_name("pyrightconfig.json").write_text(json.dumps(settings))
-    told = run(
+    output = run(
         "pyright",
         "--outputjson",
         f"--pythonpath={sys.executable}",
@@ -99,10 +99,10 @@ def test_pyright_finds_all_that_is_wrong_in_a_program_and_nothing_else(program):
         accepted=(1,),
     )
     rules = {}
-    for entry in json.loads(told)["generalDiagnostics"]:
+    for entry in json.loads(output)["generalDiagnostics"]:
         assert Path(entry["file"]).name == program.name
         rules.setdefault(entry["range"]["start"]["line"] + 1, []).append(entry.get("rule", ""))
-    assert set(rules) == WRONG, told
+    assert set(rules) == WRONG, output
     for line, broken in rules.items():
         assert not all(rule.startswith(MINOR) for rule in broken), (line, broken)
 
@@ -115,7 +115,7 @@ def test_the_program_runs(program):
 
 @needs_mypy
 def test_stubs_are_what_the_compiled_modules_are(tmp_path):
-    told = run(
+    output = run(
         "mypy.stubtest",
         "fastnn._kernels_f32",
         "fastnn._kernels_f64",
@@ -123,4 +123,4 @@ def test_stubs_are_what_the_compiled_modules_are(tmp_path):
         folder=tmp_path,
         MYPYPATH=os.pathsep.join(ROOTS),
     )
-    assert "no issues found in 2 modules" in told
+    assert "no issues found in 2 modules" in output

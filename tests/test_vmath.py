@@ -235,7 +235,7 @@ def test_special_values(kernels, isa, function):
 
 
 def test_nan_in_nan_out(kernels, isa, function):
-    """Every kind of NaN, in every lane, and only there."""
+    """Every kind of NaN gives NaN in its lane, and in no other."""
     for n in range(1, 40):
         for nan in (np.nan, -np.nan):
             x = np.ones(n, kernels.DTYPE)
@@ -245,7 +245,7 @@ def test_nan_in_nan_out(kernels, isa, function):
 
 
 def test_float32(isa, function):
-    """A bit pattern in 2^11, and the edges."""
+    """One of every 2^11 bit patterns, and the edges."""
     x = bits_of_float32(len(isa), 2**32, 2017)
     x = domain(function, np.concatenate([x, near_edges(np.float32)]))
     y = computed(_kernels_f32, function, x, isa)
@@ -276,7 +276,7 @@ def test_float64(isa, function, mpmath_values):
 
 
 @needs_long_doubles
-def test_the_oracle_for_millions(function, mpmath_values):
+def test_long_doubles_agree_with_mpmath(function, mpmath_values):
     """Long doubles agree with mpmath to a small part of an ulp of float64."""
     x, truth = mpmath_values[function]
     with np.errstate(all="ignore"):

@@ -1,4 +1,4 @@
-"""Weights of rows and of outputs: missing targets, signed weights, what a mean is divided by.
+"""Weights of rows and of outputs: missing targets, signed weights, the divisor of a mean.
 
 Losses and gradients agree with the reference and with PyTorch to 1e-10 in float64, and every way
 of passing weights has the same bits. Not here: class weights (test_fit.py), the leaves
@@ -54,7 +54,7 @@ SIGNED = [name for name in losses.NAMES if losses.get(name).signed_weights]
 @pytest.mark.parametrize("n_out", [3, 20])
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_weights_of_outputs(isa, rng, loss, output, n_out, reduction):
-    """All calls equal the reference; a target of weight 0 may be NaN."""
+    """All calls agree with the reference; a target with weight 0 may be NaN."""
     net = network(loss, n_out, output, reduction=reduction)
     twin = reference.Network.like(net)
     X, y, w = data(rng, n_out)
@@ -142,7 +142,7 @@ def test_rows_whose_every_output_is_unknown_change_nothing(rng):
 
 
 def test_any_mark_of_a_missing_target_will_do(rng):
-    """As long as its weight is 0: the loss takes targets from 0 to 1."""
+    """The mark need not be from 0 to 1, the range of the loss, as its weight is 0."""
     net = network("binary_cross_entropy")
     X, y, w = data(rng)
     marked = [np.where(w == 0, mark, y) for mark in (np.nan, -1.0, 99.0, 0.0)]
@@ -171,7 +171,7 @@ def test_weights_of_outputs_need_a_loss_that_is_their_sum(rng):
 @pytest.mark.parametrize("loss", SIGNED)
 @pytest.mark.parametrize("reduction", ["mean", "sum"])
 def test_signed_weights(isa, rng, loss, reduction):
-    """A mean is divided by the sum of their sizes, also where their own sum is 0."""
+    """A mean is divided by the sum of the absolute weights, also if the sum of the weights is 0."""
     net = network(loss, output="identity" if losses.get(loss).outputs is None else None,
                   reduction=reduction, scale_penalties=True)  # fmt: skip
     twin = reference.Network.like(net)
@@ -229,7 +229,7 @@ def test_slopes_of_losses_with_signed_weights_are_bounded(loss):
 
 
 def test_signed_weights_of_output_gradients(rng):
-    """Weights times gradients, divided by the sum of the weights' sizes."""
+    """Weights times gradients, divided by the sum of the absolute weights."""
     X, dY, w = data(rng)
     nets = [network(), network()]
     rows = w[:, 0] - 1

@@ -423,11 +423,11 @@ def test_weights_are_those_that_numpy_draws(initializer, dtype):
             np.testing.assert_array_equal(np.concatenate(rows).astype(dtype), W)
 
 
-def test_history_takes_epochs_as_it_is_told_of_them():
-    told, taken = History(), History()
+def test_history_is_the_same_by_hooks_and_by_take():
+    by_hooks, taken = History(), History()
     for epoch, loss in enumerate([3.0, 2.0, 1.0]):
-        told.on_epoch_end(epoch, {"loss": loss})
+        by_hooks.on_epoch_end(epoch, {"loss": loss})
     taken.take({"loss": np.array([3.0])})
     taken.take({"loss": np.array([2.0, 1.0])})
     taken.take({"loss": np.array([])})
-    assert (told.epoch, told.history) == (taken.epoch, taken.history)
+    assert (by_hooks.epoch, by_hooks.history) == (taken.epoch, taken.history)

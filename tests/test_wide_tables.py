@@ -118,8 +118,8 @@ def test_the_command_line_gives_the_bits_of_arrays(training, path, tmp_path, run
         with monkeypatch.context() as patch:
             use(form, patch)
             options = [*TRAININGS[training], "--hidden", "20", "--epochs", "2", "--quiet"]
-            told = run("train", path, *options, "--json", "--out", out, "--seed", "1")
-            assert told[0] == 0, told
+            trained = run("train", path, *options, "--json", "--out", out, "--seed", "1")
+            assert trained[0] == 0, trained
             predicted = run("predict", out, path)
             assert predicted[0] == 0, predicted
         found.append(

@@ -57,8 +57,8 @@ def test_96_steps_to_the_target():
     assert_digits(y, 0.5009574, tolerance=5e-8)
 
 
-def test_it_tells_its_story(capsys):
+def test_the_program_prints_its_figures(capsys):
     EXAMPLE["main"]()
-    told = capsys.readouterr().out
+    output = capsys.readouterr().out
     for words in ("0.69028349", "0.04068113", "0.59264552", "0.59286617", "after 96 steps"):
-        assert words in told
+        assert words in output

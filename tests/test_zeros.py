@@ -77,7 +77,7 @@ def twins(monkeypatch):
 
 
 def state_of(net):
-    """Return everything that training changes in the compiled network, as bytes."""
+    """Return all state of the compiled network that training changes, as bytes."""
     network = net._network
     step, epoch, blocks = network.read_blocks(list(range(network.n_blocks)))
     return step, epoch, [array.tobytes() for block in blocks for array in block]
@@ -88,14 +88,14 @@ def skips(net, X, batch=32):
 
 
 def assert_same_fits(nets, X=SPARSE, y=Y, **options):
-    """Train both; all losses and the states are the same."""
+    """Train both; assert that all losses and the final states are the same."""
     histories = [net.fit(X, y, **{"batch_size": 32, "epochs": 2, **options}) for net in nets]
     assert repr(histories[0].history) == repr(histories[1].history)
     assert state_of(nets[0]) == state_of(nets[1])
 
 
 def assert_same_calls(nets, X, y, weight=None):
-    """Whatever a network computes from rows."""
+    """Assert that both networks return the same bits from every call on rows."""
     one, other = nets
     for n in (1, 1, 2, 17, len(X)):
         assert one.predict(X[:n]).tobytes() == other.predict(X[:n]).tobytes()
@@ -140,7 +140,7 @@ def test_shapes_and_threads(n_in, units, dtype, twins):
 
 
 def test_threads_share_a_step(twins):
-    """Of enough work for several: each has strips of tiles of its own, cut anywhere."""
+    """Each thread has its own range of strips of tiles."""
     X, y = rows_with_zeros(0.2, n=300, n_in=400), RNG.random((300, 3))
     states = set()
     for n_threads in (1, 2, 3):
@@ -240,7 +240,7 @@ def test_zeros_that_dropout_makes(twins):
     ],
     ids=str,
 )
-def test_every_use_of_a_gradient(options, twins):
+def test_every_way_of_using_a_gradient(options, twins):
     nets = twins(**options)
     assert skips(nets[0], SPARSE)
     assert_same_fits(nets)
@@ -313,7 +313,7 @@ def test_a_weight_that_is_not_finite_reaches_all_rows(value, first, twins):
 
 
 def test_a_training_in_which_weights_overflow(twins):
-    """A step makes a weight infinite that the next batch has no input for: its loss is NaN."""
+    """The next batch has zeros for the infinite weight, so its loss is NaN."""
     X = np.zeros((64, N_IN))
     X[:32, 5], X[32:, 9] = 1e10, 1e-3
     for clip in ({}, {"global_clipnorm": 1e20}):
@@ -346,7 +346,7 @@ def test_deltas_that_overflow(twins):
 
 
 def test_a_handler_of_signals_predicts_amid_a_fit(twins):
-    """With the weights as they are then, which are not those that were last found to be finite."""
+    """It uses the weights of that moment, which have not been checked yet."""
     nets, found = twins(), []
     for net in nets:
 
@@ -368,7 +368,7 @@ def test_a_handler_of_signals_predicts_amid_a_fit(twins):
 # ---- the switch ---------------------------------------------------------------------------------
 
 
-def test_the_environment_turns_it_off():
+def test_an_environment_variable_turns_skipping_off():
     program = "import fastnn._cpu as cpu; print(cpu.SKIP_ZEROS)"
 
     def run(value):
@@ -384,14 +384,14 @@ def test_the_environment_turns_it_off():
     assert "FASTNN_ZEROS='no' is neither 0 nor 1" in run("no").stderr
 
 
-def test_profile_says_so(twins):
+def test_profile_reports_skipped_zeros(twins):
     nets = twins()
     texts = [str(fastnn.profile(net, SPARSE, Y, seconds=0.05)) for net in nets]
     assert ["multiplications by zero inputs are skipped" in text for text in texts] == [True, False]
 
 
-def test_a_few_rows_that_are_predicted_again(twins):
-    """The first prediction after a change does not look through all weights; the next one does."""
+def test_weights_are_checked_from_the_second_prediction_of_a_few_rows(twins):
+    """The first prediction after an update does not check all weights; the second one does."""
     nets = twins()
     for rows in (SPARSE[:1], SPARSE[:3]):
         first, again = (net.predict(rows).tobytes() for net in (nets[0], nets[0]))

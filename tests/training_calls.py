@@ -1,4 +1,4 @@
-"""Seeded trainings for digests, by how a network is used: rows, options of fit, calls, kernels.
+"""Seeded trainings for tests/digests.json: forms of rows, options of fit, calls, and kernels.
 
 Like those of fastnn.verification they use the public API alone; `small_blocks` is the exception.
 """
@@ -53,8 +53,8 @@ def small_blocks():
 # ---- rows, options of fit -----------------------------------------------------------------------
 
 
-def fed(change, *, layers=(), dtype="float32", adapt=False, **options):
-    """Return a training on whole numbers of 0 to 7 that `change` makes a user's rows of."""
+def trained_on(change, *, layers=(), dtype="float32", adapt=False, **options):
+    """Return a training on integers 0 to 7, passed to fit in the form that `change` returns."""
 
     def run(n_threads):
         rng = np.random.default_rng(3)
@@ -99,7 +99,7 @@ def weighed_batches(X, y, folder):
     return ([(X[i : i + 50], y[i : i + 50], 1 + X[i : i + 50, 0]) for i in range(0, 230, 50)],)
 
 
-FEEDS = {
+ROW_FORMS = {
     "float64 array": lambda X, y, folder: (X.astype(float), y),
     "float32 array": lambda X, y, folder: (X.astype("f4"), y.astype("f4")),
     "uint8 array": lambda X, y, folder: (X.astype("u1"), y),
@@ -113,22 +113,22 @@ FEEDS = {
 }
 
 
-def by_feed():
-    for name, change in FEEDS.items():
-        yield name, fed(change)
-        yield f"{name}, float64", fed(change, dtype="float64")
+def by_row_form():
+    for name, change in ROW_FORMS.items():
+        yield name, trained_on(change)
+        yield f"{name}, float64", trained_on(change, dtype="float64")
     for name in ("float64 array", "uint8 array", "memory-mapped file", "CSR"):
-        change, standardized = FEEDS[name], [Standardize()]
-        yield f"{name}, in order", fed(change, shuffle=False)
-        yield f"{name}, standardized", fed(change, layers=standardized)
-        yield f"{name}, adapted before", fed(change, layers=standardized, adapt=True)
-        yield f"{name}, validation_split", fed(change, validation_split=0.3)
-    yield "iterable, steps_per_epoch", fed(batches, steps_per_epoch=3)
+        change, standardized = ROW_FORMS[name], [Standardize()]
+        yield f"{name}, in order", trained_on(change, shuffle=False)
+        yield f"{name}, standardized", trained_on(change, layers=standardized)
+        yield f"{name}, adapted before", trained_on(change, layers=standardized, adapt=True)
+        yield f"{name}, validation_split", trained_on(change, validation_split=0.3)
+    yield "iterable, steps_per_epoch", trained_on(batches, steps_per_epoch=3)
     first = (np.arange(36.0).reshape(3, 12) / 6, np.zeros((3, 2)))
-    yield "validation_data", fed(FEEDS["float64 array"], validation_data=first)
+    yield "validation_data", trained_on(ROW_FORMS["float64 array"], validation_data=first)
     yield (
         "validation_data, weights",
-        fed(FEEDS["float64 array"], validation_data=(*first, [1.0, 0.5, 2.0])),
+        trained_on(ROW_FORMS["float64 array"], validation_data=(*first, [1.0, 0.5, 2.0])),
     )
 
 
@@ -178,7 +178,7 @@ def generated(train, **options):
 
 
 def diverged(n_in, layers, batch_size):
-    """Return a training that ends by a loss that isn't finite, with weights of before."""
+    """Return a training whose loss becomes non-finite, so that fit restores earlier weights."""
 
     def run(n_threads):
         net = built(n_in, layers, n_threads, optimizer=SMALL_RATE)
@@ -235,7 +235,7 @@ def by_callback():
 
 # ---- calls --------------------------------------------------------------------------------------
 
-SOME = {
+NETWORKS = {
     "usual": (6, [Dense(20, "tanh"), Dense(17, "gelu", l2=0.01), Dense(3)], {}),
     "dropout": (6, [Dropout(0.1), Dense(20, "relu"), Dropout(0.5), Dense(3)], {}),
     "tiny": (4, [Dense(5, "tanh"), Dense(3)], {}),
@@ -246,12 +246,12 @@ SOME = {
 
 def with_batches(net, X, y):
     """Single updates of 1, 2, 3, ... rows, one of them with weights."""
-    told, at = [], 0
+    losses, at = [], 0
     for n in range(1, 9):
-        told.append(net.train_on_batch(X[at : at + n], y[at : at + n]))
+        losses.append(net.train_on_batch(X[at : at + n], y[at : at + n]))
         at += n
-    told.append(net.train_on_batch(X, y, np.linspace(0.5, 1.5, len(X))))
-    return [np.array(told)]
+    losses.append(net.train_on_batch(X, y, np.linspace(0.5, 1.5, len(X))))
+    return [np.array(losses)]
 
 
 def with_gradients(net, X, y):
@@ -278,7 +278,7 @@ def with_output_gradients(net, X, y):
     return [net.get_flat_weights()]
 
 
-def with_questions(net, X, y):
+def with_evaluations(net, X, y):
     net.fit(X, y, batch_size=8)
     losses = net.evaluate(X, y), net.evaluate(X[:7], y[:7], np.arange(7.0))
     return [np.array(losses), *net.activations(X), net.jacobian(X), net.input_gradients(X)]
@@ -328,7 +328,7 @@ CALLS = {
     "loss_and_gradients": with_gradients,
     "per_sample_gradients": with_gradients_of_rows,
     "train_on_output_gradients": with_output_gradients,
-    "evaluate, activations, jacobian": with_questions,
+    "evaluate, activations, jacobian": with_evaluations,
     "predictions of some rows": with_predictions,
     "copied midway": continued(MLP.copy),
     "copied to float64 midway": continued(lambda net: net.copy(dtype="float64")),
@@ -341,7 +341,7 @@ CALLS = {
 
 def by_call():
     for (name, call), (of, (n_in, layers, options)) in itertools.product(
-        CALLS.items(), SOME.items()
+        CALLS.items(), NETWORKS.items()
     ):
 
         def run(n_threads, call=call, n_in=n_in, layers=layers, options=options):
@@ -403,4 +403,4 @@ def by_kernel():
         yield f"{name}, gelu, adam", kernel_step(shape, dtype, "gelu", Adam(0.01))
 
 
-SECTIONS = by_feed, by_fit_option, by_divergence, by_callback, by_call, by_own_loss, by_kernel
+SECTIONS = by_row_form, by_fit_option, by_divergence, by_callback, by_call, by_own_loss, by_kernel

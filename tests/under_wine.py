@@ -53,7 +53,7 @@ int main(void) {{
 
 
 def compiled(target, arguments):
-    """Run the compiler for a system; a complaint of it ends this program."""
+    """Run the compiler for a system; an error or a warning ends this program."""
     command = [sys.executable, "-m", "ziglang", "cc", "-target", target, *STRICT, *arguments]
     done = subprocess.run(list(map(str, command)), capture_output=True, text=True, check=False)
     if done.returncode or done.stderr:
@@ -61,7 +61,7 @@ def compiled(target, arguments):
 
 
 def run(program, *arguments):
-    """Run a program, by wine if it is one of Windows; return what it prints if it ends with 0."""
+    """Run a program, a Windows program by Wine; return its output, or end if it fails."""
     wine = ["wine"] if program.suffix == ".exe" else []
     quiet = {"WINEDEBUG": "-all", "XDG_RUNTIME_DIR": str(program.parent), **os.environ}
     done = subprocess.run([*wine, program, *arguments], env=quiet, capture_output=True, text=True,
@@ -72,7 +72,7 @@ def run(program, *arguments):
 
 
 def check_leaves(folder, bits):
-    """Every leaf of every table that this CPU can run."""
+    """Check every leaf of every table that this CPU can run."""
     jobs = {folder / name: args for name, args in test_leaves.compilations(bits).items()}
     with ThreadPoolExecutor(os.cpu_count()) as threads:
         each = [[*args, "-c", "-o", path] for path, args in jobs.items()]
@@ -85,7 +85,7 @@ def check_leaves(folder, bits):
 
 
 def check_pool(folder):
-    """What pool.h promises, and the platform room below it."""
+    """Check the guarantees of pool.h and the functions of platform.h."""
     sources = [ENGINE / "pool.c", ENGINE / "platform/windows.c", TESTS / "pool/test_pool.c"]
     program = folder / "test_pool.exe"
     compiled(WINDOWS, [*PLAIN, "-I", ENGINE, *sources, "-lpthread", "-o", program])
@@ -93,7 +93,7 @@ def check_pool(folder):
 
 
 def check_source(folder, dtype):
-    """A network as C source trains to the same bits on both systems."""
+    """Check that a network as C source trains to the same bits on both systems."""
     layers = [fastnn.Dense(17, "tanh"), fastnn.Dense(9, "gelu"), fastnn.Dense(3)]
     net = fastnn.MLP(5, layers, loss="squared_error", optimizer="sgd",
                      dtype=dtype, seed=3)  # fmt: skip
@@ -111,7 +111,7 @@ def check_source(folder, dtype):
 
 
 def main():
-    """Build and run all; end with 1 at the first that is wrong."""
+    """Build and run all programs; end with 1 at the first failure."""
     if shutil.which("wine") is None:
         sys.exit("wine is not found; on Debian: apt-get install wine")
     with tempfile.TemporaryDirectory() as name:

@@ -6,9 +6,9 @@ or files cannot be used, 2 if the command line is wrong, 3 if a network does not
 after Ctrl-C, 141 if the reader of the output has closed the pipe.
 
 Here: `main`, which runs a command and turns exceptions into exit codes. Each command has a module
-with its options and steps. `options`, `output` and `loading` are shared by all, `report` by train
-and info. The parts of train are `train_options`, `presets`, `splitting`, `objectives`, `good`,
-`fitting`, `several`, `scores` and `judging`; info has `table_info`.
+with its options and steps. `options`, `output` and `loading` are shared by all, `result_text` by
+train and info. The parts of train are `train_options`, `presets`, `job`, `splitting`, `objectives`,
+`preset_good`, `fitting`, `several`, `scores`, `judging` and `report_page`; info has `table_info`.
 Not here: work on tables (tabular/), training (MLP.fit) and measuring (benchmarking/).
 """
 
@@ -25,6 +25,9 @@ from fastnn.cli.output import discard, of_system, print_now, tell
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
+
+#: The commands, except `bench`, whose options are added only if they are needed.
+_COMMANDS = (train, predict, info, export, verify)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -101,7 +104,7 @@ def _parser(argv: Sequence[str]) -> Parser:
     parser.add_argument("--version", action="version", version=f"fastnn {fastnn.__version__}")
     parser.set_defaults(run=_without_command)
     commands = parser.add_subparsers(metavar="COMMAND")
-    for command in (train, predict, info, export, verify):
+    for command in _COMMANDS:
         command.add(commands)
     bench.add(commands, with_options=argv[:1] == ["bench"])
     return parser
@@ -109,4 +112,5 @@ def _parser(argv: Sequence[str]) -> Parser:
 
 def _without_command(options: argparse.Namespace) -> int:
     """Refuse a command line without a command."""
-    raise UsageError("name a command: train, predict, info, export or bench; see fastnn --help")
+    *first, last = (module.__name__.rpartition(".")[2] for module in (*_COMMANDS, bench))
+    raise UsageError(f"name a command: {', '.join(first)} or {last}; see fastnn --help")

@@ -11,10 +11,9 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from fastnn import optimizers
 from fastnn.callbacks import Callback, EarlyStopping, ProgressBar
+from fastnn.cli.job import End
 from fastnn.cli.objectives import weights_of
 from fastnn.cli.output import tell
 from fastnn.layers import Dense, Dropout, Standardize
@@ -26,12 +25,8 @@ from fastnn.tabular.models import Model
 if TYPE_CHECKING:
     import argparse
 
-    from numpy.typing import NDArray
-
-    from fastnn.cli.objectives import Objective
+    from fastnn.cli.job import Job
     from fastnn.optimizers import Optimizer
-    from fastnn.tabular.encoding import Rows
-    from fastnn.tabular.recipe import Recipe
 
 
 def optimizer_of(options: argparse.Namespace) -> Optimizer:
@@ -45,10 +40,9 @@ def optimizer_of(options: argparse.Namespace) -> Optimizer:
     return optimizers.KINDS[name](**settings)
 
 
-def network_of(
-    options: argparse.Namespace, recipe: Recipe, optimizer: Optimizer, objective: Objective
-) -> MLP:
+def network_of(job: Job, optimizer: Optimizer) -> MLP:
     """Return the untrained network that the options describe."""
+    options, recipe, objective = job.options, job.recipe, job.objective
     layers: list[Dense | Dropout | Standardize] = []
     if recipe.is_measured.any():
         layers.append(Standardize())
@@ -66,28 +60,21 @@ def network_of(
     )
 
 
-def fit(
-    net: MLP,
-    options: argparse.Namespace,
-    recipe: Recipe,
-    encoded: Rows,
-    y: NDArray[Any],
-    rows: dict[str, NDArray[np.intp]],
-    objective: Objective,
-) -> tuple[Model, dict[str, int | None], str]:
-    """Train a network; return it, a summary of the training, and the reason why it ended.
+def fit(net: MLP, job: Job) -> tuple[Model, dict[str, int | None], End]:
+    """Train a network; return it, a summary of the training, and how it ended.
 
-    The summary has the number of epochs and the best epoch, counted from 1. The reason is
-    "patience" (early stopping), "epochs" (all were done) or "interrupt" (Ctrl-C after at least one
-    epoch; the network then has its best weights so far).
+    The summary has the number of epochs and the best epoch, counted from 1. If Ctrl-C interrupts
+    the training after at least one epoch, the network has its best weights so far.
 
     A numeric target is scaled to mean 0 and standard deviation 1, a count to mean 1. The output
     layer then undoes the scaling, so that the network predicts in the units of the target.
     """
+    options, recipe, encoded, rows = job.options, job.recipe, job.encoded, job.rows
+    output = job.objective.output
     X = encoded.inputs(rows["training"], net.dtype)
     is_class = recipe.classes is not None
-    mean, scale = (0.0, 1.0) if is_class else mean_and_scale(y[rows["training"]], objective.output)
-    y = y if is_class else (y - mean) / scale
+    mean, scale = (0.0, 1.0) if is_class else mean_and_scale(job.y[rows["training"]], output)
+    y = job.y if is_class else (job.y - mean) / scale
     if recipe.is_measured.any():
         net.adapt(measured(X, recipe.is_measured))  # the inputs of categories stay 0 or 1
     callbacks: list[Callback] = [] if options.quiet else [_progress()]
@@ -96,7 +83,7 @@ def fit(
     if len(rows["validation"]):
         callbacks.append(stop)
         validation = encoded.inputs(rows["validation"], net.dtype), y[rows["validation"]]
-    end, history = "epochs", None
+    end, history = End.EPOCHS, None
     try:
         history = net.fit(
             X,
@@ -112,20 +99,17 @@ def fit(
     except KeyboardInterrupt:
         if net.epoch == 0:
             raise
-        end = "interrupt"
+        end = End.INTERRUPTED
         if validation is not None:
             stop.on_train_end({})  # restores the best weights
     if not is_class:
-        undo_scaling(net, mean, scale, objective.output)
+        undo_scaling(net, mean, scale, output)
     if validation is None:
         return Model.of(net, history), {"epochs": net.epoch, "best_epoch": None}, end
     model = Model.of(net, history, stop.best_epoch)
     best = None if stop.best_epoch is None else stop.best_epoch + 1
-    return (
-        model,
-        {"epochs": net.epoch, "best_epoch": best},
-        "patience" if stop.stopped_epoch else end,
-    )
+    summary = {"epochs": net.epoch, "best_epoch": best}
+    return model, summary, End.STOPPED if stop.stopped_epoch else end
 
 
 def _progress() -> Callback:

@@ -16,7 +16,7 @@ from fastnn.cli import table_info
 from fastnn.cli.loading import is_table, model, network
 from fastnn.cli.options import add_form_options, form_of
 from fastnn.cli.output import abbreviated, number, print_now, protect, two_columns
-from fastnn.cli.report import again, epochs, kept, of_task, score_table
+from fastnn.cli.result_text import best_epoch_note, epochs, refit_note, score_table, task_facts
 from fastnn.exchange import model_files
 from fastnn.tabular.codes import Ordered, Value
 
@@ -50,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     protect([options.model])
     if is_table(options.model):
         return table_info.show(options.model, form_of(options), options.json)
-    recipe, found, several = None, {}, {}
+    recipe, record, several = None, {}, {}
     if model_files.has_many(options.model):
         fits = fastnn.load_many(options.model)
         net, several = fits[0], _of_many(fits)
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
     if "table" in net.metadata:
         recipe = model(options.model)[1]
         if "training" in net.metadata:
-            found = _record(options.model, net)
+            record = _record(options.model, net)
     if options.json:
         described = {
             "model": options.model,
@@ -71,12 +71,12 @@ def run(options: argparse.Namespace) -> int:
             **several,
             "inputs": None if net.feature_names is None else list(net.feature_names),
             "table": recipe and recipe.to_plain(),
-            "training": found or None,
+            "training": record or None,
             "config": net.get_config(),
         }
         print_now(json.dumps(described) + "\n")
         return 0
-    text = "" if recipe is None else _of_recipe(recipe, found) + "\n"
+    text = "" if recipe is None else _of_recipe(recipe, record) + "\n"
     if several:
         text = two_columns(_described(several)) + text
     print_now(text + inspection.summary(net) + "\n")
@@ -109,29 +109,30 @@ def _record(path: str, net: MLP) -> dict[str, Any]:
              "test", "baseline")  # fmt: skip
     of_several = ("ensemble", "by", "search")
     try:
-        found: dict[str, Any] = _checks.fields(
+        record: dict[str, Any] = _checks.fields(
             "the training record", net.metadata.get("training"), (*known, *of_several), known
         )
     except (ValueError, TypeError) as error:
         raise ValueError(f"{path}: {error}") from error
-    return found
+    return record
 
 
-def _of_recipe(recipe: Recipe, found: dict[str, Any]) -> str:
+def _of_recipe(recipe: Recipe, record: dict[str, Any]) -> str:
     """Return a text on what a network predicts, from which columns, and how well."""
-    pairs = list(of_task(recipe, found))
+    pairs = list(task_facts(recipe, record))
     if recipe.classes is not None:
         pairs.insert(1, ("classes", abbreviated([*map(str, recipe.classes)])))
-    if found:
-        best = kept(found)
-        how = f"{epochs(found)}{again(found)}{best and f', {best}'}, seed {found['seed']}"
-        pairs.append(("training", f"{how}, fastnn {found['fastnn']}"))
+    if record:
+        best = best_epoch_note(record)
+        how = f"{epochs(record)}{refit_note(record)}{best and f', {best}'}, seed {record['seed']}"
+        pairs.append(("training", f"{how}, fastnn {record['fastnn']}"))
     if recipe.ignored:
         left_out = [f"{name or repr(name)} ({why})" for name, why in recipe.ignored.items()]
         pairs.append(("ignored", abbreviated(left_out)))
     width = max(len(column.name) for column in recipe.columns)
     rows = (f"{column.name:<{width}}  {_of_column(column)}\n" for column in recipe.columns)
-    return two_columns(pairs) + (score_table(recipe, found) if found else "") + "\n" + "".join(rows)
+    scores = score_table(recipe, record) if record else ""
+    return two_columns(pairs) + scores + "\n" + "".join(rows)
 
 
 def _of_column(column: Entry) -> str:

@@ -32,11 +32,11 @@ class Condition(NamedTuple):
     def __str__(self) -> str:
         return f"{self.score}{self.relation}{self.limit:g}" if self.score else "baseline"
 
-    def holds(self, found: Mapping[str, Any]) -> bool:
+    def holds(self, record: Mapping[str, Any]) -> bool:
         """Return whether the scores of a training meet the condition."""
         if not self.score:
-            return beats_baseline(found)
-        value = found["test"][self.score]
+            return beats_baseline(record)
+        value = record["test"][self.score]
         return value is not None and _OPERATORS[self.relation](value, self.limit)
 
 
@@ -70,29 +70,29 @@ def require_scores(required: Iterable[Condition], scores: Iterable[str], task: s
             )
 
 
-def beats_baseline(found: Mapping[str, Any]) -> bool:
+def beats_baseline(record: Mapping[str, Any]) -> bool:
     """Return whether a network is better than the baseline in at least one decisive score.
 
     For numbers, the decisive score is the one of the training loss; for classes, the accuracy (the
     balanced accuracy with class weights) and the log loss.
     """
-    if found["test"] is None:
+    if record["test"] is None:
         return True
     by_loss = {"absolute_error": ("mae",), "quantile": ("pinball",)}
-    telling = ("accuracy", "log_loss") if "accuracy" in found["test"] else ("r2",)
-    if "balanced_accuracy" in found["test"]:
-        telling = ("balanced_accuracy",)
-    return any(_is_better(found, name) for name in by_loss.get(_kind(found), telling))
+    decisive = ("accuracy", "log_loss") if "accuracy" in record["test"] else ("r2",)
+    if "balanced_accuracy" in record["test"]:
+        decisive = ("balanced_accuracy",)
+    return any(_is_better(record, name) for name in by_loss.get(_loss_of(record), decisive))
 
 
-def _kind(found: Mapping[str, Any]) -> str:
+def _loss_of(record: Mapping[str, Any]) -> str:
     """Return the name of the training loss."""
-    return str(found["loss"]).partition(":")[0]
+    return str(record["loss"]).partition(":")[0]
 
 
-def _is_better(found: Mapping[str, Any], name: str) -> bool:
+def _is_better(record: Mapping[str, Any], name: str) -> bool:
     """Return whether a score is better than that of the baseline, or cannot be compared with it."""
-    ours, theirs = found["test"][name], found["baseline"][name]
+    ours, theirs = record["test"][name], record["baseline"][name]
     if ours is None or theirs is None:
         return True
     return bool(ours > theirs if name in RISING else ours < theirs)

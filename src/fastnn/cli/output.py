@@ -1,6 +1,6 @@
 """Output of the commands on standard output and standard error, and formatted numbers.
 
-Not here: the tables of results (report.py), and files (tabular/writing.py).
+Not here: the tables of results (result_text.py), and files (tabular/writing.py).
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """The presets of `fastnn train`: the defaults of its options.
 
 `good` is the recipe of tabular/ensemble.py, several networks that need no tuning, trained by
-good.py. `plain` is one network whose options are set by hand, trained by fitting.py, or several of
-them, trained by several.py. Here: the defaults of both presets, and which options belong to which.
-Not here: the options themselves (train_options.py).
+preset_good.py. `plain` is one network whose options are set by hand, trained by fitting.py, or
+several of them, trained by several.py. Here: the defaults of both presets, and which options belong
+to which. Not here: the options themselves (train_options.py).
 """
 
 from __future__ import annotations

@@ -1,14 +1,12 @@
 """`fastnn train --report`: the subject of the page, and the check of its path.
 
-Not here: the page itself (tabular/report/), and the results as text (report.py).
+Not here: the page itself (tabular/report/), and the results as text (result_text.py).
 """
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from fastnn import _checks
 from fastnn.cli.options import UsageError
@@ -19,11 +17,8 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
+    from fastnn.cli.job import Job
     from fastnn.tabular.models import Model
-    from fastnn.tabular.recipe import Recipe
-    from fastnn.tabular.table import Table
 
 
 def check(options: argparse.Namespace) -> None:
@@ -35,33 +30,21 @@ def check(options: argparse.Namespace) -> None:
         report.check_path("--report", options.report)
 
 
-def write(
-    options: argparse.Namespace,
-    model: Model,
-    recipe: Recipe,
-    table: Table,
-    y: NDArray[Any],
-    rows: Mapping[str, NDArray[np.intp]],
-    found: Mapping[str, Any],
-    warnings: Sequence[str],
-) -> None:
-    """Write the report on networks trained on some rows of a table, evaluated on its other rows.
-
-    `y` (n,) and `rows` are those of the whole table, `found` is the training record.
-    """
-    test = rows["test"]
+def write(job: Job, model: Model, record: Mapping[str, Any], warnings: Sequence[str]) -> None:
+    """Write the report on networks trained on some rows of a table, evaluated on its test rows."""
+    options, table, y, test = job.options, job.table, job.y, job.rows["test"]
     if model.by is not None:  # rows whose value has no network get no prediction
         test = test[model.knows(table.columns[model.by])[test]]
     columns = {n: replace(c, values=c.values[test]) for n, c in table.columns.items()}
     subject = report.Subject(
         model,
-        recipe,
+        job.recipe,
         replace(table, n=len(test), columns=columns),
         y[test],
-        _note(found),
-        facts=[*_facts(found)],
+        _note(record),
+        facts=[*_facts(record)],
         warnings=warnings,
-        known=y[rows["training"]],
+        known=y[job.rows["training"]],
         is_weighted=options.class_weight is not None,
         seed=options.seed,
     )
@@ -69,32 +52,32 @@ def write(
         report.write(options.report, subject)
 
 
-def _note(found: Mapping[str, Any]) -> str:
+def _note(record: Mapping[str, Any]) -> str:
     """Return a note on which rows and which networks are scored."""
-    n = found["rows"]
+    n = record["rows"]
     seen = n["training"] + n["validation"]
     text = (
         f"All figures on this page, except the learning curves, are computed from the "
-        f"{n['test']:,} test rows of {found['data']}. These were drawn at random and held out: "
+        f"{n['test']:,} test rows of {record['data']}. These were drawn at random and held out: "
         f"training and the choice of epochs used only the other {seen:,} rows."
     )
-    if found["refit"] is not None:
+    if record["refit"] is not None:
         text += (
-            f" The networks in the model file were then trained again on all {found['refit']:,} "
+            f" The networks in the model file were then trained again on all {record['refit']:,} "
             "rows, so no row is left to score them."
         )
     return text
 
 
-def _facts(found: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _facts(record: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Yield facts from the training record as pairs of a name and a text."""
-    n = found["rows"]
+    n = record["rows"]
     parts = [f"{n[part]:,} {part}" for part in ("training", "validation", "test") if n[part]]
-    yield "Data", str(found["data"])
+    yield "Data", str(record["data"])
     yield "Rows", f"{sum(n.values()):,}: {', '.join(parts)}"
-    yield "Preset", str(found["preset"])
-    if "search" in found:
-        yield "Search", f"best of {found['search']['trials']} trials"
-    if "by" in found:
-        yield "Networks by", str(found["by"])
-    yield "Seed", str(found["seed"])
+    yield "Preset", str(record["preset"])
+    if "search" in record:
+        yield "Search", f"best of {record['search']['trials']} trials"
+    if "by" in record:
+        yield "Networks by", str(record["by"])
+    yield "Seed", str(record["seed"])

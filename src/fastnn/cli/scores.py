@@ -1,6 +1,6 @@
 """Scores on the test rows, of a network and of a baseline that ignores the inputs.
 
-Not here: printing scores (report.py), and their arithmetic (tabular/scores.py).
+Not here: printing scores (result_text.py), and their arithmetic (tabular/scores.py).
 """
 
 from __future__ import annotations

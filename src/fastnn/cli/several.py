@@ -31,11 +31,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastnn.cli.objectives import Objective
+    from fastnn.cli.job import Job
     from fastnn.mlp import MLP
     from fastnn.optimizers import Optimizer
-    from fastnn.tabular.encoding import Rows
-    from fastnn.tabular.recipe import Recipe
     from fastnn.tabular.table import Column
 
 #: Number of trials of a search that are trained together.
@@ -52,27 +50,17 @@ _RATES = 0.1, 10.0  # times the learning rate of the command line
 
 
 class Common:
-    """Data that all networks share: the table's rows as inputs, and the target.
+    """Data that all networks share: the rows in use as inputs X and targets y.
 
-    `encoded`, `y` (n,) and `rows` are those of the whole table. The networks are trained on the
-    "training" rows and stopped early by the "validation" rows.
+    The networks are trained on the "training" rows, which come first, and stopped early by the
+    "validation" rows.
     """
 
-    def __init__(
-        self,
-        options: argparse.Namespace,
-        recipe: Recipe,
-        objective: Objective,
-        encoded: Rows,
-        y: NDArray[Any],
-        rows: dict[str, NDArray[np.intp]],
-    ) -> None:
-        self.options, self.recipe, self.objective = options, recipe, objective
-        used = np.concatenate([rows["training"], rows["validation"]])
-        self.X = encoded.inputs(used, POLICIES[options.dtype])
-        self.y, self.used = y[used], used
-        self.n_training = len(rows["training"])
-        self.is_class = recipe.classes is not None
+    def __init__(self, job: Job) -> None:
+        used = np.concatenate([job.rows["training"], job.rows["validation"]])
+        self.job, self.used = job, used
+        self.X, self.y = job.encoded.inputs(used, POLICIES[job.options.dtype]), job.y[used]
+        self.n_training = len(job.rows["training"])
 
     def fit(
         self,
@@ -84,16 +72,18 @@ class Common:
 
         Return those that were trained to the end, and whether Ctrl-C interrupted the call.
         """
-        options, n = self.options, len(self.used)
+        options, n = self.job.options, len(self.used)
+        recipe, output = self.job.recipe, self.job.objective.output
+        is_class = recipe.classes is not None
         groups = [np.arange(n)] * len(nets) if groups is None else groups
         training = [some[some < self.n_training] for some in groups]
         validation = [some[some >= self.n_training] for some in groups]
-        y, scales = self.y if self.is_class else np.zeros(n), []
+        y, scales = self.y if is_class else np.zeros(n), []
         for net, some, rows in zip(nets, groups, training, strict=True):
-            if self.recipe.is_measured.any():
-                net.adapt(measured(self.X[rows], self.recipe.is_measured))
-            if not self.is_class:
-                mean, scale = mean_and_scale(self.y[rows], self.objective.output)
+            if recipe.is_measured.any():
+                net.adapt(measured(self.X[rows], recipe.is_measured))
+            if not is_class:
+                mean, scale = mean_and_scale(self.y[rows], output)
                 y[some] = (self.y[some] - mean) / scale
                 scales.append((mean, scale))
         stop = EarlyStopping(patience=options.patience, restore_best_weights=True)
@@ -107,7 +97,7 @@ class Common:
                 validation=validation if judged else None,
                 epochs=options.epochs,
                 batch_size=options.batch_size if batch_sizes is None else batch_sizes,
-                class_weight=weights_of(options.class_weight, self.recipe.classes),
+                class_weight=weights_of(options.class_weight, recipe.classes),
                 callbacks=[stop] if judged else [],
                 on_error="record" if options.search else "raise",
                 n_threads=options.threads,
@@ -115,17 +105,26 @@ class Common:
             )
         for number, (mean, scale) in enumerate(scales):
             if fits.statuses[number].is_trained:
-                undo_scaling(nets[number], mean, scale, self.objective.output)
+                undo_scaling(nets[number], mean, scale, output)
         return fits, fits.interrupted
+
+
+def _with_options(job: Job, **changes: Any) -> Job:
+    """Return a job with other values of some options."""
+    return job._replace(options=argparse.Namespace(**{**vars(job.options), **changes}))
 
 
 @contextlib.contextmanager
 def unnumbered() -> Iterator[None]:
-    """Drop the network's number from the error about a loss that is not finite."""
+    """Context manager: raise the error about a non-finite loss without the number of the network.
+
+    The error that `fit_many` raises has the number in its message, and the original error as its
+    cause.
+    """
     try:
         yield
     except FloatingPointError as error:
-        raise FloatingPointError(str(error).partition(": ")[2]) from error
+        raise (error.__cause__ or error) from None
 
 
 def _those_of(fits: Fits, numbers: Sequence[int], groups: NDArray[Any] | None = None) -> Fits:
@@ -139,7 +138,7 @@ def _those_of(fits: Fits, numbers: Sequence[int], groups: NDArray[Any] | None = 
     return found
 
 
-def course_of(fits: Fits) -> dict[str, int | None]:
+def summary_of(fits: Fits) -> dict[str, int | None]:
     """Return the epochs of the longest training and, for a single network, the best epoch."""
     best = fits.best_epochs[0] if len(fits) == 1 else None
     return {
@@ -154,12 +153,10 @@ def course_of(fits: Fits) -> dict[str, int | None]:
 def ensemble(common: Common, optimizer: Optimizer, n: int) -> tuple[Model, dict[str, Any], bool]:
     """Train networks that differ only in their seeds.
 
-    Return the model, additions to the training record, and whether Ctrl-C interrupted training.
+    Return the model, additions to the summary of the training, and whether Ctrl-C interrupted it.
     """
-    options, nets = common.options, []
-    for i in range(n):
-        some = argparse.Namespace(**{**vars(options), "seed": options.seed + i})
-        nets.append(network_of(some, common.recipe, optimizer, common.objective))
+    seed = common.job.options.seed
+    nets = [network_of(_with_options(common.job, seed=seed + i), optimizer) for i in range(n)]
     fits, interrupted = common.fit(nets)
     fits = _those_of(fits, np.flatnonzero(fits.is_trained).tolist())
     return Model(fits), {"ensemble": len(fits)}, interrupted
@@ -172,7 +169,7 @@ def by_column(
     common: Common, optimizer: Optimizer, column: Column
 ) -> tuple[Model, dict[str, Any], bool]:
     """Train a network for each text of a column, on the rows with this text."""
-    options, values = common.options, column.values[common.used]
+    options, values = common.job.options, column.values[common.used]
     texts = [text for i, text in enumerate(column.texts) if (values == i).any()]
     groups = [np.flatnonzero(values == column.texts.index(text)) for text in texts]
     for text, some in zip(texts, groups, strict=True):
@@ -183,8 +180,8 @@ def by_column(
                 f"its own: {n} training and {len(some) - n} validation rows; leave them out, or do "
                 "with fewer: --validation 0 --test 0"
             )
-    make = common.options, common.recipe, optimizer, common.objective
-    fits, interrupted = common.fit([network_of(*make) for _ in groups], groups)
+    nets = [network_of(common.job, optimizer) for _ in groups]
+    fits, interrupted = common.fit(nets, groups)
     done = np.flatnonzero(fits.is_trained).tolist()
     labels = np.array([texts[i] for i in done], object)
     return Model(_those_of(fits, done, labels), column.name), {"by": column.name}, interrupted
@@ -222,7 +219,7 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
 
     The first trial has the options of the command line, so the result is never worse than these.
     """
-    options = common.options
+    options = common.job.options
     rng = np.random.default_rng([options.seed, 1])  # a different stream than that of the split
     most, seconds = options.search
     began, n_done, interrupted = time.monotonic(), 0, False
@@ -248,10 +245,10 @@ def search(common: Common, optimizer: Optimizer) -> tuple[Model, dict[str, Any],
     if best is None:
         raise FloatingPointError("the losses of all trials became infinite or nan")
     value, fits, trial = best
-    found = {"search": {"trials": n_done, "val_loss": value, **trial}}
+    summary = {"search": {"trials": n_done, "val_loss": value, **trial}}
     if not options.quiet:
         tell(f"best of {n_done} trials: {described(trial)}")
-    return Model(fits), found, interrupted
+    return Model(fits), summary, interrupted
 
 
 def _networks(
@@ -260,8 +257,7 @@ def _networks(
     """Return the networks of trials, None for their groups (all rows), and their batch sizes."""
     nets = []
     for trial in trials:
-        some = argparse.Namespace(**{**vars(common.options), **trial})
-        net = network_of(some, common.recipe, optimizer, common.objective)
+        net = network_of(_with_options(common.job, **trial), optimizer)
         net.learning_rate = trial["learning_rate"]
         nets.append(net)
     return nets, None, [trial["batch_size"] for trial in trials]

@@ -1,8 +1,8 @@
 """`fastnn train`: train a network on a table and save it with its recipe and training record.
 
 Here: the order of the steps, and the output. Not here: the options (train_options.py, presets.py),
-and the steps themselves (tabular/, splitting.py, objectives.py, fitting.py, good.py, several.py,
-scores.py, judging.py).
+and the steps themselves (tabular/, splitting.py, objectives.py, fitting.py, preset_good.py,
+several.py, scores.py, judging.py, result_text.py).
 """
 
 from __future__ import annotations
@@ -17,13 +17,21 @@ import numpy as np
 
 import fastnn
 from fastnn import _checks, tables
-from fastnn.cli import good, presets, report_page, several
+from fastnn.cli import preset_good, presets, report_page, several
 from fastnn.cli.fitting import fit, network_of, optimizer_of
+from fastnn.cli.job import End, Job
 from fastnn.cli.judging import beats_baseline, require_scores
 from fastnn.cli.objectives import check_target, objective_of, weights_of
 from fastnn.cli.options import UsageError, form_of
 from fastnn.cli.output import counted, print_now, protect, tell, two_columns, writing
-from fastnn.cli.report import again, baseline_of, epochs, kept, of_task, score_table
+from fastnn.cli.result_text import (
+    baseline_of,
+    best_epoch_note,
+    epochs,
+    refit_note,
+    score_table,
+    task_facts,
+)
 from fastnn.cli.scores import names_of, scores
 from fastnn.cli.splitting import split
 from fastnn.cli.train_options import parser_of
@@ -38,9 +46,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from fastnn.cli.objectives import Objective
     from fastnn.cli.options import Commands
-    from fastnn.tables import Recipe, Rows, Table
+    from fastnn.tables import Recipe, Table
 
 
 def add(commands: Commands) -> None:
@@ -51,60 +58,48 @@ def add(commands: Commands) -> None:
 # ---- steps --------------------------------------------------------------------------------------
 
 
-class _Job(NamedTuple):
-    """The data of a training: a table, how it is encoded, and the objective."""
-
-    table: Table
-    recipe: Recipe
-    objective: Objective
-    encoded: Rows
-    y: NDArray[Any]
-    rows: dict[str, NDArray[np.intp]]
-
-
 def run(options: argparse.Namespace) -> int:
     """Train networks on a table, save them, and report; return the exit code."""
     presets.settle(options)
     target = _target(options)
+    _check_paths(options)
+    job = _job(options, target)
+    warnings = _leaks(job)
+    if not options.quiet:
+        _note(job)
+        for warning in warnings:
+            tell(f"warning: {warning}")
+    began = time.perf_counter()
+    model, summary, end = _trained(job)
+    record, recipe = _record(job, model, summary), job.recipe
+    warnings += _warn_about_scores(job, record, end)
+    unmet = [str(condition) for condition in options.require if not condition.holds(record)]
+    scored = model
+    if options.refit and len(job.rows["test"]) and end is not End.INTERRUPTED and not unmet:
+        model, recipe, end = _trained_again(job, model, record)
+    seconds = time.perf_counter() - began
+    if not unmet:
+        model.attach(recipe, training=record)
+        with writing(options.out):
+            model.save(options.out)
+    if options.report is not None:
+        report_page.write(job, scored, record, warnings)
+    result = _Result(options, model, recipe, record, seconds, warnings, is_saved=not unmet)
+    print_now(_as_json(result) if options.json else _as_text(result))
+    return _ended(options, end, record, unmet)
+
+
+def _check_paths(options: argparse.Namespace) -> None:
+    """Check, before training, that the model file and the report can be written."""
     protect([options.data], {"--out": options.out, **_report_of(options)})
     _checks.model_path("--out", options.out)
     with writing(options.out):
         tables.check_place(options.out, ())
     if options.report is not None:
         report_page.check(options)
-    job = _job(options, target)
-    warnings = _leaks(job)
-    if not options.quiet:
-        _note(job, options)
-        for warning in warnings:
-            tell(f"warning: {warning}")
-    began = time.perf_counter()
-    model, course, end = _trained(options, job)
-    found, recipe = _record(options, job, model, course), job.recipe
-    if end == "epochs" and len(job.rows["validation"]) and not options.quiet:
-        tell(f"note: the validation loss still fell when --epochs {options.epochs} ended; more "
-             f"may help: --epochs {2 * options.epochs}")  # fmt: skip
-    if not beats_baseline(found):
-        warnings.append(_no_better(job.recipe, found))
-        tell(f"warning: {warnings[-1]}")
-    unmet = [str(condition) for condition in options.require if not condition.holds(found)]
-    scored = model
-    if options.refit and len(job.rows["test"]) and end != "interrupt" and not unmet:
-        model, recipe, end = _trained_again(options, job, model, found)
-    seconds = time.perf_counter() - began
-    if not unmet:
-        model.attach(recipe, training=found)
-        with writing(options.out):
-            model.save(options.out)
-    if options.report is not None:
-        of_job = job.recipe, job.table, job.y, job.rows, found
-        report_page.write(options, scored, *of_job, warnings)
-    shown = _as_json if options.json else _as_text
-    print_now(shown(options, model, recipe, found, seconds, warnings, not unmet))
-    return _ended(options, end, found, unmet)
 
 
-def _job(options: argparse.Namespace, target: str) -> _Job:
+def _job(options: argparse.Namespace, target: str) -> Job:
     """Return the data of the training; errors in the options or the table are raised here."""
     table, target = _read(options, target)
     task, classes, y = tables.target_of(table, target, options.task)
@@ -117,7 +112,8 @@ def _job(options: argparse.Namespace, target: str) -> _Job:
     rows = split(options, y, classes, 0.0 if options.preset == "good" else options.validation)
     check_target(objective, table.path, target, y[np.concatenate([*rows.values()])])
     recipe = _recipe(options, table, target, task, classes, rows["training"])
-    return _Job(table, recipe, objective, recipe.encode(table, unknown="missing"), y, rows)
+    encoded = recipe.encode(table, unknown="missing")
+    return Job(options, table, recipe, objective, encoded, y, rows)
 
 
 def _recipe(
@@ -134,40 +130,16 @@ def _recipe(
     return tables.learn(inputs, target, task, classes, rows, options.missing, codes=codes)
 
 
-def _trained_again(
-    options: argparse.Namespace, job: _Job, model: Model, found: dict[str, Any]
-) -> tuple[Model, Recipe, str]:
-    """Train networks on all rows, including the test rows; return them with their recipe.
-
-    If Ctrl-C interrupts this training, keep the networks that were scored.
-    """
-    rows = np.sort(np.concatenate([*job.rows.values()]))
-    if not options.quiet:
-        tell(f"training again on all {len(rows):,} rows")
-    old = job.recipe
-    try:
-        recipe = _recipe(options, job.table, old.target, old.task, old.classes, rows)
-        encoded = recipe.encode(job.table, unknown="missing")
-        whole, _, interrupted = good.fit(options, recipe, encoded, job.y, rows, job.objective)
-    except KeyboardInterrupt:
-        interrupted = True
-    if interrupted:
-        return model, old, "interrupt after scores"
-    found["refit"] = len(rows)
-    return whole, recipe, "rule"
-
-
-def _trained(options: argparse.Namespace, job: _Job) -> tuple[Model, dict[str, Any], str]:
-    """Return the trained model, a summary of the training, and the reason why it ended."""
+def _trained(job: Job) -> tuple[Model, dict[str, Any], End]:
+    """Return the trained model, a summary of the training, and how it ended."""
+    options = job.options
     if options.preset == "good":
-        of_job = job.recipe, job.encoded, job.y, job.rows["training"], job.objective
-        model, course, interrupted = good.fit(options, *of_job)
-        return model, course, "interrupt" if interrupted else "rule"
+        model, summary, interrupted = preset_good.fit(job)
+        return model, summary, End.INTERRUPTED if interrupted else End.STOPPED
     optimizer = optimizer_of(options)
     if options.ensemble == 1 and options.by is None and options.search is None:
-        net = network_of(options, job.recipe, optimizer, job.objective)
-        return fit(net, options, job.recipe, job.encoded, job.y, job.rows, job.objective)
-    common = several.Common(options, job.recipe, job.objective, job.encoded, job.y, job.rows)
+        return fit(network_of(job, optimizer), job)
+    common = several.Common(job)
     if options.ensemble > 1:
         model, more, interrupted = several.ensemble(common, optimizer, options.ensemble)
     elif options.by is not None:
@@ -175,15 +147,36 @@ def _trained(options: argparse.Namespace, job: _Job) -> tuple[Model, dict[str, A
         model, more, interrupted = several.by_column(common, optimizer, column)
     else:
         model, more, interrupted = several.search(common, optimizer)
-    course = {**several.course_of(model.fits), **more}
-    return model, course, "interrupt" if interrupted else "patience"
+    summary = {**several.summary_of(model.fits), **more}
+    return model, summary, End.INTERRUPTED if interrupted else End.STOPPED
 
 
-def _record(
-    options: argparse.Namespace, job: _Job, model: Model, course: Mapping[str, Any]
-) -> dict[str, Any]:
+def _trained_again(job: Job, model: Model, record: dict[str, Any]) -> tuple[Model, Recipe, End]:
+    """Train networks on all rows, including the test rows; return them with their recipe.
+
+    If Ctrl-C interrupts this training, return the networks that were scored.
+    """
+    rows = np.sort(np.concatenate([*job.rows.values()]))
+    if not job.options.quiet:
+        tell(f"training again on all {len(rows):,} rows")
+    old = job.recipe
+    try:
+        recipe = _recipe(job.options, job.table, old.target, old.task, old.classes, rows)
+        encoded = recipe.encode(job.table, unknown="missing")
+        again = job._replace(recipe=recipe, encoded=encoded, rows={"training": rows})
+        whole, _, interrupted = preset_good.fit(again)
+    except KeyboardInterrupt:
+        interrupted = True
+    if interrupted:
+        return model, old, End.INTERRUPTED_AFTER_SCORES
+    record["refit"] = len(rows)
+    return whole, recipe, End.STOPPED
+
+
+def _record(job: Job, model: Model, summary: Mapping[str, Any]) -> dict[str, Any]:
     """Return the training record, which is stored in the model file."""
-    is_weighted, groups, rows = options.class_weight is not None, None, dict(job.rows)
+    options, groups, rows = job.options, None, dict(job.rows)
+    is_weighted = options.class_weight is not None
     if model.by is not None:
         column = job.table.columns[model.by]
         rows["test"] = rows["test"][model.knows(column)[rows["test"]]]
@@ -195,11 +188,28 @@ def _record(
         "rows": {name: len(some) for name, some in rows.items()},
         "preset": options.preset,
         "refit": None,
-        **course,
+        **summary,
         "loss": str(job.objective),
         "seed": options.seed,
         **scores(model.on(groups), job.encoded, job.y, rows, job.objective, is_weighted),
     }
+
+
+def _warn_about_scores(job: Job, record: Mapping[str, Any], end: End) -> list[str]:
+    """Print notes and warnings about the losses and the scores; return the warnings."""
+    n_epochs, warnings = job.options.epochs, []
+    if end is End.EPOCHS and len(job.rows["validation"]) and not job.options.quiet:
+        tell(f"note: the validation loss still fell when --epochs {n_epochs} ended; more may help: "
+             f"--epochs {2 * n_epochs}")  # fmt: skip
+    if not beats_baseline(record):
+        baseline = baseline_of(job.recipe, record)
+        warnings.append(
+            f"the network is no better than its baseline ({baseline}) on the test rows; the "
+            f"columns may carry no information about {job.recipe.target!r}, or the rows may be too "
+            "few"
+        )
+        tell(f"warning: {warnings[0]}")
+    return warnings
 
 
 def _read(options: argparse.Namespace, target: str) -> tuple[Table, str]:
@@ -215,51 +225,41 @@ def _read(options: argparse.Namespace, target: str) -> tuple[Table, str]:
 
 
 def _ended(
-    options: argparse.Namespace, end: str, found: Mapping[str, Any], unmet: list[str]
+    options: argparse.Namespace, end: End, record: Mapping[str, Any], unmet: list[str]
 ) -> int:
     """Report a training that was interrupted or failed --require; return the exit code."""
     if unmet:
         left = "no file was written" if options.report is None else "no network was saved"
         tell(f"fastnn: error: the network does not meet --require {', '.join(unmet)}; {left}")
         return 3
-    if end in ("interrupt", "interrupt after scores"):
-        left = _left(found, end == "interrupt after scores")
-        tell(f"fastnn: interrupted; {options.out} has {left}")
+    if end in (End.INTERRUPTED, End.INTERRUPTED_AFTER_SCORES):
+        tell(f"fastnn: interrupted; {options.out} has {_left(record, end)}")
         return 130
     return 0
 
 
-def _left(found: Mapping[str, Any], is_scored: bool) -> str:
+def _left(record: Mapping[str, Any], end: End) -> str:
     """Return a text on what the file contains after Ctrl-C."""
-    if is_scored:
-        return f"the networks that were scored, trained on {found['rows']['training']:,} rows"
-    if "search" in found:
-        return f"the best network of {counted(found['search']['trials'], 'trial')}"
-    if "ensemble" in found or "by" in found or found["preset"] == "good":
+    if end is End.INTERRUPTED_AFTER_SCORES:
+        return f"the networks that were scored, trained on {record['rows']['training']:,} rows"
+    if "search" in record:
+        return f"the best network of {counted(record['search']['trials'], 'trial')}"
+    if "ensemble" in record or "by" in record or record["preset"] == "good":
         return "the networks whose training was complete"
-    best, epochs = found["best_epoch"], counted(found["epochs"] or 0, "complete epoch")
+    best, epochs = record["best_epoch"], counted(record["epochs"] or 0, "complete epoch")
     return f"the weights after {epochs}" if best is None else f"the best weights, of epoch {best}"
 
 
-def _leaks(job: _Job) -> list[str]:
+def _leaks(job: Job) -> list[str]:
     """Return a warning about each column that leaks the target."""
     is_class, target = job.recipe.classes is not None, job.recipe.target
     names = [*job.recipe.kinds]
-    found = tables.giving_away(job.table, names, job.y, job.rows["training"], is_class)
+    shares = tables.giving_away(job.table, names, job.y, job.rows["training"], is_class)
     return [
         f"column {name!r} alone determines {100 * min(share, 0.9999):.2f} % of {target!r}; if it "
         f"is not known when predicting, leave it out: --drop {shell_argument(name)}"
-        for name, share in found.items()
+        for name, share in shares.items()
     ]
-
-
-def _no_better(recipe: Recipe, found: Mapping[str, Any]) -> str:
-    """Return the warning about a network that does not beat the baseline."""
-    baseline = baseline_of(recipe, found)
-    return (
-        f"the network is no better than its baseline ({baseline}) on the test rows; the columns "
-        f"may carry no information about {recipe.target!r}, or the rows may be too few"
-    )
 
 
 def _target(options: argparse.Namespace) -> str:
@@ -284,8 +284,9 @@ def _report_of(options: argparse.Namespace) -> dict[str, str]:
     return {} if options.report is None else {"--report": options.report}
 
 
-def _note(job: _Job, options: argparse.Namespace) -> None:
+def _note(job: Job) -> None:
     """Print which rows and columns are not used, and which columns may be used by mistake."""
+    options = job.options
     for note in job.table.notes:
         tell(f"note: {note}")
     without = job.table.n - sum(map(len, job.rows.values()))
@@ -310,54 +311,57 @@ def _note(job: _Job, options: argparse.Namespace) -> None:
 # ---- results ------------------------------------------------------------------------------------
 
 
-def _as_json(
-    options: argparse.Namespace,
-    model: Model,
-    recipe: Recipe,
-    found: dict[str, Any],
-    seconds: float,
-    warnings: list[str],
-    is_saved: bool,
-) -> str:
-    """Return the result as one line of JSON."""
+class _Result(NamedTuple):
+    """The result of a training: its options, networks, training record, time and warnings."""
+
+    options: argparse.Namespace
+    model: Model
+    recipe: Recipe
+    record: dict[str, Any]
+    seconds: float
+    warnings: list[str]
+    is_saved: bool
+
+
+def _as_json(result: _Result) -> str:
+    """Return a result as one line of JSON."""
+    options, net, recipe = result.options, result.model.net, result.recipe
+    n_networks = len(result.model.fits)
     described = {
-        "model": options.out if is_saved else None,
+        "model": options.out if result.is_saved else None,
         **{name.lstrip("-"): path for name, path in _report_of(options).items()},
         "task": recipe.task,
         "target": recipe.target,
         "classes": recipe.classes,
         "columns": recipe.kinds,
         "ignored": recipe.ignored,
-        "n_inputs": model.net.n_in,
-        "n_parameters": model.net.n_parameters,
-        **({"n_networks": len(model.fits)} if len(model.fits) > 1 else {}),
-        **found,
-        "warnings": warnings,
-        "seconds": round(seconds, 3),
+        "n_inputs": net.n_in,
+        "n_parameters": net.n_parameters,
+        **({"n_networks": n_networks} if n_networks > 1 else {}),
+        **result.record,
+        "warnings": result.warnings,
+        "seconds": round(result.seconds, 3),
     }
     return json.dumps(described) + "\n"
 
 
-def _as_text(
-    options: argparse.Namespace,
-    model: Model,
-    recipe: Recipe,
-    found: dict[str, Any],
-    seconds: float,
-    warnings: list[str],
-    is_saved: bool,
-) -> str:
-    """Return the result as text for readers."""
+def _as_text(result: _Result) -> str:
+    """Return a result as text for readers."""
+    options, recipe, record = result.options, result.recipe, result.record
+    n_networks = len(result.model.fits)
     stem, ending = os.path.splitext(options.data)
     if ending.lower() in COMPRESSED:
         ending = os.path.splitext(stem)[1]
     new = "-" if options.data == "-" else f"NEW{ending}"
-    best = kept(found)
+    how = f"{epochs(record)}{refit_note(record)} in {result.seconds:.2f} s"
     pairs = [
-        *of_task(recipe, found),
-        ("network" + "s" * (len(model.fits) > 1), sizes(model.net, len(model.fits))),
-        ("training", f"{epochs(found)}{again(found)} in {seconds:.2f} s{best and f'; {best}'}"),
+        *task_facts(recipe, record),
+        ("network" + "s" * (n_networks > 1), sizes(result.model.net, n_networks)),
+        ("training", "; ".join(filter(None, (how, best_epoch_note(record))))),
     ]
-    saved = f"\nsaved {options.out}; to use it: fastnn predict {options.out} {new}\n"
-    page = "" if options.report is None else f"\nwrote the report {options.report}\n"
-    return two_columns(pairs) + score_table(recipe, found) + (saved if is_saved else "") + page
+    text = two_columns(pairs) + score_table(recipe, record)
+    if result.is_saved:
+        text += f"\nsaved {options.out}; to use it: fastnn predict {options.out} {new}\n"
+    if options.report is not None:
+        text += f"\nwrote the report {options.report}\n"
+    return text

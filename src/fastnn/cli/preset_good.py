@@ -11,33 +11,21 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn._precision import POLICIES
 from fastnn.cli.objectives import row_weights
-from fastnn.cli.several import course_of, unnumbered
+from fastnn.cli.several import summary_of, unnumbered
 from fastnn.tabular import ensemble
 from fastnn.tabular.models import Model
 
 if TYPE_CHECKING:
-    import argparse
-
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from fastnn.cli.objectives import Objective
-    from fastnn.tables import Recipe, Rows
+    from fastnn.cli.job import Job
 
 
-def fit(
-    options: argparse.Namespace,
-    recipe: Recipe,
-    encoded: Rows,
-    y: NDArray[Any],
-    rows: NDArray[np.intp],
-    objective: Objective,
-) -> tuple[Model, dict[str, Any], bool]:
-    """Train the networks on the given rows of a table; `encoded` and `y` (n,) have all its rows.
+def fit(job: Job) -> tuple[Model, dict[str, Any], bool]:
+    """Train the networks on the training rows.
 
     Return the model, a summary of the training, and whether Ctrl-C interrupted it; the model then
     has only the networks that were trained to the end.
     """
+    options, classes, rows = job.options, job.recipe.classes, job.rows["training"]
     settings = ensemble.Settings(
         hidden=options.hidden,
         activation=options.activation,
@@ -49,23 +37,21 @@ def fit(
         validation=options.validation,
         dtype=options.dtype,
     )
-    targets = y[rows]
-    end: dict[str, Any] = {}  # the default is for classes
-    if recipe.classes is None:
-        end = {"output": objective.output, "loss": objective.loss}
+    targets = job.y[rows]
     with unnumbered():
         trained = ensemble.train(
             settings,
-            encoded.inputs(rows, POLICIES[options.dtype]),
+            job.encoded.inputs(rows, POLICIES[options.dtype]),
             targets,
-            n_classes=None if recipe.classes is None else len(recipe.classes),
+            n_classes=None if classes is None else len(classes),
             seeds=range(options.seed, options.seed + options.ensemble),
-            sample_weight=row_weights(options.class_weight, recipe.classes, targets),
+            output=job.objective.output,
+            loss=job.objective.loss if classes is None else None,  # that of classes is smoothed
+            sample_weight=row_weights(options.class_weight, classes, targets),
             n_threads=options.threads,
             verbose=not options.quiet,
-            **end,
         )
-    course: dict[str, Any] = course_of(trained.fits)
+    summary: dict[str, Any] = summary_of(trained.fits)
     if len(trained.fits) > 1:
-        course["ensemble"] = len(trained.fits)
-    return Model(trained.fits), course, trained.fits.interrupted
+        summary["ensemble"] = len(trained.fits)
+    return Model(trained.fits), summary, trained.fits.interrupted
