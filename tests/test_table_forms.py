@@ -297,7 +297,7 @@ def test_dates_in_many_forms(text, iso):
 
 def test_the_order_of_day_and_month_is_that_of_training(read):
     assert read("d\n1/2/2020\n13/2/2020\n").columns["d"].kind == "day-first date"
-    assert read("d\n1/2/2020\n2/13/2020\n").columns["d"].kind == "date"
+    assert read("d\n1/2/2020\n2/13/2020\n").columns["d"].kind == "month-first date"
     assert read("d\n1.2.2020\n").columns["d"].kind == "day-first date"
     recipe = tables.prepare(read("d,y\n1/2/2020,1\n13/2/2020,2\n"), "y", standardize=False).recipe
     day = recipe.inputs(read("d\n2/2/2020\n", kinds=recipe.kinds))
@@ -305,6 +305,22 @@ def test_the_order_of_day_and_month_is_that_of_training(read):
     assert day[0, 0] - first[0, 0] == 1
     with pytest.raises(TableError, match="'d' holds '1/13/2020' in row 1 but must hold dates"):
         recipe.inputs({"d": ["1/13/2020"]})
+
+
+def test_new_dates_say_themselves_which_order_they_have_if_training_left_it_open(read):
+    iso = tables.prepare(read("d,y\n2020-02-05,1\n2020-12-31,2\n"), "y").recipe
+    typed = tables.prepare({"d": np.array(["2020-02-05", "2020-12-31"], "M8[D]"), "y": [1, 2]}, "y")
+    for recipe in (iso, typed.recipe):
+        assert recipe.kinds == {"d": "date"}
+        expected = recipe.inputs({"d": ["2020-02-05", "2020-12-31"]})
+        for new in (["05.02.2020", "31.12.2020"], ["2/5/2020", "12/31/2020"]):
+            np.testing.assert_array_equal(recipe.inputs({"d": new}), expected)
+    american = tables.prepare(read("d,y\n02-05-2020,1\n12-31-2020,2\n"), "y").recipe
+    new = american.inputs({"d": ["02-05-2020"]})  # German by itself, but training was American
+    np.testing.assert_array_equal(new, american.inputs({"d": ["2020-02-05"]}))
+    for kind, iso_date in (("day-first date", "2020-02-01"), ("month-first date", "2020-01-02")):
+        (stated,) = tables.read({"d": ["1/2/2020"]}, kinds={"d": kind}).columns["d"].values
+        assert stated == np.datetime64(iso_date, "s").astype(float)
 
 
 def test_inputs_of_a_date(read):

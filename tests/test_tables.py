@@ -178,6 +178,7 @@ def test_dates_are_recognized_in_every_format(put, tmp_path):
         if path == tmp_path / "dates.parquet":
             pl.read_csv(put(dates), try_parse_dates=True)[:, :1].write_parquet(path)
         kinds = {name: column.kind for name, column in tables.read(path).columns.items()}
+        assert kinds.pop("b", "month-first date") == "month-first date"
         assert kinds.pop("c", "day-first date") == "day-first date"
         assert set(kinds.values()) == {"date"}
     assert tables.read(put("a\n2020-01-31\nnever\n")).columns["a"].kind == "category"
@@ -262,6 +263,43 @@ def test_columns_that_are_not_there(put):
         tables.read(path, drop=["a", "b"])
     with pytest.raises(TableError, match="no column 'price'; its columns are"):
         tables.read(path).column("price")
+
+
+def test_lists_of_names_and_texts(put):
+    path = put(FEW)
+    for name in ("drop", "missing", "only"):
+        with pytest.raises(
+            TypeError, match=f"{name} must be a list of texts; .* pass \\['town'\\]"
+        ):
+            tables.read(path, **{name: "town"})
+    with pytest.raises(TypeError, match="missing must be a list of texts; got -99; pass \\[-99\\]"):
+        tables.read(path, missing=-99)
+    with pytest.raises(TypeError, match="missing must hold texts or numbers; got None"):
+        tables.read(path, missing=[None])
+    table = tables.read(put("a,b\n-99,x\n1,-99\n0.5,y\n"), missing=[-99.0, np.float32(0.5)])
+    assert contents(table) == {
+        "a": ("number", [None, 1, None]),
+        "b": ("category", ["x", None, "y"]),
+    }
+    recipe = tables.prepare({"a": [1, -99, 2, 3]}, missing=[-99]).recipe
+    assert recipe.missing == ["-99"]
+    assert recipe.names == ["a", "a=(missing)"]
+
+
+def test_kinds_of_columns_are_checked(put):
+    path = put(FEW)
+    for kinds, message in (
+        ({"zip": "categorical"}, "kinds\\['zip'\\] must be one of .*; did you mean 'category'"),
+        ({"zip": None}, "kinds\\['zip'\\] must be one of 'number', 'category'"),
+        ({"Zip": "category"}, "no column 'Zip'; did you mean 'zip'?"),
+        (["zip"], "kinds must be a dict of column names and kinds, such as .*; got \\['zip'\\]"),
+    ):
+        for read in (tables.read, tables.prepare):
+            with pytest.raises((ValueError, TypeError), match=message):
+                read(path, kinds=kinds)
+    for name, value in (("kinds", {"zip": "category"}), ("drop", ["zip"])):
+        with pytest.raises(ValueError, match=f"so {name} has no effect; pass {name} to"):
+            tables.prepare(tables.read(path), **{name: value})
 
 
 def test_values_that_are_no_numbers(put, tmp_path):

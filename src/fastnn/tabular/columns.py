@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 _LARGEST = float(np.finfo(np.float32).max)
 
+#: The kind of a date by whether its day stands before its month; None if no text leaves this open.
+_KIND_OF_DATE = dict(zip((None, True, False), DATES, strict=True))
+
 
 @dataclass
 class OrderedTexts:
@@ -265,8 +268,10 @@ def _of_matches(
     wanted: str | None,
 ) -> Column:
     """Return the column of texts that have the form of dates."""
-    kind = wanted or DATES[dates.is_day_first(matches)]
-    seconds = dates.seconds_of(matches, kind == DATES[1])
+    kind = wanted or DATES[0]
+    if kind == DATES[0]:
+        kind = _KIND_OF_DATE[dates.is_day_first(matches)]
+    seconds = dates.seconds_of(matches, kind == _KIND_OF_DATE[True])
     is_bad = np.isnan(seconds)
     if is_bad.any():
         if wanted is not None:

@@ -45,7 +45,7 @@ class Entry:
     Parameters
     ----------
     name : str
-    kind : {"number", "category", "date", "day-first date"}
+    kind : {"number", "category", "date", "day-first date", "month-first date"}
     codes : tuple of Code
         The codes; each encodes the same values.
     """

@@ -30,8 +30,8 @@ def require_columns(path: str, wanted: Iterable[str], names: Sequence[str]) -> N
 
 def _suggestions(missing: Sequence[str], names: Sequence[str]) -> str:
     """Return a question with the columns most similar to the first missing ones."""
-    near = [(n, difflib.get_close_matches(n, names, n=1, cutoff=0.7)) for n in missing[:6]]
-    pairs = ", ".join(f"{found[0]!r} for {name!r}" for name, found in near if found)
+    near = [(name, _nearest(name, names)) for name in missing[:6]]
+    pairs = ", ".join(f"{found!r} for {name!r}" for name, found in near if found is not None)
     return f"did you mean {pairs}? " if pairs else ""
 
 
@@ -43,8 +43,15 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 
 def suggestion(text: str, known: Sequence[str]) -> str:
     """Return a question with the known text most similar to this one, or an empty string."""
+    near = _nearest(text, known)
+    return "" if near is None else f"did you mean {near!r}? "
+
+
+def _nearest(text: str, known: Sequence[str]) -> str | None:
+    """Return the known text most similar to this one, preferably the same in another case."""
+    same = (each for each in known if each.casefold() == text.casefold())
     near = difflib.get_close_matches(text, known, n=1, cutoff=0.7)
-    return f"did you mean {near[0]!r}? " if near else ""
+    return next(same, near[0] if near else None)
 
 
 def shell_argument(text: str) -> str:

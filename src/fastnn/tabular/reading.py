@@ -25,7 +25,7 @@ from fastnn.tabular.errors import (
 )
 from fastnn.tabular.frames import raw_columns
 from fastnn.tabular.naming import matching, renamed
-from fastnn.tabular.table import FRAME, Table
+from fastnn.tabular.table import FRAME, KINDS, Table
 from fastnn.tabular.text_files import Form
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def read(
     kinds: Mapping[str, str] | None = None,
     only: Sequence[str] | None = None,
     drop: Sequence[str] = (),
-    missing: Sequence[str] = (),
+    missing: Sequence[str | float] = (),
     separator: str | None = None,
     decimal: str | None = None,
     encoding: str | None = None,
@@ -75,17 +75,19 @@ def read(
         (a matrix, whose columns are called "0", "1", ..., or records). "-" is CSV from standard
         input.
     kinds : dict of str to str, optional
-        The kind that a column must have: "number", "category", "date", or "day-first date"
-        (31/1/2020). By default a column of a text file holds numbers if all its values are numbers,
-        and dates if all have the form of a date; in other files and in frames, the type of the
-        column decides.
+        The kind that a column must have: "number", "category", "date", "day-first date"
+        (31/1/2020) or "month-first date" (1/31/2020). For "date", the texts decide whether the day
+        or the month is first. By default a column of a text file holds numbers if all its values
+        are numbers, and dates if all have the form of a date; in other files and in frames, the
+        type of the column decides.
     only : list of str, optional
         The columns to read; ``table.others`` names the rest. By default all. A column whose name
         differs only in case, spaces or punctuation is accepted, with a note.
     drop : list of str, optional
         Columns to leave out.
-    missing : list of str, optional
-        Texts that stand for a missing value, besides those of ``MISSING``.
+    missing : list of str or number, optional
+        Texts that stand for a missing value, besides those of ``MISSING``. A number stands for its
+        text: -99 for "-99".
     separator, decimal, encoding : str, optional
         How a text file is written. By default the separator is the one of ``, ; | tab space`` that
         the first lines have in common, the decimal point is found from the values, and the encoding
@@ -104,6 +106,8 @@ def read(
         If the file is not a table, lacks a column, or a column cannot have the stated kind.
     ValueError
         If an argument is invalid.
+    TypeError
+        If an argument has the wrong type, such as a text in place of a list of texts.
     ImportError
         If polars is needed but not installed.
     OSError
@@ -116,14 +120,18 @@ def read(
     >>> table.columns["age"].values, table.columns["name"].texts
     (array([31., 47.]), ['Ann', 'Bo'])
     """
+    kinds = _checks.kinds_of_columns({} if kinds is None else kinds, KINDS)
+    drop = _checks.listed_texts("drop", drop)
+    missing = _checks.listed_texts("missing", missing)
+    only = None if only is None else _checks.listed_texts("only", only)
     path, file = _opened(data, Form(separator, decimal, encoding, header))
     require_columns(path, drop, file.names)
     wanted = [name for name in file.names if name not in drop] if only is None else only
     found = matching(path, wanted, file.names, isinstance(file, _Arrays) and file.is_matrix)
+    require_columns(path, [name for name in kinds if name not in found], file.names)
     raw = file.load(list(found.values()))
     decimal = file.decimal_of(raw) if isinstance(file, CsvFile) else "."
     source = Source(path, file.is_plain_text, [*MISSING, *missing], decimal)
-    kinds = kinds or {}
     columns = {
         name: column_of(source, name, raw[there], kinds.get(name)) for name, there in found.items()
     }
