@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -507,6 +508,24 @@ def test_misspelled_column_names_get_a_suggestion(here, run):
     assert (code, len(out.splitlines())) == (0, 2)
     assert err.splitlines() == ["note: took column 'Size' for 'size'",
                                 "note: took column 'COLOUR' for 'colour'"]  # fmt: skip
+
+
+def test_remedies_with_special_characters_work_as_printed(here, run, output_of):
+    things = pl.read_csv("things.csv")
+    size = things["size"].cast(pl.String)
+    train = ("train", "new.csv", *TRAIN[2:], "--epochs", "1")
+    for name, text in (("-size, cm", "n/a, or"), ('size "cm"', "-n/a"), ("it's", 'an "x"')):
+        too = things["price"].alias(f"{name} too")
+        things.rename({"size": name}).with_columns(too).write_csv("new.csv")
+        (remedy,) = re.findall("leave it out: (--drop.*)", run(*train)[2])
+        assert "leave it out" not in run(*train, *shlex.split(remedy))[2]
+        some = things.with_columns(pl.Series("size", [text, *size[1:]])).rename({"size": name})
+        some.write_csv("new.csv")
+        code, _, err = run(*train)
+        remedies = re.findall(r"\((--\w+[ =].*?)\)[ ,\n]", err)
+        assert (code, len(remedies)) == (1, 2)
+        for remedy in remedies:
+            output_of(*train, "--quiet", *shlex.split(remedy))
 
 
 def test_a_network_trained_on_a_named_array_predicts_an_unnamed_one(here, output_of):

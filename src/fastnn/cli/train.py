@@ -35,7 +35,7 @@ from fastnn.cli.result_text import (
 from fastnn.cli.scores import names_of, scores
 from fastnn.cli.splitting import split
 from fastnn.cli.train_options import parser_of
-from fastnn.tabular.errors import shell_argument
+from fastnn.tabular import remedies
 from fastnn.tabular.models import Model, sizes
 from fastnn.tabular.reading import COMPRESSED
 from fastnn.tabular.targets import doubt
@@ -257,7 +257,7 @@ def _leaks(job: Job) -> list[str]:
     shares = tables.giving_away(job.table, names, job.y, job.rows["training"], is_class)
     return [
         f"column {name!r} alone determines {100 * min(share, 0.9999):.2f} % of {target!r}; if it "
-        f"is not known when predicting, leave it out: --drop {shell_argument(name)}"
+        f"is not known when predicting, leave it out: {remedies.drop(job.table.path, [name])}"
         for name, share in shares.items()
     ]
 
@@ -305,7 +305,7 @@ def _note(job: Job) -> None:
     for name in job.recipe.kinds:
         if tables.counts_rows(job.table.columns[name]):
             tell(f"note: column {name!r} just numbers the rows; if it has no other meaning, leave "
-                 f"it out: --drop {shell_argument(name)}")  # fmt: skip
+                 f"it out: {remedies.drop(job.table.path, [name])}")  # fmt: skip
 
 
 # ---- results ------------------------------------------------------------------------------------
@@ -361,7 +361,8 @@ def _as_text(result: _Result) -> str:
     ]
     text = two_columns(pairs) + score_table(recipe, record)
     if result.is_saved:
-        text += f"\nsaved {options.out}; to use it: fastnn predict {options.out} {new}\n"
+        model = remedies.shell_argument(options.out)
+        text += f"\nsaved {options.out}; to use it: fastnn predict {model} {new}\n"
     if options.report is not None:
         text += f"\nwrote the report {options.report}\n"
     return text

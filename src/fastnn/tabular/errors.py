@@ -11,6 +11,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 
+#: The name of a data frame in messages, where a file has its path.
+FRAME = "the data frame"
+
 
 class TableError(ValueError):
     """A table, or a value in it, cannot be used; the message gives the place and the remedy."""
@@ -49,16 +52,9 @@ def suggestion(text: str, known: Sequence[str]) -> str:
 
 def _nearest(text: str, known: Sequence[str]) -> str | None:
     """Return the known text most similar to this one, preferably the same in another case."""
-    same = (each for each in known if each.casefold() == text.casefold())
-    near = difflib.get_close_matches(text, known, n=1, cutoff=0.7)
-    return next(same, near[0] if near else None)
-
-
-def shell_argument(text: str) -> str:
-    """Return a text quoted for a shell."""
-    import shlex  # slow to import and rarely needed
-
-    return shlex.quote(text)
+    same = [each for each in known if each.casefold() == text.casefold()]
+    near = difflib.get_close_matches(text, same or known, n=1, cutoff=0.0 if same else 0.7)
+    return near[0] if near else None
 
 
 def polars_for(path: str) -> ModuleType:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import _checks
+from fastnn.tabular import remedies
 from fastnn.tabular.codes import (
     Bounded,
     Clipped,
@@ -26,7 +27,7 @@ from fastnn.tabular.codes import (
     Weekday,
 )
 from fastnn.tabular.encoding import Entry
-from fastnn.tabular.errors import TableError, shell_argument
+from fastnn.tabular.errors import TableError
 from fastnn.tabular.reading import read
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.spelling import Lookup
@@ -380,5 +381,5 @@ def _unsupported(path: str, columns: list[tuple[str, str]]) -> str:
     plural, them = ("s", "them") if len(columns) > 1 else ("", "it")
     return (
         f"{path}: column{plural} {described} cannot be inputs of a network; convert {them}, or "
-        f"leave {them} out: --drop {shell_argument(','.join(name for name, _ in columns))}"
+        f"leave {them} out: {remedies.drop(path, [name for name, _ in columns])}"
     )

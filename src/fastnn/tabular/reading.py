@@ -16,6 +16,7 @@ from fastnn import _checks
 from fastnn.tabular.columns import Source, column_of
 from fastnn.tabular.csv_files import CsvFile
 from fastnn.tabular.errors import (
+    FRAME,
     TableError,
     listed,
     one_line_about,
@@ -24,8 +25,8 @@ from fastnn.tabular.errors import (
     require_columns,
 )
 from fastnn.tabular.frames import raw_columns
-from fastnn.tabular.naming import matching, renamed
-from fastnn.tabular.table import FRAME, KINDS, Table
+from fastnn.tabular.naming import matching
+from fastnn.tabular.table import KINDS, Table
 from fastnn.tabular.text_files import Form
 
 if TYPE_CHECKING:
@@ -44,6 +45,9 @@ TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".psv", ".arff"
 #: Endings of all files that `read` can read, except the compressed ones.
 TABLE_ENDINGS = (*TEXT_ENDINGS, ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".npz",
                  ".npy")  # fmt: skip
+
+#: Endings of files that hold tables which `read` cannot read.
+WORKBOOKS = (".xls", ".xlsx", ".ods")
 
 #: Endings of compressed text files, which follow another ending.
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
@@ -73,7 +77,8 @@ def read(
         or the like (optionally followed by .gz, .bz2, .xz or .zip), .parquet, .arrow, .feather,
         .jsonl, .npz (named arrays: the columns of a matrix "X" are called "X0", "X1", ...) or .npy
         (a matrix, whose columns are called "0", "1", ..., or records). "-" is CSV from standard
-        input.
+        input. Blank lines of a text file are no rows, except in a file of a single column, where
+        they are missing values.
     kinds : dict of str to str, optional
         The kind that a column must have: "number", "category", "date", "day-first date"
         (31/1/2020) or "month-first date" (1/31/2020). For "date", the texts decide whether the day
@@ -127,7 +132,8 @@ def read(
     path, file = _opened(data, Form(separator, decimal, encoding, header))
     require_columns(path, drop, file.names)
     wanted = [name for name in file.names if name not in drop] if only is None else only
-    found = matching(path, wanted, file.names, isinstance(file, _Arrays) and file.is_matrix)
+    is_matrix = isinstance(file, _Arrays) and file.is_matrix
+    found, renamed = matching(path, wanted, file.names, is_matrix)
     require_columns(path, [name for name in kinds if name not in found], file.names)
     raw = file.load(list(found.values()))
     decimal = file.decimal_of(raw) if isinstance(file, CsvFile) else "."
@@ -138,7 +144,7 @@ def read(
     n = max((len(values) for values in raw.values()), default=0)
     if n == 0:
         raise TableError(f"{path} has no rows; add at least one")
-    notes = [*file.notes, *_placeholders(source), *renamed(found)]
+    notes = [*file.notes, *_placeholders(source), *renamed]
     others = [name for name in file.names if name not in found.values()]
     return Table(path, n, columns, others, notes)
 
@@ -194,14 +200,15 @@ def _opened(data: Any, form: Form) -> tuple[str, CsvFile | _Arrays | _Lazy]:
 def _open(path: str, form: Form) -> CsvFile | _Arrays | _Lazy:
     """Open a table according to the ending of its file name."""
     stem, ending = os.path.splitext(path)
-    inner = os.path.splitext(stem)[1].lower() if ending.lower() in COMPRESSED else ending.lower()
+    ending = ending.lower()
+    inner = os.path.splitext(stem)[1].lower() if ending in COMPRESSED else ending
     if path == "-" or inner in TEXT_ENDINGS:
         return CsvFile(path, form)
     if ending in (".npz", ".npy"):
         return _Arrays(_arrays(path), is_matrix=True)
-    if ending in (".xls", ".xlsx", ".ods"):
+    if ending in WORKBOOKS:
         raise TableError(f"{path!r} is a workbook; save the sheet as CSV")
-    if inner != ending.lower() or ending not in _FRAMES:
+    if inner != ending or ending not in _FRAMES:
         raise TableError(f"{path!r} must end with {_ENDINGS}; convert the file, or rename it")
     return _open_frame(path, *_FRAMES[ending])
 

@@ -23,10 +23,6 @@ DATES = ("date", "day-first date", "month-first date")
 KINDS = ("number", "category", *DATES)
 
 
-#: The name of a data frame in messages, where a file has its path.
-FRAME = "the data frame"
-
-
 def _no_values() -> NDArray[Any]:
     return np.empty(0)
 
