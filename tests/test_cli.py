@@ -292,6 +292,20 @@ def test_targets_of_any_magnitude_are_learned(here, output_of):
         assert report["test"]["r2"] > 0.99
 
 
+def test_a_target_that_float32_rounds_away_is_refused(here, run):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    np.savez("x.npz", x=x, y=1e8 + x, g=np.arange(200) % 2, h=1e8 * (np.arange(200) % 2) + x)
+    command = ("train", "x.npz", "--out", "x.safetensors", "--epochs", "2", "--quiet")
+    for options in (("--ensemble", "1"), PLAIN, ("--by", "g"), ("--target", "h", "--by", "g")):
+        code, _, err = run(*command, *options)
+        target = "h" if "h" in options else "y"
+        assert code == 1
+        assert f"x.npz: the target '{target}' has mean 1e+08 and standard deviation" in err
+        assert "--dtype float64" in err
+    assert run(*command, *PLAIN, "--dtype", "float64")[0] == 0
+
+
 def test_arrays_and_their_targets(here, output_of):
     X = np.random.default_rng(0).normal(size=(300, 3))
     np.save("x.npy", X)

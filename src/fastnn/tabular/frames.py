@@ -108,7 +108,7 @@ def _raw(column: Any) -> Raw:
 
 def _texts(values: Iterable[Any]) -> NDArray[Any]:
     """Return values as texts (n,), "" where a value is missing."""
-    return np.array(["" if _is_missing(value) else str(value) for value in values], str)
+    return np.array(["" if is_missing(value) else str(value) for value in values], str)
 
 
 def _simple(array: NDArray[Any]) -> NDArray[Any]:
@@ -121,21 +121,21 @@ def _simple(array: NDArray[Any]) -> NDArray[Any]:
         array = array.astype(object)
     if array.dtype.kind != "O":
         return array
-    known = [value for value in array.tolist() if not _is_missing(value)]
+    known = [value for value in array.tolist() if not is_missing(value)]
     if known and all(isinstance(v, numbers.Integral) and not _is_bool(v) for v in known):
-        mask = [_is_missing(value) for value in array]
-        integers = [0 if _is_missing(value) else int(value) for value in array]
+        mask = [is_missing(value) for value in array]
+        integers = [0 if is_missing(value) else int(value) for value in array]
         fits = min(integers) >= -(2**63) and max(integers) < 2**63
         return np.ma.array(np.array(integers, np.int64 if fits else object), mask=mask)
     if all(isinstance(v, numbers.Real | decimal.Decimal) and not _is_bool(v) for v in known):
-        return np.array([np.nan if _is_missing(v) else float(v) for v in array], np.float64)
+        return np.array([np.nan if is_missing(v) else float(v) for v in array], np.float64)
     if known and all(isinstance(v, datetime.date) for v in known):
-        return np.array([None if _is_missing(v) else _clock(v) for v in array], "M8[us]")
-    texts = ["" if _is_missing(v) else str(v).lower() if _is_bool(v) else str(v) for v in array]
+        return np.array([None if is_missing(v) else _clock(v) for v in array], "M8[us]")
+    texts = ["" if is_missing(v) else str(v).lower() if _is_bool(v) else str(v) for v in array]
     return np.array(texts, str) if all(map(_is_plain, known)) else array
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Return whether an object in a column is a missing value: None, NaN, NA, NaT."""
     if value is None:
         return True
