@@ -416,7 +416,7 @@ def test_another_process_reads_a_file(tmp_path):
     np.save(tmp_path / "X.npy", X)
     np.save(tmp_path / "Y.npy", Y)
     output = subprocess.run([sys.executable, "-c", code], check=True, cwd=tmp_path,
-                          capture_output=True).stdout  # fmt: skip
+                            capture_output=True).stdout  # fmt: skip
     before = net.predict(X).tobytes()
     net.fit(X, Y)
     assert output == before + net.predict(X).tobytes()
