@@ -154,7 +154,7 @@ def test_a_target_far_from_zero_is_scaled():
 def test_a_target_that_float32_rounds_away_is_refused():
     y = 1e8 + PRICE
     for dtype in ("float32", "mixed_bfloat16"):
-        with pytest.raises(ValueError, match='^y has mean 1e\\+08 and .*use dtype="float64"'):
+        with pytest.raises(ValueError, match=r'^y has mean 1e\+08 and .*use dtype="float64"'):
             regressor(dtype=dtype).fit(FRAME, y)
     found = regressor(dtype="float64", n_nets=1).fit(FRAME, y)
     assert r2_score(y, found.predict(FRAME)) > 0.8

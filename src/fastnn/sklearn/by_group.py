@@ -41,7 +41,7 @@ def _labelled(groups: Any, n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
     elif array.dtype.kind == "O":
         count = sum(map(is_missing, array.ravel().tolist()))
     else:
-        count = np.count_nonzero(array != array)  # NaN, NaT
+        count = int(np.count_nonzero(array != array))  # NaN, NaT
     if count:
         raise ValueError(
             f"the group of {count} rows is missing (None or NaN); give these rows a label of their "
