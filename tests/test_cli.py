@@ -12,6 +12,7 @@ import io
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from onnx.reference import ReferenceEvaluator
 import fastnn
 from fastnn import MLP, Dense, tables, verification
 from fastnn.callbacks import Callback
-from fastnn.cli import main, splitting
+from fastnn.cli import main, report_page, splitting
 from fastnn.tabular import writing
 from fastnn.tabular.ensemble import pick
 
@@ -291,6 +292,20 @@ def test_targets_of_any_magnitude_are_learned(here, output_of):
         assert report["test"]["r2"] > 0.99
 
 
+def test_a_target_that_float32_rounds_away_is_refused(here, run):
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=200)
+    np.savez("x.npz", x=x, y=1e8 + x, g=np.arange(200) % 2, h=1e8 * (np.arange(200) % 2) + x)
+    command = ("train", "x.npz", "--out", "x.safetensors", "--epochs", "2", "--quiet")
+    for options in (("--ensemble", "1"), PLAIN, ("--by", "g"), ("--target", "h", "--by", "g")):
+        code, _, err = run(*command, *options)
+        target = "h" if "h" in options else "y"
+        assert code == 1
+        assert f"x.npz: the target '{target}' has mean 1e+08 and standard deviation" in err
+        assert "--dtype float64" in err
+    assert run(*command, *PLAIN, "--dtype", "float64")[0] == 0
+
+
 def test_arrays_and_their_targets(here, output_of):
     X = np.random.default_rng(0).normal(size=(300, 3))
     np.save("x.npy", X)
@@ -509,6 +524,24 @@ def test_misspelled_column_names_get_a_suggestion(here, run):
                                 "note: took column 'COLOUR' for 'colour'"]  # fmt: skip
 
 
+def test_remedies_with_special_characters_work_as_printed(here, run, output_of):
+    things = pl.read_csv("things.csv")
+    size = things["size"].cast(pl.String)
+    train = ("train", "new.csv", *TRAIN[2:], "--epochs", "1")
+    for name, text in (("-size, cm", "n/a, or"), ('size "cm"', "-n/a"), ("it's", 'an "x"')):
+        too = things["price"].alias(f"{name} too")
+        things.rename({"size": name}).with_columns(too).write_csv("new.csv")
+        (remedy,) = re.findall("leave it out: (--drop.*)", run(*train)[2])
+        assert "leave it out" not in run(*train, *shlex.split(remedy))[2]
+        some = things.with_columns(pl.Series("size", [text, *size[1:]])).rename({"size": name})
+        some.write_csv("new.csv")
+        code, _, err = run(*train)
+        remedies = re.findall(r"\((--\w+[ =].*?)\)[ ,\n]", err)
+        assert (code, len(remedies)) == (1, 2)
+        for remedy in remedies:
+            output_of(*train, "--quiet", *shlex.split(remedy))
+
+
 def test_a_network_trained_on_a_named_array_predicts_an_unnamed_one(here, output_of):
     X = np.random.default_rng(0).normal(size=(100, 3)).astype(np.float32)
     np.savez("x.npz", X=X, y=X @ [1, 2, 3])
@@ -706,9 +739,10 @@ WRONG = [
     (f"{' '.join(TRAIN)} --separator ab", 2, "--separator: must be one character"),
     (f"{' '.join(TRAIN)} --encoding utf9", 2, "--encoding: must be a text encoding such as"),
     (
-        f"{CLASSES} --loss huber",
+        "train digits.csv --target y --loss huber --out a",
         2,
-        "--loss huber:1 is for regression, but this is a classification",
+        "--loss huber:1 is for regression, but this is a classification; leave it out, or use "
+        "--task regression",
     ),
     (f"{CLASSES} --class-weight dare=2", 2, "'dare' is no class; did you mean 'dear'? the classes"),
     ("export things.csv --json", 1, "'things.csv' is not a model file"),
@@ -720,12 +754,37 @@ WRONG = [
         "column 'colour' holds 'mauve' in row 2, which does",
     ),
     ("predict things.safetensors bad.csv", 1, "column 'size' holds 'big' in row 1 but must"),
-    ("predict things.safetensors things.csv --out p.txt", 1, "must end with '.csv', '.parquet'"),
+    (
+        "predict things.safetensors things.csv --out p.txt",
+        2,
+        "--out p.txt: the name must end with '.csv', '.parquet' or '.npy'",
+    ),
+    (f"{' '.join(TRAIN)} --report x.txt", 2, "--report x.txt: the name must end with '.html'"),
+    (
+        f"{' '.join(TRAIN)} --report new.safetensors",
+        2,
+        "--out and --report both write 'new.safetensors'; give each a file of its own",
+    ),
+    (
+        "train classes.csv --target colour --loss huber --out a",
+        2,
+        "--loss huber:1 is for regression, but the target holds texts; leave it out\n",
+    ),
+    (
+        "train names.csv --target name --out a",
+        1,
+        "names.csv has 30 classes in 30 rows, nearly a class for each row, so that none can be "
+        "held out for --test 0.2; choose another target, merge classes, or hold out none: --test 0",
+    ),
+    ("train five.npy --target -9 --out a", 1, "five.npy has no column -9; counted from the end, "),
+    ("train five.npy --target=-x --out a", 1, "five.npy has no column '-x'; its columns are '0'"),
+    ("info book.xlsx", 1, "'book.xlsx' is not a model file but a workbook; save the sheet as CSV"),
+    ("train book.XLSX --target y --out a", 1, "'book.XLSX' is a workbook; save the sheet as CSV"),
     ("predict things.safetensors things.csv --out no/p.csv", 1, "does not exist; create it"),
     ("export things.safetensors --json no/net.json", 1, "does not exist; create it"),
     ("export things.safetensors --onnx no/net.onnx", 1, "does not exist; create it"),
     ("export things.safetensors --c no/net.c", 1, "does not exist; create it"),
-    ("export things.safetensors --c net.txt", 1, "must end with '.c'"),
+    ("export things.safetensors --c net.txt", 2, "--c net.txt: the name must end with '.c'"),
     ("export things.safetensors --c 2nd.c", 1, "must be a C identifier"),
 ]
 
@@ -735,7 +794,10 @@ def test_every_error_is_one_line(here, run, line, code, message):
     Path("lacking.csv").write_text("size\n1\n")
     Path("unknown.csv").write_text("size,colour\n1,red\n2,mauve\n")
     Path("bad.csv").write_text("size,colour\nbig,red\n")
-    for name in ("net.pt", "net.onnx", "other.safetensors"):
+    Path("names.csv").write_text("name,x\n" + "".join(f"n{i},{i % 7}\n" for i in range(30)))
+    Path("digits.csv").write_text("y,x\n" + "".join(f"{i % 2},{i % 7}\n" for i in range(30)))
+    np.save("five.npy", np.random.default_rng(0).normal(size=(30, 5)))
+    for name in ("net.pt", "net.onnx", "other.safetensors", "book.xlsx", "book.XLSX"):
         Path(name).write_bytes(b"not a network")
     before = sorted(os.listdir())
     found, out, err = run(*line.split(), *(["--quiet"] if line.startswith("train ") else []))
@@ -876,6 +938,35 @@ def test_ctrl_c_before_the_first_epoch_writes_nothing(here, run, monkeypatch):
     interrupt(monkeypatch, 0)
     assert run(*TRAIN, "--quiet") == (130, "", "fastnn: error: interrupted; no file was written\n")
     assert sorted(os.listdir()) == before
+
+
+def test_ctrl_c_during_the_report_leaves_the_model_and_its_scores(here, run, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(report_page, "write", interrupted)
+    code, out, err = run(*TRAIN, "--quiet", "--epochs", "2", "--report", "x.html")
+    assert (code, "on 60 test rows" in out, "wrote the report" in out) == (130, True, False)
+    assert "saved new.safetensors; to use it" in out
+    assert err.endswith("fastnn: interrupted; new.safetensors is complete; no report was written\n")
+    assert fastnn.load("new.safetensors").epoch == 2
+    code, out, _ = run(*TRAIN, "--quiet", "--epochs", "2", "--report", "x.html", "--json")
+    assert (code, json.loads(out)["report"]) == (130, None)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_while_modules_are_imported_prints_one_line():
+    program = (
+        "import importlib.abc, os, runpy, signal, sys\n"
+        "class Interrupt(importlib.abc.MetaPathFinder):\n"
+        "    def find_spec(self, name, path, target=None):\n"
+        "        if name == 'fastnn.cli.train': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupt())\n"
+        "runpy.run_module('fastnn', run_name='__main__')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (130, b"")
+    assert done.stderr == b"fastnn: error: interrupted; no file was written\n"
 
 
 # ---- the command itself -------------------------------------------------------------------------

@@ -183,8 +183,11 @@ def test_an_export_has_each_values_network(here, run, output_of):
     assert len(found["networks"]) == 3
     for form in ("--onnx", "--c"):
         code, _, err = run("export", "cities", form, "cities.c")
-        assert code == 1
-        assert "has a network for each group of rows" in err
+        assert code == 2
+        assert (
+            f"{form} writes one network, but cities has a network for each group of rows; " in err
+        )
+        assert "use --json, which writes them all" in err
     assert not (here / "cities.c").exists()
 
 

@@ -658,6 +658,10 @@ def test_rows_of_unknown_groups_are_an_error_or_those_of_a_network_of_all_rows()
         ("store", REGRESSOR, SHOPS, STORES, "both groups and key are given"),
         (None, REGRESSOR, PATIENTS, STORES[:3], "groups must have a label for each of the 442"),
         (None, REGRESSOR, PATIENTS, np.full(442, np.nan), "the group of 442 rows is missing"),
+        (None, REGRESSOR, PATIENTS, ["a", np.nan] * 221, "the group of 221 rows is missing"),
+        (None, REGRESSOR, PATIENTS, np.array(["a", None] * 221), "group of 221 rows is missing"),
+        (None, REGRESSOR, PATIENTS, pd.array(["a", "b", None] * 147 + ["a"]), "group of 147 rows"),
+        ("store", REGRESSOR, SHOPS.assign(store=[None, "a"] * 221), None, "group of 221 rows is"),
         (None, LogisticRegression(), PATIENTS, STORES, "estimator must be an MLPClassifier"),
         (None, MLPRegressor(solver="lbfgs"), PATIENTS, STORES, "solver='lbfgs' trains one network"),
         (

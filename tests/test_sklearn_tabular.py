@@ -6,6 +6,7 @@ how good the predictions are beside other libraries' (bench/real_tables.py).
 
 import io
 import pickle
+import re
 
 import numpy as np
 import pandas as pd
@@ -148,6 +149,26 @@ def test_a_target_far_from_zero_is_scaled():
     y = 1e6 + 1e3 * PRICE
     found = regressor().fit(FRAME, y)
     assert r2_score(y, found.predict(FRAME)) > 0.8
+
+
+def test_a_target_that_float32_rounds_away_is_refused():
+    y = 1e8 + PRICE
+    for dtype in ("float32", "mixed_bfloat16"):
+        with pytest.raises(ValueError, match=r'^y has mean 1e\+08 and .*use dtype="float64"'):
+            regressor(dtype=dtype).fit(FRAME, y)
+    found = regressor(dtype="float64", n_nets=1).fit(FRAME, y)
+    assert r2_score(y, found.predict(FRAME)) > 0.8
+    constant = regressor(max_iter=2).fit(FRAME, np.full(N, 1e8))
+    np.testing.assert_allclose(constant.predict(FRAME), 1e8)
+
+
+def test_negative_counts_are_refused():
+    for least in (-1e6, -0.02):
+        counts = RNG.poisson(3, N).astype(float)
+        counts[5] = least
+        message = f"y must be 0 or more for loss 'poisson'; it holds {least}"
+        with pytest.raises(ValueError, match=re.escape(message)):
+            regressor(loss="poisson").fit(FRAME, counts)
 
 
 # ---- one seed, one result -----------------------------------------------------------------------
@@ -330,6 +351,9 @@ def test_tools_of_scikit_learn():
         ({"loss": "hinge"}, "loss"),
         ({"kinds": {"city": "number"}}, "'city'"),
         ({"drop": ["town"]}, "'town'"),
+        ({"drop": "area"}, "drop"),
+        ({"kinds": {"City": "category"}}, "no column 'City'; did you mean 'city'"),
+        ({"kinds": {"city": "categorical"}}, "did you mean 'category'"),
         ({"dtype": "float16"}, "dtype"),
     ],
     ids=lambda value: str(value)[:30],

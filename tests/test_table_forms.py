@@ -117,6 +117,39 @@ def test_a_separator_may_be_stated(read):
         read("a\n", separator=",,")
 
 
+def test_a_stated_separator_counts_whatever_the_ending_says(read):
+    for name in ("a.tsv", "a.tab", "a.tsv.txt"):
+        assert values(read("a;b\n1;2\n", name, separator=";")) == {"a": [1], "b": [2]}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv", "a.txt"])
+def test_blank_lines_are_no_rows(read, end, name):
+    lines = ["", "a,b", "", "1,x", "  ", ",", '3,"y', "", 'z"', "", ""]
+    separator = {"a.csv": ",", "a.tsv": "\t", "a.txt": ";"}[name]
+    content = end.join(lines).replace(",", separator).encode()
+    text = read(content, name)
+    assert text.n == 3
+    assert values(text)["a"] == [1, None, 3]
+    assert [v and v.split() for v in values(text)["b"]] == [["x"], None, ["y", "z"]]
+    one = read(content, name, only=["a"])
+    assert values(one)["a"] == [1, None, 3]
+    new = end.join(["", "1,2", "", "3,4", ""]).replace(",", separator).encode()
+    assert values(read(new, name, header=False)) == {"0": [1, 3], "1": [2, 4]}
+
+
+def test_a_blank_line_of_a_single_column_is_a_missing_value(read):
+    assert values(read("a\n1\n\n2\n")) == {"a": [1, None, 2]}
+    with pytest.raises(TableError, match="has no rows"):
+        read("a,b\n\n\n")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
+def test_line_ends_of_old_macs(read, encoding, expected):
+    content = PLAIN.replace("\n", "\r").encode(encoding)
+    assert values(read(content)) == expected
+
+
 def test_a_separator_in_texts_is_not_taken_for_one(read):
     assert list(read("id,genres\n1,a|b\n2,c|d\n").columns) == ["id", "genres"]
     assert list(read('"a;b",c\n"x;y",2\n').columns) == ["a;b", "c"]
@@ -176,6 +209,19 @@ def test_files_of_arrow_and_json_lines(expected, tmp_path):
 
 
 # ---- numbers ------------------------------------------------------------------------------------
+
+
+def test_endings_in_capital_letters(read, expected, tmp_path):
+    frame = pl.read_csv(PLAIN.encode())
+    frame.write_parquet(tmp_path / "A.PARQUET")
+    frame.write_ndjson(tmp_path / "A.JSONL")
+    with open(tmp_path / "A.NPZ", "wb") as file:
+        np.savez(file, a=[1.5])
+    for name in ("A.PARQUET", "A.JSONL"):
+        assert values(tables.read(tmp_path / name)) == expected
+    assert values(tables.read(tmp_path / "A.NPZ")) == {"a": [1.5]}
+    with pytest.raises(TableError, match="is a workbook; save the sheet as CSV"):
+        read(b"", "A.XLSX")
 
 
 def test_decimal_commas_are_detected_and_noted(read):
@@ -297,7 +343,7 @@ def test_dates_in_many_forms(text, iso):
 
 def test_the_order_of_day_and_month_is_that_of_training(read):
     assert read("d\n1/2/2020\n13/2/2020\n").columns["d"].kind == "day-first date"
-    assert read("d\n1/2/2020\n2/13/2020\n").columns["d"].kind == "date"
+    assert read("d\n1/2/2020\n2/13/2020\n").columns["d"].kind == "month-first date"
     assert read("d\n1.2.2020\n").columns["d"].kind == "day-first date"
     recipe = tables.prepare(read("d,y\n1/2/2020,1\n13/2/2020,2\n"), "y", standardize=False).recipe
     day = recipe.inputs(read("d\n2/2/2020\n", kinds=recipe.kinds))
@@ -305,6 +351,22 @@ def test_the_order_of_day_and_month_is_that_of_training(read):
     assert day[0, 0] - first[0, 0] == 1
     with pytest.raises(TableError, match="'d' holds '1/13/2020' in row 1 but must hold dates"):
         recipe.inputs({"d": ["1/13/2020"]})
+
+
+def test_new_dates_say_themselves_which_order_they_have_if_training_left_it_open(read):
+    iso = tables.prepare(read("d,y\n2020-02-05,1\n2020-12-31,2\n"), "y").recipe
+    typed = tables.prepare({"d": np.array(["2020-02-05", "2020-12-31"], "M8[D]"), "y": [1, 2]}, "y")
+    for recipe in (iso, typed.recipe):
+        assert recipe.kinds == {"d": "date"}
+        expected = recipe.inputs({"d": ["2020-02-05", "2020-12-31"]})
+        for new in (["05.02.2020", "31.12.2020"], ["2/5/2020", "12/31/2020"]):
+            np.testing.assert_array_equal(recipe.inputs({"d": new}), expected)
+    american = tables.prepare(read("d,y\n02-05-2020,1\n12-31-2020,2\n"), "y").recipe
+    new = american.inputs({"d": ["02-05-2020"]})  # German by itself, but training was American
+    np.testing.assert_array_equal(new, american.inputs({"d": ["2020-02-05"]}))
+    for kind, iso_date in (("day-first date", "2020-02-01"), ("month-first date", "2020-01-02")):
+        (stated,) = tables.read({"d": ["1/2/2020"]}, kinds={"d": kind}).columns["d"].values
+        assert stated == np.datetime64(iso_date, "s").astype(float)
 
 
 def test_inputs_of_a_date(read):
@@ -332,6 +394,10 @@ def test_column_names_match_regardless_of_case_and_punctuation(read):
     assert table.notes == ["took column 'living_area' for 'Living Area'",
                            "took column 'TOWN' for 'town'"]  # fmt: skip
     assert table.others == ["town2"]
+    four = tables.prepare({name: [1, 2] for name in "abcd"}).recipe
+    assert four.read({name: [1] for name in "DCBA"}).notes == [
+        "took columns regardless of case, spaces and punctuation: 'A' for 'a' and so on"
+    ]
     with pytest.raises(TableError, match="no column 'town'; did you mean 'Town'"):
         recipe.read({"living_area": [1], "TOWN": ["a"], "Town": ["b"]})
     with pytest.raises(TableError, match="did you mean 'livin area' for 'Living Area', 'tonw' for"):

@@ -274,6 +274,10 @@ def test_the_step_says_what_is_wrong():
         ({"max_categories": 0}, "max_categories must be at least 1; got 0"),
         ({"standardize": 1}, "standardize must be True or False; got 1"),
         ({"drop": ["x"]}, "has no column 'x'"),
+        ({"drop": "town"}, "drop must be a list of texts; got 'town'; pass \\['town'\\]"),
+        ({"missing": "-99"}, "missing must be a list of texts; got '-99'; pass \\['-99'\\]"),
+        ({"kinds": {"Town": "category"}}, "has no column 'Town'; did you mean 'town'"),
+        ({"kinds": {"town": "text"}}, "kinds\\['town'\\] must be one of"),
         ({"dtype": "int"}, "dtype must be"),
     ):
         with pytest.raises((ValueError, TypeError), match=message):

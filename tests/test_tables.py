@@ -164,6 +164,28 @@ def test_the_kinds_of_columns_may_be_stated(put, tmp_path):
     assert table.columns["zip"].texts == ["10", "2", "9"]
 
 
+def test_integers_as_categories_keep_all_digits(put, tmp_path):
+    first = 2**53
+    ids = [first, first + 1, first + 2, None]
+    expected = ("category", [*map(str, ids[:3]), None])
+    pl.DataFrame({"id": ids}).write_parquet(tmp_path / "a.parquet")
+    pl.DataFrame({"id": ids}).write_ndjson(tmp_path / "a.jsonl")
+    np.savez(tmp_path / "a.npz", id=np.array(ids[:3]))
+    kinds = {"id": "category"}
+    csv = put("id\n" + "".join(f"{i or ''}\n" for i in ids))
+    files = (tmp_path / "a.parquet", tmp_path / "a.jsonl", csv)
+    for data in (*files, {"id": ids}, pl.DataFrame({"id": ids})):
+        assert contents(tables.read(data, kinds=kinds)) == {"id": expected}
+        missing = contents(tables.read(data, kinds=kinds, missing=[first + 1]))
+        assert missing == {"id": ("category", [str(first), None, str(first + 2), None])}
+        assert tables.read(data).columns["id"].kind == "number"
+    assert contents(tables.read(tmp_path / "a.npz", kinds=kinds))["id"][1] == expected[1][:3]
+    for pair in ([2**64, 2**64 + 1], [2**63, -1]):
+        for data in ({"id": pair}, pl.DataFrame({"id": pl.Series(pair, dtype=pl.Int128)})):
+            assert contents(tables.read(data, kinds=kinds))["id"][1] == [*map(str, pair)]
+            assert contents(tables.read(data))["id"][1] == [*map(float, pair)]
+
+
 def test_more_texts_for_missing_values(put, tmp_path):
     table = tables.read(put("a,b\n?,-99\n1,2\n3,?\n"), missing=["?", "-99"])
     assert contents(table) == {"a": ("number", [None, 1, 3]), "b": ("number", [None, 2, None])}
@@ -178,6 +200,7 @@ def test_dates_are_recognized_in_every_format(put, tmp_path):
         if path == tmp_path / "dates.parquet":
             pl.read_csv(put(dates), try_parse_dates=True)[:, :1].write_parquet(path)
         kinds = {name: column.kind for name, column in tables.read(path).columns.items()}
+        assert kinds.pop("b", "month-first date") == "month-first date"
         assert kinds.pop("c", "day-first date") == "day-first date"
         assert set(kinds.values()) == {"date"}
     assert tables.read(put("a\n2020-01-31\nnever\n")).columns["a"].kind == "category"
@@ -262,6 +285,43 @@ def test_columns_that_are_not_there(put):
         tables.read(path, drop=["a", "b"])
     with pytest.raises(TableError, match="no column 'price'; its columns are"):
         tables.read(path).column("price")
+
+
+def test_lists_of_names_and_texts(put):
+    path = put(FEW)
+    for name in ("drop", "missing", "only"):
+        with pytest.raises(
+            TypeError, match=f"{name} must be a list of texts; .* pass \\['town'\\]"
+        ):
+            tables.read(path, **{name: "town"})
+    with pytest.raises(TypeError, match="missing must be a list of texts; got -99; pass \\[-99\\]"):
+        tables.read(path, missing=-99)
+    with pytest.raises(TypeError, match="missing must hold texts or numbers; got None"):
+        tables.read(path, missing=[None])
+    table = tables.read(put("a,b\n-99,x\n1,-99\n0.5,y\n"), missing=[-99.0, np.float32(0.5)])
+    assert contents(table) == {
+        "a": ("number", [None, 1, None]),
+        "b": ("category", ["x", None, "y"]),
+    }
+    recipe = tables.prepare({"a": [1, -99, 2, 3]}, missing=[-99]).recipe
+    assert recipe.missing == ["-99"]
+    assert recipe.names == ["a", "a=(missing)"]
+
+
+def test_kinds_of_columns_are_checked(put):
+    path = put(FEW)
+    for kinds, message in (
+        ({"zip": "categorical"}, "kinds\\['zip'\\] must be one of .*; did you mean 'category'"),
+        ({"zip": None}, "kinds\\['zip'\\] must be one of 'number', 'category'"),
+        ({"Zip": "category"}, "no column 'Zip'; did you mean 'zip'?"),
+        (["zip"], "kinds must be a dict of column names and kinds, such as .*; got \\['zip'\\]"),
+    ):
+        for read in (tables.read, tables.prepare):
+            with pytest.raises((ValueError, TypeError), match=message):
+                read(path, kinds=kinds)
+    for name, value in (("kinds", {"zip": "category"}), ("drop", ["zip"])):
+        with pytest.raises(ValueError, match=f"so {name} has no effect; pass {name} to"):
+            tables.prepare(tables.read(path), **{name: value})
 
 
 def test_values_that_are_no_numbers(put, tmp_path):
@@ -352,15 +412,34 @@ def test_targets_that_suit_no_task(tmp_path):
                          when=np.array(["2020-01-01"] * 30, "M8[D]"))  # fmt: skip
     for name, task, message in (
         ("one", None, "'one' has the same value in all rows; choose another"),
-        ("none", None, "'none' has the same value in all rows"),
+        ("none", None, "'none' has no value in any row; choose another"),
         ("texts", "regression", "'texts' holds texts \\('a', 'b'\\) but regression needs numbers"),
         ("when", None, "'when' is of type date; convert it to numbers or texts"),
     ):
         with pytest.raises(TableError, match=message):
             tables.target_of(table, name, task)
+    no_text = tables.read({"none": ["", ""]}, kinds={"none": "category"})
+    with pytest.raises(TableError, match="'none' has no value in any row"):
+        tables.target_of(no_text, "none")
     many = column_table(tmp_path, y=np.arange(5000))
     with pytest.raises(TableError, match="has 5,000 classes but at most 4,096 are possible"):
         tables.target_of(many, "y", "classification")
+
+
+def test_classes_that_float64_does_not_tell_apart(put):
+    first = 2**53
+    csv = put("y\n" + f"{first}\n{first + 1}\n" * 20)
+    for data, remedy in (
+        (csv, "--categorical y"),
+        ({"y": [first, first + 1] * 20}, "kinds=\\{'y': 'category'\\}"),
+        ({"y": [-first - 1, 0] * 20}, "kinds=\\{'y': 'category'\\}"),
+    ):
+        with pytest.raises(TableError, match=f"are rounded, .*; treat them as texts: {remedy}"):
+            tables.target_of(tables.read(data), "y")
+        classes = tables.target_of(tables.read(data, kinds={"y": "category"}), "y")[1]
+        assert len(classes) == 2
+        assert str(first) in classes[0] or str(first + 1) in classes[0]
+    assert tables.target_of(tables.read({"y": [first - 1, 0] * 20}), "y")[1] == [0, first - 1]
 
 
 # ---- recipes ------------------------------------------------------------------------------------
@@ -535,6 +614,13 @@ def test_columns_that_no_network_takes(put, tmp_path):
         learned(tables.read(put("a,y\n1,1\n1,2\n")))
     with pytest.raises(TableError, match="no column to predict 'y' from; ignored columns: none"):
         learned(tables.read(put("y\n1\n2\n")))
+
+
+def test_remedies_for_data_frames_are_arguments():
+    lists = {"x": [1, 2], "l, m": [[1], [2]]}
+    with pytest.raises(TableError, match="or leave it out: drop=\\['l, m'\\]"):
+        tables.prepare(pl.DataFrame(lists))
+    assert tables.prepare(pl.DataFrame(lists), drop=["l, m"]).recipe.kinds == {"x": "number"}
 
 
 def test_columns_without_information_are_ignored(put):

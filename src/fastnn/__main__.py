@@ -1,8 +1,21 @@
-"""`python -m fastnn` runs the command `fastnn`."""
+"""`python -m fastnn` and the command `fastnn`.
+
+Here: Ctrl-C while the modules of the commands are imported. Not here: the commands (cli/).
+"""
 
 import sys
 
-from fastnn.cli import main
+
+def run() -> int:
+    """Run a command; return the exit code."""
+    try:
+        from fastnn.cli import main  # takes half a second, in which Ctrl-C may arrive
+
+        return main()
+    except KeyboardInterrupt:
+        print("fastnn: error: interrupted; no file was written", file=sys.stderr)
+        return 130
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -1,4 +1,4 @@
-"""Checks of how a table's file is written, of lists in plain data, and of a model file's task.
+"""Checks of how a table is read, of lists in plain data, and of a model file's task.
 
 Not here: the contents of a table (tabular/).
 """
@@ -6,11 +6,13 @@ Not here: the contents of a table (tabular/).
 from __future__ import annotations
 
 import codecs
+import numbers
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
 from fastnn._checks.callbacks import separator
 from fastnn._checks.files import plain_list
-from fastnn._checks.values import number, shown
+from fastnn._checks.values import choice, number, shown
 
 _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";",
                      "pipe": "|"}  # fmt: skip
@@ -34,6 +36,54 @@ def encoding(value: object) -> str:
             f"got {shown(value)}"
         )
     return str(value)
+
+
+def listed_texts(name: str, value: object) -> list[str]:
+    """Return a list of texts; a number in it becomes its text, -99 and -99.0 become "-99"."""
+    if isinstance(value, str | numbers.Real):
+        raise TypeError(f"{name} must be a list of texts; got {value!r}; pass [{value!r}]")
+    try:
+        return [_text_of(name, each) for each in value]  # type: ignore[attr-defined]  # raises
+    except TypeError as error:
+        if str(error).startswith(name):
+            raise
+        raise TypeError(f"{name} must be a list of texts; got {shown(value)}") from None
+
+
+def _text_of(name: str, value: object) -> str:
+    """Return a text, or a number as text."""
+    if isinstance(value, str):
+        return str(value)
+    if not isinstance(value, numbers.Real) or isinstance(value, bool):
+        raise TypeError(f"{name} must hold texts or numbers; got {shown(value)}")
+    if isinstance(value, numbers.Integral):
+        return str(int(value))
+    as_float = float(value)
+    return str(int(as_float)) if as_float.is_integer() else repr(as_float)
+
+
+def kinds_of_columns(value: object, known: Sequence[str]) -> dict[str, str]:
+    """Return the kinds of columns by name, each of which must be one of the known kinds."""
+    if not isinstance(value, Mapping):
+        raise TypeError(
+            f"kinds must be a dict of column names and kinds, such as {{'zip': 'category'}}; got "
+            f"{shown(value)}"
+        )
+    names = listed_texts("kinds", list(value))
+    return {
+        name: choice(f"kinds[{name!r}]", kind, known)
+        for name, kind in zip(names, value.values(), strict=True)
+    }
+
+
+def unread_table(**given: object) -> None:
+    """Check that no argument is given that only reading a table could follow."""
+    for name, value in given.items():
+        if value:
+            raise ValueError(
+                f"data is a Table, which has been read already, so {name} has no effect; pass "
+                f"{name} to tables.read"
+            )
 
 
 def ascending(place: str, value: object) -> list[float]:

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
     DType = np.dtype[Any] | type[np.floating[Any]]
 
+#: The most standard deviations that the mean of a target may be away from 0 in float32.
+_MOST_DEVIATIONS = 2.0**17
+
 
 def targets(
     name: str,
@@ -64,7 +67,7 @@ def targets(
     if n_targets != n_out:
         array = np.tile(array, (1, n_out // n_targets))
     T = converted(name, array, dtype, own)
-    _require_range(name, T, loss)
+    targets_in_range(name, T, loss)
     return T, None
 
 
@@ -104,7 +107,7 @@ def class_labels(name: str, array: NDArray[Any], n_out: int) -> NDArray[np.int64
     return found
 
 
-def _require_range(name: str, t: NDArray[Any], loss: Loss) -> None:
+def targets_in_range(name: str, t: NDArray[Any], loss: Loss) -> None:
     """Check that targets are in the range of the loss."""
     takes, least, largest = loss.takes, t.min(), t.max()
     if least < takes.low or largest > takes.high:
@@ -121,6 +124,21 @@ def _require_range(name: str, t: NDArray[Any], loss: Loss) -> None:
                 f"{name}[{at}] sums to {sums[at]:.6g}; rows of class probabilities (or one-hot "
                 "rows) sum to 1: divide each row by its sum"
             )
+
+
+def offset_of_target(name: str, mean: float, deviation: float, dtype: str) -> None:
+    """Check that outputs of a dtype can tell targets apart that are so far from 0.
+
+    The output layer undoes the scaling of a target, and so adds its mean. The sums of this layer
+    are rounded to `dtype`: in float32 to about one part in 10 million of the mean. From the limit
+    on, the rounding errors are more than about 1 % of the standard deviation of the targets.
+    """
+    if dtype != "float64" and abs(mean) > _MOST_DEVIATIONS * deviation:
+        raise ValueError(
+            f"{name} has mean {mean:g} and standard deviation {deviation:g}, which {dtype} rounds "
+            'away: subtract a constant near the mean, or use dtype="float64" (on the command '
+            "line: --dtype float64)"
+        )
 
 
 def sample_weight(

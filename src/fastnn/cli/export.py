@@ -14,7 +14,8 @@ import numpy as np
 import fastnn
 from fastnn import tables
 from fastnn.cli.loading import networks
-from fastnn.cli.output import print_now, protect, writing
+from fastnn.cli.options import UsageError
+from fastnn.cli.output import print_now, protect, require_ending, writing
 
 if TYPE_CHECKING:
     import argparse
@@ -48,7 +49,15 @@ def add(commands: Commands) -> None:
 def run(options: argparse.Namespace) -> int:
     """Write a network in another form; return the exit code."""
     protect([options.model], _outputs(options))
+    if options.c is not None:
+        require_ending("--c", options.c, (".c",))
     nets = networks(options.model)
+    if nets.groups is not None and options.json is None:
+        form = "--c" if options.onnx is None else "--onnx"
+        raise UsageError(
+            f"{form} writes one network, but {options.model} has a network for each group of rows; "
+            "use --json, which writes them all"
+        )
     if options.onnx is not None:
         with writing(options.onnx):
             tables.check_place(options.onnx, ())
@@ -58,7 +67,7 @@ def run(options: argparse.Namespace) -> int:
         return 0
     if options.c is not None:
         with writing(options.c):
-            tables.check_place(options.c, (".c",))
+            tables.check_place(options.c, ())
             fastnn.to_c(nets, options.c)
         return 0
     text = json.dumps(_plain(nets)) + "\n"

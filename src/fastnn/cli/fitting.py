@@ -73,7 +73,9 @@ def fit(net: MLP, job: Job) -> tuple[Model, dict[str, int | None], End]:
     output = job.objective.output
     X = encoded.inputs(rows["training"], net.dtype)
     is_class = recipe.classes is not None
-    mean, scale = (0.0, 1.0) if is_class else mean_and_scale(job.y[rows["training"]], output)
+    mean, scale = 0.0, 1.0
+    if not is_class:
+        mean, scale = mean_and_scale(job.target, job.y[rows["training"]], output, options.dtype)
     y = job.y if is_class else (job.y - mean) / scale
     if recipe.is_measured.any():
         net.adapt(measured(X, recipe.is_measured))  # the inputs of categories stay 0 or 1

@@ -47,6 +47,11 @@ class Job(NamedTuple):
     y: NDArray[Any]
     rows: dict[str, NDArray[np.intp]]
 
+    @property
+    def target(self) -> str:
+        """The name of the target in messages."""
+        return f"{self.table.path}: the target {self.recipe.target!r}"
+
 
 class End(enum.Enum):
     """How a training ended."""

@@ -14,7 +14,7 @@ from fastnn import ModelFileError, _checks
 from fastnn.exchange import model_files
 from fastnn.many import Fits
 from fastnn.tabular.models import Model
-from fastnn.tabular.reading import TABLE_ENDINGS
+from fastnn.tabular.reading import TABLE_ENDINGS, WORKBOOKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,6 +33,7 @@ _READERS = {
     ".joblib": "a pickle; load it in Python, and save the network: net.save(path)",
     ".json": "an exported network; name its model file",
     ".c": "an exported network; name its model file",
+    **dict.fromkeys(WORKBOOKS, "a workbook; save the sheet as CSV"),
 }
 
 

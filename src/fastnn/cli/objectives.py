@@ -69,14 +69,16 @@ def objective(text: str) -> Objective:
     return made
 
 
-def objective_of(stated: Objective | None, task: str) -> Objective:
-    """Return the objective of a task: the stated one, or the default of the task."""
+def objective_of(stated: Objective | None, task: str, of_texts: bool) -> Objective:
+    """Return the objective of a task: the stated one, or the default of the task.
+
+    `of_texts` is whether the classes are texts, which have no regression.
+    """
     if task == "classification":
         if stated is not None:
-            raise UsageError(
-                f"--loss {stated} is for regression, but this is a classification; leave it out, "
-                "or use --task regression"
-            )
+            what = "the target holds texts" if of_texts else "this is a classification"
+            remedy = "" if of_texts else ", or use --task regression"
+            raise UsageError(f"--loss {stated} is for regression, but {what}; leave it out{remedy}")
         return Objective("cross_entropy")
     return stated or Objective("squared_error")
 

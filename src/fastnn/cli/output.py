@@ -83,6 +83,12 @@ def protect(inputs: Sequence[str], outputs: Mapping[str, str] | None = None) -> 
         raise UsageError(str(error)) from error
 
 
+def require_ending(option: str, path: str, endings: Sequence[str]) -> None:
+    """Check that the path of an output file has one of these endings."""
+    if os.path.splitext(path)[1].lower() not in endings:
+        raise UsageError(f"{option} {path}: the name must end with {_checks.either(endings)}")
+
+
 # ---- errors -------------------------------------------------------------------------------------
 
 

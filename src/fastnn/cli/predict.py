@@ -12,7 +12,15 @@ import numpy as np
 from fastnn import tables
 from fastnn.cli import loading
 from fastnn.cli.options import UsageError, add_form_options, form_of
-from fastnn.cli.output import abbreviated, counted, print_now, protect, tell, writing
+from fastnn.cli.output import (
+    abbreviated,
+    counted,
+    print_now,
+    protect,
+    require_ending,
+    tell,
+    writing,
+)
 
 if TYPE_CHECKING:
     import argparse
@@ -30,8 +38,9 @@ def add(commands: Commands) -> None:
         "predict",
         help="predict the rows of a table with a network",
         description="Predict the rows of a table with a network from `fastnn train`. The result is "
-        "a column with the name of the target, in the order of the rows. For an ensemble it is the "
-        "mean, and another column, such as price_std, is the standard deviation.",
+        "a column with the name of the target, in the order of the rows. For an ensemble, a number "
+        "is the mean, and another column, such as price_std, is the standard deviation; a class "
+        "is the most probable one by the mean of the probabilities.",
         epilog="Example: fastnn predict model.safetensors new.csv > predictions.csv",
     )
     parser.set_defaults(run=run)
@@ -41,7 +50,8 @@ def add(commands: Commands) -> None:
     parser.add_argument("--out", metavar="FILE", help="write to a file, not to standard output: "
                         ".csv, .parquet or .npy")  # fmt: skip
     parser.add_argument("--proba", action="store_true",
-                        help="write the probabilities of the classes as well")  # fmt: skip
+                        help="write the probabilities of the classes as well, and for an ensemble "
+                        "their standard deviations")  # fmt: skip
     parser.add_argument("--unknown", choices=["error", "missing"], default="error",
                         help="whether a text that does not occur in the training rows is an error "
                         "or counts as missing (default: error)")  # fmt: skip
@@ -57,6 +67,8 @@ def run(options: argparse.Namespace) -> int:
             "--json writes to standard output; leave out --out, or redirect the output: > FILE"
         )
     protect([options.model, options.data], {} if options.out is None else {"--out": options.out})
+    if options.out is not None:
+        require_ending("--out", options.out, tables.WRITTEN)
     model, recipe = loading.model(options.model)
     if options.proba and recipe.classes is None:
         raise UsageError(
@@ -64,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
         )
     if options.out is not None:
         with writing(options.out):
-            tables.check_place(options.out, tables.WRITTEN)
+            tables.check_place(options.out, ())
     table = _read(options, model, recipe)
     groups = None if model.by is None else model.groups_of(table.path, table.column(model.by))
     rows = recipe.encode(table, options.unknown)

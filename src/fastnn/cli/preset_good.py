@@ -48,6 +48,7 @@ def fit(job: Job) -> tuple[Model, dict[str, Any], bool]:
             output=job.objective.output,
             loss=job.objective.loss if classes is None else None,  # that of classes is smoothed
             sample_weight=row_weights(options.class_weight, classes, targets),
+            target=job.target,
             n_threads=options.threads,
             verbose=not options.quiet,
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
 from fastnn.cli.options import UsageError
-from fastnn.cli.output import writing
+from fastnn.cli.output import require_ending, writing
 from fastnn.tabular import report
 
 if TYPE_CHECKING:
@@ -25,7 +25,11 @@ def check(options: argparse.Namespace) -> None:
     """Check, before training, that the report can be written."""
     if not options.test:
         raise UsageError("--report needs test rows; leave out --test 0")
-    _checks.separate_outputs([("--out", options.out), ("--report", options.report)])
+    try:
+        _checks.separate_outputs([("--out", options.out), ("--report", options.report)])
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    require_ending("--report", options.report, report.ENDINGS)
     with writing(options.report):
         report.check_path("--report", options.report)
 

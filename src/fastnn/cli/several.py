@@ -83,7 +83,7 @@ class Common:
             if recipe.is_measured.any():
                 net.adapt(measured(self.X[rows], recipe.is_measured))
             if not is_class:
-                mean, scale = mean_and_scale(self.y[rows], output)
+                mean, scale = mean_and_scale(self.job.target, self.y[rows], output, options.dtype)
                 y[some] = (self.y[some] - mean) / scale
                 scales.append((mean, scale))
         stop = EarlyStopping(patience=options.patience, restore_best_weights=True)

@@ -34,6 +34,13 @@ def split(
     for name, fraction in (("test", options.test), ("validation", validation)):
         is_picked = pick(rng, None if classes is None else y[known], len(known), fraction)
         if fraction and not is_picked.any():
+            n_classes = len(np.unique(y[known])) if classes is not None else 0
+            if 2 * n_classes > len(known) >= 1 / fraction:
+                raise TableError(
+                    f"{options.data} has {n_classes:,} classes in {len(known):,} rows, nearly a "
+                    f"class for each row, so that none can be held out for --{name} {fraction:g}; "
+                    f"choose another target, merge classes, or hold out none: --{name} 0"
+                )
             raise TableError(
                 f"{options.data} has too few rows with a target ({len(known):,}) for --{name} "
                 f"{fraction:g}; add rows, or hold out none: --{name} 0"

@@ -13,6 +13,7 @@ import numpy as np
 from fastnn import tables
 from fastnn.cli.output import abbreviated, number, print_now, tell
 from fastnn.tabular.codes import is_missing
+from fastnn.tabular.remedies import shell_argument
 
 if TYPE_CHECKING:
     from fastnn.tables import Column
@@ -32,7 +33,8 @@ def show(path: str, form: dict[str, Any], as_json: bool) -> int:
     for found in described:
         missing = f"; {found['missing']:,} missing" if found["missing"] else ""
         lines.append(f"{found['name']:<{width}}  {found['kind']}{_range(found)}{missing}\n")
-    lines.append(f"\nto train on it: fastnn train {path} --target COLUMN --out FILE\n")
+    data = shell_argument(path)
+    lines.append(f"\nto train on it: fastnn train {data} --target COLUMN --out FILE\n")
     print_now("".join(lines))
     return 0
 

@@ -7,8 +7,10 @@ several.py, scores.py, judging.py, result_text.py).
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +37,8 @@ from fastnn.cli.result_text import (
 from fastnn.cli.scores import names_of, scores
 from fastnn.cli.splitting import split
 from fastnn.cli.train_options import parser_of
-from fastnn.tabular.errors import shell_argument
+from fastnn.tabular import remedies
+from fastnn.tabular.errors import TableError
 from fastnn.tabular.models import Model, sizes
 from fastnn.tabular.reading import COMPRESSED
 from fastnn.tabular.targets import doubt
@@ -82,11 +85,14 @@ def run(options: argparse.Namespace) -> int:
         model.attach(recipe, training=record)
         with writing(options.out):
             model.save(options.out)
-    if options.report is not None:
-        report_page.write(job, scored, record, warnings)
-    result = _Result(options, model, recipe, record, seconds, warnings, is_saved=not unmet)
+    report = None
+    with contextlib.suppress(KeyboardInterrupt):  # the file is saved: print the scores, too
+        if options.report is not None:
+            report_page.write(job, scored, record, warnings)
+            report = options.report
+    result = _Result(options, model, recipe, record, seconds, warnings, not unmet, report)
     print_now(_as_json(result) if options.json else _as_text(result))
-    return _ended(options, end, record, unmet)
+    return _ended(result, end, unmet)
 
 
 def _check_paths(options: argparse.Namespace) -> None:
@@ -105,7 +111,7 @@ def _job(options: argparse.Namespace, target: str) -> Job:
     task, classes, y = tables.target_of(table, target, options.task)
     if options.by is not None:  # rows without a value have no network
         y = np.where(table.columns[options.by].values < 0, -1 if classes else np.nan, y)
-    objective = objective_of(options.loss, task)
+    objective = objective_of(options.loss, task, table.columns[target].kind == "category")
     is_weighted = weights_of(options.class_weight, classes) is not None
     require_scores(options.require, names_of(objective, len(classes or ()), is_weighted), task)
     # Each network of the preset good takes its own validation rows from the training rows.
@@ -217,23 +223,32 @@ def _read(options: argparse.Namespace, target: str) -> tuple[Table, str]:
     kinds = dict.fromkeys([*options.categorical, *([options.by] if options.by else [])], "category")
     table = tables.read(options.data, kinds=kinds, drop=options.drop, missing=options.missing,
                         **form_of(options))  # fmt: skip
-    if options.data.endswith(".npy") and target.startswith("-"):
-        target = str(len(table.columns) + len(options.drop) + int(target))
+    if options.data.lower().endswith(".npy") and re.fullmatch(r"-\d+", target):
+        n = len(table.columns) + len(table.others)
+        if int(target) < -n:
+            raise TableError(
+                f"{options.data} has no column {target}; counted from the end, its columns are -1 "
+                f"to -{n}"
+            )
+        target = str(n + int(target))
     for name in kinds:
         table.column(name)
     return table, target
 
 
-def _ended(
-    options: argparse.Namespace, end: End, record: Mapping[str, Any], unmet: list[str]
-) -> int:
+def _ended(result: _Result, end: End, unmet: list[str]) -> int:
     """Report a training that was interrupted or failed --require; return the exit code."""
+    options = result.options
+    no_report = "; no report was written" if result.report != options.report else ""
     if unmet:
-        left = "no file was written" if options.report is None else "no network was saved"
+        left = "no file was written" if result.report is None else "no network was saved"
         tell(f"fastnn: error: the network does not meet --require {', '.join(unmet)}; {left}")
         return 3
     if end in (End.INTERRUPTED, End.INTERRUPTED_AFTER_SCORES):
-        tell(f"fastnn: interrupted; {options.out} has {_left(record, end)}")
+        tell(f"fastnn: interrupted; {options.out} has {_left(result.record, end)}{no_report}")
+        return 130
+    if no_report:
+        tell(f"fastnn: interrupted; {options.out} is complete{no_report}")
         return 130
     return 0
 
@@ -257,14 +272,14 @@ def _leaks(job: Job) -> list[str]:
     shares = tables.giving_away(job.table, names, job.y, job.rows["training"], is_class)
     return [
         f"column {name!r} alone determines {100 * min(share, 0.9999):.2f} % of {target!r}; if it "
-        f"is not known when predicting, leave it out: --drop {shell_argument(name)}"
+        f"is not known when predicting, leave it out: {remedies.drop(job.table.path, [name])}"
         for name, share in shares.items()
     ]
 
 
 def _target(options: argparse.Namespace) -> str:
     """Return the name of the target column; refuse contradictory options."""
-    if options.target is None and not options.data.endswith(".npz"):
+    if options.target is None and not options.data.lower().endswith(".npz"):
         raise UsageError("name the column to predict: --target COLUMN")
     target: str = "y" if options.target is None else options.target
     if options.require and not options.test:
@@ -305,14 +320,17 @@ def _note(job: Job) -> None:
     for name in job.recipe.kinds:
         if tables.counts_rows(job.table.columns[name]):
             tell(f"note: column {name!r} just numbers the rows; if it has no other meaning, leave "
-                 f"it out: --drop {shell_argument(name)}")  # fmt: skip
+                 f"it out: {remedies.drop(job.table.path, [name])}")  # fmt: skip
 
 
 # ---- results ------------------------------------------------------------------------------------
 
 
 class _Result(NamedTuple):
-    """The result of a training: its options, networks, training record, time and warnings."""
+    """The result of a training: its options, networks, training record, time and warnings.
+
+    `report` is the path of the report, None if none was written.
+    """
 
     options: argparse.Namespace
     model: Model
@@ -321,6 +339,7 @@ class _Result(NamedTuple):
     seconds: float
     warnings: list[str]
     is_saved: bool
+    report: str | None
 
 
 def _as_json(result: _Result) -> str:
@@ -329,7 +348,7 @@ def _as_json(result: _Result) -> str:
     n_networks = len(result.model.fits)
     described = {
         "model": options.out if result.is_saved else None,
-        **{name.lstrip("-"): path for name, path in _report_of(options).items()},
+        **({} if options.report is None else {"report": result.report}),
         "task": recipe.task,
         "target": recipe.target,
         "classes": recipe.classes,
@@ -361,7 +380,8 @@ def _as_text(result: _Result) -> str:
     ]
     text = two_columns(pairs) + score_table(recipe, record)
     if result.is_saved:
-        text += f"\nsaved {options.out}; to use it: fastnn predict {options.out} {new}\n"
-    if options.report is not None:
-        text += f"\nwrote the report {options.report}\n"
+        model = remedies.shell_argument(options.out)
+        text += f"\nsaved {options.out}; to use it: fastnn predict {model} {new}\n"
+    if result.report is not None:
+        text += f"\nwrote the report {result.report}\n"
     return text

@@ -144,8 +144,9 @@ def _add_training_options(group: Group) -> None:
 def _add_options_of_several(group: Group) -> None:
     one = group.add_mutually_exclusive_group()
     one.add_argument("--ensemble", metavar="N", type=count("ensemble", 1, 10_000), default=None,
-                     help="train N networks with different seeds; predictions are their mean, with "
-                     f"the standard deviation ({shown('ensemble')})")  # fmt: skip
+                     help="train N networks with different seeds; predicted numbers and "
+                     "probabilities are their mean, with the standard deviation "
+                     f"({shown('ensemble')})")  # fmt: skip
     one.add_argument("--by", metavar="COLUMN", default=None,
                      help="train one network for each value of a column, on the rows with this "
                      "value")  # fmt: skip

@@ -28,6 +28,7 @@ from fastnn.sklearn.base import (
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.members import HasMembers
 from fastnn.sklearn.rows import check_indices
+from fastnn.tabular.frames import is_missing
 
 if TYPE_CHECKING:
     from typing import Self
@@ -39,15 +40,19 @@ if TYPE_CHECKING:
 
 def _labelled(groups: Any, n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """Return the distinct labels of n rows, sorted, and the index of each row's label."""
-    labels, numbers = _checks.groups(groups, n)
-    missing = labels != labels  # NaN
-    if np.any(missing):
-        count = int(np.isin(numbers, np.flatnonzero(missing)).sum())
+    array = np.asarray(groups)
+    if isinstance(groups, list | tuple):  # an array of a list with texts has the text "nan"
+        count = sum(map(is_missing, groups))
+    elif array.dtype.kind == "O":
+        count = sum(map(is_missing, array.ravel().tolist()))
+    else:
+        count = int(np.count_nonzero(array != array))  # NaN, NaT
+    if count:
         raise ValueError(
-            f"the group of {count} rows is missing (NaN); give these rows a label of their own, or "
-            "leave them out"
+            f"the group of {count} rows is missing (None or NaN); give these rows a label of their "
+            "own, or leave them out"
         )
-    return labels, numbers
+    return _checks.groups(array, n)
 
 
 def _of_classifiers(by_group: Any) -> bool:

@@ -38,12 +38,13 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     kinds : dict of str to str, optional
-        The kind of some columns: "number", "category", "date" or "day-first date" (31/1/2020). By
-        default it is inferred from a column's type and texts.
+        The kind of some columns: "number", "category", "date", "day-first date" (31/1/2020) or
+        "month-first date" (1/31/2020). By default it is inferred from a column's type and texts.
     drop : list of str, default ()
         Columns to leave out.
-    missing : list of str, default ()
+    missing : list of str or number, default ()
         Texts that stand for a missing value, besides "", "NA", "NaN", "null", "None" and the like.
+        A number stands for its text: -99 for "-99".
     unknown : {"missing", "error"}, default "missing"
         Whether a text that did not occur in `fit` counts as missing or is an error.
     max_categories : int, default 256
@@ -93,7 +94,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         *,
         kinds: Mapping[str, str] | None = None,
         drop: Sequence[str] = (),
-        missing: Sequence[str] = (),
+        missing: Sequence[str | float] = (),
         unknown: str = "missing",
         max_categories: int = tables.MAX_CATEGORIES,
         codes: str = "plain",

@@ -219,6 +219,7 @@ class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):
     def _targets(self, y: Any) -> NDArray[Any]:
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         found: NDArray[np.float64] = column_or_1d(y, warn=True)
+        _checks.targets_in_range("y", found, losses.get(self.loss))
         return found
 
     def _end(self) -> dict[str, Any]:

@@ -116,8 +116,8 @@ class BaseTabular(TabularParameters):
             )
         self._encoder = TableEncoder(
             kinds=self.kinds,
-            drop=list(self.drop),
-            missing=list(self.missing),
+            drop=self.drop,
+            missing=self.missing,
             max_categories=self.max_categories,
             codes="rich",
             dtype=POLICIES[self.dtype].name,

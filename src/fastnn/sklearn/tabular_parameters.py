@@ -116,8 +116,9 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         None,
         [dict, None],
         """dict of str to str
-        The kinds of columns, by column name: "number", "category", "date" or "day-first date"
-        (31/1/2020). By default, the kind is inferred from a column's type and texts.""",
+        The kinds of columns, by column name: "number", "category", "date", "day-first date"
+        (31/1/2020) or "month-first date" (1/31/2020). By default, the kind is inferred from a
+        column's type and texts.""",
     )
     drop: Sequence[str] = parameter(
         (),
@@ -125,12 +126,12 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         """list of str
         Columns to leave out.""",
     )
-    missing: Sequence[str] = parameter(
+    missing: Sequence[str | float] = parameter(
         (),
         ["array-like"],
-        """list of str
+        """list of str or number
         Texts that represent a missing value, in addition to "", "NA", "NaN", "null", "None" and
-        similar texts.""",
+        similar texts. A number represents its text: -99 represents "-99".""",
     )
     max_categories: int = parameter(
         tables.MAX_CATEGORIES,

@@ -8,14 +8,15 @@ converted as a whole, or by its different texts, never row by row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from fastnn.tabular import dates, spelling
-from fastnn.tabular.errors import TableError, shell_argument
+from fastnn.tabular import dates, remedies, spelling
+from fastnn.tabular.errors import TableError
 from fastnn.tabular.numbers import as_number, is_placeholder, numbers_of
 from fastnn.tabular.table import DATES, Column
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     Raw: TypeAlias = polars.Series | NDArray[Any] | "OrderedTexts"
 
 _LARGEST = float(np.finfo(np.float32).max)
+
+#: The kind of a date by whether its day stands before its month; None if no text leaves this open.
+_KIND_OF_DATE = dict(zip((None, True, False), DATES, strict=True))
 
 
 @dataclass
@@ -88,6 +92,11 @@ def column_of(source: Source, name: str, raw: Raw, wanted: str | None) -> Column
         return _of_series(source, name, raw.cast(polars.String), wanted)
     if dtype == polars.Boolean:
         return _of_bools(source, name, raw.cast(polars.Float64).to_numpy(), wanted)
+    if dtype.is_integer():
+        known = raw.fill_null(0)
+        is_large = str(dtype).endswith("128")  # NumPy has no such integers
+        integers = np.array(known.to_list(), object) if is_large else known.to_numpy()
+        return _of_integers(source, name, integers, raw.is_null().to_numpy(), wanted)
     if dtype.is_numeric() or dtype in (polars.Null, polars.Time, polars.Duration):
         if dtype in (polars.Time, polars.Duration):
             raw = raw.cast(polars.Duration("us")).dt.total_microseconds() / 1e6
@@ -108,7 +117,10 @@ def _of_array(source: Source, name: str, raw: NDArray[Any], wanted: str | None) 
         return _of_strings(source, name, different.tolist(), inverse.reshape(-1), wanted)
     if kind == "b":
         return _of_bools(source, name, raw.astype(np.float64), wanted)
-    if kind in "fiu":
+    if kind in "iu" or isinstance(raw, np.ma.MaskedArray):
+        is_missing = np.ma.getmaskarray(raw)
+        return _of_integers(source, name, np.ma.getdata(raw), is_missing, wanted)
+    if kind == "f":
         return _of_numbers(source, name, raw.astype(np.float64), wanted)
     if kind in "mM":
         seconds = raw.astype(f"{kind}8[us]").astype(np.int64) / 1e6
@@ -139,7 +151,31 @@ def _of_numbers(
         return _of_other_type(source, name, "number", wanted)
     if wanted != "category":
         return Column(name, "number", values)
-    is_known = ~np.isnan(values)
+    return _categories(name, values, ~np.isnan(values))
+
+
+def _of_integers(
+    source: Source,
+    name: str,
+    values: NDArray[Any],
+    is_missing: NDArray[np.bool_],
+    wanted: str | None,
+) -> Column:
+    """Return the column of integers (n,); as a category it keeps digits that float64 cannot hold.
+
+    Integers of more than 64 bits are Python objects.
+    """
+    if wanted != "category":
+        numbers = np.where(is_missing, np.nan, values.astype(np.float64))
+        return _of_numbers(source, name, numbers, wanted)
+    for text in source.missing:
+        number: float = int(text) if re.fullmatch("[+-]?[0-9]+", text) else as_number(text)
+        is_missing = is_missing | (values == number)
+    return _categories(name, values, ~is_missing)
+
+
+def _categories(name: str, values: NDArray[Any], is_known: NDArray[np.bool_]) -> Column:
+    """Return the column of numbers (n,) as a category, missing where they are not known."""
     different, indices = np.unique(values[is_known], return_inverse=True)
     texts = [_text_of(value) for value in different.tolist()]
     codes = np.full(len(values), -1)
@@ -150,7 +186,8 @@ def _of_numbers(
 
 def _text_of(value: float) -> str:
     """Return a number as text, whole numbers without a point: 3, not 3.0."""
-    return str(int(value)) if value.is_integer() else repr(value)
+    is_whole = isinstance(value, int) or value.is_integer()
+    return str(int(value)) if is_whole else repr(value)
 
 
 def _of_bools(source: Source, name: str, values: NDArray[np.float64], wanted: str | None) -> Column:
@@ -265,8 +302,10 @@ def _of_matches(
     wanted: str | None,
 ) -> Column:
     """Return the column of texts that have the form of dates."""
-    kind = wanted or DATES[dates.is_day_first(matches)]
-    seconds = dates.seconds_of(matches, kind == DATES[1])
+    kind = wanted or DATES[0]
+    if kind == DATES[0]:
+        kind = _KIND_OF_DATE[dates.is_day_first(matches)]
+    seconds = dates.seconds_of(matches, kind == _KIND_OF_DATE[True])
     is_bad = np.isnan(seconds)
     if is_bad.any():
         if wanted is not None:
@@ -276,7 +315,7 @@ def _of_matches(
             f"{source.path}: column {name!r} holds dates except {texts[codes[row]]!r} in row "
             f"{row + 1}; "
             "correct the value, or leave it empty if it is missing, or treat the column as "
-            f"categories (--categorical {shell_argument(name)})"
+            f"categories ({remedies.as_category(source.path, name)})"
         )
     return Column(name, kind, np.append(seconds, np.nan)[codes])
 
@@ -293,8 +332,8 @@ def _almost_numbers(source: Source, name: str, text: str, row: int, n_more: int)
     more = f" and {n_more:,} more" if n_more else ""
     return (
         f"{source.path}: column {name!r} holds numbers except {text!r} in row {row + 1}{more}; "
-        f"correct the value, or treat it as missing (--missing {shell_argument(text)}), or treat "
-        f"the column as categories (--categorical {shell_argument(name)})"
+        f"correct the value, or treat it as missing ({remedies.as_missing(source.path, text)}), or "
+        f"treat the column as categories ({remedies.as_category(source.path, name)})"
     )
 
 

@@ -13,6 +13,8 @@ import os
 import re
 from typing import TYPE_CHECKING, Any, TextIO
 
+import numpy as np
+
 from fastnn.tabular import text_files
 from fastnn.tabular.errors import TableError, one_line_about, polars_for, polars_path
 from fastnn.tabular.numbers import needs_comma
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import polars
+    from numpy.typing import NDArray
 
     from fastnn.tabular.text_files import Form
 
@@ -52,6 +55,8 @@ class CsvFile:
         is_utf8 = text_files.encoding_of(self._head) in ("utf-8", "utf-8-sig")
         if form.encoding is not None or not is_utf8:
             self._decode()
+        if b"\r" in self._head and b"\n" not in self._head:  # lines of old Macs
+            self._rewrite(lambda text: text.replace("\r\n", "\n").replace("\r", "\n"))
         self._find_separator()
         self._written = self._parse(n_rows=0 if self._has_names else 1).columns
         self.names = [name.strip() for name in self._written]
@@ -65,7 +70,7 @@ class CsvFile:
         self._refuse_repeated()
 
     def load(self, some: list[str]) -> dict[str, polars.Series]:
-        """Return some columns as strings."""
+        """Return some columns as strings, without blank lines if the file has several columns."""
         last = self._written[-1]
         wanted = [self._written[self.names.index(name)] for name in some]
         read = list(dict.fromkeys([*wanted, last]))
@@ -75,7 +80,8 @@ class CsvFile:
             self._decode()
             frame = self._parse(columns=read)
         if len(self._written) > 1 and frame[last].null_count():  # polars pads short rows
-            self._refuse_short_rows()
+            blank = self._blank_lines(frame.height)
+            frame = frame.filter(~self._pl.Series(blank))
         return dict(zip(some, frame.select(wanted).get_columns(), strict=True))
 
     def decimal_of(self, columns: Mapping[str, Any]) -> str:
@@ -116,7 +122,7 @@ class CsvFile:
             self._rewrite(lambda text: text_files.without_attributes(text) or text)
             self._separator, self._has_names = ",", True
             return
-        given = "\t" if ending in (".tsv", ".tab") else self._form.separator
+        given = self._form.separator or ("\t" if ending in (".tsv", ".tab") else None)
         self._separator = given or text_files.separator_of(lines, is_csv=ending == ".csv")
         if self._separator == " ":
             self._separator = "\t"
@@ -131,6 +137,8 @@ class CsvFile:
                 f"the first line of {self._path} is a row of numbers; the columns are called '0', "
                 "'1', ..."
             )
+        if not self._has_names and len(first) > 1 and head[:1] in ("\r", "\n"):
+            self._rewrite(lambda text: text.lstrip("\r\n"))  # else polars finds no columns
         if len(set(widths[1:])) == 1 and widths[1] == widths[0] + 1 and self._has_names:
             self._rewrite(lambda text: f'""{self._separator}{text}')
             self.notes.append(f"the first column of {self._path} has no name")
@@ -177,19 +185,25 @@ class CsvFile:
                     "the first line is a row: --no-header"
                 )
 
-    def _refuse_short_rows(self) -> None:
-        """Check that every row, except empty lines, has as many fields as there are columns."""
+    def _blank_lines(self, n: int) -> NDArray[np.bool_]:
+        """Return which of n rows are blank lines; check that all other rows are complete."""
         width = len(self._written)
+        blank: list[bool] = []
         with contextlib.suppress(csv.Error), self._lines() as lines:
             rows = csv.reader(lines, delimiter=self._separator)
             for row in rows:
-                if 0 < len(row) < width:
+                is_blank = len(row) < 2 and not "".join(row).strip()
+                if blank or not is_blank:  # polars skips blank lines before the first line
+                    blank.append(is_blank)
+                if len(row) < width and not is_blank:
                     plural = "s" if len(row) > 1 else ""
                     raise TableError(
                         f"{self._path} has {len(row)} field{plural} in line {rows.line_num}, but "
                         f"{width} names in its first line; the file may be cut off: complete the "
                         "line, or write missing values as empty fields"
                     )
+        found = np.array(blank[self._has_names :], bool)
+        return found if len(found) == n else np.zeros(n, bool)
 
     def _lines(self) -> TextIO:
         """Return the file opened as text."""

@@ -47,12 +47,15 @@ def matched(texts: Sequence[str]) -> list[re.Match[str]] | None:
     return found
 
 
-def is_day_first(matches: Sequence[re.Match[str]]) -> bool:
+def is_day_first(matches: Sequence[re.Match[str]]) -> bool | None:
     """Return whether days stand before months, from the digits or else from the separator.
 
-    31.1.2020 and 31-1-2020 are written with the day first, 1/31/2020 with the month first.
+    31.1.2020 and 31-1-2020 are written with the day first, 1/31/2020 with the month first. Return
+    None if no date begins with a day or a month in digits.
     """
     parts = [m for m in matches if "first" in m.re.groupindex]
+    if not parts:
+        return None
     if any(int(m["first"]) > 12 for m in parts):
         return True
     if any(int(m["then"]) > 12 for m in parts):

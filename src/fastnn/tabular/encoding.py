@@ -16,9 +16,9 @@ from fastnn import _checks
 from fastnn.sparse_rows import SparseRows
 from fastnn.tabular import codes
 from fastnn.tabular.codes import MISSING, UNKNOWN, Code, Missing, OneHot, Ordered
-from fastnn.tabular.errors import TableError, listed, suggestion
+from fastnn.tabular.errors import FRAME, TableError, listed, suggestion
 from fastnn.tabular.spelling import Lookup
-from fastnn.tabular.table import FRAME, KINDS
+from fastnn.tabular.table import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -45,7 +45,7 @@ class Entry:
     Parameters
     ----------
     name : str
-    kind : {"number", "category", "date", "day-first date"}
+    kind : {"number", "category", "date", "day-first date", "month-first date"}
     codes : tuple of Code
         The codes; each encodes the same values.
     """

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn import _checks
 from fastnn.callbacks import EarlyStopping, SwapEMAWeights
 from fastnn.layers import Dense, Dropout
 from fastnn.losses import CrossEntropy
@@ -160,6 +161,7 @@ def train(
     output: str = "softmax",
     loss: Any = None,
     sample_weight: NDArray[Any] | None = None,
+    target: str = "y",
     n_threads: int | None = None,
     verbose: bool = False,
 ) -> TrainedNetworks:
@@ -178,6 +180,8 @@ def train(
     output, loss : str, Loss, optional
         The output activation and loss of regression networks, whose target is scaled for training
         and scaled back in the last layer. By default those for classes.
+    target : str, default "y"
+        The name of y in messages.
     sample_weight, n_threads, verbose
         As in `fit_many`.
 
@@ -188,7 +192,9 @@ def train(
     labels = None if n_classes is None else y
     used = np.arange(len(y)) if sample_weight is None else np.flatnonzero(sample_weight)
     rows, validation = _split(settings, labels, used, seeds)
-    mean, scale = (0.0, 1.0) if labels is not None else mean_and_scale(y[used], output)
+    mean, scale = 0.0, 1.0
+    if labels is None:
+        mean, scale = mean_and_scale(target, y[used], output, settings.dtype)
     n_out = 1 if n_classes is None else n_classes
     loss = CrossEntropy(settings.label_smoothing) if loss is None else loss
     fits = fit_many(
@@ -279,15 +285,19 @@ def pick(
 # ---- the scaling of a target --------------------------------------------------------------------
 
 
-def mean_and_scale(y: NDArray[Any], output: str) -> tuple[float, float]:
+def mean_and_scale(name: str, y: NDArray[Any], output: str, dtype: str) -> tuple[float, float]:
     """Return the shift and the divisor that standardize a target (n,).
 
     These are its mean and its standard deviation (1 if it is constant), or 0 and the mean for a
-    network whose outputs are exponentials.
+    network whose outputs are exponentials. An error names the target if it is so far from 0 that a
+    network of `dtype` cannot predict it.
     """
+    mean, deviation = float(y.mean()), float(y.std())
     if output == "exp":
-        return 0.0, float(y.mean()) or 1.0
-    return float(y.mean()), float(y.std()) or 1.0
+        return 0.0, mean or 1.0
+    if y.min() < y.max():
+        _checks.offset_of_target(name, mean, deviation, dtype)
+    return mean, deviation or 1.0
 
 
 def undo_scaling(net: MLP, mean: float, scale: float, output: str) -> None:

@@ -11,6 +11,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from types import ModuleType
 
+#: The name of a data frame in messages, where a file has its path.
+FRAME = "the data frame"
+
 
 class TableError(ValueError):
     """A table, or a value in it, cannot be used; the message gives the place and the remedy."""
@@ -30,8 +33,8 @@ def require_columns(path: str, wanted: Iterable[str], names: Sequence[str]) -> N
 
 def _suggestions(missing: Sequence[str], names: Sequence[str]) -> str:
     """Return a question with the columns most similar to the first missing ones."""
-    near = [(n, difflib.get_close_matches(n, names, n=1, cutoff=0.7)) for n in missing[:6]]
-    pairs = ", ".join(f"{found[0]!r} for {name!r}" for name, found in near if found)
+    near = [(name, _nearest(name, names)) for name in missing[:6]]
+    pairs = ", ".join(f"{found!r} for {name!r}" for name, found in near if found is not None)
     return f"did you mean {pairs}? " if pairs else ""
 
 
@@ -43,15 +46,15 @@ def listed(names: Sequence[str], most: int = 6) -> str:
 
 def suggestion(text: str, known: Sequence[str]) -> str:
     """Return a question with the known text most similar to this one, or an empty string."""
-    near = difflib.get_close_matches(text, known, n=1, cutoff=0.7)
-    return f"did you mean {near[0]!r}? " if near else ""
+    near = _nearest(text, known)
+    return "" if near is None else f"did you mean {near!r}? "
 
 
-def shell_argument(text: str) -> str:
-    """Return a text quoted for a shell."""
-    import shlex  # slow to import and rarely needed
-
-    return shlex.quote(text)
+def _nearest(text: str, known: Sequence[str]) -> str | None:
+    """Return the known text most similar to this one, preferably the same in another case."""
+    same = [each for each in known if each.casefold() == text.casefold()]
+    near = difflib.get_close_matches(text, same or known, n=1, cutoff=0.0 if same else 0.7)
+    return near[0] if near else None
 
 
 def polars_for(path: str) -> ModuleType:

@@ -67,7 +67,10 @@ def raw_columns(value: Any, name: str) -> dict[str, Raw]:
 
 
 def _raw(column: Any) -> Raw:
-    """Return a column as a polars Series, an ndarray (n,), or an ordered category."""
+    """Return a column as a polars Series, an ndarray (n,), or an ordered category.
+
+    Integers some of which are missing are a masked array.
+    """
     if type(column).__module__.startswith("polars"):
         return column
     zone = getattr(getattr(column, "dtype", None), "tz", None)
@@ -81,7 +84,9 @@ def _raw(column: Any) -> Raw:
         if not categories.ordered:
             return texts
         return OrderedTexts(texts, _texts(categories.categories).tolist())
-    if is_pandas and kind is not None and kind in "fiu" and column.isna().any():
+    if is_pandas and kind is not None and kind in "iu" and column.isna().any():
+        return np.ma.array(column.fillna(0).to_numpy(f"{kind}8"), mask=column.isna().to_numpy())
+    if is_pandas and kind == "f" and column.isna().any():
         return column.to_numpy(np.float64, na_value=np.nan)
     if is_pandas and kind == "b" and column.isna().any():
         return _simple(column.astype(object).to_numpy())
@@ -91,6 +96,8 @@ def _raw(column: Any) -> Raw:
             _texts(column.to_pylist()), _texts(whole.dictionary.to_pylist()).tolist()
         )
     if hasattr(column, "to_numpy") and not is_pandas:  # Arrow
+        if getattr(column, "null_count", 0) and str(column.type).lstrip("u").startswith("int"):
+            return np.ma.array(column.fill_null(0).to_numpy(), mask=column.is_null().to_numpy())
         try:
             return _simple(np.asarray(column.to_numpy(zero_copy_only=False)))
         except TypeError:
@@ -101,28 +108,34 @@ def _raw(column: Any) -> Raw:
 
 def _texts(values: Iterable[Any]) -> NDArray[Any]:
     """Return values as texts (n,), "" where a value is missing."""
-    return np.array(["" if _is_missing(value) else str(value) for value in values], str)
+    return np.array(["" if is_missing(value) else str(value) for value in values], str)
 
 
 def _simple(array: NDArray[Any]) -> NDArray[Any]:
     """Return an array of objects as an array of numbers, dates or texts, "" where one is missing.
 
-    Bools become texts, as in a file. An array of another dtype is returned unchanged.
+    Integers become a masked array, which keeps all their digits. Bools become texts, as in a file.
+    An array of another dtype is returned unchanged.
     """
     if array.dtype.kind == "T":  # NumPy's StringDType
         array = array.astype(object)
     if array.dtype.kind != "O":
         return array
-    known = [value for value in array.tolist() if not _is_missing(value)]
+    known = [value for value in array.tolist() if not is_missing(value)]
+    if known and all(isinstance(v, numbers.Integral) and not _is_bool(v) for v in known):
+        mask = [is_missing(value) for value in array]
+        integers = [0 if is_missing(value) else int(value) for value in array]
+        fits = min(integers) >= -(2**63) and max(integers) < 2**63
+        return np.ma.array(np.array(integers, np.int64 if fits else object), mask=mask)
     if all(isinstance(v, numbers.Real | decimal.Decimal) and not _is_bool(v) for v in known):
-        return np.array([np.nan if _is_missing(v) else float(v) for v in array], np.float64)
+        return np.array([np.nan if is_missing(v) else float(v) for v in array], np.float64)
     if known and all(isinstance(v, datetime.date) for v in known):
-        return np.array([None if _is_missing(v) else _clock(v) for v in array], "M8[us]")
-    texts = ["" if _is_missing(v) else str(v).lower() if _is_bool(v) else str(v) for v in array]
+        return np.array([None if is_missing(v) else _clock(v) for v in array], "M8[us]")
+    texts = ["" if is_missing(v) else str(v).lower() if _is_bool(v) else str(v) for v in array]
     return np.array(texts, str) if all(map(_is_plain, known)) else array
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Return whether an object in a column is a missing value: None, NaN, NA, NaT."""
     if value is None:
         return True

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import _checks
+from fastnn.tabular import remedies
 from fastnn.tabular.codes import (
     Bounded,
     Clipped,
@@ -26,7 +27,7 @@ from fastnn.tabular.codes import (
     Weekday,
 )
 from fastnn.tabular.encoding import Entry
-from fastnn.tabular.errors import TableError, shell_argument
+from fastnn.tabular.errors import TableError
 from fastnn.tabular.reading import read
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.spelling import Lookup
@@ -76,7 +77,7 @@ def prepare(
     task: str | None = None,
     kinds: Mapping[str, str] | None = None,
     drop: Sequence[str] = (),
-    missing: Sequence[str] = (),
+    missing: Sequence[str | float] = (),
     standardize: bool = True,
     max_categories: int = MAX_CATEGORIES,
     codes: str = "plain",
@@ -93,7 +94,7 @@ def prepare(
     task : {"classification", "regression"}, optional
         As in `target_of`.
     kinds, drop, missing
-        As in `read`.
+        As in `read`; `kinds` and `drop` only if `data` is not a Table.
     standardize : bool, default True
         Whether numbers become inputs with mean 0 and standard deviation 1. Pass False for a network
         that begins with a Standardize layer.
@@ -134,6 +135,8 @@ def prepare(
     """
     dtype = _checks.dtype(dtype)
     is_table = isinstance(data, Table)
+    if is_table:
+        _checks.unread_table(kinds=kinds, drop=drop)
     table = data if is_table else read(data, kinds=kinds, drop=drop, missing=missing)
     found, classes, y, rows = None, None, None, np.arange(table.n)
     if target is not None:
@@ -151,7 +154,7 @@ def learn(
     task: str | None = None,
     classes: list[Any] | None = None,
     rows: NDArray[Any] | None = None,
-    missing: Sequence[str] = (),
+    missing: Sequence[str | float] = (),
     *,
     standardize: bool = False,
     max_categories: int = MAX_CATEGORIES,
@@ -168,7 +171,7 @@ def learn(
         None for a recipe that describes inputs only.
     rows : ndarray of int, optional
         Indices of the rows that the network will be trained on; by default all.
-    missing : list of str, optional
+    missing : list of str or number, optional
         Texts that stand for a missing value, as `read` takes them.
     standardize : bool, default False
         Whether the codes standardize numbers; otherwise a Standardize layer should.
@@ -198,6 +201,7 @@ def learn(
         If a column has a type that no network takes, or if no column is left.
     """
     rows = np.arange(table.n) if rows is None else rows
+    missing = _checks.listed_texts("missing", missing)
     max_categories = _checks.integer("max_categories", max_categories, low=1)
     is_rich = _checks.choice("codes", codes, CODES) == "rich"
     columns: list[Entry] = []
@@ -223,7 +227,7 @@ def learn(
         raise TableError(f"{table.path} has no column{purpose}; ignored columns: {names}")
     if is_rich:
         columns = _with_numbers_in_detail(columns, table, rows)
-    return Recipe(task, target, classes, columns, ignored, list(missing))
+    return Recipe(task, target, classes, columns, ignored, missing)
 
 
 def _reason_to_ignore(column: Column, rows: NDArray[Any], max_categories: int) -> str | None:
@@ -381,5 +385,5 @@ def _unsupported(path: str, columns: list[tuple[str, str]]) -> str:
     plural, them = ("s", "them") if len(columns) > 1 else ("", "it")
     return (
         f"{path}: column{plural} {described} cannot be inputs of a network; convert {them}, or "
-        f"leave {them} out: --drop {shell_argument(','.join(name for name, _ in columns))}"
+        f"leave {them} out: {remedies.drop(path, [name for name, _ in columns])}"
     )

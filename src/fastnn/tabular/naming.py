@@ -17,16 +17,17 @@ if TYPE_CHECKING:
 
 def matching(
     path: str, wanted: Sequence[str], names: Sequence[str], is_matrix: bool = False
-) -> dict[str, str]:
+) -> tuple[dict[str, str], list[str]]:
     """Map each wanted name to the column that matches it; a TableError lists the missing ones.
 
-    The columns of a matrix are matched by position, since they have no names.
+    The columns of a matrix are matched by position, since they have no names. Also return a note
+    about the columns whose names differ from the wanted names.
     """
     if all(name in names for name in wanted):
-        return {name: name for name in wanted}
+        return {name: name for name in wanted}, []
     by_position = _by_position(wanted, names) if is_matrix else None
     if by_position is not None:
-        return by_position
+        return by_position, _renamed(by_position, "by position")
     alike = _unique(names)
     own = _unique(wanted)
     found = {}
@@ -36,15 +37,15 @@ def matching(
         if there is not None and not is_taken and (there == name or own.get(_plain(name)) == name):
             found[name] = there
     require_columns(path, [name for name in wanted if name not in found], names)
-    return found
+    return found, _renamed(found, "regardless of case, spaces and punctuation")
 
 
-def renamed(found: Mapping[str, str]) -> list[str]:
+def _renamed(found: Mapping[str, str], how: str) -> list[str]:
     """Return a note about the columns whose names differ from the wanted names."""
     pairs = [(there, name) for name, there in found.items() if there != name]
     if len(pairs) > 3:
-        pairs = pairs[:1]
-        return [f"took columns by position: {pairs[0][0]!r} for {pairs[0][1]!r} and so on"]
+        there, name = pairs[0]
+        return [f"took columns {how}: {there!r} for {name!r} and so on"]
     return [f"took column {there!r} for {name!r}" for there, name in pairs]
 
 

@@ -16,6 +16,7 @@ from fastnn import _checks
 from fastnn.tabular.columns import Source, column_of
 from fastnn.tabular.csv_files import CsvFile
 from fastnn.tabular.errors import (
+    FRAME,
     TableError,
     listed,
     one_line_about,
@@ -24,8 +25,8 @@ from fastnn.tabular.errors import (
     require_columns,
 )
 from fastnn.tabular.frames import raw_columns
-from fastnn.tabular.naming import matching, renamed
-from fastnn.tabular.table import FRAME, Table
+from fastnn.tabular.naming import matching
+from fastnn.tabular.table import KINDS, Table
 from fastnn.tabular.text_files import Form
 
 if TYPE_CHECKING:
@@ -45,6 +46,9 @@ TEXT_ENDINGS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".data", ".psv", ".arff"
 TABLE_ENDINGS = (*TEXT_ENDINGS, ".parquet", ".arrow", ".feather", ".jsonl", ".ndjson", ".npz",
                  ".npy")  # fmt: skip
 
+#: Endings of files that hold tables which `read` cannot read.
+WORKBOOKS = (".xls", ".xlsx", ".ods")
+
 #: Endings of compressed text files, which follow another ending.
 COMPRESSED = (".gz", ".bz2", ".xz", ".zip")
 _ENDINGS = ".csv, .tsv, .txt or .dat (also with .gz, .bz2, .xz or .zip), .parquet, .arrow, \
@@ -57,7 +61,7 @@ def read(
     kinds: Mapping[str, str] | None = None,
     only: Sequence[str] | None = None,
     drop: Sequence[str] = (),
-    missing: Sequence[str] = (),
+    missing: Sequence[str | float] = (),
     separator: str | None = None,
     decimal: str | None = None,
     encoding: str | None = None,
@@ -73,19 +77,22 @@ def read(
         or the like (optionally followed by .gz, .bz2, .xz or .zip), .parquet, .arrow, .feather,
         .jsonl, .npz (named arrays: the columns of a matrix "X" are called "X0", "X1", ...) or .npy
         (a matrix, whose columns are called "0", "1", ..., or records). "-" is CSV from standard
-        input.
+        input. Blank lines of a text file are no rows, except in a file of a single column, where
+        they are missing values.
     kinds : dict of str to str, optional
-        The kind that a column must have: "number", "category", "date", or "day-first date"
-        (31/1/2020). By default a column of a text file holds numbers if all its values are numbers,
-        and dates if all have the form of a date; in other files and in frames, the type of the
-        column decides.
+        The kind that a column must have: "number", "category", "date", "day-first date"
+        (31/1/2020) or "month-first date" (1/31/2020). For "date", the texts decide whether the day
+        or the month is first. By default a column of a text file holds numbers if all its values
+        are numbers, and dates if all have the form of a date; in other files and in frames, the
+        type of the column decides.
     only : list of str, optional
         The columns to read; ``table.others`` names the rest. By default all. A column whose name
         differs only in case, spaces or punctuation is accepted, with a note.
     drop : list of str, optional
         Columns to leave out.
-    missing : list of str, optional
-        Texts that stand for a missing value, besides those of ``MISSING``.
+    missing : list of str or number, optional
+        Texts that stand for a missing value, besides those of ``MISSING``. A number stands for its
+        text: -99 for "-99".
     separator, decimal, encoding : str, optional
         How a text file is written. By default the separator is the one of ``, ; | tab space`` that
         the first lines have in common, the decimal point is found from the values, and the encoding
@@ -104,6 +111,8 @@ def read(
         If the file is not a table, lacks a column, or a column cannot have the stated kind.
     ValueError
         If an argument is invalid.
+    TypeError
+        If an argument has the wrong type, such as a text in place of a list of texts.
     ImportError
         If polars is needed but not installed.
     OSError
@@ -116,21 +125,26 @@ def read(
     >>> table.columns["age"].values, table.columns["name"].texts
     (array([31., 47.]), ['Ann', 'Bo'])
     """
+    kinds = _checks.kinds_of_columns({} if kinds is None else kinds, KINDS)
+    drop = _checks.listed_texts("drop", drop)
+    missing = _checks.listed_texts("missing", missing)
+    only = None if only is None else _checks.listed_texts("only", only)
     path, file = _opened(data, Form(separator, decimal, encoding, header))
     require_columns(path, drop, file.names)
     wanted = [name for name in file.names if name not in drop] if only is None else only
-    found = matching(path, wanted, file.names, isinstance(file, _Arrays) and file.is_matrix)
+    is_matrix = isinstance(file, _Arrays) and file.is_matrix
+    found, renamed = matching(path, wanted, file.names, is_matrix)
+    require_columns(path, [name for name in kinds if name not in found], file.names)
     raw = file.load(list(found.values()))
     decimal = file.decimal_of(raw) if isinstance(file, CsvFile) else "."
     source = Source(path, file.is_plain_text, [*MISSING, *missing], decimal)
-    kinds = kinds or {}
     columns = {
         name: column_of(source, name, raw[there], kinds.get(name)) for name, there in found.items()
     }
     n = max((len(values) for values in raw.values()), default=0)
     if n == 0:
         raise TableError(f"{path} has no rows; add at least one")
-    notes = [*file.notes, *_placeholders(source), *renamed(found)]
+    notes = [*file.notes, *_placeholders(source), *renamed]
     others = [name for name in file.names if name not in found.values()]
     return Table(path, n, columns, others, notes)
 
@@ -186,14 +200,15 @@ def _opened(data: Any, form: Form) -> tuple[str, CsvFile | _Arrays | _Lazy]:
 def _open(path: str, form: Form) -> CsvFile | _Arrays | _Lazy:
     """Open a table according to the ending of its file name."""
     stem, ending = os.path.splitext(path)
-    inner = os.path.splitext(stem)[1].lower() if ending.lower() in COMPRESSED else ending.lower()
+    ending = ending.lower()
+    inner = os.path.splitext(stem)[1].lower() if ending in COMPRESSED else ending
     if path == "-" or inner in TEXT_ENDINGS:
         return CsvFile(path, form)
     if ending in (".npz", ".npy"):
         return _Arrays(_arrays(path), is_matrix=True)
-    if ending in (".xls", ".xlsx", ".ods"):
+    if ending in WORKBOOKS:
         raise TableError(f"{path!r} is a workbook; save the sheet as CSV")
-    if inner != ending.lower() or ending not in _FRAMES:
+    if inner != ending or ending not in _FRAMES:
         raise TableError(f"{path!r} must end with {_ENDINGS}; convert the file, or rename it")
     return _open_frame(path, *_FRAMES[ending])
 

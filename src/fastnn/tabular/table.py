@@ -16,15 +16,11 @@ from fastnn.tabular.errors import require_columns
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-#: The kinds of dates. Where digits alone cannot tell, a "date" has its month before its day.
-DATES = ("date", "day-first date")
+#: The kinds of dates. The texts of a "date" show themselves whether the day or the month is first.
+DATES = ("date", "day-first date", "month-first date")
 
 #: The kinds of columns that a network can take.
 KINDS = ("number", "category", *DATES)
-
-
-#: The name of a data frame in messages, where a file has its path.
-FRAME = "the data frame"
 
 
 def _no_values() -> NDArray[Any]:
@@ -39,8 +35,8 @@ class Column:
     ----------
     name : str
     kind : str
-        "number", "category", "date" or "day-first date" (31/1/2020); for other types of values the
-        name of the type, which no network accepts.
+        "number", "category", "date", "day-first date" (31/1/2020) or "month-first date"
+        (1/31/2020); for other types of values the name of the type, which no network accepts.
     values : ndarray of shape (n,)
         For numbers: the numbers, NaN where a value is missing. For dates: seconds since 1970, NaN
         where a value is missing. For categories: indices into `texts`, -1 where a value is missing.

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from fastnn.tabular import remedies
+from fastnn.tabular.codes import is_missing
 from fastnn.tabular.errors import TableError, listed
 
 if TYPE_CHECKING:
@@ -21,6 +23,9 @@ MAX_CLASSES = 4096
 
 #: Whole numbers are classes if at most FEW_NUMBERS are different, with ROWS_PER_NUMBER rows each.
 FEW_NUMBERS, ROWS_PER_NUMBER = 20, 10
+
+#: The float64 that is the first to stand for two whole numbers: itself and the next one.
+_FIRST_INEXACT = 2.0**53
 
 #: A regression on at most this many distinct whole numbers gets a note that they may be classes.
 _FEW_FOR_NUMBERS = 50
@@ -57,9 +62,13 @@ def target_of(
     """
     column = table.column(name)
     where = f"{table.path}: the target {name!r}"
+    if column.kind in ("number", "category") and is_missing(column.values).all():
+        raise TableError(f"{where} has no value in any row; choose another target")
     if column.kind == "number":
         task = task or _task_of_numbers(column)
         different = np.unique(column.values[~np.isnan(column.values)])
+        if task == "classification" or len(different) < 2:
+            _require_distinguishable(where, remedies.as_category(table.path, name), different)
         classes: list[Any] = [int(v) if v.is_integer() else v for v in different.tolist()]
         labels = np.searchsorted(different, column.values)
         labels[np.isnan(column.values)] = -1
@@ -82,6 +91,16 @@ def target_of(
             "classes, or choose another target"
         )
     return task, classes, labels
+
+
+def _require_distinguishable(where: str, as_category: str, different: NDArray[Any]) -> None:
+    """Check that classes are not whole numbers so large that float64 lacks some of them."""
+    largest = different[np.abs(different).argmax()]
+    if abs(largest) >= _FIRST_INEXACT:
+        raise TableError(
+            f"{where} holds {largest:.0f}, but whole numbers from {_FIRST_INEXACT:.0f} on are "
+            f"rounded, so that different values may become one; treat them as texts: {as_category}"
+        )
 
 
 def _task_of_numbers(column: Column) -> str:

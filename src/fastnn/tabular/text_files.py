@@ -223,3 +223,9 @@ def without_attributes(text: str) -> str | None:
 def fields_of(line: str, separator: str) -> list[str]:
     """Return the fields of a line."""
     return next(csv.reader([line], delimiter=separator), [])
+
+
+def quoted(text: str) -> str:
+    """Return a text as a field; an empty text is quoted, so that it does not read as missing."""
+    needs = text == "" or text != text.strip() or any(c in text for c in ',"\r\n')
+    return '"{}"'.format(text.replace('"', '""')) if needs else text

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastnn import _checks, _files
 from fastnn.tabular.errors import TableError, polars_for
+from fastnn.tabular.text_files import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -153,7 +154,7 @@ def csv_text(
 ) -> Iterator[str]:
     """Yield predictions as CSV, block by block."""
     header = [_name(recipe), *_names(recipe, proba, spread)]
-    yield ",".join(map(_quoted, header)) + "\n"
+    yield ",".join(map(quoted, header)) + "\n"
     for start in range(0, len(outputs), _BLOCK):
         rows = slice(start, start + _BLOCK)
         some, deviations = outputs[rows], None if spread is None else spread[rows]
@@ -167,15 +168,9 @@ def _cells(recipe: Recipe, outputs: NDArray[Any]) -> NDArray[np.str_]:
     """Return predictions (n,) as cells of a CSV file, from outputs (n, n_out)."""
     if recipe.classes is None:
         return outputs[:, 0].astype(str)
-    names = np.array([_quoted(str(v)) for v in recipe.classes])
+    names = np.array([quoted(str(v)) for v in recipe.classes])
     cells: NDArray[np.str_] = names[outputs.argmax(axis=1)]
     return cells
-
-
-def _quoted(text: str) -> str:
-    """Return a text as a CSV cell; an empty text is quoted, so that it does not read as missing."""
-    needs = text == "" or text != text.strip() or any(c in text for c in ',"\r\n')
-    return '"{}"'.format(text.replace('"', '""')) if needs else text
 
 
 def json_text(
