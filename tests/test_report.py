@@ -284,13 +284,13 @@ def test_one_class_alone_has_no_roc_curve(models, tmp_path):
 def test_the_calibration_error(models, pages, name):
     y, proba = TASKS[name][SEEN:], models[name].predict_proba(FRAME[SEEN:])
     is_right = models[name].predict(FRAME[SEEN:]) == y
-    p, is_true = (
+    p, is_so = (
         (proba[:, 1], y == models[name].classes_[1]) if name == "two" else (proba.max(1), is_right)
     )
     error = 0.0
     for k in range(10):
         some = (p >= k / 10) & ((p < (k + 1) / 10) | (k == 9))
-        error += abs(is_true[some].sum() - p[some].sum()) / len(p)
+        error += abs(is_so[some].sum() - p[some].sum()) / len(p)
     assert f"(ECE), the mean difference between the two, is {error:.3f};" in pages[name]
 
 
@@ -556,8 +556,8 @@ def test_no_report_without_a_request(here, output_of):
     [
         (("--report", "flats.csv"), 2, "is read and would be lost"),
         (("--report", "link.html"), 2, "is read and would be lost"),
-        (("--report", "m"), 1, "both write 'm'"),
-        (("--report", "r.txt"), 1, "must end with '.html'"),
+        (("--report", "m"), 2, "both write 'm'"),
+        (("--report", "r.txt"), 2, "must end with '.html'"),
         (("--report", "no/r.html"), 1, "does not exist"),
         (("--report", "r.html", "--test", "0"), 2, "leave out --test 0"),
     ],
