@@ -556,8 +556,8 @@ def test_no_report_without_a_request(here, output_of):
     [
         (("--report", "flats.csv"), 2, "is read and would be lost"),
         (("--report", "link.html"), 2, "is read and would be lost"),
-        (("--report", "m"), 1, "both write 'm'"),
-        (("--report", "r.txt"), 1, "must end with '.html'"),
+        (("--report", "m"), 2, "both write 'm'"),
+        (("--report", "r.txt"), 2, "must end with '.html'"),
         (("--report", "no/r.html"), 1, "does not exist"),
         (("--report", "r.html", "--test", "0"), 2, "leave out --test 0"),
     ],
