@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -292,6 +293,27 @@ def trained(n: int) -> None:
         raise ValueError("none of these networks is trained; see fits.statuses")
 
 
+def chosen_members(name: str, value: Any, n: int) -> list[int]:
+    """Return numbers of networks, given as numbers or as a mask of n booleans."""
+    listed = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else items(value)
+    if listed and all(map(is_bool, listed)):
+        if len(listed) != n:
+            raise ValueError(f"{name} has {len(listed)} booleans for {n} networks")
+        return [i for i, is_chosen in enumerate(listed) if is_chosen]
+    try:
+        if listed is None or any(map(is_bool, listed)):
+            raise TypeError
+        numbers = [operator.index(i) for i in listed]
+    except TypeError:
+        raise TypeError(
+            f"{name} must be numbers of networks, or a boolean for each; got {shown(value)}"
+        ) from None
+    for i in numbers:
+        if not -n <= i < n:
+            raise IndexError(f"{name} has {i}, but there are {n} networks")
+    return numbers
+
+
 def reduction_of_members(value: object, names: Sequence[str]) -> str | None:
     """Return the name of the reduction that combines the members' predictions."""
     return None if value is None else choice("reduce", value, names)
@@ -314,6 +336,13 @@ def seeds_or_n(values: Mapping[str, Any]) -> None:
     """Check that the seeds of networks are given either as seeds or as a number."""
     if "seeds" in values:
         raise ValueError("n and seeds are both given; give one of them")
+
+
+def modes(value: Any) -> dict[str, str]:
+    """Return whether lower or higher is better, "min" or "max", by the name of a metric."""
+    if not isinstance(value, dict):
+        raise TypeError(f"modes must be an object; got {shown(value)}")
+    return {name: choice("modes", mode, ("min", "max")) for name, mode in value.items()}
 
 
 def same_outputs(numbers: Sequence[int]) -> None:

@@ -114,7 +114,7 @@ def make(
     if names is not None and len(names) != spec.n_in:
         names = None  # X has a `columns` attribute of another meaning
     inputs = files_of(X, y, sample_weight, *(validation_data or ()))
-    _checks.files_written(options["callbacks"], inputs)
+    _checks.files_written(options["callbacks"], [*inputs, *state.inputs_of_call])
     return Plan(
         source=source,
         validation=validation,
