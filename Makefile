@@ -89,7 +89,7 @@ bench-extras: $(VENV)/installed-bench
 	$(BIN)/python bench/extras.py
 	$(BIN)/python bench/report.py
 
-# The data sets are downloaded to build/tables. A run that was ended goes on where it was.
+# The data sets are downloaded to build/tables. An interrupted run resumes.
 bench-tables: .venv-peers/installed
 	.venv-peers/bin/python -m pip install --quiet "$$(echo build/local/*.whl)[cli]" --group table-peers
 	.venv-peers/bin/python bench/real_tables.py --json build/tables/results.json
@@ -108,7 +108,8 @@ $(VENV)/lint: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --group lint
 	@touch $@
 
-# The other libraries are large and require versions of their own: they have an environment.
+# The other libraries are large and require particular versions, so they get an environment of
+# their own.
 .venv-peers/installed: build/local/wheel
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --upgrade pip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -301,6 +302,27 @@ def some_trained(n: int) -> None:
         raise ValueError("none of these networks is trained; see fits.statuses")
 
 
+def chosen_members(name: str, value: Any, n: int) -> list[int]:
+    """Return numbers of networks, given as numbers or as a mask of n booleans."""
+    listed = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else items(value)
+    if listed and all(map(is_bool, listed)):
+        if len(listed) != n:
+            raise ValueError(f"{name} has {len(listed)} booleans for {n} networks")
+        return [i for i, is_chosen in enumerate(listed) if is_chosen]
+    try:
+        if listed is None or any(map(is_bool, listed)):
+            raise TypeError
+        numbers = [operator.index(i) for i in listed]
+    except TypeError:
+        raise TypeError(
+            f"{name} must be numbers of networks, or a boolean for each; got {shown(value)}"
+        ) from None
+    for i in numbers:
+        if not -n <= i < n:
+            raise IndexError(f"{name} has {i}, but there are {n} networks")
+    return numbers
+
+
 def reduction_of_members(value: object, names: Sequence[str]) -> str | None:
     """Return the name of the reduction that combines the members' predictions."""
     return None if value is None else choice("reduce", value, names)
@@ -317,6 +339,13 @@ def levels(value: Any) -> NDArray[np.float64]:
 def history_name(name: str, known: Sequence[str]) -> str:
     """Return the name of a value recorded in histories."""
     return choice("by", name, known)
+
+
+def modes(value: Any) -> dict[str, str]:
+    """Return whether lower or higher is better, "min" or "max", by the name of a metric."""
+    if not isinstance(value, dict):
+        raise TypeError(f"modes must be an object; got {shown(value)}")
+    return {name: choice("modes", mode, ("min", "max")) for name, mode in value.items()}
 
 
 def same_outputs(numbers: Sequence[int]) -> None:

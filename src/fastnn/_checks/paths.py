@@ -100,6 +100,13 @@ def output_path(name: str, value: object, inputs: Iterable[str | int] = ()) -> s
     return path
 
 
+def figure_path(name: str, value: object) -> str:
+    """Return the path of a figure, with the extension that matplotlib would add if it has none."""
+    path = file_path(name, value)
+    stem, extension = os.path.splitext(path)
+    return output_path(name, path if len(extension) > 1 else f"{stem}.png")
+
+
 def separate_outputs(outputs: Sequence[tuple[str, str]]) -> None:
     """Check that output paths differ; each output is (name of the argument or option, path)."""
     for i, (name, path) in enumerate(outputs):

@@ -57,6 +57,7 @@ class Checkpoint:
 
     def __init__(self, path: str, members: Members, fits: Fits, raises: bool) -> None:
         self.path, self.fits = path, fits
+        self.file = os.path.abspath(path)  # a callback may change the working directory
         self.left = list(range(len(fits)))  # numbers of networks that no record holds
         self.end = 0  # end of the last complete record
         self.last = time.monotonic()  # time of the last record
@@ -176,7 +177,7 @@ class Checkpoint:
             return
         outcomes = [self.fits.outcome(i) for i in numbers]
         data = _record(*files.encode(outcomes, {"numbers": numbers}))
-        with open(self.path, "r+b") as file:
+        with open(self.file, "r+b") as file:
             file.seek(self.end)
             file.truncate()
             for piece in data:

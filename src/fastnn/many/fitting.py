@@ -180,4 +180,6 @@ def fit_many(
                 Distribution(plan, fits, order, raises, progress, threads).run(executor)
         except KeyboardInterrupt:
             fits.interrupted = True
+    if any(fits.is_trained):
+        fits.note_metrics(plan.metrics)
     return fits

@@ -104,7 +104,7 @@ def make(
         validation = sources.weighed(validation, by_class, spec.dtype)
         sources.check_metrics(metrics.values(), validation, "validation ")
     inputs = files_of(X, y, sample_weight, *(validation_data or ()))
-    _checks.files_written(callbacks, inputs)
+    _checks.files_written(callbacks, [*inputs, *state.inputs_of_call])
     return Plan(
         metrics=metrics,
         batch_size=batch_size,
