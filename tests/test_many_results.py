@@ -12,8 +12,10 @@ from fastnn import (
     Callback,
     CSVLogger,
     Dense,
+    EarlyStopping,
     Fits,
     ModelCheckpoint,
+    Standardize,
     fit_many,
     load_many,
     networks,
@@ -144,6 +146,16 @@ def test_mapped_rows_are_not_overwritten(tmp_path, writer, options):
     with pytest.raises(ValueError, match="is read and would be lost"):
         fit_many(networks(base(), n=2), mapped, y, callbacks=lambda i: [writer(path)], **options)
     np.testing.assert_array_equal(mapped, X)
+
+
+def test_a_refused_member_is_unchanged():
+    layers = [Standardize(), Dense(4, "tanh"), Dense(2, "softmax")]
+    net = MLP(3, layers, loss="cross_entropy", optimizer="adam", seed=0)
+    labels = np.where(y > 0, "yes", "no")
+    with pytest.raises(ValueError, match=r"^nets\[0\]: monitor 'val_loss'"):
+        fit_many([net], X, labels, callbacks=lambda i: [EarlyStopping()])
+    assert net.classes is None
+    assert net.standardization is None
 
 
 def test_copies_of_a_checkpoint_with_fields_would_replace_each_other(tmp_path):

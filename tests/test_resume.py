@@ -252,6 +252,20 @@ def test_a_checkpoint_of_something_else_is_refused(case, checkpoint):
     net.fit(X[:9, : net.n_in], Y[:9])  # as though nothing had been
 
 
+class Refusing(Callback):
+    def on_train_begin(self, logs):
+        raise ValueError("refused")
+
+
+def test_a_resumed_fit_that_a_callback_refuses_leaves_the_network_unchanged(checkpoint):
+    kept = [EarlyStopping("loss", patience=9), Refusing(), ModelCheckpoint(checkpoint)]
+    net, _, resume = attempt(checkpoint, callbacks=kept)
+    before = everything(net, [])
+    with pytest.raises(ValueError, match="refused"):
+        resume()
+    assert everything(net, []) == before
+
+
 def test_what_is_like_the_checkpoint_is_resumed(checkpoint):
     net, callbacks, resume = attempt(checkpoint)
     assert resume().epoch == [0, 1, 2]

@@ -148,6 +148,10 @@ class Crew:
             epochs = state.network.epoch - before.epoch
             fits.histories[number] = kept
             fits.statuses[number] = Status(DIVERGED, epochs, str(error))
+        except BaseException:
+            if state.network.step == before.step:  # the fit was refused
+                state.classes = before.classes
+            raise
         else:
             if self.stopping and len(history.epoch) < self.members.epochs[number]:
                 state.take(before)
