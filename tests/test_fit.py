@@ -83,6 +83,23 @@ def bits(net, history):
     return values, sha256(net), net.step, net.epoch
 
 
+# ---- targets ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch"])
+def test_targets_that_are_missing_are_named(method):
+    with pytest.raises(TypeError, match=r"^y is None; give the targets of the rows of X$"):
+        getattr(classifier(WINES), method)(WINES, None)
+    with pytest.raises(TypeError, match=r"^validation y is None; give"):
+        classifier(WINES).fit(WINES, CULTIVAR, validation_data=(WINES, None))
+
+
+@pytest.mark.parametrize("kind", [iter, list])
+def test_batches_have_their_own_targets(kind):
+    with pytest.raises(TypeError, match=r"^X is the iterable .*; leave y out"):
+        classifier(WINES).fit(kind([(WINES, CULTIVAR)]), CULTIVAR)
+
+
 # ---- validation ---------------------------------------------------------------------------------
 
 
@@ -666,7 +683,7 @@ def test_a_refused_fit_leaves_the_network_unchanged(case, trained, tmp_path):
     if trained:
         net.fit(frame, labels)
         twin.fit(frame, labels)
-    with pytest.raises(ValueError, match="monitor|average|field|must be"):
+    with pytest.raises(ValueError, match=r"monitor|average|field|must be"):
         net.fit(1000 * frame + 5, np.char.add(labels, "!" * (not trained)),
                 callbacks=REFUSING[case](tmp_path))  # fmt: skip
     assert net.classes == twin.classes

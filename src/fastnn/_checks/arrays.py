@@ -49,12 +49,15 @@ def policy(value: object) -> str:
         ) from None
 
 
-def as_array(name: str, value: Any) -> NDArray[Any]:
-    """Return an array-like of numbers as a numpy array, in the dtype it has."""
+def as_array(name: str, value: Any, takes_csr: bool = False) -> NDArray[Any]:
+    """Return an array-like of numbers as a numpy array, in the dtype it has.
+
+    `takes_csr` says that the caller also takes sparse rows, converted by another function.
+    """
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
         return value
     if hasattr(value, "tocsr") or hasattr(value, "todense"):
-        rows = f"{name}.tocsr() for rows of inputs, otherwise " if hasattr(value, "tocsr") else ""
+        rows = f"{name}.tocsr() or " if takes_csr and hasattr(value, "tocsr") else ""
         raise TypeError(f"{name} is a sparse matrix; pass {rows}{name}.toarray()")
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         raise ValueError(f"{name} has masked values; fill them or drop their rows")
@@ -173,7 +176,7 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
         _require_numbers(name, value.dtype, value)
         array = value
     else:
-        array = as_array(name, value)
+        array = as_array(name, value, takes_csr=True)
     if array.ndim != 2:
         raise ValueError(
             f"{name} has {array.ndim} dimensions (shape {array.shape}) but must have 2: rows and "

@@ -148,13 +148,27 @@ def are_batches(value: Any) -> bool:
     """Whether a value passed without targets is an iterable of batches, not an array."""
     if isinstance(value, str | bytes | Mapping | np.ndarray | memoryview | set):
         return False
+    if not isinstance(value, Iterable):
+        return False
     arrays = ("__array__", "__dlpack__", "dtypes", "tocsr")
     if any(hasattr(value, name) for name in arrays):
         return False
     if isinstance(value, Sequence):
         first = value[0] if len(value) else None
         return isinstance(first, tuple | list) and np.ndim(first[0] if first else 0) > 1
-    return isinstance(value, Iterable)
+    return True
+
+
+def no_batches(X: Any, y: object) -> None:
+    """Check that X is not an iterable of batches if targets are given."""
+    if y is None or not are_batches(X):
+        return
+    yields = isinstance(X[0], tuple) if isinstance(X, Sequence) else not hasattr(X, "__getitem__")
+    if yields:
+        raise TypeError(
+            f"X is the iterable {shown(X)}, from which fit takes batches (X, y) with their own "
+            "targets; leave y out, or pass an array of rows"
+        )
 
 
 def batch(place: str, value: Any) -> tuple[Any, Any, Any]:

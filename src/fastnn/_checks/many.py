@@ -12,6 +12,7 @@ import numpy as np
 from fastnn import _conversion
 from fastnn._checks.arrays import as_array
 from fastnn._checks.fitting import shuffle, validation_data
+from fastnn._checks.targets import given_targets
 from fastnn._checks.values import choice, integer, is_bool, items, number, shown
 
 if TYPE_CHECKING:
@@ -46,9 +47,8 @@ def members(value: Any, kind: type[_Kind]) -> list[_Kind]:
 def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
     """Return inputs, targets and weights as arrays that can be indexed by row number."""
     if not _conversion.is_csr(X):
-        X = as_array("X", X)
-    if y is None:
-        raise TypeError("y is None; give the targets of the rows of X")
+        X = as_array("X", X, takes_csr=True)
+    given_targets("y", y)
     if X.ndim != 2:
         raise ValueError(f"X must have two dimensions, (n, n_in); got shape {X.shape}")
     n, arrays = X.shape[0], []

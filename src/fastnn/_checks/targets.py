@@ -20,6 +20,12 @@ if TYPE_CHECKING:
     DType = np.dtype[Any] | type[np.floating[Any]]
 
 
+def given_targets(name: str, value: Any, rows_of: str = "X") -> None:
+    """Check that targets are given."""
+    if value is None:
+        raise TypeError(f"{name} is None; give the targets of the rows of {rows_of}")
+
+
 def targets(
     name: str,
     value: Any,

@@ -100,6 +100,7 @@ class ModelCheckpoint(Monitoring):
             super().on_train_begin(logs)
         self._folder = os.getcwd()
         first, second = (self._file(dict.fromkeys(self._fields, i)) for i in (1, 2))
+        _checks.no_checkpoint("path", first)
         if os.path.dirname(first) == os.path.dirname(second):  # else each save creates its folder
             _files.make_folder_of(first)
 

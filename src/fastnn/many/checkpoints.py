@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastnn.many.outcomes import Outcome
     from fastnn.many.results import Fits
 
-HEAD = files.CHECKPOINT
+HEAD = _files.CHECKPOINT_HEAD
 FORMAT = "fastnn checkpoint of fit_many 1"
 
 #: Seconds between two records.
@@ -80,7 +80,7 @@ class Checkpoint:
         found: dict[int, Outcome] = {}
         with open(self.path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if not files.is_checkpoint(self.path):
+            if not _files.holds_checkpoint(self.path):
                 raise ModelFileError(
                     f"checkpoint={self.path!r} is not a checkpoint of fit_many; give another path"
                 )

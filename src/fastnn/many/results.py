@@ -183,7 +183,8 @@ class Fits:
         Raises
         ------
         TypeError, ValueError
-            If the path cannot be that of a file, or `parameters`, `groups` or metadata have values
+            If the path cannot be that of a file, `path` is a checkpoint of `fit_many`, or
+            `parameters`, `groups` or metadata have values
             that the file cannot hold. An old file is left unchanged.
         OSError
             If the file cannot be written.
@@ -202,6 +203,7 @@ class Fits:
         """
         path = _checks.model_path("path", path)
         _checks.not_read("path", path, [file for net in self.nets for file in net._state.inputs])
+        _checks.no_checkpoint("path", path)
         others = {
             "parameters": plain.of_parameters(self.parameters),
             "groups": plain.of_groups(self.groups),

@@ -89,6 +89,7 @@ def make(
         steps = _checks.steps(steps_per_epoch)
         source = sources.batches(state, X, steps, by_class, metrics.values())
     else:
+        _checks.no_batches(X, y)
         _checks.no_steps(steps_per_epoch)
         rows = sources.source(state, X, y, sample_weight, classes=classes)
         if split:

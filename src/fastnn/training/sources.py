@@ -77,6 +77,7 @@ def targets(
     `classes` are the labels for a network that has none yet.
     """
     spec, rows_of = state.specification, f"{where}X"
+    _checks.given_targets(f"{where}y", y, rows_of)
     classes = state.classes if classes is None else classes
     y = _checks.as_numbers(f"{where}y", y, spec.loss, spec.n_out, classes)
     weight = _checks.sample_weight(
