@@ -441,7 +441,7 @@ BAD_CLASS_WEIGHTS = [
     case("negative", {0: -1.0}, ValueError, ["class_weight[0]", "at least 0", "-1"]),
     case("nan", {1: NAN}, ValueError, ["class_weight[1]", "at least 0", "nan"]),
     case("none", {1: None}, TypeError, ["class_weight[1]", "number", "None"]),
-    case("all-zero", {0: 0, 1: 0}, ValueError, ["class_weight", "weigh 0", "nothing"]),
+    case("all-zero", {0: 0, 1: 0}, ValueError, ["class_weight", "weigh 0", "no row would count"]),
 ]
 
 

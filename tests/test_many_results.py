@@ -1,10 +1,14 @@
 """Fits: what fit_many returns, where networks differ in what their predictions and metrics are.
 
-Also what `networks` takes over from its base. Not here: training (test_many.py), files
-(test_many_files.py).
+Also what `networks` takes over from its base, rows and frames that fit_many refuses, and names of
+columns. Not here: training (test_many.py), files (test_many_files.py).
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
+import pandas as pd
 import pytest
 
 from fastnn import (
@@ -19,7 +23,9 @@ from fastnn import (
     fit_many,
     load_many,
     networks,
+    tables,
 )
+from fastnn.many import unattended
 
 rng = np.random.default_rng(3)
 X = rng.normal(size=(64, 3))
@@ -184,3 +190,101 @@ def test_relative_paths_are_those_of_the_beginning(tmp_path, monkeypatch):
     found = sorted(path.name for path in tmp_path.iterdir())
     assert found == ["elsewhere", "nets", "{a}-1.safetensors", "{a}-2.safetensors"]
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+# ---- rows that cannot be trained on, found before any network is trained ------------------------
+
+LATE = np.where(np.arange(64) < 50, 1.0, 0.0)  # weights: the last rows do not count
+REFUSED = {
+    "a single row": (
+        {"groups": np.append(np.zeros(63), 1.0), "validation": 0.2},
+        r"validation=0.2 cannot split the only row of nets\[1\] \(group 1.0\); give at least two"),
+    "a large fraction": (
+        {"rows": [slice(9), slice(3)], "validation": 0.9},
+        r"validation=0.9 leaves none of 3 rows of nets\[1\] to train on; lower it"),
+    "no rest": (
+        {"rows": [slice(9), slice(64)], "validation": "rest"}, r"rows of X for nets\[1\]"),
+    "no weight": (
+        {"rows": [slice(50), slice(50, 64)], "sample_weight": LATE},
+        r"nets\[1\]: sample_weight is 0 for every training row"),
+    "no weight for validation": (
+        {"rows": [slice(50), None], "validation": 0.2, "sample_weight": LATE},
+        r"nets\[1\]: sample_weight is 0 for every validation row"),
+    "no weight in the rest": (
+        {"rows": [slice(40), slice(50)], "validation": "rest", "sample_weight": LATE},
+        r"nets\[1\]: sample_weight is 0 for every validation row"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("metrics", [(), ["mae", lambda y, out: 0.0]])
+@pytest.mark.parametrize("case", REFUSED)
+def test_rows_of_every_network_are_checked_before_training(case, metrics, monkeypatch):
+    monkeypatch.setattr(unattended, "_TOGETHER", 1)  # networks that the engine trains in one call
+    options, message = REFUSED[case]
+    nets = [base(), base()]
+    with pytest.raises(ValueError, match=f"^.*{message}"):
+        fit_many(nets, X, y, metrics=metrics, on_error="record", **options)
+    assert [net.step for net in nets] == [0, 0]
+
+
+def test_a_network_whose_classes_weigh_0_is_refused_as_by_its_own_fit():
+    nets = [
+        MLP(3, [Dense(1, "sigmoid")], loss="binary_cross_entropy", seed=0, optimizer="adam")
+        for _ in range(2)
+    ]
+    labels = np.repeat([0.0, 1.0], 32)
+    with pytest.raises(ValueError, match=r"nets\[1\]: class_weight .* 0 for every training row"):
+        fit_many(nets, X, labels, rows=[None, slice(32)], class_weight={0: 0.0})
+    assert [net.step for net in nets] == [0, 0]
+
+
+# ---- data frames --------------------------------------------------------------------------------
+
+FRAME = pd.DataFrame(X, columns=["a", "b", "c"])
+OTHER = FRAME[["c", "b", "a"]]
+
+
+@pytest.mark.parametrize("options", [{}, {"callbacks": lambda i: [CSVLogger(os.devnull)]},
+                                     {"executor": ThreadPoolExecutor(1)}])  # fmt: skip
+def test_names_of_columns_are_those_of_its_own_fit(options):
+    fits = fit_many(networks(base(), n=2), FRAME, y, validation=(FRAME, y), **options)
+    assert [net.feature_names for net in fits] == [("a", "b", "c")] * 2
+    with pytest.raises(ValueError, match="X has its columns in a different order than in fit"):
+        fits.predict(OTHER)
+
+
+def test_columns_in_another_order_are_refused():
+    net = base()
+    net.fit(FRAME, y)
+    with pytest.raises(
+        ValueError, match=r"than in fit; nets\[1\] takes X\[list\(nets\[1\].feature"
+    ):
+        fit_many([base(), net], OTHER, y)
+    fresh = base()
+    with pytest.raises(
+        ValueError, match="validation X has its columns in a different order than X"
+    ):
+        fit_many([fresh], FRAME, y, validation=(OTHER, y))
+    assert fresh.feature_names is None
+
+
+@pytest.mark.parametrize("dtypes", [["float32"], ["float32", "float64"]])
+def test_a_recipe_encodes_the_frame_as_in_its_own_fit(dtypes):
+    frame = pd.DataFrame({"age": rng.integers(18, 90, 64), "city": rng.choice(["Bonn", "Ulm"], 64)})
+    recipe, inputs, _ = tables.prepare(frame.assign(price=y), "price")
+
+    def net_of(dtype):
+        net = MLP(inputs.shape[1], [Dense(4, "tanh"), Dense(1)], loss="squared_error", seed=0,
+                  optimizer="adam", dtype=dtype)  # fmt: skip
+        recipe.attach(net)
+        return net
+
+    fits = fit_many(list(map(net_of, dtypes)), frame, y, epochs=2, validation=(frame, y))
+    for net, dtype in zip(fits, dtypes, strict=True):
+        twin = net_of(dtype)
+        twin.fit(frame, y, epochs=2)
+        np.testing.assert_array_equal(net.get_flat_weights(), twin.get_flat_weights())
+        assert net.feature_names == twin.feature_names
+    plain = MLP(inputs.shape[1], [Dense(1)], loss="squared_error", optimizer="adam")
+    with pytest.raises(ValueError, match="nets have different recipes for data frames, or some"):
+        fit_many([net_of("float32"), plain], frame, y)

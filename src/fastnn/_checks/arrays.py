@@ -82,8 +82,17 @@ def _require_numbers(name: str, dtype: np.dtype[Any], original: Any) -> None:
     raise TypeError(f"{name} must hold real numbers; it holds {held}: convert them to float")
 
 
-def same_columns(name: str, value: Any, known: tuple[str, ...] | None) -> None:
-    """Check that a data frame has the columns known from `fit`, in their order."""
+def same_columns(
+    name: str,
+    value: Any,
+    known: tuple[str, ...] | None,
+    other: str | None = None,
+    net: str = "net",
+) -> None:
+    """Check that a data frame has the known columns, in their order.
+
+    These are the columns of `other`, or else those that the network `net` was fitted with.
+    """
     names = None if known is None else _conversion.column_names(value)
     if known is None or names is None or names == known:
         return
@@ -95,10 +104,14 @@ def same_columns(name: str, value: Any, known: tuple[str, ...] | None) -> None:
     elif extra:
         what = f"has column {extra[0]!r}"
         what += f" and {len(extra) - 1} more" if extra[1:] else ""
-        what += ", which the MLP was not fitted with"
+        what += f", which {other} lacks" if other else ", which the MLP was not fitted with"
     else:
-        what = "has its columns in a different order than in fit"
-    raise ValueError(f"{name} {what}; this MLP takes {name}[list(net.feature_names)]")
+        what = f"has its columns in a different order than {other or 'in fit'}"
+    if other:
+        raise ValueError(f"{name} {what}; give both the same columns in the same order")
+    owner = "this MLP" if net == "net" else net
+    X = name.rpartition(" ")[2]  # "validation X" is X
+    raise ValueError(f"{name} {what}; {owner} takes {X}[list({net}.feature_names)]")
 
 
 def _refuse(name: str, index: tuple[int, ...], value: Any, dtype: np.dtype[Any]) -> None:

@@ -195,6 +195,17 @@ def _difference(place: str, theirs: Any, ours: Any) -> tuple[str, Any, Any]:
 FIT_OPTIONS = ("samples", "batch_size", "shuffle", "classes")
 
 
+def same_names(path: str, theirs: tuple[str, ...] | None, ours: tuple[str, ...] | None) -> None:
+    """Check that the columns of a checkpoint's rows have the names of ours, if both have names."""
+    if None not in (theirs, ours) and theirs != ours:
+        place, its_name, wanted = _difference("columns", theirs, ours)
+        raise ValueError(
+            f"resume={path!r} was saved by a fit of other columns: its {place} is "
+            f"{shown(its_name)}, not {shown(wanted)}; fit the same columns in the same order, or "
+            "remove the file to start over"
+        )
+
+
 def same_fit(path: str, theirs: dict[str, Any] | None, ours: dict[str, Any]) -> dict[str, Any]:
     """Return the state of a fit stored in a checkpoint; the options of both fits must agree."""
     if theirs is None:

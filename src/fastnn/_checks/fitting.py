@@ -100,12 +100,21 @@ def validation_split(value: object, data: object) -> float:
     return split
 
 
-def rows_to_train(n: int, split: float) -> int:
-    """Return how many of n rows remain for training when the fraction `split` is for validation."""
+def rows_to_train(n: int, split: float, argument: str = "validation_split", place: str = "") -> int:
+    """Return how many of n rows remain for training when the fraction `split` is for validation.
+
+    `argument` is the name of the argument of the fraction; `place` says which rows these are.
+    """
     kept = n - max(1, round(n * split))
+    if kept < 1 and n == 1:
+        data = "validation_data" if argument == "validation_split" else argument
+        raise ValueError(
+            f"{argument}={split:g} cannot split the only row{place}; give at least two rows, or "
+            f"{data}=(X, y) with other rows"
+        )
     if kept < 1:
         raise ValueError(
-            f"validation_split={split:g} leaves none of {n} rows to train on; lower it"
+            f"{argument}={split:g} leaves none of {n} rows{place} to train on; lower it"
         )
     return kept
 
@@ -196,6 +205,15 @@ def some_batches(rows: int, epoch: int) -> None:
         raise ValueError(
             f"the iterable gave no batch in epoch {epoch + 1}; pass one that can be iterated over "
             "again, such as a list or an object with __iter__, or steps_per_epoch"
+        )
+
+
+def some_weight(total: float, epoch: int) -> None:
+    """Check that the weights of all rows of an epoch, whose sum is `total`, are not 0."""
+    if total == 0:
+        raise ValueError(
+            f"all rows of epoch {epoch + 1} have weight 0, so no row would count; drop "
+            "sample_weight or class_weight"
         )
 
 

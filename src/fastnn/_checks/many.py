@@ -11,7 +11,7 @@ import numpy as np
 
 from fastnn import _conversion
 from fastnn._checks.arrays import as_array
-from fastnn._checks.fitting import shuffle, validation_data
+from fastnn._checks.fitting import rows_to_train, shuffle, validation_data
 from fastnn._checks.targets import given_targets
 from fastnn._checks.values import choice, integer, is_bool, items, number, shown
 
@@ -58,6 +58,15 @@ def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
             raise ValueError(f"{name} must have the {n} rows of X; got shape {found.shape}")
         arrays.append(found)
     return X, *arrays
+
+
+def one_recipe(are_same: bool) -> None:
+    """Check that networks that encode the same data frame have the same recipe."""
+    if not are_same:
+        raise ValueError(
+            "nets have different recipes for data frames, or some have none; pass the networks' "
+            "inputs as X, such as recipe.inputs(frame)"
+        )
 
 
 def one_for_each(
@@ -208,6 +217,57 @@ def rest_of_rows(number_of_member: int, rows: Indices | None, n_rows: int) -> In
             "; give rows=, or another validation"
         )
     return found
+
+
+def name_of_member(number: int, groups: NDArray[Any] | None) -> str:
+    """Return the name of a network for a message, with the label of its group if it has one."""
+    if groups is None:
+        return f"nets[{number}]"
+    label = groups[number]
+    return (
+        f"nets[{number}] (group {shown(label.item() if isinstance(label, np.generic) else label)})"
+    )
+
+
+def split_of_members(
+    split: float, rows: Sequence[Indices | None], n_rows: int, groups: NDArray[Any] | None
+) -> None:
+    """Check that the fraction `split` for validation leaves each member rows to train on."""
+    first: dict[int, int] = {}  # the first member with this number of rows
+    for i, one in enumerate(rows):
+        first.setdefault(n_rows if one is None else len(one), i)
+    for n, i in first.items():
+        rows_to_train(n, split, "validation", f" of {name_of_member(i, groups)}")
+
+
+def rests_of_members(rows: Sequence[Indices | None], n_rows: int) -> None:
+    """Check that at least one row of X is left for each member that is validated on the rest."""
+    for i, one in enumerate(rows):
+        if one is None or len(one) >= n_rows:
+            rest_of_rows(i, one, n_rows)
+
+
+def are_counted(sample_weight: NDArray[Any] | None) -> NDArray[np.bool_] | None:
+    """Return whether each row has a weight other than 0: (n,), or None if all have one."""
+    if sample_weight is None or sample_weight.dtype.kind not in "fiub":  # else the fit refuses it
+        return None
+    found: NDArray[np.bool_] = (sample_weight != 0).reshape(len(sample_weight), -1).any(axis=1)
+    return None if found.all() else found
+
+
+def weights_of_member(
+    place: str, training: NDArray[Any], validation: NDArray[Any] | None, name: str
+) -> None:
+    """Check that a member has a row with a weight other than 0 in each of its parts.
+
+    `name` names the arguments that the weights come from.
+    """
+    for purpose, weights in (("training", training), ("validation", validation)):
+        if weights is not None and not weights.any():
+            raise ValueError(
+                f"{place}{name} 0 for every {purpose} row, so no row would count; give the network "
+                "other rows or weights, or leave it out"
+            )
 
 
 def callbacks_of_members(value: Any) -> Any:

@@ -184,6 +184,7 @@ def checkpoint(
     configs = (configuration.config_of(s.specification) for s in (saved, state))
     _checks.same_config(path, *configs)
     progress = _checks.same_fit(path, progress, _plain_fit(fit, {}))
+    _checks.same_names(path, snapshot.feature_names, fit.feature_names)
     try:
         fit.try_state(progress)
     except Exception as error:  # of a user's callback

@@ -136,6 +136,7 @@ class Crew:
         options["callbacks"] = [*callbacks, kept]
         if state.classes is None:
             state.classes = self.members.classes_of(state)
+        state.feature_names = state.feature_names or self.members.feature_names
         state.inputs_of_call = self.members.inputs  # the fit itself reads copies of some rows
         try:
             history = net.fit(n_threads=1, **options)
@@ -150,7 +151,7 @@ class Crew:
             fits.statuses[number] = Status(DIVERGED, epochs, str(error))
         except BaseException:
             if state.network.step == before.step:  # the fit was refused
-                state.classes = before.classes
+                state.classes, state.feature_names = before.classes, before.feature_names
             raise
         else:
             if self.stopping and len(history.epoch) < self.members.epochs[number]:

@@ -81,6 +81,11 @@ class Fit:
         """Paths of the files that rows are read from."""
         return self.plan.inputs
 
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of the rows, or None."""
+        return self.state.feature_names or self.plan.feature_names
+
     def get_state(self) -> dict[str, Any]:
         """Return the number of the next epoch, the states of history and callbacks, and options.
 
@@ -135,7 +140,7 @@ class Fit:
                 assert isinstance(self.plan.source, Rows)
                 dtype = state.specification.dtype
                 state.standardize(*mean_and_scale(self.plan.source, "X", dtype))
-            state.feature_names = state.feature_names or self.plan.feature_names
+            state.feature_names = self.feature_names
             state.classes = self.plan.classes
             first_step = state.network.step
             self._run()
@@ -223,6 +228,8 @@ class Fit:
                 if self.state.stop_training:
                     break
         _checks.some_batches(totals.rows, epoch)
+        if not self.state.stop_training:
+            _checks.some_weight(totals.tally.total, epoch)
         if block is not None and (plan.callbacks or epoch + 1 == plan.epochs):
             self._try_last(block, epoch)
         if self.has_progress_hooks:

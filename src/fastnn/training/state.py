@@ -45,6 +45,10 @@ class Resumable(Protocol):
     def inputs(self) -> Sequence[str]:
         """Paths of the files that rows are read from."""
 
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of the rows, or None."""
+
     def get_state(self) -> dict[str, Any]:
         """Return the state of the fit, for a checkpoint."""
 
