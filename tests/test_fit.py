@@ -20,6 +20,7 @@ import termios
 import threading
 
 import numpy as np
+import pandas as pd
 import pytest
 from conditions import LONG
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
@@ -80,6 +81,23 @@ def bits(net, history):
     """Return the values of a history in hex and a hash of the weights, to be compared."""
     values = {name: [float(v).hex() for v in found] for name, found in history.history.items()}
     return values, sha256(net), net.step, net.epoch
+
+
+# ---- targets ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("method", ["fit", "evaluate", "train_on_batch"])
+def test_targets_that_are_missing_are_named(method):
+    with pytest.raises(TypeError, match=r"^y is None; give the targets of the rows of X$"):
+        getattr(classifier(WINES), method)(WINES, None)
+    with pytest.raises(TypeError, match=r"^validation y is None; give"):
+        classifier(WINES).fit(WINES, CULTIVAR, validation_data=(WINES, None))
+
+
+@pytest.mark.parametrize("kind", [iter, list])
+def test_batches_have_their_own_targets(kind):
+    with pytest.raises(TypeError, match=r"^X is the iterable .*; leave y out"):
+        classifier(WINES).fit(kind([(WINES, CULTIVAR)]), CULTIVAR)
 
 
 # ---- validation ---------------------------------------------------------------------------------
@@ -400,7 +418,7 @@ def test_class_weights_leave_metrics_alone():
         (1e300, None, r"class_weight\[0\] must be at least 0 and at most 3.4e\+38; got 1e\+300"),
         (1e-30, 1e-30, "makes every row weigh 0, rounded to float32, so nothing .*; scale it up"),
         (1.0, 1e-60, "sample_weight rounds to 0 in float32 for every row; scale it up"),
-        (0.0, None, "makes every row weigh 0, so nothing would be learnt$"),
+        (0.0, None, "makes every row weigh 0, so no row would count$"),
     ],
 )
 def test_weights_that_float32_cannot_hold(class_weight, sample_weight, message, as_batches):
@@ -641,6 +659,40 @@ def test_a_callback_that_raises_leaves_the_network_usable(hook):
             twin.train_on_batch(WINES[first : first + 32], CULTIVAR[first : first + 32])
     assert sha256(net) == sha256(twin)
     assert net.fit(WINES, CULTIVAR).epoch == [0]
+
+
+REFUSING = {
+    "no value to monitor": lambda folder: [callbacks.EarlyStopping()],
+    "no moving averages": lambda folder: [callbacks.SwapEMAWeights()],
+    "an unknown field": lambda folder: [
+        callbacks.ModelCheckpoint(str(folder / "{recall}.safetensors"))],
+    "a negative rate": lambda folder: [callbacks.LearningRateScheduler(lambda epoch: -1.0)],
+    "a second rate": lambda folder: [callbacks.LearningRateScheduler(lambda epoch: 0.5),
+                                     callbacks.LearningRateScheduler(lambda epoch: -1.0)],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("trained", [False, True])
+@pytest.mark.parametrize("case", REFUSING)
+def test_a_refused_fit_leaves_the_network_unchanged(case, trained, tmp_path):
+    """Otherwise the next fit would use the scale of the rows that were refused."""
+    layers = [fastnn.Standardize(), Dense(4, "tanh"), Dense(2, "softmax")]
+    net, twin = (MLP(2, layers, loss="cross_entropy", optimizer="adam", seed=0) for _ in "ab")
+    rows, labels = RNG.normal(size=(40, 2)), np.where(RNG.random(40) < 0.5, "yes", "no")
+    frame = pd.DataFrame(rows, columns=["a", "b"])
+    if trained:
+        net.fit(frame, labels)
+        twin.fit(frame, labels)
+    with pytest.raises(ValueError, match=r"monitor|average|field|must be"):
+        net.fit(1000 * frame + 5, np.char.add(labels, "!" * (not trained)),
+                callbacks=REFUSING[case](tmp_path))  # fmt: skip
+    assert net.classes == twin.classes
+    assert net.feature_names == twin.feature_names
+    assert net.learning_rate == twin.learning_rate
+    assert (net.standardization is None) == (twin.standardization is None)
+    for each in (net, twin):
+        each.fit(frame, labels)
+    np.testing.assert_array_equal(net.get_flat_weights(), twin.get_flat_weights())
 
 
 def test_a_callback_that_raises_of_a_loss_that_is_not_finite():

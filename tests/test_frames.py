@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from fastnn import MLP, Dense, Standardize
+from fastnn import MLP, Dense, ModelCheckpoint, Standardize
 
 RNG = np.random.default_rng(0)
 NAMES = ["a", "b", "c"]
@@ -122,6 +122,29 @@ def test_a_fit_that_fails_learns_no_names():
     with pytest.raises(ValueError, match="y has 29 rows"):
         net.fit(frame, Y[1:])
     assert net.feature_names is None
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "Arrow"])
+def test_all_frames_of_a_first_fit_have_the_same_columns(kind, tmp_path):
+    frame = FRAMES[kind](X)
+    other = frame.select(NAMES[::-1]) if kind != "pandas" else frame[NAMES[::-1]]
+    plain = MLP(3, [Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    order = "has its columns in a different order than"
+    with pytest.raises(ValueError, match=f"validation X {order} X"):
+        plain.fit(frame, Y, validation_data=(other, Y))
+    with pytest.raises(ValueError, match=f"batch 1 X {order} batch 0"):
+        plain.fit([(frame, Y), (other, Y)])
+    with pytest.raises(ValueError, match=f"batch 0 X {order} validation X"):
+        plain.fit([(frame, Y)], validation_data=(other, Y))
+    plain.fit([(frame, Y), (X, Y)], validation_data=(frame, Y))
+    path = tmp_path / "checkpoint"
+    plain.fit(frame, Y, callbacks=[ModelCheckpoint(path)])
+    twin = MLP(3, [Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    with pytest.raises(ValueError, match=r"its columns\[0\] is 'a', not 'c'; fit the same columns"):
+        twin.fit(other, Y, epochs=2, callbacks=[ModelCheckpoint(path)], resume=path)
+    assert twin.feature_names is None
+    twin.fit(frame, Y, epochs=2, callbacks=[ModelCheckpoint(path)], resume=path)
+    assert twin.feature_names == tuple(NAMES)
 
 
 @pytest.mark.parametrize("frame", [pd.DataFrame, pl.DataFrame, pa.table])

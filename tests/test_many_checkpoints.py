@@ -17,10 +17,13 @@ from fastnn import (
     SGD,
     Adam,
     Callback,
+    CSVLogger,
     Dense,
     EarlyStopping,
+    ModelCheckpoint,
     ModelFileError,
     fit_many,
+    load,
     load_many,
     networks,
 )
@@ -437,7 +440,7 @@ def test_a_file_that_rows_lie_in_is_refused(tmp_path):
 
 
 def test_a_checkpoint_is_no_file_of_networks(written):
-    with pytest.raises(ModelFileError, match="is a checkpoint of fit_many: call it with"):
+    with pytest.raises(ModelFileError, match="is a checkpoint of fit_many: call fit_many with"):
         load_many(written[0])
 
 
@@ -491,3 +494,30 @@ print(json.dumps([digests.of_call(plan), digests.OfNetworks().of(state.specifica
     ]
     assert found[0] == found[1]
     assert len(set(json.loads(found[0])[0].values())) == 11
+
+
+OVERWRITING = {
+    "a log": lambda path, fits: net_of().fit(X, y, callbacks=[CSVLogger(path)]),
+    "a checkpoint of a network": lambda path, fits: net_of().fit(
+        X, y, callbacks=[ModelCheckpoint(path)]),
+    "a network": lambda path, fits: net_of().save(path),
+    "networks": lambda path, fits: fits.save(path),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OVERWRITING)
+def test_a_checkpoint_is_not_overwritten(case, tmp_path):
+    path = tmp_path / "nets"
+    fits = fit_many(nets_of(), X, y, checkpoint=path)
+    content = path.read_bytes()
+    with pytest.raises(ValueError, match="holds a checkpoint of fit_many, which would be lost"):
+        OVERWRITING[case](str(path), fits)
+    assert path.read_bytes() == content
+
+
+def test_a_checkpoint_is_recognized_where_one_network_is_read(tmp_path):
+    path = tmp_path / "nets"
+    fit_many(nets_of(), X, y, checkpoint=path)
+    for read in (load, lambda path: net_of().fit(X, y, resume=path)):
+        with pytest.raises(ModelFileError, match="is a checkpoint of fit_many: call fit_many with"):
+            read(path)

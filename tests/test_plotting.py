@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from fastnn import MLP, Dense, History, plotting
+from fastnn import MLP, Dense, History, load, plotting
 
 matplotlib_figure = pytest.importorskip("matplotlib.figure")
 
@@ -148,6 +148,19 @@ def test_the_figure_is_saved_to_the_given_path(tmp_path, ending, start):
     assert isinstance(figure, matplotlib_figure.Figure)
     assert path.read_bytes().startswith(start)
     assert plotting.learning_curves(history(**FULL), str(path)) is not figure
+
+
+def test_a_path_without_an_extension_is_that_of_a_png(tmp_path):
+    history(loss=[1.0]).plot(tmp_path / "curves")
+    assert [path.name for path in tmp_path.iterdir()] == ["curves.png"]
+
+
+def test_a_network_is_not_replaced_by_the_extension_that_is_added(tmp_path):
+    net = MLP(1, [Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    net.save(tmp_path / "net.png")
+    with pytest.raises(ValueError, match=r"net.png' holds a network that fastnn saved"):
+        history(loss=[1.0]).plot(tmp_path / "net")
+    load(tmp_path / "net.png")
 
 
 def test_no_figure_is_saved_by_default(tmp_path, monkeypatch):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import fastnn
-from fastnn import MLP, Dense, Dropout, _kernels_f32
+from fastnn import MLP, Dense, Dropout, Ensemble, NumericEmbedding, _kernels_f32
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((300, 16), dtype=np.float32)
@@ -61,6 +61,19 @@ def test_flops_are_those_of_the_products():
     flops = {phase.name: phase.flops for phase in found.phases if phase.flops}
     assert flops == {"forward": forward, "delta": delta, "update": forward}
     assert found.flops == 2 * forward + delta
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        [Ensemble(8, [Dense(32, "tanh"), Dense(1)])],
+        [NumericEmbedding(8, "periodic"), Dense(32, "tanh"), Dense(1)],
+    ],
+)
+def test_flops_are_those_of_the_summary(layers):
+    net = MLP(16, layers, loss="squared_error", optimizer="adam", seed=0)
+    found = fastnn.profile(net, X, Y, batch_size=100, seconds=0.05)
+    assert f" {found.flops / 100:,.0f} in a training step" in net.summary(batch_size=100)
 
 
 def test_a_large_network_on_two_threads():

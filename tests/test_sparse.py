@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import scipy.sparse
 
-from fastnn import MLP, Callback, Dense
+from fastnn import MLP, Callback, Dense, NumericEmbedding
 from fastnn.sklearn import MLPClassifier, MLPRegressor
 from fastnn.training import rows
 
@@ -148,3 +148,12 @@ def test_a_callback_cannot_damage_a_matrix_in_use(part, monkeypatch):
 def test_a_matrix_of_zeros():
     X = scipy.sparse.csr_array((40, 3))
     assert network().predict(X).tobytes() == network().predict(X.toarray()).tobytes()
+
+
+def test_a_sparse_matrix_is_converted_to_a_form_that_is_taken():
+    with pytest.raises(TypeError, match=r"X is a sparse matrix; pass X.toarray\(\)$"):
+        NumericEmbedding.edges(scipy.sparse.csr_array(np.eye(4)), 2)
+    with pytest.raises(
+        TypeError, match=r"X is a sparse matrix; pass X.tocsr\(\) or X.toarray\(\)$"
+    ):
+        network().predict(scipy.sparse.csc_array(np.eye(4)))

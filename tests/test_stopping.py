@@ -42,7 +42,7 @@ X, Z = RNG.standard_normal((60, 6)), RNG.standard_normal((60, 2))
 SAID = re.compile(
     r"the loss became (nan|inf|-inf|-nan) (in epoch (\d+), step (\d+)|after epoch (\d+)): "
     r"(no update has been made|the network is back at its weights of (\d+) updates before, .*)"
-    r"; lower the learning rate \(now [\d.e+-]+\), clip the gradients .* or scale X and y"
+    r"; (lower the learning rate \(now [\d.e+-]+\), clip the gradients .* or )?scale X and y"
 )
 
 
@@ -107,6 +107,7 @@ def diverges(net, X, y, **options):
     made = next(made)
     assert net.step == made - int(said[7] or 0)
     assert (said[7] is None) == (made == 0)
+    assert (said[8] is None) == (made == net.step == 0)  # a rate that no update used is no cause
     return said
 
 

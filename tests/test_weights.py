@@ -141,6 +141,35 @@ def test_rows_whose_every_output_is_unknown_change_nothing(rng):
         np.testing.assert_array_equal(v, same)
 
 
+def test_a_batch_whose_every_target_is_missing_is_a_batch_of_its_fit(rng):
+    X, y, _ = data(rng, n=64)
+    weights = np.repeat([1.0, 0.0, 1.0, 1.0], 16)
+    y[weights == 0] = np.nan
+    net, twin, epoch = network(), network(), [slice(i, i + 16) for i in range(0, 64, 16)]
+    whole = net.fit(X, y, sample_weight=weights, batch_size=16, shuffle=False)
+    parts = twin.fit([(X[rows], y[rows], weights[rows]) for rows in epoch])
+    assert whole.history == parts.history
+    np.testing.assert_array_equal(net.get_flat_weights(), twin.get_flat_weights())
+
+
+def test_a_batch_whose_every_class_weighs_0_is_a_batch_of_its_fit(rng):
+    X, labels = rng.normal(size=(64, 5)), np.repeat([0, 1, 2, 0], 16)
+    net, twin = (network("cross_entropy", output="softmax") for _ in "ab")
+    net.fit(X, labels, class_weight={1: 0.0}, batch_size=16, shuffle=False)
+    batches = [(X[i : i + 16], labels[i : i + 16]) for i in range(0, 64, 16)]
+    twin.fit(batches, class_weight={1: 0.0})
+    np.testing.assert_array_equal(net.get_flat_weights(), twin.get_flat_weights())
+
+
+def test_rows_of_weight_0_alone_are_refused(rng):
+    X, y, _ = data(rng)
+    with pytest.raises(ValueError, match="all rows of epoch 1 have weight 0, so no row would"):
+        network().fit([(X, y, np.zeros(N))] * 2)
+    for call in (network().evaluate, network().train_on_batch):
+        with pytest.raises(ValueError, match="sample_weight is 0 for every row, so no row would"):
+            call(X, y, np.zeros(N))
+
+
 def test_any_mark_of_a_missing_target_will_do(rng):
     """The mark need not be from 0 to 1, the range of the loss, as its weight is 0."""
     net = network("binary_cross_entropy")

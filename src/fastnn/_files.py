@@ -1,8 +1,8 @@
 """Replace files atomically: at any moment there is either the old file or the new one.
 
-Also here: whether two paths refer to the same file, and whether a file holds a model, for the
-checks of paths. Not here: these checks (_checks/paths.py); the content of files (exchange/,
-tabular/writing.py).
+Also here: whether two paths refer to the same file, and whether a file holds a model or a
+checkpoint of `fit_many`, for the checks of paths. Not here: these checks (_checks/paths.py); the
+content of files (exchange/, tabular/writing.py).
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 #: The beginning of the header of every model file, after the 8 bytes of its length.
 MODEL_HEAD = b'{"__metadata__":{"sha256":"'
 
+#: The beginning of every checkpoint of `fit_many`.
+CHECKPOINT_HEAD = b"fastnn fit_many\n"
+
 
 def are_same(one: str | int, other: str | int) -> bool:
     """Whether two paths or descriptors refer to the same regular file.
@@ -38,11 +41,21 @@ def are_same(one: str | int, other: str | int) -> bool:
 
 def holds_model(path: str) -> bool:
     """Whether a file begins as fastnn's model files do."""
+    return _beginning(path, 8 + len(MODEL_HEAD))[8:] == MODEL_HEAD
+
+
+def holds_checkpoint(path: str) -> bool:
+    """Whether a file begins as checkpoints of `fit_many` do."""
+    return _beginning(path, len(CHECKPOINT_HEAD)) == CHECKPOINT_HEAD
+
+
+def _beginning(path: str, n: int) -> bytes:
+    """Return the first n bytes of a file; none if it is no regular file or may not be read."""
     if not os.path.isfile(path):
-        return False
+        return b""
     with contextlib.suppress(PermissionError), open(path, "rb") as file:
-        return file.read(8 + len(MODEL_HEAD))[8:] == MODEL_HEAD
-    return False
+        return file.read(n)
+    return b""
 
 
 def exists(path: str) -> bool:

@@ -144,6 +144,16 @@ def _table(rows: list[tuple[str, str, str, str]]) -> list[str]:
     return lines
 
 
+def flops_of_a_row(net: MLP) -> dict[str, int]:
+    """Return the number of operations of the matrix products in each phase for one row."""
+    layers = list(with_widths(net.layers, net.n_in))
+    members = max(getattr(layer, "members", 1) for layer, _ in layers)
+    flops = [members * layer.flops(k) for layer, k in layers]
+    forward, first = sum(flops), next(n for n in flops if n)
+    # No delta is needed below the first layer with a product.
+    return {"forward": forward, "delta": forward - first, "update": forward}
+
+
 def _totals(net: MLP, batch_size: int) -> Iterator[str]:
     """Yield the lines below the table."""
     layers = list(with_widths(net.layers, net.n_in))
@@ -151,12 +161,10 @@ def _totals(net: MLP, batch_size: int) -> Iterator[str]:
     some = "" if trainable == net.n_parameters else f" ({trainable:,} trainable)"
     names = f"{net.dtype_policy}, {net.loss.name}, {net.optimizer.name}"
     yield f"{net.n_parameters:,} parameters{some}, {names}"
-    flops = [layer.flops(k) for layer, k in layers]
     members = max(getattr(layer, "members", 1) for layer, _ in layers)
     most = max(2, _ROUND // members // 2 * 2)
-    forward, first = members * sum(flops), members * next(n for n in flops if n)
-    step = 3 * forward - first  # no delta is needed below the first
-    yield f"flops a row: {forward:,} forward, {step:,} in a training step"
+    flops = flops_of_a_row(net)
+    yield f"flops a row: {flops['forward']:,} forward, {sum(flops.values()):,} in a training step"
     weights = net.n_parameters * net.dtype.itemsize
     columns = net.n_in + 2 * sum(layer.width(k) for layer, k in layers if layer.parameters(k))
     used = {"weights": weights, "optimizer state": weights * (net._network.n_blocks - 1)}

@@ -380,9 +380,9 @@ class MLP:
         Raises
         ------
         TypeError, ValueError
-            If an argument is invalid, or `resume` is a checkpoint of another network or fit; the
-            network is then unchanged. If rows are converted during training, the network keeps its
-            last complete update.
+            If an argument is invalid, or `resume` is a checkpoint of another network or fit. After
+            an error before the first update, also one of a callback, the network is unchanged. If
+            rows are converted during training, the network keeps its last complete update.
         FloatingPointError
             If the loss is no longer finite. The network then has the weights of some updates
             before, whose loss was finite.

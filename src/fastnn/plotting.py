@@ -35,7 +35,8 @@ def learning_curves(
     history : History
         The result of `MLP.fit`.
     path : str or path, optional
-        A file to save the figure to; its extension determines the format.
+        A file to save the figure to; its extension determines the format. Without an extension,
+        ".png" is added.
     ax : matplotlib Axes, optional
         Axes to plot the losses on; the other metrics are then left out. By default a new figure is
         made.
@@ -69,7 +70,7 @@ def learning_curves(
     >>> history = net.fit([[0.0], [1.0]], [1.0, 3.0], epochs=100)
     >>> figure = learning_curves(history, "curves.png")  # doctest: +SKIP
     """
-    path = None if path is None else _checks.output_path("path", path)
+    path = None if path is None else _checks.figure_path("path", path)
     matplotlib_figure = _checks.installed("matplotlib.figure", "plotting")
     ticker = _checks.installed("matplotlib.ticker", "plotting")
     _checks.history(history)

@@ -15,6 +15,7 @@ import numpy as np
 
 from fastnn import _checks, _cpu
 from fastnn._precision import KERNELS, MIXED_BFLOAT16
+from fastnn.inspection import flops_of_a_row
 from fastnn.mlp import MLP
 from fastnn.training import sources
 
@@ -255,7 +256,7 @@ def profile(
     used = len(phases)
     trials = _try_others(twin, args, batch, threads, seconds / 2)
     steps = math.ceil(n / batch)
-    flops = {name: rows * n / steps for name, rows in _flops_of_a_row(net).items()}
+    flops = {name: rows * n / steps for name, rows in flops_of_a_row(net).items()}
     return Profile(
         network=repr(net)[1:-1],
         batch_size=batch,
@@ -289,13 +290,6 @@ def _peak(net: MLP, seconds: float, threads: int) -> float:
 
 def _is_rounded(net: MLP) -> bool:
     return net.dtype_policy == MIXED_BFLOAT16
-
-
-def _flops_of_a_row(net: MLP) -> dict[str, int]:
-    """Return the number of operations of the matrix products in each phase for one row."""
-    sizes = [net.n_in, *(layer.units for layer in net.dense)]
-    products = [2 * k * m for k, m in itertools.pairwise(sizes)]
-    return {"forward": sum(products), "delta": sum(products[1:]), "update": sum(products)}
 
 
 def _measure_phases(

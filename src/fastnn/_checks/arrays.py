@@ -49,12 +49,15 @@ def policy(value: object) -> str:
         ) from None
 
 
-def as_array(name: str, value: Any) -> NDArray[Any]:
-    """Return an array-like of numbers as a numpy array, in the dtype it has."""
+def as_array(name: str, value: Any, takes_csr: bool = False) -> NDArray[Any]:
+    """Return an array-like of numbers as a numpy array, in the dtype it has.
+
+    `takes_csr` says that the caller also takes sparse rows, converted by another function.
+    """
     if type(value) is np.ndarray and value.dtype.kind in "fiub":
         return value
     if hasattr(value, "tocsr") or hasattr(value, "todense"):
-        rows = f"{name}.tocsr() for rows of inputs, otherwise " if hasattr(value, "tocsr") else ""
+        rows = f"{name}.tocsr() or " if takes_csr and hasattr(value, "tocsr") else ""
         raise TypeError(f"{name} is a sparse matrix; pass {rows}{name}.toarray()")
     if isinstance(value, np.ma.MaskedArray) and np.ma.getmaskarray(value).any():
         raise ValueError(f"{name} has masked values; fill them or drop their rows")
@@ -79,8 +82,17 @@ def _require_numbers(name: str, dtype: np.dtype[Any], original: Any) -> None:
     raise TypeError(f"{name} must hold real numbers; it holds {held}: convert them to float")
 
 
-def same_columns(name: str, value: Any, known: tuple[str, ...] | None) -> None:
-    """Check that a data frame has the columns known from `fit`, in their order."""
+def same_columns(
+    name: str,
+    value: Any,
+    known: tuple[str, ...] | None,
+    other: str | None = None,
+    net: str = "net",
+) -> None:
+    """Check that a data frame has the known columns, in their order.
+
+    These are the columns of `other`, or else those that the network `net` was fitted with.
+    """
     names = None if known is None else _conversion.column_names(value)
     if known is None or names is None or names == known:
         return
@@ -92,10 +104,14 @@ def same_columns(name: str, value: Any, known: tuple[str, ...] | None) -> None:
     elif extra:
         what = f"has column {extra[0]!r}"
         what += f" and {len(extra) - 1} more" if extra[1:] else ""
-        what += ", which the MLP was not fitted with"
+        what += f", which {other} lacks" if other else ", which the MLP was not fitted with"
     else:
-        what = "has its columns in a different order than in fit"
-    raise ValueError(f"{name} {what}; this MLP takes {name}[list(net.feature_names)]")
+        what = f"has its columns in a different order than {other or 'in fit'}"
+    if other:
+        raise ValueError(f"{name} {what}; give both the same columns in the same order")
+    owner = "this MLP" if net == "net" else net
+    X = name.rpartition(" ")[2]  # "validation X" is X
+    raise ValueError(f"{name} {what}; {owner} takes {X}[list({net}.feature_names)]")
 
 
 def _refuse(name: str, index: tuple[int, ...], value: Any, dtype: np.dtype[Any]) -> None:
@@ -173,7 +189,7 @@ def rows_of_numbers(name: str, value: Any, n_columns: int, owner: str = "this ML
         _require_numbers(name, value.dtype, value)
         array = value
     else:
-        array = as_array(name, value)
+        array = as_array(name, value, takes_csr=True)
     if array.ndim != 2:
         raise ValueError(
             f"{name} has {array.ndim} dimensions (shape {array.shape}) but must have 2: rows and "

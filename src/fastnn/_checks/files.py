@@ -169,14 +169,41 @@ def same_config(path: str, theirs: dict[str, Any], ours: dict[str, Any]) -> None
             config.pop(name)
     for name, value in ours.items():
         if theirs[name] != value:
+            place, its_value, wanted = _difference(name, theirs[name], value)
             raise ValueError(
-                f"resume={path!r} is of another network: its {name} is {shown(theirs[name])}, "
-                f"not {shown(value)}; build the same network, or remove the file to start over"
+                f"resume={path!r} is of another network: its {place} is {shown(its_value)}, "
+                f"not {shown(wanted)}; build the same network, or remove the file to start over"
             )
+
+
+def _difference(place: str, theirs: Any, ours: Any) -> tuple[str, Any, Any]:
+    """Return the place of the first difference between plain data, and the two values there."""
+    if isinstance(theirs, dict) and isinstance(ours, dict):
+        for name in ours:
+            if name in theirs and theirs[name] != ours[name]:
+                return _difference(f"{place}.{name}", theirs[name], ours[name])
+    elif isinstance(theirs, list | tuple) and isinstance(ours, list | tuple):
+        if len(theirs) != len(ours):
+            return f"number of {place}", len(theirs), len(ours)
+        for i, (one, other) in enumerate(zip(theirs, ours, strict=True)):
+            if one != other:
+                return _difference(f"{place}[{i}]", one, other)
+    return place, theirs, ours
 
 
 #: Options of a fit that must equal those stored in the checkpoint it continues from.
 FIT_OPTIONS = ("samples", "batch_size", "shuffle", "classes")
+
+
+def same_names(path: str, theirs: tuple[str, ...] | None, ours: tuple[str, ...] | None) -> None:
+    """Check that the columns of a checkpoint's rows have the names of ours, if both have names."""
+    if None not in (theirs, ours) and theirs != ours:
+        place, its_name, wanted = _difference("columns", theirs, ours)
+        raise ValueError(
+            f"resume={path!r} was saved by a fit of other columns: its {place} is "
+            f"{shown(its_name)}, not {shown(wanted)}; fit the same columns in the same order, or "
+            "remove the file to start over"
+        )
 
 
 def same_fit(path: str, theirs: dict[str, Any] | None, ours: dict[str, Any]) -> dict[str, Any]:

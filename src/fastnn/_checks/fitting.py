@@ -100,12 +100,21 @@ def validation_split(value: object, data: object) -> float:
     return split
 
 
-def rows_to_train(n: int, split: float) -> int:
-    """Return how many of n rows remain for training when the fraction `split` is for validation."""
+def rows_to_train(n: int, split: float, argument: str = "validation_split", place: str = "") -> int:
+    """Return how many of n rows remain for training when the fraction `split` is for validation.
+
+    `argument` is the name of the argument of the fraction; `place` says which rows these are.
+    """
     kept = n - max(1, round(n * split))
+    if kept < 1 and n == 1:
+        data = "validation_data" if argument == "validation_split" else argument
+        raise ValueError(
+            f"{argument}={split:g} cannot split the only row{place}; give at least two rows, or "
+            f"{data}=(X, y) with other rows"
+        )
     if kept < 1:
         raise ValueError(
-            f"validation_split={split:g} leaves none of {n} rows to train on; lower it"
+            f"{argument}={split:g} leaves none of {n} rows{place} to train on; lower it"
         )
     return kept
 
@@ -148,13 +157,27 @@ def are_batches(value: Any) -> bool:
     """Whether a value passed without targets is an iterable of batches, not an array."""
     if isinstance(value, str | bytes | Mapping | np.ndarray | memoryview | set):
         return False
+    if not isinstance(value, Iterable):
+        return False
     arrays = ("__array__", "__dlpack__", "dtypes", "tocsr")
     if any(hasattr(value, name) for name in arrays):
         return False
     if isinstance(value, Sequence):
         first = value[0] if len(value) else None
         return isinstance(first, tuple | list) and np.ndim(first[0] if first else 0) > 1
-    return isinstance(value, Iterable)
+    return True
+
+
+def no_batches(X: Any, y: object) -> None:
+    """Check that X is not an iterable of batches if targets are given."""
+    if y is None or not are_batches(X):
+        return
+    yields = isinstance(X[0], tuple) if isinstance(X, Sequence) else not hasattr(X, "__getitem__")
+    if yields:
+        raise TypeError(
+            f"X is the iterable {shown(X)}, from which fit takes batches (X, y) with their own "
+            "targets; leave y out, or pass an array of rows"
+        )
 
 
 def batch(place: str, value: Any) -> tuple[Any, Any, Any]:
@@ -182,6 +205,15 @@ def some_batches(rows: int, epoch: int) -> None:
         raise ValueError(
             f"the iterable gave no batch in epoch {epoch + 1}; pass one that can be iterated over "
             "again, such as a list or an object with __iter__, or steps_per_epoch"
+        )
+
+
+def some_weight(total: float, epoch: int) -> None:
+    """Check that the weights of all rows of an epoch, whose sum is `total`, are not 0."""
+    if total == 0:
+        raise ValueError(
+            f"all rows of epoch {epoch + 1} have weight 0, so no row would count; drop "
+            "sample_weight or class_weight"
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,7 +11,8 @@ import numpy as np
 
 from fastnn import _conversion
 from fastnn._checks.arrays import as_array
-from fastnn._checks.fitting import shuffle, validation_data
+from fastnn._checks.fitting import rows_to_train, shuffle, validation_data
+from fastnn._checks.targets import given_targets
 from fastnn._checks.values import choice, integer, is_bool, items, number, shown
 
 if TYPE_CHECKING:
@@ -45,9 +47,8 @@ def members(value: Any, kind: type[_Kind]) -> list[_Kind]:
 def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
     """Return inputs, targets and weights as arrays that can be indexed by row number."""
     if not _conversion.is_csr(X):
-        X = as_array("X", X)
-    if y is None:
-        raise TypeError("y is None; give the targets of the rows of X")
+        X = as_array("X", X, takes_csr=True)
+    given_targets("y", y)
     if X.ndim != 2:
         raise ValueError(f"X must have two dimensions, (n, n_in); got shape {X.shape}")
     n, arrays = X.shape[0], []
@@ -57,6 +58,15 @@ def shared_rows(X: Any, y: Any, sample_weight: Any) -> tuple[Any, Any, Any]:
             raise ValueError(f"{name} must have the {n} rows of X; got shape {found.shape}")
         arrays.append(found)
     return X, *arrays
+
+
+def one_recipe(are_same: bool) -> None:
+    """Check that networks that encode the same data frame have the same recipe."""
+    if not are_same:
+        raise ValueError(
+            "nets have different recipes for data frames, or some have none; pass the networks' "
+            "inputs as X, such as recipe.inputs(frame)"
+        )
 
 
 def one_for_each(
@@ -209,6 +219,57 @@ def rest_of_rows(number_of_member: int, rows: Indices | None, n_rows: int) -> In
     return found
 
 
+def name_of_member(number: int, groups: NDArray[Any] | None) -> str:
+    """Return the name of a network for a message, with the label of its group if it has one."""
+    if groups is None:
+        return f"nets[{number}]"
+    label = groups[number]
+    return (
+        f"nets[{number}] (group {shown(label.item() if isinstance(label, np.generic) else label)})"
+    )
+
+
+def split_of_members(
+    split: float, rows: Sequence[Indices | None], n_rows: int, groups: NDArray[Any] | None
+) -> None:
+    """Check that the fraction `split` for validation leaves each member rows to train on."""
+    first: dict[int, int] = {}  # the first member with this number of rows
+    for i, one in enumerate(rows):
+        first.setdefault(n_rows if one is None else len(one), i)
+    for n, i in first.items():
+        rows_to_train(n, split, "validation", f" of {name_of_member(i, groups)}")
+
+
+def rests_of_members(rows: Sequence[Indices | None], n_rows: int) -> None:
+    """Check that at least one row of X is left for each member that is validated on the rest."""
+    for i, one in enumerate(rows):
+        if one is None or len(one) >= n_rows:
+            rest_of_rows(i, one, n_rows)
+
+
+def are_counted(sample_weight: NDArray[Any] | None) -> NDArray[np.bool_] | None:
+    """Return whether each row has a weight other than 0: (n,), or None if all have one."""
+    if sample_weight is None or sample_weight.dtype.kind not in "fiub":  # else the fit refuses it
+        return None
+    found: NDArray[np.bool_] = (sample_weight != 0).reshape(len(sample_weight), -1).any(axis=1)
+    return None if found.all() else found
+
+
+def weights_of_member(
+    place: str, training: NDArray[Any], validation: NDArray[Any] | None, name: str
+) -> None:
+    """Check that a member has a row with a weight other than 0 in each of its parts.
+
+    `name` names the arguments that the weights come from.
+    """
+    for purpose, weights in (("training", training), ("validation", validation)):
+        if weights is not None and not weights.any():
+            raise ValueError(
+                f"{place}{name} 0 for every {purpose} row, so no row would count; give the network "
+                "other rows or weights, or leave it out"
+            )
+
+
 def callbacks_of_members(value: Any) -> Any:
     """Return a list of callbacks, of which each member gets copies, or a function of its number."""
     found = value if callable(value) else items(value)
@@ -301,6 +362,27 @@ def some_trained(n: int) -> None:
         raise ValueError("none of these networks is trained; see fits.statuses")
 
 
+def chosen_members(name: str, value: Any, n: int) -> list[int]:
+    """Return numbers of networks, given as numbers or as a mask of n booleans."""
+    listed = value.tolist() if isinstance(value, np.ndarray) and value.ndim == 1 else items(value)
+    if listed and all(map(is_bool, listed)):
+        if len(listed) != n:
+            raise ValueError(f"{name} has {len(listed)} booleans for {n} networks")
+        return [i for i, is_chosen in enumerate(listed) if is_chosen]
+    try:
+        if listed is None or any(map(is_bool, listed)):
+            raise TypeError
+        numbers = [operator.index(i) for i in listed]
+    except TypeError:
+        raise TypeError(
+            f"{name} must be numbers of networks, or a boolean for each; got {shown(value)}"
+        ) from None
+    for i in numbers:
+        if not -n <= i < n:
+            raise IndexError(f"{name} has {i}, but there are {n} networks")
+    return numbers
+
+
 def reduction_of_members(value: object, names: Sequence[str]) -> str | None:
     """Return the name of the reduction that combines the members' predictions."""
     return None if value is None else choice("reduce", value, names)
@@ -317,6 +399,13 @@ def levels(value: Any) -> NDArray[np.float64]:
 def history_name(name: str, known: Sequence[str]) -> str:
     """Return the name of a value recorded in histories."""
     return choice("by", name, known)
+
+
+def modes(value: Any) -> dict[str, str]:
+    """Return whether lower or higher is better, "min" or "max", by the name of a metric."""
+    if not isinstance(value, dict):
+        raise TypeError(f"modes must be an object; got {shown(value)}")
+    return {name: choice("modes", mode, ("min", "max")) for name, mode in value.items()}
 
 
 def same_outputs(numbers: Sequence[int]) -> None:

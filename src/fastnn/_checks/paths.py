@@ -83,8 +83,27 @@ def not_read(name: str, file: str | int, inputs: Iterable[str | int]) -> None:
             )
 
 
+def no_checkpoint(name: str, path: str) -> None:
+    """Check that an output does not replace a checkpoint of `fit_many`."""
+    if _files.holds_checkpoint(path):
+        raise ValueError(
+            f"{name} {path!r} holds a checkpoint of fit_many, which would be lost; write to "
+            "another file, or remove that one first"
+        )
+
+
 def output_path(name: str, value: object, inputs: Iterable[str | int] = ()) -> str:
-    """Return the path of an output other than a model; it may not replace an input or a model."""
+    """Return the path of an output other than a model.
+
+    It may not replace an input, a model or a checkpoint of `fit_many`.
+    """
+    path = checkpoint_path(name, value, inputs)
+    no_checkpoint(name, path)
+    return path
+
+
+def checkpoint_path(name: str, value: object, inputs: Iterable[str | int] = ()) -> str:
+    """Return the path of a checkpoint of `fit_many`; it may not replace an input or a model."""
     path = file_path(name, value)
     if path.lower().endswith(".safetensors"):
         raise ValueError(
@@ -98,6 +117,13 @@ def output_path(name: str, value: object, inputs: Iterable[str | int] = ()) -> s
             "another file, or remove that one first"
         )
     return path
+
+
+def figure_path(name: str, value: object) -> str:
+    """Return the path of a figure, with the extension that matplotlib would add if it has none."""
+    path = file_path(name, value)
+    stem, extension = os.path.splitext(path)
+    return output_path(name, path if len(extension) > 1 else f"{stem}.png")
 
 
 def separate_outputs(outputs: Sequence[tuple[str, str]]) -> None:

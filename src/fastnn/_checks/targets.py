@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _MOST_DEVIATIONS = 2.0**17
 
 
+def given_targets(name: str, value: Any, rows_of: str = "X") -> None:
+    """Check that targets are given."""
+    if value is None:
+        raise TypeError(f"{name} is None; give the targets of the rows of {rows_of}")
+
+
 def targets(
     name: str,
     value: Any,
@@ -143,11 +149,12 @@ def offset_of_target(name: str, mean: float, deviation: float, dtype: str) -> No
 
 def sample_weight(
     name: str, value: Any, shape: tuple[int, int], dtype: DType, rows_of: str = "X",
-    loss: Loss | None = None,
+    loss: Loss | None = None, may_be_zero: bool = False,
 ) -> NDArray[Any] | None:  # fmt: skip
     """Return a copy of the weights of rows (n,) or of each output (n, n_out), or None.
 
-    `shape` is (n, n_out). Weights without a loss are those of a metric.
+    `shape` is (n, n_out). Weights without a loss are those of a metric. `may_be_zero` allows a
+    weight of 0 for every row, as in one of several batches.
     """
     if value is None:
         return None
@@ -169,7 +176,8 @@ def sample_weight(
     if not weights.any():
         if array.any():
             raise ValueError(f"{name} rounds to 0 in {weights.dtype} for every row; scale it up")
-        raise ValueError(f"{name} is 0 for every row, so nothing would be learnt; drop it")
+        if not may_be_zero:
+            raise ValueError(f"{name} is 0 for every row, so no row would count; drop it")
     with np.errstate(over="ignore"):
         total = np.abs(weights).sum(dtype=np.float64)
     if not np.isfinite(total):
@@ -252,8 +260,13 @@ def class_weight(value: object, loss: Loss, n_out: int) -> dict[int, float] | st
     return found
 
 
-def row_weights(products: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
-    """Return class weights times sample weights (n,) in `dtype`; at least one must be positive."""
+def row_weights(
+    products: NDArray[np.float64], dtype: DType, may_be_zero: bool = False
+) -> NDArray[Any]:
+    """Return class weights times sample weights (n,) in `dtype`.
+
+    At least one must not be 0, unless `may_be_zero`.
+    """
     with np.errstate(all="ignore"):
         found = np.ascontiguousarray(products, dtype)
         total = np.abs(found).sum(dtype=np.float64)
@@ -263,12 +276,12 @@ def row_weights(products: NDArray[np.float64], dtype: DType) -> NDArray[Any]:
             f"class_weight makes row {at} weigh {products[at]:g}, too much for {found.dtype}; "
             "scale it or sample_weight down"
         )
-    if found[at] == 0:
+    if found[at] == 0 and (products.any() or not may_be_zero):
         rounded, remedy = "", ""
         if products.any():
             rounded, remedy = f", rounded to {found.dtype}", "; scale it up"
         raise ValueError(
-            f"class_weight makes every row weigh 0{rounded}, so nothing would be learnt{remedy}"
+            f"class_weight makes every row weigh 0{rounded}, so no row would count{remedy}"
         )
     return found
 

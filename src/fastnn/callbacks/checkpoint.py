@@ -12,7 +12,8 @@ from fastnn import _checks, _files
 from fastnn.callbacks.base import Monitoring
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from typing import Any
 
     from fastnn.callbacks.base import Logs
 
@@ -62,6 +63,7 @@ class ModelCheckpoint(Monitoring):
     """
 
     runs_last = True
+    _folder = ""  # the working directory at the beginning of a training, which may change it
     _kept = ("best",)
 
     def __init__(
@@ -81,8 +83,12 @@ class ModelCheckpoint(Monitoring):
 
     @property
     def files_written(self) -> Sequence[str]:
-        """The path, unless it has fields."""
-        return () if self._fields else (self.path.format(),)
+        """The path, with its fields if it has any."""
+        return (self.path if self._fields else self.path.format(),)
+
+    def _file(self, fields: Mapping[str, Any]) -> str:
+        """Return the path of the file to write, with values for its fields."""
+        return os.path.join(self._folder, self.path.format_map(fields))
 
     def _reset(self) -> None:
         """Do nothing: the best value is kept as long as the file."""
@@ -92,7 +98,9 @@ class ModelCheckpoint(Monitoring):
         _checks.path_fields("path", self.path, self._fields, self.params["monitors"])
         if self.save_best_only:
             super().on_train_begin(logs)
-        first, second = (self.path.format_map(dict.fromkeys(self._fields, i)) for i in (1, 2))
+        self._folder = os.getcwd()
+        first, second = (self._file(dict.fromkeys(self._fields, i)) for i in (1, 2))
+        _checks.no_checkpoint("path", first)
         if os.path.dirname(first) == os.path.dirname(second):  # else each save creates its folder
             _files.make_folder_of(first)
 
@@ -105,6 +113,6 @@ class ModelCheckpoint(Monitoring):
             if not self._is_better(logs[self.monitor], self.best):
                 return
             self.best = float(logs[self.monitor])
-        path = self.path.format_map({**logs, "epoch": epoch + 1})
+        path = self._file({**logs, "epoch": epoch + 1})
         _files.make_folder_of(path)
         self.model.save(path)

@@ -68,6 +68,7 @@ def save(state: State, path: Path) -> None:
     """Write a network, and the state of a fit in progress, to a file."""
     path = _checks.model_path("path", path)
     _checks.not_read("path", path, state.inputs)
+    _checks.no_checkpoint("path", path)
     snapshot = state.snapshot()
     tensors: Tensors = {}
     for prefix, block in zip(_prefixes(state), snapshot.blocks, strict=True):
@@ -183,6 +184,7 @@ def checkpoint(
     configs = (configuration.config_of(s.specification) for s in (saved, state))
     _checks.same_config(path, *configs)
     progress = _checks.same_fit(path, progress, _plain_fit(fit, {}))
+    _checks.same_names(path, snapshot.feature_names, fit.feature_names)
     try:
         fit.try_state(progress)
     except Exception as error:  # of a user's callback
@@ -193,13 +195,26 @@ def checkpoint(
     return snapshot, progress
 
 
+def read(path: str) -> tuple[Tensors, dict[str, str]]:
+    """Return the tensors and metadata of a file of one network or of many."""
+    try:
+        return safetensors.read(path)
+    except ModelFileError as error:
+        if _files.holds_checkpoint(path):
+            raise ModelFileError(
+                f"{path!r} is a checkpoint of fit_many: call fit_many with checkpoint={path!r} and "
+                "the same arguments again, and save what it returns"
+            ) from error
+        raise
+
+
 def _read(path: str) -> Contents:
     """Return the contents of a file.
 
     These are a network with the saved configuration, whose weights are 0; a snapshot of the saved
     network; its metadata; and the state of a fit, or None.
     """
-    tensors, metadata = safetensors.read(path)
+    tensors, metadata = read(path)
     if metadata.get("format") == FORMAT_OF_MANY:
         raise ModelFileError(f"{path!r} has many networks; read it with fastnn.load_many(path)")
     try:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastnn.many.outcomes import Outcome
     from fastnn.many.results import Fits
 
-HEAD = files.CHECKPOINT
+HEAD = _files.CHECKPOINT_HEAD
 FORMAT = "fastnn checkpoint of fit_many 1"
 
 #: Seconds between two records.
@@ -57,6 +57,7 @@ class Checkpoint:
 
     def __init__(self, path: str, members: Members, fits: Fits, raises: bool) -> None:
         self.path, self.fits = path, fits
+        self.file = os.path.abspath(path)  # a callback may change the working directory
         self.left = list(range(len(fits)))  # numbers of networks that no record holds
         self.end = 0  # end of the last complete record
         self.last = time.monotonic()  # time of the last record
@@ -79,7 +80,7 @@ class Checkpoint:
         found: dict[int, Outcome] = {}
         with open(self.path, "rb") as file:
             size = os.fstat(file.fileno()).st_size
-            if not files.is_checkpoint(self.path):
+            if not _files.holds_checkpoint(self.path):
                 raise ModelFileError(
                     f"checkpoint={self.path!r} is not a checkpoint of fit_many; give another path"
                 )
@@ -176,7 +177,7 @@ class Checkpoint:
             return
         outcomes = [self.fits.outcome(i) for i in numbers]
         data = _record(*files.encode(outcomes, {"numbers": numbers}))
-        with open(self.path, "r+b") as file:
+        with open(self.file, "r+b") as file:
             file.seek(self.end)
             file.truncate()
             for piece in data:

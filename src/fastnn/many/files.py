@@ -32,7 +32,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.callbacks import History
-from fastnn.exchange import configuration, model_files, safetensors
+from fastnn.exchange import configuration, model_files
 from fastnn.exchange.safetensors import ModelFileError
 from fastnn.many.outcomes import KINDS, Outcome, Status
 from fastnn.training.specification import Specification
@@ -49,9 +49,6 @@ if TYPE_CHECKING:
 
 FORMAT = model_files.FORMAT_OF_MANY
 
-#: The beginning of a checkpoint.
-CHECKPOINT = b"fastnn fit_many\n"
-
 #: Columns whose values are positions in a table.
 _TABLES = ("config", "stack", "feature_names", "classes", "metadata", "status", "history")
 _COLUMNS = (*_TABLES, "seed", "learning_rate", "step", "epoch", "dropout_seed", "shuffler",
@@ -64,24 +61,10 @@ _NOT_FINITE = {"nan": np.nan, "inf": np.inf, "-inf": -np.inf}
 
 def read(path: str) -> tuple[Tensors, dict[str, str]]:
     """Return the tensors and metadata of a file of many networks."""
-    try:
-        tensors, metadata = safetensors.read(path)
-    except ModelFileError as error:
-        if is_checkpoint(path):
-            raise ModelFileError(
-                f"{path!r} is a checkpoint of fit_many: call it with checkpoint={path!r} and the "
-                "same arguments again, and save what it returns"
-            ) from error
-        raise
+    tensors, metadata = model_files.read(path)
     if metadata.get("format") == model_files.FORMAT:
         raise ModelFileError(f"{path!r} has one network; read it with fastnn.load(path)")
     return tensors, metadata
-
-
-def is_checkpoint(path: str) -> bool:
-    """Return whether a file begins as checkpoints of `fit_many` do."""
-    with open(path, "rb") as file:
-        return file.read(len(CHECKPOINT)) == CHECKPOINT
 
 
 def state_of(outcome: Outcome) -> State:

@@ -168,7 +168,7 @@ def fit_many(
     fits = Fits(found, parameters, plan.groups)
     kept = None
     if checkpoint is not None:
-        path = _checks.output_path("checkpoint", checkpoint, plan.inputs)
+        path = _checks.checkpoint_path("checkpoint", checkpoint, plan.inputs)
         kept = Checkpoint(path, plan, fits, raises)
     left = [i for i, status in enumerate(fits.statuses) if status.kind == NOT_STARTED]
     order = sorted(left, key=plan.cost, reverse=True)
@@ -180,4 +180,6 @@ def fit_many(
                 Distribution(plan, fits, order, raises, progress, threads).run(executor)
         except KeyboardInterrupt:
             fits.interrupted = True
+    if any(fits.is_trained):
+        fits.note_metrics(plan.metrics)
     return fits

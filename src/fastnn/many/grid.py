@@ -29,7 +29,8 @@ def networks(base: MLP, n: int | None = None, **values: Iterable[Any]) -> Networ
     Parameters
     ----------
     base : MLP
-        The network that provides all other arguments. Its weights are not used.
+        The network that provides all other arguments, `classes` and `feature_names`. Its weights
+        are not used.
     n : int, optional
         Number of networks for each combination, with the seeds ``base.seed``, ``base.seed + 1``,
         ... (from 0 if the base has no seed). It cannot be given together with `seeds`.
@@ -120,7 +121,11 @@ class Networks(Sequence[MLP]):
         spec = self._specifications[alike]
         seed = _checks.seed(chosen.get("seeds", spec.seed))
         threads = self.base._state.default_threads
-        return MLP._of(State(spec.with_seed(seed), initialize=True, default_threads=threads))
+        state = State(spec.with_seed(seed), initialize=True, default_threads=threads)
+        state.feature_names = self.base.feature_names
+        if spec.n_out == self.base.n_out:
+            state.classes = self.base.classes
+        return MLP._of(state)
 
     def _specification(self, chosen: dict[str, Any]) -> Specification:
         """Return the specification of networks with these values, with the seed of the base."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.callbacks import Callback
+from fastnn.training import sources
 from fastnn.training.mapped import files_of
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Members:
     class_weight: Any
     metrics: Any
     callbacks: list[Callback] | Callable[[int], list[Callback]]
+    feature_names: tuple[str, ...] | None = None  # columns of X, if it was a data frame of inputs
     _classes: dict[Any, Classes | None] = field(default_factory=dict)
 
     @property
@@ -92,6 +94,21 @@ class Members:
         elif self.validation is not None or self.validation_rows is not None:
             options["validation_data"] = self.validation_data(number)
         return options
+
+    def numbers(self, number: int) -> tuple[Indices | None, Indices | None]:
+        """Return the numbers of a member's training and validation rows; None means all rows."""
+        rows, split = self.rows[number], self.validation
+        if isinstance(split, float):
+            n = self.n_rows if rows is None else len(rows)
+            kept = _checks.rows_to_train(n, split, "validation")
+            rows = np.arange(self.n_rows) if rows is None else rows
+            return rows[:kept], rows[kept:]
+        return rows, self.validation_numbers(number)
+
+    @property
+    def has_own_validation_rows(self) -> bool:
+        """Whether each member is validated on rows of X of its own."""
+        return self.is_validated and not isinstance(self.validation, tuple)
 
     @property
     def is_validated(self) -> bool:
@@ -158,7 +175,8 @@ def make(
 ) -> Members:
     """Return the members that the arguments of `fit_many` describe."""
     targets = y
-    X, y, sample_weight = _checks.shared_rows(X, y, sample_weight)
+    names = _same_columns(nets, X, validation)
+    X, y, sample_weight = _checks.shared_rows(_encoded(nets, X), y, sample_weight)
     n, n_rows = len(nets), int(X.shape[0])  # sparse rows have no len
     _checks.groups_or_rows(groups, rows)
     labels = None
@@ -177,7 +195,11 @@ def make(
     if not callable(callbacks):
         callbacks = _checks.callback_list(callbacks, Callback)
         _checks.no_shared_files([path for each in callbacks for path in each.files_written])
-    return Members(
+    if isinstance(validation, float):
+        _checks.split_of_members(validation, found, n_rows, labels)
+    elif isinstance(validation, str):
+        _checks.rests_of_members(found, n_rows)
+    members = Members(
         nets=nets,
         X=X,
         y=y,
@@ -193,4 +215,56 @@ def make(
         class_weight=class_weight,
         metrics=metrics,
         callbacks=callbacks,
+        feature_names=names,
     )
+    _check_weights(members)
+    return members
+
+
+def _encoded(nets: list[MLP], X: Any) -> Any:
+    """Return X; a data frame that the networks encode by their recipe is encoded, for all at once.
+
+    Inputs in the widest dtype are rounded by each network to those it would encode itself.
+    """
+    states = [net._state for net in nets] if type(X) is not np.ndarray else []
+    having = [state for state in states if sources.is_encoded_by(state, X)]
+    if not having:
+        return X
+    recipe = having[0].metadata["table"]
+    _checks.one_recipe(all(state.metadata.get("table") == recipe for state in states))
+    widest = max(having, key=lambda state: state.specification.dtype.itemsize)
+    return sources.encoded(widest, X)
+
+
+def _same_columns(nets: list[MLP], X: Any, validation: Any) -> tuple[str, ...] | None:
+    """Check the columns of data frames; return the names of those of X, if it is one of inputs."""
+    V = validation[0] if isinstance(validation, tuple) and validation else None
+    if type(X) is np.ndarray and (V is None or type(V) is np.ndarray):
+        return None
+    first = nets[0]._state
+    names, others = (sources.column_names(first, rows) for rows in (X, V))
+    known: dict[Any, int] = {}  # the first network that was fitted with these columns
+    for i, net in enumerate(nets):
+        known.setdefault(net._state.feature_names, i)
+    for fitted, i in known.items():
+        for name, rows, found in (("X", X, names), ("validation X", V, others)):
+            if found is not None:
+                _checks.same_columns(name, rows, fitted, net=f"nets[{i}]")
+    if names is not None and others is not None:
+        _checks.same_columns("validation X", V, names, "X")
+    return names
+
+
+def _check_weights(members: Members) -> None:
+    """Check that each member has rows with weights other than 0, for training and validation."""
+    counted = _checks.are_counted(members.sample_weight)
+    if counted is None:
+        return
+    for i in range(len(members.nets)):
+        rows, validation_rows = members.numbers(i)
+        validation = None
+        if members.has_own_validation_rows:
+            validation = counted if validation_rows is None else counted[validation_rows]
+        place = f"{_checks.name_of_member(i, members.groups)}: "
+        training = counted if rows is None else counted[rows]
+        _checks.weights_of_member(place, training, validation, "sample_weight is")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, overload
 
@@ -121,6 +120,7 @@ class Fits:
         self.best_epochs: list[int | None] = [None] * len(nets)
         self.parameters, self.groups = parameters, groups
         self.interrupted = False
+        self._modes: dict[str, str] = {}  # "min" or "max", by the name of a metric in the histories
 
     def __len__(self) -> int:
         return len(self.nets)
@@ -141,8 +141,8 @@ class Fits:
 
         Parameters
         ----------
-        numbers : iterable of int
-            Numbers of networks.
+        numbers : iterable of int, or array of bool of shape (n_nets,)
+            Numbers of networks, or for each network whether to return it, such as `is_trained`.
 
         Returns
         -------
@@ -153,15 +153,17 @@ class Fits:
         ------
         IndexError
             If there is no network with one of the numbers.
+        TypeError, ValueError
+            If `numbers` are not numbers, or booleans whose number isn't that of the networks.
         """
-        chosen = [operator.index(i) for i in numbers]
+        chosen = _checks.chosen_members("numbers", numbers, len(self))
         parameters = None if self.parameters is None else [self.parameters[i] for i in chosen]
         groups = None if self.groups is None else self.groups[chosen]
         found = Fits([self.nets[i] for i in chosen], parameters, groups)
         found.histories = self.histories.some(chosen)
         found.statuses = [self.statuses[i] for i in chosen]
         found.best_epochs = [self.best_epochs[i] for i in chosen]
-        found.interrupted = self.interrupted
+        found.interrupted, found._modes = self.interrupted, self._modes
         return found
 
     # ---- files ----------------------------------------------------------------------------------
@@ -181,7 +183,8 @@ class Fits:
         Raises
         ------
         TypeError, ValueError
-            If the path cannot be that of a file, or `parameters`, `groups` or metadata have values
+            If the path cannot be that of a file, `path` is a checkpoint of `fit_many`, or
+            `parameters`, `groups` or metadata have values
             that the file cannot hold. An old file is left unchanged.
         OSError
             If the file cannot be written.
@@ -200,10 +203,12 @@ class Fits:
         """
         path = _checks.model_path("path", path)
         _checks.not_read("path", path, [file for net in self.nets for file in net._state.inputs])
+        _checks.no_checkpoint("path", path)
         others = {
             "parameters": plain.of_parameters(self.parameters),
             "groups": plain.of_groups(self.groups),
             "interrupted": _checks.flag("fits.interrupted", self.interrupted),
+            "modes": self._modes,
         }
         outcomes = [self.outcome(i) for i in range(len(self))]
         tensors, metadata = files.encode(outcomes, others)
@@ -215,6 +220,13 @@ class Fits:
         status, history = self.statuses[number], self.histories[number]
         best_epoch = self.best_epochs[number]
         return Outcome.of(self.nets[number]._state, status, history, best_epoch)
+
+    def note_metrics(self, metrics: Any) -> None:
+        """Remember which values of these metrics are better; for fastnn's own modules."""
+        kinds = {(id(net.loss), net.n_out): net for net in self.nets} if metrics else {}
+        for net in kinds.values():
+            found = metric_kinds.resolve(metrics, net.loss, net.n_out)
+            self._modes |= {name: metric.best for name, metric in found.items()}
 
     def take(self, number: int, outcome: Outcome) -> None:
         """Set a network, its status and its history from an outcome; for fastnn's own modules."""
@@ -260,19 +272,20 @@ class Fits:
         levels = _checks.levels(quantiles)
         trained = [net for net, done in zip(self.nets, self.is_trained, strict=True) if done]
         _checks.some_trained(len(trained))
-        first = trained[0]
         _checks.same_outputs([net.n_out for net in trained])
-        rows = sources.matrix(first._state, "X", X)
-        n = rows.shape[0]
+        one_of = {net.dtype: net for net in trained}
+        rows = {dtype: sources.matrix(net._state, "X", X) for dtype, net in one_of.items()}
+        n, dtype = rows[trained[0].dtype].shape[0], np.result_type(*rows)
         if way is None:
-            out = np.full((len(self), n, first.n_out), np.nan, first.dtype)
+            out = np.full((len(self), n, trained[0].n_out), np.nan, dtype)
             for i in np.flatnonzero(self.is_trained):
-                out[i] = self.nets[i].predict(rows)
+                out[i] = self.nets[i].predict(rows[self.nets[i].dtype])
             return out
         parts = []
         for start in range(0, n, _TOGETHER):
-            outputs = [net.predict(rows[start : start + _TOGETHER]) for net in trained]
-            parts.append(_reduced(np.stack(outputs).astype(np.float64), way, levels))
+            some = {kind: X[start : start + _TOGETHER] for kind, X in rows.items()}
+            outputs = [net.predict(some[net.dtype]).astype(np.float64) for net in trained]
+            parts.append(_reduced(np.stack(outputs), way, levels))
         return np.concatenate(parts, axis=-2)
 
     def evaluate(
@@ -340,7 +353,8 @@ class Fits:
         Parameters
         ----------
         by : str, default "val_loss"
-            A name in the histories. Less is better, except for metrics such as "val_accuracy".
+            A name in the histories. Lower is better, except for metrics such as "val_accuracy",
+            also under a name of your own.
 
         Returns
         -------
@@ -354,7 +368,8 @@ class Fits:
         """
         values = self.values(by)
         _checks.some_trained(int(np.isfinite(values).sum()))
-        higher = metric_kinds.higher_is_better(by, None)
+        mode = self._modes.get(by.removeprefix("val_"))
+        higher = metric_kinds.higher_is_better(by) if mode is None else mode == "max"
         return int(np.nanargmax(values) if higher else np.nanargmin(values))
 
     def __repr__(self) -> str:
@@ -407,7 +422,7 @@ def load_many(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None
     path = _checks.file_path("path", path)
     tensors, metadata = files.read(path)
     try:
-        outcomes, parameters, groups, interrupted = _parsed(tensors, metadata)
+        outcomes, parameters, groups, interrupted, modes = _parsed(tensors, metadata)
         states = [files.state_of(outcome) for outcome in outcomes]
     except model_files.MALFORMED as error:
         raise model_files.not_readable(path, error) from error
@@ -418,19 +433,21 @@ def load_many(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None
         fits.histories[number] = outcome.history
     fits.statuses = [outcome.status for outcome in outcomes]
     fits.best_epochs = [outcome.best_epoch for outcome in outcomes]
-    fits.interrupted = interrupted
+    fits.interrupted, fits._modes = interrupted, modes
     return fits
 
 
 def _parsed(tensors: dict[str, NDArray[Any]], metadata: dict[str, str]) -> tuple[Any, ...]:
-    """Return outcomes, parameters, groups and whether the call was interrupted, from a file."""
-    outcomes, others = files.decode(tensors, metadata, ("parameters", "groups", "interrupted"))
+    """Return outcomes, parameters, groups, interrupted and modes, as in `Fits`, from a file."""
+    names = "parameters", "groups", "interrupted", "modes"
+    outcomes, others = files.decode(tensors, metadata, names)
     n = len(outcomes)
     return (
         outcomes,
         plain.parameters_from(others["parameters"], n),
         plain.groups_from(others["groups"], n),
         _checks.flag("interrupted", others["interrupted"]),
+        _checks.modes(others["modes"]),
     )
 
 

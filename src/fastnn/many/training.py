@@ -119,7 +119,7 @@ class Crew:
                 net = self.running[number] = self.members.nets[number]
             try:
                 self._train(number, net)
-            except Exception as error:
+            except BaseException as error:  # a callback may raise SystemExit or KeyboardInterrupt
                 with self.lock:
                     self.error = self.error or (number, error)
                 self.stop()
@@ -136,14 +136,23 @@ class Crew:
         options["callbacks"] = [*callbacks, kept]
         if state.classes is None:
             state.classes = self.members.classes_of(state)
+        state.feature_names = state.feature_names or self.members.feature_names
+        state.inputs_of_call = self.members.inputs  # the fit itself reads copies of some rows
         try:
             history = net.fit(n_threads=1, **options)
+        except KeyboardInterrupt:
+            state.take(before)
+            raise
         except FloatingPointError as error:
             if self.raises:
                 raise
             epochs = state.network.epoch - before.epoch
             fits.histories[number] = kept
             fits.statuses[number] = Status(DIVERGED, epochs, str(error))
+        except BaseException:
+            if state.network.step == before.step:  # the fit was refused
+                state.classes, state.feature_names = before.classes, before.feature_names
+            raise
         else:
             if self.stopping and len(history.epoch) < self.members.epochs[number]:
                 state.take(before)
@@ -153,6 +162,8 @@ class Crew:
             fits.best_epochs[number] = _restored_epoch(callbacks)
             # Last, since a checkpoint may read statuses at any time and save what has ended.
             fits.statuses[number] = Status(STOPPED if ended else FINISHED, len(history.epoch))
+        finally:
+            state.inputs_of_call = ()
         self.progress.count(fits.statuses[number])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -56,6 +57,12 @@ class _SharedData:
         """Whether the rows have weights in the loss."""
         return self.source is not None and self.source.weights is not None
 
+    @cached_property
+    def has_zero_weights(self) -> bool:
+        """Whether a row has weight 0 in the loss of training or validation."""
+        found = [rows.weights for rows in (self.source, self.validation) if rows is not None]
+        return any(weights is not None and not weights.all() for weights in found)
+
 
 @dataclass(eq=False, repr=False, slots=True)
 class _Prepared:
@@ -69,9 +76,15 @@ class _Prepared:
     before: Any  # state of the generator before training
     scaling: tuple[Any, Any] | None  # mean and scale of inputs; None if the network has them
     classes: Classes | None  # labels of classes before training
+    feature_names: tuple[str, ...] | None  # names of columns before training
 
-    def begin(self) -> None:
-        """Change the network as a fit does before its first step."""
+    def begin(self, feature_names: tuple[str, ...] | None) -> None:
+        """Change the network as a fit does before its first step.
+
+        `feature_names` are the names of the columns of X.
+        """
+        if self.feature_names is None:
+            self.state.feature_names = feature_names
         self.state.stop_training = False
         if self.scaling is not None:
             self.state.standardize(*self.scaling)
@@ -87,7 +100,7 @@ class _Prepared:
             self.generator.state = self.before
         if self.scaling is not None:
             state.forget_standardization()
-        state.classes = self.classes
+        state.classes, state.feature_names = self.classes, self.feature_names
 
 
 class Unattended:
@@ -104,7 +117,6 @@ class Unattended:
         rules = members.callbacks
         self._rules: list[Any] | None = None if callable(rules) else list(rules)
         self._have_own_callbacks = isinstance(rules, CallbacksOfEach)
-        self._all_rows = np.arange(members.n_rows)
         self.error: tuple[int, BaseException] | None = None  # number and error of the first failure
 
     # ---- which members --------------------------------------------------------------------------
@@ -213,17 +225,6 @@ class Unattended:
             self._sources[key] = found if type(found) is Rows else None
         return self._sources[key]
 
-    def _numbers(self, number: int) -> tuple[Indices | None, Indices | None]:
-        """Return the numbers of a member's training and validation rows; None means all rows."""
-        members = self.members
-        rows, split = members.rows[number], members.validation
-        if isinstance(split, float):
-            n = members.n_rows if rows is None else len(rows)
-            kept = _checks.rows_to_train(n, split)
-            rows = self._all_rows if rows is None else rows
-            return rows[:kept], rows[kept:]
-        return rows, members.validation_numbers(number)
-
     # ---- training -------------------------------------------------------------------------------
 
     def train(self, numbers: Sequence[int], n_threads: int) -> None:
@@ -232,9 +233,13 @@ class Unattended:
             some: list[_Prepared] = []
             try:
                 for number in numbers[first : first + _TOGETHER]:
-                    prepared = self._prepare(number)
+                    try:
+                        prepared = self._prepare(number)
+                    except Exception as error:
+                        self.error = number, error
+                        break
                     some.append(prepared)  # before `begin`: Ctrl-C in between must undo it
-                    prepared.begin()
+                    prepared.begin(self.members.feature_names)
                 for kernels in KERNELS.values():
                     alike = [each for each in some if isinstance(each.fit, kernels.WholeFit)]
                     if alike and self.error is None:
@@ -251,16 +256,36 @@ class Unattended:
         _checks.idle(state.fit)
         source = shared.source
         assert source is not None
-        rows, validation_rows = self._numbers(number)
-        if isinstance(self.members.validation, float) and source.weights is not None:
-            _checks.split_weights(source.weights[rows], source.weights[validation_rows])
+        rows, validation_rows = self.members.numbers(number)
+        if shared.has_zero_weights:
+            self._check_weights(shared, rows, validation_rows)
         scaling = None
         if not state.is_ready:
             seen = source if rows is None else Rows(source.X[rows])
             scaling = mean_and_scale(seen, "X", state.specification.dtype)
         generator, before = self._generator(number)
         fit = self._whole_fit(number, source, rows, validation_rows)
-        return _Prepared(number, state, shared, fit, generator, before, scaling, state.classes)
+        found = state.classes, state.feature_names
+        return _Prepared(number, state, shared, fit, generator, before, scaling, *found)
+
+    def _check_weights(
+        self, shared: _SharedData, rows: Indices | None, validation_rows: Indices | None
+    ) -> None:
+        """Check that rows with weights other than 0 are among a member's rows.
+
+        The weights of rows include those of their classes.
+        """
+        source, validation = shared.source, shared.validation
+        assert source is not None
+        assert source.weights is not None
+        training = source.weights if rows is None else source.weights[rows]
+        judged = None
+        if validation is not None and validation.weights is not None:
+            judged = validation.weights
+            judged = judged if validation_rows is None else judged[validation_rows]
+        is_plain = self.members.class_weight is None
+        name = "sample_weight is" if is_plain else "class_weight and sample_weight make the weights"
+        _checks.weights_of_member("", training, judged, name)
 
     def _generator(self, number: int) -> tuple[Any, Any]:
         """Return the generator of a member's orders of rows, and its state before training.

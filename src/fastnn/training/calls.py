@@ -95,8 +95,10 @@ def divergence(
     when = ", so no update was made"
     if overflowed:
         when = " because of its penalties alone, which are computed after the update"
-    rate = state.network.rate
-    helps = remedy(state, overflowed, rate, is_weighted=is_weighted, targets=targets)
+    rate, is_first = state.network.rate, state.network.step == 0
+    helps = remedy(
+        state, overflowed, rate, is_weighted=is_weighted, targets=targets, is_first=is_first
+    )
     what = "the loss" if targets == "y" else f"the sum of the outputs times {targets}"
     return FloatingPointError(f"{what} became {loss}{when}; {helps}")
 
@@ -123,14 +125,25 @@ def divergence_of_fit(
             f"the network is back at its weights of {dropped} updates before, whose loss was "
             "finite, and the optimizer's moments are reset"
         )
-    helps = remedy(state, found.overflowed, found.rate, is_weighted=is_weighted)
+    is_first = dropped is None and state.network.step == 0
+    helps = remedy(state, found.overflowed, found.rate, is_weighted=is_weighted, is_first=is_first)
     return FloatingPointError(f"the loss became {found.loss} {found.when}: {where}; {helps}")
 
 
 def remedy(
-    state: State, overflowed: bool, rate: float, *, is_weighted: bool, targets: str = "y"
+    state: State,
+    overflowed: bool,
+    rate: float,
+    *,
+    is_weighted: bool,
+    targets: str = "y",
+    is_first: bool = False,
 ) -> str:
-    """Return advice against a loss that isn't finite, as text; `rate` is the learning rate."""
+    """Return advice against a loss that isn't finite, as text.
+
+    `rate` is the learning rate; `is_first` says that the network has never been updated, so that
+    the rate cannot be the cause.
+    """
     spec = state.specification
     if overflowed:
         divides = spec.scale_penalties and is_weighted
@@ -138,6 +151,8 @@ def remedy(
         return "lower l1 and l2, or set smaller weights" + divisor * divides
     sums = is_weighted and spec.reduction == "sum"
     scaled = f"X, {targets} and sample_weight" if sums else f"X and {targets}"
+    if is_first:
+        return f"scale {scaled}"
     return (
         f"lower the learning rate (now {rate:g}), clip the gradients (such as "
         f"clipnorm=1.0) or scale {scaled}"

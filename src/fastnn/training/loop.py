@@ -81,6 +81,11 @@ class Fit:
         """Paths of the files that rows are read from."""
         return self.plan.inputs
 
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of the rows, or None."""
+        return self.state.feature_names or self.plan.feature_names
+
     def get_state(self) -> dict[str, Any]:
         """Return the number of the next epoch, the states of history and callbacks, and options.
 
@@ -118,11 +123,13 @@ class Fit:
         `resumed` is a snapshot of the network and the state of the fit that is continued.
         """
         state, patience = self.state, BRIEFLY
+        before, first_step = None, None
         try:
             self.thread = _thread.get_ident()
             # One atomic operation: another fit may have begun since this object was made.
             other = _IN_PROGRESS.setdefault(id(state), self)
             _checks.idle(None if other is self else other)
+            before = _Before(state, with_weights=resumed is not None)
             state.fit, state.stop_training = self, False
             state.network.forget()
             if resumed is not None:
@@ -133,12 +140,17 @@ class Fit:
                 assert isinstance(self.plan.source, Rows)
                 dtype = state.specification.dtype
                 state.standardize(*mean_and_scale(self.plan.source, "X", dtype))
-            state.feature_names = state.feature_names or self.plan.feature_names
+            state.feature_names = self.feature_names
             state.classes = self.plan.classes
+            first_step = state.network.step
             self._run()
             patience = PATIENCE
-        except Exception:  # but not Ctrl-C
-            patience = PATIENCE
+        except BaseException as error:
+            if isinstance(error, Exception):  # but not Ctrl-C
+                patience = PATIENCE
+            is_untrained = first_step is None or state.network.step == first_step
+            if before is not None and is_untrained and error is not self.divergence:
+                before.restore(state)
             raise
         finally:
             if _IN_PROGRESS.get(id(state)) is self:
@@ -216,6 +228,8 @@ class Fit:
                 if self.state.stop_training:
                     break
         _checks.some_batches(totals.rows, epoch)
+        if not self.state.stop_training:
+            _checks.some_weight(totals.tally.total, epoch)
         if block is not None and (plan.callbacks or epoch + 1 == plan.epochs):
             self._try_last(block, epoch)
         if self.has_progress_hooks:
@@ -392,6 +406,35 @@ class Fit:
             self.state, found, is_weighted=is_weighted, dropped=dropped
         )
         return self.divergence
+
+
+class _Before:
+    """What a fit may change in a network before its first step, to be restored after an error.
+
+    Weights are kept only on request: just a resumed fit replaces them before its first step.
+    """
+
+    def __init__(self, state: State, with_weights: bool) -> None:
+        self.snapshot = state.snapshot() if with_weights else None
+        self.is_ready = state.is_ready
+        self.feature_names, self.classes = state.feature_names, state.classes
+        self.optimizer: Any = state.specification.optimizer
+        self.orders = state.shuffler.state if state.has_shuffler else None
+
+    def restore(self, state: State) -> None:
+        """Restore the network."""
+        if self.snapshot is not None:
+            state.take(self.snapshot)
+            return
+        if not self.is_ready:
+            state.forget_standardization()
+        state.feature_names, state.classes = self.feature_names, self.classes
+        if state.specification.optimizer is not self.optimizer:  # a callback has set the rate
+            state.set_learning_rate(self.optimizer.learning_rate)
+        if self.orders is None:
+            state.forget_shuffler()
+        else:
+            state.shuffler.state = self.orders
 
 
 def fit_as_it_is(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastnn import _checks, _conversion
+from fastnn import _checks
 from fastnn import metrics as metric_kinds
 from fastnn.callbacks import Callback
 from fastnn.training import sources, weights
@@ -81,14 +81,16 @@ def make(
         classes = _checks.classes_of("y", y, spec.loss, spec.n_out)
     split = _checks.validation_split(validation_split, validation_data)
     source: Rows | Batches
-    validation = None
+    validation, feature_names = None, None
     if y is None and _checks.are_batches(X):
         _checks.for_batches(sample_weight, split, class_weight)
         state.require_standardization()
         by_class = weights_of_classes(state, class_weight, classes, None)
         steps = _checks.steps(steps_per_epoch)
-        source = sources.batches(state, X, steps, by_class, metrics.values())
+        judged = None if validation_data is None else _checks.validation_data(validation_data)[0]
+        source = sources.batches(state, X, steps, by_class, metrics.values(), judged)
     else:
+        _checks.no_batches(X, y)
         _checks.no_steps(steps_per_epoch)
         rows = sources.source(state, X, y, sample_weight, classes=classes)
         if split:
@@ -97,14 +99,17 @@ def make(
         source = sources.weighed(rows, by_class, spec.dtype)
         sources.check_metrics(metrics.values(), source)
         batch_size = min(batch_size or rows.n, rows.n)
+        feature_names = sources.column_names(state, X)
     if validation_data is not None:
         given = _checks.validation_data(validation_data)
+        if state.feature_names is None and sources.column_names(state, given[0]) is not None:
+            _checks.same_columns("validation X", given[0], feature_names, "X")
         validation = sources.source(state, *given, where="validation ", classes=classes)
     if validation is not None:
         validation = sources.weighed(validation, by_class, spec.dtype)
         sources.check_metrics(metrics.values(), validation, "validation ")
     inputs = files_of(X, y, sample_weight, *(validation_data or ()))
-    _checks.files_written(callbacks, inputs)
+    _checks.files_written(callbacks, [*inputs, *state.inputs_of_call])
     return Plan(
         metrics=metrics,
         batch_size=batch_size,
@@ -115,18 +120,10 @@ def make(
         n_threads=n_threads,
         source=source,
         validation=validation,
-        feature_names=_feature_names(X, source, spec.n_in),
+        feature_names=feature_names,
         inputs=inputs,
         classes=classes,
     )
-
-
-def _feature_names(X: Any, source: Rows | Batches, n_in: int) -> tuple[str, ...] | None:
-    """Return the names of the columns of X if it is a data frame, else None."""
-    names = _conversion.column_names(X) if isinstance(source, Rows) else None
-    if names is not None and len(names) != n_in:
-        return None  # X has a `columns` attribute of another meaning
-    return names
 
 
 def weights_of_classes(

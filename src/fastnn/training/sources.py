@@ -33,22 +33,35 @@ if TYPE_CHECKING:
 
 def matrix(state: State, name: str, X: Any, own: bool = False) -> Any:
     """Return inputs as an array or SparseRows that the kernels can read; with `own` a copy."""
-    X = _encoded(state, X)
+    X = encoded(state, X)
     _checks.same_columns(name, X, state.feature_names)
     spec = state.specification
     found = _checks.matrix(name, X, spec.n_in, spec.dtype, own=own)
     return _checks.categories(name, found, spec.categories)
 
 
-def _encoded(state: State, X: Any) -> Any:
-    """Encode a data frame as inputs, if the network has a recipe for tables; otherwise return X.
+def is_encoded_by(state: State, X: Any) -> bool:
+    """Whether X is a data frame that the network encodes by its recipe for tables.
 
-    A frame whose columns are already the encoded inputs is returned as it is.
+    A frame whose columns are already the encoded inputs is not.
     """
     if "table" not in state.metadata or type(X) is np.ndarray:
-        return X
+        return False
     names = tuple(X) if isinstance(X, Mapping) else _conversion.column_names(X)
-    if names is None or names == state.feature_names:
+    return names is not None and names != state.feature_names
+
+
+def column_names(state: State, X: Any) -> tuple[str, ...] | None:
+    """Return the names of the columns of X if X is a data frame of inputs, else None."""
+    names = _conversion.column_names(X)
+    if names is None or len(names) != state.specification.n_in or is_encoded_by(state, X):
+        return None  # or X has a `columns` attribute of another meaning
+    return names
+
+
+def encoded(state: State, X: Any) -> Any:
+    """Encode a data frame as inputs, if the network has a recipe for tables; otherwise return X."""
+    if not is_encoded_by(state, X):
         return X
     from fastnn.tabular.recipe import Recipe  # rarely needed
 
@@ -71,16 +84,20 @@ def targets(
     where: str = "",
     own: bool = False,
     classes: Classes | None = None,
+    may_be_zero: bool = False,
 ) -> Targets:
     """Return T, labels and weights for n rows; labels and weights are copies, T only with `own`.
 
-    `classes` are the labels for a network that has none yet.
+    `classes` are the labels for a network that has none yet; `may_be_zero` allows a weight of 0 for
+    every row.
     """
     spec, rows_of = state.specification, f"{where}X"
+    _checks.given_targets(f"{where}y", y, rows_of)
     classes = state.classes if classes is None else classes
     y = _checks.as_numbers(f"{where}y", y, spec.loss, spec.n_out, classes)
+    shape = n, spec.n_out
     weight = _checks.sample_weight(
-        f"{where}sample_weight", sample_weight, (n, spec.n_out), spec.dtype, rows_of, spec.loss
+        f"{where}sample_weight", sample_weight, shape, spec.dtype, rows_of, spec.loss, may_be_zero
     )
     y = _checks.without_missing(f"{where}y", y, weight, spec.loss)
     T, labels = _checks.targets(f"{where}y", y, spec.loss, n, spec.n_out, spec.dtype, rows_of, own)
@@ -88,11 +105,20 @@ def targets(
 
 
 def rows(
-    state: State, X: Any, y: Any, sample_weight: Any, where: str = "", own: bool = False
+    state: State,
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    where: str = "",
+    own: bool = False,
+    may_be_zero: bool = False,
 ) -> Rows:
-    """Return rows that the network can use as one batch; with `own` all arrays are copies."""
+    """Return rows that the network can use as one batch; with `own` all arrays are copies.
+
+    `may_be_zero` allows a weight of 0 for every row.
+    """
     X = inputs(state, f"{where}X", X, own)
-    found = targets(state, len(X), y, sample_weight, where, own)
+    found = targets(state, len(X), y, sample_weight, where, own, may_be_zero=may_be_zero)
     return Rows(X, *found, found[-1])
 
 
@@ -152,17 +178,28 @@ def batches(
     steps: int | None,
     by_class: NDArray[np.float64] | None,
     metrics: Iterable[Resolved] = (),
+    validation_X: Any = None,
 ) -> Batches:
-    """Return a source that reads batches from an iterable, and checks the metrics on each."""
+    """Return a source that reads batches from an iterable, and checks the metrics on each.
+
+    Batches that are data frames must have the same columns, also as `validation_X`.
+    """
+    names = column_names(state, validation_X)
+    columns = [] if names is None else [("validation X", names)]  # what has these columns, and them
 
     def check(i: int, item: Any) -> Rows:
         X, y, sample_weight = _checks.batch(f"batch {i}", item)
+        names = column_names(state, X)
+        if columns and names is not None:
+            _checks.same_columns(f"batch {i} X", X, columns[0][1], columns[0][0])
+        elif names is not None:
+            columns.append((f"batch {i}", names))
         # Copies: an iterator may reuse its arrays for the next batch, which is prepared ahead.
-        found = rows(state, X, y, sample_weight, where=f"batch {i} ", own=True)
+        found = rows(state, X, y, sample_weight, where=f"batch {i} ", own=True, may_be_zero=True)
         # A metric checks targets when it is called, with those of all batches of an epoch.
         for metric in metrics:
             metric.check_weights(f"batch {i} sample_weight", found.sample_weight)
-        return weighed(found, by_class, state.specification.dtype)
+        return weighed(found, by_class, state.specification.dtype, may_be_zero=True)
 
     return Batches(iterable, steps, check)
 
@@ -174,10 +211,18 @@ def check_metrics(metrics: Iterable[Resolved], rows: Rows, where: str = "") -> N
         metric.check_weights(f"{where}sample_weight", rows.sample_weight)
 
 
-def weighed(found: Rows, by_class: NDArray[np.float64] | None, dtype: np.dtype[Any]) -> Rows:
-    """Return rows whose weights in losses are multiplied by the weights of their classes."""
+def weighed(
+    found: Rows,
+    by_class: NDArray[np.float64] | None,
+    dtype: np.dtype[Any],
+    may_be_zero: bool = False,
+) -> Rows:
+    """Return rows whose weights in losses are multiplied by the weights of their classes.
+
+    `may_be_zero` allows a weight of 0 for every row.
+    """
     if by_class is None:
         return found
     classes = weights.classes_of(found.T, found.labels)
-    product = weights.of_rows(by_class, classes, found.weights, dtype)
+    product = weights.of_rows(by_class, classes, found.weights, dtype, may_be_zero)
     return dataclasses.replace(found, weights=product)

@@ -45,6 +45,10 @@ class Resumable(Protocol):
     def inputs(self) -> Sequence[str]:
         """Paths of the files that rows are read from."""
 
+    @property
+    def feature_names(self) -> tuple[str, ...] | None:
+        """The names of the columns of the rows, or None."""
+
     def get_state(self) -> dict[str, Any]:
         """Return the state of the fit, for a checkpoint."""
 
@@ -116,6 +120,7 @@ class State:
         self.feature_names: tuple[str, ...] | None = None
         self.metadata: dict[str, Any] = {}
         self.fit: Resumable | None = None
+        self.inputs_of_call: Sequence[str] = ()  # files that a call around the fits reads
         self.default_threads = default_threads or _cpu.available_threads()
         self._has_dropout_seed = specification.has_dropout
         seed = self._draw_dropout_seed() if specification.has_dropout else 0
@@ -192,7 +197,7 @@ class State:
     def inputs(self) -> Sequence[str]:
         """Paths of the files that a fit in progress reads rows from, which must not be written."""
         fit = self.fit  # read once: another thread's fit may end
-        return () if fit is None else fit.inputs
+        return (*self.inputs_of_call, *(() if fit is None else fit.inputs))
 
     def require_standardization(self) -> None:
         """Raise a ValueError if a Standardize layer has not seen data."""

@@ -42,10 +42,14 @@ def of_rows(
     classes: NDArray[np.int64],
     weights: NDArray[Any] | None,
     dtype: np.dtype[Any],
+    may_be_zero: bool = False,
 ) -> NDArray[Any]:
-    """Return the weights of the rows: their classes' weights times their own, if given."""
+    """Return the weights of the rows: their classes' weights times their own, if given.
+
+    `may_be_zero` allows a weight of 0 for every row.
+    """
     found = by_class[classes]
     if weights is not None:
         with np.errstate(all="ignore"):
             found = found * weights
-    return _checks.row_weights(found, dtype)
+    return _checks.row_weights(found, dtype, may_be_zero)
