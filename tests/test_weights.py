@@ -165,6 +165,9 @@ def test_rows_of_weight_0_alone_are_refused(rng):
     X, y, _ = data(rng)
     with pytest.raises(ValueError, match="all rows of epoch 1 have weight 0, so no row would"):
         network().fit([(X, y, np.zeros(N))] * 2)
+    classifier, labels = network("cross_entropy", output="softmax"), np.arange(N) % 3
+    with pytest.raises(ValueError, match="all rows of epoch 1 have weight 0, so no row would"):
+        classifier.fit([(X, labels)], class_weight={0: 0.0, 1: 0.0, 2: 0.0})
     for call in (network().evaluate, network().train_on_batch):
         with pytest.raises(ValueError, match="sample_weight is 0 for every row, so no row would"):
             call(X, y, np.zeros(N))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,6 +61,11 @@ class Members:
     feature_names: tuple[str, ...] | None = None  # columns of X, if it was a data frame of inputs
     _classes: dict[Any, Classes | None] = field(default_factory=dict)
 
+    @cached_property
+    def _all_rows(self) -> Indices:
+        """The numbers of all rows of X; one array for all members."""
+        return np.arange(self.n_rows)
+
     @property
     def n_rows(self) -> int:
         """Number of rows of X."""
@@ -101,7 +107,7 @@ class Members:
         if isinstance(split, float):
             n = self.n_rows if rows is None else len(rows)
             kept = _checks.rows_to_train(n, split, "validation")
-            rows = np.arange(self.n_rows) if rows is None else rows
+            rows = self._all_rows if rows is None else rows
             return rows[:kept], rows[kept:]
         return rows, self.validation_numbers(number)
 
