@@ -418,6 +418,16 @@ def plan_of(n, X=X, **options):
     return members.make([net_of(i) for i in range(n)], X, y, **options)
 
 
+def test_a_portion_that_begins_after_the_end_of_its_call_trains_nothing():
+    """Otherwise a worker that is late could replace the error that ended the call."""
+    plan = plan_of(2)
+    shared = workers.InFile.of(workers.common(plan, [0, 1], map_files=True))
+    os.unlink(shared.path)
+    result = workers.train(shared, workers.packed(plan, [0, 1], True, 1))
+    assert not result.trained
+    assert result.error is None
+
+
 def test_rows_are_sent_once_and_not_with_portions():
     wide = np.ones((90, 5000))
     plan = plan_of(2, X=wide)

@@ -272,7 +272,12 @@ class CallWatcher(Progress):
 def train(common: InFile | InMemory, portion: bytes) -> Result:
     """Train a portion of the members, in a worker."""
     numbers, each, raises, n_threads = pickle.loads(portion)
-    members = dataclasses.replace(common.get(), **each)
+    try:
+        members = dataclasses.replace(common.get(), **each)
+    except FileNotFoundError:  # the call has ended, by an error in another portion
+        if not common.is_over:
+            raise
+        return Result([], 0.0)
     if callable(members.callbacks):
         members.callbacks = _Numbered(members.callbacks, numbers)
     fits = Fits(members.nets)
