@@ -52,18 +52,18 @@ $(BIN)/python:
 	$(BIN)/python -m pip install --quiet --upgrade pip
 
 # fastnn is built once, and again whenever a source is newer; all environments install this wheel.
-build/local/wheel: $(BIN)/python $(SOURCES)
-	rm -rf build/local
-	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir build/local .
+$(VENV)/wheel/built: $(BIN)/python $(SOURCES)
+	rm -rf $(VENV)/wheel
+	$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir $(VENV)/wheel .
 	@touch $@
 
-$(VENV)/fastnn: build/local/wheel
-	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps build/local/*.whl
+$(VENV)/fastnn: $(VENV)/wheel/built
+	$(BIN)/python -m pip install --quiet --force-reinstall --no-deps $(VENV)/wheel/*.whl
 	@touch $@
 
 # fastnn with what one of its extras needs.
 $(VENV)/installed-%: $(VENV)/fastnn
-	$(BIN)/python -m pip install --quiet "$$(echo build/local/*.whl)[$*]"
+	$(BIN)/python -m pip install --quiet "$$(echo $(VENV)/wheel/*.whl)[$*]"
 	@touch $@
 
 demo: $(VENV)/installed-demo
@@ -93,7 +93,7 @@ bench-extras: $(VENV)/installed-bench
 
 # The data sets are downloaded to build/tables. An interrupted run resumes.
 bench-tables: .venv-peers/installed
-	.venv-peers/bin/python -m pip install --quiet "$$(echo build/local/*.whl)[cli]" --group table-peers
+	.venv-peers/bin/python -m pip install --quiet "$$(echo $(VENV)/wheel/*.whl)[cli]" --group table-peers
 	.venv-peers/bin/python bench/real_tables.py --json build/tables/results.json
 	cp build/tables/results.json bench/results/real-tables.json
 	.venv-peers/bin/python bench/real_tables.py --further --json build/tables/further.json
@@ -112,11 +112,11 @@ $(VENV)/lint: $(BIN)/python pyproject.toml
 
 # The other libraries are large and require particular versions, so they get an environment of
 # their own.
-.venv-peers/installed: build/local/wheel
+.venv-peers/installed: $(VENV)/wheel/built
 	$(PYTHON) -m venv .venv-peers
 	.venv-peers/bin/python -m pip install --quiet --upgrade pip
-	.venv-peers/bin/python -m pip install --quiet --force-reinstall --no-deps build/local/*.whl
-	.venv-peers/bin/python -m pip install --quiet build/local/*.whl --group peers
+	.venv-peers/bin/python -m pip install --quiet --force-reinstall --no-deps $(VENV)/wheel/*.whl
+	.venv-peers/bin/python -m pip install --quiet $(VENV)/wheel/*.whl --group peers
 	@touch $@
 
 COMPARE := .venv-peers/bin/python bench/compare.py
@@ -237,8 +237,8 @@ soak: MINUTES ?= 60
 soak: $(VENV)/installed-test
 	$(BIN)/python tests/soak.py $(MINUTES)
 
-consumers: build/local/wheel
-	$(BIN)/python tests/consumers.py build/local/*.whl
+consumers: $(VENV)/wheel/built
+	$(BIN)/python tests/consumers.py $(VENV)/wheel/*.whl
 
 clean:
 	rm -rf $(VENV) .venv-peers .venv-free-threaded build dist out .benchmarks .hypothesis .pytest_cache .ruff_cache .mypy_cache

@@ -885,7 +885,7 @@ def test_ctrl_c_keeps_the_best_weights_so_far(here):
     assert process.returncode == 130
     found = fastnn.load("new.safetensors").metadata["training"]
     best, n = found["best_epoch"], found["epochs"]
-    kept = "weights after 1 whole epoch" if best is None else f"best weights, of epoch {best}"
+    kept = "weights after 1 complete epoch" if best is None else f"best weights, of epoch {best}"
     assert json.loads(out)["best_epoch"] == best
     assert err.decode().splitlines()[-1] == f"fastnn: interrupted; new.safetensors has the {kept}"
     assert b"Traceback" not in err

@@ -10,11 +10,10 @@ def run() -> int:
     """Run a command; return the exit code."""
     try:
         from fastnn.cli import main  # takes half a second, in which Ctrl-C may arrive
-
-        return main()
     except KeyboardInterrupt:
         print("fastnn: error: interrupted; no file was written", file=sys.stderr)
         return 130
+    return main()
 
 
 if __name__ == "__main__":

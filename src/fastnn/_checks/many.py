@@ -223,10 +223,8 @@ def name_of_member(number: int, groups: NDArray[Any] | None) -> str:
     """Return the name of a network for a message, with the label of its group if it has one."""
     if groups is None:
         return f"nets[{number}]"
-    label = groups[number]
-    return (
-        f"nets[{number}] (group {shown(label.item() if isinstance(label, np.generic) else label)})"
-    )
+    label = groups[number : number + 1].tolist()[0]  # a number or text of Python
+    return f"nets[{number}] (group {shown(label)})"
 
 
 def split_of_members(
@@ -256,17 +254,17 @@ def are_counted(sample_weight: NDArray[Any] | None) -> NDArray[np.bool_] | None:
 
 
 def weights_of_member(
-    place: str, training: NDArray[Any], validation: NDArray[Any] | None, name: str
+    place: str, training: NDArray[Any], validation: NDArray[Any] | None, cause: str
 ) -> None:
     """Check that a member has a row with a weight other than 0 in each of its parts.
 
-    `name` names the arguments that the weights come from.
+    `cause` begins the message: "sample_weight is", or the arguments that "make the weights".
     """
     for purpose, weights in (("training", training), ("validation", validation)):
         if weights is not None and not weights.any():
             raise ValueError(
-                f"{place}{name} 0 for every {purpose} row, so no row would count; give the network "
-                "other rows or weights, or leave it out"
+                f"{place}{cause} 0 for every {purpose} row, so no row would count; give the "
+                "network other rows or weights, or leave it out"
             )
 
 

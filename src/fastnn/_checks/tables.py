@@ -10,9 +10,11 @@ import numbers
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 
+import numpy as np
+
 from fastnn._checks.callbacks import separator
 from fastnn._checks.files import plain_list
-from fastnn._checks.values import choice, number, shown
+from fastnn._checks.values import choice, items, number, shown
 
 _NAMED_SEPARATORS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";",
                      "pipe": "|"}  # fmt: skip
@@ -42,12 +44,10 @@ def listed_texts(name: str, value: object) -> list[str]:
     """Return a list of texts; a number in it becomes its text, -99 and -99.0 become "-99"."""
     if isinstance(value, str | numbers.Real):
         raise TypeError(f"{name} must be a list of texts; got {value!r}; pass [{value!r}]")
-    try:
-        return [_text_of(name, each) for each in value]  # type: ignore[attr-defined]  # raises
-    except TypeError as error:
-        if str(error).startswith(name):
-            raise
-        raise TypeError(f"{name} must be a list of texts; got {shown(value)}") from None
+    listed = value.tolist() if isinstance(value, np.ndarray) else items(value)
+    if not isinstance(listed, list):
+        raise TypeError(f"{name} must be a list of texts; got {shown(value)}")
+    return [_text_of(name, each) for each in listed]
 
 
 def _text_of(name: str, value: object) -> str:

@@ -123,7 +123,7 @@ class Networks(Sequence[MLP]):
         threads = self.base._state.default_threads
         state = State(spec.with_seed(seed), initialize=True, default_threads=threads)
         state.feature_names = self.base.feature_names
-        if spec.n_out == self.base.n_out:
+        if (type(spec.loss), spec.n_out) == (type(self.base.loss), self.base.n_out):
             state.classes = self.base.classes
         return MLP._of(state)
 

@@ -183,9 +183,9 @@ class Fits:
         Raises
         ------
         TypeError, ValueError
-            If the path cannot be that of a file, `path` is a checkpoint of `fit_many`, or
-            `parameters`, `groups` or metadata have values
-            that the file cannot hold. An old file is left unchanged.
+            If the path cannot be that of a file, or is that of a checkpoint of `fit_many`; or if
+            `parameters`, `groups` or metadata have values that the file cannot hold. An old file
+            is left unchanged.
         OSError
             If the file cannot be written.
 
@@ -223,7 +223,7 @@ class Fits:
 
     def note_metrics(self, metrics: Any) -> None:
         """Remember which values of these metrics are better; for fastnn's own modules."""
-        kinds = {(id(net.loss), net.n_out): net for net in self.nets} if metrics else {}
+        kinds = {(type(net.loss), net.n_out): net for net in self.nets} if metrics else {}
         for net in kinds.values():
             found = metric_kinds.resolve(metrics, net.loss, net.n_out)
             self._modes |= {name: metric.best for name, metric in found.items()}

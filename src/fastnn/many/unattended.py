@@ -279,13 +279,14 @@ class Unattended:
         assert source is not None
         assert source.weights is not None
         training = source.weights if rows is None else source.weights[rows]
-        judged = None
+        others = None
         if validation is not None and validation.weights is not None:
-            judged = validation.weights
-            judged = judged if validation_rows is None else judged[validation_rows]
-        is_plain = self.members.class_weight is None
-        name = "sample_weight is" if is_plain else "class_weight and sample_weight make the weights"
-        _checks.weights_of_member("", training, judged, name)
+            others = validation.weights
+            others = others if validation_rows is None else others[validation_rows]
+        cause = "sample_weight is"
+        if self.members.class_weight is not None:
+            cause = "class_weight and sample_weight make the weights"
+        _checks.weights_of_member("", training, others, cause)
 
     def _generator(self, number: int) -> tuple[Any, Any]:
         """Return the generator of a member's orders of rows, and its state before training.

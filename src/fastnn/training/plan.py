@@ -80,6 +80,7 @@ def make(
     if classes is None and y is not None:
         classes = _checks.classes_of("y", y, spec.loss, spec.n_out)
     split = _checks.validation_split(validation_split, validation_data)
+    given = None if validation_data is None else _checks.validation_data(validation_data)
     source: Rows | Batches
     validation, feature_names = None, None
     if y is None and _checks.are_batches(X):
@@ -87,8 +88,8 @@ def make(
         state.require_standardization()
         by_class = weights_of_classes(state, class_weight, classes, None)
         steps = _checks.steps(steps_per_epoch)
-        judged = None if validation_data is None else _checks.validation_data(validation_data)[0]
-        source = sources.batches(state, X, steps, by_class, metrics.values(), judged)
+        validation_X = None if given is None else given[0]
+        source = sources.batches(state, X, steps, by_class, metrics.values(), validation_X)
     else:
         _checks.no_batches(X, y)
         _checks.no_steps(steps_per_epoch)
@@ -100,8 +101,7 @@ def make(
         sources.check_metrics(metrics.values(), source)
         batch_size = min(batch_size or rows.n, rows.n)
         feature_names = sources.column_names(state, X)
-    if validation_data is not None:
-        given = _checks.validation_data(validation_data)
+    if given is not None:
         if state.feature_names is None and sources.column_names(state, given[0]) is not None:
             _checks.same_columns("validation X", given[0], feature_names, "X")
         validation = sources.source(state, *given, where="validation ", classes=classes)
