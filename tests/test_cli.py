@@ -1015,13 +1015,17 @@ def test_bench_is_the_benchmarks_command():
 def test_verify_tells_which_trainings_differ(monkeypatch, capsys, differing, code):
     monkeypatch.setattr(verification, "verify", lambda: {"avx2": [], "baseline": differing})
     assert main(["verify"]) == code
-    first, second, *names = capsys.readouterr().out.splitlines()
+    out = capsys.readouterr().out
+    assert out.endswith("\n")
+    first, second, *names = out.splitlines()
     assert first.startswith("avx2 ")
     assert first.endswith("trainings, all equal")
     assert second.endswith("12 differ" if differing else "all equal")
     assert [name.strip() for name in names] == differing[:10]
     assert main(["verify", "--json"]) == code
-    assert json.loads(capsys.readouterr().out)["differing"] == {"avx2": [], "baseline": differing}
+    out = capsys.readouterr().out
+    assert out.endswith("}\n")
+    assert json.loads(out)["differing"] == {"avx2": [], "baseline": differing}
 
 
 def test_verify_fails_if_a_digest_depends_on_the_number_of_threads(monkeypatch, run):

@@ -334,6 +334,37 @@ def test_many_networks(validation, batch_size):
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("first", [{"l2": 1e-3}, {"trainable": False}], ids=["penalty", "frozen"])
+def test_networks_that_postpone_updates_after_one_that_does_not(first):
+    """They count the updates of each row of W, for which the first one needs no memory."""
+    n_in, n = 20_000, 64
+    columns = np.sort(RNG.integers(0, n_in, (n, 4)), axis=1)
+    rows = SparseRows(np.ones(4 * n, "f4"), columns.ravel(), np.arange(0, 4 * n + 1, 4), (n, n_in))
+    y = RNG.normal(size=n).astype("f4")
+
+    def make(options):
+        layers = [Dense(32, "relu", **options), Dense(1)]
+        return MLP(n_in, layers, loss="squared_error", optimizer="sgd", seed=0)
+
+    given = [first, {}, first]
+    nets = [make(options) for options in given]
+    fit_many(nets, rows, y, epochs=2, batch_size=8, n_threads=1)
+    for net, options in zip(nets, given, strict=True):
+        twin = make(options)
+        twin.fit(rows, y, epochs=2, batch_size=8)
+        assert state_of(net) == state_of(twin)
+
+
+def test_a_network_of_more_rows_than_there_are():
+    """Rows may be used several times; means over all stored rows are those of the stored ones."""
+    number = np.arange(3 * N) % N
+    options = {"epochs": 2, "batch_size": 8, "n_threads": 1}
+    nets = [network([20], Adam(0.01)), network([20], Adam(0.01))]
+    for net, rows in zip(nets, (CSR, ROWS), strict=True):
+        fit_many([net], rows, Y, rows=[number], **options)
+    assert state_of(nets[0]) == state_of(nets[1])
+
+
 @pytest.mark.parametrize("early_stopping", [False, True])
 def test_estimators_that_end_by_themselves(early_stopping):
     """Weights are read after an epoch only if there are validation rows."""

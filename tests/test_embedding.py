@@ -23,7 +23,7 @@ import pytest
 from conditions import LONG, is_refused, until
 
 import fastnn
-from fastnn import MLP, Adam, Dense, Dropout, Standardize, _cpu, embedding
+from fastnn import MLP, Activate, Adam, Dense, Dropout, LayerNorm, Standardize, _cpu, embedding
 
 API = embedding.functions()
 SUFFIX = {"float32": "f32", "float64": "f64"}
@@ -149,10 +149,16 @@ def test_a_model_is_described(kind, dtype):
     assert get(net, "N_IN") == net.n_in
     assert get(net, "N_OUT") == net.n_out
     assert get(net, "DTYPE_BITS") == 8 * net.dtype.itemsize
-    assert get(net, "N_LAYERS") == len(net.dense)
+    assert get(net, "N_LAYERS") == len(net.dense)  # none of these networks has other weights
     assert get(net, "N_PARAMETERS") == net.n_parameters
     assert get(net, "TAKES_LABELS") == (net.loss.name == "cross_entropy")
     assert API.get(embedding._pointer(net.c_model, b"fastnn.model"), 1000) == -1
+
+
+def test_layers_with_weights_are_counted():
+    layers = [Dense(3), LayerNorm(), Activate("relu"), Dense(1)]
+    net = MLP(2, layers, loss="squared_error", optimizer="sgd", seed=0)
+    assert get(net, "N_LAYERS") == 3
 
 
 def test_one_function_of_a_row_of_doubles(dtype):

@@ -5,6 +5,7 @@ delta and update, with bounds counted in eps; whole networks; nothing is read or
 arrays; no row depends on its neighbours.
 """
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -368,7 +369,7 @@ def test_dropout_masks(kernels, isa):
         layers = [Dropout(0.4), Dense(1, initializer="zeros", use_bias=False)]
         net = MLP(units, layers, loss="squared_error", optimizer="sgd", reduction="sum",
                   dtype=kernels.DTYPE, seed=units)  # fmt: skip
-        net._network.step = step
+        net._state.take(dataclasses.replace(net._state.snapshot(), step=step))
         rate = net.dropout_rates[0]
         expected = reference.dropout_mask(net.dropout_seed, step, 0, rows, units, rate)
         for r in range(rows):

@@ -22,6 +22,7 @@ from fastnn import (
     Dense,
     Dropout,
     EarlyStopping,
+    Embedding,
     Fits,
     LayerNorm,
     ReduceLROnPlateau,
@@ -632,6 +633,28 @@ def test_bad_arguments_are_refused_before_anything_is_trained(options, message):
     arguments = {"nets": [net_of(), net_of(1)], "X": X, "y": y} | options
     with pytest.raises((TypeError, ValueError), match=message):
         fit_many(arguments.pop("nets"), arguments.pop("X"), arguments.pop("y"), **arguments)
+
+
+def embedded(n, **options):
+    layers = [Embedding(n, 2, columns=[0]), Dense(4, "tanh"), Dense(1)]
+    return MLP(3, layers, loss="squared_error", optimizer="sgd", seed=0, **options)
+
+
+def test_every_network_checks_the_categories():
+    codes = np.column_stack([np.arange(90) % 7, X[:, 1:]])
+    with pytest.raises(ValueError, match=r"nets\[1\]: X\[5, 0\] is 5, but column 0 .* 0 to 4"):
+        fit_many([embedded(7), embedded(5)], codes, y)
+    few = np.where(codes[:, :1] < 5, codes, 0)
+    with pytest.raises(ValueError, match=r"nets\[1\]: validation X\[5, 0\] is 5, but column 0"):
+        fit_many([embedded(7), embedded(5)], few, y, validation=(codes, y))
+
+
+def test_every_network_checks_columns_that_it_standardizes():
+    tiny = X.astype("f8") * [1e-60, 1, 1]
+    plain, standardizing = (MLP(3, [*layers, Dense(1)], loss="squared_error", optimizer="sgd")
+                            for layers in ([], [Standardize()]))  # fmt: skip
+    with pytest.raises(ValueError, match=r"nets\[1\]: column 0 of X has numbers up to"):
+        fit_many([plain, standardizing], tiny, y)
 
 
 def test_a_network_cannot_be_trained_twice():

@@ -1,11 +1,14 @@
 """checkpoint= of fit_many: what is finished is kept, however the call ends, and the bits stay."""
 
 import _thread
+import datetime
+import functools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -27,7 +30,8 @@ from fastnn import (
     load_many,
     networks,
 )
-from fastnn.many import checkpoints, unattended
+from fastnn.many import checkpoints, digests, unattended
+from fastnn.training.orders import RowOrder
 
 rng = np.random.default_rng(5)
 X = rng.normal(size=(60, 3)).astype(np.float32)
@@ -494,6 +498,30 @@ print(json.dumps([digests.of_call(plan), digests.OfNetworks().of(state.specifica
     ]
     assert found[0] == found[1]
     assert len(set(json.loads(found[0])[0].values())) == 11
+
+
+def random_state(seed):
+    return np.random.RandomState(seed)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        random_state,
+        lambda seed: RowOrder(10, random_state(seed), True),
+        lambda seed: {datetime.date(2020, 1, seed): 1.0},
+        lambda seed: {f"label {seed}", "b"},
+        lambda seed: functools.partial(max, seed),
+    ],
+    ids=["RandomState", "RowOrder", "date", "set", "partial"],
+)
+def test_objects_of_any_kind_are_told_apart(make):
+    assert digests.of_value([make(1)]) == digests.of_value([make(1)])
+    assert digests.of_value([make(1)]) != digests.of_value([make(2)])
+
+
+def test_an_object_without_a_value_counts_by_its_class():
+    assert digests.of_value(threading.Lock()) == digests.of_value(threading.Lock())
 
 
 OVERWRITING = {

@@ -7,6 +7,8 @@ nonzeros (test_csr.py), digests (test_digests.py).
 import contextlib
 import ctypes
 import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -310,6 +312,30 @@ def test_a_handler_of_signals_reads_the_average(rng):
     finally:
         signal.signal(signal.SIGALRM, before)
     assert found[0] == (net.step, bits(net.get_weights()), net.predict(X[:9]).tobytes())
+
+
+def test_predictions_beside_a_fit_do_not_change_its_validation(rng):
+    """Both evaluate the average of the weights, each in a thread of its own."""
+    X, y = rng.normal(size=(64, 5)), rng.normal(size=(64, 3))
+    judges = rng.normal(size=(4000, 5)), rng.normal(size=(4000, 3))
+    done, histories = threading.Event(), []
+
+    def predict(net):
+        while not done.is_set():
+            net.predict(X[:1])
+
+    for is_watched in (False, True):
+        net = network(n_threads=1)
+        net.fit(X, y, epochs=1)
+        with ThreadPoolExecutor(1) as threads:
+            other = threads.submit(predict, net) if is_watched else None
+            options = {"epochs": 300, "validation_data": judges, "shuffle": False}
+            histories.append(net.fit(X, y, batch_size=64, **options).history["val_loss"])
+            done.set()
+        done.clear()
+        if other is not None:
+            other.result()
+    assert histories[0] == histories[1]
 
 
 def test_what_is_refused(data):

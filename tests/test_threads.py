@@ -297,6 +297,29 @@ def test_weights_cannot_be_set_during_a_step():
     assert not is_refused(lambda: net.set_weights(weights))
 
 
+def test_a_state_is_not_restored_during_a_step_not_even_in_part():
+    X = np.random.default_rng(0).normal(size=(20_000, 64)).astype("f4")
+    net = MLP(64, [Dense(128, "relu"), Dense(1)], loss="squared_error", optimizer="adam", seed=0)
+    state, snapshots = net._state, [net._state.snapshot()]
+    net.learning_rate = 0.5
+    snapshots.append(state.snapshot())
+    done, turns = threading.Event(), itertools.cycle(snapshots)
+
+    def train():
+        while not done.is_set():
+            with contextlib.suppress(RuntimeError):
+                net.train_on_batch(X, X[:, 0])
+
+    with ThreadPoolExecutor(1) as threads:
+        other = threads.submit(train)
+        try:
+            until(lambda: is_refused(lambda: state.take(next(turns))))
+        finally:
+            done.set()
+        other.result(LONG)
+    assert net.learning_rate == state.network.rate
+
+
 def test_of_many_concurrent_fits_of_a_network_one_succeeds():
     net, hold = classifier(), Hold()
     together, refused = threading.Barrier(8), []

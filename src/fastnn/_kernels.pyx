@@ -27,7 +27,7 @@ from cpython.pycapsule cimport (
     PyCapsule_SetContext,
 )
 from cpython.ref cimport Py_DECREF, Py_INCREF
-from libc.stdint cimport int32_t, int64_t, uint32_t
+from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
@@ -66,6 +66,7 @@ from fastnn.engine.leaves cimport (
     real,
 )
 from fastnn.engine.net cimport (
+    CHUNK,
     DERIVATIVES,
     FEW_ROWS,
     GRADIENTS,
@@ -225,8 +226,17 @@ cdef extern from *:
     """
     const char *FASTNN_COMPILER
 
+cdef enum:
+    LAST_ROWS = 32
+
 COMPILER = FASTNN_COMPILER.decode()
 DTYPE = np.dtype(np.float32 if sizeof(real) == 4 else np.float64)
+
+#: Rows whose losses are summed together.
+CHUNK_ROWS = CHUNK
+
+#: Rows on which the loss is checked after the last update of an epoch, which no step checks.
+TRIED_ROWS = LAST_ROWS
 
 #: A training step's phases, as `Network.profile` reports them.
 PHASES = ("input", "forward", "loss", "delta", "update", "wait")
@@ -433,10 +443,6 @@ cdef class Parameters:
         """Number of updates made so far."""
         return self.net.step
 
-    @step.setter
-    def step(self, value):
-        self.net.step = value
-
     @property
     def epoch(self):
         """Number of completed epochs, as schedules count them."""
@@ -590,6 +596,45 @@ cdef class Parameters:
         restart_average(&self.net)
         renew_all_operands(&self.net)
         self.release()
+
+    def write_all(self, list blocks, *, int64_t step, int64_t epoch, uint64_t dropout_seed,
+                  double rate, dict schedule, tuple scaling):
+        """Set every number of the network at once; none if another thread is training it.
+
+        `blocks` has the arrays of every block as from `read`; rate and schedule are those of
+        `set_rate`. `scaling` is (mean, inverse) as for `standardize`; with None, a Standardize
+        layer waits for data.
+        """
+        cdef Stage *first = &self.net.stages[0]
+        cdef const double[::1] mean = None, inverse = None
+        cdef fastnn_schedule found
+        shapes = shapes_of(&self.net)
+        require(len(blocks) == self.net.n_blocks
+                and all([array.shape for array in block] == shapes for block in blocks), "blocks")
+        if scaling is not None:
+            mean, inverse = scaling
+            require(first.kind.waits_for_data and mean.shape[0] == self.n_in
+                    and inverse.shape[0] == self.n_in, "scaling")
+        found = find_schedule(schedule)
+        try:
+            self.claim()
+            try:
+                with cython.critical_section(self):
+                    found, self.net.schedule = self.net.schedule, found
+                    self.net.hyper.learning_rate = rate
+                self.net.waits_for_data = first.kind.waits_for_data and scaling is None
+                if scaling is not None:
+                    set_scaling(first, mean, inverse)
+                for number, block in enumerate(blocks):
+                    write_block(&self.net, block, self.block_at(number))
+                    if number == 0:
+                        restart_average(&self.net)
+                self.net.step, self.net.epoch, self.net.seed = step, epoch, dropout_seed
+            finally:
+                renew_all_operands(&self.net)
+                self.release()
+        finally:
+            free(found.p)
 
     def write_rows(self, Py_ssize_t number, Py_ssize_t first, const real[:, ::1] rows):
         """Set rows of a stage's W from row `first` on; `number` counts the stages with parameters.
@@ -1221,11 +1266,6 @@ cdef int describe_metric(Metric *metric, dict given) except -1:
     return 0
 
 
-#: Rows whose loss is checked for being finite after the last update of an epoch.
-cdef enum:
-    TRIED_ROWS = 32
-
-
 cdef class WholeFit:
     """A fit that the engine carries out by itself: rows, rules, and how it went.
 
@@ -1290,7 +1330,7 @@ cdef class WholeFit:
         self.watch.judges_averages = judges_averages
         self.watch.last.net = self.watch.validation.net = &driver.net
         self.watch.last.rows = self.run.rows
-        take_last_rows(&driver.net, &self.watch.last.rows, TRIED_ROWS)
+        take_last_rows(&driver.net, &self.watch.last.rows, LAST_ROWS)
         if validation is not None:
             self.watch.has_validation = True
             judged = &self.watch.validation.rows

@@ -14,6 +14,8 @@ _Rows = NDArray[Any] | SparseRows
 
 COMPILER: str
 DTYPE: np.dtype[Any]
+CHUNK_ROWS: int
+TRIED_ROWS: int
 PHASES: tuple[str, ...]
 
 def instruction_sets() -> list[str]: ...
@@ -107,9 +109,10 @@ class Parameters:
         zeros: bool = True,
         **rest: Any,
     ) -> Self: ...
-    step: int
     epoch: int
     dropout_seed: int
+    @property
+    def step(self) -> int: ...
     @property
     def n_in(self) -> int: ...
     @property
@@ -132,6 +135,17 @@ class Parameters:
     def read(self, block: int = 0) -> list[NDArray[Any]]: ...
     def read_blocks(self, blocks: list[int]) -> tuple[int, int, list[list[NDArray[Any]]]]: ...
     def write(self, arrays: Sequence[NDArray[Any]], block: int = 0) -> None: ...
+    def write_all(
+        self,
+        blocks: list[list[NDArray[Any]]],
+        *,
+        step: int,
+        epoch: int,
+        dropout_seed: int,
+        rate: float,
+        schedule: dict[str, Any] | None,
+        scaling: tuple[NDArray[np.float64], NDArray[np.float64]] | None,
+    ) -> None: ...
     def read_flat(self) -> NDArray[Any]: ...
     def write_flat(self, vector: NDArray[Any]) -> None: ...
     def draw_uniform(

@@ -1,7 +1,7 @@
 """What training minimizes: the loss named by --loss, and the weights of --class-weight.
 
-Here: the loss and the output activation for a task, and the constant prediction that minimizes the
-same loss. Not here: the formulas (losses.py).
+Here: the loss and the output activation for a task, and the constant prediction that the loss is
+compared with. Not here: the formulas (losses.py).
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from fastnn.cli.options import UsageError, names
 from fastnn.tabular.errors import TableError, listed, suggestion
 from fastnn.tabular.scores import constant
 from fastnn.tabular.spelling import Lookup
+from fastnn.training import weights as weights_of_rows
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -48,7 +49,7 @@ class Objective(NamedTuple):
         return {"poisson": "exp", "cross_entropy": "softmax"}.get(self.name, "identity")
 
     def constant(self, y: NDArray[Any]) -> float:
-        """Return the constant prediction that minimizes the loss on targets y (n,)."""
+        """Return the constant prediction that the loss is compared with, for targets y (n,)."""
         return constant(self.loss, y)
 
 
@@ -138,14 +139,11 @@ def row_weights(
     weights = weights_of(stated, classes)
     if weights is None or classes is None:
         return None
-    of_class = np.ones(len(classes))
-    if weights == "balanced":
-        counts = np.bincount(labels, minlength=len(classes))
-        of_class = len(labels) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    if isinstance(weights, str):
+        by_class = weights_of_rows.balanced(labels, len(classes))
     else:
-        for number, weight in weights.items():
-            of_class[number] = weight
-    found: NDArray[np.float64] = of_class[labels]
+        by_class = weights_of_rows.given(weights, len(classes))
+    found: NDArray[np.float64] = by_class[labels]
     if not found.any():
         raise UsageError(
             "--class-weight: the weights of all rows are 0; give a class a weight above 0"

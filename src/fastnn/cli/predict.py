@@ -5,9 +5,7 @@ Not here: encoding rows and writing predictions (tabular/).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from fastnn import tables
 from fastnn.cli import loading
@@ -24,8 +22,6 @@ from fastnn.cli.output import (
 
 if TYPE_CHECKING:
     import argparse
-
-    from numpy.typing import NDArray
 
     from fastnn.cli.options import Commands
     from fastnn.tables import EncodedRows, Recipe, Table
@@ -82,7 +78,7 @@ def run(options: argparse.Namespace) -> int:
     rows = recipe.encode(table, options.unknown)
     if not options.quiet:
         _note(table, recipe, rows)
-    outputs, spread = _predicted(model, rows, groups)
+    outputs, spread = model.predict_encoded(rows, groups)
     if options.out is not None:
         with writing(options.out):
             tables.write(options.out, recipe, outputs, options.proba, spread)
@@ -100,20 +96,6 @@ def _read(options: argparse.Namespace, model: Model, recipe: Recipe) -> Table:
     kinds = {**recipe.kinds, model.by: "category"}
     return tables.read(options.data, kinds=kinds, only=[*kinds], missing=recipe.missing,
                        **form_of(options))  # fmt: skip
-
-
-def _predicted(
-    model: Model, rows: EncodedRows, groups: NDArray[np.intp] | None
-) -> tuple[NDArray[Any], NDArray[Any] | None]:
-    """Return the outputs (n, n_out) for all rows, and the standard deviations of an ensemble's."""
-    parts, first = [], 0
-    for X in rows.blocks(model.net.dtype):
-        some = None if groups is None else groups[first : first + len(X)]
-        parts.append(model.predict(X, some))
-        first += len(X)
-    means, spreads = zip(*parts, strict=True)
-    found = [each for each in spreads if each is not None]
-    return np.concatenate(means), np.concatenate(found) if found else None
 
 
 def _note(table: Table, recipe: Recipe, rows: EncodedRows) -> None:

@@ -204,7 +204,8 @@ def _record(job: Job, model: Model, summary: Mapping[str, Any]) -> dict[str, Any
 def _warn_about_scores(job: Job, record: Mapping[str, Any], end: End) -> list[str]:
     """Print notes and warnings about the losses and the scores; return the warnings."""
     n_epochs, warnings = job.options.epochs, []
-    if end is End.EPOCHS and len(job.rows["validation"]) and not job.options.quiet:
+    last_is_best = end is End.EPOCHS and record["best_epoch"] == record["epochs"]
+    if last_is_best and not job.options.quiet:
         tell(f"note: the validation loss still fell when --epochs {n_epochs} ended; more may help: "
              f"--epochs {2 * n_epochs}")  # fmt: skip
     if not beats_baseline(record):

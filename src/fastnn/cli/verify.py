@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
     parser = commands.add_parser(
         "verify",
         help="check that training gives the same bits on this machine as on all others",
-        description="Repeat several hundred seeded trainings on every instruction set of this "
+        description="Repeat about 1,200 seeded trainings on every instruction set of this "
         "machine and compare digests of their weights with the reference digests, which are the "
         "same for all machines. Exit code 1 if any differs.",
     )
@@ -39,17 +39,17 @@ def run(options: argparse.Namespace) -> int:
     count = len(verification.read_table(verification.TABLE))
     found = verification.verify()
     if options.json:
-        print_now(json.dumps({"trainings": count, "differing": found}))
+        print_now(json.dumps({"trainings": count, "differing": found}) + "\n")
     else:
-        print_now("\n".join(_lines(found, count)))
+        print_now("".join(_lines(found, count)))
     return 1 if any(found.values()) else 0
 
 
 def _lines(found: dict[str, list[str]], count: int) -> list[str]:
-    """Return a line for each instruction set, and the first names that differ."""
+    """Return a line for each instruction set, and lines for the first names that differ."""
     lines = []
     for isa, names in found.items():
         result = f"{len(names)} differ" if names else "all equal"
-        lines.append(f"{isa:<12}{count} trainings, {result}")
-        lines += [f"    {name}" for name in names[:SHOWN]]
+        lines.append(f"{isa:<12}{count} trainings, {result}\n")
+        lines += [f"    {name}\n" for name in names[:SHOWN]]
     return lines

@@ -77,6 +77,8 @@ cdef inline int build_net(Net *net, const Kind *kinds, dict spec) except -1:
     find_zeros(net, spec["zeros"])
     place_parameters(net)
     place_operands(net)
+    if net.averaged:
+        place_averages(net)
     place_tiny(net)
     return 0
 
@@ -119,10 +121,6 @@ cdef inline int build_stages(Net *net, const Kind *kinds, n_in, list specs) exce
     net.stages = <Stage *>calloc(net.n_stages, sizeof(Stage))
     if net.stages == NULL:
         raise MemoryError("cannot allocate the layers")
-    if net.averaged:
-        net.averaged_stages = <Stage *>calloc(net.n_stages, sizeof(Stage))
-        if net.averaged_stages == NULL:
-            raise MemoryError("cannot allocate the layers")
     for i, spec in enumerate(specs):
         stage = &net.stages[i]
         stage.kind, stage.place = find_kind(kinds, spec["kind"]), i
@@ -215,6 +213,29 @@ cdef inline int place_operands(Net *net) except -1:
         if stage.has_operands:
             stage.operands = net.operands + at
             at += pairs_of(stage.W_rows) * panels_of(stage.W_columns) * PANEL
+    return 0
+
+
+cdef inline int place_averages(Net *net) except -1:
+    """Make the copies of the stages whose parameters are those in the last block of the arena.
+
+    They are made once, since a prediction may read them beside the validation of a fit.
+    """
+    cdef Stage *stage
+    cdef Py_ssize_t i, shift = (net.n_blocks - 1) * net.block
+    net.averaged_stages = <Stage *>calloc(net.n_stages, sizeof(Stage))
+    if net.averaged_stages == NULL:
+        raise MemoryError("cannot allocate the layers")
+    for i in range(net.n_stages):
+        stage = &net.averaged_stages[i]
+        stage[0] = net.stages[i]
+        if not stage.frozen:
+            if stage.W != NULL:
+                stage.W += shift
+            if stage.operands != NULL:
+                stage.operands += net.operands_block
+            if stage.b != NULL:
+                stage.b += shift
     return 0
 
 

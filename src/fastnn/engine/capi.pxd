@@ -54,7 +54,7 @@ from fastnn.engine.passes cimport begin_pass, forward, write_outputs
 from fastnn.engine.rows cimport (
     Rows,
     gather_inputs,
-    inputs_fit,
+    are_accepted,
     take_labels,
     take_reals,
     take_rows_of_reals,
@@ -89,7 +89,7 @@ cdef inline int64_t get_property(const fastnn_model *model, int which) noexcept 
     if which == FASTNN_DTYPE_BITS:
         return 8 * sizeof(real)
     if which == FASTNN_N_LAYERS:
-        return layers_with_parameters(net)
+        return stages_with_parameters(net)
     if which == FASTNN_N_PARAMETERS:
         return parameter_count(net)
     if which == FASTNN_TAKES_LABELS:
@@ -97,7 +97,7 @@ cdef inline int64_t get_property(const fastnn_model *model, int which) noexcept 
     return net.step if which == FASTNN_STEP else -1
 
 
-cdef inline Py_ssize_t layers_with_parameters(const Net *net) noexcept nogil:
+cdef inline Py_ssize_t stages_with_parameters(const Net *net) noexcept nogil:
     cdef Py_ssize_t i, count = 0
     for i in range(net.n_stages):
         count += net.stages[i].n_tiles > 0
@@ -149,7 +149,7 @@ cdef inline int check_rows(const Net *net, Py_ssize_t rows, const void *X) noexc
         return FASTNN_NOT_ADAPTED
     if net.ops.first_nonfinite(rows * net.n_in, <const real *>X) >= 0:
         return FASTNN_NOT_FINITE
-    if not inputs_fit(net, rows, <const real *>X):
+    if not are_accepted(net, rows, <const real *>X):
         return FASTNN_CATEGORIES
     return FASTNN_OK
 

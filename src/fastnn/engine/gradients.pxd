@@ -183,6 +183,17 @@ cdef inline void update_biases(const Net *net, const Update *update, real *b,
 
 # ---- gradients that are stored, in a block like the arena's -------------------------------------
 
+cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
+                             Update *update) noexcept nogil:
+    """Update the parameters of a tile by their gradient; for Kind.update_tile."""
+    tile.stage.kind.add_gradient(net, tile, rows, False, update.free)
+    finish_gradient(net, tile, update.penalty_scale, update.free)
+    update_weights(net, tile, update, update.free)
+    if tile.b != NULL:
+        net.ops.column_sums(rows, tile.delta, False, update.free)
+        update_biases(net, update, tile.b, update.free)
+
+
 cdef inline void store_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint first,
                                 bint last, double scale, real *gradient) noexcept nogil:
     """Add the tile's gradients over the rows of a round to those of earlier rounds."""

@@ -7,7 +7,13 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
 from fastnn.engine.averages cimport begin_training, end_training, restart_average
-from fastnn.engine.buffers cimport allocate_buffers, free_buffers, indexed_rows, lay_out
+from fastnn.engine.buffers cimport (
+    allocate_buffers,
+    free_buffers,
+    indexed_rows,
+    lay_out,
+    postponable_panels,
+)
 from fastnn.engine.clock cimport monotonic
 from fastnn.engine.leaves cimport (
     PANEL,
@@ -78,6 +84,7 @@ cdef struct MemberBuffers:        # a thread's buffers for the members that it t
 
 cdef struct Member:
     Run *run
+    bint begun                    # training has begun: the end of the run must settle parameters
     Kept *kept                    # the parameters to which a diverged run returns
     real first_moment             # initial value of the optimizer's first moment
     real *before                  # during the run, a copy of the arena from before it
@@ -149,9 +156,10 @@ cdef inline bint begin_member(Members *work, Py_ssize_t i, MemberBuffers *buffer
         return False
     copy_state(member)
     begin_best(member.run)
-    if member.run.epochs > 0:
+    member.begun = member.run.epochs > 0
+    if member.begun:
         begin_training(member.run.net)
-    return member.run.epochs > 0
+    return member.begun
 
 
 cdef inline void copy_state(Member *member) noexcept nogil:
@@ -179,7 +187,7 @@ cdef inline void give_up(Members *work, Run *run) noexcept nogil:
 cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
     """Finish member i, whose run has ended; a run that was abandoned is undone."""
     cdef Member *member = &work.all[i]
-    if member.run.ended != NO_MEMORY and member.run.epochs > 0:
+    if member.begun:
         end_training(member.run.net)
         set_final_parameters(member)
     free_run_memory(member)
@@ -193,18 +201,19 @@ cdef inline void end_member(Members *work, Py_ssize_t i) noexcept nogil:
 cdef inline void set_final_parameters(Member *member) noexcept nogil:
     """Set the parameters that the network has after the run.
 
-    An abandoned run is undone, a diverged one returns to its last good parameters, and a rule may
-    restore the best ones.
+    A run that was abandoned, also for lack of memory, is undone, a diverged one returns to its last
+    good parameters, and a rule may restore the best ones.
     """
     cdef Run *run = member.run
-    if run.ended == INTERRUPTED:
+    cdef bint abandoned = run.ended == INTERRUPTED or run.ended == NO_MEMORY
+    if abandoned:
         memcpy(run.net.arena, member.before, arena_size(run.net))
         renew_all_operands(run.net)
         run.net.step, run.net.epoch = member.step, member.epoch
         run.net.hyper.learning_rate = member.rate
     elif has_diverged(run):
         member.dropped = restore(run.net, member.kept, member.first_moment)
-    if run.ended != INTERRUPTED and (not has_diverged(run) or run.watch.settles_divergence):
+    if not abandoned and (not has_diverged(run) or run.watch.settles_divergence):
         restore_best(run)
 
 
@@ -328,8 +337,10 @@ cdef inline bint same_buffers(const Net *one, const Net *other, Py_ssize_t rows)
     cdef Buffers first, second
     cdef Purpose[2] purposes
     cdef int i
-    cdef bint same = (one.n_stages == other.n_stages and one.block == other.block
-                      and indexed_rows(one) == indexed_rows(other))
+    cdef bint same = (one.n_in == other.n_in and one.n_stages == other.n_stages
+                      and one.block == other.block
+                      and indexed_rows(one) == indexed_rows(other)
+                      and postponable_panels(one) == postponable_panels(other))
     purposes[0], purposes[1] = TRAINING, INFERENCE
     for i in range(2 if same else 0):
         stages = <StageBuffers *>calloc(2, size)

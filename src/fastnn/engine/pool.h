@@ -25,7 +25,7 @@ typedef void fastnn_task(void *context, fastnn_team *team, int rank); /* rank 0 
 /* How many ranks ran a task, and how long they waited. */
 typedef struct {
     int size;          /* the number of ranks */
-    int64_t waited_ns; /* at barriers, summed over the ranks; waits below 1 us count as 0 */
+    int64_t waited_ns; /* at barriers, summed over the ranks; without the first polls of a wait */
 } fastnn_attendance;
 
 /* Run `task` once on each rank and return when all have returned; what they wrote is then visible

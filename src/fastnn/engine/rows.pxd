@@ -42,6 +42,7 @@ cdef struct Rows:
     const int32_t *columns        # (n_values,) columns of the nonzeros, ascending in each row
     const int64_t *starts         # (n + 1,) indices in `values` where rows begin, and the last ends
     Py_ssize_t n_values
+    double nonzeros_each          # mean number of nonzeros of all stored CSR rows
     double flops_less             # flops of Net.row_flops that zeros save in a row
     const real *T                 # (n, n_out) targets, or NULL
     const int64_t *labels         # (n,) targets as class labels, or NULL
@@ -111,9 +112,12 @@ cdef inline void gather(const Net *net, const Rows *rows, const Buffers *buffers
 
 cdef inline bint inputs_fit(const Net *net, Py_ssize_t n, const real *X) noexcept nogil:
     """Whether inputs X (n, n_in) are finite, and accepted by the lowest stage with parameters."""
+    return net.ops.first_nonfinite(n * net.n_in, X) < 0 and are_accepted(net, n, X)
+
+
+cdef inline bint are_accepted(const Net *net, Py_ssize_t n, const real *X) noexcept nogil:
+    """Whether the lowest stage with parameters accepts finite inputs X (n, n_in)."""
     cdef const Stage *stage = lowest_with_parameters(net)
-    if net.ops.first_nonfinite(n * net.n_in, X) >= 0:
-        return False
     return stage.kind.accepts == NULL or stage.kind.accepts(stage, n, X)
 
 
@@ -129,14 +133,13 @@ cdef inline void take_rows_of_nonzeros(Rows *rows, const Net *net, Py_ssize_t n,
                                        bint panels) noexcept nogil:
     """Describe n rows of CSR, in the network's precision, without targets; with `panels`, they are
     gathered into panels in any case."""
-    cdef double used = <double>(starts[n] - starts[0]) / n / net.n_in
     memset(rows, 0, sizeof(Rows))
     rows.n, rows.values, rows.columns, rows.starts = n, values, columns, starts
-    rows.n_values = n_values
+    rows.n_values, rows.nonzeros_each = n_values, <double>(starts[n] - starts[0]) / n
     rows.gather_inputs = gather_into_panels
     if takes_nonzeros(net) and not panels:
         rows.gather_inputs = gather_nonzeros
-        rows.flops_less = net.stages[0].flops * max(0.0, 1 - used)
+        rows.flops_less = net.stages[0].flops * max(0.0, 1 - rows.nonzeros_each / net.n_in)
 
 
 cdef inline bint takes_nonzeros(const Net *net) noexcept nogil:

@@ -145,7 +145,7 @@ cdef inline void arrange_updates(const Run *run) noexcept nogil:
     if indexed == NULL:
         return
     if run.buffers.nonzeros != NULL:
-        read = <double>(run.rows.starts[run.rows.n] - run.rows.starts[0]) / run.rows.n
+        read = run.rows.nonzeros_each
     indexed.postpones = (
         stage.may_postpone and not clips_norm(net) and run.batch <= round_rows(net)
         and run.end - run.begin > run.batch and run.batch * read * POSTPONING < indexed.n_in)
@@ -251,12 +251,9 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
         if any and rows < 0:
             return
         any = True
-        if run.buffers.nonzeros != NULL and not reserve_nonzeros(
-                run.buffers.nonzeros,
-                most_nonzeros(&run.rows, run.first, run.stop, run.batch, round_rows(run.net))):
+        if not has_room_for_nonzeros(run):
             run.ended = NO_MEMORY
-            break
-        if run.tiny:
+        elif run.tiny:
             train_kept_tiny(run)
         else:
             train_kept(run)
@@ -265,6 +262,13 @@ cdef inline void advance(Run *run, Py_ssize_t rows) noexcept nogil:
         end_slice(run)
         if postpones_updates(run) and run.ended != NOT_YET:
             make_postponed_updates(run, fastnn_pace_size(&run.net.pace, run.n_threads))
+
+
+cdef inline bint has_room_for_nonzeros(Run *run) noexcept nogil:
+    """Make room for the nonzeros of a round of the slice; return False if there is no memory."""
+    cdef Nonzeros *nonzeros = run.buffers.nonzeros
+    return nonzeros == NULL or reserve_nonzeros(
+        nonzeros, most_nonzeros(&run.rows, run.first, run.stop, run.batch, round_rows(run.net)))
 
 
 cdef inline bint parameters_are_read(const Run *run) noexcept nogil:
@@ -469,20 +473,9 @@ cdef inline Net judged_net(const Net *net, bint averages) noexcept nogil:
     (averages.pxd). Frozen stages keep their parameters.
     """
     cdef Net judged = net[0]
-    cdef Py_ssize_t i, shift = (net.n_blocks - 1) * net.block
-    if not evaluates_average(net, averages):
-        return judged
-    judged.stages, judged.last = net.averaged_stages, &net.averaged_stages[net.n_stages - 1]
-    judged.finite_until = 0  # it is known for the parameters of `net` only
-    for i in range(net.n_stages):
-        judged.stages[i] = net.stages[i]
-        if not net.stages[i].frozen:
-            if net.stages[i].W != NULL:
-                judged.stages[i].W += shift
-            if net.stages[i].operands != NULL:
-                judged.stages[i].operands += net.operands_block
-            if net.stages[i].b != NULL:
-                judged.stages[i].b += shift
+    if evaluates_average(net, averages):
+        judged.stages, judged.last = net.averaged_stages, &net.averaged_stages[net.n_stages - 1]
+        judged.finite_until = 0  # it is known for the parameters of `net` only
     return judged
 
 

@@ -56,15 +56,14 @@ cdef inline bint have_zeros(const Net *net, const Rows *rows, Py_ssize_t first, 
 
     The nonzeros of SAMPLED_ROWS of the rows are counted; of CSR, those of all rows.
     """
-    cdef Py_ssize_t i, n = min(stop - first, <Py_ssize_t>SAMPLED_ROWS), count = 0
-    cdef Py_ssize_t row
-    cdef double kept = 1.0
+    cdef Py_ssize_t i, row, n = min(stop - first, <Py_ssize_t>SAMPLED_ROWS)
+    cdef double kept = 1.0, count = 0
     if not lowest_with_parameters(net).skips_zeros or are_nonzeros(rows):
         return False
     for i in range(net.first_parameters if dropout else 0):
         kept *= net.stages[i].kept
     if rows.X == NULL:
-        n, count = rows.n, rows.starts[rows.n] - rows.starts[0]
+        count = n * rows.nonzeros_each
     else:
         for i in range(n):
             row = index_of(rows, first + i * (stop - first) // n)

@@ -1,15 +1,17 @@
 """Digests of the arguments of `fit_many`, by which a checkpoint recognizes its call.
 
 Arrays are compared by their values, networks by configuration, weights and random state, other
-objects by class and attributes, and functions by name only: a change in the body of a function is
-not noticed.
+objects by class and attributes, or as they are pickled, and functions by name only: a change in the
+body of a function is not noticed.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
+import pickle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -100,12 +102,31 @@ def _feed(digest: hashlib.blake2b, value: Any, above: list[Any]) -> None:
         _feed_text(digest, str(len(value)))
         for item in value:
             _feed(digest, item, [*above, value])
+    elif isinstance(value, set | frozenset):
+        digest.update(b"".join(sorted(map(of_value, value))))
     elif isinstance(value, np.random.Generator):
         _feed(digest, value.bit_generator.state, above)
+    elif isinstance(value, np.random.RandomState):
+        _feed(digest, value.get_state(legacy=False), above)
+    elif isinstance(value, functools.partial):
+        _feed(digest, [value.func, value.args, value.keywords], [*above, value])
     elif hasattr(value, "__qualname__"):
         _feed_text(digest, f"{value.__module__}.{value.__qualname__}")
+    elif hasattr(value, "__dict__"):
+        _feed(digest, vars(value), [*above, value])
     else:
-        _feed(digest, getattr(value, "__dict__", None), [*above, value])
+        _feed_pickled(digest, value)
+
+
+def _feed_pickled(digest: hashlib.blake2b, value: Any) -> None:
+    """Feed an object of a compiled class, such as a date, to a digest.
+
+    What cannot be pickled, such as a lock or an open file, has no value to compare.
+    """
+    try:
+        digest.update(pickle.dumps(value, protocol=4))
+    except (TypeError, AttributeError, pickle.PicklingError):
+        return
 
 
 def _feed_array(digest: hashlib.blake2b, value: Any) -> None:

@@ -12,7 +12,7 @@ from fastnn import _checks
 from fastnn._precision import KERNELS
 from fastnn.callbacks import EarlyStopping, ReduceLROnPlateau, SwapEMAWeights
 from fastnn.many.members import CallbacksOfEach
-from fastnn.many.outcomes import DIVERGED, FINISHED, NOT_STARTED, STOPPED, Status
+from fastnn.many.outcomes import DIVERGED, FINISHED, NOT_STARTED, STOPPED, Status, with_number
 from fastnn.many.progress import without_collections
 from fastnn.metrics import resolve
 from fastnn.training import plan, sources, whole
@@ -129,7 +129,10 @@ class Unattended:
             return False
         if not whole.can_draw_orders(shuffle) and type(shuffle) not in _DRAWS:
             return False
-        shared = self._shared_data(members.nets[number]._state)
+        try:
+            shared = self._shared_data(members.nets[number]._state)
+        except ValueError as error:  # the network does not take these rows
+            raise with_number(error, number) from error
         self._shared_by_member[number] = shared
         if not shared.is_possible:
             return False
@@ -152,7 +155,7 @@ class Unattended:
         """Return the shared data of members that are built like this one."""
         spec = state.specification
         parts = spec.layers, spec.loss, spec.optimizer
-        key = (*map(id, parts), spec.n_in, spec.policy, spec.reduction, state.classes)
+        key = *map(id, parts), spec.n_in, spec.policy, spec.reduction, state.classes, state.is_ready
         if key not in self._shared:
             self._shared[key] = self._make_shared_data(state)
         return self._shared[key]
@@ -214,7 +217,8 @@ class Unattended:
         None if the rows have to be converted block by block.
         """
         members, spec = self.members, state.specification
-        key = where, repr(spec.loss), spec.n_in, spec.n_out, spec.dtype, classes
+        checked_for = tuple(spec.categories.items()), state.is_ready
+        key = where, repr(spec.loss), spec.n_in, spec.n_out, spec.dtype, classes, *checked_for
         if key not in self._sources:
             arrays = members.X, members.targets, members.sample_weight
             if where:

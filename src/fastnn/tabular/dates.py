@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import datetime
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -64,12 +64,12 @@ def is_day_first(matches: Sequence[re.Match[str]]) -> bool | None:
 
 
 def seconds_of(matches: Sequence[re.Match[str]], day_first: bool) -> NDArray[np.float64]:
-    """Return the seconds since 1970 (n,), NaN for a date that does not exist."""
+    """Return the seconds since 1970 (n,), NaN for a date or a time that does not exist."""
     return np.array([_seconds(match, day_first) for match in matches], np.float64)
 
 
 def _seconds(match: re.Match[str], day_first: bool) -> float:
-    """Return the seconds since 1970 of one date, NaN if it does not exist."""
+    """Return the seconds since 1970 of one date, NaN if it, or its time, does not exist."""
     parts = match.groupdict()
     if "first" in parts:
         day, month = parts["first"], parts["then"]
@@ -82,13 +82,23 @@ def _seconds(match: re.Match[str], day_first: bool) -> float:
     year = int(parts["year"])
     if len(parts["year"]) == 2:  # as in POSIX, 69 to 99 mean 1969 to 1999
         year += 1900 if year >= 69 else 2000
-    hour = int(parts["hour"] or 0)
-    if parts["half"]:
-        hour = hour % 12 + 12 * (parts["half"].lower() == "pm")
-    second = float((parts["second"] or "0").replace(",", "."))
     try:
         midnight = datetime.datetime(year, month, day)
     except ValueError:
         return np.nan
-    of_day = 3600 * hour + 60 * int(parts["minute"] or 0) + second
-    return (midnight - _EPOCH).total_seconds() + of_day
+    return (midnight - _EPOCH).total_seconds() + _seconds_of_day(parts)
+
+
+def _seconds_of_day(parts: dict[str, Any]) -> float:
+    """Return the seconds since midnight, NaN for a time that does not exist.
+
+    24:00 is the end of a day, and second 60 a leap second, as in ISO 8601.
+    """
+    hour, minute = int(parts["hour"] or 0), int(parts["minute"] or 0)
+    second = float((parts["second"] or "0").replace(",", "."))
+    if parts["half"]:
+        if not 1 <= hour <= 12:
+            return np.nan
+        hour = hour % 12 + 12 * (parts["half"].lower() == "pm")
+    found = 3600 * hour + 60 * minute + second
+    return found if minute < 60 and second < 61 and found <= 24 * 3600 else np.nan

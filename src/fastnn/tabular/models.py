@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from fastnn.callbacks import History
     from fastnn.mlp import MLP
     from fastnn.sparse_rows import SparseRows
+    from fastnn.tabular.encoding import EncodedRows
     from fastnn.tabular.table import Column
 
 
@@ -88,6 +89,19 @@ class Model:
             return self.net.predict(X), None
         found = np.stack([net.predict(X) for net in self.fits]).astype(np.float64)
         return found.mean(axis=0), found.std(axis=0)
+
+    def predict_encoded(
+        self, rows: EncodedRows, groups: NDArray[np.intp] | None = None
+    ) -> tuple[NDArray[Any], NDArray[Any] | None]:
+        """Return what `predict` does for encoded rows, block by block."""
+        parts, first = [], 0
+        for X in rows.blocks(self.net.dtype):
+            some = None if groups is None else groups[first : first + len(X)]
+            parts.append(self.predict(X, some))
+            first += len(X)
+        means, spreads = zip(*parts, strict=True)
+        found = [each for each in spreads if each is not None]
+        return np.concatenate(means), np.concatenate(found) if found else None
 
     def knows(self, column: Column) -> NDArray[np.bool_]:
         """Return whether there is a network for each row's text in the column `by`."""

@@ -85,14 +85,17 @@ def plain(found: dict[str, Any]) -> dict[str, float | None]:
 
 
 def level_of(loss: Loss) -> float | None:
-    """Return the quantile that minimizes a loss, None for losses that the mean minimizes."""
+    """Return the quantile that a loss estimates, None for losses scored by squared errors.
+
+    The mean minimizes squared errors. Predictions trained with huber are scored by them, too.
+    """
     if loss.name == "quantile":
         return float(loss.q)  # type: ignore[attr-defined]  # Quantile
     return 0.5 if loss.name == "absolute_error" else None
 
 
 def constant(loss: Loss, y: NDArray[Any]) -> float:
-    """Return the constant prediction that minimizes the loss on targets y (n,)."""
+    """Return the constant prediction that a loss is compared with, for targets y (n,)."""
     level = level_of(loss)
     return float(y.mean() if level is None else np.quantile(y, level))
 

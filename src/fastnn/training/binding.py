@@ -83,8 +83,13 @@ def _options(spec: Specification) -> dict[str, Any]:
 
 def set_rate(network: Network, optimizer: Optimizer, adapted: Adapted | None) -> None:
     """Set the learning rate or its schedule; `adapted` is the state of an Adaptive schedule."""
+    network.set_rate(optimizer.initial_rate, schedule_of(optimizer, adapted))
+
+
+def schedule_of(optimizer: Optimizer, adapted: Adapted | None) -> dict[str, Any] | None:
+    """Return the schedule as the compiled network takes it, or None."""
     schedule = optimizer.schedule
     kernel = schedule.kernel() if schedule else None
     if kernel is not None and adapted is not None:
         kernel["parameters"] = [adapted["rate"]]
-    network.set_rate(optimizer.initial_rate, kernel)
+    return kernel

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from fastnn import _checks
+from fastnn._kernels_f32 import CHUNK_ROWS
 from fastnn.losses import LinearLoss
 from fastnn.training import sources
 from fastnn.training.rows import is_large
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 #: Rows that are evaluated together: one chunk for each of eight threads. More would need more
 #: memory.
-EVALUATION_ROWS = 96 * 8
+EVALUATION_ROWS = 8 * CHUNK_ROWS
 
 
 def outputs_in_training(state: State, X: Any) -> NDArray[Any]:

@@ -15,6 +15,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks
+from fastnn._kernels_f32 import TRIED_ROWS
 from fastnn.callbacks import Callback, History
 from fastnn.training import whole
 from fastnn.training.ahead import BRIEFLY, PATIENCE
@@ -40,9 +41,6 @@ PROGRESS_SECONDS = 0.1
 #: Epochs that the engine trains in one call. Their logs are then moved to the history, so that the
 #: memory for them is bounded.
 EPOCHS_AT_ONCE = 1 << 16
-
-#: Rows on which the loss is checked after the last update of an epoch.
-TRIED_ROWS = 32
 
 #: The methods of a callback that a fit calls.
 HOOKS = tuple(name for name in vars(Callback) if name.startswith("on_") or name == "close")

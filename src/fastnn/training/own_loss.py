@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks
+from fastnn._kernels_f32 import CHUNK_ROWS
 from fastnn._precision import KERNELS
 
 if TYPE_CHECKING:
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
     from fastnn.sparse_rows import SparseRows
 else:
     Network = object
-
-#: Rows whose losses are summed together in an evaluation, so that the sum does not depend on the
-#: size of its blocks.
-CHUNK = 96
 
 
 def _targets(T: NDArray[Any] | None, labels: NDArray[np.int64] | None) -> NDArray[Any]:
@@ -181,8 +178,8 @@ class _OwnLoss(Network):
             out[: len(X)] = outputs
         losses, _ = self._judge(y, outputs)
         weights = np.ones(len(X)) if sample_weight is None else sample_weight.astype(np.float64)
-        for first in range(0, len(X), CHUNK):
-            rows = slice(first, first + CHUNK)
+        for first in range(0, len(X), CHUNK_ROWS):
+            rows = slice(first, first + CHUNK_ROWS)
             tally.loss += float((losses[rows] * weights[rows]).sum())
             tally.total += float(np.abs(weights[rows]).sum())
 

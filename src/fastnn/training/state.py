@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from fastnn.training.binding import Adapted
     from fastnn.training.specification import Specification
 
+    Scaling = tuple[NDArray[np.float64], NDArray[np.float64]]  # mean and scale of each column
+
 
 #: Spawn keys of the children of a network's SeedSequence: for initial weights, orders of rows and
 #: dropout masks.
@@ -70,7 +72,7 @@ class Snapshot:
     dropout_seed: int
     shuffler: dict[str, Any]
     adapted: Adapted | None
-    standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None
+    standardization: Scaling | None
     feature_names: tuple[str, ...] | None
     classes: Classes | None
     blocks: list[list[NDArray[Any]]]
@@ -116,7 +118,7 @@ class State:
             entropy = int.from_bytes(os.urandom(16))  # 128 bits, as SeedSequence draws
         self.specification = specification
         self._entropy = entropy
-        self.standardization: tuple[NDArray[np.float64], NDArray[np.float64]] | None = None
+        self.standardization: Scaling | None = None
         self.feature_names: tuple[str, ...] | None = None
         self.metadata: dict[str, Any] = {}
         self.fit: Resumable | None = None
@@ -204,17 +206,18 @@ class State:
         _checks.adapted(self.is_ready)
 
     def standardize(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> None:
-        """Set the mean and the scale (n_in,) of Standardize; read-only copies are kept.
+        """Set the mean and the scale (n_in,) of Standardize, except for columns of categories."""
+        mean, scale = self._scaling(mean, scale)
+        self.network.standardize(mean, 1 / scale)
+        self.standardization = mean, scale
 
-        Columns of categories are not standardized.
-        """
+    def _scaling(self, mean: NDArray[np.float64], scale: NDArray[np.float64]) -> Scaling:
+        """Return read-only copies that leave columns of categories unchanged."""
         mean, scale = mean.copy(), scale.copy()
         for column in self.specification.categories:
             mean[column], scale[column] = 0.0, 1.0
-        self.network.standardize(mean, 1 / scale)
-        self.standardization = mean, scale
-        for array in self.standardization:
-            array.flags.writeable = False
+        mean.flags.writeable = scale.flags.writeable = False
+        return mean, scale
 
     def forget_standardization(self) -> None:
         """Remove mean and scale, so that the Standardize layer waits for data again."""
@@ -320,20 +323,25 @@ class State:
         _checks.not_trained((step, epoch), (snapshot.step, snapshot.epoch))
 
     def take(self, snapshot: Snapshot) -> None:
-        """Restore a snapshot of a network with the same layers and optimizer."""
+        """Restore a snapshot of a network with the same layers and optimizer.
+
+        RuntimeError, before anything changes, if another thread is training the network.
+        """
+        dtype, scaling = self.specification.dtype, snapshot.standardization
+        scaling = scaling and self._scaling(*scaling)
+        self.network.write_all(
+            [[array.astype(dtype, copy=False) for array in block] for block in snapshot.blocks],
+            step=snapshot.step,
+            epoch=snapshot.epoch,
+            dropout_seed=snapshot.dropout_seed,
+            rate=snapshot.optimizer.initial_rate,
+            schedule=binding.schedule_of(snapshot.optimizer, snapshot.adapted),
+            scaling=scaling and (scaling[0], 1 / scaling[1]),
+        )
         self._set_optimizer(snapshot.optimizer, snapshot.adapted)
         self.feature_names, self.classes = snapshot.feature_names, snapshot.classes
         self.shuffler.state = snapshot.shuffler
-        network, dtype = self.network, self.specification.dtype
-        network.dropout_seed, self._has_dropout_seed = snapshot.dropout_seed, True
-        binding.set_rate(network, snapshot.optimizer, snapshot.adapted)
-        if snapshot.standardization is None:
-            self.forget_standardization()
-        else:
-            self.standardize(*snapshot.standardization)
-        for block, arrays in enumerate(snapshot.blocks):
-            network.write([array.astype(dtype, copy=False) for array in arrays], block)
-        network.step, network.epoch = snapshot.step, snapshot.epoch
+        self.standardization, self._has_dropout_seed = scaling, True
 
     def with_trainable(self, numbers: Iterable[int], trainable: bool) -> State:
         """Return a copy of the network in which the layers of these numbers are trained or frozen.

@@ -8,7 +8,7 @@
 # W is W_0, W_1, ... stacked by rows; b is a matrix with a row for each block. Products and
 # gradients read aligned copies of x and delta (blocks.pxd).
 
-from fastnn.engine.gradients cimport finish_gradient, update_biases, update_weights
+from fastnn.engine.gradients cimport update_tile
 from fastnn.engine.leaves cimport PANEL, fastnn_activation, real
 from fastnn.engine.net cimport (
     INFERENCE,
@@ -19,7 +19,7 @@ from fastnn.engine.net cimport (
     Stage,
     StageBuffers,
     Tile,
-    Update,
+    panels_of,
     place,
 )
 from fastnn.engine.registry cimport find_activation
@@ -114,7 +114,7 @@ cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssi
 
 
 cdef inline Py_ssize_t padded_out(const Stage *stage) noexcept nogil:
-    return (stage.n_out + PANEL - 1) // PANEL * PANEL
+    return panels_of(stage.n_out) * PANEL
 
 
 # ---- rows ---------------------------------------------------------------------------------------
@@ -230,16 +230,6 @@ cdef inline void place_block_tile(const Stage *stage, const Blocks *blocks, Py_s
 cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
                               real *g) noexcept nogil:
     net.ops.outer(rows, tile.rows, tile.left, tile.right, more, g)
-
-
-cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
-                             Update *update) noexcept nogil:
-    tile.stage.kind.add_gradient(net, tile, rows, False, update.free)
-    finish_gradient(net, tile, update.penalty_scale, update.free)
-    update_weights(net, tile, update, update.free)
-    if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, False, update.free)
-        update_biases(net, update, tile.b, update.free)
 
 
 cdef inline void define_block_dense(Kind *kind) noexcept:

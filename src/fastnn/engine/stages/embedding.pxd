@@ -8,6 +8,7 @@
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
+from fastnn.engine.gradients cimport update_tile
 from fastnn.engine.leaves cimport PANEL, real
 from fastnn.engine.net cimport (
     INFERENCE,
@@ -22,7 +23,7 @@ from fastnn.engine.net cimport (
     panels_of,
     place,
 )
-from fastnn.engine.stages.block_dense cimport place_block_tile, update_tile
+from fastnn.engine.stages.block_dense cimport place_block_tile
 from fastnn.engine.stages.blocks cimport (
     Block,
     Blocks,

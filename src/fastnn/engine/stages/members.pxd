@@ -13,7 +13,7 @@
 
 from libc.string cimport memcpy
 
-from fastnn.engine.gradients cimport finish_gradient, update_biases, update_weights
+from fastnn.engine.gradients cimport update_tile
 from fastnn.engine.leaves cimport PANEL, real
 from fastnn.engine.net cimport (
     INFERENCE,
@@ -24,7 +24,6 @@ from fastnn.engine.net cimport (
     Stage,
     StageBuffers,
     Tile,
-    Update,
     panels_of,
     place,
 )
@@ -94,16 +93,6 @@ cdef inline void place_apart(const Stage *stage, const StageBuffers *buffers, Py
     tile.delta, tile.b = tile.right, NULL
     if stage.b != NULL:
         tile.b = stage.b + (q * stage.members + m) * PANEL
-
-
-cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
-                             Update *update) noexcept nogil:
-    tile.stage.kind.add_gradient(net, tile, rows, False, update.free)
-    finish_gradient(net, tile, update.penalty_scale, update.free)
-    update_weights(net, tile, update, update.free)
-    if tile.b != NULL:
-        net.ops.column_sums(rows, tile.delta, False, update.free)
-        update_biases(net, update, tile.b, update.free)
 
 
 # ---- member_scale -------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #
 # A row of W has the frequencies of one column. They have no weight decay.
 
+from fastnn.engine.gradients cimport update_tile
 from fastnn.engine.leaves cimport PANEL, real
 from fastnn.engine.net cimport (
     INFERENCE,
@@ -19,7 +20,7 @@ from fastnn.engine.net cimport (
     panels_of,
     place,
 )
-from fastnn.engine.stages.block_dense cimport add_gradient, place_block_tile, update_tile
+from fastnn.engine.stages.block_dense cimport add_gradient, place_block_tile
 from fastnn.engine.stages.blocks cimport (
     Block,
     Blocks,

@@ -118,14 +118,8 @@ class Subject:
 
     @cached_property
     def _predicted(self) -> tuple[NDArray[np.float64], NDArray[np.float64] | None]:
-        parts, first = [], 0
-        for X in self.encoded.blocks(self.model.net.dtype):
-            some = None if self.groups is None else self.groups[first : first + len(X)]
-            parts.append(self.model.predict(X, some))
-            first += len(X)
-        means, spreads = zip(*parts, strict=True)
-        found = [each for each in spreads if each is not None]
-        return np.concatenate(means).astype(np.float64), np.concatenate(found) if found else None
+        outputs, spread = self.model.predict_encoded(self.encoded, self.groups)
+        return outputs.astype(np.float64), spread
 
     @property
     def outputs(self) -> NDArray[np.float64]:
