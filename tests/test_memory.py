@@ -72,6 +72,41 @@ print(int(re.search(r"VmHWM:\s+(\d+)", status)[1]) * 1024)
 """
 
 
+# Forty batches of few nonzeros, then one of 4 million, whose index takes some 16 MB. The limit on
+# addresses grows by a MiB until there is room for it.
+NONZEROS = r"""
+import pathlib
+import resource
+
+import numpy as np
+
+from fastnn import MLP, Dense, ScheduleFreeAdamW, SparseRows, fit_many
+
+n_in, batch = 1000, 4096
+counts = np.repeat([5, n_in], [40 * batch, batch])
+columns = [np.tile(np.arange(0, n_in, 200), 40 * batch), np.tile(np.arange(n_in), batch)]
+columns, indptr = np.concatenate(columns).astype("i4"), np.r_[0, np.cumsum(counts)]
+rows = SparseRows(np.ones(len(columns), "f4"), columns, indptr, (len(counts), n_in))
+y = np.ones(len(counts), "f4")
+net = MLP(n_in, [Dense(64, "tanh"), Dense(1)], loss="squared_error", seed=0,
+          optimizer=ScheduleFreeAdamW(0.01))
+fit_many([net], rows[:5], y[:5], epochs=1)
+before = [array.tobytes() for array in net.get_weights()], net.step
+refused = 0
+used = int(pathlib.Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+for room in range(64):
+    resource.setrlimit(resource.RLIMIT_AS, (used + (room << 20), -1))
+    try:
+        fit_many([net], rows, y, epochs=1, batch_size=batch, n_threads=1, shuffle=False)
+        break
+    except MemoryError as error:
+        refused += "needs more memory than there is" in str(error)
+        assert ([array.tobytes() for array in net.get_weights()], net.step) == before
+assert net.step == before[1] + 41
+print(refused)
+"""
+
+
 def printed(code, *arguments):
     """Return the number that a program prints."""
     environment = {name: x for name, x in os.environ.items() if not name.endswith("_NUM_THREADS")}
@@ -134,6 +169,12 @@ print(peak() - before)
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_rows_of_a_narrow_type_are_never_converted_together():
     assert printed(NARROW_ROWS) < 60e6
+
+
+@pytest.mark.skipif(EMULATED, reason="the limit would be the emulator's")
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_training_of_many_that_runs_out_of_memory_is_undone():
+    assert printed(NONZEROS) > 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")

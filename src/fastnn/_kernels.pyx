@@ -126,7 +126,7 @@ from fastnn.engine.metrics cimport (
 )
 from fastnn.engine.orders cimport bitgen_t, draw_order
 from fastnn.engine.passes cimport backward, begin_pass, forward, output_loss
-from fastnn.engine.probes cimport Exchange, Probe, Reading, exchange_task, probe_task, reading_task
+from fastnn.engine.probes cimport Bounce, Probe, Reading, bounce_task, probe_task, reading_task
 from fastnn.engine.registry cimport (
     find_function,
     find_schedule,
@@ -1326,7 +1326,7 @@ cdef class WholeFit:
             self.run.generator = bits_of(generator)
             if lock is not None:
                 self.lock, self.run.draw, self.run.drawer = lock, draw_locked, <void *>self
-        self.watch.tries_each_epoch, self.watch.stop = tries_each_epoch, &driver.stop_training
+        self.watch.tries_each_epoch, self.watch.stop_flag = tries_each_epoch, &driver.stop_training
         self.watch.judges_averages = judges_averages
         self.watch.last.net = self.watch.validation.net = &driver.net
         self.watch.last.rows = self.run.rows
@@ -2043,15 +2043,15 @@ def read_bandwidth(Py_ssize_t nbytes, double seconds, int n_threads, isa=None):
 def core_latency(double seconds):
     """Return the nanoseconds that it takes to pass a number from one core to another, one way: the
     best of many tries in about `seconds`; NaN without a second thread, or if it gets no CPU."""
-    cdef Exchange exchange
+    cdef Bounce bounce
     cdef double stop = perf_counter() + seconds, best = float("nan")
-    exchange.ways, exchange.give_up = 200, <int64_t>(1e9 * seconds)
+    bounce.ways, bounce.give_up = 200, <int64_t>(1e9 * seconds)
     while True:
-        exchange.ball = exchange.given_up = 0
+        bounce.ball = bounce.given_up = 0
         with nogil:
-            fastnn_run(2, exchange_task, &exchange)
-        if not best <= exchange.ns:
-            best = exchange.ns
+            fastnn_run(2, bounce_task, &bounce)
+        if not best <= bounce.ns:
+            best = bounce.ns
         if perf_counter() >= stop:
             return best
 

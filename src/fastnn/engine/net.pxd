@@ -157,7 +157,7 @@ cdef struct Stage:
     bint keeps_size               # W has no weight decay
     bint skips_zeros              # products may skip the zeros of z_prev
     bint by_columns               # threads may divide its columns
-    double kept                   # fraction of its inputs that the stage does not set to zero
+    double keep_rate              # fraction of its inputs that the stage does not set to zero
     Py_ssize_t n_tiles            # tiles of the parameters; each is updated by one thread
     Py_ssize_t tile_rows          # cost of the gradient of a tile: rows of PANEL reals
     double l1, l2                 # penalties on W

@@ -44,7 +44,7 @@ cdef inline void reading_task(void *context, fastnn_team *team, int rank) noexce
             reading.reals, reading.data + rank * reading.reals)
 
 
-cdef struct Exchange:             # a number that two threads pass back and forth
+cdef struct Bounce:               # a number that two threads pass back and forth
     Py_ssize_t ball               # the number: how often it has been passed
     Py_ssize_t ways
     Py_ssize_t given_up           # written by rank 0 alone, so that no late write undoes it
@@ -52,22 +52,22 @@ cdef struct Exchange:             # a number that two threads pass back and fort
     double ns                     # time of one pass; NaN: not known
 
 
-cdef inline void exchange_task(void *context, fastnn_team *team, int rank) noexcept nogil:
-    cdef Exchange *exchange = <Exchange *>context
+cdef inline void bounce_task(void *context, fastnn_team *team, int rank) noexcept nogil:
+    cdef Bounce *bounce = <Bounce *>context
     cdef Py_ssize_t way = rank
     cdef int64_t began = fastnn_now_ns()
     if rank == 0:
-        exchange.ns = NAN
+        bounce.ns = NAN
     if rank > 1 or fastnn_team_size(team) == 1:
         return
-    while way < exchange.ways:
-        if fastnn_look(&exchange.ball) == way:
-            fastnn_put(&exchange.ball, way + 1)
+    while way < bounce.ways:
+        if fastnn_look(&bounce.ball) == way:
+            fastnn_put(&bounce.ball, way + 1)
             way += 2
-        elif fastnn_look(&exchange.given_up):
+        elif fastnn_look(&bounce.given_up):
             return
-        elif rank == 0 and fastnn_now_ns() - began > exchange.give_up:
-            fastnn_put(&exchange.given_up, 1)
+        elif rank == 0 and fastnn_now_ns() - began > bounce.give_up:
+            fastnn_put(&bounce.given_up, 1)
             return
     if rank == 0:
-        exchange.ns = <double>(fastnn_now_ns() - began) / <double>exchange.ways
+        bounce.ns = <double>(fastnn_now_ns() - began) / <double>bounce.ways

@@ -103,7 +103,7 @@ cdef struct Watch:
     Py_ssize_t n_rules
     Rule *rules
     bint settles_divergence       # divergence is not an error, since a rule handles it
-    const int *stop               # nonzero: end the run after the present epoch
+    const int *stop_flag          # nonzero: end the run after the present epoch
 
 
 # ---- a run --------------------------------------------------------------------------------------

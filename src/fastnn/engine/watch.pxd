@@ -41,7 +41,7 @@ cdef inline void follow(Run *run, double loss, double val_loss) noexcept nogil:
             follow_to_stop(run, rule, value, epoch)
         else:
             follow_to_lower(run, rule, value)
-    if run.watch.stop != NULL and run.watch.stop[0]:
+    if run.watch.stop_flag != NULL and run.watch.stop_flag[0]:
         run.ended = STOPPED
 
 

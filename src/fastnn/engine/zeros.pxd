@@ -61,7 +61,7 @@ cdef inline bint have_zeros(const Net *net, const Rows *rows, Py_ssize_t first, 
     if not lowest_with_parameters(net).skips_zeros or are_nonzeros(rows):
         return False
     for i in range(net.first_parameters if dropout else 0):
-        kept *= net.stages[i].kept
+        kept *= net.stages[i].keep_rate
     if rows.X == NULL:
         count = n * rows.nonzeros_each
     else:

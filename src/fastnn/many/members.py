@@ -184,23 +184,11 @@ def make(
     names = _same_columns(nets, X, validation)
     X, y, sample_weight = _checks.shared_rows(_encoded(nets, X), y, sample_weight)
     n, n_rows = len(nets), int(X.shape[0])  # sparse rows have no len
-    _checks.groups_or_rows(groups, rows)
-    labels = None
-    if groups is None:
-        found = _checks.rows_of_members("rows", rows, n, n_rows)
-    else:
-        labels, numbers = _checks.groups(groups, n_rows)
-        _checks.a_network_for_each_group(n, labels)
-        order = np.argsort(numbers, kind="stable")
-        found = list(np.split(order, np.cumsum(np.bincount(numbers))[:-1]))
+    labels, found = _rows_of_members(groups, rows, n, n_rows)
     validation, validation_rows = _checks.validation(validation), None
     if isinstance(validation, list | np.ndarray):
         validation_rows = _checks.rows_of_members("validation", validation, n, n_rows)
         validation = None
-    callbacks = _checks.callbacks_of_members(callbacks)
-    if not callable(callbacks):
-        callbacks = _checks.callback_list(callbacks, Callback)
-        _checks.no_shared_files([path for each in callbacks for path in each.files_written])
     if isinstance(validation, float):
         _checks.split_of_members(validation, found, n_rows, labels)
     elif isinstance(validation, str):
@@ -220,11 +208,33 @@ def make(
         shuffle=_checks.shuffle_of_members(shuffle, n),
         class_weight=class_weight,
         metrics=metrics,
-        callbacks=callbacks,
+        callbacks=_callbacks(callbacks),
         feature_names=names,
     )
     _check_weights(members)
     return members
+
+
+def _rows_of_members(
+    groups: Any, rows: Any, n: int, n_rows: int
+) -> tuple[NDArray[Any] | None, list[Indices | None]]:
+    """Return the labels of the groups, None without groups, and the rows of each of n members."""
+    _checks.groups_or_rows(groups, rows)
+    if groups is None:
+        return None, _checks.rows_of_members("rows", rows, n, n_rows)
+    labels, numbers = _checks.groups(groups, n_rows)
+    _checks.a_network_for_each_group(n, labels)
+    order = np.argsort(numbers, kind="stable")
+    return labels, list(np.split(order, np.cumsum(np.bincount(numbers))[:-1]))
+
+
+def _callbacks(callbacks: Any) -> Any:
+    """Return the callbacks that all members copy, or the function that makes those of each."""
+    callbacks = _checks.callbacks_of_members(callbacks)
+    if not callable(callbacks):
+        callbacks = _checks.callback_list(callbacks, Callback)
+        _checks.no_shared_files([path for each in callbacks for path in each.files_written])
+    return callbacks
 
 
 def _encoded(nets: list[MLP], X: Any) -> Any:

@@ -97,17 +97,13 @@ def make(
         if split:
             rows, validation = divide(rows, split)
         by_class = weights_of_classes(state, class_weight, classes, rows)
-        source = sources.weighed(rows, by_class, spec.dtype)
-        sources.check_metrics(metrics.values(), source)
+        source = _weighed(state, rows, by_class, metrics)
         batch_size = min(batch_size or rows.n, rows.n)
         feature_names = sources.column_names(state, X)
     if given is not None:
-        if state.feature_names is None and sources.column_names(state, given[0]) is not None:
-            _checks.same_columns("validation X", given[0], feature_names, "X")
-        validation = sources.source(state, *given, where="validation ", classes=classes)
+        validation = _validation(state, given, feature_names, classes)
     if validation is not None:
-        validation = sources.weighed(validation, by_class, spec.dtype)
-        sources.check_metrics(metrics.values(), validation, "validation ")
+        validation = _weighed(state, validation, by_class, metrics, "validation ")
     inputs = files_of(X, y, sample_weight, *(validation_data or ()))
     _checks.files_written(callbacks, [*inputs, *state.inputs_of_call])
     return Plan(
@@ -124,6 +120,31 @@ def make(
         inputs=inputs,
         classes=classes,
     )
+
+
+def _weighed(
+    state: State,
+    rows: Rows,
+    by_class: NDArray[np.float64] | None,
+    metrics: dict[str, Resolved],
+    where: str = "",
+) -> Rows:
+    """Return rows with the weights of their classes, on which all metrics are defined."""
+    found = sources.weighed(rows, by_class, state.specification.dtype)
+    sources.check_metrics(metrics.values(), found, where)
+    return found
+
+
+def _validation(
+    state: State,
+    given: tuple[Any, Any, Any],
+    feature_names: tuple[str, ...] | None,
+    classes: Classes | None,
+) -> Rows:
+    """Return `validation_data` as a source; `feature_names` are the columns of the training X."""
+    if state.feature_names is None and sources.column_names(state, given[0]) is not None:
+        _checks.same_columns("validation X", given[0], feature_names, "X")
+    return sources.source(state, *given, where="validation ", classes=classes)
 
 
 def weights_of_classes(

@@ -31,7 +31,7 @@ cdef inline int build(const Net *net, Stage *stage, dict spec) except -1:
     if dropout == NULL:
         raise MemoryError("cannot allocate a layer")
     dropout.rate, dropout.mask = spec["rate"], spec["mask"]
-    stage.n_out, stage.on_line, stage.kept = stage.n_in, True, 1 - dropout.rate
+    stage.n_out, stage.on_line, stage.keep_rate = stage.n_in, True, 1 - dropout.rate
     return 0
 
 

@@ -83,8 +83,8 @@ cdef inline Py_ssize_t lay_out(const Stage *stage, StageBuffers *buffers, Py_ssi
                  + PANEL * PANEL)
 
 
-cdef inline void exchange(const Stage *stage, const StageBuffers *buffers, const Pass *work,
-                          real *z, int sines, bint back) noexcept nogil:
+cdef inline void copy_features(const Stage *stage, const StageBuffers *buffers,
+                               const Pass *work, real *z, int sines, bint back) noexcept nogil:
     """Copy two arrays of `kept`, number `sines` and the next one, to z, or from z if `back`."""
     cdef const Periodic *own = own_of(stage)
     cdef Py_ssize_t k, i, column, stride = work.buffers.stride, jump = stride * PANEL
@@ -116,7 +116,7 @@ cdef inline void forward(const Stage *stage, const StageBuffers *buffers,
             at = (k * own.panels + q) * jump
             work.net.ops.periodic_forward(work.rows, x, stage.W + (q * n + k) * PANEL, sines + at,
                                           cosines + at)
-    exchange(stage, buffers, work, buffers.z + shift, 0, False)
+    copy_features(stage, buffers, work, buffers.z + shift, 0, False)
 
 
 cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
@@ -125,7 +125,7 @@ cdef inline void backward(const Stage *stage, const StageBuffers *buffers,
     cdef Py_ssize_t p, stride = work.buffers.stride, jump = stride * PANEL
     cdef Py_ssize_t shift = work.at * PANEL
     cdef real *w = kept_at(stage, buffers, stride, 0) + shift
-    exchange(stage, buffers, work, buffers.delta + shift, 2, True)
+    copy_features(stage, buffers, work, buffers.delta + shift, 2, True)
     for p in range(own.blocks.n * own.panels):
         work.net.ops.periodic_backward(
             work.rows * PANEL, w + p * jump, kept_at(stage, buffers, stride, 1) + shift + p * jump,
