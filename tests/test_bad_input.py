@@ -15,6 +15,7 @@ import functools
 import inspect
 import os
 import pickle
+import re
 import subprocess
 import sys
 import types
@@ -153,6 +154,30 @@ NOT_NUMBERS = [
     case("pandas-dates", pd.Series(pd.to_datetime(["2020-01-01"])), ["datetime64", "convert"]),
     case("polars-lazy", pl.DataFrame({"a": [1.0]}).lazy(), ["objects", "convert"]),
 ]
+
+
+def test_text_has_a_remedy_for_its_place():
+    net = MLP(2, [Dense(1)], loss="squared_error", optimizer="sgd")
+    frame = pd.DataFrame({0: [1.0, 2.0], 1: ["a", "b"]})
+    with pytest.raises(TypeError, match=r"^X must .*\(column 1\).*fastnn\.tables\.prepare"):
+        net.fit(frame, [1.0, 2.0])
+    with pytest.raises(TypeError, match=r"^y must .* loss for classes, such as 'cross_entropy'"):
+        net.fit([[1.0, 2.0], [3.0, 4.0]], ["a", "b"])
+
+
+@pytest.mark.parametrize("labels", [(1, 2), (-1, 1), (3, 7)])
+@pytest.mark.parametrize(
+    ("units", "output", "loss"),
+    [(2, "softmax", "cross_entropy"), (1, "sigmoid", "binary_cross_entropy")],
+)
+def test_labels_that_may_be_those_of_classes(units, output, loss, labels):
+    net = MLP(1, [Dense(units, output)], loss=loss, optimizer="sgd")
+    remedy = re.escape(f"set net.classes = {labels}")
+    with pytest.raises(ValueError, match=remedy + "$"):
+        net.fit([[1.0], [2.0]], labels)
+    net.classes = labels
+    net.fit([[1.0], [2.0]], labels)
+
 
 FIT_LIKE = {
     "fit": lambda net, X, y, w=None: net.fit(X, y, sample_weight=w),

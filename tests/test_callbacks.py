@@ -20,7 +20,7 @@ import types
 import numpy as np
 import pytest
 
-from fastnn import callbacks
+from fastnn import MLP, Dense, callbacks
 from fastnn.callbacks import (
     Callback,
     CSVLogger,
@@ -497,6 +497,30 @@ def test_the_logs_have_the_rate_of_the_epoch_whoever_comes_first():
         assert both[0].params["monitors"] == ["loss", "val_loss", "learning_rate"]
 
 
+@pytest.mark.parametrize(
+    ("method", "hint"),
+    [
+        ("on_batch_end", "the hook is on_train_batch_end"),
+        ("on_test_end", "evaluations and predictions call no hooks"),
+        ("on_epoch_ends", "did you mean 'on_epoch_end'?"),
+        ("on_train_start", "the hook is on_train_begin"),
+    ],
+)
+def test_a_method_that_is_taken_for_a_hook_is_refused(method, hint):
+    kind = type("Mine", (Callback,), {method: lambda self, *args: None})
+    net = MLP(1, [Dense(1)], loss="squared_error", optimizer="sgd")
+    message = rf"callbacks\[0\] \(Mine\) has a method {method}, which fit never calls; {hint}"
+    with pytest.raises(TypeError, match=message.replace("?", r"\?")):
+        net.fit([[1.0]], [1.0], callbacks=[kind()])
+    assert net.step == 0
+
+
+def test_other_methods_may_have_any_name():
+    kind = type("Mine", (Callback,), {"on_improvement": lambda self: None})
+    net = MLP(1, [Dense(1)], loss="squared_error", optimizer="sgd")
+    net.fit([[1.0]], [1.0], callbacks=[kind()])
+
+
 # ---- what is followed ---------------------------------------------------------------------------
 
 
@@ -504,17 +528,19 @@ def test_the_logs_have_the_rate_of_the_epoch_whoever_comes_first():
     ("monitor", "names", "message"),
     [
         ("val_loss", ["loss", "accuracy"], "monitor 'val_loss' is not among 'loss', 'accuracy'; "
-         "pass validation_data to fit, or monitor one of these"),
+         "pass validation_data to fit (to that of an estimator X_val and y_val), or monitor one of "
+         "these"),
         ("val_mae", ["loss"], "monitor 'val_mae' is not among 'loss'; pass metrics=['mae'] and "
-         "validation_data to fit, or monitor one of these"),
+         "validation_data to MLP.fit, or monitor one of these"),
         ("val_accuracy", ["loss", "val_loss"], "monitor 'val_accuracy' is not among 'loss', "
-         "'val_loss'; pass metrics=['accuracy'] to fit, or monitor one of these"),
-        ("acc", ["loss"], "monitor 'acc' is not among 'loss'; pass metrics=['acc'] to fit, or "
+         "'val_loss'; pass metrics=['accuracy'] to MLP.fit, or monitor one of these"),
+        ("acc", ["loss"], "monitor 'acc' is not among 'loss'; pass metrics=['acc'] to MLP.fit, or "
          "monitor one of these"),
         ("val_acc", ["loss", "val_loss", "val_accuracy"], "monitor 'val_acc' is not among 'loss', "
          "'val_loss', 'val_accuracy'; monitor 'val_accuracy'"),
         ("val_mae", ["loss", "mae"], "monitor 'val_mae' is not among 'loss', 'mae'; pass "
-         "validation_data to fit, or monitor one of these"),
+         "validation_data to fit (to that of an estimator X_val and y_val), or monitor one of "
+         "these"),
         ("lr", ["loss"], "monitor 'lr' is not among 'loss'; monitor 'loss' or 'val_loss'; a "
          "callback that sets the rate logs 'learning_rate'"),
         ("val_los", ["loss", "val_loss"], "monitor 'val_los' is not among 'loss', 'val_loss'; "

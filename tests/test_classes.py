@@ -221,6 +221,8 @@ def test_unknown_labels_are_named():
             call(changed("Dog"))
         with pytest.raises(ValueError, match=r"y\[0\] is \d, which is not among the network's"):
             call(NUMBERS)
+    with pytest.raises(ValueError, match=r"class_weight\['dog'\] must be at least 0"):
+        net.fit(X, TEXT, class_weight={"dog": -1})
     with pytest.raises(ValueError, match=r"class_weight has the label 1, .* 'cat', 'dog', 'eel'"):
         net.fit(X, TEXT, class_weight={1: 2.0})
     assert pickle.dumps(net) == before

@@ -14,6 +14,7 @@ import sys
 import warnings
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn import neural_network as theirs
 from sklearn.base import clone
@@ -232,6 +233,25 @@ def test_what_is_no_fitted_estimator_says_so(library):
         fastnn.from_sklearn("mlp")
 
 
+def test_estimators_of_several_networks(tmp_path, rng):
+    """What averages several networks takes them; what takes one says which."""
+    X = rng.normal(size=(60, 3))
+    frame = pd.DataFrame({"a": X[:, 0], "b": np.where(X[:, 1] > 0, "x", "y")})
+    ensemble = ours.MLPEnsembleRegressor(n_members=2, max_iter=2).fit(X, X[:, 0])
+    tabular = ours.TabularRegressor(n_nets=2, max_iter=2).fit(frame, X[:, 0])
+    for number, estimator in enumerate((ensemble, tabular)):
+        path = tmp_path / f"net{number}.c"
+        fastnn.to_c(estimator, path, name="net")
+        text = path.read_text()
+        fastnn.to_c(estimator.fits_, path, name="net")
+        assert path.read_text() == text
+        for function in (fastnn.to_sklearn, fastnn.to_torch):
+            with pytest.raises(TypeError, match=r"which has several networks; pass .* fits_\[0\]"):
+                function(estimator)
+    with pytest.raises(TypeError, match="net must be MLPClassifier or MLPRegressor; got Tab"):
+        fastnn.to_sklearn(ours.TabularRegressor())
+
+
 # ---- to scikit-learn ----------------------------------------------------------------------------
 
 
@@ -347,7 +367,7 @@ def test_a_loss_or_an_optimizer_that_scikit_learn_lacks_is_refused(last, loss, o
 
 
 def test_only_networks_become_estimators():
-    with pytest.raises(TypeError, match=r"^est must be MLPClassifier or MLPRegressor; got PCA\(\)"):
+    with pytest.raises(TypeError, match=r"^net must be MLPClassifier or MLPRegressor; got PCA\(\)"):
         fastnn.to_sklearn(PCA())
 
 
@@ -755,7 +775,7 @@ def test_weights_that_are_not_finite_are_refused(torch, nn):
 
 
 def test_only_networks_become_modules(torch):
-    with pytest.raises(TypeError, match=r"^est must be MLPClassifier or MLPRegressor; got PCA\(\)"):
+    with pytest.raises(TypeError, match=r"^net must be MLPClassifier or MLPRegressor; got PCA\(\)"):
         fastnn.to_torch(PCA())
 
 

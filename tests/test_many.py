@@ -489,10 +489,28 @@ def test_predictions_and_what_they_have_in_common():
     np.testing.assert_array_equal(fits.predict(X, reduce="std"), wide.std(axis=0))
     found = fits.predict(X, "quantiles", quantiles=[0.1, 0.9])
     np.testing.assert_array_equal(found, np.quantile(wide, [0.1, 0.9], axis=0))
-    with pytest.raises(ValueError, match="reduce must be one of"):
+    with pytest.raises(ValueError, match=r"reduce must be .*quantiles=\[0\.5\]"):
         fits.predict(X, "median")
     with pytest.raises(ValueError, match="quantiles must be numbers from 0 to 1"):
         fits.predict(X, "quantiles", quantiles=[5])
+
+
+def test_classes_are_those_of_the_mean():
+    def make(seed, names=("a", "b", "c")):
+        net = net_of(seed, loss="cross_entropy", n_out=3)
+        net.classes = names
+        return net
+
+    texts = np.array(list("abc"))[labels]
+    fits = fit_many([make(0), make(1)], X, texts, epochs=3)
+    expected = np.array(list("abc"))[fits.predict(X, "mean").argmax(axis=1)]
+    np.testing.assert_array_equal(fits.predict_classes(X), expected)
+    some = labels < 2
+    others = fit_many([make(0), make(1, ("a", "b", "d"))], X[some], texts[some])
+    with pytest.raises(ValueError, match="not for the same classes"):
+        others.predict_classes(X)
+    with pytest.raises(ValueError, match="predict_classes is for classifiers"):
+        fit_many([net_of()], X, y).predict_classes(X)
 
 
 def test_evaluations_and_the_best():
@@ -613,6 +631,10 @@ def test_an_interrupted_call_returns_what_is_trained_and_leaves_the_rest_as_it_w
         ({"rows": [[], None]}, r"rows\[0\] has no rows"),
         ({"rows": [[0.5], None]}, r"rows\[0\] must be row numbers"),
         ({"groups": y[:4]}, "groups must have a label for each"),
+        ({"groups": [*np.arange(88) % 2, np.nan, None]}, "the group of 2 rows is missing"),
+        ({"validation_data": (X, y)}, "no argument 'validation_data'; pass them as validation="),
+        ({"resume": "a.ckpt"}, "no argument 'resume'; the argument is checkpoint"),
+        ({"epoch": 3}, "fit_many has no argument 'epoch'; .* did you mean 'epochs'"),
         ({"groups": np.arange(90) % 3}, "groups has 3 labels, but nets has 2 networks"),
         ({"groups": np.arange(90) % 2, "rows": [None, None]}, "rows and groups are both given"),
         ({"validation": "other"}, 'validation must be "rest"'),

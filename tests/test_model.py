@@ -10,7 +10,7 @@ import pytest
 from conditions import LONG
 
 import fastnn
-from fastnn import MLP, Activation, Callback, Dense, Dropout, Huber, Quantile
+from fastnn import MLP, Activation, Callback, Dense, Dropout, Huber, Quantile, Standardize
 
 RNG = np.random.default_rng(0)
 X, Y = RNG.standard_normal((40, 6)), RNG.standard_normal((40, 2))
@@ -131,6 +131,26 @@ def test_a_copy_in_another_precision():
     wide = net.copy(dtype="float64")
     assert wide.predict(X).dtype == np.float64
     np.testing.assert_allclose(wide.predict(X), net.predict(X), rtol=1e-4, atol=1e-5)
+
+
+def test_a_copy_and_a_file_with_another_number_of_threads(tmp_path):
+    """They keep what a network made of the configuration would lack: scales, classes, metadata."""
+    layers = [Standardize(), Dense(4, "tanh"), Dense(1, "sigmoid")]
+    net = MLP(X.shape[1], layers, loss="binary_cross_entropy", optimizer="adam", n_threads=3)
+    net.fit(X, np.where(X[:, 0] > 0, "yes", "no"), epochs=2)
+    net.metadata = {"owner": "us"}
+    net.save(tmp_path / "net.safetensors")
+    for twin in (net.copy(n_threads=1), fastnn.load(tmp_path / "net.safetensors", n_threads=1)):
+        assert (twin.n_threads, twin.copy().n_threads) == (1, 1)
+        assert (twin.classes, twin.metadata) == (net.classes, net.metadata)
+        assert bits(twin) == bits(net)
+        np.testing.assert_array_equal(twin.predict_classes(X), net.predict_classes(X))
+    assert fastnn.load(tmp_path / "net.safetensors").n_threads == 3
+    with pytest.raises(AttributeError, match=r"keeps the n_threads .*; net\.copy\(n_threads"):
+        net.n_threads = 1
+    for call in (net.copy, lambda **options: fastnn.load(tmp_path / "net.safetensors", **options)):
+        with pytest.raises(ValueError, match="n_threads must be from 1"):
+            call(n_threads=0)
 
 
 def test_a_pickle_opens_in_another_process(tmp_path):

@@ -162,6 +162,14 @@ def test_a_target_that_float32_rounds_away_is_refused():
     np.testing.assert_allclose(constant.predict(FRAME), 1e8)
 
 
+def test_a_target_too_large_for_a_network_is_refused():
+    for dtype, factor in (("float32", 1e38), ("mixed_bfloat16", 1e100), ("float64", 1e200)):
+        with pytest.raises(ValueError, match=r"^y holds numbers up to .*divide y by a constant"):
+            regressor(dtype=dtype).fit(FRAME, PRICE * factor)
+    large = regressor(n_nets=1).fit(FRAME, PRICE / np.abs(PRICE).max() * 1e34)
+    assert np.isfinite(large.predict(FRAME)).all()
+
+
 def test_negative_counts_are_refused():
     for least in (-1e6, -0.02):
         counts = RNG.poisson(3, N).astype(float)

@@ -80,6 +80,7 @@ if TYPE_CHECKING:  # the names in _LAZY
     from fastnn import interop as interop
     from fastnn import onnx as onnx
     from fastnn import sklearn as sklearn
+    from fastnn import tables as tables
     from fastnn.embedding import get_include
     from fastnn.interop import from_sklearn, from_torch, to_c, to_sklearn, to_torch
     from fastnn.many import Fits, Networks, Status, fit_many, load_many, networks
@@ -191,6 +192,7 @@ _LAZY = {
     "networks": "fastnn.many",
     "onnx": "fastnn.onnx",
     "sklearn": "fastnn.sklearn",
+    "tables": "fastnn.tables",
     "to_c": "fastnn.interop",
     "to_sklearn": "fastnn.interop",
     "to_torch": "fastnn.interop",

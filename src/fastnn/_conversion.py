@@ -30,13 +30,18 @@ def is_csr(value: object) -> bool:
 
 def column_names(value: Any) -> tuple[str, ...] | None:
     """Return the column names of a data frame, or None if they aren't all text."""
+    names = column_labels(value)
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def column_labels(value: Any) -> tuple[Any, ...] | None:
+    """Return the labels of the columns of a data frame, such as names or numbers, or None."""
     if type(value) is np.ndarray or hasattr(value, "collect"):  # a lazy frame holds nothing yet
         return None
     names = getattr(value, "column_names", getattr(value, "columns", None))
     if isinstance(names, str) or not isinstance(names, Iterable):
         return None
-    names = tuple(names)
-    return names if names and all(isinstance(name, str) for name in names) else None
+    return tuple(names)
 
 
 def is_numeric(column: Any) -> bool:
@@ -51,6 +56,18 @@ def categories(value: Any) -> list[Any] | None:
     if found is None or not hasattr(found, "to_numpy"):  # polars' Categorical has no order
         return None
     return list(found)
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether an object in a column is a missing value: None, NaN, NA, NaT."""
+    if value is None:
+        return True
+    if isinstance(value, str | bytes):
+        return False
+    try:
+        return not bool(value == value)
+    except (TypeError, ValueError):  # pandas.NA, or an array inside a column
+        return not hasattr(value, "shape")
 
 
 def is_text(value: Any) -> bool:

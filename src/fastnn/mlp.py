@@ -1377,28 +1377,39 @@ class MLP:
     def _repr_html_(self) -> str:
         return inspection.html(self)
 
-    def copy(self, *, dtype: DTypeLike | None = None) -> Self:
-        """Return an independent copy: weights, moments, step and random state.
+    def copy(self, *, dtype: DTypeLike | None = None, n_threads: int | None = None) -> Self:
+        """Return an independent copy: weights, moments, step, random state, classes, metadata.
 
         Parameters
         ----------
         dtype : {"float32", "float64", "mixed_bfloat16"}, optional
             Precision of the copy; by default the same.
+        n_threads : int, optional
+            Number of threads of the copy; by default the same. Results do not depend on it.
 
         Returns
         -------
         MLP
 
+        Raises
+        ------
+        TypeError, ValueError
+            If an argument is not one of these values.
+        RuntimeError
+            If another thread is training the network.
+
         Examples
         --------
         >>> from fastnn import MLP, Dense
         >>> net = MLP(1, [Dense(1)], loss="squared_error", optimizer="adam")
-        >>> net.copy(dtype="float64").dtype
+        >>> net.copy(dtype="float64", n_threads=1).dtype
         dtype('float64')
         """
+        policy = None if dtype is None else _checks.policy(dtype)
+        n_threads = _checks.n_threads(n_threads, None)
         twin = object.__new__(type(self))
         twin.__setstate__(self._others())
-        twin._hold(self._state.copy(None if dtype is None else _checks.policy(dtype)))
+        twin._hold(self._state.copy(policy, n_threads))
         return twin
 
     def __copy__(self) -> Self:
@@ -1421,7 +1432,12 @@ class MLP:
 _checks.foreign_attributes(MLP)
 
 
-def load(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None) -> MLP:
+def load(
+    path: Path,
+    *,
+    loss: Callable[..., Any] | CustomLoss | None = None,
+    n_threads: int | None = None,
+) -> MLP:
     """Read a network from a file that `MLP.save` or `ModelCheckpoint` wrote.
 
     Nothing in the file is executed. Training the network further gives the same bits as training
@@ -1433,6 +1449,8 @@ def load(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None) -> 
     loss : callable, optional
         The loss function of a network with a `CustomLoss`, since a file holds only its name.
         Without the function, such a network can predict but not train.
+    n_threads : int, optional
+        Number of threads of the network; by default that of the saved one.
 
     Returns
     -------
@@ -1441,7 +1459,8 @@ def load(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None) -> 
     Raises
     ------
     TypeError, ValueError
-        If `loss` is not a function, or the loss in the file isn't a `CustomLoss`.
+        If `loss` is not a function, the loss in the file isn't a `CustomLoss`, or `n_threads` is
+        not a number of threads.
     ModelFileError
         If it is not a file of `MLP.save`, or is damaged.
     OSError
@@ -1458,4 +1477,4 @@ def load(path: Path, *, loss: Callable[..., Any] | CustomLoss | None = None) -> 
     >>> twin
     <MLP 2-3-1, squared_error, adam, float32>
     """
-    return MLP._of(model_files.load(path, loss))
+    return MLP._of(model_files.load(path, loss, _checks.n_threads(n_threads, None)))

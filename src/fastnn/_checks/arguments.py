@@ -91,6 +91,25 @@ ARGUMENTS: dict[str, dict[str, str]] = {
             "classes": "fit finds the classes of arrays y; for batches set net.classes",
         }
     ),
+    "fit_many": table(
+        {
+            "networks models": "the argument is nets",
+            "x": "the argument is X",
+            "n_epochs num_epochs max_epochs max_iter n_iter": "the argument is epochs",
+            "class_weights": "the argument is class_weight",
+            "sample_weights weights weight": "the argument is sample_weight",
+            "validation_data eval_set val_data": "pass them as validation=(X, y)",
+            "validation_split validation_fraction": "pass the fraction as validation",
+            "cv": "pass the training rows of each fold as rows, and validation='rest'",
+            "by group": "the argument is groups",
+            "metric": "the argument is metrics",
+            "callback": "the argument is callbacks",
+            "resume resume_from ckpt_path": "the argument is checkpoint",
+            "early_stopping patience n_iter_no_change tol": _STOPPING,
+            "seed random_state": "pass seeds to networks; shuffle takes NumPy Generators",
+            "n_jobs num_workers workers": "the argument is n_threads",
+        }
+    ),
     "MLP.evaluate": table(
         {
             "x": "the argument is X",

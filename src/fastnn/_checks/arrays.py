@@ -73,13 +73,19 @@ def _require_numbers(name: str, dtype: np.dtype[Any], original: Any) -> None:
     """Check that a dtype holds real numbers; otherwise name the columns of a frame that do not."""
     if dtype.kind in "fiub":
         return
+    remedy = "convert them to float"
+    if dtype.kind in "OUS" and name.endswith("X"):
+        remedy = "convert numbers to float, and encode text and dates by fastnn.tables.prepare"
+    elif dtype.kind in "OUS" and name.endswith("y"):
+        remedy = "convert numbers to float; if these are classes, use a loss for classes, such as "
+        remedy += "'cross_entropy'"
     kind = {"c": "complex numbers", "O": "objects", "U": "text", "S": "bytes"}
     held = kind.get(dtype.kind, f"values of type {dtype}")
-    names = _conversion.column_names(original)
+    names = _conversion.column_labels(original)
     if names is not None:
         bad = [column for column in names if not _conversion.is_numeric(original[column])]
         held += f" (column {', '.join(map(repr, bad[:3]))}{', ...' if bad[3:] else ''})" * bool(bad)
-    raise TypeError(f"{name} must hold real numbers; it holds {held}: convert them to float")
+    raise TypeError(f"{name} must hold real numbers; it holds {held}: {remedy}")
 
 
 def same_columns(

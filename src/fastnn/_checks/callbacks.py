@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastnn._checks.names import CALLBACKS
+from fastnn._checks.names import CALLBACKS, HOOKS
 from fastnn._checks.paths import file_path, not_read, separate_outputs
 from fastnn._checks.values import did_you_mean, instead_of, items, quoted, shown, text
 
@@ -41,7 +41,25 @@ def callback_list(value: object, base: type[_Kind]) -> list[_Kind]:
                     hint = instead_of(callback, known, CALLBACKS)
                 hint = hint or "; derive its class from fastnn.Callback"
             raise TypeError(f"callbacks[{i}] must be a Callback; got {shown(callback)}{hint}")
+        _known_hooks(f"callbacks[{i}]", type(callback), base)
     return found
+
+
+def _known_hooks(name: str, kind: type, base: type) -> None:
+    """Check that no method has the name of another library's hook, or a misspelt one.
+
+    Other methods whose names begin with "on_" are the user's own.
+    """
+    hooks = [hook for hook in vars(base) if hook.startswith("on_")]
+    for each in kind.__mro__[: kind.__mro__.index(base)]:
+        for method in vars(each):
+            if method.startswith("on_") and method not in hooks:
+                hint = did_you_mean(method, hooks, HOOKS)
+                if hint:
+                    raise TypeError(
+                        f"{name} ({kind.__name__}) has a method {method}, which fit never calls"
+                        + hint
+                    )
 
 
 def files_written(callbacks: Sequence[Callback], inputs: Sequence[str]) -> None:
@@ -123,11 +141,14 @@ def monitored(value: str, names: Sequence[str], metrics: Mapping[str, str]) -> N
         remedy = f"monitor {same!r}"
     elif metric in metrics and metric not in names:
         more = " and validation_data" if lacks_validation and metric != value else ""
-        remedy = f"pass metrics=[{metric!r}]{more} to fit, or monitor one of these"
+        remedy = f"pass metrics=[{metric!r}]{more} to MLP.fit, or monitor one of these"
     elif value in ("lr", "val_lr"):
         remedy = "monitor 'loss' or 'val_loss'; a callback that sets the rate logs 'learning_rate'"
     elif lacks_validation and metric in names:
-        remedy = "pass validation_data to fit, or monitor one of these"
+        remedy = (
+            "pass validation_data to fit (to that of an estimator X_val and y_val), or monitor one "
+            "of these"
+        )
     else:
         remedy = "monitor one of these" + did_you_mean(value, names)
     raise ValueError(f"monitor {value!r} is not among {quoted(names)}; {remedy}")

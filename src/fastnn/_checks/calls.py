@@ -27,7 +27,7 @@ _KEYWORD_ONLY = inspect.Parameter.KEYWORD_ONLY
 
 
 def explained(function: _Function) -> _Function:
-    """Decorate a method: the error for an unknown argument also says what to use instead."""
+    """Decorate a method or function: errors for unknown arguments also say what to use instead."""
     owners = [function.__qualname__.removesuffix(".__init__")]
     found: _Function = _explained(function, owners)
     return found
@@ -68,22 +68,24 @@ def _wrong_call(
     kwargs: Mapping[str, Any],
 ) -> str | None:
     """Return what is wrong with a call: an unknown argument, or a missing one."""
-    known = list(signature.parameters)[1:]  # without self
+    of_object = next(iter(signature.parameters)) == "self"
+    parameters = dict(list(signature.parameters.items())[of_object:])
+    known, n_given = list(parameters), len(args) - of_object
     for name in kwargs:
         if name not in known:
             hint = _found(arguments.ARGUMENTS, owners, names.plain(name))
             hint = hint or f"its arguments are {quoted(known)}{did_you_mean(name, known)}"
             return f"{owners[0]} has no argument {name!r}; {hint}"
-    by_place = [name for name in known if signature.parameters[name].kind is not _KEYWORD_ONLY]
-    if len(args) - 1 > len(by_place) < len(known):
+    by_place = [name for name in known if parameters[name].kind is not _KEYWORD_ONLY]
+    if n_given > len(by_place) < len(known):
         example = f"{known[len(by_place)]}=..."
         listed = " and ".join(filter(None, [", ".join(by_place[:-1]), *by_place[-1:]]))
         return (
-            f"{owners[0]} takes {listed} by position, but {len(args) - 1} positional "
+            f"{owners[0]} takes {listed} by position, but {n_given} positional "
             f"arguments were given; pass the others by name, such as {example}"
         )
-    for i, (name, parameter) in enumerate(list(signature.parameters.items())[1:], 1):
-        by_position = i < len(args) and parameter.kind is not parameter.KEYWORD_ONLY
+    for i, (name, parameter) in enumerate(parameters.items()):
+        by_position = i < n_given and parameter.kind is not parameter.KEYWORD_ONLY
         if parameter.default is parameter.empty and name not in kwargs and not by_position:
             hint = _found(arguments.NEEDED, owners, name) or "pass it"
             return f"{owners[0]} is missing the argument {name!r}; {hint}"

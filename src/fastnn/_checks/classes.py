@@ -9,7 +9,7 @@ import numpy as np
 
 from fastnn import _conversion
 from fastnn._checks.targets import class_weight
-from fastnn._checks.values import did_you_mean, items, quoted, shown
+from fastnn._checks.values import did_you_mean, items, number, quoted, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -168,7 +168,8 @@ def weights_by_number(
         return class_weight(value, loss, n_out)
     numbers = {label: i for i, label in enumerate(known)}
     weights: Mapping[Any, Any] = _mapping(value)
-    for label in weights:
+    for label, weight in weights.items():
+        number(f"class_weight[{label!r}]", weight, low=0.0)
         if label not in numbers:
             raise ValueError(
                 f"class_weight has the label {label!r}, which is not among the network's classes "

@@ -79,6 +79,15 @@ def one_of_these(name: str, value: object, kinds: type | tuple[type, ...], wante
         raise TypeError(f"{name} must be {wanted}; got {shown(value)} ({type(value).__name__})")
 
 
+def one_network(name: str, est: object) -> None:
+    """Check that an estimator is not one of several networks."""
+    if hasattr(est, "fits_"):
+        raise TypeError(
+            f"{name} is a {type(est).__name__}, which has several networks; pass one of them, such "
+            "as its fits_[0]"
+        )
+
+
 def fitted(name: str, est: object, attribute: str) -> None:
     """Check that an estimator has an attribute that is set by fitting."""
     if not hasattr(est, attribute):

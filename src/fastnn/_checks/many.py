@@ -156,6 +156,14 @@ def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
         raise ValueError(
             f"groups must have a label for each of the {n_rows} rows of X; got shape {labels.shape}"
         )
+    # An array made of a list with texts has the text "nan".
+    listed = value if isinstance(value, list | tuple) else labels.tolist()
+    count = sum(map(_conversion.is_missing, listed))
+    if count:
+        raise ValueError(
+            f"the group of {count} rows is missing (None or NaN); give these rows a label of their "
+            "own, or leave them out"
+        )
     try:
         found, numbers = np.unique(labels, return_inverse=True)
     except TypeError:  # labels of several types
@@ -383,7 +391,8 @@ def chosen_members(name: str, value: Any, n: int) -> list[int]:
 
 def reduction_of_members(value: object, names: Sequence[str]) -> str | None:
     """Return the name of the reduction that combines the members' predictions."""
-    return None if value is None else choice("reduce", value, names)
+    hints = {"median": 'use reduce="quantiles", quantiles=[0.5]'}
+    return None if value is None else choice("reduce", value, names, hints=hints)
 
 
 def levels(value: Any) -> NDArray[np.float64]:
@@ -404,6 +413,16 @@ def modes(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise TypeError(f"modes must be an object; got {shown(value)}")
     return {name: choice("modes", mode, ("min", "max")) for name, mode in value.items()}
+
+
+def same_classes(kinds: Sequence[Any]) -> None:
+    """Check that networks have the same loss, number of outputs and classes."""
+    for kind in kinds:
+        if kind != kinds[0]:
+            raise ValueError(
+                "the networks are not for the same classes: loss, outputs and classes are "
+                f"{shown(kinds[0])} and {shown(kind)}; call predict_classes of each network"
+            )
 
 
 def same_outputs(numbers: Sequence[int]) -> None:

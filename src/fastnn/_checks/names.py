@@ -287,6 +287,21 @@ CALLBACKS = table(
     }
 )
 
+HOOKS = table(
+    {
+        "on_batch_begin": "the hook is on_train_batch_begin",
+        "on_batch_end": "the hook is on_train_batch_end",
+        "on_test_begin on_test_end on_test_batch_begin on_test_batch_end on_predict_begin "
+        "on_predict_end on_predict_batch_begin on_predict_batch_end": (
+            "evaluations and predictions call no hooks; on_epoch_end has the validation loss"
+        ),
+        "on_train_epoch_start": "the hook is on_epoch_begin",
+        "on_train_epoch_end on_validation_end on_validation_epoch_end": "the hook is on_epoch_end",
+        "on_train_start on_fit_start": "the hook is on_train_begin",
+        "on_fit_end": "the hook is on_train_end",
+    }
+)
+
 LAYERS = table(
     {
         "activation relu elu selu gelu silu sigmoid tanh softmax softplus leaky_relu prelu mish "

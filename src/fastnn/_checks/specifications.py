@@ -461,8 +461,11 @@ def settable(name: str, is_bound: bool) -> None:
     if name in _FOLLOWING:
         raise AttributeError(f"the {name} of an MLP cannot be set: {_FOLLOWING[name]}")
     if is_bound:
-        rate = "set learning_rate, or " if name == "optimizer" else ""
+        other = "build another MLP, and give it the weights by set_weights"
+        remedies = {
+            "optimizer": f"set learning_rate, or {other}",
+            "n_threads": "net.copy(n_threads=1) returns a network with another number",
+        }
         raise AttributeError(
-            f"an MLP keeps the {name} that it was built with; {rate}build another MLP, and give it "
-            "the weights by set_weights"
+            f"an MLP keeps the {name} that it was built with; {remedies.get(name, other)}"
         )

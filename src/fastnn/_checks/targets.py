@@ -22,6 +22,13 @@ if TYPE_CHECKING:
 #: The most standard deviations that the mean of a target may be away from 0 in float32.
 _MOST_DEVIATIONS = 2.0**17
 
+#: The largest target that is scaled, in each dtype: outputs far beyond the targets must be finite,
+#: and in float64 the squares of targets, too.
+_LARGEST_SCALED = {"float32": 1e34, "float64": 1e150}
+
+#: The most labels that a message lists.
+_MOST_NAMED = 10
+
 
 def given_targets(name: str, value: Any, rows_of: str = "X") -> None:
     """Check that targets are given."""
@@ -108,9 +115,21 @@ def class_labels(name: str, array: NDArray[Any], n_out: int) -> NDArray[np.int64
         at = int(np.argmin(found) if low < 0 else np.argmax(found))
         raise ValueError(
             f"{name}[{at}] is class {labels[at]} but the network has {n_out} outputs; labels run "
-            f"from 0 to {n_out - 1}"
+            f"from 0 to {n_out - 1}{_set_classes(labels, n_out)}"
         )
     return found
+
+
+def _set_classes(labels: NDArray[Any], n_classes: int) -> str:
+    """Return the end of a message if the labels may be those of the classes, such as 1 and 2."""
+    found = np.unique(labels)
+    if len(found) != n_classes or len(found) > _MOST_NAMED or (found != np.floor(found)).any():
+        return ""
+    return f"; if {_listed(found)} are the classes, set net.classes = ({_listed(found)})"
+
+
+def _listed(numbers: NDArray[Any]) -> str:
+    return ", ".join(str(int(number)) for number in numbers)
 
 
 def targets_in_range(name: str, t: NDArray[Any], loss: Loss) -> None:
@@ -121,7 +140,11 @@ def targets_in_range(name: str, t: NDArray[Any], loss: Loss) -> None:
         limits = f"from {takes.low:g} to {takes.high:g}"
         if math.isinf(takes.high):
             limits = f"{takes.low:g} or more"
-        raise ValueError(f"{name} must be {limits} for loss {loss.name!r}; it holds {worst}")
+        is_binary = (takes.low, takes.high) == (0, 1) and t.shape[1:] == (1,)
+        remedy = _set_classes(t, 2) if is_binary else ""
+        raise ValueError(
+            f"{name} must be {limits} for loss {loss.name!r}; it holds {worst}{remedy}"
+        )
     if takes.are_classes:
         sums = t.sum(axis=1, dtype=np.float64)
         at = int(np.argmax(np.abs(sums - 1)))
@@ -130,6 +153,16 @@ def targets_in_range(name: str, t: NDArray[Any], loss: Loss) -> None:
                 f"{name}[{at}] sums to {sums[at]:.6g}; rows of class probabilities (or one-hot "
                 "rows) sum to 1: divide each row by its sum"
             )
+
+
+def size_of_target(name: str, y: NDArray[Any], dtype: str) -> None:
+    """Check that outputs of a dtype can be as large as these targets (n,)."""
+    largest, limit = float(np.abs(y).max()), _LARGEST_SCALED[dtype]
+    if largest > limit:
+        raise ValueError(
+            f"{name} holds numbers up to {largest:.3g}, too large for a network of {dtype}; divide "
+            f"{name} by a constant, so that they are below {limit:g}"
+        )
 
 
 def offset_of_target(name: str, mean: float, deviation: float, dtype: str) -> None:

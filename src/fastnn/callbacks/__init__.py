@@ -1,9 +1,9 @@
 """Callbacks: objects that `fit` calls during training, and the history that it returns.
 
-Names, arguments and behaviour are those of Keras 3. Each subject has a module: the base class
-(base.py), the history, callbacks that stop training, save networks, set the learning rate, validate
-moving averages, write logs or show progress. Not here: the training loop, which calls the hooks
-(training/loop.py), and arithmetic.
+Names, arguments and behaviour are those of Keras 3, except what docs/coming_from/keras.rst lists.
+Each subject has a module: the base class (base.py), the history, callbacks that stop training, save
+networks, set the learning rate, validate moving averages, write logs or show progress. Not here:
+the training loop, which calls the hooks (training/loop.py), and arithmetic.
 """
 
 from typing import TYPE_CHECKING

@@ -149,11 +149,21 @@ def _specification_of(config: dict[str, Any]) -> Specification:
 # ---- reading ------------------------------------------------------------------------------------
 
 
-def load(path: Path, loss: Callable[..., Any] | CustomLoss | None = None) -> State:
-    """Return the network in a file; `loss` is the function of a CustomLoss, not kept in files."""
+def load(
+    path: Path,
+    loss: Callable[..., Any] | CustomLoss | None = None,
+    n_threads: int | None = None,
+) -> State:
+    """Return the network in a file; `loss` is the function of a CustomLoss, not kept in files.
+
+    `n_threads` replaces the number of threads in the file, unless it is None.
+    """
     state, snapshot, metadata, _ = _read(_checks.file_path("path", path))
+    spec = state.specification.with_threads(n_threads)
     if loss is not None:
-        state = State(with_function(state.specification, loss))
+        spec = with_function(spec, loss)
+    if spec is not state.specification:
+        state = State(spec)
     state.take(snapshot)
     state.metadata = metadata
     return state

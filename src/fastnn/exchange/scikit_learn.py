@@ -134,14 +134,18 @@ def from_sklearn(
 
 
 def _converted(
-    est: Any, loss: str | Loss | None, optimizer: str | Optimizer | None, seed: int | None
+    est: Any,
+    loss: str | Loss | None,
+    optimizer: str | Optimizer | None,
+    seed: int | None,
+    name: str = "est",
 ) -> MLP:
-    """Return the network of a fitted estimator or pipeline."""
+    """Return the network of a fitted estimator or pipeline; `name` is its name in messages."""
     *scalers, est = _steps(est)
     ours, theirs = (_kinds(name, *_MLPS) for name in ("fastnn.sklearn", "sklearn.neural_network"))
-    _checks.one_of_these("est", est, ours + theirs, " or ".join(_MLPS))
+    _checks.one_of_these(name, est, ours + theirs, " or ".join(_MLPS))
     is_ours = isinstance(est, ours)
-    _checks.fitted("est", est, "net_" if is_ours else "coefs_")
+    _checks.fitted(name, est, "net_" if is_ours else "coefs_")
     if is_ours and optimizer is None:
         optimizer = _schedule_of(est)
     if is_ours and not scalers:
@@ -178,7 +182,8 @@ def network_of(net: Any) -> MLP:
         return net
     estimators = _kinds("sklearn.base", "BaseEstimator")
     _checks.one_of_these("net", net, estimators, "an MLP or a fitted estimator")
-    return _converted(net, None, None, None)
+    _checks.one_network("net", net)
+    return _converted(net, None, None, None, name="net")
 
 
 def _steps(est: Any) -> list[Any]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from fastnn.mlp import Inputs, Metrics, Path
 
 
+@_checks.explained
 def fit_many(
     nets: Iterable[MLP],
     X: Inputs,

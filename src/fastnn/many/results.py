@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
-from fastnn import _checks
+from fastnn import _checks, inspection
 from fastnn import metrics as metric_kinds
 from fastnn.callbacks import History
 from fastnn.exchange import model_files, safetensors
@@ -287,6 +287,30 @@ class Fits:
             outputs = [net.predict(some[net.dtype]).astype(np.float64) for net in trained]
             parts.append(_reduced(np.stack(outputs), way, levels))
         return np.concatenate(parts, axis=-2)
+
+    def predict_classes(self, X: Inputs) -> NDArray[Any]:
+        """Return the class of each row by the mean of the outputs of the trained networks.
+
+        Parameters
+        ----------
+        X : array-like of shape (n, n_in)
+
+        Returns
+        -------
+        ndarray of shape (n,) or (n, n_out)
+            Labels or numbers of classes, as `MLP.predict_classes` returns them for one network.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If X is invalid, no network is trained, or the networks are not for the same classes.
+        """
+        _checks.some_trained(int(self.is_trained.sum()))
+        kinds = [(net.loss.name, net.n_out, net.classes) for net in self.some(self.is_trained)]
+        _checks.same_classes(kinds)
+        net = self.nets[int(self.is_trained.argmax())]
+        _checks.classifies(net.loss, net.n_out)
+        return inspection.classes(net, self.predict(X, "mean"))
 
     def evaluate(
         self,

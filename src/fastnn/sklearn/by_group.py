@@ -28,7 +28,6 @@ from fastnn.sklearn.base import (
 from fastnn.sklearn.descent import Descent, run_all
 from fastnn.sklearn.members import HasMembers
 from fastnn.sklearn.rows import check_indices
-from fastnn.tabular.frames import is_missing
 
 if TYPE_CHECKING:
     from typing import Self
@@ -36,23 +35,6 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from fastnn.sklearn.rows import LabelledRows
-
-
-def _labelled(groups: Any, n: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """Return the distinct labels of n rows, sorted, and the index of each row's label."""
-    array = np.asarray(groups)
-    if isinstance(groups, list | tuple):  # an array of a list with texts has the text "nan"
-        count = sum(map(is_missing, groups))
-    elif array.dtype.kind == "O":
-        count = sum(map(is_missing, array.ravel().tolist()))
-    else:
-        count = int(np.count_nonzero(array != array))  # NaN, NaT
-    if count:
-        raise ValueError(
-            f"the group of {count} rows is missing (None or NaN); give these rows a label of their "
-            "own, or leave them out"
-        )
-    return _checks.groups(array, n)
 
 
 def _of_classifiers(by_group: Any) -> bool:
@@ -201,7 +183,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
                 "solver='adam' or 'sgd'"
             )
         inputs, labels = self._divided(X, groups, reset=True)
-        self.groups_, numbers = _labelled(labels, _num_samples(X))
+        self.groups_, numbers = _checks.groups(labels, _num_samples(X))
         self._prototype = clone(self.estimator)
         self._prototype._validate_params()
         rows, _ = self._prototype._rows(inputs, y, sample_weight)
@@ -298,7 +280,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         """Return the outputs (n, n_outputs) for rows, each from the network of its group."""
         check_is_fitted(self)
         inputs, labels = self._divided(X, groups, reset=False)
-        found, numbers = _labelled(labels, _num_samples(X))
+        found, numbers = _checks.groups(labels, _num_samples(X))
         check_indices(inputs)
         rows = validate_data(self._prototype, inputs, accept_sparse=["csr", "csc"], reset=False)
         rows = rows.tocsr() if scipy.sparse.issparse(rows) else rows

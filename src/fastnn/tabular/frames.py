@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _conversion
+from fastnn._conversion import is_missing
 from fastnn.tabular.columns import OrderedTexts
 from fastnn.tabular.errors import TableError
 
@@ -133,18 +134,6 @@ def _simple(array: NDArray[Any]) -> NDArray[Any]:
         return np.array([None if is_missing(v) else _clock(v) for v in array], "M8[us]")
     texts = ["" if is_missing(v) else str(v).lower() if _is_bool(v) else str(v) for v in array]
     return np.array(texts, str) if all(map(_is_plain, known)) else array
-
-
-def is_missing(value: Any) -> bool:
-    """Return whether an object in a column is a missing value: None, NaN, NA, NaT."""
-    if value is None:
-        return True
-    if isinstance(value, str | bytes):
-        return False
-    try:
-        return not bool(value == value)
-    except (TypeError, ValueError):  # pandas.NA, or an array inside a column
-        return not hasattr(value, "shape")
 
 
 def _clock(value: datetime.date) -> datetime.date:

@@ -195,6 +195,10 @@ class Specification:
         vars(twin).update(vars(self), seed=seed)
         return twin
 
+    def with_threads(self, n_threads: int | None) -> Specification:
+        """Return a specification with another number of threads, or this one if it is None."""
+        return self if n_threads is None else replace(self, n_threads=n_threads)
+
     def with_rate(self, rate: float | Schedule) -> Specification:
         """Return a specification with another learning rate."""
         rule: Any = self.optimizer

@@ -353,9 +353,9 @@ class State:
             snapshot.blocks[-1] = self.averages()
         return State._restored(spec.with_trainable(numbers, trainable), snapshot, self.metadata)
 
-    def copy(self, policy: str | None = None) -> State:
-        """Return an independent copy of the network, on request with another precision policy."""
-        spec = self.specification
+    def copy(self, policy: str | None = None, n_threads: int | None = None) -> State:
+        """Return an independent copy, on request with another precision policy or other threads."""
+        spec = self.specification.with_threads(n_threads)
         if policy is not None:
             spec = dataclasses.replace(spec, policy=policy)
             if self.standardization is not None:
