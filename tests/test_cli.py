@@ -476,6 +476,29 @@ def test_dates_are_inputs(here, output_of):
     assert "when  a date; 2020-" in output_of("info", "new.safetensors")
 
 
+def test_an_order_of_day_and_month_that_no_date_shows_is_a_note_and_can_be_stated(here, run):
+    lines = [f"0{1 + i % 9}/0{1 + i % 7}/2020,{i}" for i in range(60)]
+    Path("visits.csv").write_text("\n".join(["day,y", *lines]) + "\n")
+    Path("later.csv").write_text("day\n25/12/2020\n")
+    train = ("train", "visits.csv", "--target", "y", *PLAIN, "--epochs", "1", "--out", "v")
+    note = "note: column 'day' holds dates such as '01/02/2020'.*in training: --day-first day\n"
+    assert not re.search("note: column", run(*train, "--month-first", "day")[2])
+    assert re.search(note, run("info", "visits.csv")[2])
+    code, _, err = run(*train)
+    assert (code, len(re.findall(note, err))) == (0, 1)
+    assert run("predict", "v", "later.csv") == (
+        1,
+        "",
+        "fastnn: error: later.csv: column 'day' holds '25/12/2020' in row 1 but must hold dates "
+        "with the month first; correct the value, or, if the day is first, state it in training: "
+        "--day-first day\n",
+    )
+    code, _, err = run(*train, "--day-first", "day")
+    assert (code, re.search(note, err)) == (0, None)
+    code, out, err = run("predict", "v", "later.csv")
+    assert (code, out.count("\n"), err) == (0, 2, "")
+
+
 def test_a_note_says_that_the_loss_still_fell_in_the_last_epoch(here, run):
     for options, is_said in (([], True), (["--validation", "0"], False), (["--quiet"], False)):
         err = run(*TRAIN, "--epochs", "2", *options)[2]
@@ -704,6 +727,22 @@ WRONG = [
     (f"{' '.join(TRAIN)} --drop hue", 1, "things.csv has no column 'hue'; its columns are"),
     (f"{' '.join(TRAIN)} --categorical hue", 1, "things.csv has no column 'hue'; its columns are"),
     (f"{' '.join(TRAIN)} --drop size,colour", 1, "no column to predict 'price' from"),
+    (f"{' '.join(TRAIN)} --day-first hue", 1, "things.csv has no column 'hue'; its columns are"),
+    (
+        f"{' '.join(TRAIN)} --categorical size --month-first size",
+        2,
+        "column 'size' is in --categorical and in --month-first; name it in one",
+    ),
+    (
+        f"{' '.join(TRAIN)} --by size --day-first size",
+        2,
+        "column 'size' is in --day-first and in --by; name it in one",
+    ),
+    (
+        f"{' '.join(TRAIN)} --drop size --categorical size",
+        2,
+        "column 'size' is in --drop and in --categorical; name it in one",
+    ),
     (f"{' '.join(TRAIN)} --test 0.001", 1, "too few rows with a target (300) for --test 0.001"),
     (f"{' '.join(TRAIN)} --learning-rate 1e30", 1, ", so nothing was saved; lower --learning-rate"),
     (
