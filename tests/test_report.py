@@ -280,6 +280,27 @@ def test_one_class_alone_has_no_roc_curve(models, tmp_path):
     assert "All held-out rows are of one class" in text
 
 
+@pytest.mark.filterwarnings("error")
+def test_classes_without_rows_have_no_roc_curve(models, tmp_path):
+    path = tmp_path / "r.html"
+    of_each = [np.flatnonzero(THREE == k)[-10:] for k in range(3)]
+    models["three"].report(FRAME.iloc[of_each[1]], THREE[of_each[1]], path)
+    text = path.read_text(encoding="utf-8")
+    Reader(text)
+    assert "All held-out rows are of one class: there is no curve." in text
+    assert "Each class against all others" not in text
+    assert "nan" not in text
+    rows = np.concatenate(of_each[:2])
+    models["three"].report(FRAME.iloc[rows], THREE[rows], path)
+    text = path.read_text(encoding="utf-8")
+    areas = Reader(text).tables["Each class against all others"]
+    assert [row[2] == "–" for row in areas[1:]] == [False, False, True]
+    assert "Classes without a held-out row have no curve: 2." in text
+    assert "Curves of 2 classes; the least area is 0." in text or "least area is 1." in text
+    assert "all other classes" not in text
+    assert "nan" not in text
+
+
 @pytest.mark.parametrize("name", ["two", "three"])
 def test_the_calibration_error(models, pages, name):
     y, proba = TASKS[name][SEEN:], models[name].predict_proba(FRAME[SEEN:])
