@@ -139,6 +139,7 @@ def prepare(
         _checks.unread_table(kinds=kinds, drop=drop)
     table = data if is_table else read(data, kinds=kinds, drop=drop, missing=missing)
     found, classes, y, rows = None, None, None, np.arange(table.n)
+    _check_target(table, target)
     if target is not None:
         found, classes, y = target_of(table, target, task)
         rows = np.flatnonzero(~np.isnan(y) if classes is None else y >= 0)
@@ -200,6 +201,7 @@ def learn(
     TableError
         If a column has a type that no network takes, or if no column is left.
     """
+    _check_target(table, target)
     rows = np.arange(table.n) if rows is None else rows
     missing = _checks.listed_texts("missing", missing)
     max_categories = _checks.integer("max_categories", max_categories, low=1)
@@ -228,6 +230,12 @@ def learn(
     if is_rich:
         columns = _with_numbers_in_detail(columns, table, rows)
     return Recipe(task, target, classes, columns, ignored, missing)
+
+
+def _check_target(table: Table, target: str | None) -> None:
+    """Check that a target is None or a text; learning from inputs alone needs no such column."""
+    if target is not None:
+        _checks.column_name("target", target, table.path, [*table.columns, *table.others])
 
 
 def _reason_to_ignore(column: Column, rows: NDArray[Any], max_categories: int) -> str | None:
