@@ -84,8 +84,13 @@ def test_an_encoding_may_be_stated(read, expected):
     table = read(PLAIN.encode("utf-16-be"), encoding="utf-16-be")
     assert (values(table), table.notes) == (expected, [])
     assert read("a\nж\n".encode("koi8-r"), encoding="koi8-r").columns["a"].texts == ["ж"]
-    with pytest.raises(TableError, match="is not ASCII text; name its encoding: --encoding"):
+    with pytest.raises(TableError, match="is not ASCII text; name another --encoding, or leave"):
         read(PLAIN, encoding="ascii")
+    for content in ("a,b\n1,2\n", "a,b\n1,22\n"):  # the first would be four characters of UTF-16
+        with pytest.raises(TableError, match="is not UTF-16 text; name another --encoding, or lea"):
+            read(content, encoding="utf-16")
+    with pytest.raises(TableError, match="is not UTF-16 text; name its encoding: --encoding NAME"):
+        read("\ufeffa\n1\n".encode("utf-16-le") + b"x")  # marked as UTF-16, and damaged
     with pytest.raises(ValueError, match=r"encoding must be a text encoding .*; got 'utf-9'"):
         read(PLAIN, encoding="utf-9")
     with pytest.raises(ValueError, match="must be a text encoding"):

@@ -27,7 +27,7 @@ from fastnn.tabular.codes import (
     Weekday,
 )
 from fastnn.tabular.encoding import Entry
-from fastnn.tabular.errors import TableError
+from fastnn.tabular.errors import FRAME, TableError, listed
 from fastnn.tabular.reading import read
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.spelling import Lookup
@@ -224,12 +224,26 @@ def learn(
     if unsupported:
         raise TableError(_unsupported(table.path, unsupported))
     if not columns:
-        names = ", ".join(f"{name!r} ({why})" for name, why in ignored.items()) or "none"
-        purpose = "" if target is None else f" to predict {target!r} from"
-        raise TableError(f"{table.path} has no column{purpose}; ignored columns: {names}")
+        raise TableError(_nothing_left(table, target, ignored))
     if is_rich:
         columns = _with_numbers_in_detail(columns, table, rows)
     return Recipe(task, target, classes, columns, ignored, missing)
+
+
+def _nothing_left(table: Table, target: str | None, ignored: Mapping[str, str]) -> str:
+    """Return the message about a table without a column to learn from."""
+    purpose = "" if target is None else f" to predict {target!r} from"
+    names = ", ".join(f"{name!r} ({why})" for name, why in ignored.items())
+    dropped = [name for name in table.others if name != target]
+    option = "drop" if table.path == FRAME else "--drop"
+    if dropped and not ignored:
+        which = "all other columns" if target is not None else "all columns"
+        return (
+            f"{table.path} has no column{purpose}, because {option} leaves out {which}, "
+            f"{listed(dropped)}; keep at least one"
+        )
+    also = f"; left out by {option}: {listed(dropped)}; keep one of them" if dropped else ""
+    return f"{table.path} has no column{purpose}; ignored columns: {names or 'none'}{also}"
 
 
 def _check_target(table: Table, target: str | None) -> None:

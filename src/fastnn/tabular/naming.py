@@ -56,8 +56,9 @@ def _require_same_form(
     if not is_matrix and missing and len(of_array) == len(wanted):
         raise TableError(
             f"{FRAME} has no columns {listed(wanted)}, the names of an array's columns; its "
-            f"columns are {listed(names, 12)}; if training used an array, pass an array to the estimator, "
-            f"or rename the columns, in the order of that array: {wanted[0]!r} for the first"
+            f"columns are {listed(names, 12)}; if training used an array, pass an array to the "
+            f"estimator, or rename the columns, in the order of that array: {wanted[0]!r} for the "
+            "first"
         )
 
 
