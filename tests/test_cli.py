@@ -505,6 +505,17 @@ def test_a_note_says_that_the_loss_still_fell_in_the_last_epoch(here, run):
         assert ("--epochs 2 ended; more may help: --epochs 4" in err) == is_said
 
 
+def test_no_note_if_the_best_epoch_is_not_the_last(here, run):
+    noise = np.random.default_rng(0).normal(size=(200, 4))
+    pl.DataFrame(noise, ["a", "b", "c", "y"]).write_csv("noise.csv")
+    code, out, err = run("train", "noise.csv", "--target", "y", *PLAIN, "--epochs", "30",
+                         "--patience", "99", "--out", "n", "--json")  # fmt: skip
+    result = json.loads(out)
+    assert (code, result["epochs"]) == (0, 30)
+    assert result["best_epoch"] < 30
+    assert "still fell" not in err
+
+
 # ---- predict ------------------------------------------------------------------------------------
 
 
@@ -1050,6 +1061,22 @@ def test_ctrl_c_while_modules_are_imported_prints_one_line():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)
     assert (done.returncode, done.stdout) == (130, b"")
     assert done.stderr == b"fastnn: error: interrupted; no file was written\n"
+
+
+@pytest.mark.parametrize("variable", ["FASTNN_ISA", "FASTNN_ZEROS"])
+def test_a_wrong_environment_variable_is_an_error_of_one_line(tmp_path, variable):
+    script = tmp_path / "fastnn"  # as pip writes it
+    script.write_text("import sys\nfrom fastnn.__main__ import run\nsys.exit(run())\n")
+    environment = {**os.environ, variable: "x"}
+    for command in (["-m", "fastnn"], ["-mfastnn"], [str(script)]):
+        done = subprocess.run([sys.executable, *command, "info", "-m", "fastnn.sklearn"],
+                              env=environment, capture_output=True, encoding="utf-8")  # fmt: skip
+        assert (done.returncode, done.stdout) == (2, "")
+        assert re.fullmatch(f"fastnn: error: {variable}='x' [^\n]+\n", done.stderr)
+    for command in (["-m", "fastnn.benchmarking"], ["-c", "import fastnn", "fastnn"]):
+        done = subprocess.run([sys.executable, *command], env=environment, capture_output=True)
+        assert done.returncode == 1
+        assert b"ValueError" in done.stderr
 
 
 # ---- the command itself -------------------------------------------------------------------------

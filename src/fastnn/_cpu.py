@@ -19,12 +19,33 @@ from fastnn._precision import POLICIES
 #: Instruction sets that this build contains and this CPU can run, best first.
 INSTRUCTION_SETS = tuple(_kernels_f32.instruction_sets())
 
-#: The instruction set in use: the best, or the one in the environment variable FASTNN_ISA.
-ISA = _checks.instruction_set(os.environ.get("FASTNN_ISA"), INSTRUCTION_SETS)
 
-#: Whether products with zeros in the inputs are skipped where that is faster; the bits are the
-#: same. FASTNN_ZEROS=0 computes all products, to measure the difference.
-SKIP_ZEROS = _checks.switch("FASTNN_ZEROS", os.environ.get("FASTNN_ZEROS"))
+def _is_command() -> bool:
+    """Return whether this process is `fastnn` or `python -m fastnn`.
+
+    Python imports this package before the module of the command, which therefore cannot catch an
+    error of the import.
+    """
+    argv: list[str] = getattr(sys, "argv", None) or [
+        ""
+    ]  # a program that embeds Python may have none
+    if argv[0] == "-m":  # while Python imports the package of the module; argv has what follows it
+        return sys.orig_argv[-len(argv)] in ("fastnn", "-mfastnn")
+    return os.path.splitext(os.path.basename(argv[0]))[0] == "fastnn"
+
+
+try:
+    #: The instruction set in use: the best, or the one in the environment variable FASTNN_ISA.
+    ISA = _checks.instruction_set(os.environ.get("FASTNN_ISA"), INSTRUCTION_SETS)
+
+    #: Whether products with zeros in the inputs are skipped where that is faster; the bits are the
+    #: same. FASTNN_ZEROS=0 computes all products, to measure the difference.
+    SKIP_ZEROS = _checks.switch("FASTNN_ZEROS", os.environ.get("FASTNN_ZEROS"))
+except ValueError as error:
+    if not _is_command():
+        raise
+    print(f"fastnn: error: {error}", file=sys.stderr)
+    raise SystemExit(2) from error
 
 
 # Seconds of the measurement of latency.

@@ -142,7 +142,7 @@ def encoding_of(head: bytes) -> str:
 def decoded(path: str, content: bytes, encoding: str | None) -> tuple[str, str]:
     """Return a file's text and its encoding, which is detected if it is not given."""
     stated = encoding or encoding_of(content[:_HEAD])
-    # A UTF-16 text has a zero in each end of a line, but most UTF-8 texts of even length decode, too.
+    # Line ends of UTF-16 have a zero byte; without this check, UTF-8 would decode as Chinese.
     is_wide = codecs.lookup(stated).name.startswith(("utf-16", "utf-32")) if encoding else False
     try:
         if is_wide and content and 0 not in content:
