@@ -102,7 +102,7 @@ def test_an_unknown_peer_is_an_error_of_one_line_with_exit_code_2():
     done = bench("--peers", "tensorflow")
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
-    assert line.startswith("fastnn bench: peers must be one of 'none', 'all', 'numpy'")
+    assert line.startswith("fastnn: error: --peers must be one of 'none', 'all', 'numpy'")
     assert "'tensorflow'" in line
 
 
@@ -110,11 +110,11 @@ def test_an_unknown_peer_is_an_error_of_one_line_with_exit_code_2():
     ("arguments", "message"),
     [
         (["--peers", "torchh"], "did you mean 'torch'?"),
-        (["--threads", "0"], "threads must be at least 1; got 0"),
-        (["--rounds", "0"], "rounds must be at least 1; got 0"),
-        (["--seconds", "0"], "seconds must be above 0"),
-        (["--seconds", "nan"], "seconds must be above 0"),
-        (["--only", "3-4-5"], "only must be part of one of 'fit: 2-3-1"),
+        (["--threads", "0"], "fastnn: error: --threads must be at least 1; got 0"),
+        (["--rounds", "0"], "fastnn: error: --rounds must be at least 1; got 0"),
+        (["--seconds", "0"], "fastnn: error: --seconds must be above 0"),
+        (["--seconds", "nan"], "fastnn: error: --seconds must be above 0"),
+        (["--only", "3-4-5"], "fastnn: error: --only must be part of one of 'fit: 2-3-1"),
     ],
 )
 def test_invalid_options_are_refused_before_anything_is_measured(
@@ -133,7 +133,7 @@ def test_the_exit_code_is_1_if_a_measuring_process_fails(monkeypatch, capfd):
     assert command.run(parsed("--peers", "none")) == 1
     out, err = capfd.readouterr()
     assert out == ""
-    assert "the measuring process ended with exit code 1" in err
+    assert "fastnn: error: the measuring process ended with exit code 1" in err
 
 
 def test_ctrl_c_leaves_no_process_behind():

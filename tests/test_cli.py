@@ -476,10 +476,44 @@ def test_dates_are_inputs(here, output_of):
     assert "when  a date; 2020-" in output_of("info", "new.safetensors")
 
 
+def test_an_order_of_day_and_month_that_no_date_shows_is_a_note_and_can_be_stated(here, run):
+    lines = [f"0{1 + i % 9}/0{1 + i % 7}/2020,{i}" for i in range(60)]
+    Path("visits.csv").write_text("\n".join(["day,y", *lines]) + "\n")
+    Path("later.csv").write_text("day\n25/12/2020\n")
+    train = ("train", "visits.csv", "--target", "y", *PLAIN, "--epochs", "1", "--out", "v")
+    note = "note: column 'day' holds dates such as '01/02/2020'.*in training: --day-first day\n"
+    assert not re.search("note: column", run(*train, "--month-first", "day")[2])
+    assert re.search(note, run("info", "visits.csv")[2])
+    code, _, err = run(*train)
+    assert (code, len(re.findall(note, err))) == (0, 1)
+    assert run("predict", "v", "later.csv") == (
+        1,
+        "",
+        "fastnn: error: later.csv: column 'day' holds '25/12/2020' in row 1 but must hold dates "
+        "with the month first; correct the value, or, if the day is first, state it in training: "
+        "--day-first day\n",
+    )
+    code, _, err = run(*train, "--day-first", "day")
+    assert (code, re.search(note, err)) == (0, None)
+    code, out, err = run("predict", "v", "later.csv")
+    assert (code, out.count("\n"), err) == (0, 2, "")
+
+
 def test_a_note_says_that_the_loss_still_fell_in_the_last_epoch(here, run):
     for options, is_said in (([], True), (["--validation", "0"], False), (["--quiet"], False)):
         err = run(*TRAIN, "--epochs", "2", *options)[2]
         assert ("--epochs 2 ended; more may help: --epochs 4" in err) == is_said
+
+
+def test_no_note_if_the_best_epoch_is_not_the_last(here, run):
+    noise = np.random.default_rng(0).normal(size=(200, 4))
+    pl.DataFrame(noise, ["a", "b", "c", "y"]).write_csv("noise.csv")
+    code, out, err = run("train", "noise.csv", "--target", "y", *PLAIN, "--epochs", "30",
+                         "--patience", "99", "--out", "n", "--json")  # fmt: skip
+    result = json.loads(out)
+    assert (code, result["epochs"]) == (0, 30)
+    assert result["best_epoch"] < 30
+    assert "still fell" not in err
 
 
 # ---- predict ------------------------------------------------------------------------------------
@@ -694,7 +728,8 @@ WRONG = [
     ("predict things.safetensors things.csv --proba", 2, "--proba needs a classifier"),
     ("predict things.safetensors things.csv --json --out p.csv", 2, "leave out --out"),
     ("export things.safetensors", 2, "one of the arguments --onnx --c --json is required"),
-    ("bench --peers nobody", 2, "peers must be one of"),
+    ("bench --rounds 0", 2, "--rounds must be at least 1; got 0"),
+    ("bench --peers nobody", 2, "--peers must be one of"),
     ("train no.csv --target y --out new.safetensors", 1, "no.csv: No such file or directory; "),
     ("train no.tsv --target y --out new.safetensors", 1, "no.tsv: No such file or directory; "),
     ("train no.npz --target y --out new.safetensors", 1, "no.npz: No such file or directory; "),
@@ -703,7 +738,55 @@ WRONG = [
     ("train things.csv --target prize --out a", 1, "no column 'prize'; did you mean 'price'?"),
     (f"{' '.join(TRAIN)} --drop hue", 1, "things.csv has no column 'hue'; its columns are"),
     (f"{' '.join(TRAIN)} --categorical hue", 1, "things.csv has no column 'hue'; its columns are"),
-    (f"{' '.join(TRAIN)} --drop size,colour", 1, "no column to predict 'price' from"),
+    (
+        f"{' '.join(TRAIN)} --drop size,colour",
+        1,
+        "no column to predict 'price' from, because --drop leaves out all other columns, 'size', "
+        "'colour'; keep at least one\n",
+    ),
+    (
+        "train constant.csv --target y --drop x --out a --test 0",
+        1,
+        "ignored columns: 'c' (constant in the training rows); left out by --drop: 'x'; keep one",
+    ),
+    (
+        f"{' '.join(TRAIN)} --test 0.99",
+        1,
+        "things.csv: --test 0.99 leaves 3 of the 300 rows with a target, too few for --validation "
+        "0.1; lower --test, or hold out none: --validation 0\n",
+    ),
+    (
+        "train things.csv --target price --out a --test 0.997",
+        1,
+        "things.csv: --test leaves 1 of the 300 rows with a target for training; lower --test\n",
+    ),
+    (
+        f"{' '.join(TRAIN)} --validation 0.996",
+        1,
+        "--test and --validation leave 1 of the 300 rows with a target for training; lower --test ",
+    ),
+    (f"{' '.join(TRAIN)} --validation 0.001", 1, "too few rows with a target (240) for --valid"),
+    (
+        f"{' '.join(TRAIN)} --encoding utf-16",
+        1,
+        "things.csv is not UTF-16 text; name another --encoding, or leave it out to have the",
+    ),
+    (f"{' '.join(TRAIN)} --day-first hue", 1, "things.csv has no column 'hue'; its columns are"),
+    (
+        f"{' '.join(TRAIN)} --categorical size --month-first size",
+        2,
+        "column 'size' is in --categorical and in --month-first; name it in one",
+    ),
+    (
+        f"{' '.join(TRAIN)} --by size --day-first size",
+        2,
+        "column 'size' is in --day-first and in --by; name it in one",
+    ),
+    (
+        f"{' '.join(TRAIN)} --drop size --categorical size",
+        2,
+        "column 'size' is in --drop and in --categorical; name it in one",
+    ),
     (f"{' '.join(TRAIN)} --test 0.001", 1, "too few rows with a target (300) for --test 0.001"),
     (f"{' '.join(TRAIN)} --learning-rate 1e30", 1, ", so nothing was saved; lower --learning-rate"),
     (
@@ -745,7 +828,12 @@ WRONG = [
         "--task regression",
     ),
     (f"{CLASSES} --class-weight dare=2", 2, "'dare' is no class; did you mean 'dear'? the classes"),
-    ("export things.csv --json", 1, "'things.csv' is not a model file"),
+    (
+        "export things.csv --json",
+        1,
+        "'things.csv' is not a model file but a table; train on it first: fastnn train things.csv "
+        "--target COLUMN --out FILE\n",
+    ),
     ("predict things.safetensors no.csv", 1, "no.csv: No such file or directory; check the path"),
     ("predict things.safetensors lacking.csv", 1, "has no column 'colour'; its columns are 'size'"),
     (
@@ -785,7 +873,12 @@ WRONG = [
     ("export things.safetensors --onnx no/net.onnx", 1, "does not exist; create it"),
     ("export things.safetensors --c no/net.c", 1, "does not exist; create it"),
     ("export things.safetensors --c net.txt", 2, "--c net.txt: the name must end with '.c'"),
-    ("export things.safetensors --c 2nd.c", 1, "must be a C identifier"),
+    (
+        "export things.safetensors --c 2nd.c",
+        2,
+        "--c 2nd.c: the names in C begin with the file's name, so it must be a C identifier, such "
+        "as net in net.c; choose another name\n",
+    ),
 ]
 
 
@@ -794,6 +887,7 @@ def test_every_error_is_one_line(here, run, line, code, message):
     Path("lacking.csv").write_text("size\n1\n")
     Path("unknown.csv").write_text("size,colour\n1,red\n2,mauve\n")
     Path("bad.csv").write_text("size,colour\nbig,red\n")
+    Path("constant.csv").write_text("y,x,c\n" + "".join(f"{i},{i % 7},1\n" for i in range(30)))
     Path("names.csv").write_text("name,x\n" + "".join(f"n{i},{i % 7}\n" for i in range(30)))
     Path("digits.csv").write_text("y,x\n" + "".join(f"{i % 2},{i % 7}\n" for i in range(30)))
     np.save("five.npy", np.random.default_rng(0).normal(size=(30, 5)))
@@ -802,7 +896,7 @@ def test_every_error_is_one_line(here, run, line, code, message):
     before = sorted(os.listdir())
     found, out, err = run(*line.split(), *(["--quiet"] if line.startswith("train ") else []))
     assert (found, out) == (code, "")
-    assert re.fullmatch("fastnn( bench: |: error: )[^\n]+\n", err)
+    assert re.fullmatch("fastnn: error: [^\n]+\n", err)
     assert message in err
     assert sorted(os.listdir()) == before
 

@@ -23,7 +23,7 @@ from fastnn import tables
 from fastnn.sklearn import TabularClassifier, TabularRegressor
 from fastnn.tabular import codes, report, scores
 from fastnn.tabular.models import Model
-from fastnn.tabular.report import calibration, confusion, curves, importance, page, roc, svg
+from fastnn.tabular.report import calibration, confusion, curves, html, importance, page, roc, svg
 from fastnn.tabular.report.groups import equal_groups
 from fastnn.tabular.report.html import Html, element, escaped, fixed, number, table
 
@@ -278,6 +278,27 @@ def test_one_class_alone_has_no_roc_curve(models, tmp_path):
     text = (tmp_path / "r.html").read_text(encoding="utf-8")
     Reader(text)
     assert "All held-out rows are of one class" in text
+
+
+@pytest.mark.filterwarnings("error")
+def test_classes_without_rows_have_no_roc_curve(models, tmp_path):
+    path = tmp_path / "r.html"
+    of_each = [np.flatnonzero(np.equal(THREE, k))[-10:] for k in range(3)]
+    models["three"].report(FRAME.iloc[of_each[1]], THREE[of_each[1]], path)
+    text = path.read_text(encoding="utf-8")
+    Reader(text)
+    assert "All held-out rows are of one class: there is no curve." in text
+    assert "Each class against all others" not in text
+    assert "nan" not in text
+    rows = np.concatenate(of_each[:2])
+    models["three"].report(FRAME.iloc[rows], THREE[rows], path)
+    text = path.read_text(encoding="utf-8")
+    areas = Reader(text).tables["Each class against all others"]
+    assert [row[2] == html.NOTHING for row in areas[1:]] == [False, False, True]
+    assert "Classes without a held-out row have no curve: 2." in text
+    assert "Curves of 2 classes; the least area is 0." in text or "least area is 1." in text
+    assert "all other classes" not in text
+    assert "nan" not in text
 
 
 @pytest.mark.parametrize("name", ["two", "three"])

@@ -7,6 +7,7 @@ prediction. Not here: how columns are encoded (test_tables.py), data frames (tes
 
 import bz2
 import lzma
+import re
 import zipfile
 
 import numpy as np
@@ -83,8 +84,13 @@ def test_an_encoding_may_be_stated(read, expected):
     table = read(PLAIN.encode("utf-16-be"), encoding="utf-16-be")
     assert (values(table), table.notes) == (expected, [])
     assert read("a\nж\n".encode("koi8-r"), encoding="koi8-r").columns["a"].texts == ["ж"]
-    with pytest.raises(TableError, match="is not ASCII text; name its encoding: --encoding"):
+    with pytest.raises(TableError, match="is not ASCII text; name another --encoding, or leave"):
         read(PLAIN, encoding="ascii")
+    for content in ("a,b\n1,2\n", "a,b\n1,22\n"):  # the first would be four characters of UTF-16
+        with pytest.raises(TableError, match="is not UTF-16 text; name another --encoding, or lea"):
+            read(content, encoding="utf-16")
+    with pytest.raises(TableError, match="is not UTF-16 text; name its encoding: --encoding NAME"):
+        read("\ufeffa\n1\n".encode("utf-16-le") + b"x")  # marked as UTF-16, and damaged
     with pytest.raises(ValueError, match=r"encoding must be a text encoding .*; got 'utf-9'"):
         read(PLAIN, encoding="utf-9")
     with pytest.raises(ValueError, match="must be a text encoding"):
@@ -360,6 +366,44 @@ def test_the_order_of_day_and_month_is_that_of_training(read):
     assert day[0, 0] - first[0, 0] == 1
     with pytest.raises(TableError, match="'d' holds '1/13/2020' in row 1 but must hold dates"):
         recipe.inputs({"d": ["1/13/2020"]})
+
+
+def test_a_guessed_order_of_day_and_month_is_a_note(read):
+    (note,) = read("d,e\n2/2/2020,x\n08/02/2020,y\n").notes
+    assert note == (
+        "column 'd' holds dates such as '08/02/2020', and no value shows whether the day or the "
+        "month is first; they were read with the month first; if the day is first, state it in "
+        "training: --day-first d"
+    )
+    (note,) = tables.read({"d": ["2/2/2020"]}).notes
+    assert note.endswith(
+        "; if the day is first, state it in training: kinds={'d': 'day-first date'}"
+    )
+    for text in ("1.2.2020", "1-2-2020", "1/2/2020\n1/13/2020", "1/2/2020\n13/1/2020",
+                 "2020-02-01", "2020/02/01", "Feb 1 2020"):  # fmt: skip
+        assert read(f"d\n{text}\n").notes == []
+    for kind in ("day-first date", "month-first date"):
+        assert read("d\n1/2/2020\n", kinds={"d": kind}).notes == []
+
+
+def test_a_date_in_the_other_order_says_how_to_state_that_order(read):
+    for first, other, text in (("month", "day", "25/12/2020"), ("day", "month", "12/25/2020")):
+        kinds = {"d": f"{first}-first date"}
+        holds = f": column 'd' holds '{text}' in row 2 but must hold dates with the {first} first; "
+        remedy = f"correct the value, or, if the {other} is first, state it in training: "
+        with pytest.raises(TableError, match=re.escape(f"{holds}{remedy}--{other}-first d")):
+            read(f"d\n1/2/2020\n{text}\n", kinds=kinds)
+        stated = f"kinds={ {'d': f'{other}-first date'} }"
+        with pytest.raises(TableError, match=re.escape(f"{holds}{remedy}{stated}")):
+            tables.read({"d": ["1/2/2020", text]}, kinds=kinds)
+        with pytest.raises(TableError, match=f"the {first} first; correct the value, or leave it "):
+            read("d\n32/32/2020\n", kinds=kinds)
+
+
+def test_a_column_that_was_not_read_is_no_target():
+    frame = {"a": [1.0, 2.0], "y": [1.0, 2.0]}
+    with pytest.raises(TableError, match="column 'y' was not read; remove it from drop, or add"):
+        tables.prepare(frame, "y", drop=["y"])
 
 
 def test_new_dates_say_themselves_which_order_they_have_if_training_left_it_open(read):

@@ -226,6 +226,67 @@ def test_classes_of_a_recipe_are_those_of_the_network():
     assert found.tolist() == recipe.decode(net.predict(X)).tolist()
 
 
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [
+        (1.0, "is the single value 1.0; give lists: {'a': [1.0], ...}"),
+        (np.float32(3), "is the single value 3.0; give lists: {'a': [3.0], ...}"),
+        ("Bonn", "is the single value 'Bonn'; give lists: {'a': ['Bonn'], ...}"),
+        (None, "is the single value None; give lists"),
+        (pd.Timestamp("2020-01-01"), "is the single value Timestamp('2020-01-01 00:00:00'); give"),
+        ({1, 2}, "is a set; give a list with one value for each row"),
+        (iter([1, 2]), "is a list_iterator; give a list with one value for each row"),
+        ([[1], [2]], "has shape (2, 1); give one value for each row: shape (n,)"),
+    ],
+    ids=str,
+)
+def test_a_column_must_be_a_list(column, message):
+    for frame in ({"a": column}, {"b": [1, 2], "a": column}):
+        with pytest.raises(TableError) as caught:
+            tables.prepare(frame)
+        assert f"the data frame: column 'a' {message}" in str(caught.value)
+
+
+def test_a_target_must_be_a_str():
+    X = RNG.normal(size=(9, 3))
+    table = tables.read(X)
+    message = "{} must be the name of a column as a str; got 2; the columns of the data frame are"
+    for data, names in ((X, "'x0', 'x1', 'x2'"), (pd.DataFrame(X), "'0', '1', '2'")):
+        with pytest.raises(TypeError, match=f"{message.format('target')} {names}$"):
+            tables.prepare(data, 2)
+    with pytest.raises(TypeError, match=message.format("target")):
+        tables.learn(table, 2)
+    for name_it in (table.column, lambda name: tables.target_of(table, name)):
+        with pytest.raises(TypeError, match=message.format("name")):
+            name_it(2)
+    assert tables.prepare(pd.DataFrame(X), "2").recipe.target == "2"
+
+
+@pytest.mark.filterwarnings("ignore:X does not have valid feature names")
+def test_an_array_in_place_of_a_frame_and_the_reverse():
+    frame = pd.DataFrame(RNG.normal(size=(9, 3)), columns=[*"acd"])
+    array = frame.to_numpy()
+    named, unnamed = TableEncoder().fit(frame), TableEncoder().fit(array)
+    message = "the data are an array, whose columns have no names, but columns 'a', 'c', 'd' are "
+    for encode in (named.transform, named.recipe_.inputs):
+        with pytest.raises(TableError, match=f"{message}needed; pass a data frame with these"):
+            encode(array)
+    message = (
+        "the data frame has no columns 'x0', 'x1', 'x2', the names of an array's columns; its "
+        "columns are 'a', 'c', 'd'; if training used an array, pass an array to the estimator, or "
+        "rename the columns, in the order of that array: 'x0' for the first"
+    )
+    for encode in (unnamed.transform, unnamed.recipe_.inputs):
+        with pytest.raises(TableError, match=message):
+            encode(frame)
+    renamed = frame.set_axis(["x0", "x1", "x2"], axis=1)  # as the message recommends
+    np.testing.assert_array_equal(unnamed.transform(renamed), unnamed.transform(array))
+    with pytest.raises(TableError, match="the data frame has no column 'x1'; its columns are 'x0'"):
+        unnamed.recipe_.inputs(renamed[["x0", "x2"]])
+    with pytest.raises(TableError, match="the data frame has no column 'x2'; its columns are 'x0'"):
+        unnamed.recipe_.inputs(array[:, :2])
+
+
 # ---- the step of a pipeline ---------------------------------------------------------------------
 
 

@@ -62,6 +62,17 @@ def _text_of(name: str, value: object) -> str:
     return str(int(as_float)) if as_float.is_integer() else repr(as_float)
 
 
+def column_name(name: str, value: object, table: str, known: Sequence[str]) -> str:
+    """Return the name of a column of a table with the known columns."""
+    if not isinstance(value, str):
+        columns = ", ".join(map(repr, known[:12])) + (", ..." if len(known) > 12 else "")
+        raise TypeError(
+            f"{name} must be the name of a column as a str; got {shown(value)}; the columns of "
+            f"{table} are {columns}"
+        )
+    return str(value)
+
+
 def kinds_of_columns(value: object, known: Sequence[str]) -> dict[str, str]:
     """Return the kinds of columns by name, each of which must be one of the known kinds."""
     if not isinstance(value, Mapping):

@@ -88,12 +88,12 @@ def run(arguments: Namespace) -> int:
     try:
         settings, found = _settings(arguments)
     except (TypeError, ValueError) as error:
-        print(f"fastnn bench: {error}", file=sys.stderr)
+        print(f"fastnn: error: {error}", file=sys.stderr)
         return 2
     code = _measure(settings, found)
     if code:
         print(
-            f"fastnn bench: the measuring process ended with exit code {code}; if another library "
+            f"fastnn: error: the measuring process ended with exit code {code}; if another library "
             "crashed, leave it out with --peers",
             file=sys.stderr,
         )
@@ -108,7 +108,9 @@ def run(arguments: Namespace) -> int:
 def _settings(arguments: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the arguments of `session.measure`, and known facts: threads, peers, load."""
     asked = arguments.threads
-    asked = _cpu.available_threads() if asked is None else _checks.integer("threads", asked, low=1)
+    asked = (
+        _cpu.available_threads() if asked is None else _checks.integer("--threads", asked, low=1)
+    )
     peers = _peers(arguments.peers)
     missing = [name for name in peers if not _installed(name)]
     names = [tables.label(regime, cell) for regime, cell in cells.telling()]
@@ -116,9 +118,9 @@ def _settings(arguments: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
     settings = {
         "dtype": arguments.dtype,
         "threads": min(asked, machine.available_cpus()),
-        "rounds": _checks.integer("rounds", arguments.rounds, low=1),
-        "seconds": _checks.number("seconds", arguments.seconds, above=0.0),
-        "only": _checks.part("only", arguments.only, names),
+        "rounds": _checks.integer("--rounds", arguments.rounds, low=1),
+        "seconds": _checks.number("--seconds", arguments.seconds, above=0.0),
+        "only": _checks.part("--only", arguments.only, names),
         "peers": [name for name in peers if name not in missing],
     }
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
@@ -128,7 +130,7 @@ def _settings(arguments: Namespace) -> tuple[dict[str, Any], dict[str, Any]]:
 def _peers(names: Sequence[str]) -> list[str]:
     """Return the names of the requested peers."""
     for name in names:
-        _checks.choice("peers", name, ["none", "all", *PACKAGES])
+        _checks.choice("--peers", name, ["none", "all", *PACKAGES])
     every = _USUAL if "all" in names else []
     return list(dict.fromkeys([*every, *(name for name in names if name in PACKAGES)]))
 

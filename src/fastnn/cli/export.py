@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 import fastnn
-from fastnn import tables
+from fastnn import _checks, tables
 from fastnn.cli.loading import networks
 from fastnn.cli.options import UsageError
 from fastnn.cli.output import print_now, protect, require_ending, writing
@@ -51,6 +52,7 @@ def run(options: argparse.Namespace) -> int:
     protect([options.model], _outputs(options))
     if options.c is not None:
         require_ending("--c", options.c, (".c",))
+        _require_identifier(options.c)
     nets = networks(options.model)
     if nets.groups is not None and options.json is None:
         form = "--c" if options.onnx is None else "--onnx"
@@ -77,6 +79,17 @@ def run(options: argparse.Namespace) -> int:
     with writing(options.json):
         tables.write_text(options.json, text)
     return 0
+
+
+def _require_identifier(path: str) -> None:
+    """Check that the name of a C file, from which the names in C are made, is an identifier."""
+    try:
+        _checks.c_name("name", Path(path).stem, by_path=True)
+    except ValueError as error:
+        raise UsageError(
+            f"--c {path}: the names in C begin with the file's name, so it must be a C identifier, "
+            "such as net in net.c; choose another name"
+        ) from error
 
 
 def _outputs(options: argparse.Namespace) -> dict[str, str]:

@@ -13,6 +13,7 @@ import fastnn
 from fastnn import ModelFileError, _checks
 from fastnn.exchange import model_files
 from fastnn.many import Fits
+from fastnn.tabular import remedies
 from fastnn.tabular.models import Model
 from fastnn.tabular.reading import TABLE_ENDINGS, WORKBOOKS
 
@@ -45,7 +46,8 @@ def network(path: str) -> MLP:
 
 def networks(path: str) -> Fits:
     """Return the networks of a model file, one or many; the file needs no recipe."""
-    with _saying_what_it_is(path):
+    train = f"train on it first: fastnn train {remedies.shell_argument(path)} --target COLUMN"
+    with _saying_what_it_is(path, f"{train} --out FILE"):
         fits = fastnn.load_many(path) if model_files.has_many(path) else Fits([fastnn.load(path)])
     _checks.some_networks(path, len(fits))
     return fits
@@ -58,15 +60,20 @@ def model(path: str) -> tuple[Model, Recipe]:
 
 
 @contextlib.contextmanager
-def _saying_what_it_is(path: str) -> Iterator[None]:
-    """Let the error about a file that is not a model file say what the file is."""
+def _saying_what_it_is(
+    path: str, if_table: str = "name the model file before it: fastnn predict MODEL DATA"
+) -> Iterator[None]:
+    """Let the error about a file that is not a model file say what the file is.
+
+    `if_table` is the remedy if the file is a table.
+    """
     try:
         yield
     except ModelFileError as error:
         ending = os.path.splitext(path)[1].lower()
         what = _READERS.get(ending)
         if is_table(path):
-            what = "a table; name the model file before it: fastnn predict MODEL DATA"
+            what = f"a table; {if_table}"
         if what is None:
             raise
         raise ModelFileError(f"{path!r} is not a model file but {what}") from error

@@ -29,6 +29,7 @@ def split(
     the fraction of the rows that are not test rows.
     """
     known = np.flatnonzero(~np.isnan(y) if classes is None else y >= 0)
+    n = len(known)
     rng = np.random.default_rng(options.seed)
     rows = {}
     for name, fraction in (("test", options.test), ("validation", validation)):
@@ -41,9 +42,21 @@ def split(
                     f"class for each row, so that none can be held out for --{name} {fraction:g}; "
                     f"choose another target, merge classes, or hold out none: --{name} 0"
                 )
+            if name == "validation" and n * fraction >= 1 > len(known) * fraction:
+                raise TableError(
+                    f"{options.data}: --test {options.test:g} leaves {len(known):,} of the {n:,} "
+                    f"rows with a target, too few for --validation {fraction:g}; lower --test, or "
+                    "hold out none: --validation 0"
+                )
             raise TableError(
                 f"{options.data} has too few rows with a target ({len(known):,}) for --{name} "
                 f"{fraction:g}; add rows, or hold out none: --{name} 0"
             )
         rows[name], known = known[is_picked], known[~is_picked]
+    if len(known) < 2 <= n:
+        held_out = " and ".join(f"--{name}" for name, some in rows.items() if len(some))
+        raise TableError(
+            f"{options.data}: {held_out} leave{'' if ' ' in held_out else 's'} {len(known)} of the "
+            f"{n:,} rows with a target for training; lower {held_out}"
+        )
     return {"training": known, **rows}

@@ -41,6 +41,7 @@ from fastnn.tabular import remedies
 from fastnn.tabular.errors import TableError
 from fastnn.tabular.models import Model, sizes
 from fastnn.tabular.reading import COMPRESSED
+from fastnn.tabular.table import DATES
 from fastnn.tabular.targets import doubt
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ def _warn_about_scores(job: Job, record: Mapping[str, Any], end: End) -> list[st
 
 def _read(options: argparse.Namespace, target: str) -> tuple[Table, str]:
     """Return the table, and the name of its target."""
-    kinds = dict.fromkeys([*options.categorical, *([options.by] if options.by else [])], "category")
+    kinds = {name: kind for name, kind, _ in _stated_kinds(options)}
     table = tables.read(options.data, kinds=kinds, drop=options.drop, missing=options.missing,
                         **form_of(options))  # fmt: skip
     if options.data.lower().endswith(".npy") and re.fullmatch(r"-\d+", target):
@@ -235,6 +236,29 @@ def _read(options: argparse.Namespace, target: str) -> tuple[Table, str]:
     for name in kinds:
         table.column(name)
     return table, target
+
+
+def _stated_kinds(options: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """Return the name and the kind of each column whose kind is stated, and the option for it."""
+    day_first, month_first = DATES[1:]
+    options_of_kinds = [
+        ("--categorical", "category", options.categorical),
+        ("--day-first", day_first, options.day_first),
+        ("--month-first", month_first, options.month_first),
+        ("--by", "category", [options.by] if options.by else []),
+    ]
+    return [(name, kind, option) for option, kind, names in options_of_kinds for name in names]
+
+
+def _check_stated_kinds(options: argparse.Namespace) -> None:
+    """Check that no column has two kinds, or has a kind and is dropped."""
+    known: dict[str, tuple[str, str]] = {}
+    for name, kind, option in _stated_kinds(options):
+        other_kind, other = known.setdefault(name, (kind, option))
+        if kind != other_kind:
+            raise UsageError(f"column {name!r} is in {other} and in {option}; name it in one")
+        if name in options.drop:
+            raise UsageError(f"column {name!r} is in --drop and in {option}; name it in one")
 
 
 def _ended(result: _Result, end: End, unmet: list[str]) -> int:
@@ -290,6 +314,7 @@ def _target(options: argparse.Namespace) -> str:
     if options.by == target or options.by in options.drop:
         what = "the target" if options.by == target else "dropped"
         raise UsageError(f"--by {options.by}: the column is {what}; name another one")
+    _check_stated_kinds(options)
     if options.search and not options.validation:
         raise UsageError("--search compares validation losses; leave out --validation 0")
     return target

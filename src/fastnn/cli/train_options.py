@@ -65,6 +65,12 @@ def _add_table_options(group: Group) -> None:
                        help="columns to leave out, such as id,name")  # fmt: skip
     group.add_argument("--categorical", metavar="COLUMNS", type=names, default=[],
                        help="columns of numbers to treat as categories")  # fmt: skip
+    group.add_argument("--day-first", metavar="COLUMNS", type=names, default=[],
+                       help="columns of dates such as 31/1/2020 (default: a number above 12 "
+                       "decides; without one, 1.2.2020 and 1-2-2020 have the day first, 1/2/2020 "
+                       "the month)")  # fmt: skip
+    group.add_argument("--month-first", metavar="COLUMNS", type=names, default=[],
+                       help="columns of dates such as 1/31/2020")  # fmt: skip
     group.add_argument("--missing", metavar="TEXTS", type=names, default=[],
                        help="further texts that stand for missing values, such as ?,-99"
                        )  # fmt: skip

@@ -40,6 +40,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     kinds : dict of str to str, optional
         The kind of some columns: "number", "category", "date", "day-first date" (31/1/2020) or
         "month-first date" (1/31/2020). By default it is inferred from a column's type and texts.
+        If no date of a column has a number above 12 before its year, 1/2/2020 is read with the
+        month first, but 1.2.2020 and 1-2-2020 with the day first.
     drop : list of str, default ()
         Columns to leave out.
     missing : list of str or number, default ()

@@ -118,7 +118,8 @@ class TabularParameters(BaseEstimator):  # type: ignore[misc]  # scikit-learn ha
         """dict of str to str
         The kinds of columns, by column name: "number", "category", "date", "day-first date"
         (31/1/2020) or "month-first date" (1/31/2020). By default, the kind is inferred from a
-        column's type and texts.""",
+        column's type and texts. If no date of a column has a number above 12 before its year,
+        1/2/2020 is read with the month first, but 1.2.2020 and 1-2-2020 with the day first.""",
     )
     drop: Sequence[str] = parameter(
         (),

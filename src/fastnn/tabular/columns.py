@@ -67,6 +67,8 @@ class Source:
         The decimal point of numbers that are text.
     placeholders : dict of str to list of str
         Receives the texts that were read as missing numbers, and the columns that hold them.
+    guesses : dict of str to str
+        Receives the columns of dates whose order of day and month is a guess, and a date of each.
     """
 
     path: str
@@ -74,6 +76,7 @@ class Source:
     missing: Sequence[str]
     decimal: str = "."
     placeholders: dict[str, list[str]] = field(default_factory=dict)
+    guesses: dict[str, str] = field(default_factory=dict)
 
 
 def column_of(source: Source, name: str, raw: Raw, wanted: str | None) -> Column:
@@ -305,12 +308,18 @@ def _of_matches(
     kind = wanted or DATES[0]
     if kind == DATES[0]:
         kind = _KIND_OF_DATE[dates.is_day_first(matches)]
+        example = dates.undecided(matches)
+        if example is not None:
+            source.guesses[name] = example
     seconds = dates.seconds_of(matches, kind == _KIND_OF_DATE[True])
     is_bad = np.isnan(seconds)
     if is_bad.any():
+        row = _first(codes, is_bad)
+        if wanted in DATES[1:]:
+            match = matches[codes[row]]
+            raise TableError(_not_in_order(source.path, name, match, row, wanted))
         if wanted is not None:
             raise TableError(_is_not(source.path, name, texts, "dates", codes, is_bad))
-        row = _first(codes, is_bad)
         raise TableError(
             f"{source.path}: column {name!r} holds dates except {texts[codes[row]]!r} in row "
             f"{row + 1}; "
@@ -345,6 +354,23 @@ def _is_not(
     return (
         f"{path}: column {name!r} holds {text!r} in row {row + 1} but must hold {what}; correct "
         "the value, or leave it empty if it is missing"
+    )
+
+
+def _not_in_order(path: str, name: str, match: re.Match[str], row: int, wanted: str) -> str:
+    """Return the message about a date that does not exist in the wanted order of day and month."""
+    (other,) = {*DATES[1:]} - {wanted}
+    first, other_first = (kind.partition("-")[0] for kind in (wanted, other))
+    exists = not np.isnan(dates.seconds_of([match], other == _KIND_OF_DATE[True])).any()
+    stated = remedies.as_date(path, name, other)
+    remedy = (
+        f", if the {other_first} is first, state it in training: {stated}"
+        if exists
+        else " leave it empty if it is missing"
+    )
+    return (
+        f"{path}: column {name!r} holds {match.string!r} in row {row + 1} but must hold dates with "
+        f"the {first} first; correct the value, or{remedy}"
     )
 
 

@@ -63,6 +63,19 @@ def is_day_first(matches: Sequence[re.Match[str]]) -> bool | None:
     return any(m["by"] != "/" for m in parts)
 
 
+def undecided(matches: Sequence[re.Match[str]]) -> str | None:
+    """Return a date with slashes if its order of day and month is a guess, None otherwise.
+
+    It is a guess if some dates begin with a day or a month in digits, none of these has a number
+    above 12, and all are written with slashes.
+    """
+    parts = [m for m in matches if "first" in m.re.groupindex]
+    decided = (max(int(m["first"]), int(m["then"])) > 12 or m["by"] != "/" for m in parts)
+    if not parts or any(decided):
+        return None
+    return next((m.string for m in parts if m["first"] != m["then"]), parts[0].string)
+
+
 def seconds_of(matches: Sequence[re.Match[str]], day_first: bool) -> NDArray[np.float64]:
     """Return the seconds since 1970 (n,), NaN for a date or a time that does not exist."""
     return np.array([_seconds(match, day_first) for match in matches], np.float64)

@@ -9,19 +9,17 @@ from __future__ import annotations
 import datetime
 import decimal
 import numbers
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn import _conversion
+from fastnn import _checks, _conversion
 from fastnn._conversion import is_missing
 from fastnn.tabular.columns import OrderedTexts
 from fastnn.tabular.errors import TableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from numpy.typing import NDArray
 
     from fastnn.tabular.columns import Raw
@@ -60,17 +58,20 @@ def raw_columns(value: Any, name: str) -> dict[str, Raw]:
     for i, text in enumerate(texts):
         if text in texts[:i]:
             raise TableError(f"{name} has two columns {text!r}; rename one of them")
-    found = {text: _raw(value[column]) for text, column in zip(texts, names, strict=True)}
+    found = {
+        text: _raw(name, text, value[column]) for text, column in zip(texts, names, strict=True)
+    }
     lengths = {text: len(column) for text, column in found.items()}
     if len(set(lengths.values())) > 1:
         raise TableError(f"{name} has columns of different lengths: {lengths}; make them equal")
     return found
 
 
-def _raw(column: Any) -> Raw:
+def _raw(frame: str, name: str, column: Any) -> Raw:
     """Return a column as a polars Series, an ndarray (n,), or an ordered category.
 
-    Integers some of which are missing are a masked array.
+    Integers some of which are missing are a masked array. Messages have the names of the frame and
+    of the column.
     """
     if type(column).__module__.startswith("polars"):
         return column
@@ -100,11 +101,25 @@ def _raw(column: Any) -> Raw:
         if getattr(column, "null_count", 0) and str(column.type).lstrip("u").startswith("int"):
             return np.ma.array(column.fill_null(0).to_numpy(), mask=column.is_null().to_numpy())
         try:
-            return _simple(np.asarray(column.to_numpy(zero_copy_only=False)))
+            array = np.asarray(column.to_numpy(zero_copy_only=False))
         except TypeError:
-            return _simple(np.asarray(column.to_numpy()))
-    array = np.asarray(column)
+            array = np.asarray(column.to_numpy())
+    else:
+        array = np.asarray(column)
+    if array.ndim != 1:
+        raise TableError(_is_no_list(frame, name, column, array))
     return _simple(array)
+
+
+def _is_no_list(frame: str, name: str, column: Any, array: NDArray[Any]) -> str:
+    """Return the message about a column that is not a list of values."""
+    place = f"{frame}: column {name!r}"
+    if array.ndim:
+        return f"{place} has shape {array.shape}; give one value for each row: shape (n,)"
+    if isinstance(column, Iterable) and not isinstance(column, str | bytes | np.ndarray):
+        return f"{place} is a {type(column).__name__}; give a list with one value for each row"
+    value = _checks.shown(array.tolist() if array.dtype.kind in "biufUS" else column)
+    return f"{place} is the single value {value}; give lists: {{{name!r}: [{value}], ...}}"
 
 
 def _texts(values: Iterable[Any]) -> NDArray[Any]:

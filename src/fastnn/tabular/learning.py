@@ -27,7 +27,7 @@ from fastnn.tabular.codes import (
     Weekday,
 )
 from fastnn.tabular.encoding import Entry
-from fastnn.tabular.errors import TableError
+from fastnn.tabular.errors import FRAME, TableError, listed
 from fastnn.tabular.reading import read
 from fastnn.tabular.recipe import Recipe
 from fastnn.tabular.spelling import Lookup
@@ -139,6 +139,7 @@ def prepare(
         _checks.unread_table(kinds=kinds, drop=drop)
     table = data if is_table else read(data, kinds=kinds, drop=drop, missing=missing)
     found, classes, y, rows = None, None, None, np.arange(table.n)
+    _check_target(table, target)
     if target is not None:
         found, classes, y = target_of(table, target, task)
         rows = np.flatnonzero(~np.isnan(y) if classes is None else y >= 0)
@@ -200,6 +201,7 @@ def learn(
     TableError
         If a column has a type that no network takes, or if no column is left.
     """
+    _check_target(table, target)
     rows = np.arange(table.n) if rows is None else rows
     missing = _checks.listed_texts("missing", missing)
     max_categories = _checks.integer("max_categories", max_categories, low=1)
@@ -222,12 +224,32 @@ def learn(
     if unsupported:
         raise TableError(_unsupported(table.path, unsupported))
     if not columns:
-        names = ", ".join(f"{name!r} ({why})" for name, why in ignored.items()) or "none"
-        purpose = "" if target is None else f" to predict {target!r} from"
-        raise TableError(f"{table.path} has no column{purpose}; ignored columns: {names}")
+        raise TableError(_nothing_left(table, target, ignored))
     if is_rich:
         columns = _with_numbers_in_detail(columns, table, rows)
     return Recipe(task, target, classes, columns, ignored, missing)
+
+
+def _nothing_left(table: Table, target: str | None, ignored: Mapping[str, str]) -> str:
+    """Return the message about a table without a column to learn from."""
+    purpose = "" if target is None else f" to predict {target!r} from"
+    names = ", ".join(f"{name!r} ({why})" for name, why in ignored.items())
+    dropped = [name for name in table.others if name != target]
+    option = "drop" if table.path == FRAME else "--drop"
+    if dropped and not ignored:
+        which = "all other columns" if target is not None else "all columns"
+        return (
+            f"{table.path} has no column{purpose}, because {option} leaves out {which}, "
+            f"{listed(dropped)}; keep at least one"
+        )
+    also = f"; left out by {option}: {listed(dropped)}; keep one of them" if dropped else ""
+    return f"{table.path} has no column{purpose}; ignored columns: {names or 'none'}{also}"
+
+
+def _check_target(table: Table, target: str | None) -> None:
+    """Check that a target is None or a text; learning from inputs alone needs no such column."""
+    if target is not None:
+        _checks.column_name("target", target, table.path, [*table.columns, *table.others])
 
 
 def _reason_to_ignore(column: Column, rows: NDArray[Any], max_categories: int) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fastnn.tabular.errors import require_columns
+from fastnn.tabular.errors import FRAME, TableError, listed, require_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -36,8 +36,30 @@ def matching(
         is_taken = there in wanted and there != name
         if there is not None and not is_taken and (there == name or own.get(_plain(name)) == name):
             found[name] = there
-    require_columns(path, [name for name in wanted if name not in found], names)
+    missing = [name for name in wanted if name not in found]
+    if path == FRAME:
+        _require_same_form(missing, wanted, names, is_matrix)
+    require_columns(path, missing, names)
     return found, _renamed(found, "regardless of case, spaces and punctuation")
+
+
+def _require_same_form(
+    missing: Sequence[str], wanted: Sequence[str], names: Sequence[str], is_matrix: bool
+) -> None:
+    """Check that a frame with names does not replace an array without names, or the reverse."""
+    of_array = [name for name in missing if re.fullmatch(r"x\d+", name)]
+    if is_matrix and len(of_array) < len(missing):
+        raise TableError(
+            "the data are an array, whose columns have no names, but columns "
+            f"{listed(wanted, 12)} are needed; pass a data frame with these columns"
+        )
+    if not is_matrix and missing and len(of_array) == len(wanted):
+        raise TableError(
+            f"{FRAME} has no columns {listed(wanted)}, the names of an array's columns; its "
+            f"columns are {listed(names, 12)}; if training used an array, pass an array to the "
+            f"estimator, or rename the columns, in the order of that array: {wanted[0]!r} for the "
+            "first"
+        )
 
 
 def _renamed(found: Mapping[str, str], how: str) -> list[str]:

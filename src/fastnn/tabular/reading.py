@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from fastnn import _checks
+from fastnn.tabular import remedies
 from fastnn.tabular.columns import Source, column_of
 from fastnn.tabular.csv_files import CsvFile
 from fastnn.tabular.errors import (
@@ -26,7 +27,7 @@ from fastnn.tabular.errors import (
 )
 from fastnn.tabular.frames import raw_columns
 from fastnn.tabular.naming import matching
-from fastnn.tabular.table import KINDS, Table
+from fastnn.tabular.table import DATES, KINDS, Table
 from fastnn.tabular.text_files import Form
 
 if TYPE_CHECKING:
@@ -82,7 +83,9 @@ def read(
     kinds : dict of str to str, optional
         The kind that a column must have: "number", "category", "date", "day-first date"
         (31/1/2020) or "month-first date" (1/31/2020). For "date", the texts decide whether the day
-        or the month is first. By default a column of a text file holds numbers if all its values
+        or the month is first. If no date of the column has a number above 12 before its year,
+        1/2/2020 is read with the month first (``table.notes`` says so), but 1.2.2020 and 1-2-2020
+        with the day first. By default a column of a text file holds numbers if all its values
         are numbers, and dates if all have the form of a date; in other files and in frames, the
         type of the column decides.
     only : list of str, optional
@@ -144,7 +147,7 @@ def read(
     n = max((len(values) for values in raw.values()), default=0)
     if n == 0:
         raise TableError(f"{path} has no rows; add at least one")
-    notes = [*file.notes, *_placeholders(source), *renamed]
+    notes = [*file.notes, *_placeholders(source), *_guesses(source), *renamed]
     others = [name for name in file.names if name not in found.values()]
     return Table(path, n, columns, others, notes)
 
@@ -154,6 +157,16 @@ def _placeholders(source: Source) -> list[str]:
     return [
         f"read {text!r} as missing in column{'s' if len(names) > 1 else ''} {listed(names)}"
         for text, names in source.placeholders.items()
+    ]
+
+
+def _guesses(source: Source) -> list[str]:
+    """Return a note for each column of dates whose order of day and month is a guess."""
+    return [
+        f"column {name!r} holds dates such as {text!r}, and no value shows whether the day or the "
+        "month is first; they were read with the month first; if the day is first, state it in "
+        f"training: {remedies.as_date(source.path, name, DATES[1])}"
+        for name, text in source.guesses.items()
     ]
 
 

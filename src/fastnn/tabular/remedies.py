@@ -32,6 +32,15 @@ def as_category(path: str, name: str) -> str:
     return f"kinds={category!r}" if path == FRAME else _option("--categorical", [name])
 
 
+def as_date(path: str, name: str, kind: str) -> str:
+    """Return how to state the order of a date: ``--day-first born`` or ``kinds={...}``.
+
+    `kind` is "day-first date" or "month-first date".
+    """
+    option, kinds = f"--{kind.removesuffix(' date')}", {name: kind}
+    return f"kinds={kinds!r}" if path == FRAME else _option(option, [name])
+
+
 def shell_argument(text: str) -> str:
     """Return a text quoted for a shell."""
     import shlex  # slow to import and rarely needed

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from fastnn.tabular.errors import require_columns
+from fastnn import _checks
+from fastnn.tabular.errors import TableError, require_columns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -79,7 +80,12 @@ class Table:
 
     def column(self, name: str) -> Column:
         """Return a column by name; a TableError lists the available names."""
-        require_columns(self.path, [name], [*self.columns, *self.others])
+        known = [*self.columns, *self.others]
+        require_columns(self.path, [_checks.column_name("name", name, self.path, known)], known)
+        if name in self.others:
+            raise TableError(
+                f"{self.path}: column {name!r} was not read; remove it from drop, or add it to only"
+            )
         return self.columns[name]
 
 

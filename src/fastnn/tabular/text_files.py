@@ -142,11 +142,20 @@ def encoding_of(head: bytes) -> str:
 def decoded(path: str, content: bytes, encoding: str | None) -> tuple[str, str]:
     """Return a file's text and its encoding, which is detected if it is not given."""
     stated = encoding or encoding_of(content[:_HEAD])
+    # Line ends of UTF-16 have a zero byte; without this check, UTF-8 would decode as Chinese.
+    is_wide = codecs.lookup(stated).name.startswith(("utf-16", "utf-32")) if encoding else False
     try:
+        if is_wide and content and 0 not in content:
+            raise UnicodeError("has no zero byte")
         if stated != "unknown":
             return content.decode(stated).removeprefix("\ufeff"), stated
     except UnicodeError as error:
-        if encoding is not None or stated != "utf-8":
+        if encoding is not None:
+            raise TableError(
+                f"{path} is not {stated.upper()} text; name another --encoding, or leave it out to "
+                "have the encoding detected"
+            ) from error
+        if stated != "utf-8":
             raise TableError(
                 f"{path} is not {stated.upper()} text; name its encoding: --encoding NAME"
             ) from error

@@ -26,9 +26,10 @@ if TYPE_CHECKING:
     from fastnn.tabular.report.subject import Subject
 
 #: Most classes with a curve; most classes with a colour, those of least area; most points of a
-#: curve.
-_MOST_CLASSES, _MOST_COLOURS, _MOST_POINTS = 30, 3, 200
+#: curve; most names of classes without a curve.
+_MOST_CLASSES, _MOST_COLOURS, _MOST_POINTS, _MOST_NAMES = 30, 3, 200, 12
 
+_OF_ONE_CLASS = "All held-out rows are of one class: there is no curve."
 _STYLES = ("one", "two dashed", "three dotted")
 
 
@@ -55,10 +56,12 @@ def section(subject: Subject) -> Html:
     classes, outputs, labels = subject.classes or [], subject.outputs, subject.targets
     if len(classes) == 2:
         return _of_two(subject, classes[1])
-    curves = [curve_of(labels == k, outputs[:, k]) for k in range(len(classes))]
-    areas = np.array([area(*curve) for curve in curves])
-    head = ["Class", "Rows", "Area under its curve"]
     counts = np.bincount(labels, minlength=len(classes))
+    if (counts > 0).sum() < 2:
+        return paragraph(_OF_ONE_CLASS)
+    curves = [curve_of(labels == k, outputs[:, k]) for k in range(len(classes))]
+    areas = np.array([area(*curve) for curve in curves])  # NaN for a class without rows
+    head = ["Class", "Rows", "Area under its curve"]
     rows = [
         [name, f"{count:,}", f"{found:.4f}" if np.isfinite(found) else NOTHING]
         for name, count, found in zip(classes, counts, areas, strict=True)
@@ -69,17 +72,23 @@ def section(subject: Subject) -> Html:
         "true positive rate) and the share of other rows predicted so by mistake (the false "
         "positive rate), as the threshold on its probability falls."
     )
+    absent = [name for name, count in zip(classes, counts, strict=True) if not count]
+    if absent:
+        more = f" and {len(absent) - _MOST_NAMES} more" if len(absent) > _MOST_NAMES else ""
+        names = ", ".join(absent[:_MOST_NAMES])
+        text += f" Classes without a held-out row have no curve: {names}{more}."
     if len(classes) > _MOST_CLASSES:
         return joined([paragraph(text), numbers])
-    chart = _chart(f"Curves of {len(classes)} classes; the least area is {np.nanmin(areas):.4f}")
-    worst = np.argsort(areas, kind="stable")[:_MOST_COLOURS].tolist()
-    for k in [k for k in range(len(classes)) if k not in worst]:
+    order = [k for k in np.argsort(areas, kind="stable").tolist() if counts[k]]
+    chart = _chart(f"Curves of {len(order)} classes; the least area is {areas[order[0]]:.4f}")
+    worst = order[:_MOST_COLOURS]
+    for k in sorted(order[_MOST_COLOURS:]):
         _draw(chart, curves[k], "thin muted")
     key = []
     for k, style in zip(worst, _STYLES, strict=False):
         _draw(chart, curves[k], style)
         key.append((f"line {style}", f"{classes[k]} ({areas[k]:.4f})"))
-    if len(classes) > len(worst):
+    if len(order) > len(worst):
         key.append(("line thin muted", "all other classes"))
     caption = "The classes with the smallest areas are highlighted."
     return joined([paragraph(text), grid(figure(chart.svg(), caption, None, legend(key)), numbers)])
@@ -90,7 +99,7 @@ def _of_two(subject: Subject, name: str) -> Html:
     values, is_class = subject.outputs[:, 1], subject.targets == 1
     false, true = curve_of(is_class, values)
     if not (np.isfinite(false).all() and np.isfinite(true).all()):
-        return paragraph("All held-out rows are of one class: there is no curve.")
+        return paragraph(_OF_ONE_CLASS)
     found = area(false, true)
     chart = _chart(f"The area under the curve of {name} is {found:.4f}")
     _draw(chart, (false, true), "one")
