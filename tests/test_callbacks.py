@@ -646,6 +646,10 @@ def test_a_log_is_cut_only_once_an_epoch_was_trained(tmp_path):
         ("val_loss,loss,epoch\n5,5,1\n\n5,5,2\n", "val_loss,loss,epoch\n5,5,1\n\n9.0,1.0,2\n"),
         ("epoch,loss,a,val_loss\r\n1,5,6,7\r\n",
          "epoch,loss,a,val_loss\r\n1,5,6,7\r\n2,1.0,NA,9.0\n"),
+        ('"epoch","loss","val_loss"\n"1","5","6"\n"2","7","8"\n',
+         '"epoch","loss","val_loss"\n"1","5","6"\n2,1.0,9.0\n'),
+        ('note,epoch,loss,val_loss\n"a, b",1,5,6\n"c, d",2,7,8\n',
+         'note,epoch,loss,val_loss\n"a, b",1,5,6\nNA,2,1.0,9.0\n'),
     ],
 )  # fmt: skip
 def test_logs_of_others_are_gone_on_with(tmp_path, found, expected):

@@ -330,6 +330,9 @@ def test_edges_of_bins():
     X = np.array([[0, 5], [1, 5], [2, 5], [3, 7], [4, 7]])
     assert NumericEmbedding.edges(X, 2) == [[0, 2, 4], [5, 7]]
     assert NumericEmbedding.edges(X, 2, columns=[1]) == [[5, 7]]
+    near = np.array([0.1 + 0.2, 0.3, 0.3, 0.1 + 0.2, 0.8, 1.0, -1e-17, 0.0])[:, None]
+    assert NumericEmbedding.edges(near, 7) == [[-1e-17, 0.3, 0.8, 1.0]]
+    assert NumericEmbedding.edges(near + 1e6, 7)[0][1:] == [1e6 + 0.3, 1e6 + 0.8, 1e6 + 1]
     with pytest.raises(ValueError, match=r"column 0 of X is 3 in all rows, so it has no bins"):
         NumericEmbedding.edges(np.full((4, 2), 3.0))
     with pytest.raises(ValueError, match=r"X\[1, 0\] is nan; replace or drop"):

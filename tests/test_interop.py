@@ -20,6 +20,7 @@ from sklearn import neural_network as theirs
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
 from sklearn.decomposition import PCA
+from sklearn.exceptions import NotFittedError
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler, scale
 
@@ -248,8 +249,30 @@ def test_estimators_of_several_networks(tmp_path, rng):
         for function in (fastnn.to_sklearn, fastnn.to_torch):
             with pytest.raises(TypeError, match=r"which has several networks; pass .* fits_\[0\]"):
                 function(estimator)
-    with pytest.raises(TypeError, match="net must be MLPClassifier or MLPRegressor; got Tab"):
-        fastnn.to_sklearn(ours.TabularRegressor())
+    with pytest.raises(NotFittedError):
+        fastnn.to_c(ours.TabularRegressor(), tmp_path / "net.c")
+
+
+def test_assigned_weights_are_exported(tmp_path, rng):
+    X = rng.normal(size=(60, 3))
+    ensemble = ours.MLPEnsembleRegressor(n_members=2, max_iter=2).fit(X, X[:, 0])
+    before = fastnn.to_c(ensemble, tmp_path / "net.c") or (tmp_path / "net.c").read_text()
+    ensemble.estimators_[0].coefs_[1] = 0 * ensemble.estimators_[0].coefs_[1]
+    fastnn.to_c(ensemble, tmp_path / "net.c")
+    after = (tmp_path / "net.c").read_text()
+    ensemble.predict(X)  # copies the weights to the network
+    fastnn.to_c(ensemble.fits_, tmp_path / "net.c")
+    assert before != after == (tmp_path / "net.c").read_text()
+
+
+def test_networks_of_groups_have_no_mean_to_export(tmp_path, rng):
+    X = rng.normal(size=(60, 3))
+    model = ours.MLPByGroup(None, ours.MLPRegressor(max_iter=2))
+    model.fit(X, X[:, 0], groups=np.arange(60) % 2)
+    with pytest.raises(ValueError, match=r"each group of rows.*net\.estimators_\[label\]"):
+        fastnn.to_c(model, tmp_path / "net.c")
+    assert not (tmp_path / "net.c").exists()
+    fastnn.to_c(model.estimators_[0], tmp_path / "net.c")
 
 
 # ---- to scikit-learn ----------------------------------------------------------------------------

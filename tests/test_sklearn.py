@@ -102,7 +102,7 @@ def test_scikit_learns_tests_of_its_own_mlps_pass(tmp_path):
     (tmp_path / "swap.py").write_text(SWAP)
     tests = Path(sklearn.__file__).parent / "neural_network" / "tests" / "test_mlp.py"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "swap", "-p", "no:cacheprovider",
-               "-c", os.devnull, "--rootdir", str(tmp_path), "--junit-xml",
+               "-c", os.devnull, "--rootdir", str(tmp_path), "-o", "norecursedirs=", "--junit-xml",
                str(tmp_path / "results.xml"), str(tests)]  # fmt: skip
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path}
@@ -385,6 +385,45 @@ def test_labels_of_one_class_and_of_many_kinds():
         assert mine.predict(DIGITS).tolist() == known.predict(DIGITS).tolist()
         assert mine.predict(DIGITS).dtype == known.predict(DIGITS).dtype
         assert mine.predict_proba(DIGITS).shape == known.predict_proba(DIGITS).shape
+
+
+def test_scores_of_one_class_are_those_of_predictions():
+    y = np.full(400, "only")
+    options = {"early_stopping": True, "n_iter_no_change": 3, "max_iter": 9, "random_state": 0}
+    known, mine = (module.MLPClassifier(4, **options).fit(DIGITS, y) for module in (theirs, ours))
+    assert mine.validation_scores_ == known.validation_scores_
+    assert mine.n_iter_ == known.n_iter_
+    ensemble = ours.MLPEnsembleClassifier(n_members=30, hidden_layer_sizes=4, max_iter=1,
+                                          bootstrap=True, oob_score=True, random_state=0)  # fmt: skip
+    assert ensemble.fit(DIGITS, y).oob_score_ == 1.0
+
+
+def test_an_error_of_a_callback_leaves_a_partial_fit_undone():
+    class Fail(Callback):
+        def on_train_batch_end(self, batch, logs):
+            if batch == 2:
+                raise RuntimeError("the callback failed")
+
+    mine = ours.MLPClassifier(4, batch_size=20, random_state=0)
+    mine.partial_fit(DIGITS, DIGIT, classes=range(10))
+    before, weights = mine.predict_proba(DIGITS), mine.coefs_
+    mine.set_params(callbacks=[Fail()])
+    with pytest.raises(RuntimeError, match="the callback failed"):
+        mine.partial_fit(DIGITS, DIGIT)
+    assert np.array_equal(mine.predict_proba(DIGITS), before)
+    for shown, of_net, old in zip(mine.coefs_, mine.net_.get_weights()[::2], weights, strict=True):
+        assert np.array_equal(shown, of_net)
+        assert np.array_equal(shown, old)
+
+
+@pytest.mark.parametrize("warm_start", [False, True])
+def test_a_first_partial_fit_that_fails_keeps_no_classes(warm_start):
+    mine = ours.MLPClassifier(4, warm_start=warm_start, max_iter=2)
+    with pytest.raises(ValueError, match="NaN"):
+        mine.partial_fit(np.full((2, 3), np.nan), [0, 1], classes=[0, 1, 2])
+    assert not hasattr(mine, "classes_")
+    mine.partial_fit(DIGITS, DIGIT > 4, classes=[False, True])
+    assert mine.classes_.tolist() == [False, True]
 
 
 def output_of(module, options, capsys, **fit):

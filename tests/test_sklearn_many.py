@@ -645,6 +645,8 @@ def test_rows_of_unknown_groups_are_an_error_or_those_of_a_network_of_all_rows()
     assert predicted[0] == all_rows.predict(SHOPS.drop(columns="store"))[0]
     assert np.array_equal(predicted[1:], model.predict(SHOPS)[1:])
     assert len(with_default.fits_) == 4
+    with pytest.raises(ValueError, match=r"handle_unknown='default' needs .*; call fit again"):
+        model.set_params(handle_unknown="default").predict(more)
     again = with_default.set_params(handle_unknown="error").fit(SHOPS, COURSE)
     assert not hasattr(again, "default_")
 

@@ -374,6 +374,9 @@ def test_bad_parameters(options, message):
 def test_bad_data(prices):
     with pytest.raises(ValueError, match="1 class"):
         classifier().fit(FRAME, np.zeros(N))
+    days = np.where(np.arange(N) % 2, np.datetime64("2020-01-01"), np.datetime64("2020-01-02"))
+    with pytest.raises(TypeError, match=r"^y has the class .*; pass y\.astype\(str\)"):
+        classifier().fit(FRAME, days)
     with pytest.raises(ValueError, match="weights of all rows are 0"):
         classifier(class_weight=dict.fromkeys(SORT, 0.0)).fit(FRAME, SORT)
     with pytest.raises(ValueError, match="non-zero"):

@@ -57,6 +57,8 @@ DAMAGES = {
     "decreasing": ("indptr", put(2, 10**6), "must not decrease"),
     "negative counts": ("indptr", put(2, -1), "must not decrease"),
     "counting too many": ("indptr", put(-1, 10**6), "has .* entries, but indptr counts 1000000"),
+    "unsigned": ("indptr", lambda array: put(2, 10**6)(array.astype("u4")), "must not decrease"),
+    "beyond int64": ("indptr", lambda array: put(2, 2**64 - 1)(array.astype("u8")), "not decrease"),
 }
 
 CALLS = {
@@ -106,7 +108,16 @@ def test_a_damaged_matrix_is_refused_by_estimators(damage, kind):
         fitted.predict(broken)
 
 
-@pytest.mark.parametrize("index", [np.int32, np.int64])
+@pytest.mark.parametrize("axis", ["row", "col"])
+@pytest.mark.parametrize("place", [-1, 10**6])
+def test_a_damaged_list_of_places_is_refused_by_estimators(axis, place):
+    X = scipy.sparse.coo_matrix(DENSE)
+    setattr(X, axis, put(3, place)(getattr(X, axis).copy()))
+    with pytest.raises(ValueError, match=f"X is a damaged COO matrix: .* {axis}.* {place}, but"):
+        MLPRegressor(hidden_layer_sizes=4).fit(X, Y)
+
+
+@pytest.mark.parametrize("index", [np.int32, np.int64, np.uint32, np.uint64])
 @pytest.mark.parametrize("large", [False, True])
 def test_indices_in_any_order_and_values_that_add_up_are_the_dense_rows(large, index, monkeypatch):
     """TfidfVectorizer's are in no order; SciPy defines a place's value as the sum of all there."""

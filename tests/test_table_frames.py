@@ -238,7 +238,7 @@ def test_classes_of_a_recipe_are_those_of_the_network():
         (iter([1, 2]), "is a list_iterator; give a list with one value for each row"),
         ([[1], [2]], "has shape (2, 1); give one value for each row: shape (n,)"),
     ],
-    ids=str,
+    ids=lambda value: type(value).__name__,
 )
 def test_a_column_must_be_a_list(column, message):
     for frame in ({"a": column}, {"b": [1, 2], "a": column}):

@@ -20,7 +20,7 @@ from fastnn import _checks, activations
 from fastnn._layer import RELU, ActivationField, Draw, Layer
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
 #: The most categories of a column: a float32 holds all integers up to this one.
 MOST_CATEGORIES = 2**24
@@ -282,8 +282,8 @@ class NumericEmbedding(Layer):
         X : array_like of shape (n, n_in)
             Training rows in the form of the layer's inputs.
         n_bins : int, default 16
-            Maximum number of bins of a column. Equal quantiles become one edge, so a column with
-            few distinct values has fewer bins.
+            Maximum number of bins of a column. Quantiles that are equal but for rounding errors
+            become one edge, so a column with few distinct values has fewer bins.
         columns : list of int, optional
             The columns, ascending; by default all.
 
@@ -310,7 +310,7 @@ class NumericEmbedding(Layer):
         _checks.columns_exist("columns", chosen, rows.shape[1])
         found = []
         for i in range(rows.shape[1]) if chosen is None else chosen:
-            quantiles = np.unique(np.quantile(rows[:, i], np.linspace(0, 1, n_bins + 1)))
+            quantiles = _distinct(np.quantile(rows[:, i], np.linspace(0, 1, n_bins + 1)))
             _checks.varies("X", i, quantiles)
             found.append(quantiles.tolist())
         return found
@@ -345,6 +345,22 @@ class NumericEmbedding(Layer):
         """Return the number of outputs."""
         widths = self.dim if self.bins is None else [self.dim] * len(self.bins)
         return _width(n_in, self.columns, widths, "bins")
+
+
+def _distinct(quantiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return ascending quantiles without those that rounding errors alone tell from the one below.
+
+    A bin between two of these would make values outside of it enormous.
+    """
+    spacing = np.maximum(
+        np.spacing(np.abs(quantiles).astype(np.float32)).astype(np.float64),
+        np.finfo(np.float64).eps * (quantiles[-1] - quantiles[0]),
+    )
+    found = [quantiles[0]]
+    for value, step in zip(quantiles[1:], spacing[1:], strict=True):
+        if value - found[-1] > 2 * step:
+            found.append(value)
+    return np.array(found)
 
 
 def _starts(columns: Sequence[int], widths: Sequence[int]) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from fastnn._checks.targets import class_weight
 from fastnn._checks.values import did_you_mean, items, number, quoted, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from fastnn.losses import Loss
 
@@ -183,6 +183,16 @@ def _mapping(value: Any) -> Any:
     if hasattr(value, "items"):
         return value
     return class_weight(value, None, 0)  # type: ignore[arg-type]  # raises before it uses the loss
+
+
+def labels_for_file(name: str, labels: Iterable[object]) -> None:
+    """Check that the labels of classes are of types that a model file keeps."""
+    for label in labels:
+        if not isinstance(label, str | bool | int | float):
+            raise TypeError(
+                f"{name} has the class {label!r} ({type(label).__name__}), but classes must be "
+                f"text, numbers or booleans; pass {name}.astype(str)"
+            )
 
 
 def classifies(loss: Loss, n_out: int) -> None:

@@ -81,7 +81,7 @@ def one_of_these(name: str, value: object, kinds: type | tuple[type, ...], wante
 
 def one_network(name: str, est: object) -> None:
     """Check that an estimator is not one of several networks."""
-    if hasattr(est, "fits_"):
+    if hasattr(est, "_averaged"):
         raise TypeError(
             f"{name} is a {type(est).__name__}, which has several networks; pass one of them, such "
             "as its fits_[0]"

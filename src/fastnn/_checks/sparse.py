@@ -38,7 +38,7 @@ def compressed(name: str, value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
     indptr = _integers(name, kind, "indptr", value.indptr)
     if len(indptr) != n + 1:
         _refuse(name, kind, f"indptr has {len(indptr)} entries, but {n} {along}s need {n + 1}")
-    if indptr[0] != 0 or (np.diff(indptr) < 0).any():
+    if indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
         _refuse(name, kind, "indptr must begin with 0 and must not decrease")
     count = int(indptr[-1])
     indices = _integers(name, kind, "indices", value.indices)[:count]
@@ -58,11 +58,23 @@ def compressed(name: str, value: Any) -> tuple[NDArray[Any], NDArray[Any]]:
 
 
 def _integers(name: str, kind: str, part: str, value: Any) -> NDArray[Any]:
-    """Return a copy of an array of indices, or the array itself if it is memory-mapped."""
+    """Return a copy of an array of indices, or the array itself if it is memory-mapped.
+
+    Unsigned integers become int64; those beyond it become negative, which no index may be.
+    """
     array: NDArray[Any] = value if isinstance(value, np.memmap) else np.array(value)
     if array.ndim != 1 or array.dtype.kind not in "iu":
         _refuse(name, kind, f"{part} must be an array of integers")
-    return array
+    return array.astype(np.int64) if array.dtype.kind == "u" else array
+
+
+def coordinates(name: str, value: Any) -> None:
+    """Check the places of the values of a COO matrix."""
+    for axis, indices in (("row", value.row), ("column", value.col)):
+        n = value.shape[axis == "column"]
+        if len(indices) and not 0 <= int(indices.min()) <= int(indices.max()) < n:
+            worst = indices.min() if indices.min() < 0 else indices.max()
+            _refuse(name, "COO", f"it has a value in {axis} {worst}, but there are {n} {axis}s")
 
 
 def _refuse(name: str, kind: str, what: str) -> None:

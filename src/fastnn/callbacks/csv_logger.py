@@ -88,12 +88,15 @@ class CSVLogger(Callback):
 
     def _drop_rows(self, columns: list[str], epoch: int) -> None:
         """Truncate the file before the first row of this or a later epoch, or an incomplete row."""
-        place, separator = columns.index("epoch"), self.separator.encode()
+        import csv
+
+        place = columns.index("epoch")
         with open(self.path, "r+b") as file:
             header = file.readline()
             end = len(header)
             for line in file:
-                number = b"".join(line.split(separator)[place : place + 1]).strip()
+                (cells,) = csv.reader([line.decode("utf-8", "replace")], delimiter=self.separator)
+                number = "".join(cells[place : place + 1]).strip()
                 if not line.endswith(b"\n") or (number.isdigit() and int(number) >= epoch):
                     break
                 end += len(line)

@@ -19,9 +19,11 @@ Networks: TypeAlias = MLP | Estimator | Fits | Sequence[MLP]
 def networks_of(net: Networks) -> list[MLP]:
     """Return the networks whose outputs are averaged: one, or those in a `Fits` or a list.
 
-    An estimator of several networks stands for its `fits_`.
+    An estimator of several networks says which they are.
     """
-    net = getattr(net, "fits_", net)
+    if hasattr(net, "_averaged"):
+        averaged: list[MLP] = net._averaged()
+        return averaged
     if not isinstance(net, Fits | list | tuple):
         return [network_of(net)]
     _checks.not_of_groups("net", isinstance(net, Fits) and net.groups is not None)

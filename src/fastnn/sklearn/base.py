@@ -140,8 +140,11 @@ class BaseMLP(Parameters):
         """Return the score of outputs (n, n_outputs)."""
         raise NotImplementedError
 
-    def _metric(self, y: NDArray[Any]) -> dict[str, Any]:
-        """Return the same score as the engine's metric, for validation targets without weights."""
+    def _metric(self, y: NDArray[Any]) -> dict[str, Any] | None:
+        """Return the same score as the engine's metric, for validation targets without weights.
+
+        None if the engine has no such metric.
+        """
         raise NotImplementedError
 
     def _strata(self, y: NDArray[Any]) -> NDArray[Any] | None:
@@ -277,15 +280,23 @@ class BaseMLP(Parameters):
     ) -> Self:
         """Train for up to `max_iter` epochs, or for one epoch if incremental.
 
-        An error before the end of the first epoch leaves every attribute unchanged.
+        An error before the end of the first epoch leaves every attribute unchanged. Ctrl-C keeps
+        the updates of an incremental network that were made before it.
         """
         before = dict(vars(self))
+        net = before.get("net_") if incremental else None  # trained in place
+        step = None if net is None else net.step
+        snapshot = net._state.snapshot() if net is not None and self.callbacks else None
         self.n_iter_ = 0
         try:
             self._train(X, y, sample_weight, X_val, y_val, incremental)
         except BaseException:
             if self.n_iter_ == 0:  # classes_ etc. may not match the network
                 self.__dict__ = before
+                if net is not None and snapshot is not None:  # a callback may have raised
+                    net._state.take(snapshot)
+                elif net is not None and net.step != step:
+                    self._lists = None  # they are from before the updates
             raise
         return self
 

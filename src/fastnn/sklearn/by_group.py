@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn.mlp import MLP
     from fastnn.sklearn.rows import LabelledRows
 
 
@@ -46,8 +47,8 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
     """One MLP for each group of rows, such as each store or each sensor.
 
     The networks have the same parameters, and each is trained on the rows of its group as its own
-    `fit` would do. All are trained by one call of `fastnn.fit_many`, one thread each. A row is
-    predicted by the network of its group.
+    `fit` would do, except that "balanced" class weights are those of all rows. All are trained by
+    one call of `fastnn.fit_many`, one thread each. A row is predicted by the network of its group.
 
     Parameters
     ----------
@@ -207,6 +208,13 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         if _of_classifiers(self):
             self.classes_ = self._prototype.classes_
 
+    def _averaged(self) -> list[MLP]:
+        """Refuse an export: the mean of the groups' networks predicts no group."""
+        raise ValueError(
+            "net has a network for each group of rows, and their mean is the prediction of no "
+            "group; export one of them: net.estimators_[label]"
+        )
+
     def _descent(self, rows: LabelledRows, where: str) -> Descent:
         """Return the training, still to be run, of a new network on some rows."""
         member = clone(self.estimator)
@@ -290,9 +298,14 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             shown = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")
             raise ValueError(
                 f"X has rows of groups that were not in fit: {shown}; fit these groups, too, or "
-                "use handle_unknown='default'"
+                "fit with handle_unknown='default'"
             )
         default = getattr(self, "default_", None)
+        if unknown and default is None:
+            raise ValueError(
+                "handle_unknown='default' needs a network trained on all rows, which fit made only "
+                "if it had this value; call fit again"
+            )
         dtype = next(iter(self.estimators_.values())).net_.dtype
         outputs = np.empty((rows.shape[0], self.n_outputs_), dtype)
         for number, label in enumerate(known):

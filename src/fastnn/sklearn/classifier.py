@@ -103,15 +103,19 @@ class ClassifierOutputs(ClassifierMixin):  # type: ignore[misc]  # scikit-learn 
     def _score_of(
         self, outputs: NDArray[Any], y: NDArray[Any], weight: NDArray[Any] | None
     ) -> float:
-        """Return the accuracy."""
+        """Return the accuracy; 1 for a single class, which is always predicted."""
+        if len(self.classes_) == 1:
+            return 1.0
         if self._kind == "multiclass":
             right = outputs.argmax(axis=1) == (y if y.ndim == 1 else y.argmax(axis=1))
         else:
             right = ((outputs > 0.5) == (y.reshape(outputs.shape) > 0.5)).all(axis=1)
         return float(np.average(right, weights=weight))
 
-    def _metric(self, y: NDArray[Any]) -> dict[str, Any]:
-        """Return the accuracy as the engine's metric."""
+    def _metric(self, y: NDArray[Any]) -> dict[str, Any] | None:
+        """Return the accuracy as the engine's metric, which knows no single class."""
+        if len(self.classes_) == 1:
+            return None
         are_classes = self._kind == "multiclass"
         return {"kind": "accuracy" if are_classes else "all_correct", "are_classes": are_classes}
 
@@ -268,7 +272,13 @@ class MLPClassifier(ClassifierOutputs, ClassifierParameters, BaseMLP):
                 "not known; pass a dict of weights, such as from "
                 "sklearn.utils.compute_class_weight('balanced', classes=..., y=...)"
             )
-        if _check_partial_fit_first_call(self, classes):
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        before = dict(vars(self))
+        try:
+            if _check_partial_fit_first_call(self, classes):
+                multilabel = type_of_target(y).startswith("multilabel")
+                self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+            return self._fit(X, y, sample_weight, incremental=True)
+        except BaseException:
+            if not hasattr(self, "net_"):  # the next call is the first one again
+                self.__dict__ = before
+            raise

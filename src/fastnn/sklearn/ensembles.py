@@ -291,7 +291,8 @@ def _drawn(seed: Any, n: int) -> NDArray[np.int64]:
 #: The attributes of both ensembles, for the section Attributes.
 _ATTRIBUTES = """
 estimators_ : list of {member}
-    The members. Each is fitted exactly as it would be alone, with its own random_state and rows.
+    The members. Each is fitted exactly as it would be alone, with its own random_state and rows,
+    except that "balanced" class weights are those of all rows.
 estimators_samples_ : list of ndarray
     For each member, the indices of the rows that it was trained on. With early stopping and
     ``bootstrap=False``, the indices of the held-out rows are included.

@@ -246,6 +246,8 @@ class EpochRecorder(EngineCallback):
         metric = None
         if est.early_stopping and validation is not None:
             metric = est._metric(validation.y)
+            if metric is None:
+                return None
         return {
             "kind": "converges",
             "value": (est.early_stopping, -1),

@@ -9,9 +9,11 @@ import copy
 from typing import TYPE_CHECKING, Any
 
 from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
 
 if TYPE_CHECKING:
     from fastnn.many import Fits
+    from fastnn.mlp import MLP
     from fastnn.sklearn.base import BaseMLP
 
 
@@ -23,6 +25,11 @@ class HasMembers(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
     def _members(self) -> list[BaseMLP]:
         """Return the fitted estimators, in the order of the networks of `fits_`."""
         raise NotImplementedError
+
+    def _averaged(self) -> list[MLP]:
+        """Return the networks whose mean outputs this estimator predicts, for exporters."""
+        check_is_fitted(self)
+        return [member._synced() for member in self._members()]
 
     def __getstate__(self) -> dict[str, Any]:
         saved = {**super().__getstate__()}

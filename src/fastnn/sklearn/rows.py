@@ -94,8 +94,12 @@ class LabelledRows:
 
 def check_indices(X: Any) -> None:
     """Raise a ValueError if SciPy would read or write a sparse X out of bounds."""
-    if scipy.sparse.issparse(X) and X.ndim == 2 and X.format in ("csr", "csc"):
+    if not scipy.sparse.issparse(X) or X.ndim != 2:
+        return
+    if X.format in ("csr", "csc"):
         _checks.compressed("X", X)
+    elif X.format == "coo":
+        _checks.coordinates("X", X)
 
 
 def validated(estimator: Any, X: Any, y: Any, reset: bool, **options: Any) -> tuple[Any, Any]:

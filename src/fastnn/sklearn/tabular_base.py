@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from fastnn.mlp import MLP
     from fastnn.sparse_rows import SparseRows
     from fastnn.tables import Recipe
 
@@ -191,6 +192,11 @@ class BaseTabular(TabularParameters):
         Model(self.fits_).attach(recipe, estimator=kept)
 
     # ---- predicting -----------------------------------------------------------------------------
+
+    def _averaged(self) -> list[MLP]:
+        """Return the networks whose mean outputs are predicted, for exporters."""
+        check_is_fitted(self)
+        return list(self.fits_)
 
     def _outputs(self, X: Any) -> NDArray[np.float64]:
         """Return the mean of the networks' outputs (n, n_out)."""
