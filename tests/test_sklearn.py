@@ -393,8 +393,8 @@ def test_scores_of_one_class_are_those_of_predictions():
     known, mine = (module.MLPClassifier(4, **options).fit(DIGITS, y) for module in (theirs, ours))
     assert mine.validation_scores_ == known.validation_scores_
     assert mine.n_iter_ == known.n_iter_
-    ensemble = ours.MLPEnsembleClassifier(n_members=30, hidden_layer_sizes=4, max_iter=1,
-                                          bootstrap=True, oob_score=True, random_state=0)  # fmt: skip
+    options = {"hidden_layer_sizes": 4, "max_iter": 1, "random_state": 0}
+    ensemble = ours.MLPEnsembleClassifier(n_members=30, bootstrap=True, oob_score=True, **options)
     assert ensemble.fit(DIGITS, y).oob_score_ == 1.0
 
 
