@@ -102,7 +102,7 @@ def test_scikit_learns_tests_of_its_own_mlps_pass(tmp_path):
     (tmp_path / "swap.py").write_text(SWAP)
     tests = Path(sklearn.__file__).parent / "neural_network" / "tests" / "test_mlp.py"
     command = [sys.executable, "-m", "pytest", "-q", "-p", "swap", "-p", "no:cacheprovider",
-               "-c", os.devnull, "--rootdir", str(tmp_path), "-o", "norecursedirs=", "--junit-xml",
+               "-c", os.devnull, "--rootdir", str(tmp_path), "--junit-xml",
                str(tmp_path / "results.xml"), str(tests)]  # fmt: skip
     path = os.pathsep.join([str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])])
     environment = {**os.environ, "PYTHONPATH": path}
