@@ -580,6 +580,14 @@ def test_modules_in_modules_with_normalizations(torch, nn, rng):
     assert (net.loss.name, net.optimizer.name) == ("cross_entropy", "adam")
 
 
+def shifted(norm):
+    """Return a BatchNorm1d whose statistics and parameters all have an effect."""
+    for number, values in enumerate((*norm.buffers(), *norm.parameters())):
+        if values.ndim:
+            values.data.uniform_(0.5, 2.0).mul_(1 - 2 * (number == 0))
+    return norm
+
+
 BEHIND = {  # a Linear of 6 units: modules, and the layers that they become with it
     "ReLU6": (lambda nn: [nn.ReLU6()], [Dense(6, "relu6")]),
     "Hardtanh": (lambda nn: [nn.Hardtanh()], [Dense(6, "hard_tanh")]),
@@ -594,6 +602,10 @@ BEHIND = {  # a Linear of 6 units: modules, and the layers that they become with
     "PReLU": (lambda nn: [nn.PReLU(6)], [Dense(6, Activation("leaky_relu", 0.25))]),
     "RReLU": (lambda nn: [nn.RReLU(0.1, 0.3)], [Dense(6, Activation("leaky_relu", 0.2))]),
     "AlphaDropout": (lambda nn: [nn.SELU(), nn.AlphaDropout(0.5)], [Dense(6, "selu")]),
+    "Dropout, BatchNorm1d, ReLU": (
+        lambda nn: [nn.Dropout(0.25), shifted(nn.BatchNorm1d(6)), nn.ReLU()],
+        [Dense(6, "relu"), Dropout(0.25)],
+    ),
     "LayerNorm, ReLU": (
         lambda nn: [nn.LayerNorm(6), nn.ReLU()], [Dense(6), LayerNorm(), Activate("relu")],
     ),
