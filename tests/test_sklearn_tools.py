@@ -220,7 +220,7 @@ def test_what_has_no_network_is_named(write, tmp_path):
             call(value)
     with pytest.raises(TypeError, match=r"net must be MLPClassifier or MLPRegressor; got Linear"):
         call(LinearRegression())
-    with pytest.raises(ValueError, match="est is not fitted; call fit first"):
+    with pytest.raises(ValueError, match="net is not fitted; call fit first"):
         call(MLPClassifier())
     assert list(tmp_path.iterdir()) == []
 
