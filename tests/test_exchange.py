@@ -300,6 +300,46 @@ def test_a_scaling_is_not_merged_past_another_operation():
         net.append(Center("middle"))
 
 
+@pytest.mark.parametrize("follows", ["activation", "norm", "residual"])
+def test_a_scaling_after_a_dropout_keeps_its_place_before_an_activation(follows):
+    """The scaling is merged with the weights before the dropout, never after the activation."""
+    net = chain.Chain()
+    net.affine("first", np.eye(2))
+    net.drop("drop", 0.25)
+    net.scale("scaling", [1.0, -2.0], [-2.0, 0.5])
+    X = np.array([[5.0, 7.0], [-3.0, -9.0]])
+    expected = (X - [1, -2]) / [-2, 0.5]
+    if follows == "activation":
+        net.activate("activation", activations.get("relu"))
+        net.affine("last", np.eye(2))
+        expected = np.maximum(expected, 0)
+    elif follows == "norm":
+        net.norm("norm", 1e-12)
+        net.affine("last", np.eye(2))
+        expected = np.sign(expected - expected.mean(1, keepdims=True))
+    else:
+        net.fork("fork")
+        net.affine("within", np.eye(2))
+        net.join("sum")
+        net.affine("last", np.eye(2))
+        expected = 2 * expected
+    found = net.network(optimizer="sgd", dtype="float64")
+    np.testing.assert_allclose(found.predict(X), expected, rtol=1e-12)
+    assert Dropout(0.25) in found.layers
+
+
+def test_a_scaling_between_a_dropout_and_a_layer_stays_between_them():
+    net = chain.Chain()
+    net.affine("first", np.eye(2))
+    net.drop("drop", 0.25)
+    net.scale("scaling", 1.0, 2.0)
+    net.affine("last", np.eye(2))
+    W, V, b = net.network(optimizer="sgd", dtype="float64").get_weights()
+    np.testing.assert_array_equal(W, np.eye(2))
+    np.testing.assert_array_equal(V, np.eye(2) / 2)
+    np.testing.assert_array_equal(b, [-0.5, -0.5])
+
+
 def test_an_activation_without_an_affine_map_is_a_layer():
     net = chain.Chain()
     net.activate("first", activations.get("tanh"))

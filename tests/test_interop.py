@@ -25,7 +25,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler, scale
 
 import fastnn
-from fastnn import MLP, SGD, Activation, Adam, Dense, Dropout, Standardize
+from fastnn import MLP, SGD, Activation, Adam, BinaryCrossEntropy, Dense, Dropout, Standardize
 from fastnn import sklearn as ours
 from fastnn.layers import Activate, LayerNorm, Residual
 
@@ -193,6 +193,26 @@ def test_scalers_before_it_become_a_standardize(scalers, library):
     assert net.classes == tuple(est.classes_.tolist())
     assert (net.loss.name, net.optimizer) == ("cross_entropy", Adam(epsilon_hat=True))
     assert_close(fastnn.to_sklearn(net).predict_proba(FLOWERS), pipeline.predict_proba(FLOWERS))
+
+
+@pytest.mark.parametrize(
+    ("scaler", "name"),
+    [
+        (StandardScaler(), "with_mean"),
+        (StandardScaler(), "with_std"),
+        (RobustScaler(), "with_centering"),
+        (RobustScaler(), "with_scaling"),
+    ],
+    ids=str,
+)
+def test_parameters_of_a_scaler_that_are_set_after_its_fit(scaler, name):
+    est = theirs.MLPClassifier((6, 5), activation="tanh", max_iter=10, random_state=0)
+    pipeline = make_pipeline(scaler, est).fit(FLOWERS, NAMES)
+    before = pipeline.predict_proba(FLOWERS)
+    pipeline[0].set_params(**{name: False})
+    expected = pipeline.predict_proba(FLOWERS)
+    assert np.abs(expected - before).max() > 0.01
+    assert_close(fastnn.from_sklearn(pipeline).predict(FLOWERS), expected)
 
 
 def test_the_columns_of_a_pipeline_are_those_of_its_first_step():
@@ -373,6 +393,12 @@ def test_what_scikit_learn_lacks_is_refused_by_its_layer(layers, message):
         ("identity", "squared_error", "adamw", "optimizer 'adamw', which scikit-learn lacks; pass "
          "optimizer='sgd' or 'adam'"),
         ("exp", "poisson", "rmsprop", "optimizer 'rmsprop', which scikit-learn lacks"),
+        ("sigmoid", BinaryCrossEntropy(0.25), "sgd", "loss 'binary_cross_entropy' with "
+         "label_smoothing=0.25, which scikit-learn lacks for sigmoid outputs; pass loss='binary_"),
+        ("identity", "squared_error", SGD(maximize=True), "optimizer 'sgd' with maximize=True, "
+         "which scikit-learn lacks; pass optimizer='sgd' or 'adam'"),
+        ("identity", "squared_error", Adam(amsgrad=True, weight_decay=0.5), "optimizer 'adam' with "
+         "amsgrad=True, weight_decay=0.5, which scikit-learn lacks; pass optimizer="),
     ],
 )  # fmt: skip
 def test_a_loss_or_an_optimizer_that_scikit_learn_lacks_is_refused(last, loss, optimizer, message):
@@ -387,6 +413,18 @@ def test_a_loss_or_an_optimizer_that_scikit_learn_lacks_is_refused(last, loss, o
     assert (est.solver, est.learning_rate_init) == ("sgd", 0.25)
     X = np.array([[1, 2], [3, -4]], "f4")
     assert_close(outputs(est, X), net.predict(X), 1e-6)
+
+
+def test_alpha_is_the_same_penalty_if_penalties_are_scaled(rng):
+    X, y = rng.normal(size=(60, 3)), rng.normal(size=60)
+    layers = [Dense(4, "tanh", l2=0.5), Dense(1, l2=0.5)]
+    options = {"optimizer": SGD(0.125), "dtype": "float64", "seed": 0, "scale_penalties": True}
+    net = MLP(3, layers, loss="squared_error", **options)
+    est = fastnn.to_sklearn(net).set_params(batch_size=60)
+    est.partial_fit(X, y)
+    net.train_on_batch(X, y)
+    assert_close(est.coefs_[0], net.get_weights()[0])
+    assert_close(est.coefs_[1], net.get_weights()[2])
 
 
 def test_only_networks_become_estimators():
@@ -603,6 +641,14 @@ def test_modules_in_modules_with_normalizations(torch, nn, rng):
     assert (net.loss.name, net.optimizer.name) == ("cross_entropy", "adam")
 
 
+def shifted(norm):
+    """Return a BatchNorm1d whose statistics and parameters all have an effect."""
+    for number, values in enumerate((*norm.buffers(), *norm.parameters())):
+        if values.ndim:
+            values.data.uniform_(0.5, 2.0).mul_(1 - 2 * (number == 0))
+    return norm
+
+
 BEHIND = {  # a Linear of 6 units: modules, and the layers that they become with it
     "ReLU6": (lambda nn: [nn.ReLU6()], [Dense(6, "relu6")]),
     "Hardtanh": (lambda nn: [nn.Hardtanh()], [Dense(6, "hard_tanh")]),
@@ -617,6 +663,10 @@ BEHIND = {  # a Linear of 6 units: modules, and the layers that they become with
     "PReLU": (lambda nn: [nn.PReLU(6)], [Dense(6, Activation("leaky_relu", 0.25))]),
     "RReLU": (lambda nn: [nn.RReLU(0.1, 0.3)], [Dense(6, Activation("leaky_relu", 0.2))]),
     "AlphaDropout": (lambda nn: [nn.SELU(), nn.AlphaDropout(0.5)], [Dense(6, "selu")]),
+    "Dropout, BatchNorm1d, ReLU": (
+        lambda nn: [nn.Dropout(0.25), shifted(nn.BatchNorm1d(6)), nn.ReLU()],
+        [Dense(6, "relu"), Dropout(0.25)],
+    ),
     "LayerNorm, ReLU": (
         lambda nn: [nn.LayerNorm(6), nn.ReLU()], [Dense(6), LayerNorm(), Activate("relu")],
     ),

@@ -214,6 +214,17 @@ def test_dropout_and_identity_take_no_nodes(path, rng):
     assert [node.op_type for node in onnx.load(path).graph.node] == ["Gemm", "Gemm"]
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [2, 3])
+def test_the_mean_of_several_networks_is_the_runtimes(n, dtype, path, rng):
+    layers = [Dense(4, "tanh"), Dense(2)]
+    nets = [network(rng, layers, dtype=dtype)[0] for _ in range(n)]
+    X = rng.normal(1, 1, (37, 5)).astype(dtype)
+    fastnn.onnx.export(nets, path)
+    expected = np.mean([net.predict(X) for net in nets], axis=0)
+    assert_close(run(path, X), expected, CLOSE[dtype])
+
+
 def test_writing_leaves_the_network_as_it_was(path, rng):
     net, X = network(rng, [Standardize(), Dense(3, "elu"), Dense(1)])
     before = net.predict(X), net.get_weights()

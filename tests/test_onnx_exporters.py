@@ -114,6 +114,9 @@ ACTIVATIONS = {
         ("Add", 1.0, "t", "p"), ("Mul", "a", "p", "r"), ("Mul", 0.5, "r", "z"),
     ]),
     "neg": ("relu", [("Neg", "a", "n"), ("Relu", "n", "z")]),
+    "relu as product with a truth": ("relu", [
+        ("Greater", "a", 0.0, "g"), ("Cast", "g", "f"), ("Mul", "a", "f", "z"),
+    ]),
 }  # fmt: skip
 
 
@@ -124,6 +127,8 @@ def test_an_activation_as_exporters_compose_it(name, constants, rng):
     for each in middle:
         if each.op_type == "HardSigmoid":
             each.attribute.append(helper.make_attribute("alpha", 1 / 6))
+        if each.op_type == "Cast":
+            each.attribute.append(helper.make_attribute("to", 1))
     slopes = np.full((1, 4), 0.25, "f4")
     constants |= numbers | {"slopes": slopes}
     constants["W"] *= 12  # beyond the threshold of softplus
@@ -136,6 +141,72 @@ def test_prelu_whose_slopes_differ_is_refused(constants):
     model = model_of([FIRST, node("PRelu", "a", "slopes", out="z"), SECOND], constants)
     with pytest.raises(ValueError, match=r"^node 'z_node' \(PRelu\) begins no activation of"):
         fastnn.from_onnx(model)
+
+
+ALMOST = {  # operators that differ from relu only far from 0 or close to it
+    "clip at 100": [node("Clip", "a", "zero", "hundred", out="z")],
+    "clip at 1e6": [node("Clip", "a", "zero", "million", out="z")],
+    "threshold 0.15": [node("ThresholdedRelu", "a", out="z", alpha=0.15)],
+    "threshold 0.001": [node("ThresholdedRelu", "a", out="z", alpha=0.001)],
+    "whole numbers": [
+        node("Cast", "a", out="i", to=7), node("Cast", "i", out="f", to=1),
+        node("Relu", "f", out="z"),
+    ],
+    "truth": [
+        node("Cast", "a", out="i", to=9), node("Cast", "i", out="f", to=1),
+        node("Mul", "a", "f", out="k"), node("Cast", "k", out="t", to=9),
+        node("Cast", "t", out="u", to=1), node("Relu", "u", out="z"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ALMOST)
+def test_a_function_that_is_almost_an_activation_is_refused(name, constants):
+    more = {"zero": np.float32(0), "hundred": np.float32(100), "million": np.float32(1e6)}
+    model = model_of([FIRST, *ALMOST[name], SECOND], constants | more)
+    with pytest.raises(ValueError, match=r"begins no activation of fastnn|outputs numbers of the"):
+        fastnn.from_onnx(model)
+
+
+# ---- constants that are computed -----------------------------------------------------------------
+
+TABLE = np.arange(32, dtype="f4").reshape(4, 8) / 8
+COMPUTED = {  # constants and the nodes that compute the bias "k" of 4 columns
+    "slice of a row": [node("Slice", "table", "one", "two", "zero", out="r"),
+                       node("Slice", "r", "two", "six", "one", out="k")],
+    "slice of two axes": [node("Slice", "table", "1, 2", "2, 6", out="k")],
+    "slice without axes": [node("Slice", "numbers", "one", "five", out="k")],
+    "slice backwards": [node("Slice", "table", "3, -1", "4, 0", "0, 1", "1, -2", out="k")],
+    "slice of the last axis": [node("Slice", "table", "two", "three", "zero", out="r"),
+                               node("Slice", "r", "four", "huge", "-1", out="k")],
+    "cast to whole numbers": [node("Cast", "four numbers", out="i", to=7),
+                              node("Cast", "i", out="k", to=1)],
+    "cast to truths": [node("Cast", "four numbers", out="i", to=9),
+                       node("Cast", "i", out="k", to=1)],
+    "cast like": [node("CastLike", "four numbers", "one", out="i"),
+                  node("CastLike", "i", "x", out="k")],
+}  # fmt: skip
+COMPUTING = {
+    "table": TABLE, "numbers": TABLE[1], "four numbers": np.array([1.7, -1.7, 0.0, 2.5], "f4"),
+    "zero": np.array([0]), "one": np.array([1]), "two": np.array([2]), "three": np.array([3]),
+    "four": np.array([4]), "five": np.array([5]), "six": np.array([6]), "-1": np.array([-1]),
+    "huge": np.array([2**63 - 1]), "1, 2": np.array([1, 2]), "2, 6": np.array([2, 6]),
+    "3, -1": np.array([3, -1]), "4, 0": np.array([4, 0]), "0, 1": np.array([0, 1]),
+    "1, -2": np.array([1, -2]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COMPUTED)
+def test_a_constant_that_is_computed(name, constants, rng):
+    nodes = [*COMPUTED[name], FIRST, node("Add", "a", "k", out="y")]
+    read_and_compare(model_of(nodes, constants | COMPUTING), rng)
+
+
+def test_a_slice_with_attributes(constants, rng):
+    """As before opset 10."""
+    options = {"starts": [1, 2], "ends": [2, 6], "axes": [0, 1]}
+    nodes = [node("Slice", "table", out="k", **options), FIRST, node("Add", "a", "k", out="y")]
+    read_and_compare(model_of(nodes, constants | {"table": TABLE}, opset=9), rng)
 
 
 # ---- shapes -------------------------------------------------------------------------------------
@@ -366,6 +437,16 @@ def test_the_classifiers_of_skl2onnx(zipmap, classes, constants, rng):
     assert net.loss.name == "cross_entropy"
     assert net.classes == tuple(classes)
     np.testing.assert_array_equal(labels, np.array(classes)[net.predict(X).argmax(1)])
+
+
+@pytest.mark.parametrize("classes", [[3, 7, 9], ["a", "b", "ü"]], ids=["int64s", "strings"])
+def test_the_classes_of_fastnns_converter(classes, constants):
+    """Its graphs end with a Gather of labels, as those of fastnn.sklearn's classifiers."""
+    constants |= {"V": np.ones((4, 3), "f4"), "c": np.zeros(3, "f4")}
+    model = classifier(MANY, constants, classes)
+    looks_up = next(n for n in model.graph.node if n.op_type == "ArrayFeatureExtractor")
+    looks_up.op_type, looks_up.domain = "Gather", ""
+    assert fastnn.from_onnx(model).classes == tuple(classes)
 
 
 def test_several_labels_a_row(constants, rng):

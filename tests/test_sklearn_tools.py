@@ -140,6 +140,20 @@ def test_from_onnx_reads_what_skl2onnx_writes_of_scikit_learns_mlps(case, zipmap
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize("zipmap", [False, True])
+@pytest.mark.parametrize("case", ["numbers", "texts", "objects", "two", "truths", "one"])
+def test_from_onnx_reads_what_skl2onnx_writes_of_fastnns_classifiers(case, zipmap):
+    skl2onnx = pytest.importorskip("skl2onnx")
+    options, X, y = CLASSIFIERS[case]
+    pipeline = fitted(MLPClassifier, options, X, y)
+    options = {id(pipeline): {"zipmap": zipmap}}
+    net = fastnn.from_onnx(skl2onnx.to_onnx(pipeline, X[:1].astype("f4"), options=options))
+    expected = pipeline.predict_proba(X)[:, -net.n_out :]
+    np.testing.assert_allclose(net.predict(X), expected, rtol=0, atol=1e-4)
+    classes = tuple(pipeline.classes_.tolist())
+    assert net.classes == (None if case == "one" else classes)
+
+
 # ---- estimators in the place of their networks ---------------------------------------------------
 
 
@@ -204,9 +218,9 @@ def test_what_has_no_network_is_named(write, tmp_path):
     for value in (3, None, MLPClassifier):
         with pytest.raises(TypeError, match="net must be an MLP or a fitted estimator; got"):
             call(value)
-    with pytest.raises(TypeError, match=r"est must be MLPClassifier or MLPRegressor; got Linear"):
+    with pytest.raises(TypeError, match=r"net must be MLPClassifier or MLPRegressor; got Linear"):
         call(LinearRegression())
-    with pytest.raises(ValueError, match="est is not fitted; call fit first"):
+    with pytest.raises(ValueError, match="net is not fitted; call fit first"):
         call(MLPClassifier())
     assert list(tmp_path.iterdir()) == []
 

@@ -106,6 +106,7 @@ class Table(InBlocks):
             x, size = f"{z.name}[{block.first}]", self.sizes[block.first]
             number = f"row{self.number}_{k}"
             lines.append(f"int {number} = {x} >= 0 && {x} < {size} ? (int){x} : -1;")
+            lines.append(f"if ((real){number} != {x}) {number} = -1;")
             lines.append(f"for (int j = 0; j < {dim}; j++)")
             lines.append(f"    {out}[{block.to} + j] = {number} < 0 ? {none}[0] : {row};")
         return Values(out, self.part.n_out)

@@ -240,6 +240,7 @@ class Chain:
 
     def _end_layer(self, place: str, n_in: int | None) -> None:
         """Check that an operation with `n_in` inputs can follow the last operation."""
+        self._merge_backwards()
         if self._waiting is not None and not self._becomes_standardization():
             remedy = "fastnn merges a scaling only with a Dense layer next to it"
             _checks.inexpressible(self._waiting[0], f"scales the inputs of {place}", remedy)
@@ -306,10 +307,7 @@ class Chain:
         _checks.finite(place, mean, 1 / np.where(scale == 0, np.nan, scale))
         last = self.operations[-1] if self.operations else None
         if last is not None and last.takes_scaling:
-            for array in (mean, scale):
-                if array.size > 1:
-                    self._check_units(place, array.size, "numbers")
-            last.scale_outputs(mean, scale)
+            self._merge(last, place, mean, scale)
             return
         _checks.finite(place, scale)
         if self._waiting is None:
@@ -321,6 +319,25 @@ class Chain:
             remedy = "fix the network, or export it again"
             _checks.expressible(place, len(sizes) < 2, problem, remedy)
             self._waiting = place, mean_before + mean * scale_before, scale_before * scale
+
+    def _merge(self, operation: Operation, place: str, mean: Array, scale: Array) -> None:
+        """Merge a scaling with an operation before it."""
+        for array in (mean, scale):
+            if array.size > 1:
+                self._check_units(place, array.size, "numbers")
+        operation.scale_outputs(mean, scale)
+
+    def _merge_backwards(self) -> None:
+        """Merge a waiting scaling with the operation before the dropouts, if that takes one.
+
+        A scaling after a dropout waits, since merged with the weights of a next layer it keeps its
+        place. If no such layer follows, it moves before the dropout: this changes no prediction,
+        but in training the dropout then drops the shifted numbers.
+        """
+        last = self._last
+        if self._waiting is not None and last is not None and last.takes_scaling:
+            self._merge(last, *self._waiting)
+            self._waiting = None
 
     def normalize(
         self,
@@ -362,6 +379,7 @@ class Chain:
 
     def activate(self, place: str, activation: Activation) -> None:
         """Set the activation of the affine map before, or append the activation as a layer."""
+        self._merge_backwards()
         if self._open_affine is not None:
             self._open_affine.activation = activation
         else:
@@ -430,6 +448,7 @@ class Chain:
 
     def _end(self, output: str | Activation | None) -> None:
         """Append the output activation that was asked for; check that the chain is complete."""
+        self._merge_backwards()
         remedy = "pass one with at least one layer"
         _checks.expressible("the network", self._last is not None, "has no weights", remedy)
         wanted = None if output is None else activations.get(output)

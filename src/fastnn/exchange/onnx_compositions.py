@@ -14,16 +14,22 @@ import numpy as np
 
 from fastnn import _checks, activations, kernels
 from fastnn.activations import Activation
-from fastnn.exchange.onnx_graph import short
+from fastnn.exchange.onnx_graph import cast, short
 from fastnn.exchange.onnx_writer import SELU
 from fastnn.exchange.parts import Array
 from fastnn.layers import LayerNorm
 
-#: Two rows at which a composition is compared with fastnn's operations. The value at the first
-#: number gives an activation's parameter. The second row is so small that its variance is
-#: negligible beside epsilon. The first row extends beyond the thresholds at which exporters replace
-#: a function by its limit.
-PROBES = np.array([-1.0, -60.0, *np.linspace(-8.0, 8.0, 81), 60.0]) * [[1.0], [1e-30]]
+#: Rows at which a composition is compared with fastnn's operations. The value at the first number
+#: gives an activation's parameter. The second row is so small that its variance is negligible
+#: beside epsilon. The first row extends beyond the thresholds at which exporters replace a function
+#: by its limit; the other rows show bounds and thresholds that are close to 0 or large.
+PROBES = np.array([-1.0, -60.0, *np.linspace(-8.0, 8.0, 81), 60.0]) * np.array(
+    [[1.0], [1e-30], [1e-3], [2e-2], [1e3], [1e20]]
+)
+
+#: Probes above this size are left out of comparisons where a composition overflows, as a softplus
+#: of Exp and Log does.
+_MODERATE = 60.0
 
 _Options = dict[str, Any]  # a node's attributes
 
@@ -78,7 +84,7 @@ COMPOSING: dict[str, Callable[..., Array]] = {
     "Abs": _plain(np.abs),
     "Add": _plain(np.add),
     "And": _plain(np.logical_and),
-    "Cast": lambda _, z: z,
+    "Cast": lambda options, z: cast(np.asarray(z), options["to"]),
     "Celu": _celu,
     "Clip": _clip,
     "Div": _plain(np.divide),
@@ -142,9 +148,15 @@ def recognized(values: Array) -> Activation | LayerNorm | None:
         if activation.is_linear:
             continue
         _, expected = kernels.forward(PROBES.reshape(-1, 1), np.eye(1), activation=activation)
-        if np.allclose(values, expected.reshape(values.shape), rtol=1e-5, atol=1e-6):
+        if _equal(values, expected.reshape(values.shape)):
             return activation
     return _norm(values)
+
+
+def _equal(values: Array, expected: Array) -> bool:
+    """Return whether a composition has the expected values at all probes where it is finite."""
+    overflows = ~np.isfinite(values) & (np.abs(PROBES) > _MODERATE)
+    return np.allclose(values[~overflows], expected[~overflows], rtol=1e-5, atol=1e-6)
 
 
 def _norm(values: Array) -> LayerNorm | None:
@@ -155,5 +167,4 @@ def _norm(values: Array) -> LayerNorm | None:
     if not _checks.SMALLEST <= epsilon < 1e30:
         return None
     expected = centred / np.sqrt((centred**2).mean(axis=1, keepdims=True) + epsilon)
-    fits = np.allclose(values, expected, rtol=1e-5, atol=1e-6)
-    return LayerNorm(short(epsilon)) if fits else None
+    return LayerNorm(short(epsilon)) if _equal(values, expected) else None

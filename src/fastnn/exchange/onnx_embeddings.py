@@ -43,14 +43,22 @@ def _replaced(z: Any, n_in: int, blocks: list[tuple[int, int]], vectors: Any, n:
 
 
 def embedding(z: Any, part: Part[Embedding]) -> Any:
-    """Append one Gather of rows of the table for all columns."""
+    """Append one Gather of rows of the table for all columns.
+
+    A last row of NaN, appended to the table, is that of all numbers that are no categories.
+    """
     sizes = part.layer.categories(part.n_in)
-    first = np.cumsum([0, *sizes.values()])[:-1].tolist()
-    numbers = _take(z, list(sizes))("Cast", to=7) + z.graph.integers("first_rows", first)
-    table = z.graph.constant(f"{part.prefix}.W", part.arrays["W"])
+    first = np.cumsum([0, *sizes.values()])
+    x = _take(z, list(sizes))
+    last = z.graph.constant(f"{part.prefix}.last", [size - 1 for size in sizes.values()])
+    category = x("Floor")("Max", 0.0)("Min", last)  # x, if x is a category
+    number = category("Cast", to=7) + z.graph.integers("first_rows", first[:-1].tolist())
+    row = x("Equal", category)("Where", number, z.graph.integers("no_category", [int(first[-1])]))
     dim = part.layer.dim
+    W = np.vstack([part.arrays["W"], np.full((1, dim), np.nan)])
     shape = z.graph.integers("shape", [-1, dim * len(sizes)])
-    vectors = table("Gather", numbers, axis=0)("Reshape", shape)
+    table = z.graph.constant(f"{part.prefix}.W", W)
+    vectors = table("Gather", row, axis=0)("Reshape", shape)
     return _replaced(z, part.n_in, [(column, 1) for column in sizes], vectors, dim)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from fastnn.exchange.onnx_graph import Graph, operator
 
 _LABELLING = "ArgMax", "ai.onnx.ml.Binarizer", "ai.onnx.ml.ZipMap"
+_LOOKING_UP = "ai.onnx.ml.ArrayFeatureExtractor", "Gather"
 _PASSING = "Identity", "Cast"
 
 
@@ -25,8 +26,8 @@ def cut_labels(graph: Graph) -> list[Any] | None:
     kept, classes, scores = [], None, []
     for node in graph.nodes:
         if operator(node) in _LABELLING or labels.intersection(node.input):
+            classes = _classes(graph, node, labels) or classes
             labels.update(node.output)
-            classes = _classes(graph, node) or classes
             if operator(node) == "ai.onnx.ml.ZipMap":
                 scores.append(node.input[0])
         else:
@@ -40,13 +41,18 @@ def cut_labels(graph: Graph) -> list[Any] | None:
     return classes
 
 
-def _classes(graph: Graph, node: Any) -> list[Any] | None:
-    """Return the classes stored in a node of the ending, or None."""
+def _classes(graph: Graph, node: Any, labels: set[str]) -> list[Any] | None:
+    """Return the classes stored in a node of the ending, or None.
+
+    They are looked up by the number of a class, one of the tensors `labels`, which is the second
+    input of an ArrayFeatureExtractor, or of a Gather as fastnn's converter for skl2onnx writes it.
+    """
     options = graph.attributes(node)
     if operator(node) == "ai.onnx.ml.ZipMap":
         texts = options.get("classlabels_strings", [])
         return [text.decode() for text in texts] or list(options.get("classlabels_int64s", []))
-    if operator(node) == "ai.onnx.ml.ArrayFeatureExtractor" and node.input[0] in graph.constants:
+    looks_up = operator(node) in _LOOKING_UP and node.input[1] in labels
+    if looks_up and node.input[0] in graph.constants:
         return [
             label.decode() if isinstance(label, bytes) else label
             for label in graph.constants[node.input[0]].ravel().tolist()

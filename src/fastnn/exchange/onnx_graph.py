@@ -7,7 +7,7 @@ operations of a chain (onnx_operators.py).
 from collections import Counter
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -16,6 +16,10 @@ from fastnn.exchange.parts import Array
 
 #: Placeholders in a folded shape for the number of rows and for an unknown dimension.
 ROWS, UNKNOWN = -(2**41), -(2**40)
+
+#: The numbers of types of tensors in ONNX.
+_FLOAT, _DOUBLE, _BOOL = 1, 11, 9
+_INTEGERS = frozenset({2, 3, 4, 5, 6, 7, 12, 13})
 
 
 class Graph:
@@ -42,12 +46,13 @@ class Graph:
     def array(self, tensor: Any) -> Array:
         """Return a tensor of the file as an array."""
         try:
-            return cast(Array, self.onnx.numpy_helper.to_array(tensor))
+            array: Array = self.onnx.numpy_helper.to_array(tensor)
         except (KeyError, TypeError, ValueError) as error:
             raise ModelFileError(
                 f"tensor {tensor.name!r} has no values of its type and shape ({error}); export the "
                 "model again"
             ) from error
+        return array
 
     def attributes(self, node: Any) -> dict[str, Any]:
         """Return a node's attributes by name."""
@@ -101,8 +106,19 @@ class Graph:
         return self.array(value) if attribute.name == "value" else np.array(value)
 
     def _same(self, node: Any) -> Array | None:
-        """Identity, Cast and CastLike: numbers stay numbers."""
+        """Identity."""
         return self.constants.get(node.input[0])
+
+    def _cast(self, node: Any) -> Array | None:
+        """Cast and CastLike; a tensor that depends on the input has floats."""
+        array = self.constants.get(node.input[0])
+        if array is None:
+            return None
+        if node.op_type == "Cast":
+            return cast(array, self.attributes(node)["to"])
+        like = self.constants.get(node.input[1])
+        kind = _FLOAT if like is None else self.onnx.helper.np_dtype_to_tensor_dtype(like.dtype)
+        return cast(array, kind)
 
     def _transposed(self, node: Any) -> Array:
         return self.constants[node.input[0]].transpose(self.attributes(node).get("perm"))
@@ -129,10 +145,18 @@ class Graph:
         return np.asarray(array.take(at, self.attributes(node).get("axis", 0)))
 
     def _sliced(self, node: Any) -> Array:
-        """Slice of a shape."""
-        array, *bounds = (self.constants[name].ravel() for name in node.input)
-        start, stop, step = bounds[0][0], bounds[1][0], bounds[3][0] if len(bounds) > 3 else 1
-        return array[int(start) : int(stop) : int(step)]
+        """Slice; before opset 10 its bounds are attributes."""
+        array, options = self.constants[node.input[0]], self.attributes(node)
+        bounds: list[Any] = [options.get(name) for name in ("starts", "ends", "axes", "steps")]
+        for i, name in enumerate(node.input[1:]):
+            bounds[i] = self.constants[name].ravel().tolist() if name else None
+        starts, ends, axes, steps = bounds
+        axes = range(len(starts)) if axes is None else axes
+        steps = [1] * len(starts) if steps is None else steps
+        whole = [slice(None)] * array.ndim
+        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True):
+            whole[axis] = slice(start, end, step)
+        return array[tuple(whole)]
 
     def _joined(self, node: Any) -> Array:
         """Concat."""
@@ -154,8 +178,8 @@ class Graph:
 
 #: Operators that are folded, each with a flag: whether its inputs may be other than constants.
 _FOLDING: dict[str, tuple[Callable[[Graph, Any], Array | None], bool]] = {
-    "Cast": (Graph._same, False),
-    "CastLike": (Graph._same, True),
+    "Cast": (Graph._cast, False),
+    "CastLike": (Graph._cast, True),
     "Concat": (Graph._joined, False),
     "Constant": (Graph._of_node, False),
     "ConstantOfShape": (Graph._filled, True),
@@ -169,6 +193,19 @@ _FOLDING: dict[str, tuple[Callable[[Graph, Any], Array | None], bool]] = {
     "Transpose": (Graph._transposed, False),
     "Unsqueeze": (Graph._reshaped, False),
 }
+
+
+def cast(array: Array, kind: int) -> Array:
+    """Return numbers as a Cast to a type of ONNX gives them; floats keep their precision."""
+    if array.dtype.kind in "OSU":
+        return array
+    is_float = array.dtype.kind not in "biu"
+    if kind == _BOOL:
+        return np.asarray(array != 0)
+    if kind in _INTEGERS:
+        with np.errstate(invalid="ignore"):
+            return array.astype(np.float64).astype(np.int64) if is_float else array + 0
+    return array if is_float else array.astype(np.float64 if kind == _DOUBLE else np.float32)
 
 
 def place(node: Any) -> str:

@@ -101,7 +101,9 @@ def from_onnx(
         names = json.loads(about.get("feature_names", "null"))
         net.feature_names = _checks.feature_names(names, net.n_in)
         classes = json.loads(about.get("classes", "null"))
-    if classes is not None and net.loss.n_classes(net.n_out) == len(classes):
+    # A converter repeats a single class, since the graph has two probabilities.
+    n = net.loss.n_classes(net.n_out)
+    if classes is not None and n == len(classes) == len(set(classes)):
         net.classes = classes
     return net
 

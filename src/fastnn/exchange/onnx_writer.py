@@ -144,8 +144,8 @@ def export(
         for part in parts(each):
             z = rule_for(RULES, part, "fastnn.onnx.export cannot write")(z, part)
         outputs.append(z)
-    if len(outputs) > 1:
-        outputs[0]("Mean", *outputs[1:])
+    if len(outputs) > 1:  # ONNX Runtime has no Mean in float64
+        outputs[0]("Sum", *outputs[1:]) / float(len(outputs))
     graph.nodes[-1].output[0] = output_name
     model = _model(graph, nets[0], input_name, output_name)
     if path is None:

@@ -79,7 +79,8 @@ def from_torch(
     MLP
         The network, in float64 if the weights are, otherwise in float32. It predicts as the module
         does in evaluation mode: a BatchNorm1d is merged into the weights next to it, or becomes a
-        Standardize at the beginning.
+        Standardize at the beginning. An activation, or a BatchNorm1d before it, that follows a
+        Linear and a Dropout is moved before the Dropout.
 
     Raises
     ------

@@ -206,11 +206,15 @@ def _scale(chain: Chain, name: str, scaler: Any) -> None:
     if hasattr(scaler, "min_"):  # MinMaxScaler
         chain.scale(place, 0.0, 1 / scaler.scale_)
         chain.scale(place, -scaler.min_)
-    else:
-        mean, scale = getattr(scaler, "center_", None), scaler.scale_
-        if getattr(scaler, "with_mean", False):  # otherwise it may have a mean_ that it ignores
-            mean = scaler.mean_
-        chain.scale(place, 0.0 if mean is None else mean, 1.0 if scale is None else scale)
+    else:  # its parameters may say that it ignores what it has learnt
+        learns = {
+            "mean_": getattr(scaler, "with_mean", False),
+            "center_": getattr(scaler, "with_centering", False),
+            "scale_": getattr(scaler, "with_std", True) and getattr(scaler, "with_scaling", True),
+        }
+        found = {name: getattr(scaler, name) for name, applies in learns.items() if applies}
+        mean, scale = found.get("mean_", found.get("center_", 0.0)), found.get("scale_", 1.0)
+        chain.scale(place, mean, scale)
 
 
 def _add_layers(chain: Chain, est: Any) -> None:
@@ -335,10 +339,12 @@ def to_sklearn(
     loss : str or Loss, optional
         The loss for further training of the estimator, by default the network's. scikit-learn has
         "cross_entropy" for softmax, "binary_cross_entropy" for sigmoid, "squared_error" for
-        identity and "poisson" for exp; for a network with another loss this must be given.
+        identity and "poisson" for exp, all without label smoothing; for a network with another loss
+        this must be given.
     optimizer : str or Optimizer, optional
         The optimizer for further training of the estimator, by default the network's. scikit-learn
-        has "sgd" and "adam"; for a network with another optimizer this must be given.
+        has "sgd" and "adam", without amsgrad, weight decay and maximize; for a network with another
+        optimizer this must be given.
 
     Returns
     -------
@@ -363,9 +369,13 @@ def to_sklearn(
     A Standardize layer is folded into the weights of the first layer. In float32 this costs
     precision if means are large compared with standard deviations; convert
     ``net.copy(dtype="float64")`` to avoid that. Dropout is left out, missing biases become 0, and
-    softmax over two outputs becomes one sigmoid. `alpha` is twice the l2 of the layers, which is
-    the same penalty, if all have the same l2, otherwise 0; l1 penalties, clipping and moving
-    averages of the weights are not kept.
+    softmax over two outputs becomes one sigmoid.
+
+    `alpha` is twice the l2 of the layers if all have the same l2, otherwise 0. It is the same
+    penalty if the network has ``scale_penalties=True``: scikit-learn divides penalties by the
+    number of rows in the batch. The epsilon of Adam is added as with ``epsilon_hat=True``. l1
+    penalties, clipping, moving averages of the weights, schedules of the learning rate, frozen
+    layers, factors of layers' learning rates and ``reduction="sum"`` are not kept.
 
     Examples
     --------
@@ -483,9 +493,11 @@ def _output(neural: Any, last: Affine, loss: Loss) -> _Estimator:
         f"scikit-learn's outputs only have {', '.join(known)}; train a network with one of them",
     )  # fmt: skip
     theirs, make = known[activation.name]
-    problem = f"has the loss {loss.name!r}, which scikit-learn lacks for {activation} outputs"
+    smoothing = getattr(loss, "label_smoothing", 0.0)
+    shown = f"{loss.name!r} with label_smoothing={smoothing:g}" if smoothing else repr(loss.name)
+    problem = f"has the loss {shown}, which scikit-learn lacks for {activation} outputs"
     remedy = f"pass loss={theirs!r} for an estimator that continues its training with this loss"
-    _checks.expressible("net", loss.name == theirs, problem, remedy)
+    _checks.expressible("net", loss.name == theirs and not smoothing, problem, remedy)
     return make
 
 
@@ -575,6 +587,10 @@ def _adam(optimizer: Any) -> dict[str, Any]:
 OPTIMIZERS: dict[str, Callable[[Any], dict[str, Any]]] = {"sgd": _sgd, "adam": _adam}
 
 
+#: Options of these optimizers that scikit-learn lacks, and that would make its training another.
+_LACKING = ("amsgrad", "maximize", "weight_decay")
+
+
 def _solver_of(optimizer: Optimizer) -> dict[str, Any]:
     """Return the estimators' parameters for an optimizer."""
     name = optimizer.name
@@ -584,5 +600,9 @@ def _solver_of(optimizer: Optimizer) -> dict[str, Any]:
     )
     problem = f"has the optimizer {name!r}, which scikit-learn lacks"
     _checks.expressible("net", name in OPTIMIZERS, problem, remedy)
+    options = {option: getattr(optimizer, option, False) for option in _LACKING}
+    given = ", ".join(f"{option}={value}" for option, value in options.items() if value)
+    problem = f"has the optimizer {name!r} with {given}, which scikit-learn lacks"
+    _checks.expressible("net", not given, problem, remedy)
     parameters = OPTIMIZERS[name](optimizer)
     return {"solver": name, "learning_rate_init": optimizer.initial_rate, **parameters}

@@ -48,17 +48,22 @@ def classes(torch: Any) -> dict[str, Any]:
             return torch.cat([vectors.flatten(1), x], 1)[:, self.order]
 
     class ColumnEmbedding(InBlocks):
-        """Rows of a table for the categories in some columns."""
+        """Rows of a table for the categories in some columns; NaN for other numbers."""
 
         def __init__(self, n_in: int, sizes: dict[int, int], W: Any) -> None:
             super().__init__(_order(n_in, [(column, 1) for column in sizes], W.shape[1]))
             first = np.cumsum([0, *sizes.values()])[:-1]
             self.register_buffer("columns", torch.tensor(list(sizes)))
             self.register_buffer("first", torch.from_numpy(first))
+            self.register_buffer("sizes", torch.tensor(list(sizes.values())))
             self.weight = nn.Parameter(W)
 
         def forward(self, x: Any) -> Any:
-            return self.placed(self.weight[x[:, self.columns].long() + self.first], x)
+            number = x[:, self.columns]
+            is_none = ~((number >= 0) & (number < self.sizes) & (number == number.floor()))
+            rows = number.masked_fill(is_none, 0).long() + self.first
+            vectors = self.weight[rows].masked_fill(is_none[..., None], torch.nan)
+            return self.placed(vectors, x)
 
     class PiecewiseLinear(nn.Module):  # type: ignore[misc, name-defined]
         """The piecewise linear encoding of some columns."""
