@@ -207,14 +207,10 @@ def _scale(chain: Chain, name: str, scaler: Any) -> None:
         chain.scale(place, 0.0, 1 / scaler.scale_)
         chain.scale(place, -scaler.min_)
     else:  # its parameters may say that it ignores what it has learnt
-        learns = {
-            "mean_": getattr(scaler, "with_mean", False),
-            "center_": getattr(scaler, "with_centering", False),
-            "scale_": getattr(scaler, "with_std", True) and getattr(scaler, "with_scaling", True),
-        }
-        found = {name: getattr(scaler, name) for name, applies in learns.items() if applies}
-        mean, scale = found.get("mean_", found.get("center_", 0.0)), found.get("scale_", 1.0)
-        chain.scale(place, mean, scale)
+        centers = getattr(scaler, "with_mean", False) or getattr(scaler, "with_centering", False)
+        scales = getattr(scaler, "with_std", True) and getattr(scaler, "with_scaling", True)
+        mean = getattr(scaler, "mean_", getattr(scaler, "center_", 0.0))
+        chain.scale(place, mean if centers else 0.0, scaler.scale_ if scales else 1.0)
 
 
 def _add_layers(chain: Chain, est: Any) -> None:
@@ -369,13 +365,10 @@ def to_sklearn(
     A Standardize layer is folded into the weights of the first layer. In float32 this costs
     precision if means are large compared with standard deviations; convert
     ``net.copy(dtype="float64")`` to avoid that. Dropout is left out, missing biases become 0, and
-    softmax over two outputs becomes one sigmoid.
-
-    `alpha` is twice the l2 of the layers if all have the same l2, otherwise 0. It is the same
-    penalty if the network has ``scale_penalties=True``: scikit-learn divides penalties by the
-    number of rows in the batch. The epsilon of Adam is added as with ``epsilon_hat=True``. l1
-    penalties, clipping, moving averages of the weights, schedules of the learning rate, frozen
-    layers, factors of layers' learning rates and ``reduction="sum"`` are not kept.
+    softmax over two outputs becomes one sigmoid. `alpha` is twice the l2 of the layers if all have
+    the same l2, otherwise 0; it is the same penalty only with ``scale_penalties=True``. Adam's
+    epsilon is used as with ``epsilon_hat=True``. l1 penalties, clipping, moving averages of the
+    weights, schedules, frozen layers, learning rates of layers and `reduction` are not kept.
 
     Examples
     --------
@@ -587,10 +580,6 @@ def _adam(optimizer: Any) -> dict[str, Any]:
 OPTIMIZERS: dict[str, Callable[[Any], dict[str, Any]]] = {"sgd": _sgd, "adam": _adam}
 
 
-#: Options of these optimizers that scikit-learn lacks, and that would make its training another.
-_LACKING = ("amsgrad", "maximize", "weight_decay")
-
-
 def _solver_of(optimizer: Optimizer) -> dict[str, Any]:
     """Return the estimators' parameters for an optimizer."""
     name = optimizer.name
@@ -600,7 +589,7 @@ def _solver_of(optimizer: Optimizer) -> dict[str, Any]:
     )
     problem = f"has the optimizer {name!r}, which scikit-learn lacks"
     _checks.expressible("net", name in OPTIMIZERS, problem, remedy)
-    options = {option: getattr(optimizer, option, False) for option in _LACKING}
+    options = {o: getattr(optimizer, o, False) for o in ("amsgrad", "maximize", "weight_decay")}
     given = ", ".join(f"{option}={value}" for option, value in options.items() if value)
     problem = f"has the optimizer {name!r} with {given}, which scikit-learn lacks"
     _checks.expressible("net", not given, problem, remedy)
