@@ -266,9 +266,8 @@ def test_estimators_of_several_networks(tmp_path, rng):
         text = path.read_text()
         fastnn.to_c(estimator.fits_, path, name="net")
         assert path.read_text() == text
-        for function in (fastnn.to_sklearn, fastnn.to_torch):
-            with pytest.raises(TypeError, match=r"which has several networks; pass .* fits_\[0\]"):
-                function(estimator)
+        with pytest.raises(TypeError, match=r"which has several networks; pass .* fits_\[0\]"):
+            fastnn.to_sklearn(estimator)
     with pytest.raises(NotFittedError):
         fastnn.to_c(ours.TabularRegressor(), tmp_path / "net.c")
 
@@ -847,7 +846,11 @@ def test_weights_that_are_not_finite_are_refused(torch, nn):
         fastnn.from_torch(module)
 
 
-def test_only_networks_become_modules(torch):
+def test_only_networks_become_modules(torch, rng):
+    X = rng.normal(size=(60, 3))
+    ensemble = ours.MLPEnsembleRegressor(n_members=2, max_iter=2).fit(X, X[:, 0])
+    with pytest.raises(TypeError, match=r"which has several networks; pass .* fits_\[0\]"):
+        fastnn.to_torch(ensemble)
     with pytest.raises(TypeError, match=r"^net must be MLPClassifier or MLPRegressor; got PCA\(\)"):
         fastnn.to_torch(PCA())
 

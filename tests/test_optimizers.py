@@ -367,7 +367,9 @@ def test_the_product_of_the_momenta_of_nadam_at_any_step(kernels, isa, beta_1, m
     rule = NAdam(0.1, beta_1, momentum_decay=momentum_decay)
     for t in (1, 2, 100, 10000):
         state = kernels.LayerState.of(1, 1, rule.rule, rule.numbers(), 0.0, isa)
-        state.step = t - 1
+        blocks = state.read_blocks(list(range(state.n_blocks)))[2]
+        state.write_all(blocks, step=t - 1, epoch=0, dropout_seed=0, rate=0.1, schedule=None,
+                        scaling=None)  # fmt: skip
         one = np.ones((1, 1), kernels.DTYPE)
         W, b = np.zeros((1, 1), kernels.DTYPE), np.zeros(1, kernels.DTYPE)
         state.update(W, b, one, one)

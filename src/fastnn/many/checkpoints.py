@@ -120,7 +120,7 @@ class Checkpoint:
                 warnings.warn(
                     f"checkpoint={self.path!r} is damaged from byte {self.end} on: {error}; the "
                     "networks in the rest of it are trained again",
-                    stacklevel=5,
+                    stacklevel=6,  # the caller of fit_many, which is decorated
                 )
                 return
             yield tensors, metadata
