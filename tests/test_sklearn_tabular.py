@@ -164,7 +164,7 @@ def test_a_target_that_float32_rounds_away_is_refused():
 
 def test_a_target_too_large_for_a_network_is_refused():
     for dtype, factor in (("float32", 1e38), ("mixed_bfloat16", 1e100), ("float64", 1e200)):
-        with pytest.raises(ValueError, match=r"^y holds numbers up to .*divide y by a constant"):
+        with pytest.raises(ValueError, match=r"^y holds numbers up to .*divide them by a constant"):
             regressor(dtype=dtype).fit(FRAME, PRICE * factor)
     large = regressor(n_nets=1).fit(FRAME, PRICE / np.abs(PRICE).max() * 1e34)
     assert np.isfinite(large.predict(FRAME)).all()

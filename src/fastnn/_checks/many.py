@@ -156,10 +156,7 @@ def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
         raise ValueError(
             f"groups must have a label for each of the {n_rows} rows of X; got shape {labels.shape}"
         )
-    # An array made of a list with texts has the text "nan".
-    listed = value if isinstance(value, list | tuple) else labels.tolist()
-    count = sum(map(_conversion.is_missing, listed))
-    if count:
+    if count := _missing_labels(value, labels):
         raise ValueError(
             f"the group of {count} rows is missing (None or NaN); give these rows a label of their "
             "own, or leave them out"
@@ -172,6 +169,15 @@ def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
             f"{shown(value)}"
         ) from None
     return found, numbers.reshape(-1)
+
+
+def _missing_labels(value: Any, labels: NDArray[Any]) -> int:
+    """Return how many labels are missing: None, NaN, NaT."""
+    if isinstance(value, list | tuple):  # an array of a list with texts has the text "nan"
+        return sum(map(_conversion.is_missing, value))
+    if labels.dtype.kind == "O":
+        return sum(map(_conversion.is_missing, labels.tolist()))
+    return int(np.count_nonzero(labels != labels))
 
 
 def groups_or_rows(groups_given: object, rows_given: object) -> None:

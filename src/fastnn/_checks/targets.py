@@ -161,7 +161,7 @@ def size_of_target(name: str, y: NDArray[Any], dtype: str) -> None:
     if largest > limit:
         raise ValueError(
             f"{name} holds numbers up to {largest:.3g}, too large for a network of {dtype}; divide "
-            f"{name} by a constant, so that they are below {limit:g}"
+            f"them by a constant, so that they are below {limit:g}"
         )
 
 

@@ -1,8 +1,7 @@
 """Callback: the hooks that `fit` calls; bases of callbacks with a state or a monitored value.
 
 Names, arguments and behaviour are those of Keras 3, except what docs/coming_from/keras.rst lists.
-Not here: the training loop, which calls the
-hooks (training/loop.py).
+Not here: the training loop, which calls the hooks (training/loop.py).
 """
 
 from __future__ import annotations

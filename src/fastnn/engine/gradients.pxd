@@ -181,8 +181,6 @@ cdef inline void update_biases(const Net *net, const Update *update, real *b,
     average_updated(net, update, b, PANEL)
 
 
-# ---- gradients that are stored, in a block like the arena's -------------------------------------
-
 cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
                              Update *update) noexcept nogil:
     """Update the parameters of a tile by their gradient; for Kind.update_tile."""
@@ -193,6 +191,8 @@ cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
         net.ops.column_sums(rows, tile.delta, False, update.free)
         update_biases(net, update, tile.b, update.free)
 
+
+# ---- gradients that are stored, in a block like the arena's -------------------------------------
 
 cdef inline void store_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint first,
                                 bint last, double scale, real *gradient) noexcept nogil:

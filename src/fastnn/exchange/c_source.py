@@ -37,10 +37,11 @@ def to_c(net: Networks, path: Any, *, name: str | None = None, training: bool = 
 
     Parameters
     ----------
-    net : MLP, Fits, list of MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
+    net : MLP, Fits, list of MLP, or fitted estimator or Pipeline
         An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and such an
-        estimator, is converted by `from_sklearn`. Several networks must have the same layers; the
-        outputs are then the mean of theirs.
+        estimator, is converted by `from_sklearn`; ensembles and estimators for tables stand for
+        their networks. Several networks must have the same layers; the outputs are then the mean of
+        theirs.
     path : str or path
         The C file, ending with ".c"; the header beside it has the same name.
     name : str, optional

@@ -80,10 +80,11 @@ def export(
 
     Parameters
     ----------
-    net : MLP, Fits, list of MLP, or fitted MLPClassifier, MLPRegressor or Pipeline
+    net : MLP, Fits, list of MLP, or fitted estimator or Pipeline
         An estimator of ``fastnn.sklearn`` or scikit-learn, or a pipeline of scalers and such an
-        estimator, is converted by `from_sklearn`. Several networks must have the same layers; the
-        model's outputs are the mean of theirs, and `from_onnx` does not read such a model.
+        estimator, is converted by `from_sklearn`; ensembles and estimators for tables stand for
+        their networks. Several networks must have the same layers; the model's outputs are the mean
+        of theirs, and `from_onnx` does not read such a model.
     path : str or path, optional
         The file. An existing file is replaced once the new one is complete. Without a path the
         model is returned.

@@ -89,7 +89,7 @@ enum fastnn_property {
     FASTNN_N_IN = 0,         /* columns of X */
     FASTNN_N_OUT = 1,        /* columns of out */
     FASTNN_DTYPE_BITS = 2,   /* 32 for float, 64 for double */
-    FASTNN_N_LAYERS = 3,     /* stages with weights: 1 for a Dense, a LayerNorm or an Embedding */
+    FASTNN_N_LAYERS = 3,     /* layers with weights, also those within other layers */
     FASTNN_N_PARAMETERS = 4, /* weights and biases */
     FASTNN_TAKES_LABELS = 5, /* 1 if targets are class labels, 0 if they are numbers */
     FASTNN_STEP = 6          /* updates made so far */
