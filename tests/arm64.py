@@ -26,7 +26,8 @@ SYSTEM, PACKAGES, OBJECTS, TREE = (BUILD / name for name in ("root", "site", "ob
 RELEASE, PYTHON = "trixie", "3.13"
 COMMANDS = "qemu-aarch64-static", "debootstrap", "dpkg", "aarch64-linux-gnu-gcc", "meson", "ninja"
 WHEELS = "numpy", "scipy", "pandas", "python-dateutil", "pytz", "tzdata", "six", "pytest", "pluggy"
-WHEELS += "iniconfig", "packaging", "pygments", "hypothesis", "sortedcontainers", "attrs", "mpmath"
+WHEELS += "pytest-xdist", "execnet", "iniconfig", "packaging", "pygments", "hypothesis"
+WHEELS += "sortedcontainers", "attrs", "mpmath"
 MORE_WHEELS = "scikit-learn", "joblib", "threadpoolctl", "narwhals", "cloudpickle", "loky", "tqdm"
 MORE_WHEELS += "safetensors", "polars", "polars-runtime-32", "pyarrow", "matplotlib", "contourpy"
 MORE_WHEELS += "cycler", "fonttools", "kiwisolver", "pillow", "pyparsing", "onnx", "protobuf"
@@ -147,9 +148,10 @@ def main():
     make_commands()
     build()
     tests = sys.argv[1:] or TESTS
-    run(BUILD / "python", "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider", *tests,
-        cwd=ROOT, env={**os.environ, "PYTHONPATH": str(TREE),
-                       "PATH": f"{BUILD}/bin:{os.environ['PATH']}"})  # fmt: skip
+    pytest = "-m", "pytest", "-q", "-m", "not slow", "-p", "no:cacheprovider"
+    processes = "-n", "auto", "--maxprocesses", "4", "--dist", "worksteal"
+    paths = {"PYTHONPATH": str(TREE), "PATH": f"{BUILD}/bin:{os.environ['PATH']}"}
+    run(BUILD / "python", *pytest, *processes, *tests, cwd=ROOT, env=os.environ | paths)
 
 
 if __name__ == "__main__":
