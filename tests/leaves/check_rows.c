@@ -155,32 +155,36 @@ static uint64_t splitmix(uint64_t seed, uint64_t n) {
     return z ^ z >> 31;
 }
 
-static void check_one_dropout(fastnn_dropout_args args, bool in_place) {
-    begin_case("rows=%td columns=%td first_row=%td first_column=%td rate=%g in_place=%d", args.rows,
-               args.columns, args.first_row, args.first_column, args.rate, in_place);
+static void check_one_dropout_forward(fastnn_dropout_args args) {
+    begin_case("rows=%td columns=%td first_row=%td first_column=%td rate=%g", args.rows,
+               args.columns, args.first_row, args.first_column, args.rate);
     matrix z = new_matrix("z", args.rows, args.columns, 0, 0);
     matrix out = new_matrix("out", args.rows, args.columns, 0, 0);
+    uint16_t *masks = new_masks("masks", args.rows);
     randomize_matrix(&z, FINITE);
-    if (in_place) memcpy(out.at, z.at, (size_t)(args.rows * PANEL) * sizeof(real));
-    CALL(ops->dropout(&args, in_place ? out.at : z.at, out.at));
+    CALL(ops->dropout_forward(&args, z.at, out.at, masks));
     uint64_t key = splitmix(splitmix(args.seed, args.step + 1), args.layer + 1);
     real scale = (real)(1 / (1 - args.rate));
-    for (ptrdiff_t r = 0; r < args.rows; r++)
+    for (ptrdiff_t r = 0; r < args.rows; r++) {
+        unsigned mask = 0;
         for (ptrdiff_t c = 0; c < args.columns; c++) {
             ptrdiff_t number = (args.first_row + r) * args.units + args.first_column + c + 1;
             double bits = (double)(splitmix(key, (uint64_t)number) >> 32);
             bool kept = bits >= floor(args.rate * 0x1p32);
+            mask |= (unsigned)kept << c;
             expect_bits(out.at, offset(&out, r, c), kept ? z.at[offset(&z, r, c)] * scale : 0);
         }
+        expect_mask(masks, r, mask);
+    }
     expect_zero_padding(&out);
     end_case();
 }
 
-void check_dropout(void) {
+void check_dropout_forward(void) {
     static const double rates[] = {0, 0.1, 0.5, 0.999};
     for (const ptrdiff_t *rows = row_counts; *rows; rows++)
-        for (ptrdiff_t columns = 1; columns <= PANEL; columns++) {
-            fastnn_dropout_args args = {
+        for (ptrdiff_t columns = 1; columns <= PANEL; columns++)
+            check_one_dropout_forward((fastnn_dropout_args){
                 .seed = random_bits(),
                 .step = (uint64_t)random_below(1000),
                 .layer = (uint64_t)random_below(4),
@@ -190,8 +194,28 @@ void check_dropout(void) {
                 .columns = columns,
                 .first_column = PANEL * random_below(3),
                 .units = 2 * PANEL + columns,
-            };
-            check_one_dropout(args, random_below(2));
+            });
+}
+
+void check_dropout_backward(void) {
+    for (const ptrdiff_t *rows = row_counts; *rows; rows++)
+        for (ptrdiff_t columns = 1; columns <= PANEL; columns++) {
+            begin_case("rows=%td columns=%td", *rows, columns);
+            matrix before = new_matrix("before", *rows, columns, 0, 0);
+            matrix delta = new_matrix("delta", *rows, columns, 0, 0);
+            uint16_t *masks = new_masks("masks", *rows);
+            randomize_matrix(&before, FINITE);
+            memcpy(delta.at, before.at, (size_t)(*rows * PANEL) * sizeof(real));
+            for (ptrdiff_t r = 0; r < *rows; r++)
+                masks[r] = (uint16_t)(random_bits() & ((1u << columns) - 1));
+            CALL(ops->dropout_backward(*rows, 0.3, masks, delta.at));
+            for (ptrdiff_t r = 0; r < *rows; r++)
+                for (ptrdiff_t c = 0; c < columns; c++) {
+                    real x = before.at[offset(&before, r, c)] * (real)(1 / (1 - 0.3));
+                    expect_bits(delta.at, offset(&delta, r, c), masks[r] >> c & 1 ? x : 0);
+                }
+            expect_zero_padding(&delta);
+            end_case();
         }
 }
 

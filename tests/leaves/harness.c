@@ -105,7 +105,8 @@ static void *new_buffer(const char *name, size_t bytes, size_t slack) {
     unsigned char *end = b->at + bytes + slack;
     b->from = b->at - slot < GUARD_BYTES ? slot : b->at - GUARD_BYTES;
     b->to = slot + SLOT_BYTES - end < GUARD_BYTES ? slot + SLOT_BYTES : end + GUARD_BYTES;
-    for (unsigned char *p = b->from; p < b->to; p += sizeof guard) memcpy(p, &guard, sizeof guard);
+    for (unsigned char *p = b->from; p < b->to; p += sizeof guard)
+        memcpy(p, &guard, b->to - p < (ptrdiff_t)sizeof guard ? (size_t)(b->to - p) : sizeof guard);
     return b->at;
 }
 
@@ -119,6 +120,10 @@ double *new_doubles(const char *name, ptrdiff_t n) {
 
 int64_t *new_integers(const char *name, ptrdiff_t n) {
     return new_buffer(name, (size_t)n * sizeof(int64_t), 0);
+}
+
+uint16_t *new_masks(const char *name, ptrdiff_t n) {
+    return new_buffer(name, (size_t)n * sizeof(uint16_t), 0);
 }
 
 matrix new_matrix(const char *name, ptrdiff_t rows, ptrdiff_t columns, ptrdiff_t gap,
@@ -245,6 +250,12 @@ void expect_double(double *x, ptrdiff_t i, double truth, double bound) {
     if (differ(x[i], truth, bound))
         fail("%s[%td] is %.17g, not %.17g, and off by %.3g bounds", buffer_of(x), i, x[i], truth,
              fabs(x[i] - truth) / bound);
+}
+
+void expect_mask(uint16_t *x, ptrdiff_t i, unsigned same) {
+    if (take_plant()) x[i] ^= 1;
+    accept(x + i, sizeof *x);
+    if (x[i] != same) fail("%s[%td] is %#x, not %#x", buffer_of(x), i, (unsigned)x[i], same);
 }
 
 void expect_returned(double returned, double truth, double bound) {

@@ -49,6 +49,7 @@ void leave_leaf(void);
 real *new_reals(const char *name, ptrdiff_t n, ptrdiff_t slack);
 double *new_doubles(const char *name, ptrdiff_t n);
 int64_t *new_integers(const char *name, ptrdiff_t n);
+uint16_t *new_masks(const char *name, ptrdiff_t n);
 
 /* A matrix in panels, as ops.h has them: (rows, columns), with `gap` more rows in each panel, which
  * belong to nobody. */
@@ -86,6 +87,7 @@ void put_minus_zeros(real *x, ptrdiff_t n);
 void expect(real *x, ptrdiff_t i, double truth, double bound);
 void expect_bits(real *x, ptrdiff_t i, real same);
 void expect_double(double *x, ptrdiff_t i, double truth, double bound);
+void expect_mask(uint16_t *x, ptrdiff_t i, unsigned same);
 /* Of a result that is returned, not stored. */
 void expect_returned(double returned, double truth, double bound);
 /* n results that mean nothing, or nothing yet, and may be anything. */

@@ -1,7 +1,7 @@
 # Declarations for Cython of the C leaves (simd/), the thread pool (pool.h) and the other C code.
 # The headers document shapes and meanings; their ptrdiff_t is Py_ssize_t here.
 
-from libc.stdint cimport int32_t, int64_t, uint32_t, uint64_t
+from libc.stdint cimport int32_t, int64_t, uint16_t, uint32_t, uint64_t
 
 cdef extern from "engine/platform/platform.h" nogil:
     void *fastnn_allocate(size_t size)
@@ -245,7 +245,10 @@ cdef extern from "engine/simd/ops.h":
         void (*limit)(Py_ssize_t n, real factor, real bound, real *g) noexcept nogil
         void (*average)(Py_ssize_t n, real momentum, const real *w,
                         real *average) noexcept nogil
-        void (*dropout)(const fastnn_dropout_args *args, const real *z, real *out) noexcept nogil
+        void (*dropout_forward)(const fastnn_dropout_args *args, const real *z, real *out,
+                                uint16_t *kept) noexcept nogil
+        void (*dropout_backward)(Py_ssize_t rows, double rate, const uint16_t *kept,
+                                 real *delta) noexcept nogil
         void (*layer_norm_forward)(const fastnn_layer_norm_args *args, const real *x,
                                    real *z) noexcept nogil
         void (*layer_norm_backward)(const fastnn_layer_norm_args *args, const real *delta,

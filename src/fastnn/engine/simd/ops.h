@@ -314,7 +314,8 @@ typedef double fastnn_sum_squares_fn(ptrdiff_t n, const real *g);
 typedef void fastnn_limit_fn(ptrdiff_t n, real factor, real bound, real *g);
 typedef void fastnn_average_fn(ptrdiff_t n, real momentum, const real *w, real *average);
 
-/* dropout.h. One panel of a batch's rows: out = z * mask / (1 - rate); out may be z. */
+/* dropout.h. One panel of a batch's rows: out = z * mask / (1 - rate). The forward pass writes the
+ * masks, the lowest bit of kept[r] for the first column; the backward pass reads them. */
 typedef struct {
     uint64_t seed, step, layer; /* with row and column they determine a mask's element */
     double rate;
@@ -322,7 +323,10 @@ typedef struct {
     ptrdiff_t columns, first_column, units; /* of the panel; of the whole layer */
 } fastnn_dropout_args;
 
-typedef void fastnn_dropout_fn(const fastnn_dropout_args *args, const real *z, real *out);
+typedef void fastnn_dropout_forward_fn(const fastnn_dropout_args *args, const real *z, real *out,
+                                       uint16_t *kept);
+typedef void fastnn_dropout_backward_fn(ptrdiff_t rows, double rate, const uint16_t *kept,
+                                        real *delta);
 
 /* c-source: begin layer_norm_args */
 /* layer_norm.h. Rows in panels; `unit` are the rows with mean 0 and variance 1, in panels `jump`
@@ -468,7 +472,8 @@ typedef void fastnn_lockstep_fn(const fastnn_lockstep *nets, ptrdiff_t n);
     EACH(sum_squares)                                                                              \
     EACH(limit)                                                                                    \
     EACH(average)                                                                                  \
-    EACH(dropout)                                                                                  \
+    EACH(dropout_forward)                                                                          \
+    EACH(dropout_backward)                                                                         \
     EACH(layer_norm_forward)                                                                       \
     EACH(layer_norm_backward)                                                                      \
     EACH(column_dots)                                                                              \

@@ -138,6 +138,21 @@ typedef ireal ipart __attribute__((vector_size(PART_BYTES), may_alias));
 #define NATIVE(name) PER_TYPE(_mm_##name##_)
 #endif
 
+/* Bit i is set if lane i of the mask is -1. */
+INLINE unsigned part_bits(ipart mask) {
+#if defined(__AVX512DQ__) && PART_BYTES == 64 && FASTNN_BITS == 32
+    return _mm512_movepi32_mask((__m512i)mask);
+#elif defined(__AVX512DQ__) && PART_BYTES == 64
+    return _mm512_movepi64_mask((__m512i)mask);
+#elif defined(NATIVE)
+    return (unsigned)NATIVE(movemask)((part)mask);
+#else
+    unsigned bits = 0;
+    for (int i = 0; i < PART_BYTES / (int)sizeof(real); i++) bits |= (unsigned)(mask[i] & 1) << i;
+    return bits;
+#endif
+}
+
 /* max and min as x86 defines them: the second operand if either is NaN. */
 #ifdef NATIVE
 INLINE part part_max(part a, part b) { return (part)NATIVE(max)(a, b); }
@@ -192,6 +207,8 @@ INLINE vec vmin(vec a, vec b) { return part_min(a, b); }
 INLINE vec vsqrt(vec x) { return part_sqrt(x); }
 
 INLINE vec multiply_add(vec a, vec b, vec c) { return part_fma(a, b, c); }
+
+INLINE unsigned bits_of_lanes(ivec mask) { return part_bits(mask); }
 #else
 enum { PARTS = FASTNN_VECTOR_BYTES / PART_BYTES };
 typedef union {
@@ -225,6 +242,13 @@ INLINE vec multiply_add(vec a, vec b, vec c) {
 #pragma GCC unroll 4
     for (int i = 0; i < PARTS; i++) z.parts[i] = part_fma(x.parts[i], y.parts[i], z.parts[i]);
     return z.whole;
+}
+
+INLINE unsigned bits_of_lanes(ivec mask) {
+    in_parts x = {(vec)mask};
+    unsigned bits = 0;
+    for (int i = 0; i < PARTS; i++) bits |= part_bits((ipart)x.parts[i]) << i * (LANES / PARTS);
+    return bits;
 }
 #endif
 
@@ -278,6 +302,12 @@ INLINE ivec lane_numbers(void) {
     ivec lane;
     for (int i = 0; i < LANES; i++) lane[i] = i;
     return lane;
+}
+
+/* -1 in lane i if bit i is set. */
+INLINE ivec lanes_of_bits(unsigned bits) {
+    ivec bit = ((ivec){0} + 1) << lane_numbers();
+    return (((ivec){0} + (ireal)bits) & bit) == bit;
 }
 
 /* -1 in the first n lanes (all for n >= LANES, none for n <= 0). */
