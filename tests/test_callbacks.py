@@ -7,6 +7,7 @@ arguments raise an error with a remedy.
 Not here: hooks as the real `fit` calls them (test_model.py).
 """
 
+import copy
 import io
 import itertools
 import json
@@ -570,6 +571,21 @@ def test_a_value_that_another_callback_adds_can_be_followed():
     assert history.history["norm"] == [3.0, 2.0, 2.0]
 
 
+@pytest.mark.parametrize("value", [None, "3", True])
+def test_a_monitored_value_that_is_missing_or_no_number_is_named(value):
+    class Sometimes(Callback):
+        def on_train_begin(self, logs):
+            self.params["monitors"].append("norm")
+
+        def on_epoch_end(self, epoch, logs):
+            if epoch == 0 or value is not None:
+                logs["norm"] = 3.0 if epoch == 0 else value
+
+    message = "^EarlyStopping monitors 'norm', but the logs of epoch 2 have .*must log a number"
+    with pytest.raises(ValueError, match=message):
+        drive([Sometimes(), EarlyStopping("norm", patience=9)], [1.0] * 3)
+
+
 # ---- the log ------------------------------------------------------------------------------------
 
 
@@ -607,6 +623,16 @@ def test_the_file_is_closed_whatever_happens(tmp_path, fails_in):
     assert logger._file is None
     rows = (tmp_path / "a" / "b" / "log.csv").read_text().splitlines()
     assert len(rows) == {None: 4, 0: 0, 2: 3}[fails_in]
+
+
+def test_a_callback_that_was_used_can_be_copied_without_the_network(tmp_path):
+    for make in (lambda: CSVLogger(tmp_path / "log.csv"), EarlyStopping, History, TerminateOnNaN):
+        callback = make()
+        drive([callback], [1.0, 2.0])
+        for twin in (copy.deepcopy(callback), pickle.loads(pickle.dumps(callback))):
+            assert twin.model is None
+            assert twin.params is None
+            assert twin.get_state() == callback.get_state()
 
 
 def test_a_file_is_written_anew_unless_appended_to(tmp_path):
@@ -909,6 +935,12 @@ def test_history_records_what_the_logs_hold():
     assert history.epoch == [0, 1]
     assert history.history == {"loss": [1.0, 1.0], "val_loss": [0.5, 0.25]}
     assert repr(history) == "<History of 2 epochs: loss=1, val_loss=0.25>"
+
+
+def test_a_history_shows_values_that_are_no_numbers():
+    history = History()
+    drive([history], [{"loss": 0.5, "note": "good"}])
+    assert repr(history) == "<History of 1 epochs: loss=0.5, note=good>"
 
 
 def test_a_state_of_the_history_is_a_copy():

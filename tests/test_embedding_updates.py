@@ -191,6 +191,28 @@ def test_members_of_many(data):
     assert [state_of(net) for net in found] == [state_of(net) for net in expected]
 
 
+def test_activations_and_gradients_in_a_handler_are_those_of_whole_updates(data):
+    X, y = (np.tile(array, (20, 1)) for array in data)
+    found = []
+
+    def handler(*_):
+        first = net.activations(X[:9])[-1], net.loss_and_gradients(X[:9], y[:9], flat=True)[1]
+        twin = net.copy()
+        expected = twin.predict(X[:9]), twin.loss_and_gradients(X[:9], y[:9], flat=True)[1]
+        found.extend(zip(first, expected, strict=True))
+        net.stop_training = True
+
+    net = network(Adam(0.01))
+    before = signal.signal(signal.SIGALRM, handler)
+    signal.setitimer(signal.ITIMER_REAL, 0.05)
+    try:
+        net.fit(X, y, batch_size=1, epochs=10**6, shuffle=False)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert len(found) == 2
+    assert all(ours.tobytes() == theirs.tobytes() for ours, theirs in found)
+
+
 def test_a_handler_of_signals_reads_whole_updates(data):
     X, y = (np.tile(array, (20, 1)) for array in data)
     found = []

@@ -220,6 +220,15 @@ def test_gradients_of_rows_add_up(isa, stack):
         assert each[7].tobytes() == one.tobytes()
 
 
+@pytest.mark.parametrize("k", [2, 3, 4])
+def test_gradients_of_rows_with_bfloat16_are_those_of_a_batch_of_one(k):
+    layers, (X, y) = [Ensemble(k, [Dense(20, "relu"), Dense(1)])], rows(6)
+    net = MLP(5, layers, loss="squared_error", optimizer="sgd", seed=0, dtype="mixed_bfloat16")
+    for i, found in enumerate(net.per_sample_gradients(X, y[:, :1], flat=True)):
+        alone = net.loss_and_gradients(X[i : i + 1], y[i : i + 1, :1], flat=True)[1]
+        assert found.tobytes() == alone.tobytes()
+
+
 def test_gradients_of_outputs_are_of_their_means():
     net, (X, y) = network(STACKS["first"], SGD(0.1)), rows(9)
     twin = network(STACKS["first"], SGD(0.1))

@@ -16,7 +16,7 @@ import pytest
 import scipy.sparse
 from conditions import LONG, is_refused, until
 
-from fastnn import MLP, Callback, Dense
+from fastnn import MLP, Adam, Callback, Dense, Embedding, ScheduleFreeAdamW
 from fastnn.training import rows
 
 pytestmark = [
@@ -125,6 +125,37 @@ def test_rows_that_fastnn_converts_go_on_in_the_child(source, hook, tmp_path, mo
     expected = bits(twin), twin.predict(data).tobytes()
     assert parent == expected
     assert child == expected
+
+
+@pytest.mark.parametrize("kind", ["postponed updates", "averaged by the optimizer"])
+def test_a_child_can_use_a_network_that_a_lost_thread_was_training(kind):
+    """The lost thread's run, and the exchange of weights and average, mean nothing in the child."""
+    n, table = 4000, Embedding([9000], 16, columns=[0])
+    rows = np.column_stack([RNG.integers(0, 9000, n), RNG.standard_normal(n)])
+    y, is_postponed = RNG.standard_normal((n, 1)), kind == "postponed updates"
+    first = [table] if is_postponed else []
+    net = MLP(2, [*first, Dense(32, "relu"), Dense(1)], loss="squared_error", seed=0, n_threads=1,
+              optimizer=Adam(0.001) if is_postponed else ScheduleFreeAdamW(0.01))  # fmt: skip
+    half = [np.full_like(w, 0.5) for w in net.get_weights()]
+    for _ in range(5):
+        family, options = Family(), {"batch_size": 16, "epochs": 2000}
+        thread = threading.Thread(target=net.fit, args=(rows, y), kwargs=options)
+        step = net.step
+        thread.start()
+        until(lambda step=step: net.step > step + 50)
+
+        def work(family=family, thread=thread):
+            family.fork()
+            if os.getpid() == family.parent:
+                net.stop_training = True
+                thread.join()
+                return None
+            found = [np.isfinite(w).all() for w in net.get_weights()]
+            net.set_weights(half)
+            return found, [(w == 0.5).all() for w in net.get_weights()]
+
+        _, child = family.results(work)
+        assert child == ([True] * len(half),) * 2, child
 
 
 @pytest.mark.parametrize("form", ["list", "generator", "slow generator"])

@@ -106,6 +106,13 @@ def test_a_planted_error_is_found(monkeypatch, targets, array):
     assert check_gradients(net, X, t, sample_weight) > 100 * TOLERANCE
 
 
+@pytest.mark.parametrize("y", [1e160, -1e200])
+def test_gradients_that_are_not_finite_cannot_be_checked(y):
+    net = MLP(3, [Dense(4, "tanh"), Dense(1)], loss="squared_error", optimizer="sgd", seed=0)
+    with pytest.raises(FloatingPointError, match="scale X and y"):
+        check_gradients(net, np.ones((2, 3)), [y, y])
+
+
 def test_the_network_is_left_as_it_was(targets):
     net, X, t, sample_weight = problem("tanh", ("squared_error", "identity"), targets)
     before, step = net.get_weights(), net.step

@@ -116,6 +116,17 @@ def test_a_schedule_returns_a_float_for_a_number_and_an_array_for_an_array():
     assert schedule(3) == schedule([3])[0]
 
 
+@pytest.mark.parametrize("t", [-1, np.nan, [1, np.inf]])
+def test_times_are_finite_and_not_negative(t):
+    with pytest.raises(ValueError, match=r"^t must be finite and at least 0; got "):
+        CosineDecay(1.0, 10)(t)
+
+
+def test_a_time_is_a_number():
+    with pytest.raises(TypeError, match=r"^t must be a number or an array of numbers; got '3'"):
+        CosineDecay(1.0, 10)("3")
+
+
 def test_rates_by_hand():
     assert StepDecay(1.0, 2, 0.5)([0, 1.99, 2, 3.99, 4]).tolist() == [1, 1, 0.5, 0.5, 0.25]
     assert ExponentialDecay(1.0, 2, 0.25)([0, 1, 2, 3]).tolist() == [1, 0.5, 0.25, 0.125]

@@ -24,6 +24,7 @@ from fastnn import (
     SGD,
     Adagrad,
     Adam,
+    Adaptive,
     Callback,
     CSVLogger,
     Dense,
@@ -217,6 +218,18 @@ def test_a_loss_that_is_not_finite_after_the_last_update_is_found():
     said = diverges(net, X, Z, batch_size=None, epochs=1)
     assert said[5] == "1"
     assert net.step == 0
+
+
+def test_a_divergence_is_the_same_whoever_watches():
+    """The engine tries the weights after each epoch for EarlyStopping; their loss is finite."""
+    messages = []
+    for callbacks in ([], [EarlyStopping("loss", patience=99)], [Callback()]):
+        net = MLP(3, [Dense(5, "relu"), Dense(1)], loss="squared_error", optimizer=SGD(1.0), seed=0)
+        with pytest.raises(FloatingPointError) as error:
+            net.fit(X[:40, :3], Z[:40, :1], batch_size=7, epochs=60, callbacks=callbacks)
+        messages.append(str(error.value).partition(": the network")[0])
+        assert "lower the learning rate" in str(error.value)
+    assert len(set(messages)) == 1
 
 
 def test_no_checkpoint_is_written_after_an_epoch_that_diverged(tmp_path):
@@ -499,6 +512,51 @@ def test_a_hook_that_raises_leaves_a_whole_step_and_files_closed(hook, last, tmp
     assert is_at_a_whole_step(net)
     net.fit(X, Z)
     assert np.isfinite(net.predict(X)).all()
+
+
+@pytest.mark.parametrize("kind", [ZeroDivisionError, KeyboardInterrupt])
+def test_an_error_while_closing_keeps_the_one_before(kind):
+    class Fail(Callback):
+        def on_epoch_end(self, epoch, logs):
+            raise kind
+
+        def close(self):
+            raise OSError("the disk is full")
+
+    with pytest.raises(OSError, match="the disk is full") as error:
+        network(optimizer=SGD(1e-5)).fit(X, Z, callbacks=[Fail()])
+    assert type(error.value.__context__) is kind
+
+
+def test_an_error_before_the_first_update_leaves_the_adapted_rate():
+    class Fail(Callback):
+        def on_train_begin(self, logs):
+            self.model.learning_rate = 0.5
+            raise LookupError
+
+    net = network(optimizer=SGD(Adaptive(1e-5, tol=1e9, patience=1)))
+    net.fit(X, Z, epochs=3)
+    rate, adapted = net.learning_rate, net._state.adapted
+    assert rate < 1e-5
+    with pytest.raises(LookupError):
+        net.fit(X, Z, callbacks=[Fail()])
+    assert (net.learning_rate, net._state.adapted) == (rate, adapted)
+
+
+@pytest.mark.parametrize("form", ["in memory", "batches"])
+def test_a_fit_that_is_ended_at_the_beginning_of_an_epoch_trains_that_epoch(form):
+    class Stop(Callback):
+        def on_epoch_begin(self, epoch, logs):
+            self.model.stop_training = epoch == 1
+
+    batches = [(X[i : i + 8], Z[i : i + 8]) for i in range(0, 40, 8)]
+    data = batches if form == "batches" else (X[:40], Z[:40])
+    net = network(optimizer=SGD(1e-5))
+    if form == "batches":
+        history = net.fit(data, epochs=9, callbacks=[Stop()])
+    else:
+        history = net.fit(*data, batch_size=8, epochs=9, callbacks=[Stop()])
+    assert (net.step, net.epoch, len(history.epoch)) == (10, 2, 2)
 
 
 def test_a_hook_for_divergence_that_raises_leaves_the_weights_kept():

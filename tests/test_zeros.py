@@ -24,6 +24,7 @@ from fastnn import (
     Dense,
     Dropout,
     EarlyStopping,
+    Ensemble,
     LayerNorm,
     Standardize,
     SwapEMAWeights,
@@ -343,6 +344,22 @@ def test_deltas_that_overflow(twins):
     found = [net.loss_and_gradients(X, 1e-20 * np.ones((64, 3)))[1] for net in nets]
     for one, other in zip(*found, strict=True):
         assert one.tobytes() == other.tobytes()
+
+
+@pytest.mark.parametrize("row", [0, 31])
+def test_a_delta_that_overflows_in_an_ensemble(row, twins):
+    """The rows of all members are checked."""
+    T = np.zeros((32, 1))
+    T[row] = 1e18
+    nets = twins(layers=[Dense(64), Ensemble(2, [Dense(1)])])
+    found = []
+    for net in nets:
+        W = [np.zeros_like(w) for w in net.get_weights()]
+        W[2][...], W[3][...] = 1, 1e25
+        net.set_weights(W)
+        found.append(net.loss_and_gradients(SPARSE[:32], T)[1][0])
+    assert np.isnan(found[0]).any()
+    assert found[0].tobytes() == found[1].tobytes()
 
 
 def test_a_handler_of_signals_predicts_amid_a_fit(twins):

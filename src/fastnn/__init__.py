@@ -1,4 +1,4 @@
-"""fastnn: the fastest training and inference of feed-forward neural networks on CPUs."""
+"""fastnn: fast training and inference of feed-forward neural networks on CPUs."""
 
 import importlib
 import sys

@@ -484,6 +484,8 @@ cdef class Parameters:
                 taken = fastnn_take_alone(&self.net.claim)
         if not taken:
             raise busy()
+        self.postponing_run = NULL  # what a thread that was lost in a fork has left
+        end_training(&self.net)
         return 0
 
     cdef void release(self) noexcept:
@@ -499,8 +501,11 @@ cdef class Parameters:
         return 0
 
     cdef void catch_up(self) noexcept:
-        """Make all postponed updates, so that parameters can be read during a run and after it."""
-        if self.postponing_run != NULL and postpones_updates(self.postponing_run):
+        """Make all updates that this thread's run has postponed, so that parameters can be read
+        during the run and after it. The run of another thread was lost in a fork."""
+        if not fastnn_is_owner(&self.net.claim) or self.postponing_run == NULL:
+            return
+        if postpones_updates(self.postponing_run):
             make_postponed_updates(self.postponing_run, 1)
 
     cdef void end_reading(self) noexcept:
@@ -1020,6 +1025,7 @@ cdef class Driver(Parameters):
         cdef int threads
         cdef OwnBuffers memory
         cdef real[::1] vector = np.empty(self.n_parameters, DTYPE)
+        self.catch_up()
         self.begin(&run, n_threads)
         self.describe(&run.rows, X, T, labels, sample_weight)
         run.batch = run.end = run.stop = run.rows.n
@@ -1052,6 +1058,7 @@ cdef class Driver(Parameters):
         cdef Py_ssize_t stride = inference_rows(&self.net, threads, self.net.row_flops)
         cdef OwnBuffers memory = OwnBuffers(self, threads * chunk_rows(&self.net), threads,
                                             GRADIENTS)
+        self.catch_up()
         self.describe(&asked.rows, X, T, labels, None, panels=True)
         require(out.shape[0] == asked.rows.n and out.shape[1] == self.n_parameters, "out")
         asked.net, asked.buffers, asked.first = &self.net, &memory.buffers, 0
@@ -1119,8 +1126,7 @@ cdef class Driver(Parameters):
             judged = judged_net(&self.net, True)
             net = &judged
         try:
-            if fastnn_is_owner(&self.net.claim):
-                self.catch_up()
+            self.catch_up()
             memory = self.inference_buffers(threads, purpose, mine, are_nonzeros(&asked.rows))
             if are_nonzeros(&asked.rows):
                 memory.buffers.nonzeros.whole = multiplies_zeros(net)
@@ -1180,10 +1186,12 @@ cdef class Driver(Parameters):
         cdef Rows rows
         cdef Py_ssize_t i, n, position = 0, k = self.net.members
         cdef real[:, ::1] view
+        cdef Net net = judged_net(&self.net, False)
+        self.catch_up()
         self.describe(&rows, X, None, None, None)
         memory = self.chunk_buffers(&rows, INFERENCE)
         buffers = &memory.buffers
-        begin_pass(&work, &self.net, buffers, 0, NULL)
+        begin_pass(&work, &net, buffers, 0, NULL)
         found = {i: np.empty((rows.n * k, self.net.stages[i].n_out), DTYPE)
                  for i in range(self.net.n_stages)
                  if buffers.stages[i].z != buffers.stages[i].z_prev}
@@ -1217,6 +1225,8 @@ cdef class Driver(Parameters):
         cdef real *delta
         cdef real *below
         cdef Py_ssize_t r, j, n, jump, position = 0, k = self.net.members
+        cdef Net net = judged_net(&self.net, False)
+        self.catch_up()
         self.describe(&rows, X, None, None, None)
         memory = self.chunk_buffers(&rows, DERIVATIVES)
         buffers = &memory.buffers
@@ -1224,7 +1234,7 @@ cdef class Driver(Parameters):
         jump = buffers.stride * PANEL
         require(outputs.shape[0] == out.shape[0] == rows.n and out.shape[1] == self.net.n_in,
                 "outputs or out")
-        begin_pass(&work, &self.net, buffers, 0, NULL)
+        begin_pass(&work, &net, buffers, 0, NULL)
         work.scratch = buffers.scratch
         while position < rows.n:
             n = min(chunk_rows(&self.net), rows.n - position)

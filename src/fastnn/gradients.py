@@ -54,6 +54,8 @@ def check_gradients(
     ------
     TypeError, ValueError
         If an argument is invalid.
+    FloatingPointError
+        If a loss or a gradient is not finite, so that they cannot be compared.
 
     Examples
     --------
@@ -88,6 +90,19 @@ def check_gradients(
             h = np.cbrt(np.finfo(np.float64).eps) * max(1.0, abs(here))
             up, down = loss_with(weight, entry, here + h), loss_with(weight, entry, here - h)
             d[i] = (up - down) / (2 * h)
-        scale = np.linalg.norm(g) + np.linalg.norm(d)
-        worst = max(worst, float(np.linalg.norm(g - d) / scale) if scale > 0 else 0.0)
+        worst = max(worst, _relative_error(g, d))
     return worst
+
+
+def _relative_error(g: NDArray[Any], d: NDArray[Any]) -> float:
+    """Return |g - d| / (|g| + |d|), or 0 if both are zero; an error if a number is not finite."""
+    largest = float(max(np.abs(g).max(), np.abs(d).max()))
+    if not np.isfinite([g, d]).all():
+        raise FloatingPointError(
+            "the loss or its gradients are not finite for these rows, so gradients cannot be "
+            "checked; scale X and y, or set smaller weights"
+        )
+    if largest == 0:
+        return 0.0
+    g, d = g / largest, d / largest  # squares of large numbers would overflow
+    return float(np.linalg.norm(g - d) / (np.linalg.norm(g) + np.linalg.norm(d)))

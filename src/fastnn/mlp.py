@@ -126,9 +126,10 @@ class MLP:
     dtype_policy : str
         The argument `dtype`: its name, or ``"mixed_bfloat16"``.
     learning_rate : float
-        The learning rate of the next update; can be set to a number or a Schedule.
+        The learning rate of the next update; can be set to a number or a Schedule, whose time is
+        the number of updates (or epochs) made so far.
     step, epoch : int
-        Numbers of updates and of whole epochs made so far.
+        Numbers of updates and of epochs made so far. An epoch that a callback ended early counts.
     standardization : (mean, scale) or None
         Mean and scale of a Standardize layer that has seen data: read-only float64 arrays of shape
         (n_in,).
@@ -145,7 +146,7 @@ class MLP:
         saved, loaded and copied with the network. Can be set; values that JSON cannot hold raise an
         error when they are set or when the network is saved.
     stop_training : bool
-        Set it to True in a callback to end `fit` after the epoch.
+        Set it to True in a callback to end `fit` after the epoch; see `Callback`.
 
     Raises
     ------
@@ -336,10 +337,11 @@ class MLP:
             generator given (any object whose ``permutation(n)`` returns n row numbers).
         sample_weight : array-like of shape (n,) or (n, n_out), optional
             Weights of the losses of the rows, or of each output's term if the loss is a sum over
-            the outputs (all losses except "cross_entropy"). A target with weight 0 is missing: it
-            may be NaN, so ``~numpy.isnan(y)`` masks missing targets. Weights are 0 or more, or of
-            any sign for losses of bounded slope ("cross_entropy", "binary_cross_entropy", "huber",
-            "absolute_error", "quantile"). ``reduction="mean"`` divides by the sum of ``|weight|``
+            the outputs (not "cross_entropy", "gaussian_nll" or a CustomLoss). A target with weight
+            0 is missing: it may be NaN, so ``~numpy.isnan(y)`` masks missing targets. Weights are 0
+            or more, or of any sign for losses of bounded slope ("cross_entropy",
+            "binary_cross_entropy", "huber", "absolute_error", "quantile"), for "linear" and for a
+            CustomLoss. ``reduction="mean"`` divides by the sum of ``|weight|``
             over the rows; a row with a weight for each output counts with their mean.
         class_weight : dict of label to float, or "balanced", optional
             Weights of the rows of each class (by label, or by a target of 0 or 1) in the losses of
@@ -363,9 +365,10 @@ class MLP:
             Number of batches of an iterable in an epoch; by default all. An iterator continues in
             the next epoch, or in the next fit, where it stopped.
         resume : str or path, optional
-            A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last whole
-            epoch in it, with the same bits as a fit that was not stopped. If the file doesn't exist
-            yet, the fit begins with epoch 0.
+            A checkpoint (`ModelCheckpoint`) of the same fit, which continues after the last epoch
+            in it, with the same bits as a fit that was not stopped; but if a callback ended that
+            epoch early, its other rows are left out. If the file doesn't exist yet, the fit begins
+            with epoch 0.
         verbose : {0, 1} or bool, default 0
             1 prints a line per epoch with losses and samples per second.
         n_threads : int, optional
@@ -567,8 +570,9 @@ class MLP:
         >>> net.loss_and_gradients([[2.0]], [5.0])
         (4.5, [array([[-6.]], dtype=float32), array([-3.], dtype=float32)])
         """
+        is_flat = _checks.flag("flat", flat)
         loss, gradient = calls.gradients(self._state, X, y, sample_weight, training)
-        return loss, gradient if flat else calls.split(self._state, gradient)
+        return loss, gradient if is_flat else calls.split(self._state, gradient)
 
     def train_on_output_gradients(
         self, X: Inputs, dY: ArrayLike, sample_weight: ArrayLike | None = None
@@ -1060,7 +1064,7 @@ class MLP:
 
     @property
     def epoch(self) -> int:
-        """Number of whole epochs made so far."""
+        """Number of epochs made so far, with those that a callback ended early."""
         return self._network.epoch
 
     @property

@@ -74,10 +74,10 @@ class Schedule:
     def __call__(self, t: ArrayLike) -> float | NDArray[np.float64]: ...
     def __call__(self, t: ArrayLike) -> float | NDArray[np.float64]:
         """Return the rate after t steps (epochs): a float, or an array if t is an array."""
-        steps = np.atleast_1d(np.asarray(t, np.float64)).ravel()
-        rates = np.empty_like(steps)
-        KERNELS[np.dtype(np.float64)].scheduled_rates(self.kernel(), steps, rates)
-        return float(rates[0]) if np.ndim(t) == 0 else rates.reshape(np.shape(t))
+        steps = _checks.times("t", t)
+        rates = np.empty(steps.size)
+        KERNELS[np.dtype(np.float64)].scheduled_rates(self.kernel(), steps.ravel(), rates)
+        return float(rates[0]) if steps.ndim == 0 else rates.reshape(steps.shape)
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,22 @@ static fastnn_workspace *workspace_of(PyObject *net, Py_ssize_t rows, int traini
     return room;
 }
 
-static int is_floats(const Py_buffer *buffer, Py_ssize_t count) {
-    if (buffer->len == count * (Py_ssize_t)sizeof(float)) return 1;
-    PyErr_Format(PyExc_ValueError, "a buffer has %zd bytes; pass %zd floats", buffer->len, count);
+/* Whether a buffer holds floats (rows, columns); otherwise it sets an error. A division, since a
+ * product could overflow. */
+static int is_floats(const Py_buffer *buffer, Py_ssize_t rows, Py_ssize_t columns) {
+    Py_ssize_t row = columns * (Py_ssize_t)sizeof(float);
+    if (rows >= 1 && buffer->len % row == 0 && buffer->len / row == rows) return 1;
+    PyErr_Format(PyExc_ValueError,
+                 "a buffer has %zd bytes; pass rows of %zd bytes, and their number", buffer->len,
+                 row);
     return 0;
+}
+
+static int are_floats(PyObject *net, Py_ssize_t rows, const Py_buffer *X, const Py_buffer *y) {
+    const fastnn_model *model = fastnn_model_of(net);
+    if (model == NULL) return 0;
+    return is_floats(X, rows, (Py_ssize_t)fastnn_get(model, FASTNN_N_IN)) &&
+           is_floats(y, rows, (Py_ssize_t)fastnn_get(model, FASTNN_N_OUT));
 }
 
 static PyObject *predict(PyObject *self, PyObject *args) {
@@ -28,16 +40,11 @@ static PyObject *predict(PyObject *self, PyObject *args) {
     int status = FASTNN_NULL;
     (void)self;
     if (!PyArg_ParseTuple(args, "Ony*w*:predict", &net, &rows, &X, &out)) return NULL;
-    fastnn_workspace *room = workspace_of(net, 1, 0);
+    fastnn_workspace *room = are_floats(net, rows, &X, &out) ? workspace_of(net, 1, 0) : NULL;
     if (room != NULL) {
-        fastnn_model *model = fastnn_model_of(net);
-        Py_ssize_t n_in = (Py_ssize_t)fastnn_get(model, FASTNN_N_IN);
-        Py_ssize_t n_out = (Py_ssize_t)fastnn_get(model, FASTNN_N_OUT);
-        if (is_floats(&X, rows * n_in) && is_floats(&out, rows * n_out)) {
-            Py_BEGIN_ALLOW_THREADS status = fastnn_predict_f32(room, rows, X.buf, out.buf);
-            Py_END_ALLOW_THREADS if (status != FASTNN_OK)
-                PyErr_SetString(PyExc_ValueError, fastnn_message(status));
-        }
+        Py_BEGIN_ALLOW_THREADS status = fastnn_predict_f32(room, rows, X.buf, out.buf);
+        Py_END_ALLOW_THREADS if (status != FASTNN_OK)
+            PyErr_SetString(PyExc_ValueError, fastnn_message(status));
         fastnn_workspace_free(room);
     }
     PyBuffer_Release(&X);
@@ -53,16 +60,11 @@ static PyObject *step(PyObject *self, PyObject *args) {
     int status;
     (void)self;
     if (!PyArg_ParseTuple(args, "Ony*y*:step", &net, &rows, &X, &y)) return NULL;
-    fastnn_workspace *room = workspace_of(net, rows, 1);
+    fastnn_workspace *room = are_floats(net, rows, &X, &y) ? workspace_of(net, rows, 1) : NULL;
     if (room != NULL) {
-        fastnn_model *model = fastnn_model_of(net);
-        Py_ssize_t n_in = (Py_ssize_t)fastnn_get(model, FASTNN_N_IN);
-        Py_ssize_t n_out = (Py_ssize_t)fastnn_get(model, FASTNN_N_OUT);
-        if (is_floats(&X, rows * n_in) && is_floats(&y, rows * n_out)) {
-            Py_BEGIN_ALLOW_THREADS status = fastnn_train_f32(room, rows, X.buf, y.buf, &loss);
-            Py_END_ALLOW_THREADS if (status != FASTNN_OK)
-                PyErr_SetString(PyExc_ValueError, fastnn_message(status));
-        }
+        Py_BEGIN_ALLOW_THREADS status = fastnn_train_f32(room, rows, X.buf, y.buf, &loss);
+        Py_END_ALLOW_THREADS if (status != FASTNN_OK)
+            PyErr_SetString(PyExc_ValueError, fastnn_message(status));
         fastnn_workspace_free(room);
     }
     PyBuffer_Release(&X);

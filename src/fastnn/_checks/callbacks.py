@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastnn._checks.names import CALLBACKS, HOOKS
 from fastnn._checks.paths import file_path, not_read, separate_outputs
-from fastnn._checks.values import did_you_mean, instead_of, items, quoted, shown, text
+from fastnn._checks.values import (
+    did_you_mean,
+    instead_of,
+    is_bool,
+    items,
+    quoted,
+    shown,
+    text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -152,6 +160,18 @@ def monitored(value: str, names: Sequence[str], metrics: Mapping[str, str]) -> N
     else:
         remedy = "monitor one of these" + did_you_mean(value, names)
     raise ValueError(f"monitor {value!r} is not among {quoted(names)}; {remedy}")
+
+
+def logged(owner: str, monitor: str, epoch: int, logs: Mapping[str, Any]) -> float:
+    """Return the monitored value in the logs of an epoch."""
+    value = logs.get(monitor)
+    if is_bool(value) or not isinstance(value, numbers.Real):
+        found = f"{monitor}={shown(value)}" if monitor in logs else quoted(logs)
+        raise ValueError(
+            f"{owner} monitors {monitor!r}, but the logs of epoch {epoch + 1} have {found}; a "
+            "callback that adds this name must log a number in every epoch"
+        )
+    return float(value)
 
 
 class _AnyLog(dict[str, float]):

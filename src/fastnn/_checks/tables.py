@@ -25,6 +25,11 @@ def table_separator(value: object) -> str:
     return separator(_NAMED_SEPARATORS.get(value, value) if isinstance(value, str) else value)
 
 
+def is_recipe(metadata: object) -> bool:
+    """Whether metadata is a recipe for tables, not a user's own data of the same name."""
+    return isinstance(metadata, dict) and {"format", "columns", "ignored"} <= metadata.keys()
+
+
 def encoding(value: object) -> str:
     """Return the name of a text encoding."""
     try:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 import numbers
+import sys
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 
 from fastnn._checks.names import plain
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 _MAX_THREADS = 256
 _MOST_SEED_BITS = 4096
@@ -60,15 +64,16 @@ def either(names: Iterable[object]) -> str:
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def integer(name: str, value: object, low: int, high: int | None = None) -> int:
+def integer(name: str, value: object, low: int, high: float = sys.maxsize) -> int:
     """Return an int of at least `low` and at most `high`."""
-    if type(value) is int and value >= low and (high is None or value <= high):
+    if type(value) is int and low <= value <= high:
         return value  # ten times as fast as isinstance with an abstract class below
     if is_bool(value) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be an integer; got {shown(value)} ({type(value).__name__})")
     value = int(value)
-    if value < low or (high is not None and value > high):
-        limits = f"at least {low}" if high is None else f"from {low} to {high}"
+    if not low <= value <= high:
+        is_low = value < low and high >= sys.maxsize
+        limits = f"at least {low}" if is_low else f"from {low} to {high}"
         raise ValueError(f"{name} must be {limits}; got {shown(value)}")
     return value
 
@@ -108,6 +113,17 @@ def number(
         or (below is not None and found >= below)
     ):
         raise ValueError(f"{name} must be {' and '.join(limits)}; got {shown(value)}")
+    return found
+
+
+def times(name: str, value: Any) -> NDArray[np.float64]:
+    """Return numbers of steps or epochs, finite and at least 0, as an array."""
+    found = np.asarray(value)
+    if found.dtype.kind not in "iuf":
+        raise TypeError(f"{name} must be a number or an array of numbers; got {shown(value)}")
+    found = found.astype(np.float64)
+    if not (np.isfinite(found) & (found >= 0)).all():
+        raise ValueError(f"{name} must be finite and at least 0; got {shown(value)}")
     return found
 
 
@@ -199,7 +215,7 @@ def part(name: str, value: str, wholes: Sequence[str]) -> str:
 
 def seed(value: object) -> int | None:
     """Return a seed: None, or an int of at least 0 that JSON can hold."""
-    found = None if value is None else integer("seed", value, low=0)
+    found = None if value is None else integer("seed", value, low=0, high=math.inf)
     if found is not None and found.bit_length() > _MOST_SEED_BITS:
         raise ValueError(
             f"seed must have at most {_MOST_SEED_BITS} bits; got {shown(found)} of "

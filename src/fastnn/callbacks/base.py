@@ -23,7 +23,8 @@ class Callback:
     """Base class of callbacks: override the hooks you need; `model` is the MLP in training.
 
     Setting ``self.model.stop_training = True`` in a hook ends `fit` after the epoch, or, in a hook
-    for batches or progress, after the rows in progress. Hooks get a dict of logs: ``{"loss": ...,
+    for batches or progress, after the rows in progress; in `on_train_begin`, before the first
+    epoch. An epoch that ends early counts as an epoch. Hooks get a dict of logs: ``{"loss": ...,
     "val_loss": ...}`` at the end of an epoch, the loss so far during an epoch, and an empty dict
     otherwise. Later callbacks and the history see the names that a hook adds to the logs of an
     epoch.
@@ -108,6 +109,10 @@ class Callback:
     def set_state(self, state: Mapping[str, Any]) -> None:
         """Continue from a state that `get_state` returned, before or after `on_train_begin`."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Return what is copied and pickled: everything except what `fit` sets."""
+        return {k: v for k, v in vars(self).items() if k not in ("model", "params")}
+
 
 class Keeping(Callback):
     """A callback whose state is the attributes named in `_kept`, which each training resets."""
@@ -153,6 +158,10 @@ class Monitoring(Keeping):
         known = {name: name for name in metrics.NAMES} | metrics.ALIASES
         _checks.monitored(self.monitor, self.params["monitors"], known)
         super().on_train_begin(logs)
+
+    def _monitored(self, epoch: int, logs: Logs) -> float:
+        """Return the monitored value."""
+        return _checks.logged(type(self).__name__, self.monitor, epoch, logs)
 
     def _is_better(self, value: float, reference: float | None) -> bool:
         """Whether a finite value is better than `reference` (None: any) by more than min_delta."""

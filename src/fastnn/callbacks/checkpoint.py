@@ -110,9 +110,10 @@ class ModelCheckpoint(Monitoring):
         if (epoch + 1) % self.period and not last:
             return
         if self.save_best_only:
-            if not self._is_better(logs[self.monitor], self.best):
+            value = self._monitored(epoch, logs)
+            if not self._is_better(value, self.best):
                 return
-            self.best = float(logs[self.monitor])
+            self.best = value
         path = self._file({**logs, "epoch": epoch + 1})
         _files.make_folder_of(path)
         self.model.save(path)

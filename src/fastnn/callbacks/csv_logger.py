@@ -10,7 +10,7 @@ from fastnn.callbacks.base import Callback
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Literal, TextIO
+    from typing import Any, Literal, TextIO
 
     from fastnn.callbacks.base import Logs
 
@@ -48,6 +48,7 @@ class CSVLogger(Callback):
     """
 
     _file: TextIO | None = None
+    _writer: Any = None
 
     def __init__(
         self, path: str | os.PathLike[str], separator: str = ",", append: bool = False
@@ -126,4 +127,4 @@ class CSVLogger(Callback):
         """Close the file."""
         if self._file is not None:
             self._file.close()
-            self._file = None
+            self._file = self._writer = None  # neither can be copied or pickled

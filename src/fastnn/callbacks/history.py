@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import numbers
 from typing import TYPE_CHECKING, Any
 
 from fastnn import _checks, plotting
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fastnn.callbacks.base import Logs
+
+
+def shown(value: Any) -> str:
+    """Return a value of the logs as text: a number with six digits, as a rule."""
+    return f"{value:.6g}" if isinstance(value, numbers.Real) else str(value)
 
 
 class History(Callback):
@@ -129,5 +135,5 @@ class History(Callback):
         return frame
 
     def __repr__(self) -> str:
-        last = ", ".join(f"{name}={values[-1]:.6g}" for name, values in self.history.items())
+        last = ", ".join(f"{name}={shown(values[-1])}" for name, values in self.history.items())
         return f"<History of {len(self.epoch)} epochs: {last}>"

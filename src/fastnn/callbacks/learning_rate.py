@@ -107,8 +107,9 @@ class ReduceLROnPlateau(Monitoring):
         if self.cooldown_counter > 0:
             self.cooldown_counter -= 1
             self.wait = 0
-        if self._is_better(logs[self.monitor], self.best):
-            self.best = float(logs[self.monitor])
+        value = self._monitored(epoch, logs)
+        if self._is_better(value, self.best):
+            self.best = value
             self.wait = 0
             return
         if self.cooldown_counter > 0:

@@ -101,7 +101,7 @@ class EarlyStopping(Monitoring):
 
     def on_epoch_end(self, epoch: int, logs: Logs) -> None:
         """Compare the value, and stop training after `patience` epochs without improvement."""
-        value = logs[self.monitor]
+        value = self._monitored(epoch, logs)
         if epoch < self.start_from_epoch:
             return
         self.wait += 1
@@ -111,7 +111,7 @@ class EarlyStopping(Monitoring):
             if self.restore_best_weights:
                 self.best_weights = self._weights()
         if better:
-            self.best = float(value)
+            self.best = value
             if self.baseline is None or self._is_better(value, self.baseline):
                 self.wait = 0
         elif self.wait >= self.patience and epoch > 0:

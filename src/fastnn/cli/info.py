@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
         net, several = fits[0], _of_many(fits)
     else:
         net = network(options.model)
-    if "table" in net.metadata:
+    if _checks.is_recipe(net.metadata.get("table")):
         recipe = model(options.model)[1]
         if "training" in net.metadata:
             record = _record(options.model, net)

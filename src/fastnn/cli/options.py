@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import sys
 from typing import TYPE_CHECKING, Any, NoReturn, TypeAlias
 
 from fastnn import _checks
@@ -47,7 +48,7 @@ def checked(
     return parse
 
 
-def count(name: str, low: int = 1, high: int | None = None) -> Callable[[str], Any]:
+def count(name: str, low: int = 1, high: int = sys.maxsize) -> Callable[[str], Any]:
     """Return the type of an option that takes a whole number."""
     return checked(_checks.integer, name, low, high, kind=int)
 

@@ -78,6 +78,7 @@ cdef inline void add_row_gradient(const Net *net, const Buffers *buffers, Py_ssi
         tile.stage, tile.nonzeros, tile.ready = stage, NULL, NULL
         for number in range(stage.n_tiles):
             stage.kind.place_tile(stage, &buffers.stages[i], buffers.stride, number, &tile)
+            tile.left_pairs = NULL  # a row may be the second of a pair
             tile.left += at * rows * PANEL
             tile.right += at * rows * PANEL
             stage.kind.add_gradient(net, &tile, rows, False, block + (tile.W - net.arena))

@@ -264,15 +264,16 @@ cdef inline void check_deltas(Run *run, const ThreadState *thread, Round *now) n
 
 
 cdef inline bint deltas_are_finite(const Run *run, Py_ssize_t rows) noexcept nogil:
-    """Whether the deltas of the lowest stage with parameters are finite; True if no delta of it is
-    computed."""
+    """Whether the deltas of the lowest stage with parameters are finite, for `rows` rows of inputs;
+    True if no delta of it is computed."""
     cdef const Net *net = run.net
     cdef Py_ssize_t q, place = net.first_parameters
     cdef const real *delta = run.buffers.stages[place].delta
     if run.gradient == NULL and net.first_updated > place:
         return True
     for q in range(panels_of(net.stages[place].n_out)):
-        if net.ops.first_nonfinite(rows * PANEL, delta + q * run.buffers.stride * PANEL) >= 0:
+        if net.ops.first_nonfinite(rows * net.members * PANEL,
+                                   delta + q * run.buffers.stride * PANEL) >= 0:
             return False
     return True
 

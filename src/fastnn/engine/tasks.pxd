@@ -436,9 +436,9 @@ cdef inline bint try_last(Run *run) noexcept nogil:
     loss = total = 0.0
     if not evaluate_rows(run, &run.watch.last, 1, &loss, &total):
         return False
-    run.overflowed = isfinite(loss)
     run.last_loss = reduced_with_penalties(run.net, loss, total)
     if not isfinite(run.last_loss):
+        run.overflowed = isfinite(loss)
         run.ended = LAST_DIVERGED
         return False
     return True

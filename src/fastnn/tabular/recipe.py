@@ -218,7 +218,7 @@ def recipe_of(net: MLP) -> Recipe:
     >>> recipe = tables.recipe_of(fits[0])  # doctest: +SKIP
     >>> fits.predict(recipe.inputs("new.csv", unknown="missing"), "mean")  # doctest: +SKIP
     """
-    if "table" not in net.metadata:
+    if not _checks.is_recipe(net.metadata.get("table")):
         raise ValueError(
             "the network was not made by fastnn train, so it has no recipe for tables; use it from "
             "Python: fastnn.load(path).predict(X)"

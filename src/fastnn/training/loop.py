@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from fastnn import _checks
 from fastnn._kernels_f32 import TRIED_ROWS
 from fastnn.callbacks import Callback, History
+from fastnn.callbacks.history import shown
 from fastnn.training import whole
 from fastnn.training.ahead import BRIEFLY, PATIENCE
 from fastnn.training.calls import Divergence, divergence_of_fit, evaluate
@@ -160,7 +161,9 @@ class Fit:
 
     def _run(self) -> None:
         self._set_up_listeners()
-        try:
+        with contextlib.ExitStack() as stack:  # calls every hook, even if one raises an error
+            for close in reversed(self.hooks["close"]):
+                stack.callback(close)
             self._notify("on_train_begin", {})
             self.hooks["on_progress"] = [c.on_progress for c in self.listeners if c.wants_progress]
             self.has_progress_hooks = bool(self.hooks["on_progress"])
@@ -178,10 +181,6 @@ class Fit:
                 if not handled:
                     raise
             self._notify("on_train_end", {})
-        finally:
-            with contextlib.ExitStack() as stack:  # calls every hook, even if one raises an error
-                for close in reversed(self.hooks["close"]):
-                    stack.callback(close)
 
     def _set_up_listeners(self) -> None:
         """Give every listener the network and the parameters of the fit."""
@@ -214,6 +213,8 @@ class Fit:
     def _run_epoch(self, epoch: int) -> None:
         plan, network, began = self.plan, self.state.network, time.perf_counter()
         self._notify("on_epoch_begin", epoch, {})
+        if is_last := self.state.stop_training:  # the hook for epochs ends the fit after this one
+            self.state.stop_training = False
         first_step = network.step
         totals, block = Totals(plan.metrics, self.state), None
         with contextlib.closing(self._blocks()) as blocks:
@@ -242,6 +243,7 @@ class Fit:
         if self.logs_rate:
             logs["learning_rate"] = network.rate
         self._count_epoch(logs)
+        self.state.stop_training |= is_last
         self._notify("on_epoch_end", epoch, logs)
         if plan.verbose:
             _print_epoch(epoch + 1, plan.epochs, logs, rate)
@@ -417,6 +419,7 @@ class _Before:
         self.is_ready = state.is_ready
         self.feature_names, self.classes = state.feature_names, state.classes
         self.optimizer: Any = state.specification.optimizer
+        self.adapted = state.adapted
         self.orders = state.shuffler.state if state.has_shuffler else None
 
     def restore(self, state: State) -> None:
@@ -428,7 +431,7 @@ class _Before:
             state.forget_standardization()
         state.feature_names, state.classes = self.feature_names, self.classes
         if state.specification.optimizer is not self.optimizer:  # a callback has set the rate
-            state.set_learning_rate(self.optimizer.learning_rate)
+            state.set_learning_rate(self.optimizer.learning_rate, self.adapted)
         if self.orders is None:
             state.forget_shuffler()
         else:
@@ -499,6 +502,6 @@ def overridden(name: str, callbacks: Iterable[Callback]) -> list[Callable[..., A
 
 def _print_epoch(epoch: int, epochs: int, logs: dict[str, float], rate: float) -> None:
     """Print the losses and metrics of an epoch, and the samples trained per second."""
-    values = "  ".join(f"{name} {value:.6g}" for name, value in logs.items())
+    values = "  ".join(f"{name} {shown(value)}" for name, value in logs.items())
     count = f"{epoch:>{len(str(epochs))}}/{epochs}"
     print(f"epoch {count}  {values}  {rate:,.0f} samples/s", flush=True)

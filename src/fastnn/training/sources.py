@@ -45,7 +45,7 @@ def is_encoded_by(state: State, X: Any) -> bool:
 
     A frame whose columns are already the encoded inputs is not.
     """
-    if "table" not in state.metadata or type(X) is np.ndarray:
+    if type(X) is np.ndarray or not _checks.is_recipe(state.metadata.get("table")):
         return False
     names = tuple(X) if isinstance(X, Mapping) else _conversion.column_names(X)
     return names is not None and names != state.feature_names

@@ -257,11 +257,12 @@ class State:
 
     # ---- learning rate --------------------------------------------------------------------------
 
-    def set_learning_rate(self, rate: float | Schedule) -> None:
-        """Set the learning rate, to a number or to a schedule that begins now."""
+    def set_learning_rate(self, rate: float | Schedule, adapted: Adapted | None = None) -> None:
+        """Set the learning rate to a number or a schedule; an Adaptive one begins at `adapted`."""
         rule: Any = self.specification.optimizer
         optimizer = dataclasses.replace(rule, learning_rate=rate)
-        adapted = rate.start() if isinstance(rate, Adaptive) else None
+        if adapted is None and isinstance(rate, Adaptive):
+            adapted = rate.start()
         binding.set_rate(self.network, optimizer, adapted)  # raises during another thread's step
         self._set_optimizer(optimizer, adapted)
 

@@ -18,7 +18,8 @@
  * and training changes it. A workspace holds the buffers of one call. Threads that each have a
  * workspace may predict with one model at the same time, without locks. Only one thread at a time
  * may train a model; a concurrent call gets FASTNN_BUSY. Every call runs on the calling thread, and
- * its results are those of Python's `predict` and `train_on_batch`, to the bit.
+ * its results are those of Python's `predict` and `train_on_batch`, to the bit; for a CustomLoss,
+ * whose function is Python, those of `train_on_output_gradients`.
  *
  * Without Python.h, all functions except fastnn_import and fastnn_model_of are available: pass the
  * address `fastnn.embedding.api_address()` to fastnn_use.
@@ -166,8 +167,9 @@ static inline int fastnn_predict_f64(fastnn_workspace *workspace, ptrdiff_t rows
     return (*fastnn_slot())->predict_f64(workspace, rows, X, out);
 }
 
-/* Make one update from X (rows, n_in) and targets (rows, n_out), or class labels (rows,). *loss
- * becomes the loss of the batch before the update; loss may be NULL. */
+/* Make one update from X (rows, n_in) and targets (rows, n_out), or class labels (rows,), or for a
+ * CustomLoss the derivatives of the loss by the outputs (rows, n_out). *loss becomes the loss of
+ * the batch before the update; loss may be NULL. */
 static inline int fastnn_train_f32(fastnn_workspace *workspace, ptrdiff_t rows, const float *X,
                                    const float *targets, double *loss) {
     return (*fastnn_slot())->train_f32(workspace, rows, X, targets, loss);

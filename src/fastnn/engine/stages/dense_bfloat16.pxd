@@ -142,19 +142,19 @@ cdef inline void place_tile(const Stage *stage, const StageBuffers *buffers, Py_
 
 cdef inline void add_gradient(const Net *net, const Tile *tile, Py_ssize_t rows, bint more,
                               real *g) noexcept nogil:
-    """Compute the gradient over the rows.
-
-    A single row may be either half of a pair (row_gradients.pxd), so its pairs are made here.
-    """
+    """Compute the gradient over the rows; if the tile has no pairs, they are made here."""
     cdef fastnn_pair[2 * PANEL + PANEL] room
     cdef fastnn_pair *pairs = room
-    if rows > 1:
+    cdef Py_ssize_t r, some
+    if rows > 1 and tile.left_pairs != NULL:
         net.ops.pair_outer(rows, tile.rows, tile.left_pairs, tile.right_pairs, more, g)
         return
     pairs += (-(<size_t>pairs // sizeof(fastnn_pair))) % PANEL  # on a cache line
-    net.ops.pair_up(1, 1, tile.left, 0, NULL, 0, pairs, 0)
-    net.ops.pair_up(1, 1, tile.right, 0, NULL, 0, pairs + PANEL, 0)
-    net.ops.pair_outer(1, tile.rows, pairs, pairs + PANEL, more, g)
+    for r in range(0, rows, 2):
+        some = min(<Py_ssize_t>2, rows - r)
+        net.ops.pair_up(some, 1, tile.left + r * PANEL, 0, NULL, 0, pairs, 0)
+        net.ops.pair_up(some, 1, tile.right + r * PANEL, 0, NULL, 0, pairs + PANEL, 0)
+        net.ops.pair_outer(some, tile.rows, pairs, pairs + PANEL, more or r > 0, g)
 
 
 cdef inline void update_tile(const Net *net, const Tile *tile, Py_ssize_t rows,
