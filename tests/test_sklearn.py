@@ -518,6 +518,28 @@ def test_weights_can_be_set_before_a_fit():
     assert_same_weights(known, mine)
 
 
+def test_a_fit_from_weights_that_were_set_learns_the_columns():
+    frame = pd.DataFrame(PATIENTS, columns=list("abcdefghij"))
+    source = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(frame, COURSE)
+    for name in ("fit", "partial_fit"):
+        mine = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, warm_start=True)
+        mine.coefs_, mine.intercepts_ = source.coefs_, source.intercepts_
+        getattr(mine, name)(frame, COURSE)
+        assert mine.n_features_in_ == 10
+        with pytest.raises(ValueError, match="feature names should match"):
+            mine.predict(frame[frame.columns[::-1]])
+
+
+def test_weights_set_before_a_fit_are_copied():
+    source = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(PATIENTS, COURSE)
+    mine = MLPRegressor(hidden_layer_sizes=(3,), max_iter=1, warm_start=True, random_state=0)
+    mine.coefs_, mine.intercepts_ = source.coefs_, source.intercepts_
+    twins = [pickle.loads(pickle.dumps(mine)), copy.deepcopy(mine), copy.copy(mine)]
+    mine.fit(PATIENTS, COURSE)
+    for twin in twins:
+        assert_same_weights(mine, twin.fit(PATIENTS, COURSE))
+
+
 def test_weights_that_are_set_are_used_and_those_read_cannot_be_changed_in_place():
     mine = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(PATIENTS, COURSE)
     with pytest.raises(ValueError, match="read-only"):

@@ -138,6 +138,14 @@ def test_arrays_are_tables_too():
         found.predict(X[:, :2])
 
 
+def test_a_fit_to_an_array_forgets_the_names_of_columns():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    model = TabularRegressor(**{**SMALL, "max_iter": 3}).fit(
+        pd.DataFrame(X, columns=["a", "b"]), X[:, 0]
+    )
+    assert not hasattr(model.fit(X, X[:, 0]), "feature_names_in_")
+
+
 def test_counts_have_a_loss_of_their_own():
     counts = RNG.poisson(np.exp(1 + 0.5 * FRAME["area"].fillna(0.0)))
     found = regressor(loss="poisson").fit(FRAME, counts)

@@ -71,8 +71,9 @@ _LEARNT = ("n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_la
 
 
 def copy_learnt_attributes(source: Any, *, to: Any) -> None:
-    """Copy the attributes that an estimator learnt from its rows to another estimator."""
+    """Replace what an estimator learnt from its rows by what another one learnt."""
     for name in _LEARNT:
+        vars(to).pop(name, None)
         if hasattr(source, name):
             setattr(to, name, getattr(source, name))
 
@@ -213,8 +214,9 @@ class BaseMLP(Parameters):
         return self.net_
 
     def __getstate__(self) -> dict[str, Any]:
-        saved = {**super().__getstate__(), "_lists": None, "_read": (), "_divergence": None}
+        saved = {**super().__getstate__(), "_divergence": None}
         if "net_" in saved:
+            saved |= {"_lists": None, "_read": ()}  # the network has the same weights
             plain = model_files.to_plain(self._synced()._state)
             if plain is not None:  # plain data, so unpickling needs fewer trusted classes
                 saved["net_"] = plain
@@ -335,7 +337,8 @@ class BaseMLP(Parameters):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; give both or neither")
         original = y
-        X, y = validated(self, X, y, reset=from_scratch, **self._validation)
+        is_new = from_scratch or not hasattr(self, "n_features_in_")  # weights may be set by hand
+        X, y = validated(self, X, y, reset=is_new, **self._validation)
         self._learn(y, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)

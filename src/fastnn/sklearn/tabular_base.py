@@ -187,6 +187,8 @@ class BaseTabular(TabularParameters):
         found = getattr(self._encoder, "feature_names_in_", None)
         if found is not None:
             self.feature_names_in_ = found
+        elif hasattr(self, "feature_names_in_"):  # from an earlier fit
+            del self.feature_names_in_
         names = None if found is None else [str(name) for name in found]
         kept = dict(zip(_KEPT, (int(self.n_features_in_), names), strict=True))
         Model(self.fits_).attach(recipe, estimator=kept)
