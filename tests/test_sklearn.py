@@ -575,6 +575,8 @@ def test_validation_rows_of_ones_own():
     assert stopping.score(DIGITS[half:], DIGIT[half:]) == max(scores)
     assert stopping.loss_curve_ == mine.loss_curve_  # no row is held out
     assert MLPClassifier(max_iter=1).fit(DIGITS, DIGIT).validation_loss_curve_ is None
+    with pytest.raises(ValueError, match="solver='lbfgs' does not support validation rows"):
+        MLPClassifier(solver="lbfgs").fit(DIGITS, DIGIT, X_val=DIGITS, y_val=DIGIT)
     with pytest.raises(ValueError, match="X_val and y_val go together"):
         mine.fit(DIGITS, DIGIT, X_val=DIGITS)
     with pytest.raises(ValueError, match=r"`y` has classes not in `self\.classes_`"):
@@ -677,6 +679,12 @@ FAILING = {
     "NaN": ({}, DIGITS * np.nan, DIGIT, "Input X contains NaN"),
     "a parameter": ({"activation": ["relu", "tanh"]}, DIGITS, DIGIT % 2, "activation has 2 items"),
     "class weights": ({"class_weight": {77: 2.0}}, DIGITS, DIGIT % 2, "not in class_weight"),
+    "class weights of labels": (
+        {"class_weight": {0: 1.0, 1: 2.0}},
+        DIGITS,
+        np.eye(3)[DIGIT % 3],
+        "rows of y have several labels.*use class_weight='balanced'",
+    ),
     "lbfgs": ({"solver": "lbfgs", "dropout": 0.5}, DIGITS, DIGIT % 2, "does not support dropout"),
     "rows to hold out": ({"early_stopping": True}, DIGITS[:3], DIGIT[:3], "set is too small"),
     "weights": ({}, DIGITS, DIGIT % 2, "Input sample_weight contains NaN"),

@@ -236,6 +236,19 @@ def test_rows_of_weight_0_are_left_out():
     assert r2_score(PRICE[weight > 0], found.predict(FRAME)[weight > 0]) > 0.8
 
 
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+def test_nothing_is_learned_from_rows_of_weight_0(kind):
+    options = {**SMALL, "max_iter": 3}
+    other = FRAME.assign(area=1e6, wealth=np.nan, city=[f"city {i}" for i in range(N)])
+    y, wrong = (SORT, SORT) if kind is TabularClassifier else (PRICE - PRICE.min(), PRICE - 1e4)
+    options |= {} if kind is TabularClassifier else {"loss": "poisson"}
+    expected = kind(**options).fit(FRAME, y, np.ones(N))
+    both = pd.concat([FRAME, other]), np.r_[y, wrong]
+    found = kind(**options).fit(*both, np.repeat([1.0, 0.0], N))
+    assert found.recipe_.columns == expected.recipe_.columns
+    assert np.array_equal(found._outputs(FRAME), expected._outputs(FRAME))
+
+
 def test_weights_of_classes_are_those_of_rows():
     weight = np.select([SORT == "high", SORT == "low"], [3.0, 0.5], 1.0)
     by_row = classifier().fit(FRAME, SORT, weight)
@@ -365,6 +378,12 @@ def test_tools_of_scikit_learn():
         ({"activation": "rleu"}, "did you mean 'relu'"),
         ({"validation_fraction": 1.0}, "validation_fraction"),
         ({"loss": "hinge"}, "loss"),
+        ({"loss": "cross_entropy"}, "'loss' parameter of TabularRegressor must be"),
+        ({"loss": fastnn.CrossEntropy()}, "needs outputs of softmax.*, or TabularClassifier"),
+        (
+            {"learning_rate_init": 1e30, "max_iter": 3},
+            r"^the loss became .*; lower learning_rate_init=1e\+30$",
+        ),
         ({"kinds": {"city": "number"}}, "'city'"),
         ({"drop": ["town"]}, "'town'"),
         ({"drop": "area"}, "drop"),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 import numpy as np
 import scipy.sparse
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -24,7 +24,7 @@ from fastnn.sklearn.descent import Descent
 from fastnn.sklearn.epochs import LearningRate
 from fastnn.sklearn.network import draw_weights, hidden_sizes, network
 from fastnn.sklearn.parameters import Parameters
-from fastnn.sklearn.rows import LabelledRows, check_indices, validated
+from fastnn.sklearn.rows import LabelledRows, check_indices, validated, weights_by_class
 from fastnn.training.state import State
 
 if TYPE_CHECKING:
@@ -258,7 +258,8 @@ class BaseMLP(Parameters):
             Weights of the rows' losses, 0 or more.
         X_val, y_val : array-like, optional
             Validation rows. Their loss is recorded in `validation_loss_curve_`; with early
-            stopping, their score replaces that of rows held out from X.
+            stopping, their score replaces that of rows held out from X. The solver "lbfgs" does not
+            support them.
 
         Returns
         -------
@@ -316,7 +317,7 @@ class BaseMLP(Parameters):
         self._prepare(rows, from_scratch, incremental)
         try:
             if self._is_minimized():
-                self._minimize(rows)
+                self._minimize(rows, validation)
             else:
                 Descent(self, rows, validation, incremental).run()
         finally:
@@ -344,7 +345,7 @@ class BaseMLP(Parameters):
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is not None:
-            by_class = compute_sample_weight(class_weight, original)
+            by_class = weights_by_class(class_weight, original)
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
         validation = None if X_val is None else self._validation_rows(X_val, y_val)
         return LabelledRows(X, self._encoded(y), sample_weight), validation
@@ -425,9 +426,9 @@ class BaseMLP(Parameters):
         if labels is not None and net.loss.n_classes(net.n_out) == len(labels):
             net.classes = labels
 
-    def _minimize(self, rows: LabelledRows) -> None:
+    def _minimize(self, rows: LabelledRows, validation: LabelledRows | None) -> None:
         """Train by L-BFGS, on all rows at once."""
-        lbfgs.refuse_options_of_descent(self)
+        lbfgs.refuse_options_of_descent(self, has_validation=validation is not None)
         net, state = self.net_, self._random_state
         work = network(
             self, (net.n_in, net.n_out), *self._end(), net.dtype_policy, state, for_lbfgs=True

@@ -21,14 +21,13 @@ from sklearn.metrics import accuracy_score
 from sklearn.metrics._scorer import _MultimetricScorer, _PassthroughScorer, _Scorer
 from sklearn.model_selection._validation import _score
 from sklearn.pipeline import Pipeline
-from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 from fastnn.sklearn.base import BaseMLP, copy_learnt_attributes
 from fastnn.sklearn.classifier import MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
-from fastnn.sklearn.rows import LabelledRows, validated
+from fastnn.sklearn.rows import LabelledRows, validated, weights_by_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -156,7 +155,7 @@ class Fold:
         key = repr(by_class)
         if key not in self.weights:
             some = slice(None) if self.numbers is None else self.numbers
-            own = compute_sample_weight(by_class, self.y[some])
+            own = weights_by_class(by_class, self.y[some])
             self.weights[key] = np.ones(len(self.y))
             self.weights[key][some] = own if weights is None else weights[some] * own
         return self.weights[key]
