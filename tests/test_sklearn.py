@@ -332,6 +332,21 @@ def test_partial_fits_and_warm_starts_go_on_as_scikit_learns(problem):
     assert_same_weights(known, mine)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("problem", ["two targets", "ten classes"])
+def test_partial_fits_use_the_current_alpha(problem, solver):
+    known, mine, X, y = pair(problem, solver=solver)
+    classes = {"classes": np.unique(y)} if isinstance(mine, MLPClassifier) else {}
+    net = mine.partial_fit(X, y, **classes).net_
+    known.partial_fit(X, y, **classes)
+    for alpha in (30.0, 0.0, 3.0):
+        for estimator in (known, mine):
+            estimator.set_params(alpha=alpha).partial_fit(X, y)
+    assert mine.net_ is net
+    assert mine.loss_curve_ == pytest.approx(known.loss_curve_, rel=1e-10)
+    assert_same_weights(known, mine)
+
+
 WARM_STARTS = [
     ({"early_stopping": True}, {"early_stopping": False}),
     ({}, {"early_stopping": True}),

@@ -22,7 +22,7 @@ from fastnn.mlp import MLP
 from fastnn.sklearn import lbfgs
 from fastnn.sklearn.descent import Descent
 from fastnn.sklearn.epochs import LearningRate
-from fastnn.sklearn.network import draw_weights, hidden_sizes, network
+from fastnn.sklearn.network import draw_weights, hidden_sizes, network, use_alpha
 from fastnn.sklearn.parameters import Parameters
 from fastnn.sklearn.rows import LabelledRows, check_indices, validated, weights_by_class
 from fastnn.training.state import State
@@ -370,7 +370,9 @@ class BaseMLP(Parameters):
         self._random_state = check_random_state(self.random_state)
         self.out_activation_ = self._end()[0].replace("sigmoid", "logistic")
         self.n_layers_ = len(hidden_sizes(self)) + 2
-        if not (incremental and hasattr(self, "net_")):
+        if incremental and hasattr(self, "net_"):
+            use_alpha(self, self.net_)
+        else:
             net = self._network_for(rows, {} if made is None else made)
             if from_scratch:
                 draw_weights(net, self, self._random_state)

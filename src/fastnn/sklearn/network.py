@@ -18,6 +18,7 @@ from fastnn.activations import Activation
 from fastnn.layers import Dense, Dropout
 from fastnn.mlp import MLP
 from fastnn.optimizers import SGD, Adam, AdamW, Optimizer
+from fastnn.training.state import State
 
 if TYPE_CHECKING:
     from fastnn.losses import Loss
@@ -159,6 +160,20 @@ def network(
         seed=random_state.randint(2**31) if drops else 0,
         n_threads=parameters.n_threads,
     )
+
+
+def use_alpha(parameters: Parameters, net: MLP) -> None:
+    """Give a network the penalty of the current alpha; the state of its training stays."""
+    _refuse_beyond_float32(parameters)
+    spec, l2 = net._state.specification, parameters.alpha / 2
+    if all(layer.l2 == l2 for layer in spec.dense):
+        return
+    layers = [
+        dataclasses.replace(layer, l2=l2) if isinstance(layer, Dense) else layer
+        for layer in spec.layers
+    ]
+    spec = dataclasses.replace(spec, layers=tuple(layers))
+    net._hold(State._restored(spec, net._state.snapshot(), net._state.metadata))
 
 
 def _activations(parameters: Parameters) -> list[Activation]:

@@ -135,7 +135,8 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
     Notes
     -----
-    Candidates with the solver "lbfgs" are fitted one after the other.
+    Candidates with the solver "lbfgs" are fitted one after the other, and so are pipelines if
+    scikit-learn's metadata routing is enabled and `fit` gets arguments for their steps.
 
     Examples
     --------
