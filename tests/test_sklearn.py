@@ -332,6 +332,21 @@ def test_partial_fits_and_warm_starts_go_on_as_scikit_learns(problem):
     assert_same_weights(known, mine)
 
 
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+@pytest.mark.parametrize("problem", ["two targets", "ten classes"])
+def test_partial_fits_use_the_current_alpha(problem, solver):
+    known, mine, X, y = pair(problem, solver=solver)
+    classes = {"classes": np.unique(y)} if isinstance(mine, MLPClassifier) else {}
+    net = mine.partial_fit(X, y, **classes).net_
+    known.partial_fit(X, y, **classes)
+    for alpha in (30.0, 0.0, 3.0):
+        for estimator in (known, mine):
+            estimator.set_params(alpha=alpha).partial_fit(X, y)
+    assert mine.net_ is net
+    assert mine.loss_curve_ == pytest.approx(known.loss_curve_, rel=1e-10)
+    assert_same_weights(known, mine)
+
+
 WARM_STARTS = [
     ({"early_stopping": True}, {"early_stopping": False}),
     ({}, {"early_stopping": True}),
@@ -518,6 +533,28 @@ def test_weights_can_be_set_before_a_fit():
     assert_same_weights(known, mine)
 
 
+def test_a_fit_from_weights_that_were_set_learns_the_columns():
+    frame = pd.DataFrame(PATIENTS, columns=list("abcdefghij"))
+    source = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(frame, COURSE)
+    for name in ("fit", "partial_fit"):
+        mine = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, warm_start=True)
+        mine.coefs_, mine.intercepts_ = source.coefs_, source.intercepts_
+        getattr(mine, name)(frame, COURSE)
+        assert mine.n_features_in_ == 10
+        with pytest.raises(ValueError, match="feature names should match"):
+            mine.predict(frame[frame.columns[::-1]])
+
+
+def test_weights_set_before_a_fit_are_copied():
+    source = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(PATIENTS, COURSE)
+    mine = MLPRegressor(hidden_layer_sizes=(3,), max_iter=1, warm_start=True, random_state=0)
+    mine.coefs_, mine.intercepts_ = source.coefs_, source.intercepts_
+    twins = [pickle.loads(pickle.dumps(mine)), copy.deepcopy(mine), copy.copy(mine)]
+    mine.fit(PATIENTS, COURSE)
+    for twin in twins:
+        assert_same_weights(mine, twin.fit(PATIENTS, COURSE))
+
+
 def test_weights_that_are_set_are_used_and_those_read_cannot_be_changed_in_place():
     mine = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2).fit(PATIENTS, COURSE)
     with pytest.raises(ValueError, match="read-only"):
@@ -553,6 +590,8 @@ def test_validation_rows_of_ones_own():
     assert stopping.score(DIGITS[half:], DIGIT[half:]) == max(scores)
     assert stopping.loss_curve_ == mine.loss_curve_  # no row is held out
     assert MLPClassifier(max_iter=1).fit(DIGITS, DIGIT).validation_loss_curve_ is None
+    with pytest.raises(ValueError, match="solver='lbfgs' does not support validation rows"):
+        MLPClassifier(solver="lbfgs").fit(DIGITS, DIGIT, X_val=DIGITS, y_val=DIGIT)
     with pytest.raises(ValueError, match="X_val and y_val go together"):
         mine.fit(DIGITS, DIGIT, X_val=DIGITS)
     with pytest.raises(ValueError, match=r"`y` has classes not in `self\.classes_`"):
@@ -655,6 +694,12 @@ FAILING = {
     "NaN": ({}, DIGITS * np.nan, DIGIT, "Input X contains NaN"),
     "a parameter": ({"activation": ["relu", "tanh"]}, DIGITS, DIGIT % 2, "activation has 2 items"),
     "class weights": ({"class_weight": {77: 2.0}}, DIGITS, DIGIT % 2, "not in class_weight"),
+    "class weights of labels": (
+        {"class_weight": {0: 1.0, 1: 2.0}},
+        DIGITS,
+        np.eye(3)[DIGIT % 3],
+        "rows of y have several labels.*use class_weight='balanced'",
+    ),
     "lbfgs": ({"solver": "lbfgs", "dropout": 0.5}, DIGITS, DIGIT % 2, "does not support dropout"),
     "rows to hold out": ({"early_stopping": True}, DIGITS[:3], DIGIT[:3], "set is too small"),
     "weights": ({}, DIGITS, DIGIT % 2, "Input sample_weight contains NaN"),

@@ -18,12 +18,14 @@ import pandas as pd
 import pytest
 import scipy.sparse
 import scipy.stats
+from sklearn import config_context
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris, make_multilabel_classification
 from sklearn.exceptions import ConvergenceWarning, FitFailedWarning, NotFittedError
 from sklearn.experimental import enable_halving_search_cv  # noqa: F401
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, r2_score
+from sklearn.metrics import accuracy_score, get_scorer, r2_score
 from sklearn.model_selection import (
     GridSearchCV,
     GroupKFold,
@@ -33,7 +35,7 @@ from sklearn.model_selection import (
     RandomizedSearchCV,
     ShuffleSplit,
 )
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler, scale
 from sklearn.utils.estimator_checks import check_estimator
 
@@ -282,6 +284,18 @@ def test_warm_starts_train_members_further_and_add_new_ones(problem):
         assert len(member.loss_curve_) == (10 if i < 3 else 5)
 
 
+@pytest.mark.parametrize("seed", [1, None])
+def test_warm_starts_draw_the_same_rows_again(seed):
+    rng = np.random.default_rng(0)
+    X, noise = rng.normal(size=(60, 30)), rng.integers(0, 2, 60)
+    options = {**SMALL, "n_members": 20, "bootstrap": True, "oob_score": True, "warm_start": True}
+    ensemble = MLPEnsembleClassifier(**{**options, "learning_rate_init": 0.05}).fit(X, noise)
+    drawn = ensemble.estimators_samples_
+    ensemble.set_params(random_state=seed).fit(X, noise)
+    assert np.array_equal(ensemble.estimators_samples_, drawn)
+    assert ensemble.oob_score_ < 0.75  # 1 if the members were trained on other rows before
+
+
 def test_threads_and_seeds_do_not_change_a_bit():
     runs = [MLPEnsembleRegressor(**SMALL, n_threads=n).fit(PATIENTS, COURSE) for n in (1, 2)]
     assert np.array_equal(runs[0].predict(PATIENTS), runs[1].predict(PATIENTS))
@@ -309,6 +323,22 @@ def test_weights_of_a_member_can_be_set():
         member.coefs_ = [np.zeros_like(w) for w in member.coefs_]
         member.intercepts_ = [np.full_like(b, 0.5) for b in member.intercepts_]
     assert np.array_equal(ensemble.predict(PATIENTS), np.full(len(PATIENTS), 0.5))
+
+
+def test_members_may_be_removed_and_fitted_again():
+    ensemble = MLPEnsembleRegressor(**SMALL).fit(PATIENTS, COURSE)
+    ensemble.estimators_ = ensemble.estimators_[:2]
+    ensemble.estimators_[0].fit(PATIENTS, -COURSE)
+    for one in (ensemble, pickle.loads(pickle.dumps(ensemble))):
+        mean = np.mean([member.predict(PATIENTS) for member in one.estimators_], axis=0)
+        assert np.array_equal(one.predict(PATIENTS), mean)
+        assert len(one.fits_) == 3
+
+
+def test_a_fit_to_an_array_forgets_the_names_of_columns():
+    ensemble = MLPEnsembleClassifier(**SMALL)
+    ensemble.fit(pd.DataFrame(FLOWERS, columns=list("abcd")), NAMES).fit(FLOWERS, NAMES)
+    assert not hasattr(ensemble, "feature_names_in_")
 
 
 def test_frames_and_sparse_rows():
@@ -487,9 +517,55 @@ def test_steps_before_the_network_are_fitted_once_for_each_fold():
     assert calls == [75] * 8  # for each fold: once to train, and for the scores of 3 candidates
 
 
-@pytest.mark.parametrize("estimator", [CLASSIFIER, SCALED], ids=["alone", "pipeline"])
+def test_steps_with_equal_reprs_are_fitted_separately():
+    X = np.zeros((150, 40))
+    X[:, 36:] = FLOWERS
+    uses = [
+        ColumnTransformer([("some", "passthrough", [*range(30), last])]) for last in range(30, 40)
+    ]
+    assert repr(uses[0]) == repr(uses[-1])
+    model, params = Pipeline([("use", None), ("mlp", CLASSIFIER)]), {"use": [uses[0], uses[-1]]}
+    search, other = (kind(model, params, cv=3).fit(X, KIND) for kind in (MLPSearchCV, GridSearchCV))
+    assert_same_results(search.cv_results_, other.cv_results_)
+    assert search.best_index_ == 1
+
+
+@pytest.mark.parametrize("requests", [True, False, "importance"])
+@pytest.mark.parametrize("steps", [0, 1])
+def test_metadata_is_routed_to_the_steps_that_request_it(requests, steps):
+    with config_context(enable_metadata_routing=True):
+        net = clone(CLASSIFIER).set_fit_request(sample_weight=requests)
+        scorer = get_scorer("neg_log_loss").set_score_request(sample_weight=False)
+        scaler = StandardScaler().set_fit_request(sample_weight=True)
+        model = make_pipeline(*[scaler] * steps, net)
+        weights = {"sample_weight": WEIGHTS[:150]} if steps or requests is True else {}
+        weights |= {"importance": WEIGHTS[150:300]} if requests == "importance" else {}
+        results = [
+            kind(model, {"mlpclassifier__alpha": [0, 1]}, scoring=scorer, error_score="raise")
+            .fit(FLOWERS, KIND, **weights)
+            .cv_results_
+            for kind in (MLPSearchCV, GridSearchCV)
+        ]
+    assert_same_results(*results)
+
+
+def test_splits_may_be_masks():
+    is_test = np.arange(150) % 3 == 0
+    params, cv, y = {"early_stopping": [False, True]}, [(~is_test, is_test)], FLOWERS[:, 1] > 0
+    search, other = (
+        kind(CLASSIFIER, params, cv=cv, scoring="neg_log_loss").fit(FLOWERS, y)
+        for kind in (MLPSearchCV, GridSearchCV)
+    )
+    assert_same_results(search.cv_results_, other.cv_results_)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [CLASSIFIER, SCALED, make_pipeline(CLASSIFIER)],
+    ids=["alone", "pipeline", "a pipeline of one step"],
+)
 def test_weights_groups_and_validation_rows_are_passed_on(estimator):
-    prefix = "mlpclassifier__" if estimator is SCALED else ""
+    prefix = "" if estimator is CLASSIFIER else "mlpclassifier__"
     params, groups = {f"{prefix}alpha": [0, 1]}, np.arange(150) % 7
     weights = {f"{prefix}sample_weight": WEIGHTS[:150]}
     options = {"cv": GroupKFold(3), "scoring": "accuracy"}
@@ -617,6 +693,21 @@ def test_groups_are_a_column_by_number_or_an_argument():
     assert model.score(PATIENTS, COURSE, groups=STORES) == r2_score(COURSE, named)
 
 
+@pytest.mark.parametrize("unit", ["D", "s", "us", "ns"])
+@pytest.mark.parametrize("kind", ["datetime64", "timedelta64"])
+def test_times_of_any_resolution_are_the_same_groups(kind, unit):
+    times = (np.arange(442) % 3).astype(f"{kind}[D]")
+    model = MLPByGroup(None, REGRESSOR).fit(
+        PATIENTS, COURSE, groups=times.astype(f"{kind}[{unit}]")
+    )
+    assert list(model.estimators_) == times[:3].astype(f"{kind}[us]").tolist()
+    expected = model.predict(PATIENTS, times.astype(f"{kind}[{unit}]"))
+    for other in ("ms", "us", "ns"):
+        assert np.array_equal(model.predict(PATIENTS, times.astype(f"{kind}[{other}]")), expected)
+    with pytest.raises(ValueError, match="groups that were not in fit"):
+        model.predict(PATIENTS, times + np.timedelta64(1, "ns"))
+
+
 @pytest.mark.parametrize("y", [NAMES, KIND == 1], ids=["three", "two"])
 def test_classifiers_of_groups_know_the_classes_of_all(y):
     groups = np.repeat(["a", "b"], [110, 40])  # "b" has one class alone
@@ -697,6 +788,12 @@ def test_groups_without_weight_have_no_network():
     assert list(model.groups_) == list(model.estimators_) == ["north", "west"]
     with pytest.raises(ValueError, match=r"(?i)sample.weight"):
         MLPByGroup("store", REGRESSOR).fit(SHOPS, COURSE, 0 * weights)
+
+
+def test_numbers_after_classes_leave_no_classes():
+    model = MLPByGroup("store", clone(CLASSIFIER)).fit(SHOPS, COURSE > 0)
+    model.set_params(estimator=clone(REGRESSOR)).fit(SHOPS, COURSE)
+    assert not hasattr(model, "classes_")
 
 
 def test_networks_of_groups_pickle_and_clone():

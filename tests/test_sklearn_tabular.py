@@ -138,6 +138,14 @@ def test_arrays_are_tables_too():
         found.predict(X[:, :2])
 
 
+def test_a_fit_to_an_array_forgets_the_names_of_columns():
+    X = np.random.default_rng(0).normal(size=(60, 2))
+    model = TabularRegressor(**{**SMALL, "max_iter": 3}).fit(
+        pd.DataFrame(X, columns=["a", "b"]), X[:, 0]
+    )
+    assert not hasattr(model.fit(X, X[:, 0]), "feature_names_in_")
+
+
 def test_counts_have_a_loss_of_their_own():
     counts = RNG.poisson(np.exp(1 + 0.5 * FRAME["area"].fillna(0.0)))
     found = regressor(loss="poisson").fit(FRAME, counts)
@@ -226,6 +234,19 @@ def test_rows_of_weight_0_are_left_out():
     y = np.where(weight > 0, PRICE, 1e6)
     found = regressor().fit(FRAME, y, weight)
     assert r2_score(PRICE[weight > 0], found.predict(FRAME)[weight > 0]) > 0.8
+
+
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+def test_nothing_is_learned_from_rows_of_weight_0(kind):
+    options = {**SMALL, "max_iter": 3}
+    other = FRAME.assign(area=1e6, wealth=np.nan, city=[f"city {i}" for i in range(N)])
+    y, wrong = (SORT, SORT) if kind is TabularClassifier else (PRICE - PRICE.min(), PRICE - 1e4)
+    options |= {} if kind is TabularClassifier else {"loss": "poisson"}
+    expected = kind(**options).fit(FRAME, y, np.ones(N))
+    both = pd.concat([FRAME, other]), np.r_[y, wrong]
+    found = kind(**options).fit(*both, np.repeat([1.0, 0.0], N))
+    assert found.recipe_.columns == expected.recipe_.columns
+    assert np.array_equal(found._outputs(FRAME), expected._outputs(FRAME))
 
 
 def test_weights_of_classes_are_those_of_rows():
@@ -357,6 +378,12 @@ def test_tools_of_scikit_learn():
         ({"activation": "rleu"}, "did you mean 'relu'"),
         ({"validation_fraction": 1.0}, "validation_fraction"),
         ({"loss": "hinge"}, "loss"),
+        ({"loss": "cross_entropy"}, "'loss' parameter of TabularRegressor must be"),
+        ({"loss": fastnn.CrossEntropy()}, "needs outputs of softmax.*, or TabularClassifier"),
+        (
+            {"learning_rate_init": 1e30, "max_iter": 3},
+            r"^the loss became .*; lower learning_rate_init=1e\+30$",
+        ),
         ({"kinds": {"city": "number"}}, "'city'"),
         ({"drop": ["town"]}, "'town'"),
         ({"drop": "area"}, "drop"),

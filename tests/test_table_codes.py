@@ -7,6 +7,7 @@ codes (test_sklearn_tabular.py).
 import json
 
 import numpy as np
+import polars as pl
 import pytest
 
 from fastnn import tables
@@ -80,6 +81,18 @@ def test_a_number_whose_quartiles_are_equal_is_scaled_by_its_deviation():
     [clipped] = [code for code in recipe.columns[0].codes if isinstance(code, Clipped)]
     assert clipped.scale == pytest.approx(values.std())
     assert np.isfinite(inputs["a=(clipped)"]).all()
+
+
+def test_inputs_have_different_names():
+    columns = {
+        "c": [None] * 4 + ["(missing)", "u", "c", "(missing) (2)"] * 4,
+        "c=u": np.arange(20.0),
+    }
+    recipe, _, _ = tables.prepare(columns)
+    assert recipe.names == ["c=(missing)", "c=(missing) (2)", "c=c", "c=u", "c=(missing) (3)",
+                            "c=u (2)"]  # fmt: skip
+    encoder = TableEncoder().set_output(transform="polars")
+    assert encoder.fit_transform(pl.DataFrame(columns)).columns == recipe.names
 
 
 def test_rare_texts_share_an_input():

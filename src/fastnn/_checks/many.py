@@ -171,6 +171,17 @@ def groups(value: Any, n_rows: int) -> tuple[NDArray[Any], Indices]:
     return found, numbers.reshape(-1)
 
 
+def keys_of_labels(labels: NDArray[Any]) -> list[Any]:
+    """Return labels as keys of a dict: equal times have equal keys, whatever their resolution."""
+    if labels.dtype.kind not in "mM":
+        found: list[Any] = labels.tolist()
+        return found
+    times = labels.astype(f"{labels.dtype.kind}8[us]")  # as datetime and timedelta of Python
+    return [
+        time.item() if time == label else label for time, label in zip(times, labels, strict=True)
+    ]
+
+
 def _missing_labels(value: Any, labels: NDArray[Any]) -> int:
     """Return how many labels are missing: None, NaN, NaT."""
     if isinstance(value, list | tuple):  # an array of a list with texts has the text "nan"

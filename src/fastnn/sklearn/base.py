@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 import numpy as np
 import scipy.sparse
 from sklearn.base import _fit_context
-from sklearn.utils import check_random_state, compute_sample_weight
+from sklearn.utils import check_random_state
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
@@ -22,9 +22,9 @@ from fastnn.mlp import MLP
 from fastnn.sklearn import lbfgs
 from fastnn.sklearn.descent import Descent
 from fastnn.sklearn.epochs import LearningRate
-from fastnn.sklearn.network import draw_weights, hidden_sizes, network
+from fastnn.sklearn.network import draw_weights, hidden_sizes, network, use_alpha
 from fastnn.sklearn.parameters import Parameters
-from fastnn.sklearn.rows import LabelledRows, check_indices, validated
+from fastnn.sklearn.rows import LabelledRows, check_indices, validated, weights_by_class
 from fastnn.training.state import State
 
 if TYPE_CHECKING:
@@ -71,8 +71,9 @@ _LEARNT = ("n_features_in_", "feature_names_in_", "n_outputs_", "classes_", "_la
 
 
 def copy_learnt_attributes(source: Any, *, to: Any) -> None:
-    """Copy the attributes that an estimator learnt from its rows to another estimator."""
+    """Replace what an estimator learnt from its rows by what another one learnt."""
     for name in _LEARNT:
+        vars(to).pop(name, None)
         if hasattr(source, name):
             setattr(to, name, getattr(source, name))
 
@@ -213,8 +214,9 @@ class BaseMLP(Parameters):
         return self.net_
 
     def __getstate__(self) -> dict[str, Any]:
-        saved = {**super().__getstate__(), "_lists": None, "_read": (), "_divergence": None}
+        saved = {**super().__getstate__(), "_divergence": None}
         if "net_" in saved:
+            saved |= {"_lists": None, "_read": ()}  # the network has the same weights
             plain = model_files.to_plain(self._synced()._state)
             if plain is not None:  # plain data, so unpickling needs fewer trusted classes
                 saved["net_"] = plain
@@ -256,7 +258,8 @@ class BaseMLP(Parameters):
             Weights of the rows' losses, 0 or more.
         X_val, y_val : array-like, optional
             Validation rows. Their loss is recorded in `validation_loss_curve_`; with early
-            stopping, their score replaces that of rows held out from X.
+            stopping, their score replaces that of rows held out from X. The solver "lbfgs" does not
+            support them.
 
         Returns
         -------
@@ -314,7 +317,7 @@ class BaseMLP(Parameters):
         self._prepare(rows, from_scratch, incremental)
         try:
             if self._is_minimized():
-                self._minimize(rows)
+                self._minimize(rows, validation)
             else:
                 Descent(self, rows, validation, incremental).run()
         finally:
@@ -335,13 +338,14 @@ class BaseMLP(Parameters):
         if (X_val is None) != (y_val is None):
             raise ValueError("X_val and y_val go together; give both or neither")
         original = y
-        X, y = validated(self, X, y, reset=from_scratch, **self._validation)
+        is_new = from_scratch or not hasattr(self, "n_features_in_")  # weights may be set by hand
+        X, y = validated(self, X, y, reset=is_new, **self._validation)
         self._learn(y, incremental)
         if sample_weight is not None:
             sample_weight = _check_sample_weight(sample_weight, X, ensure_non_negative=True)
         class_weight = getattr(self, "class_weight", None)
         if class_weight is not None:
-            by_class = compute_sample_weight(class_weight, original)
+            by_class = weights_by_class(class_weight, original)
             sample_weight = by_class if sample_weight is None else sample_weight * by_class
         validation = None if X_val is None else self._validation_rows(X_val, y_val)
         return LabelledRows(X, self._encoded(y), sample_weight), validation
@@ -366,7 +370,9 @@ class BaseMLP(Parameters):
         self._random_state = check_random_state(self.random_state)
         self.out_activation_ = self._end()[0].replace("sigmoid", "logistic")
         self.n_layers_ = len(hidden_sizes(self)) + 2
-        if not (incremental and hasattr(self, "net_")):
+        if incremental and hasattr(self, "net_"):
+            use_alpha(self, self.net_)
+        else:
             net = self._network_for(rows, {} if made is None else made)
             if from_scratch:
                 draw_weights(net, self, self._random_state)
@@ -422,9 +428,9 @@ class BaseMLP(Parameters):
         if labels is not None and net.loss.n_classes(net.n_out) == len(labels):
             net.classes = labels
 
-    def _minimize(self, rows: LabelledRows) -> None:
+    def _minimize(self, rows: LabelledRows, validation: LabelledRows | None) -> None:
         """Train by L-BFGS, on all rows at once."""
-        lbfgs.refuse_options_of_descent(self)
+        lbfgs.refuse_options_of_descent(self, has_validation=validation is not None)
         net, state = self.net_, self._random_state
         work = network(
             self, (net.n_in, net.n_out), *self._end(), net.dtype_policy, state, for_lbfgs=True

@@ -72,7 +72,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
     groups_ : ndarray of shape (n_groups,)
         The groups in `fit`, sorted, except those whose rows all have weight 0.
     estimators_ : dict of group to estimator
-        The fitted estimator of each group.
+        The fitted estimator of each group. The key of a datetime64 is a `datetime.datetime`.
     default_ : estimator
         With ``handle_unknown="default"``, the estimator that was trained on all rows.
     fits_ : Fits
@@ -199,7 +199,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             raise ValueError("sample_weight is 0 for every row, so that no class or number is left")
         descents = [
             self._descent(rows.some(part), f"group {label!r}: ")
-            for part, label in zip(parts, self.groups_.tolist(), strict=True)
+            for part, label in zip(parts, _checks.keys_of_labels(self.groups_), strict=True)
         ]
         if self.handle_unknown == "default":
             descents.append(self._descent(rows, ""))
@@ -207,6 +207,8 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         self.n_outputs_ = self._prototype.n_outputs_
         if _of_classifiers(self):
             self.classes_ = self._prototype.classes_
+        elif hasattr(self, "classes_"):  # from an earlier fit
+            del self.classes_
 
     def _averaged(self) -> list[MLP]:
         """Refuse an export: the mean of the groups' networks predicts no group."""
@@ -239,7 +241,8 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
             descent.estimator._name(descent.estimator.net_)
         members = [descent.estimator for descent in descents]
         self.fits_ = calls[0]
-        self.estimators_ = dict(zip(self.groups_.tolist(), members, strict=False))
+        labels = _checks.keys_of_labels(self.groups_)
+        self.estimators_ = dict(zip(labels, members, strict=False))
         if self.handle_unknown == "default":
             self.default_ = members[-1]
         elif hasattr(self, "default_"):  # from an earlier fit
@@ -292,7 +295,7 @@ class MLPByGroup(MetaEstimatorMixin, HasMembers):  # type: ignore[misc]  # sciki
         check_indices(inputs)
         rows = validate_data(self._prototype, inputs, accept_sparse=["csr", "csc"], reset=False)
         rows = rows.tocsr() if scipy.sparse.issparse(rows) else rows
-        known = found.tolist()
+        known = _checks.keys_of_labels(found)
         unknown = [label for label in known if label not in self.estimators_]
         if unknown and self.handle_unknown == "error":
             shown = ", ".join(map(repr, unknown[:3])) + (", ..." if len(unknown) > 3 else "")

@@ -139,7 +139,8 @@ class BaseEnsemble(HasMembers, Parameters):
         for i, seed in enumerate(seeds):
             is_there = i < len(there)
             member = copy.deepcopy(there[i]) if is_there else self._new_member(seed)
-            member.set_params(**self._member_parameters(seed))
+            # A member keeps its seed, so that it draws the rows that it knows already.
+            member.set_params(**self._member_parameters(member.random_state))
             copy_learnt_attributes(first, to=member)
             member._prepare(rows, from_scratch=not is_there)
             member.n_iter_ = 0
@@ -153,7 +154,7 @@ class BaseEnsemble(HasMembers, Parameters):
     def _new_member(self, seed: int) -> BaseMLP:
         return self._member(**self._member_parameters(seed))
 
-    def _member_parameters(self, seed: int) -> dict[str, Any]:
+    def _member_parameters(self, seed: Any) -> dict[str, Any]:
         """Return the parameters of the member with this seed."""
         of_all = {k: v for k, v in self.get_params(deep=False).items() if k not in OF_ENSEMBLES}
         callbacks = copy.deepcopy(self.callbacks)
@@ -250,12 +251,11 @@ class BaseEnsemble(HasMembers, Parameters):
 
         They are computed in float64, for a limited number of rows at a time.
         """
-        X = self._checked(X)
-        for member in self.estimators_:
-            member._synced()
+        X, nets = self._checked(X), self._averaged()
         parts = []
         for start in range(0, X.shape[0], _TOGETHER):
-            outputs = self.fits_.predict(X[start : start + _TOGETHER]).astype(np.float64)
+            rows = X[start : start + _TOGETHER]
+            outputs = np.stack([net.predict(rows) for net in nets]).astype(np.float64)
             parts.append([function(outputs) for function in functions])
         return [np.concatenate(part, axis=-2) for part in zip(*parts, strict=True)]
 
@@ -346,7 +346,8 @@ class MLPEnsembleClassifier(ClassifierOutputs, EnsembleClassifierParameters, Bas
     Notes
     -----
     With `warm_start`, `fit` continues the training of the members, and adds new members if
-    `n_members` has grown.
+    `n_members` has grown. A member keeps its random_state, and thus the rows that it draws, so the
+    out-of-bag predictions and score are valid if X and y are those of the earlier fits.
 
     Examples
     --------
@@ -401,7 +402,8 @@ class MLPEnsembleRegressor(RegressorOutputs, EnsembleRegressorParameters, BaseEn
     Notes
     -----
     With `warm_start`, `fit` continues the training of the members, and adds new members if
-    `n_members` has grown.
+    `n_members` has grown. A member keeps its random_state, and thus the rows that it draws, so the
+    out-of-bag predictions and score are valid if X and y are those of the earlier fits.
 
     The spread of the members estimates the uncertainty of the mean of y at X; it does not include
     the noise of y. The residuals of `oob_prediction_` include both, and so give intervals for new

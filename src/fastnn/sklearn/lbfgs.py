@@ -24,8 +24,13 @@ if TYPE_CHECKING:
     from fastnn.sklearn.rows import LabelledRows
 
 
-def refuse_options_of_descent(parameters: Parameters) -> None:
-    """Check that no parameter is set that only stochastic gradient descent supports."""
+def refuse_options_of_descent(parameters: Parameters, *, has_validation: bool) -> None:
+    """Check that nothing is given that only stochastic gradient descent supports."""
+    if has_validation:
+        raise ValueError(
+            "solver='lbfgs' does not support validation rows; leave X_val and y_val out, or use "
+            "solver='adam' or 'sgd'"
+        )
     for name in ("dropout", "clipnorm", "callbacks"):
         value = getattr(parameters, name)
         if np.any(value):

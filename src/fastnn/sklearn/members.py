@@ -33,12 +33,12 @@ class HasMembers(BaseEstimator):  # type: ignore[misc]  # scikit-learn has no ty
 
     def __getstate__(self) -> dict[str, Any]:
         saved = {**super().__getstate__()}
-        if "fits_" in saved:
+        if "fits_" in saved and self.fits_.nets == [member.net_ for member in self._members()]:
             saved["fits_"] = copy.copy(self.fits_)
             saved["fits_"].nets = []
         return saved
 
     def __setstate__(self, saved: dict[str, Any]) -> None:
         super().__setstate__(saved)
-        if "fits_" in saved:
+        if "fits_" in saved and not self.fits_.nets:
             self.fits_.nets = [member.net_ for member in self._members()]

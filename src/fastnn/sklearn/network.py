@@ -11,12 +11,14 @@ from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn.base import is_classifier
 
 from fastnn import activations, initializers, losses, optimizers
 from fastnn.activations import Activation
 from fastnn.layers import Dense, Dropout
 from fastnn.mlp import MLP
 from fastnn.optimizers import SGD, Adam, AdamW, Optimizer
+from fastnn.training.state import State
 
 if TYPE_CHECKING:
     from fastnn.losses import Loss
@@ -60,18 +62,20 @@ def _refuse_beyond_float32(parameters: Parameters) -> None:
             raise ValueError(f"{name} must be at most {_LARGEST:.2g}, got {value!r}")
 
 
-def _refuse_other_losses(parameters: Parameters, output: str, loss: str | Loss) -> None:
+def refuse_other_losses(parameters: Any, output: str, loss: str | Loss) -> None:
     """Check that the loss suits the activation of the last layer, which depends on the targets."""
     outputs = losses.get(loss).outputs
     if outputs is None or output in outputs:
         return
-    if hasattr(parameters, "class_weight"):
+    kind = type(parameters).__name__
+    if is_classifier(parameters):
         remedy = "'log_loss', which suits two classes, more classes and several labels per row"
     else:
-        remedy = "a regression loss such as 'squared_error', or MLPClassifier"
+        classifier = kind.replace("Regressor", "Classifier")
+        remedy = f"a regression loss such as 'squared_error', or {classifier}"
     raise ValueError(
         f"loss={parameters.loss!r} needs outputs of {' or '.join(outputs)}, but those of "
-        f"{type(parameters).__name__} are {output} for this y; use {remedy}"
+        f"{kind} are {output} for this y; use {remedy}"
     )
 
 
@@ -136,7 +140,7 @@ def network(
         Whether the network has neither dropout nor a penalty; lbfgs.py adds the penalty itself.
     """
     _refuse_beyond_float32(parameters)
-    _refuse_other_losses(parameters, output, loss)
+    refuse_other_losses(parameters, output, loss)
     l2 = 0.0 if for_lbfgs else parameters.alpha / 2
     sizes = hidden_sizes(parameters)
     rates = [0.0] * len(sizes) if for_lbfgs else _per_layer(parameters, "dropout", Real)
@@ -156,6 +160,20 @@ def network(
         seed=random_state.randint(2**31) if drops else 0,
         n_threads=parameters.n_threads,
     )
+
+
+def use_alpha(parameters: Parameters, net: MLP) -> None:
+    """Give a network the penalty of the current alpha; the state of its training stays."""
+    _refuse_beyond_float32(parameters)
+    spec, l2 = net._state.specification, parameters.alpha / 2
+    if all(layer.l2 == l2 for layer in spec.dense):
+        return
+    layers = [
+        dataclasses.replace(layer, l2=l2) if isinstance(layer, Dense) else layer
+        for layer in spec.layers
+    ]
+    spec = dataclasses.replace(spec, layers=tuple(layers))
+    net._hold(State._restored(spec, net._state.snapshot(), net._state.metadata))
 
 
 def _activations(parameters: Parameters) -> list[Activation]:

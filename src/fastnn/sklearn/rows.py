@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import scipy.sparse
 from sklearn.exceptions import DataConversionWarning
-from sklearn.utils import column_or_1d
+from sklearn.utils import column_or_1d, compute_sample_weight
 from sklearn.utils.validation import validate_data
 
 from fastnn import _checks
@@ -90,6 +90,17 @@ class LabelledRows:
         for first in range(0, n, step or n):
             rows = slice(first, first + (step or n))
             yield self if step is None else self.part(rows), weight[rows].sum() / weight.sum()
+
+
+def weights_by_class(class_weight: Any, y: Any) -> NDArray[np.float64]:
+    """Return the weight (n,) of each row by its class, or by all labels of the row."""
+    if isinstance(class_weight, dict) and np.shape(y)[1:] not in ((), (1,)):
+        raise ValueError(
+            "class_weight is a dict, which is for one class per row, but rows of y have several "
+            "labels; use class_weight='balanced', or pass sample_weight"
+        )
+    found: NDArray[np.float64] = compute_sample_weight(class_weight, y)
+    return found
 
 
 def check_indices(X: Any) -> None:

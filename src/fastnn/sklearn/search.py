@@ -135,7 +135,8 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
 
     Notes
     -----
-    Candidates with the solver "lbfgs" are fitted one after the other.
+    Candidates with the solver "lbfgs" are fitted one after the other, and so are pipelines if
+    scikit-learn's metadata routing is enabled and `fit` gets arguments for their steps.
 
     Examples
     --------
@@ -241,7 +242,11 @@ class MLPSearchCV(BaseSearchCV):  # type: ignore[misc]  # scikit-learn has no ty
         cv = check_cv(self.cv, y, classifier=is_classifier(self.estimator))
         self.n_splits_ = cv.get_n_splits(X, y, **routed.splitter.split)
         fitting, scoring = routed.estimator.fit, routed.scorer.score
-        splits = list(cv.split(X, y, **routed.splitter.split))
+        numbers = np.arange(_num_samples(X))  # a splitter may give masks
+        splits = [
+            (numbers[train], numbers[test])
+            for train, test in cv.split(X, y, **routed.splitter.split)
+        ]
         evaluation = _Evaluation(self, Trials(self, X, y, fitting, scoring, scorer), splits)
         if self.strategy == "halving":
             self._halve(evaluation)

@@ -135,18 +135,20 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         _checks.choice("unknown", self.unknown, ("missing", "error"))
         _checks.dtype(self.dtype)
-        table = self._table(X, reset=True)
-        if table.n == 1 and not self.keep_constant:
-            raise ValueError("X has 1 sample, in which no column varies; pass 2 or more rows")
+        self._learn(self._table(X, reset=True))
+        return self
+
+    def _learn(self, table: Table, rows: NDArray[Any] | None = None) -> None:
+        """Learn the recipe from a table, or from those of its rows with these numbers."""
         self.recipe_ = tables.learn(
             table,
+            rows=rows,
             missing=self.missing,
             standardize=_checks.flag("standardize", self.standardize),
             max_categories=self.max_categories,
             codes=self.codes,
             keep_constant=_checks.flag("keep_constant", self.keep_constant),
         )
-        return self
 
     def transform(self, X: Any) -> NDArray[Any]:
         """Return the inputs for rows.
@@ -169,7 +171,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return self.recipe_.inputs(self._table(X, reset=False), self.unknown, self.dtype)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
-        """Return the names of the inputs: "area", "area=(missing)", "city=Bonn".
+        """Return the names of the inputs, as `Recipe.names`: "area", "area=(missing)", "city=Bonn".
 
         Parameters
         ----------
@@ -187,8 +189,11 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _inputs(self, X: Any) -> NDArray[Any] | SparseRows:
         """Return the result of `transform`, as sparse rows where these are worthwhile."""
-        rows = self.recipe_.encode(self._table(X, reset=False), self.unknown)
-        return rows.inputs(dtype=self.dtype)
+        return self._encoded(self._table(X, reset=False))
+
+    def _encoded(self, table: Table) -> NDArray[Any] | SparseRows:
+        """Return the inputs for a table."""
+        return self.recipe_.encode(table, self.unknown).inputs(dtype=self.dtype)
 
     def _table(self, X: Any, reset: bool) -> Table:
         """Return rows as a table; learn its columns, or check them against the known ones."""
@@ -196,9 +201,12 @@ class TableEncoder(TransformerMixin, BaseEstimator):  # type: ignore[misc]
             X = validate_data(self, X, reset=reset, dtype=None, ensure_all_finite="allow-nan")
         elif reset:
             self._learn_columns(X)
-        if reset:
-            return tables.read(X, kinds=self.kinds, drop=self.drop, missing=self.missing)
-        return self.recipe_.read(X)
+        if not reset:
+            return self.recipe_.read(X)
+        table = tables.read(X, kinds=self.kinds, drop=self.drop, missing=self.missing)
+        if table.n == 1 and not self.keep_constant:
+            raise ValueError("X has 1 sample, in which no column varies; pass 2 or more rows")
+        return table
 
     def _learn_columns(self, X: Any) -> None:
         """Store the names and the number of a frame's columns."""

@@ -21,6 +21,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastnn import _checks, losses
 from fastnn.losses import Poisson
+from fastnn.sklearn.network import refuse_other_losses
 from fastnn.sklearn.parameters import constraints, documented
 from fastnn.sklearn.tabular_base import BaseTabular
 from fastnn.sklearn.tabular_parameters import (
@@ -45,7 +46,7 @@ recipe_ : fastnn.tables.Recipe
 validation_score_ : float
     {score} on the validation rows of all networks, where each row is predicted only by the networks
     that were not trained on it. The best epochs were chosen by these rows, so the score is slightly
-    better than on new rows. NaN without validation rows.
+    better than on new rows. NaN without validation rows. An estimator from `load` does not have it.
 n_iter_ : int
     The largest number of epochs that a network was trained for.
 n_features_in_ : int
@@ -220,12 +221,16 @@ class TabularRegressor(RegressorMixin, TabularRegressorParameters, BaseTabular):
     def _targets(self, y: Any) -> NDArray[Any]:
         y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
         found: NDArray[np.float64] = column_or_1d(y, warn=True)
-        _checks.targets_in_range("y", found, losses.get(self.loss))
         return found
+
+    def _require_in_range(self, targets: NDArray[Any]) -> None:
+        _checks.targets_in_range("y", targets, self._end()["loss"])
 
     def _end(self) -> dict[str, Any]:
         loss = losses.get(self.loss)
-        return {"output": "exp" if isinstance(loss, Poisson) else "identity", "loss": loss}
+        output = "exp" if isinstance(loss, Poisson) else "identity"
+        refuse_other_losses(self, output, loss)
+        return {"output": output, "loss": loss}
 
     def _described(self, recipe: Recipe, target: str) -> Recipe:
         return dataclasses.replace(recipe, task="regression", target=target)

@@ -61,9 +61,14 @@ class BaseTabular(TabularParameters):
         """Return y (n,) as targets of networks: numbers, or labels of classes, learned here."""
         raise NotImplementedError
 
+    def _require_in_range(self, targets: NDArray[Any]) -> None:
+        """Check that targets of rows to train on or to score are in the range of the loss."""
+
     def _held_out(self, y: Any) -> NDArray[Any]:
         """Return y (n,) of held-out rows as targets: numbers or labels."""
-        return self._targets(y)
+        targets = self._targets(y)
+        self._require_in_range(targets)
+        return targets
 
     def _end(self) -> dict[str, Any]:
         """Return the output activation and the loss of the networks if they are not for classes."""
@@ -96,7 +101,8 @@ class BaseTabular(TabularParameters):
             missing values.
         y : array-like of shape (n,)
         sample_weight : array-like of shape (n,), optional
-            Weights of the rows' losses, 0 or more. Rows of weight 0 are left out.
+            Weights of the rows' losses, 0 or more. Neither the encoding nor the networks learn from
+            rows of weight 0. A class that occurs only in such rows is still one of the classes.
 
         Returns
         -------
@@ -122,35 +128,43 @@ class BaseTabular(TabularParameters):
             max_categories=self.max_categories,
             codes="rich",
             dtype=POLICIES[self.dtype].name,
-        ).fit(X)
-        inputs = self._encoder._inputs(X)
+        )
+        table = self._encoder._table(X, reset=True)
         targets = self._targets(y)
-        check_consistent_length(inputs, targets)
-        weight = self._weights(y, sample_weight, inputs)
+        check_consistent_length(np.empty(table.n), targets)
+        weight = self._weights(y, sample_weight, table.n)
+        used = np.arange(table.n) if weight is None else np.flatnonzero(weight)
+        self._require_in_range(targets[used])
+        self._encoder._learn(table, used)
+        inputs = self._encoder._encoded(table)
         classes = getattr(self, "classes_", None)
         seeds = check_random_state(self.random_state).randint(2**31 - 1, size=self.n_nets).tolist()
-        trained = ensemble.train(
-            settings_of(self),
-            inputs,
-            targets,
-            n_classes=None if classes is None else len(classes),
-            seeds=seeds,
-            **self._end(),
-            sample_weight=weight,
-            n_threads=self.n_threads,
-            verbose=bool(self.verbose),
-        )
+        try:
+            trained = ensemble.train(
+                settings_of(self),
+                inputs,
+                targets,
+                n_classes=None if classes is None else len(classes),
+                seeds=seeds,
+                **self._end(),
+                sample_weight=weight,
+                n_threads=self.n_threads,
+                verbose=bool(self.verbose),
+            )
+        except FloatingPointError as error:
+            what = str(error.__cause__ or error).partition(":")[0]  # without the network's number
+            raise ValueError(
+                f"{what}; lower learning_rate_init={self.learning_rate_init!r}"
+            ) from error
         self.fits_ = trained.fits
         self.validation_score_ = self._score_out_of_sample(trained, inputs, targets, weight)
         self._keep(self._described(self._encoder.recipe_, str(getattr(y, "name", None) or "y")))
 
-    def _weights(
-        self, y: Any, sample_weight: Any, inputs: NDArray[Any] | SparseRows
-    ) -> NDArray[Any] | None:
-        """Return the weights of the rows (n,), multiplied by class weights; None without any."""
+    def _weights(self, y: Any, sample_weight: Any, n: int) -> NDArray[Any] | None:
+        """Return the weights of the n rows, multiplied by class weights; None without any."""
         weight = None
         if sample_weight is not None:
-            weight = _check_sample_weight(sample_weight, inputs, ensure_non_negative=True)
+            weight = _check_sample_weight(sample_weight, np.empty(n), ensure_non_negative=True)
         if self.class_weight is not None:
             by_class = compute_sample_weight(self.class_weight, np.asarray(y))
             weight = by_class if weight is None else weight * by_class
@@ -187,6 +201,8 @@ class BaseTabular(TabularParameters):
         found = getattr(self._encoder, "feature_names_in_", None)
         if found is not None:
             self.feature_names_in_ = found
+        elif hasattr(self, "feature_names_in_"):  # from an earlier fit
+            del self.feature_names_in_
         names = None if found is None else [str(name) for name in found]
         kept = dict(zip(_KEPT, (int(self.n_features_in_), names), strict=True))
         Model(self.fits_).attach(recipe, estimator=kept)

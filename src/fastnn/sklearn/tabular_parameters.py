@@ -21,7 +21,7 @@ from fastnn import tables
 from fastnn._precision import POLICIES
 from fastnn.activations import Activation
 from fastnn.losses import Loss
-from fastnn.sklearn.parameters import parameter
+from fastnn.sklearn.parameters import REGRESSION_LOSSES, parameter
 from fastnn.tabular.ensemble import N_NETS, Settings
 
 _AT_LEAST_0 = Interval(Real, 0, None, closed="left")
@@ -198,7 +198,7 @@ class TabularRegressorParameters(TabularParameters):
     _: KW_ONLY
     loss: str | Loss = parameter(
         "squared_error",
-        [str, Loss],
+        [StrOptions(set(REGRESSION_LOSSES)), Loss],
         """str or Loss
         The loss, by name ("squared_error", "absolute_error", "huber", "poisson") or as an object
         such as ``Quantile(0.9)``. Parameters of a loss that are in units of the target are given in

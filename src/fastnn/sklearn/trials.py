@@ -15,19 +15,19 @@ from traceback import format_exc
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import clone
 from sklearn.metrics import accuracy_score
 from sklearn.metrics._scorer import _MultimetricScorer, _PassthroughScorer, _Scorer
 from sklearn.model_selection._validation import _score
 from sklearn.pipeline import Pipeline
-from sklearn.utils import compute_sample_weight
 from sklearn.utils.metaestimators import _safe_split
 from sklearn.utils.validation import _check_method_params, _check_sample_weight
 
 from fastnn.sklearn.base import BaseMLP, copy_learnt_attributes
 from fastnn.sklearn.classifier import MLPClassifier
 from fastnn.sklearn.descent import Descent, run_all
-from fastnn.sklearn.rows import LabelledRows, validated
+from fastnn.sklearn.rows import LabelledRows, validated, weights_by_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -155,7 +155,7 @@ class Fold:
         key = repr(by_class)
         if key not in self.weights:
             some = slice(None) if self.numbers is None else self.numbers
-            own = compute_sample_weight(by_class, self.y[some])
+            own = weights_by_class(by_class, self.y[some])
             self.weights[key] = np.ones(len(self.y))
             self.weights[key][some] = own if weights is None else weights[some] * own
         return self.weights[key]
@@ -225,7 +225,12 @@ class Trials:
         for trial in trials:  # a parameter may replace the whole step
             require_mlp(trial.estimator)
         results: list[dict[str, Any]] = [{} for _ in trials]
-        if isinstance(self.estimator, Pipeline) and len(self.estimator.steps) > 1:
+        is_pipeline = isinstance(self.estimator, Pipeline)
+        if is_pipeline and self.fit_params and get_config()["enable_metadata_routing"]:
+            for trial in trials:  # their steps request the arguments of fit, perhaps by other names
+                self._fit_alone(trial)
+            self._score_all(trials, results)
+        elif is_pipeline and len(self.estimator.steps) > 1:
             self._run_pipelines(candidates, trials, results)
         else:
             folds = [self._fold(train) for train, _ in splits]
@@ -238,7 +243,8 @@ class Trials:
     def _fold(self, train: NDArray[Any]) -> Fold:
         """Return the rows of a fold; folds whose rows have all classes share the arrays."""
         if self.whole is None:
-            self.whole = self._rows(network_of(self.estimator), self.X, self.y, self.fit_params)
+            own, others = self._fit_params_of_network()
+            self.whole = self._rows(network_of(self.estimator), self.X, self.y, own | others)
         whole, prototype = self.whole, clone(network_of(self.estimator))
         copy_learnt_attributes(whole.prototype, to=prototype)
         if hasattr(prototype, "classes_"):
@@ -281,25 +287,16 @@ class Trials:
     ) -> None:
         """Fit the steps before the network once per fold, and train the networks of the fold."""
         last = self.estimator.steps[-1][0]
-        portions: dict[Any, list[Trial]] = {}
+        own, others = self._fit_params_of_network()
+        portions: dict[Any, list[Trial]] = {}  # trials whose steps before the network are equal
         for trial in trials:
             candidate = candidates[trial.number // len(self.splits)]
-            before = [
-                (name, repr(value))
+            before = [  # different arrays, or estimators with long lists, may have equal reprs
+                (name, repr(value) if _is_plain(value) else id(value))
                 for name, value in sorted(candidate.items())
                 if name.partition("__")[0] != last
             ]
             portions.setdefault((trial.fold, *before), []).append(trial)
-        own = {
-            name.removeprefix(f"{last}__"): value
-            for name, value in self.fit_params.items()
-            if name.startswith(f"{last}__")
-        }
-        others = {
-            name: value
-            for name, value in self.fit_params.items()
-            if not name.startswith(f"{last}__")
-        }
         for (j, *_), together in portions.items():
             train = self.splits[j][0]
             X, y = _safe_split(self.estimator, self.X, self.y, train)
@@ -319,6 +316,19 @@ class Trials:
                 for trial in together:
                     trial.seconds += seconds
             self._score_all(together, results)
+
+    def _fit_params_of_network(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return the arguments of `fit` for the network, without prefix, and all others."""
+        if not isinstance(self.estimator, Pipeline):
+            return dict(self.fit_params), {}
+        prefix = f"{self.estimator.steps[-1][0]}__"
+        own, others = {}, {}
+        for name, value in self.fit_params.items():
+            if name.startswith(prefix):
+                own[name.removeprefix(prefix)] = value
+            else:
+                others[name] = value
+        return own, others
 
     # ---- training -------------------------------------------------------------------------------
 
@@ -342,10 +352,7 @@ class Trials:
                 each.result()
         for trial in trials:
             if trial.estimator is not None and network_of(trial.estimator)._is_minimized():
-                try:
-                    self._fit_alone(trial)
-                except Exception as error:
-                    self._fail(trial, error)
+                self._fit_alone(trial)
 
     def _portions(self, trials: Sequence[Trial]) -> list[Sequence[Trial]]:
         """Return trials in portions; trials that may share a random state form a single portion."""
@@ -376,10 +383,7 @@ class Trials:
             calls = run_all(descents, n_threads=self.search.n_threads, verbose=verbose)
         except Exception:  # raised by one network, by its loss or a callback
             for trial in prepared:
-                try:
-                    self._fit_alone(trial)
-                except Exception as error:
-                    self._fail(trial, error)
+                self._fit_alone(trial)
             return
         if any(fits.interrupted for fits in calls):
             raise KeyboardInterrupt
@@ -394,11 +398,14 @@ class Trials:
                 self._fail(trial, error)
 
     def _fit_alone(self, trial: Trial) -> None:
-        """Fit the estimator of a trial on its own."""
+        """Fit the estimator of a trial on its own, or record its error."""
         began, train = time.perf_counter(), self.splits[trial.fold][0]
-        trial.estimator = clone(trial.estimator)
-        X, y = _safe_split(trial.estimator, self.X, self.y, train)
-        trial.estimator.fit(X, y, **_check_method_params(self.X, self.fit_params, train))
+        try:
+            trial.estimator = clone(trial.estimator)
+            X, y = _safe_split(trial.estimator, self.X, self.y, train)
+            trial.estimator.fit(X, y, **_check_method_params(self.X, self.fit_params, train))
+        except Exception as error:
+            self._fail(trial, error)
         trial.seconds = time.perf_counter() - began
 
     def _fail(self, trial: Trial, error: Exception) -> None:

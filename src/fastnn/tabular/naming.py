@@ -1,7 +1,7 @@
-"""How requested column names are matched with the names in a table.
+"""How requested column names are matched with the names in a table, and input names made unique.
 
-Here: names that differ only in case, spaces or punctuation, and columns with a position instead of
-a name. Not here: the message about an absent column (errors.py).
+Here: names that differ only in case, spaces or punctuation, columns with a position instead of a
+name, and inputs with the same name. Not here: the message about an absent column (errors.py).
 """
 
 from __future__ import annotations
@@ -41,6 +41,19 @@ def matching(
         _require_same_form(missing, wanted, names, is_matrix)
     require_columns(path, missing, names)
     return found, _renamed(found, "regardless of case, spaces and punctuation")
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return names with a number added to each that occurred before: ["a", "a (2)"]."""
+    found: dict[str, None] = {}
+    given = set(names)
+    for name in names:
+        other, count = name, 1
+        while other in found or (count > 1 and other in given):
+            count += 1
+            other = f"{name} ({count})"
+        found[other] = None
+    return list(found)
 
 
 def _require_same_form(

@@ -13,6 +13,7 @@ import numpy as np
 
 from fastnn import _checks
 from fastnn.tabular.encoding import EncodedRows, Entry, encode
+from fastnn.tabular.naming import distinct
 from fastnn.tabular.reading import read
 from fastnn.tabular.table import Table
 
@@ -65,8 +66,12 @@ class Recipe:
 
     @property
     def names(self) -> list[str]:
-        """Names of the network's inputs: "carat", "cut=Ideal", "age=(missing)"."""
-        return [name for entry in self.columns for name in entry.inputs]
+        """Names of the network's inputs: "carat", "cut=Ideal", "age=(missing)".
+
+        A name that occurs again, since a text or a column looks like another input, has a number
+        added: "cut=(missing) (2)".
+        """
+        return distinct([name for entry in self.columns for name in entry.inputs])
 
     @property
     def is_measured(self) -> NDArray[np.bool_]:
