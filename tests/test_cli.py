@@ -28,9 +28,10 @@ from conditions import LONG
 from onnx.reference import ReferenceEvaluator
 
 import fastnn
-from fastnn import MLP, Dense, tables, verification
+from fastnn import MLP, Dense, _checks, tables, verification
 from fastnn.callbacks import Callback
 from fastnn.cli import main, report_page, splitting
+from fastnn.cli.options import checked
 from fastnn.tabular import writing
 from fastnn.tabular.ensemble import pick
 
@@ -931,6 +932,12 @@ def test_a_line_break_in_names_is_an_error_of_one_line(here, run, option):
     code, _, err = run(*TRAIN, option, "a\nb")
     assert code == 2
     assert re.fullmatch(f"fastnn: error: argument {option}: [^\n]+ in double quotes; [^\n]+\n", err)
+
+
+def test_an_option_of_the_wrong_type_for_its_check_is_a_mistake_of_fastnn():
+    parse = checked(_checks.integer, "n", 1, kind=float)
+    with pytest.raises(TypeError, match="n must be an integer"):
+        parse("2")
 
 
 def test_an_output_path_is_checked_before_training(here, run, monkeypatch):
